@@ -1,0 +1,93 @@
+"""What the answers mean: a reply becomes a value or an exception, an exception becomes a receipt or a sentence for people."""
+
+from __future__ import annotations
+
+from . import wire
+from .connection import NoAnswer
+from .errors import InvalidSignal, ProtocolMismatch, RequestFailed, TocsinError
+from .signals import Receipt, Signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_REFUSALS = ("invalid-signal", "too-large", "bad-request")  # never to be taken, however often it is asked
+
+
+def read_reply(body: bytes) -> dict[str, Any]:
+    """What the daemon said, when it said yes. Raises what its no amounts to."""
+    reply = wire.decode(body)
+    if reply.get("ok") is True:
+        return reply
+    error = reply.get("error")
+    if not isinstance(error, dict) or not isinstance(error.get("kind"), str):
+        raise ProtocolMismatch("the answer is neither yes nor no: is that socket tocsind's?")
+    kind, message, field = error["kind"], str(error.get("message")), error.get("field")
+    if kind == "invalid-signal" and isinstance(field, str):
+        raise InvalidSignal(field, message.removeprefix(f"{field}: "))
+    if kind == "protocol":
+        raise ProtocolMismatch(message)
+    raise RequestFailed(kind, message)
+
+
+def part(reply: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object called `name` in a reply."""
+    found = reply.get(name)
+    if not isinstance(found, dict):
+        raise ProtocolMismatch(f"the answer has no {name}: the daemon speaks another version")
+    return found
+
+
+def read_receipt(told: Any, signal: Signal) -> Receipt:
+    """The daemon's receipt as it is, provided that it is this signal's."""
+    if not isinstance(told, dict) or told.get("id") != signal.id or not isinstance(told.get("state"), str):
+        raise ProtocolMismatch("the daemon's receipt is not this signal's: it speaks another version")
+    return Receipt(signal.id, told["state"], told.get("reason"))
+
+
+def read_receipts(told: Any, signals: list[Signal]) -> list[Receipt]:
+    """The receipts of one frame, in the order of its signals."""
+    if not isinstance(told, list) or len(told) != len(signals):
+        raise ProtocolMismatch("the daemon's receipts do not match the signals: it speaks another version")
+    return [read_receipt(item, signal) for item, signal in zip(told, signals, strict=True)]
+
+
+def unconfirmed(signal: Signal) -> Receipt:
+    """The receipt of a signal whose sender wants no answer."""
+    return Receipt(signal.id, "stored", "not confirmed: ack=none")
+
+
+def receipt_of(error: Exception, id_: str) -> Receipt:
+    """What a failure means for the signal: refused will never be taken as it is, dropped may be sent again."""
+    if isinstance(error, InvalidSignal) or (isinstance(error, RequestFailed) and error.kind in _REFUSALS):
+        return Receipt(id_, "refused", str(error))
+    return Receipt(id_, "dropped", describe(error))
+
+
+def describe(error: Exception) -> str:
+    """What an exception says; ours say enough, foreign ones need their type, and may even fail to speak."""
+    try:
+        return str(error) if isinstance(error, TocsinError) else f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+        return type(error).__name__
+
+
+def explain(error: OSError, path: str, seconds: float) -> str:
+    """What happened on the road to the daemon, and what to do about it."""
+    for kind, text in _ROAD:
+        if isinstance(error, kind):
+            return text.format(path=path, seconds=seconds, error=error.strerror or error)
+    return f"cannot talk to {path}: {error.strerror or error}"
+
+
+_ROAD: tuple[tuple[type[OSError], str], ...] = (
+    (FileNotFoundError, "no daemon at {path}: nothing is there; start one with `tocsind run`"),
+    (ConnectionRefusedError, "no daemon at {path}: nobody listens there any more; start one with `tocsind run`"),
+    (PermissionError, "may not use {path}: {error}; ask its owner, or name another with --socket or $TOCSIN_SOCKET"),
+    (NoAnswer, "{path} took it and did not answer within {seconds:g} s, so it may have arrived; see `tocsin status`"),
+    (
+        TimeoutError,
+        "no way in to {path} within {seconds:g} s: hung or overloaded; see `tocsin status` and the daemon's log",
+    ),
+    (ConnectionError, "the daemon at {path} hung up without an answer, so it may have arrived; see its log"),
+)

@@ -1,0 +1,217 @@
+"""One connection to the daemon, and the deadline that everything on it shares.
+
+Rules that keep the caller safe:
+
+    every wait asks the deadline how long is left, so that no sequence of waits adds up to more than was promised
+    a connection that did not finish its exchange is closed: a late answer must never be read as the next one's
+    bytes are sent with MSG_NOSIGNAL: a program that restored SIGPIPE must not die because a daemon did
+
+OSErrors leave here as they are; `client` translates them once.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import time
+from contextlib import suppress
+from threading import Lock
+
+from . import places, wire
+from .errors import ProtocolMismatch
+
+_LONGEST = 1e6  # seconds; sockets and locks overflow on larger timeouts, and nobody waits eleven days
+_CHUNK = 64 * 1024
+_BACKLOG_NAPS = (0.001, 0.002, 0.005, 0.01)  # the daemon takes a full backlog in within milliseconds, or not at all
+
+
+class Deadline:
+    """An instant that a number of waits have in common."""
+
+    __slots__ = ("_end", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + min(seconds, _LONGEST)
+
+    def left(self) -> float:
+        """Seconds left, more than zero. Raises TimeoutError when there are none."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"{self.seconds:g} s are over")
+        return left
+
+
+class NoAnswer(TimeoutError):  # noqa: N818 - names the event
+    """The request was handed over, and time ran out before the answer: whether it was taken is unknown."""
+
+
+class Connection:
+    """A connected socket that speaks frames."""
+
+    __slots__ = ("_door", "_unread")
+
+    def __init__(self, door: socket.socket) -> None:
+        self._door = door
+        self._unread = bytearray()
+
+    def is_quiet(self) -> bool:
+        """Whether the connection is as a finished exchange leaves it: open, and nothing unasked-for waits in it."""
+        if self._unread:
+            return False
+        self._door.settimeout(0)
+        try:
+            self._door.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False  # the end of the stream, an error, or an answer that nobody waits for
+
+    def ask(self, body: bytes, deadline: Deadline) -> bytes:
+        """The answer to the request in `body`. Raises OSError, ProtocolMismatch."""
+        with suppress(ConnectionError):  # turned away at the door: the daemon's last words may say why, so read on
+            self.tell(body, deadline)
+        try:
+            answer = self.hear(deadline)
+        except TimeoutError as error:
+            raise NoAnswer(*error.args) from error
+        if answer is None:
+            raise ConnectionResetError("closed without an answer")
+        return answer
+
+    def tell(self, body: bytes, deadline: Deadline) -> None:
+        """Send one frame."""
+        self._door.settimeout(deadline.left())
+        self._door.sendall(wire.pack(body), socket.MSG_NOSIGNAL)
+
+    def hear(self, deadline: Deadline | None) -> bytes | None:
+        """The next frame's body, or None where the stream ends between frames. No deadline waits for ever."""
+        if not self._fill(wire.HEADER_BYTES, deadline):
+            return None
+        end = wire.HEADER_BYTES + wire.body_length(bytes(self._unread[: wire.HEADER_BYTES]))
+        if end > wire.MAX_REPLY:
+            raise ProtocolMismatch("the answer's length makes no sense: is that socket tocsind's?")
+        self._fill(end, deadline)
+        body = bytes(self._unread[wire.HEADER_BYTES : end])
+        del self._unread[:end]
+        return body
+
+    def _fill(self, size: int, deadline: Deadline | None) -> bool:
+        """Read until `size` bytes are here; False where the stream ended before the first of them."""
+        while len(self._unread) < size:
+            self._door.settimeout(None if deadline is None else deadline.left())
+            chunk = self._door.recv(_CHUNK)
+            if not chunk and self._unread:
+                raise ConnectionResetError("closed in the middle of an answer")
+            if not chunk:
+                return False
+            self._unread += chunk
+        return True
+
+    def close(self) -> None:
+        """Close this process's end; a parent's end of the same connection stays open."""
+        self._door.close()
+
+
+class Line:
+    """One process's connection, and the lock that lets one exchange at a time use it."""
+
+    __slots__ = ("_connection", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._connection: Connection | None = None
+
+    def exchange(self, given: str | None, body: bytes, deadline: Deadline, *, answered: bool) -> bytes:
+        """The answer to `body`, or nothing where none is due. Raises OSError, ProtocolMismatch."""
+        if not self._lock.acquire(timeout=deadline.left()):
+            raise TimeoutError(f"{deadline.seconds:g} s are over")
+        try:
+            return self._exchange(given, body, deadline, answered=answered)
+        finally:
+            self._lock.release()
+
+    def _exchange(self, given: str | None, body: bytes, deadline: Deadline, *, answered: bool) -> bytes:
+        kept, self._connection = self._connection, None
+        if kept is not None:
+            try:
+                if kept.is_quiet():
+                    return self._over(kept, body, deadline, answered=answered)
+            except ConnectionError:
+                pass  # the daemon was restarted; requests are safe to repeat
+            finally:
+                if self._connection is None:
+                    kept.close()
+        return self._over(connect(given, deadline), body, deadline, answered=answered)
+
+    def _over(self, connection: Connection, body: bytes, deadline: Deadline, *, answered: bool) -> bytes:
+        """One exchange; only a connection that finished it is kept."""
+        answer = b""
+        try:
+            if answered:
+                answer = connection.ask(body, deadline)
+            else:
+                connection.tell(body, deadline)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return answer
+
+    def close(self, timeout: float) -> None:
+        """Close the connection, unless another thread uses it for longer than `timeout` seconds."""
+        if self._lock.acquire(timeout=min(timeout, _LONGEST)):
+            try:
+                self.abandon()
+            finally:
+                self._lock.release()
+
+    def abandon(self) -> None:
+        """Close the connection whoever holds the lock: after a fork nobody does."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def connect(given: str | None, deadline: Deadline) -> Connection:
+    """A connection to the daemon at `given`, or where it lives by default. Raises OSError."""
+    path = places.socket_path(given)
+    if not given and _is_in_temporary_folder(path):
+        _check_owner(os.path.dirname(path))  # noqa: PTH120 - pathlib costs the client 3 ms at import
+    naps = iter(_BACKLOG_NAPS)
+    while True:
+        door = _try(path, deadline)
+        if door is not None:
+            return Connection(door)
+        time.sleep(min(next(naps, _BACKLOG_NAPS[-1]), deadline.left()))
+
+
+def _try(path: str, deadline: Deadline) -> socket.socket | None:
+    """A connected socket, or None while the daemon's backlog is full: then connect fails at once, timeout or not."""
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        door.settimeout(deadline.left())
+        door.connect(path)
+    except BlockingIOError:
+        door.close()
+        return None
+    except BaseException:
+        door.close()
+        raise
+    return door
+
+
+def _is_in_temporary_folder(path: str) -> bool:
+    """Whether `path` is the default for those without XDG_RUNTIME_DIR: there anybody could have made the folder."""
+    if os.environ.get("TOCSIN_SOCKET") or os.environ.get("XDG_RUNTIME_DIR"):
+        return False
+    return path != places.ROOT_SOCKET
+
+
+def _check_owner(folder: str) -> None:
+    """Raises PermissionError when `folder` may be somebody else's trap, FileNotFoundError when there is none."""
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), 0):
+        raise PermissionError(f"{folder} must be a folder owned by you or by root, and it is not")

@@ -1,0 +1,66 @@
+"""The one place that reads a time: whatever a program calls a timestamp becomes Unix seconds in UTC, or None.
+
+Numbers are seconds, milliseconds, microseconds or nanoseconds by their size: each unit is a thousand times the last, and the years
+1973 to 5138 do not overlap. Naive datetimes count as UTC. pandas and numpy values are read by what they can do, not by their type,
+so neither is imported. Nothing here raises: nonsense is None, and the caller decides what an unknown time means.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_LARGEST_SECONDS = 1e11  # the year 5138; more than that is the next finer unit
+
+
+def to_seconds(value: Any) -> float | None:
+    """Unix seconds of `value`: int, float, numeric or ISO text, datetime, date, pandas or numpy time. None when unreadable."""
+    try:
+        seconds = _read(value)
+        return seconds if seconds is not None and isfinite(seconds) else None  # pandas.NaT answers NaN
+    except Exception:  # noqa: BLE001 - foreign objects may raise anything from any method
+        return None
+
+
+def _read(value: Any) -> float | None:
+    if value is None or isinstance(value, bool) or value != value:  # noqa: PLR0124 - NaN and NaT differ from themselves
+        return None
+    if isinstance(value, str):
+        return _from_text(value.strip())
+    if hasattr(value, "astype") and hasattr(value, "dtype") and "datetime64" in str(value.dtype):
+        return _from_number(int(value.astype("datetime64[ns]").astype("int64")) / 1e9)
+    if hasattr(value, "timetuple"):  # date, datetime, pandas.Timestamp
+        return _from_calendar(value)
+    return _from_number(float(value))
+
+
+def _from_number(number: float) -> float | None:
+    if not isfinite(number):
+        return None
+    for _ in range(3):
+        if abs(number) < _LARGEST_SECONDS:
+            break
+        number /= 1000
+    return number if abs(number) < _LARGEST_SECONDS else None
+
+
+def _from_text(text: str) -> float | None:
+    try:
+        return _from_number(float(text))
+    except ValueError:
+        from datetime import datetime  # noqa: PLC0415 - only a text date pays for it
+
+        return _from_calendar(datetime.fromisoformat(text))
+
+
+def _from_calendar(value: Any) -> float:
+    from datetime import UTC, datetime  # noqa: PLC0415 - as above
+
+    if not hasattr(value, "timestamp"):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    elif value.tzinfo is None:
+        value = value.replace(tzinfo=UTC)
+    return float(value.timestamp())

@@ -1,0 +1,81 @@
+"""The wire, one copy for both ends.
+
+A frame is a 4-byte big-endian length and a body. The body is one request or one reply: MessagePack, or, when its first byte is `{`,
+the same thing as JSON. A reply uses its request's encoding, so anything that can write JSON to a Unix socket can raise a signal.
+Requests carry `op`, and `v`, the protocol's version; replies carry `ok`, and, when it is false, `error: {kind, message}`. Replies come
+in the order of the requests. The daemon knows who asks from the socket (SO_PEERCRED); no field can say so.
+
+    {"op": "send", "v": 1, "signal": {"title": "BUY BTCUSDT", "priority": "urgent"}, "ack": "stored"}
+    {"ok": true, "receipt": {"id": "01J...", "state": "stored", "reason": null}}
+"""
+
+from __future__ import annotations
+
+import sys
+
+from .errors import ProtocolMismatch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PROTOCOL = 1
+HEADER_BYTES = 4
+MAX_FRAME = 256 * 1024  # a request; bounded so that a stranger cannot make the daemon hold more
+MAX_REPLY = 64 * 1024 * 1024  # the daemon is trusted further than a stranger, but not for ever
+ACKS = ("stored", "received", "none")
+
+ERROR_KINDS = {
+    "broken-frame": "the bytes are no frame of this protocol; the connection closes",
+    "too-large": "the frame is over the limit; the connection closes",
+    "bad-request": "the request is well-formed but not one the daemon knows",
+    "unknown-op": "no such operation",
+    "invalid-signal": "a field of the signal is wrong; the message names it",
+    "protocol": "the daemon does not speak this version",
+    "busy": "too many connections; try again later",
+    "full": "the disk is at its reserve, or the journal cannot be written; try again later",
+    "stopping": "the daemon is going away; try again later",
+    "not-found": "no such signal or destination",
+    "internal": "a bug in the daemon, which is leaving because of it",
+}
+
+
+def pack(body: bytes) -> bytes:
+    """The frame that carries `body`."""
+    return len(body).to_bytes(HEADER_BYTES, "big") + body
+
+
+def body_length(header: bytes) -> int:
+    """The length that a frame's four header bytes announce."""
+    return int.from_bytes(header, "big")
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """A request's body: MessagePack where msgspec is already loaded, else JSON."""
+    msgspec = sys.modules.get("msgspec")
+    if msgspec is not None and hasattr(msgspec, "msgpack"):
+        return bytes(msgspec.msgpack.encode(message))
+    import json  # noqa: PLC0415 - `import tocsin` must stay as light as `import socket`
+
+    return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """A reply's body. Raises ProtocolMismatch when it is neither JSON nor MessagePack of an object."""
+    try:
+        message = _decode(body)
+    except Exception as error:
+        raise ProtocolMismatch("the answer cannot be read: is that socket tocsind's?") from error
+    if not isinstance(message, dict):
+        raise ProtocolMismatch("the answer is no object: is that socket tocsind's?")
+    return message
+
+
+def _decode(body: bytes) -> Any:
+    if body[:1] == b"{":
+        import json  # noqa: PLC0415 - as above
+
+        return json.loads(body)
+    import msgspec  # noqa: PLC0415 - a MessagePack reply answers a MessagePack request: it is loaded
+
+    return msgspec.msgpack.decode(body)

@@ -1,0 +1,38 @@
+"""tocsind, the daemon. This is the map: every noun, who owns it, and the walk of a signal.
+
+    signal        what a program raised (tocsin.signals)        receipt       what its caller got back
+    delivery      one signal owed to one destination            destination   discord, file, ...
+    lane          all that waits for one destination            gate          says when the lane may send next
+    outcome       how an attempt ended                          breaker       rests a far end that fails
+    settle        to write an outcome down                      dead          given up on, kept for a person
+    journal       the durable record: SQLite                    fact          what happened, for log, metrics and tail
+
+The walk of a signal:
+
+    program -- tocsin.send() --> client --frame--> ipc --> dispatch.accept                        (a task per connection)
+                                                            | policy.routes: which destinations, which priority
+                                                            | journal: append, one group commit for all who wait
+                                                  receipt <-'  '-> the lanes are woken
+    journal --> feeder --> channel (64) --> sender(priority) --> turn: gate, breaker --> journal: attempt on record
+                                                 '--> destination.deliver(batch) --> outcome --> dispatch.settle
+
+The journal is the queue, and memory is a window on it: a feeder reads what is queued in order into a bounded channel, whether it came
+a moment ago or before a restart. A delivery in memory is only a hint; `dispatch.begin` claims it in the journal, and what was
+dropped, expired or rerouted meanwhile is not there to be claimed. So whoever changes a delivery changes the journal, and nothing else.
+
+Who may import whom, downwards only (tests/test_layers.py keeps it):
+
+    __main__, demo
+    daemon
+    ipc, lanes, systemd, status, metrics, log
+    dispatch, sender
+    journal, destinations, rendering, config, clock, testing
+    events, policy, secret, errors
+    tocsin: signals, wire, errors, places
+
+`policy` is pure. `dispatch` is the only place where journal and lanes meet, so that "written before promised, settled before forgotten"
+can be proved by reading one file. Only `clock` reads a clock, every httpx import stands in `destinations/http.py`, every sqlite3 import
+in `journal/`, and `log` and `metrics` observe `events`; `daemon` plugs them in.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,172 @@
+"""`tocsind`: the daemon's command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from . import __version__
+from .config import Config, ConfigurationInvalid, load, report, starting_text
+from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, DaemonError
+from .log import LEVELS
+
+EXIT_USAGE = 64
+
+_EXAMPLES = """\
+examples:
+  tocsind init --output alerts.toml     write a starting configuration
+  tocsind check --config alerts.toml    every mistake in it, each with its line
+  tocsind run --config alerts.toml      serve until SIGTERM; SIGHUP reloads
+
+exit codes: 0 ok, 64 usage, 70 internal, 73 cannot write, 75 another daemon is there, 78 configuration
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with the exit code that the manual promises."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]  # it leaves, as its parent does
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}\ntry `{self.prog} --help`\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; answers its exit code."""
+    arguments = _parser().parse_args(argv)
+    verb: Callable[[argparse.Namespace], int] = arguments.verb
+    try:
+        return verb(arguments)
+    except ConfigurationInvalid as invalid:
+        for problem in invalid.problems:
+            _tell(str(problem))
+        return EXIT_CONFIGURATION
+    except DaemonError as error:
+        _tell(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="tocsind",
+        description="The daemon that brings signals to Discord, durably.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"tocsind {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    _add(verbs, "run", run, "serve until SIGTERM").add_argument("--log", choices=LEVELS, help="how much to log")
+    _add(verbs, "check", check, "read the configuration and tell all that is wrong with it")
+    init_parser = _add(verbs, "init", init, "write a starting configuration", config=False)
+    init_parser.add_argument(
+        "--output", default="alerts.toml", metavar="FILE", help="where to, `-` for stdout [%(default)s]"
+    )
+    _add(verbs, "demo", demo, "daemon, fake Discord and three producers, in a temporary folder", config=False)
+    return parser
+
+
+def _add(
+    verbs: argparse._SubParsersAction[_Parser],
+    name: str,
+    verb: Callable[[argparse.Namespace], int],
+    text: str,
+    *,
+    config: bool = True,
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.set_defaults(verb=verb)
+    if config:
+        parser.add_argument(
+            "--config",
+            metavar="FILE",
+            help="the configuration [$TOCSIN_CONFIG, ./alerts.toml, /etc/tocsin/alerts.toml]",
+        )
+    if name == "run":
+        parser.add_argument("--socket", metavar="PATH", help="where to listen [$TOCSIN_SOCKET, or as configured]")
+    if name == "check":
+        parser.add_argument("--json", action="store_true", help="one JSON object")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve. The exit code of what ended us, 0 after SIGTERM."""
+    import trio  # noqa: PLC0415 - `check` and `init` need no event loop
+
+    from .daemon import Daemon  # noqa: PLC0415 - as above
+
+    daemon = Daemon(lambda: load(arguments.config), socket=arguments.socket, log=arguments.log)
+    try:
+        trio.run(daemon.run)
+    except BaseExceptionGroup as group:
+        raise next(_expected(group), group) from None
+    return 0
+
+
+def _expected(group: BaseExceptionGroup[BaseException]) -> Iterator[DaemonError]:
+    """The errors in a group that are told without a traceback; none unless all of them are such."""
+    expected, others = group.split(DaemonError)
+    if others is None and expected is not None:
+        for error in expected.exceptions:
+            yield from _expected(error) if isinstance(error, BaseExceptionGroup) else (error,)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Read the configuration by the path that `run` takes, and tell everything at once."""
+    found: Config | ConfigurationInvalid
+    try:
+        found = load(arguments.config)
+    except ConfigurationInvalid as invalid:
+        found = invalid
+    if arguments.json:
+        print(json.dumps(report(found), indent=2))
+    elif isinstance(found, ConfigurationInvalid):
+        raise found
+    else:
+        _tell_config(found)
+    return EXIT_CONFIGURATION if isinstance(found, ConfigurationInvalid) else 0
+
+
+def _tell_config(config: Config) -> None:
+    for warning in config.warnings:
+        _tell(f"warning: {warning}")
+    for destination in config.destinations.values():
+        state = f"disabled: {destination.disabled}" if destination.disabled else "ready"
+        print(f"{destination.name:<20} {destination.kind:<8} {state}")
+    print(f"{config.source}: ok, {len(config.destinations)} destinations, {len(config.routes)} routes")
+
+
+def init(arguments: argparse.Namespace) -> int:
+    """Write a starting configuration; an existing file is never overwritten."""
+    text = starting_text()
+    if arguments.output == "-":
+        print(text, end="")
+        return 0
+    try:
+        descriptor = os.open(arguments.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        _tell(f"{arguments.output} cannot be written: {error.strerror}")
+        return EXIT_CANNOT_WRITE
+    with os.fdopen(descriptor, "w", encoding="utf-8") as output:
+        output.write(text)
+    print(f"wrote {arguments.output}; next: tocsind check --config {arguments.output}")
+    return 0
+
+
+def demo(_: argparse.Namespace) -> int:
+    """Show all of it on loopback."""
+    from .demo import main as show  # noqa: PLC0415 - only the demo needs the fake
+
+    return show()
+
+
+def _tell(message: str) -> None:
+    print(f"tocsind: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

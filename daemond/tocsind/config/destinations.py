@@ -1,0 +1,134 @@
+"""The keys of a destination: those that all have, and those of its kind. A new kind is one more entry of `KINDS`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from tocsin.durations import format_duration
+from tocsind.policy.backoff import Retry
+from tocsind.policy.breaker import BreakerLimits
+from tocsind.policy.bucket import Rate
+from tocsind.secret import Secret
+
+from . import webhook_url
+from .model import DestinationOptions, DiscordOptions, FileOptions
+from .reader import Field, Mistake, Spot, check_order, read_table
+from .values import count, duration, flag, one_of, rate, several, text
+from .webhooks import Sought, webhook
+
+SWITCHED_OFF = "switched off in the configuration"
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """A kind of destination: its own keys, what they make (and why it is disabled, if so), and its limit when the file has none."""
+
+    fields: Mapping[str, Field]
+    options: Callable[[Spot, Mapping[str, Any]], tuple[DiscordOptions | FileOptions, str | None]]
+    limit: Rate | None
+
+
+def destinations(spot: Spot) -> dict[str, DestinationOptions]:
+    """All destinations of the file, by name, in its order."""
+    if not isinstance(spot.value, dict) or not spot.value:
+        raise Mistake("at least one [destinations.NAME] is needed, or nothing could be delivered")
+    names = tuple(spot.value)
+    read = {name: _destination(spot.at(name), name, names) for name in names}
+    return {name: destination for name, destination in read.items() if destination}
+
+
+def _destination(spot: Spot, name: str, names: Collection[str]) -> DestinationOptions | None:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
+        spot.wrong("a destination's name has up to 64 letters, digits, dots, dashes and underscores")
+    kind = KINDS.get(str(spot.at("kind").value))
+    found = read_table(spot, _common(name, names) | dict(kind.fields if kind else _OF_ANY_KIND))
+    if kind is None:
+        return None
+    options, absent = kind.options(spot, found)
+    disabled = absent if found.get("enabled", True) else SWITCHED_OFF
+    common: dict[str, Any] = {"limit": kind.limit}
+    common.update((key, found[key]) for key in ("limit", "fallback", "retry", "breaker") if key in found)
+    return DestinationOptions(**common, name=name, kind=found["kind"], options=options, disabled=disabled)
+
+
+def _common(name: str, names: Collection[str]) -> dict[str, Field]:
+    known = one_of(names, "destination")
+
+    def fallback(spot: Spot) -> str:
+        if spot.value == name:
+            raise Mistake("a destination cannot stand in for itself")
+        return known(spot)
+
+    return {
+        "kind": Field(one_of(KINDS, "kind"), missing=f"missing; one of {', '.join(KINDS)}"),
+        "enabled": Field(flag),
+        "limit": Field(rate),
+        "fallback": Field(several(fallback)),
+        "retry": Field(_retry),
+        "breaker": Field(_breaker),
+    }
+
+
+def _retry(spot: Spot) -> Retry:
+    found = Retry(**read_table(spot, {"first": Field(duration), "most": Field(duration), "give-up": Field(duration)}))
+    check_order(spot, found, "first", "most", format_duration)
+    return found
+
+
+def _breaker(spot: Spot) -> BreakerLimits:
+    fields = {"failures": Field(count), "rest": Field(duration), "most": Field(duration)}
+    found = BreakerLimits(**read_table(spot, fields))
+    check_order(spot, found, "rest", "most", format_duration)
+    return found
+
+
+def _discord(spot: Spot, found: Mapping[str, Any]) -> tuple[DiscordOptions, str | None]:
+    sought: Sought = found.get("webhook", Sought())
+    url = _normal(spot.at("webhook"), sought, allow_host=found.get("allow_host", False))
+    own = {key: found[key] for key in ("username", "deadline") if key in found}
+    return DiscordOptions(webhook=url, **own), sought.reason
+
+
+def _normal(spot: Spot, sought: Sought, *, allow_host: bool) -> Secret | None:
+    if sought.secret is None:
+        return None
+    try:
+        return Secret(webhook_url.normalise(sought.secret.reveal(), allow_host=allow_host))
+    except ValueError as complaint:
+        spot.wrong(f"{sought.called} {complaint}")
+        return None
+
+
+def _username(spot: Spot) -> str:
+    name = text(spot).strip()
+    if len(name) > 80 or any(word in name.lower() for word in ("clyde", "discord")):
+        raise Mistake('Discord takes up to 80 characters without "clyde" and "discord"')
+    return name
+
+
+def _file(spot: Spot, found: Mapping[str, Any]) -> tuple[FileOptions, str | None]:  # noqa: ARG001 - the signature of Kind.options
+    return FileOptions(path=found.get("path", "")), None
+
+
+KINDS = {
+    "discord": Kind(
+        fields={
+            "webhook": Field(webhook, missing='missing; write it like { env = "DISCORD_WEBHOOK_..." }'),
+            "username": Field(_username),
+            "deadline": Field(duration),
+            "allow-host": Field(flag),
+        },
+        options=_discord,
+        limit=Rate(30, 60.0),  # what one Discord channel takes from all its webhooks together
+    ),
+    "file": Kind(
+        fields={"path": Field(text, missing='missing; "alerts.jsonl" lies under the state folder')},
+        options=_file,
+        limit=None,
+    ),
+}
+# Of a destination whose kind is not known no key can be called unknown that any kind has.
+_OF_ANY_KIND = {key: Field(lambda spot: spot.value) for kind in KINDS.values() for key in kind.fields}

@@ -1,0 +1,163 @@
+"""Finding the file, and reading the document as a whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from tocsind.policy.routes import Thresholds
+
+from .advice import advise
+from .destinations import destinations
+from .lines import lines_of
+from .model import Config, DaemonOptions
+from .problems import ConfigurationInvalid, Problem, masked
+from .reader import Field, Findings, Mistake, Spot, check_order, read_table
+from .routes import routes
+from .values import duration, one_of, share, size, text
+
+BUILT_IN = "built-in default"
+PLACES = ("alerts.toml", "/etc/tocsin/alerts.toml")  # where a file is looked for when none is named
+_LARGEST = 2**20  # bytes; thousands of destinations fit
+_LONGEST_SOCKET = 107  # bytes: what the kernel keeps for a Unix socket's path, less the final zero
+
+
+def load(path: str | None = None) -> Config:
+    """The configuration at `path`, else $TOCSIN_CONFIG, ./alerts.toml, /etc/tocsin/alerts.toml, else the built-in default.
+
+    Raises ConfigurationInvalid with everything that is wrong; that a named file is missing or unreadable is such a problem.
+    """
+    named = path or os.environ.get("TOCSIN_CONFIG") or next(filter(_is_there, PLACES), None)
+    if named is None:
+        return parse(built_in_text(), BUILT_IN)
+    content, exposed = _content(named)
+    return _parsed(_decoded(content, named), named, exposed=exposed)
+
+
+def parse(text: str, source: str) -> Config:
+    """The configuration in a TOML text; `source` is what places are called after. Raises ConfigurationInvalid."""
+    return _parsed(text, source, exposed=False)
+
+
+def built_in_text() -> str:
+    """The documented default: part of the package where it is installed, at the top of the repository where it is developed."""
+    packaged = files("tocsind").joinpath("alerts.toml")
+    if packaged.is_file():
+        return packaged.read_text("utf-8")
+    return Path(__file__).parents[3].joinpath("alerts.toml").read_text("utf-8")
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.stat(path)  # noqa: PTH116 - Path.exists answers False for what may not be looked at, and that must be told instead
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _content(path: str) -> tuple[bytes, bool]:
+    """The bytes of the file, and whether every user of this host may read them."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - pipes and /dev/stdin are named here too
+            exposed = bool(os.fstat(file.fileno()).st_mode & stat.S_IROTH)
+            content = file.read(_LARGEST + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no such name is possible"
+        raise _invalid(path, None, f"the configuration cannot be read: {why}") from None
+    if len(content) > _LARGEST:
+        raise _invalid(path, None, f"the configuration is larger than {_LARGEST} bytes")
+    return content, exposed
+
+
+def _decoded(content: bytes, source: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+    raise _invalid(source, line, "not UTF-8, which TOML is written in")
+
+
+def _invalid(source: str, line: int | None, message: str) -> ConfigurationInvalid:
+    return ConfigurationInvalid([Problem(source, line, "", masked(message))], source=source)
+
+
+def _parsed(text: str, source: str, *, exposed: bool) -> Config:
+    data = _data(text, source)
+    findings = Findings(source, lines_of(text), exposed=exposed)
+    top = Spot(data, (), findings)
+    found = read_table(top, _fields(data))
+    if not findings.problems:
+        advise(top, found["destinations"], found.get("routes", ()))
+    warnings = tuple(str(warning) for warning in sorted(findings.warnings, key=_by_line))
+    if findings.problems:
+        raise ConfigurationInvalid(sorted(findings.problems, key=_by_line), source=source, warnings=warnings)
+    defaults: dict[str, Any] = {"daemon": DaemonOptions(), "priorities": Thresholds(), "routes": ()}
+    return Config(**(defaults | found), warnings=warnings, source=source)
+
+
+def _data(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError is one; a number with thousands of digits is another
+        message, line = _syntax(str(error), text)
+    except RecursionError:
+        message, line = "nested too deeply", None
+    raise _invalid(source, line, message)
+
+
+def _syntax(complaint: str, text: str) -> tuple[str, int | None]:
+    """The sentence and the line: tomllib puts the place into the sentence."""
+    if place := re.search(r" \(at line ([0-9]+), column ([0-9]+)\)$", complaint):
+        return f"{complaint[: place.start()]} (column {place[2]})", int(place[1])
+    if complaint.endswith(" (at end of document)"):
+        return complaint, text.rstrip().count("\n") + 1
+    return complaint, None
+
+
+def _by_line(problem: Problem) -> int:
+    return problem.line or 0
+
+
+def _fields(data: dict[str, Any]) -> dict[str, Field]:
+    """The tables of the file. Routes need to know which destinations there are, even of those that cannot be read."""
+    below = data.get("destinations")
+    names = tuple(below) if isinstance(below, dict) else ()
+    return {
+        "daemon": Field(_daemon),
+        "priorities": Field(_priorities),
+        "destinations": Field(destinations, missing="missing: at least one is needed, or nothing could be delivered"),
+        "routes": Field(lambda spot: routes(spot, names)),
+    }
+
+
+def _daemon(spot: Spot) -> DaemonOptions:
+    return DaemonOptions(**read_table(spot, _DAEMON))
+
+
+def _socket(spot: Spot) -> str:
+    path = text(spot)
+    if len(os.fsencode(path)) > _LONGEST_SOCKET:
+        raise Mistake(f"a Unix socket's path has at most {_LONGEST_SOCKET} bytes")
+    return path
+
+
+_DAEMON = {
+    "socket": Field(_socket),
+    "state": Field(text),
+    "ledger": Field(duration),
+    "reserve": Field(size),
+    "log": Field(one_of(("debug", "info", "warning", "error"), "log level")),
+}
+
+
+def _priorities(spot: Spot) -> Thresholds:
+    found = Thresholds(**read_table(spot, {"urgent": Field(share), "high": Field(share)}))
+    check_order(spot, found, "high", "urgent", "{:g}".format)
+    return found

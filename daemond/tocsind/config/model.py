@@ -1,0 +1,66 @@
+"""What a configuration is, once nobody complained about it. Times are seconds, sizes are bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from tocsind.policy.backoff import Retry
+from tocsind.policy.breaker import BreakerLimits
+from tocsind.policy.bucket import Rate
+from tocsind.policy.routes import Route, Thresholds
+from tocsind.secret import Secret
+
+
+class DaemonOptions(msgspec.Struct, frozen=True):
+    """The daemon itself. `socket` and `state` are None when the file leaves them to `tocsin.places`."""
+
+    socket: str | None = None
+    state: str | None = None
+    ledger: float = 30 * 86400.0  # how long settled signals are kept
+    reserve: int = 64 * 2**20  # free disk below which intake is refused, so that outcomes can still be written down
+    log: str = "info"
+
+
+class DiscordOptions(msgspec.Struct, frozen=True):
+    """A Discord webhook in its normal form; None when its secret is not there, and then the destination is disabled."""
+
+    webhook: Secret | None = None
+    username: str | None = None  # shown instead of the webhook's own name
+    deadline: float = 10.0  # for one request from connecting to the last byte
+
+
+class FileOptions(msgspec.Struct, frozen=True):
+    """JSON lines in a file; a relative path lies under the state folder."""
+
+    path: str
+
+
+class DestinationOptions(msgspec.Struct, frozen=True):
+    """One destination. `disabled` is the reason why it cannot be used, None when it can."""
+
+    name: str
+    kind: str
+    options: DiscordOptions | FileOptions
+    limit: Rate | None = None
+    fallback: tuple[str, ...] = ()
+    retry: Retry = Retry()
+    breaker: BreakerLimits = BreakerLimits()
+    disabled: str | None = None
+
+
+class Config(msgspec.Struct, frozen=True):
+    """All of alerts.toml. `destinations` keeps the order of the file; `warnings` are sentences that begin with their place."""
+
+    daemon: DaemonOptions
+    priorities: Thresholds
+    destinations: dict[str, DestinationOptions]
+    routes: tuple[Route, ...]
+    warnings: tuple[str, ...]
+    source: str
+
+    @property
+    def fallbacks(self) -> Mapping[str, tuple[str, ...]]:
+        """Destination -> its own fallbacks, as `policy.routes.chain` wants them."""
+        return {name: destination.fallback for name, destination in self.destinations.items()}

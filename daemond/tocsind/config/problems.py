@@ -1,0 +1,48 @@
+"""A complaint and its place, and the error that carries all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from tocsind.errors import EXIT_CONFIGURATION, DaemonError
+
+_LONGEST = 400  # a complaint is a sentence, whatever was pasted into the file
+_LIKE_A_URL = re.compile(r"\S*(?:\w://|webhooks/[0-9]+/)\S*")
+
+
+def masked(text: str) -> str:
+    """`text` without anything that looks like a URL: people paste webhooks into the wrong key."""
+    short = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+    return _LIKE_A_URL.sub("****", short)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong, and where. `line` is None when no line is to blame; `key` is empty when no key is."""
+
+    file: str
+    line: int | None
+    key: str
+    message: str
+
+    @property
+    def place(self) -> str:
+        """`alerts.toml:17`, or the file alone."""
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.place, self.key, self.message) if part)
+
+
+class ConfigurationInvalid(DaemonError):  # noqa: N818 - names the condition, as its siblings in tocsind.errors do
+    """The configuration cannot be used. `problems` are all there are, in the order of the file; so is the text, one a line."""
+
+    exit_code = EXIT_CONFIGURATION
+
+    def __init__(self, problems: Iterable[Problem], *, source: str, warnings: Sequence[str] = ()) -> None:
+        self.problems = tuple(problems)
+        self.source = source
+        self.warnings = tuple(warnings)
+        super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -1,0 +1,39 @@
+"""The answer of `tocsind check`: what was found, ready for JSON, and never a secret."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .model import Config, DestinationOptions
+from .problems import ConfigurationInvalid, Problem
+from .values import written_rate
+
+
+def report(result: Config | ConfigurationInvalid) -> dict[str, Any]:
+    """`schema`, `ok`, `source`, `problems`, `warnings`, `destinations`, `routes` (their number), of a success or a failure alike."""
+    config = result if isinstance(result, Config) else None
+    problems = () if isinstance(result, Config) else result.problems
+    return {
+        "schema": 1,
+        "ok": config is not None,
+        "source": result.source,
+        "problems": [_problem(problem) for problem in problems],
+        "warnings": list(result.warnings),
+        "destinations": [_destination(one) for one in config.destinations.values()] if config else [],
+        "routes": len(config.routes) if config else 0,
+    }
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {"file": problem.file, "line": problem.line, "key": problem.key, "message": problem.message}
+
+
+def _destination(destination: DestinationOptions) -> dict[str, Any]:
+    return {
+        "name": destination.name,
+        "kind": destination.kind,
+        "condition": "disabled" if destination.disabled else "ready",
+        "reason": destination.disabled,
+        "limit": written_rate(destination.limit) if destination.limit else None,
+        "fallback": list(destination.fallback),
+    }

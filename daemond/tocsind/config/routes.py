@@ -1,0 +1,38 @@
+"""The keys of a route."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from tocsin.signals import PRIORITIES
+from tocsind.policy.routes import ROUTE_KEYS, Route
+
+from .reader import Field, Mistake, Spot, kind_of, read_table
+from .values import filled, flag, one_of, several, text
+
+_WHEN = {
+    key: Field(filled(several(one_of(PRIORITIES, "priority") if key == "priority" else text))) for key in ROUTE_KEYS
+}
+
+
+def routes(spot: Spot, names: Collection[str]) -> tuple[Route, ...]:
+    """All routes, in the order in which they are tried; `names` are the destinations there are."""
+    if not isinstance(spot.value, list):
+        raise Mistake(f"must be written as [[routes]], not as {kind_of(spot.value)}")
+    return tuple(_route(spot.at(index), names) for index in range(len(spot.value)))
+
+
+def _route(spot: Spot, names: Collection[str]) -> Route:
+    to = filled(several(one_of(names, "destination")))
+    fields = {
+        "when": Field(lambda when: read_table(when, _WHEN)),
+        "to": Field(to, missing='missing; write it like to = ["NAME"]'),
+        "continue": Field(flag),
+    }
+    found = read_table(spot, fields)
+    return Route(to=found.get("to", ()), when=found.get("when", {}), go_on=found.get("continue", False))
+
+
+def takes_everything(route: Route) -> bool:
+    """Whether no signal can fail to match."""
+    return all(key == "priority" and set(PRIORITIES) <= set(values) for key, values in route.when.items())

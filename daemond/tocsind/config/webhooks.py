@@ -1,0 +1,124 @@
+"""Where a webhook's secret comes from: a variable, a file, a credential of systemd, or, with a warning, the configuration itself.
+
+Not there yet is no mistake: the destination is disabled with the reason, and its signals go to its fallback. There and unsafe is one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from tocsind.secret import Secret
+
+from .reader import Mistake, Spot, did_you_mean, kind_of
+from .values import text
+
+_LONGEST = 4096  # bytes of a secret's file: a URL fits many times
+_FORMS = '{ env = "NAME" }, { file = "/path" } or { credential = "name" }'
+
+
+class Sought(msgspec.Struct, frozen=True):
+    """A secret that was looked for: either it is there, or the reason why it is not. `called` is what complaints call it."""
+
+    secret: Secret | None = None
+    reason: str | None = None
+    called: str = "the URL"
+
+
+def webhook(spot: Spot) -> Sought:
+    """Read the value of `webhook`. The URL inside is not looked at yet."""
+    match spot.value:
+        case str() as url if url.strip():
+            spot.warn(_in_the_file(exposed=spot.findings.exposed))
+            return Sought(Secret(url.strip()))
+        case dict() as table if len(table) == 1:
+            return _from(spot, *table)
+        case dict() | str():
+            raise Mistake(f"must say where the URL is: {_FORMS}")
+        case other:
+            raise Mistake(f"must be {_FORMS}, not {kind_of(other)}")
+
+
+def _in_the_file(*, exposed: bool) -> str:
+    worse = ", and every user of this host can read this one (chmod 640 helps)" if exposed else ""
+    return f"a webhook URL is a secret, and files get copied{worse}; better: {_FORMS}"
+
+
+def _from(spot: Spot, source: str) -> Sought:
+    if source not in _SOURCES:
+        raise Mistake(f"is sought in an unknown way; {did_you_mean(source, _SOURCES)}")
+    return _SOURCES[source](spot.at(source))
+
+
+def _from_variable(spot: Spot) -> Sought:
+    name = text(spot)
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise Mistake("env takes the name of an environment variable, not its value")
+    value = os.environ.get(name, "").strip()
+    return Sought(Secret(value), called=name) if value else Sought(reason=f"{name} is not set")
+
+
+def _from_file(spot: Spot) -> Sought:
+    name = text(spot)
+    if "://" in name:
+        raise Mistake("file takes a path, not the URL itself")
+    return _read(Path(spot.findings.source).parent / name, name)  # a relative one lies beside the configuration
+
+
+def _from_credential(spot: Spot) -> Sought:
+    name = text(spot)
+    if not re.fullmatch(r"[A-Za-z0-9_@.-]{1,255}", name) or name in {".", ".."}:
+        raise Mistake("credential takes the plain name of a credential, as in LoadCredential=")
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        return Sought(reason=f"the credential {name} is not there: CREDENTIALS_DIRECTORY is not set")
+    return _read(Path(folder) / name, f"the credential {name}")
+
+
+_SOURCES: dict[str, Callable[[Spot], Sought]] = {
+    "env": _from_variable,
+    "file": _from_file,
+    "credential": _from_credential,
+}
+
+
+def _read(path: Path, called: str) -> Sought:
+    """The text of a secret's file, which is called `called` in what people read."""
+    try:
+        # Non-blocking, or a named pipe would hold up the start for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except (FileNotFoundError, NotADirectoryError):
+        return Sought(reason=f"{called} does not exist")
+    except OSError as error:
+        raise Mistake(f"{called} cannot be read: {error.strerror}") from None
+    try:
+        _check_owner_and_mode(os.fstat(descriptor), called)  # of what was opened, not of what may stand there by now
+        content = os.read(descriptor, _LONGEST + 1)
+    except OSError as error:
+        raise Mistake(f"{called} cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+    return _secret_in(content, called)
+
+
+def _secret_in(content: bytes, called: str) -> Sought:
+    if len(content) > _LONGEST or not content.isascii():
+        raise Mistake(f"{called} holds something else than a URL")
+    value = content.decode("ascii").strip()
+    return Sought(Secret(value), called=called) if value else Sought(reason=f"{called} is empty")
+
+
+def _check_owner_and_mode(status: os.stat_result, called: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise Mistake(f"{called} is no regular file")
+    if status.st_uid not in {0, os.geteuid()}:
+        raise Mistake(f"{called} belongs to another user, who could change it; it must be root's or ours")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise Mistake(f"{called} can be changed by others: chmod 640 (or 600) it")
+    if status.st_mode & stat.S_IROTH:
+        raise Mistake(f"{called} can be read by every user of this host: chmod 640 (or 600) it")

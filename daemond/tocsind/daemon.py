@@ -1,0 +1,182 @@
+"""Birth and death. Who owns which task, and in which order they begin and end:
+
+    run                              lock the state, open the journal, then:
+      nursery
+        |-- on_signals               SIGHUP reloads, the first SIGTERM or SIGINT drains, the second leaves at once; ends last
+        '-- nursery
+              |-- a task a lane      each with its senders; cancelled after the door, and what is in flight finishes
+              '-- nursery
+                    |-- keeper       deadlines, ledger, disk
+                    '-- door         the socket; begins last and ends first
+
+READY is told when the socket listens and the lanes know their past. Leaving: the door stops taking, answers what it has read, and goes;
+the keeper goes; the lanes finish what is in flight (each request has its deadline); the journal closes after its last commit. Nothing
+is flushed at the end because nothing is only in memory. An exception out of any task is a bug or a broken disk: it takes all of it
+down, and the next start goes on from the journal.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+
+from tocsin import places
+
+from . import __version__, systemd
+from .clock import Clock, SystemClock
+from .config import Config, ConfigurationInvalid
+from .destinations.http import HttpClient
+from .dispatch import Dispatch
+from .events import ConfigurationDoubt, Emit, Fact, Reloaded, ReloadRefused, Started, Stopped, Stopping
+from .ipc import Desk, Door, open_listener
+from .journal import Journal, reading
+from .keeper import Keeper
+from .lanes import Lanes
+from .log import Log
+from .metrics import Metrics
+from .state import locked
+from .status import StatusView
+from .tail import Tail
+
+HURRY_SECONDS = 1.0  # what a second SIGTERM leaves to tidy up in
+SAME_WISH = 0.5  # seconds: timeout(1) and some shells signal a process and its group, which is one wish told twice
+_MOST_FILES = 65536
+
+
+class Facts:
+    """Hands each fact to every observer."""
+
+    def __init__(self, *observers: Emit) -> None:
+        self._observers = observers
+
+    def __call__(self, fact: Fact) -> None:
+        """Something happened."""
+        for observe in self._observers:
+            observe(fact)
+
+
+class Daemon:
+    """One daemon; `run` serves until told to stop. `configuration` is read at the start and at each reload.
+
+    `socket` and `log` overrule the configuration. Raises DaemonError out of `run`, alone or in a group, when it cannot start or go on.
+    """
+
+    def __init__(
+        self, configuration: Callable[[], Config], *, socket: str | None = None, log: str | None = None
+    ) -> None:
+        self._configuration = configuration
+        self._config = configuration()
+        self._log_level = log
+        self.socket = places.socket_path(socket or os.environ.get("TOCSIN_SOCKET") or self._config.daemon.socket)
+        self.folder = Path(places.state_folder(self._config.daemon.state))
+        self._clock: Clock = SystemClock()
+        self._log = Log(self._clock, log or self._config.daemon.log)
+        self._metrics = Metrics(self._clock)
+        self._tail = Tail(self._clock)
+        self._emit = Facts(self._metrics, self._tail, self._log)
+        self._reloading = trio.Lock()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        _tame_process()
+        with locked(self.folder):
+            async with Journal(self.folder) as journal, HttpClient() as client:
+                dispatch = Dispatch(journal, self._config, self._clock, self._emit, self.folder)
+                lanes = Lanes(dispatch, self._clock, self._emit, self.folder, client)
+                async with trio.open_nursery() as watch:
+                    async with trio.open_nursery() as nursery:
+                        leave = await watch.start(self._on_signals, lanes, nursery)
+                        doubtful = await dispatch.replay()
+                        await lanes.follow(self._config, nursery)
+                        await self._serve(dispatch, lanes, leave, doubtful)
+                        nursery.cancel_scope.cancel()  # and the lanes finish what is in flight
+                    watch.cancel_scope.cancel()
+                self._emit(Stopped(await _queued(journal)))
+
+    async def _serve(self, dispatch: Dispatch, lanes: Lanes, leave: trio.Event, doubtful: int) -> None:
+        listener = open_listener(self.socket)
+        status = StatusView(dispatch, lanes, self._metrics, self._clock)
+        door = Door(Desk(dispatch, lanes, status, self._tail, self._emit), self._emit)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Keeper(dispatch, self._clock).run)
+            nursery.start_soon(door.serve, listener)
+            await self._tell_ready(dispatch, doubtful)
+            await leave.wait()
+            systemd.stopping()
+            door.close()
+            # while we still listen on it: so it is ours and no successor's
+            Path(self.socket).unlink(missing_ok=True)  # noqa: ASYNC240 - microseconds, and on the way out
+            nursery.cancel_scope.cancel()
+
+    async def _tell_ready(self, dispatch: Dispatch, doubtful: int) -> None:
+        self._tell_warnings(self._config)
+        self._emit(
+            Started(__version__, os.getpid(), self.socket, str(self.folder), await _queued(dispatch.journal), doubtful)
+        )
+        systemd.ready("serving")
+
+    async def _on_signals(
+        self, lanes: Lanes, nursery: trio.Nursery, task_status: trio.TaskStatus[trio.Event] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Reload as often as asked; leave once asked; leave at once when asked again."""
+        leave, asked = trio.Event(), 0.0
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            task_status.started(leave)
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    nursery.start_soon(self._reload, lanes, nursery)
+                elif not leave.is_set():
+                    self._emit(Stopping(signal.Signals(number).name))
+                    leave.set()
+                    asked = self._clock.now()
+                elif self._clock.now() - asked > SAME_WISH:
+                    break
+            await self._leave_at_once(lanes)
+
+    async def _leave_at_once(self, lanes: Lanes) -> None:
+        """What is in flight stays open on record; if even that takes too long, the journal needs no goodbye."""
+        lanes.abandon()
+        await trio.sleep(HURRY_SECONDS)
+        os._exit(0)
+
+    async def _reload(self, lanes: Lanes, lanes_nursery: trio.Nursery) -> None:
+        async with self._reloading:
+            systemd.reloading()
+            try:
+                config = self._configuration()
+            except ConfigurationInvalid as invalid:
+                self._emit(ReloadRefused(tuple(map(str, invalid.problems))))
+            else:
+                await lanes.follow(config, lanes_nursery)
+                self._adopt(config)
+            systemd.ready("serving")
+
+    def _adopt(self, config: Config) -> None:
+        if (config.daemon.socket, config.daemon.state) != (self._config.daemon.socket, self._config.daemon.state):
+            self._emit(ConfigurationDoubt("[daemon] socket and state take effect at the next start only"))
+        self._config = config
+        self._log.set_level(self._log_level or config.daemon.log)
+        self._tell_warnings(config)
+        self._emit(Reloaded(len(config.destinations)))
+
+    def _tell_warnings(self, config: Config) -> None:
+        for warning in config.warnings:
+            self._emit(ConfigurationDoubt(warning))
+
+
+def _tame_process() -> None:
+    """Private files, as many of them as we may have, and no core dump: it would hold every webhook."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+
+
+async def _queued(journal: Journal) -> int:
+    return sum(count.n for count in await journal.run(reading.counts) if count.state == "queued")

@@ -1,0 +1,114 @@
+"""A file of JSON lines: the destination that works when nothing else does.
+
+A batch is one write and one sync. The file is opened for each batch, so that one rotated away is simply made anew, and nothing is
+held in between. Lines never merge: a last line that a crash left unfinished is ended first. A batch never doubles: when it cannot be
+written and synced in full, the file goes back to where the batch began, unless another writer came in between.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from tocsind.clock import Clock, SystemClock
+from tocsind.policy.delivery import Delivery
+from tocsind.policy.outcomes import Deferred, Delivered, Outcome
+from tocsind.rendering import json_line
+
+
+class FileDestination:
+    """Appends to the file at `path`, which is made, private, with its folders, when there is none."""
+
+    most: Final = 64  # lines a sync; a sync costs about as much for one as for all of them
+
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        self._path = path
+        self._clock = clock or SystemClock()
+
+    async def deliver(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
+        wall = self._clock.wall()
+        lines = b"".join(json_line(delivery, wall) for delivery in batch)
+        # Not abandoned on cancel: a write that began is worth knowing the end of, and a disk answers.
+        return [await trio.to_thread.run_sync(_append, self._path, lines)] * len(batch)
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+
+def _append(path: Path, lines: bytes) -> Outcome:
+    try:
+        descriptor = _open(path)
+    except OSError as error:
+        return _deferred(path, error)
+    try:
+        return _append_to(descriptor, path, lines)
+    finally:
+        os.close(descriptor)
+
+
+def _append_to(descriptor: int, path: Path, lines: bytes) -> Outcome:
+    start = os.fstat(descriptor).st_size
+    written = 0
+    try:
+        if start and os.pread(descriptor, 1, start - 1) != b"\n":
+            lines = b"\n" + lines
+        while written < len(lines):
+            written += os.write(descriptor, lines[written:])
+        os.fsync(descriptor)
+    except OSError as error:
+        return _deferred(path, error, ambiguous=not _taken_back(descriptor, start, written))
+    return Delivered()
+
+
+def _taken_back(descriptor: int, start: int, written: int) -> bool:
+    """Whether nothing of the batch is in the file any more."""
+    try:
+        if os.fstat(descriptor).st_size == start + written:  # else another writer's lines stand behind ours
+            os.ftruncate(descriptor, start)
+            return True
+    except OSError:
+        return False
+    return written == 0
+
+
+def _deferred(path: Path, error: OSError, *, ambiguous: bool = False) -> Deferred:
+    # Only the machine's own words and the file's name: a whole path is nobody's business.
+    return Deferred(f"{path.name}: {error.strerror or type(error).__name__}", ambiguous=ambiguous)
+
+
+def _open(path: Path) -> int:
+    flags = (
+        os.O_RDWR | os.O_APPEND | os.O_NONBLOCK
+    )  # non-blocking means nothing to a file, and keeps a FIFO from hanging us
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        _make_folder(path.parent)
+        descriptor = os.open(path, flags | os.O_CREAT, 0o600)
+        _sync_folder(path.parent)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(0, "not a regular file")
+    return descriptor
+
+
+def _make_folder(folder: Path) -> None:
+    """Make `folder` and those above it, each on disk before anything is put into it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

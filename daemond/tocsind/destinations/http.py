@@ -1,0 +1,253 @@
+"""The one place that imports httpx: a shared client whose every request ends in a value.
+
+Two questions decide what the end of a request means. Was the request written to the far end? A refused connection, a name that does
+not resolve, a TLS handshake that fails: nothing was sent, so trying again cannot double anything (Deferred). And did a status come
+back? Without one nobody can say whether it arrived (Unknown). The first is not guessed from the kind of the exception, because a read
+can fail in the middle of a handshake: the transport's trace tells when the first byte of the request itself goes out.
+
+No text of an httpx exception gets out, since those carry URLs, and a webhook's URL is its password. What people read is written here.
+
+The pool has no upper bound on connections. httpx 0.28 with httpcore 1.0.9 hands a connection to a request that waits in its queue, and
+when that request is cancelled before it wakes, nobody owns the connection any more: the slot is gone for good. Without a bound
+no request ever queues. What bounds the connections is the daemon itself: one request in flight per lane.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Final, Self
+
+import httpx
+import msgspec
+import trio
+
+from tocsind import __version__
+from tocsind.errors import EXIT_CONFIGURATION, DaemonError
+from tocsind.policy.outcomes import Deferred, Refused, Unknown
+from tocsind.secret import Secret
+
+# Discord's front refuses agents that do not name themselves in this form.
+USER_AGENT: Final = f"DiscordBot (https://github.com/tocsin/tocsin, {__version__})"
+LARGEST_ANSWER: Final = 1024 * 1024  # bytes; a message comes back in a few thousand, and the far end may be anything
+
+_CONNECT: Final = 5.0  # seconds for TCP, and again for TLS: a far end that needs more is not there
+_KEEPALIVE: Final = 60.0  # seconds an idle connection is kept: alerts come in bursts
+_MOST_IDLE: Final = 32  # connections; the pool closes idle ones once it holds more than this altogether
+_FIRST_BYTE: Final = "http11.send_request_headers.started"
+
+Failure = Deferred | Refused | Unknown
+
+
+class BadEnvironment(DaemonError):  # noqa: N818 - names the condition
+    """The proxy or certificate settings around the daemon cannot be used."""
+
+    exit_code = EXIT_CONFIGURATION
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back. Header names are lower case. `whole` is false when the connection ended, or the bound was met, within the body."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    whole: bool = True
+
+    def json(self) -> Any:
+        """The body as JSON, or None when it is none."""
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+
+    def __repr__(self) -> str:
+        # A webhook's answer to GET holds its token: neither body nor headers show.
+        return f"Answer(status={self.status}, {len(self.body)} bytes{'' if self.whole else ', cut short'})"
+
+
+class HttpClient:
+    """Connections, shared by all destinations; an async context manager.
+
+    Proxies come from the environment, except for loopback hosts, where a proxy would be somebody else. Never: redirects (they would
+    carry a token elsewhere), cookies, .netrc. Raises BadEnvironment when the environment's proxy or certificate file is unusable.
+    """
+
+    def __init__(self) -> None:
+        silence()
+        try:
+            verify = httpx.create_ssl_context()
+            self._direct = _client(verify, trust_env=False)
+            self._outside = _client(verify, trust_env=True)
+        except ImportError:
+            raise BadEnvironment("a SOCKS proxy is set (ALL_PROXY?), which needs: pip install 'httpx[socks]'") from None
+        except (OSError, ValueError, httpx.InvalidURL):
+            names = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR"
+            raise BadEnvironment(f"a proxy or certificate file set in the environment is unusable: {names}") from None
+
+    async def request(
+        self, method: str, url: Secret, *, json: object = None, deadline: float = 15.0
+    ) -> Answer | Failure:
+        """Send one request, `json` as its body when given. `deadline` is in seconds and covers everything."""
+        exchange = _Exchange()
+        try:
+            target = httpx.URL(url.reveal())
+            client = self._direct if is_loopback(target.raw_host.decode()) else self._outside
+            with trio.move_on_after(deadline):
+                await exchange.run(client, _request(client, method, target, exchange, json=json, deadline=deadline))
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError):
+            return Refused("the URL cannot be used: please check it")
+        except httpx.HTTPError as error:
+            return exchange.ended(_in_our_words(error))
+        return exchange.ended(f"no answer within {deadline:g} s")
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._direct.aclose()
+        await self._outside.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+class _Exchange:
+    """One request on its way: what is known so far, so that its end can be judged whenever it comes."""
+
+    def __init__(self) -> None:
+        self._sent = False
+        self._whole = False
+        self._head: tuple[int, dict[str, str]] | None = None
+        self._body = bytearray()
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        # A proxy's CONNECT carries nothing of ours yet.
+        if event == _FIRST_BYTE and info["request"].method != b"CONNECT":
+            self._sent = True
+
+    async def run(self, client: httpx.AsyncClient, request: httpx.Request) -> None:
+        response = await client.send(request, stream=True)
+        try:
+            self._head = response.status_code, dict(response.headers.items())
+            await self._read(response)
+        finally:
+            await response.aclose()
+
+    async def _read(self, response: httpx.Response) -> None:
+        # Cancelling instead of leaving the loop: httpx nests async generators, and only an exception from the innermost closes them all.
+        with trio.CancelScope() as enough:
+            async for chunk in response.aiter_raw():
+                self._body += chunk[: LARGEST_ANSWER - len(self._body) + 1]
+                if len(self._body) > LARGEST_ANSWER:
+                    enough.cancel()
+        self._whole = len(self._body) <= LARGEST_ANSWER and not enough.cancelled_caught
+
+    def ended(self, why: str) -> Answer | Failure:
+        """What it comes to. Once a status is known it is the answer, however the body fared; `why` is for the other cases."""
+        if self._head is not None:
+            return Answer(*self._head, bytes(self._body[:LARGEST_ANSWER]), self._whole)
+        if self._sent:
+            return Unknown(f"{why}: it may have arrived")
+        return Deferred(f"{why}: nothing was sent")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+# A filter does not reach the loggers below, so each is named.
+_LOGGERS: Final = ("httpx", "httpcore", *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")))
+
+
+def silence() -> None:
+    """Both libraries log full URLs; nothing of theirs reaches a handler, whatever a logging configuration says later."""
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.CRITICAL + 1)
+        logger.propagate = False
+        logger.addFilter(_nothing)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+
+
+def _nothing(_: logging.LogRecord) -> bool:
+    return False
+
+
+def _client(verify: ssl.SSLContext, *, trust_env: bool) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        verify=verify,
+        trust_env=trust_env,  # since 0.24 this reads no .netrc
+        follow_redirects=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # takes none, so none pile up
+        # No content coding: a body is no longer than what came over the wire.
+        headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"},
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=_MOST_IDLE, keepalive_expiry=_KEEPALIVE),
+    )
+
+
+def _request(
+    client: httpx.AsyncClient, method: str, url: httpx.URL, exchange: _Exchange, *, json: object, deadline: float
+) -> httpx.Request:
+    return client.build_request(
+        method,
+        url,
+        content=None if json is None else msgspec.json.encode(json),
+        headers=None if json is None else {"Content-Type": "application/json"},
+        timeout=httpx.Timeout(deadline, connect=_CONNECT, pool=_CONNECT),
+        extensions={"trace": exchange.trace},
+    )
+
+
+_WORDS: Final[tuple[tuple[type[httpx.HTTPError], str], ...]] = (
+    (httpx.ConnectTimeout, f"no connection within {_CONNECT:g} s"),
+    (httpx.PoolTimeout, "no free connection"),
+    (httpx.ProxyError, "the proxy refused"),
+    (httpx.ReadTimeout, "no answer in time"),
+    (httpx.WriteTimeout, "sending took too long"),
+    (httpx.RemoteProtocolError, "the connection ended without a proper answer"),
+    (httpx.NetworkError, "the connection was lost"),
+)
+
+
+def _in_our_words(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.ConnectError):
+        return f"cannot connect ({_root(error)})"
+    return next((words for kind, words in _WORDS if isinstance(error, kind)), "the request failed")
+
+
+def _root(error: BaseException) -> str:
+    """What the machine said: of the whole chain only kinds and error numbers are looked at."""
+    chain = tuple(_causes(error))
+    for cause in chain:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "TLS: the certificate is not trusted"
+        if isinstance(cause, ssl.SSLError):
+            return "TLS handshake failed"
+        if isinstance(cause, socket.gaierror):
+            return "DNS: the name does not resolve"
+    numbers = (cause.errno for cause in chain if isinstance(cause, OSError) and cause.errno)
+    return next(map(os.strerror, numbers), "network")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = _behind(error)
+
+
+def _behind(error: BaseException) -> BaseException | None:
+    if isinstance(error, BaseExceptionGroup):  # trio's: one for each address that was tried
+        first: BaseException = error.exceptions[0]
+        return first
+    return error.__cause__ or error.__context__

@@ -1,0 +1,361 @@
+"""Where journal and lanes meet, and the only place where they do: so that two promises can be checked by reading this file.
+
+    written before promised     `accept` answers `stored` only behind the await of the commit that holds the signal
+    settled before forgotten    `begin` returns behind the commit that opens the attempt, and only what it returns may be sent;
+                                `settle` returns behind the commit that closes it, and insists while the disk is full
+
+Everything else is told to the lanes as a nudge (`wake`, `rewind`): they read what is theirs from the journal, so a nudge that comes
+twice, late, or for a delivery that is gone does no harm.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+import msgspec
+import trio
+
+from tocsin.errors import InvalidSignal
+from tocsin.signals import Receipt, Signal
+
+from .clock import Clock
+from .config import Config
+from .errors import StorageFull
+from .events import (
+    Accepted,
+    Buried,
+    Deferred,
+    DroppedByHand,
+    Duplicate,
+    Emit,
+    Expired,
+    InDoubt,
+    IntakeClosed,
+    IntakeOpened,
+    Rerouted,
+    Revived,
+    Sent,
+    StorageTrouble,
+    Unrouted,
+)
+from .journal import Arrival, Ending, Journal, LaneMemory, Moved, attempts, intake, reading, upkeep
+from .policy import delivery as law
+from .policy.backoff import Retry
+from .policy.delivery import Delivery, Priority, Settlement, State
+from .policy.outcomes import Outcome
+from .policy.routes import chain, priority_of, route
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+INSISTENCE = 1.0  # seconds between two tries to write an outcome while the disk is full
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """Who handed something in, as the kernel says (SO_PEERCRED)."""
+
+    uid: int
+    gid: int
+    pid: int
+
+
+class Nudged(Protocol):
+    """What dispatch wants of a lane: to look into the journal again."""
+
+    def wake(self, priority: Priority) -> None:
+        """There is something new for this priority."""
+
+    def rewind(self) -> None:
+        """Something old came back: read from the beginning."""
+
+
+class Dispatch:
+    """Accept and settle. `lanes` maps each destination's name to its lane and is filled by whoever starts them."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        config: Config,
+        clock: Clock,
+        emit: Emit,
+        folder: Path,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.journal = journal
+        self.config = config
+        self.lanes: dict[str, Nudged] = {}
+        self.deadline_nearer = trio.Event()  # replaced each time it is set: a new deadline may be the earliest
+        self._clock = clock
+        self._emit = emit
+        self._folder = folder
+        self._jitter = jitter
+        self._intake_closed: str | None = None
+        self._watchers: dict[str, list[trio.Event]] = {}
+
+    # --- in -----------------------------------------------------------------------------------------------------------
+
+    def free_bytes(self) -> int:
+        """Free space for the journal, as far as it may be used without privilege."""
+        disk = os.statvfs(self._folder)
+        return disk.f_bavail * disk.f_frsize
+
+    @property
+    def intake_closed(self) -> str | None:
+        """Why no signal is taken at present; None when they are."""
+        return self._intake_closed
+
+    def check_disk(self) -> None:
+        """Close the intake below the reserve, open it above. What is already here may use the reserve to be settled."""
+        free, reserve = self.free_bytes(), self.config.daemon.reserve
+        if free < reserve:
+            self._close_intake(f"{free >> 20} MiB of disk are free and {reserve >> 20} MiB are kept in reserve")
+        elif self._intake_closed:
+            self._intake_closed = None
+            self._emit(IntakeOpened())
+
+    def _close_intake(self, reason: str) -> None:
+        if self._intake_closed is None:
+            self._emit(IntakeClosed(reason))
+        self._intake_closed = reason
+
+    async def accept(self, signals: Sequence[Signal], peer: Peer) -> list[Receipt]:
+        """Take signals into safe keeping: a receipt each, once they are synced to disk.
+
+        The signals have passed `check`. Raises StorageFull when nothing can be taken.
+        """
+        self.check_disk()
+        if self._intake_closed:
+            raise StorageFull(self._intake_closed)
+        now = self._clock.wall()
+        arrivals = [self._arrival(signal, peer, now) for signal in signals]
+        try:
+            stored = await self.journal.run(intake.append, arrivals)
+        except StorageFull as full:
+            self._close_intake(str(full))
+            raise
+        return [
+            self._welcome(arrival) if new else self._known(arrival)
+            for arrival, new in zip(arrivals, stored, strict=True)
+        ]
+
+    def check(self, signal: Signal) -> None:
+        """Raises InvalidSignal when `to` names no destination."""
+        for name in signal.to or ():
+            if name not in self.config.destinations:
+                raise InvalidSignal(
+                    "to", f"there is no destination {name!r}; there are {', '.join(self.config.destinations)}"
+                )
+
+    def _arrival(self, signal: Signal, peer: Peer, now: float) -> Arrival:
+        priority = priority_of(signal, self.config.priorities)
+        return Arrival(
+            signal=signal,
+            priority=priority,
+            destinations=route(signal, priority, self.config.routes),
+            accepted=now,
+            uid=peer.uid,
+            pid=peer.pid,
+        )
+
+    def _welcome(self, arrival: Arrival) -> Receipt:
+        id_, priority = arrival.signal.id, arrival.priority
+        self._emit(Accepted(id_, priority.label, arrival.destinations, arrival.uid, arrival.pid))
+        if not arrival.destinations:
+            self._emit(Unrouted(id_))
+            return Receipt(id_, "stored", intake.NO_ROUTE)
+        for name in arrival.destinations:
+            self._wake(name, priority)
+        if arrival.deadline is not None:
+            self._tell_deadline()
+        return Receipt(id_, "stored")
+
+    def _known(self, arrival: Arrival) -> Receipt:
+        self._emit(Duplicate(arrival.signal.id))
+        return Receipt(arrival.signal.id, "duplicate", "this id was stored before")
+
+    def _wake(self, name: str, priority: Priority | None = None) -> None:
+        lane = self.lanes.get(name)
+        for each in Priority if priority is None else (priority,):
+            if lane is not None:
+                lane.wake(each)
+
+    def _tell_deadline(self) -> None:
+        self.deadline_nearer.set()
+        self.deadline_nearer = trio.Event()
+
+    # --- out ----------------------------------------------------------------------------------------------------------
+
+    async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
+        """The next deliveries of a lane's priority."""
+        return await self.journal.run(intake.feed, destination, priority, after, most)
+
+    async def begin(self, batch: Sequence[Delivery], channel: str) -> list[Delivery]:
+        """Claim deliveries: only what is answered may be sent, and it is on record that it may have been."""
+        return await self._insist(attempts.begin, batch, channel, self._clock.wall())
+
+    async def settle(
+        self, batch: Sequence[Delivery], outcomes: Sequence[Outcome], retry: Retry, memory: LaneMemory | None
+    ) -> list[Settlement]:
+        """Write down how attempts ended, and what the lane learned from it; answers what follows for each."""
+        now = self._clock.wall()
+        endings = [
+            self._ending(delivery, outcome, retry, now) for delivery, outcome in zip(batch, outcomes, strict=True)
+        ]
+        moved = await self._insist(attempts.settle, endings, now, memory)
+        for ending in endings:
+            self._tell_ending(ending, now)
+        self._tell_moved(moved, "it could not be delivered there")
+        return [ending.settlement for ending in endings]
+
+    def _ending(self, delivery: Delivery, outcome: Outcome, retry: Retry, now: float) -> Ending:
+        settlement = law.settle(delivery, outcome, now=now, retry=retry, jitter=self._jitter())
+        fallbacks = chain(delivery.destination, self.config.fallbacks)
+        return Ending(delivery, settlement, type(outcome).__name__.lower(), fallbacks)
+
+    def _tell_ending(self, ending: Ending, now: float) -> None:
+        delivery, settlement = ending.delivery, ending.settlement
+        id_, destination, reason = delivery.id, delivery.destination, settlement.reason or ""
+        match settlement.state:
+            case State.SENT:
+                self._emit(Sent(id_, destination, delivery.attempts, now - delivery.accepted, settlement.message))
+            case State.UNKNOWN:
+                self._emit(InDoubt(id_, destination, reason))
+            case State.DEAD:
+                self._emit(Buried(id_, destination, reason))
+            case _:
+                self._emit(Deferred(id_, destination, delivery.attempts, settlement.wait, reason))
+        if settlement.state in law.SETTLED:
+            self._tell_watchers(id_)
+
+    def _tell_moved(self, moved: Sequence[Moved], reason: str) -> None:
+        for each in moved:
+            if each.fallback is None:
+                self._emit(Buried(each.id, each.destination, reason))
+                self._tell_watchers(each.id)
+            else:
+                self._emit(Rerouted(each.id, each.destination, each.fallback, reason))
+        for name in {each.fallback for each in moved if each.fallback}:
+            self._wake(name)
+
+    async def divert(self, destination: str, reason: str) -> bool:
+        """Send a chunk of a disabled destination's queue to its fallback. False when nothing was left, or it has no fallback."""
+        fallbacks = chain(destination, self.config.fallbacks)
+        if not fallbacks:
+            return False
+        moved = await self._insist(upkeep.divert, destination, fallbacks, reason, self._clock.wall())
+        self._tell_moved(moved, reason)
+        return bool(moved)
+
+    async def replay(self) -> int:
+        """What an earlier run left in flight goes back into the queues, in doubt; answers how many."""
+        return await self.journal.run(attempts.replay, self._clock.wall())
+
+    async def expire(self) -> float | None:
+        """Settle what waited too long; answers the next deadline, in wall-clock seconds."""
+        while expired := await self._insist(upkeep.expire, self._clock.wall()):
+            for each in expired:
+                self._emit(Expired(each.id, each.destination))
+                self._tell_watchers(each.id)
+        return await self.journal.run(upkeep.next_deadline)
+
+    async def forget(self) -> None:
+        """Delete what has been settled for longer than the ledger is kept."""
+        before = self._clock.wall() - self.config.daemon.ledger
+        while await self._insist(upkeep.forget, before):
+            pass
+
+    async def recall(self, destination: str) -> tuple[LaneMemory, list[float]]:
+        """What was remembered of a lane, and when its channel was last asked (wall-clock seconds, oldest first)."""
+        memory = await self.journal.run(attempts.recall, destination)
+        return memory, await self.journal.run(attempts.requests, destination)
+
+    async def remember(self, memory: LaneMemory) -> None:
+        """Keep what a lane must know after a restart."""
+        await self._insist(attempts.remember, memory)
+
+    async def _insist(
+        self, job: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a job that must be done before anything else may happen to its deliveries: a full disk is waited out."""
+        told = False
+        while True:
+            try:
+                return await self.journal.run(job, *args, **kwargs)
+            except StorageFull as full:
+                if not told:
+                    self._emit(StorageTrouble(f"{full}; outcomes are kept in memory until they can be written"))
+                told = True
+            await trio.sleep(INSISTENCE)
+
+    # --- what people decide ---------------------------------------------------------------------------------------------
+
+    async def retry(self, id_: str) -> int:
+        """Put back what is dead or in doubt of one signal; answers how many deliveries."""
+        revived = await self.journal.run(upkeep.retry_one, id_, self._clock.wall()) + await self._rehome(id_)
+        return self._tell_revived(revived)
+
+    async def retry_all(self, destination: str | None) -> int:
+        """Put back all that is dead, of one destination or of all; answers how many deliveries."""
+        revived = 0
+        while more := await self.journal.run(upkeep.retry_all, destination, self._clock.wall()):
+            revived += more
+        while destination is None and (more := await self._rehome(None)):
+            revived += more
+        return self._tell_revived(revived)
+
+    async def _rehome(self, id_: str | None) -> int:
+        homeless = await self.journal.run(upkeep.homeless, id_)
+        homes = {number: self._home(body) for number, body in homeless}
+        routed: Mapping[int, Sequence[str]] = {number: names for number, names in homes.items() if names}
+        return await self.journal.run(upkeep.rehome, routed, self._clock.wall())
+
+    def _home(self, body: bytes) -> tuple[str, ...]:
+        signal = Signal.trusted(msgspec.msgpack.decode(body))
+        return route(signal, priority_of(signal, self.config.priorities), self.config.routes)
+
+    def _tell_revived(self, revived: int) -> int:
+        if revived:
+            self._emit(Revived(revived))
+            for lane in self.lanes.values():
+                lane.rewind()
+        return revived
+
+    async def drop(self, id_: str) -> int:
+        """Settle what waits of one signal as dropped; answers how many deliveries."""
+        dropped = await self.journal.run(upkeep.drop, id_, self._clock.wall())
+        if dropped:
+            self._emit(DroppedByHand(id_, dropped))
+            self._tell_watchers(id_)
+        return dropped
+
+    # --- who waits for the end of a signal --------------------------------------------------------------------------------
+
+    async def wait_settled(self, id_: str, seconds: float) -> str | None:
+        """The signal's summary once nothing of it waits any more, or when the time has run out. None: no such signal."""
+        with trio.move_on_after(seconds):
+            while True:
+                settled = trio.Event()
+                self._watchers.setdefault(id_, []).append(settled)
+                try:
+                    summary = await self.journal.run(reading.states, id_)
+                    if summary != "queued":
+                        return summary
+                    await settled.wait()
+                finally:
+                    self._unwatch(id_, settled)
+        return "queued"
+
+    def _unwatch(self, id_: str, settled: trio.Event) -> None:
+        watchers = self._watchers[id_]
+        watchers.remove(settled)
+        if not watchers:
+            del self._watchers[id_]
+
+    def _tell_watchers(self, id_: str) -> None:
+        for settled in self._watchers.get(id_, ()):
+            settled.set()

@@ -1,0 +1,37 @@
+"""What ends the daemon, each with the exit code that the manual promises. Failures that will happen are outcomes, not exceptions."""
+
+from __future__ import annotations
+
+EXIT_INTERNAL = 70
+EXIT_CANNOT_WRITE = 73
+EXIT_TRY_AGAIN = 75
+EXIT_NO_PERMISSION = 77
+EXIT_CONFIGURATION = 78
+
+
+class DaemonError(Exception):
+    """The daemon cannot go on; the text says what, why and what to do."""
+
+    exit_code = EXIT_INTERNAL
+
+
+class StateLocked(DaemonError):  # noqa: N818 - names the condition
+    """Another daemon serves this state folder or socket."""
+
+    exit_code = EXIT_TRY_AGAIN
+
+
+class CannotWrite(DaemonError):  # noqa: N818 - names the condition
+    """The state folder or the socket cannot be made."""
+
+    exit_code = EXIT_CANNOT_WRITE
+
+
+class StorageFailed(DaemonError):  # noqa: N818 - names the event
+    """The disk broke a promise (a sync or a write failed). What was acknowledged is on disk; only a fresh start can tell the rest."""
+
+    exit_code = EXIT_CANNOT_WRITE
+
+
+class StorageFull(Exception):  # noqa: N818 - names the condition; a refusal to one request, not the daemon's end
+    """The disk is full: this write did not happen."""

@@ -1,0 +1,248 @@
+"""The facts: what happened, once each, frozen. Working code emits a fact in one line; `log` and `metrics` dress it, `tail` streams it.
+
+No fact carries a secret, because nothing that holds one is ever a field here. `level` is how loud the log tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import msgspec
+
+
+class Fact(msgspec.Struct, frozen=True, tag_field="fact", tag=str.lower):
+    """Something that happened."""
+
+    level: ClassVar[str] = "info"
+
+
+class Started(Fact, frozen=True):
+    """The daemon serves. `queued` deliveries wait; `doubtful` of them were in flight when the last run ended."""
+
+    version: str
+    pid: int
+    socket: str
+    state: str
+    queued: int
+    doubtful: int
+
+
+class Stopping(Fact, frozen=True):
+    """The daemon leaves: no new work, sends in flight finish."""
+
+    reason: str
+
+
+class Stopped(Fact, frozen=True):
+    """Everything is settled or on disk."""
+
+    queued: int
+
+
+class Reloaded(Fact, frozen=True):
+    """A new configuration is in force."""
+
+    destinations: int
+
+
+class ReloadRefused(Fact, frozen=True):
+    """The new configuration is wrong; the old one stays."""
+
+    level: ClassVar[str] = "error"
+    problems: tuple[str, ...]
+
+
+class ConfigurationDoubt(Fact, frozen=True):
+    """Something in the configuration works but is unlikely to be meant."""
+
+    level: ClassVar[str] = "warning"
+    problem: str
+
+
+class Accepted(Fact, frozen=True):
+    """A signal is on disk."""
+
+    level: ClassVar[str] = "debug"
+    id: str
+    priority: str
+    destinations: tuple[str, ...]
+    uid: int
+    pid: int
+
+
+class Duplicate(Fact, frozen=True):
+    """An id came again; it was stored before."""
+
+    level: ClassVar[str] = "debug"
+    id: str
+
+
+class Unrouted(Fact, frozen=True):
+    """No route takes this signal: it is kept as dead until a person or a new configuration says where it belongs."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+
+
+class SignalRefused(Fact, frozen=True):
+    """A signal was wrong in itself, and its sender was told."""
+
+    level: ClassVar[str] = "warning"
+    field: str
+    reason: str
+    uid: int
+    pid: int
+
+
+class Lost(Fact, frozen=True):
+    """Signals whose sender chose not to wait for the disk could not be stored."""
+
+    level: ClassVar[str] = "error"
+    signals: int
+    reason: str
+
+
+class IntakeClosed(Fact, frozen=True):
+    """Signals are refused for want of disk; deliveries go on."""
+
+    level: ClassVar[str] = "error"
+    reason: str
+
+
+class IntakeOpened(Fact, frozen=True):
+    """Signals are taken again."""
+
+
+class Sent(Fact, frozen=True):
+    """A delivery arrived. `seconds` is its age at arrival."""
+
+    level: ClassVar[str] = "debug"
+    id: str
+    destination: str
+    attempts: int
+    seconds: float
+    message: str | None = None
+
+
+class InDoubt(Fact, frozen=True):
+    """A delivery may have arrived; nobody can say, and it is not sent again here."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    destination: str
+    reason: str
+
+
+class Deferred(Fact, frozen=True):
+    """An attempt did not succeed; the delivery waits for another."""
+
+    id: str
+    destination: str
+    attempts: int
+    wait: float
+    reason: str
+
+
+class Buried(Fact, frozen=True):
+    """A delivery is dead: given up on, kept for a person."""
+
+    level: ClassVar[str] = "error"
+    id: str
+    destination: str
+    reason: str
+
+
+class Expired(Fact, frozen=True):
+    """A delivery's time passed before it could be sent."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    destination: str
+
+
+class Rerouted(Fact, frozen=True):
+    """A delivery went to the fallback."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    destination: str
+    fallback: str
+    reason: str
+
+
+class DroppedByHand(Fact, frozen=True):
+    """A person dropped a signal's waiting deliveries."""
+
+    id: str
+    deliveries: int
+
+
+class Revived(Fact, frozen=True):
+    """A person put dead deliveries back."""
+
+    deliveries: int
+
+
+class Suspended(Fact, frozen=True):
+    """A lane waits because of a rate limit that the far end told."""
+
+    destination: str
+    reason: str
+    seconds: float
+
+
+class Throttled(Fact, frozen=True):
+    """A lane's breaker tripped: the far end failed too often in a row and rests."""
+
+    level: ClassVar[str] = "warning"
+    destination: str
+    reason: str
+    rest: float
+
+
+class ProbeFailed(Fact, frozen=True):
+    """The one delivery that was let through failed; the far end rests longer."""
+
+    level: ClassVar[str] = "warning"
+    destination: str
+    reason: str
+    rest: float
+
+
+class Recovered(Fact, frozen=True):
+    """A lane's breaker closed again: the far end answers."""
+
+    destination: str
+
+
+class Disabled(Fact, frozen=True):
+    """A destination is out of service until a person enables it; its queue goes to the fallback."""
+
+    level: ClassVar[str] = "error"
+    destination: str
+    reason: str
+
+
+class Enabled(Fact, frozen=True):
+    """A person put a destination back into service."""
+
+    destination: str
+
+
+class StorageTrouble(Fact, frozen=True):
+    """The journal could not be written just now; the writer tries again."""
+
+    level: ClassVar[str] = "error"
+    reason: str
+
+
+class ConnectionRefused(Fact, frozen=True):
+    """A connection was turned away or closed, and why."""
+
+    level: ClassVar[str] = "warning"
+    uid: int
+    reason: str
+
+
+Emit = Callable[[Fact], None]

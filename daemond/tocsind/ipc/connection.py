@@ -1,0 +1,96 @@
+"""One peer: its frames, one at a time, and the replies in the encoding of each."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any
+
+import msgspec
+import trio
+
+from tocsin.wire import HEADER_BYTES, MAX_FRAME, body_length, pack
+from tocsind.dispatch import Peer
+
+IDLE_SECONDS = 600.0  # between two requests; a client that comes back later opens a new connection by itself
+FRAME_SECONDS = 10.0  # from a frame's first byte to its last, and for a peer to take a reply
+_READ = 65536
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not an accident
+    """An answer that says no: `kind` is one of tocsin.wire.ERROR_KINDS. `closes` when the stream cannot be trusted any more."""
+
+    def __init__(self, kind: str, message: str, *, field: str | None = None, closes: bool = False) -> None:
+        super().__init__(kind, message)
+        self.kind = kind
+        self.message = message
+        self.field = field
+        self.closes = closes
+
+    def reply(self) -> dict[str, Any]:
+        """What goes over the wire."""
+        error = {"kind": self.kind, "message": self.message}
+        return {"ok": False, "error": {**error, "field": self.field} if self.field else error}
+
+
+class Connection:
+    """A connected peer. `idle_since` is on trio's clock, and None while a request of its is being served."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self.peer = _credentials(stream)
+        self.idle_since: float | None = trio.current_time()
+        self.scope = trio.CancelScope()  # cancelled by the door, to make room
+        self._buffer = bytearray()
+
+    async def frame(self) -> bytes | None:
+        """The next frame's body; None when the peer has gone or been idle for too long. Raises Refusal for what is no frame."""
+        self.idle_since = trio.current_time()
+        if not self._buffer and not await self._fill(IDLE_SECONDS):
+            return None
+        with trio.move_on_after(FRAME_SECONDS):
+            body = await self._rest_of_frame()
+            self.idle_since = None
+            return body
+        raise Refusal("broken-frame", f"a frame must be complete within {FRAME_SECONDS:.0f} s", closes=True)
+
+    async def _rest_of_frame(self) -> bytes | None:
+        if not await self._have(HEADER_BYTES):
+            return None
+        length = body_length(bytes(self._buffer[:HEADER_BYTES]))
+        if length > MAX_FRAME:
+            raise Refusal("too-large", f"a frame carries at most {MAX_FRAME} bytes, not {length}", closes=True)
+        if length == 0:
+            raise Refusal("broken-frame", "an empty frame says nothing", closes=True)
+        if not await self._have(HEADER_BYTES + length):
+            return None
+        body = bytes(self._buffer[HEADER_BYTES : HEADER_BYTES + length])
+        del self._buffer[: HEADER_BYTES + length]
+        return body
+
+    async def _have(self, length: int) -> bool:
+        while len(self._buffer) < length:
+            if not await self._fill(FRAME_SECONDS):
+                return False
+        return True
+
+    async def _fill(self, seconds: float) -> bool:
+        with trio.move_on_after(seconds):
+            received = await self.stream.receive_some(_READ)
+            self._buffer += received
+            return bool(received)
+        return False
+
+    async def reply(self, message: dict[str, Any], *, as_json: bool) -> None:
+        """Send one reply. A peer that does not take it within FRAME_SECONDS is cut off."""
+        encode = msgspec.json.encode if as_json else msgspec.msgpack.encode
+        with trio.move_on_after(FRAME_SECONDS) as scope:
+            await self.stream.send_all(pack(encode(message)))
+        if scope.cancelled_caught:
+            raise trio.BrokenResourceError("the peer does not read")
+
+
+def _credentials(stream: trio.SocketStream) -> Peer:
+    raw = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, gid = struct.unpack("3i", raw)
+    return Peer(uid=uid, gid=gid, pid=pid)

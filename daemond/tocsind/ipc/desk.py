@@ -1,0 +1,175 @@
+"""What each request means: decoded here, answered by dispatch, the lanes and the status view."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from tocsin.errors import InvalidSignal
+from tocsin.signals import Receipt, Signal
+from tocsin.wire import PROTOCOL
+from tocsind.dispatch import Dispatch, Peer
+from tocsind.errors import StorageFull
+from tocsind.events import Emit, SignalRefused
+from tocsind.journal import reading
+from tocsind.lanes import Lanes
+from tocsind.requests import AnyRequest, Drop, Enable, Queue, Retry, Send, SendMany, Status, Tail, Wait, Why
+from tocsind.status import StatusView
+from tocsind.tail import Tail as TailView
+
+from .connection import Refusal
+
+T = TypeVar("T")
+
+_json = msgspec.json.Decoder(AnyRequest)
+_msgpack = msgspec.msgpack.Decoder(AnyRequest)
+
+LONGEST_WAIT = 3600.0  # seconds that one `wait` may hold a connection
+
+
+def decode(body: bytes) -> AnyRequest:
+    """The request in a frame's body. Raises Refusal."""
+    try:
+        request: AnyRequest = (_json if body.startswith(b"{") else _msgpack).decode(body)
+    except msgspec.ValidationError as error:
+        raise _misunderstood(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise Refusal("broken-frame", f"neither MessagePack nor JSON of a request: {reason}", closes=True) from None
+    if request.v != PROTOCOL:
+        raise Refusal("protocol", f"this daemon speaks version {PROTOCOL} of the protocol, not {request.v}")
+    return request
+
+
+def _misunderstood(error: str) -> Refusal:
+    if "$.op" in error or "`op`" in error:
+        operations = ", ".join(sorted(each.__struct_config__.tag for each in AnyRequest.__args__))
+        return Refusal("unknown-op", f"no such operation; there are {operations}")
+    return Refusal("bad-request", error)
+
+
+class Desk:
+    """Answers requests. `answer` gives one reply; `facts` is the stream that a `tail` opens."""
+
+    def __init__(self, dispatch: Dispatch, lanes: Lanes, status: StatusView, tail: TailView, emit: Emit) -> None:
+        self._dispatch = dispatch
+        self._lanes = lanes
+        self._status = status
+        self._tail = tail
+        self._emit = emit
+        self._answers: dict[type[AnyRequest], Callable[[Any], Awaitable[dict[str, Any]]]] = {
+            Status: self._say_status,
+            Why: self._say_why,
+            Queue: self._queue,
+            Retry: self._retry,
+            Drop: self._drop,
+            Enable: self._enable,
+            Wait: self._wait,
+        }
+
+    async def answer(self, request: AnyRequest, peer: Peer) -> dict[str, Any]:
+        """The reply to a request. Raises Refusal."""
+        try:
+            return {"ok": True, **await self._answer(request, peer)}
+        except StorageFull as full:
+            raise Refusal("full", str(full)) from None
+
+    async def _answer(self, request: AnyRequest, peer: Peer) -> dict[str, Any]:
+        if isinstance(request, (Send, SendMany)):
+            return receipts(request, await self.store(self.admit(request, peer), peer))
+        if isinstance(request, Tail):
+            raise Refusal("bad-request", "a tail is a stream of its own")
+        return await self._answers[type(request)](request)
+
+    async def _say_status(self, _: Status) -> dict[str, Any]:
+        return {"status": await self._status.take()}
+
+    async def _say_why(self, request: Why) -> dict[str, Any]:
+        return {"why": _found(await self._dispatch.journal.run(reading.why, request.id), request.id)}
+
+    async def _drop(self, request: Drop) -> dict[str, Any]:
+        await self._must_exist(request.id)
+        return {"deliveries": await self._dispatch.drop(request.id)}
+
+    async def _wait(self, request: Wait) -> dict[str, Any]:
+        seconds = min(max(request.seconds, 0.0), LONGEST_WAIT)
+        return {"state": _found(await self._dispatch.wait_settled(request.id, seconds), request.id)}
+
+    def admit(self, request: Send | SendMany, peer: Peer) -> list[Signal | Receipt]:
+        """The signals of a request, checked. One bad signal among many is refused by name, and the others go on."""
+        if isinstance(request, SendMany):
+            return [self._signal_or_refusal(values, peer) for values in request.signals]
+        try:
+            return [self._signal(request.signal, peer)]
+        except InvalidSignal as error:
+            raise Refusal("invalid-signal", str(error), field=error.field) from None
+
+    async def store(self, admitted: Sequence[Signal | Receipt], peer: Peer) -> list[Receipt]:
+        """Take what was admitted into safe keeping: a receipt each, in order."""
+        signals = [each for each in admitted if isinstance(each, Signal)]
+        stored = iter(await self._dispatch.accept(signals, peer))
+        return [next(stored) if isinstance(each, Signal) else each for each in admitted]
+
+    def _signal_or_refusal(self, values: dict[str, Any], peer: Peer) -> Signal | Receipt:
+        try:
+            return self._signal(values, peer)
+        except InvalidSignal as error:
+            return Receipt(str(values.get("id") or ""), "refused", str(error))
+
+    def _signal(self, values: dict[str, Any], peer: Peer) -> Signal:
+        try:
+            signal = Signal.from_dict(values)
+            self._dispatch.check(signal)
+        except InvalidSignal as error:
+            self._emit(SignalRefused(error.field, error.reason, peer.uid, peer.pid))
+            raise
+        return signal
+
+    async def _queue(self, request: Queue) -> dict[str, Any]:
+        most = min(max(request.limit, 0), reading.MOST_ROWS)
+        rows = await self._dispatch.journal.run(reading.queue, request.state, request.destination, most + 1)
+        return {"deliveries": rows[:most], "more": len(rows) > most}
+
+    async def _retry(self, request: Retry) -> dict[str, Any]:
+        if (request.id is None) is not request.all:
+            raise Refusal("bad-request", "name one signal by `id`, or say `all`")
+        if request.id is None:
+            return {"deliveries": await self._dispatch.retry_all(request.destination)}
+        await self._must_exist(request.id)
+        return {"deliveries": await self._dispatch.retry(request.id)}
+
+    async def _must_exist(self, id_: str) -> None:
+        _found(await self._dispatch.journal.run(reading.states, id_), id_)
+
+    async def _enable(self, request: Enable) -> dict[str, Any]:
+        lane = self._lanes.get(request.destination)
+        if lane is None:
+            names = ", ".join(each.name for each in self._lanes)
+            raise Refusal("not-found", f"there is no destination {request.destination!r}; there are {names}")
+        if lane.options.disabled:
+            raise Refusal("bad-request", f"{lane.name} is disabled by the configuration: {lane.options.disabled}")
+        await lane.enable()
+        return {"destination": lane.name}
+
+    async def facts(self, request: Tail) -> AsyncIterator[dict[str, Any]]:
+        """The replies of a `tail`: what is in memory, and with `follow` what comes."""
+        with self._tail.watch() as coming:
+            for fact in self._tail.latest():
+                yield {"ok": True, "fact": fact}
+            if request.follow:
+                async for fact in coming:
+                    yield {"ok": True, "fact": fact}
+
+
+def receipts(request: Send | SendMany, given: Sequence[Receipt]) -> dict[str, Any]:
+    """Receipts as the reply to a request: one, or a list."""
+    plain = [{"id": receipt.id, "state": receipt.state, "reason": receipt.reason} for receipt in given]
+    return {"receipts": plain} if isinstance(request, SendMany) else {"receipt": plain[0]}
+
+
+def _found(thing: T | None, id_: str) -> T:
+    if thing is None:
+        raise Refusal("not-found", f"no signal {id_} is known here; it may be older than the ledger is kept")
+    return thing

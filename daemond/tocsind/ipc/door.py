@@ -1,0 +1,133 @@
+"""Who may come in, and the task of each who does.
+
+A uid that holds MOST_PER_UID connections loses its longest idle one to a new one; when none of them is idle, the new one is turned
+away. The same holds for all together. So connections that nobody uses can never keep out one that somebody wants to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+
+import trio
+
+from tocsin.signals import Receipt, Signal
+from tocsind.dispatch import Peer
+from tocsind.errors import StorageFull
+from tocsind.events import ConnectionRefused, Emit, Lost
+from tocsind.requests import AnyRequest, Send, SendMany, Tail
+
+from .connection import Connection, Refusal
+from .desk import Desk, decode, receipts
+
+MOST_PER_UID = 256
+MOST = 1024
+IN_MEMORY = "in the daemon's memory, not yet synced"
+MOST_UNSYNCED = 64  # requests of ack=received or none that wait for their commit; beyond it their senders wait too
+
+
+class Door:
+    """Lets connections in and serves them. `close` before cancelling: what is being answered then gets its answer."""
+
+    def __init__(self, desk: Desk, emit: Emit) -> None:
+        self._desk = desk
+        self._emit = emit
+        self._connections: set[Connection] = set()
+        self._unsynced = trio.Semaphore(MOST_UNSYNCED)
+        self._stopping = False
+
+    async def serve(self, listener: trio.SocketListener) -> None:
+        """Accept until cancelled."""
+        async with trio.open_nursery() as self._background:
+            await trio.serve_listeners(self._welcome, [listener], handler_nursery=self._background)
+
+    def close(self) -> None:
+        """From now on every request is answered with `stopping`."""
+        self._stopping = True
+
+    async def _welcome(self, stream: trio.SocketStream) -> None:
+        async with stream:
+            connection = Connection(stream)
+            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError), connection.scope:
+                if self._make_room(connection.peer):
+                    await self._serve(connection)
+                else:
+                    await self._turn_away(connection)
+
+    async def _turn_away(self, connection: Connection) -> None:
+        self._emit(ConnectionRefused(connection.peer.uid, "too many connections, none of them idle"))
+        refusal = Refusal("busy", "too many connections are open, and none of them is idle; try again", closes=True)
+        await connection.reply(refusal.reply(), as_json=True)
+
+    def _make_room(self, peer: Peer) -> bool:
+        own = [connection for connection in self._connections if connection.peer.uid == peer.uid]
+        return _below(own, MOST_PER_UID) and _below(self._connections, MOST)
+
+    async def _serve(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        try:
+            while await self._serve_one(connection):
+                pass
+        finally:
+            self._connections.discard(connection)
+
+    async def _serve_one(self, connection: Connection) -> bool:
+        """One request and its reply; False when the connection is over."""
+        as_json = True  # what cannot be read is answered in what everybody can
+        try:
+            body = await connection.frame()
+            if body is None:
+                return False
+            as_json = body.startswith(b"{")
+            return await self._respond(connection, decode(body), as_json=as_json)
+        except Refusal as refusal:
+            if refusal.closes:
+                self._emit(ConnectionRefused(connection.peer.uid, refusal.message))
+            await connection.reply(refusal.reply(), as_json=as_json)
+            return not refusal.closes
+
+    async def _respond(self, connection: Connection, request: AnyRequest, *, as_json: bool) -> bool:
+        if self._stopping:
+            raise Refusal("stopping", "tocsind is stopping; try again", closes=True)
+        match request:
+            case Tail():
+                async for fact in self._desk.facts(request):
+                    await connection.reply(fact, as_json=as_json)
+                return False
+            case Send(ack="stored") | SendMany(ack="stored"):
+                with trio.CancelScope(shield=True):  # a signal that was read gets its receipt, also while we leave
+                    await connection.reply(await self._desk.answer(request, connection.peer), as_json=as_json)
+            case Send() | SendMany():
+                await self._answer_early(connection, request, as_json=as_json)
+            case _:
+                await connection.reply(await self._desk.answer(request, connection.peer), as_json=as_json)
+        return True
+
+    async def _answer_early(self, connection: Connection, request: Send | SendMany, *, as_json: bool) -> None:
+        """For callers who chose not to wait for the disk: the commit goes on in the background."""
+        admitted = self._desk.admit(request, connection.peer)
+        await self._unsynced.acquire()
+        self._background.start_soon(self._store, admitted, connection.peer)
+        if request.ack == "received":
+            early = [Receipt(each.id, "stored", IN_MEMORY) if isinstance(each, Signal) else each for each in admitted]
+            await connection.reply({"ok": True, **receipts(request, early)}, as_json=as_json)
+
+    async def _store(self, admitted: Sequence[Signal | Receipt], peer: Peer) -> None:
+        try:
+            await self._desk.store(admitted, peer)
+        except StorageFull as full:
+            self._emit(Lost(len(admitted), str(full)))
+        finally:
+            self._unsynced.release()
+
+
+def _below(connections: Iterable[Connection], most: int) -> bool:
+    """Whether there is room, if need be because the longest idle one has just been sent away."""
+    held = list(connections)
+    if len(held) < most:
+        return True
+    idle = [connection for connection in held if connection.idle_since is not None]
+    if not idle:
+        return False
+    min(idle, key=lambda connection: connection.idle_since or 0.0).scope.cancel()
+    return True

@@ -1,0 +1,26 @@
+"""The journal: the durable record of what was promised and what became of it. SQLite, WAL, synchronous=FULL.
+
+One connection on one thread for the whole process (`writer`). Whoever wants something hands the thread a job, a function of the
+connection, and waits; the thread takes all jobs that wait at that moment and runs them in one transaction, so that a hundred callers
+share one sync and a single caller pays for one. An answer leaves only after its commit.
+
+    schema     the tables, their versions, how the file is opened
+    records    what goes in and comes out, frozen
+    writer     the thread and the group commit; what a failing disk means
+    intake     jobs: append, feed
+    attempts   jobs: begin, settle, replay
+    upkeep     jobs: expire, divert, retry, drop, forget
+    reading    jobs: why, queue, counts
+
+So a caller reads `await journal.run(intake.append, arrivals)`.
+
+How it holds together. A delivery's `state` column is the single truth about it, and every change of it is one of the jobs above. `begin`
+is the claim: it moves `queued` to `sending` and opens an attempt in one commit, and only then does a request leave. `tally` counts
+deliveries by destination, priority and state; triggers keep it, so that no job can forget to, and status over a million rows reads a
+dozen. Times in here are wall-clock Unix seconds.
+"""
+
+from .records import Arrival, Count, Ending, LaneMemory, Moved
+from .writer import Journal
+
+__all__ = ["Arrival", "Count", "Ending", "Journal", "LaneMemory", "Moved"]

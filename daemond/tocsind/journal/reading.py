@@ -1,0 +1,137 @@
+"""Jobs that only look: for `why`, `queue` and `status`. What they answer is plain data, ready for the wire."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from tocsind.policy.delivery import OPEN, Priority, State
+
+from .records import Count
+
+_decode = msgspec.msgpack.Decoder().decode
+MOST_ROWS = 1000
+
+
+def why(connection: sqlite3.Connection, id_: str) -> dict[str, Any] | None:
+    """All that is known of a signal: what it said, and every attempt at every destination. None when the id is unknown."""
+    row = connection.execute("SELECT number, accepted, uid, pid, body FROM signals WHERE id = ?", (id_,)).fetchone()
+    if row is None:
+        return None
+    number, accepted, uid, pid, body = row
+    deliveries = _deliveries(connection, number)
+    return {
+        "schema": 1,
+        "id": id_,
+        "signal": _decode(body),
+        "accepted": accepted,
+        "uid": uid,
+        "pid": pid,
+        "state": summary([State(delivery["state"]) for delivery in deliveries]),
+        "deliveries": deliveries,
+    }
+
+
+def summary(states: list[State]) -> str:
+    """One word for the whole signal: it reached someone, it still may, or how it failed to."""
+    found = set(states)
+    if found & OPEN:
+        return "queued"
+    if found & {State.SENT, State.UNKNOWN}:
+        return "delivered"
+    return "dead" if State.DEAD in found else "dropped"
+
+
+def states(connection: sqlite3.Connection, id_: str) -> str | None:
+    """The summary alone."""
+    rows = connection.execute(
+        "SELECT d.state FROM deliveries d JOIN signals s ON s.number = d.signal WHERE s.id = ?", (id_,)
+    ).fetchall()
+    return summary([State(state) for (state,) in rows]) if rows else None
+
+
+def _deliveries(connection: sqlite3.Connection, signal: int) -> list[dict[str, Any]]:
+    rows = connection.execute(
+        "SELECT number, destination, priority, state, reason, since, message, doubt FROM deliveries WHERE signal = ? ORDER BY number",
+        (signal,),
+    ).fetchall()
+    return [
+        {
+            "destination": destination,
+            "priority": Priority(priority).label,
+            "state": state,
+            "reason": reason,
+            "since": since,
+            "message": message,
+            "possible_duplicate": bool(doubt),
+            "attempts": _attempts(connection, number),
+        }
+        for number, destination, priority, state, reason, since, message, doubt in rows
+    ]
+
+
+def _attempts(connection: sqlite3.Connection, delivery: int) -> list[dict[str, Any]]:
+    cursor = connection.execute(
+        "SELECT number, started, ended, outcome, reason FROM attempts WHERE delivery = ? ORDER BY number", (delivery,)
+    )
+    return [dict(zip(("number", "started", "ended", "outcome", "reason"), row, strict=True)) for row in cursor]
+
+
+def queue(
+    connection: sqlite3.Connection, state: str | None, destination: str | None, most: int
+) -> list[dict[str, Any]]:
+    """Deliveries in one state (else all that are open or dead), in the order in which they would be sent."""
+    rows = connection.execute(
+        "SELECT s.id, s.body, d.destination, d.priority, d.state, d.reason, d.since, s.accepted, d.attempts"
+        " FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " WHERE (d.state = ?1 OR ?1 IS NULL AND d.state IN ('queued', 'sending', 'dead'))"
+        " AND d.destination = coalesce(?2, d.destination) ORDER BY d.priority, d.number LIMIT ?3",
+        (state, destination, most),
+    )
+    return [_queue_row(row) for row in rows]
+
+
+def _queue_row(row: tuple[Any, ...]) -> dict[str, Any]:
+    id_, body, destination, priority, state, reason, since, accepted, attempts = row
+    return {
+        "id": id_,
+        "title": _decode(body)["title"],
+        "destination": destination,
+        "priority": Priority(priority).label,
+        "state": state,
+        "reason": reason,
+        "since": since,
+        "accepted": accepted,
+        "attempts": attempts,
+    }
+
+
+def counts(connection: sqlite3.Connection) -> list[Count]:
+    """How many deliveries stand where."""
+    rows = connection.execute("SELECT destination, priority, state, n FROM tally WHERE n > 0")
+    return [Count(destination, Priority(priority), state, n) for destination, priority, state, n in rows]
+
+
+def oldest(connection: sqlite3.Connection, lanes: list[tuple[str, Priority]]) -> float | None:
+    """When the longest waiting delivery of these lanes was accepted, in wall-clock seconds."""
+    found = [_oldest_of(connection, destination, priority) for destination, priority in lanes]
+    return min((at for at in found if at is not None), default=None)
+
+
+def _oldest_of(connection: sqlite3.Connection, destination: str, priority: Priority) -> float | None:
+    row = connection.execute(
+        "SELECT s.accepted FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' ORDER BY d.number LIMIT 1",
+        (destination, priority),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def size(connection: sqlite3.Connection) -> int:
+    """Bytes of the journal that are in use."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * page_size)

@@ -1,0 +1,131 @@
+"""The tables and their versions. `user_version` counts the migrations that a file has seen; a fresh file runs them all.
+
+`waiting` is the queue: a partial index in the very order in which a feeder reads. UNIQUE (signal, destination) is the loop guard of
+fallbacks, and with the id's uniqueness it makes acceptance idempotent. AUTOINCREMENT, because a number that retention freed must not
+come again: feeders remember how far they read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from tocsind.errors import CannotWrite
+
+FILE_NAME = "journal.db"
+
+_FIRST = """
+CREATE TABLE signals (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          TEXT NOT NULL UNIQUE,
+    accepted    REAL NOT NULL,
+    uid         INTEGER NOT NULL,
+    pid         INTEGER NOT NULL,
+    body        BLOB NOT NULL               -- the signal's fields, MessagePack
+) STRICT;
+
+CREATE TABLE deliveries (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    signal      INTEGER NOT NULL,
+    destination TEXT NOT NULL,
+    priority    INTEGER NOT NULL,
+    state       TEXT NOT NULL,
+    since       REAL NOT NULL,              -- when it came into this state
+    reason      TEXT,                       -- and why
+    deadline    REAL,
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    first_try   REAL,
+    doubt       INTEGER NOT NULL DEFAULT 0,
+    unknowns    INTEGER NOT NULL DEFAULT 0,
+    message     TEXT,                       -- the far end's own id
+    UNIQUE (signal, destination)
+) STRICT;
+CREATE INDEX waiting ON deliveries (destination, priority, number) WHERE state = 'queued';
+CREATE INDEX in_flight ON deliveries (number) WHERE state = 'sending';
+CREATE INDEX dead ON deliveries (destination, number) WHERE state = 'dead';
+CREATE INDEX deadlines ON deliveries (deadline) WHERE state = 'queued' AND deadline IS NOT NULL;
+
+CREATE TABLE attempts (
+    delivery    INTEGER NOT NULL,
+    number      INTEGER NOT NULL,
+    started     REAL NOT NULL,
+    ended       REAL,
+    outcome     TEXT,
+    reason      TEXT,
+    PRIMARY KEY (delivery, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE requests (                     -- when each channel was last asked; pacing must not forget over a restart
+    channel     TEXT NOT NULL,
+    at          REAL NOT NULL,
+    PRIMARY KEY (channel, at)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE lanes (
+    destination     TEXT PRIMARY KEY,
+    disabled        TEXT,
+    failures        INTEGER NOT NULL,
+    rests           INTEGER NOT NULL,
+    rest_until      REAL,
+    reason          TEXT,
+    blocked_until   REAL,
+    blocked_because TEXT,
+    trips           INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tally (
+    destination TEXT NOT NULL,
+    priority    INTEGER NOT NULL,
+    state       TEXT NOT NULL,
+    n           INTEGER NOT NULL,
+    PRIMARY KEY (destination, priority, state)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER count_new AFTER INSERT ON deliveries BEGIN
+    INSERT INTO tally VALUES (NEW.destination, NEW.priority, NEW.state, 1)
+        ON CONFLICT (destination, priority, state) DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER count_change AFTER UPDATE OF state ON deliveries WHEN NEW.state <> OLD.state BEGIN
+    UPDATE tally SET n = n - 1 WHERE (destination, priority, state) = (OLD.destination, OLD.priority, OLD.state);
+    INSERT INTO tally VALUES (NEW.destination, NEW.priority, NEW.state, 1)
+        ON CONFLICT (destination, priority, state) DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER count_gone AFTER DELETE ON deliveries BEGIN
+    UPDATE tally SET n = n - 1 WHERE (destination, priority, state) = (OLD.destination, OLD.priority, OLD.state);
+END;
+"""
+
+MIGRATIONS = (_FIRST,)
+
+
+def open_journal(folder: Path) -> sqlite3.Connection:
+    """The journal in `folder`, at the newest version. Raises CannotWrite with what to do about it."""
+    path = folder / FILE_NAME
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        _prepare(connection)
+    except sqlite3.Error as error:
+        raise CannotWrite(f"the journal {path} cannot be opened: {error}") from error
+    path.chmod(0o600)
+    _migrate(connection, path)
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    for pragma in (
+        "auto_vacuum = INCREMENTAL",  # retention gives space back; must precede the first table
+        "locking_mode = EXCLUSIVE",  # a second connection could corrupt the WAL (SQLite before 3.51.3)
+        "journal_mode = WAL",
+        "synchronous = FULL",  # in WAL mode: every commit is synced before it returns
+        "journal_size_limit = 16777216",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise CannotWrite(
+            f"{path} was written by a newer tocsind (version {version}); this one knows {len(MIGRATIONS)}"
+        )
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")

@@ -1,0 +1,138 @@
+"""Jobs that change many deliveries at once: time passed, a destination went, a person decided, the ledger is old enough."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from tocsind.policy.delivery import State
+
+from .attempts import hand_on
+from .intake import UNROUTED
+from .records import Moved
+
+CHUNK = 500  # deliveries a job: a transaction stays short, and others get their turn between two
+TOO_LATE = "its time passed before it could be sent"
+BY_HAND = "dropped by hand"
+NOWHERE = "no fallback is left"
+
+
+def next_deadline(connection: sqlite3.Connection) -> float | None:
+    """The earliest deadline of anything that waits."""
+    row = connection.execute(
+        "SELECT min(deadline) FROM deliveries WHERE state = 'queued' AND deadline IS NOT NULL"
+    ).fetchone()
+    earliest: float | None = row[0]
+    return earliest
+
+
+def expire(connection: sqlite3.Connection, now: float) -> list[Moved]:
+    """Settle what waited too long."""
+    rows = connection.execute(
+        "SELECT d.number, s.id, d.destination FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " WHERE d.state = 'queued' AND d.deadline <= ? LIMIT ?",
+        (now, CHUNK),
+    ).fetchall()
+    for number, _, _ in rows:
+        _close(connection, number, State.EXPIRED, TOO_LATE, now)
+    return [Moved(id_, destination) for _, id_, destination in rows]
+
+
+def divert(
+    connection: sqlite3.Connection, destination: str, chain: Sequence[str], reason: str, now: float
+) -> list[Moved]:
+    """Send a disabled destination's queue to its fallback, most pressing first; what has nowhere left to go is dead."""
+    rows = connection.execute(
+        "SELECT d.number, s.id FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " WHERE d.destination = ? AND d.state = 'queued' ORDER BY d.priority, d.number LIMIT ?",
+        (destination, CHUNK),
+    ).fetchall()
+    return [_divert_one(connection, number, id_, destination, chain, reason, now) for number, id_ in rows]
+
+
+def _divert_one(  # noqa: PLR0917 - a row and its circumstances
+    connection: sqlite3.Connection,
+    number: int,
+    id_: str,
+    destination: str,
+    chain: Sequence[str],
+    reason: str,
+    now: float,
+) -> Moved:
+    fallback = hand_on(connection, number, chain, now, doubt=False)
+    if fallback:
+        _close(connection, number, State.REROUTED, f"to {fallback}: {reason}", now)
+    else:
+        _close(connection, number, State.DEAD, f"{reason}; {NOWHERE}", now)
+    return Moved(id_, destination, fallback)
+
+
+def _close(connection: sqlite3.Connection, number: int, state: State, reason: str, now: float) -> None:
+    connection.execute(
+        "UPDATE deliveries SET state = ?, reason = ?, since = ? WHERE number = ?", (state.value, reason, now, number)
+    )
+
+
+def drop(connection: sqlite3.Connection, id_: str, now: float) -> int:
+    """Settle what waits or is dead of one signal as dropped."""
+    return connection.execute(
+        "UPDATE deliveries SET state = 'dropped', reason = ?, since = ?"
+        " WHERE signal = (SELECT number FROM signals WHERE id = ?) AND state IN ('queued', 'dead')",
+        (BY_HAND, now, id_),
+    ).rowcount
+
+
+_REVIVED = "state = 'queued', reason = 'put back by hand', since = ?, first_try = NULL, unknowns = 0"
+
+
+def retry_one(connection: sqlite3.Connection, id_: str, now: float) -> int:
+    """Put back what is dead of one signal, or may not have arrived: a person who names it has decided."""
+    return connection.execute(
+        f"UPDATE deliveries SET {_REVIVED} WHERE signal = (SELECT number FROM signals WHERE id = ?)"  # noqa: S608 - our own text
+        " AND state IN ('dead', 'unknown') AND destination <> ?",
+        (now, id_, UNROUTED),
+    ).rowcount
+
+
+def retry_all(connection: sqlite3.Connection, destination: str | None, now: float) -> int:
+    """Put back a chunk of what is dead, of one destination or of all."""
+    return connection.execute(
+        f"UPDATE deliveries SET {_REVIVED} WHERE number IN"  # noqa: S608 - our own text
+        " (SELECT number FROM deliveries WHERE state = 'dead' AND destination <> ?"
+        " AND destination = coalesce(?, destination) LIMIT ?)",
+        (now, UNROUTED, destination, CHUNK),
+    ).rowcount
+
+
+def homeless(connection: sqlite3.Connection, id_: str | None) -> list[tuple[int, bytes]]:
+    """Deliveries that no route took (of one signal, or a chunk of all): number and the signal's body."""
+    return connection.execute(
+        "SELECT d.number, s.body FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " WHERE d.state = 'dead' AND d.destination = ? AND s.id = coalesce(?, s.id) LIMIT ?",
+        (UNROUTED, id_, CHUNK),
+    ).fetchall()
+
+
+def rehome(connection: sqlite3.Connection, homes: Mapping[int, Sequence[str]], now: float) -> int:
+    """Owe what no route took to the destinations that today's routes name."""
+    for number, destinations in homes.items():
+        for name in destinations:
+            hand_on(connection, number, [name], now, doubt=False)
+        _close(connection, number, State.REROUTED, f"to {', '.join(destinations)}: routed anew", now)
+    return len(homes)
+
+
+def forget(connection: sqlite3.Connection, before: float) -> int:
+    """Delete a chunk of signals accepted before then of which nothing waits any more, and give the space back."""
+    numbers = connection.execute(
+        "SELECT number FROM signals s WHERE accepted < ? AND NOT EXISTS"
+        " (SELECT 1 FROM deliveries d WHERE d.signal = s.number AND d.state IN ('queued', 'sending')) LIMIT ?",
+        (before, CHUNK),
+    ).fetchall()
+    connection.executemany(
+        "DELETE FROM attempts WHERE delivery IN (SELECT number FROM deliveries WHERE signal = ?)", numbers
+    )
+    connection.executemany("DELETE FROM deliveries WHERE signal = ?", numbers)
+    connection.executemany("DELETE FROM signals WHERE number = ?", numbers)
+    connection.execute("PRAGMA incremental_vacuum(256)").fetchall()
+    return len(numbers)

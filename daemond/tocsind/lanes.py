@@ -1,0 +1,82 @@
+"""All lanes: who is started, stopped, and exchanged when the configuration changes.
+
+A lane whose options did not change lives through a reload with its window, gate and breaker. Any other is stopped (what is in flight
+finishes) and a new one starts where the journal says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import trio
+
+from .clock import Clock
+from .config import Config, DestinationOptions
+from .destinations.http import HttpClient
+from .destinations.registry import build
+from .dispatch import Dispatch
+from .events import Emit
+from .lane import Lane
+
+
+class Lanes:
+    """The lanes by name, each a task of the nursery given to `run`."""
+
+    def __init__(self, dispatch: Dispatch, clock: Clock, emit: Emit, folder: Path, client: HttpClient) -> None:
+        self._dispatch = dispatch
+        self._clock = clock
+        self._emit = emit
+        self._folder = folder
+        self._client = client
+        self._lanes: dict[str, Lane] = {}
+        self._stops: dict[str, Callable[[], None]] = {}
+        self._gone: dict[str, trio.Event] = {}
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._lanes.values())
+
+    def get(self, name: str) -> Lane | None:
+        """The lane of a destination."""
+        return self._lanes.get(name)
+
+    async def follow(self, config: Config, nursery: trio.Nursery) -> None:
+        """Make the lanes be what the configuration says."""
+        for name, lane in list(self._lanes.items()):
+            if config.destinations.get(name) != lane.options:
+                await self._stop(name)
+        for options in config.destinations.values():
+            if options.name not in self._lanes:
+                await self._start(options, nursery)
+        self._dispatch.config = config
+
+    async def _start(self, options: DestinationOptions, nursery: trio.Nursery) -> None:
+        destination = build(options, self._client, self._folder)
+        lane = Lane(options, destination, self._dispatch, self._clock, self._emit, self.block_kind)
+        await lane.restore()
+        self._lanes[options.name] = self._dispatch.lanes[options.name] = lane
+        self._gone[options.name] = trio.Event()
+        scope = trio.CancelScope()
+        self._stops[options.name] = scope.cancel
+        nursery.start_soon(self._live, lane, scope, self._gone[options.name])
+
+    async def _live(self, lane: Lane, scope: trio.CancelScope, gone: trio.Event) -> None:
+        with scope:
+            await lane.run()
+        gone.set()
+
+    async def _stop(self, name: str) -> None:
+        self._stops.pop(name)()
+        await self._gone.pop(name).wait()
+        del self._lanes[name], self._dispatch.lanes[name]
+
+    def block_kind(self, kind: str, until: float, reason: str) -> None:
+        """The far end blocks us as a whole: every lane of this kind waits."""
+        for lane in self:
+            if lane.options.kind == kind:
+                lane.block(until, reason)
+
+    def abandon(self) -> None:
+        """Wait for nothing that is in flight."""
+        for lane in self:
+            lane.abandon()

@@ -1,0 +1,17 @@
+"""The law: this room decides and never acts.
+
+No trio, httpx, os, sqlite, logging, random or clock is imported here; `now` and jitter are parameters, and every question about time
+is one question: when? `ready_at(now)` answers `now` for yes, a later instant for not before, and infinity for "ask me after something
+happens". Asking changes nothing; `take`, `succeeded` and `failed` do. So the whole room is tested with plain numbers, and nothing waits.
+
+    outcomes   how an attempt ended: four words
+    delivery   what a delivery is, its states, and what each outcome makes of it
+    backoff    how long until the next try
+    bucket     at most so many in so long
+    gate       when may this priority send: bucket with a reserve, and blocks
+    breaker    when they fail in a row: rest, then one probe
+    routes     which destinations, which priority, which fallback
+
+Pace (gate) and health (breaker) are kept apart on purpose: a rate limit never trips a breaker, and a broken far end never teaches the
+gate anything. The lane asks both and takes the later answer.
+"""

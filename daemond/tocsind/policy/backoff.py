@@ -1,0 +1,28 @@
+"""Exponential backoff with full jitter: the wait is drawn evenly from nothing up to a ceiling that doubles with each try.
+
+Full jitter spreads a crowd of retries best (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/); the draw is
+handed in, so that policy stays a function of its arguments.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """How patient a lane is with one delivery, in seconds: first and longest ceiling, and when a failing one is given up."""
+
+    first: float = 1.0
+    most: float = 60.0
+    give_up: float = 6 * 3600.0
+
+
+def ceiling(retry: Retry, attempts: int) -> float:
+    """The longest wait after `attempts` tries, in seconds."""
+    doublings = min(max(attempts - 1, 0), 60)  # 2**60 first waits exceed any `most`; more would overflow a float
+    return min(retry.most, retry.first * 2.0**doublings)
+
+
+def backoff(retry: Retry, attempts: int, jitter: float) -> float:
+    """Seconds to wait after `attempts` tries; `jitter` is drawn evenly from [0, 1)."""
+    return ceiling(retry, attempts) * jitter

@@ -1,0 +1,110 @@
+"""The breaker of a lane: after some failures in a row it lets the far end rest, then tries with a single real delivery.
+
+      ready --- `failures` in a row ---> throttled --- the rest is over, one permit ---> probing
+        ^                                  ^   ^                                          |  |
+        |                                  |   '------- it failed: a longer rest ---------'  |
+        '----------------------------------|------------ it passed --------------------------'
+                                           '--- the permit came back unused: try again at once
+
+A rate limit is no failure, and a refusal is none either: both are answers of a healthy far end. Nothing here knows why; `reason` is kept
+for people. A snapshot carries wall time, because the monotonic clock means nothing after a restart.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import inf
+
+import msgspec
+
+
+class BreakerLimits(msgspec.Struct, frozen=True):
+    """When to trip, and how long to rest (seconds): the rest doubles with each probe that fails, up to `most`."""
+
+    failures: int = 5
+    rest: float = 10.0
+    most: float = 300.0
+
+
+class Phase(Enum):
+    """The breaker's own condition, in the glossary's words."""
+
+    READY = "ready"
+    THROTTLED = "throttled"
+    PROBING = "probing"
+
+
+class BreakerMemory(msgspec.Struct, frozen=True):
+    """What of a breaker survives a restart. `rest_left` is in seconds from now; what was probing is throttled again."""
+
+    failures: int = 0
+    rests: int = 0
+    rest_left: float | None = None  # None: it was ready
+    reason: str | None = None
+
+
+class Breaker:
+    """Counts failures in a row. All times are monotonic seconds."""
+
+    def __init__(self, limits: BreakerLimits) -> None:
+        self.limits = limits
+        self.phase = Phase.READY
+        self.reason: str | None = None
+        self.failures = 0
+        self.rests = 0  # in a row; the exponent of the next rest
+        self.until = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Breaker {self.phase.value} failures={self.failures} rests={self.rests} until={self.until:g}>"
+
+    def ready_at(self, now: float) -> float:
+        """`now` for yes, the end of the rest for not before, infinity while a probe is out."""
+        match self.phase:
+            case Phase.READY:
+                return now
+            case Phase.THROTTLED:
+                return max(now, self.until)
+            case Phase.PROBING:
+                return inf
+
+    def take(self) -> None:
+        """A delivery goes out; while throttled it is the probe."""
+        if self.phase is Phase.THROTTLED:
+            self.phase = Phase.PROBING
+
+    def give_back(self, now: float) -> None:
+        """The permit comes back without a verdict (nothing was sent, or a rate limit answered): another may try at once."""
+        if self.phase is Phase.PROBING:
+            self.phase, self.until = Phase.THROTTLED, now
+
+    def succeeded(self) -> bool:
+        """They answered. True when this ends a rest."""
+        recovered = self.phase is not Phase.READY
+        self.phase, self.reason, self.failures, self.rests = Phase.READY, None, 0, 0
+        return recovered
+
+    def failed(self, now: float, reason: str) -> bool:
+        """They failed. True when this begins a rest after being ready: a trip."""
+        self.failures += 1
+        self.reason = reason
+        tripped = self.phase is Phase.READY and self.failures >= self.limits.failures
+        if tripped or self.phase is Phase.PROBING:
+            self._rest(now)
+        return tripped
+
+    def memory(self, now: float) -> BreakerMemory:
+        """What to write down."""
+        rest_left = None if self.phase is Phase.READY else max(0.0, self.until - now)
+        return BreakerMemory(self.failures, self.rests, rest_left, self.reason)
+
+    def restore(self, memory: BreakerMemory, now: float) -> None:
+        """Go on where a breaker of before the restart stood."""
+        self.failures, self.rests, self.reason = memory.failures, memory.rests, memory.reason
+        if memory.rest_left is not None:
+            self.phase, self.until = Phase.THROTTLED, now + memory.rest_left
+
+    def _rest(self, now: float) -> None:
+        doublings = min(self.rests, 60)
+        self.phase = Phase.THROTTLED
+        self.until = now + min(self.limits.most, self.limits.rest * 2.0**doublings)
+        self.rests += 1

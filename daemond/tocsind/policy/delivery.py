@@ -1,0 +1,133 @@
+"""A delivery: one signal owed to one destination, and the table of what may become of it.
+
+                                  .--- drop ---> dropped
+                                  |--- its time passed ---> expired
+      accepted ---> queued -------|--- destination gone, or given up ---> rerouted (a new delivery at the fallback)
+                    ^  ^  |
+          deferred  |  |  '-- attempt on record --> sending ---> sent
+          unknown,  |  |                             |  |  '---> unknown (may have arrived; nobody can say)
+          once more '--|-----------------------------'  '------> dead (kept for a person)
+                       '------------------- retry ----------------'
+
+`sending` is written before the request leaves, so a crash leaves it behind, and the next start knows that it cannot know: the delivery
+is queued again, in doubt. Doubt is for good: every later copy is marked. What is dead or unknown also goes to the fallback, because
+"nobody can say" is no answer to the person who waits for the alert. LOW is the exception: in doubt, it counts as sent.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+from math import inf
+
+import msgspec
+
+from tocsin.signals import PRIORITIES, Signal
+
+from .backoff import Retry, backoff
+from .outcomes import Cause, Deferred, Delivered, Outcome, Refused, Unknown
+
+
+class Priority(IntEnum):
+    """Most pressing first: a smaller number goes before a larger one."""
+
+    URGENT = 0
+    HIGH = 1
+    NORMAL = 2
+    LOW = 3
+
+    @property
+    def label(self) -> str:
+        """The word that users write."""
+        return PRIORITIES[self]
+
+
+class State(Enum):
+    """Where a delivery stands; the values are what the journal and `tocsin queue --state` call it."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    UNKNOWN = "unknown"
+    DEAD = "dead"
+    EXPIRED = "expired"
+    REROUTED = "rerouted"
+    DROPPED = "dropped"
+
+
+OPEN = frozenset({State.QUEUED, State.SENDING})
+SETTLED = frozenset(State) - OPEN
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One signal owed to one destination, as the journal knows it. Times are wall-clock Unix seconds."""
+
+    number: int  # the journal's, in order of acceptance: FIFO within a priority means by this
+    signal: Signal
+    destination: str
+    priority: Priority
+    accepted: float
+    deadline: float | None = None  # from `expires`; after it the signal is never posted as live
+    attempts: int = 0
+    first_try: float | None = None
+    doubt: bool = False  # an earlier attempt may have arrived: the next copy says so
+    unknowns: int = 0  # attempts that ended unknown while we watched
+
+    @property
+    def id(self) -> str:
+        """The signal's id."""
+        return self.signal.id
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """What follows from an attempt: the delivery's next state and why."""
+
+    state: State
+    reason: str | None = None
+    message: str | None = None
+    wait: float = 0.0  # seconds until the next try, when it is queued again
+    doubt: bool = False
+    unknowns: int = 0
+    elsewhere: bool = False  # the fallback gets a copy as well
+
+
+def settle(delivery: Delivery, outcome: Outcome, *, now: float, retry: Retry, jitter: float) -> Settlement:
+    """The law on what an attempt's end means for its delivery. `now` is wall time, `jitter` lies in [0, 1)."""
+    match outcome:
+        case Delivered(message=message):
+            return Settlement(State.SENT, message=message, doubt=delivery.doubt, unknowns=delivery.unknowns)
+        case Refused(reason=reason, disable=True):
+            # Not its fault: it stays queued, and the lane, disabled by the same outcome, sends its whole queue elsewhere.
+            return Settlement(State.QUEUED, reason, doubt=delivery.doubt, unknowns=delivery.unknowns)
+        case Refused(reason=reason):
+            return Settlement(State.DEAD, reason, doubt=delivery.doubt, unknowns=delivery.unknowns, elsewhere=True)
+        case Unknown(reason=reason):
+            return _after_unknown(delivery, reason, retry, jitter)
+        case Deferred():
+            return _after_deferral(delivery, outcome, now, retry, jitter)
+
+
+def _after_unknown(delivery: Delivery, reason: str, retry: Retry, jitter: float) -> Settlement:
+    unknowns = delivery.unknowns + 1
+    if delivery.priority is Priority.LOW:
+        return Settlement(State.UNKNOWN, reason, doubt=True, unknowns=unknowns)
+    if unknowns > 1:
+        return Settlement(State.UNKNOWN, reason, doubt=True, unknowns=unknowns, elsewhere=True)
+    wait = backoff(retry, delivery.attempts, jitter)
+    return Settlement(State.QUEUED, reason, wait=wait, doubt=True, unknowns=unknowns)
+
+
+def _after_deferral(delivery: Delivery, outcome: Deferred, now: float, retry: Retry, jitter: float) -> Settlement:
+    doubt = delivery.doubt or outcome.ambiguous
+    failed = outcome.cause is Cause.FAILED
+    first_try = now if delivery.first_try is None else delivery.first_try
+    if failed and now - first_try >= retry.give_up:
+        reason = f"given up: {outcome.reason}"
+        return Settlement(State.DEAD, reason, doubt=doubt, unknowns=delivery.unknowns, elsewhere=True)
+    # A rate limit closes the lane's gate for its wait; the delivery itself stays at the head of the line.
+    wait = max(backoff(retry, delivery.attempts, jitter), outcome.wait or 0.0) if failed else 0.0
+    return Settlement(State.QUEUED, outcome.reason, wait=wait, doubt=doubt, unknowns=delivery.unknowns)
+
+
+def expired(delivery: Delivery, now: float) -> bool:
+    """Whether the deadline has passed at wall time `now`."""
+    return now >= (inf if delivery.deadline is None else delivery.deadline)

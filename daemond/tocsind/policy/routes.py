@@ -1,0 +1,81 @@
+"""Where a signal goes and how pressing it is. Rules are tried in order; the first that matches wins unless it says `continue`.
+
+A fallback chain is walked depth first, each destination once: a loop in the configuration ends where it began instead of going round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from tocsin.signals import PRIORITIES, Signal
+
+from .delivery import Priority
+
+ROUTE_KEYS = ("tier", "priority", "strategy", "symbol", "action", "source", "key", "tag")
+
+
+class Thresholds(msgspec.Struct, frozen=True):
+    """Confidence strictly above these makes a signal urgent or high, when it names no priority."""
+
+    urgent: float = 0.90
+    high: float = 0.80
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A rule: every key in `when` must match one of its values."""
+
+    to: tuple[str, ...]
+    when: Mapping[str, tuple[str, ...]] = {}
+    go_on: bool = False  # the configuration's `continue`
+
+
+def priority_of(signal: Signal, thresholds: Thresholds) -> Priority:
+    """What the signal says; else by its confidence; else NORMAL."""
+    if signal.priority is not None:
+        return Priority(PRIORITIES.index(signal.priority))
+    confidence = signal.confidence or 0.0
+    if confidence > thresholds.urgent:
+        return Priority.URGENT
+    return Priority.HIGH if confidence > thresholds.high else Priority.NORMAL
+
+
+def route(signal: Signal, priority: Priority, routes: Sequence[Route]) -> tuple[str, ...]:
+    """The destinations of a signal, each once, in the order of the rules; empty when no rule matches. A signal's own `to` goes first."""
+    if signal.to:
+        return tuple(dict.fromkeys(signal.to))
+    found: dict[str, None] = {}
+    for rule in routes:
+        if matches(rule, signal, priority):
+            found.update(dict.fromkeys(rule.to))
+            if not rule.go_on:
+                break
+    return tuple(found)
+
+
+def matches(rule: Route, signal: Signal, priority: Priority) -> bool:
+    """Whether every key of the rule matches."""
+    return all(_matches(key, wanted, signal, priority) for key, wanted in rule.when.items())
+
+
+def _matches(key: str, wanted: tuple[str, ...], signal: Signal, priority: Priority) -> bool:
+    match key:
+        case "priority":
+            return priority.label in wanted
+        case "tag":
+            return any(tag in wanted for tag in signal.tags or ())
+        case _:
+            return getattr(signal, key) in wanted
+
+
+def chain(destination: str, fallbacks: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Every destination that may stand in for this one, nearest first, without itself."""
+    seen = {destination: None}
+    todo = list(fallbacks.get(destination, ()))
+    while todo:
+        name = todo.pop(0)
+        if name not in seen:
+            seen[name] = None
+            todo[:0] = fallbacks.get(name, ())
+    return tuple(seen)[1:]

@@ -1,0 +1,86 @@
+"""What may be asked over the socket: a union tagged by `op`. The daemon's half of the wire; frames and errors are in tocsin.wire."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from tocsin.wire import PROTOCOL
+
+State = Literal["queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "dropped"]
+Ack = Literal["stored", "received", "none"]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", forbid_unknown_fields=True):
+    """Anything that is asked. Unknown fields are refused: who forges a `uid` shall be told that it counts for nothing."""
+
+    v: int = PROTOCOL
+
+
+class Send(Request, frozen=True, kw_only=True, tag="send"):
+    """Take one signal. `ack` says when to answer: `stored` after the sync, `received` before it, `none` never."""
+
+    signal: dict[str, Any]
+    ack: Ack = "stored"
+
+
+class SendMany(Request, frozen=True, kw_only=True, tag="send_many"):
+    """Take many signals in one commit."""
+
+    signals: list[dict[str, Any]]
+    ack: Ack = "stored"
+
+
+class Status(Request, frozen=True, kw_only=True, tag="status"):
+    """How is everything?"""
+
+
+class Why(Request, frozen=True, kw_only=True, tag="why"):
+    """What became of this signal?"""
+
+    id: str
+
+
+class Queue(Request, frozen=True, kw_only=True, tag="queue"):
+    """What waits, or stands in another state?"""
+
+    state: State | None = None
+    destination: str | None = None
+    limit: int = 100
+
+
+class Retry(Request, frozen=True, kw_only=True, tag="retry"):
+    """Put back what is dead: of one signal by `id`, or `all`, perhaps of one destination."""
+
+    id: str | None = None
+    all: bool = False
+    destination: str | None = None
+
+
+class Drop(Request, frozen=True, kw_only=True, tag="drop"):
+    """Do not deliver what still waits of this signal."""
+
+    id: str
+
+
+class Enable(Request, frozen=True, kw_only=True, tag="enable"):
+    """Put a disabled destination back."""
+
+    destination: str
+
+
+class Tail(Request, frozen=True, kw_only=True, tag="tail"):
+    """The latest facts, and with `follow` all that come."""
+
+    follow: bool = False
+
+
+class Wait(Request, frozen=True, kw_only=True, tag="wait"):
+    """Answer when nothing of this signal waits any more, or after so many seconds."""
+
+    id: str
+    seconds: float
+
+
+AnyRequest = Send | SendMany | Status | Why | Queue | Retry | Drop | Enable | Tail | Wait

@@ -1,0 +1,74 @@
+"""The latest facts, and those who watch them come: what `tocsin tail` reads.
+
+A watcher that does not keep up misses facts and is told how many; the daemon never waits for one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import trio
+
+from .clock import Clock
+from .events import Fact
+
+KEPT = 1000  # facts in memory, and the window of one watcher
+
+
+class Tail:
+    """An observer of facts."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._latest: deque[tuple[float, Fact]] = deque(maxlen=KEPT)
+        self._watchers: set[_Watcher] = set()
+
+    def __call__(self, fact: Fact) -> None:
+        """Keep one fact, and show it."""
+        stamped = (self._clock.wall(), fact)
+        self._latest.append(stamped)
+        for watcher in self._watchers:
+            watcher.show(stamped)
+
+    def latest(self) -> list[dict[str, Any]]:
+        """The facts in memory, oldest first, ready for the wire."""
+        return [_plain(stamped) for stamped in self._latest]
+
+    @contextmanager
+    def watch(self) -> Iterator[AsyncIterator[dict[str, Any]]]:
+        """Facts as they come, from now on."""
+        watcher = _Watcher()
+        self._watchers.add(watcher)
+        try:
+            yield watcher.facts()
+        finally:
+            self._watchers.discard(watcher)
+
+
+class _Watcher:
+    def __init__(self) -> None:
+        self._inlet, self._outlet = trio.open_memory_channel[tuple[float, Fact]](KEPT)
+        self._missed = 0
+
+    def show(self, stamped: tuple[float, Fact]) -> None:
+        try:
+            self._inlet.send_nowait(stamped)
+        except trio.WouldBlock:
+            self._missed += 1
+
+    async def facts(self) -> AsyncIterator[dict[str, Any]]:
+        async for stamped in self._outlet:
+            yield _plain(stamped)
+            if self._missed:
+                yield {"fact": "missed", "at": stamped[0], "facts": self._missed}
+                self._missed = 0
+
+
+def _plain(stamped: tuple[float, Fact]) -> dict[str, Any]:
+    at, fact = stamped
+    plain: dict[str, Any] = msgspec.to_builtins(fact)
+    return {"at": at, "level": fact.level, **plain}

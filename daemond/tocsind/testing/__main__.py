@@ -1,0 +1,101 @@
+"""A fake Discord as a process of its own.
+
+    python -m tocsind.testing --webhooks 2 --channels 1 --limits 0.01 --log accepted.jsonl
+
+The first line on stdout is one JSON object: {"port", "control", "webhooks": [{"id", "token", "url", "channel_id",
+"name"}]}. Then it serves until SIGTERM or SIGINT, and leaves with 0. What is written to its log and its control
+surface is described in `control` and `messages`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import trio
+
+from tocsind.testing.control import PREFIX, described
+from tocsind.testing.discord import FakeDiscord, serve_fake
+from tocsind.testing.limits import Limit
+from tocsind.testing.settings import CHANNEL_LIMIT, WEBHOOK_LIMIT, Settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until told to stop; argparse leaves with 2 for what it cannot read."""
+    trio.run(partial(_serve, settings_from(argv)))
+    return 0
+
+
+def settings_from(argv: Sequence[str] | None) -> Settings:
+    """The command line as Settings."""
+    given = _parser().parse_args(argv)
+    settings = Settings(
+        port=given.port,
+        webhooks=given.webhooks,
+        channels=given.channels,
+        webhook_limit=given.webhook_limit,
+        channel_limit=given.channel_limit,
+        scale=given.limits or 1.0,
+        latency=given.latency,
+        clock_skew=given.clock_skew,
+        log=given.log,
+    )
+    return settings if given.limits else settings.without_limits()
+
+
+async def _serve(settings: Settings) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with serve_fake(settings) as fake:
+            _introduce(fake)
+            async for _ in signals:
+                return
+
+
+def _introduce(fake: FakeDiscord) -> None:
+    place = {
+        "port": fake.port,
+        "control": f"http://127.0.0.1:{fake.port}{PREFIX}",
+        "webhooks": [described(fake, webhook) for webhook in fake.webhooks],
+    }
+    sys.stdout.write(msgspec.json.encode(place).decode() + "\n")
+    sys.stdout.flush()  # whoever started us waits for this line at the other end of a pipe
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tocsind.testing", description="A fake Discord.", allow_abbrev=False)
+    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 takes a free one")
+    parser.add_argument("--webhooks", type=_positive, default=1)
+    parser.add_argument("--channels", type=_positive, help="share so many channels among the webhooks")
+    parser.add_argument("--limits", type=_scale, default=1.0, help="real, none, or how long the windows are: 0.01")
+    parser.add_argument("--webhook-limit", type=Limit.parse, default=WEBHOOK_LIMIT, metavar="MODEL:N/SECONDS")
+    parser.add_argument("--channel-limit", type=Limit.parse, default=CHANNEL_LIMIT, metavar="MODEL:N/SECONDS")
+    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--clock-skew", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="append every accepted message as a JSON line")
+    return parser
+
+
+def _scale(text: str) -> float:
+    """`real` is 1, `none` is 0, a number is itself."""
+    scale = {"real": 1.0, "none": 0.0}.get(text)
+    if scale is None:
+        scale = float(text)
+        if not scale > 0:
+            raise argparse.ArgumentTypeError("a scale is greater than 0; to have no limits say none")
+    return scale
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

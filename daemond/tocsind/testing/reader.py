@@ -1,0 +1,72 @@
+"""What a person reading the channel would see, which is less than what was accepted.
+
+Discord merges embeds of one message that carry the same `url`: only the first of them shows. A batch of alerts
+that all link to the same page is one visible alert. SUPPRESS_EMBEDS hides them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from tocsind.testing.forms import Json
+from tocsind.testing.mentions import Mentions
+from tocsind.testing.messages import Message
+
+_SUPPRESS_EMBEDS: Final = 4
+_SILENT: Final = 4096
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing on the screen: the text of a message, or one of its embeds."""
+
+    message_id: str
+    webhook_id: str | None
+    """None for a foreign post."""
+    username: str | None
+    content: str | None = None
+    embed: Json | None = None
+    mentions: Mentions = Mentions()
+    """Who was pinged by it; only a content pings."""
+    silent: bool = False
+    edited: bool = False
+
+    @property
+    def text(self) -> str:
+        """The content, or the embed's title or else its description: enough to tell alerts apart."""
+        embed = self.embed or {}
+        return self.content or embed.get("title") or embed.get("description") or ""
+
+
+def seen_in(messages: Iterable[Message], place: str) -> tuple[Seen, ...]:
+    """What a reader of one channel or thread sees, top to bottom."""
+    here = (message for message in messages if (message.thread_id or message.channel_id) == place)
+    return tuple(item for message in here if not message.deleted for item in _items(message))
+
+
+def _items(message: Message) -> Iterator[Seen]:
+    payload = message.payload
+    base = Seen(
+        message_id=message.message_id,
+        webhook_id=message.webhook_id,
+        username=payload.get("username"),
+        silent=bool(payload.get("flags", 0) & _SILENT),
+        edited=message.edits > 0,
+    )
+    if content := payload.get("content"):
+        yield msgspec.structs.replace(base, content=content, mentions=message.mentions)
+    for embed in _visible(payload):
+        yield msgspec.structs.replace(base, embed=embed)
+
+
+def _visible(payload: Json) -> Iterator[Json]:
+    if payload.get("flags", 0) & _SUPPRESS_EMBEDS:
+        return
+    urls: set[str] = set()
+    for embed in payload.get("embeds", ()):
+        url = embed.get("url")
+        if url is None or url not in urls:
+            yield embed
+        urls.add(url)

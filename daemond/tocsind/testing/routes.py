@@ -1,0 +1,164 @@
+"""What each webhook route does, once the doors before it are open.
+
+`wait=false` is taken at its word: once the request itself can be read, no fault of the message is reported, and a
+message that was not saved gets the same 204 as one that was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import msgspec
+
+from tocsind.testing import answers
+from tocsind.testing.answers import Scope
+from tocsind.testing.bodies import Body, read_body
+from tocsind.testing.forms import Json
+from tocsind.testing.guild import Guild
+from tocsind.testing.messages import Message, Moment
+from tocsind.testing.validation import Checked, check
+from tocsind.testing.webhooks import GUILD, Route, Webhook
+from tocsind.testing.webserver import Reply, Request
+
+_EDITABLE: Final = frozenset({"content", "embeds", "flags"})
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A request on its way through the doors."""
+
+    request: Request
+    route: Route
+    at: Moment
+
+    @property
+    def kind(self) -> str:
+        """Which route it takes, and so which bucket of the webhook it belongs to."""
+        return f"{self.request.method} {'message' if self.route.message_id else 'webhook'}"
+
+    @property
+    def waits(self) -> bool:
+        return self.request.query.get("wait", "").lower() in {"true", "1"}
+
+
+Work: TypeAlias = Callable[[Guild, Call, Webhook], Reply]
+
+
+def _execute(guild: Guild, call: Call, webhook: Webhook) -> Reply:
+    """POST: save a message."""
+    body = read_body(call.request)
+    if isinstance(body, Reply):
+        return body
+    if isinstance(body.value, dict) and body.value.get("thread_name"):
+        return answers.no_forum()
+    checked = _with_place(check(body.value), call, body)
+    if fault := _fault_of(checked):
+        return fault if call.waits else _unsaved(guild)
+    room = guild.quotas.take_channel(webhook.channel_id, call.at.steady)
+    if not room.passes:
+        return answers.limited(Scope.SHARED, room.reset_after, call.route.version, {})
+    message = guild.accept(webhook, checked.payload, call.request.query.get("thread_id"), call.at)
+    return answers.as_json(200, _shown(message, webhook)) if call.waits else Reply(204)
+
+
+def _unsaved(guild: Guild) -> Reply:
+    guild.tally.unsaved += 1
+    return Reply(204)
+
+
+def _tell(_guild: Guild, _call: Call, webhook: Webhook) -> Reply:
+    """GET: what a webhook is."""
+    return answers.as_json(200, _described(webhook))
+
+
+def _delete(guild: Guild, _call: Call, webhook: Webhook) -> Reply:
+    guild.delete(webhook.id)
+    return Reply(204)
+
+
+def _read_message(guild: Guild, call: Call, webhook: Webhook) -> Reply:
+    message = _message(guild, call, webhook)
+    return answers.as_json(200, _shown(message, webhook)) if message else answers.unknown_message()
+
+
+def _edit_message(guild: Guild, call: Call, webhook: Webhook) -> Reply:
+    """PATCH: what is named is replaced, what is not stays; mentions are parsed anew either way."""
+    message = _message(guild, call, webhook)
+    if message is None:
+        return answers.unknown_message()
+    body = read_body(call.request)
+    if isinstance(body, Reply):
+        return body
+    checked = check(body.value)
+    if not checked.errors:
+        checked = Checked(_merged(message.payload, body.value, checked.payload), {})
+    if fault := _fault_of(checked):
+        return fault
+    guild.tally.edited += 1
+    return answers.as_json(200, _shown(guild.log.edit(message, checked.payload), webhook))
+
+
+def _delete_message(guild: Guild, call: Call, webhook: Webhook) -> Reply:
+    message = _message(guild, call, webhook)
+    if message is None:
+        return answers.unknown_message()
+    guild.tally.removed += 1
+    guild.log.remove(message)
+    return Reply(204)
+
+
+ROUTES: Final[dict[str, Work]] = {
+    "POST webhook": _execute,
+    "GET webhook": _tell,
+    "DELETE webhook": _delete,
+    "GET message": _read_message,
+    "PATCH message": _edit_message,
+    "DELETE message": _delete_message,
+}
+
+
+def _message(guild: Guild, call: Call, webhook: Webhook) -> Message | None:
+    return guild.log.find(call.route.message_id or "", webhook.id)
+
+
+def _fault_of(checked: Checked) -> Reply | None:
+    if checked.errors:
+        return answers.invalid_form(checked.errors)
+    return answers.empty_message() if checked.is_empty else None
+
+
+def _with_place(checked: Checked, call: Call, body: Body) -> Checked:
+    """Add what the body of a message does not hold: its files, and faults of the thread it is meant for."""
+    payload, errors = checked.payload, checked.errors
+    if body.attachments:
+        payload = payload | {"attachments": list(body.attachments)}
+    thread = call.request.query.get("thread_id")
+    if thread is not None and not thread.isdecimal():
+        coerce = {"code": "NUMBER_TYPE_COERCE", "message": f'Value "{thread}" is not snowflake.'}
+        errors = errors | {"thread_id": {"_errors": [coerce]}}
+    return Checked(payload, errors)
+
+
+def _merged(old: Json, body: Json, new: Json) -> Json:
+    """The payload after an edit; `body` tells an absent key from one set to null."""
+    named = _EDITABLE & body.keys()
+    kept = {key: value for key, value in old.items() if key not in named | {"allowed_mentions"}}
+    return kept | {key: value for key, value in new.items() if key in named | {"allowed_mentions"}}
+
+
+def _shown(message: Message, webhook: Webhook) -> Json:
+    return message.as_discord(message.payload.get("username", webhook.name))
+
+
+def _described(webhook: Webhook) -> Json:
+    return {
+        "id": webhook.id,
+        "type": 1,
+        "name": webhook.name,
+        "avatar": None,
+        "channel_id": webhook.channel_id,
+        "guild_id": GUILD,
+        "application_id": None,
+        "token": webhook.token,
+        "url": f"https://discord.com{webhook.path}",
+    }

@@ -1,0 +1,174 @@
+"""A small HTTP/1.1 server: h11 decides, trio moves the bytes.
+
+It knows nothing of Discord. A handler turns a Request into a Reply, takes the time it likes, and may ask for
+bad manners: an answer cut in the middle, or none at all. Real servers do both, so ours has to.
+
+Bounded everywhere: headers by h11, bodies by `Bounds.body`, connections by `Bounds.connections`, and every read
+and write by `Bounds.idle` seconds. A client that breaks the protocol gets a plain 4xx and a closed connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
+from typing import Final, TypeAlias
+from urllib.parse import parse_qsl
+
+import h11
+import msgspec
+import trio
+
+_READ_SIZE: Final = 65_536
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """What one client may cost us."""
+
+    body: int = 30 * 1024 * 1024
+    """Bytes of a request body; more is answered 413. Discord's 10 MiB a file, with room to be wrong."""
+    headers: int = 16 * 1024
+    idle: float = 75.0
+    """Seconds a connection may make no progress."""
+    connections: int = 512
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request, complete; header names are lower case."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Ending(Enum):
+    """What becomes of the answer on its way out."""
+
+    WHOLE = "whole"
+    CUT = "cut"
+    """Headers and half of the body, then the connection ends."""
+    DROPPED = "dropped"
+    """Nothing is sent; the connection ends."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """One answer; its length is the server's business."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    ending: Ending = Ending.WHOLE
+
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Reply]]
+
+
+class WebServer:
+    """Serves one handler on any number of connections; `serve_connection` is for `trio.serve_listeners`."""
+
+    def __init__(self, handler: Handler, bounds: Bounds) -> None:
+        self._handler = handler
+        self._bounds = bounds
+        self.open_connections = 0
+        self.connections = 0
+        """Connections ever opened: whether a client keeps them alive shows here."""
+
+    async def serve_connection(self, stream: trio.SocketStream) -> None:
+        self.connections += 1
+        self.open_connections += 1
+        try:
+            async with stream:
+                if self.open_connections <= self._bounds.connections:
+                    await _Connection(stream, self._handler, self._bounds).run()
+        finally:
+            self.open_connections -= 1
+
+
+class _Connection:
+    def __init__(self, stream: trio.SocketStream, handler: Handler, bounds: Bounds) -> None:
+        self._stream = stream
+        self._handler = handler
+        self._bounds = bounds
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=bounds.headers)
+
+    async def run(self) -> None:
+        """Answer requests until either side has had enough."""
+        try:
+            while await self._exchange():
+                self._http.start_next_cycle()
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            return  # the client left, or stopped moving: neither is ours to repair
+        except h11.RemoteProtocolError as problem:
+            await self._refuse(problem.error_status_hint)
+
+    async def _exchange(self) -> bool:
+        """One request and its answer; whether another may follow."""
+        head = await self._next_event()
+        if not isinstance(head, h11.Request):
+            return False
+        body = await self._body()
+        if body is None:
+            await self._refuse(413)
+            return False
+        reply = await self._handler(_request(head, body))
+        return await self._answer(reply if head.method != b"HEAD" else msgspec.structs.replace(reply, body=b""))
+
+    async def _body(self) -> bytes | None:
+        """The whole body, or None when it is longer than we care to hold."""
+        body = bytearray()
+        while not isinstance(event := await self._next_event(), h11.EndOfMessage):
+            if isinstance(event, h11.Data):
+                body += event.data
+            if isinstance(event, h11.ConnectionClosed) or len(body) > self._bounds.body:
+                return None
+        return bytes(body)
+
+    async def _answer(self, reply: Reply) -> bool:
+        if reply.ending is Ending.DROPPED:
+            return False
+        wire = self._send(_response(reply))
+        cut = len(reply.body) // 2 if reply.ending is Ending.CUT else len(reply.body)
+        if reply.body:
+            wire += self._send(h11.Data(data=reply.body[:cut]))
+        if reply.ending is Ending.CUT:
+            await self._write(wire)
+            return False
+        await self._write(wire + self._send(h11.EndOfMessage()))
+        return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+
+    async def _refuse(self, status: int) -> None:
+        if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            return
+        try:
+            await self._answer(Reply(status, {"Connection": "close"}))
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            return
+
+    async def _next_event(self) -> h11.Event:
+        while not isinstance(event := self._http.next_event(), h11.Event):
+            if self._http.they_are_waiting_for_100_continue:
+                await self._write(self._send(h11.InformationalResponse(status_code=100, headers=[])))
+            with trio.fail_after(self._bounds.idle):
+                self._http.receive_data(await self._stream.receive_some(_READ_SIZE))
+        return event
+
+    def _send(self, event: h11.Event) -> bytes:
+        return self._http.send(event) or b""
+
+    async def _write(self, wire: bytes) -> None:
+        with trio.fail_after(self._bounds.idle):
+            await self._stream.send_all(wire)
+
+
+def _request(head: h11.Request, body: bytes) -> Request:
+    path, _, query = head.target.decode("ascii").partition("?")
+    headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
+    return Request(head.method.decode("ascii"), path, dict(parse_qsl(query, keep_blank_values=True)), headers, body)
+
+
+def _response(reply: Reply) -> h11.Response:
+    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in reply.headers.items()]
+    if reply.status != 204:
+        headers.append((b"Content-Length", b"%d" % len(reply.body)))
+    return h11.Response(status_code=reply.status, headers=headers)

@@ -1,0 +1,184 @@
+"""One normal form for every webhook URL, and no word about a bad one that shows any of it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsind.config.webhook_url import normalise
+
+NORMAL = "https://discord.com/api/v10/webhooks/123/to-k_en"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        NORMAL,
+        "https://discord.com/api/webhooks/123/to-k_en",
+        "https://discord.com/api/webhooks/123/to-k_en/",
+        "https://discord.com/api/v6/webhooks/123/to-k_en",
+        "https://discordapp.com/api/webhooks/123/to-k_en",
+        "https://ptb.discord.com/api/webhooks/123/to-k_en",
+        "https://canary.discordapp.com/api/webhooks/123/to-k_en",
+        "https://DISCORD.com:443/api/webhooks/123/to-k_en",
+        "HTTPS://discord.com/api/webhooks/123/to-k_en/slack",
+        "https://discord.com/api/webhooks/123/to-k_en/github?wait=true",
+        "https://discord.com/api/webhooks/123/to-k_en?wait=false&with_components=1",
+    ],
+)
+def test_all_ways_to_write_a_discord_webhook_are_one(url: str) -> None:
+    assert normalise(url) == NORMAL
+    assert normalise(url, allow_host=True) == NORMAL
+
+
+def test_the_thread_is_kept_and_the_rest_of_the_query_is_not() -> None:
+    assert normalise(f"{NORMAL}?wait=1&thread_id=42") == f"{NORMAL}?thread_id=42"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://127.0.0.1:8080",
+        "https://127.0.0.1",
+        "http://127.8.9.10:1",
+        "http://localhost:99",
+        "http://[::1]:8080",
+    ],
+)
+def test_a_loopback_address_keeps_its_scheme_host_and_port(origin: str) -> None:
+    assert normalise(f"{origin}/api/webhooks/1/t") == f"{origin}/api/v10/webhooks/1/t"
+
+
+@pytest.mark.parametrize("origin", ["https://proxy.example:8443", "http://10.0.0.1", "http://[2001:db8::1]:80"])
+def test_another_host_needs_permission_and_is_then_used_as_it_is(origin: str) -> None:
+    with pytest.raises(ValueError, match="allow-host = true"):
+        normalise(f"{origin}/api/v9/webhooks/1/t")
+    assert normalise(f"{origin}/api/v9/webhooks/1/t", allow_host=True) == f"{origin}/api/v10/webhooks/1/t"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "discord.com.evil.example",
+        "evil-discord.com",
+        "discord.com.",
+        "localhost.evil.example",
+        "127.1",
+        "2130706433",
+        "0.0.0.0",
+        "128.0.0.1",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "127.0.0.1.evil.example",
+        "xn--discord.com",
+        "[::1%25lo]",
+    ],
+)
+def test_a_host_that_only_looks_like_one_of_ours_is_another_host(host: str) -> None:
+    with pytest.raises(ValueError, match="allow-host"):
+        normalise(f"https://{host}/api/webhooks/1/t")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "SECRET",
+        "discord.com/api/webhooks/1/SECRET",
+        "//discord.com/api/webhooks/1/SECRET",
+        "ftp://discord.com/api/webhooks/1/SECRET",
+        "https:///api/webhooks/1/SECRET",
+        "http://discord.com/api/webhooks/1/SECRET",
+        "https://discord.com:8443/api/webhooks/1/SECRET",
+        "https://discord.com:SECRET/api/webhooks/1/SECRET",
+        "https://[SECRET/api/webhooks/1/SECRET",
+        "https://[SECRET]/api/webhooks/1/SECRET",
+        "https://user:SECRET@discord.com/api/webhooks/1/SECRET",
+        "https://@discord.com/api/webhooks/1/SECRET",
+        "https://discord.com@evil.example/api/webhooks/1/SECRET",
+        "https://discord.com\\@evil.example/api/webhooks/1/SECRET",
+        "https://discord.com/api/webhooks/1/SECRET#",
+        "https://discord.com/api/webhooks/1/SECRET#x",
+        "https://discord.com/api/webhooks/1/SEC RET",
+        "https://discord.com/api/webhooks/1/SECRET\nX: y",
+        "https://discord.com/api/webhooks/1/SECRET\u00e9",
+        "https://discord.com/api/webhooks/1",
+        "https://discord.com/api/webhooks/one/SECRET",
+        "https://discord.com/api/webhooks/1/SECRET/messages/2",
+        "https://discord.com/api/webhooks/1/..%2fSECRET",
+        "https://discord.com/api/../api/webhooks/1/SECRET",
+        "https://discord.com/webhooks/1/SECRET",
+        "https://discord.com/api/webhooks/1/SECRET?thread_id=SECRET",
+        "https://discord.com/api/webhooks/1/SECRET?thread_id=",
+        "https://discord.com/api/webhooks/1/SECRET?thread_id=1&thread_id=2",
+        "https://SECRET_/api/webhooks/1/SECRET",
+        "https://a%41/api/webhooks/1/SECRET",
+    ],
+)
+def test_what_is_no_webhook_url_is_refused_without_being_shown(url: str) -> None:
+    for allow_host in (False, True):
+        with pytest.raises(ValueError, match=r"^(is|must|has) ") as caught:
+            normalise(url, allow_host=allow_host)
+        assert "SECRET" not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+
+pieces = st.sampled_from(
+    [
+        "https://",
+        "http://",
+        "discord.com",
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        ":80",
+        "@",
+        "/",
+        "api",
+        "v9",
+        "webhooks",
+        "123",
+        "tok",
+        "?",
+        "thread_id=7",
+        "&",
+        "#",
+        "\\",
+        "%2f",
+        " ",
+        "..",
+        "[",
+        "]",
+        "/api/webhooks/1/t",
+        "evil.example",
+        "\t",
+    ]
+)
+allowed = re.compile(
+    r"(https://discord\.com|https?://(127\.[0-9.]+|localhost|\[::1\])(:[0-9]+)?)/api/v10/webhooks/[0-9]+/[\w-]+(\?thread_id=[0-9]+)?"
+)
+
+
+@given(st.lists(pieces, max_size=12).map("".join) | st.text())
+def test_whatever_is_accepted_is_normal_and_goes_nowhere_else(url: str) -> None:
+    try:
+        normal = normalise(url)
+    except ValueError:
+        return
+    assert allowed.fullmatch(normal)
+    assert normalise(normal) == normal
+
+
+@given(
+    st.sampled_from(["https://discord.com", "https://ptb.discordapp.com"]),
+    st.sampled_from(["", "/v6", "/v9", "/v10"]),
+    st.integers(0, 10**19),
+    st.from_regex(r"[A-Za-z0-9_-]{1,80}", fullmatch=True),
+    st.sampled_from(["", "/slack", "/github", "/"]),
+)
+def test_the_id_and_token_arrive_unchanged(origin: str, version: str, number: int, token: str, tail: str) -> None:
+    url = f"{origin}/api{version}/webhooks/{number}/{token}{tail}"
+    assert normalise(url) == f"https://discord.com/api/v10/webhooks/{number}/{token}"

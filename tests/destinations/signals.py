@@ -1,0 +1,47 @@
+"""Signals and deliveries for the tests of this room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tocsin.signals import Signal
+from tocsind.policy.delivery import Delivery, Priority
+
+ACCEPTED = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+
+
+def delivery(title: str = "BUY BTCUSDT", *, doubt: bool = False, **fields: Any) -> Delivery:
+    priority = Priority[(fields.get("priority") or "normal").upper()]
+    return Delivery(1, Signal(title, **fields), "signals-premium", priority, ACCEPTED, doubt=doubt)
+
+
+# Everything that markup, cleaning and cutting trip over comes up often, the rest of Unicode now and then.
+_NASTY = st.sampled_from(
+    [*"\\*_~`|<>#-+[]()@:!. \n\t1aZé\u200b\u202e\x00\r\u2028", "@everyone", "](http://x.y)", "https://a.b/c_d", "||", "~~"]
+)
+nasty = st.lists(st.one_of(_NASTY, st.characters(exclude_categories=["Cs"])), max_size=60).map("".join)
+long = st.builds(lambda part, times: part * times, nasty, st.sampled_from([1, 1, 10, 400]))
+titles = long.filter(lambda text: text.strip())
+_values = st.one_of(long, st.booleans(), st.none(), st.integers(), st.floats(allow_nan=False, allow_infinity=False))
+_optional = {
+    "body": long,
+    "confidence": st.floats(0, 1),
+    "tier": nasty,
+    "strategy": long,
+    "symbol": nasty,
+    "action": st.one_of(nasty, st.sampled_from(["BUY", "sell", "HOLD"])),
+    "price": st.floats(allow_nan=False, allow_infinity=False),
+    "fields": st.dictionaries(long, _values, max_size=40),
+    "tags": st.lists(long, max_size=5),
+    "timestamp": st.one_of(st.floats(), nasty, st.integers()),
+    "link": st.one_of(long, st.just("https://example.com/chart?symbol=BTC#1")),
+    "source": long,
+}
+deliveries = st.builds(
+    lambda title, doubt, fields: delivery(title, doubt=doubt, **fields),
+    titles,
+    st.booleans(),
+    st.fixed_dictionaries({}, optional=_optional),
+)

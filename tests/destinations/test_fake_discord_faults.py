@@ -1,0 +1,213 @@
+"""What a script can do to a request, and the bounds that no client can talk the server out of."""
+
+from __future__ import annotations
+
+import httpx
+import msgspec
+import pytest
+import trio
+
+from tocsind.testing import (
+    Behaviour,
+    Cut,
+    Drop,
+    FakeDiscord,
+    NoId,
+    Normal,
+    NotJson,
+    RateLimited,
+    Redirect,
+    Settings,
+    Slow,
+    Status,
+    serve_fake,
+)
+from tocsind.testing.webserver import Bounds
+
+UNLIMITED = Settings(webhooks=2).without_limits()
+
+
+async def post(http: httpx.AsyncClient, fake: FakeDiscord, webhook: int = 0) -> httpx.Response:
+    return await http.post(fake.url(webhook), params={"wait": "true"}, json={"content": "x"})
+
+
+async def statuses(fake: FakeDiscord, times: int) -> list[int]:
+    async with httpx.AsyncClient() as http:
+        return [(await post(http, fake)).status_code for _ in range(times)]
+
+
+async def test_a_scripted_status_comes_as_often_as_told_and_saves_nothing() -> None:
+    async with serve_fake(UNLIMITED) as fake:
+        fake.script(Status(status=503, count=2))
+        assert await statuses(fake, 3) == [503, 503, 200]
+    assert fake.counts.by_status == {503: 2, 200: 1}
+    assert len(fake.messages) == 1
+
+
+async def test_a_script_is_worked_off_from_the_top() -> None:
+    async with serve_fake(UNLIMITED) as fake:
+        fake.script(Normal(count=2), Status(status=500), {"behaviour": "status", "status": 502, "count": None})
+        assert await statuses(fake, 5) == [200, 200, 500, 502, 502]
+        assert fake.scripted == (Status(status=502, count=None),)
+        fake.clear_script()
+        assert await statuses(fake, 1) == [200]
+
+
+async def test_a_line_may_be_meant_for_one_webhook_or_one_method() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        fake.script(Status(status=500, webhook=fake.webhooks[1].id), Status(status=501, method="GET"))
+        assert (await post(http, fake, 0)).status_code == 200
+        assert (await post(http, fake, 1)).status_code == 500
+        assert (await http.get(fake.url(1))).status_code == 501
+
+
+async def test_an_error_may_come_in_json_or_in_html() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        fake.script(
+            Status(status=404, code=10003, message="Unknown Channel"),
+            Status(status=520, html=True, retry_after=7),
+        )
+        json, html = await post(http, fake), await post(http, fake)
+    assert json.json() == {"message": "Unknown Channel", "code": 10003}
+    assert (html.status_code, html.headers["Retry-After"]) == (520, "7")
+    assert html.text.startswith("<html>")
+
+
+async def test_a_message_may_be_saved_and_answered_with_an_error() -> None:
+    async with serve_fake(UNLIMITED) as fake:
+        fake.script(Status(status=504, saved=True))
+        assert await statuses(fake, 1) == [504]
+    assert len(fake.messages) == 1
+
+
+@pytest.mark.parametrize(("line", "saved"), [(Drop(), 0), (Drop(saved=True), 1), (Cut(), 1)])
+async def test_a_connection_may_be_lost_before_or_after_the_message_is_saved(line: Behaviour, saved: int) -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        fake.script(line)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await post(http, fake)
+        assert len(fake.messages) == saved
+        assert (await post(http, fake)).status_code == 200
+    assert (fake.counts.dropped, fake.counts.answers) == (1, 1)
+
+
+async def test_a_slow_answer_outlasts_a_client_and_the_message_is_there_all_the_same() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient(timeout=0.05) as http:
+        fake.script(Slow(delay=60))
+        with pytest.raises(httpx.ReadTimeout):
+            await post(http, fake)
+        assert len(fake.messages) == 1
+
+
+async def test_a_redirect_points_elsewhere_and_saves_nothing() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        fake.script(Redirect(status=307, location="http://127.0.0.1:1/x"))
+        answer = await post(http, fake)
+    assert (answer.status_code, answer.headers["Location"]) == (307, "http://127.0.0.1:1/x")
+    assert fake.messages == ()
+
+
+async def test_a_200_may_prove_nothing() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        fake.script(NotJson(), NoId())
+        html, anonymous = await post(http, fake), await post(http, fake)
+    assert html.status_code == anonymous.status_code == 200
+    assert "html" in html.headers["Content-Type"]
+    assert "id" not in anonymous.json()
+    assert len(fake.messages) == 2
+
+
+async def test_a_line_that_needs_a_saved_message_waits_for_one() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        fake.script(Status(status=500, saved=True))
+        refused = await http.post(fake.url(), params={"wait": "true"}, json={"content": ""})
+        assert (refused.status_code, len(fake.scripted)) == (400, 1)
+        assert (await post(http, fake)).status_code == 500
+        assert fake.scripted == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"behaviour": "explode"},
+        {"behaviour": "status"},
+        {"behaviour": "status", "status": 500, "cuont": 3},
+        {"behaviour": "rate_limited", "scope": "everyone"},
+        {"behaviour": "normal", "count": 0},
+        Status(status=99),
+        Redirect(location="http://127.0.0.1/\r\nX-Injected: yes"),
+        Slow(delay=-1),
+    ],
+)
+async def test_a_line_that_cannot_be_read_is_refused_at_once(line: Behaviour | dict[str, object]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        FakeDiscord(UNLIMITED).script(line)
+
+
+async def test_one_unreadable_line_refuses_all_of_them() -> None:
+    fake = FakeDiscord(UNLIMITED)
+    with pytest.raises(msgspec.ValidationError):
+        fake.script(RateLimited(), {"behaviour": "explode"})
+    assert fake.scripted == ()
+
+
+async def test_held_requests_may_have_been_saved_already() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http, trio.open_nursery() as nursery:
+        fake.hold(saved=True)
+        nursery.start_soon(post, http, fake)
+        await fake.until(lambda: fake.counts.held == 1)
+        assert len(fake.messages) == 1
+        fake.release()
+
+
+async def raw(fake: FakeDiscord, wire: bytes) -> bytes:
+    """Everything the server says to these bytes until it hangs up."""
+    stream = await trio.open_tcp_stream("127.0.0.1", fake.port)
+    async with stream:
+        await stream.send_all(wire)
+        return b"".join([chunk async for chunk in stream])
+
+
+async def test_a_client_that_does_not_speak_http_is_told_so_and_left() -> None:
+    async with serve_fake(UNLIMITED) as fake:
+        assert (await raw(fake, b"hello there\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_endless_headers_are_cut_short() -> None:
+    async with serve_fake(UNLIMITED) as fake:
+        wire = b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 20_000
+        assert (await raw(fake, wire)).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_body_beyond_the_bound_is_refused() -> None:
+    async with serve_fake(Settings(bounds=Bounds(body=10))) as fake:
+        wire = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n" + b"x" * 11
+        assert (await raw(fake, wire)).startswith(b"HTTP/1.1 413 ")
+
+
+async def test_an_idle_connection_is_closed() -> None:
+    async with serve_fake(Settings(bounds=Bounds(idle=0.01))) as fake:
+        assert await raw(fake, b"GET / HTTP/1.1\r\n") == b""
+
+
+async def test_connections_beyond_the_bound_are_closed_at_once() -> None:
+    async with serve_fake(Settings(bounds=Bounds(connections=1))) as fake, httpx.AsyncClient() as http:
+        await post(http, fake)
+        assert await raw(fake, b"") == b""
+        assert (await post(http, fake)).status_code == 200
+
+
+async def test_a_client_that_asks_before_sending_its_body_is_told_to_go_on() -> None:
+    async with serve_fake(UNLIMITED) as fake, await trio.open_tcp_stream("127.0.0.1", fake.port) as stream:
+        await stream.send_all(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        assert (await stream.receive_some(1000)).startswith(b"HTTP/1.1 100 ")
+        await stream.send_all(b"{}")
+        assert (await stream.receive_some(1000)).startswith(b"HTTP/1.1 404 ")
+
+
+async def test_a_client_that_leaves_in_the_middle_harms_nobody() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        async with await trio.open_tcp_stream("127.0.0.1", fake.port) as stream:
+            await stream.send_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+        assert (await http.head(f"http://127.0.0.1:{fake.port}/")).status_code == 404
+        assert (await post(http, fake)).status_code == 200

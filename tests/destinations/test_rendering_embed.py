@@ -1,0 +1,274 @@
+"""Any signal becomes an embed that Discord takes and a trader can read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from .signals import ACCEPTED, deliveries, delivery
+from tocsind.rendering import embed, json_line, message
+from tocsind.rendering.embed import web_address
+from tocsind.rendering.message import shares
+from tocsind.rendering.numbers import iso, number, percent
+from tocsind.testing.validation import check
+
+slowly = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def weigh(made):
+    """The limits, written from Discord's documentation; what the embed counts towards the 6,000."""
+    texts = {"title": 256, "description": 4096}
+    for name, most in texts.items():
+        if name in made:
+            assert 0 < len(made[name].strip()) <= most
+    assert len(made["fields"] if "fields" in made else []) <= 25
+    for field in made.get("fields", []):
+        assert 0 < len(field["name"].strip()) <= 256
+        assert 0 < len(field["value"].strip()) <= 1024
+    assert 0 < len(made["footer"]["text"].strip()) <= 2048
+    pairs = [part for field in made.get("fields", []) for part in (field["name"], field["value"])]
+    return sum(map(len, [made["title"], made.get("description", ""), made["footer"]["text"], *pairs]))
+
+
+def named(made):
+    return {field["name"]: field["value"] for field in made.get("fields", [])}
+
+
+@slowly
+@given(delivery=deliveries)
+def test_any_signal_fits_every_limit(delivery):
+    made = embed(delivery)
+    assert weigh(made) <= 6000
+    assert delivery.id in made["footer"]["text"]
+    assert ("possible duplicate" in made["footer"]["text"]) or not delivery.doubt
+
+
+@slowly
+@given(batch=st.lists(deliveries, min_size=1, max_size=10))
+def test_any_batch_shares_the_six_thousand_and_passes_discords_own_checks(batch):
+    payload = message(batch, "tocsin")
+    assert sum(map(weigh, payload["embeds"])) <= 6000
+    assert len(payload["embeds"]) == len(batch)
+    assert payload["allowed_mentions"] == {"parse": []}
+    assert "content" not in payload
+    assert check(msgspec.json.decode(msgspec.json.encode(payload))).errors == {}
+
+
+def worst(count=1):
+    fields = {f"*{place}" * 200: "_" * 2000 for place in range(60)}
+    tags = ["tag" * 50] * 9
+    return [
+        delivery("~~" * 300, body="|" * 9000, fields=fields, tags=tags, source="s" * 500, timestamp="when " * 90, doubt=True)
+    ] * count
+
+
+def test_the_longest_of_everything_still_fits_ten_times():
+    payload = message(worst(10))
+    sizes = [weigh(made) for made in payload["embeds"]]
+    assert sum(sizes) <= 6000
+    assert all("description" in made and made["fields"][-1]["value"].endswith("more") for made in payload["embeds"])
+
+
+@pytest.mark.parametrize("room", range(600, 6001, 300))
+def test_an_embed_keeps_to_its_room(room):
+    made = embed(worst()[0], room)
+    assert weigh(made) <= room
+    assert made["title"].endswith("…")
+    assert made["description"].endswith("…")
+
+
+def test_small_embeds_of_a_batch_are_left_alone_when_a_large_one_must_yield():
+    small = delivery("SELL ETHUSDT", body="short")
+    payload = message([small, *worst(), small])
+    assert payload["embeds"][0] == embed(small)
+    assert payload["embeds"][2] == embed(small)
+    assert sum(map(weigh, payload["embeds"])) <= 6000
+
+
+@given(sizes=st.lists(st.integers(1, 6000), min_size=1, max_size=10))
+def test_shares_never_exceed_the_room_and_only_the_large_go_short(sizes):
+    given_to = shares(sizes, 6000)
+    assert sum(given_to) <= 6000
+    assert all(got == size or got >= 6000 // len(sizes) for got, size in zip(given_to, sizes, strict=True))
+
+
+def test_a_trading_signal_reads_well():
+    signal = delivery(
+        body="fast MA crossed slow MA",
+        priority="urgent",
+        confidence=0.93,
+        strategy="ma_unified",
+        symbol="BTCUSDT",
+        action="BUY",
+        price=64000.5,
+        fields={"rsi": 33, "confirmed": True},
+        tags=["btc"],
+        source="bot-1",
+        timestamp="2026-01-01T12:00:00Z",
+        link="https://example.com/chart/1",
+        tier="premium",
+    )
+    made = embed(signal)
+    assert made["title"] == "BUY BTCUSDT"
+    assert made["description"] == "fast MA crossed slow MA"
+    assert made["color"] == 0x2ECC71
+    assert made["url"] == "https://example.com/chart/1"
+    assert datetime.fromisoformat(made["timestamp"]) == datetime.fromisoformat("2026-01-01T12:00:00Z")
+    assert made["footer"]["text"] == f"urgent · bot-1 · #btc · {signal.id}"
+    assert named(made) == {
+        "Action": "BUY",
+        "Symbol": "BTCUSDT",
+        "Price": "64,000.5",
+        "Confidence": "93 %",
+        "Strategy": "ma_unified",
+        "Tier": "premium",
+        "rsi": "33",
+        "confirmed": "yes",
+    }
+    assert all(field["inline"] for field in made["fields"])
+
+
+@pytest.mark.parametrize(
+    ("action", "colour"), [("BUY", 0x2ECC71), ("sell ", 0xE74C3C), ("Hold", 0xF1C40F), ("DANCE", 0xC0392B)]
+)
+def test_the_action_gives_the_colour_and_else_the_priority_does(action, colour):
+    assert embed(delivery(action=action, priority="urgent"))["color"] == colour
+
+
+def test_doubt_is_told_in_words():
+    assert embed(delivery(doubt=True))["footer"]["text"].startswith("possible duplicate · ")
+    assert "duplicate" not in embed(delivery())["footer"]["text"]
+
+
+def test_a_time_that_cannot_be_read_is_told_beside_the_time_of_acceptance():
+    made = embed(delivery(timestamp="at noon, *roughly*"))
+    assert made["timestamp"] == iso(ACCEPTED) == "2026-01-01T00:00:00.000+00:00"
+    assert "time given as: at noon, *roughly*" in made["footer"]["text"]
+
+
+def test_a_time_that_no_calendar_shows_is_told_as_a_number():
+    made = embed(delivery(timestamp=-1e10))
+    assert made["timestamp"] == iso(ACCEPTED)
+    assert "time given as: -10,000,000,000" in made["footer"]["text"]
+
+
+def test_fields_beyond_the_limit_are_counted_in_the_last_one():
+    made = embed(delivery(fields={f"f{place}": place for place in range(40)}))
+    assert len(made["fields"]) == 25
+    assert made["fields"][23]["name"] == "f23"
+    assert made["fields"][24] == {"name": "…", "value": "… and 16 more", "inline": False}
+
+
+def test_empty_names_and_values_get_a_placeholder():
+    assert named(embed(delivery(fields={"": "", "x": None, "y": "\u200b"}))) == {"—": "—", "x": "—", "y": "—"}
+    assert embed(delivery("\u202e"))["title"] == "—"
+
+
+def test_a_long_value_stands_alone():
+    fields = embed(delivery(fields={"note": "x" * 41}))["fields"]
+    assert not fields[0]["inline"]
+
+
+@pytest.mark.parametrize(
+    "link", ["javascript:alert(1)", "http://", "https://a b.example", "https://user@evil.example", "//x.y", "https://x.y:0/",
+             "https://x.y:99999/", "ftp://x.y/", "https://localhost/", "https://[::1", "https://x.y/" + "a" * 3000]
+)  # fmt: skip
+def test_a_link_that_discord_would_not_take_is_shown_as_text(link):
+    made = embed(delivery(link=link))
+    assert "url" not in made
+    assert "Link" in named(made)
+
+
+def test_a_link_goes_out_as_ascii():
+    assert web_address(" https://example.com/ä?q=1&r=%20#x ") == "https://example.com/%C3%A4?q=1&r=%20#x"
+
+
+def test_of_several_embeds_with_one_link_only_the_first_carries_it():
+    same = delivery(link="https://example.com/1")
+    other = delivery(link="https://example.com/2")
+    urls = [made.get("url") for made in message([same, other, same])["embeds"]]
+    assert urls == ["https://example.com/1", "https://example.com/2", None]
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [("tocsin", "tocsin"), ("My Discord bot", None), ("Clyde", None), ("everyone", None), (" ", None), (None, None)],
+)
+def test_a_username_that_discord_refuses_is_left_out(name, sent):
+    assert message([delivery()], name).get("username") == sent
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (64000.5, "64,000.5"),
+        (64000.0, "64,000"),
+        (0.1 + 0.2, "0.3"),
+        (0.00001234, "0.00001234"),
+        (1e-8, "0.00000001"),
+        (1.1 * 1.1, "1.21"),
+        (-1234.25, "-1,234.25"),
+        (0.0, "0"),
+        (-0.0, "0"),
+        (123456789.125, "123,456,789.125"),
+        (1e300, "1e+300"),
+        (5e-324, "4.94066e-324"),
+        (100.0, "100"),
+    ],
+)
+def test_numbers_are_written_as_people_write_them(value, shown):
+    assert number(value) == shown
+
+
+@given(value=st.floats(allow_nan=False, allow_infinity=False))
+@example(999999999999999.9)
+def test_a_number_keeps_its_value_to_twelve_digits_and_stays_short(value):
+    shown = number(value)
+    assert float(shown.replace(",", "")) == pytest.approx(value, rel=1e-5, abs=0)
+    assert len(shown) <= 32
+
+
+def test_a_fields_number_is_not_grouped_since_it_may_be_a_year():
+    assert named(embed(delivery(fields={"year": 2026, "order": 12345678.0, "big": 2**62})))["year"] == "2026"
+    assert number(12345678.0, grouped=False) == "12345678"
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.93, "93 %"), (0.9345, "93.5 %"), (1, "100 %"), (0.0, "0 %")])
+def test_confidence_is_a_percentage(share, shown):
+    assert percent(share) == shown
+
+
+def test_a_line_carries_everything_that_is_known():
+    signal = delivery(body="a\nb", confidence=0.95, fields={"rsi": 33}, doubt=True)
+    line = json_line(signal, ACCEPTED + 1)
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+    assert msgspec.json.decode(line) == {
+        "id": signal.id,
+        "title": "BUY BTCUSDT",
+        "priority": "normal",
+        "destination": "signals-premium",
+        "accepted": "2026-01-01T00:00:00.000+00:00",
+        "accepted_unix": ACCEPTED,
+        "written": "2026-01-01T00:00:01.000+00:00",
+        "possible_duplicate": True,
+        "body": "a\nb",
+        "confidence": 0.95,
+        "fields": {"rsi": 33},
+    }
+
+
+@slowly
+@given(delivery=deliveries)
+def test_any_signal_is_one_line_that_reads_back(delivery):
+    line = json_line(delivery, ACCEPTED)
+    read = msgspec.json.decode(line)
+    assert line.count(b"\n") == 1
+    assert ("possible_duplicate" in read) == delivery.doubt
+    assert {key: read[key] for key in delivery.signal.as_dict() if key != "priority"} == {
+        key: value for key, value in delivery.signal.as_dict().items() if key != "priority"
+    }
