@@ -39,8 +39,8 @@ def part(reply: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def read_receipt(told: Any, signal: Signal) -> Receipt:
-    """The daemon's receipt as it is, provided that it is this signal's."""
-    if not isinstance(told, dict) or told.get("id") != signal.id or not isinstance(told.get("state"), str):
+    """The daemon's receipt as it is, provided that it is this signal's: what it refuses may have lost its id."""
+    if not isinstance(told, dict) or told.get("id") not in (signal.id, "") or not isinstance(told.get("state"), str):
         raise ProtocolMismatch("the daemon's receipt is not this signal's: it speaks another version")
     return Receipt(signal.id, told["state"], told.get("reason"))
 

@@ -24,7 +24,7 @@ from .signals import Receipt, Signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from typing import Any, Self, TypeVar, Unpack
 
     from .signals import SignalFields
@@ -111,7 +111,7 @@ class Client:
         deadline = Deadline(self.timeout if timeout is None else timeout)
         return self._ask(_request(op, fields), deadline, lambda reply: reply)
 
-    def stream(self, op: str, idle: float | None = None, **fields: Any) -> Iterator[dict[str, Any]]:
+    def stream(self, op: str, idle: float | None = None, **fields: Any) -> Generator[dict[str, Any], None, None]:
         """The replies to one request, as they come, over a connection of their own, until the daemon ends them.
 
         `idle` is how many seconds the next one may take; None waits for ever. Raises as `request` does.

@@ -88,6 +88,9 @@ def _add(
         )
     if name == "run":
         parser.add_argument("--socket", metavar="PATH", help="where to listen [$TOCSIN_SOCKET, or as configured]")
+        parser.add_argument(
+            "--state", metavar="FOLDER", help="where to keep the journal [$STATE_DIRECTORY, or as configured]"
+        )
     if name == "check":
         parser.add_argument("--json", action="store_true", help="one JSON object")
     return parser
@@ -99,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from .daemon import Daemon  # noqa: PLC0415 - as above
 
-    daemon = Daemon(lambda: load(arguments.config), socket=arguments.socket, log=arguments.log)
+    daemon = Daemon(lambda: load(arguments.config), socket=arguments.socket, state=arguments.state, log=arguments.log)
     try:
         trio.run(daemon.run)
     except BaseExceptionGroup as group:

@@ -63,17 +63,23 @@ class Facts:
 class Daemon:
     """One daemon; `run` serves until told to stop. `configuration` is read at the start and at each reload.
 
-    `socket` and `log` overrule the configuration. Raises DaemonError out of `run`, alone or in a group, when it cannot start or go on.
+    `socket`, `state` and `log` overrule the configuration. Raises DaemonError out of `run`, alone or in a group, when it cannot start
+    or go on.
     """
 
     def __init__(
-        self, configuration: Callable[[], Config], *, socket: str | None = None, log: str | None = None
+        self,
+        configuration: Callable[[], Config],
+        *,
+        socket: str | None = None,
+        state: str | None = None,
+        log: str | None = None,
     ) -> None:
         self._configuration = configuration
         self._config = configuration()
         self._log_level = log
         self.socket = places.socket_path(socket or os.environ.get("TOCSIN_SOCKET") or self._config.daemon.socket)
-        self.folder = Path(places.state_folder(self._config.daemon.state))
+        self.folder = Path(state or places.state_folder(self._config.daemon.state))
         self._clock: Clock = SystemClock()
         self._log = Log(self._clock, log or self._config.daemon.log)
         self._metrics = Metrics(self._clock)

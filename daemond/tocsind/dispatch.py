@@ -77,7 +77,7 @@ class Nudged(Protocol):
 class Dispatch:
     """Accept and settle. `lanes` maps each destination's name to its lane and is filled by whoever starts them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - put together in one place, by the daemon
         self,
         journal: Journal,
         config: Config,

@@ -5,14 +5,19 @@ No fact carries a secret, because nothing that holds one is ever a field here. `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
 
 
-class Fact(msgspec.Struct, frozen=True, tag_field="fact", tag=str.lower):
-    """Something that happened."""
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+class Fact(msgspec.Struct, frozen=True, tag_field="fact", tag=_kebab):
+    """Something that happened. `InDoubt` is called `in-doubt` in the log and on the wire."""
 
     level: ClassVar[str] = "info"
 

@@ -102,6 +102,12 @@ def test_on_a_fresh_machine_everything_ends_in_the_local_file() -> None:
         assert (name, *chain(name, config.fallbacks))[-1] == "local-file"
 
 
+def test_an_installed_package_brings_the_default_along(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (fresh / "alerts.toml").write_text(MINIMAL)
+    monkeypatch.setattr(loading, "files", {"tocsind": fresh}.__getitem__)
+    assert list(load().destinations) == ["f"]
+
+
 def test_the_four_channels_have_their_promised_limits_and_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = {"signals-free": 20, "signals-premium": 30, "alerts-critical": 10, "alerts-general": 15}
     channels = list(load().destinations.values())[:4]

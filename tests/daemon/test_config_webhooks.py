@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tocsind.config import ConfigurationInvalid, DiscordOptions, load, parse, report
+from tocsind.config.reader import Findings, Spot
 
 URL = "https://discord.com/api/webhooks/123/ToKeN"
 NORMAL = "https://discord.com/api/v10/webhooks/123/ToKeN"
@@ -110,6 +111,15 @@ def test_a_file_of_another_user_is_refused(secret: Path) -> None:
 def test_a_file_that_we_may_not_read_is_a_mistake(secret: Path) -> None:
     secret.chmod(0)
     assert "cannot be read: Permission denied" in complaint(f'{{ file = "{secret}" }}')
+
+
+def test_a_file_that_cannot_be_opened_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert "cannot be read: Too many levels" in complaint(f'{{ file = "{tmp_path}/loop" }}')
+
+
+def test_a_spot_shows_its_place_and_not_its_value() -> None:
+    assert repr(Spot(URL, ("destinations", "d", "webhook"), Findings("x", {}))) == "<Spot destinations.d.webhook>"
 
 
 def test_a_pipe_or_folder_is_refused_and_holds_nothing_up(tmp_path: Path) -> None:

@@ -19,7 +19,14 @@ def delivery(title: str = "BUY BTCUSDT", *, doubt: bool = False, **fields: Any) 
 
 # Everything that markup, cleaning and cutting trip over comes up often, the rest of Unicode now and then.
 _NASTY = st.sampled_from(
-    [*"\\*_~`|<>#-+[]()@:!. \n\t1aZé\u200b\u202e\x00\r\u2028", "@everyone", "](http://x.y)", "https://a.b/c_d", "||", "~~"]
+    [
+        *"\\*_~`|<>#-+[]()@:!. \n\t1aZé\u200b\u202e\x00\r\u2028",
+        "@everyone",
+        "](http://x.y)",
+        "https://a.b/c_d",
+        "||",
+        "~~",
+    ]
 )
 nasty = st.lists(st.one_of(_NASTY, st.characters(exclude_categories=["Cs"])), max_size=60).map("".join)
 long = st.builds(lambda part, times: part * times, nasty, st.sampled_from([1, 1, 10, 400]))

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.destinations.signals import ACCEPTED, deliveries, delivery
 
-from .signals import ACCEPTED, deliveries, delivery
+from tocsind.policy.delivery import Delivery
 from tocsind.rendering import embed, json_line, message
 from tocsind.rendering.embed import web_address
 from tocsind.rendering.message import shares
 from tocsind.rendering.numbers import iso, number, percent
 from tocsind.testing.validation import check
 
-slowly = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+slowly = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 
-def weigh(made):
+def weigh(made: dict[str, Any]) -> int:
     """The limits, written from Discord's documentation; what the embed counts towards the 6,000."""
     texts = {"title": 256, "description": 4096}
     for name, most in texts.items():
         if name in made:
             assert 0 < len(made[name].strip()) <= most
-    assert len(made["fields"] if "fields" in made else []) <= 25
+    assert len(made.get("fields", [])) <= 25
     for field in made.get("fields", []):
         assert 0 < len(field["name"].strip()) <= 256
         assert 0 < len(field["value"].strip()) <= 1024
@@ -34,13 +38,13 @@ def weigh(made):
     return sum(map(len, [made["title"], made.get("description", ""), made["footer"]["text"], *pairs]))
 
 
-def named(made):
+def named(made: dict[str, Any]) -> dict[str, str]:
     return {field["name"]: field["value"] for field in made.get("fields", [])}
 
 
 @slowly
 @given(delivery=deliveries)
-def test_any_signal_fits_every_limit(delivery):
+def test_any_signal_fits_every_limit(delivery: Delivery) -> None:
     made = embed(delivery)
     assert weigh(made) <= 6000
     assert delivery.id in made["footer"]["text"]
@@ -49,7 +53,7 @@ def test_any_signal_fits_every_limit(delivery):
 
 @slowly
 @given(batch=st.lists(deliveries, min_size=1, max_size=10))
-def test_any_batch_shares_the_six_thousand_and_passes_discords_own_checks(batch):
+def test_any_batch_shares_the_six_thousand_and_passes_discords_own_checks(batch: list[Delivery]) -> None:
     payload = message(batch, "tocsin")
     assert sum(map(weigh, payload["embeds"])) <= 6000
     assert len(payload["embeds"]) == len(batch)
@@ -58,15 +62,17 @@ def test_any_batch_shares_the_six_thousand_and_passes_discords_own_checks(batch)
     assert check(msgspec.json.decode(msgspec.json.encode(payload))).errors == {}
 
 
-def worst(count=1):
+def worst(count: int = 1) -> list[Delivery]:
     fields = {f"*{place}" * 200: "_" * 2000 for place in range(60)}
     tags = ["tag" * 50] * 9
     return [
-        delivery("~~" * 300, body="|" * 9000, fields=fields, tags=tags, source="s" * 500, timestamp="when " * 90, doubt=True)
+        delivery(
+            "~~" * 300, body="|" * 9000, fields=fields, tags=tags, source="s" * 500, timestamp="when " * 90, doubt=True
+        )
     ] * count
 
 
-def test_the_longest_of_everything_still_fits_ten_times():
+def test_the_longest_of_everything_still_fits_ten_times() -> None:
     payload = message(worst(10))
     sizes = [weigh(made) for made in payload["embeds"]]
     assert sum(sizes) <= 6000
@@ -74,14 +80,14 @@ def test_the_longest_of_everything_still_fits_ten_times():
 
 
 @pytest.mark.parametrize("room", range(600, 6001, 300))
-def test_an_embed_keeps_to_its_room(room):
+def test_an_embed_keeps_to_its_room(room: int) -> None:
     made = embed(worst()[0], room)
     assert weigh(made) <= room
     assert made["title"].endswith("…")
     assert made["description"].endswith("…")
 
 
-def test_small_embeds_of_a_batch_are_left_alone_when_a_large_one_must_yield():
+def test_small_embeds_of_a_batch_are_left_alone_when_a_large_one_must_yield() -> None:
     small = delivery("SELL ETHUSDT", body="short")
     payload = message([small, *worst(), small])
     assert payload["embeds"][0] == embed(small)
@@ -90,13 +96,13 @@ def test_small_embeds_of_a_batch_are_left_alone_when_a_large_one_must_yield():
 
 
 @given(sizes=st.lists(st.integers(1, 6000), min_size=1, max_size=10))
-def test_shares_never_exceed_the_room_and_only_the_large_go_short(sizes):
+def test_shares_never_exceed_the_room_and_only_the_large_go_short(sizes: list[int]) -> None:
     given_to = shares(sizes, 6000)
     assert sum(given_to) <= 6000
     assert all(got == size or got >= 6000 // len(sizes) for got, size in zip(given_to, sizes, strict=True))
 
 
-def test_a_trading_signal_reads_well():
+def test_a_trading_signal_reads_well() -> None:
     signal = delivery(
         body="fast MA crossed slow MA",
         priority="urgent",
@@ -135,40 +141,40 @@ def test_a_trading_signal_reads_well():
 @pytest.mark.parametrize(
     ("action", "colour"), [("BUY", 0x2ECC71), ("sell ", 0xE74C3C), ("Hold", 0xF1C40F), ("DANCE", 0xC0392B)]
 )
-def test_the_action_gives_the_colour_and_else_the_priority_does(action, colour):
+def test_the_action_gives_the_colour_and_else_the_priority_does(action: str, colour: int) -> None:
     assert embed(delivery(action=action, priority="urgent"))["color"] == colour
 
 
-def test_doubt_is_told_in_words():
+def test_doubt_is_told_in_words() -> None:
     assert embed(delivery(doubt=True))["footer"]["text"].startswith("possible duplicate · ")
     assert "duplicate" not in embed(delivery())["footer"]["text"]
 
 
-def test_a_time_that_cannot_be_read_is_told_beside_the_time_of_acceptance():
+def test_a_time_that_cannot_be_read_is_told_beside_the_time_of_acceptance() -> None:
     made = embed(delivery(timestamp="at noon, *roughly*"))
     assert made["timestamp"] == iso(ACCEPTED) == "2026-01-01T00:00:00.000+00:00"
     assert "time given as: at noon, *roughly*" in made["footer"]["text"]
 
 
-def test_a_time_that_no_calendar_shows_is_told_as_a_number():
+def test_a_time_that_no_calendar_shows_is_told_as_a_number() -> None:
     made = embed(delivery(timestamp=-1e10))
     assert made["timestamp"] == iso(ACCEPTED)
     assert "time given as: -10,000,000,000" in made["footer"]["text"]
 
 
-def test_fields_beyond_the_limit_are_counted_in_the_last_one():
+def test_fields_beyond_the_limit_are_counted_in_the_last_one() -> None:
     made = embed(delivery(fields={f"f{place}": place for place in range(40)}))
     assert len(made["fields"]) == 25
     assert made["fields"][23]["name"] == "f23"
     assert made["fields"][24] == {"name": "…", "value": "… and 16 more", "inline": False}
 
 
-def test_empty_names_and_values_get_a_placeholder():
+def test_empty_names_and_values_get_a_placeholder() -> None:
     assert named(embed(delivery(fields={"": "", "x": None, "y": "\u200b"}))) == {"—": "—", "x": "—", "y": "—"}
     assert embed(delivery("\u202e"))["title"] == "—"
 
 
-def test_a_long_value_stands_alone():
+def test_a_long_value_stands_alone() -> None:
     fields = embed(delivery(fields={"note": "x" * 41}))["fields"]
     assert not fields[0]["inline"]
 
@@ -177,17 +183,17 @@ def test_a_long_value_stands_alone():
     "link", ["javascript:alert(1)", "http://", "https://a b.example", "https://user@evil.example", "//x.y", "https://x.y:0/",
              "https://x.y:99999/", "ftp://x.y/", "https://localhost/", "https://[::1", "https://x.y/" + "a" * 3000]
 )  # fmt: skip
-def test_a_link_that_discord_would_not_take_is_shown_as_text(link):
+def test_a_link_that_discord_would_not_take_is_shown_as_text(link: str) -> None:
     made = embed(delivery(link=link))
     assert "url" not in made
     assert "Link" in named(made)
 
 
-def test_a_link_goes_out_as_ascii():
+def test_a_link_goes_out_as_ascii() -> None:
     assert web_address(" https://example.com/ä?q=1&r=%20#x ") == "https://example.com/%C3%A4?q=1&r=%20#x"
 
 
-def test_of_several_embeds_with_one_link_only_the_first_carries_it():
+def test_of_several_embeds_with_one_link_only_the_first_carries_it() -> None:
     same = delivery(link="https://example.com/1")
     other = delivery(link="https://example.com/2")
     urls = [made.get("url") for made in message([same, other, same])["embeds"]]
@@ -198,7 +204,7 @@ def test_of_several_embeds_with_one_link_only_the_first_carries_it():
     ("name", "sent"),
     [("tocsin", "tocsin"), ("My Discord bot", None), ("Clyde", None), ("everyone", None), (" ", None), (None, None)],
 )
-def test_a_username_that_discord_refuses_is_left_out(name, sent):
+def test_a_username_that_discord_refuses_is_left_out(name: str | None, sent: str | None) -> None:
     assert message([delivery()], name).get("username") == sent
 
 
@@ -220,29 +226,29 @@ def test_a_username_that_discord_refuses_is_left_out(name, sent):
         (100.0, "100"),
     ],
 )
-def test_numbers_are_written_as_people_write_them(value, shown):
+def test_numbers_are_written_as_people_write_them(value: float, shown: str) -> None:
     assert number(value) == shown
 
 
 @given(value=st.floats(allow_nan=False, allow_infinity=False))
 @example(999999999999999.9)
-def test_a_number_keeps_its_value_to_twelve_digits_and_stays_short(value):
+def test_a_number_keeps_its_value_to_twelve_digits_and_stays_short(value: float) -> None:
     shown = number(value)
     assert float(shown.replace(",", "")) == pytest.approx(value, rel=1e-5, abs=0)
     assert len(shown) <= 32
 
 
-def test_a_fields_number_is_not_grouped_since_it_may_be_a_year():
+def test_a_fields_number_is_not_grouped_since_it_may_be_a_year() -> None:
     assert named(embed(delivery(fields={"year": 2026, "order": 12345678.0, "big": 2**62})))["year"] == "2026"
     assert number(12345678.0, grouped=False) == "12345678"
 
 
 @pytest.mark.parametrize(("share", "shown"), [(0.93, "93 %"), (0.9345, "93.5 %"), (1, "100 %"), (0.0, "0 %")])
-def test_confidence_is_a_percentage(share, shown):
+def test_confidence_is_a_percentage(share: float, shown: str) -> None:
     assert percent(share) == shown
 
 
-def test_a_line_carries_everything_that_is_known():
+def test_a_line_carries_everything_that_is_known() -> None:
     signal = delivery(body="a\nb", confidence=0.95, fields={"rsi": 33}, doubt=True)
     line = json_line(signal, ACCEPTED + 1)
     assert line.count(b"\n") == 1
@@ -264,7 +270,7 @@ def test_a_line_carries_everything_that_is_known():
 
 @slowly
 @given(delivery=deliveries)
-def test_any_signal_is_one_line_that_reads_back(delivery):
+def test_any_signal_is_one_line_that_reads_back(delivery: Delivery) -> None:
     line = json_line(delivery, ACCEPTED)
     read = msgspec.json.decode(line)
     assert line.count(b"\n") == 1

@@ -7,8 +7,8 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.destinations.signals import long, nasty
 
-from .signals import long, nasty
 from tocsind.rendering.text import MARK, clean, cut, escape, is_blank, one_line
 
 # Written from Discord's own rules, not from ours: what it takes for an escape, for an address, and for markup.
@@ -30,13 +30,13 @@ def read(text: str) -> str:
 
 
 @given(text=nasty, links=st.booleans())
-def test_a_reader_sees_what_was_written(text, links):
+def test_a_reader_sees_what_was_written(text: str, links: bool) -> None:
     cleaned = clean(text)
     assert read(escape(cleaned, links=links)) == cleaned.replace("@\u200b", "@")
 
 
 @given(text=nasty, links=st.booleans())
-def test_nothing_that_was_written_is_taken_for_markup(text, links):
+def test_nothing_that_was_written_is_taken_for_markup(text: str, links: bool) -> None:
     shown = PAIR.sub("¤", escape(clean(text), links=links))
     shown = ADDRESS.sub("¤", shown) if links else shown
     for pattern in ACTIVE:
@@ -44,7 +44,7 @@ def test_nothing_that_was_written_is_taken_for_markup(text, links):
 
 
 @given(text=long, most=st.integers(1, 300), links=st.booleans())
-def test_a_cut_text_fits_and_carries_the_mark(text, most, links):
+def test_a_cut_text_fits_and_carries_the_mark(text: str, most: int, links: bool) -> None:
     whole = escape(clean(text), links=links)
     short = cut(whole, most)
     assert len(short) <= most
@@ -52,7 +52,7 @@ def test_a_cut_text_fits_and_carries_the_mark(text, most, links):
 
 
 @given(text=long, most=st.integers(1, 300))
-def test_no_cut_leaves_half_a_pair_or_an_open_underscore(text, most):
+def test_no_cut_leaves_half_a_pair_or_an_open_underscore(text: str, most: int) -> None:
     short = cut(escape(clean(text)), most)
     assert "\\" not in PAIR.sub("", short)
     for pattern in ACTIVE:
@@ -72,7 +72,7 @@ def test_no_cut_leaves_half_a_pair_or_an_open_underscore(text, most):
         "Ausbruch über 64.000 €, 突破 🚀",
     ],
 )
-def test_plain_text_goes_out_as_it_is(plain):
+def test_plain_text_goes_out_as_it_is(plain: str) -> None:
     assert escape(clean(plain)) == plain
 
 
@@ -88,21 +88,21 @@ def test_plain_text_goes_out_as_it_is(plain):
         (r"C:\new", r"C:\\new"),
     ],
 )
-def test_markup_is_shown_instead_of_done(written, sent):
+def test_markup_is_shown_instead_of_done(written: str, sent: str) -> None:
     assert escape(written) == sent
 
 
-def test_an_address_stays_one_where_discord_makes_it_a_link():
+def test_an_address_stays_one_where_discord_makes_it_a_link() -> None:
     assert escape("see https://a.example/b_c_?d=_e_ *now*", links=True) == r"see https://a.example/b_c_?d=_e_ \*now\*"
     assert escape("https://a.example/_b_") == r"https://a.example/\_b\_"
 
 
-def test_what_turns_direction_and_what_controls_terminals_is_gone_and_lines_and_tabs_stay():
+def test_what_turns_direction_and_what_controls_terminals_is_gone_and_lines_and_tabs_stay() -> None:
     assert clean("a\u202eb\x00\x1b[31mc\u2066\r\nd\te\u2028f\ufeff") == "ab[31mc\nd\te\nf"
     assert one_line(" a\r\n\tb ") == "a b"
 
 
-def test_text_that_shows_nothing_is_blank():
+def test_text_that_shows_nothing_is_blank() -> None:
     assert is_blank("")
     assert is_blank("\u200b \u2060\n")
     assert not is_blank("\u200ba")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from tocsind.config import DiscordOptions
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.outcomes import Outcome
 from tocsind.rendering import message
@@ -13,9 +14,6 @@ from tocsind.secret import Secret
 
 from .answers import meaning
 from .http import Answer, HttpClient
-
-if TYPE_CHECKING:
-    from tocsind.config import DiscordOptions
 
 
 class DiscordWebhook:

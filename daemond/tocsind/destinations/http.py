@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import os
-import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, Self
 
@@ -32,6 +30,8 @@ from tocsind.errors import EXIT_CONFIGURATION, DaemonError
 from tocsind.policy.outcomes import Deferred, Refused, Unknown
 from tocsind.secret import Secret
 
+from .causes import root_of
+
 # Discord's front refuses agents that do not name themselves in this form.
 USER_AGENT: Final = f"DiscordBot (https://github.com/tocsin/tocsin, {__version__})"
 LARGEST_ANSWER: Final = 1024 * 1024  # bytes; a message comes back in a few thousand, and the far end may be anything
@@ -42,6 +42,7 @@ _MOST_IDLE: Final = 32  # connections; the pool closes idle ones once it holds m
 _FIRST_BYTE: Final = "http11.send_request_headers.started"
 
 Failure = Deferred | Refused | Unknown
+_UNUSABLE: Final = Refused("the URL cannot be used: please check it")
 
 
 class BadEnvironment(DaemonError):  # noqa: N818 - names the condition
@@ -93,17 +94,23 @@ class HttpClient:
         self, method: str, url: Secret, *, json: object = None, deadline: float = 15.0
     ) -> Answer | Failure:
         """Send one request, `json` as its body when given. `deadline` is in seconds and covers everything."""
+        body = b"" if json is None else msgspec.json.encode(json)
         exchange = _Exchange()
         try:
-            target = httpx.URL(url.reveal())
-            client = self._direct if is_loopback(target.raw_host.decode()) else self._outside
+            request = _request(self._direct, method, url, body, deadline, trace=exchange.trace)
+        except (httpx.InvalidURL, ValueError):  # a host name that IDNA cannot read
+            return _UNUSABLE
+        try:
             with trio.move_on_after(deadline):
-                await exchange.run(client, _request(client, method, target, exchange, json=json, deadline=deadline))
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError):
-            return Refused("the URL cannot be used: please check it")
+                await exchange.run(self._client_for(request), request)
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError):
+            return _UNUSABLE
         except httpx.HTTPError as error:
             return exchange.ended(_in_our_words(error))
         return exchange.ended(f"no answer within {deadline:g} s")
+
+    def _client_for(self, request: httpx.Request) -> httpx.AsyncClient:
+        return self._direct if is_loopback(request.url.host) else self._outside
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -166,7 +173,11 @@ def is_loopback(host: str) -> bool:
 
 
 # A filter does not reach the loggers below, so each is named.
-_LOGGERS: Final = ("httpx", "httpcore", *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")))
+_LOGGERS: Final = (
+    "httpx",
+    "httpcore",
+    *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
+)
 
 
 def silence() -> None:
@@ -196,21 +207,48 @@ def _client(verify: ssl.SSLContext, *, trust_env: bool) -> httpx.AsyncClient:
     )
 
 
+_Trace = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+
+
 def _request(
-    client: httpx.AsyncClient, method: str, url: httpx.URL, exchange: _Exchange, *, json: object, deadline: float
+    client: httpx.AsyncClient, method: str, url: Secret, body: bytes, deadline: float, *, trace: _Trace
 ) -> httpx.Request:
-    return client.build_request(
+    # TCP and TLS together end before the deadline does: httpcore leaves the socket of a cancelled handshake open.
+    connect = min(_CONNECT, 0.45 * deadline)
+    request = client.build_request(
         method,
-        url,
-        content=None if json is None else msgspec.json.encode(json),
-        headers=None if json is None else {"Content-Type": "application/json"},
-        timeout=httpx.Timeout(deadline, connect=_CONNECT, pool=_CONNECT),
-        extensions={"trace": exchange.trace},
+        url.reveal(),
+        content=body or None,
+        headers={"Content-Type": "application/json"} if body else None,
+        timeout=httpx.Timeout(deadline, connect=connect),
+        extensions={"trace": trace},
     )
+    request.stream = _Body(body)
+    return request
+
+
+class _Body(httpx.AsyncByteStream):
+    """A request's body. httpx's own is an async generator, which a cancelled write leaves behind unfinished."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._data)
+
+
+class _Once(AsyncIterator[bytes]):
+    def __init__(self, data: bytes) -> None:
+        self._left = [data] if data else []
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
 
 
 _WORDS: Final[tuple[tuple[type[httpx.HTTPError], str], ...]] = (
-    (httpx.ConnectTimeout, f"no connection within {_CONNECT:g} s"),
+    (httpx.ConnectTimeout, "connecting took too long"),
     (httpx.PoolTimeout, "no free connection"),
     (httpx.ProxyError, "the proxy refused"),
     (httpx.ReadTimeout, "no answer in time"),
@@ -222,32 +260,5 @@ _WORDS: Final[tuple[tuple[type[httpx.HTTPError], str], ...]] = (
 
 def _in_our_words(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.ConnectError):
-        return f"cannot connect ({_root(error)})"
+        return f"cannot connect ({root_of(error)})"
     return next((words for kind, words in _WORDS if isinstance(error, kind)), "the request failed")
-
-
-def _root(error: BaseException) -> str:
-    """What the machine said: of the whole chain only kinds and error numbers are looked at."""
-    chain = tuple(_causes(error))
-    for cause in chain:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return "TLS: the certificate is not trusted"
-        if isinstance(cause, ssl.SSLError):
-            return "TLS handshake failed"
-        if isinstance(cause, socket.gaierror):
-            return "DNS: the name does not resolve"
-    numbers = (cause.errno for cause in chain if isinstance(cause, OSError) and cause.errno)
-    return next(map(os.strerror, numbers), "network")
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = _behind(error)
-
-
-def _behind(error: BaseException) -> BaseException | None:
-    if isinstance(error, BaseExceptionGroup):  # trio's: one for each address that was tried
-        first: BaseException = error.exceptions[0]
-        return first
-    return error.__cause__ or error.__context__

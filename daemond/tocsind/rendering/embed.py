@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from string import punctuation
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery, Priority
 
 from .numbers import iso, number, percent
-from .text import EMPTY, MARK, clean, cut, escape, is_blank, one_line, silent
+from .text import MARK, clean, cut, is_blank, one_line, shown, silent
 
 MOST_ROOM: Final = 6000  # over all embeds of a message
 _TITLE: Final = 256
@@ -42,17 +44,19 @@ _COLOUR_OF_PRIORITY: Final = {
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+(?::[0-9]{1,5})?")
 
 Field = dict[str, Any]
+Value = str | float | bool | None
+Fact = tuple[str, Value, bool]  # name, value, and whether it stands beside others however long it is
 
 
 def embed(delivery: Delivery, room: int = MOST_ROOM) -> dict[str, Any]:
     """The embed of `delivery` in at most `room` code points, which is at least 600: a tenth of a message."""
     signal = delivery.signal
     footer = cut(_footer(delivery), room // 2)
-    title = cut(escape(_shown(one_line(signal.title))), min(_TITLE, room // 3))
+    title = shown(one_line(signal.title), min(_TITLE, room // 3))
     left = room - len(title) - len(footer)
-    body = escape(clean(signal.body or ""), links=True)
-    body = "" if is_blank(body) else body
-    fields = _fitted(list(_fields(delivery)), left - min(len(body), left // 2))
+    body = clean(signal.body or "")[: _DESCRIPTION + 1]
+    body = "" if is_blank(body) else shown(body, _DESCRIPTION, links=True)
+    fields = _fitted(list(_facts(signal)), left - min(len(body), left // 2))
     description = cut(body, min(_DESCRIPTION, left - sum(map(_size, fields))))
     made = {
         "title": title,
@@ -117,8 +121,7 @@ def _noted(text: str | None) -> str:
     return "" if is_blank(line) else cut(silent(line), _FOOTER_PART)
 
 
-def _fields(delivery: Delivery) -> Iterator[Field]:
-    signal = delivery.signal
+def _facts(signal: Signal) -> Iterator[Fact]:
     named = {
         "Action": signal.action,
         "Symbol": signal.symbol,
@@ -127,22 +130,18 @@ def _fields(delivery: Delivery) -> Iterator[Field]:
         "Strategy": signal.strategy,
         "Tier": signal.tier,
     }
-    yield from (_field(name, value, inline=True) for name, value in named.items() if value)
-    yield from (_field(name, _worded(value)) for name, value in (signal.fields or {}).items())
+    yield from ((name, value, True) for name, value in named.items() if value)
+    yield from ((name, value, False) for name, value in (signal.fields or {}).items())
     if signal.link and web_address(signal.link) is None:
-        yield _field("Link", signal.link)
+        yield "Link", signal.link, False
 
 
-def _field(name: str, value: str, *, inline: bool = False) -> Field:
-    shown = cut(escape(_shown(clean(value)), links=True), _VALUE)
-    return {
-        "name": cut(escape(_shown(one_line(name))), _NAME),
-        "value": shown,
-        "inline": inline or len(shown) <= _SHORT,
-    }
+def _field(name: str, value: Value, inline: bool) -> Field:  # noqa: FBT001 - a Fact, unpacked
+    text = shown(clean(_worded(value)), _VALUE, links=True)
+    return {"name": shown(one_line(name), _NAME), "value": text, "inline": inline or len(text) <= _SHORT}
 
 
-def _worded(value: str | float | bool | None) -> str:  # noqa: FBT001 - one of the kinds a field's value has
+def _worded(value: Value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
@@ -150,27 +149,22 @@ def _worded(value: str | float | bool | None) -> str:  # noqa: FBT001 - one of t
     return value or ""
 
 
-def _shown(text: str) -> str:
-    return EMPTY if is_blank(text) else text
-
-
 def _size(field: Field) -> int:
     return len(field["name"]) + len(field["value"])
 
 
-def _fitted(fields: Sequence[Field], room: int) -> list[Field]:
+def _fitted(facts: Sequence[Fact], room: int) -> list[Field]:
     """As many fields as 25 and `room` allow, long values cut first; the last one counts those left out."""
+    fields = [_field(*fact) for fact in facts[:_FIELDS]]
     if sum(map(_size, fields)) > room:
         most = max(room // 4, 16)
         fields = [field | {"value": cut(field["value"], most)} for field in fields]
-    if len(fields) <= _FIELDS and sum(map(_size, fields)) <= room:
-        return list(fields)
-    kept: list[Field] = []
-    for field in fields[: _FIELDS - 1]:
-        if sum(map(_size, kept)) + _size(field) + _size(_more(len(fields))) > room:
-            break
-        kept.append(field)
-    return [*kept, _more(len(fields) - len(kept))]
+    if len(fields) == len(facts) and sum(map(_size, fields)) <= room:
+        return fields
+    room -= _size(_more(len(facts)))
+    sums = accumulate(map(_size, fields[: _FIELDS - 1]))
+    kept = sum(1 for total in sums if total <= room)
+    return [*fields[:kept], _more(len(facts) - kept)]
 
 
 def _more(count: int) -> Field:

@@ -23,9 +23,9 @@ _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Mn", "Zl", "Zp", "Zs"})
 
 _MARKUP: Final = r"""
     ^[^\S\n]* (?: [#>]+ | [-+](?=[\s\#]|$) | [0-9]+\.(?=\s|$) )   # headings, quotes, lists, at the start of a line
-    | [\\*`]
+    | [\\*`]+
     | ~~+ | \|\|+
-    | (?<![0-9A-Za-z])_ | _(?![0-9A-Za-z])
+    | (?<![0-9A-Za-z])_+ | _+(?![0-9A-Za-z])
     | <(?![\s0-9=]|$)                                             # mentions, times, emoji, commands
 """
 _ADDRESS: Final = r"https?://[0-9A-Za-z/.%&=?+,;:@!$~_-]+"  # only what is certain to be within Discord's idea of one
@@ -62,6 +62,13 @@ def escape(text: str, *, links: bool = False) -> str:
 def silent(text: str) -> str:
     """`text` that calls neither everyone nor here: a space of no width stands between."""
     return _CALL.sub("@\u200b", text)
+
+
+def shown(text: str, most: int, *, links: bool = False) -> str:
+    """Clean `text` escaped and cut to `most`; a placeholder when a reader would see nothing."""
+    # Escaping never shortens, so what lies beyond could not show: a long text costs no more than a short one.
+    head = text[: most + 1]
+    return cut(EMPTY if is_blank(head) else escape(head, links=links), most)
 
 
 def cut(text: str, most: int) -> str:

@@ -1,0 +1,157 @@
+"""The command: `tocsin VERB ...`.
+
+`main` finds the verb, imports the one module that knows it, and turns whatever happens into an exit code and a sentence:
+
+    a verb's `run` returns its exit code, or raises Failure (exits.py) or one of the client's exceptions
+    data goes to stdout, messages to stderr; with --json a failure is an object on stdout as well, so a program need not read prose
+    a reader that closed the pipe and a person who pressed Ctrl-C are no errors
+
+A hand-off from a shell script happens thousands of times a day, so nothing is imported that its verb does not need.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from tocsin.errors import TocsinError
+
+from .exits import CANNOT_WRITE, INTERNAL, INTERRUPTED, OK, USAGE, Failure, failure_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .parsing import Parser, Verb
+
+VERBS = {  # the word, the module that knows it, and what it is for
+    "send": ("send", "hand a signal over"),
+    "status": ("status", "how is everything?"),
+    "why": ("why", "what became of one signal, attempt by attempt"),
+    "queue": ("queue", "what waits, or stands in another state"),
+    "tail": ("tail", "what happens, a line each"),
+    "retry": ("upkeep", "put dead deliveries back"),
+    "drop": ("upkeep", "do not deliver what still waits of a signal"),
+    "enable": ("upkeep", "put a disabled destination back into service"),
+    "demo": ("demo", "try it all on this machine, in a temporary folder"),
+}
+
+_EXAMPLES = """
+tocsin send "BUY BTCUSDT" -p urgent --price 64000.5    hand a signal over
+tocsin status                                          how is everything?
+tocsin why 01J9Z3NDEKTSV4RRFFQ69G5FAV                  what became of that one?
+"""
+_EXITS = (
+    "0 done; 64 usage; 65 bad data, or unknown id or destination; 66 unreadable file; 69 daemon unreachable; 70 internal; "
+    "73 cannot write; 75 try again later; 76 protocol mismatch; 77 permission; 130 interrupted. Some verbs have more."
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. Returns its exit code; only --help and --version leave by SystemExit, with 0."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        return _flushed(_guarded(words))
+    except BrokenPipeError:
+        _silence_stdout()
+        return OK
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _guarded(words: list[str]) -> int:
+    try:
+        return _run(words)
+    except Failure as failure:
+        return _complain(failure, words)
+    except TocsinError as error:
+        return _complain(failure_of(error), words)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _complain(Failure(CANNOT_WRITE, "cannot-write", f"cannot write: {error.strerror or error}"), words)
+    except Exception as error:  # noqa: BLE001 - a bug: told with everything that finds it
+        from traceback import print_exc  # noqa: PLC0415 - only a bug pays for it
+
+        print_exc()
+        return _complain(Failure(INTERNAL, "internal", f"a bug in tocsin: {type(error).__name__}"), words)
+
+
+def _run(words: list[str]) -> int:
+    before, name, after = _split(words)
+    socket = _top_parser().read(before).socket if before else None
+    if name is None:
+        raise Failure(USAGE, "usage", "no verb; see `tocsin --help`")
+    parser, verb = _verb(name)
+    found = parser.read_some(after) if verb.passes_on else parser.read(verb.prepare(after))
+    found.socket = getattr(found, "socket", None) or socket
+    return verb.run(found)
+
+
+def _split(words: list[str]) -> tuple[list[str], str | None, list[str]]:
+    """What stands before the verb, the verb, and what stands after it."""
+    place = 0
+    while place < len(words) and words[place].startswith("-"):
+        place += 2 if words[place] == "--socket" else 1
+    return words[:place], next(iter(words[place:]), None), words[place + 1 :]
+
+
+def _top_parser() -> Parser:
+    from tocsin import __version__  # noqa: PLC0415 - argparse is loaded by whoever runs a command, not by who imports `main`
+
+    from .parsing import Parser  # noqa: PLC0415 - as above
+
+    parser = Parser(
+        "tocsin",
+        "Hand signals to tocsind, and ask what became of them",
+        _EXAMPLES,
+        _EXITS,
+        usage="tocsin [--socket PATH] VERB ...",
+    )
+    parser.head += "\n".join(("\nVerbs:", *(f"  {name:<8}{summary}" for name, (_, summary) in VERBS.items()), ""))
+    parser.add_argument("--socket", metavar="PATH", help="the daemon's socket; may stand behind the verb as well")
+    parser.add_argument(
+        "--version", action="version", version=f"tocsin {__version__}", help="show the version and leave"
+    )
+    return parser
+
+
+def _verb(name: str) -> tuple[Parser, Verb]:
+    from .parsing import Parser, did_you_mean  # noqa: PLC0415 - as above
+
+    if name not in VERBS:
+        raise Failure(USAGE, "usage", f"no such verb: {name}{did_you_mean(name, VERBS)}; see `tocsin --help`")
+    module, summary = VERBS[name]
+    verb: Verb = import_module(f".{module}", __package__).VERBS[name]
+    parser = Parser(f"tocsin {name}", f"{summary[0].upper()}{summary[1:]}", verb.examples, verb.exits)
+    verb.arguments(parser)
+    return parser, verb
+
+
+def _complain(failure: Failure, words: list[str]) -> int:
+    """Tell a failure to whoever is there to hear it."""
+    from .output import note, say_json  # noqa: PLC0415 - json is loaded by who speaks it
+
+    note(failure.message)
+    if "--json" in words:
+        say_json(failure.as_json())
+    return failure.code
+
+
+def _flushed(code: int) -> int:
+    """`code`, once all data is out. A reader that has gone by now has read enough."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+    except OSError as error:
+        _silence_stdout()
+        return _complain(Failure(CANNOT_WRITE, "cannot-write", f"cannot write: {error.strerror or error}"), [])
+    return code
+
+
+def _silence_stdout() -> None:
+    """Send what is still buffered nowhere, or Python complains about it on its way out."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

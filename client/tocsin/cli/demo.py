@@ -1,0 +1,39 @@
+"""`tocsin demo`: becomes `tocsind demo`. The client does not import the daemon, it only looks whether it is there."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib.util import find_spec
+
+from .exits import INTERNAL, Failure
+from .parsing import Parser, Verb
+
+_NEEDED = ("tocsind", "trio", "httpx", "msgspec", "tomli_w")
+
+
+def _arguments(_: Parser) -> None:
+    """None of its own: whatever stands there is for `tocsind demo`."""
+
+
+def _run(found: argparse.Namespace) -> int:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing or not sys.executable:
+        what = f"{', '.join(missing)} is missing" if missing else "this Python does not know its own path"
+        raise Failure(
+            INTERNAL, "not-installed", f"the daemon is not installed: {what}; `pip install 'tocsin[daemon]'` brings it"
+        )
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "tocsind", "demo", *found.rest])  # noqa: S606 - no shell is the point
+
+
+VERBS = {
+    "demo": Verb(
+        _arguments,
+        _run,
+        "tocsin demo",
+        "those of `tocsind demo`; 70 when the daemon is not installed.",
+        passes_on=True,
+    ),
+}

@@ -1,0 +1,124 @@
+"""`tocsin send --json-lines`: one signal a line, as they come.
+
+What is there is sent in one frame, so a file goes fast; what trickles in is not held back, so a pipe can stay open for days. A bad line
+is named by its number and the others go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from io import BufferedIOBase
+from typing import Any
+
+from tocsin.client import MOST_IN_A_FRAME, Client
+from tocsin.errors import InvalidSignal, TocsinError
+from tocsin.signals import Receipt, Signal
+from tocsin.wire import MAX_FRAME
+
+from .exits import BAD_DATA, OK, TRY_LATER, UNREADABLE, USAGE, Failure, failure_of
+from .output import note, say, say_json
+from .parsing import client
+
+_CHUNK = 64 * 1024  # with ids added it still fits one frame, so a failure leaves no doubt which lines were taken
+
+
+def send_lines(found: argparse.Namespace) -> int:
+    """Send what the file or stdin says. Returns 0, or 65 when some line was no signal, or 75 when some should come again."""
+    if found.title is not None or found.body is not None or found.wait is not None:
+        raise Failure(USAGE, "usage", "--json-lines takes the signals from the lines alone; see `tocsin send --help`")
+    with _opened(found.json_lines) as stream, client(found) as daemon:
+        run = _Run(daemon, as_json=found.json)
+        for lines in _batches(stream):
+            run.take(lines)
+    return run.code
+
+
+def _opened(name: str) -> BufferedIOBase:
+    try:
+        return open(sys.stdin.fileno() if name == "-" else name, "rb", closefd=name != "-")
+    except (OSError, AttributeError) as error:  # AttributeError: stdin is closed
+        raise Failure(
+            UNREADABLE, "unreadable", f"cannot read {name}: {getattr(error, 'strerror', 'it is closed')}"
+        ) from error
+
+
+def _batches(stream: BufferedIOBase) -> Iterator[list[bytes]]:
+    """The lines, as many at a time as can be read without waiting and go into one frame."""
+    rest = b""
+    while chunk := _read(stream):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for start in range(0, len(lines), MOST_IN_A_FRAME):
+            yield lines[start : start + MOST_IN_A_FRAME]
+        if len(rest) > MAX_FRAME:
+            raise Failure(
+                BAD_DATA, "too-large", f"a line of more than {MAX_FRAME} bytes: is this one JSON object a line?"
+            )
+    if rest:
+        yield [rest]
+
+
+def _read(stream: BufferedIOBase) -> bytes:
+    try:
+        return stream.read1(_CHUNK)
+    except OSError as error:
+        raise Failure(UNREADABLE, "unreadable", f"cannot read on: {error.strerror}") from error
+
+
+class _Run:
+    """One pass over the lines: where it stands, and the exit code so far."""
+
+    def __init__(self, daemon: Client, *, as_json: bool) -> None:
+        self.code = OK
+        self._daemon = daemon
+        self._as_json = as_json
+        self._number = 0
+
+    def take(self, lines: list[bytes]) -> None:
+        """Send one batch, and tell what became of each line."""
+        signals = list(self._signals(lines))
+        if not signals:
+            return
+        try:
+            receipts = self._daemon.send_many(signal for _, signal in signals)
+        except TocsinError as error:
+            failure = failure_of(error)
+            failure.message = f"nothing from line {signals[0][0]} on was taken for certain: {failure.message}"
+            failure.facts |= {"line": signals[0][0]}
+            raise failure from error
+        for (number, _), receipt in zip(signals, receipts, strict=True):
+            self._tell(number, receipt)
+
+    def _signals(self, lines: list[bytes]) -> Iterator[tuple[int, Signal]]:
+        for line in lines:
+            self._number += 1
+            if line.strip():
+                try:
+                    yield self._number, _signal(line)
+                except InvalidSignal as error:
+                    self._tell(self._number, Receipt("", "refused", str(error)))
+
+    def _tell(self, number: int, receipt: Receipt) -> None:
+        if not receipt.accepted:
+            self.code = max(self.code, TRY_LATER) if receipt.state == "dropped" else self.code or BAD_DATA
+            note(f"line {number}: {receipt.state}: {receipt.reason}")
+        if self._as_json:
+            say_json({"schema": 1, "ok": receipt.accepted, "line": number, **_facts(receipt)}, now=True)
+        elif receipt.accepted:
+            say(receipt.id)
+
+
+def _facts(receipt: Receipt) -> dict[str, Any]:
+    return {"id": receipt.id or None, "state": receipt.state, "reason": receipt.reason}
+
+
+def _signal(line: bytes) -> Signal:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InvalidSignal("line", f"is no JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise InvalidSignal("line", f"must be an object, not {type(values).__name__}")
+    return Signal.from_dict(values)

@@ -1,0 +1,74 @@
+"""What goes to stdout and stderr. Text from signals is other people's: nothing in it may move a terminal's cursor."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any, TextIO
+
+from tocsin.durations import format_duration
+
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
+
+
+def say(text: str) -> None:
+    """A line of data."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """A message to the person at the terminal."""
+    with suppress(OSError):  # who closed stderr does not want to know, and the exit code says it too
+        print(f"tocsin: {plain(text)}", file=sys.stderr)
+
+
+def say_json(value: dict[str, Any], *, now: bool = False) -> None:
+    """One JSON object on a line; `now` does not wait for a full buffer."""
+    print(json.dumps(value), flush=now)
+
+
+def plain(text: Any) -> str:
+    """`text` on one line, with control characters shown instead of obeyed."""
+    return "".join(letter if letter.isprintable() else _shown(letter) for letter in str(text))
+
+
+def _shown(letter: str) -> str:
+    return " " if letter in "\n\t" else letter.encode("unicode_escape").decode()
+
+
+def paint(text: str, colour: str | None, stream: TextIO | None = None) -> str:
+    """`text` in a colour where that is wanted; the words alone must say it all."""
+    if colour is None or not _wants_colour(stream or sys.stdout):
+        return text
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def _wants_colour(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Lines with aligned columns; the last one runs on."""
+    cells = [list(head), *([plain("-" if cell is None else cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def moment(unix: float) -> str:
+    """Local time to the millisecond."""
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(unix))}.{int(unix % 1 * 1000):03d}"
+
+
+def age(seconds: float | None) -> str:
+    """How long ago, roughly."""
+    return "-" if seconds is None else format_duration(max(0.0, seconds))
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 delivery`, `2 deliveries`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"

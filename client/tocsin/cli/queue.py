@@ -1,0 +1,68 @@
+"""`tocsin queue`: deliveries by state, those first that go first."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from .output import age, note, say, say_json, table
+from .parsing import Parser, Verb, client, common
+
+STATES = ("queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "dropped")
+_HEAD = ("ID", "PRIORITY", "DESTINATION", "STATE", "SINCE", "TRIES", "TITLE", "WHY")
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument("--state", choices=STATES, help="only these (default: what waits)")
+    parser.add_argument("--destination", metavar="DEST", help="only what is owed to this one")
+    parser.add_argument("--limit", metavar="N", type=_count, default=100, help="at most so many (default: 100)")
+    common(parser)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
+    return int(text)
+
+
+def _run(found: argparse.Namespace) -> int:
+    with client(found) as daemon:
+        reply = daemon.request("queue", state=found.state, destination=found.destination, limit=found.limit)
+    rows, more = reply.get("deliveries") or [], bool(reply.get("more"))
+    if found.json:
+        say_json({"schema": 1, "ok": True, "deliveries": rows, "more": more})
+        return 0
+    if rows:
+        now = time.time()
+        for line in table(
+            _HEAD, ([*_first_cells(row), age(now - row.get("since", now)), *_last_cells(row)] for row in rows)
+        ):
+            say(line)
+    else:
+        note("nothing there")
+    if more:
+        note(f"there is more; `--limit {found.limit * 10}` shows it")
+    return 0
+
+
+def _first_cells(row: dict[str, Any]) -> list[Any]:
+    return [row.get("id"), row.get("priority"), row.get("destination"), row.get("state")]
+
+
+def _last_cells(row: dict[str, Any]) -> list[Any]:
+    return [row.get("attempts"), row.get("title"), row.get("reason") or ""]
+
+
+VERBS = {
+    "queue": Verb(
+        _arguments,
+        _run,
+        """
+tocsin queue
+tocsin queue --state dead --destination signals-premium
+tocsin queue --json | jq -r '.deliveries[].id'
+""",
+        "0 told, be it nothing; 64 usage; 69 daemon unreachable; 76 protocol mismatch; 77 permission.",
+    ),
+}

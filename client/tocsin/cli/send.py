@@ -1,0 +1,193 @@
+"""`tocsin send`: one signal from flags, or from stdin. Many, one a line, are next door in `lines`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from tocsin.answers import receipt_of
+from tocsin.client import Client
+from tocsin.durations import format_duration, parse_duration
+from tocsin.errors import TocsinError, Unreachable
+from tocsin.signals import PRIORITIES, Receipt, Signal
+from tocsin.wire import MAX_FRAME
+
+from .exits import BAD_DATA, DEAD, DROPPED, OK, STILL_QUEUED, TRY_LATER, UNREADABLE, USAGE, Failure, failure_of
+from .output import note, say, say_json
+from .parsing import Parser, Verb, client, common, duration
+
+_DEFAULT_WAIT = "30s"
+_TEXTS = ("tier", "strategy", "symbol", "action", "key", "expires", "timestamp", "link", "source", "id")
+_NUMBERS = ("confidence", "price")
+_OUTCOMES = {"delivered": OK, "queued": STILL_QUEUED, "dead": DEAD, "dropped": DROPPED}
+_RECONNECT_SECONDS = 0.2  # between two looks for a daemon that restarts while somebody waits
+
+
+def _arguments(parser: Parser) -> None:
+    parser.facts = {"id": None, "state": "refused"}
+    parser.add_argument(
+        "title", metavar="TITLE", nargs="?", help="without it, stdin: its first line is the title, the rest the body"
+    )
+    parser.add_argument("--body", metavar="TEXT", help="`-` reads it from stdin")
+    parser.add_argument("-p", "--priority", metavar="P", help=", ".join(PRIORITIES))
+    for name in (*_TEXTS, *_NUMBERS):
+        parser.add_argument(f"--{name}", metavar=name[0].upper(), help=_HELP.get(name))
+    parser.add_argument("--field", metavar="K=V", action="append", type=_pair, help="a field to show; may be repeated")
+    parser.add_argument("--tag", metavar="T", action="append", help="may be repeated")
+    parser.add_argument("--to", metavar="DEST", action="append", help="a destination, past the routes; may be repeated")
+    parser.add_argument("--strict", action="store_true", help="leave with 69 when no daemon took it")
+    parser.add_argument(
+        "--wait", metavar="DURATION", type=duration, help="until it is delivered, or so long (default: 30s)"
+    )
+    parser.add_argument("--json-lines", metavar="FILE", help="one signal a line, as JSON objects; `-` is stdin")
+    common(parser)
+
+
+_HELP = {
+    "confidence": "0 to 1; decides the priority when none is given",
+    "expires": "never to be posted as live after so long: 90s, 5m",
+    "key": "signals with one key are about one thing",
+    "timestamp": "when it happened, in any usual form",
+    "id": "a ULID to send it under; the same one twice is stored once",
+}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not K=V")
+    return name, value
+
+
+def _with_wait(words: list[str]) -> list[str]:
+    """A bare --wait gets its default here: argparse would take the title that follows for its duration."""
+    end = words.index("--") if "--" in words else len(words)
+    for place in (place for place, word in enumerate(words[:end]) if word == "--wait"):
+        if not (place + 1 < end and _is_duration(words[place + 1])):
+            return [*words[:place], f"--wait={_DEFAULT_WAIT}", *words[place + 1 :]]
+    return words
+
+
+def _is_duration(word: str) -> bool:
+    try:
+        parse_duration(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _run(found: argparse.Namespace) -> int:
+    if found.json_lines is not None:
+        from .lines import send_lines  # noqa: PLC0415 - only who sends many pays for it
+
+        return send_lines(found)
+    with client(found) as daemon:
+        id_ = found.id
+        try:
+            signal = _signal(found)
+            id_ = signal.id
+            receipt = daemon.send(signal)
+        except TocsinError as error:
+            raise _failure(error, id_) from error
+        return _tell(receipt, found, daemon)
+
+
+def _failure(error: TocsinError, id_: str | None) -> Failure:
+    failure, receipt = failure_of(error), receipt_of(error, "")
+    failure.facts |= {"id": id_, "state": receipt.state}
+    return failure
+
+
+def _signal(found: argparse.Namespace) -> Signal:
+    given = {name: getattr(found, name) for name in (*_TEXTS, "priority", "to")}
+    given |= {name: _number(getattr(found, name)) for name in _NUMBERS}
+    given |= {"fields": dict(found.field) if found.field else None, "tags": found.tag}
+    title, body = _title_and_body(found)
+    return Signal(title, body=body, **given)
+
+
+def _number(text: str | None) -> float | str | None:
+    """A number where it is one; the signal's own check says what is wrong with the rest."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
+
+
+def _title_and_body(found: argparse.Namespace) -> tuple[str, str | None]:
+    if found.title is not None:
+        return found.title, _stdin() if found.body == "-" else found.body
+    if found.body == "-" or sys.stdin is None or sys.stdin.isatty():
+        raise Failure(USAGE, "usage", "a signal needs a TITLE; see `tocsin send --help`", id=None, state="refused")
+    title, _, rest = _stdin().strip().partition("\n")
+    return title, found.body or rest.strip("\n") or None
+
+
+def _stdin() -> str:
+    if sys.stdin is None:
+        raise Failure(UNREADABLE, "unreadable", "stdin is closed", id=None, state="refused")
+    try:
+        return sys.stdin.buffer.read(MAX_FRAME + 1).decode("utf-8", "replace")  # more would be refused anyway
+    except OSError as error:
+        raise Failure(
+            UNREADABLE, "unreadable", f"cannot read stdin: {error.strerror}", id=None, state="refused"
+        ) from error
+
+
+def _tell(receipt: Receipt, found: argparse.Namespace, daemon: Client) -> int:
+    """Say what became of it, after waiting where that is wanted."""
+    told = {"id": receipt.id, "state": receipt.state, "reason": receipt.reason}
+    if not receipt.accepted:
+        code = BAD_DATA if receipt.state == "refused" else TRY_LATER
+        raise Failure(code, receipt.state, f"{receipt.state}: {receipt.reason}", **told)
+    if not found.json:
+        say(receipt.id)
+        if receipt.reason or receipt.state != "stored":
+            note(f"{receipt.state}: {receipt.reason or 'it was sent before'}")
+    code = OK
+    if found.wait is not None:
+        told["outcome"] = outcome = _awaited(receipt.id, found.wait, daemon)
+        code = _OUTCOMES.get(outcome, STILL_QUEUED)
+        if code != OK:
+            note(_unfinished(receipt.id, outcome, found.wait))
+    if found.json:
+        say_json({"schema": 1, "ok": code == OK, **told})
+    return code
+
+
+def _awaited(id_: str, seconds: float, daemon: Client) -> str:
+    """What became of it within `seconds`. A daemon that restarts meanwhile is looked for: the signal is on its disk."""
+    end = time.monotonic() + seconds
+    while True:
+        left = max(0.0, end - time.monotonic())
+        try:
+            state = str(daemon.request("wait", timeout=left + daemon.timeout, id=id_, seconds=left).get("state"))
+        except Unreachable:
+            state = "queued"
+        if state != "queued" or time.monotonic() >= end:
+            return state
+        time.sleep(min(_RECONNECT_SECONDS, max(0.0, end - time.monotonic())))
+
+
+def _unfinished(id_: str, outcome: str, seconds: float) -> str:
+    what = f"still queued after {format_duration(seconds)}" if outcome == "queued" else outcome
+    return f"{id_} is {what}; `tocsin why {id_}` says why"
+
+
+VERBS = {
+    "send": Verb(
+        _arguments,
+        _run,
+        """
+tocsin send "BUY BTCUSDT" -p urgent --price 64000.5 --field rsi=33 --expires 90s
+tocsin send "Backup failed" --body - < backup.log
+make 2>&1 | tail -20 | tocsin send "Build broken" --body - -p high
+tocsin send --wait 1m "Deployed" || echo "nobody was told"
+tocsin send --json-lines signals.jsonl
+""",
+        "0 stored durably (with --wait: delivered); 3 still queued when the time ran out; 4 dead; 5 dropped by a rule; 64 usage; "
+        "65 bad signal; 66 unreadable file; 69 daemon unreachable; 75 try again later; 76 protocol mismatch; 77 permission.",
+        prepare=_with_wait,
+    ),
+}

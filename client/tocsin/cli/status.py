@@ -1,0 +1,109 @@
+"""`tocsin status`: the daemon's own account, for people or for programs."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tocsin.durations import format_duration
+from tocsin.errors import TocsinError
+from tocsin.signals import PRIORITIES
+
+from .exits import DEGRADED, FAILING, OK, failure_of
+from .output import age, paint, plain, say, say_json, table
+from .parsing import Parser, Verb, client, common
+
+_OF_HEALTH = {"ok": OK, "degraded": DEGRADED, "failing": FAILING}
+_COLOUR = {"ok": "green", "degraded": "yellow", "failing": "red"}
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing; the exit code is the answer")
+    common(parser)
+
+
+def _run(found: argparse.Namespace) -> int:
+    try:
+        with client(found) as daemon:
+            status = daemon.status()
+    except TocsinError as error:
+        if found.quiet:
+            return failure_of(error).code
+        raise
+    if found.json and not found.quiet:
+        say_json(status)
+    elif not found.quiet:
+        for line in _lines(status):
+            say(line)
+    return _OF_HEALTH.get(str(status.get("health")), FAILING)
+
+
+def _lines(status: dict[str, Any]) -> list[str]:
+    health = str(status.get("health"))
+    up = format_duration(round(status.get("uptime_seconds") or 0))
+    return [
+        f"tocsind {status.get('version')} is {paint(plain(health), _COLOUR.get(health))}, up {up}, pid {status.get('pid')}",
+        *(f"  {paint('!', 'yellow')} {plain(problem)}" for problem in status.get("problems") or []),
+        "",
+        *_queue_lines(status.get("queue") or {}),
+        "",
+        *_destination_lines(status.get("destinations") or []),
+        *_storage_lines(status.get("storage") or {}),
+    ]
+
+
+def _queue_lines(queue: dict[str, Any]) -> list[str]:
+    waiting = queue.get("by_priority") or {}
+    line = "  ".join(f"{priority} {waiting.get(priority, 0):,}" for priority in PRIORITIES)
+    oldest = queue.get("oldest_seconds")
+    return [f"queued  {line}" + (f"  (the oldest for {age(oldest)})" if oldest is not None else "")]
+
+
+def _destination_lines(destinations: list[dict[str, Any]]) -> list[str]:
+    if not destinations:
+        return ["no destinations"]
+    return table(
+        ("DESTINATION", "KIND", "CONDITION", "QUEUED", "SENT", "FAILED", "DEAD", "WHY"),
+        (
+            (
+                each.get("name"),
+                each.get("kind"),
+                each.get("condition"),
+                sum((each.get("queued") or {}).values()),
+                each.get("sent"),
+                each.get("failed"),
+                each.get("dead"),
+                _reason(each),
+            )
+            for each in destinations
+        ),
+    )
+
+
+def _reason(destination: dict[str, Any]) -> str:
+    """Why it is not ready and until when; for a ready one, its last error."""
+    until = destination.get("until_seconds")
+    reason = destination.get("reason")
+    if reason is None and destination.get("last_error"):
+        reason = f"last error: {destination['last_error']}"
+    return (reason or "") + (f" (for {age(until)})" if until is not None else "")
+
+
+def _storage_lines(storage: dict[str, Any]) -> list[str]:
+    if storage.get("healthy", True):
+        return []
+    return ["", paint("storage is not healthy: see the problems above", "red")]
+
+
+VERBS = {
+    "status": Verb(
+        _arguments,
+        _run,
+        """
+tocsin status
+tocsin status --json | jq .queue.depth
+tocsin status -q || page-somebody
+""",
+        "0 ok; 1 degraded; 2 not working; 64 usage; 69 daemon unreachable; 76 protocol mismatch; 77 permission.",
+    ),
+}

@@ -1,0 +1,56 @@
+"""`tocsin tail`: the facts, one line each, as they happen."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .output import moment, paint, plain, say_json
+from .parsing import Parser, Verb, client, common
+
+_COLOUR = {"warning": "yellow", "error": "red", "debug": "dim"}
+_HEAD = ("fact", "at", "level")
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what happens from now on")
+    common(parser)
+
+
+def _run(found: argparse.Namespace) -> int:
+    with client(found) as daemon:
+        idle = None if found.follow else found.timeout
+        for reply in daemon.stream("tail", idle=idle, follow=found.follow):
+            fact = reply.get("fact") or {}
+            if found.json:
+                say_json({"schema": 1, **fact}, now=found.follow)
+            else:
+                print(_line(fact), flush=found.follow)
+    return 0
+
+
+def _line(fact: dict[str, Any]) -> str:
+    level = plain(fact.get("level", ""))
+    told = " ".join(
+        f"{name}={_value(value)}" for name, value in fact.items() if name not in _HEAD and value is not None
+    )
+    return f"{moment(fact.get('at') or 0)}  {paint(f'{level:<7}', _COLOUR.get(level))}  {plain(fact.get('fact')):<13}  {told}".rstrip()
+
+
+def _value(value: Any) -> str:
+    text = plain(",".join(map(str, value)) if isinstance(value, list) else value)
+    return f'"{text}"' if " " in text or not text else text
+
+
+VERBS = {
+    "tail": Verb(
+        _arguments,
+        _run,
+        """
+tocsin tail
+tocsin tail -f
+tocsin tail -f --json | jq 'select(.fact == "buried")'
+""",
+        "0 the end; 64 usage; 69 daemon unreachable, or gone; 76 protocol mismatch; 77 permission; 130 interrupted.",
+    ),
+}

@@ -1,0 +1,95 @@
+"""`tocsin why ID`: the life of one signal, told in lines."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .output import moment, paint, plain, say, say_json
+from .parsing import Parser, Verb, client, common
+
+_ABOUT = ("priority", "tier", "strategy", "symbol", "action", "price", "confidence", "key", "source")
+_COLOUR = {
+    "delivered": "green",
+    "sent": "green",
+    "dead": "red",
+    "refused": "red",
+    "unknown": "yellow",
+    "deferred": "yellow",
+}
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument("id", metavar="ID", help="as `send` printed it")
+    common(parser)
+
+
+def _run(found: argparse.Namespace) -> int:
+    with client(found) as daemon:
+        story = daemon.why(found.id.upper())
+    if found.json:
+        say_json({"ok": True, **story})
+        return 0
+    for line in _lines(story):
+        say(line)
+    return 0
+
+
+def _lines(story: dict[str, Any]) -> list[str]:
+    signal = story.get("signal") or {}
+    about = "  ".join(f"{name} {plain(signal[name])}" for name in _ABOUT if name in signal)
+    accepted = f"accepted from uid {story.get('uid')}, pid {story.get('pid')}; it is {_coloured(story.get('state'))}"
+    lines = [
+        f"{story.get('id')}  {paint(plain(signal.get('title')), 'bold')}",
+        *([f"  {about}"] if about else []),
+        f"  {_at(story.get('accepted'))}  {accepted}",
+    ]
+    for delivery in story.get("deliveries") or []:
+        lines += ["", *_delivery_lines(delivery)]
+    return lines if story.get("deliveries") else [*lines, "  it is owed to no destination"]
+
+
+def _delivery_lines(delivery: dict[str, Any]) -> list[str]:
+    name = paint(plain(delivery.get("destination")), "bold")
+    attempts = [line for attempt in delivery.get("attempts") or [] for line in _attempt_lines(attempt)]
+    message = delivery.get("message")
+    return [
+        f"{name} ({plain(delivery.get('priority'))})",
+        *attempts,
+        f"  {_at(delivery.get('since'))}  {_coloured(delivery.get('state'))}{_because(delivery.get('reason'))}"
+        + (f", message {plain(message)}" if message else ""),
+    ]
+
+
+def _attempt_lines(attempt: dict[str, Any]) -> list[str]:
+    started, ended = attempt.get("started"), attempt.get("ended")
+    head = f"  {_at(started)}  attempt {attempt.get('number')}"
+    if ended is None:
+        return [f"{head}: {_coloured(attempt.get('outcome') or 'in flight')}{_because(attempt.get('reason'))}"]
+    took = "" if started is None else f" after {max(0.0, ended - started):.3f} s"
+    return [f"{head}: {_coloured(attempt.get('outcome'))}{took}{_because(attempt.get('reason'))}"]
+
+
+def _at(unix: float | None) -> str:
+    return f"{'-':<23}" if unix is None else moment(unix)
+
+
+def _coloured(state: Any) -> str:
+    return paint(plain(state), _COLOUR.get(str(state)))
+
+
+def _because(reason: Any) -> str:
+    return f": {plain(reason)}" if reason else ""
+
+
+VERBS = {
+    "why": Verb(
+        _arguments,
+        _run,
+        """
+tocsin why 01J9Z3NDEKTSV4RRFFQ69G5FAV
+tocsin why 01J9Z3NDEKTSV4RRFFQ69G5FAV --json | jq .deliveries
+""",
+        "0 told; 64 usage; 65 no such signal is known; 69 daemon unreachable; 76 protocol mismatch; 77 permission.",
+    ),
+}

@@ -1,0 +1,62 @@
+"""The verdict: what the producers hold receipts for, against what the fake has accepted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Any
+
+import msgspec
+
+from tocsin import ids
+from tocsind.testing import Message
+
+MARK = "possible duplicate"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Counts of signals; costs in seconds."""
+
+    stored: int
+    delivered: int
+    lost: int
+    marked: int  # second copies that say so
+    unmarked: int  # second copies that do not
+    repeats: int
+    cost: float
+    seconds: float
+
+    @property
+    def good(self) -> bool:
+        """Nothing lost, and nothing doubled without a word."""
+        return self.stored > 0 and self.lost == 0 and self.unmarked == 0
+
+    def lines(self, trips: int) -> list[str]:
+        """For people."""
+        cost, night = f"{self.cost * 1000:.2f} ms", f"{trips} breaker trip{'s' * (trips != 1)} and one kill -9"
+        return [
+            f"  stored      {self.stored:>5}   receipts held by three producers; a hand-off took {cost} at the median",
+            f"  delivered   {self.delivered:>5}   in {self.seconds:.1f} s, through {night}",
+            f"  lost        {self.lost:>5}",
+            f"  twice       {self.marked + self.unmarked:>5}   in flight when something broke; {self.marked} marked as {MARK!r}",
+        ]
+
+
+def judge(producers: Iterable[dict[str, Any]], messages: Sequence[Message], seconds: float) -> Verdict:
+    """Look every stored signal up by its id in the footers of what arrived."""
+    stored = {id_ for producer in producers for id_ in producer["ids"]}
+    footers = [embed["footer"]["text"] for message in messages for embed in message.payload["embeds"]]
+    copies = Counter(footer[-ids.LENGTH :] for footer in footers)
+    marked = sum(MARK in footer for footer in footers)
+    twice = sum(copies[id_] - 1 for id_ in stored if copies[id_] > 1)
+    return Verdict(
+        stored=len(stored),
+        delivered=sum(id_ in copies for id_ in stored),
+        lost=sum(id_ not in copies for id_ in stored),
+        marked=min(marked, twice),
+        unmarked=max(0, twice - marked),
+        repeats=sum(producer["repeats"] for producer in producers),
+        cost=median(cost for producer in producers for cost in producer["costs"]),
+        seconds=seconds,
+    )

@@ -1,0 +1,170 @@
+"""One client in the company of threads, event loops, forks and odd interpreters."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+
+import pytest
+import trio
+from tests.client.conftest import Serve, Visit, answering, stored
+
+from tocsin import Client
+
+HEAVY = (
+    "msgspec",
+    "trio",
+    "httpx",
+    "typing",
+    "json",
+    "pathlib",
+    "argparse",
+    "asyncio",
+    "logging",
+    "sqlite3",
+    "subprocess",
+    "tocsind",
+)
+
+
+def _python(script: str, *arguments: str) -> str:
+    """What a fresh interpreter prints; its complaints fail the test."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_importing_tocsin_imports_nothing_heavy() -> None:
+    script = "import sys; sys.path[:0] = [sys.argv[1]]; import tocsin; print(*sys.modules)"
+    folder = str(__import__("tocsin").__path__[0]).removesuffix("/tocsin")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script, folder], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert not set(HEAVY) & set(done.stdout.split())
+
+
+def test_a_hand_off_loads_json_and_nothing_else_that_is_heavy(serve: Serve) -> None:
+    script = "import sys, tocsin; before = set(sys.modules); tocsin.send('BUY'); print(*set(sys.modules) - before)"
+    del serve
+    loaded = _python(script).split()
+    assert {name.split(".")[0] for name in loaded} <= {
+        "json",
+        "_json",
+        "re",
+        "copyreg",
+        "functools",
+        "types",
+        "operator",
+        "keyword",
+        "reprlib",
+    }
+
+
+def test_threads_share_a_client_and_each_gets_its_own_receipt(serve: Serve) -> None:
+    server = serve()
+    wrong: list[str] = []
+
+    def send() -> None:
+        for n in range(50):
+            receipt = client.send(f"{threading.get_ident()} {n}")
+            if receipt.state != "stored":
+                wrong.append(receipt.reason or receipt.state)
+
+    with Client(server.path, timeout=10) as client:
+        threads = [threading.Thread(target=send) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+    assert len(server.requests) == 400
+    assert server.visits == 1
+
+
+def test_a_running_asyncio_loop_does_not_matter(serve: Serve) -> None:
+    with Client(serve().path) as client:
+
+        async def main() -> str:
+            return client.send("BUY").state
+
+        assert asyncio.run(main()) == "stored"
+
+
+async def test_a_running_trio_loop_does_not_matter(serve: Serve) -> None:
+    with Client(serve().path) as client:
+        await trio.lowlevel.checkpoint()
+        assert client.send("BUY").state == "stored"
+
+
+_FORK = """
+import os, sys, tocsin
+client = tocsin.Client(sys.argv[1], timeout=10)
+assert client.send("parent").state == "stored"
+{before}
+child = os.fork()
+if child == 0:
+    ok = client.send("child").state == "stored" and client.send("child").state == "stored"
+    os._exit(0 if ok else 1)
+_, status = os.waitpid(child, 0)
+{after}
+assert status == 0, status
+assert client.send("parent").state == "stored"
+client.close()
+"""
+
+
+def test_a_forked_child_opens_its_own_connection_and_leaves_the_parents_alone(serve: Serve) -> None:
+    server = serve()
+    _python(_FORK.format(before="", after=""), server.path)
+    assert [request["signal"]["title"] for request in server.requests] == ["parent", "child", "child", "parent"]
+    assert server.visits == 2
+
+
+def test_a_fork_in_the_middle_of_another_threads_send_does_not_lock_the_child_out(serve: Serve) -> None:
+    lock = "client._line()._lock"
+    _python(_FORK.format(before=f"{lock}.acquire()", after=f"{lock}.release()"), serve().path)
+
+
+def test_a_program_that_restored_sigpipe_survives_a_daemon_that_hangs_up(serve: Serve) -> None:
+    def once(visit: Visit) -> None:
+        request = visit.hear()
+        assert request is not None
+        visit.tell(stored(request))
+
+    script = """
+import signal, sys, tocsin
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+with tocsin.Client(sys.argv[1]) as client:
+    line = client._line()
+    print(*(client.send("BUY").state for _ in range(3)))
+"""
+    assert _python(script, serve(once).path) == "stored stored stored"
+
+
+@pytest.mark.parametrize("where", ["atexit.register(lambda: print(tocsin.send('BUY').state))", "kept = Last()"])
+def test_a_hand_off_while_the_interpreter_closes_does_not_raise(serve: Serve, where: str) -> None:
+    script = f"""
+import atexit, os, sys, tocsin
+os.environ["TOCSIN_SOCKET"] = sys.argv[1]
+class Last:
+    def __del__(self, send=tocsin.send, write=os.write):
+        write(1, send("BUY").state.encode())
+{where}
+"""
+    assert _python(script, serve(answering(stored)).path) in ("stored", "dropped", "refused")
+
+
+def test_the_default_client_leaves_nothing_open_behind(serve: Serve) -> None:
+    script = "import os, sys, tocsin; os.environ['TOCSIN_SOCKET'] = sys.argv[1]; print(tocsin.send('BUY').state)"
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", script, serve().path],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.stderr) == ("stored", "")

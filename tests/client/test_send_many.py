@@ -1,0 +1,87 @@
+"""Many signals: frames, order, and what one bad signal or one bad moment does to the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.conftest import Serve, answering, refusing, stored
+
+import tocsin
+from tocsin import Client, Signal, wire
+
+
+def test_many_signals_go_in_frames_of_five_hundred(serve: Serve) -> None:
+    server = serve()
+    signals = [Signal(f"{n}") for n in range(1200)]
+    with Client(server.path, timeout=5) as client:
+        receipts = client.send_many(signals)
+    assert [receipt.id for receipt in receipts] == [signal.id for signal in signals]
+    assert [len(request["signals"]) for request in server.requests] == [500, 500, 200]
+
+
+def test_no_frame_is_over_the_limit(serve: Serve) -> None:
+    server = serve()
+    signals = [Signal(f"{n}", body="ü" * 20_000) for n in range(40)] + [Signal("x" * (wire.MAX_FRAME - 200))]
+    with Client(server.path, timeout=5) as client:
+        assert {receipt.state for receipt in client.send_many(signals)} == {"stored"}
+    assert len(server.requests) > 3
+    assert all(len(wire.encode(request)) <= wire.MAX_FRAME for request in server.requests)
+
+
+def test_receipts_stand_in_the_order_of_the_signals_bad_ones_included(serve: Serve) -> None:
+    mixed: list[Any] = [Signal("a"), {"title": "b"}, {"titel": "c"}, None, Signal("d"), {"title": "x" * 300_000}]
+    with Client(serve().path) as client:
+        receipts = client.send_many(mixed)
+    assert [receipt.state for receipt in receipts] == ["stored", "stored", "refused", "refused", "stored", "refused"]
+    assert receipts[4].id == mixed[4].id
+
+
+def test_what_came_before_an_iterator_broke_is_sent(serve: Serve) -> None:
+    def breaking() -> Iterator[Signal]:
+        yield Signal("a")
+        raise ZeroDivisionError
+
+    with Client(serve().path) as client:
+        assert [receipt.state for receipt in client.send_many(breaking())] == ["stored", "refused"]
+
+
+@pytest.mark.parametrize("signals", [None, 3, "text"])
+def test_nonsense_instead_of_signals_never_raises(folder: Path, signals: Any) -> None:
+    assert {receipt.state for receipt in Client(folder / "s").send_many(signals)} == {"refused"}
+
+
+def test_nothing_to_send_needs_no_daemon(folder: Path) -> None:
+    assert Client(folder / "s", strict=True).send_many([]) == []
+
+
+def test_after_the_first_frame_that_reaches_nobody_the_rest_is_not_tried(serve: Serve) -> None:
+    answers = iter([stored, lambda _: None])
+    server = serve(answering(lambda request: next(answers)(request)))
+    with Client(server.path, timeout=0.2) as client:
+        receipts = client.send_many([Signal(f"{n}") for n in range(2000)])
+    assert [receipt.state for receipt in receipts] == ["stored"] * 500 + ["dropped"] * 1500
+    assert len({receipt.id for receipt in receipts}) == 2000
+
+
+def test_strict_checks_every_signal_before_the_first_is_sent(serve: Serve) -> None:
+    server = serve()
+    with Client(server.path, strict=True) as client, pytest.raises(tocsin.InvalidSignal):
+        client.send_many([{"title": "a"}, {"title": "b", "price": "dear"}])
+    assert server.visits == 0
+
+
+def test_strict_raises_the_daemons_no(serve: Serve) -> None:
+    with Client(serve(answering(refusing("full"))).path, strict=True) as client, pytest.raises(tocsin.RequestFailed):
+        client.send_many([{"title": "a"}])
+
+
+def test_a_signal_that_the_daemon_refuses_without_its_id_keeps_ours(serve: Serve) -> None:
+    def answer(_: Any) -> Any:
+        return {"ok": True, "receipts": [{"id": "", "state": "refused", "reason": "to: no such destination"}]}
+
+    with Client(serve(answering(answer)).path) as client:
+        [receipt] = client.send_many([signal := Signal("a", to="nowhere")])
+    assert (receipt.id, receipt.state) == (signal.id, "refused")

@@ -1,0 +1,179 @@
+"""A file of JSON lines: whole lines, on disk, each once."""
+
+# ruff: noqa: ASYNC240 - a few bytes of a test, and what is tested is what they are at this moment
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.destinations.signals import delivery
+
+from tocsind.config import DestinationOptions, FileOptions
+from tocsind.destinations.file import FileDestination
+from tocsind.destinations.http import HttpClient
+from tocsind.destinations.registry import build
+from tocsind.policy.outcomes import Deferred, Delivered
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "alerts.jsonl"
+
+
+def titles(path: Path) -> list[str]:
+    return [msgspec.json.decode(line)["title"] for line in path.read_bytes().splitlines()]
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+class Failing:
+    """os.write or os.fsync, as a full or broken disk has them: `good` bytes go through first."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str, number: int, *, good: int = 0) -> None:
+        self.good = good
+        self.number = number
+        self.true = getattr(os, name)
+        monkeypatch.setattr(os, name, self)
+
+    def __call__(self, descriptor: int, data: bytes = b"") -> int:
+        if self.good > 0:
+            written: int = self.true(descriptor, data[: self.good])
+            self.good -= written
+            return written
+        raise OSError(self.number, os.strerror(self.number))
+
+
+async def test_a_batch_is_appended_in_order(path: Path) -> None:
+    destination = FileDestination(path)
+    assert await destination.deliver([delivery("one"), delivery("two")]) == [Delivered(), Delivered()]
+    assert await destination.deliver([delivery("three")]) == [Delivered()]
+    assert titles(path) == ["one", "two", "three"]
+
+
+async def test_the_file_and_its_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "alerts.jsonl"
+    assert await FileDestination(path).deliver([delivery()]) == [Delivered()]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o700
+
+
+async def test_a_batch_is_synced_once_and_a_new_file_with_its_folder(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(stat.S_IFMT(os.fstat(descriptor).st_mode)))
+    destination = FileDestination(path)
+    await destination.deliver([delivery(), delivery()])
+    assert synced == [stat.S_IFDIR, stat.S_IFREG]
+    await destination.deliver([delivery(), delivery()])
+    assert synced == [stat.S_IFDIR, stat.S_IFREG, stat.S_IFREG]
+
+
+async def test_a_file_that_was_rotated_away_is_made_anew(path: Path) -> None:
+    destination = FileDestination(path)
+    await destination.deliver([delivery("old")])
+    rotated = path.rename(path.with_suffix(".1"))
+    await destination.deliver([delivery("new")])
+    assert (titles(rotated), titles(path)) == (["old"], ["new"])
+
+
+async def test_a_line_that_a_crash_cut_short_is_ended_first(path: Path) -> None:
+    path.write_bytes(b'{"title": "whole"}\n{"title": "cut sh')
+    await FileDestination(path).deliver([delivery("next")])
+    lines = path.read_bytes().splitlines()
+    assert lines[1] == b'{"title": "cut sh'
+    assert msgspec.json.decode(lines[2])["title"] == "next"
+
+
+@pytest.mark.parametrize("good", [0, 1, 100])
+async def test_a_disk_that_fills_up_within_a_batch_leaves_nothing_of_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch, good: int
+) -> None:
+    destination = FileDestination(path)
+    await destination.deliver([delivery("before")])
+    with monkeypatch.context() as patched:
+        Failing(patched, "write", errno.ENOSPC, good=good)
+        outcomes = await destination.deliver([delivery("one"), delivery("two")])
+    assert outcomes == [Deferred("alerts.jsonl: No space left on device")] * 2
+    assert titles(path) == ["before"]
+    await destination.deliver([delivery("one"), delivery("two")])
+    assert titles(path) == ["before", "one", "two"]
+
+
+async def test_a_cut_line_is_ended_once_even_when_the_disk_fills_up_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_bytes(b"cut")
+    with monkeypatch.context() as patched:
+        Failing(patched, "write", errno.ENOSPC, good=5)
+        await FileDestination(path).deliver([delivery()])
+    assert path.read_bytes() == b"cut"
+
+
+async def test_a_failed_sync_takes_the_batch_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.touch()
+    with monkeypatch.context() as patched:
+        Failing(patched, "fsync", errno.EIO)
+        outcomes = await FileDestination(path).deliver([delivery()])
+    assert outcomes == [Deferred("alerts.jsonl: Input/output error")]
+    assert path.read_bytes() == b""
+
+
+async def test_what_cannot_be_taken_back_is_told_as_ambiguous(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.touch()
+    with monkeypatch.context() as patched:
+        Failing(patched, "fsync", errno.EIO)
+        Failing(patched, "ftruncate", errno.EIO)
+        outcomes = await FileDestination(path).deliver([delivery()])
+    assert outcomes == [Deferred("alerts.jsonl: Input/output error", ambiguous=True)]
+
+
+async def test_lines_of_another_writer_are_never_taken_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.touch()
+
+    def sync(_descriptor: int) -> None:
+        with path.open("ab") as other:
+            other.write(b"other\n")
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", sync)
+        outcomes = await FileDestination(path).deliver([delivery()])
+    assert outcomes == [Deferred("alerts.jsonl: Input/output error", ambiguous=True)]
+    assert path.read_bytes().endswith(b"other\n")
+
+
+async def test_what_is_no_file_is_deferred_with_its_name_and_without_its_path(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "plain").touch()
+    told = {"folder": "Is a directory", "pipe": "not a regular file", "plain/below": "Not a directory"}
+    for name, why in told.items():
+        outcomes = await FileDestination(tmp_path / name).deliver([delivery()])
+        assert outcomes == [Deferred(f"{name.rpartition('/')[2]}: {why}")]
+
+
+async def test_no_descriptor_is_left_open(path: Path) -> None:
+    before = open_descriptors()
+    destination = FileDestination(path)
+    for _ in range(3):
+        await destination.deliver([delivery()])
+    await destination.aclose()
+    assert open_descriptors() == before
+
+
+async def test_the_registry_builds_a_file_under_the_state_folder(tmp_path: Path) -> None:
+    options = DestinationOptions(name="f", kind="file", options=FileOptions("alerts.jsonl"))
+    async with HttpClient() as client:
+        destination = build(options, client, tmp_path)
+        assert destination.most == 64
+        await destination.deliver([delivery("here")])
+    assert titles(tmp_path / "alerts.jsonl") == ["here"]

@@ -1,0 +1,199 @@
+"""The real things, as processes: the daemon and the fake Discord. For contracts and end-to-end tests.
+
+Nothing here sleeps or polls for readiness: the daemon tells READY on its NOTIFY_SOCKET, the fake prints its address. Every process is
+bounded in time and ended by its own handle.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import tocsin
+
+PATIENCE = 20.0  # seconds for anything that should take milliseconds: two busy cores
+
+
+class DaemonProcess:
+    """A daemon on its own state folder and socket below `folder`; start it as often as you like."""
+
+    def __init__(self, folder: Path, config: str, env: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.socket = str(folder / "t.sock")
+        self.state = folder / "state"
+        self.config = folder / "alerts.toml"
+        self.log = folder / "daemon.log"
+        self.env = {**os.environ, "TOCSIN_SOCKET": self.socket, "STATE_DIRECTORY": str(self.state), **(env or {})}
+        self.process: subprocess.Popen[bytes]
+        # strict and patient: a test wants to see what went wrong
+        self.client = tocsin.Client(self.socket, timeout=PATIENCE * 1.5, strict=True)
+        self.configure(config)
+
+    def configure(self, config: str) -> None:
+        """Write the configuration; SIGHUP or the next start takes it."""
+        self.config.write_text(config)
+
+    def start(self, *command: str) -> Self:
+        """Start it and wait for READY. `command` replaces `python -m tocsind`."""
+        with notify_socket(self.folder) as (address, received):
+            self.spawn(*command, env={"NOTIFY_SOCKET": address})
+            assert "READY=1" in received(), self.log.read_text()
+        return self
+
+    def spawn(self, *command: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start it and wait for nothing."""
+        argv = [*(command or (sys.executable, "-m", "tocsind")), "run", "--config", str(self.config), "--log", "debug"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(argv, env={**self.env, **(env or {})}, stderr=log, stdin=subprocess.DEVNULL)
+        return self.process
+
+    def status(self) -> dict[str, Any]:
+        """The status object."""
+        return self.client.status()
+
+    def destination(self, name: str) -> dict[str, Any]:
+        """One destination's part of the status."""
+        found: dict[str, Any] = next(each for each in self.status()["destinations"] if each["name"] == name)
+        return found
+
+    def settled(self, *ids: str) -> list[str]:
+        """Wait until nothing of these signals waits any more; their summaries."""
+        return [self.client.request("wait", id=id_, seconds=PATIENCE)["state"] for id_ in ids]
+
+    def wait_for(self, fact: str, **fields: Any) -> dict[str, Any]:
+        """The first fact of this name whose fields are as given; from the daemon's memory, or as it comes."""
+        with closing(self.client.stream("tail", idle=PATIENCE, follow=True)) as replies:
+            for reply in replies:
+                found: dict[str, Any] = reply["fact"]
+                if found["fact"] == fact and fields.items() <= found.items():
+                    return found
+        raise AssertionError(f"the daemon left before it told {fact}")
+
+    def reload(self) -> None:
+        """Ask it to read its configuration again."""
+        self.process.send_signal(signal.SIGHUP)
+
+    def stop(self) -> int:
+        """SIGTERM; its exit code."""
+        self.process.terminate()
+        return self.process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def tocsin(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run the `tocsin` command against it."""
+        return subprocess.run(
+            [sys.executable, "-m", "tocsin", *arguments],
+            env=self.env,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE * 2,
+            check=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        if hasattr(self, "process"):
+            self.kill()
+
+
+@contextmanager
+def notify_socket(folder: Path) -> Iterator[tuple[str, Callable[[], str]]]:
+    """A NOTIFY_SOCKET: its address, and a call that waits for the next message."""
+    address = folder / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(address))
+        receiver.settimeout(PATIENCE)
+        try:
+            yield str(address), lambda: receiver.recv(4096).decode()
+        finally:
+            address.unlink()
+
+
+class FakeProcess:
+    """The fake Discord as a process, driven over its control surface."""
+
+    def __init__(self, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tocsind.testing", *options],
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        place = json.loads(self.process.stdout.readline())
+        self.port: int = place["port"]
+        self.webhooks: list[dict[str, str]] = place["webhooks"]
+
+    def control(self, method: str, name: str, body: object = None) -> Any:
+        """One call of the control surface."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request(method, f"/_fake/{name}", None if body is None else json.dumps(body))
+            answer = connection.getresponse()
+            content = json.loads(answer.read())
+            assert answer.status == 200, content
+            return content
+        finally:
+            connection.close()
+
+    def script(self, *behaviours: Mapping[str, Any]) -> None:
+        """What happens to the next requests."""
+        self.control("POST", "script", list(behaviours))
+
+    def messages(self) -> list[dict[str, Any]]:
+        """All accepted messages, in order."""
+        found: list[dict[str, Any]] = self.control("GET", "log")["messages"]
+        return found
+
+    def counts(self) -> dict[str, Any]:
+        """What was asked and answered."""
+        found: dict[str, Any] = self.control("GET", "counts")
+        return found
+
+    def embeds(self) -> list[dict[str, Any]]:
+        """The embeds of all accepted messages, in order."""
+        return [embed for message in self.messages() for embed in message["payload"]["embeds"]]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def discord(name: str, url: str, **options: str) -> str:
+    """A Discord destination's table. Values are TOML as it stands; by default its own limit is out of the way."""
+    keys = {"limit": '"100000/s"', **options}
+    lines = "\n".join(f"{key} = {value}" for key, value in keys.items())
+    return f'[destinations.{name}]\nkind = "discord"\nwebhook = "{url}"\n{lines}\n'
+
+
+def file(name: str = "local-file", path: str = "alerts.jsonl") -> str:
+    """A file destination's table."""
+    return f'[destinations.{name}]\nkind = "file"\npath = "{path}"\n'
+
+
+def route(*to: str) -> str:
+    """The route that takes everything."""
+    return f"[[routes]]\nto = {json.dumps(to)}\n"
