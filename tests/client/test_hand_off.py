@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.client.conftest import Serve, answering, refusing, silent, stored
+from tests.client.servers import Serve, answering, refusing, silent, stored
 
 import tocsin
 from tocsin import Client, Receipt, Signal

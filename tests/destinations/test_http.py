@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -277,6 +278,13 @@ def test_an_environment_that_cannot_work_is_told_without_its_value(
     assert name in str(caught.value)
     assert value not in str(caught.value)
     assert caught.value.exit_code == 78
+
+
+def test_a_socks_proxy_without_its_package_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    with pytest.raises(BadEnvironment, match=r"httpx\[socks\]"):
+        HttpClient()
 
 
 async def test_nothing_is_logged_whatever_the_logging_configuration_says(caplog: pytest.LogCaptureFixture) -> None:

@@ -42,6 +42,14 @@ def named(made: dict[str, Any]) -> dict[str, str]:
     return {field["name"]: field["value"] for field in made.get("fields", [])}
 
 
+@pytest.mark.parametrize("part", [" ", "1", "#", "\n ", "_", "*a", "https://", "@everyone", "](", "\u200b", "\\"])
+@pytest.mark.timeout(10)
+def test_no_text_of_any_length_takes_long(part: str) -> None:
+    text = f"a{part * (250_000 // len(part))}x"
+    made = embed(delivery(text, body=text, fields={text: text}, source=text, tags=[text], link=text, action=text))
+    assert weigh(made) <= 6000
+
+
 @slowly
 @given(delivery=deliveries)
 def test_any_signal_fits_every_limit(delivery: Delivery) -> None:

@@ -9,7 +9,8 @@ No text of an httpx exception gets out, since those carry URLs, and a webhook's 
 
 The pool has no upper bound on connections. httpx 0.28 with httpcore 1.0.9 hands a connection to a request that waits in its queue, and
 when that request is cancelled before it wakes, nobody owns the connection any more: the slot is gone for good. Without a bound
-no request ever queues. What bounds the connections is the daemon itself: one request in flight per lane.
+no request ever queues. What bounds the connections is the daemon itself: one request in flight per lane. Known and borne: of
+a TLS handshake that fails behind a proxy's CONNECT httpcore keeps a dead entry (no socket) until the client is closed.
 """
 
 from __future__ import annotations

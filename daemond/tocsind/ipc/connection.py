@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import select
 import socket
 import struct
 from typing import Any
@@ -12,8 +14,8 @@ import trio
 from tocsin.wire import HEADER_BYTES, MAX_FRAME, body_length, pack
 from tocsind.dispatch import Peer
 
-IDLE_SECONDS = 600.0  # between two requests; a client that comes back later opens a new connection by itself
-FRAME_SECONDS = 10.0  # from a frame's first byte to its last, and for a peer to take a reply
+from .limits import Limits
+
 _READ = 65536
 
 
@@ -36,8 +38,9 @@ class Refusal(Exception):  # noqa: N818 - an answer, not an accident
 class Connection:
     """A connected peer. `idle_since` is on trio's clock, and None while a request of its is being served."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, limits: Limits) -> None:
         self.stream = stream
+        self._limits = limits
         self.peer = _credentials(stream)
         self.idle_since: float | None = trio.current_time()
         self.scope = trio.CancelScope()  # cancelled by the door, to make room
@@ -46,13 +49,13 @@ class Connection:
     async def frame(self) -> bytes | None:
         """The next frame's body; None when the peer has gone or been idle for too long. Raises Refusal for what is no frame."""
         self.idle_since = trio.current_time()
-        if not self._buffer and not await self._fill(IDLE_SECONDS):
+        if not self._buffer and not await self._fill(self._limits.idle):
             return None
-        with trio.move_on_after(FRAME_SECONDS):
+        with trio.move_on_after(self._limits.frame):
             body = await self._rest_of_frame()
             self.idle_since = None
             return body
-        raise Refusal("broken-frame", f"a frame must be complete within {FRAME_SECONDS:.0f} s", closes=True)
+        raise Refusal("broken-frame", f"a frame must be complete within {self._limits.frame:g} s", closes=True)
 
     async def _rest_of_frame(self) -> bytes | None:
         if not await self._have(HEADER_BYTES):
@@ -69,8 +72,9 @@ class Connection:
         return body
 
     async def _have(self, length: int) -> bool:
+        """Whether so many bytes came before the peer went; `frame` says how long that may take."""
         while len(self._buffer) < length:
-            if not await self._fill(FRAME_SECONDS):
+            if not await self._fill(math.inf):
                 return False
         return True
 
@@ -82,12 +86,24 @@ class Connection:
         return False
 
     async def reply(self, message: dict[str, Any], *, as_json: bool) -> None:
-        """Send one reply. A peer that does not take it within FRAME_SECONDS is cut off."""
+        """Send one reply. A peer that does not take it in time is cut off."""
         encode = msgspec.json.encode if as_json else msgspec.msgpack.encode
-        with trio.move_on_after(FRAME_SECONDS) as scope:
+        with trio.move_on_after(self._limits.frame) as scope:
             await self.stream.send_all(pack(encode(message)))
         if scope.cancelled_caught:
             raise trio.BrokenResourceError("the peer does not read")
+
+    async def gone(self) -> None:
+        """Return once the peer has hung up; never, when it asks on or has only finished asking: it may still read.
+
+        Nothing is taken from the stream, so what comes meanwhile is the next frame's.
+        """
+        sock = self.stream.socket
+        await trio.lowlevel.wait_readable(sock)
+        poll = select.poll()
+        poll.register(sock, 0)  # asks for nothing: only a hang-up and errors are told
+        if not poll.poll(0):
+            await trio.sleep_forever()
 
 
 def _credentials(stream: trio.SocketStream) -> Peer:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from math import isnan
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,6 +28,18 @@ _json = msgspec.json.Decoder(AnyRequest)
 _msgpack = msgspec.msgpack.Decoder(AnyRequest)
 
 LONGEST_WAIT = 3600.0  # seconds that one `wait` may hold a connection
+MOST_SIGNALS = 5000  # in one request: a frame holds fewer real ones, and 200,000 empty ones would hold up everybody
+_LONGEST_WORDS = 200  # characters of a stranger's that a fact repeats: facts stay in memory and go to the log
+
+
+class _Version(msgspec.Struct, frozen=True):
+    """What every version of the protocol can say."""
+
+    v: int = PROTOCOL
+
+
+_json_version = msgspec.json.Decoder(_Version)
+_msgpack_version = msgspec.msgpack.Decoder(_Version)
 
 
 def decode(body: bytes) -> AnyRequest:
@@ -34,17 +47,30 @@ def decode(body: bytes) -> AnyRequest:
     try:
         request: AnyRequest = (_json if body.startswith(b"{") else _msgpack).decode(body)
     except msgspec.ValidationError as error:
+        _check_version(_version(body))  # another version may have other operations and fields: say that first
         raise _misunderstood(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise Refusal("broken-frame", f"neither MessagePack nor JSON of a request: {reason}", closes=True) from None
-    if request.v != PROTOCOL:
-        raise Refusal("protocol", f"this daemon speaks version {PROTOCOL} of the protocol, not {request.v}")
+    _check_version(request.v)
     return request
 
 
+def _version(body: bytes) -> int:
+    """The version that a request claims; ours, when it claims none that can be read."""
+    try:
+        return (_json_version if body.startswith(b"{") else _msgpack_version).decode(body).v
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return PROTOCOL
+
+
+def _check_version(version: int) -> None:
+    if version != PROTOCOL:
+        raise Refusal("protocol", f"this daemon speaks version {PROTOCOL} of the protocol, not {version}")
+
+
 def _misunderstood(error: str) -> Refusal:
-    if "$.op" in error or "`op`" in error:
+    if error.endswith(("at `$.op`", "field `op`")):
         operations = ", ".join(sorted(each.__struct_config__.tag for each in AnyRequest.__args__))
         return Refusal("unknown-op", f"no such operation; there are {operations}")
     return Refusal("bad-request", error)
@@ -94,12 +120,16 @@ class Desk:
         return {"deliveries": await self._dispatch.drop(request.id)}
 
     async def _wait(self, request: Wait) -> dict[str, Any]:
+        if isnan(request.seconds):  # MessagePack can say it, and no clock can wait for it
+            raise Refusal("bad-request", "`seconds` is no number")
         seconds = min(max(request.seconds, 0.0), LONGEST_WAIT)
         return {"state": _found(await self._dispatch.wait_settled(request.id, seconds), request.id)}
 
     def admit(self, request: Send | SendMany, peer: Peer) -> list[Signal | Receipt]:
         """The signals of a request, checked. One bad signal among many is refused by name, and the others go on."""
         if isinstance(request, SendMany):
+            if len(request.signals) > MOST_SIGNALS:
+                raise Refusal("bad-request", f"at most {MOST_SIGNALS} signals go into one request")
             return [self._signal_or_refusal(values, peer) for values in request.signals]
         try:
             return [self._signal(request.signal, peer)]
@@ -116,18 +146,20 @@ class Desk:
         try:
             return self._signal(values, peer)
         except InvalidSignal as error:
-            return Receipt(str(values.get("id") or ""), "refused", str(error))
+            id_ = values.get("id")
+            return Receipt(id_ if isinstance(id_, str) else "", "refused", str(error))
 
     def _signal(self, values: dict[str, Any], peer: Peer) -> Signal:
         try:
             signal = Signal.from_dict(values)
             self._dispatch.check(signal)
         except InvalidSignal as error:
-            self._emit(SignalRefused(error.field, error.reason, peer.uid, peer.pid))
+            self._emit(SignalRefused(_cut(error.field), _cut(error.reason), peer.uid, peer.pid))
             raise
         return signal
 
     async def _queue(self, request: Queue) -> dict[str, Any]:
+        await self._must_be_known(request.destination)
         most = min(max(request.limit, 0), reading.MOST_ROWS)
         rows = await self._dispatch.journal.run(reading.queue, request.state, request.destination, most + 1)
         return {"deliveries": rows[:most], "more": len(rows) > most}
@@ -136,6 +168,7 @@ class Desk:
         if (request.id is None) is not request.all:
             raise Refusal("bad-request", "name one signal by `id`, or say `all`")
         if request.id is None:
+            await self._must_be_known(request.destination)
             return {"deliveries": await self._dispatch.retry_all(request.destination)}
         await self._must_exist(request.id)
         return {"deliveries": await self._dispatch.retry(request.id)}
@@ -143,17 +176,27 @@ class Desk:
     async def _must_exist(self, id_: str) -> None:
         _found(await self._dispatch.journal.run(reading.states, id_), id_)
 
+    async def _must_be_known(self, destination: str | None) -> None:
+        """One that the configuration names, or that something in the journal is still owed to."""
+        if destination is None or self._lanes.get(destination) is not None:
+            return
+        if all(count.destination != destination for count in await self._dispatch.journal.run(reading.counts)):
+            raise self._no_destination(destination)
+
+    def _no_destination(self, name: str) -> Refusal:
+        names = ", ".join(each.name for each in self._lanes)
+        return Refusal("not-found", f"there is no destination {name!r}; there are {names}")
+
     async def _enable(self, request: Enable) -> dict[str, Any]:
         lane = self._lanes.get(request.destination)
         if lane is None:
-            names = ", ".join(each.name for each in self._lanes)
-            raise Refusal("not-found", f"there is no destination {request.destination!r}; there are {names}")
+            raise self._no_destination(request.destination)
         if lane.options.disabled:
             raise Refusal("bad-request", f"{lane.name} is disabled by the configuration: {lane.options.disabled}")
         await lane.enable()
         return {"destination": lane.name}
 
-    async def facts(self, request: Tail) -> AsyncIterator[dict[str, Any]]:
+    async def facts(self, request: Tail) -> AsyncGenerator[dict[str, Any], None]:
         """The replies of a `tail`: what is in memory, and with `follow` what comes."""
         with self._tail.watch() as coming:
             for fact in self._tail.latest():
@@ -167,6 +210,10 @@ def receipts(request: Send | SendMany, given: Sequence[Receipt]) -> dict[str, An
     """Receipts as the reply to a request: one, or a list."""
     plain = [{"id": receipt.id, "state": receipt.state, "reason": receipt.reason} for receipt in given]
     return {"receipts": plain} if isinstance(request, SendMany) else {"receipt": plain[0]}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_WORDS else f"{text[:_LONGEST_WORDS]}..."
 
 
 def _found(thing: T | None, id_: str) -> T:

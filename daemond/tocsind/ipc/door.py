@@ -1,13 +1,14 @@
 """Who may come in, and the task of each who does.
 
-A uid that holds MOST_PER_UID connections loses its longest idle one to a new one; when none of them is idle, the new one is turned
-away. The same holds for all together. So connections that nobody uses can never keep out one that somebody wants to.
+A uid that holds `per_uid` connections loses its longest idle one to a new one; when none of them is idle, the new one is turned
+away. The same holds for all together. So connections that nobody uses can never keep out one that somebody wants to. One that waits
+for an answer is in use, so long answers (`tail`, `wait`) end when their peer hangs up, and not at the next fact.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import trio
 
@@ -15,25 +16,25 @@ from tocsin.signals import Receipt, Signal
 from tocsind.dispatch import Peer
 from tocsind.errors import StorageFull
 from tocsind.events import ConnectionRefused, Emit, Lost
-from tocsind.requests import AnyRequest, Send, SendMany, Tail
+from tocsind.requests import AnyRequest, Send, SendMany, Tail, Wait
 
 from .connection import Connection, Refusal
 from .desk import Desk, decode, receipts
+from .limits import Limits
 
-MOST_PER_UID = 256
-MOST = 1024
 IN_MEMORY = "in the daemon's memory, not yet synced"
-MOST_UNSYNCED = 64  # requests of ack=received or none that wait for their commit; beyond it their senders wait too
+_USUAL = Limits()
 
 
 class Door:
     """Lets connections in and serves them. `close` before cancelling: what is being answered then gets its answer."""
 
-    def __init__(self, desk: Desk, emit: Emit) -> None:
+    def __init__(self, desk: Desk, emit: Emit, limits: Limits = _USUAL) -> None:
         self._desk = desk
         self._emit = emit
+        self._limits = limits
         self._connections: set[Connection] = set()
-        self._unsynced = trio.Semaphore(MOST_UNSYNCED)
+        self._unsynced = trio.Semaphore(limits.unsynced)
         self._stopping = False
 
     async def serve(self, listener: trio.SocketListener) -> None:
@@ -47,7 +48,7 @@ class Door:
 
     async def _welcome(self, stream: trio.SocketStream) -> None:
         async with stream:
-            connection = Connection(stream)
+            connection = Connection(stream, self._limits)
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError), connection.scope:
                 if self._make_room(connection.peer):
                     await self._serve(connection)
@@ -61,7 +62,20 @@ class Door:
 
     def _make_room(self, peer: Peer) -> bool:
         own = [connection for connection in self._connections if connection.peer.uid == peer.uid]
-        return _below(own, MOST_PER_UID) and _below(self._connections, MOST)
+        return self._below(own, self._limits.per_uid) and self._below(self._connections, self._limits.connections)
+
+    def _below(self, connections: Iterable[Connection], most: int) -> bool:
+        """Whether there is room, if need be because the longest idle one has just been sent away."""
+        held = list(connections)
+        if len(held) < most:
+            return True
+        idle = [connection for connection in held if connection.idle_since is not None]
+        if not idle:
+            return False
+        longest = min(idle, key=lambda connection: connection.idle_since or 0.0)
+        longest.scope.cancel()
+        self._connections.discard(longest)  # now, or two who come at once would both take its place
+        return True
 
     async def _serve(self, connection: Connection) -> None:
         self._connections.add(connection)
@@ -91,17 +105,26 @@ class Door:
             raise Refusal("stopping", "tocsind is stopping; try again", closes=True)
         match request:
             case Tail():
-                async for fact in self._desk.facts(request):
-                    await connection.reply(fact, as_json=as_json)
+                await _while_there(connection, lambda: self._tell_facts(connection, request, as_json=as_json))
                 return False
+            case Wait():
+                return await _while_there(connection, lambda: self._answer(connection, request, as_json=as_json))
             case Send(ack="stored") | SendMany(ack="stored"):
                 with trio.CancelScope(shield=True):  # a signal that was read gets its receipt, also while we leave
-                    await connection.reply(await self._desk.answer(request, connection.peer), as_json=as_json)
+                    await self._answer(connection, request, as_json=as_json)
             case Send() | SendMany():
                 await self._answer_early(connection, request, as_json=as_json)
             case _:
-                await connection.reply(await self._desk.answer(request, connection.peer), as_json=as_json)
+                await self._answer(connection, request, as_json=as_json)
         return True
+
+    async def _answer(self, connection: Connection, request: AnyRequest, *, as_json: bool) -> None:
+        await connection.reply(await self._desk.answer(request, connection.peer), as_json=as_json)
+
+    async def _tell_facts(self, connection: Connection, request: Tail, *, as_json: bool) -> None:
+        async with contextlib.aclosing(self._desk.facts(request)) as facts:
+            async for fact in facts:
+                await connection.reply(fact, as_json=as_json)
 
     async def _answer_early(self, connection: Connection, request: Send | SendMany, *, as_json: bool) -> None:
         """For callers who chose not to wait for the disk: the commit goes on in the background."""
@@ -121,13 +144,20 @@ class Door:
             self._unsynced.release()
 
 
-def _below(connections: Iterable[Connection], most: int) -> bool:
-    """Whether there is room, if need be because the longest idle one has just been sent away."""
-    held = list(connections)
-    if len(held) < most:
-        return True
-    idle = [connection for connection in held if connection.idle_since is not None]
-    if not idle:
-        return False
-    min(idle, key=lambda connection: connection.idle_since or 0.0).scope.cancel()
-    return True
+async def _while_there(connection: Connection, work: Callable[[], Awaitable[None]]) -> bool:
+    """Do `work`, which may take long, unless the peer hangs up; False when it did."""
+    done = False
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_until_gone, connection, nursery.cancel_scope)
+            await work()
+            done = True
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None  # the work's own: the watcher beside it raises nothing
+    return done
+
+
+async def _until_gone(connection: Connection, scope: trio.CancelScope) -> None:
+    await connection.gone()
+    scope.cancel()

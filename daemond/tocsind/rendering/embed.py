@@ -78,7 +78,7 @@ def length(made: dict[str, Any]) -> int:
 
 def web_address(link: str | None) -> str | None:
     """`link` as Discord takes one: http or https, a full host name, ASCII. None when it is no such thing."""
-    if not link:
+    if not link or len(link) > _LINK:
         return None
     address = quote(link.strip(), safe=punctuation)
     try:

@@ -43,7 +43,8 @@ def clean(text: str) -> str:
 
 def one_line(text: str) -> str:
     """`text` clean, and on one line."""
-    return re.sub(r"\s*[\n\t]\s*", " ", clean(text))
+    parts = map(str.strip, re.split(r"[\n\t]+", clean(text)))
+    return " ".join(part for part in parts if part)
 
 
 def is_blank(text: str) -> bool:

@@ -1,0 +1,36 @@
+# Thin verbs; each makes what it needs. Works on a machine with git, make and Python >= 3.11 with venv.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo run test quick lint bench clean
+
+demo: $(READY)  ## daemon, fake Discord, three producers, and what became of their signals
+	$(BIN)/tocsin demo
+
+run: $(READY)  ## the daemon with ./alerts.toml, in the foreground
+	$(BIN)/tocsind run
+
+test: $(READY)  ## the whole suite
+	$(BIN)/pytest
+
+quick: $(READY)  ## the suite without its slow tests
+	$(BIN)/pytest -m 'not slow'
+
+lint: $(READY)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## every benchmark, with the peers that are there
+	$(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable '.[bench]'
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): pyproject.toml packaging/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("tocsin needs Python >= 3.11, this is " + sys.version.split()[0] + "; name one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint packaging/constraints.txt --editable '.[dev]'
+	touch $(READY)

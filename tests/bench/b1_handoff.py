@@ -1,0 +1,88 @@
+"""B1: what a caller waits until its signal is on disk, beside the floor and beside others who promise the same.
+
+The headline is `tocsin stored`: a daemon that at the same time delivers each signal to a file. `lane off` is the same daemon with that
+destination switched off, so the difference is what delivering takes from accepting. B3 (`received`, `none`) and B2's `send_many` ride
+along in the same rounds; they compare with the floor that makes their promise, a trio echo without a disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from .command import Size, main
+from .daemons import SWITCHED_OFF, Tocsin, TocsinMany
+from .floors import DurableFloor, TrioFloor
+from .handoff import BODY_BYTES, Handoff, interleaved
+from .peers import PEERS
+from .table import Row, Table, over_rounds, percentile
+
+HEADLINE = "tocsin stored"
+MANY = 100
+_MICRO = 1e6
+_COUNTS = {Size.TINY: (1, 3), Size.QUICK: (5, 100), Size.FULL: (15, 200)}  # rounds, puts in each
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A handoff's seconds by round, and those of what it is compared with."""
+
+    thing: Handoff
+    rounds: list[list[float]]
+    floor: list[list[float]]
+
+    def row(self) -> Row:
+        """Median over the rounds; the ratio is taken within each."""
+        figures = {
+            "p50 us": over_rounds(self.rounds, 50) * _MICRO,
+            "p99 us": over_rounds(self.rounds, 99) * _MICRO,
+            "p50 x floor": median(
+                percentile(own, 50) / percentile(floor, 50) for own, floor in zip(self.rounds, self.floor, strict=True)
+            ),
+        }
+        if isinstance(self.thing, TocsinMany):
+            figures["signals per s"] = self.thing.many * _MICRO / figures["p50 us"]
+        return Row(self.thing.name, figures)
+
+
+def measure(size: Size) -> Table:
+    """The table of B1, B2's send_many and B3."""
+    rounds, puts = _COUNTS[size]
+    durable = [DurableFloor(), Tocsin(HEADLINE), Tocsin("tocsin stored, lane off", config=SWITCHED_OFF)]
+    durable_peers = [peer() for peer in PEERS]
+    quick = [TrioFloor(), Tocsin("tocsin received", ack="received"), Tocsin("tocsin none", ack="none")]
+    many = [TocsinMany(f"tocsin send_many({MANY}) stored", MANY)]
+    present = [thing for thing in durable_peers if not thing.missing()]
+    with standing([*durable, *present, *quick, *many]) as things:
+        seconds = interleaved(things, rounds, puts)
+        ours = [thing for thing in things if isinstance(thing, Tocsin)]
+        counts = {"sent": sum(t.sent for t in ours), "accounted for": sum(t.accounted_for() for t in ours)}
+    floors = {id(thing): group[0].name for group in ([*durable, *present, *many], quick) for thing in group}
+    return Table(
+        bench="b1",
+        title=f"a {BODY_BYTES}-byte signal handed over by one caller; headline: {HEADLINE}",
+        rows=[Measured(t, seconds[t.name], seconds[floors[id(t)]]).row() for t in things],
+        counts=counts,
+        left_out={peer.name: reason for peer in durable_peers if (reason := peer.missing())},
+        notes=[f"medians over {rounds} interleaved rounds of {puts}; received and none: x the trio echo"],
+    )
+
+
+@contextmanager
+def standing(things: Sequence[Handoff]) -> Iterator[Sequence[Handoff]]:
+    """All of them started, each in its own folder, and stopped afterwards."""
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        for number, thing in enumerate(things):
+            own = Path(folder, str(number))
+            own.mkdir()
+            stack.callback(thing.stop)
+            thing.start(own)
+        yield things
+
+
+if __name__ == "__main__":
+    main({"b1": measure})

@@ -1,0 +1,84 @@
+"""The daemon under test, as a handoff."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import tocsin
+from tests.harness import PATIENCE, DaemonProcess, file, route
+
+from .handoff import BODY_BYTES, Handoff
+
+TITLE = "BUY BTCUSDT"
+_FRAME = {"op": "send", "v": 1, "signal": {"title": TITLE, "body": "", "id": "0" * 26}, "ack": "stored"}
+TEXT = "x" * (BODY_BYTES - len(json.dumps(_FRAME, separators=(",", ":"))) - 4)  # the whole frame has BODY_BYTES
+TO_FILE = file() + route("local-file")
+SWITCHED_OFF = file() + "enabled = false\n" + route("local-file")
+
+
+class Daemon(DaemonProcess):
+    """A daemon with its log as loud as users have it; the harness's tests read it at debug."""
+
+    def spawn(self, *command: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        argv = [*(command or (sys.executable, "-m", "tocsind")), "run", "--config", str(self.config)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(argv, env={**self.env, **(env or {})}, stderr=log, stdin=subprocess.DEVNULL)
+        return self.process
+
+    def counter(self, name: str) -> int:
+        """One of the status's counters."""
+        return int(self.status()["counters"][name])
+
+    def wait_for_counter(self, name: str, target: int, patience: float = PATIENCE) -> None:
+        """Ask until the counter is there. Between measurements, so the asking costs nobody anything."""
+        until = time.monotonic() + patience
+        while self.counter(name) < target:
+            assert time.monotonic() < until, f"{name} is {self.counter(name)}, not {target}; {self.log.read_text()}"
+            time.sleep(0.01)
+
+
+class Tocsin(Handoff):
+    """`tocsin.Client.send`, the way a program calls it, with a signal that is as long on the wire as the others' bodies."""
+
+    def __init__(self, name: str, *, ack: str = "stored", config: str = TO_FILE) -> None:
+        self.name = name
+        self.sent = 0
+        self._ack = ack
+        self._config = config
+        self._all_done = "signals_accepted" if config == SWITCHED_OFF else "notifications_sent"
+
+    def start(self, folder: Path) -> None:
+        self.daemon = Daemon(folder, self._config).start()
+        self._client = tocsin.Client(self.daemon.socket, timeout=PATIENCE, ack=self._ack, strict=True)
+
+    def put(self, body: bytes) -> None:  # noqa: ARG002 - a signal of the same length
+        self._client.send(TITLE, body=TEXT)
+        self.sent += 1
+
+    def rest(self) -> None:
+        self.daemon.wait_for_counter(self._all_done, self.sent)
+
+    def accounted_for(self) -> int:
+        """Signals that the daemon delivered, or, where it may not, keeps."""
+        return self.daemon.counter(self._all_done)
+
+    def stop(self) -> None:
+        self._client.close()
+        self.daemon.stop()
+
+
+class TocsinMany(Tocsin):
+    """`send_many`: one frame of so many signals a put."""
+
+    def __init__(self, name: str, many: int) -> None:
+        super().__init__(name)
+        self.many = many
+
+    def put(self, body: bytes) -> None:  # noqa: ARG002 - as above
+        self._client.send_many([{"title": TITLE, "body": TEXT}] * self.many)
+        self.sent += self.many

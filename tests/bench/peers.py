@@ -1,0 +1,98 @@
+"""Others who promise that what was handed over is on disk, each in the mode in which it really is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .handoff import Handoff, Server
+
+
+class RedisStream(Server):
+    """XADD to redis-server, which fsyncs its append-only file before each answer."""
+
+    name = "redis XADD, appendfsync always"
+    program = "redis-server"
+    package = "redis"
+
+    def start(self, folder: Path) -> None:
+        import redis
+
+        address = folder / "redis.sock"
+        durable = ("--appendonly", "yes", "--appendfsync", "always", "--save", "", "--auto-aof-rewrite-percentage", "0")
+        self.serve(address, "redis-server", "--port", "0", "--unixsocket", str(address), "--dir", str(folder), *durable)
+        self._client = redis.Redis(unix_socket_path=str(address))
+
+    def put(self, body: bytes) -> None:
+        self._client.xadd("signals", {"body": body})
+
+    def stop(self) -> None:
+        self._client.close()
+        super().stop()
+
+
+class Beanstalk(Server):
+    """put to beanstalkd, which fsyncs its binlog after each write."""
+
+    name = "beanstalkd -b -f0"
+    program = "beanstalkd"
+    package = "greenstalk"
+
+    def start(self, folder: Path) -> None:
+        import greenstalk
+
+        address, binlog = folder / "beanstalkd.sock", folder / "binlog"
+        binlog.mkdir()
+        self.serve(address, "beanstalkd", "-l", f"unix:{address}", "-b", str(binlog), "-f0")
+        self._client = greenstalk.Client(str(address), encoding=None)
+
+    def put(self, body: bytes) -> None:
+        self._client.put(body)
+
+    def stop(self) -> None:
+        self._client.close()
+        super().stop()
+
+
+class HueySqlite(Handoff):
+    """A task enqueued in huey's SQLite storage, in the caller's own process."""
+
+    name = "huey SQLite, fsync"
+    package = "huey"
+
+    def start(self, folder: Path) -> None:
+        from huey import SqliteHuey
+
+        self._huey = SqliteHuey("bench", filename=str(folder / "huey.db"), fsync=True)
+        self._task: Any = self._huey.task(name="deliver")(_deliver)
+
+    def put(self, body: bytes) -> None:
+        self._task(body)
+
+    def stop(self) -> None:
+        self._huey.storage.close()
+
+
+class PersistQueue(Handoff):
+    """put to a persist-queue SQLiteQueue, in the caller's own process."""
+
+    name = "persist-queue SQLite"
+    package = "persistqueue"
+
+    def start(self, folder: Path) -> None:
+        from persistqueue import SQLiteQueue
+
+        self._queue = SQLiteQueue(str(folder / "persist"), auto_commit=True)
+
+    def put(self, body: bytes) -> None:
+        self._queue.put(body)
+
+    def stop(self) -> None:
+        self._queue.close()
+
+
+def _deliver(body: bytes) -> None:
+    """What a worker would do; none runs."""
+
+
+PEERS = (RedisStream, Beanstalk, HueySqlite, PersistQueue)

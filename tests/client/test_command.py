@@ -1,0 +1,216 @@
+"""The command's manners: verbs, help, exit codes, streams."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.servers import Serve, Visit, answering, refusing, silent
+
+from tocsin.cli import VERBS, main
+
+Capture = pytest.CaptureFixture[str]
+
+
+def command(*words: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tocsin", *words], capture_output=True, text=True, timeout=30, check=False, **settings
+    )
+
+
+def test_python_dash_m_is_the_command() -> None:
+    done = command("--version")
+    assert (done.returncode, done.stdout) == (0, "tocsin 0.1.0\n")
+
+
+@pytest.mark.parametrize("words", [["--help"], *([verb, "--help"] for verb in VERBS)])
+def test_help_starts_with_examples_and_ends_with_exit_codes(words: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    said = capsys.readouterr().out
+    assert left.value.code == 0
+    assert 0 < said.index("Examples:") < said.index("usage:") < said.index("Exit codes:")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "no verb"),
+        (["stats"], "did you mean status?"),
+        (["zzz"], "no such verb: zzz;"),
+        (["--sockt", "x"], "did you mean --socket?"),
+        (["send", "x", "--priorty", "high"], "did you mean --priority?"),
+        (["send", "x", "--conf", "1"], "no such argument: --conf"),  # no abbreviations
+        (["send", "x", "y"], "no such argument: y"),
+        (["send", "x", "--field", "rsi"], "'rsi' is not K=V"),
+        (["send", "x", "--wait=soon"], "no duration"),
+        (["send", "x", "--json-lines", "-"], "--json-lines takes the signals from the lines alone"),
+        (["why"], "required: ID"),
+        (["queue", "--state", "lost"], "invalid choice"),
+        (["queue", "--limit", "0"], "whole number"),
+        (["retry"], "name one signal"),
+        (["retry", "X", "--all"], "name one signal"),
+        (["retry", "X", "--destination", "d"], "goes with --all"),
+        (["status", "--timeout", "5"], "no duration"),
+    ],
+)
+def test_a_mistake_is_usage_and_says_what_was_perhaps_meant(words: list[str], said: str, capsys: Capture) -> None:
+    assert main(words) == 64
+    out, err = capsys.readouterr()
+    assert (out, err[:8]) == ("", "tocsin: ")
+    assert said in err
+    assert "--help`" in err
+
+
+def test_a_mistake_is_told_to_programs_too(capsys: Capture) -> None:
+    assert main(["send", "--json", "--nonsense"]) == 64
+    told = json.loads(capsys.readouterr().out)
+    assert (told["schema"], told["ok"], told["error"]["kind"], told["id"], told["state"]) == (
+        1,
+        False,
+        "usage",
+        None,
+        "refused",
+    )
+    assert told["reason"] == told["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("full", 75),
+        ("busy", 75),
+        ("stopping", 75),
+        ("not-found", 65),
+        ("bad-request", 65),
+        ("invalid-signal", 65),
+        ("unknown-op", 76),
+        ("protocol", 76),
+        ("internal", 70),
+        ("a-kind-from-the-future", 70),
+    ],
+)
+def test_each_kind_of_refusal_has_its_exit_code(serve: Serve, kind: str, code: int, capsys: Capture) -> None:
+    path = serve(answering(refusing(kind))).path
+    assert main(["--socket", path, "drop", "X", "--json"]) == code
+    out, err = capsys.readouterr()
+    assert f"told {kind}" in err
+    assert json.loads(out)["ok"] is False
+
+
+def test_garbage_is_a_protocol_mismatch(serve: Serve, capsys: Capture) -> None:
+    path = serve(lambda visit: visit.door.sendall(b"HTTP/1.1 400\r\n")).path
+    assert main(["status", "--socket", path]) == 76
+    assert "one version" in capsys.readouterr().err
+
+
+def test_a_socket_that_may_not_be_used_is_a_matter_of_permission(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def forbidden(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tocsin.connection._try", forbidden)
+    assert main(["status", "--socket", "/x"]) == 77
+    assert "may not use /x" in capsys.readouterr().err
+
+
+def test_no_daemon_says_how_to_start_one(folder: Path, capsys: Capture) -> None:
+    assert main(["status", "--socket", str(folder / "s")]) == 69
+    assert "tocsind run" in capsys.readouterr().err
+
+
+def test_a_hung_daemon_is_unreachable_after_the_timeout(serve: Serve) -> None:
+    assert main(["status", "--socket", serve(silent).path, "--timeout", "50ms"]) == 69
+
+
+def test_the_environment_and_either_place_of_the_option_name_the_socket(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = serve().path
+    assert main(["--socket", path, "send", "a"]) == 0
+    assert main(["send", "b", "--socket", path]) == 0
+    assert main(["--socket", "/nowhere", "send", "c", f"--socket={path}"]) == 0
+    monkeypatch.setenv("TOCSIN_SOCKET", path)
+    assert main(["send", "d"]) == 0
+
+
+def test_a_full_disk_behind_stdout_cannot_be_written(serve: Serve) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tocsin", "send", "x", "--socket", serve().path],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (73, "tocsin: cannot write: No space left on device\n")
+
+
+def _facts_without_end(visit: Visit) -> None:
+    visit.hear()
+    while True:
+        visit.tell({"ok": True, "fact": {"fact": "sent", "at": 0, "level": "info"}})
+
+
+def test_a_reader_who_has_read_enough_is_no_error(serve: Serve) -> None:
+    words = [sys.executable, "-m", "tocsin", "tail", "-f", "--socket", serve(_facts_without_end).path]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tail:
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        assert b"sent" in tail.stdout.readline()
+        tail.stdout.close()
+        assert (tail.wait(10), tail.stderr.read()) == (0, b"")
+
+
+def test_ctrl_c_is_quiet(serve: Serve) -> None:
+    heard = threading.Event()
+
+    def quiet_tail(visit: Visit) -> None:
+        visit.hear()
+        heard.set()
+        visit.leaving.wait()
+
+    words = [sys.executable, "-m", "tocsin", "tail", "-f", "--socket", serve(quiet_tail).path]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tail:
+        assert heard.wait(10)
+        tail.send_signal(signal.SIGINT)
+        assert (*tail.communicate(timeout=10), tail.returncode) == (b"", b"", 130)
+
+
+def test_a_bug_is_told_with_its_traceback(serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr("tocsin.client.Client.status", lambda _: 1 / 0)
+    assert main(["status", "--socket", serve().path]) == 70
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert "a bug in tocsin: ZeroDivisionError" in err
+
+
+def test_a_verb_loads_only_what_it_needs() -> None:
+    script = "import sys; from tocsin.cli import main; main(['retry']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    loaded = set(done.stdout.split())
+    assert "tocsin.cli.upkeep" in loaded
+    assert not {"tocsin.cli.send", "tocsin.cli.status", "tocsin.cli.demo", "tocsind", "trio", "difflib"} & loaded
+
+
+def test_demo_becomes_the_daemons_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[Any] = []
+    monkeypatch.setattr(os, "execv", lambda *given: became.append(given))
+    monkeypatch.setattr("sys.stdout", sys.__stdout__)
+    main(["demo", "--seconds", "3"])
+    assert became == [(sys.executable, [sys.executable, "-m", "tocsind", "demo", "--seconds", "3"])]
+
+
+def test_demo_without_the_daemon_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr("tocsin.cli.demo.find_spec", lambda name: None if name == "trio" else name)
+    assert main(["demo"]) == 70
+    assert "pip install 'tocsin[daemon]'" in capsys.readouterr().err

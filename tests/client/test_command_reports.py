@@ -1,0 +1,279 @@
+"""What people and programs read: `status`, `why`, `queue`, `tail`, and what `retry`, `drop` and `enable` answer."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.client.servers import Serve, Visit, answering, refusing
+
+from tocsin.cli import main
+from tocsin.cli.output import counted, paint, plain
+
+Capture = pytest.CaptureFixture[str]
+ID = "01J9Z3NDEKTSV4RRFFQ69G5FAV"
+
+STATUS: dict[str, Any] = {
+    "schema": 1,
+    "ok": True,
+    "version": "0.1.0",
+    "pid": 7,
+    "uptime_seconds": 3661.0,
+    "health": "degraded",
+    "problems": ["premium is throttled: 503"],
+    "counters": {"queue_depth": 3},
+    "queue": {"depth": 3, "oldest_seconds": 65.2, "by_priority": {"urgent": 1, "high": 0, "normal": 2, "low": 0}},
+    "destinations": [
+        {
+            "name": "premium",
+            "kind": "discord",
+            "condition": "throttled",
+            "reason": "503",
+            "until_seconds": 9.5,
+            "queued": {"urgent": 1, "normal": 2},
+            "sent": 5,
+            "failed": 2,
+            "dead": 0,
+            "last_error": "503",
+        },
+        {
+            "name": "local",
+            "kind": "file",
+            "condition": "ready",
+            "reason": None,
+            "until_seconds": None,
+            "last_error": "disk was full",
+        },
+    ],
+    "storage": {"healthy": False, "bytes": 0, "free_bytes": 0},
+}
+
+WHY: dict[str, Any] = {
+    "schema": 1,
+    "id": ID,
+    "signal": {"title": "BUY\x1b[2J", "price": 1.5, "tier": "premium"},
+    "accepted": 1_700_000_000.25,
+    "uid": 1000,
+    "pid": 42,
+    "state": "delivered",
+    "deliveries": [
+        {
+            "destination": "premium",
+            "priority": "urgent",
+            "state": "sent",
+            "reason": None,
+            "since": 1_700_000_002.0,
+            "message": "m1",
+            "attempts": [
+                {
+                    "number": 1,
+                    "started": 1_700_000_000.5,
+                    "ended": 1_700_000_001.0,
+                    "outcome": "deferred",
+                    "reason": "503",
+                },
+                {"number": 2, "started": 1_700_000_001.5, "ended": None, "outcome": None, "reason": None},
+            ],
+        }
+    ],
+}
+
+
+@pytest.fixture
+def path(serve: Serve) -> Callable[..., str]:
+    """The socket of a server that gives each request this reply."""
+    return lambda **reply: serve(answering(lambda _: {"ok": True, **reply})).path
+
+
+@pytest.mark.parametrize(
+    ("health", "code"), [("ok", 0), ("degraded", 1), ("failing", 2), ("a-word-from-the-future", 2)]
+)
+@pytest.mark.parametrize("flags", [[], ["-q"], ["--json"]])
+def test_the_exit_code_of_status_is_the_health(
+    path: Callable[..., str], flags: list[str], health: str, code: int
+) -> None:
+    assert main(["status", *flags, "--socket", path(status={**STATUS, "health": health})]) == code
+
+
+def test_status_json_is_the_daemons_object_exactly(path: Callable[..., str], capsys: Capture) -> None:
+    main(["status", "--json", "--socket", path(status=STATUS)])
+    assert json.loads(capsys.readouterr().out) == STATUS
+
+
+def test_quiet_says_nothing_at_all(path: Callable[..., str], capsys: Capture) -> None:
+    assert main(["status", "-q", "--socket", path(status=STATUS)]) == 1
+    assert main(["status", "-q", "--socket", "/nowhere/s"]) == 69
+    assert capsys.readouterr() == ("", "")
+
+
+def test_status_tells_people_health_problems_queue_and_destinations(path: Callable[..., str], capsys: Capture) -> None:
+    main(["status", "--socket", path(status=STATUS)])
+    said = capsys.readouterr().out
+    assert said.splitlines()[:2] == ["tocsind 0.1.0 is degraded, up 1h1m1s, pid 7", "  ! premium is throttled: 503"]
+    assert "urgent 1  high 0  normal 2  low 0  (the oldest for 1m5s)" in said
+    rows = [line.split() for line in said.splitlines() if line.startswith(("premium", "local"))]
+    assert rows[0] == ["premium", "discord", "throttled", "3", "5", "2", "0", "503", "(for", "10s)"]
+    assert rows[1][-5:] == ["last", "error:", "disk", "was", "full"]
+    assert "storage is not healthy" in said
+
+
+def test_status_bears_an_object_with_holes(path: Callable[..., str], capsys: Capture) -> None:
+    assert main(["status", "--socket", path(status={"health": "ok"})]) == 0
+    assert "no destinations" in capsys.readouterr().out
+
+
+def test_why_tells_the_story_in_lines_with_times(
+    path: Callable[..., str], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.localtime", __import__("time").gmtime)
+    assert main(["why", ID.lower(), "--socket", path(why=WHY)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        rf"{ID}  BUY\x1b[2J",
+        "  tier premium  price 1.5",
+        "  2023-11-14 22:13:20.250  accepted from uid 1000, pid 42; it is delivered",
+        "",
+        "premium (urgent)",
+        "  2023-11-14 22:13:20.500  attempt 1: deferred after 0.500 s: 503",
+        "  2023-11-14 22:13:21.500  attempt 2: in flight",
+        "  2023-11-14 22:13:22.000  sent, message m1",
+    ]
+
+
+def test_why_says_so_when_nobody_is_owed_the_signal(path: Callable[..., str], capsys: Capture) -> None:
+    main(["why", ID, "--socket", path(why={**WHY, "deliveries": []})])
+    assert "owed to no destination" in capsys.readouterr().out
+
+
+def test_why_json_is_the_daemons_object(path: Callable[..., str], capsys: Capture) -> None:
+    assert main(["why", ID, "--json", "--socket", path(why=WHY)]) == 0
+    assert json.loads(capsys.readouterr().out) == {"ok": True, **WHY}
+
+
+def test_an_unknown_id_is_bad_data(serve: Serve, capsys: Capture) -> None:
+    assert main(["why", ID, "--json", "--socket", serve(answering(refusing("not-found"))).path]) == 65
+    assert json.loads(capsys.readouterr().out)["error"] == {"kind": "not-found", "message": "told not-found"}
+
+
+ROW = {
+    "id": ID,
+    "title": "BUY",
+    "destination": "d",
+    "priority": "low",
+    "state": "dead",
+    "reason": "404",
+    "since": 0.0,
+    "attempts": 3,
+}
+
+
+def test_queue_is_a_table(path: Callable[..., str], capsys: Capture) -> None:
+    assert main(["queue", "--socket", path(deliveries=[ROW], more=True)]) == 0
+    out, err = capsys.readouterr()
+    head, row = (line.split() for line in out.splitlines())
+    assert head == ["ID", "PRIORITY", "DESTINATION", "STATE", "SINCE", "TRIES", "TITLE", "WHY"]
+    assert [*row[:4], *row[5:]] == [ID, "low", "d", "dead", "3", "BUY", "404"]
+    assert "--limit 1000" in err
+
+
+def test_an_empty_queue_has_no_data(path: Callable[..., str], capsys: Capture) -> None:
+    assert main(["queue", "--socket", path(deliveries=[], more=False)]) == 0
+    assert capsys.readouterr() == ("", "tocsin: nothing there\n")
+
+
+def test_queue_passes_its_questions_on_and_answers_in_json(serve: Serve, capsys: Capture) -> None:
+    heard: list[Any] = []
+
+    def answer(request: Any) -> Any:
+        heard.append(request)
+        return {"ok": True, "deliveries": [ROW], "more": False}
+
+    words = ["queue", "--state", "dead", "--destination", "d", "--limit", "5", "--json"]
+    assert main([*words, "--socket", serve(answering(answer)).path]) == 0
+    assert heard == [{"op": "queue", "v": 1, "state": "dead", "destination": "d", "limit": 5}]
+    assert json.loads(capsys.readouterr().out) == {"schema": 1, "ok": True, "deliveries": [ROW], "more": False}
+
+
+@pytest.mark.parametrize(
+    ("words", "request_", "said"),
+    [
+        (["retry", ID.lower()], {"op": "retry", "id": ID}, "1 delivery put back"),
+        (
+            ["retry", "--all", "--destination", "d"],
+            {"op": "retry", "all": True, "destination": "d"},
+            "1 delivery put back",
+        ),
+        (["drop", ID], {"op": "drop", "id": ID}, "1 delivery dropped"),
+        (["enable", "d"], {"op": "enable", "destination": "d"}, "d is in service again"),
+    ],
+)
+def test_upkeep_asks_and_tells(serve: Serve, words: list[str], request_: Any, said: str, capsys: Capture) -> None:
+    heard: list[Any] = []
+
+    def answer(request: Any) -> Any:
+        heard.append(request)
+        return {"ok": True, "destination": "d"} if request["op"] == "enable" else {"ok": True, "deliveries": 1}
+
+    socket = serve(answering(answer)).path
+    assert main([*words, "--socket", socket]) == 0
+    assert (heard[0], capsys.readouterr().out) == ({"v": 1, **request_}, f"{said}\n")
+    assert main([*words, "--json", "--socket", socket]) == 0
+    assert json.loads(capsys.readouterr().out)["schema"] == 1
+
+
+def _two_facts(visit: Visit) -> None:
+    visit.hear()
+    visit.tell(
+        {
+            "ok": True,
+            "fact": {"fact": "sent", "at": 1.5, "level": "debug", "id": ID, "destination": "d", "message": None},
+        }
+    )
+    visit.tell(
+        {
+            "ok": True,
+            "fact": {"fact": "disabled", "at": 2.0, "level": "error", "reason": "401 for a while", "names": ["a", "b"]},
+        }
+    )
+
+
+def test_tail_is_one_line_a_fact(serve: Serve, capsys: Capture) -> None:
+    assert main(["tail", "--socket", serve(_two_facts).path]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split()[1:] == ["00:00:01.500", "debug", "sent", f"id={ID}", "destination=d"]
+    assert second.endswith('error    disabled       reason="401 for a while" names=a,b')
+
+
+def test_tail_json_is_one_object_a_line(serve: Serve, capsys: Capture) -> None:
+    assert main(["tail", "--json", "--socket", serve(_two_facts).path]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["schema"], each["fact"]) for each in told] == [(1, "sent"), (1, "disabled")]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert paint("ok", "green", Terminal()) == "\x1b[32mok\x1b[0m"
+    assert paint("ok", "green", io.StringIO()) == "ok"
+    assert paint("ok", None, Terminal()) == "ok"
+    monkeypatch.setenv("TERM", "dumb")
+    assert paint("ok", "green", Terminal()) == "ok"
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert paint("ok", "green", Terminal()) == "ok"
+
+
+def test_other_peoples_text_cannot_move_the_cursor() -> None:
+    assert plain("a\x1b[2J\nb\tc\x00\N{RIGHT-TO-LEFT OVERRIDE}ü") == "a\\x1b[2J b c\\x00\\u202eü"
+
+
+def test_numbers_have_the_right_noun() -> None:
+    assert [counted(n, "delivery") for n in (0, 1, 2000)] == ["0 deliveries", "1 delivery", "2,000 deliveries"]
+    assert counted(2, "signal") == "2 signals"

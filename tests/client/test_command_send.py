@@ -1,0 +1,268 @@
+"""`tocsin send`: from flags, stdin and lines to a receipt, an exit code, and perhaps an outcome."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.servers import Serve, answering, refusing, stored
+
+from tocsin.cli import main
+from tocsin.ids import is_id
+
+Capture = pytest.CaptureFixture[str]
+Pipe = Callable[[bytes], None]
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Pipe:
+    """Makes stdin a pipe that holds these bytes."""
+    return lambda held: monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(held)))
+
+
+def test_send_prints_the_id_and_nothing_else(serve: Serve, capsys: Capture) -> None:
+    assert main(["send", "BUY", "--socket", serve().path]) == 0
+    out, err = capsys.readouterr()
+    assert is_id(out.strip())
+    assert err == ""
+
+
+def test_every_flag_reaches_its_field(serve: Serve) -> None:
+    server = serve()
+    words = "--body b -p high --tier t --confidence 0.9 --strategy s --symbol y --action BUY --price 64000.5 --field rsi=33 --field m=a=b"
+    more = (
+        "--tag x --tag y --key k --expires 90s --timestamp 1700000000 --link http://l --source o --to d --to e --strict"
+    )
+    assert (
+        main(
+            ["send", "T", *words.split(), *more.split(), "--id", "01J9Z3NDEKTSV4RRFFQ69G5FAV", "--socket", server.path]
+        )
+        == 0
+    )
+    assert server.requests[0]["signal"] == {
+        "title": "T", "body": "b", "priority": "high", "tier": "t", "confidence": 0.9, "strategy": "s", "symbol": "y",
+        "action": "BUY", "price": 64000.5, "fields": {"rsi": "33", "m": "a=b"}, "tags": ["x", "y"], "key": "k", "expires": 90.0,
+        "timestamp": 1700000000.0, "link": "http://l", "source": "o", "to": ["d", "e"], "id": "01J9Z3NDEKTSV4RRFFQ69G5FAV",
+    }  # fmt: skip
+
+
+def test_json_is_one_object_on_success(serve: Serve, capsys: Capture) -> None:
+    assert main(["send", "BUY", "--json", "--socket", serve().path]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert is_id(told.pop("id"))
+    assert told == {"schema": 1, "ok": True, "state": "stored", "reason": None}
+
+
+def test_json_is_one_object_on_failure(folder: Path, serve: Serve, capsys: Capture) -> None:
+    assert main(["send", "BUY", "--json", "--socket", str(folder / "s")]) == 69
+    told = json.loads(capsys.readouterr().out)
+    assert (told["schema"], told["ok"], told["state"], told["error"]["kind"]) == (1, False, "dropped", "unreachable")
+    assert is_id(told["id"])
+    assert main(["send", "BUY", "--json", "--socket", serve(answering(refusing("full"))).path]) == 75
+    assert json.loads(capsys.readouterr().out)["reason"] == "told full"
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        (["-p", "urgnt"], "priority"),
+        (["--confidence", "high"], "confidence"),
+        (["--confidence", "1.5"], "confidence"),
+        (["--price", "nan"], "price"),
+        (["--expires", "soon"], "expires"),
+        (["--id", "short"], "id"),
+    ],
+)
+def test_a_bad_signal_is_told_by_its_field(folder: Path, words: list[str], field: str, capsys: Capture) -> None:
+    assert main(["send", "BUY", *words, "--json", "--socket", str(folder / "s")]) == 65
+    out, err = capsys.readouterr()
+    assert (json.loads(out)["field"], json.loads(out)["state"]) == (field, "refused")
+    assert err.startswith(f"tocsin: {field}: ")
+
+
+def test_a_duplicate_is_accepted_with_a_note(serve: Serve, capsys: Capture) -> None:
+    def twice(request: Any) -> Any:
+        return {"ok": True, "receipt": {"id": request["signal"]["id"], "state": "duplicate", "reason": None}}
+
+    assert main(["send", "BUY", "--socket", serve(answering(twice)).path]) == 0
+    assert "duplicate: it was sent before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("state", "code"), [("refused", 65), ("dropped", 75)])
+def test_a_receipt_that_says_no_is_a_failure(serve: Serve, state: str, code: int, capsys: Capture) -> None:
+    def no(request: Any) -> Any:
+        return {"ok": True, "receipt": {"id": request["signal"]["id"], "state": state, "reason": "because"}}
+
+    assert main(["send", "BUY", "--socket", serve(answering(no)).path]) == code
+    assert capsys.readouterr().err == f"tocsin: {state}: because\n"
+
+
+def test_without_a_title_the_first_line_of_stdin_is_it(serve: Serve, pipe: Pipe) -> None:
+    server = serve()
+    pipe(b"\nBuild broken\n\nline 1\nline 2\n")
+    assert main(["send", "--socket", server.path]) == 0
+    assert server.requests[0]["signal"]["title"] == "Build broken"
+    assert server.requests[0]["signal"]["body"] == "line 1\nline 2"
+
+
+def test_a_title_alone_on_stdin_has_no_body(serve: Serve, pipe: Pipe) -> None:
+    server = serve()
+    pipe(b"Build broken\n")
+    assert main(["send", "--socket", server.path]) == 0
+    assert "body" not in server.requests[0]["signal"]
+
+
+def test_a_dash_reads_the_body_whatever_its_bytes(serve: Serve, pipe: Pipe) -> None:
+    server = serve()
+    pipe("größe\n".encode() + b"\xff\n")
+    assert main(["send", "T", "--body", "-", "--socket", server.path]) == 0
+    assert server.requests[0]["signal"]["body"] == "größe\n\N{REPLACEMENT CHARACTER}\n"
+
+
+def test_a_title_leaves_stdin_alone(serve: Serve, pipe: Pipe) -> None:
+    server = serve()
+    pipe(b"not this")
+    assert main(["send", "T", "--socket", server.path]) == 0
+    assert "body" not in server.requests[0]["signal"]
+
+
+@pytest.mark.parametrize(
+    ("held", "words", "code"), [(b"", [], 65), (b"x" * 300_000, [], 65), (b"text", ["--body", "-"], 64)]
+)
+def test_stdin_without_a_usable_title_is_told(
+    folder: Path, pipe: Pipe, held: bytes, words: list[str], code: int
+) -> None:
+    pipe(held)
+    assert main(["send", *words, "--socket", str(folder / "s")]) == code
+
+
+def test_a_closed_stdin_is_no_title(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["send", "--socket", str(folder / "s")]) == 64
+    assert main(["send", "T", "--body", "-", "--socket", str(folder / "s")]) == 66
+    assert main(["send", "--json-lines", "-", "--socket", str(folder / "s")]) == 66
+
+
+def _settling(*states: str) -> Callable[[Any], Any]:
+    """Answers hand-offs with stored and each `wait` with the next state."""
+    left = iter(states)
+    return lambda request: {"ok": True, "state": next(left)} if request["op"] == "wait" else stored(request)
+
+
+@pytest.mark.parametrize(("state", "code"), [("delivered", 0), ("dead", 4), ("dropped", 5)])
+def test_waiting_ends_with_the_outcome(serve: Serve, state: str, code: int, capsys: Capture) -> None:
+    path = serve(answering(_settling(state))).path
+    assert main(["send", "BUY", "--wait", "--json", "--socket", path]) == code
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], told["outcome"], told["state"]) == (code == 0, state, "stored")
+
+
+def test_waiting_in_vain_is_still_queued(serve: Serve, capsys: Capture) -> None:
+    path = serve(
+        answering(lambda request: {"ok": True, "state": "queued"} if request["op"] == "wait" else stored(request))
+    ).path
+    assert main(["send", "BUY", "--wait", "50ms", "--socket", path]) == 3
+    out, err = capsys.readouterr()
+    assert f"{out.strip()} is still queued after 50ms; `tocsin why {out.strip()}`" in err
+
+
+def test_waiting_outlasts_a_daemon_that_restarts(serve: Serve) -> None:
+    seen = 0
+
+    def restarting(visit: Any) -> None:
+        nonlocal seen
+        while (request := visit.hear()) is not None:
+            if request["op"] == "wait":
+                seen += 1
+                if seen < 3:
+                    return
+                visit.tell({"ok": True, "state": "delivered"})
+            else:
+                visit.tell(stored(request))
+
+    assert main(["send", "BUY", "--wait", "20s", "--socket", serve(restarting).path]) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--wait", "BUY"], ["BUY", "--wait"], ["--wait", "10s", "BUY"], ["--wait=10s", "BUY"], ["--wait", "--", "BUY"]],
+)
+def test_a_title_is_never_taken_for_a_duration(serve: Serve, words: list[str]) -> None:
+    path = serve(answering(_settling("delivered"))).path
+    assert main(["send", "--socket", path, *words]) == 0
+
+
+def test_lines_are_sent_and_a_bad_one_is_named_while_the_others_go_on(
+    serve: Serve, folder: Path, capsys: Capture
+) -> None:
+    server = serve()
+    lines = ['{"title": "a"}', "", "{oops", '{"title": "b", "price": "dear"}', "[]", '{"title": "c"}']
+    (folder / "lines").write_text("\n".join(lines))
+    assert main(["send", "--json-lines", str(folder / "lines"), "--socket", server.path]) == 65
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2
+    assert [line.split(": ")[1] for line in err.splitlines()] == ["line 3", "line 4", "line 5"]
+    assert [signal["title"] for request in server.requests for signal in request["signals"]] == ["a", "c"]
+
+
+def test_many_lines_go_in_few_frames(serve: Serve, folder: Path, capsys: Capture) -> None:
+    server = serve()
+    (folder / "lines").write_text("".join(f'{{"title": "{n}"}}\n' for n in range(5000)))
+    assert main(["send", "--json-lines", str(folder / "lines"), "--json", "--socket", server.path]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["line"] for each in told] == list(range(1, 5001))
+    assert {(each["schema"], each["ok"], each["state"]) for each in told} == {(1, True, "stored")}
+    assert len(server.requests) < 20
+
+
+def test_a_line_that_trickles_in_is_not_held_back(serve: Serve) -> None:
+    words = [sys.executable, "-m", "tocsin", "send", "--json-lines", "-", "--json", "--socket", serve().path]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as sender:
+        assert sender.stdin is not None
+        assert sender.stdout is not None
+        for n in range(3):
+            sender.stdin.write(b'{"title": "%d"}\n' % n)
+            sender.stdin.flush()
+            assert json.loads(sender.stdout.readline())["line"] == n + 1
+        sender.stdin.close()
+        assert sender.wait(10) == 0
+
+
+def test_lines_that_reach_nobody_end_the_run(folder: Path, capsys: Capture) -> None:
+    (folder / "lines").write_text('\n{"title": "a"}\n')
+    assert main(["send", "--json-lines", str(folder / "lines"), "--socket", str(folder / "s")]) == 69
+    assert "nothing from line 2 on was taken for certain" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("state", "code"), [("refused", 65), ("dropped", 75)])
+def test_lines_that_the_daemon_does_not_take_are_named(
+    serve: Serve, folder: Path, state: str, code: int, capsys: Capture
+) -> None:
+    def no(request: Any) -> Any:
+        return {
+            "ok": True,
+            "receipts": [{"id": each["id"], "state": state, "reason": "because"} for each in request["signals"]],
+        }
+
+    (folder / "lines").write_text('{"title": "a"}\n')
+    assert main(["send", "--json-lines", str(folder / "lines"), "--socket", serve(answering(no)).path]) == code
+    assert capsys.readouterr().err == f"tocsin: line 1: {state}: because\n"
+
+
+def test_a_file_that_is_not_there_cannot_be_read(folder: Path, capsys: Capture) -> None:
+    assert main(["send", "--json-lines", str(folder / "none"), "--socket", str(folder / "s")]) == 66
+    assert "cannot read" in capsys.readouterr().err
+
+
+def test_a_file_without_lines_is_not_read_for_ever(folder: Path) -> None:
+    assert main(["send", "--json-lines", "/dev/zero", "--socket", str(folder / "s")]) == 65
+
+
+def test_a_folder_is_no_file(folder: Path) -> None:
+    assert main(["send", "--json-lines", str(folder), "--socket", str(folder / "s")]) == 66

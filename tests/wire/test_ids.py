@@ -1,0 +1,56 @@
+"""Ids are ULIDs."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsin.ids import ALPHABET, LENGTH, is_id, new_id
+
+
+def _number(id_: str) -> int:
+    number = 0
+    for letter in id_:
+        number = number * 32 + ALPHABET.index(letter)
+    return number
+
+
+def test_an_id_holds_its_millisecond() -> None:
+    before = time.time_ns() // 1_000_000
+    id_ = new_id()
+    after = time.time_ns() // 1_000_000
+    assert before <= _number(id_) >> 80 <= after
+
+
+def test_ids_are_all_different() -> None:
+    ids = [new_id() for _ in range(10_000)]
+    assert len(set(ids)) == len(ids)
+    assert all(map(is_id, ids))
+
+
+def test_a_later_millisecond_sorts_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter(range(1_700_000_000_000, 1_700_000_000_100))
+    monkeypatch.setattr("time.time_ns", lambda: next(moments) * 1_000_000)
+    ids = [new_id() for _ in range(100)]
+    assert ids == sorted(ids)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0" * 25, "0" * 27, "8" + "0" * 25, "I" * 26, "0" * 25 + "u", "0" * 25 + "O", "٠" * 26]
+)
+def test_what_is_no_ulid_is_none(text: str) -> None:
+    assert not is_id(text)
+
+
+@given(st.text())
+def test_any_text_may_be_asked(text: str) -> None:
+    assert is_id(text) in (True, False)
+
+
+@given(st.text(ALPHABET, min_size=LENGTH - 1, max_size=LENGTH - 1), st.sampled_from("01234567"))
+def test_every_number_of_128_bits_is_an_id(rest: str, first: str) -> None:
+    assert is_id(first + rest)
+    assert _number(first + rest) < 2**128
