@@ -1,7 +1,7 @@
 """The real things, as processes: the daemon and the fake Discord. For contracts and end-to-end tests.
 
-Nothing here sleeps or polls for readiness: the daemon tells READY on its NOTIFY_SOCKET, the fake prints its address. Every process is
-bounded in time and ended by its own handle.
+The daemon tells READY on its NOTIFY_SOCKET, the fake prints its address, so nothing sleeps or polls for readiness; only where a test is
+about that very socket, `await_socket` knocks until somebody opens, and how much the fake holds has to be asked. Every process is bounded in time and ended by its own handle.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -26,9 +27,12 @@ PATIENCE = 20.0  # seconds for anything that should take milliseconds: two busy 
 class DaemonProcess:
     """A daemon on its own state folder and socket below `folder`; start it as often as you like."""
 
-    def __init__(self, folder: Path, config: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, config: str, env: Mapping[str, str] | None = None, *, socket: str | None = None
+    ) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
-        self.socket = str(folder / "t.sock")
+        self.socket = socket or str(folder / "t.sock")
         self.state = folder / "state"
         self.config = folder / "alerts.toml"
         self.log = folder / "daemon.log"
@@ -42,19 +46,47 @@ class DaemonProcess:
         """Write the configuration; SIGHUP or the next start takes it."""
         self.config.write_text(config)
 
-    def start(self, *command: str) -> Self:
+    def start(self, *command: str, **popen: Any) -> Self:
         """Start it and wait for READY. `command` replaces `python -m tocsind`."""
         with notify_socket(self.folder) as (address, received):
-            self.spawn(*command, env={"NOTIFY_SOCKET": address})
+            self.spawn(*command, env={"NOTIFY_SOCKET": address}, **popen)
             assert "READY=1" in received(), self.log.read_text()
         return self
 
-    def spawn(self, *command: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """Start it and wait for nothing."""
-        argv = [*(command or (sys.executable, "-m", "tocsind")), "run", "--config", str(self.config), "--log", "debug"]
+    def spawn(self, *command: str, env: Mapping[str, str] | None = None, **popen: Any) -> subprocess.Popen[bytes]:
+        """Start it and wait for nothing. `popen` is handed to Popen."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(argv, env={**self.env, **(env or {})}, stderr=log, stdin=subprocess.DEVNULL)
+            streams = {"stderr": log, "stdin": subprocess.DEVNULL}
+            self.process = subprocess.Popen(
+                self.argv(*command), env={**self.env, **(env or {})}, **{**streams, **popen}
+            )
         return self.process
+
+    def argv(self, *command: str) -> list[str]:
+        """The command line; `command` replaces `python -m tocsind`."""
+        return [*(command or (sys.executable, "-m", "tocsind")), "run", "--config", str(self.config), "--log", "debug"]
+
+    def await_socket(self) -> None:
+        """Until somebody listens on the socket: for a start that READY cannot tell of."""
+        until(lambda: self.listens() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log.read_text()
+
+    def await_silence(self) -> None:
+        """Until nobody listens on the socket any more."""
+        until(lambda: not self.listens())
+
+    def listens(self) -> bool:
+        """Whether somebody listens on the socket."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.socket) == 0
+
+    def ended_within(self, seconds: float) -> bool:
+        """Whether it has ended, waiting for it so long."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def status(self) -> dict[str, Any]:
         """The status object."""
@@ -69,12 +101,13 @@ class DaemonProcess:
         """Wait until nothing of these signals waits any more; their summaries."""
         return [self.client.request("wait", id=id_, seconds=PATIENCE)["state"] for id_ in ids]
 
-    def wait_for(self, fact: str, **fields: Any) -> dict[str, Any]:
-        """The first fact of this name whose fields are as given; from the daemon's memory, or as it comes."""
+    def wait_for(self, fact: str, *, nth: int = 1, **fields: Any) -> dict[str, Any]:
+        """The first (or `nth`) fact of this name whose fields are as given; from the daemon's memory, or as it comes."""
         with closing(self.client.stream("tail", idle=PATIENCE, follow=True)) as replies:
             for reply in replies:
                 found: dict[str, Any] = reply["fact"]
-                if found["fact"] == fact and fields.items() <= found.items():
+                nth -= found["fact"] == fact and fields.items() <= found.items()
+                if nth == 0:
                     return found
         raise AssertionError(f"the daemon left before it told {fact}")
 
@@ -112,6 +145,14 @@ class DaemonProcess:
         self.client.close()
         if hasattr(self, "process"):
             self.kill()
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Ask another process until it is so: only for what it cannot tell by itself."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @contextmanager
@@ -153,6 +194,18 @@ class FakeProcess:
             return content
         finally:
             connection.close()
+
+    def hold(self, *, saved: bool = False) -> None:
+        """From now on take requests and answer none; `saved` keeps their messages first."""
+        self.control("POST", "hold", {"saved": saved})
+
+    def await_held(self, requests: int = 1) -> None:
+        """Until so many requests wait for `release`."""
+        until(lambda: self.counts()["held"] >= requests)
+
+    def release(self) -> None:
+        """Answer what was held, and hold no more."""
+        self.control("POST", "release")
 
     def script(self, *behaviours: Mapping[str, Any]) -> None:
         """What happens to the next requests."""

@@ -120,7 +120,9 @@ class Client:
         connection = None
         try:
             connection = connect(self.socket, deadline)
-            connection.tell(_request(op, fields), deadline)
+            body = connection.begin(_request(op, fields), deadline)
+            if body:
+                yield read_reply(body)
             while (body := connection.hear(None if idle is None else Deadline(idle))) is not None:
                 yield read_reply(body)
         except OSError as error:

@@ -15,7 +15,6 @@ import os
 import socket
 import stat
 import time
-from contextlib import suppress
 from threading import Lock
 
 from . import places, wire
@@ -71,15 +70,25 @@ class Connection:
 
     def ask(self, body: bytes, deadline: Deadline) -> bytes:
         """The answer to the request in `body`. Raises OSError, ProtocolMismatch."""
-        with suppress(ConnectionError):  # turned away at the door: the daemon's last words may say why, so read on
-            self.tell(body, deadline)
+        answer = self.begin(body, deadline)
         try:
-            answer = self.hear(deadline)
+            answer = answer or self.hear(deadline)
         except TimeoutError as error:
             raise NoAnswer(*error.args) from error
         if answer is None:
             raise ConnectionResetError("closed without an answer")
         return answer
+
+    def begin(self, body: bytes, deadline: Deadline) -> bytes | None:
+        """Send a request. Gives the last words of a daemon that turned us away at the door, for they may say why."""
+        try:
+            self.tell(body, deadline)
+        except ConnectionError:
+            words = self.hear(deadline)
+            if words is None:
+                raise
+            return words
+        return None
 
     def tell(self, body: bytes, deadline: Deadline) -> None:
         """Send one frame."""

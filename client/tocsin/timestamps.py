@@ -20,7 +20,7 @@ def to_seconds(value: Any) -> float | None:
     """Unix seconds of `value`: int, float, numeric or ISO text, datetime, date, pandas or numpy time. None when unreadable."""
     try:
         seconds = _read(value)
-        return seconds if seconds is not None and isfinite(seconds) else None  # pandas.NaT answers NaN
+        return seconds if seconds is not None and abs(seconds) < _LARGEST_SECONDS else None  # pandas.NaT answers NaN
     except Exception:  # noqa: BLE001 - foreign objects may raise anything from any method
         return None
 

@@ -1,6 +1,8 @@
 """Where journal and lanes meet, and the only place where they do: so that two promises can be checked by reading this file.
 
-    written before promised     `accept` answers `stored` only behind the await of the commit that holds the signal
+    written before promised     `accept` makes receipts only out of what the journal says behind the commit that holds the signals: for
+                                `tell` on the journal's own thread, so that the caller does not wait for our loop, and once more behind
+                                the await
     settled before forgotten    `begin` returns behind the commit that opens the attempt, and only what it returns may be sent;
                                 `settle` returns behind the commit that closes it, and insists while the disk is full
 
@@ -54,6 +56,13 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 INSISTENCE = 1.0  # seconds between two tries to write an outcome while the disk is full
+
+
+Tell = Callable[[list[Receipt]], None]
+
+
+def _nobody(_: list[Receipt]) -> None:
+    """Tell nobody: the awaited answer is soon enough."""
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -123,8 +132,8 @@ class Dispatch:
             self._emit(IntakeClosed(reason))
         self._intake_closed = reason
 
-    async def accept(self, signals: Sequence[Signal], peer: Peer) -> list[Receipt]:
-        """Take signals into safe keeping: a receipt each, once they are synced to disk.
+    async def accept(self, signals: Sequence[Signal], peer: Peer, tell: Tell = _nobody) -> list[Receipt]:
+        """Take signals into safe keeping: a receipt each, once they are synced to disk. `tell` gets them first, on the journal's thread.
 
         The signals have passed `check`. Raises StorageFull when nothing can be taken.
         """
@@ -134,14 +143,18 @@ class Dispatch:
         now = self._clock.wall()
         arrivals = [self._arrival(signal, peer, now) for signal in signals]
         try:
-            stored = await self.journal.run(intake.append, arrivals)
+            stored = await self.journal.run_and_tell(
+                lambda stored: tell(_receipts(arrivals, stored)), intake.append, arrivals
+            )
         except StorageFull as full:
             self._close_intake(str(full))
             raise
-        return [
-            self._welcome(arrival) if new else self._known(arrival)
-            for arrival, new in zip(arrivals, stored, strict=True)
-        ]
+        for arrival, new in zip(arrivals, stored, strict=True):
+            if new:
+                self._welcome(arrival)
+            else:
+                self._emit(Duplicate(arrival.signal.id))
+        return _receipts(arrivals, stored)
 
     def check(self, signal: Signal) -> None:
         """Raises InvalidSignal when `to` names no destination."""
@@ -162,21 +175,15 @@ class Dispatch:
             pid=peer.pid,
         )
 
-    def _welcome(self, arrival: Arrival) -> Receipt:
+    def _welcome(self, arrival: Arrival) -> None:
         id_, priority = arrival.signal.id, arrival.priority
         self._emit(Accepted(id_, priority.label, arrival.destinations, arrival.uid, arrival.pid))
         if not arrival.destinations:
             self._emit(Unrouted(id_))
-            return Receipt(id_, "stored", intake.NO_ROUTE)
         for name in arrival.destinations:
             self._wake(name, priority)
         if arrival.deadline is not None:
             self._tell_deadline()
-        return Receipt(id_, "stored")
-
-    def _known(self, arrival: Arrival) -> Receipt:
-        self._emit(Duplicate(arrival.signal.id))
-        return Receipt(arrival.signal.id, "duplicate", "this id was stored before")
 
     def _wake(self, name: str, priority: Priority | None = None) -> None:
         lane = self.lanes.get(name)
@@ -185,6 +192,7 @@ class Dispatch:
                 lane.wake(each)
 
     def _tell_deadline(self) -> None:
+        """Something with a deadline waits now that did not a moment ago: new, put back, or no longer being sent."""
         self.deadline_nearer.set()
         self.deadline_nearer = trio.Event()
 
@@ -210,6 +218,10 @@ class Dispatch:
         for ending in endings:
             self._tell_ending(ending, now)
         self._tell_moved(moved, "it could not be delivered there")
+        if any(
+            ending.delivery.deadline is not None and ending.settlement.state is not State.SENT for ending in endings
+        ):
+            self._tell_deadline()
         return [ending.settlement for ending in endings]
 
     def _ending(self, delivery: Delivery, outcome: Outcome, retry: Retry, now: float) -> Ending:
@@ -321,6 +333,7 @@ class Dispatch:
     def _tell_revived(self, revived: int) -> int:
         if revived:
             self._emit(Revived(revived))
+            self._tell_deadline()
             for lane in self.lanes.values():
                 lane.rewind()
         return revived
@@ -359,3 +372,16 @@ class Dispatch:
     def _tell_watchers(self, id_: str) -> None:
         for settled in self._watchers.get(id_, ()):
             settled.set()
+
+
+def _receipts(arrivals: Sequence[Arrival], stored: Sequence[bool]) -> list[Receipt]:
+    """A receipt each, given what the journal says of them: False for an id that was there before."""
+    return [_receipt(arrival) if new else _known(arrival) for arrival, new in zip(arrivals, stored, strict=True)]
+
+
+def _receipt(arrival: Arrival) -> Receipt:
+    return Receipt(arrival.signal.id, "stored", None if arrival.destinations else intake.NO_ROUTE)
+
+
+def _known(arrival: Arrival) -> Receipt:
+    return Receipt(arrival.signal.id, "duplicate", "this id was stored before")

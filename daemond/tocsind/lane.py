@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import msgspec
 import trio
@@ -30,9 +30,9 @@ import trio
 from .clock import Clock
 from .config import DestinationOptions
 from .destinations import Destination
-from .dispatch import Dispatch
 from .events import Disabled, Emit, Enabled, ProbeFailed, Recovered, Suspended, Throttled
 from .journal import LaneMemory
+from .policy.backoff import Retry
 from .policy.breaker import Breaker, BreakerMemory, Phase
 from .policy.delivery import Delivery, Priority, Settlement
 from .policy.gate import Gate
@@ -50,6 +50,30 @@ class Condition(msgspec.Struct, frozen=True):
     seconds: float | None = None
 
 
+class Books(Protocol):
+    """What a lane needs of the journal's keeper: its queue, and a place to write down what it did and learned."""
+
+    async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
+        """The next queued deliveries after number `after`, in order of acceptance."""
+
+    async def begin(self, batch: Sequence[Delivery], channel: str) -> list[Delivery]:
+        """Claim deliveries: only what is answered may be sent."""
+
+    async def settle(
+        self, batch: Sequence[Delivery], outcomes: Sequence[Outcome], retry: Retry, memory: LaneMemory | None
+    ) -> list[Settlement]:
+        """Write down how attempts ended, and what the lane learned; answers what follows for each."""
+
+    async def divert(self, destination: str, reason: str) -> bool:
+        """Send a chunk of a queue to the fallback. False when nothing was left, or there is no fallback."""
+
+    async def recall(self, destination: str) -> tuple[LaneMemory, list[float]]:
+        """What was remembered of a lane, and when its channel was last asked (wall-clock seconds, oldest first)."""
+
+    async def remember(self, memory: LaneMemory) -> None:
+        """Keep what a lane must know after a restart."""
+
+
 class Lane:
     """One destination's lane. `block_kind(kind, until, reason)` is called when the far end blocks us as a whole."""
 
@@ -57,7 +81,7 @@ class Lane:
         self,
         options: DestinationOptions,
         destination: Destination,
-        dispatch: Dispatch,
+        books: Books,
         clock: Clock,
         emit: Emit,
         block_kind: Callable[[str, float, str], None],
@@ -70,7 +94,7 @@ class Lane:
         self.breaker = Breaker(options.breaker)
         self.disabled = options.disabled
         self.trips = 0
-        self._dispatch = dispatch
+        self._books = books
         self._emit = emit
         self._block_kind = block_kind
         self._senders: dict[Priority, Sender] = {}
@@ -99,6 +123,8 @@ class Lane:
     async def _serve(self) -> None:
         self._senders = {priority: Sender(self, priority) for priority in Priority}
         with trio.CancelScope() as self._serving:
+            for sender in self._senders.values():
+                await sender.look()  # all of them before the first may send, or it would be anybody's race who does
             async with trio.open_nursery() as nursery:
                 for sender in self._senders.values():
                     nursery.start_soon(sender.feed)
@@ -107,7 +133,7 @@ class Lane:
 
     async def _divert(self, reason: str) -> None:
         changed = self._changed
-        if not await self._dispatch.divert(self.name, reason):
+        if not await self._books.divert(self.name, reason):
             await changed.wait()
 
     def wake(self, priority: Priority) -> None:
@@ -130,15 +156,16 @@ class Lane:
 
     async def restore(self) -> None:
         """Go on where the last run stood."""
-        memory, times = await self._dispatch.recall(self.name)
-        skew = self.clock.now() - self.clock.wall()
-        self.gate.remember(at + skew for at in times)
+        memory, times = await self._books.recall(self.name)
+        now, skew = self.clock.now(), self.clock.now() - self.clock.wall()
+        # No request lies ahead of us; one that seems to was stamped before the wall clock was set back.
+        self.gate.remember(min(at + skew, now) for at in times)
         self.trips = memory.trips
         self.disabled = self.options.disabled or memory.disabled
         rest_left = (
             None if memory.rest_until is None else min(memory.rest_until - self.clock.wall(), self.options.breaker.most)
         )
-        self.breaker.restore(BreakerMemory(memory.failures, memory.rests, rest_left, memory.reason), self.clock.now())
+        self.breaker.restore(BreakerMemory(memory.failures, memory.rests, rest_left, memory.reason), now)
         if memory.blocked_until is not None:
             self.gate.block(memory.blocked_until + skew, memory.blocked_because or "as before the restart")
 
@@ -164,6 +191,7 @@ class Lane:
         """Wait until this priority may send, and take the turn."""
         self._waiting.add(priority)
         try:
+            await trio.lowlevel.checkpoint()  # so that all who were woken with us are in line before we look who is
             while (when := self._when(priority)) > self.clock.now():
                 changed = self._changed
                 with trio.move_on_at(when):
@@ -198,11 +226,11 @@ class Lane:
 
     async def feed(self, priority: Priority, after: int, most: int) -> list[Delivery]:
         """The next of this lane's queue."""
-        return await self._dispatch.feed(self.name, priority, after, most)
+        return await self._books.feed(self.name, priority, after, most)
 
     async def begin(self, batch: Sequence[Delivery]) -> list[Delivery]:
         """Claim what may be sent; the request counts from here."""
-        claimed = await self._dispatch.begin(batch, self.name)
+        claimed = await self._books.begin(batch, self.name)
         if claimed:
             self.gate.take(self.clock.now())
             self.breaker.take()
@@ -214,7 +242,7 @@ class Lane:
         for outcome in dict.fromkeys(outcomes):  # one request teaches once, however many deliveries it carried
             self._learn(outcome)
         after = self.memory()
-        return await self._dispatch.settle(batch, outcomes, self.options.retry, after if after != before else None)
+        return await self._books.settle(batch, outcomes, self.options.retry, after if after != before else None)
 
     def _learn(self, outcome: Outcome) -> None:
         match outcome:
@@ -236,6 +264,8 @@ class Lane:
     def _they_answered(self) -> None:
         if self.breaker.succeeded():
             self._emit(Recovered(self.name))
+            for sender in self._senders.values():
+                sender.hurry()  # or what is most pressing would wait out its backoff while the rest goes
 
     def _they_failed(self, reason: str) -> None:
         now, probing = self.clock.now(), self.breaker.phase is Phase.PROBING
@@ -263,7 +293,7 @@ class Lane:
         """A person says that the destination is back. What the configuration switched off stays so."""
         self.disabled = self.options.disabled
         self.breaker.succeeded()
-        await self._dispatch.remember(self.memory())
+        await self._books.remember(self.memory())
         self._emit(Enabled(self.name))
         self._nudge()
 

@@ -21,7 +21,7 @@ from .lane import Lane
 
 
 class Lanes:
-    """The lanes by name, each a task of the nursery given to `run`."""
+    """The lanes by name, each a task of the nursery given to `follow`."""
 
     def __init__(self, dispatch: Dispatch, clock: Clock, emit: Emit, folder: Path, client: HttpClient) -> None:
         self._dispatch = dispatch
@@ -41,7 +41,8 @@ class Lanes:
         return self._lanes.get(name)
 
     async def follow(self, config: Config, nursery: trio.Nursery) -> None:
-        """Make the lanes be what the configuration says."""
+        """Make the lanes be what the configuration says; they live in `nursery`."""
+        self._nursery = nursery
         for name, lane in list(self._lanes.items()):
             if config.destinations.get(name) != lane.options:
                 await self._stop(name)
@@ -71,10 +72,11 @@ class Lanes:
         del self._lanes[name], self._dispatch.lanes[name]
 
     def block_kind(self, kind: str, until: float, reason: str) -> None:
-        """The far end blocks us as a whole: every lane of this kind waits."""
+        """The far end blocks us as a whole: every lane of this kind waits, and goes on waiting after a restart."""
         for lane in self:
             if lane.options.kind == kind:
                 lane.block(until, reason)
+                self._nursery.start_soon(self._dispatch.remember, lane.memory())
 
     def abandon(self) -> None:
         """Wait for nothing that is in flight."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -58,4 +59,9 @@ def _value(value: Any) -> str:
         return _value(",".join(map(str, value)))
     text = str(value)
     bare = text.isprintable() and text and not set(text) & set(' "=')
-    return text if bare else msgspec.json.encode(text).decode()
+    return text if bare else f'"{"".join(map(_quoted, text))}"'
+
+
+def _quoted(character: str) -> str:
+    """As in JSON, and escaped whatever a terminal or a pager might act upon: C1 controls, U+2028, text that runs backwards."""
+    return character if character.isprintable() and character not in '"\\' else json.dumps(character)[1:-1]

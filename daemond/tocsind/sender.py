@@ -57,8 +57,10 @@ class Sender:
         self._next: list[Delivery] = []  # taken from the channel, not yet in a batch
         self._held: list[tuple[float, Delivery]] = []  # deferred: due time on the monotonic clock
         self._out: set[int] = set()
+        self._cursor = 0
         self._more = trio.Event()
         self._rewound = False
+        self._rest = trio.CancelScope()  # while there is nothing to send
         self._in_flight = trio.CancelScope()
 
     def wake(self) -> None:
@@ -74,21 +76,30 @@ class Sender:
         """Stop waiting for an answer: the attempt stays open on record, and the next start knows it as ambiguous."""
         self._in_flight.cancel()
 
+    def hurry(self) -> None:
+        """The far end is back: what waited for its next try is due now."""
+        now = self._lane.clock.now()
+        self._held = [(min(due, now), delivery) for due, delivery in self._held]
+        self._rest.cancel()
+
     async def feed(self) -> None:
         """Keep the window full."""
-        cursor = 0
         while True:
             self._more = trio.Event()  # before looking: what comes meanwhile is not missed
-            if self._rewound:
-                cursor, self._rewound = 0, False
-            batch = await self._lane.feed(self._priority, cursor, WINDOW)
-            for delivery in batch:
-                cursor = delivery.number
-                if delivery.number not in self._out:
-                    self._out.add(delivery.number)
-                    await self._inlet.send(delivery)
-            if len(batch) < WINDOW:
+            if not await self.look():
                 await self._more.wait()
+
+    async def look(self) -> bool:
+        """Read on in the journal, a window at most; whether there may be more."""
+        if self._rewound:
+            self._cursor, self._rewound = 0, False
+        batch = await self._lane.feed(self._priority, self._cursor, WINDOW)
+        for delivery in batch:
+            self._cursor = delivery.number
+            if delivery.number not in self._out:
+                self._out.add(delivery.number)
+                await self._inlet.send(delivery)
+        return len(batch) == WINDOW
 
     async def send(self) -> None:
         """Send, one batch a turn, for ever."""
@@ -103,10 +114,20 @@ class Sender:
     async def _something_to_send(self) -> None:
         while not self._next and self._next_due() > self._lane.clock.now():
             full = len(self._held) >= WINDOW  # a far end that fails now and then must not fill the memory
-            with trio.move_on_at(self._next_due()):
+            if not full and self._take():
+                return  # without a checkpoint: who has more to send is in line again before the turn goes to the less pressing
+            with trio.move_on_at(self._next_due()) as self._rest:
                 if full:
                     await trio.sleep_forever()
                 self._next.append(await self._outlet.receive())
+
+    def _take(self) -> bool:
+        """One more out of the channel, if there is one."""
+        try:
+            self._next.append(self._outlet.receive_nowait())
+        except trio.WouldBlock:
+            return False
+        return True
 
     def _next_due(self) -> float:
         return min((due for due, _ in self._held), default=inf)
@@ -117,11 +138,8 @@ class Sender:
         due = sorted((delivery for at, delivery in self._held if at <= now), key=lambda delivery: delivery.number)
         self._held = [(at, delivery) for at, delivery in self._held if at > now]
         self._next = due + self._next
-        while len(self._next) < most:
-            try:
-                self._next.append(self._outlet.receive_nowait())
-            except trio.WouldBlock:
-                break
+        while len(self._next) < most and self._take():
+            pass
         batch, self._next = self._next[:most], self._next[most:]
         return batch
 

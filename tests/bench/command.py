@@ -40,8 +40,12 @@ def main(benches: Mapping[str, Bench], argv: Sequence[str] | None = None) -> Non
 
 
 def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Measures, beside a floor and peers of the same run.", allow_abbrev=False)
-    parser.add_argument("benches", nargs="*", type=_one_of(names), metavar="NAME", help=f"of {', '.join(names)}; all by default")
+    parser = argparse.ArgumentParser(
+        description="Measures, beside a floor and peers of the same run.", allow_abbrev=False
+    )
+    parser.add_argument(
+        "benches", nargs="*", type=_one_of(names), metavar="NAME", help=f"of {', '.join(names)}; all by default"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--quick", action="store_true", help="measure less; for a look, not for the record")
     return parser

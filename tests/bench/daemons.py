@@ -8,9 +8,11 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from tests.harness import PATIENCE, DaemonProcess, file, route
 
 import tocsin
-from tests.harness import PATIENCE, DaemonProcess, file, route
 
 from .handoff import BODY_BYTES, Handoff
 
@@ -24,10 +26,11 @@ SWITCHED_OFF = file() + "enabled = false\n" + route("local-file")
 class Daemon(DaemonProcess):
     """A daemon with its log as loud as users have it; the harness's tests read it at debug."""
 
-    def spawn(self, *command: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def spawn(self, *command: str, env: Mapping[str, str] | None = None, **popen: Any) -> subprocess.Popen[bytes]:
         argv = [*(command or (sys.executable, "-m", "tocsind")), "run", "--config", str(self.config)]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(argv, env={**self.env, **(env or {})}, stderr=log, stdin=subprocess.DEVNULL)
+            streams = {"stderr": log, "stdin": subprocess.DEVNULL}
+            self.process = subprocess.Popen(argv, env={**self.env, **(env or {})}, **{**streams, **popen})
         return self.process
 
     def counter(self, name: str) -> int:
@@ -69,6 +72,7 @@ class Tocsin(Handoff):
 
     def stop(self) -> None:
         self._client.close()
+        self.daemon.client.close()
         self.daemon.stop()
 
 

@@ -1,7 +1,7 @@
 """The floors: the least that a hand-off costs here, as servers of their own.
 
-    python -m tests.bench.floors durable SOCKET FILE    blocking echo; each body is written into FILE and fdatasynced before the answer
-    python -m tests.bench.floors trio SOCKET            echo by a trio server that does nothing else
+python -m tests.bench.floors durable SOCKET FILE    blocking echo; each body is written into FILE and fdatasynced before the answer
+python -m tests.bench.floors trio SOCKET            echo by a trio server that does nothing else
 """
 
 from __future__ import annotations
@@ -96,4 +96,8 @@ def _serve_trio(address: str) -> None:
 
 
 if __name__ == "__main__":
-    {"durable": _serve_durable, "trio": _serve_trio}[sys.argv[1]](*sys.argv[2:])
+    match sys.argv[1:]:
+        case ["durable", address, path]:
+            _serve_durable(address, path)
+        case ["trio", address]:
+            _serve_trio(address)

@@ -1,7 +1,11 @@
-"""Others who promise that what was handed over is on disk, each in the mode in which it really is."""
+"""Others who promise that what was handed over is on disk, each in the mode in which it really is.
+
+Their packages are imported by name when they are measured: none of them needs to be here, for a test, for mypy or for a bench.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +20,10 @@ class RedisStream(Server):
     package = "redis"
 
     def start(self, folder: Path) -> None:
-        import redis
-
         address = folder / "redis.sock"
         durable = ("--appendonly", "yes", "--appendfsync", "always", "--save", "", "--auto-aof-rewrite-percentage", "0")
         self.serve(address, "redis-server", "--port", "0", "--unixsocket", str(address), "--dir", str(folder), *durable)
-        self._client = redis.Redis(unix_socket_path=str(address))
+        self._client = import_module("redis").Redis(unix_socket_path=str(address))
 
     def put(self, body: bytes) -> None:
         self._client.xadd("signals", {"body": body})
@@ -39,12 +41,10 @@ class Beanstalk(Server):
     package = "greenstalk"
 
     def start(self, folder: Path) -> None:
-        import greenstalk
-
         address, binlog = folder / "beanstalkd.sock", folder / "binlog"
         binlog.mkdir()
         self.serve(address, "beanstalkd", "-l", f"unix:{address}", "-b", str(binlog), "-f0")
-        self._client = greenstalk.Client(str(address), encoding=None)
+        self._client = import_module("greenstalk").Client(str(address), encoding=None)
 
     def put(self, body: bytes) -> None:
         self._client.put(body)
@@ -61,9 +61,7 @@ class HueySqlite(Handoff):
     package = "huey"
 
     def start(self, folder: Path) -> None:
-        from huey import SqliteHuey
-
-        self._huey = SqliteHuey("bench", filename=str(folder / "huey.db"), fsync=True)
+        self._huey = import_module("huey").SqliteHuey("bench", filename=str(folder / "huey.db"), fsync=True)
         self._task: Any = self._huey.task(name="deliver")(_deliver)
 
     def put(self, body: bytes) -> None:
@@ -80,9 +78,7 @@ class PersistQueue(Handoff):
     package = "persistqueue"
 
     def start(self, folder: Path) -> None:
-        from persistqueue import SQLiteQueue
-
-        self._queue = SQLiteQueue(str(folder / "persist"), auto_commit=True)
+        self._queue = import_module("persistqueue").SQLiteQueue(str(folder / "persist"), auto_commit=True)
 
     def put(self, body: bytes) -> None:
         self._queue.put(body)

@@ -39,7 +39,7 @@ class Table:
         lines = [["", *columns], *([row.name, *(_cell(row, name) for name in columns)] for row in self.rows)]
         counts = ", ".join(f"{name} {n:,}" for name, n in self.counts.items())
         tail = [*([counts] if counts else []), *(f"left out: {k}: {v}" for k, v in self.left_out.items()), *self.notes]
-        return "\n".join([f"{self.bench}  {self.title}", "", *_aligned(lines), "", *tail])
+        return "\n".join([f"{self.bench}  {self.title}", "", *_aligned(lines), *([""] if tail else []), *tail])
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

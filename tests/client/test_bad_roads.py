@@ -193,8 +193,15 @@ def test_the_last_words_of_a_daemon_that_turns_us_away_are_heard(serve: Serve) -
         visit.door.shutdown(socket.SHUT_RD)
         visit.tell(refusing("busy")({}))
 
-    with Client(serve(busy).path) as client:
-        assert client.send("BUY").reason == "told busy"
+    with Client(serve(busy).path, timeout=10) as client, pytest.raises(tocsin.RequestFailed, match="told busy"):
+        client.request(
+            "send", signal={"body": "x" * 1_000_000}
+        )  # more than a socket holds: still on its way when the door closes
+
+
+def test_a_daemon_that_turns_us_away_without_a_word_is_unreachable(serve: Serve) -> None:
+    with Client(serve(lambda _: None).path, timeout=10) as client, pytest.raises(tocsin.Unreachable, match="hung up"):
+        client.request("send", signal={"body": "x" * 1_000_000})
 
 
 def test_a_late_answer_is_never_read_as_the_next_one(serve: Serve) -> None:

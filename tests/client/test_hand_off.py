@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,7 @@ def test_a_stream_gives_every_reply_until_the_daemon_hangs_up(serve: Serve) -> N
 
 def test_a_stream_that_stops_midway_is_unreachable(serve: Serve) -> None:
     def manner(visit: Any) -> None:
+        visit.hear()
         visit.tell({"ok": True})
         visit.door.sendall(b"\0\0\0\x10half")
 
@@ -231,6 +233,18 @@ def test_a_stream_that_stops_midway_is_unreachable(serve: Serve) -> None:
     assert next(stream) == {"ok": True}
     with pytest.raises(tocsin.Unreachable):
         next(stream)
+
+
+MORE_THAN_A_SOCKET_HOLDS = {"body": "x" * 1_000_000}  # so that the request is still on its way when the door closes
+
+
+def test_a_stream_that_is_turned_away_hears_why(serve: Serve) -> None:
+    def busy(visit: Any) -> None:
+        visit.door.shutdown(socket.SHUT_RD)
+        visit.tell(refusing("busy")({}))
+
+    with pytest.raises(tocsin.RequestFailed, match="told busy"):
+        list(Client(serve(busy).path, timeout=10).stream("send", signal=MORE_THAN_A_SOCKET_HOLDS))
 
 
 def test_a_stream_waits_no_longer_than_it_may_idle(serve: Serve) -> None:

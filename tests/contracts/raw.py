@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 from typing import Any, Self
 
 import msgspec
@@ -24,10 +25,8 @@ class Peer:
 
     def write(self, data: bytes) -> Self:
         """Bytes as they are. A daemon that has already hung up is no error here: `reply` tells."""
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
         return self
 
     def json(self, text: str | bytes | dict[str, Any]) -> Self:

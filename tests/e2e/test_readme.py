@@ -28,7 +28,12 @@ def env(tmp_path: Path) -> dict[str, str]:
     """A fresh machine: no configuration, no webhook, its own places."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("DISCORD_", "TOCSIN_", "XDG_"))}
     path = f"{Path(sys.executable).parent}:{clean['PATH']}"
-    return {**clean, "PATH": path, "TOCSIN_SOCKET": str(tmp_path / "t.sock"), "STATE_DIRECTORY": str(tmp_path / "state")}
+    return {
+        **clean,
+        "PATH": path,
+        "TOCSIN_SOCKET": str(tmp_path / "t.sock"),
+        "STATE_DIRECTORY": str(tmp_path / "state"),
+    }
 
 
 def test_the_ten_lines_of_the_readme_work_as_written(tmp_path: Path, env: dict[str, str]) -> None:
@@ -39,11 +44,19 @@ def test_the_ten_lines_of_the_readme_work_as_written(tmp_path: Path, env: dict[s
     ready = "until tocsin status -q; do test $? -eq 69 || break; done"
     script = "\n".join(["set -e", "trap 'kill %1; wait' EXIT", *lines[1:5], ready, *lines[5:]])
     done = subprocess.run(
-        ["bash", "-mc", script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=PATIENCE * 2, check=False
+        ["bash", "-mc", script],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "state='stored'" in done.stdout
     assert "BUY BTCUSDT" in done.stdout  # in the queue of what was sent
     arrived = (tmp_path / "state" / "alerts.jsonl").read_text()
-    assert [title in arrived for title in ("BUY BTCUSDT", "disk is 91 % full", "what becomes of this one?")] == [True] * 3
+    assert [title in arrived for title in ("BUY BTCUSDT", "disk is 91 % full", "what becomes of this one?")] == [
+        True
+    ] * 3
     assert re.search(r"local-file.*(sent|delivered)", done.stdout), done.stdout

@@ -78,6 +78,6 @@ def test_with_msgspec_loaded_the_wire_is_message_pack() -> None:
     assert msgspec.msgpack.decode(wire.encode({"a": 1})) == {"a": 1}
 
 
-def test_every_signal_of_the_largest_kind_has_a_smaller_json_than_twice_the_frame() -> None:
+def test_a_signal_as_large_as_discord_shows_it_fits_a_frame_many_times() -> None:
     signal = Signal("T", body="ü" * 4096, fields={f"k{n}": "v" * 1024 for n in range(25)})
-    assert len(wire.encode({"op": "send", "v": 1, "signal": signal.as_dict()})) < wire.MAX_FRAME
+    assert len(wire.encode({"op": "send", "v": 1, "signal": signal.as_dict()})) < wire.MAX_FRAME / 5

@@ -39,7 +39,17 @@ def test_a_later_millisecond_sorts_later(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0" * 25, "0" * 27, "8" + "0" * 25, "I" * 26, "0" * 25 + "u", "0" * 25 + "O", "٠" * 26]
+    "text",
+    [
+        "",
+        "0" * 25,
+        "0" * 27,
+        "8" + "0" * 25,
+        "I" * 26,
+        "0" * 25 + "u",
+        "0" * 25 + "O",
+        "\N{ARABIC-INDIC DIGIT ZERO}" * 26,
+    ],
 )
 def test_what_is_no_ulid_is_none(text: str) -> None:
     assert not is_id(text)

@@ -86,6 +86,7 @@ def test_a_time_is_unix_seconds(value: Any, seconds: float) -> None:
         "nan",
         "inf",
         "1e400",
+        datetime(5140, 1, 1, tzinfo=UTC),
         math.nan,
         math.inf,
         10**400,
@@ -123,7 +124,7 @@ _values = (
 @given(_values)
 def test_every_value_is_a_finite_time_or_none(value: Any) -> None:
     seconds = to_seconds(value)
-    assert seconds is None or (isinstance(seconds, float) and math.isfinite(seconds))
+    assert seconds is None or math.isfinite(seconds)
 
 
 @given(st.lists(_values))
@@ -136,6 +137,7 @@ def test_each_unit_is_told_by_its_size(seconds: int, unit: int) -> None:
     assert to_seconds(seconds * unit) == pytest.approx(seconds, rel=1e-12)
 
 
-@given(st.datetimes(min_value=datetime(1970, 1, 2)))  # noqa: DTZ001 - naive ones count as UTC: that is the case
+@given(st.datetimes(datetime(1970, 1, 2), datetime(5138, 1, 1)))  # noqa: DTZ001 - naive ones count as UTC: that is the case
 def test_a_datetime_and_its_iso_text_are_the_same_time(moment: datetime) -> None:
-    assert to_seconds(moment) == to_seconds(moment.isoformat()) == moment.replace(tzinfo=UTC).timestamp()
+    seconds = moment.replace(tzinfo=UTC).timestamp()
+    assert [to_seconds(moment), to_seconds(moment.isoformat())] == [seconds, seconds]

@@ -30,12 +30,14 @@ def _run(found: argparse.Namespace) -> int:
         if found.quiet:
             return failure_of(error).code
         raise
-    if found.json and not found.quiet:
+    if found.quiet:
+        return _OF_HEALTH.get(str(status.get("health")), FAILING)
+    if found.json:
         say_json(status)
-    elif not found.quiet:
+    else:
         for line in _lines(status):
             say(line)
-    return _OF_HEALTH.get(str(status.get("health")), FAILING)
+    return OK
 
 
 def _lines(status: dict[str, Any]) -> list[str]:
@@ -104,6 +106,6 @@ tocsin status
 tocsin status --json | jq .queue.depth
 tocsin status -q || page-somebody
 """,
-        "0 ok; 1 degraded; 2 not working; 64 usage; 69 daemon unreachable; 76 protocol mismatch; 77 permission.",
+        "0 told; with -q: 0 ok, 1 degraded, 2 not working; 64 usage; 69 daemon unreachable; 76 protocol mismatch; 77 permission.",
     ),
 }

@@ -15,6 +15,7 @@ import msgspec
 
 from tocsind.secret import Secret
 
+from .problems import masked
 from .reader import Mistake, Spot, did_you_mean, kind_of
 from .values import text
 
@@ -65,7 +66,7 @@ def _from_variable(spot: Spot) -> Sought:
 
 def _from_file(spot: Spot) -> Sought:
     name = text(spot)
-    if "://" in name:
+    if masked(name) != name:
         raise Mistake("file takes a path, not the URL itself")
     return _read(Path(spot.findings.source).parent / name, name)  # a relative one lies beside the configuration
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import select
 import socket
 import struct
@@ -45,6 +46,7 @@ class Connection:
         self.idle_since: float | None = trio.current_time()
         self.scope = trio.CancelScope()  # cancelled by the door, to make room
         self._buffer = bytearray()
+        self._unsent = b""
 
     async def frame(self) -> bytes | None:
         """The next frame's body; None when the peer has gone or been idle for too long. Raises Refusal for what is no frame."""
@@ -87,9 +89,27 @@ class Connection:
 
     async def reply(self, message: dict[str, Any], *, as_json: bool) -> None:
         """Send one reply. A peer that does not take it in time is cut off."""
-        encode = msgspec.json.encode if as_json else msgspec.msgpack.encode
+        await self._send(_packed(message, as_json=as_json))
+
+    def reply_now(self, message: dict[str, Any], *, as_json: bool) -> None:
+        """Send what the peer takes of a reply without waiting; from any thread, while the connection's task awaits `finish_reply`."""
+        frame = _packed(message, as_json=as_json)
+        try:
+            self._unsent = frame[os.write(self.stream.socket.fileno(), frame) :]
+        except BlockingIOError:
+            self._unsent = frame
+        except OSError:
+            pass  # the peer has gone, as the next read will tell
+
+    async def finish_reply(self) -> None:
+        """Send what `reply_now` could not."""
+        unsent, self._unsent = self._unsent, b""
+        if unsent:
+            await self._send(unsent)
+
+    async def _send(self, frame: bytes) -> None:
         with trio.move_on_after(self._limits.frame) as scope:
-            await self.stream.send_all(pack(encode(message)))
+            await self.stream.send_all(frame)
         if scope.cancelled_caught:
             raise trio.BrokenResourceError("the peer does not read")
 
@@ -104,6 +124,10 @@ class Connection:
         poll.register(sock, 0)  # asks for nothing: only a hang-up and errors are told
         if not poll.poll(0):
             await trio.sleep_forever()
+
+
+def _packed(message: dict[str, Any], *, as_json: bool) -> bytes:
+    return pack((msgspec.json.encode if as_json else msgspec.msgpack.encode)(message))
 
 
 def _credentials(stream: trio.SocketStream) -> Peer:

@@ -95,16 +95,22 @@ class Desk:
             Wait: self._wait,
         }
 
-    async def answer(self, request: AnyRequest, peer: Peer) -> dict[str, Any]:
-        """The reply to a request. Raises Refusal."""
+    async def answer(self, request: AnyRequest) -> dict[str, Any]:
+        """The reply to a request that hands nothing over. Raises Refusal."""
         try:
-            return {"ok": True, **await self._answer(request, peer)}
+            return {"ok": True, **await self._answer(request)}
         except StorageFull as full:
             raise Refusal("full", str(full)) from None
 
-    async def _answer(self, request: AnyRequest, peer: Peer) -> dict[str, Any]:
-        if isinstance(request, (Send, SendMany)):
-            return receipts(request, await self.store(self.admit(request, peer), peer))
+    async def keep(self, request: Send | SendMany, peer: Peer, tell: Callable[[dict[str, Any]], None]) -> None:
+        """Store what is handed over; `tell` gets the reply as soon as it may, on the journal's thread. Raises Refusal."""
+        admitted = self.admit(request, peer)
+        try:
+            await self.store(admitted, peer, lambda given: tell({"ok": True, **receipts(request, given)}))
+        except StorageFull as full:
+            raise Refusal("full", str(full)) from None
+
+    async def _answer(self, request: AnyRequest) -> dict[str, Any]:
         if isinstance(request, Tail):
             raise Refusal("bad-request", "a tail is a stream of its own")
         return await self._answers[type(request)](request)
@@ -136,11 +142,16 @@ class Desk:
         except InvalidSignal as error:
             raise Refusal("invalid-signal", str(error), field=error.field) from None
 
-    async def store(self, admitted: Sequence[Signal | Receipt], peer: Peer) -> list[Receipt]:
-        """Take what was admitted into safe keeping: a receipt each, in order."""
-        signals = [each for each in admitted if isinstance(each, Signal)]
-        stored = iter(await self._dispatch.accept(signals, peer))
-        return [next(stored) if isinstance(each, Signal) else each for each in admitted]
+    async def store(
+        self, admitted: Sequence[Signal | Receipt], peer: Peer, tell: Callable[[list[Receipt]], None] = lambda _: None
+    ) -> None:
+        """Take what was admitted into safe keeping; `tell` gets a receipt each, in order, on the journal's thread."""
+
+        def merge(stored: list[Receipt]) -> None:
+            fresh = iter(stored)
+            tell([next(fresh) if isinstance(each, Signal) else each for each in admitted])
+
+        await self._dispatch.accept([each for each in admitted if isinstance(each, Signal)], peer, merge)
 
     def _signal_or_refusal(self, values: dict[str, Any], peer: Peer) -> Signal | Receipt:
         try:

@@ -111,7 +111,7 @@ class Door:
                 return await _while_there(connection, lambda: self._answer(connection, request, as_json=as_json))
             case Send(ack="stored") | SendMany(ack="stored"):
                 with trio.CancelScope(shield=True):  # a signal that was read gets its receipt, also while we leave
-                    await self._answer(connection, request, as_json=as_json)
+                    await self._keep(connection, request, as_json=as_json)
             case Send() | SendMany():
                 await self._answer_early(connection, request, as_json=as_json)
             case _:
@@ -119,7 +119,11 @@ class Door:
         return True
 
     async def _answer(self, connection: Connection, request: AnyRequest, *, as_json: bool) -> None:
-        await connection.reply(await self._desk.answer(request, connection.peer), as_json=as_json)
+        await connection.reply(await self._desk.answer(request), as_json=as_json)
+
+    async def _keep(self, connection: Connection, request: Send | SendMany, *, as_json: bool) -> None:
+        await self._desk.keep(request, connection.peer, lambda reply: connection.reply_now(reply, as_json=as_json))
+        await connection.finish_reply()
 
     async def _tell_facts(self, connection: Connection, request: Tail, *, as_json: bool) -> None:
         async with contextlib.aclosing(self._desk.facts(request)) as facts:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import socket
 import stat
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import trio
@@ -14,6 +18,8 @@ from tocsind.errors import CannotWrite, StateLocked
 
 BACKLOG = 1024
 MODE = 0o660  # the folder and the group decide who may come in
+_TURN = 0.01  # seconds; looking and binding takes far less
+_TURNS = 50  # then whoever holds the folder's lock is not one of us, and shall not keep us from starting
 
 
 def open_listener(path: str) -> trio.SocketListener:
@@ -21,16 +27,37 @@ def open_listener(path: str) -> trio.SocketListener:
 
     Raises StateLocked when somebody does listen, CannotWrite when it cannot be made.
     """
-    _make_folder(Path(path).parent)
-    if _somebody_listens(path):
-        raise StateLocked(f"another daemon listens on {path}; give this one its own socket and state folder")
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        _bind(listener, path)
-    except OSError as error:
-        listener.close()
-        raise CannotWrite(f"the socket {path} cannot be made: {error.strerror or error}") from error
+    folder = Path(path).parent
+    _make_folder(folder)
+    with _in_turn(folder):
+        if _somebody_listens(path):
+            raise StateLocked(f"another daemon listens on {path}; give this one its own socket and state folder")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            _bind(listener, path)
+        except OSError as error:
+            listener.close()
+            raise CannotWrite(f"the socket {path} cannot be made: {error.strerror or error}") from error
     return trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+
+
+@contextlib.contextmanager
+def _in_turn(folder: Path) -> Iterator[None]:
+    """Two that start at once must not both find nobody and then take the socket from each other."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a folder that may be written but not read: then without
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
+            _lock(descriptor)
+        yield
+
+
+def _lock(descriptor: int) -> None:
+    for _ in range(_TURNS):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_TURN)
+    return None
 
 
 def _bind(listener: socket.socket, path: str) -> None:

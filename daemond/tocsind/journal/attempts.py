@@ -21,7 +21,7 @@ INTERRUPTED = "tocsind stopped before the answer came"
 
 def begin(connection: sqlite3.Connection, batch: Sequence[Delivery], channel: str, now: float) -> list[Delivery]:
     """Claim what is still queued and in time, and open an attempt for each; the rest is not ours to send any more."""
-    claimed = [delivery for delivery in batch if _claim(connection, delivery, now)]
+    claimed = [mine for delivery in batch if (mine := _claim(connection, delivery, now))]
     if claimed:
         connection.execute("INSERT OR IGNORE INTO requests VALUES (?, ?)", (channel, now))
         connection.execute(
@@ -29,27 +29,26 @@ def begin(connection: sqlite3.Connection, batch: Sequence[Delivery], channel: st
             " (SELECT at FROM requests WHERE channel = ?1 ORDER BY at DESC LIMIT 1 OFFSET ?2)",
             (channel, KEPT_REQUESTS),
         )
-    return [_one_more_try(delivery, now) for delivery in claimed]
+    return claimed
 
 
-def _claim(connection: sqlite3.Connection, delivery: Delivery, now: float) -> bool:
-    cursor = connection.execute(
+def _claim(connection: sqlite3.Connection, delivery: Delivery, now: float) -> Delivery | None:
+    """The delivery as the journal knows it, one attempt older: what memory held may be from before a retry by hand."""
+    rows = connection.execute(
         "UPDATE deliveries SET state = 'sending', since = ?1, attempts = attempts + 1, first_try = coalesce(first_try, ?1)"
-        " WHERE number = ?2 AND state = 'queued' AND (deadline IS NULL OR deadline > ?1)",
+        " WHERE number = ?2 AND state = 'queued' AND (deadline IS NULL OR deadline > ?1)"
+        " RETURNING attempts, first_try, doubt, unknowns",
         (now, delivery.number),
-    )
-    if cursor.rowcount == 0:
-        return False
+    ).fetchall()
+    if not rows:
+        return None
+    ((attempts, first_try, doubt, unknowns),) = rows
     connection.execute(
-        "INSERT OR REPLACE INTO attempts (delivery, number, started) VALUES (?, ?, ?)",
-        (delivery.number, delivery.attempts + 1, now),
+        "INSERT INTO attempts (delivery, number, started) VALUES (?, ?, ?)", (delivery.number, attempts, now)
     )
-    return True
-
-
-def _one_more_try(delivery: Delivery, now: float) -> Delivery:
-    first_try = now if delivery.first_try is None else delivery.first_try
-    return msgspec.structs.replace(delivery, attempts=delivery.attempts + 1, first_try=first_try)
+    return msgspec.structs.replace(
+        delivery, attempts=attempts, first_try=first_try, doubt=bool(doubt), unknowns=unknowns
+    )
 
 
 def requests(connection: sqlite3.Connection, channel: str) -> list[float]:

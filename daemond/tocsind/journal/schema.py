@@ -102,11 +102,15 @@ def open_journal(folder: Path) -> sqlite3.Connection:
     path = folder / FILE_NAME
     try:
         connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
-        _prepare(connection)
-    except sqlite3.Error as error:
+        try:
+            _prepare(connection)
+            path.chmod(0o600)
+            _migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, OSError) as error:
         raise CannotWrite(f"the journal {path} cannot be opened: {error}") from error
-    path.chmod(0o600)
-    _migrate(connection, path)
     return connection
 
 

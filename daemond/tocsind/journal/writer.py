@@ -3,6 +3,9 @@
 A job is a function of the connection. Jobs of one group share a transaction; if any of them fails, the group is rolled back and its jobs
 run again one by one, so that a poisoned job fails alone. Jobs must therefore touch nothing but the connection.
 
+Waking the loop costs as much as half a commit, so an asker may bring a `tell`: it is called with the result on this thread, behind the
+synced commit and before the loop knows. It must not wait for anything; what it raises is the asker's answer.
+
 A full disk is a refusal (StorageFull): nothing was written, the same job may succeed later. A failed sync, a read error or corruption is
 the end (StorageFailed): after a failed fsync the kernel may have dropped the dirty pages, so nobody knows what the file holds until it
 is opened afresh. From then on every job is answered with that error, nothing is acknowledged, and the daemon leaves.
@@ -37,13 +40,21 @@ _END_OF_THE_ROAD = frozenset(
 class _Asker:
     """A task that waits for its job; None once it was cancelled: the job is done all the same."""
 
-    def __init__(self, job: Callable[[sqlite3.Connection], Any]) -> None:
+    def __init__(self, job: Callable[[sqlite3.Connection], Any], tell: Callable[[Any], object] | None) -> None:
         self.job = job
+        self._tell = tell
         self.task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
 
     def abandon(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self.task = None
         return trio.lowlevel.Abort.SUCCEEDED
+
+    def told(self, answer: Answer) -> Answer:
+        """On the journal's thread: let who is in a hurry know."""
+        if self._tell is None or isinstance(answer, outcome.Error):
+            return answer
+        told = outcome.capture(self._tell, answer.value)
+        return told if isinstance(told, outcome.Error) else answer
 
     def answer(self, answer: Answer) -> None:
         if self.task is not None:
@@ -86,7 +97,18 @@ class Journal:
 
         When the caller is cancelled the job still runs; whoever repeats it must be able to (ids make that so).
         """
-        asker = _Asker(lambda connection: job(connection, *args, **kwargs))
+        return await self.run_and_tell(None, job, *args, **kwargs)
+
+    async def run_and_tell(
+        self,
+        tell: Callable[[T], object] | None,
+        job: Callable[Concatenate[sqlite3.Connection, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """As `run`; `tell` gets the result first, on the journal's thread."""
+        asker = _Asker(lambda connection: job(connection, *args, **kwargs), tell)
         self._inbox.put(asker)
         result: T = await trio.lowlevel.wait_task_rescheduled(asker.abandon)
         return result
@@ -117,8 +139,10 @@ class Journal:
         return group
 
     def _tell(self, askers: Sequence[_Asker], answers: Sequence[Answer]) -> None:
+        told = [asker.told(answer) for asker, answer in zip(askers, answers, strict=True)]
+
         def wake() -> None:
-            for asker, answer in zip(askers, answers, strict=True):
+            for asker, answer in zip(askers, told, strict=True):
                 asker.answer(answer)
 
         self._token.run_sync_soon(wake)

@@ -59,13 +59,9 @@ class Breaker:
 
     def ready_at(self, now: float) -> float:
         """`now` for yes, the end of the rest for not before, infinity while a probe is out."""
-        match self.phase:
-            case Phase.READY:
-                return now
-            case Phase.THROTTLED:
-                return max(now, self.until)
-            case Phase.PROBING:
-                return inf
+        if self.phase is Phase.PROBING:
+            return inf
+        return max(now, self.until) if self.phase is Phase.THROTTLED else now
 
     def take(self) -> None:
         """A delivery goes out; while throttled it is the probe."""

@@ -102,8 +102,7 @@ def settle(delivery: Delivery, outcome: Outcome, *, now: float, retry: Retry, ji
             return Settlement(State.DEAD, reason, doubt=delivery.doubt, unknowns=delivery.unknowns, elsewhere=True)
         case Unknown(reason=reason):
             return _after_unknown(delivery, reason, retry, jitter)
-        case Deferred():
-            return _after_deferral(delivery, outcome, now, retry, jitter)
+    return _after_deferral(delivery, outcome, now, retry, jitter)
 
 
 def _after_unknown(delivery: Delivery, reason: str, retry: Retry, jitter: float) -> Settlement:

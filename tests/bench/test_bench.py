@@ -1,0 +1,73 @@
+"""That each bench runs, delivers what it sends, and shows it in the promised shape. Never how fast."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.bench import b1_handoff, b7_end_to_end, b8_memory, peers
+from tests.bench.__main__ import BENCHES
+from tests.bench.command import Bench, Size, main
+from tests.bench.table import Row, Table, over_rounds, percentile
+
+ROWS = {
+    "b1": {b1_handoff.HEADLINE, "floor: echo + fdatasync", "tocsin received", "tocsin none"},
+    "b7": {"hand-off to arrival", "caller: tocsin.send", "caller: httpx.post"},
+    "b8": {"daemon, idle", "daemon, 500 queued"},
+}
+
+
+@pytest.mark.parametrize("bench", [b1_handoff.measure, b7_end_to_end.measure, b8_memory.measure])
+def test_a_bench_accounts_for_every_signal_and_measures_every_row(bench: Bench) -> None:
+    table = bench(Size.TINY)
+    assert ROWS[table.bench] <= {row.name for row in table.rows}
+    assert all(figure >= 0 for row in table.rows for name, figure in row.figures.items() if name != "MB over idle")
+    sent, arrived = table.counts.values()
+    assert sent == arrived > 0
+
+
+def test_a_peer_that_is_not_installed_is_left_out_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers.RedisStream, "program", "no-such-program")
+    assert peers.RedisStream().missing() == "there is no no-such-program on this machine"
+    monkeypatch.setattr(peers.RedisStream, "program", None)
+    monkeypatch.setattr(peers.RedisStream, "package", "no_such_package")
+    assert peers.RedisStream().missing() == "the package no_such_package is not installed"
+
+
+def test_the_json_holds_the_machine_and_every_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("b0", "nothing", [Row("floor", {"p50 us": 1.5})], {"sent": 2}, {"peer": "not here"}, ["a note"])
+    main({"b0": lambda _: table}, ["b0", "--quick", "--json", str(tmp_path / "found.json")])
+    found: dict[str, Any] = json.loads((tmp_path / "found.json").read_text())
+    assert found["schema"] == 1
+    assert set(found["machine"]) == {"python", "kernel", "processor", "cores", "load"}
+    assert found["benches"] == [
+        {
+            "bench": "b0",
+            "title": "nothing",
+            "rows": [{"name": "floor", "figures": {"p50 us": 1.5}}],
+            "counts": {"sent": 2},
+            "left_out": {"peer": "not here"},
+            "notes": ["a note"],
+        }
+    ]
+    assert str(table) in capsys.readouterr().out
+
+
+def test_a_bench_that_does_not_exist_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(BENCHES, ["b99"])
+    assert "there is no bench b99; there are b1, b7, b8" in capsys.readouterr().err
+
+
+def test_percentiles_are_values_that_were_measured() -> None:
+    values = [float(n) for n in range(1, 101)]
+    assert [percentile(values, at) for at in (0, 50, 99, 100)] == [1, 50, 99, 100]
+    assert percentile([3.0], 99) == 3.0
+    assert over_rounds([[1.0], [9.0], [2.0]], 50) == 2.0
+
+
+def test_a_table_aligns_its_columns_and_leaves_missing_figures_blank() -> None:
+    table = Table("b0", "two", [Row("a", {"x": 1.0}), Row("long", {"y": 12345.0})])
+    assert str(table).splitlines() == ["b0  two", "", "      x       y", "a     1        ", "long     12,345"]

@@ -1,0 +1,132 @@
+"""The end: SIGTERM and SIGINT drain, asked twice they leave at once, and nothing that was promised is lost either way."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.contracts.raw import HUNG_UP, Peer, request
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route
+
+BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, fake: FakeProcess) -> Iterator[DaemonProcess]:
+    """To one Discord whose requests may take a minute: whoever leaves before has not waited for it."""
+    config = discord("d", fake.webhooks[0]["url"], deadline='"60s"') + route("d")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        yield daemon
+
+
+def titles(fake: FakeProcess) -> list[str]:
+    return [embed["title"] for embed in fake.embeds()]
+
+
+@BOTH
+def test_with_nothing_in_flight_it_leaves_with_0_and_without_its_socket(tmp_path: Path, number: signal.Signals) -> None:
+    with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon, Peer(daemon.socket) as idle:
+        daemon.process.send_signal(number)
+        assert daemon.process.wait(PATIENCE) == 0
+        assert not Path(daemon.socket).exists()
+        assert idle.reply() is HUNG_UP
+        assert f"stopping reason={number.name}" in daemon.log.read_text()
+
+
+@BOTH
+def test_what_is_in_flight_finishes_and_the_rest_waits_on_disk_for_the_next_start(
+    daemon: DaemonProcess, fake: FakeProcess, number: signal.Signals
+) -> None:
+    fake.hold()
+    receipts = [daemon.client.send(f"s{n}") for n in range(4)]
+    fake.await_held()
+
+    daemon.process.send_signal(number)
+    daemon.await_silence()
+    assert not Path(daemon.socket).exists()
+    assert daemon.process.poll() is None, "it waits for what is in flight"
+    fake.release()
+    assert daemon.process.wait(PATIENCE) == 0
+    assert titles(fake) == ["s0"]
+
+    daemon.start()
+    assert daemon.settled(*(receipt.id for receipt in receipts)) == ["delivered"] * 4
+    assert titles(fake) == ["s0", "s1", "s2", "s3"]
+    assert not any("duplicate" in json.dumps(message) for message in fake.messages())
+
+
+@BOTH
+def test_asked_twice_it_leaves_at_once_and_what_was_in_flight_comes_again_marked(
+    daemon: DaemonProcess, fake: FakeProcess, number: signal.Signals
+) -> None:
+    fake.hold(saved=True)  # it arrived, and nobody can know
+    first, second = daemon.client.send("first"), daemon.client.send("second")
+    fake.await_held()
+
+    daemon.process.send_signal(number)
+    daemon.await_silence()
+    while not daemon.ended_within(0.2):  # an impatient person
+        daemon.process.send_signal(number)
+    assert daemon.process.returncode == 0
+    assert not Path(daemon.socket).exists()
+    fake.release()
+
+    daemon.start()
+    assert daemon.wait_for("started")["doubtful"] == 1
+    assert daemon.settled(first.id, second.id) == ["delivered"] * 2
+    assert titles(fake)[0] == "first"
+    once, again, other = fake.messages()
+    assert "possible duplicate" not in json.dumps(once).lower()
+    assert "possible duplicate" in json.dumps(again).lower()
+    assert "possible duplicate" not in json.dumps(other).lower()
+    (delivery,) = daemon.client.why(first.id)["deliveries"]
+    assert delivery["possible_duplicate"] is True
+    assert [attempt["outcome"] for attempt in delivery["attempts"]] == ["unknown", "delivered"]
+    assert delivery["attempts"][0]["reason"] == "tocsind stopped before the answer came"
+
+
+def test_a_signal_that_comes_while_it_leaves_is_sent_away_and_not_lost_silently(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
+    fake.hold()
+    with Peer(daemon.socket) as peer:
+        assert (peer.json(request("send", signal={"title": "in flight"})).reply() or {})["ok"] is True
+        fake.await_held()
+        daemon.process.terminate()
+        daemon.await_silence()
+        answer = peer.json(request("send", signal={"title": "late"})).reply()
+        assert answer is HUNG_UP or answer["error"]["kind"] == "stopping"
+    fake.release()
+    assert daemon.process.wait(PATIENCE) == 0
+    assert titles(fake) == ["in flight"]
+
+
+def test_every_signal_that_was_read_before_the_end_has_its_receipt(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon, Peer(daemon.socket) as peer:
+        for n in range(200):
+            peer.json(request("send", signal={"title": f"s{n}"}))
+        daemon.process.terminate()
+        stored = []
+        while (reply := peer.reply()) is not HUNG_UP:
+            if reply["ok"]:
+                stored.append(reply["receipt"]["id"])
+        assert daemon.process.wait(PATIENCE) == 0
+        daemon.start()
+        assert daemon.settled(*stored) == ["delivered"] * len(stored)
+        told = [json.loads(line)["id"] for line in (daemon.state / "alerts.jsonl").read_text().splitlines()]
+        assert set(stored) <= set(told)
+        assert len(told) == len(set(told))
+
+
+def test_an_exit_ends_those_who_follow(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon, Peer(daemon.socket) as follower:
+        follower.json(request("tail", follow=True))
+        facts = [(follower.reply() or {})["fact"]["fact"]]
+        daemon.process.terminate()
+        while (reply := follower.reply()) is not HUNG_UP:
+            facts.append(reply["fact"]["fact"])
+        assert facts[0] == "started"
+        assert daemon.process.wait(PATIENCE) == 0

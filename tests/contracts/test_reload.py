@@ -1,0 +1,139 @@
+"""SIGHUP: a new configuration is taken as a whole or not at all, and nothing that waits is lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.harness import DaemonProcess, FakeProcess, discord, file, route
+
+PLAIN = file() + route("local-file")
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
+    with DaemonProcess(tmp_path, PLAIN).start() as daemon:
+        yield daemon
+        assert daemon.process.poll() is None, daemon.log.read_text()[-2000:]
+
+
+def take(daemon: DaemonProcess, config: str) -> None:
+    """Reload, and wait until it is done: `tail` tells only what comes after, so that an earlier reload cannot be mistaken for it."""
+    before = sum(reply["fact"]["fact"] == "reloaded" for reply in daemon.client.stream("tail"))
+    daemon.configure(config)
+    daemon.reload()
+    daemon.wait_for("reloaded", nth=before + 1)
+
+
+def arrived(daemon: DaemonProcess, title: str, **fields: str) -> list[str]:
+    """Where a new signal ends."""
+    id_ = daemon.client.send(title, **fields).id  # type: ignore[arg-type] # only texts are used here
+    daemon.settled(id_)
+    return [each["destination"] for each in daemon.client.why(id_)["deliveries"] if each["state"] == "sent"]
+
+
+def test_a_new_route_and_a_new_destination_are_taken(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    assert arrived(daemon, "before", tier="premium") == ["local-file"]
+    premium = '[[routes]]\nwhen = { tier = "premium" }\nto = ["d"]\n'
+    take(daemon, file() + discord("d", fake.webhooks[0]["url"]) + premium + route("local-file"))
+    assert arrived(daemon, "after", tier="premium") == ["d"]
+    assert arrived(daemon, "other", tier="free") == ["local-file"]
+    assert [embed["title"] for embed in fake.embeds()] == ["after"]
+
+
+def test_what_waits_for_a_removed_destination_survives_and_goes_when_it_is_back(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
+    there = discord("d", fake.webhooks[0]["url"], retry='{ first = "1h", most = "1h" }') + file()
+    take(daemon, there + route("d"))
+    fake.script({"behaviour": "status", "status": 503})
+    waiting = daemon.client.send("patience").id
+    daemon.wait_for("deferred", id=waiting)
+
+    take(daemon, PLAIN)
+    assert arrived(daemon, "meanwhile") == ["local-file"]
+    assert [each["name"] for each in daemon.status()["destinations"]] == ["local-file"]
+    assert daemon.status()["problems"] == ["1 wait for d, which the configuration no longer names"]
+    (row,) = daemon.client.request("queue", destination="d")["deliveries"]
+    assert (row["id"], row["state"]) == (waiting, "queued")
+
+    take(daemon, there + route("local-file"))
+    assert daemon.settled(waiting) == ["delivered"]
+    assert daemon.status()["problems"] == []
+
+
+def test_a_wider_limit_lets_go_what_the_old_one_held_back(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    url = fake.webhooks[0]["url"]
+    take(daemon, discord("d", url, limit='"1/h"') + route("d"))
+    first, second = daemon.client.send("first").id, daemon.client.send("second").id
+    assert daemon.settled(first) == ["delivered"]
+    assert daemon.client.request("wait", id=second, seconds=0)["state"] == "queued"
+    take(daemon, discord("d", url, limit='"1000/s"') + route("d"))
+    assert daemon.settled(second) == ["delivered"]
+    assert [embed["title"] for embed in fake.embeds()] == ["first", "second"]
+
+
+def test_a_bad_configuration_is_refused_with_all_its_problems_and_the_old_one_stays(daemon: DaemonProcess) -> None:
+    daemon.configure(
+        file().replace("file", "fiel", 1).replace('"file"', '"fax"') + 'colour = "red"\n' + route("nowhere")
+    )
+    daemon.reload()
+    problems = daemon.wait_for("reload-refused")["problems"]
+    assert len(problems) == 3
+    assert all(problem.startswith(f"{daemon.config}:") for problem in problems)
+    assert arrived(daemon, "as before") == ["local-file"]
+    assert daemon.status()["health"] == "ok"
+    log = daemon.log.read_text()
+    assert "error reload-refused" in log
+    assert "colour" in log
+    take(daemon, PLAIN)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"[[[", b"", b"x = " + b"[" * 100_000], ids=["bytes", "syntax", "empty", "deep"]
+)
+def test_a_file_that_is_no_configuration_changes_nothing(daemon: DaemonProcess, content: bytes) -> None:
+    daemon.config.write_bytes(content)
+    daemon.reload()
+    daemon.wait_for("reload-refused")
+    assert arrived(daemon, "as before") == ["local-file"]
+
+
+def test_a_file_that_has_gone_changes_nothing(daemon: DaemonProcess) -> None:
+    daemon.config.unlink()
+    daemon.reload()
+    (problem,) = daemon.wait_for("reload-refused")["problems"]
+    assert "No such file" in problem
+    assert arrived(daemon, "as before") == ["local-file"]
+
+
+def test_what_is_in_flight_finishes_before_its_destination_changes(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    take(daemon, discord("d", fake.webhooks[0]["url"]) + route("d"))
+    fake.hold()
+    ids = [daemon.client.send(title).id for title in ("in flight", "next")]
+    fake.await_held()
+    daemon.configure(discord("d", fake.webhooks[0]["url"], username='"renamed"') + route("d"))
+    daemon.reload()
+    assert daemon.client.send("taken all the same").state == "stored"
+    fake.release()
+    assert daemon.settled(*ids) == ["delivered"] * 2
+    daemon.wait_for("reloaded", nth=2)
+    names = [message["payload"].get("username") for message in fake.messages()]
+    assert names[0] is None
+    assert "duplicate" not in json.dumps(fake.messages())
+
+
+def test_a_socket_that_moves_is_told_to_wait_for_the_next_start(daemon: DaemonProcess, tmp_path: Path) -> None:
+    take(daemon, f'[daemon]\nsocket = "{tmp_path}/other.sock"\n{PLAIN}')
+    assert "next start" in daemon.wait_for("configuration-doubt")["problem"]
+    assert daemon.listens()
+
+
+def test_a_hundred_reloads_are_taken_one_after_the_other(daemon: DaemonProcess) -> None:
+    for _ in range(100):
+        daemon.reload()
+    assert arrived(daemon, "meanwhile") == ["local-file"]
+    take(daemon, PLAIN)
+    assert arrived(daemon, "after") == ["local-file"]

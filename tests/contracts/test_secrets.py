@@ -1,0 +1,136 @@
+"""A canary in the webhook's place: whatever happens to it, its token is nowhere but in the request itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route
+
+QUICK = {"deadline": '"300ms"', "retry": '{ first = "1h", most = "1h" }', "fallback": '["local-file"]'}
+
+
+def said_of(daemon: DaemonProcess, id_: str) -> str:
+    """Everything that a person or a program can see of the daemon and of a signal, and all that it wrote."""
+    asked: list[Any] = [
+        daemon.client.status(),
+        daemon.client.why(id_),
+        daemon.client.request("queue", limit=1000),
+        *(daemon.client.request("queue", state=state) for state in ("sent", "dead", "rerouted", "unknown", "queued")),
+        list(daemon.client.stream("tail", idle=PATIENCE)),
+    ]
+    written = [path.read_bytes().decode("latin-1") for path in sorted(daemon.state.rglob("*")) if path.is_file()]
+    argv = Path(f"/proc/{daemon.process.pid}/cmdline").read_text()
+    return "\n".join([json.dumps(asked), *written, argv, daemon.log.read_text()])
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of ours where nobody listens."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+BEHAVIOURS: dict[str, tuple[dict[str, Any] | None, str]] = {
+    "200": (None, "sent"),
+    "404": ({"behaviour": "status", "status": 404, "code": 10015, "message": "Unknown Webhook {token}"}, "disabled"),
+    "401": ({"behaviour": "status", "status": 401, "message": "{token} {url}"}, "disabled"),
+    "400 that quotes it": ({"behaviour": "status", "status": 400, "code": 50035, "message": "see {url}"}, "buried"),
+    "500": ({"behaviour": "status", "status": 500, "html": True}, "deferred"),
+    "429": ({"behaviour": "rate_limited", "retry_after": 30}, "suspended"),
+    "a redirect": ({"behaviour": "redirect", "location": "http://127.0.0.1:9/{token}"}, "buried"),
+    "no answer": ({"behaviour": "drop"}, "deferred"),
+    "too late": ({"behaviour": "slow", "delay": 30.0}, "deferred"),
+}
+
+
+@pytest.mark.parametrize("name", BEHAVIOURS)
+def test_the_token_is_nowhere_whatever_discord_answers(tmp_path: Path, fake: FakeProcess, name: str) -> None:
+    behaviour, fact = BEHAVIOURS[name]
+    token, url = fake.webhooks[0]["token"], fake.webhooks[0]["url"]
+    config = discord("d", url, **QUICK).replace(f'"{url}"', '{ env = "CANARY" }') + file() + route("d")
+    if behaviour:
+        told = json.dumps(behaviour).replace("{token}", token).replace("{url}", url)
+        fake.script(json.loads(told))
+    with DaemonProcess(tmp_path, config, {"CANARY": url}).start() as daemon:
+        id_ = daemon.client.send("x").id
+        daemon.wait_for(fact)
+        said = said_of(daemon, id_)
+    assert fact in said
+    assert token not in said
+    assert token[:20] not in said
+
+
+def test_the_token_is_nowhere_when_nobody_listens(tmp_path: Path, closed_port: int) -> None:
+    token = "canary" + "x" * 62
+    url = f"http://127.0.0.1:{closed_port}/api/webhooks/123456789012345678/{token}"
+    config = discord("d", url, **QUICK) + file() + route("d")  # in the file itself, which warns
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        id_ = daemon.client.send("x").id
+        assert "cannot connect" in daemon.wait_for("deferred", id=id_)["reason"]
+        said = said_of(daemon, id_)
+    assert "a webhook URL is a secret" in said
+    assert "canary" not in said
+
+
+MALFORMED = (
+    "https://discord.com/api/webhooks/not-a-number/canary-canary-canary",
+    "https://discord.com.evil.example/api/webhooks/123456789012345678/canary-canary-canary",
+    "http://discord.com/api/webhooks/123456789012345678/canary-canary-canary",
+    "https://user:canary@discord.com/api/webhooks/123456789012345678/canary",
+    "discord.com/api/webhooks/123456789012345678/canary-canary-canary",
+    "https://discord.com/api/webhooks/123456789012345678/canary\\n-canary",
+    "https://discord.com:99999/api/webhooks/123456789012345678/canary-canary",
+)
+FORMS = ('"{url}"', '{{ env = "{name}" }}', '{{ env = "{url}" }}', '{{ file = "{url}" }}', '{{ credential = "{url}" }}')
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["check", "--json"], ["run"]], ids=" ".join)
+def test_a_malformed_url_is_told_without_quoting_it_wherever_it_stands(tmp_path: Path, arguments: list[str]) -> None:
+    env = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state"), "CREDENTIALS_DIRECTORY": str(tmp_path)}
+    text = route("d0")
+    for number, (url, form) in enumerate(product(MALFORMED, FORMS)):
+        env[f"CANARY{number}"] = url
+        webhook = form.format(url=url, name=f"CANARY{number}")
+        text += f'[destinations.d{number}]\nkind = "discord"\nwebhook = {webhook}\n'
+    (tmp_path / "alerts.toml").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "tocsind", *arguments],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 78
+    said = done.stdout + done.stderr
+    assert all(f"destinations.d{number}." in said for number in range(len(MALFORMED) * len(FORMS)))
+    assert "canary" not in said
+
+
+def test_a_url_in_the_wrong_place_is_masked(tmp_path: Path) -> None:
+    url = "https://discord.com/api/webhooks/123456789012345678/canary-canary-canary"
+    text = f'[destinations.d]\nkind = "{url}"\nlimit = "{url}"\n[[routes]]\nto = ["{url}"]\n["{url}"]\nx = 1\n'
+    with DaemonProcess(tmp_path, text) as daemon:
+        assert daemon.spawn().wait(PATIENCE) == 78
+        assert "canary" not in daemon.log.read_text()
+
+
+def test_a_reload_that_is_refused_keeps_the_secret_too(tmp_path: Path) -> None:
+    url = "https://discord.com/api/webhooks/nonsense/canary-canary-canary"
+    with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
+        id_ = daemon.client.send("x").id
+        daemon.configure(discord("d", url) + route("d"))
+        daemon.reload()
+        daemon.wait_for("reload-refused")
+        assert "canary" not in said_of(daemon, id_)

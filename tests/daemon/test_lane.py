@@ -1,0 +1,678 @@
+"""A lane and its senders in virtual time, between two neighbours in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from tocsind.config import DestinationOptions, FileOptions
+from tocsind.events import (
+    Disabled,
+    Enabled,
+    Fact,
+    ProbeFailed,
+    Recovered,
+    Suspended,
+    Throttled,
+)
+from tocsind.journal import LaneMemory
+from tocsind.lane import UNTOLD_WAIT, Condition, Lane
+from tocsind.policy.backoff import Retry
+from tocsind.policy.breaker import BreakerLimits
+from tocsind.policy.bucket import Rate
+from tocsind.policy.delivery import Priority, State
+from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, Refused, Unknown
+from tocsind.sender import WINDOW
+from tocsind.testing.clock import SteppedClock
+from tocsind.testing.memory import MemoryBooks, MemoryDestination
+
+pytestmark = pytest.mark.usefixtures("autojump_clock")
+
+URGENT, HIGH, NORMAL, LOW = Priority
+DOWN = Deferred("503")
+LIMITED = Deferred("429", Cause.LIMITED, Reach.LANE, wait=20.0)
+
+
+class Stage:
+    """One lane named `d`, what it talks to, and what it told."""
+
+    def __init__(
+        self,
+        *script: Outcome,
+        otherwise: Outcome | None = None,
+        most: int = 1,
+        seconds: float = 0.0,
+        fallbacks: dict[str, tuple[str, ...]] | None = None,
+        jitter: float = 0.5,
+        **options: Any,
+    ) -> None:
+        self.options = DestinationOptions("d", "memory", FileOptions("unused"), **options)
+        self.destination = MemoryDestination(script, otherwise=otherwise, most=most, seconds=seconds)
+        self.clock = SteppedClock()
+        self.books = MemoryBooks(self.clock, fallbacks, jitter=jitter)
+        self.facts: list[Fact] = []
+        self.blocks: list[tuple[str, float, str]] = []
+        self.lane = self.new_lane()
+
+    def new_lane(self) -> Lane:
+        """A lane as a fresh start makes it."""
+        lane = Lane(
+            self.options,
+            self.destination,
+            self.books,
+            self.clock,
+            self.facts.append,
+            lambda kind, until, reason: self.blocks.append((kind, until - self.clock.now(), reason)),
+        )
+        self.books.lanes["d"] = lane
+        return lane
+
+    def owe(self, *titles: str, priority: Priority = NORMAL, **fields: Any) -> list[int]:
+        return [self.books.owe("d", title, priority, **fields) for title in titles]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[trio.Nursery]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.lane.run)
+            yield nursery
+            nursery.cancel_scope.cancel()
+
+    def told(self, kind: type[Fact]) -> list[Fact]:
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    def sent(self) -> list[str]:
+        return self.books.titles(State.SENT, "d")
+
+
+async def passing(seconds: float) -> None:
+    """Virtual time: whatever is due by then happens, and nobody waits for it."""
+    await trio.sleep(seconds)
+    await trio.testing.wait_all_tasks_blocked()
+
+
+# --- order ------------------------------------------------------------------------------------------------------------
+
+
+async def test_when_the_lane_opens_the_most_pressing_go_first_and_in_order_within_each() -> None:
+    stage = Stage()
+    stage.lane.block(stage.clock.now() + 10, "closed")
+    async with stage.running():
+        for number in (1, 2, 3):
+            for priority in (LOW, NORMAL, HIGH, URGENT):
+                stage.owe(f"{priority.label} {number}", priority=priority)
+        await passing(9.9)
+        assert stage.destination.titles == []
+        await passing(1)
+    assert stage.destination.titles == [f"{p.label} {n}" for p in Priority for n in (1, 2, 3)]
+
+
+async def test_an_urgent_latecomer_overtakes_all_that_waits() -> None:
+    stage = Stage(limit=Rate(1, 10.0))
+    stage.owe("a", "b", "c", priority=LOW)
+    async with stage.running():
+        await passing(5)
+        stage.owe("urgent", priority=URGENT)
+        await passing(100)
+    assert stage.destination.titles == ["a", "urgent", "b", "c"]
+
+
+async def test_a_thousand_low_signals_leave_the_reserve_to_an_urgent_one() -> None:
+    stage = Stage(limit=Rate(30, 60.0))
+    stage.owe(*(f"low {number}" for number in range(1000)), priority=LOW)
+    async with stage.running():
+        await passing(30)
+        assert len(stage.destination.tries) == 26
+        stage.owe("urgent", priority=URGENT)
+        await passing(0)
+        assert stage.destination.titles[-1] == "urgent"
+        assert stage.destination.times[-1] == pytest.approx(30)
+
+
+async def test_there_is_never_more_than_one_request_in_flight() -> None:
+    stage = Stage(seconds=1.0)
+    for priority in Priority:
+        stage.owe(*"abc", priority=priority)
+    async with stage.running():
+        await passing(60)
+    assert (len(stage.destination.tries), stage.destination.most_in_flight) == (12, 1)
+
+
+async def test_what_comes_while_the_turn_is_awaited_joins_the_batch() -> None:
+    stage = Stage(most=10)
+    stage.lane.block(stage.clock.now() + 10, "closed")
+    stage.owe("early")
+    async with stage.running():
+        await passing(5)
+        stage.owe("late", "later")
+        await passing(10)
+    assert [[d.signal.title for d in each.batch] for each in stage.destination.tries] == [["early", "late", "later"]]
+
+
+async def test_one_batch_is_one_request_and_teaches_once() -> None:
+    stage = Stage(DOWN, most=10, limit=Rate(2, 60.0), breaker=BreakerLimits(failures=2))
+    stage.owe(*"abcde")
+    async with stage.running():
+        await passing(0)
+        assert [len(each.batch) for each in stage.destination.tries] == [5]
+        assert stage.lane.breaker.failures == 1
+        assert stage.lane.condition().word == "ready"
+
+
+# --- the gate ----------------------------------------------------------------------------------------------------------
+
+
+async def test_our_own_limit_paces_the_lane_and_says_so() -> None:
+    stage = Stage(limit=Rate(2, 10.0))
+    stage.owe(*"abcde", priority=URGENT)
+    async with stage.running():
+        await passing(1)
+        assert stage.lane.condition() == Condition("suspended", "our limit of 2 in 10 s", pytest.approx(9.0))
+        assert repr(stage.lane) == "<Lane d suspended>"
+        await passing(100)
+    assert stage.destination.times == pytest.approx([0, 0, 10, 10, 20])
+
+
+async def test_a_rate_limit_keeps_the_delivery_at_the_head_and_never_trips_the_breaker() -> None:
+    stage = Stage(*[LIMITED] * 5, breaker=BreakerLimits(failures=1))
+    (first, _) = stage.owe("first", "second")
+    async with stage.running():
+        await passing(1)
+        assert stage.books.state(first) is State.QUEUED
+        assert stage.lane.condition() == Condition("suspended", "429", pytest.approx(19.0))
+        await passing(200)
+    assert stage.destination.titles == ["first"] * 6 + ["second"]
+    assert stage.destination.times == pytest.approx([0, 20, 40, 60, 80, 100, 100])
+    assert stage.told(Suspended) == [Suspended("d", "429", 20.0)] * 5
+    assert (stage.lane.trips, stage.told(Throttled)) == (0, [])
+
+
+async def test_a_rate_limit_that_names_no_time_is_believed_for_a_moment() -> None:
+    stage = Stage(Deferred("429", Cause.LIMITED, Reach.LANE))
+    stage.owe("a")
+    async with stage.running():
+        await passing(10)
+    assert stage.destination.times == pytest.approx([0, UNTOLD_WAIT])
+
+
+async def test_an_urgent_one_overtakes_what_a_rate_limit_sent_back() -> None:
+    stage = Stage(LIMITED)
+    stage.owe("normal")
+    async with stage.running():
+        await passing(1)
+        stage.owe("urgent", priority=URGENT)
+        await passing(30)
+    assert stage.destination.titles == ["normal", "urgent", "normal"]
+
+
+async def test_a_block_of_the_whole_kind_is_told_to_all_lanes_of_it() -> None:
+    stage = Stage(Deferred("blocked by Cloudflare", Cause.LIMITED, Reach.KIND, wait=60.0))
+    stage.owe("a")
+    async with stage.running():
+        await passing(1)
+    assert stage.blocks == [("memory", 60.0, "blocked by Cloudflare")]
+
+
+async def test_a_pause_that_the_far_end_asks_for_is_kept() -> None:
+    stage = Stage(Delivered(pause=7.0))
+    stage.owe("a", "b")
+    async with stage.running():
+        await passing(1)
+        assert stage.lane.condition() == Condition("suspended", "the far end asked for a pause", pytest.approx(6.0))
+        await passing(30)
+    assert stage.destination.times == pytest.approx([0, 7])
+
+
+# --- deferrals -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_deferred_delivery_waits_by_itself_while_others_go_on() -> None:
+    stage = Stage(DOWN, retry=Retry(first=8.0, most=60.0))
+    stage.owe("a", "b", "c")
+    async with stage.running():
+        await passing(1)
+        assert stage.sent() == ["b", "c"]
+        await passing(30)
+    assert stage.destination.titles == ["a", "b", "c", "a"]
+    assert stage.destination.times[-1] == pytest.approx(4.0)  # half of the ceiling: the draw is one half
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.999])
+async def test_retries_come_within_their_ceilings(jitter: float) -> None:
+    stage = Stage(*[DOWN] * 6, jitter=jitter, retry=Retry(first=1.0, most=10.0), breaker=BreakerLimits(failures=99))
+    stage.owe("a")
+    async with stage.running():
+        await passing(100)
+    waits = [
+        later - sooner for sooner, later in zip(stage.destination.times, stage.destination.times[1:], strict=False)
+    ]
+    assert waits == pytest.approx([jitter * ceiling for ceiling in (1, 2, 4, 8, 10, 10)])
+
+
+async def test_retry_after_is_honoured() -> None:
+    stage = Stage(Deferred("503", wait=90.0), retry=Retry(first=1.0, most=60.0))
+    stage.owe("a")
+    async with stage.running():
+        await passing(89)
+        assert len(stage.destination.tries) == 1
+        await passing(2)
+    assert stage.destination.times == pytest.approx([0, 90])
+
+
+async def test_what_nobody_can_say_is_sent_once_more_in_doubt_and_low_is_not() -> None:
+    stage = Stage(Unknown("no answer"))
+    stage.owe("normal")
+    async with stage.running():
+        await passing(60)
+    assert [each.batch[0].doubt for each in stage.destination.tries] == [False, True]
+    low = Stage(Unknown("no answer"))
+    (number,) = low.owe("low", priority=LOW)
+    async with low.running():
+        await passing(60)
+    assert (low.books.state(number), len(low.destination.tries)) == (State.UNKNOWN, 1)
+
+
+async def test_a_refused_delivery_is_dead_and_the_next_goes_on() -> None:
+    stage = Stage(Refused("400"), fallbacks={"d": ("file",)})
+    (bad, good) = stage.owe("bad", "good")
+    async with stage.running():
+        await passing(1)
+    assert (stage.books.state(bad), stage.books.state(good)) == (State.DEAD, State.SENT)
+    assert stage.books.titles(State.QUEUED, "file") == ["bad"]
+    assert stage.lane.condition().word == "ready"
+
+
+async def test_what_is_dropped_or_too_late_while_it_waits_is_not_sent() -> None:
+    stage = Stage(limit=Rate(1, 10.0))
+    (_, dropped, late, _) = [
+        *stage.owe("first", "dropped", priority=URGENT),
+        *stage.owe("late", priority=URGENT, expires=5),
+        *stage.owe("last", priority=URGENT),
+    ]
+    async with stage.running():
+        await passing(1)
+        stage.books.drop(dropped)
+        await passing(100)
+    assert stage.destination.titles == ["first", "last"]
+    assert stage.destination.times == pytest.approx([0, 10])
+    assert stage.books.state(late) is State.QUEUED  # the keeper's work, not the lane's
+
+
+# --- the breaker -----------------------------------------------------------------------------------------------------------
+
+
+def down(*script: Outcome, **more: Any) -> Stage:
+    """A far end that is down: three failures trip, rests of 10, 20, 35, 35 ... seconds."""
+    limits = BreakerLimits(failures=3, rest=10.0, most=35.0)
+    return Stage(*script, otherwise=DOWN, breaker=limits, retry=Retry(first=0.0, most=0.0), **more)
+
+
+async def test_failures_in_a_row_trip_the_breaker_and_the_lane_says_so() -> None:
+    stage = down()
+    stage.owe(*"abcdef")
+    async with stage.running():
+        await passing(1)
+        assert len(stage.destination.tries) == 3
+        assert stage.lane.condition() == Condition("throttled", "503", pytest.approx(9.0))
+    assert stage.told(Throttled) == [Throttled("d", "503", 10.0)]
+    assert stage.lane.trips == 1
+
+
+async def test_a_success_between_failures_keeps_the_lane_ready() -> None:
+    stage = down(*[DOWN, DOWN, Delivered()] * 5)
+    stage.owe(*"abcde")
+    async with stage.running():
+        await passing(1)
+    assert (len(stage.destination.tries), stage.lane.trips, stage.sent()) == (15, 0, list("abcde"))
+
+
+async def test_a_resting_far_end_is_probed_once_a_rest_and_the_rest_grows_to_its_cap() -> None:
+    stage = down()
+    for priority in Priority:
+        stage.owe(*(f"{number}" for number in range(50)), priority=priority)
+    async with stage.running():
+        await passing(140)
+    assert stage.destination.times == pytest.approx([0, 0, 0, 10, 30, 65, 100, 135])
+    assert [fact.rest for fact in stage.told(ProbeFailed) if isinstance(fact, ProbeFailed)] == pytest.approx(
+        [20, 35, 35, 35, 35]
+    )
+    assert stage.lane.trips == 1
+
+
+async def test_while_a_probe_is_out_the_lane_says_so_and_nobody_else_goes() -> None:
+    stage = down(seconds=5.0)
+    stage.owe(*"abcdef")
+    async with stage.running():
+        await passing(26)  # three failures of five seconds, a rest of ten
+        assert stage.lane.condition().word == "probing"
+        assert (stage.destination.in_flight, len(stage.destination.tries)) == (1, 4)
+
+
+async def test_a_probe_that_passes_ends_the_rest_and_urgent_goes_first() -> None:
+    stage = down(DOWN, DOWN, DOWN)
+    stage.destination.otherwise = Delivered()
+    stage.owe(*"abc")
+    async with stage.running():
+        await passing(1)
+        stage.owe("urgent", priority=URGENT)
+        await passing(20)
+        assert stage.lane.condition() == Condition("ready")
+    assert stage.destination.titles[3] == "urgent"
+    assert stage.told(Recovered) == [Recovered("d")]
+    assert sorted(stage.sent()) == ["a", "b", "c", "urgent"]
+
+
+async def test_a_probe_that_meets_a_rate_limit_gives_its_permit_back() -> None:
+    stage = down(DOWN, DOWN, DOWN, LIMITED)
+    stage.destination.otherwise = Delivered()
+    stage.owe("a")
+    async with stage.running():
+        await passing(100)
+    assert stage.destination.times == pytest.approx([0, 0, 0, 10, 30])
+    assert (stage.lane.trips, stage.told(ProbeFailed)) == (1, [])
+
+
+async def test_a_probe_for_which_nothing_could_be_claimed_costs_no_permit() -> None:
+    stage = down(DOWN, DOWN, DOWN)
+    stage.destination.otherwise = Delivered()
+    (first, second) = stage.owe("a", "b", priority=URGENT)
+    async with stage.running():
+        await passing(1)
+        stage.books.drop(first)
+        await passing(20)
+    assert stage.books.state(second) is State.SENT
+    assert stage.destination.times[-1] == pytest.approx(10)
+
+
+async def test_a_refusal_is_an_answer_of_a_healthy_far_end() -> None:
+    stage = down(DOWN, DOWN, Refused("400"), DOWN, DOWN, Delivered())
+    stage.owe("a", "b")
+    async with stage.running():
+        await passing(1)
+    assert (stage.lane.trips, len(stage.destination.tries)) == (0, 6)
+
+
+# --- disabled ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_destination_that_is_gone_is_disabled_and_its_whole_queue_goes_to_the_fallback() -> None:
+    stage = Stage(Refused("404", disable=True), fallbacks={"d": ("file",)})
+    titles = [f"{number}" for number in range(1200)]  # more than two chunks
+    stage.owe(*titles)
+    async with stage.running():
+        await passing(1)
+        assert stage.lane.condition() == Condition("disabled", "404")
+        stage.owe("late", priority=URGENT)
+        await passing(1)
+    assert len(stage.destination.tries) == 1
+    assert stage.told(Disabled) == [Disabled("d", "404")]
+    assert stage.books.titles(State.REROUTED, "d") == [*titles, "late"]
+    assert sorted(stage.books.titles(State.QUEUED, "file")) == sorted([*titles, "late"])
+
+
+async def test_without_a_fallback_the_queue_stays_and_enable_sends_it() -> None:
+    stage = Stage(Refused("404", disable=True))
+    stage.owe("a", "b")
+    async with stage.running():
+        await passing(10)
+        assert stage.books.titles(State.QUEUED, "d") == ["a", "b"]
+        await stage.lane.enable()
+        await passing(1)
+        assert stage.lane.condition() == Condition("ready")
+    assert stage.sent() == ["a", "b"]
+    assert stage.told(Enabled) == [Enabled("d")]
+
+
+async def test_enabling_is_remembered_and_ends_a_rest() -> None:
+    stage = down(DOWN, DOWN, DOWN, Refused("404", disable=True))
+    stage.destination.otherwise = Delivered()
+    stage.owe("a")
+    async with stage.running():
+        await passing(15)
+        assert stage.books.memories["d"].disabled == "404"
+        await stage.lane.enable()
+        assert stage.books.memories["d"] == LaneMemory("d", trips=1)
+        await passing(0)
+    assert stage.sent() == ["a"]
+
+
+async def test_what_the_configuration_switched_off_stays_off_and_is_not_remembered_as_gone() -> None:
+    stage = Stage(disabled="DISCORD_WEBHOOK is not set", fallbacks={"d": ("file",)})
+    stage.owe("a")
+    async with stage.running():
+        await passing(1)
+        await stage.lane.enable()
+        await passing(1)
+    assert stage.lane.condition() == Condition("disabled", "DISCORD_WEBHOOK is not set")
+    assert stage.books.memories["d"].disabled is None
+    assert (stage.destination.tries, stage.books.titles(State.QUEUED, "file")) == ([], ["a"])
+
+
+# --- restarts -----------------------------------------------------------------------------------------------------------------
+
+
+async def restarted(stage: Stage, away: float) -> None:
+    """The daemon stops for a while and comes back with a new lane."""
+    await trio.sleep(away)
+    stage.lane = stage.new_lane()
+    await stage.lane.restore()
+
+
+async def test_a_rest_goes_on_after_a_restart() -> None:
+    stage = down()
+    stage.owe(*"abc")
+    async with stage.running():
+        await passing(1)
+    await restarted(stage, 3)
+    assert stage.lane.condition() == Condition("throttled", "503", pytest.approx(6.0))
+    assert stage.lane.trips == 1
+    async with stage.running():
+        await passing(10)
+    assert stage.destination.times == pytest.approx([0, 0, 0, 10])
+    assert stage.lane.condition().seconds == pytest.approx(16.0)  # the second rest, of twenty
+
+
+async def test_a_block_and_the_requests_of_before_count_after_a_restart() -> None:
+    stage = Stage(LIMITED)
+    stage.owe("a", "b", "c")
+    async with stage.running():
+        await passing(1)
+    await restarted(stage, 4)
+    assert stage.lane.condition() == Condition("suspended", "429", pytest.approx(15.0))
+    paced = Stage(limit=Rate(2, 10.0))
+    paced.owe(*"abcd", priority=URGENT)
+    async with paced.running():
+        await passing(1)
+    await restarted(paced, 4)
+    async with paced.running():
+        await passing(20)
+    assert paced.destination.times == pytest.approx([0, 0, 10, 10])
+
+
+async def test_what_was_told_never_to_come_back_stays_away_after_a_restart() -> None:
+    stage = Stage(Refused("404", disable=True))
+    stage.owe("a")
+    async with stage.running():
+        await passing(1)
+    await restarted(stage, 1)
+    assert stage.lane.condition() == Condition("disabled", "404")
+
+
+@pytest.mark.parametrize("step", [-7200.0, 7200.0])
+async def test_a_wall_clock_that_was_set_stretches_neither_rest_nor_pace(step: float) -> None:
+    stage = down(limit=Rate(3, 10.0))
+    stage.owe(*"abc", priority=URGENT)
+    async with stage.running():
+        await passing(1)
+    stage.clock.step(step)
+    await restarted(stage, 1)
+    stage.destination.otherwise = Delivered()
+    async with stage.running():
+        await passing(46)  # the longest rest, and one window of our limit
+    assert stage.sent() == ["a", "b", "c"]
+
+
+async def test_a_step_of_the_wall_clock_while_we_run_changes_no_rate() -> None:
+    stage = Stage(limit=Rate(1, 10.0))
+    stage.owe(*"abc", priority=URGENT)
+    async with stage.running():
+        await passing(1)
+        stage.clock.step(-86400)
+        await passing(10)
+        stage.clock.step(2 * 86400)
+        await passing(20)
+    assert stage.destination.times == pytest.approx([0, 10, 20])
+
+
+# --- memory ---------------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_backlog_of_a_hundred_thousand_stays_in_the_journal_but_for_a_window() -> None:
+    stage = Stage(most=50)
+    for number in range(25_000):
+        for priority in Priority:
+            stage.books.owe("d", f"{number}", priority)
+    stage.lane.block(stage.clock.now() + 10, "closed")
+    async with stage.running():
+        await passing(5)
+        # in the channel, in hand, and one look ahead
+        assert 4 * WINDOW <= len(stage.books.fed) <= 4 * (2 * WINDOW)
+        await passing(6)
+        stage.lane.block(stage.clock.now() + 10, "closed again")
+        await trio.testing.wait_all_tasks_blocked()
+        in_memory = len(stage.books.fed) - len(stage.sent())
+        assert in_memory <= 4 * (2 * WINDOW + 50)
+
+
+async def test_a_far_end_that_fails_now_and_then_does_not_fill_the_memory() -> None:
+    stage = Stage(otherwise=DOWN, retry=Retry(first=1e6, most=1e6), breaker=BreakerLimits(failures=10**9))
+    stage.owe(*(f"{number}" for number in range(1000)))
+    async with stage.running():
+        await passing(100)
+        assert len(stage.destination.tries) == WINDOW
+        assert len(stage.books.fed) <= 3 * WINDOW
+
+
+async def test_a_window_of_deferred_deliveries_does_not_stop_what_is_more_pressing() -> None:
+    stage = Stage(*[DOWN] * WINDOW, retry=Retry(first=1e6, most=1e6), breaker=BreakerLimits(failures=10**9))
+    stage.owe(*(f"{number}" for number in range(100)))
+    async with stage.running():
+        await passing(1)
+        stage.owe("urgent", priority=URGENT)
+        await passing(1)
+    assert stage.sent() == ["urgent"]
+
+
+async def test_a_long_backlog_is_sent_in_order_and_nothing_is_left_out() -> None:
+    stage = Stage(most=7)
+    titles = [f"{number}" for number in range(5 * WINDOW + 3)]
+    stage.owe(*titles)
+    async with stage.running():
+        await passing(1)
+    assert stage.destination.titles == titles
+
+
+async def test_a_rewind_hands_nothing_out_twice() -> None:
+    stage = Stage(limit=Rate(1, 1.0))
+    titles = [f"{number}" for number in range(3 * WINDOW)]
+    stage.owe(*titles, priority=URGENT)
+    async with stage.running():
+        for _ in range(10):
+            stage.lane.rewind()
+            await passing(3.3)
+        await passing(300)
+    assert stage.destination.titles == titles
+
+
+async def test_a_rewind_does_not_hurry_what_is_deferred() -> None:
+    stage = Stage(DOWN, retry=Retry(first=100.0, most=100.0))
+    stage.owe("a")
+    async with stage.running():
+        await passing(1)
+        stage.lane.rewind()
+        await passing(10)
+        assert len(stage.destination.tries) == 1
+        await passing(60)
+    assert stage.destination.times == pytest.approx([0, 50])
+
+
+async def test_what_a_person_puts_back_is_sent_although_the_cursor_has_passed_it() -> None:
+    stage = Stage(Refused("400"))
+    (dead, _) = stage.owe("dead", "alive")
+    async with stage.running():
+        await passing(1)
+        stage.books.revive(dead)
+        await passing(1)
+    assert stage.destination.titles == ["dead", "alive", "dead"]
+    assert stage.sent() == ["dead", "alive"]
+
+
+# --- leaving -----------------------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_in_flight_finishes_when_the_lane_is_cancelled_and_nothing_new_begins() -> None:
+    stage = Stage(seconds=8.0)
+    (first, second) = stage.owe("first", "second")
+    async with stage.running():
+        await passing(1)
+    assert (stage.books.state(first), stage.books.state(second)) == (State.SENT, State.QUEUED)
+    assert stage.destination.cut_off == 0
+    assert stage.destination.closed
+
+
+async def test_abandon_cuts_off_what_is_in_flight_and_leaves_its_attempt_open() -> None:
+    stage = Stage()
+    stage.destination.hold()
+    (number, _) = stage.owe("first", "second")
+    async with stage.running() as nursery:
+        await passing(1)
+        nursery.cancel_scope.cancel()
+        stage.lane.abandon()
+    assert (stage.destination.cut_off, len(stage.destination.tries)) == (1, 1)
+    assert stage.books.state(number) is State.SENDING
+    assert stage.destination.closed
+
+
+async def test_a_probe_that_is_cut_off_gives_its_permit_back() -> None:
+    stage = down()
+    stage.owe("a")
+    async with stage.running() as nursery:
+        await passing(9)
+        stage.destination.hold()
+        await passing(2)
+        assert stage.lane.condition().word == "probing"
+        nursery.cancel_scope.cancel()
+        stage.lane.abandon()
+    now = stage.clock.now()
+    assert stage.lane.condition().word == "throttled"
+    assert stage.lane.breaker.ready_at(now) == now
+
+
+async def test_a_probe_that_finishes_while_the_lane_leaves_is_learned_from() -> None:
+    stage = down(seconds=1.0)
+    stage.owe("a")
+    async with stage.running():
+        await passing(13.5)
+        assert stage.lane.condition().word == "probing"
+    memory = stage.books.memories["d"]
+    assert memory.rests == 2
+    assert memory.rest_until == pytest.approx(stage.clock.wall() + 20)
+
+
+async def test_a_bug_in_a_destination_is_loud() -> None:
+    stage = Stage()
+
+    class Broken(MemoryDestination):
+        async def deliver(self, batch: Any) -> Any:
+            raise ZeroDivisionError(f"with {len(batch)}")
+
+    stage.destination = Broken()
+    stage.lane = stage.new_lane()
+    stage.owe("a")
+    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True, allow_unwrapped=True):
+        await stage.lane.run()
+    assert stage.destination.closed

@@ -1,0 +1,103 @@
+"""The daemon, with an assassin inside: it kills itself (-9) the n-th time it comes to a named point.
+
+    CRASH=begin:committed:1 python -m tests.e2e.crashing run --config alerts.toml
+
+Around a job of the journal (append, begin, settle, replay) there are two points: `done`, when the job ran and its commit did not, and
+`committed`, when nobody heard of it yet. Around a destination's `deliver` there are `before` and `after`. All else is the real daemon.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+from unittest.mock import patch
+
+from tocsind import daemon, lanes
+from tocsind.__main__ import main
+from tocsind.config import DestinationOptions
+from tocsind.destinations import Destination
+from tocsind.destinations.http import HttpClient
+from tocsind.destinations.registry import build
+from tocsind.journal import Journal
+from tocsind.policy.delivery import Delivery
+from tocsind.policy.outcomes import Outcome
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Assassin:
+    """Counts how often the one point is passed."""
+
+    def __init__(self, order: str) -> None:
+        self._act, self._moment, number = order.split(":")
+        self._left = int(number)
+
+    def __call__(self, act: str, moment: str) -> None:
+        """We are at this point."""
+        if (act, moment) == (self._act, self._moment):
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+strike = Assassin(os.environ["CRASH"])
+
+
+class CrashingJournal(Journal):
+    """A journal that is watched."""
+
+    async def run_and_tell(
+        self,
+        tell: Callable[[T], object] | None,
+        job: Callable[Concatenate[sqlite3.Connection, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        def watched(connection: sqlite3.Connection) -> T:
+            result = job(connection, *args, **kwargs)
+            strike(job.__name__, "done")
+            return result
+
+        def committed(result: T) -> None:
+            strike(job.__name__, "committed")
+            if tell is not None:
+                tell(result)
+
+        return await super().run_and_tell(committed, watched)
+
+
+class CrashingDestination:
+    """A destination that is watched."""
+
+    def __init__(self, watched: Destination) -> None:
+        self._watched = watched
+
+    @property
+    def most(self) -> int:
+        return self._watched.most
+
+    async def deliver(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
+        strike("deliver", "before")
+        outcomes = await self._watched.deliver(batch)
+        strike("deliver", "after")
+        return outcomes
+
+    async def aclose(self) -> None:
+        await self._watched.aclose()
+
+
+def build_crashing(options: DestinationOptions, client: HttpClient, state_folder: Path) -> Destination:
+    """What the registry builds, watched."""
+    return CrashingDestination(build(options, client, state_folder))
+
+
+if __name__ == "__main__":
+    with patch.object(daemon, "Journal", CrashingJournal), patch.object(lanes, "build", build_crashing):
+        sys.exit(main())

@@ -1,0 +1,140 @@
+"""A crash at each point between accept and settle, and what becomes of the one signal that stood there.
+
+A signal is at its most doubtful between the commit that opens its attempt and the commit that closes it. Before the first nothing was
+sent; after the second the outcome is known; in between nobody can tell, so it is sent once more and marked.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from tests.e2e.witness import Copy, all_delivered, arrived, attempts, by_id, written
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route
+
+from tocsin.errors import TocsinError
+from tocsin.signals import PRIORITIES, Signal
+
+COMMAND = (sys.executable, "-m", "tests.e2e.crashing")
+ROOT = Path(__file__).parents[2]
+
+
+class Expected(NamedTuple):
+    """What the table says: the receipt of a second try under the same id, and the mark of each copy that arrives."""
+
+    again: str
+    marks: tuple[bool, ...]
+
+
+ONCE = (False,)
+ONCE_IN_DOUBT = (True,)  # it never left, but nobody could know
+TWICE = (False, True)
+
+TABLE = {
+    "append:done": Expected("stored", ONCE),
+    "append:committed": Expected("duplicate", ONCE),
+    "begin:done": Expected("duplicate", ONCE),
+    "begin:committed": Expected("duplicate", ONCE_IN_DOUBT),
+    "deliver:before": Expected("duplicate", ONCE_IN_DOUBT),
+    "deliver:after": Expected("duplicate", TWICE),
+    "settle:done": Expected("duplicate", TWICE),
+    "settle:committed": Expected("duplicate", ONCE),
+}
+
+
+@pytest.fixture(scope="module")
+def shared_fake() -> Iterator[FakeProcess]:
+    """One fake for the whole table: signals are told apart by their ids."""
+    with FakeProcess("--limits", "none") as running:
+        yield running
+
+
+def crash(daemon: DaemonProcess, point: str) -> None:
+    """Start a daemon that will die at this point."""
+    daemon.env.update(CRASH=point, PYTHONPATH=str(ROOT))
+    daemon.start(*COMMAND)
+
+
+def assert_crashed(daemon: DaemonProcess) -> None:
+    """It did."""
+    assert daemon.process.wait(PATIENCE) == -signal.SIGKILL
+
+
+def raise_until_it_dies(daemon: DaemonProcess, signals: list[Signal]) -> None:
+    """Hand them over one by one, each delivered before the next, until nobody answers."""
+    for each in signals:
+        try:
+            daemon.client.send(each)
+            daemon.settled(each.id)
+        except TocsinError:
+            assert_crashed(daemon)
+            return
+    assert_crashed(daemon)
+
+
+def marks(copies: list[Copy], signals: list[Signal]) -> list[tuple[bool, ...]]:
+    """For each signal the marks of its copies, in order."""
+    found = by_id(copies)
+    return [tuple(copy.marked for copy in found[each.id]) for each in signals]
+
+
+def assert_as_the_table_says(
+    daemon: DaemonProcess, copies: list[Copy], signals: list[Signal], at: int, point: str
+) -> None:
+    """The signal at the point has the table's copies, all others one without a mark."""
+    expected: list[tuple[bool, ...]] = [ONCE] * len(signals)
+    expected[at] = TABLE[point].marks
+    assert marks(copies, signals) == expected
+    interrupted = [outcome for outcome, _ in attempts(daemon, signals[at].id)].count("unknown")
+    assert interrupted == (TABLE[point].marks != ONCE)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("point", TABLE)
+def test_a_crash_between_accept_and_settle_loses_nothing_and_doubles_only_in_doubt(
+    tmp_path: Path, shared_fake: FakeProcess, point: str, number: int
+) -> None:
+    signals = [Signal(f"{point} {n}", priority=PRIORITIES[-n]) for n in range(1, 5)]
+    config = discord("d", shared_fake.webhooks[0]["url"]) + route("d")
+    with DaemonProcess(tmp_path, config) as daemon:
+        crash(daemon, f"{point}:{number}")
+        raise_until_it_dies(daemon, signals)
+        daemon.start()
+        again = [daemon.client.send(each).state for each in signals]
+        assert again[number - 1] == TABLE[point].again
+        assert all_delivered(daemon, (each.id for each in signals))
+        copies = arrived(shared_fake)
+        assert_as_the_table_says(daemon, copies, signals, number - 1, point)
+
+
+@pytest.mark.parametrize("point", [point for point in TABLE if not point.startswith("append")])
+def test_a_file_is_as_good_a_witness(tmp_path: Path, point: str) -> None:
+    signals = [Signal(f"signal {n}") for n in range(3)]
+    with DaemonProcess(tmp_path, file("d") + route("d")) as daemon:
+        crash(daemon, f"{point}:2")
+        raise_until_it_dies(daemon, signals)
+        daemon.start()
+        for each in signals:
+            daemon.client.send(each)
+        assert all_delivered(daemon, (each.id for each in signals))
+        assert_as_the_table_says(daemon, written(daemon.state / "alerts.jsonl"), signals, 1, point)
+
+
+@pytest.mark.parametrize("moment", ["done", "committed"])
+def test_a_crash_while_the_next_start_reads_its_past_changes_nothing(
+    tmp_path: Path, shared_fake: FakeProcess, moment: str
+) -> None:
+    signals = [Signal(f"replay {moment}")]
+    with DaemonProcess(tmp_path, discord("d", shared_fake.webhooks[0]["url"]) + route("d")) as daemon:
+        crash(daemon, "deliver:after:1")
+        raise_until_it_dies(daemon, signals)
+        daemon.env["CRASH"] = f"replay:{moment}:1"
+        daemon.spawn(*COMMAND)
+        assert_crashed(daemon)
+        daemon.start()
+        assert all_delivered(daemon, (each.id for each in signals))
+        assert marks(arrived(shared_fake), signals) == [TWICE]

@@ -1,0 +1,114 @@
+"""A webhook is deleted while hundreds wait for it: one hit tells, the queue moves on, and a person puts it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.e2e.witness import all_delivered, arrived, attempts, delivery, hold_one, until, written
+from tests.harness import DaemonProcess, FakeProcess, discord, file, route
+
+from tocsin.signals import PRIORITIES, Signal
+
+GONE = "404 from Discord: Unknown Webhook"
+HUNDREDS = 300
+
+
+def delete_under_load(fake: FakeProcess, daemon: DaemonProcess) -> list[str]:
+    """Delete the first webhook while one request is out and hundreds wait; the ids of all, in the order they would be sent."""
+    plug = hold_one(fake, daemon)
+    many = [Signal(f"signal {n}", priority=PRIORITIES[n * len(PRIORITIES) // HUNDREDS]) for n in range(HUNDREDS)]
+    stored = [plug, *(receipt.id for receipt in daemon.client.send_many(many))]
+    fake.control("POST", "delete", {"webhook": fake.webhooks[0]["id"]})
+    fake.control("POST", "release")
+    daemon.wait_for("disabled", destination="d")
+    daemon.status()  # reads the journal, so it comes behind the commit that remembers it
+    return stored
+
+
+def assert_hit_once(fake: FakeProcess) -> None:
+    """The one request that told us."""
+    assert fake.counts()["after_deletion"] == {fake.webhooks[0]["id"]: 1}
+
+
+@pytest.mark.parametrize("kind", ["webhook", "file"])
+def test_a_deleted_webhook_is_hit_once_more_and_its_whole_queue_goes_to_the_fallback(tmp_path: Path, kind: str) -> None:
+    with FakeProcess("--limits", "none", "--webhooks", "2") as fake:
+        spare = discord("spare", fake.webhooks[1]["url"]) if kind == "webhook" else file("spare")
+        config = discord("d", fake.webhooks[0]["url"], fallback='["spare"]', deadline='"1m"') + spare + route("d")
+        with DaemonProcess(tmp_path, config).start() as daemon:
+            stored = delete_under_load(fake, daemon)
+            assert all_delivered(daemon, stored)
+            status, lane = daemon.status(), daemon.destination("d")
+            first = delivery(daemon, stored[1])
+            elsewhere = {delivery(daemon, id_, "spare")["state"] for id_ in stored}
+            copies = arrived(fake) if kind == "webhook" else written(daemon.state / "alerts.jsonl")
+        assert_hit_once(fake)
+    assert [copy.id for copy in copies] == stored
+    assert not any(copy.marked for copy in copies)  # a refusal leaves no doubt
+    assert (lane["condition"], lane["reason"], sum(lane["queued"].values())) == ("disabled", GONE, 0)
+    assert status["health"] == "degraded"
+    assert f"d is disabled: {GONE}; `tocsin enable d` puts it back" in status["problems"]
+    assert (first["state"], first["reason"], first["attempts"]) == ("rerouted", f"to spare: {GONE}", [])
+    assert elsewhere == {"sent"}
+
+
+def test_without_a_fallback_what_waits_for_a_deleted_webhook_stays_queued_until_it_is_enabled(
+    tmp_path: Path, fake: FakeProcess
+) -> None:
+    config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        stored = delete_under_load(fake, daemon)
+        assert sum(daemon.destination("d")["queued"].values()) == len(stored)
+        assert daemon.stop() == 0
+        alive = fake.control("POST", "webhooks", {})
+        daemon.configure(discord("d", alive["url"]) + route("d"))
+        daemon.start()
+        stored.append(daemon.client.send("one more", priority="low").id)
+        lane = daemon.destination("d")
+        assert (lane["condition"], lane["reason"]) == (
+            "disabled",
+            GONE,
+        )  # that it is another webhook is for a person to say
+        assert sum(lane["queued"].values()) == len(stored)
+        assert fake.counts()["accepted"] == 0
+        assert daemon.client.request("enable", destination="d")["destination"] == "d"
+        assert all_delivered(daemon, stored)
+        assert attempts(daemon, stored[0]) == [("refused", GONE), ("delivered", None)]
+        assert daemon.destination("d")["condition"] == "ready"
+        assert daemon.status()["health"] == "ok"
+    assert [copy.id for copy in arrived(fake)] == stored
+    assert_hit_once(fake)
+
+
+def test_a_webhook_that_is_enabled_while_it_is_still_gone_is_disabled_again_by_one_hit(
+    tmp_path: Path, fake: FakeProcess
+) -> None:
+    fake.control("POST", "delete", {"webhook": fake.webhooks[0]["id"]})
+    config = discord("d", fake.webhooks[0]["url"]) + route("d")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        stored = [receipt.id for receipt in daemon.client.send_many([Signal(f"signal {n}") for n in range(20)])]
+        daemon.wait_for("disabled", destination="d")
+        daemon.client.request("enable", destination="d")
+        until(fake, lambda counts: counts["requests"] == 2)
+        daemon.client.send("to be behind the second refusal")
+        assert daemon.stop() == 0
+        daemon.start()
+        assert daemon.destination("d")["condition"] == "disabled"
+        assert sum(daemon.destination("d")["queued"].values()) == len(stored) + 1
+    assert fake.counts()["after_deletion"] == {fake.webhooks[0]["id"]: 2}
+
+
+def test_a_disabled_webhook_stays_disabled_over_a_crash_and_its_fallback_takes_what_comes(
+    tmp_path: Path, fake: FakeProcess
+) -> None:
+    config = discord("d", fake.webhooks[0]["url"], fallback='["spare"]', deadline='"1m"') + file("spare") + route("d")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        stored = delete_under_load(fake, daemon)
+        daemon.kill()
+        daemon.start()
+        assert daemon.destination("d")["condition"] == "disabled"
+        stored.append(daemon.client.send("one more", priority="low").id)
+        assert all_delivered(daemon, stored)
+        assert_hit_once(fake)
+        assert {copy.id for copy in written(daemon.state / "alerts.jsonl")} == set(stored)

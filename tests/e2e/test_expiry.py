@@ -1,0 +1,90 @@
+"""A signal past its deadline is never posted as live; it is counted, listed, and explained."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.e2e.witness import all_delivered, arrived, delivery, hold_one, queue, until
+from tests.harness import DaemonProcess, FakeProcess, discord, route
+
+from tocsin.signals import PRIORITIES, Signal
+
+TOO_LATE = "its time passed before it could be sent"
+SOON = 0.5  # seconds
+
+
+def assert_expired(daemon: DaemonProcess, *ids: str) -> None:
+    """Told by whoever may be asked."""
+    assert set(daemon.settled(*ids)) == {"dropped"}
+    for id_ in ids:
+        mine = delivery(daemon, id_)
+        assert (mine["state"], mine["reason"]) == ("expired", TOO_LATE)
+    assert {row["id"] for row in queue(daemon, state="expired")} == set(ids)
+
+
+def test_what_expires_while_the_lane_is_shut_is_never_posted_in_memory_or_on_disk(
+    tmp_path: Path, fake: FakeProcess
+) -> None:
+    config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        plug = hold_one(fake, daemon)
+        # 75 of each priority: more than the 64 that are in memory
+        mortal = [Signal(f"mortal {n}", priority=PRIORITIES[n % 4], expires=SOON) for n in range(300)]
+        lasting = [Signal(f"lasting {n}", priority=PRIORITIES[n % 4], expires="1h") for n in range(8)]
+        receipts = daemon.client.send_many([*mortal, *lasting])
+        assert_expired(daemon, *(each.id for each in mortal))
+        assert daemon.status()["counters"]["deliveries_expired"] == 300
+        assert daemon.status()["counters"]["queue_depth"] == 9
+        fake.control("POST", "release")
+        assert all_delivered(daemon, [plug, *(receipt.id for receipt in receipts[300:])])
+    assert {copy.id for copy in arrived(fake)} == {plug, *(each.id for each in lasting)}
+
+
+def test_what_expires_while_nobody_runs_is_not_posted_at_the_next_start(tmp_path: Path, fake: FakeProcess) -> None:
+    config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        plug = hold_one(fake, daemon)
+        mortal = daemon.client.send("mortal", expires=SOON).id
+        lasting = daemon.client.send("lasting").id
+        accepted = daemon.client.why(mortal)["accepted"]
+        daemon.kill()
+        time.sleep(max(0.0, accepted + SOON - time.time()))  # nobody is there to say that it passed
+        fake.control("POST", "release")
+        daemon.start()
+        assert_expired(daemon, mortal)
+        assert all_delivered(daemon, [plug, lasting])
+    assert {copy.id for copy in arrived(fake)} == {plug, lasting}
+
+
+def test_what_expires_between_two_attempts_is_told_at_once(tmp_path: Path, fake: FakeProcess) -> None:
+    config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        fake.script({"behaviour": "status", "status": 503})
+        fake.control("POST", "hold")
+        mortal = daemon.client.send("mortal", expires=SOON).id
+        until(fake, lambda counts: counts["held"] == 1)
+        bystander = daemon.client.send("bystander", expires=2 * SOON, to="d").id
+        assert_expired(daemon, bystander)  # so the other's time is over as well, while its request is out
+        assert delivery(daemon, mortal)["state"] == "sending"
+        fake.control("POST", "release")
+        assert daemon.settled(mortal) == ["dropped"]
+        mine = delivery(daemon, mortal)
+        assert (mine["state"], mine["reason"]) == ("expired", TOO_LATE)
+        assert [attempt["outcome"] for attempt in mine["attempts"]] == ["deferred"]
+    assert arrived(fake) == []
+    assert fake.counts()["requests"] == 1
+
+
+def test_what_is_put_back_after_its_time_is_not_posted(tmp_path: Path, fake: FakeProcess) -> None:
+    config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        fake.script({"behaviour": "status", "status": 400, "code": 50006})
+        mortal = daemon.client.send("mortal", expires=SOON).id
+        assert daemon.settled(mortal) == ["dead"]
+        hold_one(fake, daemon)
+        bystander = daemon.client.send("bystander", expires=SOON).id
+        assert_expired(daemon, bystander)
+        daemon.client.request("retry", id=mortal)
+        assert_expired(daemon, bystander, mortal)
+    assert fake.counts()["requests"] == 2

@@ -1,0 +1,110 @@
+"""429 in its four shapes: a wait told by a healthy far end, never a failure; how far it reaches depends on whose limit it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.witness import all_delivered, arrived, attempts, hold_one, until, written
+from tests.harness import DaemonProcess, FakeProcess, discord, file, route
+
+from tocsin.signals import Signal
+
+SCOPES = ["user", "shared", "global", "cloudflare"]
+NEVER = 3600.0  # seconds: longer than any test
+
+
+@pytest.fixture
+def two() -> Iterator[FakeProcess]:
+    """A fake Discord without limits, with two webhooks in two channels."""
+    with FakeProcess("--limits", "none", "--webhooks", "2") as running:
+        yield running
+
+
+def lanes(fake: FakeProcess) -> str:
+    """Two Discord lanes and a file."""
+    first, second = (hook["url"] for hook in fake.webhooks)
+    return discord("d", first, deadline='"1m"') + discord("other", second) + file() + route("d")
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_rate_limit_loses_nothing_trips_nothing_and_the_head_of_the_line_goes_first(
+    tmp_path: Path, fake: FakeProcess, scope: str
+) -> None:
+    config = discord("d", fake.webhooks[0]["url"], breaker='{ failures = 1, rest = "1h", most = "1h" }') + route("d")
+    fake.script(
+        *[{"behaviour": "rate_limited", "scope": scope, "retry_after": 0.3}, {"behaviour": "normal", "count": 3}] * 2
+    )
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        stored = [receipt.id for receipt in daemon.client.send_many([Signal(f"signal {n}") for n in range(10)])]
+        told = daemon.wait_for("suspended", destination="d")
+        assert all_delivered(daemon, stored)
+        status, lane = daemon.status(), daemon.destination("d")
+        story = [attempts(daemon, id_) for id_ in stored]
+    assert [copy.id for copy in arrived(fake)] == stored
+    assert not any(copy.marked for copy in arrived(fake))
+    assert 0.3 <= told["seconds"] <= 1  # Cloudflare tells whole seconds
+    assert (status["counters"]["circuit_breaker_trips"], lane["trips"], lane["condition"]) == (0, 0, "ready")
+    assert status["counters"]["rate_limited"] == 2
+    assert fake.counts()["requests"] == 12
+    assert [len(each) for each in story] == [2, 1, 1, 2, 1, 1, 1, 1, 1, 1]
+    assert [story[0][0], story[3][0]] == [("deferred", told["reason"])] * 2
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_rate_limit_reaches_as_far_as_it_says_and_never_another_kind(
+    tmp_path: Path, two: FakeProcess, scope: str
+) -> None:
+    two.script({"behaviour": "rate_limited", "scope": scope, "retry_after": NEVER})
+    with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
+        blocked = daemon.client.send("to d").id
+        reason = daemon.wait_for("suspended", destination="d")["reason"]
+        daemon.client.send("to other", to="other")
+        both = daemon.client.send("to the file", to=["local-file", "other"]).id
+        daemon.wait_for("sent", id=both, destination="local-file")
+        if scope in {"user", "shared"}:
+            daemon.wait_for("sent", id=both, destination="other")
+        reached = [daemon.destination(name) for name in ("d", "other", "local-file")]
+        assert daemon.client.request("wait", id=blocked, seconds=0)["state"] == "queued"
+    everywhere = scope in {"global", "cloudflare"}
+    assert [lane["condition"] for lane in reached] == ["suspended", "suspended" if everywhere else "ready", "ready"]
+    assert [lane["reason"] for lane in reached] == [reason, reason if everywhere else None, None]
+    assert all(lane["until_seconds"] > NEVER / 2 for lane in reached if lane["condition"] == "suspended")
+    assert two.counts()["requests"] == (1 if everywhere else 3)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_rate_limit_survives_a_crash_as_far_as_it_reached(tmp_path: Path, two: FakeProcess, scope: str) -> None:
+    two.script({"behaviour": "rate_limited", "scope": scope, "retry_after": NEVER})
+    with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
+        daemon.client.send("to d")
+        until(two, lambda counts: counts["requests"] == 1)
+        daemon.wait_for("deferred", destination="d")
+        daemon.status()  # reads the journal, so it comes behind the commits
+        daemon.kill()
+        daemon.start()
+        daemon.client.send("to d", priority="urgent")
+        after = daemon.client.send("to the other and the file", to=["local-file", "other"]).id
+        daemon.wait_for("sent", id=after, destination="local-file")
+        if scope in {"user", "shared"}:
+            daemon.wait_for("sent", id=after, destination="other")
+        conditions = [daemon.destination(name)["condition"] for name in ("d", "other", "local-file")]
+    everywhere = scope in {"global", "cloudflare"}
+    assert conditions == ["suspended", "suspended" if everywhere else "ready", "ready"]
+    assert two.counts()["requests"] == (1 if everywhere else 2)
+
+
+def test_a_destination_that_never_answers_delays_no_other(tmp_path: Path, two: FakeProcess) -> None:
+    config = lanes(two) + route("d", "local-file")
+    config = config.replace(route("d") + route("d", "local-file"), route("d", "local-file"))
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        hold_one(two, daemon)
+        receipts = daemon.client.send_many([Signal(f"signal {n}") for n in range(500)])
+        for receipt in (receipts[0], receipts[-1]):
+            daemon.wait_for("sent", id=receipt.id, destination="local-file")
+        lanes_now = [daemon.destination(name) for name in ("d", "local-file")]
+        lines = written(daemon.state / "alerts.jsonl")
+    assert [sum(lane["queued"].values()) for lane in lanes_now] == [501, 0]
+    assert [copy.title for copy in lines] == ["plug", *(f"signal {n}" for n in range(500))]
+    assert two.counts()["requests"] == 1

@@ -1,0 +1,77 @@
+"""SIGHUP under load: each time the limit is another, so the lane is exchanged while it is in the middle of its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.e2e.producer import Producer
+from tests.e2e.witness import all_delivered, arrived, until
+from tests.harness import DaemonProcess, FakeProcess, discord, file, notify_socket, route
+
+RELOADS = 12
+
+
+def arrive(fake: FakeProcess, count: int) -> None:
+    """Wait until so many more messages have."""
+    wanted = fake.counts()["accepted"] + count
+    until(fake, lambda counts: bool(counts["accepted"] >= wanted))
+
+
+@contextmanager
+def told(daemon: DaemonProcess) -> Iterator[Callable[[], None]]:
+    """Start it; a call that waits until it says READY once more."""
+    with notify_socket(daemon.folder) as (address, received):
+
+        def ready() -> None:
+            while "READY=1" not in received():
+                pass
+
+        daemon.spawn(env={"NOTIFY_SOCKET": address})
+        ready()
+        yield ready
+
+
+def test_a_reload_under_load_loses_nothing_and_doubles_nothing(tmp_path: Path, fake: FakeProcess) -> None:
+    url = fake.webhooks[0]["url"]
+    configs = [discord("d", url, limit=f'"{100_000 + n}/s"') + route("d") for n in range(RELOADS)]
+    with DaemonProcess(tmp_path, configs[0]) as daemon, told(daemon) as ready, ExitStack() as stack:
+        programs = [stack.enter_context(Producer(daemon, f"p{n}", 10_000, 0.02)) for n in range(4)]
+        for config in configs:
+            arrive(fake, 10)
+            daemon.configure(config)
+            daemon.reload()
+            ready()
+        stored = [each["id"] for program in programs for each in program.stop()]
+        assert all_delivered(daemon, stored)
+        counters = daemon.status()["counters"]
+        assert daemon.stop() == 0
+    copies = arrived(fake)
+    assert sorted(copy.id for copy in copies) == sorted(stored)
+    assert not any(copy.marked for copy in copies)
+    assert counters["deliveries_deferred"] == counters["deliveries_in_doubt"] == 0
+    assert set(fake.counts()["most_in_flight"].values()) == {1}
+    assert daemon.log.read_text().count(" reloaded ") == RELOADS
+
+
+def test_a_destination_that_a_reload_takes_away_and_brings_back_keeps_its_queue(
+    tmp_path: Path, fake: FakeProcess
+) -> None:
+    url = fake.webhooks[0]["url"]
+    both = discord("d", url) + file() + route("d", "local-file")
+    without = file() + route("local-file")
+    with DaemonProcess(tmp_path, both) as daemon, told(daemon) as ready:
+        fake.script({"behaviour": "rate_limited", "retry_after": 3600})
+        stored = [daemon.client.send(f"signal {n}").id for n in range(10)]
+        daemon.wait_for("suspended", destination="d")
+        daemon.configure(without)
+        daemon.reload()
+        ready()
+        assert daemon.status()["problems"] == ["10 wait for d, which the configuration no longer names"]
+        spare = fake.control("POST", "webhooks", {})["url"]
+        daemon.configure(both.replace(url, spare))
+        daemon.reload()
+        ready()
+        assert daemon.destination("d")["condition"] == "suspended"  # its block came back with it
+        assert sum(daemon.destination("d")["queued"].values()) == len(stored)

@@ -1,0 +1,67 @@
+"""The request left and no answer came: it may have arrived. Three priorities ask again and say so; LOW lets it rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.witness import arrived, attempts, delivery
+from tests.harness import DaemonProcess, FakeProcess, discord, file, route
+
+SILENCES: list[dict[str, Any]] = [
+    {"behaviour": "slow", "delay": 30},
+    {"behaviour": "drop", "saved": True},
+]
+IN_TIME = '"500ms"'  # what an answer may take
+RETRY = '{ first = "10ms", most = "10ms" }'
+
+
+def config(fake: FakeProcess) -> str:
+    """An impatient lane, with a file to fall back on."""
+    first = discord("d", fake.webhooks[0]["url"], deadline=IN_TIME, retry=RETRY, fallback='["spare"]')
+    return first + file("spare") + route("d")
+
+
+@pytest.mark.parametrize("silence", SILENCES, ids=lambda silence: str(silence["behaviour"]))
+@pytest.mark.parametrize("priority", ["urgent", "high", "normal"])
+def test_a_signal_that_may_have_arrived_is_sent_once_more_and_marked(
+    tmp_path: Path, fake: FakeProcess, priority: str, silence: dict[str, Any]
+) -> None:
+    fake.script(silence)
+    with DaemonProcess(tmp_path, config(fake)).start() as daemon:
+        id_ = daemon.client.send("signal", priority=priority).id
+        assert daemon.settled(id_) == ["delivered"]
+        assert [outcome for outcome, _ in attempts(daemon, id_)] == ["unknown", "delivered"]
+        assert delivery(daemon, id_)["possible_duplicate"]
+        assert daemon.status()["counters"]["circuit_breaker_trips"] == 0
+    assert [copy.marked for copy in arrived(fake)] == [False, True]
+
+
+@pytest.mark.parametrize("silence", SILENCES, ids=lambda silence: str(silence["behaviour"]))
+def test_a_low_signal_that_may_have_arrived_counts_as_sent_and_why_admits_the_doubt(
+    tmp_path: Path, fake: FakeProcess, silence: dict[str, Any]
+) -> None:
+    fake.script(silence)
+    with DaemonProcess(tmp_path, config(fake)).start() as daemon:
+        id_ = daemon.client.send("signal", priority="low").id
+        assert daemon.settled(id_) == ["delivered"]
+        mine, counters = delivery(daemon, id_), daemon.status()["counters"]
+        assert (mine["state"], len(mine["attempts"]), mine["attempts"][0]["outcome"]) == ("unknown", 1, "unknown")
+        assert mine["reason"].endswith("it may have arrived")
+        assert (counters["notifications_sent"], counters["deliveries_in_doubt"]) == (1, 1)
+        assert not (daemon.state / "alerts.jsonl").exists()
+    assert [copy.marked for copy in arrived(fake)] == [False]
+
+
+def test_a_signal_that_may_have_arrived_twice_also_goes_to_the_fallback_and_is_marked_there(
+    tmp_path: Path, fake: FakeProcess
+) -> None:
+    fake.script({"behaviour": "drop", "saved": True, "count": 2})
+    with DaemonProcess(tmp_path, config(fake)).start() as daemon:
+        id_ = daemon.client.send("signal", priority="urgent").id
+        assert daemon.settled(id_) == ["delivered"]
+        assert delivery(daemon, id_)["state"] == "unknown"
+        spare = delivery(daemon, id_, "spare")
+        assert (spare["state"], spare["possible_duplicate"]) == ("sent", True)
+    assert [copy.marked for copy in arrived(fake)] == [False, True]

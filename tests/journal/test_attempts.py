@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+import pytest
+from tests.journal.made import NOW, begun, column, ended, fed, put, standing, tried
+
+from tocsind.journal import Ending, LaneMemory, Moved, attempts, reading, upkeep
+from tocsind.journal.attempts import INTERRUPTED, KEPT_REQUESTS
+from tocsind.policy.delivery import Settlement, State
+
+
+def attempts_of(books: sqlite3.Connection, id_: str) -> list[tuple[int, str | None, str | None]]:
+    told = reading.why(books, id_)
+    assert told is not None
+    return [(each["number"], each["outcome"], each["reason"]) for each in told["deliveries"][0]["attempts"]]
+
+
+def test_begin_puts_the_attempt_on_record_before_anything_leaves(books: sqlite3.Connection) -> None:
+    id_ = put(books, "a")
+    (claimed,) = begun(books, "a", NOW + 5)
+    assert (claimed.attempts, claimed.first_try) == (1, NOW + 5)
+    assert standing(books, id_) == {"a": "sending"}
+    assert attempts_of(books, id_) == [(1, None, None)]
+
+
+def test_begin_claims_nothing_twice(books: sqlite3.Connection) -> None:
+    put(books, "a")
+    window = fed(books, "a")
+    assert len(attempts.begin(books, window, "a", NOW)) == 1
+    assert attempts.begin(books, window, "a", NOW) == []
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.QUEUED])
+def test_begin_claims_only_what_is_queued(books: sqlite3.Connection, state: State) -> None:
+    put(books, "a")
+    window = fed(books, "a")
+    books.execute("UPDATE deliveries SET state = ?", (state.value,))
+    assert attempts.begin(books, window, "a", NOW) == []
+    assert books.execute("SELECT state, attempts FROM deliveries").fetchall() == [(state.value, 0)]
+
+
+def test_begin_claims_only_what_is_in_time(books: sqlite3.Connection) -> None:
+    short, long = put(books, "a", expires=10), put(books, "a", expires=11)
+    assert [delivery.id for delivery in begun(books, "a", NOW + 10)] == [long]
+    assert standing(books, short) == {"a": "queued"}
+
+
+def test_begin_answers_what_the_journal_knows_and_not_what_memory_remembered(books: sqlite3.Connection) -> None:
+    """Fed, sent, buried, put back by hand, and then claimed by whoever still held the first copy."""
+    id_ = put(books, "a")
+    (stale,) = fed(books, "a")
+    (first,) = begun(books, "a", NOW + 1)
+    ended(books, first, State.UNKNOWN, doubt=True)
+    upkeep.retry_one(books, id_, NOW + 2)
+    (second,) = attempts.begin(books, [stale], "a", NOW + 3)
+    assert (second.attempts, second.first_try, second.doubt) == (2, NOW + 3, True)
+    assert attempts_of(books, id_) == [(1, "unknown", "because unknown"), (2, None, None)]
+
+
+def test_the_first_try_is_kept_over_later_ones(books: sqlite3.Connection) -> None:
+    put(books, "a")
+    for number in (1, 2, 3):
+        (delivery,) = begun(books, "a", NOW + number)
+        assert (delivery.attempts, delivery.first_try) == (number, NOW + 1)
+        ended(books, delivery, State.QUEUED)
+
+
+def test_a_request_is_counted_once_for_its_channel_however_many_deliveries_it_carried(
+    books: sqlite3.Connection,
+) -> None:
+    for _ in range(3):
+        put(books, "a")
+    assert len(begun(books, "a", NOW + 7)) == 3
+    assert attempts.requests(books, "a") == [NOW + 7]
+    assert attempts.requests(books, "b") == []
+
+
+def test_a_batch_of_which_nothing_could_be_claimed_is_no_request(books: sqlite3.Connection) -> None:
+    assert begun(books, "a") == []
+    assert attempts.requests(books, "a") == []
+
+
+def test_only_the_latest_requests_are_kept_for_each_channel(books: sqlite3.Connection) -> None:
+    for number in range(KEPT_REQUESTS + 5):
+        put(books, "a")
+        (delivery,) = begun(books, "a", NOW + number)
+        ended(books, delivery, State.SENT)
+    put(books, "b")
+    begun(books, "b", NOW)
+    assert attempts.requests(books, "a") == [NOW + number for number in range(5, KEPT_REQUESTS + 5)]
+    assert attempts.requests(books, "b") == [NOW]
+
+
+def test_a_settlement_closes_the_attempt_and_says_why(books: sqlite3.Connection) -> None:
+    id_ = put(books, "a")
+    (delivery,) = begun(books, "a")
+    sent = Settlement(State.SENT, message="m77", doubt=True, unknowns=1)
+    assert attempts.settle(books, [Ending(delivery, sent, "delivered")], NOW + 2, None) == []
+    told = reading.why(books, id_)
+    assert told is not None
+    assert told["state"] == "delivered"
+    (row,) = told["deliveries"]
+    assert (row["state"], row["since"], row["message"], row["possible_duplicate"]) == ("sent", NOW + 2, "m77", True)
+    assert row["attempts"] == [{"number": 1, "started": NOW, "ended": NOW + 2, "outcome": "delivered", "reason": None}]
+    assert column(books, "unknowns", id_) == [1]
+
+
+def test_what_is_queued_again_is_fed_again_with_its_past(books: sqlite3.Connection) -> None:
+    put(books, "a")
+    (delivery,) = begun(books, "a")
+    again = Settlement(State.QUEUED, "503", wait=4.0, doubt=True, unknowns=1)
+    attempts.settle(books, [Ending(delivery, again, "deferred")], NOW, None)
+    (fed_again,) = fed(books, "a")
+    assert fed_again == msgspec.structs.replace(delivery, doubt=True, unknowns=1)
+
+
+def test_what_is_given_up_is_owed_to_the_first_fallback_that_has_not_had_it(books: sqlite3.Connection) -> None:
+    id_ = put(books, "a", "b", expires=60)
+    (delivery,) = begun(books, "a")
+    assert ended(books, delivery, State.DEAD, "b", "c", "d") == [Moved(id_, "a", "c")]
+    assert standing(books, id_) == {"a": "dead", "b": "queued", "c": "queued"}
+    (copy,) = fed(books, "c")
+    assert (copy.deadline, copy.doubt, copy.attempts) == (NOW + 60, False, 0)
+
+
+def test_the_copy_of_what_may_have_arrived_is_in_doubt(books: sqlite3.Connection) -> None:
+    put(books, "a")
+    (delivery,) = begun(books, "a")
+    ended(books, delivery, State.UNKNOWN, "c")
+    assert [copy.doubt for copy in fed(books, "c")] == [True]
+
+
+def test_what_is_not_given_up_goes_nowhere_else(books: sqlite3.Connection) -> None:
+    id_ = put(books, "a")
+    (delivery,) = begun(books, "a")
+    assert ended(books, delivery, State.UNKNOWN, "c", elsewhere=False) == []
+    assert standing(books, id_) == {"a": "unknown"}
+
+
+def test_fallbacks_in_a_circle_end_where_they_began(books: sqlite3.Connection) -> None:
+    id_ = put(books, "a")
+    for name, chain in (("a", "bc"), ("b", "ca"), ("c", "ab")):
+        (delivery,) = begun(books, name)
+        assert len(ended(books, delivery, State.DEAD, *chain)) == (name != "c")
+    assert standing(books, id_) == {"a": "dead", "b": "dead", "c": "dead"}
+
+
+def test_replay_puts_back_what_was_in_flight_in_doubt_and_nothing_else(books: sqlite3.Connection) -> None:
+    in_flight = put(books, "a")
+    (delivery,) = begun(books, "a")
+    sent = put(books, "b")
+    tried(books, "b", State.SENT)
+    waiting = put(books, "c")
+    assert attempts.replay(books, NOW + 9) == 1
+    assert [standing(books, id_) for id_ in (in_flight, sent, waiting)] == [
+        {"a": "queued"},
+        {"b": "sent"},
+        {"c": "queued"},
+    ]
+    assert attempts_of(books, in_flight) == [(1, "unknown", INTERRUPTED)]
+    (again,) = fed(books, "a")
+    assert (again.number, again.attempts, again.doubt, again.unknowns) == (delivery.number, 1, True, 0)
+    assert attempts.replay(books, NOW + 9) == 0
+    assert [copy.doubt for copy in fed(books, "c")] == [False]
+
+
+def test_a_lane_that_was_never_seen_has_a_fresh_memory(books: sqlite3.Connection) -> None:
+    assert attempts.recall(books, "a") == LaneMemory("a")
+
+
+def test_a_lanes_memory_is_written_with_the_settlement_and_replaces_the_older_one(books: sqlite3.Connection) -> None:
+    put(books, "a")
+    (delivery,) = begun(books, "a")
+    memory = LaneMemory("a", "404", 5, 2, NOW + 20, "503", NOW + 30, "429", 3)
+    attempts.settle(books, [Ending(delivery, Settlement(State.SENT), "delivered")], NOW, memory)
+    assert attempts.recall(books, "a") == memory
+    assert attempts.recall(books, "b") == LaneMemory("b")
+    attempts.remember(books, LaneMemory("a", trips=4))
+    assert attempts.recall(books, "a") == LaneMemory("a", trips=4)

@@ -1,0 +1,155 @@
+"""The real daemon on a disk that breaks its promises: a failing sync, a full disk, a reserve that is reached."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route
+
+import tocsin
+
+WAITING = file() + route("local-file")
+
+
+class Disk:
+    """The switches of a disk that fails on demand."""
+
+    def __init__(self, folder: Path, library: Path) -> None:
+        self._sync = folder / "fail-sync"
+        self._write = folder / "fail-write"
+        self.env = {"LD_PRELOAD": str(library), "FAIL_SYNC": str(self._sync), "FAIL_WRITE": str(self._write)}
+
+    def fail_syncs(self) -> None:
+        self._sync.touch()
+
+    def be_full(self) -> None:
+        self._write.touch()
+
+    def heal(self) -> None:
+        self._sync.unlink(missing_ok=True)
+        self._write.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        assert "CI" not in os.environ, "the failing disk needs a C compiler, and in CI nothing is skipped"
+        pytest.skip("no C compiler here")
+    built = tmp_path_factory.mktemp("disk") / "failing_disk.so"
+    source = Path(__file__).with_name("failing_disk.c")
+    command = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", str(built), str(source), "-ldl"]
+    subprocess.run(command, check=True, timeout=PATIENCE)
+    return built
+
+
+@pytest.fixture
+def disk(tmp_path: Path, library: Path) -> Disk:
+    return Disk(tmp_path, library)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, disk: Disk, fake: FakeProcess) -> Iterator[DaemonProcess]:
+    """A daemon on that disk, with one destination."""
+    config = discord("d", fake.webhooks[0]["url"]) + route("d")
+    with DaemonProcess(tmp_path, config, disk.env) as daemon:
+        yield daemon.start()
+
+
+def test_a_failed_sync_gives_no_receipt_and_ends_the_daemon_with_its_reason(daemon: DaemonProcess, disk: Disk) -> None:
+    stored = daemon.client.send("before")
+    assert stored.state == "stored"
+    disk.fail_syncs()
+    with pytest.raises(tocsin.Unreachable):
+        daemon.client.send("during")
+    assert daemon.process.wait(PATIENCE) == 73
+    last = daemon.log.read_text().splitlines()[-1]
+    assert last.startswith("tocsind: the journal in ")
+    assert "SQLITE_IOERR_FSYNC" in last
+    assert "Traceback" not in daemon.log.read_text()
+
+
+def test_after_a_failed_sync_the_next_start_has_all_that_was_acknowledged(
+    daemon: DaemonProcess, disk: Disk, fake: FakeProcess
+) -> None:
+    acknowledged = [daemon.client.send(f"signal {number}").id for number in range(20)]
+    disk.fail_syncs()
+    with pytest.raises(tocsin.Unreachable):
+        daemon.client.send("never acknowledged")
+    assert daemon.process.wait(PATIENCE) == 73
+    disk.heal()
+    daemon.start()
+    assert daemon.settled(*acknowledged) == ["delivered"] * 20
+    titles = {embed["title"] for embed in fake.embeds()}
+    assert titles >= {f"signal {number}" for number in range(20)}
+    assert daemon.client.send("after").state == "stored"
+
+
+def test_a_disk_whose_syncs_fail_from_the_start_is_told_at_once(tmp_path: Path, disk: Disk) -> None:
+    disk.fail_syncs()
+    with DaemonProcess(tmp_path, WAITING, disk.env) as daemon:
+        assert daemon.spawn().wait(PATIENCE) == 73
+        (line,) = daemon.log.read_text().splitlines()
+        assert line.startswith("tocsind: the journal ")
+
+
+def test_a_full_disk_refuses_what_comes_keeps_serving_and_takes_again_when_there_is_room(
+    daemon: DaemonProcess, disk: Disk
+) -> None:
+    before = daemon.client.send("before")
+    assert daemon.settled(before.id) == ["delivered"]
+    disk.be_full()
+    with pytest.raises(tocsin.RequestFailed) as refused:
+        daemon.client.send("during")
+    assert refused.value.kind == "full"
+    disk.heal()
+    after = daemon.client.send("after")
+    assert daemon.settled(after.id) == ["delivered"]
+    assert daemon.stop() == 0
+
+
+def test_outcomes_wait_for_room_and_nothing_is_sent_twice_meanwhile(
+    daemon: DaemonProcess, disk: Disk, fake: FakeProcess
+) -> None:
+    fake.control("POST", "hold", {"saved": True})
+    receipt = daemon.client.send("on its way while the disk fills")
+    disk.be_full()
+    fake.control("POST", "release")
+    daemon.wait_for("storage-trouble")
+    disk.heal()
+    assert daemon.settled(receipt.id) == ["delivered"]
+    assert len(fake.messages()) == 1
+
+
+RESERVE = '[daemon]\nreserve = "{reserve}"\n'
+
+
+def test_below_the_reserve_intake_closes_deliveries_go_on_and_a_saner_reserve_opens_it(
+    tmp_path: Path, fake: FakeProcess
+) -> None:
+    config = discord("d", fake.webhooks[0]["url"]) + route("d")
+    with DaemonProcess(tmp_path, RESERVE.format(reserve="1 MiB") + config).start() as daemon:
+        fake.control("POST", "hold", {})
+        waiting = daemon.client.send("stored before, delivered below the reserve")
+        daemon.configure(RESERVE.format(reserve="999999 TiB") + config)
+        daemon.reload()
+        daemon.wait_for("reloaded")
+        with pytest.raises(tocsin.RequestFailed) as refused:
+            daemon.client.send("too much")
+        assert refused.value.kind == "full"
+        fake.control("POST", "release")
+        assert daemon.settled(waiting.id) == ["delivered"]
+        status = daemon.status()
+        assert status["health"] == "failing"
+        assert status["storage"]["healthy"] is False
+        assert any("kept in reserve" in problem for problem in status["problems"])
+        daemon.configure(RESERVE.format(reserve="1 MiB") + config + file())
+        daemon.reload()
+        daemon.wait_for("reloaded", destinations=2)
+        assert daemon.client.send("room again").state == "stored"
+        assert daemon.status()["storage"]["healthy"] is True

@@ -1,0 +1,274 @@
+"""The thread and its group commit, on the real clock: what waits for a real thread cannot be jumped over."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from tests.journal.made import arrival, fed, put, standing
+
+from tocsind.errors import CannotWrite, StorageFailed, StorageFull
+from tocsind.journal import Journal, intake, reading
+from tocsind.journal.schema import FILE_NAME, open_journal
+from tocsind.journal.writer import MOST_JOBS
+from tocsind.policy.delivery import Priority
+
+
+class Busy:
+    """Keeps the journal's thread at one job until `release`: what is asked meanwhile waits together."""
+
+    def __init__(self, journal: Journal, nursery: trio.Nursery) -> None:
+        self._journal = journal
+        self._nursery = nursery
+        self._begun = threading.Event()
+        self._release = threading.Event()
+
+    async def hold(self) -> None:
+        self._nursery.start_soon(self._journal.run, self._job)
+        await trio.to_thread.run_sync(self._begun.wait)
+
+    def _job(self, _: sqlite3.Connection) -> None:
+        self._begun.set()
+        assert self._release.wait(20)
+
+    def release(self) -> None:
+        self._release.set()
+
+
+async def statements(journal: Journal) -> Counter[str]:
+    """From now on, what the connection executes, counted."""
+    seen: Counter[str] = Counter()
+
+    def listen(connection: sqlite3.Connection) -> None:
+        connection.set_trace_callback(lambda text: seen.update([text]))
+
+    await journal.run(listen)
+    seen.clear()
+    return seen
+
+
+async def stored(journal: Journal, id_: str) -> bool:
+    return await journal.run(reading.states, id_) is not None
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def poison(_: sqlite3.Connection) -> None:
+    raise ZeroDivisionError("a bug in a job")
+
+
+async def test_an_answer_is_what_the_job_returned(journal: Journal) -> None:
+    assert await journal.run(lambda _, number, *, more: number + more, 40, more=2) == 42
+
+
+async def test_an_answer_comes_after_its_commit(journal: Journal) -> None:
+    seen = await statements(journal)
+    await journal.run(intake.append, [arrival("a")])
+    assert seen["COMMIT"] == 1
+
+
+async def test_all_that_wait_share_one_commit(journal: Journal) -> None:
+    seen = await statements(journal)
+    arrivals = [arrival("a") for _ in range(100)]
+    async with trio.open_nursery() as nursery:
+        busy = Busy(journal, nursery)
+        await busy.hold()
+        for each in arrivals:
+            nursery.start_soon(journal.run, intake.append, [each])
+        await trio.testing.wait_all_tasks_blocked()
+        busy.release()
+    assert seen["COMMIT"] == 2  # the job that kept the thread busy, and all the others
+    assert {each.id for each in await journal.run(fed, "a")} == {each.signal.id for each in arrivals}
+
+
+async def test_a_group_is_bounded(journal: Journal) -> None:
+    seen = await statements(journal)
+    async with trio.open_nursery() as nursery:
+        busy = Busy(journal, nursery)
+        await busy.hold()
+        for _ in range(2 * MOST_JOBS + 1):
+            nursery.start_soon(journal.run, intake.append, [])
+        await trio.testing.wait_all_tasks_blocked()
+        busy.release()
+    assert seen["COMMIT"] == 1 + 3
+
+
+async def test_jobs_of_a_group_run_in_the_order_in_which_they_were_asked(journal: Journal) -> None:
+    ids = []
+    async with trio.open_nursery() as nursery:
+        busy = Busy(journal, nursery)
+        await busy.hold()
+        for _ in range(10):
+            one = arrival("a")
+            ids.append(one.signal.id)
+            nursery.start_soon(journal.run, intake.append, [one])
+            await trio.testing.wait_all_tasks_blocked()
+        busy.release()
+    assert [delivery.id for delivery in await journal.run(fed, "a")] == ids
+
+
+async def test_a_poisoned_job_fails_alone_and_its_group_is_committed(journal: Journal) -> None:
+    before, after = arrival("a"), arrival("a")
+
+    async def fails() -> None:
+        with pytest.raises(ZeroDivisionError, match="a bug in a job"):
+            await journal.run(poison)
+
+    async with trio.open_nursery() as nursery:
+        busy = Busy(journal, nursery)
+        await busy.hold()
+        nursery.start_soon(journal.run, intake.append, [before])
+        nursery.start_soon(fails)
+        nursery.start_soon(journal.run, intake.append, [after])
+        await trio.testing.wait_all_tasks_blocked()
+        busy.release()
+    assert {each.id for each in await journal.run(fed, "a")} == {before.signal.id, after.signal.id}
+    assert journal.healthy
+
+
+async def test_a_job_that_fails_half_way_leaves_nothing(journal: Journal) -> None:
+    one = arrival("a")
+
+    def half_way(connection: sqlite3.Connection) -> None:
+        intake.append(connection, [one])
+        poison(connection)
+
+    with pytest.raises(ZeroDivisionError):
+        await journal.run(half_way)
+    assert not await stored(journal, one.signal.id)
+
+
+async def test_wrong_sql_is_its_own_jobs_trouble(journal: Journal) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        await journal.run(lambda connection: connection.execute("SELECT * FROM nowhere"))
+    assert journal.healthy
+
+
+async def test_the_job_of_a_cancelled_caller_still_runs(journal: Journal) -> None:
+    one = arrival("a")
+    async with trio.open_nursery() as nursery:
+        busy = Busy(journal, nursery)
+        await busy.hold()
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as callers:
+                callers.start_soon(journal.run, intake.append, [one])
+                await trio.testing.wait_all_tasks_blocked()
+                scope.cancel()
+        assert scope.cancelled_caught
+        busy.release()
+    assert await stored(journal, one.signal.id)
+
+
+async def test_closing_waits_for_what_was_asked_before(tmp_path: Path) -> None:
+    one = arrival("a")
+    async with trio.open_nursery() as nursery, Journal(tmp_path) as journal:
+        busy = Busy(journal, nursery)
+        await busy.hold()
+        nursery.start_soon(journal.run, intake.append, [one])
+        await trio.testing.wait_all_tasks_blocked()
+        busy.release()
+    with closing(open_journal(tmp_path)) as books:
+        assert standing(books, one.signal.id) == {"a": "queued"}
+
+
+async def test_closing_leaves_one_clean_file(tmp_path: Path) -> None:
+    async with Journal(tmp_path) as journal:
+        await journal.run(put, "a")
+        assert names(tmp_path) == {FILE_NAME, f"{FILE_NAME}-wal"}
+    assert names(tmp_path) == {FILE_NAME}
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("SELECT count(*) FROM deliveries").fetchone() == (1,)
+
+
+async def test_a_journal_that_cannot_be_opened_says_so_at_once(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()
+    with pytest.raises(CannotWrite, match="cannot be opened"):
+        async with Journal(tmp_path):
+            pytest.fail("it was opened")
+
+
+def leave_no_room(connection: sqlite3.Connection) -> None:
+    """From now on the file may not grow: what a full disk is to SQLite."""
+    connection.execute("PRAGMA max_page_count = 1").fetchall()  # it never goes below what is there
+
+
+def make_room(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA max_page_count = 1000000").fetchall()
+
+
+async def test_a_full_disk_is_a_refusal_and_room_is_used_when_it_is_there_again(journal: Journal) -> None:
+    one = arrival("a", body="x" * 100_000)
+    await journal.run(leave_no_room)
+    with pytest.raises(StorageFull, match="the disk is full"):
+        await journal.run(intake.append, [one])
+    assert journal.healthy
+    assert not await stored(journal, one.signal.id)
+    await journal.run(make_room)
+    assert await journal.run(intake.append, [one]) == [True]
+
+
+async def test_what_still_fits_on_a_full_disk_is_stored_beside_what_does_not(journal: Journal) -> None:
+    large, small = arrival("a", body="x" * 100_000), arrival("a")
+
+    async def is_refused() -> None:
+        with pytest.raises(StorageFull):
+            await journal.run(intake.append, [large])
+
+    await journal.run(leave_no_room)
+    async with trio.open_nursery() as nursery:
+        busy = Busy(journal, nursery)
+        await busy.hold()
+        nursery.start_soon(is_refused)
+        nursery.start_soon(journal.run, intake.append, [small])
+        await trio.testing.wait_all_tasks_blocked()
+        busy.release()
+    assert [each.id for each in await journal.run(fed, "a", Priority.NORMAL)] == [small.signal.id]
+
+
+def break_disk(connection: sqlite3.Connection) -> None:
+    """From now on nothing can be written: what a disk that went read-only is to SQLite."""
+    connection.execute("PRAGMA query_only = 1").fetchall()
+
+
+async def test_a_disk_that_breaks_a_promise_is_the_end_of_every_promise(journal: Journal, tmp_path: Path) -> None:
+    before = arrival("a")
+    await journal.run(intake.append, [before])
+    await journal.run(break_disk)
+    with pytest.raises(StorageFailed, match="SQLITE_READONLY") as failed:
+        await journal.run(intake.append, [arrival("a")])
+    assert failed.value.exit_code == 73
+    assert str(tmp_path) in str(failed.value)
+    assert not journal.healthy
+    with pytest.raises(StorageFailed):
+        await journal.run(reading.states, before.signal.id)
+
+
+async def test_a_broken_disk_fails_all_who_wait_and_runs_none_of_them_again(journal: Journal) -> None:
+    ran: list[int] = []
+
+    async def is_failed(number: int) -> None:
+        def job(connection: sqlite3.Connection) -> None:
+            ran.append(number)
+            break_disk(connection)
+            intake.append(connection, [arrival("a")])
+
+        with pytest.raises(StorageFailed):
+            await journal.run(job)
+
+    async with trio.open_nursery() as nursery:
+        busy = Busy(journal, nursery)
+        await busy.hold()
+        for number in range(5):
+            nursery.start_soon(is_failed, number)
+        await trio.testing.wait_all_tasks_blocked()
+        busy.release()
+    assert len(ran) == 1

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from math import inf
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tocsind.policy.breaker import Breaker, BreakerLimits, BreakerMemory, Phase
+
+LIMITS = BreakerLimits(failures=3, rest=10.0, most=35.0)
+
+
+class BreakerLaw(RuleBasedStateMachine):
+    """The law, told a second time as plain numbers: what counts is the failures in a row, the rests in a row, and one permit."""
+
+    @initialize(failures=st.integers(1, 4), rest=st.floats(0.5, 20), most=st.floats(1, 200))
+    def begin(self, failures: int, rest: float, most: float) -> None:
+        self.limits = BreakerLimits(failures, rest, most)
+        self.breaker = Breaker(self.limits)
+        self.now = 0.0
+        self.in_a_row = 0
+        self.rests = 0
+        self.rest_ends: float | None = None  # None: ready
+        self.probe_is_out = False
+
+    @rule(seconds=st.floats(0, 50))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: not self.probe_is_out)
+    @rule()
+    def wait_until_it_said(self) -> None:
+        self.now = self.breaker.ready_at(self.now)
+        assert self.breaker.ready_at(self.now) == self.now
+
+    @precondition(lambda self: self.breaker.ready_at(self.now) == self.now)
+    @rule()
+    def send(self) -> None:
+        self.breaker.take()
+        self.probe_is_out = self.rest_ends is not None
+
+    @rule()
+    def it_passed(self) -> None:
+        assert self.breaker.succeeded() is (self.rest_ends is not None)
+        self.in_a_row, self.rests, self.rest_ends, self.probe_is_out = 0, 0, None, False
+
+    @rule()
+    def it_failed(self) -> None:
+        self.in_a_row += 1
+        trips = self.rest_ends is None and self.in_a_row >= self.limits.failures
+        assert self.breaker.failed(self.now, f"failure {self.in_a_row}") is trips
+        assert self.breaker.reason == f"failure {self.in_a_row}"
+        if trips or self.probe_is_out:
+            self.rest_ends = self.now + min(self.limits.most, self.limits.rest * 2**self.rests)
+            self.rests += 1
+        self.probe_is_out = False
+
+    @rule()
+    def the_permit_comes_back(self) -> None:
+        self.breaker.give_back(self.now)
+        if self.probe_is_out:
+            self.rest_ends, self.probe_is_out = self.now, False
+
+    @precondition(lambda self: not self.probe_is_out)
+    @rule(offset=st.floats(-1e6, 1e6))
+    def restart(self, offset: float) -> None:
+        """The monotonic clock begins anew, and the breaker goes on where it stood."""
+        memory = self.breaker.memory(self.now)
+        if self.rest_ends is not None:
+            self.rest_ends = offset + max(0.0, self.rest_ends - self.now)
+        self.now = offset
+        self.breaker = Breaker(self.limits)
+        self.breaker.restore(memory, offset)
+
+    @invariant()
+    def it_answers_by_the_law(self) -> None:
+        if self.probe_is_out:
+            expected = inf
+        elif self.rest_ends is None:
+            expected = self.now
+        else:
+            expected = max(self.now, self.rest_ends)
+        assert self.breaker.ready_at(self.now) == expected
+
+    @invariant()
+    def it_is_ready_exactly_when_fewer_failed_in_a_row_than_allowed(self) -> None:
+        assert (self.breaker.phase is Phase.READY) == (self.breaker.failures < self.limits.failures)
+
+    @invariant()
+    def no_rest_is_longer_than_the_longest(self) -> None:
+        if self.breaker.phase is Phase.THROTTLED:
+            assert self.breaker.until <= self.now + self.limits.most
+
+
+TestBreakerLaw = BreakerLaw.TestCase
+TestBreakerLaw.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def tripped(now: float = 0.0) -> Breaker:
+    breaker = Breaker(LIMITS)
+    assert [breaker.failed(now, "503") for _ in range(3)] == [False, False, True]
+    return breaker
+
+
+def probing(now: float) -> Breaker:
+    breaker = tripped()
+    breaker.take()
+    assert breaker.ready_at(now) == inf
+    return breaker
+
+
+def test_a_breaker_trips_at_its_limit_and_rests() -> None:
+    breaker = tripped(now=100.0)
+    assert repr(breaker) == "<Breaker throttled failures=3 rests=1 until=110>"
+    assert breaker.ready_at(100.0) == 110.0
+    assert breaker.ready_at(111.0) == 111.0
+
+
+def test_a_success_in_between_begins_the_count_anew() -> None:
+    breaker = Breaker(LIMITS)
+    for _ in range(10):
+        assert [breaker.failed(0.0, "503"), breaker.failed(0.0, "503"), breaker.succeeded()] == [False, False, False]
+    assert breaker.phase is Phase.READY
+
+
+def test_the_rest_doubles_with_each_failed_probe_up_to_the_longest() -> None:
+    breaker, rests = tripped(), list[float]()
+    for _ in range(70):  # more than a float has doublings for
+        now = breaker.until
+        breaker.take()
+        assert breaker.failed(now, "503") is False
+        rests.append(breaker.until - now)
+    assert rests[:2] == [20.0, 35.0]
+    assert set(rests[2:]) == {35.0}
+
+
+def test_after_a_recovery_the_next_rest_is_short_again() -> None:
+    breaker = tripped()
+    breaker.take()
+    breaker.failed(10.0, "503")
+    breaker.take()
+    assert breaker.succeeded() is True
+    assert repr(breaker) == "<Breaker ready failures=0 rests=0 until=30>"
+    assert breaker.reason is None
+    assert [breaker.failed(50.0, "503") for _ in range(3)] == [False, False, True]
+    assert breaker.ready_at(50.0) == 60.0
+
+
+def test_a_permit_given_back_lets_another_try_at_once_and_counts_for_nothing() -> None:
+    breaker = probing(10.0)
+    breaker.give_back(12.0)
+    assert breaker.ready_at(12.0) == 12.0
+    assert (breaker.failures, breaker.rests, breaker.reason) == (3, 1, "503")
+
+
+def test_giving_back_without_a_probe_changes_nothing() -> None:
+    ready, resting = Breaker(LIMITS), tripped()
+    ready.give_back(5.0)
+    resting.give_back(5.0)
+    assert (ready.ready_at(5.0), resting.ready_at(5.0)) == (5.0, 10.0)
+
+
+def test_taking_while_ready_is_no_probe() -> None:
+    breaker = Breaker(LIMITS)
+    breaker.take()
+    assert breaker.ready_at(3.0) == 3.0
+
+
+def test_a_failure_that_comes_in_late_lengthens_no_rest() -> None:
+    breaker = tripped()
+    assert breaker.failed(5.0, "late") is False
+    assert breaker.ready_at(5.0) == 10.0
+
+
+def test_a_healthy_breaker_remembers_its_failures_and_no_rest() -> None:
+    breaker = Breaker(LIMITS)
+    breaker.failed(7.0, "503")
+    assert breaker.memory(7.0) == BreakerMemory(failures=1, rests=0, rest_left=None, reason="503")
+
+
+def test_a_resting_breaker_remembers_what_is_left_of_its_rest() -> None:
+    assert tripped().memory(4.0) == BreakerMemory(failures=3, rests=1, rest_left=6.0, reason="503")
+    assert tripped().memory(400.0).rest_left == 0.0
+
+
+def test_what_was_probing_is_throttled_again_after_a_restart() -> None:
+    breaker = Breaker(LIMITS)
+    breaker.restore(probing(11.0).memory(11.0), now=-50.0)
+    assert breaker.phase is Phase.THROTTLED
+    assert breaker.ready_at(-50.0) == -50.0

@@ -1,0 +1,168 @@
+"""What becomes of a delivery: the whole table, outcome by priority by history."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.policy.made import NOW, delivery
+
+from tocsind.policy.backoff import Retry, ceiling
+from tocsind.policy.delivery import OPEN, SETTLED, Delivery, Priority, Settlement, State, expired, settle
+from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, Refused, Unknown
+
+RETRY = Retry(first=8.0, most=60.0, give_up=3600.0)
+OLD = {"first_try": NOW - 3600.0, "attempts": 9}  # as long as anyone is patient
+IN_DOUBT = {"doubt": True, "unknowns": 1}
+LIMITED = Deferred("429", Cause.LIMITED, Reach.LANE, wait=20.0)
+
+
+class Row(NamedTuple):
+    outcome: Outcome
+    history: dict[str, Any]
+    normal: Settlement
+    low: Settlement | None = None  # None: as for the others
+
+
+def queued(reason: str, wait: float = 0.0, **known: Any) -> Settlement:
+    return Settlement(State.QUEUED, reason, wait=wait, **known)
+
+
+TABLE = {
+    "it arrived": Row(Delivered("m1"), {}, Settlement(State.SENT, message="m1")),
+    "it arrived, and an earlier copy may have": Row(
+        Delivered("m1"), IN_DOUBT, Settlement(State.SENT, message="m1", doubt=True, unknowns=1)
+    ),
+    "it arrived late": Row(Delivered(), OLD, Settlement(State.SENT)),
+    "it will never pass": Row(Refused("400"), {}, Settlement(State.DEAD, "400", elsewhere=True)),
+    "it will never pass, and an earlier copy may have": Row(
+        Refused("400"), IN_DOUBT, Settlement(State.DEAD, "400", doubt=True, unknowns=1, elsewhere=True)
+    ),
+    "the destination is gone": Row(Refused("404", disable=True), {}, queued("404")),
+    "the destination is gone, however old it is": Row(Refused("404", disable=True), OLD, queued("404")),
+    "the destination is gone, and an earlier copy may have arrived": Row(
+        Refused("404", disable=True), IN_DOUBT, queued("404", doubt=True, unknowns=1)
+    ),
+    "nobody can say": Row(
+        Unknown("no answer"),
+        {},
+        queued("no answer", 4.0, doubt=True, unknowns=1),
+        low=Settlement(State.UNKNOWN, "no answer", doubt=True, unknowns=1),
+    ),
+    "nobody can say, and that is old": Row(
+        Unknown("no answer"),
+        OLD,
+        queued("no answer", 30.0, doubt=True, unknowns=1),
+        low=Settlement(State.UNKNOWN, "no answer", doubt=True, unknowns=1),
+    ),
+    "nobody can say, for the second time": Row(
+        Unknown("no answer"),
+        IN_DOUBT,
+        Settlement(State.UNKNOWN, "no answer", doubt=True, unknowns=2, elsewhere=True),
+        low=Settlement(State.UNKNOWN, "no answer", doubt=True, unknowns=2),
+    ),
+    "nobody can say, after a crash that nobody watched": Row(
+        Unknown("no answer"),
+        {"doubt": True},
+        queued("no answer", 4.0, doubt=True, unknowns=1),
+        low=Settlement(State.UNKNOWN, "no answer", doubt=True, unknowns=1),
+    ),
+    "they failed": Row(Deferred("503"), {}, queued("503", 4.0)),
+    "they failed, for the third time": Row(Deferred("503"), {"attempts": 3}, queued("503", 16.0)),
+    "they failed, and said when to come back": Row(Deferred("503", wait=90.0), {}, queued("503", 90.0)),
+    "they failed, and asked for less than we would wait": Row(Deferred("503", wait=1.0), {}, queued("503", 4.0)),
+    "they failed, and may have saved it": Row(Deferred("503", ambiguous=True), {}, queued("503", 4.0, doubt=True)),
+    "they failed, and an earlier copy may have arrived": Row(
+        Deferred("503"), IN_DOUBT, queued("503", 4.0, doubt=True, unknowns=1)
+    ),
+    "they failed for as long as anyone is patient": Row(
+        Deferred("503"), OLD, Settlement(State.DEAD, "given up: 503", elsewhere=True)
+    ),
+    "they failed for as long as anyone is patient, and may have saved it": Row(
+        Deferred("503", ambiguous=True), OLD, Settlement(State.DEAD, "given up: 503", doubt=True, elsewhere=True)
+    ),
+    "they failed for nearly as long": Row(Deferred("503"), {"first_try": NOW - 3599.0}, queued("503", 4.0)),
+    "they failed, and nobody wrote down when it began": Row(Deferred("503"), {"first_try": None}, queued("503", 4.0)),
+    "a rate limit: the lane waits and the delivery does not": Row(LIMITED, {}, queued("429")),
+    "a rate limit never gives up": Row(LIMITED, {**OLD, **IN_DOUBT}, queued("429", doubt=True, unknowns=1)),
+}
+
+
+@pytest.mark.parametrize("priority", Priority)
+@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
+def test_the_table_says_what_becomes_of_a_delivery(row: Row, priority: Priority) -> None:
+    expected = row.low if row.low is not None and priority is Priority.LOW else row.normal
+    assert settle(delivery(priority, **row.history), row.outcome, now=NOW, retry=RETRY, jitter=0.5) == expected
+
+
+outcomes = st.one_of(
+    st.builds(Delivered),
+    st.builds(Refused, st.just("r"), st.booleans()),
+    st.builds(Unknown, st.just("r")),
+    st.builds(
+        Deferred,
+        st.just("r"),
+        st.sampled_from(Cause),
+        st.sampled_from(Reach),
+        st.none() | st.floats(0, 1e5),
+        st.booleans(),
+    ),
+)
+deliveries = st.builds(
+    delivery,
+    st.sampled_from(Priority),
+    attempts=st.integers(1, 10**6),
+    first_try=st.floats(NOW - 1e6, NOW),
+    doubt=st.booleans(),
+    unknowns=st.integers(0, 3),
+)
+
+
+@given(deliveries, outcomes, st.floats(0, 1, exclude_max=True))
+def test_doubt_is_for_good_and_the_count_of_unknowns_never_falls(
+    before: Delivery, outcome: Outcome, jitter: float
+) -> None:
+    after = settle(before, outcome, now=NOW, retry=RETRY, jitter=jitter)
+    assert after.doubt >= before.doubt
+    assert after.unknowns == before.unknowns + isinstance(outcome, Unknown)
+
+
+@given(deliveries, outcomes, st.floats(0, 1, exclude_max=True))
+def test_only_what_is_given_up_goes_elsewhere_and_only_what_is_queued_waits(
+    before: Delivery, outcome: Outcome, jitter: float
+) -> None:
+    after = settle(before, outcome, now=NOW, retry=RETRY, jitter=jitter)
+    assert after.state in {State.QUEUED, State.SENT, State.UNKNOWN, State.DEAD}
+    assert not after.elsewhere or after.state in {State.UNKNOWN, State.DEAD}
+    assert after.elsewhere or after.state is not State.DEAD
+    assert after.wait == 0 or after.state is State.QUEUED
+    told = outcome.wait or 0.0 if isinstance(outcome, Deferred) else 0.0
+    assert 0 <= after.wait <= max(told, ceiling(RETRY, before.attempts))
+    assert after.reason or after.state is State.SENT
+
+
+def test_open_and_settled_are_all_states_and_share_none() -> None:
+    assert set(State) == OPEN | SETTLED
+    assert not OPEN & SETTLED
+    assert {State.QUEUED, State.SENDING} == OPEN
+
+
+def test_a_delivery_without_a_deadline_never_expires() -> None:
+    assert not expired(delivery(), NOW + 1e12)
+
+
+def test_a_delivery_expires_at_its_deadline() -> None:
+    short = delivery(deadline=NOW + 5)
+    assert not expired(short, NOW + 4.999)
+    assert expired(short, NOW + 5)
+
+
+def test_a_delivery_goes_by_its_signals_id() -> None:
+    one = delivery()
+    assert one.id == one.signal.id
+
+
+def test_priorities_sort_most_pressing_first_under_the_words_that_users_write() -> None:
+    assert [priority.label for priority in sorted(Priority)] == ["urgent", "high", "normal", "low"]

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsin.signals import Signal
+from tocsind.policy.delivery import Priority
+from tocsind.policy.routes import ROUTE_KEYS, Route, Thresholds, chain, matches, priority_of, route
+
+graphs = st.dictionaries(st.sampled_from("abcdefg"), st.lists(st.sampled_from("abcdefg"), max_size=4))
+
+
+@pytest.mark.parametrize(
+    ("fields", "priority"),
+    [
+        ({"priority": "low", "confidence": 0.99}, Priority.LOW),
+        ({"priority": "urgent"}, Priority.URGENT),
+        ({"priority": "high"}, Priority.HIGH),
+        ({"priority": "normal"}, Priority.NORMAL),
+        ({"confidence": 0.91}, Priority.URGENT),
+        ({"confidence": 0.90}, Priority.HIGH),
+        ({"confidence": 0.81}, Priority.HIGH),
+        ({"confidence": 0.80}, Priority.NORMAL),
+        ({"confidence": 0.0}, Priority.NORMAL),
+        ({}, Priority.NORMAL),
+    ],
+)
+def test_a_signal_is_as_pressing_as_it_says_or_as_its_confidence_is_above_a_threshold(
+    fields: dict[str, Any], priority: Priority
+) -> None:
+    assert priority_of(Signal("t", **fields), Thresholds()) is priority
+
+
+def test_thresholds_are_the_users() -> None:
+    assert priority_of(Signal("t", confidence=0.5), Thresholds(urgent=0.4, high=0.1)) is Priority.URGENT
+
+
+@pytest.mark.parametrize(
+    ("when", "matched"),
+    [
+        ({}, True),
+        ({"tier": ("free", "premium")}, True),
+        ({"tier": ("free",)}, False),
+        ({"priority": ("urgent", "high")}, True),
+        ({"priority": ("low",)}, False),
+        ({"tag": ("eth", "btc")}, True),
+        ({"tag": ("eth",)}, False),
+        ({"strategy": ("ma",), "symbol": ("BTCUSDT",), "action": ("BUY",), "source": ("bot",), "key": ("k",)}, True),
+        ({"strategy": ("ma",), "symbol": ("ETHUSDT",)}, False),
+    ],
+)
+def test_a_rule_matches_when_each_key_has_one_of_its_values(when: dict[str, tuple[str, ...]], *, matched: bool) -> None:
+    signal = Signal(
+        "t", tier="premium", strategy="ma", symbol="BTCUSDT", action="BUY", source="bot", key="k", tags=["btc", "spot"]
+    )
+    assert matches(Route(("d",), when), signal, Priority.HIGH) is matched
+
+
+@pytest.mark.parametrize("key", [key for key in ROUTE_KEYS if key != "priority"])
+def test_what_a_signal_does_not_say_matches_no_value(key: str) -> None:
+    assert not matches(Route(("d",), {key: ("", "None", "x")}), Signal("t"), Priority.NORMAL)
+
+
+def test_the_first_rule_that_matches_wins() -> None:
+    rules = (Route(("never",), {"tier": ("x",)}), Route(("first",)), Route(("second",)))
+    assert route(Signal("t"), Priority.NORMAL, rules) == ("first",)
+
+
+def test_continue_goes_on_and_names_each_destination_once() -> None:
+    rules = (Route(("b", "a"), go_on=True), Route(("a", "c")), Route(("d",)))
+    assert route(Signal("t"), Priority.NORMAL, rules) == ("b", "a", "c")
+
+
+def test_no_rule_no_destination() -> None:
+    assert route(Signal("t"), Priority.NORMAL, (Route(("a",), {"tier": ("x",)}),)) == ()
+
+
+def test_a_signals_own_destinations_go_before_the_rules() -> None:
+    assert route(Signal("t", to=["b", "a", "b"]), Priority.NORMAL, (Route(("c",)),)) == ("b", "a")
+
+
+@given(graphs, st.sampled_from("abcdefg"))
+def test_a_chain_visits_what_can_be_reached_each_once_and_never_itself(graph: dict[str, list[str]], start: str) -> None:
+    found = chain(start, graph)
+    reachable, new = set[str](), {start}
+    while new:
+        new = {name for each in new for name in graph.get(each, [])} - reachable
+        reachable |= new
+    assert sorted(found) == sorted(reachable - {start})
+
+
+def test_a_chain_is_walked_depth_first() -> None:
+    graph = {"a": ["b", "c"], "b": ["d"], "d": ["a", "e"]}
+    assert chain("a", graph) == ("b", "d", "e", "c")
+
+
+def test_a_loop_ends_where_it_began() -> None:
+    assert chain("a", {"a": ["b"], "b": ["a", "b"]}) == ("b",)
+    assert chain("a", {"a": ["a"]}) == ()
+    assert chain("unknown", {}) == ()

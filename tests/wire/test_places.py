@@ -1,0 +1,50 @@
+"""Client and daemon meet without being told where."""
+
+from __future__ import annotations
+
+import pytest
+
+from tocsin import places
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that says nothing."""
+    for name in ("TOCSIN_SOCKET", "XDG_RUNTIME_DIR", "TMPDIR", "STATE_DIRECTORY", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/u")
+
+
+def _become(uid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: uid)
+
+
+def test_root_has_the_systems_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    _become(0, monkeypatch)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/0")
+    assert places.socket_path() == "/run/tocsin/tocsin.sock"
+    assert places.state_folder() == "/var/lib/tocsin"
+
+
+def test_others_have_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    _become(1000, monkeypatch)
+    assert places.socket_path() == "/tmp/tocsin-1000/tocsin.sock"
+    assert places.state_folder() == "/home/u/.local/state/tocsin"
+    monkeypatch.setenv("TMPDIR", "/scratch")
+    assert places.socket_path() == "/scratch/tocsin-1000/tocsin.sock"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert places.socket_path() == "/run/user/1000/tocsin/tocsin.sock"
+    assert places.state_folder() == "/state/tocsin"
+
+
+def test_the_socket_is_as_given_before_the_environment_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_SOCKET", "/env")
+    assert places.socket_path() == "/env"
+    assert places.socket_path("/given") == "/given"
+
+
+def test_the_state_is_the_supervisors_before_the_configured_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert places.state_folder("/configured") == "/configured"
+    monkeypatch.setenv("STATE_DIRECTORY", "/supervised")
+    assert places.state_folder("/configured") == "/supervised"
