@@ -1,7 +1,8 @@
 """The real things, as processes: the daemon and the fake Discord. For contracts and end-to-end tests.
 
 The daemon tells READY on its NOTIFY_SOCKET, the fake prints its address, so nothing sleeps or polls for readiness; only where a test is
-about that very socket, `await_socket` knocks until somebody opens, and how much the fake holds has to be asked. Every process is bounded in time and ended by its own handle.
+about that very socket, `await_socket` knocks until somebody opens, and how much the fake holds has to be asked. Every process is
+bounded in time and ended by its own handle.
 """
 
 from __future__ import annotations

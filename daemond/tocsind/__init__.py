@@ -22,13 +22,21 @@ dropped, expired or rerouted meanwhile is not there to be claimed. So whoever ch
 
 Who may import whom, downwards only (tests/test_layers.py keeps it):
 
-    __main__, demo
-    daemon
-    ipc, lanes, systemd, status, metrics, log
-    dispatch, sender
-    journal, destinations, rendering, config, clock, testing
-    events, policy, secret, errors
-    tocsin: signals, wire, errors, places
+    __main__
+    demo
+    daemon, testing
+    ipc
+    status, keeper
+    lanes, metrics, log, tail, requests, state, systemd
+    dispatch, lane
+    sender
+    journal, destinations
+    rendering, config
+    clock, events, policy
+    secret, errors
+    tocsin
+
+What stands on one line knows nothing of its neighbours; `testing` is for demo and tests alone.
 
 `policy` is pure. `dispatch` is the only place where journal and lanes meet, so that "written before promised, settled before forgotten"
 can be proved by reading one file. Only `clock` reads a clock, every httpx import stands in `destinations/http.py`, every sqlite3 import

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,6 +15,7 @@ from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, DaemonError
 from .log import LEVELS
 
 EXIT_USAGE = 64
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _EXAMPLES = """\
 examples:
@@ -115,10 +117,22 @@ def run(arguments: argparse.Namespace) -> int:
     from .daemon import Daemon  # noqa: PLC0415 - as above
 
     daemon = Daemon(lambda: load(arguments.config), socket=arguments.socket, state=arguments.state, log=arguments.log)
+
+    def not_listening(number: int, _: object) -> None:
+        """A signal that comes before the daemon listens to them ends us; once it leaves, none may change how."""
+        if not daemon.leaving:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    for number in _SIGNALS:
+        signal.signal(number, not_listening)
     try:
         trio.run(daemon.run)
     except BaseExceptionGroup as group:
         raise next(_expected(group), group) from None
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # nor may one that comes during the interpreter's own goodbye
     return 0
 
 

@@ -44,7 +44,7 @@ from .status import StatusView
 from .tail import Tail
 
 HURRY_SECONDS = 1.0  # what a second SIGTERM leaves to tidy up in
-SAME_WISH = 0.5  # seconds: timeout(1) and some shells signal a process and its group, which is one wish told twice
+SAME_WISH = 0.05  # seconds: timeout(1) and some shells signal a process and its group, which is one wish told twice
 _MOST_FILES = 65536
 
 
@@ -86,6 +86,7 @@ class Daemon:
         self._tail = Tail(self._clock)
         self._emit = Facts(self._metrics, self._tail, self._log)
         self._reloading = trio.Lock()
+        self.leaving = False  # told to stop, and on the way out
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -135,9 +136,11 @@ class Daemon:
             task_status.started(leave)
             async for number in signals:
                 if number == signal.SIGHUP:
-                    nursery.start_soon(self._reload, lanes, nursery)
-                elif not leave.is_set():
+                    if not self.leaving:  # whoever leaves needs no new configuration
+                        nursery.start_soon(self._reload, lanes, nursery)
+                elif not self.leaving:
                     self._emit(Stopping(signal.Signals(number).name))
+                    self.leaving = True
                     leave.set()
                     asked = self._clock.now()
                 elif self._clock.now() - asked > SAME_WISH:

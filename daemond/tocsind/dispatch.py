@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import os
 import random
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -45,7 +45,7 @@ from .events import (
     StorageTrouble,
     Unrouted,
 )
-from .journal import Arrival, Ending, Journal, LaneMemory, Moved, attempts, intake, reading, upkeep
+from .journal import Arrival, Connection, Ending, Journal, LaneMemory, Moved, attempts, intake, reading, upkeep
 from .policy import delivery as law
 from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
@@ -104,7 +104,7 @@ class Dispatch:
         self._folder = folder
         self._jitter = jitter
         self._intake_closed: str | None = None
-        self._watchers: dict[str, list[trio.Event]] = {}
+        self._watchers: dict[str, list[trio.Semaphore]] = {}
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
@@ -290,9 +290,7 @@ class Dispatch:
         """Keep what a lane must know after a restart."""
         await self._insist(attempts.remember, memory)
 
-    async def _insist(
-        self, job: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def _insist(self, job: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a job that must be done before anything else may happen to its deliveries: a full disk is waited out."""
         told = False
         while True:
@@ -350,28 +348,29 @@ class Dispatch:
 
     async def wait_settled(self, id_: str, seconds: float) -> str | None:
         """The signal's summary once nothing of it waits any more, or when the time has run out. None: no such signal."""
-        with trio.move_on_after(seconds):
-            while True:
-                settled = trio.Event()
-                self._watchers.setdefault(id_, []).append(settled)
-                try:
+        with self._watching(id_) as settled:  # before looking: what is settled meanwhile is not missed
+            summary = await self.journal.run(reading.states, id_)
+            with trio.move_on_after(seconds):
+                while summary == "queued":
+                    await settled.acquire()
                     summary = await self.journal.run(reading.states, id_)
-                    if summary != "queued":
-                        return summary
-                    await settled.wait()
-                finally:
-                    self._unwatch(id_, settled)
-        return "queued"
+        return summary
 
-    def _unwatch(self, id_: str, settled: trio.Event) -> None:
-        watchers = self._watchers[id_]
-        watchers.remove(settled)
-        if not watchers:
-            del self._watchers[id_]
+    @contextmanager
+    def _watching(self, id_: str) -> Iterator[trio.Semaphore]:
+        settled = trio.Semaphore(0)  # one for each delivery that was settled
+        watchers = self._watchers.setdefault(id_, [])
+        watchers.append(settled)
+        try:
+            yield settled
+        finally:
+            watchers.remove(settled)
+            if not watchers:
+                del self._watchers[id_]
 
     def _tell_watchers(self, id_: str) -> None:
         for settled in self._watchers.get(id_, ()):
-            settled.set()
+            settled.release()
 
 
 def _receipts(arrivals: Sequence[Arrival], stored: Sequence[bool]) -> list[Receipt]:

@@ -250,4 +250,10 @@ class ConnectionRefused(Fact, frozen=True):
     reason: str
 
 
+class Missed(Fact, frozen=True):
+    """Whoever watches did not keep up: so many facts are not shown here. Told to that watcher alone."""
+
+    facts: int
+
+
 Emit = Callable[[Fact], None]

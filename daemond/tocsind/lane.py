@@ -191,7 +191,9 @@ class Lane:
         """Wait until this priority may send, and take the turn."""
         self._waiting.add(priority)
         try:
-            await trio.lowlevel.checkpoint()  # so that all who were woken with us are in line before we look who is
+            # All who were woken with us are in line before we look who is; and whoever is told to stop while the next try is already due
+            # stops here: what follows is shielded, and a disabled lane would go on asking for ever.
+            await trio.lowlevel.checkpoint()
             while (when := self._when(priority)) > self.clock.now():
                 changed = self._changed
                 with trio.move_on_at(when):

@@ -1,6 +1,6 @@
 """The latest facts, and those who watch them come: what `tocsin tail` reads.
 
-A watcher that does not keep up misses facts and is told how many; the daemon never waits for one.
+A watcher that does not keep up misses facts, and is told how many at the place where they are missing; the daemon never waits for one.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import trio
 
 from .clock import Clock
-from .events import Fact
+from .events import Fact, Missed
 
 KEPT = 1000  # facts in memory, and the window of one watcher
 
@@ -44,28 +44,32 @@ class Tail:
         watcher = _Watcher()
         self._watchers.add(watcher)
         try:
-            yield watcher.facts()
+            yield watcher
         finally:
             self._watchers.discard(watcher)
 
 
 class _Watcher:
+    """An iterator and no generator: one that is left alone half way needs no closing."""
+
     def __init__(self) -> None:
         self._inlet, self._outlet = trio.open_memory_channel[tuple[float, Fact]](KEPT)
         self._missed = 0
 
     def show(self, stamped: tuple[float, Fact]) -> None:
         try:
+            if self._missed:
+                self._inlet.send_nowait((stamped[0], Missed(self._missed)))  # where the gap is
+                self._missed = 0
             self._inlet.send_nowait(stamped)
         except trio.WouldBlock:
             self._missed += 1
 
-    async def facts(self) -> AsyncIterator[dict[str, Any]]:
-        async for stamped in self._outlet:
-            yield _plain(stamped)
-            if self._missed:
-                yield {"fact": "missed", "at": stamped[0], "facts": self._missed}
-                self._missed = 0
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        return _plain(await self._outlet.receive())
 
 
 def _plain(stamped: tuple[float, Fact]) -> dict[str, Any]:

@@ -68,8 +68,17 @@ def measure(size: Size) -> Table:
         rows=[Measured(t, seconds[t.name], seconds[floors[id(t)]]).row() for t in things],
         counts=counts,
         left_out={peer.name: reason for peer in durable_peers if (reason := peer.missing())},
-        notes=[f"medians over {rounds} interleaved rounds of {puts}; received and none: x the trio echo"],
+        notes=[
+            f"medians over {rounds} interleaved rounds of {puts}; received and none: x the trio echo",
+            _steadiness(seconds[durable[0].name]),
+        ],
     )
+
+
+def _steadiness(floor: list[list[float]]) -> str:
+    """How far the machine can be believed: on a disk that others use, the floor itself wanders and every ratio flatters."""
+    found = [percentile(seconds, 50) * _MICRO for seconds in floor]
+    return f"the floor's own p50 went from {min(found):,.0f} to {max(found):,.0f} us between rounds; the closer, the better"
 
 
 @contextmanager

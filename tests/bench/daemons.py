@@ -56,7 +56,8 @@ class Tocsin(Handoff):
         self._all_done = "signals_accepted" if config == SWITCHED_OFF else "notifications_sent"
 
     def start(self, folder: Path) -> None:
-        self.daemon = Daemon(folder, self._config).start()
+        self.daemon = Daemon(folder, self._config)
+        self.daemon.start()
         self._client = tocsin.Client(self.daemon.socket, timeout=PATIENCE, ack=self._ack, strict=True)
 
     def put(self, body: bytes) -> None:  # noqa: ARG002 - a signal of the same length
@@ -71,9 +72,9 @@ class Tocsin(Handoff):
         return self.daemon.counter(self._all_done)
 
     def stop(self) -> None:
+        self.daemon.stop()
         self._client.close()
         self.daemon.client.close()
-        self.daemon.stop()
 
 
 class TocsinMany(Tocsin):

@@ -30,8 +30,8 @@ class DurableFloor(Server):
         exchange(self._socket, body)
 
     def stop(self) -> None:
-        self._socket.close()
         super().stop()
+        self._socket.close()
 
 
 class TrioFloor(DurableFloor):

@@ -44,7 +44,7 @@ class Handoff:
         """Wait until nothing of it works behind our back."""
 
     def stop(self) -> None:
-        """End what `start` began."""
+        """End what `start` began, however far it came: processes first."""
 
 
 class Server(Handoff):

@@ -29,8 +29,8 @@ class RedisStream(Server):
         self._client.xadd("signals", {"body": body})
 
     def stop(self) -> None:
-        self._client.close()
         super().stop()
+        self._client.close()
 
 
 class Beanstalk(Server):
@@ -50,8 +50,8 @@ class Beanstalk(Server):
         self._client.put(body)
 
     def stop(self) -> None:
-        self._client.close()
         super().stop()
+        self._client.close()
 
 
 class HueySqlite(Handoff):

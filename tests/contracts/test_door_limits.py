@@ -48,6 +48,14 @@ class House:
     def refusals(self) -> list[str]:
         return [fact.reason for fact in self.facts if isinstance(fact, ConnectionRefused)]
 
+    async def until_idle(self) -> None:
+        """Until every connection waits for its next request: a peer may have its reply before the door has turned around."""
+        await self.until(lambda: all(each.idle_since is not None for each in self.door._connections))
+
+    async def until_busy(self, connections: int) -> None:
+        """Until so many connections are here, and all have asked for something that takes long."""
+        await self.until(lambda: [each.idle_since for each in self.door._connections] == [None] * connections)
+
     async def until(self, true: Callable[[], bool]) -> None:
         """Until something that other tasks bring about is so."""
         while not true():
@@ -135,6 +143,7 @@ async def test_the_longest_idle_connection_makes_room_for_a_new_one(tmp_path: Pa
     async with house(tmp_path, per_uid=2) as at, at.visit() as first, at.visit() as second:
         await ask(first, send("a"))
         await ask(second, send("b"))
+        await at.until_idle()
         async with at.visit() as third:
             assert (await ask(third, send("c")))["ok"] is True
             assert await hear(first) is None
@@ -162,7 +171,7 @@ async def test_when_nobody_is_idle_a_new_one_is_turned_away_and_told_why(tmp_pat
         id_ = (await ask(first, send("x")))["receipt"]["id"]
         for busy in (first, second):
             await busy.send_all(framed(json.dumps(request("wait", id=id_, seconds=LONG))))
-        await at.until(lambda: all(each.idle_since is None for each in at.door._connections))
+        await at.until_busy(2)
         async with at.visit() as late:
             reply = await hear(late)
             assert reply is not None
@@ -173,6 +182,7 @@ async def test_when_nobody_is_idle_a_new_one_is_turned_away_and_told_why(tmp_pat
 async def test_all_together_are_bounded_too(tmp_path: Path) -> None:
     async with house(tmp_path, connections=1) as at, at.visit() as first:
         await ask(first, send("x"))
+        await at.until_idle()
         async with at.visit() as second:
             assert (await ask(second, send("y")))["ok"] is True
             assert await hear(first) is None
@@ -187,7 +197,7 @@ async def test_a_long_answer_ends_when_its_peer_hangs_up(tmp_path: Path, message
             id_ = (await ask(stream, send("x")))["receipt"]["id"]
             message = {**message, "id": id_} if "id" in message else message
             await stream.send_all(framed(json.dumps(message)))
-            await at.until(lambda: all(each.idle_since is None for each in at.door._connections))
+            await at.until_busy(1)
         await at.until(lambda: not at.door._connections)
 
 

@@ -47,6 +47,7 @@ def test_what_is_in_flight_finishes_and_the_rest_waits_on_disk_for_the_next_star
     daemon.process.send_signal(number)
     daemon.await_silence()
     assert not Path(daemon.socket).exists()
+    daemon.reload()  # too late to mean anything
     assert daemon.process.poll() is None, "it waits for what is in flight"
     fake.release()
     assert daemon.process.wait(PATIENCE) == 0
@@ -86,6 +87,23 @@ def test_asked_twice_it_leaves_at_once_and_what_was_in_flight_comes_again_marked
     assert delivery["possible_duplicate"] is True
     assert [attempt["outcome"] for attempt in delivery["attempts"]] == ["unknown", "delivered"]
     assert delivery["attempts"][0]["reason"] == "tocsind stopped before the answer came"
+
+
+def test_a_storm_of_signals_changes_neither_the_exit_code_nor_what_is_kept(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
+    fake.hold()
+    ids = [daemon.client.send(f"s{n}").id for n in range(3)]
+    fake.await_held()
+    daemon.process.terminate()
+    daemon.await_silence()
+    while not daemon.ended_within(0.001):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            daemon.process.send_signal(number)
+    assert daemon.process.returncode == 0
+    fake.release()
+    daemon.start()
+    assert daemon.settled(*ids) == ["delivered"] * 3
 
 
 def test_a_signal_that_comes_while_it_leaves_is_sent_away_and_not_lost_silently(

@@ -93,7 +93,7 @@ def assert_as_the_table_says(
     assert interrupted == (TABLE[point].marks != ONCE)
 
 
-@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("number", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("point", TABLE)
 def test_a_crash_between_accept_and_settle_loses_nothing_and_doubles_only_in_doubt(
     tmp_path: Path, shared_fake: FakeProcess, point: str, number: int
@@ -111,7 +111,7 @@ def test_a_crash_between_accept_and_settle_loses_nothing_and_doubles_only_in_dou
         assert_as_the_table_says(daemon, copies, signals, number - 1, point)
 
 
-@pytest.mark.parametrize("point", [point for point in TABLE if not point.startswith("append")])
+@pytest.mark.parametrize("point", ["begin:committed", "deliver:after", "settle:committed"])
 def test_a_file_is_as_good_a_witness(tmp_path: Path, point: str) -> None:
     signals = [Signal(f"signal {n}") for n in range(3)]
     with DaemonProcess(tmp_path, file("d") + route("d")) as daemon:

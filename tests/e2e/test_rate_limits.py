@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.witness import all_delivered, arrived, attempts, hold_one, until, written
+from tests.e2e.witness import all_delivered, arrived, attempts, until
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import Signal
@@ -93,18 +93,3 @@ def test_a_rate_limit_survives_a_crash_as_far_as_it_reached(tmp_path: Path, two:
     everywhere = scope in {"global", "cloudflare"}
     assert conditions == ["suspended", "suspended" if everywhere else "ready", "ready"]
     assert two.counts()["requests"] == (1 if everywhere else 2)
-
-
-def test_a_destination_that_never_answers_delays_no_other(tmp_path: Path, two: FakeProcess) -> None:
-    config = lanes(two) + route("d", "local-file")
-    config = config.replace(route("d") + route("d", "local-file"), route("d", "local-file"))
-    with DaemonProcess(tmp_path, config).start() as daemon:
-        hold_one(two, daemon)
-        receipts = daemon.client.send_many([Signal(f"signal {n}") for n in range(500)])
-        for receipt in (receipts[0], receipts[-1]):
-            daemon.wait_for("sent", id=receipt.id, destination="local-file")
-        lanes_now = [daemon.destination(name) for name in ("d", "local-file")]
-        lines = written(daemon.state / "alerts.jsonl")
-    assert [sum(lane["queued"].values()) for lane in lanes_now] == [501, 0]
-    assert [copy.title for copy in lines] == ["plug", *(f"signal {n}" for n in range(500))]
-    assert two.counts()["requests"] == 1

@@ -55,10 +55,10 @@ def ended(
     return attempts.settle(books, [Ending(delivery, settlement, state.value, chain)], now, None)
 
 
-def tried(books: sqlite3.Connection, destination: str, state: State, *, doubt: bool = False) -> None:
+def tried(books: sqlite3.Connection, destination: str, state: State, *, doubt: bool = False) -> Sequence[Moved]:
     """The one delivery that is queued there, sent and settled."""
     (delivery,) = begun(books, destination)
-    ended(books, delivery, state, doubt=doubt)
+    return ended(books, delivery, state, doubt=doubt)
 
 
 def standing(books: sqlite3.Connection, id_: str) -> dict[str, str]:

@@ -211,6 +211,11 @@ def test_numbers_that_were_forgotten_never_come_again_so_a_cursor_misses_nothing
     assert [delivery.id for delivery in fed(books, "a", after=cursor)] == [later]
 
 
+def test_looking_for_what_is_old_does_not_read_what_is_young(books: sqlite3.Connection) -> None:
+    plan = books.execute("EXPLAIN QUERY PLAN SELECT number FROM signals WHERE accepted < 7 LIMIT 500").fetchall()
+    assert "INDEX ages (accepted<?)" in plan[0][3]
+
+
 def test_a_forgotten_id_is_new_again(books: sqlite3.Connection) -> None:
     id_ = put(books, "a")
     upkeep.drop(books, id_, NOW)

@@ -45,8 +45,11 @@ async def statements(journal: Journal) -> Counter[str]:
     """From now on, what the connection executes, counted."""
     seen: Counter[str] = Counter()
 
+    def note(statement: str) -> None:
+        seen[statement] += 1
+
     def listen(connection: sqlite3.Connection) -> None:
-        connection.set_trace_callback(lambda text: seen.update([text]))
+        connection.set_trace_callback(note)
 
     await journal.run(listen)
     seen.clear()
@@ -65,8 +68,12 @@ def poison(_: sqlite3.Connection) -> None:
     raise ZeroDivisionError("a bug in a job")
 
 
+def summed(_: sqlite3.Connection, number: int, *, more: int) -> int:
+    return number + more
+
+
 async def test_an_answer_is_what_the_job_returned(journal: Journal) -> None:
-    assert await journal.run(lambda _, number, *, more: number + more, 40, more=2) == 42
+    assert await journal.run(summed, 40, more=2) == 42
 
 
 async def test_an_answer_comes_after_its_commit(journal: Journal) -> None:

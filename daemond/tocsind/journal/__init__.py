@@ -21,6 +21,6 @@ dozen. Times in here are wall-clock Unix seconds.
 """
 
 from .records import Arrival, Count, Ending, LaneMemory, Moved
-from .writer import Journal
+from .writer import Connection, Journal
 
-__all__ = ["Arrival", "Count", "Ending", "Journal", "LaneMemory", "Moved"]
+__all__ = ["Arrival", "Connection", "Count", "Ending", "Journal", "LaneMemory", "Moved"]

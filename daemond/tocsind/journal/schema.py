@@ -23,6 +23,7 @@ CREATE TABLE signals (
     pid         INTEGER NOT NULL,
     body        BLOB NOT NULL               -- the signal's fields, MessagePack
 ) STRICT;
+CREATE INDEX ages ON signals (accepted);    -- else retention reads every signal to find none that is old
 
 CREATE TABLE deliveries (
     number      INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -29,6 +29,7 @@ from .schema import open_journal
 
 T = TypeVar("T")
 P = ParamSpec("P")
+Connection = sqlite3.Connection  # what a job is given; who only hands jobs on needs no more of SQLite than this name
 Answer = outcome.Value[Any] | outcome.Error
 
 MOST_JOBS = 256  # a transaction stays short, so that an URGENT job never waits behind a thousand others

@@ -23,8 +23,11 @@ How it hangs together (each file is a noun; arrows are imports):
                 discord -> reader -> messages -> mentions            what became of it
                 discord -> webserver                                 h11 over trio; knows no Discord
 
-Only `discord`, `webserver` and `__main__` know trio; only `discord` reads a clock. Everything else is handed the
+Of these only `discord`, `webserver` and `__main__` know trio; only `discord` reads a clock. Everything else is handed the
 Moment, so one request is decided in one synchronous step and nothing races.
+
+Beside it stand two that know no Discord, for lanes in virtual time: `memory` (a destination that answers by a script,
+and books without a disk) and `clock` (a wall that is set by hand). They are imported by their own names.
 """
 
 from tocsind.testing.answers import Scope

@@ -132,6 +132,7 @@ class MemoryBooks:
         self._jitter: Callable[[], float] = lambda: jitter
         self._chunk = chunk
         self._entries: dict[int, _Entry] = {}
+        self._owed: set[tuple[str, str]] = set()
         self._queues: defaultdict[tuple[str, Priority], list[int]] = defaultdict(list)
 
     # --- what tests do and ask --------------------------------------------------------------------------------------------
@@ -145,6 +146,7 @@ class MemoryBooks:
         deadline = None if signal.expires is None else now + signal.expires
         self._entries[number] = _Entry(Delivery(number, signal, destination, priority, now, deadline))
         self._queues[destination, priority].append(number)
+        self._owed.add((signal.id, destination))
         if destination in self.lanes:
             self.lanes[destination].wake(priority)
         return number
@@ -235,8 +237,7 @@ class MemoryBooks:
 
     def _hand_on(self, delivery: Delivery) -> str | None:
         for name in chain(delivery.destination, self._fallbacks):
-            had = {entry.delivery.destination for entry in self._entries.values() if entry.delivery.id == delivery.id}
-            if name not in had:
+            if (delivery.id, name) not in self._owed:
                 self._owe(name, delivery.signal, delivery.priority)
                 return name
         return None

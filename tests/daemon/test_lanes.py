@@ -1,0 +1,111 @@
+"""All lanes, as a configuration comes and changes: real journal, real files, real clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from tocsin.signals import Signal
+from tocsind.config import Config, DaemonOptions, DestinationOptions, FileOptions
+from tocsind.destinations.http import HttpClient
+from tocsind.dispatch import Dispatch, Peer
+from tocsind.events import Fact
+from tocsind.journal import Journal
+from tocsind.lanes import Lanes
+from tocsind.policy.bucket import Rate
+from tocsind.policy.routes import Thresholds
+from tocsind.testing.clock import SteppedClock
+
+PATIENCE = 20.0
+
+
+def destination(name: str, path: str | None = None, limit: Rate | None = None) -> DestinationOptions:
+    return DestinationOptions(name, "file", FileOptions(path or f"{name}.jsonl"), limit=limit)
+
+
+def config(*destinations: DestinationOptions) -> Config:
+    named = {each.name: each for each in destinations}
+    return Config(DaemonOptions(reserve=0), Thresholds(), named, (), (), "test")
+
+
+class House:
+    def __init__(self, dispatch: Dispatch, lanes: Lanes, nursery: trio.Nursery) -> None:
+        self.dispatch = dispatch
+        self.lanes = lanes
+        self._nursery = nursery
+
+    async def follow(self, *destinations: DestinationOptions) -> None:
+        await self.lanes.follow(config(*destinations), self._nursery)
+
+    async def send(self, title: str, to: str) -> str | None:
+        (receipt,) = await self.dispatch.accept([Signal(title, to=to)], Peer(0, 0, 0))
+        return await self.dispatch.wait_settled(receipt.id, PATIENCE)
+
+
+@asynccontextmanager
+async def house(folder: Path) -> AsyncIterator[House]:
+    facts: list[Fact] = []
+    clock = SteppedClock()
+    async with Journal(folder) as journal, HttpClient() as client, trio.open_nursery() as nursery:
+        dispatch = Dispatch(journal, config(), clock, facts.append, folder)
+        yield House(dispatch, Lanes(dispatch, clock, facts.append, folder, client), nursery)
+        nursery.cancel_scope.cancel()
+
+
+async def test_each_destination_has_a_lane_that_delivers(tmp_path: Path) -> None:
+    async with house(tmp_path) as here:
+        await here.follow(destination("a"), destination("b"))
+        assert [lane.name for lane in here.lanes] == ["a", "b"]
+        assert await here.send("to a", "a") == "delivered"
+        assert await here.send("to b", "b") == "delivered"
+    assert "to a" in (tmp_path / "a.jsonl").read_text()
+    assert "to b" in (tmp_path / "b.jsonl").read_text()
+
+
+async def test_a_lane_whose_options_did_not_change_lives_through_a_reload(tmp_path: Path) -> None:
+    async with house(tmp_path) as here:
+        await here.follow(destination("a"), destination("b"))
+        kept, changed = here.lanes.get("a"), here.lanes.get("b")
+        await here.follow(destination("a"), destination("b", path="elsewhere.jsonl"))
+        assert here.lanes.get("a") is kept
+        assert here.lanes.get("b") is not changed
+        assert await here.send("moved", "b") == "delivered"
+    assert "moved" in (tmp_path / "elsewhere.jsonl").read_text()
+
+
+async def test_what_waits_for_a_removed_destination_is_kept_until_it_comes_back(tmp_path: Path) -> None:
+    async with house(tmp_path) as here:
+        await here.follow(destination("a"))
+        await here.follow()
+        assert list(here.lanes) == []
+        assert here.lanes.get("a") is None
+        (receipt,) = await here.dispatch.accept([Signal("early", to="a")], Peer(0, 0, 0))
+        assert await here.dispatch.wait_settled(receipt.id, 0) == "queued"
+        await here.follow(destination("a"))
+        assert await here.dispatch.wait_settled(receipt.id, PATIENCE) == "delivered"
+
+
+async def test_a_new_lane_remembers_the_requests_of_the_old_one(tmp_path: Path) -> None:
+    async with house(tmp_path) as here:
+        await here.follow(destination("a", limit=Rate(1, 3600.0)))
+        assert await here.send("one", "a") == "delivered"
+        await here.follow(destination("a", limit=Rate(1, 7200.0)))
+        lane = here.lanes.get("a")
+        assert lane is not None
+        condition = lane.condition()
+        assert condition.word == "suspended"
+        assert condition.seconds is not None
+        assert 7100 < condition.seconds <= 7200
+
+
+async def test_a_block_of_a_kind_closes_every_lane_of_it_and_no_other(tmp_path: Path) -> None:
+    async with house(tmp_path) as here:
+        await here.follow(destination("a"), destination("b"))
+        until = trio.current_time() + 60
+        here.lanes.block_kind("discord", until, "blocked")
+        assert [lane.condition().word for lane in here.lanes] == ["ready", "ready"]
+        here.lanes.block_kind("file", until, "blocked")
+        assert [lane.condition().word for lane in here.lanes] == ["suspended", "suspended"]

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsind.events import Accepted, Buried, Deferred, Fact, IntakeOpened, SignalRefused, Started, Throttled
+from tocsind.log import LEVELS, Log, line
+from tocsind.testing.clock import SOME_MORNING, SteppedClock
+
+
+@pytest.mark.parametrize(
+    ("fact", "text"),
+    [
+        (Throttled("d", "503 from Discord", 10.0), 'warning throttled destination=d reason="503 from Discord" rest=10'),
+        (Deferred("ID", "d", 2, 0.1254, "503"), "info deferred id=ID destination=d attempts=2 wait=0.125 reason=503"),
+        (Accepted("ID", "high", ("a", "b"), 0, 7), "debug accepted id=ID priority=high destinations=a,b uid=0 pid=7"),
+        (Accepted("ID", "low", (), 0, 7), 'debug accepted id=ID priority=low destinations="" uid=0 pid=7'),
+        (IntakeOpened(), "info intake-opened"),
+        (Throttled("d", "", 100.0), 'warning throttled destination=d reason="" rest=100'),
+        (Throttled("d", 'a "b" \\ c=d', 0.0), r'warning throttled destination=d reason="a \"b\" \\ c=d" rest=0'),
+        (Throttled("d", "zwölf", 1.5), "warning throttled destination=d reason=zwölf rest=1.5"),
+    ],
+)
+def test_a_fact_is_one_line_of_key_and_value(fact: Fact, text: str) -> None:
+    assert line(fact, SOME_MORNING + 0.125) == f"2026-01-01T00:00:00.125Z {text}"
+
+
+@given(st.text(st.characters(), max_size=40))
+def test_no_text_breaks_a_line_or_moves_a_terminal(text: str) -> None:
+    told = line(SignalRefused(text, f"what {text} is", 0, 7), SOME_MORNING)
+    assert told.isprintable()
+    assert told.endswith(" uid=0 pid=7")
+    told.encode()
+
+
+@pytest.mark.parametrize("character", ["\n", "\x1b", "\x9b", "\u2028", "\u202e", "\ud800", "\U000e0001"])
+def test_what_is_not_printable_is_escaped(character: str) -> None:
+    told = line(SignalRefused("f", f"a{character}b", 0, 7), SOME_MORNING)
+    assert character not in told
+    assert '"a\\' in told
+
+
+@pytest.mark.parametrize("level", LEVELS)
+async def test_the_log_tells_what_is_at_least_as_loud_as_its_level(level: str) -> None:
+    stream = io.StringIO()
+    log = Log(SteppedClock(), level, stream)
+    facts = [Accepted("ID", "low", (), 0, 7), IntakeOpened(), Throttled("d", "503", 1.0), Buried("ID", "d", "400")]
+    for fact in facts:
+        log(fact)
+    names = [told.split()[2] for told in stream.getvalue().splitlines()]
+    assert names == ["accepted", "intake-opened", "throttled", "buried"][LEVELS.index(level) :]
+
+
+async def test_the_level_may_change() -> None:
+    stream = io.StringIO()
+    log = Log(SteppedClock(), "error", stream)
+    log(IntakeOpened())
+    log.set_level("info")
+    log(IntakeOpened())
+    assert stream.getvalue() == "2026-01-01T00:00:00.000Z info intake-opened\n"
+    assert repr(log) == "<Log error|info|warning>"
+
+
+async def test_a_log_that_cannot_be_written_stops_nobody() -> None:
+    closed = io.StringIO()
+    closed.close()
+    full = open("/dev/full", "w", encoding="utf-8")  # noqa: ASYNC230, PTH123, SIM115 - a device, closed below without its complaint
+    for stream in (closed, full):
+        assert Log(SteppedClock(), "info", stream)(IntakeOpened()) is None
+    with pytest.raises(OSError, match="No space"):
+        full.close()
+
+
+async def test_the_log_goes_to_standard_error_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    Log(SteppedClock())(Started("1", 7, "/s", "/f", 0, 0))
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err.endswith(" info started version=1 pid=7 socket=/s state=/f queued=0 doubtful=0\n")

@@ -1,0 +1,35 @@
+"""One destination hangs, breaks or is banned; another gets what is its own all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.witness import written
+from tests.harness import DaemonProcess, FakeProcess, discord, file, route
+
+from tocsin.signals import Signal
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "hangs": {"behaviour": "slow", "delay": 600, "count": None},
+    "hangs up": {"behaviour": "drop", "count": None},
+    "is down": {"behaviour": "status", "status": 503, "count": None},
+    "is gone": {"behaviour": "status", "status": 404, "code": 10015, "count": None},
+    "has banned us": {"behaviour": "rate_limited", "scope": "cloudflare", "retry_after": 3600, "count": None},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_destination_in_trouble_delays_no_other(tmp_path: Path, fake: FakeProcess, fault: str) -> None:
+    config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + file() + route("d", "local-file")
+    fake.script(FAULTS[fault])
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        receipts = daemon.client.send_many([Signal(f"signal {n}") for n in range(500)])
+        for receipt in receipts[:: len(receipts) - 1]:
+            daemon.wait_for("sent", id=receipt.id, destination="local-file")
+        troubled, other = (daemon.destination(name) for name in ("d", "local-file"))
+        lines = written(daemon.state / "alerts.jsonl")
+    assert [line.title for line in lines] == [f"signal {n}" for n in range(500)]
+    assert (troubled["sent"], sum(troubled["queued"].values())) == (0, 500)
+    assert (other["sent"], sum(other["queued"].values())) == (500, 0)

@@ -1,0 +1,165 @@
+"""Who may import whom. The table is read from the map in `tocsind/__init__`, so that it cannot say anything else than what holds."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import tocsin
+import tocsind
+
+CLIENT, DAEMON = Path(tocsin.__file__).parent, Path(tocsind.__file__).parent
+
+
+class Import(NamedTuple):
+    importer: str  # dotted, from the package on
+    name: str  # what is imported, dotted, with the name that is taken out of it
+    lazy: bool  # inside a function
+
+
+def name_of(path: Path, root: Path) -> str:
+    return ".".join(path.relative_to(root.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(root: Path) -> Iterator[Import]:
+    for path in sorted(root.rglob("*.py")):
+        tree, importer = ast.parse(path.read_text()), name_of(path, root)
+        package = importer if path.name == "__init__.py" else importer.rpartition(".")[0]
+        functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        inside = {id(node) for function in functions for node in ast.walk(function)}
+        for node in ast.walk(tree):
+            for name in named_by(node, package):
+                yield Import(importer, name, id(node) in inside)
+
+
+def named_by(node: ast.AST, package: str) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    here = package.split(".")
+    base = here[: len(here) - node.level + 1] if node.level else []
+    return [".".join([*base, *filter(None, [node.module]), alias.name]) for alias in node.names]
+
+
+OURS = list(imports(DAEMON))
+CLIENTS = list(imports(CLIENT))
+
+
+def table() -> list[list[str]]:
+    _, _, rest = (tocsind.__doc__ or "").partition("downwards only")
+    lines = rest.split("\n\n")[1].splitlines()
+    return [[name.strip() for name in line.split(",")] for line in lines]
+
+
+LAYERS = {name: depth for depth, names in enumerate(table()) for name in names}
+
+
+def room(name: str) -> str | None:
+    """`sender` of tocsind.sender.Sender, `tocsin` of tocsin.wire; None for the world outside, and for the daemon's own root."""
+    first, _, rest = name.partition(".")
+    if first != "tocsind":
+        return first if first == "tocsin" else None
+    inner = rest.partition(".")[0]
+    return inner if (DAEMON / inner).is_dir() or (DAEMON / f"{inner}.py").is_file() else None
+
+
+def top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def test_the_map_names_every_room_once() -> None:
+    rooms = {path.stem for path in DAEMON.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert sorted(name for names in table() for name in names) == sorted(rooms - {"__init__"} | {"tocsin"})
+
+
+def test_imports_go_downwards_only() -> None:
+    upwards = [
+        f"{each.importer} imports {each.name}"
+        for each in OURS
+        if (inner := room(each.name)) and (own := room(each.importer)) != inner and own and LAYERS[own] >= LAYERS[inner]
+    ]
+    assert upwards == []
+
+
+def test_only_the_demo_and_the_fakes_import_the_fakes() -> None:
+    assert {room(each.importer) for each in OURS if room(each.name) == "testing"} == {"demo", "testing"}
+
+
+def test_the_client_needs_nothing_but_python_and_takes_msgspec_only_when_asked() -> None:
+    foreign = {each for each in CLIENTS if top(each.name) not in {*sys.stdlib_module_names, "tocsin"}}
+    assert {top(each.name) for each in foreign} <= {"msgspec", "tocsind"}
+    assert all(each.lazy for each in foreign)
+
+
+def test_the_client_knows_the_daemon_only_to_show_its_demo() -> None:
+    assert {each.importer for each in CLIENTS if top(each.name) == "tocsind"} <= {"tocsin.cli.demo"}
+
+
+FORBIDDEN_IN_POLICY = {"trio", "httpx", "os", "sqlite3", "logging", "random", "time", "datetime", "socket", "threading"}
+
+
+def test_policy_is_pure() -> None:
+    names = {top(each.name) for each in OURS if room(each.importer) == "policy"}
+    assert not names & FORBIDDEN_IN_POLICY
+    assert names <= {"__future__", "collections", "enum", "math", "msgspec", "tocsin", "tocsind"}
+
+
+@pytest.mark.parametrize(
+    ("library", "places"),
+    [
+        ("httpx", {"tocsind.destinations.http"}),
+        (
+            "sqlite3",
+            {f"tocsind.journal.{name}" for name in ("attempts", "intake", "reading", "schema", "upkeep", "writer")},
+        ),
+    ],
+)
+def test_a_library_has_one_place(library: str, places: set[str]) -> None:
+    assert {each.importer for each in OURS if top(each.name) == library} == places
+
+
+CLOCKS = {
+    "time.time",
+    "time.monotonic",
+    "time.perf_counter",
+    "time.time_ns",
+    "time.clock_gettime_ns",
+    "trio.current_time",
+}
+READERS = {
+    "tocsind.clock": "it is the clock",
+    "tocsind.ipc.connection": "how long a peer has been idle: trio's time only, never written down, compared with itself",
+    "tocsind.systemd": "the service manager asks for CLOCK_MONOTONIC of this very machine",
+    "tocsind.demo.producer": "a process of its own, a caller: it measures what a caller sees",
+    "tocsind.demo.stage": "as above",
+    "tocsind.testing.discord": "the far end has its own clock",
+    "tocsind.testing.clock": "a clock for tests",
+    "tocsind.testing.memory": "notes when a test's destination was called, on trio's time",
+}
+
+
+def reads_a_clock(path: Path) -> bool:
+    attributes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
+    dotted = {f"{node.value.id}.{node.attr}" for node in attributes if isinstance(node.value, ast.Name)}
+    return bool(dotted & CLOCKS) or any(
+        node.attr in {"now", "utcnow", "today"} and is_datetime(node) for node in attributes
+    )
+
+
+def is_datetime(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id in {"datetime", "date"}
+
+
+def test_only_the_clock_reads_a_clock_and_each_exception_has_its_reason() -> None:
+    found = {name_of(path, DAEMON) for path in DAEMON.rglob("*.py") if reads_a_clock(path)}
+    assert found == set(READERS)
+
+
+def test_no_clock_is_imported_by_name() -> None:
+    assert [each for each in OURS if each.name in CLOCKS] == []
