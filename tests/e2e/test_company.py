@@ -22,7 +22,9 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_destination_in_trouble_delays_no_other(tmp_path: Path, fake: FakeProcess, fault: str) -> None:
-    config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + file() + route("d", "local-file")
+    # One failure is enough: what fails twice without an answer would count as sent, in doubt, and wait no more.
+    options = {"deadline": '"1m"', "breaker": '{ failures = 1, rest = "1h", most = "1h" }'}
+    config = discord("d", fake.webhooks[0]["url"], **options) + file() + route("d", "local-file")
     fake.script(FAULTS[fault])
     with DaemonProcess(tmp_path, config).start() as daemon:
         receipts = daemon.client.send_many([Signal(f"signal {n}") for n in range(500)])

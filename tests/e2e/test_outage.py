@@ -59,7 +59,7 @@ def test_an_outage_costs_few_requests_however_much_waits(tmp_path: Path, fake: F
 def test_an_open_breaker_rests_on_over_a_crash_and_closes_with_one_probe(tmp_path: Path, fake: FakeProcess) -> None:
     url = fake.webhooks[0]["url"]
     breaker = '{ failures = 2, rest = "1h", most = "1h" }'
-    fake.script({"behaviour": "drop", "count": 2})
+    fake.script({"behaviour": "status", "status": 502, "count": 2})
     with DaemonProcess(tmp_path, discord("d", url, retry=RETRY, breaker=breaker) + route("d")).start() as daemon:
         stored = [receipt.id for receipt in daemon.client.send_many([Signal(f"signal {n}") for n in range(20)])]
         daemon.wait_for("throttled", destination="d")

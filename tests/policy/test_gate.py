@@ -107,6 +107,8 @@ def test_a_block_never_shortens_an_earlier_one() -> None:
     assert (gate.ready_at(0.0, URGENT), gate.why_closed(0.0, URGENT)) == (8.0, "long")
     gate.block(9.0, "longer")
     assert (gate.ready_at(0.0, URGENT), gate.why_closed(0.0, URGENT)) == (9.0, "longer")
+    gate.block(9.0, "as long")
+    assert gate.why_closed(0.0, URGENT) == "longer"
 
 
 def test_the_later_of_block_and_limit_counts() -> None:
