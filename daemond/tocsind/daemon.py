@@ -43,6 +43,7 @@ from .state import locked
 from .status import StatusView
 from .tail import Tail
 
+DRAIN_SECONDS = 10.0  # what sends in flight have to finish in
 HURRY_SECONDS = 1.0  # what a second SIGTERM leaves to tidy up in
 SAME_WISH = 0.05  # seconds: timeout(1) and some shells signal a process and its group, which is one wish told twice
 _MOST_FILES = 65536
@@ -97,11 +98,12 @@ class Daemon:
                 lanes = Lanes(dispatch, self._clock, self._emit, self.folder, client)
                 async with trio.open_nursery() as watch:
                     async with trio.open_nursery() as nursery:
-                        leave = await watch.start(self._on_signals, lanes, nursery)
+                        leave = await watch.start(self._on_signals, dispatch, lanes, nursery)
                         doubtful = await dispatch.replay()
                         await lanes.follow(self._config, nursery)
                         await self._serve(dispatch, lanes, leave, doubtful)
                         nursery.cancel_scope.cancel()  # and the lanes finish what is in flight
+                        watch.start_soon(self._lose_patience, lanes)
                     watch.cancel_scope.cancel()
                 self._emit(Stopped(await _queued(journal)))
 
@@ -128,7 +130,11 @@ class Daemon:
         systemd.ready("serving")
 
     async def _on_signals(
-        self, lanes: Lanes, nursery: trio.Nursery, task_status: trio.TaskStatus[trio.Event] = trio.TASK_STATUS_IGNORED
+        self,
+        dispatch: Dispatch,
+        lanes: Lanes,
+        nursery: trio.Nursery,
+        task_status: trio.TaskStatus[trio.Event] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Reload as often as asked; leave once asked; leave at once when asked again."""
         leave, asked = trio.Event(), 0.0
@@ -137,7 +143,7 @@ class Daemon:
             async for number in signals:
                 if number == signal.SIGHUP:
                     if not self.leaving:  # whoever leaves needs no new configuration
-                        nursery.start_soon(self._reload, lanes, nursery)
+                        nursery.start_soon(self._reload, dispatch, lanes, nursery)
                 elif not self.leaving:
                     self._emit(Stopping(signal.Signals(number).name))
                     self.leaving = True
@@ -147,13 +153,18 @@ class Daemon:
                     break
             await self._leave_at_once(lanes)
 
+    async def _lose_patience(self, lanes: Lanes) -> None:
+        """A far end that does not answer, or a disk that stays full, does not keep us: it stays open on record."""
+        await trio.sleep(DRAIN_SECONDS)
+        lanes.abandon()
+
     async def _leave_at_once(self, lanes: Lanes) -> None:
         """What is in flight stays open on record; if even that takes too long, the journal needs no goodbye."""
         lanes.abandon()
         await trio.sleep(HURRY_SECONDS)
         os._exit(0)
 
-    async def _reload(self, lanes: Lanes, lanes_nursery: trio.Nursery) -> None:
+    async def _reload(self, dispatch: Dispatch, lanes: Lanes, lanes_nursery: trio.Nursery) -> None:
         async with self._reloading:
             systemd.reloading()
             try:
@@ -162,6 +173,7 @@ class Daemon:
                 self._emit(ReloadRefused(tuple(map(str, invalid.problems))))
             else:
                 await lanes.follow(config, lanes_nursery)
+                dispatch.check_disk()  # the reserve may be another
                 self._adopt(config)
             systemd.ready("serving")
 

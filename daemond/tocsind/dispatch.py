@@ -30,6 +30,7 @@ from .config import Config
 from .errors import StorageFull
 from .events import (
     Accepted,
+    Adopted,
     Buried,
     Deferred,
     DroppedByHand,
@@ -50,7 +51,7 @@ from .policy import delivery as law
 from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
 from .policy.outcomes import Outcome
-from .policy.routes import chain, priority_of, route
+from .policy.routes import by_rules, chain, priority_of, route
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -306,7 +307,8 @@ class Dispatch:
 
     async def retry(self, id_: str) -> int:
         """Put back what is dead or in doubt of one signal; answers how many deliveries."""
-        revived = await self.journal.run(upkeep.retry_one, id_, self._clock.wall()) + await self._rehome(id_)
+        revived = await self.journal.run(upkeep.retry_one, id_, self._clock.wall())
+        revived += await self._rehome(await self.journal.run(upkeep.homeless, id_))
         return self._tell_revived(revived)
 
     async def retry_all(self, destination: str | None) -> int:
@@ -314,27 +316,42 @@ class Dispatch:
         revived = 0
         while more := await self.journal.run(upkeep.retry_all, destination, self._clock.wall()):
             revived += more
-        while destination is None and (more := await self._rehome(None)):
+        while destination is None and (more := await self._rehome(await self.journal.run(upkeep.homeless, None))):
             revived += more
         return self._tell_revived(revived)
 
-    async def _rehome(self, id_: str | None) -> int:
-        homeless = await self.journal.run(upkeep.homeless, id_)
+    async def adopt_orphans(self) -> None:
+        """What waits for a destination that the configuration no longer names goes where its routes say."""
+        waiting = {count.destination for count in await self.journal.run(reading.counts) if count.state == "queued"}
+        for name in waiting - set(self.config.destinations):
+            adopted = 0
+            while more := await self._rehome(await self.journal.run(upkeep.orphans, name)):
+                adopted += more
+            if adopted:
+                self._emit(Adopted(name, adopted))
+                self._rewind_lanes()
+
+    async def _rehome(self, homeless: Sequence[tuple[int, bytes]]) -> int:
         homes = {number: self._home(body) for number, body in homeless}
         routed: Mapping[int, Sequence[str]] = {number: names for number, names in homes.items() if names}
         return await self.journal.run(upkeep.rehome, routed, self._clock.wall())
 
     def _home(self, body: bytes) -> tuple[str, ...]:
         signal = Signal.trusted(msgspec.msgpack.decode(body))
-        return route(signal, priority_of(signal, self.config.priorities), self.config.routes)
+        priority = priority_of(signal, self.config.priorities)
+        wished = tuple(name for name in signal.to or () if name in self.config.destinations)
+        return wished or by_rules(signal, priority, self.config.routes)
 
     def _tell_revived(self, revived: int) -> int:
         if revived:
             self._emit(Revived(revived))
-            self._tell_deadline()
-            for lane in self.lanes.values():
-                lane.rewind()
+            self._rewind_lanes()
         return revived
+
+    def _rewind_lanes(self) -> None:
+        self._tell_deadline()
+        for lane in self.lanes.values():
+            lane.rewind()
 
     async def drop(self, id_: str) -> int:
         """Settle what waits of one signal as dropped; answers how many deliveries."""

@@ -176,6 +176,14 @@ class Rerouted(Fact, frozen=True):
     reason: str
 
 
+class Adopted(Fact, frozen=True):
+    """Deliveries whose destination is gone from the configuration went where its routes say."""
+
+    level: ClassVar[str] = "warning"
+    destination: str
+    deliveries: int
+
+
 class DroppedByHand(Fact, frozen=True):
     """A person dropped a signal's waiting deliveries."""
 

@@ -40,6 +40,7 @@ from .policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, Refused
 from .sender import Sender
 
 UNTOLD_WAIT = 1.0  # seconds, when the far end limits us and does not say for how long
+LONGEST_BLOCK = 86400.0  # seconds; the longest wait that a far end may ask for
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -157,6 +158,8 @@ class Lane:
     async def restore(self) -> None:
         """Go on where the last run stood."""
         memory, times = await self._books.recall(self.name)
+        if memory.about != self.options.fingerprint:
+            memory = LaneMemory(self.name)
         now, skew = self.clock.now(), self.clock.now() - self.clock.wall()
         # No request lies ahead of us; one that seems to was stamped before the wall clock was set back.
         self.gate.remember(min(at + skew, now) for at in times)
@@ -167,7 +170,8 @@ class Lane:
         )
         self.breaker.restore(BreakerMemory(memory.failures, memory.rests, rest_left, memory.reason), now)
         if memory.blocked_until is not None:
-            self.gate.block(memory.blocked_until + skew, memory.blocked_because or "as before the restart")
+            until = min(memory.blocked_until + skew, now + LONGEST_BLOCK)  # the wall clock may have been set meanwhile
+            self.gate.block(until, memory.blocked_because or "as before the restart")
 
     def memory(self) -> LaneMemory:
         """What the next run must know."""
@@ -175,6 +179,7 @@ class Lane:
         skew = self.clock.wall() - self.clock.now()
         return LaneMemory(
             destination=self.name,
+            about=self.options.fingerprint,
             disabled=None if self.options.disabled else self.disabled,
             failures=breaker.failures,
             rests=breaker.rests,

@@ -6,7 +6,7 @@ finishes) and a new one starts where the journal says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import trio
@@ -43,13 +43,12 @@ class Lanes:
     async def follow(self, config: Config, nursery: trio.Nursery) -> None:
         """Make the lanes be what the configuration says; they live in `nursery`."""
         self._nursery = nursery
-        for name, lane in list(self._lanes.items()):
-            if config.destinations.get(name) != lane.options:
-                await self._stop(name)
+        await self._stop([lane.name for lane in self if config.destinations.get(lane.name) != lane.options])
         for options in config.destinations.values():
             if options.name not in self._lanes:
                 await self._start(options, nursery)
         self._dispatch.config = config
+        await self._dispatch.adopt_orphans()
 
     async def _start(self, options: DestinationOptions, nursery: trio.Nursery) -> None:
         destination = build(options, self._client, self._folder)
@@ -66,10 +65,12 @@ class Lanes:
             await lane.run()
         gone.set()
 
-    async def _stop(self, name: str) -> None:
-        self._stops.pop(name)()
-        await self._gone.pop(name).wait()
-        del self._lanes[name], self._dispatch.lanes[name]
+    async def _stop(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._stops.pop(name)()
+        for name in names:
+            await self._gone.pop(name).wait()
+            del self._lanes[name], self._dispatch.lanes[name]
 
     def block_kind(self, kind: str, until: float, reason: str) -> None:
         """The far end blocks us as a whole: every lane of this kind waits, and goes on waiting after a restart."""

@@ -43,7 +43,7 @@ def test_a_new_route_and_a_new_destination_are_taken(daemon: DaemonProcess, fake
     assert [embed["title"] for embed in fake.embeds()] == ["after"]
 
 
-def test_what_waits_for_a_removed_destination_survives_and_goes_when_it_is_back(
+def test_what_waits_for_a_removed_destination_goes_where_the_routes_say_now(
     daemon: DaemonProcess, fake: FakeProcess
 ) -> None:
     there = discord("d", fake.webhooks[0]["url"], retry='{ first = "1h", most = "1h" }') + file()
@@ -55,11 +55,34 @@ def test_what_waits_for_a_removed_destination_survives_and_goes_when_it_is_back(
     take(daemon, PLAIN)
     assert arrived(daemon, "meanwhile") == ["local-file"]
     assert [each["name"] for each in daemon.status()["destinations"]] == ["local-file"]
+    assert daemon.settled(waiting) == ["delivered"]
+    assert [
+        (each["destination"], each["state"], each["reason"]) for each in daemon.client.why(waiting)["deliveries"]
+    ] == [
+        ("d", "rerouted", "to local-file: routed anew"),
+        ("local-file", "sent", None),
+    ]
+    assert daemon.wait_for("adopted") | {"at": 0} == {
+        "at": 0, "level": "warning", "fact": "adopted", "destination": "d", "deliveries": 1,
+    }  # fmt: skip
+    assert daemon.status()["problems"] == []
+
+
+def test_what_no_route_takes_over_waits_for_its_destination_to_come_back(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
+    there = discord("d", fake.webhooks[0]["url"], retry='{ first = "1h", most = "1h" }') + file()
+    take(daemon, there + route("d"))
+    fake.script({"behaviour": "status", "status": 503})
+    waiting = daemon.client.send("patience").id
+    daemon.wait_for("deferred", id=waiting)
+
+    take(daemon, file() + '[[routes]]\nwhen = { tier = "premium" }\nto = ["local-file"]\n')
     assert daemon.status()["problems"] == ["1 wait for d, which the configuration no longer names"]
     (row,) = daemon.client.request("queue", destination="d")["deliveries"]
     assert (row["id"], row["state"]) == (waiting, "queued")
 
-    take(daemon, there + route("local-file"))
+    take(daemon, there + route("d"))
     assert daemon.settled(waiting) == ["delivered"]
     assert daemon.status()["problems"] == []
 

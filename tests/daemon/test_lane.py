@@ -446,7 +446,7 @@ async def test_enabling_is_remembered_and_ends_a_rest(autojump_clock: MockClock)
         await passing(15)
         assert stage.books.memories["d"].disabled == "404"
         await stage.lane.enable()
-        assert stage.books.memories["d"] == LaneMemory("d", trips=1)
+        assert stage.books.memories["d"] == LaneMemory("d", stage.lane.options.fingerprint, trips=1)
         await passing(0)
     assert stage.sent() == ["a"]
 

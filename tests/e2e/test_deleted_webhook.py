@@ -53,7 +53,7 @@ def test_a_deleted_webhook_is_hit_once_more_and_its_whole_queue_goes_to_the_fall
     assert elsewhere == {"sent"}
 
 
-def test_without_a_fallback_what_waits_for_a_deleted_webhook_stays_queued_until_it_is_enabled(
+def test_without_a_fallback_what_waits_for_a_deleted_webhook_stays_queued_until_there_is_another(
     tmp_path: Path, fake: FakeProcess
 ) -> None:
     config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
@@ -61,18 +61,16 @@ def test_without_a_fallback_what_waits_for_a_deleted_webhook_stays_queued_until_
         stored = delete_under_load(fake, daemon)
         assert sum(daemon.destination("d")["queued"].values()) == len(stored)
         assert daemon.stop() == 0
-        alive = fake.control("POST", "webhooks", {})
-        daemon.configure(discord("d", alive["url"]) + route("d"))
         daemon.start()
         stored.append(daemon.client.send("one more", priority="low").id)
         lane = daemon.destination("d")
-        assert (lane["condition"], lane["reason"]) == (
-            "disabled",
-            GONE,
-        )  # that it is another webhook is for a person to say
+        assert (lane["condition"], lane["reason"]) == ("disabled", GONE)
         assert sum(lane["queued"].values()) == len(stored)
         assert fake.counts()["accepted"] == 0
-        assert daemon.client.request("enable", destination="d")["destination"] == "d"
+        assert daemon.stop() == 0
+        alive = fake.control("POST", "webhooks", {})
+        daemon.configure(discord("d", alive["url"], deadline='"1m"') + route("d"))
+        daemon.start()  # a person gave it another webhook: the old one's end is not this one's
         assert all_delivered(daemon, stored)
         assert attempts(daemon, stored[0]) == [("refused", GONE), ("delivered", None)]
         assert daemon.destination("d")["condition"] == "ready"

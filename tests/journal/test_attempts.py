@@ -173,7 +173,7 @@ def test_a_lane_that_was_never_seen_has_a_fresh_memory(books: sqlite3.Connection
 def test_a_lanes_memory_is_written_with_the_settlement_and_replaces_the_older_one(books: sqlite3.Connection) -> None:
     put(books, "a")
     (delivery,) = begun(books, "a")
-    memory = LaneMemory("a", "404", 5, 2, NOW + 20, "503", NOW + 30, "429", 3)
+    memory = LaneMemory("a", "f1e2", "404", 5, 2, NOW + 20, "503", NOW + 30, "429", 3)
     attempts.settle(books, [Ending(delivery, Settlement(State.SENT), "delivered")], NOW, memory)
     assert attempts.recall(books, "a") == memory
     assert attempts.recall(books, "b") == LaneMemory("b")

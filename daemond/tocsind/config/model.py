@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2s
 
 import msgspec
 
@@ -48,6 +49,13 @@ class DestinationOptions(msgspec.Struct, frozen=True):
     retry: Retry = Retry()
     breaker: BreakerLimits = BreakerLimits()
     disabled: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells one far end from another without telling what it is: a short hash, which may be written down."""
+        options = self.options
+        secret = options.path if isinstance(options, FileOptions) else options.webhook and options.webhook.reveal()
+        return blake2s(f"{self.kind} {secret}".encode(), digest_size=8).hexdigest()
 
 
 class Config(msgspec.Struct, frozen=True):

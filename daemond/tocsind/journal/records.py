@@ -45,6 +45,7 @@ class LaneMemory(msgspec.Struct, frozen=True):
     """What of a lane survives a restart. `rest_until` and `blocked_until` are wall-clock seconds."""
 
     destination: str
+    about: str = ""  # which far end this is about: a new webhook under an old name begins afresh
     disabled: str | None = None
     failures: int = 0
     rests: int = 0

@@ -64,6 +64,7 @@ CREATE TABLE requests (                     -- when each channel was last asked;
 
 CREATE TABLE lanes (
     destination     TEXT PRIMARY KEY,
+    about           TEXT NOT NULL,
     disabled        TEXT,
     failures        INTEGER NOT NULL,
     rests           INTEGER NOT NULL,

@@ -114,8 +114,17 @@ def homeless(connection: sqlite3.Connection, id_: str | None) -> list[tuple[int,
     ).fetchall()
 
 
+def orphans(connection: sqlite3.Connection, destination: str) -> list[tuple[int, bytes]]:
+    """A chunk of what waits for a destination that is no longer there: number and the signal's body."""
+    return connection.execute(
+        "SELECT d.number, s.body FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " WHERE d.destination = ? AND d.state = 'queued' LIMIT ?",
+        (destination, CHUNK),
+    ).fetchall()
+
+
 def rehome(connection: sqlite3.Connection, homes: Mapping[int, Sequence[str]], now: float) -> int:
-    """Owe what no route took to the destinations that today's routes name."""
+    """Owe what has no home to the destinations that today's routes name."""
     for number, destinations in homes.items():
         for name in destinations:
             hand_on(connection, number, [name], now, doubt=False)

@@ -43,8 +43,11 @@ def priority_of(signal: Signal, thresholds: Thresholds) -> Priority:
 
 def route(signal: Signal, priority: Priority, routes: Sequence[Route]) -> tuple[str, ...]:
     """The destinations of a signal, each once, in the order of the rules; empty when no rule matches. A signal's own `to` goes first."""
-    if signal.to:
-        return tuple(dict.fromkeys(signal.to))
+    return tuple(dict.fromkeys(signal.to)) if signal.to else by_rules(signal, priority, routes)
+
+
+def by_rules(signal: Signal, priority: Priority, routes: Sequence[Route]) -> tuple[str, ...]:
+    """Where the rules send a signal, whatever it says itself."""
     found: dict[str, None] = {}
     for rule in routes:
         if matches(rule, signal, priority):
