@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -84,7 +83,7 @@ class Metrics:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
+        self.counters = dict.fromkeys(COUNTERS, 0)
         self.destinations: dict[str, DestinationRecord] = {}
 
     def of(self, destination: str) -> DestinationRecord:
@@ -94,7 +93,8 @@ class Metrics:
     def __call__(self, fact: Fact) -> None:
         """Count one fact."""
         if type(fact) in _COUNTS:
-            self.counters.update(_COUNTS[type(fact)](fact))
+            for name, count in _COUNTS[type(fact)](fact).items():
+                self.counters[name] += count
         if isinstance(fact, Sent):
             record = self.of(fact.destination)
             record.sent += 1

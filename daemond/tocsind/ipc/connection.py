@@ -37,55 +37,60 @@ class Refusal(Exception):  # noqa: N818 - an answer, not an accident
 
 
 class Connection:
-    """A connected peer. `idle_since` is on trio's clock, and None while a request of its is being served."""
+    """A connected peer. `idle_since` is on trio's clock, and None while a request of its is being served.
+
+    `scope` is the connection's whole life. Its deadline and shield move with what happens in it, because a scope of its own for every read
+    and every answer would cost a hand-off more than its decoding.
+    """
 
     def __init__(self, stream: trio.SocketStream, limits: Limits) -> None:
         self.stream = stream
         self._limits = limits
         self.peer = _credentials(stream)
         self.idle_since: float | None = trio.current_time()
-        self.scope = trio.CancelScope()  # cancelled by the door, to make room
+        self.scope = trio.CancelScope()
         self._buffer = bytearray()
         self._unsent = b""
 
     async def frame(self) -> bytes | None:
-        """The next frame's body; None when the peer has gone or been idle for too long. Raises Refusal for what is no frame."""
-        self.idle_since = trio.current_time()
-        if not self._buffer and not await self._fill(self._limits.idle):
-            return None
-        with trio.move_on_after(self._limits.frame):
-            body = await self._rest_of_frame()
-            self.idle_since = None
-            return body
-        raise Refusal("broken-frame", f"a frame must be complete within {self._limits.frame:g} s", closes=True)
+        """The next frame's body; None when the peer has gone. Raises Refusal for what is no frame.
 
-    async def _rest_of_frame(self) -> bytes | None:
-        if not await self._have(HEADER_BYTES):
-            return None
-        length = body_length(bytes(self._buffer[:HEADER_BYTES]))
-        if length > MAX_FRAME:
-            raise Refusal("too-large", f"a frame carries at most {MAX_FRAME} bytes, not {length}", closes=True)
-        if length == 0:
-            raise Refusal("broken-frame", "an empty frame says nothing", closes=True)
-        if not await self._have(HEADER_BYTES + length):
-            return None
-        body = bytes(self._buffer[HEADER_BYTES : HEADER_BYTES + length])
-        del self._buffer[: HEADER_BYTES + length]
+        A peer that is idle for too long, or takes too long over a frame, is cancelled.
+        """
+        now = trio.current_time()
+        self.idle_since = now
+        self.scope.deadline = now + (self._limits.frame if self._buffer else self._limits.idle)
+        while (body := self._whole_frame()) is None:
+            received = await self.stream.receive_some(_READ)
+            if not received:
+                return None
+            if not self._buffer:
+                self.scope.deadline = trio.current_time() + self._limits.frame
+            self._buffer += received
+        self.scope.deadline = math.inf
+        self.idle_since = None
         return body
 
-    async def _have(self, length: int) -> bool:
-        """Whether so many bytes came before the peer went; `frame` says how long that may take."""
-        while len(self._buffer) < length:
-            if not await self._fill(math.inf):
-                return False
-        return True
+    def _whole_frame(self) -> bytes | None:
+        """A frame's body, once all of it has come."""
+        if len(self._buffer) < HEADER_BYTES:
+            return None
+        end = HEADER_BYTES + body_length(bytes(self._buffer[:HEADER_BYTES]))
+        if end > HEADER_BYTES + MAX_FRAME:
+            length = end - HEADER_BYTES
+            raise Refusal("too-large", f"a frame carries at most {MAX_FRAME} bytes, not {length}", closes=True)
+        if end == HEADER_BYTES:
+            raise Refusal("broken-frame", "an empty frame says nothing", closes=True)
+        if len(self._buffer) < end:
+            return None
+        body = bytes(self._buffer[HEADER_BYTES:end])
+        del self._buffer[:end]
+        return body
 
-    async def _fill(self, seconds: float) -> bool:
-        with trio.move_on_after(seconds):
-            received = await self.stream.receive_some(_READ)
-            self._buffer += received
-            return bool(received)
-        return False
+    def check_pace(self) -> None:
+        """Raises Refusal when a frame that has begun is overdue: for the door, once `scope` is over."""
+        if self._buffer and trio.current_time() >= self.scope.deadline:
+            raise Refusal("broken-frame", f"a frame must be complete within {self._limits.frame:g} s", closes=True)
 
     async def reply(self, message: dict[str, Any], *, as_json: bool) -> None:
         """Send one reply. A peer that does not take it in time is cut off."""

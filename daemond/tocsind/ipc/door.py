@@ -49,16 +49,29 @@ class Door:
     async def _welcome(self, stream: trio.SocketStream) -> None:
         async with stream:
             connection = Connection(stream, self._limits)
-            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError), connection.scope:
-                if self._make_room(connection.peer):
-                    await self._serve(connection)
-                else:
-                    await self._turn_away(connection)
+            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                with connection.scope:
+                    if self._make_room(connection.peer):
+                        await self._serve(connection)
+                    else:
+                        await self._turn_away(connection)
+                await self._tell_slow(connection)
 
     async def _turn_away(self, connection: Connection) -> None:
         self._emit(ConnectionRefused(connection.peer.uid, "too many connections, none of them idle"))
         refusal = Refusal("busy", "too many connections are open, and none of them is idle; try again", closes=True)
         await connection.reply(refusal.reply(), as_json=True)
+
+    async def _tell_slow(self, connection: Connection) -> None:
+        try:
+            connection.check_pace()
+        except Refusal as refusal:
+            await self._refuse(connection, refusal, as_json=True)
+
+    async def _refuse(self, connection: Connection, refusal: Refusal, *, as_json: bool) -> None:
+        if refusal.closes:
+            self._emit(ConnectionRefused(connection.peer.uid, refusal.message))
+        await connection.reply(refusal.reply(), as_json=as_json)
 
     def _make_room(self, peer: Peer) -> bool:
         own = [connection for connection in self._connections if connection.peer.uid == peer.uid]
@@ -95,9 +108,7 @@ class Door:
             as_json = body.startswith(b"{")
             return await self._respond(connection, decode(body), as_json=as_json)
         except Refusal as refusal:
-            if refusal.closes:
-                self._emit(ConnectionRefused(connection.peer.uid, refusal.message))
-            await connection.reply(refusal.reply(), as_json=as_json)
+            await self._refuse(connection, refusal, as_json=as_json)
             return not refusal.closes
 
     async def _respond(self, connection: Connection, request: AnyRequest, *, as_json: bool) -> bool:
@@ -110,8 +121,7 @@ class Door:
             case Wait():
                 return await _while_there(connection, lambda: self._answer(connection, request, as_json=as_json))
             case Send(ack="stored") | SendMany(ack="stored"):
-                with trio.CancelScope(shield=True):  # a signal that was read gets its receipt, also while we leave
-                    await self._keep(connection, request, as_json=as_json)
+                await self._keep(connection, request, as_json=as_json)
             case Send() | SendMany():
                 await self._answer_early(connection, request, as_json=as_json)
             case _:
@@ -122,8 +132,12 @@ class Door:
         await connection.reply(await self._desk.answer(request), as_json=as_json)
 
     async def _keep(self, connection: Connection, request: Send | SendMany, *, as_json: bool) -> None:
-        await self._desk.keep(request, connection.peer, lambda reply: connection.reply_now(reply, as_json=as_json))
-        await connection.finish_reply()
+        connection.scope.shield = True  # a signal that was read gets its receipt, also while we leave
+        try:
+            await self._desk.keep(request, connection.peer, lambda reply: connection.reply_now(reply, as_json=as_json))
+            await connection.finish_reply()
+        finally:
+            connection.scope.shield = False
 
     async def _tell_facts(self, connection: Connection, request: Tail, *, as_json: bool) -> None:
         async with contextlib.aclosing(self._desk.facts(request)) as facts:
