@@ -59,6 +59,23 @@ def test_what_is_in_flight_finishes_and_the_rest_waits_on_disk_for_the_next_star
     assert not any("duplicate" in json.dumps(message) for message in fake.messages())
 
 
+@pytest.mark.slow
+def test_a_far_end_that_does_not_answer_keeps_it_for_ten_seconds_at_most(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
+    fake.hold(saved=True)
+    receipt = daemon.client.send("a minute would be too long")
+    fake.await_held()
+    assert daemon.stop() == 0
+
+    fake.release()
+    daemon.start()
+    assert daemon.settled(receipt.id) == ["delivered"]
+    first, again = fake.embeds()
+    assert "possible duplicate" not in first["footer"]["text"]
+    assert "possible duplicate" in again["footer"]["text"]
+
+
 @BOTH
 def test_asked_twice_it_leaves_at_once_and_what_was_in_flight_comes_again_marked(
     daemon: DaemonProcess, fake: FakeProcess, number: signal.Signals

@@ -4,7 +4,9 @@ It never logs, retries, sleeps or counts, and it knows neither the journal nor t
 means. It is handed one batch at a time. What may go wrong comes back as a value; an exception out of `deliver` is a bug and takes the
 daemon down, which costs nothing, because the attempt is on record.
 
-    http       the one place that imports httpx: a shared client, status -> outcome, and no URL in any error
+    http       the one place that imports httpx: a shared client whose every request ends in a value, and no URL in any error
+    causes     why a connection failed, in our own words
+    answers    what each answer of Discord means, as a table
     discord    webhooks
     file       JSON lines, synced
     registry   kind -> how to build one

@@ -6,7 +6,7 @@
                     ^  ^  |
           deferred  |  |  '-- attempt on record --> sending ---> sent
           unknown,  |  |                             |  |  '---> unknown (may have arrived; nobody can say)
-          once more '--|-----------------------------'  '------> dead (kept for a person)
+          once more '--|-----------------------------'  '------> dead (refused, or given up; kept for a person)
                        '------------------- retry ----------------'
 
 `sending` is written before the request leaves, so a crash leaves it behind, and the next start knows that it cannot know: the delivery
