@@ -33,11 +33,6 @@ if TYPE_CHECKING:
 
 MOST_IN_A_FRAME = 500  # one commit of the daemon's; more would make other programs wait for ours
 _ENVELOPE = 64  # bytes of a send_many request around its signals, generously
-_REFUSALS = (
-    "invalid-signal",
-    "too-large",
-    "bad-request",
-)  # the daemon will never take this one, however often it is asked
 
 
 class Client:

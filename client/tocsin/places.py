@@ -5,15 +5,41 @@ from __future__ import annotations
 import os
 
 ROOT_SOCKET = "/run/tocsin/tocsin.sock"
+CONFIGURATIONS = ("alerts.toml", "/etc/tocsin/alerts.toml")
 ROOT_STATE = "/var/lib/tocsin"
 
 
 def socket_path(given: str | None = None) -> str:
-    """The daemon's socket: as given, else $TOCSIN_SOCKET, else root's or the user's own place."""
-    return given or os.environ.get("TOCSIN_SOCKET") or _default_socket()
+    """The daemon's socket: as given, else $TOCSIN_SOCKET, else as the configuration says, else root's or the user's own place."""
+    return given or os.environ.get("TOCSIN_SOCKET") or _configured_socket() or default_socket()
 
 
-def _default_socket() -> str:
+def configuration_path() -> str | None:
+    """The configuration that daemon and client find by themselves: $TOCSIN_CONFIG, else ./alerts.toml, else /etc/tocsin/alerts.toml."""
+    named = os.environ.get("TOCSIN_CONFIG")
+    return named or next((path for path in CONFIGURATIONS if os.path.exists(path)), None)  # noqa: PTH110 - as below
+
+
+def _configured_socket() -> str | None:
+    """[daemon] socket, if there is a configuration that names one; whatever is wrong with it is for `tocsind check` to say."""
+    path = configuration_path()
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - as below
+            content = file.read()
+        if not any(line.lstrip().startswith(b"socket") for line in content.splitlines()):
+            return None
+        import tomllib  # noqa: PLC0415 - only who has such a configuration pays for it
+
+        found = tomllib.loads(content.decode())["daemon"]["socket"]
+    except Exception:  # noqa: BLE001 - a hand-off must not fail for a file that is the daemon's
+        return None
+    return found if isinstance(found, str) else None
+
+
+def default_socket() -> str:
+    """Root's or the user's own place."""
     if os.geteuid() == 0:
         return ROOT_SOCKET
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -25,7 +51,8 @@ def _default_socket() -> str:
 
 def state_folder(configured: str | None = None) -> str:
     """The daemon's state: $STATE_DIRECTORY, else as configured, else root's or the user's own place."""
-    return os.environ.get("STATE_DIRECTORY") or configured or _default_state()
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd names several with colons; the first is ours
+    return given or configured or _default_state()
 
 
 def _default_state() -> str:

@@ -7,11 +7,12 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 from . import __version__
 from .config import Config, ConfigurationInvalid, load, report, starting_text
-from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, DaemonError
+from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, DaemonError
 from .log import LEVELS
 
 EXIT_USAGE = 64
@@ -51,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except Exception:  # noqa: BLE001 - a bug: told with everything that finds it, and with the exit code that the manual promises
+        traceback.print_exc()
+        return EXIT_INTERNAL
 
 
 def _fill_standard_streams() -> None:

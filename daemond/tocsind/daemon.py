@@ -79,7 +79,7 @@ class Daemon:
         self._configuration = configuration
         self._config = configuration()
         self._log_level = log
-        self.socket = places.socket_path(socket or os.environ.get("TOCSIN_SOCKET") or self._config.daemon.socket)
+        self.socket = socket or os.environ.get("TOCSIN_SOCKET") or self._config.daemon.socket or places.default_socket()
         self.folder = Path(state or places.state_folder(self._config.daemon.state))
         self._clock: Clock = SystemClock()
         self._log = Log(self._clock, log or self._config.daemon.log)
@@ -87,6 +87,7 @@ class Daemon:
         self._tail = Tail(self._clock)
         self._emit = Facts(self._metrics, self._tail, self._log)
         self._reloading = trio.Lock()
+        self._concerns: list[str] = []  # what people should know of the configuration
         self.leaving = False  # told to stop, and on the way out
 
     async def run(self) -> None:
@@ -99,17 +100,18 @@ class Daemon:
                 async with trio.open_nursery() as watch:
                     async with trio.open_nursery() as nursery:
                         leave = await watch.start(self._on_signals, dispatch, lanes, nursery)
+                        watch.start_soon(self._lose_patience, leave, lanes)
                         doubtful = await dispatch.replay()
-                        await lanes.follow(self._config, nursery)
+                        async with self._reloading:  # a SIGHUP may come as early as this
+                            await lanes.follow(self._config, nursery)
                         await self._serve(dispatch, lanes, leave, doubtful)
                         nursery.cancel_scope.cancel()  # and the lanes finish what is in flight
-                        watch.start_soon(self._lose_patience, lanes)
                     watch.cancel_scope.cancel()
                 self._emit(Stopped(await _queued(journal)))
 
     async def _serve(self, dispatch: Dispatch, lanes: Lanes, leave: trio.Event, doubtful: int) -> None:
         listener = open_listener(self.socket)
-        status = StatusView(dispatch, lanes, self._metrics, self._clock)
+        status = StatusView(dispatch, lanes, self._metrics, self._clock, lambda: self._concerns)
         door = Door(Desk(dispatch, lanes, status, self._tail, self._emit), self._emit)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Keeper(dispatch, self._clock).run)
@@ -153,8 +155,9 @@ class Daemon:
                     break
             await self._leave_at_once(lanes)
 
-    async def _lose_patience(self, lanes: Lanes) -> None:
+    async def _lose_patience(self, leave: trio.Event, lanes: Lanes) -> None:
         """A far end that does not answer, or a disk that stays full, does not keep us: it stays open on record."""
+        await leave.wait()
         await trio.sleep(DRAIN_SECONDS)
         lanes.abandon()
 
@@ -170,6 +173,9 @@ class Daemon:
             try:
                 config = self._configuration()
             except ConfigurationInvalid as invalid:
+                self._concerns = [
+                    f"the last reload was refused, the configuration before it is in force: {invalid.problems[0]}"
+                ]
                 self._emit(ReloadRefused(tuple(map(str, invalid.problems))))
             else:
                 await lanes.follow(config, lanes_nursery)
@@ -181,6 +187,7 @@ class Daemon:
         if (config.daemon.socket, config.daemon.state) != (self._config.daemon.socket, self._config.daemon.state):
             self._emit(ConfigurationDoubt("[daemon] socket and state take effect at the next start only"))
         self._config = config
+        self._concerns = []
         self._log.set_level(self._log_level or config.daemon.log)
         self._tell_warnings(config)
         self._emit(Reloaded(len(config.destinations)))

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import msgspec
 import trio
@@ -46,7 +46,7 @@ from .events import (
     StorageTrouble,
     Unrouted,
 )
-from .journal import Arrival, Connection, Ending, Journal, LaneMemory, Moved, attempts, intake, reading, upkeep
+from .journal import Arrival, Ending, Journal, LaneMemory, Moved, attempts, intake, reading, upkeep
 from .policy import delivery as law
 from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
@@ -123,7 +123,9 @@ class Dispatch:
         """Close the intake below the reserve, open it above. What is already here may use the reserve to be settled."""
         free, reserve = self.free_bytes(), self.config.daemon.reserve
         if free < reserve:
-            self._close_intake(f"{free >> 20} MiB of disk are free and {reserve >> 20} MiB are kept in reserve")
+            self._close_intake(
+                f"{free / 2**20:.1f} MiB of disk are free and {reserve / 2**20:.1f} MiB are kept in reserve"
+            )
         elif self._intake_closed:
             self._intake_closed = None
             self._emit(IntakeOpened())
@@ -166,6 +168,10 @@ class Dispatch:
                 )
 
     def _arrival(self, signal: Signal, peer: Peer, now: float) -> Arrival:
+        if signal.timestamp_text is not None and signal.timestamp is None:
+            signal = Signal.trusted(
+                {**signal.as_dict(), "timestamp": now}
+            )  # what cannot be read counts as now, and is kept as text
         priority = priority_of(signal, self.config.priorities)
         return Arrival(
             signal=signal,
@@ -205,7 +211,8 @@ class Dispatch:
 
     async def begin(self, batch: Sequence[Delivery], channel: str) -> list[Delivery]:
         """Claim deliveries: only what is answered may be sent, and it is on record that it may have been."""
-        return await self._insist(attempts.begin, batch, channel, self._clock.wall())
+        # the time is asked afresh with every try: a deadline may pass while the disk is full
+        return await self._insist(lambda: self.journal.run(attempts.begin, batch, channel, self._clock.wall()))
 
     async def settle(
         self, batch: Sequence[Delivery], outcomes: Sequence[Outcome], retry: Retry, memory: LaneMemory | None
@@ -215,7 +222,7 @@ class Dispatch:
         endings = [
             self._ending(delivery, outcome, retry, now) for delivery, outcome in zip(batch, outcomes, strict=True)
         ]
-        moved = await self._insist(attempts.settle, endings, now, memory)
+        moved = await self._insist(lambda: self.journal.run(attempts.settle, endings, now, memory))
         for ending in endings:
             self._tell_ending(ending, now)
         self._tell_moved(moved, "it could not be delivered there")
@@ -260,7 +267,8 @@ class Dispatch:
         fallbacks = chain(destination, self.config.fallbacks)
         if not fallbacks:
             return False
-        moved = await self._insist(upkeep.divert, destination, fallbacks, reason, self._clock.wall())
+        now = self._clock.wall()
+        moved = await self._insist(lambda: self.journal.run(upkeep.divert, destination, fallbacks, reason, now))
         self._tell_moved(moved, reason)
         return bool(moved)
 
@@ -270,7 +278,7 @@ class Dispatch:
 
     async def expire(self) -> float | None:
         """Settle what waited too long; answers the next deadline, in wall-clock seconds."""
-        while expired := await self._insist(upkeep.expire, self._clock.wall()):
+        while expired := await self._insist(lambda: self.journal.run(upkeep.expire, self._clock.wall())):
             for each in expired:
                 self._emit(Expired(each.id, each.destination))
                 self._tell_watchers(each.id)
@@ -279,7 +287,7 @@ class Dispatch:
     async def forget(self) -> None:
         """Delete what has been settled for longer than the ledger is kept."""
         before = self._clock.wall() - self.config.daemon.ledger
-        while await self._insist(upkeep.forget, before):
+        while await self._insist(lambda: self.journal.run(upkeep.forget, before)):
             pass
 
     async def recall(self, destination: str) -> tuple[LaneMemory, list[float]]:
@@ -289,14 +297,14 @@ class Dispatch:
 
     async def remember(self, memory: LaneMemory) -> None:
         """Keep what a lane must know after a restart."""
-        await self._insist(attempts.remember, memory)
+        await self._insist(lambda: self.journal.run(attempts.remember, memory))
 
-    async def _insist(self, job: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a job that must be done before anything else may happen to its deliveries: a full disk is waited out."""
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the journal for something that must be done before anything else may happen to its deliveries: a full disk is waited out."""
         told = False
         while True:
             try:
-                return await self.journal.run(job, *args, **kwargs)
+                return await ask()
             except StorageFull as full:
                 if not told:
                     self._emit(StorageTrouble(f"{full}; outcomes are kept in memory until they can be written"))
@@ -309,7 +317,7 @@ class Dispatch:
         """Put back what is dead or in doubt of one signal; answers how many deliveries."""
         revived = await self.journal.run(upkeep.retry_one, id_, self._clock.wall())
         revived += await self._rehome(await self.journal.run(upkeep.homeless, id_))
-        return self._tell_revived(revived)
+        return await self._tell_revived(revived)
 
     async def retry_all(self, destination: str | None) -> int:
         """Put back all that is dead, of one destination or of all; answers how many deliveries."""
@@ -318,7 +326,7 @@ class Dispatch:
             revived += more
         while destination is None and (more := await self._rehome(await self.journal.run(upkeep.homeless, None))):
             revived += more
-        return self._tell_revived(revived)
+        return await self._tell_revived(revived)
 
     async def adopt_orphans(self) -> None:
         """What waits for a destination that the configuration no longer names goes where its routes say."""
@@ -342,9 +350,10 @@ class Dispatch:
         wished = tuple(name for name in signal.to or () if name in self.config.destinations)
         return wished or by_rules(signal, priority, self.config.routes)
 
-    def _tell_revived(self, revived: int) -> int:
+    async def _tell_revived(self, revived: int) -> int:
         if revived:
             self._emit(Revived(revived))
+            await self.adopt_orphans()
             self._rewind_lanes()
         return revived
 

@@ -43,4 +43,7 @@ class Keeper:
     async def _watch_disk(self) -> None:
         while True:
             self._dispatch.check_disk()
+            if self._dispatch.intake_closed:
+                await self._dispatch.journal.shrink()
+                self._dispatch.check_disk()
             await trio.sleep(DISK_ROUND)

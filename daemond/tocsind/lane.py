@@ -300,9 +300,14 @@ class Lane:
         """A person says that the destination is back. What the configuration switched off stays so."""
         self.disabled = self.options.disabled
         self.breaker.succeeded()
+        self.gate.unblock()
         await self._books.remember(self.memory())
         self._emit(Enabled(self.name))
         self._nudge()
+
+    def blocked_for(self) -> float:
+        """Seconds that the far end has told us to wait."""
+        return self.gate.blocked_for(self.clock.now())
 
     # --- how it is ----------------------------------------------------------------------------------------------------------
 

@@ -44,10 +44,10 @@ class Lanes:
         """Make the lanes be what the configuration says; they live in `nursery`."""
         self._nursery = nursery
         await self._stop([lane.name for lane in self if config.destinations.get(lane.name) != lane.options])
+        self._dispatch.config = config  # before a new lane asks who stands in for it
         for options in config.destinations.values():
             if options.name not in self._lanes:
                 await self._start(options, nursery)
-        self._dispatch.config = config
         await self._dispatch.adopt_orphans()
 
     async def _start(self, options: DestinationOptions, nursery: trio.Nursery) -> None:
@@ -77,7 +77,10 @@ class Lanes:
         for lane in self:
             if lane.options.kind == kind:
                 lane.block(until, reason)
-                self._nursery.start_soon(self._dispatch.remember, lane.memory())
+                self._nursery.start_soon(self._remember, lane)
+
+    async def _remember(self, lane: Lane) -> None:
+        await self._dispatch.remember(lane.memory())
 
     def abandon(self) -> None:
         """Wait for nothing that is in flight."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from tocsin.durations import format_duration
 
 from . import __version__
 from .clock import Clock
@@ -14,14 +16,23 @@ from .lane import Condition, Lane
 from .metrics import Metrics
 from .policy.delivery import Priority
 
+LONG_BLOCK = 60.0  # seconds that a far end may make us wait before people should know
 _NOT_WORKING = frozenset({"throttled", "probing", "disabled"})
 
 
 class StatusView:
     """Puts the status together from those who know."""
 
-    def __init__(self, dispatch: Dispatch, lanes: Iterable[Lane], metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        lanes: Iterable[Lane],
+        metrics: Metrics,
+        clock: Clock,
+        concerns: Callable[[], list[str]] = list,
+    ) -> None:
         self._dispatch = dispatch
+        self._concerns = concerns
         self._lanes = lanes
         self._metrics = metrics
         self._clock = clock
@@ -35,7 +46,9 @@ class StatusView:
         oldest = await self._dispatch.journal.run(reading.oldest, waiting)
         problems = [
             *self._storage_problems(),
+            *self._concerns(),
             *_lane_problems(lanes),
+            *_stuck(counts, lanes),
             *_dead_problems(counts),
             *_orphans(counts, lanes),
         ]
@@ -107,18 +120,29 @@ def _lane_problems(lanes: list[Lane]) -> list[str]:
 
 
 def _is_problem(lane: Lane) -> bool:
-    """A destination that the configuration leaves out is as it should be; one that stopped working is not."""
-    return lane.options.disabled is None and lane.condition().word in _NOT_WORKING
+    """A destination that the configuration leaves out is as it should be; one that stopped working, or shuts us out, is not."""
+    return lane.options.disabled is None and (lane.condition().word in _NOT_WORKING or lane.blocked_for() > LONG_BLOCK)
 
 
 def _lane_problem(name: str, condition: Condition) -> str:
     text = f"{name} is {condition.word}: {condition.reason}"
+    if condition.seconds is not None and condition.seconds > LONG_BLOCK:
+        text += f", for another {format_duration(condition.seconds)}"
     return f"{text}; `tocsin enable {name}` puts it back" if condition.word == "disabled" else text
 
 
 def _dead_problems(counts: list[Count]) -> list[str]:
     dead = sum(count.n for count in counts if count.state == "dead")
     return [f"{dead} dead: `tocsin queue --state dead` lists them, `tocsin retry` puts them back"] if dead else []
+
+
+def _stuck(counts: list[Count], lanes: list[Lane]) -> list[str]:
+    """What waits for a destination that the configuration leaves out, and that nobody stands in for."""
+    out = {lane.name: lane.options for lane in lanes if lane.options.disabled and not lane.options.fallback}
+    waiting = {
+        name: sum(count.n for count in counts if count.destination == name and count.state == "queued") for name in out
+    }
+    return [f"{n} wait for {name}, which has no fallback: {out[name].disabled}" for name, n in waiting.items() if n]
 
 
 def _orphans(counts: list[Count], lanes: list[Lane]) -> list[str]:

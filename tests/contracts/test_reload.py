@@ -107,11 +107,14 @@ def test_a_bad_configuration_is_refused_with_all_its_problems_and_the_old_one_st
     assert len(problems) == 3
     assert all(problem.startswith(f"{daemon.config}:") for problem in problems)
     assert arrived(daemon, "as before") == ["local-file"]
-    assert daemon.status()["health"] == "ok"
+    (problem,) = daemon.status()["problems"]
+    assert problem == f"the last reload was refused, the configuration before it is in force: {problems[0]}"
+    assert daemon.status()["health"] == "degraded"
     log = daemon.log.read_text()
     assert "error reload-refused" in log
     assert "colour" in log
     take(daemon, PLAIN)
+    assert daemon.status()["health"] == "ok"
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,16 @@ def test_what_is_given_up_is_owed_to_the_first_fallback_that_has_not_had_it(book
 def test_the_copy_of_what_may_have_arrived_is_in_doubt(books: sqlite3.Connection) -> None:
     put(books, "a")
     (delivery,) = begun(books, "a")
-    ended(books, delivery, State.UNKNOWN, "c")
+    doubtful = Settlement(State.UNKNOWN, "timeout", doubt=True, unknowns=2, elsewhere=True)
+    attempts.settle(books, [Ending(delivery, doubtful, "unknown", ("c",))], NOW, None)
+    assert [copy.doubt for copy in fed(books, "c")] == [True]
+
+
+def test_doubt_goes_along_when_a_queue_is_diverted(books: sqlite3.Connection) -> None:
+    put(books, "a")
+    (delivery,) = begun(books, "a")
+    attempts.settle(books, [Ending(delivery, Settlement(State.QUEUED, "timeout", doubt=True), "unknown")], NOW, None)
+    upkeep.divert(books, "a", ["c"], "404", NOW)
     assert [copy.doubt for copy in fed(books, "c")] == [True]
 
 

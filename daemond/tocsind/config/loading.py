@@ -90,6 +90,12 @@ def _invalid(source: str, line: int | None, message: str) -> ConfigurationInvali
 
 def _parsed(text: str, source: str, *, exposed: bool) -> Config:
     data = _data(text, source)
+    if (
+        data and not {"destinations", "routes"} & data.keys()
+    ):  # a file may be about the daemon alone; an empty one is an accident
+        data |= {
+            key: value for key, value in tomllib.loads(built_in_text()).items() if key in ("destinations", "routes")
+        }
     findings = Findings(source, lines_of(text), exposed=exposed)
     top = Spot(data, (), findings)
     found = read_table(top, _fields(data))

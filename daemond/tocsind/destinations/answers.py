@@ -113,10 +113,13 @@ def _applies(row: Row, reading: Reading) -> bool:
     return reading.status in row.statuses and (row.codes is None or reading.code in row.codes) and row.fits(reading)
 
 
+_LONGEST_PAUSE: Final = 60.0  # seconds; a webhook's window is a few, and whoever says more will say it again as a 429
+
+
 def _saved(reading: Reading) -> Outcome:
     spent = reading.header("x-ratelimit-remaining") == "0"
     pause = reading.seconds("x-ratelimit-reset-after") if spent else None
-    return Delivered(message=reading.body["id"], pause=pause or 0.0)
+    return Delivered(message=reading.body["id"], pause=min(pause or 0.0, _LONGEST_PAUSE))
 
 
 def _has_id(reading: Reading) -> bool:

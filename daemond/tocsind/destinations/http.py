@@ -64,7 +64,7 @@ class Answer(msgspec.Struct, frozen=True):
         """The body as JSON, or None when it is none."""
         try:
             return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
     def __repr__(self) -> str:
@@ -104,7 +104,7 @@ class HttpClient:
         try:
             with trio.move_on_after(deadline):
                 await exchange.run(self._client_for(request), request)
-        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError):
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
             return _UNUSABLE
         except httpx.HTTPError as error:
             return exchange.ended(_in_our_words(error))

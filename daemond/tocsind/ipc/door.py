@@ -69,9 +69,11 @@ class Door:
             await self._refuse(connection, refusal, as_json=True)
 
     async def _refuse(self, connection: Connection, refusal: Refusal, *, as_json: bool) -> None:
-        if refusal.closes:
+        if refusal.closes:  # without waiting: who leaves, or is sent away, hears it all the same
             self._emit(ConnectionRefused(connection.peer.uid, refusal.message))
-        await connection.reply(refusal.reply(), as_json=as_json)
+            connection.reply_now(refusal.reply(), as_json=as_json)
+        else:
+            await connection.reply(refusal.reply(), as_json=as_json)
 
     def _make_room(self, peer: Peer) -> bool:
         own = [connection for connection in self._connections if connection.peer.uid == peer.uid]
@@ -103,7 +105,9 @@ class Door:
         as_json = True  # what cannot be read is answered in what everybody can
         try:
             body = await connection.frame()
-            if body is None:
+            if (
+                body is None or connection.scope.cancel_called
+            ):  # sent away in this very tick: nothing is taken that cannot be answered
                 return False
             as_json = body.startswith(b"{")
             return await self._respond(connection, decode(body), as_json=as_json)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tocsind.policy.delivery import Delivery, Priority, State
+from tocsind.policy.delivery import Delivery, Priority
 
 from .intake import owe
 from .records import Ending, LaneMemory, Moved
@@ -89,21 +89,21 @@ def _settle_one(connection: sqlite3.Connection, ending: Ending, now: float) -> N
 
 
 def _elsewhere(connection: sqlite3.Connection, ending: Ending, now: float) -> list[Moved]:
-    delivery, settlement = ending.delivery, ending.settlement
-    doubt = settlement.state is State.UNKNOWN  # what is given up as dead did not arrive: its copy is no duplicate
-    fallback = hand_on(connection, delivery.number, ending.chain, now, doubt=doubt)
+    delivery = ending.delivery
+    fallback = hand_on(connection, delivery.number, ending.chain, now)
     return [Moved(delivery.id, delivery.destination, fallback)] if fallback else []
 
 
-def hand_on(
-    connection: sqlite3.Connection, number: int, chain: Sequence[str], now: float, *, doubt: bool
-) -> str | None:
-    """Owe the delivery's signal to the first destination of the chain that has not had it; None when all have."""
-    signal, priority, deadline = connection.execute(
-        "SELECT signal, priority, deadline FROM deliveries WHERE number = ?", (number,)
+def hand_on(connection: sqlite3.Connection, number: int, chain: Sequence[str], now: float) -> str | None:
+    """Owe the delivery's signal, and its doubt, to the first destination of the chain that has not had it; None when all have."""
+    row = connection.execute(
+        "SELECT signal, priority, deadline, doubt FROM deliveries WHERE number = ?", (number,)
     ).fetchone()
+    if row is None:  # forgotten meanwhile
+        return None
+    signal, priority, deadline, doubt = row
     for name in chain:
-        if owe(connection, signal, name, Priority(priority), now, deadline=deadline, doubt=doubt):
+        if owe(connection, signal, name, Priority(priority), now, deadline=deadline, doubt=bool(doubt)):
             return name
     return None
 

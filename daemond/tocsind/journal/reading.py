@@ -13,6 +13,7 @@ from .records import Count
 
 _decode = msgspec.msgpack.Decoder().decode
 MOST_ROWS = 1000
+LONGEST_TITLE = 256  # code points; a listing shall fit into one reply
 
 
 def why(connection: sqlite3.Connection, id_: str) -> dict[str, Any] | None:
@@ -97,7 +98,7 @@ def _queue_row(row: tuple[Any, ...]) -> dict[str, Any]:
     id_, body, destination, priority, state, reason, since, accepted, attempts = row
     return {
         "id": id_,
-        "title": _decode(body)["title"],
+        "title": _decode(body)["title"][:LONGEST_TITLE],
         "destination": destination,
         "priority": Priority(priority).label,
         "state": state,

@@ -60,7 +60,7 @@ def _divert_one(  # noqa: PLR0917 - a row and its circumstances
     reason: str,
     now: float,
 ) -> Moved:
-    fallback = hand_on(connection, number, chain, now, doubt=False)
+    fallback = hand_on(connection, number, chain, now)
     if fallback:
         _close(connection, number, State.REROUTED, f"to {fallback}: {reason}", now)
     else:
@@ -70,7 +70,8 @@ def _divert_one(  # noqa: PLR0917 - a row and its circumstances
 
 def _close(connection: sqlite3.Connection, number: int, state: State, reason: str, now: float) -> None:
     connection.execute(
-        "UPDATE deliveries SET state = ?, reason = ?, since = ? WHERE number = ?", (state.value, reason, now, number)
+        "UPDATE deliveries SET state = ?, reason = ?, since = ? WHERE number = ? AND state IN ('queued', 'dead')",
+        (state.value, reason, now, number),
     )
 
 
@@ -127,7 +128,7 @@ def rehome(connection: sqlite3.Connection, homes: Mapping[int, Sequence[str]], n
     """Owe what has no home to the destinations that today's routes name."""
     for number, destinations in homes.items():
         for name in destinations:
-            hand_on(connection, number, [name], now, doubt=False)
+            hand_on(connection, number, [name], now)
         _close(connection, number, State.REROUTED, f"to {', '.join(destinations)}: routed anew", now)
     return len(homes)
 

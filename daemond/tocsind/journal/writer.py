@@ -70,6 +70,7 @@ class Journal:
         self._inbox: queue.SimpleQueue[_Asker | None] = queue.SimpleQueue()
         self._broken: Exception | None = None
         self._closed = trio.Event()
+        self._shrinks = False
 
     @property
     def healthy(self) -> bool:
@@ -122,9 +123,23 @@ class Journal:
             self._broken = error
         while askers := self._next_group():
             self._tell(askers, self._answers(connection, askers))
+            if self._shrinks and connection is not None:
+                self._shrinks = False
+                self._shrink(connection)
         if connection is not None:
             connection.close()
         self._token.run_sync_soon(self._closed.set)
+
+    async def shrink(self) -> None:
+        """Give the write-ahead log's space back: it keeps its size for speed, and on a full disk that may be what is missing."""
+        self._shrinks = True
+        await self.run(lambda _: None)
+
+    def _shrink(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            self._translate(error)  # no job's failure; but a disk that broke a promise ends this run as anywhere else
 
     def _next_group(self) -> list[_Asker]:
         """All jobs that wait now, at least one; none when it is time to close."""

@@ -123,7 +123,9 @@ def _after_deferral(delivery: Delivery, outcome: Deferred, now: float, retry: Re
         reason = f"given up: {outcome.reason}"
         return Settlement(State.DEAD, reason, doubt=doubt, unknowns=delivery.unknowns, elsewhere=True)
     # A rate limit closes the lane's gate for its wait; the delivery itself stays at the head of the line.
-    wait = max(backoff(retry, delivery.attempts, jitter), outcome.wait or 0.0) if failed else 0.0
+    # A failing far end may ask for patience, but not for more than there is.
+    asked = min(outcome.wait or 0.0, first_try + retry.give_up - now)
+    wait = max(backoff(retry, delivery.attempts, jitter), asked) if failed else 0.0
     return Settlement(State.QUEUED, outcome.reason, wait=wait, doubt=doubt, unknowns=delivery.unknowns)
 
 

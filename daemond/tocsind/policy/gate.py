@@ -39,6 +39,10 @@ class Gate:
         if self._bucket:
             self._bucket.take(now)
 
+    def blocked_for(self, now: float) -> float:
+        """Seconds that the far end has told us to wait; 0 when it did not."""
+        return self._block_ends(now) - now
+
     def remember(self, times: Iterable[float]) -> None:
         """Requests of before a restart, oldest first, on today's monotonic clock."""
         for at in times:
@@ -48,6 +52,10 @@ class Gate:
         """Close until an instant; a block never shortens an earlier one."""
         if until > self.blocked_until:
             self.blocked_until, self.blocked_because = until, reason
+
+    def unblock(self) -> None:
+        """A person knows better than the far end's last word."""
+        self.blocked_until, self.blocked_because = 0.0, None
 
     def why_closed(self, now: float, priority: Priority) -> str | None:
         """Why `ready_at` is not now, in words for people; None when it is."""

@@ -1,0 +1,90 @@
+"""A far end that answers nonsense: whatever it says, the daemon lives, the others are served, and what it holds is told."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.harness import PATIENCE, DaemonProcess, discord, file, route
+
+
+class Liar:
+    """Answers every request on loopback with the same bytes."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/api/webhooks/1/token"
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:
+                return
+            with peer:
+                peer.settimeout(PATIENCE)
+                if peer.recv(65536):
+                    peer.sendall(self._answer)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(PATIENCE)
+
+
+def http(status: str, body: bytes, *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@pytest.fixture
+def liars() -> Iterator[list[Liar]]:
+    started: list[Liar] = []
+    yield started
+    for liar in started:
+        liar.close()
+
+
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "429 Too Many Requests", "502 Bad Gateway"])
+def test_json_that_is_not_utf8_ends_an_attempt_and_not_the_daemon(
+    tmp_path: Path, liars: list[Liar], status: str
+) -> None:
+    liars.append(Liar(http(status, b'{"message": "\xff", "id": "1"}')))
+    config = discord("d", liars[0].url, fallback='["local-file"]') + file() + route("d", "local-file")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        id_ = daemon.client.send("x").id
+        daemon.wait_for("sent", id=id_, destination="local-file")
+        delivery = daemon.client.why(id_)["deliveries"][0]
+        assert delivery["destination"] == "d"
+        assert delivery["attempts"] or delivery["state"] == "queued"
+        assert daemon.stop() == 0
+
+
+def test_a_long_block_is_a_problem_that_status_tells_and_enable_lifts(tmp_path: Path, liars: list[Liar]) -> None:
+    liars.append(Liar(http("429 Too Many Requests", b'{"retry_after": 1e9, "global": false}')))
+    with DaemonProcess(tmp_path, discord("d", liars[0].url) + route("d")).start() as daemon:
+        daemon.client.send("x")
+        daemon.wait_for("suspended", destination="d")
+        status = daemon.status()
+        assert status["health"] == "degraded"
+        assert status["problems"][0].startswith("d is suspended: 429 from Discord")
+        assert daemon.destination("d")["until_seconds"] <= 86400
+        daemon.client.request("enable", destination="d")
+        daemon.wait_for("suspended", destination="d", nth=2)
+
+
+def test_who_asks_for_a_day_of_patience_gets_as_much_as_there_is(tmp_path: Path, liars: list[Liar]) -> None:
+    liars.append(Liar(http("503 Service Unavailable", b"{}", "Retry-After: 100000")))
+    patience = '{ first = "10ms", most = "20ms", give-up = "1s" }'
+    config = discord("d", liars[0].url, retry=patience, fallback='["local-file"]') + file() + route("d")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        id_ = daemon.client.send("x").id
+        daemon.wait_for("sent", id=id_, destination="local-file")
+        states = {each["destination"]: each["state"] for each in daemon.client.why(id_)["deliveries"]}
+        assert states == {"d": "dead", "local-file": "sent"}
