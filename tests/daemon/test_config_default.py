@@ -202,3 +202,10 @@ def test_reading_never_touches_the_network(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setenv(VARIABLES[0], "https://discord.com/api/webhooks/1/t")
     assert not load().destinations["signals-free"].disabled
+
+
+def test_a_file_about_the_daemon_alone_has_the_default_destinations_and_routes() -> None:
+    config = parse('[daemon]\nledger = "5d"\n', "a.toml")
+    default = parse(loading.built_in_text(), "default")
+    assert config.daemon.ledger == 5 * 86400
+    assert (config.destinations, config.routes) == (default.destinations, default.routes)

@@ -279,3 +279,15 @@ async def test_a_broken_disk_fails_all_who_wait_and_runs_none_of_them_again(jour
         await trio.testing.wait_all_tasks_blocked()
         busy.release()
     assert len(ran) == 1
+
+
+async def test_the_log_gives_its_space_back_when_asked_and_goes_on(journal: Journal, tmp_path: Path) -> None:
+    for _ in range(20):
+        await journal.run(intake.append, [arrival(body="x" * 4000)])
+    log = tmp_path / f"{FILE_NAME}-wal"
+    assert log.stat().st_size > 0
+    await journal.shrink()
+    await journal.run(reading.counts)  # its answer comes behind the shrinking
+    assert log.stat().st_size == 0
+    await journal.run(intake.append, [arrival()])
+    assert log.stat().st_size > 0

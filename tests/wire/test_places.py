@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tocsin import places
@@ -48,3 +50,34 @@ def test_the_state_is_the_supervisors_before_the_configured_before_the_default(m
     assert places.state_folder("/configured") == "/configured"
     monkeypatch.setenv("STATE_DIRECTORY", "/supervised")
     assert places.state_folder("/configured") == "/supervised"
+
+
+def test_the_socket_that_the_configuration_names_is_found_without_being_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TOCSIN_SOCKET", raising=False)
+    monkeypatch.delenv("TOCSIN_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "alerts.toml").write_text('[daemon]\nsocket = "/here/s.sock"\n')
+    (tmp_path / "other.toml").write_text('[daemon]\nsocket = "/there/s.sock"\n')
+    assert places.socket_path() == "/here/s.sock"
+    monkeypatch.setenv("TOCSIN_CONFIG", str(tmp_path / "other.toml"))
+    assert places.socket_path() == "/there/s.sock"
+    monkeypatch.setenv("TOCSIN_SOCKET", "/told/s.sock")
+    assert places.socket_path() == "/told/s.sock"
+    assert places.socket_path("/given/s.sock") == "/given/s.sock"
+
+
+@pytest.mark.parametrize("content", [b"socket = \xff", b"socket = 5", b"[daemon]\nsocket = 5", b"[[[\nsocket"])
+def test_a_configuration_that_makes_no_sense_does_not_keep_a_hand_off_from_its_usual_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.delenv("TOCSIN_SOCKET", raising=False)
+    monkeypatch.setenv("TOCSIN_CONFIG", str(tmp_path / "alerts.toml"))
+    (tmp_path / "alerts.toml").write_bytes(content)
+    assert places.socket_path() == places.default_socket()
+
+
+def test_of_several_state_folders_that_systemd_names_the_first_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/one:/var/lib/two")
+    assert places.state_folder("/configured") == "/var/lib/one"
