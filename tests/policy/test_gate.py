@@ -133,3 +133,16 @@ def test_requests_of_before_a_restart_count() -> None:
     gate.remember([-8.0, -3.0])
     assert gate.ready_at(0.0, URGENT) == 2.0
     assert gate.ready_at(0.0, LOW) == 7.0
+
+
+def test_a_person_may_lift_a_block_and_what_is_left_of_it_is_told() -> None:
+    gate = Gate(None)
+    assert gate.blocked_for(5.0) == 0
+    gate.block(35.0, "429")
+    assert gate.blocked_for(5.0) == 30
+    gate.unblock()
+    assert (gate.blocked_for(5.0), gate.ready_at(5.0, Priority.LOW), gate.why_closed(5.0, Priority.LOW)) == (
+        0,
+        5.0,
+        None,
+    )
