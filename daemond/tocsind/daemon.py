@@ -171,7 +171,9 @@ class Daemon:
         async with self._reloading:
             systemd.reloading()
             try:
-                config = self._configuration()
+                config = await trio.to_thread.run_sync(
+                    self._configuration
+                )  # a file may lie on a slow disk, or be a pipe
             except ConfigurationInvalid as invalid:
                 self._concerns = [
                     f"the last reload was refused, the configuration before it is in force: {invalid.problems[0]}"
