@@ -37,7 +37,11 @@ class DaemonProcess:
         self.state = folder / "state"
         self.config = folder / "alerts.toml"
         self.log = folder / "daemon.log"
-        self.env = {**os.environ, "TOCSIN_SOCKET": self.socket, "STATE_DIRECTORY": str(self.state), **(env or {})}
+        self.spool = self.state / "spool"
+        usual = {
+            name: value for name, value in os.environ.items() if name != "TOCSIN_SPOOL"
+        }  # the tests' own, in conftest
+        self.env = {**usual, "TOCSIN_SOCKET": self.socket, "STATE_DIRECTORY": str(self.state), **(env or {})}
         self.process: subprocess.Popen[bytes]
         # strict and patient: a test wants to see what went wrong
         self.client = tocsin.Client(self.socket, timeout=PATIENCE * 1.5, strict=True)
