@@ -152,9 +152,9 @@ class DaemonProcess:
             self.kill()
 
 
-def until(true: Callable[[], bool]) -> None:
+def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:
     """Ask another process until it is so: only for what it cannot tell by itself."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)

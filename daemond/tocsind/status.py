@@ -44,11 +44,12 @@ class StatusView:
 
     async def take(self) -> dict[str, Any]:
         """The status object of the contract. Raises what the journal raises."""
+        # before the counts, so that what is taken in meanwhile is seen twice and never nowhere
+        spool, spool_problems = await self._spool.look() if self._spool else (None, [])
         lanes = list(self._lanes)
         counts = await self._dispatch.journal.run(reading.counts)
         waiting = sorted({(count.destination, count.priority) for count in counts if count.state == "queued"})
         oldest = await self._dispatch.journal.run(reading.oldest, waiting)
-        spool, spool_problems = await self._spool.look() if self._spool else (None, [])
         problems = [
             *self._storage_problems(),
             *spool_problems,
