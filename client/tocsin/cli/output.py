@@ -6,11 +6,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any, TextIO
 
 from tocsin.durations import format_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any, TextIO
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 

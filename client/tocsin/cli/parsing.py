@@ -2,35 +2,68 @@
 
 No abbreviations, since they break scripts when options are added. Help starts with examples and ends with exit codes. A mistake raises
 Failure with 64 (argparse would leave with 2, which here means `not working`), and says what was perhaps meant.
+
+A script may hand over thousands of times a day, so what argparse loads without need it does not get to load: `typing` for our own
+annotations, and `shutil`, with all its compressors, to ask how wide a terminal is that nobody will print to.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, NoReturn
+import os
 
 from tocsin.client import Client
 from tocsin.durations import parse_duration
 
 from .exits import USAGE, Failure
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, NoReturn
+
 DEFAULT_TIMEOUT = 5.0  # seconds: a person at a terminal, or a script's last step, would rather wait than miss
+_USUAL_COLUMNS = 80
 
 
 def _as_they_are(words: list[str]) -> list[str]:
     return words
 
 
-class Verb(NamedTuple):
+class Verb:
     """One word that `tocsin` understands. `passes_on` sends words it does not know to somebody else, in `rest`."""
 
-    arguments: Callable[[Parser], None]
-    run: Callable[[argparse.Namespace], int]
-    examples: str
-    exits: str
-    prepare: Callable[[list[str]], list[str]] = _as_they_are
-    passes_on: bool = False
+    def __init__(
+        self,
+        arguments: Callable[[Parser], None],
+        run: Callable[[argparse.Namespace], int],
+        examples: str,
+        exits: str,
+        *,
+        prepare: Callable[[list[str]], list[str]] = _as_they_are,
+        passes_on: bool = False,
+    ) -> None:
+        self.arguments = arguments
+        self.run = run
+        self.examples = examples
+        self.exits = exits
+        self.prepare = prepare
+        self.passes_on = passes_on
+
+
+class _Formatter(argparse.HelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and int(named) > 0:
+        return int(named)
+    try:
+        return os.get_terminal_size(1).columns or _USUAL_COLUMNS
+    except OSError:
+        return _USUAL_COLUMNS
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,7 +73,9 @@ class Parser(argparse.ArgumentParser):
         self._names: list[str] = []
         self.head = "\n".join((f"{summary}.".replace("?.", "?"), "", "Examples:", *_indented(examples), ""))
         self.facts: dict[str, Any] = {}
-        super().__init__(prog=prog, usage=usage, epilog=f"Exit codes: {exits}", allow_abbrev=False)
+        super().__init__(
+            prog=prog, usage=usage, epilog=f"Exit codes: {exits}", allow_abbrev=False, formatter_class=_Formatter
+        )
 
     def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
         self._names += [name for name in names if name.startswith("-")]
