@@ -11,6 +11,13 @@ from tocsin.errors import InvalidSignal
 from tocsin.ids import id_of
 from tocsin.signals import Signal
 
+_LONGEST = 200  # characters of other people's words in a fault or a fact: both stay in memory and go to the log
+
+
+def plain(text: str) -> str:
+    """Other people's words as text that can be encoded: a file's name may be any bytes."""
+    return text[:_LONGEST].encode("utf-8", "replace").decode()
+
 
 class Letter(msgspec.Struct, frozen=True):
     """One file, read. `uid` and `gid` are its owner's; `faults` say what is wrong with which line."""
@@ -31,7 +38,7 @@ def letter(name: str, content: bytes, owner: tuple[int, int], written: float, no
             try:
                 signals.append(_aged(_signal(line, f"{name}:{number}", written), written, now))
             except InvalidSignal as error:
-                faults.append(f"line {number}: {error}")
+                faults.append(plain(f"line {number}: {error}"))
     if not signals and not faults:
         faults.append("it is empty")
     return Letter(name, *owner, signals, faults)
