@@ -81,9 +81,8 @@ class Child:
 
     def _pass_signals_on(self) -> None:
         for number in _PASSED_ON:
-            if (
-                signal.getsignal(number) is not signal.SIG_IGN
-            ):  # nohup's wish is for the command as well, and it inherits it
+            # what is ignored, as by nohup, is to be ignored by the command as well, and that it inherits
+            if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._pass_on)
 
     def _pass_on(self, number: int, _: object) -> None:
@@ -132,11 +131,13 @@ class Streams:
         while self._open() and time.monotonic() < end and self.pump(_PAUSE):
             pass
         if self._open() and os.fork() == 0:
-            for number in _PASSED_ON:
-                signal.signal(number, signal.SIG_DFL)
-            while self._open():
-                self.pump(None)
-            os._exit(0)
+            try:
+                for number in _PASSED_ON:
+                    signal.signal(number, signal.SIG_DFL)
+                while self._open():
+                    self.pump(None)
+            finally:
+                os._exit(0)
 
     def _open(self) -> bool:
         return len(self._selector.get_map()) > 1
