@@ -152,9 +152,11 @@ class Worker:
         return done.wait(FLUSH_SECONDS)
 
     def stop(self) -> None:
-        """Let the thread end, and do not wait for it."""
-        self._queue.put(None)
-        self._client.close()
+        """Let the thread end and close its connection, and do not wait for it: it may be waiting for a hung daemon."""
+        if self._thread is not None and self._thread.is_alive():
+            self._queue.put(None)
+        else:
+            self._client.close()
 
     def _begin(self) -> bool:
         """See to it that there is a thread; False when there cannot be."""
@@ -171,6 +173,7 @@ class Worker:
     def _run(self) -> None:
         while self._turn():
             pass
+        self._client.close()
 
     def _turn(self) -> bool:
         """Hand over what waits; False when that is the end."""

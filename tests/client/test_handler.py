@@ -286,6 +286,15 @@ def test_what_is_logged_last_is_handed_over_at_exit(serve: Serve) -> None:
     assert [alert["title"] for alert in heard(server)] == [str(n) for n in range(300)]
 
 
+def test_flushing_and_then_closing_waits_once(serve: Serve, log: logging.Logger) -> None:
+    handler = handled(log, serve(silent).path, timeout=30)
+    log.error("nobody answers")
+    started = time.monotonic()
+    handler.flush()
+    handler.close()
+    assert FLUSH_SECONDS <= time.monotonic() - started < 2 * FLUSH_SECONDS
+
+
 _HUNG = """
 import time
 started = time.monotonic()
