@@ -18,7 +18,7 @@ import pytest
 from tests.client.servers import Serve, Server, Visit, answering, silent, stored
 
 import tocsin
-from tocsin.handler import FLUSH_SECONDS
+from tocsin.worker import FLUSH_SECONDS
 
 PROMISE = 2.0  # seconds: what the end of a program may take because of us
 
