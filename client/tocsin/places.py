@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
+from .loading import loading
+
 ROOT_SOCKET = "/run/tocsin/tocsin.sock"
 CONFIGURATIONS = ("alerts.toml", "/etc/tocsin/alerts.toml")
 ROOT_STATE = "/var/lib/tocsin"
@@ -37,7 +39,8 @@ def _configured(key: str) -> str | None:
         content = _read(path)
         if not any(line.lstrip().startswith(key.encode()) for line in content.splitlines()):
             return None
-        import tomllib  # noqa: PLC0415 - only who has such a configuration pays for it
+        with loading:
+            import tomllib  # noqa: PLC0415 - only who has such a configuration pays for it
 
         found = tomllib.loads(content.decode())["daemon"][key]
     except Exception:  # noqa: BLE001 - a hand-off must not fail for a file that is the daemon's

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from math import isfinite
 
+from .loading import loading
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -51,13 +53,15 @@ def _from_text(text: str) -> float | None:
     try:
         return _from_number(float(text))
     except ValueError:
-        from datetime import datetime  # noqa: PLC0415 - only a text date pays for it
+        with loading:
+            from datetime import datetime  # noqa: PLC0415 - only a text date pays for it
 
         return _from_calendar(datetime.fromisoformat(text))
 
 
 def _from_calendar(value: Any) -> float:
-    from datetime import UTC, datetime  # noqa: PLC0415 - as above
+    with loading:
+        from datetime import UTC, datetime  # noqa: PLC0415 - as above
 
     if not hasattr(value, "timestamp"):
         value = datetime(value.year, value.month, value.day, tzinfo=UTC)

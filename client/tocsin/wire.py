@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 
 from .errors import ProtocolMismatch
+from .loading import loading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def encode(message: dict[str, Any]) -> bytes:
 
 def encode_json(message: dict[str, Any]) -> bytes:
     """The same as JSON, on one line."""
-    import json  # noqa: PLC0415 - `import tocsin` must stay as light as `import socket`
+    with loading:
+        import json  # noqa: PLC0415 - `import tocsin` must stay as light as `import socket`
 
     return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
@@ -82,7 +84,8 @@ def decode(body: bytes) -> dict[str, Any]:
 
 def _decode(body: bytes) -> Any:
     if body[:1] == b"{":
-        import json  # noqa: PLC0415 - as above
+        with loading:
+            import json  # noqa: PLC0415 - as above
 
         return json.loads(body)
     import msgspec  # noqa: PLC0415 - a MessagePack reply answers a MessagePack request: it is loaded

@@ -119,6 +119,48 @@ def test_a_fork_in_the_middle_of_another_threads_send_does_not_lock_the_child_ou
     _python(_FORK.format(before=f"{lock}.acquire()", after=f"{lock}.release()"), serve().path)
 
 
+_IMPORTING = """
+import os, sys, threading
+sys.path[:0] = [sys.argv[1]]
+import tocsin
+
+class Slowly:
+    def find_spec(self, name, path=None, target=None):
+        if name == "json.decoder" and threading.current_thread() is sender:
+            begun.set()
+            threading.Timer(0.1, go_on.set).start()  # by then the fork has begun
+            go_on.wait(10)
+
+begun, go_on = threading.Event(), threading.Event()
+sys.meta_path.insert(0, Slowly())
+client = tocsin.Client(sys.argv[2], timeout=20)
+sender = threading.Thread(target=client.send, args=("thread",))
+sender.start()
+assert begun.wait(10)
+child = os.fork()
+if child == 0:
+    os._exit(0 if client.send("child").state == "stored" else 1)
+_, status = os.waitpid(child, 0)
+sender.join()
+client.close()
+assert status == 0, status
+"""
+
+
+def test_a_fork_in_the_middle_of_the_first_import_leaves_the_child_whole(serve: Serve) -> None:
+    server = serve()
+    folder = str(__import__("tocsin").__path__[0]).removesuffix("/tocsin")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-I", "-S", "-c", _IMPORTING, folder, server.path],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(request["signal"]["title"] for request in server.requests) == ["child", "thread"]
+
+
 _HANDLER = """
 import os, signal, sys, time, tocsin
 client = tocsin.Client(sys.argv[1], timeout=20)
