@@ -33,6 +33,7 @@ from .events import (
     Adopted,
     Buried,
     Deferred,
+    Digested,
     DroppedByHand,
     Duplicate,
     Emit,
@@ -46,12 +47,28 @@ from .events import (
     StorageTrouble,
     Unrouted,
 )
-from .journal import Arrival, Ending, Journal, LaneMemory, Moved, attempts, intake, reading, upkeep
+from .journal import (
+    Arrival,
+    Asking,
+    Ending,
+    Journal,
+    LaneMemory,
+    Moved,
+    Request,
+    ScopeMemory,
+    attempts,
+    digests,
+    intake,
+    memory,
+    reading,
+    upkeep,
+)
 from .policy import delivery as law
 from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
 from .policy.outcomes import Outcome
 from .policy.routes import by_rules, chain, priority_of, route
+from .rendering.digest import digest
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -159,6 +176,14 @@ class Dispatch:
                 self._emit(Duplicate(arrival.signal.id))
         return _receipts(arrivals, stored)
 
+    def preview(self, signal: Signal) -> tuple[Priority, list[Delivery]]:
+        """What `accept` would make of a signal: its priority, and a delivery for each destination. Nothing is taken."""
+        arrival = self._arrival(signal, Peer(0, 0, 0), self._clock.wall())
+        return arrival.priority, [
+            Delivery(0, arrival.signal, name, arrival.priority, arrival.accepted, arrival.deadline)
+            for name in arrival.destinations
+        ]
+
     def check(self, signal: Signal) -> None:
         """Raises InvalidSignal when `to` names no destination."""
         for name in signal.to or ():
@@ -209,20 +234,25 @@ class Dispatch:
         """The next deliveries of a lane's priority."""
         return await self.journal.run(intake.feed, destination, priority, after, most)
 
-    async def begin(self, batch: Sequence[Delivery], channel: str) -> list[Delivery]:
+    async def begin(self, batch: Sequence[Delivery], asking: Asking) -> list[Delivery]:
         """Claim deliveries: only what is answered may be sent, and it is on record that it may have been."""
         # the time is asked afresh with every try: a deadline may pass while the disk is full
-        return await self._insist(lambda: self.journal.run(attempts.begin, batch, channel, self._clock.wall()))
+        return await self._insist(lambda: self.journal.run(attempts.begin, batch, asking, self._clock.wall()))
 
     async def settle(
-        self, batch: Sequence[Delivery], outcomes: Sequence[Outcome], retry: Retry, memory: LaneMemory | None
+        self,
+        batch: Sequence[Delivery],
+        outcomes: Sequence[Outcome],
+        retry: Retry,
+        lane: LaneMemory | None,
+        scopes: Sequence[ScopeMemory],
     ) -> list[Settlement]:
-        """Write down how attempts ended, and what the lane learned from it; answers what follows for each."""
+        """Write down how attempts ended, and what was learned from it; answers what follows for each."""
         now = self._clock.wall()
         endings = [
             self._ending(delivery, outcome, retry, now) for delivery, outcome in zip(batch, outcomes, strict=True)
         ]
-        moved = await self._insist(lambda: self.journal.run(attempts.settle, endings, now, memory))
+        moved = await self._insist(lambda: self.journal.run(attempts.settle, endings, now, lane, scopes))
         for ending in endings:
             self._tell_ending(ending, now)
         self._tell_moved(moved, "it could not be delivered there")
@@ -251,6 +281,8 @@ class Dispatch:
                 self._emit(Deferred(id_, destination, delivery.attempts, settlement.wait, reason))
         if settlement.state in law.SETTLED:
             self._tell_watchers(id_)
+            if delivery.is_digest:  # and so are all that it stands for
+                self._tell_watchers(*self._watchers)
 
     def _tell_moved(self, moved: Sequence[Moved], reason: str) -> None:
         for each in moved:
@@ -290,14 +322,36 @@ class Dispatch:
         while await self._insist(lambda: self.journal.run(upkeep.forget, before)):
             pass
 
-    async def recall(self, destination: str) -> tuple[LaneMemory, list[float]]:
-        """What was remembered of a lane, and when its channel was last asked (wall-clock seconds, oldest first)."""
-        memory = await self.journal.run(attempts.recall, destination)
-        return memory, await self.journal.run(attempts.requests, destination)
+    async def fold(self, destination: str, priority: Priority, most: int) -> int:
+        """Tell the oldest of a queue in sum; answers how many."""
 
-    async def remember(self, memory: LaneMemory) -> None:
-        """Keep what a lane must know after a restart."""
-        await self._insist(lambda: self.journal.run(attempts.remember, memory))
+        def tell(deliveries: Sequence[Delivery]) -> Signal:
+            return Signal(**digest(deliveries, priority.label))
+
+        now = self._clock.wall()
+        fold = await self._insist(lambda: self.journal.run(digests.fold, destination, priority, most, now, tell))
+        if fold is None:
+            return 0
+        self._emit(Digested(fold.id, destination, priority.label, len(fold.originals)))
+        if destination in self.lanes:
+            self.lanes[destination].rewind()
+        return len(fold.originals)
+
+    async def recall(self, destination: str) -> LaneMemory:
+        """What was remembered of a lane."""
+        return await self.journal.run(memory.recall, destination)
+
+    async def recall_scope(self, scope: str) -> ScopeMemory:
+        """What was remembered of a scope."""
+        return await self.journal.run(memory.recall_scope, scope)
+
+    async def requests(self, channel: str, destination: str) -> list[Request]:
+        """When a channel, and a destination wherever it led, were last asked; oldest first."""
+        return await self.journal.run(memory.requests, channel, destination)
+
+    async def remember(self, lane: LaneMemory | None, scopes: Sequence[ScopeMemory]) -> None:
+        """Keep what must be known after a restart."""
+        await self._insist(lambda: self.journal.run(memory.keep, lane, scopes))
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the journal for something that must be done before anything else may happen to its deliveries: a full disk is waited out."""
@@ -394,8 +448,8 @@ class Dispatch:
             if not watchers:
                 del self._watchers[id_]
 
-    def _tell_watchers(self, id_: str) -> None:
-        for settled in self._watchers.get(id_, ()):
+    def _tell_watchers(self, *ids: str) -> None:
+        for settled in [settled for id_ in ids for settled in self._watchers.get(id_, ())]:
             settled.release()
 
 

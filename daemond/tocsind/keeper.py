@@ -1,23 +1,30 @@
-"""Housekeeping, each a task that knows when it is wanted next: deadlines, the ledger's age, free disk."""
+"""Housekeeping, each a task that knows when it is wanted next: deadlines, the ledger's age, free disk, backlogs to be told in sum."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from math import inf
 
 import trio
 
 from .clock import Clock
 from .dispatch import Dispatch
+from .journal import Count, reading
+from .lane import Lane
+from .policy.delivery import Priority
+from .policy.digest import to_fold
 
 LEDGER_ROUND = 600.0  # seconds between two looks for what the ledger may forget
 DISK_ROUND = 5.0  # while the intake is closed nobody else looks whether there is room again
+FOLD_ROUND = 5.0  # a backlog that takes minutes to drain does not grow old in seconds
 
 
 class Keeper:
     """Runs until cancelled."""
 
-    def __init__(self, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(self, dispatch: Dispatch, lanes: Iterable[Lane], clock: Clock) -> None:
         self._dispatch = dispatch
+        self._lanes = lanes
         self._clock = clock
 
     async def run(self) -> None:
@@ -26,6 +33,7 @@ class Keeper:
             nursery.start_soon(self._expire)
             nursery.start_soon(self._forget)
             nursery.start_soon(self._watch_disk)
+            nursery.start_soon(self._fold)
 
     async def _expire(self) -> None:
         while True:
@@ -47,3 +55,21 @@ class Keeper:
                 await self._dispatch.journal.shrink()
                 self._dispatch.check_disk()
             await trio.sleep(DISK_ROUND)
+
+    async def _fold(self) -> None:
+        while True:
+            await trio.sleep(FOLD_ROUND)
+            counts = await self._dispatch.journal.run(reading.counts)
+            for lane in list(self._lanes):
+                if lane.disabled is None:
+                    await self._fold_one(lane, _waiting(counts, lane.name))
+
+    async def _fold_one(self, lane: Lane, waiting: dict[Priority, int]) -> None:
+        for priority, surplus in to_fold(waiting, lane.options.digest, lane.drain_rate()).items():
+            left = surplus
+            while left > 0 and (folded := await self._dispatch.fold(lane.name, priority, left)):
+                left -= folded
+
+
+def _waiting(counts: Sequence[Count], destination: str) -> dict[Priority, int]:
+    return {each.priority: each.n for each in counts if each.destination == destination and each.state == "queued"}

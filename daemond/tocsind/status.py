@@ -12,11 +12,10 @@ from . import __version__
 from .clock import Clock
 from .dispatch import Dispatch
 from .journal import Count, reading
-from .lane import Condition, Lane
+from .lane import LONG_BLOCK, Condition, Lane
 from .metrics import Metrics
 from .policy.delivery import Priority
 
-LONG_BLOCK = 60.0  # seconds that a far end may make us wait before people should know
 _NOT_WORKING = frozenset({"throttled", "probing", "disabled"})
 
 
@@ -103,6 +102,7 @@ class StatusView:
             "trips": lane.trips,
             "last_success_seconds": None if record.last_success is None else self._clock.now() - record.last_success,
             "last_error": record.last_error,
+            "gate": lane.budget(),
         }
 
 

@@ -41,8 +41,9 @@ def test_what_is_in_flight_finishes_and_the_rest_waits_on_disk_for_the_next_star
     daemon: DaemonProcess, fake: FakeProcess, number: signal.Signals
 ) -> None:
     fake.hold()
-    receipts = [daemon.client.send(f"s{n}") for n in range(4)]
+    receipts = [daemon.client.send("s0")]
     fake.await_held()
+    receipts += [daemon.client.send(f"s{n}") for n in (1, 2, 3)]
 
     daemon.process.send_signal(number)
     daemon.await_silence()

@@ -101,11 +101,10 @@ async def test_a_new_lane_remembers_the_requests_of_the_old_one(tmp_path: Path) 
         assert 7100 < condition.seconds <= 7200
 
 
-async def test_a_block_of_a_kind_closes_every_lane_of_it_and_no_other(tmp_path: Path) -> None:
+async def test_a_block_of_an_address_closes_every_lane_of_its_kind(tmp_path: Path) -> None:
     async with house(tmp_path) as here:
         await here.follow(destination("a"), destination("b"))
-        until = trio.current_time() + 60
-        here.lanes.block_kind("discord", until, "blocked")
-        assert [lane.condition().word for lane in here.lanes] == ["ready", "ready"]
-        here.lanes.block_kind("file", until, "blocked")
+        first = here.lanes.get("a")
+        assert first is not None
+        first.gate.address.block(trio.current_time() + 60, "blocked")
         assert [lane.condition().word for lane in here.lanes] == ["suspended", "suspended"]

@@ -14,7 +14,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from unittest.mock import patch
 
 from tocsind import daemon, lanes
@@ -24,8 +24,9 @@ from tocsind.destinations import Destination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
 from tocsind.journal import Journal
+from tocsind.policy.batch import Share
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.outcomes import Outcome
+from tocsind.policy.outcomes import Place, Report
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -83,14 +84,27 @@ class CrashingDestination:
     def most(self) -> int:
         return self._watched.most
 
-    async def deliver(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
-        strike("deliver", "before")
-        outcomes = await self._watched.deliver(batch)
-        strike("deliver", "after")
-        return outcomes
+    @property
+    def room(self) -> float:
+        return self._watched.room
+
+    def share(self, delivery: Delivery) -> Share:
+        return self._watched.share(delivery)
+
+    def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
+        return self._watched.preview(batch)
+
+    async def locate(self) -> Place:
+        return await self._watched.locate()
 
     async def aclose(self) -> None:
         await self._watched.aclose()
+
+    async def deliver(self, batch: Sequence[Delivery]) -> Report:
+        strike("deliver", "before")
+        report = await self._watched.deliver(batch)
+        strike("deliver", "after")
+        return report
 
 
 def build_crashing(options: DestinationOptions, client: HttpClient, state_folder: Path) -> Destination:

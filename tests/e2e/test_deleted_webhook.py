@@ -88,7 +88,7 @@ def test_a_webhook_that_is_enabled_while_it_is_still_gone_is_disabled_again_by_o
         stored = [receipt.id for receipt in daemon.client.send_many([Signal(f"signal {n}") for n in range(20)])]
         daemon.wait_for("disabled", destination="d")
         daemon.client.request("enable", destination="d")
-        until(fake, lambda counts: counts["requests"] == 2)
+        until(fake, lambda counts: counts["posts"] == 2)
         daemon.client.send("to be behind the second refusal")
         assert daemon.stop() == 0
         daemon.start()

@@ -53,7 +53,7 @@ def test_an_outage_costs_few_requests_however_much_waits(tmp_path: Path, fake: F
     assert lane["condition"] == "throttled"
     assert 3000 < lane["until_seconds"] <= 3600
     assert sum(lane["queued"].values()) == 501
-    assert fake.counts()["requests"] == 3
+    assert fake.counts()["posts"] == 3
 
 
 def test_an_open_breaker_rests_on_over_a_crash_and_closes_with_one_probe(tmp_path: Path, fake: FakeProcess) -> None:
@@ -69,12 +69,12 @@ def test_an_open_breaker_rests_on_over_a_crash_and_closes_with_one_probe(tmp_pat
         lane = daemon.destination("d")
         assert (lane["condition"], lane["trips"]) == ("throttled", 1)
         assert 3000 < lane["until_seconds"] <= 3600
-        assert fake.counts()["requests"] == 2
+        assert fake.counts()["posts"] == 2
         daemon.configure(discord("d", url, retry=RETRY, breaker=BREAKER) + route("d"))
         daemon.reload()  # no rest is longer than the configuration allows today
         daemon.wait_for("recovered", destination="d")
         assert all_delivered(daemon, stored)
         assert daemon.destination("d")["trips"] == 1
     counts = fake.counts()
-    assert (counts["requests"], counts["accepted"]) == (22, 20)
+    assert (counts["posts"], counts["accepted"]) == (22, 20)
     assert set(counts["most_in_flight"].values()) == {1}

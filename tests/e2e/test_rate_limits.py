@@ -47,7 +47,7 @@ def test_a_rate_limit_loses_nothing_trips_nothing_and_the_head_of_the_line_goes_
     assert 0.3 <= told["seconds"] <= 1  # Cloudflare tells whole seconds
     assert (status["counters"]["circuit_breaker_trips"], lane["trips"], lane["condition"]) == (0, 0, "ready")
     assert status["counters"]["rate_limited"] == 2
-    assert fake.counts()["requests"] == 12
+    assert fake.counts()["posts"] == 12
     assert [len(each) for each in story] == [2, 1, 1, 2, 1, 1, 1, 1, 1, 1]
     assert [story[0][0], story[3][0]] == [("deferred", told["reason"])] * 2
 
@@ -71,7 +71,7 @@ def test_a_rate_limit_reaches_as_far_as_it_says_and_never_another_kind(
     assert [lane["condition"] for lane in reached] == ["suspended", "suspended" if everywhere else "ready", "ready"]
     assert [lane["reason"] for lane in reached] == [reason, reason if everywhere else None, None]
     assert all(lane["until_seconds"] > NEVER / 2 for lane in reached if lane["condition"] == "suspended")
-    assert two.counts()["requests"] == (1 if everywhere else 3)
+    assert two.counts()["posts"] == (1 if everywhere else 3)
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -79,7 +79,7 @@ def test_a_rate_limit_survives_a_crash_as_far_as_it_reached(tmp_path: Path, two:
     two.script({"behaviour": "rate_limited", "scope": scope, "retry_after": NEVER})
     with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
         daemon.client.send("to d")
-        until(two, lambda counts: counts["requests"] == 1)
+        until(two, lambda counts: counts["posts"] == 1)
         daemon.wait_for("deferred", destination="d")
         daemon.status()  # reads the journal, so it comes behind the commits
         daemon.kill()
@@ -92,4 +92,4 @@ def test_a_rate_limit_survives_a_crash_as_far_as_it_reached(tmp_path: Path, two:
         conditions = [daemon.destination(name)["condition"] for name in ("d", "other", "local-file")]
     everywhere = scope in {"global", "cloudflare"}
     assert conditions == ["suspended", "suspended" if everywhere else "ready", "ready"]
-    assert two.counts()["requests"] == (1 if everywhere else 2)
+    assert two.counts()["posts"] == (1 if everywhere else 2)

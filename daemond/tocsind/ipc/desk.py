@@ -16,7 +16,8 @@ from tocsind.errors import StorageFull
 from tocsind.events import Emit, SignalRefused
 from tocsind.journal import reading
 from tocsind.lanes import Lanes
-from tocsind.requests import AnyRequest, Drop, Enable, Queue, Retry, Send, SendMany, Status, Tail, Wait, Why
+from tocsind.preview import preview
+from tocsind.requests import AnyRequest, Drop, Enable, Queue, Retry, Send, SendMany, Status, Tail, Test, Wait, Why
 from tocsind.status import StatusView
 from tocsind.tail import Tail as TailView
 
@@ -93,6 +94,7 @@ class Desk:
             Drop: self._drop,
             Enable: self._enable,
             Wait: self._wait,
+            Test: self._test,
         }
 
     async def answer(self, request: AnyRequest) -> dict[str, Any]:
@@ -206,6 +208,19 @@ class Desk:
             raise Refusal("bad-request", f"{lane.name} is disabled by the configuration: {lane.options.disabled}")
         await lane.enable()
         return {"destination": lane.name}
+
+    async def _test(self, request: Test) -> dict[str, Any]:
+        """Where this signal would go, as what, and when; nothing is taken or sent."""
+        try:
+            signal = Signal.from_dict(request.signal)
+            self._dispatch.check(signal)
+        except InvalidSignal as error:
+            raise Refusal("invalid-signal", str(error), field=error.field) from None
+        priority, deliveries = self._dispatch.preview(signal)
+        counts = await self._dispatch.journal.run(reading.counts)
+        lanes = [(self._lanes.get(delivery.destination), delivery) for delivery in deliveries]
+        views = [preview(lane, delivery, counts) for lane, delivery in lanes if lane is not None]
+        return {"test": {"schema": 1, "signal": signal.as_dict(), "priority": priority.label, "destinations": views}}
 
     async def facts(self, request: Tail) -> AsyncGenerator[dict[str, Any], None]:
         """The replies of a `tail`: what is in memory, and with `follow` what comes."""
