@@ -18,14 +18,13 @@ from tocsin.durations import format_duration
 from tocsin.signals import Signal
 
 from .clock import Clock
-from .dispatch import Dispatch, Peer
+from .dispatch import OURS, Dispatch, Peer
 from .errors import StorageFull
 from .events import Disabled, Fact, Suspended
 from .lane import LONG_BLOCK, Lane
 from .policy.routes import chain
 
 ONCE_IN = 600.0  # seconds; a road that comes and goes is told of so often at most
-SOURCE = "tocsin"
 _WINDOW = 64  # facts that wait to be told
 
 Trouble = Disabled | Suspended
@@ -76,4 +75,4 @@ def _alarm(fact: Trouble, road: str) -> Signal:
     else:
         title = f"{name} is shut out for {format_duration(round(fact.seconds))}"
         body = f"{fact.reason}. What waits for it stays queued; `tocsin status` tells how long it will be."
-    return Signal(title, body=body, priority="high", source=SOURCE, to=road)
+    return Signal(title, body=body, priority="high", source=OURS, to=road)

@@ -73,6 +73,7 @@ from .rendering.digest import digest
 T = TypeVar("T")
 P = ParamSpec("P")
 
+OURS = "tocsin"  # the source of signals that are our own: digests, alarms
 INSISTENCE = 1.0  # seconds between two tries to write an outcome while the disk is full
 
 
@@ -280,15 +281,13 @@ class Dispatch:
             case _:
                 self._emit(Deferred(id_, destination, delivery.attempts, settlement.wait, reason))
         if settlement.state in law.SETTLED:
-            self._tell_watchers(id_)
-            if delivery.is_digest:  # and so are all that it stands for
-                self._tell_watchers(*self._watchers)
+            self._tell_watchers(id_, ours=delivery.signal.source == OURS)
 
     def _tell_moved(self, moved: Sequence[Moved], reason: str) -> None:
         for each in moved:
             if each.fallback is None:
                 self._emit(Buried(each.id, each.destination, reason))
-                self._tell_watchers(each.id)
+                self._tell_watchers(each.id, ours=True)
             else:
                 self._emit(Rerouted(each.id, each.destination, each.fallback, reason))
         for name in {each.fallback for each in moved if each.fallback}:
@@ -313,7 +312,7 @@ class Dispatch:
         while expired := await self._insist(lambda: self.journal.run(upkeep.expire, self._clock.wall())):
             for each in expired:
                 self._emit(Expired(each.id, each.destination))
-                self._tell_watchers(each.id)
+                self._tell_watchers(each.id, ours=False)
         return await self.journal.run(upkeep.next_deadline)
 
     async def forget(self) -> None:
@@ -373,6 +372,10 @@ class Dispatch:
         revived += await self._rehome(await self.journal.run(upkeep.homeless, id_))
         return await self._tell_revived(revived)
 
+    async def instead(self, id_: str) -> str | None:
+        """What a person should know who wants to put this signal back or drop it: that it is told by a digest."""
+        return await self.journal.run(digests.instead, id_)
+
     async def retry_all(self, destination: str | None) -> int:
         """Put back all that is dead, of one destination or of all; answers how many deliveries."""
         revived = 0
@@ -421,7 +424,7 @@ class Dispatch:
         dropped = await self.journal.run(upkeep.drop, id_, self._clock.wall())
         if dropped:
             self._emit(DroppedByHand(id_, dropped))
-            self._tell_watchers(id_)
+            self._tell_watchers(id_, ours=True)
         return dropped
 
     # --- who waits for the end of a signal --------------------------------------------------------------------------------
@@ -448,8 +451,11 @@ class Dispatch:
             if not watchers:
                 del self._watchers[id_]
 
-    def _tell_watchers(self, *ids: str) -> None:
-        for settled in [settled for id_ in ids for settled in self._watchers.get(id_, ())]:
+    def _tell_watchers(self, id_: str, *, ours: bool) -> None:
+        """Something of this signal is settled; `ours` may be a digest, and then so is all that it stands for: let everybody look."""
+        for settled in [
+            settled for each in (self._watchers if ours else (id_,)) for settled in self._watchers.get(each, ())
+        ]:
             settled.release()
 
 

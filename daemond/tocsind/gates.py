@@ -53,6 +53,7 @@ class Gates:
         self._scopes: dict[str, Scope] = {}
         self._channels: dict[str, Channel] = {}
         self._rates: defaultdict[str, dict[str, Rate]] = defaultdict(dict)  # by scope, and who named it
+        self._held: dict[str, Rate | None] = {}  # by scope, of these
         self._written: dict[str, Memory] = {}
 
     async def gate(self, options: DestinationOptions) -> Gate:
@@ -96,8 +97,7 @@ class Gates:
         if name not in self._scopes:
             scope: AnyScope = make(rate)
             scope.restore(self._from_the_wall(await self._books.recall_scope(name)))
-            self._scopes[name] = scope
-            self._written[name] = scope.memory()
+            self._scopes[name], self._written[name], self._held[name] = scope, scope.memory(), rate
         found: AnyScope = self._scopes[name]  # type: ignore[assignment]  # the name's first word says which kind
         if rate is not None:
             self._agree(name, options.name, rate)
@@ -105,10 +105,10 @@ class Gates:
 
     def _agree(self, name: str, destination: str, rate: Rate) -> None:
         """A destination wishes its scope to have this rate; of all wishes the slowest holds."""
-        before = min(self._rates[name].values(), key=_speed, default=rate)
         self._rates[name][destination] = rate
-        slowest = min(self._rates[name].values(), key=_speed)
-        if slowest != before:
+        slowest = min(self._rates[name].values(), key=lambda each: each.count / each.per)
+        if slowest != self._held[name]:
+            self._held[name] = slowest
             self._scopes[name].keep_to(slowest)
 
     def forget(self, destination: str) -> None:
@@ -141,7 +141,3 @@ class Gates:
             if known[instant] is not None:
                 known[instant] -= self._skew()
         return ScopeMemory(scope=name, **known)
-
-
-def _speed(rate: Rate) -> float:
-    return rate.count / rate.per

@@ -125,7 +125,7 @@ class Desk:
 
     async def _drop(self, request: Drop) -> dict[str, Any]:
         await self._must_exist(request.id)
-        return {"deliveries": await self._dispatch.drop(request.id)}
+        return await self._done(request.id, await self._dispatch.drop(request.id))
 
     async def _wait(self, request: Wait) -> dict[str, Any]:
         if isnan(request.seconds):  # MessagePack can say it, and no clock can wait for it
@@ -184,7 +184,12 @@ class Desk:
             await self._must_be_known(request.destination)
             return {"deliveries": await self._dispatch.retry_all(request.destination)}
         await self._must_exist(request.id)
-        return {"deliveries": await self._dispatch.retry(request.id)}
+        return await self._done(request.id, await self._dispatch.retry(request.id))
+
+    async def _done(self, id_: str, deliveries: int) -> dict[str, Any]:
+        """What was done with a signal's deliveries; when that is nothing, perhaps there is something to say."""
+        note = None if deliveries else await self._dispatch.instead(id_)
+        return {"deliveries": deliveries} | ({"note": note} if note else {})
 
     async def _must_exist(self, id_: str) -> None:
         _found(await self._dispatch.journal.run(reading.states, id_), id_)
