@@ -12,10 +12,8 @@ twice, late, or for a delivery that is gone does no harm.
 
 from __future__ import annotations
 
-import os
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -39,14 +37,13 @@ from .events import (
     Emit,
     Expired,
     InDoubt,
-    IntakeClosed,
-    IntakeOpened,
     Rerouted,
     Revived,
     Sent,
     StorageTrouble,
     Unrouted,
 )
+from .intake import Intake
 from .journal import (
     Arrival,
     Asking,
@@ -69,6 +66,7 @@ from .policy.delivery import Delivery, Priority, Settlement, State
 from .policy.outcomes import Outcome
 from .policy.routes import by_rules, chain, priority_of, route
 from .rendering.digest import digest
+from .watchers import Watchers
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -101,6 +99,9 @@ class Nudged(Protocol):
     def rewind(self) -> None:
         """Something old came back: read from the beginning."""
 
+    def refresh(self) -> None:
+        """What waits is not what it was: forget what was read."""
+
 
 class Dispatch:
     """Accept and settle. `lanes` maps each destination's name to its lane and is filled by whoever starts them."""
@@ -116,42 +117,19 @@ class Dispatch:
     ) -> None:
         self.journal = journal
         self.config = config
+        self.intake = Intake(folder, emit)
         self.lanes: dict[str, Nudged] = {}
         self.deadline_nearer = trio.Event()  # replaced each time it is set: a new deadline may be the earliest
         self._clock = clock
         self._emit = emit
-        self._folder = folder
         self._jitter = jitter
-        self._intake_closed: str | None = None
-        self._watchers: dict[str, list[trio.Semaphore]] = {}
+        self._watchers = Watchers()
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
-    def free_bytes(self) -> int:
-        """Free space for the journal, as far as it may be used without privilege."""
-        disk = os.statvfs(self._folder)
-        return disk.f_bavail * disk.f_frsize
-
-    @property
-    def intake_closed(self) -> str | None:
-        """Why no signal is taken at present; None when they are."""
-        return self._intake_closed
-
     def check_disk(self) -> None:
         """Close the intake below the reserve, open it above. What is already here may use the reserve to be settled."""
-        free, reserve = self.free_bytes(), self.config.daemon.reserve
-        if free < reserve:
-            self._close_intake(
-                f"{free / 2**20:.1f} MiB of disk are free and {reserve / 2**20:.1f} MiB are kept in reserve"
-            )
-        elif self._intake_closed:
-            self._intake_closed = None
-            self._emit(IntakeOpened())
-
-    def _close_intake(self, reason: str) -> None:
-        if self._intake_closed is None:
-            self._emit(IntakeClosed(reason))
-        self._intake_closed = reason
+        self.intake.check(self.config.daemon.reserve)
 
     async def accept(self, signals: Sequence[Signal], peer: Peer, tell: Tell = _nobody) -> list[Receipt]:
         """Take signals into safe keeping: a receipt each, once they are synced to disk. `tell` gets them first, on the journal's thread.
@@ -159,8 +137,8 @@ class Dispatch:
         The signals have passed `check`. Raises StorageFull when nothing can be taken.
         """
         self.check_disk()
-        if self._intake_closed:
-            raise StorageFull(self._intake_closed)
+        if self.intake.closed:
+            raise StorageFull(self.intake.closed)
         now = self._clock.wall()
         arrivals = [self._arrival(signal, peer, now) for signal in signals]
         try:
@@ -168,7 +146,7 @@ class Dispatch:
                 lambda stored: tell(_receipts(arrivals, stored)), intake.append, arrivals
             )
         except StorageFull as full:
-            self._close_intake(str(full))
+            self.intake.close(str(full))
             raise
         for arrival, new in zip(arrivals, stored, strict=True):
             if new:
@@ -281,13 +259,13 @@ class Dispatch:
             case _:
                 self._emit(Deferred(id_, destination, delivery.attempts, settlement.wait, reason))
         if settlement.state in law.SETTLED:
-            self._tell_watchers(id_, ours=delivery.signal.source == OURS)
+            self._watchers.tell(id_, everybody=delivery.signal.source == OURS)  # of ours, some tell many in sum
 
     def _tell_moved(self, moved: Sequence[Moved], reason: str) -> None:
         for each in moved:
             if each.fallback is None:
                 self._emit(Buried(each.id, each.destination, reason))
-                self._tell_watchers(each.id, ours=True)
+                self._watchers.tell(each.id, everybody=True)
             else:
                 self._emit(Rerouted(each.id, each.destination, each.fallback, reason))
         for name in {each.fallback for each in moved if each.fallback}:
@@ -312,7 +290,7 @@ class Dispatch:
         while expired := await self._insist(lambda: self.journal.run(upkeep.expire, self._clock.wall())):
             for each in expired:
                 self._emit(Expired(each.id, each.destination))
-                self._tell_watchers(each.id, ours=False)
+                self._watchers.tell(each.id)
         return await self.journal.run(upkeep.next_deadline)
 
     async def forget(self) -> None:
@@ -333,7 +311,7 @@ class Dispatch:
             return 0
         self._emit(Digested(fold.id, destination, priority.label, len(fold.originals)))
         if destination in self.lanes:
-            self.lanes[destination].rewind()
+            self.lanes[destination].refresh()
         return len(fold.originals)
 
     async def recall(self, destination: str) -> LaneMemory:
@@ -424,39 +402,20 @@ class Dispatch:
         dropped = await self.journal.run(upkeep.drop, id_, self._clock.wall())
         if dropped:
             self._emit(DroppedByHand(id_, dropped))
-            self._tell_watchers(id_, ours=True)
+            self._watchers.tell(id_, everybody=True)
         return dropped
 
     # --- who waits for the end of a signal --------------------------------------------------------------------------------
 
     async def wait_settled(self, id_: str, seconds: float) -> str | None:
         """The signal's summary once nothing of it waits any more, or when the time has run out. None: no such signal."""
-        with self._watching(id_) as settled:  # before looking: what is settled meanwhile is not missed
+        with self._watchers.watching(id_) as settled:  # before looking: what is settled meanwhile is not missed
             summary = await self.journal.run(reading.states, id_)
             with trio.move_on_after(seconds):
                 while summary == "queued":
                     await settled.acquire()
                     summary = await self.journal.run(reading.states, id_)
         return summary
-
-    @contextmanager
-    def _watching(self, id_: str) -> Iterator[trio.Semaphore]:
-        settled = trio.Semaphore(0)  # one for each delivery that was settled
-        watchers = self._watchers.setdefault(id_, [])
-        watchers.append(settled)
-        try:
-            yield settled
-        finally:
-            watchers.remove(settled)
-            if not watchers:
-                del self._watchers[id_]
-
-    def _tell_watchers(self, id_: str, *, ours: bool) -> None:
-        """Something of this signal is settled; `ours` may be a digest, and then so is all that it stands for: let everybody look."""
-        for settled in [
-            settled for each in (self._watchers if ours else (id_,)) for settled in self._watchers.get(each, ())
-        ]:
-            settled.release()
 
 
 def _receipts(arrivals: Sequence[Arrival], stored: Sequence[bool]) -> list[Receipt]:

@@ -51,7 +51,7 @@ class Keeper:
     async def _watch_disk(self) -> None:
         while True:
             self._dispatch.check_disk()
-            if self._dispatch.intake_closed:
+            if self._dispatch.intake.closed:
                 await self._dispatch.journal.shrink()
                 self._dispatch.check_disk()
             await trio.sleep(DISK_ROUND)
@@ -59,16 +59,19 @@ class Keeper:
     async def _fold(self) -> None:
         while True:
             await trio.sleep(FOLD_ROUND)
-            counts = await self._dispatch.journal.run(reading.counts)
-            for lane in list(self._lanes):
-                if lane.disabled is None:
-                    await self._fold_one(lane, _waiting(counts, lane.name))
+            await self.fold_backlogs()
 
-    async def _fold_one(self, lane: Lane, waiting: dict[Priority, int]) -> None:
-        for priority, surplus in to_fold(waiting, lane.options.digest, lane.drain_rate()).items():
-            left = surplus
-            while left > 0 and (folded := await self._dispatch.fold(lane.name, priority, left)):
-                left -= folded
+    async def fold_backlogs(self) -> None:
+        """Tell the oldest in sum wherever more waits than can be told in time."""
+        counts = await self._dispatch.journal.run(reading.counts)
+        for lane in [lane for lane in self._lanes if lane.disabled is None]:
+            surplus = to_fold(_waiting(counts, lane.name), lane.options.digest, lane.drain_rate())
+            for priority, most in surplus.items():
+                await self._fold_some(lane.name, priority, most)
+
+    async def _fold_some(self, destination: str, priority: Priority, most: int) -> None:
+        while most > 0 and (folded := await self._dispatch.fold(destination, priority, most)):
+            most -= folded
 
 
 def _waiting(counts: Sequence[Count], destination: str) -> dict[Priority, int]:

@@ -120,7 +120,8 @@ class Lane:
         self.trips = 0
         self._strikes = 0
         self._found: str | None = None  # the channel, as the far end calls it
-        self._ask_at: float | None = None  # when to ask for it again
+        self._must_locate = True
+        self._ask_at: float | None = None  # when to ask for it again, if it is not known
         self._books = books
         self._gates = gates
         self._emit = emit
@@ -153,21 +154,20 @@ class Lane:
         """Serve, or divert while disabled, until cancelled."""
         try:
             while True:
-                if self.disabled is None:
-                    await self._locate()
-                if self.disabled is None:
-                    await self._serve()
-                else:
+                if self.disabled is not None:
                     await self._divert(self.disabled)
+                elif self._must_locate:
+                    await self._locate()
+                else:
+                    await self._serve()
         finally:
             with trio.CancelScope(shield=True):
                 await self.destination.aclose()
 
     async def _locate(self) -> None:
         """Ask where the destination leads, unless the far end has shut us out."""
-        before, place = self.memory(), Place(self._found)
-        now = self.clock.now()
-        self._ask_at = now + ASK_AGAIN
+        before, now = self.memory(), self.clock.now()
+        self._must_locate, self._ask_at = False, now + ASK_AGAIN
         if self.gate.address.ready_at(now) <= now:
             place = await self.destination.locate()
             self.gate.address.hear(self.clock.now(), invalid=place.invalid)
@@ -209,6 +209,11 @@ class Lane:
 
     def relocate(self) -> None:
         """Ask anew where the destination leads; what is in flight finishes first."""
+        self._must_locate = True
+        self._serving.cancel()
+
+    def refresh(self) -> None:
+        """What waits is not what it was: forget the window, and read it anew; what is in flight finishes first."""
         self._serving.cancel()
 
     def wake(self, priority: Priority) -> None:
@@ -230,7 +235,7 @@ class Lane:
 
     async def enable(self) -> None:
         """A person says that the destination is back. What the configuration switched off stays so."""
-        self.disabled, self._strikes = self.options.disabled, 0
+        self.disabled, self._strikes, self._must_locate = self.options.disabled, 0, True
         self.breaker.succeeded()
         self.gate.unblock()
         await self._books.remember(self.memory(), self._gates.changed())

@@ -68,20 +68,20 @@ class StatusView:
             },
             "destinations": [self._destination(lane, counts) for lane in lanes],
             "storage": {
-                "healthy": self._dispatch.journal.healthy and self._dispatch.intake_closed is None,
+                "healthy": self._dispatch.journal.healthy and self._dispatch.intake.closed is None,
                 "bytes": await self._dispatch.journal.run(reading.size),
-                "free_bytes": self._dispatch.free_bytes(),
+                "free_bytes": self._dispatch.intake.free_bytes(),
             },
         }
 
     def _storage_problems(self) -> list[str]:
-        closed = self._dispatch.intake_closed
+        closed = self._dispatch.intake.closed
         return [f"no signal is taken: {closed}"] if closed else []
 
     def _health(self, lanes: list[Lane], problems: list[str]) -> str:
         wanted = [lane for lane in lanes if lane.options.disabled is None]
         stuck = bool(wanted) and all(lane.condition().word in _NOT_WORKING for lane in wanted)
-        if self._dispatch.intake_closed or stuck:
+        if self._dispatch.intake.closed or stuck:
             return "failing"
         return "degraded" if problems else "ok"
 

@@ -15,7 +15,7 @@ from tocsind.config import DestinationOptions, FileOptions
 from tocsind.destinations.registry import Pace
 from tocsind.events import Disabled, Fact, Suspended
 from tocsind.gates import Gates
-from tocsind.lane import ASK_AGAIN, STRIKES, Lane
+from tocsind.lane import ASK_AGAIN, STRIKES, Condition, Lane
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
@@ -261,9 +261,9 @@ async def test_three_refusals_in_a_row_that_say_so_disable_the_destination_and_t
     street.owe("a", *numbered("a", 7))
     async with street.open() as lanes:
         await passing(0.55)
-        assert lanes["a"].disabled is None
+        assert lanes["a"].condition().word == "ready"
         await passing(5)
-        assert lanes["a"].disabled == "403: Missing Permissions"
+        assert lanes["a"].condition() == Condition("disabled", "403: Missing Permissions")
         await lanes["a"].enable()
         await passing(1)
     assert [name for name, _ in street.tries] == ["a"] * 7

@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from tocsind.policy.batch import Batch, Share, form
 
-shares = st.lists(st.builds(Share, st.integers(0, 900), st.sampled_from("ab"), st.none() | st.integers(1, 5)), min_size=1)
+shares = st.lists(
+    st.builds(Share, st.integers(0, 900), st.sampled_from("ab"), st.none() | st.integers(1, 5)), min_size=1
+)
 
 
 @given(shares, st.integers(1, 10), st.integers(500, 6000))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from math import inf, nextafter
 
 import pytest
@@ -137,6 +138,20 @@ def test_after_another_rate_what_was_counted_stays_counted() -> None:
     assert bucket.ready_at(3.0) == 21.0
 
 
+def test_requests_of_before_a_restart_may_be_remembered_in_any_order() -> None:
+    bucket = Bucket(Rate(3, 10.0), Reserve())
+    for at in (5.0, 3.0, 4.0):
+        bucket.remember(at, pressing=False)
+    assert [bucket.ready_at(6.0), bucket.ready_at(13.5), bucket.used(13.5)] == [13.0, 13.5, 2]
+
+
+def test_of_more_requests_than_tokens_the_latest_are_remembered() -> None:
+    bucket = Bucket(Rate(2, 10.0))
+    for at in (5.0, 3.0, 4.0):
+        bucket.remember(at)
+    assert bucket.ready_at(6.0) == 14.0
+
+
 # --- the pace -----------------------------------------------------------------------------------------------------------------
 
 
@@ -159,7 +174,7 @@ def test_a_steady_stream_is_paced_evenly_and_is_never_stopped_by_the_window() ->
         bucket.give(paced + 0.2, pressing=False)
         left.append(paced)
         now = paced + 0.2
-    waits = [after - before for before, after in zip(left[4:], left[5:], strict=False)]
+    waits = [after - before for before, after in pairwise(left[4:])]
     assert max(waits) < 2.6
     assert waits[-1] == pytest.approx(60.0 / 26, abs=0.02)
 

@@ -28,9 +28,10 @@ def test_what_is_left_drains_in_time_or_is_all_that_may_not_be_merged(
     waiting: dict[Priority, int], rate: float
 ) -> None:
     folded = to_fold(waiting, BUDGETS, rate)
-    ahead = sum(n for priority, n in waiting.items() if priority < LOW)
-    left = ahead + waiting.get(LOW, 0) - folded.get(LOW, 0)
-    assert left <= 300.0 * rate + LEAST or left - ahead <= LEAST
+    left = {priority: n - folded.get(priority, 0) for priority, n in waiting.items()}
+    for priority, budget in ((NORMAL, 120.0), (LOW, 300.0)):
+        until_the_last = sum(n for other, n in left.items() if other <= priority)
+        assert until_the_last <= budget * rate or left.get(priority, 0) < LEAST
 
 
 def test_a_backlog_that_drains_in_time_is_left_alone() -> None:
@@ -47,6 +48,10 @@ def test_what_is_ahead_takes_its_part_of_the_time() -> None:
     assert to_fold({NORMAL: 130, LOW: 30}, BUDGETS, 1.0) == {NORMAL: 70}
 
 
+def test_what_was_merged_makes_room_for_the_less_pressing() -> None:
+    assert to_fold({NORMAL: 500, LOW: 200}, BUDGETS, 1.0) == {NORMAL: 440}
+
+
 def test_urgent_and_high_are_never_merged() -> None:
     assert to_fold({URGENT: 5000, HIGH: 5000}, BUDGETS, 1.0) == {}
 
@@ -58,3 +63,4 @@ def test_a_few_are_not_worth_a_digest() -> None:
 
 def test_without_a_budget_nothing_is_merged() -> None:
     assert to_fold({NORMAL: 5000, LOW: 5000}, Budgets(normal=None, low=None), 1.0) == {}
+    assert to_fold({NORMAL: 5000, LOW: 5000}, None, 1.0) == {}

@@ -153,6 +153,7 @@ def test_the_first_request_after_a_restart_waits_a_whole_window_and_its_answer_t
     """A leaky bucket takes one every 0.4 s from us, and would not take the five that the log would let pass."""
     scope = Endpoint(FIVE)
     scope.remember(10.0, pressing=False)
+    scope.remember(9.0, pressing=False)
     assert scope.ready_at(10.5) == 12.0 + MARGIN
     sent(scope, 12.1)
     scope.hear(12.1, Told(limit=5, remaining=1, reset_after=0.3))

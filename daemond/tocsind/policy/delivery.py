@@ -127,9 +127,7 @@ def _after_deferral(delivery: Delivery, outcome: Deferred, now: float, retry: Re
             return _after(delivery, State.QUEUED, outcome.reason, company=halved(delivery.company))
         case Cause.FORM:
             return _after(delivery, State.QUEUED, outcome.reason, plain=True, company=1)
-        case (
-            Cause.LIMITED | Cause.INNOCENT
-        ):  # of a limit a gate makes its wait; the delivery stays at the head of the line
+        case _:  # LIMITED: the gate waits, and it stays at the head of the line; INNOCENT: so does it without any wait
             return _after(delivery, State.QUEUED, outcome.reason)
 
 

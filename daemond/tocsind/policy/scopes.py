@@ -124,7 +124,7 @@ class Endpoint(Scope):
         """After a restart nobody knows what the last answers told: the first request waits a whole window, and its answer tells anew."""
         super().remember(at, pressing=pressing)
         if self.bucket:
-            self._opens = at + self.bucket.rate.per
+            self._opens = max(self._opens or 0.0, at + self.bucket.rate.per)
 
     def memory(self) -> Memory:
         rate = self.bucket.rate if self.bucket else None
