@@ -32,7 +32,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     lanes, metrics, log, tail, requests, state, systemd
     dispatch, lane
     batches, gates
-    sender, channel, watchers, intake
+    sender, channel, watchers, intake, books
     journal, destinations
     rendering, config
     clock, events, policy

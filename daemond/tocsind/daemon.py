@@ -123,6 +123,7 @@ class Daemon:
             await self._tell_ready(dispatch, doubtful)
             await leave.wait()
             systemd.stopping()
+            lanes.leave()  # before the door's last replies: those may take a moment, and nothing new shall leave meanwhile
             door.close()
             # while we still listen on it: so it is ours and no successor's
             Path(self.socket).unlink(missing_ok=True)  # noqa: ASYNC240 - microseconds, and on the way out

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 import trio
 
+from .books import ScopeBooks
 from .channel import Channel
 from .clock import Clock
 from .config import DestinationOptions
@@ -32,20 +33,10 @@ AnyScope = TypeVar("AnyScope", bound=Scope)
 LONGEST_BLOCK = 86400.0  # seconds; the longest wait that a far end may ask for
 
 
-class Books(Protocol):
-    """What gates need of the journal's keeper."""
-
-    async def recall_scope(self, scope: str) -> ScopeMemory:
-        """What was remembered of a scope."""
-
-    async def requests(self, channel: str, destination: str) -> list[Request]:
-        """When a channel, and a destination wherever it led, were last asked."""
-
-
 class Gates:
     """The scopes by name."""
 
-    def __init__(self, books: Books, clock: Clock, pace: Callable[[DestinationOptions], Pace] = pace_of) -> None:
+    def __init__(self, books: ScopeBooks, clock: Clock, pace: Callable[[DestinationOptions], Pace] = pace_of) -> None:
         self._books = books
         self._clock = clock
         self._pace = pace

@@ -24,23 +24,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import trio
 
 from .batches import Batches
+from .books import Books
 from .channel import Channel
 from .clock import Clock
 from .config import DestinationOptions
 from .destinations import Destination
 from .events import Disabled, Emit, Enabled, ProbeFailed, Recovered, Suspended, Throttled
-from .gates import Books as ScopeBooks
 from .gates import Gates
-from .journal import Asking, LaneMemory, ScopeMemory
-from .policy.backoff import Retry
+from .journal import Asking, LaneMemory
 from .policy.breaker import Breaker, BreakerMemory, Phase
-from .policy.delivery import Delivery, Priority, Settlement
+from .policy.delivery import Delivery, Priority
 from .policy.gate import presses
 from .policy.outcomes import Cause, Deferred, Delivered, Outcome, Place, Refused, Report, Unknown
 from .sender import Sender
@@ -56,35 +55,6 @@ class Condition(msgspec.Struct, frozen=True):
     word: str
     reason: str | None = None
     seconds: float | None = None
-
-
-class Books(ScopeBooks, Protocol):
-    """What a lane needs of the journal's keeper: its queue, and a place to write down what it did and learned."""
-
-    async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
-        """The next queued deliveries after number `after`, in order of acceptance."""
-
-    async def begin(self, batch: Sequence[Delivery], asking: Asking) -> list[Delivery]:
-        """Claim deliveries: only what is answered may be sent."""
-
-    async def settle(
-        self,
-        batch: Sequence[Delivery],
-        outcomes: Sequence[Outcome],
-        retry: Retry,
-        memory: LaneMemory | None,
-        scopes: Sequence[ScopeMemory],
-    ) -> list[Settlement]:
-        """Write down how attempts ended, and what was learned; answers what follows for each."""
-
-    async def divert(self, destination: str, reason: str) -> bool:
-        """Send a chunk of a queue to the fallback. False when nothing was left, or there is no fallback."""
-
-    async def recall(self, destination: str) -> LaneMemory:
-        """What was remembered of a lane."""
-
-    async def remember(self, memory: LaneMemory | None, scopes: Sequence[ScopeMemory]) -> None:
-        """Keep what must be known after a restart."""
 
 
 class Turn:
@@ -166,21 +136,38 @@ class Lane:
 
     async def _locate(self) -> None:
         """Ask where the destination leads, unless the far end has shut us out."""
-        before, now = self.memory(), self.clock.now()
-        self._must_locate, self._ask_at = False, now + ASK_AGAIN
-        if self.gate.address.ready_at(now) <= now:
-            place = await self.destination.locate()
-            self.gate.address.hear(self.clock.now(), invalid=place.invalid)
-            if place.trouble is None:
-                self._found, self._ask_at = place.channel, None
-            self._learn_of_place(place)
+        before = self.memory()
+        self._must_locate, self._ask_at = False, self.clock.now() + ASK_AGAIN
+        if await self._may_ask():
+            self._learn_of_place(await self._ask())
         await self._join()
         after, learned = self.memory(), self._gates.changed()
         if after != before or learned:
             await self._books.remember(after, learned)
 
+    async def _may_ask(self) -> bool:
+        """Wait until this host may ask one more; False when it may ask nothing."""
+        address = self.gate.address
+        while (when := address.ready_at(self.clock.now())) > self.clock.now():
+            if address.is_shut(self.clock.now()):
+                return False
+            await trio.sleep_until(when)
+        return True
+
+    async def _ask(self) -> Place:
+        address = self.gate.address
+        address.take(self.clock.now(), pressing=True)
+        try:
+            place = await self.destination.locate()
+        finally:
+            address.give(self.clock.now(), pressing=True)
+        address.hear(self.clock.now(), invalid=place.invalid)
+        return place
+
     def _learn_of_place(self, place: Place) -> None:
         match place.trouble:
+            case None:
+                self._found, self._ask_at = place.channel, None
             case Refused(reason=reason, disable=True):
                 self._disable(reason)
             case Deferred(cause=Cause.LIMITED):
@@ -283,15 +270,17 @@ class Lane:
             self.channel.leave()
 
     async def _claim(self, batch: Sequence[Delivery], lead: Priority) -> list[Delivery]:
-        """What may be sent of it; the request counts from here."""
+        """What may be sent of it. The request counts from before we ask: others share our scopes, and would count on it meanwhile."""
+        self.gate.take(self.clock.now(), lead)
         claimed = await self._books.begin(batch, Asking(self.name, self.channel.name, presses(lead)))
         numbers = {delivery.number for delivery in claimed}
         for delivery in batch:
             if delivery.number not in numbers:
                 self._senders[delivery.priority].forget(delivery)
         if claimed:
-            self.gate.take(self.clock.now(), lead)
             self.breaker.take()
+        else:
+            self.gate.put_back(lead)
         return claimed
 
     async def _settle(self, batch: Sequence[Delivery], lead: Priority, report: Report) -> None:

@@ -76,6 +76,11 @@ class Lanes:
             del self._lanes[name], self._dispatch.lanes[name]
             self._gates.forget(name)
 
+    def leave(self) -> None:
+        """Send nothing new; what is in flight finishes."""
+        for stop in self._stops.values():
+            stop()
+
     def abandon(self) -> None:
         """Wait for nothing that is in flight."""
         for lane in self:

@@ -20,7 +20,8 @@ from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Delivery, Priority, State
-from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Place, Reach, Refused
+from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Place, Reach, Refused, Report
+from tocsind.policy.scopes import GUARD
 from tocsind.testing.books import MemoryBooks
 from tocsind.testing.clock import SteppedClock
 from tocsind.testing.memory import MemoryDestination
@@ -383,3 +384,34 @@ async def test_of_two_wishes_for_one_channel_the_slower_holds(autojump_clock: Mo
     gates.forget(stricter)
     await gates.channel(options["ab".index("b" if stricter == "a" else "a")], "c")
     assert bucket.rate.count == 30
+
+
+# --- the address ----------------------------------------------------------------------------------------------------------
+
+
+async def test_after_too_many_invalid_requests_nobody_asks_until_they_are_few_again(autojump_clock: MockClock) -> None:
+    invalid = Report((Refused("403"),), invalid=True)
+    street = Street(a=end(otherwise=invalid, most=1, seconds=0.01), b=end(channel="other"))
+    street.owe("a", *numbered("a", GUARD.count + 50), priority=URGENT)
+    async with street.open() as lanes:
+        await passing(60)
+        assert len(street.tries) == GUARD.count
+        street.owe("b", "innocent")
+        await passing(GUARD.per - 70)
+        assert len(street.tries) == GUARD.count
+        assert lanes["b"].condition().reason == "too many invalid requests: our guard of 500 in 600 s"
+        await passing(20)
+    assert len(street.tries) > GUARD.count + 1
+    assert ("b", ["innocent"]) in street.tries
+
+
+async def test_the_address_bounds_what_all_channels_ask_together(autojump_clock: MockClock) -> None:
+    ends = {f"d{number}": end(channel=f"c{number}", most=1, seconds=0.05) for number in range(10)}
+    street = Street(Pace(None, None, Rate(45, 1.1)), None, **ends)
+    for name in ends:
+        street.owe(name, *numbered(name, 20), priority=URGENT)
+    async with street.open():
+        await passing(10)
+    times = sorted(each.at for far_end in ends.values() for each in far_end.tries)
+    assert len(times) == 200
+    assert all(later - sooner >= 1.1 for sooner, later in zip(times, times[45:], strict=False))

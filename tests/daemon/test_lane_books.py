@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from tocsin.signals import Signal
+from tocsind.books import Books
 from tocsind.config import Config, DaemonOptions, DestinationOptions, FileOptions
 from tocsind.dispatch import Dispatch, Peer
 from tocsind.journal import FIRST, Asking, Journal, LaneMemory, Request, ScopeMemory, reading
-from tocsind.lane import Books
 from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Refused, Unknown

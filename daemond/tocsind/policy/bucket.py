@@ -92,6 +92,11 @@ class Bucket:
         self._out_patient -= not pressing
         self.remember(now, pressing=pressing)
 
+    def put_back(self, *, pressing: bool = True) -> None:
+        """Nothing left after all."""
+        self._out -= 1
+        self._out_patient -= not pressing
+
     def remember(self, at: float, *, pressing: bool = True) -> None:
         """A request that was answered then."""
         self._all = _with(self._all, at)

@@ -81,10 +81,14 @@ class Gate:
             bucket.wish(now)
 
     def take(self, now: float, priority: Priority) -> None:
-        """A request leaves."""
-        pressing = presses(priority)
+        """A request leaves, or is about to: between the question and this nobody else may be asked who shares a scope."""
         for each in self._counting():
-            each.take(now, pressing=pressing)
+            each.take(now, pressing=presses(priority))
+
+    def put_back(self, priority: Priority) -> None:
+        """Nothing left after all."""
+        for each in self._counting():
+            each.put_back(pressing=presses(priority))
 
     def hear(self, now: float, priority: Priority, report: Report) -> None:
         """Its answer came. What it limits is told by `limited`."""

@@ -92,5 +92,4 @@ class Place(msgspec.Struct, frozen=True):
 
     channel: str | None = None
     trouble: Deferred | Refused | Unknown | None = None
-    told: Told | None = None
     invalid: bool = False

@@ -82,6 +82,11 @@ class Scope:
         if self.bucket:
             self.bucket.give(now, pressing=pressing)
 
+    def put_back(self, *, pressing: bool) -> None:
+        """Nothing left after all."""
+        if self.bucket:
+            self.bucket.put_back(pressing=pressing)
+
     def remember(self, at: float, *, pressing: bool) -> None:
         """A request of before a restart; if it pressed, somebody had wished for it."""
         if self.bucket:
@@ -199,6 +204,10 @@ class Address(Scope):
 
     def ready_at(self, now: float, *, pressing: bool = True) -> float:
         return max(super().ready_at(now, pressing=pressing), self.guard_ends(now))
+
+    def is_shut(self, now: float) -> bool:
+        """Whether more than a moment's patience is wanted: blocked, or guarded."""
+        return max(self.block_ends(now), self.guard_ends(now)) > now
 
     def guard_ends(self, now: float) -> float:
         """When there are few enough invalid requests again."""
