@@ -197,7 +197,7 @@ class FakeProcess:
             connection.close()
 
     def hold(self, *, saved: bool = False) -> None:
-        """From now on take requests and answer none; `saved` keeps their messages first."""
+        """From now on take messages and answer none; `saved` keeps them first. Questions (GET) are answered."""
         self.control("POST", "hold", {"saved": saved})
 
     def await_held(self, requests: int = 1) -> None:

@@ -27,12 +27,12 @@ def test_an_outage_trips_the_breaker_once_and_ends_by_itself(tmp_path: Path, fak
         status, lane = daemon.status(), daemon.destination("d")
         story = {id_: attempts(daemon, id_) for id_ in stored}
     counts = fake.counts()
-    assert counts["by_status"] == {"503": 7, "200": 200}
+    assert (counts["by_status"]["503"], counts["posts"]) == (7, 7 + counts["accepted"])
     assert set(counts["most_in_flight"].values()) == {1}
     assert status["counters"]["circuit_breaker_trips"] == lane["trips"] == 1
     assert (lane["condition"], lane["sent"], lane["dead"]) == ("ready", 200, 0)
     assert (status["health"], status["queue"]["depth"]) == ("ok", 0)
-    assert sum(each.count(FAILURE) for each in story.values()) == 7
+    assert 7 <= sum(each.count(FAILURE) for each in story.values()) <= 3 * 10 + 4  # messages of ten, then single probes
     assert all(each[-1] == ("delivered", None) and set(each[:-1]) <= {FAILURE} for each in story.values())
     copies = arrived(fake)
     assert sorted(copy.id for copy in copies) == sorted(stored)
@@ -76,5 +76,6 @@ def test_an_open_breaker_rests_on_over_a_crash_and_closes_with_one_probe(tmp_pat
         assert all_delivered(daemon, stored)
         assert daemon.destination("d")["trips"] == 1
     counts = fake.counts()
-    assert (counts["posts"], counts["accepted"]) == (22, 20)
+    assert counts["posts"] - counts["accepted"] == 2
+    assert sorted(copy.id for copy in arrived(fake)) == sorted(stored)
     assert set(counts["most_in_flight"].values()) == {1}

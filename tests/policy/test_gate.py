@@ -180,6 +180,16 @@ def test_a_request_without_an_answer_yet_counts_too() -> None:
     assert gate.ready_at(101.0, URGENT) == 103.0 + MARGIN
 
 
+def test_a_request_that_never_left_counts_nowhere() -> None:
+    gate = discord(Rate(1, 10.0))
+    for priority in Priority:
+        gate.take(100.0, priority)
+        assert gate.ready_at(100.0, priority) > 100.0
+        gate.put_back(priority)
+        assert gate.ready_at(100.0, priority) == 100.0
+    assert [window.count - window.left for window in gate.windows(100.0)] == [0, 0, 0, 0]
+
+
 # --- what it learns ---------------------------------------------------------------------------------------------------------
 
 

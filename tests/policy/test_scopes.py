@@ -25,6 +25,8 @@ def sent(scope: Scope, *times: float, pressing: bool = True) -> None:
 @pytest.mark.parametrize("scope", [Endpoint(), Channel(), Address()])
 def test_what_the_far_end_does_not_limit_is_always_open(scope: Scope) -> None:
     sent(scope, *[1.0] * 100)
+    scope.take(1.0, pressing=True)
+    scope.put_back(pressing=True)
     scope.remember(1.0, pressing=True)
     scope.keep_to(Rate(1, 60.0))
     assert scope.ready_at(1.0, pressing=False) == 1.0
@@ -109,11 +111,14 @@ def test_a_header_that_says_some_are_left_opens_although_the_log_is_full() -> No
     assert scope.ready_at(1.4) == 1.4
 
 
-def test_headers_of_an_answer_that_told_are_no_longer_believed_after_one_that_did_not() -> None:
+def test_after_an_answer_that_was_lost_a_whole_window_is_waited_for_and_then_the_log_is_right() -> None:
     scope = Endpoint(FIVE)
     scope.hear(1.0, Told(limit=5, remaining=0, reset_after=100.0))
     scope.hear(2.0, None)
-    assert scope.ready_at(2.0) == 2.0
+    assert scope.ready_at(2.0) == 4.0 + MARGIN
+    sent(scope, 4.1)
+    scope.hear(4.1, None)
+    assert scope.ready_at(4.1) == 4.1
 
 
 def test_an_endpoint_without_a_rate_obeys_its_headers_and_learns_nothing() -> None:
@@ -141,12 +146,10 @@ def test_shorter_windows_and_larger_counts_are_not_learned() -> None:
     assert (scope.memory().count, scope.memory().per) == (5, 2.0 + MARGIN)
 
 
-def test_a_limit_of_nothing_is_not_believed() -> None:
+def test_a_window_that_is_spent_teaches_nothing_for_good() -> None:
     scope = Endpoint(FIVE)
-    scope.hear(1.0, Told(limit=0, remaining=0, reset_after=9.0))
-    assert scope.memory().count == 1
-    scope.hear(1.0, Told(limit=-1, remaining=0, reset_after=1.0))
-    assert scope.memory().count == 1
+    scope.hear(1.0, Told(limit=1, remaining=0, reset_after=59.0))
+    assert (scope.memory().count, scope.memory().per) == (5, 2.0 + MARGIN)
 
 
 def test_the_first_request_after_a_restart_waits_a_whole_window_and_its_answer_tells_anew() -> None:
@@ -262,6 +265,17 @@ def test_too_many_invalid_requests_stop_all_until_the_oldest_is_forgotten() -> N
         scope.hear(float(n), invalid=False)
     assert scope.ready_at(500.0) == scope.guard_ends(500.0) == GUARD.per
     assert scope.ready_at(GUARD.per) == GUARD.per
+
+
+def test_an_address_is_shut_while_it_is_blocked_or_guarded_and_not_for_a_full_window() -> None:
+    scope = Address(Rate(1, 1.1))
+    sent(scope, 1.0)
+    assert not scope.is_shut(1.0)
+    scope.block(5.0, "429")
+    assert [scope.is_shut(now) for now in (1.0, 5.0)] == [True, False]
+    for _ in range(GUARD.count):
+        scope.hear(5.0, invalid=True)
+    assert [scope.is_shut(now) for now in (5.0, 5.0 + GUARD.per)] == [True, False]
 
 
 def test_a_block_without_a_time_is_believed_longer_each_time_until_somebody_answers() -> None:

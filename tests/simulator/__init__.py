@@ -3,8 +3,10 @@
     world      virtual time: a heap of what will happen, and the one source of chance; a seed is a whole run, to be had again
     server     counts as Discord may: a limiter for each webhook, told by headers or not, and the channel's, which nothing tells
     wire       between the two: latency, and the server counts a request at some instant between its sending and its answer
-    workload   who hands over what and when
-    sender     what is tested: `tocsin` (policy, with the rules of a lane around it, and a journal to be killed over) and baselines
+    workload   who hands over which signals and when
+    sender     what is tested: `tocsin` (policy, with the rules of a lane around it), on a `host` that keeps its journal over power
+               cuts; and `baselines`, which do what others do
+    scenario   one run of all that; `many` are run on all processors
     book       what arrived when; what was refused by whom; who was lost, overtaken or sent twice
     floor      the arithmetic: how soon could it have been over at all?
 

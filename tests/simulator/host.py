@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from tocsind.policy.delivery import Priority
 
+from .journal import Journal, Rules
 from .signals import Signal
-from .tocsin import Journal, Rules, Tocsin
+from .tocsin import Tocsin
 from .wire import Wire
 from .world import World
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
+from multiprocessing import get_context
 
 from tocsind.testing.limits import Limit
 from tocsind.testing.limits import Model as Way
@@ -38,5 +39,5 @@ def run_all(scenarios: Sequence[Scenario]) -> list[Book]:
     """What became of each."""
     if len(scenarios) <= SMALL:
         return [run(scenario) for scenario in scenarios]
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         return list(pool.map(run, scenarios, chunksize=4))

@@ -10,9 +10,10 @@ from typing import NamedTuple, Protocol
 from .baselines import HeadersOnly, OneEach
 from .book import Book
 from .host import Host
+from .journal import Rules
 from .server import Model, Server
 from .signals import Signal
-from .tocsin import Rules, by_priority, first_come
+from .tocsin import by_priority, first_come
 from .wire import SPIKES, Wire
 from .workloads import LENGTH, WORKLOADS, signals
 from .world import BEGIN, World

@@ -13,12 +13,12 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 from tocsind.policy.batch import Batch, Share, form
-from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Priority
 from tocsind.policy.gate import Gate, presses
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, Report
 from tocsind.policy.scopes import Address, Channel, Endpoint, Memory
 
+from .journal import Journal, Request, Rules
 from .server import SHARED, USER, Answer
 from .signals import Signal
 from .wire import Wire
@@ -26,33 +26,6 @@ from .world import World
 
 EMBEDS, ROOM = 10, 6000  # of a message: embeds, and code points over all of them
 WINDOW = 64  # of a priority's queue are in memory
-REMEMBERED = 30  # requests of a channel
-
-
-class Rules(NamedTuple):
-    """What the configuration says."""
-
-    ours: Rate | None = None
-    webhook: Rate = Rate(5, 2.0)
-    channel: Rate = Rate(30, 60.0)
-    address: Rate = Rate(45, 1.1)
-
-
-class Request(NamedTuple):
-    """As the journal knows it."""
-
-    webhook: int
-    pressing: bool
-    answered: float | None = None
-
-
-class Journal:
-    """What survives a kill."""
-
-    def __init__(self) -> None:
-        self.open: dict[int, Signal] = {}
-        self.requests: deque[Request] = deque(maxlen=REMEMBERED)
-        self.memories: dict[str, Memory] = {}
 
 
 class Lane:
@@ -185,17 +158,21 @@ class Tocsin:
                 del self._journal.open[signal.number]
 
     def _restore(self) -> None:
-        now, memories = self._world.now, self._journal.memories
+        memories = self._journal.memories
         self._channel.restore(memories.get("channel", Memory()))
         for lane in self._lanes:
             lane.gate.endpoint.restore(memories.get(str(lane.webhook), Memory()))
-        for request in self._journal.requests:
-            at = now if request.answered is None else request.answered
-            self._lanes[request.webhook].gate.remember(at, pressing=request.pressing, endpoint=True)
-            self._channel.remember(at, pressing=request.pressing)
+        self._remember()
         for signal in self._journal.open.values():
             self._lanes[signal.webhook].waiting[self._rank(signal)].append(signal)
         self._look()
+
+    def _remember(self) -> None:
+        self._journal.reopen(self._world.now)
+        for webhook, pressing, at in self._journal.requests:
+            assert at is not None
+            self._lanes[webhook].gate.remember(at, pressing=pressing, endpoint=True)
+            self._channel.remember(at, pressing=pressing)
 
 
 def outcome_of(answer: Answer) -> Outcome:

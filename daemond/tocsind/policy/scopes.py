@@ -108,25 +108,35 @@ class Scope:
 
 
 class Endpoint(Scope):
-    """A webhook, or whatever a destination sends to. Its last answer, if it told, knows best; without one the log decides."""
+    """A webhook, or whatever a destination sends to. Its last answer, if it told, knows best. Where it is known to tell and the last one
+    did not (a lost answer, a restart), a whole window is waited for, and then the log is right again. Where it never tells, the log
+    decides.
+    """
 
     margin = MARGIN
 
     def __init__(self, rate: Rate | None = None) -> None:
         super().__init__(rate)
-        self._opens: float | None = None  # as the last answer told; None: it did not
+        self._opens: float | None = None  # as the last answer told; None: the log decides
+        self._tells = False
 
     def window_opens(self, now: float, *, pressing: bool = True) -> float:
         return super().window_opens(now, pressing=pressing) if self._opens is None else max(now, self._opens)
 
     def hear(self, now: float, told: Told | None) -> None:
         """What an answer told, which came at `now`: only its durations count, so that the server's clock may stand anywhere."""
-        self._opens = None if told is None else now + (told.reset_after if told.remaining <= 0 else 0.0)
-        if told is not None and self.bucket:
+        if told is not None:
+            self._opens = now + (told.reset_after if told.remaining <= 0 else 0.0)
+        else:
+            self._opens = now + self.bucket.rate.per if self._tells and self.bucket else None
+        self._tells = told is not None
+        if (
+            told is not None and told.remaining > 0 and self.bucket
+        ):  # one that is spent tells of a block, perhaps, and not of a window
             self._learn(self.bucket, Rate(told.limit, told.reset_after + MARGIN))
 
     def remember(self, at: float, *, pressing: bool) -> None:
-        """After a restart nobody knows what the last answers told: the first request waits a whole window, and its answer tells anew."""
+        """Of before a restart; nobody knows what its answer told."""
         super().remember(at, pressing=pressing)
         if self.bucket:
             self._opens = max(self._opens or 0.0, at + self.bucket.rate.per)
@@ -143,8 +153,8 @@ class Endpoint(Scope):
     def _learn(self, bucket: Bucket, rate: Rate) -> None:
         """Windows are only learned to be longer, and counts to be smaller: the log is for when nobody tells, and then it is careful."""
         known = bucket.rate
-        if rate.per > known.per or 0 < rate.count < known.count:
-            bucket.change(Rate(min(known.count, max(rate.count, 1)), max(known.per, rate.per)))
+        if rate.per > known.per or rate.count < known.count:
+            bucket.change(Rate(min(known.count, rate.count), max(known.per, rate.per)))
 
 
 class Channel(Scope):
