@@ -223,3 +223,10 @@ def test_after_a_restart_the_pace_goes_on_from_the_last_answer() -> None:
 def test_a_rate_reads_as_people_say_it() -> None:
     assert str(Rate(30, 60.0)) == "30 in 60 s"
     assert str(Rate(1, 0.5)) == "1 in 0.5 s"
+
+
+def test_a_wide_bucket_remembers_no_more_than_its_window() -> None:
+    bucket = Bucket(Rate(100_000, 1.0), Reserve())
+    for n in range(1000):
+        sent(bucket, n / 10, pressing=False)
+    assert len(bucket._all) == len(bucket._patient) == 10

@@ -88,9 +88,11 @@ class Bucket:
 
     def give(self, now: float, *, pressing: bool = True) -> None:
         """It was answered: from here its token is gone for `per` seconds."""
-        self._out -= 1
-        self._out_patient -= not pressing
+        self.put_back(pressing=pressing)
         self.remember(now, pressing=pressing)
+        for log in (self._all, self._patient):
+            while log and log[0] + self.rate.per <= now:
+                log.popleft()  # its token is back
 
     def put_back(self, *, pressing: bool = True) -> None:
         """Nothing left after all."""
