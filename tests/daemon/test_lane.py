@@ -242,7 +242,7 @@ async def test_what_an_answer_tells_of_the_webhooks_window_is_kept_to(autojump_c
     stage.owe("a", "b")
     async with stage.running():
         await passing(1)
-        assert stage.lane.condition() == Condition("suspended", "the webhook's limit of 5 in 7.02 s", about(6.0))
+        assert stage.lane.condition() == Condition("suspended", "the webhook's limit of 5 in 2.02 s", about(6.0))
         await passing(30)
     assert stage.destination.times == pytest.approx([0, 7])
 
