@@ -51,7 +51,8 @@ def test_a_rate_limit_loses_nothing_trips_nothing_and_the_head_of_the_line_goes_
     assert status["counters"]["rate_limited"] == 2
     assert fake.counts()["posts"] == fake.counts()["accepted"] + 2
     limited, passed = ("deferred", told["reason"]), ("delivered", None)
-    assert (story[0], story[-1]) == ([limited, passed], [limited, passed])
+    assert story[0] == [limited, passed]
+    assert [limited, passed] in story[1:]
     assert all(each in ([passed], [limited, passed]) for each in story)
 
 
