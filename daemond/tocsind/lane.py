@@ -246,12 +246,22 @@ class Lane:
             self.gate.wish(self.clock.now())
         self.channel.nudge()
 
+    def looked(self) -> None:
+        """A sender has seen what there is."""
+        self.channel.nudge()
+
     async def admit(self, sender: Sender) -> bool:
         """Wait for this sender's turn, and take it; False when others took along what it had."""
         return await self.channel.admit(Turn(self, sender))
 
     def ready_at(self, now: float, priority: Priority) -> float:
-        """When gate and breaker let a message go that this priority leads."""
+        """As `opens_at`, once nothing more pressing is about to be seen, which would lead it."""
+        if any(sender.may_have_more() for other, sender in self._senders.items() if other < priority):
+            return inf
+        return self.opens_at(now, priority)
+
+    def opens_at(self, now: float, priority: Priority) -> float:
+        """When gate and breaker open for a message that this priority leads."""
         return max(self.gate.ready_at(now, priority, full=self._is_full(priority)), self.breaker.ready_at(now))
 
     def _is_full(self, priority: Priority) -> bool:
@@ -381,7 +391,7 @@ class Lane:
         return {
             "channel": self.channel.name,
             "windows": [msgspec.to_builtins(window) for window in self.gate.windows(now)],
-            "ready_seconds": {each.label: _in(self.ready_at(now, each) - now) for each in Priority},
+            "ready_seconds": {each.label: _in(self.opens_at(now, each) - now) for each in Priority},
             "waits_for": {each.label: self.gate.why_closed(now, each, full=self._is_full(each)) for each in Priority},
         }
 

@@ -38,6 +38,9 @@ class Lane(Protocol):
     def arrived(self, priority: Priority) -> None:
         """There is more to send."""
 
+    def looked(self) -> None:
+        """A sender has seen what there is."""
+
     async def admit(self, sender: Sender) -> bool:
         """Wait for this sender's turn, and take it; False when others took along what it had."""
 
@@ -58,18 +61,25 @@ class Sender:
         self._cursor = FIRST
         self._more = trio.Event()
         self._rewound = False
+        self._looks = False  # in the journal, or is about to
+        self._crammed = False  # the window is full
         self._rest = trio.CancelScope()  # while there is nothing to send
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
     def wake(self) -> None:
         """There is something new in the journal."""
+        self._looks = True
         self._more.set()
 
     def rewind(self) -> None:
         """Something old was queued again."""
         self._rewound = True
-        self._more.set()
+        self.wake()
+
+    def may_have_more(self) -> bool:
+        """Whether it was told of something that it has not seen yet: the less pressing wait for what it sees."""
+        return self._looks and not self._crammed
 
     async def feed(self) -> None:
         """Keep the window full."""
@@ -82,14 +92,22 @@ class Sender:
         """Read on in the journal, a window at most; whether there may be more."""
         if self._rewound:
             self._cursor, self._rewound = FIRST, False
+        self._looks = True
         batch = await self._lane.feed(self.priority, self._cursor, WINDOW)
+        self._looks = self._more.is_set()
         for delivery in batch:
             self._cursor = delivery.number
             if delivery.number not in self._out:
                 self._out.add(delivery.number)
-                await self._inlet.send(delivery)
-                self._lane.arrived(self.priority)
+                await self._take_up(delivery)
+        self._lane.looked()
         return len(batch) == WINDOW
+
+    async def _take_up(self, delivery: Delivery) -> None:
+        self._crammed = True  # perhaps, and then nobody waits for what is behind it
+        await self._inlet.send(delivery)
+        self._crammed = False
+        self._lane.arrived(self.priority)
 
     # --- out ----------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Delivery, Priority, State
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Place, Reach, Refused, Report
 from tocsind.policy.scopes import GUARD
+from tocsind.sender import WINDOW
 from tocsind.testing.books import MemoryBooks
 from tocsind.testing.clock import SteppedClock
 from tocsind.testing.memory import MemoryDestination
@@ -285,6 +286,41 @@ async def test_a_message_takes_the_most_pressing_first_and_fills_up_with_the_oth
         ("a", ["normal1", "normal2", "low0", "low1"]),
         ("a", ["low2"]),
     ]
+
+
+class UnevenBooks(MemoryBooks):
+    """What is more pressing is found later: a journal promises no order between two that ask."""
+
+    async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
+        await trio.sleep(0.1 * (LOW - priority))
+        return await super().feed(destination, priority, after, most)
+
+
+async def test_what_comes_at_once_goes_by_priority_whichever_is_seen_first(autojump_clock: MockClock) -> None:
+    street = Street(a=end(most=1))
+    street.books = UnevenBooks(street.clock)
+    async with street.open():
+        await passing(10)
+        for priority in (LOW, NORMAL, HIGH, URGENT):
+            street.owe("a", priority.label, priority=priority)
+        await passing(10)
+    assert [name for _, (name,) in street.tries] == ["urgent", "high", "normal", "low"]
+
+
+async def test_a_full_window_of_deferred_ones_holds_up_nobody_less_pressing(autojump_clock: MockClock) -> None:
+    failing = end(*[DOWN] * WINDOW, most=1, seconds=0.0)
+    street = Street(a=failing)
+    street.options["a"] = {
+        "breaker": BreakerLimits(failures=10**9),
+        "retry": Retry(first=1e6, most=1e6),
+    }
+    street.owe("a", *numbered("urgent", 3 * WINDOW), priority=URGENT)
+    async with street.open():
+        await passing(1)
+        (low,) = street.owe("a", "low", priority=LOW)
+        street.owe("a", "one more", priority=URGENT)
+        await passing(1)
+    assert street.books.state(low) is State.SENT
 
 
 async def test_alerts_that_may_not_travel_together_do_not(autojump_clock: MockClock) -> None:

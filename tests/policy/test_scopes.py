@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tocsind.policy.bucket import LENT, Rate
 from tocsind.policy.outcomes import Told
-from tocsind.policy.scopes import CLEAN, GUARD, MARGIN, MOST_PATIENCE, Address, Channel, Endpoint, Memory, Scope
+from tocsind.policy.scopes import CLEAN, GUARD, LEAST, MARGIN, MOST_PATIENCE, Address, Channel, Endpoint, Memory, Scope
 
 FIVE, THIRTY = Rate(5, 2.0), Rate(30, 60.0)
 blocks = st.lists(st.tuples(st.floats(1, 100), st.text()), max_size=5)
@@ -216,11 +216,11 @@ def test_where_daring_is_punished_again_it_becomes_slower() -> None:
     assert learned(scope, now + MOST_PATIENCE) == learned(scope, now) + 1
 
 
-def test_one_is_always_left_to_try_with() -> None:
+def test_some_are_always_left_to_try_with() -> None:
     scope = Channel(THIRTY)
     sent(scope, 1.0)
     scope.limited(1.0, 1.0, "429")
-    assert learned(scope, 2.0) == 1
+    assert learned(scope, 2.0) == LEAST
 
 
 def test_a_channel_without_a_rate_is_closed_and_learns_nothing() -> None:

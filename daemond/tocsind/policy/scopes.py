@@ -22,6 +22,7 @@ GUARD = Rate(500, 600.0)  # invalid requests; at 10,000 in so long Cloudflare ba
 MARGIN = 0.02  # seconds that our windows are longer than theirs: clocks run at slightly different speeds
 UNTOLD_BLOCK = 60.0  # seconds, when a whole address is blocked and nobody says for how long; doubles up to an hour
 LONGEST_UNTOLD = 3600.0
+LEAST = 5  # a minute; where others leave us less, one refusal now and then costs less than to wait for each
 CLEAN = 60.0  # seconds without a shared 429 after which one more is dared
 MOST_PATIENCE = 8 * CLEAN  # where daring was punished again and again
 
@@ -180,7 +181,7 @@ class Channel(Scope):
         self._dare(now)
         passed = self.bucket.used(now) - 1  # without the one that did not
         self._patience = min(2 * self._patience, MOST_PATIENCE) if self._learned is not None else CLEAN
-        self._learned = max(1, min(self.bucket.count, passed) - 1)
+        self._learned = max(LEAST, min(self.bucket.count, passed) - 1)
         self._learned_at = now
         self._dare(now)
 
