@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 import msgspec
+import outcome
 import trio
 
 from tocsin.errors import InvalidSignal
@@ -40,13 +41,27 @@ from .events import (
     InDoubt,
     IntakeClosed,
     IntakeOpened,
+    Lost,
     Rerouted,
     Revived,
     Sent,
     StorageTrouble,
     Unrouted,
 )
-from .journal import Arrival, Ending, Journal, LaneMemory, Moved, attempts, intake, reading, upkeep
+from .journal import (
+    Answer,
+    Arrival,
+    Ending,
+    Haste,
+    Journal,
+    LaneMemory,
+    Moved,
+    Order,
+    attempts,
+    intake,
+    reading,
+    upkeep,
+)
 from .policy import delivery as law
 from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
@@ -143,8 +158,7 @@ class Dispatch:
         self.check_disk()
         if self._intake_closed:
             raise StorageFull(self._intake_closed)
-        now = self._clock.wall()
-        arrivals = [self._arrival(signal, peer, now) for signal in signals]
+        arrivals = self._arrivals(signals, peer)
         try:
             stored = await self.journal.run_and_tell(
                 lambda stored: tell(_receipts(arrivals, stored)), intake.append, arrivals
@@ -152,12 +166,39 @@ class Dispatch:
         except StorageFull as full:
             self._close_intake(str(full))
             raise
-        for arrival, new in zip(arrivals, stored, strict=True):
-            if new:
-                self._welcome(arrival)
-            else:
-                self._emit(Duplicate(arrival.signal.id))
+        self._welcome_all(arrivals, stored)
         return _receipts(arrivals, stored)
+
+    def order(
+        self,
+        signals: Sequence[Signal],
+        peer: Peer,
+        tell: Callable[[list[Receipt] | BaseException], None],
+        haste: Haste = Haste.HAND_OFF,
+    ) -> Order:
+        """`accept` for whoever is on the journal's own thread: the same job, the same receipts, and the loop hears of it afterwards.
+
+        Only while there `has_room`. An exception that `tell` gets is StorageFull, or the end.
+        """
+        arrivals = self._arrivals(signals, peer)
+
+        def told(answer: Answer) -> None:
+            tell(answer.error if isinstance(answer, outcome.Error) else _receipts(arrivals, answer.value))
+
+        def after(answer: Answer) -> None:
+            if isinstance(answer, outcome.Value):
+                self.check_disk()
+                self._welcome_all(arrivals, answer.value)
+            elif isinstance(answer.error, StorageFull):
+                self._close_intake(str(answer.error))
+                if haste is Haste.PATIENT:
+                    self._emit(Lost(len(arrivals), str(answer.error)))
+
+        return Order(lambda connection: intake.append(connection, arrivals), told, after, haste)
+
+    def has_room(self) -> bool:
+        """Whether signals are taken, as far as is known behind the last one; from any thread."""
+        return self._intake_closed is None
 
     def check(self, signal: Signal) -> None:
         """Raises InvalidSignal when `to` names no destination."""
@@ -166,6 +207,10 @@ class Dispatch:
                 raise InvalidSignal(
                     "to", f"there is no destination {name!r}; there are {', '.join(self.config.destinations)}"
                 )
+
+    def _arrivals(self, signals: Sequence[Signal], peer: Peer) -> list[Arrival]:
+        now = self._clock.wall()
+        return [self._arrival(signal, peer, now) for signal in signals]
 
     def _arrival(self, signal: Signal, peer: Peer, now: float) -> Arrival:
         if signal.timestamp_text is not None and signal.timestamp is None:
@@ -181,6 +226,13 @@ class Dispatch:
             uid=peer.uid,
             pid=peer.pid,
         )
+
+    def _welcome_all(self, arrivals: Sequence[Arrival], stored: Sequence[bool]) -> None:
+        for arrival, new in zip(arrivals, stored, strict=True):
+            if new:
+                self._welcome(arrival)
+            else:
+                self._emit(Duplicate(arrival.signal.id))
 
     def _welcome(self, arrival: Arrival) -> None:
         id_, priority = arrival.signal.id, arrival.priority
@@ -207,12 +259,14 @@ class Dispatch:
 
     async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
         """The next deliveries of a lane's priority."""
-        return await self.journal.run(intake.feed, destination, priority, after, most)
+        return await self.journal.run_patiently(intake.feed, destination, priority, after, most)
 
     async def begin(self, batch: Sequence[Delivery], channel: str) -> list[Delivery]:
         """Claim deliveries: only what is answered may be sent, and it is on record that it may have been."""
         # the time is asked afresh with every try: a deadline may pass while the disk is full
-        return await self._insist(lambda: self.journal.run(attempts.begin, batch, channel, self._clock.wall()))
+        return await self._insist(
+            lambda: self.journal.run_patiently(attempts.begin, batch, channel, self._clock.wall())
+        )
 
     async def settle(
         self, batch: Sequence[Delivery], outcomes: Sequence[Outcome], retry: Retry, memory: LaneMemory | None
@@ -222,7 +276,7 @@ class Dispatch:
         endings = [
             self._ending(delivery, outcome, retry, now) for delivery, outcome in zip(batch, outcomes, strict=True)
         ]
-        moved = await self._insist(lambda: self.journal.run(attempts.settle, endings, now, memory))
+        moved = await self._insist(lambda: self.journal.run_patiently(attempts.settle, endings, now, memory))
         for ending in endings:
             self._tell_ending(ending, now)
         self._tell_moved(moved, "it could not be delivered there")

@@ -6,6 +6,8 @@ share one sync and a single caller pays for one. An answer leaves only after its
 
     schema     the tables, their versions, how the file is opened
     records    what goes in and comes out, frozen
+    askers     who wants a job done, and who hears what came of it
+    inbox      what reaches the thread, and what it takes up next: jobs of the loop, and guests whose sockets it reads itself
     writer     the thread and the group commit; what a failing disk means
     intake     jobs: append, feed
     attempts   jobs: begin, settle, replay
@@ -20,7 +22,22 @@ deliveries by destination, priority and state; triggers keep it, so that no job 
 dozen. Times in here are wall-clock Unix seconds.
 """
 
+from .askers import Answer, Asker, Haste, Order
+from .inbox import Guest
 from .records import Arrival, Count, Ending, LaneMemory, Moved
 from .writer import Connection, Journal
 
-__all__ = ["Arrival", "Connection", "Count", "Ending", "Journal", "LaneMemory", "Moved"]
+__all__ = [
+    "Answer",
+    "Arrival",
+    "Asker",
+    "Connection",
+    "Count",
+    "Ending",
+    "Guest",
+    "Haste",
+    "Journal",
+    "LaneMemory",
+    "Moved",
+    "Order",
+]
