@@ -4,6 +4,7 @@ Rules that keep the caller safe:
 
     every wait asks the deadline how long is left, so that no sequence of waits adds up to more than was promised
     a connection that did not finish its exchange is closed: a late answer must never be read as the next one's
+    a signal handler may ask while the very thread that it interrupted does: it finds the connection gone, and opens another
     bytes are sent with MSG_NOSIGNAL: a program that restored SIGPIPE must not die because a daemon did
 
 OSErrors leave here as they are; `client` translates them once.
@@ -15,7 +16,7 @@ import os
 import socket
 import stat
 import time
-from threading import Lock
+from threading import RLock
 
 from . import places, wire
 from .errors import ProtocolMismatch
@@ -59,8 +60,8 @@ class Connection:
         """Whether the connection is as a finished exchange leaves it: open, and nothing unasked-for waits in it."""
         if self._unread:
             return False
-        self._door.settimeout(0)
         try:
+            self._door.settimeout(0)
             self._door.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return True
@@ -125,12 +126,12 @@ class Connection:
 
 
 class Line:
-    """One process's connection, and the lock that lets one exchange at a time use it."""
+    """One process's connection, and the lock that lets one exchange at a time use it: in each thread one, handlers not counted."""
 
     __slots__ = ("_connection", "_lock")
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()
         self._connection: Connection | None = None
 
     def exchange(self, given: str | None, body: bytes, deadline: Deadline, *, answered: bool) -> bytes:
@@ -151,7 +152,7 @@ class Line:
             except ConnectionError:
                 pass  # the daemon was restarted; requests are safe to repeat
             finally:
-                if self._connection is None:
+                if self._connection is not kept:
                     kept.close()
         return self._over(connect(given, deadline), body, deadline, answered=answered)
 
@@ -166,6 +167,7 @@ class Line:
         except BaseException:
             connection.close()
             raise
+        self.abandon()  # what a signal handler opened meanwhile
         self._connection = connection
         return answer
 

@@ -23,7 +23,11 @@ PROTOCOL = 1
 HEADER_BYTES = 4
 MAX_FRAME = 256 * 1024  # a request; bounded so that a stranger cannot make the daemon hold more
 MAX_REPLY = 64 * 1024 * 1024  # the daemon is trusted further than a stranger, but not for ever
-ACKS = ("stored", "received", "none")
+ACKS = (
+    "stored",
+    "received",
+    "none",
+)  # answer after the sync, before it, never; what is not synced has a receipt that says so
 
 ERROR_KINDS = {
     "broken-frame": "the bytes are no frame of this protocol; the connection closes",
@@ -55,6 +59,11 @@ def encode(message: dict[str, Any]) -> bytes:
     msgspec = sys.modules.get("msgspec")
     if msgspec is not None and hasattr(msgspec, "msgpack"):
         return bytes(msgspec.msgpack.encode(message))
+    return encode_json(message)
+
+
+def encode_json(message: dict[str, Any]) -> bytes:
+    """The same as JSON, on one line."""
     import json  # noqa: PLC0415 - `import tocsin` must stay as light as `import socket`
 
     return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -81,9 +81,9 @@ def common(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="JSON on stdout, on failure too")
 
 
-def client(found: argparse.Namespace, ack: str = "stored") -> Client:
-    """A client as the common options want it; it raises, and `main` turns that into an exit code."""
-    return Client(found.socket, timeout=found.timeout, ack=ack, strict=True)
+def client(found: argparse.Namespace, *, strict: bool = True) -> Client:
+    """A client as the common options want it. A strict one raises, and `main` turns that into an exit code."""
+    return Client(found.socket, timeout=found.timeout, strict=strict)
 
 
 def duration(text: str) -> float:

@@ -1,0 +1,98 @@
+"""What is handed over, made ready: arguments become signals, signals become runs that fit a frame, mistakes are told by their field."""
+
+from __future__ import annotations
+
+from . import wire
+from .answers import describe, receipt_of
+from .errors import InvalidSignal
+from .signals import Receipt, Signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any
+
+MOST_IN_A_FRAME = 500  # one commit of the daemon's; more would make other programs wait for ours
+_ENVELOPE = 64  # bytes of a send_many request around its signals, generously
+
+
+def ready(title: Any, fields: Mapping[str, Any]) -> Signal:
+    """The signal that `send` was given, by its title and fields or ready-made. Raises InvalidSignal."""
+    if not isinstance(title, Signal):
+        return _born(lambda: Signal(title, **fields))
+    if fields:
+        raise InvalidSignal(next(iter(fields)), "stands beside a Signal that is already made; put it into the Signal")
+    return title
+
+
+def _born(make: Callable[[], Signal]) -> Signal:
+    """What `make` makes. Raises InvalidSignal, whatever the foreign objects in it may raise."""
+    try:
+        return make()
+    except InvalidSignal:
+        raise
+    except Exception as error:
+        raise InvalidSignal("signal", f"cannot be read: {describe(error)}") from error
+
+
+def all_ready(signals: Iterable[Any], *, strict: bool) -> list[Signal | Receipt]:
+    """Each signal, or the receipt that says why it is none. With strict, the first that is none raises."""
+    read: list[Signal | Receipt] = []
+    for item in _unbroken(signals):
+        try:
+            read.append(fitting(item))
+        except InvalidSignal as error:
+            if strict:
+                raise
+            read.append(receipt_of(error, ""))
+    return read
+
+
+def _unbroken(signals: Iterable[Any]) -> Iterator[Any]:
+    """The items, and in the place where a foreign iterator breaks, its exception: what came before is still sent."""
+    try:
+        yield from signals
+    except Exception as error:  # noqa: BLE001 - as foreign as any
+        yield error
+
+
+def fitting(item: Any) -> Signal:
+    """The signal in `item`, which fits a frame. Raises InvalidSignal."""
+    if isinstance(item, Exception):
+        raise InvalidSignal("signals", f"cannot be read on: {describe(item)}") from item
+    signal = item if isinstance(item, Signal) else _born(lambda: Signal.from_dict(item))
+    if _size(signal) + _ENVELOPE > wire.MAX_FRAME:
+        raise too_large(signal)
+    return signal
+
+
+def in_order(read: list[Signal | Receipt], handed: list[Receipt]) -> list[Receipt]:
+    """A receipt each: what was no signal has its own already, the others get theirs from `handed`, in turn."""
+    taken = iter(handed)
+    return [item if isinstance(item, Receipt) else next(taken) for item in read]
+
+
+def frames(signals: Iterable[Signal]) -> Iterator[list[Signal]]:
+    """The signals in runs that fit a frame each."""
+    frame: list[Signal] = []
+    room = wire.MAX_FRAME - _ENVELOPE
+    for signal in signals:
+        size = _size(signal)
+        if frame and (size > room or len(frame) == MOST_IN_A_FRAME):
+            yield frame
+            frame, room = [], wire.MAX_FRAME - _ENVELOPE
+        frame.append(signal)
+        room -= size
+    if frame:
+        yield frame
+
+
+def _size(signal: Signal) -> int:
+    return len(wire.encode(signal.as_dict())) + 1  # the comma after it
+
+
+def too_large(signal: Signal) -> InvalidSignal:
+    """What is wrong with a signal that fits no frame."""
+    values = signal.as_dict()
+    largest = max(values, key=lambda name: len(wire.encode({name: values[name]})))
+    return InvalidSignal(largest, f"is too large: a signal has room in {wire.MAX_FRAME} bytes; send a link to the rest")
