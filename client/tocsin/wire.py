@@ -94,7 +94,7 @@ def _decode(body: bytes) -> Any:
     if body[:1] == b"{":
         import json  # noqa: PLC0415 - as above
 
-        return json.loads(body)
+        return json.loads(body.decode())  # it would guess the encoding of bytes
     import msgspec  # noqa: PLC0415 - a MessagePack reply answers a MessagePack request: it is loaded
 
     return msgspec.msgpack.decode(body)
