@@ -51,7 +51,11 @@ def _next_number(connection: sqlite3.Connection) -> int:
 
 def _owed(number: int, arrival: Arrival) -> Iterator[tuple[int, str, int, str, float, str | None, float | None]]:
     """The deliveries of a signal, as rows; one that no route takes is kept as dead."""
-    accepted, deadline, priority = arrival.accepted, arrival.deadline, int(arrival.priority)  # sqlite3 would ask how to adapt an enum
+    accepted, deadline, priority = (
+        arrival.accepted,
+        arrival.deadline,
+        int(arrival.priority),
+    )  # sqlite3 would ask how to adapt an enum
     for destination in arrival.destinations:
         yield number, destination, priority, State.QUEUED.value, accepted, None, deadline
     if not arrival.destinations:
