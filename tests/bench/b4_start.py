@@ -2,7 +2,7 @@
 
 An import is timed inside a fresh interpreter, beside the import of `socket` in another: the client needs that in any case. The command is
 timed from outside, fork to exit, with a daemon that stores the signal, beside an interpreter that is started and does nothing; both are
-the same Python, with the same packages installed. Each round runs all of them once.
+the same Python, with the same packages installed, and their bytecode beside them, as an installation has it. Each round runs all of them once.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ def measure(size: Size) -> Table:
     """The table of B4."""
     rounds = _ROUNDS[size]
     with TemporaryDirectory() as folder, Daemon(Path(folder), SWITCHED_OFF).start() as daemon:
+        env = {name: value for name, value in daemon.env.items() if name != "PYTHONDONTWRITEBYTECODE"}
         things: dict[str, Callable[[], float]] = {
-            "import socket": lambda: _import("socket"),
-            "import tocsin": lambda: _import("tocsin"),
-            "python -c pass": lambda: _wall(daemon.env, "-c", "pass"),
-            "tocsin send": lambda: _wall(daemon.env, "-m", "tocsin", "send", TITLE),
+            "import socket": lambda: _import(env, "socket"),
+            "import tocsin": lambda: _import(env, "tocsin"),
+            "python -c pass": lambda: _wall(env, "-c", "pass"),
+            "tocsin send": lambda: _wall(env, str(Path(sys.executable).with_name("tocsin")), "send", TITLE),
         }
         seconds: dict[str, list[float]] = {name: [] for name in things}
         for number in range(rounds + 1):  # the first warms the page cache
@@ -67,14 +68,14 @@ def _row(name: str, seconds: Mapping[str, list[float]], beside: str) -> Row:
     )
 
 
-def _import(module: str) -> float:
-    found = subprocess.run([sys.executable, "-c", _IMPORT.format(module)], capture_output=True, check=True)
+def _import(env: Mapping[str, str], module: str) -> float:
+    found = subprocess.run([sys.executable, "-c", _IMPORT.format(module)], env=env, capture_output=True, check=True)
     return float(found.stdout)
 
 
 def _wall(env: Mapping[str, str], *arguments: str) -> float:
     begun = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], env=dict(env), stdout=subprocess.DEVNULL, check=True)
+    subprocess.run([sys.executable, *arguments], env=env, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - begun
 
 
