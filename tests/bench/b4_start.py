@@ -2,7 +2,7 @@
 
 An import is timed inside a fresh interpreter, beside the import of `socket` in another: the client needs that in any case. The command is
 timed from outside, fork to exit, with a daemon that stores the signal, beside an interpreter that is started and does nothing; both are
-the same Python, with the same packages installed, and their bytecode beside them, as an installation has it. Each round runs all of them once.
+the same Python with the same packages, and the bytecode is there, as after an installation. Each round runs all of them once.
 """
 
 from __future__ import annotations
