@@ -66,9 +66,10 @@ class Connection:
             self.idle_since = time.monotonic()
             self.scope.deadline = math.inf  # `come` keeps time
             await come()
+            self.idle_since = None
+            await self.finish_reply()
             if self._gone:
                 break
-        self.idle_since = None
         self.scope.deadline = trio.current_time() + self._limits.frame
         while (body := self.next_body()) is None:
             received = await self.stream.receive_some(_READ)

@@ -88,7 +88,6 @@ class Visitor:
                 await self._journal.take_back(self)
         if self._error is not None:
             raise self._error
-        await self._connection.finish_reply()
 
     async def _until_back(self) -> None:
         while not self._back.is_set():

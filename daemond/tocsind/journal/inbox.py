@@ -69,9 +69,9 @@ class Inbox:
         os.eventfd_write(self._bell, 1)
 
     def postpone(self, asker: Asker) -> bool:
-        """On the journal's thread: a patient job, provided that somebody is about to pay for it; else it is not taken."""
+        """On the journal's thread: a patient job, where one would wait, or behind others that do; else it is not taken."""
         now = time.monotonic()
-        if now < self._expected_until:
+        if self._patient or now < self._expected_until:
             self._patient.append((now, asker))
             return True
         return False
@@ -98,7 +98,7 @@ class Inbox:
         while True:
             heard, now = self._listen()
             asked = self._asked_now(now)
-            group = heard + self._ripe(now, self._needed_age(now, heard + asked)) + asked
+            group = self._ripe(now, self._needed_age(now, heard + asked)) + heard + asked
             if group or self._closing:
                 return group
 
@@ -114,7 +114,8 @@ class Inbox:
             elif guest := self._guests.get(descriptor):
                 again.append(guest)
         for guest in dict.fromkeys(again):
-            heard += self._hear(guest, now)
+            if self._is_here(guest):
+                heard += self._hear(guest, now)
         if self._half:
             heard += self._sent_home(now)
         return heard, now
@@ -136,7 +137,11 @@ class Inbox:
         slow = [guest for guest, since in self._half.items() if now - since > HALF]
         for guest in slow:
             del self._half[guest]
-        return [guest.go() for guest in slow if self._guests.get(guest.fileno()) is guest]
+        return [guest.go() for guest in slow if self._is_here(guest)]
+
+    def _is_here(self, guest: Guest) -> bool:
+        """It may have gone home since we last looked at it."""
+        return self._guests.get(guest.fileno()) is guest
 
     def _asked_now(self, now: float) -> list[Asker]:
         asked: list[Asker] = []

@@ -153,8 +153,11 @@ class Journal:
 
     def _tell(self, askers: Sequence[Asker], answers: Sequence[Answer]) -> None:
         told = [(asker, asker.told(answer)) for asker, answer in zip(askers, answers, strict=True)]
-        only_hand_offs = all(asker.haste is Haste.HAND_OFF for asker in askers)
-        if not (only_hand_offs and self._inbox.postpone(News(told))):
+        hand_offs = [each for each in told if each[0].haste is Haste.HAND_OFF]
+        nobody_waits = all(asker.haste is not Haste.URGENT for asker in askers)
+        if hand_offs and nobody_waits and self._inbox.postpone(News(hand_offs)):
+            told = [each for each in told if each[0].haste is not Haste.HAND_OFF]
+        if told:
             self._token.run_sync_soon(_answer_all, told)
 
     def _answers(self, connection: sqlite3.Connection | None, askers: Sequence[Asker]) -> list[Answer]:
