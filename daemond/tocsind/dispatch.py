@@ -66,7 +66,7 @@ from .policy import delivery as law
 from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
 from .policy.outcomes import Outcome
-from .policy.routes import by_rules, chain, priority_of, route
+from .policy.routes import Router, by_rules, chain, priority_of
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -119,6 +119,7 @@ class Dispatch:
         self._emit = emit
         self._folder = folder
         self._jitter = jitter
+        self._router = (config, Router(config.priorities, config.routes))
         self._intake_closed: str | None = None
         self._watchers: dict[str, list[trio.Semaphore]] = {}
 
@@ -212,16 +213,25 @@ class Dispatch:
         now = self._clock.wall()
         return [self._arrival(signal, peer, now) for signal in signals]
 
+    def _place(self, signal: Signal) -> tuple[Priority, tuple[str, ...]]:
+        """Priority and destinations. Two threads ask; a router that both make is the same."""
+        config, router = self._router
+        if config is not self.config:
+            config = self.config
+            router = Router(config.priorities, config.routes)
+            self._router = (config, router)
+        return router(signal)
+
     def _arrival(self, signal: Signal, peer: Peer, now: float) -> Arrival:
         if signal.timestamp_text is not None and signal.timestamp is None:
             signal = Signal.trusted(
                 {**signal.as_dict(), "timestamp": now}
             )  # what cannot be read counts as now, and is kept as text
-        priority = priority_of(signal, self.config.priorities)
+        priority, destinations = self._place(signal)
         return Arrival(
             signal=signal,
             priority=priority,
-            destinations=route(signal, priority, self.config.routes),
+            destinations=destinations,
             accepted=now,
             uid=peer.uid,
             pid=peer.pid,
