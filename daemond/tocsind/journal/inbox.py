@@ -162,9 +162,11 @@ class Inbox:
         return RIPE if group else self._alone(now)
 
     def _ripe(self, now: float, age: float) -> list[Asker]:
-        ripe = []
-        while self._patient and now - self._patient[0][0] >= age:
-            ripe.append(self._patient.popleft()[1])
+        """All patient jobs, once the first of them has waited so long: one at a time they would come with every commit."""
+        if not self._patient or now - self._patient[0][0] < age:
+            return []
+        ripe = [asker for _, asker in self._patient]
+        self._patient.clear()
         return ripe
 
     def _alone(self, now: float) -> float:
