@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -11,6 +13,14 @@ from tests.harness import FakeProcess
 # A busy machine is no finding: no example is timed. The rest stays as hypothesis has it, which in CI means the same examples each time.
 settings.register_profile("unhurried", parent=settings(), deadline=None)
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True)
+def spool(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a client in this process spools that was not told: never this machine's own place."""
+    folder = tmp_path_factory.getbasetemp() / f"spool-{uuid.uuid4().hex}"
+    monkeypatch.setenv("TOCSIN_SPOOL", str(folder))
+    return folder
 
 
 @pytest.fixture

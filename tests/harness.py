@@ -37,7 +37,11 @@ class DaemonProcess:
         self.state = folder / "state"
         self.config = folder / "alerts.toml"
         self.log = folder / "daemon.log"
-        self.env = {**os.environ, "TOCSIN_SOCKET": self.socket, "STATE_DIRECTORY": str(self.state), **(env or {})}
+        self.spool = self.state / "spool"
+        usual = {
+            name: value for name, value in os.environ.items() if name != "TOCSIN_SPOOL"
+        }  # the tests' own, in conftest
+        self.env = {**usual, "TOCSIN_SOCKET": self.socket, "STATE_DIRECTORY": str(self.state), **(env or {})}
         self.process: subprocess.Popen[bytes]
         # strict and patient: a test wants to see what went wrong
         self.client = tocsin.Client(self.socket, timeout=PATIENCE * 1.5, strict=True)
@@ -148,9 +152,9 @@ class DaemonProcess:
             self.kill()
 
 
-def until(true: Callable[[], bool]) -> None:
+def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:
     """Ask another process until it is so: only for what it cannot tell by itself."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)

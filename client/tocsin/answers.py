@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 _REFUSALS = ("invalid-signal", "too-large", "bad-request")  # never to be taken, however often it is asked
+_DECISIONS = (
+    *_REFUSALS,
+    "full",
+)  # what a healthy daemon says knowingly: its disk's last reserve is not for the spool either
 
 
 def read_reply(body: bytes) -> dict[str, Any]:
@@ -38,38 +42,51 @@ def part(reply: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def read_receipt(told: Any, signal: Signal) -> Receipt:
+def read_receipt(told: Any, signal: Signal, ack: str) -> Receipt:
     """The daemon's receipt as it is, provided that it is this signal's: what it refuses may have lost its id."""
     if not isinstance(told, dict) or told.get("id") not in (signal.id, "") or not isinstance(told.get("state"), str):
         raise ProtocolMismatch("the daemon's receipt is not this signal's: it speaks another version")
-    return Receipt(signal.id, told["state"], told.get("reason"))
+    state = told["state"]
+    return Receipt(signal.id, state, told.get("reason"), durable=False if state == "stored" != ack else None)
 
 
-def read_receipts(told: Any, signals: list[Signal]) -> list[Receipt]:
+def read_receipts(told: Any, signals: list[Signal], ack: str) -> list[Receipt]:
     """The receipts of one frame, in the order of its signals."""
     if not isinstance(told, list) or len(told) != len(signals):
         raise ProtocolMismatch("the daemon's receipts do not match the signals: it speaks another version")
-    return [read_receipt(item, signal) for item, signal in zip(told, signals, strict=True)]
+    return [read_receipt(item, signal, ack) for item, signal in zip(told, signals, strict=True)]
 
 
 def unconfirmed(signal: Signal) -> Receipt:
     """The receipt of a signal whose sender wants no answer."""
-    return Receipt(signal.id, "stored", "not confirmed: ack=none")
+    return Receipt(signal.id, "stored", "not confirmed: ack=none", durable=False)
+
+
+def may_be_spooled(error: Exception) -> bool:
+    """Whether the daemon may take the signal later: it is away, or in no state to answer. What it decided is not asked again.
+
+    A socket that is shut to us is a decision too: that daemon is somebody else's, and so is the spool that it reads.
+    """
+    if isinstance(error, RequestFailed):
+        return error.kind not in _DECISIONS
+    cause = error.__cause__
+    return not isinstance(error, InvalidSignal) and not (isinstance(cause, PermissionError) and cause.errno)
 
 
 def receipt_of(error: Exception, id_: str) -> Receipt:
     """What a failure means for the signal: refused will never be taken as it is, dropped may be sent again."""
     if isinstance(error, InvalidSignal) or (isinstance(error, RequestFailed) and error.kind in _REFUSALS):
-        return Receipt(id_, "refused", str(error))
+        return Receipt(id_, "refused", describe(error))
     return Receipt(id_, "dropped", describe(error))
 
 
 def describe(error: Exception) -> str:
-    """What an exception says; ours say enough, foreign ones need their type, and may even fail to speak."""
+    """What an exception and its notes say; ours say enough, foreign ones need their type, and may even fail to speak."""
     try:
-        return str(error) if isinstance(error, TocsinError) else f"{type(error).__name__}: {error}"
+        said = str(error) if isinstance(error, TocsinError) else f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
-        return type(error).__name__
+        said = type(error).__name__
+    return "; ".join((said, *getattr(error, "__notes__", ())))
 
 
 def explain(error: OSError, path: str, seconds: float) -> str:

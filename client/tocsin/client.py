@@ -1,14 +1,18 @@
 """The client: carries signals to the daemon and cannot hurt whoever calls it.
 
-A hand-off is one exchange on one connection: a request out, a receipt back. Around it stand four promises.
+A hand-off is one exchange on one connection: a request out, a receipt back. Around it stand five promises.
 
-1. Bounded. Each exchange has one deadline, and the lock, the connect, the send and the wait for the answer all draw on it.
+1. Bounded. Each exchange has one deadline, and the lock, the connect, the send and the wait for the answer all draw on it. What may
+   come after it is one write to the local disk.
 2. Never raises, unless strict. Every expected failure is an exception inside (InvalidSignal, Unreachable, RequestFailed,
    ProtocolMismatch) and becomes a receipt at the border, in `receipt_of`; so does whatever a foreign object may raise.
 3. Safe to repeat. The signal's id is made here, so when a kept connection turns out dead (the daemon was restarted) the same
    request goes once more over a fresh one, and the daemon stores it once.
 4. Nobody's answer is read by another. A `Line`, the lock and the connection, belongs to one process: after a fork the child finds
    none under its own pid and makes one, whatever its parent's threads held at that moment.
+5. Kept. When no daemon is there, or it does not answer in time, or makes no sense, the same signal under the same id goes to the spool.
+   That includes one that was sent and not answered: should it be in the daemon's journal already, it is stored once. Not kept: what
+   the daemon decided (refused, disk at its reserve, socket shut to us), and anything of a strict client, whose caller wants to know.
 """
 
 from __future__ import annotations
@@ -16,30 +20,40 @@ from __future__ import annotations
 import atexit
 import os
 
-from . import places, wire
-from .answers import describe, explain, part, read_receipt, read_receipts, read_reply, receipt_of, unconfirmed
+from . import places, spool, wire
+from .answers import (
+    describe,
+    explain,
+    may_be_spooled,
+    part,
+    read_receipt,
+    read_receipts,
+    read_reply,
+    receipt_of,
+    unconfirmed,
+)
+from .batches import all_ready, frames, in_order, packed_frames, ready, send_many_request, too_large
 from .connection import Deadline, Line, connect
-from .errors import InvalidSignal, ProtocolMismatch, Unreachable
+from .errors import ProtocolMismatch, Unreachable
 from .signals import Receipt, Signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
     from typing import Any, Self, TypeVar, Unpack
 
     from .signals import SignalFields
 
     T = TypeVar("T")
 
-MOST_IN_A_FRAME = 500  # one commit of the daemon's; more would make other programs wait for ours
-_ENVELOPE = 64  # bytes of a send_many request around its signals, generously
-
 
 class Client:
     """A way to the daemon at `socket` (default: where the daemon is by default), opened on first use and kept.
 
-    `timeout` is in seconds and bounds every exchange. `ack` is one of tocsin.wire.ACKS. Closed or broken connections are opened again
-    when they are needed. Threads may share one client, and so may a process and its forked children.
+    `timeout` is in seconds and bounds every exchange. `ack` is one of tocsin.wire.ACKS. `spool` says whether what no daemon takes is
+    kept on disk for it, or in which folder (default: where the daemon looks by default); a strict client keeps nothing and raises.
+    Closed or broken connections are opened again when they are needed. Threads may share one client, and so may a process and its
+    forked children, and a signal handler and what it interrupted.
     """
 
     def __init__(
@@ -47,8 +61,8 @@ class Client:
         socket: str | os.PathLike[str] | None = None,
         timeout: float = 0.25,
         ack: str = "stored",
-        *,
-        strict: bool = False,
+        spool: bool | str | os.PathLike[str] = True,  # noqa: FBT001, FBT002 - the contract's order
+        strict: bool = False,  # noqa: FBT001, FBT002 - as above
     ) -> None:
         if ack not in wire.ACKS:
             raise ValueError(f"ack must be one of {', '.join(wire.ACKS)}, not {ack!r}")
@@ -57,20 +71,21 @@ class Client:
         self.socket = None if socket is None else os.fspath(socket)
         self.timeout = timeout
         self.ack = ack
+        self.spool = spool if isinstance(spool, bool) else os.fspath(spool)
         self.strict = strict
         self._lines: dict[int, Line] = {}
 
     def send(self, title: str | Signal | None = None, **fields: Unpack[SignalFields]) -> Receipt:
-        """Hand one signal over, given by its title and fields or ready-made, within `timeout`.
+        """Hand one signal over, given by its title and fields or ready-made, within `timeout` plus one write to the spool.
 
         Never raises, unless strict: then InvalidSignal, Unreachable, RequestFailed or ProtocolMismatch.
         """
         id_ = ""
         try:
             deadline = Deadline(self.timeout)
-            signal = _signal(title, fields)
+            signal = ready(title, fields)
             id_ = signal.id
-            return self._hand_over(signal, deadline)
+            return self.hand_over(signal, deadline)
         except Exception as error:  # the promise: whatever it is, the caller gets a receipt
             if self.strict:
                 raise
@@ -80,14 +95,29 @@ class Client:
         """Hand signals over in as few frames as they fit, each frame within `timeout`; their receipts, in order.
 
         Never raises, unless strict: then every signal is checked before the first is sent, and the first failure raises. The first
-        frame that reaches nobody ends the attempt: what was not tried is `dropped` for the same reason.
+        frame that no daemon takes ends the attempt: it and what was not tried goes to the spool.
         """
         try:
-            return self._hand_over_all(_all_read(signals, strict=self.strict))
+            read = all_ready(signals, strict=self.strict)
+            return in_order(read, self._hand_over_all([item for item in read if isinstance(item, Signal)]))
         except Exception as error:
             if self.strict:
                 raise
             return [receipt_of(error, "")]
+
+    def hand_over(self, signal: Signal, deadline: Deadline | None = None) -> Receipt:
+        """As `send`, but raising what keeps the signal from being stored or spooled: for whoever has more to say than a receipt."""
+        try:
+            return self._tell(signal, deadline or Deadline(self.timeout))
+        except Exception as error:  # noqa: BLE001 - raised again, or told by the receipt
+            return self._or_spool([signal], error)[0]
+
+    def hand_over_frame(self, signals: list[Signal]) -> list[Receipt]:
+        """As `hand_over`, for signals that fit one frame (tocsin.batches)."""
+        try:
+            return [receipt for run, parts in packed_frames(signals) for receipt in self._tell_frame(run, parts)]
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._or_spool(signals, error)
 
     def status(self) -> dict[str, Any]:
         """How the daemon is: the object of `tocsin status --json`. Raises Unreachable, RequestFailed, ProtocolMismatch."""
@@ -136,37 +166,55 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _hand_over(self, signal: Signal, deadline: Deadline) -> Receipt:
+    def _tell(self, signal: Signal, deadline: Deadline) -> Receipt:
         body = _request("send", {"signal": signal.as_dict(), "ack": self.ack})
         if len(body) > wire.MAX_FRAME:
-            raise _too_large(signal)
+            raise too_large(signal)
         if self.ack == "none":
             self._exchange(body, deadline, answered=False)
             return unconfirmed(signal)
-        return self._ask(body, deadline, lambda reply: read_receipt(reply.get("receipt"), signal))
+        return self._ask(body, deadline, lambda reply: read_receipt(reply.get("receipt"), signal, self.ack))
 
-    def _hand_over_all(self, read: list[Signal | Receipt]) -> list[Receipt]:
-        receipts = [item for item in read if isinstance(item, Receipt)]
-        signals = [item for item in read if isinstance(item, Signal)]
-        handed: list[Receipt] = []
-        for frame in _frames(signals):
-            try:
-                handed += self._hand_over_frame(frame)
-            except Exception as error:
-                if self.strict:
-                    raise
-                handed += [receipt_of(error, signal.id) for signal in signals[len(handed) :]]
-                break
-        refused, taken = iter(receipts), iter(handed)
-        return [next(refused if isinstance(item, Receipt) else taken) for item in read]
-
-    def _hand_over_frame(self, signals: list[Signal]) -> list[Receipt]:
+    def _tell_frame(self, signals: list[Signal], parts: list[bytes]) -> list[Receipt]:
         deadline = Deadline(self.timeout)
-        body = _request("send_many", {"signals": [signal.as_dict() for signal in signals], "ack": self.ack})
+        body = send_many_request(parts, self.ack)
         if self.ack == "none":
             self._exchange(body, deadline, answered=False)
             return [unconfirmed(signal) for signal in signals]
-        return self._ask(body, deadline, lambda reply: read_receipts(reply.get("receipts"), signals))
+        return self._ask(body, deadline, lambda reply: read_receipts(reply.get("receipts"), signals, self.ack))
+
+    def _hand_over_all(self, signals: list[Signal]) -> list[Receipt]:
+        handed: list[Receipt] = []
+        for run, parts in packed_frames(signals):
+            try:
+                handed += self._tell_frame(run, parts)
+            except Exception as error:  # noqa: BLE001 - as above
+                return handed + self._or_spool_all(signals[len(handed) :], error)
+        return handed
+
+    def _or_spool_all(self, signals: list[Signal], error: Exception) -> list[Receipt]:
+        """Receipts from the spool as far as it takes them; the rest is dropped. Raises `error` when strict."""
+        kept: list[Receipt] = []
+        try:
+            for frame in frames(signals):
+                kept += self._or_spool(frame, error)
+        except Exception as trouble:
+            if self.strict:
+                raise
+            kept += [receipt_of(trouble, signal.id) for signal in signals[len(kept) :]]
+        return kept
+
+    def _or_spool(self, signals: list[Signal], error: Exception) -> list[Receipt]:
+        """Receipts from the spool, where that may stand in for the daemon. Raises `error` where it may not, or cannot."""
+        if self.strict or not self.spool or not may_be_spooled(error):
+            raise error
+        folder = self.spool if isinstance(self.spool, str) else places.spool_folder()
+        try:
+            spool.keep(folder, signals)
+        except Exception as trouble:  # noqa: BLE001 - it is told beside the first
+            error.add_note(f"and the spool {folder} does not take it: {getattr(trouble, 'strerror', None) or trouble}")
+            raise error from error.__cause__
+        return [Receipt(signal.id, "spooled", describe(error)) for signal in signals]
 
     def _ask(self, body: bytes, deadline: Deadline, read: Callable[[dict[str, Any]], T]) -> T:
         """What `read` makes of the daemon's yes."""
@@ -202,81 +250,8 @@ class Client:
         return Unreachable(explain(error, places.socket_path(self.socket), seconds))
 
     def __repr__(self) -> str:
-        return f"Client(socket={self.socket!r}, timeout={self.timeout!r}, ack={self.ack!r}, strict={self.strict!r})"
-
-
-def _signal(title: Any, fields: Mapping[str, Any]) -> Signal:
-    if not isinstance(title, Signal):
-        return _born(lambda: Signal(title, **fields))
-    if fields:
-        raise InvalidSignal(next(iter(fields)), "stands beside a Signal that is already made; put it into the Signal")
-    return title
-
-
-def _born(make: Callable[[], Signal]) -> Signal:
-    """What `make` makes. Raises InvalidSignal, whatever the foreign objects in it may raise."""
-    try:
-        return make()
-    except InvalidSignal:
-        raise
-    except Exception as error:
-        raise InvalidSignal("signal", f"cannot be read: {describe(error)}") from error
-
-
-def _all_read(signals: Iterable[Any], *, strict: bool) -> list[Signal | Receipt]:
-    """Each signal, or the receipt that says why it is none. With strict, the first that is none raises."""
-    read: list[Signal | Receipt] = []
-    for item in _unbroken(signals):
-        try:
-            read.append(_fitting(item))
-        except InvalidSignal as error:
-            if strict:
-                raise
-            read.append(receipt_of(error, ""))
-    return read
-
-
-def _unbroken(signals: Iterable[Any]) -> Iterator[Any]:
-    """The items, and in the place where a foreign iterator breaks, its exception: what came before is still sent."""
-    try:
-        yield from signals
-    except Exception as error:  # noqa: BLE001 - as foreign as any
-        yield error
-
-
-def _fitting(item: Any) -> Signal:
-    """The signal in `item`, which fits a frame. Raises InvalidSignal."""
-    if isinstance(item, Exception):
-        raise InvalidSignal("signals", f"cannot be read on: {describe(item)}") from item
-    signal = item if isinstance(item, Signal) else _born(lambda: Signal.from_dict(item))
-    if _size(signal) + _ENVELOPE > wire.MAX_FRAME:
-        raise _too_large(signal)
-    return signal
-
-
-def _frames(signals: Iterable[Signal]) -> Iterator[list[Signal]]:
-    """The signals in runs that fit a frame each."""
-    frame: list[Signal] = []
-    room = wire.MAX_FRAME - _ENVELOPE
-    for signal in signals:
-        size = _size(signal)
-        if frame and (size > room or len(frame) == MOST_IN_A_FRAME):
-            yield frame
-            frame, room = [], wire.MAX_FRAME - _ENVELOPE
-        frame.append(signal)
-        room -= size
-    if frame:
-        yield frame
-
-
-def _size(signal: Signal) -> int:
-    return len(wire.encode(signal.as_dict())) + 1  # the comma after it
-
-
-def _too_large(signal: Signal) -> InvalidSignal:
-    values = signal.as_dict()
-    largest = max(values, key=lambda name: len(wire.encode({name: values[name]})))
-    return InvalidSignal(largest, f"is too large: a signal has room in {wire.MAX_FRAME} bytes; send a link to the rest")
+        given = (f"{name}={getattr(self, name)!r}" for name in ("socket", "timeout", "ack", "spool", "strict"))
+        return f"Client({', '.join(given)})"
 
 
 def _request(op: str, fields: Mapping[str, Any]) -> bytes:

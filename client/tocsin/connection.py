@@ -4,6 +4,8 @@ Rules that keep the caller safe:
 
     every wait asks the deadline how long is left, so that no sequence of waits adds up to more than was promised
     a connection that did not finish its exchange is closed: a late answer must never be read as the next one's
+    a signal handler may ask while the very thread that it interrupted does: it finds the connection gone, and opens another
+    the socket never blocks: what it can do at once is one system call, and only what has to wait is polled for
     bytes are sent with MSG_NOSIGNAL: a program that restored SIGPIPE must not die because a daemon did
 
 OSErrors leave here as they are; `client` translates them once.
@@ -12,10 +14,11 @@ OSErrors leave here as they are; `client` translates them once.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import stat
 import time
-from threading import Lock
+from threading import RLock
 
 from . import places, wire
 from .errors import ProtocolMismatch
@@ -49,24 +52,18 @@ class NoAnswer(TimeoutError):  # noqa: N818 - names the event
 class Connection:
     """A connected socket that speaks frames."""
 
-    __slots__ = ("_door", "_unread")
+    __slots__ = ("_door", "_poll", "_unread")
 
     def __init__(self, door: socket.socket) -> None:
+        door.settimeout(0)
         self._door = door
+        self._poll = select.poll()
+        self._poll.register(door, select.POLLIN)
         self._unread = bytearray()
 
     def is_quiet(self) -> bool:
         """Whether the connection is as a finished exchange leaves it: open, and nothing unasked-for waits in it."""
-        if self._unread:
-            return False
-        self._door.settimeout(0)
-        try:
-            self._door.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            pass
-        return False  # the end of the stream, an error, or an answer that nobody waits for
+        return not self._unread and self._door.fileno() >= 0 and not self._poll.poll(0)
 
     def ask(self, body: bytes, deadline: Deadline) -> bytes:
         """The answer to the request in `body`. Raises OSError, ProtocolMismatch."""
@@ -92,8 +89,18 @@ class Connection:
 
     def tell(self, body: bytes, deadline: Deadline) -> None:
         """Send one frame."""
+        frame = wire.pack(body)
+        try:
+            sent = self._door.send(frame, socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(frame):
+            self._tell_slowly(frame[sent:], deadline)
+
+    def _tell_slowly(self, rest: bytes, deadline: Deadline) -> None:
         self._door.settimeout(deadline.left())
-        self._door.sendall(wire.pack(body), socket.MSG_NOSIGNAL)
+        self._door.sendall(rest, socket.MSG_NOSIGNAL)
+        self._door.settimeout(0)
 
     def hear(self, deadline: Deadline | None) -> bytes | None:
         """The next frame's body, or None where the stream ends between frames. No deadline waits for ever."""
@@ -110,8 +117,11 @@ class Connection:
     def _fill(self, size: int, deadline: Deadline | None) -> bool:
         """Read until `size` bytes are here; False where the stream ended before the first of them."""
         while len(self._unread) < size:
-            self._door.settimeout(None if deadline is None else deadline.left())
-            chunk = self._door.recv(_CHUNK)
+            self._poll.poll(None if deadline is None else deadline.left() * 1000 + 1)
+            try:
+                chunk = self._door.recv(_CHUNK)
+            except BlockingIOError:
+                continue  # and the deadline says whether it is over
             if not chunk and self._unread:
                 raise ConnectionResetError("closed in the middle of an answer")
             if not chunk:
@@ -125,12 +135,12 @@ class Connection:
 
 
 class Line:
-    """One process's connection, and the lock that lets one exchange at a time use it."""
+    """One process's connection, and the lock that lets one exchange at a time use it: in each thread one, handlers not counted."""
 
     __slots__ = ("_connection", "_lock")
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()
         self._connection: Connection | None = None
 
     def exchange(self, given: str | None, body: bytes, deadline: Deadline, *, answered: bool) -> bytes:
@@ -151,7 +161,7 @@ class Line:
             except ConnectionError:
                 pass  # the daemon was restarted; requests are safe to repeat
             finally:
-                if self._connection is None:
+                if self._connection is not kept:
                     kept.close()
         return self._over(connect(given, deadline), body, deadline, answered=answered)
 
@@ -166,6 +176,7 @@ class Line:
         except BaseException:
             connection.close()
             raise
+        self.abandon()  # what a signal handler opened meanwhile
         self._connection = connection
         return answer
 

@@ -17,7 +17,12 @@ _LETTERS = frozenset(ALPHABET)
 
 def new_id() -> str:
     """A fresh ULID, sortable by the millisecond it was made in."""
-    number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    return id_of(time.time_ns() // 1_000_000, os.urandom(10))
+
+
+def id_of(milliseconds: int, rest: bytes) -> str:
+    """The ULID of a Unix time and ten bytes."""
+    number = milliseconds << 80 | int.from_bytes(rest, "big")
     pairs = []
     for _ in range(LENGTH // 2):
         pairs.append(_PAIRS[number & 1023])

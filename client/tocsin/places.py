@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import stat
 
 ROOT_SOCKET = "/run/tocsin/tocsin.sock"
 CONFIGURATIONS = ("alerts.toml", "/etc/tocsin/alerts.toml")
 ROOT_STATE = "/var/lib/tocsin"
+SPOOL = "spool"  # below the state folder
 
 
 def socket_path(given: str | None = None) -> str:
     """The daemon's socket: as given, else $TOCSIN_SOCKET, else as the configuration says, else root's or the user's own place."""
-    return given or os.environ.get("TOCSIN_SOCKET") or _configured_socket() or default_socket()
+    return given or os.environ.get("TOCSIN_SOCKET") or _configured("socket") or default_socket()
+
+
+def spool_folder(state: str | None = None) -> str:
+    """The drop folder: $TOCSIN_SPOOL, else below the state folder, as given or as found."""
+    named = os.environ.get("TOCSIN_SPOOL")
+    return named or os.path.join(state or state_folder(_configured("state")), SPOOL)  # noqa: PTH118 - pathlib costs the client 3 ms at import
 
 
 def configuration_path() -> str | None:
@@ -20,22 +28,27 @@ def configuration_path() -> str | None:
     return named or next((path for path in CONFIGURATIONS if os.path.exists(path)), None)  # noqa: PTH110 - as below
 
 
-def _configured_socket() -> str | None:
-    """[daemon] socket, if there is a configuration that names one; whatever is wrong with it is for `tocsind check` to say."""
+def _configured(key: str) -> str | None:
+    """What the configuration says of `key` under [daemon], if it does; whatever is wrong with it is for `tocsind check` to say."""
     path = configuration_path()
     if path is None:
         return None
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - as below
-            content = file.read()
-        if not any(line.lstrip().startswith(b"socket") for line in content.splitlines()):
+        content = _read(path)
+        if not any(line.lstrip().startswith(key.encode()) for line in content.splitlines()):
             return None
         import tomllib  # noqa: PLC0415 - only who has such a configuration pays for it
 
-        found = tomllib.loads(content.decode())["daemon"]["socket"]
+        found = tomllib.loads(content.decode())["daemon"][key]
     except Exception:  # noqa: BLE001 - a hand-off must not fail for a file that is the daemon's
         return None
     return found if isinstance(found, str) else None
+
+
+def _read(path: str) -> bytes:
+    """A file's content. What is no file (a pipe would keep us waiting for its writer) reads as empty."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
 
 
 def default_socket() -> str:

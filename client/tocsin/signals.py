@@ -261,30 +261,32 @@ class Receipt:
     """What became of a hand-off: `state` is one of RECEIPT_STATES, `reason` says why when it is not `stored`.
 
     `stored` is synced to the daemon's disk, `duplicate` was so before; `spooled` is synced to the local spool; `refused` will never be
-    taken as it is; `dropped` reached nobody.
+    taken as it is; `dropped` reached nobody. Who asked with ack=received or none gets `stored` for what was handed over all the same:
+    then `durable` is False, and `reason` says what was not waited for.
     """
 
-    __slots__ = ("id", "reason", "state")
+    __slots__ = ("durable", "id", "reason", "state")
 
-    def __init__(self, id: str, state: str, reason: str | None = None) -> None:  # noqa: A002 - the contract's name
+    def __init__(self, id: str, state: str, reason: str | None = None, *, durable: bool | None = None) -> None:  # noqa: A002 - the contract's name
         self.id = id
         self.state = state
         self.reason = reason
+        self.durable = self.accepted if durable is None else durable  # known to be on disk: a power cut takes nothing
 
     @property
     def accepted(self) -> bool:
-        """Whether the signal is in safe keeping."""
+        """Whether the signal is in other hands, and its sender done with it."""
         return self.state in ("stored", "spooled", "duplicate")
 
+    def _facts(self) -> tuple[str, str, str | None, bool]:
+        return (self.id, self.state, self.reason, self.durable)
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Receipt) and (self.id, self.state, self.reason) == (
-            other.id,
-            other.state,
-            other.reason,
-        )
+        return isinstance(other, Receipt) and self._facts() == other._facts()
 
     def __hash__(self) -> int:
         return hash((self.id, self.state))
 
     def __repr__(self) -> str:
-        return f"Receipt(id={self.id!r}, state={self.state!r}, reason={self.reason!r})"
+        doubt = "" if self.durable is self.accepted else ", durable=False"
+        return f"Receipt(id={self.id!r}, state={self.state!r}, reason={self.reason!r}{doubt})"

@@ -8,6 +8,7 @@
     outcome       how an attempt ended                          breaker       rests a far end that fails
     settle        to write an outcome down                      dead          given up on, kept for a person
     journal       the durable record: SQLite                    fact          what happened, for log, metrics and tail
+    spool         the drop folder that clients use while we are away (tocsin.spool writes it, `spool` takes it in)
 
 The walk of a signal:
 
@@ -15,6 +16,7 @@ The walk of a signal:
                                                             | policy.routes: which destinations, which priority
                                                             | journal: append, one group commit for all who wait
                                                   receipt <-'  '-> the lanes are woken
+    no daemon: tocsin.send() --> a file in the spool --> spool --> dispatch.accept, and then the file goes
     journal --> feeder --> channel (64) --> sender(priority) --> turn: gate, breaker --> journal: attempt on record
                                                  '--> destination.deliver(batch) --> outcome --> dispatch.settle
 
@@ -29,7 +31,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     daemon, testing
     ipc
     status, keeper, alarms, preview
-    lanes, metrics, log, tail, requests, state, systemd
+    lanes, spool, metrics, log, tail, requests, state, systemd
     dispatch, lane
     batches, gates
     sender, channel, watchers, intake, books

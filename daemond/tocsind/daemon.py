@@ -8,6 +8,7 @@
               '-- nursery
                     |-- keeper       deadlines, ledger, disk, digests
                     |-- alarms       about ourselves
+                    |-- spool        what clients left there while we were away
                     '-- door         the socket; begins last and ends first
 
 READY is told when the socket listens and the lanes know their past. Leaving: the door stops taking, answers what it has read, and goes;
@@ -41,12 +42,14 @@ from .keeper import Keeper
 from .lanes import Lanes
 from .log import Log
 from .metrics import Metrics
+from .spool import Spool
 from .state import locked
 from .status import StatusView
 from .tail import Tail
 
 DRAIN_SECONDS = 10.0  # what sends in flight have to finish in
 HURRY_SECONDS = 1.0  # what a second SIGTERM leaves to tidy up in
+SPOOL_SECONDS = 0.2  # that newer signals wait for those in the spool; callers who already knock have this patience
 SAME_WISH = 0.05  # seconds: timeout(1) and some shells signal a process and its group, which is one wish told twice
 _MOST_FILES = 65536
 
@@ -114,11 +117,15 @@ class Daemon:
 
     async def _serve(self, dispatch: Dispatch, lanes: Lanes, leave: trio.Event, doubtful: int) -> None:
         listener = open_listener(self.socket)
-        status = StatusView(dispatch, lanes, self._metrics, self._clock, lambda: self._concerns)
+        spool = Spool(Path(places.spool_folder(str(self.folder))), dispatch, self._clock, self._emit)
+        status = StatusView(dispatch, lanes, self._metrics, self._clock, lambda: self._concerns, spool=spool)
         door = Door(Desk(dispatch, lanes, status, self._tail, self._emit), self._emit)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Keeper(dispatch, lanes, self._clock).run)
             nursery.start_soon(self._alarms.run, dispatch, lanes)
+            nursery.start_soon(spool.run)
+            with trio.move_on_after(SPOOL_SECONDS):
+                await spool.looked.wait()
             nursery.start_soon(door.serve, listener)
             await self._tell_ready(dispatch, doubtful)
             await leave.wait()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 import msgspec
+import outcome
 import trio
 
 from tocsin.errors import InvalidSignal
@@ -37,6 +38,7 @@ from .events import (
     Emit,
     Expired,
     InDoubt,
+    Lost,
     Rerouted,
     Revived,
     Sent,
@@ -45,12 +47,15 @@ from .events import (
 )
 from .intake import Intake
 from .journal import (
+    Answer,
     Arrival,
     Asking,
     Ending,
+    Haste,
     Journal,
     LaneMemory,
     Moved,
+    Order,
     Request,
     ScopeMemory,
     attempts,
@@ -64,7 +69,7 @@ from .policy import delivery as law
 from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
 from .policy.outcomes import Outcome
-from .policy.routes import by_rules, chain, priority_of, route
+from .policy.routes import Router, by_rules, chain, priority_of
 from .rendering.digest import digest
 from .watchers import Watchers
 
@@ -123,6 +128,7 @@ class Dispatch:
         self._clock = clock
         self._emit = emit
         self._jitter = jitter
+        self._router = (config, Router(config.priorities, config.routes))
         self._watchers = Watchers()
 
     # --- in -----------------------------------------------------------------------------------------------------------
@@ -139,8 +145,7 @@ class Dispatch:
         self.check_disk()
         if self.intake.closed:
             raise StorageFull(self.intake.closed)
-        now = self._clock.wall()
-        arrivals = [self._arrival(signal, peer, now) for signal in signals]
+        arrivals = self._arrivals(signals, peer)
         try:
             stored = await self.journal.run_and_tell(
                 lambda stored: tell(_receipts(arrivals, stored)), intake.append, arrivals
@@ -148,12 +153,39 @@ class Dispatch:
         except StorageFull as full:
             self.intake.close(str(full))
             raise
-        for arrival, new in zip(arrivals, stored, strict=True):
-            if new:
-                self._welcome(arrival)
-            else:
-                self._emit(Duplicate(arrival.signal.id))
+        self._welcome_all(arrivals, stored)
         return _receipts(arrivals, stored)
+
+    def order(
+        self,
+        signals: Sequence[Signal],
+        peer: Peer,
+        tell: Callable[[list[Receipt] | BaseException], None],
+        haste: Haste = Haste.HAND_OFF,
+    ) -> Order:
+        """`accept` for whoever is on the journal's own thread: the same job, the same receipts, and the loop hears of it afterwards.
+
+        Only while there `has_room`. An exception that `tell` gets is StorageFull, or the end.
+        """
+        arrivals = self._arrivals(signals, peer)
+
+        def told(answer: Answer) -> None:
+            tell(answer.error if isinstance(answer, outcome.Error) else _receipts(arrivals, answer.value))
+
+        def after(answer: Answer) -> None:
+            if isinstance(answer, outcome.Value):
+                self.check_disk()
+                self._welcome_all(arrivals, answer.value)
+            elif isinstance(answer.error, StorageFull):
+                self.intake.close(str(answer.error))
+                if haste is Haste.PATIENT:
+                    self._emit(Lost(len(arrivals), str(answer.error)))
+
+        return Order(lambda connection: intake.append(connection, arrivals), told, after, haste)
+
+    def has_room(self) -> bool:
+        """Whether signals are taken, as far as is known behind the last one; from any thread."""
+        return self.intake.closed is None
 
     def preview(self, signal: Signal) -> tuple[Priority, list[Delivery]]:
         """What `accept` would make of a signal: its priority, and a delivery for each destination. Nothing is taken."""
@@ -171,20 +203,40 @@ class Dispatch:
                     "to", f"there is no destination {name!r}; there are {', '.join(self.config.destinations)}"
                 )
 
+    def _arrivals(self, signals: Sequence[Signal], peer: Peer) -> list[Arrival]:
+        now = self._clock.wall()
+        return [self._arrival(signal, peer, now) for signal in signals]
+
+    def _place(self, signal: Signal) -> tuple[Priority, tuple[str, ...]]:
+        """Priority and destinations. Two threads ask; a router that both make is the same."""
+        config, router = self._router
+        if config is not self.config:
+            config = self.config
+            router = Router(config.priorities, config.routes)
+            self._router = (config, router)
+        return router(signal)
+
     def _arrival(self, signal: Signal, peer: Peer, now: float) -> Arrival:
         if signal.timestamp_text is not None and signal.timestamp is None:
             signal = Signal.trusted(
                 {**signal.as_dict(), "timestamp": now}
             )  # what cannot be read counts as now, and is kept as text
-        priority = priority_of(signal, self.config.priorities)
+        priority, destinations = self._place(signal)
         return Arrival(
             signal=signal,
             priority=priority,
-            destinations=route(signal, priority, self.config.routes),
+            destinations=destinations,
             accepted=now,
             uid=peer.uid,
             pid=peer.pid,
         )
+
+    def _welcome_all(self, arrivals: Sequence[Arrival], stored: Sequence[bool]) -> None:
+        for arrival, new in zip(arrivals, stored, strict=True):
+            if new:
+                self._welcome(arrival)
+            else:
+                self._emit(Duplicate(arrival.signal.id))
 
     def _welcome(self, arrival: Arrival) -> None:
         id_, priority = arrival.signal.id, arrival.priority
@@ -211,12 +263,12 @@ class Dispatch:
 
     async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
         """The next deliveries of a lane's priority."""
-        return await self.journal.run(intake.feed, destination, priority, after, most)
+        return await self.journal.run_patiently(intake.feed, destination, priority, after, most)
 
     async def begin(self, batch: Sequence[Delivery], asking: Asking) -> list[Delivery]:
         """Claim deliveries: only what is answered may be sent, and it is on record that it may have been."""
         # the time is asked afresh with every try: a deadline may pass while the disk is full
-        return await self._insist(lambda: self.journal.run(attempts.begin, batch, asking, self._clock.wall()))
+        return await self._insist(lambda: self.journal.run_patiently(attempts.begin, batch, asking, self._clock.wall()))
 
     async def settle(
         self,
@@ -231,7 +283,7 @@ class Dispatch:
         endings = [
             self._ending(delivery, outcome, retry, now) for delivery, outcome in zip(batch, outcomes, strict=True)
         ]
-        moved = await self._insist(lambda: self.journal.run(attempts.settle, endings, now, lane, scopes))
+        moved = await self._insist(lambda: self.journal.run_patiently(attempts.settle, endings, now, lane, scopes))
         for ending in endings:
             self._tell_ending(ending, now)
         self._tell_moved(moved, "it could not be delivered there")

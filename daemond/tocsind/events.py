@@ -108,6 +108,28 @@ class Lost(Fact, frozen=True):
     reason: str
 
 
+class SpoolTaken(Fact, frozen=True):
+    """Signals that lay in the spool are on disk here, and their files are gone."""
+
+    files: int
+    signals: int
+
+
+class Quarantined(Fact, frozen=True):
+    """A file of the spool could not be taken, or not all of it; it was put aside for a person."""
+
+    level: ClassVar[str] = "error"
+    file: str
+    reason: str
+
+
+class SpoolTrouble(Fact, frozen=True):
+    """The spool cannot be taken in just now; it is tried again."""
+
+    level: ClassVar[str] = "error"
+    reason: str
+
+
 class IntakeClosed(Fact, frozen=True):
     """Signals are refused for want of disk; deliveries go on."""
 

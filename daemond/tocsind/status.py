@@ -15,6 +15,7 @@ from .journal import Count, reading
 from .lane import LONG_BLOCK, Condition, Lane
 from .metrics import Metrics
 from .policy.delivery import Priority
+from .spool import Spool
 
 _NOT_WORKING = frozenset({"throttled", "probing", "disabled"})
 
@@ -29,22 +30,28 @@ class StatusView:
         metrics: Metrics,
         clock: Clock,
         concerns: Callable[[], list[str]] = list,
+        *,
+        spool: Spool | None = None,
     ) -> None:
         self._dispatch = dispatch
         self._concerns = concerns
         self._lanes = lanes
         self._metrics = metrics
+        self._spool = spool
         self._clock = clock
         self._since = clock.now()
 
     async def take(self) -> dict[str, Any]:
         """The status object of the contract. Raises what the journal raises."""
+        # before the counts, so that what is taken in meanwhile is seen twice and never nowhere
+        spool, spool_problems = await self._spool.look() if self._spool else (None, [])
         lanes = list(self._lanes)
         counts = await self._dispatch.journal.run(reading.counts)
         waiting = sorted({(count.destination, count.priority) for count in counts if count.state == "queued"})
         oldest = await self._dispatch.journal.run(reading.oldest, waiting)
         problems = [
             *self._storage_problems(),
+            *spool_problems,
             *self._concerns(),
             *_lane_problems(lanes),
             *_stuck(counts, lanes),
@@ -67,6 +74,7 @@ class StatusView:
                 "by_priority": queued,
             },
             "destinations": [self._destination(lane, counts) for lane in lanes],
+            "spool": spool,
             "storage": {
                 "healthy": self._dispatch.journal.healthy and self._dispatch.intake.closed is None,
                 "bytes": await self._dispatch.journal.run(reading.size),

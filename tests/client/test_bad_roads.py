@@ -76,7 +76,7 @@ def _not_reading(visit: Visit) -> None:
 def test_a_daemon_out_of_its_mind_costs_no_more_than_the_timeout(serve: Serve, manner: Manner, said: str) -> None:
     with Client(serve(manner).path, timeout=TIMEOUT) as client:
         receipt = client.send("BUY")
-    assert receipt.state == "dropped"
+    assert receipt.state == "spooled"
     assert said in (receipt.reason or "")
 
 
@@ -86,13 +86,13 @@ def test_a_daemon_that_does_not_read_costs_no_more_than_the_timeout(serve: Serve
         states = [
             client.send("BUY", body="x" * 200_000).state for _ in range(2)
         ]  # two of these fill any socket's buffer
-    assert "dropped" in states
+    assert "spooled" in states
 
 
 @pytest.mark.usefixtures("in_time")
 def test_no_daemon_is_told_at_once(folder: Path) -> None:
     receipt = Client(folder / "s", timeout=30).send("BUY")
-    assert receipt.state == "dropped"
+    assert receipt.state == "spooled"
     assert "nothing is there" in (receipt.reason or "")
 
 
@@ -105,7 +105,7 @@ def test_a_stale_socket_file_is_told_apart(folder: Path) -> None:
 @pytest.mark.parametrize("path", ["/" + "x" * 200, "/dev/null", "/dev/null/s", ".", "nul\0l"])
 def test_a_path_that_can_be_no_socket_is_no_exception(path: str) -> None:
     receipt = Client(path, timeout=TIMEOUT).send("BUY")
-    assert receipt.state == "dropped"
+    assert receipt.state == "spooled"
     assert receipt.reason
 
 
@@ -130,7 +130,7 @@ def _full_backlog(path: Path) -> Iterator[socket.socket]:
 def test_a_full_backlog_costs_no_more_than_the_timeout(folder: Path) -> None:
     with _full_backlog(folder / "s"):
         receipt = Client(folder / "s", timeout=TIMEOUT).send("BUY")
-    assert receipt.state == "dropped"
+    assert receipt.state == "spooled"
     assert "no way in" in (receipt.reason or "")
 
 
@@ -215,7 +215,7 @@ def test_a_late_answer_is_never_read_as_the_next_one(serve: Serve) -> None:
 
     server = serve(late_once)
     with Client(server.path, timeout=TIMEOUT) as client:
-        assert client.send("slow").state == "dropped"
+        assert client.send("slow").state == "spooled"
         release.set()
         assert client.send("next").state == "stored"
     assert server.visits == 2
@@ -264,7 +264,7 @@ def test_waiting_for_another_thread_counts_against_the_timeout(serve: Serve) -> 
         other = threading.Thread(target=_quietly(lambda: client.request("status", timeout=5)), daemon=True)
         other.start()
         assert busy.wait(5)
-        assert client.send("BUY").state == "dropped"
+        assert client.send("BUY").state == "spooled"
         server.stop()
         other.join(5)
 
@@ -295,7 +295,7 @@ def test_ctrl_c_passes_and_leaves_a_usable_client(serve: Serve) -> None:
 
 def test_a_timeout_of_nothing_sends_nothing(serve: Serve) -> None:
     with Client(serve().path, timeout=0) as client:
-        assert client.send("BUY").state == "dropped"
+        assert client.send("BUY").state == "spooled"
 
 
 def test_a_timeout_without_end_is_a_long_one(serve: Serve) -> None:

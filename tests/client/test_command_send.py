@@ -59,8 +59,48 @@ def test_json_is_one_object_on_success(serve: Serve, capsys: Capture) -> None:
     assert told == {"schema": 1, "ok": True, "state": "stored", "reason": None}
 
 
+def test_without_a_daemon_the_signal_is_spooled_with_a_note(folder: Path, spool: Path, capsys: Capture) -> None:
+    assert main(["send", "BUY", "--socket", str(folder / "s")]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("tocsin: spooled: no daemon at ")
+    assert [json.loads(file.read_text())["id"] for file in spool.iterdir()] == [out.strip()]
+    assert main(["send", "BUY", "--json", "--socket", str(folder / "s")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], told["state"]) == (True, "spooled")
+
+
+def test_strict_spools_nothing(folder: Path, spool: Path) -> None:
+    assert main(["send", "BUY", "--strict", "--socket", str(folder / "s")]) == 69
+    (folder / "lines").write_text('{"title": "a"}\n')
+    assert main(["send", "--strict", "--json-lines", str(folder / "lines"), "--socket", str(folder / "s")]) == 69
+    assert not spool.exists()
+
+
+def test_a_spool_that_cannot_be_written_either_leaves_with_why_no_daemon_took_it(
+    folder: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("TOCSIN_SPOOL", "/dev/null/spool")
+    assert main(["send", "BUY", "--socket", str(folder / "s")]) == 69
+    assert "; and the spool /dev/null/spool does not take it: Not a directory" in capsys.readouterr().err
+    assert main(["send", "BUY", "--socket", serve(answering(refusing("stopping"))).path]) == 75
+
+
+def test_waiting_for_a_spooled_signal_outlasts_the_daemon_that_has_not_come_to_it(
+    serve: Serve, capsys: Capture
+) -> None:
+    answers = iter(
+        [
+            {"ok": False, "error": {"kind": "stopping", "message": "soon"}},
+            {"ok": False, "error": {"kind": "not-found", "message": "who?"}},
+            {"ok": True, "state": "delivered"},
+        ]
+    )
+    assert main(["send", "BUY", "--wait", "--socket", serve(answering(lambda _: next(answers))).path]) == 0
+    assert "spooled: soon" in capsys.readouterr().err
+
+
 def test_json_is_one_object_on_failure(folder: Path, serve: Serve, capsys: Capture) -> None:
-    assert main(["send", "BUY", "--json", "--socket", str(folder / "s")]) == 69
+    assert main(["send", "BUY", "--json", "--strict", "--socket", str(folder / "s")]) == 69
     told = json.loads(capsys.readouterr().out)
     assert (told["schema"], told["ok"], told["state"], told["error"]["kind"]) == (1, False, "dropped", "unreachable")
     assert is_id(told["id"])
@@ -234,7 +274,30 @@ def test_a_line_that_trickles_in_is_not_held_back(serve: Serve) -> None:
         assert sender.wait(10) == 0
 
 
-def test_lines_that_reach_nobody_end_the_run(folder: Path, capsys: Capture) -> None:
+def test_lines_without_a_daemon_are_spooled_a_file_a_frame_with_one_note(
+    folder: Path, spool: Path, capsys: Capture
+) -> None:
+    (folder / "lines").write_text("".join(f'{{"title": "{n}"}}\n' for n in range(1200)))
+    assert main(["send", "--json-lines", str(folder / "lines"), "--socket", str(folder / "s")]) == 0
+    out, err = capsys.readouterr()
+    assert len(err.splitlines()) == 1
+    assert err.startswith("tocsin: from line 1 on: spooled: ")
+    kept = [json.loads(line)["id"] for file in sorted(spool.iterdir()) for line in file.read_text().splitlines()]
+    assert kept == out.split()
+    assert len(list(spool.iterdir())) == 3
+
+
+def test_a_line_too_large_for_a_frame_is_named_and_the_others_go_on(
+    serve: Serve, folder: Path, capsys: Capture
+) -> None:
+    (folder / "lines").write_text(json.dumps({"title": "a", "body": "x" * 262_100}) + '\n{"title": "b"}\n')
+    assert main(["send", "--json-lines", str(folder / "lines"), "--socket", serve().path]) == 65
+    out, err = capsys.readouterr()
+    assert (len(out.split()), err[:27]) == (1, "tocsin: line 1: refused: bo")
+
+
+def test_lines_that_reach_nobody_end_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("TOCSIN_SPOOL", "/dev/null/spool")
     (folder / "lines").write_text('\n{"title": "a"}\n')
     assert main(["send", "--json-lines", str(folder / "lines"), "--socket", str(folder / "s")]) == 69
     assert "nothing from line 2 on was taken for certain" in capsys.readouterr().err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -115,6 +117,37 @@ def test_a_forked_child_opens_its_own_connection_and_leaves_the_parents_alone(se
 def test_a_fork_in_the_middle_of_another_threads_send_does_not_lock_the_child_out(serve: Serve) -> None:
     lock = "client._line()._lock"
     _python(_FORK.format(before=f"{lock}.acquire()", after=f"{lock}.release()"), serve().path)
+
+
+_HANDLER = """
+import os, signal, sys, time, tocsin
+client = tocsin.Client(sys.argv[1], timeout=20)
+client.send("before")
+told = []
+signal.signal(signal.SIGUSR1, lambda *_: told.append(client.send("handler").state))
+state = client.send("interrupted").state
+print(state, *told, client.send("after").state)
+"""
+
+
+def test_a_signal_handler_may_send_through_the_very_client_that_it_interrupted(serve: Serve) -> None:
+    parent: list[int] = []
+
+    def interrupting(visit: Visit) -> None:
+        while (request := visit.hear()) is not None:
+            if request["signal"]["title"] == "interrupted":
+                os.kill(parent[0], signal.SIGUSR1)
+                served.wait(10)
+            visit.tell(stored(request))
+            if request["signal"]["title"] == "handler":
+                served.set()
+
+    served = threading.Event()
+    path = serve(interrupting).path
+    with subprocess.Popen([sys.executable, "-c", _HANDLER, path], stdout=subprocess.PIPE, text=True) as program:
+        parent.append(program.pid)
+        out, _ = program.communicate(timeout=30)
+    assert (program.returncode, out) == (0, "stored stored stored\n")
 
 
 def test_a_program_that_restored_sigpipe_survives_a_daemon_that_hangs_up(serve: Serve) -> None:

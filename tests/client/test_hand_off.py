@@ -60,15 +60,30 @@ def test_without_an_answer_wanted_none_is_awaited(serve: Serve) -> None:
     with Client(serve(silent).path, ack="none", timeout=5) as client:
         receipt = client.send("BUY")
         [many] = client.send_many([Signal("SELL")])
-    assert receipt == Receipt(receipt.id, "stored", "not confirmed: ack=none")
+    assert receipt == Receipt(receipt.id, "stored", "not confirmed: ack=none", durable=False)
     assert many.reason == receipt.reason
 
 
-@pytest.mark.parametrize("kind", ["full", "stopping", "busy", "internal", "a-kind-from-the-future"])
-def test_what_the_daemon_cannot_take_now_is_dropped_with_its_reason(serve: Serve, kind: str) -> None:
+def test_what_is_only_in_the_daemons_memory_is_not_durable(serve: Serve) -> None:
+    with Client(serve().path, ack="received") as client:
+        receipt = client.send("BUY")
+        [many] = client.send_many([Signal("SELL")])
+    assert (receipt.state, receipt.accepted, receipt.durable, many.durable) == ("stored", True, False, False)
+    assert "durable=False" in repr(receipt)
+    assert "durable" not in repr(Receipt("1", "stored"))
+
+
+@pytest.mark.parametrize("kind", ["stopping", "busy", "internal", "protocol", "a-kind-from-the-future"])
+def test_what_the_daemon_cannot_take_now_waits_in_the_spool(serve: Serve, kind: str) -> None:
     with Client(serve(answering(refusing(kind))).path) as client:
         receipt = client.send("BUY")
-    assert (receipt.state, receipt.reason) == ("dropped", f"told {kind}")
+    assert (receipt.state, receipt.reason) == ("spooled", f"told {kind}")
+
+
+def test_the_disks_last_reserve_is_not_for_the_spool_either(serve: Serve) -> None:
+    with Client(serve(answering(refusing("full"))).path) as client:
+        receipt = client.send("BUY")
+    assert (receipt.state, receipt.reason) == ("dropped", "told full")
 
 
 @pytest.mark.parametrize("kind", ["invalid-signal", "too-large", "bad-request"])
@@ -103,7 +118,7 @@ class Hostile:
 def test_nonsense_in_a_field_never_raises(folder: Path, name: str, value: Any) -> None:
     fields = {"title": "BUY", name: value}
     receipt = Client(folder / "s").send(**fields)
-    assert receipt.state in ("refused", "dropped")
+    assert receipt.state in ("refused", "spooled")
     assert receipt.reason
 
 
@@ -173,8 +188,8 @@ def test_another_version_is_a_protocol_mismatch(serve: Serve) -> None:
 def test_a_strange_answer_is_no_receipt(serve: Serve, reply: Any) -> None:
     server = serve(answering(lambda _: reply))
     with Client(server.path) as client:
-        assert client.send("BUY").state == "dropped"
-        assert client.send_many([{"title": "BUY"}])[0].state == "dropped"
+        assert client.send("BUY").state == "spooled"
+        assert client.send_many([{"title": "BUY"}])[0].state == "spooled"
         client.strict = True
         with pytest.raises(tocsin.ProtocolMismatch):
             client.send("BUY")
@@ -259,4 +274,4 @@ def test_a_stream_may_be_left_early(serve: Serve) -> None:
 
 
 def test_a_client_shows_how_it_was_made() -> None:
-    assert repr(Client("/x", timeout=1)) == "Client(socket='/x', timeout=1, ack='stored', strict=False)"
+    assert repr(Client("/x", timeout=1)) == "Client(socket='/x', timeout=1, ack='stored', spool=True, strict=False)"

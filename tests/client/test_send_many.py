@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,26 @@ def test_nothing_to_send_needs_no_daemon(folder: Path) -> None:
     assert Client(folder / "s", strict=True).send_many([]) == []
 
 
-def test_after_the_first_frame_that_reaches_nobody_the_rest_is_not_tried(serve: Serve) -> None:
+def test_after_the_first_frame_that_reaches_nobody_the_rest_goes_to_the_spool_untried(
+    serve: Serve, spool: Path
+) -> None:
     replies = iter([True, False])
     server = serve(answering(lambda request: stored(request) if next(replies) else None))
     with Client(server.path, timeout=0.2) as client:
         receipts = client.send_many([Signal(f"{n}") for n in range(2000)])
-    assert [receipt.state for receipt in receipts] == ["stored"] * 500 + ["dropped"] * 1500
+    assert [receipt.state for receipt in receipts] == ["stored"] * 500 + ["spooled"] * 1500
     assert len({receipt.id for receipt in receipts}) == 2000
+    assert len(server.requests) <= 2
+    kept = [json.loads(line)["id"] for file in sorted(spool.iterdir()) for line in file.read_text().splitlines()]
+    assert kept == [receipt.id for receipt in receipts[500:]]
+
+
+def test_what_the_spool_does_not_take_is_dropped_and_says_so_twice(folder: Path) -> None:
+    (folder / "file").touch()
+    receipts = Client(folder / "s", spool=folder / "file").send_many([{"title": f"{n}"} for n in range(600)])
+    assert {receipt.state for receipt in receipts} == {"dropped"}
+    assert len({receipt.id for receipt in receipts}) == 600
+    assert all("no daemon" in (each.reason or "") and "Not a directory" in (each.reason or "") for each in receipts)
 
 
 def test_strict_checks_every_signal_before_the_first_is_sent(serve: Serve) -> None:

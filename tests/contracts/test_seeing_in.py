@@ -29,6 +29,7 @@ STATUS = {
     "counters": dict,
     "queue": {"depth": int, "oldest_seconds": (*NUMBER, type(None)), "by_priority": PRIORITIES},
     "destinations": list,
+    "spool": {"path": str, "files": int, "quarantined": int, "reason": (str, type(None))},
     "storage": {"healthy": bool, "bytes": int, "free_bytes": int},
 }
 DESTINATION = {

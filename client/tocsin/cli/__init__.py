@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VERBS = {  # the word, the module that knows it, and what it is for
     "send": ("send", "hand a signal over"),
+    "run": ("run", "run a command, and tell how it ended"),
     "status": ("status", "how is everything?"),
     "why": ("why", "what became of one signal, attempt by attempt"),
     "queue": ("queue", "what waits, or stands in another state"),
@@ -38,6 +39,7 @@ VERBS = {  # the word, the module that knows it, and what it is for
 
 _EXAMPLES = """
 tocsin send "BUY BTCUSDT" -p urgent --price 64000.5    hand a signal over
+tocsin run -- make backup                              run a command, tell when it fails
 tocsin status                                          how is everything?
 tocsin why 01J9Z3NDEKTSV4RRFFQ69G5FAV                  what became of that one?
 """

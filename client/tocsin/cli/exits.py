@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tocsin.answers import describe
 from tocsin.errors import InvalidSignal, ProtocolMismatch, RequestFailed, TocsinError, Unreachable
 
 TYPE_CHECKING = False
@@ -61,11 +62,11 @@ def failure_of(error: TocsinError) -> Failure:
     """The failure that one of the client's exceptions amounts to."""
     match error:
         case InvalidSignal():
-            return Failure(BAD_DATA, "invalid-signal", str(error), field=error.field)
+            return Failure(BAD_DATA, "invalid-signal", describe(error), field=error.field)
         case RequestFailed():
-            return Failure(_OF_KIND.get(error.kind, INTERNAL), error.kind, error.message)
+            return Failure(_OF_KIND.get(error.kind, INTERNAL), error.kind, describe(error))
         case ProtocolMismatch():
-            return Failure(PROTOCOL, "protocol", f"{error}; are tocsin and tocsind of one version?")
+            return Failure(PROTOCOL, "protocol", f"{describe(error)}; are tocsin and tocsind of one version?")
         case Unreachable() if isinstance(error.__cause__, PermissionError):
-            return Failure(PERMISSION, "permission", str(error))
-    return Failure(UNREACHABLE, "unreachable", str(error))
+            return Failure(PERMISSION, "permission", describe(error))
+    return Failure(UNREACHABLE, "unreachable", describe(error))

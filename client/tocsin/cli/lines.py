@@ -1,7 +1,7 @@
 """`tocsin send --json-lines`: one signal a line, as they come.
 
 What is there is sent in one frame, so a file goes fast; what trickles in is not held back, so a pipe can stay open for days. A bad line
-is named by its number and the others go on.
+is named by its number and the others go on. Without a daemon they go to the spool, a file a frame.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from io import BufferedIOBase
 from typing import Any
 
-from tocsin.client import MOST_IN_A_FRAME, Client
+from tocsin.batches import MOST_IN_A_FRAME, fitting, frames
+from tocsin.client import Client
 from tocsin.errors import InvalidSignal, TocsinError
 from tocsin.signals import Receipt, Signal
 from tocsin.wire import MAX_FRAME
@@ -23,13 +24,14 @@ from .output import note, say, say_json
 from .parsing import client
 
 _CHUNK = 64 * 1024  # with ids added it still fits one frame, so a failure leaves no doubt which lines were taken
+_HURRY = 0.25  # seconds that a daemon has for each further frame once one had to be spooled
 
 
 def send_lines(found: argparse.Namespace) -> int:
     """Send what the file or stdin says. Returns 0, or 65 when some line was no signal, or 75 when some should come again."""
     if found.title is not None or found.body is not None or found.wait is not None:
         raise Failure(USAGE, "usage", "--json-lines takes the signals from the lines alone; see `tocsin send --help`")
-    with _opened(found.json_lines) as stream, client(found) as daemon:
+    with _opened(found.json_lines) as stream, client(found, strict=found.strict) as daemon:
         run = _Run(daemon, as_json=found.json)
         for lines in _batches(stream):
             run.take(lines)
@@ -73,30 +75,40 @@ class _Run:
     def __init__(self, daemon: Client, *, as_json: bool) -> None:
         self.code = OK
         self._daemon = daemon
+        self._patience = daemon.timeout
+        self._spooled = False
         self._as_json = as_json
         self._number = 0
 
     def take(self, lines: list[bytes]) -> None:
         """Send one batch, and tell what became of each line."""
-        signals = list(self._signals(lines))
-        if not signals:
-            return
+        numbered = list(self._signals(lines))
+        for frame in frames(signal for _, signal in numbered):
+            mine, numbered = numbered[: len(frame)], numbered[len(frame) :]
+            for (number, _), receipt in zip(mine, self._handed_over(frame, mine[0][0]), strict=True):
+                self._tell(number, receipt)
+
+    def _handed_over(self, frame: list[Signal], first: int) -> list[Receipt]:
         try:
-            receipts = self._daemon.send_many(signal for _, signal in signals)
+            receipts = self._daemon.hand_over_frame(frame)
         except TocsinError as error:
             failure = failure_of(error)
-            failure.message = f"nothing from line {signals[0][0]} on was taken for certain: {failure.message}"
-            failure.facts |= {"line": signals[0][0]}
+            failure.message = f"nothing from line {first} on was taken for certain: {failure.message}"
+            failure.facts |= {"line": first}
             raise failure from error
-        for (number, _), receipt in zip(signals, receipts, strict=True):
-            self._tell(number, receipt)
+        spooled = receipts[0].state == "spooled"
+        if spooled and not self._spooled:
+            note(f"from line {first} on: spooled: {receipts[0].reason}")
+        self._spooled = spooled
+        self._daemon.timeout = min(self._patience, _HURRY) if spooled else self._patience
+        return receipts
 
     def _signals(self, lines: list[bytes]) -> Iterator[tuple[int, Signal]]:
         for line in lines:
             self._number += 1
             if line.strip():
                 try:
-                    yield self._number, _signal(line)
+                    yield self._number, fitting(_signal(line))
                 except InvalidSignal as error:
                     self._tell(self._number, Receipt("", "refused", str(error)))
 

@@ -7,13 +7,17 @@ Failure with 64 (argparse would leave with 2, which here means `not working`), a
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, NoReturn
 
 from tocsin.client import Client
 from tocsin.durations import parse_duration
 
 from .exits import USAGE, Failure
+
+TYPE_CHECKING = False  # whoever imports typing pays for it
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 DEFAULT_TIMEOUT = 5.0  # seconds: a person at a terminal, or a script's last step, would rather wait than miss
 
@@ -22,15 +26,25 @@ def _as_they_are(words: list[str]) -> list[str]:
     return words
 
 
-class Verb(NamedTuple):
+class Verb:
     """One word that `tocsin` understands. `passes_on` sends words it does not know to somebody else, in `rest`."""
 
-    arguments: Callable[[Parser], None]
-    run: Callable[[argparse.Namespace], int]
-    examples: str
-    exits: str
-    prepare: Callable[[list[str]], list[str]] = _as_they_are
-    passes_on: bool = False
+    def __init__(
+        self,
+        arguments: Callable[[Parser], None],
+        run: Callable[[argparse.Namespace], int],
+        examples: str,
+        exits: str,
+        prepare: Callable[[list[str]], list[str]] = _as_they_are,
+        *,
+        passes_on: bool = False,
+    ) -> None:
+        self.arguments = arguments
+        self.run = run
+        self.examples = examples
+        self.exits = exits
+        self.prepare = prepare
+        self.passes_on = passes_on
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,7 +54,9 @@ class Parser(argparse.ArgumentParser):
         self._names: list[str] = []
         self.head = "\n".join((f"{summary}.".replace("?.", "?"), "", "Examples:", *_indented(examples), ""))
         self.facts: dict[str, Any] = {}
-        super().__init__(prog=prog, usage=usage, epilog=f"Exit codes: {exits}", allow_abbrev=False)
+        super().__init__(
+            prog=prog, usage=usage, epilog=f"Exit codes: {exits}", allow_abbrev=False, formatter_class=_formatter
+        )
 
     def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
         self._names += [name for name in names if name.startswith("-")]
@@ -66,6 +82,15 @@ class Parser(argparse.ArgumentParser):
         return f"{self.head}\n{super().format_help()}"
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Argparse makes one for every argument that is added; left to find the width by itself, it imports shutil and all archivers."""
+    try:
+        columns = os.get_terminal_size().columns
+    except (OSError, ValueError, AttributeError):  # no terminal, or no stdout at all
+        columns = 80
+    return argparse.HelpFormatter(prog, width=int(os.environ.get("COLUMNS") or columns) - 2)
+
+
 def common(parser: Parser) -> None:
     """The options that every verb has."""
     parser.add_argument(
@@ -81,9 +106,9 @@ def common(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="JSON on stdout, on failure too")
 
 
-def client(found: argparse.Namespace, ack: str = "stored") -> Client:
-    """A client as the common options want it; it raises, and `main` turns that into an exit code."""
-    return Client(found.socket, timeout=found.timeout, ack=ack, strict=True)
+def client(found: argparse.Namespace, *, strict: bool = True) -> Client:
+    """A client as the common options want it. A strict one raises, and `main` turns that into an exit code."""
+    return Client(found.socket, timeout=found.timeout, strict=strict)
 
 
 def duration(text: str) -> float:

@@ -1,4 +1,8 @@
-"""`tocsin send`: one signal from flags, or from stdin. Many, one a line, are next door in `lines`."""
+"""`tocsin send`: one signal from flags, or from stdin. Many, one a line, are next door in `lines`.
+
+Without a daemon the signal goes to the spool, which is as good as far as a script is concerned: 0, and a note on stderr. With --strict,
+or where the spool does not take it either, the exit code says why no daemon took it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import time
 from tocsin.answers import receipt_of
 from tocsin.client import Client
 from tocsin.durations import format_duration, parse_duration
-from tocsin.errors import TocsinError, Unreachable
+from tocsin.errors import RequestFailed, TocsinError, Unreachable
 from tocsin.signals import PRIORITIES, Receipt, Signal
 from tocsin.wire import MAX_FRAME
 
@@ -37,7 +41,9 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--field", metavar="K=V", action="append", type=_pair, help="a field to show; may be repeated")
     parser.add_argument("--tag", metavar="T", action="append", help="may be repeated")
     parser.add_argument("--to", metavar="DEST", action="append", help="a destination, past the routes; may be repeated")
-    parser.add_argument("--strict", action="store_true", help="leave with 69 when no daemon took it")
+    parser.add_argument(
+        "--strict", action="store_true", help="nothing goes to the spool: leave with 69 when no daemon took it"
+    )
     parser.add_argument(
         "--wait", metavar="DURATION", type=duration, help="until it is delivered, or so long (default: 30s)"
     )
@@ -83,12 +89,12 @@ def _run(found: argparse.Namespace) -> int:
         from .lines import send_lines  # noqa: PLC0415 - only who sends many pays for it
 
         return send_lines(found)
-    with client(found) as daemon:
+    with client(found, strict=found.strict) as daemon:
         id_ = found.id
         try:
             signal = signal_of(found)
             id_ = signal.id
-            receipt = daemon.send(signal)
+            receipt = daemon.hand_over(signal)
         except TocsinError as error:
             raise _failure(error, id_) from error
         return _tell(receipt, found, daemon)
@@ -149,7 +155,7 @@ def _tell(receipt: Receipt, found: argparse.Namespace, daemon: Client) -> int:
             note(f"{receipt.state}: {receipt.reason or 'it was sent before'}")
     code = OK
     if found.wait is not None:
-        told["outcome"] = outcome = _awaited(receipt.id, found.wait, daemon)
+        told["outcome"] = outcome = _awaited(receipt, found.wait, daemon)
         code = _OUTCOMES.get(outcome, STILL_QUEUED)
         if code != OK:
             note(_unfinished(receipt.id, outcome, found.wait))
@@ -158,15 +164,20 @@ def _tell(receipt: Receipt, found: argparse.Namespace, daemon: Client) -> int:
     return code
 
 
-def _awaited(id_: str, seconds: float, daemon: Client) -> str:
-    """What became of it within `seconds`. A daemon that restarts meanwhile is looked for: the signal is on its disk."""
+def _awaited(receipt: Receipt, seconds: float, daemon: Client) -> str:
+    """What became of it within `seconds`. A daemon that is away meanwhile is looked for: the signal is on its disk, or in its spool."""
     end = time.monotonic() + seconds
     while True:
         left = max(0.0, end - time.monotonic())
         try:
-            state = str(daemon.request("wait", timeout=left + daemon.timeout, id=id_, seconds=left).get("state"))
+            reply = daemon.request("wait", timeout=left + daemon.timeout, id=receipt.id, seconds=left)
+            state = str(reply.get("state"))
         except Unreachable:
             state = "queued"
+        except RequestFailed as failed:
+            if failed.kind != "not-found" or receipt.state != "spooled":
+                raise
+            state = "queued"  # the daemon is back, and has not come to it yet
         if state != "queued" or time.monotonic() >= end:
             return state
         time.sleep(min(_RECONNECT_SECONDS, max(0.0, end - time.monotonic())))
@@ -188,8 +199,10 @@ make 2>&1 | tail -20 | tocsin send "Build broken" --body - -p high
 tocsin send --wait 1m "Deployed" || echo "nobody was told"
 tocsin send --json-lines signals.jsonl
 """,
-        "0 stored durably (with --wait: delivered); 3 still queued when the time ran out; 4 dead; 5 dropped by a rule; 64 usage; "
-        "65 bad signal; 66 unreadable file; 69 daemon unreachable; 75 try again later; 76 protocol mismatch; 77 permission.",
+        "0 stored durably, or spooled with a note (with --wait: delivered); 3 still queued when the time ran out; 4 dead; "
+        "5 dropped by a rule; 64 usage; 65 bad signal; 66 unreadable file; 69 daemon unreachable (with --strict, or when the spool cannot "
+        "be written either); 75 try again later; "
+        "76 protocol mismatch; 77 permission.",
         prepare=with_wait,
     ),
 }

@@ -6,6 +6,8 @@ share one sync and a single caller pays for one. An answer leaves only after its
 
     schema     the tables, their versions, how the file is opened
     records    what goes in and comes out, frozen
+    askers     who wants a job done, and who hears what came of it
+    inbox      what reaches the thread, and what it takes up next: jobs of the loop, and guests whose sockets it reads itself
     writer     the thread and the group commit; what a failing disk means
     intake     jobs: append, feed
     attempts   jobs: begin, settle, replay
@@ -24,21 +26,28 @@ more. `begin` also notes the request, open until `settle`, which notes what was 
 here are wall-clock Unix seconds.
 """
 
+from .askers import Answer, Asker, Haste, Order
 from .digests import FIRST
+from .inbox import Guest
 from .records import Arrival, Asking, Count, Ending, Fold, LaneMemory, Moved, Request, ScopeMemory
 from .writer import Connection, Journal
 
 __all__ = [
     "FIRST",
+    "Answer",
     "Arrival",
+    "Asker",
     "Asking",
     "Connection",
     "Count",
     "Ending",
     "Fold",
+    "Guest",
+    "Haste",
     "Journal",
     "LaneMemory",
     "Moved",
+    "Order",
     "Request",
     "ScopeMemory",
 ]

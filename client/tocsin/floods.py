@@ -1,0 +1,58 @@
+"""Repetition, folded: the first of many goes out at once, the others are counted and told together.
+
+Pure: `now` is a parameter, in seconds on any clock that only goes forward.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from typing import Any
+
+MOST = 500  # different messages that are watched at a time; further ones pass, and their receiver is bounded too
+
+
+class Flood:
+    """One message: since when we count, what the first said, and how many came after it."""
+
+    __slots__ = ("first", "more", "since")
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.first: dict[str, Any] = {}
+        self.more = 0
+
+
+class Floods:
+    """The messages of the last `window` seconds. A window of zero folds nothing."""
+
+    def __init__(self, window: float) -> None:
+        self.window = window
+        self._floods: dict[Hashable, Flood] = {}
+
+    def begin(self, key: Hashable, now: float) -> Flood | None:
+        """The flood that a message begins, which is then to be told; None when it is counted as one more of a flood."""
+        running = self._floods.get(key)
+        if running is not None and (running.more or now - running.since < self.window):
+            running.more += 1  # also when its window is over and `over` has not come to it yet
+            return None
+        flood = Flood(now)
+        if self.window > 0 and (running is not None or len(self._floods) < MOST):
+            self._floods[key] = flood
+        return flood
+
+    def over(self, now: float, *, all_of_them: bool = False) -> list[Flood]:
+        """Floods whose window is over, or all, that have more to tell. One that goes on has a new window, and is told once in each."""
+        told = []
+        for key, flood in list(self._floods.items()):
+            if all_of_them or now - flood.since >= self.window:
+                del self._floods[key]
+                if flood.more:
+                    told.append(flood)
+                    self._floods[key] = after = Flood(now)
+                    after.first = flood.first
+        return told
+
+    def __bool__(self) -> bool:
+        return bool(self._floods)

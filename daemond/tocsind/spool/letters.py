@@ -1,0 +1,62 @@
+"""What a spooled file says: a signal a line, as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from tocsin.errors import InvalidSignal
+from tocsin.ids import id_of
+from tocsin.signals import Signal
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """One file, read. `uid` and `gid` are its owner's; `faults` say what is wrong with which line."""
+
+    name: str
+    uid: int
+    gid: int
+    signals: list[Signal]
+    faults: list[str]
+
+
+def letter(name: str, content: bytes, owner: tuple[int, int], written: float, now: float) -> Letter:
+    """The letter in a file's content. `written` and `now` are wall-clock seconds."""
+    signals: list[Signal] = []
+    faults: list[str] = []
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if line.strip():
+            try:
+                signals.append(_aged(_signal(line, f"{name}:{number}", written), written, now))
+            except InvalidSignal as error:
+                faults.append(f"line {number}: {error}")
+    if not signals and not faults:
+        faults.append("it is empty")
+    return Letter(name, *owner, signals, faults)
+
+
+def _signal(line: bytes, place: str, written: float) -> Signal:
+    values = _values(line)
+    if values.get("id") is None:
+        digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest()
+        values["id"] = id_of(int(written * 1000), digest[:10])
+    return Signal.from_dict(values)
+
+
+def _values(line: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidSignal("line", f"is no JSON object: {error}") from None
+
+
+def _aged(signal: Signal, written: float, now: float) -> Signal:
+    """The signal as it stands now: its time has been running since it was written."""
+    values = signal.as_dict()
+    if signal.timestamp is None and signal.timestamp_text is None:
+        values["timestamp"] = written
+    if signal.expires is not None:
+        values["expires"] = max(0.0, signal.expires - max(0.0, now - written))
+    return Signal.trusted(values)

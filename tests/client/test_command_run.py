@@ -1,0 +1,211 @@
+"""`tocsin run -- CMD`: the command as if we were not there, and a word about how it ended."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.servers import Serve, Server, silent
+
+RUN = [sys.executable, "-m", "tocsin", "run"]
+
+
+def run(path: str, *words: str, **settings: Any) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*RUN, "--socket", path, *words], capture_output=True, timeout=30, check=False, **settings)
+
+
+def shell(script: str) -> list[str]:
+    return ["--", "sh", "-c", script]
+
+
+def told(server: Server) -> dict[str, Any]:
+    [request] = server.requests
+    signal_: dict[str, Any] = request["signal"]
+    return signal_
+
+
+def test_a_failure_is_told_with_its_code_its_duration_and_its_last_lines(serve: Serve) -> None:
+    server = serve()
+    done = run(server.path, *shell("echo fine; echo broken >&2; exit 3"))
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"fine\n", b"broken\n")
+    alert = told(server)
+    assert alert["title"].startswith("sh failed with exit code 3 after ")
+    assert sorted(alert["body"].split("\n")) == ["broken", "fine"]
+    assert (alert["priority"], alert["source"], alert["fields"]["exit code"]) == ("high", "sh", 3)
+    assert alert["fields"]["duration"].endswith("s")
+
+
+def test_success_is_told_only_when_wanted(serve: Serve) -> None:
+    server = serve()
+    assert run(server.path, "--", "true").returncode == 0
+    assert server.requests == []
+    assert run(server.path, "--on", "always", "--", "true").returncode == 0
+    assert (told(server)["title"][:15], told(server)["priority"]) == ("true succeeded ", "low")
+
+
+def test_the_flags_of_a_hand_off_reach_their_fields(serve: Serve) -> None:
+    server = serve()
+    words = [
+        "--title",
+        "Backup",
+        "-p",
+        "urgent",
+        "--tier",
+        "t",
+        "--key",
+        "k",
+        "--tag",
+        "a",
+        "--tag",
+        "b",
+        "--to",
+        "d",
+        "--lines",
+        "1",
+    ]
+    run(server.path, *words, *shell("echo one; echo two; false"))
+    alert = told(server)
+    assert {name: alert[name] for name in ("title", "priority", "tier", "key", "tags", "to", "body")} == {
+        "title": "Backup", "priority": "urgent", "tier": "t", "key": "k", "tags": ["a", "b"], "to": ["d"], "body": "two",
+    }  # fmt: skip
+
+
+def test_the_name_of_a_command_shows_no_options_and_nothing_that_could_be_a_password(serve: Serve) -> None:
+    server = serve()
+    run(server.path, "--", "/usr/bin/env", "false", "SECRET=1", "--password", "hunter2")
+    assert told(server)["title"].startswith("env false failed")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+def test_a_command_that_a_signal_ended_leaves_with_128_and_its_number(serve: Serve, number: signal.Signals) -> None:
+    server = serve()
+    assert run(server.path, *shell(f"kill -{number.value} $$")).returncode == 128 + number
+    assert f"was ended by {number.name}" in told(server)["title"]
+
+
+@pytest.mark.parametrize(("command", "code"), [("no-such-command", 127), ("/etc/passwd", 126), ("/", 126)])
+def test_a_command_that_cannot_be_started_is_told_as_a_shell_does(serve: Serve, command: str, code: int) -> None:
+    server = serve()
+    done = run(server.path, "--", command)
+    assert done.returncode == code
+    assert done.stderr.startswith(f"tocsin: cannot run {command}: ".encode())
+    assert "could not be started" in told(server)["title"]
+
+
+@pytest.mark.parametrize("words", [["make"], ["--"], ["--on", "never", "--", "make"], ["--lines", "-1", "--", "make"]])
+def test_a_mistake_runs_nothing(folder: Path, words: list[str]) -> None:
+    assert run(str(folder / "s"), *words).returncode == 64
+
+
+def test_nobody_to_tell_changes_nothing_about_the_command(folder: Path) -> None:
+    env = {**os.environ, "TOCSIN_SPOOL": "/dev/null/spool"}
+    done = run(str(folder / "s"), *shell("echo out; exit 3"), env=env)
+    assert (done.returncode, done.stdout) == (3, b"out\n")
+    assert done.stderr.startswith(b"tocsin: nobody could be told: dropped: no daemon")
+
+
+def test_a_hung_daemon_costs_the_hand_offs_timeout_and_no_more(serve: Serve, spool: Path) -> None:
+    assert run(serve(silent).path, "--timeout", "50ms", "--", "false").returncode == 1
+    assert len(list(spool.iterdir())) == 1
+
+
+def test_output_passes_unchanged_whatever_its_bytes_and_size(serve: Serve) -> None:
+    script = "import os; [os.write(1, bytes(range(256)) * 256) for _ in range(64)]; os.write(2, b'\\xff' * 5)"
+    done = run(serve().path, "--", sys.executable, "-c", script)
+    assert (done.returncode, done.stdout, done.stderr) == (0, bytes(range(256)) * 256 * 64, b"\xff" * 5)
+
+
+def test_output_passes_as_it_comes(serve: Serve) -> None:
+    words = [*RUN, "--socket", serve().path, *shell("echo first; read line; echo $line")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"first\n"
+        running.stdin.write(b"second\n")
+        running.stdin.flush()
+        assert running.stdout.readline() == b"second\n"
+        assert running.wait(10) == 0
+
+
+def test_only_the_end_of_a_long_output_is_told(serve: Serve) -> None:
+    server = serve()
+    run(server.path, "--", sys.executable, "-c", "print('x' * 1_000_000); [print(n) for n in range(999)]; exit(1)")
+    assert told(server)["body"].split("\n") == [str(n) for n in range(979, 999)]
+    server.requests.clear()
+    run(server.path, "--", sys.executable, "-c", "print('x' * 1_000_000); exit(1)")
+    assert told(server)["body"] == "x" * 2999
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP", "INT", "USR1"])
+def test_a_signal_goes_on_to_the_command(serve: Serve, name: str) -> None:
+    words = [
+        *RUN,
+        "--socket",
+        serve().path,
+        *shell(f"trap 'echo got; exit 7' {name}; echo up; while :; do sleep 0.01; done"),
+    ]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"up\n"
+        running.send_signal(getattr(signal, f"SIG{name}"))
+        assert running.stdout.read() == b"got\n"
+        assert running.wait(10) == 7
+
+
+def test_ctrl_c_at_a_terminal_reaches_the_command_once(serve: Serve) -> None:
+    script = "n=0; trap 'n=$((n+1))' INT; echo up; for i in $(seq 30); do sleep 0.01; done; echo got $n"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [*RUN, "--socket", serve().path, *shell(script)])
+    with os.fdopen(terminal, "rb", buffering=0) as screen:
+        said = b""
+        while b"up" not in said:
+            said += screen.read(100)
+        os.write(terminal, b"\x03")
+        while b"got" not in said:
+            said += screen.read(100)
+    os.waitpid(pid, 0)
+    assert b"got 1" in said
+
+
+def test_what_a_command_leaves_in_the_background_neither_holds_us_nor_loses_its_output(
+    serve: Serve, folder: Path
+) -> None:
+    os.mkfifo(folder / "go")
+    script = f"(read line < {folder / 'go'}; echo later) & echo now; exit 5"
+    with subprocess.Popen([*RUN, "--socket", serve().path, *shell(script)], stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.wait(10) == 5
+        assert running.stdout.readline() == b"now\n"
+        (folder / "go").write_text("\n")
+        assert running.stdout.read() == b"later\n"
+
+
+def test_a_reader_that_has_gone_is_the_commands_broken_pipe(serve: Serve) -> None:
+    server = serve()
+    words = [*RUN, "--socket", server.path, "--on", "always", "--", "yes"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.read(10)
+        running.stdout.close()
+        assert running.wait(10) == 128 + signal.SIGPIPE
+    assert "SIGPIPE" in told(server)["title"]
+
+
+def test_a_signal_that_is_ignored_for_us_is_ignored_for_the_command(serve: Serve) -> None:
+    script = "import signal; print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)"
+    done = run(
+        serve().path,
+        "--",
+        sys.executable,
+        "-c",
+        script,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    assert done.stdout == b"True\n"

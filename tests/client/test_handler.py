@@ -1,0 +1,335 @@
+"""`tocsin.Handler`: what is logged reaches the daemon, and whoever logs does not notice."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.servers import Serve, Server, Visit, answering, silent, stored
+
+import tocsin
+from tocsin.handler import FLUSH_SECONDS
+
+PROMISE = 2.0  # seconds: what the end of a program may take because of us
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    """A logger of its own, without handlers, that is as it was in the end."""
+    logger = logging.getLogger(f"app.{time.monotonic_ns()}")
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG)
+    yield logger
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def heard(server: Server) -> list[dict[str, Any]]:
+    return [signal for request in server.requests for signal in request["signals"]]
+
+
+def handled(log: logging.Logger, path: str | Path, **settings: Any) -> tocsin.Handler:
+    handler = tocsin.Handler(**{"socket": str(path), "level": logging.DEBUG, **settings})
+    log.addHandler(handler)
+    return handler
+
+
+def test_a_record_becomes_a_signal(serve: Serve, log: logging.Logger) -> None:
+    server = serve()
+    handler = handled(log, server.path, tier="ops", tags=["app"])
+    before = time.time()
+    log.error("order %d failed\nbecause", 7)
+    handler.flush()
+    [alert] = heard(server)
+    assert before <= alert.pop("timestamp") <= time.time()
+    assert alert.pop("fields")["where"].startswith("test_handler.py:")
+    del alert["id"]
+    assert alert == {
+        "title": "order 7 failed", "body": "because", "priority": "high", "source": log.name, "tier": "ops", "tags": ["app"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("level", "priority"),
+    [
+        (logging.CRITICAL, "urgent"),
+        (45, "high"),
+        (logging.ERROR, "high"),
+        (logging.WARNING, "normal"),
+        (25, "low"),
+        (logging.DEBUG, "low"),
+    ],
+)
+def test_the_level_decides_the_priority(serve: Serve, log: logging.Logger, level: int, priority: str) -> None:
+    server = serve()
+    handler = handled(log, server.path)
+    log.log(level, "something")
+    handler.flush()
+    assert [alert["priority"] for alert in heard(server)] == [priority]
+
+
+def test_only_warnings_and_worse_are_alerts_unless_asked_for(serve: Serve, log: logging.Logger) -> None:
+    server = serve()
+    handler = tocsin.Handler(socket=server.path)
+    log.addHandler(handler)
+    log.info("fine")
+    log.warning("not fine")
+    handler.flush()
+    assert [alert["title"] for alert in heard(server)] == ["not fine"]
+
+
+def test_an_exception_shows_the_end_of_its_traceback(serve: Serve, log: logging.Logger) -> None:
+    server = serve()
+    handler = handled(log, server.path)
+    try:
+        int("x" * 10_000)
+    except ValueError as error:
+        error.add_note("the end")
+        log.exception("it failed")
+    handler.flush()
+    [alert] = heard(server)
+    assert alert["title"] == "it failed"
+    assert alert["body"].endswith("the end")
+    assert len(alert["body"]) <= 4096
+
+
+def test_a_formatter_is_respected_and_an_empty_message_has_a_title(serve: Serve, log: logging.Logger) -> None:
+    server = serve()
+    handler = handled(log, server.path)
+    log.warning("")
+    handler.setFormatter(logging.Formatter("%(levelname)s|%(message)s"))
+    log.warning("formatted")
+    handler.flush()
+    assert [alert["title"] for alert in heard(server)] == ["WARNING without words", "WARNING|formatted"]
+
+
+def test_it_is_configured_by_dict_config(serve: Serve) -> None:
+    server = serve()
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {"tocsin": {"class": "tocsin.Handler", "level": "ERROR", "socket": server.path, "tier": "ops"}},
+            "loggers": {"configured": {"handlers": ["tocsin"], "propagate": False}},
+        }
+    )
+    log = logging.getLogger("configured")
+    [handler] = log.handlers
+    log.warning("no")
+    log.error("yes")
+    handler.close()
+    log.removeHandler(handler)
+    assert [(alert["title"], alert["tier"]) for alert in heard(server)] == [("yes", "ops")]
+
+
+def test_a_hung_daemon_costs_who_logs_nothing(serve: Serve, log: logging.Logger, spool: Path) -> None:
+    handler = handled(log, serve(silent).path, window=0)
+    started = time.monotonic()
+    for n in range(1000):
+        log.error("%d", n)
+    assert time.monotonic() - started < PROMISE  # one exchange with this daemon takes half a second
+    handler.flush()
+    kept = [json.loads(line)["title"] for file in sorted(spool.iterdir()) for line in file.read_text().splitlines()]
+    assert kept == [str(n) for n in range(1000)]
+
+
+def test_a_full_queue_counts_what_it_cannot_hold_and_says_so(serve: Serve, log: logging.Logger) -> None:
+    hung, released = threading.Event(), threading.Event()
+
+    def slow_once(visit: Visit) -> None:
+        while (request := visit.hear()) is not None:
+            hung.set()
+            released.wait(10)
+            server.requests.append(request)
+            visit.tell(stored(request))
+
+    server = serve(slow_once)
+    handler = handled(log, server.path, capacity=5, window=0, timeout=20)
+    log.error("first")
+    assert hung.wait(5)
+    for n in range(20):
+        log.error("%d", n)
+    released.set()
+    handler.flush()
+    assert [alert["title"] for alert in heard(server)] == [
+        "first", "0", "1", "2", "3", "4", "15 log records could not be told, or came too fast",
+    ]  # fmt: skip
+
+
+def test_a_flood_is_told_once_and_its_repetitions_together(serve: Serve, log: logging.Logger) -> None:
+    server = serve()
+    handler = handled(log, server.path, window=3600)
+    for n in range(1000):
+        log.error("order %d failed", n)
+    log.error("another")
+    handler.flush()
+    assert [alert["title"] for alert in heard(server)] == [
+        "order 0 failed", "another", "999 more times within 3600 s: order 0 failed",
+    ]  # fmt: skip
+
+
+def test_the_repetitions_are_told_when_their_window_is_over(serve: Serve, log: logging.Logger) -> None:
+    told = threading.Event()
+
+    def answer(request: dict[str, Any]) -> Any:
+        server.requests.append(request)
+        if any("more time" in signal["title"] for signal in request["signals"]):
+            told.set()
+        return stored(request)
+
+    server = serve(answering(answer))
+    handled(log, server.path, window=0.05)
+    log.error("again")
+    log.error("again")
+    assert told.wait(10)
+    assert heard(server)[-1]["title"] == "1 more time within 0.05 s: again"
+
+
+def test_our_own_logs_and_those_of_our_thread_are_not_handed_over(serve: Serve, log: logging.Logger) -> None:
+    server = serve()
+    handler = handled(log, server.path)
+
+    def send_many(signals: Any) -> Any:
+        log.error("from our own thread")
+        with tocsin.Client(server.path) as client:
+            return client.send_many(signals)
+
+    handler._client.send_many = send_many  # type: ignore[method-assign]
+    logging.getLogger("tocsin.client").addHandler(handler)
+    logging.getLogger("tocsin.client").error("echo")
+    logging.getLogger("tocsin.client").removeHandler(handler)
+    log.error("real")
+    handler.flush()
+    handler.flush()
+    assert [alert["title"] for alert in heard(server)] == ["real"]
+
+
+def test_a_closed_handler_begins_again(serve: Serve, log: logging.Logger) -> None:
+    server = serve()
+    handler = handled(log, server.path)
+    log.error("one")
+    handler.close()
+    log.error("two")
+    handler.close()
+    assert [alert["title"] for alert in heard(server)] == ["one", "two"]
+
+
+def test_threads_log_at_once_and_nothing_is_lost(serve: Serve, log: logging.Logger) -> None:
+    server = serve()
+    handler = handled(log, server.path, capacity=10_000, timeout=20)
+
+    def many(thread: int) -> None:
+        for n in range(100):
+            log.error(f"{thread} {n}")  # noqa: G004 - each a message of its own
+
+    threads = [threading.Thread(target=many, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    handler.flush()
+    assert len({alert["title"] for alert in heard(server)}) == 800
+
+
+def _python(script: str, path: str) -> subprocess.CompletedProcess[str]:
+    head = "import logging, os, sys, tocsin\nlog = logging.getLogger('app')\nlog.addHandler(tocsin.Handler(socket=sys.argv[1]))\n"
+    return subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", head + script, path],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+_FORK = """
+log.error("parent before")
+child = os.fork()
+log.error("child" if child == 0 else "parent after")
+if child == 0:
+    logging.shutdown()
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+_MULTIPROCESSING = """
+import multiprocessing
+log.error("parent before")
+child = multiprocessing.get_context("fork").Process(target=log.error, args=("child",))
+child.start()
+child.join()
+log.error("parent after")
+"""
+
+
+@pytest.mark.parametrize("script", [_FORK, _MULTIPROCESSING])
+def test_a_forked_child_hands_over_its_own_records_and_none_of_its_parents(serve: Serve, script: str) -> None:
+    server = serve()
+    done = _python(script, server.path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(alert["title"] for alert in heard(server)) == ["child", "parent after", "parent before"]
+
+
+def test_what_is_logged_last_is_handed_over_at_exit(serve: Serve) -> None:
+    server = serve()
+    assert _python("[log.error(f'{n}') for n in range(300)]", server.path).returncode == 0
+    assert [alert["title"] for alert in heard(server)] == [str(n) for n in range(300)]
+
+
+_HUNG = """
+import time
+started = time.monotonic()
+for n in range(1000):
+    log.error(f"{n}")
+logging.shutdown()
+print(time.monotonic() - started)
+"""
+
+
+def test_a_hung_daemon_does_not_keep_a_program_from_ending(serve: Serve, spool: Path) -> None:
+    done = _python(_HUNG, serve(silent).path)
+    assert float(done.stdout) < PROMISE + 1.0  # our two seconds, and two busy cores
+    assert sum(len(file.read_text().splitlines()) for file in spool.iterdir()) == 1000
+
+
+_NONSENSE = """
+class Hostile:
+    def __str__(self):
+        raise ZeroDivisionError
+
+log.error(Hostile())
+log.error("%s", Hostile())
+log.error("%d", "no number")
+log.error("%s %s", 1)
+log.error("after")
+"""
+
+
+def test_nonsense_in_a_record_does_not_raise_and_is_counted(serve: Serve) -> None:
+    server = serve()
+    done = _python(_NONSENSE, server.path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [alert["title"] for alert in heard(server)] == ["after", "4 log records could not be told, or came too fast"]
+
+
+def test_a_thread_that_cannot_be_had_any_more_is_stood_in_for(serve: Serve) -> None:
+    server = serve()
+    script = "import threading\nthreading.Thread.start = lambda _: (_ for _ in ()).throw(RuntimeError('no more'))\nlog.error('last words')"
+    done = _python(script, server.path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [alert["title"] for alert in heard(server)] == ["last words"]
+
+
+def test_the_promise_is_what_the_handler_keeps() -> None:
+    assert FLUSH_SECONDS == PROMISE
+    assert os.getpid() == tocsin.Handler()._own_worker().pid

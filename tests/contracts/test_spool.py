@@ -1,0 +1,252 @@
+"""The spool between a real client and a real daemon: what was spooled arrives, once, oldest first, and what cannot is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.witness import written
+from tests.harness import PATIENCE, DaemonProcess, file, route, until
+
+import tocsin
+from tocsin import Client, Signal
+from tocsin.ids import new_id
+from tocsin.spool import keep
+
+CONFIG = file() + route("local-file")
+
+
+def titles(daemon: DaemonProcess) -> list[str]:
+    """What arrived, in order."""
+    path = daemon.state / "alerts.jsonl"
+    return [copy.title for copy in written(path)] if path.exists() else []
+
+
+def drop(daemon: DaemonProcess, content: str, name: str = "by-hand.jsonl") -> None:
+    """As a shell script would: written beside, renamed."""
+    daemon.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (daemon.spool / f".{name}").write_text(content)
+    (daemon.spool / f".{name}").rename(daemon.spool / name)
+
+
+def client(daemon: DaemonProcess, **settings: Any) -> Client:
+    return Client(daemon.socket, spool=daemon.spool, **settings)
+
+
+def waits(daemon: DaemonProcess) -> int:
+    return int(daemon.status()["spool"]["files"])
+
+
+def test_what_was_spooled_before_the_daemon_ever_ran_arrives_once_and_oldest_first(tmp_path: Path) -> None:
+    daemon = DaemonProcess(tmp_path, CONFIG)
+    receipts = [client(daemon).send(f"{n}") for n in range(20)]
+    assert {receipt.state for receipt in receipts} == {"spooled"}
+    with daemon.start():
+        daemon.wait_for("spool-taken")
+        assert set(daemon.settled(*(receipt.id for receipt in receipts))) == {"delivered"}
+        assert titles(daemon) == [f"{n}" for n in range(20)]
+        assert waits(daemon) == 0
+        assert daemon.client.why(receipts[0].id)["uid"] == os.geteuid()
+        assert daemon.status()["health"] == "ok"
+
+
+def test_a_restarted_daemon_takes_nothing_twice(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, CONFIG).start() as daemon:
+        stored = Signal("stored, and not answered in time")
+        assert daemon.client.send(stored).state == "stored"
+        daemon.kill()
+        keep(str(daemon.spool), [stored, Signal("new")])
+        daemon.start()
+        assert daemon.wait_for("duplicate")["id"] == stored.id
+        until(lambda: len(titles(daemon)) == 2)
+    assert titles(daemon) == ["stored, and not answered in time", "new"]
+
+
+def test_what_is_spooled_while_the_daemon_is_hung_is_taken_when_it_wakes(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, CONFIG).start() as daemon:
+        with client(daemon, timeout=0.2) as program:
+            assert program.send("before").state == "stored"
+            daemon.process.send_signal(signal.SIGSTOP)
+            asked, fresh = program.send("on the open connection"), client(daemon, timeout=0.2).send("on a new one")
+            daemon.process.send_signal(signal.SIGCONT)
+        assert [asked.state, fresh.state] == ["spooled", "spooled"]
+        until(lambda: len(titles(daemon)) == 3)
+        assert set(daemon.settled(asked.id, fresh.id)) == {"delivered"}
+        assert sorted(titles(daemon)) == ["before", "on a new one", "on the open connection"]
+
+
+def test_a_file_that_appears_is_taken_within_moments_also_after_the_folder_was_made_anew(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, CONFIG).start() as daemon:
+        drop(daemon, '{"title": "one"}\n')
+        daemon.wait_for("spool-taken")
+        daemon.spool.rmdir()
+        drop(daemon, '{"title": "two"}\n')
+        daemon.wait_for("spool-taken", nth=2)
+
+
+def test_a_line_without_an_id_is_stored_once_though_its_file_comes_twice(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, CONFIG).start() as daemon:
+        daemon.kill()
+        drop(daemon, '{"title": "by hand"}\n')
+        held, times = (daemon.spool / "by-hand.jsonl"), (daemon.spool / "by-hand.jsonl").stat().st_mtime_ns
+        for taken in ("accepted", "duplicate"):
+            os.utime(held, ns=(times, times))
+            daemon.start()
+            assert daemon.wait_for(taken)
+            daemon.wait_for("spool-taken")
+            daemon.kill()
+            drop(daemon, '{"title": "by hand"}\n')
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{oops\n", "line 1: line: is no JSON object"),
+        ("", "it is empty"),
+        ('{"title": "good"}\n{"title": "bad", "to": ["nowhere"]}\n', "there is no destination 'nowhere'"),
+        ('{"titel": "good"}\n', "titel: is no field"),
+    ],
+)
+def test_what_cannot_be_taken_is_put_aside_and_the_status_says_why(tmp_path: Path, content: str, said: str) -> None:
+    with DaemonProcess(tmp_path, CONFIG).start() as daemon:
+        drop(daemon, content)
+        assert said in daemon.wait_for("quarantined", file="by-hand.jsonl")["reason"]
+        status = daemon.status()
+        assert status["health"] == "degraded"
+        assert any("1 of the spool could not be taken" in problem and said in problem for problem in status["problems"])
+        assert (status["spool"]["files"], status["spool"]["quarantined"]) == (0, 1)
+        assert said in status["spool"]["reason"]
+        assert (daemon.spool / "quarantine" / "by-hand.jsonl").read_text() == content
+        if "good" in content and "titel" not in content:
+            until(lambda: titles(daemon) == ["good"])
+        for left in (daemon.spool / "quarantine").iterdir():
+            left.unlink()
+        assert daemon.status()["health"] == "ok"
+
+
+def test_what_is_put_back_from_quarantine_is_taken_when_it_can_be(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, CONFIG).start() as daemon:
+        drop(daemon, json.dumps({"title": "late", "to": ["other"], "id": new_id()}))
+        daemon.wait_for("quarantined")
+        daemon.configure(CONFIG + file("other"))
+        daemon.reload()
+        daemon.wait_for("reloaded")
+        (daemon.spool / "quarantine" / "by-hand.jsonl").rename(daemon.spool / "by-hand.jsonl")
+        daemon.wait_for("spool-taken")
+
+
+def _link(daemon: DaemonProcess) -> None:
+    (daemon.folder / "secret").write_text('{"title": "secret"}\n')
+    (daemon.spool / "link.jsonl").symlink_to(daemon.folder / "secret")
+
+
+def _strangers(daemon: DaemonProcess) -> None:
+    (daemon.spool / "theirs.jsonl").write_text('{"title": "theirs"}\n')
+    os.chown(daemon.spool / "theirs.jsonl", 12345, 12345)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (_link, "it is a link"),
+        pytest.param(
+            _strangers,
+            "uid 12345",
+            marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away"),
+        ),
+    ],
+)
+def test_links_and_strangers_files_are_never_taken(
+    tmp_path: Path, make: Callable[[DaemonProcess], None], said: str
+) -> None:
+    daemon = DaemonProcess(tmp_path, CONFIG)
+    daemon.spool.mkdir(mode=0o700, parents=True)
+    make(daemon)
+    with daemon.start():
+        assert said in daemon.wait_for("quarantined")["reason"]
+        assert daemon.status()["counters"]["signals_accepted"] == 0
+
+
+def test_a_spool_that_is_open_to_others_is_not_taken_in_and_the_status_says_so(tmp_path: Path) -> None:
+    daemon = DaemonProcess(tmp_path, CONFIG)
+    drop(daemon, '{"title": "forged"}\n')
+    daemon.spool.chmod(0o777)
+    with daemon.start():
+        daemon.wait_for("spool-trouble")
+        assert any("chmod 700" in problem for problem in daemon.status()["problems"])
+        assert daemon.status()["counters"]["signals_accepted"] == 0
+        daemon.spool.chmod(0o700)
+        daemon.wait_for("spool-taken")
+        assert daemon.status()["health"] == "ok"
+
+
+def test_a_signal_whose_time_passed_in_the_spool_is_never_posted(tmp_path: Path) -> None:
+    daemon = DaemonProcess(tmp_path, CONFIG)
+    late = client(daemon).send("late", expires=60)
+    [left] = daemon.spool.iterdir()
+    os.utime(left, (left.stat().st_mtime - 61,) * 2)
+    timely = client(daemon).send("timely", expires=60)
+    with daemon.start():
+        daemon.wait_for("spool-taken")
+        assert daemon.settled(late.id, timely.id) == ["dropped", "delivered"]
+        assert titles(daemon) == ["timely"]
+        assert daemon.status()["counters"]["deliveries_expired"] == 1
+
+
+def test_client_and_daemon_find_the_spool_that_the_environment_names(tmp_path: Path) -> None:
+    spool = tmp_path / "elsewhere"
+    with DaemonProcess(tmp_path, CONFIG, env={"TOCSIN_SPOOL": str(spool)}) as daemon:
+        sent = daemon.tocsin("send", "spooled by the command")
+        assert (sent.returncode, "spooled" in sent.stderr) == (0, True)
+        assert len(list(spool.iterdir())) == 1
+        daemon.start()
+        assert daemon.settled(sent.stdout.strip()) == ["delivered"]
+        assert daemon.status()["spool"]["path"] == str(spool)
+
+
+def test_client_and_daemon_find_the_spool_below_the_state_that_the_configuration_names(tmp_path: Path) -> None:
+    config = f'[daemon]\nsocket = "{tmp_path / "t.sock"}"\nstate = "{tmp_path / "configured"}"\n{CONFIG}'
+    with DaemonProcess(tmp_path, config) as daemon:
+        for name in ("TOCSIN_SOCKET", "STATE_DIRECTORY"):
+            del daemon.env[name]
+        daemon.env["TOCSIN_CONFIG"] = str(daemon.config)
+        sent = daemon.tocsin("send", "spooled by the command")
+        assert len(list((tmp_path / "configured" / "spool").iterdir())) == 1
+        daemon.start()
+        assert daemon.settled(sent.stdout.strip()) == ["delivered"]
+
+
+def test_ten_thousand_files_are_taken_in_order_while_the_door_stays_open(tmp_path: Path) -> None:
+    daemon = DaemonProcess(tmp_path, CONFIG)
+    drop(daemon, "")
+    (daemon.spool / "by-hand.jsonl").unlink()
+    count = 3000
+    for n in range(count):
+        (daemon.spool / f"{n:06d}.jsonl").write_text(json.dumps({"title": f"{n}", "id": new_id()}) + "\n")
+    with daemon.start():
+        with Client(daemon.socket, timeout=PATIENCE, strict=True) as program:
+            assert program.send("meanwhile", priority="urgent").state == "stored"
+        until(lambda: waits(daemon) == 0)
+        until(lambda: len(titles(daemon)) == count + 1)
+    arrived = [title for title in titles(daemon) if title != "meanwhile"]
+    assert arrived == [f"{n}" for n in range(count)]
+
+
+def test_a_full_disk_keeps_the_spool_as_it_is(tmp_path: Path) -> None:
+    daemon = DaemonProcess(tmp_path, '[daemon]\nreserve = "900TiB"\n' + CONFIG)
+    receipt = client(daemon).send("patient")
+    with daemon.start():
+        daemon.wait_for("spool-trouble")
+        assert len(list(daemon.spool.iterdir())) >= 1
+        daemon.configure(CONFIG)
+        daemon.reload()
+        daemon.wait_for("spool-taken")
+        assert daemon.settled(receipt.id) == ["delivered"]
+        with client(daemon) as program:
+            assert program.send("now").state == "stored"
+    assert isinstance(receipt, tocsin.Receipt)

@@ -1,0 +1,108 @@
+"""The examples of docs/hand-off.md, run as they stand."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.harness import PATIENCE, DaemonProcess, file, route, until
+
+TEXT = (Path(__file__).parents[2] / "docs" / "hand-off.md").read_text()
+
+
+def example(chapter: str, language: str, nth: int = 0) -> str:
+    """A code block of a chapter."""
+    section = TEXT.split(f"## {chapter}\n")[1].split("\n## ")[0]
+    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+    return blocks[nth]
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
+    with DaemonProcess(tmp_path, file() + route("local-file")) as process:
+        process.env["TOCSIN_SPOOL"] = str(process.spool)
+        process.env["PATH"] = f"{tmp_path}:{Path(sys.executable).parent}:{process.env['PATH']}"
+        yield process.start()
+
+
+def run(daemon: DaemonProcess, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words,
+        env={**daemon.env, **env},
+        cwd=daemon.folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def arrived(daemon: DaemonProcess) -> dict[str, Any]:
+    """The only signal that came, once it has been delivered."""
+    until(lambda: daemon.status()["counters"]["notifications_sent"] == 1)
+    [row] = daemon.client.request("queue", state="sent")["deliveries"]
+    found: dict[str, Any] = daemon.client.why(row["id"])["signal"]
+    return found
+
+
+def test_the_shell_script_tells_of_a_full_disk(daemon: DaemonProcess) -> None:
+    done = run(daemon, "sh", "-c", example("From a shell script", "sh"), LIMIT="0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"Disk is \d+ % full", arrived(daemon)["title"])
+
+
+def test_the_python_script_raises_its_signal(daemon: DaemonProcess) -> None:
+    done = run(daemon, sys.executable, "-c", example("From Python", "python"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (arrived(daemon)["title"], arrived(daemon)["price"]) == ("BUY BTCUSDT", 64000.5)
+
+
+def test_the_cron_line_tells_of_a_failed_backup(daemon: DaemonProcess) -> None:
+    backup = daemon.folder / "backup-database"
+    backup.write_text("#!/bin/sh\necho cannot connect >&2\nexit 2\n")
+    backup.chmod(0o700)
+    *_, line = example("From cron", "crontab").splitlines()
+    command = line.split(maxsplit=5)[5]
+    assert "%" not in command  # which cron would take for the end of a line
+    # what cron gives a job, and where this test has its programs and its daemon
+    given = {name: daemon.env[name] for name in ("PATH", "TOCSIN_SOCKET", "STATE_DIRECTORY")}
+    job = subprocess.run(
+        ["/bin/sh", "-c", command],
+        env={"HOME": str(daemon.folder), "LOGNAME": "root", "SHELL": "/bin/sh", **given},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (job.returncode, job.stdout, job.stderr) == (2, "", "cannot connect\n")
+    alert = arrived(daemon)
+    assert alert["title"].startswith("backup-database failed with exit code 2 after ")
+    assert (alert["priority"], alert["body"]) == ("urgent", "cannot connect")
+
+
+def test_logging_tells_of_a_failed_order(daemon: DaemonProcess) -> None:
+    done = run(daemon, sys.executable, "-c", example("From logging", "python"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    alert = arrived(daemon)
+    assert (alert["title"], alert["priority"], alert["tags"]) == ("order 4711 failed", "high", ["orders"])
+
+
+@pytest.mark.skipif(shutil.which("socat") is None, reason="socat is not installed; CI installs it")
+def test_socat_with_a_line_of_json_framed_by_hand_raises_a_signal(daemon: DaemonProcess) -> None:
+    done = run(daemon, "sh", "-c", example("From anything else", "sh"))
+    assert '"state":"stored"' in done.stdout.replace(" ", "")
+    assert arrived(daemon)["title"] == "hello from socat"
+
+
+def test_a_file_written_by_hand_is_taken_in(daemon: DaemonProcess) -> None:
+    done = run(daemon, "sh", "-e", "-c", example("From anything else", "sh", nth=1))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert arrived(daemon)["title"] == "hello from a file"
