@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -81,6 +82,7 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._socket = str(folder / "tocsin.sock")
+        self._env = {**os.environ, "TOCSIN_SPOOL": str(folder / "spool")}  # never this machine's own
         self._screen = Screen(len(PRODUCERS) * SIGNALS)
         self._producers: list[dict[str, Any]] = []
         self._trips = 0
@@ -129,7 +131,7 @@ class Stage:
         """The daemon as a process; ended by SIGTERM unless it is gone."""
         command = [sys.executable, "-m", "tocsind", "run", "--config", str(self._folder / "alerts.toml")]
         command += ["--socket", self._socket, "--state", str(self._folder / "state"), "--log", "error"]
-        process = await trio.lowlevel.open_process(command, stdin=subprocess.DEVNULL)
+        process = await trio.lowlevel.open_process(command, stdin=subprocess.DEVNULL, env=self._env)
         try:
             while await self._status() is None:
                 if process.returncode is not None:
@@ -143,7 +145,7 @@ class Stage:
 
     async def _produce(self, strategy: str, symbol: str) -> None:
         command = [sys.executable, "-m", "tocsind.demo.producer", self._socket, strategy, symbol, str(SIGNALS)]
-        finished = await trio.run_process(command, capture_stdout=True)
+        finished = await trio.run_process(command, capture_stdout=True, env=self._env)
         self._producers.append(json.loads(finished.stdout))
 
     def _all_there(self, fake: FakeDiscord) -> bool:
