@@ -86,6 +86,8 @@ class Visitor:
         finally:
             if not self._back.is_set():
                 await self._journal.take_back(self)
+            with trio.CancelScope(shield=True):  # a signal that was read gets its receipt, also while we leave
+                await self._connection.finish_reply()
         if self._error is not None:
             raise self._error
 
