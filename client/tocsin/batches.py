@@ -61,9 +61,14 @@ def fitting(item: Any) -> Signal:
     if isinstance(item, Exception):
         raise InvalidSignal("signals", f"cannot be read on: {describe(item)}") from item
     signal = item if isinstance(item, Signal) else _born(lambda: Signal.from_dict(item))
-    if _size(signal) + _ENVELOPE > wire.MAX_FRAME:
+    if _may_be_large(signal) and len(_packed(signal)) + _ENVELOPE > wire.MAX_FRAME:
         raise too_large(signal)
     return signal
+
+
+def _may_be_large(signal: Signal) -> bool:
+    """Most are not, and need not be packed to be measured: no character of a repr takes more than four bytes of JSON."""
+    return 4 * len(repr(signal.as_dict())) + _ENVELOPE > wire.MAX_FRAME
 
 
 def in_order(read: list[Signal | Receipt], handed: list[Receipt]) -> list[Receipt]:
@@ -74,21 +79,33 @@ def in_order(read: list[Signal | Receipt], handed: list[Receipt]) -> list[Receip
 
 def frames(signals: Iterable[Signal]) -> Iterator[list[Signal]]:
     """The signals in runs that fit a frame each."""
-    frame: list[Signal] = []
+    return (run for run, _ in packed_frames(signals))
+
+
+def packed_frames(signals: Iterable[Signal]) -> Iterator[tuple[list[Signal], list[bytes]]]:
+    """The signals in runs that fit a frame each, with each signal as JSON: packing costs more than checking, so it is done once."""
+    run: list[Signal] = []
+    parts: list[bytes] = []
     room = wire.MAX_FRAME - _ENVELOPE
     for signal in signals:
-        size = _size(signal)
-        if frame and (size > room or len(frame) == MOST_IN_A_FRAME):
-            yield frame
-            frame, room = [], wire.MAX_FRAME - _ENVELOPE
-        frame.append(signal)
-        room -= size
-    if frame:
-        yield frame
+        part = _packed(signal)
+        if run and (len(part) + 1 > room or len(run) == MOST_IN_A_FRAME):
+            yield run, parts
+            run, parts, room = [], [], wire.MAX_FRAME - _ENVELOPE
+        run.append(signal)
+        parts.append(part)
+        room -= len(part) + 1  # the comma after it
+    if run:
+        yield run, parts
 
 
-def _size(signal: Signal) -> int:
-    return len(wire.encode(signal.as_dict())) + 1  # the comma after it
+def send_many_request(parts: Iterable[bytes], ack: str) -> bytes:
+    """The request that hands over signals packed as JSON."""
+    return b'{"op":"send_many","v":%d,"ack":"%s","signals":[%s]}' % (wire.PROTOCOL, ack.encode(), b",".join(parts))
+
+
+def _packed(signal: Signal) -> bytes:
+    return wire.encode_json(signal.as_dict())
 
 
 def too_large(signal: Signal) -> InvalidSignal:

@@ -32,7 +32,7 @@ from .answers import (
     receipt_of,
     unconfirmed,
 )
-from .batches import all_ready, frames, in_order, ready, too_large
+from .batches import all_ready, frames, in_order, packed_frames, ready, send_many_request, too_large
 from .connection import Deadline, Line, connect
 from .errors import ProtocolMismatch, Unreachable
 from .signals import Receipt, Signal
@@ -115,7 +115,7 @@ class Client:
     def hand_over_frame(self, signals: list[Signal]) -> list[Receipt]:
         """As `hand_over`, for signals that fit one frame (tocsin.batches)."""
         try:
-            return self._tell_frame(signals)
+            return [receipt for run, parts in packed_frames(signals) for receipt in self._tell_frame(run, parts)]
         except Exception as error:  # noqa: BLE001 - as above
             return self._or_spool(signals, error)
 
@@ -175,9 +175,9 @@ class Client:
             return unconfirmed(signal)
         return self._ask(body, deadline, lambda reply: read_receipt(reply.get("receipt"), signal, self.ack))
 
-    def _tell_frame(self, signals: list[Signal]) -> list[Receipt]:
+    def _tell_frame(self, signals: list[Signal], parts: list[bytes]) -> list[Receipt]:
         deadline = Deadline(self.timeout)
-        body = _request("send_many", {"signals": [signal.as_dict() for signal in signals], "ack": self.ack})
+        body = send_many_request(parts, self.ack)
         if self.ack == "none":
             self._exchange(body, deadline, answered=False)
             return [unconfirmed(signal) for signal in signals]
@@ -185,9 +185,9 @@ class Client:
 
     def _hand_over_all(self, signals: list[Signal]) -> list[Receipt]:
         handed: list[Receipt] = []
-        for frame in frames(signals):
+        for run, parts in packed_frames(signals):
             try:
-                handed += self._tell_frame(frame)
+                handed += self._tell_frame(run, parts)
             except Exception as error:  # noqa: BLE001 - as above
                 return handed + self._or_spool_all(signals[len(handed) :], error)
         return handed

@@ -5,6 +5,7 @@ Rules that keep the caller safe:
     every wait asks the deadline how long is left, so that no sequence of waits adds up to more than was promised
     a connection that did not finish its exchange is closed: a late answer must never be read as the next one's
     a signal handler may ask while the very thread that it interrupted does: it finds the connection gone, and opens another
+    the socket never blocks: what it can do at once is one system call, and only what has to wait is polled for
     bytes are sent with MSG_NOSIGNAL: a program that restored SIGPIPE must not die because a daemon did
 
 OSErrors leave here as they are; `client` translates them once.
@@ -13,6 +14,7 @@ OSErrors leave here as they are; `client` translates them once.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import stat
 import time
@@ -50,24 +52,18 @@ class NoAnswer(TimeoutError):  # noqa: N818 - names the event
 class Connection:
     """A connected socket that speaks frames."""
 
-    __slots__ = ("_door", "_unread")
+    __slots__ = ("_door", "_poll", "_unread")
 
     def __init__(self, door: socket.socket) -> None:
+        door.settimeout(0)
         self._door = door
+        self._poll = select.poll()
+        self._poll.register(door, select.POLLIN)
         self._unread = bytearray()
 
     def is_quiet(self) -> bool:
         """Whether the connection is as a finished exchange leaves it: open, and nothing unasked-for waits in it."""
-        if self._unread:
-            return False
-        try:
-            self._door.settimeout(0)
-            self._door.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            pass
-        return False  # the end of the stream, an error, or an answer that nobody waits for
+        return not self._unread and self._door.fileno() >= 0 and not self._poll.poll(0)
 
     def ask(self, body: bytes, deadline: Deadline) -> bytes:
         """The answer to the request in `body`. Raises OSError, ProtocolMismatch."""
@@ -93,8 +89,18 @@ class Connection:
 
     def tell(self, body: bytes, deadline: Deadline) -> None:
         """Send one frame."""
+        frame = wire.pack(body)
+        try:
+            sent = self._door.send(frame, socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(frame):
+            self._tell_slowly(frame[sent:], deadline)
+
+    def _tell_slowly(self, rest: bytes, deadline: Deadline) -> None:
         self._door.settimeout(deadline.left())
-        self._door.sendall(wire.pack(body), socket.MSG_NOSIGNAL)
+        self._door.sendall(rest, socket.MSG_NOSIGNAL)
+        self._door.settimeout(0)
 
     def hear(self, deadline: Deadline | None) -> bytes | None:
         """The next frame's body, or None where the stream ends between frames. No deadline waits for ever."""
@@ -111,8 +117,11 @@ class Connection:
     def _fill(self, size: int, deadline: Deadline | None) -> bool:
         """Read until `size` bytes are here; False where the stream ended before the first of them."""
         while len(self._unread) < size:
-            self._door.settimeout(None if deadline is None else deadline.left())
-            chunk = self._door.recv(_CHUNK)
+            self._poll.poll(None if deadline is None else deadline.left() * 1000 + 1)
+            try:
+                chunk = self._door.recv(_CHUNK)
+            except BlockingIOError:
+                continue  # and the deadline says whether it is over
             if not chunk and self._unread:
                 raise ConnectionResetError("closed in the middle of an answer")
             if not chunk:

@@ -18,7 +18,10 @@ from .loading import loading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+_encoder: Callable[[Any], str] | None = None  # once it is needed
 
 PROTOCOL = 1
 HEADER_BYTES = 4
@@ -65,10 +68,17 @@ def encode(message: dict[str, Any]) -> bytes:
 
 def encode_json(message: dict[str, Any]) -> bytes:
     """The same as JSON, on one line."""
-    with loading:
-        import json  # noqa: PLC0415 - `import tocsin` must stay as light as `import socket`
+    return (_encoder or _make_encoder())(message).encode()
 
-    return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+def _make_encoder() -> Callable[[Any], str]:
+    """json.dumps makes one for each message, at a third of its price."""
+    with loading:
+        from json import JSONEncoder  # noqa: PLC0415 - `import tocsin` must stay as light as `import socket`
+
+    global _encoder
+    _encoder = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+    return _encoder
 
 
 def decode(body: bytes) -> dict[str, Any]:
@@ -87,7 +97,7 @@ def _decode(body: bytes) -> Any:
         with loading:
             import json  # noqa: PLC0415 - as above
 
-        return json.loads(body)
+        return json.loads(body.decode())  # it would guess the encoding of bytes
     import msgspec  # noqa: PLC0415 - a MessagePack reply answers a MessagePack request: it is loaded
 
     return msgspec.msgpack.decode(body)

@@ -45,7 +45,7 @@ class Measured:
             ),
         }
         if isinstance(self.thing, TocsinMany):
-            figures["signals per s"] = self.thing.many * _MICRO / figures["p50 us"]
+            figures["signals per s"] = self.thing.each * _MICRO / figures["p50 us"]
         return Row(self.thing.name, figures)
 
 

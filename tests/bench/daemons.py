@@ -50,7 +50,6 @@ class Tocsin(Handoff):
 
     def __init__(self, name: str, *, ack: str = "stored", config: str = TO_FILE) -> None:
         self.name = name
-        self.sent = 0
         self._ack = ack
         self._config = config
         self._all_done = "signals_accepted" if config == SWITCHED_OFF else "notifications_sent"
@@ -62,7 +61,7 @@ class Tocsin(Handoff):
 
     def put(self, body: bytes) -> None:  # noqa: ARG002 - a signal of the same length
         self._client.send(TITLE, body=TEXT)
-        self.sent += 1
+        self.sent += self.each
 
     def rest(self) -> None:
         self.daemon.wait_for_counter(self._all_done, self.sent)
@@ -80,10 +79,10 @@ class Tocsin(Handoff):
 class TocsinMany(Tocsin):
     """`send_many`: one frame of so many signals a put."""
 
-    def __init__(self, name: str, many: int) -> None:
-        super().__init__(name)
-        self.many = many
+    def __init__(self, name: str, many: int, *, config: str = TO_FILE) -> None:
+        super().__init__(name, config=config)
+        self.each = many
 
     def put(self, body: bytes) -> None:  # noqa: ARG002 - as above
-        self._client.send_many([{"title": TITLE, "body": TEXT}] * self.many)
-        self.sent += self.many
+        self._client.send_many([{"title": TITLE, "body": TEXT}] * self.each)
+        self.sent += self.each

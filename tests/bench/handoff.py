@@ -23,6 +23,8 @@ class Handoff:
     name: str
     program: str | None = None
     package: str | None = None
+    each = 1  # signals in a put
+    sent = 0  # signals, as far as somebody counts them
 
     def missing(self) -> str | None:
         """Why this cannot be measured here; None when it can."""
@@ -35,6 +37,9 @@ class Handoff:
     def start(self, folder: Path) -> None:
         """Begin, with all files below `folder`."""
         raise NotImplementedError
+
+    def join(self) -> None:
+        """In a forked process: be a client of one's own to what the parent started."""
 
     def put(self, body: bytes) -> None:
         """Hand `body` over; it is safe when this returns."""

@@ -44,7 +44,11 @@ class Beanstalk(Server):
         address, binlog = folder / "beanstalkd.sock", folder / "binlog"
         binlog.mkdir()
         self.serve(address, "beanstalkd", "-l", f"unix:{address}", "-b", str(binlog), "-f0")
-        self._client = import_module("greenstalk").Client(str(address), encoding=None)
+        self._address = str(address)
+        self.join()
+
+    def join(self) -> None:
+        self._client = import_module("greenstalk").Client(self._address, encoding=None)
 
     def put(self, body: bytes) -> None:
         self._client.put(body)
@@ -61,7 +65,11 @@ class HueySqlite(Handoff):
     package = "huey"
 
     def start(self, folder: Path) -> None:
-        self._huey = import_module("huey").SqliteHuey("bench", filename=str(folder / "huey.db"), fsync=True)
+        self._file = str(folder / "huey.db")
+        self.join()
+
+    def join(self) -> None:
+        self._huey = import_module("huey").SqliteHuey("bench", filename=self._file, fsync=True, timeout=60)
         self._task: Any = self._huey.task(name="deliver")(_deliver)
 
     def put(self, body: bytes) -> None:
@@ -78,7 +86,11 @@ class PersistQueue(Handoff):
     package = "persistqueue"
 
     def start(self, folder: Path) -> None:
-        self._queue = import_module("persistqueue").SQLiteQueue(str(folder / "persist"), auto_commit=True)
+        self._folder = str(folder / "persist")
+        self.join()
+
+    def join(self) -> None:
+        self._queue = import_module("persistqueue").SQLiteQueue(self._folder, auto_commit=True, timeout=60)
 
     def put(self, body: bytes) -> None:
         self._queue.put(body)

@@ -7,23 +7,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.bench import b1_handoff, b7_end_to_end, b8_memory, peers
+from tests.bench import b1_handoff, peers
 from tests.bench.__main__ import BENCHES
 from tests.bench.command import Bench, Size, main
 from tests.bench.table import Row, Table, over_rounds, percentile
 
 ROWS = {
     "b1": {b1_handoff.HEADLINE, "floor: echo + fdatasync", "tocsin received", "tocsin none"},
+    "b2": {"tocsin stored", "tocsin send_many(100) stored"},
+    "b4": {"import tocsin", "tocsin send", "python -c pass"},
+    "b5": {f"1/s: {sender}" for sender in ("tocsin", "headers only", "one each")},
+    "b6": {"4 a minute: tocsin", "4 a minute: first come"},
     "b7": {"hand-off to arrival", "caller: tocsin.send", "caller: httpx.post"},
     "b8": {"daemon, idle", "daemon, 500 queued"},
+    "b9": {"0 queued", "500 queued", "difference"},
+    "b10": {"daemon, idle"},
 }
 
 
-@pytest.mark.parametrize("bench", [b1_handoff.measure, b7_end_to_end.measure, b8_memory.measure])
+@pytest.mark.parametrize("bench", BENCHES.values(), ids=BENCHES)
 def test_a_bench_accounts_for_every_signal_and_measures_every_row(bench: Bench) -> None:
     table = bench(Size.TINY)
     assert ROWS[table.bench] <= {row.name for row in table.rows}
-    assert all(figure >= 0 for row in table.rows for name, figure in row.figures.items() if name != "MB over idle")
+    measured = [
+        (name, figure) for row in table.rows if row.name != "difference" for name, figure in row.figures.items()
+    ]
+    assert all(figure >= 0 for name, figure in measured if name != "MB over idle")
     sent, arrived = table.counts.values()
     assert sent == arrived > 0
 
@@ -58,7 +67,7 @@ def test_the_json_holds_the_machine_and_every_table(tmp_path: Path, capsys: pyte
 def test_a_bench_that_does_not_exist_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(BENCHES, ["b99"])
-    assert "there is no bench b99; there are b1, b7, b8" in capsys.readouterr().err
+    assert f"there is no bench b99; there are {', '.join(BENCHES)}" in capsys.readouterr().err
 
 
 def test_percentiles_are_values_that_were_measured() -> None:

@@ -224,8 +224,8 @@ async def test_who_does_not_wait_for_the_disk_is_held_back_when_too_much_is_unsy
         await stream.send_all(framed(json.dumps(request("send", signal={"title": "x"}, ack="received"))) * 50)
         for _ in range(50):
             assert (await hear(stream) or {})["receipt"]["state"] == "stored"
-        await at.until(lambda: at.door._unsynced.value == 1)
-        assert sum(isinstance(fact, Accepted) for fact in at.facts) == 50
+        await at.until(lambda: sum(isinstance(fact, Accepted) for fact in at.facts) == 50)
+        assert at.door._hatch.unsynced == 0
 
 
 def test_the_usual_limits_leave_a_user_enough_and_a_host_more() -> None:

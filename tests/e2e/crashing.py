@@ -13,19 +13,21 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from unittest.mock import patch
 
-from tocsind import daemon, lanes
+from tocsind import lanes
 from tocsind.__main__ import main
 from tocsind.config import DestinationOptions
 from tocsind.destinations import Destination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
-from tocsind.journal import Journal
+from tocsind.journal import Asker, attempts, intake, writer
+from tocsind.policy.batch import Share
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.outcomes import Outcome
+from tocsind.policy.outcomes import Place, Report
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -49,28 +51,31 @@ class Assassin:
 strike = Assassin(os.environ["CRASH"])
 
 
-class CrashingJournal(Journal):
-    """A journal that is watched."""
+ran: list[str] = []  # the jobs of the group that is being committed
 
-    async def run_and_tell(
-        self,
-        tell: Callable[[T], object] | None,
-        job: Callable[Concatenate[sqlite3.Connection, P], T],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        def watched(connection: sqlite3.Connection) -> T:
-            result = job(connection, *args, **kwargs)
-            strike(job.__name__, "done")
-            return result
 
-        def committed(result: T) -> None:
-            strike(job.__name__, "committed")
-            if tell is not None:
-                tell(result)
+def watched(job: Callable[Concatenate[sqlite3.Connection, P], T]) -> Callable[Concatenate[sqlite3.Connection, P], T]:
+    """A job that is watched, whoever asks for it."""
 
-        return await super().run_and_tell(committed, watched)
+    def run(connection: sqlite3.Connection, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        result = job(connection, *args, **kwargs)
+        ran.append(job.__name__)
+        strike(job.__name__, "done")
+        return result
+
+    return run
+
+
+def in_one_commit(connection: sqlite3.Connection, askers: Sequence[Asker]) -> list[Any]:
+    """A group's commit, watched."""
+    ran.clear()
+    results = commit(connection, askers)
+    for name in ran:
+        strike(name, "committed")
+    return results
+
+
+commit = writer._in_one_commit
 
 
 class CrashingDestination:
@@ -83,14 +88,27 @@ class CrashingDestination:
     def most(self) -> int:
         return self._watched.most
 
-    async def deliver(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
-        strike("deliver", "before")
-        outcomes = await self._watched.deliver(batch)
-        strike("deliver", "after")
-        return outcomes
+    @property
+    def room(self) -> float:
+        return self._watched.room
+
+    def share(self, delivery: Delivery) -> Share:
+        return self._watched.share(delivery)
+
+    def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
+        return self._watched.preview(batch)
+
+    async def locate(self) -> Place:
+        return await self._watched.locate()
 
     async def aclose(self) -> None:
         await self._watched.aclose()
+
+    async def deliver(self, batch: Sequence[Delivery]) -> Report:
+        strike("deliver", "before")
+        report = await self._watched.deliver(batch)
+        strike("deliver", "after")
+        return report
 
 
 def build_crashing(options: DestinationOptions, client: HttpClient, state_folder: Path) -> Destination:
@@ -99,5 +117,9 @@ def build_crashing(options: DestinationOptions, client: HttpClient, state_folder
 
 
 if __name__ == "__main__":
-    with patch.object(daemon, "Journal", CrashingJournal), patch.object(lanes, "build", build_crashing):
+    with ExitStack() as stack:
+        for room, name in ((intake, "append"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
+            stack.enter_context(patch.object(room, name, watched(getattr(room, name))))
+        stack.enter_context(patch.object(writer, "_in_one_commit", in_one_commit))
+        stack.enter_context(patch.object(lanes, "build", build_crashing))
         sys.exit(main())

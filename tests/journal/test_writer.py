@@ -15,8 +15,8 @@ from tests.journal.made import arrival, fed, put, standing
 
 from tocsind.errors import CannotWrite, StorageFailed, StorageFull
 from tocsind.journal import Journal, intake, reading
+from tocsind.journal.inbox import MOST_JOBS
 from tocsind.journal.schema import FILE_NAME, open_journal
-from tocsind.journal.writer import MOST_JOBS
 from tocsind.policy.delivery import Priority
 
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.signals import Signal
+from tocsind.policy import routes
 from tocsind.policy.delivery import Priority
-from tocsind.policy.routes import ROUTE_KEYS, Route, Thresholds, chain, matches, priority_of, route
+from tocsind.policy.routes import ROUTE_KEYS, Route, Router, Thresholds, chain, matches, priority_of, route
 
 graphs = st.dictionaries(st.sampled_from("abcdefg"), st.lists(st.sampled_from("abcdefg"), max_size=4))
 
@@ -101,3 +102,47 @@ def test_a_loop_ends_where_it_began() -> None:
     assert chain("a", {"a": ["b"], "b": ["a", "b"]}) == ("b",)
     assert chain("a", {"a": ["a"]}) == ()
     assert chain("unknown", {}) == ()
+
+
+KEYS = ("tier", "strategy", "symbol", "priority", "tag")
+values = st.sampled_from(["a", "b", "high"])
+rules = st.lists(
+    st.builds(
+        Route,
+        st.tuples(st.sampled_from("xyz")),
+        st.dictionaries(st.sampled_from(KEYS), st.tuples(values), max_size=2),
+        st.booleans(),
+    ),
+    max_size=4,
+)
+signals = st.builds(
+    lambda fields: Signal("t", **fields),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "tier": values,
+            "strategy": values,
+            "symbol": values,
+            "confidence": st.sampled_from([0.1, 0.85, 0.95]),
+            "priority": st.sampled_from(["high", "low"]),
+            "tags": st.lists(values, max_size=2),
+            "to": st.lists(st.sampled_from("xyz"), max_size=2),
+        },
+    ),
+)
+
+
+@given(rules, st.lists(signals, max_size=8))
+def test_a_router_remembers_nothing_wrong(rules: list[Route], signals: list[Signal]) -> None:
+    router = Router(Thresholds(), rules)
+    for signal in signals:
+        priority = priority_of(signal, Thresholds())
+        assert router(signal) == (priority, route(signal, priority, rules))
+
+
+def test_a_router_remembers_only_so_many_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "MOST_REMEMBERED", 2)
+    router = Router(Thresholds(), [Route(("a",), {"key": ("k1", "k5")})])
+    found = [router(Signal("t", key=f"k{number}"))[1] for number in range(8)]
+    assert found == [("a",) if number in {1, 5} else () for number in range(8)]
+    assert len(router._known) <= 2

@@ -6,11 +6,10 @@ import json
 import os
 import sys
 import time
-from contextlib import suppress
 
 from tocsin.durations import format_duration
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # whoever imports typing pays for it
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any, TextIO
@@ -25,8 +24,10 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """A message to the person at the terminal."""
-    with suppress(OSError):  # who closed stderr does not want to know, and the exit code says it too
+    try:
         print(f"tocsin: {plain(text)}", file=sys.stderr)
+    except OSError:
+        return  # who closed stderr does not want to know, and the exit code says it too
 
 
 def say_json(value: dict[str, Any], *, now: bool = False) -> None:

@@ -52,6 +52,8 @@ class Verb:
 
 
 class _Formatter(argparse.HelpFormatter):
+    """Argparse makes one for every argument that is added; left to find the width by itself, it imports shutil and all archivers."""
+
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_columns() - 2)
 

@@ -54,6 +54,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         "",
         *_destination_lines(status.get("destinations") or []),
         *_storage_lines(status.get("storage") or {}),
+        *_gate_lines(status.get("destinations") or []),
     ]
 
 
@@ -97,6 +98,32 @@ def _destination_lines(destinations: list[dict[str, Any]]) -> list[str]:
             for each in destinations
         ),
     )
+
+
+def _gate_lines(destinations: list[dict[str, Any]]) -> list[str]:
+    """What is left of each limit, and what a LOW signal would wait for: the less pressing wait for everything that others wait for."""
+    rows = [row for each in destinations if (row := _gate_row(each))]
+    return ["", *table(("GATE", "LEFT OF EACH LIMIT", "NEXT LOW", "WAITS FOR"), rows)] if rows else []
+
+
+def _gate_row(destination: dict[str, Any]) -> tuple[Any, ...] | None:
+    gate = destination.get("gate") or {}
+    windows = gate.get("windows")
+    if not windows or destination.get("condition") == "disabled":
+        return None
+    seconds = (gate.get("ready_seconds") or {}).get("low")
+    why = (gate.get("waits_for") or {}).get("low")
+    return destination.get("name"), budget(windows), "unknown" if seconds is None else age(seconds), why
+
+
+def budget(windows: list[dict[str, Any]]) -> str:
+    """What is left, as `channel 12/30 (4 kept)`: so many of so many, of which some are kept for URGENT and HIGH."""
+    return ", ".join(_window(window) for window in windows)
+
+
+def _window(window: dict[str, Any]) -> str:
+    kept = f" ({window['kept']} kept)" if window.get("kept") else ""
+    return f"{window.get('name')} {window.get('left')}/{window.get('count')}{kept}"
 
 
 def _reason(destination: dict[str, Any]) -> str:

@@ -7,6 +7,8 @@ import os
 import select
 import socket
 import struct
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -47,32 +49,61 @@ class Connection:
         self.stream = stream
         self._limits = limits
         self.peer = _credentials(stream)
-        self.idle_since: float | None = trio.current_time()
+        self.idle_since: float | None = time.monotonic()  # its own clock, which any thread may read
         self.scope = trio.CancelScope()
         self._buffer = bytearray()
+        self._end = 0
+        self._gone = False
         self._unsent = b""
 
-    async def frame(self) -> bytes | None:
+    async def frame(self, come: Callable[[], Awaitable[None]]) -> bytes | None:
         """The next frame's body; None when the peer has gone. Raises Refusal for what is no frame.
 
-        A peer that is idle for too long, or takes too long over a frame, is cancelled.
+        Between two frames `come` is awaited; it takes in what comes, and returns when there is something to do here.
+        A peer that takes too long over a frame, or to come, is cancelled.
         """
-        now = trio.current_time()
-        self.idle_since = now
-        self.scope.deadline = now + (self._limits.frame if self._buffer else self._limits.idle)
-        while (body := self._whole_frame()) is None:
+        while not self._buffer:
+            self.idle_since = time.monotonic()
+            self.scope.deadline = math.inf  # `come` keeps time
+            await come()
+            self.idle_since = None
+            await self.finish_reply()
+            if self._gone:
+                break
+        self.scope.deadline = trio.current_time() + self._limits.frame
+        while (body := self.next_body()) is None:
             received = await self.stream.receive_some(_READ)
             if not received:
                 return None
-            if not self._buffer:
-                self.scope.deadline = trio.current_time() + self._limits.frame
             self._buffer += received
+        self.drop_frame()
         self.scope.deadline = math.inf
-        self.idle_since = None
         return body
 
-    def _whole_frame(self) -> bytes | None:
-        """A frame's body, once all of it has come."""
+    def idle_left(self) -> float:
+        """Seconds until a peer that does not come has been idle for too long."""
+        return (self.idle_since or 0.0) + self._limits.idle - time.monotonic()
+
+    def take_in(self) -> bool:
+        """Read what is there, without waiting; False when the peer has gone."""
+        try:
+            received = os.read(self.stream.socket.fileno(), _READ)
+        except BlockingIOError:
+            return True
+        except OSError:
+            received = b""
+        self.idle_since = time.monotonic()
+        self._gone = not received
+        self._buffer += received
+        return not self._gone
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether something of a frame is here."""
+        return bool(self._buffer)
+
+    def next_body(self) -> bytes | None:
+        """A frame's body, once all of it has come. Raises Refusal."""
         if len(self._buffer) < HEADER_BYTES:
             return None
         end = HEADER_BYTES + body_length(bytes(self._buffer[:HEADER_BYTES]))
@@ -83,9 +114,12 @@ class Connection:
             raise Refusal("broken-frame", "an empty frame says nothing", closes=True)
         if len(self._buffer) < end:
             return None
-        body = bytes(self._buffer[HEADER_BYTES:end])
-        del self._buffer[:end]
-        return body
+        self._end = end
+        return bytes(self._buffer[HEADER_BYTES:end])
+
+    def drop_frame(self) -> None:
+        """The frame of the last `next_body` has been dealt with."""
+        del self._buffer[: self._end]
 
     def check_pace(self) -> None:
         """Raises Refusal when a frame that has begun is overdue: for the door, once `scope` is over."""
@@ -97,14 +131,20 @@ class Connection:
         await self._send(_packed(message, as_json=as_json))
 
     def reply_now(self, message: dict[str, Any], *, as_json: bool) -> None:
-        """Send what the peer takes of a reply without waiting; from any thread, while the connection's task awaits `finish_reply`."""
-        frame = _packed(message, as_json=as_json)
+        """Send what the peer takes of a reply without waiting; the rest is for `finish_reply`. From any thread that has the connection."""
+        self._unsent += _packed(message, as_json=as_json)
         try:
-            self._unsent = frame[os.write(self.stream.socket.fileno(), frame) :]
+            sent = os.write(self.stream.socket.fileno(), self._unsent)
         except BlockingIOError:
-            self._unsent = frame
+            return
         except OSError:
-            pass  # the peer has gone, as the next read will tell
+            sent = len(self._unsent)  # the peer has gone, as the next read will tell
+        self._unsent = self._unsent[sent:]
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the peer has not taken all of its replies."""
+        return bool(self._unsent)
 
     async def finish_reply(self) -> None:
         """Send what `reply_now` could not."""

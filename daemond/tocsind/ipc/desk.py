@@ -16,7 +16,8 @@ from tocsind.errors import StorageFull
 from tocsind.events import Emit, SignalRefused
 from tocsind.journal import reading
 from tocsind.lanes import Lanes
-from tocsind.requests import AnyRequest, Drop, Enable, Queue, Retry, Send, SendMany, Status, Tail, Wait, Why
+from tocsind.preview import preview
+from tocsind.requests import AnyRequest, Drop, Enable, Queue, Retry, Send, SendMany, Status, Tail, Test, Wait, Why
 from tocsind.status import StatusView
 from tocsind.tail import Tail as TailView
 
@@ -27,6 +28,7 @@ T = TypeVar("T")
 _json = msgspec.json.Decoder(AnyRequest)
 _msgpack = msgspec.msgpack.Decoder(AnyRequest)
 
+IN_MEMORY = "in the daemon's memory, not yet synced"
 LONGEST_WAIT = 3600.0  # seconds that one `wait` may hold a connection
 MOST_SIGNALS = 5000  # in one request: a frame holds fewer real ones, and 200,000 empty ones would hold up everybody
 _LONGEST_WORDS = 200  # characters of a stranger's that a fact repeats: facts stay in memory and go to the log
@@ -80,7 +82,7 @@ class Desk:
     """Answers requests. `answer` gives one reply; `facts` is the stream that a `tail` opens."""
 
     def __init__(self, dispatch: Dispatch, lanes: Lanes, status: StatusView, tail: TailView, emit: Emit) -> None:
-        self._dispatch = dispatch
+        self.dispatch = dispatch
         self._lanes = lanes
         self._status = status
         self._tail = tail
@@ -93,6 +95,7 @@ class Desk:
             Drop: self._drop,
             Enable: self._enable,
             Wait: self._wait,
+            Test: self._test,
         }
 
     async def answer(self, request: AnyRequest) -> dict[str, Any]:
@@ -104,9 +107,9 @@ class Desk:
 
     async def keep(self, request: Send | SendMany, peer: Peer, tell: Callable[[dict[str, Any]], None]) -> None:
         """Store what is handed over; `tell` gets the reply as soon as it may, on the journal's thread. Raises Refusal."""
-        admitted = self.admit(request, peer)
+        admitted, many = self.admit(request, peer), isinstance(request, SendMany)
         try:
-            await self.store(admitted, peer, lambda given: tell({"ok": True, **receipts(request, given)}))
+            await self.store(admitted, peer, lambda given: tell({"ok": True, **receipts(given, many=many)}))
         except StorageFull as full:
             raise Refusal("full", str(full)) from None
 
@@ -119,17 +122,17 @@ class Desk:
         return {"status": await self._status.take()}
 
     async def _say_why(self, request: Why) -> dict[str, Any]:
-        return {"why": _found(await self._dispatch.journal.run(reading.why, request.id), request.id)}
+        return {"why": _found(await self.dispatch.journal.run(reading.why, request.id), request.id)}
 
     async def _drop(self, request: Drop) -> dict[str, Any]:
         await self._must_exist(request.id)
-        return {"deliveries": await self._dispatch.drop(request.id)}
+        return await self._done(request.id, await self.dispatch.drop(request.id))
 
     async def _wait(self, request: Wait) -> dict[str, Any]:
         if isnan(request.seconds):  # MessagePack can say it, and no clock can wait for it
             raise Refusal("bad-request", "`seconds` is no number")
         seconds = min(max(request.seconds, 0.0), LONGEST_WAIT)
-        return {"state": _found(await self._dispatch.wait_settled(request.id, seconds), request.id)}
+        return {"state": _found(await self.dispatch.wait_settled(request.id, seconds), request.id)}
 
     def admit(self, request: Send | SendMany, peer: Peer) -> list[Signal | Receipt]:
         """The signals of a request, checked. One bad signal among many is refused by name, and the others go on."""
@@ -151,7 +154,7 @@ class Desk:
             fresh = iter(stored)
             tell([next(fresh) if isinstance(each, Signal) else each for each in admitted])
 
-        await self._dispatch.accept([each for each in admitted if isinstance(each, Signal)], peer, merge)
+        await self.dispatch.accept([each for each in admitted if isinstance(each, Signal)], peer, merge)
 
     def _signal_or_refusal(self, values: dict[str, Any], peer: Peer) -> Signal | Receipt:
         try:
@@ -163,7 +166,7 @@ class Desk:
     def _signal(self, values: dict[str, Any], peer: Peer) -> Signal:
         try:
             signal = Signal.from_dict(values)
-            self._dispatch.check(signal)
+            self.dispatch.check(signal)
         except InvalidSignal as error:
             self._emit(SignalRefused(_cut(error.field), _cut(error.reason), peer.uid, peer.pid))
             raise
@@ -172,7 +175,7 @@ class Desk:
     async def _queue(self, request: Queue) -> dict[str, Any]:
         await self._must_be_known(request.destination)
         most = min(max(request.limit, 0), reading.MOST_ROWS)
-        rows = await self._dispatch.journal.run(reading.queue, request.state, request.destination, most + 1)
+        rows = await self.dispatch.journal.run(reading.queue, request.state, request.destination, most + 1)
         return {"deliveries": rows[:most], "more": len(rows) > most}
 
     async def _retry(self, request: Retry) -> dict[str, Any]:
@@ -180,18 +183,23 @@ class Desk:
             raise Refusal("bad-request", "name one signal by `id`, or say `all`")
         if request.id is None:
             await self._must_be_known(request.destination)
-            return {"deliveries": await self._dispatch.retry_all(request.destination)}
+            return {"deliveries": await self.dispatch.retry_all(request.destination)}
         await self._must_exist(request.id)
-        return {"deliveries": await self._dispatch.retry(request.id)}
+        return await self._done(request.id, await self.dispatch.retry(request.id))
+
+    async def _done(self, id_: str, deliveries: int) -> dict[str, Any]:
+        """What was done with a signal's deliveries; when that is nothing, perhaps there is something to say."""
+        note = None if deliveries else await self.dispatch.instead(id_)
+        return {"deliveries": deliveries} | ({"note": note} if note else {})
 
     async def _must_exist(self, id_: str) -> None:
-        _found(await self._dispatch.journal.run(reading.states, id_), id_)
+        _found(await self.dispatch.journal.run(reading.states, id_), id_)
 
     async def _must_be_known(self, destination: str | None) -> None:
         """One that the configuration names, or that something in the journal is still owed to."""
         if destination is None or self._lanes.get(destination) is not None:
             return
-        if all(count.destination != destination for count in await self._dispatch.journal.run(reading.counts)):
+        if all(count.destination != destination for count in await self.dispatch.journal.run(reading.counts)):
             raise self._no_destination(destination)
 
     def _no_destination(self, name: str) -> Refusal:
@@ -207,6 +215,19 @@ class Desk:
         await lane.enable()
         return {"destination": lane.name}
 
+    async def _test(self, request: Test) -> dict[str, Any]:
+        """Where this signal would go, as what, and when; nothing is taken or sent."""
+        try:
+            signal = Signal.from_dict(request.signal)
+            self.dispatch.check(signal)
+        except InvalidSignal as error:
+            raise Refusal("invalid-signal", str(error), field=error.field) from None
+        priority, deliveries = self.dispatch.preview(signal)
+        counts = await self.dispatch.journal.run(reading.counts)
+        lanes = [(self._lanes.get(delivery.destination), delivery) for delivery in deliveries]
+        views = [preview(lane, delivery, counts) for lane, delivery in lanes if lane is not None]
+        return {"test": {"schema": 1, "signal": signal.as_dict(), "priority": priority.label, "destinations": views}}
+
     async def facts(self, request: Tail) -> AsyncGenerator[dict[str, Any], None]:
         """The replies of a `tail`: what is in memory, and with `follow` what comes."""
         with self._tail.watch() as coming:
@@ -217,10 +238,10 @@ class Desk:
                     yield {"ok": True, "fact": fact}
 
 
-def receipts(request: Send | SendMany, given: Sequence[Receipt]) -> dict[str, Any]:
+def receipts(given: Sequence[Receipt], *, many: bool) -> dict[str, Any]:
     """Receipts as the reply to a request: one, or a list."""
     plain = [{"id": receipt.id, "state": receipt.state, "reason": receipt.reason} for receipt in given]
-    return {"receipts": plain} if isinstance(request, SendMany) else {"receipt": plain[0]}
+    return {"receipts": plain} if many else {"receipt": plain[0]}
 
 
 def _cut(text: str) -> str:

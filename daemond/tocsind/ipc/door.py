@@ -19,10 +19,10 @@ from tocsind.events import ConnectionRefused, Emit, Lost
 from tocsind.requests import AnyRequest, Send, SendMany, Tail, Wait
 
 from .connection import Connection, Refusal
-from .desk import Desk, decode, receipts
+from .desk import IN_MEMORY, Desk, decode, receipts
+from .hatch import Hatch, Visitor
 from .limits import Limits
 
-IN_MEMORY = "in the daemon's memory, not yet synced"
 _USUAL = Limits()
 
 
@@ -31,6 +31,7 @@ class Door:
 
     def __init__(self, desk: Desk, emit: Emit, limits: Limits = _USUAL) -> None:
         self._desk = desk
+        self._hatch = Hatch(desk.dispatch, limits)
         self._emit = emit
         self._limits = limits
         self._connections: set[Connection] = set()
@@ -39,12 +40,14 @@ class Door:
 
     async def serve(self, listener: trio.SocketListener) -> None:
         """Accept until cancelled."""
+        self._desk.dispatch.check_disk()  # from now on behind each hand-off
         async with trio.open_nursery() as self._background:
             await trio.serve_listeners(self._welcome, [listener], handler_nursery=self._background)
 
     def close(self) -> None:
         """From now on every request is answered with `stopping`."""
         self._stopping = True
+        self._hatch.is_open = False
 
     async def _welcome(self, stream: trio.SocketStream) -> None:
         async with stream:
@@ -94,17 +97,18 @@ class Door:
 
     async def _serve(self, connection: Connection) -> None:
         self._connections.add(connection)
+        visitor = Visitor(self._hatch, connection)
         try:
-            while await self._serve_one(connection):
+            while await self._serve_one(connection, visitor):
                 pass
         finally:
             self._connections.discard(connection)
 
-    async def _serve_one(self, connection: Connection) -> bool:
+    async def _serve_one(self, connection: Connection, visitor: Visitor) -> bool:
         """One request and its reply; False when the connection is over."""
         as_json = True  # what cannot be read is answered in what everybody can
         try:
-            body = await connection.frame()
+            body = await connection.frame(visitor.visit)
             if (
                 body is None or connection.scope.cancel_called
             ):  # sent away in this very tick: nothing is taken that cannot be answered
@@ -155,7 +159,8 @@ class Door:
         self._background.start_soon(self._store, admitted, connection.peer)
         if request.ack == "received":
             early = [Receipt(each.id, "stored", IN_MEMORY) if isinstance(each, Signal) else each for each in admitted]
-            await connection.reply({"ok": True, **receipts(request, early)}, as_json=as_json)
+            many = isinstance(request, SendMany)
+            await connection.reply({"ok": True, **receipts(early, many=many)}, as_json=as_json)
 
     async def _store(self, admitted: Sequence[Signal | Receipt], peer: Peer) -> None:
         try:

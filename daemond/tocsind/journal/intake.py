@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -14,6 +14,9 @@ from .records import Arrival
 
 UNROUTED = "unrouted"  # the destination of what no route takes
 NO_ROUTE = "no route of the configuration takes this signal"
+COLUMNS = (
+    "d.number, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, d.plain, s.accepted, s.body"  # of a delivery
+)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -21,21 +24,45 @@ _decode = msgspec.msgpack.Decoder().decode
 
 def append(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[bool]:
     """Store each signal with its deliveries; False for an id that was stored before."""
-    return [_append_one(connection, arrival) for arrival in arrivals]
-
-
-def _append_one(connection: sqlite3.Connection, arrival: Arrival) -> bool:
-    cursor = connection.execute(
-        "INSERT OR IGNORE INTO signals (id, accepted, uid, pid, body) VALUES (?, ?, ?, ?, ?)",
-        (arrival.signal.id, arrival.accepted, arrival.uid, arrival.pid, _encode(arrival.signal.as_dict())),
+    first = _next_number(connection)
+    numbered = list(enumerate(arrivals, first))
+    stored = connection.executemany(
+        "INSERT OR IGNORE INTO signals (number, id, accepted, uid, pid, body) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (number, each.signal.id, each.accepted, each.uid, each.pid, _encode(each.signal.as_dict()))
+            for number, each in numbered
+        ],
+    ).rowcount
+    if stored < len(numbered):
+        new = {number for (number,) in connection.execute("SELECT number FROM signals WHERE number >= ?", (first,))}
+        fresh = [number in new for number, _ in numbered]
+    else:
+        fresh = [True] * len(numbered)
+    connection.executemany(
+        "INSERT INTO deliveries (signal, destination, priority, state, since, reason, deadline)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [row for (number, each), new in zip(numbered, fresh, strict=True) if new for row in _owed(number, each)],
     )
-    if cursor.rowcount == 0:
-        return False
+    return fresh
+
+
+def _next_number(connection: sqlite3.Connection) -> int:
+    """The number that SQLite would give the next signal: known beforehand, one statement serves a signal and a thousand."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'signals'").fetchone()
+    return row[0] + 1 if row else 1
+
+
+def _owed(number: int, arrival: Arrival) -> Iterator[tuple[int, str, int, str, float, str | None, float | None]]:
+    """The deliveries of a signal, as rows; one that no route takes is kept as dead."""
+    accepted, deadline, priority = (
+        arrival.accepted,
+        arrival.deadline,
+        int(arrival.priority),
+    )  # sqlite3 would ask how to adapt an enum
     for destination in arrival.destinations:
-        owe(connection, cursor.lastrowid, destination, arrival.priority, arrival.accepted, deadline=arrival.deadline)
+        yield number, destination, priority, State.QUEUED.value, accepted, None, deadline
     if not arrival.destinations:
-        _keep_unrouted(connection, cursor.lastrowid, arrival)
-    return True
+        yield number, UNROUTED, priority, State.DEAD.value, accepted, NO_ROUTE, deadline
 
 
 def owe(
@@ -57,25 +84,17 @@ def owe(
     return cursor.rowcount == 1
 
 
-def _keep_unrouted(connection: sqlite3.Connection, signal: int | None, arrival: Arrival) -> None:
-    connection.execute(
-        "INSERT INTO deliveries (signal, destination, priority, state, since, reason, deadline) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (signal, UNROUTED, arrival.priority, State.DEAD.value, arrival.accepted, NO_ROUTE, arrival.deadline),
-    )
-
-
 def feed(connection: sqlite3.Connection, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
-    """The next queued deliveries after number `after`, in order of acceptance."""
+    """The next queued deliveries after number `after`: digests first, then in order of acceptance."""
     rows = connection.execute(
-        "SELECT d.number, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, s.accepted, s.body"
-        " FROM deliveries d JOIN signals s ON s.number = d.signal"
+        f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - our own text
         " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ? ORDER BY d.number LIMIT ?",
         (destination, priority, after, most),
     )
-    return [_delivery(destination, priority, *row) for row in rows]
+    return [delivery_of(destination, priority, *row) for row in rows]
 
 
-def _delivery(  # noqa: PLR0917 - a row of the query above, in its order
+def delivery_of(  # noqa: PLR0917 - a row of COLUMNS, in their order
     destination: str,
     priority: Priority,
     number: int,
@@ -84,9 +103,11 @@ def _delivery(  # noqa: PLR0917 - a row of the query above, in its order
     first_try: float | None,
     doubt: int,
     unknowns: int,
+    plain: int,
     accepted: float,
     body: bytes,
 ) -> Delivery:
+    """A row as the delivery that it is."""
     return Delivery(
         number=number,
         signal=Signal.trusted(_decode(body)),
@@ -98,4 +119,5 @@ def _delivery(  # noqa: PLR0917 - a row of the query above, in its order
         first_try=first_try,
         doubt=bool(doubt),
         unknowns=unknowns,
+        plain=bool(plain),
     )

@@ -13,10 +13,10 @@ is opened afresh. From then on every job is answered with that error, nothing is
 
 from __future__ import annotations
 
-import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -25,41 +25,16 @@ import trio
 
 from tocsind.errors import StorageFailed, StorageFull
 
+from .askers import Answer, Asker, Haste, News, Waiter
+from .inbox import Guest, Inbox
 from .schema import open_journal
 
 T = TypeVar("T")
 P = ParamSpec("P")
 Connection = sqlite3.Connection  # what a job is given; who only hands jobs on needs no more of SQLite than this name
-Answer = outcome.Value[Any] | outcome.Error
-
-MOST_JOBS = 256  # a transaction stays short, so that an URGENT job never waits behind a thousand others
 _END_OF_THE_ROAD = frozenset(
     {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY}
 )
-
-
-class _Asker:
-    """A task that waits for its job; None once it was cancelled: the job is done all the same."""
-
-    def __init__(self, job: Callable[[sqlite3.Connection], Any], tell: Callable[[Any], object] | None) -> None:
-        self.job = job
-        self._tell = tell
-        self.task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
-
-    def abandon(self, _raise_cancel: object) -> trio.lowlevel.Abort:
-        self.task = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def told(self, answer: Answer) -> Answer:
-        """On the journal's thread: let who is in a hurry know."""
-        if self._tell is None or isinstance(answer, outcome.Error):
-            return answer
-        told = outcome.capture(self._tell, answer.value)
-        return told if isinstance(told, outcome.Error) else answer
-
-    def answer(self, answer: Answer) -> None:
-        if self.task is not None:
-            trio.lowlevel.reschedule(self.task, answer)
 
 
 class Journal:
@@ -67,7 +42,6 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._inbox: queue.SimpleQueue[_Asker | None] = queue.SimpleQueue()
         self._broken: Exception | None = None
         self._closed = trio.Event()
         self._shrinks = False
@@ -79,6 +53,7 @@ class Journal:
 
     async def __aenter__(self) -> Self:
         self._token = trio.lowlevel.current_trio_token()
+        self._inbox = Inbox()
         threading.Thread(target=self._live, name="journal", daemon=True).start()
         try:
             await self.run(lambda _: None)  # its answer comes after opening, or is the reason why not
@@ -99,7 +74,15 @@ class Journal:
 
         When the caller is cancelled the job still runs; whoever repeats it must be able to (ids make that so).
         """
-        return await self.run_and_tell(None, job, *args, **kwargs)
+        result: T = await self._ask(Waiter(lambda connection: job(connection, *args, **kwargs), None, Haste.URGENT))
+        return result
+
+    async def run_patiently(
+        self, job: Callable[Concatenate[sqlite3.Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `run`, for who would rather wait some milliseconds for others' commit than take their time with one of its own."""
+        result: T = await self._ask(Waiter(lambda connection: job(connection, *args, **kwargs), None, Haste.PATIENT))
+        return result
 
     async def run_and_tell(
         self,
@@ -110,24 +93,51 @@ class Journal:
         **kwargs: P.kwargs,
     ) -> T:
         """As `run`; `tell` gets the result first, on the journal's thread."""
-        asker = _Asker(lambda connection: job(connection, *args, **kwargs), tell)
-        self._inbox.put(asker)
-        result: T = await trio.lowlevel.wait_task_rescheduled(asker.abandon)
+        result: T = await self._ask(Waiter(lambda connection: job(connection, *args, **kwargs), tell, Haste.URGENT))
         return result
 
+    def place(self, asker: Asker) -> None:
+        """A job that nobody awaits; from any thread."""
+        self._inbox.put(asker)
+
+    async def _ask(self, waiter: Waiter) -> Any:
+        self._inbox.put(waiter)
+        return await trio.lowlevel.wait_task_rescheduled(waiter.abandon)
+
+    def lend(self, guest: Guest) -> None:
+        """Let the journal's thread hear a guest, until one of the two ends the visit."""
+        self._inbox.lend(guest)
+
+    def leave(self, guest: Guest) -> None:
+        """End a guest's visit, on the journal's thread."""
+        self._inbox.take_back(guest)
+
+    async def take_back(self, guest: Guest) -> None:
+        """End a guest's visit: what was heard of it has been answered when this returns, and its socket is the caller's alone."""
+        with trio.CancelScope(shield=True), suppress(StorageFailed):
+            self._inbox.take_back(guest)
+            await self.run(lambda _: None)
+
     def _live(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:  # noqa: BLE001 - a bug of ours, and without this thread nothing goes on
+            self._token.run_sync_soon(outcome.Error(error).unwrap)
+
+    def _serve(self) -> None:
         connection: sqlite3.Connection | None = None
         try:
             connection = open_journal(self._folder)
         except Exception as error:  # noqa: BLE001 - every asker is answered with it
             self._broken = error
-        while askers := self._next_group():
+        while askers := self._inbox.next_group():
             self._tell(askers, self._answers(connection, askers))
             if self._shrinks and connection is not None:
                 self._shrinks = False
                 self._shrink(connection)
         if connection is not None:
             connection.close()
+        self._inbox.close()
         self._token.run_sync_soon(self._closed.set)
 
     async def shrink(self) -> None:
@@ -141,29 +151,16 @@ class Journal:
         except sqlite3.Error as error:
             self._translate(error)  # no job's failure; but a disk that broke a promise ends this run as anywhere else
 
-    def _next_group(self) -> list[_Asker]:
-        """All jobs that wait now, at least one; none when it is time to close."""
-        group: list[_Asker] = []
-        asker = self._inbox.get()
-        while asker is not None:
-            group.append(asker)
-            if len(group) == MOST_JOBS or self._inbox.empty():
-                return group
-            asker = self._inbox.get()
-        if group:
-            self._inbox.put(None)  # these first, then the end
-        return group
+    def _tell(self, askers: Sequence[Asker], answers: Sequence[Answer]) -> None:
+        told = [(asker, asker.told(answer)) for asker, answer in zip(askers, answers, strict=True)]
+        hand_offs = [each for each in told if each[0].haste is Haste.HAND_OFF]
+        nobody_waits = all(asker.haste is not Haste.URGENT for asker in askers)
+        if hand_offs and nobody_waits and self._inbox.postpone(News(hand_offs)):
+            told = [each for each in told if each[0].haste is not Haste.HAND_OFF]
+        if told:
+            self._token.run_sync_soon(_answer_all, told)
 
-    def _tell(self, askers: Sequence[_Asker], answers: Sequence[Answer]) -> None:
-        told = [asker.told(answer) for asker, answer in zip(askers, answers, strict=True)]
-
-        def wake() -> None:
-            for asker, answer in zip(askers, told, strict=True):
-                asker.answer(answer)
-
-        self._token.run_sync_soon(wake)
-
-    def _answers(self, connection: sqlite3.Connection | None, askers: Sequence[_Asker]) -> list[Answer]:
+    def _answers(self, connection: sqlite3.Connection | None, askers: Sequence[Asker]) -> list[Answer]:
         if connection is None or self._broken is not None:
             return [outcome.Error(self._broken or StorageFailed("the journal is closed")) for _ in askers]
         try:
@@ -186,7 +183,7 @@ class Journal:
         return error
 
 
-def _in_one_commit(connection: sqlite3.Connection, askers: Sequence[_Asker]) -> list[Any]:
+def _in_one_commit(connection: sqlite3.Connection, askers: Sequence[Asker]) -> list[Any]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         results = [asker.job(connection) for asker in askers]
@@ -196,3 +193,8 @@ def _in_one_commit(connection: sqlite3.Connection, askers: Sequence[_Asker]) -> 
             connection.execute("ROLLBACK")
         raise
     return results
+
+
+def _answer_all(answers: Sequence[tuple[Asker, Answer]]) -> None:
+    for asker, answer in answers:
+        asker.answer(answer)

@@ -5,7 +5,7 @@ A fallback chain is walked depth first, each destination once: a loop in the con
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import msgspec
 
@@ -13,6 +13,7 @@ from tocsin.signals import PRIORITIES, Signal
 
 from .delivery import Priority
 
+MOST_REMEMBERED = 1000  # kinds of signals; a rule that asks for each trade's own key would know no end
 ROUTE_KEYS = ("tier", "priority", "strategy", "symbol", "action", "source", "key", "tag")
 
 
@@ -44,6 +45,30 @@ def priority_of(signal: Signal, thresholds: Thresholds) -> Priority:
 def route(signal: Signal, priority: Priority, routes: Sequence[Route]) -> tuple[str, ...]:
     """The destinations of a signal, each once, in the order of the rules; empty when no rule matches. A signal's own `to` goes first."""
     return tuple(dict.fromkeys(signal.to)) if signal.to else by_rules(signal, priority, routes)
+
+
+class Router:
+    """`priority_of` and `route` under one configuration, with a memory: most signals are alike in all that the rules ask about."""
+
+    def __init__(self, thresholds: Thresholds, routes: Sequence[Route]) -> None:
+        self._thresholds = thresholds
+        self._routes = routes
+        self._asked = sorted({key for rule in routes for key in rule.when} - {"priority", "tag"})
+        self._asks_tags = any("tag" in rule.when for rule in routes)
+        self._known: dict[Hashable, tuple[str, ...]] = {}
+
+    def __call__(self, signal: Signal) -> tuple[Priority, tuple[str, ...]]:
+        """How pressing it is, and where it goes."""
+        priority = priority_of(signal, self._thresholds)
+        if signal.to or self._asks_tags:
+            return priority, route(signal, priority, self._routes)
+        like = (priority, *[getattr(signal, key) for key in self._asked])
+        found = self._known.get(like)
+        if found is None:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            found = self._known[like] = by_rules(signal, priority, self._routes)
+        return priority, found
 
 
 def by_rules(signal: Signal, priority: Priority, routes: Sequence[Route]) -> tuple[str, ...]:

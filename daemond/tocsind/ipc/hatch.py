@@ -1,0 +1,189 @@
+"""The short way for hand-offs: they are read, stored and answered on the journal's own thread, and the loop hears of them afterwards.
+
+A connection that waits for its next request visits the journal's thread (`Visitor`). A flawless hand-off is taken there and then. With
+anything else (another request, a frame that is broken, slow or unusual, a disk that is full, a peer that has gone or does not read) the
+visitor goes home, with what it has read: the loop does it the careful way, which is the one that defines what is right, and sends the
+connection back here afterwards. So there is nothing here to be said about errors.
+
+Where the microseconds of one hand-off go is told in `tests/bench/where.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import trio
+
+from tocsin.signals import Receipt, Signal
+from tocsind.dispatch import Dispatch
+from tocsind.errors import StorageFull
+from tocsind.journal import Asker, Haste, Order
+
+from . import flawless
+from .connection import Connection, Refusal
+from .desk import IN_MEMORY, MOST_SIGNALS, receipts
+from .limits import Limits
+
+_MOST_FRAMES = 64  # of one peer in one commit
+
+
+class _TheCarefulWay(Exception):  # noqa: N818 - a decision, not an accident
+    """This is for the loop."""
+
+
+class Hatch:
+    """Where visitors go. Once it is closed, everybody is sent home with the next request."""
+
+    def __init__(self, dispatch: Dispatch, limits: Limits) -> None:
+        self.dispatch = dispatch
+        self.is_open = True
+        self._limits = limits
+        self.unsynced = 0  # requests whose senders did not wait
+
+    def may_be_early(self) -> bool:
+        """Whether one more sender may go on before the disk has its signal."""
+        return self.unsynced < self._limits.unsynced
+
+    def admit(self, body: bytes) -> tuple[flawless.HandOff, list[Signal]]:
+        """The hand-off in a frame, and its signals. Raises _TheCarefulWay."""
+        hand_off = flawless.read(body)
+        if hand_off is None or len(hand_off.forms) > MOST_SIGNALS or not self.is_open or not self.dispatch.has_room():
+            raise _TheCarefulWay
+        return hand_off, [self._admit_one(form) for form in hand_off.forms]
+
+    def _admit_one(self, form: flawless.Form) -> Signal:
+        signal = flawless.signal(form)
+        if signal is None or (form.to and not self.dispatch.config.destinations.keys() >= set(form.to)):
+            raise _TheCarefulWay
+        return signal
+
+
+class Visitor:
+    """A connection on its visits to the journal's thread. `visit` is for the loop; `hear` and `go` are for the journal's thread."""
+
+    def __init__(self, hatch: Hatch, connection: Connection) -> None:
+        self._hatch = hatch
+        self._journal = hatch.dispatch.journal
+        self._connection = connection
+        self._back = trio.Event()
+        self._away = False
+        self._error: BaseException | None = None
+        self.half = False
+        self.full = False
+
+    def fileno(self) -> int:
+        return self._connection.stream.socket.fileno()
+
+    async def visit(self) -> None:
+        """Return when there is something for the loop to do. A peer that is idle for too long is cancelled."""
+        self._back = trio.Event()
+        self._away = True
+        self.half = self.full = False
+        self._journal.lend(self)
+        try:
+            await self._until_back()
+        finally:
+            if not self._back.is_set():
+                await self._journal.take_back(self)
+            with trio.CancelScope(shield=True):  # a signal that was read gets its receipt, also while we leave
+                await self._connection.finish_reply()
+        if self._error is not None:
+            raise self._error
+
+    async def _until_back(self) -> None:
+        while not self._back.is_set():
+            left = self._connection.idle_left()
+            if left <= 0:
+                self._connection.scope.cancel()
+            with trio.move_on_after(max(left, 0.0)):
+                await self._back.wait()
+
+    def hear(self) -> Sequence[Asker]:
+        """Take what can be taken, in order."""
+        orders: list[Asker] = []
+        try:
+            self._hear_all(orders)
+        except (_TheCarefulWay, Refusal):
+            orders.append(self.go())
+        except Exception as error:  # noqa: BLE001 - a bug: the connection's task falls over it, and not this thread
+            orders.append(self.go(error))
+        return orders
+
+    def _hear_all(self, orders: list[Asker]) -> None:
+        if not self.full and not self._connection.take_in():
+            raise _TheCarefulWay  # the peer has gone
+        while len(orders) < _MOST_FRAMES and (body := self._connection.next_body()) is not None:
+            orders.append(self._order(body, early=all(each.haste is Haste.PATIENT for each in orders)))
+            self._connection.drop_frame()
+        self.full = len(orders) == _MOST_FRAMES
+        self.half = not self.full and self._connection.has_begun
+
+    def _order(self, body: bytes, *, early: bool) -> Asker:
+        """What the frame asks. Who does not wait for the disk is answered at once, provided that nobody's answer has to come first."""
+        hand_off, signals = self._hatch.admit(body)
+        answer = Answering(self, self._hatch, as_json=body.startswith(b"{"), many=isinstance(hand_off, flawless.Many))
+        tell = answer.silent if hand_off.ack == "none" else answer.stored
+        if hand_off.ack == "stored" or not early or not self._hatch.may_be_early():
+            return self._hatch.dispatch.order(signals, self._connection.peer, tell)
+        if hand_off.ack == "received":
+            answer.received(signals)
+        self._hatch.unsynced += 1
+        return self._hatch.dispatch.order(signals, self._connection.peer, answer.late, Haste.PATIENT)
+
+    def reply(self, message: dict[str, Any], *, as_json: bool) -> None:
+        """One reply, or as much of it as the peer takes."""
+        self._connection.reply_now(message, as_json=as_json)
+        if self._connection.is_behind:
+            self.leave(None)  # and the loop waits until the peer reads
+
+    def leave(self, error: BaseException | None) -> None:
+        """End the visit after what is being answered."""
+        if self._away:
+            self._journal.place(self.go(error))
+
+    def go(self, error: BaseException | None = None) -> Asker:
+        """End the visit: nothing more is heard, and behind what was heard before the loop takes over."""
+        self._away = self.half = self.full = False
+        self._journal.leave(self)
+        return Order(lambda _: None, lambda _: None, lambda _: self._come_home(error), Haste.URGENT)
+
+    def _come_home(self, error: BaseException | None) -> None:
+        self._error = self._error or error
+        self._back.set()
+
+
+class Answering:
+    """How one hand-off is answered, on the journal's thread."""
+
+    def __init__(self, visitor: Visitor, hatch: Hatch, *, as_json: bool, many: bool) -> None:
+        self._visitor = visitor
+        self._hatch = hatch
+        self._as_json = as_json
+        self._many = many
+
+    def received(self, signals: Sequence[Signal]) -> None:
+        """The answer that does not wait for the disk."""
+        self._say([Receipt(each.id, "stored", IN_MEMORY) for each in signals])
+
+    def stored(self, given: list[Receipt] | BaseException) -> None:
+        """The answer that does."""
+        if isinstance(given, StorageFull):
+            self._visitor.reply(Refusal("full", str(given)).reply(), as_json=self._as_json)
+        elif isinstance(given, BaseException):
+            self._visitor.leave(given)
+        else:
+            self._say(given)
+
+    def silent(self, given: list[Receipt] | BaseException) -> None:
+        """No answer, because none was asked for; but a broken disk is the end of this run for all."""
+        if isinstance(given, BaseException) and not isinstance(given, StorageFull):
+            self._visitor.leave(given)
+
+    def late(self, given: list[Receipt] | BaseException) -> None:
+        """No answer any more."""
+        self._hatch.unsynced -= 1
+        self.silent(given)
+
+    def _say(self, given: Sequence[Receipt]) -> None:
+        self._visitor.reply({"ok": True, **receipts(given, many=self._many)}, as_json=self._as_json)

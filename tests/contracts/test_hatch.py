@@ -1,0 +1,146 @@
+"""The short way for hand-offs, from outside: what it answers, in which order, and what it leaves to the loop."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from tests.contracts.raw import framed, request, send
+from tests.contracts.test_door_limits import House, ask, hear, house
+
+from tocsind.events import Accepted, IntakeClosed, SignalRefused
+from tocsind.ipc import Desk
+from tocsind.journal import inbox
+
+MANY = 700  # signals of 300 bytes: more than a socket takes at once
+
+
+def pipelined(*messages: dict[str, Any]) -> bytes:
+    return b"".join(framed(json.dumps(message)) for message in messages)
+
+
+def accepted(at: House) -> list[str]:
+    return [fact.id for fact in at.facts if isinstance(fact, Accepted)]
+
+
+def many(number: int) -> dict[str, Any]:
+    return request("send_many", signals=[{"title": f"{each}", "body": "x" * 280} for each in range(number)])
+
+
+@pytest.fixture
+def no_careful_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def keep(*_: object) -> None:
+        pytest.fail("the loop was asked")
+
+    monkeypatch.setattr(Desk, "keep", keep)
+
+
+@pytest.mark.usefixtures("no_careful_way")
+async def test_a_usual_hand_off_is_stored_and_answered_without_the_loop(tmp_path: Path) -> None:
+    async with house(tmp_path) as at, at.visit() as stream:
+        reply = await ask(stream, send("x"))
+        assert reply["receipt"]["state"] == "stored"
+        await at.until(lambda: accepted(at) == [reply["receipt"]["id"]])
+
+
+@pytest.mark.usefixtures("no_careful_way")
+async def test_a_frame_that_comes_in_pieces_is_still_a_usual_one(tmp_path: Path) -> None:
+    async with house(tmp_path) as at, at.visit() as stream:
+        assert len((await ask(stream, many(MANY)))["receipts"]) == MANY
+        await at.until(lambda: len(accepted(at)) == MANY)
+
+
+async def test_a_frame_that_takes_its_time_is_completed_by_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "HALF", 0.0)
+    async with house(tmp_path) as at, at.visit() as stream:
+        frame = framed(json.dumps(send("slow")))
+        await stream.send_all(frame[:20])
+        await at.until_busy(1)
+        await stream.send_all(frame[20:])
+        assert (await hear(stream) or {})["receipt"]["state"] == "stored"
+        assert (await ask(stream, send("and then a quick one")))["receipt"]["state"] == "stored"
+
+
+async def test_replies_come_in_the_order_of_the_requests_whoever_gives_them(tmp_path: Path) -> None:
+    async with house(tmp_path) as at, at.visit() as stream:
+        await stream.send_all(
+            pipelined(
+                send("first"),
+                request("send", signal={"title": "early"}, ack="received"),
+                request("status"),
+                send("second"),
+                request("send", signal={"title": "x", "price": "much"}),
+                many(3),
+                request("queue"),
+                request("send", signal={"title": "silent"}, ack="none"),
+                request("nonsense"),
+                send("last"),
+            )
+        )
+        told = [await hear(stream) or {} for _ in range(9)]
+        assert [min(set(reply) - {"ok"}) for reply in told] == [
+            "receipt",
+            "receipt",
+            "status",
+            "receipt",
+            "error",
+            "receipts",
+            "deliveries",
+            "error",
+            "receipt",
+        ]
+        assert told[2]["status"]["counters"]["signals_accepted"] == 0  # this house has no observer that counts
+        assert [row["title"] for row in told[6]["deliveries"]] == ["first", "early", "second", "0", "1", "2"]
+        await at.until(lambda: len(accepted(at)) == 8)
+        assert sum(isinstance(fact, SignalRefused) for fact in at.facts) == 1
+
+
+async def test_a_pipeline_longer_than_a_group_is_answered_to_the_end(tmp_path: Path) -> None:
+    async with house(tmp_path) as at, at.visit() as stream:
+        await stream.send_all(pipelined(*(send(str(number)) for number in range(300))))
+        ids = [(await hear(stream) or {})["receipt"]["id"] for _ in range(300)]
+        await at.until(lambda: len(accepted(at)) == 300)
+        assert accepted(at) == ids
+
+
+async def test_a_peer_that_reads_late_gets_every_answer_in_order(tmp_path: Path) -> None:
+    async with house(tmp_path) as at, at.visit() as stream, trio.open_nursery() as nursery:
+        frames = [pipelined(*(send(f"{turn}-{number}") for number in range(50))) for turn in range(80)]
+
+        async def talk() -> None:
+            for frame in frames:
+                await stream.send_all(frame)
+
+        nursery.start_soon(talk)
+        await at.until_busy(1)  # the door has given up writing, and waits for us to read
+        ids = [(await hear(stream) or {})["receipt"]["id"] for _ in range(4000)]
+        await at.until(lambda: len(accepted(at)) == 4000)
+        assert accepted(at) == ids
+
+
+async def test_who_hangs_up_after_asking_has_its_signal_stored(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        async with at.visit() as stream:
+            await stream.send_all(pipelined(send("and gone")))
+        await at.until(lambda: len(accepted(at)) == 1 and not at.door._connections)
+
+
+def leave_no_room(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA max_page_count = 1").fetchall()
+
+
+async def test_a_full_disk_is_told_in_its_place_and_closes_the_intake(tmp_path: Path) -> None:
+    async with house(tmp_path) as at, at.visit() as stream:
+        await at.door._desk.dispatch.journal.run(leave_no_room)
+        large = request("send", signal={"title": "x", "body": "x" * 60_000})
+        await stream.send_all(pipelined(large, large))
+        for _ in range(2):
+            assert (await hear(stream) or {})["error"]["kind"] == "full"
+        await at.until(lambda: any(isinstance(fact, IntakeClosed) for fact in at.facts))
+        assert accepted(at) == []
