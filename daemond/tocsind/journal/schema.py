@@ -118,7 +118,7 @@ def open_journal(folder: Path) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     for pragma in (
-        # a commit touches eight pages, and what a sync costs goes by bytes: a tenth less than with 4096, measured; an older file keeps its own
+        # A commit touches eight pages, and a sync costs by bytes: a tenth less than with 4096, measured. An older file keeps its own.
         "page_size = 2048",
         "auto_vacuum = INCREMENTAL",  # retention gives space back; must precede the first table
         "locking_mode = EXCLUSIVE",  # a second connection could corrupt the WAL (SQLite before 3.51.3)
