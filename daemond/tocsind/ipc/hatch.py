@@ -18,11 +18,11 @@ cores, where the floor (blocking echo, write, fdatasync) took 123 and its fdatas
       news        7    handing the loop a note, once in 2 ms; it spends about 33 a hand-off on facts, beside us
 
 Hot and cold differ by two because two processes and three threads take turns on two cores: what is left to win lies in fewer
-instructions, not in fewer waits. Tried and left out, because it did not show: spinning instead of sleeping between two hand-offs, a
-shorter switch interval of the interpreter, no garbage collection, counts in a temporary table. Left out because others lean on it:
-AUTOINCREMENT and UNIQUE (signal, destination), a page each. Worth a try: an `ages` index over every 64th signal (10 us), and the whole
-daemon on one core (a fifth less at the median, for then the two threads never fight for the interpreter; but that is the administrator's
-to say, with CPUAffinity=).
+instructions, not in fewer waits. What told most was to let the loop alone: woken by every hand-off it fought this thread for the
+interpreter, six futex calls each, and cost a caller 80 us. Tried and left out, because it did not show: spinning instead of sleeping
+between two hand-offs, a shorter switch interval of the interpreter, no garbage collection, the daemon on one core, counts in a temporary
+table. Left out because others lean on it: AUTOINCREMENT and UNIQUE (signal, destination), a page each. Worth a try: an `ages` index over
+every 64th signal only, about 10 us.
 """
 
 from __future__ import annotations
