@@ -42,7 +42,7 @@ from .connection import Connection, Refusal
 from .desk import IN_MEMORY, MOST_SIGNALS, receipts
 from .limits import Limits
 
-_MOST_FRAMES = 64  # of one peer in one commit
+_MOST_FRAMES = 16  # of one peer in one commit
 
 
 class _TheCarefulWay(Exception):  # noqa: N818 - a decision, not an accident
