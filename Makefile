@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo run test quick lint bench clean
+.PHONY: demo run test quick lint coverage bench clean
 
 demo: $(READY)  ## daemon, fake Discord, three producers, and what became of their signals
 	$(BIN)/tocsin demo
@@ -21,6 +21,10 @@ lint: $(READY)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+coverage: $(READY)  ## policy decides, and every branch of it is decided by a test of its room
+	$(BIN)/coverage run --branch --source=daemond/tocsind/policy -m pytest -q tests/policy
+	$(BIN)/coverage report --include='daemond/tocsind/policy/*' --show-missing --fail-under=100
 
 bench: $(READY)  ## every benchmark, with the peers that are there
 	$(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable '.[bench]'

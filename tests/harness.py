@@ -201,7 +201,7 @@ class FakeProcess:
             connection.close()
 
     def hold(self, *, saved: bool = False) -> None:
-        """From now on take requests and answer none; `saved` keeps their messages first."""
+        """From now on take messages and answer none; `saved` keeps them first. Questions (GET) are answered."""
         self.control("POST", "hold", {"saved": saved})
 
     def await_held(self, requests: int = 1) -> None:
@@ -240,9 +240,12 @@ class FakeProcess:
         self.process.stdout.close()
 
 
+OUT_OF_THE_WAY = {"limit": '"100000/s"', "channel-limit": '"100000/s"', "webhook-limit": '"100000/s"'}
+
+
 def discord(name: str, url: str, **options: str) -> str:
-    """A Discord destination's table. Values are TOML as it stands; by default its own limit is out of the way."""
-    keys = {"limit": '"100000/s"', **options}
+    """A Discord destination's table. Values are TOML as it stands; by default all limits are out of the way."""
+    keys = {**OUT_OF_THE_WAY, **options}
     lines = "\n".join(f"{key} = {value}" for key, value in keys.items())
     return f'[destinations.{name}]\nkind = "discord"\nwebhook = "{url}"\n{lines}\n'
 

@@ -12,10 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _REFUSALS = ("invalid-signal", "too-large", "bad-request")  # never to be taken, however often it is asked
-_DECISIONS = (
-    *_REFUSALS,
-    "full",
-)  # what a healthy daemon says knowingly: its disk's last reserve is not for the spool either
+# what a healthy daemon says knowingly; the last of its disk is not for the spool either
+_DECISIONS = (*_REFUSALS, "full")
 
 
 def read_reply(body: bytes) -> dict[str, Any]:

@@ -3,6 +3,8 @@
     signal        what a program raised (tocsin.signals)        receipt       what its caller got back
     delivery      one signal owed to one destination            destination   discord, file, ...
     lane          all that waits for one destination            gate          says when the lane may send next
+    channel       where lanes that share a far end take turns   scope         whose limit it is, and what it taught
+    batch         what shares one message                       digest        many told in sum, when there are too many
     outcome       how an attempt ended                          breaker       rests a far end that fails
     settle        to write an outcome down                      dead          given up on, kept for a person
     journal       the durable record: SQLite                    fact          what happened, for log, metrics and tail
@@ -29,10 +31,11 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     demo
     daemon, testing
     ipc
-    status, keeper
+    status, keeper, alarms, preview
     lanes, spool, metrics, log, tail, requests, state, systemd
     dispatch, lane
-    sender
+    batches, gates
+    sender, channel, watchers, intake, books
     journal, destinations
     rendering, config
     clock, events, policy

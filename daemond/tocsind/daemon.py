@@ -6,12 +6,13 @@
         '-- nursery
               |-- a task a lane      each with its senders; cancelled after the door, and what is in flight finishes
               '-- nursery
-                    |-- keeper       deadlines, ledger, disk
+                    |-- keeper       deadlines, ledger, disk, digests
+                    |-- alarms       about ourselves
                     |-- spool        what clients left there while we were away
                     '-- door         the socket; begins last and ends first
 
 READY is told when the socket listens and the lanes know their past. Leaving: the door stops taking, answers what it has read, and goes;
-the keeper goes; the lanes finish what is in flight (each request has its deadline); the journal closes after its last commit. Nothing
+keeper and alarms go; the lanes finish what is in flight (each request has its deadline); the journal closes after its last commit. Nothing
 is flushed at the end because nothing is only in memory. An exception out of any task is a bug or a broken disk: it takes all of it
 down, and the next start goes on from the journal.
 """
@@ -29,6 +30,7 @@ import trio
 from tocsin import places
 
 from . import __version__, systemd
+from .alarms import Alarms
 from .clock import Clock, SystemClock
 from .config import Config, ConfigurationInvalid
 from .destinations.http import HttpClient
@@ -88,7 +90,8 @@ class Daemon:
         self._log = Log(self._clock, log or self._config.daemon.log)
         self._metrics = Metrics(self._clock)
         self._tail = Tail(self._clock)
-        self._emit = Facts(self._metrics, self._tail, self._log)
+        self._alarms = Alarms(self._clock)
+        self._emit = Facts(self._metrics, self._tail, self._log, self._alarms)
         self._reloading = trio.Lock()
         self._concerns: list[str] = []  # what people should know of the configuration
         self.leaving = False  # told to stop, and on the way out
@@ -118,7 +121,8 @@ class Daemon:
         status = StatusView(dispatch, lanes, self._metrics, self._clock, lambda: self._concerns, spool=spool)
         door = Door(Desk(dispatch, lanes, status, self._tail, self._emit), self._emit)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(Keeper(dispatch, self._clock).run)
+            nursery.start_soon(Keeper(dispatch, lanes, self._clock).run)
+            nursery.start_soon(self._alarms.run, dispatch, lanes)
             nursery.start_soon(spool.run)
             with trio.move_on_after(SPOOL_SECONDS):
                 await spool.looked.wait()
@@ -126,6 +130,7 @@ class Daemon:
             await self._tell_ready(dispatch, doubtful)
             await leave.wait()
             systemd.stopping()
+            lanes.leave()  # before the door's last replies: those may take a moment, and nothing new shall leave meanwhile
             door.close()
             # while we still listen on it: so it is ours and no successor's
             Path(self.socket).unlink(missing_ok=True)  # noqa: ASYNC240 - microseconds, and on the way out

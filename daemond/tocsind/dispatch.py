@@ -12,10 +12,8 @@ twice, late, or for a delivery that is gone does no harm.
 
 from __future__ import annotations
 
-import os
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -34,13 +32,12 @@ from .events import (
     Adopted,
     Buried,
     Deferred,
+    Digested,
     DroppedByHand,
     Duplicate,
     Emit,
     Expired,
     InDoubt,
-    IntakeClosed,
-    IntakeOpened,
     Lost,
     Rerouted,
     Revived,
@@ -48,17 +45,23 @@ from .events import (
     StorageTrouble,
     Unrouted,
 )
+from .intake import Intake
 from .journal import (
     Answer,
     Arrival,
+    Asking,
     Ending,
     Haste,
     Journal,
     LaneMemory,
     Moved,
     Order,
+    Request,
+    ScopeMemory,
     attempts,
+    digests,
     intake,
+    memory,
     reading,
     upkeep,
 )
@@ -67,10 +70,13 @@ from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
 from .policy.outcomes import Outcome
 from .policy.routes import Router, by_rules, chain, priority_of
+from .rendering.digest import digest
+from .watchers import Watchers
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
+OURS = "tocsin"  # the source of signals that are our own: digests, alarms
 INSISTENCE = 1.0  # seconds between two tries to write an outcome while the disk is full
 
 
@@ -98,6 +104,9 @@ class Nudged(Protocol):
     def rewind(self) -> None:
         """Something old came back: read from the beginning."""
 
+    def refresh(self) -> None:
+        """What waits is not what it was: forget what was read."""
+
 
 class Dispatch:
     """Accept and settle. `lanes` maps each destination's name to its lane and is filled by whoever starts them."""
@@ -113,43 +122,20 @@ class Dispatch:
     ) -> None:
         self.journal = journal
         self.config = config
+        self.intake = Intake(folder, emit)
         self.lanes: dict[str, Nudged] = {}
         self.deadline_nearer = trio.Event()  # replaced each time it is set: a new deadline may be the earliest
         self._clock = clock
         self._emit = emit
-        self._folder = folder
         self._jitter = jitter
         self._router = (config, Router(config.priorities, config.routes))
-        self._intake_closed: str | None = None
-        self._watchers: dict[str, list[trio.Semaphore]] = {}
+        self._watchers = Watchers()
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
-    def free_bytes(self) -> int:
-        """Free space for the journal, as far as it may be used without privilege."""
-        disk = os.statvfs(self._folder)
-        return disk.f_bavail * disk.f_frsize
-
-    @property
-    def intake_closed(self) -> str | None:
-        """Why no signal is taken at present; None when they are."""
-        return self._intake_closed
-
     def check_disk(self) -> None:
         """Close the intake below the reserve, open it above. What is already here may use the reserve to be settled."""
-        free, reserve = self.free_bytes(), self.config.daemon.reserve
-        if free < reserve:
-            self._close_intake(
-                f"{free / 2**20:.1f} MiB of disk are free and {reserve / 2**20:.1f} MiB are kept in reserve"
-            )
-        elif self._intake_closed:
-            self._intake_closed = None
-            self._emit(IntakeOpened())
-
-    def _close_intake(self, reason: str) -> None:
-        if self._intake_closed is None:
-            self._emit(IntakeClosed(reason))
-        self._intake_closed = reason
+        self.intake.check(self.config.daemon.reserve)
 
     async def accept(self, signals: Sequence[Signal], peer: Peer, tell: Tell = _nobody) -> list[Receipt]:
         """Take signals into safe keeping: a receipt each, once they are synced to disk. `tell` gets them first, on the journal's thread.
@@ -157,15 +143,15 @@ class Dispatch:
         The signals have passed `check`. Raises StorageFull when nothing can be taken.
         """
         self.check_disk()
-        if self._intake_closed:
-            raise StorageFull(self._intake_closed)
+        if self.intake.closed:
+            raise StorageFull(self.intake.closed)
         arrivals = self._arrivals(signals, peer)
         try:
             stored = await self.journal.run_and_tell(
                 lambda stored: tell(_receipts(arrivals, stored)), intake.append, arrivals
             )
         except StorageFull as full:
-            self._close_intake(str(full))
+            self.intake.close(str(full))
             raise
         self._welcome_all(arrivals, stored)
         return _receipts(arrivals, stored)
@@ -193,7 +179,7 @@ class Dispatch:
                 self.check_disk()
                 self._welcome_all(arrivals, answer.value)
             elif isinstance(answer.error, StorageFull):
-                self._close_intake(str(answer.error))
+                self.intake.close(str(answer.error))
                 if not heard:
                     self._emit(Lost(len(arrivals), str(answer.error)))
 
@@ -201,7 +187,15 @@ class Dispatch:
 
     def has_room(self) -> bool:
         """Whether signals are taken, as far as is known behind the last one; from any thread."""
-        return self._intake_closed is None
+        return self.intake.closed is None
+
+    def preview(self, signal: Signal) -> tuple[Priority, list[Delivery]]:
+        """What `accept` would make of a signal: its priority, and a delivery for each destination. Nothing is taken."""
+        arrival = self._arrival(signal, Peer(0, 0, 0), self._clock.wall())
+        return arrival.priority, [
+            Delivery(0, arrival.signal, name, arrival.priority, arrival.accepted, arrival.deadline)
+            for name in arrival.destinations
+        ]
 
     def check(self, signal: Signal) -> None:
         """Raises InvalidSignal when `to` names no destination."""
@@ -273,22 +267,25 @@ class Dispatch:
         """The next deliveries of a lane's priority."""
         return await self.journal.run_patiently(intake.feed, destination, priority, after, most)
 
-    async def begin(self, batch: Sequence[Delivery], channel: str) -> list[Delivery]:
+    async def begin(self, batch: Sequence[Delivery], asking: Asking) -> list[Delivery]:
         """Claim deliveries: only what is answered may be sent, and it is on record that it may have been."""
         # the time is asked afresh with every try: a deadline may pass while the disk is full
-        return await self._insist(
-            lambda: self.journal.run_patiently(attempts.begin, batch, channel, self._clock.wall())
-        )
+        return await self._insist(lambda: self.journal.run_patiently(attempts.begin, batch, asking, self._clock.wall()))
 
     async def settle(
-        self, batch: Sequence[Delivery], outcomes: Sequence[Outcome], retry: Retry, memory: LaneMemory | None
+        self,
+        batch: Sequence[Delivery],
+        outcomes: Sequence[Outcome],
+        retry: Retry,
+        lane: LaneMemory | None,
+        scopes: Sequence[ScopeMemory],
     ) -> list[Settlement]:
-        """Write down how attempts ended, and what the lane learned from it; answers what follows for each."""
+        """Write down how attempts ended, and what was learned from it; answers what follows for each."""
         now = self._clock.wall()
         endings = [
             self._ending(delivery, outcome, retry, now) for delivery, outcome in zip(batch, outcomes, strict=True)
         ]
-        moved = await self._insist(lambda: self.journal.run_patiently(attempts.settle, endings, now, memory))
+        moved = await self._insist(lambda: self.journal.run_patiently(attempts.settle, endings, now, lane, scopes))
         for ending in endings:
             self._tell_ending(ending, now)
         self._tell_moved(moved, "it could not be delivered there")
@@ -316,13 +313,13 @@ class Dispatch:
             case _:
                 self._emit(Deferred(id_, destination, delivery.attempts, settlement.wait, reason))
         if settlement.state in law.SETTLED:
-            self._tell_watchers(id_)
+            self._watchers.tell(id_, everybody=delivery.signal.source == OURS)  # of ours, some tell many in sum
 
     def _tell_moved(self, moved: Sequence[Moved], reason: str) -> None:
         for each in moved:
             if each.fallback is None:
                 self._emit(Buried(each.id, each.destination, reason))
-                self._tell_watchers(each.id)
+                self._watchers.tell(each.id, everybody=True)
             else:
                 self._emit(Rerouted(each.id, each.destination, each.fallback, reason))
         for name in {each.fallback for each in moved if each.fallback}:
@@ -347,7 +344,7 @@ class Dispatch:
         while expired := await self._insist(lambda: self.journal.run(upkeep.expire, self._clock.wall())):
             for each in expired:
                 self._emit(Expired(each.id, each.destination))
-                self._tell_watchers(each.id)
+                self._watchers.tell(each.id)
         return await self.journal.run(upkeep.next_deadline)
 
     async def forget(self) -> None:
@@ -356,14 +353,36 @@ class Dispatch:
         while await self._insist(lambda: self.journal.run(upkeep.forget, before)):
             pass
 
-    async def recall(self, destination: str) -> tuple[LaneMemory, list[float]]:
-        """What was remembered of a lane, and when its channel was last asked (wall-clock seconds, oldest first)."""
-        memory = await self.journal.run(attempts.recall, destination)
-        return memory, await self.journal.run(attempts.requests, destination)
+    async def fold(self, destination: str, priority: Priority, most: int) -> int:
+        """Tell the oldest of a queue in sum; answers how many."""
 
-    async def remember(self, memory: LaneMemory) -> None:
-        """Keep what a lane must know after a restart."""
-        await self._insist(lambda: self.journal.run(attempts.remember, memory))
+        def tell(deliveries: Sequence[Delivery]) -> Signal:
+            return Signal(**digest(deliveries, priority.label))
+
+        now = self._clock.wall()
+        fold = await self._insist(lambda: self.journal.run(digests.fold, destination, priority, most, now, tell))
+        if fold is None:
+            return 0
+        self._emit(Digested(fold.id, destination, priority.label, len(fold.originals)))
+        if destination in self.lanes:
+            self.lanes[destination].refresh()
+        return len(fold.originals)
+
+    async def recall(self, destination: str) -> LaneMemory:
+        """What was remembered of a lane."""
+        return await self.journal.run(memory.recall, destination)
+
+    async def recall_scope(self, scope: str) -> ScopeMemory:
+        """What was remembered of a scope."""
+        return await self.journal.run(memory.recall_scope, scope)
+
+    async def requests(self, channel: str, destination: str) -> list[Request]:
+        """When a channel, and a destination wherever it led, were last asked; oldest first."""
+        return await self.journal.run(memory.requests, channel, destination)
+
+    async def remember(self, lane: LaneMemory | None, scopes: Sequence[ScopeMemory]) -> None:
+        """Keep what must be known after a restart."""
+        await self._insist(lambda: self.journal.run(memory.keep, lane, scopes))
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the journal for something that must be done before anything else may happen to its deliveries: a full disk is waited out."""
@@ -384,6 +403,10 @@ class Dispatch:
         revived = await self.journal.run(upkeep.retry_one, id_, self._clock.wall())
         revived += await self._rehome(await self.journal.run(upkeep.homeless, id_))
         return await self._tell_revived(revived)
+
+    async def instead(self, id_: str) -> str | None:
+        """What a person should know who wants to put this signal back or drop it: that it is told by a digest."""
+        return await self.journal.run(digests.instead, id_)
 
     async def retry_all(self, destination: str | None) -> int:
         """Put back all that is dead, of one destination or of all; answers how many deliveries."""
@@ -433,36 +456,20 @@ class Dispatch:
         dropped = await self.journal.run(upkeep.drop, id_, self._clock.wall())
         if dropped:
             self._emit(DroppedByHand(id_, dropped))
-            self._tell_watchers(id_)
+            self._watchers.tell(id_, everybody=True)
         return dropped
 
     # --- who waits for the end of a signal --------------------------------------------------------------------------------
 
     async def wait_settled(self, id_: str, seconds: float) -> str | None:
         """The signal's summary once nothing of it waits any more, or when the time has run out. None: no such signal."""
-        with self._watching(id_) as settled:  # before looking: what is settled meanwhile is not missed
+        with self._watchers.watching(id_) as settled:  # before looking: what is settled meanwhile is not missed
             summary = await self.journal.run(reading.states, id_)
             with trio.move_on_after(seconds):
                 while summary == "queued":
                     await settled.acquire()
                     summary = await self.journal.run(reading.states, id_)
         return summary
-
-    @contextmanager
-    def _watching(self, id_: str) -> Iterator[trio.Semaphore]:
-        settled = trio.Semaphore(0)  # one for each delivery that was settled
-        watchers = self._watchers.setdefault(id_, [])
-        watchers.append(settled)
-        try:
-            yield settled
-        finally:
-            watchers.remove(settled)
-            if not watchers:
-                del self._watchers[id_]
-
-    def _tell_watchers(self, id_: str) -> None:
-        for settled in self._watchers.get(id_, ()):
-            settled.release()
 
 
 def _receipts(arrivals: Sequence[Arrival], stored: Sequence[bool]) -> list[Receipt]:

@@ -198,6 +198,16 @@ class Rerouted(Fact, frozen=True):
     reason: str
 
 
+class Digested(Fact, frozen=True):
+    """More waited than can be told in time: so many of the oldest are told in sum, by the digest `id`."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    destination: str
+    priority: str
+    deliveries: int
+
+
 class Adopted(Fact, frozen=True):
     """Deliveries whose destination is gone from the configuration went where its routes say."""
 

@@ -1,23 +1,30 @@
-"""Housekeeping, each a task that knows when it is wanted next: deadlines, the ledger's age, free disk."""
+"""Housekeeping, each a task that knows when it is wanted next: deadlines, the ledger's age, free disk, backlogs to be told in sum."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from math import inf
 
 import trio
 
 from .clock import Clock
 from .dispatch import Dispatch
+from .journal import Count, reading
+from .lane import Lane
+from .policy.delivery import Priority
+from .policy.digest import to_fold
 
 LEDGER_ROUND = 600.0  # seconds between two looks for what the ledger may forget
 DISK_ROUND = 5.0  # while the intake is closed nobody else looks whether there is room again
+FOLD_ROUND = 5.0  # a backlog that takes minutes to drain does not grow old in seconds
 
 
 class Keeper:
     """Runs until cancelled."""
 
-    def __init__(self, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(self, dispatch: Dispatch, lanes: Iterable[Lane], clock: Clock) -> None:
         self._dispatch = dispatch
+        self._lanes = lanes
         self._clock = clock
 
     async def run(self) -> None:
@@ -26,6 +33,7 @@ class Keeper:
             nursery.start_soon(self._expire)
             nursery.start_soon(self._forget)
             nursery.start_soon(self._watch_disk)
+            nursery.start_soon(self._fold)
 
     async def _expire(self) -> None:
         while True:
@@ -43,7 +51,28 @@ class Keeper:
     async def _watch_disk(self) -> None:
         while True:
             self._dispatch.check_disk()
-            if self._dispatch.intake_closed:
+            if self._dispatch.intake.closed:
                 await self._dispatch.journal.shrink()
                 self._dispatch.check_disk()
             await trio.sleep(DISK_ROUND)
+
+    async def _fold(self) -> None:
+        while True:
+            await trio.sleep(FOLD_ROUND)
+            await self.fold_backlogs()
+
+    async def fold_backlogs(self) -> None:
+        """Tell the oldest in sum wherever more waits than can be told in time."""
+        counts = await self._dispatch.journal.run(reading.counts)
+        for lane in [lane for lane in self._lanes if lane.disabled is None]:
+            surplus = to_fold(_waiting(counts, lane.name), lane.options.digest, lane.drain_rate())
+            for priority, most in surplus.items():
+                await self._fold_some(lane.name, priority, most)
+
+    async def _fold_some(self, destination: str, priority: Priority, most: int) -> None:
+        while most > 0 and (folded := await self._dispatch.fold(destination, priority, most)):
+            most -= folded
+
+
+def _waiting(counts: Sequence[Count], destination: str) -> dict[Priority, int]:
+    return {each.priority: each.n for each in counts if each.destination == destination and each.state == "queued"}

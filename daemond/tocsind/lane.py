@@ -1,7 +1,7 @@
-"""A lane: all that waits for one destination. Four senders, one gate, one breaker, one request in flight.
+"""A lane: all that waits for one destination. Four senders, one gate, one breaker, one channel in which it takes its turns.
 
                     .-- sender URGENT --.
-      journal ----->|-- sender HIGH   --|--> turn: nobody in flight, nobody more pressing waits, gate and breaker say now --> deliver
+      journal ----->|-- sender HIGH   --|--> the channel's line --> turn --> one message of what they offer --> deliver
                     |-- sender NORMAL --|
                     '-- sender LOW    --'
 
@@ -14,33 +14,39 @@ The conditions, and who says so:
       disabled    told never to come back, or never set up; a person enables it. Meanwhile its queue goes to the fallback; without
                   one it stays where it is
 
-A turn is the right to send one batch. It is taken by `admit` and given back by `leave`, which also returns the breaker's permit when no
-verdict used it up. While a turn is out nobody else sends, so outcomes teach gate and breaker in the order in which they came.
+Before it serves it asks where its destination leads: those who share a channel share its limits, and one that leads nowhere is disabled
+before its first alert. When that cannot be asked just now it goes by what it knew, and asks again once something got through.
+
+A turn brings one request: it is taken by `admit` and given back by `attempt`, from the claim to the settlement in one piece.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
-from typing import Protocol, assert_never
+from typing import Any
 
 import msgspec
 import trio
 
+from .batches import Batches
+from .books import Books
+from .channel import Channel
 from .clock import Clock
 from .config import DestinationOptions
 from .destinations import Destination
 from .events import Disabled, Emit, Enabled, ProbeFailed, Recovered, Suspended, Throttled
-from .journal import LaneMemory
-from .policy.backoff import Retry
+from .gates import Gates
+from .journal import Asking, LaneMemory
 from .policy.breaker import Breaker, BreakerMemory, Phase
-from .policy.delivery import Delivery, Priority, Settlement
-from .policy.gate import Gate
-from .policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, Refused, Unknown
+from .policy.delivery import Delivery, Priority
+from .policy.gate import presses
+from .policy.outcomes import Cause, Deferred, Delivered, Outcome, Place, Refused, Report, Unknown
 from .sender import Sender
 
-UNTOLD_WAIT = 1.0  # seconds, when the far end limits us and does not say for how long
-LONGEST_BLOCK = 86400.0  # seconds; the longest wait that a far end may ask for
+STRIKES = 3  # refusals in a row of the kind that only together say that the destination is gone
+LONG_BLOCK = 60.0  # seconds that a far end may make us wait before people should know
+ASK_AGAIN = 60.0  # seconds between two tries to find the channel
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -51,78 +57,129 @@ class Condition(msgspec.Struct, frozen=True):
     seconds: float | None = None
 
 
-class Books(Protocol):
-    """What a lane needs of the journal's keeper: its queue, and a place to write down what it did and learned."""
+class Turn:
+    """A sender in its channel's line."""
 
-    async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
-        """The next queued deliveries after number `after`, in order of acceptance."""
+    def __init__(self, lane: Lane, sender: Sender) -> None:
+        self.priority = sender.priority
+        self.wants = sender.wants
+        self._lane = lane
 
-    async def begin(self, batch: Sequence[Delivery], channel: str) -> list[Delivery]:
-        """Claim deliveries: only what is answered may be sent."""
-
-    async def settle(
-        self, batch: Sequence[Delivery], outcomes: Sequence[Outcome], retry: Retry, memory: LaneMemory | None
-    ) -> list[Settlement]:
-        """Write down how attempts ended, and what the lane learned; answers what follows for each."""
-
-    async def divert(self, destination: str, reason: str) -> bool:
-        """Send a chunk of a queue to the fallback. False when nothing was left, or there is no fallback."""
-
-    async def recall(self, destination: str) -> tuple[LaneMemory, list[float]]:
-        """What was remembered of a lane, and when its channel was last asked (wall-clock seconds, oldest first)."""
-
-    async def remember(self, memory: LaneMemory) -> None:
-        """Keep what a lane must know after a restart."""
+    def ready_at(self, now: float) -> float:
+        return self._lane.ready_at(now, self.priority)
 
 
 class Lane:
-    """One destination's lane. `block_kind(kind, until, reason)` is called when the far end blocks us as a whole."""
+    """One destination's lane; `restore` before `run`."""
 
     def __init__(  # noqa: PLR0917 - put together in one place, by `lanes`
         self,
         options: DestinationOptions,
         destination: Destination,
         books: Books,
+        gates: Gates,
         clock: Clock,
         emit: Emit,
-        block_kind: Callable[[str, float, str], None],
     ) -> None:
         self.name = options.name
         self.options = options
         self.destination = destination
         self.clock = clock
-        self.gate = Gate(options.limit)
         self.breaker = Breaker(options.breaker)
         self.disabled = options.disabled
         self.trips = 0
+        self._strikes = 0
+        self._found: str | None = None  # the channel, as the far end calls it
+        self._must_locate = True
+        self._ask_at: float | None = None  # when to ask for it again, if it is not known
         self._books = books
+        self._gates = gates
         self._emit = emit
-        self._block_kind = block_kind
+        self._batches = Batches(destination, self.breaker)
         self._senders: dict[Priority, Sender] = {}
-        self._waiting: set[Priority] = set()
-        self._busy = False
-        self._changed = trio.Event()  # replaced each time it is set
+        self._changed = trio.Event()  # replaced each time it is set: for whoever waits while disabled
         self._serving = trio.CancelScope()
+        self._in_flight = trio.CancelScope()
 
     def __repr__(self) -> str:
         return f"<Lane {self.name} {self.condition().word}>"
 
     # --- its life -----------------------------------------------------------------------------------------------------
 
+    async def restore(self) -> None:
+        """Go on where the last run stood."""
+        memory = await self._books.recall(self.name)
+        if memory.about != self.options.fingerprint:
+            memory = LaneMemory(self.name)
+        self.gate = await self._gates.gate(self.options)
+        self.trips, self._strikes, self._found = memory.trips, memory.strikes, memory.channel
+        self.disabled = self.options.disabled or memory.disabled
+        rest_left = (
+            None if memory.rest_until is None else min(memory.rest_until - self.clock.wall(), self.options.breaker.most)
+        )
+        self.breaker.restore(BreakerMemory(memory.failures, memory.rests, rest_left, memory.reason), self.clock.now())
+        await self._join()
+
     async def run(self) -> None:
         """Serve, or divert while disabled, until cancelled."""
         try:
             while True:
-                if self.disabled is None:
-                    await self._serve()
-                else:
+                if self.disabled is not None:
                     await self._divert(self.disabled)
+                elif self._must_locate:
+                    await self._locate()
+                else:
+                    await self._serve()
         finally:
             with trio.CancelScope(shield=True):
                 await self.destination.aclose()
 
+    async def _locate(self) -> None:
+        """Ask where the destination leads, unless the far end has shut us out."""
+        before = self.memory()
+        self._must_locate, self._ask_at = False, self.clock.now() + ASK_AGAIN
+        if await self._may_ask():
+            self._learn_of_place(await self._ask())
+        await self._join()
+        after, learned = self.memory(), self._gates.changed()
+        if after != before or learned:
+            await self._books.remember(after, learned)
+
+    async def _may_ask(self) -> bool:
+        """Wait until this host may ask one more; False when it may ask nothing."""
+        address = self.gate.address
+        while (when := address.ready_at(self.clock.now())) > self.clock.now():
+            if address.is_shut(self.clock.now()):
+                return False
+            await trio.sleep_until(when)
+        return True
+
+    async def _ask(self) -> Place:
+        address = self.gate.address
+        address.take(self.clock.now(), pressing=True)
+        try:
+            place = await self.destination.locate()
+        finally:
+            address.give(self.clock.now(), pressing=True)
+        address.hear(self.clock.now(), invalid=place.invalid)
+        return place
+
+    def _learn_of_place(self, place: Place) -> None:
+        match place.trouble:
+            case None:
+                self._found, self._ask_at = place.channel, None
+            case Refused(reason=reason, disable=True):
+                self._disable(reason)
+            case Deferred(cause=Cause.LIMITED):
+                self._limited(place.trouble)
+
+    async def _join(self) -> None:
+        self.channel: Channel = await self._gates.channel(self.options, self._found)
+        self.gate.channel = self.channel.scope
+
     async def _serve(self) -> None:
         self._senders = {priority: Sender(self, priority) for priority in Priority}
+        self._batches = Batches(self.destination, self.breaker)
         with trio.CancelScope() as self._serving:
             for sender in self._senders.values():
                 await sender.look()  # all of them before the first may send, or it would be anybody's race who does
@@ -137,136 +194,137 @@ class Lane:
         if not await self._books.divert(self.name, reason):
             await changed.wait()
 
+    def relocate(self) -> None:
+        """Ask anew where the destination leads; what is in flight finishes first."""
+        self._must_locate = True
+        self._serving.cancel()
+
+    def refresh(self) -> None:
+        """What waits is not what it was: forget the window, and read it anew; what is in flight finishes first."""
+        self._serving.cancel()
+
     def wake(self, priority: Priority) -> None:
         """There is something new for this priority."""
         if priority in self._senders:
             self._senders[priority].wake()
         else:
-            self._nudge()
+            self._change()
 
     def rewind(self) -> None:
         """Something old was queued again."""
         for sender in self._senders.values():
             sender.rewind()
-        self._nudge()
+        self._change()
 
     def abandon(self) -> None:
         """Do not wait for what is in flight: it stays open on record."""
-        for sender in self._senders.values():
-            sender.abandon()
+        self._in_flight.cancel()
 
-    async def restore(self) -> None:
-        """Go on where the last run stood."""
-        memory, times = await self._books.recall(self.name)
-        if memory.about != self.options.fingerprint:
-            memory = LaneMemory(self.name)
-        now, skew = self.clock.now(), self.clock.now() - self.clock.wall()
-        # No request lies ahead of us; one that seems to was stamped before the wall clock was set back.
-        self.gate.remember(min(at + skew, now) for at in times)
-        self.trips = memory.trips
-        self.disabled = self.options.disabled or memory.disabled
-        rest_left = (
-            None if memory.rest_until is None else min(memory.rest_until - self.clock.wall(), self.options.breaker.most)
-        )
-        self.breaker.restore(BreakerMemory(memory.failures, memory.rests, rest_left, memory.reason), now)
-        if memory.blocked_until is not None:
-            until = min(memory.blocked_until + skew, now + LONGEST_BLOCK)  # the wall clock may have been set meanwhile
-            self.gate.block(until, memory.blocked_because or "as before the restart")
+    async def enable(self) -> None:
+        """A person says that the destination is back. What the configuration switched off stays so."""
+        self.disabled, self._strikes, self._must_locate = self.options.disabled, 0, True
+        self.breaker.succeeded()
+        self.gate.unblock()
+        await self._books.remember(self.memory(), self._gates.changed())
+        self._emit(Enabled(self.name))
+        self._change()
+        self._gates.nudge()
 
-    def memory(self) -> LaneMemory:
-        """What the next run must know."""
-        breaker = self.breaker.memory(self.clock.now())
-        skew = self.clock.wall() - self.clock.now()
-        return LaneMemory(
-            destination=self.name,
-            about=self.options.fingerprint,
-            disabled=None if self.options.disabled else self.disabled,
-            failures=breaker.failures,
-            rests=breaker.rests,
-            rest_until=None if breaker.rest_left is None else self.clock.wall() + breaker.rest_left,
-            reason=breaker.reason,
-            blocked_until=self.gate.blocked_until + skew if self.gate.blocked_because else None,
-            blocked_because=self.gate.blocked_because,
-            trips=self.trips,
-        )
-
-    # --- the turn -------------------------------------------------------------------------------------------------------
-
-    async def admit(self, priority: Priority) -> None:
-        """Wait until this priority may send, and take the turn."""
-        self._waiting.add(priority)
-        try:
-            # All who were woken with us are in line before we look who is; and whoever is told to stop while the next try is already due
-            # stops here: what follows is shielded, and a disabled lane would go on asking for ever.
-            await trio.lowlevel.checkpoint()
-            while (when := self._when(priority)) > self.clock.now():
-                changed = self._changed
-                with trio.move_on_at(when):
-                    await changed.wait()
-            self._busy = True
-        finally:
-            self._waiting.discard(priority)
-            self._nudge()
-
-    def _when(self, priority: Priority) -> float:
-        if self._busy or any(other < priority for other in self._waiting):
-            return inf
-        now = self.clock.now()
-        return max(self.gate.ready_at(now, priority), self.breaker.ready_at(now))
-
-    def leave(self) -> None:
-        """Give the turn back; the breaker's permit too, when nothing came of it."""
-        self.breaker.give_back(self.clock.now())
-        self._busy = False
-        self._nudge()
-
-    def block(self, until: float, reason: str) -> None:
-        """Close the gate until then, on the monotonic clock."""
-        self.gate.block(until, reason)
-        self._nudge()
-
-    def _nudge(self) -> None:
+    def _change(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
 
-    # --- what a sender asks ----------------------------------------------------------------------------------------------
+    # --- what a sender asks --------------------------------------------------------------------------------------------
 
     async def feed(self, priority: Priority, after: int, most: int) -> list[Delivery]:
         """The next of this lane's queue."""
         return await self._books.feed(self.name, priority, after, most)
 
-    async def begin(self, batch: Sequence[Delivery]) -> list[Delivery]:
-        """Claim what may be sent; the request counts from here."""
-        claimed = await self._books.begin(batch, self.name)
+    def arrived(self, priority: Priority) -> None:
+        """There is more to send."""
+        if presses(priority):
+            self.gate.wish(self.clock.now())
+        self.channel.nudge()
+
+    def looked(self) -> None:
+        """A sender has seen what there is."""
+        self.channel.nudge()
+
+    async def admit(self, sender: Sender) -> bool:
+        """Wait for this sender's turn, and take it; False when others took along what it had."""
+        return await self.channel.admit(Turn(self, sender))
+
+    def ready_at(self, now: float, priority: Priority) -> float:
+        """As `opens_at`, once nothing more pressing is about to be seen, which would lead it."""
+        if any(sender.may_have_more() for other, sender in self._senders.items() if other < priority):
+            return inf
+        return self.opens_at(now, priority)
+
+    def opens_at(self, now: float, priority: Priority) -> float:
+        """When gate and breaker open for a message that this priority leads."""
+        return max(self.gate.ready_at(now, priority, full=self._is_full(priority)), self.breaker.ready_at(now))
+
+    def _is_full(self, priority: Priority) -> bool:
+        return presses(priority) or self._batches.is_full(self._senders.values())
+
+    async def attempt(self) -> None:
+        """From the claim to the settlement in one piece: leaving finishes what is in flight, bounded by the destination's deadline."""
+        try:
+            with trio.CancelScope(shield=True) as self._in_flight:
+                batch = self._batches.load(self._senders.values())
+                lead = batch[0].priority
+                if claimed := await self._claim(batch, lead):
+                    await self._settle(claimed, lead, await self.destination.deliver(claimed))
+        finally:
+            self.breaker.give_back(self.clock.now())
+            self.channel.leave()
+
+    async def _claim(self, batch: Sequence[Delivery], lead: Priority) -> list[Delivery]:
+        """What may be sent of it. The request counts from before we ask: others share our scopes, and would count on it meanwhile."""
+        self.gate.take(self.clock.now(), lead)
+        claimed = await self._books.begin(batch, Asking(self.name, self.channel.name, presses(lead)))
+        numbers = {delivery.number for delivery in claimed}
+        for delivery in batch:
+            if delivery.number not in numbers:
+                self._senders[delivery.priority].forget(delivery)
         if claimed:
-            self.gate.take(self.clock.now())
             self.breaker.take()
+        else:
+            self.gate.put_back(lead)
         return claimed
 
-    async def settle(self, batch: Sequence[Delivery], outcomes: Sequence[Outcome]) -> list[Settlement]:
-        """Learn from what came back, then write it down."""
+    async def _settle(self, batch: Sequence[Delivery], lead: Priority, report: Report) -> None:
+        """Learn from what came back, write it down, and tell the senders."""
         before = self.memory()
-        for outcome in dict.fromkeys(outcomes):  # one request teaches once, however many deliveries it carried
+        self.gate.hear(self.clock.now(), lead, report)
+        for outcome in dict.fromkeys(report.outcomes):  # one request teaches once, however many deliveries it carried
             self._learn(outcome)
         after = self.memory()
-        return await self._books.settle(batch, outcomes, self.options.retry, after if after != before else None)
+        settlements = await self._books.settle(
+            batch, report.outcomes, self.options.retry, after if after != before else None, self._gates.changed()
+        )
+        for delivery, settlement in zip(batch, settlements, strict=True):
+            self._senders[delivery.priority].keep(delivery, settlement)
+
+    # --- learning ------------------------------------------------------------------------------------------------------
 
     def _learn(self, outcome: Outcome) -> None:
         match outcome:
-            case Delivered(pause=pause):
-                self._they_answered()
-                if pause > 0:
-                    self.gate.block(self.clock.now() + pause, "the far end asked for a pause")
-            case Refused(reason=reason, disable=disable):
-                self._they_answered()
-                if disable:
-                    self._disable(reason)
+            case Deferred(reason=reason, cause=Cause.FAILED) | Unknown(reason=reason):
+                self._they_failed(reason)
             case Deferred(cause=Cause.LIMITED):
                 self._limited(outcome)
-            case Deferred(reason=reason) | Unknown(reason=reason):
-                self._they_failed(reason)
-            case _:
-                assert_never(outcome)
+            case Refused(reason=reason):
+                self._they_answered()
+                self._strikes = self._strikes + 1 if outcome.strike else 0
+                if outcome.disable or self._strikes >= STRIKES:
+                    self._disable(reason)
+            case Deferred() | Delivered():
+                self._they_answered()
+        if isinstance(outcome, Delivered):
+            self._strikes = 0
+            if self._ask_at is not None and self.clock.now() >= self._ask_at:
+                self.relocate()
 
     def _they_answered(self) -> None:
         if self.breaker.succeeded():
@@ -283,33 +341,38 @@ class Lane:
             self._emit(ProbeFailed(self.name, reason, self.breaker.until - now))
 
     def _limited(self, outcome: Deferred) -> None:
-        wait = UNTOLD_WAIT if outcome.wait is None else outcome.wait
-        until = self.clock.now() + wait
-        self._emit(Suspended(self.name, outcome.reason, wait))
-        if outcome.reach is Reach.KIND:
-            self._block_kind(self.options.kind, until, outcome.reason)
-        else:
-            self.gate.block(until, outcome.reason)
+        self._emit(Suspended(self.name, outcome.reason, self.gate.limited(self.clock.now(), outcome)))
 
     def _disable(self, reason: str) -> None:
         self.disabled = reason
         self._emit(Disabled(self.name, reason))
         self._serving.cancel()
 
-    async def enable(self) -> None:
-        """A person says that the destination is back. What the configuration switched off stays so."""
-        self.disabled = self.options.disabled
-        self.breaker.succeeded()
-        self.gate.unblock()
-        await self._books.remember(self.memory())
-        self._emit(Enabled(self.name))
-        self._nudge()
+    def memory(self) -> LaneMemory:
+        """What the next run must know."""
+        breaker = self.breaker.memory(self.clock.now())
+        return LaneMemory(
+            destination=self.name,
+            about=self.options.fingerprint,
+            disabled=None if self.options.disabled else self.disabled,
+            failures=breaker.failures,
+            rests=breaker.rests,
+            rest_until=None if breaker.rest_left is None else self.clock.wall() + breaker.rest_left,
+            reason=breaker.reason,
+            trips=self.trips,
+            strikes=self._strikes,
+            channel=self._found,
+        )
+
+    # --- how it is -----------------------------------------------------------------------------------------------------
 
     def blocked_for(self) -> float:
         """Seconds that the far end has told us to wait."""
         return self.gate.blocked_for(self.clock.now())
 
-    # --- how it is ----------------------------------------------------------------------------------------------------------
+    def drain_rate(self) -> float:
+        """Deliveries a second that the less pressing may count on: as many a message as the last full one carried."""
+        return self.gate.throughput(self.clock.now()) * self._batches.carried
 
     def condition(self) -> Condition:
         """In the glossary's words."""
@@ -318,6 +381,21 @@ class Lane:
             return Condition("disabled", self.disabled)
         if self.breaker.phase is not Phase.READY:
             return Condition(self.breaker.phase.value, self.breaker.reason, max(0.0, self.breaker.until - now))
-        asking = min(self._waiting, default=Priority.URGENT)
+        asking = min((each for each, sender in self._senders.items() if sender.wants()), default=Priority.URGENT)
         closed = self.gate.why_closed(now, asking)
         return Condition("suspended", closed, self.gate.ready_at(now, asking) - now) if closed else Condition("ready")
+
+    def budget(self) -> dict[str, Any]:
+        """The gate as `status` and `test` show it: what is left of each limit, and when each priority may go."""
+        now = self.clock.now()
+        return {
+            "channel": self.channel.name,
+            "windows": [msgspec.to_builtins(window) for window in self.gate.windows(now)],
+            "ready_seconds": {each.label: _in(self.opens_at(now, each) - now) for each in Priority},
+            "waits_for": {each.label: self.gate.why_closed(now, each, full=self._is_full(each)) for each in Priority},
+        }
+
+
+def _in(seconds: float) -> float | None:
+    """Seconds that may be written down; None for "ask me after something happens"."""
+    return None if seconds == inf else round(seconds, 3)

@@ -1,7 +1,7 @@
 """All lanes: who is started, stopped, and exchanged when the configuration changes.
 
-A lane whose options did not change lives through a reload with its window, gate and breaker. Any other is stopped (what is in flight
-finishes) and a new one starts where the journal says.
+A lane whose options did not change lives through a reload with its gate and breaker, and asks anew where its destination leads. Any other
+is stopped (what is in flight finishes) and a new one starts where the journal says. What lanes share (`gates`) lives through all of it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from .destinations.http import HttpClient
 from .destinations.registry import build
 from .dispatch import Dispatch
 from .events import Emit
+from .gates import Gates
 from .lane import Lane
 
 
@@ -29,6 +30,7 @@ class Lanes:
         self._emit = emit
         self._folder = folder
         self._client = client
+        self._gates = Gates(dispatch, clock)
         self._lanes: dict[str, Lane] = {}
         self._stops: dict[str, Callable[[], None]] = {}
         self._gone: dict[str, trio.Event] = {}
@@ -42,9 +44,10 @@ class Lanes:
 
     async def follow(self, config: Config, nursery: trio.Nursery) -> None:
         """Make the lanes be what the configuration says; they live in `nursery`."""
-        self._nursery = nursery
         await self._stop([lane.name for lane in self if config.destinations.get(lane.name) != lane.options])
         self._dispatch.config = config  # before a new lane asks who stands in for it
+        for lane in self:
+            lane.relocate()
         for options in config.destinations.values():
             if options.name not in self._lanes:
                 await self._start(options, nursery)
@@ -52,7 +55,7 @@ class Lanes:
 
     async def _start(self, options: DestinationOptions, nursery: trio.Nursery) -> None:
         destination = build(options, self._client, self._folder)
-        lane = Lane(options, destination, self._dispatch, self._clock, self._emit, self.block_kind)
+        lane = Lane(options, destination, self._dispatch, self._gates, self._clock, self._emit)
         await lane.restore()
         self._lanes[options.name] = self._dispatch.lanes[options.name] = lane
         self._gone[options.name] = trio.Event()
@@ -71,16 +74,12 @@ class Lanes:
         for name in names:
             await self._gone.pop(name).wait()
             del self._lanes[name], self._dispatch.lanes[name]
+            self._gates.forget(name)
 
-    def block_kind(self, kind: str, until: float, reason: str) -> None:
-        """The far end blocks us as a whole: every lane of this kind waits, and goes on waiting after a restart."""
-        for lane in self:
-            if lane.options.kind == kind:
-                lane.block(until, reason)
-                self._nursery.start_soon(self._remember, lane)
-
-    async def _remember(self, lane: Lane) -> None:
-        await self._dispatch.remember(lane.memory())
+    def leave(self) -> None:
+        """Send nothing new; what is in flight finishes."""
+        for stop in self._stops.values():
+            stop()
 
     def abandon(self) -> None:
         """Wait for nothing that is in flight."""

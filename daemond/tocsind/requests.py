@@ -8,7 +8,7 @@ import msgspec
 
 from tocsin.wire import PROTOCOL
 
-State = Literal["queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "dropped"]
+State = Literal["queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped"]
 Ack = Literal["stored", "received", "none"]
 
 
@@ -83,4 +83,10 @@ class Wait(Request, frozen=True, kw_only=True, tag="wait"):
     seconds: float
 
 
-AnyRequest = Send | SendMany | Status | Why | Queue | Retry | Drop | Enable | Tail | Wait
+class Test(Request, frozen=True, kw_only=True, tag="test"):
+    """What would become of this signal, and when? Nothing is taken or sent."""
+
+    signal: dict[str, Any]
+
+
+AnyRequest = Send | SendMany | Status | Why | Queue | Retry | Drop | Enable | Tail | Wait | Test

@@ -12,12 +12,11 @@ from . import __version__
 from .clock import Clock
 from .dispatch import Dispatch
 from .journal import Count, reading
-from .lane import Condition, Lane
+from .lane import LONG_BLOCK, Condition, Lane
 from .metrics import Metrics
 from .policy.delivery import Priority
 from .spool import Spool
 
-LONG_BLOCK = 60.0  # seconds that a far end may make us wait before people should know
 _NOT_WORKING = frozenset({"throttled", "probing", "disabled"})
 
 
@@ -77,20 +76,20 @@ class StatusView:
             "destinations": [self._destination(lane, counts) for lane in lanes],
             "spool": spool,
             "storage": {
-                "healthy": self._dispatch.journal.healthy and self._dispatch.intake_closed is None,
+                "healthy": self._dispatch.journal.healthy and self._dispatch.intake.closed is None,
                 "bytes": await self._dispatch.journal.run(reading.size),
-                "free_bytes": self._dispatch.free_bytes(),
+                "free_bytes": self._dispatch.intake.free_bytes(),
             },
         }
 
     def _storage_problems(self) -> list[str]:
-        closed = self._dispatch.intake_closed
+        closed = self._dispatch.intake.closed
         return [f"no signal is taken: {closed}"] if closed else []
 
     def _health(self, lanes: list[Lane], problems: list[str]) -> str:
         wanted = [lane for lane in lanes if lane.options.disabled is None]
         stuck = bool(wanted) and all(lane.condition().word in _NOT_WORKING for lane in wanted)
-        if self._dispatch.intake_closed or stuck:
+        if self._dispatch.intake.closed or stuck:
             return "failing"
         return "degraded" if problems else "ok"
 
@@ -111,6 +110,7 @@ class StatusView:
             "trips": lane.trips,
             "last_success_seconds": None if record.last_success is None else self._clock.now() - record.last_success,
             "last_error": record.last_error,
+            "gate": lane.budget(),
         }
 
 

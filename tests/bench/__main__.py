@@ -1,12 +1,24 @@
-"""`python -m tests.bench [b1 b7 ...] [--json FILE] [--quick]`: all benches, or those named."""
+"""`python -m tests.bench [b1 b5 ...] [--json FILE] [--quick]`: all benches, or those named."""
 
-from . import b1_handoff, b2_throughput, b4_start, b7_end_to_end, b8_memory, b9_restart, b10_idle
+from . import (
+    b1_handoff,
+    b2_throughput,
+    b4_start,
+    b5_pacing,
+    b6_urgent,
+    b7_end_to_end,
+    b8_memory,
+    b9_restart,
+    b10_idle,
+)
 from .command import main
 
 BENCHES = {
     "b1": b1_handoff.measure,
     "b2": b2_throughput.measure,
     "b4": b4_start.measure,
+    "b5": b5_pacing.measure,
+    "b6": b6_urgent.measure,
     "b7": b7_end_to_end.measure,
     "b8": b8_memory.measure,
     "b9": b9_restart.measure,

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.client.servers import Serve, Visit, answering, refusing, silent
 
+from tocsin import wire
 from tocsin.cli import VERBS, main
 
 Capture = pytest.CaptureFixture[str]
@@ -200,6 +201,46 @@ def test_a_verb_loads_only_what_it_needs() -> None:
     loaded = set(done.stdout.split())
     assert "tocsin.cli.upkeep" in loaded
     assert not {"tocsin.cli.send", "tocsin.cli.status", "tocsin.cli.demo", "tocsind", "trio", "difflib"} & loaded
+
+
+SEND_PATH = {
+    *("tocsin", "tocsin.answers", "tocsin.batches", "tocsin.client", "tocsin.connection", "tocsin.durations"),
+    *(
+        "tocsin.errors",
+        "tocsin.ids",
+        "tocsin.places",
+        "tocsin.signals",
+        "tocsin.spool",
+        "tocsin.timestamps",
+        "tocsin.wire",
+    ),
+    *("tocsin.cli", "tocsin.cli.exits", "tocsin.cli.output", "tocsin.cli.parsing", "tocsin.cli.send"),
+}
+HEAVY = {
+    "msgspec",
+    "trio",
+    "httpx",
+    "tocsind",
+    "logging",
+    "asyncio",
+    "subprocess",
+    "typing",
+    "shutil",
+    "pathlib",
+    "difflib",
+}
+
+
+@pytest.mark.parametrize("spools", [False, True])
+def test_a_hand_off_from_a_shell_loads_its_own_few_modules_and_nothing_heavy(serve: Serve, spools: bool) -> None:
+    script = "import sys; from tocsin.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    path = "/nowhere" if spools else serve().path
+    folder = str(Path(wire.__file__).parents[1])
+    words = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = [{folder!r}]; {script}", "send", "BUY"]
+    done = subprocess.run([*words, "--socket", path], capture_output=True, text=True, timeout=30, check=True)
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert {name for name in loaded if name.partition(".")[0] == "tocsin"} == SEND_PATH
+    assert not loaded & HEAVY
 
 
 def test_demo_becomes_the_daemons_demo(monkeypatch: pytest.MonkeyPatch) -> None:

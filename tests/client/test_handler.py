@@ -18,7 +18,7 @@ import pytest
 from tests.client.servers import Serve, Server, Visit, answering, silent, stored
 
 import tocsin
-from tocsin.handler import FLUSH_SECONDS
+from tocsin.worker import FLUSH_SECONDS
 
 PROMISE = 2.0  # seconds: what the end of a program may take because of us
 
@@ -284,6 +284,15 @@ def test_what_is_logged_last_is_handed_over_at_exit(serve: Serve) -> None:
     server = serve()
     assert _python("[log.error(f'{n}') for n in range(300)]", server.path).returncode == 0
     assert [alert["title"] for alert in heard(server)] == [str(n) for n in range(300)]
+
+
+def test_flushing_and_then_closing_waits_once(serve: Serve, log: logging.Logger) -> None:
+    handler = handled(log, serve(silent).path, timeout=30)
+    log.error("nobody answers")
+    started = time.monotonic()
+    handler.flush()
+    handler.close()
+    assert FLUSH_SECONDS <= time.monotonic() - started < 2 * FLUSH_SECONDS
 
 
 _HUNG = """

@@ -43,6 +43,16 @@ def test_a_new_route_and_a_new_destination_are_taken(daemon: DaemonProcess, fake
     assert [embed["title"] for embed in fake.embeds()] == ["after"]
 
 
+def test_a_webhook_that_is_gone_is_found_by_the_reload_that_brings_it_and_not_by_its_first_alert(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
+    fake.control("POST", "delete", {"webhook": fake.webhooks[0]["id"]})
+    take(daemon, file() + discord("d", fake.webhooks[0]["url"], fallback='["local-file"]') + route("d"))
+    assert daemon.wait_for("disabled", destination="d")["reason"] == "404 from Discord: Unknown Webhook"
+    assert arrived(daemon, "the first alert") == ["local-file"]
+    assert fake.counts()["posts"] == 0
+
+
 def test_what_waits_for_a_removed_destination_goes_where_the_routes_say_now(
     daemon: DaemonProcess, fake: FakeProcess
 ) -> None:
@@ -90,8 +100,9 @@ def test_what_no_route_takes_over_waits_for_its_destination_to_come_back(
 def test_a_wider_limit_lets_go_what_the_old_one_held_back(daemon: DaemonProcess, fake: FakeProcess) -> None:
     url = fake.webhooks[0]["url"]
     take(daemon, discord("d", url, limit='"1/h"') + route("d"))
-    first, second = daemon.client.send("first").id, daemon.client.send("second").id
+    first = daemon.client.send("first").id
     assert daemon.settled(first) == ["delivered"]
+    second = daemon.client.send("second").id
     assert daemon.client.request("wait", id=second, seconds=0)["state"] == "queued"
     take(daemon, discord("d", url, limit='"1000/s"') + route("d"))
     assert daemon.settled(second) == ["delivered"]

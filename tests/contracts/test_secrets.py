@@ -44,7 +44,16 @@ BEHAVIOURS: dict[str, tuple[dict[str, Any] | None, str]] = {
     "200": (None, "sent"),
     "404": ({"behaviour": "status", "status": 404, "code": 10015, "message": "Unknown Webhook {token}"}, "disabled"),
     "401": ({"behaviour": "status", "status": 401, "message": "{token} {url}"}, "disabled"),
-    "400 that quotes it": ({"behaviour": "status", "status": 400, "code": 50035, "message": "see {url}"}, "buried"),
+    "400 that quotes it": (
+        {
+            "behaviour": "status",
+            "status": 400,
+            "code": 50035,
+            "message": "see {url}",
+            "count": 2,
+        },  # its plain form, too
+        "buried",
+    ),
     "500": ({"behaviour": "status", "status": 500, "html": True}, "deferred"),
     "429": ({"behaviour": "rate_limited", "retry_after": 30}, "suspended"),
     "a redirect": ({"behaviour": "redirect", "location": "http://127.0.0.1:9/{token}"}, "buried"),

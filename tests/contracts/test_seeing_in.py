@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contracts.shapes import GATE, NUMBER, PRIORITIES, must_be
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin import RequestFailed
 from tocsin.ids import new_id
 
-PRIORITIES = {"urgent": int, "high": int, "normal": int, "low": int}
-NUMBER = (int, float)
 STATUS = {
     "schema": int,
     "ok": bool,
@@ -46,6 +45,7 @@ DESTINATION = {
     "trips": int,
     "last_success_seconds": (*NUMBER, type(None)),
     "last_error": (str, type(None)),
+    "gate": GATE,
 }
 COUNTERS = {
     "notifications_queued",
@@ -86,17 +86,6 @@ ROW = {
     "accepted": float,
     "attempts": int,
 }
-
-
-def must_be(shape: Any, found: Any, path: str = "$") -> None:
-    """`found` has exactly the keys of `shape`, and its types."""
-    if isinstance(shape, dict):
-        assert set(found) == set(shape), path
-        for key, below in shape.items():
-            must_be(below, found[key], f"{path}.{key}")
-    else:
-        assert isinstance(found, shape), f"{path} is {found!r}"
-        assert shape is not int or not isinstance(found, bool), f"{path} is {found!r}"
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +137,8 @@ def moved(daemon: DaemonProcess, before: dict[str, int]) -> dict[str, int]:
 
 def dead(daemon: DaemonProcess, fake: FakeProcess, title: str, **fields: Any) -> str:
     """The id of a signal that Discord refused for good."""
-    fake.script({"behaviour": "status", "status": 400, "code": 50035, "message": "Invalid Form Body"})
+    invalid = {"behaviour": "status", "status": 400, "code": 50035, "message": "Invalid Form Body"}
+    fake.script({**invalid, "count": 2})  # as it is, and in plain form
     id_ = daemon.client.send(title, to=["d"], **fields).id
     assert daemon.settled(id_) == ["dead"]
     return id_
@@ -240,6 +230,10 @@ def test_our_own_limit_shows_as_suspended_with_the_time_left_and_is_no_problem(d
     assert limited["condition"] == "suspended"
     assert limited["reason"]
     assert 0 < limited["until_seconds"] <= 3600
+    (ours,) = [window for window in limited["gate"]["windows"] if window["name"] == "ours"]
+    assert (ours["count"], ours["per"], ours["left"]) == (1, 3600.0, 0)
+    assert set(limited["gate"]["waits_for"].values()) == {"our limit of 1 in 3600 s"}
+    assert all(0 < seconds <= 3600 for seconds in limited["gate"]["ready_seconds"].values())
     assert not any("limited" in problem for problem in daemon.status()["problems"])
     daemon.client.request("drop", id=second)
 
@@ -338,6 +332,7 @@ def test_a_dead_signal_is_put_back_by_its_id(daemon: DaemonProcess, discord_: Fa
     assert daemon.settled(id_) == ["delivered"]
     assert daemon.client.request("retry", id=id_)["deliveries"] == 0
     assert [attempt["outcome"] for attempt in daemon.client.why(id_)["deliveries"][0]["attempts"]] == [
+        "deferred",
         "refused",
         "delivered",
     ]

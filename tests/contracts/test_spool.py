@@ -129,6 +129,23 @@ def test_what_cannot_be_taken_is_put_aside_and_the_status_says_why(tmp_path: Pat
         assert daemon.status()["health"] == "ok"
 
 
+def test_a_file_with_an_impossible_name_is_told_like_any_other(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, CONFIG).start() as daemon:
+        (daemon.spool / ".x").write_text('{"\\ud800": 1}\n')
+        (daemon.spool / ".x").rename(daemon.spool / os.fsdecode(b"\xff.jsonl"))
+        assert daemon.wait_for("quarantined")["file"] == "?.jsonl"
+        assert daemon.status()["spool"]["quarantined"] == 1
+
+
+def test_the_status_warns_of_a_spool_that_the_daemon_does_not_read(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, CONFIG).start() as daemon:
+        keep(str(tmp_path / "elsewhere"), [Signal("nobody will come")])
+        daemon.env["TOCSIN_SPOOL"] = str(tmp_path / "elsewhere")
+        assert f"1 file in {tmp_path}/elsewhere, which this daemon does not read" in daemon.tocsin("status").stdout
+        daemon.env["TOCSIN_SPOOL"] = str(daemon.spool)
+        assert "does not read" not in daemon.tocsin("status").stdout
+
+
 def test_what_is_put_back_from_quarantine_is_taken_when_it_can_be(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         drop(daemon, json.dumps({"title": "late", "to": ["other"], "id": new_id()}))

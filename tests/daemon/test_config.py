@@ -11,6 +11,7 @@ from tocsind.config import Config, ConfigurationInvalid, DiscordOptions, FileOpt
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
+from tocsind.policy.digest import Budgets
 from tocsind.policy.routes import ROUTE_KEYS, Route, Thresholds, chain
 
 FILE = '[destinations.f]\nkind = "file"\npath = "f.jsonl"\n'
@@ -220,6 +221,11 @@ def test_everything_that_can_be_written_arrives() -> None:
         webhook = { env = "NOT_SET_ANYWHERE" }
         username = "Bell"
         deadline = "5s"
+        mention = { urgent = ["role:123", "user:456"], high = "here", low = [] }
+        silent = "low"
+        webhook-limit = "3/s"
+        channel-limit = "20/min"
+        digest = { normal = false, low = "10m" }
         allow-host = true
         fallback = "f"
         limit = "5/2s"
@@ -241,7 +247,15 @@ def test_everything_that_can_be_written_arrives() -> None:
     assert config.priorities == Thresholds(1.0, 0.5)
     assert list(config.destinations) == ["d", "f"]
     d, f = config.destinations.values()
-    assert d.options == DiscordOptions(username="Bell", deadline=5.0)
+    assert d.options == DiscordOptions(
+        username="Bell",
+        deadline=5.0,
+        mention={"urgent": ("role:123", "user:456"), "high": ("here",)},
+        silent=("low",),
+        webhook_limit=Rate(3, 1.0),
+        channel_limit=Rate(20, 60.0),
+    )
+    assert d.digest == Budgets(normal=None, low=600.0)
     assert (d.limit, d.fallback, d.disabled) == (Rate(5, 2.0), ("f",), "NOT_SET_ANYWHERE is not set")
     assert d.retry == Retry(0.5, 10.0, 86400.0)
     assert d.breaker == BreakerLimits(2, 1.0, 60.0)
@@ -263,6 +277,69 @@ def test_discord_is_limited_by_default_and_a_file_is_not() -> None:
     config = read(discord())
     assert config.destinations["d"].limit == Rate(30, 60.0)
     assert config.destinations["f"].limit is None
+
+
+def test_discords_own_limits_are_the_known_ones_until_the_file_says_otherwise() -> None:
+    options = read(discord()).destinations["d"].options
+    assert options == DiscordOptions(webhook_limit=Rate(5, 2.0), channel_limit=Rate(30, 60.0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines", "budgets"),
+    [
+        ("d", "", Budgets(120.0, 300.0)),
+        ("d", "digest = true", Budgets()),
+        ("d", "digest = false", None),
+        ("d", "digest = {}", Budgets()),
+        ("d", 'digest = { normal = "1m" }', Budgets(60.0, 300.0)),
+        ("d", "digest = { normal = false, low = false }", Budgets(None, None)),
+        ("f", "", None),
+    ],
+)
+def test_by_default_discord_digests_and_a_file_does_not(kind: str, lines: str, budgets: Budgets | None) -> None:
+    assert read(discord(lines)).destinations[kind].digest == budgets
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ("mention = 5", "mention: must be a table, not a number"),
+        ('mention = { urgnt = "here" }', 'mention.urgnt: unknown key; did you mean "urgent"?'),
+        ("mention = { urgent = 5 }", "mention.urgent: must be text, not a number"),
+        ('mention = { urgent = "@here" }', 'mention.urgent: "@here" is nobody; did you mean "here"?'),
+        ('mention = { urgent = ["everyon"] }', 'mention.urgent[0]: "everyon" is nobody; did you mean "everyone"?'),
+        (
+            'mention = { urgent = "<@1>" }',
+            'mention.urgent: "<@1>" is nobody; known here: everyone, here, role:ID, user:ID',
+        ),
+        ('mention = { urgent = "rolle:1" }', 'mention.urgent: nobody is called "rolle:1"; did you mean "role"?'),
+        ('mention = { urgent = "role:ops" }', 'mention.urgent: "role:ops" has no ID; it is the number'),
+        ('mention = { urgent = ["here", "here"] }', 'mention.urgent[1]: "here" stands here twice'),
+        (f"mention.urgent = {[f'user:{n}' for n in range(51)]}", "mention.urgent: mentions at most 50"),
+        ('silent = "lo"', 'silent: no priority is called "lo"; did you mean "low"?'),
+        ("silent = 5", "silent: must be text, not a number"),
+        ('webhook-limit = "5"', 'webhook-limit: "5" is no rate'),
+        ('webhook_limit = "5/s"', 'webhook_limit: unknown key; did you mean "webhook-limit"?'),
+        ('channel-limit = "0/min"', "channel-limit: a rate counts from 1"),
+        ('digest = "5m"', 'digest: must be false or a table like { normal = "2m", low = "5m" }, not text'),
+        ("digest = { low = true }", 'digest.low: must be false or a duration like "5m", not true'),
+        ('digest = { low = "0s" }', 'digest.low: "0s" must be more than nothing'),
+        ('digest = { urgent = "5m" }', "digest.urgent: unknown key; known here: normal, low"),
+    ],
+)
+def test_a_mistake_in_a_discord_destination_is_told_once_and_plainly(lines: str, complaint: str) -> None:
+    assert only_complaint(discord(lines)).startswith(f"10: destinations.d.{complaint}")
+
+
+@pytest.mark.parametrize("key", ["mention = {}", "silent = []", 'webhook-limit = "1/s"', 'channel-limit = "1/s"'])
+def test_what_only_discord_has_a_file_has_not(key: str) -> None:
+    assert "unknown key" in only_complaint(FILE + key + "\n" + TO_FILE)
+
+
+def test_a_mention_of_a_silent_priority_is_warned_of() -> None:
+    lines = 'silent = ["low", "high"]\nmention = { high = "here", urgent = "here" }'
+    warning = warnings_of(discord(lines))[-1]
+    assert warning == "11: destinations.d.mention.high: wakes nobody: `silent` names this priority as well"
 
 
 def test_what_is_switched_off_is_disabled_for_that_reason() -> None:

@@ -34,7 +34,7 @@ from tocsind.events import (
     StorageTrouble,
     Unrouted,
 )
-from tocsind.journal import Journal, LaneMemory, reading
+from tocsind.journal import Asking, Journal, LaneMemory, Request, ScopeMemory, reading
 from tocsind.keeper import Keeper
 from tocsind.policy import outcomes
 from tocsind.policy.backoff import Retry
@@ -71,6 +71,9 @@ class Nudges:
     def rewind(self) -> None:
         self.rewound += 1
 
+    def refresh(self) -> None:
+        raise NotImplementedError("no test folds here")
+
 
 class Desk:
     """A dispatch, and what it told whom."""
@@ -99,14 +102,16 @@ class Desk:
         return receipt.id
 
     async def begin(self, destination: str = "a", priority: Priority = Priority.NORMAL) -> Delivery:
-        (delivery,) = await self.dispatch.begin(await self.dispatch.feed(destination, priority, 0, 10), destination)
+        (delivery,) = await self.dispatch.begin(
+            await self.dispatch.feed(destination, priority, 0, 10), Asking(destination, "channel", pressing=False)
+        )
         return delivery
 
     async def attempt(
         self, outcome: Outcome, destination: str = "a", priority: Priority = Priority.NORMAL
     ) -> Settlement:
         delivery = await self.begin(destination, priority)
-        (settlement,) = await self.dispatch.settle([delivery], [outcome], RETRY, None)
+        (settlement,) = await self.dispatch.settle([delivery], [outcome], RETRY, None, ())
         return settlement
 
     async def standing(self, id_: str) -> dict[str, str]:
@@ -186,11 +191,11 @@ async def test_a_full_disk_closes_the_intake_and_room_opens_it(tmp_path: Path) -
         await desk.dispatch.journal.run(no_room)
         with pytest.raises(StorageFull):
             await desk.dispatch.accept([Signal("BUY", body="x" * 100_000)], PEER)
-        reason = desk.dispatch.intake_closed
+        reason = desk.dispatch.intake.closed
         assert reason == "the disk is full"
         await desk.dispatch.journal.run(room)
         await desk.accept(body="x" * 100_000)
-        assert desk.dispatch.intake_closed is None
+        assert desk.dispatch.intake.closed is None
         assert [type(fact) for fact in desk.facts] == [IntakeClosed, IntakeOpened, Accepted]
 
 
@@ -281,7 +286,7 @@ async def test_an_outcome_waits_for_room_and_is_written_down_then(tmp_path: Path
         delivery = await desk.begin()
         await desk.dispatch.journal.run(no_room)
         long = Refused("x" * 100_000)
-        nursery.start_soon(desk.dispatch.settle, [delivery], [long], RETRY, None)
+        nursery.start_soon(desk.dispatch.settle, [delivery], [long], RETRY, None, ())
         await desk.until(StorageTrouble)
         assert await desk.standing(id_) == {"a": "sending"}
         await desk.dispatch.journal.run(room)
@@ -300,13 +305,15 @@ async def test_what_was_in_flight_at_the_end_of_a_run_is_replayed_in_doubt(tmp_p
         assert (again.doubt, again.attempts) == (True, 2)
 
 
-async def test_a_lanes_memory_and_requests_are_recalled(tmp_path: Path) -> None:
+async def test_what_lanes_and_scopes_learned_and_when_they_asked_is_recalled(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk:
         await desk.accept()
         await desk.begin()
-        await desk.dispatch.remember(LaneMemory("a", trips=3))
-        memory, times = await desk.dispatch.recall("a")
-        assert (memory.trips, len(times)) == (3, 1)
+        learned = ScopeMemory("channel:1", count=12, learned_at=5.0)
+        await desk.dispatch.remember(LaneMemory("a", trips=3), [learned])
+        assert (await desk.dispatch.recall("a")).trips == 3
+        assert await desk.dispatch.recall_scope("channel:1") == learned
+        assert await desk.dispatch.requests("channel", "a") == [Request(None, pressing=False, destination="a")]
 
 
 # --- time ------------------------------------------------------------------------------------------------------------------
@@ -325,7 +332,7 @@ async def test_what_waited_too_long_expires_and_the_next_deadline_is_told(tmp_pa
 
 async def test_the_keeper_expires_a_signal_that_came_after_it_began_to_wait(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk, trio.open_nursery() as nursery:
-        nursery.start_soon(Keeper(desk.dispatch, desk.clock).run)
+        nursery.start_soon(Keeper(desk.dispatch, (), desk.clock).run)
         far = await desk.accept(expires=1000)
         near = await desk.accept(expires=0.05)
         assert await desk.dispatch.wait_settled(near, PATIENCE) == "dropped"
@@ -398,11 +405,11 @@ async def test_whoever_waits_for_a_signal_is_told_when_its_last_delivery_is_sett
         assert answers == []
         await desk.attempt(Delivered(), "b")
     assert answers == ["delivered", "delivered"]
-    assert desk.dispatch._watchers == {}
+    assert len(desk.dispatch._watchers) == 0
 
 
 async def test_whoever_waits_in_vain_is_told_that_it_is_still_queued(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk:
         assert await desk.dispatch.wait_settled(await desk.accept(), 0.01) == "queued"
         assert await desk.dispatch.wait_settled("01ARZ3NDEKTSV4RRFFQ69G5FAV", PATIENCE) is None
-        assert desk.dispatch._watchers == {}
+        assert len(desk.dispatch._watchers) == 0

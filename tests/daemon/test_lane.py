@@ -12,29 +12,26 @@ import trio.testing
 from trio.testing import MockClock
 
 from tocsind.config import DestinationOptions, FileOptions
-from tocsind.events import (
-    Disabled,
-    Enabled,
-    Fact,
-    ProbeFailed,
-    Recovered,
-    Suspended,
-    Throttled,
-)
+from tocsind.destinations.registry import Pace
+from tocsind.events import Disabled, Enabled, Fact, ProbeFailed, Recovered, Suspended, Throttled
+from tocsind.gates import Gates
 from tocsind.journal import LaneMemory
-from tocsind.lane import UNTOLD_WAIT, Condition, Lane
+from tocsind.lane import Condition, Lane
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Priority, State
-from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, Refused, Unknown
+from tocsind.policy.gate import UNTOLD_WAIT
+from tocsind.policy.outcomes import Cause, Deferred, Delivered, Reach, Refused, Report, Told, Unknown
 from tocsind.sender import WINDOW
+from tocsind.testing.books import MemoryBooks
 from tocsind.testing.clock import SteppedClock
-from tocsind.testing.memory import MemoryBooks, MemoryDestination
+from tocsind.testing.memory import Answer, MemoryDestination
 
 URGENT, HIGH, NORMAL, LOW = Priority
 DOWN = Deferred("503")
-LIMITED = Deferred("429", Cause.LIMITED, Reach.LANE, wait=20.0)
+UNLIMITED = Pace(None, None, None)
+LIMITED = Deferred("429", Cause.LIMITED, Reach.ENDPOINT, wait=20.0)
 
 
 def about(seconds: float) -> Any:
@@ -47,10 +44,11 @@ class Stage:
 
     def __init__(
         self,
-        *script: Outcome,
-        otherwise: Outcome | None = None,
+        *script: Answer,
+        otherwise: Answer | None = None,
         most: int = 1,
         seconds: float = 0.0,
+        pace: Pace = UNLIMITED,
         fallbacks: dict[str, tuple[str, ...]] | None = None,
         jitter: float = 0.5,
         **options: Any,
@@ -60,27 +58,35 @@ class Stage:
         self.clock = SteppedClock()
         self.books = MemoryBooks(self.clock, fallbacks, jitter=jitter)
         self.facts: list[Fact] = []
-        self.blocks: list[tuple[str, float, str]] = []
+        self.pace = pace
         self.lane = self.new_lane()
 
     def new_lane(self) -> Lane:
-        """A lane as a fresh start makes it."""
-        lane = Lane(
-            self.options,
-            self.destination,
-            self.books,
-            self.clock,
-            self.facts.append,
-            lambda kind, until, reason: self.blocks.append((kind, until - self.clock.now(), reason)),
-        )
+        """A lane as a fresh start makes it, before it remembers anything."""
+        gates = Gates(self.books, self.clock, lambda _: self.pace)
+        lane = Lane(self.options, self.destination, self.books, gates, self.clock, self.facts.append)
         self.books.lanes["d"] = lane
+        self.is_open = False
         return lane
+
+    async def open(self) -> None:
+        """The lane remembers."""
+        if not self.is_open:
+            await self.lane.restore()
+        self.is_open = True
+
+    async def close_for(self, seconds: float) -> None:
+        """The far end wants to be left alone."""
+        await self.open()
+        self.lane.gate.endpoint.block(self.clock.now() + seconds, "closed")
+        self.lane.channel.nudge()
 
     def owe(self, *titles: str, priority: Priority = NORMAL, **fields: Any) -> list[int]:
         return [self.books.owe("d", title, priority, **fields) for title in titles]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[trio.Nursery]:
+        await self.open()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.lane.run)
             yield nursery
@@ -106,7 +112,7 @@ async def test_when_the_lane_opens_the_most_pressing_go_first_and_in_order_withi
     autojump_clock: MockClock,
 ) -> None:
     stage = Stage()
-    stage.lane.block(stage.clock.now() + 10, "closed")
+    await stage.close_for(10)
     async with stage.running():
         for number in (1, 2, 3):
             for priority in (LOW, NORMAL, HIGH, URGENT):
@@ -150,7 +156,7 @@ async def test_there_is_never_more_than_one_request_in_flight(autojump_clock: Mo
 
 async def test_what_comes_while_the_turn_is_awaited_joins_the_batch(autojump_clock: MockClock) -> None:
     stage = Stage(most=10)
-    stage.lane.block(stage.clock.now() + 10, "closed")
+    await stage.close_for(10)
     stage.owe("early")
     async with stage.running():
         await passing(5)
@@ -200,7 +206,7 @@ async def test_a_rate_limit_keeps_the_delivery_at_the_head_and_never_trips_the_b
 
 
 async def test_a_rate_limit_that_names_no_time_is_believed_for_a_moment(autojump_clock: MockClock) -> None:
-    stage = Stage(Deferred("429", Cause.LIMITED, Reach.LANE))
+    stage = Stage(Deferred("429", Cause.LIMITED, Reach.ENDPOINT))
     stage.owe("a")
     async with stage.running():
         await passing(10)
@@ -217,20 +223,26 @@ async def test_an_urgent_one_overtakes_what_a_rate_limit_sent_back(autojump_cloc
     assert stage.destination.titles == ["normal", "urgent", "normal"]
 
 
-async def test_a_block_of_the_whole_kind_is_told_to_all_lanes_of_it(autojump_clock: MockClock) -> None:
+async def test_a_block_of_the_whole_kind_closes_the_address(autojump_clock: MockClock) -> None:
     stage = Stage(Deferred("blocked by Cloudflare", Cause.LIMITED, Reach.KIND, wait=60.0))
     stage.owe("a")
     async with stage.running():
         await passing(1)
-    assert stage.blocks == [("memory", 60.0, "blocked by Cloudflare")]
+        address = stage.lane.gate.address
+        assert (address.blocked_until - stage.clock.now(), address.blocked_because) == (
+            about(59.0),
+            "blocked by Cloudflare",
+        )
+    assert stage.books.scopes["address:memory"].blocked_because == "blocked by Cloudflare"
 
 
-async def test_a_pause_that_the_far_end_asks_for_is_kept(autojump_clock: MockClock) -> None:
-    stage = Stage(Delivered(pause=7.0))
+async def test_what_an_answer_tells_of_the_webhooks_window_is_kept_to(autojump_clock: MockClock) -> None:
+    spent = Report((Delivered(),), Told(limit=5, remaining=0, reset_after=7.0))
+    stage = Stage(spent, pace=Pace(Rate(5, 2.0), None, None))
     stage.owe("a", "b")
     async with stage.running():
         await passing(1)
-        assert stage.lane.condition() == Condition("suspended", "the far end asked for a pause", about(6.0))
+        assert stage.lane.condition() == Condition("suspended", "the webhook's limit of 5 in 2.02 s", about(6.0))
         await passing(30)
     assert stage.destination.times == pytest.approx([0, 7])
 
@@ -313,7 +325,7 @@ async def test_what_is_dropped_or_too_late_while_it_waits_is_not_sent(autojump_c
 # --- the breaker -----------------------------------------------------------------------------------------------------------
 
 
-def down(*script: Outcome, **more: Any) -> Stage:
+def down(*script: Answer, **more: Any) -> Stage:
     """A far end that is down: three failures trip, rests of 10, 20, 35, 35 ... seconds."""
     limits = BreakerLimits(failures=3, rest=10.0, most=35.0)
     return Stage(*script, otherwise=DOWN, breaker=limits, retry=Retry(first=0.0, most=0.0), **more)
@@ -331,7 +343,7 @@ async def test_failures_in_a_row_trip_the_breaker_and_the_lane_says_so(autojump_
 
 
 async def test_a_success_between_failures_keeps_the_lane_ready(autojump_clock: MockClock) -> None:
-    now_and_then: list[Outcome] = [DOWN, DOWN, Delivered()]
+    now_and_then: list[Answer] = [DOWN, DOWN, Delivered()]
     stage = down(*now_and_then * 5)
     stage.owe(*"abcde")
     async with stage.running():
@@ -472,7 +484,7 @@ async def restarted(stage: Stage, away: float) -> None:
     """The daemon stops for a while and comes back with a new lane."""
     await trio.sleep(away)
     stage.lane = stage.new_lane()
-    await stage.lane.restore()
+    await stage.open()
 
 
 async def test_a_rest_goes_on_after_a_restart(autojump_clock: MockClock) -> None:
@@ -551,13 +563,13 @@ async def test_a_backlog_of_a_hundred_thousand_stays_in_the_journal_but_for_a_wi
     for number in range(25_000):
         for priority in Priority:
             stage.books.owe("d", f"{number}", priority)
-    stage.lane.block(stage.clock.now() + 10, "closed")
+    await stage.close_for(10)
     async with stage.running():
         await passing(5)
         # in the channel, in hand, and one look ahead
         assert 4 * WINDOW <= len(stage.books.fed) <= 4 * (2 * WINDOW)
         await passing(6)
-        stage.lane.block(stage.clock.now() + 10, "closed again")
+        await stage.close_for(10)
         await trio.testing.wait_all_tasks_blocked()
         sent = len(stage.sent())
         assert 1_000 < sent < 99_000
@@ -692,6 +704,7 @@ async def test_a_bug_in_a_destination_is_loud(autojump_clock: MockClock) -> None
     stage.destination = Broken()
     stage.lane = stage.new_lane()
     stage.owe("a")
+    await stage.open()
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True, allow_unwrapped=True):
         await stage.lane.run()
     assert stage.destination.closed

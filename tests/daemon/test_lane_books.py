@@ -7,21 +7,23 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import pytest
 
 from tocsin.signals import Signal
+from tocsind.books import Books
 from tocsind.config import Config, DaemonOptions, DestinationOptions, FileOptions
 from tocsind.dispatch import Dispatch, Peer
-from tocsind.journal import Journal, LaneMemory, reading
-from tocsind.lane import Books
+from tocsind.journal import FIRST, Asking, Journal, LaneMemory, Request, ScopeMemory, reading
 from tocsind.policy.backoff import Retry
-from tocsind.policy.delivery import Priority, Settlement, State
-from tocsind.policy.outcomes import Deferred, Delivered, Outcome, Refused, Unknown
+from tocsind.policy.delivery import Delivery, Priority, Settlement, State
+from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Refused, Unknown
 from tocsind.policy.routes import Thresholds
 from tocsind.testing.clock import SteppedClock
 from tocsind.testing.memory import MemoryBooks
 
 RETRY = Retry(first=8.0, most=60.0, give_up=3600.0)
+ASKING = Asking("a", "channel", pressing=False)
 FALLBACKS = {"a": ("b",), "b": (), "c": ()}
 
 
@@ -85,9 +87,13 @@ async def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield shelf
 
 
+async def fed(shelf: Shelf, name: str = "a", after: int = FIRST, most: int = 64) -> list[Delivery]:
+    return await shelf.books.feed(name, Priority.NORMAL, after, most)
+
+
 async def attempt(shelf: Shelf, outcome: Outcome, name: str = "a") -> Settlement:
-    batch = await shelf.books.begin(await shelf.books.feed(name, Priority.NORMAL, 0, 1), name)
-    (settlement,) = await shelf.books.settle(batch, [outcome], RETRY, None)
+    batch = await shelf.books.begin(await fed(shelf, name, most=1), ASKING)
+    (settlement,) = await shelf.books.settle(batch, [outcome], RETRY, None, [])
     return settlement
 
 
@@ -95,28 +101,62 @@ async def test_what_is_owed_is_fed_in_order_behind_the_cursor(shelf: Shelf) -> N
     for title in ("one", "two", "three"):
         await shelf.owe("a", title)
     await shelf.owe("a", "urgent", priority="urgent")
-    first = await shelf.books.feed("a", Priority.NORMAL, 0, 2)
-    rest = await shelf.books.feed("a", Priority.NORMAL, first[-1].number, 64)
+    first = await fed(shelf, most=2)
+    rest = await fed(shelf, after=first[-1].number)
     assert [delivery.signal.title for delivery in [*first, *rest]] == ["one", "two", "three"]
-    assert [d.signal.title for d in await shelf.books.feed("a", Priority.URGENT, 0, 64)] == ["urgent"]
+    assert [d.signal.title for d in await shelf.books.feed("a", Priority.URGENT, FIRST, 64)] == ["urgent"]
 
 
 async def test_a_claim_counts_the_try_and_is_made_once(shelf: Shelf) -> None:
     await shelf.owe("a", "one")
-    window = await shelf.books.feed("a", Priority.NORMAL, 0, 64)
-    (claimed,) = await shelf.books.begin(window, "a")
+    window = await fed(shelf)
+    (claimed,) = await shelf.books.begin(window, ASKING)
     assert claimed.attempts == 1
     assert claimed.first_try is not None
-    assert await shelf.books.begin(window, "a") == []
-    assert await shelf.books.feed("a", Priority.NORMAL, 0, 64) == []
-    _, times = await shelf.books.recall("a")
-    assert times == [claimed.first_try]
+    assert await shelf.books.begin(window, ASKING) == []
+    assert await fed(shelf) == []
+
+
+async def test_a_claim_keeps_the_company_that_only_its_sender_knows(shelf: Shelf) -> None:
+    await shelf.owe("a", "one")
+    (delivery,) = await fed(shelf)
+    (claimed,) = await shelf.books.begin([msgspec.structs.replace(delivery, company=5, doubt=True)], ASKING)
+    assert (claimed.company, claimed.doubt) == (5, False)
+
+
+async def test_a_request_is_open_until_its_outcomes_are_settled(shelf: Shelf) -> None:
+    for title in ("one", "two"):
+        await shelf.owe("a", title)
+    asking = Asking("a", "channel", pressing=True)
+    batch = await shelf.books.begin(await fed(shelf), asking)
+    assert await shelf.books.requests("channel", "a") == [Request(None, pressing=True, destination="a")]
+    shelf.clock.step(30)
+    before = shelf.clock.wall()
+    await shelf.books.settle(batch, [Delivered()] * 2, RETRY, None, [])
+    (request,) = await shelf.books.requests("channel", "a")
+    assert request.at is not None
+    assert before <= request.at <= shelf.clock.wall()
+
+
+async def test_requests_are_told_by_channel_and_by_destination_in_the_order_of_their_answers(shelf: Shelf) -> None:
+    for name, channel in (("a", "old"), ("b", "shared"), ("a", "shared"), ("c", "elsewhere")):
+        await shelf.owe(name, "one")
+        batch = await shelf.books.begin(await fed(shelf, name), Asking(name, channel, pressing=False))
+        shelf.clock.step(1)
+        await shelf.books.settle(batch, [Delivered()], RETRY, None, [])
+    await shelf.owe("b", "open")
+    await shelf.books.begin(await fed(shelf, "b"), Asking("b", "shared", pressing=False))
+    requests = await shelf.books.requests("shared", "a")
+    assert [request.destination for request in requests] == ["a", "b", "a", "b"]
+    assert [request.at is None for request in requests] == [False, False, False, True]
+    assert await shelf.books.requests("nowhere", "d") == []
 
 
 async def test_what_is_too_late_cannot_be_claimed(shelf: Shelf) -> None:
     await shelf.owe("a", "late", expires=10)
     shelf.clock.step(11)
-    assert await shelf.books.begin(await shelf.books.feed("a", Priority.NORMAL, 0, 64), "a") == []
+    assert await shelf.books.begin(await fed(shelf), ASKING) == []
+    assert await shelf.books.requests("channel", "a") == []
 
 
 @pytest.mark.parametrize(
@@ -141,8 +181,28 @@ async def test_an_outcome_settles_by_the_law(shelf: Shelf, outcome: Outcome, sta
 async def test_doubt_is_fed_again_with_the_delivery(shelf: Shelf) -> None:
     await shelf.owe("a", "one")
     await attempt(shelf, Unknown("no answer"))
-    (again,) = await shelf.books.feed("a", Priority.NORMAL, 0, 64)
+    (again,) = await fed(shelf)
     assert (again.doubt, again.unknowns, again.attempts) == (True, 1, 1)
+
+
+async def test_what_was_refused_for_its_form_is_plain_from_then_on_and_claimed_so(shelf: Shelf) -> None:
+    await shelf.owe("a", "one")
+    (before,) = await fed(shelf)
+    await attempt(shelf, Deferred("a field", Cause.FORM))
+    (again,) = await fed(shelf)
+    assert (again.plain, again.company) == (True, None)  # the company is found out again
+    (claimed,) = await shelf.books.begin([before], ASKING)
+    assert claimed.plain
+
+
+async def test_a_copy_at_the_fallback_keeps_deadline_and_doubt(shelf: Shelf) -> None:
+    await shelf.owe("a", "one", expires=60)
+    await attempt(shelf, Unknown("no answer"))
+    (original,) = await fed(shelf)
+    shelf.clock.step(30)
+    await shelf.books.divert("a", "404")
+    (copy,) = await fed(shelf, "b")
+    assert (copy.deadline, copy.doubt) == (original.deadline, True)
 
 
 async def test_a_queue_is_diverted_until_nothing_is_left(shelf: Shelf) -> None:
@@ -160,12 +220,24 @@ async def test_without_a_fallback_nothing_is_diverted(shelf: Shelf) -> None:
     assert await shelf.titles(State.QUEUED, "c") == ["one"]
 
 
-async def test_a_lanes_memory_is_kept(shelf: Shelf) -> None:
-    assert await shelf.books.recall("a") == (LaneMemory("a"), [])
-    memory = LaneMemory("a", failures=2, trips=1)
-    await shelf.books.remember(memory)
-    assert (await shelf.books.recall("a"))[0] == memory
+async def test_a_lanes_memory_is_kept_alone_or_with_a_settlement(shelf: Shelf) -> None:
+    assert await shelf.books.recall("a") == LaneMemory("a")
+    memory = LaneMemory("a", failures=2, trips=1, strikes=1, channel="123")
+    await shelf.books.remember(memory, [])
+    assert await shelf.books.recall("a") == memory
     await shelf.owe("a", "one")
-    batch = await shelf.books.begin(await shelf.books.feed("a", Priority.NORMAL, 0, 1), "a")
-    await shelf.books.settle(batch, [Delivered()], RETRY, LaneMemory("a", trips=2))
-    assert (await shelf.books.recall("a"))[0] == LaneMemory("a", trips=2)
+    batch = await shelf.books.begin(await fed(shelf), ASKING)
+    await shelf.books.settle(batch, [Delivered()], RETRY, LaneMemory("a", trips=2), [])
+    assert await shelf.books.recall("a") == LaneMemory("a", trips=2)
+
+
+async def test_what_scopes_learned_is_kept_alone_or_with_a_settlement(shelf: Shelf) -> None:
+    name = "channel:discord:123"
+    assert await shelf.books.recall_scope(name) == ScopeMemory(name)
+    memory = ScopeMemory(name, shelf.clock.wall() + 9, "429", 28, 60.0, shelf.clock.wall())
+    await shelf.books.remember(None, [memory])
+    assert await shelf.books.recall_scope(name) == memory
+    await shelf.owe("a", "one")
+    batch = await shelf.books.begin(await fed(shelf), ASKING)
+    await shelf.books.settle(batch, [Delivered()], RETRY, None, [ScopeMemory(name, count=27), ScopeMemory("other")])
+    assert await shelf.books.recall_scope(name) == ScopeMemory(name, count=27)

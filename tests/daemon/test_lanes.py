@@ -2,57 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
+from tests.daemon.house import PATIENCE, destination, house
 
-from tocsin.signals import Signal
-from tocsind.config import Config, DaemonOptions, DestinationOptions, FileOptions
-from tocsind.destinations.http import HttpClient
-from tocsind.dispatch import Dispatch, Peer
-from tocsind.events import Fact
-from tocsind.journal import Journal
-from tocsind.lanes import Lanes
 from tocsind.policy.bucket import Rate
-from tocsind.policy.routes import Thresholds
-from tocsind.testing.clock import SteppedClock
-
-PATIENCE = 20.0
-
-
-def destination(name: str, path: str | None = None, limit: Rate | None = None) -> DestinationOptions:
-    return DestinationOptions(name, "file", FileOptions(path or f"{name}.jsonl"), limit=limit)
-
-
-def config(*destinations: DestinationOptions) -> Config:
-    named = {each.name: each for each in destinations}
-    return Config(DaemonOptions(reserve=0), Thresholds(), named, (), (), "test")
-
-
-class House:
-    def __init__(self, dispatch: Dispatch, lanes: Lanes, nursery: trio.Nursery) -> None:
-        self.dispatch = dispatch
-        self.lanes = lanes
-        self._nursery = nursery
-
-    async def follow(self, *destinations: DestinationOptions) -> None:
-        await self.lanes.follow(config(*destinations), self._nursery)
-
-    async def send(self, title: str, to: str) -> str | None:
-        (receipt,) = await self.dispatch.accept([Signal(title, to=to)], Peer(0, 0, 0))
-        return await self.dispatch.wait_settled(receipt.id, PATIENCE)
-
-
-@asynccontextmanager
-async def house(folder: Path) -> AsyncIterator[House]:
-    facts: list[Fact] = []
-    clock = SteppedClock()
-    async with Journal(folder) as journal, HttpClient() as client, trio.open_nursery() as nursery:
-        dispatch = Dispatch(journal, config(), clock, facts.append, folder)
-        yield House(dispatch, Lanes(dispatch, clock, facts.append, folder, client), nursery)
-        nursery.cancel_scope.cancel()
 
 
 async def test_each_destination_has_a_lane_that_delivers(tmp_path: Path) -> None:
@@ -82,10 +37,10 @@ async def test_what_waits_for_a_removed_destination_is_kept_until_it_comes_back(
         await here.follow()
         assert list(here.lanes) == []
         assert here.lanes.get("a") is None
-        (receipt,) = await here.dispatch.accept([Signal("early", to="a")], Peer(0, 0, 0))
-        assert await here.dispatch.wait_settled(receipt.id, 0) == "queued"
+        (early,) = await here.store("early", to="a")
+        assert await here.dispatch.wait_settled(early, 0) == "queued"
         await here.follow(destination("a"))
-        assert await here.dispatch.wait_settled(receipt.id, PATIENCE) == "delivered"
+        assert await here.dispatch.wait_settled(early, PATIENCE) == "delivered"
 
 
 async def test_a_new_lane_remembers_the_requests_of_the_old_one(tmp_path: Path) -> None:
@@ -101,11 +56,10 @@ async def test_a_new_lane_remembers_the_requests_of_the_old_one(tmp_path: Path) 
         assert 7100 < condition.seconds <= 7200
 
 
-async def test_a_block_of_a_kind_closes_every_lane_of_it_and_no_other(tmp_path: Path) -> None:
+async def test_a_block_of_an_address_closes_every_lane_of_its_kind(tmp_path: Path) -> None:
     async with house(tmp_path) as here:
         await here.follow(destination("a"), destination("b"))
-        until = trio.current_time() + 60
-        here.lanes.block_kind("discord", until, "blocked")
-        assert [lane.condition().word for lane in here.lanes] == ["ready", "ready"]
-        here.lanes.block_kind("file", until, "blocked")
+        first = here.lanes.get("a")
+        assert first is not None
+        first.gate.address.block(trio.current_time() + 60, "blocked")
         assert [lane.condition().word for lane in here.lanes] == ["suspended", "suspended"]

@@ -12,9 +12,9 @@ from tocsind.policy.delivery import Delivery, Priority
 ACCEPTED = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 
-def delivery(title: str = "BUY BTCUSDT", *, doubt: bool = False, **fields: Any) -> Delivery:
+def delivery(title: str = "BUY BTCUSDT", *, doubt: bool = False, plain: bool = False, **fields: Any) -> Delivery:
     priority = Priority[(fields.get("priority") or "normal").upper()]
-    return Delivery(1, Signal(title, **fields), "signals-premium", priority, ACCEPTED, doubt=doubt)
+    return Delivery(1, Signal(title, **fields), "signals-premium", priority, ACCEPTED, doubt=doubt, plain=plain)
 
 
 # Everything that markup, cleaning and cutting trip over comes up often, the rest of Unicode now and then.
@@ -43,12 +43,16 @@ _optional = {
     "fields": st.dictionaries(long, _values, max_size=40),
     "tags": st.lists(long, max_size=5),
     "timestamp": st.one_of(st.floats(), nasty, st.integers()),
-    "link": st.one_of(long, st.just("https://example.com/chart?symbol=BTC#1")),
+    "link": st.one_of(
+        long, st.just("https://example.com/chart?symbol=BTC#1"), st.just(f"https://example.com/{'long' * 500}")
+    ),
+    "priority": st.sampled_from(["urgent", "high", "normal", "low"]),
     "source": long,
 }
 deliveries = st.builds(
-    lambda title, doubt, fields: delivery(title, doubt=doubt, **fields),
+    lambda title, doubt, plain, fields: delivery(title, doubt=doubt, plain=plain, **fields),
     titles,
+    st.booleans(),
     st.booleans(),
     st.fixed_dictionaries({}, optional=_optional),
 )

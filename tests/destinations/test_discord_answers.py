@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsind.destinations.answers import LONGEST_WAIT, bounded, meaning, said
+from tocsind.destinations.answers import meaning
+from tocsind.destinations.faults import Fault
 from tocsind.destinations.http import Answer
-from tocsind.policy.outcomes import Cause, Deferred, Delivered, Reach, Refused, Unknown
+from tocsind.destinations.reading import LONGEST_WAIT, LONGEST_WINDOW, Reading, bounded, said
+from tocsind.policy.outcomes import Cause, Deferred, Delivered, Reach, Refused, Told, Unknown
 
 HTML = b"<html><body><h1>Attention Required! | Cloudflare</h1></body></html>"
 
@@ -26,14 +28,14 @@ def limited(seconds: Any, **headers: str) -> Answer:
 
 
 def means(answer: Answer) -> Any:
-    return meaning(answer)
+    return meaning(Reading(answer))
 
 
-def lane(reason: str, wait: float) -> Deferred:
-    return Deferred(reason, Cause.LIMITED, Reach.LANE, wait)
+def limit(reason: str, wait: float, reach: Reach = Reach.ENDPOINT) -> Deferred:
+    return Deferred(reason, Cause.LIMITED, reach, wait)
 
 
-def kind(reason: str, wait: float) -> Deferred:
+def kind(reason: str, wait: float | None) -> Deferred:
     return Deferred(reason, Cause.LIMITED, Reach.KIND, wait)
 
 
@@ -41,18 +43,50 @@ def test_a_message_id_proves_delivery() -> None:
     assert means(json(200, {"id": "123"})) == Delivered("123")
 
 
-def test_the_last_free_slot_asks_for_a_pause() -> None:
-    spent = json(200, {"id": "1"}, x_ratelimit_remaining="0", x_ratelimit_reset_after="1.234")
-    assert means(spent) == Delivered("1", pause=1.234)
+def told(**headers: str) -> Told | None:
+    given = {"limit": "5", "remaining": "3", "reset_after": "1.234", **headers}
+    return Reading(json(404, {}, **{f"x_ratelimit_{name}": value for name, value in given.items()})).told
 
 
-def test_slots_left_ask_for_none() -> None:
-    assert means(json(200, {"id": "1"}, x_ratelimit_remaining="4", x_ratelimit_reset_after="2")) == Delivered("1")
+def test_any_answer_may_tell_of_the_webhooks_window() -> None:
+    assert told() == Told(limit=5, remaining=3, reset_after=1.234)
+    assert told(remaining="0", reset_after="60") == Told(limit=5, remaining=0, reset_after=LONGEST_WINDOW)
 
 
-@pytest.mark.parametrize("reset", ["", "nan", "-5", "soon", "inf"])
-def test_a_pause_that_makes_no_sense_is_none(reset: str) -> None:
-    assert means(json(200, {"id": "1"}, x_ratelimit_remaining="0", x_ratelimit_reset_after=reset)) == Delivered("1")
+@pytest.mark.parametrize("after", ["", "nan", "-5", "soon", "inf", "60.1", "86400"])
+def test_a_window_whose_end_makes_no_sense_is_not_told(after: str) -> None:
+    assert told(reset_after=after) is None
+
+
+@pytest.mark.parametrize("count", ["", "-1", "1.5", "many", "9" * 10_000])
+@pytest.mark.parametrize("name", ["limit", "remaining"])
+def test_a_window_whose_counts_are_none_is_not_told(name: str, count: str) -> None:
+    assert told(**{name: count}) is None
+
+
+def test_a_window_in_which_nothing_fits_or_more_remains_than_fits_is_not_told() -> None:
+    assert told(limit="0", remaining="0") is None
+    assert told(limit="5", remaining="6") is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "invalid"),
+    [
+        (json(401, {}), True),
+        (json(403, {}), True),
+        (limited(1), True),
+        (limited(1, x_ratelimit_scope="user"), True),
+        (limited(1, x_ratelimit_scope="global"), True),
+        (Answer(429, {}, HTML), True),
+        (limited(1, x_ratelimit_remaining="3"), True),  # nobody said that it was shared
+        (limited(1, x_ratelimit_scope="shared"), False),
+        (json(404, {}), False),
+        (json(400, {}), False),
+        (json(200, {"id": "1"}), False),
+    ],
+)
+def test_what_cloudflare_holds_against_an_address_is_known(answer: Answer, invalid: bool) -> None:
+    assert Reading(answer).is_invalid is invalid
 
 
 @pytest.mark.parametrize(
@@ -73,17 +107,23 @@ def test_a_success_without_proof_is_unknown(answer: Answer) -> None:
     assert means(answer) == Unknown(f"{answer.status} from Discord without a message id: it may have arrived")
 
 
-def test_a_429_of_the_user_closes_the_lane() -> None:
-    answer = limited(0.3, retry_after="1", x_ratelimit_scope="user")
-    assert means(answer) == lane("429 from Discord (user): 0.3 s", 0.3)
+def test_a_429_of_the_user_closes_the_webhook() -> None:
+    answer = limited(0.3, retry_after="1", x_ratelimit_scope="user", x_ratelimit_remaining="4")
+    assert means(answer) == limit("429 from Discord (user): 0.3 s", 0.3)
 
 
-def test_a_429_of_the_channel_closes_the_lane() -> None:
-    assert means(limited(3.2, x_ratelimit_scope="shared")) == lane("429 from Discord (shared): 3.2 s", 3.2)
+def test_a_shared_429_closes_the_channel() -> None:
+    answer = limited(3.2, x_ratelimit_scope="shared", x_ratelimit_remaining="0")
+    assert means(answer) == limit("429 from Discord (shared): 3.2 s", 3.2, Reach.CHANNEL)
 
 
-def test_a_429_without_a_scope_closes_the_lane() -> None:
-    assert means(limited(2)) == lane("429 from Discord: 2 s", 2.0)
+def test_a_429_without_a_scope_although_requests_remain_closes_the_channel() -> None:
+    assert means(limited(2, x_ratelimit_remaining="4")) == limit("429 from Discord (shared): 2 s", 2.0, Reach.CHANNEL)
+
+
+@pytest.mark.parametrize("remaining", ["", "0", "-1", "many"])
+def test_a_429_without_a_scope_closes_the_webhook(remaining: str) -> None:
+    assert means(limited(2, x_ratelimit_remaining=remaining)) == limit("429 from Discord: 2 s", 2.0)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +134,7 @@ def test_a_429_without_a_scope_closes_the_lane() -> None:
         limited(5, x_ratelimit_global="true"),
     ],
 )
-def test_a_global_429_closes_every_lane_of_the_kind(answer: Answer) -> None:
+def test_a_global_429_closes_every_webhook(answer: Answer) -> None:
     assert means(answer) == kind("429 from Discord (global): 5 s", 5.0)
 
 
@@ -111,6 +151,12 @@ def test_a_global_429_closes_every_lane_of_the_kind(answer: Answer) -> None:
         (1e300, "", LONGEST_WAIT),
         (2, "nan", 2.0),
         ("2.5", "", 2.5),
+        (300, "1", 0.3),  # milliseconds, and whole seconds beside them
+        (12_345, "13", 12.345),
+        (12_345, "12", 12_345.0),
+        (5, "1", 5.0),
+        (30, "1", 0.03),
+        (300.5, "1", 300.5),
     ],
 )
 def test_the_larger_wait_counts_within_reason(body: Any, header: str, wait: float) -> None:
@@ -119,31 +165,33 @@ def test_the_larger_wait_counts_within_reason(body: Any, header: str, wait: floa
 
 def test_a_429_whose_body_was_lost_is_still_discords_by_its_headers() -> None:
     answer = Answer(429, {"x-ratelimit-scope": "shared", "retry-after": "4"}, b'{"mess', whole=False)
-    assert means(answer) == lane("429 from Discord (shared): 4 s", 4.0)
+    assert means(answer) == limit("429 from Discord (shared): 4 s", 4.0, Reach.CHANNEL)
 
 
 @pytest.mark.parametrize(
     ("answer", "wait"),
     [
         (Answer(429, {"retry-after": "900"}, HTML), 900.0),
-        (Answer(429, {}, HTML), 60.0),
-        (Answer(429), 60.0),
-        (json(429, {"message": "slow down"}), 60.0),
-        (json(429, {"retry_after": None}), 60.0),
+        (Answer(429, {}, HTML), None),
+        (Answer(429), None),
+        (Answer(429, {"retry-after": "0"}), None),
+        (json(429, {"message": "slow down"}), None),
+        (json(429, {"retry_after": None}), None),
         (json(429, {"retry_after": "nan"}, retry_after="1e99"), LONGEST_WAIT),
     ],
 )
-def test_a_429_that_is_not_discords_means_that_cloudflare_blocks_us(answer: Answer, wait: float) -> None:
-    assert means(answer) == kind(f"429 from Cloudflare: this address is blocked for {wait:g} s", wait)
+def test_a_429_that_is_not_discords_means_that_cloudflare_blocks_us(answer: Answer, wait: float | None) -> None:
+    length = "" if wait is None else f" for {wait:g} s"
+    assert means(answer) == kind(f"429 from Cloudflare: this address is blocked{length}", wait)
 
 
 @pytest.mark.parametrize(
     "body",
     [b"error code: 1010", b"error code: 1015\n", b"<html>Error 1020 Ray ID</html>", b"<p>Error code: 1006</p>"],
 )
-def test_a_403_in_cloudflares_words_blocks_every_lane_and_disables_none(body: Any) -> None:
+def test_a_403_in_cloudflares_words_blocks_every_webhook_and_disables_none(body: Any) -> None:
     outcome = means(Answer(403, {}, body))
-    assert (outcome.cause, outcome.reach, outcome.wait) == (Cause.LIMITED, Reach.KIND, 60.0)
+    assert (outcome.cause, outcome.reach, outcome.wait) == (Cause.LIMITED, Reach.KIND, None)
     assert "error code 10" in outcome.reason
 
 
@@ -186,12 +234,17 @@ def test_a_web_page_is_not_discords_word_and_disables_nothing(status: int) -> No
     assert outcome == Refused(f"{status} with a web page, not from Discord: is a proxy in between?")
 
 
-@pytest.mark.parametrize(("status", "code"), [(403, 50013), (404, 10003), (403, 0), (400, 50006), (405, 0), (410, 0)])
-def test_other_refusals_are_this_deliverys_alone(status: int, code: int) -> None:
+@pytest.mark.parametrize(("status", "code"), [(403, 0), (405, 0), (410, 0), (451, 0)])
+def test_other_refusals_are_final(status: int, code: int) -> None:
     assert means(json(status, {"message": "No", "code": code})) == Refused(f"{status} from Discord: No")
 
 
-def test_a_malformed_form_is_refused_with_each_path() -> None:
+@pytest.mark.parametrize(("status", "code"), [(404, 10003), (403, 50013), (400, 220001), (400, 220004)])
+def test_what_may_mean_that_the_destination_is_gone_is_a_strike(status: int, code: int) -> None:
+    assert means(json(status, {"message": "No", "code": code})) == Refused(f"{status} from Discord: No", strike=True)
+
+
+def test_a_refused_form_names_who_is_at_fault() -> None:
     errors = {
         "embeds": {
             "3": {
@@ -202,8 +255,16 @@ def test_a_malformed_form_is_refused_with_each_path() -> None:
         "_errors": [{"code": "Z", "message": "Everything"}],
     }
     answer = json(400, {"message": "Invalid Form Body", "code": 50035, "errors": errors})
-    told = "Everything; embeds.3.title: Must be 256 or fewer in length.; username: Bad; username: Worse"
-    assert means(answer) == Refused(f"400 from Discord: {told}")
+    told = "embeds.3.title: Must be 256 or fewer in length.; username: Bad; username: Worse; Everything"
+    culprits = {3: ": title: Must be 256 or fewer in length."}
+    assert means(answer) == Fault(f"400 from Discord: {told}", culprits, frozenset({"username"}))
+
+
+def test_a_refused_form_in_the_older_way_names_them_as_well() -> None:
+    answer = json(400, {"embeds": ["0", "7"], "content": ["Must be 2000 or fewer in length."]})
+    told = "embeds.0; embeds.7; content: Must be 2000 or fewer in length."
+    culprits = {0: "", 7: ""}
+    assert means(answer) == Fault(f"400 from Discord: {told}", culprits, frozenset({"content"}))
 
 
 @pytest.mark.parametrize("errors", [None, [], {"a": 1}, {"_errors": {}}, {"_errors": [1]}, {"_errors": [{}]}])
@@ -214,12 +275,24 @@ def test_a_malformed_complaint_is_borne(errors: Any) -> None:
 
 def test_a_complaint_of_any_depth_is_borne() -> None:
     body = b'{"code": 50035, "errors": ' + b'{"a":' * 500 + b"1" + b"}" * 501
-    assert isinstance(means(Answer(400, {}, body)), Refused)
+    assert means(Answer(400, {}, body)) == Fault("400 from Discord")
+
+
+def test_a_complaint_of_any_width_is_borne() -> None:
+    errors = {"embeds": {str(place): {"_errors": [{"message": "no"}] * 50} for place in range(5000)}}
+    fault = means(json(400, {"code": 50035, "errors": errors}))
+    assert len(fault.reason) < 400
+    assert len(fault.culprits) < 10
 
 
 @pytest.mark.parametrize("answer", [Answer(413), json(413, {"code": 40005}), json(400, {"code": 50045})])
-def test_what_is_too_large_is_refused(answer: Answer) -> None:
-    assert means(answer) == Refused(f"{answer.status} from Discord: too large")
+def test_what_is_too_large_is_a_fault_of_somebody(answer: Answer) -> None:
+    assert means(answer) == Fault(f"{answer.status} from Discord: too large")
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 200000), (403, 20009), (400, 240000), (400, 50006), (400, 0)])
+def test_what_a_filter_dislikes_is_a_fault_that_no_other_form_cures(status: int, code: int) -> None:
+    assert means(json(status, {"message": "No", "code": code})) == Fault(f"{status} from Discord: No", curable=False)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -238,7 +311,7 @@ def test_what_the_far_end_says_carries_no_address_and_no_token() -> None:
     answer = json(
         403, {"message": f"https://discord.com/api/webhooks/1/{token} is\n\x1b[31m bad {token}", "code": 50013}
     )
-    assert means(answer) == Refused("403 from Discord: … is [31m bad …")
+    assert means(answer) == Refused("403 from Discord: … is [31m bad …", strike=True)
 
 
 def test_what_the_far_end_says_is_cut() -> None:
@@ -247,16 +320,18 @@ def test_what_the_far_end_says_is_cut() -> None:
 
 _headers = st.dictionaries(
     st.sampled_from(
-        ["retry-after", "x-ratelimit-scope", "x-ratelimit-global", "x-ratelimit-remaining", "x-ratelimit-reset-after"]
+        ["retry-after"] + [f"x-ratelimit-{name}" for name in ("scope", "global", "limit", "remaining", "reset-after")]
     ),
-    st.one_of(st.text(max_size=10), st.sampled_from(["0", "nan", "-1", "1e999", "global", "true", "shared"])),
+    st.one_of(st.text(max_size=10), st.sampled_from(["0", "3", "nan", "-1", "1e999", "global", "true", "shared"])),
 )
 _json = st.recursive(
     st.one_of(st.none(), st.booleans(), st.floats(allow_nan=False, allow_infinity=False), st.integers(), st.text()),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(
-            st.sampled_from(["id", "code", "message", "retry_after", "global", "errors", "_errors", "x"]),
+            st.sampled_from(
+                ["id", "code", "message", "retry_after", "global", "errors", "_errors", "embeds", "1", "username"]
+            ),
             inner,
             max_size=5,
         ),
@@ -270,12 +345,16 @@ _bodies = st.one_of(st.binary(max_size=50), _json.map(msgspec.json.encode))
 def test_any_answer_has_a_meaning_and_no_wait_is_absurd(
     status: int, headers: dict[str, str], body: Any, whole: bool
 ) -> None:
-    outcome = means(Answer(status, headers, body, whole))
-    wait = outcome.pause if isinstance(outcome, Delivered) else getattr(outcome, "wait", None) or 0.0
-    assert 0.0 <= wait <= LONGEST_WAIT
+    reading = Reading(Answer(status, headers, body, whole))
+    outcome = meaning(reading)
+    assert 0.0 <= (getattr(outcome, "wait", None) or 0.0) <= LONGEST_WAIT
     assert isinstance(outcome, Delivered) or 0 < len(outcome.reason) < 400
     if isinstance(outcome, Deferred) and outcome.cause is Cause.LIMITED:
-        assert wait > 0
+        assert outcome.wait is None or outcome.wait > 0
+        assert outcome.wait is not None or outcome.reach is Reach.KIND
+    if reading.told is not None:
+        assert 0 <= reading.told.remaining <= reading.told.limit
+        assert 0 <= reading.told.reset_after <= LONGEST_WINDOW
 
 
 @pytest.mark.parametrize(

@@ -1,36 +1,29 @@
-"""The same table over real HTTP, against the fake."""
+"""A webhook as a destination: what it says of a delivery, of itself, and of what it would send. Its answers are in tests/contracts."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from tests.destinations.signals import delivery
 
 from tocsind.config import DestinationOptions, DiscordOptions
-from tocsind.destinations.discord import DiscordWebhook, waiting
+from tocsind.destinations.discord import DiscordWebhook, bare, waiting
 from tocsind.destinations.http import HttpClient
-from tocsind.destinations.registry import build
-from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, Refused, Unknown
+from tocsind.destinations.registry import Pace, build, pace
+from tocsind.policy.bucket import Rate
+from tocsind.policy.delivery import Delivery
+from tocsind.policy.outcomes import Cause, Deferred, Delivered, Place, Refused, Report
+from tocsind.rendering import Manner, size
 from tocsind.secret import Secret
-from tocsind.testing import (
-    Behaviour,
-    Cut,
-    Drop,
-    FakeDiscord,
-    NoId,
-    NotJson,
-    RateLimited,
-    Redirect,
-    Scope,
-    Settings,
-    Slow,
-    Status,
-    serve_fake,
-)
+from tocsind.testing import FakeDiscord, NoId, RateLimited, Scope, Settings, Status, serve_fake
+from tocsind.testing.mentions import Mentions
+
+WAKING = {"urgent": ("role:123", "user:456"), "high": ("here",)}
 
 
 @pytest.fixture
@@ -50,23 +43,34 @@ def webhook(fake: FakeDiscord, client: HttpClient, **options: Any) -> DiscordWeb
     return DiscordWebhook(DiscordOptions(webhook=Secret(url), **{"deadline": 5.0, **options}), client)
 
 
-async def pause_of(destination: DiscordWebhook) -> float:
-    [outcome] = await destination.deliver([delivery()])
-    assert isinstance(outcome, Delivered)
-    return outcome.pause
+def offline(client: HttpClient, **options: Any) -> DiscordWebhook:
+    return DiscordWebhook(DiscordOptions(webhook=Secret("http://127.0.0.1:1/api/v10/webhooks/1/t"), **options), client)
 
 
 async def test_a_signal_arrives_and_its_message_id_is_the_proof(fake: FakeDiscord, client: HttpClient) -> None:
-    outcomes = await webhook(fake, client, username="tocsin").deliver([delivery(body="_fast_ MA")])
-    assert outcomes == [Delivered(fake.messages[0].message_id)]
+    report = await webhook(fake, client, username="tocsin").deliver([delivery(body="_fast_ MA")])
+    assert report == Report((Delivered(fake.messages[0].message_id),))
     assert fake.seen()[0].text == "BUY BTCUSDT"
     assert fake.counts.unsaved == 0
 
 
-async def test_a_batch_is_one_message_and_shares_its_outcome(fake: FakeDiscord, client: HttpClient) -> None:
-    outcomes = await webhook(fake, client).deliver([delivery("one"), delivery("two")])
-    assert outcomes == [Delivered(fake.messages[0].message_id)] * 2
-    assert len(fake.messages) == 1
+async def test_a_batch_is_one_message_and_shares_its_id(fake: FakeDiscord, client: HttpClient) -> None:
+    report = await webhook(fake, client).deliver([delivery("one"), delivery("two")])
+    assert report.outcomes == (Delivered(fake.messages[0].message_id),) * 2
+    assert [seen.text for seen in fake.seen()] == ["one", "two"]
+    assert fake.counts.posts == 1
+
+
+async def test_what_is_left_of_the_webhooks_window_is_told(client: HttpClient) -> None:
+    async with serve_fake() as fake:
+        destination = webhook(fake, client)
+        told = [(await destination.deliver([delivery()])).told for _ in range(5)]
+    assert [(each.limit, each.remaining) for each in told if each] == [(5, left) for left in (4, 3, 2, 1, 0)]
+    assert told[4] is not None
+    assert 0 < told[4].reset_after <= 2.0
+
+
+# --- whom it wakes ------------------------------------------------------------------------------------------------------
 
 
 async def test_nobody_is_mentioned_whatever_a_signal_says(fake: FakeDiscord, client: HttpClient) -> None:
@@ -75,83 +79,157 @@ async def test_nobody_is_mentioned_whatever_a_signal_says(fake: FakeDiscord, cli
     assert fake.messages[0].payload["allowed_mentions"] == {"parse": []}
 
 
-async def test_the_last_slot_of_the_bucket_asks_for_a_pause(client: HttpClient) -> None:
-    async with serve_fake() as fake:
-        destination = webhook(fake, client)
-        pauses = [await pause_of(destination) for _ in range(5)]
-    assert pauses[:4] == [0.0] * 4
-    assert 0 < pauses[4] <= 2.0
+async def test_a_priority_wakes_exactly_those_who_are_named_for_it(fake: FakeDiscord, client: HttpClient) -> None:
+    destination = webhook(fake, client, mention=WAKING)
+    for priority in ("urgent", "high", "normal"):
+        await destination.deliver([delivery("@everyone <@1> <@&2>", priority=priority)])
+    urgent, high, normal = (message.mentions for message in fake.messages)
+    assert urgent == Mentions(users=("456",), roles=("123",))
+    assert high == Mentions(everyone=True)
+    assert not normal
 
 
-FAILED = Deferred("500 from Discord", ambiguous=True)
-LOST = Unknown("the connection ended without a proper answer: it may have arrived")
-UNPROVED = Unknown("200 from Discord without a message id: it may have arrived")
+async def test_a_silent_priority_makes_no_sound_and_the_others_do(fake: FakeDiscord, client: HttpClient) -> None:
+    destination = webhook(fake, client, silent=("low",))
+    await destination.deliver([delivery(priority="low")])
+    await destination.deliver([delivery()])
+    assert [seen.silent for seen in fake.seen()] == [True, False]
 
 
-@pytest.mark.parametrize(
-    ("told", "outcome"),
-    [
-        (Status(500), FAILED),
-        (Status(500, saved=True), FAILED),
-        (Status(500, html=True), FAILED),
-        (Status(503, retry_after=7), Deferred("503 from Discord", wait=7.0, ambiguous=True)),
-        (
-            Status(401, code=50027, message="Invalid Webhook Token"),
-            Refused("401 from Discord: Invalid Webhook Token", disable=True),
-        ),
-        (Status(404, code=10003, message="Unknown Channel"), Refused("404 from Discord: Unknown Channel")),
-        (Status(403, code=50013, message="Missing Permissions"), Refused("403 from Discord: Missing Permissions")),
-        (Status(413, code=40005, message="Request entity too large"), Refused("413 from Discord: too large")),
-        (Redirect(), Refused("302: a redirect, which is never followed")),
-        (Drop(), LOST),
-        (Drop(saved=True), LOST),
-        (Cut(), UNPROVED),
-        (NotJson(), UNPROVED),
-        (NoId(), UNPROVED),
-        (
-            RateLimited(scope=Scope.USER, retry_after=0.4),
-            Deferred("429 from Discord (user): 0.4 s", Cause.LIMITED, Reach.LANE, 0.4),
-        ),
-        (
-            RateLimited(scope=Scope.SHARED, retry_after=3.2),
-            Deferred("429 from Discord (shared): 3.2 s", Cause.LIMITED, Reach.LANE, 3.2),
-        ),
-        (
-            RateLimited(scope=Scope.GLOBAL, retry_after=9),
-            Deferred("429 from Discord (global): 9 s", Cause.LIMITED, Reach.KIND, 9.0),
-        ),
-        (
-            RateLimited(scope=Scope.CLOUDFLARE, retry_after=99),
-            Deferred("429 from Cloudflare: this address is blocked for 99 s", Cause.LIMITED, Reach.KIND, 99.0),
-        ),
-    ],
-)
-async def test_what_discord_does_becomes_an_outcome(
-    fake: FakeDiscord, client: HttpClient, told: Behaviour, outcome: Outcome
+def test_only_those_who_wake_the_same_people_as_loudly_travel_together() -> None:
+    destination = offline(HttpClient(), mention=WAKING, silent=("low",))
+    shares = {name: destination.share(delivery(priority=name)) for name in ("urgent", "high", "normal", "low")}
+    assert shares["urgent"].key == Manner(("role:123", "user:456"))
+    assert len({share.key for share in shares.values()}) == 4
+    plain = offline(HttpClient())
+    assert len({plain.share(delivery(priority=name)).key for name in shares}) == 1
+
+
+def test_a_share_is_what_it_takes_of_a_message_and_the_company_it_may_keep() -> None:
+    long = msgspec.structs.replace(delivery(body="x" * 9000), company=5)
+    share = offline(HttpClient()).share(long)
+    assert (share.size, share.company) == (size(long), 5)
+    assert 4096 < share.size <= offline(HttpClient()).room
+
+
+# --- what it leaves out --------------------------------------------------------------------------------------------------
+
+
+async def sent(destination: DiscordWebhook, batch: Sequence[Delivery]) -> list[Any]:
+    return list((await destination.deliver(batch)).outcomes)
+
+
+@pytest.mark.parametrize("part", ["username", "content", "allowed_mentions", "flags"])
+async def test_a_part_of_ours_that_is_refused_is_left_out_from_then_on(
+    fake: FakeDiscord, client: HttpClient, part: str
 ) -> None:
-    fake.script(told)
-    assert await webhook(fake, client).deliver([delivery()]) == [outcome]
-    assert not fake.scripted
+    destination = webhook(fake, client, username="Bell", mention=WAKING, silent=("urgent",))
+    batch = [delivery("one", priority="urgent"), delivery("two", priority="urgent")]
+    assert part in destination.preview(batch)["payload"]
+    errors = {part: {"_errors": [{"code": "X", "message": "Bad"}]}}
+    fake.script(Status(400, code=50035, message="Invalid Form Body", errors=errors, count=2))
+    innocent = Deferred(f"400 from Discord: {part}: Bad", Cause.INNOCENT)
+    assert await sent(destination, batch) == [innocent] * 2
+    # Who refuses what was not sent is not believed twice.
+    assert await sent(destination, batch) == [Deferred(f"400 from Discord: {part}: Bad", Cause.COMPANY)] * 2
+    assert isinstance((await sent(destination, batch))[0], Delivered)
+    kept = fake.messages[0]
+    assert ("username" in kept.payload) == (part != "username")
+    assert bool(kept.mentions) == (part not in {"content", "allowed_mentions"})
+    assert bool(kept.payload["flags"]) == (part != "flags")
 
 
-async def test_a_deleted_webhook_disables_its_destination(fake: FakeDiscord, client: HttpClient) -> None:
+# --- where it leads --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_webhook_tells_where_it_leads(fake: FakeDiscord, client: HttpClient) -> None:
+    place = await webhook(fake, client, query="?thread_id=5").locate()
+    assert place == Place(fake.webhooks[0].channel_id)
+    assert (fake.counts.requests, fake.counts.posts) == (1, 0)
+
+
+async def test_the_window_of_asking_is_not_told_as_that_of_posting(client: HttpClient) -> None:
+    async with serve_fake() as fake:
+        assert await webhook(fake, client).locate() == Place(fake.webhooks[0].channel_id)
+
+
+async def test_a_webhook_that_is_gone_says_so_when_it_is_asked(fake: FakeDiscord, client: HttpClient) -> None:
     destination = webhook(fake, client)
     fake.delete()
-    assert await destination.deliver([delivery()]) == [Refused("404 from Discord: Unknown Webhook", disable=True)]
+    assert await destination.locate() == Place(trouble=Refused("404 from Discord: Unknown Webhook", disable=True))
+    fake.script(Status(401, code=50027, message="Invalid Webhook Token", method="GET"))
+    refused = Refused("401 from Discord: Invalid Webhook Token", disable=True)
+    assert await destination.locate() == Place(trouble=refused, invalid=True)
 
 
-async def test_a_server_that_is_not_there_was_sent_nothing(client: HttpClient) -> None:
-    destination = DiscordWebhook(DiscordOptions(webhook=Secret("http://127.0.0.1:1/api/v10/webhooks/1/t")), client)
-    assert await destination.deliver([delivery()]) == [
-        Deferred("cannot connect (Connection refused): nothing was sent")
+async def test_what_keeps_it_from_being_asked_is_told_by_the_same_table(fake: FakeDiscord, client: HttpClient) -> None:
+    fake.script(
+        RateLimited(scope=Scope.CLOUDFLARE, retry_after=99, method="GET"),
+        Status(503, method="GET"),
+        Status(400, code=50035, message="Invalid Form Body", method="GET"),
+    )
+    places = [await webhook(fake, client).locate() for _ in range(3)]
+    assert [place.trouble and place.trouble.reason for place in places] == [
+        "429 from Cloudflare: this address is blocked for 99 s",
+        "503 from Discord",
+        "400 from Discord: Invalid Form Body",
     ]
+    assert [place.invalid for place in places] == [True, False, False]
+    nowhere = await offline(client).locate()
+    assert nowhere == Place(trouble=Deferred("cannot connect (Connection refused): nothing was sent"))
 
 
-async def test_an_answer_that_comes_too_late_is_unknown(fake: FakeDiscord, client: HttpClient) -> None:
-    fake.script(Slow(delay=30))
-    outcomes = await webhook(fake, client, deadline=0.2).deliver([delivery()])
-    assert isinstance(outcomes[0], Unknown)
-    assert len(fake.messages) == 1
+async def test_a_webhook_that_tells_no_channel_stands_for_itself(fake: FakeDiscord, client: HttpClient) -> None:
+    fake.script(NoId(method="GET"))
+    assert await webhook(fake, client).locate() == Place()
+
+
+# --- what it would send ---------------------------------------------------------------------------------------------------
+
+
+def used(preview: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    return {limit["name"]: (limit["used"], limit["most"]) for limit in preview["limits"]}
+
+
+async def test_a_preview_is_what_would_be_sent_and_sends_nothing(fake: FakeDiscord, client: HttpClient) -> None:
+    destination = webhook(fake, client, username="Bell", mention=WAKING)
+    batch = [delivery(priority="urgent", body="fast MA", fields={"rsi": 33})]
+    preview = destination.preview(batch)
+    assert fake.counts.requests == 0
+    await destination.deliver(batch)
+    stored = fake.messages[0].payload
+    assert preview["payload"]["content"] == stored["content"] == "<@&123> <@456>"
+    assert preview["payload"]["embeds"][0]["fields"] == stored["embeds"][0]["fields"]
+    assert preview["notes"] == []
+    assert used(preview)["embed title"] == (11, 256)
+    assert used(preview)["field value"] == (2, 1024)
+    assert used(preview)["username"] == (4, 80)
+    assert msgspec.json.decode(msgspec.json.encode(preview)) == preview
+    assert fake.webhooks[0].token not in str(preview)
+
+
+def test_a_preview_tells_what_a_reader_will_miss() -> None:
+    destination = offline(HttpClient(), username="@here is Clyde")
+    fields: dict[str, Any] = {"a*" * 200: 1, "note": "x" * 2000} | {f"f{n}": n for n in range(40)}
+    preview = destination.preview([delivery("T" * 300, body="b" * 5000, fields=fields, link="ftp://x.y", symbol="B")])
+    assert preview["notes"] == [
+        "title was cut from 300 to 256",
+        f"body was cut from 5,000 to {len(preview['payload']['embeds'][0]['description']):,}",
+        "link is shown as a field: Discord takes no such one",
+        "20 of 44 fields were left out",
+        "a field's name was cut from 600 to 256",
+        "field note was cut from 2,000 to 1,024",
+        "the username was left out: Discord refuses it",
+    ]
+    assert used(preview)["embeds together"][0] <= 6000
+
+
+def test_a_preview_of_a_plain_form_says_so() -> None:
+    (note,) = offline(HttpClient()).preview([delivery(plain=True, body="\u200b\u200b")])["notes"]
+    assert note.startswith("in plain form")
+
+
+# --- the rest --------------------------------------------------------------------------------------------------------------
 
 
 async def test_a_send_may_be_cancelled_and_the_next_one_goes_out(fake: FakeDiscord, client: HttpClient) -> None:
@@ -162,22 +240,32 @@ async def test_a_send_may_be_cancelled_and_the_next_one_goes_out(fake: FakeDisco
         await fake.until(lambda: fake.counts.held == 1)
         nursery.cancel_scope.cancel()
     fake.release()
-    assert isinstance((await destination.deliver([delivery()]))[0], Delivered)
+    assert isinstance((await sent(destination, [delivery()]))[0], Delivered)
 
 
-def test_the_query_keeps_its_thread_and_gains_the_wait() -> None:
-    url = waiting(Secret("https://discord.com/api/v10/webhooks/1/t?thread_id=5&wait=false"))
-    assert url.reveal() == "https://discord.com/api/v10/webhooks/1/t?thread_id=5&wait=true"
+def test_the_query_keeps_its_thread_and_gains_the_wait_and_asking_needs_neither() -> None:
+    url = Secret("https://discord.com/api/v10/webhooks/1/t?thread_id=5&wait=false")
+    assert waiting(url).reveal() == "https://discord.com/api/v10/webhooks/1/t?thread_id=5&wait=true"
+    assert bare(url).reveal() == "https://discord.com/api/v10/webhooks/1/t"
 
 
 async def test_the_registry_builds_a_webhook(fake: FakeDiscord, client: HttpClient, tmp_path: Path) -> None:
     options = DiscordOptions(webhook=Secret(fake.url().replace("/api/", "/api/v10/")))
     destination = build(DestinationOptions(name="d", kind="discord", options=options), client, tmp_path)
-    assert destination.most == 1
-    assert isinstance((await destination.deliver([delivery()]))[0], Delivered)
+    assert (destination.most, destination.room) == (10, 6000)
+    assert isinstance((await destination.deliver([delivery()])).outcomes[0], Delivered)
     await destination.aclose()
 
 
 async def test_the_registry_builds_a_destination_whose_webhook_is_not_set(client: HttpClient, tmp_path: Path) -> None:
     destination = build(DestinationOptions(name="d", kind="discord", options=DiscordOptions()), client, tmp_path)
+    assert destination.share(delivery()).size > 0
+    assert destination.preview([delivery()])["payload"]["embeds"]
     await destination.aclose()
+
+
+def test_the_registry_knows_how_fast_discord_may_be_asked() -> None:
+    own = DiscordOptions(webhook_limit=Rate(3, 1.0), channel_limit=Rate(7, 60.0))
+    slower = Pace(Rate(3, 1.0), Rate(7, 60.0), Rate(45, 1.1))
+    assert pace(DestinationOptions(name="d", kind="discord", options=own)) == slower
+    assert pace(DestinationOptions(name="d", kind="discord", options=DiscordOptions())).endpoint == Rate(5, 2.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import httpx
 import msgspec
 import pytest
@@ -15,8 +17,10 @@ from tocsind.testing import (
     NoId,
     Normal,
     NotJson,
+    Poison,
     RateLimited,
     Redirect,
+    Scope,
     Settings,
     Slow,
     Status,
@@ -126,10 +130,75 @@ async def test_a_line_that_needs_a_saved_message_waits_for_one() -> None:
         assert fake.scripted == ()
 
 
+async def embedded(http: httpx.AsyncClient, fake: FakeDiscord, *embeds: Mapping[str, object]) -> httpx.Response:
+    return await http.post(fake.url(), params={"wait": "true"}, json={"content": "bad?", "embeds": embeds})
+
+
+GOOD = {"title": "fine"}
+BAD = {"title": "t", "fields": [{"name": "n", "value": "this is bad"}]}
+
+
+async def test_a_poison_is_refused_by_its_path_and_for_good() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        fake.script(Poison(text="bad", within="fields"))
+        for _ in range(2):
+            answer = await embedded(http, fake, GOOD, BAD, GOOD, BAD)
+            assert (answer.status_code, answer.json()["code"]) == (400, 50035)
+            assert list(answer.json()["errors"]["embeds"]) == ["1", "3"]
+        assert (await embedded(http, fake, GOOD, {"title": "bad"})).status_code == 200
+    assert len(fake.messages) == 1
+
+
+async def test_a_poison_may_be_in_any_part_and_may_not_be_named() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        fake.script(Poison(text="bad", named=False, count=1))
+        answer = await embedded(http, fake, BAD)
+        assert answer.json() == {"message": "Invalid Form Body", "code": 50035}
+        assert (await embedded(http, fake, BAD)).status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"embeds": 5}', b'{"embeds": [5, {"fields": [null, 1.5]}]}'])
+async def test_a_poison_finds_nothing_in_what_is_no_message(body: bytes) -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        fake.script(Poison(text="5"))
+        answer = await http.post(fake.url(), content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code in {204, 400}
+        assert "POISONED" not in answer.text
+
+
+async def test_an_error_may_come_in_cloudflares_words_or_with_the_tree_of_a_form() -> None:
+    tree = {"username": {"_errors": [{"code": "X", "message": "Bad"}]}}
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        fake.script(Status(status=403, text="error code: 1015", retry_after=5), Status(400, code=50035, errors=tree))
+        blocked, refused = await post(http, fake), await post(http, fake)
+    assert (blocked.status_code, blocked.text, blocked.headers["Retry-After"]) == (403, "error code: 1015", "5")
+    assert refused.json()["errors"] == tree
+
+
+async def test_a_rate_limit_may_leave_its_scope_unsaid() -> None:
+    async with serve_fake(Settings(webhooks=1)) as fake, httpx.AsyncClient() as http:
+        fake.script(RateLimited(scope=Scope.SHARED, bare=True, retry_after=3))
+        answer = await post(http, fake)
+    assert answer.json()["retry_after"] == 3000  # the path has no version
+    assert answer.headers["X-RateLimit-Remaining"] == "4"
+    assert "X-RateLimit-Scope" not in answer.headers
+    assert fake.counts.limited == {"unsaid": 1}
+
+
+async def test_posts_are_counted_apart_from_other_requests() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        fake.script(Status(500))
+        message = (await post(http, fake), await post(http, fake))[1].json()["id"]
+        await http.get(fake.url())
+        await http.patch(f"{fake.url()}/messages/{message}", json={"content": "y"})
+    assert (fake.counts.requests, fake.counts.posts) == (4, 2)
+
+
 @pytest.mark.parametrize(
     "line",
     [
         {"behaviour": "explode"},
+        {"behaviour": "poison"},
         {"behaviour": "status"},
         {"behaviour": "status", "status": 500, "cuont": 3},
         {"behaviour": "rate_limited", "scope": "everyone"},

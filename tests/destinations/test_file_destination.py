@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
 from pathlib import Path
@@ -16,8 +17,9 @@ from tests.destinations.signals import delivery
 from tocsind.config import DestinationOptions, FileOptions
 from tocsind.destinations.file import FileDestination
 from tocsind.destinations.http import HttpClient
-from tocsind.destinations.registry import build
-from tocsind.policy.outcomes import Deferred, Delivered
+from tocsind.destinations.registry import Pace, build, pace
+from tocsind.policy.batch import Share
+from tocsind.policy.outcomes import Deferred, Delivered, Place, Report
 
 
 @pytest.fixture
@@ -52,14 +54,14 @@ class Failing:
 
 async def test_a_batch_is_appended_in_order(path: Path) -> None:
     destination = FileDestination(path)
-    assert await destination.deliver([delivery("one"), delivery("two")]) == [Delivered(), Delivered()]
-    assert await destination.deliver([delivery("three")]) == [Delivered()]
+    assert await destination.deliver([delivery("one"), delivery("two")]) == Report((Delivered(), Delivered()))
+    assert await destination.deliver([delivery("three")]) == Report((Delivered(),))
     assert titles(path) == ["one", "two", "three"]
 
 
 async def test_the_file_and_its_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "alerts.jsonl"
-    assert await FileDestination(path).deliver([delivery()]) == [Delivered()]
+    assert await FileDestination(path).deliver([delivery()]) == Report((Delivered(),))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o700
@@ -101,8 +103,8 @@ async def test_a_disk_that_fills_up_within_a_batch_leaves_nothing_of_it(
     await destination.deliver([delivery("before")])
     with monkeypatch.context() as patched:
         Failing(patched, "write", errno.ENOSPC, good=good)
-        outcomes = await destination.deliver([delivery("one"), delivery("two")])
-    assert outcomes == [Deferred("alerts.jsonl: No space left on device")] * 2
+        report = await destination.deliver([delivery("one"), delivery("two")])
+    assert report == Report((Deferred("alerts.jsonl: No space left on device"),) * 2)
     assert titles(path) == ["before"]
     await destination.deliver([delivery("one"), delivery("two")])
     assert titles(path) == ["before", "one", "two"]
@@ -122,8 +124,8 @@ async def test_a_failed_sync_takes_the_batch_back(path: Path, monkeypatch: pytes
     path.touch()
     with monkeypatch.context() as patched:
         Failing(patched, "fsync", errno.EIO)
-        outcomes = await FileDestination(path).deliver([delivery()])
-    assert outcomes == [Deferred("alerts.jsonl: Input/output error")]
+        report = await FileDestination(path).deliver([delivery()])
+    assert report == Report((Deferred("alerts.jsonl: Input/output error"),))
     assert path.read_bytes() == b""
 
 
@@ -132,8 +134,8 @@ async def test_what_cannot_be_taken_back_is_told_as_ambiguous(path: Path, monkey
     with monkeypatch.context() as patched:
         Failing(patched, "fsync", errno.EIO)
         Failing(patched, "ftruncate", errno.EIO)
-        outcomes = await FileDestination(path).deliver([delivery()])
-    assert outcomes == [Deferred("alerts.jsonl: Input/output error", ambiguous=True)]
+        report = await FileDestination(path).deliver([delivery()])
+    assert report == Report((Deferred("alerts.jsonl: Input/output error", ambiguous=True),))
 
 
 async def test_lines_of_another_writer_are_never_taken_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,8 +148,8 @@ async def test_lines_of_another_writer_are_never_taken_back(path: Path, monkeypa
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", sync)
-        outcomes = await FileDestination(path).deliver([delivery()])
-    assert outcomes == [Deferred("alerts.jsonl: Input/output error", ambiguous=True)]
+        report = await FileDestination(path).deliver([delivery()])
+    assert report == Report((Deferred("alerts.jsonl: Input/output error", ambiguous=True),))
     assert path.read_bytes().endswith(b"other\n")
 
 
@@ -157,8 +159,8 @@ async def test_what_is_no_file_is_deferred_with_its_name_and_without_its_path(tm
     (tmp_path / "plain").touch()
     told = {"folder": "Is a directory", "pipe": "not a regular file", "plain/below": "Not a directory"}
     for name, why in told.items():
-        outcomes = await FileDestination(tmp_path / name).deliver([delivery()])
-        assert outcomes == [Deferred(f"{name.rpartition('/')[2]}: {why}")]
+        report = await FileDestination(tmp_path / name).deliver([delivery()])
+        assert report == Report((Deferred(f"{name.rpartition('/')[2]}: {why}"),))
 
 
 async def test_no_descriptor_is_left_open(path: Path) -> None:
@@ -174,6 +176,21 @@ async def test_the_registry_builds_a_file_under_the_state_folder(tmp_path: Path)
     options = DestinationOptions(name="f", kind="file", options=FileOptions("alerts.jsonl"))
     async with HttpClient() as client:
         destination = build(options, client, tmp_path)
-        assert destination.most == 64
+        assert (destination.most, destination.room) == (64, math.inf)
+        assert pace(options) == Pace()
         await destination.deliver([delivery("here")])
     assert titles(tmp_path / "alerts.jsonl") == ["here"]
+
+
+async def test_any_lines_may_stand_together_and_there_is_nobody_to_ask(path: Path) -> None:
+    destination = FileDestination(path)
+    urgent = msgspec.structs.replace(delivery("x" * 5000, priority="urgent"), company=3)
+    assert (destination.share(delivery()), destination.share(urgent)) == (Share(), Share(company=3))
+    assert await destination.locate() == Place()
+
+
+async def test_a_preview_shows_the_lines_and_writes_none(path: Path) -> None:
+    preview = FileDestination(path).preview([delivery("one"), delivery("two")])
+    assert [line["title"] for line in preview["payload"]["lines"]] == ["one", "two"]
+    assert preview["limits"] == preview["notes"] == []
+    assert not path.exists()

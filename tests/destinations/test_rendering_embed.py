@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from tests.destinations.signals import ACCEPTED, deliveries, delivery
 
 from tocsind.policy.delivery import Delivery
-from tocsind.rendering import embed, json_line, message
-from tocsind.rendering.embed import web_address
-from tocsind.rendering.message import shares
+from tocsind.rendering import json_line, message
+from tocsind.rendering.embed import embed
+from tocsind.rendering.facts import web_address
 from tocsind.rendering.numbers import iso, number, percent
-from tocsind.testing.validation import check
 
 slowly = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -59,55 +58,20 @@ def test_any_signal_fits_every_limit(delivery: Delivery) -> None:
     assert ("possible duplicate" in made["footer"]["text"]) or not delivery.doubt
 
 
-@slowly
-@given(batch=st.lists(deliveries, min_size=1, max_size=10))
-def test_any_batch_shares_the_six_thousand_and_passes_discords_own_checks(batch: list[Delivery]) -> None:
-    payload = message(batch, "tocsin")
-    assert sum(map(weigh, payload["embeds"])) <= 6000
-    assert len(payload["embeds"]) == len(batch)
-    assert payload["allowed_mentions"] == {"parse": []}
-    assert "content" not in payload
-    assert check(msgspec.json.decode(msgspec.json.encode(payload))).errors == {}
-
-
-def worst(count: int = 1) -> list[Delivery]:
+def worst() -> Delivery:
     fields = {f"*{place}" * 200: "_" * 2000 for place in range(60)}
     tags = ["tag" * 50] * 9
-    return [
-        delivery(
-            "~~" * 300, body="|" * 9000, fields=fields, tags=tags, source="s" * 500, timestamp="when " * 90, doubt=True
-        )
-    ] * count
+    return delivery(
+        "~~" * 300, body="|" * 9000, fields=fields, tags=tags, source="s" * 500, timestamp="when " * 90, doubt=True
+    )
 
 
-def test_the_longest_of_everything_still_fits_ten_times() -> None:
-    payload = message(worst(10))
-    sizes = [weigh(made) for made in payload["embeds"]]
-    assert sum(sizes) <= 6000
-    assert all("description" in made and made["fields"][-1]["value"].endswith("more") for made in payload["embeds"])
-
-
-@pytest.mark.parametrize("room", range(600, 6001, 300))
-def test_an_embed_keeps_to_its_room(room: int) -> None:
-    made = embed(worst()[0], room)
-    assert weigh(made) <= room
+def test_the_longest_of_everything_still_fits() -> None:
+    made = embed(worst())
+    assert weigh(made) <= 6000
     assert made["title"].endswith("…")
     assert made["description"].endswith("…")
-
-
-def test_small_embeds_of_a_batch_are_left_alone_when_a_large_one_must_yield() -> None:
-    small = delivery("SELL ETHUSDT", body="short")
-    payload = message([small, *worst(), small])
-    assert payload["embeds"][0] == embed(small)
-    assert payload["embeds"][2] == embed(small)
-    assert sum(map(weigh, payload["embeds"])) <= 6000
-
-
-@given(sizes=st.lists(st.integers(1, 6000), min_size=1, max_size=10))
-def test_shares_never_exceed_the_room_and_only_the_large_go_short(sizes: list[int]) -> None:
-    given_to = shares(sizes, 6000)
-    assert sum(given_to) <= 6000
-    assert all(got == size or got >= 6000 // len(sizes) for got, size in zip(given_to, sizes, strict=True))
+    assert made["fields"][-1]["value"].endswith("more")
 
 
 def test_a_trading_signal_reads_well() -> None:
@@ -201,11 +165,9 @@ def test_a_link_goes_out_as_ascii() -> None:
     assert web_address(" https://example.com/ä?q=1&r=%20#x ") == "https://example.com/%C3%A4?q=1&r=%20#x"
 
 
-def test_of_several_embeds_with_one_link_only_the_first_carries_it() -> None:
-    same = delivery(link="https://example.com/1")
-    other = delivery(link="https://example.com/2")
-    urls = [made.get("url") for made in message([same, other, same])["embeds"]]
-    assert urls == ["https://example.com/1", "https://example.com/2", None]
+def test_a_link_stands_before_a_signals_own_fields_and_is_never_left_out_for_them() -> None:
+    made = embed(delivery(link="https://localhost/", fields={f"f{place}": place for place in range(40)}, symbol="B"))
+    assert list(named(made))[:3] == ["Symbol", "Link", "f0"]
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,9 @@ from tocsind.destinations import Destination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
 from tocsind.journal import Asker, attempts, intake, writer
+from tocsind.policy.batch import Share
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.outcomes import Outcome
+from tocsind.policy.outcomes import Place, Report
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -87,14 +88,27 @@ class CrashingDestination:
     def most(self) -> int:
         return self._watched.most
 
-    async def deliver(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
-        strike("deliver", "before")
-        outcomes = await self._watched.deliver(batch)
-        strike("deliver", "after")
-        return outcomes
+    @property
+    def room(self) -> float:
+        return self._watched.room
+
+    def share(self, delivery: Delivery) -> Share:
+        return self._watched.share(delivery)
+
+    def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
+        return self._watched.preview(batch)
+
+    async def locate(self) -> Place:
+        return await self._watched.locate()
 
     async def aclose(self) -> None:
         await self._watched.aclose()
+
+    async def deliver(self, batch: Sequence[Delivery]) -> Report:
+        strike("deliver", "before")
+        report = await self._watched.deliver(batch)
+        strike("deliver", "after")
+        return report
 
 
 def build_crashing(options: DestinationOptions, client: HttpClient, state_folder: Path) -> Destination:

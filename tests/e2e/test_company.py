@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.witness import written
+from tests.e2e.witness import told_apart, written
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import Signal
@@ -18,6 +18,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "is gone": {"behaviour": "status", "status": 404, "code": 10015, "count": None},
     "has banned us": {"behaviour": "rate_limited", "scope": "cloudflare", "retry_after": 3600, "count": None},
 }
+ALARMS = {"is gone": ["d is disabled"], "has banned us": ["d is shut out for 1h"]}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -31,7 +32,8 @@ def test_a_destination_in_trouble_delays_no_other(tmp_path: Path, fake: FakeProc
         for receipt in receipts[:: len(receipts) - 1]:
             daemon.wait_for("sent", id=receipt.id, destination="local-file")
         troubled, other = (daemon.destination(name) for name in ("d", "local-file"))
-        lines = written(daemon.state / "alerts.jsonl")
+        alarms, lines = told_apart(written(daemon.state / "alerts.jsonl"))
     assert [line.title for line in lines] == [f"signal {n}" for n in range(500)]
+    assert [alarm.title for alarm in alarms] == ALARMS.get(fault, [])
     assert (troubled["sent"], sum(troubled["queued"].values())) == (0, 500)
-    assert (other["sent"], sum(other["queued"].values())) == (500, 0)
+    assert (other["sent"], sum(other["queued"].values())) == (500 + len(alarms), 0)

@@ -73,7 +73,7 @@ def test_what_expires_between_two_attempts_is_told_at_once(tmp_path: Path, fake:
         assert (mine["state"], mine["reason"]) == ("expired", TOO_LATE)
         assert [attempt["outcome"] for attempt in mine["attempts"]] == ["deferred"]
     assert arrived(fake) == []
-    assert fake.counts()["requests"] == 1
+    assert fake.counts()["posts"] == 1
 
 
 def test_what_is_put_back_after_its_time_is_not_posted(tmp_path: Path, fake: FakeProcess) -> None:
@@ -87,4 +87,4 @@ def test_what_is_put_back_after_its_time_is_not_posted(tmp_path: Path, fake: Fak
         assert_expired(daemon, bystander)
         daemon.client.request("retry", id=mortal)
         assert_expired(daemon, bystander, mortal)
-    assert fake.counts()["requests"] == 2
+    assert fake.counts()["posts"] == 2

@@ -52,7 +52,7 @@ def test_a_thousand_signals_of_four_programs_arrive_once_each_by_priority_and_or
     assert_ordered(copies[1:], stored)
     assert not any(copy.marked for copy in copies)
     assert (counters["notifications_queued"], counters["notifications_sent"]) == (1001, 1001)
-    assert fake.counts()["requests"] == 1001
+    assert fake.counts()["posts"] == 1 + 1000 / 10  # each message as full as it may be, over all priorities
 
 
 def test_the_order_holds_when_an_open_breaker_closes_again(tmp_path: Path, fake: FakeProcess) -> None:
@@ -64,9 +64,10 @@ def test_the_order_holds_when_an_open_breaker_closes_again(tmp_path: Path, fake:
         waiting = [row["title"] for row in queue(daemon)]
         fake.control("DELETE", "script")
         assert all_delivered(daemon, (each["id"] for each in stored))
-    copies = arrived(fake)
-    assert [copy.title for copy in copies] == waiting
-    assert_ordered(copies, stored)
+    # whoever was the probe too often stepped behind: it might have been the reason
+    probe, *copies = arrived(fake)
+    assert [copy.title for copy in copies] == [title for title in waiting if title != probe.title]
+    assert_ordered(copies, [each for each in stored if each["title"] != probe.title])
 
 
 def test_the_order_holds_when_a_destination_that_was_unreachable_comes_up(tmp_path: Path, fake: FakeProcess) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess
 
+ALARM = re.compile(r" is (disabled|shut out for \S+)$")
 ROUND = 0.01  # seconds between two looks at the fake, which answers questions but announces nothing
 
 
@@ -26,11 +28,13 @@ class Copy(NamedTuple):
 def arrived(fake: FakeProcess, webhook: str | None = None) -> list[Copy]:
     """All that was posted, in order; to one webhook, or to all."""
     return [
-        _copy(embed)
-        for message in fake.messages()
-        if webhook in {None, message["webhook_id"]}
-        for embed in message["payload"]["embeds"]
+        copy for message in fake.messages() if webhook in {None, message["webhook_id"]} for copy in copies_in(message)
     ]
+
+
+def copies_in(message: dict[str, Any]) -> list[Copy]:
+    """All that one message told, in order."""
+    return [_copy(embed) for embed in message["payload"]["embeds"]]
 
 
 def _copy(embed: dict[str, Any]) -> Copy:
@@ -43,6 +47,15 @@ def written(path: Path) -> list[Copy]:
     """All that a file destination wrote, in order."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     return [Copy(line["id"], line["title"], line["priority"], "possible_duplicate" in line) for line in lines]
+
+
+def told_apart(copies: Iterable[Copy]) -> tuple[list[Copy], list[Copy]]:
+    """The daemon's own alarms, and what people sent; each in order."""
+    alarms: list[Copy] = []
+    theirs: list[Copy] = []
+    for copy in copies:
+        (alarms if ALARM.search(copy.title) else theirs).append(copy)
+    return alarms, theirs
 
 
 def by_id(copies: Iterable[Copy]) -> dict[str, list[Copy]]:

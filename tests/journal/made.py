@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tocsin.signals import Signal
-from tocsind.journal import Arrival, Ending, Moved, attempts, intake, reading
+from tocsind.journal import FIRST, Arrival, Asking, Ending, Fold, Moved, attempts, digests, intake, reading
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -29,15 +29,24 @@ def put(books: sqlite3.Connection, /, *to: str, **fields: Any) -> str:
 
 
 def fed(
-    books: sqlite3.Connection, destination: str, priority: Priority = Priority.NORMAL, after: int = 0, most: int = ALL
+    books: sqlite3.Connection,
+    destination: str,
+    priority: Priority = Priority.NORMAL,
+    after: int = FIRST,
+    most: int = ALL,
 ) -> list[Delivery]:
     """What a feeder of this priority would read."""
     return intake.feed(books, destination, priority, after, most)
 
 
+def asking(destination: str, channel: str = "channel", *, pressing: bool = False) -> Asking:
+    """A request from there."""
+    return Asking(destination, channel, pressing)
+
+
 def begun(books: sqlite3.Connection, destination: str, now: float = NOW) -> list[Delivery]:
     """All that is queued there, claimed."""
-    return attempts.begin(books, fed(books, destination), destination, now)
+    return attempts.begin(books, fed(books, destination), asking(destination), now)
 
 
 def ended(
@@ -53,6 +62,13 @@ def ended(
     away = state in (State.DEAD, State.UNKNOWN) if elsewhere is None else elsewhere
     settlement = Settlement(state, f"because {state.value}", doubt=doubt, elsewhere=away)
     return attempts.settle(books, [Ending(delivery, settlement, state.value, chain)], now, None)
+
+
+def folded(
+    books: sqlite3.Connection, destination: str, priority: Priority = Priority.NORMAL, most: int = ALL, now: float = NOW
+) -> Fold | None:
+    """The oldest that wait there, told in sum by a signal whose title counts them."""
+    return digests.fold(books, destination, priority, most, now, lambda some: Signal(f"{len(some)} in sum"))
 
 
 def tried(books: sqlite3.Connection, destination: str, state: State, *, doubt: bool = False) -> Sequence[Moved]:

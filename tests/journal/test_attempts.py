@@ -4,10 +4,10 @@ import sqlite3
 
 import msgspec
 import pytest
-from tests.journal.made import NOW, begun, column, ended, fed, put, standing, tried
+from tests.journal.made import NOW, asking, begun, column, ended, fed, put, standing, tried
 
-from tocsind.journal import Ending, LaneMemory, Moved, attempts, reading, upkeep
-from tocsind.journal.attempts import INTERRUPTED, KEPT_REQUESTS
+from tocsind.journal import Ending, Moved, attempts, reading, upkeep
+from tocsind.journal.attempts import INTERRUPTED
 from tocsind.policy.delivery import Settlement, State
 
 
@@ -28,8 +28,8 @@ def test_begin_puts_the_attempt_on_record_before_anything_leaves(books: sqlite3.
 def test_begin_claims_nothing_twice(books: sqlite3.Connection) -> None:
     put(books, "a")
     window = fed(books, "a")
-    assert len(attempts.begin(books, window, "a", NOW)) == 1
-    assert attempts.begin(books, window, "a", NOW) == []
+    assert len(attempts.begin(books, window, asking("a"), NOW)) == 1
+    assert attempts.begin(books, window, asking("a"), NOW) == []
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.QUEUED])
@@ -37,7 +37,7 @@ def test_begin_claims_only_what_is_queued(books: sqlite3.Connection, state: Stat
     put(books, "a")
     window = fed(books, "a")
     books.execute("UPDATE deliveries SET state = ?", (state.value,))
-    assert attempts.begin(books, window, "a", NOW) == []
+    assert attempts.begin(books, window, asking("a"), NOW) == []
     assert books.execute("SELECT state, attempts FROM deliveries").fetchall() == [(state.value, 0)]
 
 
@@ -54,7 +54,7 @@ def test_begin_answers_what_the_journal_knows_and_not_what_memory_remembered(boo
     (first,) = begun(books, "a", NOW + 1)
     ended(books, first, State.UNKNOWN, doubt=True)
     upkeep.retry_one(books, id_, NOW + 2)
-    (second,) = attempts.begin(books, [stale], "a", NOW + 3)
+    (second,) = attempts.begin(books, [stale], asking("a"), NOW + 3)
     assert (second.attempts, second.first_try, second.doubt) == (2, NOW + 3, True)
     assert attempts_of(books, id_) == [(1, "unknown", "because unknown"), (2, None, None)]
 
@@ -65,32 +65,6 @@ def test_the_first_try_is_kept_over_later_ones(books: sqlite3.Connection) -> Non
         (delivery,) = begun(books, "a", NOW + number)
         assert (delivery.attempts, delivery.first_try) == (number, NOW + 1)
         ended(books, delivery, State.QUEUED)
-
-
-def test_a_request_is_counted_once_for_its_channel_however_many_deliveries_it_carried(
-    books: sqlite3.Connection,
-) -> None:
-    for _ in range(3):
-        put(books, "a")
-    assert len(begun(books, "a", NOW + 7)) == 3
-    assert attempts.requests(books, "a") == [NOW + 7]
-    assert attempts.requests(books, "b") == []
-
-
-def test_a_batch_of_which_nothing_could_be_claimed_is_no_request(books: sqlite3.Connection) -> None:
-    assert begun(books, "a") == []
-    assert attempts.requests(books, "a") == []
-
-
-def test_only_the_latest_requests_are_kept_for_each_channel(books: sqlite3.Connection) -> None:
-    for number in range(KEPT_REQUESTS + 5):
-        put(books, "a")
-        (delivery,) = begun(books, "a", NOW + number)
-        ended(books, delivery, State.SENT)
-    put(books, "b")
-    begun(books, "b", NOW)
-    assert attempts.requests(books, "a") == [NOW + number for number in range(5, KEPT_REQUESTS + 5)]
-    assert attempts.requests(books, "b") == [NOW]
 
 
 def test_a_settlement_closes_the_attempt_and_says_why(books: sqlite3.Connection) -> None:
@@ -173,18 +147,3 @@ def test_replay_puts_back_what_was_in_flight_in_doubt_and_nothing_else(books: sq
     assert (again.number, again.attempts, again.doubt, again.unknowns) == (delivery.number, 1, True, 0)
     assert attempts.replay(books, NOW + 9) == 0
     assert [copy.doubt for copy in fed(books, "c")] == [False]
-
-
-def test_a_lane_that_was_never_seen_has_a_fresh_memory(books: sqlite3.Connection) -> None:
-    assert attempts.recall(books, "a") == LaneMemory("a")
-
-
-def test_a_lanes_memory_is_written_with_the_settlement_and_replaces_the_older_one(books: sqlite3.Connection) -> None:
-    put(books, "a")
-    (delivery,) = begun(books, "a")
-    memory = LaneMemory("a", "f1e2", "404", 5, 2, NOW + 20, "503", NOW + 30, "429", 3)
-    attempts.settle(books, [Ending(delivery, Settlement(State.SENT), "delivered")], NOW, memory)
-    assert attempts.recall(books, "a") == memory
-    assert attempts.recall(books, "b") == LaneMemory("b")
-    attempts.remember(books, LaneMemory("a", trips=4))
-    assert attempts.recall(books, "a") == LaneMemory("a", trips=4)

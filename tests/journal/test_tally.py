@@ -1,4 +1,6 @@
-"""Any sequence of jobs, against a model of plain Python: where each delivery stands, and that the tally counts just that."""
+"""Any sequence of jobs, against a model of plain Python: where each delivery stands, that the tally counts just that, and how each signal
+fares in one word.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,12 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from tests.journal.made import NOW, arrival, counted, ended, fed, tallied
+from tests.journal.made import NOW, arrival, asking, counted, ended, fed, folded, tallied
 
-from tocsind.journal import attempts, intake, upkeep
+from tocsind.journal import attempts, intake, reading, upkeep
 from tocsind.journal.intake import UNROUTED
 from tocsind.journal.schema import open_journal
-from tocsind.policy.delivery import Delivery, Priority, State
+from tocsind.policy.delivery import OPEN, Delivery, Priority, State
 
 NAMES = ("a", "b", "c")
 CHAINS = {"a": ("b", "c"), "b": ("a",), "c": ()}
@@ -48,6 +50,8 @@ class Ledger(RuleBasedStateMachine):
         self.model: dict[tuple[str, str], Owed] = {}
         self.accepted: dict[str, float] = {}
         self.in_flight: list[Delivery] = []
+        self.told: dict[tuple[str, str], str] = {}  # by which digest
+        self.digests: set[str] = set()
 
     def teardown(self) -> None:
         if hasattr(self, "books"):
@@ -77,7 +81,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(name=names, priority=priorities, most=st.integers(1, 3))
     def a_batch_leaves(self, name: str, priority: Priority, most: int) -> None:
         batch = fed(self.books, name, priority, most=most)
-        claimed = attempts.begin(self.books, batch, name, self.now)
+        claimed = attempts.begin(self.books, batch, asking(name), self.now)
         for delivery in batch:
             owed = self.model[delivery.id, name]
             assert owed.state == "queued"
@@ -153,15 +157,49 @@ class Ledger(RuleBasedStateMachine):
                 owed.state = "rerouted"
                 self.hand_on(id_, (name,), owed)
 
+    @rule(name=names, priority=priorities, most=st.integers(0, 5))
+    def a_backlog_is_told_in_sum(self, name: str, priority: Priority, most: int) -> None:
+        waiting = [
+            id_
+            for (id_, destination), owed in self.model.items()  # in the order in which they came to be owed
+            if (destination, owed.priority, owed.state) == (name, priority, "queued")
+            and (owed.deadline is None or owed.deadline > self.now)
+            and id_ not in self.digests
+        ][:most]
+        fold = folded(self.books, name, priority, most, self.now)
+        assert (fold.originals if fold else ()) == tuple(waiting if len(waiting) > 1 else ())
+        if fold:
+            for id_ in waiting:
+                self.model[id_, name].state = "digested"
+                self.told[id_, name] = fold.id
+            self.model[fold.id, name] = Owed(priority, "queued", None)
+            self.accepted[fold.id] = self.now
+            self.digests.add(fold.id)
+
+    def keys_of(self, id_: str) -> list[tuple[str, str]]:
+        return [key for key in self.model if key[0] == id_]
+
+    def fates(self, id_: str) -> list[State]:
+        """Where its deliveries stand, and those of the digests that tell it."""
+        told = [key for each in self.keys_of(id_) if each in self.told for key in self.keys_of(self.told[each])]
+        own = [key for key in self.keys_of(id_) if key not in self.told]
+        return [State(self.model[key].state) for key in own + told]
+
     @rule(age=st.integers(0, 60))
     def the_ledger_forgets(self, age: int) -> None:
         upkeep.forget(self.books, self.now - age)
-        for id_, accepted in list(self.accepted.items()):
-            keys = [key for key in self.model if key[0] == id_]
-            if accepted < self.now - age and all(self.model[key].state not in ("queued", "sending") for key in keys):
-                del self.accepted[id_]
-                for key in keys:
-                    del self.model[key]
+        asked = set(self.told.values())
+        old = [id_ for id_, accepted in self.accepted.items() if accepted < self.now - age and id_ not in asked]
+        for id_ in [id_ for id_ in old if not OPEN.intersection(self.fates(id_))]:
+            for key in self.keys_of(id_):
+                del self.model[key]
+                self.told.pop(key, None)
+            del self.accepted[id_]
+
+    @invariant()
+    def every_signal_fares_as_the_model_says(self) -> None:
+        for id_ in self.accepted:
+            assert reading.states(self.books, id_) == reading.summary(self.fates(id_))
 
     @invariant()
     def every_delivery_stands_where_the_model_says(self) -> None:

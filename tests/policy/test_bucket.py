@@ -1,100 +1,232 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from math import inf, nextafter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsind.policy.bucket import Bucket, Rate
+from tocsind.policy.bucket import LENT, Bucket, Rate
+from tocsind.policy.reserve import Reserve
 
 rates = st.builds(Rate, st.integers(1, 12), st.floats(0.25, 120))
-starts = st.floats(-1e6, 1e6)  # a monotonic clock begins anywhere
+starts = st.floats(1e4, 1e6)  # a monotonic clock begins anywhere
 pauses = st.lists(st.floats(0, 200), max_size=60)
+journeys = st.lists(st.tuples(st.floats(0, 60), st.floats(0, 5), st.floats(0, 1), st.booleans()), max_size=60)
+SAME = 1e-6  # what differs by less is the same instant
 
 
-@given(rates, starts, pauses)
-def test_no_window_holds_more_than_count_when_ready_at_is_asked_first(
-    rate: Rate, start: float, pauses: list[float]
+def sent(bucket: Bucket, now: float, *, pressing: bool = True) -> float:
+    """Wait for the bucket, send, and have the answer at once; when that was."""
+    now = bucket.ready_at(now, pressing=pressing)
+    bucket.take(now, pressing=pressing)
+    bucket.give(now, pressing=pressing)
+    return now
+
+
+@given(rates, starts, journeys)
+def test_however_long_requests_travel_no_window_of_the_server_holds_more_than_count(
+    rate: Rate, now: float, journeys: list[tuple[float, float, float, bool]]
 ) -> None:
-    bucket, now, taken = Bucket(rate), start, list[float]()
-    for pause in pauses:
-        now = bucket.ready_at(now + pause)
-        bucket.take(now)
-        taken.append(now)
-    for first, one_more_than_count in zip(taken, taken[rate.count :], strict=False):
-        assert one_more_than_count >= first + rate.per
+    """The server counts at any instant between sending and answer: so from the answer, and at the sending, is the only safe way."""
+    bucket, counted = Bucket(rate, Reserve()), list[float]()
+    for pause, latency, share, pressing in journeys:
+        now = bucket.ready_at(now + pause, pressing=pressing)
+        bucket.take(now, pressing=pressing)
+        counted.append(now + share * latency)
+        now += latency
+        bucket.give(now, pressing=pressing)
+    for first, one_more_than_count in zip(counted, counted[rate.count :], strict=False):
+        assert one_more_than_count >= first + rate.per - SAME
 
 
-@given(rates, starts, pauses, st.integers(0, 12))
+@given(rates, starts, pauses, st.booleans())
 def test_ready_at_is_the_first_instant_at_which_it_says_now(
-    rate: Rate, start: float, pauses: list[float], keep: int
+    rate: Rate, now: float, pauses: list[float], pressing: bool
 ) -> None:
-    bucket, now = Bucket(rate), start
+    bucket = Bucket(rate, Reserve())
     for pause in pauses:
         now += pause
-        bucket.take(now)
-    when = bucket.ready_at(now, keep)
-    assert when >= now
-    if when == inf:
-        assert keep >= rate.count
-    else:
-        assert bucket.ready_at(when, keep) == when
-        assert bucket.left(when) > keep
-    if now < when < inf:
-        just_before = nextafter(when, -inf)
-        assert bucket.ready_at(just_before, keep) == when
+        bucket.take(now, pressing=pressing)
+        bucket.give(now, pressing=pressing)
+    when = bucket.ready_at(now, pressing=pressing)
+    assert now <= when < inf
+    assert bucket.ready_at(when, pressing=pressing) == when
+    if when > now:
+        assert bucket.ready_at(nextafter(when, -inf), pressing=pressing) == when
 
 
-@given(rates, starts)
-def test_asking_changes_nothing(rate: Rate, now: float) -> None:
-    bucket = Bucket(rate)
-    bucket.take(now)
-    answers = {(bucket.ready_at(now), bucket.ready_at(now, 1), bucket.left(now)) for _ in range(3)}
-    assert len(answers) == 1
+@given(rates, starts, st.lists(st.booleans(), max_size=40))
+def test_what_is_kept_is_lent_for_a_moment_at_most(rate: Rate, now: float, who: list[bool]) -> None:
+    bucket = Bucket(rate, Reserve())
+    for pressing in who:
+        now = sent(bucket, now, pressing=pressing)
+        if not pressing:
+            patient = sum(1 for at in bucket._patient if at + rate.per > now + LENT + SAME)
+            assert patient <= rate.count - bucket.keep(now)
+
+
+def test_asking_changes_nothing() -> None:
+    bucket = Bucket(Rate(5, 10.0), Reserve())
+    sent(bucket, 1.0)
+    answers = {(bucket.ready_at(2.0), bucket.ready_at(2.0, pressing=False), bucket.used(2.0)) for _ in range(3)}
+    assert answers == {(2.0, 2.0, 1)}
 
 
 def test_each_token_comes_back_by_itself() -> None:
     bucket = Bucket(Rate(2, 10.0))
-    assert [bucket.left(0.0), bucket.ready_at(0.0)] == [2, 0.0]
+    assert [bucket.used(0.0), bucket.ready_at(0.0)] == [0, 0.0]
+    sent(bucket, 0.0)
+    sent(bucket, 4.0)
+    assert [bucket.used(4.0), bucket.ready_at(4.0)] == [2, 10.0]
+    assert [bucket.used(10.0), bucket.ready_at(10.0)] == [1, 10.0]
+    sent(bucket, 10.0)
+    assert [bucket.used(10.0), bucket.ready_at(10.0)] == [2, 14.0]
+    assert bucket.used(30.0) == 0
+
+
+def test_a_token_is_gone_from_the_sending_and_comes_back_by_the_answer() -> None:
+    bucket = Bucket(Rate(1, 10.0))
     bucket.take(0.0)
-    bucket.take(4.0)
-    assert [bucket.left(4.0), bucket.ready_at(4.0)] == [0, 10.0]
-    assert [bucket.left(10.0), bucket.ready_at(10.0)] == [1, 10.0]
-    bucket.take(10.0)
-    assert [bucket.left(10.0), bucket.ready_at(10.0)] == [0, 14.0]
-    assert bucket.left(30.0) == 2
+    assert [bucket.used(3.0), bucket.ready_at(3.0)] == [1, 13.0]
+    bucket.give(4.0)
+    assert [bucket.used(4.0), bucket.ready_at(4.0)] == [1, 14.0]
 
 
 def test_a_full_bucket_is_no_second_helping() -> None:
     """The classic bucket refills while it is emptied, and lets twice its count through in one window."""
     bucket = Bucket(Rate(30, 60.0))
     for _ in range(30):
-        assert bucket.ready_at(100.0) == 100.0
-        bucket.take(100.0)
+        assert sent(bucket, 100.0) == 100.0
     assert bucket.ready_at(159.9) == 160.0
 
 
-def test_what_must_be_kept_is_not_offered() -> None:
-    bucket = Bucket(Rate(3, 10.0))
-    bucket.take(0.0)
-    assert bucket.ready_at(1.0, keep=1) == 1.0
-    bucket.take(1.0)
-    assert bucket.ready_at(2.0, keep=1) == 10.0
+def test_what_is_kept_is_for_those_who_press() -> None:
+    bucket = Bucket(Rate(3, 10.0), Reserve())
+    sent(bucket, 0.0, pressing=False)
+    sent(bucket, 1.0, pressing=False)
     assert bucket.ready_at(2.0) == 2.0
+    assert bucket.ready_at(2.0, pressing=False) == 10.0 - LENT
+    bucket.take(2.0, pressing=False)
+    assert bucket.ready_at(3.0, pressing=False) == 10.0
+    assert Bucket(Rate(3, 10.0)).keep(0.0) == 0
 
 
-def test_a_reserve_as_large_as_the_bucket_leaves_nothing_ever() -> None:
-    assert Bucket(Rate(2, 10.0)).ready_at(0.0, keep=2) == inf
+def test_what_they_wished_for_is_kept_where_something_is() -> None:
+    kept = Bucket(Rate(30, 60.0), Reserve())
+    shared = Bucket(Rate(30, 60.0))
+    for at in range(6):
+        kept.wish(float(at))
+        shared.wish(float(at))
+    assert (kept.keep(10.0), shared.keep(10.0)) == (9, 0)
 
 
 def test_what_was_taken_beyond_the_last_token_is_counted_and_not_refused() -> None:
     bucket = Bucket(Rate(2, 10.0))
     for now in (0.0, 1.0, 2.0):
         bucket.take(now)
+        bucket.give(now)
     assert bucket.ready_at(3.0) == 11.0
-    assert bucket.left(3.0) == 0
+
+
+def test_after_another_rate_what_was_counted_stays_counted() -> None:
+    bucket = Bucket(Rate(3, 10.0))
+    for now in (0.0, 1.0, 2.0):
+        sent(bucket, now)
+    bucket.change(Rate(2, 20.0))
+    assert bucket.ready_at(3.0) == 21.0
+
+
+def test_requests_of_before_a_restart_may_be_remembered_in_any_order() -> None:
+    bucket = Bucket(Rate(3, 10.0), Reserve())
+    for at in (5.0, 3.0, 4.0):
+        bucket.remember(at, pressing=False)
+    assert [bucket.ready_at(6.0), bucket.ready_at(13.5), bucket.used(13.5)] == [13.0, 13.5, 2]
+
+
+def test_of_more_requests_than_tokens_the_latest_are_remembered() -> None:
+    bucket = Bucket(Rate(2, 10.0))
+    for at in (5.0, 3.0, 4.0):
+        bucket.remember(at)
+    assert bucket.ready_at(6.0) == 14.0
+
+
+# --- the pace -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_few_are_not_paced() -> None:
+    bucket = Bucket(Rate(30, 60.0), Reserve())
+    for now in (0.0, 0.1, 0.2):
+        assert bucket.paced_at(now) == now
+        sent(bucket, now, pressing=False)
+    assert bucket.paced_at(0.3) == 0.3
+    sent(bucket, 0.3, pressing=False)
+    assert bucket.paced_at(0.4) > 2.0
+
+
+def test_a_steady_stream_is_paced_evenly_and_is_never_stopped_by_the_window() -> None:
+    bucket, now, left = Bucket(Rate(30, 60.0), Reserve()), 1000.0, list[float]()
+    for _ in range(200):
+        paced = bucket.paced_at(now)
+        assert bucket.ready_at(paced, pressing=False) == paced
+        bucket.take(paced, pressing=False)
+        bucket.give(paced + 0.2, pressing=False)
+        left.append(paced)
+        now = paced + 0.2
+    waits = [after - before for before, after in pairwise(left[4:])]
+    assert max(waits) < 2.6
+    assert waits[-1] == pytest.approx(60.0 / 26, abs=0.02)
+
+
+def test_the_pace_is_counted_from_one_leaving_to_the_next() -> None:
+    """From answers it would be slower by the time that requests travel."""
+    quick, slow = (Bucket(Rate(30, 60.0), Reserve()) for _ in range(2))
+    for bucket, latency in ((quick, 0.0), (slow, 1.0)):
+        for n in range(20):
+            bucket.take(3.0 * n, pressing=False)
+            bucket.give(3.0 * n + latency, pressing=False)
+    assert slow.paced_at(58.5) - quick.paced_at(58.0) == pytest.approx(0.0, abs=0.1)
+
+
+def test_after_a_burst_who_comes_late_waits_for_company_no_longer_than_twice_the_even_pace() -> None:
+    bucket = Bucket(Rate(30, 60.0), Reserve())
+    for _ in range(25):
+        sent(bucket, 100.0, pressing=False)
+    assert bucket.paced_at(100.0) == pytest.approx(100.0 + 2 * 60.0 / 26)
+
+
+def test_those_who_press_do_not_slow_the_others() -> None:
+    bucket = Bucket(Rate(30, 60.0), Reserve())
+    for _ in range(10):
+        sent(bucket, 0.0, pressing=True)
+    assert bucket.paced_at(0.0) == 0.0
+
+
+def test_a_reserve_that_has_grown_over_what_is_used_already_leaves_a_pace() -> None:
+    bucket = Bucket(Rate(30, 60.0), Reserve())
+    for _ in range(26):
+        sent(bucket, 0.0, pressing=False)
+    for at in range(20):
+        bucket.wish(float(at))
+    assert bucket.paced_at(20.0) == 20.0
+    assert bucket.ready_at(20.0, pressing=False) == 60.0 - LENT
+
+
+def test_after_a_restart_the_pace_goes_on_from_the_last_answer() -> None:
+    bucket = Bucket(Rate(30, 60.0), Reserve())
+    for n in range(20):
+        bucket.remember(3.0 * n, pressing=False)
+    assert 57.0 < bucket.paced_at(57.0) < 60.0
 
 
 def test_a_rate_reads_as_people_say_it() -> None:
     assert str(Rate(30, 60.0)) == "30 in 60 s"
     assert str(Rate(1, 0.5)) == "1 in 0.5 s"
+
+
+def test_a_wide_bucket_remembers_no_more_than_its_window() -> None:
+    bucket = Bucket(Rate(100_000, 1.0), Reserve())
+    for n in range(1000):
+        sent(bucket, n / 10, pressing=False)
+    assert len(bucket._all) == len(bucket._patient) == 10

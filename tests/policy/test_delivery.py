@@ -7,16 +7,17 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.policy.made import NOW, delivery
 
 from tocsind.policy.backoff import Retry, ceiling
-from tocsind.policy.delivery import OPEN, SETTLED, Delivery, Priority, Settlement, State, expired, settle
+from tocsind.policy.delivery import OPEN, SETTLED, Delivery, Priority, Settlement, State, expired, halved, settle
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, Refused, Unknown
 
 RETRY = Retry(first=8.0, most=60.0, give_up=3600.0)
 OLD = {"first_try": NOW - 3600.0, "attempts": 9}  # as long as anyone is patient
 IN_DOUBT = {"doubt": True, "unknowns": 1}
-LIMITED = Deferred("429", Cause.LIMITED, Reach.LANE, wait=20.0)
+LIMITED = Deferred("429", Cause.LIMITED, Reach.ENDPOINT, wait=20.0)
 
 
 class Row(NamedTuple):
@@ -70,7 +71,13 @@ TABLE = {
         low=Settlement(State.UNKNOWN, "no answer", doubt=True, unknowns=1),
     ),
     "they failed": Row(Deferred("503"), {}, queued("503", 4.0)),
-    "they failed, for the third time": Row(Deferred("503"), {"attempts": 3}, queued("503", 16.0)),
+    "they failed, for the third time": Row(Deferred("503"), {"attempts": 3}, queued("503", 16.0, company=5)),
+    "they failed, and it may be the reason even in small company": Row(
+        Deferred("503"), {"attempts": 2, "company": 5}, queued("503", 8.0, company=2)
+    ),
+    "they failed, for the first time in small company": Row(
+        Deferred("503"), {"company": 5}, queued("503", 4.0, company=5)
+    ),
     "they failed, and said when to come back": Row(Deferred("503", wait=90.0), {}, queued("503", 90.0)),
     "they failed, and asked for less than we would wait": Row(Deferred("503", wait=1.0), {}, queued("503", 4.0)),
     "they failed, and may have saved it": Row(Deferred("503", ambiguous=True), {}, queued("503", 4.0, doubt=True)),
@@ -87,6 +94,20 @@ TABLE = {
     "they failed, and nobody wrote down when it began": Row(Deferred("503"), {"first_try": None}, queued("503", 4.0)),
     "a rate limit: the lane waits and the delivery does not": Row(LIMITED, {}, queued("429")),
     "a rate limit never gives up": Row(LIMITED, {**OLD, **IN_DOUBT}, queued("429", doubt=True, unknowns=1)),
+    "somebody in its message, and nobody knows who: it travels in half the company": Row(
+        Deferred("400", Cause.COMPANY), {}, queued("400", company=5)
+    ),
+    "somebody in its small message": Row(Deferred("400", Cause.COMPANY), {"company": 3}, queued("400", company=1)),
+    "it alone": Row(Deferred("400", Cause.COMPANY), {"company": 1}, queued("400", company=1)),
+    "somebody else in its message was named": Row(Deferred("400", Cause.INNOCENT), {}, queued("400")),
+    "somebody else was named, whatever is known of it": Row(
+        Deferred("400", Cause.INNOCENT),
+        {**OLD, **IN_DOUBT, "company": 5, "plain": True},
+        queued("400", doubt=True, unknowns=1, company=5, plain=True),
+    ),
+    "its form was not taken: plain, and alone": Row(
+        Deferred("400", Cause.FORM), IN_DOUBT, queued("400", doubt=True, unknowns=1, plain=True, company=1)
+    ),
 }
 
 
@@ -117,6 +138,8 @@ deliveries = st.builds(
     first_try=st.floats(NOW - 1e6, NOW),
     doubt=st.booleans(),
     unknowns=st.integers(0, 3),
+    plain=st.booleans(),
+    company=st.none() | st.integers(1, 10),
 )
 
 
@@ -141,6 +164,29 @@ def test_only_what_is_given_up_goes_elsewhere_and_only_what_is_queued_waits(
     told = outcome.wait or 0.0 if isinstance(outcome, Deferred) else 0.0
     assert 0 <= after.wait <= max(told, ceiling(RETRY, before.attempts))
     assert after.reason or after.state is State.SENT
+
+
+@given(deliveries, outcomes, st.floats(0, 1, exclude_max=True))
+def test_plain_is_for_good_and_company_never_grows(before: Delivery, outcome: Outcome, jitter: float) -> None:
+    after = settle(before, outcome, now=NOW, retry=RETRY, jitter=jitter)
+    assert after.plain >= before.plain
+    if before.company is not None:
+        assert after.company is not None
+        assert 1 <= after.company <= before.company
+
+
+def test_whoever_travels_with_a_culprit_is_alone_with_him_in_the_end() -> None:
+    company: int | None = None
+    seen = []
+    while company != 1:
+        seen.append(company := halved(company))
+    assert seen == [5, 2, 1]
+    assert halved(1) == 1
+
+
+def test_a_digest_stands_before_the_first_of_its_queue() -> None:
+    assert not delivery().is_digest
+    assert replace(delivery(), number=-1).is_digest
 
 
 def test_open_and_settled_are_all_states_and_share_none() -> None:

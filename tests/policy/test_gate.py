@@ -1,148 +1,280 @@
 from __future__ import annotations
 
-from copy import deepcopy
 from math import inf, nextafter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsind.policy.bucket import Rate
+from tocsind.policy.bucket import LENT, Rate
 from tocsind.policy.delivery import Priority
-from tocsind.policy.gate import Gate, reserve_of
+from tocsind.policy.gate import UNTOLD_WAIT, Gate, Window, presses
+from tocsind.policy.outcomes import Cause, Deferred, Delivered, Reach, Refused, Report, Told, Unknown
+from tocsind.policy.scopes import GUARD, MARGIN, Address, Channel, Endpoint
 
 URGENT, HIGH, NORMAL, LOW = Priority
-rates = st.builds(Rate, st.integers(2, 40), st.floats(0.25, 120))
-requests = st.lists(st.tuples(st.floats(0, 30), st.sampled_from(Priority)), max_size=80)
-blocks = st.lists(st.tuples(st.floats(-10, 100), st.text()), max_size=5)
+ARRIVED = Report((Delivered("m"),))
+FIVE, THIRTY = Rate(5, 2.0), Rate(30, 60.0)
+requests = st.lists(st.tuples(st.floats(0, 5), st.floats(0, 1), st.sampled_from(Priority)), max_size=60)
+SAME = 1e-6  # what differs by less is the same instant
 
 
-def sent(gate: Gate, now: float, priority: Priority) -> float:
-    """Wait for the gate and send; when that was."""
+def discord(ours: Rate | None = None) -> Gate:
+    """As the documentation has it."""
+    return Gate(ours, Endpoint(FIVE), Channel(THIRTY), Address(Rate(45, 1.1)))
+
+
+def sent(gate: Gate, now: float, priority: Priority = NORMAL, report: Report = ARRIVED, latency: float = 0.0) -> float:
+    """Wait for the gate, send and have the answer; when that left."""
     now = gate.ready_at(now, priority)
-    gate.take(now)
+    gate.take(now, priority)
+    gate.hear(now + latency, priority, report)
     return now
 
 
-@given(rates, requests)
-def test_the_reserve_is_never_eaten_by_normal_and_low(rate: Rate, requests: list[tuple[float, Priority]]) -> None:
-    gate, now = Gate(rate), 0.0
-    for pause, priority in requests:
-        now = sent(gate, now + pause, priority)
-        if priority >= NORMAL:
-            pressing = deepcopy(gate)
-            assert [sent(pressing, now, URGENT) for _ in range(reserve_of(rate))] == [now] * reserve_of(rate)
+def limited(reach: Reach, wait: float | None = None, reason: str = "429") -> Deferred:
+    return Deferred(reason, Cause.LIMITED, reach, wait=wait)
 
 
-@given(rates, requests)
-def test_whatever_the_priorities_no_window_holds_more_than_the_limit(
-    rate: Rate, requests: list[tuple[float, Priority]]
-) -> None:
-    gate, now, times = Gate(rate), 0.0, list[float]()
-    for pause, priority in requests:
-        now = sent(gate, now + pause, priority)
-        times.append(now)
-    for first, one_too_many in zip(times, times[rate.count :], strict=False):
-        assert one_too_many >= first + rate.per
+# --- when -----------------------------------------------------------------------------------------------------------------------
 
 
-@given(st.none() | rates, requests, blocks, st.sampled_from(Priority))
+@given(st.none() | st.builds(Rate, st.integers(2, 40), st.floats(0.25, 120)), requests, st.sampled_from(Priority))
 def test_the_gate_opens_when_it_said_and_not_before(
-    rate: Rate | None, requests: list[tuple[float, Priority]], blocks: list[tuple[float, str]], priority: Priority
+    rate: Rate | None, requests: list[tuple[float, float, Priority]], priority: Priority
 ) -> None:
-    gate, now = Gate(rate), 0.0
-    for pause, _ in requests:
-        now += pause
-        gate.take(now)
-    for until, reason in blocks:
-        gate.block(now + until, reason)
+    gate, now = discord(rate), 1000.0
+    for pause, latency, other in requests:
+        now = sent(gate, now + pause, other, latency=latency) + latency
     when = gate.ready_at(now, priority)
     assert now <= when < inf
     assert gate.ready_at(when, priority) == when
+    assert gate.why_closed(when, priority) is None
     if when > now:
         assert gate.ready_at(nextafter(when, -inf), priority) == when
+        assert gate.why_closed(now, priority)
 
 
-@pytest.mark.parametrize(
-    ("count", "kept"), [(1, 0), (2, 1), (3, 1), (10, 1), (11, 1), (12, 2), (15, 2), (20, 3), (30, 4), (300, 40)]
-)
-def test_the_reserve_is_four_of_thirty_and_at_least_one_where_there_is_something_to_share(
-    count: int, kept: int
-) -> None:
-    assert reserve_of(Rate(count, 60.0)) == kept
+@given(requests)
+def test_no_window_of_any_scope_holds_more_than_its_limit(requests: list[tuple[float, float, Priority]]) -> None:
+    gate, now, left = discord(Rate(20, 60.0)), 1000.0, list[float]()
+    for pause, latency, priority in requests:
+        now = sent(gate, now + pause, priority, latency=latency)
+        left.append(now)
+        now += latency
+    for rate in (FIVE, Rate(20, 60.0)):
+        for first, one_too_many in zip(left, left[rate.count :], strict=False):
+            assert one_too_many >= first + rate.per - SAME
 
 
-def test_high_may_use_the_reserve_and_normal_may_not() -> None:
+def test_without_any_limit_the_gate_is_always_open() -> None:
+    gate = Gate(None)
+    for _ in range(100):
+        assert sent(gate, 5.0, LOW) == 5.0
+    assert gate.ready_at(5.0, LOW, full=False) == 5.0
+    assert gate.why_closed(5.0, LOW) is None
+    assert gate.throughput(5.0) == inf
+    assert gate.windows(5.0) == []
+
+
+def test_the_last_bar_to_go_up_decides_and_says_why() -> None:
+    gate = discord(Rate(1, 10.0))
+    sent(gate, 100.0)
+    gate.limited(100.0, limited(Reach.ENDPOINT, 4.0, "429 user"))
+    assert (gate.ready_at(100.0, URGENT), gate.why_closed(100.0, URGENT)) == (110.0, "our limit of 1 in 10 s")
+    gate.limited(100.0, limited(Reach.ENDPOINT, 40.0, "429 user"))
+    assert (gate.ready_at(100.0, URGENT), gate.why_closed(100.0, URGENT)) == (140.0, "429 user")
+
+
+# --- each bar, alone: take one away and one of these says so -----------------------------------------------------------------
+
+
+def test_the_users_own_limit_closes_it() -> None:
     gate = Gate(Rate(2, 10.0))
-    gate.take(0.0)
-    assert {priority: gate.ready_at(1.0, priority) for priority in Priority} == {
-        URGENT: 1.0,
-        HIGH: 1.0,
-        NORMAL: 10.0,
-        LOW: 10.0,
+    sent(gate, 100.0, URGENT)
+    sent(gate, 101.0, URGENT)
+    assert (gate.ready_at(102.0, URGENT), gate.why_closed(102.0, URGENT)) == (110.0, "our limit of 2 in 10 s")
+
+
+def test_the_webhooks_window_closes_it() -> None:
+    gate = Gate(None, Endpoint(FIVE))
+    for _ in range(5):
+        sent(gate, 100.0, URGENT)
+    assert gate.ready_at(100.0, URGENT) == 102.0 + MARGIN
+    assert gate.why_closed(100.0, URGENT) == "the webhook's limit of 5 in 2.02 s"
+
+
+def test_what_the_webhooks_headers_say_closes_it() -> None:
+    gate = Gate(None, Endpoint(FIVE))
+    sent(gate, 100.0, URGENT, Report((Delivered("m"),), Told(limit=5, remaining=0, reset_after=1.25)))
+    assert gate.ready_at(100.0, URGENT) == 101.25
+
+
+def test_the_channels_window_closes_it_for_all_its_webhooks() -> None:
+    channel = Channel(THIRTY)
+    one, other = (Gate(None, Endpoint(), channel) for _ in range(2))
+    for n in range(30):
+        sent((one, other)[n % 2], 100.0 + n, URGENT)
+    for gate in (one, other):
+        assert gate.ready_at(130.0, URGENT) == 160.0 + MARGIN
+        assert gate.why_closed(130.0, URGENT) == "the channel's limit of 30 in 60.02 s"
+
+
+def test_the_addresss_window_closes_it() -> None:
+    address = Address(Rate(45, 1.1))
+    gates = [Gate(None, address=address) for _ in range(45)]
+    for gate in gates:
+        sent(gate, 100.0, URGENT)
+    assert gates[0].ready_at(100.0, URGENT) == 101.1
+    assert gates[0].why_closed(100.0, URGENT) == "the address's limit of 45 in 1.1 s"
+
+
+def test_too_many_invalid_requests_close_it() -> None:
+    gate = Gate(None)
+    for _ in range(GUARD.count):
+        sent(gate, 100.0, report=Report((Refused("401"),), invalid=True))
+    assert gate.ready_at(100.0, URGENT) == 100.0 + GUARD.per
+    assert gate.why_closed(100.0, URGENT) == "too many invalid requests: our guard of 500 in 600 s"
+
+
+@pytest.mark.parametrize("reach", [Reach.ENDPOINT, Reach.CHANNEL, Reach.KIND])
+def test_a_rate_limit_closes_it_for_every_priority_and_ends(reach: Reach) -> None:
+    gate = Gate(None)
+    assert gate.limited(100.0, limited(reach, 8.0)) == 8.0
+    assert {gate.ready_at(103.0, priority) for priority in Priority} == {108.0}
+    assert gate.why_closed(103.0, URGENT) == "429"
+    assert gate.ready_at(108.0, LOW) == 108.0
+
+
+def test_what_is_kept_for_those_who_press_closes_it_for_the_others() -> None:
+    gate = Gate(None, channel=Channel(THIRTY))
+    for _ in range(26):
+        sent(gate, 100.0, LOW)
+    assert {priority: gate.ready_at(100.0, priority) for priority in Priority} == {
+        URGENT: 100.0,
+        HIGH: 100.0,
+        NORMAL: 160.0 + MARGIN - LENT,
+        LOW: 160.0 + MARGIN - LENT,
     }
 
 
-def test_without_a_limit_the_gate_is_always_open() -> None:
+def test_a_message_that_is_not_full_is_paced_unless_it_presses() -> None:
+    gate = Gate(None, channel=Channel(THIRTY))
+    for _ in range(4):
+        sent(gate, 100.0, NORMAL)
+    assert gate.ready_at(100.0, NORMAL, full=True) == 100.0
+    assert gate.ready_at(100.0, URGENT, full=False) == 100.0
+    assert 102.0 < gate.ready_at(100.0, NORMAL, full=False) < 103.0
+    assert gate.why_closed(100.0, NORMAL, full=False) == "an even pace: more may join"
+
+
+def test_a_request_counts_from_its_answer() -> None:
+    gate = Gate(None, Endpoint(Rate(1, 2.0)))
+    sent(gate, 100.0, URGENT, latency=3.0)
+    assert gate.ready_at(103.0, URGENT) == 105.0 + MARGIN
+
+
+def test_a_request_without_an_answer_yet_counts_too() -> None:
+    gate = Gate(None, Endpoint(Rate(1, 2.0)))
+    gate.take(100.0, URGENT)
+    assert gate.ready_at(101.0, URGENT) == 103.0 + MARGIN
+
+
+def test_a_request_that_never_left_counts_nowhere() -> None:
+    gate = discord(Rate(1, 10.0))
+    for priority in Priority:
+        gate.take(100.0, priority)
+        assert gate.ready_at(100.0, priority) > 100.0
+        gate.put_back(priority)
+        assert gate.ready_at(100.0, priority) == 100.0
+    assert [window.count - window.left for window in gate.windows(100.0)] == [0, 0, 0, 0]
+
+
+# --- what it learns ---------------------------------------------------------------------------------------------------------
+
+
+def test_rate_limits_reach_as_far_as_they_say() -> None:
+    channel, address = Channel(), Address()
+    one, sister, stranger = Gate(None, None, channel, address), Gate(None, None, channel, address), Gate(None)
+    kin = Gate(None, address=address)
+    one.limited(100.0, limited(Reach.ENDPOINT, 1.0))
+    assert [gate.ready_at(100.0, URGENT) for gate in (one, sister, kin, stranger)] == [101.0, 100.0, 100.0, 100.0]
+    one.limited(100.0, limited(Reach.CHANNEL, 2.0))
+    assert [gate.ready_at(100.0, URGENT) for gate in (one, sister, kin, stranger)] == [102.0, 102.0, 100.0, 100.0]
+    one.limited(100.0, limited(Reach.KIND, 3.0))
+    assert [gate.ready_at(100.0, URGENT) for gate in (one, sister, kin, stranger)] == [103.0, 103.0, 103.0, 100.0]
+
+
+def test_a_rate_limit_without_a_time_holds_for_a_moment_and_a_ban_for_longer_each_time() -> None:
     gate = Gate(None)
-    for _ in range(100):
-        gate.take(5.0)
-    assert gate.ready_at(5.0, LOW) == 5.0
-    assert gate.why_closed(5.0, LOW) is None
+    assert gate.limited(0.0, limited(Reach.ENDPOINT)) == gate.limited(0.0, limited(Reach.CHANNEL)) == UNTOLD_WAIT
+    assert [gate.limited(0.0, limited(Reach.KIND)) for _ in range(2)] == [60.0, 120.0]
+    sent(gate, 200.0, report=Report((Unknown("no answer"),)))
+    assert gate.limited(300.0, limited(Reach.KIND)) == 240.0
+    sent(gate, 600.0)
+    assert gate.limited(700.0, limited(Reach.KIND)) == 60.0
 
 
-def test_a_block_holds_for_every_priority_and_ends() -> None:
-    gate = Gate(None)
-    gate.block(8.0, "429 from Discord")
-    assert {gate.ready_at(3.0, priority) for priority in Priority} == {8.0}
-    assert gate.why_closed(3.0, URGENT) == "429 from Discord"
-    assert gate.ready_at(8.0, URGENT) == 8.0
-    assert gate.why_closed(8.0, URGENT) is None
-
-
-def test_a_block_never_shortens_an_earlier_one() -> None:
-    gate = Gate(None)
-    gate.block(8.0, "long")
-    gate.block(5.0, "short")
-    assert (gate.ready_at(0.0, URGENT), gate.why_closed(0.0, URGENT)) == (8.0, "long")
-    gate.block(9.0, "longer")
-    assert (gate.ready_at(0.0, URGENT), gate.why_closed(0.0, URGENT)) == (9.0, "longer")
-    gate.block(9.0, "as long")
-    assert gate.why_closed(0.0, URGENT) == "longer"
-
-
-def test_the_later_of_block_and_limit_counts() -> None:
-    gate = Gate(Rate(1, 10.0))
-    gate.take(0.0)
-    gate.block(4.0, "a pause")
-    assert gate.ready_at(1.0, URGENT) == 10.0
-    gate.block(40.0, "a long pause")
-    assert gate.ready_at(1.0, URGENT) == 40.0
-
-
-def test_the_gate_says_that_it_is_our_own_limit() -> None:
-    gate = Gate(Rate(1, 10.0))
-    assert gate.why_closed(0.0, URGENT) is None
-    gate.take(0.0)
-    assert gate.why_closed(1.0, URGENT) == "our limit of 1 in 10 s"
-    assert gate.why_closed(10.0, URGENT) is None
+def test_a_shared_429_teaches_the_channel() -> None:
+    gate = discord()
+    now = 100.0
+    for _ in range(10):
+        now = sent(gate, now, URGENT)
+    gate.limited(now, limited(Reach.CHANNEL, 1.0))
+    assert {window.name: window.count for window in gate.windows(now)}["channel"] == 8
 
 
 def test_requests_of_before_a_restart_count() -> None:
-    gate = Gate(Rate(2, 10.0))
-    gate.remember([-8.0, -3.0])
-    assert gate.ready_at(0.0, URGENT) == 2.0
-    assert gate.ready_at(0.0, LOW) == 7.0
+    gate = Gate(Rate(2, 10.0), Endpoint(FIVE))
+    gate.remember(92.0, pressing=True, endpoint=False)
+    gate.remember(97.0, pressing=False, endpoint=False)
+    assert (gate.ready_at(98.0, URGENT), gate.ready_at(98.0, LOW)) == (102.0, 107.0 - LENT)
+    fresh = Gate(None, Endpoint(FIVE))
+    fresh.remember(97.0, pressing=False, endpoint=True)
+    assert fresh.ready_at(98.0, URGENT) == 99.0 + MARGIN
 
 
-def test_a_person_may_lift_a_block_and_what_is_left_of_it_is_told() -> None:
+def test_wishes_make_what_is_kept_larger_in_every_window_that_is_shared() -> None:
+    gate = discord(Rate(30, 60.0))
+    for n in range(8):
+        gate.wish(100.0 + n)
+    assert {window.name: window.kept for window in gate.windows(110.0)} == {
+        "ours": 12,
+        "webhook": 0,
+        "channel": 12,
+        "address": 0,
+    }
+
+
+# --- what people are told -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_left_of_each_limit_is_told() -> None:
+    gate = discord(Rate(10, 60.0))
+    sent(gate, 100.0)
+    assert gate.windows(100.0) == [
+        Window("ours", 10, 60.0, 9, 1),
+        Window("webhook", 5, 2.0 + MARGIN, 4, 0),
+        Window("channel", 30, 60.0 + MARGIN, 29, 4),
+        Window("address", 45, 1.1, 44, 0),
+    ]
+
+
+def test_what_those_who_do_not_press_may_count_on_is_the_narrowest_of_the_long_windows() -> None:
+    assert discord().throughput(0.0) == pytest.approx(26 / 60.02)
+    assert discord(Rate(10, 60.0)).throughput(0.0) == pytest.approx(9 / 60.0)
+    assert Gate(Rate(1, 60.0)).throughput(0.0) == pytest.approx(1 / 60.0)
+
+
+def test_a_person_may_lift_every_block_and_what_is_left_of_it_is_told() -> None:
     gate = Gate(None)
     assert gate.blocked_for(5.0) == 0
-    gate.block(35.0, "429")
+    for reach, wait in ((Reach.ENDPOINT, 10.0), (Reach.CHANNEL, 20.0), (Reach.KIND, 30.0)):
+        gate.limited(5.0, limited(reach, wait))
     assert gate.blocked_for(5.0) == 30
     gate.unblock()
-    assert (gate.blocked_for(5.0), gate.ready_at(5.0, Priority.LOW), gate.why_closed(5.0, Priority.LOW)) == (
-        0,
-        5.0,
-        None,
-    )
+    assert (gate.blocked_for(5.0), gate.ready_at(5.0, LOW), gate.why_closed(5.0, LOW)) == (0, 5.0, None)
+
+
+def test_urgent_and_high_press() -> None:
+    assert [presses(priority) for priority in Priority] == [True, True, False, False]

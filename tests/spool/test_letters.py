@@ -60,6 +60,11 @@ def test_an_empty_file_is_a_fault() -> None:
     assert read("\n \n").faults == ["it is empty"]
 
 
+def test_a_file_without_end_is_not_read_to_its_end() -> None:
+    assert read(*["{}"] * 5001).faults == ["it has more than 5000 lines"]
+    assert len(read(*["{}"] * 5000).faults) == 10
+
+
 def test_deep_nesting_is_a_fault_like_another() -> None:
     assert len(read('{"title": ' + "[" * 100_000).faults) == 1
 

@@ -6,12 +6,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
 
 from tocsin.durations import format_duration
 
 TYPE_CHECKING = False  # whoever imports typing pays for it
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from typing import Any, TextIO
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}

@@ -2,24 +2,28 @@
 
 No abbreviations, since they break scripts when options are added. Help starts with examples and ends with exit codes. A mistake raises
 Failure with 64 (argparse would leave with 2, which here means `not working`), and says what was perhaps meant.
+
+A script may hand over thousands of times a day, so what argparse loads without need it does not get to load: `typing` for our own
+annotations, and `shutil`, with all its compressors, to ask how wide a terminal is that nobody will print to.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterable
 
 from tocsin.client import Client
 from tocsin.durations import parse_duration
 
 from .exits import USAGE, Failure
 
-TYPE_CHECKING = False  # whoever imports typing pays for it
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Any, NoReturn
 
 DEFAULT_TIMEOUT = 5.0  # seconds: a person at a terminal, or a script's last step, would rather wait than miss
+_USUAL_COLUMNS = 80
 
 
 def _as_they_are(words: list[str]) -> list[str]:
@@ -35,8 +39,8 @@ class Verb:
         run: Callable[[argparse.Namespace], int],
         examples: str,
         exits: str,
-        prepare: Callable[[list[str]], list[str]] = _as_they_are,
         *,
+        prepare: Callable[[list[str]], list[str]] = _as_they_are,
         passes_on: bool = False,
     ) -> None:
         self.arguments = arguments
@@ -47,6 +51,23 @@ class Verb:
         self.passes_on = passes_on
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Argparse makes one for every argument that is added; left to find the width by itself, it imports shutil and all archivers."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and int(named) > 0:
+        return int(named)
+    try:
+        return os.get_terminal_size(1).columns or _USUAL_COLUMNS
+    except OSError:
+        return _USUAL_COLUMNS
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that raises Failure and suggests. `head` stands above its help; `facts` go into the JSON of its failures."""
 
@@ -55,7 +76,7 @@ class Parser(argparse.ArgumentParser):
         self.head = "\n".join((f"{summary}.".replace("?.", "?"), "", "Examples:", *_indented(examples), ""))
         self.facts: dict[str, Any] = {}
         super().__init__(
-            prog=prog, usage=usage, epilog=f"Exit codes: {exits}", allow_abbrev=False, formatter_class=_formatter
+            prog=prog, usage=usage, epilog=f"Exit codes: {exits}", allow_abbrev=False, formatter_class=_Formatter
         )
 
     def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
@@ -80,15 +101,6 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         return f"{self.head}\n{super().format_help()}"
-
-
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    """Argparse makes one for every argument that is added; left to find the width by itself, it imports shutil and all archivers."""
-    try:
-        columns = os.get_terminal_size().columns
-    except (OSError, ValueError, AttributeError):  # no terminal, or no stdout at all
-        columns = 80
-    return argparse.HelpFormatter(prog, width=int(os.environ.get("COLUMNS") or columns) - 2)
 
 
 def common(parser: Parser) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from .output import age, note, say, say_json, table
 from .parsing import Parser, Verb, client, common
 
-STATES = ("queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "dropped")
+STATES = ("queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped")
 _HEAD = ("ID", "PRIORITY", "DESTINATION", "STATE", "SINCE", "TRIES", "TITLE", "WHY")
 
 

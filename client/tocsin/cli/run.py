@@ -3,8 +3,8 @@
 To whoever calls it, it is the command: its exit code (128 + n for one that signal n ended), its output, byte for byte and as it comes, and
 its signals. What is added is one signal of ours, with the last lines, and whatever may go wrong with that changes nothing.
 
-    child       the command, its two streams and the signals for it
-    tail        the last lines of a stream of bytes
+    child       the command, and the signals for it
+    streams     its output, on its way to ours, and the last lines of it
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ _OUTCOMES = {"delivered": OK, "queued": STILL_QUEUED, "dead": DEAD, "dropped": D
 _RECONNECT_SECONDS = 0.2  # between two looks for a daemon that restarts while somebody waits
 
 
-def _arguments(parser: Parser) -> None:
+def arguments(parser: Parser) -> None:
+    """The words that describe one signal."""
     parser.facts = {"id": None, "state": "refused"}
     parser.add_argument(
         "title", metavar="TITLE", nargs="?", help="without it, stdin: its first line is the title, the rest the body"
@@ -66,7 +67,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _with_wait(words: list[str]) -> list[str]:
+def with_wait(words: list[str]) -> list[str]:
     """A bare --wait gets its default here: argparse would take the title that follows for its duration."""
     end = words.index("--") if "--" in words else len(words)
     for place in (place for place, word in enumerate(words[:end]) if word == "--wait"):
@@ -91,7 +92,7 @@ def _run(found: argparse.Namespace) -> int:
     with client(found, strict=found.strict) as daemon:
         id_ = found.id
         try:
-            signal = _signal(found)
+            signal = signal_of(found)
             id_ = signal.id
             receipt = daemon.hand_over(signal)
         except TocsinError as error:
@@ -105,7 +106,8 @@ def _failure(error: TocsinError, id_: str | None) -> Failure:
     return failure
 
 
-def _signal(found: argparse.Namespace) -> Signal:
+def signal_of(found: argparse.Namespace) -> Signal:
+    """The signal that the words describe. Raises InvalidSignal, or Failure when stdin should hold it and does not."""
     given = {name: getattr(found, name) for name in (*_TEXTS, "priority", "to")}
     given |= {name: _number(getattr(found, name)) for name in _NUMBERS}
     given |= {"fields": dict(found.field) if found.field else None, "tags": found.tag}
@@ -188,7 +190,7 @@ def _unfinished(id_: str, outcome: str, seconds: float) -> str:
 
 VERBS = {
     "send": Verb(
-        _arguments,
+        arguments,
         _run,
         """
 tocsin send "BUY BTCUSDT" -p urgent --price 64000.5 --field rsi=33 --expires 90s
@@ -201,6 +203,6 @@ tocsin send --json-lines signals.jsonl
         "5 dropped by a rule; 64 usage; 65 bad signal; 66 unreadable file; 69 daemon unreachable (with --strict, or when the spool cannot "
         "be written either); 75 try again later; "
         "76 protocol mismatch; 77 permission.",
-        prepare=_with_wait,
+        prepare=with_wait,
     ),
 }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
+from tocsin import places
 from tocsin.durations import format_duration
 from tocsin.errors import TocsinError
 from tocsin.signals import PRIORITIES
 
 from .exits import DEGRADED, FAILING, OK, failure_of
-from .output import age, paint, plain, say, say_json, table
+from .output import age, counted, paint, plain, say, say_json, table
 from .parsing import Parser, Verb, client, common
 
 _OF_HEALTH = {"ok": OK, "degraded": DEGRADED, "failing": FAILING}
@@ -48,9 +50,11 @@ def _lines(status: dict[str, Any]) -> list[str]:
         *(f"  {paint('!', 'yellow')} {plain(problem)}" for problem in status.get("problems") or []),
         "",
         *_queue_lines(status.get("queue") or {}),
+        *_spool_lines(status.get("spool") or {}, places.spool_folder()),
         "",
         *_destination_lines(status.get("destinations") or []),
         *_storage_lines(status.get("storage") or {}),
+        *_gate_lines(status.get("destinations") or []),
     ]
 
 
@@ -59,6 +63,20 @@ def _queue_lines(queue: dict[str, Any]) -> list[str]:
     line = "  ".join(f"{priority} {waiting.get(priority, 0):,}" for priority in PRIORITIES)
     oldest = queue.get("oldest_seconds")
     return [f"queued  {line}" + (f"  (the oldest for {age(oldest)})" if oldest is not None else "")]
+
+
+def _spool_lines(spool: dict[str, Any], ours: str) -> list[str]:
+    """What waits in the daemon's spool; and what waits in ours, when that is another which it will never read."""
+    lines = [f"spooled {counted(spool['files'], 'file')} to be taken in"] if spool.get("files") else []
+    try:
+        waiting = sum(not name.startswith(".") for name in os.listdir(ours))  # noqa: PTH208 - as places has it
+        elsewhere = waiting and not os.path.samefile(ours, str(spool.get("path")))  # noqa: PTH121 - as above
+    except OSError:
+        return lines
+    if elsewhere:
+        what = f"{counted(waiting, 'file')} in {ours}, which this daemon does not read: it reads {spool.get('path')}"
+        lines.append(f"  {paint('!', 'yellow')} {plain(what)}; say so in $TOCSIN_SPOOL")
+    return lines
 
 
 def _destination_lines(destinations: list[dict[str, Any]]) -> list[str]:
@@ -80,6 +98,32 @@ def _destination_lines(destinations: list[dict[str, Any]]) -> list[str]:
             for each in destinations
         ),
     )
+
+
+def _gate_lines(destinations: list[dict[str, Any]]) -> list[str]:
+    """What is left of each limit, and what a LOW signal would wait for: the less pressing wait for everything that others wait for."""
+    rows = [row for each in destinations if (row := _gate_row(each))]
+    return ["", *table(("GATE", "LEFT OF EACH LIMIT", "NEXT LOW", "WAITS FOR"), rows)] if rows else []
+
+
+def _gate_row(destination: dict[str, Any]) -> tuple[Any, ...] | None:
+    gate = destination.get("gate") or {}
+    windows = gate.get("windows")
+    if not windows or destination.get("condition") == "disabled":
+        return None
+    seconds = (gate.get("ready_seconds") or {}).get("low")
+    why = (gate.get("waits_for") or {}).get("low")
+    return destination.get("name"), budget(windows), "unknown" if seconds is None else age(seconds), why
+
+
+def budget(windows: list[dict[str, Any]]) -> str:
+    """What is left, as `channel 12/30 (4 kept)`: so many of so many, of which some are kept for URGENT and HIGH."""
+    return ", ".join(_window(window) for window in windows)
+
+
+def _window(window: dict[str, Any]) -> str:
+    kept = f" ({window['kept']} kept)" if window.get("kept") else ""
+    return f"{window.get('name')} {window.get('left')}/{window.get('count')}{kept}"
 
 
 def _reason(destination: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from .exits import USAGE, Failure
-from .output import counted, say, say_json
+from .output import counted, note, say, say_json
 from .parsing import Parser, Verb, client, common
 
 _EXITS = (
@@ -65,6 +65,8 @@ def _tell(found: argparse.Namespace, reply: dict[str, Any], sentence: str) -> in
         say_json({"schema": 1, **reply})
     else:
         say(sentence)
+        if reply.get("note"):
+            note(reply["note"])
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .output import moment, paint, plain, say, say_json
+from .output import counted, moment, paint, plain, say, say_json
 from .parsing import Parser, Verb, client, common
 
 _ABOUT = ("priority", "tier", "strategy", "symbol", "action", "price", "confidence", "key", "source")
@@ -36,12 +36,13 @@ def _run(found: argparse.Namespace) -> int:
 
 
 def _lines(story: dict[str, Any]) -> list[str]:
-    signal = story.get("signal") or {}
+    signal, digested = story.get("signal") or {}, story.get("stands_for")
     about = "  ".join(f"{name} {plain(signal[name])}" for name in _ABOUT if name in signal)
     accepted = f"accepted from uid {story.get('uid')}, pid {story.get('pid')}; it is {_coloured(story.get('state'))}"
     lines = [
         f"{story.get('id')}  {paint(plain(signal.get('title')), 'bold')}",
         *([f"  {about}"] if about else []),
+        *([f"  a digest of {counted(digested, 'signal')}"] if digested else []),
         f"  {_at(story.get('accepted'))}  {accepted}",
     ]
     for delivery in story.get("deliveries") or []:
@@ -58,7 +59,14 @@ def _delivery_lines(delivery: dict[str, Any]) -> list[str]:
         *attempts,
         f"  {_at(delivery.get('since'))}  {_coloured(delivery.get('state'))}{_because(delivery.get('reason'))}"
         + (f", message {plain(message)}" if message else ""),
+        *_digest_lines(delivery.get("digest")),
     ]
+
+
+def _digest_lines(digest: dict[str, Any] | None) -> list[str]:
+    if not digest:
+        return []
+    return [f"  {'':<23}  that digest is {_coloured(digest.get('state'))}: `tocsin why {plain(digest.get('id'))}`"]
 
 
 def _attempt_lines(attempt: dict[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ when nobody complained.
     webhooks      where a webhook's secret comes from: variable, file, credential
     webhook_url   what a webhook URL must look like, and its one normal form; pure
     destinations  the keys of a destination, common and by kind
+    discord       those of kind "discord"
     routes        the keys of a route
     advice        what is allowed, and probably not meant
     loading       finding the file, reading the document

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tocsind.policy.routes import Route, chain
 
-from .model import DestinationOptions, FileOptions
+from .model import DestinationOptions, DiscordOptions, FileOptions
 from .reader import Spot
 from .routes import takes_everything
 
@@ -22,6 +22,7 @@ def advise(top: Spot, destinations: _Destinations, routes: Sequence[Route]) -> N
     _about_loops(below, fallbacks)
     _about_dead_ends(below, destinations, fallbacks)
     _about_shared_files(below, destinations)
+    _about_silenced_mentions(below, destinations)
 
 
 def _about_routes(spot: Spot, routes: Sequence[Route]) -> None:
@@ -67,3 +68,10 @@ def _about_shared_files(spot: Spot, destinations: _Destinations) -> None:
             other = first.setdefault(destination.options.path, name)
             if other != name:
                 spot.at(name).at("path").warn(f'"{other}" writes to the same file')
+
+
+def _about_silenced_mentions(spot: Spot, destinations: _Destinations) -> None:
+    for name, destination in destinations.items():
+        if isinstance(destination.options, DiscordOptions):
+            for priority in destination.options.mention.keys() & destination.options.silent:
+                spot.at(name).at("mention").at(priority).warn("wakes nobody: `silent` names this priority as well")

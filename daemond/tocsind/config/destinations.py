@@ -12,23 +12,23 @@ from tocsin.durations import format_duration
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
-from tocsind.secret import Secret
+from tocsind.policy.digest import Budgets
 
-from . import webhook_url
+from . import discord
 from .model import DestinationOptions, DiscordOptions, FileOptions
-from .reader import Field, Mistake, Spot, check_order, read_table
+from .reader import Field, Mistake, Spot, check_order, kind_of, read_table
 from .values import count, duration, flag, one_of, rate, several, text
-from .webhooks import Sought, webhook
 
 SWITCHED_OFF = "switched off in the configuration"
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """A kind of destination: its own keys, what they make (and why it is disabled, if so), and its limit when the file has none."""
+    """A kind of destination: its own keys, what they make (and why it is disabled, if so), and what holds where the file says nothing."""
 
     fields: Mapping[str, Field]
     options: Callable[[Spot, Mapping[str, Any]], tuple[DiscordOptions | FileOptions, str | None]]
     limit: Rate | None
+    digest: Budgets | None
 
 
 def destinations(spot: Spot) -> dict[str, DestinationOptions]:
@@ -49,8 +49,8 @@ def _destination(spot: Spot, name: str, names: Collection[str]) -> DestinationOp
         return None
     options, absent = kind.options(spot, found)
     disabled = absent if found.get("enabled", True) else SWITCHED_OFF
-    common: dict[str, Any] = {"limit": kind.limit}
-    common.update((key, found[key]) for key in ("limit", "fallback", "retry", "breaker") if key in found)
+    common: dict[str, Any] = {"limit": kind.limit, "digest": kind.digest}
+    common.update((key, found[key]) for key in ("limit", "digest", "fallback", "retry", "breaker") if key in found)
     return DestinationOptions(**common, name=name, kind=found["kind"], options=options, disabled=disabled)
 
 
@@ -66,6 +66,7 @@ def _common(name: str, names: Collection[str]) -> dict[str, Field]:
         "kind": Field(one_of(KINDS, "kind"), missing=f"missing; one of {', '.join(KINDS)}"),
         "enabled": Field(flag),
         "limit": Field(rate),
+        "digest": Field(_digest),
         "fallback": Field(several(fallback)),
         "retry": Field(_retry),
         "breaker": Field(_breaker),
@@ -85,28 +86,22 @@ def _breaker(spot: Spot) -> BreakerLimits:
     return found
 
 
-def _discord(spot: Spot, found: Mapping[str, Any]) -> tuple[DiscordOptions, str | None]:
-    sought: Sought = found.get("webhook", Sought())
-    url = _normal(spot.at("webhook"), sought, allow_host=found.get("allow_host", False))
-    own = {key: found[key] for key in ("username", "deadline") if key in found}
-    return DiscordOptions(webhook=url, **own), sought.reason
+def _digest(spot: Spot) -> Budgets | None:
+    match spot.value:
+        case bool() as wanted:
+            return Budgets() if wanted else None
+        case dict():
+            return Budgets(**read_table(spot, {"normal": Field(_budget), "low": Field(_budget)}))
+        case other:
+            raise Mistake(f'must be false or a table like {{ normal = "2m", low = "5m" }}, not {kind_of(other)}')
 
 
-def _normal(spot: Spot, sought: Sought, *, allow_host: bool) -> Secret | None:
-    if sought.secret is None:
+def _budget(spot: Spot) -> float | None:
+    if isinstance(spot.value, bool):
+        if spot.value:
+            raise Mistake('must be false or a duration like "5m", not true')
         return None
-    try:
-        return Secret(webhook_url.normalise(sought.secret.reveal(), allow_host=allow_host))
-    except ValueError as complaint:
-        spot.wrong(f"{sought.called} {complaint}")
-        return None
-
-
-def _username(spot: Spot) -> str:
-    name = text(spot).strip()
-    if len(name) > 80 or any(word in name.lower() for word in ("clyde", "discord")):
-        raise Mistake('Discord takes up to 80 characters without "clyde" and "discord"')
-    return name
+    return duration(spot)
 
 
 def _file(spot: Spot, found: Mapping[str, Any]) -> tuple[FileOptions, str | None]:  # noqa: ARG001 - the signature of Kind.options
@@ -115,19 +110,16 @@ def _file(spot: Spot, found: Mapping[str, Any]) -> tuple[FileOptions, str | None
 
 KINDS = {
     "discord": Kind(
-        fields={
-            "webhook": Field(webhook, missing='missing; write it like { env = "DISCORD_WEBHOOK_..." }'),
-            "username": Field(_username),
-            "deadline": Field(duration),
-            "allow-host": Field(flag),
-        },
-        options=_discord,
+        fields=discord.FIELDS,
+        options=discord.options,
         limit=Rate(30, 60.0),  # what one Discord channel takes from all its webhooks together
+        digest=Budgets(),
     ),
     "file": Kind(
         fields={"path": Field(text, missing='missing; "alerts.jsonl" lies under the state folder')},
         options=_file,
         limit=None,
+        digest=None,
     ),
 }
 # Of a destination whose kind is not known no key can be called unknown that any kind has.

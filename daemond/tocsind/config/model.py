@@ -10,6 +10,7 @@ import msgspec
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
+from tocsind.policy.digest import Budgets
 from tocsind.policy.routes import Route, Thresholds
 from tocsind.secret import Secret
 
@@ -30,6 +31,10 @@ class DiscordOptions(msgspec.Struct, frozen=True):
     webhook: Secret | None = None
     username: str | None = None  # shown instead of the webhook's own name
     deadline: float = 10.0  # for one request from connecting to the last byte
+    mention: Mapping[str, tuple[str, ...]] = {}  # priority -> who is woken: "role:ID", "user:ID", "everyone", "here"
+    silent: tuple[str, ...] = ()  # priorities whose messages make no sound
+    webhook_limit: Rate = Rate(5, 2.0)  # what one webhook takes, until it tells us better
+    channel_limit: Rate = Rate(30, 60.0)  # what a channel takes from all its webhooks together, which is told nowhere
 
 
 class FileOptions(msgspec.Struct, frozen=True):
@@ -45,6 +50,7 @@ class DestinationOptions(msgspec.Struct, frozen=True):
     kind: str
     options: DiscordOptions | FileOptions
     limit: Rate | None = None
+    digest: Budgets | None = None  # None: nothing is ever merged
     fallback: tuple[str, ...] = ()
     retry: Retry = Retry()
     breaker: BreakerLimits = BreakerLimits()
@@ -55,7 +61,14 @@ class DestinationOptions(msgspec.Struct, frozen=True):
         """Tells one far end from another without telling what it is: a short hash, which may be written down."""
         options = self.options
         secret = options.path if isinstance(options, FileOptions) else options.webhook and options.webhook.reveal()
-        return blake2s(f"{self.kind} {secret}".encode(), digest_size=8).hexdigest()
+        return _hashed(f"{self.kind} {secret}")
+
+    @property
+    def endpoint(self) -> str:
+        """Tells one limited far end from another, as `fingerprint` does: threads of one webhook share it."""
+        if isinstance(self.options, DiscordOptions) and self.options.webhook is not None:
+            return _hashed(f"{self.kind} {self.options.webhook.reveal().partition('?')[0]}")
+        return _hashed(f"{self.kind} {self.name} {self.fingerprint}")
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -72,3 +85,7 @@ class Config(msgspec.Struct, frozen=True):
     def fallbacks(self) -> Mapping[str, tuple[str, ...]]:
         """Destination -> its own fallbacks, as `policy.routes.chain` wants them."""
         return {name: destination.fallback for name, destination in self.destinations.items()}
+
+
+def _hashed(text: str) -> str:
+    return blake2s(text.encode(), digest_size=8).hexdigest()

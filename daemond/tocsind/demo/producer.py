@@ -1,7 +1,7 @@
 """A producer of the demo: `python -m tocsind.demo.producer SOCKET STRATEGY SYMBOL SIGNALS`. Its last word is one JSON object.
 
-It knows nothing of what happens to the daemon. A signal that nobody took is handed over again under the same id, so that the daemon
-takes it once.
+It knows nothing of what happens to the daemon: what no daemon takes is spooled. A signal that even the spool does not take is handed over
+again under the same id, so that the daemon takes it once.
 """
 
 from __future__ import annotations

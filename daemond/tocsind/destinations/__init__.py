@@ -1,37 +1,54 @@
-"""Where signals go. A destination turns a batch of deliveries into one request and returns an outcome for each.
+"""Where signals go. A destination turns a batch of deliveries into one request and reports an outcome for each.
 
 It never logs, retries, sleeps or counts, and it knows neither the journal nor the lane that calls it: those decide what an outcome
-means. It is handed one batch at a time. What may go wrong comes back as a value; an exception out of `deliver` is a bug and takes the
-daemon down, which costs nothing, because the attempt is on record.
+means. It says what a delivery would take of a message (`share`), `policy.batch` chooses who travels together, and it is handed one
+batch at a time. What may go wrong comes back as a value; an exception out of it is a bug and takes the daemon down, which costs
+nothing, because the attempt is on record.
 
     http       the one place that imports httpx: a shared client whose every request ends in a value, and no URL in any error
     causes     why a connection failed, in our own words
-    answers    what each answer of Discord means, as a table
+    reading    an answer of Discord's, taken apart
+    answers    what each answer means, as a table
+    faults     a message that was refused for what is in it: whose fault it is, and what that means for each delivery
     discord    webhooks
     file       JSON lines, synced
-    registry   kind -> how to build one
+    registry   kind -> how to build one, and how fast it may be asked
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from tocsind.policy.batch import Share
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.outcomes import Outcome
+from tocsind.policy.outcomes import Place, Report
 
 __all__ = ["Destination"]
 
 
 class Destination(Protocol):
-    """The far end of a lane. `most` is how many deliveries one request may carry."""
+    """The far end of a lane."""
 
     @property
     def most(self) -> int:
-        """How many deliveries one call of `deliver` may be given."""
+        """How many deliveries one request may carry."""
 
-    async def deliver(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
-        """Send them in this order; answer one outcome for each. Cancelling it leaves the outcome unknown."""
+    @property
+    def room(self) -> float:
+        """How many code points they may have together; infinity where nobody counts."""
+
+    def share(self, delivery: Delivery) -> Share:
+        """What it would take of a message, and with whom it may travel."""
+
+    async def locate(self) -> Place:
+        """Ask where it leads. One request, or none where there is nothing to ask."""
+
+    async def deliver(self, batch: Sequence[Delivery]) -> Report:
+        """Send them in this order, in one request: one to `most`, of one key, with room for all. Cancelling it leaves it unknown."""
+
+    def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
+        """What `deliver` would send, for a person: `payload`; `limits`, each a `name`, `used`, `most`; and `notes`. No secret is in it."""
 
     async def aclose(self) -> None:
         """Let go of files and connections."""

@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 import trio
 
 from tocsind.clock import Clock, SystemClock
+from tocsind.policy.batch import Share
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.outcomes import Deferred, Delivered, Outcome
+from tocsind.policy.outcomes import Deferred, Delivered, Outcome, Place, Report
 from tocsind.rendering import json_line
 
 
@@ -25,19 +28,37 @@ class FileDestination:
     """Appends to the file at `path`, which is made, private, with its folders, when there is none."""
 
     most: Final = 64  # lines a sync; a sync costs about as much for one as for all of them
+    room: Final = inf
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self._path = path
         self._clock = clock or SystemClock()
 
-    async def deliver(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
-        wall = self._clock.wall()
-        lines = b"".join(json_line(delivery, wall) for delivery in batch)
+    def share(self, delivery: Delivery) -> Share:
+        return Share(company=delivery.company)
+
+    async def locate(self) -> Place:
+        return Place()  # there is nobody to ask
+
+    async def deliver(self, batch: Sequence[Delivery]) -> Report:
+        lines = b"".join(self._lines(batch))
         # Not abandoned on cancel: a write that began is worth knowing the end of, and a disk answers.
-        return [await trio.to_thread.run_sync(_append, self._path, lines)] * len(batch)
+        outcome = await trio.to_thread.run_sync(_append, self._path, lines)
+        return Report((outcome,) * len(batch))
+
+    def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
+        return {
+            "payload": {"lines": [msgspec.json.decode(line) for line in self._lines(batch)]},
+            "limits": [],
+            "notes": [],
+        }
 
     async def aclose(self) -> None:
         """Nothing is held open."""
+
+    def _lines(self, batch: Sequence[Delivery]) -> list[bytes]:
+        wall = self._clock.wall()
+        return [json_line(delivery, wall) for delivery in batch]
 
 
 def _append(path: Path, lines: bytes) -> Outcome:

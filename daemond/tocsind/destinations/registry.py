@@ -1,22 +1,41 @@
-"""Kind -> how to build one. A new kind of destination is one more row."""
+"""Kind -> how to build one, and how fast it may be asked. A new kind of destination is one more row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tocsind.config import DestinationOptions, DiscordOptions, FileOptions
+from tocsind.policy.bucket import Rate
 
 from . import Destination
 from .discord import DiscordWebhook
 from .file import FileDestination
 from .http import HttpClient
 
+# Discord takes 50 requests a second from an address without a token of its own; a little below, and over a little longer, errs on our side.
+ADDRESS_LIMIT: Final = Rate(45, 1.1)
+
+
+class Pace(NamedTuple):
+    """The far end's own limits, as they are known before it told any; None: it has none."""
+
+    endpoint: Rate | None = None
+    channel: Rate | None = None
+    address: Rate | None = None
+
 
 def build(options: DestinationOptions, client: HttpClient, state_folder: Path) -> Destination:
     """The destination that `options` describes. It shares `client`; relative paths lie under `state_folder`."""
     return BUILDERS[options.kind](options, client, state_folder)
+
+
+def pace(options: DestinationOptions) -> Pace:
+    """How fast the far end of `options` may be asked."""
+    if isinstance(options.options, DiscordOptions):
+        return Pace(options.options.webhook_limit, options.options.channel_limit, ADDRESS_LIMIT)
+    return Pace()
 
 
 def _discord(options: DestinationOptions, client: HttpClient, _: Path) -> Destination:

@@ -68,7 +68,6 @@ class Connection:
             await come()
             if self._buffer or not self._gone:  # who goes is idle to the end: many who hang up at once keep nobody out
                 self.idle_since = None
-            await self.finish_reply()
             if self._gone:
                 break
         self.scope.deadline = trio.current_time() + self._limits.frame

@@ -16,7 +16,8 @@ from tocsind.errors import StorageFull
 from tocsind.events import Emit, SignalRefused
 from tocsind.journal import reading
 from tocsind.lanes import Lanes
-from tocsind.requests import AnyRequest, Drop, Enable, Queue, Retry, Send, SendMany, Status, Tail, Wait, Why
+from tocsind.preview import preview
+from tocsind.requests import AnyRequest, Drop, Enable, Queue, Retry, Send, SendMany, Status, Tail, Test, Wait, Why
 from tocsind.status import StatusView
 from tocsind.tail import Tail as TailView
 
@@ -94,6 +95,7 @@ class Desk:
             Drop: self._drop,
             Enable: self._enable,
             Wait: self._wait,
+            Test: self._test,
         }
 
     async def answer(self, request: AnyRequest) -> dict[str, Any]:
@@ -124,7 +126,7 @@ class Desk:
 
     async def _drop(self, request: Drop) -> dict[str, Any]:
         await self._must_exist(request.id)
-        return {"deliveries": await self.dispatch.drop(request.id)}
+        return await self._done(request.id, await self.dispatch.drop(request.id))
 
     async def _wait(self, request: Wait) -> dict[str, Any]:
         if isnan(request.seconds):  # MessagePack can say it, and no clock can wait for it
@@ -183,7 +185,12 @@ class Desk:
             await self._must_be_known(request.destination)
             return {"deliveries": await self.dispatch.retry_all(request.destination)}
         await self._must_exist(request.id)
-        return {"deliveries": await self.dispatch.retry(request.id)}
+        return await self._done(request.id, await self.dispatch.retry(request.id))
+
+    async def _done(self, id_: str, deliveries: int) -> dict[str, Any]:
+        """What was done with a signal's deliveries; when that is nothing, perhaps there is something to say."""
+        note = None if deliveries else await self.dispatch.instead(id_)
+        return {"deliveries": deliveries} | ({"note": note} if note else {})
 
     async def _must_exist(self, id_: str) -> None:
         _found(await self.dispatch.journal.run(reading.states, id_), id_)
@@ -207,6 +214,19 @@ class Desk:
             raise Refusal("bad-request", f"{lane.name} is disabled by the configuration: {lane.options.disabled}")
         await lane.enable()
         return {"destination": lane.name}
+
+    async def _test(self, request: Test) -> dict[str, Any]:
+        """Where this signal would go, as what, and when; nothing is taken or sent."""
+        try:
+            signal = Signal.from_dict(request.signal)
+            self.dispatch.check(signal)
+        except InvalidSignal as error:
+            raise Refusal("invalid-signal", str(error), field=error.field) from None
+        priority, deliveries = self.dispatch.preview(signal)
+        counts = await self.dispatch.journal.run(reading.counts)
+        lanes = [(self._lanes.get(delivery.destination), delivery) for delivery in deliveries]
+        views = [preview(lane, delivery, counts) for lane, delivery in lanes if lane is not None]
+        return {"test": {"schema": 1, "signal": signal.as_dict(), "priority": priority.label, "destinations": views}}
 
     async def facts(self, request: Tail) -> AsyncGenerator[dict[str, Any], None]:
         """The replies of a `tail`: what is in memory, and with `follow` what comes."""

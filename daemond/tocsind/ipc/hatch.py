@@ -103,6 +103,10 @@ class Visitor:
         finally:
             if not self._back.is_set():
                 await self._journal.take_back(self)
+            if self._connection.is_behind:
+                self._connection.idle_since = None
+                with trio.CancelScope(shield=True):  # a signal that was read gets its receipt, also while we leave
+                    await self._connection.finish_reply()
         if self._error is not None:
             raise self._error
 

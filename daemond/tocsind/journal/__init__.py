@@ -11,6 +11,8 @@ share one sync and a single caller pays for one. An answer leaves only after its
     writer     the thread and the group commit; what a failing disk means
     intake     jobs: append, feed
     attempts   jobs: begin, settle, replay
+    memory     jobs: keep, recall, recall_scope, requests: what must be known after a restart
+    digests    jobs: fold, instead: many deliveries told in sum
     upkeep     jobs: expire, divert, retry, drop, forget
     reading    jobs: why, queue, counts
 
@@ -19,25 +21,33 @@ So a caller reads `await journal.run(intake.append, arrivals)`.
 How it holds together. A delivery's `state` column is the single truth about it, and every change of it is one of the jobs above. `begin`
 is the claim: it moves `queued` to `sending` and opens an attempt in one commit, and only then does a request leave. `tally` counts
 deliveries by destination, priority and state; triggers keep it, so that no job can forget to, and status over a million rows reads a
-dozen. Times in here are wall-clock Unix seconds.
+dozen. `fold` is the other claim: it moves `queued` to `digested` and queues the digest in one commit, and `begin` finds nothing there any
+more. `begin` also notes the request, open until `settle`, which notes what was learned; so a crash leaves no request uncounted. Times in
+here are wall-clock Unix seconds.
 """
 
 from .askers import Answer, Asker, Haste, Order
+from .digests import FIRST
 from .inbox import Guest
-from .records import Arrival, Count, Ending, LaneMemory, Moved
+from .records import Arrival, Asking, Count, Ending, Fold, LaneMemory, Moved, Request, ScopeMemory
 from .writer import Connection, Journal
 
 __all__ = [
+    "FIRST",
     "Answer",
     "Arrival",
     "Asker",
+    "Asking",
     "Connection",
     "Count",
     "Ending",
+    "Fold",
     "Guest",
     "Haste",
     "Journal",
     "LaneMemory",
     "Moved",
     "Order",
+    "Request",
+    "ScopeMemory",
 ]

@@ -10,25 +10,20 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tocsind.policy.delivery import Delivery, Priority
+from tocsind.policy.delivery import Delivery, Priority, State
 
+from . import memory
 from .intake import owe
-from .records import Ending, LaneMemory, Moved
+from .records import Asking, Ending, LaneMemory, Moved, ScopeMemory
 
-KEPT_REQUESTS = 30  # as many as the tightest window that is known (30 a minute in a Discord channel) can ask about
 INTERRUPTED = "tocsind stopped before the answer came"
 
 
-def begin(connection: sqlite3.Connection, batch: Sequence[Delivery], channel: str, now: float) -> list[Delivery]:
+def begin(connection: sqlite3.Connection, batch: Sequence[Delivery], asking: Asking, now: float) -> list[Delivery]:
     """Claim what is still queued and in time, and open an attempt for each; the rest is not ours to send any more."""
     claimed = [mine for delivery in batch if (mine := _claim(connection, delivery, now))]
     if claimed:
-        connection.execute("INSERT OR IGNORE INTO requests VALUES (?, ?)", (channel, now))
-        connection.execute(
-            "DELETE FROM requests WHERE channel = ?1 AND at <="
-            " (SELECT at FROM requests WHERE channel = ?1 ORDER BY at DESC LIMIT 1 OFFSET ?2)",
-            (channel, KEPT_REQUESTS),
-        )
+        memory.ask(connection, asking, now)
     return claimed
 
 
@@ -37,47 +32,47 @@ def _claim(connection: sqlite3.Connection, delivery: Delivery, now: float) -> De
     rows = connection.execute(
         "UPDATE deliveries SET state = 'sending', since = ?1, attempts = attempts + 1, first_try = coalesce(first_try, ?1)"
         " WHERE number = ?2 AND state = 'queued' AND (deadline IS NULL OR deadline > ?1)"
-        " RETURNING attempts, first_try, doubt, unknowns",
+        " RETURNING attempts, first_try, doubt, unknowns, plain",
         (now, delivery.number),
     ).fetchall()
     if not rows:
         return None
-    ((attempts, first_try, doubt, unknowns),) = rows
+    ((attempts, first_try, doubt, unknowns, plain),) = rows
     connection.execute(
         "INSERT INTO attempts (delivery, number, started) VALUES (?, ?, ?)", (delivery.number, attempts, now)
     )
-    return msgspec.structs.replace(
-        delivery, attempts=attempts, first_try=first_try, doubt=bool(doubt), unknowns=unknowns
-    )
-
-
-def requests(connection: sqlite3.Connection, channel: str) -> list[float]:
-    """When this channel was last asked, oldest first."""
-    rows = connection.execute("SELECT at FROM requests WHERE channel = ? ORDER BY at", (channel,))
-    return [at for (at,) in rows]
+    known = {"attempts": attempts, "first_try": first_try, "doubt": bool(doubt), "unknowns": unknowns}
+    return msgspec.structs.replace(delivery, **known, plain=bool(plain))
 
 
 def settle(
-    connection: sqlite3.Connection, endings: Sequence[Ending], now: float, memory: LaneMemory | None
+    connection: sqlite3.Connection,
+    endings: Sequence[Ending],
+    now: float,
+    lane: LaneMemory | None,
+    scopes: Sequence[ScopeMemory] = (),
 ) -> list[Moved]:
-    """Write the outcomes down, with what the lane learned from them. What also goes to a fallback is answered."""
+    """Write the outcomes down, with what was learned from them. What also goes to a fallback is answered."""
     for ending in endings:
         _settle_one(connection, ending, now)
-    if memory is not None:
-        remember(connection, memory)
+    for destination in {ending.delivery.destination for ending in endings}:
+        memory.answered(connection, destination, now)
+    memory.keep(connection, lane, scopes)
     return [moved for ending in endings if ending.settlement.elsewhere for moved in _elsewhere(connection, ending, now)]
 
 
 def _settle_one(connection: sqlite3.Connection, ending: Ending, now: float) -> None:
     delivery, settlement = ending.delivery, ending.settlement
     connection.execute(
-        "UPDATE deliveries SET state = ?, since = ?, reason = ?, doubt = ?, unknowns = ?, message = ? WHERE number = ?",
+        "UPDATE deliveries SET state = ?, since = ?, reason = ?, doubt = ?, unknowns = ?, plain = ?, message = ?"
+        " WHERE number = ?",
         (
             settlement.state.value,
             now,
             settlement.reason,
             settlement.doubt,
             settlement.unknowns,
+            settlement.plain,
             settlement.message,
             delivery.number,
         ),
@@ -86,6 +81,11 @@ def _settle_one(connection: sqlite3.Connection, ending: Ending, now: float) -> N
         "UPDATE attempts SET ended = ?, outcome = ?, reason = ? WHERE delivery = ? AND number = ?",
         (now, ending.outcome, settlement.reason, delivery.number, delivery.attempts),
     )
+    if delivery.is_digest and settlement.state is State.SENT:
+        connection.execute(
+            "UPDATE deliveries SET message = ? WHERE digest = (SELECT signal FROM deliveries WHERE number = ?)",
+            (settlement.message, delivery.number),
+        )
 
 
 def _elsewhere(connection: sqlite3.Connection, ending: Ending, now: float) -> list[Moved]:
@@ -121,18 +121,5 @@ def replay(connection: sqlite3.Connection, now: float) -> int:
         "UPDATE deliveries SET state = 'queued', since = ?, reason = ?, doubt = 1 WHERE state = 'sending'",
         (now, INTERRUPTED),
     )
+    memory.close_requests(connection, now)
     return cursor.rowcount
-
-
-def remember(connection: sqlite3.Connection, memory: LaneMemory) -> None:
-    """What a lane must know after a restart."""
-    names = ", ".join(memory.__struct_fields__)
-    marks = ", ".join("?" * len(memory.__struct_fields__))
-    connection.execute(f"INSERT OR REPLACE INTO lanes ({names}) VALUES ({marks})", msgspec.structs.astuple(memory))  # noqa: S608 - our own field names
-
-
-def recall(connection: sqlite3.Connection, destination: str) -> LaneMemory:
-    """What was remembered of a lane; a fresh one otherwise."""
-    names = LaneMemory.__struct_fields__
-    row = connection.execute(f"SELECT {', '.join(names)} FROM lanes WHERE destination = ?", (destination,)).fetchone()  # noqa: S608 - as above
-    return LaneMemory(*row) if row else LaneMemory(destination)

@@ -14,6 +14,9 @@ from .records import Arrival
 
 UNROUTED = "unrouted"  # the destination of what no route takes
 NO_ROUTE = "no route of the configuration takes this signal"
+COLUMNS = (
+    "d.number, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, d.plain, s.accepted, s.body"  # of a delivery
+)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -82,17 +85,16 @@ def owe(
 
 
 def feed(connection: sqlite3.Connection, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
-    """The next queued deliveries after number `after`, in order of acceptance."""
+    """The next queued deliveries after number `after`: digests first, then in order of acceptance."""
     rows = connection.execute(
-        "SELECT d.number, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, s.accepted, s.body"
-        " FROM deliveries d JOIN signals s ON s.number = d.signal"
+        f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - our own text
         " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ? ORDER BY d.number LIMIT ?",
         (destination, priority, after, most),
     )
-    return [_delivery(destination, priority, *row) for row in rows]
+    return [delivery_of(destination, priority, *row) for row in rows]
 
 
-def _delivery(  # noqa: PLR0917 - a row of the query above, in its order
+def delivery_of(  # noqa: PLR0917 - a row of COLUMNS, in their order
     destination: str,
     priority: Priority,
     number: int,
@@ -101,9 +103,11 @@ def _delivery(  # noqa: PLR0917 - a row of the query above, in its order
     first_try: float | None,
     doubt: int,
     unknowns: int,
+    plain: int,
     accepted: float,
     body: bytes,
 ) -> Delivery:
+    """A row as the delivery that it is."""
     return Delivery(
         number=number,
         signal=Signal.trusted(_decode(body)),
@@ -115,4 +119,5 @@ def _delivery(  # noqa: PLR0917 - a row of the query above, in its order
         first_try=first_try,
         doubt=bool(doubt),
         unknowns=unknowns,
+        plain=bool(plain),
     )

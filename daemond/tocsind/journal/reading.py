@@ -9,6 +9,7 @@ import msgspec
 
 from tocsind.policy.delivery import OPEN, Priority, State
 
+from .digests import FIRST
 from .records import Count
 
 _decode = msgspec.msgpack.Decoder().decode
@@ -17,12 +18,16 @@ LONGEST_TITLE = 256  # code points; a listing shall fit into one reply
 
 
 def why(connection: sqlite3.Connection, id_: str) -> dict[str, Any] | None:
-    """All that is known of a signal: what it said, and every attempt at every destination. None when the id is unknown."""
-    row = connection.execute("SELECT number, accepted, uid, pid, body FROM signals WHERE id = ?", (id_,)).fetchone()
+    """All that is known of a signal: what it said, and every attempt at every destination. None when the id is unknown.
+
+    A digest `stands_for` so many; a delivery that was digested names its `digest` (`id`, and the `state` of the whole of it).
+    """
+    row = connection.execute(
+        "SELECT number, accepted, uid, pid, body, stands_for FROM signals WHERE id = ?", (id_,)
+    ).fetchone()
     if row is None:
         return None
-    number, accepted, uid, pid, body = row
-    deliveries = _deliveries(connection, number)
+    number, accepted, uid, pid, body, stands_for = row
     return {
         "schema": 1,
         "id": id_,
@@ -30,8 +35,9 @@ def why(connection: sqlite3.Connection, id_: str) -> dict[str, Any] | None:
         "accepted": accepted,
         "uid": uid,
         "pid": pid,
-        "state": summary([State(delivery["state"]) for delivery in deliveries]),
-        "deliveries": deliveries,
+        "state": summary(_states(connection, number)),
+        **({"stands_for": stands_for} if stands_for else {}),
+        "deliveries": _deliveries(connection, number),
     }
 
 
@@ -47,30 +53,57 @@ def summary(states: list[State]) -> str:
 
 def states(connection: sqlite3.Connection, id_: str) -> str | None:
     """The summary alone."""
+    row = connection.execute("SELECT number FROM signals WHERE id = ?", (id_,)).fetchone()
+    return summary(_states(connection, row[0])) if row else None
+
+
+def _states(connection: sqlite3.Connection, signal: int) -> list[State]:
+    """Where its deliveries stand, and those of the digests that tell it: `digested` alone says nothing of how it fares."""
     rows = connection.execute(
-        "SELECT d.state FROM deliveries d JOIN signals s ON s.number = d.signal WHERE s.id = ?", (id_,)
-    ).fetchall()
-    return summary([State(state) for (state,) in rows]) if rows else None
+        "SELECT state FROM deliveries WHERE signal = ?1 UNION ALL"
+        " SELECT t.state FROM deliveries d JOIN deliveries t ON t.signal = d.digest WHERE d.signal = ?1",
+        (signal,),
+    )
+    return [State(state) for (state,) in rows]
 
 
 def _deliveries(connection: sqlite3.Connection, signal: int) -> list[dict[str, Any]]:
-    rows = connection.execute(
-        "SELECT number, destination, priority, state, reason, since, message, doubt FROM deliveries WHERE signal = ? ORDER BY number",
+    cursor = connection.execute(
+        "SELECT number, destination, priority, state, reason, since, message, doubt, digest FROM deliveries"
+        " WHERE signal = ? ORDER BY number",
         (signal,),
-    ).fetchall()
-    return [
-        {
-            "destination": destination,
-            "priority": Priority(priority).label,
-            "state": state,
-            "reason": reason,
-            "since": since,
-            "message": message,
-            "possible_duplicate": bool(doubt),
-            "attempts": _attempts(connection, number),
-        }
-        for number, destination, priority, state, reason, since, message, doubt in rows
-    ]
+    )
+    return [_told(connection, *row) for row in cursor.fetchall()]
+
+
+def _told(  # noqa: PLR0917 - a row of the query above, in its order
+    connection: sqlite3.Connection,
+    number: int,
+    destination: str,
+    priority: int,
+    state: str,
+    reason: str | None,
+    since: float,
+    message: str | None,
+    doubt: int,
+    digest: int | None,
+) -> dict[str, Any]:
+    return {
+        "destination": destination,
+        "priority": Priority(priority).label,
+        "state": state,
+        "reason": reason,
+        "since": since,
+        "message": message,
+        "possible_duplicate": bool(doubt),
+        **({"digest": _digest(connection, digest)} if digest else {}),
+        "attempts": _attempts(connection, number),
+    }
+
+
+def _digest(connection: sqlite3.Connection, signal: int) -> dict[str, Any]:
+    (id_,) = connection.execute("SELECT id FROM signals WHERE number = ?", (signal,)).fetchone()
+    return {"id": id_, "state": summary(_states(connection, signal))}
 
 
 def _attempts(connection: sqlite3.Connection, delivery: int) -> list[dict[str, Any]]:
@@ -117,15 +150,16 @@ def counts(connection: sqlite3.Connection) -> list[Count]:
 
 def oldest(connection: sqlite3.Connection, lanes: list[tuple[str, Priority]]) -> float | None:
     """When the longest waiting delivery of these lanes was accepted, in wall-clock seconds."""
-    found = [_oldest_of(connection, destination, priority) for destination, priority in lanes]
+    # The first of a queue; behind the digests, which go first and are young, also the first of the others.
+    found = [_first_of(connection, *lane, after) for lane in lanes for after in (FIRST, 0)]
     return min((at for at in found if at is not None), default=None)
 
 
-def _oldest_of(connection: sqlite3.Connection, destination: str, priority: Priority) -> float | None:
+def _first_of(connection: sqlite3.Connection, destination: str, priority: Priority, after: int) -> float | None:
     row = connection.execute(
         "SELECT s.accepted FROM deliveries d JOIN signals s ON s.number = d.signal"
-        " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' ORDER BY d.number LIMIT 1",
-        (destination, priority),
+        " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ? ORDER BY d.number LIMIT 1",
+        (destination, priority, after),
     ).fetchone()
     return row[0] if row else None
 

@@ -41,8 +41,24 @@ class Moved(msgspec.Struct, frozen=True):
     fallback: str | None = None
 
 
+class Asking(msgspec.Struct, frozen=True):
+    """A request that is about to leave: from which destination, into which channel, and whether it carries what is pressing."""
+
+    destination: str
+    channel: str
+    pressing: bool
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A request that left. `at` is when its answer came, in wall-clock seconds; None: it is open, or was when the last run ended."""
+
+    at: float | None
+    pressing: bool
+    destination: str
+
+
 class LaneMemory(msgspec.Struct, frozen=True):
-    """What of a lane survives a restart. `rest_until` and `blocked_until` are wall-clock seconds."""
+    """What of a lane survives a restart. `rest_until` is in wall-clock seconds."""
 
     destination: str
     about: str = ""  # which far end this is about: a new webhook under an old name begins afresh
@@ -51,9 +67,28 @@ class LaneMemory(msgspec.Struct, frozen=True):
     rests: int = 0
     rest_until: float | None = None
     reason: str | None = None
+    trips: int = 0
+    strikes: int = 0
+    channel: str | None = None  # where it was found to lead
+
+
+class ScopeMemory(msgspec.Struct, frozen=True):
+    """What of a scope survives a restart (policy.scopes); instants are wall-clock seconds."""
+
+    scope: str
     blocked_until: float | None = None
     blocked_because: str | None = None
-    trips: int = 0
+    count: int | None = None
+    per: float | None = None
+    learned_at: float | None = None
+
+
+class Fold(msgspec.Struct, frozen=True):
+    """Deliveries that are told in sum from now on: the digest's id, the number of its delivery, and the ids of what it stands for."""
+
+    id: str
+    number: int
+    originals: tuple[str, ...]
 
 
 class Count(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
 """The tables and their versions. `user_version` counts the migrations that a file has seen; a fresh file runs them all.
 
-`waiting` is the queue: a partial index in the very order in which a feeder reads. UNIQUE (signal, destination) is the loop guard of
-fallbacks, and with the id's uniqueness it makes acceptance idempotent. AUTOINCREMENT, because a number that retention freed must not
-come again: feeders remember how far they read.
+`waiting` is the queue: a partial index in the very order in which a feeder reads; digests, numbered below zero, stand first in it. UNIQUE
+(signal, destination) is the loop guard of fallbacks, and with the id's uniqueness it makes acceptance idempotent. AUTOINCREMENT, because a
+number that retention freed must not come again: feeders remember how far they read. Numbers below zero leave its counting alone.
 """
 
 from __future__ import annotations
@@ -96,7 +96,45 @@ CREATE TRIGGER count_gone AFTER DELETE ON deliveries BEGIN
 END;
 """
 
-MIGRATIONS = (_FIRST,)
+# Scopes: a block is the webhook's and not the lane's, so it moves to where the webhook's memory is; two names may have led to one.
+# Requests: the old time was that of sending, and the best that is known of the answer's.
+_SECOND = """
+ALTER TABLE deliveries ADD COLUMN plain INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN digest INTEGER;       -- number of the signal that tells this one in sum
+CREATE INDEX digested ON deliveries (digest) WHERE digest IS NOT NULL;
+ALTER TABLE signals ADD COLUMN stands_for INTEGER;      -- a digest: of so many
+
+CREATE TABLE scopes (                       -- endpoints, channels, addresses: what was told about them, and learned
+    scope           TEXT PRIMARY KEY,
+    blocked_until   REAL,
+    blocked_because TEXT,
+    count           INTEGER,
+    per             REAL,
+    learned_at      REAL
+) STRICT, WITHOUT ROWID;
+INSERT INTO scopes (scope, blocked_until, blocked_because)
+    SELECT 'endpoint:' || about, max(blocked_until), blocked_because FROM lanes WHERE blocked_until IS NOT NULL GROUP BY about;
+ALTER TABLE lanes DROP COLUMN blocked_until;
+ALTER TABLE lanes DROP COLUMN blocked_because;
+ALTER TABLE lanes ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE lanes ADD COLUMN channel TEXT;
+
+ALTER TABLE requests RENAME TO asked;
+CREATE TABLE requests (                     -- when each destination asked; pacing must not forget over a restart
+    number      INTEGER PRIMARY KEY,
+    channel     TEXT NOT NULL,              -- where it led at the time
+    destination TEXT NOT NULL,
+    sent        REAL NOT NULL,
+    answered    REAL,
+    pressing    INTEGER NOT NULL
+) STRICT;
+INSERT INTO requests (channel, destination, sent, answered, pressing) SELECT channel, channel, at, at, 0 FROM asked ORDER BY at;
+DROP TABLE asked;
+CREATE INDEX askers ON requests (destination, number);
+CREATE INDEX unanswered ON requests (destination) WHERE answered IS NULL;
+"""
+
+MIGRATIONS = (_FIRST, _SECOND)
 
 
 def open_journal(folder: Path) -> sqlite3.Connection:
@@ -118,8 +156,7 @@ def open_journal(folder: Path) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     for pragma in (
-        # A commit touches eight pages, and a sync costs by bytes: a tenth less than with 4096, measured. An older file keeps its own.
-        "page_size = 2048",
+        "page_size = 2048",  # what a sync costs goes by bytes: a tenth less than with 4096, measured; an older file keeps its own
         "auto_vacuum = INCREMENTAL",  # retention gives space back; must precede the first table
         "locking_mode = EXCLUSIVE",  # a second connection could corrupt the WAL (SQLite before 3.51.3)
         "journal_mode = WAL",

@@ -133,11 +133,18 @@ def rehome(connection: sqlite3.Connection, homes: Mapping[int, Sequence[str]], n
     return len(homes)
 
 
+# Of itself, or of the digest that tells it: until then nobody knows how it fared. And a digest is kept for its originals' sake.
+_NOTHING_WAITS = (
+    "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.signal = s.number AND (d.state IN ('queued', 'sending') OR EXISTS"
+    " (SELECT 1 FROM deliveries t WHERE t.signal = d.digest AND t.state IN ('queued', 'sending'))))"
+    " AND NOT EXISTS (SELECT 1 FROM deliveries o WHERE o.digest = s.number)"
+)
+
+
 def forget(connection: sqlite3.Connection, before: float) -> int:
     """Delete a chunk of signals accepted before then of which nothing waits any more, and give the space back."""
     numbers = connection.execute(
-        "SELECT number FROM signals s WHERE accepted < ? AND NOT EXISTS"
-        " (SELECT 1 FROM deliveries d WHERE d.signal = s.number AND d.state IN ('queued', 'sending')) LIMIT ?",
+        f"SELECT number FROM signals s WHERE accepted < ? AND {_NOTHING_WAITS} LIMIT ?",  # noqa: S608 - our own text
         (before, CHUNK),
     ).fetchall()
     connection.executemany(

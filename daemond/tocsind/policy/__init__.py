@@ -4,11 +4,15 @@ No trio, httpx, os, sqlite, logging, random or clock is imported here; `now` and
 is one question: when? `ready_at(now)` answers `now` for yes, a later instant for not before, and infinity for "ask me after something
 happens". Asking changes nothing; `take`, `succeeded` and `failed` do. So the whole room is tested with plain numbers, and nothing waits.
 
-    outcomes   how an attempt ended: four words
+    outcomes   how an attempt ended: four words; and what its answer told of pace
     delivery   what a delivery is, its states, and what each outcome makes of it
     backoff    how long until the next try
-    bucket     at most so many in so long
-    gate       when may this priority send: bucket with a reserve, and blocks
+    bucket     at most so many in so long, and an even pace within it
+    reserve    how much of it is kept for those who press
+    scopes     whose limit it is: an endpoint's, a channel's, an address's; blocks, and what they taught
+    gate       when may this priority send: all of these at once
+    batch      which deliveries share a message
+    digest     what is told in sum when there is too much to tell
     breaker    when they fail in a row: rest, then one probe
     routes     which destinations, which priority, which fallback
 

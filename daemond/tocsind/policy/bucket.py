@@ -1,15 +1,27 @@
-"""A token bucket whose tokens come back one by one, each `per` seconds after it was taken.
+"""At most so many in so long: a token bucket whose tokens come back one by one, each `per` seconds after its request was *answered*.
 
 So no window of `per` seconds, wherever it begins, ever holds more than `count`: the classic bucket that refills steadily allows twice
-that (a full bucket, then its refill), which is how senders that "respect the limit" still meet 429s.
+that (a full bucket, then its refill), which is how senders that "respect the limit" still meet 429s. And because the server counted a
+request some time between its sending and its answer, counting from the answer and deciding before the sending errs on the safe side
+twice: neither latency nor a server's clock can make two windows of ours one of theirs.
+
+Some of the tokens may be kept for those who press (URGENT and HIGH): see `reserve`. The others may hold `count - keep` of the window
+and no more, whoever else sends; but what is kept is lent to them for the moment before one of their own comes back, because nobody who
+presses would wait longer for it than that.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from math import inf
+from collections.abc import Iterator
 
 import msgspec
+
+from .reserve import Reserve
+
+FEW = 4 / 30  # of the tokens: with fewer requests than this in the window nobody has to save them up
+LENT = 1.5  # seconds: with a webhook's window before it, a pressing one may wait so long and still arrive within 2.5
+SLOWEST = 2.0  # times the even pace of a whole window: nobody waits longer for company that does not come
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -23,25 +35,99 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class Bucket:
-    """Tokens of one rate. Times are monotonic seconds; `keep` is how many tokens the asker must leave untouched."""
+    """Tokens of one rate. Times are monotonic seconds. `count` may be lowered to what was learned."""
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: Rate, reserve: Reserve | None = None) -> None:
         self.rate = rate
-        self._taken: deque[float] = deque(maxlen=rate.count)
+        self.count = rate.count
+        self.reserve = reserve
+        self._all: deque[float] = deque(maxlen=rate.count)  # when requests were answered, in order
+        self._patient: deque[float] = deque(maxlen=rate.count)  # those of them that did not press
+        self._left: float | None = None  # when the last of those left us
+        self._out = 0  # requests without an answer yet
+        self._out_patient = 0
 
-    def ready_at(self, now: float, keep: int = 0) -> float:
-        """When a token above the reserve is there: `now`, or the later instant at which one comes back."""
-        allowed = self.rate.count - keep
-        if allowed <= 0:
-            return inf
-        if len(self._taken) < allowed:
+    def keep(self, now: float) -> int:
+        """How many tokens are kept for those who press."""
+        return 0 if self.reserve is None else self.reserve.keep(now, self.count, self.rate.per)
+
+    def wish(self, now: float) -> None:
+        """One who presses has come."""
+        if self.reserve is not None:
+            self.reserve.wish(now)
+
+    def ready_at(self, now: float, *, pressing: bool = True) -> float:
+        """`now` for yes, else the instant at which a token comes back; a request that is out may come back only later."""
+        when = self._free_at(now, self._all, self._out, self.count)
+        if pressing:
+            return when
+        own = self._free_at(now, self._patient, self._out_patient, self.count - self.keep(now))
+        return max(when, own - LENT)
+
+    def paced_at(self, now: float) -> float:
+        """When the next that does not press should go, at an even pace that never runs dry; `now` while there were few.
+
+        A pace runs dry when its n-th request comes before the n-th token: of those that are free, and then of those that come back. The
+        smallest pace for which that never happens is the answer, from one leaving to the next; at a steady rate it is
+        `per / (count - keep)`. After a burst it would be far slower than that, and is not: then the window itself makes who comes wait.
+        """
+        used = [at for at in self._patient if at + self.rate.per > now]
+        if not used or len(used) < self.count * FEW:
             return now
-        return max(now, self._taken[-allowed] + self.rate.per)
+        allowed, last = self.count - self.keep(now), used[-1] if self._left is None else self._left
+        free = allowed - len(used)
+        pace = max((at + self.rate.per - last) / (free + n) for n, at in enumerate(used, 1) if free + n > 0)
+        return max(now, last + min(pace, SLOWEST * self.rate.per / allowed))
 
-    def take(self, now: float) -> None:
-        """Take a token. Beyond the last one the oldest is taken again: a reported past is never refused."""
-        self._taken.append(now)
+    def take(self, now: float, *, pressing: bool = True) -> None:
+        """A request leaves."""
+        self._out += 1
+        if not pressing:
+            self._out_patient += 1
+            self._left = now
 
-    def left(self, now: float) -> int:
-        """How many tokens are there at `now`."""
-        return self.rate.count - sum(1 for taken in self._taken if taken + self.rate.per > now)
+    def give(self, now: float, *, pressing: bool = True) -> None:
+        """It was answered: from here its token is gone for `per` seconds."""
+        self.put_back(pressing=pressing)
+        self.remember(now, pressing=pressing)
+        for log in (self._all, self._patient):
+            while log and log[0] + self.rate.per <= now:
+                log.popleft()  # its token is back
+
+    def put_back(self, *, pressing: bool = True) -> None:
+        """Nothing left after all."""
+        self._out -= 1
+        self._out_patient -= not pressing
+
+    def remember(self, at: float, *, pressing: bool = True) -> None:
+        """A request that was answered then."""
+        self._all = _with(self._all, at)
+        if not pressing:
+            self._patient = _with(self._patient, at)
+
+    def change(self, rate: Rate) -> None:
+        """Another rate holds from now on; what was counted stays counted."""
+        self.rate, self.count = rate, rate.count
+        self._all = deque(self._all, maxlen=rate.count)
+        self._patient = deque(self._patient, maxlen=rate.count)
+
+    def used(self, now: float) -> int:
+        """How many tokens are gone at `now`."""
+        return self._out + sum(1 for _ in self._since(now - self.rate.per))
+
+    def _since(self, then: float) -> Iterator[float]:
+        return (at for at in self._all if at > then)
+
+    def _free_at(self, now: float, log: deque[float], out: int, allowed: int) -> float:
+        room = max(allowed, 1) - out
+        if room <= 0:
+            return now + self.rate.per
+        return max(now, log[-room] + self.rate.per) if len(log) >= room else now
+
+
+def _with(log: deque[float], at: float) -> deque[float]:
+    """The log, in order still: what comes from before a restart may come late."""
+    if log and at < log[-1]:
+        return deque(sorted((*log, at)), maxlen=log.maxlen)
+    log.append(at)
+    return log

@@ -3,6 +3,7 @@
                                   .--- drop ---> dropped
                                   |--- its time passed ---> expired
       accepted ---> queued -------|--- destination gone, or given up ---> rerouted (a new delivery at the fallback)
+                                  |--- too many, merged with others ---> digested (a new delivery tells them in sum)
                     ^  ^  |
           deferred  |  |  '-- attempt on record --> sending ---> sent
           unknown,  |  |                             |  |  '---> unknown (may have arrived; nobody can say)
@@ -11,13 +12,15 @@
 
 `sending` is written before the request leaves, so a crash leaves it behind, and the next start knows that it cannot know: the delivery
 is queued again, in doubt. Doubt is for good: every later copy is marked. What is dead or unknown also goes to the fallback, because
-"nobody can say" is no answer to the person who waits for the alert. LOW is the exception: in doubt, it counts as sent.
+"nobody can say" is no answer to the person who waits for the alert. LOW is the exception: in doubt, it counts as sent. What was digested
+fares as its digest does: `digest` names it, and the message in which it was told.
 """
 
 from __future__ import annotations
 
 from enum import Enum, IntEnum
 from math import inf
+from typing import Any
 
 import msgspec
 
@@ -51,9 +54,11 @@ class State(Enum):
     DEAD = "dead"
     EXPIRED = "expired"
     REROUTED = "rerouted"
+    DIGESTED = "digested"
     DROPPED = "dropped"
 
 
+MOST_COMPANY = 10  # in the largest message that is worth taking apart
 OPEN = frozenset({State.QUEUED, State.SENDING})
 SETTLED = frozenset(State) - OPEN
 
@@ -71,11 +76,18 @@ class Delivery(msgspec.Struct, frozen=True):
     first_try: float | None = None
     doubt: bool = False  # an earlier attempt may have arrived: the next copy says so
     unknowns: int = 0  # attempts that ended unknown while we watched
+    plain: bool = False  # its own form was refused: from now on it goes without links, fields and markup
+    company: int | None = None  # in a message of at most so many; forgotten over a restart, and found out again
 
     @property
     def id(self) -> str:
         """The signal's id."""
         return self.signal.id
+
+    @property
+    def is_digest(self) -> bool:
+        """Whether it tells others in sum: those stand before the first of their queue, and so do their numbers."""
+        return self.number < 0
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -87,6 +99,8 @@ class Settlement(msgspec.Struct, frozen=True):
     wait: float = 0.0  # seconds until the next try, when it is queued again
     doubt: bool = False
     unknowns: int = 0
+    plain: bool = False
+    company: int | None = None
     elsewhere: bool = False  # the fallback gets a copy as well
 
 
@@ -94,39 +108,59 @@ def settle(delivery: Delivery, outcome: Outcome, *, now: float, retry: Retry, ji
     """The law on what an attempt's end means for its delivery. `now` is wall time, `jitter` lies in [0, 1)."""
     match outcome:
         case Delivered(message=message):
-            return Settlement(State.SENT, message=message, doubt=delivery.doubt, unknowns=delivery.unknowns)
+            return _after(delivery, State.SENT, message=message)
         case Refused(reason=reason, disable=True):
             # Not its fault: it stays queued, and the lane, disabled by the same outcome, sends its whole queue elsewhere.
-            return Settlement(State.QUEUED, reason, doubt=delivery.doubt, unknowns=delivery.unknowns)
+            return _after(delivery, State.QUEUED, reason)
         case Refused(reason=reason):
-            return Settlement(State.DEAD, reason, doubt=delivery.doubt, unknowns=delivery.unknowns, elsewhere=True)
+            return _after(delivery, State.DEAD, reason, elsewhere=True)
         case Unknown(reason=reason):
             return _after_unknown(delivery, reason, retry, jitter)
     return _after_deferral(delivery, outcome, now, retry, jitter)
 
 
-def _after_unknown(delivery: Delivery, reason: str, retry: Retry, jitter: float) -> Settlement:
-    unknowns = delivery.unknowns + 1
-    if delivery.priority is Priority.LOW:
-        return Settlement(State.UNKNOWN, reason, doubt=True, unknowns=unknowns)
-    if unknowns > 1:
-        return Settlement(State.UNKNOWN, reason, doubt=True, unknowns=unknowns, elsewhere=True)
-    wait = backoff(retry, delivery.attempts, jitter)
-    return Settlement(State.QUEUED, reason, wait=wait, doubt=True, unknowns=unknowns)
-
-
 def _after_deferral(delivery: Delivery, outcome: Deferred, now: float, retry: Retry, jitter: float) -> Settlement:
+    match outcome.cause:
+        case Cause.FAILED:
+            return _after_failure(delivery, outcome, now, retry, jitter)
+        case Cause.COMPANY:
+            return _after(delivery, State.QUEUED, outcome.reason, company=halved(delivery.company))
+        case Cause.FORM:
+            return _after(delivery, State.QUEUED, outcome.reason, plain=True, company=1)
+        case _:  # LIMITED: the gate waits, and it stays at the head of the line; INNOCENT: so does it without any wait
+            return _after(delivery, State.QUEUED, outcome.reason)
+
+
+def _after(delivery: Delivery, state: State, reason: str | None = None, **changes: Any) -> Settlement:
+    """What is known of the delivery, and what has changed."""
+    known = {name: getattr(delivery, name) for name in ("doubt", "unknowns", "plain", "company")}
+    return Settlement(state, reason, **(known | changes))
+
+
+def _after_unknown(delivery: Delivery, reason: str, retry: Retry, jitter: float) -> Settlement:
+    doubtful = {"doubt": True, "unknowns": delivery.unknowns + 1}
+    if delivery.priority is Priority.LOW:
+        return _after(delivery, State.UNKNOWN, reason, **doubtful)
+    if delivery.unknowns:
+        return _after(delivery, State.UNKNOWN, reason, **doubtful, elsewhere=True)
+    return _after(delivery, State.QUEUED, reason, **doubtful, wait=backoff(retry, delivery.attempts, jitter))
+
+
+def _after_failure(delivery: Delivery, outcome: Deferred, now: float, retry: Retry, jitter: float) -> Settlement:
     doubt = delivery.doubt or outcome.ambiguous
-    failed = outcome.cause is Cause.FAILED
     first_try = now if delivery.first_try is None else delivery.first_try
-    if failed and now - first_try >= retry.give_up:
-        reason = f"given up: {outcome.reason}"
-        return Settlement(State.DEAD, reason, doubt=doubt, unknowns=delivery.unknowns, elsewhere=True)
-    # A rate limit closes the lane's gate for its wait; the delivery itself stays at the head of the line.
+    if now - first_try >= retry.give_up:
+        return _after(delivery, State.DEAD, f"given up: {outcome.reason}", doubt=doubt, elsewhere=True)
     # A failing far end may ask for patience, but not for more than there is.
     asked = min(outcome.wait or 0.0, first_try + retry.give_up - now)
-    wait = max(backoff(retry, delivery.attempts, jitter), asked) if failed else 0.0
-    return Settlement(State.QUEUED, outcome.reason, wait=wait, doubt=doubt, unknowns=delivery.unknowns)
+    wait = max(backoff(retry, delivery.attempts, jitter), asked)
+    company = halved(delivery.company) if delivery.attempts > 1 else delivery.company
+    return _after(delivery, State.QUEUED, outcome.reason, wait=wait, doubt=doubt, company=company)
+
+
+def halved(company: int | None) -> int:
+    """The next smaller company to travel in."""
+    return max(1, (MOST_COMPANY if company is None else company) // 2)
 
 
 def expired(delivery: Delivery, now: float) -> bool:

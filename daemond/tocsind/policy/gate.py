@@ -1,73 +1,178 @@
-"""The gate of a lane: when may a delivery of this priority be sent?
+"""The gate of a lane: when may a request of this priority be sent?
 
-Two things can close it: the user's own limit, as a token bucket of which a few tokens are kept for URGENT and HIGH, and a block, set
-when the far end said "not before". Breakers are another matter: the gate is about pace, between healthy partners. What the gate needs
-in order to learn (request times, pauses the far end asks for) is told to it by `take` and `block`; windows that Discord keeps
-to itself will be further buckets here.
+It is a row of bars, and a request passes when all are up. The last to go up is what the lane waits for, and says why:
+
+    ours       the user's own limit, of which some is kept for URGENT and HIGH
+    endpoint   the webhook's window, told by headers or counted              } each of these may also be blocked,
+    channel    the hidden window of all webhooks of a channel, with a reserve } because the far end said "not before"
+    address    this host's requests, and the guard against too many invalid ones
+
+Those who press (URGENT and HIGH) may use every token. The others leave the reserve alone, and a message that is not full is paced: while
+there were few requests lately it goes at once, else at the even pace that the two long windows permit, so that late arrivals join it
+instead of using up tokens that will be missed later. Breakers are another matter: the gate is about pace, between healthy partners.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
 
 from .bucket import Bucket, Rate
 from .delivery import Priority
+from .outcomes import Deferred, Delivered, Reach, Report
+from .reserve import Reserve
+from .scopes import GUARD, Address, Channel, Endpoint, Scope
 
-RESERVE_SHARE = 4 / 30  # of the tokens, for URGENT and HIGH: 4 of the 30 a minute that a Discord channel takes
+SCOPES = ("webhook", "channel", "address")  # as people call them
+UNTOLD_WAIT = 1.0  # seconds, when the far end limits us and does not say for how long
 
 
-def reserve_of(rate: Rate) -> int:
-    """Tokens that NORMAL and LOW leave untouched; a bucket too small to share keeps none."""
-    return max(1, round(rate.count * RESERVE_SHARE)) if rate.count > 1 else 0
+class Bar(NamedTuple):
+    """One reason to wait: until when, and in words for people."""
+
+    until: float
+    why: str
+
+
+class Window(msgspec.Struct, frozen=True):
+    """What is left of a limit, for people: `kept` of it is for URGENT and HIGH alone."""
+
+    name: str
+    count: int  # so many, as far as the limit was learned to be had
+    per: float  # in so many seconds
+    left: int
+    kept: int
 
 
 class Gate:
-    """Answers `ready_at`, learns from `take` and `block`. All times are monotonic seconds."""
+    """Answers `ready_at`, learns from `take`, `hear` and `limited`. All times are monotonic seconds."""
 
-    def __init__(self, limit: Rate | None) -> None:
-        self._bucket = Bucket(limit) if limit else None
-        self._reserve = reserve_of(limit) if limit else 0
-        self.blocked_until = 0.0
-        self.blocked_because: str | None = None
+    def __init__(
+        self,
+        limit: Rate | None,
+        endpoint: Endpoint | None = None,
+        channel: Channel | None = None,
+        address: Address | None = None,
+    ) -> None:
+        self.ours = None if limit is None else Bucket(limit, Reserve())
+        self.endpoint = endpoint or Endpoint()
+        self.channel = channel or Channel()
+        self.address = address or Address()
 
-    def ready_at(self, now: float, priority: Priority) -> float:
-        """`now` for yes, a later instant for not before."""
-        return max(self._block_ends(now), self._token_at(now, priority))
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The far end's, from the inside out."""
+        return self.endpoint, self.channel, self.address
 
-    def take(self, now: float) -> None:
-        """A request goes out."""
-        if self._bucket:
-            self._bucket.take(now)
+    def ready_at(self, now: float, priority: Priority, *, full: bool = True) -> float:
+        """`now` for yes, a later instant for not before. `full`: no late arrival could join this message."""
+        return max(bar.until for bar in self._bars(now, priority, full=full))
+
+    def why_closed(self, now: float, priority: Priority, *, full: bool = True) -> str | None:
+        """Why `ready_at` is not now, in words for people; None when it is."""
+        last = max(self._bars(now, priority, full=full), key=lambda bar: bar.until)
+        return last.why if last.until > now else None
+
+    def wish(self, now: float) -> None:
+        """A pressing delivery has come: what is kept for them is measured by it."""
+        for bucket in self._shared():
+            bucket.wish(now)
+
+    def take(self, now: float, priority: Priority) -> None:
+        """A request leaves, or is about to: between the question and this nobody else may be asked who shares a scope."""
+        for each in self._counting():
+            each.take(now, pressing=presses(priority))
+
+    def put_back(self, priority: Priority) -> None:
+        """Nothing left after all."""
+        for each in self._counting():
+            each.put_back(pressing=presses(priority))
+
+    def hear(self, now: float, priority: Priority, report: Report) -> None:
+        """Its answer came. What it limits is told by `limited`."""
+        pressing = presses(priority)
+        for each in self._counting():
+            each.give(now, pressing=pressing)
+        self.endpoint.hear(now, report.told)
+        self.address.hear(now, invalid=report.invalid)
+        if any(isinstance(outcome, Delivered) for outcome in report.outcomes):
+            self.address.answers()
+
+    def limited(self, now: float, outcome: Deferred) -> float:
+        """A rate limit answered; what it reaches is closed. Answers for how many seconds."""
+        if outcome.reach is Reach.KIND:
+            wait = self.address.untold() if outcome.wait is None else outcome.wait
+            self.address.block(now + wait, outcome.reason)
+            return wait
+        wait = UNTOLD_WAIT if outcome.wait is None else outcome.wait
+        if outcome.reach is Reach.CHANNEL:
+            self.channel.limited(now, wait, outcome.reason)
+        else:
+            self.endpoint.block(now + wait, outcome.reason)
+        return wait
+
+    def remember(self, at: float, *, pressing: bool, endpoint: bool) -> None:
+        """A request of this lane's from before a restart, on today's monotonic clock; `endpoint`: it is news there, too."""
+        if self.ours:
+            self.ours.remember(at, pressing=pressing)
+        if endpoint:
+            self.endpoint.remember(at, pressing=pressing)
 
     def blocked_for(self, now: float) -> float:
         """Seconds that the far end has told us to wait; 0 when it did not."""
-        return self._block_ends(now) - now
-
-    def remember(self, times: Iterable[float]) -> None:
-        """Requests of before a restart, oldest first, on today's monotonic clock."""
-        for at in times:
-            self.take(at)
-
-    def block(self, until: float, reason: str) -> None:
-        """Close until an instant; a block never shortens an earlier one."""
-        if until > self.blocked_until:
-            self.blocked_until, self.blocked_because = until, reason
+        return max(scope.block_ends(now) for scope in self.scopes) - now
 
     def unblock(self) -> None:
         """A person knows better than the far end's last word."""
-        self.blocked_until, self.blocked_because = 0.0, None
+        for scope in self.scopes:
+            scope.unblock()
 
-    def why_closed(self, now: float, priority: Priority) -> str | None:
-        """Why `ready_at` is not now, in words for people; None when it is."""
-        if self._block_ends(now) > now:
-            return self.blocked_because
-        if self._bucket and self._token_at(now, priority) > now:
-            return f"our limit of {self._bucket.rate}"
-        return None
+    def throughput(self, now: float) -> float:
+        """Requests a second that those who do not press may count on in the long run; infinity without a limit."""
+        shared = (max(bucket.count - bucket.keep(now), 1) / bucket.rate.per for bucket in self._shared())
+        return min(shared, default=float("inf"))
 
-    def _block_ends(self, now: float) -> float:
-        return max(now, self.blocked_until) if self.blocked_because else now
+    def windows(self, now: float) -> list[Window]:
+        """The limits there are, from the user's own outwards."""
+        return [
+            Window(name, bucket.count, bucket.rate.per, max(0, bucket.count - bucket.used(now)), bucket.keep(now))
+            for name, bucket in self._buckets()
+        ]
 
-    def _token_at(self, now: float, priority: Priority) -> float:
-        keep = 0 if priority <= Priority.HIGH else self._reserve
-        return self._bucket.ready_at(now, keep) if self._bucket else now
+    def _bars(self, now: float, priority: Priority, *, full: bool) -> Iterator[Bar]:
+        pressing = presses(priority)
+        yield Bar(now, "")
+        for scope in self.scopes:
+            yield Bar(scope.block_ends(now), scope.blocked_because or "")
+        yield from self._windows(now, pressing=pressing)
+        yield Bar(self.address.guard_ends(now), f"too many invalid requests: our guard of {GUARD}")
+        if not (full or pressing):
+            yield Bar(
+                max((bucket.paced_at(now) for bucket in self._shared()), default=now), "an even pace: more may join"
+            )
+
+    def _windows(self, now: float, *, pressing: bool) -> Iterator[Bar]:
+        if self.ours:
+            yield Bar(self.ours.ready_at(now, pressing=pressing), f"our limit of {self.ours.rate}")
+        for name, scope in zip(SCOPES, self.scopes, strict=True):
+            if scope.bucket:
+                yield Bar(scope.window_opens(now, pressing=pressing), f"the {name}'s limit of {scope.bucket.rate}")
+
+    def _buckets(self) -> Iterator[tuple[str, Bucket]]:
+        if self.ours:
+            yield "ours", self.ours
+        yield from ((name, scope.bucket) for name, scope in zip(SCOPES, self.scopes, strict=True) if scope.bucket)
+
+    def _shared(self) -> Iterator[Bucket]:
+        """The windows long enough to be saved up for."""
+        yield from (bucket for bucket in (self.ours, self.channel.bucket) if bucket is not None)
+
+    def _counting(self) -> Iterator[Bucket | Scope]:
+        yield from (each for each in (self.ours, *self.scopes) if each is not None)
+
+
+def presses(priority: Priority) -> bool:
+    """Whether it may use the reserve, and is never paced."""
+    return priority <= Priority.HIGH

@@ -1,6 +1,7 @@
 """How an attempt can end. A destination returns one of these for each delivery it was given; it never raises for what will happen.
 
-Four words, because four different things follow: it arrived; it did not and may later; it never will; nobody can say.
+Four words, because four different things follow: it arrived; it did not and may later; it never will; nobody can say. Beside them a
+report carries what the answer told about pace, because that is true of the request and not of any one delivery in it.
 """
 
 from __future__ import annotations
@@ -11,25 +12,28 @@ import msgspec
 
 
 class Cause(Enum):
-    """Whose doing a deferral is: only failures feed the breaker, a rate limit is an answer from a healthy far end."""
+    """Whose doing a deferral is: only failures feed the breaker; the others are answers from a healthy far end."""
 
-    FAILED = "failed"
-    LIMITED = "limited"
+    FAILED = "failed"  # theirs
+    LIMITED = "limited"  # a rate limit
+    COMPANY = "company"  # another delivery in the same message, or their number: it goes again, in smaller company
+    INNOCENT = "innocent"  # a culprit in the same message was named, and it was another one
+    FORM = "form"  # its own form was not taken: it goes once more in plain form, and alone
 
 
 class Reach(Enum):
-    """How far a deferral's wait reaches."""
+    """How far a rate limit reaches, from the inside out."""
 
     DELIVERY = "delivery"  # this one only; the breaker decides about the lane
-    LANE = "lane"  # the lane's gate closes
-    KIND = "kind"  # every lane of the same kind: the far end blocks us as a whole
+    ENDPOINT = "endpoint"  # the webhook
+    CHANNEL = "channel"  # every destination that posts there
+    KIND = "kind"  # every destination of the same kind: the far end blocks us as a whole
 
 
 class Delivered(msgspec.Struct, frozen=True, tag=True):
-    """It arrived: `message` is the far end's own id for it. `pause` is how many seconds the far end asks the lane to rest now."""
+    """It arrived: `message` is the far end's own id for it."""
 
     message: str | None = None
-    pause: float = 0.0
 
 
 class Deferred(msgspec.Struct, frozen=True, tag=True):
@@ -43,10 +47,13 @@ class Deferred(msgspec.Struct, frozen=True, tag=True):
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """Never, as it is. `disable` means that the destination itself is gone: nothing else will pass either."""
+    """Never, as it is. `disable` means that the destination itself is gone: nothing else will pass either. `strike` is a refusal that
+    says so only when it comes several times in a row.
+    """
 
     reason: str
     disable: bool = False
+    strike: bool = False
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
@@ -56,3 +63,33 @@ class Unknown(msgspec.Struct, frozen=True, tag=True):
 
 
 Outcome = Delivered | Deferred | Refused | Unknown
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What an answer's headers say of the endpoint's own window: so many a window, so many left, `reset_after` seconds until there
+    are more.
+    """
+
+    limit: int
+    remaining: int
+    reset_after: float
+
+
+class Report(msgspec.Struct, frozen=True):
+    """How one request ended: an outcome for each delivery in it, in order; what it told of pace; whether it counts against us
+    (`invalid`: 401, 403, and 429 that is ours, which Cloudflare holds against an address).
+    """
+
+    outcomes: tuple[Outcome, ...]
+    told: Told | None = None
+    invalid: bool = False
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What a destination found out about where it leads: the channel it shares with others, when there is one; and when that could not
+    be asked, or it leads nowhere, the answer that says so.
+    """
+
+    channel: str | None = None
+    trouble: Deferred | Refused | Unknown | None = None
+    invalid: bool = False

@@ -3,17 +3,22 @@
 Two laws. What a program wrote is what a person reads: markup is made harmless, not removed, and nothing vanishes without a mark. And
 whatever the signal, the far end accepts it: every limit is met here, by cutting, because an alert cut short is worth more than a 400.
 
+    limits   what a Discord message may hold
     text     cleaning, escaping, cutting
     numbers  prices, confidences, times
-    embed    a delivery as a Discord embed, within a given room
-    message  deliveries as one Discord message: the shared room, whose link, who may be woken (nobody)
+    facts    what is told of a signal beside title and body
+    embed    a delivery as a Discord embed
+    plain    the same, when its embed was refused
+    mentions whom a message wakes
+    message  deliveries as one Discord message, and what each takes of it
+    review   how near it comes to the limits, and what a reader will miss
+    digest   many deliveries as one signal
     lines    a delivery as a line of JSON
-
-Source of the limits: Discord's documentation of embed limits; code points, after trimming.
 """
 
-from .embed import embed
 from .lines import json_line
-from .message import message
+from .mentions import Manner
+from .message import message, size
+from .review import limits, notes
 
-__all__ = ["embed", "json_line", "message"]
+__all__ = ["Manner", "json_line", "limits", "message", "notes", "size"]

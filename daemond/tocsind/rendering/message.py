@@ -1,62 +1,59 @@
-"""Deliveries as one Discord message: an embed each, in order."""
+"""Deliveries as one Discord message: an embed each, in order.
+
+Which of them share a message is decided elsewhere, by `size`: what a delivery takes in the largest form that company could give it. So
+nothing is shrunk here for the sake of others. Of several embeds with the same url Discord shows only the first, and alerts would vanish:
+the later ones show their link as a field.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from tocsind.policy.delivery import Delivery
 
-from .embed import MOST_ROOM, embed, length
+from .embed import embed, length
+from .limits import MOST_EMBEDS, USERNAME
+from .mentions import Manner
+from .plain import plain
 from .text import clean, cut, is_blank
 
-MOST_EMBEDS: Final = 10
-_USERNAME: Final = 80
 _FORBIDDEN_IN_NAMES: Final = ("clyde", "discord")
 
 
-def message(deliveries: Sequence[Delivery], username: str | None = None) -> dict[str, Any]:
-    """The payload that carries one to ten deliveries. It mentions nobody, whatever they say."""
+def message(
+    deliveries: Sequence[Delivery], username: str | None = None, manner: Manner | None = None
+) -> dict[str, Any]:
+    """The payload that carries one to ten deliveries. It wakes nobody but those in `manner`, whatever they say."""
     assert 0 < len(deliveries) <= MOST_EMBEDS, "a message has one to ten embeds"
-    payload: dict[str, Any] = {"embeds": _embeds(deliveries), "allowed_mentions": {"parse": []}}
+    payload = {"embeds": list(_embeds(deliveries)), **(manner or Manner()).parts}
     name = _name(username)
     return payload | ({"username": name} if name else {})
 
 
-def _embeds(deliveries: Sequence[Delivery]) -> list[dict[str, Any]]:
-    embeds = [embed(delivery) for delivery in deliveries]
-    if sum(map(length, embeds)) > MOST_ROOM:
-        rooms = shares(list(map(length, embeds)), MOST_ROOM)
-        embeds = [
-            made if length(made) <= room else embed(delivery, room)
-            for delivery, made, room in zip(deliveries, embeds, rooms, strict=True)
-        ]
-    return _distinct(embeds)
+def size(delivery: Delivery) -> int:
+    """Code points that it may take of a message."""
+    made = _form(delivery)
+    return max(length(made), length(_form(delivery, linked=False)) if "url" in made else 0)
 
 
-def shares(sizes: Sequence[int], room: int) -> list[int]:
-    """`room` divided so that small ones get all they ask for, and the large ones the same of what is left."""
-    given = list(sizes)
-    waiting = sorted(range(len(sizes)), key=sizes.__getitem__)
-    for place, index in enumerate(waiting):
-        given[index] = min(sizes[index], room // (len(waiting) - place))
-        room -= given[index]
-    return given
-
-
-def _distinct(embeds: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of several embeds with the same url Discord shows only the first: the others lose theirs, or alerts would vanish."""
+def _embeds(deliveries: Sequence[Delivery]) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
-    for made in embeds:
-        if made.get("url") in seen:
-            del made["url"]
-        elif "url" in made:
-            seen.add(made["url"])
-    return embeds
+    for delivery in deliveries:
+        made = _form(delivery)
+        url = made.get("url")
+        if url is not None:
+            made = _form(delivery, linked=False) if url in seen else made
+            seen.add(url)
+        yield made
+
+
+def _form(delivery: Delivery, *, linked: bool = True) -> dict[str, Any]:
+    return plain(delivery) if delivery.plain else embed(delivery, linked=linked)
 
 
 def _name(username: str | None) -> str | None:
     """A username that Discord refuses is left out: the alert matters more than its author."""
-    name = cut(clean(username or ""), _USERNAME)
+    name = cut(clean(username or ""), USERNAME)
     refused = any(word in name.lower() for word in _FORBIDDEN_IN_NAMES) or name.lower() in {"everyone", "here"}
     return None if refused or is_blank(name) else name

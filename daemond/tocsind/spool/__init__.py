@@ -17,12 +17,13 @@ every id in it is a duplicate. Lines without an id, which only people write, get
 In time: `expires` counts from when the file was written, not from when it was found, and a signal without a timestamp was raised then.
 
 Whom we trust. A line in a file is as good as a frame on the socket, so the same question stands before it: who says so? The socket's
-answer is SO_PEERCRED, the file's is its owner, which the kernel keeps and nobody without privilege can give away; it becomes the
-signal's uid. In a private folder (nobody else may write) only root's files and our own are taken: what else lies there was put there by
-mistake. A folder with the sticky bit and open to a group was shared by an administrator on purpose, and whoever may write into it may
-hand in, as whoever may open the socket may. The sticky bit is what makes that safe: without it each could delete or swap the others'
-signals, so a folder open to others without it is not used at all. Links are never followed, symbolic or hard, and nothing but a regular
-file is read: else a member of the group could make us read, as root, what is not his.
+answer is SO_PEERCRED, the file's is its owner, which the kernel keeps and nobody without privilege can give away; it becomes the signal's
+uid (its pid is 0: nobody knows it any more). In a private folder, where nobody else may write, only root's files and our own are taken:
+what else lies there was put there by mistake. A folder with the sticky bit that is open to a group was shared by an administrator on
+purpose, and whoever may write into it may hand in, as whoever may open the socket may. The sticky bit is what makes that safe: without
+it each could delete or swap the others' signals, so a folder that is open to others without it is not used at all. Links are never
+followed, symbolic or hard, and nothing but a regular file is read: else a member of the group could make us read, as root, what is not
+his.
 """
 
 from .intake import Spool

@@ -19,9 +19,7 @@ from .letters import Letter, letter
 
 MOST_BYTES = 8 * MAX_FRAME  # of one file: a frame's worth of signals, which JSON may write more lengthily
 MOST_AT_ONCE = 2 * 2**20  # bytes of several files: so much is held in memory
-MOST_QUARANTINED = (
-    1000  # files for a person to look at; more stay where they are, where the spool's own bound counts them
-)
+MOST_QUARANTINED = 1000  # files for a person; more stay where they are, where the spool's own bound counts them
 UNFINISHED_SECONDS = 3600.0  # then whoever wrote it will not come back
 _REASON = ".why"  # beside each file in quarantine
 _LONGEST_REASON = 500  # characters

@@ -17,7 +17,7 @@ from tocsind.errors import StorageFull
 from tocsind.events import Emit, Quarantined, SpoolTaken, SpoolTrouble
 
 from .folder import Folder, Unfit
-from .letters import Letter
+from .letters import Letter, plain
 from .watch import Watch
 
 ROUND = 60.0  # seconds between two looks that nothing prompted
@@ -85,7 +85,7 @@ class Spool:
                 self._dispatch.check(signal)
                 signals.append(signal)
             except InvalidSignal as error:
-                faults.append(f"{signal.id}: {error}")
+                faults.append(plain(f"{signal.id}: {error}"))
         return Letter(letter.name, letter.uid, letter.gid, signals, faults)
 
     async def _take(self, letters: list[Letter]) -> str | None:
@@ -111,8 +111,8 @@ class Spool:
         try:
             await trio.to_thread.run_sync(self._folder.quarantine, letter.name, reason)
         except Unfit as unfit:
-            return f"{letter.name}: {reason[:200]}; {unfit}"
-        self._emit(Quarantined(letter.name[:200], reason[:200]))  # facts stay in memory and go to the log
+            return f"{plain(letter.name)}: {plain(reason)}; {unfit}"
+        self._emit(Quarantined(plain(letter.name), plain(reason)))
         return None
 
     def _note(self, trouble: str | None) -> None:

@@ -11,6 +11,15 @@ from tocsin.errors import InvalidSignal
 from tocsin.ids import id_of
 from tocsin.signals import Signal
 
+MOST_LINES = 5000  # as many as the door takes in one request; a client writes 500
+_MOST_FAULTS = 10  # of one file: whoever reads them mends the first and looks again
+_LONGEST = 200  # characters of other people's words in a fault or a fact: both stay in memory and go to the log
+
+
+def plain(text: str) -> str:
+    """Other people's words as text that can be encoded: a file's name may be any bytes."""
+    return text[:_LONGEST].encode("utf-8", "replace").decode()
+
 
 class Letter(msgspec.Struct, frozen=True):
     """One file, read. `uid` and `gid` are its owner's; `faults` say what is wrong with which line."""
@@ -26,15 +35,18 @@ def letter(name: str, content: bytes, owner: tuple[int, int], written: float, no
     """The letter in a file's content. `written` and `now` are wall-clock seconds."""
     signals: list[Signal] = []
     faults: list[str] = []
-    for number, line in enumerate(content.split(b"\n"), 1):
+    lines = content.split(b"\n")
+    if len(lines) > MOST_LINES:
+        return Letter(name, *owner, [], [f"it has more than {MOST_LINES} lines"])
+    for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 signals.append(_aged(_signal(line, f"{name}:{number}", written), written, now))
             except InvalidSignal as error:
-                faults.append(f"line {number}: {error}")
+                faults.append(plain(f"line {number}: {error}"))
     if not signals and not faults:
         faults.append("it is empty")
-    return Letter(name, *owner, signals, faults)
+    return Letter(name, *owner, signals, faults[:_MOST_FAULTS])
 
 
 def _signal(line: bytes, place: str, written: float) -> Signal:

@@ -19,7 +19,7 @@ How it hangs together (each file is a noun; arrows are imports):
     __main__ -> discord -> control
                 discord -> api -> guild -> quotas -> limits          state, and who may
                            api -> routes -> validation -> embeds -> forms   what a message is
-                           api -> script -> behaviours -> answers    what is told instead
+                           api -> script -> behaviours -> poison -> behaviour, answers    what is told instead
                 discord -> reader -> messages -> mentions            what became of it
                 discord -> webserver                                 h11 over trio; knows no Discord
 
@@ -31,8 +31,8 @@ and books without a disk) and `clock` (a wall that is set by hand). They are imp
 """
 
 from tocsind.testing.answers import Scope
+from tocsind.testing.behaviour import Behaviour
 from tocsind.testing.behaviours import (
-    Behaviour,
     Cut,
     Drop,
     NoId,
@@ -47,6 +47,7 @@ from tocsind.testing.counts import Counts
 from tocsind.testing.discord import FakeDiscord, serve_fake
 from tocsind.testing.limits import Limit, Limiter, Model, Verdict
 from tocsind.testing.messages import Message
+from tocsind.testing.poison import Poison
 from tocsind.testing.reader import Seen
 from tocsind.testing.settings import Settings
 from tocsind.testing.webhooks import Webhook
@@ -64,6 +65,7 @@ __all__ = [
     "NoId",
     "Normal",
     "NotJson",
+    "Poison",
     "RateLimited",
     "Redirect",
     "Scope",

@@ -8,11 +8,14 @@ Their order decides what is counted:
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from tocsind.testing import answers
 from tocsind.testing.answers import Scope
-from tocsind.testing.behaviours import Asked
+from tocsind.testing.behaviour import Asked
+from tocsind.testing.bodies import Body, read_body
 from tocsind.testing.counts import is_invalid
 from tocsind.testing.guild import Guild
 from tocsind.testing.limits import Verdict
@@ -66,7 +69,8 @@ class Api:
     def _asked(self, call: Call) -> Asked:
         known = self._guild.living(call.route.webhook_id) is not None
         headers = self._guild.quotas.rate_headers(call.route.webhook_id, call.kind, call.at) if known else {}
-        return Asked(call.route.webhook_id, call.request.method, call.route.version, headers)
+        message = _message_in(call) if self._script.lines else None
+        return Asked(call.route.webhook_id, call.request.method, call.route.version, headers, message)
 
     def _cloudflare(self, call: Call) -> Reply | None:
         agent = call.request.headers.get("user-agent", "").strip()
@@ -100,3 +104,8 @@ class Api:
     def _limited(self, call: Call, scope: Scope, verdict: Verdict, bucket: Verdict | None = None) -> Reply:
         headers = self._guild.quotas.rate_headers(call.route.webhook_id, call.kind, call.at, bucket) if bucket else {}
         return answers.limited(scope, verdict.reset_after, call.route.version, headers)
+
+
+def _message_in(call: Call) -> Any:
+    body = read_body(call.request) if call.request.body else None
+    return body.value if isinstance(body, Body) else None

@@ -9,6 +9,7 @@
     redirect      a 3xx with a Location
     not_json      the message is saved, and a 200 says so in HTML
     no_id         the message is saved, and a 200 says so in JSON without an id
+    poison        a 400 for each message with an embed that holds a certain text, and the path to it if so wanted
 
 Each has `count` (None: until the script is cleared), `webhook` (an id; None: any), `method` ("*": any) and `delay`.
 A script is worked off from the top; a line that does not match a request lets it pass to the next line. Lines
@@ -18,60 +19,14 @@ that need a saved message wait for one: a request that was refused in the ordina
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from tocsind.testing.answers import Scope, as_json, ceil_ms, error, html, limited, plain_error
+from tocsind.testing.behaviour import Asked, Behaviour, FinalStatus, Location, Seconds
+from tocsind.testing.poison import Poison
 from tocsind.testing.webserver import Ending, Reply
-
-ANY_METHOD: Final = "*"
-
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
-FinalStatus: TypeAlias = Annotated[int, msgspec.Meta(ge=200, le=599)]
-"""A 1xx is no answer, and HTTP has nothing beyond 599."""
-Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
-Location: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[\x21-\x7e]+$")]
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """What a behaviour needs to know of the request it meets."""
-
-    webhook_id: str
-    method: str
-    version: int
-    rate_headers: Mapping[str, str]
-    """The bucket's headers, were it not for the script."""
-
-
-class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="behaviour"):
-    """What all of them share."""
-
-    count: Count | None = 1
-    webhook: str | None = None
-    method: str = "POST"
-    delay: Seconds = 0.0
-
-    @property
-    def replaces(self) -> bool:
-        """Whether the request is answered by `instead`, and never processed."""
-        return False
-
-    @property
-    def needs_saving(self) -> bool:
-        """Whether it waits for a request that succeeds."""
-        return True
-
-    def instead(self, asked: Asked) -> Reply:
-        """The answer of one that does not let the request be processed."""
-        raise NotImplementedError(type(self).__name__)
-
-    def after(self, answer: Reply) -> Reply:
-        """What becomes of the answer to a message that was saved."""
-        return answer
-
-    def matches(self, asked: Asked) -> bool:
-        return self.webhook in {None, asked.webhook_id} and self.method in {ANY_METHOD, asked.method}
 
 
 class Normal(Behaviour, frozen=True, tag="normal"):
@@ -83,11 +38,15 @@ class Normal(Behaviour, frozen=True, tag="normal"):
 
 
 class Status(Behaviour, frozen=True, tag="status"):
-    """Any status; `code` and `message` are Discord's, `retry_after` (seconds) is the Retry-After header."""
+    """Any status. `code`, `message` and `errors` (the tree of a 50035) are Discord's, `text` is Cloudflare's, and `retry_after` (seconds)
+    is the Retry-After header.
+    """
 
     status: FinalStatus
     code: int | None = None
     message: str = ""
+    errors: dict[str, Any] | None = None
+    text: str = ""
     html: bool = False
     saved: bool = False
     retry_after: Seconds | None = None
@@ -100,8 +59,10 @@ class Status(Behaviour, frozen=True, tag="status"):
         headers = {} if self.retry_after is None else {"Retry-After": f"{self.retry_after:g}"}
         if self.html:
             return html(self.status, headers)
+        if self.text:
+            return Reply(self.status, {"Content-Type": "text/plain; charset=UTF-8", **headers}, self.text.encode())
         plain = self.code is None and not self.message
-        reply = plain_error(self.status) if plain else error(self.status, self.code or 0, self.message)
+        reply = plain_error(self.status) if plain else error(self.status, self.code or 0, self.message, self.errors)
         return msgspec.structs.replace(reply, headers={**reply.headers, **headers})
 
     def after(self, answer: Reply) -> Reply:  # noqa: ARG002  # nothing of the true answer is left
@@ -109,9 +70,10 @@ class Status(Behaviour, frozen=True, tag="status"):
 
 
 class RateLimited(Behaviour, frozen=True, tag="rate_limited"):
-    """A 429, `retry_after` in seconds whatever the API version is told."""
+    """A 429, `retry_after` in seconds whatever the API version is told. `bare`: no header names the scope, as all are optional."""
 
     scope: Scope = Scope.USER
+    bare: bool = False
     retry_after: Seconds = 1.0
 
     @property
@@ -119,7 +81,12 @@ class RateLimited(Behaviour, frozen=True, tag="rate_limited"):
         return True
 
     def instead(self, asked: Asked) -> Reply:
-        return limited(self.scope, self.retry_after, asked.version, self._headers(asked))
+        reply = limited(self.scope, self.retry_after, asked.version, self._headers(asked))
+        if not self.bare:
+            return reply
+        return msgspec.structs.replace(
+            reply, headers={name: value for name, value in reply.headers.items() if name != "X-RateLimit-Scope"}
+        )
 
     def _headers(self, asked: Asked) -> Mapping[str, str]:
         if self.scope is Scope.SHARED:
@@ -187,7 +154,7 @@ class NoId(Behaviour, frozen=True, tag="no_id"):
         return as_json(200, {"type": 0}, {k: v for k, v in answer.headers.items() if k.startswith("X-")})
 
 
-AnyBehaviour: TypeAlias = Normal | Status | RateLimited | Drop | Cut | Slow | Redirect | NotJson | NoId
+AnyBehaviour: TypeAlias = Normal | Status | RateLimited | Drop | Cut | Slow | Redirect | NotJson | NoId | Poison
 
 
 def read_behaviours(json: bytes) -> list[AnyBehaviour]:

@@ -7,7 +7,7 @@
     GET    /_fake/script           {"script": [...]}: what is left of it
     POST   /_fake/script           one behaviour or a list of them, appended
     DELETE /_fake/script           clear it
-    POST   /_fake/hold             {"saved": false}: take requests, answer none
+    POST   /_fake/hold             {"saved": false}: take messages, answer none
     POST   /_fake/release
     POST   /_fake/foreign          {"channel", "content"} once, or {"channel", "every", "count"} on a schedule
     POST   /_fake/clock            {"skew": 3600}

@@ -14,11 +14,13 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot. Only requests to webhook routes are counted, never the control surface."""
 
     requests: int
+    posts: int
+    """Messages that were tried to be posted, whatever came of it."""
     answers: int
     """Whole answers; what was dropped or cut is not among them."""
     by_status: dict[int, int]
     limited: dict[str, int]
-    """429s by scope: user, shared, global, cloudflare."""
+    """429s by scope: user, shared, global, cloudflare, and `unsaid` where no header names it."""
     invalid: int
     """401, 403 and 429 that is not shared: what Cloudflare counts before it bans."""
     accepted: int
@@ -47,6 +49,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.requests = 0
+        self.posts = 0
         self.by_status: Counter[int] = Counter()
         self.limited: Counter[str] = Counter()
         self.invalid = 0
@@ -62,8 +65,9 @@ class Tally:
         self.most_in_flight: Counter[str] = Counter()
         self.held = 0
 
-    def enter(self, channel_id: str) -> None:
+    def enter(self, channel_id: str, *, posting: bool) -> None:
         self.requests += 1
+        self.posts += posting
         self.in_flight[channel_id] += 1
         self.most_in_flight[channel_id] = max(self.most_in_flight[channel_id], self.in_flight[channel_id])
 
@@ -76,12 +80,13 @@ class Tally:
         else:
             self.dropped += 1
         if reply.status == 429:
-            self.limited[reply.headers.get("X-RateLimit-Scope", Scope.CLOUDFLARE)] += 1
+            self.limited[_scope(reply)] += 1
         self.invalid += is_invalid(reply)
 
     def snapshot(self, connections: int) -> Counts:
         return Counts(
             requests=self.requests,
+            posts=self.posts,
             answers=self.by_status.total(),
             by_status=dict(self.by_status),
             limited=dict(self.limited),
@@ -99,6 +104,11 @@ class Tally:
             most_in_flight=dict(self.most_in_flight),
             connections=connections,
         )
+
+
+def _scope(reply: Reply) -> str:
+    is_discords = reply.headers.get("Content-Type") == "application/json"
+    return reply.headers.get("X-RateLimit-Scope", "unsaid" if is_discords else Scope.CLOUDFLARE)
 
 
 def is_invalid(reply: Reply) -> bool:

@@ -23,7 +23,8 @@ import trio
 
 from tocsind.testing import answers, control
 from tocsind.testing.api import Api
-from tocsind.testing.behaviours import Behaviour, as_behaviour
+from tocsind.testing.behaviour import Behaviour
+from tocsind.testing.behaviours import as_behaviour
 from tocsind.testing.counts import Counts, Tally
 from tocsind.testing.guild import Guild, Schedule
 from tocsind.testing.messages import Message, Moment
@@ -132,7 +133,7 @@ class FakeDiscord:
         return self._script.lines
 
     def hold(self, *, saved: bool = False) -> None:
-        """Take requests and answer none until `release`; `saved` processes them first."""
+        """Take messages and answer none until `release`; `saved` processes them first. Questions (GET) are answered."""
         self._released = self._released or trio.Event()
         self._holds_saved = saved
 
@@ -182,12 +183,12 @@ class FakeDiscord:
         route = route_of(request.path)
         if route is None:
             return answers.plain_error(404)
-        channel = self._guild.channel_of(route.webhook_id)
-        self._tally.enter(channel)
+        channel, asks = self._guild.channel_of(route.webhook_id), request.method == "GET"
+        self._tally.enter(channel, posting=request.method == "POST" and route.message_id is None)
         try:
-            await self._held(saved=False)
+            await self._held(asks, saved=False)
             answer = self._api.answer(Call(request, route, self._now()))
-            await self._held(saved=True)
+            await self._held(asks, saved=True)
             self._tell()
             await trio.sleep(answer.delay + self.settings.latency)
             return answer.reply
@@ -195,8 +196,8 @@ class FakeDiscord:
             self._tally.leave(channel)
             self._tell()
 
-    async def _held(self, *, saved: bool) -> None:
-        if self._released is None or saved is not self._holds_saved:
+    async def _held(self, asks: bool, *, saved: bool) -> None:  # noqa: FBT001 - a fact about the request, not a switch
+        if asks or self._released is None or saved is not self._holds_saved:
             return
         self._tally.held += 1
         self._tell()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tocsind.testing.behaviours import Asked, Behaviour
+from tocsind.testing.behaviour import Asked, Behaviour
 
 
 class Script:

@@ -1,0 +1,66 @@
+"""A lane's next message, formed of what its senders offer at the moment when it may go.
+
+While the breaker is open the message is a probe, a single delivery; one that was tried often steps behind the others then, because it may
+itself be what the far end fails at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .destinations import Destination
+from .policy.batch import Batch, Share, form
+from .policy.breaker import Breaker, Phase
+from .policy.delivery import Delivery
+from .sender import Sender
+
+TRIES = 5  # of one delivery at a resting far end; then another one is the probe
+
+
+class Batches:
+    """Forms messages, and measures each delivery once. `carried` is how many the last full one held."""
+
+    def __init__(self, destination: Destination, breaker: Breaker) -> None:
+        self._destination = destination
+        self._breaker = breaker
+        self._shares: dict[int, Share] = {}  # by number, of what is offered
+        self.carried = destination.most
+
+    def is_full(self, senders: Iterable[Sender]) -> bool:
+        """Whether no late arrival could join the next message."""
+        return self._form(self._offers(senders)).full
+
+    def load(self, senders: Iterable[Sender]) -> list[Delivery]:
+        """The next message, taken from its senders."""
+        offers = self._offers(senders)
+        formed = self._form(offers)
+        batch = [offers[place] for place in formed.chosen]
+        if formed.full and self._is_ready:
+            self.carried = len(batch)
+        numbers = {delivery.number for delivery in batch}
+        for sender in senders:
+            sender.take(numbers)
+        for number in numbers:
+            del self._shares[number]
+        return batch
+
+    @property
+    def _is_ready(self) -> bool:
+        return self._breaker.phase is Phase.READY
+
+    def _offers(self, senders: Iterable[Sender]) -> list[Delivery]:
+        """What could go, the first first."""
+        offers = [each for sender in senders for each in sender.offers(self._destination.most)]
+        if not self._is_ready:
+            offers.sort(key=lambda delivery: delivery.attempts // TRIES)
+        return offers
+
+    def _form(self, offers: Sequence[Delivery]) -> Batch:
+        most = self._destination.most if self._is_ready else 1
+        return form([self._share(delivery) for delivery in offers], most, self._destination.room)
+
+    def _share(self, delivery: Delivery) -> Share:
+        share = self._shares.get(delivery.number)
+        if share is None:
+            share = self._shares[delivery.number] = self._destination.share(delivery)
+        return share

@@ -1,0 +1,50 @@
+"""The books: what lanes and gates ask of whoever keeps the journal (`dispatch`; in memory, `testing.books`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from .journal import Asking, LaneMemory, Request, ScopeMemory
+from .policy.backoff import Retry
+from .policy.delivery import Delivery, Priority, Settlement
+from .policy.outcomes import Outcome
+
+
+class ScopeBooks(Protocol):
+    """What gates need of the journal's keeper."""
+
+    async def recall_scope(self, scope: str) -> ScopeMemory:
+        """What was remembered of a scope."""
+
+    async def requests(self, channel: str, destination: str) -> list[Request]:
+        """When a channel, and a destination wherever it led, were last asked."""
+
+
+class Books(ScopeBooks, Protocol):
+    """What a lane needs of the journal's keeper: its queue, and a place to write down what it did and learned."""
+
+    async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
+        """The next queued deliveries after number `after`, in order of acceptance."""
+
+    async def begin(self, batch: Sequence[Delivery], asking: Asking) -> list[Delivery]:
+        """Claim deliveries: only what is answered may be sent."""
+
+    async def settle(
+        self,
+        batch: Sequence[Delivery],
+        outcomes: Sequence[Outcome],
+        retry: Retry,
+        memory: LaneMemory | None,
+        scopes: Sequence[ScopeMemory],
+    ) -> list[Settlement]:
+        """Write down how attempts ended, and what was learned; answers what follows for each."""
+
+    async def divert(self, destination: str, reason: str) -> bool:
+        """Send a chunk of a queue to the fallback. False when nothing was left, or there is no fallback."""
+
+    async def recall(self, destination: str) -> LaneMemory:
+        """What was remembered of a lane."""
+
+    async def remember(self, memory: LaneMemory | None, scopes: Sequence[ScopeMemory]) -> None:
+        """Keep what must be known after a restart."""

@@ -1,0 +1,98 @@
+"""A channel: what several lanes lead into, one request at a time. It is where they stand in line for their turn.
+
+    lane a, sender URGENT --.
+    lane a, sender LOW    --+--> the line --> turn: nobody is in flight, mine may go, and nobody before me may
+    lane b, sender NORMAL --'
+
+A turn is the right to send one request. Of all who may go now the most pressing does, and among those equally pressing who has waited
+longest; so an URGENT one whose own webhook is closed holds nobody up. Requests into a channel never overlap, so what comes back teaches the
+gates in the order in which it happened; and a destination that shares its far end with nobody is a channel of its own.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Protocol
+
+import trio
+
+from .clock import Clock
+from .policy.delivery import Priority
+from .policy.scopes import Channel as Scope
+
+
+class Asker(Protocol):
+    """Who waits for a turn."""
+
+    @property
+    def priority(self) -> Priority:
+        """How pressing it is."""
+
+    def wants(self) -> bool:
+        """Whether there is still something to send: others may have taken it along."""
+
+    def ready_at(self, now: float) -> float:
+        """When its own gate and breaker let it go."""
+
+
+class Channel:
+    """The line and the turn. `name` is what the journal calls it, `scope` what limits it."""
+
+    def __init__(self, name: str, scope: Scope, clock: Clock) -> None:
+        self.name = name
+        self.scope = scope
+        self._clock = clock
+        self._line: list[Asker] = []
+        self._busy = False
+        self._changed = trio.Event()  # replaced each time it is set
+
+    def __repr__(self) -> str:
+        return f"<Channel {self.name}: {len(self._line)} in line{', one in flight' if self._busy else ''}>"
+
+    async def admit(self, asker: Asker) -> bool:
+        """Wait for the turn and take it; False when there is nothing left to send."""
+        self._line.append(asker)
+        try:
+            # All who were woken with us are in line before we look who is; and whoever is told to stop while the next try is already due
+            # stops here: what follows is shielded, and a disabled lane would go on asking for ever.
+            await trio.lowlevel.checkpoint()
+            while asker.wants():
+                now = self._clock.now()
+                when = self._when(asker, now)
+                if when <= now:
+                    self._busy = True
+                    return True
+                await self._something_changes(when)
+            return False
+        finally:
+            self._line.remove(asker)
+            self.nudge()
+
+    def leave(self) -> None:
+        """Give the turn back."""
+        self._busy = False
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Something is different: let all in line look again."""
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def _something_changes(self, at_most_until: float) -> None:
+        changed = self._changed
+        with trio.move_on_at(at_most_until):
+            await changed.wait()
+
+    def _when(self, asker: Asker, now: float) -> float:
+        if self._busy:
+            return inf
+        mine = asker.ready_at(now)
+        return mine if mine > now or not any(other.ready_at(now) <= now for other in self._before(asker)) else inf
+
+    def _before(self, asker: Asker) -> list[Asker]:
+        place = self._line.index(asker)
+        return [
+            other
+            for index, other in enumerate(self._line)
+            if (other.priority, index) < (asker.priority, place) and other.wants()
+        ]

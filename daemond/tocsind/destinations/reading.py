@@ -1,0 +1,137 @@
+"""An answer of Discord's, taken apart.
+
+A server may lie: times that are no number, negative or absurd are bounded here or not believed, and its words are cut, cleaned, and rid of
+anything that could be an address or a token before a person or the journal sees them.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from math import isfinite
+from typing import Any, Final
+
+from tocsind.policy.outcomes import Told
+
+from .http import Answer
+
+LONGEST_WAIT: Final = 86_400.0  # seconds; whoever asks for more than a day is asked again after one
+LONGEST_WINDOW: Final = 60.0  # seconds; a webhook's window is a few, and whoever means more will say it as a 429
+_SOME: Final = 1.0  # seconds, when a 429 names a wait of nothing: believing it would be a tight loop
+_CLOUDFLARE: Final = re.compile(r"error(?: code)?:?\s*(10\d\d)\b", re.IGNORECASE)
+_TELLTALE: Final = re.compile(r"\w+://\S*|[\w-]{40,}")  # an address, or something as long as a token
+
+
+class Reading:
+    """What there is to know of one answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.status = answer.status
+        body = answer.json()
+        self.body: dict[str, Any] = body if isinstance(body, dict) else {}
+
+    @property
+    def is_page(self) -> bool:
+        return not self.body and self.answer.body.lstrip()[:1] == b"<"
+
+    @cached_property
+    def code(self) -> int | None:
+        """Discord's error code, or Cloudflare's."""
+        code = self.body.get("code")
+        if not self.body and (found := _CLOUDFLARE.search(self.answer.body[:20_000].decode("latin-1"))):
+            code = int(found[1])
+        return code if isinstance(code, int) else None
+
+    @property
+    def message(self) -> str:
+        """Discord's own words, fit to be shown, after a colon; empty when there are none."""
+        words = self.body.get("message")
+        return f": {said(words)}" if isinstance(words, str) and words.strip() else ""
+
+    def header(self, name: str) -> str:
+        return self.answer.headers.get(name, "").strip().lower()
+
+    def seconds(self, name: str) -> float | None:
+        return bounded(self.header(name))
+
+    def id(self, name: str) -> str | None:
+        """An id that the body tells: a snowflake has 20 digits, and what is much longer is none."""
+        value = self.body.get(name)
+        return value if isinstance(value, str) and 0 < len(value) <= 64 else None
+
+    # --- limits -------------------------------------------------------------------------------------------------------
+
+    @property
+    def told(self) -> Told | None:
+        """What the headers say of the endpoint's window; None unless all three make sense."""
+        limit, remaining = self._count("x-ratelimit-limit"), self._count("x-ratelimit-remaining")
+        after = _number(self.header("x-ratelimit-reset-after"))
+        if limit is None or remaining is None or after is None:
+            return None
+        sane = 0 < limit >= remaining and 0 <= after <= LONGEST_WINDOW
+        return Told(limit, remaining, after) if sane else None
+
+    @property
+    def is_invalid(self) -> bool:
+        """Whether Cloudflare counts it against this address: only a limit that others share is not held to be our fault."""
+        return self.status in {401, 403} or (self.status == 429 and self.header("x-ratelimit-scope") != "shared")
+
+    @property
+    def scope(self) -> str:
+        """Whose limit a 429 speaks of: `user`, `shared`, `global`; empty when that cannot be known."""
+        named = self.header("x-ratelimit-scope")
+        if self.body.get("global") is True or named == "global" or self.header("x-ratelimit-global") == "true":
+            return "global"
+        if named in {"user", "shared"}:
+            return named
+        return "shared" if self._count("x-ratelimit-remaining") else ""
+
+    @property
+    def is_discords(self) -> bool:
+        """Of a 429: one with retry_after; or one whose body was lost but whose headers only Discord sends."""
+        told = bounded(self.body.get("retry_after")) is not None
+        return told or bool(self.header("x-ratelimit-scope") and self.seconds("retry-after"))
+
+    @property
+    def wait(self) -> float:
+        """Of a 429 of Discord's, in seconds: the larger of body and header, unless one of them is only the other, written differently."""
+        body, header = bounded(self.body.get("retry_after")), self.seconds("retry-after")
+        if body and header is not None:
+            if header - body < 1 and _in_milliseconds(body, header):
+                return body / 1000
+            if 0 <= header - body < 1:  # rounded up to whole seconds
+                return body
+        return max(body or 0.0, header or 0.0) or _SOME
+
+    def _count(self, name: str) -> int | None:
+        digits = self.header(name)
+        return int(digits) if re.fullmatch(r"[0-9]{1,6}", digits) else None
+
+
+def bounded(value: object) -> float | None:
+    """`value`, a number or its text, as seconds between 0 and a day; None when it is no number."""
+    number = _number(value)
+    return None if number is None else min(max(number, 0.0), LONGEST_WAIT)
+
+
+def said(words: str, most: int = 120) -> str:
+    """The far end's words: one line, cut, without addresses or anything as long as a token."""
+    line = " ".join(_TELLTALE.sub("…", words[:2000]).split())
+    line = "".join(letter for letter in line if letter.isprintable())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _in_milliseconds(body: float, header: float) -> bool:
+    """API 6 and 7 count so, behind a proxy that rewrites paths. The header, in whole seconds whatever the version, gives it away."""
+    return body.is_integer() and 10 * header <= body <= 1000 * header < body + 1000
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if isfinite(number) else None

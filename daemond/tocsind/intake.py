@@ -1,0 +1,37 @@
+"""Whether signals are taken at present: not while the disk has less free than the reserve, which is there for outcomes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .events import Emit, IntakeClosed, IntakeOpened
+
+
+class Intake:
+    """Open, or `closed` with the reason. The journal lies in `folder`."""
+
+    def __init__(self, folder: Path, emit: Emit) -> None:
+        self.closed: str | None = None
+        self._folder = folder
+        self._emit = emit
+
+    def free_bytes(self) -> int:
+        """Free space for the journal, as far as it may be used without privilege."""
+        disk = os.statvfs(self._folder)
+        return disk.f_bavail * disk.f_frsize
+
+    def check(self, reserve: int) -> None:
+        """Close below the reserve, open above."""
+        free = self.free_bytes()
+        if free < reserve:
+            self.close(f"{free / 2**20:.1f} MiB of disk are free and {reserve / 2**20:.1f} MiB are kept in reserve")
+        elif self.closed:
+            self.closed = None
+            self._emit(IntakeOpened())
+
+    def close(self, reason: str) -> None:
+        """Take no more, until a check finds room."""
+        if self.closed is None:
+            self._emit(IntakeClosed(reason))
+        self.closed = reason

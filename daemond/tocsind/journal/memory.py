@@ -1,0 +1,77 @@
+"""Jobs around what lanes and scopes must know after a restart: when they asked, what they were told, what they learned."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+from .records import Asking, LaneMemory, Request, ScopeMemory
+
+KEPT_REQUESTS = 120  # a destination; the tightest window known asks for 30, but a user's own limit may be wider
+
+
+def ask(connection: sqlite3.Connection, asking: Asking, now: float) -> None:
+    """A request leaves; the newest are kept."""
+    connection.execute(
+        "INSERT INTO requests (channel, destination, sent, pressing) VALUES (?, ?, ?, ?)",
+        (asking.channel, asking.destination, now, asking.pressing),
+    )
+    connection.execute(
+        "DELETE FROM requests WHERE destination = ?1 AND number <="
+        " (SELECT number FROM requests WHERE destination = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+        (asking.destination, KEPT_REQUESTS),
+    )
+
+
+def answered(connection: sqlite3.Connection, destination: str, now: float) -> None:
+    """The answer came."""
+    connection.execute(
+        "UPDATE requests SET answered = ? WHERE destination = ? AND answered IS NULL", (now, destination)
+    )
+
+
+def close_requests(connection: sqlite3.Connection, now: float) -> None:
+    """What was open when the last run ended has been answered by now, if it ever is: no later run shall wait for it anew."""
+    connection.execute("UPDATE requests SET answered = ? WHERE answered IS NULL", (now,))
+
+
+def requests(connection: sqlite3.Connection, channel: str, destination: str) -> list[Request]:
+    """Those that went into this channel, and those of this destination, wherever it led at the time; oldest first."""
+    rows = connection.execute(
+        "SELECT answered, pressing, destination FROM requests WHERE channel = ? OR destination = ?"
+        " ORDER BY answered IS NULL, answered, number",
+        (channel, destination),
+    )
+    return [Request(at, bool(pressing), name) for at, pressing, name in rows]
+
+
+def keep(connection: sqlite3.Connection, lane: LaneMemory | None, scopes: Iterable[ScopeMemory]) -> None:
+    """What must be known after a restart; it replaces what was known before."""
+    if lane is not None:
+        _keep(connection, "lanes", lane)
+    for scope in scopes:
+        _keep(connection, "scopes", scope)
+
+
+def recall(connection: sqlite3.Connection, destination: str) -> LaneMemory:
+    """What was remembered of a lane; a fresh one otherwise."""
+    names = LaneMemory.__struct_fields__
+    row = connection.execute(f"SELECT {', '.join(names)} FROM lanes WHERE destination = ?", (destination,)).fetchone()  # noqa: S608 - our own field names
+    return LaneMemory(*row) if row else LaneMemory(destination)
+
+
+def recall_scope(connection: sqlite3.Connection, scope: str) -> ScopeMemory:
+    """What was remembered of a scope; a fresh one otherwise."""
+    names = ScopeMemory.__struct_fields__
+    row = connection.execute(f"SELECT {', '.join(names)} FROM scopes WHERE scope = ?", (scope,)).fetchone()  # noqa: S608 - as above
+    return ScopeMemory(*row) if row else ScopeMemory(scope)
+
+
+def _keep(connection: sqlite3.Connection, table: str, memory: LaneMemory | ScopeMemory) -> None:
+    names, marks = memory.__struct_fields__, ", ".join("?" * len(memory.__struct_fields__))
+    connection.execute(
+        f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - as above
+        msgspec.structs.astuple(memory),
+    )

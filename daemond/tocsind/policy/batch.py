@@ -1,0 +1,45 @@
+"""Which deliveries share a message.
+
+They are offered in the order in which they would go: by priority, and in order of acceptance within each. The first one leads and
+decides who may come along: only those with the same key (who is woken, and how loudly, holds for a message as a whole). The others join
+in order until one does not fit; whoever has another key is passed over, and leads a later message. So nothing overtakes its own kind.
+
+A delivery that was part of a message which was refused without a culprit travels in half the company, until it is alone and the culprit
+is found; so does one that has failed more than once, because it may be the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+
+class Share(msgspec.Struct, frozen=True):
+    """What a delivery takes of a message, and with whom it may travel."""
+
+    size: int = 0  # code points
+    key: Hashable = None
+    company: int | None = None  # in a message of at most so many; None: of any size
+
+
+class Batch(NamedTuple):
+    """The places of those who go, in order, and whether nobody else could have joined."""
+
+    chosen: tuple[int, ...]
+    full: bool
+
+
+def form(offered: Sequence[Share], most: int, room: float) -> Batch:
+    """Choose of the offered: at most `most`, and `room` code points together. The first always goes."""
+    chosen: list[int] = []
+    for place, share in enumerate(offered):
+        if chosen and share.key != offered[0].key:
+            continue
+        most = most if share.company is None else min(most, share.company)
+        if chosen and (len(chosen) >= most or share.size > room):
+            return Batch(tuple(chosen), full=True)
+        chosen.append(place)
+        room -= share.size
+    return Batch(tuple(chosen), full=len(chosen) >= most)

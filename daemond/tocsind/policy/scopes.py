@@ -1,0 +1,240 @@
+"""The three scopes of a limit, from the inside out: an endpoint (a webhook), a channel that several endpoints share, an address.
+
+    endpoint   its answers tell how many requests are left; where they do not, a log of our own and what they told once
+    channel    a window that no header shows: a log of our own, lowered when the far end says 429 all the same (others post there too)
+    address    every request of this host; and a guard that stops all of them before too many were invalid and the host is banned
+
+Each may be blocked, when the far end said "not before". What the far end does not limit has no rate, and is always open. A scope is shared
+by all gates that lead through it, and so is what it learned: `memory` is what the next run must know.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from .bucket import Bucket, Rate
+from .outcomes import Told
+from .reserve import Reserve
+
+GUARD = Rate(500, 600.0)  # invalid requests; at 10,000 in so long Cloudflare bans the address
+MARGIN = 0.02  # seconds that our windows are longer than theirs: clocks run at slightly different speeds
+UNTOLD_BLOCK = 60.0  # seconds, when a whole address is blocked and nobody says for how long; doubles up to an hour
+LONGEST_UNTOLD = 3600.0
+LEAST = 5  # a minute; where others leave us less, one refusal now and then costs less than to wait for each
+CLEAN = 60.0  # seconds without a shared 429 after which one more is dared
+MOST_PATIENCE = 8 * CLEAN  # where daring was punished again and again
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """What of a scope survives a restart; instants are monotonic seconds here, and wall-clock ones in the journal."""
+
+    blocked_until: float | None = None
+    blocked_because: str | None = None
+    count: int | None = None  # learned: so many
+    per: float | None = None  # learned: in so long
+    learned_at: float | None = None
+
+
+class Scope:
+    """What all scopes share: perhaps a window, perhaps a block."""
+
+    margin = 0.0  # seconds that our window is longer than theirs
+
+    def __init__(self, rate: Rate | None = None, reserve: Reserve | None = None) -> None:
+        self.bucket = None if rate is None else Bucket(self._with_margin(rate), reserve)
+        self.blocked_until = 0.0
+        self.blocked_because: str | None = None
+
+    def ready_at(self, now: float, *, pressing: bool = True) -> float:
+        """`now` for yes, a later instant for not before."""
+        return max(self.block_ends(now), self.window_opens(now, pressing=pressing))
+
+    def window_opens(self, now: float, *, pressing: bool = True) -> float:
+        """When there is room by the count alone."""
+        return self.bucket.ready_at(now, pressing=pressing) if self.bucket else now
+
+    def keep_to(self, rate: Rate) -> None:
+        """The configuration names another rate."""
+        if self.bucket:
+            self.bucket.change(self._with_margin(rate))
+
+    def block_ends(self, now: float) -> float:
+        """When the far end's last "not before" is over."""
+        return max(now, self.blocked_until) if self.blocked_because else now
+
+    def block(self, until: float, reason: str) -> None:
+        """Close until an instant; a block never shortens an earlier one."""
+        if until > self.blocked_until:
+            self.blocked_until, self.blocked_because = until, reason
+
+    def unblock(self) -> None:
+        """A person knows better than the far end's last word."""
+        self.blocked_until, self.blocked_because = 0.0, None
+
+    def take(self, now: float, *, pressing: bool) -> None:
+        """A request leaves."""
+        if self.bucket:
+            self.bucket.take(now, pressing=pressing)
+
+    def give(self, now: float, *, pressing: bool) -> None:
+        """It was answered."""
+        if self.bucket:
+            self.bucket.give(now, pressing=pressing)
+
+    def put_back(self, *, pressing: bool) -> None:
+        """Nothing left after all."""
+        if self.bucket:
+            self.bucket.put_back(pressing=pressing)
+
+    def remember(self, at: float, *, pressing: bool) -> None:
+        """A request of before a restart; if it pressed, somebody had wished for it."""
+        if self.bucket:
+            self.bucket.remember(at, pressing=pressing)
+            if pressing:
+                self.bucket.wish(at)
+
+    def _with_margin(self, rate: Rate) -> Rate:
+        return Rate(rate.count, rate.per + self.margin)
+
+    def memory(self) -> Memory:
+        """What the next run must know."""
+        return Memory(self.blocked_until if self.blocked_because else None, self.blocked_because)
+
+    def restore(self, memory: Memory) -> None:
+        """Go on where the last run stood."""
+        if memory.blocked_until is not None:
+            self.block(memory.blocked_until, memory.blocked_because or "as before the restart")
+
+
+class Endpoint(Scope):
+    """A webhook, or whatever a destination sends to. Its last answer, if it told, knows best. Where it is known to tell and the last one
+    did not (a lost answer, a restart), a whole window is waited for, and then the log is right again. Where it never tells, the log
+    decides.
+    """
+
+    margin = MARGIN
+
+    def __init__(self, rate: Rate | None = None) -> None:
+        super().__init__(rate)
+        self._opens: float | None = None  # as the last answer told; None: the log decides
+        self._tells = False
+
+    def window_opens(self, now: float, *, pressing: bool = True) -> float:
+        return super().window_opens(now, pressing=pressing) if self._opens is None else max(now, self._opens)
+
+    def hear(self, now: float, told: Told | None) -> None:
+        """What an answer told, which came at `now`: only its durations count, so that the server's clock may stand anywhere."""
+        if told is not None:
+            self._opens = now + (told.reset_after if told.remaining <= 0 else 0.0)
+        else:
+            self._opens = now + self.bucket.rate.per if self._tells and self.bucket else None
+        self._tells = told is not None
+        if (
+            told is not None and told.remaining > 0 and self.bucket
+        ):  # one that is spent tells of a block, perhaps, and not of a window
+            self._learn(self.bucket, Rate(told.limit, told.reset_after + MARGIN))
+
+    def remember(self, at: float, *, pressing: bool) -> None:
+        """Of before a restart; nobody knows what its answer told."""
+        super().remember(at, pressing=pressing)
+        if self.bucket:
+            self._opens = max(self._opens or 0.0, at + self.bucket.rate.per)
+
+    def memory(self) -> Memory:
+        rate = self.bucket.rate if self.bucket else None
+        return msgspec.structs.replace(super().memory(), count=rate and rate.count, per=rate and rate.per)
+
+    def restore(self, memory: Memory) -> None:
+        super().restore(memory)
+        if self.bucket and memory.count and memory.per:
+            self._learn(self.bucket, Rate(memory.count, memory.per))
+
+    def _learn(self, bucket: Bucket, rate: Rate) -> None:
+        """Windows are only learned to be longer, and counts to be smaller: the log is for when nobody tells, and then it is careful."""
+        known = bucket.rate
+        if rate.per > known.per or rate.count < known.count:
+            bucket.change(Rate(min(known.count, rate.count), max(known.per, rate.per)))
+
+
+class Channel(Scope):
+    """What several webhooks share: no header shows it, so it is counted here, for all of them together."""
+
+    margin = MARGIN
+
+    def __init__(self, rate: Rate | None = None) -> None:
+        super().__init__(rate, Reserve())
+        self._learned: int | None = None  # so many the last shared 429 left us
+        self._learned_at = 0.0
+        self._patience = CLEAN
+
+    def window_opens(self, now: float, *, pressing: bool = True) -> float:
+        self._dare(now)
+        return super().window_opens(now, pressing=pressing)
+
+    def limited(self, now: float, wait: float, reason: str) -> None:
+        """A shared 429, although we counted: somebody else posts there. What passed in the last window was too many by one."""
+        self.block(now + wait, reason)
+        if self.bucket is None:
+            return
+        self._dare(now)
+        passed = self.bucket.used(now) - 1  # without the one that did not
+        self._patience = min(2 * self._patience, MOST_PATIENCE) if self._learned is not None else CLEAN
+        self._learned = max(LEAST, min(self.bucket.count, passed) - 1)
+        self._learned_at = now
+        self._dare(now)
+
+    def memory(self) -> Memory:
+        return msgspec.structs.replace(
+            super().memory(), count=self._learned, learned_at=None if self._learned is None else self._learned_at
+        )
+
+    def restore(self, memory: Memory) -> None:
+        super().restore(memory)
+        if memory.count is not None and memory.learned_at is not None:
+            self._learned, self._learned_at = memory.count, memory.learned_at
+
+    def _dare(self, now: float) -> None:
+        """One more for each clean while."""
+        if self.bucket is None or self._learned is None:
+            return
+        most = self.bucket.rate.count
+        self.bucket.count = min(most, self._learned + int(max(0.0, now - self._learned_at) / self._patience))
+        if self.bucket.count == most:
+            self._learned, self._patience = None, CLEAN
+
+
+class Address(Scope):
+    """All requests of one kind from this host."""
+
+    def __init__(self, rate: Rate | None = None) -> None:
+        super().__init__(rate)
+        self._invalid: deque[float] = deque(maxlen=GUARD.count)
+        self._untold = 0  # blocks in a row for which no time was told
+
+    def ready_at(self, now: float, *, pressing: bool = True) -> float:
+        return max(super().ready_at(now, pressing=pressing), self.guard_ends(now))
+
+    def is_shut(self, now: float) -> bool:
+        """Whether more than a moment's patience is wanted: blocked, or guarded."""
+        return max(self.block_ends(now), self.guard_ends(now)) > now
+
+    def guard_ends(self, now: float) -> float:
+        """When there are few enough invalid requests again."""
+        return max(now, self._invalid[0] + GUARD.per) if len(self._invalid) == GUARD.count else now
+
+    def hear(self, now: float, *, invalid: bool) -> None:
+        """An answer came."""
+        if invalid:
+            self._invalid.append(now)
+
+    def answers(self) -> None:
+        """They let us through: the next block without a time begins small again."""
+        self._untold = 0
+
+    def untold(self) -> float:
+        """How long a block is to be believed for which no time was told, in seconds."""
+        wait = min(UNTOLD_BLOCK * 2.0**self._untold, LONGEST_UNTOLD)
+        self._untold = min(self._untold + 1, 10)  # beyond the hour's sixth doubling it makes no difference
+        return wait

@@ -1,0 +1,35 @@
+"""What would become of a signal at one destination, and when: `tocsin test`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .journal import Count
+from .lane import Lane
+from .policy.delivery import Delivery
+
+
+def preview(lane: Lane, delivery: Delivery, counts: Sequence[Count]) -> dict[str, Any]:
+    """How the lane is, what it would send, and the earliest instant at which its gate would let this priority go.
+
+    `ahead` of it stand so many that wait and are as pressing or more; `earliest_seconds` is null while nobody knows.
+    """
+    condition, gate = lane.condition(), lane.budget()
+    return {
+        "name": lane.name,
+        "kind": lane.options.kind,
+        "condition": condition.word,
+        "reason": condition.reason,
+        "until_seconds": condition.seconds,
+        "fallback": list(lane.options.fallback),
+        "ahead": sum(each.n for each in counts if _is_ahead(each, delivery)),
+        "earliest_seconds": None if lane.disabled else gate["ready_seconds"][delivery.priority.label],
+        "gate": gate,
+        "preview": lane.destination.preview([delivery]),
+    }
+
+
+def _is_ahead(count: Count, delivery: Delivery) -> bool:
+    mine = count.destination == delivery.destination and count.state in ("queued", "sending")
+    return mine and count.priority <= delivery.priority

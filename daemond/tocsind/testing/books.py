@@ -1,0 +1,241 @@
+"""The books of what is owed, in memory: what a lane asks of dispatch, without a disk.
+
+They decide nothing that the real ones leave to others, and settle by the same law. They forget everything with the process, and know no
+digests. One contract runs over them and over dispatch with a real journal (tests/daemon/test_lane_books.py).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+from typing import Any, Protocol
+
+import msgspec
+import trio
+
+from tocsin.signals import Signal
+from tocsind.clock import Clock
+from tocsind.journal import Asking, LaneMemory, Request, ScopeMemory
+from tocsind.policy.backoff import Retry
+from tocsind.policy.delivery import Delivery, Priority, Settlement, State, expired, settle
+from tocsind.policy.outcomes import Outcome
+from tocsind.policy.routes import chain
+
+
+class Nudged(Protocol):
+    """A lane, as far as its books call it."""
+
+    def wake(self, priority: Priority) -> None:
+        """There is something new."""
+
+    def rewind(self) -> None:
+        """Something old came back."""
+
+
+class _Entry:
+    """A delivery and where it stands."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.delivery = delivery
+        self.state = State.QUEUED
+        self.reason: str | None = None
+
+
+class _Asked:
+    """A request, and when its answer came."""
+
+    def __init__(self, asking: Asking) -> None:
+        self.asking = asking
+        self.answered: float | None = None
+
+    @property
+    def request(self) -> Request:
+        """As a lane is told of it."""
+        return Request(self.answered, self.asking.pressing, self.asking.destination)
+
+
+class MemoryBooks:
+    """What a lane asks of dispatch, without a disk. `jitter` is a constant draw; `chunk` is what one `divert` moves."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        fallbacks: Mapping[str, Sequence[str]] | None = None,
+        *,
+        jitter: float = 0.5,
+        chunk: int = 500,
+    ) -> None:
+        self.lanes: dict[str, Nudged] = {}
+        self.memories: dict[str, LaneMemory] = {}
+        self.scopes: dict[str, ScopeMemory] = {}
+        self.asked: list[_Asked] = []
+        self.settlements: list[Settlement] = []
+        self.fed: list[int] = []
+        self._clock = clock
+        self._fallbacks = fallbacks or {}
+        self._jitter: Callable[[], float] = lambda: jitter
+        self._chunk = chunk
+        self._entries: dict[int, _Entry] = {}
+        self._owed: set[tuple[str, str]] = set()
+        self._queues: defaultdict[tuple[str, Priority], list[int]] = defaultdict(list)
+
+    # --- what tests do and ask --------------------------------------------------------------------------------------------
+
+    def owe(self, destination: str, title: str, priority: Priority = Priority.NORMAL, **fields: Any) -> int:
+        """A signal was accepted; the number of its delivery."""
+        return self._owe(destination, Signal(title, **fields), priority)
+
+    def _owe(self, destination: str, signal: Signal, priority: Priority) -> int:
+        number, now = len(self._entries) + 1, self._clock.wall()
+        deadline = None if signal.expires is None else now + signal.expires
+        self._entries[number] = _Entry(Delivery(number, signal, destination, priority, now, deadline))
+        self._queues[destination, priority].append(number)
+        self._owed.add((signal.id, destination))
+        if destination in self.lanes:
+            self.lanes[destination].wake(priority)
+        return number
+
+    def state(self, number: int) -> State:
+        """Where a delivery stands."""
+        return self._entries[number].state
+
+    def reason(self, number: int) -> str | None:
+        """And why."""
+        return self._entries[number].reason
+
+    def titles(self, state: State, destination: str) -> list[str]:
+        """What stands there, in order of acceptance."""
+        return [
+            entry.delivery.signal.title
+            for entry in self._entries.values()
+            if entry.state is state and entry.delivery.destination == destination
+        ]
+
+    def drop(self, number: int) -> None:
+        """A person drops a delivery that waits."""
+        self._entries[number].state = State.DROPPED
+
+    def revive(self, number: int) -> None:
+        """A person puts a delivery back."""
+        entry = self._entries[number]
+        entry.state = State.QUEUED
+        entry.delivery = msgspec.structs.replace(entry.delivery, first_try=None, unknowns=0)
+        self.lanes[entry.delivery.destination].rewind()
+
+    # --- what a lane asks -------------------------------------------------------------------------------------------------
+
+    async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
+        await trio.lowlevel.checkpoint()
+        queue, found = self._queues[destination, priority], list[Delivery]()
+        for place in range(bisect_right(queue, after), len(queue)):
+            if len(found) == most:
+                break
+            entry = self._entries[queue[place]]
+            if entry.state is State.QUEUED:
+                found.append(entry.delivery)
+        self.fed += [delivery.number for delivery in found]
+        return found
+
+    async def begin(self, batch: Sequence[Delivery], asking: Asking) -> list[Delivery]:
+        await trio.lowlevel.checkpoint()
+        now = self._clock.wall()
+        claimed = [self._claim(delivery, now) for delivery in batch if self._may_go(self._entry(delivery), now)]
+        if claimed:
+            self.asked.append(_Asked(asking))
+        return claimed
+
+    def _entry(self, delivery: Delivery) -> _Entry:
+        return self._entries[delivery.number]
+
+    def _may_go(self, entry: _Entry, now: float) -> bool:
+        return entry.state is State.QUEUED and not expired(entry.delivery, now)
+
+    def _claim(self, delivery: Delivery, now: float) -> Delivery:
+        """What is on record, but for the company, which only its sender knows."""
+        entry = self._entry(delivery)
+        known = entry.delivery
+        first_try = now if known.first_try is None else known.first_try
+        entry.state = State.SENDING
+        entry.delivery = msgspec.structs.replace(known, attempts=known.attempts + 1, first_try=first_try)
+        return msgspec.structs.replace(entry.delivery, company=delivery.company)
+
+    async def settle(
+        self,
+        batch: Sequence[Delivery],
+        outcomes: Sequence[Outcome],
+        retry: Retry,
+        memory: LaneMemory | None,
+        scopes: Sequence[ScopeMemory],
+    ) -> list[Settlement]:
+        await trio.lowlevel.checkpoint()
+        now = self._clock.wall()
+        found = [
+            settle(delivery, outcome, now=now, retry=retry, jitter=self._jitter())
+            for delivery, outcome in zip(batch, outcomes, strict=True)
+        ]
+        for delivery, settlement in zip(batch, found, strict=True):
+            self._write(self._entry(delivery), settlement)
+        self._answer({delivery.destination for delivery in batch}, now)
+        self._keep(memory, scopes)
+        self.settlements += found
+        return found
+
+    def _write(self, entry: _Entry, settlement: Settlement) -> None:
+        entry.state, entry.reason = settlement.state, settlement.reason
+        known = {"doubt": settlement.doubt, "unknowns": settlement.unknowns, "plain": settlement.plain}
+        entry.delivery = msgspec.structs.replace(entry.delivery, **known)
+        if settlement.elsewhere:
+            self._hand_on(entry.delivery)
+
+    def _answer(self, destinations: set[str], now: float) -> None:
+        for each in self.asked:
+            if each.answered is None and each.asking.destination in destinations:
+                each.answered = now
+
+    def _hand_on(self, delivery: Delivery) -> str | None:
+        for name in chain(delivery.destination, self._fallbacks):
+            if (delivery.id, name) not in self._owed:
+                copy = self._entries[self._owe(name, delivery.signal, delivery.priority)]
+                copy.delivery = msgspec.structs.replace(copy.delivery, deadline=delivery.deadline, doubt=delivery.doubt)
+                return name
+        return None
+
+    async def divert(self, destination: str, reason: str) -> bool:
+        await trio.lowlevel.checkpoint()
+        if not chain(destination, self._fallbacks):
+            return False
+        waiting = [
+            self._entries[number]
+            for priority in Priority
+            for number in self._queues[destination, priority]
+            if self._entries[number].state is State.QUEUED
+        ][: self._chunk]
+        for entry in waiting:
+            fallback = self._hand_on(entry.delivery)
+            entry.state = State.REROUTED if fallback else State.DEAD
+            entry.reason = f"to {fallback}: {reason}" if fallback else f"{reason}; no fallback is left"
+        return bool(waiting)
+
+    async def recall(self, destination: str) -> LaneMemory:
+        await trio.lowlevel.checkpoint()
+        return self.memories.get(destination, LaneMemory(destination))
+
+    async def recall_scope(self, scope: str) -> ScopeMemory:
+        await trio.lowlevel.checkpoint()
+        return self.scopes.get(scope, ScopeMemory(scope))
+
+    async def requests(self, channel: str, destination: str) -> list[Request]:
+        await trio.lowlevel.checkpoint()
+        mine = [each for each in self.asked if channel == each.asking.channel or destination == each.asking.destination]
+        return sorted((each.request for each in mine), key=lambda request: inf if request.at is None else request.at)
+
+    async def remember(self, memory: LaneMemory | None, scopes: Sequence[ScopeMemory]) -> None:
+        await trio.lowlevel.checkpoint()
+        self._keep(memory, scopes)
+
+    def _keep(self, memory: LaneMemory | None, scopes: Sequence[ScopeMemory]) -> None:
+        if memory is not None:
+            self.memories[memory.destination] = memory
+        self.scopes.update({each.scope: each for each in scopes})

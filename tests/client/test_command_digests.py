@@ -1,0 +1,71 @@
+"""What `why` and `queue` say of signals that were told in sum."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from tests.client.servers import Serve, answering
+
+from tocsin.cli import main
+
+Capture = pytest.CaptureFixture[str]
+ID, DIGEST = "01J9Z3NDEKTSV4RRFFQ69G5FAV", "01J9Z3NDEKTSV4RRFFQ69G5FAW"
+
+ORIGINAL: dict[str, Any] = {
+    "schema": 1,
+    "id": ID,
+    "signal": {"title": "BUY"},
+    "accepted": 1_700_000_000.25,
+    "uid": 1000,
+    "pid": 42,
+    "state": "delivered",
+    "deliveries": [
+        {
+            "destination": "free",
+            "priority": "low",
+            "state": "digested",
+            "reason": f"told in sum by digest {DIGEST}",
+            "since": 1_700_000_002.0,
+            "message": "m1",
+            "digest": {"id": DIGEST, "state": "delivered"},
+            "attempts": [],
+        }
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def greenwich(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.localtime", __import__("time").gmtime)
+
+
+def test_why_of_an_original_names_its_digest_and_how_that_fared(serve: Serve, capsys: Capture) -> None:
+    path = serve(answering(lambda _: {"ok": True, "why": ORIGINAL})).path
+    assert main(["why", ID, "--socket", path]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  2023-11-14 22:13:20.250  accepted from uid 1000, pid 42; it is delivered",
+        "",
+        "free (low)",
+        f"  2023-11-14 22:13:22.000  digested: told in sum by digest {DIGEST}, message m1",
+        f"                           that digest is delivered: `tocsin why {DIGEST}`",
+    ]
+
+
+def test_why_of_a_digest_tells_how_many_it_stands_for(serve: Serve, capsys: Capture) -> None:
+    story = {**ORIGINAL, "id": DIGEST, "stands_for": 480, "deliveries": []}
+    assert main(["why", DIGEST, "--socket", serve(answering(lambda _: {"ok": True, "why": story})).path]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "  a digest of 480 signals"
+
+
+def test_queue_can_be_asked_for_what_was_digested(serve: Serve, capsys: Capture) -> None:
+    heard: list[Any] = []
+
+    def answer(request: Any) -> Any:
+        heard.append(request)
+        return {"ok": True, "deliveries": [], "more": False}
+
+    assert main(["queue", "--state", "digested", "--json", "--socket", serve(answering(answer)).path]) == 0
+    assert heard[0]["state"] == "digested"
+    assert json.loads(capsys.readouterr().out)["deliveries"] == []

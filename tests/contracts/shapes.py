@@ -1,0 +1,30 @@
+"""Shapes of answers: people's scripts and other people's monitors read them, so they are asserted exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NUMBER = (int, float)
+PRIORITIES = {"urgent": int, "high": int, "normal": int, "low": int}
+WINDOW = {"name": str, "count": int, "per": NUMBER, "left": int, "kept": int}
+GATE = {
+    "channel": str,
+    "windows": [WINDOW],
+    "ready_seconds": dict.fromkeys(PRIORITIES, (*NUMBER, type(None))),
+    "waits_for": dict.fromkeys(PRIORITIES, (str, type(None))),
+}
+
+
+def must_be(shape: Any, found: Any, path: str = "$") -> None:
+    """`found` has exactly the keys of `shape`, and its types; a list of one shape holds any number of those."""
+    if isinstance(shape, dict):
+        assert set(found) == set(shape), path
+        for key, below in shape.items():
+            must_be(below, found[key], f"{path}.{key}")
+    elif isinstance(shape, list):
+        assert isinstance(found, list), path
+        for place, each in enumerate(found):
+            must_be(shape[0], each, f"{path}[{place}]")
+    else:
+        assert isinstance(found, shape), f"{path} is {found!r}"
+        assert shape is not int or not isinstance(found, bool), f"{path} is {found!r}"

@@ -1,0 +1,159 @@
+"""`tocsin test`: where a signal would go, as what, within which limits, and when; and nothing of it happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.contracts.shapes import GATE, NUMBER, must_be
+from tests.harness import DaemonProcess, FakeProcess, discord, file, route
+
+LIMIT = {"name": str, "used": int, "most": int}
+DESTINATION = {
+    "name": str,
+    "kind": str,
+    "condition": str,
+    "reason": (str, type(None)),
+    "until_seconds": (*NUMBER, type(None)),
+    "fallback": list,
+    "ahead": int,
+    "earliest_seconds": (*NUMBER, type(None)),
+    "gate": GATE,
+    "preview": {"payload": dict, "limits": [LIMIT], "notes": list},
+}
+TEST = {"ok": bool, "schema": int, "signal": dict, "priority": str, "destinations": list}
+PREMIUM = '[[routes]]\nwhen = { tier = "premium" }\nto = ["d", "local-file"]\n'
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, fake: FakeProcess) -> Iterator[DaemonProcess]:
+    """One Discord that takes one message an hour, of ours; a file; and a Discord that was never set up."""
+    tables = [
+        discord("d", fake.webhooks[0]["url"], limit='"1/h"', username='"The desk"', mention='{ urgent = ["here"] }'),
+        '[destinations.unset]\nkind = "discord"\nwebhook = { env = "NOT_SET" }\nfallback = ["local-file"]\n',
+        file(),
+        PREMIUM,
+        route("local-file"),
+    ]
+    with DaemonProcess(tmp_path, "".join(tables)).start() as daemon:
+        yield daemon
+
+
+def rehearse(daemon: DaemonProcess, *arguments: str) -> dict[str, Any]:
+    """What `tocsin test --json` says."""
+    done = daemon.tocsin("test", *arguments, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_it_tells_routes_payload_limits_gate_and_time_in_exactly_this_shape(daemon: DaemonProcess) -> None:
+    found = rehearse(daemon, "BUY BTCUSDT", "--tier", "premium", "--confidence", "0.93", "--price", "64000.5")
+    must_be(TEST, found)
+    for destination in found["destinations"]:
+        must_be(DESTINATION, destination, destination["name"])
+        assert all(limit["used"] <= limit["most"] for limit in destination["preview"]["limits"])
+    assert (found["schema"], found["ok"], found["priority"]) == (1, True, "urgent")
+    assert [each["name"] for each in found["destinations"]] == ["d", "local-file"]
+    first = found["destinations"][0]
+    assert (first["condition"], first["earliest_seconds"], first["ahead"]) == ("ready", 0, 0)
+    assert ("ours", 1, 3600.0, 1) in {
+        (window["name"], window["count"], window["per"], window["left"]) for window in first["gate"]["windows"]
+    }
+    assert first["preview"]["limits"]
+
+
+def test_a_person_reads_the_same_in_lines(daemon: DaemonProcess) -> None:
+    lines = daemon.tocsin("test", "BUY BTCUSDT", "--tier", "premium", "--confidence", "0.93").stdout.splitlines()
+    assert lines[0] == "BUY BTCUSDT (urgent) would go to d, local-file"
+    assert "d (discord) is ready" in lines
+    assert "  earliest  at once" in lines
+    assert any(line.startswith("  gate      ours 1/1") for line in lines)
+    assert any(line.startswith("  limit     ") and line.endswith(" of 6,000") for line in lines)
+    assert '  payload         "title": "BUY BTCUSDT",' in lines
+    assert lines[-1] == "nothing was sent"
+
+
+def test_what_it_shows_is_what_is_then_sent(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    arguments = [
+        "BUY",
+        "--body",
+        "*now*",
+        "-p",
+        "urgent",
+        "--field",
+        "rsi=33",
+        "--timestamp",
+        "1700000000",
+        "--to",
+        "d",
+    ]
+    shown = rehearse(daemon, *arguments)["destinations"][0]["preview"]["payload"]
+    sent = daemon.tocsin("send", *arguments, "--wait", "20s")
+    assert sent.returncode == 0, sent.stderr
+    (message,) = fake.messages()
+    told = message["payload"]
+    (planned,), (embed,) = shown.pop("embeds"), told.pop("embeds")
+    planned.pop("footer")  # the id in it is the signal's own
+    assert {key: told[key] for key in shown} == shown
+    assert {key: embed[key] for key in planned} == planned
+    assert shown["username"] == "The desk"
+    assert "@here" in shown["content"]
+
+
+def test_nothing_is_sent_stored_or_counted_by_it(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    before, asked = daemon.status()["counters"], fake.counts()["requests"]
+    rehearse(daemon, "BUY", "--tier", "premium", "-p", "urgent")
+    status = daemon.status()
+    assert (status["counters"], status["queue"]["depth"]) == (before, 0)
+    assert daemon.client.request("queue", limit=10)["deliveries"] == []
+    assert fake.counts()["requests"] == asked
+    assert not (daemon.state / "alerts.jsonl").exists()
+
+
+def test_it_tells_how_long_the_gate_stays_closed_and_who_waits_before_it(daemon: DaemonProcess) -> None:
+    assert daemon.settled(daemon.client.send("one an hour", to="d").id) == ["delivered"]
+    daemon.client.send("too soon", to="d")
+    daemon.client.send("and less pressing", to="d", priority="low")
+    (found,) = rehearse(daemon, "next", "--to", "d")["destinations"]
+    assert (found["condition"], found["ahead"]) == ("suspended", 1)
+    assert 3500 < found["earliest_seconds"] <= 3600
+    assert 3500 < found["until_seconds"] <= 3600
+    assert "our limit of 1 in 3600 s" in found["gate"]["waits_for"]["normal"]
+    said = daemon.tocsin("test", "next", "--to", "d").stdout
+    assert "behind 1 that wait" in said
+    assert said.endswith("nothing was sent\n")
+
+
+def test_of_a_disabled_destination_it_says_so_and_who_would_take_it(daemon: DaemonProcess) -> None:
+    (found,) = rehearse(daemon, "x", "--to", "unset")["destinations"]
+    assert (found["condition"], found["reason"], found["earliest_seconds"], found["fallback"]) == (
+        "disabled",
+        "NOT_SET is not set",
+        None,
+        ["local-file"],
+    )
+    said = daemon.tocsin("test", "x", "--to", "unset").stdout
+    assert "is disabled: NOT_SET is not set; it would go to local-file" in said
+    assert "unknown: not before something changes" in said
+
+
+def test_a_bad_signal_is_told_by_its_field_with_65(daemon: DaemonProcess) -> None:
+    done = daemon.tocsin("test", "x", "--confidence", "7")
+    assert (done.returncode, done.stdout) == (65, "")
+    assert "confidence" in done.stderr
+    told = daemon.tocsin("test", "x", "--to", "nowhere", "--json")
+    answer = json.loads(told.stdout)
+    assert (told.returncode, answer["schema"], answer["ok"]) == (65, 1, False)
+    assert "nowhere" in answer["error"]["message"]
+
+
+def test_what_no_route_takes_would_be_kept_as_dead(daemon: DaemonProcess) -> None:
+    daemon.configure(file() + PREMIUM.replace('"d", ', ""))
+    daemon.reload()
+    daemon.wait_for("reloaded")
+    assert rehearse(daemon, "stray")["destinations"] == []
+    assert "would be kept as dead" in daemon.tocsin("test", "stray").stdout

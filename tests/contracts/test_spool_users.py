@@ -1,0 +1,144 @@
+"""The spool between users: what the modes of files and folders let through, with real users and a real daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.harness import DaemonProcess, file, route, until
+
+from tocsin import Client
+
+STRANGER, GROUP = 12345, 23456
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that everybody may pass through."""
+    name = Path(tempfile.mkdtemp(prefix="toc-"))
+    name.chmod(0o755)
+    yield name
+    shutil.rmtree(name, ignore_errors=True)
+
+
+@pytest.fixture
+def daemon(folder: Path) -> Iterator[DaemonProcess]:
+    with DaemonProcess(folder, file() + route("local-file"), {"TOCSIN_SPOOL": str(folder / "spool")}) as process:
+        yield process
+
+
+def as_stranger(work: Callable[[], Any]) -> Any:
+    """What `work` answers in a child of another user, who is a member of GROUP."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([GROUP])
+            os.setgid(STRANGER)
+            os.setuid(STRANGER)
+            os.write(writer, json.dumps(work()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as told:
+        answer = told.read()
+    os.waitpid(pid, 0)
+    return json.loads(answer)
+
+
+def sent(daemon: DaemonProcess, title: str, spool: Path | None = None) -> Callable[[], dict[str, Any]]:
+    def send() -> dict[str, Any]:
+        with Client(daemon.socket, spool=spool or daemon.folder / "spool") as client:
+            receipt = client.send(title)
+        return {"id": receipt.id, "state": receipt.state, "reason": receipt.reason}
+
+    return send
+
+
+def share(spool: Path, mode: int = 0o3770) -> None:
+    spool.mkdir()
+    os.chown(spool, 0, GROUP)
+    spool.chmod(mode)
+
+
+def test_a_member_of_a_shared_spools_group_hands_in_as_himself(daemon: DaemonProcess, folder: Path) -> None:
+    share(folder / "spool")
+    receipt = as_stranger(sent(daemon, "from a member"))
+    assert receipt["state"] == "spooled"
+    daemon.start()
+    assert daemon.settled(receipt["id"]) == ["delivered"]
+    assert daemon.client.why(receipt["id"])["uid"] == STRANGER
+    assert daemon.status()["health"] == "ok"
+
+
+def test_a_member_cannot_touch_what_others_handed_in(daemon: DaemonProcess, folder: Path) -> None:
+    share(folder / "spool")
+    ours = sent(daemon, "ours")()
+    [held] = (folder / "spool").iterdir()
+
+    def attack() -> list[str]:
+        refused = []
+        for attempt in (held.unlink, lambda: held.rename(f"{held}.gone"), held.read_text, lambda: held.write_text("")):
+            try:
+                attempt()
+            except PermissionError as error:
+                refused.append(type(error).__name__)
+        return refused
+
+    assert as_stranger(attack) == ["PermissionError"] * 3  # he may read it, as he may read the channel
+    daemon.start()
+    assert daemon.settled(ours["id"]) == ["delivered"]
+
+
+def test_a_member_cannot_make_us_read_what_is_not_his(daemon: DaemonProcess, folder: Path) -> None:
+    share(folder / "spool")
+    (folder / "secret").write_text('{"title": "secret"}\n')
+    (folder / "secret").chmod(0o600)
+    (folder / "roots").mkdir()
+
+    def attack() -> bool:
+        (folder / "spool" / "a.jsonl").symlink_to(folder / "secret")
+        os.mkfifo(folder / "spool" / "b.jsonl")
+        (folder / "spool" / "quarantine").symlink_to(folder / "roots")
+        return True
+
+    assert as_stranger(attack)
+    daemon.start()
+    until(lambda: bool(daemon.status()["problems"]))
+    assert daemon.status()["counters"]["signals_accepted"] == 0
+    assert list((folder / "roots").iterdir()) == []
+
+
+def test_a_private_spool_takes_nothing_from_a_stranger_and_he_is_told(daemon: DaemonProcess, folder: Path) -> None:
+    (folder / "spool").mkdir(mode=0o700)
+    receipt = as_stranger(sent(daemon, "from a stranger"))
+    assert receipt["state"] == "dropped"
+    assert receipt["reason"].endswith("Permission denied")
+
+
+def test_a_stranger_who_is_shut_out_of_the_socket_is_told_and_spools_nothing(
+    daemon: DaemonProcess, folder: Path
+) -> None:
+    daemon.start()
+    own = folder / "his"
+    own.mkdir()
+    os.chown(own, STRANGER, STRANGER)
+    receipt = as_stranger(sent(daemon, "from a stranger", own))
+    assert (receipt["state"], "may not use" in receipt["reason"]) == ("dropped", True)
+    assert list(own.iterdir()) == []
+
+
+def test_root_hands_in_to_a_users_daemon_what_that_can_read(daemon: DaemonProcess, folder: Path) -> None:
+    """The daemon runs as the stranger here: it must be able to read, and trusts root."""
+    share(folder / "spool", 0o700)
+    os.chown(folder / "spool", STRANGER, STRANGER)
+    assert sent(daemon, "from root")()["state"] == "spooled"
+    [held] = (folder / "spool").iterdir()
+    assert json.loads(as_stranger(held.read_text))["title"] == "from root"

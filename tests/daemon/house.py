@@ -1,0 +1,61 @@
+"""Dispatch and lanes as the daemon has them, without its socket: real journal, real files, real clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from tocsin.signals import Signal
+from tocsind.config import Config, DaemonOptions, DestinationOptions, FileOptions
+from tocsind.destinations.http import HttpClient
+from tocsind.dispatch import Dispatch, Peer
+from tocsind.events import Fact
+from tocsind.journal import Journal
+from tocsind.lanes import Lanes
+from tocsind.policy.routes import Thresholds
+from tocsind.testing.clock import SteppedClock
+
+PATIENCE = 20.0
+
+
+def destination(name: str, path: str | None = None, **options: Any) -> DestinationOptions:
+    return DestinationOptions(name, "file", FileOptions(path or f"{name}.jsonl"), **options)
+
+
+def config(*destinations: DestinationOptions) -> Config:
+    named = {each.name: each for each in destinations}
+    return Config(DaemonOptions(reserve=0), Thresholds(), named, (), (), "test")
+
+
+class House:
+    def __init__(self, journal: Journal, client: HttpClient, folder: Path, nursery: trio.Nursery) -> None:
+        self.clock = SteppedClock()
+        self.facts: list[Fact] = []
+        self.dispatch = Dispatch(journal, config(), self.clock, self.hear, folder)
+        self.lanes = Lanes(self.dispatch, self.clock, self.hear, folder, client)
+        self.nursery = nursery
+
+    def hear(self, fact: Fact) -> None:
+        self.facts.append(fact)
+
+    async def follow(self, *destinations: DestinationOptions) -> None:
+        await self.lanes.follow(config(*destinations), self.nursery)
+
+    async def store(self, *titles: str, **fields: Any) -> list[str]:
+        receipts = await self.dispatch.accept([Signal(title, **fields) for title in titles], Peer(0, 0, 0))
+        return [receipt.id for receipt in receipts]
+
+    async def send(self, title: str, to: str) -> str | None:
+        (id_,) = await self.store(title, to=to)
+        return await self.dispatch.wait_settled(id_, PATIENCE)
+
+
+@asynccontextmanager
+async def house(folder: Path) -> AsyncIterator[House]:
+    async with Journal(folder) as journal, HttpClient() as client, trio.open_nursery() as nursery:
+        yield House(journal, client, folder, nursery)
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,157 @@
+"""A message of many: nothing in it vanishes, nothing wakes whom it should not, and any batch that was formed to fit does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.destinations.signals import deliveries, delivery
+
+from tocsind.config import DiscordOptions
+from tocsind.destinations.discord import DiscordWebhook
+from tocsind.destinations.http import HttpClient
+from tocsind.policy.batch import form
+from tocsind.policy.delivery import Delivery
+from tocsind.rendering import Manner, message, size
+from tocsind.rendering.embed import embed, length
+from tocsind.rendering.plain import plain
+from tocsind.testing.mentions import mentions_of
+from tocsind.testing.messages import Message, MessageLog, Moment
+from tocsind.testing.reader import seen_in
+from tocsind.testing.validation import check
+from tocsind.testing.webhooks import numbered_webhook
+
+slowly = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+def stored(payload: dict[str, Any]) -> Message:
+    """What Discord keeps of it, after all its checks."""
+    checked = check(msgspec.json.decode(msgspec.json.encode(payload)))
+    assert checked.errors == {}
+    log = MessageLog(1)
+    return log.add(checked.payload, at=Moment(0.0, 0.0, 2e9), channel_id="c", by=numbered_webhook(0, "c"))
+
+
+def read(payload: dict[str, Any]) -> list[str]:
+    """The footers that a reader sees: each holds its alert's id."""
+    return [seen.embed["footer"]["text"] for seen in seen_in([stored(payload)], "c") if seen.embed]
+
+
+@slowly
+@given(waiting=st.lists(deliveries, min_size=1, max_size=24))
+def test_any_alerts_go_out_in_messages_that_discord_takes_and_each_is_seen_once(waiting: list[Delivery]) -> None:
+    options = DiscordOptions(username="tocsin", mention={"urgent": ("role:1",)}, silent=("low",))
+    destination = DiscordWebhook(options, HttpClient())
+    while waiting:
+        shares = [destination.share(each) for each in waiting]
+        chosen = form(shares, destination.most, destination.room).chosen
+        batch = [waiting[place] for place in chosen]
+        payload = destination.preview(batch)["payload"]
+        footers = read(payload)
+        assert len(footers) == len(batch)
+        assert all(each.id in footer for each, footer in zip(batch, footers, strict=True))
+        assert stored(payload).mentions.roles == (("1",) if batch[0].priority.label == "urgent" else ())
+        waiting = [each for place, each in enumerate(waiting) if place not in chosen]
+
+
+@slowly
+@given(delivery=deliveries)
+def test_a_size_is_that_of_the_largest_form_it_may_take(delivery: Delivery) -> None:
+    alone, second = message([delivery])["embeds"][0], message([delivery] * 2)["embeds"][1]
+    assert size(delivery) == max(length(alone), length(second)) <= 6000
+
+
+def test_of_several_embeds_with_one_link_the_later_ones_show_it_as_a_field() -> None:
+    same, other = delivery(link="https://example.com/1"), delivery(link="https://example.com/2")
+    payload = message([same, other, same])
+    urls = [made.get("url") for made in payload["embeds"]]
+    assert urls == ["https://example.com/1", "https://example.com/2", None]
+    assert payload["embeds"][2]["fields"] == [{"name": "Link", "value": "https://example.com/1", "inline": True}]
+    assert len(read(payload)) == 3
+
+
+def test_nothing_is_cut_for_the_sake_of_company() -> None:
+    large, small = delivery(body="x" * 4000), delivery(body="short")
+    assert message([large, small])["embeds"] == [embed(large), embed(small)]
+
+
+# --- whom it wakes --------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_wish_nobody_is_woken_and_there_is_no_content() -> None:
+    payload = message([delivery()])
+    assert payload["allowed_mentions"] == {"parse": []}
+    assert not {"content", "flags", "username"} & payload.keys()
+
+
+@pytest.mark.parametrize(
+    ("mentions", "content", "allowed"),
+    [
+        (("role:1",), "<@&1>", {"parse": [], "roles": ["1"]}),
+        (("user:2", "role:1", "user:3"), "<@2> <@&1> <@3>", {"parse": [], "users": ["2", "3"], "roles": ["1"]}),
+        (("everyone",), "@everyone", {"parse": ["everyone"]}),
+        (("here", "role:1"), "@here <@&1>", {"parse": ["everyone"], "roles": ["1"]}),
+    ],
+)
+def test_those_who_are_named_are_woken_and_no_others(
+    mentions: tuple[str, ...], content: str, allowed: dict[str, Any]
+) -> None:
+    payload = message([delivery("<@99> @everyone")], manner=Manner(mentions))
+    assert (payload["content"], payload["allowed_mentions"]) == (content, allowed)
+    woken = mentions_of(content, allowed)
+    assert len(woken.users) + len(woken.roles) + woken.everyone == len(mentions)
+
+
+def test_a_silent_message_says_so_to_discord() -> None:
+    assert message([delivery()], manner=Manner(silent=True))["flags"] == 4096
+
+
+# --- the plain form ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_plain_form_is_words_alone() -> None:
+    signal = delivery(
+        body="fast _MA_ crossed",
+        action="BUY",
+        price=64000.5,
+        link="https://example.com/1",
+        fields={"*rsi*": 33, "note": "a\nb"},
+        plain=True,
+    )
+    assert message([signal])["embeds"] == [plain(signal)]
+    assert plain(signal) == {
+        "title": "BUY BTCUSDT",
+        "description": (
+            "fast \\_MA\\_ crossed\n\n"
+            "Action: BUY\nPrice: 64,000.5\nLink: https://example.com/1\n\\*rsi\\*: 33\nnote: a b\n"
+            "Time: 2026-01-01T00:00:00.000+00:00"
+        ),
+        "footer": {"text": f"normal · {signal.id}"},
+    }
+
+
+def test_in_a_plain_form_the_body_yields_as_long_as_it_keeps_half() -> None:
+    made = plain(delivery(body="b" * 9000, fields={f"f{n}": "v" * 900 for n in range(30)}, plain=True))
+    body, _, lines = made["description"].partition("\n\n")
+    assert len(made["description"]) == 4096
+    assert len(body) == 2048
+    assert lines.startswith("f0: vvv")
+    assert lines.endswith("…")
+
+
+def test_a_plain_form_needs_no_body() -> None:
+    assert plain(delivery(plain=True))["description"] == "Time: 2026-01-01T00:00:00.000+00:00"
+
+
+@slowly
+@given(delivery=deliveries)
+def test_any_alert_has_a_plain_form_without_anything_to_object_to(delivery: Delivery) -> None:
+    made = plain(delivery)
+    assert made.keys() == {"title", "description", "footer"}
+    assert size(msgspec.structs.replace(delivery, plain=True)) == length(made) <= 6000
+    stored({"embeds": [made]})

@@ -1,0 +1,82 @@
+"""kill -9 in the middle of a burst, and up again at once: the new daemon owes the far end what the old one used up.
+
+Windows are a twentieth of the real ones: 30 in 3 s for the channel, 5 in 0.1 s for the webhook. A daemon that forgot when it asked would
+meet a 429 within its first five requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.witness import all_delivered, arrived, attempts, by_id, until
+from tests.harness import DaemonProcess, FakeProcess, discord, route
+
+from tocsin.signals import PRIORITIES, Signal
+
+SCALE = "0.05"
+LIMITS = {"channel-limit": '"30/3s"', "webhook-limit": '"5/100ms"'}  # what the fake has, so scaled
+ROUNDS = 6
+STEP = 4  # messages between two kills: fewer than the webhook takes at once, so that the next start would
+BURST = 100  # signals a round, of all priorities: ten messages
+INTERRUPTED = ("unknown", "tocsind stopped before the answer came")
+
+
+def burst(number: int, to: Sequence[str]) -> list[Signal]:
+    """One round's, by turns for each destination."""
+    return [
+        Signal(f"{number} {n}", priority=PRIORITIES[n % len(PRIORITIES)], to=to[n // len(PRIORITIES) % len(to)])
+        for n in range(BURST)
+    ]
+
+
+def rounds(daemon: DaemonProcess, fake: FakeProcess, to: Sequence[str]) -> list[Signal]:
+    """Bursts, each interrupted by a kill and an immediate start; all that was stored."""
+    stored: list[Signal] = []
+    daemon.start()
+    for number in range(ROUNDS):
+        arriving = partial(has_arrived, fake.counts()["accepted"] + STEP)
+        stored += burst(number, to)
+        daemon.client.send_many(stored[-BURST:])
+        until(fake, arriving)
+        if number % 2:  # it arrived, and the daemon dies before it can know
+            fake.hold(saved=True)
+            fake.await_held()
+        daemon.kill()
+        fake.release()
+        daemon.start()
+    return stored
+
+
+def has_arrived(enough: int, counts: dict[str, Any]) -> bool:
+    """Whether so many messages have."""
+    return bool(counts["accepted"] >= enough)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("webhooks", [1, 2])
+def test_kills_in_a_burst_lose_nothing_double_only_what_was_in_flight_and_never_meet_a_limit(
+    tmp_path: Path, webhooks: int
+) -> None:
+    with FakeProcess("--limits", SCALE, "--webhooks", str(webhooks), "--channels", "1") as fake:
+        lanes = {f"d{number}": hook["url"] for number, hook in enumerate(fake.webhooks)}
+        config = "".join(discord(name, url, **LIMITS) for name, url in lanes.items()) + route("d0")
+        with DaemonProcess(tmp_path, config) as daemon:
+            stored = rounds(daemon, fake, list(lanes))
+            assert all_delivered(daemon, (signal.id for signal in stored))
+            copies = by_id(arrived(fake))
+            owed = {signal.id: to[0] for signal in stored if (to := signal.to)}
+            interrupted = {id_: attempts(daemon, id_, owed[id_]).count(INTERRUPTED) for id_ in copies}
+        counts = fake.counts()
+    assert (counts["limited"], counts["by_status"].keys()) == ({}, {"200"})
+    assert set(counts["most_in_flight"].values()) == {1}
+    assert copies.keys() == {signal.id for signal in stored}
+    for id_, mine in copies.items():
+        assert len(mine) <= 1 + interrupted[id_], mine
+        assert all(copy.marked for copy in mine[1:]), mine
+        assert not mine[0].marked or interrupted[id_], mine
+    assert ROUNDS // 2 <= sum(interrupted.values()) <= ROUNDS * 10  # one message in flight
+    print(f"{len(stored)} stored, {ROUNDS} kills, {sum(map(bool, interrupted.values()))} interrupted")

@@ -1,0 +1,99 @@
+"""A file of an earlier version, with content, opened by today's."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.journal.made import NOW, begun, counted, ended, fed, folded, put, standing, tallied
+
+from tocsin.signals import Signal
+from tocsind.journal import LaneMemory, Request, ScopeMemory, attempts, memory, reading
+from tocsind.journal.schema import FILE_NAME, MIGRATIONS, open_journal
+from tocsind.policy.delivery import State
+
+SIGNAL = Signal("BUY BTCUSDT")
+SENT = Signal("SELL BTCUSDT")
+
+INTO_THE_FIRST = f"""
+INSERT INTO signals (id, accepted, uid, pid, body) VALUES ('{SIGNAL.id}', {NOW}, 1000, 7, :first), ('{SENT.id}', {NOW}, 1000, 7, :second);
+INSERT INTO deliveries (signal, destination, priority, state, since, attempts, first_try, doubt)
+    VALUES (1, 'a', 2, 'sending', {NOW}, 1, {NOW}, 0), (1, 'b', 2, 'queued', {NOW}, 0, NULL, 1), (2, 'a', 2, 'sent', {NOW}, 1, {NOW}, 0);
+INSERT INTO attempts (delivery, number, started) VALUES (1, 1, {NOW});
+INSERT INTO requests VALUES ('a', {NOW - 2}), ('a', {NOW - 1}), ('b', {NOW});
+INSERT INTO lanes VALUES
+    ('a', 'f1e2', NULL, 2, 1, {NOW + 5}, '503', {NOW + 30}, 'an hour', 3),
+    ('b', 'f1e2', NULL, 0, 0, NULL, NULL, {NOW + 60}, 'a longer hour', 0),
+    ('c', 'beef', '404', 0, 0, NULL, NULL, NULL, NULL, 1);
+"""
+
+
+def fill(connection: sqlite3.Connection) -> None:
+    """What the first version could hold, in flight and settled."""
+    bodies = {"first": msgspec.msgpack.encode(SIGNAL.as_dict()), "second": msgspec.msgpack.encode(SENT.as_dict())}
+    for statement in filter(str.strip, INTO_THE_FIRST.split(";")):
+        connection.execute(statement, bodies if ":first" in statement else {})
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """A journal that the first version wrote."""
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as old:
+        old.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        old.executescript(f"{MIGRATIONS[0]}; PRAGMA user_version = 1;")
+        fill(old)
+    with closing(open_journal(tmp_path)) as connection:
+        yield connection
+
+
+def test_what_was_owed_is_owed_and_what_was_counted_is_counted(books: sqlite3.Connection) -> None:
+    assert standing(books, SIGNAL.id) == {"a": "sending", "b": "queued"}
+    assert standing(books, SENT.id) == {"a": "sent"}
+    assert tallied(books) == counted(books)
+    (delivery,) = fed(books, "b")
+    assert (delivery.signal, delivery.doubt, delivery.plain) == (SIGNAL, True, False)
+
+
+def test_what_was_in_flight_is_put_back_in_doubt(books: sqlite3.Connection) -> None:
+    assert attempts.replay(books, NOW + 9) == 1
+    (delivery,) = begun(books, "a", NOW + 10)
+    assert (delivery.attempts, delivery.doubt) == (2, True)
+    ended(books, delivery, State.SENT)
+    assert reading.states(books, SIGNAL.id) == "queued"
+
+
+def test_requests_are_kept_as_those_of_their_destination(books: sqlite3.Connection) -> None:
+    assert memory.requests(books, "a", "a") == [
+        Request(at, pressing=False, destination="a") for at in (NOW - 2, NOW - 1)
+    ]
+    assert memory.requests(books, "channel:discord:1", "b") == [Request(NOW, pressing=False, destination="b")]
+
+
+def test_a_block_is_the_webhooks_from_now_on_and_the_longer_of_two_holds(books: sqlite3.Connection) -> None:
+    assert memory.recall_scope(books, "endpoint:f1e2") == ScopeMemory("endpoint:f1e2", NOW + 60, "a longer hour")
+    assert memory.recall_scope(books, "endpoint:beef") == ScopeMemory("endpoint:beef")
+
+
+def test_the_rest_of_a_lanes_memory_is_kept(books: sqlite3.Connection) -> None:
+    assert memory.recall(books, "a") == LaneMemory("a", "f1e2", None, 2, 1, NOW + 5, "503", 3)
+    assert memory.recall(books, "c") == LaneMemory("c", "beef", "404", trips=1)
+
+
+def test_the_file_does_all_that_a_fresh_one_does(books: sqlite3.Connection) -> None:
+    id_ = put(books, "b")
+    fold = folded(books, "b")
+    assert fold is not None
+    assert fold.originals == (SIGNAL.id, id_)
+    assert tallied(books) == counted(books)
+
+
+def test_a_migrated_file_has_the_tables_of_a_fresh_one(books: sqlite3.Connection, tmp_path: Path) -> None:
+    (tmp_path / "fresh").mkdir()
+    query = "SELECT type, name FROM sqlite_schema ORDER BY 1, 2"
+    with closing(open_journal(tmp_path / "fresh")) as fresh:
+        assert books.execute(query).fetchall() == fresh.execute(query).fetchall()
+    assert books.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -1,0 +1,43 @@
+"""Many runs at once: which models there are, and all processors at work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+from multiprocessing import get_context
+
+from tocsind.testing.limits import Limit
+from tocsind.testing.limits import Model as Way
+
+from .book import Book
+from .scenario import Scenario, run
+from .server import Model
+
+RATES = ((5, 1.0), (5, 2.0), (5, 5.0))  # of a webhook, as they were seen
+REAL = (5, 2.0)  # as Discord's staff name it
+CHANNEL = 30, 60.0
+SMALL = 24  # runs that are not worth a second process
+
+
+def models(rates: Sequence[tuple[int, float]] = RATES, *, silent: bool = True) -> list[Model]:
+    """Every way of counting for the webhook and for the channel; `silent`: those without headers as well.
+
+    Without headers nobody can know of a window that is longer than the two seconds which everybody knows.
+    """
+    found = []
+    for rate, webhook, channel in product(rates, Way, Way):
+        limits = Limit(webhook, *rate), Limit(channel, *CHANNEL)
+        found.append(Model(*limits))
+        if silent and rate[1] <= REAL[1]:
+            found.append(Model(*limits, headers=False))
+    return found
+
+
+def run_all(scenarios: Sequence[Scenario]) -> list[Book]:
+    """What became of each."""
+    if len(scenarios) <= SMALL:
+        return [run(scenario) for scenario in scenarios]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        return list(pool.map(run, scenarios, chunksize=4))

@@ -1,0 +1,18 @@
+"""What is handed over, as far as the gate and the batch care."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tocsind.policy.delivery import Priority
+
+
+class Signal(NamedTuple):
+    """One signal for one webhook. `number` is the order of acceptance."""
+
+    number: int
+    at: float
+    priority: Priority
+    webhook: int = 0
+    size: int = 300  # code points
+    key: int = 0  # only those with the same may share a message
