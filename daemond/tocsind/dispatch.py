@@ -1,8 +1,8 @@
 """Where journal and lanes meet, and the only place where they do: so that two promises can be checked by reading this file.
 
-    written before promised     `accept` makes receipts only out of what the journal says behind the commit that holds the signals: for
-                                `tell` on the journal's own thread, so that the caller does not wait for our loop, and once more behind
-                                the await
+    written before promised     `accept` and `order` make receipts only out of what the journal says behind the commit that holds the
+                                signals: for `tell` on the journal's own thread, so that the caller does not wait for our loop. `order`
+                                is for who is on that thread already; `accept` gives them once more behind the await
     settled before forgotten    `begin` returns behind the commit that opens the attempt, and only what it returns may be sent;
                                 `settle` returns behind the commit that closes it, and insists while the disk is full
 
@@ -162,10 +162,12 @@ class Dispatch:
         peer: Peer,
         tell: Callable[[list[Receipt] | BaseException], None],
         haste: Haste = Haste.HAND_OFF,
+        *,
+        heard: bool = True,
     ) -> Order:
         """`accept` for whoever is on the journal's own thread: the same job, the same receipts, and the loop hears of it afterwards.
 
-        Only while there `has_room`. An exception that `tell` gets is StorageFull, or the end.
+        Only while there `has_room`. An exception that `tell` gets is StorageFull, or the end. `heard` is whether it says so to anybody.
         """
         arrivals = self._arrivals(signals, peer)
 
@@ -178,7 +180,7 @@ class Dispatch:
                 self._welcome_all(arrivals, answer.value)
             elif isinstance(answer.error, StorageFull):
                 self.intake.close(str(answer.error))
-                if haste is Haste.PATIENT:
+                if not heard:
                     self._emit(Lost(len(arrivals), str(answer.error)))
 
         return Order(lambda connection: intake.append(connection, arrivals), told, after, haste)

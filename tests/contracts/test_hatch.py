@@ -12,7 +12,7 @@ import trio
 from tests.contracts.raw import framed, request, send
 from tests.contracts.test_door_limits import House, ask, hear, house
 
-from tocsind.events import Accepted, IntakeClosed, SignalRefused
+from tocsind.events import Accepted, IntakeClosed, Lost, SignalRefused
 from tocsind.ipc import Desk
 from tocsind.journal import inbox
 
@@ -144,3 +144,13 @@ async def test_a_full_disk_is_told_in_its_place_and_closes_the_intake(tmp_path: 
             assert (await hear(stream) or {})["error"]["kind"] == "full"
         await at.until(lambda: any(isinstance(fact, IntakeClosed) for fact in at.facts))
         assert accepted(at) == []
+
+
+@pytest.mark.parametrize("ack", ["received", "none"])
+async def test_what_a_full_disk_takes_from_who_does_not_listen_is_a_fact(tmp_path: Path, ack: str) -> None:
+    async with house(tmp_path) as at, at.visit() as stream:
+        await at.door._desk.dispatch.journal.run(leave_no_room)
+        large = request("send", signal={"title": "x", "body": "x" * 60_000}, ack=ack)
+        await stream.send_all(pipelined(large))
+        await at.until(lambda: any(isinstance(fact, Lost) for fact in at.facts))
+        assert [fact.signals for fact in at.facts if isinstance(fact, Lost)] == [1]

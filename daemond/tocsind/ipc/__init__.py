@@ -3,7 +3,9 @@
     socket       making and finding the socket: stale files, owners, modes
     limits       how long and how many
     connection   one peer: frames with their deadlines, replies in its encoding
-    desk         what each request means
+    flawless     hand-offs that need no second look, and how they are known
+    hatch        the short way: those are served on the journal's thread, where the microseconds are counted too
+    desk         what each request means: the careful way for all else
     door         who may come in: connections by uid, eviction
 
 Anyone on the host who may open the socket may send anything, so nothing here trusts a byte. A length is checked before anything is

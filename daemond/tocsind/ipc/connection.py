@@ -66,8 +66,8 @@ class Connection:
             self.idle_since = time.monotonic()
             self.scope.deadline = math.inf  # `come` keeps time
             await come()
-            self.idle_since = None
-            await self.finish_reply()
+            if self._buffer or not self._gone:  # who goes is idle to the end: many who hang up at once keep nobody out
+                self.idle_since = None
             if self._gone:
                 break
         self.scope.deadline = trio.current_time() + self._limits.frame

@@ -22,6 +22,7 @@ from typing import Protocol
 from .askers import Asker, Haste
 
 MOST_JOBS = 256  # a transaction stays short, so that an URGENT job never waits behind a thousand others
+MOST_GUESTS = 64  # heard for one group; the kernel tells of the others next time
 RIPE = 0.002  # seconds after which a patient job joins a hand-off's commit
 ALONE = 0.004  # and after which it is done in any case
 CLOSE_UPON = 0.001  # whoever asks so soon after the last answer
@@ -104,7 +105,7 @@ class Inbox:
 
     def _listen(self) -> tuple[list[Asker], float]:
         """What guests ask at once, and when that was."""
-        ready = self._epoll.poll(self._wait())
+        ready = self._epoll.poll(self._wait(), MOST_GUESTS)
         now = time.monotonic()
         heard: list[Asker] = []
         again, self._full = self._full, []

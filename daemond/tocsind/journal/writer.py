@@ -4,7 +4,8 @@ A job is a function of the connection. Jobs of one group share a transaction; if
 run again one by one, so that a poisoned job fails alone. Jobs must therefore touch nothing but the connection.
 
 Waking the loop costs as much as half a commit, so an asker may bring a `tell`: it is called with the result on this thread, behind the
-synced commit and before the loop knows. It must not wait for anything; what it raises is the asker's answer.
+synced commit and before the loop knows. It must not wait for anything; what it raises is the asker's answer. What this thread waits for,
+and which jobs may wait for others, stands in `inbox`.
 
 A full disk is a refusal (StorageFull): nothing was written, the same job may succeed later. A failed sync, a read error or corruption is
 the end (StorageFailed): after a failed fsync the kernel may have dropped the dirty pages, so nobody knows what the file holds until it
