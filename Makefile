@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+TOGETHER := --numprocesses 3 --dist worksteal
 
 .PHONY: demo run test quick lint coverage bench clean
 
@@ -11,11 +12,11 @@ demo: $(READY)  ## daemon, fake Discord, three producers, and what became of the
 run: $(READY)  ## the daemon with ./alerts.toml, in the foreground
 	$(BIN)/tocsind run
 
-test: $(READY)  ## the whole suite
-	$(BIN)/pytest
+test: $(READY)  ## the whole suite; three at a time, because much of it waits for processes and for limits
+	$(BIN)/pytest $(TOGETHER)
 
 quick: $(READY)  ## the suite without its slow tests
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest $(TOGETHER) -m 'not slow'
 
 lint: $(READY)  ## style and types
 	$(BIN)/ruff check .

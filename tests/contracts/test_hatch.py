@@ -110,7 +110,7 @@ async def test_a_pipeline_longer_than_a_group_is_answered_to_the_end(tmp_path: P
 
 
 async def test_a_peer_that_reads_late_gets_every_answer_in_order(tmp_path: Path) -> None:
-    async with house(tmp_path) as at, at.visit() as stream, trio.open_nursery() as nursery:
+    async with house(tmp_path, frame=100.0) as at, at.visit() as stream, trio.open_nursery() as nursery:
         frames = [pipelined(*(send(f"{turn}-{number}") for number in range(50))) for turn in range(80)]
 
         async def talk() -> None:
