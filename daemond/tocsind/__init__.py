@@ -32,10 +32,10 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     daemon, testing
     ipc
     status, keeper, alarms, preview
-    lanes, spool, metrics, log, tail, requests, state, systemd
+    lanes, face, spool, metrics, log, tail, requests, state, systemd
     dispatch, lane
     batches, gates
-    sender, channel, watchers, intake, books
+    sender, channel, watchers, intake, books, reception
     journal, destinations
     rendering, config
     clock, events, policy

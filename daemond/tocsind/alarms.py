@@ -18,11 +18,12 @@ from tocsin.durations import format_duration
 from tocsin.signals import Signal
 
 from .clock import Clock
-from .dispatch import OURS, Dispatch, Peer
+from .dispatch import OURS, Dispatch
 from .errors import StorageFull
 from .events import Disabled, Fact, Suspended
 from .lane import LONG_BLOCK, Lane
 from .policy.routes import chain
+from .reception import Peer
 
 ONCE_IN = 600.0  # seconds; a road that comes and goes is told of so often at most
 _WINDOW = 64  # facts that wait to be told

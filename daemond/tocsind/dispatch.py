@@ -17,11 +17,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
-import msgspec
 import outcome
 import trio
 
-from tocsin.errors import InvalidSignal
 from tocsin.signals import Receipt, Signal
 
 from .clock import Clock
@@ -69,7 +67,8 @@ from .policy import delivery as law
 from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
 from .policy.outcomes import Outcome
-from .policy.routes import Router, by_rules, chain, priority_of
+from .policy.routes import chain
+from .reception import Peer, Reception
 from .rendering.digest import digest
 from .watchers import Watchers
 
@@ -85,14 +84,6 @@ Tell = Callable[[list[Receipt]], None]
 
 def _nobody(_: list[Receipt]) -> None:
     """Tell nobody: the awaited answer is soon enough."""
-
-
-class Peer(msgspec.Struct, frozen=True):
-    """Who handed something in, as the kernel says (SO_PEERCRED)."""
-
-    uid: int
-    gid: int
-    pid: int
 
 
 class Nudged(Protocol):
@@ -121,15 +112,23 @@ class Dispatch:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.journal = journal
-        self.config = config
         self.intake = Intake(folder, emit)
         self.lanes: dict[str, Nudged] = {}
         self.deadline_nearer = trio.Event()  # replaced each time it is set: a new deadline may be the earliest
         self._clock = clock
         self._emit = emit
         self._jitter = jitter
-        self._router = (config, Router(config.priorities, config.routes))
+        self._reception = Reception(config, clock)
         self._watchers = Watchers()
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._reception.config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        self._reception.config = config
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
@@ -145,7 +144,7 @@ class Dispatch:
         self.check_disk()
         if self.intake.closed:
             raise StorageFull(self.intake.closed)
-        arrivals = self._arrivals(signals, peer)
+        arrivals = self._reception.arrivals(signals, peer)
         try:
             stored = await self.journal.run_and_tell(
                 lambda stored: tell(_receipts(arrivals, stored)), intake.append, arrivals
@@ -169,7 +168,7 @@ class Dispatch:
 
         Only while there `has_room`. An exception that `tell` gets is StorageFull, or the end. `heard` is whether it says so to anybody.
         """
-        arrivals = self._arrivals(signals, peer)
+        arrivals = self._reception.arrivals(signals, peer)
 
         def told(answer: Answer) -> None:
             tell(answer.error if isinstance(answer, outcome.Error) else _receipts(arrivals, answer.value))
@@ -191,47 +190,11 @@ class Dispatch:
 
     def preview(self, signal: Signal) -> tuple[Priority, list[Delivery]]:
         """What `accept` would make of a signal: its priority, and a delivery for each destination. Nothing is taken."""
-        arrival = self._arrival(signal, Peer(0, 0, 0), self._clock.wall())
-        return arrival.priority, [
-            Delivery(0, arrival.signal, name, arrival.priority, arrival.accepted, arrival.deadline)
-            for name in arrival.destinations
-        ]
+        return self._reception.preview(signal)
 
     def check(self, signal: Signal) -> None:
         """Raises InvalidSignal when `to` names no destination."""
-        for name in signal.to or ():
-            if name not in self.config.destinations:
-                raise InvalidSignal(
-                    "to", f"there is no destination {name!r}; there are {', '.join(self.config.destinations)}"
-                )
-
-    def _arrivals(self, signals: Sequence[Signal], peer: Peer) -> list[Arrival]:
-        now = self._clock.wall()
-        return [self._arrival(signal, peer, now) for signal in signals]
-
-    def _place(self, signal: Signal) -> tuple[Priority, tuple[str, ...]]:
-        """Priority and destinations. Two threads ask; a router that both make is the same."""
-        config, router = self._router
-        if config is not self.config:
-            config = self.config
-            router = Router(config.priorities, config.routes)
-            self._router = (config, router)
-        return router(signal)
-
-    def _arrival(self, signal: Signal, peer: Peer, now: float) -> Arrival:
-        if signal.timestamp_text is not None and signal.timestamp is None:
-            signal = Signal.trusted(
-                {**signal.as_dict(), "timestamp": now}
-            )  # what cannot be read counts as now, and is kept as text
-        priority, destinations = self._place(signal)
-        return Arrival(
-            signal=signal,
-            priority=priority,
-            destinations=destinations,
-            accepted=now,
-            uid=peer.uid,
-            pid=peer.pid,
-        )
+        self._reception.check(signal)
 
     def _welcome_all(self, arrivals: Sequence[Arrival], stored: Sequence[bool]) -> None:
         for arrival, new in zip(arrivals, stored, strict=True):
@@ -429,15 +392,9 @@ class Dispatch:
                 self._rewind_lanes()
 
     async def _rehome(self, homeless: Sequence[tuple[int, bytes]]) -> int:
-        homes = {number: self._home(body) for number, body in homeless}
+        homes = {number: self._reception.home(body) for number, body in homeless}
         routed: Mapping[int, Sequence[str]] = {number: names for number, names in homes.items() if names}
         return await self.journal.run(upkeep.rehome, routed, self._clock.wall())
-
-    def _home(self, body: bytes) -> tuple[str, ...]:
-        signal = Signal.trusted(msgspec.msgpack.decode(body))
-        priority = priority_of(signal, self.config.priorities)
-        wished = tuple(name for name in signal.to or () if name in self.config.destinations)
-        return wished or by_rules(signal, priority, self.config.routes)
 
     async def _tell_revived(self, revived: int) -> int:
         if revived:

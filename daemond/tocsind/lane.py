@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
-from typing import Any
 
 import msgspec
 import trio
@@ -264,6 +263,10 @@ class Lane:
         """When gate and breaker open for a message that this priority leads."""
         return max(self.gate.ready_at(now, priority, full=self._is_full(priority)), self.breaker.ready_at(now))
 
+    def why_closed(self, now: float, priority: Priority) -> str | None:
+        """Why the gate does not open now, in words for people."""
+        return self.gate.why_closed(now, priority, full=self._is_full(priority))
+
     def _is_full(self, priority: Priority) -> bool:
         return presses(priority) or self._batches.is_full(self._senders.values())
 
@@ -384,18 +387,3 @@ class Lane:
         asking = min((each for each, sender in self._senders.items() if sender.wants()), default=Priority.URGENT)
         closed = self.gate.why_closed(now, asking)
         return Condition("suspended", closed, self.gate.ready_at(now, asking) - now) if closed else Condition("ready")
-
-    def budget(self) -> dict[str, Any]:
-        """The gate as `status` and `test` show it: what is left of each limit, and when each priority may go."""
-        now = self.clock.now()
-        return {
-            "channel": self.channel.name,
-            "windows": [msgspec.to_builtins(window) for window in self.gate.windows(now)],
-            "ready_seconds": {each.label: _in(self.opens_at(now, each) - now) for each in Priority},
-            "waits_for": {each.label: self.gate.why_closed(now, each, full=self._is_full(each)) for each in Priority},
-        }
-
-
-def _in(seconds: float) -> float | None:
-    """Seconds that may be written down; None for "ask me after something happens"."""
-    return None if seconds == inf else round(seconds, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .face import budget, face
 from .journal import Count
 from .lane import Lane
 from .policy.delivery import Delivery
@@ -15,13 +16,9 @@ def preview(lane: Lane, delivery: Delivery, counts: Sequence[Count]) -> dict[str
 
     `ahead` of it stand so many that wait and are as pressing or more; `earliest_seconds` is null while nobody knows.
     """
-    condition, gate = lane.condition(), lane.budget()
+    gate = budget(lane)
     return {
-        "name": lane.name,
-        "kind": lane.options.kind,
-        "condition": condition.word,
-        "reason": condition.reason,
-        "until_seconds": condition.seconds,
+        **face(lane),
         "fallback": list(lane.options.fallback),
         "ahead": sum(each.n for each in counts if _is_ahead(each, delivery)),
         "earliest_seconds": None if lane.disabled else gate["ready_seconds"][delivery.priority.label],

@@ -11,6 +11,7 @@ from tocsin.durations import format_duration
 from . import __version__
 from .clock import Clock
 from .dispatch import Dispatch
+from .face import budget, face
 from .journal import Count, reading
 from .lane import LONG_BLOCK, Condition, Lane
 from .metrics import Metrics
@@ -96,13 +97,8 @@ class StatusView:
     def _destination(self, lane: Lane, counts: list[Count]) -> dict[str, Any]:
         mine = [count for count in counts if count.destination == lane.name]
         record = self._metrics.of(lane.name)
-        condition = lane.condition()
         return {
-            "name": lane.name,
-            "kind": lane.options.kind,
-            "condition": condition.word,
-            "reason": condition.reason,
-            "until_seconds": condition.seconds,
+            **face(lane),
             "queued": _by_priority(mine),
             "sent": record.sent,
             "failed": record.failed,
@@ -110,7 +106,7 @@ class StatusView:
             "trips": lane.trips,
             "last_success_seconds": None if record.last_success is None else self._clock.now() - record.last_success,
             "last_error": record.last_error,
-            "gate": lane.budget(),
+            "gate": budget(lane),
         }
 
 

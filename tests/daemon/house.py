@@ -12,11 +12,12 @@ import trio
 from tocsin.signals import Signal
 from tocsind.config import Config, DaemonOptions, DestinationOptions, FileOptions
 from tocsind.destinations.http import HttpClient
-from tocsind.dispatch import Dispatch, Peer
+from tocsind.dispatch import Dispatch
 from tocsind.events import Fact
 from tocsind.journal import Journal
 from tocsind.lanes import Lanes
 from tocsind.policy.routes import Thresholds
+from tocsind.reception import Peer
 from tocsind.testing.clock import SteppedClock
 
 PATIENCE = 20.0

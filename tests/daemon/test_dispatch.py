@@ -15,7 +15,7 @@ import trio.testing
 from tocsin.errors import InvalidSignal
 from tocsin.signals import Signal
 from tocsind.config import Config, DaemonOptions, DestinationOptions, FileOptions
-from tocsind.dispatch import Dispatch, Peer
+from tocsind.dispatch import Dispatch
 from tocsind.errors import StorageFull
 from tocsind.events import (
     Accepted,
@@ -41,6 +41,7 @@ from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State
 from tocsind.policy.outcomes import Delivered, Outcome, Refused, Unknown
 from tocsind.policy.routes import Route, Thresholds
+from tocsind.reception import Peer
 from tocsind.testing.clock import SteppedClock
 
 PEER = Peer(uid=1000, gid=1000, pid=4711)

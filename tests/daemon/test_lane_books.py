@@ -13,12 +13,13 @@ import pytest
 from tocsin.signals import Signal
 from tocsind.books import Books
 from tocsind.config import Config, DaemonOptions, DestinationOptions, FileOptions
-from tocsind.dispatch import Dispatch, Peer
+from tocsind.dispatch import Dispatch
 from tocsind.journal import FIRST, Asking, Journal, LaneMemory, Request, ScopeMemory, reading
 from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Refused, Unknown
 from tocsind.policy.routes import Thresholds
+from tocsind.reception import Peer
 from tocsind.testing.clock import SteppedClock
 from tocsind.testing.memory import MemoryBooks
 

@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from tocsin.wire import HEADER_BYTES, MAX_FRAME, body_length, pack
-from tocsind.dispatch import Peer
+from tocsind.reception import Peer
 
 from .limits import Limits
 

@@ -11,12 +11,13 @@ import msgspec
 from tocsin.errors import InvalidSignal
 from tocsin.signals import Receipt, Signal
 from tocsin.wire import PROTOCOL
-from tocsind.dispatch import Dispatch, Peer
+from tocsind.dispatch import Dispatch
 from tocsind.errors import StorageFull
 from tocsind.events import Emit, SignalRefused
 from tocsind.journal import reading
 from tocsind.lanes import Lanes
 from tocsind.preview import preview
+from tocsind.reception import Peer
 from tocsind.requests import AnyRequest, Drop, Enable, Queue, Retry, Send, SendMany, Status, Tail, Test, Wait, Why
 from tocsind.status import StatusView
 from tocsind.tail import Tail as TailView

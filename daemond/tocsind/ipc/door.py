@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import trio
 
 from tocsin.signals import Receipt, Signal
-from tocsind.dispatch import Peer
 from tocsind.errors import StorageFull
 from tocsind.events import ConnectionRefused, Emit, Lost
+from tocsind.reception import Peer
 from tocsind.requests import AnyRequest, Send, SendMany, Tail, Wait
 
 from .connection import Connection, Refusal

@@ -12,9 +12,10 @@ from tocsin.errors import InvalidSignal
 from tocsin.signals import Signal
 from tocsin.spool import QUARANTINE
 from tocsind.clock import Clock
-from tocsind.dispatch import Dispatch, Peer
+from tocsind.dispatch import Dispatch
 from tocsind.errors import StorageFull
 from tocsind.events import Emit, Quarantined, SpoolTaken, SpoolTrouble
+from tocsind.reception import Peer
 
 from .folder import Folder, Unfit
 from .letters import Letter, plain

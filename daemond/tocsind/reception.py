@@ -1,0 +1,83 @@
+"""What a signal becomes by the configuration in force: checked, placed, dated. Nothing is stored here, and nobody is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tocsin.errors import InvalidSignal
+from tocsin.signals import Signal
+
+from .clock import Clock
+from .config import Config
+from .journal import Arrival
+from .policy.delivery import Delivery, Priority
+from .policy.routes import Router, by_rules, priority_of
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """Who handed something in, as the kernel says (SO_PEERCRED)."""
+
+    uid: int
+    gid: int
+    pid: int
+
+
+class Reception:
+    """Makes arrivals of signals. `config` may be exchanged at any time."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self.config = config
+        self._clock = clock
+        self._router = (config, Router(config.priorities, config.routes))
+
+    def check(self, signal: Signal) -> None:
+        """Raises InvalidSignal when `to` names no destination."""
+        for name in signal.to or ():
+            if name not in self.config.destinations:
+                raise InvalidSignal(
+                    "to", f"there is no destination {name!r}; there are {', '.join(self.config.destinations)}"
+                )
+
+    def arrivals(self, signals: Sequence[Signal], peer: Peer) -> list[Arrival]:
+        """Signals as they come in together."""
+        now = self._clock.wall()
+        return [self._arrival(signal, peer, now) for signal in signals]
+
+    def preview(self, signal: Signal) -> tuple[Priority, list[Delivery]]:
+        """A signal's priority, and a delivery for each destination."""
+        arrival = self._arrival(signal, Peer(0, 0, 0), self._clock.wall())
+        return arrival.priority, [
+            Delivery(0, arrival.signal, name, arrival.priority, arrival.accepted, arrival.deadline)
+            for name in arrival.destinations
+        ]
+
+    def home(self, body: bytes) -> tuple[str, ...]:
+        """Where a signal belongs today whose destination is gone, given as the journal has it."""
+        signal = Signal.trusted(msgspec.msgpack.decode(body))
+        priority = priority_of(signal, self.config.priorities)
+        wished = tuple(name for name in signal.to or () if name in self.config.destinations)
+        return wished or by_rules(signal, priority, self.config.routes)
+
+    def _arrival(self, signal: Signal, peer: Peer, now: float) -> Arrival:
+        if signal.timestamp_text is not None and signal.timestamp is None:  # it counts as now, and is kept as text
+            signal = Signal.trusted({**signal.as_dict(), "timestamp": now})
+        priority, destinations = self._place(signal)
+        return Arrival(
+            signal=signal,
+            priority=priority,
+            destinations=destinations,
+            accepted=now,
+            uid=peer.uid,
+            pid=peer.pid,
+        )
+
+    def _place(self, signal: Signal) -> tuple[Priority, tuple[str, ...]]:
+        """Priority and destinations. Two threads ask; a router that both make is the same."""
+        config, router = self._router
+        if config is not self.config:
+            config = self.config
+            router = Router(config.priorities, config.routes)
+            self._router = (config, router)
+        return router(signal)
