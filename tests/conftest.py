@@ -28,3 +28,10 @@ def fake() -> Iterator[FakeProcess]:
     """A fake Discord without limits."""
     with FakeProcess("--limits", "none") as running:
         yield running
+
+
+@pytest.fixture
+def two() -> Iterator[FakeProcess]:
+    """A fake Discord without limits, with two webhooks in two channels."""
+    with FakeProcess("--limits", "none", "--webhooks", "2") as running:
+        yield running

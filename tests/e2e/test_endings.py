@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,13 +42,6 @@ TABLE = {
     ),
     "an answer cut in the middle": Ending({"behaviour": "cut"}, ("unknown", UNPROVED), (False,), (False, True)),
 }
-
-
-@pytest.fixture
-def two() -> Iterator[FakeProcess]:
-    """A fake Discord without limits, with two webhooks in two channels."""
-    with FakeProcess("--limits", "none", "--webhooks", "2") as running:
-        yield running
 
 
 def lanes(fake: FakeProcess, **options: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,6 @@ from tocsin.signals import Signal
 
 SCOPES = ["user", "shared", "global", "cloudflare"]
 NEVER = 3600.0  # seconds: longer than any test
-
-
-@pytest.fixture
-def two() -> Iterator[FakeProcess]:
-    """A fake Discord without limits, with two webhooks in two channels."""
-    with FakeProcess("--limits", "none", "--webhooks", "2") as running:
-        yield running
 
 
 def lanes(fake: FakeProcess) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ from tocsin.signals import PRIORITIES
 GONE = "404 from Discord: Unknown Webhook"
 HOUR = 3600.0
 PATIENT = {"retry": '{ first = "1h", most = "1h" }'}
-
-
-@pytest.fixture
-def two() -> Iterator[FakeProcess]:
-    """A fake Discord without limits, with two webhooks in two channels."""
-    with FakeProcess("--limits", "none", "--webhooks", "2") as running:
-        yield running
 
 
 def lanes(fake: FakeProcess, **options: str) -> str:
