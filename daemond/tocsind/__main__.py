@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     verb: Callable[[argparse.Namespace], int] = arguments.verb
     try:
-        return verb(arguments)
+        return verb(arguments) if verb is run else _written(verb, arguments)
     except ConfigurationInvalid as invalid:
         for problem in invalid.problems:
             _tell(str(problem))
@@ -55,6 +55,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:  # noqa: BLE001 - a bug: told with everything that finds it, and with the exit code that the manual promises
         traceback.print_exc()
         return EXIT_INTERNAL
+
+
+def _written(verb: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """The exit code of a verb whose work is what it prints: a reader that has gone has read enough, a full disk has not."""
+    try:
+        code = verb(arguments)
+        sys.stdout.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # or Python complains about what is still buffered, on its way out
+        if isinstance(error, BrokenPipeError):
+            return 0
+        _tell(f"cannot write: {error.strerror or error}")
+        return EXIT_CANNOT_WRITE
+    return code
 
 
 def _fill_standard_streams() -> None:

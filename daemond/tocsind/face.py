@@ -23,6 +23,14 @@ def face(lane: Lane) -> dict[str, Any]:
     }
 
 
+def waits_for(lane: Lane, priority: Priority) -> str | None:
+    """What a delivery of this priority waits for; None when it is about to go."""
+    condition = lane.condition()
+    if condition.word in {"disabled", "throttled", "probing"}:
+        return f"{lane.name} is {condition.word}: {condition.reason}"
+    return lane.why_closed(lane.clock.now(), priority)
+
+
 def budget(lane: Lane) -> dict[str, Any]:
     """What is left of each limit, and when each priority may go; null while that depends on something that has to happen first."""
     now = lane.clock.now()

@@ -254,6 +254,13 @@ def test_tail_json_is_one_object_a_line(serve: Serve, capsys: Capture) -> None:
     assert [(each["schema"], each["fact"]) for each in told] == [(1, "sent"), (1, "disabled")]
 
 
+def test_following_ends_with_69_when_the_daemon_has_gone(serve: Serve, capsys: Capture) -> None:
+    assert main(["tail", "-f", "--socket", serve(_two_facts).path]) == 69
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 2
+    assert "the daemon has gone" in told.err
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

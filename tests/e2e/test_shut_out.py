@@ -70,18 +70,22 @@ def test_a_ban_of_the_address_closes_all_discord_lanes_and_no_other_and_the_file
     assert two.counts()["posts"] == 1
 
 
-def test_a_ban_that_does_not_say_for_how_long_is_believed_for_a_minute_and_the_next_for_two(
+def test_a_ban_that_does_not_say_for_how_long_is_believed_for_a_minute_and_no_person_can_lift_it(
     tmp_path: Path, fake: FakeProcess
 ) -> None:
+    """The second is believed for two, and so on (tests/policy); each further request would make it worse."""
     fake.script({"behaviour": "status", "status": 429, "html": True, "count": 2})
     with DaemonProcess(tmp_path, discord("d", fake.webhooks[0]["url"]) + route("d")).start() as daemon:
-        id_ = daemon.client.send("patience").id
-        first = daemon.wait_for("suspended", destination="d")
-        assert daemon.client.request("enable", destination="d")["destination"] == "d"  # a person does not wait
-        second = daemon.wait_for("suspended", destination="d", nth=2)
-        daemon.client.request("enable", destination="d")
-        assert all_delivered(daemon, [id_])
-    assert [first["seconds"], second["seconds"]] == [60, 120]
+        daemon.client.send("patience")
+        told = daemon.wait_for("suspended", destination="d")
+        reply = daemon.client.request("enable", destination="d")
+        lane = daemon.destination("d")
+        waiting = daemon.client.why(daemon.client.send("another").id)["deliveries"][0]["reason"]
+    assert told["seconds"] == 60
+    assert reply["note"] == f"d was not disabled; it still waits, and nobody can lift that from here: {told['reason']}"
+    assert (lane["condition"], lane["reason"]) == ("suspended", told["reason"])
+    assert waiting == told["reason"]
+    assert fake.counts()["posts"] == 1
 
 
 def test_a_retry_after_of_an_hour_is_told_by_why_and_status_and_remembered_over_a_restart(

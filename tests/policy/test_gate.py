@@ -266,14 +266,16 @@ def test_what_those_who_do_not_press_may_count_on_is_the_narrowest_of_the_long_w
     assert Gate(Rate(1, 60.0)).throughput(0.0) == pytest.approx(1 / 60.0)
 
 
-def test_a_person_may_lift_every_block_and_what_is_left_of_it_is_told() -> None:
+def test_a_person_may_lift_the_blocks_of_a_destination_and_not_that_of_the_address() -> None:
     gate = Gate(None)
     assert gate.blocked_for(5.0) == 0
-    for reach, wait in ((Reach.ENDPOINT, 10.0), (Reach.CHANNEL, 20.0), (Reach.KIND, 30.0)):
+    gate.limited(5.0, limited(Reach.KIND, 5.0))
+    for reach, wait in ((Reach.ENDPOINT, 10.0), (Reach.CHANNEL, 20.0)):
         gate.limited(5.0, limited(reach, wait))
-    assert gate.blocked_for(5.0) == 30
+    assert gate.blocked_for(5.0) == 20
     gate.unblock()
-    assert (gate.blocked_for(5.0), gate.ready_at(5.0, LOW), gate.why_closed(5.0, LOW)) == (0, 5.0, None)
+    assert (gate.blocked_for(5.0), gate.ready_at(5.0, LOW), gate.why_closed(5.0, LOW)) == (5.0, 10.0, "429")
+    assert (gate.blocked_for(10.0), gate.ready_at(10.0, LOW)) == (0, 10.0)
 
 
 def test_urgent_and_high_press() -> None:

@@ -73,3 +73,16 @@ def test_deep_nesting_is_a_fault_like_another() -> None:
 def test_whatever_stands_there_is_read_or_told(content: bytes) -> None:
     found = letter("a", content, (1, 2), WRITTEN, NOW)
     assert found.signals or found.faults
+
+
+def test_a_person_who_mends_a_line_raises_the_others_under_the_ids_that_they_had() -> None:
+    name = "1700000000123456789-120-abc.jsonl"
+    before = letter(name, b'{"title": "one"}\n{"title": 2}\n{"title": "three"}\n', (1, 2), WRITTEN, NOW)
+    after = letter(name, b'{"title": "one"}\n{"title": "2"}\n{"title": "three"}\n', (1, 2), WRITTEN + 50, NOW)
+    one, three = (signal.id for signal in before.signals)
+    assert [signal.id for signal in after.signals if signal.title != "2"] == [one, three]
+    assert len({signal.id for signal in after.signals}) == 3
+
+
+def test_two_equal_lines_are_two_signals() -> None:
+    assert len({signal.id for signal in read({"title": "a"}, {"title": "a"}).signals}) == 2

@@ -136,7 +136,10 @@ def _complain(failure: Failure, words: list[str]) -> int:
 
     note(failure.message)
     if "--json" in words:
-        say_json(failure.as_json())
+        try:
+            say_json(failure.as_json(), now=True)
+        except OSError:  # stdout is what failed, perhaps; the exit code and stderr have said it
+            _silence_stdout()
     return failure.code
 
 

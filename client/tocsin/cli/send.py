@@ -25,6 +25,7 @@ _DEFAULT_WAIT = "30s"
 _TEXTS = ("tier", "strategy", "symbol", "action", "key", "expires", "timestamp", "link", "source", "id")
 _NUMBERS = ("confidence", "price")
 _OUTCOMES = {"delivered": OK, "queued": STILL_QUEUED, "dead": DEAD, "dropped": DROPPED}
+_LATE = 0.5  # seconds that the daemon's answer may be late before we say that nobody knows
 _RECONNECT_SECONDS = 0.2  # between two looks for a daemon that restarts while somebody waits
 
 
@@ -170,7 +171,7 @@ def _awaited(receipt: Receipt, seconds: float, daemon: Client) -> str:
     while True:
         left = max(0.0, end - time.monotonic())
         try:
-            reply = daemon.request("wait", timeout=left + daemon.timeout, id=receipt.id, seconds=left)
+            reply = daemon.request("wait", timeout=left + _LATE, id=receipt.id, seconds=left)
             state = str(reply.get("state"))
         except Unreachable:
             state = "queued"

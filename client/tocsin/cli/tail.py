@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from tocsin.errors import Unreachable
+
 from .output import moment, paint, plain, say_json
 from .parsing import Parser, Verb, client, common
 
@@ -26,6 +28,8 @@ def _run(found: argparse.Namespace) -> int:
                 say_json({"schema": 1, **fact}, now=found.follow)
             else:
                 print(_line(fact), flush=found.follow)
+    if found.follow:
+        raise Unreachable("the daemon has gone; `tocsin tail -f` shows what happens once it is back")
     return 0
 
 

@@ -14,8 +14,11 @@ from tocsin.wire import PROTOCOL
 from tocsind.dispatch import Dispatch
 from tocsind.errors import StorageFull
 from tocsind.events import Emit, SignalRefused
+from tocsind.face import waits_for
 from tocsind.journal import reading
+from tocsind.lane import Lane
 from tocsind.lanes import Lanes
+from tocsind.policy.delivery import Priority
 from tocsind.preview import preview
 from tocsind.reception import Peer
 from tocsind.requests import AnyRequest, Drop, Enable, Queue, Retry, Send, SendMany, Status, Tail, Test, Wait, Why
@@ -123,7 +126,16 @@ class Desk:
         return {"status": await self._status.take()}
 
     async def _say_why(self, request: Why) -> dict[str, Any]:
-        return {"why": _found(await self.dispatch.journal.run(reading.why, request.id), request.id)}
+        story = _found(await self.dispatch.journal.run(reading.why, request.id), request.id)
+        for delivery in story["deliveries"]:
+            if delivery["state"] == "queued" and delivery["reason"] is None:
+                delivery["reason"] = self._waits_for(delivery)
+        return {"why": story}
+
+    def _waits_for(self, delivery: dict[str, Any]) -> str | None:
+        """Why nothing has happened to it yet: the journal does not know, its lane does."""
+        lane = self._lanes.get(delivery["destination"])
+        return waits_for(lane, Priority[delivery["priority"].upper()]) if lane else None
 
     async def _drop(self, request: Drop) -> dict[str, Any]:
         await self._must_exist(request.id)
@@ -213,8 +225,9 @@ class Desk:
             raise self._no_destination(request.destination)
         if lane.options.disabled:
             raise Refusal("bad-request", f"{lane.name} is disabled by the configuration: {lane.options.disabled}")
+        was_disabled = lane.disabled is not None
         await lane.enable()
-        return {"destination": lane.name}
+        return {"destination": lane.name} | _left(lane, was_disabled=was_disabled)
 
     async def _test(self, request: Test) -> dict[str, Any]:
         """Where this signal would go, as what, and when; nothing is taken or sent."""
@@ -237,6 +250,14 @@ class Desk:
             if request.follow:
                 async for fact in coming:
                     yield {"ok": True, "fact": fact}
+
+
+def _left(lane: Lane, *, was_disabled: bool) -> dict[str, str]:
+    """What a person should know who enabled a lane: that it was not disabled, and what still keeps it."""
+    waits = lane.gate.address.blocked_because if lane.blocked_for() > 0 else None
+    notes = [] if was_disabled else [f"{lane.name} was not disabled"]
+    notes += [f"it still waits, and nobody can lift that from here: {waits}"] if waits else []
+    return {"note": "; ".join(notes)} if notes else {}
 
 
 def receipts(given: Sequence[Receipt], *, many: bool) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def fold(  # noqa: PLR0917 - a queue, and what to do with its head
 
     At most `MOST_FOLDED` at a time: ask again while there are more.
     """
-    folded = _foldable(connection, destination, priority, min(most, MOST_FOLDED), now)
+    folded = _foldable(connection, destination, priority, min(most, MOST_FOLDED))
     if len(folded) < 2:
         return None
     digest = tell(folded)
@@ -62,14 +62,13 @@ def fold(  # noqa: PLR0917 - a queue, and what to do with its head
     return Fold(digest.id, signal - _BELOW, tuple(delivery.id for delivery in folded))
 
 
-def _foldable(
-    connection: sqlite3.Connection, destination: str, priority: Priority, most: int, now: float
-) -> list[Delivery]:
+def _foldable(connection: sqlite3.Connection, destination: str, priority: Priority, most: int) -> list[Delivery]:
+    """What has a deadline is told live or not at all: nobody knows when a digest goes out."""
     rows = connection.execute(
         f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - our own text
-        " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND (d.deadline IS NULL OR d.deadline > ?)"
+        " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.deadline IS NULL"
         " AND s.stands_for IS NULL ORDER BY d.number LIMIT ?",
-        (destination, priority, now, most),
+        (destination, priority, most),
     )
     return [delivery_of(destination, priority, *row) for row in rows]
 

@@ -122,9 +122,9 @@ class Inbox:
         return heard, now
 
     def _hear(self, guest: Guest, now: float) -> Iterable[Asker]:
-        if now - self._listening_since < CLOSE_UPON:
-            self._expected_until = now + EXPECTED
         asked = guest.hear()
+        if now - self._listening_since < CLOSE_UPON and any(each.haste is Haste.HAND_OFF for each in asked):
+            self._expected_until = now + EXPECTED
         if guest.full:
             self._full.append(guest)
         if guest.half:

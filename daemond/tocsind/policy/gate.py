@@ -125,9 +125,11 @@ class Gate:
         return max(scope.block_ends(now) for scope in self.scopes) - now
 
     def unblock(self) -> None:
-        """A person knows better than the far end's last word."""
-        for scope in self.scopes:
-            scope.unblock()
+        """A person knows better than the far end's last word about this destination. About the address, which others share, and where
+        each further request may make it worse, nobody does.
+        """
+        self.endpoint.unblock()
+        self.channel.unblock()
 
     def throughput(self, now: float) -> float:
         """Requests a second that those who do not press may count on in the long run; infinity without a limit."""

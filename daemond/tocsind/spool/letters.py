@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -35,13 +37,15 @@ def letter(name: str, content: bytes, owner: tuple[int, int], written: float, no
     """The letter in a file's content. `written` and `now` are wall-clock seconds."""
     signals: list[Signal] = []
     faults: list[str] = []
-    lines = content.split(b"\n")
+    lines = content.rstrip(b"\n").split(b"\n")
+    seen: Counter[bytes] = Counter()
     if len(lines) > MOST_LINES:
         return Letter(name, *owner, [], [f"it has more than {MOST_LINES} lines"])
     for number, line in enumerate(lines, 1):
         if line.strip():
+            seen[line] += 1
             try:
-                signals.append(_aged(_signal(line, f"{name}:{number}", written), written, now))
+                signals.append(_aged(_signal(line, f"{name}:{seen[line]}:", written), written, now))
             except InvalidSignal as error:
                 faults.append(plain(f"line {number}: {error}"))
     if not signals and not faults:
@@ -50,11 +54,18 @@ def letter(name: str, content: bytes, owner: tuple[int, int], written: float, no
 
 
 def _signal(line: bytes, place: str, written: float) -> Signal:
+    """The signal in a line. Its id, when it brings none, is that of these words in this file: a person may mend the lines around it."""
     values = _values(line)
     if values.get("id") is None:
-        digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).digest()
-        values["id"] = id_of(int(written * 1000), digest[:10])
+        digest = hashlib.sha256(place.encode("utf-8", "surrogateescape") + line).digest()
+        values["id"] = id_of(_named_milliseconds(place) or int(written * 1000), digest[:10])
     return Signal.from_dict(values)
+
+
+def _named_milliseconds(name: str) -> int | None:
+    """When a file was written, by its name: the time that the kernel keeps changes when somebody mends it."""
+    nanoseconds = re.match(r"[0-9]{19}(?![0-9])", name)
+    return int(nanoseconds[0]) // 1_000_000 if nanoseconds else None
 
 
 def _values(line: bytes) -> dict[str, Any]:
