@@ -214,3 +214,20 @@ def test_a_usage_error_says_what_and_where_to_look_and_exits_64(tmp_path: Path, 
     assert (done.returncode, done.stdout) == (64, "")
     assert "usage: tocsind" in done.stderr
     assert "--help`" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["check", "--json"], ["init", "--output", "-"]], ids=" ".join)
+def test_what_cannot_be_printed_is_told_and_exits_73(tmp_path: Path, arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tocsind", *arguments],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert done.returncode == 73
+    assert "tocsind: cannot write: No space left on device\n" in done.stderr
+    assert "Traceback" not in done.stderr
