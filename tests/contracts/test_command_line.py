@@ -218,7 +218,7 @@ def test_a_usage_error_says_what_and_where_to_look_and_exits_64(tmp_path: Path, 
 
 @pytest.mark.parametrize("arguments", [["check"], ["check", "--json"], ["init", "--output", "-"]], ids=" ".join)
 def test_what_cannot_be_printed_is_told_and_exits_73(tmp_path: Path, arguments: list[str]) -> None:
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "tocsind", *arguments],
             cwd=tmp_path,

@@ -122,8 +122,8 @@ class Inbox:
         return heard, now
 
     def _hear(self, guest: Guest, now: float) -> Iterable[Asker]:
-        asked = guest.hear()
-        if now - self._listening_since < CLOSE_UPON and any(each.haste is Haste.HAND_OFF for each in asked):
+        asked = guest.hear()  # one that only goes home asks for nothing here, and makes nobody wait
+        if now - self._listening_since < CLOSE_UPON and any(each.haste is not Haste.URGENT for each in asked):
             self._expected_until = now + EXPECTED
         if guest.full:
             self._full.append(guest)
