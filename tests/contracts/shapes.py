@@ -6,6 +6,13 @@ from typing import Any
 
 NUMBER = (int, float)
 PRIORITIES = {"urgent": int, "high": int, "normal": int, "low": int}
+FACE: dict[str, Any] = {  # of a destination, wherever it is told of
+    "name": str,
+    "kind": str,
+    "condition": str,
+    "reason": (str, type(None)),
+    "until_seconds": (*NUMBER, type(None)),
+}
 WINDOW = {"name": str, "count": int, "per": NUMBER, "left": int, "kept": int}
 GATE = {
     "channel": str,

@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contracts.shapes import GATE, NUMBER, must_be
+from tests.contracts.shapes import FACE, GATE, NUMBER, must_be
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 LIMIT = {"name": str, "used": int, "most": int}
 DESTINATION = {
-    "name": str,
-    "kind": str,
-    "condition": str,
-    "reason": (str, type(None)),
-    "until_seconds": (*NUMBER, type(None)),
+    **FACE,
     "fallback": list,
     "ahead": int,
     "earliest_seconds": (*NUMBER, type(None)),

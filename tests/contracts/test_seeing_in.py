@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contracts.shapes import GATE, NUMBER, PRIORITIES, must_be
+from tests.contracts.shapes import FACE, GATE, NUMBER, PRIORITIES, must_be
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin import RequestFailed
@@ -33,11 +33,7 @@ STATUS = {
     "storage": {"healthy": bool, "bytes": int, "free_bytes": int},
 }
 DESTINATION = {
-    "name": str,
-    "kind": str,
-    "condition": str,
-    "reason": (str, type(None)),
-    "until_seconds": (*NUMBER, type(None)),
+    **FACE,
     "queued": PRIORITIES,
     "sent": int,
     "failed": int,
