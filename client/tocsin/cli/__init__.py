@@ -30,6 +30,7 @@ VERBS = {  # the word, the module that knows it, and what it is for
     "why": ("why", "what became of one signal, attempt by attempt"),
     "queue": ("queue", "what waits, or stands in another state"),
     "tail": ("tail", "what happens, a line each"),
+    "top": ("top", "the lanes as they are, live"),
     "retry": ("upkeep", "put dead deliveries back"),
     "drop": ("upkeep", "do not deliver what still waits of a signal"),
     "enable": ("upkeep", "put a disabled destination back into service"),

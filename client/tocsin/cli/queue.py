@@ -16,11 +16,12 @@ _HEAD = ("ID", "PRIORITY", "DESTINATION", "STATE", "SINCE", "TRIES", "TITLE", "W
 def _arguments(parser: Parser) -> None:
     parser.add_argument("--state", choices=STATES, help="only these (default: what waits)")
     parser.add_argument("--destination", metavar="DEST", help="only what is owed to this one")
-    parser.add_argument("--limit", metavar="N", type=_count, default=100, help="at most so many (default: 100)")
+    parser.add_argument("--limit", metavar="N", type=count, default=100, help="at most so many (default: 100)")
     common(parser)
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A number of things, for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
     return int(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from .output import counted, moment, paint, plain, say, say_json
@@ -30,12 +31,13 @@ def _run(found: argparse.Namespace) -> int:
     if found.json:
         say_json({"ok": True, **story})
         return 0
-    for line in _lines(story):
+    for line in story_lines(story):
         say(line)
     return 0
 
 
-def _lines(story: dict[str, Any]) -> list[str]:
+def story_lines(story: Mapping[str, Any]) -> list[str]:
+    """The answer to `why`, told in lines."""
     signal, digested = story.get("signal") or {}, story.get("stands_for")
     about = "  ".join(f"{name} {plain(signal[name])}" for name in _ABOUT if name in signal)
     accepted = f"accepted from uid {story.get('uid')}, pid {story.get('pid')}; it is {_coloured(story.get('state'))}"

@@ -1,0 +1,90 @@
+"""`tocsin top`: a live view of the lanes. The room `tocsin.top` says how it hangs together."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from importlib.util import find_spec
+from typing import Any
+
+from tocsin.client import Client
+from tocsin.top.lines import block
+from tocsin.top.screens import Picture, Screen, Want
+from tocsin.top.source import PATIENCE, Source
+
+from .exits import UNREACHABLE, Failure
+from .output import note, say, say_json
+from .parsing import Parser, Verb, common, duration
+from .queue import count
+from .why import story_lines
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--interval", metavar="DURATION", type=duration, default=1.0, help="between two looks (default: 1s)"
+    )
+    parser.add_argument("--count", metavar="N", type=count, help="leave after so many looks; in plain lines")
+    parser.add_argument("--plain", action="store_true", help="lines instead of a screen")
+    common(parser)
+
+
+def _run(found: argparse.Namespace) -> int:
+    with Client(found.socket, timeout=min(found.timeout, PATIENCE), strict=True) as daemon:
+        daemon.status()  # who is not there at the start, or not for us, is an error; who goes later is waited for
+        source = Source(daemon, story_lines)
+        if found.json or found.count or found.plain or not _can_draw():
+            _print(found, source)
+        else:
+            from tocsin.top.live import show  # noqa: PLC0415 - rich is in an extra
+
+            show(source, found.interval)
+    return 0
+
+
+def _can_draw() -> bool:
+    """Whether there is a terminal to draw on, and something to draw with; what is missing is said."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    if find_spec("rich") is None:
+        note("plain lines, because rich is not installed; `pip install 'tocsin[top]'` brings it")
+        return False
+    return True
+
+
+def _print(found: argparse.Namespace, source: Source) -> None:
+    looks = 0
+    while True:
+        picture = source.look(Want(Screen.LANES))
+        if found.json:
+            say_json(_object(picture), now=True)
+        else:
+            for line in block(picture, time.strftime("%H:%M:%S")):
+                say(line)
+            sys.stdout.flush()
+        looks += 1
+        if looks == found.count:
+            return
+        time.sleep(found.interval)
+
+
+def _object(picture: Picture) -> dict[str, Any]:
+    if picture.trouble is None:
+        return dict(picture.status)
+    return Failure(UNREACHABLE, "unreachable", picture.trouble).as_json()
+
+
+VERBS = {
+    "top": Verb(
+        _arguments,
+        _run,
+        """
+tocsin top
+tocsin top --interval 5s --plain | tee -a top.log
+tocsin top --count 1 --json | jq .queue
+""",
+        "0 left by a key, or after --count; 64 usage; 69 daemon unreachable at the start; 76 protocol mismatch; 77 permission; "
+        "130 interrupted.",
+    ),
+}
