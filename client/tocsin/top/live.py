@@ -6,7 +6,8 @@ import os
 import signal
 import time
 
-from rich.console import Console, ScreenContext
+from rich.console import Console, ConsoleDimensions, ScreenContext
+from rich.control import Control
 
 from .painting import draw
 from .screens import Screens, Want
@@ -35,9 +36,17 @@ def _visit(screens: Screens, source: Source, terminal: Terminal, canvas: ScreenC
             asked = screens.wants
             source.look(asked)
             due = time.monotonic() + interval
-        canvas.update(draw(screens, source.picture, canvas.console, time.monotonic()))
+        _paint(screens, source, canvas)
         key = terminal.key(_PAUSED if screens.paused else due - time.monotonic())
         if key == SUSPEND:
             return
         if key is not None:
             screens.press(key, source.picture)
+
+
+def _paint(screens: Screens, source: Source, canvas: ScreenContext) -> None:
+    """Draw from the upper left corner of the terminal as large as it is now: $COLUMNS and $LINES are of another time."""
+    console, size = canvas.console, ConsoleDimensions(*os.get_terminal_size())
+    console.control(*([Control.home()] if console.size == size else [Control.clear(), Control.home()]))
+    console.size = size
+    canvas.update(draw(screens, source.picture, console, time.monotonic()))

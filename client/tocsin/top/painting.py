@@ -96,6 +96,11 @@ def _problems(status: Any) -> str:
     return f"! {problems[0]}{more}" if problems else ""
 
 
+def _text(told: Any, style: str = "") -> Text:
+    """A cell: rich would read a plain string as its markup."""
+    return Text(plain(told), style=style)
+
+
 def _window(rows: int, chosen: int, room: int) -> range:
     """Which of so many rows are shown, so that the chosen one is among them."""
     first = max(0, min(chosen - room // 2, rows - room))
@@ -131,8 +136,8 @@ def _lanes(screens: Screens, picture: Picture, console: Console, room: int) -> R
 def _cells(lane: Lane, *, ascii_only: bool) -> list[str | Text]:
     pace = f"{lane.rates[-1]:.1f}/s" if lane.rates else ""
     return [
-        plain(lane.name),
-        Text(plain(lane.condition), _STYLES.get(lane.condition, "")),
+        _text(lane.name),
+        _text(lane.condition, _STYLES.get(lane.condition, "")),
         *(f"{queued:,}" for queued in lane.queued),
         age(lane.age),
         lane.left,
@@ -160,5 +165,5 @@ def _deliveries(screens: Screens, picture: Picture, room: int) -> RenderableType
         each = rows[row]
         cells = (each.get("id"), each.get("priority"), each.get("state"), age(now - (each.get("since") or now)))
         more = (each.get("attempts"), each.get("title"))
-        grid.add_row(*(plain(cell) for cell in (*cells, *more)), style="reverse" if row == chosen else "")
+        grid.add_row(*(_text(cell) for cell in (*cells, *more)), style="reverse" if row == chosen else "")
     return grid
