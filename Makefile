@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 TOGETHER := --numprocesses 3 --dist worksteal
 
-.PHONY: demo run test quick lint coverage bench clean
+.PHONY: demo run test quick lint coverage bench paper reference clean
 
 demo: $(READY)  ## daemon, fake Discord, three producers, and what became of their signals
 	$(BIN)/tocsin demo
@@ -30,6 +30,12 @@ coverage: $(READY)  ## policy decides, and every branch of it is decided by a te
 bench: $(READY)  ## every benchmark, with the peers that are there
 	$(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable '.[bench]'
 	$(BIN)/python -m tests.bench
+
+paper: $(READY)  ## manual pages and completions, below build/paper
+	PYTHONPATH=packaging $(BIN)/python -m paper build/paper
+
+reference: $(READY)  ## docs/reference/commands.md, from the parsers
+	PYTHONPATH=packaging $(BIN)/python -m paper --commands > docs/reference/commands.md
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -93,8 +93,14 @@ def test_only_the_demo_and_the_fakes_import_the_fakes() -> None:
 
 def test_the_client_needs_nothing_but_python_and_takes_msgspec_only_when_asked() -> None:
     foreign = {each for each in CLIENTS if top(each.name) not in {*sys.stdlib_module_names, "tocsin"}}
-    assert {top(each.name) for each in foreign} <= {"msgspec", "tocsind"}
-    assert all(each.lazy for each in foreign)
+    assert {top(each.name) for each in foreign} <= {"msgspec", "rich", "tocsind"}
+    assert all(each.lazy for each in foreign if top(each.name) != "rich")
+
+
+def test_rich_draws_the_screen_of_top_and_is_asked_for_by_nobody_else() -> None:
+    drawing = {"tocsin.top.live", "tocsin.top.painting"}
+    assert {each.importer for each in CLIENTS if top(each.name) == "rich"} == drawing
+    assert all(each.lazy for each in CLIENTS if each.name in drawing and each.importer not in drawing)
 
 
 def test_the_client_knows_the_daemon_only_to_show_its_demo() -> None:

@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from textwrap import indent
 
 from . import __version__
 from .config import Config, ConfigurationInvalid, load, report, starting_text
@@ -18,14 +19,12 @@ from .log import LEVELS
 EXIT_USAGE = 64
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-_EXAMPLES = """\
-examples:
-  tocsind init --output alerts.toml     write a starting configuration
-  tocsind check --config alerts.toml    every mistake in it, each with its line
-  tocsind run --config alerts.toml      serve until SIGTERM; SIGHUP reloads
-
-exit codes: 0 ok, 64 usage, 70 internal, 73 cannot write, 75 another daemon is there, 78 configuration
+EXAMPLES = """\
+tocsind init --output alerts.toml     write a starting configuration
+tocsind check --config alerts.toml    every mistake in it, each with its line
+tocsind run --config alerts.toml      serve until SIGTERM; SIGHUP reloads
 """
+EXITS = "0 ok; 64 usage; 70 internal; 73 cannot write; 75 another daemon is there; 78 configuration."
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; answers its exit code."""
     _fill_standard_streams()
-    arguments = _parser().parse_args(argv)
+    arguments = daemon_parser().parse_args(argv)
     verb: Callable[[argparse.Namespace], int] = arguments.verb
     try:
         return verb(arguments) if verb is run else _written(verb, arguments)
@@ -83,11 +82,12 @@ def _fill_standard_streams() -> None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - it lives as long as we do
 
 
-def _parser() -> argparse.ArgumentParser:
+def daemon_parser() -> argparse.ArgumentParser:
+    """What reads the command line."""
     parser = _Parser(
         prog="tocsind",
         description="The daemon that brings signals to Discord, durably.",
-        epilog=_EXAMPLES,
+        epilog=f"examples:\n{indent(EXAMPLES, '  ')}\nexit codes: {EXITS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

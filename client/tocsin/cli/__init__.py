@@ -38,13 +38,14 @@ VERBS = {  # the word, the module that knows it, and what it is for
     "demo": ("demo", "try it all on this machine, in a temporary folder"),
 }
 
-_EXAMPLES = """
+SUMMARY = "Hand signals to tocsind, and ask what became of them"
+EXAMPLES = """
 tocsin send "BUY BTCUSDT" -p urgent --price 64000.5    hand a signal over
 tocsin run -- make backup                              run a command, tell when it fails
 tocsin status                                          how is everything?
 tocsin why 01J9Z3NDEKTSV4RRFFQ69G5FAV                  what became of that one?
 """
-_EXITS = (
+EXITS = (
     "0 done; 64 usage; 65 bad data, or unknown id or destination; 66 unreadable file; 69 daemon unreachable; 70 internal; "
     "73 cannot write; 75 try again later; 76 protocol mismatch; 77 permission; 130 interrupted. Some verbs have more."
 )
@@ -82,10 +83,10 @@ def _guarded(words: list[str]) -> int:
 
 def _run(words: list[str]) -> int:
     before, name, after = _split(words)
-    socket = _top_parser().read(before).socket if before else None
+    socket = top_parser().read(before).socket if before else None
     if name is None:
         raise Failure(USAGE, "usage", "no verb; see `tocsin --help`")
-    parser, verb = _verb(name)
+    parser, verb = verb_parser(name)
     found = parser.read_some(after) if verb.passes_on else parser.read(verb.prepare(after))
     found.socket = getattr(found, "socket", None) or socket
     return verb.run(found)
@@ -99,16 +100,17 @@ def _split(words: list[str]) -> tuple[list[str], str | None, list[str]]:
     return words[:place], next(iter(words[place:]), None), words[place + 1 :]
 
 
-def _top_parser() -> Parser:
+def top_parser() -> Parser:
+    """What reads the words before the verb."""
     from tocsin import __version__  # noqa: PLC0415 - argparse is loaded by whoever runs a command, not by who imports `main`
 
     from .parsing import Parser  # noqa: PLC0415 - as above
 
     parser = Parser(
         "tocsin",
-        "Hand signals to tocsind, and ask what became of them",
-        _EXAMPLES,
-        _EXITS,
+        SUMMARY,
+        EXAMPLES,
+        EXITS,
         usage="tocsin [--socket PATH] VERB ...",
     )
     parser.head += "\n".join(("\nVerbs:", *(f"  {name:<8}{summary}" for name, (_, summary) in VERBS.items()), ""))
@@ -119,7 +121,8 @@ def _top_parser() -> Parser:
     return parser
 
 
-def _verb(name: str) -> tuple[Parser, Verb]:
+def verb_parser(name: str) -> tuple[Parser, Verb]:
+    """What reads the words of one verb, and the verb. Raises Failure for a word that is none."""
     from .parsing import Parser, did_you_mean  # noqa: PLC0415 - as above
 
     if name not in VERBS:
