@@ -1,4 +1,4 @@
-"""The examples of docs/hand-off.md, run as they stand."""
+"""The examples of docs/how-to/hand-off.md, run as they stand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.harness import PATIENCE, DaemonProcess, file, route, until
 
-TEXT = (Path(__file__).parents[2] / "docs" / "hand-off.md").read_text()
+TEXT = (Path(__file__).parents[2] / "docs" / "how-to" / "hand-off.md").read_text()
 
 
 def example(chapter: str, language: str, nth: int = 0) -> str:
