@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
+
+import pytest
 
 import tocsin
 
@@ -150,6 +153,16 @@ class DaemonProcess:
         self.client.close()
         if hasattr(self, "process"):
             self.kill()
+
+
+def need(program: str) -> str:
+    """The path of a program that not every machine has. In CI it is installed, so that nothing is skipped there."""
+    path = shutil.which(program)
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{program} is missing: .ci/run installs what tests need")
+        pytest.skip(f"no {program} here")
+    return path
 
 
 def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:

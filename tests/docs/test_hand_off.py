@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness import PATIENCE, DaemonProcess, file, route, until
+from tests.harness import PATIENCE, DaemonProcess, file, need, route, until
 
 TEXT = (Path(__file__).parents[2] / "docs" / "how-to" / "hand-off.md").read_text()
 
@@ -95,8 +94,8 @@ def test_logging_tells_of_a_failed_order(daemon: DaemonProcess) -> None:
     assert (alert["title"], alert["priority"], alert["tags"]) == ("order 4711 failed", "high", ["orders"])
 
 
-@pytest.mark.skipif(shutil.which("socat") is None, reason="socat is not installed; CI installs it")
 def test_socat_with_a_line_of_json_framed_by_hand_raises_a_signal(daemon: DaemonProcess) -> None:
+    need("socat")
     done = run(daemon, "sh", "-c", example("From anything else", "sh"))
     assert '"state":"stored"' in done.stdout.replace(" ", "")
     assert arrived(daemon)["title"] == "hello from socat"

@@ -7,14 +7,14 @@ import subprocess
 from pathlib import Path
 
 from tests.docs.blocks import blocks
-from tests.harness import PATIENCE, DaemonProcess, file, route, until
+from tests.harness import PATIENCE, DaemonProcess, file, need, route, until
 
 
 def perl(daemon: DaemonProcess, title: str) -> str:
     [script] = [block.text for block in blocks("how-to/other-language.md") if block.language == "perl"]
     env = {**os.environ, "TOCSIN_SOCKET": daemon.socket, "TOCSIN_SPOOL": str(daemon.spool)}
     done = subprocess.run(
-        ["perl", "-", title], input=script, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
+        [need("perl"), "-", title], input=script, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.strip()

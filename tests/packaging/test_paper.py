@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.harness import PATIENCE, DaemonProcess, file, route
+from tests.harness import PATIENCE, DaemonProcess, file, need, route
 
 from paper import pages
 from paper.__main__ import main, written
@@ -33,7 +33,12 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(*words: str | Path, **env: str) -> str:
     """What a program prints; that it is content, and silent about it."""
     done = subprocess.run(
-        words, env={**os.environ, **env}, capture_output=True, text=True, timeout=PATIENCE, check=False
+        [need(str(words[0])), *words[1:]],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route, until
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, need, route, until
 
 COMMAND = str(Path(sys.executable).with_name("tocsin"))
 
@@ -29,7 +29,11 @@ class Tmux:
 
     def run(self, *words: str) -> str:
         return subprocess.run(
-            ["tmux", "-S", str(self._socket), *words], capture_output=True, text=True, timeout=PATIENCE, check=True
+            [need("tmux"), "-S", str(self._socket), *words],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
         ).stdout
 
     def press(self, *keys: str) -> None:
