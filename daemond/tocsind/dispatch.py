@@ -49,6 +49,7 @@ from .journal import (
     Arrival,
     Asking,
     Ending,
+    HandOff,
     Haste,
     Journal,
     LaneMemory,
@@ -134,7 +135,10 @@ class Dispatch:
 
     def check_disk(self) -> None:
         """Close the intake below the reserve, open it above. What is already here may use the reserve to be settled."""
-        self.intake.check(self.config.daemon.reserve)
+        if self.journal.is_full:
+            self.intake.close("the disk is full")
+        else:
+            self.intake.check(self.config.daemon.reserve)
 
     async def accept(self, signals: Sequence[Signal], peer: Peer, tell: Tell = _nobody) -> list[Receipt]:
         """Take signals into safe keeping: a receipt each, once they are synced to disk. `tell` gets them first, on the journal's thread.
@@ -160,15 +164,17 @@ class Dispatch:
         signals: Sequence[Signal],
         peer: Peer,
         tell: Callable[[list[Receipt] | BaseException], None],
-        haste: Haste = Haste.HAND_OFF,
         *,
+        early: bool = False,
         heard: bool = True,
     ) -> Order:
         """`accept` for whoever is on the journal's own thread: the same job, the same receipts, and the loop hears of it afterwards.
 
-        Only while there `has_room`. An exception that `tell` gets is StorageFull, or the end. `heard` is whether it says so to anybody.
+        Only while there `has_room`. `early` is for senders who do not wait for the disk. An exception that `tell` gets is StorageFull, or
+        the end; `heard` is whether it says so to anybody.
         """
         arrivals = self._reception.arrivals(signals, peer)
+        entries = [intake.entry(arrival) for arrival in arrivals]
 
         def told(answer: Answer) -> None:
             tell(answer.error if isinstance(answer, outcome.Error) else _receipts(arrivals, answer.value))
@@ -182,7 +188,9 @@ class Dispatch:
                 if not heard:
                     self._emit(Lost(len(arrivals), str(answer.error)))
 
-        return Order(lambda connection: intake.append(connection, arrivals), told, after, haste)
+        if early:
+            return Order(lambda connection: intake.enter(connection, entries), told, after, Haste.PATIENT)
+        return HandOff(entries, told, after)
 
     def has_room(self) -> bool:
         """Whether signals are taken, as far as is known behind the last one; from any thread."""

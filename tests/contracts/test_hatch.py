@@ -14,7 +14,7 @@ from tests.contracts.test_door_limits import House, ask, hear, house
 
 from tocsind.events import Accepted, IntakeClosed, Lost, SignalRefused
 from tocsind.ipc import Desk
-from tocsind.journal import inbox
+from tocsind.journal import inbox, redo
 
 MANY = 700  # signals of 300 bytes: more than a socket takes at once
 
@@ -135,7 +135,10 @@ def leave_no_room(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA max_page_count = 1").fetchall()
 
 
-async def test_a_full_disk_is_told_in_its_place_and_closes_the_intake(tmp_path: Path) -> None:
+async def test_a_full_disk_is_told_in_its_place_and_closes_the_intake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redo, "SIZE", 4096)  # what is larger than the log is not promised by it
     async with house(tmp_path) as at, at.visit() as stream:
         await at.door._desk.dispatch.journal.run(leave_no_room)
         large = request("send", signal={"title": "x", "body": "x" * 60_000})

@@ -2,8 +2,9 @@
 
     CRASH=begin:committed:1 python -m tests.e2e.crashing run --config alerts.toml
 
-Around a job of the journal (append, begin, settle, replay) there are two points: `done`, when the job ran and its commit did not, and
-`committed`, when nobody heard of it yet. Around a destination's `deliver` there are `before` and `after`. All else is the real daemon.
+Around a job of the journal (enter, begin, settle, replay) there are two points: `done`, when the job ran and its commit did not, and
+`committed`, when nobody heard of it yet. In the redo log (log) they are `written`, when a record's sync is still to come, and `synced`.
+Around a destination's `deliver` there are `before` and `after`. All else is the real daemon.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from tocsind.config import DestinationOptions
 from tocsind.destinations import Destination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
-from tocsind.journal import Asker, attempts, intake, writer
+from tocsind.journal import Asker, attempts, promises, writer
+from tocsind.journal.records import Entry
+from tocsind.journal.redo import RedoLog
 from tocsind.policy.batch import Share
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.outcomes import Place, Report
@@ -78,6 +81,20 @@ def in_one_commit(connection: sqlite3.Connection, askers: Sequence[Asker]) -> li
 commit = writer._in_one_commit
 
 
+class CrashingLog(RedoLog):
+    """A redo log that is watched."""
+
+    def _write(self, record: bytes) -> bool:
+        written = super()._write(record)
+        strike("log", "written")
+        return written
+
+    def append(self, entries: list[Entry]) -> bool:
+        synced = super().append(entries)
+        strike("log", "synced")
+        return synced
+
+
 class CrashingDestination:
     """A destination that is watched."""
 
@@ -118,7 +135,8 @@ def build_crashing(options: DestinationOptions, client: HttpClient, state_folder
 
 if __name__ == "__main__":
     with ExitStack() as stack:
-        for room, name in ((intake, "append"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
+        stack.enter_context(patch.object(writer, "RedoLog", CrashingLog))
+        for room, name in ((promises, "enter"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
             stack.enter_context(patch.object(room, name, watched(getattr(room, name))))
         stack.enter_context(patch.object(writer, "_in_one_commit", in_one_commit))
         stack.enter_context(patch.object(lanes, "build", build_crashing))

@@ -35,8 +35,10 @@ ONCE_IN_DOUBT = (True,)  # it never left, but nobody could know
 TWICE = (False, True)
 
 TABLE = {
-    "append:done": Expected("stored", ONCE),
-    "append:committed": Expected("duplicate", ONCE),
+    "log:written": Expected("duplicate", ONCE),  # nobody was answered; but a kill, unlike a power cut, loses no write
+    "log:synced": Expected("duplicate", ONCE),
+    "enter:done": Expected("duplicate", ONCE),
+    "enter:committed": Expected("duplicate", ONCE),
     "begin:done": Expected("duplicate", ONCE),
     "begin:committed": Expected("duplicate", ONCE_IN_DOUBT),
     "deliver:before": Expected("duplicate", ONCE_IN_DOUBT),

@@ -4,7 +4,7 @@
  *     fsync, fdatasync            with EIO      while the file named by $FAIL_SYNC is there
  *     pwrite, pwrite64, write     with ENOSPC   while the file named by $FAIL_WRITE is there
  *
- * for every file whose path contains "journal.db". All else goes to the real calls.
+ * for every file whose path contains $FAIL_FILES. All else goes to the real calls.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,17 +15,17 @@
 #include <unistd.h>
 
 static int fails(const char *variable, int descriptor) {
-    const char *switch_path = getenv(variable);
+    const char *switch_path = getenv(variable), *files = getenv("FAIL_FILES");
     char link[64], path[4096];
     ssize_t length;
     int before = errno, found = 0;
 
-    if (switch_path != NULL && access(switch_path, F_OK) == 0) {
+    if (switch_path != NULL && files != NULL && access(switch_path, F_OK) == 0) {
         snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
         length = readlink(link, path, sizeof path - 1);
         if (length > 0) {
             path[length] = '\0';
-            found = strstr(path, "journal.db") != NULL;
+            found = strstr(path, files) != NULL;
         }
     }
     errno = before;

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, need, route
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, need, route, until
 
 import tocsin
+from tocsind.journal.schema import FILE_NAME
 
 WAITING = file() + route("local-file")
 
@@ -20,7 +21,16 @@ class Disk:
     def __init__(self, folder: Path, library: Path) -> None:
         self._sync = folder / "fail-sync"
         self._write = folder / "fail-write"
-        self.env = {"LD_PRELOAD": str(library), "FAIL_SYNC": str(self._sync), "FAIL_WRITE": str(self._write)}
+        self.env = {
+            "LD_PRELOAD": str(library),
+            "FAIL_FILES": "/journal.",
+            "FAIL_SYNC": str(self._sync),
+            "FAIL_WRITE": str(self._write),
+        }
+
+    def spare_the_log(self) -> None:
+        """From the next start on only SQLite's files fail."""
+        self.env["FAIL_FILES"] = f"/{FILE_NAME}"
 
     def fail_syncs(self) -> None:
         self._sync.touch()
@@ -56,17 +66,31 @@ def daemon(tmp_path: Path, disk: Disk, fake: FakeProcess) -> Iterator[DaemonProc
         yield daemon.start()
 
 
+@pytest.fixture
+def half_daemon(tmp_path: Path, disk: Disk, fake: FakeProcess) -> Iterator[DaemonProcess]:
+    """The same on a disk on which only SQLite fails: what is in the redo log is safe."""
+    disk.spare_the_log()
+    config = discord("d", fake.webhooks[0]["url"]) + route("d")
+    with DaemonProcess(tmp_path, config, disk.env) as daemon:
+        yield daemon.start()
+
+
+def assert_left_for(daemon: DaemonProcess, *reasons: str) -> None:
+    """It left as it should, and its last words say why."""
+    assert daemon.process.wait(PATIENCE) == 73
+    last = daemon.log.read_text().splitlines()[-1]
+    assert last.startswith("tocsind: the ")
+    assert all(reason in last for reason in reasons)
+    assert "Traceback" not in daemon.log.read_text()
+
+
 def test_a_failed_sync_gives_no_receipt_and_ends_the_daemon_with_its_reason(daemon: DaemonProcess, disk: Disk) -> None:
     stored = daemon.client.send("before")
-    assert stored.state == "stored"
+    assert daemon.settled(stored.id) == ["delivered"]
     disk.fail_syncs()
     with pytest.raises(tocsin.Unreachable):
         daemon.client.send("during")
-    assert daemon.process.wait(PATIENCE) == 73
-    last = daemon.log.read_text().splitlines()[-1]
-    assert last.startswith("tocsind: the journal in ")
-    assert "SQLITE_IOERR_FSYNC" in last
-    assert "Traceback" not in daemon.log.read_text()
+    assert_left_for(daemon, "redo log", "Input/output error")
 
 
 def test_after_a_failed_sync_the_next_start_has_all_that_was_acknowledged(
@@ -83,6 +107,48 @@ def test_after_a_failed_sync_the_next_start_has_all_that_was_acknowledged(
     titles = {embed["title"] for embed in fake.embeds()}
     assert titles >= {f"signal {number}" for number in range(20)}
     assert daemon.client.send("after").state == "stored"
+
+
+def test_a_commit_whose_sync_fails_behind_the_receipt_ends_the_daemon_and_the_log_keeps_the_promise(
+    half_daemon: DaemonProcess, disk: Disk, fake: FakeProcess
+) -> None:
+    disk.fail_syncs()
+    promised = half_daemon.client.send("promised by the log alone")
+    assert promised.state == "stored"
+    assert_left_for(half_daemon, "SQLITE_IOERR_FSYNC")
+    disk.heal()
+    half_daemon.start()
+    assert half_daemon.settled(promised.id) == ["delivered"]
+    assert len(fake.messages()) == 1
+
+
+def test_what_was_promised_while_the_disk_filled_is_taken_in_when_there_is_room(
+    half_daemon: DaemonProcess, disk: Disk, fake: FakeProcess
+) -> None:
+    disk.be_full()
+    polite = tocsin.Client(half_daemon.socket, timeout=PATIENCE)
+    promised = [polite.send("promised by the log alone").id]
+    while (receipt := polite.send("promised, until it is found not to fit")).state == "stored":
+        promised.append(receipt.id)
+    assert receipt.reason == "the disk is full"
+    status = half_daemon.status()  # who only reads is served meanwhile
+    assert status["health"] == "failing"
+    assert "no signal is taken: the disk is full" in status["problems"]
+    disk.heal()
+    until(lambda: len(fake.embeds()) == len(promised))  # nobody asks the journal: it tries again of its own accord
+    assert half_daemon.settled(*promised) == ["delivered"] * len(promised)
+
+
+def test_what_was_promised_and_never_fitted_is_there_after_a_stop_and_a_start(
+    half_daemon: DaemonProcess, disk: Disk, fake: FakeProcess
+) -> None:
+    disk.be_full()
+    promised = half_daemon.client.send("promised by the log alone")
+    assert half_daemon.stop() == 0
+    disk.heal()
+    half_daemon.start()
+    assert half_daemon.settled(promised.id) == ["delivered"]
+    assert len(fake.messages()) == 1
 
 
 def test_a_disk_whose_syncs_fail_from_the_start_is_told_at_once(tmp_path: Path, disk: Disk) -> None:
@@ -111,10 +177,11 @@ def test_a_full_disk_refuses_what_comes_keeps_serving_and_takes_again_when_there
 def test_outcomes_wait_for_room_and_nothing_is_sent_twice_meanwhile(
     daemon: DaemonProcess, disk: Disk, fake: FakeProcess
 ) -> None:
-    fake.control("POST", "hold", {"saved": True})
+    fake.hold(saved=True)
     receipt = daemon.client.send("on its way while the disk fills")
+    fake.await_held()
     disk.be_full()
-    fake.control("POST", "release")
+    fake.release()
     daemon.wait_for("storage-trouble")
     disk.heal()
     assert daemon.settled(receipt.id) == ["delivered"]

@@ -150,7 +150,7 @@ class Visitor:
         if hand_off.ack == "received":
             answer.received(signals)
         self._hatch.unsynced += 1
-        return dispatch.order(signals, peer, answer.late, Haste.PATIENT, heard=False)
+        return dispatch.order(signals, peer, answer.late, early=True, heard=False)
 
     def reply(self, message: dict[str, Any], *, as_json: bool) -> None:
         """One reply, or as much of it as the peer takes."""

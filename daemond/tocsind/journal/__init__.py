@@ -26,7 +26,7 @@ more. `begin` also notes the request, open until `settle`, which notes what was 
 here are wall-clock Unix seconds.
 """
 
-from .askers import Answer, Asker, Haste, Order
+from .askers import Answer, Asker, HandOff, Haste, Order
 from .digests import FIRST
 from .inbox import Guest
 from .records import Arrival, Asking, Count, Ending, Fold, LaneMemory, Moved, Request, ScopeMemory
@@ -43,6 +43,7 @@ __all__ = [
     "Ending",
     "Fold",
     "Guest",
+    "HandOff",
     "Haste",
     "Journal",
     "LaneMemory",

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 import outcome
 import trio
 
+from .intake import enter
+from .records import Entry
+
 if TYPE_CHECKING:
     from .writer import Connection
 
@@ -94,15 +97,13 @@ class Order(Asker):
         self._after(answer)
 
 
-class News(Asker):
-    """Answers that the loop shall get a little later: it has nothing to do but to take note of them, and others wait for a thread."""
+class HandOff(Order):
+    """Signals of one frame whose sender waits for them to be safe: entered by a commit, or promised before it (`promises`)."""
 
-    __slots__ = ("_answers",)
+    __slots__ = ("entries",)
 
-    def __init__(self, answers: Sequence[tuple[Asker, Answer]]) -> None:
-        super().__init__(lambda _: None, Haste.PATIENT)
-        self._answers = answers
-
-    def answer(self, answer: Answer) -> None:  # noqa: ARG002 - that nothing was done
-        for asker, its_own in self._answers:
-            asker.answer(its_own)
+    def __init__(
+        self, entries: Sequence[Entry], tell: Callable[[Answer], None], after: Callable[[Answer], None]
+    ) -> None:
+        super().__init__(lambda connection: enter(connection, entries), tell, after)
+        self.entries = entries

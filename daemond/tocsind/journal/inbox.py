@@ -27,6 +27,7 @@ RIPE = 0.002  # seconds after which a patient job joins a hand-off's commit
 ALONE = 0.004  # and after which it is done in any case
 CLOSE_UPON = 0.001  # whoever asks so soon after the last answer
 EXPECTED = 0.005  # is expected again within this
+LATER = 1.0  # seconds
 HALF = (
     0.02  # seconds that the rest of a frame may take before its guest goes back to the loop, where deadlines are kept
 )
@@ -60,6 +61,7 @@ class Inbox:
         self._guests: dict[int, Guest] = {}
         self._half: dict[Guest, float] = {}
         self._full: list[Guest] = []
+        self._reminder: tuple[float, Asker] | None = None
         self._listening_since = 0.0
         self._expected_until = 0.0
         self._closing = False
@@ -76,6 +78,10 @@ class Inbox:
             self._patient.append((now, asker))
             return True
         return False
+
+    def remind(self, asker: Asker) -> None:
+        """On the journal's thread: a job for later, unless it is done before."""
+        self._reminder = (time.monotonic() + LATER, asker)
 
     def lend(self, guest: Guest) -> None:
         """From now on the guest is heard here."""
@@ -98,7 +104,7 @@ class Inbox:
         self._listening_since = time.monotonic()
         while True:
             heard, now = self._listen()
-            asked = self._asked_now(now)
+            asked = self._asked_now(now) + self._reminded(now)
             group = self._ripe(now, self._needed_age(now, heard + asked)) + heard + asked
             if group or self._closing:
                 return group
@@ -156,6 +162,13 @@ class Inbox:
                 asked.append(asker)
         return asked
 
+    def _reminded(self, now: float) -> list[Asker]:
+        if self._reminder is None or now < self._reminder[0]:
+            return []
+        _, asker = self._reminder
+        self._reminder = None
+        return [asker]
+
     def _needed_age(self, now: float, group: Sequence[Asker]) -> float:
         """How long patient jobs must have waited to be done now."""
         if self._closing or len(self._patient) >= MOST_JOBS or any(each.haste is Haste.URGENT for each in group):
@@ -179,6 +192,8 @@ class Inbox:
             return 0.0
         now = time.monotonic()
         ends = [self._patient[0][0] + self._alone(now)] if self._patient else []
+        if self._reminder:
+            ends.append(self._reminder[0])
         if self._half:
             ends.append(min(self._half.values()) + HALF)
         return max(0.0, min(ends) - now) if ends else None

@@ -24,6 +24,19 @@ class Arrival(msgspec.Struct, frozen=True):
         return None if self.signal.expires is None else self.accepted + self.signal.expires
 
 
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """An arrival as it is written down: plain values, in the redo log and in rows."""
+
+    id: str
+    accepted: float
+    uid: int
+    pid: int
+    body: bytes  # the signal's fields, MessagePack
+    priority: int
+    destinations: tuple[str, ...]
+    deadline: float | None
+
+
 class Ending(msgspec.Struct, frozen=True):
     """How one attempt ended and what follows; `chain` are the fallbacks, nearest first."""
 

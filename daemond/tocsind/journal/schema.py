@@ -134,7 +134,15 @@ CREATE INDEX askers ON requests (destination, number);
 CREATE INDEX unanswered ON requests (destination) WHERE answered IS NULL;
 """
 
-MIGRATIONS = (_FIRST, _SECOND)
+_THIRD = """
+CREATE TABLE redo (                         -- one row: whose log it is, and which of its records are in the tables
+    salt        BLOB NOT NULL,
+    applied     INTEGER NOT NULL
+) STRICT;
+INSERT INTO redo VALUES (randomblob(16), 0);
+"""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD)
 
 
 def open_journal(folder: Path) -> sqlite3.Connection:

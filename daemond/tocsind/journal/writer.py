@@ -26,13 +26,16 @@ import trio
 
 from tocsind.errors import StorageFailed, StorageFull
 
-from .askers import Answer, Asker, Haste, News, Waiter
+from .askers import Answer, Asker, HandOff, Haste, Waiter
 from .inbox import Guest, Inbox
+from .promises import Promises
+from .redo import RedoLog
 from .schema import open_journal
 
 T = TypeVar("T")
 P = ParamSpec("P")
 Connection = sqlite3.Connection  # what a job is given; who only hands jobs on needs no more of SQLite than this name
+_ENTER = Asker(lambda _: None, Haste.PATIENT)  # a reason for a commit, which enters what was promised
 _END_OF_THE_ROAD = frozenset(
     {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY}
 )
@@ -46,11 +49,17 @@ class Journal:
         self._broken: Exception | None = None
         self._closed = trio.Event()
         self._shrinks = False
+        self._promises: Promises | None = None
 
     @property
     def healthy(self) -> bool:
         """False once the disk broke a promise."""
         return self._broken is None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether signals were promised that the disk has no room for but in the redo log; from any thread."""
+        return self._promises is not None and self._promises.is_stuck
 
     async def __aenter__(self) -> Self:
         self._token = trio.lowlevel.current_trio_token()
@@ -126,20 +135,57 @@ class Journal:
             self._token.run_sync_soon(outcome.Error(error).unwrap)
 
     def _serve(self) -> None:
-        connection: sqlite3.Connection | None = None
         try:
             connection = open_journal(self._folder)
+            self._promises = promises = Promises(connection, RedoLog.open(self._folder, connection))
         except Exception as error:  # noqa: BLE001 - every asker is answered with it
             self._broken = error
-        while askers := self._inbox.next_group():
-            self._tell(askers, self._answers(connection, askers))
-            if self._shrinks and connection is not None:
-                self._shrinks = False
-                self._shrink(connection)
-        if connection is not None:
+            self._refuse_all(error)
+        else:
+            while askers := self._inbox.next_group():
+                self._serve_group(connection, promises, askers)
             connection.close()
+            promises.close(healthy=self.healthy)
         self._inbox.close()
         self._token.run_sync_soon(self._closed.set)
+
+    def _refuse_all(self, error: Exception) -> None:
+        while askers := self._inbox.next_group():
+            self._tell(askers, [outcome.Error(error) for _ in askers])
+
+    def _serve_group(self, connection: sqlite3.Connection, promises: Promises, askers: list[Asker]) -> None:
+        waiting = self._promise(promises, askers)
+        if waiting:
+            group = [promises, *waiting] if promises else waiting
+            self._tell(group, self._answers(connection, group))
+        if promises.is_stuck:
+            self._inbox.remind(_ENTER)
+        if self._shrinks:
+            self._shrinks = False
+            self._shrink(connection)
+
+    def _promise(self, promises: Promises, askers: list[Asker]) -> list[Asker]:
+        """Answer hand-offs on the strength of the redo log, if it can be; who has to wait for a commit."""
+        hand_offs = [each for each in askers if isinstance(each, HandOff)]
+        is_first = not promises
+        answers = self._promised(promises, hand_offs) if hand_offs else None
+        if answers is None:
+            return askers
+        for hand_off, answer in zip(hand_offs, answers, strict=True):
+            hand_off.told(answer)
+        waiting = [each for each in askers if not isinstance(each, HandOff)]
+        if is_first and not waiting and not self._inbox.postpone(_ENTER):
+            return [_ENTER]
+        return waiting
+
+    def _promised(self, promises: Promises, hand_offs: list[HandOff]) -> list[Answer] | None:
+        try:
+            return promises.make(hand_offs) if self.healthy else None
+        except OSError as error:
+            self._broken = StorageFailed(f"the redo log in {self._folder} failed: {error.strerror}")
+        except sqlite3.Error as error:
+            self._translate(error)  # and if it was not the end, a commit will say what it was
+        return None
 
     async def shrink(self) -> None:
         """Give the write-ahead log's space back: it keeps its size for speed, and on a full disk that may be what is missing."""
@@ -154,16 +200,11 @@ class Journal:
 
     def _tell(self, askers: Sequence[Asker], answers: Sequence[Answer]) -> None:
         told = [(asker, asker.told(answer)) for asker, answer in zip(askers, answers, strict=True)]
-        hand_offs = [each for each in told if each[0].haste is Haste.HAND_OFF]
-        nobody_waits = all(asker.haste is not Haste.URGENT for asker in askers)
-        if hand_offs and nobody_waits and self._inbox.postpone(News(hand_offs)):
-            told = [each for each in told if each[0].haste is not Haste.HAND_OFF]
-        if told:
-            self._token.run_sync_soon(_answer_all, told)
+        self._token.run_sync_soon(_answer_all, told)
 
-    def _answers(self, connection: sqlite3.Connection | None, askers: Sequence[Asker]) -> list[Answer]:
-        if connection is None or self._broken is not None:
-            return [outcome.Error(self._broken or StorageFailed("the journal is closed")) for _ in askers]
+    def _answers(self, connection: sqlite3.Connection, askers: Sequence[Asker]) -> list[Answer]:
+        if self._broken is not None:
+            return [outcome.Error(self._broken) for _ in askers]
         try:
             return list(map(outcome.Value, _in_one_commit(connection, askers)))
         except Exception as error:  # noqa: BLE001 - the answer carries it to whoever asked

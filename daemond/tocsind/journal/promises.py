@@ -1,0 +1,92 @@
+"""Hand-offs that were answered on the strength of the redo log, until they are in the tables.
+
+Whoever asks the journal for anything asks behind them: they are the first job of every commit. Should that fail for want of room they
+stay promised, the disk has them, and no more is promised until they are in.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import outcome
+
+from tocsind.errors import StorageFailed, StorageFull
+
+from .askers import Answer, Asker, HandOff, Haste
+from .intake import enter, known
+from .records import Entry
+from .redo import RedoLog
+
+
+class Promises(Asker):
+    """What was promised and not entered, in order. It is a job itself, the one that enters it; without a log nothing is promised."""
+
+    __slots__ = ("_answered", "_connection", "_entries", "_ids", "_log", "is_stuck")
+
+    def __init__(self, connection: sqlite3.Connection, log: RedoLog | None) -> None:
+        super().__init__(self._enter, Haste.PATIENT)
+        self._connection = connection
+        self._log = log
+        self._entries: list[Entry] = []
+        self._ids: set[str] = set()
+        self._answered: list[tuple[Asker, Answer]] = []
+        self.is_stuck = False
+
+    def __len__(self) -> int:
+        return len(self._answered)
+
+    def make(self, hand_offs: Sequence[HandOff]) -> list[Answer] | None:
+        """Answers, behind a sync; None when they have to wait for a commit. Raises OSError or sqlite3.Error when the disk fails."""
+        if self._log is None or self.is_stuck:
+            return None
+        ids = [entry.id for hand_off in hand_offs for entry in hand_off.entries]
+        old = known(self._connection, ids) | self._ids
+        new: dict[str, Entry] = {}
+        answers: list[Answer] = [
+            outcome.Value([_is_new(entry, old, new) for entry in each.entries]) for each in hand_offs
+        ]
+        if new and not self._log.append(list(new.values())):
+            return None
+        self._entries += new.values()
+        self._ids |= new.keys()
+        self._answered += zip(hand_offs, answers, strict=True)
+        return answers
+
+    def _enter(self, connection: sqlite3.Connection) -> None:
+        enter(connection, self._entries)
+        if self._log is not None:
+            self._log.note_applied(connection)
+
+    def told(self, answer: Answer) -> Answer:
+        """The answers that their senders have had, for the loop: it hears of a signal behind its commit."""
+        if isinstance(answer, outcome.Error):
+            if not isinstance(answer.error, StorageFull | StorageFailed):
+                raise answer.error  # a bug: nothing may be promised any more, and the next start will say the same
+            self.is_stuck = True
+            return answer
+        answered, self._answered = self._answered, []
+        self._entries.clear()
+        self._ids.clear()
+        self.is_stuck = False
+        if self._log is not None:
+            self._log.restart()
+        return outcome.Value(answered)
+
+    def answer(self, answer: Answer) -> None:
+        if isinstance(answer, outcome.Value):
+            for asker, its_own in answer.value:
+                asker.answer(its_own)
+
+    def close(self, *, healthy: bool) -> None:
+        """Nothing is promised any more. The log goes, unless it is still needed: it is empty on a healthy disk that is not full."""
+        if self._log is not None:
+            self._log.close(remove=healthy and not self)
+
+
+def _is_new(entry: Entry, old: set[str], new: dict[str, Entry]) -> bool:
+    """Whether nobody handed this over before, in this very group or earlier."""
+    if entry.id in old or entry.id in new:
+        return False
+    new[entry.id] = entry
+    return True
