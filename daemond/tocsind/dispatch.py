@@ -20,7 +20,7 @@ from typing import ParamSpec, Protocol, TypeVar
 import outcome
 import trio
 
-from tocsin.signals import Receipt, Signal
+from tocsin.signals import PRIORITIES, Receipt, Signal
 
 from .clock import Clock
 from .config import Config
@@ -68,7 +68,7 @@ from .policy import delivery as law
 from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
 from .policy.outcomes import Outcome
-from .policy.routes import chain
+from .policy.routes import Routable, chain
 from .reception import Peer, Reception
 from .rendering.digest import digest
 from .watchers import Watchers
@@ -161,7 +161,7 @@ class Dispatch:
 
     def order(
         self,
-        signals: Sequence[Signal],
+        read: Sequence[tuple[Routable, bytes]],
         peer: Peer,
         tell: Callable[[list[Receipt] | BaseException], None],
         *,
@@ -170,11 +170,11 @@ class Dispatch:
     ) -> Order:
         """`accept` for whoever is on the journal's own thread: the same job, the same receipts, and the loop hears of it afterwards.
 
+        `read` are signals, or what stands for them, each with its fields as MessagePack.
         Only while there `has_room`. `early` is for senders who do not wait for the disk. An exception that `tell` gets is StorageFull, or
         the end; `heard` is whether it says so to anybody.
         """
-        arrivals = self._reception.arrivals(signals, peer)
-        entries = [intake.entry(arrival) for arrival in arrivals]
+        arrivals = self._reception.arrivals_of(read, peer)
 
         def told(answer: Answer) -> None:
             tell(answer.error if isinstance(answer, outcome.Error) else _receipts(arrivals, answer.value))
@@ -189,8 +189,8 @@ class Dispatch:
                     self._emit(Lost(len(arrivals), str(answer.error)))
 
         if early:
-            return Order(lambda connection: intake.enter(connection, entries), told, after, Haste.PATIENT)
-        return HandOff(entries, told, after)
+            return Order(lambda connection: intake.append(connection, arrivals), told, after, Haste.PATIENT)
+        return HandOff(arrivals, told, after)
 
     def has_room(self) -> bool:
         """Whether signals are taken, as far as is known behind the last one; from any thread."""
@@ -205,21 +205,22 @@ class Dispatch:
         self._reception.check(signal)
 
     def _welcome_all(self, arrivals: Sequence[Arrival], stored: Sequence[bool]) -> None:
-        for arrival, new in zip(arrivals, stored, strict=True):
-            if new:
-                self._welcome(arrival)
-            else:
-                self._emit(Duplicate(arrival.signal.id))
+        new = [arrival for arrival, is_new in zip(arrivals, stored, strict=True) if is_new]
+        if len(new) < len(arrivals):
+            for arrival in (each for each, is_new in zip(arrivals, stored, strict=True) if not is_new):
+                self._emit(Duplicate(arrival.id))
+        for arrival in new:
+            self._welcome(arrival)
+        for name, priority in dict.fromkeys((name, each.priority) for each in new for name in each.destinations):
+            self._wake(name, Priority(priority))
+        if any(arrival.deadline is not None for arrival in new):
+            self._tell_deadline()
 
     def _welcome(self, arrival: Arrival) -> None:
-        id_, priority = arrival.signal.id, arrival.priority
-        self._emit(Accepted(id_, priority.label, arrival.destinations, arrival.uid, arrival.pid))
+        label = PRIORITIES[arrival.priority]
+        self._emit(Accepted(arrival.id, label, arrival.destinations, arrival.uid, arrival.pid))
         if not arrival.destinations:
-            self._emit(Unrouted(id_))
-        for name in arrival.destinations:
-            self._wake(name, priority)
-        if arrival.deadline is not None:
-            self._tell_deadline()
+            self._emit(Unrouted(arrival.id))
 
     def _wake(self, name: str, priority: Priority | None = None) -> None:
         lane = self.lanes.get(name)
@@ -443,8 +444,8 @@ def _receipts(arrivals: Sequence[Arrival], stored: Sequence[bool]) -> list[Recei
 
 
 def _receipt(arrival: Arrival) -> Receipt:
-    return Receipt(arrival.signal.id, "stored", None if arrival.destinations else intake.NO_ROUTE)
+    return Receipt(arrival.id, "stored", None if arrival.destinations else intake.NO_ROUTE)
 
 
 def _known(arrival: Arrival) -> Receipt:
-    return Receipt(arrival.signal.id, "duplicate", "this id was stored before")
+    return Receipt(arrival.id, "duplicate", "this id was stored before")

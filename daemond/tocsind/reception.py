@@ -13,7 +13,9 @@ from .clock import Clock
 from .config import Config
 from .journal import Arrival
 from .policy.delivery import Delivery, Priority
-from .policy.routes import Router, by_rules, priority_of
+from .policy.routes import Routable, Router, by_rules, priority_of
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -45,12 +47,17 @@ class Reception:
         now = self._clock.wall()
         return [self._arrival(signal, peer, now) for signal in signals]
 
+    def arrivals_of(self, read: Sequence[tuple[Routable, bytes]], peer: Peer) -> list[Arrival]:
+        """The same, of what stands for signals, each with its fields as MessagePack."""
+        now = self._clock.wall()
+        return [self._place(signal, body, peer, now) for signal, body in read]
+
     def preview(self, signal: Signal) -> tuple[Priority, list[Delivery]]:
         """A signal's priority, and a delivery for each destination."""
         arrival = self._arrival(signal, Peer(0, 0, 0), self._clock.wall())
-        return arrival.priority, [
-            Delivery(0, arrival.signal, name, arrival.priority, arrival.accepted, arrival.deadline)
-            for name in arrival.destinations
+        priority, seen = Priority(arrival.priority), Signal.trusted(msgspec.msgpack.decode(arrival.body))
+        return priority, [
+            Delivery(0, seen, name, priority, arrival.accepted, arrival.deadline) for name in arrival.destinations
         ]
 
     def home(self, body: bytes) -> tuple[str, ...]:
@@ -61,19 +68,17 @@ class Reception:
         return wished or by_rules(signal, priority, self.config.routes)
 
     def _arrival(self, signal: Signal, peer: Peer, now: float) -> Arrival:
+        values = signal.as_dict()
         if signal.timestamp_text is not None and signal.timestamp is None:  # it counts as now, and is kept as text
-            signal = Signal.trusted({**signal.as_dict(), "timestamp": now})
-        priority, destinations = self._place(signal)
-        return Arrival(
-            signal=signal,
-            priority=priority,
-            destinations=destinations,
-            accepted=now,
-            uid=peer.uid,
-            pid=peer.pid,
-        )
+            values["timestamp"] = now
+        return self._place(signal, _encode(values), peer, now)
 
-    def _place(self, signal: Signal) -> tuple[Priority, tuple[str, ...]]:
+    def _place(self, signal: Routable, body: bytes, peer: Peer, now: float) -> Arrival:
+        priority, destinations = self._routed(signal)
+        deadline = None if signal.expires is None else now + signal.expires
+        return Arrival(signal.id, now, peer.uid, peer.pid, body, int(priority), destinations, deadline)
+
+    def _routed(self, signal: Routable) -> tuple[Priority, tuple[str, ...]]:
         """Priority and destinations. Two threads ask; a router that both make is the same."""
         config, router = self._router
         if config is not self.config:

@@ -49,7 +49,8 @@ unlikely = st.dictionaries(st.sampled_from([*FIELD_NAMES, "prioritty"]), values,
 def taken(body: bytes) -> Signal | None:
     """The signal that the short way reads out of a `send`."""
     hand_off = flawless.read(body)
-    return None if hand_off is None else flawless.signal(hand_off.forms[0])
+    read = None if hand_off is None else flawless.signal(hand_off.forms[0])
+    return None if read is None else Signal.trusted(msgspec.msgpack.decode(read[1]))
 
 
 def frame(values: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
     CRASH=begin:committed:1 python -m tests.e2e.crashing run --config alerts.toml
 
-Around a job of the journal (enter, begin, settle, replay) there are two points: `done`, when the job ran and its commit did not, and
+Around a job of the journal (append, begin, settle, replay) there are two points: `done`, when the job ran and its commit did not, and
 `committed`, when nobody heard of it yet. In the redo log (log) they are `written`, when a record's sync is still to come, and `synced`.
 Around a destination's `deliver` there are `before` and `after`. All else is the real daemon.
 """
@@ -26,7 +26,7 @@ from tocsind.destinations import Destination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
 from tocsind.journal import Asker, attempts, promises, writer
-from tocsind.journal.records import Entry
+from tocsind.journal.records import Arrival
 from tocsind.journal.redo import RedoLog
 from tocsind.policy.batch import Share
 from tocsind.policy.delivery import Delivery
@@ -89,8 +89,8 @@ class CrashingLog(RedoLog):
         strike("log", "written")
         return written
 
-    def append(self, entries: list[Entry]) -> bool:
-        synced = super().append(entries)
+    def append(self, arrivals: list[Arrival]) -> bool:
+        synced = super().append(arrivals)
         strike("log", "synced")
         return synced
 
@@ -136,7 +136,7 @@ def build_crashing(options: DestinationOptions, client: HttpClient, state_folder
 if __name__ == "__main__":
     with ExitStack() as stack:
         stack.enter_context(patch.object(writer, "RedoLog", CrashingLog))
-        for room, name in ((promises, "enter"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
+        for room, name in ((promises, "append"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
             stack.enter_context(patch.object(room, name, watched(getattr(room, name))))
         stack.enter_context(patch.object(writer, "_in_one_commit", in_one_commit))
         stack.enter_context(patch.object(lanes, "build", build_crashing))

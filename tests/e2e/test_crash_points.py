@@ -37,8 +37,8 @@ TWICE = (False, True)
 TABLE = {
     "log:written": Expected("duplicate", ONCE),  # nobody was answered; but a kill, unlike a power cut, loses no write
     "log:synced": Expected("duplicate", ONCE),
-    "enter:done": Expected("duplicate", ONCE),
-    "enter:committed": Expected("duplicate", ONCE),
+    "append:done": Expected("duplicate", ONCE),
+    "append:committed": Expected("duplicate", ONCE),
     "begin:done": Expected("duplicate", ONCE),
     "begin:committed": Expected("duplicate", ONCE_IN_DOUBT),
     "deliver:before": Expected("duplicate", ONCE_IN_DOUBT),

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from tocsin.signals import Signal
 from tocsind.journal import FIRST, Arrival, Asking, Ending, Fold, Moved, attempts, digests, intake, reading
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State
@@ -18,14 +20,16 @@ ALL = 10**6
 def arrival(*to: str, priority: Priority = Priority.NORMAL, accepted: float = NOW, **fields: Any) -> Arrival:
     """A signal for these destinations."""
     signal = Signal(fields.pop("title", "BUY BTCUSDT"), **fields)
-    return Arrival(signal, priority, to, accepted, uid=1000, pid=4711)
+    body = msgspec.msgpack.encode(signal.as_dict())
+    deadline = None if signal.expires is None else accepted + signal.expires
+    return Arrival(signal.id, accepted, 1000, 4711, body, int(priority), to, deadline)
 
 
 def put(books: sqlite3.Connection, /, *to: str, **fields: Any) -> str:
     """One signal, stored; its id."""
     one = arrival(*to, **fields)
     assert intake.append(books, [one]) == [True]
-    return one.signal.id
+    return one.id
 
 
 def fed(

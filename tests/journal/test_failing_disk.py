@@ -131,6 +131,7 @@ def test_what_was_promised_while_the_disk_filled_is_taken_in_when_there_is_room(
     while (receipt := polite.send("promised, until it is found not to fit")).state == "stored":
         promised.append(receipt.id)
     assert receipt.reason == "the disk is full"
+    half_daemon.wait_for("intake-closed")
     status = half_daemon.status()  # who only reads is served meanwhile
     assert status["health"] == "failing"
     assert "no signal is taken: the disk is full" in status["problems"]

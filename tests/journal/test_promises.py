@@ -17,13 +17,13 @@ from tests.journal.made import arrival, fed, standing
 from tocsind.errors import StorageFailed, StorageFull
 from tocsind.journal import HandOff, Journal, intake, reading, redo
 from tocsind.journal.promises import Promises
-from tocsind.journal.records import Entry
+from tocsind.journal.records import Arrival
 from tocsind.journal.redo import RedoLog
 from tocsind.journal.schema import open_journal
 
 
-def entry(body: str = "x") -> Entry:
-    return intake.entry(arrival("a", body=body))
+def one_of(body: str = "x") -> Arrival:
+    return arrival("a", body=body)
 
 
 class Told:
@@ -34,8 +34,8 @@ class Told:
         self.loop: list[Any] = []
         self.heard = trio.Event()
 
-    def hand_off(self, *entries: Entry) -> HandOff:
-        return HandOff(entries, self.sender.append, self._hear)
+    def hand_off(self, *arrivals: Arrival) -> HandOff:
+        return HandOff(arrivals, self.sender.append, self._hear)
 
     def _hear(self, answer: outcome.Value[Any] | outcome.Error) -> None:
         self.loop.append(answer)
@@ -62,7 +62,7 @@ async def test_the_sender_is_answered_before_the_commit_and_the_loop_behind_it(j
         when["loop"] = "COMMIT" in seen
         heard.set()
 
-    one = entry()
+    one = one_of()
     journal.place(HandOff([one], lambda _: when.update(sender="COMMIT" in seen), hear))
     await heard.wait()
     assert when == {"sender": False, "loop": True}
@@ -71,14 +71,14 @@ async def test_the_sender_is_answered_before_the_commit_and_the_loop_behind_it(j
 
 async def test_whoever_asks_behind_it_finds_it(journal: Journal) -> None:
     for _ in range(20):  # whatever the two threads make of it
-        one, told = entry(), Told()
+        one, told = one_of(), Told()
         journal.place(told.hand_off(one))
         assert await journal.run(reading.states, one.id) == "queued"
         assert told.sender == [outcome.Value([True])]
 
 
 async def test_a_job_that_fails_beside_it_takes_nothing_along(journal: Journal) -> None:
-    one, told = entry(), Told()
+    one, told = one_of(), Told()
     journal.place(told.hand_off(one))
     with pytest.raises(sqlite3.OperationalError):
         await journal.run(lambda connection: connection.execute("SELECT * FROM nowhere"))
@@ -86,11 +86,11 @@ async def test_a_job_that_fails_beside_it_takes_nothing_along(journal: Journal) 
 
 
 async def test_an_id_is_new_once_in_a_frame_in_a_group_and_afterwards(journal: Journal) -> None:
-    one, two, told = entry(), entry(), Told()
+    one, two, told = one_of(), one_of(), Told()
     journal.place(told.hand_off(one, one, two))
     journal.place(told.hand_off(two))
-    await journal.run(intake.enter, [one])
-    journal.place(told.hand_off(one, entry()))
+    await journal.run(intake.append, [one])
+    journal.place(told.hand_off(one, one_of()))
     await journal.run(lambda _: None)
     assert [answer.unwrap() for answer in told.sender] == [[True, False, True], [False], [False, True]]
 
@@ -102,7 +102,7 @@ async def test_a_log_that_cannot_be_synced_ends_all_promises(journal: Journal, m
         raise OSError(5, os.strerror(5))
 
     monkeypatch.setattr(os, "fdatasync", fail)
-    journal.place(told.hand_off(entry()))
+    journal.place(told.hand_off(one_of()))
     with pytest.raises(StorageFailed, match=r"redo log .* Input/output error"):
         await journal.run(lambda _: None)
     assert isinstance(told.sender[0].error, StorageFailed)
@@ -110,7 +110,7 @@ async def test_a_log_that_cannot_be_synced_ends_all_promises(journal: Journal, m
 
 
 async def test_a_closed_journal_has_no_log(tmp_path: Path) -> None:
-    one = entry()
+    one = one_of()
     async with Journal(tmp_path) as journal:
         journal.place(Told().hand_off(one))
     assert not (tmp_path / redo.FILE_NAME).exists()
@@ -131,7 +131,7 @@ def is_full(journal: Journal) -> bool:
 
 
 async def test_without_room_in_the_tables_it_stays_promised_and_no_more_is_promised(tmp_path: Path) -> None:
-    large, told = entry("x" * 100_000), Told()
+    large, told = one_of("x" * 100_000), Told()
     async with Journal(tmp_path) as journal:
         await journal.run(leave_no_room)
         journal.place(told.hand_off(large))
@@ -139,7 +139,7 @@ async def test_without_room_in_the_tables_it_stays_promised_and_no_more_is_promi
         assert told.sender == [outcome.Value([True])]
         assert is_full(journal)
         refused = Told()
-        journal.place(refused.hand_off(entry("x" * 100_000)))
+        journal.place(refused.hand_off(one_of("x" * 100_000)))
         await refused.heard.wait()
         assert isinstance(refused.sender[0].error, StorageFull)
         await journal.run(make_room)
@@ -149,7 +149,7 @@ async def test_without_room_in_the_tables_it_stays_promised_and_no_more_is_promi
 
 
 async def test_what_is_still_promised_when_the_journal_closes_is_there_at_the_next_start(tmp_path: Path) -> None:
-    large = entry("x" * 100_000)
+    large = one_of("x" * 100_000)
     async with Journal(tmp_path) as journal:
         await journal.run(leave_no_room)
         journal.place(Told().hand_off(large))
@@ -159,7 +159,7 @@ async def test_what_is_still_promised_when_the_journal_closes_is_there_at_the_ne
 
 async def test_without_a_log_every_hand_off_has_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RedoLog, "open", lambda *_: None)
-    one, told = entry(), Told()
+    one, told = one_of(), Told()
     async with Journal(tmp_path) as journal:
         journal.place(told.hand_off(one, one))
         await told.heard.wait()
@@ -178,14 +178,14 @@ def promises(books: sqlite3.Connection, tmp_path: Path) -> Iterator[Promises]:
 
 
 def test_a_bug_in_entering_is_nobodys_answer(promises: Promises) -> None:
-    assert promises.make([Told().hand_off(entry())])
+    assert promises.make([Told().hand_off(one_of())])
     with pytest.raises(ZeroDivisionError):
         promises.told(outcome.Error(ZeroDivisionError()))
     assert promises
 
 
 def test_who_repeats_itself_costs_no_sync(promises: Promises, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = entry()
+    one = one_of()
     promises.make([Told().hand_off(one)])
     monkeypatch.setattr(os, "fdatasync", lambda _: pytest.fail("synced"))
     assert promises.make([Told().hand_off(one)]) == [outcome.Value([False])]

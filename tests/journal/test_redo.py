@@ -17,16 +17,16 @@ from tests.journal.made import arrival, standing
 
 from tocsind.errors import CannotWrite
 from tocsind.journal import intake, upkeep
-from tocsind.journal.records import Entry
+from tocsind.journal.records import Arrival
 from tocsind.journal.redo import FILE_NAME, SIZE, Record, RedoLog, packed, records, seed_of, whole_blocks
 from tocsind.journal.schema import open_journal
 
 SEED = seed_of(b"this journal's")
 
 
-def entries(*bodies: str) -> list[Entry]:
+def arrivals(*bodies: str) -> list[Arrival]:
     """One for each body."""
-    return [intake.entry(arrival("a", body=body)) for body in bodies]
+    return [(arrival("a", body=body)) for body in bodies]
 
 
 @contextmanager
@@ -41,10 +41,10 @@ def opened(folder: Path) -> Iterator[tuple[sqlite3.Connection, RedoLog]]:
             log.close(remove=False)
 
 
-def applied(books: sqlite3.Connection, log: RedoLog, some: Sequence[Entry]) -> None:
+def applied(books: sqlite3.Connection, log: RedoLog, some: Sequence[Arrival]) -> None:
     """As the journal's thread does it."""
     books.execute("BEGIN IMMEDIATE")
-    intake.enter(books, some)
+    intake.append(books, some)
     log.note_applied(books)
     books.execute("COMMIT")
     log.restart()
@@ -54,7 +54,7 @@ def stored(books: sqlite3.Connection) -> list[str]:
     return [id_ for (id_,) in books.execute("SELECT id FROM signals ORDER BY number")]
 
 
-def ids(some: Sequence[Entry]) -> list[str]:
+def ids(some: Sequence[Arrival]) -> list[str]:
     return [each.id for each in some]
 
 
@@ -68,7 +68,7 @@ def written(lap: list[list[int]], first: int, into: bytearray, seed: int = SEED)
     """A lap of records with bodies of these lengths; each with where it begins and ends."""
     at, checksum, found = 0, seed, []
     for number, bodies in enumerate(lap, first):
-        record = Record(number, entries(*("x" * length for length in bodies)))
+        record = Record(number, arrivals(*("x" * length for length in bodies)))
         raw, checksum = packed(record, checksum)
         into[at : at + len(raw)] = raw
         found.append((record, at, at + len(raw)))
@@ -146,14 +146,14 @@ def test_a_kill_anywhere_loses_nothing_that_was_synced_and_enters_nothing_twice(
     steps: list[list[int] | str], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as name:
-        folder, promised, pending = Path(name), list[str](), list[Entry]()
+        folder, promised, pending = Path(name), list[str](), list[Arrival]()
         with opened(folder) as (books, log):
             for step in steps:
                 if isinstance(step, str):
                     applied(books, log, pending)
                     pending.clear()
                 else:
-                    some = entries(*("x" * length for length in step))
+                    some = arrivals(*("x" * length for length in step))
                     assert log.append(some)
                     pending += some
                     promised += ids(some)
@@ -168,12 +168,12 @@ def test_a_kill_anywhere_loses_nothing_that_was_synced_and_enters_nothing_twice(
 
 def _torn_write(log: RedoLog, length: int) -> tuple[int, bytes]:
     """A record that was being written when the power went: all but its end."""
-    raw, _ = packed(Record(log._number + 1, entries("y" * length)), log._checksum)
+    raw, _ = packed(Record(log._number + 1, arrivals("y" * length)), log._checksum)
     return log._at, raw[:-1] + bytes([raw[-1] ^ 0xFF])
 
 
 def test_what_was_forgotten_meanwhile_does_not_come_back(tmp_path: Path) -> None:
-    some = entries("old")
+    some = arrivals("old")
     with opened(tmp_path) as (books, log):
         log.append(some)
         applied(books, log, some)
@@ -184,7 +184,7 @@ def test_what_was_forgotten_meanwhile_does_not_come_back(tmp_path: Path) -> None
 
 
 def test_what_is_applied_waits_for_its_destination_as_if_it_had_been_committed_at_once(tmp_path: Path) -> None:
-    one = intake.entry(arrival("a", "b", expires=60))
+    one = arrival("a", "b", expires=60)
     with opened(tmp_path) as (_, log):
         log.append([one])
     with opened(tmp_path) as (books, _):
@@ -193,7 +193,7 @@ def test_what_is_applied_waits_for_its_destination_as_if_it_had_been_committed_a
 
 
 def test_the_next_run_counts_on_where_this_one_was_killed(tmp_path: Path) -> None:
-    first, second = entries("first"), entries("second")
+    first, second = arrivals("first"), arrivals("second")
     with opened(tmp_path) as (_, log):
         log.append(first)
     with opened(tmp_path) as (_, log):
@@ -204,7 +204,7 @@ def test_the_next_run_counts_on_where_this_one_was_killed(tmp_path: Path) -> Non
 
 def test_a_journal_that_was_made_anew_takes_nothing_from_the_log_of_the_old(tmp_path: Path) -> None:
     with opened(tmp_path) as (_, log):
-        log.append(entries("the old one's"))
+        log.append(arrivals("the old one's"))
     for path in tmp_path.glob("journal.db*"):
         path.unlink()
     with opened(tmp_path) as (books, _):
@@ -213,12 +213,12 @@ def test_a_journal_that_was_made_anew_takes_nothing_from_the_log_of_the_old(tmp_
 
 def test_a_record_that_does_not_fit_is_left_to_a_commit(tmp_path: Path) -> None:
     with opened(tmp_path) as (books, log):
-        assert not log.append(entries("x" * SIZE))
-        some = entries("x" * (SIZE // 2))
+        assert not log.append(arrivals("x" * SIZE))
+        some = arrivals("x" * (SIZE // 2))
         assert log.append(some)
-        assert not log.append(entries("x" * (SIZE // 2)))
+        assert not log.append(arrivals("x" * (SIZE // 2)))
         applied(books, log, some)
-        assert log.append(entries("x" * (SIZE // 2)))
+        assert log.append(arrivals("x" * (SIZE // 2)))
 
 
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
@@ -247,8 +247,8 @@ def test_a_disk_that_takes_no_write_to_it_promises_nothing(tmp_path: Path, monke
     with opened(tmp_path) as (_, log):
         with monkeypatch.context() as patch:
             patch.setattr(os, "pwrite", failing(errno.ENOSPC))
-            assert not log.append(entries("no room"))
-        some = entries("room again")
+            assert not log.append(arrivals("no room"))
+        some = arrivals("room again")
         assert log.append(some)
     with opened(tmp_path) as (books, _):
         assert stored(books) == ids(some)
@@ -263,7 +263,7 @@ def test_a_log_that_cannot_be_read_is_no_empty_one(tmp_path: Path) -> None:
 def test_a_log_whose_records_do_not_fit_into_the_journal_stays_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    some = entries("x" * 100_000)
+    some = arrivals("x" * 100_000)
     with opened(tmp_path) as (_, log):
         log.append(some)
     with closing(open_journal(tmp_path)) as books:

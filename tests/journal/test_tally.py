@@ -72,11 +72,11 @@ class Ledger(RuleBasedStateMachine):
     def a_signal_comes(self, to: set[str], priority: Priority, expires: int | None) -> None:
         one = arrival(*sorted(to), priority=priority, accepted=self.now, expires=expires)
         assert intake.append(self.books, [one, one]) == [True, False]
-        self.accepted[one.signal.id] = self.now
+        self.accepted[one.id] = self.now
         for name in to:
-            self.model[one.signal.id, name] = Owed(priority, "queued", one.deadline)
+            self.model[one.id, name] = Owed(priority, "queued", one.deadline)
         if not to:
-            self.model[one.signal.id, UNROUTED] = Owed(priority, "dead", one.deadline)
+            self.model[one.id, UNROUTED] = Owed(priority, "dead", one.deadline)
 
     @rule(name=names, priority=priorities, most=st.integers(1, 3))
     def a_batch_leaves(self, name: str, priority: Priority, most: int) -> None:

@@ -93,7 +93,7 @@ async def test_all_that_wait_share_one_commit(journal: Journal) -> None:
         await trio.testing.wait_all_tasks_blocked()
         busy.release()
     assert seen["COMMIT"] == 2  # the job that kept the thread busy, and all the others
-    assert {each.id for each in await journal.run(fed, "a")} == {each.signal.id for each in arrivals}
+    assert {each.id for each in await journal.run(fed, "a")} == {each.id for each in arrivals}
 
 
 async def test_a_group_is_bounded(journal: Journal) -> None:
@@ -115,7 +115,7 @@ async def test_jobs_of_a_group_run_in_the_order_in_which_they_were_asked(journal
         await busy.hold()
         for _ in range(10):
             one = arrival("a")
-            ids.append(one.signal.id)
+            ids.append(one.id)
             nursery.start_soon(journal.run, intake.append, [one])
             await trio.testing.wait_all_tasks_blocked()
         busy.release()
@@ -137,7 +137,7 @@ async def test_a_poisoned_job_fails_alone_and_its_group_is_committed(journal: Jo
         nursery.start_soon(journal.run, intake.append, [after])
         await trio.testing.wait_all_tasks_blocked()
         busy.release()
-    assert {each.id for each in await journal.run(fed, "a")} == {before.signal.id, after.signal.id}
+    assert {each.id for each in await journal.run(fed, "a")} == {before.id, after.id}
     assert journal.healthy
 
 
@@ -150,7 +150,7 @@ async def test_a_job_that_fails_half_way_leaves_nothing(journal: Journal) -> Non
 
     with pytest.raises(ZeroDivisionError):
         await journal.run(half_way)
-    assert not await stored(journal, one.signal.id)
+    assert not await stored(journal, one.id)
 
 
 async def test_wrong_sql_is_its_own_jobs_trouble(journal: Journal) -> None:
@@ -171,7 +171,7 @@ async def test_the_job_of_a_cancelled_caller_still_runs(journal: Journal) -> Non
                 scope.cancel()
         assert scope.cancelled_caught
         busy.release()
-    assert await stored(journal, one.signal.id)
+    assert await stored(journal, one.id)
 
 
 async def test_closing_waits_for_what_was_asked_before(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ async def test_closing_waits_for_what_was_asked_before(tmp_path: Path) -> None:
         await trio.testing.wait_all_tasks_blocked()
         busy.release()
     with closing(open_journal(tmp_path)) as books:
-        assert standing(books, one.signal.id) == {"a": "queued"}
+        assert standing(books, one.id) == {"a": "queued"}
 
 
 async def test_closing_leaves_one_clean_file(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ async def test_a_full_disk_is_a_refusal_and_room_is_used_when_it_is_there_again(
     with pytest.raises(StorageFull, match="the disk is full"):
         await journal.run(intake.append, [one])
     assert journal.healthy
-    assert not await stored(journal, one.signal.id)
+    assert not await stored(journal, one.id)
     await journal.run(make_room)
     assert await journal.run(intake.append, [one]) == [True]
 
@@ -238,7 +238,7 @@ async def test_what_still_fits_on_a_full_disk_is_stored_beside_what_does_not(jou
         nursery.start_soon(journal.run, intake.append, [small])
         await trio.testing.wait_all_tasks_blocked()
         busy.release()
-    assert [each.id for each in await journal.run(fed, "a", Priority.NORMAL)] == [small.signal.id]
+    assert [each.id for each in await journal.run(fed, "a", Priority.NORMAL)] == [small.id]
 
 
 def break_disk(connection: sqlite3.Connection) -> None:
@@ -256,7 +256,7 @@ async def test_a_disk_that_breaks_a_promise_is_the_end_of_every_promise(journal:
     assert str(tmp_path) in str(failed.value)
     assert not journal.healthy
     with pytest.raises(StorageFailed):
-        await journal.run(reading.states, before.signal.id)
+        await journal.run(reading.states, before.id)
 
 
 async def test_a_broken_disk_fails_all_who_wait_and_runs_none_of_them_again(journal: Journal) -> None:

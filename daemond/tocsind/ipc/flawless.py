@@ -8,13 +8,12 @@ takes the careful way, which normalises it or says what is wrong.
 from __future__ import annotations
 
 from math import isfinite
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from tocsin.ids import new_id
-from tocsin.signals import Signal
 from tocsin.wire import PROTOCOL
 from tocsind.requests import Ack
 
@@ -45,7 +44,7 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     link: Text = None
     to: list[str] | None = None
     source: Text = None
-    id: Annotated[str, Meta(pattern="^[0-7][0-9A-HJKMNP-TV-Z]{25}$")] | None = None
+    id: Annotated[str, Meta(pattern="^[0-7][0-9A-HJKMNP-TV-Z]{25}$")] = ""  # until it has one
 
 
 class One(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="send"):
@@ -78,6 +77,7 @@ HandOff = One | Many
 
 _json = msgspec.json.Decoder(HandOff)
 _msgpack = msgspec.msgpack.Decoder(HandOff)
+_encode = msgspec.msgpack.Encoder().encode
 
 
 def read(body: bytes) -> HandOff | None:
@@ -89,15 +89,14 @@ def read(body: bytes) -> HandOff | None:
     return request if request.v == PROTOCOL else None
 
 
-def signal(form: Form) -> Signal | None:
-    """The signal; None when something is amiss that a type cannot say."""
+def signal(form: Form) -> tuple[Form, bytes] | None:
+    """What stands for the signal, and its fields as MessagePack; None when something is amiss that a type cannot say."""
     title = form.title
     if title[0].isspace() or title[-1].isspace() or not _is_finite(form):
         return None
-    values: dict[str, Any] = msgspec.to_builtins(form)
-    if form.id is None:
-        values["id"] = new_id()
-    return Signal.trusted(values)
+    if not form.id:
+        form = msgspec.structs.replace(form, id=new_id())
+    return form, _encode(form)
 
 
 def _is_finite(form: Form) -> bool:

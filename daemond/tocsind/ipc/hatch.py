@@ -32,7 +32,7 @@ from typing import Any
 
 import trio
 
-from tocsin.signals import Receipt, Signal
+from tocsin.signals import Receipt
 from tocsind.dispatch import Dispatch
 from tocsind.errors import StorageFull
 from tocsind.journal import Asker, Haste, Order
@@ -42,6 +42,7 @@ from .connection import Connection, Refusal
 from .desk import IN_MEMORY, MOST_SIGNALS, receipts
 from .limits import Limits
 
+Read = tuple[flawless.Form, bytes]  # what stands for a signal, and its fields as MessagePack
 _MOST_FRAMES = 16  # of one peer in one commit
 
 
@@ -62,14 +63,14 @@ class Hatch:
         """Whether one more sender may go on before the disk has its signal."""
         return self.unsynced < self._limits.unsynced
 
-    def admit(self, body: bytes) -> tuple[flawless.HandOff, list[Signal]]:
+    def admit(self, body: bytes) -> tuple[flawless.HandOff, list[Read]]:
         """The hand-off in a frame, and its signals. Raises _TheCarefulWay."""
         hand_off = flawless.read(body)
         if hand_off is None or len(hand_off.forms) > MOST_SIGNALS or not self.is_open or not self.dispatch.has_room():
             raise _TheCarefulWay
         return hand_off, [self._admit_one(form) for form in hand_off.forms]
 
-    def _admit_one(self, form: flawless.Form) -> Signal:
+    def _admit_one(self, form: flawless.Form) -> Read:
         signal = flawless.signal(form)
         if signal is None or (form.to and not self.dispatch.config.destinations.keys() >= set(form.to)):
             raise _TheCarefulWay
@@ -184,9 +185,9 @@ class Answering:
         self._as_json = as_json
         self._many = many
 
-    def received(self, signals: Sequence[Signal]) -> None:
+    def received(self, signals: Sequence[Read]) -> None:
         """The answer that does not wait for the disk."""
-        self._say([Receipt(each.id, "stored", IN_MEMORY) for each in signals])
+        self._say([Receipt(form.id, "stored", IN_MEMORY) for form, _ in signals])
 
     def stored(self, given: list[Receipt] | BaseException) -> None:
         """The answer that does."""

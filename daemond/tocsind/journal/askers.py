@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import outcome
 import trio
 
-from .intake import enter
-from .records import Entry
+from .intake import append
+from .records import Arrival
 
 if TYPE_CHECKING:
     from .writer import Connection
@@ -100,10 +100,10 @@ class Order(Asker):
 class HandOff(Order):
     """Signals of one frame whose sender waits for them to be safe: entered by a commit, or promised before it (`promises`)."""
 
-    __slots__ = ("entries",)
+    __slots__ = ("arrivals",)
 
     def __init__(
-        self, entries: Sequence[Entry], tell: Callable[[Answer], None], after: Callable[[Answer], None]
+        self, arrivals: Sequence[Arrival], tell: Callable[[Answer], None], after: Callable[[Answer], None]
     ) -> None:
-        super().__init__(lambda connection: enter(connection, entries), tell, after)
-        self.entries = entries
+        super().__init__(lambda connection: append(connection, arrivals), tell, after)
+        self.arrivals = arrivals

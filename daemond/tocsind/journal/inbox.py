@@ -23,10 +23,10 @@ from .askers import Asker, Haste
 
 MOST_JOBS = 256  # a transaction stays short, so that an URGENT job never waits behind a thousand others
 MOST_GUESTS = 64  # heard for one group; the kernel tells of the others next time
-RIPE = 0.002  # seconds after which a patient job joins a hand-off's commit
-ALONE = 0.004  # and after which it is done in any case
+RIPE = 0.008  # seconds after which a patient job joins a hand-off's commit
+ALONE = 0.01  # and after which it is done in any case
 CLOSE_UPON = 0.001  # whoever asks so soon after the last answer
-EXPECTED = 0.005  # is expected again within this
+EXPECTED = 0.01  # is expected again within this
 LATER = 1.0  # seconds
 HALF = (
     0.02  # seconds that the rest of a frame may take before its guest goes back to the loop, where deadlines are kept

@@ -10,7 +10,7 @@ import msgspec
 from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery, Priority, State
 
-from .records import Arrival, Entry
+from .records import Arrival
 
 UNROUTED = "unrouted"  # the destination of what no route takes
 NO_ROUTE = "no route of the configuration takes this signal"
@@ -18,43 +18,13 @@ COLUMNS = (
     "d.number, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, d.plain, s.accepted, s.body"  # of a delivery
 )
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 
 def append(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[bool]:
     """Store each signal with its deliveries; False for an id that was stored before."""
-    return enter(connection, [entry(arrival) for arrival in arrivals])
-
-
-def entry(arrival: Arrival) -> Entry:
-    """An arrival as it is written down."""
-    return Entry(
-        arrival.signal.id,
-        arrival.accepted,
-        arrival.uid,
-        arrival.pid,
-        _encode(arrival.signal.as_dict()),
-        int(arrival.priority),  # sqlite3 would ask how to adapt an enum
-        arrival.destinations,
-        arrival.deadline,
-    )
-
-
-def known(connection: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
-    """Those of the ids that are stored."""
-    if len(ids) == 1:
-        found = connection.execute("SELECT id FROM signals WHERE id = ?", ids)
-    else:
-        listed = "SELECT id FROM signals WHERE id IN (SELECT value FROM json_each(?))"
-        found = connection.execute(listed, (msgspec.json.encode(ids).decode(),))
-    return {id_ for (id_,) in found}
-
-
-def enter(connection: sqlite3.Connection, entries: Sequence[Entry]) -> list[bool]:
-    """`append`, for what is plain already."""
     first = _next_number(connection)
-    numbered = list(enumerate(entries, first))
+    numbered = list(enumerate(arrivals, first))
     stored = connection.executemany(
         "INSERT OR IGNORE INTO signals (number, id, accepted, uid, pid, body) VALUES (?, ?, ?, ?, ?, ?)",
         [(number, each.id, each.accepted, each.uid, each.pid, each.body) for number, each in numbered],
@@ -72,18 +42,28 @@ def enter(connection: sqlite3.Connection, entries: Sequence[Entry]) -> list[bool
     return fresh
 
 
+def known(connection: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that are stored."""
+    if len(ids) == 1:
+        found = connection.execute("SELECT id FROM signals WHERE id = ?", ids)
+    else:
+        listed = "SELECT id FROM signals WHERE id IN (SELECT value FROM json_each(?))"
+        found = connection.execute(listed, (msgspec.json.encode(ids).decode(),))
+    return {id_ for (id_,) in found}
+
+
 def _next_number(connection: sqlite3.Connection) -> int:
     """The number that SQLite would give the next signal: known beforehand, one statement serves a signal and a thousand."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'signals'").fetchone()
     return row[0] + 1 if row else 1
 
 
-def _owed(number: int, entry: Entry) -> Iterator[tuple[int, str, int, str, float, str | None, float | None]]:
+def _owed(number: int, arrival: Arrival) -> Iterator[tuple[int, str, int, str, float, str | None, float | None]]:
     """The deliveries of a signal, as rows; one that no route takes is kept as dead."""
-    accepted, deadline, priority = entry.accepted, entry.deadline, entry.priority
-    for destination in entry.destinations:
+    accepted, deadline, priority = arrival.accepted, arrival.deadline, arrival.priority
+    for destination in arrival.destinations:
         yield number, destination, priority, State.QUEUED.value, accepted, None, deadline
-    if not entry.destinations:
+    if not arrival.destinations:
         yield number, UNROUTED, priority, State.DEAD.value, accepted, NO_ROUTE, deadline
 
 

@@ -14,21 +14,21 @@ import outcome
 from tocsind.errors import StorageFailed, StorageFull
 
 from .askers import Answer, Asker, HandOff, Haste
-from .intake import enter, known
-from .records import Entry
+from .intake import append, known
+from .records import Arrival
 from .redo import RedoLog
 
 
 class Promises(Asker):
     """What was promised and not entered, in order. It is a job itself, the one that enters it; without a log nothing is promised."""
 
-    __slots__ = ("_answered", "_connection", "_entries", "_ids", "_log", "is_stuck")
+    __slots__ = ("_answered", "_arrivals", "_connection", "_ids", "_log", "is_stuck")
 
     def __init__(self, connection: sqlite3.Connection, log: RedoLog | None) -> None:
         super().__init__(self._enter, Haste.PATIENT)
         self._connection = connection
         self._log = log
-        self._entries: list[Entry] = []
+        self._arrivals: list[Arrival] = []
         self._ids: set[str] = set()
         self._answered: list[tuple[Asker, Answer]] = []
         self.is_stuck = False
@@ -40,21 +40,21 @@ class Promises(Asker):
         """Answers, behind a sync; None when they have to wait for a commit. Raises OSError or sqlite3.Error when the disk fails."""
         if self._log is None or self.is_stuck:
             return None
-        ids = [entry.id for hand_off in hand_offs for entry in hand_off.entries]
+        ids = [arrival.id for hand_off in hand_offs for arrival in hand_off.arrivals]
         old = known(self._connection, ids) | self._ids
-        new: dict[str, Entry] = {}
+        new: dict[str, Arrival] = {}
         answers: list[Answer] = [
-            outcome.Value([_is_new(entry, old, new) for entry in each.entries]) for each in hand_offs
+            outcome.Value([_is_new(arrival, old, new) for arrival in each.arrivals]) for each in hand_offs
         ]
         if new and not self._log.append(list(new.values())):
             return None
-        self._entries += new.values()
+        self._arrivals += new.values()
         self._ids |= new.keys()
         self._answered += zip(hand_offs, answers, strict=True)
         return answers
 
     def _enter(self, connection: sqlite3.Connection) -> None:
-        enter(connection, self._entries)
+        append(connection, self._arrivals)
         if self._log is not None:
             self._log.note_applied(connection)
 
@@ -66,7 +66,7 @@ class Promises(Asker):
             self.is_stuck = True
             return answer
         answered, self._answered = self._answered, []
-        self._entries.clear()
+        self._arrivals.clear()
         self._ids.clear()
         self.is_stuck = False
         if self._log is not None:
@@ -84,9 +84,9 @@ class Promises(Asker):
             self._log.close(remove=healthy and not self)
 
 
-def _is_new(entry: Entry, old: set[str], new: dict[str, Entry]) -> bool:
+def _is_new(arrival: Arrival, old: set[str], new: dict[str, Arrival]) -> bool:
     """Whether nobody handed this over before, in this very group or earlier."""
-    if entry.id in old or entry.id in new:
+    if arrival.id in old or arrival.id in new:
         return False
-    new[entry.id] = entry
+    new[arrival.id] = arrival
     return True

@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import msgspec
 
-from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery, Priority, Settlement
 
 
-class Arrival(msgspec.Struct, frozen=True):
-    """A signal on its way in. No destinations means that no route takes it: it is kept as dead."""
+class Arrival(msgspec.Struct, frozen=True, array_like=True):
+    """A signal on its way in, as it is written down: plain values, for rows and for the redo log, whose format this is.
 
-    signal: Signal
-    priority: Priority
-    destinations: tuple[str, ...]
-    accepted: float
-    uid: int
-    pid: int
-
-    @property
-    def deadline(self) -> float | None:
-        """When it is too late to post this as live."""
-        return None if self.signal.expires is None else self.accepted + self.signal.expires
-
-
-class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """An arrival as it is written down: plain values, in the redo log and in rows."""
+    No destinations means that no route takes it: it is kept as dead.
+    """
 
     id: str
     accepted: float
     uid: int
     pid: int
     body: bytes  # the signal's fields, MessagePack
-    priority: int
+    priority: int  # not the enum: sqlite3 would ask how to adapt it
     destinations: tuple[str, ...]
-    deadline: float | None
+    deadline: float | None  # when it is too late to post this as live
 
 
 class Ending(msgspec.Struct, frozen=True):

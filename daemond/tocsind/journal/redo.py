@@ -9,7 +9,7 @@ The journal is still the queue. Nobody reads here but the next start; whatever a
 were synced before (`writer`), and a lane hears of a signal behind its commit. Nothing in here is older than some milliseconds, unless the
 disk is full.
 
-    record      length, number, checksum, and the entries (records.Entry) as MessagePack; each record begins a block of its own, so that
+    record      length, number, checksum, and the arrivals (records.Arrival) as MessagePack; each record begins a block of its own, so that
                 no write touches a block that holds somebody's promise
     number      counts on over all laps and all runs: what is not the successor of the record before it is of another lap
     checksum    CRC-32 of the record, continued from the record before it, the first of a lap from the journal's own salt and this
@@ -52,20 +52,20 @@ import msgspec
 
 from tocsind.errors import CannotWrite
 
-from .intake import enter
-from .records import Entry
+from .intake import append
+from .records import Arrival
 
 FILE_NAME = "journal.redo"
 SIZE = 1024 * 1024  # bytes: of milliseconds, and a frame of the largest kind
 _BLOCK = 4096  # no disk's sector is larger, and no page of memory
 _FORMAT = b"tocsin redo log, version 1"
 _CHECKSUM = struct.Struct("<I")
-_REST = struct.Struct("<IQ")  # length of the entries, number of the record
+_REST = struct.Struct("<IQ")  # length of the arrivals, number of the record
 _HEAD = _CHECKSUM.size + _REST.size
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Entry]).decode
+_decode = msgspec.msgpack.Decoder(list[Arrival]).decode
 
 
 class RedoLog:
@@ -92,9 +92,9 @@ class RedoLog:
             raise CannotWrite(f"what {path} holds cannot be taken into the journal: {error}") from error
         return None if descriptor is None else cls(path, descriptor, seed, number)
 
-    def append(self, entries: list[Entry]) -> bool:
+    def append(self, arrivals: list[Arrival]) -> bool:
         """Write one record and sync it; False when there is no room for it. Raises OSError when the disk fails."""
-        record, checksum = packed(Record(self._number + 1, entries), self._checksum)
+        record, checksum = packed(Record(self._number + 1, arrivals), self._checksum)
         if self._at + len(record) > SIZE or not self._write(record):
             return False
         os.fdatasync(self._descriptor)
@@ -131,7 +131,7 @@ class Record(NamedTuple):
     """What was synced together."""
 
     number: int
-    entries: list[Entry]
+    arrivals: list[Arrival]
 
 
 def seed_of(salt: bytes) -> int:
@@ -141,7 +141,7 @@ def seed_of(salt: bytes) -> int:
 
 def packed(record: Record, checksum: int) -> tuple[bytes, int]:
     """A record's bytes behind the one with this checksum, and its own checksum."""
-    body = _encode(record.entries)
+    body = _encode(record.arrivals)
     rest = _REST.pack(len(body), record.number) + body
     checksum = crc32(rest, checksum)
     return _CHECKSUM.pack(checksum) + rest, checksum
@@ -179,7 +179,7 @@ def _apply(connection: sqlite3.Connection, left: Sequence[Record], applied: int)
         return applied
     connection.execute("BEGIN IMMEDIATE")
     for record in left:
-        enter(connection, record.entries)
+        append(connection, record.arrivals)
     connection.execute("UPDATE redo SET applied = ?", (left[-1].number,))
     connection.execute("COMMIT")
     return left[-1].number

@@ -6,15 +6,33 @@ A fallback chain is walked depth first, each destination once: a loop in the con
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
-from tocsin.signals import PRIORITIES, Signal
+from tocsin.signals import PRIORITIES
 
 from .delivery import Priority
 
 MOST_REMEMBERED = 1000  # kinds of signals; a rule that asks for each trade's own key would know no end
 ROUTE_KEYS = ("tier", "priority", "strategy", "symbol", "action", "source", "key", "tag")
+
+
+class Routable(Protocol):
+    """What is routed: a signal, or whatever has its fields. Rules ask for some of them by name."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def priority(self) -> str | None: ...
+    @property
+    def confidence(self) -> float | None: ...
+    @property
+    def expires(self) -> float | None: ...
+    @property
+    def tags(self) -> list[str] | None: ...
+    @property
+    def to(self) -> list[str] | None: ...
 
 
 class Thresholds(msgspec.Struct, frozen=True):
@@ -32,7 +50,7 @@ class Route(msgspec.Struct, frozen=True):
     go_on: bool = False  # the configuration's `continue`
 
 
-def priority_of(signal: Signal, thresholds: Thresholds) -> Priority:
+def priority_of(signal: Routable, thresholds: Thresholds) -> Priority:
     """What the signal says; else by its confidence; else NORMAL."""
     if signal.priority is not None:
         return Priority(PRIORITIES.index(signal.priority))
@@ -42,7 +60,7 @@ def priority_of(signal: Signal, thresholds: Thresholds) -> Priority:
     return Priority.HIGH if confidence > thresholds.high else Priority.NORMAL
 
 
-def route(signal: Signal, priority: Priority, routes: Sequence[Route]) -> tuple[str, ...]:
+def route(signal: Routable, priority: Priority, routes: Sequence[Route]) -> tuple[str, ...]:
     """The destinations of a signal, each once, in the order of the rules; empty when no rule matches. A signal's own `to` goes first."""
     return tuple(dict.fromkeys(signal.to)) if signal.to else by_rules(signal, priority, routes)
 
@@ -57,7 +75,7 @@ class Router:
         self._asks_tags = any("tag" in rule.when for rule in routes)
         self._known: dict[Hashable, tuple[str, ...]] = {}
 
-    def __call__(self, signal: Signal) -> tuple[Priority, tuple[str, ...]]:
+    def __call__(self, signal: Routable) -> tuple[Priority, tuple[str, ...]]:
         """How pressing it is, and where it goes."""
         priority = priority_of(signal, self._thresholds)
         if signal.to or self._asks_tags:
@@ -71,7 +89,7 @@ class Router:
         return priority, found
 
 
-def by_rules(signal: Signal, priority: Priority, routes: Sequence[Route]) -> tuple[str, ...]:
+def by_rules(signal: Routable, priority: Priority, routes: Sequence[Route]) -> tuple[str, ...]:
     """Where the rules send a signal, whatever it says itself."""
     found: dict[str, None] = {}
     for rule in routes:
@@ -82,12 +100,12 @@ def by_rules(signal: Signal, priority: Priority, routes: Sequence[Route]) -> tup
     return tuple(found)
 
 
-def matches(rule: Route, signal: Signal, priority: Priority) -> bool:
+def matches(rule: Route, signal: Routable, priority: Priority) -> bool:
     """Whether every key of the rule matches."""
     return all(_matches(key, wanted, signal, priority) for key, wanted in rule.when.items())
 
 
-def _matches(key: str, wanted: tuple[str, ...], signal: Signal, priority: Priority) -> bool:
+def _matches(key: str, wanted: tuple[str, ...], signal: Routable, priority: Priority) -> bool:
     match key:
         case "priority":
             return priority.label in wanted
