@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -77,6 +78,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 OURS = "tocsin"  # the source of signals that are our own: digests, alarms
+GLANCE = 0.01  # seconds between two looks at the free disk, behind hand-offs
 INSISTENCE = 1.0  # seconds between two tries to write an outcome while the disk is full
 
 
@@ -116,6 +118,7 @@ class Dispatch:
         self.intake = Intake(folder, emit)
         self.lanes: dict[str, Nudged] = {}
         self.deadline_nearer = trio.Event()  # replaced each time it is set: a new deadline may be the earliest
+        self._next_glance = -inf
         self._clock = clock
         self._emit = emit
         self._jitter = jitter
@@ -139,6 +142,12 @@ class Dispatch:
             self.intake.close("the disk is full")
         else:
             self.intake.check(self.config.daemon.reserve)
+
+    def _glance_at_disk(self) -> None:
+        """Behind hand-offs, of which a thousand may come at once: what they can bring meanwhile is small beside any reserve."""
+        if self._clock.now() >= self._next_glance:
+            self._next_glance = self._clock.now() + GLANCE
+            self.check_disk()
 
     async def accept(self, signals: Sequence[Signal], peer: Peer, tell: Tell = _nobody) -> list[Receipt]:
         """Take signals into safe keeping: a receipt each, once they are synced to disk. `tell` gets them first, on the journal's thread.
@@ -181,7 +190,7 @@ class Dispatch:
 
         def after(answer: Answer) -> None:
             if isinstance(answer, outcome.Value):
-                self.check_disk()
+                self._glance_at_disk()
                 self._welcome_all(arrivals, answer.value)
             elif isinstance(answer.error, StorageFull):
                 self.intake.close(str(answer.error))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 import outcome
 
@@ -18,18 +19,22 @@ from .intake import append, known
 from .records import Arrival
 from .redo import RedoLog
 
+_NONE: frozenset[str] = frozenset()
+
 
 class Promises(Asker):
     """What was promised and not entered, in order. It is a job itself, the one that enters it; without a log nothing is promised."""
 
-    __slots__ = ("_answered", "_arrivals", "_connection", "_ids", "_log", "is_stuck")
+    __slots__ = ("_answered", "_arrivals", "_connection", "_known", "_log", "_newest", "_promised", "is_stuck")
 
     def __init__(self, connection: sqlite3.Connection, log: RedoLog | None) -> None:
         super().__init__(self._enter, Haste.PATIENT)
         self._connection = connection
         self._log = log
         self._arrivals: list[Arrival] = []
-        self._ids: set[str] = set()
+        self._promised: set[str] = set()
+        self._known: AbstractSet[str] = _NONE
+        self._newest: str | None = None  # the greatest id in the tables; None: to be asked
         self._answered: list[tuple[Asker, Answer]] = []
         self.is_stuck = False
 
@@ -40,18 +45,34 @@ class Promises(Asker):
         """Answers, behind a sync; None when they have to wait for a commit. Raises OSError or sqlite3.Error when the disk fails."""
         if self._log is None or self.is_stuck:
             return None
-        ids = [arrival.id for hand_off in hand_offs for arrival in hand_off.arrivals]
-        old = known(self._connection, ids) | self._ids
+        self._look_up([arrival.id for hand_off in hand_offs for arrival in hand_off.arrivals])
         new: dict[str, Arrival] = {}
         answers: list[Answer] = [
-            outcome.Value([_is_new(arrival, old, new) for arrival in each.arrivals]) for each in hand_offs
+            outcome.Value([self._is_new(arrival, new) for arrival in each.arrivals]) for each in hand_offs
         ]
         if new and not self._log.append(list(new.values())):
             return None
         self._arrivals += new.values()
-        self._ids |= new.keys()
+        self._promised |= new.keys()
         self._answered += zip(hand_offs, answers, strict=True)
         return answers
+
+    def _look_up(self, ids: Sequence[str]) -> None:
+        """Which of them the tables know. Ids begin with their time, so most are newer than all that is there, and need no look."""
+        if self._newest is None:
+            (self._newest,) = self._connection.execute("SELECT coalesce(max(id), '') FROM signals").fetchone()
+        self._known = known(self._connection, ids) if ids and min(ids) <= self._newest else _NONE
+
+    def _is_new(self, arrival: Arrival, new: dict[str, Arrival]) -> bool:
+        """Whether nobody handed this over before, in this very group or earlier."""
+        if arrival.id in new or arrival.id in self._promised or arrival.id in self._known:
+            return False
+        new[arrival.id] = arrival
+        return True
+
+    def others_committed(self) -> None:
+        """The tables are not what they were."""
+        self._newest = None
 
     def _enter(self, connection: sqlite3.Connection) -> None:
         append(connection, self._arrivals)
@@ -67,7 +88,7 @@ class Promises(Asker):
             return answer
         answered, self._answered = self._answered, []
         self._arrivals.clear()
-        self._ids.clear()
+        self._promised.clear()
         self.is_stuck = False
         if self._log is not None:
             self._log.restart()
@@ -82,11 +103,3 @@ class Promises(Asker):
         """Nothing is promised any more. The log goes, unless it is still needed: it is empty on a healthy disk that is not full."""
         if self._log is not None:
             self._log.close(remove=healthy and not self)
-
-
-def _is_new(arrival: Arrival, old: set[str], new: dict[str, Arrival]) -> bool:
-    """Whether nobody handed this over before, in this very group or earlier."""
-    if arrival.id in old or arrival.id in new:
-        return False
-    new[arrival.id] = arrival
-    return True

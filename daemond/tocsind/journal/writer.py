@@ -158,6 +158,7 @@ class Journal:
         if waiting:
             group = [promises, *waiting] if promises else waiting
             self._tell(group, self._answers(connection, group))
+            promises.others_committed()
         if promises.is_stuck:
             self._inbox.remind(_ENTER)
         if self._shrinks:
