@@ -40,6 +40,11 @@ def part(reply: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
+def is_usual(body: bytes, signal: Signal) -> bool:
+    """Whether this is, byte for byte, what a daemon says of a signal that it has stored: then nothing needs to be read out of it."""
+    return body == b'{"ok":true,"receipt":{"id":"%b","state":"stored","reason":null}}' % signal.id.encode()
+
+
 def read_receipt(told: Any, signal: Signal, ack: str) -> Receipt:
     """The daemon's receipt as it is, provided that it is this signal's: what it refuses may have lost its id."""
     if not isinstance(told, dict) or told.get("id") not in (signal.id, "") or not isinstance(told.get("state"), str):

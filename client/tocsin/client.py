@@ -24,6 +24,7 @@ from . import places, spool, wire
 from .answers import (
     describe,
     explain,
+    is_usual,
     may_be_spooled,
     part,
     read_receipt,
@@ -173,7 +174,10 @@ class Client:
         if self.ack == "none":
             self._exchange(body, deadline, answered=False)
             return unconfirmed(signal)
-        return self._ask(body, deadline, lambda reply: read_receipt(reply.get("receipt"), signal, self.ack))
+        answer = self._exchange(body, deadline)
+        if self.ack == "stored" and is_usual(answer, signal):
+            return Receipt(signal.id, "stored")
+        return self._read(answer, lambda reply: read_receipt(reply.get("receipt"), signal, self.ack))
 
     def _tell_frame(self, signals: list[Signal], parts: list[bytes]) -> list[Receipt]:
         deadline = Deadline(self.timeout)
@@ -217,9 +221,13 @@ class Client:
         return [Receipt(signal.id, "spooled", describe(error)) for signal in signals]
 
     def _ask(self, body: bytes, deadline: Deadline, read: Callable[[dict[str, Any]], T]) -> T:
+        """What `read` makes of the daemon's yes to a request."""
+        return self._read(self._exchange(body, deadline), read)
+
+    def _read(self, answer: bytes, read: Callable[[dict[str, Any]], T]) -> T:
         """What `read` makes of the daemon's yes."""
         try:
-            return read(read_reply(self._exchange(body, deadline)))
+            return read(read_reply(answer))
         except ProtocolMismatch:
             self._line().close(0)  # perhaps out of step: the next answer on it could be somebody else's
             raise

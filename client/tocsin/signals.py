@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 PRIORITIES = ("urgent", "high", "normal", "low")  # most pressing first: their index is their rank
 RECEIPT_STATES = ("stored", "spooled", "duplicate", "refused", "dropped")
+_ACCEPTED = ("stored", "spooled", "duplicate")
 
 _LARGEST_WHOLE = 2**63 - 1  # MessagePack and SQLite integers end here; larger ones travel as text
 
@@ -271,12 +272,12 @@ class Receipt:
         self.id = id
         self.state = state
         self.reason = reason
-        self.durable = self.accepted if durable is None else durable  # known to be on disk: a power cut takes nothing
+        self.durable = state in _ACCEPTED if durable is None else durable  # known to be on disk: a power cut takes nothing
 
     @property
     def accepted(self) -> bool:
         """Whether the signal is in other hands, and its sender done with it."""
-        return self.state in ("stored", "spooled", "duplicate")
+        return self.state in _ACCEPTED
 
     def _facts(self) -> tuple[str, str, str | None, bool]:
         return (self.id, self.state, self.reason, self.durable)
