@@ -40,9 +40,28 @@ def part(reply: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def is_usual(body: bytes, signal: Signal) -> bool:
-    """Whether this is, byte for byte, what a daemon says of a signal that it has stored: then nothing needs to be read out of it."""
-    return body == b'{"ok":true,"receipt":{"id":"%b","state":"stored","reason":null}}' % signal.id.encode()
+def usual(signal: Signal, ack: str) -> bytes:
+    """What a daemon says, byte for byte, of a signal that it has just taken: if it does, nothing needs to be read out of it."""
+    return b'{"ok":true,"receipt":%b}' % (_USUAL[ack] % signal.id.encode())
+
+
+def usual_many(signals: list[Signal], ack: str) -> bytes:
+    """The same of a frame."""
+    told = _USUAL[ack]
+    return b'{"ok":true,"receipts":[%b]}' % b",".join([told % signal.id.encode() for signal in signals])
+
+
+_USUAL = {
+    "stored": b'{"id":"%b","state":"stored","reason":null}',
+    "received": b'{"id":"%%b","state":"stored","reason":"%b"}' % wire.IN_MEMORY.encode(),
+}
+
+
+def taken(signal: Signal, ack: str) -> Receipt:
+    """The receipt that such an answer amounts to."""
+    return (
+        Receipt(signal.id, "stored") if ack == "stored" else Receipt(signal.id, "stored", wire.IN_MEMORY, durable=False)
+    )
 
 
 def read_receipt(told: Any, signal: Signal, ack: str) -> Receipt:

@@ -24,14 +24,16 @@ from . import places, spool, wire
 from .answers import (
     describe,
     explain,
-    is_usual,
     may_be_spooled,
     part,
     read_receipt,
     read_receipts,
     read_reply,
     receipt_of,
+    taken,
     unconfirmed,
+    usual,
+    usual_many,
 )
 from .batches import all_ready, frames, in_order, packed_frames, ready, send_many_request, too_large
 from .connection import Deadline, Line, connect
@@ -175,8 +177,8 @@ class Client:
             self._exchange(body, deadline, answered=False)
             return unconfirmed(signal)
         answer = self._exchange(body, deadline)
-        if self.ack == "stored" and is_usual(answer, signal):
-            return Receipt(signal.id, "stored")
+        if answer == usual(signal, self.ack):
+            return taken(signal, self.ack)
         return self._read(answer, lambda reply: read_receipt(reply.get("receipt"), signal, self.ack))
 
     def _tell_frame(self, signals: list[Signal], parts: list[bytes]) -> list[Receipt]:
@@ -185,7 +187,10 @@ class Client:
         if self.ack == "none":
             self._exchange(body, deadline, answered=False)
             return [unconfirmed(signal) for signal in signals]
-        return self._ask(body, deadline, lambda reply: read_receipts(reply.get("receipts"), signals, self.ack))
+        answer = self._exchange(body, deadline)
+        if answer == usual_many(signals, self.ack):
+            return [taken(signal, self.ack) for signal in signals]
+        return self._read(answer, lambda reply: read_receipts(reply.get("receipts"), signals, self.ack))
 
     def _hand_over_all(self, signals: list[Signal]) -> list[Receipt]:
         handed: list[Receipt] = []

@@ -272,7 +272,9 @@ class Receipt:
         self.id = id
         self.state = state
         self.reason = reason
-        self.durable = state in _ACCEPTED if durable is None else durable  # known to be on disk: a power cut takes nothing
+        self.durable = (
+            state in _ACCEPTED if durable is None else durable
+        )  # known to be on disk: a power cut takes nothing
 
     @property
     def accepted(self) -> bool:

@@ -33,6 +33,8 @@ ACKS = (
     "none",
 )  # answer after the sync, before it, never; what is not synced has a receipt that says so
 
+IN_MEMORY = "in the daemon's memory, not yet synced"  # the reason in a receipt that did not wait for the disk
+
 ERROR_KINDS = {
     "broken-frame": "the bytes are no frame of this protocol; the connection closes",
     "too-large": "the frame is over the limit; the connection closes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 import trio
 from tests.contracts.raw import framed, request, send
 from tests.contracts.test_door_limits import House, ask, hear, house
+from tests.harness import PATIENCE, DaemonProcess, file, route
 
+from tocsin import Client, Signal, client
 from tocsind.events import Accepted, IntakeClosed, Lost, SignalRefused
 from tocsind.ipc import Desk
 from tocsind.journal import inbox, redo
@@ -48,6 +51,21 @@ async def test_a_usual_hand_off_is_stored_and_answered_without_the_loop(tmp_path
 
 
 @pytest.mark.usefixtures("no_careful_way")
+@pytest.mark.parametrize("ack", ["stored", "received"])
+def test_the_answer_that_the_client_expects_is_what_the_daemon_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ack: str
+) -> None:
+    """Else it would only read it, and nobody would notice but a bench."""
+    monkeypatch.setitem(sys.modules, "msgspec", None)
+    monkeypatch.setattr(client, "read_reply", lambda body: pytest.fail(f"it had to read {body!r}"))
+    with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
+        mine = Client(daemon.socket, timeout=PATIENCE, ack=ack, strict=True)
+        receipts = [mine.send("one"), *mine.send_many([Signal("two"), Signal("three")])]
+        assert [receipt.durable for receipt in receipts] == [ack == "stored"] * 3
+        monkeypatch.undo()
+        assert daemon.settled(*(receipt.id for receipt in receipts)) == ["delivered"] * 3
+
+
 async def test_a_frame_that_comes_in_pieces_is_still_a_usual_one(tmp_path: Path) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
         assert len((await ask(stream, many(MANY)))["receipts"]) == MANY

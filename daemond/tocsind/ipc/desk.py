@@ -32,7 +32,6 @@ T = TypeVar("T")
 _json = msgspec.json.Decoder(AnyRequest)
 _msgpack = msgspec.msgpack.Decoder(AnyRequest)
 
-IN_MEMORY = "in the daemon's memory, not yet synced"
 LONGEST_WAIT = 3600.0  # seconds that one `wait` may hold a connection
 MOST_SIGNALS = 5000  # in one request: a frame holds fewer real ones, and 200,000 empty ones would hold up everybody
 _LONGEST_WORDS = 200  # characters of a stranger's that a fact repeats: facts stay in memory and go to the log

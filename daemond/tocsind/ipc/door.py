@@ -13,13 +13,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import trio
 
 from tocsin.signals import Receipt, Signal
+from tocsin.wire import IN_MEMORY
 from tocsind.errors import StorageFull
 from tocsind.events import ConnectionRefused, Emit, Lost
 from tocsind.reception import Peer
 from tocsind.requests import AnyRequest, Send, SendMany, Tail, Wait
 
 from .connection import Connection, Refusal
-from .desk import IN_MEMORY, Desk, decode, receipts
+from .desk import Desk, decode, receipts
 from .hatch import Hatch, Visitor
 from .limits import Limits
 

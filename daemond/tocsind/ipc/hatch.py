@@ -33,13 +33,14 @@ from typing import Any
 import trio
 
 from tocsin.signals import Receipt
+from tocsin.wire import IN_MEMORY
 from tocsind.dispatch import Dispatch
 from tocsind.errors import StorageFull
 from tocsind.journal import Asker, Haste, Order
 
 from . import flawless
 from .connection import Connection, Refusal
-from .desk import IN_MEMORY, MOST_SIGNALS, receipts
+from .desk import MOST_SIGNALS, receipts
 from .limits import Limits
 
 Read = tuple[flawless.Form, bytes]  # what stands for a signal, and its fields as MessagePack
