@@ -59,8 +59,8 @@ def test_the_answer_that_the_client_expects_is_what_the_daemon_says(
     monkeypatch.setitem(sys.modules, "msgspec", None)
     monkeypatch.setattr(client, "read_reply", lambda body: pytest.fail(f"it had to read {body!r}"))
     with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
-        mine = Client(daemon.socket, timeout=PATIENCE, ack=ack, strict=True)
-        receipts = [mine.send("one"), *mine.send_many([Signal("two"), Signal("three")])]
+        with Client(daemon.socket, timeout=PATIENCE, ack=ack, strict=True) as mine:
+            receipts = [mine.send("one"), *mine.send_many([Signal("two"), Signal("three")])]
         assert [receipt.durable for receipt in receipts] == [ack == "stored"] * 3
         monkeypatch.undo()
         assert daemon.settled(*(receipt.id for receipt in receipts)) == ["delivered"] * 3

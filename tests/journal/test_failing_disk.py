@@ -126,10 +126,10 @@ def test_what_was_promised_while_the_disk_filled_is_taken_in_when_there_is_room(
     half_daemon: DaemonProcess, disk: Disk, fake: FakeProcess
 ) -> None:
     disk.be_full()
-    polite = tocsin.Client(half_daemon.socket, timeout=PATIENCE)
-    promised = [polite.send("promised by the log alone").id]
-    while (receipt := polite.send("promised, until it is found not to fit")).state == "stored":
-        promised.append(receipt.id)
+    with tocsin.Client(half_daemon.socket, timeout=PATIENCE) as polite:
+        promised = [polite.send("promised by the log alone").id]
+        while (receipt := polite.send("promised, until it is found not to fit")).state == "stored":
+            promised.append(receipt.id)
     assert receipt.reason == "the disk is full"
     half_daemon.wait_for("intake-closed")
     status = half_daemon.status()  # who only reads is served meanwhile
