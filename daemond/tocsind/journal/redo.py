@@ -186,11 +186,13 @@ def _apply(connection: sqlite3.Connection, left: Sequence[Record], applied: int)
 
 
 def _prepared(path: Path, *, is_whole: bool) -> int | None:
-    """The file, its blocks really written; None when the disk has no room for them."""
+    """The file, its blocks really written, and durable under its name; None when the disk has no room for it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if not is_whole:
-            _fill(descriptor, path.parent)
+        if not is_whole and os.pwrite(descriptor, bytes(SIZE), 0) < SIZE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+        _sync_folder(path.parent)
     except OSError as error:
         os.close(descriptor)
         if error.errno not in _NO_ROOM:
@@ -200,12 +202,10 @@ def _prepared(path: Path, *, is_whole: bool) -> int | None:
     return descriptor
 
 
-def _fill(descriptor: int, folder: Path) -> None:
-    if os.pwrite(descriptor, bytes(SIZE), 0) < SIZE:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    os.fsync(descriptor)
-    name = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # a file is only as durable as the folder that names it
+def _sync_folder(folder: Path) -> None:
+    """A file is only as durable as the folder that names it, and who was killed may not have come so far."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(name)
+        os.fsync(descriptor)
     finally:
-        os.close(name)
+        os.close(descriptor)
