@@ -136,17 +136,18 @@ class Visitor:
         if not self.full and not self._connection.take_in():
             raise _TheCarefulWay  # the peer has gone
         while self._away and len(orders) < _MOST_FRAMES and (body := self._connection.next_body()) is not None:
-            orders.append(self._order(body, early=all(each.haste is Haste.PATIENT for each in orders)))
+            orders.append(self._order(body, orders))
             self._connection.drop_frame()
         self.full = self._away and len(orders) == _MOST_FRAMES
         self.half = self._away and not self.full and self._connection.has_begun
 
-    def _order(self, body: bytes, *, early: bool) -> Asker:
-        """What the frame asks. Who does not wait for the disk is answered at once, provided that nobody's answer has to come first."""
+    def _order(self, body: bytes, before: Sequence[Asker]) -> Asker:
+        """What the frame asks. Who does not wait for the disk is answered at once, provided that no answer has to come before it."""
         hand_off, signals = self._hatch.admit(body)
         answer = Answering(self, self._hatch, as_json=body.startswith(b"{"), many=isinstance(hand_off, flawless.Many))
         dispatch, peer = self._hatch.dispatch, self._connection.peer
-        if hand_off.ack == "stored" or not early or not self._hatch.may_be_early():
+        early = hand_off.ack != "stored" and self._hatch.may_be_early()
+        if not early or any(each.haste is not Haste.PATIENT for each in before):
             silent = hand_off.ack == "none"
             return dispatch.order(signals, peer, answer.silent if silent else answer.stored, heard=not silent)
         if hand_off.ack == "received":

@@ -15,7 +15,7 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -127,18 +127,24 @@ class Inbox:
             heard += self._sent_home(now)
         return heard, now
 
-    def _hear(self, guest: Guest, now: float) -> Iterable[Asker]:
-        asked = guest.hear()  # one that only goes home asks for nothing here, and makes nobody wait
-        if now - self._listening_since < CLOSE_UPON and any(each.haste is not Haste.URGENT for each in asked):
-            self._expected_until = now + EXPECTED
+    def _hear(self, guest: Guest, now: float) -> list[Asker]:
+        asked = guest.hear()
         if guest.full:
             self._full.append(guest)
         if guest.half:
             self._half.setdefault(guest, now)
-        else:
+        elif self._half:
             self._half.pop(guest, None)
-        self._patient.extend((now, each) for each in asked if each.haste is Haste.PATIENT)
-        return [each for each in asked if each.haste is not Haste.PATIENT]
+        return [each for each in asked if self._is_for_now(each, now)]
+
+    def _is_for_now(self, asker: Asker, now: float) -> bool:
+        """Whether it joins this group; who asks for something here, and so soon, is expected again. One that only goes home does not."""
+        if asker.haste is not Haste.URGENT and now - self._listening_since < CLOSE_UPON:
+            self._expected_until = now + EXPECTED
+        if asker.haste is Haste.PATIENT:
+            self._patient.append((now, asker))
+            return False
+        return True
 
     def _sent_home(self, now: float) -> list[Asker]:
         slow = [guest for guest, since in self._half.items() if now - since > HALF]

@@ -189,8 +189,8 @@ def _prepared(path: Path, *, is_whole: bool) -> int | None:
     """The file, its blocks really written, and durable under its name; None when the disk has no room for it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if not is_whole and os.pwrite(descriptor, bytes(SIZE), 0) < SIZE:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if not is_whole:
+            _fill(descriptor)
         os.fsync(descriptor)
         _sync_folder(path.parent)
     except OSError as error:
@@ -200,6 +200,11 @@ def _prepared(path: Path, *, is_whole: bool) -> int | None:
         path.unlink()
         return None
     return descriptor
+
+
+def _fill(descriptor: int) -> None:
+    if os.pwrite(descriptor, bytes(SIZE), 0) < SIZE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _sync_folder(folder: Path) -> None:
