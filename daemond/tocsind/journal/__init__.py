@@ -2,14 +2,17 @@
 
 One connection on one thread for the whole process (`writer`). Whoever wants something hands the thread a job, a function of the
 connection, and waits; the thread takes all jobs that wait at that moment and runs them in one transaction, so that a hundred callers
-share one sync and a single caller pays for one. An answer leaves only after its commit.
+share one sync and a single caller pays for one. An answer leaves only after its commit; that of a hand-off after the sync of the redo
+log, which is applied milliseconds later.
 
     schema     the tables, their versions, how the file is opened
     records    what goes in and comes out, frozen
     askers     who wants a job done, and who hears what came of it
     inbox      what reaches the thread, and what it takes up next: jobs of the loop, and guests whose sockets it reads itself
+    redo       the log of what was promised before its commit: its format, and what each failure and each kill leaves
+    promises   what is in that log and not yet in the tables
     writer     the thread and the group commit; what a failing disk means
-    intake     jobs: append, feed
+    intake     jobs: append, feed; known
     attempts   jobs: begin, settle, replay
     memory     jobs: keep, recall, recall_scope, requests: what must be known after a restart
     digests    jobs: fold, instead: many deliveries told in sum

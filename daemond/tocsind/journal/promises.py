@@ -1,7 +1,7 @@
 """Hand-offs that were answered on the strength of the redo log, until they are in the tables.
 
-Whoever asks the journal for anything asks behind them: they are the first job of every commit. Should that fail for want of room they
-stay promised, the disk has them, and no more is promised until they are in.
+Whoever asks the journal for anything asks behind them: they are the first job of every commit, and if that fails, one of their own. Should
+it fail for want of room they stay promised, for the log has them, and no more is promised until they are in.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 A job is a function of the connection. Jobs of one group share a transaction; if any of them fails, the group is rolled back and its jobs
 run again one by one, so that a poisoned job fails alone. Jobs must therefore touch nothing but the connection.
 
+Hand-offs need not wait for that commit: they are synced in the redo log, answered, and applied as the first job of the next (`promises`).
+
 Waking the loop costs as much as half a commit, so an asker may bring a `tell`: it is called with the result on this thread, behind the
 synced commit and before the loop knows. It must not wait for anything; what it raises is the asker's answer. What this thread waits for,
 and which jobs may wait for others, stands in `inbox`.
