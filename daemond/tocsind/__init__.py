@@ -16,7 +16,8 @@ The walk of a signal:
                                                             | policy.routes: which destinations, which priority
                                                             | journal: append, one group commit for all who wait
                                                   receipt <-'  '-> the lanes are woken
-    (most of them the short way, ipc.hatch: the same steps on the journal's own thread, and the loop wakes the lanes afterwards)
+    (most of them the short way, ipc.hatch: the same steps on the journal's own thread, answered behind the redo log's sync, and the
+    commit, and the loop that wakes the lanes, come milliseconds later)
     no daemon: tocsin.send() --> a file in the spool --> spool --> dispatch.accept, and then the file goes
     journal --> feeder --> channel (64) --> sender(priority) --> turn: gate, breaker --> journal: attempt on record
                                                  '--> destination.deliver(batch) --> outcome --> dispatch.settle

@@ -1,8 +1,9 @@
 """Where journal and lanes meet, and the only place where they do: so that two promises can be checked by reading this file.
 
-    written before promised     `accept` and `order` make receipts only out of what the journal says behind the commit that holds the
-                                signals: for `tell` on the journal's own thread, so that the caller does not wait for our loop. `order`
-                                is for who is on that thread already; `accept` gives them once more behind the await
+    written before promised     `accept` and `order` make receipts only out of what the journal says behind the sync that holds the
+                                signals, a commit's or for `order` the redo log's: for `tell` on the journal's own thread, so that the
+                                caller does not wait for our loop. `order` is for who is on that thread already; `accept` gives them
+                                once more behind the await
     settled before forgotten    `begin` returns behind the commit that opens the attempt, and only what it returns may be sent;
                                 `settle` returns behind the commit that closes it, and insists while the disk is full
 
