@@ -229,6 +229,10 @@ class FakeProcess:
         """What happens to the next requests."""
         self.control("POST", "script", list(behaviours))
 
+    def delete_message(self, message: str) -> None:
+        """As a person would who reads the channel."""
+        self.control("POST", "delete-message", {"message": message})
+
     def messages(self) -> list[dict[str, Any]]:
         """All accepted messages, in order."""
         found: list[dict[str, Any]] = self.control("GET", "log")["messages"]

@@ -120,6 +120,7 @@ ROOMS_OF_SQLITE = (
     "attempts",
     "digests",
     "intake",
+    "living",
     "memory",
     "promises",
     "reading",

@@ -5,6 +5,7 @@
     lane          all that waits for one destination            gate          says when the lane may send next
     channel       where lanes that share a far end take turns   scope         whose limit it is, and what it taught
     batch         what shares one message                       digest        many told in sum, when there are too many
+    key           what makes signals one story                  living        the message that tells it, edited in place
     outcome       how an attempt ended                          breaker       rests a far end that fails
     settle        to write an outcome down                      dead          given up on, kept for a person
     journal       the durable record: SQLite                    fact          what happened, for log, metrics and tail

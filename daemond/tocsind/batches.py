@@ -14,17 +14,18 @@ from .policy.breaker import Breaker, Phase
 from .policy.delivery import Delivery
 from .sender import Sender
 
+LONE = 1 / 8  # how far a living message, which carries one, moves the measure of what a full message carries
 TRIES = 5  # of one delivery at a resting far end; then another one is the probe
 
 
 class Batches:
-    """Forms messages, and measures each delivery once. `carried` is how many the last full one held."""
+    """Forms messages, and measures each delivery once. `carried` is how many a full one holds: the last, less for living ones."""
 
     def __init__(self, destination: Destination, breaker: Breaker) -> None:
         self._destination = destination
         self._breaker = breaker
         self._shares: dict[int, Share] = {}  # by number, of what is offered
-        self.carried = destination.most
+        self.carried = float(destination.most)
 
     def is_full(self, senders: Iterable[Sender]) -> bool:
         """Whether no late arrival could join the next message."""
@@ -36,13 +37,17 @@ class Batches:
         formed = self._form(offers)
         batch = [offers[place] for place in formed.chosen]
         if formed.full and self._is_ready:
-            self.carried = len(batch)
+            self.carried += (len(batch) - self.carried) * (LONE if self._share(batch[0]).alone else 1)
         numbers = {delivery.number for delivery in batch}
         for sender in senders:
             sender.take(numbers)
         for number in numbers:
-            del self._shares[number]
+            self.forget(number)
         return batch
+
+    def forget(self, number: int) -> None:
+        """Measure it anew when it comes again: it may have another form then."""
+        self._shares.pop(number, None)
 
     @property
     def _is_ready(self) -> bool:

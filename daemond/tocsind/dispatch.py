@@ -35,6 +35,7 @@ from .events import (
     Digested,
     DroppedByHand,
     Duplicate,
+    Edited,
     Emit,
     Expired,
     InDoubt,
@@ -62,6 +63,7 @@ from .journal import (
     attempts,
     digests,
     intake,
+    living,
     memory,
     reading,
     upkeep,
@@ -91,7 +93,11 @@ def _nobody(_: list[Receipt]) -> None:
 
 
 class Nudged(Protocol):
-    """What dispatch wants of a lane: to look into the journal again."""
+    """What dispatch wants of a lane: to look into the journal again, and where its living messages are."""
+
+    @property
+    def living(self) -> str | None:
+        """Which far end its living messages are at; None: nothing there can be edited."""
 
     def wake(self, priority: Priority) -> None:
         """There is something new for this priority."""
@@ -210,6 +216,10 @@ class Dispatch:
         """What `accept` would make of a signal: its priority, and a delivery for each destination. Nothing is taken."""
         return self._reception.preview(signal)
 
+    async def foresee(self, delivery: Delivery, about: str | None) -> Delivery:
+        """A delivery that is not taken, as it would be told where messages can be edited: `about` is which far end, if so."""
+        return delivery if about is None else await self.journal.run(living.foreseen, delivery, about)
+
     def check(self, signal: Signal) -> None:
         """Raises InvalidSignal when `to` names no destination."""
         self._reception.check(signal)
@@ -270,6 +280,7 @@ class Dispatch:
         moved = await self._insist(lambda: self.journal.run_patiently(attempts.settle, endings, now, lane, scopes))
         for ending in endings:
             self._tell_ending(ending, now)
+        self._tell_edit(endings)
         self._tell_moved(moved, "it could not be delivered there")
         if any(
             ending.delivery.deadline is not None and ending.settlement.state is not State.SENT for ending in endings
@@ -287,7 +298,8 @@ class Dispatch:
         id_, destination, reason = delivery.id, delivery.destination, settlement.reason or ""
         match settlement.state:
             case State.SENT:
-                self._emit(Sent(id_, destination, delivery.attempts, now - delivery.accepted, settlement.message))
+                age = now - delivery.accepted
+                self._emit(Sent(id_, destination, delivery.attempts, age, settlement.message, settlement.reason))
             case State.UNKNOWN:
                 self._emit(InDoubt(id_, destination, reason))
             case State.DEAD:
@@ -296,6 +308,12 @@ class Dispatch:
                 self._emit(Deferred(id_, destination, delivery.attempts, settlement.wait, reason))
         if settlement.state in law.SETTLED:
             self._watchers.tell(id_, everybody=delivery.signal.source == OURS)  # of ours, some tell many in sum
+
+    def _tell_edit(self, endings: Sequence[Ending]) -> None:
+        """Once for all that one edit told."""
+        told = [ending.delivery for ending in endings if ending.settlement.state is State.SENT]
+        if told and (telling := told[0].telling) and telling.edits:
+            self._emit(Edited(telling.shown.id, told[0].destination, telling.key, telling.edits, len(told)))
 
     def _tell_moved(self, moved: Sequence[Moved], reason: str) -> None:
         for each in moved:
@@ -342,12 +360,14 @@ class Dispatch:
             return Signal(**digest(deliveries, priority.label))
 
         now = self._clock.wall()
-        fold = await self._insist(lambda: self.journal.run(digests.fold, destination, priority, most, now, tell))
+        lane = self.lanes.get(destination)
+        about = lane.living if lane else None
+        fold = await self._insist(lambda: self.journal.run(digests.fold, destination, priority, most, now, tell, about))
         if fold is None:
             return 0
         self._emit(Digested(fold.id, destination, priority.label, len(fold.originals)))
-        if destination in self.lanes:
-            self.lanes[destination].refresh()
+        if lane:
+            lane.refresh()
         return len(fold.originals)
 
     async def recall(self, destination: str) -> LaneMemory:

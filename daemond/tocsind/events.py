@@ -150,6 +150,18 @@ class Sent(Fact, frozen=True):
     attempts: int
     seconds: float
     message: str | None = None
+    reason: str | None = None  # of a living message: how it was told
+
+
+class Edited(Fact, frozen=True):
+    """A living message shows a new state, that of `id`; so many deliveries were told by this one edit."""
+
+    level: ClassVar[str] = "debug"
+    id: str
+    destination: str
+    key: str
+    message: str
+    deliveries: int
 
 
 class InDoubt(Fact, frozen=True):

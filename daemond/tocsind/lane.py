@@ -100,6 +100,11 @@ class Lane:
         self._serving = trio.CancelScope()
         self._in_flight = trio.CancelScope()
 
+    @property
+    def living(self) -> str | None:
+        """Which far end its living messages are at; None: what was told there cannot be edited."""
+        return self.options.fingerprint if self.destination.edits else None
+
     def __repr__(self) -> str:
         return f"<Lane {self.name} {self.condition().word}>"
 
@@ -285,7 +290,8 @@ class Lane:
     async def _claim(self, batch: Sequence[Delivery], lead: Priority) -> list[Delivery]:
         """What may be sent of it. The request counts from before we ask: others share our scopes, and would count on it meanwhile."""
         self.gate.take(self.clock.now(), lead)
-        claimed = await self._books.begin(batch, Asking(self.name, self.channel.name, presses(lead)))
+        asking = Asking(self.name, self.channel.name, presses(lead), self.living)
+        claimed = await self._books.begin(batch, asking)
         numbers = {delivery.number for delivery in claimed}
         for delivery in batch:
             if delivery.number not in numbers:
@@ -307,6 +313,7 @@ class Lane:
             batch, report.outcomes, self.options.retry, after if after != before else None, self._gates.changed()
         )
         for delivery, settlement in zip(batch, settlements, strict=True):
+            self._batches.forget(delivery.number)
             self._senders[delivery.priority].keep(delivery, settlement)
 
     # --- learning ------------------------------------------------------------------------------------------------------

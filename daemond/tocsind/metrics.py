@@ -15,6 +15,7 @@ from .events import (
     Disabled,
     DroppedByHand,
     Duplicate,
+    Edited,
     Expired,
     Fact,
     InDoubt,
@@ -35,6 +36,7 @@ _COUNTS: dict[type[Fact], Callable[[Any], dict[str, int]]] = {
     Unrouted: lambda _: {"signals_unrouted": 1, "notifications_failed": 1},
     Lost: lambda fact: {"signals_lost": fact.signals},
     Sent: lambda _: {"notifications_sent": 1},
+    Edited: lambda _: {"messages_edited": 1},
     InDoubt: lambda _: {
         "notifications_sent": 1,
         "deliveries_in_doubt": 1,
@@ -66,6 +68,7 @@ COUNTERS = (
     "deliveries_rerouted",
     "deliveries_digested",
     "deliveries_dropped",
+    "messages_edited",
     "rate_limited",
     "connections_refused",
 )

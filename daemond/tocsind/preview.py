@@ -14,6 +14,9 @@ from .policy.delivery import Delivery
 def preview(lane: Lane, delivery: Delivery, counts: Sequence[Count]) -> dict[str, Any]:
     """How the lane is, what it would send, and the earliest instant at which its gate would let this priority go.
 
+    `living`, where a message can be edited and the signal has a key: which message it `edits` (null: it posts one), why, and how many
+    other `states` the key has there.
+
     `ahead` of it stand so many that wait and are as pressing or more; `earliest_seconds` is null while nobody knows.
     """
     gate = budget(lane)
@@ -23,8 +26,17 @@ def preview(lane: Lane, delivery: Delivery, counts: Sequence[Count]) -> dict[str
         "ahead": sum(each.n for each in counts if _is_ahead(each, delivery)),
         "earliest_seconds": None if lane.disabled else gate["ready_seconds"][delivery.priority.label],
         "gate": gate,
+        **_living(delivery),
         "preview": lane.destination.preview([delivery]),
     }
+
+
+def _living(delivery: Delivery) -> dict[str, Any]:
+    telling = delivery.telling
+    if telling is None:
+        return {}
+    others = len(telling.history) + telling.then.earlier
+    return {"living": {"key": telling.key, "edits": telling.edits, "states": others}}
 
 
 def _is_ahead(count: Count, delivery: Delivery) -> bool:

@@ -6,6 +6,9 @@
 
 `feed` follows the journal with a cursor; `rewind` sets it back when something old was queued again. `out` holds the numbers that are in
 memory, so that a rewind never hands out one twice. A delivery leaves `out` when it is settled, or when `begin` would not let us claim it.
+One that was told by a living message together with another may never have been here, or may still stand in the channel while it is
+settled: in the first case it stays in the journal, and `look_back_at` says when to rewind for it; in the second the copy that comes out
+of the channel is passed over.
 
 The message is formed by the lane after the turn was given, so that what came while we waited still joins; what is offered is in order of
 acceptance, and what is due again stands among it in its old place. Whoever has the turn may take along what the less pressing offer.
@@ -57,6 +60,7 @@ class Sender:
         self._inlet, self._outlet = trio.open_memory_channel[Delivery](WINDOW)
         self._next: list[Delivery] = []  # taken from the channel or due again, in order, not yet in a message
         self._held: list[tuple[float, Delivery]] = []  # deferred: due time on the monotonic clock
+        self._look_back_at = inf  # when something is due again that was never here
         self._out: set[int] = set()
         self._cursor = FIRST
         self._more = trio.Event()
@@ -139,16 +143,22 @@ class Sender:
 
     def keep(self, delivery: Delivery, settlement: Settlement) -> None:
         """How it ended: what is queued again waits here for its time."""
-        if settlement.state is State.QUEUED:
-            self._held.append((self._lane.clock.now() + settlement.wait, _again(delivery, settlement)))
-            self._rest.cancel()  # its time may be now, and another sender's turn brought it back
-        else:
+        due = self._lane.clock.now() + settlement.wait
+        self.take({delivery.number})
+        self._held = [(at, other) for at, other in self._held if other.number != delivery.number]
+        if settlement.state is not State.QUEUED:
             self.forget(delivery)
+        elif delivery.number in self._out:
+            self._held.append((due, _again(delivery, settlement)))
+        else:
+            self._look_back_at = min(self._look_back_at, due)
+        self._rest.cancel()  # its time may be now, and another sender's turn brought it back
 
     def hurry(self) -> None:
         """The far end is back: what waited for its next try is due now, in whatever company."""
         now = self._lane.clock.now()
         self._held = [(min(due, now), msgspec.structs.replace(delivery, company=None)) for due, delivery in self._held]
+        self._look_back_at = now if self._look_back_at < inf else inf
         self._rest.cancel()
 
     async def _something_to_send(self) -> None:
@@ -157,7 +167,7 @@ class Sender:
                 if self._is_full():
                     await trio.sleep_forever()
                 delivery = await self._outlet.receive()  # meanwhile another's turn may have made `next` a new list
-                self._next.append(delivery)
+                self._line_up(delivery)
 
     def _is_full(self) -> bool:
         return len(self._held) >= WINDOW  # a far end that fails now and then must not fill the memory
@@ -165,6 +175,9 @@ class Sender:
     def _ripen(self) -> None:
         """What is due again stands in line again, where it stood before."""
         now = self._lane.clock.now()
+        if self._look_back_at <= now:
+            self._look_back_at = inf
+            self.rewind()
         if self._next_due() <= now:
             due = [delivery for at, delivery in self._held if at <= now]
             self._held = [(at, delivery) for at, delivery in self._held if at > now]
@@ -173,13 +186,19 @@ class Sender:
     def _take_in(self) -> bool:
         """One more out of the channel, if there is one."""
         try:
-            self._next.append(self._outlet.receive_nowait())
+            self._line_up(self._outlet.receive_nowait())
         except trio.WouldBlock:
             return False
         return True
 
+    def _line_up(self, delivery: Delivery) -> None:
+        """At the end, unless it was told meanwhile together with another, or came back from that by `keep`."""
+        here = {other.number for other in self._next} | {other.number for _, other in self._held}
+        if delivery.number in self._out and delivery.number not in here:
+            self._next.append(delivery)
+
     def _next_due(self) -> float:
-        return min((due for due, _ in self._held), default=inf)
+        return min((self._look_back_at, *(due for due, _ in self._held)))
 
 
 def _again(delivery: Delivery, settlement: Settlement) -> Delivery:

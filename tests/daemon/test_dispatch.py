@@ -62,6 +62,8 @@ def config(routes: tuple[Route, ...] = (Route(("a",)),), **daemon: Any) -> Confi
 class Nudges:
     """What a lane is told."""
 
+    living = None
+
     def __init__(self) -> None:
         self.woken: list[Priority] = []
         self.rewound = 0

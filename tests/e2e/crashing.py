@@ -106,6 +106,10 @@ class CrashingDestination:
         return self._watched.most
 
     @property
+    def edits(self) -> bool:
+        return self._watched.edits
+
+    @property
     def room(self) -> float:
         return self._watched.room
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .exits import OK, USAGE, Failure
-from .output import age, paint, plain, say, say_json
+from .output import age, counted, paint, plain, say, say_json
 from .parsing import Verb, client
 from .send import arguments, signal_of, with_wait
 from .status import budget
@@ -43,6 +43,8 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
 def _destination_lines(each: dict[str, Any]) -> Iterator[str]:
     yield f"{paint(plain(each['name']), 'bold')} ({plain(each['kind'])}) is {_condition(each)}"
     yield f"  earliest  {_earliest(each)}"
+    if living := each.get("living"):
+        yield f"  key       {_living(living)}"
     for window in each["gate"]["windows"]:
         yield f"  gate      {budget([window])} in {window['per']:g} s"
     for limit in each["preview"].get("limits") or []:
@@ -51,6 +53,13 @@ def _destination_lines(each: dict[str, Any]) -> Iterator[str]:
         yield f"  note      {plain(note)}"
     payload = json.dumps(each["preview"].get("payload"), indent=2, ensure_ascii=False)
     yield from (f"  payload   {plain(line)}" for line in payload.splitlines())
+
+
+def _living(living: dict[str, Any]) -> str:
+    edits, states = living["edits"], living["states"]
+    history = f", with a history of {counted(states, 'state')}" if states else ""
+    does = f"it would edit message {plain(edits)}" if edits else "it would post a new message"
+    return f"{plain(living['key'])}: {does}{history}"
 
 
 def _condition(each: dict[str, Any]) -> str:

@@ -73,7 +73,8 @@ def _digest_lines(digest: dict[str, Any] | None) -> list[str]:
 
 def _attempt_lines(attempt: dict[str, Any]) -> list[str]:
     started, ended = attempt.get("started"), attempt.get("ended")
-    head = f"  {_at(started)}  attempt {attempt.get('number')}"
+    edits = attempt.get("edits")
+    head = f"  {_at(started)}  attempt {attempt.get('number')}" + (f", to edit message {plain(edits)}" if edits else "")
     if ended is None:
         return [f"{head}: {_coloured(attempt.get('outcome') or 'in flight')}{_because(attempt.get('reason'))}"]
     took = "" if started is None else f" after {max(0.0, ended - started):.3f} s"

@@ -35,6 +35,10 @@ class Destination(Protocol):
         """How many deliveries one request may carry."""
 
     @property
+    def edits(self) -> bool:
+        """Whether it can change what it told: then the signals of one key share a living message there (policy.living)."""
+
+    @property
     def room(self) -> float:
         """How many code points they may have together; infinity where nobody counts."""
 
@@ -45,7 +49,10 @@ class Destination(Protocol):
         """Ask where it leads. One request, or none where there is nothing to ask."""
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
-        """Send them in this order, in one request: one to `most`, of one key, with room for all. Cancelling it leaves it unknown."""
+        """Send them in this order, in one request: one to `most`, of one key, with room for all. Cancelling it leaves it unknown.
+
+        Those of a living message carry what is to be told instead (`telling`), and however many they are, one is shown.
+        """
 
     def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
         """What `deliver` would send, for a person: `payload`; `limits`, each a `name`, `used`, `most`; and `notes`. No secret is in it."""

@@ -22,6 +22,14 @@
        400         -                the same
        else        -                refused: a redirect would carry the token elsewhere, and no other 4xx gets better by repeating
 
+An edit has rows of its own, which speak first:
+
+       404         10003, 10015     as above: it is the channel or the webhook that is gone
+       404, 405    -                the message is gone: told anew. Should it be more than the message, posting will find out
+       4xx         30046            the message is too old to be edited again so soon: told anew
+       4xx         50005, 50083     not ours, or in a thread that was closed: told anew
+       else        -                as above, but nothing is in doubt: an edit can be made again
+
 Cloudflare's refusals are text (`error code: 1010`); they share the column of the codes, because Discord's own have one digit or five.
 When Cloudflare does not say how long it will block, neither do we: that is learned where all its blocks are seen.
 """
@@ -31,6 +39,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from typing import Final, NamedTuple
 
+from tocsind.policy.living import of_edit
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, Refused, Unknown
 
 from .faults import Fault, has_names, named_in
@@ -49,6 +58,12 @@ class Row(NamedTuple):
 def meaning(reading: Reading) -> Outcome | Fault:
     """What an answer stands for: the outcome of all that was in the message, or a fault to be traced."""
     return next(row.says(reading) for row in TABLE if _applies(row, reading))
+
+
+def meaning_of_edit(reading: Reading) -> Outcome | Fault:
+    """What the answer to an edit stands for."""
+    found = next(row.says(reading) for row in (*EDITS, *TABLE) if _applies(row, reading))
+    return found if isinstance(found, Fault) else of_edit(found)
 
 
 def _applies(row: Row, reading: Reading) -> bool:
@@ -97,6 +112,12 @@ def _struck(reading: Reading) -> Outcome:
     return Refused(f"{reading.status} from Discord{reading.message}", strike=True)
 
 
+def _told_anew(reading: Reading) -> Outcome:
+    return Deferred(
+        f"{reading.status} from Discord{reading.message}: it cannot be edited, and is told anew", Cause.MESSAGE
+    )
+
+
 def _refused(reading: Reading) -> Outcome:
     return Refused(f"{reading.status} from Discord{reading.message}")
 
@@ -123,6 +144,12 @@ _FOUR: Final = range(400, 500)
 _FIVE: Final = range(500, 600)
 _EVERY: Final = range(1000)
 
+EDITS: Final = (
+    Row({404}, {10003}, _struck),
+    Row({404}, {10015}, _gone),
+    Row({404, 405}, None, _told_anew, lambda reading: not reading.is_page),
+    Row(_FOUR, {30046, 50005, 50083}, _told_anew),
+)
 TABLE: Final = (
     Row(_TWO, None, _saved, lambda reading: reading.id("id") is not None),
     Row(_TWO, None, _unproved),

@@ -1,5 +1,8 @@
 """Discord, by webhook: a batch becomes one message, and the answer's message id is the proof that it arrived.
 
+The signals of one key are one living message: the answer's message id is also the handle by which the next of them edits it. An edit
+replaces the embed and nothing else; it wakes nobody, as Discord has it, and neither do we pretend: mentions belong to posts.
+
 Name, mentions and silence are the destination's own and not any alert's. When Discord refuses one of them the alert goes without, for the
 rest of this destination's life: an alert without its author is better than none.
 """
@@ -8,19 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
 from tocsind.config import DiscordOptions
 from tocsind.policy.batch import Share
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.outcomes import Delivered, Place, Refused, Report
-from tocsind.rendering import Manner, limits, message, notes, size
+from tocsind.policy.living import of_edit
+from tocsind.policy.outcomes import Delivered, Outcome, Place, Refused, Report
+from tocsind.rendering import Manner, limits, living_message, message, notes, size
 from tocsind.secret import Secret
 
-from .answers import meaning
-from .faults import Fault, verdicts
+from .answers import meaning, meaning_of_edit
+from .faults import Fault, verdicts, verdicts_of_living
 from .http import Answer, Failure, HttpClient
 from .reading import Reading
 
@@ -32,6 +36,7 @@ class DiscordWebhook:
 
     most: Final = 10  # embeds
     room: Final = 6000.0  # code points over all of them
+    edits: Final = True
 
     def __init__(self, options: DiscordOptions, client: HttpClient) -> None:
         self._options = options
@@ -39,7 +44,8 @@ class DiscordWebhook:
         self._unwanted: frozenset[str] = frozenset()  # parts of ours that Discord refused
 
     def share(self, delivery: Delivery) -> Share:
-        return Share(size(delivery), self._manner(delivery), delivery.company)
+        key = delivery.signal.key
+        return Share(size(delivery), key or self._manner(delivery), delivery.company, alone=bool(key))
 
     async def locate(self) -> Place:
         answer = await self._request("GET", bare(self._webhook))
@@ -57,30 +63,46 @@ class DiscordWebhook:
         )
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
-        payload = self._message(batch)
-        answer = await self._request("POST", waiting(self._webhook), payload)
-        if not isinstance(answer, Answer):
-            return Report((answer,) * len(batch))
-        reading = Reading(answer)
-        verdict = meaning(reading)
-        if isinstance(verdict, Fault):
-            fault = msgspec.structs.replace(verdict, ours=verdict.ours & payload.keys() - self._unwanted)
-            self._unwanted |= fault.ours
-            outcomes = verdicts(fault, batch, reading.status)
+        telling, payload = batch[0].telling, self._message(batch)
+        if telling and telling.edits:
+            answer = await self._request("PATCH", message_at(self._webhook, telling.edits), payload)
         else:
-            outcomes = (verdict,) * len(batch)
-        return Report(outcomes, reading.told, reading.is_invalid)
+            answer = await self._request("POST", waiting(self._webhook), payload)
+        if not isinstance(answer, Answer):
+            return Report((of_edit(answer) if telling and telling.edits else answer,) * len(batch))
+        reading = Reading(answer)
+        return Report(self._verdicts(reading, batch, payload), reading.told, reading.is_invalid)
+
+    def _verdicts(self, reading: Reading, batch: Sequence[Delivery], payload: dict[str, Any]) -> tuple[Outcome, ...]:
+        telling = batch[0].telling
+        verdict = meaning_of_edit(reading) if telling and telling.edits else meaning(reading)
+        if not isinstance(verdict, Fault):
+            return (verdict,) * len(batch)
+        fault = msgspec.structs.replace(verdict, ours=verdict.ours & payload.keys() - self._unwanted)
+        self._unwanted |= fault.ours
+        if telling is None:
+            return verdicts(fault, batch, reading.status)
+        return verdicts_of_living(fault, batch, reading.status, telling.shown)
 
     def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
-        payload = self._message(batch)
-        return {"payload": payload, "limits": limits(payload), "notes": notes(batch, payload, self._options.username)}
+        telling, payload = batch[0].telling, self._message(batch)
+        if telling is None:
+            seen, told = batch, payload
+        else:  # nothing is said of the history: it is cut as a matter of course
+            seen = [telling.shown]
+            told = message(seen, self._options.username)
+        return {"payload": payload, "limits": limits(payload), "notes": notes(seen, told, self._options.username)}
 
     async def aclose(self) -> None:
         """Nothing: the connections are the client's."""
 
     def _message(self, batch: Sequence[Delivery]) -> dict[str, Any]:
         username = None if "username" in self._unwanted else self._options.username
-        return message(batch, username, self._manner(batch[0]))
+        telling = batch[0].telling
+        if telling is None:
+            return message(batch, username, self._manner(batch[0]))
+        manner = self._manner(min(batch, key=lambda delivery: delivery.priority))
+        return living_message(telling, username, manner)
 
     def _manner(self, delivery: Delivery) -> Manner:
         label = delivery.priority.label
@@ -101,6 +123,13 @@ class DiscordWebhook:
 def bare(webhook: Secret) -> Secret:
     """The webhook itself, whatever thread the query names."""
     return Secret(urlunsplit(urlsplit(webhook.reveal())._replace(query="", fragment="")))
+
+
+def message_at(webhook: Secret, message: str) -> Secret:
+    """A message of the webhook's; the thread it is in stays in the query. What the far end gave as an id is a word, whatever it holds."""
+    parts = urlsplit(webhook.reveal())
+    path = f"{parts.path}/messages/{quote(message, safe='')}"
+    return Secret(urlunsplit(parts._replace(path=path, fragment="")))
 
 
 def waiting(webhook: Secret) -> Secret:

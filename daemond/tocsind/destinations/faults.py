@@ -71,6 +71,18 @@ def verdicts(fault: Fault, batch: Sequence[Delivery], status: int) -> tuple[Outc
     return (_guilty(batch[0], fault.reason, fault),)
 
 
+def verdicts_of_living(fault: Fault, batch: Sequence[Delivery], status: int, shown: Delivery) -> tuple[Outcome, ...]:
+    """What it means for each of those that a living message was to tell: the one that is shown is at fault, or, when it was told before,
+    each of those that came late.
+    """
+    alone = all(delivery.number != shown.number for delivery in batch)
+    innocent = Deferred(f"{status} from Discord: the state that was to be shown was refused", Cause.INNOCENT)
+    return tuple(
+        verdicts(fault, [delivery], status)[0] if alone or delivery.number == shown.number else innocent
+        for delivery in batch
+    )
+
+
 def _guilty(delivery: Delivery, reason: str, fault: Fault) -> Outcome:
     if fault.curable and not delivery.plain:
         return Deferred(reason, Cause.FORM)

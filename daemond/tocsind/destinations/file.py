@@ -29,6 +29,7 @@ class FileDestination:
 
     most: Final = 64  # lines a sync; a sync costs about as much for one as for all of them
     room: Final = inf
+    edits: Final = False
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self._path = path

@@ -238,7 +238,11 @@ class Desk:
         priority, deliveries = self.dispatch.preview(signal)
         counts = await self.dispatch.journal.run(reading.counts)
         lanes = [(self._lanes.get(delivery.destination), delivery) for delivery in deliveries]
-        views = [preview(lane, delivery, counts) for lane, delivery in lanes if lane is not None]
+        views = [
+            preview(lane, await self.dispatch.foresee(delivery, lane.living), counts)
+            for lane, delivery in lanes
+            if lane is not None
+        ]
         return {"test": {"schema": 1, "signal": signal.as_dict(), "priority": priority.label, "destinations": views}}
 
     async def facts(self, request: Tail) -> AsyncGenerator[dict[str, Any], None]:

@@ -15,6 +15,7 @@ log, which is applied milliseconds later.
     intake     jobs: append, feed; known
     attempts   jobs: begin, settle, replay
     memory     jobs: keep, recall, recall_scope, requests: what must be known after a restart
+    living     what all those jobs know of living messages, and a job: foreseen
     digests    jobs: fold, instead: many deliveries told in sum
     upkeep     jobs: expire, divert, retry, drop, forget
     reading    jobs: why, queue, counts

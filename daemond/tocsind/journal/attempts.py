@@ -12,7 +12,7 @@ import msgspec
 
 from tocsind.policy.delivery import Delivery, Priority, State
 
-from . import memory
+from . import living, memory
 from .intake import owe
 from .records import Asking, Ending, LaneMemory, Moved, ScopeMemory
 
@@ -20,9 +20,18 @@ INTERRUPTED = "tocsind stopped before the answer came"
 
 
 def begin(connection: sqlite3.Connection, batch: Sequence[Delivery], asking: Asking, now: float) -> list[Delivery]:
-    """Claim what is still queued and in time, and open an attempt for each; the rest is not ours to send any more."""
+    """Claim what is still queued and in time, and open an attempt for each; the rest is not ours to send any more.
+
+    One that belongs to a living message is told together with all that waits of its key.
+    """
     claimed = [mine for delivery in batch if (mine := _claim(connection, delivery, now))]
+    if claimed and asking.living and (key := claimed[0].signal.key):
+        assert len(batch) == 1, "a living message carries nobody else's alert"
+        waiting = living.waiting(connection, asking.destination, key)
+        claimed += [mine for delivery in waiting if (mine := _claim(connection, delivery, now))]
+        claimed = living.told(connection, claimed, key, asking.living)
     if claimed:
+        _open(connection, claimed, now)
         memory.ask(connection, asking, now)
     return claimed
 
@@ -38,11 +47,16 @@ def _claim(connection: sqlite3.Connection, delivery: Delivery, now: float) -> De
     if not rows:
         return None
     ((attempts, first_try, doubt, unknowns, plain),) = rows
-    connection.execute(
-        "INSERT INTO attempts (delivery, number, started) VALUES (?, ?, ?)", (delivery.number, attempts, now)
-    )
     known = {"attempts": attempts, "first_try": first_try, "doubt": bool(doubt), "unknowns": unknowns}
     return msgspec.structs.replace(delivery, **known, plain=bool(plain))
+
+
+def _open(connection: sqlite3.Connection, claimed: Sequence[Delivery], now: float) -> None:
+    edits = claimed[0].telling.edits if claimed[0].telling else None
+    connection.executemany(
+        "INSERT INTO attempts (delivery, number, started, edits) VALUES (?, ?, ?, ?)",
+        [(delivery.number, delivery.attempts, now, edits) for delivery in claimed],
+    )
 
 
 def settle(
@@ -55,6 +69,7 @@ def settle(
     """Write the outcomes down, with what was learned from them. What also goes to a fallback is answered."""
     for ending in endings:
         _settle_one(connection, ending, now)
+    living.keep(connection, endings)
     for destination in {ending.delivery.destination for ending in endings}:
         memory.answered(connection, destination, now)
     memory.keep(connection, lane, scopes)
@@ -97,28 +112,32 @@ def _elsewhere(connection: sqlite3.Connection, ending: Ending, now: float) -> li
 def hand_on(connection: sqlite3.Connection, number: int, chain: Sequence[str], now: float) -> str | None:
     """Owe the delivery's signal, and its doubt, to the first destination of the chain that has not had it; None when all have."""
     row = connection.execute(
-        "SELECT signal, priority, deadline, doubt FROM deliveries WHERE number = ?", (number,)
+        "SELECT signal, priority, deadline, doubt, key FROM deliveries WHERE number = ?", (number,)
     ).fetchone()
     if row is None:  # forgotten meanwhile
         return None
-    signal, priority, deadline, doubt = row
+    signal, priority, deadline, doubt, key = row
     for name in chain:
-        if owe(connection, signal, name, Priority(priority), now, deadline=deadline, doubt=bool(doubt)):
+        if owe(connection, signal, name, Priority(priority), now, deadline=deadline, doubt=bool(doubt), key=key):
             return name
     return None
 
 
 def replay(connection: sqlite3.Connection, now: float) -> int:
     """Put back what was in flight when the last run ended, in doubt, whatever its priority: a crash, unlike a timeout, may well have
-    come before the request left.
+    come before the request left. What was to edit a message has left no copy, whatever became of it.
     """
+    connection.execute(
+        "UPDATE deliveries SET doubt = 1 WHERE state = 'sending' AND NOT EXISTS"
+        " (SELECT 1 FROM attempts a WHERE a.delivery = deliveries.number AND a.ended IS NULL AND a.edits IS NOT NULL)"
+    )
     connection.execute(
         "UPDATE attempts SET ended = ?, outcome = 'unknown', reason = ? WHERE ended IS NULL"
         " AND delivery IN (SELECT number FROM deliveries WHERE state = 'sending')",
         (now, INTERRUPTED),
     )
     cursor = connection.execute(
-        "UPDATE deliveries SET state = 'queued', since = ?, reason = ?, doubt = 1 WHERE state = 'sending'",
+        "UPDATE deliveries SET state = 'queued', since = ?, reason = ? WHERE state = 'sending'",
         (now, INTERRUPTED),
     )
     memory.close_requests(connection, now)

@@ -6,6 +6,8 @@ A digest is a signal like any other, ours, and fares like any other. What is spe
                   so the digest's delivery has one below zero: that of its signal, which never comes again, less `_BELOW`. A copy of
                   it at a fallback is numbered, and waits there, as any other copy
     its like      a digest is never told by another (`signals.stands_for` tells them apart)
+    a key         that has a message is not told in sum, or the message would go on showing what is no longer so. One that has none may
+                  be, and it is remembered what was told, so that an earlier state that comes later finds its place
     its originals are settled in the commit that queues it, and point to it (`deliveries.digest`). How they fare is asked of the digest
                   (reading); the message it went out in is theirs too (attempts); it is forgotten after the last of them (upkeep)
 """
@@ -22,6 +24,7 @@ import msgspec
 from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery, Priority
 
+from . import living
 from .intake import COLUMNS, delivery_of
 from .records import Fold
 
@@ -39,8 +42,10 @@ def fold(  # noqa: PLR0917 - a queue, and what to do with its head
     most: int,
     now: float,
     tell: Callable[[Sequence[Delivery]], Signal],
+    about: str | None = None,
 ) -> Fold | None:
-    """Tell the oldest queued deliveries in sum; None when fewer than two can be. `tell` makes the digest's signal of them.
+    """Tell the oldest queued deliveries in sum; None when fewer than two can be. `tell` makes the digest's signal of them; `about` is
+    which far end has living messages.
 
     At most `MOST_FOLDED` at a time: ask again while there are more.
     """
@@ -59,6 +64,8 @@ def fold(  # noqa: PLR0917 - a queue, and what to do with its head
         (signal - _BELOW, signal, destination, priority, now),
     )
     _settle(connection, folded, digest, signal, now)
+    if about:
+        living.told_in_sum(connection, folded, about)
     return Fold(digest.id, signal - _BELOW, tuple(delivery.id for delivery in folded))
 
 
@@ -67,7 +74,9 @@ def _foldable(connection: sqlite3.Connection, destination: str, priority: Priori
     rows = connection.execute(
         f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - our own text
         " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.deadline IS NULL"
-        " AND s.stands_for IS NULL ORDER BY d.number LIMIT ?",
+        " AND s.stands_for IS NULL AND NOT EXISTS (SELECT 1 FROM living l"
+        " WHERE l.destination = d.destination AND l.key = d.key AND l.message IS NOT NULL)"
+        " ORDER BY d.number LIMIT ?",
         (destination, priority, most),
     )
     return [delivery_of(destination, priority, *row) for row in rows]

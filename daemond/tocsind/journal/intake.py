@@ -14,9 +14,7 @@ from .records import Arrival
 
 UNROUTED = "unrouted"  # the destination of what no route takes
 NO_ROUTE = "no route of the configuration takes this signal"
-COLUMNS = (
-    "d.number, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, d.plain, s.accepted, s.body"  # of a delivery
-)
+COLUMNS = "d.number, d.signal, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, d.plain, s.accepted, s.body"  # of a delivery
 
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -35,8 +33,8 @@ def append(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[
     else:
         fresh = [True] * len(numbered)
     connection.executemany(
-        "INSERT INTO deliveries (signal, destination, priority, state, since, reason, deadline)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO deliveries (signal, destination, priority, state, since, reason, deadline, key)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [row for (number, each), new in zip(numbered, fresh, strict=True) if new for row in _owed(number, each)],
     )
     return fresh
@@ -58,13 +56,15 @@ def _next_number(connection: sqlite3.Connection) -> int:
     return row[0] + 1 if row else 1
 
 
-def _owed(number: int, arrival: Arrival) -> Iterator[tuple[int, str, int, str, float, str | None, float | None]]:
+def _owed(
+    number: int, arrival: Arrival
+) -> Iterator[tuple[int, str, int, str, float, str | None, float | None, str | None]]:
     """The deliveries of a signal, as rows; one that no route takes is kept as dead."""
-    accepted, deadline, priority = arrival.accepted, arrival.deadline, arrival.priority
+    accepted, deadline, priority, key = arrival.accepted, arrival.deadline, arrival.priority, arrival.key
     for destination in arrival.destinations:
-        yield number, destination, priority, State.QUEUED.value, accepted, None, deadline
+        yield number, destination, priority, State.QUEUED.value, accepted, None, deadline, key
     if not arrival.destinations:
-        yield number, UNROUTED, priority, State.DEAD.value, accepted, NO_ROUTE, deadline
+        yield number, UNROUTED, priority, State.DEAD.value, accepted, NO_ROUTE, deadline, key
 
 
 def owe(
@@ -76,12 +76,13 @@ def owe(
     *,
     deadline: float | None = None,
     doubt: bool = False,
+    key: str | None = None,
 ) -> bool:
     """A new delivery, queued; False when the signal has been owed to this destination before."""
     cursor = connection.execute(
-        "INSERT OR IGNORE INTO deliveries (signal, destination, priority, state, since, deadline, doubt)"
-        " VALUES (?, ?, ?, 'queued', ?, ?, ?)",
-        (signal, destination, priority, now, deadline, doubt),
+        "INSERT OR IGNORE INTO deliveries (signal, destination, priority, state, since, deadline, doubt, key)"
+        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?)",
+        (signal, destination, priority, now, deadline, doubt, key),
     )
     return cursor.rowcount == 1
 
@@ -100,6 +101,7 @@ def delivery_of(  # noqa: PLR0917 - a row of COLUMNS, in their order
     destination: str,
     priority: Priority,
     number: int,
+    order: int,
     deadline: float | None,
     attempts: int,
     first_try: float | None,
@@ -122,4 +124,5 @@ def delivery_of(  # noqa: PLR0917 - a row of COLUMNS, in their order
         doubt=bool(doubt),
         unknowns=unknowns,
         plain=bool(plain),
+        order=order,
     )

@@ -20,6 +20,8 @@ LONGEST_TITLE = 256  # code points; a listing shall fit into one reply
 def why(connection: sqlite3.Connection, id_: str) -> dict[str, Any] | None:
     """All that is known of a signal: what it said, and every attempt at every destination. None when the id is unknown.
 
+    An attempt to edit a living message `edits` it.
+
     A digest `stands_for` so many; a delivery that was digested names its `digest` (`id`, and the `state` of the whole of it).
     """
     row = connection.execute(
@@ -108,9 +110,17 @@ def _digest(connection: sqlite3.Connection, signal: int) -> dict[str, Any]:
 
 def _attempts(connection: sqlite3.Connection, delivery: int) -> list[dict[str, Any]]:
     cursor = connection.execute(
-        "SELECT number, started, ended, outcome, reason FROM attempts WHERE delivery = ? ORDER BY number", (delivery,)
+        "SELECT number, started, ended, outcome, reason, edits FROM attempts WHERE delivery = ? ORDER BY number",
+        (delivery,),
     )
-    return [dict(zip(("number", "started", "ended", "outcome", "reason"), row, strict=True)) for row in cursor]
+    return [_attempt(*row) for row in cursor]
+
+
+def _attempt(  # noqa: PLR0917 - a row of the query above, in its order
+    number: int, started: float, ended: float | None, outcome: str | None, reason: str | None, edits: str | None
+) -> dict[str, Any]:
+    told = {"number": number, "started": started, "ended": ended, "outcome": outcome, "reason": reason}
+    return told | ({"edits": edits} if edits else {})
 
 
 def queue(

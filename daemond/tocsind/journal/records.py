@@ -21,6 +21,7 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
     priority: int  # not the enum: sqlite3 would ask how to adapt it
     destinations: tuple[str, ...]
     deadline: float | None  # when it is too late to post this as live
+    key: str | None = None  # of what is one thing with others
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -46,6 +47,7 @@ class Asking(msgspec.Struct, frozen=True):
     destination: str
     channel: str
     pressing: bool
+    living: str | None = None  # what can be edited there is at this far end; None: nothing can
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -142,7 +142,27 @@ CREATE TABLE redo (                         -- one row: whose log it is, and whi
 INSERT INTO redo VALUES (randomblob(16), 0);
 """
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD)
+# Living messages. What waited already has no key here: each of those is told by itself, in the order of its turn.
+_FOURTH = """
+ALTER TABLE deliveries ADD COLUMN key TEXT;             -- the signal's, for finding what else waits of it
+CREATE INDEX keyed ON deliveries (destination, key, signal) WHERE state = 'queued' AND key IS NOT NULL;
+ALTER TABLE attempts ADD COLUMN edits TEXT;             -- the message; an attempt that edits leaves no doubt behind
+
+CREATE TABLE living (                       -- what shows the signals of one key at one destination
+    destination TEXT NOT NULL,
+    key         TEXT NOT NULL,
+    about       TEXT NOT NULL,              -- at which far end: a new webhook under an old name begins afresh
+    message     TEXT,                       -- the far end's own id; none: the next state is posted
+    newest      INTEGER NOT NULL,           -- number of the signal whose state it shows
+    lines       BLOB NOT NULL,              -- the last states, MessagePack
+    earlier     INTEGER NOT NULL,           -- states before those
+    doubt       INTEGER NOT NULL,
+    PRIMARY KEY (destination, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX shown ON living (newest);      -- a key is forgotten with the state that it showed last
+"""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 
 
 def open_journal(folder: Path) -> sqlite3.Connection:

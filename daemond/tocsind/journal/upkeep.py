@@ -151,6 +151,7 @@ def forget(connection: sqlite3.Connection, before: float) -> int:
         "DELETE FROM attempts WHERE delivery IN (SELECT number FROM deliveries WHERE signal = ?)", numbers
     )
     connection.executemany("DELETE FROM deliveries WHERE signal = ?", numbers)
+    connection.executemany("DELETE FROM living WHERE newest = ?", numbers)
     connection.executemany("DELETE FROM signals WHERE number = ?", numbers)
     _shrink(connection)
     return len(numbers)

@@ -12,6 +12,8 @@ happens". Asking changes nothing; `take`, `succeeded` and `failed` do. So the wh
     scopes     whose limit it is: an endpoint's, a channel's, an address's; blocks, and what they taught
     gate       when may this priority send: all of these at once
     batch      which deliveries share a message
+    living     what shares a message over time, edited in place
+    telling    the deliveries that such a message tells
     digest     what is told in sum when there is too much to tell
     breaker    when they fail in a row: rest, then one probe
     routes     which destinations, which priority, which fallback

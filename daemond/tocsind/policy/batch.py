@@ -6,6 +6,9 @@ in order until one does not fit; whoever has another key is passed over, and lea
 
 A delivery that was part of a message which was refused without a culprit travels in half the company, until it is alone and the culprit
 is found; so does one that has failed more than once, because it may be the reason.
+
+A living message (`living`) has one to itself. Whoever waits and has the same key is told by it, too, but that is found out when it is
+claimed; all that is decided here is that nobody else may come along, and so that there is nothing to wait for while others stand behind it.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ class Share(msgspec.Struct, frozen=True):
     size: int = 0  # code points
     key: Hashable = None
     company: int | None = None  # in a message of at most so many; None: of any size
+    alone: bool = False  # it is a living message
 
 
 class Batch(NamedTuple):
@@ -33,6 +37,8 @@ class Batch(NamedTuple):
 
 def form(offered: Sequence[Share], most: int, room: float) -> Batch:
     """Choose of the offered: at most `most`, and `room` code points together. The first always goes."""
+    if offered and offered[0].alone:
+        return Batch((0,), full=any(share.key != offered[0].key for share in offered))
     chosen: list[int] = []
     for place, share in enumerate(offered):
         if chosen and share.key != offered[0].key:

@@ -27,6 +27,7 @@ import msgspec
 from tocsin.signals import PRIORITIES, Signal
 
 from .backoff import Retry, backoff
+from .living import Telling, words
 from .outcomes import Cause, Deferred, Delivered, Outcome, Refused, Unknown
 
 
@@ -78,6 +79,8 @@ class Delivery(msgspec.Struct, frozen=True):
     unknowns: int = 0  # attempts that ended unknown while we watched
     plain: bool = False  # its own form was refused: from now on it goes without links, fields and markup
     company: int | None = None  # in a message of at most so many; forgotten over a restart, and found out again
+    order: int = 0  # the journal's number of the signal: order of acceptance over all destinations
+    telling: Telling | None = None  # since it was claimed: what becomes of the living message of its key
 
     @property
     def id(self) -> str:
@@ -102,13 +105,14 @@ class Settlement(msgspec.Struct, frozen=True):
     plain: bool = False
     company: int | None = None
     elsewhere: bool = False  # the fallback gets a copy as well
+    anew: bool = False  # the message that it was to edit is not there any more
 
 
 def settle(delivery: Delivery, outcome: Outcome, *, now: float, retry: Retry, jitter: float) -> Settlement:
     """The law on what an attempt's end means for its delivery. `now` is wall time, `jitter` lies in [0, 1)."""
     match outcome:
         case Delivered(message=message):
-            return _after(delivery, State.SENT, message=message)
+            return _after(delivery, State.SENT, words(delivery.telling, delivery.order), message=message)
         case Refused(reason=reason, disable=True):
             # Not its fault: it stays queued, and the lane, disabled by the same outcome, sends its whole queue elsewhere.
             return _after(delivery, State.QUEUED, reason)
@@ -127,6 +131,8 @@ def _after_deferral(delivery: Delivery, outcome: Deferred, now: float, retry: Re
             return _after(delivery, State.QUEUED, outcome.reason, company=halved(delivery.company))
         case Cause.FORM:
             return _after(delivery, State.QUEUED, outcome.reason, plain=True, company=1)
+        case Cause.MESSAGE:
+            return _after(delivery, State.QUEUED, outcome.reason, anew=True)
         case _:  # LIMITED: the gate waits, and it stays at the head of the line; INNOCENT: so does it without any wait
             return _after(delivery, State.QUEUED, outcome.reason)
 

@@ -18,6 +18,7 @@ class Cause(Enum):
     LIMITED = "limited"  # a rate limit
     COMPANY = "company"  # another delivery in the same message, or their number: it goes again, in smaller company
     INNOCENT = "innocent"  # a culprit in the same message was named, and it was another one
+    MESSAGE = "message"  # the message that was to be edited is gone, or closed to edits: it is told anew
     FORM = "form"  # its own form was not taken: it goes once more in plain form, and alone
 
 

@@ -11,6 +11,7 @@ whatever the signal, the far end accepts it: every limit is met here, by cutting
     plain    the same, when its embed was refused
     mentions whom a message wakes
     message  deliveries as one Discord message, and what each takes of it
+    history  what a living message said before
     review   how near it comes to the limits, and what a reader will miss
     digest   many deliveries as one signal
     lines    a delivery as a line of JSON
@@ -18,7 +19,7 @@ whatever the signal, the far end accepts it: every limit is met here, by cutting
 
 from .lines import json_line
 from .mentions import Manner
-from .message import message, size
+from .message import living_message, message, size
 from .review import limits, notes
 
-__all__ = ["Manner", "json_line", "limits", "message", "notes", "size"]
+__all__ = ["Manner", "json_line", "limits", "living_message", "message", "notes", "size"]

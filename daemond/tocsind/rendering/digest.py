@@ -61,6 +61,9 @@ def _line(deliveries: Sequence[Delivery], *, dated: bool) -> str:
     if prices:
         low, high = number(min(prices)), number(max(prices))
         parts.append(f"price {low}" if low == high else f"price {low} to {high}")
+    last = max(deliveries, key=lambda delivery: delivery.order).signal
+    if last.key and any(delivery.signal.title != last.title for delivery in deliveries):
+        parts.append(f"last: {cut(one_line(last.title), _LABEL)}")
     return ", ".join(parts)
 
 

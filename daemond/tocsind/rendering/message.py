@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from tocsind.policy.delivery import Delivery
+from tocsind.policy.living import Telling
 
 from .embed import embed, length
+from .history import with_history
 from .limits import MOST_EMBEDS, USERNAME
 from .mentions import Manner
 from .plain import plain
@@ -29,6 +31,13 @@ def message(
     payload = {"embeds": list(_embeds(deliveries)), **(manner or Manner()).parts}
     name = _name(username)
     return payload | ({"username": name} if name else {})
+
+
+def living_message(telling: Telling, username: str | None = None, manner: Manner | None = None) -> dict[str, Any]:
+    """The payload that posts or edits a living message. An edit replaces the embed, and wakes nobody again who stands in the content."""
+    posted = message([telling.shown], username, manner)
+    posted["embeds"] = [with_history(posted["embeds"][0], telling)]
+    return posted if telling.edits is None else {"embeds": posted["embeds"], **Manner().parts}
 
 
 def size(delivery: Delivery) -> int:

@@ -1,7 +1,8 @@
 """The books of what is owed, in memory: what a lane asks of dispatch, without a disk.
 
 They decide nothing that the real ones leave to others, and settle by the same law. They forget everything with the process, and know no
-digests. One contract runs over them and over dispatch with a real journal (tests/daemon/test_lane_books.py).
+digests; of living messages they know what `policy.living` makes of them. One contract runs over them and over dispatch with a real
+journal (tests/daemon/test_lane_books.py).
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from tocsind.clock import Clock
 from tocsind.journal import Asking, LaneMemory, Request, ScopeMemory
 from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State, expired, settle
+from tocsind.policy.living import Living
 from tocsind.policy.outcomes import Outcome
 from tocsind.policy.routes import chain
+from tocsind.policy.telling import is_gone, learn, tell
 
 
 class Nudged(Protocol):
@@ -72,6 +75,7 @@ class MemoryBooks:
         self.scopes: dict[str, ScopeMemory] = {}
         self.asked: list[_Asked] = []
         self.settlements: list[Settlement] = []
+        self.living: dict[tuple[str, str, str], tuple[Living, Delivery | None]] = {}  # by destination, key, far end
         self.fed: list[int] = []
         self._clock = clock
         self._fallbacks = fallbacks or {}
@@ -90,7 +94,7 @@ class MemoryBooks:
     def _owe(self, destination: str, signal: Signal, priority: Priority) -> int:
         number, now = len(self._entries) + 1, self._clock.wall()
         deadline = None if signal.expires is None else now + signal.expires
-        self._entries[number] = _Entry(Delivery(number, signal, destination, priority, now, deadline))
+        self._entries[number] = _Entry(Delivery(number, signal, destination, priority, now, deadline, order=number))
         self._queues[destination, priority].append(number)
         self._owed.add((signal.id, destination))
         if destination in self.lanes:
@@ -142,9 +146,18 @@ class MemoryBooks:
         await trio.lowlevel.checkpoint()
         now = self._clock.wall()
         claimed = [self._claim(delivery, now) for delivery in batch if self._may_go(self._entry(delivery), now)]
+        if claimed and asking.living and (key := claimed[0].signal.key):
+            also = [entry.delivery for entry in self._waiting(asking.destination, key) if self._may_go(entry, now)]
+            claimed += [self._claim(delivery, now) for delivery in also]
+            known, before = self.living.get((asking.destination, key, asking.living), (Living(), None))
+            claimed = tell(key, asking.living, known, before, claimed)
         if claimed:
             self.asked.append(_Asked(asking))
         return claimed
+
+    def _waiting(self, destination: str, key: str) -> list[_Entry]:
+        mine = [entry for entry in self._entries.values() if entry.delivery.destination == destination]
+        return [entry for entry in mine if entry.delivery.signal.key == key and entry.state is State.QUEUED]
 
     def _entry(self, delivery: Delivery) -> _Entry:
         return self._entries[delivery.number]
@@ -177,6 +190,7 @@ class MemoryBooks:
         ]
         for delivery, settlement in zip(batch, found, strict=True):
             self._write(self._entry(delivery), settlement)
+        self._keep_living(batch, found)
         self._answer({delivery.destination for delivery in batch}, now)
         self._keep(memory, scopes)
         self.settlements += found
@@ -189,6 +203,18 @@ class MemoryBooks:
         if settlement.elsewhere:
             self._hand_on(entry.delivery)
 
+    def _keep_living(self, batch: Sequence[Delivery], settlements: Sequence[Settlement]) -> None:
+        telling = batch[0].telling
+        if telling is None:
+            return
+        place = batch[0].destination, telling.key, telling.about
+        if is_gone(settlements):
+            known, before = self.living[place]
+            self.living[place] = msgspec.structs.replace(known, message=None), before
+        known_now = learn(batch, settlements)
+        if known_now is not None:
+            self.living[place] = known_now, telling.shown
+
     def _answer(self, destinations: set[str], now: float) -> None:
         for each in self.asked:
             if each.answered is None and each.asking.destination in destinations:
@@ -198,7 +224,8 @@ class MemoryBooks:
         for name in chain(delivery.destination, self._fallbacks):
             if (delivery.id, name) not in self._owed:
                 copy = self._entries[self._owe(name, delivery.signal, delivery.priority)]
-                copy.delivery = msgspec.structs.replace(copy.delivery, deadline=delivery.deadline, doubt=delivery.doubt)
+                known = {"deadline": delivery.deadline, "doubt": delivery.doubt, "order": delivery.order}
+                copy.delivery = msgspec.structs.replace(copy.delivery, **known)
                 return name
         return None
 

@@ -12,6 +12,7 @@
     POST   /_fake/foreign          {"channel", "content"} once, or {"channel", "every", "count"} on a schedule
     POST   /_fake/clock            {"skew": 3600}
     POST   /_fake/webhooks         {"channel"}: one more
+    POST   /_fake/delete-message   {"message": id}: as a person would who reads the channel
     POST   /_fake/delete           {"webhook": id}: as a person would; the real DELETE route works as well
 
 All bodies are JSON and every key is optional unless it is the point. What cannot be read is a 400 with "problem".
@@ -45,6 +46,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: int | None = None
     skew: float = 0.0
     webhook: str | None = None
+    message: str = ""
 
 
 _Work: TypeAlias = Callable[["FakeDiscord", Request], Any]
@@ -135,6 +137,12 @@ def _delete(fake: FakeDiscord, request: Request) -> Any:
     return {"deleted": webhook.id}
 
 
+def _delete_message(fake: FakeDiscord, request: Request) -> Any:
+    message = _order(request).message
+    fake.delete_message(message)
+    return {"deleted": message}
+
+
 _ROUTES: Final[dict[str, _Work]] = {
     "GET webhooks": _webhooks,
     "GET log": _log,
@@ -149,4 +157,5 @@ _ROUTES: Final[dict[str, _Work]] = {
     "POST clock": _clock,
     "POST webhooks": _add_webhook,
     "POST delete": _delete,
+    "POST delete-message": _delete_message,
 }

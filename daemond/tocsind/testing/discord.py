@@ -150,6 +150,13 @@ class FakeDiscord:
         """Delete a webhook as a person would in Discord's settings; later requests to it are counted."""
         self._guild.delete(self.webhook(webhook).id)
 
+    def delete_message(self, message_id: str) -> None:
+        """Delete a message as a person would who reads the channel. Raises LookupError when there is none."""
+        message = next((each for each in self.messages if each.message_id == message_id and not each.deleted), None)
+        if message is None:
+            raise LookupError(f"there is no message {message_id}")
+        self._guild.log.remove(message)
+
     def foreign_post(self, channel: str | None = None, content: str = "posted by someone else") -> Message | None:
         """Someone else's message; counts against the hidden limit. None when that refused it."""
         return self._guild.foreign_post(channel or self._first_channel, content, self._now())

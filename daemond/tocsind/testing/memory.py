@@ -36,6 +36,8 @@ class Try(msgspec.Struct, frozen=True):
 class MemoryDestination:
     """Answers from `script`, one line a call, and `otherwise` when it is used up. A call takes `seconds`, and waits for the `hold`.
 
+    With `edits` the deliveries of one key share a living message, if its books tell it so.
+
     Asked where it leads, it answers from `places`, then `channel`. `size` and `key` say what a delivery takes of the `room`, and with whom
     it may travel.
     """
@@ -52,6 +54,7 @@ class MemoryDestination:
         key: Callable[[Delivery], Hashable] = lambda _: None,
         places: Iterable[Place] = (),
         channel: str | None = None,
+        edits: bool = False,
     ) -> None:
         self.script = deque(script)
         self.otherwise: Answer = Delivered() if otherwise is None else otherwise
@@ -64,6 +67,7 @@ class MemoryDestination:
         self.most_in_flight = 0
         self.cut_off = 0
         self.closed = False
+        self.edits = edits
         self._most = most
         self._room = room
         self._size = size
@@ -99,7 +103,8 @@ class MemoryDestination:
         self._held = None
 
     def share(self, delivery: Delivery) -> Share:
-        return Share(self._size(delivery), self._key(delivery), delivery.company)
+        living = delivery.signal.key if self.edits else None
+        return Share(self._size(delivery), living or self._key(delivery), delivery.company, alone=bool(living))
 
     async def locate(self) -> Place:
         await trio.lowlevel.checkpoint()

@@ -14,6 +14,7 @@ from tocsind.testing.webhooks import Webhook
 
 # Snowflakes count milliseconds from here, above 22 bits of worker and sequence.
 _DISCORD_EPOCH_MS: Final = 1_420_070_400_000
+_MOST_VERSIONS: Final = 100
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -45,6 +46,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """As stored: trimmed, after the last edit."""
     server_time: float
     edits: int = 0
+    versions: tuple[Json, ...] = ()
+    """What it said before each edit, the oldest first; the oldest leave when there are many."""
     deleted: bool = False
 
     @property
@@ -118,7 +121,8 @@ class MessageLog:
         return message
 
     def edit(self, message: Message, payload: Json) -> Message:
-        edited = msgspec.structs.replace(message, payload=payload, edits=message.edits + 1)
+        versions = (*message.versions, message.payload)[-_MOST_VERSIONS:]
+        edited = msgspec.structs.replace(message, payload=payload, edits=message.edits + 1, versions=versions)
         self._by_id[message.message_id] = edited
         return edited
 

@@ -2,6 +2,9 @@
 
 `wait=false` is taken at its word: once the request itself can be read, no fault of the message is reported, and a
 message that was not saved gets the same 204 as one that was.
+
+Whether an edit counts against the channel's hidden limit is not known; here it does. It has a bucket of its own, as each kind of
+request has, and it finds a message of a thread only when it names the thread.
 """
 
 from __future__ import annotations
@@ -94,6 +97,9 @@ def _edit_message(guild: Guild, call: Call, webhook: Webhook) -> Reply:
         checked = Checked(_merged(message.payload, body.value, checked.payload), {})
     if fault := _fault_of(checked):
         return fault
+    room = guild.quotas.take_channel(webhook.channel_id, call.at.steady)
+    if not room.passes:
+        return answers.limited(Scope.SHARED, room.reset_after, call.route.version, {})
     guild.tally.edited += 1
     return answers.as_json(200, _shown(guild.log.edit(message, checked.payload), webhook))
 
@@ -118,7 +124,8 @@ ROUTES: Final[dict[str, Work]] = {
 
 
 def _message(guild: Guild, call: Call, webhook: Webhook) -> Message | None:
-    return guild.log.find(call.route.message_id or "", webhook.id)
+    found = guild.log.find(call.route.message_id or "", webhook.id)
+    return found if found and found.thread_id == call.request.query.get("thread_id") else None
 
 
 def _fault_of(checked: Checked) -> Reply | None:

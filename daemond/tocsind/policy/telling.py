@@ -1,0 +1,67 @@
+"""A living message and the deliveries that it tells: what one attempt says for them, and what is known when it has ended (see `living`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from .delivery import Delivery, Priority, Settlement, State
+from .living import Line, Living, Telling, decide
+
+TOLD = frozenset({State.SENT, State.UNKNOWN})  # nobody can say of the second, and it is not told again
+
+
+def tell(key: str, about: str, known: Living, before: Delivery | None, claimed: Sequence[Delivery]) -> list[Delivery]:
+    """What was claimed of a key, at least one, in order of acceptance, each knowing what becomes of the message. `before` is what that
+    shows so far.
+    """
+    states = sorted(claimed, key=lambda delivery: delivery.order)
+    edits, then = decide(
+        known,
+        [line(delivery) for delivery in states],
+        wakes=any(delivery.priority is Priority.URGENT for delivery in states),
+        doubt=any(delivery.doubt for delivery in states),
+    )
+    shown = states[-1] if before is None or before.order < states[-1].order else before
+    telling = Telling(key, about, edits, then, msgspec.structs.replace(shown, doubt=then.doubt))
+    return [msgspec.structs.replace(delivery, telling=telling) for delivery in states]
+
+
+def learn(batch: Sequence[Delivery], settlements: Sequence[Settlement]) -> Living | None:
+    """What is known of the key after an attempt; None when that is what was known before.
+
+    Of a post that nobody can be sure of there may be a message, but none that could be edited. What is not told yet has left no line.
+    """
+    telling = batch[0].telling
+    ended = [settlement for settlement in settlements if settlement.state in TOLD]
+    if telling is None or not ended:
+        return None
+    then, waits = (
+        telling.then,
+        {
+            delivery.order
+            for delivery, settlement in zip(batch, settlements, strict=True)
+            if settlement.state not in TOLD
+        },
+    )
+    lines = tuple(each for each in then.lines if each.order not in waits)
+    return Living(
+        next((settlement.message for settlement in ended if settlement.message), None),
+        lines,
+        then.earlier - (len(waits) - (len(then.lines) - len(lines))),
+        then.doubt or any(settlement.state is State.UNKNOWN for settlement in ended),
+    )
+
+
+def is_gone(settlements: Sequence[Settlement]) -> bool:
+    """Whether the message that was to be edited is not there any more."""
+    return any(settlement.anew for settlement in settlements)
+
+
+def line(delivery: Delivery) -> Line:
+    """A delivery as a state of its key."""
+    signal = delivery.signal
+    return Line(
+        delivery.order, delivery.accepted if signal.timestamp is None else signal.timestamp, signal.title, signal.price
+    )
