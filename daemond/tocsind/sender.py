@@ -6,9 +6,8 @@
 
 `feed` follows the journal with a cursor; `rewind` sets it back when something old was queued again. `out` holds the numbers that are in
 memory, so that a rewind never hands out one twice. A delivery leaves `out` when it is settled, or when `begin` would not let us claim it.
-One that was told by a living message together with another may never have been here, or may still stand in the channel while it is
-settled: in the first case it stays in the journal, and `look_back_at` says when to rewind for it; in the second the copy that comes out
-of the channel is passed over.
+One that was told by a living message together with another may still stand in the channel while it is settled: the copy that comes out is
+passed over. Or it may never have been here; deferred, it stays in the journal, `apart`, until `look_back_at` says to rewind for it.
 
 The message is formed by the lane after the turn was given, so that what came while we waited still joins; what is offered is in order of
 acceptance, and what is due again stands among it in its old place. Whoever has the turn may take along what the less pressing offer.
@@ -60,7 +59,8 @@ class Sender:
         self._inlet, self._outlet = trio.open_memory_channel[Delivery](WINDOW)
         self._next: list[Delivery] = []  # taken from the channel or due again, in order, not yet in a message
         self._held: list[tuple[float, Delivery]] = []  # deferred: due time on the monotonic clock
-        self._look_back_at = inf  # when something is due again that was never here
+        self._apart: set[int] = set()  # deferred as well, and in the journal only
+        self._look_back_at = inf  # when the first of those is due
         self._out: set[int] = set()
         self._cursor = FIRST
         self._more = trio.Event()
@@ -101,7 +101,7 @@ class Sender:
         self._looks = self._more.is_set()
         for delivery in batch:
             self._cursor = delivery.number
-            if delivery.number not in self._out:
+            if delivery.number not in self._out and delivery.number not in self._apart:
                 self._out.add(delivery.number)
                 await self._take_up(delivery)
         self._lane.looked()
@@ -151,6 +151,7 @@ class Sender:
         elif delivery.number in self._out:
             self._held.append((due, _again(delivery, settlement)))
         else:
+            self._apart.add(delivery.number)
             self._look_back_at = min(self._look_back_at, due)
         self._rest.cancel()  # its time may be now, and another sender's turn brought it back
 
@@ -177,6 +178,7 @@ class Sender:
         now = self._lane.clock.now()
         if self._look_back_at <= now:
             self._look_back_at = inf
+            self._apart.clear()
             self.rewind()
         if self._next_due() <= now:
             due = [delivery for at, delivery in self._held if at <= now]
@@ -192,7 +194,7 @@ class Sender:
         return True
 
     def _line_up(self, delivery: Delivery) -> None:
-        """At the end, unless it was told meanwhile together with another, or came back from that by `keep`."""
+        """At the end, unless it was told meanwhile together with another, and is settled, or back here by `keep`."""
         here = {other.number for other in self._next} | {other.number for _, other in self._held}
         if delivery.number in self._out and delivery.number not in here:
             self._next.append(delivery)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -242,3 +242,57 @@ async def test_what_scopes_learned_is_kept_alone_or_with_a_settlement(shelf: She
     batch = await shelf.books.begin(await fed(shelf), ASKING)
     await shelf.books.settle(batch, [Delivered()], RETRY, None, [ScopeMemory(name, count=27), ScopeMemory("other")])
     assert await shelf.books.recall_scope(name) == ScopeMemory(name, count=27)
+
+
+# --- living messages -------------------------------------------------------------------------------------------------------
+
+EDITS = Asking("a", "channel", pressing=False, living="webhook")
+
+
+async def tell(shelf: Shelf, outcome: Outcome, name: str = "a") -> list[Delivery]:
+    """The first that waits there is attempted, with what belongs to it."""
+    asking = msgspec.structs.replace(EDITS, destination=name)
+    batch = await shelf.books.begin(await fed(shelf, name, most=1), asking)
+    await shelf.books.settle(batch, [outcome] * len(batch), RETRY, None, [])
+    return batch
+
+
+def edited(batch: Sequence[Delivery]) -> tuple[str | None, list[str]]:
+    """Which message it was to edit, and what that says then."""
+    assert batch[0].telling is not None
+    return batch[0].telling.edits, [line.title for line in batch[0].telling.then.lines]
+
+
+async def test_what_waits_of_a_key_is_claimed_and_told_together_and_later_edits_it(shelf: Shelf) -> None:
+    await shelf.owe("a", "opened", key="trade")
+    await shelf.owe("a", "another", key="other")
+    await shelf.owe("a", "filled", key="trade", priority="low")
+    assert edited(await tell(shelf, Delivered("m1"))) == (None, ["opened", "filled"])
+    assert await shelf.titles(State.SENT, "a") == ["opened", "filled"]
+    assert await shelf.books.feed("a", Priority.LOW, FIRST, 64) == []
+    assert edited(await tell(shelf, Delivered("m2"))) == (None, ["another"])
+    await shelf.owe("a", "closed", key="trade")
+    assert edited(await tell(shelf, Delivered("m1"))) == ("m1", ["opened", "filled", "closed"])
+
+
+async def test_what_was_deferred_is_told_by_whoever_of_its_key_goes_next(shelf: Shelf) -> None:
+    await shelf.owe("a", "opened", key="trade")
+    await tell(shelf, Deferred("503"))
+    await shelf.owe("a", "closed", key="trade")
+    assert edited(await tell(shelf, Delivered("m1"))) == (None, ["opened", "closed"])
+
+
+async def test_a_message_that_is_gone_is_told_anew(shelf: Shelf) -> None:
+    await shelf.owe("a", "opened", key="trade")
+    await tell(shelf, Delivered("m1"))
+    await shelf.owe("a", "closed", key="trade")
+    await tell(shelf, Deferred("404", Cause.MESSAGE))
+    assert edited(await tell(shelf, Delivered("m2"))) == (None, ["opened", "closed"])
+
+
+async def test_a_key_at_another_destination_has_a_message_of_its_own_and_order_goes_along(shelf: Shelf) -> None:
+    await shelf.owe("a", "opened", key="trade")
+    await shelf.owe("b", "closed", key="trade")
+    assert edited(await tell(shelf, Delivered("m1"), "b")) == (None, ["closed"])
+    assert await shelf.books.divert("a", "404")
+    assert edited(await tell(shelf, Delivered("m1"), "b")) == ("m1", ["opened", "closed"])

@@ -105,6 +105,9 @@ TABLE = {
         {**OLD, **IN_DOUBT, "company": 5, "plain": True},
         queued("400", doubt=True, unknowns=1, company=5, plain=True),
     ),
+    "the message that it was to edit is not there any more: it goes again at once": Row(
+        Deferred("404", Cause.MESSAGE), OLD, queued("404", anew=True)
+    ),
     "its form was not taken: plain, and alone": Row(
         Deferred("400", Cause.FORM), IN_DOUBT, queued("400", doubt=True, unknowns=1, plain=True, company=1)
     ),

@@ -60,6 +60,7 @@ class Telling(msgspec.Struct, frozen=True):
     edits: str | None  # this message; None: post a new one
     then: Living  # what is known once it is told, but for the id of a new message
     shown: Delivery  # whose state is shown: one that was claimed, or one that was told before
+    anew: bool = False  # posted, although the key was told before
 
     @property
     def history(self) -> tuple[Line, ...]:
@@ -92,7 +93,7 @@ def words(telling: Telling | None, order: int) -> str | None:
     """How a state was told, for people who ask why; None when there is nothing to say beyond that it was."""
     if telling is None:
         return None
-    how = "edited in place" if telling.edits else "posted anew" if telling.history else None
+    how = "edited in place" if telling.edits else "posted anew" if telling.anew else None
     if telling.shown.order == order:
         return how
     return f"told together with {telling.shown.id}, which came later" + (f": {how}" if how else "")

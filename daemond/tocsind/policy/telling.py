@@ -24,7 +24,8 @@ def tell(key: str, about: str, known: Living, before: Delivery | None, claimed: 
         doubt=any(delivery.doubt for delivery in states),
     )
     shown = states[-1] if before is None or before.order < states[-1].order else before
-    telling = Telling(key, about, edits, then, msgspec.structs.replace(shown, doubt=then.doubt))
+    anew = edits is None and bool(known.lines)
+    telling = Telling(key, about, edits, then, msgspec.structs.replace(shown, doubt=then.doubt), anew)
     return [msgspec.structs.replace(delivery, telling=telling) for delivery in states]
 
 
