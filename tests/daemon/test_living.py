@@ -210,7 +210,9 @@ async def test_a_far_end_that_fails_gets_one_request_a_rest_and_the_last_state_w
     assert len(stage.board.tries) == 5
 
 
-async def test_those_behind_the_window_rest_as_long_as_those_in_it_and_hold_nobody_up(autojump_clock: MockClock) -> None:
+async def test_those_behind_the_window_rest_as_long_as_those_in_it_and_hold_nobody_up(
+    autojump_clock: MockClock,
+) -> None:
     stage = Stage(DOWN)
     for number in range(10):
         stage.owe(f"state {number}")

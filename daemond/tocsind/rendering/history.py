@@ -2,7 +2,7 @@
 
 It stands in a field at the end, where a reader looks for what is past. An embed that has all its fields (or is in plain form, and has
 none) gets it at the end of its text. When there is no room the text yields to it; where that is not enough, its oldest lines are counted
-instead of shown.
+instead of shown. In plain form all are: it was made because something in the message was refused, and that may have been another's words.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def with_history(made: Embed, telling: Telling) -> Embed:
     lines, earlier = [_line(line, telling.then.lines[-1]) for line in reversed(telling.history)], telling.then.earlier
     if not lines and not earlier:
         return made
-    if telling.shown.plain or len(made.get("fields", ())) >= FIELDS:
+    if telling.shown.plain:
+        return _in_text(made, [], earlier + len(lines))
+    if len(made.get("fields", ())) >= FIELDS:
         return _in_text(made, lines, earlier)
     made = _yielding(made, len(NAME) + len(_fitted(lines, earlier, VALUE)), DESCRIPTION)
     value = _fitted(lines, earlier, min(VALUE, MOST_ROOM - length(made) - len(NAME)))

@@ -1,0 +1,103 @@
+"""The history of a living message: short, in order, and never too long for what Discord takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.destinations.signals import ACCEPTED, deliveries, delivery, titles
+from tests.destinations.test_rendering_message import slowly, stored
+
+from tocsind.policy.delivery import Delivery
+from tocsind.policy.living import MOST_LINES, Line, Living, Telling
+from tocsind.rendering import living_message
+
+DAY = 86400.0
+
+
+def telling(shown: Delivery, *before: Line, earlier: int = 0, edits: str | None = None) -> Telling:
+    last = Line(99, shown.accepted, shown.signal.title, shown.signal.price)
+    return Telling("trade", "webhook", edits, Living(edits, (*before, last), earlier), shown)
+
+
+def embed(told: Telling) -> dict[str, Any]:
+    (made,) = living_message(told)["embeds"]
+    assert isinstance(made, dict)
+    return made
+
+
+def history(told: Telling) -> list[str]:
+    """Its lines, which stand in the last field."""
+    field = embed(told)["fields"][-1]
+    assert (field["name"], field["inline"]) == ("History (UTC)", False)
+    return list(field["value"].split("\n"))
+
+
+OPENED = Line(1, ACCEPTED - 120, "BUY BTCUSDT opened", 64000.5)
+FILLED = Line(2, ACCEPTED - 60.5, "BUY BTCUSDT filled")
+
+
+def test_it_goes_back_in_time_with_the_price_of_each_state_and_the_date_where_it_is_another() -> None:
+    assert history(telling(delivery("closed"), OPENED, FILLED)) == [
+        "2025-12-31 23:58:59 BUY BTCUSDT filled",
+        "2025-12-31 23:58:00 BUY BTCUSDT opened · 64,000.5",
+    ]
+    same_day = msgspec.structs.replace(OPENED, at=ACCEPTED)
+    assert history(telling(delivery("closed"), same_day)) == ["00:00:00 BUY BTCUSDT opened · 64,000.5"]
+
+
+def test_those_before_are_counted() -> None:
+    assert history(telling(delivery("closed"), FILLED, earlier=1494))[1:] == ["… and 1,494 earlier"]
+
+
+def test_the_first_state_has_none() -> None:
+    assert "fields" not in embed(telling(delivery("opened")))
+
+
+def test_what_a_program_wrote_is_what_a_person_reads() -> None:
+    line = Line(1, ACCEPTED, "@everyone *BUY*\nnow")
+    assert history(telling(delivery("closed"), line)) == ["00:00:00 @\u200beveryone \\*BUY\\* now"]
+
+
+def test_with_all_its_fields_taken_it_stands_at_the_end_of_the_text() -> None:
+    full = delivery("closed", body="Sold.", fields={f"f{n}": n for n in range(25)})
+    made = embed(telling(full, OPENED))
+    assert len(made["fields"]) == 25
+    assert made["description"] == "Sold.\n\nHistory (UTC)\n2025-12-31 23:58:00 BUY BTCUSDT opened · 64,000.5"
+
+
+def test_in_plain_form_it_is_counted() -> None:
+    made = embed(telling(delivery("closed", plain=True), OPENED, FILLED, earlier=1))
+    assert made["description"].endswith("History (UTC)\n… and 3 earlier")
+
+
+def test_an_edit_says_nothing_of_author_and_content() -> None:
+    assert living_message(telling(delivery("closed"), edits="m1"), "Bell").keys() == {"embeds", "allowed_mentions"}
+    assert living_message(telling(delivery("closed")), "Bell").keys() == {"embeds", "allowed_mentions", "username"}
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("fields", [0, 24, 40])
+def test_the_longest_alert_with_the_longest_history_fits_and_keeps_a_mark_of_it(fields: int, *, plain: bool) -> None:
+    long = {f"{n} {'k' * 250}": "v" * 1024 for n in range(fields)}
+    shown = delivery("t" * 256, body="b" * 4096, fields=long, plain=plain, source="s" * 100)
+    lines = [Line(n, ACCEPTED, "*" * 256, 1e9) for n in range(MOST_LINES - 1)]
+    payload = stored(living_message(telling(shown, *lines, earlier=10**6))).payload
+    assert "earlier" in str(payload)
+
+
+_lines = st.builds(Line, st.integers(0, 98), st.floats(-1e12, 1e12), titles, st.none() | st.floats(allow_nan=False))
+
+
+@slowly
+@given(deliveries, st.lists(_lines, max_size=MOST_LINES - 1), st.integers(0, 10**6), st.booleans())
+def test_whatever_the_states_discord_takes_the_message(
+    shown: Delivery,
+    before: list[Line],
+    earlier: int,
+    edits: bool,
+) -> None:
+    stored(living_message(telling(shown, *before, earlier=earlier, edits="m1" if edits else None)))
