@@ -9,7 +9,7 @@ import httpx
 import pytest
 import trio
 
-from tocsind.testing import FakeDiscord, Settings, serve_fake
+from tocsind.testing import FakeDiscord, Limit, Model, Settings, serve_fake
 
 UNLIMITED = Settings(webhooks=2).without_limits()
 
@@ -133,6 +133,50 @@ async def test_an_edit_without_allowed_mentions_pings_anew() -> None:
         edited = await http.patch(place, json={"content": "look @everyone again"})
     assert edited.json()["mention_everyone"] is True
     assert fake.seen()[0].mentions.everyone
+
+
+async def test_what_a_message_said_before_each_edit_is_kept() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        posted = await http.post(versioned(fake), params={"wait": "true"}, json={"content": "one"})
+        for content in ("two", "three"):
+            await http.patch(versioned(fake) + f"/messages/{posted.json()['id']}", json={"content": content})
+    (message,) = fake.messages
+    assert [version["content"] for version in message.versions] == ["one", "two"]
+    assert message.payload["content"] == "three"
+
+
+async def test_a_message_that_a_person_deleted_is_unknown_and_its_webhook_is_not() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        posted = await http.post(versioned(fake), params={"wait": "true"}, json={"content": "one"})
+        fake.delete_message(posted.json()["id"])
+        edited = await http.patch(versioned(fake) + f"/messages/{posted.json()['id']}", json={"content": "two"})
+        again = await http.post(versioned(fake), params={"wait": "true"}, json={"content": "two"})
+        with pytest.raises(LookupError):
+            fake.delete_message(posted.json()["id"])
+    assert (edited.status_code, edited.json()["code"], again.status_code) == (404, 10008, 200)
+    assert [seen.text for seen in fake.seen()] == ["two"]
+
+
+async def test_an_edit_finds_the_message_of_a_thread_only_when_it_names_the_thread() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        thread = {"thread_id": "77", "wait": "true"}
+        posted = await http.post(versioned(fake), params=thread, json={"content": "one"})
+        place = versioned(fake) + f"/messages/{posted.json()['id']}"
+        outside = await http.patch(place, json={"content": "two"})
+        inside = await http.patch(place, params={"thread_id": "77"}, json={"content": "two"})
+    assert (outside.json()["code"], inside.json()["content"]) == (10008, "two")
+
+
+async def test_an_edit_has_a_bucket_of_its_own_and_counts_in_the_channel() -> None:
+    settings = Settings(webhook_limit=Limit(Model.FIXED, 2, 60.0), channel_limit=Limit(Model.FIXED, 3, 60.0))
+    async with serve_fake(settings) as fake, httpx.AsyncClient() as http:
+        posted = await http.post(versioned(fake), params={"wait": "true"}, json={"content": "one"})
+        place = versioned(fake) + f"/messages/{posted.json()['id']}"
+        answers = [await http.patch(place, json={"content": "two"}) for _ in range(2)]
+        last = await http.post(versioned(fake), params={"wait": "true"}, json={"content": "three"})
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].headers["X-RateLimit-Bucket"] != posted.headers["X-RateLimit-Bucket"]
+    assert (last.status_code, last.headers["X-RateLimit-Scope"]) == (429, "shared")
 
 
 async def test_embeds_with_one_url_show_only_the_first_of_them() -> None:

@@ -90,6 +90,9 @@ async def test_everything_python_can_do_can_be_done_over_http() -> None:
         await http.post(fake.url(), json={"content": "mine"})
         assert [seen["content"] for seen in (await http.get(at + "seen")).json()["seen"]] == ["noise", "mine"]
         assert (await http.get(at + "log", params={"after": "2"})).json() == {"messages": []}
+        mine = fake.messages[0].message_id
+        assert (await http.post(at + "delete-message", json={"message": mine})).json() == {"deleted": mine}
+        assert [seen["content"] for seen in (await http.get(at + "seen")).json()["seen"]] == ["noise"]
 
         counts = (await http.get(at + "counts")).json()
         assert (counts["requests"], counts["accepted"], counts["foreign"]) == (3, 1, 1)
@@ -117,6 +120,7 @@ async def test_requests_can_be_held_and_released_over_http() -> None:
         ("POST", "hold", b'{"savde": true}', 400),
         ("POST", "delete", b'{"webhook": "12"}', 400),
         ("POST", "foreign", b'{"every": 0}', 400),
+        ("POST", "delete-message", b'{"message": "12"}', 400),
         ("GET", "log?after=x", b"", 400),
         ("GET", "nothing", b"", 404),
     ],

@@ -1,7 +1,9 @@
 """Discord, by webhook: a batch becomes one message, and the answer's message id is the proof that it arrived.
 
 The signals of one key are one living message: the answer's message id is also the handle by which the next of them edits it. An edit
-replaces the embed and nothing else; it wakes nobody, as Discord has it, and neither do we pretend: mentions belong to posts.
+replaces the embed and nothing else; it wakes nobody, as Discord has it, and neither do we pretend: mentions belong to posts. Edits have a
+bucket of their own in Discord's headers, and nobody says whether the channel's hidden limit counts them. To be safe they are counted as
+posts are, everywhere; what their headers tell is heard like a post's, because both are closed while either of them is.
 
 Name, mentions and silence are the destination's own and not any alert's. When Discord refuses one of them the alert goes without, for the
 rest of this destination's life: an alert without its author is better than none.

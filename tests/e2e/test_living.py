@@ -1,0 +1,263 @@
+"""One trade, one living message: across restarts, deletions, kills and storms, the last state is what a reader sees."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.witness import Copy, all_delivered, arrived, attempts, copies_in, delivery, queue, until
+from tests.harness import DaemonProcess, FakeProcess, discord, file, route
+
+from tocsin.signals import Signal
+
+KEY = "trade-123"
+INTERRUPTED = ("unknown", "tocsind stopped before the answer came")
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, fake: FakeProcess) -> Iterator[DaemonProcess]:
+    """All goes to one webhook."""
+    with DaemonProcess(tmp_path, discord("d", fake.webhooks[0]["url"]) + route("d")) as daemon:
+        yield daemon.start()
+
+
+def tell(daemon: DaemonProcess, title: str, key: str = KEY, **fields: Any) -> str:
+    """A state of the key, told; its signal's id."""
+    id_ = daemon.client.send(title, key=key, **fields).id
+    assert daemon.settled(id_) == ["delivered"]
+    return id_
+
+
+def living(fake: FakeProcess) -> list[dict[str, Any]]:
+    """The messages that are there."""
+    return [message for message in fake.messages() if not message["deleted"]]
+
+
+def shown(message: dict[str, Any]) -> Copy:
+    """The state that a message shows."""
+    (copy,) = copies_in(message)
+    return copy
+
+
+def history(message: dict[str, Any]) -> list[str]:
+    """What it says of the states before, the latest first, without their times."""
+    fields = message["payload"]["embeds"][0].get("fields", [])
+    lines = [field["value"] for field in fields if field["name"] == "History (UTC)"]
+    return [line if line.startswith("…") else line.split(" ", 1)[1] for text in lines for line in text.split("\n")]
+
+
+def restart(daemon: DaemonProcess) -> None:
+    assert daemon.stop() == 0
+    daemon.start()
+
+
+def test_three_states_across_two_restarts_are_one_message(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    opened = tell(daemon, "opened", price=64000.5)
+    restart(daemon)
+    filled = tell(daemon, "filled")
+    daemon.kill()
+    daemon.start()
+    closed = tell(daemon, "closed")
+    (message,) = fake.messages()
+    assert (shown(message).title, history(message)) == ("closed", ["filled", "opened · 64,000.5"])
+    assert [version["embeds"][0]["title"] for version in message["versions"]] == ["opened", "filled"]
+    told = [delivery(daemon, id_) for id_ in (opened, filled, closed)]
+    assert [each["message"] for each in told] == [message["message_id"]] * 3
+    assert [each["reason"] for each in told] == [None, "edited in place", "edited in place"]
+    assert "edits" not in told[0]["attempts"][0]
+    assert told[2]["attempts"][0]["edits"] == message["message_id"]
+    assert f"to edit message {message['message_id']}" in daemon.tocsin("why", closed).stdout
+
+
+def test_after_a_person_deleted_it_a_new_one_is_posted_at_once_and_the_destination_lives(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
+    tell(daemon, "opened")
+    fake.delete_message(fake.messages()[0]["message_id"])
+    filled = tell(daemon, "filled")
+    tell(daemon, "closed")
+    (message,) = living(fake)
+    assert (shown(message).title, history(message), message["edits"]) == ("closed", ["filled", "opened"], 1)
+    assert [outcome for outcome, _ in attempts(daemon, filled)] == ["deferred", "delivered"]
+    assert delivery(daemon, filled)["reason"] == "posted anew"
+    assert (daemon.destination("d")["condition"], daemon.status()["health"]) == ("ready", "ok")
+
+
+def test_a_message_too_old_to_be_edited_is_told_anew(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    tell(daemon, "opened")
+    fake.script({"behaviour": "status", "method": "PATCH", "status": 429, "code": 30046, "message": "Too old"})
+    tell(daemon, "closed")
+    assert [shown(message).title for message in fake.messages()] == ["opened", "closed"]
+    assert daemon.destination("d")["condition"] == "ready"
+
+
+def test_kills_between_an_edits_attempt_and_its_outcome_leave_one_message_and_no_doubt(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
+    tell(daemon, "state 0")
+    for number in range(1, 5):
+        fake.hold(saved=bool(number % 2))  # the edit was made, or it was not; the daemon cannot know
+        id_ = daemon.client.send(f"state {number}", key=KEY).id
+        fake.await_held()
+        daemon.kill()
+        fake.release()
+        daemon.start()
+        assert daemon.settled(id_) == ["delivered"]
+        assert attempts(daemon, id_) == [INTERRUPTED, ("delivered", "edited in place")]
+        assert not delivery(daemon, id_)["possible_duplicate"]
+        (message,) = fake.messages()
+        assert (shown(message).title, shown(message).marked) == (f"state {number}", False)
+    assert fake.counts()["posts"] == 1
+
+
+def test_a_kill_between_a_posts_attempt_and_its_outcome_is_told_as_doubt_for_the_life_of_the_message(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
+    fake.hold(saved=True)
+    opened = daemon.client.send("opened", key=KEY).id
+    fake.await_held()
+    daemon.kill()
+    fake.release()
+    daemon.start()
+    assert daemon.settled(opened) == ["delivered"]
+    tell(daemon, "closed")
+    lost, message = fake.messages()
+    assert (shown(lost).title, lost["edits"]) == ("opened", 0)
+    assert (shown(message).title, shown(message).marked, message["edits"]) == ("closed", True, 1)
+    assert delivery(daemon, opened)["possible_duplicate"]
+
+
+LIMITS = {"channel-limit": '"30/3s"', "webhook-limit": '"5/100ms"', "limit": '"1000/s"', "digest": '{ normal = "2s" }'}
+STORM = 500
+
+
+@pytest.mark.parametrize("kills", [0, 3])
+def test_a_storm_on_one_key_ends_with_the_last_state_and_without_a_429(tmp_path: Path, kills: int) -> None:
+    """Windows are a twentieth of the real ones, and edits count in all of them."""
+    chance = random.Random(kills)
+    deadly = sorted(chance.sample(range(1, STORM), kills))
+    with (
+        FakeProcess("--limits", "0.05") as fake,
+        DaemonProcess(tmp_path, discord("d", fake.webhooks[0]["url"], **LIMITS) + route("d")) as daemon,
+    ):
+        daemon.start()
+        ids = [tell(daemon, "state 0")]
+        for number in range(1, STORM):
+            ids.append(daemon.client.send(f"state {number}", key=KEY).id)
+            if number in deadly:
+                daemon.kill()
+                daemon.start()
+        assert all_delivered(daemon, ids)
+        (message,), counts = fake.messages(), fake.counts()
+        assert (counts["limited"], counts["posts"]) == ({}, 1)
+        assert (shown(message).title, shown(message).id) == (f"state {STORM - 1}", ids[-1])
+        assert counts["edited"] < STORM / 5
+        assert {delivery(daemon, id_)["message"] for id_ in ids} == {message["message_id"]}
+        assert queue(daemon) == []
+        assert daemon.status()["counters"]["deliveries_digested"] == 0
+
+
+def test_a_backlog_of_many_keys_is_one_request_each(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    fake.hold()
+    plug = daemon.client.send("plug").id
+    fake.await_held()
+    signals = [Signal(f"{key}.{number}", key=f"trade-{key}") for number in range(50) for key in range(10)]
+    ids = [receipt.id for receipt in daemon.client.send_many(signals)]
+    fake.release()
+    assert all_delivered(daemon, [plug, *ids])
+    assert sorted(shown(message).title for message in fake.messages()) == sorted(
+        ["plug", *(f"{key}.49" for key in range(10))]
+    )
+    assert fake.counts()["posts"] == 11
+
+
+def test_what_is_urgent_is_posted_anew_and_the_next_state_edits_that(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    tell(daemon, "opened")
+    urgent = tell(daemon, "stopped out", priority="urgent")
+    tell(daemon, "booked", priority="low")
+    first, second = fake.messages()
+    assert (shown(first).title, first["edits"]) == ("opened", 0)
+    assert (shown(second).title, history(second), second["edits"]) == ("booked", ["stopped out", "opened"], 1)
+    assert delivery(daemon, urgent)["reason"] == "posted anew"
+
+
+def test_two_destinations_have_a_message_each_and_a_file_has_a_line_a_state(tmp_path: Path, two: FakeProcess) -> None:
+    tables = [discord(name, two.webhooks[n]["url"]) for n, name in enumerate("ab")]
+    with DaemonProcess(tmp_path, "".join([*tables, file(), route("a", "b", "local-file")])).start() as daemon:
+        closed = [tell(daemon, title) for title in ("opened", "closed")][-1]
+        first, second = two.messages()
+        assert {first["webhook_id"], second["webhook_id"]} == {webhook["id"] for webhook in two.webhooks}
+        assert [(shown(message).title, message["edits"]) for message in (first, second)] == [("closed", 1)] * 2
+        ids = {delivery(daemon, closed, name)["message"] for name in "ab"}
+        lines = [json.loads(line)["title"] for line in (daemon.state / "alerts.jsonl").read_text().splitlines()]
+    assert ids == {first["message_id"], second["message_id"]}
+    assert lines == ["opened", "closed"]
+
+
+def test_the_fallback_has_a_message_of_its_own_and_a_deleted_webhook_still_ends_its_destination(
+    tmp_path: Path, two: FakeProcess
+) -> None:
+    config = discord("a", two.webhooks[0]["url"], fallback='["b"]') + discord("b", two.webhooks[1]["url"]) + route("a")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        tell(daemon, "opened")
+        two.control("POST", "delete", {"webhook": two.webhooks[0]["id"]})
+        filled = tell(daemon, "filled")
+        tell(daemon, "closed")
+        assert daemon.destination("a")["condition"] == "disabled"
+        assert delivery(daemon, filled, "a")["state"] == "rerouted"
+        theirs = [message for message in two.messages() if message["webhook_id"] == two.webhooks[1]["id"]]
+        trades = [message for message in theirs if "is disabled" not in shown(message).title]
+    (message,) = trades
+    assert (shown(message).title, history(message), message["edits"]) == ("closed", ["filled"], 1)
+
+
+def test_a_new_webhook_begins_a_new_message(tmp_path: Path, two: FakeProcess) -> None:
+    with DaemonProcess(tmp_path, discord("d", two.webhooks[0]["url"]) + route("d")).start() as daemon:
+        tell(daemon, "opened")
+        daemon.configure(discord("d", two.webhooks[1]["url"]) + route("d"))
+        daemon.reload()
+        daemon.wait_for("reloaded")
+        tell(daemon, "closed")
+    assert [(shown(message).title, history(message)) for message in two.messages()] == [("opened", []), ("closed", [])]
+
+
+def test_queue_status_and_tail_say_what_happens_to_what_waits_and_test_what_would(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
+    first = rehearse(daemon)
+    assert first == {"key": KEY, "edits": None, "states": 0}
+    tell(daemon, "opened")
+    message = fake.messages()[0]["message_id"]
+    fake.hold()
+    ids = [daemon.client.send(title, key=KEY).id for title in ("filled", "closed")]
+    until(fake, lambda counts: counts["held"] == 1)
+    assert {row["id"] for row in queue(daemon, state="sending")} | {
+        row["id"] for row in queue(daemon, state="queued")
+    } == set(ids)
+    assert daemon.status()["queue"]["depth"] == 2
+    assert rehearse(daemon)["edits"] == message
+    fake.release()
+    assert all_delivered(daemon, ids)
+    edited = daemon.wait_for("edited", id=ids[1])
+    assert (edited["message"], edited["key"], edited["destination"]) == (message, KEY, "d")
+    assert daemon.status()["counters"]["messages_edited"] in {1, 2}  # were they told together?
+    assert daemon.wait_for("sent", id=ids[1])["reason"] == "edited in place"
+    shown_to_people = daemon.tocsin("test", "audited", "--key", KEY).stdout
+    assert f"it would edit message {message}, with a history of 3 states" in shown_to_people
+
+
+def rehearse(daemon: DaemonProcess) -> dict[str, Any]:
+    """What `tocsin test` says of the key."""
+    told = json.loads(daemon.tocsin("test", "next", "--key", KEY, "--json").stdout)
+    found: dict[str, Any] = told["destinations"][0]["living"]
+    return found
+
+
+def test_without_a_key_nothing_is_edited(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    for title in ("one", "two"):
+        assert daemon.settled(daemon.client.send(title).id) == ["delivered"]
+    assert [copy.title for copy in arrived(fake)] == ["one", "two"]
