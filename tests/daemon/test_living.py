@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from tocsind.config import DestinationOptions, FileOptions
@@ -17,7 +19,7 @@ from tocsind.gates import Gates
 from tocsind.lane import Lane
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Delivery, Priority, State
-from tocsind.policy.outcomes import Cause, Deferred, Delivered, Refused, Report
+from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Refused, Report, Unknown
 from tocsind.testing.books import MemoryBooks
 from tocsind.testing.clock import SteppedClock
 from tocsind.testing.memory import Answer, MemoryDestination
@@ -35,6 +37,7 @@ class Board(MemoryDestination):
     def __init__(self, script: Sequence[Answer], seconds: float) -> None:
         super().__init__(script, most=10, seconds=seconds, edits=True)
         self.messages: dict[str, list[str]] = {}
+        self.latest: dict[str, str] = {}  # by key, wherever it is shown
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
         report = await super().deliver(batch)
@@ -42,7 +45,9 @@ class Board(MemoryDestination):
             return report
         telling = batch[0].telling
         id_ = (telling and telling.edits) or f"m{len(self.messages) + 1}"
-        self.messages.setdefault(id_, []).append((telling.shown if telling else batch[0]).signal.title)
+        title = (telling.shown if telling else batch[0]).signal.title
+        self.messages.setdefault(id_, []).append(title)
+        self.latest[telling.key if telling else ""] = title
         return Report((Delivered(id_),) * len(batch))
 
 
@@ -240,6 +245,46 @@ async def test_what_was_told_along_is_not_lost_when_what_led_it_is_dropped(autoj
         await passing(60)
         assert stage.waiting == []
     assert stage.board.messages == {"m1": ["state 199"]}
+
+
+OUTCOMES = st.sampled_from(
+    [
+        Delivered(),
+        Delivered(),
+        DOWN,
+        GONE,
+        Unknown("no answer"),
+        Refused("400"),
+        Deferred("429", Cause.LIMITED, wait=3.0),
+    ]
+)
+ARRIVALS = st.tuples(st.floats(0, 5), st.sampled_from(Priority), st.sampled_from(["a", "b"]))
+
+
+@given(st.lists(ARRIVALS, max_size=40), st.lists(OUTCOMES, max_size=25), st.lists(st.integers(0, 39), max_size=5))
+def test_whatever_happens_no_message_ever_goes_back_and_nothing_is_left_waiting(
+    arrivals: list[tuple[float, Priority, str]], outcomes: list[Outcome], by_hand: list[int]
+) -> None:
+    async def play() -> Stage:
+        stage = Stage(*outcomes)
+        numbers: list[int] = []
+        async with stage.running():
+            for pause, priority, key in arrivals:
+                await trio.sleep(pause)
+                numbers.append(stage.owe(f"{len(numbers)}", key, priority))
+                for number in by_hand:
+                    if number < len(numbers) and stage.books.state(numbers[number]) is State.DEAD:
+                        stage.books.revive(numbers[number])
+            await passing(600)
+        return stage
+
+    stage = trio.run(play, clock=MockClock(autojump_threshold=0))
+    assert stage.waiting == []
+    for shown in stage.board.messages.values():
+        assert shown == sorted(shown, key=int)
+    for key, shown_last in stage.board.latest.items():
+        sent = [int(title) for title in stage.books.titles(State.SENT, "d") if arrivals[int(title)][2] == key]
+        assert int(shown_last) >= max(sent), "the last state that arrived is what a reader finds"
 
 
 async def test_an_edit_waits_for_the_gate_that_a_post_would_wait_for(autojump_clock: MockClock) -> None:

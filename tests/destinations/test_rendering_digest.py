@@ -15,8 +15,8 @@ NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 DAY = 86_400.0
 
 
-def owed(title: str = "BUY", at: float = NOON, *, doubt: bool = False, **fields: Any) -> Delivery:
-    return Delivery(1, Signal(title, **fields), "d", Priority.LOW, at, doubt=doubt)
+def owed(title: str = "BUY", at: float = NOON, *, doubt: bool = False, order: int = 0, **fields: Any) -> Delivery:
+    return Delivery(1, Signal(title, **fields), "d", Priority.LOW, at, doubt=doubt, order=order)
 
 
 def fields_of(*deliveries: Delivery) -> dict[str, str]:
@@ -34,6 +34,12 @@ def test_a_line_tells_count_times_and_extremes_of_the_price() -> None:
     prices = (64_000.5, 63_900.0, 64_200.0)
     made = fields_of(*(owed(at=NOON + 10 * n, key="btc", price=price) for n, price in enumerate(prices)))
     assert made == {"btc": "3 x, 12:00:00 to 12:00:20 UTC, price 63,900 to 64,200"}
+
+
+def test_what_has_a_key_says_what_its_last_state_was() -> None:
+    states = [owed(title, key="trade", order=order) for order, title in ((2, "closed"), (0, "opened"), (1, "filled"))]
+    assert fields_of(*states) == {"trade": "3 x, 12:00:00 UTC, last: closed"}
+    assert fields_of(*states[:1] * 2) == {"trade": "2 x, 12:00:00 UTC"}
 
 
 def test_what_happened_once_has_one_time_and_one_price() -> None:

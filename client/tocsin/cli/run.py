@@ -38,7 +38,7 @@ def _arguments(parser: Parser) -> None:
         "--lines", metavar="N", type=_count, default=_LINES, help=f"last lines to show (default: {_LINES})"
     )
     parser.add_argument("--tier", metavar="T", help="for the routes")
-    parser.add_argument("--key", metavar="K", help="signals with one key are about one thing")
+    parser.add_argument("--key", metavar="K", help="signals with one key share a message, edited in place (Discord)")
     parser.add_argument("--tag", metavar="T", action="append", help="may be repeated")
     parser.add_argument("--to", metavar="DEST", action="append", help="a destination, past the routes; may be repeated")
     parser.add_argument("--socket", metavar="PATH", help="the daemon's socket")

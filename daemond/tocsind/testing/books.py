@@ -208,7 +208,7 @@ class MemoryBooks:
         if telling is None:
             return
         place = batch[0].destination, telling.key, telling.about
-        if is_gone(settlements):
+        if is_gone(settlements) and place in self.living:
             known, before = self.living[place]
             self.living[place] = msgspec.structs.replace(known, message=None), before
         known_now = learn(batch, settlements)
