@@ -143,17 +143,20 @@ class Sender:
 
     def keep(self, delivery: Delivery, settlement: Settlement) -> None:
         """How it ended: what is queued again waits here for its time."""
-        due = self._lane.clock.now() + settlement.wait
         self.take({delivery.number})
         self._held = [(at, other) for at, other in self._held if other.number != delivery.number]
-        if settlement.state is not State.QUEUED:
+        if settlement.state is State.QUEUED:
+            self._hold(delivery, settlement, self._lane.clock.now() + settlement.wait)
+            self._rest.cancel()  # its time may be now, and another sender's turn brought it back
+        else:
             self.forget(delivery)
-        elif delivery.number in self._out:
+
+    def _hold(self, delivery: Delivery, settlement: Settlement, due: float) -> None:
+        if delivery.number in self._out:
             self._held.append((due, _again(delivery, settlement)))
         else:
             self._apart.add(delivery.number)
             self._look_back_at = min(self._look_back_at, due)
-        self._rest.cancel()  # its time may be now, and another sender's turn brought it back
 
     def hurry(self) -> None:
         """The far end is back: what waited for its next try is due now, in whatever company."""
@@ -195,9 +198,11 @@ class Sender:
 
     def _line_up(self, delivery: Delivery) -> None:
         """At the end, unless it was told meanwhile together with another, and is settled, or back here by `keep`."""
-        here = {other.number for other in self._next} | {other.number for _, other in self._held}
-        if delivery.number in self._out and delivery.number not in here:
+        if not delivery.signal.key or (delivery.number in self._out and not self._has(delivery.number)):
             self._next.append(delivery)
+
+    def _has(self, number: int) -> bool:
+        return any(other.number == number for other in (*self._next, *(each for _, each in self._held)))
 
     def _next_due(self) -> float:
         return min((self._look_back_at, *(due for due, _ in self._held)))

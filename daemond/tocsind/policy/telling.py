@@ -38,19 +38,14 @@ def learn(batch: Sequence[Delivery], settlements: Sequence[Settlement]) -> Livin
     ended = [settlement for settlement in settlements if settlement.state in TOLD]
     if telling is None or not ended:
         return None
-    then, waits = (
-        telling.then,
-        {
-            delivery.order
-            for delivery, settlement in zip(batch, settlements, strict=True)
-            if settlement.state not in TOLD
-        },
-    )
+    then, both = telling.then, zip(batch, settlements, strict=True)
+    waits = {delivery.order for delivery, settlement in both if settlement.state not in TOLD}
     lines = tuple(each for each in then.lines if each.order not in waits)
+    cut_off = len(waits) - (len(then.lines) - len(lines))  # of those that wait
     return Living(
         next((settlement.message for settlement in ended if settlement.message), None),
         lines,
-        then.earlier - (len(waits) - (len(then.lines) - len(lines))),
+        then.earlier - cut_off,
         then.doubt or any(settlement.state is State.UNKNOWN for settlement in ended),
     )
 
@@ -63,6 +58,5 @@ def is_gone(settlements: Sequence[Settlement]) -> bool:
 def line(delivery: Delivery) -> Line:
     """A delivery as a state of its key."""
     signal = delivery.signal
-    return Line(
-        delivery.order, delivery.accepted if signal.timestamp is None else signal.timestamp, signal.title, signal.price
-    )
+    at = delivery.accepted if signal.timestamp is None else signal.timestamp
+    return Line(delivery.order, at, signal.title, signal.price)
