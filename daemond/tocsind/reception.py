@@ -76,7 +76,9 @@ class Reception:
     def _place(self, signal: Routable, body: bytes, peer: Peer, now: float) -> Arrival:
         priority, destinations = self._routed(signal)
         deadline = None if signal.expires is None else now + signal.expires
-        return Arrival(signal.id, now, peer.uid, peer.pid, body, int(priority), destinations, deadline, signal.key or None)
+        return Arrival(
+            signal.id, now, peer.uid, peer.pid, body, int(priority), destinations, deadline, signal.key or None
+        )
 
     def _routed(self, signal: Routable) -> tuple[Priority, tuple[str, ...]]:
         """Priority and destinations. Two threads ask; a router that both make is the same."""

@@ -22,7 +22,7 @@ def arrival(*to: str, priority: Priority = Priority.NORMAL, accepted: float = NO
     signal = Signal(fields.pop("title", "BUY BTCUSDT"), **fields)
     body = msgspec.msgpack.encode(signal.as_dict())
     deadline = None if signal.expires is None else accepted + signal.expires
-    return Arrival(signal.id, accepted, 1000, 4711, body, int(priority), to, deadline)
+    return Arrival(signal.id, accepted, 1000, 4711, body, int(priority), to, deadline, signal.key)
 
 
 def put(books: sqlite3.Connection, /, *to: str, **fields: Any) -> str:
