@@ -77,6 +77,17 @@ async def test_whoever_asks_behind_it_finds_it(journal: Journal) -> None:
         assert told.sender == [outcome.Value([True])]
 
 
+async def test_the_commit_that_enters_it_says_so_in_the_same_breath(journal: Journal) -> None:
+    journal.place(Told().hand_off(one_of()))
+    journal.place(Told().hand_off(one_of()))
+    await journal.run(lambda _: None)
+    journal.place(Told().hand_off(one_of()))
+    applied = await journal.run(lambda connection: connection.execute("SELECT applied FROM redo").fetchone())
+    count = await journal.run(lambda connection: connection.execute("SELECT count(*) FROM signals").fetchone())
+    assert count == (3,)
+    assert applied in {(2,), (3,)}  # records: the first two may have come together
+
+
 async def test_a_job_that_fails_beside_it_takes_nothing_along(journal: Journal) -> None:
     one, told = one_of(), Told()
     journal.place(told.hand_off(one))

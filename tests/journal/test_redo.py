@@ -130,6 +130,13 @@ def test_the_log_of_another_journal_is_noise(lap: list[list[int]]) -> None:
     assert list(records(bytes(raw), SEED)) == []
 
 
+def test_what_does_not_follow_in_number_is_of_another_lap_whatever_its_checksum_says() -> None:
+    first, checksum = packed(Record(1, arrivals("x")), SEED)
+    third, _ = packed(Record(3, arrivals("x")), checksum)
+    raw = first.ljust(whole_blocks(len(first)), b"\0") + third
+    assert [record.number for record in records(raw, SEED)] == [1]
+
+
 @given(raw=st.binary(max_size=20_000))
 def test_whatever_is_in_the_file_reading_it_raises_nothing(raw: bytes) -> None:
     assert list(records(raw, SEED)) == []
