@@ -33,7 +33,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     demo
     daemon, testing
     ipc
-    status, keeper, alarms, preview
+    status, keeper, alarms, preview, progress
     lanes, face, spool, metrics, log, tail, requests, state, systemd
     dispatch, lane
     batches, gates

@@ -43,11 +43,12 @@ class Channel:
         self.scope = scope
         self._clock = clock
         self._line: list[Asker] = []
-        self._busy = False
+        self.busy = False
+        self.turns = 0  # so many were taken
         self._changed = trio.Event()  # replaced each time it is set
 
     def __repr__(self) -> str:
-        return f"<Channel {self.name}: {len(self._line)} in line{', one in flight' if self._busy else ''}>"
+        return f"<Channel {self.name}: {len(self._line)} in line{', one in flight' if self.busy else ''}>"
 
     async def admit(self, asker: Asker) -> bool:
         """Wait for the turn and take it; False when there is nothing left to send."""
@@ -60,7 +61,8 @@ class Channel:
                 now = self._clock.now()
                 when = self._when(asker, now)
                 if when <= now:
-                    self._busy = True
+                    self.busy = True
+                    self.turns += 1
                     return True
                 await self._something_changes(when)
             return False
@@ -70,7 +72,7 @@ class Channel:
 
     def leave(self) -> None:
         """Give the turn back."""
-        self._busy = False
+        self.busy = False
         self.nudge()
 
     def nudge(self) -> None:
@@ -84,7 +86,7 @@ class Channel:
             await changed.wait()
 
     def _when(self, asker: Asker, now: float) -> float:
-        if self._busy:
+        if self.busy:
             return inf
         mine = asker.ready_at(now)
         return mine if mine > now or not any(other.ready_at(now) <= now for other in self._before(asker)) else inf

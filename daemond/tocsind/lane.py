@@ -22,7 +22,8 @@ A turn brings one request: it is taken by `admit` and given back by `attempt`, f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from math import inf
 
 import msgspec
@@ -87,6 +88,7 @@ class Lane:
         self.breaker = Breaker(options.breaker)
         self.disabled = options.disabled
         self.trips = 0
+        self.out_since: float | None = None  # when what is with the far end left us, on the monotonic clock
         self._strikes = 0
         self._found: str | None = None  # the channel, as the far end calls it
         self._must_locate = True
@@ -162,7 +164,8 @@ class Lane:
         address = self.gate.address
         address.take(self.clock.now(), pressing=True)
         try:
-            place = await self.destination.locate()
+            with self._out():
+                place = await self.destination.locate()
         finally:
             address.give(self.clock.now(), pressing=True)
         address.hear(self.clock.now(), invalid=place.invalid)
@@ -282,7 +285,9 @@ class Lane:
                 batch = self._batches.load(self._senders.values())
                 lead = batch[0].priority
                 if claimed := await self._claim(batch, lead):
-                    await self._settle(claimed, lead, await self.destination.deliver(claimed))
+                    with self._out():
+                        report = await self.destination.deliver(claimed)
+                    await self._settle(claimed, lead, report)
         finally:
             self.breaker.give_back(self.clock.now())
             self.channel.leave()
@@ -374,7 +379,27 @@ class Lane:
             channel=self._found,
         )
 
+    @contextmanager
+    def _out(self) -> Iterator[None]:
+        """Meanwhile the far end has something of ours."""
+        self.out_since = self.clock.now()
+        try:
+            yield
+        finally:
+            self.out_since = None
+
     # --- how it is -----------------------------------------------------------------------------------------------------
+
+    @property
+    def senders(self) -> Collection[Sender]:
+        """Those who serve; none while it is disabled, or finds out where it leads."""
+        return self._senders.values()
+
+    def is_due(self, now: float) -> bool:
+        """Whether something could be sent this moment: a turn is to be had, and gate and breaker are open for somebody who wants it."""
+        return not self.channel.busy and any(
+            sender.wants() and self.opens_at(now, sender.priority) <= now for sender in self.senders
+        )
 
     def blocked_for(self) -> float:
         """Seconds that the far end has told us to wait."""

@@ -66,6 +66,7 @@ class Sender:
         self._more = trio.Event()
         self._rewound = False
         self._looks = False  # in the journal, or is about to
+        self.looks = 0  # so many times it has looked
         self._crammed = False  # the window is full
         self._rest = trio.CancelScope()  # while there is nothing to send
 
@@ -104,6 +105,7 @@ class Sender:
             if delivery.number not in self._out and delivery.number not in self._apart:
                 self._out.add(delivery.number)
                 await self._take_up(delivery)
+        self.looks += 1
         self._lane.looked()
         return len(batch) == WINDOW
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2s
+from math import inf
 
 import msgspec
 
@@ -55,6 +56,11 @@ class DestinationOptions(msgspec.Struct, frozen=True):
     retry: Retry = Retry()
     breaker: BreakerLimits = BreakerLimits()
     disabled: str | None = None
+
+    @property
+    def deadline(self) -> float:
+        """Seconds that one request may take; infinity where it is this machine that answers."""
+        return self.options.deadline if isinstance(self.options, DiscordOptions) else inf
 
     @property
     def fingerprint(self) -> str:

@@ -16,6 +16,7 @@ happens". Asking changes nothing; `take`, `succeeded` and `failed` do. So the wh
     telling    the deliveries that such a message tells
     digest     what is told in sum when there is too much to tell
     breaker    when they fail in a row: rest, then one probe
+    progress   whether what ought to move does
     routes     which destinations, which priority, which fallback
 
 Pace (gate) and health (breaker) are kept apart on purpose: a rate limit never trips a breaker, and a broken far end never teaches the
