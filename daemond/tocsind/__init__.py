@@ -33,8 +33,8 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     demo
     daemon, testing
     ipc
-    status, keeper, alarms, preview, progress
-    lanes, face, spool, metrics, log, tail, requests, state, systemd
+    status, keeper, alarms, preview, progress, watchdog
+    lanes, face, spool, metrics, log, tail, requests, state, systemd, process
     dispatch, lane
     batches, gates
     sender, channel, watchers, intake, books, reception

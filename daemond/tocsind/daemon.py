@@ -7,20 +7,21 @@
               |-- a task a lane      each with its senders; cancelled after the door, and what is in flight finishes
               '-- nursery
                     |-- keeper       deadlines, ledger, disk, digests
+                    |-- watchdog     signs of life for the service manager
                     |-- alarms       about ourselves
                     |-- spool        what clients left there while we were away
                     '-- door         the socket; begins last and ends first
 
-READY is told when the socket listens and the lanes know their past. Leaving: the door stops taking, answers what it has read, and goes;
-keeper and alarms go; the lanes finish what is in flight (each request has its deadline); the journal closes after its last commit. Nothing
-is flushed at the end because nothing is only in memory. An exception out of any task is a bug or a broken disk: it takes all of it
-down, and the next start goes on from the journal.
+READY is told when the socket listens and the lanes know their past. The socket is our own, or the service manager holds it for us: then
+whoever knocks while we are away waits in its backlog for the next start. Leaving: the door stops taking, answers what it has read, and
+goes; keeper and alarms go; the lanes finish what is in flight (each request has its deadline); the journal closes after its last commit.
+Nothing is flushed at the end because nothing is only in memory. An exception out of any task is a bug or a broken disk: it takes all of
+it down, and the next start goes on from the journal.
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -29,29 +30,30 @@ import trio
 
 from tocsin import places
 
-from . import __version__, systemd
+from . import __version__, process, systemd
 from .alarms import Alarms
 from .clock import Clock, SystemClock
 from .config import Config, ConfigurationInvalid
 from .destinations.http import HttpClient
 from .dispatch import Dispatch
 from .events import ConfigurationDoubt, Emit, Fact, Reloaded, ReloadRefused, Started, Stopped, Stopping
-from .ipc import Desk, Door, open_listener
+from .ipc import Desk, Door, adopt, open_listener
 from .journal import Journal, reading
 from .keeper import Keeper
 from .lanes import Lanes
 from .log import Log
 from .metrics import Metrics
+from .progress import Progress
 from .spool import Spool
 from .state import locked
 from .status import StatusView
 from .tail import Tail
+from .watchdog import Watchdog
 
 DRAIN_SECONDS = 10.0  # what sends in flight have to finish in
 HURRY_SECONDS = 1.0  # what a second SIGTERM leaves to tidy up in
 SPOOL_SECONDS = 0.2  # that newer signals wait for those in the spool; callers who already knock have this patience
 SAME_WISH = 0.05  # seconds: timeout(1) and some shells signal a process and its group, which is one wish told twice
-_MOST_FILES = 65536
 
 
 class Facts:
@@ -84,7 +86,9 @@ class Daemon:
         self._configuration = configuration
         self._config = configuration()
         self._log_level = log
-        self.socket = socket or os.environ.get("TOCSIN_SOCKET") or self._config.daemon.socket or places.default_socket()
+        self._inherited = systemd.inherited_socket()
+        self._wanted = socket or os.environ.get("TOCSIN_SOCKET") or self._config.daemon.socket
+        self.socket: str = self._inherited.getsockname() if self._inherited else self._wanted or places.default_socket()
         self.folder = Path(state or places.state_folder(self._config.daemon.state))
         self._clock: Clock = SystemClock()
         self._log = Log(self._clock, log or self._config.daemon.log)
@@ -98,7 +102,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-        _tame_process()
+        process.tame()
         with locked(self.folder):
             async with Journal(self.folder) as journal, HttpClient() as client:
                 dispatch = Dispatch(journal, self._config, self._clock, self._emit, self.folder)
@@ -116,7 +120,8 @@ class Daemon:
                 self._emit(Stopped(await _queued(journal)))
 
     async def _serve(self, dispatch: Dispatch, lanes: Lanes, leave: trio.Event, doubtful: int) -> None:
-        listener = open_listener(self.socket)
+        listener = open_listener(self.socket) if self._inherited is None else adopt(self._inherited)
+        progress = Progress(dispatch.journal, lanes, self._clock)
         spool = Spool(Path(places.spool_folder(str(self.folder))), dispatch, self._clock, self._emit)
         status = StatusView(dispatch, lanes, self._metrics, self._clock, lambda: self._concerns, spool=spool)
         door = Door(Desk(dispatch, lanes, status, self._tail, self._emit), self._emit)
@@ -128,20 +133,26 @@ class Daemon:
                 await spool.looked.wait()
             nursery.start_soon(door.serve, listener)
             await self._tell_ready(dispatch, doubtful)
+            nursery.start_soon(Watchdog(progress.prove, self._clock, self._emit).run)
             await leave.wait()
             systemd.stopping()
             lanes.leave()  # before the door's last replies: those may take a moment, and nothing new shall leave meanwhile
             door.close()
-            # while we still listen on it: so it is ours and no successor's
-            Path(self.socket).unlink(missing_ok=True)  # noqa: ASYNC240 - microseconds, and on the way out
+            if self._inherited is None:
+                # while we still listen on it: so it is ours and no successor's
+                Path(self.socket).unlink(missing_ok=True)  # noqa: ASYNC240 - microseconds, and on the way out
             nursery.cancel_scope.cancel()
 
     async def _tell_ready(self, dispatch: Dispatch, doubtful: int) -> None:
         self._tell_warnings(self._config)
+        if self._inherited and self._wanted not in (None, self.socket):
+            self._emit(
+                ConfigurationDoubt(f"we serve on {self.socket}, which was handed down, and not on {self._wanted}")
+            )
         self._emit(
             Started(__version__, os.getpid(), self.socket, str(self.folder), await _queued(dispatch.journal), doubtful)
         )
-        systemd.ready("serving")
+        systemd.ready()
 
     async def _on_signals(
         self,
@@ -195,7 +206,7 @@ class Daemon:
                 await lanes.follow(config, lanes_nursery)
                 dispatch.check_disk()  # the reserve may be another
                 self._adopt(config)
-            systemd.ready("serving")
+            systemd.ready()
 
     def _adopt(self, config: Config) -> None:
         if (config.daemon.socket, config.daemon.state) != (self._config.daemon.socket, self._config.daemon.state):
@@ -209,15 +220,6 @@ class Daemon:
     def _tell_warnings(self, config: Config) -> None:
         for warning in config.warnings:
             self._emit(ConfigurationDoubt(warning))
-
-
-def _tame_process() -> None:
-    """Private files, as many of them as we may have, and no core dump: it would hold every webhook."""
-    os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
 
 
 async def _queued(journal: Journal) -> int:

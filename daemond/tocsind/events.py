@@ -294,6 +294,17 @@ class StorageTrouble(Fact, frozen=True):
     reason: str
 
 
+class StoodStill(Fact, frozen=True):
+    """We do not get on, and the service manager gets no sign of life until we do."""
+
+    level: ClassVar[str] = "error"
+    reason: str
+
+
+class GotOn(Fact, frozen=True):
+    """What stood still moves again."""
+
+
 class ConnectionRefused(Fact, frozen=True):
     """A connection was turned away or closed, and why."""
 

@@ -3,83 +3,104 @@
 from __future__ import annotations
 
 import os
-import socket
-import struct
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.harness import PATIENCE, DaemonProcess, file, route
+from tests.manager import Manager
+
+CONFIG = file() + route("local-file")
+OFTEN = {"WATCHDOG_USEC": "200000"}  # a sign of life each tenth of a second
+PROGRAMS = {"venv": (sys.executable, "-m", "tocsind")}  # how it is started; each must be the same to a manager
 
 
-class Manager:
-    """A NOTIFY_SOCKET that also asks the kernel who writes."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._socket.settimeout(PATIENCE)
-        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
-
-    def hear(self) -> tuple[dict[str, str], int]:
-        """The next message's assignments, and the pid of its sender."""
-        message, ancillary, _, _ = self._socket.recvmsg(4096, socket.CMSG_SPACE(struct.calcsize("3i")))
-        ((level, kind, raw),) = ancillary
-        assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS)
-        pid, uid, _ = struct.unpack("3i", raw)
-        assert uid == os.geteuid()
-        return dict(line.split("=", 1) for line in message.decode().split("\n")), pid
-
-    def close(self) -> None:
-        self._socket.close()
+@pytest.fixture(params=PROGRAMS)
+def program(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return PROGRAMS[request.param]
 
 
 @pytest.fixture(params=["a path", "an abstract name"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
     abstract = f"@tocsin-test-{os.getpid()}-{tmp_path.name}"
-    manager = Manager(str(tmp_path / "manager") if request.param == "a path" else abstract)
-    yield manager
-    manager.close()
+    with Manager(str(tmp_path / "manager") if request.param == "a path" else abstract) as manager:
+        yield manager
 
 
-def test_it_tells_ready_reloading_ready_again_and_stopping_each_from_its_own_pid(
-    tmp_path: Path, manager: Manager
+def test_it_tells_ready_signs_of_life_reloading_ready_again_and_stopping_each_from_its_own_pid(
+    tmp_path: Path, manager: Manager, program: tuple[str, ...]
 ) -> None:
-    with DaemonProcess(tmp_path, file() + route("local-file")) as daemon:
-        pid = daemon.spawn(env={"NOTIFY_SOCKET": manager.address}).pid
-        ready, sender = manager.hear()
-        assert (ready["READY"], ready["MAINPID"], sender) == ("1", str(pid), pid)
+    with DaemonProcess(tmp_path, CONFIG) as daemon:
+        daemon.spawn(*program, env={"NOTIFY_SOCKET": manager.address, **OFTEN})
+        ready, pid = manager.hear()
+        assert (ready["READY"], ready["MAINPID"]) == ("1", str(pid))
+        assert daemon.client.status()["pid"] == pid
         assert daemon.client.send("READY means that it serves").state == "stored"
+        assert [manager.hear_of("WATCHDOG")[1] for _ in range(3)] == [pid] * 3
 
-        daemon.reload()
-        reloading, sender = manager.hear()
+        os.kill(pid, signal.SIGHUP)
+        reloading, sender = manager.hear_of("RELOADING")
         assert (reloading["RELOADING"], sender) == ("1", pid)
         assert int(reloading["MONOTONIC_USEC"]) > 0
-        again, sender = manager.hear()
+        again, sender = manager.hear_of("READY")
         assert (again["READY"], sender) == ("1", pid)
 
-        daemon.process.terminate()
-        stopping, sender = manager.hear()
+        os.kill(pid, signal.SIGTERM)
+        stopping, sender = manager.hear_of("STOPPING")
         assert (stopping["STOPPING"], sender) == ("1", pid)
         assert daemon.process.wait(PATIENCE) == 0
 
 
+def test_a_process_that_hangs_gives_no_sign_of_life_until_it_goes_on(tmp_path: Path) -> None:
+    with Manager(str(tmp_path / "manager")) as manager, DaemonProcess(tmp_path, CONFIG) as daemon:
+        daemon.spawn(env={"NOTIFY_SOCKET": manager.address, **OFTEN})
+        manager.hear_of("READY")
+        manager.hear_of("WATCHDOG")
+        daemon.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, daemon.process.pid, os.WSTOPPED | os.WNOWAIT)
+        manager.forget()
+        assert manager.is_silent(0.5)
+        daemon.process.send_signal(signal.SIGCONT)
+        manager.hear_of("WATCHDOG")
+
+
+@pytest.mark.parametrize(
+    "wish", [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {**OFTEN, "WATCHDOG_PID": "1"}], ids=str
+)
+def test_a_manager_that_wants_no_sign_of_life_of_ours_gets_none(tmp_path: Path, wish: dict[str, str]) -> None:
+    with Manager(str(tmp_path / "manager")) as manager, DaemonProcess(tmp_path, CONFIG) as daemon:
+        daemon.spawn(env={"NOTIFY_SOCKET": manager.address, **wish})
+        manager.hear_of("READY")
+        assert manager.is_silent(0.3)
+
+
+def test_the_watchdogs_abort_writes_where_each_thread_stood_and_leaves_nothing_undone(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, CONFIG).start() as daemon:
+        id_ = daemon.client.send("x").id
+        daemon.process.send_signal(signal.SIGABRT)
+        assert daemon.process.wait(PATIENCE) == -signal.SIGABRT
+        said = daemon.log.read_text()
+        assert "Fatal Python error: Aborted" in said
+        assert "journal/inbox.py" in said
+        daemon.start()
+        assert daemon.settled(id_) == ["delivered"]
+
+
 def test_a_refused_reload_is_over_too(tmp_path: Path) -> None:
-    manager = Manager(str(tmp_path / "manager"))
-    with DaemonProcess(tmp_path, file() + route("local-file")) as daemon:
+    with Manager(str(tmp_path / "manager")) as manager, DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.spawn(env={"NOTIFY_SOCKET": manager.address})
         manager.hear()
         daemon.configure("nonsense = 1\n")
         daemon.reload()
         assert "RELOADING" in manager.hear()[0]
         assert "READY" in manager.hear()[0]
-    manager.close()
 
 
 @pytest.mark.parametrize("address", ["/nowhere/at/all", "@nobody-listens-there", "nonsense", "vsock:2:1"])
 def test_a_manager_that_cannot_be_told_stops_nothing(tmp_path: Path, address: str) -> None:
-    with DaemonProcess(tmp_path, file() + route("local-file")) as daemon:
-        daemon.spawn(env={"NOTIFY_SOCKET": address})
+    with DaemonProcess(tmp_path, CONFIG) as daemon:
+        daemon.spawn(env={"NOTIFY_SOCKET": address, **OFTEN})
         daemon.await_socket()
         assert daemon.stop() == 0

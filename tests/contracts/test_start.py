@@ -171,6 +171,7 @@ def close_standard_streams() -> None:
         os.close(number)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into it: it is not dumpable")
 def test_closed_standard_streams_are_survived_and_no_file_of_ours_takes_their_place(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.start(preexec_fn=close_standard_streams)

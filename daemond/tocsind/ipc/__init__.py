@@ -17,6 +17,6 @@ anything.
 from .desk import Desk
 from .door import Door
 from .limits import Limits
-from .socket import open_listener
+from .socket import adopt, open_listener
 
-__all__ = ["Desk", "Door", "Limits", "open_listener"]
+__all__ = ["Desk", "Door", "Limits", "adopt", "open_listener"]

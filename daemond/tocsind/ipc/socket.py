@@ -1,4 +1,7 @@
-"""The listening socket: its folder, a stale file from a crash, and the rare case that somebody already listens."""
+"""The listening socket: its folder, a stale file from a crash, and the rare case that somebody already listens.
+
+One that the service manager holds for us has none of these worries: its file, its mode and its backlog are the manager's.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,11 @@ def open_listener(path: str) -> trio.SocketListener:
             listener.close()
             raise CannotWrite(f"the socket {path} cannot be made: {error.strerror or error}") from error
     return trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+
+
+def adopt(inherited: socket.socket) -> trio.SocketListener:
+    """Listen on a socket that was made, bound and opened by somebody else."""
+    return trio.SocketListener(trio.socket.from_stdlib_socket(inherited))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,95 @@
+"""The socket that a service manager holds: it outlives the daemon, and whoever knocks meanwhile waits for the next one."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.contracts.raw import HUNG_UP, Peer, request
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route, until
+from tests.manager import Listening, handed_down
+
+CONFIG = file() + route("local-file")
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> Iterator[Listening]:
+    with Listening(tmp_path / "t.sock") as listening:
+        yield listening
+
+
+def test_it_serves_on_the_socket_and_leaves_its_file_and_mode_alone(tmp_path: Path, listening: Listening) -> None:
+    with DaemonProcess(tmp_path, CONFIG) as daemon:
+        Path(daemon.socket).chmod(0o600)
+        before = Path(daemon.socket).lstat()
+        daemon.start(*listening.handed_to(), **listening.popen)
+        assert daemon.settled(daemon.client.send("x").id) == ["delivered"]
+        assert daemon.wait_for("started")["socket"] == daemon.socket
+        assert daemon.stop() == 0
+        after = Path(daemon.socket).lstat()
+    assert (after.st_ino, stat.S_IMODE(after.st_mode)) == (before.st_ino, 0o600)
+
+
+def test_who_knocks_while_it_is_away_is_answered_by_the_next_one(tmp_path: Path, listening: Listening) -> None:
+    with DaemonProcess(tmp_path, CONFIG) as daemon, Peer(daemon.socket) as peer:
+        peer.json(request("send", signal={"title": "early"}))
+        daemon.start(*listening.handed_to(), **listening.popen)
+        reply = peer.reply()
+        assert reply is not HUNG_UP
+        assert reply["receipt"]["state"] == "stored"
+
+
+def test_who_knocks_while_it_finishes_what_is_in_flight_is_answered_by_the_next_one(
+    tmp_path: Path, listening: Listening, fake: FakeProcess
+) -> None:
+    url = fake.webhooks[0]["url"]
+    with DaemonProcess(tmp_path, discord("d", url) + route("d")) as daemon:
+        daemon.start(*listening.handed_to(), **listening.popen)
+        fake.hold()
+        daemon.client.send("in flight")
+        fake.await_held()
+        daemon.process.terminate()
+        until(lambda: "stopping" in daemon.log.read_text())
+        with Peer(daemon.socket) as peer:
+            peer.json(request("send", signal={"title": "late"}))
+            fake.release()
+            assert daemon.process.wait(PATIENCE) == 0
+            daemon.start(*listening.handed_to(), **listening.popen)
+            reply = peer.reply()
+            assert reply is not HUNG_UP
+            assert reply["receipt"]["state"] == "stored"
+
+
+def test_another_socket_in_the_configuration_is_told_and_not_used(tmp_path: Path, listening: Listening) -> None:
+    with DaemonProcess(tmp_path, CONFIG, {"TOCSIN_SOCKET": str(tmp_path / "other.sock")}) as daemon:
+        daemon.start(*listening.handed_to(), **listening.popen)
+        assert daemon.client.send("x").state == "stored"
+        assert not (tmp_path / "other.sock").exists()
+        assert f"which was handed down, and not on {tmp_path}/other.sock" in daemon.log.read_text()
+
+
+def test_a_socket_of_another_kind_ends_it_as_a_mistake_of_the_configuration(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as wrong,
+        DaemonProcess(tmp_path, CONFIG, {"LISTEN_FDS": "1"}) as daemon,
+    ):
+        assert daemon.spawn(*handed_down(wrong), pass_fds=(wrong.fileno(),)).wait(PATIENCE) == 78
+        assert "ListenStream= must be a path" in daemon.log.read_text()
+        assert "Traceback" not in daemon.log.read_text()
+
+
+@pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="needs systemd; CI installs it")
+def test_systemd_socket_activate_starts_it_at_the_first_knock(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, CONFIG) as daemon:
+        passed = [f"--setenv={name}" for name in ("PATH", "PYTHONPATH", "TOCSIN_SOCKET", "STATE_DIRECTORY")]
+        activate = ["systemd-socket-activate", f"--listen={daemon.socket}", *passed]
+        daemon.spawn(*activate, sys.executable, "-m", "tocsind")
+        until(lambda: Path(daemon.socket).exists())
+        assert daemon.settled(daemon.client.send("the first knock").id) == ["delivered"]
+        assert daemon.status()["pid"] == daemon.process.pid
+        assert daemon.stop() == 0

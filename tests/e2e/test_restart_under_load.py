@@ -1,0 +1,73 @@
+"""Restarts through the service manager's socket while programs hand in: no connection is refused, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.e2e.witness import all_delivered, written
+from tests.harness import PATIENCE, DaemonProcess, file, route, until
+from tests.manager import Listening
+
+PROGRAMS, RESTARTS, BETWEEN = 4, 4, 50
+
+
+class Knocker:
+    """One program, and what it was promised so far."""
+
+    def __init__(self, daemon: DaemonProcess, name: str) -> None:
+        self._account = daemon.folder / name
+        with self._account.open("wb") as account:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.e2e.knocker", name],
+                cwd=Path(__file__).parents[2],
+                env={**daemon.env, "TOCSIN_SPOOL": str(daemon.spool)},
+                stdin=subprocess.PIPE,
+                stdout=account,
+            )
+
+    def receipts(self) -> list[dict[str, str]]:
+        """Up to now; a line that is being written is not there yet."""
+        whole, _, _ = self._account.read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def finish(self) -> int:
+        """Its exit code, once the signal at hand is raised."""
+        self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode
+
+
+def await_receipts(knockers: Sequence[Knocker], count: int) -> None:
+    until(lambda: all(len(each.receipts()) >= count for each in knockers))
+
+
+def test_restarts_under_load_refuse_no_connection_and_lose_nothing(tmp_path: Path) -> None:
+    with Listening(tmp_path / "t.sock") as listening, DaemonProcess(tmp_path, file() + route("local-file")) as daemon:
+
+        def start() -> None:
+            daemon.start(*listening.handed_to(), **listening.popen)
+
+        start()
+        knockers = [Knocker(daemon, f"program-{n}") for n in range(PROGRAMS)]
+        try:
+            for restart in range(1, RESTARTS + 1):
+                await_receipts(knockers, BETWEEN * restart)
+                assert daemon.stop() == 0
+                start()
+            codes = [each.finish() for each in knockers]
+        finally:
+            for each in knockers:
+                each.process.kill()
+        assert codes == [0] * PROGRAMS, "no connection was refused"
+        receipts = [receipt for each in knockers for receipt in each.receipts()]
+        told = Counter((receipt["state"], receipt["reason"]) for receipt in receipts)
+        assert {state for state, _ in told} <= {"stored", "spooled"}, told
+        until(lambda: daemon.status()["spool"]["files"] == 0)
+        assert all_delivered(daemon, (receipt["id"] for receipt in receipts))
+        lines = [line.id for line in written(daemon.state / "alerts.jsonl")]
+    assert sorted(lines) == sorted(receipt["id"] for receipt in receipts), "each once"
+    print(f"{len(receipts)} signals over {RESTARTS} restarts: {told}")
