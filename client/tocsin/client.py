@@ -217,7 +217,7 @@ class Client:
         """Receipts from the spool, where that may stand in for the daemon. Raises `error` where it may not, or cannot."""
         if self.strict or not self.spool or not may_be_spooled(error):
             raise error
-        folder = self.spool if isinstance(self.spool, str) else places.spool_folder()
+        folder = self.spool if isinstance(self.spool, str) else places.spool_folder(socket=self.socket)
         try:
             spool.keep(folder, signals)
         except Exception as trouble:  # noqa: BLE001 - it is told beside the first

@@ -1,4 +1,8 @@
-"""Where things are. Client and daemon both ask here, so that they meet without being told."""
+"""Where things are. Client and daemon both ask here, so that they meet without being told.
+
+A client has one more thing to find out: whose daemon it is for. Its user's own, where that has a socket; else the system's, for whoever may
+write to that socket; and the spool goes with the socket, or nobody would take in what was left there.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,40 @@ from .loading import loading
 ROOT_SOCKET = "/run/tocsin/tocsin.sock"
 CONFIGURATIONS = ("alerts.toml", "/etc/tocsin/alerts.toml")
 ROOT_STATE = "/var/lib/tocsin"
+SERVICES = "/var/lib/"  # where systemd puts the state of services
 SPOOL = "spool"  # below the state folder
 
 
 def socket_path(given: str | None = None) -> str:
-    """The daemon's socket: as given, else $TOCSIN_SOCKET, else as the configuration says, else root's or the user's own place."""
-    return given or os.environ.get("TOCSIN_SOCKET") or _configured("socket") or default_socket()
+    """Where a client knocks: as given, else $TOCSIN_SOCKET, else as the configuration says, else at the nearest place."""
+    return given or os.environ.get("TOCSIN_SOCKET") or _configured("socket") or _nearest_socket()
 
 
-def spool_folder(state: str | None = None) -> str:
-    """The drop folder: $TOCSIN_SPOOL, else below the state folder, as given or as found."""
+def spool_folder(state: str | None = None, socket: str | None = None) -> str:
+    """The drop folder: $TOCSIN_SPOOL, else below the state folder, as given or as a client of `socket` finds it."""
     named = os.environ.get("TOCSIN_SPOOL")
-    return named or os.path.join(state or state_folder(_configured("state")), SPOOL)  # noqa: PTH118 - pathlib costs the client 3 ms at import
+    return named or os.path.join(state or _state_behind(socket), SPOOL)  # noqa: PTH118 - pathlib costs the client 3 ms at import
+
+
+def _nearest_socket() -> str:
+    """The user's own place, unless nobody is there and the system's daemon lets this user in."""
+    own = default_socket()
+    if own != ROOT_SOCKET and not os.path.exists(own) and os.access(ROOT_SOCKET, os.W_OK):  # noqa: PTH110 - as above
+        return ROOT_SOCKET
+    return own
+
+
+def _state_behind(socket: str | None) -> str:
+    """The state folder of the daemon that a client of `socket` speaks to."""
+    given = _supervised_state()
+    if given.startswith(SERVICES) and os.environ.get("INVOCATION_ID") and not _holds_journal(given):
+        given = ""  # the client is a service of systemd's itself, and this is its own: no daemon looks into it
+    default = ROOT_STATE if socket_path(socket) == ROOT_SOCKET else _default_state()
+    return given or _configured("state") or default
+
+
+def _holds_journal(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, "journal.db"))  # noqa: PTH110, PTH118 - as above
 
 
 def configuration_path() -> str | None:
@@ -67,8 +93,11 @@ def default_socket() -> str:
 
 def state_folder(configured: str | None = None) -> str:
     """The daemon's state: $STATE_DIRECTORY, else as configured, else root's or the user's own place."""
-    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd names several with colons; the first is ours
-    return given or configured or _default_state()
+    return _supervised_state() or configured or _default_state()
+
+
+def _supervised_state() -> str:
+    return os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd names several with colons; the first is ours
 
 
 def _default_state() -> str:

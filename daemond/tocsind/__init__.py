@@ -34,7 +34,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     daemon, testing
     ipc
     status, keeper, alarms, preview, progress, watchdog
-    lanes, face, spool, metrics, log, tail, requests, state, systemd, process
+    lanes, face, spool, metrics, log, tail, requests, state, systemd, process, service
     dispatch, lane
     batches, gates
     sender, channel, watchers, intake, books, reception

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from textwrap import indent
 
-from . import __version__
+from . import __version__, service
 from .config import Config, ConfigurationInvalid, load, report, starting_text
 from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, DaemonError
 from .log import LEVELS
@@ -23,6 +23,7 @@ EXAMPLES = """\
 tocsind init --output alerts.toml     write a starting configuration
 tocsind check --config alerts.toml    every mistake in it, each with its line
 tocsind run --config alerts.toml      serve until SIGTERM; SIGHUP reloads
+tocsind service install --dry-run     what a systemd service would be made of
 """
 EXITS = "0 ok; 64 usage; 70 internal; 73 cannot write; 75 another daemon is there; 78 configuration."
 
@@ -99,6 +100,7 @@ def daemon_parser() -> argparse.ArgumentParser:
     init_parser.add_argument(
         "--output", default="alerts.toml", metavar="FILE", help="where to, `-` for stdout [%(default)s]"
     )
+    service.add_verb(verbs)
     _add(verbs, "demo", demo, "daemon, fake Discord and three producers, in a temporary folder", config=False)
     return parser
 

@@ -81,3 +81,51 @@ def test_a_configuration_that_makes_no_sense_does_not_keep_a_hand_off_from_its_u
 def test_of_several_state_folders_that_systemd_names_the_first_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/one:/var/lib/two")
     assert places.state_folder("/configured") == "/var/lib/one"
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The system's socket, here; this user may write to it, and has no daemon of his own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TOCSIN_CONFIG", raising=False)
+    monkeypatch.delenv("TOCSIN_SPOOL")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "user"))
+    _become(1000, monkeypatch)
+    socket = tmp_path / "system.sock"
+    socket.touch(0o660)
+    monkeypatch.setattr(places, "ROOT_SOCKET", str(socket))
+    return socket
+
+
+def test_who_may_use_the_systems_daemon_and_has_none_of_his_own_uses_it_and_its_spool(system: Path) -> None:
+    assert places.socket_path() == str(system)
+    assert places.spool_folder() == "/var/lib/tocsin/spool"
+    assert places.default_socket() != str(system), "no daemon of his takes its place"
+
+
+def test_his_own_daemon_comes_first(system: Path, tmp_path: Path) -> None:
+    own = tmp_path / "user" / "tocsin" / "tocsin.sock"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert places.socket_path() == str(own)
+    assert places.spool_folder() == "/home/u/.local/state/tocsin/spool"
+
+
+def test_a_system_daemon_that_shuts_him_out_is_not_for_him(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert places.socket_path() == places.default_socket()
+    assert places.spool_folder() == "/home/u/.local/state/tocsin/spool"
+
+
+def test_the_spool_goes_with_the_socket_that_was_named(system: Path) -> None:
+    assert places.spool_folder(socket="/elsewhere/t.sock") == "/home/u/.local/state/tocsin/spool"
+    assert places.spool_folder(socket=str(system)) == "/var/lib/tocsin/spool"
+
+
+def test_a_client_that_is_itself_a_service_does_not_spool_into_its_own_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOCSIN_SPOOL")
+    _become(0, monkeypatch)
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/trader")
+    monkeypatch.setenv("INVOCATION_ID", "0" * 32)
+    assert places.spool_folder() == "/var/lib/tocsin/spool"
+    assert places.state_folder() == "/var/lib/trader", "the daemon's is the supervisor's in any case"

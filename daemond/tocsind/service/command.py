@@ -1,0 +1,156 @@
+"""`tocsind service install` and `uninstall`: write or remove, and say what comes next."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tocsind.errors import EXIT_CANNOT_WRITE, EXIT_INTERNAL, CannotWrite
+
+from .files import below, remove, sealed, standing, write
+from .program import out_of_reach, own_program
+from .units import UnitFile, unit_files
+
+_EXAMPLES = """\
+examples:
+  tocsind service install                  units, user and spool of a system service; tells the next commands
+  tocsind service install --now            and runs them
+  tocsind service install --user           a service of your own, without root
+  tocsind service install --dry-run        shows each file, writes nothing
+  tocsind service uninstall                removes what install wrote, and nothing else
+"""
+_UNITS = ["tocsind.socket", "tocsind.service"]
+
+
+def add_verb(verbs: Any) -> None:
+    """Add `service` to the command line's verbs (what `argparse.add_subparsers` answers)."""
+    text = "install as a systemd service, or remove it"
+    service = verbs.add_parser("service", help=text, **_described(text))
+    below_it = service.add_subparsers(metavar="install|uninstall", required=True)
+    installs = _add(below_it, "install", install, "write the units, and tell the next commands")
+    installs.add_argument("--exec", metavar="PATH", help="the program that the units start [this tocsind]")
+    installs.add_argument("--vendor", action="store_true", help="for packages: below /usr/lib instead of /etc")
+    _add(below_it, "uninstall", uninstall, "remove what install wrote; state, user and secrets stay")
+
+
+def _described(text: str) -> dict[str, Any]:
+    return {
+        "description": text,
+        "epilog": _EXAMPLES,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
+
+
+def _add(verbs: Any, name: str, verb: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, **_described(text))
+    parser.set_defaults(verb=verb, vendor=False, complain=parser.error)
+    parser.add_argument("--user", action="store_true", help="for your own service manager, without root")
+    parser.add_argument("--root", metavar="DIR", type=Path, default=Path("/"), help="work on a system below DIR")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="show what would happen")
+    how.add_argument("--now", action="store_true", help="run the next commands, too")
+    return parser
+
+
+def install(arguments: argparse.Namespace) -> int:
+    """Write the units."""
+    program = [arguments.exec] if arguments.exec else own_program()
+    _check(arguments, program)
+    units = unit_files(program, user=arguments.user, vendor=arguments.vendor)
+    if arguments.dry_run:
+        return _show(units, arguments.root, seal=not arguments.vendor)
+    for path in write(units, arguments.root, seal=not arguments.vendor):
+        print(f"wrote {path}")
+    return _next(_after_install(user=arguments.user), arguments)
+
+
+def uninstall(arguments: argparse.Namespace) -> int:
+    """Remove the units."""
+    _check_root(arguments)
+    ours, foreign = standing(unit_files(own_program(), user=arguments.user), arguments.root)
+    for path in foreign:
+        print(f"tocsind: {path} is not as we wrote it, and is left alone", file=sys.stderr)
+    code = _take_back(ours, arguments) if ours else _tell_nothing()
+    return code or (EXIT_CANNOT_WRITE if foreign else 0)
+
+
+def _take_back(ours: Sequence[Path], arguments: argparse.Namespace) -> int:
+    if arguments.dry_run:
+        print(*(f"would remove {path}" for path in ours), sep="\n")
+        return 0
+    systemctl = _systemctl(user=arguments.user)
+    if arguments.now and (code := _run([[*systemctl, "disable", "--now", *_UNITS]])):
+        return code
+    remove(ours)
+    print(*(f"removed {path}" for path in ours), sep="\n")
+    stopping = [] if arguments.now else [[*systemctl, "stop", *_UNITS]]
+    return _next([*stopping, [*systemctl, "daemon-reload"]], arguments)
+
+
+def _tell_nothing() -> int:
+    print("nothing of ours is installed")
+    return 0
+
+
+def _check_root(arguments: argparse.Namespace) -> None:
+    if arguments.now and arguments.root != Path("/"):
+        arguments.complain("--now is for this system, and --root for another")
+
+
+def _check(arguments: argparse.Namespace, program: Sequence[str]) -> None:
+    _check_root(arguments)
+    if not Path(program[0]).is_absolute():
+        arguments.complain(f"--exec {program[0]}: a unit names its program by the whole path")
+    elsewhere = arguments.root != Path("/") or arguments.vendor or arguments.dry_run
+    reason = None if elsewhere or arguments.user else out_of_reach(program)
+    if reason is not None:
+        raise CannotWrite(
+            f"the service, which has a user of its own, could not start {program[0]}: {reason}. "
+            "Install tocsin where everybody may run it (python3 -m venv /opt/tocsin), or use --user"
+        )
+
+
+def _show(units: Sequence[UnitFile], root: Path, *, seal: bool) -> int:
+    for unit in units:
+        print(f"--- {below(root, unit)}")
+        print(sealed(unit.text) if seal else unit.text)
+    return 0
+
+
+def _after_install(*, user: bool) -> list[list[str]]:
+    systemctl = _systemctl(user=user)
+    made = [] if user else [["systemd-sysusers", "tocsin.conf"], ["systemd-tmpfiles", "--create", "tocsin.conf"]]
+    return [*made, [*systemctl, "daemon-reload"], [*systemctl, "enable", "--now", *_UNITS]]
+
+
+def _systemctl(*, user: bool) -> list[str]:
+    return ["systemctl", "--user"] if user else ["systemctl"]
+
+
+def _next(commands: Sequence[Sequence[str]], arguments: argparse.Namespace) -> int:
+    if arguments.now:
+        return _run(commands)
+    if arguments.root == Path("/") and not arguments.vendor:
+        print("next:")
+        for command in commands:
+            print(f"  {shlex.join(command)}")
+    return 0
+
+
+def _run(commands: Sequence[Sequence[str]]) -> int:
+    for command in commands:
+        print(f"+ {shlex.join(command)}", flush=True)
+        try:
+            code = subprocess.run(command, check=False).returncode  # noqa: S603 - words of ours alone
+        except OSError as error:
+            raise CannotWrite(f"{command[0]} cannot be run: {error.strerror}; is this a system with systemd?") from None
+        if code:
+            print(f"tocsind: `{shlex.join(command)}` ended with {code}", file=sys.stderr)
+            return EXIT_INTERNAL
+    return 0

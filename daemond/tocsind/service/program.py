@@ -1,0 +1,76 @@
+"""What the units start: the words, as systemd reads them, and whether a service could run it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+_PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the service has its own (PrivateTmp=, PrivateDevices=)
+_HOMES = ("/home", "/root", "/run/user")  # what ProtectHome= is about
+
+
+def own_program() -> list[str]:
+    """The command line of this very tocsind, without the verb."""
+    here = Path(sys.executable)
+    if hasattr(sys, "frozen"):  # a binary that is both commands, by its name or by its first word
+        return [str(here)] if here.name == "tocsind" else [str(here), "tocsind"]
+    script = here.with_name("tocsind")
+    return [str(script)] if os.access(script, os.X_OK) else [str(here), "-m", "tocsind"]
+
+
+def is_single_file() -> bool:
+    """Whether we are a single-file binary: then a bootloader is the process that the manager starts, and speaks through a child."""
+    unpacked = getattr(sys, "_MEIPASS", None)
+    return unpacked is not None and not Path(unpacked).is_relative_to(Path(sys.executable).parent)
+
+
+def quoted(words: Sequence[str]) -> str:
+    """Words as ExecStart= reads them. The first is a path, in which no variable is looked for. See systemd.service(5), "Command lines"."""
+    program, *arguments = words
+    return " ".join([_quoted(program), *(_quoted(each).replace("$", "$$") for each in arguments)])
+
+
+def _quoted(word: str) -> str:
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    plain = word and all(each.isalnum() or each in "/._-+:@$%" for each in word)
+    return escaped if plain else f'"{escaped}"'
+
+
+def lies_in_a_home(words: Sequence[str]) -> bool:
+    """Whether the program lies where ProtectHome=yes would hide it."""
+    return any(_is_below(path, _HOMES) for path in _paths(words))
+
+
+def out_of_reach(words: Sequence[str]) -> str | None:
+    """Why a service with a user of its own cannot run the program; None when it can."""
+    for path in _paths(words):
+        if _is_below(path, _PRIVATE):
+            return f"{path} lies in a temporary folder, and the service has its own"
+        for each in (path, *path.parents):
+            closed = _closed(each)
+            if closed is not None:
+                return closed
+    return None
+
+
+def _paths(words: Sequence[str]) -> Iterator[Path]:
+    """The program, and when it is our own script also the interpreter behind it, wherever its links lead."""
+    yield Path(words[0])
+    yield Path(os.path.realpath(words[0]))
+    if list(words) == own_program():
+        yield Path(os.path.realpath(sys.executable))
+
+
+def _is_below(path: Path, folders: Sequence[str]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _closed(path: Path) -> str | None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return None if mode & stat.S_IXOTH else f"{path} is closed to other users (mode {stat.S_IMODE(mode):o})"
