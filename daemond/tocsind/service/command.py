@@ -13,7 +13,7 @@ from typing import Any
 from tocsind.errors import EXIT_CANNOT_WRITE, EXIT_INTERNAL, CannotWrite
 
 from .files import below, remove, sealed, standing, write
-from .program import out_of_reach, own_program
+from .program import is_nameable, out_of_reach, own_program
 from .units import UnitFile, unit_files
 
 _EXAMPLES = """\
@@ -105,8 +105,8 @@ def _check_root(arguments: argparse.Namespace) -> None:
 
 def _check(arguments: argparse.Namespace, program: Sequence[str]) -> None:
     _check_root(arguments)
-    if not Path(program[0]).is_absolute():
-        arguments.complain(f"--exec {program[0]}: a unit names its program by the whole path")
+    if not is_nameable(program[0]):
+        arguments.complain(f"{program[0]}: a unit names its program by the whole path, without quotes or backslashes")
     elsewhere = arguments.root != Path("/") or arguments.vendor or arguments.dry_run
     reason = None if elsewhere or arguments.user else out_of_reach(program)
     if reason is not None:

@@ -27,6 +27,11 @@ def is_single_file() -> bool:
     return unpacked is not None and not Path(unpacked).is_relative_to(Path(sys.executable).parent)
 
 
+def is_nameable(path: str) -> bool:
+    """Whether systemd takes it as the program of a unit: a whole path, without quotes, backslashes and the like."""
+    return path.startswith("/") and path.isprintable() and not set(path) & set("\"'\\")
+
+
 def quoted(words: Sequence[str]) -> str:
     """Words as ExecStart= reads them. The first is a path, in which no variable is looked for. See systemd.service(5), "Command lines"."""
     program, *arguments = words

@@ -1,0 +1,304 @@
+"""`tocsind service`: units that systemd has nothing to say about, and an uninstall that leaves the system as it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from tests.harness import PATIENCE
+
+import tocsin
+from tocsind.__main__ import main
+from tocsind.service import unit_files
+from tocsind.service.program import quoted
+from tocsind.spool.folder import Folder
+
+STRANGER = 12345
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd; CI installs it")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+SYSTEM = {
+    "etc/systemd/system/tocsind.socket",
+    "etc/systemd/system/tocsind.service",
+    "etc/sysusers.d/tocsin.conf",
+    "etc/tmpfiles.d/tocsin.conf",
+}
+VENDOR = {each.replace("etc/", "usr/lib/") for each in SYSTEM}
+
+
+def said(*words: str | Path) -> str:
+    """All that a command says; it must succeed."""
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def service(*words: str | Path) -> int:
+    return main(["service", *map(str, words)])
+
+
+def files_below(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
+
+
+def installed(root: Path, *words: str | Path) -> list[Path]:
+    """The units that `install` writes below `root`."""
+    assert service("install", "--root", root, *words) == 0
+    return [root / name for name in sorted(files_below(root)) if name.endswith((".service", ".socket"))]
+
+
+def program_named(folder: Path, name: str) -> Path:
+    """Something that may be run, under a path that is hard to write down."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to("/bin/true")
+    return path
+
+
+ODD = ["plain/tocsind", "with space/tocsind", "100%h/tocsind", "a$HOME/tocsind", "grüße/tocsind"]
+
+
+@needs_systemd
+@pytest.mark.parametrize("name", ODD)
+def test_systemd_finds_nothing_to_say_about_the_system_units_whatever_the_programs_path(
+    tmp_path: Path, name: str
+) -> None:
+    units = installed(tmp_path / "root", "--exec", program_named(tmp_path, name))
+    assert said("systemd-analyze", "verify", "--man=no", *units) == "", "it exits 0 on unknown keys, but not in silence"
+
+
+@needs_systemd
+def test_nor_about_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/home/u/.config")
+    units = installed(tmp_path / "root", "--user")
+    assert [str(each) for each in units] == [
+        f"{tmp_path}/root/home/u/.config/systemd/user/tocsind.{kind}" for kind in ("service", "socket")
+    ]
+    assert said("systemd-analyze", "--user", "verify", "--man=no", *units) == ""
+
+
+@needs_systemd
+def test_a_unit_with_an_unknown_key_would_be_told(tmp_path: Path) -> None:
+    [unit, _] = installed(tmp_path / "root")
+    unit.write_text(unit.read_text().replace("[Service]\n", "[Service]\nColour=red\n"))
+    assert "Colour" in said("systemd-analyze", "verify", "--man=no", unit)
+
+
+@needs_systemd
+def test_the_service_is_shut_in_as_far_as_it_can_be(tmp_path: Path) -> None:
+    [unit, _] = installed(tmp_path / "root")
+    assert "Overall exposure level" in said("systemd-analyze", "security", "--offline=yes", "--threshold=15", unit)
+
+
+def test_install_writes_readable_files_and_uninstall_takes_back_exactly_those(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "etc/systemd/system").mkdir(parents=True)
+    (root / "etc/systemd/system/other.service").write_text("[Unit]\n")
+    installed(root)
+    assert files_below(root) == {*SYSTEM, "etc/systemd/system/other.service"}
+    assert {stat.S_IMODE((root / name).stat().st_mode) for name in SYSTEM} == {0o644}
+    assert service("uninstall", "--root", root) == 0
+    assert files_below(root) == {"etc/systemd/system/other.service"}
+
+
+def test_uninstall_takes_the_links_along_by_which_the_units_were_enabled(tmp_path: Path) -> None:
+    installed(tmp_path)
+    for unit, target in (("tocsind.socket", "sockets"), ("tocsind.service", "multi-user")):
+        wants = tmp_path / f"etc/systemd/system/{target}.target.wants"
+        wants.mkdir()
+        (wants / unit).symlink_to(f"/etc/systemd/system/{unit}")
+    assert service("uninstall", "--root", tmp_path) == 0
+    assert files_below(tmp_path) == set()
+
+
+def test_what_somebody_changed_is_neither_overwritten_nor_removed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [unit, *_] = installed(tmp_path)
+    unit.write_text(unit.read_text() + "# mine\n")
+    changed = unit.read_text()
+    capsys.readouterr()
+    assert service("install", "--root", tmp_path) == 73
+    told = capsys.readouterr()
+    assert told.out == "", "all of them or none"
+    assert f"{unit} is there" in told.err
+    assert "systemctl edit" in told.err
+    assert service("uninstall", "--root", tmp_path) == 73
+    assert f"{unit} is not as we wrote it, and is left alone" in capsys.readouterr().err
+    assert files_below(tmp_path) == {str(unit.relative_to(tmp_path))}
+    assert unit.read_text() == changed
+
+
+def test_installing_again_replaces_what_is_ours(tmp_path: Path) -> None:
+    [unit, _] = installed(tmp_path, "--exec", "/opt/old/tocsind")
+    installed(tmp_path, "--exec", "/opt/new/tocsind")
+    assert "ExecStart=/opt/new/tocsind run\n" in unit.read_text()
+
+
+def test_a_dry_run_shows_all_and_touches_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert service("install", "--root", tmp_path / "root", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert all(f"--- {tmp_path}/root/{name}\n" in shown for name in SYSTEM)
+    assert "Type=notify" in shown
+    assert not (tmp_path / "root").exists()
+    installed(tmp_path / "root")
+    assert service("uninstall", "--root", tmp_path / "root", "--dry-run") == 0
+    assert capsys.readouterr().out.count("would remove") == len(SYSTEM)
+    assert files_below(tmp_path / "root") == SYSTEM
+
+
+def test_a_package_gets_the_same_units_without_a_seal_where_packages_put_them(tmp_path: Path) -> None:
+    installed(tmp_path, "--vendor", "--exec", "/usr/bin/tocsind")
+    assert files_below(tmp_path) == VENDOR
+    texts = {unit.path: unit.text for unit in unit_files(["/usr/bin/tocsind"], vendor=True)}
+    assert {f"/{name}": (tmp_path / name).read_text() for name in VENDOR} == texts
+    assert "Seal" not in "".join(texts.values())
+
+
+def test_nothing_of_ours_to_remove_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert service("uninstall", "--root", tmp_path) == 0
+    assert capsys.readouterr().out == "nothing of ours is installed\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--exec", "tocsind"], "whole path"),
+        (["--exec", '/a"b/tocsind'], "without quotes"),
+        (["--root", "/x", "--now"], "--now is for this system"),
+    ],
+)
+def test_what_makes_no_sense_is_told_as_a_mistake_of_usage(
+    words: list[str], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        service("install", *words)
+    assert left.value.code == 64
+    assert why in capsys.readouterr().err
+
+
+def test_a_program_that_the_services_user_cannot_reach_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert service("install", "--exec", tmp_path / "tocsind") == 73
+    told = capsys.readouterr().err
+    assert "temporary folder" in told or "closed to other users" in told
+    assert "python3 -m venv /opt/tocsin" in told
+    assert not Path("/etc/systemd/system/tocsind.service").exists()
+
+
+def stub(folder: Path, account: Path, *names: str, code: int = 0) -> None:
+    """Programs of these names that note how they were called."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        path = folder / name
+        path.write_text(f'#!/bin/sh\necho "{name} $*" >> {account}\nexit {code}\n')
+        path.chmod(0o755)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "config"
+
+
+ENABLE = "systemctl --user enable --now tocsind.socket tocsind.service"
+
+
+def test_install_tells_the_next_commands_and_runs_them_only_when_asked(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = tmp_path / "account"
+    stub(tmp_path / "bin", account, "systemctl")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    assert service("install", "--user") == 0
+    assert capsys.readouterr().out.endswith(f"next:\n  systemctl --user daemon-reload\n  {ENABLE}\n")
+    assert not account.exists()
+    assert service("install", "--user", "--now") == 0
+    assert account.read_text().splitlines() == ["systemctl --user daemon-reload", ENABLE]
+    account.unlink()
+    assert service("uninstall", "--user", "--now") == 0
+    assert account.read_text().splitlines() == [ENABLE.replace("enable", "disable"), "systemctl --user daemon-reload"]
+    assert files_below(home) == set()
+
+
+def test_a_command_that_fails_is_told_and_ends_it(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub(tmp_path / "bin", tmp_path / "account", "systemctl", code=5)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    assert service("install", "--user", "--now") == 70
+    assert "`systemctl --user daemon-reload` ended with 5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["/usr/bin/tocsind"], "/usr/bin/tocsind"),
+        (["/opt/a b/tocsind"], '"/opt/a b/tocsind"'),
+        (["/opt/100%/$x", "$y", ""], '/opt/100%%/$x $$y ""'),
+        (['/a"b\\c'], '"/a\\"b\\\\c"'),
+    ],
+)
+def test_words_are_quoted_as_systemd_reads_them(words: Sequence[str], text: str) -> None:
+    assert quoted(words) == text
+
+
+# --- the users and folders that the units count on --------------------------------------------------------------------
+
+
+def as_user(uid: int, gid: int, work: Callable[[], int]) -> int:
+    """What `work` answers in a child of another user, who is a member of a group."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([gid])
+            os.setgid(uid)
+            os.setuid(uid)
+            os._exit(work())
+        finally:
+            os._exit(99)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.fixture
+def made() -> Iterator[Path]:
+    """A system on which the units' user and folders were made; everybody may pass through to it."""
+    root = Path(tempfile.mkdtemp(prefix="toc-"))
+    root.chmod(0o755)
+    installed(root)
+    said("systemd-sysusers", f"--root={root}", "tocsin.conf")
+    said("systemd-tmpfiles", f"--root={root}", "--create", "tocsin.conf")
+    yield root
+    shutil.rmtree(root)
+
+
+@as_root
+@needs_systemd
+def test_a_member_of_the_group_spools_while_the_daemon_is_away_and_the_daemon_reads_it_later(made: Path) -> None:
+    state = made / "var/lib/tocsin"
+    spool = state / "spool"
+    found = spool.stat()
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (state, spool)] == [0o711, 0o3770]
+    assert 0 < found.st_uid < 1000, "a system user"
+
+    def hand_in() -> int:
+        with tocsin.Client(made / "nobody.sock", spool=spool) as client:
+            return client.send("while it is away").state == "spooled"
+
+    def take_in() -> int:
+        folder = Folder(spool)
+        [letter] = folder.read(folder.names(now=0.0), now=0.0)
+        folder.delete([letter.name])
+        return (letter.uid, [each.title for each in letter.signals]) == (STRANGER, ["while it is away"])
+
+    assert as_user(STRANGER, found.st_gid, hand_in)
+    assert not as_user(STRANGER, STRANGER, hand_in), "nobody else"
+    assert as_user(found.st_uid, found.st_gid, take_in)
+    assert list(spool.iterdir()) == []
