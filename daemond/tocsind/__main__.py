@@ -15,6 +15,7 @@ from . import __version__, service
 from .config import Config, ConfigurationInvalid, load, report, starting_text
 from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, DaemonError
 from .log import LEVELS
+from .secret import masked
 
 EXIT_USAGE = 64
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception:  # noqa: BLE001 - a bug: told with everything that finds it, and with the exit code that the manual promises
-        traceback.print_exc()
+        print(masked(traceback.format_exc()), end="", file=sys.stderr)  # an exception's text may quote a webhook
         return EXIT_INTERNAL
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -133,6 +134,83 @@ def test_a_url_in_the_wrong_place_is_masked(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, text) as daemon:
         assert daemon.spawn().wait(PATIENCE) == 78
         assert "canary" not in daemon.log.read_text()
+
+
+SOURCES = ("env", "file", "credential")
+COMMANDS = (
+    ("tocsin", "status"),
+    ("tocsin", "status", "--json"),
+    ("tocsin", "queue", "--state", "sent"),
+    ("tocsin", "test", "x"),
+    ("tocsin", "test", "x", "--json"),
+    ("tocsin", "tail"),
+    ("tocsind", "check"),
+    ("tocsind", "check", "--json"),
+)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_token_is_in_nothing_that_a_person_can_ask_for_wherever_it_comes_from(
+    tmp_path: Path, fake: FakeProcess, source: str
+) -> None:
+    token, url = fake.webhooks[0]["token"], fake.webhooks[0]["url"]
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "canary").write_text(url)
+    (secrets / "canary").chmod(0o600)
+    place = {"env": "CANARY", "file": str(secrets / "canary"), "credential": "canary"}[source]
+    config = discord("d", url, **QUICK).replace(f'"{url}"', f'{{ {source} = "{place}" }}') + file() + route("d")
+    env = {"CANARY": url, "CREDENTIALS_DIRECTORY": str(secrets)}
+    with DaemonProcess(tmp_path, config, env).start() as daemon:
+        id_ = daemon.client.send("x").id
+        assert daemon.settled(id_) == ["delivered"]
+        daemon.reload()
+        daemon.wait_for("reloaded")
+        said = said_of(daemon, id_)
+        for command in (*COMMANDS, ("tocsin", "why", id_), ("tocsin", "why", id_, "--json")):
+            said += printed(daemon, *command)
+        daemon.process.send_signal(signal.SIGABRT)  # as the watchdog would
+        daemon.process.wait(PATIENCE)
+        said += daemon.log.read_text()
+    assert "Fatal Python error: Aborted" in said
+    assert token[:20] not in said
+
+
+def printed(daemon: DaemonProcess, program: str, *words: str) -> str:
+    config = ["--config", str(daemon.config)] if program == "tocsind" else []
+    done = subprocess.run(
+        [sys.executable, "-m", program, *words, *config],
+        env=daemon.env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+CRASHING = """
+import sys
+from tocsind.__main__ import main
+from tocsind.destinations.http import HttpClient
+
+async def bug(self, method, url, **_):
+    raise RuntimeError(f"no {method} to {url.reveal()} {url!r}")
+
+HttpClient.request = bug
+sys.exit(main())
+"""
+
+
+def test_a_crash_tells_where_and_not_the_secret_that_the_exception_quotes(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9/api/webhooks/123456789012345678/" + "canary" * 11
+    with DaemonProcess(tmp_path, discord("d", url) + route("d")) as daemon:
+        assert daemon.spawn(sys.executable, "-c", CRASHING).wait(PATIENCE) == 70
+        said = daemon.log.read_text()
+    assert "Traceback" in said
+    assert "RuntimeError: no GET to **** Secret(****)" in said
+    assert "canary" not in said
 
 
 def test_a_reload_that_is_refused_keeps_the_secret_too(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -90,10 +91,18 @@ def test_a_file_that_is_not_there_or_empty_disables(secret: Path) -> None:
     assert discord(f'{{ file = "{secret}" }}') == (None, f"{secret} is empty")
 
 
-@pytest.mark.parametrize("mode", [0o604, 0o602, 0o620, 0o666])
-def test_a_file_that_others_can_read_or_change_is_refused(secret: Path, mode: int) -> None:
+@pytest.mark.parametrize(
+    ("mode", "private"), [(0o604, 600), (0o602, 600), (0o620, 600), (0o644, 640), (0o660, 640), (0o666, 640)]
+)
+def test_a_file_that_others_can_read_or_change_is_refused_with_the_command_that_mends_it(
+    secret: Path, mode: int, private: int
+) -> None:
     secret.chmod(mode)
-    assert "chmod 640" in complaint(f'{{ file = "{secret}" }}')
+    told = complaint(f'{{ file = "{secret}" }}')
+    assert told.startswith(f"{secret} can be ")
+    assert told.endswith(f"; run: chmod {private} {secret}")
+    subprocess.run(told.partition("run: ")[2], shell=True, check=True)
+    assert discord(f'{{ file = "{secret}" }}') == (NORMAL, None)
 
 
 def test_a_file_that_its_group_can_read_is_fine(secret: Path) -> None:
@@ -104,7 +113,10 @@ def test_a_file_that_its_group_can_read_is_fine(secret: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_file_of_another_user_is_refused(secret: Path) -> None:
     os.chown(secret, 12345, -1)
-    assert "belongs to another user" in complaint(f'{{ file = "{secret}" }}')
+    told = complaint(f'{{ file = "{secret}" }}')
+    assert "belongs to another user (uid 12345)" in told
+    subprocess.run(told.partition("run: ")[2], shell=True, check=True)
+    assert discord(f'{{ file = "{secret}" }}') == (NORMAL, None)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
@@ -137,13 +149,14 @@ def test_a_file_with_something_else_in_it_is_a_mistake(secret: Path, content: by
 def test_a_credential_holds_the_url(monkeypatch: pytest.MonkeyPatch, secret: Path) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(secret.parent))
     assert discord('{ credential = "webhook" }') == (NORMAL, None)
-    assert discord('{ credential = "other" }') == (None, "the credential other does not exist")
+    missing = "the credential other is not there: the service needs LoadCredential=other, and a file to load"
+    assert discord('{ credential = "other" }') == (None, missing)
 
 
 def test_a_credential_without_a_folder_of_credentials_disables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     reason = discord('{ credential = "webhook" }')[1]
-    assert reason == "the credential webhook is not there: CREDENTIALS_DIRECTORY is not set"
+    assert reason == "the credential webhook is not there: CREDENTIALS_DIRECTORY is set in a service only"
 
 
 @pytest.mark.parametrize("name", ["../webhook", "..", "a/b", "a b"])

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from tocsind import secret
 from tocsind.errors import EXIT_CONFIGURATION, DaemonError
 
 _LONGEST = 400  # a complaint is a sentence, whatever was pasted into the file
-_LIKE_A_URL = re.compile(r"\S*(?:\w://|webhooks/[0-9]+/)\S*")
 
 
 def masked(text: str) -> str:
     """`text` without anything that looks like a URL: people paste webhooks into the wrong key."""
     short = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
-    return _LIKE_A_URL.sub("****", short)
+    return secret.masked(short)
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -6,7 +6,9 @@ Not there yet is no mistake: the destination is disabled with the reason, and it
 from __future__ import annotations
 
 import os
+import pwd
 import re
+import shlex
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +70,8 @@ def _from_file(spot: Spot) -> Sought:
     name = text(spot)
     if masked(name) != name:
         raise Mistake("file takes a path, not the URL itself")
-    return _read(Path(spot.findings.source).parent / name, name)  # a relative one lies beside the configuration
+    path = Path(spot.findings.source).parent / name  # a relative one lies beside the configuration
+    return _read(path, name, f"{path} does not exist")
 
 
 def _from_credential(spot: Spot) -> Sought:
@@ -77,8 +80,9 @@ def _from_credential(spot: Spot) -> Sought:
         raise Mistake("credential takes the plain name of a credential, as in LoadCredential=")
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
-        return Sought(reason=f"the credential {name} is not there: CREDENTIALS_DIRECTORY is not set")
-    return _read(Path(folder) / name, f"the credential {name}")
+        return Sought(reason=f"the credential {name} is not there: CREDENTIALS_DIRECTORY is set in a service only")
+    missing = f"the credential {name} is not there: the service needs LoadCredential={name}, and a file to load"
+    return _read(Path(folder) / name, f"the credential {name}", missing)
 
 
 _SOURCES: dict[str, Callable[[Spot], Sought]] = {
@@ -88,17 +92,19 @@ _SOURCES: dict[str, Callable[[Spot], Sought]] = {
 }
 
 
-def _read(path: Path, called: str) -> Sought:
-    """The text of a secret's file, which is called `called` in what people read."""
+def _read(path: Path, called: str, missing: str) -> Sought:
+    """The text of a secret's file, which is called `called` in what people read; `missing` says that there is none."""
     try:
         # Non-blocking, or a named pipe would hold up the start for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except (FileNotFoundError, NotADirectoryError):
-        return Sought(reason=f"{called} does not exist")
+        return Sought(reason=missing)
+    except PermissionError as error:
+        raise Mistake(f"{called} cannot be read: {error.strerror}; {_run('chown', _our_name(), path)}") from None
     except OSError as error:
         raise Mistake(f"{called} cannot be read: {error.strerror}") from None
     try:
-        _check_owner_and_mode(os.fstat(descriptor), called)  # of what was opened, not of what may stand there by now
+        _check_owner_and_mode(os.fstat(descriptor), called, path)  # of what was opened, not of what stands there now
         content = os.read(descriptor, _LONGEST + 1)
     except OSError as error:
         raise Mistake(f"{called} cannot be read: {error.strerror}") from None
@@ -114,12 +120,25 @@ def _secret_in(content: bytes, called: str) -> Sought:
     return Sought(Secret(value), called=called) if value else Sought(reason=f"{called} is empty")
 
 
-def _check_owner_and_mode(status: os.stat_result, called: str) -> None:
+def _check_owner_and_mode(status: os.stat_result, called: str, path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise Mistake(f"{called} is no regular file")
     if status.st_uid not in {0, os.geteuid()}:
-        raise Mistake(f"{called} belongs to another user, who could change it; it must be root's or ours")
+        who = f"another user (uid {status.st_uid}), who could change it"
+        raise Mistake(f"{called} belongs to {who}; {_run('chown', _our_name(), path)}")
+    private = _run("chmod", "640" if status.st_mode & stat.S_IRGRP else "600", path)
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise Mistake(f"{called} can be changed by others: chmod 640 (or 600) it")
+        raise Mistake(f"{called} can be changed by others; {private}")
     if status.st_mode & stat.S_IROTH:
-        raise Mistake(f"{called} can be read by every user of this host: chmod 640 (or 600) it")
+        raise Mistake(f"{called} can be read by every user of this host; {private}")
+
+
+def _run(*command: object) -> str:
+    return f"run: {shlex.join(map(str, command))}"
+
+
+def _our_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a user without a name, as in a container
+        return str(os.geteuid())
