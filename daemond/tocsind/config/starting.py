@@ -10,7 +10,7 @@ from .loading import built_in_text
 
 _HEAD = """\
 # The configuration of tocsin. `tocsind check` reads it as the daemon does and tells all that is wrong at once;
-# `systemctl reload tocsin` (SIGHUP) takes changes over, and a bad file changes nothing.
+# `systemctl reload tocsind` (SIGHUP) takes changes over, and a bad file changes nothing.
 # Durations: 10s 5m 2h30m 1d. Rates: 30/min 5/2s 100/h. Sizes: 64MiB 1GB.
 """
 

@@ -67,7 +67,7 @@ def install(arguments: argparse.Namespace) -> int:
         return _show(units, arguments.root, seal=not arguments.vendor)
     for path in write(units, arguments.root, seal=not arguments.vendor):
         print(f"wrote {path}")
-    return _next(_after_install(user=arguments.user), arguments)
+    return _next(after_install(user=arguments.user), arguments)
 
 
 def uninstall(arguments: argparse.Namespace) -> int:
@@ -123,7 +123,8 @@ def _show(units: Sequence[UnitFile], root: Path, *, seal: bool) -> int:
     return 0
 
 
-def _after_install(*, user: bool) -> list[list[str]]:
+def after_install(*, user: bool) -> list[list[str]]:
+    """The commands that come next."""
     systemctl = _systemctl(user=user)
     made = [] if user else [["systemd-sysusers", "tocsin.conf"], ["systemd-tmpfiles", "--create", "tocsin.conf"]]
     return [*made, [*systemctl, "daemon-reload"], [*systemctl, "enable", "--now", *_UNITS]]

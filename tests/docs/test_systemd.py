@@ -1,0 +1,103 @@
+"""The commands of docs/how-to/systemd.md, on another root."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.docs.elsewhere import Elsewhere
+from tests.docs.elsewhere import chapter as chapter_of
+from tests.harness import PATIENCE, DaemonProcess, file, route
+
+from tocsind.service.command import after_install
+
+UNITS = "etc/systemd/system"
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd; CI installs it")
+
+
+def chapter(title: str, language: str = "sh") -> list[str]:
+    return chapter_of("systemd.md", title, language)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
+    with DaemonProcess(tmp_path, file() + route("local-file")) as process:
+        yield process
+
+
+@pytest.fixture
+def elsewhere(daemon: DaemonProcess) -> Elsewhere:
+    return Elsewhere(daemon)
+
+
+def verified(elsewhere: Elsewhere, *units: str) -> str:
+    """What systemd has to say about units, with their drop-ins."""
+    paths = [elsewhere.root / UNITS / unit for unit in units]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *paths], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    return done.stdout + done.stderr
+
+
+def test_install_it(elsewhere: Elsewhere, daemon: DaemonProcess) -> None:
+    commands, first_signal = chapter("Install it")
+    [told] = chapter("Install it", "text")
+    written, _, following = told.partition("next:\n")
+    assert elsewhere.run(commands) == written
+    assert elsewhere.noted() == ["pip install tocsin[daemon]"]
+    assert following.splitlines() == [f"  {shlex.join(command)}" for command in after_install(user=False)]
+    assert "ExecStart=" in elsewhere.run("$ROOT/usr/local/bin/tocsind service install --dry-run")
+    daemon.start()
+    elsewhere.run(first_signal)
+    assert '"hello"' in (daemon.state / "alerts.jsonl").read_text()
+
+
+def test_configure_it(elsewhere: Elsewhere) -> None:
+    [commands] = chapter("Configure it")
+    assert "/etc/tocsin/alerts.toml: ok" in elsewhere.run(commands)
+    assert elsewhere.noted() == ["chgrp tocsin /etc/tocsin/alerts.toml", "systemctl reload tocsind"]
+    assert (elsewhere.root / "etc/tocsin/alerts.toml").stat().st_mode & 0o777 == 0o640
+
+
+@needs_systemd
+def test_let_programs_use_it(elsewhere: Elsewhere) -> None:
+    for commands in chapter("Let programs use it"):
+        elsewhere.run(commands)
+    assert elsewhere.noted() == ["adduser trader tocsin"]
+    (elsewhere.root / UNITS / "trader.service").write_text("[Service]\nExecStart=/bin/true\n")
+    assert verified(elsewhere, "trader.service") == ""
+
+
+def test_restart_stop_and_see_how_it_is(elsewhere: Elsewhere, daemon: DaemonProcess) -> None:
+    daemon.start()
+    for title in ("Restart, upgrade, stop", "See how it is"):
+        for commands in chapter(title):
+            elsewhere.run(commands)
+    assert elsewhere.noted() == [
+        "systemctl restart tocsind.service",
+        "systemctl stop tocsind.socket tocsind.service",
+        "systemctl status tocsind.service",
+        "journalctl -u tocsind.service --since today",
+    ]
+
+
+@needs_systemd
+def test_change_a_unit(elsewhere: Elsewhere) -> None:
+    elsewhere.run("tocsind service install")
+    [commands] = chapter("Change a unit")
+    elsewhere.run(commands)
+    assert elsewhere.noted() == ["systemctl daemon-reload", "systemctl restart tocsind.service"]
+    assert verified(elsewhere, "tocsind.service", "tocsind.socket") == ""
+
+
+def test_without_root_and_remove_it(elsewhere: Elsewhere) -> None:
+    [commands] = chapter("Without root")
+    assert elsewhere.run(commands).count("wrote ") == 2
+    assert elsewhere.noted()[0] == "systemctl --user daemon-reload"
+    elsewhere.run("tocsind service install")
+    [commands] = chapter("Remove it")
+    assert elsewhere.run(commands).count("removed ") == 4
