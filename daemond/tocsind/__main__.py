@@ -26,7 +26,7 @@ tocsind check --config alerts.toml    every mistake in it, each with its line
 tocsind run --config alerts.toml      serve until SIGTERM; SIGHUP reloads
 tocsind service install --dry-run     what a systemd service would be made of
 """
-EXITS = "0 ok; 64 usage; 70 internal; 73 cannot write; 75 another daemon is there; 78 configuration."
+EXITS = "0 ok; 64 usage; 70 internal; 73 cannot write; 75 another daemon is there; 77 permission; 78 configuration."
 
 
 class _Parser(argparse.ArgumentParser):

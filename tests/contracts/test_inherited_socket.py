@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import stat
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.contracts.raw import HUNG_UP, Peer, request
-from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route, until
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, need, route, until
 from tests.manager import Listening, handed_down
 
 CONFIG = file() + route("local-file")
@@ -83,11 +82,10 @@ def test_a_socket_of_another_kind_ends_it_as_a_mistake_of_the_configuration(tmp_
         assert "Traceback" not in daemon.log.read_text()
 
 
-@pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="needs systemd; CI installs it")
 def test_systemd_socket_activate_starts_it_at_the_first_knock(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon:
         passed = [f"--setenv={name}" for name in ("PATH", "PYTHONPATH", "TOCSIN_SOCKET", "STATE_DIRECTORY")]
-        activate = ["systemd-socket-activate", f"--listen={daemon.socket}", *passed]
+        activate = [need("systemd-socket-activate"), f"--listen={daemon.socket}", *passed]
         daemon.spawn(*activate, sys.executable, "-m", "tocsind")
         until(lambda: Path(daemon.socket).exists())
         assert daemon.settled(daemon.client.send("the first knock").id) == ["delivered"]

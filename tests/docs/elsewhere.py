@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
+from tests.docs.blocks import DOCS
 from tests.harness import PATIENCE, DaemonProcess
 
-DOCS = Path(__file__).parents[2] / "docs"
 NOTED = ("systemctl", "journalctl", "loginctl", "adduser", "chgrp", "systemd-sysusers", "systemd-tmpfiles")
 SUDO = '[ "$1" = -u ] && shift 2; exec env "$@"'
 PYTHON3 = """\

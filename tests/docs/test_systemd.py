@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +10,11 @@ from pathlib import Path
 import pytest
 from tests.docs.elsewhere import Elsewhere
 from tests.docs.elsewhere import chapter as chapter_of
-from tests.harness import PATIENCE, DaemonProcess, file, route
+from tests.harness import PATIENCE, DaemonProcess, file, need, route
 
 from tocsind.service.command import after_install
 
 UNITS = "etc/systemd/system"
-needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd; CI installs it")
 
 
 def chapter(title: str, language: str = "sh") -> list[str]:
@@ -38,7 +36,11 @@ def verified(elsewhere: Elsewhere, *units: str) -> str:
     """What systemd has to say about units, with their drop-ins."""
     paths = [elsewhere.root / UNITS / unit for unit in units]
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *paths], capture_output=True, text=True, timeout=PATIENCE, check=False
+        [need("systemd-analyze"), "verify", "--man=no", *paths],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     return done.stdout + done.stderr
 
@@ -63,7 +65,6 @@ def test_configure_it(elsewhere: Elsewhere) -> None:
     assert (elsewhere.root / "etc/tocsin/alerts.toml").stat().st_mode & 0o777 == 0o640
 
 
-@needs_systemd
 def test_let_programs_use_it(elsewhere: Elsewhere) -> None:
     for commands in chapter("Let programs use it"):
         elsewhere.run(commands)
@@ -85,7 +86,6 @@ def test_restart_stop_and_see_how_it_is(elsewhere: Elsewhere, daemon: DaemonProc
     ]
 
 
-@needs_systemd
 def test_change_a_unit(elsewhere: Elsewhere) -> None:
     elsewhere.run("tocsind service install")
     [commands] = chapter("Change a unit")

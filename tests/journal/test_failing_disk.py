@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, need, route, until
+from tests.manager import Manager
 
 import tocsin
 from tocsind.journal.schema import FILE_NAME
@@ -189,6 +190,23 @@ def test_outcomes_wait_for_room_and_nothing_is_sent_twice_meanwhile(
     disk.heal()
     assert daemon.settled(receipt.id) == ["delivered"]
     assert len(fake.messages()) == 1
+
+
+def test_a_full_disk_is_no_standstill_because_a_restart_would_make_no_room(
+    tmp_path: Path, disk: Disk, fake: FakeProcess
+) -> None:
+    config = discord("d", fake.webhooks[0]["url"]) + route("d")
+    with Manager(str(tmp_path / "manager")) as manager, DaemonProcess(tmp_path, config, disk.env) as daemon:
+        daemon.spawn(env={"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"})
+        manager.hear_of("READY")
+        fake.hold()
+        daemon.client.send("on its way while the disk fills")
+        fake.await_held()
+        disk.be_full()
+        fake.release()
+        daemon.wait_for("storage-trouble")
+        manager.forget()
+        assert [manager.hear()[0] for _ in range(3)] == [{"WATCHDOG": "1", "STATUS": "serving"}] * 3
 
 
 RESERVE = '[daemon]\nreserve = "{reserve}"\n'

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,17 @@ def binaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_has_no_dependency(binaries: Path) -> None:
     listed = json.loads(run(binaries / "pip", "list", "--format", "json", "--disable-pip-version-check"))
     assert {each["name"] for each in listed} <= {"pip", "setuptools", "wheel", "tocsin"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_wheel_carries_the_default_configuration_and_the_units(binaries: Path) -> None:
+    [wheel] = binaries.parents[1].glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    units = ROOT / "packaging" / "systemd"
+    wanted = {f"tocsind/service/systemd/{path.relative_to(units)}" for path in units.rglob("*") if path.is_file()}
+    assert {"tocsind/alerts.toml", *wanted} <= held
+    assert len(wanted) == 6
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from tests.harness import PATIENCE
+from tests.harness import PATIENCE, need
 
 import tocsin
 from tocsind.__main__ import main
@@ -20,7 +20,6 @@ from tocsind.service.program import quoted
 from tocsind.spool.folder import Folder
 
 STRANGER = 12345
-needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd; CI installs it")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 SYSTEM = {
     "etc/systemd/system/tocsind.socket",
@@ -63,16 +62,16 @@ def program_named(folder: Path, name: str) -> Path:
 ODD = ["plain/tocsind", "with space/tocsind", "100%h/tocsind", "a$HOME/tocsind", "grüße/tocsind"]
 
 
-@needs_systemd
 @pytest.mark.parametrize("name", ODD)
 def test_systemd_finds_nothing_to_say_about_the_system_units_whatever_the_programs_path(
     tmp_path: Path, name: str
 ) -> None:
     units = installed(tmp_path / "root", "--exec", program_named(tmp_path, name))
-    assert said("systemd-analyze", "verify", "--man=no", *units) == "", "it exits 0 on unknown keys, but not in silence"
+    assert said(need("systemd-analyze"), "verify", "--man=no", *units) == "", (
+        "it exits 0 on unknown keys, but not in silence"
+    )
 
 
-@needs_systemd
 def test_nor_about_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", "/home/u/.config")
@@ -80,20 +79,20 @@ def test_nor_about_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert [str(each) for each in units] == [
         f"{tmp_path}/root/home/u/.config/systemd/user/tocsind.{kind}" for kind in ("service", "socket")
     ]
-    assert said("systemd-analyze", "--user", "verify", "--man=no", *units) == ""
+    assert said(need("systemd-analyze"), "--user", "verify", "--man=no", *units) == ""
 
 
-@needs_systemd
 def test_a_unit_with_an_unknown_key_would_be_told(tmp_path: Path) -> None:
     [unit, _] = installed(tmp_path / "root")
     unit.write_text(unit.read_text().replace("[Service]\n", "[Service]\nColour=red\n"))
-    assert "Colour" in said("systemd-analyze", "verify", "--man=no", unit)
+    assert "Colour" in said(need("systemd-analyze"), "verify", "--man=no", unit)
 
 
-@needs_systemd
 def test_the_service_is_shut_in_as_far_as_it_can_be(tmp_path: Path) -> None:
     [unit, _] = installed(tmp_path / "root")
-    assert "Overall exposure level" in said("systemd-analyze", "security", "--offline=yes", "--threshold=15", unit)
+    assert "Overall exposure level" in said(
+        need("systemd-analyze"), "security", "--offline=yes", "--threshold=15", unit
+    )
 
 
 def test_install_writes_readable_files_and_uninstall_takes_back_exactly_those(tmp_path: Path) -> None:
@@ -172,6 +171,7 @@ def test_nothing_of_ours_to_remove_is_no_error(tmp_path: Path, capsys: pytest.Ca
         (["--exec", "tocsind"], "whole path"),
         (["--exec", '/a"b/tocsind'], "without quotes"),
         (["--root", "/x", "--now"], "--now is for this system"),
+        (["--now", "--dry-run"], "not allowed with"),
     ],
 )
 def test_what_makes_no_sense_is_told_as_a_mistake_of_usage(
@@ -273,14 +273,13 @@ def made() -> Iterator[Path]:
     root = Path(tempfile.mkdtemp(prefix="toc-"))
     root.chmod(0o755)
     installed(root)
-    said("systemd-sysusers", f"--root={root}", "tocsin.conf")
-    said("systemd-tmpfiles", f"--root={root}", "--create", "tocsin.conf")
+    said(need("systemd-sysusers"), f"--root={root}", "tocsin.conf")
+    said(need("systemd-tmpfiles"), f"--root={root}", "--create", "tocsin.conf")
     yield root
     shutil.rmtree(root)
 
 
 @as_root
-@needs_systemd
 def test_a_member_of_the_group_spools_while_the_daemon_is_away_and_the_daemon_reads_it_later(made: Path) -> None:
     state = made / "var/lib/tocsin"
     spool = state / "spool"

@@ -6,7 +6,7 @@ import argparse
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,32 +30,36 @@ _UNITS = ["tocsind.socket", "tocsind.service"]
 def add_verb(verbs: Any) -> None:
     """Add `service` to the command line's verbs (what `argparse.add_subparsers` answers)."""
     text = "install as a systemd service, or remove it"
-    service = verbs.add_parser("service", help=text, **_described(text))
-    below_it = service.add_subparsers(metavar="install|uninstall", required=True)
-    installs = _add(below_it, "install", install, "write the units, and tell the next commands")
-    installs.add_argument("--exec", metavar="PATH", help="the program that the units start [this tocsind]")
-    installs.add_argument("--vendor", action="store_true", help="for packages: below /usr/lib instead of /etc")
-    _add(below_it, "uninstall", uninstall, "remove what install wrote; state, user and secrets stay")
-
-
-def _described(text: str) -> dict[str, Any]:
-    return {
-        "description": text,
-        "epilog": _EXAMPLES,
-        "formatter_class": argparse.RawDescriptionHelpFormatter,
-        "allow_abbrev": False,
-    }
-
-
-def _add(verbs: Any, name: str, verb: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, **_described(text))
-    parser.set_defaults(verb=verb, vendor=False, complain=parser.error)
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "service",
+        help=text,
+        description=text,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(verb=service, complain=parser.error)
+    parser.add_argument(
+        "action", choices=("install", "uninstall"), help="write the units, or remove what install wrote"
+    )
     parser.add_argument("--user", action="store_true", help="for your own service manager, without root")
-    parser.add_argument("--root", metavar="DIR", type=Path, default=Path("/"), help="work on a system below DIR")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="show what would happen")
     how.add_argument("--now", action="store_true", help="run the next commands, too")
-    return parser
+    parser.add_argument("--exec", metavar="PATH", help="the program that the units start [this tocsind]")
+    parser.add_argument("--root", metavar="DIR", type=Path, default=Path("/"), help="work on a system below DIR")
+    parser.add_argument("--vendor", action="store_true", help="for packages: below /usr/lib instead of /etc")
+
+
+def service(arguments: argparse.Namespace) -> int:
+    """Install or uninstall."""
+    if arguments.now and arguments.root != Path("/"):
+        arguments.complain("--now is for this system, and --root for another")
+    if arguments.action == "install":
+        return install(arguments)
+    if arguments.exec or arguments.vendor:
+        arguments.complain("--exec and --vendor are for install; what a package brought, its manager removes")
+    return uninstall(arguments)
 
 
 def install(arguments: argparse.Namespace) -> int:
@@ -72,7 +76,6 @@ def install(arguments: argparse.Namespace) -> int:
 
 def uninstall(arguments: argparse.Namespace) -> int:
     """Remove the units."""
-    _check_root(arguments)
     ours, foreign = standing(unit_files(own_program(), user=arguments.user), arguments.root)
     for path in foreign:
         print(f"tocsind: {path} is not as we wrote it, and is left alone", file=sys.stderr)
@@ -98,13 +101,7 @@ def _tell_nothing() -> int:
     return 0
 
 
-def _check_root(arguments: argparse.Namespace) -> None:
-    if arguments.now and arguments.root != Path("/"):
-        arguments.complain("--now is for this system, and --root for another")
-
-
 def _check(arguments: argparse.Namespace, program: Sequence[str]) -> None:
-    _check_root(arguments)
     if not is_nameable(program[0]):
         arguments.complain(f"{program[0]}: a unit names its program by the whole path, without quotes or backslashes")
     elsewhere = arguments.root != Path("/") or arguments.vendor or arguments.dry_run
