@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from tests.daemon.house import House, destination, house
 
 from tocsind.config import DestinationOptions, DiscordOptions
@@ -87,6 +88,7 @@ async def test_a_journal_that_does_not_answer_is_told_in_time(tmp_path: Path) ->
     async with house(tmp_path) as here, trio.open_nursery() as nursery:
         hangs = threading.Event()
         nursery.start_soon(here.dispatch.journal.run, lambda _: hangs.wait(20))
+        await trio.testing.wait_all_tasks_blocked(0.05)  # it is with the journal now
         try:
             with trio.fail_after(10):
                 assert await progress(here).prove() == f"the journal has not answered for {SOON:g} s"

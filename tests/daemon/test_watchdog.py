@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from tests.daemon.house import House, destination, house
 from tests.manager import Manager
 
