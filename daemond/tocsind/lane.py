@@ -292,6 +292,15 @@ class Lane:
             self.breaker.give_back(self.clock.now())
             self.channel.leave()
 
+    @contextmanager
+    def _out(self) -> Iterator[None]:
+        """Meanwhile the far end has something of ours."""
+        self.out_since = self.clock.now()
+        try:
+            yield
+        finally:
+            self.out_since = None
+
     async def _claim(self, batch: Sequence[Delivery], lead: Priority) -> list[Delivery]:
         """What may be sent of it. The request counts from before we ask: others share our scopes, and would count on it meanwhile."""
         self.gate.take(self.clock.now(), lead)
@@ -379,27 +388,12 @@ class Lane:
             channel=self._found,
         )
 
-    @contextmanager
-    def _out(self) -> Iterator[None]:
-        """Meanwhile the far end has something of ours."""
-        self.out_since = self.clock.now()
-        try:
-            yield
-        finally:
-            self.out_since = None
-
     # --- how it is -----------------------------------------------------------------------------------------------------
 
     @property
     def senders(self) -> Collection[Sender]:
         """Those who serve; none while it is disabled, or finds out where it leads."""
         return self._senders.values()
-
-    def is_due(self, now: float) -> bool:
-        """Whether something could be sent this moment: a turn is to be had, and gate and breaker are open for somebody who wants it."""
-        return not self.channel.busy and any(
-            sender.wants() and self.opens_at(now, sender.priority) <= now for sender in self.senders
-        )
 
     def blocked_for(self) -> float:
         """Seconds that the far end has told us to wait."""

@@ -67,12 +67,19 @@ class Progress:
         """The lane as a whole, and each of its senders, which look into the journal on their own."""
         now = self._clock.now()
         out = None if lane.out_since is None else now - lane.out_since
-        due = "something may be sent, and nobody sends it" if lane.is_due(now) else None
+        due = "something may be sent, and nobody sends it" if _is_due(lane, now) else None
         yield lane.name, Standing(lane.channel.turns, due, out, lane.options.deadline)
         if not lane.channel.busy:  # else a lane that is about to start anew may be waiting for what is in flight
             for sender in lane.senders:
                 due = "its queue is not read" if sender.may_have_more() else None
                 yield f"{lane.name} {sender.priority.label}", Standing(sender.looks, due)
+
+
+def _is_due(lane: Lane, now: float) -> bool:
+    """Whether something could be sent this moment: a turn is to be had, and gate and breaker are open for somebody who wants it."""
+    return not lane.channel.busy and any(
+        sender.wants() and lane.opens_at(now, sender.priority) <= now for sender in lane.senders
+    )
 
 
 def _still(before: _Standings, after: _Standings) -> list[str]:
