@@ -41,7 +41,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     journal, destinations
     rendering, config
     clock, events, policy
-    secret, errors
+    secret, errors, webserver
     tocsin
 
 What stands on one line knows nothing of its neighbours; `testing` is for demo and tests alone.

@@ -26,7 +26,7 @@ from tocsind.testing import (
     Status,
     serve_fake,
 )
-from tocsind.testing.webserver import Bounds
+from tocsind.webserver import Bounds
 
 UNLIMITED = Settings(webhooks=2).without_limits()
 

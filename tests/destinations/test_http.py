@@ -17,7 +17,7 @@ from tocsind import __version__
 from tocsind.destinations.http import LARGEST_ANSWER, Answer, BadEnvironment, HttpClient, is_loopback, silence
 from tocsind.policy.outcomes import Deferred, Refused, Unknown
 from tocsind.secret import Secret
-from tocsind.testing.webserver import Bounds, Ending, Reply, Request, WebServer
+from tocsind.webserver import Bounds, Ending, Reply, Request, WebServer
 
 Serve = Callable[[trio.SocketStream], Awaitable[None]]
 PATH = "api/webhooks/1/this-is-the-token"

@@ -21,9 +21,9 @@ How it hangs together (each file is a noun; arrows are imports):
                            api -> routes -> validation -> embeds -> forms   what a message is
                            api -> script -> behaviours -> poison -> behaviour, answers    what is told instead
                 discord -> reader -> messages -> mentions            what became of it
-                discord -> webserver                                 h11 over trio; knows no Discord
+                discord -> tocsind.webserver                         h11 over trio; knows no Discord
 
-Of these only `discord`, `webserver` and `__main__` know trio; only `discord` reads a clock. Everything else is handed the
+Of these only `discord` and `__main__` know trio; only `discord` reads a clock. Everything else is handed the
 Moment, so one request is decided in one synchronous step and nothing races.
 
 Beside it stand two that know no Discord, for lanes in virtual time: `memory` (a destination that answers by a script,

@@ -22,7 +22,7 @@ from tocsind.testing.limits import Verdict
 from tocsind.testing.routes import ROUTES, Call, Work
 from tocsind.testing.script import Script
 from tocsind.testing.webhooks import Webhook
-from tocsind.testing.webserver import Reply
+from tocsind.webserver import Reply
 
 
 class Answer(msgspec.Struct, frozen=True):

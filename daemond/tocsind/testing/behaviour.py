@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
-from tocsind.testing.webserver import Reply
+from tocsind.webserver import Reply
 
 ANY_METHOD: Final = "*"
 

@@ -26,7 +26,7 @@ import msgspec
 from tocsind.testing.answers import Scope, as_json, ceil_ms, error, html, limited, plain_error
 from tocsind.testing.behaviour import Asked, Behaviour, FinalStatus, Location, Seconds
 from tocsind.testing.poison import Poison
-from tocsind.testing.webserver import Ending, Reply
+from tocsind.webserver import Ending, Reply
 
 
 class Normal(Behaviour, frozen=True, tag="normal"):

@@ -10,7 +10,7 @@ import msgspec
 
 from tocsind.testing import answers
 from tocsind.testing.forms import Json
-from tocsind.testing.webserver import Reply, Request
+from tocsind.webserver import Reply, Request
 
 MOST_FILE: Final = 10 * 1024 * 1024
 """Bytes of one file; a webhook has no boosted guild to lift it."""

@@ -28,7 +28,7 @@ import msgspec
 from tocsind.testing.answers import as_json
 from tocsind.testing.behaviours import read_behaviours
 from tocsind.testing.webhooks import Webhook
-from tocsind.testing.webserver import Reply, Request
+from tocsind.webserver import Reply, Request
 
 if TYPE_CHECKING:  # the fake imports its control surface, not the other way round
     from tocsind.testing.discord import FakeDiscord

@@ -7,7 +7,7 @@ from collections import Counter
 import msgspec
 
 from tocsind.testing.answers import Scope
-from tocsind.testing.webserver import Ending, Reply
+from tocsind.webserver import Ending, Reply
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ from tocsind.testing.routes import Call
 from tocsind.testing.script import Script
 from tocsind.testing.settings import Settings
 from tocsind.testing.webhooks import Webhook, route_of
-from tocsind.testing.webserver import Reply, Request, WebServer
+from tocsind.webserver import Reply, Request, WebServer
 
 _HOST: Final = "127.0.0.1"
 

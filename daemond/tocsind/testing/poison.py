@@ -12,7 +12,7 @@ from typing import Any
 from tocsind.testing.answers import error, invalid_form
 from tocsind.testing.behaviour import Asked, Behaviour, Count
 from tocsind.testing.forms import Faults
-from tocsind.testing.webserver import Reply
+from tocsind.webserver import Reply
 
 
 class Poison(Behaviour, frozen=True, kw_only=True, tag="poison"):

@@ -22,7 +22,7 @@ from tocsind.testing.guild import Guild
 from tocsind.testing.messages import Message, Moment
 from tocsind.testing.validation import Checked, check
 from tocsind.testing.webhooks import GUILD, Route, Webhook
-from tocsind.testing.webserver import Reply, Request
+from tocsind.webserver import Reply, Request
 
 _EDITABLE: Final = frozenset({"content", "embeds", "flags"})
 

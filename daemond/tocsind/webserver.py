@@ -1,7 +1,7 @@
 """A small HTTP/1.1 server: h11 decides, trio moves the bytes.
 
-It knows nothing of Discord. A handler turns a Request into a Reply, takes the time it likes, and may ask for
-bad manners: an answer cut in the middle, or none at all. Real servers do both, so ours has to.
+It knows nothing of who asks or answers: `monitor` and the fake Discord do. A handler turns a Request into a Reply, takes
+the time it likes, and may ask for bad manners: an answer cut in the middle, or none at all. Real servers do both, so the fake has to.
 
 Bounded everywhere: headers by h11, bodies by `Bounds.body`, connections by `Bounds.connections`, and every read
 and write by `Bounds.idle` seconds. A client that breaks the protocol gets a plain 4xx and a closed connection.
@@ -111,8 +111,7 @@ class _Connection:
         if body is None:
             await self._refuse(413)
             return False
-        reply = await self._handler(_request(head, body))
-        return await self._answer(reply if head.method != b"HEAD" else msgspec.structs.replace(reply, body=b""))
+        return await self._answer(await self._handler(_request(head, body)), bodiless=head.method == b"HEAD")
 
     async def _body(self) -> bytes | None:
         """The whole body, or None when it is longer than we care to hold."""
@@ -124,12 +123,13 @@ class _Connection:
                 return None
         return bytes(body)
 
-    async def _answer(self, reply: Reply) -> bool:
+    async def _answer(self, reply: Reply, *, bodiless: bool = False) -> bool:
+        """`bodiless`: HEAD asked, and wants to know how long the body would be."""
         if reply.ending is Ending.DROPPED:
             return False
         wire = self._send(_response(reply))
         cut = len(reply.body) // 2 if reply.ending is Ending.CUT else len(reply.body)
-        if reply.body:
+        if reply.body and not bodiless:
             wire += self._send(h11.Data(data=reply.body[:cut]))
         if reply.ending is Ending.CUT:
             await self._write(wire)
