@@ -9,6 +9,7 @@
     outcome       how an attempt ended                          breaker       rests a far end that fails
     settle        to write an outcome down                      dead          given up on, kept for a person
     journal       the durable record: SQLite                    fact          what happened, for log, metrics and tail
+    trouble       what people should know of us                 alarm         the signal that tells them, by another road
     spool         the drop folder that clients use while we are away (tocsin.spool writes it, `spool` takes it in)
 
 The walk of a signal:
@@ -32,9 +33,10 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     __main__
     demo
     daemon, testing
+    monitor
     ipc
-    status, keeper, alarms, preview, progress, watchdog
-    lanes, face, spool, metrics, log, tail, requests, state, systemd, process, service
+    status, keeper, alarms, heartbeat, preview, progress, watchdog
+    lanes, face, spool, metrics, exposition, troubles, log, tail, requests, state, systemd, process, service
     dispatch, lane
     batches, gates
     sender, channel, watchers, intake, books, reception

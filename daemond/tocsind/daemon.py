@@ -9,14 +9,16 @@
                     |-- keeper       deadlines, ledger, disk, digests
                     |-- watchdog     signs of life for the service manager
                     |-- alarms       about ourselves
+                    |-- heartbeat    somebody else is told that deliveries work
+                    |-- monitor      /metrics, /healthz, /readyz
                     |-- spool        what clients left there while we were away
                     '-- door         the socket; begins last and ends first
 
 READY is told when the socket listens and the lanes know their past. The socket is our own, or the service manager holds it for us: then
 whoever knocks while we are away waits in its backlog for the next start. Leaving: the door stops taking, answers what it has read, and
-goes; keeper and alarms go; the lanes finish what is in flight (each request has its deadline); the journal closes after its last commit.
-Nothing is flushed at the end because nothing is only in memory. An exception out of any task is a bug or a broken disk: it takes all of
-it down, and the next start goes on from the journal.
+goes; keeper, alarms and those who watch us go; the lanes finish what is in flight (each request has its deadline); the journal closes
+after its last commit. Nothing is flushed at the end because nothing is only in memory. An exception out of any task is a bug or a broken
+disk: it takes all of it down, and the next start goes on from the journal.
 """
 
 from __future__ import annotations
@@ -37,17 +39,20 @@ from .config import Config, ConfigurationInvalid
 from .destinations.http import HttpClient
 from .dispatch import Dispatch
 from .events import ConfigurationDoubt, Emit, Fact, Reloaded, ReloadRefused, Started, Stopped, Stopping
+from .heartbeat import Heartbeat, Work
 from .ipc import Desk, Door, adopt, open_listener
 from .journal import Journal, reading
 from .keeper import Keeper
 from .lanes import Lanes
 from .log import Log
 from .metrics import Metrics
+from .monitor import Monitor
 from .progress import Progress
 from .spool import Spool
 from .state import locked
 from .status import StatusView
 from .tail import Tail
+from .troubles import Noticed
 from .watchdog import Watchdog
 
 DRAIN_SECONDS = 10.0  # what sends in flight have to finish in
@@ -94,10 +99,11 @@ class Daemon:
         self._log = Log(self._clock, log or self._config.daemon.log)
         self._metrics = Metrics(self._clock)
         self._tail = Tail(self._clock)
-        self._alarms = Alarms(self._clock)
-        self._emit = Facts(self._metrics, self._tail, self._log, self._alarms)
+        self._noticed = Noticed()
+        self._emit = Facts(self._metrics, self._tail, self._log, self._noticed)
         self._reloading = trio.Lock()
         self._concerns: list[str] = []  # what people should know of the configuration
+        self._follow: Callable[[Config], None] = lambda _: None  # of those who watch, once they are there
         self.leaving = False  # told to stop, and on the way out
 
     async def run(self) -> None:
@@ -114,24 +120,29 @@ class Daemon:
                         doubtful = await dispatch.replay()
                         async with self._reloading:  # a SIGHUP may come as early as this
                             await lanes.follow(self._config, nursery)
-                        await self._serve(dispatch, lanes, leave, doubtful)
+                        await self._serve(dispatch, lanes, client, leave, doubtful)
                         nursery.cancel_scope.cancel()  # and the lanes finish what is in flight
                     watch.cancel_scope.cancel()
                 self._emit(Stopped(await _queued(journal)))
 
-    async def _serve(self, dispatch: Dispatch, lanes: Lanes, leave: trio.Event, doubtful: int) -> None:
+    async def _serve(
+        self, dispatch: Dispatch, lanes: Lanes, client: HttpClient, leave: trio.Event, doubtful: int
+    ) -> None:
         listener = open_listener(self.socket) if self._inherited is None else adopt(self._inherited)
         progress = Progress(dispatch.journal, lanes, self._clock)
         spool = Spool(Path(places.spool_folder(str(self.folder))), dispatch, self._clock, self._emit)
         status = StatusView(dispatch, lanes, self._metrics, self._clock, lambda: self._concerns, spool=spool)
         door = Door(Desk(dispatch, lanes, status, self._tail, self._emit), self._emit)
+        monitor, heartbeat = self._watched(dispatch, lanes, client, status, progress)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Keeper(dispatch, lanes, self._clock).run)
-            nursery.start_soon(self._alarms.run, dispatch, lanes)
+            nursery.start_soon(Alarms(self._noticed, dispatch, lanes, self._clock, self._emit).run)
             nursery.start_soon(spool.run)
             with trio.move_on_after(SPOOL_SECONDS):
                 await spool.looked.wait()
             nursery.start_soon(door.serve, listener)
+            nursery.start_soon(monitor.run)
+            nursery.start_soon(heartbeat.run)
             await self._tell_ready(dispatch, doubtful)
             nursery.start_soon(Watchdog(progress.prove, self._clock, self._emit).run)
             await leave.wait()
@@ -142,6 +153,28 @@ class Daemon:
                 # while we still listen on it: so it is ours and no successor's
                 Path(self.socket).unlink(missing_ok=True)  # noqa: ASYNC240 - microseconds, and on the way out
             nursery.cancel_scope.cancel()
+
+    def _watched(
+        self, dispatch: Dispatch, lanes: Lanes, client: HttpClient, status: StatusView, progress: Progress
+    ) -> tuple[Monitor, Heartbeat]:
+        """Those by whom others see how we are; from now on they follow the configuration, and `status` shows them."""
+        monitor = Monitor(status, progress.prove, lambda: self._unready(dispatch), self._emit)
+        work = Work(dispatch.journal, lanes, self._metrics, self._clock, progress.prove)
+        heartbeat = Heartbeat(work, client, self._clock, self._emit)
+        status.show("metrics", monitor.look)
+        status.show("heartbeat", heartbeat.look)
+
+        def follow(config: Config) -> None:
+            monitor.follow(config.metrics.listen)
+            heartbeat.follow(config.heartbeat)
+
+        self._follow = follow
+        follow(self._config)
+        return monitor, heartbeat
+
+    def _unready(self, dispatch: Dispatch) -> str | None:
+        """Why no signal is taken; None when they are."""
+        return "the daemon is leaving" if self.leaving else dispatch.intake.closed
 
     async def _tell_ready(self, dispatch: Dispatch, doubtful: int) -> None:
         self._tell_warnings(self._config)
@@ -214,6 +247,7 @@ class Daemon:
         self._config = config
         self._concerns = []
         self._log.set_level(self._log_level or config.daemon.log)
+        self._follow(config)
         self._tell_warnings(config)
         self._emit(Reloaded(len(config.destinations)))
 

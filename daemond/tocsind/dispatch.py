@@ -156,13 +156,15 @@ class Dispatch:
             self._next_glance = self._clock.now() + GLANCE
             self.check_disk()
 
-    async def accept(self, signals: Sequence[Signal], peer: Peer, tell: Tell = _nobody) -> list[Receipt]:
+    async def accept(
+        self, signals: Sequence[Signal], peer: Peer, tell: Tell = _nobody, *, ours: bool = False
+    ) -> list[Receipt]:
         """Take signals into safe keeping: a receipt each, once they are synced to disk. `tell` gets them first, on the journal's thread.
 
-        The signals have passed `check`. Raises StorageFull when nothing can be taken.
+        The signals have passed `check`. Raises StorageFull when nothing can be taken. What is `ours` may use the reserve.
         """
         self.check_disk()
-        if self.intake.closed:
+        if self.intake.closed and not ours:
             raise StorageFull(self.intake.closed)
         arrivals = self._reception.arrivals(signals, peer)
         try:

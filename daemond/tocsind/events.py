@@ -301,8 +301,58 @@ class StoodStill(Fact, frozen=True):
     reason: str
 
 
+class Alarmed(Fact, frozen=True):
+    """An alarm about ourselves is in safe keeping, as the signal `id`: what the trouble is, whom it is about, and where it is told."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    trouble: str
+    about: str
+    road: str
+
+
+class Unheard(Fact, frozen=True):
+    """There is an alarm about ourselves, and no road is left on which it could be told."""
+
+    level: ClassVar[str] = "error"
+    trouble: str
+    about: str
+
+
+class MonitorOpened(Fact, frozen=True):
+    """`/metrics`, `/healthz` and `/readyz` are answered here."""
+
+    listen: str
+
+
+class MonitorTrouble(Fact, frozen=True):
+    """They cannot be answered there just now; it is tried again."""
+
+    level: ClassVar[str] = "error"
+    listen: str
+    reason: str
+
+
+class HeartbeatWithheld(Fact, frozen=True):
+    """Deliveries do not work: whoever waits for our heartbeat shall miss it."""
+
+    level: ClassVar[str] = "error"
+    reason: str
+
+
 class GotOn(Fact, frozen=True):
     """What stood still moves again."""
+
+
+class HeartbeatFailed(Fact, frozen=True):
+    """Whoever waits for our heartbeat could not be told; it is tried again."""
+
+    level: ClassVar[str] = "warning"
+    reason: str
+
+
+class HeartbeatBack(Fact, frozen=True):
+    """Whoever waits for our heartbeat hears it again."""
 
 
 class ConnectionRefused(Fact, frozen=True):

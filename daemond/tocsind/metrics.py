@@ -1,13 +1,21 @@
-"""Counts facts, under the contract's names. Counters start at zero with the daemon; what must outlive it is in the journal."""
+"""Counts facts, under the contract's names. Counters start at zero with the daemon; what must outlive it is in the journal.
+
+What is about one destination is counted there as well, under the same name. `status` shows all of it, and the Prometheus text is made of
+what `status` shows: nothing is counted a second time. Of a hand-off's latency there is no histogram, because measuring it would be the
+larger part of what it adds; how old a delivery was at its arrival comes with the fact that it arrived.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
 from .clock import Clock
 from .events import (
     Accepted,
+    Alarmed,
     Buried,
     ConnectionRefused,
     Deferred,
@@ -21,13 +29,17 @@ from .events import (
     InDoubt,
     Lost,
     ProbeFailed,
+    Quarantined,
     Rerouted,
     Sent,
     SignalRefused,
+    SpoolTaken,
     Suspended,
     Throttled,
+    Unheard,
     Unrouted,
 )
+from .policy.delivery import Priority
 
 _COUNTS: dict[type[Fact], Callable[[Any], dict[str, int]]] = {
     Accepted: lambda fact: {"signals_accepted": 1, "notifications_queued": len(fact.destinations)},
@@ -49,7 +61,13 @@ _COUNTS: dict[type[Fact], Callable[[Any], dict[str, int]]] = {
     DroppedByHand: lambda fact: {"deliveries_dropped": fact.deliveries},
     Suspended: lambda _: {"rate_limited": 1},
     Throttled: lambda _: {"circuit_breaker_trips": 1},
+    ProbeFailed: lambda _: {"probes_failed": 1},
+    Disabled: lambda _: {"destinations_disabled": 1},
     ConnectionRefused: lambda _: {"connections_refused": 1},
+    SpoolTaken: lambda fact: {"spool_signals_taken": fact.signals},
+    Quarantined: lambda _: {"spool_files_quarantined": 1},
+    Alarmed: lambda _: {"alarms_raised": 1},
+    Unheard: lambda _: {"alarms_unheard": 1},
 }
 _TROUBLE = (Buried, Deferred, Disabled, InDoubt, ProbeFailed, Suspended, Throttled)
 COUNTERS = (
@@ -70,18 +88,60 @@ COUNTERS = (
     "deliveries_dropped",
     "messages_edited",
     "rate_limited",
+    "probes_failed",
+    "destinations_disabled",
     "connections_refused",
+    "spool_signals_taken",
+    "spool_files_quarantined",
+    "alarms_raised",
+    "alarms_unheard",  # no road was left
 )
+OF_DESTINATION = (  # those of them that are counted by destination as well
+    "notifications_sent",
+    "notifications_failed",
+    "deliveries_deferred",
+    "deliveries_in_doubt",
+    "deliveries_expired",
+    "deliveries_rerouted",
+    "deliveries_digested",
+    "rate_limited",
+)
+AGES = (
+    0.1,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    300.0,
+    900.0,
+    3600.0,
+)  # seconds from acceptance to arrival: "at Discord in 5 s"
 
 
 class DestinationRecord:
     """What a destination did since the daemon began. `last_success` is on the monotonic clock."""
 
     def __init__(self) -> None:
-        self.sent = 0
-        self.failed = 0
+        self.counters = dict.fromkeys(OF_DESTINATION, 0)
         self.last_success: float | None = None
         self.last_error: str | None = None
+        self._arrived = [0] * (len(AGES) + 1)  # by age
+        self._ages = 0.0
+
+    def arrived(self, seconds: float, now: float) -> None:
+        """A delivery of this age arrived."""
+        self.last_success = now
+        self._arrived[bisect_left(AGES, seconds)] += 1
+        self._ages += seconds
+
+    def arrivals(self) -> dict[str, Any]:
+        """`count` deliveries arrived, `seconds` old all together; `le` tells how many were at most so many seconds old."""
+        within = list(accumulate(self._arrived))
+        le = {f"{age:g}": n for age, n in zip(AGES, within, strict=False)}
+        return {"count": within[-1], "seconds": self._ages, "le": le}
 
 
 class Metrics:
@@ -90,6 +150,7 @@ class Metrics:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.counters = dict.fromkeys(COUNTERS, 0)
+        self.accepted = dict.fromkeys((priority.label for priority in Priority), 0)  # signals
         self.destinations: dict[str, DestinationRecord] = {}
 
     def of(self, destination: str) -> DestinationRecord:
@@ -98,14 +159,21 @@ class Metrics:
 
     def __call__(self, fact: Fact) -> None:
         """Count one fact."""
-        if type(fact) in _COUNTS:
-            for name, count in _COUNTS[type(fact)](fact).items():
-                self.counters[name] += count
+        count_of = _COUNTS.get(type(fact))
+        if count_of is None:
+            return
+        counts = count_of(fact)
+        for name, count in counts.items():
+            self.counters[name] += count
+        if isinstance(fact, Accepted):
+            self.accepted[fact.priority] += 1
+        elif (destination := getattr(fact, "destination", None)) is not None:
+            self._count_there(self.of(destination), fact, counts)
+
+    def _count_there(self, record: DestinationRecord, fact: Fact, counts: dict[str, int]) -> None:
+        for name in counts.keys() & record.counters.keys():
+            record.counters[name] += counts[name]
         if isinstance(fact, Sent):
-            record = self.of(fact.destination)
-            record.sent += 1
-            record.last_success = self._clock.now()
+            record.arrived(fact.seconds, self._clock.now())
         elif isinstance(fact, _TROUBLE):
-            record = self.of(fact.destination)
             record.last_error = fact.reason
-            record.failed += isinstance(fact, Buried)

@@ -36,6 +36,10 @@ class Status(Request, frozen=True, kw_only=True, tag="status"):
     """How is everything?"""
 
 
+class Exposition(Request, frozen=True, kw_only=True, tag="metrics"):
+    """The status, as Prometheus text."""
+
+
 class Why(Request, frozen=True, kw_only=True, tag="why"):
     """What became of this signal?"""
 
@@ -89,4 +93,4 @@ class Test(Request, frozen=True, kw_only=True, tag="test"):
     signal: dict[str, Any]
 
 
-AnyRequest = Send | SendMany | Status | Why | Queue | Retry | Drop | Enable | Tail | Wait | Test
+AnyRequest = Send | SendMany | Status | Exposition | Why | Queue | Retry | Drop | Enable | Tail | Wait | Test

@@ -1,4 +1,8 @@
-"""How everything is, in the contract's shape: what `tocsin status` shows."""
+"""How everything is, in the contract's shape: what `tocsin status` shows, and what `/metrics` is made of.
+
+Degraded means that a person should look. A dead delivery that a fallback has told is kept for them, and no reason to wake them: only what
+is dead and reached nobody is a problem, until it is put back or dropped.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,10 @@ from .metrics import Metrics
 from .policy.delivery import Priority
 from .spool import Spool
 
+MOST_LOOKS = 100  # at a thousand dead deliveries each, a millisecond a look
 _NOT_WORKING = frozenset({"throttled", "probing", "disabled"})
+
+Look = Callable[[], tuple[dict[str, Any] | None, list[str]]]  # a part of the status, and what is wrong with it
 
 
 class StatusView:
@@ -41,6 +48,11 @@ class StatusView:
         self._spool = spool
         self._clock = clock
         self._since = clock.now()
+        self._parts: dict[str, Look] = {}
+
+    def show(self, name: str, look: Look) -> None:
+        """From now on show this part as well."""
+        self._parts[name] = look
 
     async def take(self) -> dict[str, Any]:
         """The status object of the contract. Raises what the journal raises."""
@@ -48,16 +60,19 @@ class StatusView:
         spool, spool_problems = await self._spool.look() if self._spool else (None, [])
         lanes = list(self._lanes)
         counts = await self._dispatch.journal.run(reading.counts)
-        waiting = sorted({(count.destination, count.priority) for count in counts if count.state == "queued"})
-        oldest = await self._dispatch.journal.run(reading.oldest, waiting)
+        ages = await self._dispatch.journal.run(reading.ages)
+        undelivered = await self._undelivered(counts)
+        parts = {name: look() for name, look in self._parts.items()}
         problems = [
             *self._storage_problems(),
             *spool_problems,
             *self._concerns(),
             *_lane_problems(lanes),
+            *self._late(ages, lanes),
             *_stuck(counts, lanes),
-            *_dead_problems(counts),
+            *_dead_problems(undelivered),
             *_orphans(counts, lanes),
+            *(problem for _, found in parts.values() for problem in found),
         ]
         queued = _by_priority(counts)
         return {
@@ -69,23 +84,53 @@ class StatusView:
             "health": self._health(lanes, problems),
             "problems": problems,
             "counters": {**self._metrics.counters, "queue_depth": sum(queued.values())},
+            "accepted": dict(self._metrics.accepted),
             "queue": {
                 "depth": sum(queued.values()),
-                "oldest_seconds": None if oldest is None else max(0.0, self._clock.wall() - oldest),
+                "oldest_seconds": self._age(min(ages.values(), default=None)),
                 "by_priority": queued,
+                "undelivered": undelivered,
             },
-            "destinations": [self._destination(lane, counts) for lane in lanes],
+            "destinations": [self._destination(lane, counts, ages) for lane in lanes],
             "spool": spool,
+            **{name: part for name, (part, _) in parts.items()},
             "storage": {
                 "healthy": self._dispatch.journal.healthy and self._dispatch.intake.closed is None,
                 "bytes": await self._dispatch.journal.run(reading.size),
                 "free_bytes": self._dispatch.intake.free_bytes(),
+                "reserve_bytes": self._dispatch.config.daemon.reserve,
             },
         }
 
     def _storage_problems(self) -> list[str]:
         closed = self._dispatch.intake.closed
         return [f"no signal is taken: {closed}"] if closed else []
+
+    async def _undelivered(self, counts: list[Count]) -> int:
+        """What is dead and reached nobody. The journal looks in chunks, others between them; what is beyond MOST_LOOKS counts unseen."""
+        dead = sum(count.n for count in counts if count.state == "dead")
+        found, place = 0, reading.BEGINNING if dead else None
+        for _ in range(MOST_LOOKS):
+            if place is None:
+                return found
+            lost, place = await self._dispatch.journal.run(reading.undelivered, place)
+            found += lost
+        return found + max(0, dead - MOST_LOOKS * reading.MOST_ROWS)
+
+    def _age(self, accepted: float | None) -> float | None:
+        """Seconds since then."""
+        return None if accepted is None else max(0.0, self._clock.wall() - accepted)
+
+    def _late(self, ages: reading.Ages, lanes: list[Lane]) -> list[str]:
+        """What waits for longer than anybody should; what waits for a destination that is left out is told of elsewhere."""
+        limit = self._dispatch.config.alarms.age
+        wanted = [lane.name for lane in lanes if lane.options.disabled is None]
+        oldest = {name: self._age(reading.oldest_of(name, ages)) for name in wanted}
+        return [
+            f"the oldest that waits for {name} has waited for {format_duration(age)}"
+            for name, age in oldest.items()
+            if limit is not None and age is not None and age > limit
+        ]
 
     def _health(self, lanes: list[Lane], problems: list[str]) -> str:
         wanted = [lane for lane in lanes if lane.options.disabled is None]
@@ -94,18 +139,23 @@ class StatusView:
             return "failing"
         return "degraded" if problems else "ok"
 
-    def _destination(self, lane: Lane, counts: list[Count]) -> dict[str, Any]:
+    def _destination(self, lane: Lane, counts: list[Count], ages: reading.Ages) -> dict[str, Any]:
         mine = [count for count in counts if count.destination == lane.name]
         record = self._metrics.of(lane.name)
         return {
             **face(lane),
+            "wanted": lane.options.disabled is None,
             "queued": _by_priority(mine),
-            "sent": record.sent,
-            "failed": record.failed,
+            "oldest_seconds": self._age(reading.oldest_of(lane.name, ages)),
+            "oldest_by_priority": {each.label: self._age(ages.get((lane.name, each))) for each in Priority},
+            "sent": record.counters["notifications_sent"],
+            "failed": record.counters["notifications_failed"],
             "dead": sum(count.n for count in mine if count.state == "dead"),
             "trips": lane.trips,
             "last_success_seconds": None if record.last_success is None else self._clock.now() - record.last_success,
             "last_error": record.last_error,
+            "counters": dict(record.counters),
+            "arrivals": record.arrivals(),
             "gate": budget(lane),
         }
 
@@ -135,9 +185,9 @@ def _lane_problem(name: str, condition: Condition) -> str:
     return f"{text}; `tocsin enable {name}` puts it back" if condition.word == "disabled" else text
 
 
-def _dead_problems(counts: list[Count]) -> list[str]:
-    dead = sum(count.n for count in counts if count.state == "dead")
-    return [f"{dead} dead: `tocsin queue --state dead` lists them, `tocsin retry` puts them back"] if dead else []
+def _dead_problems(undelivered: int) -> list[str]:
+    what = "reached nobody: `tocsin queue --state dead` lists what is dead, `tocsin retry` puts it back"
+    return [f"{undelivered} dead, {what}"] if undelivered else []
 
 
 def _stuck(counts: list[Count], lanes: list[Lane]) -> list[str]:

@@ -186,7 +186,7 @@ def test_links_and_strangers_files_are_never_taken(
     make(daemon)
     with daemon.start():
         assert said in daemon.wait_for("quarantined")["reason"]
-        assert daemon.status()["counters"]["signals_accepted"] == 0
+        assert daemon.status()["counters"]["spool_signals_taken"] == 0
 
 
 def test_a_spool_that_is_open_to_others_is_not_taken_in_and_the_status_says_so(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_spool_that_is_open_to_others_is_not_taken_in_and_the_status_says_so(t
     with daemon.start():
         daemon.wait_for("spool-trouble")
         assert any("chmod 700" in problem for problem in daemon.status()["problems"])
-        assert daemon.status()["counters"]["signals_accepted"] == 0
+        assert daemon.status()["counters"]["spool_signals_taken"] == 0
         daemon.spool.chmod(0o700)
         daemon.wait_for("spool-taken")
         assert daemon.status()["health"] == "ok"

@@ -112,7 +112,7 @@ def test_a_member_cannot_make_us_read_what_is_not_his(daemon: DaemonProcess, fol
     assert as_stranger(attack)
     daemon.start()
     until(lambda: bool(daemon.status()["problems"]))
-    assert daemon.status()["counters"]["signals_accepted"] == 0
+    assert daemon.status()["counters"]["spool_signals_taken"] == 0
     assert list((folder / "roots").iterdir()) == []
 
 

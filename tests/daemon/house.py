@@ -13,7 +13,7 @@ from tocsin.signals import Signal
 from tocsind.config import Config, DaemonOptions, DestinationOptions, FileOptions
 from tocsind.destinations.http import HttpClient
 from tocsind.dispatch import Dispatch
-from tocsind.events import Fact
+from tocsind.events import Emit, Fact
 from tocsind.journal import Journal
 from tocsind.lanes import Lanes
 from tocsind.policy.routes import Thresholds
@@ -36,12 +36,15 @@ class House:
     def __init__(self, journal: Journal, client: HttpClient, folder: Path, nursery: trio.Nursery) -> None:
         self.clock = SteppedClock()
         self.facts: list[Fact] = []
+        self.observers: list[Emit] = []
         self.dispatch = Dispatch(journal, config(), self.clock, self.hear, folder)
         self.lanes = Lanes(self.dispatch, self.clock, self.hear, folder, client)
         self.nursery = nursery
 
     def hear(self, fact: Fact) -> None:
         self.facts.append(fact)
+        for observe in self.observers:
+            observe(fact)
 
     async def follow(self, *destinations: DestinationOptions) -> None:
         await self.lanes.follow(config(*destinations), self.nursery)

@@ -6,6 +6,7 @@ from trio.testing import MockClock
 
 from tocsind.events import (
     Accepted,
+    Alarmed,
     Buried,
     ConnectionRefused,
     Deferred,
@@ -19,15 +20,18 @@ from tocsind.events import (
     InDoubt,
     Lost,
     ProbeFailed,
+    Quarantined,
     Recovered,
     Rerouted,
     Sent,
     SignalRefused,
+    SpoolTaken,
     Suspended,
     Throttled,
+    Unheard,
     Unrouted,
 )
-from tocsind.metrics import COUNTERS, Metrics
+from tocsind.metrics import COUNTERS, OF_DESTINATION, DestinationRecord, Metrics
 from tocsind.testing.clock import SteppedClock
 
 CONTRACT = {"notifications_queued", "notifications_sent", "notifications_failed", "circuit_breaker_trips"}
@@ -51,7 +55,12 @@ COUNTED: list[tuple[Fact, dict[str, int]]] = [
     (Throttled("d", "503", 10.0), {"circuit_breaker_trips": 1}),
     (ConnectionRefused(0, "too many"), {"connections_refused": 1}),
     (Recovered("d"), {}),
-    (ProbeFailed("d", "503", 20.0), {}),
+    (ProbeFailed("d", "503", 20.0), {"probes_failed": 1}),
+    (Disabled("d", "404"), {"destinations_disabled": 1}),
+    (SpoolTaken(2, 7), {"spool_signals_taken": 7}),
+    (Quarantined("a.jsonl", "no JSON"), {"spool_files_quarantined": 1}),
+    (Alarmed("ID", "breaker", "d", "f"), {"alarms_raised": 1}),
+    (Unheard("breaker", "d"), {"alarms_unheard": 1}),
 ]
 
 
@@ -72,6 +81,10 @@ async def test_every_counter_is_there_from_the_start_and_each_is_counted_by_some
     assert all(metrics.counters.values())
 
 
+def ended(record: DestinationRecord) -> tuple[int, int]:
+    return record.counters["notifications_sent"], record.counters["notifications_failed"]
+
+
 async def test_a_destination_is_known_by_its_last_success_and_its_last_trouble(autojump_clock: MockClock) -> None:
     clock = SteppedClock()
     metrics = Metrics(clock)
@@ -82,8 +95,10 @@ async def test_a_destination_is_known_by_its_last_success_and_its_last_trouble(a
     metrics(Buried("ID", "d", "400"))
     metrics(Disabled("other", "404"))
     record, other = metrics.of("d"), metrics.of("other")
-    assert (record.sent, record.failed, record.last_success, record.last_error) == (1, 1, at, "400")
-    assert (other.sent, other.failed, other.last_success, other.last_error) == (0, 0, None, "404")
+    assert ended(record) == (1, 1)
+    assert (record.last_success, record.last_error) == (at, "400")
+    assert ended(other) == (0, 0)
+    assert (other.last_success, other.last_error) == (None, "404")
     assert metrics.of("never seen").last_error is None
 
 
@@ -102,4 +117,32 @@ async def test_a_destination_is_known_by_its_last_success_and_its_last_trouble(a
 async def test_trouble_that_buried_nothing_is_no_failure_of_a_delivery(fact: Fact) -> None:
     metrics = Metrics(SteppedClock())
     metrics(fact)
-    assert (metrics.of("d").failed, metrics.of("d").last_error) == (0, "why")
+    assert metrics.of("d").counters["notifications_failed"] == 0
+    assert metrics.of("d").last_error == "why"
+
+
+async def test_what_is_about_one_destination_is_counted_there_under_the_same_name() -> None:
+    metrics = Metrics(SteppedClock())
+    for fact, _ in COUNTED:
+        metrics(fact)
+    here = metrics.of("d").counters
+    assert set(here) == set(OF_DESTINATION)
+    assert here == {name: metrics.counters[name] - (name == "notifications_failed") for name in OF_DESTINATION}, (
+        "but for the one that no route takes"
+    )
+
+
+async def test_accepted_signals_are_counted_by_priority() -> None:
+    metrics = Metrics(SteppedClock())
+    metrics(Accepted("ID", "low", ("a", "b"), 0, 7))
+    metrics(Accepted("ID", "urgent", (), 0, 7))
+    assert metrics.accepted == {"urgent": 1, "high": 0, "normal": 0, "low": 1}
+
+
+async def test_the_age_at_arrival_falls_into_every_bucket_that_it_fits_into() -> None:
+    metrics = Metrics(SteppedClock())
+    for seconds in (0.1, 0.11, 4.0, 9999.0):
+        metrics(Sent("ID", "d", 1, seconds))
+    arrivals = metrics.of("d").arrivals()
+    assert (arrivals["count"], arrivals["seconds"]) == (4, pytest.approx(10003.21))
+    assert (arrivals["le"]["0.1"], arrivals["le"]["0.5"], arrivals["le"]["5"], arrivals["le"]["3600"]) == (1, 2, 3, 3)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess
 
-ALARM = re.compile(r" is (disabled|shut out for \S+)$")
+ALARM = re.compile(r"^\S+ (is disabled|is shut out for \S+|has been failing for \S+)$|^Signals have been waiting for ")
 ROUND = 0.01  # seconds between two looks at the fake, which answers questions but announces nothing
 
 

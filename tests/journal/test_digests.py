@@ -172,11 +172,11 @@ def test_a_young_digest_does_not_hide_how_old_the_queue_is(books: sqlite3.Connec
     for seconds in (1, 2, 3):
         put(books, "a", accepted=NOW + seconds)
     folded(books, "a", most=2, now=NOW + 60)
-    lane = [("a", Priority.NORMAL)]
-    assert reading.oldest(books, lane) == NOW + 3
+    lane = ("a", Priority.NORMAL)
+    assert reading.ages(books)[lane] == NOW + 3
     begun(books, "a")
     fold_of(books)
-    assert reading.oldest(books, lane) == NOW
+    assert reading.ages(books)[lane] == NOW
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import cast
 
 import pytest
-from tests.journal.made import NOW, put, tried
+from tests.journal.made import NOW, begun, ended, folded, put, tried
 
 from tocsind.journal import reading
 from tocsind.policy.delivery import OPEN, Priority, State
@@ -52,15 +53,78 @@ def test_the_queue_lists_what_is_open_or_dead_in_sending_order(books: sqlite3.Co
     assert [row["id"] for row in reading.queue(books, "queued", "a", 2)] == [first, second]
 
 
-def test_the_oldest_is_the_longest_waiting_of_the_lanes_asked_about(books: sqlite3.Connection) -> None:
+def test_the_age_of_each_queue_is_that_of_its_oldest(books: sqlite3.Connection) -> None:
+    assert reading.ages(books) == {}
     put(books, "a", accepted=NOW + 5)
     put(books, "b", accepted=NOW + 3)
+    put(books, "b", accepted=NOW + 4)
     put(books, "b", accepted=NOW + 9, priority=Priority.LOW)
-    lanes = [("a", Priority.NORMAL), ("b", Priority.LOW)]
-    assert reading.oldest(books, lanes) == NOW + 5
-    assert reading.oldest(books, [*lanes, ("b", Priority.NORMAL)]) == NOW + 3
-    assert reading.oldest(books, [("nobody", Priority.URGENT)]) is None
-    assert reading.oldest(books, []) is None
+    normal = Priority.NORMAL
+    assert reading.ages(books) == {("a", normal): NOW + 5, ("b", normal): NOW + 3, ("b", Priority.LOW): NOW + 9}
+
+
+def test_what_is_being_sent_grows_old_as_well(books: sqlite3.Connection) -> None:
+    put(books, "a", accepted=NOW + 3)
+    (delivery,) = begun(books, "a")
+    assert reading.ages(books) == {("a", Priority.NORMAL): NOW + 3}
+    put(books, "a", accepted=NOW + 7)
+    assert reading.ages(books) == {("a", Priority.NORMAL): NOW + 3}
+    ended(books, delivery, State.SENT)
+    assert reading.ages(books) == {("a", Priority.NORMAL): NOW + 7}
+
+
+def undelivered(books: sqlite3.Connection) -> int:
+    found, place = 0, cast("reading.Place | None", reading.BEGINNING)
+    while place is not None:
+        lost, place = reading.undelivered(books, place)
+        found += lost
+    return found
+
+
+def test_undelivered_is_what_is_dead_and_reached_nobody_else(books: sqlite3.Connection) -> None:
+    put(books, "a")
+    tried(books, "a", State.DEAD)
+    assert undelivered(books) == 1
+    put(books, "a", "b")
+    tried(books, "a", State.DEAD)
+    assert undelivered(books) == 1, "it may still reach b"
+    (delivery,) = begun(books, "b")
+    ended(books, delivery, State.SENT)
+    assert undelivered(books) == 1, "it has reached b"
+    put(books, "a", "b")
+    tried(books, "a", State.DEAD)
+    tried(books, "b", State.DEAD)
+    assert undelivered(books) == 3
+
+
+def test_what_a_digest_tells_has_not_reached_nobody(books: sqlite3.Connection) -> None:
+    put(books, "a", "b")
+    folded(books, "a")
+    tried(books, "b", State.DEAD)
+    assert undelivered(books) == 0
+
+
+def test_what_is_dead_is_looked_at_in_chunks(books: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_ROWS", 2)
+    for _ in range(3):
+        put(books, "a", "b")
+        tried(books, "a", State.DEAD)
+        tried(books, "b", State.SENT)
+    put(books, "c")
+    tried(books, "c", State.DEAD)
+    found, place = reading.undelivered(books, reading.BEGINNING)
+    assert (found, place is None) == (0, False)
+    assert place is not None
+    assert reading.undelivered(books, place)[0] == 1
+    assert undelivered(books) == 1
+
+
+def test_what_is_dead_is_found_by_its_index(books: sqlite3.Connection) -> None:
+    plan = books.execute(
+        "EXPLAIN QUERY PLAN SELECT d.destination, d.number FROM deliveries d WHERE d.state = 'dead'"
+        " AND (d.destination, d.number) > ('', 7) ORDER BY d.destination, d.number LIMIT 1000"
+    ).fetchall()
+    assert ["INDEX dead" in plan[0][3], len(plan)] == [True, 1]
 
 
 def test_the_size_is_what_is_in_use(books: sqlite3.Connection) -> None:

@@ -7,11 +7,12 @@ import os
 from typing import Any
 
 from tocsin import places
+from tocsin.answers import part
 from tocsin.durations import format_duration
 from tocsin.errors import TocsinError
 from tocsin.signals import PRIORITIES
 
-from .exits import DEGRADED, FAILING, OK, failure_of
+from .exits import DEGRADED, FAILING, OK, USAGE, Failure, failure_of
 from .output import age, counted, paint, plain, say, say_json, table
 from .parsing import Parser, Verb, client, common
 
@@ -21,10 +22,18 @@ _COLOUR = {"ok": "green", "degraded": "yellow", "failing": "red"}
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing; the exit code is the answer")
+    parser.add_argument("--prometheus", action="store_true", help="as Prometheus text, for a scraper or a textfile")
     common(parser)
 
 
 def _run(found: argparse.Namespace) -> int:
+    if found.prometheus and (found.json or found.quiet):
+        other = "--json" if found.json else "-q"
+        raise Failure(USAGE, "usage", f"--prometheus and {other} exclude each other; see `tocsin status --help`")
+    if found.prometheus:
+        with client(found) as daemon:
+            say(str(part(daemon.request("metrics"), "metrics").get("text")).rstrip("\n"))
+        return OK
     try:
         with client(found) as daemon:
             status = daemon.status()
@@ -149,6 +158,7 @@ VERBS = {
 tocsin status
 tocsin status --json | jq .queue.depth
 tocsin status -q || page-somebody
+tocsin status --prometheus > /var/lib/node_exporter/tocsin.prom
 """,
         "0 told; with -q: 0 ok, 1 degraded, 2 not working; 64 usage; 69 daemon unreachable; 76 protocol mismatch; 77 permission.",
     ),

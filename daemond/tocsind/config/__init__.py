@@ -15,6 +15,7 @@ when nobody complained.
     webhook_url   what a webhook URL must look like, and its one normal form; pure
     destinations  the keys of a destination, common and by kind
     discord       those of kind "discord"
+    watching      the keys of [metrics], [alarms] and [heartbeat]: how others see that we are well
     routes        the keys of a route
     advice        what is allowed, and probably not meant
     loading       finding the file, reading the document
@@ -28,18 +29,30 @@ network.
 """
 
 from .loading import load, parse
-from .model import Config, DaemonOptions, DestinationOptions, DiscordOptions, FileOptions
+from .model import (
+    AlarmsOptions,
+    Config,
+    DaemonOptions,
+    DestinationOptions,
+    DiscordOptions,
+    FileOptions,
+    HeartbeatOptions,
+    MetricsOptions,
+)
 from .problems import ConfigurationInvalid, Problem
 from .report import report
 from .starting import starting_text
 
 __all__ = [
+    "AlarmsOptions",
     "Config",
     "ConfigurationInvalid",
     "DaemonOptions",
     "DestinationOptions",
     "DiscordOptions",
     "FileOptions",
+    "HeartbeatOptions",
+    "MetricsOptions",
     "Problem",
     "load",
     "parse",

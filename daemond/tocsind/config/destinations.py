@@ -17,7 +17,7 @@ from tocsind.policy.digest import Budgets
 from . import discord
 from .model import DestinationOptions, DiscordOptions, FileOptions
 from .reader import Field, Mistake, Spot, check_order, kind_of, read_table
-from .values import count, duration, flag, one_of, rate, several, text
+from .values import count, duration, duration_or_never, flag, one_of, rate, several, text
 
 SWITCHED_OFF = "switched off in the configuration"
 
@@ -91,17 +91,9 @@ def _digest(spot: Spot) -> Budgets | None:
         case bool() as wanted:
             return Budgets() if wanted else None
         case dict():
-            return Budgets(**read_table(spot, {"normal": Field(_budget), "low": Field(_budget)}))
+            return Budgets(**read_table(spot, {"normal": Field(duration_or_never), "low": Field(duration_or_never)}))
         case other:
             raise Mistake(f'must be false or a table like {{ normal = "2m", low = "5m" }}, not {kind_of(other)}')
-
-
-def _budget(spot: Spot) -> float | None:
-    if isinstance(spot.value, bool):
-        if spot.value:
-            raise Mistake('must be false or a duration like "5m", not true')
-        return None
-    return duration(spot)
 
 
 def _file(spot: Spot, found: Mapping[str, Any]) -> tuple[FileOptions, str | None]:  # noqa: ARG001 - the signature of Kind.options

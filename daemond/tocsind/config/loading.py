@@ -17,14 +17,14 @@ from .destinations import destinations
 from .lines import lines_of
 from .model import Config, DaemonOptions
 from .problems import ConfigurationInvalid, Problem, masked
-from .reader import Field, Findings, Mistake, Spot, check_order, read_table
+from .reader import Field, Findings, Spot, check_order, read_table
 from .routes import routes
-from .values import duration, one_of, share, size, text
+from .values import duration, one_of, share, size, socket_path, text
+from .watching import alarms, heartbeat, metrics
 
 BUILT_IN = "built-in default"
 PLACES = ("alerts.toml", "/etc/tocsin/alerts.toml")  # where a file is looked for when none is named
 _LARGEST = 2**20  # bytes; thousands of destinations fit
-_LONGEST_SOCKET = 107  # bytes: what the kernel keeps for a Unix socket's path, less the final zero
 
 
 def load(path: str | None = None) -> Config:
@@ -140,6 +140,9 @@ def _fields(data: dict[str, Any]) -> dict[str, Field]:
         "priorities": Field(_priorities),
         "destinations": Field(destinations, missing="missing: at least one is needed, or nothing could be delivered"),
         "routes": Field(lambda spot: routes(spot, names)),
+        "metrics": Field(metrics),
+        "alarms": Field(alarms),
+        "heartbeat": Field(heartbeat),
     }
 
 
@@ -147,15 +150,8 @@ def _daemon(spot: Spot) -> DaemonOptions:
     return DaemonOptions(**read_table(spot, _DAEMON))
 
 
-def _socket(spot: Spot) -> str:
-    path = text(spot)
-    if len(os.fsencode(path)) > _LONGEST_SOCKET:
-        raise Mistake(f"a Unix socket's path has at most {_LONGEST_SOCKET} bytes")
-    return path
-
-
 _DAEMON = {
-    "socket": Field(_socket),
+    "socket": Field(socket_path),
     "state": Field(text),
     "ledger": Field(duration),
     "reserve": Field(size),

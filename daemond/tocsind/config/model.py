@@ -26,6 +26,28 @@ class DaemonOptions(msgspec.Struct, frozen=True):
     log: str = "info"
 
 
+class MetricsOptions(msgspec.Struct, frozen=True):
+    """Where `/metrics`, `/healthz` and `/readyz` are told: "127.0.0.1:9464", "[::1]:9464", or a Unix socket's path; None: nowhere."""
+
+    listen: str | None = None
+
+
+class AlarmsOptions(msgspec.Struct, frozen=True):
+    """How long something must last before it raises an alarm about ourselves; None: never."""
+
+    breaker: float | None = 120.0  # that a destination fails: shorter, and every hiccup is told
+    age: float | None = 900.0  # that something waits for one destination
+
+
+class HeartbeatOptions(msgspec.Struct, frozen=True):
+    """Whom we tell that deliveries work. `url` is None when there is nobody; `absent` is why, if somebody was meant."""
+
+    url: Secret | None = None
+    absent: str | None = None
+    every: float = 60.0
+    patience: float = 300.0  # that something may be due at a destination without a success
+
+
 class DiscordOptions(msgspec.Struct, frozen=True):
     """A Discord webhook in its normal form; None when its secret is not there, and then the destination is disabled."""
 
@@ -86,6 +108,9 @@ class Config(msgspec.Struct, frozen=True):
     routes: tuple[Route, ...]
     warnings: tuple[str, ...]
     source: str
+    metrics: MetricsOptions = MetricsOptions()
+    alarms: AlarmsOptions = AlarmsOptions()
+    heartbeat: HeartbeatOptions = HeartbeatOptions()
 
     @property
     def fallbacks(self) -> Mapping[str, tuple[str, ...]]:

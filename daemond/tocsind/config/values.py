@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from math import isfinite
@@ -21,6 +22,7 @@ _PER_WRITTEN = {1.0: "s", 60.0: "min", 3600.0: "h"}
 _BYTES: dict[str, int] = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
     unit: 1 << 10 * power for power, unit in enumerate(("KiB", "MiB", "GiB", "TiB"), 1)
 }
+_LONGEST_SOCKET = 107  # bytes: what the kernel keeps for a Unix socket's path, less the final zero
 _MOST = 1_000_000  # of anything that is counted: a bucket remembers each token
 
 
@@ -33,6 +35,14 @@ def text(spot: Spot) -> str:
     if any(category(char) == "Cc" for char in spot.value):
         raise Mistake("must not contain control characters")
     return spot.value
+
+
+def socket_path(spot: Spot) -> str:
+    """The path of a Unix socket."""
+    path = text(spot)
+    if len(os.fsencode(path)) > _LONGEST_SOCKET:
+        raise Mistake(f"a Unix socket's path has at most {_LONGEST_SOCKET} bytes")
+    return path
 
 
 def flag(spot: Spot) -> bool:
@@ -65,6 +75,15 @@ def duration(spot: Spot) -> float:
     if not isinstance(spot.value, str):
         raise Mistake(f'{shown(spot.value)} is no duration; write it like "10s", "5m", "2h30m" or "1d"')
     return _seconds(spot.value)
+
+
+def duration_or_never(spot: Spot) -> float | None:
+    """Seconds, or None for false."""
+    if isinstance(spot.value, bool):
+        if spot.value:
+            raise Mistake('must be false or a duration like "5m", not true')
+        return None
+    return duration(spot)
 
 
 def _seconds(written: str) -> float:

@@ -1,6 +1,6 @@
-"""Where a webhook's secret comes from: a variable, a file, a credential of systemd, or, with a warning, the configuration itself.
+"""Where a secret URL comes from: a variable, a file, a credential of systemd, or, with a warning, the configuration itself.
 
-Not there yet is no mistake: the destination is disabled with the reason, and its signals go to its fallback. There and unsafe is one.
+Not there yet is no mistake: a destination is disabled with the reason, and its signals go to its fallback. There and unsafe is one.
 """
 
 from __future__ import annotations
@@ -35,9 +35,14 @@ class Sought(msgspec.Struct, frozen=True):
 
 def webhook(spot: Spot) -> Sought:
     """Read the value of `webhook`. The URL inside is not looked at yet."""
+    return secret_url(spot, "a webhook URL")
+
+
+def secret_url(spot: Spot, what: str) -> Sought:
+    """The same for any URL that is a secret; `what` it is, in words for people."""
     match spot.value:
         case str() as url if url.strip():
-            spot.warn(_in_the_file(exposed=spot.findings.exposed))
+            spot.warn(_in_the_file(what, exposed=spot.findings.exposed))
             return Sought(Secret(url.strip()))
         case dict() as table if len(table) == 1:
             return _from(spot, *table)
@@ -47,9 +52,9 @@ def webhook(spot: Spot) -> Sought:
             raise Mistake(f"must be {_FORMS}, not {kind_of(other)}")
 
 
-def _in_the_file(*, exposed: bool) -> str:
+def _in_the_file(what: str, *, exposed: bool) -> str:
     worse = ", and every user of this host can read this one (chmod 640 helps)" if exposed else ""
-    return f"a webhook URL is a secret, and files get copied{worse}; better: {_FORMS}"
+    return f"{what} is a secret, and files get copied{worse}; better: {_FORMS}"
 
 
 def _from(spot: Spot, source: str) -> Sought:

@@ -14,6 +14,7 @@ from tocsin.wire import PROTOCOL
 from tocsind.dispatch import Dispatch
 from tocsind.errors import StorageFull
 from tocsind.events import Emit, SignalRefused
+from tocsind.exposition import expose
 from tocsind.face import waits_for
 from tocsind.journal import reading
 from tocsind.lane import Lane
@@ -21,7 +22,21 @@ from tocsind.lanes import Lanes
 from tocsind.policy.delivery import Priority
 from tocsind.preview import preview
 from tocsind.reception import Peer
-from tocsind.requests import AnyRequest, Drop, Enable, Queue, Retry, Send, SendMany, Status, Tail, Test, Wait, Why
+from tocsind.requests import (
+    AnyRequest,
+    Drop,
+    Enable,
+    Exposition,
+    Queue,
+    Retry,
+    Send,
+    SendMany,
+    Status,
+    Tail,
+    Test,
+    Wait,
+    Why,
+)
 from tocsind.status import StatusView
 from tocsind.tail import Tail as TailView
 
@@ -92,6 +107,7 @@ class Desk:
         self._emit = emit
         self._answers: dict[type[AnyRequest], Callable[[Any], Awaitable[dict[str, Any]]]] = {
             Status: self._say_status,
+            Exposition: self._say_metrics,
             Why: self._say_why,
             Queue: self._queue,
             Retry: self._retry,
@@ -123,6 +139,9 @@ class Desk:
 
     async def _say_status(self, _: Status) -> dict[str, Any]:
         return {"status": await self._status.take()}
+
+    async def _say_metrics(self, _: Exposition) -> dict[str, Any]:
+        return {"metrics": {"text": (await expose(await self._status.take())).decode()}}
 
     async def _say_why(self, request: Why) -> dict[str, Any]:
         story = _found(await self.dispatch.journal.run(reading.why, request.id), request.id)

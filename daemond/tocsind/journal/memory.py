@@ -37,6 +37,13 @@ def close_requests(connection: sqlite3.Connection, now: float) -> None:
     connection.execute("UPDATE requests SET answered = ? WHERE answered IS NULL", (now,))
 
 
+def last_request(connection: sqlite3.Connection, destination: str) -> int | None:
+    """The number of a destination's latest request; None when it never asked."""
+    row = connection.execute("SELECT max(number) FROM requests WHERE destination = ?", (destination,)).fetchone()
+    found: int | None = row[0]
+    return found
+
+
 def requests(connection: sqlite3.Connection, channel: str, destination: str) -> list[Request]:
     """Those that went into this channel, and those of this destination, wherever it led at the time; oldest first."""
     rows = connection.execute(

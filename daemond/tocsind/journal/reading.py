@@ -1,4 +1,4 @@
-"""Jobs that only look: for `why`, `queue` and `status`. What they answer is plain data, ready for the wire."""
+"""Jobs that only look: for `why`, `queue`, `status`, alarms and the heartbeat. What they answer is plain data, ready for the wire."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from .records import Count
 _decode = msgspec.msgpack.Decoder().decode
 MOST_ROWS = 1000
 LONGEST_TITLE = 256  # code points; a listing shall fit into one reply
+
+Ages = dict[tuple[str, Priority], float]
 
 
 def why(connection: sqlite3.Connection, id_: str) -> dict[str, Any] | None:
@@ -158,11 +160,52 @@ def counts(connection: sqlite3.Connection) -> list[Count]:
     return [Count(destination, Priority(priority), state, n) for destination, priority, state, n in rows]
 
 
-def oldest(connection: sqlite3.Connection, lanes: list[tuple[str, Priority]]) -> float | None:
-    """When the longest waiting delivery of these lanes was accepted, in wall-clock seconds."""
-    # The first of a queue; behind the digests, which go first and are young, also the first of the others.
-    found = [_first_of(connection, *lane, after) for lane in lanes for after in (FIRST, 0)]
-    return min((at for at in found if at is not None), default=None)
+def ages(connection: sqlite3.Connection) -> Ages:
+    """By destination and priority: when the oldest that waits there, or is being sent, was accepted, in wall-clock seconds."""
+    found = {
+        (each.destination, each.priority): _oldest(connection, each) for each in counts(connection) if _waits(each)
+    }
+    sending = connection.execute(
+        "SELECT d.destination, d.priority, s.accepted FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " WHERE d.state = 'sending'"
+    )
+    for destination, priority, accepted in sending:
+        lane = destination, Priority(priority)
+        found[lane] = min(found.get(lane, accepted), accepted)
+    return found
+
+
+def oldest_of(destination: str, ages: Ages) -> float | None:
+    """When the oldest that waits there was accepted, whatever its priority; None when nothing does."""
+    return min((ages[destination, each] for each in Priority if (destination, each) in ages), default=None)
+
+
+def _waits(count: Count) -> bool:
+    return count.state == State.QUEUED.value
+
+
+def _oldest(connection: sqlite3.Connection, queue: Count) -> float:
+    """The first of a queue; behind the digests, which go first and are young, also the first of the others."""
+    firsts = (_first_of(connection, queue.destination, queue.priority, after) for after in (FIRST, 0))
+    return min(at for at in firsts if at is not None)
+
+
+Place = tuple[str, int]  # in the index of what is dead
+BEGINNING: Place = ("", FIRST)
+
+
+def undelivered(connection: sqlite3.Connection, after: Place) -> tuple[int, Place | None]:
+    """Of a chunk of what is dead: how many deliveries are of signals that reached nobody, and wait for nobody either, so that only a
+    person can help them; and where to go on, None when that was all.
+    """
+    rows = connection.execute(
+        "SELECT d.destination, d.number, EXISTS (SELECT 1 FROM deliveries o WHERE o.signal = d.signal"
+        " AND o.state IN ('queued', 'sending', 'sent', 'unknown', 'digested')) FROM deliveries d"
+        " WHERE d.state = 'dead' AND (d.destination, d.number) > (?, ?) ORDER BY d.destination, d.number LIMIT ?",
+        (*after, MOST_ROWS),
+    ).fetchall()
+    lost = sum(not elsewhere for _, _, elsewhere in rows)
+    return lost, (rows[-1][0], rows[-1][1]) if len(rows) == MOST_ROWS else None
 
 
 def _first_of(connection: sqlite3.Connection, destination: str, priority: Priority, after: int) -> float | None:

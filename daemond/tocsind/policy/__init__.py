@@ -17,6 +17,8 @@ happens". Asking changes nothing; `take`, `succeeded` and `failed` do. So the wh
     digest     what is told in sum when there is too much to tell
     breaker    when they fail in a row: rest, then one probe
     progress   whether what ought to move does
+    alarms     which trouble of ours is told, and when again
+    heartbeat  whether deliveries work
     routes     which destinations, which priority, which fallback
 
 Pace (gate) and health (breaker) are kept apart on purpose: a rate limit never trips a breaker, and a broken far end never teaches the

@@ -1,0 +1,151 @@
+"""What other programs of this host may ask over HTTP, read only: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever probes.
+
+    /healthz   200 while we get on; 503 and why when something stands still, and only a fresh start would help. A Discord that is gone, a
+               limit, a full disk: those are no reason to start anew, and none to say so here
+    /readyz    200 while signals are taken; 503 and why while they are not
+    /metrics   the status, as Prometheus text
+
+One request a connection, few connections, small heads, no bodies, and everything within a deadline: whoever is on this host may ask, and
+none of them may hold anything up. A place where we cannot listen just now keeps the daemon from nothing: it is told, and tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from .errors import DaemonError, StorageFull
+from .events import Emit, MonitorOpened, MonitorTrouble
+from .exposition import CONTENT_TYPE, expose
+from .ipc import open_listener
+from .status import StatusView
+from .webserver import Bounds, Reply, Request, WebServer
+
+BOUNDS = Bounds(body=0, headers=8192, idle=2.0, connections=16)
+DEADLINE = 30.0  # seconds for a connection; the proof that something stands still takes twenty
+AGAIN = 10.0  # seconds between two tries to listen
+_BACKLOG = 16
+_ONCE = {"Connection": "close", "Cache-Control": "no-store"}
+
+_Listener = trio.SocketListener
+Prove = Callable[[], Awaitable[str | None]]
+
+
+class Monitor:
+    """Answers until cancelled; `follow` takes another place over. `prove` is the proof of progress, `unready` why no signal is taken."""
+
+    def __init__(self, status: StatusView, prove: Prove, unready: Callable[[], str | None], emit: Emit) -> None:
+        self._status = status
+        self._prove = prove
+        self._unready = unready
+        self._emit = emit
+        self._listen: str | None = None
+        self._address: str | None = None
+        self._trouble: str | None = None
+        self._following = trio.CancelScope()  # the time between two changes of the place
+        self._web = WebServer(self.answer, BOUNDS)
+        self._answers = {"/metrics": self._metrics, "/healthz": self._health, "/readyz": self._readiness}
+
+    def follow(self, listen: str | None) -> None:
+        """The place may be another."""
+        if listen != self._listen:
+            self._listen = listen
+            self._following.cancel()
+
+    def look(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The `metrics` of the status (null where nobody listens), and what is wrong with it."""
+        if self._listen is None:
+            return None, []
+        problems = [f"[metrics] {self._listen} cannot be listened on: {self._trouble}"] if self._trouble else []
+        return {"listen": self._address, "reason": self._trouble}, problems
+
+    async def run(self) -> None:
+        """Listen wherever we are told to."""
+        while True:
+            with trio.CancelScope() as self._following:
+                if self._listen is None:
+                    await trio.sleep_forever()
+                else:
+                    await self._serve(self._listen)
+
+    async def _serve(self, listen: str) -> None:
+        self._address = self._trouble = None
+        listener = await self._opened(listen)
+        self._address = _address(listener, listen)
+        self._emit(MonitorOpened(self._address))
+        try:
+            await trio.serve_listeners(self._connection, [listener])
+        finally:
+            self._address = None
+            if listen.startswith("/"):
+                Path(listen).unlink(missing_ok=True)  # noqa: ASYNC240 - microseconds
+
+    async def _opened(self, listen: str) -> _Listener:
+        while True:
+            try:
+                listener = await _open(listen)
+            except (OSError, DaemonError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                if self._trouble is None:
+                    self._emit(MonitorTrouble(listen, reason))
+                self._trouble = reason
+                await trio.sleep(AGAIN)
+            else:
+                self._trouble = None
+                return listener
+
+    async def _connection(self, stream: trio.SocketStream) -> None:
+        with trio.move_on_after(DEADLINE):
+            await self._web.serve_connection(stream)
+
+    # --- what is answered ----------------------------------------------------------------------------------------------
+
+    async def answer(self, request: Request) -> Reply:
+        """The reply to a request."""
+        answer = self._answers.get(request.path)
+        if answer is None:
+            return _plain(404, f"there are {', '.join(self._answers)}")
+        if request.method not in {"GET", "HEAD"}:
+            return _plain(405, "only GET and HEAD are answered", Allow="GET, HEAD")
+        return await answer()
+
+    async def _metrics(self) -> Reply:
+        try:
+            text = await expose(await self._status.take())
+        except StorageFull as full:
+            return _plain(503, str(full))
+        return Reply(200, {**_ONCE, "Content-Type": CONTENT_TYPE}, text)
+
+    async def _health(self) -> Reply:
+        return _verdict(await self._prove())
+
+    async def _readiness(self) -> Reply:
+        return _verdict(self._unready())
+
+
+async def _open(listen: str) -> _Listener:
+    """Raises OSError or DaemonError."""
+    if listen.startswith("/"):
+        return open_listener(listen)
+    host, _, port = listen.rpartition(":")
+    address = "127.0.0.1" if host == "localhost" else host.strip("[]")
+    listeners: Sequence[_Listener] = await trio.open_tcp_listeners(int(port), host=address, backlog=_BACKLOG)
+    return listeners[0]
+
+
+def _address(listener: _Listener, listen: str) -> str:
+    """Where it listens, with the port that 0 became."""
+    if listen.startswith("/"):
+        return listen
+    return f"{listen.rpartition(':')[0]}:{listener.socket.getsockname()[1]}"
+
+
+def _verdict(trouble: str | None) -> Reply:
+    return _plain(503, trouble) if trouble else _plain(200, "ok")
+
+
+def _plain(status: int, text: str, **headers: str) -> Reply:
+    return Reply(status, {**_ONCE, **headers, "Content-Type": "text/plain; charset=utf-8"}, f"{text}\n".encode())

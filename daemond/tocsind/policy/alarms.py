@@ -1,0 +1,36 @@
+"""When a trouble of ours is told: once it has lasted, once while it lasts, and not again too soon after it was over.
+
+A trouble is known by what it is and whom it is about. One that only happens (a file in quarantine) has no end to wait for: it is told
+once in a while, however often it happens meanwhile. Asking changes nothing; `told` and `over` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from math import inf
+
+ONCE_IN = 600.0  # seconds; what comes and goes is told so often at most
+
+
+class Told:
+    """What was told, and when, on the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._when: dict[Hashable, float] = {}
+        self._lasting: set[Hashable] = set()
+
+    def is_news(self, about: Hashable, now: float, *, lasted: float = 0.0, patience: float | None = 0.0) -> bool:
+        """Whether to tell of it now. `lasted` so many seconds, of which `patience` are nothing to tell of; None: none ever are."""
+        if patience is None or lasted < patience or about in self._lasting:
+            return False
+        return now - self._when.get(about, -inf) >= ONCE_IN
+
+    def told(self, about: Hashable, now: float, *, lasts: bool = False) -> None:
+        """It was told. What `lasts` is not told again before it is `over`."""
+        self._when[about] = now
+        if lasts:
+            self._lasting.add(about)
+
+    def over(self, about: Hashable) -> None:
+        """It is no trouble any more."""
+        self._lasting.discard(about)

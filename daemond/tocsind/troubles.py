@@ -1,0 +1,152 @@
+"""What people should know of ourselves: which facts tell of a trouble, and what an alarm says of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import trio
+
+from tocsin.durations import format_duration
+
+from .events import (
+    Buried,
+    Disabled,
+    Enabled,
+    Expired,
+    Fact,
+    InDoubt,
+    IntakeClosed,
+    IntakeOpened,
+    Lost,
+    Quarantined,
+    Recovered,
+    Rerouted,
+    Sent,
+    SpoolTrouble,
+    Suspended,
+)
+from .lane import LONG_BLOCK
+
+_ENDINGS = (Sent, InDoubt, Buried, Expired)
+_KEPT = 100  # alarms on their way that are known by id; they are told once in ten minutes each
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """`lost` is the destination that cannot tell of it, because it is the one concerned."""
+
+    kind: str
+    about: str
+    title: str
+    body: str
+    lost: str | None = None
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What is told once."""
+        return self.kind, self.about
+
+
+class Noticed:
+    """An observer of facts: the troubles that are to be told, since when destinations fail, and the alarms that are on their way."""
+
+    def __init__(self) -> None:
+        self.pending: dict[tuple[str, str], Trouble] = {}
+        self.something = trio.Event()  # replaced each time it is set
+        self.failing: dict[str, float] = {}  # by destination; when it was first seen, monotonic
+        self._alarms: dict[str, str | None] = {}  # by id: where it waits, if it does
+
+    def __call__(self, fact: Fact) -> None:
+        """Note what a fact says of us."""
+        if make := _TROUBLES.get(type(fact)):
+            self.note(make(fact))
+        elif isinstance(fact, IntakeOpened):
+            self.pending.pop(("disk", "the disk"), None)
+        elif isinstance(fact, Enabled):
+            self.pending.pop(("disabled", fact.destination), None)
+        elif isinstance(fact, Recovered):
+            self.failing.pop(fact.destination, None)
+        elif isinstance(fact, _ENDINGS) and fact.id in self._alarms:
+            self._alarms[fact.id] = None
+        elif isinstance(fact, Rerouted) and fact.id in self._alarms:
+            self._alarms[fact.id] = fact.fallback
+
+    def note(self, trouble: Trouble | None) -> None:
+        """Something that people should know."""
+        if trouble is not None:
+            self.pending[trouble.name] = trouble
+            self.something.set()
+            self.something = trio.Event()
+
+    def done(self, trouble: Trouble) -> None:
+        """It was told, unless there is something newer to tell."""
+        if self.pending.get(trouble.name) is trouble:
+            del self.pending[trouble.name]
+
+    def raised(self, alarm: str, road: str) -> None:
+        """An alarm is on its way."""
+        self._alarms[alarm] = road
+        if len(self._alarms) > _KEPT:
+            del self._alarms[next(iter(self._alarms))]
+
+    def waiting(self) -> Counter[str]:
+        """How many alarms wait, by destination."""
+        return Counter(road for road in self._alarms.values() if road is not None)
+
+
+def disabled(name: str, reason: str) -> Trouble:
+    """A destination is out of service."""
+    body = f"{reason}. What waits for it goes to its fallback; `tocsin enable {name}` puts it back."
+    return Trouble("disabled", name, f"{name} is disabled", body, lost=name)
+
+
+def failing(name: str, reason: str | None, seconds: float) -> Trouble:
+    """A destination's breaker has been open for so long."""
+    body = f"{reason or 'it fails'}. What waits for it stays queued; it is tried again and again, with one signal at a time."
+    return Trouble("breaker", name, f"{name} has been failing for {format_duration(seconds)}", body, lost=name)
+
+
+def late(name: str, seconds: float) -> Trouble:
+    """Something waits for longer than anybody should."""
+    body = "`tocsin status` tells what they wait for; where a limit of yours is that low, `[alarms] age` may be higher."
+    title = f"Signals have been waiting for {name} for {format_duration(seconds)}"
+    return Trouble("age", name, title, body, lost=name)
+
+
+def _suspended(fact: Suspended) -> Trouble | None:
+    if fact.seconds < LONG_BLOCK:
+        return None
+    name = fact.destination
+    body = f"{fact.reason}. What waits for it stays queued; `tocsin status` tells how long it will be."
+    return Trouble("suspended", name, f"{name} is shut out for {format_duration(round(fact.seconds))}", body, lost=name)
+
+
+def _closed(fact: IntakeClosed) -> Trouble:
+    body = f"{fact.reason}. What is here is delivered; clients keep new signals in the spool, as far as there is room."
+    return Trouble("disk", "the disk", "No signals are taken: the disk is full", body)
+
+
+def _quarantined(fact: Quarantined) -> Trouble:
+    body = f"{fact.file}: {fact.reason}. It lies in the spool's quarantine, perhaps with others; `tocsin status` tells where."
+    return Trouble("quarantine", "the spool", "Signals of the spool could not be read", body)
+
+
+def _not_taken_in(fact: SpoolTrouble) -> Trouble:
+    return Trouble("spool", "the spool", "The spool is not taken in", f"{fact.reason}. What lies there waits.")
+
+
+def _lost(fact: Lost) -> Trouble:
+    body = f"{fact.reason}. Whoever sent them chose not to wait for the disk; nobody else lost any."
+    return Trouble("lost", "the disk", f"{fact.signals} signals were lost", body)
+
+
+_TROUBLES: dict[type[Fact], Callable[[Any], Trouble | None]] = {
+    Disabled: lambda fact: disabled(fact.destination, fact.reason),
+    Suspended: _suspended,
+    IntakeClosed: _closed,
+    Quarantined: _quarantined,
+    SpoolTrouble: _not_taken_in,
+    Lost: _lost,
+}

@@ -1,0 +1,71 @@
+"""The keys of [metrics], [alarms] and [heartbeat]."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tocsind.config import AlarmsOptions, ConfigurationInvalid, HeartbeatOptions, MetricsOptions, parse
+from tocsind.config.loading import built_in_text
+
+REST = '[destinations.f]\nkind = "file"\npath = "f"\n[[routes]]\nto = ["f"]\n'
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ConfigurationInvalid) as caught:
+        parse(text + REST, "alerts.toml")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_without_them_nobody_listens_and_nothing_beats() -> None:
+    config = parse(REST, "alerts.toml")
+    assert (config.metrics, config.heartbeat) == (MetricsOptions(None), HeartbeatOptions(None))
+    assert config.alarms == AlarmsOptions(breaker=120.0, age=900.0)
+
+
+def test_what_the_default_shows_commented_out_is_the_default_and_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARTBEAT_URL", "https://hc-ping.com/canary")
+    text = built_in_text()
+    for table in ("metrics", "alarms", "heartbeat"):
+        before, shown, after = text.partition(f"# [{table}]\n")
+        lines, _, rest = after.partition("\n\n")
+        text = f"{before}{shown[2:]}{re.sub('^# ', '', lines, flags=re.MULTILINE)}\n\n{rest}"
+    config = parse(text, "alerts.toml")
+    assert config.metrics == MetricsOptions("127.0.0.1:9464")
+    assert config.alarms == AlarmsOptions()
+    beat = config.heartbeat
+    assert (beat.every, beat.patience) == (HeartbeatOptions().every, HeartbeatOptions().patience)
+    assert beat.url is not None
+    assert beat.url.reveal() == "https://hc-ping.com/canary"
+
+
+@pytest.mark.parametrize(
+    "listen", ["127.0.0.1:0", "127.8.9.10:65535", "localhost:1", "[::1]:9464", "/run/tocsin/m.sock"]
+)
+def test_a_place_of_this_host_is_taken_as_it_stands(listen: str) -> None:
+    assert parse(f'[metrics]\nlisten = "{listen}"\n{REST}', "alerts.toml").metrics.listen == listen
+
+
+def test_an_alarm_may_be_switched_off() -> None:
+    assert parse(f"[alarms]\nbreaker = false\nage = false\n{REST}", "alerts.toml").alarms == AlarmsOptions(None, None)
+
+
+def test_what_is_wrong_is_told_with_its_place_all_at_once() -> None:
+    text = '[metrics]\nlisten = 9464\n[alarms]\nbreaker = true\nages = "1m"\n[heartbeat]\nevery = "1ms"\nurl = { path = "x" }\n'
+    assert problems(text) == [
+        "alerts.toml:2: metrics.listen: must be text, not a number",
+        'alerts.toml:4: alarms.breaker: must be false or a duration like "5m", not true',
+        'alerts.toml:5: alarms.ages: unknown key; did you mean "age"?',
+        "alerts.toml:7: heartbeat.every: must be at least 1s",
+        "alerts.toml:8: heartbeat.url: is sought in an unknown way; known here: env, file, credential",
+    ]
+    assert problems("[heartbeat]\n")[0].startswith("alerts.toml:1: heartbeat.url: missing")
+
+
+def test_a_url_in_the_file_itself_works_and_warns(tmp_path: Path) -> None:
+    config = parse(f'[heartbeat]\nurl = "http://localhost:8000/canary"\n{REST}', "alerts.toml")
+    (warning,) = config.warnings
+    assert "a heartbeat's URL is a secret, and files get copied" in warning
+    assert "canary" not in f"{warning} {config}"

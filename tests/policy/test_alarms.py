@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from tocsind.policy.alarms import ONCE_IN, Told
+
+ABOUT = ("breaker", "a")
+
+
+def test_a_trouble_is_told_once_it_has_lasted() -> None:
+    told = Told()
+    assert not told.is_news(ABOUT, 1000.0, lasted=119.9, patience=120.0)
+    assert told.is_news(ABOUT, 1000.1, lasted=120.0, patience=120.0)
+
+
+def test_asking_tells_nothing() -> None:
+    told = Told()
+    assert told.is_news(ABOUT, 0.0)
+    assert told.is_news(ABOUT, 0.0)
+
+
+def test_while_it_lasts_it_is_told_once_however_long_that_is() -> None:
+    told = Told()
+    told.told(ABOUT, 0.0, lasts=True)
+    assert not told.is_news(ABOUT, 100 * ONCE_IN, lasted=1e9)
+    told.over(ABOUT)
+    assert told.is_news(ABOUT, 100 * ONCE_IN)
+
+
+def test_what_comes_and_goes_is_told_once_in_ten_minutes() -> None:
+    told = Told()
+    told.told(ABOUT, 0.0, lasts=True)
+    told.over(ABOUT)
+    assert not told.is_news(ABOUT, ONCE_IN - 0.1)
+    assert told.is_news(ABOUT, ONCE_IN)
+
+
+def test_what_only_happens_is_told_again_after_ten_minutes_without_an_end() -> None:
+    told = Told()
+    told.told(ABOUT, 0.0)
+    assert not told.is_news(ABOUT, 599.0)
+    assert told.is_news(ABOUT, 600.0)
+
+
+def test_troubles_know_nothing_of_each_other() -> None:
+    told = Told()
+    told.told(ABOUT, 0.0, lasts=True)
+    assert told.is_news(("breaker", "b"), 0.0)
+    assert told.is_news(("age", "a"), 0.0)
+
+
+def test_without_patience_for_it_at_all_it_is_never_told() -> None:
+    assert not Told().is_news(ABOUT, 0.0, lasted=1e9, patience=None)
+    Told().over("what never was")
