@@ -1,0 +1,62 @@
+"""docs/how-to/monitor.md: what it tells to type, and what it tells to write."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import promql_parser
+import pytest
+import yaml
+from tests.contracts.test_heartbeat import listening
+from tests.docs.blocks import DOCS, Shell, blocks, matches, steps
+from tests.harness import DaemonProcess, discord, need, until
+
+PAGE = "how-to/monitor.md"
+
+
+def written(language: str) -> list[str]:
+    return [block.text for block in blocks(PAGE) if block.language == language]
+
+
+@pytest.fixture
+def config() -> str:
+    """All that the page has one write, with the destination that it speaks of; the port is anybody's."""
+    ops = discord("ops", "http://127.0.0.1:9/api/webhooks/1/x") + '[[routes]]\nto = ["ops"]\n'
+    return "".join(written("toml")).replace(":9464", ":0") + ops
+
+
+def test_whoever_types_it_sees_what_it_shows(tmp_path: Path, config: str) -> None:
+    need("curl")
+    with listening() as switch, DaemonProcess(tmp_path, config) as daemon:
+        (tmp_path / "heartbeat.url").write_text(switch.url)
+        (tmp_path / "heartbeat.url").chmod(0o600)
+        daemon.env["PATH"] = f"{Path(sys.executable).parent}:{daemon.env['PATH']}"
+        daemon.start()
+        port = daemon.status()["metrics"]["listen"].rpartition(":")[2]
+        until(lambda: daemon.status()["heartbeat"]["beats"] > 0)
+        with Shell(tmp_path, daemon.env) as shell:
+            for typed, shown in steps(PAGE):
+                code, said = shell.run(typed.replace("9464", port))
+                assert code == 0, f"{typed}\n{said}"
+                assert shown is None or matches(shown, said), f"{typed}\nshould say\n{shown}\nand says\n{said}"
+        assert (tmp_path / "tocsin.prom").read_text().startswith("# HELP tocsin_build_info")
+        assert (tmp_path / "heartbeat.url").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_it_has_prometheus_do_is_what_the_rules_do() -> None:
+    (scrape,) = written("yaml")
+    assert set(yaml.safe_load(scrape)) == {"rule_files", "scrape_configs"}
+    (query,) = written("promql")
+    promql_parser.parse(query)  # raises
+    assert query.strip() in (DOCS.parent / "packaging/prometheus/alerts.rules.yml").read_text()
+
+
+def test_every_metric_that_it_names_exists(tmp_path: Path, config: str) -> None:
+    named = set(re.findall(r"`(tocsin_\w+)`", (DOCS / PAGE).read_text()))
+    (tmp_path / "heartbeat.url").write_text("http://127.0.0.1:9/x")
+    (tmp_path / "heartbeat.url").chmod(0o600)
+    with DaemonProcess(tmp_path, config.replace('every    = "1m"', 'every = "1h"')).start() as daemon:
+        text = daemon.client.request("metrics")["metrics"]["text"]
+    assert named - set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE)) == set()
