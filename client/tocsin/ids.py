@@ -30,6 +30,14 @@ def id_of(milliseconds: int, rest: bytes) -> str:
     return "".join(reversed(pairs))
 
 
+def milliseconds_of(id_: str) -> int:
+    """The Unix time in a ULID."""
+    milliseconds = 0
+    for letter in id_[:10]:
+        milliseconds = milliseconds << 5 | ALPHABET.index(letter)
+    return milliseconds
+
+
 def is_id(text: str) -> bool:
     """Whether `text` is a ULID in upper case that fits 128 bits."""
     return len(text) == LENGTH and text[0] <= "7" and _LETTERS.issuperset(text)

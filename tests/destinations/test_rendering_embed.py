@@ -98,10 +98,10 @@ def test_a_trading_signal_reads_well() -> None:
     assert datetime.fromisoformat(made["timestamp"]) == datetime.fromisoformat("2026-01-01T12:00:00Z")
     assert made["footer"]["text"] == f"urgent · bot-1 · #btc · {signal.id}"
     assert named(made) == {
-        "Action": "BUY",
+        "Action": "▲ BUY",
         "Symbol": "BTCUSDT",
         "Price": "64,000.5",
-        "Confidence": "93 %",
+        "Confidence": "█████████░ 93 %",
         "Strategy": "ma_unified",
         "Tier": "premium",
         "rsi": "33",

@@ -81,6 +81,7 @@ class Delivery(msgspec.Struct, frozen=True):
     company: int | None = None  # in a message of at most so many; forgotten over a restart, and found out again
     order: int = 0  # the journal's number of the signal: order of acceptance over all destinations
     telling: Telling | None = None  # since it was claimed: what becomes of the living message of its key
+    tried: float | None = None  # when the attempt that is under way began
 
     @property
     def id(self) -> str:

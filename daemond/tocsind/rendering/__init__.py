@@ -6,7 +6,8 @@ whatever the signal, the far end accepts it: every limit is met here, by cutting
     limits   what a Discord message may hold
     text     cleaning, escaping, cutting
     numbers  prices, confidences, times
-    facts    what is told of a signal beside title and body
+    facts    what is told of a signal beside title and body, and how late it is
+    trade    what a trading signal says of its trade
     embed    a delivery as a Discord embed
     plain    the same, when its embed was refused
     mentions whom a message wakes

@@ -13,17 +13,12 @@ from typing import Any, Final
 
 from tocsind.policy.delivery import Delivery, Priority
 
-from .facts import Fact, Value, facts, footer, web_address, when, worded
-from .limits import DESCRIPTION, FIELDS, MOST_ROOM, NAME, TITLE, VALUE
+from .facts import Fact, Value, facts, footer, headline, web_address, when, worded
+from .limits import DESCRIPTION, FIELDS, MOST_ROOM, NAME, VALUE
 from .text import MARK, clean, cut, is_blank, one_line, shown
+from .trade import trade_of
 
 _SHORT: Final = 40  # code points a value may have to stand beside others
-
-_COLOUR_OF_ACTION: Final = {
-    "BUY": 0x2ECC71, "LONG": 0x2ECC71,
-    "SELL": 0xE74C3C, "SHORT": 0xE74C3C,
-    "HOLD": 0xF1C40F,
-}  # fmt: skip
 _COLOUR_OF_PRIORITY: Final = {
     Priority.URGENT: 0xC0392B,
     Priority.HIGH: 0xE67E22,
@@ -37,7 +32,7 @@ Field = dict[str, Any]
 def embed(delivery: Delivery, *, linked: bool = True) -> dict[str, Any]:
     """The embed of `delivery`. Unless it is `linked`, its link stands in a field, as does one that Discord would not take."""
     signal = delivery.signal
-    title, last = shown(one_line(signal.title), TITLE), footer(delivery)
+    title, last = headline(delivery), footer(delivery)
     left = MOST_ROOM - len(title) - len(last)
     body = body_of(delivery)
     fields = _fitted(list(facts(signal, linked=linked)), left - min(len(body), left // 2))
@@ -66,8 +61,8 @@ def length(made: dict[str, Any]) -> int:
 
 
 def _colour(delivery: Delivery) -> int:
-    action = (delivery.signal.action or "").strip().upper()
-    return _COLOUR_OF_ACTION.get(action, _COLOUR_OF_PRIORITY[delivery.priority])
+    trade = trade_of(delivery.signal)
+    return trade.colour if trade else _COLOUR_OF_PRIORITY[delivery.priority]
 
 
 def _field(name: str, value: Value, inline: bool) -> Field:  # noqa: FBT001 - a Fact, unpacked

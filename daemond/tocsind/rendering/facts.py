@@ -8,13 +8,20 @@ from string import punctuation
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+from tocsin.durations import format_duration
+from tocsin.ids import milliseconds_of
 from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery
 
-from .limits import LINK
-from .numbers import iso, number, percent
-from .text import clean, cut, is_blank, one_line, silent
+from .limits import LINK, TITLE
+from .numbers import bar, iso, number, percent
+from .text import clean, cut, is_blank, one_line, shown, silent
+from .trade import trade_of
 
+LATE: Final = 60.0  # seconds; what paces a busy channel stays below it
+_OLDEST_ID: Final = 30 * 86_400.0
+_LONGEST_AGE: Final = 9  # 30d or more of hours are the outage of a lifetime
+LATE_ROOM: Final = len(" ·  late") + _LONGEST_AGE  # what a title may grow by until it is sent
 _FOOTER_PART: Final = 60  # ours: a footer is for the id, and must leave room in a full batch
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+(?::[0-9]{1,5})?")
 
@@ -22,20 +29,65 @@ Value = str | float | bool | None
 Fact = tuple[str, Value, bool]  # name, value, and whether it stands beside others however long it is
 
 
-def facts(signal: Signal, *, linked: bool) -> Iterator[Fact]:
-    """What has a name of ours, then the signal's own fields. `linked`: a link that Discord takes is shown elsewhere."""
+def facts(signal: Signal, *, linked: bool, drawn: bool = True) -> Iterator[Fact]:
+    """What has a name of ours, then the signal's own fields. `linked`: a link that Discord takes is shown elsewhere; `drawn`: with marks
+    and bars.
+    """
+    trade = trade_of(signal)
     named = {
-        "Action": signal.action,
+        "Action": f"{trade.step.value} {signal.action}" if trade and drawn else signal.action,
         "Symbol": signal.symbol,
-        "Price": None if signal.price is None else number(signal.price),
-        "Confidence": None if signal.confidence is None else percent(signal.confidence),
+        **({"Price": _price(signal.price)} if trade is None else dict(trade.facts())),
+        "Confidence": _confidence(signal.confidence, drawn=drawn),
         "Strategy": signal.strategy,
         "Tier": signal.tier,
     }
     yield from ((name, value, True) for name, value in named.items() if value)
     if signal.link and not (linked and web_address(signal.link)):
         yield "Link", signal.link, False
-    yield from ((name, value, False) for name, value in (signal.fields or {}).items())
+    told = trade.read if trade else frozenset()
+    yield from ((name, value, False) for name, value in (signal.fields or {}).items() if name not in told)
+
+
+def _price(price: float | None) -> str | None:
+    return None if price is None else number(price)
+
+
+def _confidence(share: float | None, *, drawn: bool) -> str | None:
+    if share is None:
+        return None
+    return f"{bar(share)} {percent(share)}" if drawn else percent(share)
+
+
+def headline(delivery: Delivery) -> str:
+    """The title as it is shown, with its age behind it when it is late: there, because that is what a notification shows."""
+    age = lateness(delivery)
+    mark = "" if age is None else f" · {_age(age)} late"
+    return shown(one_line(delivery.signal.title), TITLE - len(mark)) + mark
+
+
+def lateness(delivery: Delivery) -> float | None:
+    """How many seconds after it was raised this attempt began, when that is late: a minute, or half the time that it gave itself."""
+    if delivery.tried is None:
+        return None
+    age = delivery.tried - raised(delivery)
+    most = LATE if delivery.signal.expires is None else min(LATE, delivery.signal.expires / 2)
+    return age if age > most else None
+
+
+def raised(delivery: Delivery) -> float:
+    """When it was raised: its id was made then, and so says when, however long it lay in a spool. An id that somebody made up may say
+    anything, and then the acceptance counts. What the signal gives as its time is that of a bar, perhaps, and not ours to judge.
+    """
+    made = milliseconds_of(delivery.id) / 1000
+    return made if delivery.accepted - _OLDEST_ID < made < delivery.accepted else delivery.accepted
+
+
+def _age(seconds: float) -> str:
+    """The two largest units of it."""
+    unit = next((size for size in (86400, 3600, 60) if seconds >= size), 1)
+    part = {86400: 3600, 3600: 60}.get(unit, unit)
+    return format_duration(seconds // part * part)[:_LONGEST_AGE]
 
 
 def worded(value: Value) -> str:

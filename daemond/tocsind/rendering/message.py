@@ -14,8 +14,9 @@ from tocsind.policy.delivery import Delivery
 from tocsind.policy.living import Telling
 
 from .embed import embed, length
+from .facts import LATE_ROOM
 from .history import with_history
-from .limits import MOST_EMBEDS, USERNAME
+from .limits import MOST_EMBEDS, MOST_ROOM, USERNAME
 from .mentions import Manner
 from .plain import plain
 from .text import clean, cut, is_blank
@@ -41,9 +42,10 @@ def living_message(telling: Telling, username: str | None = None, manner: Manner
 
 
 def size(delivery: Delivery) -> int:
-    """Code points that it may take of a message."""
+    """Code points that it may take of a message, should it be late by then."""
     made = _form(delivery)
-    return max(length(made), length(_form(delivery, linked=False)) if "url" in made else 0)
+    largest = max(length(made), length(_form(delivery, linked=False)) if "url" in made else 0)
+    return min(largest + LATE_ROOM, MOST_ROOM)
 
 
 def _embeds(deliveries: Sequence[Delivery]) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Final
 _DIGITS: Final = 12  # significant ones; a binary float's noise begins at the 16th, and a few additions move it up
 _LARGEST: Final = 1e15  # from here, and below the smallest, digits say less than a power of ten
 _SMALLEST: Final = 1e-12
+_CELLS: Final = 10  # of a bar
 _LAST_YEAR: Final = 253_402_300_800  # the year 10000, which no calendar here can write
 
 
@@ -28,6 +29,12 @@ def number(value: float, *, grouped: bool = True) -> str:
 def percent(share: float) -> str:
     """0.93 -> 93 %."""
     return f"{number(round(share * 100, 1))} %"
+
+
+def bar(share: float) -> str:
+    """0.93 -> nine tenths of a bar; full only for what rounds to all of it."""
+    filled = round(share * 1000) // 100
+    return "█" * filled + "░" * (_CELLS - filled)
 
 
 def iso(seconds: float) -> str | None:

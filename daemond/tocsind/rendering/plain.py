@@ -12,8 +12,8 @@ from typing import Any, Final
 from tocsind.policy.delivery import Delivery
 
 from .embed import body_of
-from .facts import facts, footer, when, worded
-from .limits import DESCRIPTION, NAME, TITLE, VALUE
+from .facts import facts, footer, headline, when, worded
+from .limits import DESCRIPTION, NAME, VALUE
 from .text import cut, one_line, shown
 
 _BREAK: Final = "\n\n"
@@ -25,14 +25,14 @@ def plain(delivery: Delivery) -> dict[str, Any]:
     lines = cut("\n".join(_lines(delivery)), DESCRIPTION - len(_BREAK) - min(len(body), DESCRIPTION // 2))
     body = cut(body, DESCRIPTION - len(_BREAK) - len(lines))
     return {
-        "title": shown(one_line(delivery.signal.title), TITLE),
+        "title": headline(delivery),
         "description": _BREAK.join(part for part in (body, lines) if part),
         "footer": {"text": footer(delivery)},
     }
 
 
 def _lines(delivery: Delivery) -> Iterator[str]:
-    for name, value, _ in facts(delivery.signal, linked=False):
+    for name, value, _ in facts(delivery.signal, linked=False, drawn=False):
         yield f"{shown(one_line(name), NAME)}: {shown(one_line(worded(value)), VALUE, links=True)}"
     if time := when(delivery):
         yield f"Time: {time}"

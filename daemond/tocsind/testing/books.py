@@ -172,7 +172,7 @@ class MemoryBooks:
         first_try = now if known.first_try is None else known.first_try
         entry.state = State.SENDING
         entry.delivery = msgspec.structs.replace(known, attempts=known.attempts + 1, first_try=first_try)
-        return msgspec.structs.replace(entry.delivery, company=delivery.company)
+        return msgspec.structs.replace(entry.delivery, company=delivery.company, tried=now)
 
     async def settle(
         self,

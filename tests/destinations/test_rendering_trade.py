@@ -1,0 +1,247 @@
+"""A trader reads a signal at a glance: which way, where in and out, for how much; and never a figure that is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.destinations.signals import ACCEPTED, deliveries, delivery
+
+from tocsin.ids import id_of
+from tocsin.signals import Signal
+from tocsind.policy.delivery import Delivery
+from tocsind.rendering import message, size
+from tocsind.rendering.embed import embed, length
+from tocsind.rendering.facts import LATE, headline
+from tocsind.rendering.numbers import bar
+from tocsind.rendering.plain import plain
+from tocsind.rendering.trade import GREEN, GREY, PURPLE, RED, YELLOW, trade_of
+
+slowly = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+def told(action: str, price: float | None = None, **fields: Any) -> dict[str, str]:
+    """What an embed's fields say of a trade."""
+    made = embed(delivery(action=action, price=price, fields=fields))
+    return {field["name"]: field["value"] for field in made.get("fields", []) if field["name"] != "Action"}
+
+
+def colour(action: str, **fields: Any) -> int:
+    trade = trade_of(Signal("T", action=action, fields=fields))
+    assert trade is not None
+    return trade.colour
+
+
+# --- which way --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "mark", "shade"),
+    [
+        ("BUY", "▲", GREEN),
+        ("long", "▲", GREEN),
+        ("Strong_Buy", "▲", GREEN),
+        ("open long", "▲", GREEN),
+        ("SELL", "▼", RED),
+        ("enter-short", "▼", RED),
+        ("HOLD", "■", YELLOW),
+        ("close", "◆", PURPLE),
+        ("EXIT_LONG", "◆", PURPLE),
+    ],
+)
+def test_an_action_has_a_mark_beside_its_word_and_a_colour(action: str, mark: str, shade: int) -> None:
+    made = embed(delivery(action=action))
+    assert made["fields"][0]["value"].replace("\\", "") == f"{mark} {action}"
+    assert made["color"] == shade
+
+
+@pytest.mark.parametrize("action", ["", "RESTART", "BUY LUNCH", "LONG SHORT", "OPEN", "▲", None])
+def test_what_is_no_traders_action_keeps_its_own_words(action: str | None) -> None:
+    signal = delivery(action=action, price=1.0, fields={"stop": 5})
+    assert trade_of(signal.signal) is None
+    values = {field["name"]: field["value"] for field in embed(signal)["fields"]}
+    assert (values.get("Action", ""), values["Price"], values["stop"]) == (action or "", "1", "5")
+
+
+# --- where in, where out ------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_trade_shows_entry_stop_target_and_what_it_may_gain_for_one_of_risk() -> None:
+    assert told("BUY", 64000.5, stop=63360.5, target=65600.5) == {
+        "Entry": "64,000.5",
+        "Stop": "63,360.5 (-1 %)",
+        "Target": "65,600.5 (+2.5 %)",
+        "Risk / reward": "1 : 2.5",
+    }
+
+
+def test_a_short_trade_is_the_other_way_round() -> None:
+    assert told("SHORT", 100.0, stop=102, target=94)["Risk / reward"] == "1 : 3"
+
+
+@pytest.mark.parametrize("name", ["stop", "STOP", "Stop-Loss", "stop_loss", "stop  loss", "SL"])
+def test_a_level_is_known_in_any_case_and_spelling_and_is_not_told_twice(name: str) -> None:
+    assert told("BUY", 100.0, **{name: "98.0"}) == {"Entry": "100", "Stop": "98 (-2 %)"}
+
+
+def test_an_entry_that_is_not_the_price_stands_beside_it() -> None:
+    assert told("BUY", 101.0, entry=100, take_profit=110) == {
+        "Price": "101",
+        "Entry": "100",
+        "Target": "110 (+10 %)",
+    }
+
+
+def test_small_prices_keep_their_digits() -> None:
+    assert told("BUY", 0.00001234, stop="0.0000120")["Entry"] == "0.00001234"
+
+
+@pytest.mark.parametrize(
+    ("action", "levels"),
+    [
+        ("BUY", {"stop": 101, "target": 110}),  # a stop above the entry of a long trade
+        ("BUY", {"stop": 100, "target": 110}),  # no risk at all
+        ("BUY", {"stop": 98, "target": 99}),  # a target that loses
+        ("SELL", {"stop": 98, "target": 90}),
+        ("BUY", {"stop": 98}),
+        ("BUY", {"target": 110}),
+        ("HOLD", {"stop": 98, "target": 110}),  # nobody says which side
+        ("BUY", {"stop": 100 - 1e-9, "target": 1e9}),  # absurd
+    ],
+)
+def test_what_does_not_fit_together_is_shown_and_not_reckoned_with(action: str, levels: dict[str, float]) -> None:
+    shown = told(action, 100.0, **levels)
+    assert "Risk / reward" not in shown
+    assert {name.capitalize() for name in levels} <= shown.keys()
+
+
+@pytest.mark.parametrize("value", ["market", "64,000", "1_000", "nan", "inf", "1e999", "٤", True, None, "", "9" * 99])
+def test_what_is_no_number_stays_a_field_like_any_other(value: Any) -> None:
+    shown = told("BUY", 100.0, stop=value)
+    assert "Stop" not in shown
+    assert "stop" in shown
+    assert shown["Price"] == "100"
+
+
+# --- how it ended ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "result", "shade"),
+    [
+        ("CLOSE", {"pnl": 1250.5}, "profit +1,250.5", GREEN),
+        ("CLOSE", {"pnl": "-12"}, "loss -12", RED),
+        ("CLOSE", {"pnl": 0}, "even 0", GREY),
+        ("SELL", {"entry": 100, "exit": 104, "pnl": 40}, "profit +40 (+4 %)", GREEN),
+        ("BUY", {"entry": 100, "exit": 104, "pnl": -40}, "loss -40 (-4 %)", RED),  # a short trade, bought back dearer
+        ("SELL", {"entry": 100, "exit": 100.1, "pnl": -2}, "loss -2", RED),  # fees: the prices alone would say profit
+        ("CLOSE LONG", {"entry": 100, "exit": 99}, "loss -1 a unit (-1 %)", RED),
+        ("EXIT", {"entry": 100, "exit": 98, "Side": "short"}, "profit +2 a unit (+2 %)", GREEN),
+        ("CLOSE", {"entry": -37, "exit": -30, "side": "long", "pnl": 7}, "profit +7", GREEN),  # oil, April 2020
+    ],
+)
+def test_a_closed_trade_tells_what_it_made(action: str, fields: dict[str, Any], result: str, shade: int) -> None:
+    assert told(action, **fields)["Profit / loss"] == result
+    assert colour(action, **fields) == shade
+
+
+def test_nobody_guesses_which_side_a_trade_was_on() -> None:
+    assert told("CLOSE", entry=100, exit=104) == {"Entry": "100", "Exit": "104"}
+
+
+def test_without_an_exit_the_price_is_where_it_was_left() -> None:
+    assert told("CLOSE_LONG", 104.0, entry=100) == {
+        "Entry": "100",
+        "Exit": "104",
+        "Profit / loss": "profit +4 a unit (+4 %)",
+    }
+
+
+# --- how sure, and how late -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("share", "cells"), [(0, 0), (0.04, 0), (0.1, 1), (0.3, 3), (0.7, 7), (0.93, 9), (0.99, 9), (1, 10)]
+)
+def test_a_bar_is_full_only_for_certainty(share: float, cells: int) -> None:
+    assert bar(share) == "█" * cells + "░" * (10 - cells)
+
+
+def late(seconds: float, **fields: Any) -> Delivery:
+    return msgspec.structs.replace(delivery(**fields), tried=ACCEPTED + seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "title"),
+    [
+        (0, "BUY BTCUSDT"),
+        (LATE, "BUY BTCUSDT"),
+        (61, "BUY BTCUSDT · 1m late"),
+        (12 * 60 + 59, "BUY BTCUSDT · 12m late"),
+        (2 * 3600 + 34 * 60, "BUY BTCUSDT · 2h34m late"),
+        (40 * 86400, "BUY BTCUSDT · 40d late"),
+        (-5, "BUY BTCUSDT"),
+    ],
+)
+def test_a_late_signal_says_how_old_it_is_where_a_notification_shows_it(seconds: float, title: str) -> None:
+    signal = late(seconds)
+    assert embed(signal)["title"] == plain(signal)["title"] == title
+
+
+def test_what_was_to_expire_soon_is_late_sooner() -> None:
+    assert headline(late(40, expires=60)) == "BUY BTCUSDT · 40s late"
+    assert headline(late(40)) == "BUY BTCUSDT"
+
+
+def test_age_counts_from_when_it_was_raised_and_not_from_when_a_spool_was_taken_in() -> None:
+    made = id_of(int((ACCEPTED - 3600) * 1000), b"0123456789")
+    assert headline(late(5, id=made)) == "BUY BTCUSDT · 1h late"
+    invented = id_of(0, b"0123456789")
+    assert headline(late(5, id=invented)) == "BUY BTCUSDT"
+
+
+@slowly
+@given(waiting=st.lists(deliveries, min_size=1, max_size=12), seconds=st.floats(0, 1e9))
+def test_a_message_that_was_formed_in_time_still_fits_when_it_is_late(waiting: list[Delivery], seconds: float) -> None:
+    shares = [size(each) for each in waiting]
+    offered = [msgspec.structs.replace(each, tried=ACCEPTED + seconds) for each in waiting]
+    room, batch = 6000, []
+    for each, share in zip(offered, shares, strict=True):
+        if len(batch) < 10 and (not batch or share <= room):
+            batch.append(each)
+            room -= share
+    assert sum(map(length, message(batch)["embeds"])) <= 6000
+
+
+# --- whatever it says ---------------------------------------------------------------------------------------------------------------
+
+_names = st.sampled_from(["entry", "STOP", "stop loss", "Target", "take_profit", "exit", "pnl", "side", "Direction"])
+_figures = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-(2**63), 2**63),
+    st.sampled_from(["long", "SHORT", "64000.5", "1e308", "-0", "nan", ".", "+", "1e", None, True, 0, -1e-320]),
+    st.text(max_size=50),
+)
+_actions = st.sampled_from(["BUY", "sell", "LONG", "short", "HOLD", "CLOSE", "exit_long", "close short", "HOLD LONG"])
+
+
+@given(
+    action=_actions,
+    price=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    fields=st.dictionaries(_names, _figures, max_size=9),
+)
+def test_no_figures_make_it_raise_or_say_nonsense(action: str, price: float | None, fields: dict[str, Any]) -> None:
+    signal = delivery(action=action, price=price, fields=fields)
+    trade = trade_of(signal.signal)
+    assert trade is not None
+    words = " ".join(f"{name} {value}" for name, value in trade.facts())
+    assert "nan" not in words
+    assert "inf" not in words
+    assert length(embed(signal)) <= size(signal)
+    shown = {field["name"] for field in embed(signal)["fields"]}
+    assert shown >= {name for name in fields if name not in trade.read}
