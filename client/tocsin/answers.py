@@ -81,7 +81,12 @@ def read_receipts(told: Any, signals: list[Signal], ack: str) -> list[Receipt]:
 
 def unconfirmed(signal: Signal) -> Receipt:
     """The receipt of a signal whose sender wants no answer."""
-    return Receipt(signal.id, "stored", "not confirmed: ack=none", durable=False)
+    return Receipt(signal.id, "stored", with_note(signal, "not confirmed: ack=none"), durable=False)
+
+
+def with_note(signal: Signal, reason: str | None) -> str | None:
+    """A receipt's reason, and what there is to say of a file that does not come along."""
+    return "; ".join(part for part in (reason, signal.attach_note) if part) or None
 
 
 def may_be_spooled(error: Exception) -> bool:

@@ -16,6 +16,7 @@ from .timestamps import to_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Self, TypedDict
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
         timestamp: Any
         timestamp_text: str | None
         link: str | None
+        attach: str | os.PathLike[str] | None
+        attach_note: str | None
         to: str | Iterable[str] | None
         source: str | None
         id: str | None
@@ -132,6 +135,16 @@ def _one_or_more(name: str, value: Any) -> list[str]:
     return [_text(name, value)] if isinstance(value, str) else _texts(name, value)
 
 
+def _path(name: str, value: Any) -> str:
+    """A path as it is: it names something only with the very bytes that it has."""
+    path = value.__fspath__() if hasattr(value, "__fspath__") else value
+    if not isinstance(path, str):
+        raise InvalidSignal(name, f"must be a path, not {type(value).__name__}")
+    if not path:
+        raise InvalidSignal(name, "must not be empty")
+    return str.__str__(path)
+
+
 def _id(name: str, value: Any) -> str:
     text = _text(name, value).upper()
     if not is_id(text):
@@ -156,6 +169,8 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "timestamp": lambda _, value: to_seconds(value),
     "timestamp_text": _text,
     "link": _text,
+    "attach": _path,
+    "attach_note": _text,
     "to": _one_or_more,
     "source": _text,
     "id": _id,
@@ -187,6 +202,8 @@ class Signal:
     timestamp: float | None
     timestamp_text: str | None  # what `timestamp` said, when that could not be read as a time
     link: str | None
+    attach: str | None  # a file's path; on the wire its name below the spool, in the journal the name that readers see
+    attach_note: str | None  # why the file does not come along
     to: list[str] | None
     source: str | None
     id: str
@@ -207,6 +224,11 @@ class Signal:
         signal = cls.__new__(cls)
         object.__setattr__(signal, "_values", values)
         return signal
+
+    @property
+    def brings_file(self) -> bool:
+        """Whether there is an `attach`: asked of every signal, and this is quicker."""
+        return "attach" in self._values
 
     def as_dict(self) -> dict[str, Any]:
         """Only the fields that are set, in plain types that JSON and MessagePack carry."""

@@ -48,7 +48,7 @@ def keep(folder: str, signals: Sequence[Signal]) -> None:
         if not is_safe(found):
             raise PermissionError(errno.EPERM, "others may write into it: chmod 700, or 3770 to share it")
         _check_room(os.listdir(place), len(content))  # noqa: PTH208 - a descriptor has no path
-        _write(place, _new_name(len(content)), content, found)
+        write(place, _new_name(len(content)), content, found)
     finally:
         os.close(place)
 
@@ -103,9 +103,9 @@ def _bytes_of(name: str) -> int:
     return int(size[0]) if size and size[0].isdecimal() else _USUAL_BYTES
 
 
-def _write(place: int, name: str, content: bytes, folder: os.stat_result) -> None:
-    """The file, whole and synced, or nothing of it."""
-    unfinished = f".{name}"
+def write(place: int, name: str, content: bytes, folder: os.stat_result) -> None:
+    """A file in the folder that is open at `place`, whole and synced, or nothing of it. Raises OSError."""
+    unfinished = f".{name}.{os.urandom(4).hex()}"  # not in the way of another try, whatever a crash left of this one
     try:
         _fill(os.open(unfinished, _FILE, 0o600, dir_fd=place), content, folder)
         os.rename(unfinished, name, src_dir_fd=place, dst_dir_fd=place)

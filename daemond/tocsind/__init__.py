@@ -10,6 +10,7 @@
     settle        to write an outcome down                      dead          given up on, kept for a person
     journal       the durable record: SQLite                    fact          what happened, for log, metrics and tail
     trouble       what people should know of us                 alarm         the signal that tells them, by another road
+    attachment    a file that goes along with a signal
     spool         the drop folder that clients use while we are away (tocsin.spool writes it, `spool` takes it in)
 
 The walk of a signal:
@@ -41,7 +42,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     batches, gates
     sender, channel, watchers, intake, books, reception
     journal, destinations
-    rendering, config
+    rendering, config, attachments
     clock, events, policy
     secret, errors, webserver
     tocsin

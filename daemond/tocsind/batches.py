@@ -62,7 +62,9 @@ class Batches:
 
     def _form(self, offers: Sequence[Delivery]) -> Batch:
         most = self._destination.most if self._is_ready else 1
-        return form([self._share(delivery) for delivery in offers], most, self._destination.room)
+        return form(
+            [self._share(delivery) for delivery in offers], most, self._destination.room, self._destination.load
+        )
 
     def _share(self, delivery: Delivery) -> Share:
         share = self._shares.get(delivery.number)

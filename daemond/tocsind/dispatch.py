@@ -22,14 +22,18 @@ from typing import ParamSpec, Protocol, TypeVar
 import outcome
 import trio
 
+from tocsin import places
+from tocsin.answers import with_note
 from tocsin.signals import PRIORITIES, Receipt, Signal
 
+from .attachments import Attachments
 from .clock import Clock
 from .config import Config
 from .errors import StorageFull
 from .events import (
     Accepted,
     Adopted,
+    AttachmentLeft,
     Buried,
     Deferred,
     Digested,
@@ -123,6 +127,7 @@ class Dispatch:
     ) -> None:
         self.journal = journal
         self.intake = Intake(folder, emit)
+        self.attachments = Attachments(folder, Path(places.spool_folder(str(folder))))
         self.lanes: dict[str, Nudged] = {}
         self.deadline_nearer = trio.Event()  # replaced each time it is set: a new deadline may be the earliest
         self._next_glance = -inf
@@ -166,16 +171,31 @@ class Dispatch:
         self.check_disk()
         if self.intake.closed and not ours:
             raise StorageFull(self.intake.closed)
-        arrivals = self._reception.arrivals(signals, peer)
+        taken = await self._with_files(signals, peer)
+        arrivals = self._reception.arrivals(taken, peer)
+
+        def receipts(stored: Sequence[bool]) -> list[Receipt]:
+            return _with_notes(_receipts(arrivals, stored), taken)
+
         try:
-            stored = await self.journal.run_and_tell(
-                lambda stored: tell(_receipts(arrivals, stored)), intake.append, arrivals
-            )
+            stored = await self.journal.run_and_tell(lambda stored: tell(receipts(stored)), intake.append, arrivals)
         except StorageFull as full:
             self.intake.close(str(full))
             raise
         self._welcome_all(arrivals, stored)
-        return _receipts(arrivals, stored)
+        if taken is not signals:
+            await self.attachments.taken(signals, taken)
+        for signal, new in zip(taken, stored, strict=True):
+            if new and signal.attach_note:
+                self._emit(AttachmentLeft(signal.id, signal.attach_note))
+        return receipts(stored)
+
+    async def _with_files(self, signals: Sequence[Signal], peer: Peer) -> Sequence[Signal]:
+        """The signals, those that bring files with these in safe keeping, before the promise is: hand-offs by `order` bring none."""
+        if not any(signal.brings_file for signal in signals):
+            return signals
+        spare = self.intake.free_bytes() - self.config.daemon.reserve
+        return await self.attachments.take(signals, peer.uid, spare)
 
     def order(
         self,
@@ -473,6 +493,14 @@ class Dispatch:
 def _receipts(arrivals: Sequence[Arrival], stored: Sequence[bool]) -> list[Receipt]:
     """A receipt each, given what the journal says of them: False for an id that was there before."""
     return [_receipt(arrival) if new else _known(arrival) for arrival, new in zip(arrivals, stored, strict=True)]
+
+
+def _with_notes(receipts: Sequence[Receipt], signals: Sequence[Signal]) -> list[Receipt]:
+    """The receipts, and what there is to say of the files that did not come along."""
+    return [
+        Receipt(each.id, each.state, with_note(signal, each.reason)) if each.state == "stored" else each
+        for each, signal in zip(receipts, signals, strict=True)
+    ]
 
 
 def _receipt(arrival: Arrival) -> Receipt:

@@ -130,6 +130,14 @@ class SpoolTrouble(Fact, frozen=True):
     reason: str
 
 
+class AttachmentLeft(Fact, frozen=True):
+    """A signal is on disk without the file that it should have brought."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    reason: str
+
+
 class IntakeClosed(Fact, frozen=True):
     """Signals are refused for want of disk; deliveries go on."""
 

@@ -1,4 +1,6 @@
-"""Housekeeping, each a task that knows when it is wanted next: deadlines, the ledger's age, free disk, backlogs to be told in sum."""
+"""Housekeeping, each a task that knows when it is wanted next: deadlines, the ledger's age, free disk, backlogs to be told in sum,
+files that nobody waits for any more.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,14 @@ import trio
 
 from .clock import Clock
 from .dispatch import Dispatch
-from .journal import Count, reading
+from .journal import Count, reading, upkeep
 from .lane import Lane
-from .policy.delivery import Priority
+from .policy.delivery import Priority, State
 from .policy.digest import to_fold
 
 LEDGER_ROUND = 600.0  # seconds between two looks for what the ledger may forget
 DISK_ROUND = 5.0  # while the intake is closed nobody else looks whether there is room again
+TIDY_ROUND = 60.0  # seconds between two looks for attachments that nobody waits for
 FOLD_ROUND = 5.0  # a backlog that takes minutes to drain does not grow old in seconds
 
 
@@ -34,6 +37,7 @@ class Keeper:
             nursery.start_soon(self._forget)
             nursery.start_soon(self._watch_disk)
             nursery.start_soon(self._fold)
+            nursery.start_soon(self._tidy)
 
     async def _expire(self) -> None:
         while True:
@@ -60,6 +64,17 @@ class Keeper:
         while True:
             await trio.sleep(FOLD_ROUND)
             await self.fold_backlogs()
+
+    async def _tidy(self) -> None:
+        while True:
+            await self._dispatch.attachments.tidy(self._standing, self._clock.wall())
+            await trio.sleep(TIDY_ROUND)
+
+    async def _standing(self, ids: Sequence[str]) -> dict[str, set[State]]:
+        found: dict[str, set[State]] = {}
+        for start in range(0, len(ids), upkeep.CHUNK):
+            found |= await self._dispatch.journal.run(reading.standing, ids[start : start + upkeep.CHUNK])
+        return found
 
     async def fold_backlogs(self) -> None:
         """Tell the oldest in sum wherever more waits than can be told in time."""

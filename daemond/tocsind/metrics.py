@@ -16,6 +16,7 @@ from .clock import Clock
 from .events import (
     Accepted,
     Alarmed,
+    AttachmentLeft,
     Buried,
     ConnectionRefused,
     Deferred,
@@ -63,6 +64,7 @@ _COUNTS: dict[type[Fact], Callable[[Any], dict[str, int]]] = {
     Throttled: lambda _: {"circuit_breaker_trips": 1},
     ProbeFailed: lambda _: {"probes_failed": 1},
     Disabled: lambda _: {"destinations_disabled": 1},
+    AttachmentLeft: lambda _: {"attachments_left": 1},
     ConnectionRefused: lambda _: {"connections_refused": 1},
     SpoolTaken: lambda fact: {"spool_signals_taken": fact.signals},
     Quarantined: lambda _: {"spool_files_quarantined": 1},
@@ -87,6 +89,7 @@ COUNTERS = (
     "deliveries_digested",
     "deliveries_dropped",
     "messages_edited",
+    "attachments_left",  # signals without the file that they should have brought
     "rate_limited",
     "probes_failed",
     "destinations_disabled",

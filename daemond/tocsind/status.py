@@ -13,6 +13,7 @@ from typing import Any
 from tocsin.durations import format_duration
 
 from . import __version__
+from .attachments import MOST_KEPT
 from .clock import Clock
 from .dispatch import Dispatch
 from .face import budget, face
@@ -74,7 +75,7 @@ class StatusView:
             *_orphans(counts, lanes),
             *(problem for _, found in parts.values() for problem in found),
         ]
-        queued = _by_priority(counts)
+        queued, kept = _by_priority(counts), self._dispatch.attachments.store
         return {
             "schema": 1,
             "ok": True,
@@ -99,6 +100,7 @@ class StatusView:
                 "bytes": await self._dispatch.journal.run(reading.size),
                 "free_bytes": self._dispatch.intake.free_bytes(),
                 "reserve_bytes": self._dispatch.config.daemon.reserve,
+                "attachments": {"files": kept.files, "bytes": kept.held, "most_bytes": MOST_KEPT},
             },
         }
 

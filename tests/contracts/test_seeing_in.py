@@ -31,7 +31,13 @@ STATUS = {
     "queue": {"depth": int, "oldest_seconds": (*NUMBER, type(None)), "by_priority": PRIORITIES, "undelivered": int},
     "destinations": list,
     "spool": {"path": str, "files": int, "quarantined": int, "reason": (str, type(None))},
-    "storage": {"healthy": bool, "bytes": int, "free_bytes": int, "reserve_bytes": int},
+    "storage": {
+        "healthy": bool,
+        "bytes": int,
+        "free_bytes": int,
+        "reserve_bytes": int,
+        "attachments": {"files": int, "bytes": int, "most_bytes": int},
+    },
     "metrics": type(None),
     "heartbeat": type(None),
 }

@@ -7,6 +7,7 @@ from trio.testing import MockClock
 from tocsind.events import (
     Accepted,
     Alarmed,
+    AttachmentLeft,
     Buried,
     ConnectionRefused,
     Deferred,
@@ -54,6 +55,7 @@ COUNTED: list[tuple[Fact, dict[str, int]]] = [
     (Suspended("d", "429", 1.0), {"rate_limited": 1}),
     (Throttled("d", "503", 10.0), {"circuit_breaker_trips": 1}),
     (ConnectionRefused(0, "too many"), {"connections_refused": 1}),
+    (AttachmentLeft("ID", "too large"), {"attachments_left": 1}),
     (Recovered("d"), {}),
     (ProbeFailed("d", "503", 20.0), {"probes_failed": 1}),
     (Disabled("d", "404"), {"destinations_disabled": 1}),

@@ -46,6 +46,8 @@ _optional = {
     "link": st.one_of(
         long, st.just("https://example.com/chart?symbol=BTC#1"), st.just(f"https://example.com/{'long' * 500}")
     ),
+    "attach": st.sampled_from(["chart.png", "report.csv"]),
+    "attach_note": long,
     "priority": st.sampled_from(["urgent", "high", "normal", "low"]),
     "source": long,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -207,8 +208,29 @@ async def test_a_file_may_come_along_until_it_is_too_large() -> None:
             versioned(fake), params={"wait": "true"}, data=form, files={"files[0]": ("a.txt", b"12345")}
         )
         large = await http.post(versioned(fake), data=form, files={"files[0]": ("b", bytes(10 * 2**20 + 1))})
-    assert small.json()["attachments"] == [{"id": "0", "filename": "a.txt", "size": 5}]
+    digest = hashlib.sha256(b"12345").hexdigest()
+    assert small.json()["attachments"] == [{"id": "0", "filename": "a.txt", "size": 5, "sha256": digest}]
     assert (large.status_code, large.json()["code"]) == (413, 40005)
+
+
+async def test_all_files_of_a_request_together_may_be_too_large() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        files = {f"files[{n}]": (f"{n}.bin", bytes(9 * 2**20)) for n in range(3)}
+        answer = await http.post(versioned(fake), data={"payload_json": "{}"}, files=files)
+    assert answer.status_code == 413
+
+
+async def test_an_edit_brings_files_of_its_own_or_leaves_those_that_are_there() -> None:
+    async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
+        form = {"payload_json": json.dumps({"content": "see"})}
+        sent = await http.post(
+            versioned(fake), params={"wait": "true"}, data=form, files={"files[0]": ("a.txt", b"12345")}
+        )
+        place = f"{versioned(fake)}/messages/{sent.json()['id']}"
+        kept = await http.patch(place, json={"content": "still there"})
+        other = await http.patch(place, data=form, files={"files[0]": ("b.txt", b"6")})
+    assert [each["filename"] for each in kept.json()["attachments"]] == ["a.txt"]
+    assert [each["filename"] for each in other.json()["attachments"]] == ["b.txt"]
 
 
 async def test_a_form_will_do_where_json_is_too_much_to_ask() -> None:

@@ -134,20 +134,26 @@ def test_what_is_no_number_stays_a_field_like_any_other(value: Any) -> None:
 @pytest.mark.parametrize(
     ("action", "fields", "result", "shade"),
     [
-        ("CLOSE", {"pnl": 1250.5}, "profit +1,250.5", GREEN),
-        ("CLOSE", {"pnl": "-12"}, "loss -12", RED),
-        ("CLOSE", {"pnl": 0}, "even 0", GREY),
-        ("SELL", {"entry": 100, "exit": 104, "pnl": 40}, "profit +40 (+4 %)", GREEN),
-        ("BUY", {"entry": 100, "exit": 104, "pnl": -40}, "loss -40 (-4 %)", RED),  # a short trade, bought back dearer
-        ("SELL", {"entry": 100, "exit": 100.1, "pnl": -2}, "loss -2", RED),  # fees: the prices alone would say profit
-        ("CLOSE LONG", {"entry": 100, "exit": 99}, "loss -1 a unit (-1 %)", RED),
-        ("EXIT", {"entry": 100, "exit": 98, "Side": "short"}, "profit +2 a unit (+2 %)", GREEN),
-        ("CLOSE", {"entry": -37, "exit": -30, "side": "long", "pnl": 7}, "profit +7", GREEN),  # oil, April 2020
+        ("CLOSE", {"pnl": 1250.5}, "Profit +1,250.5", GREEN),
+        ("CLOSE", {"pnl": "-12"}, "Loss -12", RED),
+        ("CLOSE", {"pnl": 0}, "Result 0", GREY),
+        ("SELL", {"entry": 100, "exit": 104, "pnl": 40}, "Profit +40 (+4 %)", GREEN),
+        ("BUY", {"entry": 100, "exit": 104, "pnl": -40}, "Loss -40 (-4 %)", RED),  # a short trade, bought back dearer
+        ("SELL", {"entry": 100, "exit": 100.1, "pnl": -2}, "Loss -2", RED),  # fees: the prices alone would say profit
+        ("CLOSE LONG", {"entry": 100, "exit": 99}, "Loss -1 a unit (-1 %)", RED),
+        ("EXIT", {"entry": 100, "exit": 98, "Side": "short"}, "Profit +2 a unit (+2 %)", GREEN),
+        ("CLOSE", {"entry": -37, "exit": -30, "side": "long", "pnl": 7}, "Profit +7", GREEN),  # oil, April 2020
     ],
 )
 def test_a_closed_trade_tells_what_it_made(action: str, fields: dict[str, Any], result: str, shade: int) -> None:
-    assert told(action, **fields)["Profit / loss"] == result
+    name, _, figures = result.partition(" ")
+    assert told(action, **fields)[name] == figures
     assert colour(action, **fields) == shade
+
+
+def test_a_trade_that_is_held_tells_how_it_stands_and_keeps_its_colour() -> None:
+    assert told("HOLD", entry=100, pnl=-5) == {"Entry": "100", "Loss": "-5"}
+    assert colour("HOLD", pnl=-5) == YELLOW
 
 
 def test_nobody_guesses_which_side_a_trade_was_on() -> None:
@@ -158,7 +164,7 @@ def test_without_an_exit_the_price_is_where_it_was_left() -> None:
     assert told("CLOSE_LONG", 104.0, entry=100) == {
         "Entry": "100",
         "Exit": "104",
-        "Profit / loss": "profit +4 a unit (+4 %)",
+        "Profit": "+4 a unit (+4 %)",
     }
 
 
@@ -210,7 +216,8 @@ def test_age_counts_from_when_it_was_raised_and_not_from_when_a_spool_was_taken_
 def test_a_message_that_was_formed_in_time_still_fits_when_it_is_late(waiting: list[Delivery], seconds: float) -> None:
     shares = [size(each) for each in waiting]
     offered = [msgspec.structs.replace(each, tried=ACCEPTED + seconds) for each in waiting]
-    room, batch = 6000, []
+    room = 6000
+    batch: list[Delivery] = []
     for each, share in zip(offered, shares, strict=True):
         if len(batch) < 10 and (not batch or share <= room):
             batch.append(each)

@@ -113,6 +113,10 @@ class CrashingDestination:
     def room(self) -> float:
         return self._watched.room
 
+    @property
+    def load(self) -> float:
+        return self._watched.load
+
     def share(self, delivery: Delivery) -> Share:
         return self._watched.share(delivery)
 

@@ -87,7 +87,7 @@ def test_what_is_queued_again_is_fed_again_with_its_past(books: sqlite3.Connecti
     again = Settlement(State.QUEUED, "503", wait=4.0, doubt=True, unknowns=1)
     attempts.settle(books, [Ending(delivery, again, "deferred")], NOW, None)
     (fed_again,) = fed(books, "a")
-    assert fed_again == msgspec.structs.replace(delivery, doubt=True, unknowns=1)
+    assert fed_again == msgspec.structs.replace(delivery, doubt=True, unknowns=1, tried=None)
 
 
 def test_what_is_given_up_is_owed_to_the_first_fallback_that_has_not_had_it(books: sqlite3.Connection) -> None:

@@ -134,3 +134,15 @@ def test_the_size_is_what_is_in_use(books: sqlite3.Connection) -> None:
     assert full > empty + 90_000
     books.execute("DELETE FROM signals")
     assert reading.size(books) < full
+
+
+def test_a_signal_stands_in_the_states_of_all_its_deliveries(books: sqlite3.Connection) -> None:
+    waits, sent, dead = put(books, "a"), put(books, "b"), put(books, "c")
+    tried(books, "b", State.SENT)
+    tried(books, "c", State.DEAD)
+    assert reading.standing(books, [waits, sent, dead, "01ARZ3NDEKTSV4RRFFQ69G5FAV"]) == {
+        waits: {State.QUEUED},
+        sent: {State.SENT},
+        dead: {State.DEAD},
+    }
+    assert reading.standing(books, []) == {}

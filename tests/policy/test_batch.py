@@ -36,6 +36,13 @@ def test_it_is_full_exactly_when_nobody_else_could_have_joined(
 
 def test_the_first_always_goes_however_large() -> None:
     assert form([Share(9000), Share(1)], 10, 6000) == Batch((0,), full=True)
+    assert form([Share(weight=9000), Share(weight=1)], 10, 6000, 6000) == Batch((0,), full=True)
+
+
+def test_attachments_share_a_message_as_far_as_their_bytes_do() -> None:
+    offered = [Share(weight=4), Share(), Share(weight=5), Share(weight=2), Share()]
+    assert form(offered, 10, 6000, 10) == Batch((0, 1, 2), full=True)
+    assert form(offered, 10, 6000, 11) == Batch((0, 1, 2, 3, 4), full=False)
 
 
 def test_whoever_has_another_key_is_passed_over() -> None:

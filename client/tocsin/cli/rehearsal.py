@@ -18,6 +18,10 @@ def _run(found: argparse.Namespace) -> int:
     if found.json_lines is not None:
         raise Failure(USAGE, "usage", "`tocsin test` looks at one signal; see `tocsin test --help`")
     signal = signal_of(found)
+    if signal.brings_file:
+        from tocsin.attachments import rehearsed  # noqa: PLC0415 - few signals bring one
+
+        signal = rehearsed(signal)
     with client(found) as daemon:
         answer = daemon.request("test", signal=signal.as_dict())["test"]
     if found.json:
@@ -83,6 +87,7 @@ VERBS = {
         _run,
         """
 tocsin test "BUY BTCUSDT" --tier premium --confidence 0.93
+tocsin test "BUY BTCUSDT" --action BUY --attach chart.png
 tocsin test "Backup failed" -p high --json | jq '.destinations[].earliest_seconds'
 """,
         "0 told; 64 usage; 65 bad signal; 66 unreadable file; 69 daemon unreachable; 76 protocol mismatch; 77 permission.",

@@ -40,6 +40,7 @@ def arguments(parser: Parser) -> None:
     for name in (*_TEXTS, *_NUMBERS):
         parser.add_argument(f"--{name}", metavar=name[0].upper(), help=_HELP.get(name))
     parser.add_argument("--field", metavar="K=V", action="append", type=_pair, help="a field to show; may be repeated")
+    parser.add_argument("--attach", metavar="PATH", help="a file to go along, an image is shown: up to 8 MiB")
     parser.add_argument("--tag", metavar="T", action="append", help="may be repeated")
     parser.add_argument("--to", metavar="DEST", action="append", help="a destination, past the routes; may be repeated")
     parser.add_argument(
@@ -109,7 +110,7 @@ def _failure(error: TocsinError, id_: str | None) -> Failure:
 
 def signal_of(found: argparse.Namespace) -> Signal:
     """The signal that the words describe. Raises InvalidSignal, or Failure when stdin should hold it and does not."""
-    given = {name: getattr(found, name) for name in (*_TEXTS, "priority", "to")}
+    given = {name: getattr(found, name) for name in (*_TEXTS, "priority", "to", "attach")}
     given |= {name: _number(getattr(found, name)) for name in _NUMBERS}
     given |= {"fields": dict(found.field) if found.field else None, "tags": found.tag}
     title, body = _title_and_body(found)
@@ -196,6 +197,7 @@ VERBS = {
         """
 tocsin send "BUY BTCUSDT" -p urgent --price 64000.5 --field rsi=33 --expires 90s
 tocsin send "Backup failed" --body - < backup.log
+tocsin send "SELL BTCUSDT" --action SELL --price 64000.5 --attach chart.png
 make 2>&1 | tail -20 | tocsin send "Build broken" --body - -p high
 tocsin send --wait 1m "Deployed" || echo "nobody was told"
 tocsin send --json-lines signals.jsonl

@@ -8,9 +8,11 @@ from typing import Any
 
 from tocsin import places
 from tocsin.answers import part
+from tocsin.attachments import FOLDER
 from tocsin.durations import format_duration
 from tocsin.errors import TocsinError
 from tocsin.signals import PRIORITIES
+from tocsin.spool import QUARANTINE
 
 from .exits import DEGRADED, FAILING, OK, USAGE, Failure, failure_of
 from .output import age, counted, paint, plain, say, say_json, table
@@ -60,6 +62,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         "",
         *_queue_lines(status.get("queue") or {}),
         *_spool_lines(status.get("spool") or {}, places.spool_folder()),
+        *_attachment_lines((status.get("storage") or {}).get("attachments") or {}),
         "",
         *_destination_lines(status.get("destinations") or []),
         *_storage_lines(status.get("storage") or {}),
@@ -78,7 +81,7 @@ def _spool_lines(spool: dict[str, Any], ours: str) -> list[str]:
     """What waits in the daemon's spool; and what waits in ours, when that is another which it will never read."""
     lines = [f"spooled {counted(spool['files'], 'file')} to be taken in"] if spool.get("files") else []
     try:
-        waiting = sum(not name.startswith(".") for name in os.listdir(ours))  # noqa: PTH208 - as places has it
+        waiting = sum(_waits(name) for name in os.listdir(ours))  # noqa: PTH208 - as places has it
         elsewhere = waiting and not os.path.samefile(ours, str(spool.get("path")))  # noqa: PTH121 - as above
     except OSError:
         return lines
@@ -86,6 +89,17 @@ def _spool_lines(spool: dict[str, Any], ours: str) -> list[str]:
         what = f"{counted(waiting, 'file')} in {ours}, which this daemon does not read: it reads {spool.get('path')}"
         lines.append(f"  {paint('!', 'yellow')} {plain(what)}; say so in $TOCSIN_SPOOL")
     return lines
+
+
+def _waits(name: str) -> bool:
+    return not name.startswith(".") and name not in (QUARANTINE, FOLDER)
+
+
+def _attachment_lines(kept: dict[str, Any]) -> list[str]:
+    if not kept.get("files"):
+        return []
+    share = f"{kept['bytes'] / 2**20:,.1f} of {kept['most_bytes'] / 2**20:,.0f} MiB"
+    return [f"kept    {counted(kept['files'], 'attachment')}, {share}"]
 
 
 def _destination_lines(destinations: list[dict[str, Any]]) -> list[str]:

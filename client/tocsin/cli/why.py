@@ -45,6 +45,8 @@ def story_lines(story: Mapping[str, Any]) -> list[str]:
         f"{story.get('id')}  {paint(plain(signal.get('title')), 'bold')}",
         *([f"  {about}"] if about else []),
         *([f"  a digest of {counted(digested, 'signal')}"] if digested else []),
+        *([f"  attachment {plain(signal['attach'])}"] if "attach" in signal else []),
+        *([f"  {plain(signal['attach_note'])}"] if "attach_note" in signal else []),
         f"  {_at(story.get('accepted'))}  {accepted}",
     ]
     for delivery in story.get("deliveries") or []:

@@ -11,6 +11,7 @@ nothing, because the attempt is on record.
     answers    what each answer means, as a table
     faults     a message that was refused for what is in it: whose fault it is, and what that means for each delivery
     discord    webhooks
+    multipart  a request body with files in it
     file       JSON lines, synced
     registry   kind -> how to build one, and how fast it may be asked
 """
@@ -41,6 +42,10 @@ class Destination(Protocol):
     @property
     def room(self) -> float:
         """How many code points they may have together; infinity where nobody counts."""
+
+    @property
+    def load(self) -> float:
+        """How many bytes their attachments may have together; infinity where none are sent."""
 
     def share(self, delivery: Delivery) -> Share:
         """What it would take of a message, and with whom it may travel."""

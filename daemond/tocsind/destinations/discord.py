@@ -11,12 +11,14 @@ rest of this destination's life: an alert without its author is better than none
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
+import trio
 
+from tocsind.attachments import Store
 from tocsind.config import DiscordOptions
 from tocsind.policy.batch import Share
 from tocsind.policy.delivery import Delivery
@@ -28,8 +30,10 @@ from tocsind.secret import Secret
 from .answers import meaning, meaning_of_edit
 from .faults import Fault, verdicts, verdicts_of_living
 from .http import Answer, Failure, HttpClient
+from .multipart import File
 from .reading import Reading
 
+_UPLOAD: Final = 512 * 1024.0  # bytes a second that a line carries at least: attachments have that much longer
 _MENTIONING: Final = {"content", "allowed_mentions"}
 
 
@@ -39,15 +43,19 @@ class DiscordWebhook:
     most: Final = 10  # embeds
     room: Final = 6000.0  # code points over all of them
     edits: Final = True
+    load: Final = 10.0 * 2**20  # bytes; Discord takes 25 MiB, but nothing else goes meanwhile, and it is in memory
 
-    def __init__(self, options: DiscordOptions, client: HttpClient) -> None:
+    def __init__(self, options: DiscordOptions, client: HttpClient, attachments: Store | None = None) -> None:
         self._options = options
         self._client = client
+        self._attachments = attachments
         self._unwanted: frozenset[str] = frozenset()  # parts of ours that Discord refused
 
     def share(self, delivery: Delivery) -> Share:
-        key = delivery.signal.key
-        return Share(size(delivery), key or self._manner(delivery), delivery.company, alone=bool(key))
+        key, weight = delivery.signal.key, 0
+        if self._attachments and _brings_file(delivery):
+            weight = self._attachments.size(delivery.id)
+        return Share(size(delivery), key or self._manner(delivery), delivery.company, bool(key), weight)
 
     async def locate(self) -> Place:
         answer = await self._request("GET", bare(self._webhook))
@@ -65,11 +73,12 @@ class DiscordWebhook:
         )
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
-        telling, payload = batch[0].telling, self._message(batch)
+        telling = batch[0].telling
+        payload, files = await self._with_files(batch)
         if telling and telling.edits:
-            answer = await self._request("PATCH", message_at(self._webhook, telling.edits), payload)
+            answer = await self._request("PATCH", message_at(self._webhook, telling.edits), payload, files)
         else:
-            answer = await self._request("POST", waiting(self._webhook), payload)
+            answer = await self._request("POST", waiting(self._webhook), payload, files)
         if not isinstance(answer, Answer):
             return Report((of_edit(answer) if telling and telling.edits else answer,) * len(batch))
         reading = Reading(answer)
@@ -98,21 +107,38 @@ class DiscordWebhook:
     async def aclose(self) -> None:
         """Nothing: the connections are the client's."""
 
-    def _message(self, batch: Sequence[Delivery]) -> dict[str, Any]:
+    async def _with_files(self, batch: Sequence[Delivery]) -> tuple[dict[str, Any], list[File]]:
+        """The message, and the files that it names."""
+        contents = {place: await self._read(each) for place, each in enumerate(batch) if _brings_file(each)}
+        payload = self._message(batch, [place for place, content in contents.items() if content is None])
+        named = [(each["id"], each["filename"]) for each in payload.get("attachments", ())]
+        return payload, [File(place, name, contents[place] or b"") for place, name in named]
+
+    async def _read(self, delivery: Delivery) -> bytes | None:
+        if self._attachments is None:
+            return None
+        return await trio.to_thread.run_sync(self._attachments.read, delivery.id)
+
+    def _message(self, batch: Sequence[Delivery], gone: Collection[int] = ()) -> dict[str, Any]:
         username = None if "username" in self._unwanted else self._options.username
         telling = batch[0].telling
         if telling is None:
-            return message(batch, username, self._manner(batch[0]))
+            return message(batch, username, self._manner(batch[0]), gone)
         manner = self._manner(min(batch, key=lambda delivery: delivery.priority))
-        return living_message(telling, username, manner)
+        place = _latest_file(batch)
+        enclosed = None if place is None or place in gone else (place, batch[place].signal.attach or "file")
+        return living_message(telling, username, manner, enclosed, gone=place in gone)
 
     def _manner(self, delivery: Delivery) -> Manner:
         label = delivery.priority.label
         mentions = () if _MENTIONING & self._unwanted else self._options.mention.get(label, ())
         return Manner(mentions, label in self._options.silent and "flags" not in self._unwanted)
 
-    async def _request(self, method: str, url: Secret, payload: object = None) -> Answer | Failure:
-        return await self._client.request(method, url, json=payload, deadline=self._options.deadline)
+    async def _request(
+        self, method: str, url: Secret, payload: object = None, files: Sequence[File] = ()
+    ) -> Answer | Failure:
+        deadline = self._options.deadline + sum(len(file.content) for file in files) / _UPLOAD
+        return await self._client.request(method, url, json=payload, files=files, deadline=deadline)
 
     @property
     def _webhook(self) -> Secret:
@@ -120,6 +146,17 @@ class DiscordWebhook:
             "a lane whose webhook is not set is disabled: nothing is asked or delivered"
         )
         return self._options.webhook
+
+
+def _brings_file(delivery: Delivery) -> bool:
+    """Whether a file goes along with it: not with the plain form, which is what remains after a refusal."""
+    return delivery.signal.brings_file and not delivery.plain
+
+
+def _latest_file(batch: Sequence[Delivery]) -> int | None:
+    """Whose file a living message shows: that of the last state which brings one. What was told before has its file there already."""
+    places = [place for place, each in enumerate(batch) if _brings_file(each)]
+    return max(places, key=lambda place: batch[place].order, default=None)
 
 
 def bare(webhook: Secret) -> Secret:

@@ -30,6 +30,7 @@ class FileDestination:
     most: Final = 64  # lines a sync; a sync costs about as much for one as for all of them
     room: Final = inf
     edits: Final = False
+    load: Final = inf  # a line names the attachment, no more
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self._path = path

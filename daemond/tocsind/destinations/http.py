@@ -18,9 +18,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import httpx
 import msgspec
@@ -32,6 +32,7 @@ from tocsind.policy.outcomes import Deferred, Refused, Unknown
 from tocsind.secret import Secret
 
 from .causes import root_of
+from .multipart import File, multipart
 
 # Discord's front refuses agents that do not name themselves in this form.
 USER_AGENT: Final = f"DiscordBot (https://github.com/tocsin/tocsin, {__version__})"
@@ -92,13 +93,13 @@ class HttpClient:
             raise BadEnvironment(f"a proxy or certificate file set in the environment is unusable: {names}") from None
 
     async def request(
-        self, method: str, url: Secret, *, json: object = None, deadline: float = 15.0
+        self, method: str, url: Secret, *, json: object = None, files: Sequence[File] = (), deadline: float = 15.0
     ) -> Answer | Failure:
-        """Send one request, `json` as its body when given. `deadline` is in seconds and covers everything."""
-        body = b"" if json is None else msgspec.json.encode(json)
+        """Send one request, `json` as its body when given, and `files` with it. `deadline` is in seconds and covers everything."""
+        content = _content(json, files)
         exchange = _Exchange()
         try:
-            request = _request(self._direct, method, url, body, deadline, trace=exchange.trace)
+            request = _request(self._direct, method, url, content, deadline, trace=exchange.trace)
         except (httpx.InvalidURL, ValueError):  # a host name that IDNA cannot read
             return _UNUSABLE
         try:
@@ -211,36 +212,50 @@ def _client(verify: ssl.SSLContext, *, trust_env: bool) -> httpx.AsyncClient:
 _Trace = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 
+class _Content(NamedTuple):
+    """A body in parts, and the headers that describe it."""
+
+    headers: dict[str, str]
+    parts: list[bytes]
+
+
+def _content(json: object, files: Sequence[File]) -> _Content:
+    if json is None:
+        return _Content({}, [])
+    message = msgspec.json.encode(json)
+    kind, parts = multipart(message, files) if files else ("application/json", [message])
+    return _Content({"Content-Type": kind, "Content-Length": str(sum(map(len, parts)))}, parts)
+
+
 def _request(
-    client: httpx.AsyncClient, method: str, url: Secret, body: bytes, deadline: float, *, trace: _Trace
+    client: httpx.AsyncClient, method: str, url: Secret, content: _Content, deadline: float, *, trace: _Trace
 ) -> httpx.Request:
     # TCP and TLS together end before the deadline does: httpcore leaves the socket of a cancelled handshake open.
     connect = min(_CONNECT, 0.45 * deadline)
     request = client.build_request(
         method,
         url.reveal(),
-        content=body or None,
-        headers={"Content-Type": "application/json"} if body else None,
+        headers=content.headers,
         timeout=httpx.Timeout(deadline, connect=connect),
         extensions={"trace": trace},
     )
-    request.stream = _Body(body)
+    request.stream = _Body(content.parts)
     return request
 
 
 class _Body(httpx.AsyncByteStream):
     """A request's body. httpx's own is an async generator, which a cancelled write leaves behind unfinished."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(self, parts: Sequence[bytes]) -> None:
+        self._parts = parts
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Once(self._data)
+        return _Once(self._parts)
 
 
 class _Once(AsyncIterator[bytes]):
-    def __init__(self, data: bytes) -> None:
-        self._left = [data] if data else []
+    def __init__(self, parts: Sequence[bytes]) -> None:
+        self._left = list(reversed(parts))
 
     async def __anext__(self) -> bytes:
         if not self._left:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tocsind.attachments import Store
 from tocsind.config import DestinationOptions, DiscordOptions, FileOptions
 from tocsind.policy.bucket import Rate
 
@@ -38,9 +39,9 @@ def pace(options: DestinationOptions) -> Pace:
     return Pace()
 
 
-def _discord(options: DestinationOptions, client: HttpClient, _: Path) -> Destination:
+def _discord(options: DestinationOptions, client: HttpClient, state_folder: Path) -> Destination:
     assert isinstance(options.options, DiscordOptions)
-    return DiscordWebhook(options.options, client)
+    return DiscordWebhook(options.options, client, Store(state_folder))
 
 
 def _file(options: DestinationOptions, _: HttpClient, state_folder: Path) -> Destination:

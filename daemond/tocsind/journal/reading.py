@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -152,6 +154,18 @@ def _queue_row(row: tuple[Any, ...]) -> dict[str, Any]:
         "accepted": accepted,
         "attempts": attempts,
     }
+
+
+def standing(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, set[State]]:
+    """In which states the deliveries of signals are; an id that is not known is not answered."""
+    found: dict[str, set[State]] = {}
+    for id_, state in connection.execute(
+        "SELECT s.id, d.state FROM signals s JOIN deliveries d ON d.signal = s.number"
+        " WHERE s.id IN (SELECT value FROM json_each(?))",
+        (json.dumps(ids),),
+    ):
+        found.setdefault(id_, set()).add(State(state))
+    return found
 
 
 def counts(connection: sqlite3.Connection) -> list[Count]:

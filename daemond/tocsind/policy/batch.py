@@ -14,6 +14,7 @@ claimed; all that is decided here is that nobody else may come along, and so tha
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from math import inf
 from typing import NamedTuple
 
 import msgspec
@@ -26,6 +27,7 @@ class Share(msgspec.Struct, frozen=True):
     key: Hashable = None
     company: int | None = None  # in a message of at most so many; None: of any size
     alone: bool = False  # it is a living message
+    weight: int = 0  # bytes of its attachment
 
 
 class Batch(NamedTuple):
@@ -35,8 +37,8 @@ class Batch(NamedTuple):
     full: bool
 
 
-def form(offered: Sequence[Share], most: int, room: float) -> Batch:
-    """Choose of the offered: at most `most`, and `room` code points together. The first always goes."""
+def form(offered: Sequence[Share], most: int, room: float, load: float = inf) -> Batch:
+    """Choose of the offered: at most `most`, with `room` code points and a `load` of bytes together. The first always goes."""
     if offered and offered[0].alone:
         return Batch((0,), full=any(share.key != offered[0].key for share in offered))
     chosen: list[int] = []
@@ -44,8 +46,9 @@ def form(offered: Sequence[Share], most: int, room: float) -> Batch:
         if chosen and share.key != offered[0].key:
             continue
         most = most if share.company is None else min(most, share.company)
-        if chosen and (len(chosen) >= most or share.size > room):
+        if chosen and (len(chosen) >= most or share.size > room or share.weight > load):
             return Batch(tuple(chosen), full=True)
         chosen.append(place)
         room -= share.size
+        load -= share.weight
     return Batch(tuple(chosen), full=len(chosen) >= most)

@@ -15,6 +15,7 @@ whatever the signal, the far end accepts it: every limit is met here, by cutting
     history  what a living message said before
     review   how near it comes to the limits, and what a reader will miss
     digest   many deliveries as one signal
+    enclosures  the files that go along with a message
     lines    a delivery as a line of JSON
 """
 

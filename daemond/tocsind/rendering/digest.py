@@ -27,7 +27,8 @@ def digest(deliveries: Sequence[Delivery], priority: str) -> dict[str, Any]:
     alike = _alike(deliveries)
     return {
         "title": f"{len(deliveries):,} signals in one digest ({priority})",
-        "body": f"{_span(first, last, dated=True)}: there were too many to tell them one by one in time.{_doubt(deliveries)}",
+        "body": f"{_span(first, last, dated=True)}: there were too many to tell them one by one in time."
+        f"{_doubt(deliveries)}{_unseen(deliveries)}",
         "priority": priority,
         "source": "tocsin",
         "fields": {label: _line(some, dated=dated) for label, some in alike[:MOST_KEYS]} | _rest(alike[MOST_KEYS:]),
@@ -75,6 +76,11 @@ def _rest(alike: Sequence[tuple[str, Sequence[Delivery]]]) -> dict[str, str]:
 def _doubt(deliveries: Sequence[Delivery]) -> str:
     count = sum(delivery.doubt for delivery in deliveries)
     return f" Possible duplicates: {count:,}." if count else ""
+
+
+def _unseen(deliveries: Sequence[Delivery]) -> str:
+    count = sum(delivery.signal.brings_file for delivery in deliveries)
+    return f" Attachments that are not shown: {count:,}." if count else ""
 
 
 def _ends(deliveries: Sequence[Delivery]) -> tuple[str, str]:

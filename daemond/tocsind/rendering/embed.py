@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from tocsind.policy.delivery import Delivery, Priority
 
+from .enclosures import image, missing
 from .facts import Fact, Value, facts, footer, headline, web_address, when, worded
 from .limits import DESCRIPTION, FIELDS, MOST_ROOM, NAME, VALUE
 from .text import MARK, clean, cut, is_blank, one_line, shown
@@ -29,19 +30,26 @@ _COLOUR_OF_PRIORITY: Final = {
 Field = dict[str, Any]
 
 
-def embed(delivery: Delivery, *, linked: bool = True) -> dict[str, Any]:
-    """The embed of `delivery`. Unless it is `linked`, its link stands in a field, as does one that Discord would not take."""
+def embed(
+    delivery: Delivery, *, linked: bool = True, enclosed: str | None = None, gone: bool = False
+) -> dict[str, Any]:
+    """The embed of `delivery`. Unless it is `linked`, its link stands in a field, as does one that Discord would not take. `enclosed` is
+    the name of the file that goes along; when that is `gone`, a field says so.
+    """
     signal = delivery.signal
     title, last = headline(delivery), footer(delivery)
     left = MOST_ROOM - len(title) - len(last)
     body = body_of(delivery)
-    fields = _fitted(list(facts(signal, linked=linked)), left - min(len(body), left // 2))
+    fields = _fitted(
+        list(facts(signal, linked=linked, missing=missing(delivery, gone=gone))), left - min(len(body), left // 2)
+    )
     made = {
         "title": title,
         "description": cut(body, min(DESCRIPTION, left - sum(map(_size, fields)))),
         "url": web_address(signal.link) if linked else None,
         "color": _colour(delivery),
         "fields": fields,
+        "image": image(enclosed),
         "footer": {"text": last},
         "timestamp": when(delivery),
     }

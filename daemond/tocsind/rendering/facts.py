@@ -29,9 +29,9 @@ Value = str | float | bool | None
 Fact = tuple[str, Value, bool]  # name, value, and whether it stands beside others however long it is
 
 
-def facts(signal: Signal, *, linked: bool, drawn: bool = True) -> Iterator[Fact]:
+def facts(signal: Signal, *, linked: bool, drawn: bool = True, missing: str | None = None) -> Iterator[Fact]:
     """What has a name of ours, then the signal's own fields. `linked`: a link that Discord takes is shown elsewhere; `drawn`: with marks
-    and bars.
+    and bars; `missing`: what there is to say of an attachment.
     """
     trade = trade_of(signal)
     named = {
@@ -45,6 +45,8 @@ def facts(signal: Signal, *, linked: bool, drawn: bool = True) -> Iterator[Fact]
     yield from ((name, value, True) for name, value in named.items() if value)
     if signal.link and not (linked and web_address(signal.link)):
         yield "Link", signal.link, False
+    if missing:
+        yield "Attachment", missing, False
     told = trade.read if trade else frozenset()
     yield from ((name, value, False) for name, value in (signal.fields or {}).items() if name not in told)
 

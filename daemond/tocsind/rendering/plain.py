@@ -12,6 +12,7 @@ from typing import Any, Final
 from tocsind.policy.delivery import Delivery
 
 from .embed import body_of
+from .enclosures import missing
 from .facts import facts, footer, headline, when, worded
 from .limits import DESCRIPTION, NAME, VALUE
 from .text import cut, one_line, shown
@@ -32,7 +33,7 @@ def plain(delivery: Delivery) -> dict[str, Any]:
 
 
 def _lines(delivery: Delivery) -> Iterator[str]:
-    for name, value, _ in facts(delivery.signal, linked=False, drawn=False):
+    for name, value, _ in facts(delivery.signal, linked=False, drawn=False, missing=missing(delivery)):
         yield f"{shown(one_line(name), NAME)}: {shown(one_line(worded(value)), VALUE, links=True)}"
     if time := when(delivery):
         yield f"Time: {time}"

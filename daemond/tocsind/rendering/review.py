@@ -8,6 +8,7 @@ from typing import Any
 from tocsind.policy.delivery import Delivery
 
 from .embed import length
+from .enclosures import missing
 from .facts import facts, web_address, worded
 from .limits import CONTENT, DESCRIPTION, FIELDS, FOOTER, MOST_EMBEDS, MOST_ROOM, NAME, TITLE, USERNAME, VALUE
 from .text import clean, escape, is_blank, one_line
@@ -54,11 +55,14 @@ def _about(delivery: Delivery, made: Embed) -> Iterator[str]:
     if "url" not in made and signal.link:
         why = "another alert of this message has the same" if web_address(signal.link) else "Discord takes no such one"
         yield f"link is shown as a field: {why}"
+    if signal.attach:
+        yield f"{signal.attach} goes along{', and is shown as the image' if 'image' in made else ''}"
     yield from _about_fields(delivery, made)
 
 
 def _about_fields(delivery: Delivery, made: Embed) -> Iterator[str]:
-    told, shown = list(facts(delivery.signal, linked="url" in made)), made.get("fields", [])
+    told = list(facts(delivery.signal, linked="url" in made, missing=missing(delivery)))
+    shown = made.get("fields", [])
     whole = len(told) == len(shown)
     if not whole:
         yield f"{len(told) - len(shown) + 1} of {len(told)} fields were left out"

@@ -58,9 +58,8 @@ class Trade(NamedTuple):
 
     @property
     def colour(self) -> int:
-        """That of the outcome once there is one, else that of the step."""
-        gain = self.gain
-        if gain is not None:
+        """That of the outcome when it ended and that is known, else that of the step."""
+        if self.step is Step.CLOSE and (gain := self.gain) is not None:
             return GREEN if gain > 0 else RED if gain < 0 else GREY
         return {Step.LONG: GREEN, Step.SHORT: RED, Step.HOLD: YELLOW}.get(self.step, PURPLE)
 
@@ -95,7 +94,7 @@ class Trade(NamedTuple):
         if exit_ is not None:
             yield "Exit", number(exit_)
         if self.gain is not None:
-            yield "Profit / loss", self._result(self.gain)
+            yield "Profit" if self.gain > 0 else "Loss" if self.gain < 0 else "Result", self._result(self.gain)
 
     def _level(self, level: float) -> str:
         away = "" if self.step is Step.CLOSE else _percent(self.entry, level)
@@ -121,14 +120,13 @@ class Trade(NamedTuple):
         return move if isfinite(move) else None
 
     def _result(self, gain: float) -> str:
-        word = "profit" if gain > 0 else "loss" if gain < 0 else "even"
         unit = "" if "pnl" in self.levels else " a unit"
         move, entry, exit_ = self._move, self.entry, self.exit
         share = ""
         # Fees may turn a small gain into a loss: then the percentage of the prices alone would contradict it.
         if move is not None and self.side is not None and entry is not None and exit_ is not None and move * gain > 0:
             share = _percent(entry, entry + move)
-        return f"{word} {_signed(number(gain), gain)}{unit}{f' ({share})' if share else ''}"
+        return f"{_signed(number(gain), gain)}{unit}{f' ({share})' if share else ''}"
 
 
 def trade_of(signal: Signal) -> Trade | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from tocsin.attachments import FOLDER
 from tocsin.spool import QUARANTINE, is_safe, is_shared, open_folder
 from tocsin.wire import MAX_FRAME
 
@@ -123,7 +124,7 @@ def _check_folder(found: os.stat_result) -> None:
 
 
 def _waits(name: str) -> bool:
-    return not name.startswith(".") and name != QUARANTINE
+    return not name.startswith(".") and name not in (QUARANTINE, FOLDER)
 
 
 def _read(place: int, name: str, now: float) -> tuple[Letter, int]:

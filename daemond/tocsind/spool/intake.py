@@ -75,6 +75,7 @@ class Spool:
             letters = await trio.to_thread.run_sync(self._folder.read, names[:FILES_AT_ONCE], self._clock.wall())
             names = names[len(letters) :]
             trouble = await self._take([self._checked(letter) for letter in letters]) or trouble
+        await self._dispatch.attachments.sweep(self._clock.wall())  # no letter waits that could name one
         self._note(trouble)
 
     def _checked(self, letter: Letter) -> Letter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from email import message_from_bytes, policy
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -15,9 +16,12 @@ from tocsind.webserver import Reply, Request
 MOST_FILE: Final = 10 * 1024 * 1024
 """Bytes of one file; a webhook has no boosted guild to lift it."""
 
+MOST_REQUEST: Final = 25 * 1024 * 1024
+"""Bytes of all that comes in one request."""
+
 
 class Body(msgspec.Struct, frozen=True):
-    """What a request brought: any JSON value, and its files as attachment objects."""
+    """What a request brought: any JSON value, and its files as attachment objects, with the `sha256` that proves their content."""
 
     value: Any
     attachments: tuple[Json, ...] = ()
@@ -49,6 +53,8 @@ def _form(fields: dict[str, str], attachments: tuple[Json, ...] = ()) -> Body | 
 
 
 def _multipart(request: Request) -> Body | Reply:
+    if len(request.body) > MOST_REQUEST:
+        return answers.too_large()
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode("latin-1")
     whole = message_from_bytes(head + request.body, policy=policy.HTTP)
     fields: dict[str, str] = {}
@@ -57,7 +63,8 @@ def _multipart(request: Request) -> Body | Reply:
         content = part.get_payload(decode=True)
         data = content if isinstance(content, bytes) else b""
         if filename := part.get_filename():
-            files.append({"id": str(len(files)), "filename": filename, "size": len(data)})
+            digest = hashlib.sha256(data).hexdigest()
+            files.append({"id": str(len(files)), "filename": filename, "size": len(data), "sha256": digest})
         else:
             fields[str(part.get_param("name", header="content-disposition"))] = data.decode("utf-8", "replace")
     if any(file["size"] > MOST_FILE for file in files):

@@ -83,6 +83,10 @@ class MemoryDestination:
         return self._room
 
     @property
+    def load(self) -> float:
+        return inf
+
+    @property
     def titles(self) -> list[str]:
         """What it was given, in order."""
         return [delivery.signal.title for each in self.tries for delivery in each.batch]

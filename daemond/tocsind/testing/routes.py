@@ -94,7 +94,8 @@ def _edit_message(guild: Guild, call: Call, webhook: Webhook) -> Reply:
         return body
     checked = check(body.value)
     if not checked.errors:
-        checked = Checked(_merged(message.payload, body.value, checked.payload), {})
+        files = {"attachments": list(body.attachments)} if body.attachments else {}
+        checked = Checked(_merged(message.payload, body.value, checked.payload) | files, {})
     if fault := _fault_of(checked):
         return fault
     room = guild.quotas.take_channel(webhook.channel_id, call.at.steady)

@@ -1,0 +1,128 @@
+"""Files that go along with signals. The client copies one into `attachments` below the spool, and the daemon takes it over from there.
+
+By a copy, because the daemon may be another user who cannot read the original, and must not be made to open any path that a stranger
+names; and because a chart is drawn anew every minute. It is synced before the signal is handed over, so `stored` and `spooled` mean the
+file as well. Its name is the signal's id and the file's own name: sent twice it is there once.
+
+A file is never a reason to refuse a signal. One that is too large, missing or no file stays behind, and `attach_note` says so: in the
+receipt, in the message, and in `tocsin why`. What it costs its caller is one copy on the local disk.
+
+The folder is the client's to make below a private spool; below a shared one only the daemon's, with the right mode and group.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from . import spool
+from .signals import Signal
+
+MOST_BYTES = 8 * 1024 * 1024  # of one file: Discord takes 10 MiB
+MOST_HELD = 64 * 1024 * 1024  # that wait in the folder: as the spool, and for its reasons
+FOLDER = "attachments"  # below the spool
+_LONGEST_NAME = 80  # of the file's own name, at its end, where the kind stands
+_CHUNK = 64 * 1024  # bytes
+_HARMLESS = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+)  # what Discord keeps in a name
+_SOURCE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a pipe must not keep us waiting
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def handed_in(signal: Signal, folder: str) -> Signal:
+    """The signal as it travels: `attach` is its file's name below the spool `folder`, or `attach_note` says why there is none."""
+    try:
+        content = read(str(signal.attach))
+        name = f"{signal.id}-{plain_name(str(signal.attach))}"
+        _keep(folder, name, content)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the signal matters more than its picture
+        return left_behind(signal, _reason(error))
+    return Signal.trusted({**signal.as_dict(), "attach": name})
+
+
+def rehearsed(signal: Signal) -> Signal:
+    """As `handed_in` would make it, but nothing is copied: `attach` is the name that a reader would see."""
+    try:
+        read(str(signal.attach))
+    except Exception as error:  # noqa: BLE001 - as above
+        return left_behind(signal, _reason(error))
+    return Signal.trusted({**signal.as_dict(), "attach": plain_name(str(signal.attach))})
+
+
+def left_behind(signal: Signal, reason: str) -> Signal:
+    """The signal without its file, and the note that says so."""
+    values = signal.as_dict()
+    name = plain_name(values.pop("attach")).removeprefix(f"{signal.id}-")
+    return Signal.trusted({**values, "attach_note": f"{name} does not come along: {reason}"})
+
+
+def plain_name(path: str) -> str:
+    """The last part of a path in letters that no far end objects to."""
+    name = "".join(letter if letter in _HARMLESS else "_" for letter in path.rsplit("/", 1)[-1])
+    return name[-_LONGEST_NAME:].lstrip(".") or "file"
+
+
+def read(path: str) -> bytes:
+    """A file's content. Raises OSError, also for what is no file and for what is too large."""
+    file = os.open(path, _SOURCE)
+    try:
+        return read_open(file, os.fstat(file))
+    finally:
+        os.close(file)
+
+
+def read_open(file: int, found: os.stat_result) -> bytes:
+    """The same of one that is open; it may grow meanwhile, and what the kernel makes up has no size before it is read."""
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    content = b""
+    while len(content) <= MOST_BYTES and found.st_size <= MOST_BYTES:
+        chunk = os.read(file, max(found.st_size, _CHUNK) + 1)  # as a rule all of it: a large one is in memory once
+        if not chunk:
+            return content
+        content = content + chunk if content else chunk
+    raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES // 2**20} MiB")
+
+
+def _keep(folder: str, name: str, content: bytes) -> None:
+    place = _open(folder)
+    try:
+        if not spool.is_safe(found := os.fstat(place)):
+            raise PermissionError(errno.EPERM, f"others may write into the folder {FOLDER} of the spool")
+        with os.scandir(place) as files:
+            held = sum(file.stat(follow_symlinks=False).st_size for file in files)
+        if held + len(content) > MOST_HELD:
+            raise OSError(errno.ENOSPC, f"the folder {FOLDER} of the spool is full, with {held // 2**20} MiB")
+        spool.write(place, name, content, found)
+    finally:
+        os.close(place)
+
+
+def _open(folder: str) -> int:
+    """A descriptor of the folder for attachments."""
+    above = spool.open_folder(folder)
+    try:
+        found = os.fstat(above)
+        if not spool.is_safe(found):
+            raise PermissionError(errno.EPERM, "others may write into the spool")
+        if not spool.is_shared(found):
+            _make(above, found)
+        return os.open(FOLDER, _FOLDER, dir_fd=above)
+    finally:
+        os.close(above)
+
+
+def _make(above: int, found: os.stat_result) -> None:
+    try:
+        os.mkdir(FOLDER, 0o700, dir_fd=above)
+    except FileExistsError:
+        return
+    if os.geteuid() == 0 and found.st_uid:  # root hands in to a user's daemon, which must be able to clear up after it
+        os.chown(FOLDER, found.st_uid, found.st_gid, dir_fd=above, follow_symlinks=False)
+    os.fsync(above)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__

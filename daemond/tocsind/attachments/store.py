@@ -1,0 +1,79 @@
+"""`attachments` below the state folder: a file a signal, named by its id. Plain system calls: run them in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from tocsin.attachments import FOLDER
+from tocsin.spool import open_folder, write
+
+MOST_KEPT = 1024**3  # bytes of them all; what comes then goes without, which a backlog of charts may well do
+
+
+class Kept(NamedTuple):
+    """One file: the id of its signal, its bytes, and when it was taken over (wall-clock seconds)."""
+
+    id: str
+    size: int
+    since: float
+
+
+class Store:
+    """The files that are kept. `held` is how many bytes they have, as far as this process knows."""
+
+    def __init__(self, state: Path) -> None:
+        self.path = state / FOLDER
+        self.files = 0
+        self.held = 0
+
+    def keep(self, id_: str, content: bytes) -> None:
+        """Put a signal's file on disk, synced; the first to come under an id stays. Raises OSError."""
+        if self.held + len(content) > MOST_KEPT:
+            raise OSError(errno.ENOSPC, f"{self.held // 2**20} MiB of attachments wait already")
+        place = open_folder(str(self.path))
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.stat(id_, dir_fd=place, follow_symlinks=False)
+                return
+            write(place, id_, content, os.fstat(place))
+            self.files += 1
+            self.held += len(content)
+        finally:
+            os.close(place)
+
+    def read(self, id_: str) -> bytes | None:
+        """A signal's file; None when it is gone."""
+        try:
+            return (self.path / id_).read_bytes()
+        except OSError:
+            return None
+
+    def size(self, id_: str) -> int:
+        """Bytes of a signal's file; none when it is gone."""
+        try:
+            return (self.path / id_).stat().st_size
+        except OSError:
+            return 0
+
+    def listing(self) -> list[Kept]:
+        """All of them, oldest first by their ids, and counted afresh; halves that a crash left among them."""
+        try:
+            with os.scandir(self.path) as entries:
+                found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+        except OSError:
+            found = []  # there is no folder yet; or the disk is ill, and the journal beside it will say so
+        self.files, self.held = len(found), sum(status.st_size for _, status in found)
+        return sorted(Kept(name, status.st_size, status.st_mtime) for name, status in found)
+
+    def forget(self, kept: Iterable[Kept]) -> None:
+        """Delete files."""
+        for each in kept:
+            with contextlib.suppress(OSError):
+                (self.path / each.id).unlink()
+                self.files -= 1
+                self.held -= each.size

@@ -1,0 +1,38 @@
+"""A request body with files in it: multipart/form-data, as Discord wants it: the message in `payload_json`, each file in `files[n]`.
+
+It is a list of parts that are sent one after the other: joined, a large file would be in memory twice. Names are ours (tocsin.attachments):
+letters that need no quoting.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+
+class File(NamedTuple):
+    """One file; `place` is the id that the message gives it."""
+
+    place: int
+    name: str
+    content: bytes
+
+
+def multipart(message: bytes, files: Sequence[File]) -> tuple[str, list[bytes]]:
+    """The content type, and the parts of the body that carries a JSON message and its files."""
+    boundary = f"tocsin-{os.urandom(16).hex()}"
+    return f"multipart/form-data; boundary={boundary}", list(_parts(boundary, message, files))
+
+
+def _parts(boundary: str, message: bytes, files: Sequence[File]) -> Iterator[bytes]:
+    yield _head(boundary, 'name="payload_json"', "application/json")
+    yield message
+    for file in files:
+        yield _head(boundary, f'name="files[{file.place}]"; filename="{file.name}"', "application/octet-stream")
+        yield file.content
+    yield f"\r\n--{boundary}--\r\n".encode()
+
+
+def _head(boundary: str, disposition: str, kind: str) -> bytes:
+    return f"\r\n--{boundary}\r\nContent-Disposition: form-data; {disposition}\r\nContent-Type: {kind}\r\n\r\n".encode()

@@ -1,0 +1,236 @@
+"""A file goes along by a copy in the spool, on disk before the signal is told of; whatever is wrong with it, the signal goes."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.servers import Serve, answering, silent, stored
+
+import tocsin
+from tocsin import Client, Signal, attachments
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
+
+
+@pytest.fixture
+def chart(tmp_path: Path) -> Path:
+    path = tmp_path / "chart of BTC.png"
+    path.write_bytes(PNG)
+    return path
+
+
+def held(spool: Path) -> dict[str, bytes]:
+    """What lies in the folder, by name."""
+    return {path.name: path.read_bytes() for path in (spool / "attachments").iterdir()}
+
+
+def test_the_copy_is_on_disk_under_the_signals_id_before_the_daemon_hears_of_it(
+    serve: Serve, spool: Path, chart: Path
+) -> None:
+    seen: list[dict[str, bytes]] = []
+
+    def look(request: dict[str, Any]) -> Any:
+        seen.append(held(spool))
+        return stored(request)
+
+    server = serve(answering(look))
+    with Client(server.path) as client:
+        receipt = client.send("BUY", attach=chart)
+    assert receipt.state == "stored"
+    assert seen == [{f"{receipt.id}-chart_of_BTC.png": PNG}]
+    [copy] = (spool / "attachments").iterdir()
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert stat.S_IMODE(copy.parent.stat().st_mode) == 0o700
+
+
+def test_what_travels_is_a_name_and_never_the_path(serve: Serve, chart: Path) -> None:
+    server = serve()
+    with Client(server.path) as client:
+        receipt = client.send("BUY", attach=str(chart))
+    [request] = server.requests
+    assert request["signal"]["attach"] == f"{receipt.id}-chart_of_BTC.png"
+    assert str(chart.parent) not in str(request)
+
+
+def test_without_a_daemon_the_file_waits_beside_its_signal(folder: Path, spool: Path, chart: Path) -> None:
+    receipt = Client(folder / "s").send("BUY", attach=chart)
+    assert receipt.state == "spooled"
+    [letter] = [path for path in spool.iterdir() if path.is_file()]
+    assert f'"attach":"{receipt.id}-chart_of_BTC.png"' in letter.read_text()
+    assert list(held(spool).values()) == [PNG]
+
+
+def test_a_daemon_that_does_not_answer_costs_its_time_and_no_more(serve: Serve, spool: Path, chart: Path) -> None:
+    server = serve(silent)
+    begun = time.monotonic()
+    with Client(server.path, timeout=0.05) as client:
+        receipt = client.send("BUY", attach=chart)
+    assert time.monotonic() - begun < 2  # a busy machine's local writes
+    assert receipt.state == "spooled"
+    assert list(held(spool)) == [
+        f"{receipt.id}-chart_of_BTC.png"
+    ]  # under the same id: once it is there twice, it is taken once
+
+
+def test_of_many_each_has_its_own(serve: Serve, spool: Path, chart: Path) -> None:
+    server = serve()
+    with Client(server.path) as client:
+        receipts = client.send_many([Signal("A", attach=chart), Signal("B"), {"title": "C", "attach": str(chart)}])
+    assert [receipt.state for receipt in receipts] == ["stored"] * 3
+    assert held(spool) == {f"{receipts[n].id}-chart_of_BTC.png": PNG for n in (0, 2)}
+
+
+def test_a_signal_that_is_sent_again_is_left_as_it_was_and_has_one_file(serve: Serve, spool: Path, chart: Path) -> None:
+    server = serve()
+    signal = Signal("BUY", attach=chart)
+    with Client(server.path) as client:
+        client.send(signal)
+        client.send(signal)
+    assert signal.attach == str(chart)
+    assert len(held(spool)) == 1
+
+
+def test_what_the_kernel_makes_up_as_it_is_read_goes_along(serve: Serve, spool: Path) -> None:
+    with Client(serve().path) as client:
+        client.send("BUY", attach="/proc/self/cmdline")
+    assert list(held(spool).values()) == [Path("/proc/self/cmdline").read_bytes()]
+
+
+def gone(place: Path) -> Path:
+    return place / "nothing.png"
+
+
+def folder_itself(place: Path) -> Path:
+    return place
+
+
+def too_large(place: Path) -> Path:
+    path = place / "large.png"
+    with path.open("wb") as file:
+        file.truncate(attachments.MOST_BYTES + 1)
+    return path
+
+
+def endless(_: Path) -> Path:
+    return Path("/dev/zero")
+
+
+def pipe(place: Path) -> Path:
+    os.mkfifo(place / "pipe.png")
+    return place / "pipe.png"
+
+
+def impossible(_: Path) -> str:
+    return "a\0b.png"
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (gone, "nothing.png does not come along: No such file or directory"),
+        (folder_itself, "it is no regular file"),
+        (too_large, "large.png does not come along: it is larger than 8 MiB"),
+        (endless, "zero does not come along: it is no regular file"),
+        (pipe, "pipe.png does not come along: it is no regular file"),
+        (impossible, "does not come along: ValueError"),
+    ],
+)
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.timeout(10)
+def test_what_cannot_go_along_is_told_and_costs_the_signal_nothing(
+    serve: Serve, tmp_path: Path, make: Callable[[Path], Any], reason: str, strict: bool
+) -> None:
+    server = serve()
+    with Client(server.path, strict=strict, timeout=5) as client:
+        assert client.send("BUY", attach=make(tmp_path)).state == "stored"
+    [request] = server.requests
+    assert reason in request["signal"]["attach_note"]
+    assert "attach" not in request["signal"]
+
+
+def test_the_largest_that_may_go_does(serve: Serve, spool: Path, tmp_path: Path) -> None:
+    path = tmp_path / "large.bin"
+    path.write_bytes(b"x" * attachments.MOST_BYTES)
+    with Client(serve().path, timeout=5) as client:
+        client.send("BUY", attach=path)
+    assert [len(content) for content in held(spool).values()] == [attachments.MOST_BYTES]
+
+
+def test_a_spooled_signal_says_in_its_receipt_what_stayed_behind(folder: Path) -> None:
+    receipt = Client(folder / "s").send("BUY", attach="nothing.png")
+    assert receipt.state == "spooled"
+    assert (receipt.reason or "").endswith("; nothing.png does not come along: No such file or directory")
+
+
+def test_so_does_one_whose_sender_does_not_wait(serve: Serve) -> None:
+    with Client(serve().path, ack="none") as client:
+        assert "nothing.png does not come along" in (client.send("BUY", attach="nothing.png").reason or "")
+
+
+def test_a_folder_that_is_full_takes_no_more(
+    serve: Serve, spool: Path, chart: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attachments, "MOST_HELD", 2 * len(PNG))
+    server = serve()
+    with Client(server.path) as client:
+        for _ in range(3):
+            client.send("BUY", attach=chart)
+    assert len(held(spool)) == 2
+    assert "is full" in server.requests[-1]["signal"]["attach_note"]
+
+
+def test_nothing_is_put_where_others_may_write_or_through_a_link(
+    serve: Serve, spool: Path, chart: Path, tmp_path: Path
+) -> None:
+    server = serve()
+    with Client(server.path) as client:
+        client.send("BUY", attach=chart)
+        (spool / "attachments").chmod(0o777)
+        client.send("BUY", attach=chart)
+        spool.chmod(0o777)
+        client.send("BUY", attach=chart)
+        spool.chmod(0o700)
+        (spool / "attachments").rename(tmp_path / "elsewhere")
+        (spool / "attachments").symlink_to(tmp_path / "elsewhere")
+        client.send("BUY", attach=chart)
+    notes = [request["signal"].get("attach_note", "") for request in server.requests]
+    assert [bool(note) for note in notes] == [False, True, True, True]
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 1
+
+
+def test_below_a_shared_spool_the_folder_is_the_daemons_to_make(serve: Serve, spool: Path, chart: Path) -> None:
+    spool.mkdir()
+    spool.chmod(0o3770)
+    server = serve()
+    with Client(server.path) as client:
+        client.send("BUY", attach=chart)
+    assert "attach_note" in server.requests[0]["signal"]
+    assert not (spool / "attachments").exists()
+
+
+@pytest.mark.parametrize("value", [3, b"chart.png", ["chart.png"], ""])
+def test_what_is_no_path_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(tocsin.InvalidSignal, match=r"^attach: "):
+        Signal("BUY", attach=value)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/a/b/chart.png", "chart.png"),
+        ("größe & co.png", "gr__e___co.png"),
+        ("..", "file"),
+        (".hidden.png", "hidden.png"),
+        ("a/", "file"),
+        ("x" * 200 + ".png", "x" * 76 + ".png"),
+        ("\udcff\n\"'\0.png", "_____.png"),
+    ],
+)
+def test_a_name_has_letters_that_no_far_end_objects_to(path: str, name: str) -> None:
+    assert attachments.plain_name(path) == name

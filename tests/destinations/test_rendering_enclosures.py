@@ -1,0 +1,78 @@
+"""Files in a message: each is named once, shown by its own alert, and missed in words when it does not come along."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.destinations.signals import deliveries, delivery
+
+from tocsind.policy.delivery import Delivery
+from tocsind.rendering import message, size
+from tocsind.rendering.digest import digest
+from tocsind.rendering.embed import embed, length
+from tocsind.rendering.plain import plain
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("chart.png", True), ("a.JPG", True), ("b.jpeg", True), ("c.gif", True), ("d.webp", True), ("e.svg", False), ("f", False)],
+)  # fmt: skip
+def test_what_discord_shows_is_the_embeds_image_and_the_rest_hangs_below(name: str, shown: bool) -> None:
+    payload = message([delivery(attach=name)])
+    assert payload["attachments"] == [{"id": 0, "filename": name}]
+    assert payload["embeds"][0].get("image") == ({"url": f"attachment://{name}"} if shown else None)
+
+
+def test_without_files_a_message_says_nothing_of_them() -> None:
+    assert "attachments" not in message([delivery(), delivery()])
+
+
+def test_of_one_name_there_is_one_file_and_each_alert_shows_its_own() -> None:
+    payload = message([delivery(attach="a.png"), delivery(), delivery(attach="a.png"), delivery(attach="b.png")])
+    assert payload["attachments"] == [
+        {"id": 0, "filename": "a.png"},
+        {"id": 2, "filename": "3-a.png"},
+        {"id": 3, "filename": "b.png"},
+    ]
+    images = [made.get("image", {}).get("url") for made in payload["embeds"]]
+    assert images == ["attachment://a.png", None, "attachment://3-a.png", "attachment://b.png"]
+
+
+def missed(made: dict[str, object]) -> list[str]:
+    fields = made.get("fields", [])
+    assert isinstance(fields, list)
+    return [field["value"] for field in fields if field["name"] == "Attachment"]
+
+
+def test_a_file_that_is_gone_is_missed_in_words() -> None:
+    payload = message([delivery(attach="a.png"), delivery(attach="b.png")], gone=[1])
+    assert [each["id"] for each in payload["attachments"]] == [0]
+    assert [missed(made) for made in payload["embeds"]] == [[], ["b.png does not come along: it is not there any more"]]
+
+
+def test_what_stayed_behind_at_the_hand_off_says_why_it_did() -> None:
+    signal = delivery(attach_note="a.png does not come along: it is larger than 8 MiB")
+    assert missed(embed(signal)) == ["a.png does not come along: it is larger than 8 MiB"]
+    assert "Attachment: a.png does not come along" in plain(signal)["description"]
+
+
+def test_the_plain_form_brings_no_file_and_says_so() -> None:
+    payload = message([delivery(attach="a.png", plain=True)])
+    assert "attachments" not in payload
+    assert "Attachment: a.png does not come along: this is" in payload["embeds"][0]["description"]
+
+
+def test_a_digest_counts_what_it_does_not_show() -> None:
+    body = digest([delivery(attach="a.png"), delivery(), delivery(attach="b.png")], "low")["body"]
+    assert body.endswith(" Attachments that are not shown: 2.")
+
+
+@settings(max_examples=60, deadline=None)
+@given(delivery=deliveries, gone=st.booleans())
+def test_with_or_without_its_file_an_alert_takes_no_more_than_was_counted(delivery: Delivery, gone: bool) -> None:
+    values = {**delivery.signal.as_dict(), "attach": "chart.png"}
+    with_file = msgspec.structs.replace(delivery, signal=type(delivery.signal).trusted(values))
+    (made,) = message([with_file], gone=[0] if gone else [])["embeds"]
+    assert length(made) <= size(with_file) <= 6000
