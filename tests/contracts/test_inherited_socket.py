@@ -87,7 +87,7 @@ def test_systemd_socket_activate_starts_it_at_the_first_knock(tmp_path: Path) ->
         passed = [f"--setenv={name}" for name in ("PATH", "PYTHONPATH", "TOCSIN_SOCKET", "STATE_DIRECTORY")]
         activate = [need("systemd-socket-activate"), f"--listen={daemon.socket}", *passed]
         daemon.spawn(*activate, sys.executable, "-m", "tocsind")
-        until(lambda: Path(daemon.socket).exists())
+        until(lambda: "Listening on" in daemon.log.read_text())  # its file is there a moment earlier
         assert daemon.settled(daemon.client.send("the first knock").id) == ["delivered"]
         assert daemon.status()["pid"] == daemon.process.pid
         assert daemon.stop() == 0
