@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
     from typing import Any, Self, TypeVar, Unpack
 
+    from .lending import Lent
     from .signals import SignalFields
 
     T = TypeVar("T")
@@ -135,6 +136,17 @@ class Client:
     def why(self, id: str) -> dict[str, Any]:  # noqa: A002 - the contract's name
         """What became of the signal `id`, attempt by attempt. Raises as `status` does; `not-found` is a RequestFailed."""
         return part(self.request("why", id=id), "why")
+
+    def lend_webhook(self, url: str) -> Lent:
+        """Have the daemon make a destination of a Discord webhook's URL, for `to` of later signals; its name, within `timeout`.
+
+        The daemon keeps it, where alerts.toml permits that (`[daemon] client-webhooks`), for root and its own user. The same URL is the
+        same destination. Never raises, unless strict: then as `request` does, and InvalidSignal where `url` is no text.
+        """
+        with loading:
+            from .lending import lend  # noqa: PLC0415 - few programs have a webhook of their own
+
+        return lend(self, url)
 
     def request(self, op: str, timeout: float | None = None, **fields: Any) -> dict[str, Any]:
         """Ask anything of the wire; the daemon's reply. Fields that are None are left out.

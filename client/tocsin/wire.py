@@ -45,6 +45,7 @@ ERROR_KINDS = {
     "busy": "too many connections; try again later",
     "full": "the disk is at its reserve, or the journal cannot be written; try again later",
     "stopping": "the daemon is going away; try again later",
+    "not-permitted": "the configuration does not allow it, or not to this user",
     "not-found": "no such signal or destination",
     "internal": "a bug in the daemon, which is leaving because of it",
 }

@@ -40,7 +40,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     lanes, face, spool, metrics, exposition, troubles, log, tail, requests, state, systemd, process, service
     dispatch, lane
     batches, gates
-    sender, channel, watchers, intake, books, reception
+    sender, channel, watchers, intake, books, reception, lending
     journal, destinations
     rendering, config, attachments
     clock, events, policy

@@ -9,11 +9,15 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from textwrap import indent
+
+from tocsin import places
 
 from . import __version__, service
 from .config import Config, ConfigurationInvalid, load, report, starting_text
 from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, DaemonError
+from .lending import Lending
 from .log import LEVELS
 from .secret import masked
 
@@ -171,6 +175,7 @@ def check(arguments: argparse.Namespace) -> int:
     found: Config | ConfigurationInvalid
     try:
         found = load(arguments.config)
+        found = Lending(Path(places.state_folder(found.daemon.state))).joined(found)
     except ConfigurationInvalid as invalid:
         found = invalid
     if arguments.json:

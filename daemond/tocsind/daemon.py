@@ -38,16 +38,18 @@ from .clock import Clock, SystemClock
 from .config import Config, ConfigurationInvalid
 from .destinations.http import HttpClient
 from .dispatch import Dispatch
-from .events import ConfigurationDoubt, Emit, Fact, Reloaded, ReloadRefused, Started, Stopped, Stopping
+from .events import ConfigurationDoubt, Emit, Fact, Reloaded, ReloadRefused, Started, Stopped, Stopping, WebhookLent
 from .heartbeat import Heartbeat, Work
 from .ipc import Desk, Door, adopt, open_listener
 from .journal import Journal, reading
 from .keeper import Keeper
 from .lanes import Lanes
+from .lending import Lending
 from .log import Log
 from .metrics import Metrics
 from .monitor import Monitor
 from .progress import Progress
+from .reception import Peer
 from .spool import Spool
 from .state import locked
 from .status import StatusView
@@ -95,6 +97,7 @@ class Daemon:
         self._wanted = socket or os.environ.get("TOCSIN_SOCKET") or self._config.daemon.socket
         self.socket: str = self._inherited.getsockname() if self._inherited else self._wanted or places.default_socket()
         self.folder = Path(state or places.state_folder(self._config.daemon.state))
+        self._lending = Lending(self.folder)
         self._clock: Clock = SystemClock()
         self._log = Log(self._clock, log or self._config.daemon.log)
         self._metrics = Metrics(self._clock)
@@ -110,6 +113,7 @@ class Daemon:
         """Serve until SIGTERM or SIGINT."""
         process.tame()
         with locked(self.folder):
+            self._config = self._lending.joined(self._config)
             async with Journal(self.folder) as journal, HttpClient() as client:
                 dispatch = Dispatch(journal, self._config, self._clock, self._emit, self.folder)
                 lanes = Lanes(dispatch, self._clock, self._emit, self.folder, client)
@@ -120,19 +124,29 @@ class Daemon:
                         doubtful = await dispatch.replay()
                         async with self._reloading:  # a SIGHUP may come as early as this
                             await lanes.follow(self._config, nursery)
-                        await self._serve(dispatch, lanes, client, leave, doubtful)
+                        await self._serve(dispatch, lanes, client, leave, doubtful, nursery)
                         nursery.cancel_scope.cancel()  # and the lanes finish what is in flight
                     watch.cancel_scope.cancel()
                 self._emit(Stopped(await _queued(journal)))
 
     async def _serve(
-        self, dispatch: Dispatch, lanes: Lanes, client: HttpClient, leave: trio.Event, doubtful: int
+        self,
+        dispatch: Dispatch,
+        lanes: Lanes,
+        client: HttpClient,
+        leave: trio.Event,
+        doubtful: int,
+        lanes_nursery: trio.Nursery,
     ) -> None:
         listener = open_listener(self.socket) if self._inherited is None else adopt(self._inherited)
         progress = Progress(dispatch.journal, lanes, self._clock)
         spool = Spool(Path(places.spool_folder(str(self.folder))), dispatch, self._clock, self._emit)
         status = StatusView(dispatch, lanes, self._metrics, self._clock, lambda: self._concerns, spool=spool)
-        door = Door(Desk(dispatch, lanes, status, self._tail, self._emit), self._emit)
+
+        async def lend(url: str, peer: Peer) -> str:
+            return await self._lend(url, peer, lanes, lanes_nursery)
+
+        door = Door(Desk(dispatch, lanes, status, self._tail, self._emit, lend), self._emit)
         monitor, heartbeat = self._watched(dispatch, lanes, client, status, progress)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Keeper(dispatch, lanes, self._clock).run)
@@ -227,9 +241,7 @@ class Daemon:
         async with self._reloading:
             systemd.reloading()
             try:
-                config = await trio.to_thread.run_sync(
-                    self._configuration
-                )  # a file may lie on a slow disk, or be a pipe
+                config = await trio.to_thread.run_sync(self._read_anew)  # a file may lie on a slow disk, or be a pipe
             except ConfigurationInvalid as invalid:
                 self._concerns = [
                     f"the last reload was refused, the configuration before it is in force: {invalid.problems[0]}"
@@ -240,6 +252,19 @@ class Daemon:
                 dispatch.check_disk()  # the reserve may be another
                 self._adopt(config)
             systemd.ready()
+
+    def _read_anew(self) -> Config:
+        return self._lending.joined(self._configuration())
+
+    async def _lend(self, url: str, peer: Peer, lanes: Lanes, lanes_nursery: trio.Nursery) -> str:
+        """Take a webhook from a client; its destination's name. Raises LendingRefused."""
+        async with self._reloading:
+            name = await trio.to_thread.run_sync(self._lending.keep, url, peer.uid, self._config)
+            if name not in self._config.destinations:
+                self._config = await trio.to_thread.run_sync(self._lending.joined, self._config)
+                await lanes.grow(self._config, lanes_nursery)
+                self._emit(WebhookLent(name, peer.uid, peer.pid))
+        return name
 
     def _adopt(self, config: Config) -> None:
         if (config.daemon.socket, config.daemon.state) != (self._config.daemon.socket, self._config.daemon.state):

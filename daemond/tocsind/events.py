@@ -65,6 +65,23 @@ class ConfigurationDoubt(Fact, frozen=True):
     problem: str
 
 
+class WebhookLent(Fact, frozen=True):
+    """A program lent its webhook, which is a destination from now on."""
+
+    destination: str
+    uid: int
+    pid: int
+
+
+class LoanRefused(Fact, frozen=True):
+    """A program's webhook was not taken."""
+
+    level: ClassVar[str] = "warning"
+    reason: str
+    uid: int
+    pid: int
+
+
 class Accepted(Fact, frozen=True):
     """A signal is on disk."""
 

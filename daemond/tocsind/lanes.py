@@ -48,6 +48,14 @@ class Lanes:
         self._dispatch.config = config  # before a new lane asks who stands in for it
         for lane in self:
             lane.relocate()
+        await self._start_missing(config, nursery)
+
+    async def grow(self, config: Config, nursery: trio.Nursery) -> None:
+        """As `follow`, for a configuration that has more destinations than the last one and is the same otherwise."""
+        self._dispatch.config = config
+        await self._start_missing(config, nursery)
+
+    async def _start_missing(self, config: Config, nursery: trio.Nursery) -> None:
         for options in config.destinations.values():
             if options.name not in self._lanes:
                 await self._start(options, nursery)

@@ -93,4 +93,15 @@ class Test(Request, frozen=True, kw_only=True, tag="test"):
     signal: dict[str, Any]
 
 
-AnyRequest = Send | SendMany | Status | Exposition | Why | Queue | Retry | Drop | Enable | Tail | Wait | Test
+class LendWebhook(Request, frozen=True, kw_only=True, tag="lend_webhook"):
+    """Take this webhook as a destination: under which name?"""
+
+    url: str
+
+    def __repr__(self) -> str:
+        return "LendWebhook(****)"
+
+
+AnyRequest = (
+    Send | SendMany | Status | Exposition | Why | Queue | Retry | Drop | Enable | Tail | Wait | Test | LendWebhook
+)

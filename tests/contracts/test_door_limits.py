@@ -23,6 +23,7 @@ from tocsind.ipc import Desk, Door, Limits, open_listener
 from tocsind.journal import Journal
 from tocsind.lanes import Lanes
 from tocsind.metrics import Metrics
+from tocsind.reception import Peer
 from tocsind.status import StatusView
 from tocsind.tail import Tail
 
@@ -72,11 +73,15 @@ async def house(folder: Path, **limits: Any) -> AsyncIterator[House]:
             dispatch = Dispatch(journal, config, clock, emit, folder)
             lanes = Lanes(dispatch, clock, emit, folder, client)
             status = StatusView(dispatch, lanes, Metrics(clock), clock)
-            door = Door(Desk(dispatch, lanes, status, Tail(clock), emit), emit, Limits(**limits))
+            door = Door(Desk(dispatch, lanes, status, Tail(clock), emit, nobody_lends), emit, Limits(**limits))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(door.serve, open_listener(str(path)))
                 yield House(path, door, facts)
                 nursery.cancel_scope.cancel()
+
+
+async def nobody_lends(_: str, __: Peer) -> str:
+    raise AssertionError("no webhook is lent here")
 
 
 async def ask(stream: trio.SocketStream, message: dict[str, Any]) -> dict[str, Any]:

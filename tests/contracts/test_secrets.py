@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route
 
+from tocsin import Client
+
 QUICK = {"deadline": '"300ms"', "retry": '{ first = "1h", most = "1h" }', "fallback": '["local-file"]'}
 
 
@@ -28,7 +30,8 @@ def said_of(daemon: DaemonProcess, id_: str) -> str:
         *(daemon.client.request("queue", state=state) for state in ("sent", "dead", "rerouted", "unknown", "queued")),
         list(daemon.client.stream("tail", idle=PATIENCE)),
     ]
-    written = [path.read_bytes().decode("latin-1") for path in sorted(daemon.state.rglob("*")) if path.is_file()]
+    files = [path for path in sorted(daemon.state.rglob("*")) if path.is_file()]
+    written = [path.read_bytes().decode("latin-1") for path in files if path.parent.name != "webhooks"]  # its one place
     argv = Path(f"/proc/{daemon.process.pid}/cmdline").read_text()
     return "\n".join([json.dumps(asked), *written, argv, daemon.log.read_text()])
 
@@ -221,3 +224,31 @@ def test_a_reload_that_is_refused_keeps_the_secret_too(tmp_path: Path) -> None:
         daemon.reload()
         daemon.wait_for("reload-refused")
         assert "canary" not in said_of(daemon, id_)
+
+
+@pytest.mark.parametrize("name", ["200", "404", "400 that quotes it", "no answer"])
+def test_a_lent_token_is_in_its_file_and_nowhere_else(tmp_path: Path, fake: FakeProcess, name: str) -> None:
+    behaviour, fact = BEHAVIOURS[name]
+    token, url = fake.webhooks[0]["token"], fake.webhooks[0]["url"]
+    config = "[daemon]\nclient-webhooks = true\n" + file() + route("local-file")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        lent = [daemon.client.lend_webhook(url), daemon.client.lend_webhook(url)]
+        if behaviour:
+            fake.script(json.loads(json.dumps(behaviour).replace("{token}", token).replace("{url}", url)))
+        id_ = daemon.client.send("x", to=lent[0].destination).id
+        daemon.wait_for(fact)
+        said = said_of(daemon, id_) + repr(lent)
+        [kept] = (daemon.state / "webhooks").iterdir()
+        assert token in kept.read_text()
+    assert fact in said
+    assert token[:20] not in said
+
+
+def test_a_lent_url_that_is_refused_is_nowhere(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
+        id_ = daemon.client.send("x").id
+        good = "https://discord.com/api/webhooks/123456789012345678/canary-canary-canary"
+        with Client(daemon.socket, timeout=PATIENCE) as client:
+            answers = [client.lend_webhook(url) for url in (*MALFORMED, good)]
+        assert all(answer.destination is None for answer in answers)
+        assert "canary" not in repr(answers) + said_of(daemon, id_)

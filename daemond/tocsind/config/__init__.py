@@ -28,6 +28,7 @@ credential that does not exist) disables its destination with the reason; what i
 network.
 """
 
+from . import webhook_url
 from .loading import load, parse
 from .model import (
     AlarmsOptions,
@@ -58,4 +59,5 @@ __all__ = [
     "parse",
     "report",
     "starting_text",
+    "webhook_url",
 ]

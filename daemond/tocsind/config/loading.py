@@ -19,7 +19,7 @@ from .model import Config, DaemonOptions
 from .problems import ConfigurationInvalid, Problem, masked
 from .reader import Field, Findings, Spot, check_order, read_table
 from .routes import routes
-from .values import duration, one_of, share, size, socket_path, text
+from .values import duration, flag, one_of, share, size, socket_path, text
 from .watching import alarms, heartbeat, metrics
 
 BUILT_IN = "built-in default"
@@ -156,6 +156,7 @@ _DAEMON = {
     "ledger": Field(duration),
     "reserve": Field(size),
     "log": Field(one_of(("debug", "info", "warning", "error"), "log level")),
+    "client-webhooks": Field(flag),
 }
 
 

@@ -24,6 +24,7 @@ class DaemonOptions(msgspec.Struct, frozen=True):
     ledger: float = 30 * 86400.0  # how long settled signals are kept
     reserve: int = 64 * 2**20  # free disk below which intake is refused, so that outcomes can still be written down
     log: str = "info"
+    client_webhooks: bool = False  # whether programs of ours may lend us webhooks (tocsind.lending)
 
 
 class MetricsOptions(msgspec.Struct, frozen=True):

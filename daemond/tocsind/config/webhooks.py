@@ -76,7 +76,7 @@ def _from_file(spot: Spot) -> Sought:
     if masked(name) != name:
         raise Mistake("file takes a path, not the URL itself")
     path = Path(spot.findings.source).parent / name  # a relative one lies beside the configuration
-    return _read(path, name, f"{path} does not exist")
+    return read_secret(path, name, f"{path} does not exist")
 
 
 def _from_credential(spot: Spot) -> Sought:
@@ -87,7 +87,7 @@ def _from_credential(spot: Spot) -> Sought:
     if not folder:
         return Sought(reason=f"the credential {name} is not there: CREDENTIALS_DIRECTORY is set in a service only")
     missing = f"the credential {name} is not there: the service needs LoadCredential={name}, and a file to load"
-    return _read(Path(folder) / name, f"the credential {name}", missing)
+    return read_secret(Path(folder) / name, f"the credential {name}", missing)
 
 
 _SOURCES: dict[str, Callable[[Spot], Sought]] = {
@@ -97,8 +97,11 @@ _SOURCES: dict[str, Callable[[Spot], Sought]] = {
 }
 
 
-def _read(path: Path, called: str, missing: str) -> Sought:
-    """The text of a secret's file, which is called `called` in what people read; `missing` says that there is none."""
+def read_secret(path: Path, called: str, missing: str) -> Sought:
+    """The text of a secret's file, which is called `called` in what people read; `missing` says that there is none.
+
+    Raises Mistake when it is there and unsafe.
+    """
     try:
         # Non-blocking, or a named pipe would hold up the start for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)

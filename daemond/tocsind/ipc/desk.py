@@ -13,12 +13,13 @@ from tocsin.signals import Receipt, Signal
 from tocsin.wire import PROTOCOL
 from tocsind.dispatch import Dispatch
 from tocsind.errors import StorageFull
-from tocsind.events import Emit, SignalRefused
+from tocsind.events import Emit, LoanRefused, SignalRefused
 from tocsind.exposition import expose
 from tocsind.face import waits_for
 from tocsind.journal import reading
 from tocsind.lane import Lane
 from tocsind.lanes import Lanes
+from tocsind.lending import LendingRefused
 from tocsind.policy.delivery import Priority
 from tocsind.preview import preview
 from tocsind.reception import Peer
@@ -27,6 +28,7 @@ from tocsind.requests import (
     Drop,
     Enable,
     Exposition,
+    LendWebhook,
     Queue,
     Retry,
     Send,
@@ -43,6 +45,9 @@ from tocsind.tail import Tail as TailView
 from .connection import Refusal
 
 T = TypeVar("T")
+Lend = Callable[
+    [str, Peer], Awaitable[str]
+]  # a webhook's URL, and who lends it: the destination. Raises LendingRefused
 
 _json = msgspec.json.Decoder(AnyRequest)
 _msgpack = msgspec.msgpack.Decoder(AnyRequest)
@@ -99,12 +104,15 @@ def _misunderstood(error: str) -> Refusal:
 class Desk:
     """Answers requests. `answer` gives one reply; `facts` is the stream that a `tail` opens."""
 
-    def __init__(self, dispatch: Dispatch, lanes: Lanes, status: StatusView, tail: TailView, emit: Emit) -> None:
+    def __init__(  # noqa: PLR0917 - put together in one place, by the daemon
+        self, dispatch: Dispatch, lanes: Lanes, status: StatusView, tail: TailView, emit: Emit, lend: Lend
+    ) -> None:
         self.dispatch = dispatch
         self._lanes = lanes
         self._status = status
         self._tail = tail
         self._emit = emit
+        self._lend = lend
         self._answers: dict[type[AnyRequest], Callable[[Any], Awaitable[dict[str, Any]]]] = {
             Status: self._say_status,
             Exposition: self._say_metrics,
@@ -123,6 +131,14 @@ class Desk:
             return {"ok": True, **await self._answer(request)}
         except StorageFull as full:
             raise Refusal("full", str(full)) from None
+
+    async def lend(self, request: LendWebhook, peer: Peer) -> dict[str, Any]:
+        """The reply to a program that lends a webhook. Raises Refusal."""
+        try:
+            return {"ok": True, "destination": await self._lend(request.url, peer)}
+        except LendingRefused as refused:
+            self._emit(LoanRefused(str(refused), peer.uid, peer.pid))
+            raise Refusal(refused.kind, str(refused)) from None
 
     async def keep(self, request: Send | SendMany, peer: Peer, tell: Callable[[dict[str, Any]], None]) -> None:
         """Store what is handed over; `tell` gets the reply as soon as it may, on the journal's thread. Raises Refusal."""

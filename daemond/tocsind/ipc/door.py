@@ -17,7 +17,7 @@ from tocsin.wire import IN_MEMORY
 from tocsind.errors import StorageFull
 from tocsind.events import ConnectionRefused, Emit, Lost
 from tocsind.reception import Peer
-from tocsind.requests import AnyRequest, Send, SendMany, Tail, Wait
+from tocsind.requests import AnyRequest, LendWebhook, Send, SendMany, Tail, Wait
 
 from .connection import Connection, Refusal
 from .desk import Desk, decode, receipts
@@ -129,6 +129,8 @@ class Door:
                 return False
             case Wait():
                 return await _while_there(connection, lambda: self._answer(connection, request, as_json=as_json))
+            case LendWebhook():
+                await connection.reply(await self._desk.lend(request, connection.peer), as_json=as_json)
             case Send(ack="stored") | SendMany(ack="stored"):
                 await self._keep(connection, request, as_json=as_json)
             case Send() | SendMany():
