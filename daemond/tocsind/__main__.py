@@ -11,14 +11,15 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from textwrap import indent
+from typing import TextIO
 
 from tocsin import places
 
 from . import __version__, service
 from .config import Config, ConfigurationInvalid, load, report, starting_text
-from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, DaemonError
+from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, CannotWrite, DaemonError
 from .lending import Lending
-from .log import LEVELS
+from .log import LEVELS, keep_in
 from .secret import masked
 
 EXIT_USAGE = 64
@@ -131,6 +132,9 @@ def _add(
         parser.add_argument(
             "--state", metavar="FOLDER", help="where to keep the journal [$STATE_DIRECTORY, or as configured]"
         )
+        parser.add_argument(
+            "--log-file", metavar="FILE", help="log there, in at most a mebibyte or two, and not on standard error"
+        )
     if name == "check":
         parser.add_argument("--json", action="store_true", help="one JSON object")
     return parser
@@ -142,7 +146,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     from .daemon import Daemon  # noqa: PLC0415 - as above
 
-    daemon = Daemon(lambda: load(arguments.config), socket=arguments.socket, state=arguments.state, log=arguments.log)
+    daemon = Daemon(
+        lambda: load(arguments.config),
+        socket=arguments.socket,
+        state=arguments.state,
+        log=arguments.log,
+        log_stream=_kept_in(arguments.log_file),
+    )
 
     def not_listening(number: int, _: object) -> None:
         """A signal that comes before the daemon listens to them ends us; once it leaves, none may change how."""
@@ -160,6 +170,14 @@ def run(arguments: argparse.Namespace) -> int:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # nor may one that comes during the interpreter's own goodbye
     return 0
+
+
+def _kept_in(path: str | None) -> TextIO | None:
+    """The log in a file, where one is named. Raises CannotWrite."""
+    try:
+        return keep_in(path) if path else None
+    except OSError as error:
+        raise CannotWrite(f"the log {path} cannot be written: {error.strerror or error}") from error
 
 
 def _expected(group: BaseExceptionGroup[BaseException]) -> Iterator[DaemonError]:

@@ -27,6 +27,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import trio
 
@@ -78,8 +79,8 @@ class Facts:
 class Daemon:
     """One daemon; `run` serves until told to stop. `configuration` is read at the start and at each reload.
 
-    `socket`, `state` and `log` overrule the configuration. Raises DaemonError out of `run`, alone or in a group, when it cannot start
-    or go on.
+    `socket`, `state` and `log` overrule the configuration; the log goes to `log_stream`, else to standard error. Raises DaemonError out of
+    `run`, alone or in a group, when it cannot start or go on.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Daemon:
         socket: str | None = None,
         state: str | None = None,
         log: str | None = None,
+        log_stream: TextIO | None = None,
     ) -> None:
         self._configuration = configuration
         self._config = configuration()
@@ -99,7 +101,7 @@ class Daemon:
         self.folder = Path(state or places.state_folder(self._config.daemon.state))
         self._lending = Lending(self.folder)
         self._clock: Clock = SystemClock()
-        self._log = Log(self._clock, log or self._config.daemon.log)
+        self._log = Log(self._clock, log or self._config.daemon.log, log_stream)
         self._metrics = Metrics(self._clock)
         self._tail = Tail(self._clock)
         self._noticed = Noticed()

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import StringIO
 from typing import Any, TextIO
 
 import msgspec
@@ -17,6 +20,7 @@ from .clock import Clock
 from .events import Fact
 
 LEVELS = ("debug", "info", "warning", "error")
+MOST_BYTES = 2**20  # of a log file of our own: beyond that it is begun anew, and the last one kept beside it
 
 
 class Log:
@@ -40,6 +44,36 @@ class Log:
 
     def __repr__(self) -> str:
         return f"<Log {'|'.join(sorted(self._loud))}>"
+
+
+def keep_in(path: str, most: int = MOST_BYTES) -> TextIO:
+    """Make `path` our standard error, for tracebacks too, and the stream of a Log that does not outgrow `most` bytes. Raises OSError.
+
+    For who has no supervisor to keep what we say. The file is copied and cut, not renamed: whoever has it open writes on in it.
+    """
+    opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    os.dup2(opened, 2)
+    os.close(opened)
+    return _Bounded(path, most)
+
+
+class _Bounded(StringIO):
+    """What was written to it goes to standard error with a flush."""
+
+    def __init__(self, path: str, most: int) -> None:
+        super().__init__()
+        self._path = path
+        self._most = most
+
+    def flush(self) -> None:
+        text = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        if os.fstat(2).st_size + len(text) > self._most:
+            shutil.copyfile(self._path, f"{self._path}.1")
+            os.ftruncate(2, 0)
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def line(fact: Fact, wall: float) -> str:

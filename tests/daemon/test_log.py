@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -79,3 +82,31 @@ async def test_the_log_goes_to_standard_error_by_default(capsys: pytest.CaptureF
     written = capsys.readouterr()
     assert written.out == ""
     assert written.err.endswith(" info started version=1 pid=7 socket=/s state=/f queued=0 doubtful=0\n")
+
+
+def test_a_log_file_stays_small_and_keeps_the_last_one_beside_it(tmp_path: Path) -> None:
+    """In a process of its own, whose standard error it becomes."""
+    script = """
+import sys
+from tocsind.log import keep_in
+stream = keep_in(sys.argv[1], 1000)
+for n in range(100):
+    print(f"{n:049}", file=stream, flush=True)
+print("a traceback", file=sys.stderr)
+"""
+    path = tmp_path / "daemon.log"
+    subprocess.run([sys.executable, "-c", script, path], check=True, timeout=30)
+    lines = [*Path(f"{path}.1").read_text().split(), *path.read_text().splitlines()]
+    assert lines[-1] == "a traceback"
+    assert [int(line) for line in lines[:-1]] == list(range(100 - len(lines) + 1, 100))
+    assert len(lines) > 20
+    assert path.stat().st_size <= 1000 + len("a traceback\n")
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_log_file_that_cannot_be_is_told(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tocsind", "run", "--log-file", tmp_path / "none" / "x", "--state", tmp_path],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "none/x cannot be written: No such file or directory" in done.stderr) == (73, True)
