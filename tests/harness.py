@@ -7,6 +7,7 @@ bounded in time and ended by its own handle.
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import os
@@ -26,6 +27,7 @@ import pytest
 import tocsin
 
 PATIENCE = 20.0  # seconds for anything that should take milliseconds: two busy cores
+STRANGER, GROUP = 12345, 23456  # a user of nobody's, and a group
 
 
 class DaemonProcess:
@@ -171,6 +173,57 @@ def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def as_stranger(work: Callable[[], Any]) -> Any:
+    """What `work` answers, as JSON carries it, in a child of another user, who is a member of GROUP. Only root can."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([GROUP])
+            os.setgid(STRANGER)
+            os.setuid(STRANGER)
+            os.write(writer, json.dumps(work()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as told:
+        answer = told.read()
+    os.waitpid(pid, 0)
+    return json.loads(answer)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process that is not ours runs; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def end_daemon(state: Path) -> None:
+    """End the daemon that a program under test launched on this state, be it only about to start: it holds `starting` to its end."""
+
+    def has_ended() -> bool:
+        pid = (state / "lock").read_text().strip() if (state / "lock").exists() else ""
+        if pid and is_alive(int(pid)):
+            os.kill(int(pid), signal.SIGTERM)
+        return not is_locked(state / "starting")
+
+    until(has_ended)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process holds this file's lock."""
+    if not path.exists():
+        return False
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @contextmanager

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
+_NOBODY = (FileNotFoundError, ConnectionRefusedError)  # listens at the socket: a daemon would help
+
+
 class Client:
     """A way to the daemon at `socket` (default: where the daemon is by default), opened on first use and kept.
 
@@ -254,6 +257,9 @@ class Client:
         except Exception as trouble:  # noqa: BLE001 - it is told beside the first
             error.add_note(f"and the spool {folder} does not take it: {getattr(trouble, 'strerror', None) or trouble}")
             raise error from error.__cause__
+        if self.spool is True and isinstance(error.__cause__, _NOBODY) and places.autostart():
+            error.add_note("[client] autostart is starting one")
+            _begin(self.socket)
         return [Receipt(signal.id, "spooled", with_note(signal, describe(error))) for signal in signals]
 
     def _ask(self, body: bytes, deadline: Deadline, read: Callable[[dict[str, Any]], T]) -> T:
@@ -296,6 +302,13 @@ class Client:
     def __repr__(self) -> str:
         given = (f"{name}={getattr(self, name)!r}" for name in ("socket", "timeout", "ack", "spool", "strict"))
         return f"Client({', '.join(given)})"
+
+
+def _begin(socket: str | None) -> None:
+    with loading:
+        from .starting import begin  # noqa: PLC0415 - for few, and for them once
+
+    begin(socket)
 
 
 def _request(op: str, fields: Mapping[str, Any]) -> bytes:

@@ -26,7 +26,7 @@ def socket_path(given: str | None = None) -> str:
 def spool_folder(state: str | None = None, socket: str | None = None) -> str:
     """The drop folder: $TOCSIN_SPOOL, else below the state folder, as given or as a client of `socket` finds it."""
     named = os.environ.get("TOCSIN_SPOOL")
-    return named or os.path.join(state or _state_behind(socket), SPOOL)  # noqa: PTH118 - pathlib costs the client 3 ms at import
+    return named or os.path.join(state or state_behind(socket), SPOOL)  # noqa: PTH118 - pathlib costs the client 3 ms at import
 
 
 def _nearest_socket() -> str:
@@ -37,7 +37,7 @@ def _nearest_socket() -> str:
     return own
 
 
-def _state_behind(socket: str | None) -> str:
+def state_behind(socket: str | None) -> str:
     """The state folder of the daemon that a client of `socket` speaks to."""
     given = _supervised_state()
     if given.startswith(SERVICES) and os.environ.get("INVOCATION_ID") and not _holds_journal(given):
@@ -56,22 +56,32 @@ def configuration_path() -> str | None:
     return named or next((path for path in CONFIGURATIONS if os.path.exists(path)), None)  # noqa: PTH110 - as below
 
 
+def autostart() -> bool:
+    """Whether who finds no daemon shall start one: [client] autostart."""
+    return _said("client", "autostart") is True
+
+
 def _configured(key: str) -> str | None:
-    """What the configuration says of `key` under [daemon], if it does; whatever is wrong with it is for `tocsind check` to say."""
+    found = _said("daemon", key)
+    return found if isinstance(found, str) else None
+
+
+def _said(table: str, key: str) -> object:
+    """What the configuration says of `key`, if it does; whatever is wrong with it is for `tocsind check` to say."""
     path = configuration_path()
     if path is None:
         return None
     try:
         content = _read(path)
-        if not any(line.lstrip().startswith(key.encode()) for line in content.splitlines()):
+        if not any(key.encode() in line.partition(b"#")[0] for line in content.splitlines()):
             return None
         with loading:
             import tomllib  # noqa: PLC0415 - only who has such a configuration pays for it
 
-        found = tomllib.loads(content.decode())["daemon"][key]
+        found: object = tomllib.loads(content.decode())[table][key]
     except Exception:  # noqa: BLE001 - a hand-off must not fail for a file that is the daemon's
         return None
-    return found if isinstance(found, str) else None
+    return found
 
 
 def _read(path: str) -> bytes:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, as_stranger, discord, file, route
 
 from tocsin import Client, TocsinError, Unreachable
 from tocsin.lending import Lent
 
 PERMITTED = "[daemon]\nclient-webhooks = true\n"
 PLAIN = file() + route("local-file")
-STRANGER = 12345
 
 
 @pytest.fixture
@@ -203,25 +201,6 @@ def open_daemon() -> Iterator[DaemonProcess]:
         Path(process.socket).chmod(0o666)
         yield process
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def as_stranger(work: Callable[[], object]) -> object:
-    """What `work` answers in a child of another user."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setgid(STRANGER)
-            os.setuid(STRANGER)
-            os.write(writer, json.dumps(work()).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as told:
-        answer = told.read()
-    os.waitpid(pid, 0)
-    found: object = json.loads(answer)
-    return found
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

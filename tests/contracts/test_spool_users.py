@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness import DaemonProcess, file, route, until
+from tests.harness import GROUP, STRANGER, DaemonProcess, as_stranger, file, route, until
 
 from tocsin import Client
 
-STRANGER, GROUP = 12345, 23456
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 
@@ -32,25 +31,6 @@ def folder() -> Iterator[Path]:
 def daemon(folder: Path) -> Iterator[DaemonProcess]:
     with DaemonProcess(folder, file() + route("local-file"), {"TOCSIN_SPOOL": str(folder / "spool")}) as process:
         yield process
-
-
-def as_stranger(work: Callable[[], Any]) -> Any:
-    """What `work` answers in a child of another user, who is a member of GROUP."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setgroups([GROUP])
-            os.setgid(STRANGER)
-            os.setuid(STRANGER)
-            os.write(writer, json.dumps(work()).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as told:
-        answer = told.read()
-    os.waitpid(pid, 0)
-    return json.loads(answer)
 
 
 def sent(daemon: DaemonProcess, title: str, spool: Path | None = None) -> Callable[[], dict[str, Any]]:

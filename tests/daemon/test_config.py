@@ -184,6 +184,9 @@ def test_a_mistake_in_a_destination_is_told_once_and_plainly(lines: str, complai
         ('daemon.state = "\\u0000"\n' + FILE, "1: daemon.state: must not contain control characters"),
         (f'daemon.socket = "/{"x" * 107}"\n' + FILE, "1: daemon.socket: a Unix socket's path has at most 107 bytes"),
         ('daemon.log = "warn"\n' + FILE, '1: daemon.log: no log level is called "warn"; did you mean "warning"?'),
+        ("daemon.client-webhooks = 1\n" + FILE, "1: daemon.client-webhooks: must be true or false, not a number"),
+        ('client.autostart = "yes"\n' + FILE, "1: client.autostart: must be true or false, not text"),
+        ("client.autostrat = true\n" + FILE, '1: client.autostrat: unknown key; did you mean "autostart"?'),
         ("priorities.high = 1.5\n" + FILE, "1: priorities.high: must lie between 0 and 1"),
         ("priorities.high = nan\n" + FILE, "1: priorities.high: must lie between 0 and 1"),
         ('priorities.high = "0.5"\n' + FILE, "1: priorities.high: must be a number, not text"),
@@ -213,6 +216,9 @@ def test_everything_that_can_be_written_arrives() -> None:
         ledger = "1d12h"
         reserve = "1GiB"
         log = "debug"
+        client-webhooks = true
+        [client]
+        autostart = true
         [priorities]
         urgent = 1
         high = 0.5
@@ -244,6 +250,7 @@ def test_everything_that_can_be_written_arrives() -> None:
     assert config.daemon.socket == "/run/x.sock"
     assert config.daemon.state == "/var/lib/x"
     assert (config.daemon.ledger, config.daemon.reserve, config.daemon.log) == (129600.0, 1 << 30, "debug")
+    assert config.daemon.client_webhooks
     assert config.priorities == Thresholds(1.0, 0.5)
     assert list(config.destinations) == ["d", "f"]
     d, f = config.destinations.values()

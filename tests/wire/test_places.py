@@ -78,6 +78,27 @@ def test_a_configuration_that_makes_no_sense_does_not_keep_a_hand_off_from_its_u
     assert places.socket_path() == places.default_socket()
 
 
+@pytest.mark.parametrize(
+    ("content", "wished"),
+    [
+        ("[client]\nautostart = true", True),
+        ("client.autostart = true", True),
+        ("client = { autostart = true }", True),
+        ("[client]\nautostart = false", False),
+        ("[client]\nautostart = 1", False),
+        ("[client]\n# autostart = true", False),
+        ("[daemon]\nautostart = true", False),
+        ("[[[\nautostart = true", False),
+    ],
+)
+def test_a_daemon_is_started_by_whoever_needs_it_only_where_the_configuration_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, wished: bool
+) -> None:
+    monkeypatch.setenv("TOCSIN_CONFIG", str(tmp_path / "alerts.toml"))
+    (tmp_path / "alerts.toml").write_text(content)
+    assert places.autostart() is wished
+
+
 def test_of_several_state_folders_that_systemd_names_the_first_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/one:/var/lib/two")
     assert places.state_folder("/configured") == "/var/lib/one"

@@ -105,6 +105,7 @@ def _parsed(text: str, source: str, *, exposed: bool) -> Config:
     if findings.problems:
         raise ConfigurationInvalid(sorted(findings.problems, key=_by_line), source=source, warnings=warnings)
     defaults: dict[str, Any] = {"daemon": DaemonOptions(), "priorities": Thresholds(), "routes": ()}
+    found.pop("client", None)  # it is for clients, who read it themselves (tocsin.places); here it is only checked
     return Config(**(defaults | found), warnings=warnings, source=source)
 
 
@@ -137,6 +138,7 @@ def _fields(data: dict[str, Any]) -> dict[str, Field]:
     names = tuple(below) if isinstance(below, dict) else ()
     return {
         "daemon": Field(_daemon),
+        "client": Field(lambda spot: read_table(spot, {"autostart": Field(flag)})),
         "priorities": Field(_priorities),
         "destinations": Field(destinations, missing="missing: at least one is needed, or nothing could be delivered"),
         "routes": Field(lambda spot: routes(spot, names)),

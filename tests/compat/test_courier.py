@@ -1,0 +1,166 @@
+"""The thread that hands over for coroutines: whatever becomes of the loop, the coroutine, or the process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from tests.client.servers import Server, Visit, answering, stored
+from tests.harness import PATIENCE
+
+from tocsin import Client, Signal
+from tocsin.compat import courier
+from tocsin.compat.courier import Courier
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[Client]:
+    server = Server(tmp_path / "s", answering(stored))
+    with Client(server.path, timeout=PATIENCE) as ours:
+        yield ours
+    server.stop()
+
+
+class Gate:
+    """A server that answers nothing before it is let."""
+
+    def __init__(self, path: Path) -> None:
+        self.open = threading.Event()
+        self.heard = threading.Event()
+        self.titles: list[list[str]] = []
+        self.server = Server(path, self._serve)
+
+    def _serve(self, visit: Visit) -> None:
+        while (request := visit.hear()) is not None:
+            signals = request["signals"] if request["op"] == "send_many" else [request["signal"]]
+            self.titles.append([each["title"] for each in signals])
+            self.heard.set()
+            self.open.wait(PATIENCE)
+            visit.tell(stored(request))
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    made = Gate(tmp_path / "g")
+    yield made
+    made.open.set()
+    made.server.stop()
+
+
+def test_without_a_loop_the_coroutine_hands_over_itself(client: Client) -> None:
+    ours = Courier(client)
+    coroutine = ours.hand_over(Signal("x"))
+    with pytest.raises(StopIteration) as ended:
+        coroutine.send(None)
+    assert ended.value.value.state == "stored"
+    assert ours._thread is None
+
+
+async def test_a_trio_loop_that_runs_as_a_guest_of_asyncio_is_waited_for_in_trio(client: Client) -> None:
+    ours = Courier(client)
+
+    async def main() -> str:
+        return (await ours.hand_over(Signal("x"))).state
+
+    async def host() -> Any:
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        outcomes: list[Any] = []
+
+        def end(outcome: Any) -> None:
+            outcomes.append(outcome)
+            done.set()
+
+        trio.lowlevel.start_guest_run(main, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=end)
+        await done.wait()
+        return outcomes[0].unwrap()
+
+    assert await trio.to_thread.run_sync(asyncio.run, host()) == "stored"
+
+
+def test_what_waits_goes_together(gate: Gate) -> None:
+    ours = Courier(Client(gate.server.path, timeout=PATIENCE))
+
+    async def main() -> list[str]:
+        first = asyncio.ensure_future(ours.hand_over(Signal("first")))
+        await asyncio.to_thread(gate.heard.wait, PATIENCE)
+        rest = [asyncio.ensure_future(ours.hand_over(Signal(f"{n}"))) for n in range(20)]
+        await asyncio.sleep(0)
+        gate.open.set()
+        return [receipt.state for receipt in await asyncio.gather(first, *rest)]
+
+    assert asyncio.run(main()) == ["stored"] * 21
+    assert gate.titles == [["first"], [f"{n}" for n in range(20)]]
+
+
+def test_a_cancelled_coroutine_has_given_its_signal_away(gate: Gate) -> None:
+    ours = Courier(Client(gate.server.path, timeout=PATIENCE))
+
+    async def main() -> None:
+        task = asyncio.ensure_future(ours.hand_over(Signal("given")))
+        await asyncio.to_thread(gate.heard.wait, PATIENCE)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    gate.open.set()  # and the bell rings in a loop that is closed
+    assert ours.flush(PATIENCE)
+    assert gate.titles == [["given"]]
+
+
+def test_more_than_may_wait_are_turned_away_and_told(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "CAPACITY", 3)
+    ours = Courier(Client(gate.server.path, timeout=PATIENCE))
+
+    async def main() -> list[str]:
+        first = asyncio.ensure_future(ours.hand_over(Signal("first")))
+        await asyncio.to_thread(gate.heard.wait, PATIENCE)
+        rest = [asyncio.ensure_future(ours.hand_over(Signal(f"{n}"))) for n in range(5)]
+        await asyncio.sleep(0)
+        gate.open.set()
+        return [receipt.state for receipt in await asyncio.gather(first, *rest)]
+
+    assert asyncio.run(main()) == ["stored"] * 4 + ["dropped"] * 2
+
+
+def test_a_forked_child_has_a_courier_of_its_own(client: Client) -> None:
+    async def send() -> str:
+        return (await courier.courier(client).hand_over(Signal("x"))).state
+
+    assert asyncio.run(send()) == "stored"
+    parents = courier.courier(client)
+    parents._lock.acquire()  # as another thread may, at that very moment
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if asyncio.run(send()) == "stored" and courier.courier(client) is not parents else 1)
+    parents._lock.release()
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_the_end_of_a_program_waits_for_what_it_gave_away(gate: Gate) -> None:
+    script = """
+import asyncio, sys
+from tocsin.compat import send_signal_async, sending
+sending._client.socket, sending._client.timeout = sys.argv[1], 20
+async def main():
+    task = asyncio.ensure_future(send_signal_async("given away"))
+    await asyncio.sleep(0)
+asyncio.run(main())
+print("over", flush=True)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, gate.server.path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "over\n"
+        gate.open.set()
+        assert program.communicate(timeout=PATIENCE) == ("", "")
+    assert gate.titles == [["given away"]]

@@ -1,0 +1,107 @@
+"""docs/how-to/migrate.md, line by line: what changes is what it says, and what stands there runs as it stands."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.harness import PATIENCE, DaemonProcess, end_daemon, file, route, until
+
+TEXT = (Path(__file__).parents[2] / "docs" / "how-to" / "migrate.md").read_text()
+
+
+def blocks(chapter: int, language: str) -> list[str]:
+    """The code of a chapter."""
+    found: list[str] = re.findall(rf"```{language}\n(.*?)```", TEXT.split("\n## ")[chapter], re.DOTALL)
+    return found
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[DaemonProcess]:
+    """A machine whose daemon is still to be started, by whoever needs it."""
+    with DaemonProcess(tmp_path, file() + route("local-file")) as process:
+        process.env["TOCSIN_SPOOL"] = str(process.spool)
+        process.env["PATH"] = f"{Path(sys.executable).parent}:{process.env['PATH']}"
+        yield process
+        end_daemon(process.state)
+
+
+def run(host: DaemonProcess, *words: str) -> str:
+    """What a command of the page prints."""
+    done = subprocess.run(
+        words,
+        env=host.env,
+        cwd=host.folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def arrived(host: DaemonProcess) -> list[dict[str, Any]]:
+    """What came to the file, once something did."""
+    path = host.state / "alerts.jsonl"
+    until(lambda: path.exists() and path.read_text().endswith("\n"))
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_of_a_strategy_nothing_changes_but_its_imports() -> None:
+    before, after = (block.splitlines() for block in blocks(2, "python"))
+    changed = [line for line in difflib.ndiff(before, after) if line[:2] in {"- ", "+ "}]
+    assert len(changed) == 4
+    assert all(re.match(r"[-+] from \S+ import", line) for line in changed)
+
+
+def test_the_strategy_starts_a_daemon_and_its_signal_arrives_and_the_daemon_ends_as_told(host: DaemonProcess) -> None:
+    assert run(host, sys.executable, "-c", blocks(2, "python")[1]) == "True\n"
+    [alert] = arrived(host)
+    assert (alert["title"], alert["priority"], alert["tier"], alert["price"]) == (
+        "BUY BTCUSDT",
+        "high",
+        "premium",
+        64000.5,
+    )
+    assert alert["fields"]["rsi"] == 33
+    check, end = blocks(1, "sh")
+    assert "local-file" in run(host, "sh", "-c", check)
+    run(host, "sh", "-c", end)
+    until(lambda: " stopped " in (host.state / "daemon.log").read_text())
+
+
+def test_with_autostart_as_shown_a_hand_off_starts_a_daemon(host: DaemonProcess) -> None:
+    host.configure(blocks(1, "toml")[0] + file() + route("local-file"))
+    run(host, sys.executable, "-c", blocks(3, "python")[1])
+    [alert] = arrived(host)
+    assert (alert["title"], alert["tier"]) == ("BUY BTCUSDT", "premium")
+    run(host, "sh", "-c", blocks(1, "sh")[1])
+    until(lambda: " stopped " in (host.state / "daemon.log").read_text())
+
+
+def test_a_webhook_is_lent_as_shown_where_it_is_permitted_and_only_there(host: DaemonProcess) -> None:
+    script = blocks(3, "python")[2]
+    host.start()
+    assert "alerts go by the routes: write `client-webhooks = true` under [daemon]" in run(
+        host, sys.executable, "-c", script
+    )
+    host.stop()
+    host.configure("[daemon]\nclient-webhooks = true\n" + file() + route("local-file"))
+    host.start()
+    assert run(host, sys.executable, "-c", script) == ""
+    [row] = host.client.request("queue")["deliveries"]
+    assert row["destination"].startswith("client-")
+
+
+def test_health_and_metrics_as_shown(host: DaemonProcess) -> None:
+    host.start()
+    assert run(host, sys.executable, "-c", blocks(4, "python")[0]) == "healthy ok closed True\n0 0 0\n"
