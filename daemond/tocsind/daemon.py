@@ -126,7 +126,7 @@ class Daemon:
                         doubtful = await dispatch.replay()
                         async with self._reloading:  # a SIGHUP may come as early as this
                             await lanes.follow(self._config, nursery)
-                        await self._serve(dispatch, lanes, client, leave, doubtful, nursery)
+                        await self._serve(dispatch, lanes, client, leave, doubtful=doubtful, lanes_nursery=nursery)
                         nursery.cancel_scope.cancel()  # and the lanes finish what is in flight
                     watch.cancel_scope.cancel()
                 self._emit(Stopped(await _queued(journal)))
@@ -137,6 +137,7 @@ class Daemon:
         lanes: Lanes,
         client: HttpClient,
         leave: trio.Event,
+        *,
         doubtful: int,
         lanes_nursery: trio.Nursery,
     ) -> None:

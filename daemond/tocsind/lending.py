@@ -67,7 +67,9 @@ class Lending:
 
     def _destination(self, name: str, config: Config) -> DestinationOptions:
         try:
-            sought = read_secret(self.folder / name, f"the file {FOLDER}/{name}", f"the file {FOLDER}/{name} does not exist")
+            sought = read_secret(
+                self.folder / name, f"the file {FOLDER}/{name}", f"the file {FOLDER}/{name} does not exist"
+            )
         except Mistake as mistake:
             return _options(name, None, config, disabled=str(mistake))
         if sought.secret is None:

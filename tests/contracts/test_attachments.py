@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contracts.test_spool_users import STRANGER, as_stranger, share
-from tests.harness import DaemonProcess, FakeProcess, discord, file, route, until
+from tests.contracts.test_spool_users import share
+from tests.harness import STRANGER, DaemonProcess, FakeProcess, as_stranger, discord, file, route, until
 
 from tocsin import Client, Signal
 
