@@ -34,6 +34,8 @@ def _read(value: Any) -> float | None:
         return _from_text(value.strip())
     if hasattr(value, "astype") and hasattr(value, "dtype") and "datetime64" in str(value.dtype):
         return _from_number(int(value.astype("datetime64[ns]").astype("int64")) / 1e9)
+    if hasattr(value, "to_timestamp"):  # pandas.Period: a bar, by its beginning
+        value = value.to_timestamp()
     if hasattr(value, "timetuple"):  # date, datetime, pandas.Timestamp
         return _from_calendar(value)
     return _from_number(float(value))

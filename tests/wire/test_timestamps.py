@@ -47,6 +47,13 @@ class NotATime:
         return math.nan
 
 
+class Period:
+    """As pandas.Period behaves: a stretch of time that knows when it begins."""
+
+    def to_timestamp(self) -> datetime:
+        return datetime(2023, 11, 14, 22, 13, 20)  # noqa: DTZ001 - as pandas does it
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
@@ -67,6 +74,7 @@ class NotATime:
         (datetime(2023, 11, 14, 23, 13, 20, tzinfo=timezone(timedelta(hours=1))), NOON),
         (date(2023, 11, 14), NOON - 80_000),
         (Datetime64(1_700_000_000_000_000_000), NOON),
+        (Period(), NOON),
         (0, 0.0),
         (-1, -1.0),
         (b"12", 12.0),

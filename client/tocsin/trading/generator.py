@@ -1,0 +1,122 @@
+"""Several strategies, run one after another over the same days, and aggregated.
+
+One that fails stops nobody: what it said before counts, the reason stands in `report.failed`, and the log tells it when it begins to
+fail, not each time. They run in the caller's thread: a strategy is arithmetic, which threads do not speed up here, and nobody wants to
+lock his bars.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from inspect import iscoroutine
+from typing import Any, Protocol, Self
+
+from tocsin.answers import describe
+from tocsin.client import Client
+
+from .aggregator import SignalAggregator
+from .report import Failed, Report
+from .words import name_of
+
+_log = logging.getLogger("tocsin.trading")
+
+
+class Strategy(Protocol):
+    """What a generator runs: anything that can say what it would have raised over the last so many days."""
+
+    def generate_signals(self, days: int) -> Iterable[Any]:
+        """Signals, in any order; a generator function will do."""
+
+
+class MultiStrategyGenerator:
+    """Runs strategies over `days` of data and aggregates what they raise.
+
+    `strategy_configs` is {name: strategy}, or {name: {"strategy": strategy, "weight": 0.6, "enabled": True, "params": {...}}}, or a list
+    of such configurations with a "name" each. A strategy is an object with `generate_signals(days)`, a class of such objects, made once
+    with `params`, or a function of `days`.
+    `aggregator_config` and `client` are SignalAggregator's.
+    """
+
+    def __init__(
+        self,
+        strategy_configs: Mapping[str, Any] | Iterable[Mapping[str, Any]],
+        aggregator_config: Mapping[str, Any] | None = None,
+        *,
+        client: Client | None = None,
+    ) -> None:
+        self._configs = {name_of(name): _config(given) for name, given in _named(strategy_configs)}
+        weights = {name: config["weight"] for name, config in self._configs.items() if "weight" in config}
+        self.aggregator = SignalAggregator(weights, aggregator_config, client=client)
+        self._failing: set[str] = set()
+
+    @property
+    def report(self) -> Report:
+        """The last run's."""
+        return self.aggregator.report
+
+    def generate_aggregated_signals(self, days: int = 30) -> list[Any]:
+        """What all strategies raise over `days`, aggregated; alerts are on their way. Never raises."""
+        raised: dict[str, list[Any]] = {}
+        failed = []
+        for name, config in self._configs.items():
+            if config.get("enabled", True):
+                raised[name], reason = _run(config, days)
+                self._note(name, reason)
+                if reason:
+                    failed.append(Failed(name, reason))
+        return self.aggregator.aggregate_signals(raised, failed=failed)
+
+    def cleanup(self) -> None:
+        """Wait for the hand-off, at most two seconds, and close the connection. As often as you like."""
+        self.aggregator.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cleanup()
+
+    def _note(self, name: str, reason: str | None) -> None:
+        if reason is None:
+            self._failing.discard(name)
+        elif name not in self._failing:
+            self._failing.add(name)
+            _log.warning("the strategy %s fails: %s", name, reason)
+
+
+def _named(configs: Any) -> list[tuple[Any, Any]]:
+    if isinstance(configs, Mapping):
+        return list(configs.items())
+    return [(config["name"], config) for config in configs]
+
+
+def _config(given: Any) -> dict[str, Any]:
+    return dict(given) if isinstance(given, Mapping) else {"strategy": given}
+
+
+def _run(config: dict[str, Any], days: int) -> tuple[list[Any], str | None]:
+    """What one strategy raised, and why that is not all."""
+    raised: list[Any] = []
+    try:
+        found = _asked(config, days)
+        if iscoroutine(found):
+            found.close()
+            return raised, "is a coroutine function; await it yourself, and give what it raised to a SignalAggregator"
+        raised.extend(() if found is None else found)
+    except Exception as error:  # noqa: BLE001 - somebody else's code may raise anything
+        return raised, describe(error)
+    return raised, None
+
+
+def _asked(config: dict[str, Any], days: int) -> Any:
+    strategy: Any = config.get("strategy")
+    if isinstance(strategy, type):
+        strategy = config["strategy"] = strategy(**config.get("params", {}))
+    if hasattr(strategy, "generate_signals"):
+        return strategy.generate_signals(days)
+    if callable(strategy):
+        return strategy(days)
+    raise TypeError(
+        f"a strategy has generate_signals(days), or is a function of days; this is {type(strategy).__name__}"
+    )

@@ -1,0 +1,128 @@
+"""The aggregator's configuration, read once. Nothing in it is fatal: what cannot be read is a problem, told once, and its default holds.
+
+The keys of the seeds are taken as they are. `discord_config` said how to retry, and how fast; that is the daemon's business now
+(alerts.toml), so it is not read. `discord_webhook_url` is a secret: it is in no problem and in no repr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+from tocsin.durations import parse_duration
+from tocsin.errors import InvalidSignal
+from tocsin.signals import Signal
+
+from .words import name_of
+
+CONFLICTS = ("tell", "strongest", "none")
+IN_EVERY_ALERT = ("tier", "priority", "expires", "tags", "to", "source")  # a signal's own word goes first
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `aggregation_config` says.
+
+    `alerts`: hand over at all. `min_confidence`: below it, counted with the agreement, nothing is alerted. `window`, in seconds: how far
+    apart signals of one symbol may lie to speak of the same moment. `conflict`: whom to alert when strategies contradict each other:
+    everybody (tell), the weightier side (strongest), nobody (none). `once`: the same signal raised again is not alerted again.
+    """
+
+    alerts: bool = False
+    min_confidence: float = 0.0
+    window: float = 3600.0
+    conflict: str = "tell"
+    once: bool = False
+    webhook: str | None = field(default=None, repr=False)
+    in_every_alert: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def settings(config: Any) -> Settings:
+    """What a configuration says, and what is wrong with it. Never raises."""
+    if config is None:
+        return Settings()
+    if not isinstance(config, Mapping):
+        return Settings(problems=(f"the configuration must be a mapping, not {type(config).__name__}",))
+    read: dict[str, Any] = {}
+    every: dict[str, Any] = {}
+    problems = []
+    for key, value in config.items():
+        try:
+            if key in IN_EVERY_ALERT:
+                every[key] = Signal("an alert", **{key: value}).as_dict().get(key)
+            elif key not in _IGNORED:
+                name, reader = _KEYS[key]
+                read[name] = reader(value)
+        except KeyError:
+            problems.append(f"{name_of(key)[:50]!r} is no key of it and is ignored; there are {', '.join(_ALL)}")
+        except Exception as error:  # noqa: BLE001 - foreign objects may raise anything
+            said = error.reason if isinstance(error, InvalidSignal) else error if isinstance(error, ValueError) else ""
+            problems.append(f"{name_of(key)} {said or 'cannot be read'}; it is ignored")
+    return Settings(**read, in_every_alert=every, problems=tuple(problems))
+
+
+def weights(given: Any) -> tuple[dict[str, float], tuple[str, ...]]:
+    """What each strategy weighs, and what is wrong with that. Never raises."""
+    if given is None:
+        return {}, ()
+    if not isinstance(given, Mapping):
+        return {}, (f"the weights must be a mapping, not {type(given).__name__}; all strategies weigh the same",)
+    read: dict[str, float] = {}
+    problems = []
+    for name, value in given.items():
+        try:
+            read[name_of(name)] = _not_negative(value)
+        except Exception:  # noqa: BLE001 - as above
+            problems.append(f"the weight of {name_of(name)} must be a number, zero or more; it weighs 1")
+    return read, tuple(problems)
+
+
+def _yes_or_no(value: Any) -> bool:
+    return bool(value)
+
+
+def _not_negative(value: Any) -> float:
+    if isinstance(value, (str, bytes)):
+        raise ValueError(f"must be a number, not {type(value).__name__}")  # noqa: TRY004 - one kind of mistake, one exception
+    number = float(value)
+    if not isfinite(number) or number < 0:
+        raise ValueError(f"must be zero or more, and finite, not {number}")
+    return number
+
+
+def _confidence(value: Any) -> float:
+    number = _not_negative(value)
+    if number > 1:
+        raise ValueError(f"must lie between 0 and 1, not {number}")
+    return number
+
+
+def _duration(value: Any) -> float:
+    return parse_duration(value) if isinstance(value, str) else _not_negative(value)
+
+
+def _conflict(value: Any) -> str:
+    if value not in CONFLICTS:
+        raise ValueError(f"must be one of {', '.join(CONFLICTS)}")
+    return str(value)
+
+
+def _webhook(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"must be text, not {type(value).__name__}")
+    return value or None
+
+
+_KEYS: dict[Any, tuple[str, Callable[[Any], Any]]] = {
+    "discord_alerts": ("alerts", _yes_or_no),
+    "discord_webhook_url": ("webhook", _webhook),
+    "min_confidence": ("min_confidence", _confidence),
+    "window": ("window", _duration),
+    "conflict": ("conflict", _conflict),
+    "once": ("once", _yes_or_no),
+}
+_IGNORED = ("discord_config",)
+_ALL = (*_KEYS, *_IGNORED, *IN_EVERY_ALERT)

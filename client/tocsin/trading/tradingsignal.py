@@ -1,0 +1,171 @@
+"""What a strategy raises, as tolerant as such things have to be.
+
+Nothing is checked when a TradingSignal is made: strategies make them in loops that must not end because of one bad value, and the code
+that is moved here knows the same things under other names (`stop_loss`, `signal_type`, ...), which are taken as ours. The check comes
+when it becomes a tocsin.Signal. Strict there is what would make an alert a lie: symbol, price, confidence. What only goes along is told
+as it can be, in words if need be: an array in `metadata` is no reason to lose an alert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tocsin.errors import InvalidSignal
+from tocsin.ids import id_of
+from tocsin.signals import Signal
+from tocsin.timestamps import to_seconds
+
+from .order import Rank, rank
+from .words import level, told, word
+
+LEVELS = ("entry", "stop", "target", "exit", "pnl")  # fields that the daemon renders for traders
+_CARRIED = ("confidence", "timestamp", "price", "strategy", "key", "tier", "body", "expires")
+SYNONYMS = {
+    "signal_type": "action",
+    "side": "action",
+    "direction": "action",
+    "ticker": "symbol",
+    "strategy_name": "strategy",
+    "entry_price": "entry",
+    "stop_loss": "stop",
+    "take_profit": "target",
+    "target_price": "target",
+    "exit_price": "exit",
+    "profit": "pnl",
+    "user_tier": "tier",
+}
+
+
+@dataclass(init=False, eq=False, repr=False)
+class TradingSignal:
+    """One thing that a strategy says of one symbol.
+
+    `action` is BUY, SELL, HOLD, CLOSE or any word, or an enum's member; `confidence` lies between 0 and 1; `timestamp` is anything that
+    tocsin.timestamps reads. `entry`, `stop`, `target`, `exit` are prices, `pnl` is a profit or loss as you count it. Signals with the
+    same `key` are news of one trade. `metadata` and whatever else is given by name goes along as fields.
+
+    Signals are ordered by confidence and time, the surest and latest first, and are never equal but to themselves.
+    """
+
+    symbol: Any
+    action: Any
+    price: Any
+    confidence: Any
+    timestamp: Any
+    strategy: Any
+    entry: Any
+    stop: Any
+    target: Any
+    exit: Any
+    pnl: Any
+    key: Any
+    tier: Any
+    priority: Any
+    title: Any
+    body: Any
+    expires: Any
+    metadata: Any
+
+    def __init__(  # noqa: PLR0917 - in the order in which code everywhere writes them
+        self,
+        symbol: Any = None,
+        action: Any = None,
+        price: Any = None,
+        confidence: Any = None,
+        timestamp: Any = None,
+        strategy: Any = None,
+        metadata: Any = None,
+        **others: Any,
+    ) -> None:
+        self.symbol, self.action, self.price = symbol, action, price
+        self.confidence, self.timestamp, self.strategy = confidence, timestamp, strategy
+        for name in _BY_NAME:
+            setattr(self, name, others.pop(name, None))
+        for name in [name for name in others if name in SYNONYMS]:
+            value = others.pop(name)
+            if getattr(self, SYNONYMS[name]) is None:
+                setattr(self, SYNONYMS[name], value)
+        self.metadata = _together(metadata, others)
+
+    @classmethod
+    def of(cls, item: Any) -> TradingSignal:
+        """The signal in `item`: one already, a mapping, or any object with a signal's attributes.
+
+        Raises InvalidSignal, or whatever a foreign object raises.
+        """
+        if isinstance(item, cls):
+            return item
+        given = {str(name): value for name, value in item.items()} if isinstance(item, Mapping) else _attributes(item)
+        if not any(given.get(name) is not None for name in _TELLING):
+            raise InvalidSignal("symbol", f"is required; this {type(item).__name__} has none")
+        return cls(**given)
+
+    @property
+    def rank(self) -> Rank:
+        """Where it stands among others. Never raises."""
+        try:
+            confidence = Signal("rank", confidence=self.confidence, id=_NO_ID).confidence
+        except Exception:  # noqa: BLE001 - a foreign __float__ may raise anything
+            confidence = None
+        return rank(confidence, to_seconds(self.timestamp))
+
+    def to_signal(self, **others: Any) -> Signal:
+        """The tocsin.Signal that tells this; `others` are fields of it that stand where this says nothing.
+
+        Raises InvalidSignal, or whatever the foreign objects in it raise.
+        """
+        action, symbol = word(self.action), word(self.symbol)
+        given = {name: getattr(self, name) for name in _CARRIED}
+        given |= {"symbol": symbol, "action": action, "priority": word(self.priority), "tier": word(self.tier)}
+        given["title"] = self.title or _title(action, symbol)
+        given["fields"] = self._fields() or None
+        return Signal.from_dict({**others, **{name: value for name, value in given.items() if value is not None}})
+
+    def _fields(self) -> dict[str, Any]:
+        levels = {name: level(getattr(self, name)) for name in LEVELS}
+        given = self.metadata if isinstance(self.metadata, Mapping) else {"metadata": self.metadata}
+        made = {name: value for name, value in levels.items() if value is not None}
+        made.update((str(name), told(value)) for name, value in given.items() if value is not None)
+        return made
+
+    def __repr__(self) -> str:
+        said = {each.name: getattr(self, each.name) for each in fields(self)}
+        return f"TradingSignal({', '.join(f'{name}={value!r}' for name, value in said.items() if value is not None)})"
+
+    def __lt__(self, other: object) -> bool:
+        return self.rank < other.rank if isinstance(other, TradingSignal) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self.rank <= other.rank if isinstance(other, TradingSignal) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self.rank > other.rank if isinstance(other, TradingSignal) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self.rank >= other.rank if isinstance(other, TradingSignal) else NotImplemented
+
+
+_BY_NAME = ("entry", "stop", "target", "exit", "pnl", "key", "tier", "priority", "title", "body", "expires")
+_NAMES = (*(field.name for field in fields(TradingSignal)), *SYNONYMS)
+_TELLING = ("symbol", "title", "ticker")
+_NO_ID = id_of(0, bytes(10))  # to be judged only: it saves the making of one
+
+
+def _title(action: Any, symbol: Any) -> str:
+    if not isinstance(symbol, str) or not symbol.strip():
+        raise InvalidSignal("symbol", "is required" if symbol is None else f"must be text, not {type(symbol).__name__}")
+    return f"{action} {symbol}" if isinstance(action, str) else symbol
+
+
+def _together(metadata: Any, others: dict[str, Any]) -> Any:
+    if isinstance(metadata, Mapping):
+        return {**metadata, **others} if others else metadata
+    return others if metadata is None else {"metadata": metadata, **others}
+
+
+def _attributes(item: Any) -> dict[str, Any]:
+    """What a foreign object says of itself. Methods are no statement: every str has a `title`."""
+    found = {name: getattr(item, name, None) for name in _NAMES}
+    return {name: value for name, value in found.items() if value is not None and not callable(value)}

@@ -1,0 +1,150 @@
+"""What a strategy raises: read tolerantly, ordered totally, and told as a signal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from enum import Enum, StrEnum
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.trading.anything import Hostile, anything, signals_of, steady
+
+from tocsin.errors import InvalidSignal
+from tocsin.trading import TradingSignal
+
+NOON = 1_700_000_000.0
+
+
+class Side(Enum):
+    BUY = 1
+
+
+class Word(StrEnum):
+    SELL = "Sell"
+
+
+def test_it_becomes_a_signal_with_its_levels_among_the_fields() -> None:
+    raised = TradingSignal(
+        "AAPL", "BUY", 100.5, 0.93, NOON, "ma", stop=98, target=104.5, key="t1", metadata={"rsi": 33}
+    )
+    signal = raised.to_signal(tier="premium", strategy="other")
+    assert signal.as_dict() | {"id": ""} == {
+        "title": "BUY AAPL", "symbol": "AAPL", "action": "BUY", "price": 100.5, "confidence": 0.93, "timestamp": NOON,
+        "strategy": "ma", "tier": "premium", "key": "t1", "fields": {"stop": 98, "target": 104.5, "rsi": 33}, "id": "",
+    }  # fmt: skip
+
+
+def test_names_that_other_code_has_for_it_are_understood() -> None:
+    raised = TradingSignal(
+        "AAPL", signal_type="BUY", strategy_name="ma", stop_loss=98, take_profit=104, user_tier="free"
+    )
+    assert (raised.action, raised.strategy, raised.stop, raised.target, raised.tier) == ("BUY", "ma", 98, 104, "free")
+    assert TradingSignal("AAPL", "SELL", side="BUY").action == "SELL"  # its own name goes first
+
+
+def test_what_it_does_not_know_by_name_goes_along() -> None:
+    assert TradingSignal("AAPL", rsi=33, metadata={"adx": 20}).to_signal().fields == {"adx": 20, "rsi": 33}
+    assert TradingSignal("AAPL", rsi=33, metadata="a note").to_signal().fields == {"metadata": "a note", "rsi": 33}
+
+
+@pytest.mark.parametrize(("action", "word"), [(Side.BUY, "BUY"), (Word.SELL, "Sell"), ("hold", "hold")])
+def test_an_enum_is_the_word_it_stands_for(action: Any, word: str) -> None:
+    assert TradingSignal("AAPL", action).to_signal().action == word
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([1, 2], "[1, 2]"),
+        (float("inf"), "inf"),
+        (2**70, hex(2**70)),
+        (datetime(2024, 1, 31, tzinfo=UTC), "2024-01-31 00:00:00+00:00"),
+        (list(range(1000)), str(list(range(1000)))[:200]),
+        ("see https://discord.com/api/webhooks/12/token", "see ****"),
+    ],
+)
+def test_what_goes_along_is_told_as_it_can_be_and_spoils_nothing(value: Any, said: str) -> None:
+    assert TradingSignal("AAPL", metadata={"it": value}).to_signal().fields == {"it": said}
+
+
+def test_what_cannot_even_speak_is_told_by_its_type() -> None:
+    assert TradingSignal("AAPL", metadata={"it": Hostile()}).to_signal().fields == {"it": "Hostile"}
+
+
+def test_a_level_that_is_nan_is_none() -> None:
+    assert TradingSignal("AAPL", stop=float("nan"), target=2.0).to_signal().fields == {"target": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("given_", "field"),
+    [
+        ({}, "symbol"),
+        ({"symbol": 5}, "symbol"),
+        ({"symbol": " "}, "symbol"),
+        ({"symbol": "A", "confidence": 93}, "confidence"),
+        ({"symbol": "A", "confidence": "0.9"}, "confidence"),
+        ({"symbol": "A", "price": float("nan")}, "price"),
+        ({"symbol": "A", "action": 1}, "action"),
+        ({"symbol": "A", "expires": "soon"}, "expires"),
+    ],
+)
+def test_what_would_make_an_alert_a_lie_is_refused_by_its_name(given_: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidSignal) as refused:
+        TradingSignal(**given_).to_signal()
+    assert refused.value.field == field
+
+
+def test_any_object_with_a_signals_attributes_and_any_mapping_is_one() -> None:
+    foreign = SimpleNamespace(symbol="AAPL", signal_type=Side.BUY, confidence=0.5, created_by=Hostile())
+    assert TradingSignal.of(foreign).to_signal().title == "BUY AAPL"
+    assert TradingSignal.of({"symbol": "AAPL", "rsi": 3}).to_signal().fields == {"rsi": 3}
+    for item in ("AAPL", 5, None, [], {}, object(), Side.BUY, Hostile):
+        with pytest.raises(InvalidSignal, match="symbol: is required"):
+            TradingSignal.of(item)
+
+
+def test_the_surest_come_first_then_the_latest_and_last_those_of_which_it_is_not_known() -> None:
+    ordered = [
+        TradingSignal("A", confidence=0.9, timestamp=NOON * 1000 + 2000),
+        TradingSignal("B", confidence=0.9, timestamp="2023-11-14T22:13:20Z"),
+        TradingSignal("c", confidence=0.9, timestamp=-5),
+        TradingSignal("C", confidence=0.9, timestamp="noon"),
+        TradingSignal("D", confidence=0.2, timestamp=NOON + 5000),
+        TradingSignal("E", confidence=None, timestamp=NOON),
+        TradingSignal("F", confidence="high"),
+    ]
+    backwards = ordered[::-1]
+    assert [each.symbol for each in sorted(backwards)] == list("ABcCDEF")
+    assert ordered[0] < ordered[1] <= ordered[2] <= ordered[2]
+    assert ordered[6] > ordered[5] >= ordered[4]
+    assert ordered[0] != TradingSignal("A", confidence=0.9, timestamp=NOON * 1000 + 2000)
+    with pytest.raises(TypeError):
+        sorted([ordered[0], 5])  # type: ignore[type-var]
+
+
+@given(st.lists(signals_of(anything)))
+def test_sorting_them_never_fails_whatever_they_hold(raised: list[TradingSignal]) -> None:
+    assert Counter(map(id, sorted(raised))) == Counter(map(id, raised))
+
+
+@given(st.lists(signals_of(steady)))
+def test_what_was_sorted_is_in_order(raised: list[TradingSignal]) -> None:
+    assert all(before <= after for before, after in pairwise(sorted(raised)))
+
+
+@given(st.dictionaries(st.text(max_size=8), anything), anything)
+def test_making_one_never_fails(values: dict[str, Any], metadata: Any) -> None:
+    known = {"self", "symbol", "action", "price", "confidence", "timestamp", "strategy", "metadata"}
+    TradingSignal(metadata=metadata, **{name: value for name, value in values.items() if name not in known})
+
+
+def test_its_repr_says_what_it_says() -> None:
+    assert (
+        repr(TradingSignal("AAPL", "BUY", stop=98))
+        == "TradingSignal(symbol='AAPL', action='BUY', stop=98, metadata={})"
+    )
