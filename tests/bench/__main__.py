@@ -10,6 +10,7 @@ from . import (
     b8_memory,
     b9_restart,
     b10_idle,
+    b11_trading,
 )
 from .command import main
 
@@ -23,6 +24,7 @@ BENCHES = {
     "b8": b8_memory.measure,
     "b9": b9_restart.measure,
     "b10": b10_idle.measure,
+    "b11": b11_trading.measure,
 }
 
 if __name__ == "__main__":

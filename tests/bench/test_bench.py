@@ -22,6 +22,7 @@ ROWS = {
     "b8": {"daemon, idle", "daemon, 500 queued"},
     "b9": {"0 queued", "500 queued", "difference"},
     "b10": {"daemon, idle"},
+    "b11": {"30 days of hourly bars, alerts on", "one signal, until it is on disk"},
 }
 
 
