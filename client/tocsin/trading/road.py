@@ -1,7 +1,8 @@
 """Where alerts go: by the daemon's routes, or to the webhook that this process brings along, where the daemon permits that.
 
-The daemon is asked with each batch, since it forgets what was lent when it restarts; that costs a question on the courier's thread. When it
-does not permit it, or is away, its own routes hold: an alert that reaches the wrong channel is better than none.
+A webhook is lent with the first batch, on the courier's thread, and then it is a destination for good: the daemon keeps it over its
+restarts, and what is spooled while it is away may name it. Until it is lent the routes hold, since an alert in the wrong channel is better
+than none; so they do once a person took it back, which the daemon says by refusing.
 """
 
 from __future__ import annotations
@@ -19,18 +20,28 @@ class Road:
         self.trouble: str | None = None
         self._client = client
         self._webhook = webhook
+        self._destination: str | None = None  # what the webhook became
 
     def send(self, signals: Sequence[Signal]) -> list[Receipt]:
         """Receipts, in order. Never raises, unless the client is strict."""
-        to = self._lent()
-        return self._client.send_many(signals if to is None else [_addressed(signal, to) for signal in signals])
+        self._lend()
+        if self._destination is None:
+            return self._client.send_many(signals)
+        to = self._destination
+        receipts = self._client.send_many([_addressed(signal, to) for signal in signals])
+        refused = [signal for signal, receipt in zip(signals, receipts, strict=True) if receipt.state == "refused"]
+        if not refused:
+            return receipts
+        self._destination = None
+        again = iter(self._client.send_many(refused))
+        return [next(again) if receipt.state == "refused" else receipt for receipt in receipts]
 
-    def _lent(self) -> str | None:
-        """The destination that the webhook became."""
-        if self._webhook is None:
-            return None
-        self.trouble = "discord_webhook_url is not used: this version of tocsin lends no webhooks"
-        return None
+    def _lend(self) -> None:
+        if self._webhook is None or self._destination is not None:
+            return
+        lent = self._client.lend_webhook(self._webhook)
+        self._destination = lent.destination
+        self.trouble = None if lent.destination else f"discord_webhook_url is not used, the routes are: {lent.reason}"
 
 
 def _addressed(signal: Signal, to: str) -> Signal:
