@@ -4,7 +4,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 TOGETHER := --numprocesses 3 --dist worksteal
 
-.PHONY: demo run test quick lint coverage bench paper reference clean
+# What dates stand in packages: the commit's, so that the same commit gives the same bytes.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1750000000)
+BUNDLED := build/venv
+
+.PHONY: demo run test quick lint coverage bench paper reference binary deb test-binary clean
 
 demo: $(READY)  ## daemon, fake Discord, three producers, and what became of their signals
 	$(BIN)/tocsin demo
@@ -16,7 +20,7 @@ test: $(READY)  ## the whole suite; three at a time, because much of it waits fo
 	$(BIN)/pytest $(TOGETHER)
 
 quick: $(READY)  ## the suite without its slow tests
-	$(BIN)/pytest $(TOGETHER) -m 'not slow'
+	$(BIN)/pytest $(TOGETHER) -m 'not slow and not binary'
 
 lint: $(READY)  ## style and types
 	$(BIN)/ruff check .
@@ -37,6 +41,15 @@ paper: $(READY)  ## manual pages and completions, below build/paper
 reference: $(READY)  ## docs/reference/commands.md, from the parsers
 	PYTHONPATH=packaging $(BIN)/python -m paper --commands > docs/reference/commands.md
 
+binary: $(BUNDLED)/.ready  ## dist/tocsin/ for a service, dist/tocsin-VERSION-ARCH to be copied anywhere
+	PYTHONHASHSEED=1 $(BUNDLED)/bin/pyinstaller --noconfirm --clean --log-level WARN --distpath dist --workpath build/pyinstaller packaging/tocsin.spec
+
+deb: binary paper  ## dist/tocsin_VERSION_ARCH.deb
+	$(BUNDLED)/bin/python packaging/deb.py
+
+test-binary: $(READY) deb  ## what was built, as its users have it: binary, file and package (the last needs root, debootstrap and a mirror)
+	$(BIN)/pytest -m binary tests/packaging
+
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -45,3 +58,8 @@ $(READY): pyproject.toml packaging/constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint packaging/constraints.txt --editable '.[dev]'
 	touch $(READY)
+
+$(BUNDLED)/.ready: pyproject.toml packaging/constraints.txt
+	$(PYTHON) -m venv --clear $(BUNDLED)
+	$(BUNDLED)/bin/pip install --quiet --disable-pip-version-check --constraint packaging/constraints.txt --editable '.[binary]'
+	touch $(BUNDLED)/.ready

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -34,10 +34,17 @@ class DaemonProcess:
     """A daemon on its own state folder and socket below `folder`; start it as often as you like."""
 
     def __init__(
-        self, folder: Path, config: str, env: Mapping[str, str] | None = None, *, socket: str | None = None
+        self,
+        folder: Path,
+        config: str,
+        env: Mapping[str, str] | None = None,
+        *,
+        socket: str | None = None,
+        command: Sequence[str] = (sys.executable, "-m", "tocsind"),
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
+        self.command = command
         self.socket = socket or str(folder / "t.sock")
         self.state = folder / "state"
         self.config = folder / "alerts.toml"
@@ -57,7 +64,7 @@ class DaemonProcess:
         self.config.write_text(config)
 
     def start(self, *command: str, **popen: Any) -> Self:
-        """Start it and wait for READY. `command` replaces `python -m tocsind`."""
+        """Start it and wait for READY. `command` replaces the one it was made with."""
         with notify_socket(self.folder) as (address, received):
             self.spawn(*command, env={"NOTIFY_SOCKET": address}, **popen)
             assert "READY=1" in received(), self.log.read_text()
@@ -73,8 +80,8 @@ class DaemonProcess:
         return self.process
 
     def argv(self, *command: str) -> list[str]:
-        """The command line; `command` replaces `python -m tocsind`."""
-        return [*(command or (sys.executable, "-m", "tocsind")), "run", "--config", str(self.config), "--log", "debug"]
+        """The command line; `command` replaces the one it was made with."""
+        return [*(command or self.command), "run", "--config", str(self.config), "--log", "debug"]
 
     def await_socket(self) -> None:
         """Until somebody listens on the socket: for a start that READY cannot tell of."""

@@ -15,7 +15,7 @@ from tests.harness import PATIENCE
 _HAND_DOWN = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="tocsind.socket")
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="tocsind.socket", WATCHDOG_PID=str(os.getpid()))
 os.execvp(sys.argv[2], sys.argv[2:])
 """
 

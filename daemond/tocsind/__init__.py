@@ -37,14 +37,14 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     monitor
     ipc
     status, keeper, alarms, heartbeat, preview, progress, watchdog
-    lanes, face, spool, metrics, exposition, troubles, log, tail, requests, state, systemd, process, service
+    lanes, face, spool, metrics, exposition, troubles, log, tail, requests, state, systemd, process, service, versions
     dispatch, lane
     batches, gates
     sender, channel, watchers, intake, books, reception, lending
     journal, destinations
     rendering, config, attachments
     clock, events, policy
-    secret, errors, webserver
+    secret, errors, form, webserver
     tocsin
 
 What stands on one line knows nothing of its neighbours; `testing` is for demo and tests alone.

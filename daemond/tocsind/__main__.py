@@ -45,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; answers its exit code."""
     _fill_standard_streams()
-    arguments = daemon_parser().parse_args(argv)
+    arguments = _arguments(sys.argv[1:] if argv is None else list(argv))
     verb: Callable[[argparse.Namespace], int] = arguments.verb
     try:
         return verb(arguments) if verb is run else _written(verb, arguments)
@@ -78,6 +78,12 @@ def _written(verb: Callable[[argparse.Namespace], int], arguments: argparse.Name
     return code
 
 
+def _arguments(words: list[str]) -> argparse.Namespace:
+    if words == ["--version", "--json"]:
+        return argparse.Namespace(verb=versions)
+    return daemon_parser().parse_args(words)
+
+
 def _fill_standard_streams() -> None:
     """Whoever started us with a closed stream gets /dev/null there: else the journal could be opened under the number of stderr."""
     for number in (0, 1, 2):
@@ -98,7 +104,12 @@ def daemon_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"tocsind {__version__}")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"tocsind {__version__}",
+        help="show the version; with --json behind it, of everything inside",
+    )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     _add(verbs, "run", run, "serve until SIGTERM").add_argument("--log", choices=LEVELS, help="how much to log")
     _add(verbs, "check", check, "read the configuration and tell all that is wrong with it")
@@ -228,6 +239,14 @@ def init(arguments: argparse.Namespace) -> int:
     with os.fdopen(descriptor, "w", encoding="utf-8") as output:
         output.write(text)
     print(f"wrote {arguments.output}; next: tocsind check --config {arguments.output}")
+    return 0
+
+
+def versions(_: argparse.Namespace) -> int:
+    """Tell what we are made of."""
+    from .versions import report as inside  # noqa: PLC0415 - it loads ssl and sqlite3, which `check` and `init` need not
+
+    print(json.dumps(inside(), indent=2))
     return 0
 
 

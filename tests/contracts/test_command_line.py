@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+import ssl
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import trio
 from tests.harness import PATIENCE
 
 import tocsind
@@ -202,6 +205,13 @@ def test_the_help_shows_examples_and_every_exit_code(tmp_path: Path) -> None:
 def test_the_version_goes_to_stdout(tmp_path: Path) -> None:
     done = tocsind_("--version", folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, f"tocsind {tocsind.__version__}\n")
+
+
+def test_the_version_as_json_names_all_that_a_bugs_report_should(tmp_path: Path) -> None:
+    told = json.loads(tocsind_("--version", "--json", folder=tmp_path, watched=True).stdout)
+    assert (told["schema"], told["version"], told["form"]) == (1, tocsind.__version__, "python")
+    assert (told["openssl"], told["sqlite"]) == (ssl.OPENSSL_VERSION, sqlite3.sqlite_version)
+    assert told["libraries"]["trio"] == trio.__version__
 
 
 @pytest.mark.parametrize(

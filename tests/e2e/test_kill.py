@@ -42,10 +42,12 @@ def storm(daemon: DaemonProcess, kills: int, seed: int) -> list[dict[str, Any]]:
         return [stored for program in programs for stored in program.stop()]
 
 
-def assert_nothing_lost_and_doubt_told(tmp_path: Path, fake: FakeProcess, kills: int, seed: int) -> None:
+def assert_nothing_lost_and_doubt_told(
+    tmp_path: Path, fake: FakeProcess, kills: int, seed: int, **daemon_options: Any
+) -> None:
     """Every stored signal arrived; a second copy has an attempt that a kill interrupted to account for it, and says so."""
     config = discord("d", fake.webhooks[0]["url"]) + route("d")
-    with DaemonProcess(tmp_path, config) as daemon:
+    with DaemonProcess(tmp_path, config, **daemon_options) as daemon:
         stored = storm(daemon, kills, seed)
         assert all_delivered(daemon, (each["id"] for each in stored))
         copies = by_id(arrived(fake))

@@ -34,10 +34,12 @@ from .askers import Answer, Asker, HandOff, Haste, Order
 from .digests import FIRST
 from .inbox import Guest
 from .records import Arrival, Asking, Count, Ending, Fold, LaneMemory, Moved, Request, ScopeMemory
+from .schema import SQLITE_VERSION
 from .writer import Connection, Journal
 
 __all__ = [
     "FIRST",
+    "SQLITE_VERSION",
     "Answer",
     "Arrival",
     "Asker",

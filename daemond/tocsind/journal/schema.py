@@ -13,6 +13,7 @@ from pathlib import Path
 from tocsind.errors import CannotWrite
 
 FILE_NAME = "journal.db"
+SQLITE_VERSION = sqlite3.sqlite_version
 
 _FIRST = """
 CREATE TABLE signals (

@@ -21,12 +21,6 @@ def own_program() -> list[str]:
     return [str(script)] if os.access(script, os.X_OK) else [str(here), "-m", "tocsind"]
 
 
-def is_single_file() -> bool:
-    """Whether we are a single-file binary: then a bootloader is the process that the manager starts, and speaks through a child."""
-    unpacked = getattr(sys, "_MEIPASS", None)
-    return unpacked is not None and not Path(unpacked).is_relative_to(Path(sys.executable).parent)
-
-
 def is_nameable(path: str) -> bool:
     """Whether systemd takes it as the program of a unit: a whole path, without quotes, backslashes and the like."""
     return path.startswith("/") and path.isprintable() and not set(path) & set("\"'\\")

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from .program import is_single_file, lies_in_a_home, quoted
+from tocsind.form import Form, form
+
+from .program import lies_in_a_home, quoted
 
 _UNITS = ("tocsind.socket", "tocsind.service")
 
@@ -28,7 +30,7 @@ def unit_files(program: Sequence[str], *, user: bool = False, vendor: bool = Fal
     """
     values = {
         "@EXEC@": quoted(program),
-        "@NOTIFY_ACCESS@": "all" if is_single_file() else "main",
+        "@NOTIFY_ACCESS@": "all" if form() is Form.FILE else "main",
         "@PROTECT_HOME@": "read-only" if lies_in_a_home(program) else "yes",
     }
     return [UnitFile(place, _filled(source, values)) for source, place in _places(user=user, vendor=vendor)]

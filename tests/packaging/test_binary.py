@@ -1,0 +1,209 @@
+"""The single binary, as a folder and as one file, does what the installed package does. It was built by `make binary`."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.e2e.test_kill import assert_nothing_lost_and_doubt_told
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route, until
+from tests.manager import Listening, Manager
+from tests.packaging.conftest import Binary, built
+
+pytestmark = pytest.mark.binary
+
+
+def run(binary: Binary, *words: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run it as a user would."""
+    return subprocess.run(
+        words,
+        env={**binary.env, **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def places(daemon: DaemonProcess) -> dict[str, str]:
+    """Where a client finds this daemon."""
+    return {"TOCSIN_SOCKET": daemon.socket, "TOCSIN_SPOOL": str(daemon.spool)}
+
+
+# --- its names -----------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_the_program_that_it_is_called_by_or_that_its_first_word_names(binary: Binary) -> None:
+    assert run(binary, binary.tocsin, "--version").stdout.startswith("tocsin 0")
+    assert run(binary, binary.tocsind, "--version").stdout.startswith("tocsind 0")
+    assert run(binary, binary.path, "--version").stdout.startswith("tocsin 0")
+    assert run(binary, binary.path, "tocsind", "--version").stdout.startswith("tocsind 0")
+    assert run(binary, binary.tocsind, "tocsin", "--version").stdout.startswith("tocsin 0")
+    assert run(binary, binary.path, "-m", "tocsind", "--version").stdout.startswith("tocsind 0")
+
+
+def test_it_is_no_python_for_others(binary: Binary) -> None:
+    done = run(binary, binary.tocsin, "-m", "http.server")
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "http.server" in done.stderr
+
+
+def test_it_tells_what_is_inside(binary: Binary) -> None:
+    told = json.loads(run(binary, binary.tocsind, "--version", "--json").stdout)
+    assert told["form"] == binary.form
+    assert told["openssl"].startswith("OpenSSL 3")
+    assert all((told["sqlite"], *told["libraries"].values()))
+    assert {"certifi", "httpx", "msgspec", "trio"} <= set(told["libraries"])
+
+
+def test_exit_codes_come_through(binary: Binary, tmp_path: Path) -> None:
+    (tmp_path / "wrong.toml").write_text("nonsense = 1\n")
+    assert run(binary, binary.tocsin, "nonsense").returncode == 64
+    assert run(binary, binary.tocsind, "check", "--config", tmp_path / "wrong.toml").returncode == 78
+    assert run(binary, binary.tocsin, "status", "-q", TOCSIN_SOCKET=str(tmp_path / "none")).returncode == 69
+
+
+# --- its work ------------------------------------------------------------------------------------------------------------
+
+
+def test_it_delivers_and_tells_how_it_is(binary: Binary, tmp_path: Path, fake: FakeProcess) -> None:
+    config = discord("d", fake.webhooks[0]["url"]) + route("d")
+    with DaemonProcess(tmp_path, config, command=[binary.tocsind]) as daemon:
+        daemon.start()
+        sent = run(binary, binary.tocsin, "send", "by a binary", "--wait", "20s", **places(daemon))
+        assert sent.returncode == 0, sent.stderr
+        status = json.loads(run(binary, binary.tocsin, "status", "--json", **places(daemon)).stdout)
+        assert (status["health"], status["counters"]["notifications_sent"]) == ("ok", 1)
+        assert "tocsin_build_info" in run(binary, binary.tocsin, "status", "--prometheus", **places(daemon)).stdout
+        why = run(binary, binary.tocsin, "why", sent.stdout.strip(), **places(daemon))
+        assert "delivered" in why.stdout
+    assert [embed["title"] for embed in fake.embeds()] == ["by a binary"]
+
+
+def test_five_kills_lose_nothing(binary: Binary, tmp_path: Path, fake: FakeProcess) -> None:
+    assert_nothing_lost_and_doubt_told(tmp_path, fake, 5, seed=random.randrange(2**32), command=[binary.tocsind])
+
+
+def test_a_daemon_whose_first_process_is_killed_is_gone_at_once(binary: Binary, tmp_path: Path) -> None:
+    """Of the single file that is the bootloader; what it started must not live on behind a supervisor's back."""
+    with DaemonProcess(tmp_path, file() + route("local-file"), command=[binary.tocsind]) as daemon:
+        pid = daemon.start().status()["pid"]
+        daemon.kill()
+        until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_the_demo_shows_all_of_it(binary: Binary, tmp_path: Path) -> None:
+    done = run(binary, binary.tocsin, "demo", TMPDIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "nothing was lost" in done.stdout
+    assert list(tmp_path.glob("*")) == [tmp_path / "bin"]
+
+
+def test_a_command_finds_the_environment_as_it_was(binary: Binary) -> None:
+    done = run(binary, binary.tocsin, "run", "--", "env", VIRTUAL_ENV="/somewhere", LD_LIBRARY_PATH="/else/where")
+    told = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert (told["VIRTUAL_ENV"], told["LD_LIBRARY_PATH"]) == ("/somewhere", "/else/where")
+    assert not any("_PYI_" in name or "_MEI" in value for name, value in told.items())
+    bare = run(binary, binary.tocsin, "run", "--", "env")
+    assert "LD_LIBRARY_PATH" not in bare.stdout
+
+
+# --- its processes -------------------------------------------------------------------------------------------------------
+
+
+def test_the_service_manager_hears_from_the_process_that_serves(binary: Binary, tmp_path: Path) -> None:
+    """The folder is the process that was started, as NotifyAccess=main asks; the file is a child of it, for which there is =all.
+
+    By MAINPID the manager learns which of its two processes to ask for a reload or a stop.
+    """
+    config = file() + route("local-file")
+    with (
+        Manager(str(tmp_path / "manager")) as manager,
+        Listening(tmp_path / "t.sock") as listening,
+        DaemonProcess(tmp_path, config) as daemon,
+    ):
+        env = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"}
+        started = daemon.spawn(*listening.handed_to(binary.tocsind), env=env, **listening.popen).pid
+        ready, sender = manager.hear_of("READY")
+        assert ready["MAINPID"] == str(sender) == str(daemon.status()["pid"])
+        assert (sender == started) is (binary.form == "folder")
+        assert manager.hear_of("WATCHDOG")[1] == sender
+        daemon.reload()
+        assert manager.hear_of("RELOADING")[1] == sender
+        assert manager.hear_of("READY")[1] == sender
+        daemon.process.terminate()
+        assert manager.hear_of("STOPPING")[1] == sender
+        assert daemon.process.wait(PATIENCE) == 0
+        assert Path(daemon.socket).exists()  # it is the manager's
+
+
+def test_its_unit_lets_the_process_that_serves_speak(binary: Binary, tmp_path: Path) -> None:
+    done = run(binary, binary.tocsind, "service", "install", "--root", tmp_path, "--exec", "/usr/local/bin/tocsind")
+    assert done.returncode == 0, done.stderr
+    unit = (tmp_path / "etc/systemd/system/tocsind.service").read_text().splitlines()
+    assert ("NotifyAccess=all" if binary.form == "file" else "NotifyAccess=main") in unit
+    assert "KillMode=mixed" in unit  # else the bootloader would pass on what the daemon has heard already
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_asks_the_daemon_once(
+    binary: Binary, tmp_path: Path, fake: FakeProcess, number: signal.Signals
+) -> None:
+    """As Ctrl-C in a terminal does. Asked twice it would leave without waiting for what is in flight."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    config = discord("d", fake.webhooks[0]["url"]) + route("d")
+    with DaemonProcess(tmp_path, config, {"TMPDIR": str(temporary)}, command=[binary.tocsind]) as daemon:
+        serving = daemon.start(start_new_session=True).status()["pid"]
+        # its own: else both hear it, and that the bootloader passes it on as well is a race which this test rarely loses
+        assert os.getpgid(serving) == serving
+        assert len(list(temporary.iterdir())) == (binary.form == "file")
+        fake.hold(saved=True)  # so that a daemon which did not wait for the answer sends a second one
+        id_ = daemon.client.send("in flight").id
+        fake.await_held()
+        os.killpg(daemon.process.pid, number)
+        daemon.await_silence()
+        fake.release()
+        assert daemon.process.wait(PATIENCE) == 0
+        assert list(temporary.iterdir()) == []
+        assert daemon.start().settled(id_) == ["delivered"]
+    assert len(fake.embeds()) == 1
+
+
+def test_the_unpacked_file_is_locked_against_sweepers_of_temporary_folders(tmp_path: Path) -> None:
+    """systemd-tmpfiles takes such a lock before it sweeps, and leaves alone what it cannot lock."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    command = [str(built("file")), "tocsind"]
+    with DaemonProcess(tmp_path, file() + route("local-file"), {"TMPDIR": str(temporary)}, command=command) as daemon:
+        daemon.start()
+        [unpacked] = temporary.iterdir()
+        assert subprocess.run(["flock", "--nonblock", unpacked, "true"], check=False).returncode == 1
+        daemon.stop()
+
+
+# --- what is in it -------------------------------------------------------------------------------------------------------
+
+
+def test_no_library_is_looked_for_where_it_was_built(binary: Binary) -> None:
+    """A folder named there would be trusted on a machine where it may be somebody's home."""
+    if binary.form == "file":
+        pytest.skip("it is packed from the same files")
+    for path in binary.path.parent.rglob("*"):
+        if path.is_file() and path.read_bytes()[:4] == b"\x7fELF":
+            told = subprocess.run(["readelf", "--dynamic", path], capture_output=True, text=True, check=True).stdout
+            paths = [line for line in told.splitlines() if "RUNPATH" in line or "RPATH" in line]
+            assert all("[]" in line or "$ORIGIN" in line for line in paths), (path, paths)
+
+
+def test_nothing_is_bundled_that_only_development_needs(binary: Binary) -> None:
+    if binary.form == "file":
+        pytest.skip("it is packed from the same files")
+    names = {path.name.partition(".")[0].partition("-")[0] for path in binary.path.parent.rglob("*")}
+    assert not names & {"hypothesis", "pytest", "mypy", "ruff", "pip", "setuptools", "tkinter"}

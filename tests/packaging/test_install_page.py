@@ -1,0 +1,79 @@
+"""The commands of docs/how-to/install.md: the package's in a clean Debian, the file's in a home of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.packaging.conftest import ROOT, Binary, built
+from tests.packaging.debian import SOCKET, STATE, System
+
+PAGE = (ROOT / "docs" / "how-to" / "install.md").read_text()
+STANDING_IN = 'sudo() { "$@"; }; set -e\n'  # root has no sudo in a minimal system
+
+
+def blocks(chapter: str) -> list[str]:
+    """The commands of a chapter."""
+    found: list[str] = re.findall(r"```sh\n(.*?)```", PAGE.split(f"## {chapter}\n")[1].split("\n## ")[0], re.DOTALL)
+    return found
+
+
+@pytest.mark.binary
+@pytest.mark.timeout(600)
+def test_the_package_is_installed_used_and_removed(system: System, package: Path) -> None:
+    install, use, remove, forget = blocks("The Debian package")
+    shutil.copy(package, system.root)
+    unasked = 'apt() { command apt-get --quiet --yes "$@"; }; cd /\n'
+    system.run("sh", "-c", STANDING_IN + unasked + install)
+    with system.daemon():
+        told = system.run("sh", "-c", f"export TOCSIN_SOCKET={SOCKET}\n{STANDING_IN}{use}")
+    assert "hello" in (system.root / STATE / "alerts.jsonl").read_text()
+    assert "local-file" in told
+    assert "/var/lib/tocsin stays" in system.run("sh", "-c", STANDING_IN + unasked + remove)
+    system.run("sh", "-c", STANDING_IN + forget)
+    assert not (system.root / STATE).exists()
+
+
+@pytest.mark.binary
+def test_the_file_is_put_into_a_home_and_shows_its_demo(tmp_path: Path) -> None:
+    shutil.copy(built("file"), tmp_path)
+    [commands] = blocks("One file")
+    done = subprocess.run(
+        ["sh", "-ec", commands],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "nothing was lost" in done.stdout
+
+
+@pytest.mark.binary
+def test_what_you_have_is_told(binary: Binary) -> None:
+    [command] = blocks("See what you have")
+    path = f"{Path(binary.tocsind).parent}:/usr/bin:/bin"
+    done = subprocess.run(
+        ["sh", "-ec", command], env={"PATH": path}, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(done.stdout)["form"] == binary.form
+
+
+def test_the_extras_that_pip_is_asked_for_exist() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for asked in re.findall(r"tocsin\[([\w,]+)\]", PAGE):
+        assert set(asked.split(",")) <= set(extras)
+
+
+def test_the_make_targets_exist() -> None:
+    targets = re.findall(r"^make ([\w-]+)", PAGE, re.MULTILINE)
+    known = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert targets
+    assert set(targets) <= set(known)
