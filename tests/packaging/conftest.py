@@ -45,14 +45,22 @@ def built(form: str) -> Path:
 
 
 @pytest.fixture(params=["folder", "file"])
-def binary(request: pytest.FixtureRequest, tmp_path: Path) -> Binary:
-    """The binary in both forms, called by links of its two names."""
+def binary(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Binary]:
+    """The binary in both forms, called by links of its two names. What a killed one leaves unpacked is cleared away."""
+    unpacked = tmp_path_factory.mktemp("unpacked")
+    monkeypatch.setenv("TMPDIR", str(unpacked))
     names = tmp_path / "bin"
     names.mkdir()
     path = built(request.param)
     for name in ("tocsin", "tocsind"):
         (names / name).symlink_to(path)
-    return Binary(request.param, path, str(names / "tocsin"), str(names / "tocsind"))
+    yield Binary(request.param, path, str(names / "tocsin"), str(names / "tocsind"))
+    shutil.rmtree(unpacked)
 
 
 @pytest.fixture(scope="session")
