@@ -39,7 +39,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     status, keeper, alarms, heartbeat, preview, progress, watchdog
     lanes, face, spool, metrics, exposition, troubles, log, tail, requests, state, systemd, process, service, versions
     dispatch, lane
-    batches, gates
+    batches, gates, decisions
     sender, channel, watchers, intake, books, reception, lending
     journal, destinations
     rendering, config, attachments

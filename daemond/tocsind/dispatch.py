@@ -14,7 +14,7 @@ twice, late, or for a delivery that is gone does no harm.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
@@ -23,21 +23,19 @@ import outcome
 import trio
 
 from tocsin import places
-from tocsin.answers import with_note
 from tocsin.signals import PRIORITIES, Receipt, Signal
 
 from .attachments import Attachments
 from .clock import Clock
 from .config import Config
+from .decisions import Decisions
 from .errors import StorageFull
 from .events import (
     Accepted,
-    Adopted,
     AttachmentLeft,
     Buried,
     Deferred,
     Digested,
-    DroppedByHand,
     Duplicate,
     Edited,
     Emit,
@@ -45,7 +43,6 @@ from .events import (
     InDoubt,
     Lost,
     Rerouted,
-    Revived,
     Sent,
     StorageTrouble,
     Unrouted,
@@ -77,7 +74,7 @@ from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
 from .policy.outcomes import Outcome
 from .policy.routes import Routable, chain
-from .reception import Peer, Reception
+from .reception import Peer, Reception, receipts_of, with_notes
 from .rendering.digest import digest
 from .watchers import Watchers
 
@@ -136,6 +133,7 @@ class Dispatch:
         self._jitter = jitter
         self._reception = Reception(config, clock)
         self._watchers = Watchers()
+        self.decisions = Decisions(journal, self._reception, self._watchers, clock, emit, self._rewind_lanes)
 
     @property
     def config(self) -> Config:
@@ -175,7 +173,7 @@ class Dispatch:
         arrivals = self._reception.arrivals(taken, peer)
 
         def receipts(stored: Sequence[bool]) -> list[Receipt]:
-            return _with_notes(_receipts(arrivals, stored), taken)
+            return with_notes(receipts_of(arrivals, stored), taken)
 
         try:
             stored = await self.journal.run_and_tell(lambda stored: tell(receipts(stored)), intake.append, arrivals)
@@ -215,7 +213,7 @@ class Dispatch:
         arrivals = self._reception.arrivals_of(read, peer)
 
         def told(answer: Answer) -> None:
-            tell(answer.error if isinstance(answer, outcome.Error) else _receipts(arrivals, answer.value))
+            tell(answer.error if isinstance(answer, outcome.Error) else receipts_of(arrivals, answer.value))
 
         def after(answer: Answer) -> None:
             if isinstance(answer, outcome.Value):
@@ -420,62 +418,10 @@ class Dispatch:
                 told = True
             await trio.sleep(INSISTENCE)
 
-    # --- what people decide ---------------------------------------------------------------------------------------------
-
-    async def retry(self, id_: str) -> int:
-        """Put back what is dead or in doubt of one signal; answers how many deliveries."""
-        revived = await self.journal.run(upkeep.retry_one, id_, self._clock.wall())
-        revived += await self._rehome(await self.journal.run(upkeep.homeless, id_))
-        return await self._tell_revived(revived)
-
-    async def instead(self, id_: str) -> str | None:
-        """What a person should know who wants to put this signal back or drop it: that it is told by a digest."""
-        return await self.journal.run(digests.instead, id_)
-
-    async def retry_all(self, destination: str | None) -> int:
-        """Put back all that is dead, of one destination or of all; answers how many deliveries."""
-        revived = 0
-        while more := await self.journal.run(upkeep.retry_all, destination, self._clock.wall()):
-            revived += more
-        while destination is None and (more := await self._rehome(await self.journal.run(upkeep.homeless, None))):
-            revived += more
-        return await self._tell_revived(revived)
-
-    async def adopt_orphans(self) -> None:
-        """What waits for a destination that the configuration no longer names goes where its routes say."""
-        waiting = {count.destination for count in await self.journal.run(reading.counts) if count.state == "queued"}
-        for name in waiting - set(self.config.destinations):
-            adopted = 0
-            while more := await self._rehome(await self.journal.run(upkeep.orphans, name)):
-                adopted += more
-            if adopted:
-                self._emit(Adopted(name, adopted))
-                self._rewind_lanes()
-
-    async def _rehome(self, homeless: Sequence[tuple[int, bytes]]) -> int:
-        homes = {number: self._reception.home(body) for number, body in homeless}
-        routed: Mapping[int, Sequence[str]] = {number: names for number, names in homes.items() if names}
-        return await self.journal.run(upkeep.rehome, routed, self._clock.wall())
-
-    async def _tell_revived(self, revived: int) -> int:
-        if revived:
-            self._emit(Revived(revived))
-            await self.adopt_orphans()
-            self._rewind_lanes()
-        return revived
-
     def _rewind_lanes(self) -> None:
         self._tell_deadline()
         for lane in self.lanes.values():
             lane.rewind()
-
-    async def drop(self, id_: str) -> int:
-        """Settle what waits of one signal as dropped; answers how many deliveries."""
-        dropped = await self.journal.run(upkeep.drop, id_, self._clock.wall())
-        if dropped:
-            self._emit(DroppedByHand(id_, dropped))
-            self._watchers.tell(id_, everybody=True)
-        return dropped
 
     # --- who waits for the end of a signal --------------------------------------------------------------------------------
 
@@ -488,24 +434,3 @@ class Dispatch:
                     await settled.acquire()
                     summary = await self.journal.run(reading.states, id_)
         return summary
-
-
-def _receipts(arrivals: Sequence[Arrival], stored: Sequence[bool]) -> list[Receipt]:
-    """A receipt each, given what the journal says of them: False for an id that was there before."""
-    return [_receipt(arrival) if new else _known(arrival) for arrival, new in zip(arrivals, stored, strict=True)]
-
-
-def _with_notes(receipts: Sequence[Receipt], signals: Sequence[Signal]) -> list[Receipt]:
-    """The receipts, and what there is to say of the files that did not come along."""
-    return [
-        Receipt(each.id, each.state, with_note(signal, each.reason)) if each.state == "stored" else each
-        for each, signal in zip(receipts, signals, strict=True)
-    ]
-
-
-def _receipt(arrival: Arrival) -> Receipt:
-    return Receipt(arrival.id, "stored", None if arrival.destinations else intake.NO_ROUTE)
-
-
-def _known(arrival: Arrival) -> Receipt:
-    return Receipt(arrival.id, "duplicate", "this id was stored before")

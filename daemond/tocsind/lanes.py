@@ -59,7 +59,7 @@ class Lanes:
         for options in config.destinations.values():
             if options.name not in self._lanes:
                 await self._start(options, nursery)
-        await self._dispatch.adopt_orphans()
+        await self._dispatch.decisions.adopt_orphans()
 
     async def _start(self, options: DestinationOptions, nursery: trio.Nursery) -> None:
         destination = build(options, self._client, self._folder)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from tocsin.answers import with_note
 from tocsin.errors import InvalidSignal
-from tocsin.signals import Signal
+from tocsin.signals import Receipt, Signal
 
 from .clock import Clock
 from .config import Config
-from .journal import Arrival
+from .journal import Arrival, intake
 from .policy.delivery import Delivery, Priority
 from .policy.routes import Routable, Router, by_rules, priority_of
 
@@ -88,3 +89,24 @@ class Reception:
             router = Router(config.priorities, config.routes)
             self._router = (config, router)
         return router(signal)
+
+
+def receipts_of(arrivals: Sequence[Arrival], stored: Sequence[bool]) -> list[Receipt]:
+    """A receipt each, given what the journal says of them: False for an id that was there before."""
+    return [_receipt(arrival) if new else _known(arrival) for arrival, new in zip(arrivals, stored, strict=True)]
+
+
+def with_notes(receipts: Sequence[Receipt], signals: Sequence[Signal]) -> list[Receipt]:
+    """The receipts, and what there is to say of the files that did not come along."""
+    return [
+        Receipt(each.id, each.state, with_note(signal, each.reason)) if each.state == "stored" else each
+        for each, signal in zip(receipts, signals, strict=True)
+    ]
+
+
+def _receipt(arrival: Arrival) -> Receipt:
+    return Receipt(arrival.id, "stored", None if arrival.destinations else intake.NO_ROUTE)
+
+
+def _known(arrival: Arrival) -> Receipt:
+    return Receipt(arrival.id, "duplicate", "this id was stored before")

@@ -363,32 +363,35 @@ async def test_retry_puts_back_what_is_dead_and_has_the_lanes_look_again(tmp_pat
     async with opened(tmp_path, config()) as desk:
         id_ = await desk.accept(to="c")
         await desk.attempt(Refused("400"), "c")
-        assert await desk.dispatch.retry(id_) == 1
+        assert await desk.dispatch.decisions.retry(id_) == 1
         assert await desk.standing(id_) == {"c": "queued"}
         assert desk.told(Revived) == [Revived(1)]
         assert desk.lanes["c"].rewound == 1
-        assert await desk.dispatch.retry(id_) == 0
+        assert await desk.dispatch.decisions.retry(id_) == 0
         assert desk.lanes["c"].rewound == 1
+        assert await desk.dispatch.decisions.instead(id_) == "it is queued"
 
 
 async def test_what_no_route_took_goes_where_todays_routes_say(tmp_path: Path) -> None:
     async with opened(tmp_path, config(routes=())) as desk:
         one, two, three = [await desk.accept() for _ in range(3)]
-        assert await desk.dispatch.retry(one) == 0
+        assert await desk.dispatch.decisions.retry(one) == 0
+        why = "it is dead: no route of the configuration takes this signal"
+        assert await desk.dispatch.decisions.instead(one) == why
         desk.dispatch.config = config()
-        assert await desk.dispatch.retry(one) == 1
+        assert await desk.dispatch.decisions.retry(one) == 1
         assert await desk.standing(one) == {"unrouted": "rerouted", "a": "queued"}
-        assert await desk.dispatch.retry_all("a") == 0
-        assert await desk.dispatch.retry_all(None) == 2
+        assert await desk.dispatch.decisions.retry_all("a") == 0
+        assert await desk.dispatch.decisions.retry_all(None) == 2
         assert [(await desk.standing(id_))["a"] for id_ in (two, three)] == ["queued", "queued"]
 
 
 async def test_drop_settles_what_waits_and_tells_who_waited(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk:
         id_ = await desk.accept(to=["a", "b"])
-        assert await desk.dispatch.drop(id_) == 2
+        assert await desk.dispatch.decisions.drop(id_) == 2
         assert desk.told(DroppedByHand) == [DroppedByHand(id_, 2)]
-        assert await desk.dispatch.drop(id_) == 0
+        assert await desk.dispatch.decisions.drop(id_) == 0
         assert await desk.dispatch.wait_settled(id_, 0) == "dropped"
 
 

@@ -45,7 +45,7 @@ async def test_the_oldest_of_a_backlog_are_told_in_sum_and_the_rest_one_by_one(t
         (pressing,) = await here.store("pressing", priority="urgent", to="a")  # it takes the others along
         assert await here.dispatch.wait_settled(pressing, PATIENCE) == "delivered"
         assert await here.dispatch.wait_settled(low[0], PATIENCE) == "delivered"
-        digest = await here.dispatch.instead(low[0])
+        digest = await here.dispatch.decisions.instead(low[0])
         assert digest is not None
         assert told.id in digest
     lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]

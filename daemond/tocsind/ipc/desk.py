@@ -173,7 +173,7 @@ class Desk:
 
     async def _drop(self, request: Drop) -> dict[str, Any]:
         await self._must_exist(request.id)
-        return await self._done(request.id, await self.dispatch.drop(request.id))
+        return await self._done(request.id, await self.dispatch.decisions.drop(request.id))
 
     async def _wait(self, request: Wait) -> dict[str, Any]:
         if isnan(request.seconds):  # MessagePack can say it, and no clock can wait for it
@@ -230,14 +230,13 @@ class Desk:
             raise Refusal("bad-request", "name one signal by `id`, or say `all`")
         if request.id is None:
             await self._must_be_known(request.destination)
-            return {"deliveries": await self.dispatch.retry_all(request.destination)}
+            return {"deliveries": await self.dispatch.decisions.retry_all(request.destination)}
         await self._must_exist(request.id)
-        return await self._done(request.id, await self.dispatch.retry(request.id))
+        return await self._done(request.id, await self.dispatch.decisions.retry(request.id))
 
     async def _done(self, id_: str, deliveries: int) -> dict[str, Any]:
-        """What was done with a signal's deliveries; when that is nothing, perhaps there is something to say."""
-        note = None if deliveries else await self.dispatch.instead(id_)
-        return {"deliveries": deliveries} | ({"note": note} if note else {})
+        """What was done with a signal's deliveries; when that is nothing, why."""
+        return {"deliveries": deliveries} | ({} if deliveries else {"note": await self.dispatch.decisions.instead(id_)})
 
     async def _must_exist(self, id_: str) -> None:
         _found(await self.dispatch.journal.run(reading.states, id_), id_)
