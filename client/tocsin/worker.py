@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
+from .background import Background
 from .floods import Floods
 
 TYPE_CHECKING = False
@@ -32,11 +33,11 @@ class Worker:
         self._floods = Floods(window)
         self._queue: SimpleQueue[dict[str, Any] | threading.Event | None] = SimpleQueue()
         self._lock = threading.RLock()  # a signal handler may log, too
-        self._thread: threading.Thread | None = None
+        self._thread = Background("tocsin.Handler", self._run)
 
     def is_me(self) -> bool:
         """Whether it is our own thread that asks."""
-        return self._thread is not None and self._thread.ident == threading.get_ident()
+        return self._thread.is_me()
 
     def put(self, key: Hashable, make: Callable[[], dict[str, Any]]) -> None:
         """Queue what `make` makes, unless it is one more of the same, or there is no room."""
@@ -49,36 +50,24 @@ class Worker:
             return
         flood.first = make()
         self._queue.put(flood.first)
-        self._begin()
+        self._thread.begin()
 
     def flush(self) -> bool:
         """Wait until all that is queued now was handed over, at most FLUSH_SECONDS; False when it was not by then."""
-        if self._thread is None and self._queue.empty():
+        if self._queue.empty() and not self._thread.is_alive():
             return True
         done = threading.Event()
         self._queue.put(done)
-        if not self._begin():
+        if not self._thread.begin():
             self._turn()  # no thread can be had any more
         return done.wait(FLUSH_SECONDS)
 
     def stop(self) -> None:
         """Let the thread end and close its connection, and do not wait for it: it may be waiting for a hung daemon."""
-        if self._thread is not None and self._thread.is_alive():
+        if self._thread.is_alive():
             self._queue.put(None)
         else:
             self._client.close()
-
-    def _begin(self) -> bool:
-        """See to it that there is a thread; False when there cannot be."""
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                thread = threading.Thread(target=self._run, name="tocsin.Handler", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:  # the interpreter is closing, or there are too many
-                    return False
-                self._thread = thread
-        return True
 
     def _run(self) -> None:
         while self._turn():

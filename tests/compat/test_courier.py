@@ -61,7 +61,7 @@ def test_without_a_loop_the_coroutine_hands_over_itself(client: Client) -> None:
     with pytest.raises(StopIteration) as ended:
         coroutine.send(None)
     assert ended.value.value.state == "stored"
-    assert ours._thread is None
+    assert not ours._thread.is_alive()
 
 
 async def test_a_trio_loop_that_runs_as_a_guest_of_asyncio_is_waited_for_in_trio(client: Client) -> None:
@@ -137,11 +137,11 @@ def test_a_forked_child_has_a_courier_of_its_own(client: Client) -> None:
 
     assert asyncio.run(send()) == "stored"
     parents = courier.courier(client)
-    parents._lock.acquire()  # as another thread may, at that very moment
+    parents._thread._lock.acquire()  # as another thread may, at that very moment
     pid = os.fork()
     if pid == 0:
         os._exit(0 if asyncio.run(send()) == "stored" and courier.courier(client) is not parents else 1)
-    parents._lock.release()
+    parents._thread._lock.release()
     assert os.waitpid(pid, 0)[1] == 0
 
 

@@ -123,7 +123,7 @@ def test_what_cannot_be_taken_is_put_aside_and_the_status_says_why(tmp_path: Pat
         assert said in status["spool"]["reason"]
         assert (daemon.spool / "quarantine" / "by-hand.jsonl").read_text() == content
         if "good" in content and "titel" not in content:
-            until(lambda: titles(daemon) == ["good"])
+            until(lambda: "good" in titles(daemon))
         for left in (daemon.spool / "quarantine").iterdir():
             left.unlink()
         assert daemon.status()["health"] == "ok"

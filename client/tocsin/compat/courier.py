@@ -15,6 +15,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
+from tocsin.background import Background
 from tocsin.client import Client
 from tocsin.signals import Receipt, Signal
 
@@ -100,14 +101,13 @@ class Courier:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._lock = threading.Lock()
         self._queue: SimpleQueue[_Errand | threading.Event] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._thread = Background("tocsin.compat", self._run)
 
     async def hand_over(self, signal: Signal) -> Receipt:
         """As Client.send, and the loop goes on meanwhile. Never raises, but cancellation."""
         found = bell()
-        if found is None or not self._begin():
+        if found is None or not self._thread.begin():
             return self._client.send(signal)
         if self._queue.qsize() >= CAPACITY:
             return Receipt(signal.id, "dropped", f"{CAPACITY} signals wait already for the daemon or the disk")
@@ -118,23 +118,11 @@ class Courier:
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
         """Wait until what is queued now was handed over; False when it was not in time. Blocks: for the end of a program."""
-        if self._thread is None or not self._thread.is_alive():
+        if not self._thread.is_alive():
             return self._queue.empty()
         done = threading.Event()
         self._queue.put(done)
         return done.wait(seconds)
-
-    def _begin(self) -> bool:
-        """See to it that there is a thread; False when there cannot be."""
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                thread = threading.Thread(target=self._run, name="tocsin.compat", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:  # the interpreter is closing, or there are too many
-                    return False
-                self._thread = thread
-        return True
 
     def _run(self) -> None:
         while True:

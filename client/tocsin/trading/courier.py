@@ -18,6 +18,8 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from tocsin.background import Background
+
 MOST_WAITING = 10_000  # signals: some ten megabytes
 FLUSH_SECONDS = 2.0
 
@@ -30,7 +32,7 @@ class Courier:
     def __init__(self) -> None:
         self._jobs: SimpleQueue[tuple[Callable[[], None], int]] = SimpleQueue()
         self._lock = threading.RLock()  # a signal handler may raise signals, too
-        self._thread: threading.Thread | None = None
+        self._thread = Background("tocsin.trading", self._run)
         self._waiting = 0  # signals
 
     def give(self, job: Callable[[], None], signals: int) -> bool:
@@ -45,7 +47,7 @@ class Courier:
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
         """Wait until what was given before is done; False when it is not by then."""
-        if self._thread is None and self._jobs.empty():
+        if self._jobs.empty() and not self._thread.is_alive():
             return True
         done = threading.Event()
         self._jobs.put((done.set, 0))
@@ -53,17 +55,8 @@ class Courier:
         return done.wait(seconds)
 
     def _see_to_it(self) -> None:
-        """That somebody does the jobs."""
-        with self._lock:
-            if self._thread is not None and self._thread.is_alive():
-                return
-            thread = threading.Thread(target=self._run, name="tocsin.trading", daemon=True)
-            try:
-                thread.start()
-                self._thread = thread
-            except RuntimeError:  # the interpreter is closing, or there are too many
-                self._thread = None
-        while self._thread is None and not self._jobs.empty():
+        """That somebody does the jobs: where no thread can be had, whoever brings them."""
+        while not self._thread.begin() and not self._jobs.empty():
             self._do(*self._jobs.get())
 
     def _run(self) -> None:

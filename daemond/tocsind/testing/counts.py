@@ -36,10 +36,11 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     after_deletion: dict[str, int]
     """Requests to a webhook after it was deleted, by its id."""
     in_flight: int
+    """Now; questions (GET), which change nothing in a channel, are not counted."""
     held: int
     """Requests waiting for `release`."""
     most_in_flight: dict[str, int]
-    """The most requests in flight at one time, by channel."""
+    """The most of them in flight at one time, by channel."""
     connections: int
     """TCP connections ever opened, control surface included."""
 
@@ -65,14 +66,14 @@ class Tally:
         self.most_in_flight: Counter[str] = Counter()
         self.held = 0
 
-    def enter(self, channel_id: str, *, posting: bool) -> None:
+    def enter(self, channel_id: str, *, posting: bool, asking: bool) -> None:
         self.requests += 1
         self.posts += posting
-        self.in_flight[channel_id] += 1
+        self.in_flight[channel_id] += not asking
         self.most_in_flight[channel_id] = max(self.most_in_flight[channel_id], self.in_flight[channel_id])
 
-    def leave(self, channel_id: str) -> None:
-        self.in_flight[channel_id] -= 1
+    def leave(self, channel_id: str, *, asking: bool) -> None:
+        self.in_flight[channel_id] -= not asking
 
     def answered(self, reply: Reply) -> None:
         if reply.ending is Ending.WHOLE:

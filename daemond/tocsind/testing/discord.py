@@ -191,7 +191,7 @@ class FakeDiscord:
         if route is None:
             return answers.plain_error(404)
         channel, asks = self._guild.channel_of(route.webhook_id), request.method == "GET"
-        self._tally.enter(channel, posting=request.method == "POST" and route.message_id is None)
+        self._tally.enter(channel, posting=request.method == "POST" and route.message_id is None, asking=asks)
         try:
             await self._held(asks, saved=False)
             answer = self._api.answer(Call(request, route, self._now()))
@@ -200,7 +200,7 @@ class FakeDiscord:
             await trio.sleep(answer.delay + self.settings.latency)
             return answer.reply
         finally:
-            self._tally.leave(channel)
+            self._tally.leave(channel, asking=asks)
             self._tell()
 
     async def _held(self, asks: bool, *, saved: bool) -> None:  # noqa: FBT001 - a fact about the request, not a switch
