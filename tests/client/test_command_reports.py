@@ -11,7 +11,7 @@ import pytest
 from tests.client.servers import Serve, Visit, answering, refusing
 
 from tocsin.cli import main
-from tocsin.cli.output import counted, paint, plain
+from tocsin.cli.output import counted, figure, paint, plain
 
 Capture = pytest.CaptureFixture[str]
 ID = "01J9Z3NDEKTSV4RRFFQ69G5FAV"
@@ -286,3 +286,18 @@ def test_other_peoples_text_cannot_move_the_cursor() -> None:
 def test_numbers_have_the_right_noun() -> None:
     assert [counted(n, "delivery") for n in (0, 1, 2000)] == ["0 deliveries", "1 delivery", "2,000 deliveries"]
     assert counted(2, "signal") == "2 signals"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1.234e-05, "0.00001234"),
+        (-5e-07, "-0.0000005"),
+        (1e-20, "0.00000000000000000001"),
+        (64000.5, 64000.5),
+        (0.0, 0.0),
+        ("x", "x"),
+    ],
+)
+def test_a_small_price_has_no_exponent(value: object, shown: object) -> None:
+    assert figure(value) == shown

@@ -64,6 +64,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
+def figure(value: Any) -> Any:
+    """A small price as people write it, `0.00001234`; anything else as it is."""
+    if not (isinstance(value, float) and 0 < abs(value) < 1e-4):  # from there on Python writes exponents
+        return value
+    from decimal import Decimal  # noqa: PLC0415 - only a small price pays for it
+
+    return f"{Decimal(repr(value)):f}"
+
+
 def moment(unix: float) -> str:
     """Local time to the millisecond."""
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(unix))}.{int(unix % 1 * 1000):03d}"

@@ -48,12 +48,12 @@ def _run(found: argparse.Namespace) -> int:
     if found.json:
         say_json(status)
     else:
-        for line in _lines(status):
+        for line in _lines(status, places.spool_folder(socket=found.socket)):
             say(line)
     return OK
 
 
-def _lines(status: dict[str, Any]) -> list[str]:
+def _lines(status: dict[str, Any], our_spool: str) -> list[str]:
     health = str(status.get("health"))
     up = format_duration(round(status.get("uptime_seconds") or 0))
     return [
@@ -61,7 +61,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         *(f"  {paint('!', 'yellow')} {plain(problem)}" for problem in status.get("problems") or []),
         "",
         *_queue_lines(status.get("queue") or {}),
-        *_spool_lines(status.get("spool") or {}, places.spool_folder()),
+        *_spool_lines(status.get("spool") or {}, our_spool),
         *_attachment_lines((status.get("storage") or {}).get("attachments") or {}),
         "",
         *_destination_lines(status.get("destinations") or []),

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from .output import counted, moment, paint, plain, say, say_json
+from .output import counted, figure, moment, paint, plain, say, say_json
 from .parsing import Parser, Verb, client, common
 
 _ABOUT = ("priority", "tier", "strategy", "symbol", "action", "price", "confidence", "key", "source")
@@ -39,7 +39,7 @@ def _run(found: argparse.Namespace) -> int:
 def story_lines(story: Mapping[str, Any]) -> list[str]:
     """The answer to `why`, told in lines."""
     signal, digested = story.get("signal") or {}, story.get("stands_for")
-    about = "  ".join(f"{name} {plain(signal[name])}" for name in _ABOUT if name in signal)
+    about = "  ".join(f"{name} {plain(figure(signal[name]))}" for name in _ABOUT if name in signal)
     accepted = f"accepted from uid {story.get('uid')}, pid {story.get('pid')}; it is {_coloured(story.get('state'))}"
     lines = [
         f"{story.get('id')}  {paint(plain(signal.get('title')), 'bold')}",
