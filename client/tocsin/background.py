@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 TYPE_CHECKING = False
@@ -19,7 +20,12 @@ class Background:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> bool:
-        """See to it that it runs; False when it cannot: the interpreter is closing, or there are too many threads."""
+        """See to it that it runs; False when it cannot: the interpreter is closing, or there are too many threads.
+
+        While it closes, a thread that is there has stopped for ever, and one that is begun may never run (3.11 waits for it).
+        """
+        if sys.is_finalizing():
+            return False
         with self._lock:
             if not self.is_alive():
                 thread = threading.Thread(target=self._run, name=self._name, daemon=True)

@@ -140,8 +140,6 @@ def _path(name: str, value: Any) -> str:
     path = value.__fspath__() if hasattr(value, "__fspath__") else value
     if not isinstance(path, str):
         raise InvalidSignal(name, f"must be a path, not {type(value).__name__}")
-    if not path:
-        raise InvalidSignal(name, "must not be empty")
     return str.__str__(path)
 
 

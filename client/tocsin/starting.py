@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import time
 from contextlib import suppress
 from threading import Thread
@@ -50,7 +51,9 @@ def begin(socket: str | None = None) -> None:
     if now < _next_attempt:
         return
     _next_attempt = now + AGAIN
-    with suppress(RuntimeError):  # the interpreter is closing, or there are too many
+    if sys.is_finalizing():  # a thread that is begun now may never run
+        return
+    with suppress(RuntimeError):  # there are too many
         Thread(target=_launch_quietly, args=(socket,), name="tocsin.starting", daemon=False).start()
 
 

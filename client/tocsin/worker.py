@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -50,7 +51,8 @@ class Worker:
             return
         flood.first = make()
         self._queue.put(flood.first)
-        self._thread.begin()
+        if not self._thread.begin() and sys.is_finalizing():
+            self._turn()  # the last words of a program, from some __del__: nobody comes after us
 
     def flush(self) -> bool:
         """Wait until all that is queued now was handed over, at most FLUSH_SECONDS; False when it was not by then."""

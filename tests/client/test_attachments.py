@@ -130,6 +130,10 @@ def impossible(_: Path) -> str:
     return "a\0b.png"
 
 
+def unset(_: Path) -> str:
+    return ""  # --attach "$CHART"
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -139,6 +143,7 @@ def impossible(_: Path) -> str:
         (endless, "zero does not come along: it is no regular file"),
         (pipe, "pipe.png does not come along: it is no regular file"),
         (impossible, "does not come along: ValueError"),
+        (unset, "file does not come along: No such file or directory"),
     ],
 )
 @pytest.mark.parametrize("strict", [False, True])
@@ -214,7 +219,7 @@ def test_below_a_shared_spool_the_folder_is_the_daemons_to_make(serve: Serve, sp
     assert not (spool / "attachments").exists()
 
 
-@pytest.mark.parametrize("value", [3, b"chart.png", ["chart.png"], ""])
+@pytest.mark.parametrize("value", [3, b"chart.png", ["chart.png"]])
 def test_what_is_no_path_is_refused_by_name(value: Any) -> None:
     with pytest.raises(tocsin.InvalidSignal, match=r"^attach: "):
         Signal("BUY", attach=value)

@@ -339,6 +339,26 @@ def test_a_thread_that_cannot_be_had_any_more_is_stood_in_for(serve: Serve) -> N
     assert [alert["title"] for alert in heard(server)] == ["last words"]
 
 
+_LAST_WORDS = """
+class Mortal:
+    log = log
+
+    def __del__(self):
+        self.log.error("last words")
+
+mortal = Mortal()
+log.error("first words")
+log.handlers[0].flush()
+"""
+
+
+def test_what_is_logged_while_the_interpreter_closes_is_handed_over_and_keeps_nobody(serve: Serve) -> None:
+    server = serve()
+    done = _python(_LAST_WORDS, server.path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [alert["title"] for alert in heard(server)] == ["first words", "last words"]
+
+
 def test_the_promise_is_what_the_handler_keeps() -> None:
     assert FLUSH_SECONDS == PROMISE
     assert os.getpid() == tocsin.Handler()._own_worker().pid

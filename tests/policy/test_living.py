@@ -63,6 +63,8 @@ def test_a_state_that_is_told_again_is_one_line() -> None:
 def test_the_doubt_of_a_message_stays_with_it() -> None:
     _, then = decide(Living("m1", (OPENED,), doubt=True), [FILLED], wakes=False, doubt=False)
     assert then.doubt
+    _, anew = decide(then, [CLOSED], wakes=True, doubt=False)
+    assert not anew.doubt, "there is one of it"
 
 
 @given(st.lists(st.sets(st.integers(0, 60), min_size=1), min_size=1))

@@ -130,3 +130,27 @@ def test_a_program_that_ends_at_once_and_its_forked_children_lose_nothing(daemon
     )
     assert (done.returncode, done.stderr) == (0, "")
     arrived(daemon, 5)
+
+
+WITH_DEL = """
+from tocsin.trading import SignalAggregator, TradingSignal
+
+class Strategy:
+    def __init__(self):
+        self.aggregator = SignalAggregator({}, {"discord_alerts": True})
+
+    def __del__(self):
+        self.aggregator.aggregate_signals({"ma": [TradingSignal("ETHUSDT", "SELL", 2, 0.5)]})
+        self.aggregator.cleanup()
+
+strategy = Strategy()
+strategy.aggregator.aggregate_signals({"ma": [TradingSignal("BTCUSDT", "BUY", 1, 0.5)]})
+"""
+
+
+def test_an_old_strategy_that_cleans_up_in_del_ends_and_what_it_raised_arrives(daemon: DaemonProcess) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_DEL], env=daemon.env, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    arrived(daemon, 2)

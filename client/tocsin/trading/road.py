@@ -41,7 +41,11 @@ class Road:
             return
         lent = self._client.lend_webhook(self._webhook)
         self._destination = lent.destination
-        self.trouble = None if lent.destination else f"discord_webhook_url is not used, the routes are: {lent.reason}"
+        self.trouble = (
+            None
+            if lent.destination
+            else f"alerts go by the daemon's routes, and not to discord_webhook_url: {lent.reason}"
+        )
 
 
 def _addressed(signal: Signal, to: str) -> Signal:
