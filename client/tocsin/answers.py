@@ -128,7 +128,10 @@ _ROAD: tuple[tuple[type[OSError], str], ...] = (
     (FileNotFoundError, "no daemon at {path}: nothing is there; start one with `tocsind run`"),
     (ConnectionRefusedError, "no daemon at {path}: nobody listens there any more; start one with `tocsind run`"),
     (PermissionError, "may not use {path}: {error}; ask its owner, or name another with --socket or $TOCSIN_SOCKET"),
-    (NoAnswer, "{path} took it and did not answer within {seconds:g} s, so it may have arrived; see `tocsin status`"),
+    (
+        NoAnswer,
+        "the daemon at {path} is there and did not answer within {seconds:g} s, so it may have arrived; its log says what holds it up",
+    ),
     (
         TimeoutError,
         "no way in to {path} within {seconds:g} s: hung or overloaded; see `tocsin status` and the daemon's log",

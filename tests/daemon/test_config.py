@@ -448,3 +448,20 @@ def test_whatever_stands_in_the_file_is_either_read_or_refused(data: dict[str, o
     except ConfigurationInvalid as error:
         problems = error.problems
     assert all(problem.line is not None or problem.key == "destinations" for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("journal.db", "journal.db in the state folder is tocsin's own; it needs a file of its own"),
+        ("./journal.db-wal", "journal.db-wal in the state folder is tocsin's own; it needs a file of its own"),
+        ("a/../journal.redo", "journal.redo in the state folder is tocsin's own; it needs a file of its own"),
+        ("spool/x.jsonl", "spool in the state folder is tocsin's own; it needs a file of its own"),
+        ("lock", "lock in the state folder is tocsin's own; it needs a file of its own"),
+        ("../../etc/passwd", "leaves the state folder; a path elsewhere is written in full, from / on"),
+    ],
+)
+def test_a_file_destination_keeps_off_what_is_the_daemons_own(path: str, complaint: str) -> None:
+    text = f'[destinations.f]\nkind = "file"\npath = "{path}"\n{TO_FILE}'
+    assert only_complaint(text).endswith(f"destinations.f.path: {complaint}")
+    assert read(text.replace(path, "logs/journal/spool.jsonl")).warnings == ()

@@ -19,7 +19,7 @@ from tocsind.destinations.file import FileDestination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import Pace, build, pace
 from tocsind.policy.batch import Share
-from tocsind.policy.outcomes import Deferred, Delivered, Place, Report
+from tocsind.policy.outcomes import Deferred, Delivered, Place, Refused, Report
 
 
 @pytest.fixture
@@ -194,3 +194,14 @@ async def test_a_preview_shows_the_lines_and_writes_none(path: Path) -> None:
     assert [line["title"] for line in preview["payload"]["lines"]] == ["one", "two"]
     assert preview["limits"] == preview["notes"] == []
     assert not path.exists()
+
+
+@pytest.mark.parametrize("way", ["straight", "link"])
+async def test_another_way_to_our_own_files_disables_it_before_its_first_alert(tmp_path: Path, way: str) -> None:
+    (tmp_path / "link").symlink_to("journal.db")
+    path = tmp_path / {"straight": "journal.db-shm", "link": "link"}[way]
+    place = await FileDestination(path, tmp_path).locate()
+    assert isinstance(place.trouble, Refused)
+    assert place.trouble.disable
+    assert "is tocsin's own journal.db" in place.trouble.reason
+    assert await FileDestination(tmp_path / "alerts.jsonl", tmp_path).locate() == Place()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from tocsind.policy.digest import Budgets
 from . import discord
 from .model import DestinationOptions, DiscordOptions, FileOptions
 from .reader import Field, Mistake, Spot, check_order, kind_of, read_table
+from .reserved import own_name
 from .values import count, duration, duration_or_never, flag, one_of, rate, several, text
 
 SWITCHED_OFF = "switched off in the configuration"
@@ -96,6 +98,15 @@ def _digest(spot: Spot) -> Budgets | None:
             raise Mistake(f'must be false or a table like {{ normal = "2m", low = "5m" }}, not {kind_of(other)}')
 
 
+def _path(spot: Spot) -> str:
+    path = text(spot)
+    if os.path.normpath(path).split("/", 1)[0] == "..":
+        raise Mistake("leaves the state folder; a path elsewhere is written in full, from / on")
+    if name := own_name(path):
+        raise Mistake(f"{name} in the state folder is tocsin's own; it needs a file of its own")
+    return path
+
+
 def _file(spot: Spot, found: Mapping[str, Any]) -> tuple[FileOptions, str | None]:  # noqa: ARG001 - the signature of Kind.options
     return FileOptions(path=found.get("path", "")), None
 
@@ -108,7 +119,7 @@ KINDS = {
         digest=Budgets(),
     ),
     "file": Kind(
-        fields={"path": Field(text, missing='missing; "alerts.jsonl" lies under the state folder')},
+        fields={"path": Field(_path, missing='missing; "alerts.jsonl" lies under the state folder')},
         options=_file,
         limit=None,
         digest=None,

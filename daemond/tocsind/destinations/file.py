@@ -18,9 +18,10 @@ import msgspec
 import trio
 
 from tocsind.clock import Clock, SystemClock
+from tocsind.config.reserved import own_name
 from tocsind.policy.batch import Share
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.outcomes import Deferred, Delivered, Outcome, Place, Report
+from tocsind.policy.outcomes import Deferred, Delivered, Outcome, Place, Refused, Report
 from tocsind.rendering import json_line
 
 
@@ -32,15 +33,18 @@ class FileDestination:
     edits: Final = False
     load: Final = inf  # a line names the attachment, no more
 
-    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+    def __init__(self, path: Path, state: Path | None = None, clock: Clock | None = None) -> None:
         self._path = path
+        self._state = state
         self._clock = clock or SystemClock()
 
     def share(self, delivery: Delivery) -> Share:
         return Share(company=delivery.company)
 
     async def locate(self) -> Place:
-        return Place()  # there is nobody to ask
+        """Only the disk can say whether another way leads to one of our own files, which the configuration could not see."""
+        name = own_name(str(self._path), self._state) if self._state else None
+        return Place(trouble=Refused(f"{self._path} is tocsin's own {name}", disable=True)) if name else Place()
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
         lines = b"".join(self._lines(batch))

@@ -46,7 +46,7 @@ def _discord(options: DestinationOptions, client: HttpClient, state_folder: Path
 
 def _file(options: DestinationOptions, _: HttpClient, state_folder: Path) -> Destination:
     assert isinstance(options.options, FileOptions)
-    return FileDestination(state_folder / options.options.path)
+    return FileDestination(state_folder / options.options.path, state_folder)
 
 
 BUILDERS: Final[dict[str, Callable[[DestinationOptions, HttpClient, Path], Destination]]] = {

@@ -12,7 +12,8 @@ Order is the order of acceptance: the number that the journal gave the signal. I
 fallback, or is put back by hand, finds its place.
 
 Why an edit leaves no doubt: made twice it shows the same. So an edit whose answer was lost is simply made again, and only a post may
-have left a copy. That doubt stays with the message: while it is edited it goes on saying that it may have a double, and one that is posted anew does not.
+have left a copy. That doubt stays with the message: while it is edited it goes on saying that it may have a double, and one that is
+posted anew does not.
 
 What shares a message is a key at a destination, and nothing else: another destination has a message of its own, and one that cannot edit
 (a file) is told each state as if it had no key. A living message carries nobody else's alert. One whose key has a message is never told
