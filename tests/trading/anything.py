@@ -23,6 +23,17 @@ class Hostile:
         raise ZeroDivisionError(name)
 
 
+class Nameless:
+    """Does not even say what it is."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        raise ZeroDivisionError("class")
+
+    def __bool__(self) -> bool:
+        raise ZeroDivisionError("bool")
+
+
 class Slippery(float):
     """Another number each time it is asked."""
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.client.servers import Server, answering, stored
 from tests.harness import PATIENCE, DaemonProcess
-from tests.trading.anything import Hostile, anything, signals_of, steady
+from tests.trading.anything import Hostile, Nameless, anything, signals_of, steady
 
 from tocsin import Client, Signal
 from tocsin.trading import SignalAggregator, TradingSignal, courier
@@ -70,6 +70,29 @@ def test_nonsense_instead_of_signals_is_reported_too(nonsense: Any) -> None:
     aggregator = SignalAggregator()
     assert aggregator.aggregate_signals(nonsense) == []
     assert len(aggregator.report.rejected) == 1
+
+
+def test_what_does_not_say_what_it_is_costs_nobody_else(nobody: Client) -> None:
+    odd, good, later = Nameless(), buy(), buy("ETH", 0.5)
+    aggregator = SignalAggregator(odd, odd, client=nobody)  # type: ignore[arg-type]
+    assert aggregator.aggregate_signals({"ma": [odd, good], "x": odd, "rsi": [later]}) == [good, later]  # type: ignore[dict-item]
+    assert [each.place for each in aggregator.report.rejected] == ["ma[0]", "x[0]"]
+    assert aggregator.aggregate_signals(odd) == []  # type: ignore[arg-type]
+    assert len(aggregator.report.rejected) == 1
+
+
+def test_what_is_said_for_every_alert_holds_for_our_own_signals_too_unless_they_say_otherwise(
+    daemon: DaemonProcess, tmp_path: Path
+) -> None:
+    client = Client(daemon.socket, timeout=PATIENCE, spool=daemon.spool)
+    (tmp_path / "a.png").write_bytes(b"picture")
+    mapping = {"symbol": "B", "tier": "free", "tags": ["m"], "attach": tmp_path / "a.png"}
+    with SignalAggregator({}, {**ON, "tier": "premium", "tags": ["all"]}, client=client) as aggregator:
+        aggregator.aggregate_signals({"ma": [Signal("A"), Signal("C", tier="free"), mapping]})
+        first, second, third = arrived(daemon, aggregator)
+    assert [each["tier"] for each in (first, second, third)] == ["premium", "free", "free"]
+    assert (first["tags"], third["tags"], third["attach"]) == (["all"], ["m"], "a.png")
+    assert "attach_note" not in third
 
 
 def test_what_came_before_an_iterator_broke_counts() -> None:

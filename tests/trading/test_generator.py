@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.harness import PATIENCE, DaemonProcess
+from tests.trading.anything import Nameless
 
 from tocsin import Client
 from tocsin.trading import Failed, MultiStrategyGenerator, TradingSignal
@@ -78,6 +79,31 @@ def test_what_is_no_strategy_is_reported(nonsense: Any) -> None:
     generator = MultiStrategyGenerator({"bad": nonsense, "good": Steady()})
     assert symbols(generator.generate_aggregated_signals()) == ["BTC"]
     assert [each.strategy for each in generator.report.failed] == ["bad"]
+
+
+def test_an_enabled_that_is_neither_true_nor_false_stops_nobody() -> None:
+    generator = MultiStrategyGenerator({"bad": {"strategy": Steady, "enabled": Nameless()}, "good": Steady()})
+    assert symbols(generator.generate_aggregated_signals()) == ["BTC"]
+    assert generator.report.failed == (Failed("bad", "ZeroDivisionError: bool"),)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, ", not NoneType"),
+        ("x", ", not str"),
+        (5, ", not int"),
+        ([{"strategy": Steady}], '; item 0 of the list has no "name"'),
+        ([{"name": "a", "strategy": Steady}, ("b", Steady)], "; item 1 of the list is tuple, no mapping"),
+    ],
+)
+def test_what_are_no_strategies_at_all_is_refused_with_what_is_wanted(given: Any, said: str) -> None:
+    with pytest.raises(TypeError) as refused:
+        MultiStrategyGenerator(given)
+    with pytest.raises(TypeError, match="not Nameless"):
+        MultiStrategyGenerator(Nameless())  # type: ignore[arg-type]
+    wanted = 'the strategies must be {name: strategy} or a list of {"name": name, "strategy": strategy}'
+    assert str(refused.value) == wanted + said
 
 
 def test_a_coroutine_function_is_none_and_leaves_nothing_unawaited() -> None:

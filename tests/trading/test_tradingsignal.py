@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.trading.anything import Hostile, anything, signals_of, steady
+from tests.trading.anything import Hostile, Nameless, anything, signals_of, steady
 
 from tocsin.errors import InvalidSignal
 from tocsin.trading import TradingSignal
@@ -91,6 +91,12 @@ def test_a_level_that_is_nan_is_none() -> None:
         ({"symbol": "A", "price": float("nan")}, "price"),
         ({"symbol": "A", "action": 1}, "action"),
         ({"symbol": "A", "expires": "soon"}, "expires"),
+        ({"symbol": "A", "to": 5}, "to"),
+        ({"symbol": "A", "tags": "a,b"}, "tags"),
+        ({"symbol": "A", "attach": 5}, "attach"),
+        ({"symbol": "A", "link": 5}, "link"),
+        ({"symbol": "A", "source": 5}, "source"),
+        ({"symbol": "A", "priority": "very"}, "priority"),
     ],
 )
 def test_what_would_make_an_alert_a_lie_is_refused_by_its_name(given_: dict[str, Any], field: str) -> None:
@@ -102,6 +108,11 @@ def test_what_would_make_an_alert_a_lie_is_refused_by_its_name(given_: dict[str,
 def test_any_object_with_a_signals_attributes_and_any_mapping_is_one() -> None:
     foreign = SimpleNamespace(symbol="AAPL", signal_type=Side.BUY, confidence=0.5, created_by=Hostile())
     assert TradingSignal.of(foreign).to_signal().title == "BUY AAPL"
+    foreign.id, foreign.tags, foreign.fields = 17, ["a"], {"rsi": 3}
+    assert (TradingSignal.of(foreign).to_signal().tags, TradingSignal.of(foreign).to_signal().fields) == (
+        ["a"],
+        {"rsi": 3},
+    )
     assert TradingSignal.of({"symbol": "AAPL", "rsi": 3}).to_signal().fields == {"rsi": 3}
     for item in ("AAPL", 5, None, [], {}, object(), Side.BUY, Hostile):
         with pytest.raises(InvalidSignal, match="symbol: is required"):
@@ -141,6 +152,30 @@ def test_what_was_sorted_is_in_order(raised: list[TradingSignal]) -> None:
 def test_making_one_never_fails(values: dict[str, Any], metadata: Any) -> None:
     known = {"self", "symbol", "action", "price", "confidence", "timestamp", "strategy", "metadata"}
     TradingSignal(metadata=metadata, **{name: value for name, value in values.items() if name not in known})
+
+
+def test_what_a_signal_says_of_where_and_how_it_is_told_goes_before_what_is_said_for_all() -> None:
+    said: dict[str, Any] = {
+        "to": ["desk"], "tags": ["a"], "source": "box", "link": "https://x.y", "attach": "/tmp/a.png", "tier": "free",
+        "priority": "low", "expires": 5.0, "key": "k", "id": "01HQZX3Y5N8R7W2K4M6P9T1V3B",
+    }  # fmt: skip
+    every = {"to": ["all"], "tags": ["x"], "source": "y", "tier": "premium", "priority": "high", "expires": 90.0}
+    for raised in (TradingSignal("A", **said), TradingSignal.of({"symbol": "A", **said})):
+        signal = raised.to_signal(**every)
+        assert {name: getattr(signal, name) for name in said} == said
+        assert signal.fields is None
+    assert TradingSignal("A").to_signal(**every).to == ["all"]
+
+
+def test_an_id_that_is_none_of_ours_goes_along() -> None:
+    assert TradingSignal("A", id=17).to_signal().fields == {"id": 17}
+
+
+def test_what_does_not_say_what_it_is_spoils_nothing_as_what_goes_along() -> None:
+    odd = Nameless()
+    for raised in (TradingSignal("A", metadata=odd), TradingSignal("A", metadata={"metadata": odd})):
+        assert raised.to_signal().fields == {"metadata": "Nameless"}
+    assert TradingSignal("A", stop=odd, x=odd, fields=odd, id=odd).to_signal().fields is not None
 
 
 def test_its_repr_says_what_it_says() -> None:

@@ -17,8 +17,9 @@ from tocsin.client import Client
 
 from .aggregator import SignalAggregator
 from .report import Failed, Report
-from .words import name_of
+from .words import name_of, pairs_of
 
+_WANTED = 'the strategies must be {name: strategy} or a list of {"name": name, "strategy": strategy}'
 _log = logging.getLogger("tocsin.trading")
 
 
@@ -35,7 +36,7 @@ class MultiStrategyGenerator:
     `strategy_configs` is {name: strategy}, or {name: {"strategy": strategy, "weight": 0.6, "enabled": True, "params": {...}}}, or a list
     of such configurations with a "name" each. A strategy is an object with `generate_signals(days)`, a class of such objects, made once
     with `params`, or a function of `days`.
-    `aggregator_config` and `client` are SignalAggregator's.
+    `aggregator_config` and `client` are SignalAggregator's. Raises TypeError when `strategy_configs` is none of these.
     """
 
     def __init__(
@@ -60,11 +61,10 @@ class MultiStrategyGenerator:
         raised: dict[str, list[Any]] = {}
         failed = []
         for name, config in self._configs.items():
-            if config.get("enabled", True):
-                raised[name], reason = _run(config, days)
-                self._note(name, reason)
-                if reason:
-                    failed.append(Failed(name, reason))
+            raised[name], reason = _run(config, days)
+            self._note(name, reason)
+            if reason:
+                failed.append(Failed(name, reason))
         return self.aggregator.aggregate_signals(raised, failed=failed)
 
     def cleanup(self) -> None:
@@ -86,19 +86,34 @@ class MultiStrategyGenerator:
 
 
 def _named(configs: Any) -> list[tuple[Any, Any]]:
-    if isinstance(configs, Mapping):
-        return list(configs.items())
-    return [(config["name"], config) for config in configs]
+    found = pairs_of(configs)
+    if found is not None:
+        return found
+    if issubclass(type(configs), (str, bytes)) or not issubclass(type(configs), Iterable):
+        raise TypeError(f"{_WANTED}, not {type(configs).__name__}")
+    return [(_name(config, f"item {index}"), config) for index, config in enumerate(configs)]
+
+
+def _name(config: Any, place: str) -> Any:
+    found = pairs_of(config)
+    if found is None:
+        raise TypeError(f"{_WANTED}; {place} of the list is {type(config).__name__}, no mapping")
+    if "name" not in dict(found):
+        raise TypeError(f'{_WANTED}; {place} of the list has no "name"')
+    return dict(found)["name"]
 
 
 def _config(given: Any) -> dict[str, Any]:
-    return dict(given) if isinstance(given, Mapping) else {"strategy": given}
+    found = pairs_of(given)
+    return {"strategy": given} if found is None else dict(found)
 
 
 def _run(config: dict[str, Any], days: int) -> tuple[list[Any], str | None]:
     """What one strategy raised, and why that is not all."""
     raised: list[Any] = []
     try:
+        if not config.get("enabled", True):
+            return raised, None
         found = _asked(config, days)
         if iscoroutine(found):
             found.close()

@@ -38,13 +38,11 @@ class Read(NamedTuple):
 
 def read_all(strategy_signals: Any, every: Mapping[str, Any]) -> Iterator[Read | Rejected]:
     """All of {strategy: signals}, in order. `every` is what each signal says that does not say otherwise. Never raises."""
-    if not isinstance(strategy_signals, Mapping):
-        kind = type(strategy_signals).__name__
-        yield Rejected(
-            "signals", "signals", f"must map strategies to their signals; this is a {kind}", strategy_signals
-        )
-        return
     try:
+        if not isinstance(strategy_signals, Mapping):
+            reason = f"must map strategies to their signals; this is a {type(strategy_signals).__name__}"
+            yield Rejected("signals", "signals", reason, strategy_signals)
+            return
         for key, items in strategy_signals.items():
             name = name_of(key)
             for index, item in enumerate(_unbroken(items)):
@@ -60,20 +58,21 @@ class _Broken(NamedTuple):
 
 
 def _unbroken(items: Any) -> Iterator[Any]:
-    if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
-        yield _Broken(f"must be a list of signals, not {type(items).__name__}")
-        return
     try:
+        if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
+            yield _Broken(f"must be a list of signals, not {type(items).__name__}")
+            return
         yield from items
     except Exception as error:  # noqa: BLE001 - as above
         yield _Broken(f"cannot be read on: {describe(error)}")
 
 
 def _read(item: Any, strategy: str, place: str, every: Mapping[str, Any]) -> Read | Rejected:
-    if isinstance(item, _Broken):
-        return Rejected(place, "signals", item.reason)
+    """One item; even asking what it is may raise, and must not cost the others."""
     try:
-        return Read(item, strategy, item if isinstance(item, Signal) else _signal(item, strategy, every))
+        if isinstance(item, _Broken):
+            return Rejected(place, "signals", item.reason)
+        return Read(item, strategy, _signal(item, strategy, every))
     except InvalidSignal as error:
         return Rejected(place, error.field, error.reason, item)
     except Exception as error:  # noqa: BLE001 - as above
@@ -81,4 +80,6 @@ def _read(item: Any, strategy: str, place: str, every: Mapping[str, Any]) -> Rea
 
 
 def _signal(item: Any, strategy: str, every: Mapping[str, Any]) -> Signal:
+    if isinstance(item, Signal):
+        return Signal.trusted({**every, **item.as_dict()}) if every else item  # both were checked before
     return TradingSignal.of(item).to_signal(**{**every, "strategy": strategy})

@@ -15,7 +15,7 @@ from tocsin.durations import parse_duration
 from tocsin.errors import InvalidSignal
 from tocsin.signals import Signal
 
-from .words import name_of
+from .words import name_of, pairs_of
 
 CONFLICTS = ("tell", "strongest", "none")
 IN_EVERY_ALERT = ("tier", "priority", "expires", "tags", "to", "source")  # a signal's own word goes first
@@ -44,12 +44,13 @@ def settings(config: Any) -> Settings:
     """What a configuration says, and what is wrong with it. Never raises."""
     if config is None:
         return Settings()
-    if not isinstance(config, Mapping):
+    given = pairs_of(config)
+    if given is None:
         return Settings(problems=(f"the configuration must be a mapping, not {type(config).__name__}",))
     read: dict[str, Any] = {}
     every: dict[str, Any] = {}
     problems = []
-    for key, value in config.items():
+    for key, value in given:
         try:
             if key in IN_EVERY_ALERT:
                 every[key] = Signal("an alert", **{key: value}).as_dict().get(key)
@@ -68,11 +69,12 @@ def weights(given: Any) -> tuple[dict[str, float], tuple[str, ...]]:
     """What each strategy weighs, and what is wrong with that. Never raises."""
     if given is None:
         return {}, ()
-    if not isinstance(given, Mapping):
+    found = pairs_of(given)
+    if found is None:
         return {}, (f"the weights must be a mapping, not {type(given).__name__}; all strategies weigh the same",)
     read: dict[str, float] = {}
     problems = []
-    for name, value in given.items():
+    for name, value in found:
         try:
             read[name_of(name)] = _not_negative(value)
         except Exception:  # noqa: BLE001 - as above

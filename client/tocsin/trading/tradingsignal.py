@@ -13,15 +13,18 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from tocsin.errors import InvalidSignal
-from tocsin.ids import id_of
+from tocsin.ids import id_of, is_id
 from tocsin.signals import Signal
 from tocsin.timestamps import to_seconds
 
 from .order import Rank, rank
-from .words import level, told, word
+from .words import level, pairs_of, told, word
 
 LEVELS = ("entry", "stop", "target", "exit", "pnl")  # fields that the daemon renders for traders
-_CARRIED = ("confidence", "timestamp", "price", "strategy", "key", "tier", "body", "expires")
+_CARRIED = (
+    "confidence", "timestamp", "timestamp_text", "price", "strategy", "key", "body", "expires",
+    "tags", "to", "link", "attach", "attach_note", "id",
+)  # fmt: skip
 SYNONYMS = {
     "signal_type": "action",
     "side": "action",
@@ -44,7 +47,9 @@ class TradingSignal:
 
     `action` is BUY, SELL, HOLD, CLOSE or any word, or an enum's member; `confidence` lies between 0 and 1; `timestamp` is anything that
     tocsin.timestamps reads. `entry`, `stop`, `target`, `exit` are prices, `pnl` is a profit or loss as you count it. Signals with the
-    same `key` are news of one trade. `metadata` and whatever else is given by name goes along as fields.
+    same `key` are news of one trade. Whatever else a tocsin.Signal has (`priority`, `to`, `tags`, `link`, `attach`, ...) is meant as
+    there; an `id` that is no ULID is somebody's own number for it. `metadata`, `fields` and what is given by other names goes along as
+    fields.
 
     Signals are ordered by confidence and time, the surest and latest first, and are never equal but to themselves.
     """
@@ -66,6 +71,14 @@ class TradingSignal:
     title: Any
     body: Any
     expires: Any
+    tags: Any
+    to: Any
+    source: Any
+    link: Any
+    attach: Any
+    attach_note: Any
+    timestamp_text: Any
+    id: Any
     metadata: Any
 
     def __init__(  # noqa: PLR0917 - in the order in which code everywhere writes them
@@ -83,6 +96,7 @@ class TradingSignal:
         self.confidence, self.timestamp, self.strategy = confidence, timestamp, strategy
         for name in _BY_NAME:
             setattr(self, name, others.pop(name, None))
+        self.id = others.pop("id") if _is_ours(others.get("id")) else None
         for name in [name for name in others if name in SYNONYMS]:
             value = others.pop(name)
             if getattr(self, SYNONYMS[name]) is None:
@@ -118,16 +132,18 @@ class TradingSignal:
         """
         action, symbol = word(self.action), word(self.symbol)
         given = {name: getattr(self, name) for name in _CARRIED}
-        given |= {"symbol": symbol, "action": action, "priority": word(self.priority), "tier": word(self.tier)}
+        given |= {"symbol": symbol, "action": action}
+        given |= {name: word(getattr(self, name)) for name in ("priority", "tier", "source")}
         given["title"] = self.title or _title(action, symbol)
         given["fields"] = self._fields() or None
         return Signal.from_dict({**others, **{name: value for name, value in given.items() if value is not None}})
 
     def _fields(self) -> dict[str, Any]:
         levels = {name: level(getattr(self, name)) for name in LEVELS}
-        given = self.metadata if isinstance(self.metadata, Mapping) else {"metadata": self.metadata}
+        found = pairs_of(self.metadata)
+        given = [("metadata", self.metadata)] if found is None else found
         made = {name: value for name, value in levels.items() if value is not None}
-        made.update((str(name), told(value)) for name, value in given.items() if value is not None)
+        made.update((str(name), told(value)) for name, value in given if value is not None)
         return made
 
     def __repr__(self) -> str:
@@ -147,8 +163,11 @@ class TradingSignal:
         return self.rank >= other.rank if isinstance(other, TradingSignal) else NotImplemented
 
 
-_BY_NAME = ("entry", "stop", "target", "exit", "pnl", "key", "tier", "priority", "title", "body", "expires")
-_NAMES = (*(field.name for field in fields(TradingSignal)), *SYNONYMS)
+_BY_NAME = (
+    *LEVELS, "key", "tier", "priority", "title", "body", "expires",
+    "tags", "to", "source", "link", "attach", "attach_note", "timestamp_text",
+)  # fmt: skip
+_NAMES = (*(field.name for field in fields(TradingSignal)), *SYNONYMS, "fields")
 _TELLING = ("symbol", "title", "ticker")
 _NO_ID = id_of(0, bytes(10))  # to be judged only: it saves the making of one
 
@@ -160,12 +179,23 @@ def _title(action: Any, symbol: Any) -> str:
 
 
 def _together(metadata: Any, others: dict[str, Any]) -> Any:
-    if isinstance(metadata, Mapping):
-        return {**metadata, **others} if others else metadata
+    own = pairs_of(others.get("fields"))
+    if own is not None:
+        others = {**dict(own), **{name: value for name, value in others.items() if name != "fields"}}
+    found = pairs_of(metadata)
+    if found is not None:
+        return {**dict(found), **others} if others else metadata
     return others if metadata is None else {"metadata": metadata, **others}
+
+
+def _is_ours(value: Any) -> bool:
+    """Whether an `id` is a signal's. Rows of tables have ids, too, and no alert is lost for that."""
+    return issubclass(type(value), str) and is_id(value.upper())
 
 
 def _attributes(item: Any) -> dict[str, Any]:
     """What a foreign object says of itself. Methods are no statement: every str has a `title`."""
     found = {name: getattr(item, name, None) for name in _NAMES}
+    if not _is_ours(found["id"]):  # a row's number: nothing that people are told
+        del found["id"]
     return {name: value for name, value in found.items() if value is not None and not callable(value)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import Enum
 from math import isfinite, isnan
 from typing import Any
@@ -20,18 +21,16 @@ def word(value: Any) -> Any:
 
 def level(value: Any) -> Any:
     """A price level, or None where there is none: libraries of tables say NaN for that."""
-    if isinstance(value, float) and isnan(value):
+    if issubclass(type(value), float) and isnan(value):
         return None
     return told(value)
 
 
 def told(value: Any) -> str | float | bool | None:
     """A field's value: scalars as they are, the rest as text, and what cannot even speak by its type. Never raises."""
-    if value is None or isinstance(value, (bool, int)):
-        return value
     try:
-        return _told(value)
-    except Exception:  # noqa: BLE001 - a foreign __str__ or __float__ may raise anything
+        return value if value is None or isinstance(value, (bool, int)) else _told(value)
+    except Exception:  # noqa: BLE001 - a foreign __str__ or __float__ may raise anything, and so may isinstance
         return type(value).__name__
 
 
@@ -58,3 +57,11 @@ def name_of(value: Any) -> str:
         return str(value).encode("utf-8", "replace").decode()
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
         return type(value).__name__
+
+
+def pairs_of(value: Any) -> list[tuple[Any, Any]] | None:
+    """What a mapping holds; None where it is none, or cannot be read. Never raises."""
+    try:
+        return list(value.items()) if isinstance(value, Mapping) else None
+    except Exception:  # noqa: BLE001 - a foreign mapping, or `__class__`, may raise anything
+        return None
