@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -93,3 +94,8 @@ def test_without_a_daemon_health_says_so_and_the_depth_is_the_spools(nobody: Pat
     assert (health["queue_depth"], health["queue_status"]) == (1, "warning")
     assert "no daemon at" in health["problems"][0]
     assert compat.get_metrics() == {**dict.fromkeys(METRICS, 0), "queue_depth": 1}
+
+
+@pytest.mark.parametrize(("warning", "critical"), [("100", None), (object(), []), (float("nan"), float("inf"))])
+def test_thresholds_that_make_no_sense_are_the_usual_ones(nobody: Path, warning: Any, critical: Any) -> None:
+    assert compat.get_health_status(warning, critical)["queue_status"] == "ok"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,6 +91,36 @@ def test_what_is_not_understood_is_told_in_a_field_and_not_guessed_at() -> None:
     }
 
 
+def test_the_fields_of_tocsin_send_are_understood_in_a_mapping_and_an_object() -> None:
+    said = {
+        "title": "t", "to": "desk", "tags": ["a", "b"], "link": "https://x.y", "attach": Path("/tmp/a.png"),
+        "source": "box", "expires": "90s", "key": "k", "id": "01HQZX3Y5N8R7W2K4M6P9T1V3B",
+    }  # fmt: skip
+    expected = said | {"to": ["desk"], "attach": "/tmp/a.png", "expires": 90.0}
+    assert signal_of(said).as_dict() == signal_of(SimpleNamespace(**said)).as_dict() == expected
+
+
+def test_what_is_no_id_of_ours_and_what_holds_nothing_is_let_be_and_no_place_to_send_to_is_told() -> None:
+    assert made({"symbol": "X", "id": 17, "to": [], "tags": ()}) == {"title": "X", "symbol": "X"}
+    assert made({"symbol": "X", "to": 5, "attach": 7})["fields"] == {"to": 5, "attach": 7}
+
+
+@pytest.mark.parametrize(
+    ("said", "confidence"), [("0.95", 0.95), (" 1 ", 1.0), ("nan", None), ("95", None), ("x", None)]
+)
+def test_a_confidence_in_digits_is_the_number(said: str, confidence: float | None) -> None:
+    found = made({"symbol": "X", "confidence": said})
+    assert found.get("confidence") == confidence
+    assert ("fields" in found) is (confidence is None)
+
+
+@pytest.mark.parametrize(
+    ("said", "priority"), [("CRITICAL", "urgent"), ("emergency", "urgent"), ("Medium", "normal"), ("warning", None)]
+)
+def test_other_words_for_a_priority_are_understood_where_they_can_mean_nothing_else(said: str, priority: str) -> None:
+    assert made({"symbol": "X", "priority": said}).get("priority") == priority
+
+
 def test_a_text_is_a_title_and_a_body() -> None:
     assert made("Disk is full\nof old logs\n") == {"title": "Disk is full", "body": "of old logs"}
 
@@ -117,7 +148,8 @@ def test_more_fields_than_anybody_reads_are_counted() -> None:
 
 def test_the_largest_that_it_makes_fits_a_frame() -> None:
     huge = "\x01x" * 10_000
-    signal = dict.fromkeys((*NAMES, "tags"), huge) | {"tags": [f"{n}{huge}" for n in range(100)], "priority": "low"}
+    signal = dict.fromkeys(NAMES, huge) | {name: [f"{n}{huge}" for n in range(100)] for name in ("tags", "to")}
+    signal |= {"priority": "low"}
     made_of_it = signal_of(signal, tier=huge, context={f"{n}{huge}": huge for n in range(100)})
     assert len(encode_json({"op": "send", "v": 1, "signal": made_of_it.as_dict(), "ack": "stored"})) < MAX_FRAME
 
@@ -148,7 +180,7 @@ class Hostile:
 
 NAMES = (
     "title", "body", "symbol", "action", "price", "confidence", "strategy", "tier", "priority", "timestamp",
-    "key", "link", "expires", "source", "tags", "metadata", "fields", "stop_loss", "entry", "context", "x",
+    "key", "link", "expires", "to", "attach", "id", "source", "tags", "metadata", "fields", "stop_loss", "entry", "context", "x",
 )  # fmt: skip
 LEAVES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(max_size=8), st.datetimes(),

@@ -35,12 +35,13 @@ def get_metrics() -> dict[str, int]:
 
 
 def get_health_status(warning: int = QUEUE_WARNING, critical: int = QUEUE_CRITICAL) -> dict[str, Any]:
-    """How the service is. Never raises.
+    """How the service is. Never raises; a threshold that is no number is the usual one.
 
     `status`: healthy, degraded or unhealthy; `service_running`; `queue_depth` and `queue_status`: ok, warning or critical, from so many
     on; `circuit_breaker_state`: closed, half_open or open, the worst of all; `workers`: for each destination `healthy`, `condition`,
     `reason`, `circuit_breaker_state`; `workers_healthy`; `problems`: sentences for people; `metrics`: as `get_metrics`.
     """
+    warning, critical = _number(warning, QUEUE_WARNING), _number(critical, QUEUE_CRITICAL)
     try:
         return _health(_status(), warning, critical)
     except Exception as error:  # noqa: BLE001 - as above
@@ -83,6 +84,13 @@ def _worker(destination: dict[str, Any], problems: list[str]) -> dict[str, Any]:
         "reason": destination["reason"],
         "circuit_breaker_state": _BREAKERS.get(condition, "closed"),
     }
+
+
+def _number(given: Any, usual: int) -> int:
+    try:
+        return int(given)
+    except Exception:  # noqa: BLE001 - a foreign __int__ may raise anything
+        return usual
 
 
 def _queue(depth: int, warning: int, critical: int) -> str:

@@ -21,8 +21,10 @@ from .values import (
     described,
     expires_of,
     field_of,
+    id_of,
     line_of,
     number_of,
+    path_of,
     symbol_of,
     tags_of,
     text_of,
@@ -32,6 +34,7 @@ from .values import (
 from .words import priority_of
 
 MOST_FIELDS = 25  # a message shows no more
+_HOLDERS = (str, list, tuple, set, frozenset)
 _MAPPINGS = ("metadata", "indicators", "fields", "context")
 _ALIASES = {
     "title": ("title",),
@@ -49,6 +52,11 @@ _ALIASES = {
     "expires": ("expires",),
     "source": ("source",),
     "tags": ("tags",),
+    "to": ("to",),
+    "attach": ("attach",),
+    "attach_note": ("attach_note",),
+    "timestamp_text": ("timestamp_text",),
+    "id": ("id",),
 }
 _LEVELS = {  # fields that are rendered for traders
     "entry": ("entry", "entry_price"),
@@ -85,7 +93,7 @@ def _read(given: Any) -> dict[str, Any]:
         value, other = _first(look, aliases, _READERS[name])
         if value is not None:
             values[name] = value
-        elif other is not None and name in _TOLD:
+        elif name in _TOLD and not _is_nothing(other):
             left[name] = other
     for name, aliases in _LEVELS.items():
         level, _ = _first(look, aliases, _as_it_is)
@@ -123,6 +131,10 @@ def _first(look: Callable[[str], Any], names: Iterable[str], read: Callable[[Any
                 return value, None
             other = found if other is None else other
     return None, other
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or (type(value) in _HOLDERS and not value)
 
 
 def _as_it_is(value: Any) -> Any:
@@ -176,5 +188,19 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "expires": expires_of,
     "source": line_of,
     "tags": tags_of,
+    "to": tags_of,
+    "attach": path_of,
+    "attach_note": line_of,
+    "timestamp_text": line_of,
+    "id": id_of,
 }
-_TOLD = {"price", "confidence", "priority", "tier", "expires"}  # where what is not understood must still be seen
+_TOLD = {
+    "price",
+    "confidence",
+    "priority",
+    "tier",
+    "expires",
+    "to",
+    "tags",
+    "attach",
+}  # where what is not understood must still be seen

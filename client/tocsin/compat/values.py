@@ -6,12 +6,14 @@ refused. A webhook's URL among texts is masked: contexts are often somebody's wh
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from math import isfinite
 from typing import Any
 
 from tocsin.durations import parse_duration
+from tocsin.ids import is_id
 from tocsin.timestamps import to_seconds
 
 from .words import attribute, word_of
@@ -91,8 +93,12 @@ def number_of(value: Any) -> float | None:
 
 
 def confidence_of(value: Any) -> float | None:
-    """A number from 0 to 1."""
+    """A number from 0 to 1; a text that is one will do, for programs get it from JSON and from tables."""
     number = number_of(value)
+    text = word_of(value) if number is None else None
+    if text is not None:
+        with suppress(ValueError):
+            number = float(text)
     return number if number is not None and 0 <= number <= 1 else None
 
 
@@ -110,7 +116,23 @@ def timestamp_of(value: Any) -> Any:
 
 
 def tags_of(value: Any) -> list[str] | None:
-    """The texts of a list."""
+    """The texts of a list, or one."""
+    if word_of(value):
+        value = [value]
     if not isinstance(value, (list, tuple, set, frozenset)):
         return None
     return [line for line in map(line_of, list(value)[:_MOST_TAGS]) if line] or None
+
+
+def path_of(value: Any) -> str | None:
+    """A file's path as it is, of a text or what stands for a path."""
+    with suppress(Exception):  # a foreign __fspath__ may raise anything
+        path = os.fspath(value)
+        return path if isinstance(path, str) and 0 < len(path) <= _LONGEST_BODY else None
+    return None
+
+
+def id_of(value: Any) -> str | None:
+    """A signal's id; the number that a row of a table has is none."""
+    text = word_of(value)
+    return text.upper() if text and is_id(text.upper()) else None

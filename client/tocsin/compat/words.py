@@ -7,6 +7,8 @@ from typing import Any
 
 from tocsin.signals import PRIORITIES
 
+_SYNONYMS = {"critical": "urgent", "emergency": "urgent", "medium": "normal"}  # what can mean nothing else
+
 
 class NotificationPriority(StrEnum):
     """How pressing a signal is. Without one it goes by its confidence: over 0.9 urgent, over 0.8 high, as alerts.toml has it."""
@@ -46,6 +48,8 @@ def word_of(value: Any) -> str | None:
 def priority_of(value: Any) -> str | None:
     """One of PRIORITIES, of whatever says so: a text, or a member of anybody's enum by its value or its name."""
     for word in (word_of(value), attribute(value, "name")):
-        if isinstance(word, str) and word.lower() in PRIORITIES:
-            return word.lower()
+        said = word.lower() if isinstance(word, str) else ""
+        said = _SYNONYMS.get(said, said)
+        if said in PRIORITIES:
+            return said
     return None
