@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from tocsin.timestamps import to_seconds
 from tocsin.trading import SignalAggregator, TradingSignal
@@ -109,6 +109,8 @@ class MovingAverages:
     ) -> None:
         if not 0 < fast < slow:
             raise ValueError(f"fast must be shorter than slow, and both at least 1, not {fast} and {slow}")
+        if trend < 1:
+            raise ValueError(f"trend must be at least 1, not {trend}")
         self.symbol = symbol
         self._fast, self._slow, self._trend = Mean(fast), Mean(slow), Smooth(trend)
         self._range, self._usual_range = Smooth(14), Smooth(trend)
@@ -214,21 +216,38 @@ class Mistake(Exception):  # noqa: N818 - whoever wrote the file made it
 
 
 COLUMNS = ("open", "high", "low", "close")
+MOST_BARS = 100_000  # of an average
 TIMES = ("time", "timestamp", "date", "datetime")
 
 
 def read_bars(lines: Iterable[str], name: str) -> Iterator[Bar]:
-    """The bars of a CSV with a heading, one by one: `time` (or timestamp, date, datetime), open, high, low, close. Raises Mistake."""
-    rows = csv.reader(lines)
+    """The bars of a CSV with a heading, one by one: `time` (or timestamp, date, datetime), open, high, low, close.
+
+    Raises Mistake, also for a bar that is not later than the one before it.
+    """
+    reader = csv.reader(lines)
+    rows = _rows(reader, name)
     heading = [column.strip().lower() for column in next(rows, [])]
     time = next((column for column in TIMES if column in heading), "time")
     for column in (time, *COLUMNS):
         if column not in heading:
             raise Mistake(f"{name}, line 1: there is no column {column}; there are {', '.join(heading) or 'none'}")
     places = [heading.index(column) for column in (time, *COLUMNS)]
-    for row in rows:
-        if row:
-            yield _bar(row, places, f"{name}, line {rows.line_num}")
+    before = float("-inf")
+    for row in filter(None, rows):
+        where = f"{name}, line {reader.line_num}"
+        bar = _bar(row, places, where)
+        if bar.time <= before:
+            raise Mistake(f"{where}: it is not later than the bar before it; sort the file by time, oldest first")
+        before = bar.time
+        yield bar
+
+
+def _rows(reader: Iterator[list[str]], name: str) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise Mistake(f"{name}, line {reader.line_num}: {error}") from None  # type: ignore[attr-defined]
 
 
 def _bar(row: list[str], places: list[int], where: str) -> Bar:
@@ -273,11 +292,23 @@ def _line(bar: Bar, signal: TradingSignal) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line; its exit code: 0, 65 for bad data, 66 for an unreadable file, 69 when alerts reached nobody."""
-    given = _parser().parse_args(argv)
+    """The command line; its exit code: 0, 64 for bad options, 65 for bad data, 66 for an unreadable file, 69 when alerts reached nobody,
+    73 when its output cannot be written, 130 when it was interrupted.
+    """
+    try:
+        return _main(_parser().parse_args(argv))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _main(given: argparse.Namespace) -> int:
+    if given.bars == "-" and given.alert and not given.symbol:
+        _parser().error(
+            "standard input has no name to call the symbol by; add --symbol, as in: - --symbol AAPL --alert"
+        )
     try:
         strategy = MovingAverages(given.symbol or Path(given.bars).stem.upper(), given.fast, given.slow, given.trend)
-        file = sys.stdin if given.bars == "-" else Path(given.bars).open(newline="", encoding="utf-8")  # noqa: SIM115 - closed below
+        file = open(0 if given.bars == "-" else given.bars, newline="", encoding="utf-8-sig")  # noqa: SIM115, PTH123 - closed below; 0 is no path
     except ValueError as error:
         _parser().error(str(error))
     except OSError as error:
@@ -286,14 +317,23 @@ def main(argv: list[str] | None = None) -> int:
     with file, SignalAggregator(None, {"discord_alerts": given.alert, "tier": given.tier}) as aggregator:
         try:
             count = run(file, given.bars, strategy, aggregator)
+            sys.stdout.flush()
         except (Mistake, UnicodeDecodeError) as error:
             print(f"{error}; nothing after it was read", file=sys.stderr)
             return 65
-        except BrokenPipeError:  # whoever reads has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+        except OSError as error:
+            return _unwritten(error)
         print(f"{count} signals", file=sys.stderr)
         return 0 if aggregator.flush(60) else 69
+
+
+def _unwritten(error: OSError) -> int:
+    """The exit code when the output cannot be written; what waits for it is let go, or Python would try once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # whoever reads has seen enough
+        return 0
+    print(f"cannot write what it raises: {error.strerror}", file=sys.stderr)
+    return 73
 
 
 _HELP = """
@@ -304,8 +344,20 @@ Moving averages over a CSV of bars: prints what they raise, and with --alert han
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(64, f"{self.prog}: {message}\n")
+
+
+def _bars(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_BARS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bars from 1 to {MOST_BARS}")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         description=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -314,9 +366,9 @@ def _parser() -> argparse.ArgumentParser:
         "bars", metavar="CSV", help="time, open, high, low, close, oldest first, with a heading; - for standard input"
     )
     parser.add_argument("--symbol", help="what the prices are of (default: the file's name)")
-    parser.add_argument("--fast", type=int, default=20, metavar="BARS")
-    parser.add_argument("--slow", type=int, default=50, metavar="BARS")
-    parser.add_argument("--trend", type=int, default=200, metavar="BARS")
+    parser.add_argument("--fast", type=_bars, default=20, metavar="BARS")
+    parser.add_argument("--slow", type=_bars, default=50, metavar="BARS")
+    parser.add_argument("--trend", type=_bars, default=200, metavar="BARS")
     parser.add_argument("--alert", action="store_true", help="hand the signals to the daemon")
     parser.add_argument("--tier", help="for which tier, as the routes in alerts.toml know it")
     return parser

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -186,6 +188,8 @@ def test_bars_are_read_by_the_names_in_the_heading() -> None:
         ([HEAD, "2024-01-31,1,3,0.5,2,9", "2024-02-01,1,x,0.5,2,9"], "line 3: high: 'x' is no number"),
         ([HEAD, "2024-01-31,1,3,nan,2,9"], "line 2: low: 'nan' is no price"),
         ([HEAD, "2024-01-31,1,3"], "line 2: it ends after 3 columns"),
+        ([HEAD, "2024-01-31,1,3,0.5,2,9", "2024-01-30,1,3,0.5,2,9"], "line 3: it is not later than the bar before it"),
+        ([HEAD, "2024-01-31,1,3,0.5,2,9", "2024-01-31,1,3,0.5,2,9"], "line 3: it is not later than the bar before it"),
         ([HEAD, "2024-01-31,1,3,1.5,2,9"], "line 2: open and close must lie between low and high"),
     ],
 )
@@ -223,4 +227,59 @@ def test_the_commands_errors_say_what_and_why(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text(f"{HEAD}\n2024-01-31,1,3,0.5,x,9\n")
     bad = run(str(tmp_path / "bad.csv"))
     assert (bad.returncode, "bad.csv, line 2: close: 'x' is no number" in bad.stderr) == (65, True)
-    assert run("--fast", "9", "--slow", "5", "-").returncode == 2
+    assert run("--fast", "9", "--slow", "5", "-").returncode == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-", "--alert"], "add --symbol"),
+        (["x.csv", "--trend", "0"], "argument --trend: '0' is no number of bars from 1 to 100000"),
+        (["x.csv", "--fast", "-3"], "argument --fast"),
+        (["x.csv", "--slow", "9" * 5000], "argument --slow"),
+        (["x.csv", "--fast", "50", "--slow", "20"], "fast must be shorter than slow"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        ma_unified.main(arguments)
+    assert refused.value.code == 64
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_from_a_spreadsheet_begins_with_a_mark_that_is_no_letter(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{HEAD}\n2024-01-31,1,3,0.5,2,9\n", encoding="utf-8-sig")
+    found = run(str(tmp_path / "a.csv"))
+    assert (found.returncode, found.stderr) == (0, "0 signals\n")
+
+
+def test_a_file_that_is_no_csv_is_bad_data(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{HEAD}\n{'x' * 200_000}\n")
+    found = run(str(tmp_path / "a.csv"))
+    assert (found.returncode, "a.csv, line 2: field larger than" in found.stderr) == (65, True)
+
+
+def test_a_full_disk_is_told_without_a_traceback() -> None:
+    with Path("/dev/full").open("w") as full:
+        found = subprocess.run(
+            [sys.executable, str(PROGRAM), str(quotes())],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE * 2,
+            check=False,
+        )
+    assert (found.returncode, found.stderr) == (73, "cannot write what it raises: No space left on device\n")
+
+
+def test_an_interrupt_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "bars")
+    with (
+        subprocess.Popen([sys.executable, str(PROGRAM), str(tmp_path / "bars")], stderr=subprocess.PIPE) as program,
+        (tmp_path / "bars").open("w"),  # open once both are: it reads now
+    ):
+        program.send_signal(signal.SIGINT)
+        assert program.communicate(timeout=PATIENCE)[1] == b""
+    assert program.returncode == 130
