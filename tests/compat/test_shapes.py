@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.trading.anything import Nameless
 
 from tocsin import InvalidSignal, Signal
 from tocsin.compat import NotificationPriority, UserTier, send_signal_sync
@@ -119,6 +120,12 @@ def test_a_confidence_in_digits_is_the_number(said: str, confidence: float | Non
 )
 def test_other_words_for_a_priority_are_understood_where_they_can_mean_nothing_else(said: str, priority: str) -> None:
     assert made({"symbol": "X", "priority": said}).get("priority") == priority
+
+
+def test_what_does_not_say_what_it_is_costs_no_alert() -> None:
+    odd = Nameless()
+    signal = {"symbol": "X", "confidence": odd, "title": odd, "metadata": {"odd": odd}, "fields": odd}
+    assert made(signal) == {"title": "X", "symbol": "X", "fields": {"odd": "Nameless"}}
 
 
 def test_a_text_is_a_title_and_a_body() -> None:

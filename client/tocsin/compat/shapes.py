@@ -113,6 +113,7 @@ def _looker(given: Any) -> Callable[[str], Any]:
     def look(name: str) -> Any:
         try:
             value = ask(name, None)
+            _ = value.__class__  # what does not even say what it is cannot be looked into
         except Exception:  # noqa: BLE001 - as above
             return None
         return None if value is None or callable(value) else value

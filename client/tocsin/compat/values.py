@@ -26,7 +26,9 @@ _WEBHOOK = re.compile(r"\S*webhooks/[0-9]+/\S*")
 
 
 def field_of(value: Any) -> Any:
-    """As a field carries it: a number, true or false, nothing, or a text."""
+    """As a field carries it: a number, true or false, nothing, or a text; what does not say what it is by its type."""
+    if attribute(value, "__class__") is None:
+        return type(value).__name__
     if value is None or isinstance(value, bool):
         return value
     number = number_of(value)
