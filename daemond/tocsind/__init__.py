@@ -49,9 +49,9 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
 
 What stands on one line knows nothing of its neighbours; `testing` is for demo and tests alone.
 
-`policy` is pure. `dispatch` is the only place where journal and lanes meet, so that "written before promised, settled before forgotten"
-can be proved by reading one file. Only `clock` reads a clock, every httpx import stands in `destinations/http.py`, every sqlite3 import
-in `journal/`, and `log` and `metrics` observe `events`; `daemon` plugs them in.
+`policy` is pure. `dispatch` is the only place where journal and lanes meet (what people decide it hands to `decisions`), so that "written
+before promised, settled before forgotten" can be proved by reading one file. Only `clock` reads a clock, every httpx import stands in
+`destinations/http.py`, every sqlite3 import in `journal/`, and `log` and `metrics` observe `events`; `daemon` plugs them in.
 """
 
 __version__ = "0.1.0"
