@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsind.policy.bucket import LENT, Bucket, Rate
+from tocsind.policy.bucket import EARLY_PACE, LENT, Bucket, Rate
 from tocsind.policy.reserve import Reserve
 
 rates = st.builds(Rate, st.integers(1, 12), st.floats(0.25, 120))
@@ -230,3 +230,23 @@ def test_a_wide_bucket_remembers_no_more_than_its_window() -> None:
     for n in range(1000):
         sent(bucket, n / 10, pressing=False)
     assert len(bucket._all) == len(bucket._patient) == 10
+
+
+@pytest.mark.parametrize(("count", "early"), [(30, 10), (20, 10), (15, 10), (10, 7), (5, 2)])
+def test_first_requests_of_an_empty_window_wait_little_for_more_to_join(count: int, early: int) -> None:
+    bucket, now, held = Bucket(Rate(count, 60.0), Reserve()), 1000.0, list[float]()
+    for _ in range(early):
+        paced = bucket.paced_at(now)
+        held.append(paced - now)
+        now = sent(bucket, paced, pressing=False)
+    assert max(held) <= EARLY_PACE + SAME
+    if count < 30:  # a window of 30 is paced about as fast all along
+        assert bucket.paced_at(now) - now > EARLY_PACE
+
+
+@given(st.floats(0, 10))
+def test_less_pressing_requests_use_the_reserve_as_long_before_their_own_token_as_it_is_lent(lent: float) -> None:
+    bucket = Bucket(Rate(30, 60.0), Reserve())
+    for _ in range(26):
+        sent(bucket, 100.0, pressing=False)
+    assert bucket.ready_at(101.0, pressing=False, lent=lent) == 160.0 - lent

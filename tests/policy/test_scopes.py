@@ -283,3 +283,20 @@ def test_a_block_without_a_time_is_believed_longer_each_time_until_somebody_answ
     assert [scope.untold() for _ in range(8)] == [60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0]
     scope.answers()
     assert scope.untold() == 60.0
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds"),
+    [
+        (None, LENT),
+        (Rate(5, 2.0), LENT),
+        (Rate(5, 5.0), 5.0 + MARGIN),
+        (Rate(6, 5.0), LENT),  # a backlog does not use it up at once
+        (Rate(5, 6.0), LENT),  # a loan that long would be a reserve that is never there
+    ],
+    ids=str,
+)
+def test_endpoint_lends_the_reserve_for_longer_only_where_an_urgent_request_waits_for_it_anyway(
+    rate: Rate | None, seconds: float
+) -> None:
+    assert Endpoint(rate).lends() == seconds

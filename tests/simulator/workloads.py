@@ -41,6 +41,12 @@ def bars(random: Random) -> Iterator[Offer]:
         yield from ((minute * MINUTE + random.uniform(0.0, 0.005), NORMAL) for _ in range(60))
 
 
+def first_ten(random: Random) -> Iterator[Offer]:
+    """Ten alerts of a channel that was quiet, one by one: all at once in one run, ten seconds apart in another."""
+    apart = random.choice((0.0, 0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0))
+    yield from ((place * apart * random.uniform(0.9, 1.1), NORMAL) for place in range(10))
+
+
 def mixed(random: Random) -> Iterator[Offer]:
     """One a second of every priority, most of them LOW, and a burst of 100 now and then."""
     priorities, weights = list(Priority), (2, 8, 30, 60)
@@ -68,6 +74,7 @@ WORKLOADS: dict[str, Workload] = {
     "1/s": steady(1.0),
     "4/s": steady(4.0),
     "bar closes": bars,
+    "first ten": first_ten,
     "mixed": mixed,
     "backlog, 4 urgent": backlog(4),
     "backlog, 10 urgent": backlog(10),

@@ -20,8 +20,11 @@ import msgspec
 from .reserve import Reserve
 
 FEW = 4 / 30  # of the tokens: with fewer requests than this in the window nobody has to save them up
-LENT = 1.5  # seconds: with a webhook's window before it, a pressing one may wait so long and still arrive within 2.5
-SLOWEST = 2.0  # times the even pace of a whole window: nobody waits longer for company that does not come
+LENT = 1.5  # seconds: with a webhook's window before it, an URGENT request may wait so long and still arrive within 2.5
+SLOWEST = 2.0  # times the even pace of a whole window: the longest that a message waits for more alerts to join it
+EARLY = 10  # requests of a window that was empty wait for more alerts to join them for at most
+EARLY_PACE = 2.6  # seconds: the first alerts of a quiet channel are news, and most such bursts end here
+LEFT = 2  # tokens that must remain for that
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -56,13 +59,16 @@ class Bucket:
         if self.reserve is not None:
             self.reserve.wish(now)
 
-    def ready_at(self, now: float, *, pressing: bool = True) -> float:
-        """`now` for yes, else the instant at which a token comes back; a request that is out may come back only later."""
+    def ready_at(self, now: float, *, pressing: bool = True, lent: float = LENT) -> float:
+        """`now` for yes, else the instant at which a token comes back; a request that is out may come back only later.
+
+        `lent`: seconds before a token of their own returns in which those that do not press may use the reserve.
+        """
         when = self._free_at(now, self._all, self._out, self.count)
         if pressing:
             return when
         own = self._free_at(now, self._patient, self._out_patient, self.count - self.keep(now))
-        return max(when, own - LENT)
+        return max(when, own - lent)
 
     def paced_at(self, now: float) -> float:
         """When the next that does not press should go, at an even pace that never runs dry; `now` while there were few.
@@ -70,6 +76,7 @@ class Bucket:
         A pace runs dry when its n-th request comes before the n-th token: of those that are free, and then of those that come back. The
         smallest pace for which that never happens is the answer, from one leaving to the next; at a steady rate it is
         `per / (count - keep)`. After a burst it would be far slower than that, and is not: then the window itself makes who comes wait.
+        The first EARLY requests of a window are faster, however small the window is.
         """
         used = [at for at in self._patient if at + self.rate.per > now]
         if not used or len(used) < self.count * FEW:
@@ -77,7 +84,8 @@ class Bucket:
         allowed, last = self.count - self.keep(now), used[-1] if self._left is None else self._left
         free = allowed - len(used)
         pace = max((at + self.rate.per - last) / (free + n) for n, at in enumerate(used, 1) if free + n > 0)
-        return max(now, last + min(pace, SLOWEST * self.rate.per / allowed))
+        slowest = EARLY_PACE if len(used) < min(EARLY, allowed - LEFT) else SLOWEST * self.rate.per / allowed
+        return max(now, last + min(pace, slowest))
 
     def take(self, now: float, *, pressing: bool = True) -> None:
         """A request leaves."""

@@ -156,11 +156,13 @@ class Gate:
             )
 
     def _windows(self, now: float, *, pressing: bool) -> Iterator[Bar]:
+        lent = self.endpoint.lends()
         if self.ours:
-            yield Bar(self.ours.ready_at(now, pressing=pressing), f"our limit of {self.ours.rate}")
+            yield Bar(self.ours.ready_at(now, pressing=pressing, lent=lent), f"our limit of {self.ours.rate}")
         for name, scope in zip(SCOPES, self.scopes, strict=True):
             if scope.bucket:
-                yield Bar(scope.window_opens(now, pressing=pressing), f"the {name}'s limit of {scope.bucket.rate}")
+                opens = scope.window_opens(now, pressing=pressing, lent=lent)
+                yield Bar(opens, f"the {name}'s limit of {scope.bucket.rate}")
 
     def _buckets(self) -> Iterator[tuple[str, Bucket]]:
         if self.ours:

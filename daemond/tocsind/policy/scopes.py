@@ -14,7 +14,7 @@ from collections import deque
 
 import msgspec
 
-from .bucket import Bucket, Rate
+from .bucket import LENT, Bucket, Rate
 from .outcomes import Told
 from .reserve import Reserve
 
@@ -22,6 +22,8 @@ GUARD = Rate(500, 600.0)  # invalid requests; at 10,000 in so long Cloudflare ba
 MARGIN = 0.02  # seconds that our windows are longer than theirs: clocks run at slightly different speeds
 UNTOLD_BLOCK = 60.0  # seconds, when a whole address is blocked and nobody says for how long; doubles up to an hour
 LONGEST_UNTOLD = 3600.0
+USUAL = 2.0 + MARGIN  # seconds of a webhook's window; LENT is what leaves an URGENT request time for one
+SLOW = Rate(5, 5.0 + MARGIN)  # requests; the slowest webhook of Discord's that was seen
 LEAST = 5  # a minute; where others leave us less, one refusal now and then costs less than to wait for each
 CLEAN = 60.0  # seconds without a shared 429 after which one more is dared
 MOST_PATIENCE = 8 * CLEAN  # where daring was punished again and again
@@ -51,9 +53,9 @@ class Scope:
         """`now` for yes, a later instant for not before."""
         return max(self.block_ends(now), self.window_opens(now, pressing=pressing))
 
-    def window_opens(self, now: float, *, pressing: bool = True) -> float:
-        """When there is room by the count alone."""
-        return self.bucket.ready_at(now, pressing=pressing) if self.bucket else now
+    def window_opens(self, now: float, *, pressing: bool = True, lent: float = LENT) -> float:
+        """When there is room by the count alone; `lent` as in `Bucket.ready_at`."""
+        return self.bucket.ready_at(now, pressing=pressing, lent=lent) if self.bucket else now
 
     def keep_to(self, rate: Rate) -> None:
         """The configuration names another rate."""
@@ -121,8 +123,18 @@ class Endpoint(Scope):
         self._opens: float | None = None  # as the last answer told; None: the log decides
         self._tells = False
 
-    def window_opens(self, now: float, *, pressing: bool = True) -> float:
-        return super().window_opens(now, pressing=pressing) if self._opens is None else max(now, self._opens)
+    def window_opens(self, now: float, *, pressing: bool = True, lent: float = LENT) -> float:
+        if self._opens is None:
+            return super().window_opens(now, pressing=pressing, lent=lent)
+        return max(now, self._opens)
+
+    def lends(self) -> float:
+        """Seconds for which the reserves of wider windows are lent. A backlog uses up a slow webhook each time it opens, so that an URGENT
+        request waits for it in any case: a longer loan costs that request nothing.
+        """
+        if self.bucket is None or self.bucket.count > SLOW.count or not USUAL < self.bucket.rate.per <= SLOW.per:
+            return LENT
+        return self.bucket.rate.per
 
     def hear(self, now: float, told: Told | None) -> None:
         """What an answer told, which came at `now`: only its durations count, so that the server's clock may stand anywhere."""
@@ -169,9 +181,9 @@ class Channel(Scope):
         self._learned_at = 0.0
         self._patience = CLEAN
 
-    def window_opens(self, now: float, *, pressing: bool = True) -> float:
+    def window_opens(self, now: float, *, pressing: bool = True, lent: float = LENT) -> float:
         self._dare(now)
-        return super().window_opens(now, pressing=pressing)
+        return super().window_opens(now, pressing=pressing, lent=lent)
 
     def limited(self, now: float, wait: float, reason: str) -> None:
         """A shared 429, although we counted: somebody else posts there. What passed in the last window was too many by one."""
