@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import httpx
 from tests.harness import FakeProcess, discord, route
 
+from . import bursts
 from .command import Size, main
 from .daemons import TEXT, TITLE, Daemon
 from .handoff import timed
@@ -87,6 +88,7 @@ def measure(size: Size) -> Table:
                 {"p50 ms": over_rounds(waits, 50) * _MILLI, "p99 ms": over_rounds(waits, 99) * _MILLI},
             ),
             Row(f"{burst:,} at once", {"signals per s": speed}),
+            *bursts.rows(size),
             _caller("caller: httpx.post", [each.fresh for each in found], found),
             _caller("caller: httpx.Client.post", [each.kept for each in found], found),
             _caller("caller: tocsin.send", [[arrival.paid for arrival in each.arrivals] for each in found], found),

@@ -18,7 +18,12 @@ ROWS = {
     "b4": {"import tocsin", "tocsin send", "python -c pass"},
     "b5": {f"1/s: {sender}" for sender in ("tocsin", "headers only", "one each")},
     "b6": {"4 a minute: tocsin", "4 a minute: first come"},
-    "b7": {"hand-off to arrival", "caller: tocsin.send", "caller: httpx.post"},
+    "b7": {
+        "hand-off to arrival",
+        "the same while a program hands over more",
+        "caller: tocsin.send",
+        "caller: httpx.post",
+    },
     "b8": {"daemon, idle", "daemon, 500 queued"},
     "b9": {"0 queued", "500 queued", "difference"},
     "b10": {"daemon, idle"},
