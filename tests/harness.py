@@ -11,14 +11,16 @@ import fcntl
 import http.client
 import json
 import os
+import selectors
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -199,6 +201,74 @@ def as_stranger(work: Callable[[], Any]) -> Any:
         answer = told.read()
     os.waitpid(pid, 0)
     return json.loads(answer)
+
+
+@contextmanager
+def public_folder(mode: int = 0o755) -> Iterator[Path]:
+    """A folder that every user may pass through; a stranger may write there if `mode` says so."""
+    name = Path(tempfile.mkdtemp(prefix="toc-"))
+    name.chmod(mode)
+    try:
+        yield name
+    finally:
+        shutil.rmtree(name, ignore_errors=True)
+
+
+@contextmanager
+def listening_stranger(path: Path, reply: bytes = b"") -> Iterator[Callable[[], bytes]]:
+    """Another user's process that listens on `path`, answers each connection with `reply` and reads what comes; the call ends it and
+    answers all that it got. Only root can.
+    """
+    told, tell = os.pipe()
+    heard, hear = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(hear)
+            os.setgroups([])
+            os.setgid(STRANGER)
+            os.setuid(STRANGER)
+            _listen(path, reply, tell, heard)
+        finally:
+            os._exit(0)
+    os.close(tell)
+    os.close(heard)
+    try:
+        assert os.read(told, 1) == b"+"
+
+        def ended() -> bytes:
+            os.close(hear)
+            return b"".join(iter(lambda: os.read(told, 65536), b""))
+
+        yield ended
+    finally:
+        with suppress(OSError):
+            os.close(hear)
+        os.close(told)
+        os.waitpid(pid, 0)
+
+
+def _listen(path: Path, reply: bytes, tell: int, end: int) -> None:
+    """Until `end` closes."""
+    with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as ready:
+        listener.bind(str(path))
+        path.chmod(0o777)
+        listener.listen()
+        ready.register(listener, selectors.EVENT_READ)
+        ready.register(end, selectors.EVENT_READ)
+        os.write(tell, b"+")
+        while True:
+            for key, _ in ready.select():
+                if key.fileobj == end:
+                    return
+                if key.fileobj is listener:
+                    door = listener.accept()[0]
+                    door.sendall(reply)
+                    ready.register(door, selectors.EVENT_READ)
+                elif not (chunk := key.fileobj.recv(65536)):  # type: ignore[union-attr]  # a socket
+                    ready.unregister(key.fileobj)
+                else:
+                    os.write(tell, chunk)
 
 
 def is_alive(pid: int) -> bool:
