@@ -102,7 +102,7 @@ class Alarms:
 
     def _waits_for(self, name: str, ages: reading.Ages) -> float:
         accepted = reading.oldest_of(name, ages)
-        return 0.0 if accepted is None else max(0.0, self._clock.wall() - accepted)
+        return 0.0 if accepted is None else max(0.0, self._clock.steady() - accepted)
 
     async def _raise(self, trouble: Trouble, *, lasts: bool = False) -> bool:
         """Hand the alarm over; False when that is not possible now."""

@@ -1,15 +1,26 @@
-"""The two clocks, and the only place that reads them.
+"""The clocks, and the only place that reads them. All in seconds.
 
-Monotonic time paces: rests, gates, waits. It starts anywhere, so it is never written down. Wall time stamps what people and a later run
-must understand; a step of it changes no rate. Seconds, both.
+    now      monotonic. It paces: rests, limits, waits. It starts anywhere, so it is never written down.
+    wall     Unix time, UTC. It stamps what people read. An operator or NTP may set it, forwards or backwards, at any time.
+    steady   Unix time that such a step does not change. It decides: deadlines, give-up, ages, retention. What the journal notes of
+             deliveries, attempts and limits is on this clock.
+
+`steady` is the machine's boot clock, which also counts while the machine sleeps, plus a base. The base is what the wall clock said when
+a daemon on this journal first ran since the machine booted; the journal keeps it with the id of that boot. So the clock runs on over a
+restart of the daemon. Over a reboot there is no better witness than the wall clock, and the base is taken anew.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import trio
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_TIME_NAMESPACE = Path("/proc/self/ns/time")  # a container may have a boot clock of its own
 
 
 class Clock(Protocol):
@@ -21,12 +32,46 @@ class Clock(Protocol):
     def wall(self) -> float:
         """Unix seconds, UTC."""
 
+    def steady(self) -> float:
+        """Unix seconds that no step of the wall clock changes."""
+
+
+class Boot(NamedTuple):
+    """One boot of the machine: its id (empty where the kernel gives none), and the Unix time at which its boot clock stood at zero."""
+
+    id: str
+    base: float
+
 
 class SystemClock:
     """trio's clock and the machine's."""
+
+    def __init__(self) -> None:
+        self.boot = Boot(_boot_id(), time.time() - _since_boot())
 
     def now(self) -> float:
         return trio.current_time()
 
     def wall(self) -> float:
         return time.time()
+
+    def steady(self) -> float:
+        return self.boot.base + _since_boot()
+
+    def resume(self, boot: Boot) -> None:
+        """Go on where an earlier run on this boot of the machine stood; what is known of another boot is passed over."""
+        if boot.id and boot.id == self.boot.id:
+            self.boot = boot
+
+
+def _since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _boot_id() -> str:
+    with suppress(OSError):
+        boot = _BOOT_ID.read_text().strip()
+        with suppress(OSError):
+            boot += f" {_TIME_NAMESPACE.stat().st_ino}"
+        return boot
+    return ""

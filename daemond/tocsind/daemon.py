@@ -26,6 +26,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -35,14 +36,15 @@ from tocsin import places
 
 from . import __version__, process, systemd
 from .alarms import Alarms
-from .clock import Clock, SystemClock
+from .clock import Boot, SystemClock
 from .config import Config, ConfigurationInvalid
 from .destinations.http import HttpClient
 from .dispatch import Dispatch
+from .errors import StorageFull
 from .events import ConfigurationDoubt, Emit, Fact, Reloaded, ReloadRefused, Started, Stopped, Stopping, WebhookLent
 from .heartbeat import Heartbeat, Work
 from .ipc import Desk, Door, adopt, open_listener
-from .journal import Journal, reading
+from .journal import Journal, memory, reading
 from .keeper import Keeper
 from .lanes import Lanes
 from .lending import Lending
@@ -100,7 +102,7 @@ class Daemon:
         self.socket: str = self._inherited.getsockname() if self._inherited else self._wanted or places.default_socket()
         self.folder = Path(state or places.state_folder(self._config.daemon.state))
         self._lending = Lending(self.folder)
-        self._clock: Clock = SystemClock()
+        self._clock = SystemClock()
         self._log = Log(self._clock, log or self._config.daemon.log, log_stream)
         self._metrics = Metrics(self._clock)
         self._tail = Tail(self._clock)
@@ -117,6 +119,7 @@ class Daemon:
         with locked(self.folder):
             self._config = self._lending.joined(self._config)
             async with Journal(self.folder) as journal, HttpClient() as client:
+                await self._resume_clock(journal)
                 dispatch = Dispatch(journal, self._config, self._clock, self._emit, self.folder)
                 lanes = Lanes(dispatch, self._clock, self._emit, self.folder, client)
                 async with trio.open_nursery() as watch:
@@ -130,6 +133,11 @@ class Daemon:
                         nursery.cancel_scope.cancel()  # and the lanes finish what is in flight
                     watch.cancel_scope.cancel()
                 self._emit(Stopped(await _queued(journal)))
+
+    async def _resume_clock(self, journal: Journal) -> None:
+        """Deadlines of an earlier run count on; on a full disk a fresh boot is noted by the next start."""
+        with suppress(StorageFull):
+            self._clock.resume(Boot(*await journal.run(memory.boot, *self._clock.boot)))
 
     async def _serve(
         self,

@@ -35,14 +35,14 @@ class Decisions:
 
     async def retry(self, id_: str) -> int:
         """Put back what is dead or in doubt of one signal; answers how many deliveries."""
-        revived = await self._journal.run(upkeep.retry_one, id_, self._clock.wall())
+        revived = await self._journal.run(upkeep.retry_one, id_, self._clock.steady())
         revived += await self._rehome(await self._journal.run(upkeep.homeless, id_))
         return await self._tell_revived(revived)
 
     async def retry_all(self, destination: str | None) -> int:
         """Put back all that is dead, of one destination or of all; answers how many deliveries."""
         revived = 0
-        while more := await self._journal.run(upkeep.retry_all, destination, self._clock.wall()):
+        while more := await self._journal.run(upkeep.retry_all, destination, self._clock.steady()):
             revived += more
         while destination is None and (more := await self._rehome(await self._journal.run(upkeep.homeless, None))):
             revived += more
@@ -50,7 +50,7 @@ class Decisions:
 
     async def drop(self, id_: str) -> int:
         """Settle what waits of one signal as dropped; answers how many deliveries."""
-        dropped = await self._journal.run(upkeep.drop, id_, self._clock.wall())
+        dropped = await self._journal.run(upkeep.drop, id_, self._clock.steady())
         if dropped:
             self._emit(DroppedByHand(id_, dropped))
             self._watchers.tell(id_, everybody=True)
@@ -78,7 +78,7 @@ class Decisions:
     async def _rehome(self, homeless: Sequence[tuple[int, bytes]]) -> int:
         homes = {number: self._reception.home(body) for number, body in homeless}
         routed: Mapping[int, Sequence[str]] = {number: names for number, names in homes.items() if names}
-        return await self._journal.run(upkeep.rehome, routed, self._clock.wall())
+        return await self._journal.run(upkeep.rehome, routed, self._clock.steady())
 
     async def _tell_revived(self, revived: int) -> int:
         if revived:

@@ -240,6 +240,10 @@ class Dispatch:
         """A delivery that is not taken, as it would be told where messages can be edited: `about` is which far end, if so."""
         return delivery if about is None else await self.journal.run(living.foreseen, delivery, about)
 
+    def on_the_wall(self, instant: float) -> float:
+        """An instant of the journal, as the wall clock of today says it: for people."""
+        return round(instant - self._clock.steady() + self._clock.wall(), 6)
+
     def check(self, signal: Signal) -> None:
         """Raises InvalidSignal when `to` names no destination."""
         self._reception.check(signal)
@@ -282,7 +286,9 @@ class Dispatch:
     async def begin(self, batch: Sequence[Delivery], asking: Asking) -> list[Delivery]:
         """Claim deliveries: only what is answered may be sent, and it is on record that it may have been."""
         # the time is asked afresh with every try: a deadline may pass while the disk is full
-        return await self._insist(lambda: self.journal.run_patiently(attempts.begin, batch, asking, self._clock.wall()))
+        return await self._insist(
+            lambda: self.journal.run_patiently(attempts.begin, batch, asking, self._clock.steady())
+        )
 
     async def settle(
         self,
@@ -293,7 +299,7 @@ class Dispatch:
         scopes: Sequence[ScopeMemory],
     ) -> list[Settlement]:
         """Write down how attempts ended, and what was learned from it; answers what follows for each."""
-        now = self._clock.wall()
+        now = self._clock.steady()
         endings = [
             self._ending(delivery, outcome, retry, now) for delivery, outcome in zip(batch, outcomes, strict=True)
         ]
@@ -318,7 +324,7 @@ class Dispatch:
         id_, destination, reason = delivery.id, delivery.destination, settlement.reason or ""
         match settlement.state:
             case State.SENT:
-                age = now - delivery.accepted
+                age = now - delivery.skew - delivery.accepted
                 self._emit(Sent(id_, destination, delivery.attempts, age, settlement.message, settlement.reason))
             case State.UNKNOWN:
                 self._emit(InDoubt(id_, destination, reason))
@@ -350,18 +356,18 @@ class Dispatch:
         fallbacks = chain(destination, self.config.fallbacks)
         if not fallbacks:
             return False
-        now = self._clock.wall()
+        now = self._clock.steady()
         moved = await self._insist(lambda: self.journal.run(upkeep.divert, destination, fallbacks, reason, now))
         self._tell_moved(moved, reason)
         return bool(moved)
 
     async def replay(self) -> int:
         """What an earlier run left in flight goes back into the queues, in doubt; answers how many."""
-        return await self.journal.run(attempts.replay, self._clock.wall())
+        return await self.journal.run(attempts.replay, self._clock.steady())
 
     async def expire(self) -> float | None:
-        """Settle what waited too long; answers the next deadline, in wall-clock seconds."""
-        while expired := await self._insist(lambda: self.journal.run(upkeep.expire, self._clock.wall())):
+        """Settle what waited too long; answers the next deadline, in seconds of the steady clock."""
+        while expired := await self._insist(lambda: self.journal.run(upkeep.expire, self._clock.steady())):
             for each in expired:
                 self._emit(Expired(each.id, each.destination))
                 self._watchers.tell(each.id)
@@ -369,7 +375,7 @@ class Dispatch:
 
     async def forget(self) -> None:
         """Delete what has been settled for longer than the ledger is kept."""
-        before = self._clock.wall() - self.config.daemon.ledger
+        before = self._clock.steady() - self.config.daemon.ledger
         while await self._insist(lambda: self.journal.run(upkeep.forget, before)):
             pass
 
@@ -379,7 +385,7 @@ class Dispatch:
         def tell(deliveries: Sequence[Delivery]) -> Signal:
             return Signal(**digest(deliveries, priority.label))
 
-        now = self._clock.wall()
+        now = self._clock.steady()
         lane = self.lanes.get(destination)
         about = lane.living if lane else None
         fold = await self._insist(lambda: self.journal.run(digests.fold, destination, priority, most, now, tell, about))

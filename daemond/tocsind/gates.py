@@ -109,18 +109,18 @@ class Gates:
 
     def _answered(self, request: Request) -> float:
         """On today's monotonic clock. What was open when the last run ended may have been counted until now; and no request lies ahead
-        of us: one that seems to was stamped before the wall clock was set back.
+        of us: one that seems to was stamped before a reboot at which the wall clock was set back.
         """
         now = self._clock.now()
         return now if request.at is None else min(request.at + self._skew(), now)
 
     def _skew(self) -> float:
-        return self._clock.now() - self._clock.wall()
+        return self._clock.now() - self._clock.steady()
 
     def _from_the_wall(self, memory: ScopeMemory) -> Memory:
         known = msgspec.structs.asdict(memory)
         del known["scope"]
-        if memory.blocked_until is not None:  # the wall clock may have been set meanwhile
+        if memory.blocked_until is not None:  # the wall clock may have been set over a reboot
             known["blocked_until"] = min(memory.blocked_until + self._skew(), self._clock.now() + LONGEST_BLOCK)
         if memory.learned_at is not None:
             known["learned_at"] = min(memory.learned_at + self._skew(), self._clock.now())

@@ -47,7 +47,7 @@ class Work:
         ages = await self._journal.run(reading.ages)
         for lane in self._lanes:
             accepted = reading.oldest_of(lane.name, ages)
-            waiting = None if accepted is None else self._clock.wall() - accepted
+            waiting = None if accepted is None else self._clock.steady() - accepted
             if lane.options.disabled is None and self._is_stalled(lane, waiting, patience):
                 return f"nothing got through to {lane.name} for {patience:g} s, and something is due there"
         return None

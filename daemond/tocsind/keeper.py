@@ -43,8 +43,8 @@ class Keeper:
         while True:
             nearer = self._dispatch.deadline_nearer
             deadline = await self._dispatch.expire()
-            wait = inf if deadline is None else max(0.0, deadline - self._clock.wall())
-            with trio.move_on_after(min(wait, LEDGER_ROUND)):  # not longer: the wall clock may be set meanwhile
+            wait = inf if deadline is None else max(0.0, deadline - self._clock.steady())
+            with trio.move_on_after(min(wait, LEDGER_ROUND)):  # not longer: the machine may sleep meanwhile
                 await nearer.wait()
 
     async def _forget(self) -> None:

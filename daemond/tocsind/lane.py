@@ -121,7 +121,9 @@ class Lane:
         self.trips, self._strikes, self._found = memory.trips, memory.strikes, memory.channel
         self.disabled = self.options.disabled or memory.disabled
         rest_left = (
-            None if memory.rest_until is None else min(memory.rest_until - self.clock.wall(), self.options.breaker.most)
+            None
+            if memory.rest_until is None
+            else min(memory.rest_until - self.clock.steady(), self.options.breaker.most)
         )
         self.breaker.restore(BreakerMemory(memory.failures, memory.rests, rest_left, memory.reason), self.clock.now())
         await self._join()
@@ -381,7 +383,7 @@ class Lane:
             disabled=None if self.options.disabled else self.disabled,
             failures=breaker.failures,
             rests=breaker.rests,
-            rest_until=None if breaker.rest_left is None else self.clock.wall() + breaker.rest_left,
+            rest_until=None if breaker.rest_left is None else self.clock.steady() + breaker.rest_left,
             reason=breaker.reason,
             trips=self.trips,
             strikes=self._strikes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -27,6 +28,13 @@ class Peer(msgspec.Struct, frozen=True):
     pid: int
 
 
+class _Now(NamedTuple):
+    """One moment on the two clocks that an arrival is dated by."""
+
+    wall: float
+    steady: float
+
+
 class Reception:
     """Makes arrivals of signals. `config` may be exchanged at any time."""
 
@@ -45,21 +53,25 @@ class Reception:
 
     def arrivals(self, signals: Sequence[Signal], peer: Peer) -> list[Arrival]:
         """Signals as they come in together."""
-        now = self._clock.wall()
+        now = self._now()
         return [self._arrival(signal, peer, now) for signal in signals]
 
     def arrivals_of(self, read: Sequence[tuple[Routable, bytes]], peer: Peer) -> list[Arrival]:
         """The same, of what stands for signals, each with its fields as MessagePack."""
-        now = self._clock.wall()
+        now = self._now()
         return [self._place(signal, body, peer, now) for signal, body in read]
 
     def preview(self, signal: Signal) -> tuple[Priority, list[Delivery]]:
         """A signal's priority, and a delivery for each destination."""
-        arrival = self._arrival(signal, Peer(0, 0, 0), self._clock.wall())
+        arrival = self._arrival(signal, Peer(0, 0, 0), self._now())
         priority, seen = Priority(arrival.priority), Signal.trusted(msgspec.msgpack.decode(arrival.body))
         return priority, [
-            Delivery(0, seen, name, priority, arrival.accepted, arrival.deadline) for name in arrival.destinations
+            Delivery(0, seen, name, priority, arrival.accepted, arrival.deadline, skew=arrival.skew)
+            for name in arrival.destinations
         ]
+
+    def _now(self) -> _Now:
+        return _Now(self._clock.wall(), self._clock.steady())
 
     def home(self, body: bytes) -> tuple[str, ...]:
         """Where a signal belongs today whose destination is gone, given as the journal has it."""
@@ -68,17 +80,26 @@ class Reception:
         wished = tuple(name for name in signal.to or () if name in self.config.destinations)
         return wished or by_rules(signal, priority, self.config.routes)
 
-    def _arrival(self, signal: Signal, peer: Peer, now: float) -> Arrival:
+    def _arrival(self, signal: Signal, peer: Peer, now: _Now) -> Arrival:
         values = signal.as_dict()
         if signal.timestamp_text is not None and signal.timestamp is None:  # it counts as now, and is kept as text
-            values["timestamp"] = now
+            values["timestamp"] = now.wall
         return self._place(signal, _encode(values), peer, now)
 
-    def _place(self, signal: Routable, body: bytes, peer: Peer, now: float) -> Arrival:
+    def _place(self, signal: Routable, body: bytes, peer: Peer, now: _Now) -> Arrival:
         priority, destinations = self._routed(signal)
-        deadline = None if signal.expires is None else now + signal.expires
+        deadline = None if signal.expires is None else now.steady + signal.expires
         return Arrival(
-            signal.id, now, peer.uid, peer.pid, body, int(priority), destinations, deadline, signal.key or None
+            signal.id,
+            now.wall,
+            peer.uid,
+            peer.pid,
+            body,
+            int(priority),
+            destinations,
+            deadline,
+            signal.key or None,
+            now.steady - now.wall,
         )
 
     def _routed(self, signal: Routable) -> tuple[Priority, tuple[str, ...]]:

@@ -121,7 +121,7 @@ class StatusView:
 
     def _age(self, accepted: float | None) -> float | None:
         """Seconds since then."""
-        return None if accepted is None else max(0.0, self._clock.wall() - accepted)
+        return None if accepted is None else max(0.0, self._clock.steady() - accepted)
 
     def _late(self, ages: reading.Ages, lanes: list[Lane]) -> list[str]:
         """What waits for longer than anybody should; what waits for a destination that is left out is told of elsewhere."""

@@ -335,6 +335,57 @@ async def test_what_waited_too_long_expires_and_the_next_deadline_is_told(tmp_pa
         assert await desk.dispatch.wait_settled(late, 0) == "dropped"
 
 
+@pytest.mark.parametrize("step", [86_400.0, 36_000.0, -86_400.0])
+async def test_wall_clock_step_expires_nothing_before_its_time_and_nothing_after(tmp_path: Path, step: float) -> None:
+    async with opened(tmp_path) as desk:
+        before = await desk.accept(expires=1000)
+        desk.clock.set_wall(step)
+        after = await desk.accept(expires=1000)
+        await desk.dispatch.expire()
+        assert not desk.told(Expired)
+        desk.clock.step(1001)
+        await desk.dispatch.expire()
+        assert desk.told(Expired) == [Expired(before, "a"), Expired(after, "a")]
+
+
+async def test_wall_clock_step_gives_up_on_no_delivery_in_retry_wait(tmp_path: Path) -> None:
+    async with opened(tmp_path) as desk:
+        id_ = await desk.accept()
+        await desk.attempt(outcomes.Deferred("503"))
+        desk.clock.set_wall(86_400)
+        await desk.attempt(outcomes.Deferred("503"))
+        assert await desk.standing(id_) == {"a": "queued"}
+        desk.clock.step(RETRY.give_up)
+        await desk.attempt(outcomes.Deferred("503"))
+        assert (await desk.standing(id_))["a"] == "dead"
+
+
+async def test_wall_clock_step_changes_no_age(tmp_path: Path) -> None:
+    async with opened(tmp_path) as desk:
+        await desk.accept()
+        desk.clock.set_wall(86_400)
+        await desk.attempt(Delivered())
+        await desk.accept()
+        (oldest,) = (await desk.dispatch.journal.run(reading.ages)).values()
+        assert desk.clock.steady() - oldest == pytest.approx(0, abs=10)
+        await desk.attempt(Delivered())
+        assert [fact.seconds for fact in desk.told(Sent) if isinstance(fact, Sent)] == pytest.approx([0, 0], abs=10)
+
+
+async def test_wall_clock_step_forgets_nothing_early(tmp_path: Path) -> None:
+    async with opened(tmp_path, config(ledger=100.0)) as desk:
+        ids = [await desk.accept()]
+        await desk.attempt(Delivered())
+        desk.clock.set_wall(86_400)
+        ids.append(await desk.accept())
+        await desk.attempt(Delivered())
+        desk.clock.set_wall(-2 * 86_400)
+        ids.append(await desk.accept())
+        await desk.attempt(Delivered())
+        await desk.dispatch.forget()
+        assert [await desk.dispatch.wait_settled(id_, 0) for id_ in ids] == ["delivered"] * 3
+
+
 async def test_the_keeper_expires_a_signal_that_came_after_it_began_to_wait(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk, trio.open_nursery() as nursery:
         nursery.start_soon(Keeper(desk.dispatch, (), desk.clock).run)

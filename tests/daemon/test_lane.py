@@ -548,9 +548,9 @@ async def test_a_step_of_the_wall_clock_while_we_run_changes_no_rate(autojump_cl
     stage.owe(*"abc", priority=URGENT)
     async with stage.running():
         await passing(1)
-        stage.clock.step(-86400)
+        stage.clock.set_wall(-86400)
         await passing(10)
-        stage.clock.step(2 * 86400)
+        stage.clock.set_wall(2 * 86400)
         await passing(20)
     assert stage.destination.times == pytest.approx([0, 10, 20])
 

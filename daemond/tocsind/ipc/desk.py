@@ -164,7 +164,16 @@ class Desk:
         for delivery in story["deliveries"]:
             if delivery["state"] == "queued" and delivery["reason"] is None:
                 delivery["reason"] = self._waits_for(delivery)
+            self._show_on_the_wall(delivery)
         return {"why": story}
+
+    def _show_on_the_wall(self, delivery: dict[str, Any]) -> None:
+        """The journal's times are on the steady clock; people read the wall clock, which may have been set meanwhile."""
+        delivery["since"] = self.dispatch.on_the_wall(delivery["since"])
+        for attempt in delivery["attempts"]:
+            for instant in ("started", "ended"):
+                if attempt[instant] is not None:
+                    attempt[instant] = self.dispatch.on_the_wall(attempt[instant])
 
     def _waits_for(self, delivery: dict[str, Any]) -> str | None:
         """Why nothing has happened to it yet: the journal does not know, its lane does."""
@@ -223,6 +232,8 @@ class Desk:
         await self._must_be_known(request.destination)
         most = min(max(request.limit, 0), reading.MOST_ROWS)
         rows = await self.dispatch.journal.run(reading.queue, request.state, request.destination, most + 1)
+        for row in rows:
+            row["since"] = self.dispatch.on_the_wall(row["since"])
         return {"deliveries": rows[:most], "more": len(rows) > most}
 
     async def _retry(self, request: Retry) -> dict[str, Any]:

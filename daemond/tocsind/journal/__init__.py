@@ -27,7 +27,8 @@ is the claim: it moves `queued` to `sending` and opens an attempt in one commit,
 deliveries by destination, priority and state; triggers keep it, so that no job can forget to, and status over a million rows reads a
 dozen. `fold` is the other claim: it moves `queued` to `digested` and queues the digest in one commit, and `begin` finds nothing there any
 more. `begin` also notes the request, open until `settle`, which notes what was learned; so a crash leaves no request uncounted. Times in
-here are wall-clock Unix seconds.
+here are Unix seconds on the steady clock (`clock`), which no step of the wall clock changes; only `signals.accepted` is what the wall
+clock said, and `skew` beside it is how far the steady clock was ahead.
 """
 
 from .askers import Answer, Asker, HandOff, Haste, Order

@@ -48,7 +48,7 @@ def _claim(connection: sqlite3.Connection, delivery: Delivery, now: float) -> De
         return None
     ((attempts, first_try, doubt, unknowns, plain),) = rows
     known = {"attempts": attempts, "first_try": first_try, "doubt": bool(doubt), "unknowns": unknowns}
-    return msgspec.structs.replace(delivery, **known, plain=bool(plain), tried=now)
+    return msgspec.structs.replace(delivery, **known, plain=bool(plain), tried=now - delivery.skew)
 
 
 def _open(connection: sqlite3.Connection, claimed: Sequence[Delivery], now: float) -> None:

@@ -14,7 +14,9 @@ from .records import Arrival
 
 UNROUTED = "unrouted"  # the destination of what no route takes
 NO_ROUTE = "no route of the configuration takes this signal"
-COLUMNS = "d.number, d.signal, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, d.plain, s.accepted, s.body"  # of a delivery
+COLUMNS = (  # of a delivery
+    "d.number, d.signal, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, d.plain, s.accepted, s.skew, s.body"
+)
 
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -24,8 +26,8 @@ def append(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[
     first = _next_number(connection)
     numbered = list(enumerate(arrivals, first))
     stored = connection.executemany(
-        "INSERT OR IGNORE INTO signals (number, id, accepted, uid, pid, body) VALUES (?, ?, ?, ?, ?, ?)",
-        [(number, each.id, each.accepted, each.uid, each.pid, each.body) for number, each in numbered],
+        "INSERT OR IGNORE INTO signals (number, id, accepted, uid, pid, body, skew) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(number, each.id, each.accepted, each.uid, each.pid, each.body, each.skew) for number, each in numbered],
     ).rowcount
     if stored < len(numbered):
         new = {number for (number,) in connection.execute("SELECT number FROM signals WHERE number >= ?", (first,))}
@@ -60,7 +62,7 @@ def _owed(
     number: int, arrival: Arrival
 ) -> Iterator[tuple[int, str, int, str, float, str | None, float | None, str | None]]:
     """The deliveries of a signal, as rows; one that no route takes is kept as dead."""
-    accepted, deadline, priority, key = arrival.accepted, arrival.deadline, arrival.priority, arrival.key
+    accepted, deadline, priority, key = arrival.accepted + arrival.skew, arrival.deadline, arrival.priority, arrival.key
     for destination in arrival.destinations:
         yield number, destination, priority, State.QUEUED.value, accepted, None, deadline, key
     if not arrival.destinations:
@@ -109,6 +111,7 @@ def delivery_of(  # noqa: PLR0917 - a row of COLUMNS, in their order
     unknowns: int,
     plain: int,
     accepted: float,
+    skew: float,
     body: bytes,
 ) -> Delivery:
     """A row as the delivery that it is."""
@@ -125,4 +128,5 @@ def delivery_of(  # noqa: PLR0917 - a row of COLUMNS, in their order
         unknowns=unknowns,
         plain=bool(plain),
         order=order,
+        skew=skew,
     )

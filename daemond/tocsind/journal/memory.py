@@ -12,6 +12,16 @@ from .records import Asking, LaneMemory, Request, ScopeMemory
 KEPT_REQUESTS = 120  # a destination; the tightest window known asks for 30, but a user's own limit may be wider
 
 
+def boot(connection: sqlite3.Connection, id_: str, base: float) -> tuple[str, float]:
+    """The boot of the machine that the journal runs in, as it was first noted; one that is not known yet is noted."""
+    known = connection.execute("SELECT id, base FROM boots WHERE id = ?", (id_,)).fetchone()
+    if known:
+        return known[0], known[1]
+    connection.execute("DELETE FROM boots")
+    connection.execute("INSERT INTO boots VALUES (?, ?)", (id_, base))
+    return id_, base
+
+
 def ask(connection: sqlite3.Connection, asking: Asking, now: float) -> None:
     """A request leaves; the newest are kept."""
     connection.execute(

@@ -175,12 +175,12 @@ def counts(connection: sqlite3.Connection) -> list[Count]:
 
 
 def ages(connection: sqlite3.Connection) -> Ages:
-    """By destination and priority: when the oldest that waits there, or is being sent, was accepted, in wall-clock seconds."""
+    """By destination and priority: when the oldest that waits there, or is being sent, was accepted, on the steady clock."""
     found = {
         (each.destination, each.priority): _oldest(connection, each) for each in counts(connection) if _waits(each)
     }
     sending = connection.execute(
-        "SELECT d.destination, d.priority, s.accepted FROM deliveries d JOIN signals s ON s.number = d.signal"
+        "SELECT d.destination, d.priority, s.accepted + s.skew FROM deliveries d JOIN signals s ON s.number = d.signal"
         " WHERE d.state = 'sending'"
     )
     for destination, priority, accepted in sending:
@@ -224,7 +224,7 @@ def undelivered(connection: sqlite3.Connection, after: Place) -> tuple[int, Plac
 
 def _first_of(connection: sqlite3.Connection, destination: str, priority: Priority, after: int) -> float | None:
     row = connection.execute(
-        "SELECT s.accepted FROM deliveries d JOIN signals s ON s.number = d.signal"
+        "SELECT s.accepted + s.skew FROM deliveries d JOIN signals s ON s.number = d.signal"
         " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ? ORDER BY d.number LIMIT 1",
         (destination, priority, after),
     ).fetchone()

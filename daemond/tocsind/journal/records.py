@@ -22,6 +22,7 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
     destinations: tuple[str, ...]
     deadline: float | None  # when it is too late to post this as live
     key: str | None = None  # of what is one thing with others
+    skew: float = 0.0  # steady clock minus wall clock, at acceptance: `accepted` is on the wall clock, `deadline` on the steady one
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -51,7 +52,7 @@ class Asking(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request that left. `at` is when its answer came, in wall-clock seconds; None: it is open, or was when the last run ended."""
+    """A request that left. `at` is when its answer came, on the steady clock; None: it is open, or was when the last run ended."""
 
     at: float | None
     pressing: bool
@@ -59,7 +60,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class LaneMemory(msgspec.Struct, frozen=True):
-    """What of a lane survives a restart. `rest_until` is in wall-clock seconds."""
+    """What of a lane survives a restart. `rest_until` is on the steady clock."""
 
     destination: str
     about: str = ""  # which far end this is about: a new webhook under an old name begins afresh
@@ -74,7 +75,7 @@ class LaneMemory(msgspec.Struct, frozen=True):
 
 
 class ScopeMemory(msgspec.Struct, frozen=True):
-    """What of a scope survives a restart (policy.scopes); instants are wall-clock seconds."""
+    """What of a scope survives a restart (policy.scopes); instants are on the steady clock."""
 
     scope: str
     blocked_until: float | None = None

@@ -163,7 +163,18 @@ CREATE TABLE living (                       -- what shows the signals of one key
 CREATE INDEX shown ON living (newest);      -- a key is forgotten with the state that it showed last
 """
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH)
+# Two clocks: what is in the file already was stamped by the wall clock alone, and goes on with a skew of nothing.
+_FIFTH = """
+ALTER TABLE signals ADD COLUMN skew REAL NOT NULL DEFAULT 0;    -- steady clock minus wall clock, at acceptance
+DROP INDEX ages;
+CREATE INDEX ages ON signals (accepted + skew);
+CREATE TABLE boots (                        -- one row: the boot of the machine that this journal last ran in
+    id          TEXT NOT NULL,
+    base        REAL NOT NULL               -- the Unix time at which its boot clock stood at zero
+) STRICT;
+"""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 
 
 def open_journal(folder: Path) -> sqlite3.Connection:

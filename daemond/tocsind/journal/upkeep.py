@@ -142,9 +142,9 @@ _NOTHING_WAITS = (
 
 
 def forget(connection: sqlite3.Connection, before: float) -> int:
-    """Delete a chunk of signals accepted before then of which nothing waits any more, and give the space back."""
+    """Delete a chunk of signals accepted before then (on the steady clock) of which nothing waits any more, and give the space back."""
     numbers = connection.execute(
-        f"SELECT number FROM signals s WHERE accepted < ? AND {_NOTHING_WAITS} LIMIT ?",  # noqa: S608 - our own text
+        f"SELECT number FROM signals s WHERE accepted + skew < ? AND {_NOTHING_WAITS} LIMIT ?",  # noqa: S608 - our own text
         (before, CHUNK),
     ).fetchall()
     connection.executemany(

@@ -7,7 +7,7 @@
                                            '--- the permit came back unused: try again at once
 
 A rate limit is no failure, and a refusal is none either: both are answers of a healthy far end. Nothing here knows why; `reason` is kept
-for people. A snapshot carries wall time, because the monotonic clock means nothing after a restart.
+for people. A snapshot carries the steady clock's time, because the monotonic clock means nothing after a restart.
 """
 
 from __future__ import annotations

@@ -65,7 +65,9 @@ SETTLED = frozenset(State) - OPEN
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One signal owed to one destination, as the journal knows it. Times are wall-clock Unix seconds."""
+    """One signal owed to one destination, as the journal knows it. Times are Unix seconds on the steady clock, but for `accepted` and
+    `tried`, which are on the wall clock as it stood at acceptance.
+    """
 
     number: int  # the journal's, in order of acceptance: FIFO within a priority means by this
     signal: Signal
@@ -82,6 +84,7 @@ class Delivery(msgspec.Struct, frozen=True):
     order: int = 0  # the journal's number of the signal: order of acceptance over all destinations
     telling: Telling | None = None  # since it was claimed: what becomes of the living message of its key
     tried: float | None = None  # when the attempt that is under way began
+    skew: float = 0.0  # steady clock minus wall clock, at acceptance
 
     @property
     def id(self) -> str:
@@ -110,7 +113,7 @@ class Settlement(msgspec.Struct, frozen=True):
 
 
 def settle(delivery: Delivery, outcome: Outcome, *, now: float, retry: Retry, jitter: float) -> Settlement:
-    """The law on what an attempt's end means for its delivery. `now` is wall time, `jitter` lies in [0, 1)."""
+    """The law on what an attempt's end means for its delivery. `now` is on the steady clock, `jitter` lies in [0, 1)."""
     match outcome:
         case Delivered(message=message):
             return _after(delivery, State.SENT, words(delivery.telling, delivery.order), message=message)
@@ -171,5 +174,5 @@ def halved(company: int | None) -> int:
 
 
 def expired(delivery: Delivery, now: float) -> bool:
-    """Whether the deadline has passed at wall time `now`."""
+    """Whether the deadline has passed at `now`, on the steady clock."""
     return now >= (inf if delivery.deadline is None else delivery.deadline)

@@ -30,7 +30,7 @@ MOST_PATIENCE = 8 * CLEAN  # where daring was punished again and again
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """What of a scope survives a restart; instants are monotonic seconds here, and wall-clock ones in the journal."""
+    """What of a scope survives a restart; instants are monotonic seconds here, and those of the steady clock in the journal."""
 
     blocked_until: float | None = None
     blocked_because: str | None = None

@@ -92,7 +92,7 @@ class MemoryBooks:
         return self._owe(destination, Signal(title, **fields), priority)
 
     def _owe(self, destination: str, signal: Signal, priority: Priority) -> int:
-        number, now = len(self._entries) + 1, self._clock.wall()
+        number, now = len(self._entries) + 1, self._clock.steady()
         deadline = None if signal.expires is None else now + signal.expires
         self._entries[number] = _Entry(Delivery(number, signal, destination, priority, now, deadline, order=number))
         self._queues[destination, priority].append(number)
@@ -144,7 +144,7 @@ class MemoryBooks:
 
     async def begin(self, batch: Sequence[Delivery], asking: Asking) -> list[Delivery]:
         await trio.lowlevel.checkpoint()
-        now = self._clock.wall()
+        now = self._clock.steady()
         claimed = [self._claim(delivery, now) for delivery in batch if self._may_go(self._entry(delivery), now)]
         if claimed and asking.living and (key := claimed[0].signal.key):
             also = [entry.delivery for entry in self._waiting(asking.destination, key) if self._may_go(entry, now)]
@@ -172,7 +172,7 @@ class MemoryBooks:
         first_try = now if known.first_try is None else known.first_try
         entry.state = State.SENDING
         entry.delivery = msgspec.structs.replace(known, attempts=known.attempts + 1, first_try=first_try)
-        return msgspec.structs.replace(entry.delivery, company=delivery.company, tried=now)
+        return msgspec.structs.replace(entry.delivery, company=delivery.company, tried=now - known.skew)
 
     async def settle(
         self,
@@ -183,7 +183,7 @@ class MemoryBooks:
         scopes: Sequence[ScopeMemory],
     ) -> list[Settlement]:
         await trio.lowlevel.checkpoint()
-        now = self._clock.wall()
+        now = self._clock.steady()
         found = [
             settle(delivery, outcome, now=now, retry=retry, jitter=self._jitter())
             for delivery, outcome in zip(batch, outcomes, strict=True)

@@ -14,7 +14,7 @@ class SteppedClock:
     """A `tocsind.clock.Clock`: monotonic time is trio's own, so virtual under a mock clock; the wall runs beside it and may be stepped."""
 
     def __init__(self, wall: float = SOME_MORNING) -> None:
-        self._ahead = wall - trio.current_time()
+        self._base = self._ahead = wall - trio.current_time()
 
     def now(self) -> float:
         return trio.current_time()
@@ -22,6 +22,14 @@ class SteppedClock:
     def wall(self) -> float:
         return trio.current_time() + self._ahead
 
+    def steady(self) -> float:
+        return trio.current_time() + self._base
+
     def step(self, seconds: float) -> None:
-        """Somebody sets the wall clock; monotonic time takes no notice."""
+        """Time passes that the monotonic clock does not count, as while the machine sleeps."""
+        self._base += seconds
+        self._ahead += seconds
+
+    def set_wall(self, seconds: float) -> None:
+        """An operator sets the wall clock forwards or backwards; the other clocks take no notice."""
         self._ahead += seconds

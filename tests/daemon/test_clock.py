@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tocsind.clock import Boot, SystemClock
+from tocsind.journal import memory
+from tocsind.journal.schema import open_journal
+
+
+def test_steady_clock_begins_at_the_wall_clock_and_ignores_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, real = SystemClock(), time.time
+    assert clock.steady() == pytest.approx(clock.wall(), abs=5)
+    monkeypatch.setattr(time, "time", lambda: real() + 86_400)
+    assert clock.wall() - clock.steady() == pytest.approx(86_400, abs=5)
+
+
+def test_steady_clock_runs_on_over_a_restart_on_the_same_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, real = SystemClock(), time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 36_000)
+    second = SystemClock()
+    second.resume(first.boot)
+    assert second.steady() == pytest.approx(first.steady(), abs=5)
+
+
+@pytest.mark.parametrize("boot", ["another boot", ""])
+def test_steady_clock_begins_at_the_wall_clock_again_after_a_reboot(boot: str) -> None:
+    clock = SystemClock()
+    clock.resume(Boot(boot, 1.0))
+    assert clock.steady() == pytest.approx(clock.wall(), abs=5)
+
+
+def test_journal_keeps_the_base_of_a_boot_until_the_next_one(tmp_path: Path) -> None:
+    with closing(open_journal(tmp_path)) as connection:
+        assert memory.boot(connection, "first", 100.0) == ("first", 100.0)
+        assert memory.boot(connection, "first", 555.0) == ("first", 100.0)
+        assert memory.boot(connection, "second", 200.0) == ("second", 200.0)
+        assert memory.boot(connection, "first", 300.0) == ("first", 300.0)
