@@ -163,7 +163,7 @@ class Ledger(RuleBasedStateMachine):
             id_
             for (id_, destination), owed in self.model.items()  # in the order in which they came to be owed
             if (destination, owed.priority, owed.state) == (name, priority, "queued")
-            and (owed.deadline is None or owed.deadline > self.now)
+            and owed.deadline is None
             and id_ not in self.digests
         ][:most]
         fold = folded(self.books, name, priority, most, self.now)
