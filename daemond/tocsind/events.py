@@ -274,6 +274,14 @@ class Suspended(Fact, frozen=True):
     seconds: float
 
 
+class DestinationNote(Fact, frozen=True):
+    """Something that a destination's answers show once and for all: deliveries go on."""
+
+    level: ClassVar[str] = "warning"
+    destination: str
+    note: str
+
+
 class Throttled(Fact, frozen=True):
     """A lane's breaker tripped: the far end failed too often in a row and rests."""
 

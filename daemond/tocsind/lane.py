@@ -35,7 +35,7 @@ from .channel import Channel
 from .clock import Clock
 from .config import DestinationOptions
 from .destinations import Destination
-from .events import Disabled, Emit, Enabled, ProbeFailed, Recovered, Suspended, Throttled
+from .events import DestinationNote, Disabled, Emit, Enabled, ProbeFailed, Recovered, Suspended, Throttled
 from .gates import Gates
 from .journal import Asking, LaneMemory
 from .policy.breaker import Breaker, BreakerMemory, Phase
@@ -89,6 +89,7 @@ class Lane:
         self.disabled = options.disabled
         self.trips = 0
         self.out_since: float | None = None  # when what is with the far end left us, on the monotonic clock
+        self.note: str | None = None  # what its answers show and people should know
         self._strikes = 0
         self._found: str | None = None  # the channel, as the far end calls it
         self._must_locate = True
@@ -322,6 +323,7 @@ class Lane:
         """Learn from what came back, write it down, and tell the senders."""
         before = self.memory()
         self.gate.hear(self.clock.now(), lead, report)
+        self._note(report.note)
         for outcome in dict.fromkeys(report.outcomes):  # one request teaches once, however many deliveries it carried
             self._learn(outcome)
         after = self.memory()
@@ -351,6 +353,12 @@ class Lane:
             self._strikes = 0
             if self._ask_at is not None and self.clock.now() >= self._ask_at:
                 self.relocate()
+
+    def _note(self, note: str | None) -> None:
+        """Tell people once."""
+        if note is not None and note != self.note:
+            self.note = note
+            self._emit(DestinationNote(self.name, note))
 
     def _they_answered(self) -> None:
         if self.breaker.succeeded():

@@ -156,6 +156,7 @@ class StatusView:
             "trips": lane.trips,
             "last_success_seconds": None if record.last_success is None else self._clock.now() - record.last_success,
             "last_error": record.last_error,
+            "note": lane.note,
             "counters": dict(record.counters),
             "arrivals": record.arrivals(),
             "gate": budget(lane),

@@ -14,7 +14,7 @@ import trio
 from tests.destinations.signals import delivery
 
 from tocsind.config import DiscordOptions, parse
-from tocsind.destinations.discord import DiscordWebhook
+from tocsind.destinations.discord import NO_ID, DiscordWebhook
 from tocsind.destinations.http import HttpClient
 from tocsind.policy.backoff import Retry
 from tocsind.policy.batch import form
@@ -30,6 +30,7 @@ from tocsind.testing import (
     Model,
     NoId,
     NotJson,
+    NoWait,
     Poison,
     RateLimited,
     Redirect,
@@ -81,6 +82,8 @@ class Row(NamedTuple):
 
 LOST = Unknown("the connection ended without a proper answer: it may have arrived")
 UNPROVED = Unknown("200 from Discord without a message id: it may have arrived")
+BETWEEN = "in words that are not Discord's: is a proxy, a firewall or a captive portal in between?"
+REDIRECT = "a redirect, which is never followed; is a proxy or a captive portal in between?"
 BLOCKED = "from Cloudflare: this address is blocked"
 
 ROWS = {
@@ -88,16 +91,27 @@ ROWS = {
     "disconnected before it was read": Row(Drop(), LOST),
     "disconnected after it was saved": Row(Drop(saved=True), LOST, kept=True),
     "the answer was cut": Row(Cut(), UNPROVED, kept=True),
-    "a 200 that is a web page": Row(NotJson(), UNPROVED, kept=True),
-    "a 200 without an id": Row(NoId(), UNPROVED, kept=True),
+    # another one answers
+    "a 200 that is a web page": Row(Status(200, html=True), Deferred(f"200 {BETWEEN} (200 OK)")),
+    "a 200 in plain words": Row(Status(200, text="blocked by your administrator"), Deferred(f"200 {BETWEEN}")),
+    "a 200 that is another's JSON": Row(NoId(), Deferred(f"200 {BETWEEN}", ambiguous=True), kept=True),
+    "a 403 that is a web page": Row(Status(403, html=True), Deferred(f"403 {BETWEEN} (403 Forbidden)"), invalid=True),
+    "a 400 that is a web page": Row(Status(400, html=True), Deferred(f"400 {BETWEEN} (400 Bad Request)")),
+    "a 401 in plain words": Row(Status(401, text="who are you?"), Deferred(f"401 {BETWEEN}"), invalid=True),
+    "a 404 in plain words": Row(Status(404, text="404 page not found"), Deferred(f"404 {BETWEEN}")),
+    "a 404 that is a web page": Row(Status(404, html=True), Deferred(f"404 {BETWEEN} (404 Not Found)")),
+    "a 407": Row(Status(407, text="log in first"), Deferred(f"407 {BETWEEN}")),
+    "a 302": Row(Redirect(), Deferred(f"302: {REDIRECT}")),
+    "a 308": Row(Redirect(status=308), Deferred(f"308: {REDIRECT}")),
     # 500, 502, 503, 504, 52x
     **{
         f"a {status} in {'HTML' if html else 'JSON'}": Row(
             Status(status, html=html), Deferred(f"{status} from Discord", ambiguous=True)
         )
-        for status in (500, 502, 503, 504, 520, 522, 524, 530)
+        for status in (500, 502, 503, 504, 520, 522, 524)
         for html in (False, True)
     },
+    "a 530, from before anything was processed": Row(Status(530), Deferred("530 from Discord")),
     "a 500 after it was saved": Row(
         Status(500, saved=True), Deferred("500 from Discord", ambiguous=True), kept=True
     ),
@@ -171,11 +185,6 @@ ROWS = {
     "400 with 50045": Row(words(400, 50045), Deferred("400 from Discord: too large", Cause.COMPANY)),
     # everything else
     "any other 4xx": Row(words(405, 0), Refused("405 from Discord: Words")),
-    "a 4xx that is a web page": Row(
-        Status(404, html=True), Refused("404 with a web page, not from Discord: is a proxy in between?")
-    ),
-    "a 302": Row(Redirect(), Refused("302: a redirect, which is never followed")),
-    "a 308": Row(Redirect(status=308), Refused("308: a redirect, which is never followed")),
 }  # fmt: skip
 
 
@@ -205,6 +214,21 @@ async def test_one_that_is_alone_with_its_fault_is_repaired_once_or_buried(
     assert first.outcomes == (Deferred(reason, Cause.FORM) if curable else Refused(reason),)
     again = await webhook(fake, client).deliver([delivery(plain=True)])
     assert again.outcomes == (Refused(reason),)
+
+
+async def test_a_page_behind_which_discord_saved_the_message_leaves_a_doubt(client: HttpClient) -> None:
+    async with serve_fake() as fake:
+        fake.script(NotJson())
+        report = await webhook(fake, client).deliver([delivery()])
+    assert report.outcomes == (Deferred(f"200 {BETWEEN} (200 OK)", ambiguous=True),)
+    assert len(fake.messages) == 1
+
+
+async def test_a_204_is_delivered_without_an_id_and_says_so(fake: FakeDiscord, client: HttpClient) -> None:
+    fake.script(NoWait())
+    report = await webhook(fake, client).deliver(ALERTS)
+    assert report == Report((Delivered(),) * 3, note=NO_ID)
+    assert len(fake.messages) == 1
 
 
 async def test_a_200_with_an_id_is_delivered_and_tells_of_the_window(client: HttpClient) -> None:

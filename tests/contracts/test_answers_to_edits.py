@@ -26,6 +26,7 @@ from tocsind.testing import (
     Model,
     NoId,
     NotJson,
+    NoWait,
     Poison,
     RateLimited,
     Redirect,
@@ -63,6 +64,8 @@ def anew(status: int, words: str = ": Words") -> Deferred:
 AGAIN = "; an edit can be made again"
 LOST = Deferred(f"the connection ended without a proper answer: it may have arrived{AGAIN}")
 UNPROVED = Deferred(f"200 from Discord without a message id: it may have arrived{AGAIN}")
+BETWEEN = "in words that are not Discord's: is a proxy, a firewall or a captive portal in between?"
+REDIRECT = "a redirect, which is never followed; is a proxy or a captive portal in between?"
 
 ROWS: dict[str, tuple[Behaviour, Outcome]] = {
     # the message is gone, or closed to edits
@@ -82,8 +85,8 @@ ROWS: dict[str, tuple[Behaviour, Outcome]] = {
     "disconnected before it was read": (Drop(), LOST),
     "disconnected after it was saved": (Drop(saved=True), LOST),
     "the answer was cut": (Cut(), UNPROVED),
-    "a 200 that is a web page": (NotJson(), UNPROVED),
-    "a 200 without an id": (NoId(), UNPROVED),
+    "a 200 that is a web page": (NotJson(), Deferred(f"200 {BETWEEN} (200 OK)")),
+    "a 200 that is another's JSON": (NoId(), Deferred(f"200 {BETWEEN}")),
     "a 503": (Status(503), Deferred("503 from Discord")),
     "a 500 after it was saved": (Status(500, saved=True), Deferred("500 from Discord")),
     # as for a post
@@ -98,9 +101,11 @@ ROWS: dict[str, tuple[Behaviour, Outcome]] = {
         RateLimited(scope=Scope.CLOUDFLARE, retry_after=9), limited(f"429 {BLOCKED} for 9 s", Reach.KIND, 9.0)
     ),
     "a 4xx that is a web page": (
-        Status(404, html=True), Refused("404 with a web page, not from Discord: is a proxy in between?")
+        Status(404, html=True), Deferred(f"404 {BETWEEN} (404 Not Found)")
     ),
-    "a 302": (Redirect(), Refused("302: a redirect, which is never followed")),
+    "a 404 in plain words": (Status(404, text="404 page not found"), Deferred(f"404 {BETWEEN}")),
+    "a 405 that is a web page": (Status(405, html=True), anew(405, "")),
+    "a 302": (Redirect(), Deferred(f"302: {REDIRECT}")),
 }  # fmt: skip
 
 
@@ -119,6 +124,13 @@ async def test_each_answer_to_an_edit_means_the_same_for_all_that_it_told(
     assert report.outcomes == (means,) * 2
     assert not fake.scripted
     assert (fake.counts.posts, fake.counts.requests, len(fake.messages)) == (1, 2, 1)
+
+
+async def test_an_edit_that_is_answered_without_a_body_keeps_its_message(fake: FakeDiscord, client: HttpClient) -> None:
+    message = await posted(fake, client)
+    fake.script(patched(NoWait()))
+    report = await webhook(fake, client).deliver(edit(message))
+    assert report == Report((Delivered(message),) * 2)
 
 
 async def test_an_edit_that_is_answered_too_late_is_made_again(fake: FakeDiscord, client: HttpClient) -> None:

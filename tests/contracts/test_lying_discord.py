@@ -55,7 +55,7 @@ def liars() -> Iterator[list[Liar]]:
     ("status", "fact"),
     [
         ("200 OK", "deferred"),
-        ("400 Bad Request", "buried"),
+        ("400 Bad Request", "deferred"),
         ("429 Too Many Requests", "suspended"),
         ("502 Bad Gateway", "deferred"),
     ],
@@ -70,6 +70,48 @@ def test_json_that_is_not_utf8_ends_an_attempt_and_not_the_daemon(
         daemon.wait_for("sent", id=id_, destination="local-file")
         daemon.wait_for(fact, destination="d")
         assert daemon.stop() == 0
+
+
+PAGE = b"<html><head><title>Just a moment...</title></head><body>Attention Required! | Cloudflare</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("403 Forbidden", PAGE),
+        ("400 Bad Request", PAGE),
+        ("404 Not Found", b"404 page not found"),
+        ("407 Proxy Authentication Required", b""),
+        ("302 Found", b""),
+        ("200 OK", b"blocked by your administrator"),
+    ],
+)
+def test_foreign_words_kill_no_alert_and_count_as_a_failing_destination(
+    tmp_path: Path, liars: list[Liar], status: str, body: bytes
+) -> None:
+    liars.append(Liar(http(status, body)))
+    config = discord("d", liars[0].url, breaker='{ failures = 2, rest = "1m" }', retry='{ first = "10ms" }')
+    with DaemonProcess(tmp_path, config + route("d")).start() as daemon:
+        daemon.client.send("low", priority="low")
+        daemon.client.send("high", priority="high")
+        daemon.wait_for("throttled", destination="d")
+        status_now = daemon.status()
+        assert status_now["health"] != "ok"
+        assert "d is throttled" in status_now["problems"][0]
+        shown = daemon.destination("d")
+        assert (shown["dead"], shown["sent"], sum(shown["queued"].values())) == (0, 0, 2)
+
+
+def test_a_proxy_that_drops_the_question_for_an_id_is_told_once_and_nothing_goes_twice(
+    tmp_path: Path, liars: list[Liar]
+) -> None:
+    liars.append(Liar(http("204 No Content", b"")))
+    with DaemonProcess(tmp_path, discord("d", liars[0].url) + route("d")).start() as daemon:
+        ids = [daemon.client.send(title).id for title in ("a", "b")]
+        assert daemon.settled(*ids) == ["delivered", "delivered"]
+        assert "tells no id" in daemon.destination("d")["note"]
+        log = daemon.log.read_text()
+    assert log.count("destination-note") == 1
 
 
 def test_a_long_block_is_a_problem_that_status_tells_and_enable_lifts(tmp_path: Path, liars: list[Liar]) -> None:

@@ -53,6 +53,7 @@ DESTINATION = {
     "trips": int,
     "last_success_seconds": (*NUMBER, type(None)),
     "last_error": (str, type(None)),
+    "note": (str, type(None)),
     "counters": dict,
     "arrivals": {"count": int, "seconds": NUMBER, "le": dict},
     "gate": GATE,
@@ -270,7 +271,7 @@ def test_why_tells_each_attempt_with_its_time_outcome_and_reason(tmp_path: Path,
         assert why["accepted"] <= attempt["started"] <= attempt["ended"]
     assert [attempt["number"] for attempt in delivery["attempts"]] == [1, 2, 3]
     assert [attempt["outcome"] for attempt in delivery["attempts"]] == ["deferred", "unknown", "delivered"]
-    assert delivery["attempts"][0]["reason"] == "503 from Discord"
+    assert delivery["attempts"][0]["reason"] == "503 from Discord: it may have arrived"
     assert delivery["possible_duplicate"] is True
     assert delivery["message"] == [message["message_id"] for message in discord_.messages()][-1]
     assert why["signal"]["price"] == 1.5

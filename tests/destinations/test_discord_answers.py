@@ -15,6 +15,7 @@ from tocsind.destinations.http import Answer
 from tocsind.destinations.reading import LONGEST_WAIT, LONGEST_WINDOW, Reading, bounded, said
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Reach, Refused, Told, Unknown
 
+BETWEEN = "in words that are not Discord's: is a proxy, a firewall or a captive portal in between?"
 HTML = b"<html><body><h1>Attention Required! | Cloudflare</h1></body></html>"
 
 
@@ -92,19 +93,42 @@ def test_what_cloudflare_holds_against_an_address_is_known(answer: Answer, inval
 @pytest.mark.parametrize(
     "answer",
     [
-        json(200, {"type": 0}),
-        json(200, {"id": 5}),
-        json(200, {"id": ""}),
-        json(200, {"id": "9" * 1000}),
-        json(200, []),
-        Answer(200, {}, HTML),
         Answer(200, {}, b'{"id": "12', whole=False),
-        Answer(204),
+        Answer(200, {}, b" \r\n"),
+        Answer(200, {}, HTML, whole=False),
         Answer(202),
     ],
 )
-def test_a_success_without_proof_is_unknown(answer: Answer) -> None:
+def test_a_success_whose_body_is_empty_or_cut_is_unknown(answer: Answer) -> None:
     assert means(answer) == Unknown(f"{answer.status} from Discord without a message id: it may have arrived")
+
+
+@pytest.mark.parametrize(
+    ("answer", "ambiguous"),
+    [
+        (Answer(200, {}, b"blocked by your administrator"), False),
+        (Answer(200, {}, b"<html><body>Please log in</body></html>"), False),
+        (Answer(202, {}, b"queued"), False),
+        (json(200, []), False),
+        (json(200, "ok"), False),
+        (json(200, {"type": 0}), True),  # an API answers, which may be one that passes messages on
+        (json(200, {"id": 5}), True),
+        (json(200, {"id": ""}), True),
+        (json(200, {"id": "9" * 1000}), True),
+        (
+            Answer(200, {"x-ratelimit-limit": "5"}, HTML),
+            True,
+        ),  # Discord has seen the request, and another wrote the body
+    ],
+)
+def test_a_success_in_foreign_words_is_deferred(answer: Answer, ambiguous: bool) -> None:
+    outcome = means(answer)
+    assert (outcome.cause, outcome.ambiguous) == (Cause.FAILED, ambiguous)
+    assert outcome.reason.startswith(f"{answer.status} {BETWEEN}")
+
+
+def test_a_204_is_a_delivery_without_an_id() -> None:
+    assert means(Answer(204)) == Delivered()
 
 
 def test_a_429_of_the_user_closes_the_webhook() -> None:
@@ -153,7 +177,13 @@ def test_a_global_429_closes_every_webhook(answer: Answer) -> None:
         ("2.5", "", 2.5),
         (300, "1", 0.3),  # milliseconds, and whole seconds beside them
         (12_345, "13", 12.345),
-        (12_345, "12", 12_345.0),
+        (12_345, "12", 12.345),  # rounded down
+        (12_345, "14", 12_345.0),
+        (120_000, "120", 120.0),  # compared before it is cut to a day
+        (90_000_000, "90000", LONGEST_WAIT),
+        ("120000", "120", 120.0),
+        (120_000, "", LONGEST_WAIT),
+        (90_000, "nan", LONGEST_WAIT),
         (5, "1", 5.0),
         (30, "1", 0.03),
         (300.5, "1", 300.5),
@@ -161,6 +191,11 @@ def test_a_global_429_closes_every_webhook(answer: Answer) -> None:
 )
 def test_the_larger_wait_counts_within_reason(body: Any, header: str, wait: float) -> None:
     assert means(limited(body, retry_after=header)).wait == wait
+
+
+def test_milliseconds_are_recognised_by_the_end_of_the_window_when_that_is_the_only_header() -> None:
+    answer = limited(120_000, x_ratelimit_reset_after="120.000", x_ratelimit_remaining="0")
+    assert means(answer) == limit("429 from Discord: 120 s", 120.0)
 
 
 def test_a_429_whose_body_was_lost_is_still_discords_by_its_headers() -> None:
@@ -201,12 +236,18 @@ def test_code_40333_is_cloudflares_block_whatever_the_status(status: int) -> Non
     assert (outcome.cause, outcome.reach, outcome.wait) == (Cause.LIMITED, Reach.KIND, 120.0)
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 524, 530])
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 522, 524, 529])
 @pytest.mark.parametrize(
     "body", [b"", HTML, b'{"message": "500: Internal Server Error", "code": 0}', b"error code: 1016"]
 )
 def test_a_failing_server_may_have_saved_it(status: int, body: Any) -> None:
     assert means(Answer(status, {}, body)) == Deferred(f"{status} from Discord", Cause.FAILED, ambiguous=True)
+
+
+@pytest.mark.parametrize("status", [501, 505, 507, 511, 530, 599])
+@pytest.mark.parametrize("body", [b"", HTML, b"error code: 1016"])
+def test_a_failing_server_that_processes_nothing_leaves_no_doubt(status: int, body: Any) -> None:
+    assert means(Answer(status, {}, body)) == Deferred(f"{status} from Discord", Cause.FAILED)
 
 
 def test_a_failing_server_may_say_when_it_will_be_back() -> None:
@@ -228,10 +269,43 @@ def test_a_webhook_that_is_gone_disables_its_destination(status: int, code: int,
     assert means(answer) == Refused(f"{status} from Discord: {words}", disable=True)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 405, 451])
-def test_a_web_page_is_not_discords_word_and_disables_nothing(status: int) -> None:
-    outcome = means(Answer(status, {}, HTML))
-    assert outcome == Refused(f"{status} with a web page, not from Discord: is a proxy in between?")
+FOREIGN = {
+    "a page": HTML,
+    "text": b"404 page not found",
+    "nothing": b"",
+    "cut JSON": b'{"message": "Unknown Web',
+    "no object": b'["Unknown Webhook"]',
+    "JSON of a gateway": b'{"error": "not found"}',
+    "JSON with a message": b'{"message": "no Route matched with those values"}',
+    "JSON with its own code": b'{"code": 404, "message": "Not Found"}',
+    "JSON of gRPC": b'{"code": 5, "message": "Not Found", "details": []}',
+    "JSON with a code in words": b'{"code": "10015", "message": "Unknown Webhook"}',
+    "JSON with true for a code": b'{"code": true, "message": "Unknown Webhook"}',
+    "JSON with a code of 0 and no words": b'{"code": 0}',
+    "JSON with lists": b'{"errors": ["upstream is gone"]}',
+}
+
+
+@pytest.mark.parametrize("status", [101, 400, 401, 402, 403, 404, 407, 410, 418, 421, 451, 499, 600])
+@pytest.mark.parametrize("body", FOREIGN.values(), ids=FOREIGN.keys())
+def test_words_that_are_not_discords_defer_the_alert_and_disable_nothing(status: int, body: Any) -> None:
+    outcome = means(Answer(status, {}, body))
+    assert (outcome.cause, outcome.reach, outcome.ambiguous) == (Cause.FAILED, Reach.DELIVERY, False)
+    assert outcome.reason.startswith(f"{status} {BETWEEN}")
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_code_of_0_without_its_status_in_words_disables_nothing(status: int) -> None:
+    assert means(json(status, {"code": 0, "message": "route not found"})) == Deferred(f"{status} {BETWEEN}")
+
+
+def test_the_title_of_a_foreign_page_is_told_and_its_addresses_are_not() -> None:
+    page = b"<html><head><title> Just a\nmoment... https://x.y/z </title></head></html>"
+    assert means(Answer(403, {}, page)) == Deferred(f"403 {BETWEEN} (Just a moment... \N{HORIZONTAL ELLIPSIS})")
+
+
+def test_a_proxy_that_answers_for_discord_may_say_when_to_come_back() -> None:
+    assert means(Answer(407, {"retry-after": "30"})).wait == 30.0
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, 0), (405, 0), (410, 0), (451, 0)])
@@ -285,7 +359,9 @@ def test_a_complaint_of_any_width_is_borne() -> None:
     assert len(fault.culprits) < 10
 
 
-@pytest.mark.parametrize("answer", [Answer(413), json(413, {"code": 40005}), json(400, {"code": 50045})])
+@pytest.mark.parametrize(
+    "answer", [Answer(413), Answer(413, {}, HTML), json(413, {"code": 40005}), json(400, {"code": 50045})]
+)
 def test_what_is_too_large_is_a_fault_of_somebody(answer: Answer) -> None:
     assert means(answer) == Fault(f"{answer.status} from Discord: too large")
 
@@ -295,10 +371,10 @@ def test_what_a_filter_dislikes_is_a_fault_that_no_other_form_cures(status: int,
     assert means(json(status, {"message": "No", "code": code})) == Fault(f"{status} from Discord: No", curable=False)
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_refused(status: int) -> None:
-    assert means(Answer(status, {"location": "https://evil.example"}, HTML)) == Refused(
-        f"{status}: a redirect, which is never followed"
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
+def test_a_redirect_is_deferred_and_never_followed(status: int) -> None:
+    assert means(Answer(status, {"location": "https://evil.example"}, HTML)) == Deferred(
+        f"{status}: a redirect, which is never followed; is a proxy or a captive portal in between?"
     )
 
 

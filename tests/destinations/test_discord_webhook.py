@@ -20,9 +20,10 @@ from tocsind.policy.delivery import Delivery
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Place, Refused, Report
 from tocsind.rendering import Manner, size
 from tocsind.secret import Secret
-from tocsind.testing import FakeDiscord, NoId, RateLimited, Scope, Settings, Status, serve_fake
+from tocsind.testing import FakeDiscord, NoId, NoWait, RateLimited, Scope, Settings, Status, serve_fake
 from tocsind.testing.mentions import Mentions
 
+BETWEEN = "in words that are not Discord's: is a proxy, a firewall or a captive portal in between?"
 WAKING = {"urgent": ("role:123", "user:456"), "high": ("here",)}
 
 
@@ -167,14 +168,23 @@ async def test_what_keeps_it_from_being_asked_is_told_by_the_same_table(fake: Fa
         RateLimited(scope=Scope.CLOUDFLARE, retry_after=99, method="GET"),
         Status(503, method="GET"),
         Status(400, code=50035, message="Invalid Form Body", method="GET"),
+        Status(404, text="404 page not found", method="GET"),
+        Status(401, html=True, method="GET"),
+        Status(200, html=True, method="GET"),
+        NoWait(method="GET"),
     )
-    places = [await webhook(fake, client).locate() for _ in range(3)]
+    places = [await webhook(fake, client).locate() for _ in range(7)]
     assert [place.trouble and place.trouble.reason for place in places] == [
         "429 from Cloudflare: this address is blocked for 99 s",
         "503 from Discord",
         "400 from Discord: Invalid Form Body",
+        f"404 {BETWEEN}",
+        f"401 {BETWEEN} (401 Unauthorized)",
+        f"200 {BETWEEN} (200 OK)",
+        "204 to the question where it leads",
     ]
-    assert [place.invalid for place in places] == [True, False, False]
+    assert [place.invalid for place in places] == [True, False, False, False, True, False, False]
+    assert not any(isinstance(place.trouble, Refused) and place.trouble.disable for place in places)
     nowhere = await offline(client).locate()
     assert nowhere == Place(trouble=Deferred("cannot connect (Connection refused): nothing was sent"))
 

@@ -28,11 +28,14 @@ DISCONNECTED = "the connection ended without a proper answer: it may have arrive
 UNPROVED = "200 from Discord without a message id: it may have arrived"
 TABLE = {
     "a 5xx before anything is saved": Ending(
-        {"behaviour": "status", "status": 502, "html": True}, ("deferred", "502 from Discord"), (True,), (True,)
+        {"behaviour": "status", "status": 502, "html": True},
+        ("deferred", "502 from Discord: it may have arrived"),
+        (True,),
+        (True,),
     ),
     "a 5xx after all is saved": Ending(
         {"behaviour": "status", "status": 500, "saved": True},
-        ("deferred", "500 from Discord"),
+        ("deferred", "500 from Discord: it may have arrived"),
         (False, True),
         (False, True),
     ),

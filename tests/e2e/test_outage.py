@@ -11,7 +11,7 @@ from tocsin.signals import Signal
 
 RETRY = '{ first = "10ms", most = "50ms" }'
 BREAKER = '{ failures = 3, rest = "100ms", most = "200ms" }'
-FAILURE = ("deferred", "503 from Discord")
+FAILURE = ("deferred", "503 from Discord: it may have arrived")
 
 
 def test_an_outage_trips_the_breaker_once_and_ends_by_itself(tmp_path: Path, fake: FakeProcess) -> None:

@@ -80,7 +80,9 @@ TABLE = {
     ),
     "they failed, and said when to come back": Row(Deferred("503", wait=90.0), {}, queued("503", 90.0)),
     "they failed, and asked for less than we would wait": Row(Deferred("503", wait=1.0), {}, queued("503", 4.0)),
-    "they failed, and may have saved it": Row(Deferred("503", ambiguous=True), {}, queued("503", 4.0, doubt=True)),
+    "they failed, and may have saved it": Row(
+        Deferred("503", ambiguous=True), {}, queued("503: it may have arrived", 4.0, doubt=True)
+    ),
     "they failed, and an earlier copy may have arrived": Row(
         Deferred("503"), IN_DOUBT, queued("503", 4.0, doubt=True, unknowns=1)
     ),
@@ -88,7 +90,9 @@ TABLE = {
         Deferred("503"), OLD, Settlement(State.DEAD, "given up: 503", elsewhere=True)
     ),
     "they failed for as long as anyone is patient, and may have saved it": Row(
-        Deferred("503", ambiguous=True), OLD, Settlement(State.DEAD, "given up: 503", doubt=True, elsewhere=True)
+        Deferred("503", ambiguous=True),
+        OLD,
+        Settlement(State.DEAD, "given up: 503: it may have arrived", doubt=True, elsewhere=True),
     ),
     "they failed for nearly as long": Row(Deferred("503"), {"first_try": NOW - 3599.0}, queued("503", 4.0)),
     "they failed, and nobody wrote down when it began": Row(Deferred("503"), {"first_try": None}, queued("503", 4.0)),

@@ -2,30 +2,42 @@
 
        status      code             meaning
        2xx         message id       delivered
-       2xx         -                unknown: taken, but nothing proves that it was kept
+       204         -                delivered, without an id: a proxy dropped `wait=true`, which is said once
+       2xx         -, empty or cut  unknown: taken, but nothing proves that it was kept
+       2xx         -                deferred: another one answered (see below); in doubt when Discord has seen it, or an API answers
        any         40333            deferred, every lane: Cloudflare blocks this address
        403, 429    10xx             the same, in Cloudflare's own words; its 530s with such a code are failures behind it
        429         -                deferred, as far as the limit reaches: webhook (user), channel (shared, or told while some remain),
                                     every lane (global, or Cloudflare's own)
        408         -                deferred: a front server gave up on our bytes, nothing was processed
-       5xx         -                deferred, and it may have been saved
-       4xx         a web page       refused: not Discord's words, so no reason to give the destination up
+       500, 502,   -                deferred, and it may have been saved
+       503, 504,
+       52x
+       5xx         -                deferred
+       413         -                a fault: too large, whoever says so
+       any         not Discord's    deferred: another one answered; so is every redirect, which would carry the token elsewhere
        401         -                refused, and the destination is gone: its token is wrong
        404         10003            refused, and a strike: three in a row, and the destination counts as gone
        404         -                refused, and the destination is gone: the webhook was deleted
        403         50013            refused, and a strike: no permission
        400         220001, 220004   refused, and a strike: a forum wants a thread, whatever the message
        400         50035            a fault of what is in the message: `faults` finds whose
-       413, 4xx    40005, 50045     a fault: too large
+       4xx         40005, 50045     a fault: too large
        4xx         20009, 200000,   a fault that no other form cures: a filter took offence at somebody's words
                    240000
        400         -                the same
-       else        -                refused: a redirect would carry the token elsewhere, and no other 4xx gets better by repeating
+       else        -                refused: no other 4xx gets better by repeating
+
+An answer is Discord's own when its body is: JSON with an error code (`Reading.is_discords_error`). Anything else, a web page, plain text,
+the JSON of a gateway, nothing at all, comes from what stands in between: a proxy, a firewall, a captive portal. It says nothing about the
+alert and nothing about the webhook. So no alert dies of it and no destination is disabled by it: it counts as a failure, and the breaker,
+status and alarms treat it as one.
 
 An edit has rows of its own, which speak first:
 
        404         10003, 10015     as above: it is the channel or the webhook that is gone
-       404, 405    -                the message is gone: told anew. Should it be more than the message, posting will find out
+       404         -                the message is gone: told anew. Should it be more than the message, posting will find out
+       405         -                the same, whoever says so: a proxy that does not know PATCH may know POST
        4xx         30046            the message is too old to be edited again so soon: told anew
        4xx         50005, 50083     not ours, or in a thread that was closed: told anew
        else        -                as above, but nothing is in doubt: an edit can be made again
@@ -74,6 +86,10 @@ def _saved(reading: Reading) -> Outcome:
     return Delivered(message=reading.id("id"))
 
 
+def _saved_unnamed(_: Reading) -> Outcome:
+    return Delivered()
+
+
 def _unproved(reading: Reading) -> Outcome:
     return Unknown(f"{reading.status} from Discord without a message id: it may have arrived")
 
@@ -100,6 +116,10 @@ def _failed(reading: Reading) -> Outcome:
     return Deferred(f"{reading.status} from Discord", wait=reading.seconds("retry-after"), ambiguous=True)
 
 
+def _failed_before(reading: Reading) -> Outcome:
+    return Deferred(f"{reading.status} from Discord", wait=reading.seconds("retry-after"))
+
+
 def _given_up(reading: Reading) -> Outcome:
     return Deferred(f"{reading.status}: the request did not get through", wait=reading.seconds("retry-after"))
 
@@ -122,12 +142,19 @@ def _refused(reading: Reading) -> Outcome:
     return Refused(f"{reading.status} from Discord{reading.message}")
 
 
-def _not_discord(reading: Reading) -> Outcome:
-    return Refused(f"{reading.status} with a web page, not from Discord: is a proxy in between?")
+def _answered_between(reading: Reading) -> Outcome:
+    return Deferred(f"{reading.status} {_BETWEEN}{reading.title}", wait=reading.seconds("retry-after"))
+
+
+def _taken_between(reading: Reading) -> Outcome:
+    taken = reading.has_rate_headers or bool(reading.body)
+    return Deferred(f"{reading.status} {_BETWEEN}{reading.title}", ambiguous=taken)
 
 
 def _redirected(reading: Reading) -> Outcome:
-    return Refused(f"{reading.status}: a redirect, which is never followed")
+    return Deferred(
+        f"{reading.status}: a redirect, which is never followed; is a proxy or a captive portal in between?"
+    )
 
 
 def _too_large(reading: Reading) -> Fault:
@@ -138,39 +165,47 @@ def _offensive(reading: Reading) -> Fault:
     return Fault(f"{reading.status} from Discord{reading.message}", curable=False)
 
 
+_BETWEEN: Final = "in words that are not Discord's: is a proxy, a firewall or a captive portal in between?"
 _TWO: Final = range(200, 300)
 _THREE: Final = range(300, 400)
 _FOUR: Final = range(400, 500)
 _FIVE: Final = range(500, 600)
 _EVERY: Final = range(1000)
 
+_IN_DOUBT: Final = frozenset({500, 502, 503, 504, *range(520, 530)})
+
 EDITS: Final = (
     Row({404}, {10003}, _struck),
     Row({404}, {10015}, _gone),
-    Row({404, 405}, None, _told_anew, lambda reading: not reading.is_page),
+    Row({404}, None, _told_anew, lambda reading: reading.is_discords_error),
+    Row({405}, None, _told_anew),
     Row(_FOUR, {30046, 50005, 50083}, _told_anew),
 )
 TABLE: Final = (
     Row(_TWO, None, _saved, lambda reading: reading.id("id") is not None),
-    Row(_TWO, None, _unproved),
+    Row({204}, None, _saved_unnamed),
+    Row(_TWO, None, _unproved, lambda reading: reading.is_empty),
+    Row(_TWO, None, _taken_between),
     Row(_EVERY, {40333}, _blocked),
     Row({403, 429}, range(1000, 1100), _blocked),
-    Row({429}, None, _limited, lambda reading: reading.is_discords),
+    Row({429}, None, _limited, lambda reading: reading.is_discords_limit),
     Row({429}, None, _blocked),
     Row({408}, None, _given_up),
-    Row(_FIVE, None, _failed),
-    Row(_FOUR, None, _not_discord, lambda reading: reading.is_page),
+    Row(_IN_DOUBT, None, _failed),
+    Row(_FIVE, None, _failed_before),
+    Row(_THREE, None, _redirected),
+    Row({413}, None, _too_large),
+    Row({400}, None, named_in, has_names),
+    Row(_EVERY, None, _answered_between, lambda reading: not reading.is_discords_error),
+    Row({401, 404}, None, _answered_between, lambda reading: not reading.names_status),
     Row({401}, None, _gone),
     Row({404}, {10003}, _struck),
     Row({404}, None, _gone),
     Row({403}, {50013}, _struck),
     Row({400}, {220001, 220004}, _struck),
     Row({400}, {50035}, named_in),
-    Row({400}, None, named_in, has_names),
-    Row({413}, None, _too_large),
     Row(_FOUR, {40005, 50045}, _too_large),
     Row(_FOUR, {20009, 200000, 240000}, _offensive),
     Row({400}, None, _offensive),
-    Row(_THREE, None, _redirected),
     Row(_EVERY, None, _refused),
 )

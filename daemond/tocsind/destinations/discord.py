@@ -23,7 +23,7 @@ from tocsind.config import DiscordOptions
 from tocsind.policy.batch import Share
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.living import of_edit
-from tocsind.policy.outcomes import Delivered, Outcome, Place, Refused, Report
+from tocsind.policy.outcomes import Deferred, Delivered, Outcome, Place, Refused, Report
 from tocsind.rendering import Manner, limits, living_message, message, notes, size
 from tocsind.secret import Secret
 
@@ -34,6 +34,7 @@ from .multipart import File
 from .reading import Reading
 
 _UPLOAD: Final = 512 * 1024.0  # bytes a second that a line carries at least: attachments have that much longer
+NO_ID: Final = "it takes messages and tells no id (204): a proxy drops `wait=true`? None of them can be edited later"
 _MENTIONING: Final = {"content", "allowed_mentions"}
 
 
@@ -63,10 +64,11 @@ class DiscordWebhook:
             return Place(trouble=answer)
         reading = Reading(answer)
         # What GET's headers tell is of another window than POST's, so it is not passed on.
-        if 200 <= reading.status < 300:
+        if 200 <= reading.status < 300 and reading.body:
             return Place(reading.id("channel_id"))  # without one the webhook stands for itself
         verdict = meaning(reading)
-        assert not isinstance(verdict, Delivered), "only a 2xx delivers"
+        if isinstance(verdict, Delivered):  # a 204 to a question: it is asked again
+            return Place(trouble=Deferred(f"{reading.status} to the question where it leads"))
         # GET carries no message that could be at fault.
         return Place(
             trouble=Refused(verdict.reason) if isinstance(verdict, Fault) else verdict, invalid=reading.is_invalid
@@ -82,11 +84,14 @@ class DiscordWebhook:
         if not isinstance(answer, Answer):
             return Report((of_edit(answer) if telling and telling.edits else answer,) * len(batch))
         reading = Reading(answer)
-        return Report(self._verdicts(reading, batch, payload), reading.told, reading.is_invalid)
+        note = NO_ID if reading.status == 204 and not (telling and telling.edits) else None
+        return Report(self._verdicts(reading, batch, payload), reading.told, reading.is_invalid, note)
 
     def _verdicts(self, reading: Reading, batch: Sequence[Delivery], payload: dict[str, Any]) -> tuple[Outcome, ...]:
         telling = batch[0].telling
         verdict = meaning_of_edit(reading) if telling and telling.edits else meaning(reading)
+        if telling and telling.edits and verdict == Delivered():
+            verdict = Delivered(telling.edits)
         if not isinstance(verdict, Fault):
             return (verdict,) * len(batch)
         fault = msgspec.structs.replace(verdict, ours=verdict.ours & payload.keys() - self._unwanted)

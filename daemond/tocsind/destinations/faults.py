@@ -26,6 +26,7 @@ from tocsind.policy.outcomes import Cause, Deferred, Outcome, Refused
 from .reading import Reading, said
 
 OURS: Final = frozenset({"username", "content", "allowed_mentions", "flags"})  # no delivery speaks in these
+_PARTS: Final = OURS | {"embeds", "attachments", "files", "payload_json", "thread_name", "avatar_url", "tts", "_misc"}
 _DEEPEST: Final = 12  # steps of a path
 _MOST: Final = 200  # faults; ten embeds with 25 bad fields are more, and nobody would read them
 
@@ -51,9 +52,9 @@ def named_in(reading: Reading) -> Fault:
 
 
 def has_names(reading: Reading) -> bool:
-    """Whether it is a refused form in the older way: a list of words for each part, and no code."""
-    lists = [value for value in reading.body.values() if isinstance(value, list)]
-    return "code" not in reading.body and bool(lists)
+    """Whether it is a refused form in the older way: a list of words for each part of a message, and no code."""
+    lists = [part for part, value in reading.body.items() if isinstance(value, list)]
+    return "code" not in reading.body and not _PARTS.isdisjoint(lists)
 
 
 def verdicts(fault: Fault, batch: Sequence[Delivery], status: int) -> tuple[Outcome, ...]:

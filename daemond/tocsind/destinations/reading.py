@@ -20,6 +20,8 @@ LONGEST_WINDOW: Final = 60.0  # seconds; a webhook's window is a few, and whoeve
 _SOME: Final = 1.0  # seconds, when a 429 names a wait of nothing: believing it would be a tight loop
 _CLOUDFLARE: Final = re.compile(r"error(?: code)?:?\s*(10\d\d)\b", re.IGNORECASE)
 _TELLTALE: Final = re.compile(r"\w+://\S*|[\w-]{40,}")  # an address, or something as long as a token
+_TITLE: Final = re.compile(rb"<title[^>]*>([^<]{1,400})", re.IGNORECASE)
+_LEAST_CODE: Final = 10_000  # Discord's error codes have five digits or more; 0 is its router's, and comes with words
 
 
 class Reading:
@@ -32,16 +34,45 @@ class Reading:
         self.body: dict[str, Any] = body if isinstance(body, dict) else {}
 
     @property
-    def is_page(self) -> bool:
-        return not self.body and self.answer.body.lstrip()[:1] == b"<"
+    def is_empty(self) -> bool:
+        """Whether nothing, or not all of it, came back."""
+        return not self.answer.whole or not self.answer.body.strip()
+
+    @property
+    def is_discords_error(self) -> bool:
+        """Whether the body of an error has the shape that Discord gives it. A proxy's page, text or JSON has not."""
+        return self._own_code is not None and (self._own_code >= _LEAST_CODE or "message" in self.body)
+
+    @property
+    def names_status(self) -> bool:
+        """Whether the error says which one it is: by a code of Discord's, or as its router does ("404: Not Found", code 0)."""
+        return bool(self._own_code) or str(self.body.get("message", "")).startswith(str(self.status))
+
+    @property
+    def has_rate_headers(self) -> bool:
+        """Whether Discord itself has seen the request, whatever the body says: nothing else sends these headers."""
+        return any(name.startswith("x-ratelimit-") for name in self.answer.headers)
+
+    @property
+    def title(self) -> str:
+        """The title of a web page, fit to be shown, in brackets; empty when there is none."""
+        found = None if self.body else _TITLE.search(self.answer.body[:20_000])
+        line = said(found[1].decode("utf-8", "replace"), 60) if found else ""
+        return f" ({line})" if line else ""
 
     @cached_property
     def code(self) -> int | None:
         """Discord's error code, or Cloudflare's."""
-        code = self.body.get("code")
         if not self.body and (found := _CLOUDFLARE.search(self.answer.body[:20_000].decode("latin-1"))):
-            code = int(found[1])
-        return code if isinstance(code, int) else None
+            return int(found[1])
+        return self._own_code
+
+    @property
+    def _own_code(self) -> int | None:
+        """A number that may be an error code of Discord's."""
+        code = self.body.get("code")
+        is_code = isinstance(code, int) and not isinstance(code, bool) and (code == 0 or code >= _LEAST_CODE)
+        return code if is_code else None
 
     @property
     def message(self) -> str:
@@ -88,21 +119,30 @@ class Reading:
         return "shared" if self._count("x-ratelimit-remaining") else ""
 
     @property
-    def is_discords(self) -> bool:
+    def is_discords_limit(self) -> bool:
         """Of a 429: one with retry_after; or one whose body was lost but whose headers only Discord sends."""
         told = bounded(self.body.get("retry_after")) is not None
         return told or bool(self.header("x-ratelimit-scope") and self.seconds("retry-after"))
 
     @property
     def wait(self) -> float:
-        """Of a 429 of Discord's, in seconds: the larger of body and header, unless one of them is only the other, written differently."""
-        body, header = bounded(self.body.get("retry_after")), self.seconds("retry-after")
-        if body and header is not None:
-            if header - body < 1 and _in_milliseconds(body, header):
-                return body / 1000
-            if 0 <= header - body < 1:  # rounded up to whole seconds
-                return body
-        return max(body or 0.0, header or 0.0) or _SOME
+        """Of a 429 of Discord's, in seconds: the larger of body and header, unless one of them is only the other, written differently.
+
+        They are compared as they came, and only then bounded: cut to a day, milliseconds would no longer be recognised by the header.
+        """
+        body, header = _positive(self.body.get("retry_after")), self._told_seconds
+        if body and header and _in_milliseconds(body, header):
+            wait = body / 1000
+        elif body and 0 <= header - body < 1:  # rounded up to whole seconds
+            wait = body
+        else:
+            wait = max(body, header)
+        return min(wait, LONGEST_WAIT) or _SOME
+
+    @property
+    def _told_seconds(self) -> float:
+        """What the headers of a 429 say, in seconds whatever the API's version: Retry-After, else when the window ends."""
+        return _positive(self.header("retry-after")) or _positive(self.header("x-ratelimit-reset-after"))
 
     def _count(self, name: str) -> int | None:
         digits = self.header(name)
@@ -123,8 +163,13 @@ def said(words: str, most: int = 120) -> str:
 
 
 def _in_milliseconds(body: float, header: float) -> bool:
-    """API 6 and 7 count so, behind a proxy that rewrites paths. The header, in whole seconds whatever the version, gives it away."""
-    return body.is_integer() and 10 * header <= body <= 1000 * header < body + 1000
+    """API 6 and 7 count so, behind a proxy that rewrites paths. The header, rounded to seconds whatever the version, gives it away."""
+    return body.is_integer() and 10 * header <= body and abs(body - 1000 * header) < 1000
+
+
+def _positive(value: object) -> float:
+    """A number of seconds above 0; 0 for anything else."""
+    return max(_number(value) or 0.0, 0.0)
 
 
 def _number(value: object) -> float | None:

@@ -158,14 +158,15 @@ def _after_unknown(delivery: Delivery, reason: str, retry: Retry, jitter: float)
 
 def _after_failure(delivery: Delivery, outcome: Deferred, now: float, retry: Retry, jitter: float) -> Settlement:
     doubt = delivery.doubt or outcome.ambiguous
+    reason = f"{outcome.reason}: it may have arrived" if outcome.ambiguous else outcome.reason
     first_try = now if delivery.first_try is None else delivery.first_try
     if now - first_try >= retry.give_up:
-        return _after(delivery, State.DEAD, f"given up: {outcome.reason}", doubt=doubt, elsewhere=True)
+        return _after(delivery, State.DEAD, f"given up: {reason}", doubt=doubt, elsewhere=True)
     # A failing far end may ask for patience, but not for more than there is.
     asked = min(outcome.wait or 0.0, first_try + retry.give_up - now)
     wait = max(backoff(retry, delivery.attempts, jitter), asked)
     company = halved(delivery.company) if delivery.attempts > 1 else delivery.company
-    return _after(delivery, State.QUEUED, outcome.reason, wait=wait, doubt=doubt, company=company)
+    return _after(delivery, State.QUEUED, reason, wait=wait, doubt=doubt, company=company)
 
 
 def halved(company: int | None) -> int:

@@ -78,12 +78,13 @@ class Told(msgspec.Struct, frozen=True):
 
 class Report(msgspec.Struct, frozen=True):
     """How one request ended: an outcome for each delivery in it, in order; what it told of pace; whether it counts against us
-    (`invalid`: 401, 403, and 429 that is ours, which Cloudflare holds against an address).
+    (`invalid`: 401, 403, and 429 that is ours, which Cloudflare holds against an address); and a `note` that people should read once.
     """
 
     outcomes: tuple[Outcome, ...]
     told: Told | None = None
     invalid: bool = False
+    note: str | None = None
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -7,8 +7,9 @@
     cut           the message is saved, and the answer ends in the middle
     slow          the message is saved, and the answer comes `delay` seconds later
     redirect      a 3xx with a Location
-    not_json      the message is saved, and a 200 says so in HTML
+    not_json      the message is saved, and a proxy makes the 200 that says so a web page; the headers stay
     no_id         the message is saved, and a 200 says so in JSON without an id
+    no_wait       the message is saved, and a 204 says so without a body, as to `wait=false`: a proxy dropped the query
     poison        a 400 for each message with an embed that holds a certain text, and the path to it if so wanted
 
 Each has `count` (None: until the script is cleared), `webhook` (an id; None: any), `method` ("*": any) and `delay`.
@@ -143,18 +144,31 @@ class Redirect(Behaviour, frozen=True, tag="redirect"):
 class NotJson(Behaviour, frozen=True, tag="not_json"):
     """A 200 in HTML."""
 
-    def after(self, answer: Reply) -> Reply:  # noqa: ARG002  # nothing of the true answer is left
-        return html(200)
+    def after(self, answer: Reply) -> Reply:
+        return html(200, _rate_headers(answer))
 
 
 class NoId(Behaviour, frozen=True, tag="no_id"):
     """A 200 in JSON that proves nothing."""
 
     def after(self, answer: Reply) -> Reply:
-        return as_json(200, {"type": 0}, {k: v for k, v in answer.headers.items() if k.startswith("X-")})
+        return as_json(200, {"type": 0}, _rate_headers(answer))
 
 
-AnyBehaviour: TypeAlias = Normal | Status | RateLimited | Drop | Cut | Slow | Redirect | NotJson | NoId | Poison
+class NoWait(Behaviour, frozen=True, tag="no_wait"):
+    """A 204 without a body."""
+
+    def after(self, answer: Reply) -> Reply:
+        return Reply(204, _rate_headers(answer))
+
+
+def _rate_headers(answer: Reply) -> dict[str, str]:
+    return {name: value for name, value in answer.headers.items() if name.startswith("X-")}
+
+
+AnyBehaviour: TypeAlias = (
+    Normal | Status | RateLimited | Drop | Cut | Slow | Redirect | NotJson | NoId | NoWait | Poison
+)
 
 
 def read_behaviours(json: bytes) -> list[AnyBehaviour]:
