@@ -257,18 +257,29 @@ def _listen(path: Path, reply: bytes, tell: int, end: int) -> None:
         ready.register(listener, selectors.EVENT_READ)
         ready.register(end, selectors.EVENT_READ)
         os.write(tell, b"+")
-        while True:
-            for key, _ in ready.select():
+        ending = False
+        while found := ready.select(0 if ending else None):  # at the end, what has come so far
+            for key, _ in found:
                 if key.fileobj == end:
-                    return
-                if key.fileobj is listener:
+                    ready.unregister(end)
+                    ending = True
+                elif key.fileobj is listener:
                     door = listener.accept()[0]
-                    door.sendall(reply)
+                    with suppress(OSError):  # it was closed at once
+                        door.sendall(reply)
                     ready.register(door, selectors.EVENT_READ)
-                elif not (chunk := key.fileobj.recv(65536)):  # type: ignore[union-attr]  # a socket
+                elif not (chunk := _received(key.fileobj)):
                     ready.unregister(key.fileobj)
                 else:
                     os.write(tell, chunk)
+
+
+def _received(door: Any) -> bytes:
+    try:
+        received: bytes = door.recv(65536)
+    except ConnectionResetError:  # closed with our reply unread
+        return b""
+    return received
 
 
 def is_alive(pid: int) -> bool:

@@ -6,6 +6,7 @@ from . import wire
 from .connection import NoAnswer
 from .errors import InvalidSignal, ProtocolMismatch, RequestFailed, TocsinError
 from .signals import Receipt, Signal
+from .trust import UntrustedPeer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def with_note(signal: Signal, reason: str | None) -> str | None:
 def may_be_spooled(error: Exception) -> bool:
     """Whether the daemon may take the signal later: it is away, or in no state to answer. What it decided is not asked again.
 
-    A socket that is shut to us is a decision too: that daemon is somebody else's, and so is the spool that it reads.
+    A socket that is shut to us is a decision too: that daemon is somebody else's, and so is the spool that it reads. A stranger's listener
+    (UntrustedPeer) is no daemon: it decides nothing.
     """
     if isinstance(error, RequestFailed):
         return error.kind not in _DECISIONS
@@ -127,6 +129,7 @@ def explain(error: OSError, path: str, seconds: float) -> str:
 _ROAD: tuple[tuple[type[OSError], str], ...] = (
     (FileNotFoundError, "no daemon at {path}: nothing is there; start one with `tocsind run`"),
     (ConnectionRefusedError, "no daemon at {path}: nobody listens there any more; start one with `tocsind run`"),
+    (UntrustedPeer, "nothing is handed over at {path}: {error}; name another with --socket or $TOCSIN_SOCKET"),
     (PermissionError, "may not use {path}: {error}; ask its owner, or name another with --socket or $TOCSIN_SOCKET"),
     (
         NoAnswer,

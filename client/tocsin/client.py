@@ -260,6 +260,8 @@ class Client:
         if self.spool is True and isinstance(error.__cause__, _NOBODY) and places.autostart():
             error.add_note("[client] autostart is starting one")
             _begin(self.socket)
+        if unread := places.trouble():
+            error.add_note(f"{unread}, so it is in {folder}")
         return [Receipt(signal.id, "spooled", with_note(signal, describe(error))) for signal in signals]
 
     def _ask(self, body: bytes, deadline: Deadline, read: Callable[[dict[str, Any]], T]) -> T:

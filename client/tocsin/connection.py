@@ -6,6 +6,7 @@ Rules that keep the caller safe:
     a connection that did not finish its exchange is closed: a late answer must never be read as the next one's
     a signal handler may ask while the very thread that it interrupted does: it finds the connection gone, and opens another
     the socket never blocks: what it can do at once is one system call, and only what has to wait is polled for
+    whoever listens is judged before the first byte leaves (SO_PEERCRED): root, this user, or the owner of the daemon's state folder
     bytes are sent with MSG_NOSIGNAL: a program that restored SIGPIPE must not die because a daemon did
 
 OSErrors leave here as they are; `client` translates them once.
@@ -16,11 +17,10 @@ from __future__ import annotations
 import os
 import select
 import socket
-import stat
 import time
 from threading import RLock
 
-from . import places, wire
+from . import places, trust, wire
 from .errors import ProtocolMismatch
 
 _LONGEST = 1e6  # seconds; sockets and locks overflow on larger timeouts, and nobody waits eleven days
@@ -196,16 +196,34 @@ class Line:
 
 
 def connect(given: str | None, deadline: Deadline) -> Connection:
-    """A connection to the daemon at `given`, or where it lives by default. Raises OSError."""
+    """A connection to the daemon at `given`, or where it lives by default. Raises OSError, UntrustedPeer for another's listener."""
     path = places.socket_path(given)
-    if not given and _is_in_temporary_folder(path):
-        _check_owner(os.path.dirname(path))  # noqa: PTH120 - pathlib costs the client 3 ms at import
+    if not given and not os.environ.get("TOCSIN_SOCKET") and places.is_private(path):
+        _check_private(path)
     naps = iter(_BACKLOG_NAPS)
     while True:
         door = _try(path, deadline)
         if door is not None:
-            return Connection(door)
+            return Connection(_trusted(door, given))
         time.sleep(min(next(naps, _BACKLOG_NAPS[-1]), deadline.left()))
+
+
+def _check_private(path: str) -> None:
+    try:
+        places.check_private(path)
+    except trust.Untrusted as error:
+        raise trust.UntrustedPeer(error.strerror) from None
+
+
+def _trusted(door: socket.socket, given: str | None) -> socket.socket:
+    """The connected socket, if its other end is one to hand over to. Raises UntrustedPeer, and not a byte was sent."""
+    try:
+        if trust.peer_of(door)[1] not in trust.owners():
+            trust.check_peer(door, places.daemon_users(given))
+    except BaseException:
+        door.close()
+        raise
+    return door
 
 
 def _try(path: str, deadline: Deadline) -> socket.socket | None:
@@ -221,17 +239,3 @@ def _try(path: str, deadline: Deadline) -> socket.socket | None:
         door.close()
         raise
     return door
-
-
-def _is_in_temporary_folder(path: str) -> bool:
-    """Whether `path` is the default for those without XDG_RUNTIME_DIR: there anybody could have made the folder."""
-    if os.environ.get("TOCSIN_SOCKET") or os.environ.get("XDG_RUNTIME_DIR"):
-        return False
-    return path != places.ROOT_SOCKET
-
-
-def _check_owner(folder: str) -> None:
-    """Raises PermissionError when `folder` may be somebody else's trap, FileNotFoundError when there is none."""
-    found = os.lstat(folder)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), 0):
-        raise PermissionError(f"{folder} must be a folder owned by you or by root, and it is not")

@@ -164,6 +164,15 @@ def peer_of(door: socket) -> tuple[int, int, int]:
     return pid, uid & 0xFFFFFFFF, gid & 0xFFFFFFFF
 
 
+def is_partial_namespace() -> bool:
+    """Whether this is a user namespace that has no number for some users, who all look like OVERFLOW then."""
+    try:
+        with open("/proc/self/uid_map", encoding="ascii") as mapped:  # noqa: PTH123 - as above
+            return mapped.read().split() != ["0", "0", "4294967295"]
+    except OSError:
+        return True
+
+
 def user(uid: int) -> str:
     """How people know a user: `tocsin (uid 998)`."""
     name = user_name(uid)
@@ -208,7 +217,7 @@ def _check_file(found: os.stat_result, folder: os.stat_result, by: Collection[in
 
 def _check_regular(found: os.stat_result) -> None:
     if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(found.st_mode):
         raise Untrusted("it is no regular file")
 

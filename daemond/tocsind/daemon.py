@@ -99,8 +99,9 @@ class Daemon:
         self._log_level = log
         self._inherited = systemd.inherited_socket()
         self._wanted = socket or os.environ.get("TOCSIN_SOCKET") or self._config.daemon.socket
+        self._wanted = places.expanded(self._wanted) if self._wanted else None
         self.socket: str = self._inherited.getsockname() if self._inherited else self._wanted or places.default_socket()
-        self.folder = Path(state or places.state_folder(self._config.daemon.state))
+        self.folder = Path(places.expanded(state or places.state_folder(self._config.daemon.state)))
         self._lending = Lending(self.folder)
         self._clock = SystemClock()
         self._log = Log(self._clock, log or self._config.daemon.log, log_stream)

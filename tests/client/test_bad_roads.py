@@ -308,8 +308,10 @@ def default_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The socket stands where it does for a user without XDG_RUNTIME_DIR."""
     for name in ("TOCSIN_SOCKET", "XDG_RUNTIME_DIR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(places, "socket_path", lambda _: str(folder / "private" / "s"))
-    return folder / "private"
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(places, "RUNTIMES", str(folder / "run"))
+    monkeypatch.setattr(places, "ROOT_SOCKET", places.own_sockets()[0])  # root has no private place
+    return folder / f"tocsin-{os.geteuid()}"
 
 
 def _connect() -> Any:
@@ -319,22 +321,35 @@ def _connect() -> Any:
 def test_a_link_in_the_temporary_folder_is_not_followed(default_place: Path, folder: Path) -> None:
     (folder / "trap").mkdir()
     default_place.symlink_to(folder / "trap")
-    with pytest.raises(PermissionError, match="owned by you"):
+    with pytest.raises(PermissionError, match="with mode 0700"):
         _connect()
-    assert "owned by you" in (Client().send("BUY").reason or "")
+    assert "with mode 0700" in (Client().send("BUY").reason or "")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_a_folder_of_another_user_in_the_temporary_folder_is_not_entered(default_place: Path) -> None:
     default_place.mkdir()
     os.chown(default_place, 12345, 12345)
-    with pytest.raises(PermissionError, match="owned by you"):
+    with pytest.raises(PermissionError, match="with mode 0700"):
         _connect()
 
 
 def test_our_own_folder_in_the_temporary_folder_is_entered(default_place: Path) -> None:
     default_place.mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(default_place / "s"))
+        listener.bind(str(default_place / "tocsin.sock"))
         listener.listen()
         _connect()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o755, 0o770])
+def test_private_folder_that_others_may_enter_is_refused_and_the_signal_is_spooled(
+    default_place: Path, mode: int
+) -> None:
+    default_place.mkdir()
+    default_place.chmod(mode)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(default_place / "tocsin.sock"))
+        listener.listen()
+        receipt = Client().send("BUY")
+    assert (receipt.state, f"mode {mode:04o}" in (receipt.reason or "")) == ("spooled", True)

@@ -205,7 +205,7 @@ def test_a_verb_loads_only_what_it_needs() -> None:
 
 SEND_PATH = {
     *("tocsin", "tocsin.answers", "tocsin.batches", "tocsin.client", "tocsin.connection", "tocsin.durations"),
-    "tocsin.loading",
+    *("tocsin.configuration", "tocsin.loading", "tocsin.notices", "tocsin.trust"),
     *(
         "tocsin.errors",
         "tocsin.ids",

@@ -74,7 +74,7 @@ def test_open_file_opens_regular_files_only_and_never_waits(own: Path, kind: str
     os.mkfifo(own / "fifo")
     (own / "folder").mkdir()
     path = Path(os.devnull) if kind == "device" else own / kind
-    with pytest.raises(OSError, match="it is a folder" if kind == "folder" else "no regular file"):
+    with pytest.raises(OSError, match="Is a directory" if kind == "folder" else "no regular file"):
         content(path)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tocsin import configuration
 from tocsin.signals import Signal
 from tocsind.config import ConfigurationInvalid, load, loading, parse, report, starting_text
 from tocsind.config.loading import BUILT_IN
@@ -16,7 +17,7 @@ from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Priority
 from tocsind.policy.routes import chain, priority_of, route
 
-PROMISED = loading.PLACES
+PROMISED = (configuration.HERE, configuration.SYSTEM)
 MINIMAL = '[destinations.f]\nkind = "file"\npath = "f"\n[[routes]]\nto = ["f"]\n'
 VARIABLES = [
     f"DISCORD_WEBHOOK_{name}" for name in ("SIGNALS_FREE", "SIGNALS_PREMIUM", "ALERTS_CRITICAL", "ALERTS_GENERAL")
@@ -28,7 +29,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with nothing set, and an empty working folder."""
     for name in (*VARIABLES, "TOCSIN_CONFIG"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(loading, "PLACES", ("alerts.toml", str(tmp_path / "etc" / "alerts.toml")))
+    monkeypatch.setattr(configuration, "SYSTEM", str(tmp_path / "etc" / "alerts.toml"))
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)

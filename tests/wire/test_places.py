@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,84 @@ def test_a_client_that_is_itself_a_service_does_not_spool_into_its_own_state(mon
     monkeypatch.setenv("INVOCATION_ID", "0" * 32)
     assert places.spool_folder() == "/var/lib/tocsin/spool"
     assert places.state_folder() == "/var/lib/trader", "the daemon's is the supervisor's in any case"
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of everybody's runtime folders; this user may be root, who here has places as others have."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TOCSIN_CONFIG", raising=False)
+    monkeypatch.setattr(places, "ROOT_SOCKET", "/nowhere/tocsin.sock")
+    monkeypatch.setattr(places, "RUNTIMES", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "t"))
+    _become(1000, monkeypatch)
+    return tmp_path
+
+
+def _give(folder: Path, uid: int, mode: int = 0o700) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(mode)
+    os.chown(folder, uid, -1)
+    return folder
+
+
+AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+
+
+@AS_ROOT
+def test_cron_job_without_a_session_finds_the_sessions_socket(user: Path) -> None:
+    assert places.default_socket() == f"{user}/t/tocsin-1000/tocsin.sock"
+    _give(user / "1000", 1000)
+    assert places.default_socket() == places.socket_path() == f"{user}/1000/tocsin/tocsin.sock"
+
+
+@AS_ROOT
+def test_session_finds_the_socket_of_a_daemon_that_was_started_without_one(
+    user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(user / "session"))
+    private = _give(user / "t" / "tocsin-1000", 1000)
+    (private / "tocsin.sock").touch()
+    assert places.socket_path() == str(private / "tocsin.sock")
+    assert places.default_socket() == f"{user}/session/tocsin/tocsin.sock"
+    own = _give(user / "session" / "tocsin", 1000)
+    (own / "tocsin.sock").touch()
+    assert places.socket_path() == str(own / "tocsin.sock")
+
+
+@AS_ROOT
+@pytest.mark.parametrize(("uid", "mode"), [(12345, 0o700), (0, 0o700), (1000, 0o777), (1000, 0o1777)])
+def test_private_folder_that_is_not_ours_alone_is_not_looked_into(
+    user: Path, monkeypatch: pytest.MonkeyPatch, uid: int, mode: int
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(user / "session"))
+    (_give(user / "t" / "tocsin-1000", 1000) / "tocsin.sock").touch()
+    _give(user / "t" / "tocsin-1000", uid, mode)
+    assert places.socket_path() == places.default_socket() == f"{user}/session/tocsin/tocsin.sock"
+
+
+@AS_ROOT
+@pytest.mark.parametrize(("uid", "mode"), [(12345, 0o700), (1000, 0o777)])
+def test_runtime_folder_counts_only_where_it_is_ours_alone(user: Path, uid: int, mode: int) -> None:
+    _give(user / "1000", uid, mode)
+    assert places.default_socket() == f"{user}/t/tocsin-1000/tocsin.sock"
+
+
+@AS_ROOT
+def test_runtime_folder_that_su_left_behind_does_not_count(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(_give(user / "1001", 1001)))
+    assert places.default_socket() == f"{user}/t/tocsin-1000/tocsin.sock"
+
+
+def test_relative_folders_in_variables_are_ignored(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "TMPDIR"):
+        monkeypatch.setenv(name, "here")
+    assert places.default_socket() == "/tmp/tocsin-1000/tocsin.sock"
+    assert places.state_folder() == "/home/u/.local/state/tocsin"
+
+
+def test_home_is_put_in_full_wherever_a_place_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_SPOOL", "~/spool")
+    assert (places.socket_path("~/s"), places.spool_folder()) == ("/home/u/s", "/home/u/spool")
+    monkeypatch.setenv("TOCSIN_SOCKET", "~/t")
+    assert places.socket_path() == "/home/u/t"

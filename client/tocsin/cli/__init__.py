@@ -15,6 +15,7 @@ import os
 import sys
 from importlib import import_module
 
+from tocsin import notices
 from tocsin.errors import TocsinError
 
 from .exits import CANNOT_WRITE, INTERNAL, INTERRUPTED, OK, USAGE, Failure, failure_of
@@ -54,6 +55,7 @@ EXITS = (
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns its exit code; only --help and --version leave by SystemExit, with 0."""
     words = sys.argv[1:] if argv is None else argv
+    notices.write = _notice
     try:
         return _flushed(_guarded(words))
     except BrokenPipeError:
@@ -61,6 +63,12 @@ def main(argv: list[str] | None = None) -> int:
         return OK
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _notice(text: str) -> None:
+    from .output import note  # noqa: PLC0415 - most commands have nothing to say
+
+    note(text)
 
 
 def _guarded(words: list[str]) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from tocsin import places
 from tocsin.durations import format_duration
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
@@ -99,7 +100,7 @@ def _digest(spot: Spot) -> Budgets | None:
 
 
 def _path(spot: Spot) -> str:
-    path = text(spot)
+    path = places.expanded(text(spot))
     if os.path.normpath(path).split("/", 1)[0] == "..":
         raise Mistake("leaves the state folder; a path elsewhere is written in full, from / on")
     if name := own_name(path):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from tocsin import configuration
 from tocsind.policy.routes import Thresholds
 
 from .advice import advise
@@ -19,12 +20,10 @@ from .model import Config, DaemonOptions
 from .problems import ConfigurationInvalid, Problem, masked
 from .reader import Field, Findings, Spot, check_order, read_table
 from .routes import routes
-from .values import duration, flag, one_of, share, size, socket_path, text
+from .values import duration, flag, folder_path, one_of, share, size, socket_path
 from .watching import alarms, heartbeat, metrics
 
 BUILT_IN = "built-in default"
-PLACES = ("alerts.toml", "/etc/tocsin/alerts.toml")  # where a file is looked for when none is named
-_LARGEST = 2**20  # bytes; thousands of destinations fit
 
 
 def load(path: str | None = None) -> Config:
@@ -32,11 +31,22 @@ def load(path: str | None = None) -> Config:
 
     Raises ConfigurationInvalid with everything that is wrong; that a named file is missing or unreadable is such a problem.
     """
-    named = path or os.environ.get("TOCSIN_CONFIG") or next(filter(_is_there, PLACES), None)
-    if named is None:
-        return parse(built_in_text(), BUILT_IN)
-    content, exposed = _content(named)
-    return _parsed(_decoded(content, named), named, exposed=exposed)
+    found = configuration.find(path, wait=True)
+    if found.path is None:
+        return _doubted(parse(built_in_text(), BUILT_IN), found)
+    if found.trouble:
+        raise _invalid(found.path, None, f"the configuration cannot be read: {found.trouble}")
+    if len(found.content) > configuration.LARGEST:
+        raise _invalid(found.path, None, f"the configuration is larger than {configuration.LARGEST} bytes")
+    return _doubted(_parsed(_decoded(found.content, found.path), found.path, exposed=found.exposed), found)
+
+
+def _doubted(config: Config, found: configuration.Found) -> Config:
+    """The configuration, with what people should know of how it was found."""
+    doubts = [found.passed_over] if found.passed_over else []
+    if found.complaint:
+        doubts.append(f"{found.path}: {found.complaint}: whoever can change it gives orders to this daemon")
+    return msgspec.structs.replace(config, warnings=(*doubts, *config.warnings)) if doubts else config
 
 
 def parse(text: str, source: str) -> Config:
@@ -50,30 +60,6 @@ def built_in_text() -> str:
     if packaged.is_file():
         return packaged.read_text("utf-8")
     return Path(__file__).parents[3].joinpath("alerts.toml").read_text("utf-8")
-
-
-def _is_there(path: str) -> bool:
-    try:
-        os.stat(path)  # noqa: PTH116 - Path.exists answers False for what may not be looked at, and that must be told instead
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _content(path: str) -> tuple[bytes, bool]:
-    """The bytes of the file, and whether every user of this host may read them."""
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - pipes and /dev/stdin are named here too
-            exposed = bool(os.fstat(file.fileno()).st_mode & stat.S_IROTH)
-            content = file.read(_LARGEST + 1)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "no such name is possible"
-        raise _invalid(path, None, f"the configuration cannot be read: {why}") from None
-    if len(content) > _LARGEST:
-        raise _invalid(path, None, f"the configuration is larger than {_LARGEST} bytes")
-    return content, exposed
 
 
 def _decoded(content: bytes, source: str) -> str:
@@ -154,7 +140,7 @@ def _daemon(spot: Spot) -> DaemonOptions:
 
 _DAEMON = {
     "socket": Field(socket_path),
-    "state": Field(text),
+    "state": Field(folder_path),
     "ledger": Field(duration),
     "reserve": Field(size),
     "log": Field(one_of(("debug", "info", "warning", "error"), "log level")),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from math import isfinite
 from unicodedata import category
 
+from tocsin import places
 from tocsin.durations import parse_duration
 from tocsind.policy.bucket import Rate
 
@@ -37,9 +38,17 @@ def text(spot: Spot) -> str:
     return spot.value
 
 
+def folder_path(spot: Spot) -> str:
+    """A path that means the same in every working folder: from `/` on, or from `~`, which is put in full."""
+    path = places.expanded(text(spot))
+    if not path.startswith("/"):
+        raise Mistake(f"{shown(path)} is another place in each working folder; write it in full, from / or ~/ on")
+    return path
+
+
 def socket_path(spot: Spot) -> str:
     """The path of a Unix socket."""
-    path = text(spot)
+    path = folder_path(spot)
     if len(os.fsencode(path)) > _LONGEST_SOCKET:
         raise Mistake(f"a Unix socket's path has at most {_LONGEST_SOCKET} bytes")
     return path

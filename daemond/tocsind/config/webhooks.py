@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from tocsin import places
 from tocsind.secret import Secret
 
 from .problems import masked
@@ -75,7 +76,7 @@ def _from_file(spot: Spot) -> Sought:
     name = text(spot)
     if masked(name) != name:
         raise Mistake("file takes a path, not the URL itself")
-    path = Path(spot.findings.source).parent / name  # a relative one lies beside the configuration
+    path = Path(spot.findings.source).parent / places.expanded(name)  # a relative one lies beside the configuration
     return read_secret(path, name, f"{path} does not exist")
 
 

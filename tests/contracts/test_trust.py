@@ -1,0 +1,163 @@
+"""Whom tocsin trusts, with real users: whoever listens, whoever wrote the file in the working folder, and whose the state is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.harness import PATIENCE, STRANGER, listening_stranger, public_folder
+
+import tocsin
+from tocsin import notices, places
+from tocsin.errors import Unreachable
+from tocsin.starting import is_served
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+YES = b'\x00\x00\x00\x0b{"ok":true}'  # what a listener might answer to be believed
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with public_folder(0o1777) as folder:
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def bare(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable says where anything is, but for the spool, which is ours."""
+    for name in ("TOCSIN_SOCKET", "TOCSIN_CONFIG", "STATE_DIRECTORY", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(places, "ROOT_STATE", str(folder / "system-state"))
+
+
+def command(*words: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", *words],
+        env={**os.environ, **env},
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+CALLS: dict[str, Callable[[str], Any]] = {
+    "send": lambda path: tocsin.Client(path).send("BUY"),
+    "send-none": lambda path: tocsin.Client(path, ack="none").send("BUY"),
+    "send_many": lambda path: tocsin.Client(path).send_many([{"title": "BUY"}]),
+    "status": lambda path: tocsin.Client(path).request("status"),
+    "tail": lambda path: list(tocsin.Client(path).stream("tail")),
+    "lend": lambda path: tocsin.Client(path).lend_webhook("https://discord.com/api/webhooks/1/t"),
+    "served": is_served,
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_listener_of_stranger_gets_not_a_byte(folder: Path, call: str) -> None:
+    with listening_stranger(folder / "s", YES) as ended:
+        try:
+            answer = CALLS[call](str(folder / "s"))
+        except Unreachable as error:
+            answer = str(error)
+        assert ended() == b""
+    assert call == "served" or f"uid {STRANGER}" in str(answer)
+
+
+@pytest.mark.parametrize("verb", [["send", "BUY", "--json"], ["status"], ["tail"], ["top"], ["why", "0" * 26]])
+def test_command_tells_listener_of_stranger_nothing_and_says_so(folder: Path, verb: list[str]) -> None:
+    with listening_stranger(folder / "s", YES) as ended:
+        done = command("tocsin", *verb, "--socket", str(folder / "s"))
+        assert ended() == b""
+    assert f"uid {STRANGER}" in (done.stdout if "--json" in verb else done.stderr)
+    assert (done.returncode == 0) is ("send" in verb), "a signal is spooled instead"
+    assert '"spooled"' in done.stdout or "send" not in verb
+
+
+def test_owner_of_the_state_folder_may_listen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a client of another user, a cron job's too, reaches the service's daemon in a folder of the service's own."""
+    (folder / "service").mkdir()
+    (folder / "state").mkdir()
+    (folder / "alerts.toml").write_text(f'[daemon]\nsocket = "{folder}/service/s"\nstate = "{folder}/state"\n')
+    os.chown(folder / "service", STRANGER, STRANGER)
+    monkeypatch.setenv("TOCSIN_CONFIG", str(folder / "alerts.toml"))
+    with listening_stranger(folder / "service" / "s", YES) as ended:
+        assert tocsin.Client().send("BUY").state == "spooled"
+        os.chown(folder / "state", STRANGER, STRANGER)
+        tocsin.Client().send("SELL")
+        heard = ended()
+    assert (b"SELL" in heard, b"BUY" in heard) == (True, False)
+
+
+@pytest.mark.parametrize("how", ["system-state", "TOCSIN_DAEMON_UID"])
+def test_owner_of_the_systems_state_and_the_uid_that_is_named_may_listen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    if how == "system-state":
+        (folder / how).mkdir()
+        os.chown(folder / how, STRANGER, -1)
+    else:
+        monkeypatch.setenv(how, str(STRANGER))
+    with listening_stranger(folder / "s", YES) as ended:
+        tocsin.Client(str(folder / "s")).send("BUY")
+        assert b"BUY" in ended()
+
+
+HOSTILE = """\
+[daemon]
+socket = "{folder}/s"
+state = "{folder}/his-state"
+[client]
+autostart = true
+[destinations.f]
+kind = "file"
+path = "{folder}/roots-file"
+[[routes]]
+to = ["f"]
+"""
+
+
+@pytest.fixture
+def hostile(folder: Path) -> Path:
+    """A folder of a stranger's with orders in it; its name."""
+    place = folder / "his"
+    place.mkdir()
+    (place / "alerts.toml").write_text(HOSTILE.format(folder=folder))
+    (folder / "roots-file").write_text("#!/bin/sh\n")
+    for path in (place, place / "alerts.toml"):
+        os.chown(path, STRANGER, STRANGER)
+    return place
+
+
+@pytest.mark.parametrize("sudo", [{}, {"SUDO_UID": str(STRANGER), "SUDO_USER": "mallory"}], ids=["root", "sudo"])
+def test_root_obeys_no_configuration_of_a_stranger_in_the_working_folder(
+    folder: Path, hostile: Path, sudo: dict[str, str]
+) -> None:
+    with listening_stranger(folder / "s", YES) as ended:
+        env = {"TOCSIN_SPOOL": str(folder / "spool"), **sudo}
+        sent = command("tocsin", "send", "BUY", cwd=hostile, **env)
+        checked = command("tocsind", "check", cwd=hostile, STATE_DIRECTORY=str(folder / "state"), **env)
+        assert ended() == b""
+    assert (sent.returncode, checked.returncode) == (0, 0)
+    for told in (sent.stderr, checked.stderr):
+        assert "./alerts.toml is passed over: the folder belongs to" in told
+    assert "built-in default: ok" in checked.stdout
+    assert (folder / "roots-file").read_text() == "#!/bin/sh\n"
+    assert len(list((folder / "spool").iterdir())) == 1
+    assert not (folder / "his-state").exists(), "no daemon was started there"
+
+
+def test_notices_reach_standard_error_where_logging_is_not_set_up(hostile: Path) -> None:
+    script = "import tocsin; [tocsin.send('BUY') for _ in range(2)]"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script], cwd=hostile, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert done.stderr.count("is passed over") == 1
+    assert notices.write is notices._log
