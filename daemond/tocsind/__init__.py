@@ -36,7 +36,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     daemon, testing
     monitor
     ipc
-    status, keeper, alarms, heartbeat, preview, progress, watchdog
+    status, keeper, alarms, last_alarm, heartbeat, preview, progress, watchdog
     lanes, face, spool, metrics, exposition, troubles, log, tail, requests, state, systemd, process, service, versions
     dispatch, lane
     batches, gates, decisions

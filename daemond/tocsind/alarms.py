@@ -11,7 +11,8 @@ too) is told on the next, and when none is left there is nobody to tell: the log
 That a destination is disabled outlives us, and so must its alarm, though we may be killed between the two. So it is raised again at each
 start, under an id that is made of what happened: the journal takes it once.
 
-An alarm may use the disk that is kept in reserve: that the disk is full is what it may have to tell.
+An alarm may use the disk that is kept in reserve: that the disk is full is what it may have to tell. When not even that is left, it is sent
+straight from memory (`Lane.post_unrecorded`).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .events import Alarmed, Emit, Unheard
 from .journal import Count, memory, reading
 from .lane import LONG_BLOCK, Lane
 from .policy.alarms import Told
-from .policy.delivery import OPEN, Priority, State
+from .policy.delivery import OPEN, Delivery, Priority, State
 from .policy.routes import by_rules, chain
 from .reception import Peer
 from .troubles import Noticed, Trouble, disabled, failing, late
@@ -118,13 +119,24 @@ class Alarms:
         try:
             (receipt,) = await self._dispatch.accept([signal], Peer(os.getuid(), os.getgid(), os.getpid()), ours=True)
         except StorageFull:  # not even the reserve is left
-            return False
+            return await self._post_unrecorded(trouble, signal, lasts=lasts)
         self._told.told(trouble.name, self._clock.now(), lasts=lasts)
         self._unheard.discard(trouble.name)
         if receipt.state == "stored":
             self._noticed.raised(signal.id, road)
             self._emit(Alarmed(signal.id, trouble.kind, trouble.about, road))
         return True
+
+    async def _post_unrecorded(self, trouble: Trouble, signal: Signal, *, lasts: bool) -> bool:
+        """The last alarm of a full disk needs no disk: the first destination that takes it now has it, and nothing is written down."""
+        for name in dict.fromkeys(self._roads(trouble)):
+            delivery = Delivery(0, signal, name, Priority.HIGH, self._clock.wall())
+            lane = next((lane for lane in self._lanes if lane.name == name != trouble.lost), None)
+            if lane and await lane.post_unrecorded(delivery):
+                self._told.told(trouble.name, self._clock.now(), lasts=lasts)
+                self._emit(Alarmed(signal.id, trouble.kind, trouble.about, name))
+                return True
+        return False
 
     def _road(self, trouble: Trouble) -> str | None:
         """The nearest destination that can be reached; None when there is none."""

@@ -25,8 +25,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -34,14 +34,26 @@ import trio
 
 from tocsin import places
 
-from . import __version__, process, systemd
+from . import __version__, last_alarm, process, systemd
 from .alarms import Alarms
 from .clock import Boot, SystemClock
 from .config import Config, ConfigurationInvalid
 from .destinations.http import HttpClient
+from .destinations.registry import build
 from .dispatch import Dispatch
 from .errors import StorageFull
-from .events import ConfigurationDoubt, Emit, Fact, Reloaded, ReloadRefused, Started, Stopped, Stopping, WebhookLent
+from .events import (
+    ConfigurationDoubt,
+    Emit,
+    Fact,
+    Reloaded,
+    ReloadRefused,
+    Started,
+    Stopped,
+    Stopping,
+    StorageTrouble,
+    WebhookLent,
+)
 from .heartbeat import Heartbeat, Work
 from .ipc import Desk, Door, adopt, open_listener
 from .journal import Journal, memory, reading
@@ -119,7 +131,7 @@ class Daemon:
         process.tame()
         with locked(self.folder):
             self._config = self._lending.joined(self._config)
-            async with Journal(self.folder) as journal, HttpClient() as client:
+            async with Journal(self.folder) as journal, HttpClient() as client, self._telling_its_end(client):
                 await self._resume_clock(journal)
                 dispatch = Dispatch(journal, self._config, self._clock, self._emit, self.folder)
                 lanes = Lanes(dispatch, self._clock, self._emit, self.folder, client)
@@ -134,6 +146,20 @@ class Daemon:
                         nursery.cancel_scope.cancel()  # and the lanes finish what is in flight
                     watch.cancel_scope.cancel()
                 self._emit(Stopped(await _queued(journal)))
+
+    @asynccontextmanager
+    async def _telling_its_end(self, client: HttpClient) -> AsyncIterator[None]:
+        """When the storage fails, nothing can be recorded any more; people are told of that all the same, before we leave."""
+        began = self._clock.now()
+        try:
+            yield
+        except BaseException as error:
+            if failure := last_alarm.worth_telling(error, self._clock.now() - began):
+                self._emit(StorageTrouble(str(failure)))
+                with trio.CancelScope(shield=True):
+                    destinations = [build(each, client, self.folder) for each in last_alarm.targets(self._config)]
+                    await last_alarm.post(failure, self._config, destinations, self._clock)
+            raise
 
     async def _resume_clock(self, journal: Journal) -> None:
         """Deadlines of an earlier run count on; on a full disk a fresh boot is noted by the next start."""

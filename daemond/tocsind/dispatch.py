@@ -49,6 +49,7 @@ from .events import (
 )
 from .intake import Intake
 from .journal import (
+    RESERVE,
     Answer,
     Arrival,
     Asking,
@@ -149,9 +150,21 @@ class Dispatch:
     def check_disk(self) -> None:
         """Close the intake below the reserve, open it above. What is already here may use the reserve to be settled."""
         if self.journal.is_full:
-            self.intake.close("the disk is full")
+            self.intake.close("the disk is full, and outcomes are written to the space that was kept for them")
         else:
             self.intake.check(self.config.daemon.reserve)
+
+    async def tend_disk(self) -> None:
+        """Look at the disk unasked: whether the journal is still there, whether there is room, and space to keep for outcomes.
+
+        Raises StorageLost.
+        """
+        self.journal.check_files()
+        self.check_disk()
+        if self.journal.holds_reserve:
+            return
+        if self.intake.free_bytes() >= self.config.daemon.reserve + RESERVE and await self.journal.hold_reserve():
+            self.check_disk()
 
     def _glance_at_disk(self) -> None:
         """Behind hand-offs, of which a thousand may come at once: what they can bring meanwhile is small beside any reserve."""
@@ -176,7 +189,7 @@ class Dispatch:
             return with_notes(receipts_of(arrivals, stored), taken)
 
         try:
-            stored = await self.journal.run_and_tell(lambda stored: tell(receipts(stored)), intake.append, arrivals)
+            stored = await self._append(arrivals, lambda stored: tell(receipts(stored)), ours=ours)
         except StorageFull as full:
             self.intake.close(str(full))
             raise
@@ -187,6 +200,17 @@ class Dispatch:
             if new and signal.attach_note:
                 self._emit(AttachmentLeft(signal.id, signal.attach_note))
         return receipts(stored)
+
+    async def _append(
+        self, arrivals: Sequence[Arrival], tell: Callable[[Sequence[bool]], None], *, ours: bool
+    ) -> list[bool]:
+        """Store what arrived; what is `ours` may use the space that is kept for outcomes."""
+        try:
+            return await self.journal.run_and_tell(tell, intake.append, arrivals)
+        except StorageFull:
+            if not (ours and await self.journal.use_reserve()):
+                raise
+        return await self.journal.run_and_tell(tell, intake.append, arrivals)
 
     async def _with_files(self, signals: Sequence[Signal], peer: Peer) -> Sequence[Signal]:
         """The signals, those that bring files with these in safe keeping, before the promise is: hand-offs by `order` bring none."""
@@ -363,7 +387,7 @@ class Dispatch:
 
     async def replay(self) -> int:
         """What an earlier run left in flight goes back into the queues, in doubt; answers how many."""
-        return await self.journal.run(attempts.replay, self._clock.steady())
+        return await self._insist(lambda: self.journal.run(attempts.replay, self._clock.steady()))
 
     async def expire(self) -> float | None:
         """Settle what waited too long; answers the next deadline, in seconds of the steady clock."""
@@ -419,6 +443,9 @@ class Dispatch:
             try:
                 return await ask()
             except StorageFull as full:
+                if await self.journal.use_reserve():
+                    self.check_disk()
+                    continue
                 if not told:
                     self._emit(StorageTrouble(f"{full}; outcomes are kept in memory until they can be written"))
                 told = True

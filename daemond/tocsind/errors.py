@@ -33,5 +33,9 @@ class StorageFailed(DaemonError):  # noqa: N818 - names the event
     exit_code = EXIT_CANNOT_WRITE
 
 
+class StorageLost(StorageFailed):
+    """The journal's files were deleted, moved or replaced while it was open. What is written there is not found by the next start."""
+
+
 class StorageFull(Exception):  # noqa: N818 - names the condition; a refusal to one request, not the daemon's end
     """The disk is full: this write did not happen."""

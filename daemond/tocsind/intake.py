@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .errors import StorageLost
 from .events import Emit, IntakeClosed, IntakeOpened
 
 
@@ -17,8 +18,11 @@ class Intake:
         self._emit = emit
 
     def free_bytes(self) -> int:
-        """Free space for the journal, as far as it may be used without privilege."""
-        disk = os.statvfs(self._folder)
+        """Free space for the journal, as far as it may be used without privilege. Raises StorageLost when there is no such folder."""
+        try:
+            disk = os.statvfs(self._folder)
+        except OSError as error:
+            raise StorageLost(f"the state folder {self._folder} is gone: {error.strerror}") from error
         return disk.f_bavail * disk.f_frsize
 
     def check(self, reserve: int) -> None:

@@ -17,7 +17,7 @@ from .policy.delivery import Priority, State
 from .policy.digest import to_fold
 
 LEDGER_ROUND = 600.0  # seconds between two looks for what the ledger may forget
-DISK_ROUND = 5.0  # while the intake is closed nobody else looks whether there is room again
+DISK_ROUND = 2.0  # seconds in which a journal that was deleted is noticed, and room again; a look takes microseconds
 TIDY_ROUND = 60.0  # seconds between two looks for attachments that nobody waits for
 FOLD_ROUND = 5.0  # a backlog that takes minutes to drain does not grow old in seconds
 
@@ -54,8 +54,8 @@ class Keeper:
 
     async def _watch_disk(self) -> None:
         while True:
-            self._dispatch.check_disk()
-            if self._dispatch.intake.closed:
+            await self._dispatch.tend_disk()
+            if self._dispatch.intake.closed and not self._dispatch.journal.is_full:
                 await self._dispatch.journal.shrink()
                 self._dispatch.check_disk()
             await trio.sleep(DISK_ROUND)

@@ -295,6 +295,19 @@ class Lane:
             self.breaker.give_back(self.clock.now())
             self.channel.leave()
 
+    async def post_unrecorded(self, delivery: Delivery) -> bool:
+        """Send one alarm that the journal has no room for; whether it arrived. False at once where it could not leave now.
+
+        This is the one request that is not on record before it leaves: a crash meanwhile may bring the alarm twice.
+        """
+        now = self.clock.now()
+        if self.disabled is not None or self.opens_at(now, delivery.priority) > now:
+            return False
+        self.gate.take(now, delivery.priority)
+        report = await self.destination.deliver([delivery])
+        self.gate.hear(self.clock.now(), delivery.priority, report)
+        return isinstance(report.outcomes[0], Delivered)
+
     @contextmanager
     def _out(self) -> Iterator[None]:
         """Meanwhile the far end has something of ours."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import CannotWrite, StateLocked
@@ -36,5 +36,8 @@ def _take(lock: int, folder: Path) -> None:
         raise StateLocked(
             f"another tocsind (pid {holder}) serves the state folder {folder}; it was left alone"
         ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    with suppress(OSError):  # a full disk: the lock holds without the number
+        written = os.pwrite(
+            lock, f"{os.getpid()}\n".encode(), 0
+        )  # before it is cut: the space that the file has is enough
+        os.ftruncate(lock, written)

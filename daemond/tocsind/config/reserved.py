@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 _OWN = frozenset({"lock", "starting", "spool", "webhooks", "attachments"})
-_FAMILIES = ("journal.", "daemon.log")  # each with what belongs to it
+_FAMILIES = ("journal.", "daemon.log", "damaged-")  # each with what belongs to it
 
 
 def own_name(path: str, folder: Path | None = None) -> str | None:

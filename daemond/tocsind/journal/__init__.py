@@ -11,6 +11,7 @@ log, which is applied milliseconds later.
     inbox      what reaches the thread, and what it takes up next: jobs of the loop, and guests whose sockets it reads itself
     redo       the log of what was promised before its commit: its format, and what each failure and each kill leaves
     promises   what is in that log and not yet in the tables
+    files      the files from outside: whether they are still there, and the space that is kept for outcomes
     writer     the thread and the group commit; what a failing disk means
     intake     jobs: append, feed; known
     attempts   jobs: begin, settle, replay
@@ -33,6 +34,7 @@ clock said, and `skew` beside it is how far the steady clock was ahead.
 
 from .askers import Answer, Asker, HandOff, Haste, Order
 from .digests import FIRST
+from .files import RESERVE
 from .inbox import Guest
 from .records import Arrival, Asking, Count, Ending, Fold, LaneMemory, Moved, Request, ScopeMemory
 from .schema import SQLITE_VERSION
@@ -40,6 +42,7 @@ from .writer import Connection, Journal
 
 __all__ = [
     "FIRST",
+    "RESERVE",
     "SQLITE_VERSION",
     "Answer",
     "Arrival",

@@ -13,6 +13,7 @@ from pathlib import Path
 from tocsind.errors import CannotWrite
 
 FILE_NAME = "journal.db"
+CHECKPOINT = 2000  # pages of the write-ahead log, 4 MiB
 SQLITE_VERSION = sqlite3.sqlite_version
 
 _FIRST = """
@@ -196,12 +197,14 @@ def open_journal(folder: Path) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     for pragma in (
+        # first of all: a second connection could corrupt the WAL (SQLite before 3.51.3); and what reads the file before this would
+        # make a -shm file beside it, for which a full disk has no room
+        "locking_mode = EXCLUSIVE",
         "page_size = 2048",  # what a sync costs goes by bytes: a tenth less than with 4096, measured; an older file keeps its own
         "auto_vacuum = INCREMENTAL",  # retention gives space back; must precede the first table
-        "locking_mode = EXCLUSIVE",  # a second connection could corrupt the WAL (SQLite before 3.51.3)
         "journal_mode = WAL",
         "synchronous = FULL",  # in WAL mode: every commit is synced before it returns
-        "wal_autocheckpoint = 2000",  # pages: 4 MiB
+        f"wal_autocheckpoint = {CHECKPOINT}",
         "journal_size_limit = 16777216",
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()

@@ -26,18 +26,20 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import outcome
 import trio
 
-from tocsind.errors import StorageFailed, StorageFull
+from tocsind.errors import CannotWrite, StorageFailed, StorageFull, StorageLost
 
 from .askers import Answer, Asker, HandOff, Haste, Waiter
+from .files import Files, Reserve
 from .inbox import Guest, Inbox
 from .promises import Promises
 from .redo import RedoLog
-from .schema import open_journal
+from .schema import CHECKPOINT, open_journal
 
 T = TypeVar("T")
 P = ParamSpec("P")
 Connection = sqlite3.Connection  # what a job is given; who only hands jobs on needs no more of SQLite than this name
 _ENTER = Asker(lambda _: None, Haste.PATIENT)  # a reason for a commit, which enters what was promised
+_SHORT_CHECKPOINT = 500  # pages, 1 MiB: while the reserve is used, the log must stay within its share
 _END_OF_THE_ROAD = frozenset(
     {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY}
 )
@@ -52,6 +54,8 @@ class Journal:
         self._closed = trio.Event()
         self._shrinks = False
         self._promises: Promises | None = None
+        self._reserve = Reserve(folder)
+        self._files: Files | None = None
 
     @property
     def healthy(self) -> bool:
@@ -60,8 +64,13 @@ class Journal:
 
     @property
     def is_full(self) -> bool:
-        """Whether signals were promised that the disk has no room for but in the redo log; from any thread."""
-        return self._promises is not None and self._promises.is_stuck
+        """Whether the journal lives on its reserve, or signals were promised that have room in the redo log only; from any thread."""
+        return self._reserve.is_used or (self._promises is not None and self._promises.is_stuck)
+
+    @property
+    def holds_reserve(self) -> bool:
+        """Whether space is kept for outcomes; from any thread."""
+        return self._reserve.is_held
 
     async def __aenter__(self) -> Self:
         self._token = trio.lowlevel.current_trio_token()
@@ -108,9 +117,39 @@ class Journal:
         result: T = await self._ask(Waiter(lambda connection: job(connection, *args, **kwargs), tell, Haste.URGENT))
         return result
 
+    async def hold_reserve(self) -> bool:
+        """Keep space for outcomes; False when the disk does not have it."""
+        return await self.run(self._hold)
+
+    async def use_reserve(self) -> bool:
+        """Give the kept space to the journal, for outcomes; False when there is none left."""
+        return await self.run(self._release)
+
+    def check_files(self) -> None:
+        """Raises StorageFailed when the files are not where they were opened; from any thread, and it takes microseconds."""
+        if self._is_lost() and self._broken is not None:
+            raise self._broken
+
     def place(self, asker: Asker) -> None:
         """A job that nobody awaits; from any thread."""
         self._inbox.put(asker)
+
+    def _hold(self, connection: sqlite3.Connection) -> bool:
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}").fetchall()
+        return self._reserve.hold()
+
+    def _release(self, connection: sqlite3.Connection) -> bool:
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_SHORT_CHECKPOINT}").fetchall()
+        released = self._reserve.release()
+        if released and self._files:
+            self._files.extend()
+        return released
+
+    def _is_lost(self) -> bool:
+        """Whether the files are gone from under us: then what is written there is not found by the next start."""
+        if self._broken is None and self._files and (lost := self._files.check()):
+            self._broken = StorageLost(f"the journal is gone: {lost}. Nothing is acknowledged any more")
+        return self._broken is not None
 
     async def _ask(self, waiter: Waiter) -> Any:
         self._inbox.put(waiter)
@@ -138,8 +177,9 @@ class Journal:
 
     def _serve(self) -> None:
         try:
-            connection = open_journal(self._folder)
-            self._promises = promises = Promises(connection, RedoLog.open(self._folder, connection))
+            connection, log = self._open()
+            self._files = Files(self._folder)
+            self._promises = promises = Promises(connection, log)
         except Exception as error:  # noqa: BLE001 - every asker is answered with it
             self._broken = error
             self._refuse_all(error)
@@ -148,14 +188,33 @@ class Journal:
                 self._serve_group(connection, promises, askers)
             connection.close()
             promises.close(healthy=self.healthy)
+            self._files.close()
         self._inbox.close()
         self._token.run_sync_soon(self._closed.set)
+
+    def _open(self) -> tuple[sqlite3.Connection, RedoLog | None]:
+        """The journal with what a killed run promised in it; on a full disk this may take the reserve."""
+        try:
+            return self._opened()
+        except CannotWrite as error:
+            if not (_is_full(error.__cause__) and self._reserve.release()):
+                raise
+        return self._opened()
+
+    def _opened(self) -> tuple[sqlite3.Connection, RedoLog | None]:
+        connection = open_journal(self._folder)
+        try:
+            return connection, RedoLog.open(self._folder, connection)
+        except BaseException:
+            connection.close()
+            raise
 
     def _refuse_all(self, error: Exception) -> None:
         while askers := self._inbox.next_group():
             self._tell(askers, [outcome.Error(error) for _ in askers])
 
     def _serve_group(self, connection: sqlite3.Connection, promises: Promises, askers: list[Asker]) -> None:
+        self._is_lost()
         waiting = self._promise(promises, askers)
         if waiting:
             group = [promises, *waiting] if promises else waiting
@@ -209,7 +268,10 @@ class Journal:
         if self._broken is not None:
             return [outcome.Error(self._broken) for _ in askers]
         try:
-            return list(map(outcome.Value, _in_one_commit(connection, askers)))
+            results = _in_one_commit(connection, askers)
+            if self._is_lost():
+                return self._answers(connection, askers)  # the error, each
+            return list(map(outcome.Value, results))
         except Exception as error:  # noqa: BLE001 - the answer carries it to whoever asked
             translated = self._translate(error)
             if len(askers) == 1 or self._broken is not None:
@@ -219,13 +281,22 @@ class Journal:
     def _translate(self, error: Exception) -> Exception:
         if not isinstance(error, sqlite3.Error):
             return error
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code; the rest tells which call it was
+        code = _primary_code(error)
         if code == sqlite3.SQLITE_FULL:
             return StorageFull("the disk is full")
         if code in _END_OF_THE_ROAD:
             self._broken = StorageFailed(f"the journal in {self._folder} failed: {error} ({error.sqlite_errorname})")
             return self._broken
         return error
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    """What kind of error; the rest of SQLite's code tells which call it was."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _is_full(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_FULL
 
 
 def _in_one_commit(connection: sqlite3.Connection, askers: Sequence[Asker]) -> list[Any]:

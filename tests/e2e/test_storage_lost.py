@@ -1,0 +1,65 @@
+"""The journal is deleted, moved or replaced under a running daemon: no receipt, an alarm, and an end with its reason."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.e2e.witness import arrived
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, route
+
+import tocsin
+
+
+def replace(path: Path) -> None:
+    copy = path.with_suffix(".copy")
+    shutil.copyfile(path, copy)
+    copy.replace(path)
+
+
+def delete(state: Path) -> None:
+    """In one moment: the daemon may be about to make a file in it."""
+    gone = state.with_name("gone")
+    state.rename(gone)
+    shutil.rmtree(gone)
+
+
+LOSSES: dict[str, Callable[[Path], object]] = {
+    "state folder deleted": delete,
+    "state folder moved": lambda state: state.rename(state.with_name("moved")),
+    "journal deleted": lambda state: (state / "journal.db").unlink(),
+    "journal replaced": lambda state: replace(state / "journal.db"),
+    "log deleted": lambda state: (state / "journal.db-wal").unlink(),
+    "log replaced": lambda state: replace(state / "journal.db-wal"),
+}
+
+
+@pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES)
+def test_lost_storage_gives_no_receipt_an_alarm_and_an_end_with_its_reason(
+    tmp_path: Path, fake: FakeProcess, lose: Callable[[Path], object]
+) -> None:
+    config = discord("d", fake.webhooks[0]["url"]) + route("d")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        assert daemon.settled(daemon.client.send("before").id) == ["delivered"]
+        lose(daemon.state)
+        with pytest.raises(tocsin.TocsinError):
+            daemon.client.send("into nothing")
+        assert daemon.process.wait(PATIENCE) == 73
+        last = daemon.log.read_text().splitlines()[-1]
+        assert last.startswith(("tocsind: the journal is gone: ", "tocsind: the state folder "))
+        assert "Traceback" not in daemon.log.read_text()
+        assert [copy.title for copy in arrived(fake)] == ["before", "tocsind stops: its journal is lost"]
+        assert daemon.tocsin("send", "while nobody serves").returncode == 0
+        daemon.start()
+        daemon.wait_for("sent")
+        assert "while nobody serves" in [copy.title for copy in arrived(fake)]
+
+
+def test_lost_storage_is_noticed_by_an_idle_daemon(tmp_path: Path, fake: FakeProcess) -> None:
+    config = discord("d", fake.webhooks[0]["url"]) + route("d")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        delete(daemon.state)
+        assert daemon.process.wait(PATIENCE) == 73
+        assert [copy.title for copy in arrived(fake)] == ["tocsind stops: its journal is lost"]
