@@ -16,13 +16,12 @@ from contextlib import suppress
 from importlib.util import find_spec
 from shutil import which
 
-from . import places
+from . import configuration, notices, places, trust
 from .connection import Deadline
 
 LOG = "daemon.log"  # below the state folder
 _SCRIPT = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 &'
 _SUPERVISORS = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC")
-_PRIVATE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _NEEDED = ("tocsind", "trio", "httpx", "msgspec")
 UNIT = "tocsind.socket"
 _UNIT_SECONDS = 2.0  # for `systemctl start`
@@ -36,10 +35,8 @@ def launch(socket: str, state: str, lock: int, deadline: Deadline) -> None:
     if _by_systemd(socket, deadline):
         return
     log = os.path.join(state, LOG)  # noqa: PTH118 - paths are texts in all of this package
-    os.close(os.open(log, _PRIVATE, 0o600))  # whatever the umask of who asks
-    configuration = places.configuration_path()
-    named = ["--config", os.path.abspath(configuration)] if configuration else []  # noqa: PTH100 - as above
-    command = [*_daemon(), "run", *named, "--socket", socket, "--state", state, "--log-file", log]
+    os.close(trust.open_file(log, os.O_WRONLY | os.O_CREAT))  # whatever the umask of who asks
+    command = [*_daemon(), "run", *_configuration(), "--socket", socket, "--state", state, "--log-file", log]
     subprocess.run(  # noqa: S603 - the daemon's own command line, and no shell reads it
         ["/bin/sh", "-c", _SCRIPT, "sh", log, *command],
         stdin=subprocess.DEVNULL,
@@ -53,6 +50,23 @@ def launch(socket: str, state: str, lock: int, deadline: Deadline) -> None:
         timeout=deadline.left(),
         check=True,
     )
+
+
+def _configuration() -> list[str]:
+    """The words that name the daemon the configuration that counts here. Raises OSError.
+
+    The daemon reads it by its full name, so nobody may be able to move another folder into the place of the working folder meanwhile.
+    """
+    path = places.configuration_path()
+    if path is None:
+        return []
+    if path == configuration.HERE and not os.environ.get("TOCSIN_CONFIG"):
+        try:
+            trust.check_way(os.getcwd())  # noqa: PTH109 - as above
+        except trust.Untrusted as error:
+            notices.once(f"no daemon is started by ./{path}: {error.strerror}")
+            raise
+    return ["--config", os.path.abspath(path)]  # noqa: PTH100 - as above
 
 
 def _environment() -> dict[str, str]:

@@ -198,7 +198,7 @@ def _is_own(folder: str) -> bool:
         found = os.stat(folder)  # noqa: PTH116 - as above
     except OSError:
         return False
-    return found.st_uid == os.geteuid() and not found.st_mode & 0o022
+    return found.st_uid == os.geteuid() and not trust.others_may_write(found)
 
 
 def _is_foreign(folder: str) -> bool:
@@ -220,7 +220,9 @@ def state_folder(configured: str | None = None) -> str:
 
 
 def _supervised_state() -> str:
-    return os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd names several with colons; the first is ours
+    return expanded(
+        os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    )  # systemd names several with colons; the first is ours
 
 
 def _default_state() -> str:

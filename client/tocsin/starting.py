@@ -24,7 +24,7 @@ import time
 from contextlib import suppress
 from threading import Thread
 
-from . import places
+from . import notices, places, trust
 from .connection import Deadline, connect
 
 PATIENCE = 5.0  # seconds for a daemon to come up in: half of one on an idle machine
@@ -88,11 +88,15 @@ def _started(socket: str | None, deadline: Deadline) -> bool:
 
 def _launch_once(socket: str | None, deadline: Deadline) -> None:
     """Launch a daemon, unless somebody just did, or does. Raises OSError."""
-    from . import launching, spool  # noqa: PLC0415 - who finds a daemon, as nearly everybody does, needs neither
+    from . import launching  # noqa: PLC0415 - who finds a daemon, as nearly everybody does, does not need it
 
     state = os.path.abspath(places.state_behind(socket))  # noqa: PTH100 - pathlib costs the client 3 ms at import
-    os.close(spool.open_folder(state))  # makes it, private, where there is none
-    lock = os.open(os.path.join(state, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # noqa: PTH118 - as above
+    trust.make_folder(state)
+    try:
+        lock = _opened_lock(state)
+    except trust.Untrusted as error:
+        notices.once(f"no daemon is started: the state folder {state} is not this user's alone: {error.strerror}")
+        raise
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not is_served(socket):
@@ -102,3 +106,12 @@ def _launch_once(socket: str | None, deadline: Deadline) -> None:
         pass  # somebody else is at it, or whom he launched is on its way
     finally:
         os.close(lock)
+
+
+def _opened_lock(state: str) -> int:
+    """The file that says who launches. Raises OSError, Untrusted for a folder in which another user could have put a link in its place."""
+    folder = trust.open_folder(state, by=(os.geteuid(),), orders=True)
+    try:
+        return trust.open_file(LOCK, os.O_RDWR | os.O_CREAT, dir_fd=folder)
+    finally:
+        os.close(folder)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from socket import socket
 
 OVERFLOW = 65534  # how the kernel shows a uid that this user namespace has no number for: it may be anybody's
+ANYBODY = range(2**32)  # every uid
 _MOST_LINKS = 40  # as the kernel has it
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -66,7 +67,7 @@ def open_file(
     Raises OSError, Untrusted.
     """
     trusted = owners() if by is None else by
-    folder, name = _reach(path, dir_fd, trusted)
+    folder, name = _reach(path, dir_fd, owners())
     try:
         around = os.fstat(folder)
         check_owner(around, "its folder", trusted)
@@ -86,12 +87,11 @@ def open_file(
 def open_folder(
     path: str, *, dir_fd: int | None = None, by: Collection[int] | None = None, orders: bool = False
 ) -> int:
-    """A descriptor of a folder of root's or ours (or of one of `by`). With `orders` nobody else may write to it.
-
-    Raises OSError, Untrusted.
+    """A descriptor of a folder of root's or ours (or of one of `by`; ANYBODY for who judges by himself). With `orders` nobody else may
+    write to it. Links on the way are root's and ours in any case. Raises OSError, Untrusted.
     """
     trusted = owners() if by is None else by
-    above, name = _reach(path, dir_fd, trusted)
+    above, name = _reach(path, dir_fd, owners())
     try:
         folder = os.open(name, _FOLDER, dir_fd=above)
     finally:
@@ -137,8 +137,44 @@ def check_owner(found: os.stat_result, what: str, by: Collection[int]) -> None:
 
 def check_unwritable(found: os.stat_result, what: str) -> None:
     """Raises Untrusted when others than the owner may write to it. (Where there are ACLs, the group's bits hold their mask.)"""
-    if found.st_mode & 0o022:
+    if others_may_write(found):
         raise Untrusted(f"others than its owner may write to {what} (mode {stat.S_IMODE(found.st_mode):04o})")
+
+
+def others_may_write(found: os.stat_result) -> bool:
+    """Whether anybody but its owner may, and root."""
+    if found.st_mode & 0o022 == 0o020:
+        return not _is_private_group(found.st_uid, found.st_gid)
+    return bool(found.st_mode & 0o022)
+
+
+def _is_private_group(uid: int, gid: int) -> bool:
+    """Whether the group is a user's own, with his name and nobody else in it, as most systems make them. (Root's has not root alone.)"""
+    if uid == 0:
+        return False
+    import grp  # noqa: PLC0415 - only what a group may write to pays for it
+    import pwd  # noqa: PLC0415 - as above
+
+    try:
+        owner, group = pwd.getpwuid(uid), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return owner.pw_gid == gid and owner.pw_name == group.gr_name and not {*group.gr_mem} - {owner.pw_name}
+
+
+def check_way(folder: str) -> None:
+    """Raises Untrusted where another user could put another folder in the place of this one: for a name that is opened again later.
+
+    `folder` is a real path, without links.
+    """
+    while True:
+        found = os.lstat(folder)
+        check_owner(found, folder, owners())
+        if not found.st_mode & stat.S_ISVTX:
+            check_unwritable(found, folder)
+        if folder == "/":
+            return
+        folder = os.path.dirname(folder)  # noqa: PTH120 - as above
 
 
 def check_private(found: os.stat_result, what: str) -> None:
@@ -211,7 +247,7 @@ def _check_file(found: os.stat_result, folder: os.stat_result, by: Collection[in
     check_owner(found, "it", by)
     if orders:
         check_unwritable(found, "it")
-    elif folder.st_mode & 0o022 and found.st_nlink != 1:
+    elif found.st_nlink != 1 and others_may_write(folder):
         raise Untrusted("it has another name elsewhere (a hard link), and others may write to its folder")
 
 
@@ -219,7 +255,7 @@ def _check_regular(found: os.stat_result) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(found.st_mode):
-        raise Untrusted("it is no regular file")
+        raise Untrusted("not a regular file")
 
 
 def _reach(path: str, dir_fd: int | None, by: Collection[int]) -> tuple[int, str]:

@@ -16,11 +16,12 @@ from typing import TextIO
 from tocsin import places
 
 from . import __version__, service
-from .config import Config, ConfigurationInvalid, load, report, starting_text
+from .config import Config, ConfigurationInvalid, Problem, load, report, starting_text
 from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, CannotWrite, DaemonError
 from .lending import Lending
 from .log import LEVELS, keep_in
 from .secret import masked
+from .state import refusal
 
 EXIT_USAGE = 64
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -203,8 +204,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Read the configuration by the path that `run` takes, and tell everything at once."""
     found: Config | ConfigurationInvalid
     try:
-        found = load(arguments.config)
-        found = Lending(Path(places.state_folder(found.daemon.state))).joined(found)
+        found = _with_state(load(arguments.config))
     except ConfigurationInvalid as invalid:
         found = invalid
     if arguments.json:
@@ -214,6 +214,15 @@ def check(arguments: argparse.Namespace) -> int:
     else:
         _tell_config(found)
     return EXIT_CONFIGURATION if isinstance(found, ConfigurationInvalid) else 0
+
+
+def _with_state(config: Config) -> Config:
+    """The configuration, and what is lent below its state folder. Raises ConfigurationInvalid where `run` would refuse that folder."""
+    folder = Path(places.expanded(places.state_folder(config.daemon.state)))
+    if refused := refusal(folder, "check"):
+        problem = Problem(config.source, None, "daemon.state", refused)
+        raise ConfigurationInvalid([problem], source=config.source, warnings=config.warnings)
+    return Lending(folder).joined(config)
 
 
 def _tell_config(config: Config) -> None:

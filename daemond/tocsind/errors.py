@@ -27,6 +27,12 @@ class CannotWrite(DaemonError):  # noqa: N818 - names the condition
     exit_code = EXIT_CANNOT_WRITE
 
 
+class NotPermitted(DaemonError):  # noqa: N818 - names the condition
+    """A file or folder that we would depend on belongs to another user, or others may change it."""
+
+    exit_code = EXIT_NO_PERMISSION
+
+
 class StorageFailed(DaemonError):  # noqa: N818 - names the event
     """The disk broke a promise (a sync or a write failed). What was acknowledged is on disk; only a fresh start can tell the rest."""
 

@@ -74,7 +74,7 @@ def test_open_file_opens_regular_files_only_and_never_waits(own: Path, kind: str
     os.mkfifo(own / "fifo")
     (own / "folder").mkdir()
     path = Path(os.devnull) if kind == "device" else own / kind
-    with pytest.raises(OSError, match="Is a directory" if kind == "folder" else "no regular file"):
+    with pytest.raises(OSError, match="Is a directory" if kind == "folder" else "not a regular file"):
         content(path)
 
 
@@ -94,6 +94,34 @@ def test_open_file_takes_no_orders_from_what_others_may_write(own: Path, writabl
     path.chmod(0o755 | mode)
     with pytest.raises(Untrusted, match="others than its owner may write"):
         content(own / "file", orders=True)
+
+
+class Entry:
+    pw_gid, pw_name, gr_name = 7, "u", "u"
+
+    def __init__(self, **values: object) -> None:
+        self.__dict__.update(values)
+
+
+@pytest.mark.parametrize(
+    ("owner", "group", "mode", "expected"),
+    [
+        (Entry(), Entry(gr_mem=[]), 0o775, False),
+        (Entry(), Entry(gr_mem=["u"]), 0o775, False),
+        (Entry(), Entry(gr_mem=["u", "v"]), 0o775, True),
+        (Entry(), Entry(gr_mem=[], gr_name="staff"), 0o775, True),
+        (Entry(pw_gid=8), Entry(gr_mem=[]), 0o775, True),
+        (Entry(), Entry(gr_mem=[]), 0o777, True),
+    ],
+)
+def test_group_of_one_user_alone_is_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, owner: Entry, group: Entry, mode: int, expected: bool
+) -> None:
+    monkeypatch.setattr("pwd.getpwuid", lambda _: owner)
+    monkeypatch.setattr("grp.getgrgid", lambda _: group)
+    found = os.stat_result((mode, 0, 0, 1, 1000, 7, 0, 0, 0, 0))
+    assert trust.others_may_write(found) is expected
+    assert trust.others_may_write(os.stat_result((mode, 0, 0, 1, 0, 7, 0, 0, 0, 0))), "root's group has not root alone"
 
 
 def test_open_file_makes_missing_file_with_its_mode(own: Path) -> None:
@@ -178,3 +206,12 @@ def test_check_peer_refuses_listener_of_stranger() -> None:
             trust.check_peer(door, trust.owners())
         assert refused.value.errno is None, "not the kernel's refusal: the signal may go to the spool"
         trust.check_peer(door, {STRANGER})
+
+
+def test_check_way_names_the_folder_where_others_may_put_another(own: Path) -> None:
+    own.chmod(0o1777)
+    (own / "below").mkdir()
+    trust.check_way(os.path.realpath(own / "below"))
+    own.chmod(0o777)
+    with pytest.raises(Untrusted, match=f"write to {own}"):
+        trust.check_way(os.path.realpath(own / "below"))

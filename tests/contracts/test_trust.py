@@ -161,3 +161,33 @@ def test_notices_reach_standard_error_where_logging_is_not_set_up(hostile: Path)
     )
     assert done.stderr.count("is passed over") == 1
     assert notices.write is notices._log
+
+
+def test_roots_daemon_and_its_check_refuse_the_state_folder_of_another_user(folder: Path) -> None:
+    state = folder / "state"
+    state.mkdir(mode=0o700)
+    (folder / "roots-file").write_text("precious")
+    (state / "lock").symlink_to(folder / "roots-file")
+    os.chown(state, STRANGER, STRANGER)
+    env = {"STATE_DIRECTORY": str(state), "TOCSIN_SOCKET": str(folder / "s")}
+    for verb, code in (("run", 77), ("check", 78)):
+        done = command("tocsind", verb, cwd=None, **env)
+        assert (done.returncode, f"sudo -u '#{STRANGER}' tocsind {verb}" in done.stderr) == (code, True), done.stderr
+    assert (folder / "roots-file").read_text() == "precious"
+    assert [path.name for path in state.iterdir()] == ["lock"]
+
+
+def test_root_starts_no_daemon_on_the_state_folder_of_another_user(folder: Path) -> None:
+    state = folder / "state"
+    state.mkdir(mode=0o700)
+    (folder / "roots-file").write_text("precious")
+    (state / "starting").symlink_to(folder / "roots-file")
+    (folder / "alerts.toml").write_text(
+        f'[client]\nautostart = true\n[daemon]\nstate = "{state}"\nsocket = "{folder}/s"\n'
+    )
+    os.chown(state, STRANGER, STRANGER)
+    done = command(
+        "tocsin", "send", "BUY", TOCSIN_CONFIG=str(folder / "alerts.toml"), TOCSIN_SPOOL=str(folder / "spool")
+    )
+    assert "no daemon is started: the state folder" in done.stderr
+    assert [path.name for path in state.iterdir()] == ["starting"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.destinations.signals import delivery
+from tests.harness import STRANGER
 
 from tocsind.config import DestinationOptions, FileOptions
 from tocsind.destinations.file import FileDestination
@@ -161,6 +162,56 @@ async def test_what_is_no_file_is_deferred_with_its_name_and_without_its_path(tm
     for name, why in told.items():
         report = await FileDestination(tmp_path / name).deliver([delivery()])
         assert report == Report((Deferred(f"{name.rpartition('/')[2]}: {why}"),))
+
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+
+
+async def reason(path: Path) -> str:
+    """Why nothing is written there, which is asked for again later."""
+    (outcome,) = (await FileDestination(path).deliver([delivery()])).outcomes
+    assert isinstance(outcome, Deferred), outcome
+    return outcome.reason
+
+
+@AS_ROOT
+async def test_file_of_another_user_is_not_appended_to(path: Path) -> None:
+    path.write_text("his\n")
+    os.chown(path, STRANGER, STRANGER)
+    assert await reason(path) == f"alerts.jsonl: it belongs to uid {STRANGER}"
+    assert path.read_text() == "his\n"
+
+
+@AS_ROOT
+async def test_link_of_another_user_leads_nowhere(tmp_path: Path) -> None:
+    """Root's daemon would append a stranger's text to any file."""
+    (tmp_path / "roots").write_text("#!/bin/sh\n")
+    tmp_path.chmod(0o777)
+    (tmp_path / "link").symlink_to("roots")
+    (tmp_path / "here").symlink_to(".")
+    for name in ("link", "here"):
+        os.chown(tmp_path / name, STRANGER, STRANGER, follow_symlinks=False)
+    assert "the link link belongs to" in await reason(tmp_path / "link")
+    assert "the link here belongs to" in await reason(tmp_path / "here" / "roots")
+    (tmp_path / "hard").hardlink_to(tmp_path / "roots")
+    assert "hard link" in await reason(tmp_path / "hard")
+    assert (tmp_path / "roots").read_text() == "#!/bin/sh\n"
+
+
+@AS_ROOT
+async def test_folder_of_another_user_gets_no_file_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "his").mkdir()
+    os.chown(tmp_path / "his", STRANGER, STRANGER)
+    assert "its folder belongs to" in await reason(tmp_path / "his" / "alerts.jsonl")
+    assert list((tmp_path / "his").iterdir()) == []
+
+
+async def test_own_link_is_followed(tmp_path: Path, path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "real.jsonl").touch()
+    path.symlink_to("elsewhere/real.jsonl")
+    assert await FileDestination(path).deliver([delivery("one")]) == Report((Delivered(),))
+    assert titles(tmp_path / "elsewhere" / "real.jsonl") == ["one"]
 
 
 async def test_no_descriptor_is_left_open(path: Path) -> None:

@@ -3,12 +3,14 @@
 A batch is one write and one sync. The file is opened for each batch, so that one rotated away is simply made anew, and nothing is
 held in between. Lines never merge: a last line that a crash left unfinished is ended first. A batch never doubles: when it cannot be
 written and synced in full, the file goes back to where the batch began, unless another writer came in between.
+
+Another user's file, a FIFO and a device are not written to, nor what a stranger's link leads to (tocsin.trust): else root's daemon would
+append text that anybody may send to any file.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Sequence
 from math import inf
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any, Final
 import msgspec
 import trio
 
+from tocsin import trust
 from tocsind.clock import Clock, SystemClock
 from tocsind.config.reserved import own_name
 from tocsind.policy.batch import Share
@@ -109,33 +112,12 @@ def _deferred(path: Path, error: OSError, *, ambiguous: bool = False) -> Deferre
 
 
 def _open(path: Path) -> int:
-    flags = (
-        os.O_RDWR | os.O_APPEND | os.O_NONBLOCK
-    )  # non-blocking means nothing to a file, and keeps a FIFO from hanging us
+    """The file, made if need be: a regular one of ours or root's, in such a folder, by no link of a stranger's. Raises OSError."""
+    flags = os.O_RDWR | os.O_APPEND
     try:
-        descriptor = os.open(path, flags)
+        return trust.open_file(str(path), flags)
     except FileNotFoundError:
-        _make_folder(path.parent)
-        descriptor = os.open(path, flags | os.O_CREAT, 0o600)
-        _sync_folder(path.parent)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(0, "not a regular file")
+        trust.make_folder(str(path.parent))
+        descriptor = trust.open_file(str(path), flags | os.O_CREAT)
+        trust.sync_folder(str(path.parent))
     return descriptor
-
-
-def _make_folder(folder: Path) -> None:
-    """Make `folder` and those above it, each on disk before anything is put into it."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
