@@ -73,7 +73,7 @@ from .journal import (
 from .policy import delivery as law
 from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
-from .policy.outcomes import Outcome
+from .policy.outcomes import Outcome, is_unsent
 from .policy.routes import Routable, chain
 from .reception import Peer, Reception, receipts_of, with_notes
 from .rendering.digest import digest
@@ -341,7 +341,7 @@ class Dispatch:
     def _ending(self, delivery: Delivery, outcome: Outcome, retry: Retry, now: float) -> Ending:
         settlement = law.settle(delivery, outcome, now=now, retry=retry, jitter=self._jitter())
         fallbacks = chain(delivery.destination, self.config.fallbacks)
-        return Ending(delivery, settlement, type(outcome).__name__.lower(), fallbacks)
+        return Ending(delivery, settlement, type(outcome).__name__.lower(), fallbacks, is_unsent(outcome))
 
     def _tell_ending(self, ending: Ending, now: float) -> None:
         delivery, settlement = ending.delivery, ending.settlement

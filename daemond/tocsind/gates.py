@@ -10,7 +10,7 @@ What scopes learned is written down with the outcome that taught it, whoever's i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import msgspec
@@ -63,6 +63,7 @@ class Gates:
         """The channel that a destination leads into, as the far end calls it; None: it did not say."""
         name = f"channel:{options.kind}:{found}" if found else f"channel:{options.kind}:of {options.endpoint}"
         async with self._building:
+            self._withdraw(options.name, [each for each in self._rates if each.startswith("channel:") and each != name])
             scope = await self._scope(name, options, self._pace(options).channel, ChannelScope)
             if name not in self._channels:
                 for each in await self._books.requests(name, options.name):
@@ -97,15 +98,22 @@ class Gates:
     def _agree(self, name: str, destination: str, rate: Rate) -> None:
         """A destination wishes its scope to have this rate; of all wishes the slowest holds."""
         self._rates[name][destination] = rate
+        self._hold_slowest(name)
+
+    def forget(self, destination: str) -> None:
+        """A destination is gone, and what it wished for its scopes with it."""
+        self._withdraw(destination, list(self._rates))
+
+    def _withdraw(self, destination: str, names: Iterable[str]) -> None:
+        for name in names:
+            if self._rates[name].pop(destination, None) is not None and self._rates[name]:
+                self._hold_slowest(name)
+
+    def _hold_slowest(self, name: str) -> None:
         slowest = min(self._rates[name].values(), key=lambda each: each.count / each.per)
         if slowest != self._held[name]:
             self._held[name] = slowest
             self._scopes[name].keep_to(slowest)
-
-    def forget(self, destination: str) -> None:
-        """A destination is gone, and what it wished for its scopes with it."""
-        for rates in self._rates.values():
-            rates.pop(destination, None)
 
     def _answered(self, request: Request) -> float:
         """On today's monotonic clock. What was open when the last run ended may have been counted until now; and no request lies ahead
@@ -121,7 +129,8 @@ class Gates:
         known = msgspec.structs.asdict(memory)
         del known["scope"]
         if memory.blocked_until is not None:  # the wall clock may have been set over a reboot
-            known["blocked_until"] = min(memory.blocked_until + self._skew(), self._clock.now() + LONGEST_BLOCK)
+            longest = LONGEST_BLOCK if memory.blocked_for is None else memory.blocked_for
+            known["blocked_until"] = min(memory.blocked_until + self._skew(), self._clock.now() + longest)
         if memory.learned_at is not None:
             known["learned_at"] = min(memory.learned_at + self._skew(), self._clock.now())
         return Memory(**known)

@@ -41,7 +41,7 @@ from .journal import Asking, LaneMemory
 from .policy.breaker import Breaker, BreakerMemory, Phase
 from .policy.delivery import Delivery, Priority
 from .policy.gate import presses
-from .policy.outcomes import Cause, Deferred, Delivered, Outcome, Place, Refused, Report, Unknown
+from .policy.outcomes import Cause, Deferred, Delivered, Outcome, Place, Refused, Report, Unknown, is_unsent
 from .sender import Sender
 
 STRIKES = 3  # refusals in a row of the kind that only together say that the destination is gone
@@ -121,11 +121,7 @@ class Lane:
         self.gate = await self._gates.gate(self.options)
         self.trips, self._strikes, self._found = memory.trips, memory.strikes, memory.channel
         self.disabled = self.options.disabled or memory.disabled
-        rest_left = (
-            None
-            if memory.rest_until is None
-            else min(memory.rest_until - self.clock.steady(), self.options.breaker.most)
-        )
+        rest_left = None if memory.rest_until is None else memory.rest_until - self.clock.steady()
         self.breaker.restore(BreakerMemory(memory.failures, memory.rests, rest_left, memory.reason), self.clock.now())
         await self._join()
 
@@ -164,13 +160,16 @@ class Lane:
         return True
 
     async def _ask(self) -> Place:
-        address = self.gate.address
+        address, place = self.gate.address, Place()
         address.take(self.clock.now(), pressing=True)
         try:
             with self._out():
                 place = await self.destination.locate()
         finally:
-            address.give(self.clock.now(), pressing=True)
+            if is_unsent(place.trouble):
+                address.put_back(pressing=True)
+            else:
+                address.give(self.clock.now(), pressing=True)
         address.hear(self.clock.now(), invalid=place.invalid)
         return place
 

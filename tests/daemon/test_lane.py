@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from tocsind.config import DestinationOptions, FileOptions
 from tocsind.destinations.registry import Pace
-from tocsind.events import Disabled, Enabled, Fact, ProbeFailed, Recovered, Suspended, Throttled
+from tocsind.events import DestinationNote, Disabled, Enabled, Fact, ProbeFailed, Recovered, Suspended, Throttled
 from tocsind.gates import Gates
 from tocsind.journal import LaneMemory
 from tocsind.lane import Condition, Lane
@@ -708,3 +708,32 @@ async def test_a_bug_in_a_destination_is_loud(autojump_clock: MockClock) -> None
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True, allow_unwrapped=True):
         await stage.lane.run()
     assert stage.destination.closed
+
+
+async def test_requests_that_never_reached_the_far_end_take_nothing_from_its_limits(autojump_clock: MockClock) -> None:
+    pace = Pace(Rate(5, 2.0), Rate(30, 60.0), Rate(45, 1.1))
+    unsent = Deferred("cannot connect (Connection refused): nothing was sent", unsent=True)
+    stage = Stage(
+        *[unsent] * 26,
+        pace=pace,
+        limit=Rate(30, 60.0),
+        retry=Retry(most=1.0),
+        breaker=BreakerLimits(rest=0.5, most=0.5),
+    )
+    stage.owe("a")
+    async with stage.running():
+        await passing(60)
+        assert stage.sent() == ["a"]
+        used = {window.name: window.count - window.left for window in stage.lane.gate.windows(stage.clock.now())}
+    assert len(stage.destination.tries) == 27
+    assert (used["ours"], used["channel"]) == (1, 1)
+    assert len(stage.books.asked) == 1
+
+
+async def test_a_note_about_a_destination_is_told_once(autojump_clock: MockClock) -> None:
+    stage = Stage(otherwise=Report((Delivered(),), note="no ids"))
+    stage.owe("a", "b")
+    async with stage.running():
+        await passing(1)
+    assert stage.told(DestinationNote) == [DestinationNote("d", "no ids")]
+    assert stage.lane.note == "no ids"

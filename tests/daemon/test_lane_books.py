@@ -221,6 +221,14 @@ async def test_without_a_fallback_nothing_is_diverted(shelf: Shelf) -> None:
     assert await shelf.titles(State.QUEUED, "c") == ["one"]
 
 
+async def test_a_request_that_never_reached_the_far_end_is_not_remembered(shelf: Shelf) -> None:
+    await shelf.owe("a", "one")
+    await attempt(shelf, Deferred("cannot connect", unsent=True))
+    assert await shelf.books.requests(ASKING.channel, "a") == []
+    await attempt(shelf, Deferred("503"))
+    assert len(await shelf.books.requests(ASKING.channel, "a")) == 1
+
+
 async def test_a_lanes_memory_is_kept_alone_or_with_a_settlement(shelf: Shelf) -> None:
     assert await shelf.books.recall("a") == LaneMemory("a")
     memory = LaneMemory("a", failures=2, trips=1, strikes=1, channel="123")

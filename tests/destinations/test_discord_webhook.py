@@ -186,7 +186,7 @@ async def test_what_keeps_it_from_being_asked_is_told_by_the_same_table(fake: Fa
     assert [place.invalid for place in places] == [True, False, False, False, True, False, False]
     assert not any(isinstance(place.trouble, Refused) and place.trouble.disable for place in places)
     nowhere = await offline(client).locate()
-    assert nowhere == Place(trouble=Deferred("cannot connect (Connection refused): nothing was sent"))
+    assert nowhere == Place(trouble=Deferred("cannot connect (Connection refused): nothing was sent", unsent=True))
 
 
 async def test_a_webhook_that_tells_no_channel_stands_for_itself(fake: FakeDiscord, client: HttpClient) -> None:

@@ -117,13 +117,13 @@ async def test_a_connection_is_used_again() -> None:
     ],
 )
 async def test_where_no_connection_came_about_nothing_was_sent(url: str, told: str) -> None:
-    assert await asked(url) == Deferred(f"{told}: nothing was sent")
+    assert await asked(url) == Deferred(f"{told}: nothing was sent", unsent=True)
 
 
 async def test_a_failed_tls_handshake_sent_nothing() -> None:
     async with answering(Reply(200)) as url:
         outcome = await asked(url.replace("http:", "https:"))
-    assert outcome == Deferred("cannot connect (TLS handshake failed): nothing was sent")
+    assert outcome == Deferred("cannot connect (TLS handshake failed): nothing was sent", unsent=True)
 
 
 async def mute(stream: trio.SocketStream) -> None:
@@ -238,7 +238,7 @@ async def test_a_proxy_that_refuses_sent_nothing(monkeypatch: pytest.MonkeyPatch
     async with answering(Reply(403)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.removesuffix(PATH))
         outcome = await asked("https://far.invalid/x")
-    assert outcome == Deferred("the proxy refused: nothing was sent")
+    assert outcome == Deferred("the proxy refused: nothing was sent", unsent=True)
 
 
 async def test_a_proxy_that_hangs_up_after_connect_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from tocsind.journal.schema import open_journal
 from tocsind.policy.delivery import Settlement, State
 
 LANE = LaneMemory("a", "f1e2", "404", 5, 2, NOW + 20, "503", 3, 2, "123")
-SCOPE = ScopeMemory("channel:discord:123", NOW + 9, "429", 28, 60.0, NOW)
+SCOPE = ScopeMemory("channel:discord:123", NOW + 9, "429", 28, 60.0, NOW, 9.0)
 
 
 def asked(books: sqlite3.Connection, destination: str, channel: str, at: float, *, pressing: bool = False) -> None:
@@ -36,6 +36,20 @@ def test_a_request_is_open_until_it_is_settled_and_counts_once_however_many_it_c
     assert memory.requests(books, "c", "a") == [Request(None, pressing=True, destination="a")]
     attempts.settle(books, [Ending(each, Settlement(State.SENT), "delivered") for each in batch], NOW + 8, None)
     assert memory.requests(books, "c", "a") == [Request(NOW + 8, pressing=True, destination="a")]
+
+
+@pytest.mark.parametrize(("unsent", "kept"), [((True, True), 0), ((True, False), 1)])
+def test_a_request_that_never_reached_the_far_end_is_no_request(
+    books: sqlite3.Connection, unsent: tuple[bool, ...], kept: int
+) -> None:
+    asked(books, "b", "c", NOW)
+    for _ in unsent:
+        put(books, "a")
+    batch = attempts.begin(books, fed(books, "a"), asking("a", "c"), NOW + 2)
+    queued = Settlement(State.QUEUED)
+    endings = [Ending(each, queued, "deferred", (), flag) for each, flag in zip(batch, unsent, strict=True)]
+    attempts.settle(books, endings, NOW + 3, None)
+    assert times(books, "c", "a") == [NOW + 1, *[NOW + 3] * kept]
 
 
 def test_a_batch_of_which_nothing_could_be_claimed_is_no_request(books: sqlite3.Connection) -> None:

@@ -68,7 +68,8 @@ class BreakerLaw(RuleBasedStateMachine):
         """The monotonic clock begins anew, and the breaker goes on where it stood."""
         memory = self.breaker.memory(self.now)
         if self.rest_ends is not None:
-            self.rest_ends = offset + max(0.0, self.rest_ends - self.now)
+            length = min(self.limits.most, self.limits.rest * 2 ** (self.rests - 1))
+            self.rest_ends = offset + min(max(0.0, self.rest_ends - self.now), length)
         self.now = offset
         self.breaker = Breaker(self.limits)
         self.breaker.restore(memory, offset)
@@ -195,3 +196,11 @@ def test_what_was_probing_is_throttled_again_after_a_restart() -> None:
     breaker.restore(probing(11.0).memory(11.0), now=-50.0)
     assert breaker.phase is Phase.THROTTLED
     assert breaker.ready_at(-50.0) == -50.0
+
+
+def test_no_clock_makes_a_rest_longer_than_it_was_when_it_began() -> None:
+    breaker = Breaker(BreakerLimits(failures=1, rest=10.0, most=300.0))
+    breaker.restore(BreakerMemory(failures=3, rests=2, rest_left=86_400.0, reason="503"), now=5.0)
+    assert breaker.ready_at(5.0) == 25.0, "the second rest is twice the first"
+    breaker.restore(BreakerMemory(rests=0, rest_left=86_400.0), now=5.0)
+    assert breaker.ready_at(5.0) == 15.0

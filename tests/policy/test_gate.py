@@ -190,6 +190,29 @@ def test_a_request_that_never_left_counts_nowhere() -> None:
     assert [window.count - window.left for window in gate.windows(100.0)] == [0, 0, 0, 0]
 
 
+def test_a_request_that_never_reached_the_far_end_takes_nothing_from_any_limit() -> None:
+    gate = discord(Rate(10, 60.0))
+    for n in range(6):
+        sent(gate, 100.0 + n, NORMAL)
+    paced = gate.ready_at(106.0, NORMAL, full=False)
+    for n in range(50):
+        sent(gate, 106.0 + n / 100, NORMAL, Report((Deferred("cannot connect", unsent=True),) * 2))
+    assert gate.ready_at(106.5, NORMAL, full=False) == paced
+    assert {window.name: window.count - window.left for window in gate.windows(106.5)} == {
+        "ours": 6,
+        "webhook": 1,
+        "channel": 6,
+        "address": 0,
+    }
+
+
+def test_a_report_reached_the_far_end_unless_none_of_it_left() -> None:
+    unsent = Deferred("cannot connect", unsent=True)
+    assert not Report((unsent, unsent)).reached
+    assert Report((unsent, Deferred("503"))).reached
+    assert ARRIVED.reached
+
+
 # --- what it learns ---------------------------------------------------------------------------------------------------------
 
 
@@ -230,7 +253,8 @@ def test_requests_of_before_a_restart_count() -> None:
     gate.remember(97.0, pressing=False, endpoint=False)
     assert (gate.ready_at(98.0, URGENT), gate.ready_at(98.0, LOW)) == (102.0, 107.0 - LENT)
     fresh = Gate(None, Endpoint(FIVE))
-    fresh.remember(97.0, pressing=False, endpoint=True)
+    for _ in range(5):
+        fresh.remember(97.0, pressing=False, endpoint=True)
     assert fresh.ready_at(98.0, URGENT) == 99.0 + MARGIN
 
 

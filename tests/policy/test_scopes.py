@@ -6,7 +6,20 @@ from hypothesis import strategies as st
 
 from tocsind.policy.bucket import LENT, Rate
 from tocsind.policy.outcomes import Told
-from tocsind.policy.scopes import CLEAN, GUARD, LEAST, MARGIN, MOST_PATIENCE, Address, Channel, Endpoint, Memory, Scope
+from tocsind.policy.scopes import (
+    CLEAN,
+    GUARD,
+    LEAST,
+    LESSON,
+    MARGIN,
+    MOST_PATIENCE,
+    SLOW,
+    Address,
+    Channel,
+    Endpoint,
+    Memory,
+    Scope,
+)
 
 FIVE, THIRTY = Rate(5, 2.0), Rate(30, 60.0)
 blocks = st.lists(st.tuples(st.floats(1, 100), st.text()), max_size=5)
@@ -70,6 +83,15 @@ def test_a_block_survives_a_restart(make: type[Scope]) -> None:
     assert (after.ready_at(1.0), after.blocked_because) == (8.0, "429")
 
 
+def test_a_block_remembers_how_long_it_was_when_it_was_set() -> None:
+    scope = Scope()
+    scope.block(8.0, "429", 5.0)
+    scope.block(7.0, "shorter", 6.0)
+    assert scope.memory() == Memory(8.0, "429", blocked_for=5.0)
+    scope.unblock()
+    assert scope.memory() == Memory()
+
+
 def test_a_block_whose_reason_was_not_written_down_holds_too() -> None:
     scope = Scope()
     scope.restore(Memory(blocked_until=8.0))
@@ -121,6 +143,19 @@ def test_after_an_answer_that_was_lost_a_whole_window_is_waited_for_and_then_the
     assert scope.ready_at(4.1) == 4.1
 
 
+def test_after_an_answer_that_was_lost_what_was_left_before_it_is_used_and_then_a_window_is_waited_for() -> None:
+    scope = Endpoint(FIVE)
+    scope.hear(1.0, Told(limit=5, remaining=3, reset_after=1.9))
+    for at in (1.1, 1.2):
+        assert scope.ready_at(at) == at
+        sent(scope, at)
+        scope.hear(at, None)
+    assert scope.ready_at(1.2) == 1.2, "one is left"
+    sent(scope, 1.3)
+    scope.hear(1.3, None)
+    assert scope.ready_at(1.3) == pytest.approx(3.3 + MARGIN)
+
+
 def test_an_endpoint_without_a_rate_obeys_its_headers_and_learns_nothing() -> None:
     scope = Endpoint()
     scope.hear(1.0, Told(limit=5, remaining=0, reset_after=3.0))
@@ -129,10 +164,17 @@ def test_an_endpoint_without_a_rate_obeys_its_headers_and_learns_nothing() -> No
     assert (scope.window_opens(1.0), scope.memory()) == (4.0, Memory())
 
 
+def rate_of(scope: Endpoint, now: float) -> Rate:
+    scope.ready_at(now)
+    assert scope.bucket is not None
+    return scope.bucket.rate
+
+
 def test_longer_windows_and_smaller_counts_are_learned_and_survive_a_restart() -> None:
     before, after = Endpoint(FIVE), Endpoint(FIVE)
     before.hear(1.0, Told(limit=5, remaining=4, reset_after=5.0))
     before.hear(2.0, Told(limit=3, remaining=2, reset_after=1.0))
+    assert before.memory() == Memory(count=3, per=5.0 + MARGIN, learned_at=1.0)
     after.restore(before.memory())
     sent(after, 10.0, 10.1, 10.2)
     assert after.ready_at(10.3) == 15.0 + MARGIN
@@ -143,24 +185,89 @@ def test_longer_windows_and_smaller_counts_are_learned_and_survive_a_restart() -
 def test_shorter_windows_and_larger_counts_are_not_learned() -> None:
     scope = Endpoint(FIVE)
     scope.hear(1.0, Told(limit=50, remaining=40, reset_after=0.3))
-    assert (scope.memory().count, scope.memory().per) == (5, 2.0 + MARGIN)
+    assert (rate_of(scope, 1.0), scope.memory()) == (Rate(5, 2.0 + MARGIN), Memory())
 
 
 def test_a_window_that_is_spent_teaches_nothing_for_good() -> None:
     scope = Endpoint(FIVE)
     scope.hear(1.0, Told(limit=1, remaining=0, reset_after=59.0))
-    assert (scope.memory().count, scope.memory().per) == (5, 2.0 + MARGIN)
+    assert (rate_of(scope, 1.0), scope.memory()) == (Rate(5, 2.0 + MARGIN), Memory())
 
 
-def test_the_first_request_after_a_restart_waits_a_whole_window_and_its_answer_tells_anew() -> None:
-    """A leaky bucket takes one every 0.4 s from us, and would not take the five that the log would let pass."""
+def test_what_no_answer_confirms_is_forgotten_after_a_while() -> None:
     scope = Endpoint(FIVE)
-    scope.remember(10.0, pressing=False)
-    scope.remember(9.0, pressing=False)
-    assert scope.ready_at(10.5) == 12.0 + MARGIN
-    sent(scope, 12.1)
-    scope.hear(12.1, Told(limit=5, remaining=1, reset_after=0.3))
-    assert scope.ready_at(12.1) == 12.1
+    scope.hear(100.0, Told(limit=4, remaining=2, reset_after=30.0))
+    scope.hear(100.0 + LESSON - 1, Told(limit=4, remaining=2, reset_after=1.0))
+    assert rate_of(scope, 99.0 + 2 * LESSON) == Rate(4, 30.0 + MARGIN)
+    scope.hear(99.0 + 2 * LESSON, Told(limit=5, remaining=2, reset_after=7.0))
+    assert rate_of(scope, 100.0 + 2 * LESSON) == Rate(5, 7.0 + MARGIN)
+    assert rate_of(scope, 100.0 + 3 * LESSON) == Rate(5, 2.0 + MARGIN)
+    assert scope.memory() == Memory()
+
+
+def test_what_answers_confirm_again_and_again_stays() -> None:
+    scope = Endpoint(FIVE)
+    for n in range(10):
+        scope.hear(n * LESSON, Told(limit=5, remaining=4, reset_after=5.0))
+        assert rate_of(scope, n * LESSON) == Rate(5, 5.0 + MARGIN)
+
+
+def test_a_looser_configuration_takes_effect_at_once_and_what_was_learned_still_holds() -> None:
+    scope = Endpoint(Rate(1, 30.0))
+    scope.keep_to(FIVE)
+    assert rate_of(scope, 1.0) == Rate(5, 2.0 + MARGIN)
+    scope.hear(1.0, Told(limit=5, remaining=4, reset_after=5.0))
+    scope.keep_to(Rate(10, 1.0))
+    assert rate_of(scope, 1.0) == Rate(5, 5.0 + MARGIN)
+    scope.keep_to(Rate(1, 30.0))
+    assert rate_of(scope, 1.0) == Rate(1, 30.0 + MARGIN)
+
+
+def test_a_rate_that_was_configured_is_not_remembered_as_learned() -> None:
+    strict, after = Endpoint(Rate(1, 30.0)), Endpoint(FIVE)
+    strict.hear(1.0, Told(limit=5, remaining=4, reset_after=2.0))
+    after.restore(strict.memory())
+    assert rate_of(after, 2.0) == Rate(5, 2.0 + MARGIN)
+
+
+def test_a_rate_from_a_journal_that_did_not_tell_configured_from_learned_is_passed_over() -> None:
+    scope = Endpoint(FIVE)
+    scope.restore(Memory(count=1, per=30.0))
+    assert rate_of(scope, 2.0) == Rate(5, 2.0 + MARGIN)
+
+
+def test_the_first_request_after_a_restart_waits_only_while_the_slowest_webhook_might_be_spent() -> None:
+    scope = Endpoint(FIVE)
+    for at in (9.0, 6.0, 10.0, 8.0):
+        scope.remember(at, pressing=False)
+    assert scope.ready_at(10.5) == 10.5, "four of five in five seconds"
+    scope.remember(7.0, pressing=False)
+    assert scope.ready_at(10.5) == 6.0 + SLOW.per
+    scope.remember(10.4, pressing=False)
+    assert scope.ready_at(10.5) == 7.0 + SLOW.per
+    scope.remember(10.45, pressing=False)
+    scope.remember(10.46, pressing=False)
+    scope.remember(10.47, pressing=False)
+    assert scope.ready_at(10.5) == 10.47 + 2.0 + MARGIN, "a whole window at most"
+
+
+def test_the_answer_to_the_first_request_after_a_restart_tells_anew() -> None:
+    scope = Endpoint(FIVE)
+    for n in range(5):
+        scope.remember(10.0 + n / 10, pressing=False)
+    assert scope.ready_at(10.5) == 10.4 + 2.0 + MARGIN
+    sent(scope, 12.5)
+    scope.hear(12.5, Told(limit=5, remaining=1, reset_after=0.3))
+    assert scope.ready_at(12.5) == 12.5
+
+
+def test_a_request_in_flight_at_a_kill_delays_nothing_where_the_window_is_nearly_unused() -> None:
+    scope = Endpoint(THIRTY)
+    scope.remember(100.0, pressing=True)
+    assert scope.ready_at(100.1) == 100.1
+    for n in range(29):
+        scope.remember(50.0 + n, pressing=True)
+    assert scope.ready_at(100.1) == pytest.approx(50.0 + 60.0 + MARGIN)
 
 
 # --- the channel --------------------------------------------------------------------------------------------------------------
@@ -226,7 +333,7 @@ def test_some_are_always_left_to_try_with() -> None:
 def test_a_channel_without_a_rate_is_closed_and_learns_nothing() -> None:
     scope = Channel()
     scope.limited(1.0, 5.0, "429")
-    assert (scope.ready_at(1.0), scope.memory()) == (6.0, Memory(6.0, "429"))
+    assert (scope.ready_at(1.0), scope.memory()) == (6.0, Memory(6.0, "429", blocked_for=5.0))
 
 
 def test_what_a_channel_learned_survives_a_restart() -> None:

@@ -163,7 +163,7 @@ class _Exchange:
             return Answer(*self._head, bytes(self._body[:LARGEST_ANSWER]), self._whole)
         if self._sent:
             return Unknown(f"{why}: it may have arrived")
-        return Deferred(f"{why}: nothing was sent")
+        return Deferred(f"{why}: nothing was sent", unsent=True)
 
 
 def is_loopback(host: str) -> bool:

@@ -71,7 +71,10 @@ def settle(
         _settle_one(connection, ending, now)
     living.keep(connection, endings)
     for destination in {ending.delivery.destination for ending in endings}:
-        memory.answered(connection, destination, now)
+        if all(ending.unsent for ending in endings):
+            memory.not_sent(connection, destination)
+        else:
+            memory.answered(connection, destination, now)
     memory.keep(connection, lane, scopes)
     return [moved for ending in endings if ending.settlement.elsewhere for moved in _elsewhere(connection, ending, now)]
 

@@ -42,6 +42,11 @@ def answered(connection: sqlite3.Connection, destination: str, now: float) -> No
     )
 
 
+def not_sent(connection: sqlite3.Connection, destination: str) -> None:
+    """It never reached the far end, which therefore did not count it."""
+    connection.execute("DELETE FROM requests WHERE destination = ? AND answered IS NULL", (destination,))
+
+
 def close_requests(connection: sqlite3.Connection, now: float) -> None:
     """What was open when the last run ended has been answered by now, if it ever is: no later run shall wait for it anew."""
     connection.execute("UPDATE requests SET answered = ? WHERE answered IS NULL", (now,))

@@ -26,12 +26,13 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """How one attempt ended and what follows; `chain` are the fallbacks, nearest first."""
+    """How one attempt ended and what follows; `chain` are the fallbacks, nearest first. `unsent`: its request never reached the far end."""
 
     delivery: Delivery
     settlement: Settlement
     outcome: str
     chain: tuple[str, ...] = ()
+    unsent: bool = False
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -83,6 +84,7 @@ class ScopeMemory(msgspec.Struct, frozen=True):
     count: int | None = None
     per: float | None = None
     learned_at: float | None = None
+    blocked_for: float | None = None  # seconds, when the block was set
 
 
 class Fold(msgspec.Struct, frozen=True):

@@ -175,7 +175,12 @@ CREATE TABLE boots (                        -- one row: the boot of the machine 
 ) STRICT;
 """
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+# How long a block was when it was set: over a reboot the clock may be another, and no block may become longer by that.
+_SIXTH = """
+ALTER TABLE scopes ADD COLUMN blocked_for REAL;         -- seconds
+"""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 
 
 def open_journal(folder: Path) -> sqlite3.Connection:

@@ -94,13 +94,16 @@ class Breaker:
         return BreakerMemory(self.failures, self.rests, rest_left, self.reason)
 
     def restore(self, memory: BreakerMemory, now: float) -> None:
-        """Go on where a breaker of before the restart stood."""
+        """Go on where a breaker of before the restart stood. No clock makes a rest longer than it was when it began."""
         self.failures, self.rests, self.reason = memory.failures, memory.rests, memory.reason
         if memory.rest_left is not None:
-            self.phase, self.until = Phase.THROTTLED, now + memory.rest_left
+            self.phase = Phase.THROTTLED
+            self.until = now + min(memory.rest_left, self._length(max(self.rests - 1, 0)))
 
     def _rest(self, now: float) -> None:
-        doublings = min(self.rests, 60)
         self.phase = Phase.THROTTLED
-        self.until = now + min(self.limits.most, self.limits.rest * 2.0**doublings)
+        self.until = now + self._length(self.rests)
         self.rests += 1
+
+    def _length(self, doublings: int) -> float:
+        return min(self.limits.most, self.limits.rest * 2.0 ** min(doublings, 60))

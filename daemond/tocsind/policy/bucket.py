@@ -47,6 +47,7 @@ class Bucket:
         self._all: deque[float] = deque(maxlen=rate.count)  # when requests were answered, in order
         self._patient: deque[float] = deque(maxlen=rate.count)  # those of them that did not press
         self._left: float | None = None  # when the last of those left us
+        self._left_before: float | None = None  # and the one before it
         self._out = 0  # requests without an answer yet
         self._out_patient = 0
 
@@ -92,20 +93,21 @@ class Bucket:
         self._out += 1
         if not pressing:
             self._out_patient += 1
-            self._left = now
+            self._left_before, self._left = self._left, now
 
     def give(self, now: float, *, pressing: bool = True) -> None:
         """It was answered: from here its token is gone for `per` seconds."""
-        self.put_back(pressing=pressing)
+        self._came_back(pressing=pressing)
         self.remember(now, pressing=pressing)
         for log in (self._all, self._patient):
             while log and log[0] + self.rate.per <= now:
                 log.popleft()  # its token is back
 
     def put_back(self, *, pressing: bool = True) -> None:
-        """Nothing left after all."""
-        self._out -= 1
-        self._out_patient -= not pressing
+        """Nothing left after all, or it never reached the far end: as if it had not been taken."""
+        self._came_back(pressing=pressing)
+        if not pressing:
+            self._left = self._left_before
 
     def remember(self, at: float, *, pressing: bool = True) -> None:
         """A request that was answered then."""
@@ -118,6 +120,19 @@ class Bucket:
         self.rate, self.count = rate, rate.count
         self._all = deque(self._all, maxlen=rate.count)
         self._patient = deque(self._patient, maxlen=rate.count)
+
+    @property
+    def newest(self) -> float:
+        """When the last request that is known was answered; there must be one."""
+        return self._all[-1]
+
+    def clears(self, window: float) -> float:
+        """From when on fewer requests than the rate permits lie in the last `window` seconds, should nothing be sent meanwhile."""
+        return self._all[0] + window if len(self._all) == self._all.maxlen else 0.0
+
+    def _came_back(self, *, pressing: bool) -> None:
+        self._out -= 1
+        self._out_patient -= not pressing
 
     def used(self, now: float) -> int:
         """How many tokens are gone at `now`."""

@@ -91,7 +91,10 @@ class Gate:
             each.put_back(pressing=presses(priority))
 
     def hear(self, now: float, priority: Priority, report: Report) -> None:
-        """Its answer came. What it limits is told by `limited`."""
+        """Its answer came. What it limits is told by `limited`. What never reached the far end takes nothing from any limit."""
+        if not report.reached:
+            self.put_back(priority)
+            return
         pressing = presses(priority)
         for each in self._counting():
             each.give(now, pressing=pressing)
@@ -104,13 +107,13 @@ class Gate:
         """A rate limit answered; what it reaches is closed. Answers for how many seconds."""
         if outcome.reach is Reach.KIND:
             wait = self.address.untold() if outcome.wait is None else outcome.wait
-            self.address.block(now + wait, outcome.reason)
+            self.address.block(now + wait, outcome.reason, wait)
             return wait
         wait = UNTOLD_WAIT if outcome.wait is None else outcome.wait
         if outcome.reach is Reach.CHANNEL:
             self.channel.limited(now, wait, outcome.reason)
         else:
-            self.endpoint.block(now + wait, outcome.reason)
+            self.endpoint.block(now + wait, outcome.reason, wait)
         return wait
 
     def remember(self, at: float, *, pressing: bool, endpoint: bool) -> None:

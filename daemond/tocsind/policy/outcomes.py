@@ -38,13 +38,16 @@ class Delivered(msgspec.Struct, frozen=True, tag=True):
 
 
 class Deferred(msgspec.Struct, frozen=True, tag=True):
-    """Not now. `wait` is the far end's own wish in seconds, when it told one; `ambiguous` admits that it may have been saved."""
+    """Not now. `wait` is the far end's own wish in seconds, when it told one; `ambiguous` admits that it may have been saved; `unsent`
+    means that the request never reached the far end, which therefore did not count it.
+    """
 
     reason: str
     cause: Cause = Cause.FAILED
     reach: Reach = Reach.DELIVERY
     wait: float | None = None
     ambiguous: bool = False
+    unsent: bool = False
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
@@ -66,6 +69,11 @@ class Unknown(msgspec.Struct, frozen=True, tag=True):
 Outcome = Delivered | Deferred | Refused | Unknown
 
 
+def is_unsent(outcome: Outcome | None) -> bool:
+    """Whether the request never reached the far end."""
+    return isinstance(outcome, Deferred) and outcome.unsent
+
+
 class Told(msgspec.Struct, frozen=True):
     """What an answer's headers say of the endpoint's own window: so many a window, so many left, `reset_after` seconds until there
     are more.
@@ -85,6 +93,11 @@ class Report(msgspec.Struct, frozen=True):
     told: Told | None = None
     invalid: bool = False
     note: str | None = None
+
+    @property
+    def reached(self) -> bool:
+        """Whether the request may have reached the far end."""
+        return not all(is_unsent(outcome) for outcome in self.outcomes)
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -6,6 +6,9 @@
 
 Each may be blocked, when the far end said "not before". What the far end does not limit has no rate, and is always open. A scope is shared
 by all gates that lead through it, and so is what it learned: `memory` is what the next run must know.
+
+What the configuration says and what answers taught are kept apart, because they change for different reasons: the first by a reload, at
+once and in both directions; the second only ever makes the first stricter, and is forgotten again when no answer confirms it.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ SLOW = Rate(5, 5.0 + MARGIN)  # requests; the slowest webhook of Discord's that 
 LEAST = 5  # a minute; where others leave us less, one refusal now and then costs less than to wait for each
 CLEAN = 60.0  # seconds without a shared 429 after which one more is dared
 MOST_PATIENCE = 8 * CLEAN  # where daring was punished again and again
+LESSON = 1800.0  # seconds for which lessons are collected; what none of the last two such times taught is forgotten
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -37,6 +41,7 @@ class Memory(msgspec.Struct, frozen=True):
     count: int | None = None  # learned: so many
     per: float | None = None  # learned: in so long
     learned_at: float | None = None
+    blocked_for: float | None = None  # seconds, when the block was set: no clock makes it longer than that
 
 
 class Scope:
@@ -48,6 +53,7 @@ class Scope:
         self.bucket = None if rate is None else Bucket(self._with_margin(rate), reserve)
         self.blocked_until = 0.0
         self.blocked_because: str | None = None
+        self.blocked_for: float | None = None
 
     def ready_at(self, now: float, *, pressing: bool = True) -> float:
         """`now` for yes, a later instant for not before."""
@@ -66,14 +72,14 @@ class Scope:
         """When the far end's last "not before" is over."""
         return max(now, self.blocked_until) if self.blocked_because else now
 
-    def block(self, until: float, reason: str) -> None:
-        """Close until an instant; a block never shortens an earlier one."""
+    def block(self, until: float, reason: str, wait: float | None = None) -> None:
+        """Close until an instant, which is `wait` seconds ahead; a block never shortens an earlier one."""
         if until > self.blocked_until:
-            self.blocked_until, self.blocked_because = until, reason
+            self.blocked_until, self.blocked_because, self.blocked_for = until, reason, wait
 
     def unblock(self) -> None:
         """A person knows better than the far end's last word."""
-        self.blocked_until, self.blocked_because = 0.0, None
+        self.blocked_until, self.blocked_because, self.blocked_for = 0.0, None, None
 
     def take(self, now: float, *, pressing: bool) -> None:
         """A request leaves."""
@@ -102,28 +108,37 @@ class Scope:
 
     def memory(self) -> Memory:
         """What the next run must know."""
-        return Memory(self.blocked_until if self.blocked_because else None, self.blocked_because)
+        until = self.blocked_until if self.blocked_because else None
+        return Memory(until, self.blocked_because, blocked_for=self.blocked_for)
 
     def restore(self, memory: Memory) -> None:
         """Go on where the last run stood."""
         if memory.blocked_until is not None:
-            self.block(memory.blocked_until, memory.blocked_because or "as before the restart")
+            self.block(memory.blocked_until, memory.blocked_because or "as before the restart", memory.blocked_for)
 
 
 class Endpoint(Scope):
-    """A webhook, or whatever a destination sends to. Its last answer, if it told, knows best. Where it is known to tell and the last one
-    did not (a lost answer, a restart), a whole window is waited for, and then the log is right again. Where it never tells, the log
-    decides.
+    """A webhook, or whatever a destination sends to. Its last answer, if it told, knows best.
+
+    Where it is known to tell and the last one did not (a lost answer), what was left before that answer is known, less one; when that is
+    nothing, a whole window is waited for, and then the log is right again. After a restart nobody knows what was left: the first request
+    waits until the log holds fewer than a window takes, over the slowest window that was seen, and at most for a whole window. Where it
+    never tells, the log decides.
     """
 
     margin = MARGIN
 
     def __init__(self, rate: Rate | None = None) -> None:
         super().__init__(rate)
+        self._configured = self.bucket.rate if self.bucket else None
         self._opens: float | None = None  # as the last answer told; None: the log decides
         self._tells = False
+        self._left = 0  # requests that the webhook would still take, as far as the last answers that told say
+        self._lessons = _Lessons()
 
     def window_opens(self, now: float, *, pressing: bool = True, lent: float = LENT) -> float:
+        if self._lessons.pass_on(now):
+            self._agree()
         if self._opens is None:
             return super().window_opens(now, pressing=pressing, lent=lent)
         return max(now, self._opens)
@@ -136,38 +151,97 @@ class Endpoint(Scope):
             return LENT
         return self.bucket.rate.per
 
+    def keep_to(self, rate: Rate) -> None:
+        if self.bucket:
+            self._configured = self._with_margin(rate)
+            self._agree()
+
     def hear(self, now: float, told: Told | None) -> None:
         """What an answer told, which came at `now`: only its durations count, so that the server's clock may stand anywhere."""
         if told is not None:
+            self._tells, self._left = True, told.remaining
             self._opens = now + (told.reset_after if told.remaining <= 0 else 0.0)
+            self._learn(now, told)
+        elif self._tells and self.bucket and self._left > 1:
+            self._left -= 1
         else:
             self._opens = now + self.bucket.rate.per if self._tells and self.bucket else None
-        self._tells = told is not None
-        if (
-            told is not None and told.remaining > 0 and self.bucket
-        ):  # one that is spent tells of a block, perhaps, and not of a window
-            self._learn(self.bucket, Rate(told.limit, told.reset_after + MARGIN))
+            self._tells = False
 
     def remember(self, at: float, *, pressing: bool) -> None:
         """Of before a restart; nobody knows what its answer told."""
         super().remember(at, pressing=pressing)
         if self.bucket:
-            self._opens = max(self._opens or 0.0, at + self.bucket.rate.per)
+            per = self.bucket.rate.per
+            self._opens = min(self.bucket.newest + per, self.bucket.clears(max(per, SLOW.per)))
 
     def memory(self) -> Memory:
-        rate = self.bucket.rate if self.bucket else None
-        return msgspec.structs.replace(super().memory(), count=rate and rate.count, per=rate and rate.per)
+        learned = self._lessons.learned
+        if learned is None:
+            return super().memory()
+        return msgspec.structs.replace(
+            super().memory(), count=learned.count, per=learned.per, learned_at=self._lessons.began
+        )
 
     def restore(self, memory: Memory) -> None:
+        """Go on where the last run stood. A journal of before lessons had a time holds what was configured then: that is passed over."""
         super().restore(memory)
-        if self.bucket and memory.count and memory.per:
-            self._learn(self.bucket, Rate(memory.count, memory.per))
+        if self.bucket and memory.count and memory.per and memory.learned_at is not None:
+            self._lessons.restore(Rate(memory.count, memory.per), memory.learned_at)
+            self._agree()
 
-    def _learn(self, bucket: Bucket, rate: Rate) -> None:
-        """Windows are only learned to be longer, and counts to be smaller: the log is for when nobody tells, and then it is careful."""
-        known = bucket.rate
-        if rate.per > known.per or rate.count < known.count:
-            bucket.change(Rate(min(known.count, rate.count), max(known.per, rate.per)))
+    def _learn(self, now: float, told: Told) -> None:
+        """From an answer that tells of room: one that is spent tells of a block, perhaps, and not of a window."""
+        rate = Rate(told.limit, told.reset_after + MARGIN)
+        known = self._configured
+        if told.remaining > 0 and known is not None and (rate.per > known.per or rate.count < known.count):
+            self._lessons.add(now, rate)
+            self._agree()
+
+    def _agree(self) -> None:
+        """What is configured, made stricter by what was learned: the log is for when nobody tells, and then it is careful."""
+        assert self.bucket is not None
+        assert self._configured is not None
+        rate = _stricter(self._configured, self._lessons.learned)
+        if rate != self.bucket.rate:
+            self.bucket.change(rate)
+
+
+class _Lessons:
+    """What answers taught, as the strictest rate of the running stretch of LESSON seconds and of the one before it."""
+
+    def __init__(self) -> None:
+        self.began = 0.0  # the running stretch
+        self._before: Rate | None = None
+        self._now: Rate | None = None
+
+    @property
+    def learned(self) -> Rate | None:
+        """The strictest of both; None when nothing was taught."""
+        return self._before if self._now is None else _stricter(self._now, self._before)
+
+    def add(self, now: float, rate: Rate) -> None:
+        """An answer taught this."""
+        self.pass_on(now)
+        if self.learned is None:
+            self.began = now
+        self._now = _stricter(rate, self._now)
+
+    def pass_on(self, now: float) -> bool:
+        """Forget what is too old; True when that was something."""
+        known = self.learned
+        while self.learned is not None and now >= self.began + LESSON:
+            self._before, self._now, self.began = self._now, None, self.began + LESSON
+        return self.learned != known
+
+    def restore(self, rate: Rate, began: float) -> None:
+        """Of before a restart."""
+        self._now, self.began = rate, began
+
+
+def _stricter(rate: Rate, other: Rate | None) -> Rate:
+    """Fewer, in a longer time."""
+    return rate if other is None else Rate(min(rate.count, other.count), max(rate.per, other.per))
 
 
 class Channel(Scope):
@@ -187,7 +261,7 @@ class Channel(Scope):
 
     def limited(self, now: float, wait: float, reason: str) -> None:
         """A shared 429, although we counted: somebody else posts there. What passed in the last window was too many by one."""
-        self.block(now + wait, reason)
+        self.block(now + wait, reason, wait)
         if self.bucket is None:
             return
         self._dare(now)

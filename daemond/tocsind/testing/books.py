@@ -22,7 +22,7 @@ from tocsind.journal import Asking, LaneMemory, Request, ScopeMemory
 from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State, expired, settle
 from tocsind.policy.living import Living
-from tocsind.policy.outcomes import Outcome
+from tocsind.policy.outcomes import Outcome, is_unsent
 from tocsind.policy.routes import chain
 from tocsind.policy.telling import is_gone, learn, tell
 
@@ -191,7 +191,12 @@ class MemoryBooks:
         for delivery, settlement in zip(batch, found, strict=True):
             self._write(self._entry(delivery), settlement)
         self._keep_living(batch, found)
-        self._answer({delivery.destination for delivery in batch}, now)
+        destinations = {delivery.destination for delivery in batch}
+        if all(is_unsent(outcome) for outcome in outcomes):
+            self.asked = [
+                each for each in self.asked if each.answered is not None or each.asking.destination not in destinations
+            ]
+        self._answer(destinations, now)
         self._keep(memory, scopes)
         self.settlements += found
         return found
