@@ -155,7 +155,9 @@ CLOCKS = {
 }
 READERS = {
     "tocsind.clock": "it is the clock",
+    "tocsind.accept_loop": "how long until a failing listener is reported again: trio's clock, compared with itself",
     "tocsind.ipc.connection": "how long a peer has been idle or slow: never written down, and each clock compared with itself",
+    "tocsind.ipc.table": "as above: which connection has been idle, stalled or following for longest",
     "tocsind.journal.inbox": "how long a job has waited for company: on a thread without trio's clock, compared with itself",
     "tocsind.systemd": "the service manager asks for CLOCK_MONOTONIC of this very machine",
     "tocsind.demo.producer": "a process of its own, a caller: it measures what a caller sees",

@@ -42,7 +42,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     batches, gates, decisions
     sender, channel, watchers, intake, books, reception, lending
     journal, destinations
-    rendering, config, attachments
+    rendering, config, attachments, accept_loop
     clock, events, policy
     secret, errors, form, webserver
     tocsin

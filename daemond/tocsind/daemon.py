@@ -55,7 +55,7 @@ from .events import (
     WebhookLent,
 )
 from .heartbeat import Heartbeat, Work
-from .ipc import Desk, Door, adopt, open_listener
+from .ipc import Desk, Door, adopt, fitted, open_listener
 from .journal import Journal, memory, reading
 from .keeper import Keeper
 from .lanes import Lanes
@@ -184,7 +184,9 @@ class Daemon:
         async def lend(url: str, peer: Peer) -> str:
             return await self._lend(url, peer, lanes, lanes_nursery)
 
-        door = Door(Desk(dispatch, lanes, status, self._tail, self._emit, lend), self._emit)
+        door = Door(
+            Desk(dispatch, lanes, status, self._tail, self._emit, lend), self._emit, fitted(process.descriptors())
+        )
         monitor, heartbeat = self._watched(dispatch, lanes, client, status, progress)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Keeper(dispatch, lanes, self._clock).run)

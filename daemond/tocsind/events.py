@@ -396,6 +396,15 @@ class ConnectionRefused(Fact, frozen=True):
     reason: str
 
 
+class AcceptFailed(Fact, frozen=True):
+    """Connections cannot be accepted just now: `times` since the last report of this. They wait in the listener's backlog."""
+
+    level: ClassVar[str] = "error"
+    listener: str
+    reason: str
+    times: int
+
+
 class Missed(Fact, frozen=True):
     """Whoever watches did not keep up: so many facts are not shown here. Told to that watcher alone."""
 

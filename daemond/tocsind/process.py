@@ -20,6 +20,12 @@ def tame() -> None:
     faulthandler.enable()  # where each thread stands when the watchdog aborts us: places in code, no values
 
 
+def descriptors() -> int:
+    """How many file descriptors this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_FILES if soft == resource.RLIM_INFINITY else soft
+
+
 def _open_many_files() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)

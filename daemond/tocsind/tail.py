@@ -34,9 +34,9 @@ class Tail:
         for watcher in self._watchers:
             watcher.show(stamped)
 
-    def latest(self) -> list[dict[str, Any]]:
-        """The facts in memory, oldest first, ready for the wire."""
-        return [_plain(stamped) for stamped in self._latest]
+    def latest(self) -> Iterator[dict[str, Any]]:
+        """The facts that are in memory now, oldest first, ready for the wire: each is made so when it is wanted."""
+        return map(_plain, tuple(self._latest))
 
     @contextmanager
     def watch(self) -> Iterator[AsyncIterator[dict[str, Any]]]:

@@ -20,6 +20,7 @@ from tocsind.destinations.http import HttpClient
 from tocsind.dispatch import Dispatch
 from tocsind.events import Accepted, ConnectionRefused, Fact
 from tocsind.ipc import Desk, Door, Limits, open_listener
+from tocsind.ipc.table import Phase
 from tocsind.journal import Journal
 from tocsind.lanes import Lanes
 from tocsind.metrics import Metrics
@@ -51,11 +52,18 @@ class House:
 
     async def until_idle(self) -> None:
         """Until every connection waits for its next request: a peer may have its reply before the door has turned around."""
-        await self.until(lambda: all(each.idle_since is not None for each in self.door._connections))
+        await self.until(lambda: all(each.phase is Phase.IDLE for each in self.door.table.slots))
 
     async def until_busy(self, connections: int) -> None:
         """Until so many connections are here, and all have asked for something that takes long."""
-        await self.until(lambda: [each.idle_since for each in self.door._connections] == [None] * connections)
+        await self.until(
+            lambda: [each.phase is not Phase.IDLE for each in self.door.table.slots] == [True] * connections
+        )
+
+    async def until_following(self, connections: int) -> None:
+        """Until so many connections are tails or waits."""
+        phases = [Phase.FOLLOWING] * connections
+        await self.until(lambda: [each.phase for each in self.door.table.slots if each.phase is phases[0]] == phases)
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Until something that other tasks bring about is so."""
@@ -167,21 +175,23 @@ async def test_many_who_come_at_once_are_never_more_than_the_limit(tmp_path: Pat
         for number in range(40):
             nursery.start_soon(come, number)
         await at.until(lambda: len(closed) == 36)
-        assert len(at.door._connections) == 4
+        assert len(at.door.table) == 4
         nursery.cancel_scope.cancel()
 
 
-async def test_when_nobody_is_idle_a_new_one_is_turned_away_and_told_why(tmp_path: Path) -> None:
+async def test_new_connection_ends_the_oldest_wait_when_none_is_idle(tmp_path: Path) -> None:
     async with house(tmp_path, per_uid=2) as at, at.visit() as first, at.visit() as second:
         id_ = (await ask(first, send("x")))["receipt"]["id"]
-        for busy in (first, second):
+        for number, busy in enumerate((first, second), 1):
             await busy.send_all(framed(json.dumps(request("wait", id=id_, seconds=LONG))))
-        await at.until_busy(2)
+            await at.until_following(number)
         async with at.visit() as late:
-            reply = await hear(late)
+            assert (await ask(late, send("y")))["receipt"]["state"] == "stored"
+            reply = await hear(first)
             assert reply is not None
             assert reply["error"]["kind"] == "busy"
-            assert await hear(late) is None
+            assert await hear(first) is None
+            assert at.refusals() == [reply["error"]["message"]]
 
 
 async def test_all_together_are_bounded_too(tmp_path: Path) -> None:
@@ -203,7 +213,64 @@ async def test_a_long_answer_ends_when_its_peer_hangs_up(tmp_path: Path, message
             message = {**message, "id": id_} if "id" in message else message
             await stream.send_all(framed(json.dumps(message)))
             await at.until_busy(1)
-        await at.until(lambda: not at.door._connections)
+        await at.until(lambda: not at.door.table)
+
+
+async def test_half_frames_beyond_the_bound_are_ended_largest_first_and_others_are_served(tmp_path: Path) -> None:
+    body = json.dumps(send("x", body="y" * 3000))
+    async with (
+        house(tmp_path, unfinished_per_uid=5000) as at,
+        at.visit() as large,
+        at.visit() as small,
+        at.visit() as later,
+    ):
+        await large.send_all(framed(body)[:2900])
+        await at.until(lambda: at.door.table.unfinished == 2900)
+        await small.send_all(framed(body)[:1000])
+        await at.until(lambda: at.door.table.unfinished == 3900)
+        await later.send_all(framed(body)[:1500])
+        reply = await hear(large)
+        assert reply is not None
+        assert (reply["error"]["kind"], await hear(large)) == ("busy", None)
+        assert "bytes" in reply["error"]["message"]
+        await small.send_all(framed(body)[1000:])
+        assert (await hear(small) or {})["receipt"]["state"] == "stored"
+        await at.until(lambda: at.door.table.unfinished == 1500)
+        assert at.refusals() == [reply["error"]["message"]]
+
+
+async def test_replies_that_are_not_read_count_as_unfinished_bytes(tmp_path: Path) -> None:
+    async with house(tmp_path, unfinished_per_uid=500, idle=LONG, frame=LONG) as at, at.visit() as stream:
+        with pytest.raises(trio.BrokenResourceError):
+            await for_ever(stream, framed(json.dumps(request("status"))))
+
+
+async def test_oldest_tail_ends_when_its_user_opens_too_many(tmp_path: Path) -> None:
+    async with house(tmp_path, tails_per_uid=1) as at, at.visit() as first, at.visit() as second:
+        await first.send_all(framed(json.dumps(request("tail", follow=True))))
+        await at.until_following(1)
+        await second.send_all(framed(json.dumps(request("tail", follow=True))))
+        reply = await hear(first)
+        assert reply is not None
+        assert (reply["error"]["kind"], await hear(first)) == ("busy", None)
+        await at.until_following(1)
+
+
+async def test_requests_beyond_what_is_served_at_once_wait_for_their_turn(tmp_path: Path) -> None:
+    async with house(tmp_path, in_service=1) as at, trio.open_nursery() as nursery:
+        replies: list[dict[str, Any]] = []
+
+        async def ask_for(message: dict[str, Any]) -> None:
+            async with at.visit() as stream:
+                replies.append(await ask(stream, message))
+
+        for number in range(20):
+            nursery.start_soon(ask_for, send(str(number)))
+            nursery.start_soon(ask_for, request("status"))
+            nursery.start_soon(ask_for, request("nonsense"))
+            nursery.start_soon(ask_for, request("send", signal={"title": "x"}, ack="received"))
+        await at.until(lambda: len(replies) == 80)
+        assert sum(reply["ok"] for reply in replies) == 60
 
 
 async def test_who_stops_writing_but_reads_on_still_follows_the_tail(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ async def test_who_hangs_up_after_asking_has_its_signal_stored(tmp_path: Path) -
     async with house(tmp_path) as at:
         async with at.visit() as stream:
             await stream.send_all(pipelined(send("and gone")))
-        await at.until(lambda: len(accepted(at)) == 1 and not at.door._connections)
+        await at.until(lambda: len(accepted(at)) == 1 and not at.door.table)
 
 
 def leave_no_room(connection: sqlite3.Connection) -> None:

@@ -1,22 +1,25 @@
 """The Unix socket door: bytes in, requests to dispatch, replies out in order. One task a connection.
 
     socket       making and finding the socket: stale files, owners, modes
-    limits       how long and how many
+    limits       how long, how many, how much
+    owners       whose bounds a connection counts against
+    table        who holds which connection and how many bytes; who has to give one up
+    turns        whose request is served next
     connection   one peer: frames with their deadlines, replies in its encoding
     flawless     hand-offs that need no second look, and how they are known
     hatch        the short way: those are served on the journal's thread, where the microseconds are counted too
     desk         what each request means: the careful way for all else
-    door         who may come in: connections by uid, eviction
+    door         the accept loop, and the task of each connection
 
 Anyone on the host who may open the socket may send anything, so nothing here trusts a byte. A length is checked before anything is
 read; a frame that has begun must end in time; what cannot be decoded is told once and closed, what decodes and means
-nothing is told and the connection lives. A person's thousand idle connections cost that person their oldest idle one, and nobody else
-anything.
+nothing is told and the connection lives. Connections, unfinished bytes, tails and requests that are being served are bounded by owner:
+whoever uses up a bound pays for it, and nobody else; connections are kept for root and the daemon's own user.
 """
 
 from .desk import Desk
 from .door import Door
-from .limits import Limits
+from .limits import Limits, fitted
 from .socket import adopt, open_listener
 
-__all__ = ["Desk", "Door", "Limits", "adopt", "open_listener"]
+__all__ = ["Desk", "Door", "Limits", "adopt", "fitted", "open_listener"]

@@ -18,6 +18,8 @@ from tocsin.wire import HEADER_BYTES, MAX_FRAME, body_length, pack
 from tocsind.reception import Peer
 
 from .limits import Limits
+from .owners import Owners
+from .table import Phase, Slot, Table
 
 _READ = 65536
 
@@ -32,6 +34,10 @@ class Refusal(Exception):  # noqa: N818 - an answer, not an accident
         self.field = field
         self.closes = closes
 
+    def bare(self) -> Refusal:
+        """The same without its traceback, which would keep alive all that was made of the request."""
+        return Refusal(self.kind, self.message, field=self.field, closes=self.closes)
+
     def reply(self) -> dict[str, Any]:
         """What goes over the wire."""
         error = {"kind": self.kind, "message": self.message}
@@ -39,22 +45,45 @@ class Refusal(Exception):  # noqa: N818 - an answer, not an accident
 
 
 class Connection:
-    """A connected peer. `idle_since` is on trio's clock, and None while a request of its is being served.
+    """A connected peer. `idle_since` is monotonic, and None while a request of its is being served.
 
     `scope` is the connection's whole life. Its deadline and shield move with what happens in it, because a scope of its own for every read
     and every answer would cost a hand-off more than its decoding.
     """
 
-    def __init__(self, stream: trio.SocketStream, limits: Limits) -> None:
+    def __init__(self, stream: trio.SocketStream, limits: Limits, table: Table, owners: Owners) -> None:
         self.stream = stream
         self._limits = limits
+        self._table = table
         self.peer = _credentials(stream)
-        self.idle_since: float | None = time.monotonic()  # its own clock, which any thread may read
+        uid = self.peer.uid
+        self.slot = Slot(owners.owner(uid), self._evict, privileged=owners.is_privileged(uid))
+        self.dismissal: Refusal | None = None  # what an evicted peer is told
         self.scope = trio.CancelScope()
         self._buffer = bytearray()
         self._end = 0
         self._gone = False
         self._unsent = b""
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when it waits for its next request. May be set from any thread."""
+        return self.slot.since if self.slot.phase is Phase.IDLE else None
+
+    @idle_since.setter
+    def idle_since(self, since: float | None) -> None:
+        self.slot.enter(Phase.SERVED if since is None else Phase.IDLE)
+
+    def _evict(self, message: str | None) -> None:
+        self.dismissal = None if message is None else Refusal("busy", message, closes=True)
+        if self.slot.phase is Phase.STALLED:
+            self._buffer = bytearray()  # now: many may be evicted before the first task of them ends
+        self.scope.cancel()
+
+    def hold(self, size: int) -> None:
+        """So many bytes of a request or a reply lie here unfinished."""
+        if size != self.slot.bytes:
+            self._table.hold(self.slot, size)
 
     async def frame(self, come: Callable[[], Awaitable[None]]) -> bytes | None:
         """The next frame's body; None when the peer has gone. Raises Refusal for what is no frame.
@@ -62,6 +91,7 @@ class Connection:
         Between two frames `come` is awaited; it takes in what comes, and returns when there is something to do here.
         A peer that takes too long over a frame, or to come, is cancelled.
         """
+        self.hold(len(self._buffer))
         while not self._buffer:
             self.idle_since = time.monotonic()
             self.scope.deadline = math.inf  # `come` keeps time
@@ -72,11 +102,16 @@ class Connection:
                 break
         self.scope.deadline = trio.current_time() + self._limits.frame
         while (body := self.next_body()) is None:
+            self.slot.enter(Phase.STALLED)
+            self.hold(len(self._buffer))
             received = await self.stream.receive_some(_READ)
             if not received:
                 return None
             self._buffer += received
         self.drop_frame()
+        self.slot.enter(Phase.SERVED)
+        if self.slot.bytes:  # a small frame that came whole is held for no time worth counting
+            self.hold(len(body) + len(self._buffer))
         self.scope.deadline = math.inf
         return body
 
@@ -121,14 +156,18 @@ class Connection:
         """The frame of the last `next_body` has been dealt with."""
         del self._buffer[: self._end]
 
-    def check_pace(self) -> None:
-        """Raises Refusal when a frame that has begun is overdue: for the door, once `scope` is over."""
+    def overdue(self) -> Refusal | None:
+        """What a peer is told whose frame was not complete in time: for the door, once `scope` is over."""
         if self._buffer and trio.current_time() >= self.scope.deadline:
-            raise Refusal("broken-frame", f"a frame must be complete within {self._limits.frame:g} s", closes=True)
+            return Refusal("broken-frame", f"a frame must be complete within {self._limits.frame:g} s", closes=True)
+        return None
 
     async def reply(self, message: dict[str, Any], *, as_json: bool) -> None:
         """Send one reply. A peer that does not take it in time is cut off."""
-        await self._send(_packed(message, as_json=as_json))
+        self.reply_now(message, as_json=as_json)
+        del message  # a large one is not needed while its peer takes its time
+        await trio.lowlevel.checkpoint()
+        await self.finish_reply()
 
     def reply_now(self, message: dict[str, Any], *, as_json: bool) -> None:
         """Send what the peer takes of a reply without waiting; the rest is for `finish_reply`. From any thread that has the connection."""
@@ -150,7 +189,16 @@ class Connection:
         """Send what `reply_now` could not."""
         unsent, self._unsent = self._unsent, b""
         if unsent:
-            await self._send(unsent)
+            phase, since = self.slot.phase, self.slot.since
+            self.slot.enter(Phase.STALLED)
+            self.hold(len(self._buffer) + len(unsent))
+            try:
+                await self._send(unsent)
+            except trio.Cancelled:
+                self.dismissal = None  # behind a part of a reply it would be read as the rest
+                raise
+            self.slot.phase, self.slot.since = phase, since
+            self.hold(len(self._buffer))
 
     async def _send(self, frame: bytes) -> None:
         with trio.move_on_after(self._limits.frame) as scope:

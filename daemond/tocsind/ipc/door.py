@@ -1,41 +1,50 @@
 """Who may come in, and the task of each who does.
 
-A uid that holds `per_uid` connections loses its longest idle one to a new one; when none of them is idle, the new one is turned
-away. The same holds for all together. So connections that nobody uses can never keep out one that somebody wants to. One that waits
-for an answer is in use, so long answers (`tail`, `wait`) end when their peer hangs up, and not at the next fact.
+`table` decides who may hold a connection and who has to give one up, `turns` whose request is served next. So connections that nobody
+uses, tails, half frames and floods of requests cost their own user, and keep nobody else out. Long answers (`tail`, `wait`) end when
+their peer hangs up, and not at the next fact.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
 from tocsin.signals import Receipt, Signal
 from tocsin.wire import IN_MEMORY
+from tocsind.accept_loop import AcceptLoop
 from tocsind.errors import StorageFull
 from tocsind.events import ConnectionRefused, Emit, Lost
 from tocsind.reception import Peer
-from tocsind.requests import AnyRequest, LendWebhook, Send, SendMany, Tail, Wait
+from tocsind.requests import AnyRequest, LendWebhook, Send, SendMany, Tail, Test, Wait
 
 from .connection import Connection, Refusal
 from .desk import Desk, decode, receipts
 from .hatch import Hatch, Visitor
 from .limits import Limits
+from .owners import Owners
+from .table import Phase, Table
+from .turns import LIGHT, QUESTION, Turn, Turns
 
 _USUAL = Limits()
+_ENDING = (
+    8  # connections that are open besides those in the table: evicted or refused ones whose task has not ended yet
+)
 
 
 class Door:
     """Lets connections in and serves them. `close` before cancelling: what is being answered then gets its answer."""
 
-    def __init__(self, desk: Desk, emit: Emit, limits: Limits = _USUAL) -> None:
+    def __init__(self, desk: Desk, emit: Emit, limits: Limits = _USUAL, owners: Owners | None = None) -> None:
         self._desk = desk
         self._hatch = Hatch(desk.dispatch, limits)
         self._emit = emit
         self._limits = limits
-        self._connections: set[Connection] = set()
+        self._owners = owners or Owners()
+        self.table = Table(limits)
+        self._turns = {privileged: Turns(limits.in_service) for privileged in (False, True)}
         self._unsynced = trio.Semaphore(limits.unsynced)
         self._stopping = False
 
@@ -43,7 +52,8 @@ class Door:
         """Accept until cancelled."""
         self._desk.dispatch.check_disk()  # from now on behind each hand-off
         async with trio.open_nursery() as self._background:
-            await trio.serve_listeners(self._welcome, [listener], handler_nursery=self._background)
+            most = self._limits.connections + _ENDING
+            await AcceptLoop("socket", self._emit, most, self.table.shed).run(listener, self._welcome, self._background)
 
     def close(self) -> None:
         """From now on every request is answered with `stopping`."""
@@ -52,58 +62,34 @@ class Door:
 
     async def _welcome(self, stream: trio.SocketStream) -> None:
         async with stream:
-            connection = Connection(stream, self._limits)
+            connection = Connection(stream, self._limits, self.table, self._owners)
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                with connection.scope:
-                    if self._make_room(connection.peer):
+                admitted = self.table.admit(connection.slot)
+                if admitted:
+                    with connection.scope:
                         await self._serve(connection)
-                    else:
-                        await self._turn_away(connection)
-                await self._tell_slow(connection)
+                self._dismiss(connection, (connection.dismissal or connection.overdue()) if admitted else _BUSY)
 
-    async def _turn_away(self, connection: Connection) -> None:
-        self._emit(ConnectionRefused(connection.peer.uid, "too many connections, none of them idle"))
-        refusal = Refusal("busy", "too many connections are open, and none of them is idle; try again", closes=True)
-        await connection.reply(refusal.reply(), as_json=True)
-
-    async def _tell_slow(self, connection: Connection) -> None:
-        try:
-            connection.check_pace()
-        except Refusal as refusal:
-            await self._refuse(connection, refusal, as_json=True)
+    def _dismiss(self, connection: Connection, refusal: Refusal | None) -> None:
+        """Tell the peer why, without waiting: one that leaves, or is sent away, reads it all the same."""
+        if refusal is not None:
+            self._emit(ConnectionRefused(connection.peer.uid, refusal.message))
+            connection.reply_now(refusal.reply(), as_json=True)
 
     async def _refuse(self, connection: Connection, refusal: Refusal, *, as_json: bool) -> None:
-        if refusal.closes:  # without waiting: who leaves, or is sent away, hears it all the same
+        if refusal.closes:
             self._emit(ConnectionRefused(connection.peer.uid, refusal.message))
             connection.reply_now(refusal.reply(), as_json=as_json)
         else:
             await connection.reply(refusal.reply(), as_json=as_json)
 
-    def _make_room(self, peer: Peer) -> bool:
-        own = [connection for connection in self._connections if connection.peer.uid == peer.uid]
-        return self._below(own, self._limits.per_uid) and self._below(self._connections, self._limits.connections)
-
-    def _below(self, connections: Iterable[Connection], most: int) -> bool:
-        """Whether there is room, if need be because the longest idle one has just been sent away."""
-        held = list(connections)
-        if len(held) < most:
-            return True
-        idle = [connection for connection in held if connection.idle_since is not None]
-        if not idle:
-            return False
-        longest = min(idle, key=lambda connection: connection.idle_since or 0.0)
-        longest.scope.cancel()
-        self._connections.discard(longest)  # now, or two who come at once would both take its place
-        return True
-
     async def _serve(self, connection: Connection) -> None:
-        self._connections.add(connection)
         visitor = Visitor(self._hatch, connection)
         try:
             while await self._serve_one(connection, visitor):
                 pass
         finally:
-            self._connections.discard(connection)
+            self.table.remove(connection.slot)
 
     async def _serve_one(self, connection: Connection, visitor: Visitor) -> bool:
         """One request and its reply; False when the connection is over."""
@@ -115,37 +101,58 @@ class Door:
             ):  # sent away in this very tick: nothing is taken that cannot be answered
                 return False
             as_json = body.startswith(b"{")
-            return await self._respond(connection, decode(body), as_json=as_json)
-        except Refusal as refusal:
-            await self._refuse(connection, refusal, as_json=as_json)
-            return not refusal.closes
+            return await self._respond(connection, body, as_json=as_json)
+        except Refusal as refused:
+            refusal = refused.bare()
+        await self._refuse(connection, refusal, as_json=as_json)
+        return not refusal.closes
 
-    async def _respond(self, connection: Connection, request: AnyRequest, *, as_json: bool) -> bool:
+    async def _respond(self, connection: Connection, body: bytes, *, as_json: bool) -> bool:
         if self._stopping:
             raise Refusal("stopping", "tocsind is stopping; try again", closes=True)
+        turn = Turn(self._turns[connection.slot.privileged], connection.slot)
+        try:
+            await turn.take(max(LIGHT, len(body)))
+            return await self._serve_request(connection, decode(body), turn, as_json=as_json)
+        finally:
+            turn.end()
+
+    async def _serve_request(self, connection: Connection, request: AnyRequest, turn: Turn, *, as_json: bool) -> bool:
         match request:
-            case Tail():
-                await _while_there(connection, lambda: self._tell_facts(connection, request, as_json=as_json))
-                return False
-            case Wait():
-                return await _while_there(connection, lambda: self._answer(connection, request, as_json=as_json))
+            case Tail() | Wait():
+                turn.end()
+                return await self._follow(connection, request, as_json=as_json)
             case LendWebhook():
-                await connection.reply(await self._desk.lend(request, connection.peer), as_json=as_json)
+                connection.reply_now(await self._desk.lend(request, connection.peer), as_json=as_json)
             case Send(ack="stored") | SendMany(ack="stored"):
-                await self._keep(connection, request, as_json=as_json)
+                await self._keep(connection, request, turn, as_json=as_json)
             case Send() | SendMany():
-                await self._answer_early(connection, request, as_json=as_json)
+                await self._answer_early(connection, request, turn, as_json=as_json)
+            case Test():
+                connection.reply_now(await self._desk.answer(request), as_json=as_json)
             case _:
-                await self._answer(connection, request, as_json=as_json)
+                await turn.take(QUESTION)
+                connection.reply_now(await self._desk.answer(request), as_json=as_json)
+        turn.end()  # before the peer takes its time
+        await connection.finish_reply()
         return True
+
+    async def _follow(self, connection: Connection, request: Tail | Wait, *, as_json: bool) -> bool:
+        connection.slot.enter(Phase.FOLLOWING)
+        if isinstance(request, Wait):
+            return await _while_there(connection, lambda: self._answer(connection, request, as_json=as_json))
+        self.table.follow(connection.slot)
+        await _while_there(connection, lambda: self._tell_facts(connection, request, as_json=as_json))
+        return False
 
     async def _answer(self, connection: Connection, request: AnyRequest, *, as_json: bool) -> None:
         await connection.reply(await self._desk.answer(request), as_json=as_json)
 
-    async def _keep(self, connection: Connection, request: Send | SendMany, *, as_json: bool) -> None:
+    async def _keep(self, connection: Connection, request: Send | SendMany, turn: Turn, *, as_json: bool) -> None:
         connection.scope.shield = True  # a signal that was read gets its receipt, also while we leave
         try:
             await self._desk.keep(request, connection.peer, lambda reply: connection.reply_now(reply, as_json=as_json))
+            turn.end()
             await connection.finish_reply()
         finally:
             connection.scope.shield = False
@@ -155,23 +162,29 @@ class Door:
             async for fact in facts:
                 await connection.reply(fact, as_json=as_json)
 
-    async def _answer_early(self, connection: Connection, request: Send | SendMany, *, as_json: bool) -> None:
+    async def _answer_early(
+        self, connection: Connection, request: Send | SendMany, turn: Turn, *, as_json: bool
+    ) -> None:
         """For callers who chose not to wait for the disk: the commit goes on in the background."""
         admitted = self._desk.admit(request, connection.peer)
         await self._unsynced.acquire()
-        self._background.start_soon(self._store, admitted, connection.peer)
+        self._background.start_soon(self._store, admitted, connection.peer, turn.hand_over())
         if request.ack == "received":
             early = [Receipt(each.id, "stored", IN_MEMORY) if isinstance(each, Signal) else each for each in admitted]
             many = isinstance(request, SendMany)
             await connection.reply({"ok": True, **receipts(early, many=many)}, as_json=as_json)
 
-    async def _store(self, admitted: Sequence[Signal | Receipt], peer: Peer) -> None:
+    async def _store(self, admitted: Sequence[Signal | Receipt], peer: Peer, turn: Turn) -> None:
         try:
             await self._desk.store(admitted, peer)
         except StorageFull as full:
             self._emit(Lost(len(admitted), str(full)))
         finally:
             self._unsynced.release()
+            turn.end()
+
+
+_BUSY = Refusal("busy", "too many connections are open, and none of them is idle; try again", closes=True)
 
 
 async def _while_there(connection: Connection, work: Callable[[], Awaitable[None]]) -> bool:
