@@ -125,6 +125,7 @@ ROOMS_OF_SQLITE = (
     "promises",
     "reading",
     "redo",
+    "rerouting",
     "schema",
     "upkeep",
     "writer",

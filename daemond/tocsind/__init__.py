@@ -40,7 +40,8 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     lanes, face, spool, metrics, exposition, troubles, log, tail, requests, state, systemd, process, service, versions
     dispatch, lane
     batches, gates, decisions
-    sender, channel, watchers, intake, books, reception, lending
+    sender, channel, rerouting, watchers, intake, reception, lending
+    books
     journal, destinations
     rendering, config, attachments, accept_loop
     clock, events, policy

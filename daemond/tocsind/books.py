@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from .journal import Asking, LaneMemory, Request, ScopeMemory
@@ -42,6 +42,15 @@ class Books(ScopeBooks, Protocol):
 
     async def divert(self, destination: str, reason: str) -> bool:
         """Send a chunk of a queue to the fallback. False when nothing was left, or there is no fallback."""
+
+    async def give_way(self, destination: str, over: Collection[Priority], reason: str, *, hurried: bool) -> list[int]:
+        """Move a chunk of a failing destination's queue to fallbacks that work: all with a priority in `over`, and with `hurried` also
+        what came here because its patience was over elsewhere. Answers the numbers of what has moved; what no working fallback can take
+        stays.
+        """
+
+    def tell_lanes(self) -> None:
+        """What one destination can do has changed: each lane whose queue waits for a fallback looks again."""
 
     async def recall(self, destination: str) -> LaneMemory:
         """What was remembered of a lane."""

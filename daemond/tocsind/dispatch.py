@@ -14,7 +14,8 @@ twice, late, or for a delivery that is gone does no harm.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
@@ -68,12 +69,14 @@ from .journal import (
     living,
     memory,
     reading,
+    rerouting,
     upkeep,
 )
 from .policy import delivery as law
 from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
 from .policy.outcomes import Outcome, is_unsent
+from .policy.patience import Fitness, ranked
 from .policy.routes import Routable, chain
 from .reception import Peer, Reception, receipts_of, with_notes
 from .rendering.digest import digest
@@ -109,6 +112,12 @@ class Nudged(Protocol):
 
     def refresh(self) -> None:
         """What waits is not what it was: forget what was read."""
+
+    def fitness(self) -> Fitness:
+        """How fit the destination is to stand in for another."""
+
+    def look_again(self) -> None:
+        """Another destination can do what it could not, or the other way round."""
 
 
 class Dispatch:
@@ -340,7 +349,7 @@ class Dispatch:
 
     def _ending(self, delivery: Delivery, outcome: Outcome, retry: Retry, now: float) -> Ending:
         settlement = law.settle(delivery, outcome, now=now, retry=retry, jitter=self._jitter())
-        fallbacks = chain(delivery.destination, self.config.fallbacks)
+        fallbacks = self._fallbacks(delivery.destination)
         return Ending(delivery, settlement, type(outcome).__name__.lower(), fallbacks, is_unsent(outcome))
 
     def _tell_ending(self, ending: Ending, now: float) -> None:
@@ -376,14 +385,44 @@ class Dispatch:
             self._wake(name)
 
     async def divert(self, destination: str, reason: str) -> bool:
-        """Send a chunk of a disabled destination's queue to its fallback. False when nothing was left, or it has no fallback."""
-        fallbacks = chain(destination, self.config.fallbacks)
+        """Send a chunk of a disabled destination's queue to its fallbacks. False when nothing could be moved."""
+        fallbacks = self._fallbacks(destination)
+        disabled = [name for name in fallbacks if self._fitness(name) is Fitness.DISABLED]
         if not fallbacks:
             return False
         now = self._clock.steady()
-        moved = await self._insist(lambda: self.journal.run(upkeep.divert, destination, fallbacks, reason, now))
+        moved = await self._insist(
+            lambda: self.journal.run(rerouting.divert, destination, fallbacks, reason, now, disabled)
+        )
         self._tell_moved(moved, reason)
         return bool(moved)
+
+    async def give_way(self, destination: str, over: Collection[Priority], reason: str, *, hurried: bool) -> list[int]:
+        """Move a chunk of a failing destination's queue to fallbacks that work; the numbers of what has moved."""
+        working = [name for name in self._fallbacks(destination) if self._fitness(name) is Fitness.WORKS]
+        if not working:
+            return []
+        now = self._clock.steady()
+        job = partial(rerouting.give_way, hurried=hurried)
+        found = await self._insist(lambda: self.journal.run(job, destination, over, working, reason, now))
+        self._tell_moved([moved for _, moved in found], reason)
+        return [number for number, _ in found]
+
+    def tell_lanes(self) -> None:
+        """What one destination can do has changed: the others look again."""
+        for lane in self.lanes.values():
+            lane.look_again()
+
+    def _fallbacks(self, destination: str) -> tuple[str, ...]:
+        """Those that may stand in, best first."""
+        return ranked(chain(destination, self.config.fallbacks), self._fitness)
+
+    def _fitness(self, destination: str) -> Fitness:
+        """A lane that is only about to start is taken at the configuration's word."""
+        lane = self.lanes.get(destination)
+        if lane is not None:
+            return lane.fitness()
+        return Fitness.DISABLED if self.config.destinations[destination].disabled else Fitness.WORKS
 
     async def replay(self) -> int:
         """What an earlier run left in flight goes back into the queues, in doubt; answers how many."""

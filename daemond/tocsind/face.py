@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 import msgspec
+
+from tocsin.durations import format_duration
 
 from .lane import Lane
 from .policy.delivery import Priority
@@ -20,15 +22,32 @@ def face(lane: Lane) -> dict[str, Any]:
         "condition": condition.word,
         "reason": condition.reason,
         "until_seconds": condition.seconds,
+        "failing_seconds": failing_for(lane),
     }
+
+
+def failing_for(lane: Lane) -> float | None:
+    """Seconds since nothing gets through: the first failure in a row, or the start of a block; None when all is well."""
+    outage = lane.rerouting.outage
+    return round(outage.lasts(lane.clock.now()), 3) if outage.is_on else None
 
 
 def waits_for(lane: Lane, priority: Priority) -> str | None:
     """What a delivery of this priority waits for; None when it is about to go."""
     condition = lane.condition()
     if condition.word in {"disabled", "throttled", "probing"}:
-        return f"{lane.name} is {condition.word}: {condition.reason}"
+        return f"{lane.name} is {condition.word}: {condition.reason}{_until_moved(lane, priority)}"
     return lane.why_closed(lane.clock.now(), priority)
+
+
+def _until_moved(lane: Lane, priority: Priority) -> str:
+    """How long its patience still lasts, while an outage of a destination with fallbacks is on."""
+    seconds = lane.rerouting.moves_in(priority)
+    if seconds == inf or not lane.options.fallback:
+        return ""
+    if seconds <= 0:
+        return "; its patience is over, and no fallback works"
+    return f"; a fallback takes it in {format_duration(ceil(seconds))}"
 
 
 def budget(lane: Lane) -> dict[str, Any]:

@@ -41,7 +41,9 @@ from .journal import Asking, LaneMemory
 from .policy.breaker import Breaker, BreakerMemory, Phase
 from .policy.delivery import Delivery, Priority
 from .policy.gate import presses
-from .policy.outcomes import Cause, Deferred, Delivered, Outcome, Place, Refused, Report, Unknown, is_unsent
+from .policy.outcomes import Cause, Deferred, Delivered, Outcome, Place, Reach, Refused, Report, Unknown, is_unsent
+from .policy.patience import Fitness
+from .rerouting import Rerouting
 from .sender import Sender
 
 STRIKES = 3  # refusals in a row of the kind that only together say that the destination is gone
@@ -97,6 +99,7 @@ class Lane:
         self._books = books
         self._gates = gates
         self._emit = emit
+        self.rerouting = Rerouting(self, books)
         self._batches = Batches(destination, self.breaker)
         self._senders: dict[Priority, Sender] = {}
         self._changed = trio.Event()  # replaced each time it is set: for whoever waits while disabled
@@ -123,21 +126,29 @@ class Lane:
         self.disabled = self.options.disabled or memory.disabled
         rest_left = None if memory.rest_until is None else memory.rest_until - self.clock.steady()
         self.breaker.restore(BreakerMemory(memory.failures, memory.rests, rest_left, memory.reason), self.clock.now())
+        if memory.failing_since is not None:
+            lasts = max(0.0, self.clock.steady() - memory.failing_since)
+            self.rerouting.outage.restore(self.clock.now() - lasts, memory.failing_because or "as before the restart")
         await self._join()
 
     async def run(self) -> None:
         """Serve, or divert while disabled, until cancelled."""
         try:
-            while True:
-                if self.disabled is not None:
-                    await self._divert(self.disabled)
-                elif self._must_locate:
-                    await self._locate()
-                else:
-                    await self._serve()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.rerouting.run)
+                await self._live()
         finally:
             with trio.CancelScope(shield=True):
                 await self.destination.aclose()
+
+    async def _live(self) -> None:
+        while True:
+            if self.disabled is not None:
+                await self._divert(self.disabled)
+            elif self._must_locate:
+                await self._locate()
+            else:
+                await self._serve()
 
     async def _locate(self) -> None:
         """Ask where the destination leads, unless the far end has shut us out."""
@@ -214,6 +225,7 @@ class Lane:
 
     def wake(self, priority: Priority) -> None:
         """There is something new for this priority."""
+        self.rerouting.arrived()
         if priority in self._senders:
             self._senders[priority].wake()
         else:
@@ -221,8 +233,14 @@ class Lane:
 
     def rewind(self) -> None:
         """Something old was queued again."""
+        self.rerouting.arrived()
         for sender in self._senders.values():
             sender.rewind()
+        self._change()
+
+    def look_again(self) -> None:
+        """Another destination can do what it could not, or the other way round: what waits for a fallback may move now."""
+        self.rerouting.stir()
         self._change()
 
     def abandon(self) -> None:
@@ -233,11 +251,13 @@ class Lane:
         """A person says that the destination is back. What the configuration switched off stays so."""
         self.disabled, self._strikes, self._must_locate = self.options.disabled, 0, True
         self.breaker.succeeded()
+        self.rerouting.outage.answered()
         self.gate.unblock()
-        await self._books.remember(self.memory(), self._gates.changed())
+        await self.remember()
         self._emit(Enabled(self.name))
         self._change()
         self._gates.nudge()
+        self._books.tell_lanes()
 
     def _change(self) -> None:
         self._changed.set()
@@ -264,7 +284,9 @@ class Lane:
         return await self.channel.admit(Turn(self, sender))
 
     def ready_at(self, now: float, priority: Priority) -> float:
-        """As `opens_at`, once nothing more pressing is about to be seen, which would lead it."""
+        """As `opens_at`, once nothing more pressing is about to be seen, which would lead it, and nothing of it is about to move."""
+        if self.rerouting.gives_way(now, priority):
+            return inf
         if any(sender.may_have_more() for other, sender in self._senders.items() if other < priority):
             return inf
         return self.opens_at(now, priority)
@@ -278,21 +300,27 @@ class Lane:
         return self.gate.why_closed(now, priority, full=self._is_full(priority))
 
     def _is_full(self, priority: Priority) -> bool:
-        return presses(priority) or self._batches.is_full(self._senders.values())
+        return presses(priority) or self._batches.is_full(self._loading())
+
+    def _loading(self) -> list[Sender]:
+        """The senders whose deliveries may go into the next message."""
+        now = self.clock.now()
+        return [each for priority, each in self._senders.items() if not self.rerouting.gives_way(now, priority)]
 
     async def attempt(self) -> None:
         """From the claim to the settlement in one piece: leaving finishes what is in flight, bounded by the destination's deadline."""
         try:
             with trio.CancelScope(shield=True) as self._in_flight:
-                batch = self._batches.load(self._senders.values())
-                lead = batch[0].priority
-                if claimed := await self._claim(batch, lead):
+                batch = self._batches.load(self._loading())
+                if claimed := await self._claim(batch):
+                    lead = batch[0].priority
                     with self._out():
                         report = await self.destination.deliver(claimed)
                     await self._settle(claimed, lead, report)
         finally:
             self.breaker.give_back(self.clock.now())
             self.channel.leave()
+            self.rerouting.arrived()  # what failed may have to move
 
     async def post_unrecorded(self, delivery: Delivery) -> bool:
         """Send one alarm that the journal has no room for; whether it arrived. False at once where it could not leave now.
@@ -316,8 +344,11 @@ class Lane:
         finally:
             self.out_since = None
 
-    async def _claim(self, batch: Sequence[Delivery], lead: Priority) -> list[Delivery]:
+    async def _claim(self, batch: Sequence[Delivery]) -> list[Delivery]:
         """What may be sent of it. The request counts from before we ask: others share our scopes, and would count on it meanwhile."""
+        if not batch:  # all of it is about to move
+            return []
+        lead = batch[0].priority
         self.gate.take(self.clock.now(), lead)
         asking = Asking(self.name, self.channel.name, presses(lead), self.living)
         claimed = await self._books.begin(batch, asking)
@@ -355,11 +386,13 @@ class Lane:
             case Deferred(cause=Cause.LIMITED):
                 self._limited(outcome)
             case Refused(reason=reason):
+                self.rerouting.answered()
                 self._they_answered()
                 self._strikes = self._strikes + 1 if outcome.strike else 0
                 if outcome.disable or self._strikes >= STRIKES:
                     self._disable(reason)
             case Deferred() | Delivered():
+                self.rerouting.answered()
                 self._they_answered()
         if isinstance(outcome, Delivered):
             self._strikes = 0
@@ -380,6 +413,7 @@ class Lane:
 
     def _they_failed(self, reason: str) -> None:
         now, probing = self.clock.now(), self.breaker.phase is Phase.PROBING
+        self.rerouting.outage.failed(now, reason)
         if self.breaker.failed(now, reason):
             self.trips += 1
             self._emit(Throttled(self.name, reason, self.breaker.until - now))
@@ -387,16 +421,52 @@ class Lane:
             self._emit(ProbeFailed(self.name, reason, self.breaker.until - now))
 
     def _limited(self, outcome: Deferred) -> None:
+        self.rerouting.outage.blocked(self.clock.now(), outcome.reason)
         self._emit(Suspended(self.name, outcome.reason, self.gate.limited(self.clock.now(), outcome)))
+        if outcome.reach in {Reach.CHANNEL, Reach.KIND}:
+            self._books.tell_lanes()
+
+    def _is_back(self) -> None:
+        """A question was answered: what waits is tried at once, and the next delivery shows whether it works."""
+        if self.rerouting.outage.is_on:
+            self.rerouting.outage.back(self.clock.now())
+            self._they_answered()
+
+    async def ask_whether_back(self) -> None:
+        """Ask the far end a question in place of a delivery; its failure is that of a probe."""
+        if not await self._may_ask():
+            self.rerouting.outage.put_off(self.clock.now())
+            return
+        self.breaker.take()
+        try:
+            self._learn_of_question(await self._ask())
+        finally:
+            self.breaker.give_back(self.clock.now())
+        await self.remember()
+
+    def _learn_of_question(self, place: Place) -> None:
+        match place.trouble:
+            case None if place.answered:
+                self._is_back()
+            case None:  # it cannot be asked: the next delivery is the probe
+                self.rerouting.outage.back(self.clock.now())
+            case Deferred(cause=Cause.LIMITED) | Refused(disable=True):
+                self._learn_of_place(place)
+            case Deferred(reason=reason) | Refused(reason=reason) | Unknown(reason=reason):
+                self._they_failed(reason)
 
     def _disable(self, reason: str) -> None:
         self.disabled = reason
         self._emit(Disabled(self.name, reason))
         self._serving.cancel()
 
+    async def remember(self) -> None:
+        """Keep what must be known after a restart."""
+        await self._books.remember(self.memory(), self._gates.changed())
+
     def memory(self) -> LaneMemory:
         """What the next run must know."""
-        breaker = self.breaker.memory(self.clock.now())
+        breaker, outage = self.breaker.memory(self.clock.now()), self.rerouting.outage
         return LaneMemory(
             destination=self.name,
             about=self.options.fingerprint,
@@ -408,6 +478,8 @@ class Lane:
             trips=self.trips,
             strikes=self._strikes,
             channel=self._found,
+            failing_since=self.clock.steady() - outage.lasts(self.clock.now()) if outage.is_on else None,
+            failing_because=outage.reason if outage.is_on else None,
         )
 
     # --- how it is -----------------------------------------------------------------------------------------------------
@@ -416,6 +488,26 @@ class Lane:
     def senders(self) -> Collection[Sender]:
         """Those who serve; none while it is disabled, or finds out where it leads."""
         return self._senders.values()
+
+    def is_idle(self) -> bool:
+        """Whether nothing is with the far end, and nothing waits here that could show whether it works."""
+        served = bool(self._senders) and self.out_since is None
+        return served and all(sender.is_idle() for sender in self._senders.values())
+
+    def moved(self, numbers: Collection[int]) -> None:
+        """These deliveries went to a fallback."""
+        for sender in self._senders.values() if numbers else ():
+            sender.moved(numbers)
+
+    def nudge(self) -> None:
+        """Let all in line look again whether they may send."""
+        self.channel.nudge()
+
+    def fitness(self) -> Fitness:
+        """How fit it is to stand in for another destination."""
+        if self.disabled is not None:
+            return Fitness.DISABLED
+        return Fitness.WORKS if self.rerouting.works() else Fitness.FAILS
 
     def blocked_for(self) -> float:
         """Seconds that the far end has told us to wait."""

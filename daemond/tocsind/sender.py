@@ -143,6 +143,16 @@ class Sender:
         """It is not ours to send any more."""
         self._out.discard(delivery.number)
 
+    def moved(self, numbers: Collection[int]) -> None:
+        """These went to a fallback; a copy that still stands in the channel is passed over when it comes out."""
+        self.take(numbers)
+        self._held = [(due, delivery) for due, delivery in self._held if delivery.number not in numbers]
+        self._out.difference_update(numbers)
+
+    def is_idle(self) -> bool:
+        """Whether nothing is here, and nothing is known to wait in the journal."""
+        return not (self._out or self._apart or self._looks)
+
     def keep(self, delivery: Delivery, settlement: Settlement) -> None:
         """How it ended: what is queued again waits here for its time."""
         self.take({delivery.number})
@@ -199,8 +209,8 @@ class Sender:
         return True
 
     def _line_up(self, delivery: Delivery) -> None:
-        """At the end, unless it was told meanwhile together with another, and is settled, or back here by `keep`."""
-        if not delivery.signal.key or (delivery.number in self._out and not self._has(delivery.number)):
+        """At the end, unless it went to a fallback meanwhile, or was told together with another, and is settled, or back here by `keep`."""
+        if delivery.number in self._out and not (delivery.signal.key and self._has(delivery.number)):
             self._next.append(delivery)
 
     def _has(self, number: int) -> bool:

@@ -152,7 +152,10 @@ class StatusView:
             "oldest_by_priority": {each.label: self._age(ages.get((lane.name, each))) for each in Priority},
             "sent": record.counters["notifications_sent"],
             "failed": record.counters["notifications_failed"],
-            "dead": sum(count.n for count in mine if count.state == "dead"),
+            **{
+                state: sum(count.n for count in mine if count.state == state)
+                for state in ("dead", "expired", "rerouted")
+            },
             "trips": lane.trips,
             "last_success_seconds": None if record.last_success is None else self._clock.now() - record.last_success,
             "last_error": record.last_error,

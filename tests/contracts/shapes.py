@@ -12,6 +12,7 @@ FACE: dict[str, Any] = {  # of a destination, wherever it is told of
     "condition": str,
     "reason": (str, type(None)),
     "until_seconds": (*NUMBER, type(None)),
+    "failing_seconds": (*NUMBER, type(None)),
 }
 WINDOW = {"name": str, "count": int, "per": NUMBER, "left": int, "kept": int}
 GATE = {

@@ -50,6 +50,8 @@ DESTINATION = {
     "sent": int,
     "failed": int,
     "dead": int,
+    "expired": int,
+    "rerouted": int,
     "trips": int,
     "last_success_seconds": (*NUMBER, type(None)),
     "last_error": (str, type(None)),

@@ -12,6 +12,7 @@ from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
 from tocsind.policy.digest import Budgets
+from tocsind.policy.patience import NEVER, Patience
 from tocsind.policy.routes import ROUTE_KEYS, Route, Thresholds, chain
 
 FILE = '[destinations.f]\nkind = "file"\npath = "f.jsonl"\n'
@@ -158,6 +159,15 @@ def test_what_is_no_size_is_refused(value: str) -> None:
         ("breaker = { failures = 2.5 }", "breaker.failures: must be a whole number, not a number"),
         ("breaker = { failures = true }", "breaker.failures: must be a whole number, not true or false"),
         ('breaker = { rest = "10m" }', "breaker: rest (10m) must not exceed most (5m)"),
+        (
+            'patience = "30s"',
+            'patience: must be a table like { urgent = "30s", high = "2m", normal = "10m" }, not text',
+        ),
+        (
+            'patience = { urgent = "soon" }',
+            'patience.urgent: "soon" is no duration; write it like 10s, 5m, 2h30m or 1d',
+        ),
+        ('patience = { urgen = "30s" }', 'patience.urgen: unknown key; did you mean "urgent"?'),
         ('webhook = "x"', "webhook: unknown key; known here: kind, enabled"),
     ],
 )
@@ -379,12 +389,27 @@ def test_a_destination_that_nothing_names_is_warned_of() -> None:
     assert warning.startswith("6: destinations.d: no route and no fallback names it")
 
 
-def test_fallbacks_that_go_round_are_permitted_and_warned_of_once() -> None:
+def test_destinations_may_stand_in_for_one_another_and_each_is_tried_once() -> None:
     loop = [
         '[destinations.{}]\nkind="file"\npath="{}"\nfallback="{}"\n'.format(*names) for names in ("aab", "bbc", "cca")
     ]
-    (warning,) = warnings_of("".join(loop) + '[[routes]]\nto=["a"]')
-    assert warning == "4: destinations.a.fallback: goes round: a, b, c; each is tried once only"
+    text = "".join(loop) + '[[routes]]\nto=["a"]'
+    assert warnings_of(text) == []
+    assert chain("a", read(text).fallbacks) == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    ("written", "patience"),
+    [
+        ('{ urgent = "10s" }', Patience(urgent=10.0)),
+        ('{ high = "never", normal = false, low = "1h" }', Patience(high=None, normal=None, low=3600.0)),
+        ('"never"', NEVER),
+        ("false", NEVER),
+    ],
+)
+def test_patience_is_read_by_priority(written: str, patience: Patience) -> None:
+    (found,) = read(FILE + f"patience = {written}\n" + TO_FILE).destinations.values()
+    assert found.patience == patience
 
 
 def test_a_disabled_destination_with_nothing_to_stand_in_is_warned_of() -> None:

@@ -15,10 +15,12 @@ from tocsind.config import ConfigurationInvalid, load, loading, parse, report, s
 from tocsind.config.loading import BUILT_IN
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Priority
+from tocsind.policy.patience import Patience
 from tocsind.policy.routes import chain, priority_of, route
 
 PROMISED = (configuration.HERE, configuration.SYSTEM)
 MINIMAL = '[destinations.f]\nkind = "file"\npath = "f"\n[[routes]]\nto = ["f"]\n'
+CHANNELS = ("signals-free", "signals-premium", "alerts-critical", "alerts-general")
 VARIABLES = [
     f"DISCORD_WEBHOOK_{name}" for name in ("SIGNALS_FREE", "SIGNALS_PREMIUM", "ALERTS_CRITICAL", "ALERTS_GENERAL")
 ]
@@ -103,6 +105,16 @@ def test_on_a_fresh_machine_everything_ends_in_the_local_file() -> None:
         assert (name, *chain(name, config.fallbacks))[-1] == "local-file"
 
 
+@pytest.mark.parametrize("name", CHANNELS)
+def test_default_channels_stand_in_for_one_another_before_the_file(name: str) -> None:
+    *channels, last = chain(name, load().fallbacks)
+    assert ({name, *channels}, len(channels), last) == (set(CHANNELS), 3, "local-file")
+
+
+def test_default_configuration_leaves_patience_at_its_defaults() -> None:
+    assert {destination.patience for destination in load().destinations.values()} == {Patience()}
+
+
 def test_an_installed_package_brings_the_default_along(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (fresh / "alerts.toml").write_text(MINIMAL)
     monkeypatch.setattr(loading, "files", {"tocsind": fresh}.__getitem__)
@@ -160,7 +172,7 @@ def test_a_report_of_a_good_file_lists_its_destinations() -> None:
         "condition": "disabled",
         "reason": "DISCORD_WEBHOOK_ALERTS_CRITICAL is not set",
         "limit": "10/min",
-        "fallback": ["alerts-general", "local-file"],
+        "fallback": ["alerts-general", "signals-premium", "signals-free", "local-file"],
     }
     assert answer["destinations"][4]["condition"] == "ready"
 

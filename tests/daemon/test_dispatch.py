@@ -40,6 +40,7 @@ from tocsind.policy import outcomes
 from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State
 from tocsind.policy.outcomes import Delivered, Outcome, Refused, Unknown
+from tocsind.policy.patience import Fitness
 from tocsind.policy.routes import Route, Thresholds
 from tocsind.reception import Peer
 from tocsind.testing.clock import SteppedClock
@@ -76,6 +77,12 @@ class Nudges:
 
     def refresh(self) -> None:
         raise NotImplementedError("no test folds here")
+
+    def fitness(self) -> Fitness:
+        return Fitness.WORKS
+
+    def look_again(self) -> None:
+        raise NotImplementedError("no lane comes back here")
 
 
 class Desk:

@@ -215,6 +215,22 @@ async def test_a_queue_is_diverted_until_nothing_is_left(shelf: Shelf) -> None:
     assert await shelf.titles(State.QUEUED, "b") == ["one", "two"]
 
 
+async def test_only_what_has_waited_longer_than_patience_gives_way(shelf: Shelf) -> None:
+    for title, priority in (("now", "urgent"), ("later", "low")):
+        await shelf.owe("a", title, priority=priority)
+    (number,) = [each.number for each in await shelf.books.feed("a", Priority.URGENT, FIRST, 10)]
+    assert await shelf.books.give_way("a", [Priority.URGENT], "a fails", hurried=False) == [number]
+    assert await shelf.books.give_way("a", [Priority.URGENT], "a fails", hurried=False) == []
+    assert (await shelf.titles(State.REROUTED, "a"), await shelf.titles(State.QUEUED, "b")) == (["now"], ["now"])
+    assert await shelf.titles(State.QUEUED, "a") == ["later"]
+
+
+async def test_nothing_gives_way_where_there_is_no_fallback(shelf: Shelf) -> None:
+    await shelf.owe("c", "now", priority="urgent")
+    assert await shelf.books.give_way("c", [Priority.URGENT], "c fails", hurried=True) == []
+    shelf.books.tell_lanes()
+
+
 async def test_without_a_fallback_nothing_is_diverted(shelf: Shelf) -> None:
     await shelf.owe("c", "one")
     assert await shelf.books.divert("c", "404") is False

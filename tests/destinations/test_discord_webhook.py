@@ -145,13 +145,13 @@ async def test_a_part_of_ours_that_is_refused_is_left_out_from_then_on(
 
 async def test_a_webhook_tells_where_it_leads(fake: FakeDiscord, client: HttpClient) -> None:
     place = await webhook(fake, client, query="?thread_id=5").locate()
-    assert place == Place(fake.webhooks[0].channel_id)
+    assert place == Place(fake.webhooks[0].channel_id, answered=True)
     assert (fake.counts.requests, fake.counts.posts) == (1, 0)
 
 
 async def test_the_window_of_asking_is_not_told_as_that_of_posting(client: HttpClient) -> None:
     async with serve_fake() as fake:
-        assert await webhook(fake, client).locate() == Place(fake.webhooks[0].channel_id)
+        assert await webhook(fake, client).locate() == Place(fake.webhooks[0].channel_id, answered=True)
 
 
 async def test_a_webhook_that_is_gone_says_so_when_it_is_asked(fake: FakeDiscord, client: HttpClient) -> None:
@@ -191,7 +191,7 @@ async def test_what_keeps_it_from_being_asked_is_told_by_the_same_table(fake: Fa
 
 async def test_a_webhook_that_tells_no_channel_stands_for_itself(fake: FakeDiscord, client: HttpClient) -> None:
     fake.script(NoId(method="GET"))
-    assert await webhook(fake, client).locate() == Place()
+    assert await webhook(fake, client).locate() == Place(answered=True)
 
 
 # --- what it would send ---------------------------------------------------------------------------------------------------

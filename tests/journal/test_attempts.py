@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.journal.made import NOW, asking, begun, column, ended, fed, put, standing, tried
 
-from tocsind.journal import Ending, Moved, attempts, reading, upkeep
+from tocsind.journal import Ending, Moved, attempts, reading, rerouting, upkeep
 from tocsind.journal.attempts import INTERRUPTED
 from tocsind.policy.delivery import Settlement, State
 
@@ -111,7 +111,7 @@ def test_doubt_goes_along_when_a_queue_is_diverted(books: sqlite3.Connection) ->
     put(books, "a")
     (delivery,) = begun(books, "a")
     attempts.settle(books, [Ending(delivery, Settlement(State.QUEUED, "timeout", doubt=True), "unknown")], NOW, None)
-    upkeep.divert(books, "a", ["c"], "404", NOW)
+    rerouting.divert(books, "a", ["c"], "404", NOW)
     assert [copy.doubt for copy in fed(books, "c")] == [True]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.journal.made import NOW, arrival, asking, begun, column, counted, ended, fed, folded, put, standing, tallied
 
 from tocsin.signals import Signal
-from tocsind.journal import FIRST, Ending, Fold, Moved, attempts, digests, intake, reading, upkeep
+from tocsind.journal import FIRST, Ending, Fold, Moved, attempts, digests, intake, reading, rerouting, upkeep
 from tocsind.journal.digests import MOST_FOLDED
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State
 
@@ -135,7 +135,7 @@ def test_fewer_than_two_are_told_as_they_are(books: sqlite3.Connection, count: i
 def test_a_digest_is_never_told_by_another_and_neither_is_its_copy_at_a_fallback(books: sqlite3.Connection) -> None:
     folds = [fold_of(books), fold_of(books)]
     assert folded(books, "a") is None
-    upkeep.divert(books, "a", ["b"], "404", NOW)
+    rerouting.divert(books, "a", ["b"], "404", NOW)
     mine = [put(books, "b"), put(books, "b")]
     fold = folded(books, "b")
     assert fold is not None
@@ -321,7 +321,7 @@ def test_originals_of_a_digest_that_still_waits_are_not_forgotten(books: sqlite3
 
 def test_originals_of_a_digest_that_was_handed_on_are_kept_while_its_copy_waits(books: sqlite3.Connection) -> None:
     fold_of(books)
-    upkeep.divert(books, "a", ["b"], "404", NOW)
+    rerouting.divert(books, "a", ["b"], "404", NOW)
     assert upkeep.forget(books, NOW + 1) == 0
     sent(books, "b", "m")
     assert upkeep.forget(books, NOW + 1) == 2

@@ -9,7 +9,7 @@ from typing import Any
 from tests.journal.made import NOW, fed, folded, put, standing
 
 from tocsin.signals import Signal
-from tocsind.journal import Asking, Ending, Moved, attempts, digests, living, reading, upkeep
+from tocsind.journal import Asking, Ending, Moved, attempts, digests, living, reading, rerouting, upkeep
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State
 from tocsind.policy.living import Telling
 
@@ -111,7 +111,7 @@ def test_what_comes_by_a_fallback_has_its_place_by_acceptance(books: sqlite3.Con
     state(books, "opened", "lost")
     state(books, "closed")
     arrive(books, "m1")
-    upkeep.divert(books, "lost", ["a"], "404", NOW)
+    rerouting.divert(books, "lost", ["a"], "404", NOW)
     told = arrive(books, "m1")
     assert (told.shown.signal.title, lines(told)) == ("closed", ["opened", "closed"])
 
@@ -119,7 +119,7 @@ def test_what_comes_by_a_fallback_has_its_place_by_acceptance(books: sqlite3.Con
 def test_by_a_fallback_the_states_of_a_key_are_told_together(books: sqlite3.Connection) -> None:
     for title in ("opened", "closed"):
         state(books, title, "lost")
-    upkeep.divert(books, "lost", ["a"], "404", NOW)
+    rerouting.divert(books, "lost", ["a"], "404", NOW)
     assert lines(arrive(books, "m1")) == ["opened", "closed"]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from tests.journal.made import NOW, arrival, asking, counted, ended, fed, folded, tallied
 
-from tocsind.journal import attempts, intake, reading, upkeep
+from tocsind.journal import attempts, intake, reading, rerouting, upkeep
 from tocsind.journal.intake import UNROUTED
 from tocsind.journal.schema import open_journal
 from tocsind.policy.delivery import OPEN, Delivery, Priority, State
@@ -119,7 +119,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(name=names)
     def a_destination_is_gone(self, name: str) -> None:
-        moved = upkeep.divert(self.books, name, CHAINS[name], "404", self.now)
+        moved = rerouting.divert(self.books, name, CHAINS[name], "404", self.now)
         assert len(moved) == sum(key[1] == name and owed.state == "queued" for key, owed in self.model.items())
         for each in moved:
             owed = self.model[each.id, name]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.journal.made import NOW, arrival, begun, column, counted, ended, fed, folded, put, standing, tallied, tried
 
-from tocsind.journal import Moved, attempts, intake, reading, upkeep
+from tocsind.journal import Moved, attempts, intake, reading, rerouting, upkeep
 from tocsind.journal.intake import UNROUTED
 from tocsind.journal.schema import FILE_NAME
 from tocsind.journal.upkeep import CHUNK
@@ -32,7 +32,7 @@ REASONS: dict[State, Callable[[sqlite3.Connection], object]] = {
     State.UNKNOWN: lambda books: (put(books, "a"), tried(books, "a", State.UNKNOWN)),
     State.DEAD: dead,
     State.EXPIRED: lambda books: (put(books, "a", expires=5), upkeep.expire(books, NOW + 5)),
-    State.REROUTED: lambda books: (put(books, "a"), upkeep.divert(books, "a", ["b"], "404", NOW)),
+    State.REROUTED: lambda books: (put(books, "a"), rerouting.divert(books, "a", ["b"], "404", NOW)),
     State.DIGESTED: lambda books: (put(books, "a"), put(books, "a"), folded(books, "a")),
     State.DROPPED: lambda books: upkeep.drop(books, put(books, "a"), NOW),
 }
@@ -80,7 +80,7 @@ def test_expiry_goes_in_chunks(books: sqlite3.Connection) -> None:
 
 def test_a_disabled_destinations_queue_goes_to_its_fallback_most_pressing_first(books: sqlite3.Connection) -> None:
     low, normal, urgent = (put(books, "a", priority=Priority(number)) for number in (3, 2, 0))
-    assert upkeep.divert(books, "a", ["b"], "404", NOW + 1) == [
+    assert rerouting.divert(books, "a", ["b"], "404", NOW + 1) == [
         Moved(urgent, "a", "b"),
         Moved(normal, "a", "b"),
         Moved(low, "a", "b"),
@@ -88,12 +88,12 @@ def test_a_disabled_destinations_queue_goes_to_its_fallback_most_pressing_first(
     assert standing(books, urgent) == {"a": "rerouted", "b": "queued"}
     assert column(books, "reason", urgent) == ["to b: 404", None]
     assert [delivery.id for delivery in fed(books, "b", Priority.URGENT)] == [urgent]
-    assert upkeep.divert(books, "a", ["b"], "404", NOW + 1) == []
+    assert rerouting.divert(books, "a", ["b"], "404", NOW + 1) == []
 
 
 def test_what_has_nowhere_left_to_go_is_dead_and_says_why(books: sqlite3.Connection) -> None:
     id_ = put(books, "a", "b")
-    assert upkeep.divert(books, "a", ["b"], "404", NOW) == [Moved(id_, "a", None)]
+    assert rerouting.divert(books, "a", ["b"], "404", NOW) == [Moved(id_, "a", None)]
     assert standing(books, id_) == {"a": "dead", "b": "queued"}
     assert column(books, "reason", id_) == ["404; no fallback is left", None]
 
@@ -102,7 +102,7 @@ def test_diverting_goes_in_chunks_and_leaves_what_is_in_flight(books: sqlite3.Co
     put(books, "a")
     begun(books, "a")
     intake.append(books, [arrival("a") for _ in range(2 * CHUNK + 1)])
-    assert [len(upkeep.divert(books, "a", ["b"], "404", NOW)) for _ in range(4)] == [CHUNK, CHUNK, 1, 0]
+    assert [len(rerouting.divert(books, "a", ["b"], "404", NOW)) for _ in range(4)] == [CHUNK, CHUNK, 1, 0]
     assert counted(books) == {("a", 2, "sending"): 1, ("a", 2, "rerouted"): 1001, ("b", 2, "queued"): 1001}
 
 

@@ -65,6 +65,7 @@ def _lines(status: dict[str, Any], our_spool: str) -> list[str]:
         *_attachment_lines((status.get("storage") or {}).get("attachments") or {}),
         "",
         *_destination_lines(status.get("destinations") or []),
+        *_missed_lines(status.get("destinations") or []),
         *_storage_lines(status.get("storage") or {}),
         *_gate_lines(status.get("destinations") or []),
     ]
@@ -123,6 +124,20 @@ def _destination_lines(destinations: list[dict[str, Any]]) -> list[str]:
     )
 
 
+def _missed_lines(destinations: list[dict[str, Any]]) -> list[str]:
+    """What did not get to its own destination, as long as the journal keeps it."""
+    lines = []
+    for each in destinations:
+        counts = {
+            "went to a fallback": each.get("rerouted"),
+            "expired and were never posted": each.get("expired"),
+        }
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        if told:
+            lines.append(f"  {each.get('name')}: {told}")
+    return lines
+
+
 def _gate_lines(destinations: list[dict[str, Any]]) -> list[str]:
     """What is left of each limit, and what a LOW signal would wait for: the less pressing wait for everything that others wait for."""
     rows = [row for each in destinations if (row := _gate_row(each))]
@@ -155,7 +170,9 @@ def _reason(destination: dict[str, Any]) -> str:
     reason = destination.get("reason")
     if reason is None and destination.get("last_error"):
         reason = f"last error: {destination['last_error']}"
-    return (reason or "") + (f" (for {age(until)})" if until is not None else "")
+    failing = destination.get("failing_seconds")
+    since = f" (failing for {age(failing)})" if failing else ""
+    return (reason or "") + (f" (for {age(until)})" if until is not None else "") + since
 
 
 def _storage_lines(storage: dict[str, Any]) -> list[str]:

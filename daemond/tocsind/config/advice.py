@@ -19,7 +19,6 @@ def advise(top: Spot, destinations: _Destinations, routes: Sequence[Route]) -> N
     _about_routes(top.at("routes"), routes)
     below = top.at("destinations")
     _about_unused(below, destinations, routes)
-    _about_loops(below, fallbacks)
     _about_dead_ends(below, destinations, fallbacks)
     _about_shared_files(below, destinations)
     _about_silenced_mentions(below, destinations)
@@ -42,16 +41,6 @@ def _about_unused(spot: Spot, destinations: _Destinations, routes: Sequence[Rout
     for name in destinations:
         if name not in named:
             spot.at(name).warn("no route and no fallback names it: only a signal that asks for it gets there")
-
-
-def _about_loops(spot: Spot, fallbacks: Mapping[str, Sequence[str]]) -> None:
-    """Warn once for all that stand in one loop, at the first of them."""
-    told: set[str] = set()
-    for name in fallbacks:
-        loop = [other for other in chain(name, fallbacks) if name in chain(other, fallbacks)]
-        if loop and name not in told:
-            spot.at(name).at("fallback").warn(f"goes round: {', '.join([name, *loop])}; each is tried once only")
-        told.update(loop)
 
 
 def _about_dead_ends(spot: Spot, destinations: _Destinations, fallbacks: Mapping[str, Sequence[str]]) -> None:

@@ -11,10 +11,12 @@ import msgspec
 
 from tocsin import places
 from tocsin.durations import format_duration
+from tocsin.signals import PRIORITIES
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
 from tocsind.policy.digest import Budgets
+from tocsind.policy.patience import NEVER, Patience
 
 from . import discord
 from .model import DestinationOptions, DiscordOptions, FileOptions
@@ -53,7 +55,9 @@ def _destination(spot: Spot, name: str, names: Collection[str]) -> DestinationOp
     options, absent = kind.options(spot, found)
     disabled = absent if found.get("enabled", True) else SWITCHED_OFF
     common: dict[str, Any] = {"limit": kind.limit, "digest": kind.digest}
-    common.update((key, found[key]) for key in ("limit", "digest", "fallback", "retry", "breaker") if key in found)
+    common.update(
+        (key, found[key]) for key in ("limit", "digest", "fallback", "retry", "breaker", "patience") if key in found
+    )
     return DestinationOptions(**common, name=name, kind=found["kind"], options=options, disabled=disabled)
 
 
@@ -73,6 +77,7 @@ def _common(name: str, names: Collection[str]) -> dict[str, Field]:
         "fallback": Field(several(fallback)),
         "retry": Field(_retry),
         "breaker": Field(_breaker),
+        "patience": Field(_patience),
     }
 
 
@@ -97,6 +102,22 @@ def _digest(spot: Spot) -> Budgets | None:
             return Budgets(**read_table(spot, {"normal": Field(duration_or_never), "low": Field(duration_or_never)}))
         case other:
             raise Mistake(f'must be false or a table like {{ normal = "2m", low = "5m" }}, not {kind_of(other)}')
+
+
+def _patience(spot: Spot) -> Patience:
+    match spot.value:
+        case False | "never":
+            return NEVER
+        case dict():
+            return Patience(**read_table(spot, {priority: Field(_duration_or_never) for priority in PRIORITIES}))
+        case other:
+            raise Mistake(
+                f'must be a table like {{ urgent = "30s", high = "2m", normal = "10m" }}, not {kind_of(other)}'
+            )
+
+
+def _duration_or_never(spot: Spot) -> float | None:
+    return None if spot.value == "never" else duration_or_never(spot)
 
 
 def _path(spot: Spot) -> str:

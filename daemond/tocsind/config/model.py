@@ -12,6 +12,7 @@ from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
 from tocsind.policy.digest import Budgets
+from tocsind.policy.patience import Patience
 from tocsind.policy.routes import Route, Thresholds
 from tocsind.secret import Secret
 
@@ -78,6 +79,7 @@ class DestinationOptions(msgspec.Struct, frozen=True):
     fallback: tuple[str, ...] = ()
     retry: Retry = Retry()
     breaker: BreakerLimits = BreakerLimits()
+    patience: Patience = Patience()
     disabled: str | None = None
 
     @property

@@ -65,7 +65,7 @@ class DiscordWebhook:
         reading = Reading(answer)
         # What GET's headers tell is of another window than POST's, so it is not passed on.
         if 200 <= reading.status < 300 and reading.body:
-            return Place(reading.id("channel_id"))  # without one the webhook stands for itself
+            return Place(reading.id("channel_id"), answered=True)  # without one the webhook stands for itself
         verdict = meaning(reading)
         if isinstance(verdict, Delivered):  # a 204 to a question: it is asked again
             return Place(trouble=Deferred(f"{reading.status} to the question where it leads"))

@@ -18,7 +18,8 @@ log, which is applied milliseconds later.
     memory     jobs: keep, recall, recall_scope, requests: what must be known after a restart
     living     what all those jobs know of living messages, and a job: foreseen
     digests    jobs: fold, instead: many deliveries told in sum
-    upkeep     jobs: expire, divert, retry, drop, forget
+    upkeep     jobs: expire, retry, drop, forget
+    rerouting  jobs: divert, give_way: to the fallbacks
     reading    jobs: why, queue, counts
 
 So a caller reads `await journal.run(intake.append, arrivals)`.

@@ -112,8 +112,13 @@ def _elsewhere(connection: sqlite3.Connection, ending: Ending, now: float) -> li
     return [Moved(delivery.id, delivery.destination, fallback)] if fallback else []
 
 
-def hand_on(connection: sqlite3.Connection, number: int, chain: Sequence[str], now: float) -> str | None:
-    """Owe the delivery's signal, and its doubt, to the first destination of the chain that has not had it; None when all have."""
+def hand_on(
+    connection: sqlite3.Connection, number: int, chain: Sequence[str], now: float, *, hurried: bool = False
+) -> str | None:
+    """Owe the delivery's signal, and its doubt, to the first destination of the chain that has not had it; None when all have.
+
+    `hurried`: its patience was over where it comes from.
+    """
     row = connection.execute(
         "SELECT signal, priority, deadline, doubt, key FROM deliveries WHERE number = ?", (number,)
     ).fetchone()
@@ -121,7 +126,8 @@ def hand_on(connection: sqlite3.Connection, number: int, chain: Sequence[str], n
         return None
     signal, priority, deadline, doubt, key = row
     for name in chain:
-        if owe(connection, signal, name, Priority(priority), now, deadline=deadline, doubt=bool(doubt), key=key):
+        inherited = {"deadline": deadline, "doubt": bool(doubt), "key": key, "hurried": hurried}
+        if owe(connection, signal, name, Priority(priority), now, **inherited):
             return name
     return None
 

@@ -79,12 +79,13 @@ def owe(
     deadline: float | None = None,
     doubt: bool = False,
     key: str | None = None,
+    hurried: bool = False,
 ) -> bool:
     """A new delivery, queued; False when the signal has been owed to this destination before."""
     cursor = connection.execute(
-        "INSERT OR IGNORE INTO deliveries (signal, destination, priority, state, since, deadline, doubt, key)"
-        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?)",
-        (signal, destination, priority, now, deadline, doubt, key),
+        "INSERT OR IGNORE INTO deliveries (signal, destination, priority, state, since, deadline, doubt, key, hurried)"
+        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?)",
+        (signal, destination, priority, now, deadline, doubt, key, hurried),
     )
     return cursor.rowcount == 1
 

@@ -73,6 +73,8 @@ class LaneMemory(msgspec.Struct, frozen=True):
     trips: int = 0
     strikes: int = 0
     channel: str | None = None  # where it was found to lead
+    failing_since: float | None = None  # policy.patience: when its outage began
+    failing_because: str | None = None
 
 
 class ScopeMemory(msgspec.Struct, frozen=True):

@@ -180,7 +180,14 @@ _SIXTH = """
 ALTER TABLE scopes ADD COLUMN blocked_for REAL;         -- seconds
 """
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
+# Patience (policy.patience). What already waits at a fallback has its patience there.
+_SEVENTH = """
+ALTER TABLE lanes ADD COLUMN failing_since REAL;        -- when the outage began
+ALTER TABLE lanes ADD COLUMN failing_because TEXT;
+ALTER TABLE deliveries ADD COLUMN hurried INTEGER NOT NULL DEFAULT 0;   -- its patience was over where it came from
+"""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
 
 
 def open_journal(folder: Path) -> sqlite3.Connection:

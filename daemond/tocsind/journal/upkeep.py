@@ -1,4 +1,4 @@
-"""Jobs that change many deliveries at once: time passed, a destination went, a person decided, the ledger is old enough."""
+"""Jobs that change many deliveries at once: time passed, a person decided, the ledger is old enough."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ CHUNK = 500  # deliveries a job: a transaction stays short, and others get their
 CUT_OFF = 512  # pages a job: 2 MiB
 TOO_LATE = "its time passed before it could be sent"
 BY_HAND = "dropped by hand"
-NOWHERE = "no fallback is left"
 
 
 def next_deadline(connection: sqlite3.Connection) -> float | None:
@@ -35,40 +34,12 @@ def expire(connection: sqlite3.Connection, now: float) -> list[Moved]:
         (now, CHUNK),
     ).fetchall()
     for number, _, _ in rows:
-        _close(connection, number, State.EXPIRED, TOO_LATE, now)
+        close(connection, number, State.EXPIRED, TOO_LATE, now)
     return [Moved(id_, destination) for _, id_, destination in rows]
 
 
-def divert(
-    connection: sqlite3.Connection, destination: str, chain: Sequence[str], reason: str, now: float
-) -> list[Moved]:
-    """Send a disabled destination's queue to its fallback, most pressing first; what has nowhere left to go is dead."""
-    rows = connection.execute(
-        "SELECT d.number, s.id FROM deliveries d JOIN signals s ON s.number = d.signal"
-        " WHERE d.destination = ? AND d.state = 'queued' ORDER BY d.priority, d.number LIMIT ?",
-        (destination, CHUNK),
-    ).fetchall()
-    return [_divert_one(connection, number, id_, destination, chain, reason, now) for number, id_ in rows]
-
-
-def _divert_one(  # noqa: PLR0917 - a row and its circumstances
-    connection: sqlite3.Connection,
-    number: int,
-    id_: str,
-    destination: str,
-    chain: Sequence[str],
-    reason: str,
-    now: float,
-) -> Moved:
-    fallback = hand_on(connection, number, chain, now)
-    if fallback:
-        _close(connection, number, State.REROUTED, f"to {fallback}: {reason}", now)
-    else:
-        _close(connection, number, State.DEAD, f"{reason}; {NOWHERE}", now)
-    return Moved(id_, destination, fallback)
-
-
-def _close(connection: sqlite3.Connection, number: int, state: State, reason: str, now: float) -> None:
+def close(connection: sqlite3.Connection, number: int, state: State, reason: str, now: float) -> None:
+    """Settle a delivery that waits or is dead, without an attempt."""
     connection.execute(
         "UPDATE deliveries SET state = ?, reason = ?, since = ? WHERE number = ? AND state IN ('queued', 'dead')",
         (state.value, reason, now, number),
@@ -129,7 +100,7 @@ def rehome(connection: sqlite3.Connection, homes: Mapping[int, Sequence[str]], n
     for number, destinations in homes.items():
         for name in destinations:
             hand_on(connection, number, [name], now)
-        _close(connection, number, State.REROUTED, f"to {', '.join(destinations)}: routed anew", now)
+        close(connection, number, State.REROUTED, f"to {', '.join(destinations)}: routed anew", now)
     return len(homes)
 
 

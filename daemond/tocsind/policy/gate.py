@@ -127,6 +127,11 @@ class Gate:
         """Seconds that the far end has told us to wait; 0 when it did not."""
         return max(scope.block_ends(now) for scope in self.scopes) - now
 
+    def blocked_because(self, now: float) -> str:
+        """What the far end said when it told us to wait, of the longest wait; nothing when it did not."""
+        longest = max(self.scopes, key=lambda scope: scope.block_ends(now))
+        return (longest.blocked_because or "") if longest.block_ends(now) > now else ""
+
     def unblock(self) -> None:
         """A person knows better than the far end's last word about this destination. About the address, which others share, and where
         each further request may make it worse, nobody does.

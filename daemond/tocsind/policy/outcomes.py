@@ -108,3 +108,4 @@ class Place(msgspec.Struct, frozen=True):
     channel: str | None = None
     trouble: Deferred | Refused | Unknown | None = None
     invalid: bool = False
+    answered: bool = False  # the far end said so itself: it works, as far as a question can tell

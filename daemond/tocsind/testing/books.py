@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State, expired, settle
 from tocsind.policy.living import Living
 from tocsind.policy.outcomes import Outcome, is_unsent
+from tocsind.policy.patience import Fitness, ranked
 from tocsind.policy.routes import chain
 from tocsind.policy.telling import is_gone, learn, tell
 
@@ -36,12 +37,19 @@ class Nudged(Protocol):
     def rewind(self) -> None:
         """Something old came back."""
 
+    def fitness(self) -> Fitness:
+        """How fit the destination is to stand in for another."""
+
+    def look_again(self) -> None:
+        """Another destination can do what it could not, or the other way round."""
+
 
 class _Entry:
     """A delivery and where it stands."""
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
+        self.hurried = False  # its patience was over where it came from
         self.state = State.QUEUED
         self.reason: str | None = None
 
@@ -225,30 +233,62 @@ class MemoryBooks:
             if each.answered is None and each.asking.destination in destinations:
                 each.answered = now
 
-    def _hand_on(self, delivery: Delivery) -> str | None:
-        for name in chain(delivery.destination, self._fallbacks):
+    def _hand_on(self, delivery: Delivery, *fallbacks: str, hurried: bool = False) -> str | None:
+        for name in fallbacks or self._ranked(delivery.destination):
             if (delivery.id, name) not in self._owed:
                 copy = self._entries[self._owe(name, delivery.signal, delivery.priority)]
                 known = {"deadline": delivery.deadline, "doubt": delivery.doubt, "order": delivery.order}
-                copy.delivery = msgspec.structs.replace(copy.delivery, **known)
+                copy.delivery, copy.hurried = msgspec.structs.replace(copy.delivery, **known), hurried
                 return name
         return None
 
+    def _ranked(self, destination: str) -> tuple[str, ...]:
+        return ranked(chain(destination, self._fallbacks), self._fitness)
+
+    def _fitness(self, destination: str) -> Fitness:
+        lane = self.lanes.get(destination)
+        return lane.fitness() if lane else Fitness.WORKS
+
+    def _queued(self, destination: str) -> list[_Entry]:
+        found = [self._entries[number] for priority in Priority for number in self._queues[destination, priority]]
+        return [entry for entry in found if entry.state is State.QUEUED]
+
+    def _takes(self, entry: _Entry, fallbacks: Sequence[str]) -> bool:
+        return any((entry.delivery.id, name) not in self._owed for name in fallbacks)
+
     async def divert(self, destination: str, reason: str) -> bool:
         await trio.lowlevel.checkpoint()
-        if not chain(destination, self._fallbacks):
+        fallbacks = self._ranked(destination)
+        if not fallbacks:
             return False
+        enabled = [name for name in fallbacks if self._fitness(name) is not Fitness.DISABLED]
         waiting = [
-            self._entries[number]
-            for priority in Priority
-            for number in self._queues[destination, priority]
-            if self._entries[number].state is State.QUEUED
+            entry
+            for entry in self._queued(destination)
+            if self._takes(entry, enabled) or not self._takes(entry, fallbacks)
         ][: self._chunk]
         for entry in waiting:
-            fallback = self._hand_on(entry.delivery)
+            fallback = self._hand_on(entry.delivery, *enabled) if enabled else None
             entry.state = State.REROUTED if fallback else State.DEAD
             entry.reason = f"to {fallback}: {reason}" if fallback else f"{reason}; no fallback is left"
         return bool(waiting)
+
+    async def give_way(self, destination: str, over: Collection[Priority], reason: str, *, hurried: bool) -> list[int]:
+        await trio.lowlevel.checkpoint()
+        working = [name for name in self._ranked(destination) if self._fitness(name) is Fitness.WORKS]
+        waiting = [
+            entry
+            for entry in self._queued(destination)
+            if (entry.delivery.priority in over or (hurried and entry.hurried)) and self._takes(entry, working)
+        ][: self._chunk]
+        for entry in waiting:
+            entry.state = State.REROUTED
+            entry.reason = f"to {self._hand_on(entry.delivery, *working, hurried=True)}: {reason}"
+        return [entry.delivery.number for entry in waiting]
+
+    def tell_lanes(self) -> None:
+        for lane in self.lanes.values():
+            lane.look_again()
 
     async def recall(self, destination: str) -> LaneMemory:
         await trio.lowlevel.checkpoint()

@@ -38,8 +38,8 @@ class MemoryDestination:
 
     With `edits` the deliveries of one key share a living message, if its books tell it so.
 
-    Asked where it leads, it answers from `places`, then `channel`. `size` and `key` say what a delivery takes of the `room`, and with whom
-    it may travel.
+    Asked where it leads, it answers from `places`, then `place`, then `channel`. `size` and `key` say what a delivery takes of the `room`,
+    and with whom it may travel.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class MemoryDestination:
         self.otherwise: Answer = Delivered() if otherwise is None else otherwise
         self.seconds = seconds
         self.places = deque(places)
+        self.place: Place | None = None
         self.channel = channel
         self.tries: list[Try] = []
         self.located: list[float] = []  # when it was asked where it leads
@@ -113,7 +114,7 @@ class MemoryDestination:
     async def locate(self) -> Place:
         await trio.lowlevel.checkpoint()
         self.located.append(trio.current_time())
-        return self.places.popleft() if self.places else Place(self.channel)
+        return self.places.popleft() if self.places else self.place or Place(self.channel)
 
     def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
         return {"payload": {"titles": [delivery.signal.title for delivery in batch]}, "limits": [], "notes": []}

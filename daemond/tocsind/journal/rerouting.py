@@ -1,0 +1,104 @@
+"""Jobs that move what waits for one destination to its fallbacks: it is disabled (`divert`), or patience is over (`give_way`).
+
+The delivery is settled as `rerouted` and a new one is queued at the fallback, in one commit. UNIQUE (signal, destination) keeps a signal
+from coming back to a destination that has had it, so every chain ends, also where destinations stand in for one another.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Sequence
+
+from tocsind.policy.delivery import Priority, State
+
+from .attempts import hand_on
+from .records import Moved
+from .upkeep import CHUNK, close
+
+NOWHERE = "no fallback is left"
+
+# Of a list of destinations as JSON: one that has not had the signal of the delivery d.
+_TAKES = (
+    "EXISTS (SELECT 1 FROM json_each(?) c WHERE NOT EXISTS"
+    " (SELECT 1 FROM deliveries o WHERE o.signal = d.signal AND o.destination = c.value))"
+)
+_QUEUED = (
+    "SELECT d.number, s.id FROM deliveries d JOIN signals s ON s.number = d.signal"
+    " WHERE d.destination = ? AND d.state = 'queued'"
+)
+
+
+def divert(  # noqa: PLR0917 - a queue, and what to do with it
+    connection: sqlite3.Connection,
+    destination: str,
+    chain: Sequence[str],
+    reason: str,
+    now: float,
+    disabled: Collection[str] = (),
+) -> list[Moved]:
+    """Send a chunk of a disabled destination's queue to its fallbacks, most pressing first.
+
+    `disabled` are those of the chain that are disabled as well: what only these have not had yet stays queued. What all of the chain
+    have had is dead.
+    """
+    enabled = [name for name in chain if name not in disabled]
+    rows = connection.execute(
+        f"{_QUEUED} AND ({_TAKES} OR NOT {_TAKES}) ORDER BY d.priority, d.number LIMIT ?",
+        (destination, json.dumps(enabled), json.dumps(chain), CHUNK),
+    ).fetchall()
+    return [_divert_one(connection, number, id_, destination, enabled, reason, now) for number, id_ in rows]
+
+
+def _divert_one(  # noqa: PLR0917 - a row and its circumstances
+    connection: sqlite3.Connection,
+    number: int,
+    id_: str,
+    destination: str,
+    chain: Sequence[str],
+    reason: str,
+    now: float,
+) -> Moved:
+    fallback = hand_on(connection, number, chain, now)
+    if fallback:
+        close(connection, number, State.REROUTED, f"to {fallback}: {reason}", now)
+    else:
+        close(connection, number, State.DEAD, f"{reason}; {NOWHERE}", now)
+    return Moved(id_, destination, fallback)
+
+
+def give_way(  # noqa: PLR0917 - as above
+    connection: sqlite3.Connection,
+    destination: str,
+    over: Collection[Priority],
+    working: Sequence[str],
+    reason: str,
+    now: float,
+    *,
+    hurried: bool,
+) -> list[tuple[int, Moved]]:
+    """Move a chunk of a failing destination's queue to fallbacks that work: all with a priority in `over`, and with `hurried` also what
+    came here because its patience was over elsewhere. What no working fallback can take stays.
+    """
+    priorities, fallbacks = json.dumps([int(priority) for priority in over]), json.dumps(working)
+    query = (
+        f"{_QUEUED} AND (d.priority IN (SELECT value FROM json_each(?)) OR (? AND d.hurried)) AND {_TAKES}"  # noqa: S608 - our own text
+        " ORDER BY d.priority, d.number LIMIT ?"
+    )
+    rows = connection.execute(query, (destination, priorities, hurried, fallbacks, CHUNK)).fetchall()
+    return [(number, _move(connection, number, id_, destination, working, reason, now)) for number, id_ in rows]
+
+
+def _move(  # noqa: PLR0917 - as above
+    connection: sqlite3.Connection,
+    number: int,
+    id_: str,
+    destination: str,
+    working: Sequence[str],
+    reason: str,
+    now: float,
+) -> Moved:
+    fallback = hand_on(connection, number, working, now, hurried=True)
+    assert fallback is not None, "the query found one that has not had it"
+    close(connection, number, State.REROUTED, f"to {fallback}: {reason}", now)
+    return Moved(id_, destination, fallback)

@@ -1,0 +1,99 @@
+"""Discord cannot be reached for longer than patience: the fallback delivers, and nothing is delivered twice that was not in doubt."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.e2e.witness import Copy, all_delivered, arrived, by_id, delivery, told_apart, until, written
+from tests.harness import DaemonProcess, FakeProcess, discord, file, route
+
+from tocsin.signals import PRIORITIES
+
+RETRY = '{ first = "50ms", most = "200ms" }'
+BREAKER = '{ failures = 3, rest = "200ms", most = "500ms" }'
+PATIENCE = '{ urgent = "1s", high = "2s", normal = "1h" }'
+
+
+def configured(fake: FakeProcess, **options: str) -> str:
+    patient = {"retry": RETRY, "breaker": BREAKER, "patience": PATIENCE, "fallback": '["local-file"]', **options}
+    return discord("d", fake.webhooks[0]["url"], **patient) + file() + route("d")
+
+
+def theirs(copies: list[Copy]) -> list[Copy]:
+    """What people sent; neither alarms nor reports."""
+    return told_apart(copies)[1]
+
+
+def test_fallback_delivers_what_waits_longer_than_patience_while_discord_refuses_connections(tmp_path: Path) -> None:
+    with FakeProcess("--limits", "none") as fake:
+        port, config = fake.port, configured(fake)
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        began = time.monotonic()
+        ids = {priority: daemon.client.send(priority, priority=priority).id for priority in PRIORITIES}
+        assert all_delivered(daemon, [ids["urgent"]])
+        assert time.monotonic() - began < 1 + 5
+        assert all_delivered(daemon, [ids["high"]])
+        began = time.monotonic()
+        at_once = daemon.client.send("at once", priority="urgent").id
+        assert all_delivered(daemon, [at_once])
+        assert time.monotonic() - began < 1
+        assert {delivery(daemon, ids[each])["state"] for each in ("normal", "low")} == {"queued"}
+        moved, lane = delivery(daemon, ids["urgent"]), daemon.destination("d")
+        assert moved["state"] == "rerouted"
+        assert moved["reason"].startswith("to local-file: d has been failing since ")
+        assert lane["failing_seconds"] > 2
+        assert lane["rerouted"] == 3
+        shown = daemon.tocsin("status").stdout
+        assert "d: 3 went to a fallback" in shown
+        with FakeProcess("--limits", "none", "--port", str(port)) as back:
+            assert all_delivered(daemon, ids.values())
+            later = daemon.client.send("later", priority="urgent").id
+            assert all_delivered(daemon, [later])
+            copies = [*theirs(arrived(back)), *theirs(written(daemon.state / "alerts.jsonl"))]
+            here = {copy.id for copy in arrived(back)}
+        assert daemon.destination("d")["failing_seconds"] is None
+    assert {id_: len(found) for id_, found in by_id(copies).items()} == dict.fromkeys(
+        [*ids.values(), at_once, later], 1
+    )
+    assert here >= {ids["normal"], ids["low"], later}
+    assert not any(copy.marked for copy in copies), "a refused connection leaves no doubt"
+
+
+def test_signal_whose_request_got_no_answer_is_marked_at_the_fallback(tmp_path: Path, fake: FakeProcess) -> None:
+    fake.hold(saved=True)
+    with DaemonProcess(tmp_path, configured(fake, deadline='"300ms"')).start() as daemon:
+        doubtful = daemon.client.send("doubtful", priority="urgent").id
+        fake.await_held()
+        assert all_delivered(daemon, [doubtful])
+        (copy,) = theirs(written(daemon.state / "alerts.jsonl"))
+    assert (copy.id, copy.marked) == (doubtful, True)
+
+
+def test_patience_goes_on_over_a_kill(tmp_path: Path) -> None:
+    with FakeProcess("--limits", "none") as fake:
+        config = configured(fake, patience='{ urgent = "4s" }')
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        id_ = daemon.client.send("urgent", priority="urgent").id
+        daemon.wait_for("deferred", id=id_)
+        began = time.monotonic()
+        daemon.status()  # reads the journal, so it comes behind the commit
+        time.sleep(2.0)  # a part of the patience passes before the kill
+        daemon.kill()
+        daemon.start()
+        assert all_delivered(daemon, [id_])
+        assert time.monotonic() - began < 4 + 3, "a patience that began anew would end 4 s after the start"
+        assert delivery(daemon, id_)["state"] == "rerouted"
+
+
+def test_question_ends_the_outage_when_everything_has_moved(tmp_path: Path) -> None:
+    with FakeProcess("--limits", "none") as fake:
+        port, config = fake.port, configured(fake)
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        assert all_delivered(daemon, [daemon.client.send("urgent", priority="urgent").id])
+        with FakeProcess("--limits", "none", "--port", str(port)) as back:
+            daemon.wait_for("recovered", destination="d")
+            assert daemon.destination("d")["condition"] == "ready"
+            assert all_delivered(daemon, [daemon.client.send("next", priority="urgent").id])
+            until(back, lambda counts: counts["accepted"] >= 1)
+            assert [copy.title for copy in theirs(arrived(back))] == ["next"]

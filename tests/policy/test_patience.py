@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tocsind.policy.delivery import Priority
+from tocsind.policy.patience import ASK_EVERY, NEVER, SHORT_BLOCK, SUSPECT, Fitness, Outage, Patience, ranked
+
+URGENT, HIGH, NORMAL, LOW = Priority
+
+
+def test_patience_defaults_are_those_of_the_contract() -> None:
+    assert [Patience().of(priority) for priority in Priority] == [30.0, 120.0, 600.0, inf]
+    assert {NEVER.of(priority) for priority in Priority} == {inf}
+
+
+def test_ranked_puts_what_works_first_and_keeps_the_configured_order() -> None:
+    fitness = {"a": Fitness.DISABLED, "b": Fitness.FAILS, "c": Fitness.WORKS, "d": Fitness.WORKS}
+    assert ranked("abcd", fitness.__getitem__) == ("c", "d", "b", "a")
+
+
+def test_outage_counts_from_the_first_failure_in_a_row() -> None:
+    outage = Outage()
+    for now in (10.0, 12.0, 30.0):
+        outage.failed(now, "refused")
+    assert (outage.over_at(30.0), outage.lasts(30.0)) == (40.0, 20.0)
+    outage.answered()
+    assert (outage.over_at(30.0), outage.lasts(50.0), outage.is_on) == (inf, 0.0, False)
+    outage.failed(50.0, "refused")
+    assert outage.over_at(30.0) == 80.0
+
+
+def test_outage_counts_from_the_start_of_a_block_by_the_server() -> None:
+    outage = Outage()
+    outage.blocked(10.0, "429 from Cloudflare")
+    assert outage.over_at(30.0) == 40.0
+    assert not outage.works(SHORT_BLOCK)
+    assert outage.works(SHORT_BLOCK - 1), "a used-up window is no outage of the destination"
+
+
+def test_outage_after_an_answered_question_goes_on_with_its_old_beginning() -> None:
+    outage = Outage()
+    outage.failed(0.0, "503")
+    outage.back(100.0)
+    assert (outage.over_at(30.0), outage.works(0.0), outage.lasts(100.0)) == (inf, True, 0.0)
+    outage.failed(110.0, "503")
+    assert outage.over_at(30.0) == 30.0
+
+
+def test_outage_long_after_an_answered_question_is_a_new_one() -> None:
+    outage = Outage()
+    outage.failed(0.0, "503")
+    outage.back(100.0)
+    outage.failed(101.0 + SUSPECT, "503")
+    assert outage.over_at(30.0) == 131.0 + SUSPECT
+
+
+def test_question_is_asked_when_the_breaker_allows_it_and_not_soon_after_a_failure() -> None:
+    outage = Outage()
+    assert outage.ask_at(5.0) == inf
+    outage.failed(10.0, "503")
+    assert outage.ask_at(12.0) == 10.0 + ASK_EVERY
+    assert outage.ask_at(60.0) == 60.0
+    outage.put_off(60.0)
+    assert outage.ask_at(60.0) == 60.0 + ASK_EVERY
+
+
+def test_question_after_a_block_is_due_when_the_block_ends() -> None:
+    outage = Outage()
+    outage.blocked(10.0, "429")
+    assert outage.ask_at(15.0) == 15.0
+
+
+def test_outage_that_is_not_on_cannot_come_back() -> None:
+    outage = Outage()
+    outage.back(1.0)
+    assert repr(outage) == "<Outage well since=None fails=False reason=None>"
+
+
+def test_outage_goes_on_after_a_restart() -> None:
+    outage = Outage()
+    outage.restore(-50.0, "refused")
+    assert (outage.over_at(30.0), outage.lasts(10.0), outage.reason) == (-20.0, 60.0, "refused")
+    assert repr(outage) == "<Outage out since=-50.0 fails=True reason='refused'>"
+    outage.back(1.0)
+    assert repr(outage) == "<Outage back since=-50.0 fails=False reason='refused'>"
+
+
+class OutageLaw(RuleBasedStateMachine):
+    """The law, told a second time as plain numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outage = Outage()
+        self.now = 0.0
+        self.since: float | None = None
+        self.back_at: float | None = None
+
+    @rule(seconds=st.floats(0, 1000))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(block=st.booleans())
+    def nothing_gets_through(self, block: bool) -> None:
+        if self.since is None or (self.back_at is not None and self.now - self.back_at > SUSPECT):
+            self.since = self.now
+        self.back_at = None
+        (self.outage.blocked if block else self.outage.failed)(self.now, "because")
+
+    @rule()
+    def a_question_is_answered(self) -> None:
+        self.outage.back(self.now)
+        if self.since is not None and self.back_at is None:
+            self.back_at = self.now
+
+    @rule()
+    def a_delivery_is_answered(self) -> None:
+        self.outage.answered()
+        self.since = self.back_at = None
+
+    @invariant()
+    def it_answers_by_the_law(self) -> None:
+        is_on = self.since is not None and self.back_at is None
+        assert self.outage.is_on is is_on
+        assert self.outage.over_at(30.0) == (self.since + 30.0 if self.since is not None and is_on else inf)
+        assert (self.outage.ask_at(self.now) < inf) is is_on
+        assert self.outage.works(0.0) or is_on
+        assert not self.outage.works(SHORT_BLOCK)
+
+    @invariant()
+    def a_longer_patience_is_never_over_sooner(self) -> None:
+        ends = [self.outage.over_at(Patience().of(priority)) for priority in Priority]
+        assert ends == sorted(ends)
+
+
+TestOutageLaw = OutageLaw.TestCase
+TestOutageLaw.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@given(st.lists(st.sampled_from(Fitness), max_size=6))
+def test_ranked_loses_nothing_and_adds_nothing(fitness: list[Fitness]) -> None:
+    names = [str(number) for number in range(len(fitness))]
+    found = ranked(names, lambda name: fitness[int(name)])
+    assert sorted(found) == names
+    assert [fitness[int(name)] for name in found] == sorted(fitness)
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_patience_of_one_priority_can_be_switched_off(priority: Priority) -> None:
+    assert Patience(**{priority.label: None}).of(priority) == inf
