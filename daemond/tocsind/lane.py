@@ -43,10 +43,10 @@ from .policy.delivery import Delivery, Priority
 from .policy.gate import presses
 from .policy.outcomes import Cause, Deferred, Delivered, Outcome, Place, Reach, Refused, Report, Unknown, is_unsent
 from .policy.patience import Fitness
+from .policy.refusals import Refusals
 from .rerouting import Rerouting
 from .sender import Sender
 
-STRIKES = 3  # refusals in a row of the kind that only together say that the destination is gone
 LONG_BLOCK = 60.0  # seconds that a far end may make us wait before people should know
 ASK_AGAIN = 60.0  # seconds between two tries to find the channel
 
@@ -92,7 +92,7 @@ class Lane:
         self.trips = 0
         self.out_since: float | None = None  # when what is with the far end left us, on the monotonic clock
         self.note: str | None = None  # what its answers show and people should know
-        self._strikes = 0
+        self.refusals = Refusals()
         self._found: str | None = None  # the channel, as the far end calls it
         self._must_locate = True
         self._ask_at: float | None = None  # when to ask for it again, if it is not known
@@ -122,7 +122,7 @@ class Lane:
         if memory.about != self.options.fingerprint:
             memory = LaneMemory(self.name)
         self.gate = await self._gates.gate(self.options)
-        self.trips, self._strikes, self._found = memory.trips, memory.strikes, memory.channel
+        self.trips, self.refusals, self._found = memory.trips, Refusals(memory.strikes), memory.channel
         self.disabled = self.options.disabled or memory.disabled
         rest_left = None if memory.rest_until is None else memory.rest_until - self.clock.steady()
         self.breaker.restore(BreakerMemory(memory.failures, memory.rests, rest_left, memory.reason), self.clock.now())
@@ -249,7 +249,8 @@ class Lane:
 
     async def enable(self) -> None:
         """A person says that the destination is back. What the configuration switched off stays so."""
-        self.disabled, self._strikes, self._must_locate = self.options.disabled, 0, True
+        self.disabled, self._must_locate = self.options.disabled, True
+        self.refusals.delivered()
         self.breaker.succeeded()
         self.rerouting.outage.answered()
         self.gate.unblock()
@@ -368,7 +369,8 @@ class Lane:
         self.gate.hear(self.clock.now(), lead, report)
         self._note(report.note)
         for outcome in dict.fromkeys(report.outcomes):  # one request teaches once, however many deliveries it carried
-            self._learn(outcome)
+            both = zip(batch, report.outcomes, strict=True)
+            self._learn(outcome, [delivery.id for delivery, each in both if each == outcome])
         after = self.memory()
         settlements = await self._books.settle(
             batch, report.outcomes, self.options.retry, after if after != before else None, self._gates.changed()
@@ -379,7 +381,7 @@ class Lane:
 
     # --- learning ------------------------------------------------------------------------------------------------------
 
-    def _learn(self, outcome: Outcome) -> None:
+    def _learn(self, outcome: Outcome, alerts: Sequence[str]) -> None:
         match outcome:
             case Deferred(reason=reason, cause=Cause.FAILED) | Unknown(reason=reason):
                 self._they_failed(reason)
@@ -388,14 +390,13 @@ class Lane:
             case Refused(reason=reason):
                 self.rerouting.answered()
                 self._they_answered()
-                self._strikes = self._strikes + 1 if outcome.strike else 0
-                if outcome.disable or self._strikes >= STRIKES:
-                    self._disable(reason)
+                if why := reason if outcome.disable else self.refusals.refused(outcome, alerts):
+                    self._disable(why)
             case Deferred() | Delivered():
                 self.rerouting.answered()
                 self._they_answered()
         if isinstance(outcome, Delivered):
-            self._strikes = 0
+            self.refusals.delivered()
             if self._ask_at is not None and self.clock.now() >= self._ask_at:
                 self.relocate()
 
@@ -476,7 +477,7 @@ class Lane:
             rest_until=None if breaker.rest_left is None else self.clock.steady() + breaker.rest_left,
             reason=breaker.reason,
             trips=self.trips,
-            strikes=self._strikes,
+            strikes=self.refusals.strikes,
             channel=self._found,
             failing_since=self.clock.steady() - outage.lasts(self.clock.now()) if outage.is_on else None,
             failing_because=outage.reason if outage.is_on else None,

@@ -69,6 +69,7 @@ class StatusView:
             *spool_problems,
             *self._concerns(),
             *_lane_problems(lanes),
+            *_refusing(lanes),
             *self._late(ages, lanes),
             *_stuck(counts, lanes),
             *_dead_problems(undelivered),
@@ -189,6 +190,15 @@ def _lane_problem(name: str, condition: Condition) -> str:
     if condition.seconds is not None and condition.seconds > LONG_BLOCK:
         text += f", for another {format_duration(condition.seconds)}"
     return f"{text}; `tocsin enable {name}` puts it back" if condition.word == "disabled" else text
+
+
+def _refusing(lanes: list[Lane]) -> list[str]:
+    """Who refuses whatever it is sent, and is not disabled for it: each of these alerts was wrong in itself, as it says."""
+    return [
+        f"{lane.name} has refused the last {lane.refusals.alerts} alerts that it was sent: {lane.refusals.reason}"
+        for lane in lanes
+        if lane.disabled is None and lane.refusals.is_all
+    ]
 
 
 def _dead_problems(undelivered: int) -> list[str]:

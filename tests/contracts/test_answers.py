@@ -391,7 +391,7 @@ async def test_a_400_that_names_an_embed_is_about_that_one(fake: FakeDiscord, cl
     why = "400 from Discord: title: This is refused."
     assert report == Report((ANOTHER, Deferred(why, Cause.FORM), ANOTHER))
     again = await webhook(fake, client).deliver([delivery("alert 1", plain=True)])
-    assert again == Report((Refused(why),))
+    assert again == Report((Refused(why, named=True),))
 
 
 async def test_a_400_in_the_older_way_names_an_embed_as_well(fake: FakeDiscord, client: HttpClient) -> None:

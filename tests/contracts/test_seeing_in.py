@@ -149,7 +149,8 @@ def moved(daemon: DaemonProcess, before: dict[str, int]) -> dict[str, int]:
 
 
 def dead(daemon: DaemonProcess, fake: FakeProcess, title: str, **fields: Any) -> str:
-    """The id of a signal that Discord refused for good."""
+    """The id of a signal that Discord refused for good. One is delivered before it: three refused in a row would be the webhook's fault."""
+    assert daemon.settled(daemon.client.send("between", to=["d"]).id) == ["delivered"]
     invalid = {"behaviour": "status", "status": 400, "code": 50035, "message": "Invalid Form Body"}
     fake.script({**invalid, "count": 2})  # as it is, and in plain form
     id_ = daemon.client.send(title, to=["d"], **fields).id

@@ -15,12 +15,13 @@ from tocsind.config import DestinationOptions, FileOptions
 from tocsind.destinations.registry import Pace
 from tocsind.events import Disabled, Fact, Suspended
 from tocsind.gates import Gates
-from tocsind.lane import ASK_AGAIN, STRIKES, Condition, Lane
+from tocsind.lane import ASK_AGAIN, Condition, Lane
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Delivery, Priority, State
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Place, Reach, Refused, Report
+from tocsind.policy.refusals import STRIKES
 from tocsind.policy.scopes import GUARD
 from tocsind.sender import WINDOW
 from tocsind.testing.books import MemoryBooks
@@ -271,6 +272,16 @@ async def test_three_refusals_in_a_row_that_say_so_disable_the_destination_and_t
     assert [name for name, _ in street.tries] == ["a"] * 7
 
 
+async def test_the_same_refusal_of_three_different_alerts_disables_whatever_its_code(autojump_clock: MockClock) -> None:
+    street = Street(fallbacks={"a": ("b",)}, a=end(otherwise=Refused("403: Missing Access"), most=1), b=end(most=1))
+    street.owe("a", *numbered("a", 5))
+    async with street.open() as lanes:
+        await passing(5)
+        assert lanes["a"].condition().word == "disabled"
+    assert [name for name, _ in street.tries].count("a") == 3
+    assert sorted(title for name, (title,) in street.tries if name == "b") == numbered("a", 5)
+
+
 # --- one message --------------------------------------------------------------------------------------------------------
 
 
@@ -426,7 +437,7 @@ async def test_of_two_wishes_for_one_channel_the_slower_holds(autojump_clock: Mo
 
 
 async def test_after_too_many_invalid_requests_nobody_asks_until_they_are_few_again(autojump_clock: MockClock) -> None:
-    invalid = Report((Refused("403"),), invalid=True)
+    invalid = Report((Refused("403", named=True),), invalid=True)
     street = Street(a=end(otherwise=invalid, most=1, seconds=0.01), b=end(channel="other"))
     street.owe("a", *numbered("a", GUARD.count + 50), priority=URGENT)
     async with street.open() as lanes:

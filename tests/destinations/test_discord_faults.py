@@ -35,7 +35,7 @@ def test_a_named_culprit_goes_once_more_in_plain_form_and_the_others_as_they_are
 
 def test_a_named_culprit_that_was_plain_already_is_refused() -> None:
     fault = Fault("400", {0: ": title: bad"})
-    assert judged(fault, delivery(plain=True)) == [Refused("400 from Discord: title: bad")]
+    assert judged(fault, delivery(plain=True)) == [Refused("400 from Discord: title: bad", named=True)]
 
 
 def test_one_that_is_named_and_is_not_there_is_nobody() -> None:

@@ -28,6 +28,8 @@
        400         -                the same
        else        -                refused: no other 4xx gets better by repeating
 
+Whatever is refused: the same of three different alerts in a row, with no delivery between, is the destination's own (policy.refusals).
+
 An answer is Discord's own when its body is: JSON with an error code (`Reading.is_discords_error`). Anything else, a web page, plain text,
 the JSON of a gateway, nothing at all, comes from what stands in between: a proxy, a firewall, a captive portal. It says nothing about the
 alert and nothing about the webhook. So no alert dies of it and no destination is disabled by it: it counts as a failure, and the breaker,

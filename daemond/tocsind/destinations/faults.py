@@ -64,7 +64,7 @@ def verdicts(fault: Fault, batch: Sequence[Delivery], status: int) -> tuple[Outc
         why = fault.reason if fault.ours else f"{status} from Discord: another alert of the same message was refused"
         innocent = Deferred(why, Cause.INNOCENT)
         return tuple(
-            _guilty(delivery, f"{status} from Discord{named[place]}", fault) if place in named else innocent
+            _guilty(delivery, f"{status} from Discord{named[place]}", fault, named=True) if place in named else innocent
             for place, delivery in enumerate(batch)
         )
     if len(batch) > 1:
@@ -84,10 +84,10 @@ def verdicts_of_living(fault: Fault, batch: Sequence[Delivery], status: int, sho
     )
 
 
-def _guilty(delivery: Delivery, reason: str, fault: Fault) -> Outcome:
+def _guilty(delivery: Delivery, reason: str, fault: Fault, *, named: bool = False) -> Outcome:
     if fault.curable and not delivery.plain:
         return Deferred(reason, Cause.FORM)
-    return Refused(reason)
+    return Refused(reason, named=named)
 
 
 _Path = tuple[str, ...]

@@ -17,6 +17,7 @@ happens". Asking changes nothing; `take`, `succeeded` and `failed` do. So the wh
     digest     what is told in sum when there is too much to tell
     breaker    when they fail in a row: rest, then one probe
     patience   when they fail for long: fallbacks deliver what waits, and who of them
+    refusals   when they say that a destination refuses everything
     progress   whether what ought to move does
     alarms     which trouble of ours is told, and when again
     heartbeat  whether deliveries work

@@ -52,12 +52,13 @@ class Deferred(msgspec.Struct, frozen=True, tag=True):
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
     """Never, as it is. `disable` means that the destination itself is gone: nothing else will pass either. `strike` is a refusal that
-    says so only when it comes several times in a row.
+    says so only when it comes several times in a row. `named`: the far end named a part of this very alert as what is wrong.
     """
 
     reason: str
     disable: bool = False
     strike: bool = False
+    named: bool = False
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
