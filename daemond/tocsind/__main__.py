@@ -20,7 +20,7 @@ from .config import Config, ConfigurationInvalid, Problem, load, report, startin
 from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, CannotWrite, DaemonError
 from .lending import Lending
 from .log import LEVELS, keep_in
-from .secret import masked
+from .secret import masked, remember_environment
 from .state import refusal
 
 EXIT_USAGE = 64
@@ -46,6 +46,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; answers its exit code."""
     _fill_standard_streams()
+    remember_environment()
     arguments = _arguments(sys.argv[1:] if argv is None else list(argv))
     verb: Callable[[argparse.Namespace], int] = arguments.verb
     try:

@@ -65,6 +65,7 @@ from .metrics import Metrics
 from .monitor import Monitor
 from .progress import Progress
 from .reception import Peer
+from .secret import cleaned
 from .spool import Spool
 from .state import locked
 from .status import StatusView
@@ -78,14 +79,18 @@ SPOOL_SECONDS = 0.2  # that newer signals wait for those in the spool; callers w
 SAME_WISH = 0.05  # seconds: timeout(1) and some shells signal a process and its group, which is one wish told twice
 
 
+_HARMLESS = frozenset({"id", "priority", "destination", "destinations", "version"})  # fields of facts: no foreign words
+
+
 class Facts:
-    """Hands each fact to every observer."""
+    """Hands each fact to every observer, without the secrets that words of others may quote."""
 
     def __init__(self, *observers: Emit) -> None:
         self._observers = observers
 
     def __call__(self, fact: Fact) -> None:
         """Something happened."""
+        fact = cleaned(fact, _HARMLESS)
         for observe in self._observers:
             observe(fact)
 

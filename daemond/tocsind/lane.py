@@ -45,6 +45,7 @@ from .policy.outcomes import Cause, Deferred, Delivered, Outcome, Place, Reach, 
 from .policy.patience import Fitness
 from .policy.refusals import Refusals
 from .rerouting import Rerouting
+from .secret import cleaned
 from .sender import Sender
 
 LONG_BLOCK = 60.0  # seconds that a far end may make us wait before people should know
@@ -175,7 +176,7 @@ class Lane:
         address.take(self.clock.now(), pressing=True)
         try:
             with self._out():
-                place = await self.destination.locate()
+                place = cleaned(await self.destination.locate())
         finally:
             if is_unsent(place.trouble):
                 address.put_back(pressing=True)
@@ -316,7 +317,7 @@ class Lane:
                 if claimed := await self._claim(batch):
                     lead = batch[0].priority
                     with self._out():
-                        report = await self.destination.deliver(claimed)
+                        report = cleaned(await self.destination.deliver(claimed))
                     await self._settle(claimed, lead, report)
         finally:
             self.breaker.give_back(self.clock.now())
@@ -332,7 +333,7 @@ class Lane:
         if self.disabled is not None or self.opens_at(now, delivery.priority) > now:
             return False
         self.gate.take(now, delivery.priority)
-        report = await self.destination.deliver([delivery])
+        report = cleaned(await self.destination.deliver([delivery]))
         self.gate.hear(self.clock.now(), delivery.priority, report)
         return isinstance(report.outcomes[0], Delivered)
 

@@ -1,15 +1,48 @@
-"""Secrets are a type: what is printed, logged, compared in an error or written down is a mask, and the value takes a deliberate word."""
+"""Secrets are a type: what is printed, logged, compared in an error or written down is a mask, and the value takes a deliberate word.
+
+A far end, a library or a person may quote one all the same. So whatever words leave the daemon pass here (`struck`, `cleaned`):
+
+    known     each value that a Secret holds is remembered, with the forms it takes: the parts of a URL that are secret, percent-encoded, as
+              JSON, as HTML, as Base64; and of long ones their beginning, in case the text was cut
+    shapes    what looks like a token of a known service, or stands where a password does, whether we know it or not
+
+Words that are not ours at all, a person's file or a bug's text, lose everything that looks like a URL as well (`masked`).
+"""
 
 from __future__ import annotations
 
+import html
+import json
+import os
 import re
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Collection, Iterator
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
+import msgspec
+
+T = TypeVar("T")
+
+MASK = "****"
+SHORTEST = 4  # characters of a value that is remembered: a shorter one would be struck out of every other word
+_BOUNDED = 8  # below so many it is struck only where it stands as a word of its own
+_LONG = 20  # from here on its beginning gives it away
+_HEAD = 10
+_MOST = 4096  # forms; what comes after them is derived from what is known
 _LIKE_A_URL = re.compile(r"\S*(?:\w://|webhooks/[0-9]+/)\S*")
-
-
-def masked(text: str) -> str:
-    """`text` without anything that looks like a URL: for words that are not ours, a person's or a bug's."""
-    return _LIKE_A_URL.sub("****", text)
+_TELLING_SEGMENT = re.compile(r"(?=.*[0-9_A-Z-]).{8,}")  # of a path: no plain word, and no plain number
+_SHAPES = re.compile(
+    r"(?i:(?<=webhooks/)[0-9]+/[\w-]+|(?<=webhooks%2f)[0-9]+%2f[\w-]+"  # Discord's webhooks
+    r"|(?<=hooks\.slack\.com/)\S+|(?<=hooks\.slack\.com%2f)\S+|\bxox[a-z]-[\w-]{8,}|\bxapp-[\w-]{8,}"  # Slack
+    r"|(?:\b|(?<=bot))[0-9]{6,12}(?::|%3a)[\w-]{30,}"  # Telegram's bots
+    r"|\btk_[a-z0-9]{16,}"  # ntfy
+    r"|\b[aug](?=[a-z]*[0-9])[a-z0-9]{29}\b"  # Pushover's applications, users and groups
+    r"|\b[mno][\w-]{23,}\.[\w-]{6,7}\.[\w-]{27,}"  # Discord's bots
+    r"|(?<=bearer )(?=\S*[0-9=])[\w.~+/=-]{8,}|(?<=basic )(?=\S*[0-9=])[\w+/]{8,}=*"
+    r"|(?<=://)[^\s/@]+(?=@)"
+    r"|(?<=[?&]key=)[^\s&]+|(?<=[?&]token=)[^\s&]+|(?<=[?&]secret=)[^\s&]+|(?<=[?&]auth=)[^\s&]+|(?<=[?&]password=)[^\s&]+)"
+)
 
 
 class Secret:
@@ -19,13 +52,14 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
+        remember(value)
 
     def reveal(self) -> str:
         """The value, for the one call that needs it."""
         return self._value
 
     def __repr__(self) -> str:
-        return "Secret(****)"
+        return f"Secret({MASK})"
 
     __str__ = __repr__
 
@@ -37,3 +71,131 @@ class Secret:
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a Secret is not written down")
+
+
+_known: dict[str, re.Pattern[str]] = {}  # what a text is searched for, in lower case, and what is struck then
+
+
+def remember(value: str) -> None:
+    """Have this value struck out of every text from now on, in whatever form. Blocks for nothing; any thread may ask."""
+    for part in _secret_parts(value):
+        for form in _forms(part):
+            _add(form, _pattern(form))
+        if len(part) >= _LONG:
+            _add(part[:_HEAD], re.compile(rf"{re.escape(part[:_HEAD])}[\w.~%+/=-]*", re.IGNORECASE))
+
+
+def _add(form: str, pattern: re.Pattern[str]) -> None:
+    if len(_known) < _MOST:
+        _known.setdefault(form.lower(), pattern)
+
+
+def remember_environment() -> None:
+    """The passwords of proxies, which libraries read for themselves."""
+    for name, value in os.environ.items():
+        if name.lower().endswith("_proxy") and "://" in value:
+            remember(value)
+
+
+def struck(text: str) -> str:
+    """`text` without secrets: those that are known, and what looks like one."""
+    lowered = text.lower()
+    for form in [form for form in _known.copy() if form in lowered]:
+        text = _known[form].sub(MASK, text)
+    return _SHAPES.sub(MASK, text)
+
+
+def masked(text: str) -> str:
+    """The same, and without anything that looks like a URL: for words that are not ours, a person's or a bug's."""
+    return _LIKE_A_URL.sub(MASK, struck(text))
+
+
+def cleaned(value: T, skip: Collection[str] = ()) -> T:
+    """A text, struct, tuple, list or dict, with all its texts `struck`, but for the fields and keys in `skip`."""
+    return _cleaned(value, skip)  # type: ignore[no-any-return]  # it is of the type that came
+
+
+def _cleaned(value: Any, skip: Collection[str]) -> Any:
+    match value:
+        case str():
+            return struck(value)
+        case dict():
+            return {key: each if key in skip else _cleaned(each, skip) for key, each in value.items()}
+        case tuple() | list():
+            return type(value)(_cleaned(each, skip) for each in value)
+        case msgspec.Struct():
+            return _cleaned_struct(value, skip)
+    return value
+
+
+def _cleaned_struct(struct: msgspec.Struct, skip: Collection[str]) -> msgspec.Struct:
+    changed = {}
+    for name in struct.__struct_fields__:
+        found = getattr(struct, name)
+        if name not in skip and found is not None and (better := _cleaned(found, skip)) != found:
+            changed[name] = better
+    return msgspec.structs.replace(struct, **changed) if changed else struct
+
+
+def _secret_parts(value: str) -> Iterator[str]:
+    """What of a value must not be seen: of a URL the password, the telling parts of its path, and the values of its query."""
+    if "://" not in value:
+        yield value
+        return
+    try:
+        parts = urlsplit(value)
+        words = [parts.password or parts.username or ""]
+        words += [found for found in parts.path.split("/") if _TELLING_SEGMENT.fullmatch(found)]
+        words += [found for _, found in parse_qsl(parts.query) if len(found) > SHORTEST]
+        words += [parts.fragment]
+    except ValueError:  # no URL after all
+        words = [value]
+    yield from (word for word in words if not word.isdecimal())
+
+
+def _forms(value: str) -> Iterator[str]:
+    """The forms in which a value may stand in a text."""
+    plain = {value, value.strip(), unquote(value)}
+    for form in plain | {change(word) for word in plain for change in _CHANGES}:
+        if len(form) >= SHORTEST:
+            yield form
+    if len(value) >= _BOUNDED:
+        yield from _as_base64(value.encode())
+
+
+def _as_json(word: str) -> str:
+    return json.dumps(word)[1:-1]
+
+
+def _as_utf8_json(word: str) -> str:
+    return json.dumps(word, ensure_ascii=False)[1:-1]
+
+
+def _quoted(word: str) -> str:
+    return quote(word, safe="")
+
+
+def _as_repr(word: str) -> str:
+    return repr(word)[1:-1]
+
+
+_CHANGES = (
+    *(quote, _quoted, quote_plus, html.escape, _as_repr, _as_json, _as_utf8_json),
+    *(lambda word: _as_json(word).replace("/", "\\/"), lambda word: _as_utf8_json(word).replace("/", "\\/")),
+)
+
+
+def _as_base64(value: bytes) -> Iterator[str]:
+    """What is in every Base64 text that has the value in it, at whichever of three places it begins there."""
+    for before in range(3):
+        padded = bytes(before) + value
+        whole = padded[: len(padded) // 3 * 3]
+        for encode in (b64encode, urlsafe_b64encode):
+            yield encode(whole)[4 if before else 0 :].decode()
+
+
+def _pattern(form: str) -> re.Pattern[str]:
+    literal = re.escape(form)
+    if len(form) < _BOUNDED:
+        literal = rf"(?<![A-Za-z0-9]){literal}(?![A-Za-z0-9])"
+    return re.compile(literal, re.IGNORECASE)

@@ -21,10 +21,13 @@ from .journal import Count, reading
 from .lane import LONG_BLOCK, Condition, Lane
 from .metrics import Metrics
 from .policy.delivery import Priority
+from .secret import cleaned
 from .spool import Spool
 
 MOST_LOOKS = 100  # at a thousand dead deliveries each, a millisecond a look
 _NOT_WORKING = frozenset({"throttled", "probing", "disabled"})
+
+_HARMLESS = frozenset({"name", "kind", "version"})
 
 Look = Callable[[], tuple[dict[str, Any] | None, list[str]]]  # a part of the status, and what is wrong with it
 
@@ -56,7 +59,10 @@ class StatusView:
         self._parts[name] = look
 
     async def take(self) -> dict[str, Any]:
-        """The status object of the contract. Raises what the journal raises."""
+        """The status object of the contract, without secrets. Raises what the journal raises."""
+        return cleaned(await self._taken(), _HARMLESS)
+
+    async def _taken(self) -> dict[str, Any]:
         # before the counts, so that what is taken in meanwhile is seen twice and never nowhere
         spool, spool_problems = await self._spool.look() if self._spool else (None, [])
         lanes = list(self._lanes)

@@ -1,0 +1,147 @@
+"""What is struck out of every text: configured values in each of their forms, and shapes of tokens that nobody configured."""
+
+from __future__ import annotations
+
+import html
+import json
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import msgspec
+import pytest
+
+from tocsind import secret
+from tocsind.policy.outcomes import Deferred, Delivered, Report
+from tocsind.secret import Secret, cleaned, masked, remember_environment, struck
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secret, "_known", {})
+
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "upper": str.upper,
+    "quoted": lambda value: quote(value, safe=""),
+    "quoted, in small letters": lambda value: quote(value, safe="").lower(),
+    "path": quote,
+    "form": quote_plus,
+    "json": json.dumps,
+    "json, escaped slashes": lambda value: json.dumps(value).replace("/", "\\/"),
+    "html": html.escape,
+    "base64": lambda value: b64encode(value.encode()).decode(),
+    "base64, behind a user's name": lambda value: b64encode(b"u:" + value.encode()).decode(),
+    "base64, behind two names": lambda value: b64encode(b"\0u\0" + value.encode()).decode(),
+    "base64 of urls": lambda value: urlsafe_b64encode(b"u:" + value.encode()).decode(),
+    "cut": lambda value: f"{value[:-7]}...",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "value", ['p&ss/w rd+<ü>="q" 12345', "abcdefghijklmnopqrstuvwxyz", "1234567890123456789012345"]
+)
+def test_secret_is_struck_in_every_form(form: str, value: str) -> None:
+    Secret(value)
+    text = struck(f"refused: {FORMS[form](value)}!")
+    assert "****" in text
+    for part in (value[3:12], quote(value[3:12]), FORMS[form](value)[6:-6]):
+        assert part not in text, text
+
+
+def test_url_loses_its_password_and_the_telling_parts_of_path_and_query() -> None:
+    Secret("https://user:hunter22@hooks.example/services/T0ABCDEFG/my-Private-path?room=attic7&n=1")
+    for part in ("hunter22", "T0ABCDEFG", "my-Private-path", "attic7"):
+        assert struck(f"at {part} it failed") == "at **** it failed"
+    assert struck("hooks.example services room user 1") == "hooks.example services room user 1"
+
+
+def test_short_secret_is_struck_as_a_word_only() -> None:
+    Secret("test")
+    assert struck("test, test-1: the latest contest") == "****, ****-1: the latest contest"
+    Secret("abc")
+    assert struck("abc") == "abc", "so short that it would be everywhere"
+
+
+def test_what_is_made_of_a_known_secret_is_not_remembered_again() -> None:
+    Secret("https://discord.com/api/v10/webhooks/123456789012345678/aToken-of-some-length_1")
+    known = len(secret._known)
+    for number in range(100):
+        Secret(
+            f"https://discord.com/api/v10/webhooks/123456789012345678/aToken-of-some-length_1/messages/{number}?wait=true"
+        )
+    assert len(secret._known) == known
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "webhooks/123456789012345678/aB3_-xyz",
+        "webhooks%2F123456789012345678%2FaB3_-xyz",
+        "123456789:AAF-abcdefghijklmnopqrstuvwxyz0123456",
+        "/bot123456789:AAF-abcdefghijklmnopqrstuvwxyz0123456/sendMessage",
+        "bot123456789%3AAAF-abcdefghijklmnopqrstuvwxyz0123456",
+        "xoxb-123456789012-abcdefABCDEF",
+        "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+        "hooks.slack.com%2Fservices%2FT00000000%2FB00000000%2FXXXX",
+        "tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2",
+        "azGDORePK8gMaC0QOYAMyEEuzJnyUi",
+        "uQiRzpo4DXghDmr9QzzfQu27cmVRsG",
+        "Authorization: Bearer abc123def456",
+        "authorization: basic dXNlcjpwYXNzd29yZA==",
+        "https://user:pa55@host/x",
+        "https://host/x?a=1&token=abc",
+    ],
+)
+def test_shape_of_a_token_is_struck_though_nobody_configured_it(token: str) -> None:
+    text = struck(f"the far end says {token} is wrong")
+    assert "****" in text
+    assert token not in text
+    assert text.startswith("the far end says ")
+    assert text.endswith(" is wrong")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "503 from Discord: Service Unavailable",
+        "01J9Z3NDEKTSV4RRFFQ69G5FAV",
+        "https://discord.com/developers/docs",
+        "basic configuration, bearer authentication",
+        "message 123456789012345678 at 12:34:56",
+        "internationalizationconference",
+        "2026-11-29T17:29:00.354Z",
+    ],
+)
+def test_plain_words_stay(text: str) -> None:
+    assert struck(text) == text
+
+
+def test_passwords_of_proxies_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://user:pa55word@proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    remember_environment()
+    assert struck("407 for pa55word, not for localhost") == "407 for ****, not for localhost"
+
+
+def test_cleaned_reaches_every_text_of_a_value_and_leaves_the_rest() -> None:
+    Secret("sesame-open")
+    report = Report((Deferred("sesame-open refused"), Delivered()), note="sesame-open")
+    assert cleaned(report) == Report((Deferred("**** refused"), Delivered()), note="****")
+    clean = Report((Delivered(),))
+    assert cleaned(clean) is clean
+    value = {"name": "sesame-open", "why": ["sesame-open", 1, None]}
+    assert cleaned(value, {"name"}) == {"name": "sesame-open", "why": ["****", 1, None]}
+
+
+def test_words_that_are_not_ours_lose_urls_as_well() -> None:
+    assert masked("see https://example.com/a and b") == "see **** and b"
+
+
+def test_secrets_show_themselves_nowhere() -> None:
+    value = Secret("sesame-open")
+    assert (repr(value), str(value), f"{value}") == ("Secret(****)",) * 3
+    with pytest.raises(TypeError):
+        msgspec.json.encode(value)
