@@ -18,6 +18,7 @@ REPORT = 10.0  # seconds between two reports of one listener
 _FIRST, _MOST = 0.1, 1.0  # seconds until accept is tried again
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
+Listener = trio.abc.Listener[trio.SocketStream]
 Handler = Callable[[trio.SocketStream], Awaitable[None]]
 
 
@@ -34,12 +35,12 @@ class AcceptLoop:
         self._failures = 0  # since the last report
         self._next_report = float("-inf")
 
-    async def run(self, listener: trio.SocketListener, handler: Handler, nursery: trio.Nursery) -> None:
+    async def run(self, listener: Listener, handler: Handler, nursery: trio.Nursery) -> None:
         """Start `handler` for each connection in `nursery`. Returns when the listener is closed, and closes it when cancelled."""
         async with listener:
             await self._accept(listener, handler, nursery)
 
-    async def _accept(self, listener: trio.SocketListener, handler: Handler, nursery: trio.Nursery) -> None:
+    async def _accept(self, listener: Listener, handler: Handler, nursery: trio.Nursery) -> None:
         pause = _FIRST
         while True:
             await self._room.acquire()

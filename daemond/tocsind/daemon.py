@@ -28,7 +28,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import trio
 
@@ -55,7 +55,7 @@ from .events import (
     WebhookLent,
 )
 from .heartbeat import Heartbeat, Work
-from .ipc import Desk, Door, adopt, fitted, open_listener
+from .ipc import Desk, Door, UnixListener, adopt, fitted, open_listener
 from .journal import Journal, memory, reading
 from .keeper import Keeper
 from .lanes import Lanes
@@ -185,6 +185,7 @@ class Daemon:
         progress = Progress(dispatch.journal, lanes, self._clock)
         spool = Spool(Path(places.spool_folder(str(self.folder))), dispatch, self._clock, self._emit)
         status = StatusView(dispatch, lanes, self._metrics, self._clock, lambda: self._concerns, spool=spool)
+        status.show("socket", lambda: _socket_view(listener))
 
         async def lend(url: str, peer: Peer) -> str:
             return await self._lend(url, peer, lanes, lanes_nursery)
@@ -200,6 +201,7 @@ class Daemon:
             with trio.move_on_after(SPOOL_SECONDS):
                 await spool.looked.wait()
             nursery.start_soon(door.serve, listener)
+            nursery.start_soon(listener.watch, self._emit)
             nursery.start_soon(monitor.run)
             nursery.start_soon(heartbeat.run)
             await self._tell_ready(dispatch, doubtful)
@@ -208,9 +210,7 @@ class Daemon:
             systemd.stopping()
             lanes.leave()  # before the door's last replies: those may take a moment, and nothing new shall leave meanwhile
             door.close()
-            if self._inherited is None:
-                # while we still listen on it: so it is ours and no successor's
-                Path(self.socket).unlink(missing_ok=True)  # noqa: ASYNC240 - microseconds, and on the way out
+            listener.remove()  # while we still listen on it: so it is ours and no successor's
             nursery.cancel_scope.cancel()
 
     def _watched(
@@ -328,3 +328,9 @@ class Daemon:
 
 async def _queued(journal: Journal) -> int:
     return sum(count.n for count in await journal.run(reading.counts) if count.state == "queued")
+
+
+def _socket_view(listener: UnixListener) -> tuple[dict[str, Any], list[str]]:
+    """The `socket` of the status, and what is wrong with it."""
+    problems = [f"programs cannot connect to {listener.path}: {listener.trouble}"] if listener.trouble else []
+    return {"path": listener.path, "reason": listener.trouble}, problems

@@ -405,6 +405,21 @@ class AcceptFailed(Fact, frozen=True):
     times: int
 
 
+class SocketTrouble(Fact, frozen=True):
+    """Programs cannot connect any more, because the socket's file is gone and cannot be made again. It is tried again."""
+
+    level: ClassVar[str] = "error"
+    socket: str
+    reason: str
+
+
+class SocketRestored(Fact, frozen=True):
+    """The socket's file was gone, and is there again."""
+
+    level: ClassVar[str] = "warning"
+    socket: str
+
+
 class Missed(Fact, frozen=True):
     """Whoever watches did not keep up: so many facts are not shown here. Told to that watcher alone."""
 

@@ -6,31 +6,35 @@
     /metrics   the status, as Prometheus text
 
 One request a connection, few connections, small heads, no bodies, and everything within a deadline: whoever is on this host may ask, and
-none of them may hold anything up. A place where we cannot listen just now keeps the daemon from nothing: it is told, and tried again.
+none of them may hold anything up. A browser on this host may ask only for a page of this host: `Host` and `Origin` must be loopback names,
+or another site's script could read what stands here (DNS rebinding). A place where we cannot listen just now keeps the daemon from
+nothing: it is told, and tried again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import trio
 
+from .accept_loop import AcceptLoop
 from .errors import DaemonError, StorageFull
 from .events import Emit, MonitorOpened, MonitorTrouble
 from .exposition import CONTENT_TYPE, expose
-from .ipc import open_listener
+from .ipc import UnixListener, open_listener
+from .loopback import is_loopback, is_loopback_origin
 from .status import StatusView
 from .webserver import Bounds, Reply, Request, WebServer
 
-BOUNDS = Bounds(body=0, headers=8192, idle=2.0, connections=16)
+BOUNDS = Bounds(body=0, headers=8192, idle=2.0, head=2.0, connections=16)
+_ENDING = 8  # connections that are open besides: those just made room for
 DEADLINE = 30.0  # seconds for a connection; the proof that something stands still takes twenty
 AGAIN = 10.0  # seconds between two tries to listen
 _BACKLOG = 16
 _ONCE = {"Connection": "close", "Cache-Control": "no-store"}
 
-_Listener = trio.SocketListener
+_Listener = trio.SocketListener | UnixListener
 Prove = Callable[[], Awaitable[str | None]]
 
 
@@ -76,12 +80,16 @@ class Monitor:
         listener = await self._opened(listen)
         self._address = _address(listener, listen)
         self._emit(MonitorOpened(self._address))
+        accepting = AcceptLoop(self._address, self._emit, BOUNDS.connections + _ENDING)
         try:
-            await trio.serve_listeners(self._connection, [listener])
+            async with trio.open_nursery() as nursery:
+                if isinstance(listener, UnixListener):
+                    nursery.start_soon(listener.watch, self._emit)
+                await accepting.run(listener, self._connection, nursery)
         finally:
             self._address = None
-            if listen.startswith("/"):
-                Path(listen).unlink(missing_ok=True)  # noqa: ASYNC240 - microseconds
+            if isinstance(listener, UnixListener):
+                listener.remove()
 
     async def _opened(self, listen: str) -> _Listener:
         while True:
@@ -105,12 +113,25 @@ class Monitor:
 
     async def answer(self, request: Request) -> Reply:
         """The reply to a request."""
+        if foreign := self._foreign(request):
+            return _plain(403, foreign)
         answer = self._answers.get(request.path)
         if answer is None:
             return _plain(404, f"there are {', '.join(self._answers)}")
         if request.method not in {"GET", "HEAD"}:
             return _plain(405, "only GET and HEAD are answered", Allow="GET, HEAD")
         return await answer()
+
+    def _foreign(self, request: Request) -> str | None:
+        """Why this is not answered: it is about a name that is none of this host's, or a page of another host asks."""
+        if (self._listen or "").startswith("/"):
+            return None  # no browser reaches a Unix socket
+        host, origin = request.headers.get("host"), request.headers.get("origin")
+        if host is not None and not is_loopback(host):  # HTTP/1.0 needs none
+            return "the Host is no loopback name; use localhost or 127.0.0.1"
+        if origin is not None and not is_loopback_origin(origin):
+            return "the Origin is no page of this host"
+        return None
 
     async def _metrics(self) -> Reply:
         try:
@@ -132,13 +153,13 @@ async def _open(listen: str) -> _Listener:
         return open_listener(listen)
     host, _, port = listen.rpartition(":")
     address = "127.0.0.1" if host == "localhost" else host.strip("[]")
-    listeners: Sequence[_Listener] = await trio.open_tcp_listeners(int(port), host=address, backlog=_BACKLOG)
+    listeners: Sequence[trio.SocketListener] = await trio.open_tcp_listeners(int(port), host=address, backlog=_BACKLOG)
     return listeners[0]
 
 
 def _address(listener: _Listener, listen: str) -> str:
     """Where it listens, with the port that 0 became."""
-    if listen.startswith("/"):
+    if isinstance(listener, UnixListener):
         return listen
     return f"{listen.rpartition(':')[0]}:{listener.socket.getsockname()[1]}"
 

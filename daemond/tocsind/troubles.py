@@ -25,6 +25,7 @@ from .events import (
     Recovered,
     Rerouted,
     Sent,
+    SocketTrouble,
     SpoolTrouble,
     Suspended,
 )
@@ -137,6 +138,11 @@ def _not_taken_in(fact: SpoolTrouble) -> Trouble:
     return Trouble("spool", "the spool", "The spool is not taken in", f"{fact.reason}. What lies there waits.")
 
 
+def _unreachable(fact: SocketTrouble) -> Trouble:
+    body = f"{fact.reason}. Clients keep new signals in the spool, and those are taken in; commands do not reach the daemon."
+    return Trouble("socket", fact.socket, f"Programs cannot connect to {fact.socket}", body)
+
+
 def _lost(fact: Lost) -> Trouble:
     body = f"{fact.reason}. Whoever sent them chose not to wait for the disk; nobody else lost any."
     return Trouble("lost", "the disk", f"{fact.signals} signals were lost", body)
@@ -148,5 +154,6 @@ _TROUBLES: dict[type[Fact], Callable[[Any], Trouble | None]] = {
     IntakeClosed: _closed,
     Quarantined: _quarantined,
     SpoolTrouble: _not_taken_in,
+    SocketTrouble: _unreachable,
     Lost: _lost,
 }

@@ -3,8 +3,10 @@
 It knows nothing of who asks or answers: `monitor` and the fake Discord do. A handler turns a Request into a Reply, takes
 the time it likes, and may ask for bad manners: an answer cut in the middle, or none at all. Real servers do both, so the fake has to.
 
-Bounded everywhere: headers by h11, bodies by `Bounds.body`, connections by `Bounds.connections`, and every read
-and write by `Bounds.idle` seconds. A client that breaks the protocol gets a plain 4xx and a closed connection.
+Bounded everywhere: headers by h11, bodies by `Bounds.body`, connections by `Bounds.connections`, a head by `Bounds.head` seconds from its
+first byte awaited to its last, and every other read and write by `Bounds.idle` seconds. When all connections are taken, a new one ends the
+one that has been without a complete head for longest: whoever sends heads slowly, or none, keeps nobody out. A client that breaks the
+protocol gets a plain 4xx and a closed connection.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ class Bounds(msgspec.Struct, frozen=True):
     headers: int = 16 * 1024
     idle: float = 75.0
     """Seconds a connection may make no progress."""
+    head: float = 75.0
+    """Seconds until the head of a request is complete."""
     connections: int = 512
 
 
@@ -74,19 +78,38 @@ class WebServer:
         self.connections = 0
         """Connections ever opened: whether a client keeps them alive shows here."""
 
+        self._headless: dict[
+            _Connection, None
+        ] = {}  # those that wait for the head of a request, the longest-waiting first
+
     async def serve_connection(self, stream: trio.SocketStream) -> None:
         self.connections += 1
         self.open_connections += 1
+        connection = _Connection(stream, self._handler, self._bounds, self._headless)
         try:
             async with stream:
-                if self.open_connections <= self._bounds.connections:
-                    await _Connection(stream, self._handler, self._bounds).run()
+                if self.open_connections <= self._bounds.connections or self._make_room():
+                    with connection.scope:
+                        await connection.run()
         finally:
+            self._headless.pop(connection, None)
             self.open_connections -= 1
+
+    def _make_room(self) -> bool:
+        """End the connection that has waited for a head for longest; False when all of them have theirs."""
+        longest = next(iter(self._headless), None)
+        if longest is not None:
+            del self._headless[longest]  # now, or two that come at once would both take its place
+            longest.scope.cancel()
+        return longest is not None
 
 
 class _Connection:
-    def __init__(self, stream: trio.SocketStream, handler: Handler, bounds: Bounds) -> None:
+    def __init__(
+        self, stream: trio.SocketStream, handler: Handler, bounds: Bounds, headless: dict[_Connection, None]
+    ) -> None:
+        self.scope = trio.CancelScope()
+        self._headless = headless
         self._stream = stream
         self._handler = handler
         self._bounds = bounds
@@ -104,7 +127,7 @@ class _Connection:
 
     async def _exchange(self) -> bool:
         """One request and its answer; whether another may follow."""
-        head = await self._next_event()
+        head = await self._head()
         if not isinstance(head, h11.Request):
             return False
         body = await self._body()
@@ -112,6 +135,13 @@ class _Connection:
             await self._refuse(413)
             return False
         return await self._answer(await self._handler(_request(head, body)), bodiless=head.method == b"HEAD")
+
+    async def _head(self) -> h11.Event:
+        self._headless[self] = None
+        with trio.fail_after(self._bounds.head):
+            head = await self._next_event()
+        self._headless.pop(self, None)
+        return head
 
     async def _body(self) -> bytes | None:
         """The whole body, or None when it is longer than we care to hold."""

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -105,7 +105,7 @@ def test_a_unix_socket_will_do_and_goes_with_the_daemon(tmp_path: Path) -> None:
         daemon.wait_for("monitor-opened", listen=str(place))
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(place))
-            connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: whatever\r\n\r\n")
             assert rest(connection).endswith(b"\r\n\r\nok\n")
         assert place.stat().st_mode & 0o777 == 0o660
         assert daemon.stop() == 0
@@ -209,15 +209,15 @@ def test_only_this_host_may_ask(tmp_path: Path, listen: str, said: str) -> None:
 
 # --- asked ill ---------------------------------------------------------------------------------------------------------
 
-GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        pytest.param(b"POST /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"405", id="another method"),
-        pytest.param(b"GET /metrics/../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", b"404", id="another path"),
-        pytest.param(b"GET http://elsewhere/metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"404", id="for a proxy"),
+        pytest.param(b"POST /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", b"405", id="another method"),
+        pytest.param(b"GET /metrics/../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n", b"404", id="another path"),
+        pytest.param(b"GET http://elsewhere/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", b"404", id="for a proxy"),
         pytest.param(GET + b"Content-Length: 5\r\n\r\nhello", b"413", id="a body"),
         pytest.param(GET + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"413", id="a body in chunks"),
         pytest.param(GET + b"Content-Length: -1\r\n\r\n", b"400", id="a length that is none"),
@@ -265,6 +265,52 @@ def _is_answered(host: str, port: int) -> bool:
             return connection.getresponse().status == 200
         except (http.client.HTTPException, OSError):
             return False
+
+
+def test_slow_heads_keep_nobody_out(daemon: DaemonProcess) -> None:
+    host, port = address(daemon)
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection((host, port))) for _ in range(20)]
+        for _ in range(30):
+            for each in slow:
+                with suppress(OSError):
+                    each.sendall(b"G")
+            assert ask(daemon, "/healthz")[:2] == (200, "ok\n")
+
+
+def test_head_that_trickles_in_has_one_deadline(daemon: DaemonProcess) -> None:
+    with line(daemon) as connection:
+        connection.settimeout(0.1)
+        until(lambda: _is_closed_after(connection, b"G"))
+
+
+def _is_closed_after(connection: socket.socket, words: bytes) -> bool:
+    try:
+        connection.sendall(words)
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("GET /healthz HTTP/1.1\r\nHost: localhost:9464", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: [::1]:80", 200),
+        ("GET /healthz HTTP/1.0", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost:3000", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: evil.example", 403),
+        ("GET /metrics HTTP/1.1\r\nHost: evil.example:9464", 403),
+        ("GET /metrics HTTP/1.1\r\nHost:", 403),
+        ("GET /metrics HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example", 403),
+        ("GET /metrics HTTP/1.1\r\nHost: localhost\r\nOrigin: null", 403),
+    ],
+)
+def test_only_loopback_names_are_answered(daemon: DaemonProcess, head: str, status: int) -> None:
+    assert say(daemon, f"{head}\r\n\r\n".encode()).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 @settings(max_examples=60)

@@ -42,7 +42,7 @@ async def opened(here: House) -> str:
 async def get(address: str, path: str) -> tuple[int, str]:
     host, _, port = address.rpartition(":")
     async with await trio.open_tcp_stream(host, int(port)) as stream:
-        await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         answer = b"".join([chunk async for chunk in stream]).decode()
     return int(answer.split()[1]), answer.partition("\r\n\r\n")[2]
 

@@ -1,6 +1,6 @@
 """The Unix socket door: bytes in, requests to dispatch, replies out in order. One task a connection.
 
-    socket       making and finding the socket: stale files, owners, modes
+    socket       making and finding the socket: stale files, owners, modes; making it again
     limits       how long, how many, how much
     owners       whose bounds a connection counts against
     table        who holds which connection and how many bytes; who has to give one up
@@ -20,6 +20,6 @@ whoever uses up a bound pays for it, and nobody else; connections are kept for r
 from .desk import Desk
 from .door import Door
 from .limits import Limits, fitted
-from .socket import adopt, open_listener
+from .socket import UnixListener, adopt, open_listener
 
-__all__ = ["Desk", "Door", "Limits", "adopt", "fitted", "open_listener"]
+__all__ = ["Desk", "Door", "Limits", "UnixListener", "adopt", "fitted", "open_listener"]

@@ -48,7 +48,7 @@ class Door:
         self._unsynced = trio.Semaphore(limits.unsynced)
         self._stopping = False
 
-    async def serve(self, listener: trio.SocketListener) -> None:
+    async def serve(self, listener: trio.abc.Listener[trio.SocketStream]) -> None:
         """Accept until cancelled."""
         self._desk.dispatch.check_disk()  # from now on behind each hand-off
         async with trio.open_nursery() as self._background:

@@ -1,6 +1,8 @@
-"""The listening socket: its folder, a stale file from a crash, and the rare case that somebody already listens.
+"""The listening socket: its folder, a stale file from a crash, another daemon that listens there, and a file that vanishes.
 
-One that the service manager holds for us has none of these worries: its file, its mode and its backlog are the manager's.
+Programs that clean up /tmp or /run remove sockets: then nobody reaches a daemon that still listens. So it looks each LOOK seconds whether
+the file at its path is the one that it made, binds again when it is gone or is nobody's, and leaves alone what another daemon listens on.
+One that the service manager holds for us cannot be bound again here: its file, its mode and its backlog are the manager's.
 """
 
 from __future__ import annotations
@@ -17,22 +19,93 @@ from pathlib import Path
 
 import trio
 
-from tocsind.errors import CannotWrite, StateLocked
+from tocsind.errors import CannotWrite, DaemonError, StateLocked
+from tocsind.events import Emit, SocketRestored, SocketTrouble
 
 BACKLOG = 1024
+LOOK = 3.0  # seconds between two looks whether the file is there: seldom enough for an idle daemon
 MODE = 0o660  # the folder and the group decide who may come in
 _TURN = 0.01  # seconds; looking and binding takes far less
 _TURNS = 50  # then whoever holds the folder's lock is not one of us, and shall not keep us from starting
 
 
-def open_listener(path: str) -> trio.SocketListener:
+class UnixListener(trio.abc.Listener[trio.SocketStream]):
+    """A listener on a path. `trouble` says why programs cannot connect to it now; None while they can."""
+
+    def __init__(self, path: str, listening: socket.socket, *, is_inherited: bool = False) -> None:
+        self.path = path
+        self.trouble: str | None = None
+        self._is_inherited = is_inherited
+        self._exchange = trio.CancelScope()
+        self._use(listening)
+
+    def _use(self, listening: socket.socket) -> None:
+        self._listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        self._file = _identity(self.path)
+
+    async def accept(self) -> trio.SocketStream:
+        """The next connection, whichever socket it comes by."""
+        while True:
+            with trio.CancelScope() as self._exchange:
+                return await self._listener.accept()
+
+    async def aclose(self) -> None:
+        """Stop listening. The file stays."""
+        await self._listener.aclose()
+
+    def remove(self) -> None:
+        """Remove the file, if it is the one that this listener made."""
+        if not self._is_inherited and self._file is not None and _identity(self.path) == self._file:
+            Path(self.path).unlink(missing_ok=True)
+
+    async def watch(self, emit: Emit) -> None:
+        """Until cancelled, look whether the file is there, and make it again if it is not."""
+        while True:
+            await trio.sleep(LOOK)
+            self.look(emit)
+
+    def look(self, emit: Emit) -> None:
+        """Look once. A failure is reported once, until there is another reason or none."""
+        before = self.trouble
+        was_there = self._file is not None and _identity(self.path) == self._file
+        self.trouble = None if was_there else self._mend()
+        if self.trouble not in (None, before):
+            emit(SocketTrouble(self.path, self.trouble or ""))
+        elif self.trouble is None and (before or not was_there):
+            emit(SocketRestored(self.path))
+
+    def _mend(self) -> str | None:
+        """Bind again; why that cannot be."""
+        if self._is_inherited:
+            return "its file is gone, and the service manager holds the socket: restart its socket unit"
+        try:
+            listening = _listen(self.path, turns=1)
+        except DaemonError as error:
+            return str(error)
+        old = self._listener.socket
+        self._exchange.cancel()  # before it is closed, or `accept` would take that for the end
+        self._use(listening)
+        old.close()
+        return None
+
+
+def open_listener(path: str) -> UnixListener:
     """Listen on `path`. A file that nobody listens on is a crash's leftover and is replaced.
 
     Raises StateLocked when somebody does listen, CannotWrite when it cannot be made.
     """
+    return UnixListener(path, _listen(path, turns=_TURNS))
+
+
+def adopt(inherited: socket.socket) -> UnixListener:
+    """Listen on a socket that was made, bound and opened by somebody else."""
+    return UnixListener(inherited.getsockname(), inherited, is_inherited=True)
+
+
+def _listen(path: str, turns: int) -> socket.socket:
     folder = Path(path).parent
     _make_folder(folder)
-    with _in_turn(folder):
+    with _in_turn(folder, turns):
         if _somebody_listens(path):
             raise StateLocked(f"another daemon listens on {path}; give this one its own socket and state folder")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -41,30 +114,35 @@ def open_listener(path: str) -> trio.SocketListener:
         except OSError as error:
             listener.close()
             raise CannotWrite(f"the socket {path} cannot be made: {error.strerror or error}") from error
-    return trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+    return listener
 
 
-def adopt(inherited: socket.socket) -> trio.SocketListener:
-    """Listen on a socket that was made, bound and opened by somebody else."""
-    return trio.SocketListener(trio.socket.from_stdlib_socket(inherited))
+def _identity(path: str) -> tuple[int, int] | None:
+    """Device and inode of what is there; None when nothing is, or nothing can be seen."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextlib.contextmanager
-def _in_turn(folder: Path) -> Iterator[None]:
+def _in_turn(folder: Path, turns: int) -> Iterator[None]:
     """Two that start at once must not both find nobody and then take the socket from each other."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # a folder that may be written but not read: then without
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, descriptor)
-            _lock(descriptor)
+            _lock(descriptor, turns)
         yield
 
 
-def _lock(descriptor: int) -> None:
-    for _ in range(_TURNS):
+def _lock(descriptor: int, turns: int) -> None:
+    for turn in range(turns):
+        if turn:
+            time.sleep(_TURN)
         with contextlib.suppress(BlockingIOError):
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        time.sleep(_TURN)
     return None
 
 

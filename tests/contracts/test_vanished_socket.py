@@ -1,0 +1,32 @@
+"""A cleaner of /tmp or /run removes the daemon's socket."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from tests.harness import DaemonProcess, file, route, until
+
+CONFIG = file() + route("local-file")
+
+
+def test_daemon_binds_a_removed_socket_again_within_seconds_and_says_so(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, CONFIG).start() as daemon:
+        Path(daemon.socket).unlink()
+        daemon.await_socket()
+        assert daemon.wait_for("socket-restored")["socket"] == daemon.socket
+        assert daemon.settled(daemon.client.send("x").id) == ["delivered"]
+        assert daemon.status()["socket"] == {"path": daemon.socket, "reason": None}
+        assert daemon.stop() == 0
+        assert not Path(daemon.socket).exists()
+
+
+def test_daemon_leaves_a_socket_of_another_alone_reports_it_and_does_not_remove_it(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, CONFIG).start() as daemon, socket.socket(socket.AF_UNIX) as other:
+        Path(daemon.socket).unlink()
+        other.bind(daemon.socket)
+        other.listen()
+        until(lambda: "socket-trouble" in daemon.log.read_text())
+        assert "another daemon listens" in daemon.log.read_text()
+        assert daemon.stop() == 0
+        assert Path(daemon.socket).is_socket()
