@@ -165,6 +165,30 @@ def test_a_dash_reads_the_body_whatever_its_bytes(serve: Serve, pipe: Pipe) -> N
     assert server.requests[0]["signal"]["body"] == "größe\n\N{REPLACEMENT CHARACTER}\n"
 
 
+@pytest.mark.parametrize("words", [["Build broken", "--body", "-"], []], ids=["body", "title and body"])
+def test_end_of_a_long_stdin_is_kept_and_the_cut_is_said(
+    serve: Serve, pipe: Pipe, capsys: Capture, words: list[str]
+) -> None:
+    server = serve()
+    pipe(b"Build broken\n" + b"\xff line of the log\n" * 300_000 + b"make: *** [all] Error 2\n")
+    assert main(["send", *words, "--socket", server.path]) == 0
+    [signal] = [request["signal"] for request in server.requests]
+    assert signal["title"] == "Build broken"
+    assert len(signal["body"]) == 4096
+    assert signal["body"].startswith("…")
+    assert signal["body"].rstrip().endswith("make: *** [all] Error 2")
+    assert "the body was cut: stdin held 5400" in capsys.readouterr().err
+
+
+def test_command_that_writes_megabytes_ends_as_it_would_alone(serve: Serve) -> None:
+    server = serve()
+    job = f"{sys.executable} -c 'print(\"x\" * 3_000_000)'"
+    script = f"set -o pipefail; {job} | {sys.executable} -m tocsin send T --body - --socket {server.path}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(server.requests) == 1
+
+
 def test_a_title_leaves_stdin_alone(serve: Serve, pipe: Pipe) -> None:
     server = serve()
     pipe(b"not this")
@@ -173,7 +197,7 @@ def test_a_title_leaves_stdin_alone(serve: Serve, pipe: Pipe) -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "words", "code"), [(b"", [], 65), (b"x" * 300_000, [], 65), (b"text", ["--body", "-"], 64)]
+    ("held", "words", "code"), [(b"", [], 65), (b"\n" * 300_000 + b"late", [], 65), (b"text", ["--body", "-"], 64)]
 )
 def test_stdin_without_a_usable_title_is_told(
     folder: Path, pipe: Pipe, held: bytes, words: list[str], code: int
@@ -294,6 +318,17 @@ def test_a_line_too_large_for_a_frame_is_named_and_the_others_go_on(
     assert main(["send", "--json-lines", str(folder / "lines"), "--socket", serve().path]) == 65
     out, err = capsys.readouterr()
     assert (len(out.split()), err[:27]) == (1, "tocsin: line 1: refused: bo")
+
+
+@pytest.mark.parametrize("last", [b'\n{"title": "c"}\n', b""], ids=["in the middle", "at the end"])
+def test_line_of_megabytes_is_named_by_its_number_and_the_others_are_sent(
+    serve: Serve, folder: Path, capsys: Capture, last: bytes
+) -> None:
+    (folder / "lines").write_bytes(b'{"title": "a"}\n{"title": "b", "body": "' + b"x" * 5_000_000 + b'"}' + last)
+    assert main(["send", "--json-lines", str(folder / "lines"), "--socket", serve().path]) == 65
+    out, err = capsys.readouterr()
+    assert len(out.split()) == (2 if last else 1)
+    assert err.startswith("tocsin: line 2: refused: line: has more than ")
 
 
 def test_lines_that_reach_nobody_end_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from io import BufferedIOBase
@@ -47,19 +49,27 @@ def _opened(name: str) -> BufferedIOBase:
         ) from error
 
 
-def _batches(stream: BufferedIOBase) -> Iterator[list[bytes]]:
-    """The lines, as many at a time as can be read without waiting and go into one frame."""
-    rest = b""
+def _batches(stream: BufferedIOBase) -> Iterator[list[bytes | None]]:
+    """The lines, as many at a time as can be read without waiting and go into one frame. None is one that no frame holds."""
+    rest, skips = b"", False  # skips: the start of this line was thrown away
     while chunk := _read(stream):
-        *lines, rest = (rest + chunk).split(b"\n")
+        first, *others = (rest + chunk).split(b"\n")
+        lines: list[bytes | None] = [None if skips else first, *others]
+        skips = skips and not others
+        rest = lines.pop() or b""
         for start in range(0, len(lines), MOST_IN_A_FRAME):
             yield lines[start : start + MOST_IN_A_FRAME]
-        if len(rest) > MAX_FRAME:
-            raise Failure(
-                BAD_DATA, "too-large", f"a line of more than {MAX_FRAME} bytes: is this one JSON object a line?"
-            )
-    if rest:
-        yield [rest]
+        if skips or len(rest) > MAX_FRAME:
+            _check_ends(stream)
+            rest, skips = b"", True
+    if rest or skips:
+        yield [None if skips else rest]
+
+
+def _check_ends(stream: BufferedIOBase) -> None:
+    """A device may have no end, and no line either. Raises Failure."""
+    if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
+        raise Failure(BAD_DATA, "too-large", f"a line of more than {MAX_FRAME} bytes: is this one JSON object a line?")
 
 
 def _read(stream: BufferedIOBase) -> bytes:
@@ -80,7 +90,7 @@ class _Run:
         self._as_json = as_json
         self._number = 0
 
-    def take(self, lines: list[bytes]) -> None:
+    def take(self, lines: list[bytes | None]) -> None:
         """Send one batch, and tell what became of each line."""
         numbered = list(self._signals(lines))
         for frame in frames(signal for _, signal in numbered):
@@ -103,10 +113,12 @@ class _Run:
         self._daemon.timeout = min(self._patience, _HURRY) if spooled else self._patience
         return receipts
 
-    def _signals(self, lines: list[bytes]) -> Iterator[tuple[int, Signal]]:
+    def _signals(self, lines: list[bytes | None]) -> Iterator[tuple[int, Signal]]:
         for line in lines:
             self._number += 1
-            if line.strip():
+            if line is None:
+                self._tell(self._number, Receipt("", "refused", f"line: has more than {MAX_FRAME} bytes"))
+            elif line.strip():
                 try:
                     yield self._number, fitting(_signal(line))
                 except InvalidSignal as error:

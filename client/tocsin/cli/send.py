@@ -15,17 +15,22 @@ from tocsin.client import Client
 from tocsin.durations import format_duration, parse_duration
 from tocsin.errors import RequestFailed, TocsinError, Unreachable
 from tocsin.signals import PRIORITIES, Receipt, Signal
-from tocsin.wire import MAX_FRAME
 
-from .exits import BAD_DATA, DEAD, DROPPED, OK, STILL_QUEUED, TRY_LATER, UNREADABLE, USAGE, Failure, failure_of
+from .exits import BAD_DATA, DEAD, DROPPED, OK, STILL_QUEUED, TRY_LATER, USAGE, Failure, failure_of
 from .output import note, say, say_json
 from .parsing import Parser, Verb, client, common, duration
+from .stdin import read_stdin
 
 _DEFAULT_WAIT = "30s"
 _TEXTS = ("tier", "strategy", "symbol", "action", "key", "expires", "timestamp", "link", "source", "id")
 _NUMBERS = ("confidence", "price")
 _OUTCOMES = {"delivered": OK, "queued": STILL_QUEUED, "dead": DEAD, "dropped": DROPPED}
 _LATE = 0.5  # seconds that the daemon's answer may be late before we say that nobody knows
+_BODY = 4096  # characters that a body holds
+_CUT = (
+    "…"  # at its beginning: the end is what counts, and whoever shows it cuts the beginning again (tocsin.handler, too)
+)
+_CHUNK = 64 * 1024  # bytes of stdin that are held at each end, more than a body's characters take
 _RECONNECT_SECONDS = 0.2  # between two looks for a daemon that restarts while somebody waits
 
 
@@ -35,7 +40,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "title", metavar="TITLE", nargs="?", help="without it, stdin: its first line is the title, the rest the body"
     )
-    parser.add_argument("--body", metavar="TEXT", help="`-` reads it from stdin")
+    parser.add_argument("--body", metavar="TEXT", help="`-` reads it from stdin, and keeps the end of what is too long")
     parser.add_argument("-p", "--priority", metavar="P", help=", ".join(PRIORITIES))
     for name in (*_TEXTS, *_NUMBERS):
         parser.add_argument(f"--{name}", metavar=name[0].upper(), help=_HELP.get(name))
@@ -127,22 +132,11 @@ def _number(text: str | None) -> float | str | None:
 
 def _title_and_body(found: argparse.Namespace) -> tuple[str, str | None]:
     if found.title is not None:
-        return found.title, _stdin() if found.body == "-" else found.body
+        return found.title, read_stdin().ending() if found.body == "-" else found.body
     if found.body == "-" or sys.stdin is None or sys.stdin.isatty():
         raise Failure(USAGE, "usage", "a signal needs a TITLE; see `tocsin send --help`", id=None, state="refused")
-    title, _, rest = _stdin().strip().partition("\n")
-    return title, found.body or rest.strip("\n") or None
-
-
-def _stdin() -> str:
-    if sys.stdin is None:
-        raise Failure(UNREADABLE, "unreadable", "stdin is closed", id=None, state="refused")
-    try:
-        return sys.stdin.buffer.read(MAX_FRAME + 1).decode("utf-8", "replace")  # more would be refused anyway
-    except OSError as error:
-        raise Failure(
-            UNREADABLE, "unreadable", f"cannot read stdin: {error.strerror}", id=None, state="refused"
-        ) from error
+    text = read_stdin()
+    return text.first_line(), found.body or text.ending(after_first_line=True) or None
 
 
 def _tell(receipt: Receipt, found: argparse.Namespace, daemon: Client) -> int:
