@@ -16,7 +16,7 @@ import errno
 import os
 import stat
 
-from . import spool
+from . import spool, trust
 from .signals import Signal
 
 MOST_BYTES = 8 * 1024 * 1024  # of one file: Discord takes 10 MiB
@@ -109,7 +109,13 @@ def _open(folder: str) -> int:
             raise PermissionError(errno.EPERM, "others may write into the spool")
         if not spool.is_shared(found):
             _make(above, found)
-        return os.open(FOLDER, _FOLDER, dir_fd=above)
+        place = os.open(FOLDER, _FOLDER, dir_fd=above)
+        try:
+            trust.check_owner(os.fstat(place), f"the folder {FOLDER} of the spool", {*trust.owners(), found.st_uid})
+        except trust.Untrusted:
+            os.close(place)
+            raise
+        return place
     finally:
         os.close(above)
 
@@ -120,8 +126,18 @@ def _make(above: int, found: os.stat_result) -> None:
     except FileExistsError:
         return
     if os.geteuid() == 0 and found.st_uid:  # root hands in to a user's daemon, which must be able to clear up after it
-        os.chown(FOLDER, found.st_uid, found.st_gid, dir_fd=above, follow_symlinks=False)
+        _give(above, found)
     os.fsync(above)
+
+
+def _give(above: int, found: os.stat_result) -> None:
+    """Give the new folder to the spool's owner: by descriptor, and only an empty one of root's, for its name may mean another by now."""
+    place = os.open(FOLDER, _FOLDER, dir_fd=above)
+    try:
+        if os.fstat(place).st_uid == os.geteuid() and not os.listdir(place):  # noqa: PTH208 - a descriptor has no path
+            os.fchown(place, found.st_uid, found.st_gid)
+    finally:
+        os.close(place)
 
 
 def _reason(error: Exception) -> str:

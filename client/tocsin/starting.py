@@ -112,6 +112,6 @@ def _opened_lock(state: str) -> int:
     """The file that says who launches. Raises OSError, Untrusted for a folder in which another user could have put a link in its place."""
     folder = trust.open_folder(state, by=(os.geteuid(),), orders=True)
     try:
-        return trust.open_file(LOCK, os.O_RDWR | os.O_CREAT, dir_fd=folder)
+        return trust.open_file(LOCK, os.O_RDWR | os.O_CREAT, dir_fd=folder, follow=False)
     finally:
         os.close(folder)

@@ -60,14 +60,15 @@ def open_file(
     dir_fd: int | None = None,
     by: Collection[int] | None = None,
     orders: bool = False,
+    follow: bool = True,
 ) -> int:
     """A descriptor of a regular file of root's or ours (or of one of `by`), in a folder that is such an owner's as well.
 
-    With O_CREAT a missing one is made, with `mode`. With `orders` nobody else may write to the file or its folder.
-    Raises OSError, Untrusted.
+    With O_CREAT a missing one is made, with `mode`. With `orders` nobody else may write to the file or its folder. Without `follow` no link
+    is followed, our own neither. Raises OSError, Untrusted.
     """
     trusted = owners() if by is None else by
-    folder, name = _reach(path, dir_fd, owners())
+    folder, name = _reach(path, dir_fd, owners() if follow else ())
     try:
         around = os.fstat(folder)
         check_owner(around, "its folder", trusted)
@@ -105,6 +106,24 @@ def open_folder(
         os.close(folder)
         raise
     return folder
+
+
+def status(path: str) -> os.stat_result:
+    """What a path leads to, by no link of a stranger's. Raises OSError, Untrusted."""
+    above, name = _reach(path, None, owners())
+    try:
+        return os.stat(name, dir_fd=above, follow_symlinks=False)
+    finally:
+        os.close(above)
+
+
+def open_unjudged(path: str, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of what a path leads to, by no link of a stranger's, for who judges by himself what it is. Raises OSError, Untrusted."""
+    above, name = _reach(path, None, owners())
+    try:
+        return os.open(name, flags | _FILE, dir_fd=above)
+    finally:
+        os.close(above)
 
 
 def make_folder(path: str, mode: int = 0o700) -> None:
@@ -261,7 +280,7 @@ def _check_regular(found: os.stat_result) -> None:
 def _reach(path: str, dir_fd: int | None, by: Collection[int]) -> tuple[int, str]:
     """A descriptor of the folder that holds what `path` names, and its name there: not a link, and never one a moment ago.
 
-    Links on the way are followed by hand, because the kernel would follow a stranger's.
+    Links of one of `by` are followed, by hand, because the kernel would follow a stranger's.
     """
     folder = os.open("/" if path.startswith("/") else ".", _LOOK | os.O_DIRECTORY, dir_fd=dir_fd)
     parts, links = _parts(path), iter(range(_MOST_LINKS))
@@ -310,6 +329,8 @@ def _link(name: str, folder: int, by: Collection[int]) -> str | None:
         status = os.fstat(found)
         if not stat.S_ISLNK(status.st_mode):
             return None
+        if not by:
+            raise Untrusted(f"{name} is a symbolic link")
         check_owner(status, f"the link {name}", by)
         return os.readlink("", dir_fd=found)
     finally:

@@ -37,7 +37,7 @@ def locked(folder: Path) -> Iterator[Path]:
         raise _unusable(folder, error) from error
     try:
         _check_inside(folder, place)
-        lock = trust.open_file(LOCK_NAME, os.O_RDWR | os.O_CREAT, dir_fd=place)
+        lock = trust.open_file(LOCK_NAME, os.O_RDWR | os.O_CREAT, dir_fd=place, follow=False)
     except OSError as error:
         raise _unusable(folder, error, LOCK_NAME) from error
     finally:

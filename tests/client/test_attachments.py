@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.client.servers import Serve, answering, silent, stored
+from tests.harness import STRANGER
 
 import tocsin
 from tocsin import Client, Signal, attachments
@@ -239,3 +240,26 @@ def test_what_is_no_path_is_refused_by_name(value: Any) -> None:
 )
 def test_a_name_has_letters_that_no_far_end_objects_to(path: str, name: str) -> None:
     assert attachments.plain_name(path) == name
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands in to another user's spool")
+@pytest.mark.parametrize("swapped", [False, True])
+def test_root_gives_the_spools_owner_the_folder_it_made_and_no_other(
+    spool: Path, chart: Path, monkeypatch: pytest.MonkeyPatch, swapped: bool
+) -> None:
+    spool.mkdir(mode=0o700)
+    os.chown(spool, STRANGER, STRANGER)
+    (spool / "roots").mkdir()
+    (spool / "roots" / "precious").touch()
+    make = os.mkdir
+
+    def make_and_swap(name: str, *arguments: int, **places: int) -> None:
+        make(name, *arguments, **places)
+        if swapped and name == attachments.FOLDER:
+            (spool / name).rename(spool / "gone")
+            (spool / "roots").rename(spool / name)
+
+    monkeypatch.setattr(os, "mkdir", make_and_swap)
+    with Client("/nowhere", spool=spool) as client:
+        client.send("BUY", attach=chart)
+    assert (spool / attachments.FOLDER).stat().st_uid == (0 if swapped else STRANGER)

@@ -36,6 +36,13 @@ def test_open_file_reads_own_file_through_own_links(own: Path) -> None:
     assert [content(own / name) for name in ("file", "near", "far", "up/own/far", "./file")] == ["ours"] * 5
 
 
+def test_open_file_follows_no_link_at_all_where_none_belongs(own: Path) -> None:
+    (own / "link").symlink_to("file")
+    with pytest.raises(Untrusted, match="link is a symbolic link"):
+        trust.open_file(str(own / "link"), follow=False)
+    os.close(trust.open_file(str(own / "file"), follow=False))
+
+
 def test_open_file_names_what_is_missing_and_ends_a_loop_of_links(own: Path) -> None:
     (own / "loop").symlink_to("loop")
     with pytest.raises(FileNotFoundError):

@@ -191,3 +191,25 @@ def test_root_starts_no_daemon_on_the_state_folder_of_another_user(folder: Path)
     )
     assert "no daemon is started: the state folder" in done.stderr
     assert [path.name for path in state.iterdir()] == ["starting"]
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o755])
+def test_daemon_listens_in_no_temporary_folder_that_is_not_its_own_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(folder))
+    private = Path(places.own_sockets()[-2]).parent
+    private.mkdir()
+    private.chmod(mode)
+    done = command("tocsind", "run", STATE_DIRECTORY=str(folder / "state"), TOCSIN_SOCKET=str(private / "tocsin.sock"))
+    assert (done.returncode, f"with mode {mode:04o}" in done.stderr) == (73, True), done.stderr
+    assert list(private.iterdir()) == []
+
+
+def test_daemon_listens_behind_no_link_of_a_stranger(folder: Path) -> None:
+    (folder / "real").mkdir()
+    (folder / "link").symlink_to("real")
+    os.chown(folder / "link", STRANGER, -1, follow_symlinks=False)
+    done = command("tocsind", "run", STATE_DIRECTORY=str(folder / "state"), TOCSIN_SOCKET=str(folder / "link" / "s"))
+    assert (done.returncode, "the link link belongs to" in done.stderr) == (73, True), done.stderr
+    assert list((folder / "real").iterdir()) == []

@@ -52,11 +52,17 @@ def test_a_loopback_address_keeps_its_scheme_host_and_port(origin: str) -> None:
     assert normalise(f"{origin}/api/webhooks/1/t") == f"{origin}/api/v10/webhooks/1/t"
 
 
-@pytest.mark.parametrize("origin", ["https://proxy.example:8443", "http://10.0.0.1", "http://[2001:db8::1]:80"])
+@pytest.mark.parametrize("origin", ["https://proxy.example:8443", "https://10.0.0.1", "https://[2001:db8::1]:80"])
 def test_another_host_needs_permission_and_is_then_used_as_it_is(origin: str) -> None:
     with pytest.raises(ValueError, match="allow-host = true"):
         normalise(f"{origin}/api/v9/webhooks/1/t")
     assert normalise(f"{origin}/api/v9/webhooks/1/t", allow_host=True) == f"{origin}/api/v10/webhooks/1/t"
+
+
+@pytest.mark.parametrize("host", ["proxy.example", "10.0.0.1", "[2001:db8::1]:80", "0.0.0.0", "[::ffff:127.0.0.1]"])
+def test_token_goes_to_another_host_by_https_only_whatever_is_permitted(host: str) -> None:
+    with pytest.raises(ValueError, match="must be https on another machine"):
+        normalise(f"http://{host}/api/webhooks/1/t", allow_host=True)
 
 
 @pytest.mark.parametrize(

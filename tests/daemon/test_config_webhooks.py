@@ -119,6 +119,20 @@ def test_a_file_of_another_user_is_refused(secret: Path) -> None:
     assert discord(f'{{ file = "{secret}" }}') == (NORMAL, None)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
+def test_secret_behind_a_link_of_another_user_is_not_read(secret: Path) -> None:
+    link = secret.parent / "link"
+    link.symlink_to(secret)
+    assert discord(f'{{ file = "{link}" }}') == (NORMAL, None)
+    os.chown(link, 12345, -1, follow_symlinks=False)
+    assert f"{link} is not read: the link link belongs to" in complaint(f'{{ file = "{link}" }}')
+
+
+def test_home_in_the_path_of_a_secret_is_put_in_full(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(secret.parent))
+    assert discord(f'{{ file = "~/{secret.name}" }}') == (NORMAL, None)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
 def test_a_file_that_we_may_not_read_is_a_mistake(secret: Path) -> None:
     secret.chmod(0)

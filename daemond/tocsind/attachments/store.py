@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from tocsin import trust
 from tocsin.attachments import FOLDER
 from tocsin.spool import open_folder, write
 
@@ -49,14 +50,20 @@ class Store:
     def read(self, id_: str) -> bytes | None:
         """A signal's file; None when it is gone."""
         try:
-            return (self.path / id_).read_bytes()
+            place = trust.open_folder(str(self.path))
+            try:
+                file = trust.open_file(id_, dir_fd=place, follow=False)
+            finally:
+                os.close(place)
+            with os.fdopen(file, "rb") as opened:
+                return opened.read()
         except OSError:
             return None
 
     def size(self, id_: str) -> int:
         """Bytes of a signal's file; none when it is gone."""
         try:
-            return (self.path / id_).stat().st_size
+            return (self.path / id_).lstat().st_size
         except OSError:
             return 0
 

@@ -2,7 +2,8 @@
 
 URLs as Discord's pages hand them out carry no version, and then get the oldest one, where `retry_after` is in other units: so every path is
 rewritten. The host decides how far a URL is trusted: discord.com by https only; a loopback address as it stands, because tests and proxies
-live there; any other only when the file says `allow-host = true`. No complaint quotes any part of the URL: each part may be the secret.
+live there; any other by https only, and only when the file says `allow-host = true`. No complaint quotes any part of the URL: each part may
+be the secret.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def _origin(parts: SplitResult, *, allow_host: bool) -> str:
         return f"https://{DISCORD}"
     if not (_is_loopback(host) or allow_host):
         raise ValueError("is on a host that is neither discord.com nor this machine; allow-host = true permits that")
+    if parts.scheme != "https" and not _is_loopback(host):
+        raise ValueError("must be https on another machine: on its way anybody could read the token")
     port = "" if parts.port is None else f":{parts.port}"
     return f"{parts.scheme}://{_written_host(host)}{port}"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from tocsin import places
+from tocsin import places, trust
 from tocsind.secret import Secret
 
 from .problems import masked
@@ -104,8 +104,9 @@ def read_secret(path: Path, called: str, missing: str) -> Sought:
     Raises Mistake when it is there and unsafe.
     """
     try:
-        # Non-blocking, or a named pipe would hold up the start for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        descriptor = trust.open_unjudged(str(path))
+    except trust.Untrusted as error:
+        raise Mistake(f"{called} is not read: {error.strerror}") from None
     except (FileNotFoundError, NotADirectoryError):
         return Sought(reason=missing)
     except PermissionError as error:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import trio
 
+from tocsin import places, trust
 from tocsind.errors import CannotWrite, DaemonError, StateLocked
 from tocsind.events import Emit, SocketRestored, SocketTrouble
 
@@ -104,7 +105,7 @@ def adopt(inherited: socket.socket) -> UnixListener:
 
 def _listen(path: str, turns: int) -> socket.socket:
     folder = Path(path).parent
-    _make_folder(folder)
+    _make_folder(path)
     with _in_turn(folder, turns):
         if _somebody_listens(path):
             raise StateLocked(f"another daemon listens on {path}; give this one its own socket and state folder")
@@ -156,17 +157,19 @@ def _bind(listener: socket.socket, path: str) -> None:
     listener.listen(BACKLOG)
 
 
-def _make_folder(folder: Path) -> None:
-    """Private when it is ours to make; an existing one must not be somebody else's trap."""
+def _make_folder(path: str) -> None:
+    """Private when it is ours to make; an existing one must not be somebody else's trap, nor must a link on the way."""
+    folder = Path(path).parent
     try:
         folder.mkdir(mode=0o700 if os.geteuid() else 0o755, parents=True, exist_ok=True)
-        owner = folder.stat().st_uid
+        trust.check_owner(trust.status(str(folder)), "it", trust.owners())
+        if places.is_private(path):
+            places.check_private(path)
+    except trust.Untrusted as error:
+        advice = "choose another with [daemon] socket"
+        raise CannotWrite(f"the socket's folder {folder} is not ours: {error.strerror}; {advice}") from error
     except OSError as error:
         raise CannotWrite(f"the socket's folder {folder} cannot be made: {error.strerror or error}") from error
-    if owner not in (os.geteuid(), 0):
-        raise CannotWrite(
-            f"the socket's folder {folder} belongs to uid {owner}, not to us: choose another with [daemon] socket"
-        )
 
 
 def _somebody_listens(path: str) -> bool:
