@@ -126,7 +126,7 @@ def test_a_host_that_only_looks_like_one_of_ours_is_another_host(host: str) -> N
 )
 def test_what_is_no_webhook_url_is_refused_without_being_shown(url: str) -> None:
     for allow_host in (False, True):
-        with pytest.raises(ValueError, match=r"^(is|must|has) ") as caught:
+        with pytest.raises(ValueError, match=r"^(is|must|has|lacks) ") as caught:
             normalise(url, allow_host=allow_host)
         assert "SECRET" not in str(caught.value)
         assert caught.value.__cause__ is None
@@ -188,3 +188,22 @@ def test_whatever_is_accepted_is_normal_and_goes_nowhere_else(url: str) -> None:
 def test_the_id_and_token_arrive_unchanged(origin: str, version: str, number: int, token: str, tail: str) -> None:
     url = f"{origin}/api{version}/webhooks/{number}/{token}{tail}"
     assert normalise(url) == f"https://discord.com/api/v10/webhooks/{number}/{token}"
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        (f'"{NORMAL}"', "quotes"),
+        (f"'{NORMAL}'", "quotes"),
+        (f'{NORMAL}"', "quotes"),
+        (f"<{NORMAL}>", "angle brackets"),
+        (f"`{NORMAL}`", "backquotes"),
+        (NORMAL.removeprefix("https://"), "lacks https://"),
+        (NORMAL.removeprefix("https:"), "lacks https://"),
+    ],
+)
+def test_url_copied_with_what_stood_around_it_is_refused_by_that_name(url: str, what: str) -> None:
+    with pytest.raises(ValueError, match=what) as caught:
+        normalise(url)
+    assert "https://discord.com/api/webhooks/ID/TOKEN" in str(caught.value)
+    assert NORMAL.rpartition("/")[2] not in str(caught.value), "the token is never shown"

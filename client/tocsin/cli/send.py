@@ -62,7 +62,7 @@ _HELP = {
     "confidence": "0 to 1; decides the priority when none is given",
     "expires": "never to be posted as live after so long: 90s, 5m",
     "key": "signals with one key share a message, edited in place (Discord)",
-    "timestamp": "when it happened, in any usual form",
+    "timestamp": "when it happened, in any usual form; one without a zone is UTC",
     "id": "a ULID to send it under; the same one twice is stored once",
 }
 

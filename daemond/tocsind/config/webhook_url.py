@@ -16,6 +16,13 @@ DISCORD = "discord.com"
 _ALSO_DISCORD = {f"{branch}{name}" for name in ("discord.com", "discordapp.com") for branch in ("", "ptb.", "canary.")}
 _PATH = re.compile(r"/api(?:/v[0-9]{1,3})?/webhooks/([0-9]{1,20})/([A-Za-z0-9_-]{1,200})(?:/slack|/github)?/?")
 _HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+_WRAPPINGS = (
+    ('"', '"', "quotes"),
+    ("'", "'", "quotes"),
+    ("<", ">", "angle brackets"),
+    ("`", "`", "backquotes"),
+    ("(", ")", "brackets"),
+)
 _SHAPE = "https://discord.com/api/webhooks/ID/TOKEN"
 
 
@@ -30,6 +37,7 @@ def normalise(url: str, *, allow_host: bool = False) -> str:
 
 
 def _split(url: str) -> SplitResult:
+    _check_wrapping(url)
     if not re.fullmatch(r"[!-~]+", url):  # urlsplit would silently drop line breaks
         raise ValueError(f"is no URL: it is empty, or has spaces or foreign characters in it; it looks like {_SHAPE}")
     try:
@@ -37,6 +45,8 @@ def _split(url: str) -> SplitResult:
         parts.port  # noqa: B018 - the property is where urlsplit finds out
     except ValueError:
         raise ValueError(f"is no URL; it looks like {_SHAPE}") from None  # the original text quotes the URL
+    if "://" not in url and re.match(r"(//|[a-z.]*discord(app)?\.com/)", url):
+        raise ValueError(f"lacks https:// at its beginning; it looks like {_SHAPE}")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f"is no web address; it looks like {_SHAPE}")
     if "@" in parts.netloc:
@@ -44,6 +54,15 @@ def _split(url: str) -> SplitResult:
     if "#" in url:
         raise ValueError("must not carry a fragment (#)")
     return parts
+
+
+def _check_wrapping(url: str) -> None:
+    """Raises ValueError where an address was copied with what stood around it."""
+    for left, right, what in _WRAPPINGS:
+        if url.startswith(left) or url.endswith(right):
+            raise ValueError(
+                f"is wrapped in {what} ({left}...{right}), which do not belong to it; it looks like {_SHAPE}"
+            )
 
 
 def _origin(parts: SplitResult, *, allow_host: bool) -> str:

@@ -4,7 +4,10 @@ Escaping happens only where Discord would do something: `BUY BTC-USDT (4h) | 93 
 underscore between letters or digits opens and closes nothing as long as every other one is escaped. A backslash before anything but a
 letter, a digit or white space is what Discord removes, so a text of pairs is read as it was written, and what is cut is cut
 between pairs. Addresses stay as they are where Discord makes links of them: it takes them before it looks for escapes, so a backslash
-inside would be shown, and followed.
+inside would be shown, and followed. What is an address is decided by its client's own rule: whatever follows `https://` up to a space or
+`<`, without closing punctuation; a bracket at the end belongs to it when it was opened inside. `<https://...>` is one, too.
+
+A text that begins with MARK was cut at its head, because its end is what counts; whatever is cut of it here is cut there, too.
 """
 
 from __future__ import annotations
@@ -27,18 +30,32 @@ _MARKUP: Final = r"""
     | ~~+ | \|\|+
     | (?<![0-9A-Za-z])_+ | _+(?![0-9A-Za-z])
     | <(?![\s0-9=]|$)                                             # mentions, times, emoji, commands
+    | :(?=(?:100|1234|[+-]1|[0-9_+~-]*[A-Za-z][0-9A-Za-z_+~-]*):) # emoji by name
 """
-_ADDRESS: Final = r"https?://[0-9A-Za-z/.%&=?+,;:@!$~_-]+"  # only what is certain to be within Discord's idea of one
-_ESCAPED: Final = re.compile(_MARKUP, re.VERBOSE | re.MULTILINE)
-_ESCAPED_OR_ADDRESS: Final = re.compile(f"(?P<address>{_ADDRESS}) | {_MARKUP}", re.VERBOSE | re.MULTILINE)
-_BRACKETS: Final = re.compile(r"[][]")
+_ADDRESS: Final = r"""<https?://[^\s<>]+>|https?://[^\s<]+[^\s<.,:;"'\]]"""
+_BRACKETS: Final = r"[\[\]]"
+
+
+def _pattern(*alternatives: str) -> re.Pattern[str]:
+    return re.compile("|".join(alternatives), re.VERBOSE | re.MULTILINE)
+
+
+_LINKED: Final = f"(?P<address>{_ADDRESS})"
+# By whether addresses are links, and whether there may be a link that hides where it leads, the only use of brackets.
+_ESCAPED: Final = {
+    (False, False): _pattern(_MARKUP),
+    (False, True): _pattern(_MARKUP, _BRACKETS),
+    (True, False): _pattern(_LINKED, _MARKUP),
+    (True, True): _pattern(_LINKED, _MARKUP, _BRACKETS),
+}
+_BLANK_LINES: Final = re.compile(r"\n(?:[^\S\n]*\n){2,}")
 _SYMBOL: Final = re.compile(r"[^0-9A-Za-z\s]")
 _CALL: Final = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
 
 
 def clean(text: str) -> str:
-    """`text` without what no reader can see but many are hurt by; line breaks and tabs stay."""
-    return _UNFIT.sub("", _BREAKS.sub("\n", text)).strip()
+    """`text` without what no reader can see but many are hurt by; line breaks and tabs stay, of blank lines one after another one."""
+    return _BLANK_LINES.sub("\n\n", _UNFIT.sub("", _BREAKS.sub("\n", text))).strip()
 
 
 def one_line(text: str) -> str:
@@ -54,10 +71,7 @@ def is_blank(text: str) -> bool:
 
 def escape(text: str, *, links: bool = False) -> str:
     """Clean `text` so written that Discord shows it as it is. `links`: it stands where Discord makes links of addresses."""
-    escaped = (_ESCAPED_OR_ADDRESS if links else _ESCAPED).sub(_pair, text)
-    if "](" in text:  # the only use of brackets is a link that hides where it leads
-        escaped = _BRACKETS.sub(r"\\\g<0>", escaped)
-    return silent(escaped)
+    return silent(_escaped(text, _ESCAPED[links, "](" in text]))
 
 
 def silent(text: str) -> str:
@@ -68,26 +82,56 @@ def silent(text: str) -> str:
 def shown(text: str, most: int, *, links: bool = False) -> str:
     """Clean `text` escaped and cut to `most`; a placeholder when a reader would see nothing."""
     # Escaping never shortens, so what lies beyond could not show: a long text costs no more than a short one.
-    head = text[: most + 1]
-    return cut(EMPTY if is_blank(head) else escape(head, links=links), most)
+    part = MARK + text[-most:] if text.startswith(MARK) and len(text) > most else text[: most + 1]
+    return cut(EMPTY if is_blank(part) else escape(part, links=links), most)
 
 
 def cut(text: str, most: int) -> str:
     """`text` in at most `most` code points, marked where it was cut, never within an escape. `most` is at least 1."""
     if len(text) <= most:
         return text
+    return _without_head(text, most) if text.startswith(MARK) else _without_end(text, most)
+
+
+def _without_end(text: str, most: int) -> str:
     # An underscore that loses what followed it could close an emphasis.
     head = text[: most - 1].rstrip("_ \t\n")
-    if (len(head) - len(head.rstrip("\\"))) % 2:
+    if _backslashes(head) % 2:
         head = head[:-1].rstrip()
     return head + MARK
 
 
+def _without_head(text: str, most: int) -> str:
+    start = len(text) - most + 1
+    start += _backslashes(text[:start]) % 2  # the other half of a pair
+    # An underscore that loses what stood before it could open an emphasis; what stands at the start of a line now did not before.
+    return MARK + text[start:].lstrip("_ \t\n")
+
+
+def _backslashes(text: str) -> int:
+    """How many of them end the text."""
+    return len(text) - len(text.rstrip("\\"))
+
+
+def _escaped(text: str, pattern: re.Pattern[str]) -> str:
+    return pattern.sub(_pair, text)
+
+
 def _pair(match: re.Match[str]) -> str:
-    if match.lastgroup == "address":
-        return match.group()
-    return _SYMBOL.sub(_escaped, match.group())
+    found = match.group()
+    if match.lastgroup != "address":
+        return _SYMBOL.sub(_backslashed, found)
+    address = _address(found)
+    rest = found[len(address) :]
+    return address + (_escaped(rest, _ESCAPED[False, True]) if rest else "")
 
 
-def _escaped(symbol: re.Match[str]) -> str:
+def _address(found: str) -> str:
+    """Without the brackets at its end that were not opened in it."""
+    while found.endswith(")") and found.count(")") > found.count("("):
+        found = found[:-1]
+    return found
+
+
+def _backslashed(symbol: re.Match[str]) -> str:
     return f"\\{symbol.group()}"  # a template would be expanded anew for each symbol, which takes five times as long
