@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 
 from . import places, spool, wire
 from .answers import (
@@ -39,7 +40,7 @@ from .answers import (
 from .batches import all_ready, frames, in_order, packed_frames, ready, send_many_request, too_large
 from .connection import Deadline, Line, connect
 from .errors import ProtocolMismatch, Unreachable
-from .loading import loading
+from .loading import late, needed_at_exit
 from .signals import Receipt, Signal
 
 TYPE_CHECKING = False
@@ -62,7 +63,7 @@ class Client:
     `timeout` is in seconds and bounds every exchange. `ack` is one of tocsin.wire.ACKS. `spool` says whether what no daemon takes is
     kept on disk for it, or in which folder (default: where the daemon looks by default); a strict client keeps nothing and raises.
     Closed or broken connections are opened again when they are needed. Threads may share one client, and so may a process and its
-    forked children, and a signal handler and what it interrupted.
+    forked children, and a signal handler and what it interrupted. It can be copied and pickled, and travels without its connection.
     """
 
     def __init__(
@@ -146,10 +147,8 @@ class Client:
         The daemon keeps it, where alerts.toml permits that (`[daemon] client-webhooks`), for root and its own user. The same URL is the
         same destination. Never raises, unless strict: then as `request` does, and InvalidSignal where `url` is no text.
         """
-        with loading:
-            from .lending import lend  # noqa: PLC0415 - few programs have a webhook of their own
-
-        return lend(self, url)
+        lent: Lent = late("tocsin.lending").lend(self, url)  # few programs have a webhook of their own
+        return lent
 
     def request(self, op: str, timeout: float | None = None, **fields: Any) -> dict[str, Any]:
         """Ask anything of the wire; the daemon's reply. Fields that are None are left out.
@@ -217,10 +216,8 @@ class Client:
         """The signal, and its file, if it brings one, in the spool's folder: that is where the daemon takes it from, spooled or not."""
         if not signal.brings_file:
             return signal
-        with loading:
-            from . import attachments  # noqa: PLC0415 - few signals bring one
-
-        return attachments.handed_in(signal, self._spool_folder())
+        handed_in: Signal = late("tocsin.attachments").handed_in(signal, self._spool_folder())  # few signals bring one
+        return handed_in
 
     def _spool_folder(self) -> str:
         return self.spool if isinstance(self.spool, str) else places.spool_folder(socket=self.socket)
@@ -301,16 +298,22 @@ class Client:
     def _unreachable(self, error: OSError, seconds: float) -> Unreachable:
         return Unreachable(explain(error, places.socket_path(self.socket), seconds))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy, and what arrives in another process, has the settings and opens a connection of its own."""
+        return {name: value for name, value in vars(self).items() if name != "_lines"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lines = {}
+
     def __repr__(self) -> str:
         given = (f"{name}={getattr(self, name)!r}" for name in ("socket", "timeout", "ack", "spool", "strict"))
         return f"Client({', '.join(given)})"
 
 
 def _begin(socket: str | None) -> None:
-    with loading:
-        from .starting import begin  # noqa: PLC0415 - for few, and for them once
-
-    begin(socket)
+    if not sys.is_finalizing():
+        late("tocsin.starting").begin(socket)  # for few, and for them once
 
 
 def _request(op: str, fields: Mapping[str, Any]) -> bytes:
@@ -324,3 +327,5 @@ send_many = _process_wide.send_many
 status = _process_wide.status
 why = _process_wide.why
 atexit.register(_process_wide.close)
+needed_at_exit("tocsin.attachments")
+needed_at_exit("tocsin.lending")

@@ -14,14 +14,15 @@ MOST = 500  # different messages that are watched at a time; further ones pass, 
 
 
 class Flood:
-    """One message: since when we count, what the first said, and how many came after it."""
+    """One message: since when we count, what the first said, how many came after it, and whether those will be told of (`watched`)."""
 
-    __slots__ = ("first", "more", "since")
+    __slots__ = ("first", "more", "since", "watched")
 
-    def __init__(self, since: float) -> None:
+    def __init__(self, since: float, first: dict[str, Any], *, watched: bool) -> None:
         self.since = since
-        self.first: dict[str, Any] = {}
+        self.first = first
         self.more = 0
+        self.watched = watched
 
 
 class Floods:
@@ -31,14 +32,14 @@ class Floods:
         self.window = window
         self._floods: dict[Hashable, Flood] = {}
 
-    def begin(self, key: Hashable, now: float) -> Flood | None:
+    def begin(self, key: Hashable, first: dict[str, Any], now: float) -> Flood | None:
         """The flood that a message begins, which is then to be told; None when it is counted as one more of a flood."""
         running = self._floods.get(key)
         if running is not None and (running.more or now - running.since < self.window):
             running.more += 1  # also when its window is over and `over` has not come to it yet
             return None
-        flood = Flood(now)
-        if self.window > 0 and (running is not None or len(self._floods) < MOST):
+        flood = Flood(now, first, watched=self.window > 0 and (running is not None or len(self._floods) < MOST))
+        if flood.watched:
             self._floods[key] = flood
         return flood
 
@@ -50,9 +51,12 @@ class Floods:
                 del self._floods[key]
                 if flood.more:
                     told.append(flood)
-                    self._floods[key] = after = Flood(now)
-                    after.first = flood.first
+                    self._floods[key] = Flood(now, flood.first, watched=True)
         return told
+
+    def has_more(self) -> bool:
+        """Whether any repetition was counted that is not told yet."""
+        return any(flood.more for flood in list(self._floods.values()))
 
     def __bool__(self) -> bool:
         return bool(self._floods)

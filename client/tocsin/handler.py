@@ -6,13 +6,15 @@ A logging call must cost what a logging call costs, so nothing here waits, and n
 
     queue     `emit` turns a record into text and puts it into a bounded queue; a thread of ours, begun with the first record, hands over
     full      what finds the queue full is counted, and the count is told with the next that goes
-    floods    the same message again and again (by logger, level and unformatted text) is told once, and its repetitions together, once a
-              window: a loop that fails a thousand times a second is two alerts, not a thousand
+    floods    the same text again and again (of one logger and level) is told once, and its repetitions together, once a
+              window: a loop that fails a thousand times a second is two alerts, not a thousand. Texts that differ are told each, but for
+              the time that a formatter puts into them
     spool     a daemon that is away costs nothing either: the thread spools (tocsin.client)
     no echo   records of our own loggers, and whatever our thread may log, are not handed over
     fork      a child inherits the parent's queue but not its thread: it begins with an empty one of its own
-    the end   `logging.shutdown`, which Python calls at exit, waits at most two seconds for what is still queued; so does the end of a
-              child that multiprocessing forked, where Python calls nothing
+    the end   of the program waits at most two seconds for what is still queued, whether `logging` still knows this handler or a
+              `dictConfig` has cleared it (tocsin.at_exit); so does the end of a child of multiprocessing
+    copies    a handler can be pickled and copied: what arrives has the same settings, and a queue, thread and connection of its own
 
 The queue and the thread are next door in `worker`, the folding in `floods`.
 """
@@ -21,7 +23,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from contextlib import suppress
 
 from .client import Client
@@ -29,7 +30,6 @@ from .worker import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 CAPACITY = 1000  # records; about a megabyte
@@ -59,21 +59,34 @@ class Handler(logging.Handler):
         super().__init__(level)
         self._client = Client(socket, timeout=timeout, spool=spool)
         self._fields = fields
-        self._new_worker: Callable[[], Worker] = lambda: Worker(self._client, capacity, window)
+        self._capacity = capacity
+        self._window = window
         self._worker = self._new_worker()
         self._gave_up = False  # the last flush took all the time it may have
 
+    def filter(self, record: logging.LogRecord) -> Any:
+        """As every handler's, and no echo. Here, because a handler that is being flushed is locked, and the thread must not wait for it."""
+        if record.name.partition(".")[0] == "tocsin" or self._worker.is_me():
+            return False
+        return super().filter(record)
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue a record. Never waits, never raises."""
+        """Queue a record. Never waits before the program ends, never raises."""
         try:
-            worker = self._own_worker()
-            if record.name.partition(".")[0] != "tocsin" and not worker.is_me():
-                worker.put((record.name, record.levelno, str(record.msg)), lambda: self._signal(record))
+            text = self.format(record)
+            self._own_worker().put(self._key(record, text), self._signal(record, text))
         except Exception:  # noqa: BLE001 - a foreign __str__, or an interpreter that is closing: no reason to hurt who logs
             self._worker.lost += 1
 
-    def _signal(self, record: logging.LogRecord) -> dict[str, Any]:
-        title, _, body = self.format(record).strip().partition("\n")
+    def _key(self, record: logging.LogRecord, text: str) -> tuple[object, ...]:
+        """What records must have in common to be one flood."""
+        if _tells_time(self.formatter):
+            timeless = logging.makeLogRecord({**record.__dict__, "created": 0.0, "msecs": 0.0, "relativeCreated": 0.0})
+            text = self.format(timeless)
+        return record.name, record.levelno, text
+
+    def _signal(self, record: logging.LogRecord, text: str) -> dict[str, Any]:
+        title, _, body = text.strip().partition("\n")
         return {
             "title": title or f"{record.levelname} without words",
             "body": body if len(body) <= _LONGEST else f"…{body[-_LONGEST:]}",
@@ -84,13 +97,13 @@ class Handler(logging.Handler):
             **self._fields,
         }
 
+    def _new_worker(self) -> Worker:
+        return Worker(self._client, self._capacity, self._window)
+
     def _own_worker(self) -> Worker:
         """This process's own: a parent's thread does not live on in its child."""
         if self._worker.pid != os.getpid():
             self._worker = self._new_worker()
-            util = sys.modules.get("multiprocessing.util")
-            if util is not None:
-                util.Finalize(None, self.flush, exitpriority=0)
         return self._worker
 
     def flush(self) -> None:
@@ -105,5 +118,18 @@ class Handler(logging.Handler):
         self._worker.stop()
         super().close()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in {"lock", "_worker"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.createLock()
+        self._worker = self._new_worker()
+
     def __repr__(self) -> str:
         return f"<Handler {logging.getLevelName(self.level)} {self._client!r}>"
+
+
+def _tells_time(formatter: Any) -> bool:
+    layout = str(getattr(formatter, "_fmt", ""))
+    return any(word in layout for word in ("asctime", "created", "msecs", "relativeCreated"))

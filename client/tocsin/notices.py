@@ -6,7 +6,7 @@ standard error itself (`cli` replaces `write`), for logging costs more to import
 
 from __future__ import annotations
 
-from .loading import loading
+from .loading import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,10 +28,7 @@ def once(text: str) -> None:
 
 
 def _log(text: str) -> None:
-    with loading:
-        import logging  # noqa: PLC0415 - only who has something to say pays for it
-
-    logging.getLogger("tocsin").warning("%s", text)
+    late("logging").getLogger("tocsin").warning("%s", text)
 
 
 write: Callable[[str], None] = _log

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 
 from . import configuration, notices, trust
-from .loading import loading
+from .loading import late, needed_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,18 +126,34 @@ def _said(found: configuration.Found, table: str, key: str) -> object:
     if not any(key.encode() in line.partition(b"#")[0] for line in found.content.splitlines()):
         return None
     try:
-        with loading:
-            import tomllib  # noqa: PLC0415 - only who has such a configuration pays for it
-
-        said: object = tomllib.loads(found.text())[table][key]
+        said: object = late("tomllib").loads(found.text())[table][key]
     except Exception:  # noqa: BLE001 - a hand-off must not fail for a file that is the daemon's
         return None
     return said
 
 
+def _prepare() -> None:
+    found = configuration.find()
+    for key in ("socket", "state"):
+        _said(found, "daemon", key)
+
+
+needed_at_exit(_prepare)
+
+
 def expanded(path: str) -> str:
     """A path with its `~` put in full."""
+    if path.startswith("~/") and "HOME" not in os.environ:
+        return f"{_home()}{path[1:]}"
     return os.path.expanduser(path) if path.startswith("~") else path  # noqa: PTH111 - as above
+
+
+def _home() -> str:
+    """As os.path.expanduser finds it, which cannot while the interpreter closes: it imports `pwd` each time."""
+    try:
+        return str(late("pwd").getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return "~"
 
 
 def default_socket() -> str:

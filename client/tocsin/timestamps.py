@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from .loading import loading
+from .loading import late, needed_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,18 +55,16 @@ def _from_text(text: str) -> float | None:
     try:
         return _from_number(float(text))
     except ValueError:
-        with loading:
-            from datetime import datetime  # noqa: PLC0415 - only a text date pays for it
-
-        return _from_calendar(datetime.fromisoformat(text))
+        return _from_calendar(late("datetime").datetime.fromisoformat(text))
 
 
 def _from_calendar(value: Any) -> float:
-    with loading:
-        from datetime import UTC, datetime  # noqa: PLC0415 - as above
-
+    datetime = late("datetime")
     if not hasattr(value, "timestamp"):
-        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+        value = datetime.datetime(value.year, value.month, value.day, tzinfo=datetime.UTC)
     elif value.tzinfo is None:
-        value = value.replace(tzinfo=UTC)
+        value = value.replace(tzinfo=datetime.UTC)
     return float(value.timestamp())
+
+
+needed_at_exit("datetime")

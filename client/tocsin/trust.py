@@ -20,6 +20,8 @@ import os
 import stat
 import sys
 
+from .loading import late, needed_at_exit
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -34,6 +36,9 @@ _FILE = (
     os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 )  # a FIFO that takes a file's place must not keep us waiting
 _PEERCRED = 17  # SO_PEERCRED; the module `socket` costs more than all of this one
+
+needed_at_exit("pwd")
+needed_at_exit("grp")
 
 
 class Untrusted(PermissionError):  # noqa: N818 - names the condition
@@ -171,14 +176,11 @@ def _is_private_group(uid: int, gid: int) -> bool:
     """Whether the group is a user's own, with his name and nobody else in it, as most systems make them. (Root's has not root alone.)"""
     if uid == 0:
         return False
-    import grp  # noqa: PLC0415 - only what a group may write to pays for it
-    import pwd  # noqa: PLC0415 - as above
-
     try:
-        owner, group = pwd.getpwuid(uid), grp.getgrgid(gid)
+        owner, group = late("pwd").getpwuid(uid), late("grp").getgrgid(gid)
     except KeyError:
         return False
-    return owner.pw_gid == gid and owner.pw_name == group.gr_name and not {*group.gr_mem} - {owner.pw_name}
+    return bool(owner.pw_gid == gid and owner.pw_name == group.gr_name and not {*group.gr_mem} - {owner.pw_name})
 
 
 def check_way(folder: str) -> None:
@@ -236,10 +238,8 @@ def user(uid: int) -> str:
 
 def user_name(uid: int) -> str | None:
     """A user's name; None where it has none, as in many containers."""
-    import pwd  # noqa: PLC0415 - built in, and only complaints want names
-
     try:
-        return pwd.getpwuid(uid).pw_name
+        return str(late("pwd").getpwuid(uid).pw_name)
     except KeyError:
         return None
 

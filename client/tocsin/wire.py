@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 
 from .errors import ProtocolMismatch
-from .loading import loading
+from .loading import late, needed_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,12 +76,14 @@ def encode_json(message: dict[str, Any]) -> bytes:
 
 def _make_encoder() -> Callable[[Any], str]:
     """json.dumps makes one for each message, at a third of its price."""
-    with loading:
-        from json import JSONEncoder  # noqa: PLC0415 - `import tocsin` must stay as light as `import socket`
-
     global _encoder
-    _encoder = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-    return _encoder
+    encoder = late("json").JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    made: Callable[[Any], str] = encoder.encode
+    _encoder = made
+    return made
+
+
+needed_at_exit(_make_encoder)
 
 
 def decode(body: bytes) -> dict[str, Any]:
@@ -97,10 +99,5 @@ def decode(body: bytes) -> dict[str, Any]:
 
 def _decode(body: bytes) -> Any:
     if body[:1] == b"{":
-        with loading:
-            import json  # noqa: PLC0415 - as above
-
-        return json.loads(body.decode())  # it would guess the encoding of bytes
-    import msgspec  # noqa: PLC0415 - a MessagePack reply answers a MessagePack request: it is loaded
-
-    return msgspec.msgpack.decode(body)
+        return late("json").loads(body.decode())  # it would guess the encoding of bytes
+    return late("msgspec").msgpack.decode(body)  # such a reply answers a MessagePack request: it is loaded

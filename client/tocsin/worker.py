@@ -1,4 +1,4 @@
-"""The thread behind `tocsin.Handler`: a bounded queue, and whoever empties it. One process's own; a fork needs another."""
+"""The thread behind `tocsin.Handler`: a bounded queue, and the thread that empties it. One process's own; a fork needs another."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
+from . import at_exit
 from .background import Background
-from .floods import Floods
+from .floods import Flood, Floods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable
     from typing import Any
 
     from .client import Client
 
-FLUSH_SECONDS = 2.0  # what the end of a program may take because of us
-_BATCH = 500  # so that a full queue is two hand-offs
+    Item = dict[str, Any] | threading.Event | None  # a record's signal, a flush that waits, the end
 
 
 class Worker:
@@ -32,37 +32,39 @@ class Worker:
         self._client = client
         self._capacity = capacity
         self._floods = Floods(window)
-        self._queue: SimpleQueue[dict[str, Any] | threading.Event | None] = SimpleQueue()
+        self._queue: SimpleQueue[Item] = SimpleQueue()
         self._lock = threading.RLock()  # a signal handler may log, too
         self._thread = Background("tocsin.Handler", self._run)
+        at_exit.register(self)
 
     def is_me(self) -> bool:
-        """Whether it is our own thread that asks."""
+        """Whether the calling thread is the one behind this queue."""
         return self._thread.is_me()
 
-    def put(self, key: Hashable, make: Callable[[], dict[str, Any]]) -> None:
-        """Queue what `make` makes, unless it is one more of the same, or there is no room."""
+    def put(self, key: Hashable, signal: dict[str, Any]) -> None:
+        """Queue a signal, unless it is one more of the same (by `key`), or there is no room. Never waits, until the program ends."""
+        at_exit.hook_child()
         with self._lock:
-            flood = self._floods.begin(key, time.monotonic())
-        if flood is None:
-            return
-        if self._queue.qsize() >= self._capacity:
-            self.lost += 1
-            return
-        flood.first = make()
-        self._queue.put(flood.first)
-        if not self._thread.begin() and sys.is_finalizing():
-            self._turn()  # the last words of a program, from some __del__: nobody comes after us
+            flood = self._floods.begin(key, signal, time.monotonic())
+            is_full = self._queue.qsize() >= self._capacity
+            if flood is not None and is_full:
+                self._count(flood)
+        if flood is not None and not is_full:
+            self._queue.put(flood.first)
+        if at_exit.is_ending() or sys.is_finalizing():
+            self.flush()  # the thread may be stopped at any moment
+        elif flood is not None:
+            self._thread.begin()
 
     def flush(self) -> bool:
-        """Wait until all that is queued now was handed over, at most FLUSH_SECONDS; False when it was not by then."""
-        if self._queue.empty() and not self._thread.is_alive():
+        """Wait until all that is queued now was handed over; False when it was not in time."""
+        if self._queue.empty() and not self._thread.is_alive() and not self._floods.has_more():
             return True
         done = threading.Event()
         self._queue.put(done)
         if not self._thread.begin():
-            self._turn()  # no thread can be had any more
-        return done.wait(FLUSH_SECONDS)
+            self._turn(wait=False)  # no thread can be had any more
+        return done.wait(at_exit.seconds_left())
 
     def stop(self) -> None:
         """Let the thread end and close its connection, and do not wait for it: it may be waiting for a hung daemon."""
@@ -71,14 +73,21 @@ class Worker:
         else:
             self._client.close()
 
+    def _count(self, flood: Flood) -> None:
+        """There is no room for it: its text is told with the repetitions, or it is lost, and that is told."""
+        if flood.watched:
+            flood.more += 1
+        else:
+            self.lost += 1
+
     def _run(self) -> None:
-        while self._turn():
+        while self._turn(wait=True) or not self._thread.end(self._queue.empty):
             pass
         self._client.close()
 
-    def _turn(self) -> bool:
-        """Hand over what waits; False when that is the end."""
-        items = self._waiting()
+    def _turn(self, *, wait: bool) -> bool:
+        """Hand over what is queued; False when nothing more is to be waited for."""
+        items = self._queued(wait=wait)
         asked = [item for item in items if isinstance(item, threading.Event)]
         batch = [item for item in items if isinstance(item, dict)]
         self._hand_over([*batch, *self._repetitions(at_once=bool(asked))])
@@ -86,12 +95,13 @@ class Worker:
             event.set()
         return None not in items
 
-    def _waiting(self) -> list[dict[str, Any] | threading.Event | None]:
-        """What is queued, after waiting for it, or for the end of a flood."""
-        items: list[dict[str, Any] | threading.Event | None] = []
+    def _queued(self, *, wait: bool) -> list[Item]:
+        """All that is queued: a full queue is one hand-off. Waits for the first, or for the end of a flood."""
+        items: list[Item] = []
         with suppress(Empty):
-            items.append(self._queue.get(timeout=self._floods.window if self._floods else None))
-            while len(items) < _BATCH:
+            if wait:
+                items.append(self._queue.get(timeout=self._floods.window if self._floods else None))
+            while True:
                 items.append(self._queue.get_nowait())
         return items
 

@@ -6,7 +6,6 @@ way to wake a coroutine from another thread, and each kind of loop has its own.
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import threading
@@ -15,12 +14,13 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
+from tocsin import at_exit
+from tocsin.at_exit import FLUSH_SECONDS
 from tocsin.background import Background
 from tocsin.client import Client
 from tocsin.signals import Receipt, Signal
 
 CAPACITY = 10_000  # signals that may wait for a disk that does not answer
-FLUSH_SECONDS = 2.0  # what the end of a program may take because of us
 _BATCH = 500  # one frame
 
 
@@ -103,9 +103,11 @@ class Courier:
         self._client = client
         self._queue: SimpleQueue[_Errand | threading.Event] = SimpleQueue()
         self._thread = Background("tocsin.compat", self._run)
+        at_exit.register(self)
 
     async def hand_over(self, signal: Signal) -> Receipt:
         """As Client.send, and the loop goes on meanwhile. Never raises, but cancellation."""
+        at_exit.hook_child()
         found = bell()
         if found is None or not self._thread.begin():
             return self._client.send(signal)
@@ -122,7 +124,7 @@ class Courier:
             return self._queue.empty()
         done = threading.Event()
         self._queue.put(done)
-        return done.wait(seconds)
+        return done.wait(min(seconds, at_exit.seconds_left()))
 
     def _run(self) -> None:
         while True:
@@ -168,6 +170,3 @@ def flush() -> bool:
     """Wait until what coroutines gave away was handed over, at most two seconds; False when it was not by then."""
     found = _couriers.get(os.getpid())
     return found is None or found.flush()
-
-
-atexit.register(flush)

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Self
 
+from tocsin.at_exit import FLUSH_SECONDS
 from tocsin.client import Client
 from tocsin.signals import Receipt, Signal
 
-from .courier import FLUSH_SECONDS, courier
+from .courier import courier
 from .once import with_lasting_id
 from .order import rank
 from .reading import Read, Rejected, read_all
@@ -83,6 +84,10 @@ class SignalAggregator:
         """Flush, and close the connection. As often as you like; the aggregator stays usable."""
         self.flush()
         self._client.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has the same settings; what waits is handed over by the original."""
+        return {**vars(self), "_waiting": deque()}
 
     def __enter__(self) -> Self:
         return self

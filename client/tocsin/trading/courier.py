@@ -4,24 +4,23 @@ in order    one batch after the other, as they were given
 bounded     so many signals may wait; a batch that finds no room is not taken, and its sender is told
 never lost  by us: a job that raises is logged, and the next one goes on; where no thread can be had, the caller does the work
 fork        a child has neither its parent's thread nor its parent's batches: it begins anew
-the end     of the program waits for what is still here, at most two seconds. So does the end of a child that multiprocessing forked, where
-            Python calls nothing at exit
+the end     of the program waits for what is still here, at most two seconds (tocsin.at_exit). So does the end of a child of
+            multiprocessing, where Python calls nothing at exit
 """
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from tocsin import at_exit
+from tocsin.at_exit import FLUSH_SECONDS
 from tocsin.background import Background
 
 MOST_WAITING = 10_000  # signals: some ten megabytes
-FLUSH_SECONDS = 2.0
 
 _log = logging.getLogger("tocsin.trading")
 
@@ -34,15 +33,19 @@ class Courier:
         self._lock = threading.RLock()  # a signal handler may raise signals, too
         self._thread = Background("tocsin.trading", self._run)
         self._waiting = 0  # signals
+        at_exit.register(self)
 
     def give(self, job: Callable[[], None], signals: int) -> bool:
         """Have `job` done, which hands over so many signals; False when there is no room."""
+        at_exit.hook_child()
         with self._lock:
             if self._waiting + signals > max(MOST_WAITING, signals):
                 return False
             self._waiting += signals
         self._jobs.put((job, signals))
         self._see_to_it()
+        if at_exit.is_ending():
+            self.flush()  # the thread may be stopped at any moment
         return True
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
@@ -52,7 +55,7 @@ class Courier:
         done = threading.Event()
         self._jobs.put((done.set, 0))
         self._see_to_it()
-        return done.wait(seconds)
+        return done.wait(min(seconds, at_exit.seconds_left()))
 
     def _see_to_it(self) -> None:
         """That somebody does the jobs: where no thread can be had, whoever brings them."""
@@ -81,16 +84,4 @@ def courier() -> Courier:
     found = _couriers.get(pid)
     if found is None:
         found = _couriers.setdefault(pid, Courier())
-        util = sys.modules.get("multiprocessing.util")  # asked now: a child forgets what was registered at its birth
-        if util is not None:
-            util.Finalize(None, _flush, exitpriority=0)
     return found
-
-
-def _flush() -> None:
-    found = _couriers.get(os.getpid())
-    if found is not None:
-        found.flush()
-
-
-atexit.register(_flush)
