@@ -54,7 +54,10 @@ class UntrustedPeer(PermissionError):  # noqa: N818 - as above
 
 def owners() -> frozenset[int]:
     """The uids whose files, folders and listeners this process obeys."""
-    return frozenset((0, os.geteuid()))
+    uid = os.geteuid()
+    if uid == OVERFLOW and is_partial_namespace():  # then it is not ours alone: every foreign user has it
+        return frozenset((0,))
+    return frozenset((0, uid))
 
 
 def open_file(
@@ -224,8 +227,8 @@ def peer_of(door: socket) -> tuple[int, int, int]:
 def is_partial_namespace() -> bool:
     """Whether this is a user namespace that has no number for some users, who all look like OVERFLOW then."""
     try:
-        with open("/proc/self/uid_map", encoding="ascii") as mapped:  # noqa: PTH123 - as above
-            return mapped.read().split() != ["0", "0", "4294967295"]
+        with open("/proc/self/uid_map", "rb") as mapped:  # noqa: PTH123 - as above
+            return mapped.read().split() != [b"0", b"0", b"4294967295"]
     except OSError:
         return True
 

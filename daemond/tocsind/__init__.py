@@ -43,7 +43,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     sender, channel, rerouting, watchers, intake, reception, lending
     books
     journal, destinations
-    rendering, config, attachments, accept_loop
+    rendering, config, attachments, accept_loop, sources
     clock, events, policy
     secret, errors, form, webserver, loopback
     tocsin

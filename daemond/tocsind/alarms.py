@@ -27,7 +27,7 @@ from tocsin.ids import id_of, new_id
 from tocsin.signals import Signal
 
 from .clock import Clock
-from .dispatch import OURS, Dispatch
+from .dispatch import Dispatch
 from .errors import StorageFull
 from .events import Alarmed, Emit, Unheard
 from .journal import Count, memory, reading
@@ -36,6 +36,7 @@ from .policy.alarms import Told
 from .policy.delivery import OPEN, Delivery, Priority, State
 from .policy.routes import by_rules, chain
 from .reception import Peer
+from .sources import OURS
 from .troubles import Noticed, Trouble, disabled, failing, late
 
 ROUND = 15.0  # seconds between two looks at what lasts: people's patience counts in minutes

@@ -45,6 +45,7 @@ from .events import (
     Lost,
     Rerouted,
     Sent,
+    SourceReserved,
     StorageTrouble,
     Unrouted,
 )
@@ -78,14 +79,14 @@ from .policy.delivery import Delivery, Priority, Settlement, State
 from .policy.outcomes import Outcome, is_unsent
 from .policy.patience import Fitness, ranked
 from .policy.routes import Routable, chain
-from .reception import Peer, Reception, receipts_of, with_notes
+from .reception import Peer, Reception, receipts_of, with_notes, with_sources
 from .rendering.digest import digest
+from .sources import OURS, honest, note
 from .watchers import Watchers
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
-OURS = "tocsin"  # the source of signals that are our own: digests, alarms
 GLANCE = 0.01  # seconds between two looks at the free disk, behind hand-offs
 INSISTENCE = 1.0  # seconds between two tries to write an outcome while the disk is full
 
@@ -191,11 +192,13 @@ class Dispatch:
         self.check_disk()
         if self.intake.closed and not ours:
             raise StorageFull(self.intake.closed)
-        taken = await self._with_files(signals, peer)
+        known = signals if ours else honest(signals, peer.uid)
+        taken = await self._with_files(known, peer)
         arrivals = self._reception.arrivals(taken, peer)
+        renamed = [] if known is signals else [note(*pair) for pair in zip(signals, known, strict=True)]
 
         def receipts(stored: Sequence[bool]) -> list[Receipt]:
-            return with_notes(receipts_of(arrivals, stored), taken)
+            return with_sources(with_notes(receipts_of(arrivals, stored), taken), renamed)
 
         try:
             stored = await self._append(arrivals, lambda stored: tell(receipts(stored)), ours=ours)
@@ -203,7 +206,10 @@ class Dispatch:
             self.intake.close(str(full))
             raise
         self._welcome_all(arrivals, stored)
-        if taken is not signals:
+        for signal, told in zip(signals, renamed, strict=False):
+            if told:
+                self._emit(SourceReserved(signal.id, peer.uid, peer.pid))
+        if taken is not known:
             await self.attachments.taken(signals, taken)
         for signal, new in zip(taken, stored, strict=True):
             if new and signal.attach_note:

@@ -117,6 +117,24 @@ class SignalRefused(Fact, frozen=True):
     pid: int
 
 
+class SourceReserved(Fact, frozen=True):
+    """A signal claimed to come from tocsin itself; it is stored with a source that says who sent it."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    uid: int
+    pid: int
+
+
+class RequestNotPermitted(Fact, frozen=True):
+    """A user asked for what only the sender, root or the daemon's own user may do."""
+
+    level: ClassVar[str] = "warning"
+    operation: str
+    uid: int
+    pid: int
+
+
 class Lost(Fact, frozen=True):
     """Signals whose sender chose not to wait for the disk could not be stored."""
 

@@ -139,6 +139,8 @@ _ABOUT = {
     "probes_failed": "Tries that found a resting far end still failing.",
     "destinations_disabled": "Destinations told never to come back.",
     "connections_refused": "Connections to the socket that were turned away.",
+    "requests_not_permitted": "Requests that only the sender, root or the daemon's own user may make.",
+    "sources_reserved": "Signals that claimed to come from tocsin itself; they are stored with another source.",
     "spool_signals_taken": "Signals taken in from the spool.",
     "spool_files_quarantined": "Files of the spool that could not be taken.",
     "alarms_raised": "Alarms about the daemon itself.",

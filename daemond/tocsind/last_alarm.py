@@ -15,11 +15,11 @@ from tocsin.signals import Signal
 from .clock import Clock
 from .config import Config, DestinationOptions
 from .destinations import Destination
-from .dispatch import OURS
 from .errors import StorageFailed, StorageLost
 from .policy.delivery import Delivery, Priority
 from .policy.outcomes import Delivered
 from .policy.routes import by_rules, chain
+from .sources import OURS
 
 PATIENCE = 8.0  # seconds for all of it; the service manager waits for our end
 _EACH = 3.0  # and for one destination

@@ -125,6 +125,16 @@ def with_notes(receipts: Sequence[Receipt], signals: Sequence[Signal]) -> list[R
     ]
 
 
+def with_sources(receipts: Sequence[Receipt], notes: Sequence[str | None]) -> list[Receipt]:
+    """The receipts, and what there is to say of sources that are reserved; no notes at all where there is nothing."""
+    if not notes:
+        return list(receipts)
+    return [
+        Receipt(each.id, each.state, "; ".join(filter(None, (each.reason, told)))) if told else each
+        for each, told in zip(receipts, notes, strict=True)
+    ]
+
+
 def _receipt(arrival: Arrival) -> Receipt:
     return Receipt(arrival.id, "stored", None if arrival.destinations else intake.NO_ROUTE)
 

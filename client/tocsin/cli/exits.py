@@ -34,6 +34,7 @@ _OF_KIND = {
     "busy": TRY_LATER,
     "full": TRY_LATER,
     "stopping": TRY_LATER,
+    "not-permitted": PERMISSION,
     "unknown-op": PROTOCOL,
     "protocol": PROTOCOL,
     "broken-frame": PROTOCOL,

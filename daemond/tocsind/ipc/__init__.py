@@ -8,6 +8,7 @@
     connection   one peer: frames with their deadlines, replies in its encoding
     flawless     hand-offs that need no second look, and how they are known
     hatch        the short way: those are served on the journal's thread, where the microseconds are counted too
+    permissions  who may ask for what
     desk         what each request means: the careful way for all else
     door         the accept loop, and the task of each connection
 

@@ -45,6 +45,7 @@ from tocsind.status import StatusView
 from tocsind.tail import Tail as TailView
 
 from .connection import Refusal
+from .permissions import permit
 
 T = TypeVar("T")
 Lend = Callable[
@@ -147,6 +148,10 @@ class Desk:
             return {"ok": True, **await self._answer(request)}
         except StorageFull as full:
             raise Refusal("full", str(full)) from None
+
+    async def permit(self, request: AnyRequest, peer: Peer) -> None:
+        """Raises Refusal where this user may not ask for this."""
+        await permit(request, peer, self.dispatch.journal, self._emit)
 
     async def lend(self, request: LendWebhook, peer: Peer) -> dict[str, Any]:
         """The reply to a program that lends a webhook. Raises Refusal."""

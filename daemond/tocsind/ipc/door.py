@@ -132,6 +132,7 @@ class Door:
                 connection.reply_now(await self._desk.answer(request), as_json=as_json)
             case _:
                 await turn.take(QUESTION)
+                await self._desk.permit(request, connection.peer)
                 connection.reply_now(await self._desk.answer(request), as_json=as_json)
         turn.end()  # before the peer takes its time
         await connection.finish_reply()

@@ -16,6 +16,7 @@ from msgspec import Meta
 from tocsin.ids import new_id
 from tocsin.wire import PROTOCOL
 from tocsind.requests import Ack
+from tocsind.sources import is_reserved
 
 _WHOLE = 2**63 - 1
 _LARGEST_SECONDS = 1e11  # more is some finer unit of time, which the careful way reads
@@ -92,7 +93,7 @@ def read(body: bytes) -> HandOff | None:
 def signal(form: Form) -> tuple[Form, bytes] | None:
     """What stands for the signal, and its fields as MessagePack; None when something is amiss that a type cannot say."""
     title = form.title
-    if title[0].isspace() or title[-1].isspace() or not _is_finite(form):
+    if title[0].isspace() or title[-1].isspace() or not _is_finite(form) or is_reserved(form.source):
         return None
     if not form.id:
         form = msgspec.structs.replace(form, id=new_id())

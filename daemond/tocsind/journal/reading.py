@@ -57,6 +57,12 @@ def summary(states: list[State]) -> str:
     return "dead" if State.DEAD in found else "dropped"
 
 
+def sender(connection: sqlite3.Connection, id_: str) -> int | None:
+    """The uid that handed a signal in; None when there is none of this id."""
+    row = connection.execute("SELECT uid FROM signals WHERE id = ?", (id_,)).fetchone()
+    return int(row[0]) if row else None
+
+
 def states(connection: sqlite3.Connection, id_: str) -> str | None:
     """The summary alone."""
     row = connection.execute("SELECT number FROM signals WHERE id = ?", (id_,)).fetchone()

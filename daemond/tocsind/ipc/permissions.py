@@ -1,0 +1,33 @@
+"""Who may ask for what: each user who reaches the socket may send and read, and may drop and retry what he sent himself.
+
+Anybody's signals, destinations and the daemon itself are for root and the daemon's own user.
+"""
+
+from __future__ import annotations
+
+from tocsin import trust
+from tocsind.events import Emit, RequestNotPermitted
+from tocsind.journal import Journal, reading
+from tocsind.reception import Peer
+from tocsind.requests import AnyRequest, Drop, Enable, Retry
+
+from .connection import Refusal
+
+
+async def permit(request: AnyRequest, peer: Peer, journal: Journal, emit: Emit) -> None:
+    """Raises Refusal (`not-permitted`) where this user may not ask for this."""
+    if peer.uid in trust.owners():
+        return
+    match request:
+        case Enable() | Retry(id=None):
+            whose = "root and the daemon's own user"
+        case Drop(id=str(id_)) | Retry(id=str(id_)):
+            sender = await journal.run(reading.sender, id_)
+            if sender in (None, peer.uid):
+                return
+            whose = f"its sender (uid {sender}), root and the daemon's own user"
+        case _:
+            return
+    operation = request.__struct_config__.tag
+    emit(RequestNotPermitted(str(operation), peer.uid, peer.pid))
+    raise Refusal("not-permitted", f"only {whose} may do that")
