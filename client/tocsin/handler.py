@@ -73,16 +73,24 @@ class Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record. Never waits before the program ends, never raises."""
         try:
-            text = self.format(record)
+            text = self._formatted(record)
             self._own_worker().put(self._key(record, text), self._signal(record, text))
         except Exception:  # noqa: BLE001 - a foreign __str__, or an interpreter that is closing: no reason to hurt who logs
             self._worker.lost += 1
+
+    def _formatted(self, record: logging.LogRecord) -> str:
+        """The record's text; message and arguments side by side where they do not fit, or a formatter misses a field."""
+        try:
+            return self.format(record)
+        except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+            given = record.args if isinstance(record.args, tuple) else (record.args,)
+            return " ".join(map(_shown, (record.msg, *given) if record.args else (record.msg,)))
 
     def _key(self, record: logging.LogRecord, text: str) -> tuple[object, ...]:
         """What records must have in common to be one flood."""
         if _tells_time(self.formatter):
             timeless = logging.makeLogRecord({**record.__dict__, "created": 0.0, "msecs": 0.0, "relativeCreated": 0.0})
-            text = self.format(timeless)
+            text = self._formatted(timeless)
         return record.name, record.levelno, text
 
     def _signal(self, record: logging.LogRecord, text: str) -> dict[str, Any]:
@@ -133,3 +141,10 @@ class Handler(logging.Handler):
 def _tells_time(formatter: Any) -> bool:
     layout = str(getattr(formatter, "_fmt", ""))
     return any(word in layout for word in ("asctime", "created", "msecs", "relativeCreated"))
+
+
+def _shown(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - as above
+        return f"<{type(value).__name__} that cannot be shown>"

@@ -323,11 +323,17 @@ log.error("after")
 """
 
 
-def test_nonsense_in_a_record_does_not_raise_and_is_counted(serve: Serve) -> None:
+def test_record_that_cannot_be_formatted_is_an_alert_with_its_parts(serve: Serve) -> None:
     server = serve()
     done = _python(_NONSENSE, server.path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert [alert["title"] for alert in heard(server)] == ["after", "4 log records could not be told, or came too fast"]
+    assert [alert["title"] for alert in heard(server)] == [
+        "<Hostile that cannot be shown>",
+        "%s <Hostile that cannot be shown>",
+        "%d no number",
+        "%s %s 1",
+        "after",
+    ]
 
 
 def test_a_thread_that_cannot_be_had_any_more_is_stood_in_for(serve: Serve) -> None:
