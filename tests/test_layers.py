@@ -160,6 +160,7 @@ READERS = {
     "tocsind.ipc.connection": "how long a peer has been idle or slow: never written down, and each clock compared with itself",
     "tocsind.ipc.table": "as above: which connection has been idle, stalled or following for longest",
     "tocsind.journal.inbox": "how long a job has waited for company: on a thread without trio's clock, compared with itself",
+    "tocsind.log_writer": "how long the end of the process waits for its log: on a thread without trio's clock, compared with itself",
     "tocsind.systemd": "the service manager asks for CLOCK_MONOTONIC of this very machine",
     "tocsind.demo.producer": "a process of its own, a caller: it measures what a caller sees",
     "tocsind.demo.stage": "as above",

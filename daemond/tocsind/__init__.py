@@ -45,7 +45,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     journal, destinations
     rendering, config, attachments, accept_loop, sources
     clock, events, policy
-    secret, errors, form, webserver, loopback
+    secret, errors, form, webserver, loopback, log_writer
     tocsin
 
 What stands on one line knows nothing of its neighbours; `testing` is for demo and tests alone.

@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from textwrap import indent
-from typing import TextIO
 
 from tocsin import places
 
@@ -20,6 +19,7 @@ from .config import Config, ConfigurationInvalid, Problem, load, report, startin
 from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, CannotWrite, DaemonError
 from .lending import Lending
 from .log import LEVELS, keep_in
+from .log_writer import LogWriter, Write, to_descriptor
 from .secret import masked, remember_environment
 from .state import refusal
 
@@ -49,19 +49,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     remember_environment()
     arguments = _arguments(sys.argv[1:] if argv is None else list(argv))
     verb: Callable[[argparse.Namespace], int] = arguments.verb
+    complain = _write_in_time if verb is run else _write
     try:
         return verb(arguments) if verb is run else _written(verb, arguments)
     except ConfigurationInvalid as invalid:
-        for problem in invalid.problems:
-            _tell(str(problem))
+        complain("\n".join(f"tocsind: {problem}" for problem in invalid.problems))
         return EXIT_CONFIGURATION
     except DaemonError as error:
-        _tell(str(error))
+        complain(f"tocsind: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except Exception:  # noqa: BLE001 - a bug: told with everything that finds it, and with the exit code that the manual promises
-        print(masked(traceback.format_exc()), end="", file=sys.stderr)  # an exception's text may quote a webhook
+        complain(masked(traceback.format_exc().rstrip("\n")))  # an exception's text may quote a webhook
         return EXIT_INTERNAL
 
 
@@ -164,7 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
         socket=arguments.socket,
         state=arguments.state,
         log=arguments.log,
-        log_stream=_kept_in(arguments.log_file),
+        log_write=_kept_in(arguments.log_file),
     )
 
     def not_listening(number: int, _: object) -> None:
@@ -182,10 +182,11 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # nor may one that comes during the interpreter's own goodbye
+        daemon.log.close()
     return 0
 
 
-def _kept_in(path: str | None) -> TextIO | None:
+def _kept_in(path: str | None) -> Write | None:
     """The log in a file, where one is named. Raises CannotWrite."""
     try:
         return keep_in(path) if path else None
@@ -268,7 +269,19 @@ def demo(_: argparse.Namespace) -> int:
 
 
 def _tell(message: str) -> None:
-    print(f"tocsind: {message}", file=sys.stderr)
+    _write(f"tocsind: {message}")
+
+
+def _write(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _write_in_time(text: str) -> None:
+    """For the end of a daemon: a terminal or pipe that nobody reads does not keep it."""
+    writer = LogWriter(to_descriptor(2), str)
+    for each in text.split("\n"):
+        writer.put(each)
+    writer.close()
 
 
 if __name__ == "__main__":

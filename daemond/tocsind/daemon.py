@@ -28,7 +28,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import trio
 
@@ -61,6 +61,7 @@ from .keeper import Keeper
 from .lanes import Lanes
 from .lending import Lending
 from .log import Log
+from .log_writer import Write
 from .metrics import Metrics
 from .monitor import Monitor
 from .progress import Progress
@@ -98,7 +99,7 @@ class Facts:
 class Daemon:
     """One daemon; `run` serves until told to stop. `configuration` is read at the start and at each reload.
 
-    `socket`, `state` and `log` overrule the configuration; the log goes to `log_stream`, else to standard error. Raises DaemonError out of
+    `socket`, `state` and `log` overrule the configuration; the log goes to `log_write`, else to standard error. Raises DaemonError out of
     `run`, alone or in a group, when it cannot start or go on.
     """
 
@@ -109,7 +110,7 @@ class Daemon:
         socket: str | None = None,
         state: str | None = None,
         log: str | None = None,
-        log_stream: TextIO | None = None,
+        log_write: Write | None = None,
     ) -> None:
         self._configuration = configuration
         self._config = configuration()
@@ -121,11 +122,11 @@ class Daemon:
         self.folder = Path(places.expanded(state or places.state_folder(self._config.daemon.state)))
         self._lending = Lending(self.folder)
         self._clock = SystemClock()
-        self._log = Log(self._clock, log or self._config.daemon.log, log_stream)
+        self.log = Log(self._clock, log or self._config.daemon.log, log_write)
         self._metrics = Metrics(self._clock)
         self._tail = Tail(self._clock)
         self._noticed = Noticed()
-        self._emit = Facts(self._metrics, self._tail, self._log, self._noticed)
+        self._emit = Facts(self._metrics, self._tail, self.log, self._noticed)
         self._reloading = trio.Lock()
         self._concerns: list[str] = []  # what people should know of the configuration
         self._follow: Callable[[Config], None] = lambda _: None  # of those who watch, once they are there
@@ -185,6 +186,7 @@ class Daemon:
         progress = Progress(dispatch.journal, lanes, self._clock)
         spool = Spool(Path(places.spool_folder(str(self.folder))), dispatch, self._clock, self._emit)
         status = StatusView(dispatch, lanes, self._metrics, self._clock, lambda: self._concerns, spool=spool)
+        status.show("log", lambda: ({"dropped_lines": self.log.dropped}, []))
         status.show("socket", lambda: _socket_view(listener))
 
         async def lend(url: str, peer: Peer) -> str:
@@ -280,6 +282,7 @@ class Daemon:
         """What is in flight stays open on record; if even that takes too long, the journal needs no goodbye."""
         lanes.abandon()
         await trio.sleep(HURRY_SECONDS)
+        self.log.close()
         os._exit(0)
 
     async def _reload(self, dispatch: Dispatch, lanes: Lanes, lanes_nursery: trio.Nursery) -> None:
@@ -316,7 +319,7 @@ class Daemon:
             self._emit(ConfigurationDoubt("[daemon] socket and state take effect at the next start only"))
         self._config = config
         self._concerns = []
-        self._log.set_level(self._log_level or config.daemon.log)
+        self.log.set_level(self._log_level or config.daemon.log)
         self._follow(config)
         self._tell_warnings(config)
         self._emit(Reloaded(len(config.destinations)))

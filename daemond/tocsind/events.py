@@ -438,6 +438,13 @@ class SocketRestored(Fact, frozen=True):
     socket: str
 
 
+class LogLinesDropped(Fact, frozen=True):
+    """So many lines are missing at this place of the log: nobody read it, or it could not be written."""
+
+    level: ClassVar[str] = "warning"
+    lines: int
+
+
 class Missed(Fact, frozen=True):
     """Whoever watches did not keep up: so many facts are not shown here. Told to that watcher alone."""
 

@@ -196,6 +196,9 @@ def _of_gates(destinations: list[dict[str, Any]]) -> Iterator[Series]:
 
 def _of_parts(status: _Status) -> Iterator[Series]:
     spool, heartbeat = status["spool"] or {}, status.get("heartbeat") or {}
+    if log := status.get("log"):
+        about = "Lines of the log that nobody read, or that could not be written."
+        yield Series("counter", "tocsin_log_lines_dropped", about, (), [((), float(log["dropped_lines"]))])
     yield _gauge("spool_files", "Files in the spool that are to be taken in.", spool.get("files"))
     yield _gauge("spool_quarantined", "Files of the spool put aside for a person.", spool.get("quarantined"))
     for name, about in (

@@ -1,80 +1,77 @@
 """Log lines: one a fact, `key=value`, on standard error. Nothing here decides what is told; a fact's own `level` does.
 
 2026-11-22T02:30:00.125Z warning throttled destination=signals-premium reason="503 from Discord" rest=10
+
+A line is made on the event loop and written by a thread (`log_writer`), so that a log that nobody reads stops nothing.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
-from contextlib import suppress
 from datetime import UTC, datetime
-from io import StringIO
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 
 from tocsin import trust
 
 from .clock import Clock
-from .events import Fact
+from .events import Fact, LogLinesDropped
+from .log_writer import FLUSH, LogWriter, Write, to_descriptor
 
 LEVELS = ("debug", "info", "warning", "error")
 MOST_BYTES = 2**20  # of a log file of our own: beyond that it is begun anew, and the last one kept beside it
 
 
 class Log:
-    """An observer of facts that writes what is at least as loud as `level`."""
+    """An observer of facts that writes what is at least as loud as `level`, with `write`, else to standard error."""
 
-    def __init__(self, clock: Clock, level: str = "info", stream: TextIO | None = None) -> None:
+    def __init__(self, clock: Clock, level: str = "info", write: Write | None = None) -> None:
         self._clock = clock
-        self._stream = stream or sys.stderr
+        self._writer = LogWriter(write or to_descriptor(2), lambda lines: line(LogLinesDropped(lines), clock.wall()))
         self.set_level(level)
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were dropped because nobody read the ones before them, or because they could not be written."""
+        return self._writer.dropped
 
     def set_level(self, level: str) -> None:
         """From now on, write facts of this level and louder."""
         self._loud = frozenset(LEVELS[LEVELS.index(level) :])
 
     def __call__(self, fact: Fact) -> None:
-        """Write one fact."""
+        """Write one fact, soon. Does not block."""
         if fact.level in self._loud:
-            # a closed terminal or a full disk under the log must not stop deliveries
-            with suppress(OSError, ValueError):
-                print(line(fact, self._clock.wall()), file=self._stream, flush=True)
+            self._writer.put(line(fact, self._clock.wall()))
+
+    def close(self, seconds: float = FLUSH) -> None:
+        """Wait until what was logged is written, so long at most; nothing is logged after that. Blocks."""
+        self._writer.close(seconds)
 
     def __repr__(self) -> str:
         return f"<Log {'|'.join(sorted(self._loud))}>"
 
 
-def keep_in(path: str, most: int = MOST_BYTES) -> TextIO:
-    """Make `path` our standard error, for tracebacks too, and the stream of a Log that does not outgrow `most` bytes. Raises OSError.
+def keep_in(path: str, most: int = MOST_BYTES) -> Write:
+    """Make `path` our standard error, for tracebacks too, and what a Log writes with, in at most `most` bytes. Raises OSError.
 
     For who has no supervisor to keep what we say. The file is copied and cut, not renamed: whoever has it open writes on in it.
     """
     opened = trust.open_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     os.dup2(opened, 2)
     os.close(opened)
-    return _Bounded(path, most)
+    write = to_descriptor(2)
 
+    def bounded(data: bytes) -> None:
+        for each in data.splitlines(keepends=True):
+            if os.fstat(2).st_size + len(each) > most:
+                _copy(2, f"{path}.1")
+                os.ftruncate(2, 0)
+            write(each)
 
-class _Bounded(StringIO):
-    """What was written to it goes to standard error with a flush."""
-
-    def __init__(self, path: str, most: int) -> None:
-        super().__init__()
-        self._path = path
-        self._most = most
-
-    def flush(self) -> None:
-        text = self.getvalue()
-        self.seek(0)
-        self.truncate()
-        if os.fstat(2).st_size + len(text) > self._most:
-            _copy(2, f"{self._path}.1")
-            os.ftruncate(2, 0)
-        sys.stderr.write(text)
-        sys.stderr.flush()
+    return bounded
 
 
 def _copy(file: int, path: str) -> None:
