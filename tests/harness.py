@@ -215,9 +215,12 @@ def public_folder(mode: int = 0o755) -> Iterator[Path]:
 
 
 @contextmanager
-def listening_stranger(path: Path, reply: bytes = b"") -> Iterator[Callable[[], bytes]]:
-    """Another user's process that listens on `path`, answers each connection with `reply` and reads what comes; the call ends it and
-    answers all that it got. Only root can.
+def listening_stranger(
+    path: Path, reply: bytes = b"", listener: socket.socket | None = None
+) -> Iterator[Callable[[], bytes]]:
+    """Another user's process that listens on `path`, or is handed a `listener`, and answers each connection with `reply`.
+
+    The call ends it, and answers all that it got. Only root can.
     """
     told, tell = os.pipe()
     heard, hear = os.pipe()
@@ -228,7 +231,7 @@ def listening_stranger(path: Path, reply: bytes = b"") -> Iterator[Callable[[], 
             os.setgroups([])
             os.setgid(STRANGER)
             os.setuid(STRANGER)
-            _listen(path, reply, tell, heard)
+            _answer(listener or _listening(path), reply, tell, heard)
         finally:
             os._exit(0)
     os.close(tell)
@@ -248,12 +251,17 @@ def listening_stranger(path: Path, reply: bytes = b"") -> Iterator[Callable[[], 
         os.waitpid(pid, 0)
 
 
-def _listen(path: Path, reply: bytes, tell: int, end: int) -> None:
+def _listening(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    path.chmod(0o777)
+    listener.listen()
+    return listener
+
+
+def _answer(listener: socket.socket, reply: bytes, tell: int, end: int) -> None:
     """Until `end` closes."""
-    with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as ready:
-        listener.bind(str(path))
-        path.chmod(0o777)
-        listener.listen()
+    with selectors.DefaultSelector() as ready:
         ready.register(listener, selectors.EVENT_READ)
         ready.register(end, selectors.EVENT_READ)
         os.write(tell, b"+")

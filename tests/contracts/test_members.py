@@ -81,6 +81,19 @@ def test_member_may_not_decide_for_all(daemon: DaemonProcess, request_of: dict[s
     assert daemon.client.request(**request_of)["ok"]
 
 
+def test_member_reads_no_file_of_the_daemons(daemon: DaemonProcess) -> None:
+    """Not even where he may pass through the state folder, as for the service, whose spool is below it."""
+    daemon.settled(daemon.client.send("root's").id)
+    daemon.state.chmod(0o711)
+    paths = [path for path in daemon.state.rglob("*") if daemon.spool not in (path, *path.parents)]
+    assert {"journal.db", "lock", "alerts.jsonl"} <= {path.name for path in paths}
+
+    def readable() -> list[str]:
+        return [str(path) for path in (daemon.state, *paths) if os.access(path, os.R_OK) or os.access(path, os.W_OK)]
+
+    assert as_stranger(readable) == []
+
+
 def test_command_says_so_with_the_exit_code_of_permission(daemon: DaemonProcess) -> None:
     roots = daemon.client.send("root's").id
     assert as_stranger(lambda: main(["drop", roots, "--socket", daemon.socket])) == 77

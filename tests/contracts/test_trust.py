@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -108,6 +109,16 @@ def test_owner_of_the_systems_state_and_the_uid_that_is_named_may_listen(
     with listening_stranger(folder / "s", YES) as ended:
         tocsin.Client(str(folder / "s")).send("BUY")
         assert b"BUY" in ended()
+
+
+def test_listener_is_who_listens_and_not_who_answers(folder: Path) -> None:
+    """As under socket activation: the service manager listens, and the daemon's user answers. No state folder need be seen for it."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "s"))
+        listener.listen()
+        with listening_stranger(folder / "s", YES, listener) as ended:
+            tocsin.Client(str(folder / "s")).send("BUY")
+            assert b"BUY" in ended()
 
 
 HOSTILE = """\

@@ -75,6 +75,41 @@ def test_a_named_file_that_is_missing_is_a_problem(fresh: Path, monkeypatch: pyt
     assert "no such name is possible" in only_problem("a\0b")
 
 
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_named_file_that_somebody_else_can_change_is_obeyed_and_doubted(fresh: Path, mode: int) -> None:
+    file = fresh / "x.toml"
+    file.write_text(MINIMAL)
+    assert load(str(file)).warnings == ()
+    file.chmod(mode)
+    config = load(str(file))
+    assert list(config.destinations) == ["f"]
+    assert config.warnings == (
+        f"{file}: others than its owner may write to it (mode {mode:04o}): whoever can change it gives orders to this daemon",
+    )
+
+
+def test_a_file_that_is_passed_over_is_doubted(fresh: Path) -> None:
+    (fresh / "work" / "alerts.toml").write_text(MINIMAL)
+    (fresh / "work").chmod(0o777)
+    config = load()
+    assert config.source == BUILT_IN
+    assert (
+        "./alerts.toml is passed over: others than its owner may write to the folder (mode 0777)" in config.warnings[0]
+    )
+
+
+@pytest.mark.parametrize("key", ["socket", "state"])
+def test_relative_place_is_a_problem_and_home_is_put_in_full(
+    fresh: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/u")
+    file = fresh / "x.toml"
+    file.write_text(f'{MINIMAL}[daemon]\n{key} = "x"\n')
+    assert only_problem(str(file)).startswith(f'{file}:7: daemon.{key}: "x" is another place in each working folder')
+    file.write_text(f'{MINIMAL}[daemon]\n{key} = "~/x"\n')
+    assert getattr(load(str(file)).daemon, key) == "/home/u/x"
+
+
 def test_a_file_that_cannot_be_read_is_a_problem_and_not_passed_over(fresh: Path) -> None:
     (fresh / "work" / "alerts.toml").mkdir()
     assert only_problem() == "alerts.toml: the configuration cannot be read: Is a directory"
