@@ -16,6 +16,7 @@ from tocsin import places
 
 from . import __version__, service
 from .config import Config, ConfigurationInvalid, Problem, load, report, starting_text
+from .destinations.environment import within
 from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, CannotWrite, DaemonError
 from .lending import Lending
 from .log import LEVELS, keep_in
@@ -219,12 +220,15 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def _with_state(config: Config) -> Config:
-    """The configuration, and what is lent below its state folder. Raises ConfigurationInvalid where `run` would refuse that folder."""
+    """The configuration, with what is lent below its state folder, and without what the network settings around us keep from working.
+
+    Raises ConfigurationInvalid where `run` would refuse that folder.
+    """
     folder = Path(places.expanded(places.state_folder(config.daemon.state)))
     if refused := refusal(folder, "check"):
         problem = Problem(config.source, None, "daemon.state", refused)
         raise ConfigurationInvalid([problem], source=config.source, warnings=config.warnings)
-    return Lending(folder).joined(config)
+    return within(Lending(folder).joined(config))
 
 
 def _tell_config(config: Config) -> None:

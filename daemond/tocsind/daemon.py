@@ -38,6 +38,7 @@ from . import __version__, last_alarm, process, systemd
 from .alarms import Alarms
 from .clock import Boot, SystemClock
 from .config import Config, ConfigurationInvalid
+from .destinations.environment import within
 from .destinations.http import HttpClient
 from .destinations.registry import build
 from .dispatch import Dispatch
@@ -136,7 +137,7 @@ class Daemon:
         """Serve until SIGTERM or SIGINT."""
         process.tame()
         with locked(self.folder):
-            self._config = self._lending.joined(self._config)
+            self._config = self._joined(self._config)
             async with Journal(self.folder) as journal, HttpClient() as client, self._telling_its_end(client):
                 await self._resume_clock(journal)
                 dispatch = Dispatch(journal, self._config, self._clock, self._emit, self.folder)
@@ -185,7 +186,7 @@ class Daemon:
         listener = open_listener(self.socket) if self._inherited is None else adopt(self._inherited)
         progress = Progress(dispatch.journal, lanes, self._clock)
         spool = Spool(Path(places.spool_folder(str(self.folder))), dispatch, self._clock, self._emit)
-        status = StatusView(dispatch, lanes, self._metrics, self._clock, lambda: self._concerns, spool=spool)
+        status = StatusView(dispatch, lanes, self._metrics, self._clock, self._problems, spool=spool)
         status.show("log", lambda: ({"dropped_lines": self.log.dropped}, []))
         status.show("socket", lambda: _socket_view(listener))
 
@@ -302,17 +303,25 @@ class Daemon:
             systemd.ready()
 
     def _read_anew(self) -> Config:
-        return self._lending.joined(self._configuration())
+        return self._joined(self._configuration())
+
+    def _joined(self, config: Config) -> Config:
+        """The configuration with what was lent, as it can be in the network settings around us. It reads files."""
+        return within(self._lending.joined(config))
 
     async def _lend(self, url: str, peer: Peer, lanes: Lanes, lanes_nursery: trio.Nursery) -> str:
         """Take a webhook from a client; its destination's name. Raises LendingRefused."""
         async with self._reloading:
             name = await trio.to_thread.run_sync(self._lending.keep, url, peer.uid, self._config)
             if name not in self._config.destinations:
-                self._config = await trio.to_thread.run_sync(self._lending.joined, self._config)
+                self._config = await trio.to_thread.run_sync(self._joined, self._config)
                 await lanes.grow(self._config, lanes_nursery)
                 self._emit(WebhookLent(name, peer.uid, peer.pid))
         return name
+
+    def _problems(self) -> list[str]:
+        """What people should know of the configuration, and of what keeps it from working here."""
+        return [*self._concerns, *self._config.problems]
 
     def _adopt(self, config: Config) -> None:
         if (config.daemon.socket, config.daemon.state) != (self._config.daemon.socket, self._config.daemon.state):

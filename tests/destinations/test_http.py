@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,18 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import trio
 
 from tocsind import __version__
-from tocsind.destinations.http import LARGEST_ANSWER, Answer, BadEnvironment, HttpClient, is_loopback, silence
+from tocsind.destinations.environment import is_loopback
+from tocsind.destinations.http import LARGEST_ANSWER, Answer, HttpClient, silence
 from tocsind.policy.outcomes import Deferred, Refused, Unknown
 from tocsind.secret import Secret
 from tocsind.webserver import Bounds, Ending, Reply, Request, WebServer
 
 Serve = Callable[[trio.SocketStream], Awaitable[None]]
 PATH = "api/webhooks/1/this-is-the-token"
-NETWORK = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"]
+NETWORK = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"]
 
 
 @pytest.fixture(autouse=True)
@@ -266,25 +269,56 @@ async def test_passwords_from_a_netrc_are_not_used(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("ALL_PROXY", "gopher://127.0.0.1:1"), ("SSL_CERT_FILE", "/nowhere/at/all.pem"), ("ALL_PROXY", "nonsense://x")],
+    ("name", "value", "told"),
+    [
+        ("ALL_PROXY", "gopher://u:hunter2@127.0.0.1:1", "(gopher://127.0.0.1:1)"),
+        ("HTTPS_PROXY", "nonsense://x", "(nonsense://x)"),
+        ("HTTPS_PROXY", "http://u:hunter2@x:99999", "is no URL of a proxy"),
+        ("ALL_PROXY", "socks5://u:hunter2@127.0.0.1:1", "httpx[socks]"),
+        ("SSL_CERT_FILE", "/nowhere/at/all.pem", "No such file or directory"),
+        ("SSL_CERT_DIR", "/nowhere/at/all", "openssl rehash"),
+    ],
 )
-def test_an_environment_that_cannot_work_is_told_without_its_value(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+async def test_an_environment_that_cannot_work_keeps_only_what_needs_it_from_being_asked(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
 ) -> None:
-    monkeypatch.setenv(name, value)
-    with pytest.raises(BadEnvironment) as caught:
-        HttpClient()
-    assert name in str(caught.value)
-    assert value not in str(caught.value)
-    assert caught.value.exit_code == 78
-
-
-def test_a_socks_proxy_without_its_package_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "socksio", None)
-    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
-    with pytest.raises(BadEnvironment, match=r"httpx\[socks\]"):
-        HttpClient()
+    monkeypatch.setenv(name, value)
+    outcome = await asked("https://far.invalid/x")
+    assert isinstance(outcome, Deferred)
+    assert outcome.unsent
+    assert outcome.reason.startswith(f"{name} ")
+    assert told in outcome.reason
+    assert "hunter2" not in outcome.reason
+    async with answering(Reply(204)) as url:
+        assert (await asked(url)).status == 204
+
+
+async def test_certificates_that_a_person_mends_are_used_from_the_next_request_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    async with HttpClient() as client, answering(Reply(204)) as url:
+        assert (await client.request("POST", Secret(url))).status == 204  # type: ignore[union-attr]
+        secure = Secret(url.replace("http:", "https:"))
+        assert "SSL_CERT_FILE" in (await client.request("POST", secure)).reason  # type: ignore[union-attr]
+        await trio.to_thread.run_sync(shutil.copy, certifi.where(), bundle)
+        assert "TLS handshake failed" in (await client.request("POST", secure)).reason  # type: ignore[union-attr]
+
+
+async def test_a_proxy_that_httpx_itself_does_not_take_defers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://-a.-b:1")
+    outcome = await asked("https://far.invalid/x")
+    assert isinstance(outcome, Deferred)
+    assert outcome.unsent
+
+
+async def test_no_proxy_is_asked_for_what_is_exempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "::1/128,far.invalid")
+    assert "DNS" in (await asked("http://far.invalid/x")).reason
+    assert "Connection refused" in (await asked("http://farther.invalid/x")).reason
 
 
 async def test_nothing_is_logged_whatever_the_logging_configuration_says(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,8 @@ WAVES, REQUESTS = 8, 60
 
 
 def pool_of(client: HttpClient) -> Any:
-    transport: Any = client._direct._transport
+    (asking,) = client._clients.values()
+    transport: Any = asking._transport
     return transport._pool  # the only witness of a lost slot
 
 

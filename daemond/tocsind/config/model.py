@@ -103,7 +103,9 @@ class DestinationOptions(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """All of alerts.toml. `destinations` keeps the order of the file; `warnings` are sentences that begin with their place."""
+    """All of alerts.toml. `destinations` keeps the order of the file; `warnings` are sentences that begin with their place; `problems` are
+    what keeps some of it from working where it runs, and status shows them.
+    """
 
     daemon: DaemonOptions
     priorities: Thresholds
@@ -114,6 +116,7 @@ class Config(msgspec.Struct, frozen=True):
     metrics: MetricsOptions = MetricsOptions()
     alarms: AlarmsOptions = AlarmsOptions()
     heartbeat: HeartbeatOptions = HeartbeatOptions()
+    problems: tuple[str, ...] = ()
 
     @property
     def fallbacks(self) -> Mapping[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ batch at a time. What may go wrong comes back as a value; an exception out of it
 nothing, because the attempt is on record.
 
     http       the one place that imports httpx: a shared client whose every request ends in a value, and no URL in any error
+    environment  proxies and certificates as the environment names them, and which destinations that leaves without a way
     causes     why a connection failed, in our own words
     reading    an answer of Discord's, taken apart
     answers    what each answer means, as a table

@@ -199,7 +199,6 @@ TABLE: Final = (
     Row({413}, None, _too_large),
     Row({400}, None, named_in, has_names),
     Row(_EVERY, None, _answered_between, lambda reading: not reading.is_discords_error),
-    Row({401, 404}, None, _answered_between, lambda reading: not reading.names_status),
     Row({401}, None, _gone),
     Row({404}, {10003}, _struck),
     Row({404}, None, _gone),

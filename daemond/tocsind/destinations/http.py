@@ -15,7 +15,6 @@ a TLS handshake that fails behind a proxy's CONNECT httpcore keeps a dead entry 
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -27,11 +26,11 @@ import msgspec
 import trio
 
 from tocsind import __version__
-from tocsind.errors import EXIT_CONFIGURATION, DaemonError
 from tocsind.policy.outcomes import Deferred, Refused, Unknown
 from tocsind.secret import Secret
 
 from .causes import root_of
+from .environment import Environment
 from .multipart import File, multipart
 
 # Discord's front refuses agents that do not name themselves in this form.
@@ -45,12 +44,6 @@ _FIRST_BYTE: Final = "http11.send_request_headers.started"
 
 Failure = Deferred | Refused | Unknown
 _UNUSABLE: Final = Refused("the URL cannot be used: please check it")
-
-
-class BadEnvironment(DaemonError):  # noqa: N818 - names the condition
-    """The proxy or certificate settings around the daemon cannot be used."""
-
-    exit_code = EXIT_CONFIGURATION
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -76,21 +69,15 @@ class Answer(msgspec.Struct, frozen=True):
 class HttpClient:
     """Connections, shared by all destinations; an async context manager.
 
-    Proxies come from the environment, except for loopback hosts, where a proxy would be somebody else. Never: redirects (they would
-    carry a token elsewhere), cookies, .netrc. Raises BadEnvironment when the environment's proxy or certificate file is unusable.
+    Proxies and certificates come from `environment`; what they keep from being asked is deferred, with the reason. Never: redirects (they
+    would carry a token elsewhere), cookies, .netrc.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Environment | None = None) -> None:
         silence()
-        try:
-            verify = httpx.create_ssl_context()
-            self._direct = _client(verify, trust_env=False)
-            self._outside = _client(verify, trust_env=True)
-        except ImportError:
-            raise BadEnvironment("a SOCKS proxy is set (ALL_PROXY?), which needs: pip install 'httpx[socks]'") from None
-        except (OSError, ValueError, httpx.InvalidURL):
-            names = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR"
-            raise BadEnvironment(f"a proxy or certificate file set in the environment is unusable: {names}") from None
+        self._environment = Environment() if environment is None else environment
+        self._tls = self._load_tls()  # now, for it takes a while
+        self._clients: dict[tuple[str | None, bool], httpx.AsyncClient] = {}  # by proxy, and whether TLS works
 
     async def request(
         self, method: str, url: Secret, *, json: object = None, files: Sequence[File] = (), deadline: float = 15.0
@@ -99,25 +86,50 @@ class HttpClient:
         content = _content(json, files)
         exchange = _Exchange()
         try:
-            request = _request(self._direct, method, url, content, deadline, trace=exchange.trace)
+            client = self._client_for(url.reveal())
+            if isinstance(client, Deferred):
+                return client
+            request = _request(client, method, url, content, deadline, trace=exchange.trace)
         except (httpx.InvalidURL, ValueError):  # a host name that IDNA cannot read
             return _UNUSABLE
         try:
             with trio.move_on_after(deadline):
-                await exchange.run(self._client_for(request), request)
+                await exchange.run(client, request)
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
             return _UNUSABLE
         except httpx.HTTPError as error:
             return exchange.ended(_in_our_words(error))
         return exchange.ended(f"no answer within {deadline:g} s")
 
-    def _client_for(self, request: httpx.Request) -> httpx.AsyncClient:
-        return self._direct if is_loopback(request.url.host) else self._outside
+    def _client_for(self, url: str) -> httpx.AsyncClient | Deferred:
+        """What asks this URL, or why nothing can. Raises ValueError for a URL that is none."""
+        proxy = self._environment.proxy_for(url)
+        if proxy and proxy.problem:
+            return _unsent(proxy.problem)
+        if self._tls is None and url.startswith("https:"):
+            self._tls = self._load_tls()  # a person may have mended it
+            if self._tls is None:
+                return _unsent(self._environment.certificate_trouble() or "TLS does not work")
+        through = None if proxy is None else proxy.url.reveal()
+        key = through, self._tls is not None
+        if key not in self._clients:
+            try:
+                self._clients[key] = _client(self._tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), through)
+            except (ImportError, ValueError, httpx.InvalidURL):
+                assert proxy is not None, "without a proxy there is nothing that could be wrong"
+                return _unsent(f"{proxy.variable} cannot be used")
+        return self._clients[key]
+
+    def _load_tls(self) -> ssl.SSLContext | None:
+        try:
+            return self._environment.tls()
+        except OSError:
+            return None
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._direct.aclose()
-        await self._outside.aclose()
+        for client in self._clients.values():
+            await client.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -163,15 +175,11 @@ class _Exchange:
             return Answer(*self._head, bytes(self._body[:LARGEST_ANSWER]), self._whole)
         if self._sent:
             return Unknown(f"{why}: it may have arrived")
-        return Deferred(f"{why}: nothing was sent", unsent=True)
+        return _unsent(why)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+def _unsent(why: str) -> Deferred:
+    return Deferred(f"{why}: nothing was sent", unsent=True)
 
 
 # A filter does not reach the loggers below, so each is named.
@@ -197,10 +205,11 @@ def _nothing(_: logging.LogRecord) -> bool:
     return False
 
 
-def _client(verify: ssl.SSLContext, *, trust_env: bool) -> httpx.AsyncClient:
+def _client(verify: ssl.SSLContext, proxy: str | None) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         verify=verify,
-        trust_env=trust_env,  # since 0.24 this reads no .netrc
+        proxy=proxy,
+        trust_env=False,  # `environment` reads it, entry by entry
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # takes none, so none pile up
         # No content coding: a body is no longer than what came over the wire.

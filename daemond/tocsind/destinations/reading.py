@@ -44,11 +44,6 @@ class Reading:
         return self._own_code is not None and (self._own_code >= _LEAST_CODE or "message" in self.body)
 
     @property
-    def names_status(self) -> bool:
-        """Whether the error says which one it is: by a code of Discord's, or as its router does ("404: Not Found", code 0)."""
-        return bool(self._own_code) or str(self.body.get("message", "")).startswith(str(self.status))
-
-    @property
     def has_rate_headers(self) -> bool:
         """Whether Discord itself has seen the request, whatever the body says: nothing else sends these headers."""
         return any(name.startswith("x-ratelimit-") for name in self.answer.headers)
