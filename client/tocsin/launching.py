@@ -84,10 +84,16 @@ def _daemon() -> list[str]:
         return [sys.executable, "tocsind"]
     if sys.executable and all(find_spec(name) for name in _NEEDED):
         return [sys.executable, "-P", "-m", "tocsind"]
-    found = which("tocsind")
+    found = _program("tocsind")
     if found is None:
         raise FileNotFoundError("no tocsind here: pip install 'tocsin[daemon]'")
-    return [os.path.abspath(found)]  # noqa: PTH100 - as above
+    return [found]
+
+
+def _program(name: str) -> str | None:
+    """A program on $PATH; none that stands there by a relative folder, which would be whoever's the working folder is."""
+    found = which(name)
+    return found if found and os.path.isabs(found) else None  # noqa: PTH117 - as above
 
 
 def _by_systemd(socket: str, deadline: Deadline) -> bool:
@@ -97,7 +103,7 @@ def _by_systemd(socket: str, deadline: Deadline) -> bool:
         return False
     if not any(_listens_on(folder, socket, runtime) for folder in _unit_folders()):
         return False
-    systemctl = which("systemctl")
+    systemctl = _program("systemctl")
     if systemctl is None:
         return False
     with suppress(OSError, subprocess.SubprocessError):  # no answer is a no

@@ -14,7 +14,7 @@ import pytest
 from tests.harness import PATIENCE, STRANGER, listening_stranger, public_folder
 
 import tocsin
-from tocsin import notices, places
+from tocsin import launching, notices, places
 from tocsin.errors import Unreachable
 from tocsin.starting import is_served
 
@@ -163,6 +163,33 @@ def test_root_obeys_no_configuration_of_a_stranger_in_the_working_folder(
     assert (folder / "roots-file").read_text() == "#!/bin/sh\n"
     assert len(list((folder / "spool").iterdir())) == 1
     assert not (folder / "his-state").exists(), "no daemon was started there"
+
+
+def test_demo_runs_no_python_of_the_working_folder(hostile: Path) -> None:
+    """`python -m` looks into the working folder first."""
+    for name in ("tocsind", "trio"):
+        (hostile / f"{name}.py").write_text("open('run', 'w').close(); raise SystemExit(99)\n")
+    script = "import sys; from tocsin.cli import main; sys.exit(main(['demo', '--help']))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script], cwd=hostile, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode != 99, done.stderr
+    assert not (hostile / "run").exists()
+
+
+@pytest.mark.parametrize("path", [".", "", "bin"])
+def test_program_of_the_working_folder_is_not_started_for_the_daemon(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    for place in (folder, folder / "bin"):
+        place.mkdir(exist_ok=True)
+        (place / "tocsind").write_text("#!/bin/sh\n")
+        (place / "tocsind").chmod(0o755)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PATH", f"{path}:{path}")
+    assert launching._program("tocsind") is None
+    monkeypatch.setenv("PATH", str(folder / "bin"))
+    assert launching._program("tocsind") == str(folder / "bin" / "tocsind")
 
 
 def test_notices_reach_standard_error_where_logging_is_not_set_up(hostile: Path) -> None:

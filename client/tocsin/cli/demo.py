@@ -25,6 +25,7 @@ def _run(found: argparse.Namespace) -> int:
             INTERNAL, "not-installed", f"the daemon is not installed: {what}; `pip install 'tocsin[daemon]'` brings it"
         )
     sys.stdout.flush()
+    os.environ["PYTHONSAFEPATH"] = "1"  # with `-m` alone, Python would look for the daemon in the working folder first
     os.execv(sys.executable, [sys.executable, "-m", "tocsind", "demo", *found.rest])  # noqa: S606 - no shell is the point
 
 

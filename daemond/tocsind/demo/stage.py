@@ -82,7 +82,8 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._socket = str(folder / "tocsin.sock")
-        self._env = {**os.environ, "TOCSIN_SPOOL": str(folder / "spool")}  # never this machine's own
+        # never this machine's own spool, nor what may lie in the working folder under the daemon's name
+        self._env = {**os.environ, "TOCSIN_SPOOL": str(folder / "spool"), "PYTHONSAFEPATH": "1"}
         self._screen = Screen(len(PRODUCERS) * SIGNALS)
         self._producers: list[dict[str, Any]] = []
         self._trips = 0
