@@ -129,7 +129,10 @@ def explain(error: OSError, path: str, seconds: float) -> str:
 _ROAD: tuple[tuple[type[OSError], str], ...] = (
     (FileNotFoundError, "no daemon at {path}: nothing is there; start one with `tocsind run`"),
     (ConnectionRefusedError, "no daemon at {path}: nobody listens there any more; start one with `tocsind run`"),
-    (UntrustedPeer, "nothing is handed over at {path}: {error}; name another with --socket or $TOCSIN_SOCKET"),
+    (
+        UntrustedPeer,
+        "nothing is handed over at {path}: {error}; name another with $TOCSIN_SOCKET, or whom else to trust in $TOCSIN_DAEMON_UID",
+    ),
     (PermissionError, "may not use {path}: {error}; ask its owner, or name another with --socket or $TOCSIN_SOCKET"),
     (
         NoAnswer,
