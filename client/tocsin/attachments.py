@@ -125,6 +125,7 @@ def _make(above: int, found: os.stat_result) -> None:
         os.mkdir(FOLDER, 0o700, dir_fd=above)
     except FileExistsError:
         return
+    trust.set_mode(FOLDER, 0o700, dir_fd=above)
     if os.geteuid() == 0 and found.st_uid:  # root hands in to a user's daemon, which must be able to clear up after it
         _give(above, found)
     os.fsync(above)

@@ -21,7 +21,7 @@ import atexit
 import os
 import sys
 
-from . import places, spool, wire
+from . import disk, places, spool, wire
 from .answers import (
     describe,
     explain,
@@ -252,7 +252,7 @@ class Client:
         try:
             spool.keep(folder, signals)
         except Exception as trouble:  # noqa: BLE001 - it is told beside the first
-            error.add_note(f"and the spool {folder} does not take it: {getattr(trouble, 'strerror', None) or trouble}")
+            error.add_note(f"and the spool {folder} does not take it: {disk.reason(trouble, folder)}")
             raise error from error.__cause__
         if self.spool is True and isinstance(error.__cause__, _NOBODY) and places.autostart():
             error.add_note("[client] autostart is starting one")

@@ -22,7 +22,7 @@ import os
 import stat
 import time
 
-from . import wire
+from . import trust, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def _make(folder: str) -> None:
         os.mkdir(folder, 0o700)  # noqa: PTH102 - as above
     except FileExistsError:
         return  # another thread's, a moment ago
+    trust.set_mode(folder, 0o700)
     place = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(place)
@@ -122,6 +123,8 @@ def _fill(file: int, content: bytes, folder: os.stat_result) -> None:
             os.fchown(file, folder.st_uid, folder.st_gid)
         elif is_shared(folder) and folder.st_mode & stat.S_ISGID:
             os.fchmod(file, 0o640)
+        else:
+            os.fchmod(file, 0o600)  # whatever the umask: its owner's daemon must be able to read it
         left = memoryview(content)
         while left:
             left = left[os.write(file, left) :]

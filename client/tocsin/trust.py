@@ -143,8 +143,25 @@ def make_folder(path: str, mode: int = 0o700) -> None:
     try:
         os.mkdir(path, mode)  # noqa: PTH102 - as above
     except FileExistsError:
+        if not os.path.isdir(path):  # noqa: PTH112 - as above
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         return  # another thread's, a moment ago
+    set_mode(path, mode)
     sync_folder(above)
+
+
+def set_mode(folder: str, mode: int, *, dir_fd: int | None = None) -> None:
+    """Give a folder that this process has just made the mode that it asked for, whatever its umask took away. Raises OSError.
+
+    By descriptor: its name may mean another folder by now. One that cannot be read is opened without reading it.
+    """
+    made = os.open(folder, _LOOK | os.O_DIRECTORY, dir_fd=dir_fd)
+    try:
+        found = os.fstat(made)
+        if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & 0o777 != mode:
+            os.chmod(f"/proc/self/fd/{made}", mode)  # noqa: PTH101 - as above
+    finally:
+        os.close(made)
 
 
 def sync_folder(path: str) -> None:
@@ -258,10 +275,13 @@ def _opened(name: str, flags: int, mode: int, folder: int) -> int:
             if not flags & os.O_CREAT:
                 raise
         try:
-            return os.open(name, plain | os.O_CREAT | os.O_EXCL, mode, dir_fd=folder)
+            made = os.open(name, plain | os.O_CREAT | os.O_EXCL, mode, dir_fd=folder)
         except FileExistsError:
             if flags & os.O_EXCL:
                 raise
+        else:
+            os.fchmod(made, mode)  # a umask of 0777 leaves nobody a right, not even its owner
+            return made
 
 
 def _check_file(found: os.stat_result, folder: os.stat_result, by: Collection[int], *, orders: bool) -> None:

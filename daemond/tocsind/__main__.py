@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from textwrap import indent
 
-from tocsin import places
+from tocsin import disk, places
 
 from . import __version__, service
 from .config import Config, ConfigurationInvalid, Problem, load, report, starting_text
@@ -192,7 +192,9 @@ def _kept_in(path: str | None) -> Write | None:
     try:
         return keep_in(path) if path else None
     except OSError as error:
-        raise CannotWrite(f"the log {path} cannot be written: {error.strerror or error}") from error
+        raise CannotWrite(
+            f"the log {path} cannot be written: {disk.reason(error, str(Path(path or '').parent))}"
+        ) from error
 
 
 def _expected(group: BaseExceptionGroup[BaseException]) -> Iterator[DaemonError]:
@@ -249,8 +251,9 @@ def init(arguments: argparse.Namespace) -> int:
     try:
         descriptor = os.open(arguments.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        _tell(f"{arguments.output} cannot be written: {error.strerror}")
+        _tell(f"{arguments.output} cannot be written: {disk.reason(error, str(Path(arguments.output).parent))}")
         return EXIT_CANNOT_WRITE
+    os.fchmod(descriptor, 0o600)  # whatever the umask took away
     with os.fdopen(descriptor, "w", encoding="utf-8") as output:
         output.write(text)
     print(f"wrote {arguments.output}; next: tocsind check --config {arguments.output}")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tocsin import trust
+from tocsin import disk, trust
 
 from .config.reserved import own_name
 from .errors import CannotWrite, NotPermitted, StateLocked
@@ -127,7 +127,7 @@ def _sync_name(folder: Path) -> None:
 def _unusable(folder: Path, error: OSError, name: str = "") -> CannotWrite:
     place = folder / name
     return CannotWrite(
-        f"the state folder {folder} cannot be used: {f'{place}: ' if name else ''}{error.strerror or error}"
+        f"the state folder {folder} cannot be used: {f'{place}: ' if name else ''}{disk.reason(error, str(folder))}"
     )
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 import trio
 
-from tocsin import trust
+from tocsin import disk, trust
 from tocsind.clock import Clock, SystemClock
 from tocsind.config.reserved import own_name
 from tocsind.policy.batch import Share
@@ -108,7 +108,7 @@ def _taken_back(descriptor: int, start: int, written: int) -> bool:
 
 def _deferred(path: Path, error: OSError, *, ambiguous: bool = False) -> Deferred:
     # Only the machine's own words and the file's name: a whole path is nobody's business.
-    return Deferred(f"{path.name}: {error.strerror or type(error).__name__}", ambiguous=ambiguous)
+    return Deferred(f"{path.name}: {disk.reason(error, str(path.parent))}", ambiguous=ambiguous)
 
 
 def _open(path: Path) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import trio
 
-from tocsin import places, trust
+from tocsin import disk, places, trust
 from tocsind.errors import CannotWrite, DaemonError, StateLocked
 from tocsind.events import Emit, SocketRestored, SocketTrouble
 
@@ -114,7 +114,7 @@ def _listen(path: str, turns: int) -> socket.socket:
             _bind(listener, path)
         except OSError as error:
             listener.close()
-            raise CannotWrite(f"the socket {path} cannot be made: {error.strerror or error}") from error
+            raise CannotWrite(f"the socket {path} cannot be made: {disk.reason(error, str(folder))}") from error
     return listener
 
 
@@ -161,7 +161,7 @@ def _make_folder(path: str) -> None:
     """Private when it is ours to make; an existing one must not be somebody else's trap, nor must a link on the way."""
     folder = Path(path).parent
     try:
-        folder.mkdir(mode=0o700 if os.geteuid() else 0o755, parents=True, exist_ok=True)
+        trust.make_folder(str(folder), 0o700 if os.geteuid() else 0o755)
         trust.check_owner(trust.status(str(folder)), "it", trust.owners())
         if places.is_private(path):
             places.check_private(path)
@@ -169,7 +169,7 @@ def _make_folder(path: str) -> None:
         advice = "choose another with [daemon] socket"
         raise CannotWrite(f"the socket's folder {folder} is not ours: {error.strerror}; {advice}") from error
     except OSError as error:
-        raise CannotWrite(f"the socket's folder {folder} cannot be made: {error.strerror or error}") from error
+        raise CannotWrite(f"the socket's folder {folder} cannot be made: {disk.reason(error, str(folder))}") from error
 
 
 def _somebody_listens(path: str) -> bool:

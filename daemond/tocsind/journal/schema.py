@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from tocsin import disk
 from tocsind.errors import CannotWrite
 
 FILE_NAME = "journal.db"
@@ -203,7 +204,7 @@ def open_journal(folder: Path) -> sqlite3.Connection:
             connection.close()
             raise
     except (sqlite3.Error, OSError) as error:
-        raise CannotWrite(f"the journal {path} cannot be opened: {error}") from error
+        raise CannotWrite(f"the journal {path} cannot be opened: {disk.reason(error, str(folder))}") from error
     return connection
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from tocsin import disk
 from tocsin.attachments import FOLDER
 from tocsin.spool import QUARANTINE, is_safe, is_shared, open_folder
 from tocsin.wire import MAX_FRAME
@@ -113,7 +114,7 @@ class Folder:
             finally:
                 os.close(place)
         except OSError as error:
-            raise Unfit(f"{self.path}: {error.strerror or error}") from error
+            raise Unfit(f"{self.path}: {disk.reason(error, str(self.path))}") from error
 
 
 def _check_folder(found: os.stat_result) -> None:
