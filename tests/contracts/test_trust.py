@@ -251,3 +251,21 @@ def test_daemon_listens_behind_no_link_of_a_stranger(folder: Path) -> None:
     done = command("tocsind", "run", STATE_DIRECTORY=str(folder / "state"), TOCSIN_SOCKET=str(folder / "link" / "s"))
     assert (done.returncode, "the link link belongs to" in done.stderr) == (73, True), done.stderr
     assert list((folder / "real").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "fifo"])
+def test_daemon_writes_its_log_to_no_file_of_a_stranger(folder: Path, kind: str) -> None:
+    (folder / "roots-file").write_text("precious")
+    log = folder / "log"
+    if kind == "file":
+        log.write_text("precious")
+    elif kind == "link":
+        log.symlink_to("roots-file")
+    else:
+        os.mkfifo(log)
+    os.chown(log, STRANGER, STRANGER, follow_symlinks=False)
+    env = {"STATE_DIRECTORY": str(folder / "state"), "TOCSIN_SOCKET": str(folder / "s")}
+    done = command("tocsind", "run", "--log-file", str(log), cwd=None, **env)
+    assert (done.returncode, "cannot be written" in done.stderr) == (73, True), done.stderr
+    assert (folder / "roots-file").read_text() == "precious"
+    assert kind != "file" or log.read_text() == "precious"

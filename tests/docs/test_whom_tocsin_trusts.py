@@ -29,7 +29,7 @@ PROVED_BY = {  # the beginning of a sentence -> the tests
     "A state folder of another user": "contracts/test_trust.py::test_roots_daemon_and_its_check_refuse_the_state_folder_of_another_user",
     "So is one that others": "daemon/test_state.py::test_state_folder_that_others_may_write_to_is_refused",
     "A link, or another": "daemon/test_state.py::test_link_with_a_name_of_ours_is_refused",
-    "A file destination, a log": "contracts/test_trust.py::test_daemon_listens_behind_no_link_of_a_stranger",
+    "A file destination, a log": "contracts/test_trust.py::test_daemon_writes_its_log_to_no_file_of_a_stranger",
     "A file destination that": "destinations/test_file_destination.py::test_file_of_another_user_is_not_appended_to",
     "Nobody is handed": "client/test_attachments.py::test_root_gives_the_spools_owner_the_folder_it_made_and_no_other",
     "Root and the daemon's": "contracts/test_members.py::test_member_may_drop_and_retry_his_own_signals_only",
