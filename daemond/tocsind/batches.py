@@ -1,7 +1,8 @@
 """A lane's next message, formed of what its senders offer at the moment when it may go.
 
 While the breaker is open the message is a probe, a single delivery; one that was tried often steps behind the others then, because it may
-itself be what the far end fails at.
+itself be what the far end fails at. After a failure that may have arrived (a 503, a timeout) it is a single one as well, until something is
+answered; of equal priority, one goes that is in doubt already. So an outage leaves few possible duplicates, and that mark is worth reading.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from .destinations import Destination
 from .policy.batch import Batch, Share, form
-from .policy.breaker import Breaker, Phase
+from .policy.breaker import Breaker
 from .policy.delivery import Delivery
 from .sender import Sender
 
@@ -36,7 +37,7 @@ class Batches:
         offers = self._offers(senders)
         formed = self._form(offers)
         batch = [offers[place] for place in formed.chosen]
-        if formed.full and self._is_ready:
+        if formed.full and not self._breaker.wants_one:
             self.carried += (len(batch) - self.carried) * (LONE if self._share(batch[0]).alone else 1)
         numbers = {delivery.number for delivery in batch}
         for sender in senders:
@@ -49,19 +50,15 @@ class Batches:
         """Measure it anew when it comes again: it may have another form then."""
         self._shares.pop(number, None)
 
-    @property
-    def _is_ready(self) -> bool:
-        return self._breaker.phase is Phase.READY
-
     def _offers(self, senders: Iterable[Sender]) -> list[Delivery]:
         """What could go, the first first."""
         offers = [each for sender in senders for each in sender.offers(self._destination.most)]
-        if not self._is_ready:
-            offers.sort(key=lambda delivery: delivery.attempts // TRIES)
+        if self._breaker.wants_one:
+            offers.sort(key=lambda delivery: (delivery.attempts // TRIES, delivery.priority, not delivery.doubt))
         return offers
 
     def _form(self, offers: Sequence[Delivery]) -> Batch:
-        most = self._destination.most if self._is_ready else 1
+        most = 1 if self._breaker.wants_one else self._destination.most
         return form(
             [self._share(delivery) for delivery in offers], most, self._destination.room, self._destination.load
         )

@@ -371,7 +371,7 @@ class Lane:
         self._note(report.note)
         for outcome in dict.fromkeys(report.outcomes):  # one request teaches once, however many deliveries it carried
             both = zip(batch, report.outcomes, strict=True)
-            self._learn(outcome, [delivery.id for delivery, each in both if each == outcome])
+            self._learn(outcome, [_alert_of(delivery) for delivery, each in both if each == outcome])
         after = self.memory()
         settlements = await self._books.settle(
             batch, report.outcomes, self.options.retry, after if after != before else None, self._gates.changed()
@@ -385,7 +385,7 @@ class Lane:
     def _learn(self, outcome: Outcome, alerts: Sequence[str]) -> None:
         match outcome:
             case Deferred(reason=reason, cause=Cause.FAILED) | Unknown(reason=reason):
-                self._they_failed(reason)
+                self._they_failed(reason, doubt=isinstance(outcome, Unknown) or outcome.ambiguous)
             case Deferred(cause=Cause.LIMITED):
                 self._limited(outcome)
             case Refused(reason=reason):
@@ -413,10 +413,10 @@ class Lane:
             for sender in self._senders.values():
                 sender.hurry()  # or what is most pressing would wait out its backoff while the rest goes
 
-    def _they_failed(self, reason: str) -> None:
+    def _they_failed(self, reason: str, *, doubt: bool = False) -> None:
         now, probing = self.clock.now(), self.breaker.phase is Phase.PROBING
         self.rerouting.outage.failed(now, reason)
-        if self.breaker.failed(now, reason):
+        if self.breaker.failed(now, reason, doubt=doubt):
             self.trips += 1
             self._emit(Throttled(self.name, reason, self.breaker.until - now))
         elif probing:
@@ -529,3 +529,8 @@ class Lane:
         asking = min((each for each, sender in self._senders.items() if sender.wants()), default=Priority.URGENT)
         closed = self.gate.why_closed(now, asking)
         return Condition("suspended", closed, self.gate.ready_at(now, asking) - now) if closed else Condition("ready")
+
+
+def _alert_of(delivery: Delivery) -> str:
+    """What a reader would see as one alert: all states of a key are one."""
+    return delivery.telling.key if delivery.telling else delivery.id

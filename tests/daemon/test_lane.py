@@ -737,3 +737,31 @@ async def test_a_note_about_a_destination_is_told_once(autojump_clock: MockClock
         await passing(1)
     assert stage.told(DestinationNote) == [DestinationNote("d", "no ids")]
     assert stage.lane.note == "no ids"
+
+
+async def test_an_outage_in_doubt_marks_one_message_and_a_few_and_not_all_that_waited(
+    autojump_clock: MockClock,
+) -> None:
+    down = Deferred("503", ambiguous=True)
+    stage = Stage(*[down] * 9, most=10, breaker=BreakerLimits(rest=10.0, most=20.0))
+    stage.owe(*(f"signal {n}" for n in range(40)))
+    async with stage.running():
+        await passing(120)
+        assert len(stage.sent()) == 40
+    sizes = [len(each.batch) for each in stage.destination.tries]
+    assert sizes[:10] == [10, *[1] * 9], "one full message, then single ones until one is answered"
+    marked = {each.number for tried in stage.destination.tries[9:] for each in tried.batch if each.doubt}
+    assert 10 <= len(marked) <= 14
+
+
+async def test_while_alerts_trickle_into_an_outage_only_the_first_are_risked(autojump_clock: MockClock) -> None:
+    down = Deferred("503", ambiguous=True)
+    stage = Stage(*[down] * 8, most=10, breaker=BreakerLimits(rest=10.0, most=20.0))
+    async with stage.running():
+        for n in range(15):
+            stage.owe(f"signal {n}")
+            await passing(3)
+        await passing(120)
+        assert len(stage.sent()) == 15
+    risked = {title for each in stage.destination.tries[:8] for title in [each.batch[0].signal.title]}
+    assert len(risked) <= 4

@@ -247,6 +247,18 @@ async def test_what_was_told_along_is_not_lost_when_what_led_it_is_dropped(autoj
     assert stage.board.messages == {"m1": ["state 199"]}
 
 
+async def test_a_message_of_several_states_that_is_refused_is_one_refused_alert(autojump_clock: MockClock) -> None:
+    stage = Stage(Refused("403"))
+    for number in range(5):
+        stage.owe(f"state {number}")
+    async with stage.running():
+        await passing(10)
+        assert stage.lane.refusals.alerts == 1
+        stage.owe("later")
+        await passing(10)
+        assert stage.waiting == []
+
+
 OUTCOMES = st.sampled_from(
     [
         Delivered(),

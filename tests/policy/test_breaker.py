@@ -204,3 +204,23 @@ def test_no_clock_makes_a_rest_longer_than_it_was_when_it_began() -> None:
     assert breaker.ready_at(5.0) == 25.0, "the second rest is twice the first"
     breaker.restore(BreakerMemory(rests=0, rest_left=86_400.0), now=5.0)
     assert breaker.ready_at(5.0) == 15.0
+
+
+def test_after_a_failure_that_may_have_arrived_a_single_delivery_goes_until_something_is_answered() -> None:
+    def seen() -> bool:
+        return breaker.wants_one
+
+    breaker = Breaker(BreakerLimits(failures=5))
+    breaker.failed(1.0, "cannot connect")
+    assert not seen()
+    breaker.failed(2.0, "503", doubt=True)
+    breaker.failed(3.0, "cannot connect")
+    assert seen()
+    breaker.succeeded()
+    assert not seen()
+
+
+def test_a_probe_is_a_single_delivery() -> None:
+    breaker = Breaker(BreakerLimits(failures=1))
+    breaker.failed(1.0, "cannot connect")
+    assert breaker.wants_one

@@ -304,3 +304,11 @@ def test_a_person_may_lift_the_blocks_of_a_destination_and_not_that_of_the_addre
 
 def test_urgent_and_high_press() -> None:
     assert [presses(priority) for priority in Priority] == [True, True, False, False]
+
+
+def test_the_longest_block_says_why() -> None:
+    gate = Gate(None)
+    assert gate.blocked_because(5.0) == ""
+    gate.limited(5.0, limited(Reach.ENDPOINT, 10.0, "429 user"))
+    gate.limited(5.0, limited(Reach.CHANNEL, 20.0, "429 shared"))
+    assert (gate.blocked_because(5.0), gate.blocked_because(25.0)) == ("429 shared", "")

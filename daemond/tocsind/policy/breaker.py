@@ -53,6 +53,7 @@ class Breaker:
         self.failures = 0
         self.rests = 0  # in a row; the exponent of the next rest
         self.until = 0.0
+        self.doubt = False  # whether a failure since the last answer may have arrived
 
     def __repr__(self) -> str:
         return f"<Breaker {self.phase.value} failures={self.failures} rests={self.rests} until={self.until:g}>"
@@ -62,6 +63,13 @@ class Breaker:
         if self.phase is Phase.PROBING:
             return inf
         return max(now, self.until) if self.phase is Phase.THROTTLED else now
+
+    @property
+    def wants_one(self) -> bool:
+        """Whether the next message should carry a single delivery: it is a probe, or what failed since the last answer may have arrived
+        all the same. Then each further delivery that is risked is one more that is told as a possible duplicate.
+        """
+        return self.phase is not Phase.READY or self.doubt
 
     def take(self) -> None:
         """A delivery goes out; while throttled it is the probe."""
@@ -77,11 +85,13 @@ class Breaker:
         """They answered. True when this ends a rest."""
         recovered = self.phase is not Phase.READY
         self.phase, self.reason, self.failures, self.rests = Phase.READY, None, 0, 0
+        self.doubt = False
         return recovered
 
-    def failed(self, now: float, reason: str) -> bool:
-        """They failed. True when this begins a rest after being ready: a trip."""
+    def failed(self, now: float, reason: str, *, doubt: bool = False) -> bool:
+        """They failed, and with `doubt` it may have arrived. True when this begins a rest after being ready: a trip."""
         self.failures += 1
+        self.doubt = self.doubt or doubt
         self.reason = reason
         tripped = self.phase is Phase.READY and self.failures >= self.limits.failures
         if tripped or self.phase is Phase.PROBING:
