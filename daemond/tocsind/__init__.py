@@ -44,7 +44,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     books
     journal, destinations
     rendering, config, attachments, accept_loop, sources
-    clock, events, policy
+    clock, events, policy, damage
     secret, errors, form, webserver, loopback, log_writer
     tocsin
 

@@ -115,7 +115,12 @@ class Alarms:
                 self._emit(Unheard(trouble.kind, trouble.about))
             return False
         signal = Signal(
-            trouble.title, body=trouble.body, priority="high", source=OURS, to=road, id=await self._id(trouble)
+            trouble.title,
+            body=trouble.body,
+            priority=trouble.priority,
+            source=OURS,
+            to=road,
+            id=await self._id(trouble),
         )
         try:
             (receipt,) = await self._dispatch.accept([signal], Peer(os.getuid(), os.getgid(), os.getpid()), ours=True)
@@ -156,7 +161,11 @@ class Alarms:
         yield from config.destinations
 
     async def _id(self, trouble: Trouble) -> str:
-        """A fresh one; but for a destination that is disabled always the same, until it asks once more: it has no request after that."""
+        """A fresh one; but always the same for what is told once, and for a destination that is disabled until it asks once more: it has no
+        request after that.
+        """
+        if trouble.once:
+            return id_of(0, blake2s(f"{trouble.name} {trouble.body}".encode(), digest_size=10).digest())
         if trouble.kind != "disabled":
             return new_id()
         last = await self._dispatch.journal.run(memory.last_request, trouble.about)

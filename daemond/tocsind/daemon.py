@@ -34,7 +34,7 @@ import trio
 
 from tocsin import places
 
-from . import __version__, last_alarm, process, systemd
+from . import __version__, damage, last_alarm, process, systemd
 from .alarms import Alarms
 from .clock import Boot, SystemClock
 from .config import Config, ConfigurationInvalid
@@ -47,6 +47,8 @@ from .events import (
     ConfigurationDoubt,
     Emit,
     Fact,
+    JournalRecovered,
+    JournalReplaced,
     Reloaded,
     ReloadRefused,
     Started,
@@ -57,7 +59,7 @@ from .events import (
 )
 from .heartbeat import Heartbeat, Work
 from .ipc import Desk, Door, UnixListener, adopt, fitted, open_listener
-from .journal import Journal, memory, reading
+from .journal import Journal, Recovered, Replaced, memory, reading
 from .keeper import Keeper
 from .lanes import Lanes
 from .lending import Lending
@@ -72,7 +74,7 @@ from .spool import Spool
 from .state import locked
 from .status import StatusView
 from .tail import Tail
-from .troubles import Noticed
+from .troubles import Noticed, damaged
 from .watchdog import Watchdog
 
 DRAIN_SECONDS = 10.0  # what sends in flight have to finish in
@@ -138,8 +140,13 @@ class Daemon:
         process.tame()
         with locked(self.folder):
             self._config = self._joined(self._config)
-            async with Journal(self.folder) as journal, HttpClient() as client, self._telling_its_end(client):
+            async with (
+                Journal(self.folder, self._clock.wall()) as journal,
+                HttpClient() as client,
+                self._telling_its_end(client),
+            ):
                 await self._resume_clock(journal)
+                self._tell_finding(journal.finding)
                 dispatch = Dispatch(journal, self._config, self._clock, self._emit, self.folder)
                 lanes = Lanes(dispatch, self._clock, self._emit, self.folder, client)
                 async with trio.open_nursery() as watch:
@@ -167,6 +174,25 @@ class Daemon:
                     destinations = [build(each, client, self.folder) for each in last_alarm.targets(self._config)]
                     await last_alarm.post(failure, self._config, destinations, self._clock)
             raise
+
+    def _tell_finding(self, finding: Recovered | Replaced | None) -> None:
+        """What was wrong with the journal's files; and of the last day's findings, that people are told even if a kill came first."""
+        if isinstance(finding, Recovered):
+            signals, deliveries, unreadable, owed_again = finding.kept
+            name = finding.folder.name
+            self._emit(JournalRecovered(finding.reason, name, signals, deliveries, unreadable, owed_again))
+        elif finding:
+            self._emit(JournalReplaced(finding.reason, finding.waiting))
+        for each in damage.recent(self.folder, self._clock.wall()):
+            self._noticed.note(damaged(each))
+
+    def _look_for_damage(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """For `status`: the folders of damaged files, and those of the last day as problems."""
+        now = self._clock.wall()
+        return {"folders": [str(each) for each in damage.folders(self.folder)]}, [
+            f"{each.reason}: the files lie in {each.folder}, and removing or renaming it ends this notice"
+            for each in damage.recent(self.folder, now)
+        ]
 
     async def _resume_clock(self, journal: Journal) -> None:
         """Deadlines of an earlier run count on; on a full disk a fresh boot is noted by the next start."""
@@ -225,6 +251,7 @@ class Daemon:
         heartbeat = Heartbeat(work, client, self._clock, self._emit)
         status.show("metrics", monitor.look)
         status.show("heartbeat", heartbeat.look)
+        status.show("damage", self._look_for_damage)
 
         def follow(config: Config) -> None:
             monitor.follow(config.metrics.listen)

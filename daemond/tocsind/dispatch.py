@@ -191,7 +191,9 @@ class Dispatch:
         """
         self.check_disk()
         if self.intake.closed and not ours:
-            raise StorageFull(self.intake.closed)
+            await self.tend_disk()  # there may be room again by now
+            if self.intake.closed:
+                raise StorageFull(self.intake.closed)
         known = signals if ours else honest(signals, peer.uid)
         taken = await self._with_files(known, peer)
         arrivals = self._reception.arrivals(taken, peer)

@@ -345,6 +345,26 @@ class StorageTrouble(Fact, frozen=True):
     reason: str
 
 
+class JournalRecovered(Fact, frozen=True):
+    """The journal was damaged: the old files lie in `folder`, and what could be read out of them goes on."""
+
+    level: ClassVar[str] = "error"
+    reason: str
+    folder: str
+    signals: int
+    deliveries: int
+    unreadable: int
+    owed_again: int
+
+
+class JournalReplaced(Fact, frozen=True):
+    """The journal is not the one that was here before: a backup, or another one. What waits in it is marked: it may come twice."""
+
+    level: ClassVar[str] = "warning"
+    reason: str
+    waiting: int
+
+
 class StoodStill(Fact, frozen=True):
     """We do not get on, and the service manager gets no sign of life until we do."""
 

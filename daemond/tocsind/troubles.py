@@ -11,6 +11,7 @@ import trio
 
 from tocsin.durations import format_duration
 
+from .damage import Finding
 from .events import (
     Buried,
     Disabled,
@@ -36,13 +37,15 @@ _KEPT = 100  # alarms on their way that are known by id; they are told once in t
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """`lost` is the destination that cannot tell of it, because it is the one concerned."""
+    """`lost` is the destination that cannot tell of it, because it is the one concerned. `once`: told once, over restarts too."""
 
     kind: str
     about: str
     title: str
     body: str
     lost: str | None = None
+    priority: str = "high"
+    once: bool = False
 
     @property
     def name(self) -> tuple[str, str]:
@@ -101,6 +104,14 @@ def disabled(name: str, reason: str) -> Trouble:
     """A destination is out of service."""
     body = f"{reason}. What waits for it goes to its fallback; `tocsin enable {name}` puts it back."
     return Trouble("disabled", name, f"{name} is disabled", body, lost=name)
+
+
+def damaged(finding: Finding) -> Trouble:
+    """Files of the daemon were damaged, and put aside."""
+    where = finding.folder.name
+    outcome = f" {finding.outcome[:1].upper()}{finding.outcome[1:]}." if finding.outcome else ""
+    body = f"{finding.reason[:1].upper()}{finding.reason[1:]}.{outcome} The files as they were found lie in {finding.folder}."
+    return Trouble("damage", where, "Stored signals were damaged", body, priority="urgent", once=True)
 
 
 def failing(name: str, reason: str | None, seconds: float) -> Trouble:

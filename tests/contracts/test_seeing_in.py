@@ -40,6 +40,9 @@ STATUS = {
     },
     "metrics": type(None),
     "heartbeat": type(None),
+    "damage": {"folders": list},
+    "log": {"dropped_lines": int},
+    "socket": {"path": str, "reason": (str, type(None))},
 }
 DESTINATION = {
     **FACE,

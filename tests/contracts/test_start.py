@@ -122,15 +122,17 @@ def test_a_socket_path_that_is_too_long_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_a_journal_that_is_none_is_told_and_left_alone(tmp_path: Path) -> None:
+def test_journal_that_is_no_database_is_put_aside_whole(tmp_path: Path) -> None:
+    diary = "my diary, and no database " * 100
     with DaemonProcess(tmp_path, CONFIG) as daemon:
-        daemon.state.mkdir()
-        (daemon.state / "journal.db").write_text("my diary, and no database " * 100)
-        code, said = fails_to_start(daemon)
-        assert code == 73
-        assert "journal.db cannot be opened" in said
-        assert "Traceback" not in said
-        assert (daemon.state / "journal.db").read_text().startswith("my diary")
+        daemon.state.mkdir(mode=0o700)
+        (daemon.state / "journal.db").write_text(diary)
+        daemon.start()
+        assert daemon.settled(daemon.client.send("x").id) == ["delivered"]
+        (aside,) = daemon.state.glob("damaged-*")
+        assert (aside / "journal.db").read_text() == diary
+        assert "not a database" in (aside / "reason.txt").read_text()
+        assert "Traceback" not in daemon.log.read_text()
 
 
 def test_a_bad_configuration_is_told_in_full_and_nothing_is_touched(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tocsind.destinations import Destination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
 from tocsind.journal import Asker, attempts, promises, writer
+from tocsind.journal.mark import Commits
 from tocsind.journal.records import Arrival
 from tocsind.journal.redo import RedoLog
 from tocsind.policy.batch import Share
@@ -69,10 +70,10 @@ def watched(job: Callable[Concatenate[sqlite3.Connection, P], T]) -> Callable[Co
     return run
 
 
-def in_one_commit(connection: sqlite3.Connection, askers: Sequence[Asker]) -> list[Any]:
+def in_one_commit(connection: sqlite3.Connection, askers: Sequence[Asker], commits: Commits) -> list[Any]:
     """A group's commit, watched."""
     ran.clear()
-    results = commit(connection, askers)
+    results = commit(connection, askers, commits)
     for name in ran:
         strike(name, "committed")
     return results

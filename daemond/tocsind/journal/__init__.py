@@ -9,6 +9,8 @@ log, which is applied milliseconds later.
     records    what goes in and comes out, frozen
     askers     who wants a job done, and who hears what came of it
     inbox      what reaches the thread, and what it takes up next: jobs of the loop, and guests whose sockets it reads itself
+    mark       how many commits it has seen, noted outside of it, so that lost ones are missed
+    recovery   what is looked at when it is opened, and what follows from damage: put aside, rebuilt (logfile), read out (salvage)
     redo       the log of what was promised before its commit: its format, and what each failure and each kill leaves
     promises   what is in that log and not yet in the tables
     files      the files from outside: whether they are still there, and the space that is kept for outcomes
@@ -38,6 +40,7 @@ from .digests import FIRST
 from .files import RESERVE
 from .inbox import Guest
 from .records import Arrival, Asking, Count, Ending, Fold, LaneMemory, Moved, Request, ScopeMemory
+from .recovery import Recovered, Replaced
 from .schema import SQLITE_VERSION
 from .writer import Connection, Journal
 
@@ -60,6 +63,8 @@ __all__ = [
     "LaneMemory",
     "Moved",
     "Order",
+    "Recovered",
+    "Replaced",
     "Request",
     "ScopeMemory",
 ]

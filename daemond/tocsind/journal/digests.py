@@ -3,7 +3,7 @@
 A digest is a signal like any other, ours, and fares like any other. What is special about it stands here:
 
     its place     first in its priority's queue, digests among themselves in the order in which they were made. A queue is read by number,
-                  so the digest's delivery has one below zero: that of its signal, which never comes again, less `_BELOW`. A copy of
+                  so the digest's delivery has one below zero: that of its signal, which never comes again, less `BELOW`. A copy of
                   it at a fallback is numbered, and waits there, as any other copy
     its like      a digest is never told by another (`signals.stands_for` tells them apart)
     a key         that has a message is not told in sum, or the message would go on showing what is no longer so. One that has none may
@@ -30,7 +30,7 @@ from .records import Fold
 
 FIRST = -(2**62)  # where a feeder's cursor begins: below the numbers of all digests
 MOST_FOLDED = 500  # 7 ms, measured, and a hand-off waits behind it
-_BELOW = 2**40
+BELOW = 2**40
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -61,12 +61,12 @@ def fold(  # noqa: PLR0917 - a queue, and what to do with its head
     assert signal is not None, "an INSERT has a row"
     connection.execute(
         "INSERT INTO deliveries (number, signal, destination, priority, state, since) VALUES (?, ?, ?, ?, 'queued', ?)",
-        (signal - _BELOW, signal, destination, priority, now),
+        (signal - BELOW, signal, destination, priority, now),
     )
     _settle(connection, folded, digest, signal, now)
     if about:
         living.told_in_sum(connection, folded, about)
-    return Fold(digest.id, signal - _BELOW, tuple(delivery.id for delivery in folded))
+    return Fold(digest.id, signal - BELOW, tuple(delivery.id for delivery in folded))
 
 
 def _foldable(connection: sqlite3.Connection, destination: str, priority: Priority, most: int) -> list[Delivery]:

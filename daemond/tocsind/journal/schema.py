@@ -8,6 +8,7 @@ number that retention freed must not come again: feeders remember how far they r
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from tocsin import disk
@@ -188,16 +189,35 @@ ALTER TABLE lanes ADD COLUMN failing_because TEXT;
 ALTER TABLE deliveries ADD COLUMN hurried INTEGER NOT NULL DEFAULT 0;   -- its patience was over where it came from
 """
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
+_EIGHTH = """
+CREATE TABLE commits (                      -- one row: which journal this is, and how many commits it has seen (`mark`)
+    id          BLOB NOT NULL,
+    n           INTEGER NOT NULL,
+    copied      REAL                        -- in a backup: when it was made
+) STRICT;
+INSERT INTO commits VALUES (randomblob(16), 0, NULL);
+"""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
 
 
-def open_journal(folder: Path) -> sqlite3.Connection:
-    """The journal in `folder`, at the newest version. Raises CannotWrite with what to do about it."""
+_SHAPE = (  # of the file; both must precede the first table, and an older file keeps its own
+    "page_size = 2048",  # what a sync costs goes by bytes: a tenth less than with 4096, measured
+    "auto_vacuum = INCREMENTAL",  # retention gives space back
+)
+
+
+def open_journal(folder: Path, look: Callable[[sqlite3.Connection], None] | None = None) -> sqlite3.Connection:
+    """The journal in `folder`, at the newest version. Raises CannotWrite with what to do about it.
+
+    `look` calls `prepare` and may look at the journal before anything is written; what it raises, other than
+    sqlite3.Error and OSError, passes through.
+    """
     path = folder / FILE_NAME
     try:
         connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
         try:
-            _prepare(connection)
+            (look or prepare)(connection)
             path.chmod(0o600)
             _migrate(connection, path)
         except BaseException:
@@ -208,13 +228,14 @@ def open_journal(folder: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def prepare(connection: sqlite3.Connection) -> None:
+    """How a journal is read and written, for as long as it is open; nothing is written to one that has tables."""
+    # first of all: a second connection could corrupt the WAL (SQLite before 3.51.3); and what reads the file before this would make a -shm
+    # file beside it, for which a full disk has no room
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
     for pragma in (
-        # first of all: a second connection could corrupt the WAL (SQLite before 3.51.3); and what reads the file before this would
-        # make a -shm file beside it, for which a full disk has no room
-        "locking_mode = EXCLUSIVE",
-        "page_size = 2048",  # what a sync costs goes by bytes: a tenth less than with 4096, measured; an older file keeps its own
-        "auto_vacuum = INCREMENTAL",  # retention gives space back; must precede the first table
+        *(() if pages else _SHAPE),  # auto_vacuum writes, be it what the file says already
         "journal_mode = WAL",
         "synchronous = FULL",  # in WAL mode: every commit is synced before it returns
         f"wal_autocheckpoint = {CHECKPOINT}",
@@ -223,11 +244,26 @@ def _prepare(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA {pragma}").fetchall()
 
 
+def version(connection: sqlite3.Connection) -> int:
+    """How many migrations the file has seen."""
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(number)
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """All tables of a fresh journal, in an empty database."""
+    for pragma in _SHAPE:
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    _migrate_from(connection, 0)
+
+
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(MIGRATIONS):
-        raise CannotWrite(
-            f"{path} was written by a newer tocsind (version {version}); this one knows {len(MIGRATIONS)}"
-        )
-    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+    known = version(connection)
+    if known > len(MIGRATIONS):
+        raise CannotWrite(f"{path} was written by a newer tocsind (version {known}); this one knows {len(MIGRATIONS)}")
+    _migrate_from(connection, known)
+
+
+def _migrate_from(connection: sqlite3.Connection, known: int) -> None:
+    for number, script in enumerate(MIGRATIONS[known:], known + 1):
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")

@@ -31,12 +31,15 @@ from tocsind.errors import CannotWrite, StorageFailed, StorageFull, StorageLost
 from .askers import Answer, Asker, HandOff, Haste, Waiter
 from .files import Files, Reserve
 from .inbox import Guest, Inbox
+from .mark import Commits
 from .promises import Promises
+from .recovery import Recovered, Replaced, is_damage, open_whole
 from .redo import RedoLog
-from .schema import CHECKPOINT, open_journal
+from .schema import CHECKPOINT
 
 T = TypeVar("T")
 P = ParamSpec("P")
+Finding = Recovered | Replaced
 Connection = sqlite3.Connection  # what a job is given; who only hands jobs on needs no more of SQLite than this name
 _ENTER = Asker(lambda _: None, Haste.PATIENT)  # a reason for a commit, which enters what was promised
 _SHORT_CHECKPOINT = 500  # pages, 1 MiB: while the reserve is used, the log must stay within its share
@@ -46,16 +49,22 @@ _END_OF_THE_ROAD = frozenset(
 
 
 class Journal:
-    """Runs jobs on the journal's own thread. Use as `async with Journal(folder) as journal`."""
+    """Runs jobs on the journal's own thread. Use as `async with Journal(folder) as journal`.
 
-    def __init__(self, folder: Path) -> None:
+    `now` is Unix time: what of a damaged journal lost its deliveries is owed again when it is younger than a day.
+    """
+
+    def __init__(self, folder: Path, now: float = 0.0) -> None:
         self._folder = folder
+        self._now = now
         self._broken: Exception | None = None
         self._closed = trio.Event()
         self._shrinks = False
         self._promises: Promises | None = None
         self._reserve = Reserve(folder)
         self._files: Files | None = None
+        self._commits: Commits | None = None
+        self.finding: Finding | None = None  # what was wrong with the files; known once they are open
 
     @property
     def healthy(self) -> bool:
@@ -179,6 +188,7 @@ class Journal:
         try:
             connection, log = self._open()
             self._files = Files(self._folder)
+            self._commits = Commits(connection, self._folder)
             self._promises = promises = Promises(connection, log)
         except Exception as error:  # noqa: BLE001 - every asker is answered with it
             self._broken = error
@@ -189,6 +199,7 @@ class Journal:
             connection.close()
             promises.close(healthy=self.healthy)
             self._files.close()
+            self._commits.close()
         self._inbox.close()
         self._token.run_sync_soon(self._closed.set)
 
@@ -202,7 +213,7 @@ class Journal:
         return self._opened()
 
     def _opened(self) -> tuple[sqlite3.Connection, RedoLog | None]:
-        connection = open_journal(self._folder)
+        connection, self.finding = open_whole(self._folder, self._now)
         try:
             return connection, RedoLog.open(self._folder, connection)
         except BaseException:
@@ -268,7 +279,8 @@ class Journal:
         if self._broken is not None:
             return [outcome.Error(self._broken) for _ in askers]
         try:
-            results = _in_one_commit(connection, askers)
+            assert self._commits is not None, "the journal is open"
+            results = _in_one_commit(connection, askers, self._commits)
             if self._is_lost():
                 return self._answers(connection, askers)  # the error, each
             return list(map(outcome.Value, results))
@@ -280,14 +292,38 @@ class Journal:
 
     def _translate(self, error: Exception) -> Exception:
         if not isinstance(error, sqlite3.Error):
+            self._suspect(error)
             return error
         code = _primary_code(error)
         if code == sqlite3.SQLITE_FULL:
             return StorageFull("the disk is full")
+        if is_damage(error):
+            self._suspect(error)
         if code in _END_OF_THE_ROAD:
             self._broken = StorageFailed(f"the journal in {self._folder} failed: {error} ({error.sqlite_errorname})")
             return self._broken
         return error
+
+    def _suspect(self, error: Exception) -> None:
+        """What a job could not read may be damaged: the next start looks."""
+        if self._commits and not isinstance(error, StorageFull):
+            self._commits.suspect()
+
+
+def _in_one_commit(connection: sqlite3.Connection, askers: Sequence[Asker], commits: Commits) -> list[Any]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        commits.begin(connection)
+        results = [asker.job(connection) for asker in askers]
+        is_numbered = commits.count(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    if is_numbered:
+        commits.committed()
+    return results
 
 
 def _primary_code(error: sqlite3.Error) -> int:
@@ -297,18 +333,6 @@ def _primary_code(error: sqlite3.Error) -> int:
 
 def _is_full(error: BaseException | None) -> bool:
     return isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_FULL
-
-
-def _in_one_commit(connection: sqlite3.Connection, askers: Sequence[Asker]) -> list[Any]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        results = [asker.job(connection) for asker in askers]
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return results
 
 
 def _answer_all(answers: Sequence[tuple[Asker, Answer]]) -> None:

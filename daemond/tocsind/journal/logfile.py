@@ -1,0 +1,119 @@
+"""The write-ahead log, read without SQLite: to rebuild a database from a log that SQLite would take only a part of, or nothing.
+
+Each frame's checksum continues from the one that is stored in the frame before it, so a frame that was hit by a flipped bit costs only
+itself: those behind it can still be verified. A page whose frame is broken keeps its older content, and `salvage` reads what fits.
+The format is SQLite's (sqlite.org/fileformat2.html, "The Write-Ahead Log").
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+_HEADER = struct.Struct(">8I")  # magic, version, page size, checkpoint, salts, checksum
+_FRAME = struct.Struct(">6I")  # page number, pages after a commit or 0, salts, checksum
+_ORDERS = {0x377F0682: "<", 0x377F0683: ">"}  # by the magic number: in which byte order checksums are counted
+_SIZES = frozenset(2**n for n in range(9, 17))
+_PAGE_SIZE_AT, _MODES_AT, _VALID_FOR_AT = 16, 18, 92  # in the first page of a database
+
+
+class _Frame(NamedTuple):
+    page: int
+    commit: int
+    checksum: tuple[int, int]
+    content: bytes
+    is_whole: bool
+
+
+def rebuild(database: Path, log: Path, target: Path) -> int:
+    """Write to `target` the database with all of the log that can be verified; how many frames could not be. Raises OSError.
+
+    `database` and `log` may be missing. `target` is a database without a log.
+    """
+    raw = log.read_bytes() if log.exists() else b""
+    if database.exists():
+        shutil.copyfile(database, target, follow_symlinks=False)
+    else:
+        target.write_bytes(b"")
+    with target.open("r+b") as content:
+        broken = _apply_all(raw, content)
+        if content.seek(0, os.SEEK_END) > _VALID_FOR_AT + 4:
+            _overwrite(content, _MODES_AT, b"\1\1")  # no log belongs to it
+            _overwrite(content, _VALID_FOR_AT, bytes(4))  # its length is that of the file
+    return broken
+
+
+def _apply_all(raw: bytes, content: BinaryIO) -> int:
+    """Write the pages of each commit; how many frames are broken."""
+    size, broken = _page_size(raw, content.read(_HEADER.size)), 0
+    waiting: dict[int, bytes] = {}
+    for frame in _frames(raw, size) if size else ():
+        broken += not frame.is_whole
+        if frame.is_whole:
+            waiting[frame.page] = frame.content
+            if frame.commit:
+                _apply(content, waiting, size, frame.commit)
+                waiting = {}
+    return broken
+
+
+def _apply(content: BinaryIO, pages: dict[int, bytes], size: int, count: int) -> None:
+    for page, data in pages.items():
+        if 0 < page <= count:
+            _overwrite(content, (page - 1) * size, data)
+    content.truncate(count * size)
+
+
+def _overwrite(content: BinaryIO, at: int, data: bytes) -> None:
+    content.seek(at)
+    content.write(data)
+
+
+def _page_size(raw: bytes, content: bytes) -> int:
+    """From the log's header, or where that is broken from the database's; 0: neither says."""
+    known = int.from_bytes(content[_PAGE_SIZE_AT : _PAGE_SIZE_AT + 2], "big")
+    said = _HEADER.unpack_from(raw)[2] if len(raw) >= _HEADER.size else 0
+    return next((size for size in (65536 if known == 1 else known, said) if size in _SIZES), 0)
+
+
+def _frames(raw: bytes, size: int) -> Iterator[_Frame]:
+    """The frames of the log's present lap, whole or broken; those of an earlier lap have other salts."""
+    if len(raw) < _HEADER.size:
+        return
+    header = _HEADER.unpack_from(raw)
+    starts = range(_HEADER.size, len(raw) - _FRAME.size - size + 1, _FRAME.size + size)
+    heads = [_FRAME.unpack_from(raw, start) for start in starts]
+    salts = _salts(header, heads)
+    before, order = header[6:8], _order(header[0])
+    for start, head in zip(starts, heads, strict=True):
+        if head[2:4] == salts:
+            content = raw[start + _FRAME.size : start + _FRAME.size + size]
+            found = _checksum(raw[start : start + 8] + content, before, order)
+            yield _Frame(head[0], head[1], head[4:6], content, found == head[4:6])
+            before = head[4:6]
+
+
+def _order(magic: int) -> str:
+    """This machine's own, when the header does not say."""
+    return _ORDERS.get(magic, "<" if sys.byteorder == "little" else ">")
+
+
+def _salts(header: tuple[int, ...], heads: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """The header's, unless no frame has them: then those of the first frames."""
+    found = Counter(head[2:4] for head in heads)
+    return header[4:6] if header[4:6] in found or not found else heads[0][2:4]
+
+
+def _checksum(data: bytes, before: tuple[int, ...], order: str) -> tuple[int, int]:
+    first, second = before
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    for place in range(0, len(words), 2):
+        first = (first + words[place] + second) & 0xFFFFFFFF
+        second = (second + words[place + 1] + first) & 0xFFFFFFFF
+    return first, second

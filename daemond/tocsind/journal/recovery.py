@@ -1,0 +1,270 @@
+"""Damage is found at the start, and the daemon starts all the same: what was found is put aside, and what can be read goes on.
+
+    found                                                   by
+    journal deleted or emptied                              the mark (`mark`) knows of commits
+    write-ahead log deleted, cut, or hit by a flipped bit   the mark knows of more commits than the journal
+    no database, a page that is none, an index that is off  SQLite: at opening, or by quick_check
+    a table, index or trigger that is missing               comparison with a fresh journal
+    a row that its readers cannot read                      `salvage.unsound`
+    another journal, or a backup, in its place              the mark is about another one; a backup says that it is one
+
+Quick_check and the look at every row read the whole file, so a journal above CHECKED is looked at only when a job of the last run failed
+on its content (`MarkFile.suspect`), which ended that run.
+
+The recovery: from database and log a database without a log is rebuilt (`logfile`), its rows go into `journal.fresh` (`salvage`); then
+the old files are put aside (`tocsind.damage`), and the new one takes its name. It is killed
+
+    before `journal.fresh` has its name     the next start finds the old files as they were, and begins again
+    before that is the journal's name       it is whole, because it was filled and synced under another name: the next start goes on
+
+Nothing here writes to the old files; SQLite's own log is copied first, because closing a database removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from tocsind.damage import put_aside
+from tocsind.errors import CannotWrite
+
+from . import mark as marks
+from .logfile import rebuild
+from .mark import Mark
+from .salvage import Tally, salvage, unsound
+from .schema import FILE_NAME, MIGRATIONS, create, open_journal, prepare, version
+
+WAL_NAME = f"{FILE_NAME}-wal"
+CHECKED = 32 * 2**20  # bytes; a journal of this size is read and checked in a fraction of a second
+_COPY = "journal.log-copy"  # the log as it was found, until it is clear that nothing is wrong
+_REBUILT = "journal.rebuilt"
+_FILLING, _FRESH = "journal.filling", "journal.fresh"
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA})
+
+
+class Recovered(NamedTuple):
+    """What was wrong, where the old files are, and what became of their content."""
+
+    reason: str
+    folder: Path
+    kept: Tally
+
+
+class Replaced(NamedTuple):
+    """The journal is whole, and not the one that was here before: a backup, or another one. What waits may have been delivered."""
+
+    reason: str
+    waiting: int
+
+
+class Opened(NamedTuple):
+    """The journal, and what there is to say of it."""
+
+    connection: sqlite3.Connection
+    finding: Recovered | Replaced | None = None
+
+
+class _Damaged(Exception):  # noqa: N818 - a condition, and the text says which
+    """`in_doubt`: what is not settled in the journal may have been delivered."""
+
+    def __init__(self, reason: str, *, in_doubt: bool = True) -> None:
+        super().__init__(reason)
+        self.in_doubt = in_doubt
+
+
+def open_whole(folder: Path, now: float) -> Opened:
+    """The journal in `folder`, recovered if it was damaged. `now` is Unix time. Raises CannotWrite."""
+    mark = marks.read(folder)
+    try:
+        _finish(folder)
+        found = _open(folder, mark)
+    except _Damaged as damaged:
+        found = _recover(folder, damaged, now)
+    except OSError as error:
+        raise CannotWrite(f"the journal in {folder} cannot be read: {error}") from error
+    (folder / _COPY).unlink(missing_ok=True)
+    return found
+
+
+def _open(folder: Path, mark: Mark | None) -> Opened:
+    _must_be_there(folder, mark)
+    _copy_log(folder)
+    try:
+        connection = open_journal(folder, lambda opened: _examine_untouched(opened, folder, mark))
+    except CannotWrite as error:
+        if isinstance(error.__cause__, sqlite3.Error) and is_damage(error.__cause__):
+            raise _Damaged(str(error.__cause__)) from error
+        raise
+    return Opened(connection, _replaced(connection, mark))
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether it is the content of the file that is wrong, and not the disk or its room."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF in _DAMAGE
+
+
+def _must_be_there(folder: Path, mark: Mark | None) -> None:
+    path, log = folder / FILE_NAME, folder / WAL_NAME
+    if path.exists() and path.stat().st_size:
+        return
+    if (mark and mark.commits) or (log.exists() and log.stat().st_size):
+        raise _Damaged("the journal is empty" if path.exists() else "the journal is missing")
+
+
+def _copy_log(folder: Path) -> None:
+    """The log as a killed run left it; none after a clean stop. On a full disk there is no copy."""
+    log, copy = folder / WAL_NAME, folder / _COPY
+    if log.exists() and log.stat().st_size:
+        try:
+            shutil.copyfile(log, copy, follow_symlinks=False)
+        except OSError:
+            copy.unlink(missing_ok=True)
+    else:
+        copy.unlink(missing_ok=True)
+
+
+def _examine_untouched(connection: sqlite3.Connection, folder: Path, mark: Mark | None) -> None:
+    """When something is wrong, the file stays as it is: to close it would write the log into it, but for this. The log was copied."""
+    try:
+        prepare(connection)
+        _examine(connection, folder, mark)
+    except BaseException:
+        if (folder / _COPY).exists():
+            os.truncate(folder / WAL_NAME, 0)
+        raise
+
+
+def _examine(connection: sqlite3.Connection, folder: Path, mark: Mark | None) -> None:
+    """Before anything is written. Raises _Damaged, or sqlite3.Error."""
+    known = version(connection)
+    if known == 0 and mark and mark.commits:
+        raise _Damaged("the journal is empty")
+    if known != len(MIGRATIONS):
+        return  # an older one goes unexamined through its migrations
+    if missing := _expected(MIGRATIONS) - _objects(connection):
+        raise _Damaged(f"the journal has no {', '.join(sorted(missing))}")
+    id_, commits, _ = connection.execute("SELECT hex(id), n, copied FROM commits").fetchone() or ("", 0, None)
+    if mark and id_.lower() == mark.id and commits < mark.commits:
+        raise _Damaged(f"the last {mark.commits - commits} commits of the journal are missing")
+    if (mark and mark.is_suspect) or (folder / FILE_NAME).stat().st_size <= CHECKED:
+        _check_content(connection)
+
+
+def _check_content(connection: sqlite3.Connection) -> None:
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise _Damaged(f"the journal is malformed: {' '.join(str(verdict).split())}")
+    if rows := unsound(connection):
+        raise _Damaged(f"{rows} rows of the journal cannot be read", in_doubt=False)
+
+
+@cache
+def _expected(_migrations: tuple[str, ...]) -> frozenset[str]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        create(connection)
+        return _objects(connection)
+
+
+def _objects(connection: sqlite3.Connection) -> frozenset[str]:
+    rows = connection.execute("SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")
+    return frozenset(f"{kind} {name}" for kind, name in rows)
+
+
+def _replaced(connection: sqlite3.Connection, mark: Mark | None) -> Replaced | None:
+    """Mark what waits in a journal that is not the one which was here: since it was copied, it may have been delivered."""
+    row = connection.execute("SELECT hex(id), copied FROM commits").fetchone()
+    if row is None:
+        return None
+    id_, copied = row
+    if copied is None and (mark is None or not mark.commits or id_.lower() == mark.id):
+        return None
+    connection.execute("BEGIN IMMEDIATE")
+    waiting = connection.execute("UPDATE deliveries SET doubt = 1 WHERE state IN ('queued', 'sending')").rowcount
+    connection.execute("UPDATE commits SET id = randomblob(16), copied = NULL")
+    connection.execute("COMMIT")
+    return Replaced("another journal took its place" if copied is None else "it was restored from a backup", waiting)
+
+
+def _recover(folder: Path, damaged: _Damaged, now: float) -> Opened:
+    path, log, copy = folder / FILE_NAME, folder / WAL_NAME, folder / _COPY
+    reason = str(damaged)
+    if copy.exists():
+        if log.exists():
+            log.unlink()  # what SQLite made of it; the copy is what was found
+        copy.rename(log)
+    try:
+        broken, kept = _read_out(folder, now, in_doubt=damaged.in_doubt)
+    except (OSError, sqlite3.OperationalError) as error:  # the disk: full, or broken
+        raise CannotWrite(f"the journal in {folder} is damaged ({reason}) and cannot be recovered: {error}") from error
+    if broken:
+        reason += f"; {broken} pages of its log are broken"
+    text = f"{reason}\n{describe(kept)}"
+    aside = put_aside(folder, (log, path), text, copies=(folder / marks.FILE_NAME, folder / "journal.redo"))
+    _finish(folder)
+    return Opened(open_journal(folder), Recovered(reason, aside, kept))
+
+
+def describe(kept: Tally) -> str:
+    """What became of a damaged journal's content, as a sentence."""
+    again = f", {kept.owed_again} signals that lost their deliveries are delivered again" if kept.owed_again else ""
+    return (
+        f"{kept.signals} signals and {kept.deliveries} deliveries were read out of it, "
+        f"{kept.unreadable} rows could not be read{again}"
+    )
+
+
+def _read_out(folder: Path, now: float, *, in_doubt: bool) -> tuple[int, Tally]:
+    """Make the fresh journal: broken pages of the log, and what was kept. Content that defeats all reading leaves it empty."""
+    try:
+        broken = rebuild(folder / FILE_NAME, folder / WAL_NAME, folder / _REBUILT)
+        return broken, _fill(folder, now, in_doubt=in_doubt)
+    except (OSError, sqlite3.OperationalError):
+        raise
+    except Exception:  # noqa: BLE001 - damage may look like anything, and must not keep the daemon from starting
+        (folder / _REBUILT).write_bytes(b"")
+        return 0, _fill(folder, now, in_doubt=in_doubt)
+
+
+def _fill(folder: Path, now: float, *, in_doubt: bool) -> Tally:
+    """Make the fresh journal, whole and synced, of what was rebuilt."""
+    filling, rebuilt = folder / _FILLING, folder / _REBUILT
+    for path in (filling, folder / f"{_FILLING}-journal"):
+        path.unlink(missing_ok=True)
+    filling.touch(0o600)
+    with (
+        closing(
+            sqlite3.connect(f"file:{_quoted(rebuilt)}?mode=ro&immutable=1", uri=True, isolation_level=None)
+        ) as source,
+        closing(sqlite3.connect(filling, isolation_level=None)) as fresh,
+    ):
+        source.text_factory = _text
+        create(fresh)
+        kept = salvage(source, fresh, now, in_doubt=in_doubt)
+    filling.rename(folder / _FRESH)
+    rebuilt.unlink()
+    return kept
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8")  # strict: what is no text is no row
+
+
+def _quoted(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _finish(folder: Path) -> None:
+    """Give a fresh journal that is whole its name; what a kill left of the old one is put aside first."""
+    for name in (_FILLING, _REBUILT):
+        (folder / name).unlink(missing_ok=True)
+    if (folder / _FRESH).exists():
+        left = [path for path in (folder / WAL_NAME, folder / FILE_NAME) if path.exists()]
+        if left:
+            put_aside(folder, left, "the recovery of a damaged journal was interrupted")
+        (folder / _FRESH).rename(folder / FILE_NAME)
