@@ -22,8 +22,6 @@ from __future__ import annotations
 import os
 import sys
 
-from tocsind.interrupts import guarded, quiet
-
 PROGRAMS = ("tocsin", "tocsind")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _SHARED = "_PYI_TOCSIN_SHARED"  # our own note: what the demo starts has the demo for its parent, and no bootloader
@@ -31,7 +29,6 @@ _SHARED = "_PYI_TOCSIN_SHARED"  # our own note: what the demo starts has the dem
 
 def main() -> int:
     """Become the program that is meant. Its exit code."""
-    quiet()
     program, words = _meant(sys.argv)
     beside = _unpacked() and _SHARED not in os.environ
     if words[:1] == ["demo"]:
@@ -45,10 +42,10 @@ def main() -> int:
     if program == "tocsind":
         from tocsind.__main__ import main as daemon  # noqa: PLC0415 - a hand-off from a script loads no daemon
 
-        return guarded(lambda: daemon(words))
+        return daemon(words)
     from tocsin.cli import main as client  # noqa: PLC0415 - nor the daemon a client
 
-    return guarded(lambda: client(words))
+    return client(words)
 
 
 def _meant(argv: list[str]) -> tuple[str, list[str]]:

@@ -26,6 +26,7 @@ import os
 from contextlib import suppress
 
 from .client import Client
+from .endings import ending
 from .worker import Worker
 
 TYPE_CHECKING = False
@@ -97,7 +98,7 @@ class Handler(logging.Handler):
         title, _, body = text.strip().partition("\n")
         return {
             "title": title or f"{record.levelname} without words",
-            "body": body if len(body) <= _LONGEST else f"…{body[-_LONGEST:]}",
+            "body": ending(body, _LONGEST),
             "priority": next((word for level, word in _PRIORITIES if record.levelno >= level), "low"),
             "timestamp": record.created,
             "source": record.name,

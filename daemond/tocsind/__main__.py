@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before all that takes its time
-    from tocsind.interrupts import quiet
-
-    quiet()
-
 import argparse
 import json
 import os
@@ -23,7 +18,6 @@ from . import __version__, service
 from .config import Config, ConfigurationInvalid, Problem, load, report, starting_text
 from .destinations.environment import within
 from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, CannotWrite, DaemonError
-from .interrupts import guarded
 from .lending import Lending
 from .log import LEVELS, keep_in
 from .log_writer import LogWriter, Write, to_descriptor
@@ -298,4 +292,4 @@ def _write_in_time(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(main())

@@ -216,7 +216,7 @@ SEND_PATH = {
         "tocsin.wire",
     ),
     *("tocsin.cli", "tocsin.cli.exits", "tocsin.cli.output", "tocsin.cli.parsing", "tocsin.cli.send"),
-    *("tocsin.cli.stdin", "tocsin.disk"),
+    "tocsin.cli.stdin",
 }
 HEAVY = {
     "msgspec",

@@ -196,9 +196,7 @@ def test_a_title_leaves_stdin_alone(serve: Serve, pipe: Pipe) -> None:
     assert "body" not in server.requests[0]["signal"]
 
 
-@pytest.mark.parametrize(
-    ("held", "words", "code"), [(b"", [], 65), (b"\n" * 300_000 + b"late", [], 65), (b"text", ["--body", "-"], 64)]
-)
+@pytest.mark.parametrize(("held", "words", "code"), [(b"", [], 65), (b"text", ["--body", "-"], 64)])
 def test_stdin_without_a_usable_title_is_told(
     folder: Path, pipe: Pipe, held: bytes, words: list[str], code: int
 ) -> None:
@@ -364,3 +362,28 @@ def test_a_file_without_lines_is_not_read_for_ever(folder: Path) -> None:
 
 def test_a_folder_is_no_file(folder: Path) -> None:
     assert main(["send", "--json-lines", str(folder), "--socket", str(folder / "s")]) == 66
+
+
+def test_stdin_of_one_endless_line_is_a_title_that_fits_and_a_body_that_shows_its_end(serve: Serve, pipe: Pipe) -> None:
+    server = serve()
+    pipe(b"\0" * 100_000 + b"x" * 1_000_000 + b" the end")
+    assert main(["send", "--socket", server.path]) == 0
+    [signal] = [request["signal"] for request in server.requests]
+    assert len(signal["title"]) == 256
+    assert len(signal["body"]) == 4096
+    assert signal["body"].endswith("x the end")
+
+
+def test_stdin_that_escaping_makes_too_long_is_marked_so_that_its_end_is_shown(serve: Serve, pipe: Pipe) -> None:
+    server = serve()
+    pipe(b"*" * 3000 + b" the end")
+    assert main(["send", "T", "--socket", server.path, "--body", "-"]) == 0
+    [signal] = [request["signal"] for request in server.requests]
+    assert signal["body"] == "…\n" + "*" * 3000 + " the end"
+
+
+def test_blank_lines_before_a_title_on_stdin_do_not_hide_it(serve: Serve, pipe: Pipe) -> None:
+    server = serve()
+    pipe(b"\n" * 300_000 + b"late\nbody")
+    assert main(["send", "--socket", server.path]) == 0
+    assert server.requests[0]["signal"]["title"] == "late"

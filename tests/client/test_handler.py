@@ -367,3 +367,16 @@ def test_what_is_logged_while_the_interpreter_closes_is_handed_over_and_keeps_no
 def test_the_promise_is_what_the_handler_keeps() -> None:
     assert FLUSH_SECONDS == PROMISE
     assert os.getpid() == tocsin.Handler()._own_worker().pid
+
+
+def test_traceback_that_escaping_makes_too_long_is_marked_so_that_its_end_is_shown(
+    serve: Serve, log: logging.Logger
+) -> None:
+    server = serve()
+    handler = handled(log, server.path)
+    for stars in (3000, 9000):
+        log.error("it failed\n%s\nValueError: the end", "*" * stars)
+    handler.flush()
+    bodies = [alert["body"] for alert in heard(server)]
+    assert [body[0] for body in bodies] == ["…", "…"]
+    assert all(body.endswith("*\nValueError: the end") and len(body) <= 4096 for body in bodies)

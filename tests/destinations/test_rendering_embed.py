@@ -9,13 +9,16 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.destinations.signals import ACCEPTED, deliveries, delivery
+from tests.destinations.signals import ACCEPTED, deliveries, delivery, long
 
 from tocsind.policy.delivery import Delivery
 from tocsind.rendering import json_line, message
-from tocsind.rendering.embed import embed
+from tocsind.rendering.embed import embed, length
 from tocsind.rendering.facts import web_address
+from tocsind.rendering.limits import MOST_ROOM
 from tocsind.rendering.numbers import iso, number, percent
+from tocsind.rendering.plain import plain
+from tocsind.rendering.text import MARK
 
 slowly = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -248,3 +251,21 @@ def test_any_signal_is_one_line_that_reads_back(delivery: Delivery) -> None:
     assert {key: read[key] for key in delivery.signal.as_dict() if key != "priority"} == {
         key: value for key, value in delivery.signal.as_dict().items() if key != "priority"
     }
+
+
+@slowly
+@given(
+    frames=st.integers(1, 60),
+    extra=st.dictionaries(long, long, max_size=30),
+    head=st.sampled_from(["", f"{MARK}\n"]),
+    is_plain=st.booleans(),
+)
+def test_end_of_a_traceback_is_shown_whatever_room_the_fields_leave(
+    frames: int, extra: dict[str, str], head: str, is_plain: bool
+) -> None:
+    frame = '  File "/app/a_b/__init__.py", line 7, in __call__\n    return self._next(*args, **kwargs)\n'
+    body = f"{head}Traceback (most recent call last):\n{frame * frames}ValueError: *the* end"
+    alert = delivery("it failed", body=body, fields=extra, plain=is_plain)
+    made = plain(alert) if is_plain else embed(alert)
+    assert r"ValueError: \*the\* end" in made["description"]
+    assert length(made) <= MOST_ROOM

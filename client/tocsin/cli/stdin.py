@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from tocsin.endings import MARK, MOST, ending
+
 from .exits import UNREADABLE, Failure
 from .output import note
 
-_BODY = 4096  # characters that a body holds
-_CUT = "…"  # at its beginning: the end is what counts, and a renderer that must cut again cuts the beginning
+_TITLE = 256  # characters that a title holds
 _CHUNK = 64 * 1024  # bytes that are held of each end, more than a body's characters take
 
 
@@ -21,18 +22,22 @@ class Text:
         self._size = size
 
     def first_line(self) -> str:
-        """The first line that says something."""
-        return self._head.decode("utf-8", "replace").strip().partition("\n")[0]
+        """The first line that says something, or as much of it as a title holds."""
+        line = self._first_line()
+        return line if len(line) <= _TITLE else line[: _TITLE - 1] + MARK
 
     def ending(self, *, after_first_line: bool = False) -> str:
         """The text, or as much of its end as a body holds: where a program's output was cut, its error stands there."""
-        text = (self._tail if self._size > len(self._tail) else self._head).decode("utf-8", "replace")
-        if after_first_line and self._size <= len(self._tail):
+        text = self._tail.decode("utf-8", "replace")
+        if after_first_line and self._size <= len(self._tail) and len(self._first_line()) <= _TITLE:
             text = text.strip().partition("\n")[2].strip("\n")
-        if len(text) <= _BODY and self._size <= len(self._tail):
-            return text
-        note(f"the body was cut: stdin held {self._size} bytes, and the last {_BODY} characters are kept")
-        return _CUT + text[1 - _BODY :]
+        if len(text) <= MOST and self._size <= len(self._tail):
+            return ending(text)
+        note(f"the body was cut: stdin held {self._size} bytes, and the last {MOST} characters are kept")
+        return MARK + text[1 - MOST :]
+
+    def _first_line(self) -> str:
+        return self._head.decode("utf-8", "replace").strip().partition("\n")[0]
 
 
 def read_stdin() -> Text:
@@ -42,7 +47,9 @@ def read_stdin() -> Text:
     head, tail, size = b"", b"", 0
     try:
         while chunk := sys.stdin.buffer.read(_CHUNK):
-            head += chunk[: _CHUNK - len(head)]
+            head = (head + chunk).lstrip()[
+                :_CHUNK
+            ]  # blank lines do not count: the first that says something is a title
             tail = (tail + chunk)[-_CHUNK:]
             size += len(chunk)
     except OSError as error:

@@ -13,6 +13,8 @@ import signal
 import time
 from typing import IO, Self
 
+from tocsin.endings import ending
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGQUIT)
 _CHUNK = 65536
 _MOST_BYTES = 3000  # of the last lines: a message has 4,096 characters, and the title is among them
+_MOST_SHOWN = 3500  # of what a message has room for beside title, fields and footer
 _PAUSE = 0.02  # seconds of silence after which what the command wrote before it ended has all been read
 _LINGER = 1.0  # seconds that this may take; who still writes then is somebody else
 
@@ -38,7 +41,7 @@ class Tail:
     def text(self) -> str:
         """The last lines; the first of them may be cut."""
         said = self._held.decode("utf-8", "replace").rstrip().splitlines()
-        return "\n".join(said[-self._lines :]) if self._lines else ""
+        return ending("\n".join(said[-self._lines :]), _MOST_SHOWN) if self._lines else ""
 
 
 class Streams:

@@ -58,8 +58,8 @@ def embed(
 
 def body_of(delivery: Delivery) -> str:
     """The body as it is shown, in what a description takes; empty when a reader would see nothing."""
-    body = clean(delivery.signal.body or "")[: DESCRIPTION + 1]
-    return "" if is_blank(body) else shown(body, DESCRIPTION, links=True)
+    body = clean(delivery.signal.body or "")
+    return "" if is_blank(body) else shown(body, DESCRIPTION)
 
 
 def length(made: dict[str, Any]) -> int:
@@ -74,7 +74,7 @@ def _colour(delivery: Delivery) -> int:
 
 
 def _field(name: str, value: Value, inline: bool) -> Field:  # noqa: FBT001 - a Fact, unpacked
-    text = shown(worded(value), VALUE, links=True)
+    text = shown(worded(value), VALUE)
     return {"name": shown(one_line(name), NAME), "value": text, "inline": inline or len(text) <= _SHORT}
 
 

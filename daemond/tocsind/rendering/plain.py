@@ -34,6 +34,6 @@ def plain(delivery: Delivery) -> dict[str, Any]:
 
 def _lines(delivery: Delivery) -> Iterator[str]:
     for name, value, _ in facts(delivery.signal, linked=False, drawn=False, missing=missing(delivery)):
-        yield f"{shown(one_line(name), NAME)}: {shown(one_line(worded(value)), VALUE, links=True)}"
+        yield f"{shown(one_line(name), NAME)}: {shown(one_line(worded(value)), VALUE)}"
     if time := when(delivery):
         yield f"Time: {time}"

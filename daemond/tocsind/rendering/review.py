@@ -51,7 +51,7 @@ def _about(delivery: Delivery, made: Embed) -> Iterator[str]:
     if delivery.plain:
         yield "in plain form: its own was refused, so link, fields and colour are lines of text"
         return
-    yield from _cut("body", escape(clean(signal.body or ""), links=True), made.get("description", ""))
+    yield from _cut("body", escape(clean(signal.body or "")), made.get("description", ""))
     if "url" not in made and signal.link:
         why = "another alert of this message has the same" if web_address(signal.link) else "Discord takes no such one"
         yield f"link is shown as a field: {why}"
@@ -68,7 +68,7 @@ def _about_fields(delivery: Delivery, made: Embed) -> Iterator[str]:
         yield f"{len(told) - len(shown) + 1} of {len(told)} fields were left out"
     for (name, value, _), field in zip(told, shown if whole else shown[:-1], strict=False):
         yield from _cut("a field's name", escape(one_line(name)), field["name"])
-        yield from _cut(f"field {field['name']}", escape(worded(value), links=True), field["value"])
+        yield from _cut(f"field {field['name']}", escape(worded(value)), field["value"])
 
 
 def _cut(what: str, whole: str, shown: str) -> Iterator[str]:

@@ -3,11 +3,15 @@
 Escaping happens only where Discord would do something: `BUY BTC-USDT (4h) | 93 %` goes out as it is, and `ma_unified` too, because an
 underscore between letters or digits opens and closes nothing as long as every other one is escaped. A backslash before anything but a
 letter, a digit or white space is what Discord removes, so a text of pairs is read as it was written, and what is cut is cut
-between pairs. Addresses stay as they are where Discord makes links of them: it takes them before it looks for escapes, so a backslash
-inside would be shown, and followed. What is an address is decided by its client's own rule: whatever follows `https://` up to a space or
-`<`, without closing punctuation; a bracket at the end belongs to it when it was opened inside. `<https://...>` is one, too.
+between pairs.
 
-A text that begins with MARK was cut at its head, because its end is what counts; whatever is cut of it here is cut there, too.
+Addresses stay as they are: Discord's client looks for them before it looks for escapes, in titles and names of fields too, so a backslash
+inside would be shown, and followed. Its own rule decides what is one: all that follows `https://` up to white space or `<`, without closing
+punctuation. `<https://...>` is one as well. A backslash right behind one would be taken for its last letter. So a `<` there stays bare
+where it means nothing (`</loc>`), and where it would mean something a thin space stands before it.
+
+Two kinds of text are cut at their head, because their end is what counts: one that begins with MARK, for it was cut there before, and a
+traceback.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from typing import Final
 
 MARK: Final = "…"  # stands where something was cut
 EMPTY: Final = "—"  # stands where a far end insists on a text and there is none
+TRACEBACK: Final = "Traceback (most recent call last)"
+_THIN: Final = "\u200a"  # white space for Discord, hardly any for a reader
 
 _BREAKS: Final = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Controls, half characters, the byte order mark, and what turns the direction of all that follows.
@@ -28,27 +34,34 @@ _MARKUP: Final = r"""
     ^[^\S\n]* (?: [#>]+ | [-+](?=[\s\#]|$) | [0-9]+\.(?=\s|$) )   # headings, quotes, lists, at the start of a line
     | [\\*`]+
     | ~~+ | \|\|+
-    | (?<![0-9A-Za-z])_+ | _+(?![0-9A-Za-z])
-    | <(?![\s0-9=]|$)                                             # mentions, times, emoji, commands
-    | :(?=(?:100|1234|[+-]1|[0-9_+~-]*[A-Za-z][0-9A-Za-z_+~-]*):) # emoji by name
+    | <(?=[^:\ >]+:/[^\ >]+>) | <(?![\s=]|[0-9]+(?:[\s.,;:%]|$)|$) # mentions, times, emoji, commands, addresses
+    | :(?=[^\s:]+:)                                                # emoji by name, see `_is_name`
+    | (?i:@(?=everyone|here))
 """
-_ADDRESS: Final = r"""<https?://[^\s<>]+>|https?://[^\s<]+[^\s<.,:;"'\]]"""
-_BRACKETS: Final = r"[\[\]]"
+_LINKED: Final = r"""
+    (?P<link> <https?://[^\s<>]+>)
+    | (?P<address> (?:https?|steam):// [^\s<]+ [^\s<.,:;"'\]])
+    | (?P<stub> (?:https?|steam)://)  # too short for one, until a backslash would follow
+"""
 
 
 def _pattern(*alternatives: str) -> re.Pattern[str]:
     return re.compile("|".join(alternatives), re.VERBOSE | re.MULTILINE)
 
 
-_LINKED: Final = f"(?P<address>{_ADDRESS})"
-# By whether addresses are links, and whether there may be a link that hides where it leads, the only use of brackets.
+_UNDERSCORES: Final = "(?<![0-9A-Za-z])_+ | _+(?![0-9A-Za-z])"
+_MASK: Final = r"\["  # a link that hides where it leads is the only use of brackets
 _ESCAPED: Final = {
-    (False, False): _pattern(_MARKUP),
-    (False, True): _pattern(_MARKUP, _BRACKETS),
-    (True, False): _pattern(_LINKED, _MARKUP),
-    (True, True): _pattern(_LINKED, _MARKUP, _BRACKETS),
+    (False, False): _pattern(_LINKED, _MARKUP, _UNDERSCORES),
+    (False, True): _pattern(_LINKED, _MARKUP, _UNDERSCORES, _MASK),
+    (True, False): _pattern(_LINKED, _MARKUP, "_+"),  # one in an address could close what one in a word has opened
+    (True, True): _pattern(_LINKED, _MARKUP, "_+", _MASK),
 }
-_BLANK_LINES: Final = re.compile(r"\n(?:[^\S\n]*\n){2,}")
+_LINKS: Final = _pattern(_LINKED)
+_UNDERSCORED: Final = re.compile("(?:https?|steam)://[^\\s<]*_")
+_CLOSING: Final = ".,:;\"']"  # what Discord leaves out of an address at its end
+_MEANT: Final = re.compile(r"<(?:[@#:+]|a:|t:|id:|sound:|tel:|sms:|/[^>]*:[0-9]|[^\s<>@]+@|[^: >]+:/)")
+_BLANK_LINES: Final = re.compile("\n(?:(?:[^\\S\n]|[\u00ad\u180e\u200b-\u200f\u2060-\u2064])*\n){2,}")
 _SYMBOL: Final = re.compile(r"[^0-9A-Za-z\s]")
 _CALL: Final = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
 
@@ -69,9 +82,31 @@ def is_blank(text: str) -> bool:
     return all(unicodedata.category(letter) in _INVISIBLE or letter.isspace() for letter in text)
 
 
-def escape(text: str, *, links: bool = False) -> str:
-    """Clean `text` so written that Discord shows it as it is. `links`: it stands where Discord makes links of addresses."""
-    return silent(_escaped(text, _ESCAPED[links, "](" in text]))
+def escape(text: str) -> str:
+    """Clean `text` so written that Discord shows it as it is."""
+    return _escaped(text, _ESCAPED[_UNDERSCORED.search(text) is not None, "](" in text])
+
+
+def _escaped(text: str, pattern: re.Pattern[str]) -> str:
+    parts: list[str] = []
+    place, glued = 0, -1  # glued: a backslash up to this place would become part of an address
+    for match in pattern.finditer(text):
+        start, end = match.span()
+        parts.append(text[place:start])
+        if match.lastgroup:
+            parts.append(match.group())
+            glued = -1 if match.lastgroup == "link" else _behind(text, end, more=match.lastgroup == "stub")
+        else:
+            parts.append(_inert(match, glued=start <= glued))
+        place = end
+    return "".join((*parts, text[place:]))
+
+
+def _behind(text: str, end: int, *, more: bool = False) -> int:
+    """The place behind the closing punctuation of an address that ends at `end`; `more`: and one letter of any kind, and its own."""
+    while end < len(text) and text[end] in _CLOSING:
+        end += 1
+    return _behind(text, end + 1) if more and end < len(text) and not text[end].isspace() and text[end] != "<" else end
 
 
 def silent(text: str) -> str:
@@ -79,18 +114,22 @@ def silent(text: str) -> str:
     return _CALL.sub("@\u200b", text)
 
 
-def shown(text: str, most: int, *, links: bool = False) -> str:
+def shown(text: str, most: int) -> str:
     """Clean `text` escaped and cut to `most`; a placeholder when a reader would see nothing."""
     # Escaping never shortens, so what lies beyond could not show: a long text costs no more than a short one.
-    part = MARK + text[-most:] if text.startswith(MARK) and len(text) > most else text[: most + 1]
-    return cut(EMPTY if is_blank(part) else escape(part, links=links), most)
+    part = MARK + text[-most:] if _ends_in_what_counts(text) and len(text) > most else text[: most + 1]
+    return cut(EMPTY if is_blank(part) else escape(part), most)
 
 
 def cut(text: str, most: int) -> str:
     """`text` in at most `most` code points, marked where it was cut, never within an escape. `most` is at least 1."""
     if len(text) <= most:
         return text
-    return _without_head(text, most) if text.startswith(MARK) else _without_end(text, most)
+    return _without_head(text, most) if _ends_in_what_counts(text) else _without_end(text, most)
+
+
+def _ends_in_what_counts(text: str) -> bool:
+    return text.startswith(MARK) or TRACEBACK in text
 
 
 def _without_end(text: str, most: int) -> str:
@@ -103,6 +142,14 @@ def _without_end(text: str, most: int) -> str:
 
 def _without_head(text: str, most: int) -> str:
     start = len(text) - most + 1
+    for match in _LINKS.finditer(text):
+        end = _behind(text, match.end())
+        if match.start() < start < end:  # what is left of an address is none, nor shall it hold another
+            start = max(start, text.rfind("://", start, end) + 3)
+            rest = _escaped(text[start:end], _ESCAPED[True, True]) + text[end:]
+            return _without_head(rest, most) if len(rest) >= most else MARK + rest.lstrip("_ \t\n")
+        if end > start:
+            break
     start += _backslashes(text[:start]) % 2  # the other half of a pair
     # An underscore that loses what stood before it could open an emphasis; what stands at the start of a line now did not before.
     return MARK + text[start:].lstrip("_ \t\n")
@@ -113,24 +160,21 @@ def _backslashes(text: str) -> int:
     return len(text) - len(text.rstrip("\\"))
 
 
-def _escaped(text: str, pattern: re.Pattern[str]) -> str:
-    return pattern.sub(_pair, text)
+def _is_name(word: str) -> bool:
+    """Whether an emoji may be called so: not what stands between the colons of a time."""
+    return word in {"100", "1234", "+1", "-1"} or any(letter.isalpha() for letter in word)
 
 
-def _pair(match: re.Match[str]) -> str:
-    found = match.group()
-    if match.lastgroup != "address":
-        return _SYMBOL.sub(_backslashed, found)
-    address = _address(found)
-    rest = found[len(address) :]
-    return address + (_escaped(rest, _ESCAPED[False, True]) if rest else "")
-
-
-def _address(found: str) -> str:
-    """Without the brackets at its end that were not opened in it."""
-    while found.endswith(")") and found.count(")") > found.count("("):
-        found = found[:-1]
-    return found
+def _inert(match: re.Match[str], *, glued: bool) -> str:
+    """Markup that does nothing."""
+    found, text, end = match.group(), match.string, match.end()
+    if found == "@":
+        return "@\u200b"
+    if found == ":" and not _is_name(text[end : text.index(":", end)]):
+        return found
+    if glued and found == "<" and not _MEANT.match(text, match.start()):
+        return found
+    return (_THIN if glued else "") + _SYMBOL.sub(_backslashed, found)
 
 
 def _backslashed(symbol: re.Match[str]) -> str:
