@@ -5,16 +5,16 @@ means. It says what a delivery would take of a message (`share`), `policy.batch`
 batch at a time. What may go wrong comes back as a value; an exception out of it is a bug and takes the daemon down, which costs
 nothing, because the attempt is on record.
 
-    http       the one place that imports httpx: a shared client whose every request ends in a value, and no URL in any error
+    http         the one place that imports httpx: a shared client whose every request ends in a value, and no URL in any error
     environment  proxies and certificates as the environment names them, and which destinations that leaves without a way
-    causes     why a connection failed, in our own words
-    reading    an answer of Discord's, taken apart
-    answers    what each answer means, as a table
-    faults     a message that was refused for what is in it: whose fault it is, and what that means for each delivery
-    discord    webhooks
-    multipart  a request body with files in it
-    file       JSON lines, synced
-    registry   kind -> how to build one, and how fast it may be asked
+    causes       why a connection failed, in our own words
+    reading      an answer of Discord's, taken apart
+    answers      what each answer means, as a table
+    faults       a message that was refused for what is in it: whose fault it is, and what that means for each delivery
+    discord      webhooks
+    multipart    a request body with files in it
+    file         JSON lines, synced
+    registry     kind -> how to build one, and how fast it may be asked
 """
 
 from __future__ import annotations
