@@ -81,12 +81,19 @@ def _around(program: Program) -> str:
         ("TOCSIN_SPOOL", "the spool"),
         ("TOCSIN_CONFIG", "the configuration"),
         ("STATE_DIRECTORY", "the state folder, as systemd names it"),
+        ("TOCSIN_DAEMON_UID", "one more user whose listener a client trusts, for containers that see only the socket"),
         ("NO_COLOR", "nothing is coloured"),
     )
     files = (
-        ("/run/tocsin/tocsin.sock", "the socket of root's daemon; others have `$XDG_RUNTIME_DIR/tocsin/tocsin.sock`"),
+        (
+            "/run/tocsin/tocsin.sock",
+            "the socket of root's daemon; others have `$XDG_RUNTIME_DIR/tocsin/tocsin.sock`, or `/run/user/UID/tocsin/tocsin.sock`",
+        ),
         ("/var/lib/tocsin", "the state of root's daemon; others have `$XDG_STATE_HOME/tocsin`"),
-        ("/etc/tocsin/alerts.toml", "the configuration, unless `./alerts.toml` is there"),
+        (
+            "/etc/tocsin/alerts.toml",
+            "the configuration, unless `./alerts.toml` counts: a file of yours or root's that nobody else may write to, in such a folder",
+        ),
     )
     other = "tocsind(8)" if program.name == "tocsin" else "tocsin(1)"
     return "\n".join(
