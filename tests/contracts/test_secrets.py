@@ -8,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route
@@ -81,6 +83,33 @@ def test_the_token_is_nowhere_whatever_discord_answers(tmp_path: Path, fake: Fak
     assert fact in said
     assert token not in said
     assert token[:20] not in said
+
+
+def test_no_secret_is_seen_that_a_far_end_quotes_in_another_form(tmp_path: Path, fake: FakeProcess) -> None:
+    """Secrets of other kinds and tokens that nobody configured as well."""
+    url, token = fake.webhooks[0]["url"], fake.webhooks[0]["token"]
+    others = {
+        "BEAT": "http://127.0.0.1:9/Canary-of-the-heartbeat-1",
+        "HTTPS_PROXY": "http://u:canary-of-proxy@127.0.0.1:9",
+    }
+    quoted = [quote(url, safe=""), b64encode(f"u:{token}".encode()).decode(), token.upper(), token[:20]]
+    quoted += ["Canary-of-the-heartbeat-1", "canary-of-proxy", "tk_canary0canary1canary2canary3c"]
+    # as separate answers, or the mask of one could cover another
+    fake.script(
+        *({"behaviour": "status", "status": 400, "code": 50035, "message": f"no {each}", "count": 2} for each in quoted)
+    )
+    config = discord("d", url, **QUICK).replace(f'"{url}"', '{ env = "CANARY" }') + file() + route("d")
+    config += '[heartbeat]\nurl = { env = "BEAT" }\n'
+    with DaemonProcess(tmp_path, config, {"CANARY": url, **others}).start() as daemon:
+        said = ""
+        for number in range(len(quoted)):
+            id_ = daemon.client.send(f"x{number}").id
+            daemon.settled(id_)
+            said += said_of(daemon, id_)
+    assert said.count('"state": "dead"') or "rerouted" in said
+    assert [
+        each for each in (token[:16], token[:16].upper(), quoted[1][4:20], "anary-of", "tk_canary") if each in said
+    ] == []
 
 
 def test_the_token_is_nowhere_when_nobody_listens(tmp_path: Path, closed_port: int) -> None:
