@@ -118,6 +118,7 @@ def test_policy_is_pure() -> None:
 
 ROOMS_OF_SQLITE = (
     "attempts",
+    "copying",
     "digests",
     "intake",
     "living",

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -55,6 +56,7 @@ from .journal import (
     Answer,
     Arrival,
     Asking,
+    Copy,
     Ending,
     HandOff,
     Haste,
@@ -280,6 +282,10 @@ class Dispatch:
     async def foresee(self, delivery: Delivery, about: str | None) -> Delivery:
         """A delivery that is not taken, as it would be told where messages can be edited: `about` is which far end, if so."""
         return delivery if about is None else await self.journal.run(living.foreseen, delivery, about)
+
+    def copied(self) -> AbstractAsyncContextManager[Copy]:
+        """The journal's file, as it is now, for as long as the context lasts. Raises CopyFailed, StorageFull."""
+        return self.journal.copied(self._clock.wall())
 
     def on_the_wall(self, instant: float) -> float:
         """An instant of the journal, as the wall clock of today says it: for people."""

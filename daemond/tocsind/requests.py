@@ -93,6 +93,10 @@ class Test(Request, frozen=True, kw_only=True, tag="test"):
     signal: dict[str, Any]
 
 
+class Backup(Request, frozen=True, kw_only=True, tag="backup"):
+    """A consistent copy of the journal, as a stream of pieces. For root and the daemon's own user."""
+
+
 class LendWebhook(Request, frozen=True, kw_only=True, tag="lend_webhook"):
     """Take this webhook as a destination: under which name?"""
 
@@ -103,5 +107,18 @@ class LendWebhook(Request, frozen=True, kw_only=True, tag="lend_webhook"):
 
 
 AnyRequest = (
-    Send | SendMany | Status | Exposition | Why | Queue | Retry | Drop | Enable | Tail | Wait | Test | LendWebhook
+    Send
+    | SendMany
+    | Status
+    | Exposition
+    | Why
+    | Queue
+    | Retry
+    | Drop
+    | Enable
+    | Tail
+    | Wait
+    | Test
+    | LendWebhook
+    | Backup
 )

@@ -70,7 +70,7 @@ def test_member_may_drop_and_retry_his_own_signals_only(daemon: DaemonProcess) -
 
 @pytest.mark.parametrize(
     "request_of",
-    [{"op": "retry", "all": True}, {"op": "enable", "destination": "local-file"}],
+    [{"op": "retry", "all": True}, {"op": "enable", "destination": "local-file"}, {"op": "backup"}],
     ids=lambda each: each["op"],
 )
 def test_member_may_not_decide_for_all(daemon: DaemonProcess, request_of: dict[str, Any]) -> None:

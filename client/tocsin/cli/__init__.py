@@ -34,6 +34,7 @@ VERBS = {  # the word, the module that knows it, and what it is for
     "top": ("top", "the lanes as they are, live"),
     "retry": ("upkeep", "put dead deliveries back"),
     "drop": ("upkeep", "do not deliver what still waits of a signal"),
+    "backup": ("backup", "a consistent copy of the journal while the daemon runs"),
     "enable": ("upkeep", "put a disabled destination back into service"),
     "test": ("rehearsal", "where a signal would go, as what, and when; sends nothing"),
     "demo": ("demo", "try it all on this machine, in a temporary folder"),

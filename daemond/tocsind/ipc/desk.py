@@ -18,7 +18,7 @@ from tocsind.errors import StorageFull
 from tocsind.events import Emit, LoanRefused, SignalRefused
 from tocsind.exposition import expose
 from tocsind.face import waits_for
-from tocsind.journal import reading
+from tocsind.journal import CopyFailed, reading
 from tocsind.lane import Lane
 from tocsind.lanes import Lanes
 from tocsind.lending import LendingRefused
@@ -27,6 +27,7 @@ from tocsind.preview import preview
 from tocsind.reception import Peer
 from tocsind.requests import (
     AnyRequest,
+    Backup,
     Drop,
     Enable,
     Exposition,
@@ -170,8 +171,8 @@ class Desk:
             raise Refusal("full", str(full)) from None
 
     async def _answer(self, request: AnyRequest) -> dict[str, Any]:
-        if isinstance(request, Tail):
-            raise Refusal("bad-request", "a tail is a stream of its own")
+        if isinstance(request, Tail | Backup):
+            raise Refusal("bad-request", "this is a stream of its own")
         return await self._answers[type(request)](request)
 
     async def _say_status(self, _: Status) -> dict[str, Any]:
@@ -310,6 +311,19 @@ class Desk:
             if lane is not None
         ]
         return {"test": {"schema": 1, "signal": signal.as_dict(), "priority": priority.label, "destinations": views}}
+
+    async def backup(self) -> AsyncGenerator[dict[str, Any], None]:
+        """The replies of a `backup`: the pieces of the journal's copy, in order. Raises Refusal."""
+        try:
+            async with self.dispatch.copied() as copy:
+                at = 0
+                while at < copy.size and (data := await copy.read(at)):
+                    at += len(data)
+                    yield {"ok": True, "size": copy.size, "data": data}
+        except CopyFailed as failed:
+            raise Refusal("busy", str(failed)) from None
+        except StorageFull as full:
+            raise Refusal("full", str(full)) from None
 
     async def facts(self, request: Tail) -> AsyncGenerator[dict[str, Any], None]:
         """The replies of a `tail`: what is in memory, and with `follow` what comes."""

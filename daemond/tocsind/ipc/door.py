@@ -8,7 +8,8 @@ their peer hangs up, and not at the next fact.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any
 
 import trio
 
@@ -18,7 +19,7 @@ from tocsind.accept_loop import AcceptLoop
 from tocsind.errors import StorageFull
 from tocsind.events import ConnectionRefused, Emit, Lost
 from tocsind.reception import Peer
-from tocsind.requests import AnyRequest, LendWebhook, Send, SendMany, Tail, Test, Wait
+from tocsind.requests import AnyRequest, Backup, LendWebhook, Send, SendMany, Tail, Test, Wait
 
 from .connection import Connection, Refusal
 from .desk import Desk, decode, receipts
@@ -122,6 +123,11 @@ class Door:
             case Tail() | Wait():
                 turn.end()
                 return await self._follow(connection, request, as_json=as_json)
+            case Backup():
+                await self._desk.permit(request, connection.peer)
+                turn.end()
+                await _while_there(connection, lambda: self._stream(connection, self._desk.backup(), as_json=as_json))
+                return False
             case LendWebhook():
                 connection.reply_now(await self._desk.lend(request, connection.peer), as_json=as_json)
             case Send(ack="stored") | SendMany(ack="stored"):
@@ -143,7 +149,7 @@ class Door:
         if isinstance(request, Wait):
             return await _while_there(connection, lambda: self._answer(connection, request, as_json=as_json))
         self.table.follow(connection.slot)
-        await _while_there(connection, lambda: self._tell_facts(connection, request, as_json=as_json))
+        await _while_there(connection, lambda: self._stream(connection, self._desk.facts(request), as_json=as_json))
         return False
 
     async def _answer(self, connection: Connection, request: AnyRequest, *, as_json: bool) -> None:
@@ -158,10 +164,12 @@ class Door:
         finally:
             connection.scope.shield = False
 
-    async def _tell_facts(self, connection: Connection, request: Tail, *, as_json: bool) -> None:
-        async with contextlib.aclosing(self._desk.facts(request)) as facts:
-            async for fact in facts:
-                await connection.reply(fact, as_json=as_json)
+    async def _stream(
+        self, connection: Connection, replies: AsyncGenerator[dict[str, Any], None], *, as_json: bool
+    ) -> None:
+        async with contextlib.aclosing(replies):
+            async for reply in replies:
+                await connection.reply(reply, as_json=as_json)
 
     async def _answer_early(
         self, connection: Connection, request: Send | SendMany, turn: Turn, *, as_json: bool

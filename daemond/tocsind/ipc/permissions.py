@@ -1,6 +1,6 @@
 """Who may ask for what: each user who reaches the socket may send and read, and may drop and retry what he sent himself.
 
-Anybody's signals, destinations and the daemon itself are for root and the daemon's own user.
+Anybody's signals, a copy of all of them, destinations and the daemon itself are for root and the daemon's own user.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from tocsin import trust
 from tocsind.events import Emit, RequestNotPermitted
 from tocsind.journal import Journal, reading
 from tocsind.reception import Peer
-from tocsind.requests import AnyRequest, Drop, Enable, Retry
+from tocsind.requests import AnyRequest, Backup, Drop, Enable, Retry
 
 from .connection import Refusal
 
@@ -19,7 +19,7 @@ async def permit(request: AnyRequest, peer: Peer, journal: Journal, emit: Emit) 
     if peer.uid in trust.owners():
         return
     match request:
-        case Enable() | Retry(id=None):
+        case Enable() | Backup() | Retry(id=None):
             whose = "root and the daemon's own user"
         case Drop(id=str(id_)) | Retry(id=str(id_)):
             sender = await journal.run(reading.sender, id_)

@@ -11,6 +11,7 @@ log, which is applied milliseconds later.
     inbox      what reaches the thread, and what it takes up next: jobs of the loop, and guests whose sockets it reads itself
     mark       how many commits it has seen, noted outside of it, so that lost ones are missed
     recovery   what is looked at when it is opened, and what follows from damage: put aside, rebuilt (logfile), read out (salvage)
+    copying    a consistent copy for `tocsin backup`
     redo       the log of what was promised before its commit: its format, and what each failure and each kill leaves
     promises   what is in that log and not yet in the tables
     files      the files from outside: whether they are still there, and the space that is kept for outcomes
@@ -36,6 +37,7 @@ clock said, and `skew` beside it is how far the steady clock was ahead.
 """
 
 from .askers import Answer, Asker, HandOff, Haste, Order
+from .copying import Copy, CopyFailed
 from .digests import FIRST
 from .files import RESERVE
 from .inbox import Guest
@@ -53,6 +55,8 @@ __all__ = [
     "Asker",
     "Asking",
     "Connection",
+    "Copy",
+    "CopyFailed",
     "Count",
     "Ending",
     "Fold",

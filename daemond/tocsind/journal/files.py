@@ -18,6 +18,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from .copying import Copy
 from .schema import FILE_NAME
 
 WAL_NAME = f"{FILE_NAME}-wal"
@@ -78,6 +79,7 @@ class Files:
     """The files of an open journal. For the journal's thread, but for `check`, which any thread may call."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._opened = {path: _open(path) for path in (folder / FILE_NAME, folder / WAL_NAME) if path.exists()}
 
     def check(self) -> str | None:
@@ -89,6 +91,12 @@ class Files:
             if (found.st_ino, found.st_dev) != (opened.st_ino, opened.st_dev):
                 return f"{path} was replaced by another file"
         return None
+
+    def copy(self) -> Copy:
+        """The database as its file is now, to be read while no checkpoint comes."""
+        database, log = (self._opened.get(path) for path in (self._folder / FILE_NAME, self._folder / WAL_NAME))
+        assert database is not None, "the journal is open"
+        return Copy(database, log, os.fstat(database).st_size)
 
     def extend(self) -> None:
         """Take half of the reserve's space for each file, beyond its end."""

@@ -149,8 +149,8 @@ def _examine(connection: sqlite3.Connection, folder: Path, mark: Mark | None) ->
         return  # an older one goes unexamined through its migrations
     if missing := _expected(MIGRATIONS) - _objects(connection):
         raise _Damaged(f"the journal has no {', '.join(sorted(missing))}")
-    id_, commits, _ = connection.execute("SELECT hex(id), n, copied FROM commits").fetchone() or ("", 0, None)
-    if mark and id_.lower() == mark.id and commits < mark.commits:
+    id_, commits, copied = connection.execute("SELECT hex(id), n, copied FROM commits").fetchone() or ("", 0, None)
+    if mark and copied is None and id_.lower() == mark.id and commits < mark.commits:
         raise _Damaged(f"the last {mark.commits - commits} commits of the journal are missing")
     if (mark and mark.is_suspect) or (folder / FILE_NAME).stat().st_size <= CHECKED:
         _check_content(connection)

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -29,6 +30,7 @@ import trio
 from tocsind.errors import CannotWrite, StorageFailed, StorageFull, StorageLost
 
 from .askers import Answer, Asker, HandOff, Haste, Waiter
+from .copying import Copy, CopyFailed, freeze, thaw
 from .files import Files, Reserve
 from .inbox import Guest, Inbox
 from .mark import Commits
@@ -64,6 +66,8 @@ class Journal:
         self._reserve = Reserve(folder)
         self._files: Files | None = None
         self._commits: Commits | None = None
+        self._outside: deque[Callable[[sqlite3.Connection], None]] = deque()
+        self._copying = False
         self.finding: Finding | None = None  # what was wrong with the files; known once they are open
 
     @property
@@ -139,20 +143,62 @@ class Journal:
         if self._is_lost() and self._broken is not None:
             raise self._broken
 
+    @asynccontextmanager
+    async def copied(self, now: float) -> AsyncIterator[Copy]:
+        """The journal's file as it is at this moment (`copying`), until the context ends. Raises CopyFailed, StorageFull."""
+        if self._copying:
+            raise CopyFailed("another copy is being made; try again")
+        self._copying = True
+        try:
+            await self._run_outside(lambda connection: freeze(connection, now))
+            assert self._files is not None, "the journal is open"
+            yield self._files.copy()
+        finally:
+            with trio.CancelScope(shield=True), suppress(StorageFailed):
+                await self._run_outside(lambda connection: thaw(connection, self._checkpoint))
+            self._copying = False
+
     def place(self, asker: Asker) -> None:
         """A job that nobody awaits; from any thread."""
         self._inbox.put(asker)
 
+    @property
+    def _checkpoint(self) -> int:
+        """After so many pages of its log SQLite takes them into the database."""
+        return _SHORT_CHECKPOINT if self._reserve.is_used else CHECKPOINT
+
     def _hold(self, connection: sqlite3.Connection) -> bool:
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}").fetchall()
-        return self._reserve.hold()
+        held = self._reserve.hold()
+        self._set_checkpoint(connection)
+        return held
 
     def _release(self, connection: sqlite3.Connection) -> bool:
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_SHORT_CHECKPOINT}").fetchall()
         released = self._reserve.release()
         if released and self._files:
             self._files.extend()
+        self._set_checkpoint(connection)
         return released
+
+    def _set_checkpoint(self, connection: sqlite3.Connection) -> None:
+        if not self._copying:
+            connection.execute(f"PRAGMA wal_autocheckpoint = {self._checkpoint}").fetchall()
+
+    async def _run_outside(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Let the journal's thread do something that no transaction may be open for. Raises what `work` raises, translated."""
+        answer, done = list[Exception](), trio.Event()
+
+        def attempt(connection: sqlite3.Connection) -> None:
+            try:
+                work(connection)
+            except Exception as error:  # noqa: BLE001 - it is raised to the caller
+                answer.append(self._translate(error))
+            self._token.run_sync_soon(done.set)
+
+        self._outside.append(attempt)
+        await self.run(lambda _: None)
+        await done.wait()
+        if answer:
+            raise answer[0]
 
     def _is_lost(self) -> bool:
         """Whether the files are gone from under us: then what is written there is not found by the next start."""
@@ -233,9 +279,11 @@ class Journal:
             promises.others_committed()
         if promises.is_stuck:
             self._inbox.remind(_ENTER)
-        if self._shrinks:
-            self._shrinks = False
+        while self._outside:
+            self._outside.popleft()(connection)
+        if self._shrinks and not self._copying:
             self._shrink(connection)
+        self._shrinks = False
 
     def _promise(self, promises: Promises, askers: list[Asker]) -> list[Asker]:
         """Answer hand-offs on the strength of the redo log, if it can be; who has to wait for a commit."""

@@ -1,0 +1,112 @@
+"""`tocsin backup`: a consistent copy of the journal while the daemon runs.
+
+The daemon reads, and this process writes: so the file belongs to who asked, and the daemon is never told where to write. The copy comes
+under another name in the same folder, is synced, and takes its name when all of it is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from contextlib import suppress
+
+from .exits import CANNOT_WRITE, Failure
+from .output import say, say_json
+from .parsing import Parser, Verb, client, common
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tocsin.client import Client
+
+_PATIENCE = 30.0  # seconds between two pieces: the first comes behind a checkpoint
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="where to; an existing file is left alone")
+    parser.add_argument("--force", action="store_true", help="replace FILE")
+    common(parser)
+
+
+def _run(found: argparse.Namespace) -> int:
+    path = os.path.abspath(found.file)  # noqa: PTH100 - pathlib is not loaded here
+    if not found.force and os.path.lexists(path):
+        raise _exists(path)
+    partial = f"{path}.partial-{os.getpid()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(partial, flags, 0o600)
+    try:
+        try:
+            os.fchmod(descriptor, 0o600)
+            with client(found) as daemon:
+                size = _receive(daemon, descriptor, max(found.timeout, _PATIENCE))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        _name(partial, path, force=found.force)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(partial)  # noqa: PTH108 - as above
+        raise
+    _tell(found, path, size)
+    return 0
+
+
+def _receive(daemon: Client, descriptor: int, patience: float) -> int:
+    """Write what the daemon sends; how many bytes. Raises what the client raises."""
+    at = size = 0
+    for reply in daemon.stream("backup", idle=patience):
+        size, data = reply.get("size", 0), _bytes(reply.get("data", b""))
+        at += len(data)
+        while data:
+            data = data[os.write(descriptor, data) :]
+    if at != size or not size:
+        raise Failure(CANNOT_WRITE, "incomplete", f"the daemon ended after {at} of {size} bytes; nothing was kept")
+    return at
+
+
+def _bytes(data: bytes | str) -> bytes:
+    """JSON carries them as base64."""
+    if isinstance(data, bytes):
+        return data
+    from base64 import b64decode  # noqa: PLC0415 - a MessagePack reply needs none
+
+    return b64decode(data)
+
+
+def _name(partial: str, path: str, *, force: bool) -> None:
+    if not force:  # takes the name before it is replaced, so that a file which came meanwhile is not
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            raise _exists(path) from None
+    os.replace(partial, path)  # noqa: PTH105 - as above
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: PTH120 - as above
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _exists(path: str) -> Failure:
+    return Failure(CANNOT_WRITE, "exists", f"{path} is there already, and was left alone; `--force` replaces it")
+
+
+def _tell(found: argparse.Namespace, path: str, size: int) -> None:
+    if found.json:
+        say_json({"schema": 1, "ok": True, "file": path, "bytes": size})
+    else:
+        say(f"wrote {path}, {size} bytes")
+
+
+VERBS = {
+    "backup": Verb(
+        _arguments,
+        _run,
+        """
+tocsin backup /var/backups/tocsin.db
+tocsin backup --force ~/tocsin.db
+""",
+        "0 written; 64 usage; 69 daemon unreachable; 73 cannot write, or FILE exists; 75 try again later; 76 protocol mismatch; "
+        "77 only root and the daemon's user may.",
+    ),
+}

@@ -1,0 +1,116 @@
+"""`tocsin backup`: a whole copy while the daemon works, for those who may, and what a start on it does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.e2e.witness import arrived
+from tests.harness import DaemonProcess, FakeProcess, discord, file, route, until
+
+
+def content(path: Path) -> tuple[str, int]:
+    """What SQLite says of the copy, and how many signals are in it."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
+        (signals,) = connection.execute("SELECT count(*) FROM signals").fetchone()
+    return verdict, signals
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> DaemonProcess:
+    return DaemonProcess(tmp_path / "daemon", file() + route("local-file"))
+
+
+def test_backup_is_whole_private_and_has_all_that_was_stored(tmp_path: Path, daemon: DaemonProcess) -> None:
+    with daemon.start():
+        for number in range(50):
+            daemon.client.send(f"signal {number}")
+        copy = tmp_path / "copy.db"
+        made = daemon.tocsin("backup", str(copy), "--json")
+        assert made.returncode == 0, made.stderr
+        assert json.loads(made.stdout) == {"schema": 1, "ok": True, "file": str(copy), "bytes": copy.stat().st_size}
+        assert content(copy) == ("ok", 50)
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+        assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
+        assert daemon.settled(daemon.client.send("after").id) == ["delivered"]
+        assert daemon.tocsin("backup", "--force", str(copy)).returncode == 0
+        assert content(copy) == ("ok", 51)
+
+
+def test_backup_shows_one_moment_however_long_it_is_read(daemon: DaemonProcess, tmp_path: Path) -> None:
+    with daemon.start():
+        daemon.client.send_many([{"title": f"signal {n}", "body": "x" * 4000} for n in range(500)])
+        replies = daemon.client.stream("backup", idle=20)
+        pieces = [next(replies)]
+        for number in range(600):
+            daemon.client.send(f"meanwhile {number}", body="x" * 4000)
+        pieces += replies
+        copy = tmp_path / "copy.db"
+        copy.write_bytes(b"".join(piece["data"] for piece in pieces))
+        assert copy.stat().st_size == pieces[0]["size"]
+        assert content(copy) == ("ok", 500)
+        assert daemon.tocsin("backup", str(tmp_path / "later.db")).returncode == 0
+        assert content(tmp_path / "later.db") == ("ok", 1100)
+
+
+def test_backup_leaves_an_existing_file_alone(tmp_path: Path, daemon: DaemonProcess) -> None:
+    with daemon.start():
+        (tmp_path / "copy.db").write_text("precious")
+        refused = daemon.tocsin("backup", str(tmp_path / "copy.db"), "--json")
+        assert refused.returncode == 73
+        assert json.loads(refused.stdout)["error"]["kind"] == "exists"
+        assert "--force" in refused.stderr
+        assert (tmp_path / "copy.db").read_text() == "precious"
+
+
+def test_backup_into_a_folder_that_is_not_there_cannot_write(tmp_path: Path, daemon: DaemonProcess) -> None:
+    with daemon.start():
+        assert daemon.tocsin("backup", str(tmp_path / "nowhere" / "copy.db")).returncode == 73
+
+
+def test_backup_without_a_daemon_leaves_no_file(tmp_path: Path, daemon: DaemonProcess) -> None:
+    copy = tmp_path / "copy.db"
+    assert daemon.tocsin("backup", str(copy)).returncode == 69
+    assert list(tmp_path.glob("copy*")) == []
+
+
+def test_second_backup_at_once_is_told_to_try_again(daemon: DaemonProcess, tmp_path: Path) -> None:
+    with daemon.start():
+        daemon.client.send_many([{"title": f"signal {n}", "body": "x" * 4000} for n in range(2000)])
+        replies = daemon.client.stream("backup", idle=20)
+        next(replies)
+        assert daemon.tocsin("backup", str(tmp_path / "second.db")).returncode == 75
+        replies.close()  # who hangs up ends it
+        until(lambda: daemon.tocsin("backup", "--force", str(tmp_path / "third.db")).returncode == 0)
+        assert content(tmp_path / "third.db") == ("ok", 2000)
+
+
+def test_start_on_a_backup_marks_what_waits_and_loses_nothing(tmp_path: Path, fake: FakeProcess) -> None:
+    outage = discord("d", "http://127.0.0.1:1/api/webhooks/1/x") + route("d")
+    config = discord("d", fake.webhooks[0]["url"]) + route("d")
+    with DaemonProcess(tmp_path / "daemon", outage).start() as daemon:
+        for title in ("one", "two", "three"):
+            daemon.client.send(title)
+        copy = tmp_path / "copy.db"
+        assert daemon.tocsin("backup", str(copy)).returncode == 0
+        daemon.client.send("after the copy")
+        assert daemon.stop() == 0
+        (daemon.state / "journal.db").unlink()
+        shutil.copyfile(copy, daemon.state / "journal.db")
+        daemon.configure(config)
+        daemon.start()
+        until(lambda: len(arrived(fake)) == 3)
+        assert sorted((each.title, each.marked) for each in arrived(fake)) == [
+            ("one", True),
+            ("three", True),
+            ("two", True),
+        ]
+        assert "journal-replaced" in daemon.log.read_text()
+        assert list(daemon.state.glob("damaged-*")) == []
+        assert daemon.settled(daemon.client.send("and on it goes").id) == ["delivered"]
