@@ -128,6 +128,7 @@ ROOMS_OF_SQLITE = (
     "reading",
     "recovery",
     "redo",
+    "reports",
     "rerouting",
     "salvage",
     "schema",

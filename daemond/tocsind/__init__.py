@@ -37,7 +37,8 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     monitor
     ipc
     status, keeper, alarms, last_alarm, heartbeat, preview, progress, watchdog
-    lanes, face, spool, metrics, exposition, troubles, log, tail, requests, state, systemd, process, service, versions
+    reports
+    roads, lanes, face, spool, metrics, exposition, troubles, log, tail, requests, state, systemd, process, service, versions
     dispatch, lane
     batches, gates, decisions
     sender, channel, rerouting, watchers, intake, reception, lending

@@ -1,8 +1,14 @@
 """Alarms about ourselves, told by another road: what a destination cannot tell because it is the one that is gone.
 
 A trouble is a fact (`troubles` knows which), or a state that lasts: a breaker that stays open, a queue that grows old. It raises a
-signal of its own, from `tocsin`, for the nearest destination that can still be reached: the fallbacks of the one concerned, or where
-the routes lead, then any other. How often is policy's: once while it lasts, once in ten minutes at most.
+signal of its own, from `tocsin`, for the nearest destination that works and that a person reads (`roads`). How often is policy's: once
+while it lasts, once in ten minutes at most.
+
+What was told and ends is followed by an all-clear, with how long it lasted and what still waits, on the road that told the alarm where that
+works. Which alarms are still open is kept in the journal, so an alarm of one run gets its all-clear from the next. What a person switched
+off in the configuration, or a trouble that became another one (a failing destination that is disabled), needs none.
+
+Signals that nobody saw are told by `reports`, in the same task and under the same limits.
 
 No alarm raises an alarm. It never travels the road that it is about; where nothing waits but alarms of ours, their waiting is no
 trouble; and that one cannot be delivered is no fact that asks for another. What an alarm finds out about its road (that it is gone,
@@ -19,6 +25,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from hashlib import blake2s
 
 import trio
@@ -29,18 +36,22 @@ from tocsin.signals import Signal
 from .clock import Clock
 from .dispatch import Dispatch
 from .errors import StorageFull
-from .events import Alarmed, Emit, Unheard
-from .journal import Count, memory, reading
-from .lane import LONG_BLOCK, Lane
+from .events import Alarmed, AllClear, Emit, Unheard
+from .journal import Count, OpenAlarm, memory, reading, reports
+from .lane import Lane
 from .policy.alarms import Told
+from .policy.breaker import Phase
 from .policy.delivery import OPEN, Delivery, Priority, State
-from .policy.routes import by_rules, chain
 from .reception import Peer
+from .reports import Reports
+from .roads import Roads
 from .sources import OURS
-from .troubles import Noticed, Trouble, disabled, failing, late
+from .troubles import Noticed, Trouble, all_clear, disabled, failing, late
 
 ROUND = 15.0  # seconds between two looks at what lasts: people's patience counts in minutes
-_FAILING = frozenset({"throttled", "probing"})
+_ENDS = frozenset({"breaker", "age", "suspended", "disabled", "disk", "spool", "socket"})  # kinds of trouble that end
+_SETTLED_IN = 60.0  # seconds after the start in which a trouble of the last run must have shown itself, if it lasts
+_LAST = frozenset({"breaker", "age"})
 
 
 class Alarms:
@@ -52,26 +63,50 @@ class Alarms:
         self._lanes = lanes
         self._clock = clock
         self._emit = emit
+        self._began = clock.now()
         self._told = Told()
+        self._open: dict[tuple[str, str], OpenAlarm] = {}
+        self._roads = Roads(dispatch, lanes)
+        self._reports = Reports(dispatch, self._roads, self._told, clock, emit)
         self._unheard: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
         """What an earlier run may have been killed over comes first."""
+        await self.recall()
         for lane in self._lanes:
             if lane.disabled is not None and lane.options.disabled is None:
                 self._noticed.note(disabled(lane.name, lane.disabled))
         while True:
             something = self._noticed.something
-            await self.tell_noticed()
-            await self.tell_lasting()
-            with trio.move_on_after(ROUND):
+            wait = await self.tell()
+            with trio.move_on_after(min(ROUND, wait)):
                 await something.wait()
 
+    async def recall(self) -> None:
+        """What an earlier run told, and what has not ended since."""
+        for alarm in await self._dispatch.journal.run(reports.open_alarms):
+            self._open[alarm.kind, alarm.about] = alarm
+            ago = max(0.0, self._clock.steady() - alarm.told)
+            self._told.told((alarm.kind, alarm.about), self._clock.now() - ago, lasts=alarm.kind in _LAST)
+
+    async def tell(self) -> float:
+        """All that is to be told now; in how many seconds there may be more, infinity for not before something happens."""
+        await self.tell_noticed()
+        await self.tell_lasting()
+        await self.tell_ended()
+        self._reports.waits |= self._noticed.missed
+        self._noticed.missed = False
+        wait = await self._reports.tell(self._hand_over)
+        self._noticed.reports_wait = self._reports.waits
+        return wait
+
     async def tell_noticed(self) -> None:
-        """What happened. What cannot be told yet stays noticed; what was told lately is dropped."""
+        """What happened. What cannot be told yet stays noticed; what was told lately is dropped, if it does not add up."""
         for trouble in list(self._noticed.pending.values()):
-            old = not self._told.is_news(trouble.name, self._clock.now())
-            if old or await self._raise(trouble):
+            if not self._told.is_news(trouble.name, self._clock.now()):
+                if not trouble.adds_up:
+                    self._noticed.done(trouble)
+            elif await self._raise(trouble):
                 self._noticed.done(trouble)
 
     async def tell_lasting(self) -> None:
@@ -83,7 +118,7 @@ class Alarms:
             if lasted == 0.0:
                 self._told.over(trouble.name)
             elif self._told.is_news(trouble.name, self._clock.now(), lasted=lasted, patience=patience):
-                await self._raise(trouble, lasts=True)
+                await self._raise(trouble, lasted=lasted)
 
     def _lasting(self, counts: Iterable[Count], ages: reading.Ages) -> Iterator[tuple[Trouble, float, float | None]]:
         """Each, for how many seconds (0: it is over), and what patience there is."""
@@ -91,24 +126,72 @@ class Alarms:
         for lane in self._lanes:
             name = lane.name
             only_ours = 0 < _waiting(name, counts) <= ours[name]
-            fails, waits = self._failing_for(lane), 0.0 if lane.disabled else self._waits_for(name, ages)
+            fails, waits = lane.failing_for(), 0.0 if lane.disabled else self._waits_for(name, ages)
             yield failing(name, lane.condition().reason, fails), 0.0 if only_ours else fails, options.breaker
             yield late(name, waits), 0.0 if only_ours else waits, options.age
-
-    def _failing_for(self, lane: Lane) -> float:
-        """Seconds since its breaker was first seen open; 0 when it is not."""
-        if lane.condition().word not in _FAILING:
-            self._noticed.failing.pop(lane.name, None)
-            return 0.0
-        return self._clock.now() - self._noticed.failing.setdefault(lane.name, self._clock.now())
 
     def _waits_for(self, name: str, ages: reading.Ages) -> float:
         accepted = reading.oldest_of(name, ages)
         return 0.0 if accepted is None else max(0.0, self._clock.steady() - accepted)
 
-    async def _raise(self, trouble: Trouble, *, lasts: bool = False) -> bool:
-        """Hand the alarm over; False when that is not possible now."""
-        road = self._road(trouble)
+    # --- what ends ------------------------------------------------------------------------------------------------------
+
+    async def tell_ended(self) -> None:
+        """The all-clear for what was told and is over."""
+        if not self._open:
+            return
+        ages = await self._dispatch.journal.run(reading.ages)
+        for alarm in list(self._open.values()):
+            over = self._is_over(alarm, ages)
+            if over is None or (over and await self._clear(alarm)):
+                await self._close(alarm)
+
+    def _is_over(self, alarm: OpenAlarm, ages: reading.Ages) -> bool | None:
+        """Whether a trouble has ended; None when it needs no all-clear any more."""
+        if alarm.kind == "disk":
+            return self._dispatch.intake.closed is None
+        if alarm.kind in {"spool", "socket"}:
+            known = alarm.kind in self._noticed.recovered or self._clock.now() - self._began > _SETTLED_IN
+            return known and alarm.kind not in self._noticed.lasting
+        lane = next((lane for lane in self._lanes if lane.name == alarm.about), None)
+        if lane is None or lane.options.disabled is not None:
+            return None
+        if alarm.kind == "disabled":
+            return lane.disabled is None
+        if lane.disabled is not None:
+            return None
+        return self._works_again(alarm.kind, lane, ages)
+
+    def _works_again(self, kind: str, lane: Lane, ages: reading.Ages) -> bool:
+        if kind == "age":
+            longest = self._dispatch.config.alarms.age
+            return longest is None or self._waits_for(lane.name, ages) < longest
+        return lane.breaker.phase is Phase.READY and not lane.rerouting.outage.is_on and lane.blocked_for() == 0
+
+    async def _clear(self, alarm: OpenAlarm) -> bool:
+        road = alarm.road if self._roads.is_up(alarm.road) else self._roads.working(None)
+        if road is None:
+            return False
+        lasted = max(0.0, self._clock.steady() - alarm.since)
+        waiting = _waiting(alarm.about, await self._dispatch.journal.run(reading.counts))
+        title, body = all_clear(alarm.kind, alarm.about, lasted, waiting)
+        id_ = _id_of(f"over {alarm.kind} {alarm.about} {alarm.told}")
+        signal = Signal(title, body=body, priority="normal", source=OURS, to=road, id=id_)
+        handed = await self._hand_over(signal, road)
+        if handed:
+            self._emit(AllClear(signal.id, alarm.kind, alarm.about, road, lasted))
+        return handed
+
+    async def _close(self, alarm: OpenAlarm) -> None:
+        del self._open[alarm.kind, alarm.about]
+        with suppress(StorageFull):  # the next run tells it once more, under the same id
+            await self._dispatch.journal.run(reports.alarm_over, alarm.kind, alarm.about)
+
+    # --- telling ----------------------------------------------------------------------------------------------------------
+
+    async def _raise(self, trouble: Trouble, *, lasted: float = 0.0) -> bool:
+        """Tell people of a trouble; False when that is not possible now."""
+        road = self._roads.working(trouble.lost)
         if road is None:
             if trouble.name not in self._unheard:
                 self._unheard.add(trouble.name)
@@ -122,43 +205,45 @@ class Alarms:
             to=road,
             id=await self._id(trouble),
         )
-        try:
-            (receipt,) = await self._dispatch.accept([signal], Peer(os.getuid(), os.getgid(), os.getpid()), ours=True)
-        except StorageFull:  # not even the reserve is left
-            return await self._post_unrecorded(trouble, signal, lasts=lasts)
-        self._told.told(trouble.name, self._clock.now(), lasts=lasts)
+        known = signal.id in self._noticed.known
+        if not await self._hand_over(signal, road):
+            road = await self._post_unrecorded(trouble, signal)
+        if road is None:
+            return False
+        self._told.told(trouble.name, self._clock.now(), lasts=trouble.kind in _LAST)
         self._unheard.discard(trouble.name)
-        if receipt.state == "stored":
-            self._noticed.raised(signal.id, road)
+        if trouble.kind in _ENDS:
+            await self._remember(trouble, lasted, road)
+        if not known and signal.id in self._noticed.known:
             self._emit(Alarmed(signal.id, trouble.kind, trouble.about, road))
         return True
 
-    async def _post_unrecorded(self, trouble: Trouble, signal: Signal, *, lasts: bool) -> bool:
+    async def _hand_over(self, signal: Signal, road: str) -> bool:
+        """Store a signal of our own; False when not even the reserve is left."""
+        try:
+            (receipt,) = await self._dispatch.accept([signal], Peer(os.getuid(), os.getgid(), os.getpid()), ours=True)
+        except StorageFull:
+            return False
+        if receipt.state == "stored":
+            self._noticed.raised(signal.id, road)
+        return True
+
+    async def _remember(self, trouble: Trouble, lasted: float, road: str) -> None:
+        """Until its all-clear; one of an earlier run that is told again keeps its beginning."""
+        now = self._clock.steady()
+        alarm = self._open.setdefault(trouble.name, OpenAlarm(*trouble.name, now - lasted, now, road))
+        with suppress(StorageFull):
+            await self._dispatch.journal.run(reports.alarm_raised, alarm)
+
+    async def _post_unrecorded(self, trouble: Trouble, signal: Signal) -> str | None:
         """The last alarm of a full disk needs no disk: the first destination that takes it now has it, and nothing is written down."""
-        for name in dict.fromkeys(self._roads(trouble)):
+        for name in self._roads.all(trouble.lost):
             delivery = Delivery(0, signal, name, Priority.HIGH, self._clock.wall())
-            lane = next((lane for lane in self._lanes if lane.name == name != trouble.lost), None)
+            lane = next((lane for lane in self._lanes if lane.name == name), None)
             if lane and await lane.post_unrecorded(delivery):
-                self._told.told(trouble.name, self._clock.now(), lasts=lasts)
                 self._emit(Alarmed(signal.id, trouble.kind, trouble.about, name))
-                return True
-        return False
-
-    def _road(self, trouble: Trouble) -> str | None:
-        """The nearest destination that can be reached; None when there is none."""
-        open_roads = {lane.name for lane in self._lanes if lane.disabled is None and lane.blocked_for() < LONG_BLOCK}
-        return next((name for name in self._roads(trouble) if name in open_roads and name != trouble.lost), None)
-
-    def _roads(self, trouble: Trouble) -> Iterator[str]:
-        """Nearest first."""
-        config = self._dispatch.config
-        if trouble.lost is not None:
-            yield from chain(trouble.lost, config.fallbacks)
-        else:
-            for name in by_rules(Signal(trouble.title, source=OURS), Priority.HIGH, config.routes):
-                yield name
-                yield from chain(name, config.fallbacks)
-        yield from config.destinations
+                return name
+        return None
 
     async def _id(self, trouble: Trouble) -> str:
         """A fresh one; but always the same for what is told once, and for a destination that is disabled until it asks once more: it has no
@@ -170,8 +255,11 @@ class Alarms:
             return new_id()
         last = await self._dispatch.journal.run(memory.last_request, trouble.about)
         options = self._dispatch.config.destinations.get(trouble.about)
-        told = f"{trouble.about} {options and options.fingerprint} {trouble.body} {last}"
-        return id_of(0, blake2s(told.encode(), digest_size=10).digest())
+        return _id_of(f"{trouble.about} {options and options.fingerprint} {trouble.body} {last}")
+
+
+def _id_of(what: str) -> str:
+    return id_of(0, blake2s(what.encode(), digest_size=10).digest())
 
 
 def _waiting(destination: str, counts: Iterable[Count]) -> int:

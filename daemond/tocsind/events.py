@@ -382,6 +382,31 @@ class Alarmed(Fact, frozen=True):
     road: str
 
 
+class AllClear(Fact, frozen=True):
+    """A trouble of which people were told is over, after so many seconds; the signal `id` says so."""
+
+    id: str
+    trouble: str
+    about: str
+    road: str
+    seconds: float
+
+
+class MissedReported(Fact, frozen=True):
+    """The signal `id` tells people of signals that ended at this destination as `state` without an arrival."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    destination: str
+    state: str
+    signals: int
+    road: str
+
+
+class SpoolRecovered(Fact, frozen=True):
+    """The spool is taken in again."""
+
+
 class Unheard(Fact, frozen=True):
     """There is an alarm about ourselves, and no road is left on which it could be told."""
 

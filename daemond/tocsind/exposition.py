@@ -144,6 +144,8 @@ _ABOUT = {
     "spool_signals_taken": "Signals taken in from the spool.",
     "spool_files_quarantined": "Files of the spool that could not be taken.",
     "alarms_raised": "Alarms about the daemon itself.",
+    "all_clears": "Alarms about the daemon itself that were followed by an all-clear.",
+    "signals_reported_missed": "Signals that expired, died or were dropped, and that people were told of.",
     "alarms_unheard": "Alarms about the daemon itself that no road was left for.",
 }
 

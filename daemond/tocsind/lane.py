@@ -280,6 +280,7 @@ class Lane:
     def looked(self) -> None:
         """A sender has seen what there is."""
         self.channel.nudge()
+        self.rerouting.arrived()  # or that there is nothing
 
     async def admit(self, sender: Sender) -> bool:
         """Wait for this sender's turn, and take it; False when others took along what it had."""
@@ -514,6 +515,13 @@ class Lane:
     def blocked_for(self) -> float:
         """Seconds that the far end has told us to wait."""
         return self.gate.blocked_for(self.clock.now())
+
+    def failing_for(self) -> float:
+        """Seconds since the first failure in a row, while the breaker is open; else 0."""
+        if self.breaker.phase is Phase.READY:
+            return 0.0
+        now, since = self.clock.now(), self.rerouting.outage.since
+        return now - (now if since is None else since)
 
     def drain_rate(self) -> float:
         """Deliveries a second that the less pressing may count on: as many a message as the last full one carried."""

@@ -16,6 +16,7 @@ from .clock import Clock
 from .events import (
     Accepted,
     Alarmed,
+    AllClear,
     AttachmentLeft,
     Buried,
     ConnectionRefused,
@@ -29,6 +30,7 @@ from .events import (
     Fact,
     InDoubt,
     Lost,
+    MissedReported,
     ProbeFailed,
     Quarantined,
     RequestNotPermitted,
@@ -73,6 +75,8 @@ _COUNTS: dict[type[Fact], Callable[[Any], dict[str, int]]] = {
     SpoolTaken: lambda fact: {"spool_signals_taken": fact.signals},
     Quarantined: lambda _: {"spool_files_quarantined": 1},
     Alarmed: lambda _: {"alarms_raised": 1},
+    AllClear: lambda _: {"all_clears": 1},
+    MissedReported: lambda fact: {"signals_reported_missed": fact.signals},
     Unheard: lambda _: {"alarms_unheard": 1},
 }
 _TROUBLE = (Buried, Deferred, Disabled, InDoubt, ProbeFailed, Suspended, Throttled)
@@ -103,6 +107,8 @@ COUNTERS = (
     "spool_signals_taken",
     "spool_files_quarantined",
     "alarms_raised",
+    "all_clears",
+    "signals_reported_missed",  # expired, dead or dropped, and people were told of it
     "alarms_unheard",  # no road was left
 )
 OF_DESTINATION = (  # those of them that are counted by destination as well

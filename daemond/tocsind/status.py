@@ -17,7 +17,7 @@ from .attachments import MOST_KEPT
 from .clock import Clock
 from .dispatch import Dispatch
 from .face import budget, face
-from .journal import Count, reading
+from .journal import Count, reading, reports
 from .lane import LONG_BLOCK, Condition, Lane
 from .metrics import Metrics
 from .policy.delivery import Priority
@@ -69,6 +69,7 @@ class StatusView:
         counts = await self._dispatch.journal.run(reading.counts)
         ages = await self._dispatch.journal.run(reading.ages)
         undelivered = await self._undelivered(counts)
+        unreported = await self._dispatch.journal.run(reports.count_unseen)
         parts = {name: look() for name, look in self._parts.items()}
         problems = [
             *self._storage_problems(),
@@ -99,7 +100,9 @@ class StatusView:
                 "by_priority": queued,
                 "undelivered": undelivered,
             },
-            "destinations": [self._destination(lane, counts, ages) for lane in lanes],
+            "destinations": [
+                {**self._destination(lane, counts, ages), "unreported": unreported.get(lane.name, 0)} for lane in lanes
+            ],
             "spool": spool,
             **{name: part for name, (part, _) in parts.items()},
             "storage": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from .damage import Finding
 from .events import (
     Buried,
     Disabled,
+    DroppedByHand,
     Enabled,
     Expired,
     Fact,
@@ -26,9 +27,13 @@ from .events import (
     Recovered,
     Rerouted,
     Sent,
+    SignalRefused,
+    SocketRestored,
     SocketTrouble,
+    SpoolRecovered,
     SpoolTrouble,
     Suspended,
+    Unrouted,
 )
 from .lane import LONG_BLOCK
 
@@ -37,7 +42,9 @@ _KEPT = 100  # alarms on their way that are known by id; they are told once in t
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """`lost` is the destination that cannot tell of it, because it is the one concerned. `once`: told once, over restarts too."""
+    """`lost` is the destination that cannot tell of it, because it is the one concerned. `once`: told once, over restarts too. What
+    `adds_up` counts what has happened since it was told last, and waits for its turn.
+    """
 
     kind: str
     about: str
@@ -46,6 +53,7 @@ class Trouble(msgspec.Struct, frozen=True):
     lost: str | None = None
     priority: str = "high"
     once: bool = False
+    adds_up: bool = False
 
     @property
     def name(self) -> tuple[str, str]:
@@ -54,25 +62,49 @@ class Trouble(msgspec.Struct, frozen=True):
 
 
 class Noticed:
-    """An observer of facts: the troubles that are to be told, since when destinations fail, and the alarms that are on their way."""
+    """An observer of facts: the troubles that are to be told, and the alarms that are on their way."""
 
     def __init__(self) -> None:
         self.pending: dict[tuple[str, str], Trouble] = {}
         self.something = trio.Event()  # replaced each time it is set
-        self.failing: dict[str, float] = {}  # by destination; when it was first seen, monotonic
+        self.missed = False  # signals have ended that perhaps nobody saw
+        self.reports_wait = False  # a report waits for its destination to work
+        self.lasting: set[str] = set()  # kinds of trouble that concern no destination
+        self.recovered: set[str] = set()  # and those that have ended
+        self._refused = 0  # signals, since people were told
         self._alarms: dict[str, str | None] = {}  # by id: where it waits, if it does
+
+    @property
+    def known(self) -> Collection[str]:
+        """The ids of the latest alarms."""
+        return self._alarms.keys()
 
     def __call__(self, fact: Fact) -> None:
         """Note what a fact says of us."""
         if make := _TROUBLES.get(type(fact)):
             self.note(make(fact))
-        elif isinstance(fact, IntakeOpened):
-            self.pending.pop(("disk", "the disk"), None)
-        elif isinstance(fact, Enabled):
-            self.pending.pop(("disabled", fact.destination), None)
-        elif isinstance(fact, Recovered):
-            self.failing.pop(fact.destination, None)
-        elif isinstance(fact, _ENDINGS) and fact.id in self._alarms:
+        elif over := _OVER.get(type(fact)):
+            self.pending.pop(over(fact), None)
+        self._count(fact)
+        self._follow(fact)
+        if isinstance(fact, _STIRRING) or (self.reports_wait and isinstance(fact, Sent)):
+            self._stir()
+
+    def _count(self, fact: Fact) -> None:
+        if isinstance(fact, _UNSEEN):
+            self.missed = True
+        elif isinstance(fact, SignalRefused):
+            self._refused += 1
+            self.note(_refused(fact, self._refused))
+        elif kind := _BEGINNINGS.get(type(fact)):
+            self.lasting.add(kind)
+        elif kind := _RECOVERIES.get(type(fact)):
+            self.lasting.discard(kind)
+            self.recovered.add(kind)
+
+    def _follow(self, fact: Fact) -> None:
+        """Where our own alarms are."""
+        if isinstance(fact, _ENDINGS) and fact.id in self._alarms:
             self._alarms[fact.id] = None
         elif isinstance(fact, Rerouted) and fact.id in self._alarms:
             self._alarms[fact.id] = fact.fallback
@@ -81,13 +113,18 @@ class Noticed:
         """Something that people should know."""
         if trouble is not None:
             self.pending[trouble.name] = trouble
-            self.something.set()
-            self.something = trio.Event()
+            self._stir()
+
+    def _stir(self) -> None:
+        self.something.set()
+        self.something = trio.Event()
 
     def done(self, trouble: Trouble) -> None:
         """It was told, unless there is something newer to tell."""
         if self.pending.get(trouble.name) is trouble:
             del self.pending[trouble.name]
+            if trouble.kind == "refused":
+                self._refused = 0
 
     def raised(self, alarm: str, road: str) -> None:
         """An alarm is on its way."""
@@ -116,7 +153,7 @@ def damaged(finding: Finding) -> Trouble:
 
 def failing(name: str, reason: str | None, seconds: float) -> Trouble:
     """A destination's breaker has been open for so long."""
-    body = f"{reason or 'it fails'}. What waits for it stays queued; it is tried again and again, with one signal at a time."
+    body = f"{reason or 'it fails'}. What waits longer than its patience goes to a fallback, if one works; it is tried again and again."
     return Trouble("breaker", name, f"{name} has been failing for {format_duration(seconds)}", body, lost=name)
 
 
@@ -127,11 +164,39 @@ def late(name: str, seconds: float) -> Trouble:
     return Trouble("age", name, title, body, lost=name)
 
 
+def all_clear(kind: str, about: str, seconds: float, waiting: int) -> tuple[str, str]:
+    """Title and body of the signal that follows an alarm when its trouble is over; so many deliveries wait for the destination."""
+    titles = {
+        "breaker": f"{about} is no longer failing",
+        "suspended": f"{about} is no longer shut out",
+        "disabled": f"{about} is enabled again",
+        "age": f"Signals no longer wait too long for {about}",
+        "disk": "Signals are taken again: the disk has room",
+        "spool": "The spool is taken in again",
+        "socket": f"Programs can connect to {about} again",
+    }
+    lasted = f"It lasted {format_duration(max(1, round(seconds)))}."
+    if kind in {"disk", "spool", "socket"}:
+        return titles[kind], lasted
+    waits = (
+        f"{waiting:,} {'signal waits' if waiting == 1 else 'signals wait'} for it"
+        if waiting
+        else "Nothing waits for it"
+    )
+    return titles[kind], f"{lasted} {waits}."
+
+
+def _refused(fact: SignalRefused, signals: int) -> Trouble:
+    what = "1 signal was refused" if signals == 1 else f"{signals:,} signals were refused"
+    body = f"The last, of uid {fact.uid}, pid {fact.pid}: {fact.field}: {fact.reason}. Its sender was told."
+    return Trouble("refused", "senders", what, body, priority="normal", adds_up=True)
+
+
 def _suspended(fact: Suspended) -> Trouble | None:
     if fact.seconds < LONG_BLOCK:
         return None
     name = fact.destination
-    body = f"{fact.reason}. What waits for it stays queued; `tocsin status` tells how long it will be."
+    body = f"{fact.reason}. What waits longer than its patience goes to a fallback, if one works; `tocsin status` tells how long it lasts."
     return Trouble("suspended", name, f"{name} is shut out for {format_duration(round(fact.seconds))}", body, lost=name)
 
 
@@ -168,3 +233,13 @@ _TROUBLES: dict[type[Fact], Callable[[Any], Trouble | None]] = {
     SocketTrouble: _unreachable,
     Lost: _lost,
 }
+_OVER: dict[type[Fact], Callable[[Any], tuple[str, str]]] = {
+    IntakeOpened: lambda _: ("disk", "the disk"),
+    Enabled: lambda fact: ("disabled", fact.destination),
+    SpoolRecovered: lambda _: ("spool", "the spool"),
+    SocketRestored: lambda fact: ("socket", fact.socket),
+}
+_BEGINNINGS: dict[type[Fact], str] = {SpoolTrouble: "spool", SocketTrouble: "socket"}
+_RECOVERIES: dict[type[Fact], str] = {SpoolRecovered: "spool", SocketRestored: "socket"}
+_UNSEEN = (Buried, DroppedByHand, Expired, Unrouted)
+_STIRRING = (*_UNSEEN, Enabled, IntakeOpened, Recovered, SocketRestored, SpoolRecovered)

@@ -55,6 +55,7 @@ DESTINATION = {
     "dead": int,
     "expired": int,
     "rerouted": int,
+    "unreported": int,
     "trips": int,
     "last_success_seconds": (*NUMBER, type(None)),
     "last_error": (str, type(None)),

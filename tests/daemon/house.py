@@ -13,8 +13,8 @@ from tocsin.signals import Signal
 from tocsind.config import Config, DaemonOptions, DestinationOptions, FileOptions
 from tocsind.destinations.http import HttpClient
 from tocsind.dispatch import Dispatch
-from tocsind.events import Emit, Fact
-from tocsind.journal import Journal
+from tocsind.events import Buried, Emit, Fact
+from tocsind.journal import Connection, Journal
 from tocsind.lanes import Lanes
 from tocsind.policy.routes import Thresholds
 from tocsind.reception import Peer
@@ -52,6 +52,22 @@ class House:
     async def store(self, *titles: str, **fields: Any) -> list[str]:
         receipts = await self.dispatch.accept([Signal(title, **fields) for title in titles], Peer(0, 0, 0))
         return [receipt.id for receipt in receipts]
+
+    async def bury(self, *ids: str) -> None:
+        """What waits of these signals has died."""
+
+        now = self.clock.steady()
+
+        def die(connection: Connection) -> None:
+            for id_ in ids:
+                connection.execute(
+                    "UPDATE deliveries SET state = 'dead', since = ? WHERE signal = (SELECT number FROM signals WHERE id = ?)",
+                    (now, id_),
+                )
+
+        await self.dispatch.journal.run(die)
+        for id_ in ids:
+            self.hear(Buried(id_, "a", "400"))
 
     async def send(self, title: str, to: str) -> str | None:
         (id_,) = await self.store(title, to=to)

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import trio
 from tests.daemon.house import PATIENCE, House, destination, house
 
+from tocsin.signals import Signal
 from tocsind.alarms import Alarms
-from tocsind.config import AlarmsOptions, DaemonOptions, DestinationOptions
+from tocsind.config import AlarmsOptions, DaemonOptions, DestinationOptions, DiscordOptions
 from tocsind.events import (
     Alarmed,
+    AllClear,
     Disabled,
     Enabled,
     Fact,
     IntakeClosed,
     IntakeOpened,
     Lost,
+    MissedReported,
     Quarantined,
+    SignalRefused,
+    SpoolRecovered,
     SpoolTrouble,
     Suspended,
     Unheard,
 )
-from tocsind.journal import LaneMemory
+from tocsind.journal import Connection, LaneMemory
 from tocsind.lane import Lane
 from tocsind.policy.alarms import ONCE_IN
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.routes import Route
+from tocsind.reception import Peer
+from tocsind.roads import Roads
+from tocsind.secret import Secret
 from tocsind.troubles import Noticed
 
 MINUTE = 60.0
@@ -49,9 +59,30 @@ class Watch:
         before = len(self.here.facts)
         for fact in facts:
             self.here.hear(fact)
-        await self.alarms.tell_noticed()
-        await self.alarms.tell_lasting()
+        await self.alarms.tell()
         return [(each.trouble, each.about, each.road) for each in self.here.facts[before:] if isinstance(each, Alarmed)]
+
+    async def cleared(self, *facts: Fact) -> list[tuple[str, str, str]]:
+        """The all-clears that follow."""
+        before = len(self.here.facts)
+        await self.told(*facts)
+        return [
+            (each.trouble, each.about, each.road) for each in self.here.facts[before:] if isinstance(each, AllClear)
+        ]
+
+    async def missed(self) -> list[tuple[str, str, int, str]]:
+        """The reports that follow: missed where, how it ended, how many, told where."""
+        before = len(self.here.facts)
+        self.alarms._reports._next_look = 0.0
+        await self.told()
+        found = [each for each in self.here.facts[before:] if isinstance(each, MissedReported)]
+        return [(each.destination, each.state, each.signals, each.road) for each in found]
+
+    async def reported(self) -> None:
+        """Until every report has been delivered."""
+        for fact in self.here.facts:
+            if isinstance(fact, MissedReported):
+                assert await self.here.dispatch.wait_settled(fact.id, PATIENCE) == "delivered"
 
     async def settled(self) -> None:
         """Until every alarm has been delivered."""
@@ -84,14 +115,30 @@ async def watch(folder: Path, *destinations: DestinationOptions) -> AsyncIterato
         yield Watch(here)
 
 
+def _also_sent(connection: Connection, id_: str) -> None:
+    connection.execute(
+        "INSERT INTO deliveries (signal, destination, priority, state, since)"
+        " SELECT number, 'b', 0, 'sent', 0 FROM signals WHERE id = ?",
+        (id_,),
+    )
+
+
 GONE = Disabled("a", "404 from Discord")
 BANNED = Suspended("a", "429 from Cloudflare", 3600.0)
 RESTS = BreakerLimits(failures=1, rest=3600.0, most=3600.0)
 
 
-def fail(lane: Lane) -> None:
-    """Its breaker opens, for an hour."""
+def fail(lane: Lane, since: float = 0.0) -> None:
+    """Its breaker opens, for an hour; its first failure was so many seconds ago."""
+    lane.rerouting.outage.failed(lane.clock.now(), "503 from Discord")
+    lane.rerouting.outage.since = lane.clock.now() - since
     assert lane.breaker.failed(lane.clock.now(), "503 from Discord")
+
+
+def works(lane: Lane) -> None:
+    """A delivery is answered."""
+    lane.rerouting.answered()
+    assert lane.breaker.succeeded()
 
 
 # --- to whom -----------------------------------------------------------------------------------------------------------
@@ -144,6 +191,226 @@ async def test_what_concerns_no_destination_goes_where_the_routes_lead(tmp_path:
     assert "3 signals were lost" in lines
 
 
+async def test_alarm_goes_to_another_service_before_another_channel_and_to_a_file_last(tmp_path: Path) -> None:
+    def channel(name: str, **options: Any) -> DestinationOptions:
+        webhook = Secret(f"http://127.0.0.1:9/api/webhooks/1/{name}")
+        return DestinationOptions(name, "discord", DiscordOptions(webhook=webhook), **options)
+
+    chat = msgspec.structs.replace(channel("chat"), kind="chat")
+    config = [channel("a", fallback=("f", "b")), destination("f"), channel("b"), chat]
+    async with house(tmp_path) as here:
+        here.dispatch.config = msgspec.structs.replace(
+            here.dispatch.config, destinations={each.name: each for each in config}
+        )
+        roads = Roads(here.dispatch, here.lanes)
+        assert roads.all("a") == ("chat", "b", "f")
+        here.dispatch.config = msgspec.structs.replace(
+            here.dispatch.config, routes=(Route(("f",), {"source": ("tocsin",)}),)
+        )
+        assert roads.all("a") == ("f", "chat", "b"), "what a route says of our own signals is obeyed"
+
+
+async def test_alarm_takes_no_road_that_fails_itself(tmp_path: Path) -> None:
+    failing = destination("b", breaker=RESTS)
+    async with watch(tmp_path, destination("a", fallback=("b", "c")), failing, destination("c")) as here:
+        fail(here.lane("b"))
+        assert await here.told(GONE) == [("disabled", "a", "c")]
+
+
+# --- what ends ---------------------------------------------------------------------------------------------------------
+
+
+async def test_all_clear_follows_an_alarm_with_its_duration_and_what_waits(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
+        fail(here.lane("a"), since=3 * MINUTE)
+        here.lane("a").gate.endpoint.block(here.here.clock.now() + 0.2, "a moment")
+        await here.here.store("waits", to="a")
+        assert await here.told() == [("breaker", "a", "b")]
+        assert await here.cleared() == [], "it lasts"
+        works(here.lane("a"))
+        await trio.sleep(0.25)
+        assert await here.cleared() == [("breaker", "a", "b")]
+        assert await here.cleared() == []
+        await here.settled()
+    told = (tmp_path / "b.jsonl").read_text()
+    assert "a is no longer failing" in told
+    assert "It lasted 3m" in told
+
+
+async def test_all_clear_follows_when_the_disk_has_room_and_when_the_spool_is_taken_in(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a")) as here:
+        dispatch = here.here.dispatch
+        dispatch.config = msgspec.structs.replace(dispatch.config, daemon=DaemonOptions(reserve=2**62))
+        dispatch.check_disk()
+        assert await here.told(SpoolTrouble("chmod 700")) == [("disk", "the disk", "a"), ("spool", "the spool", "a")]
+        assert await here.cleared() == []
+        dispatch.config = msgspec.structs.replace(dispatch.config, daemon=DaemonOptions(reserve=0))
+        dispatch.check_disk()
+        assert await here.cleared(SpoolRecovered()) == [("disk", "the disk", "a"), ("spool", "the spool", "a")]
+
+
+async def test_all_clear_follows_when_a_block_ends_a_destination_is_enabled_and_a_queue_moves(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a"), destination("b")) as here:
+        here.lane("a").gate.endpoint.block(here.here.clock.now() + 3600.0, "banned")
+        await here.here.store("waits", to="a")
+        here.here.clock.step(16 * MINUTE)
+        assert set(await here.told(BANNED)) == {("suspended", "a", "b"), ("age", "a", "b")}
+        assert await here.cleared() == []
+        await here.lane("a").enable()
+        (id_,) = await here.here.store("behind what waited", to="a", priority="low")
+        assert await here.here.dispatch.wait_settled(id_, PATIENCE) == "delivered"
+        assert {each[0] for each in await here.cleared()} == {"suspended", "age"}
+        here.lane("a")._disable("404")
+        assert await here.told(GONE) == [("disabled", "a", "b")]
+        assert await here.cleared() == []
+        await here.lane("a").enable()
+        assert await here.cleared() == [("disabled", "a", "b")]
+
+
+async def test_no_all_clear_for_what_a_person_switched_off_or_what_became_worse(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
+        fail(here.lane("a"), since=3 * MINUTE)
+        assert await here.told() == [("breaker", "a", "b")]
+        here.lane("a")._disable("404 from Discord")
+        assert await here.cleared() == []
+        assert ("breaker", "a") not in here.alarms._open
+
+
+async def test_all_clear_of_an_alarm_of_an_earlier_run_is_told_once(tmp_path: Path) -> None:
+    options = destination("a", breaker=RESTS)
+    async with watch(tmp_path, options, destination("b")) as here:
+        fail(here.lane("a"), since=3 * MINUTE)
+        assert await here.told() == [("breaker", "a", "b")]
+        await here.lane("a").remember()
+        await here.settled()
+        wall = here.here.clock.wall()
+    async with watch(tmp_path, options, destination("b")) as here:
+        here.here.clock.step(wall - here.here.clock.wall() + 3600.0)
+        await here.alarms.recall()
+        assert await here.told() == [], "it lasts, and was told"
+        works(here.lane("a"))
+        assert await here.cleared() == [("breaker", "a", "b")]
+    async with watch(tmp_path, options, destination("b")) as here:
+        await here.alarms.recall()
+        assert await here.cleared() == []
+
+
+# --- signals that nobody saw --------------------------------------------------------------------------------------------
+
+
+async def test_what_expired_is_reported_where_it_was_missed_once_that_works(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
+        fail(here.lane("a"))
+        ids = await here.here.store("BUY", "SELL", to="a", priority="urgent", expires=60)
+        here.here.clock.step(61.0)
+        await here.here.dispatch.expire()
+        here.here.clock.step(6.0)
+        assert await here.missed() == [], "its destination fails"
+        works(here.lane("a"))
+        assert await here.missed() == [("a", "expired", 2, "a")]
+        assert await here.missed() == []
+        await here.reported()
+    (line,) = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert (line["title"], line["priority"]) == ("2 signals missed by a: expired", "high")
+    assert all(id_ in line["body"] for id_ in ids)
+    assert "urgent BUY" in line["body"]
+
+
+async def test_what_expired_is_told_by_another_road_when_its_own_stays_away(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
+        fail(here.lane("a"))
+        await here.here.store("BUY", to="a", expires=60)
+        here.here.clock.step(61.0)
+        await here.here.dispatch.expire()
+        here.here.clock.step(ONCE_IN)
+        assert await here.missed() == [("a", "expired", 1, "b")]
+
+
+async def test_what_expired_while_nobody_ran_is_reported(tmp_path: Path) -> None:
+    options = destination("a", breaker=RESTS)
+    async with watch(tmp_path, options) as here:
+        fail(here.lane("a"))
+        await here.here.store("BUY", to="a", expires=60)
+        await here.lane("a").remember()
+    async with watch(tmp_path, options) as here:
+        here.here.clock.step(61.0)
+        await here.here.dispatch.expire()
+        here.here.clock.step(6.0)
+        works(here.lane("a"))
+        assert await here.missed() == [("a", "expired", 1, "a")]
+
+
+async def test_dead_and_dropped_signals_are_reported_and_those_that_a_fallback_delivered_are_not(
+    tmp_path: Path,
+) -> None:
+    async with watch(tmp_path, destination("a"), destination("b")) as here:
+        here.lane("a").gate.endpoint.block(here.here.clock.now() + 3600.0, "banned")
+        dropped, dead, told = await here.here.store("dropped", "dead", "told elsewhere", to="a", priority="urgent")
+        await here.here.dispatch.decisions.drop(dropped)
+        await here.here.bury(dead, told)
+        await here.here.dispatch.journal.run(_also_sent, told)
+        here.here.clock.step(6.0)
+        assert await here.missed() == [("a", "dead", 1, "b")]
+        here.lane("a").gate.unblock()
+        here.lane("a").rerouting.answered()
+        assert await here.missed() == [("a", "dropped", 1, "a")]
+        await here.reported()
+    assert "told elsewhere" not in (tmp_path / "b.jsonl").read_text()
+
+
+async def test_reports_come_once_in_a_while_and_tell_of_all_until_then(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a"), destination("b")) as here:
+        for number, expected in enumerate(([("a", "dead", 1, "b")], [])):
+            await here.here.bury(*await here.here.store(f"first {number}", to="a"))
+            here.here.clock.step(6.0)
+            assert await here.missed() == expected
+        await here.here.bury(*await here.here.store("third", to="a"))
+        here.later(ONCE_IN)
+        here.here.clock.step(6.0)
+        assert await here.missed() == [("a", "dead", 2, "b")]
+
+
+async def test_reports_of_our_own_signals_are_not_made(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a"), destination("b")) as here:
+        alarm = Signal("an alarm", to="a", source="tocsin")
+        await here.here.dispatch.accept([alarm], Peer(0, 0, 0), ours=True)
+        await here.here.bury(alarm.id)
+        theirs = await here.here.store("not an alarm", to="a", source="x", fields={"source": "tocsin"})
+        await here.here.bury(*theirs)
+        here.here.clock.step(6.0)
+        assert await here.missed() == [("a", "dead", 1, "b")]
+
+
+async def test_what_is_put_back_in_time_is_not_reported(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a"), destination("b")) as here:
+        here.lane("a").gate.endpoint.block(here.here.clock.now() + 3600.0, "banned")
+        (id_,) = await here.here.store("dead", to="a")
+        await here.here.bury(id_)
+        assert await here.here.dispatch.decisions.retry(id_) == 1
+        here.here.clock.step(6.0)
+        assert await here.missed() == []
+
+
+async def test_signal_that_no_route_takes_is_reported(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a")) as here:
+        await here.here.store("nowhere")
+        here.here.clock.step(6.0)
+        assert await here.missed() == [("unrouted", "dead", 1, "a")]
+
+
+async def test_refused_signals_are_counted_until_they_may_be_told(tmp_path: Path) -> None:
+    refused = SignalRefused("to", "there is no destination 'x'", 1000, 4711)
+    async with watch(tmp_path, destination("a")) as here:
+        assert await here.told(refused) == [("refused", "senders", "a")]
+        assert await here.told(refused, refused) == []
+        here.later(ONCE_IN)
+        assert await here.told() == [("refused", "senders", "a")]
+        await here.settled()
+    lines = (tmp_path / "a.jsonl").read_text()
+    assert "1 signal was refused" in lines
+    assert "2 signals were refused" in lines
+
+
 # --- of what -----------------------------------------------------------------------------------------------------------
 
 
@@ -157,9 +424,9 @@ async def test_a_long_wait_is_told_and_a_short_one_is_not(tmp_path: Path) -> Non
 
 async def test_a_breaker_that_stays_open_is_told_once(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
-        fail(here.lane("a"))
+        fail(here.lane("a"), since=MINUTE)
         assert await here.told() == [], "it has just begun"
-        here.noticed.failing["a"] -= 2 * MINUTE
+        here.lane("a").rerouting.outage.since -= MINUTE  # type: ignore[operator]
         assert await here.told() == [("breaker", "a", "b")]
         here.later(ONCE_IN)
         assert await here.told() == [], "it lasts"
@@ -169,10 +436,8 @@ async def test_a_breaker_that_stays_open_is_told_once(tmp_path: Path) -> None:
 
 async def test_a_breaker_that_closes_in_time_is_not_told_and_its_next_time_counts_anew(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
-        fail(here.lane("a"))
-        await here.told()
-        here.noticed.failing["a"] -= 2 * MINUTE
-        here.lane("a").breaker.succeeded()
+        fail(here.lane("a"), since=2 * MINUTE)
+        works(here.lane("a"))
         assert await here.told() == []
         fail(here.lane("a"))
         assert await here.told() == []
@@ -194,10 +459,9 @@ async def test_a_queue_that_grows_old_is_told(tmp_path: Path) -> None:
 async def test_both_may_be_switched_off(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
         here.options(breaker=None, age=None)
-        fail(here.lane("a"))
+        fail(here.lane("a"), since=3600.0)
         await here.here.store("waits", to="a")
         await here.told()
-        here.noticed.failing["a"] -= 3600.0
         here.here.clock.step(3600.0)
         assert await here.told() == []
 
@@ -224,16 +488,17 @@ async def test_the_same_is_told_once_in_a_while(tmp_path: Path) -> None:
         assert await here.told(BANNED) == [("suspended", "a", "b")]
 
 
-async def test_an_alarm_that_waits_raises_no_alarm_and_what_waits_with_it_does(tmp_path: Path) -> None:
+async def test_alarm_that_waits_raises_no_alarm_and_what_waits_with_it_does(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a"), destination("b", breaker=RESTS), destination("c")) as here:
-        fail(here.lane("b"))
-        here.noticed.failing["b"] = here.here.clock.now()
         here.here.dispatch.config = msgspec.structs.replace(
             here.here.dispatch.config, destinations={name: destination(name) for name in "bac"}
         )
+        held = here.lane("b").gate.endpoint
+        held.block(here.here.clock.now() + 3.0, "a moment")
         assert await here.told(GONE) == [("disabled", "a", "b")]
+        held.block(here.here.clock.now() + 7200.0, "a long time")
+        fail(here.lane("b"), since=3600.0)
         here.here.clock.step(3600.0)
-        here.noticed.failing["b"] -= 3600.0
         assert await here.told() == []
         await here.here.store("somebody's", to="b")
         assert set(await here.told()) == {("breaker", "b", "a"), ("age", "b", "a")}

@@ -7,6 +7,7 @@ from trio.testing import MockClock
 from tocsind.events import (
     Accepted,
     Alarmed,
+    AllClear,
     AttachmentLeft,
     Buried,
     ConnectionRefused,
@@ -20,6 +21,7 @@ from tocsind.events import (
     Fact,
     InDoubt,
     Lost,
+    MissedReported,
     ProbeFailed,
     Quarantined,
     Recovered,
@@ -66,6 +68,8 @@ COUNTED: list[tuple[Fact, dict[str, int]]] = [
     (SpoolTaken(2, 7), {"spool_signals_taken": 7}),
     (Quarantined("a.jsonl", "no JSON"), {"spool_files_quarantined": 1}),
     (Alarmed("ID", "breaker", "d", "f"), {"alarms_raised": 1}),
+    (AllClear("ID", "breaker", "d", "f", 60.0), {"all_clears": 1}),
+    (MissedReported("ID", "d", "expired", 7, "d"), {"signals_reported_missed": 7}),
     (Unheard("breaker", "d"), {"alarms_unheard": 1}),
 ]
 

@@ -316,3 +316,17 @@ async def test_recovery_in_time_delivers_the_rest_by_their_own_destination(
     async with stage.running():
         await passing(1200)
     assert (moved(stage), stage.sent()) == (["urgent"], ["patient"])
+
+
+async def test_question_is_asked_after_a_restart_too_when_nothing_waits(autojump_clock: MockClock) -> None:
+    stage = outage(*[DOWN] * 6, otherwise=Delivered(), jitter=0.9)
+    stage.owe("urgent", priority=URGENT)
+    async with stage.running():
+        await passing(40)
+        assert moved(stage) == ["urgent"]
+    stage.destination.places.append(AWAY)
+    stage.destination.place = BACK
+    stage.new_lane()
+    async with stage.running():
+        await passing(300)
+    assert stage.told(Recovered) == [Recovered("d")]

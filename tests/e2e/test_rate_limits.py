@@ -63,6 +63,8 @@ def test_a_rate_limit_reaches_as_far_as_it_says_and_never_another_kind(
             daemon.wait_for("sent", id=both, destination="other")
         reached = [daemon.destination(name) for name in ("d", "other", "local-file")]
         assert daemon.client.request("wait", id=blocked, seconds=0)["state"] == "queued"
+        alarm = daemon.wait_for("alarmed", about="d")
+        daemon.wait_for("sent", id=alarm["id"])
         alarms, _ = told_apart(written(daemon.state / "alerts.jsonl"))
     everywhere = scope in {"global", "cloudflare"}
     assert [lane["condition"] for lane in reached] == ["suspended", "suspended" if everywhere else "ready", "ready"]

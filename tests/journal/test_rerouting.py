@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.journal.made import NOW, arrival, asking, begun, column, counted, ended, fed, folded, put, standing
 
 from tocsind.journal import Moved, attempts, intake, rerouting
+from tocsind.journal.rerouting import MOST_MOVED
 from tocsind.journal.schema import open_journal
-from tocsind.journal.upkeep import CHUNK
 from tocsind.policy.delivery import Priority, State
 
 URGENT, HIGH, NORMAL, LOW = Priority
@@ -80,10 +80,10 @@ def test_give_way_moves_a_digest_with_all_that_it_tells(books: sqlite3.Connectio
 
 
 def test_give_way_goes_in_chunks_past_what_cannot_move(books: sqlite3.Connection) -> None:
-    intake.append(books, [arrival("a", "b") for _ in range(CHUNK + 1)])
-    intake.append(books, [arrival("a") for _ in range(CHUNK + 1)])
-    assert [len(given_way(books, NORMAL)) for _ in range(3)] == [CHUNK, 1, 0]
-    assert counted(books)["a", 2, "queued"] == CHUNK + 1
+    intake.append(books, [arrival("a", "b") for _ in range(MOST_MOVED + 1)])
+    intake.append(books, [arrival("a") for _ in range(MOST_MOVED + 1)])
+    assert [len(given_way(books, NORMAL)) for _ in range(3)] == [MOST_MOVED, 1, 0]
+    assert counted(books)["a", 2, "queued"] == MOST_MOVED + 1
 
 
 def test_disabled_destination_keeps_what_only_other_disabled_ones_could_take(books: sqlite3.Connection) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tocsind.policy.alarms import ONCE_IN, Told
+from tocsind.policy.alarms import ONCE_IN, Told, by_reader
 
 ABOUT = ("breaker", "a")
 
@@ -50,3 +50,10 @@ def test_troubles_know_nothing_of_each_other() -> None:
 def test_without_patience_for_it_at_all_it_is_never_told() -> None:
     assert not Told().is_news(ABOUT, 0.0, lasted=1e9, patience=None)
     Told().over("what never was")
+
+
+def test_another_service_comes_first_then_another_channel_and_what_no_person_reads_last() -> None:
+    kinds = {"file": "file", "channel": "discord", "mail": "email", "push": "ntfy"}
+    assert by_reader(["file", "channel", "mail", "push"], kinds, "discord") == ("mail", "push", "channel", "file")
+    assert by_reader(["file", "channel", "mail", "push"], kinds, None) == ("channel", "mail", "push", "file")
+    assert by_reader(["file"], kinds, "file") == ("file",)

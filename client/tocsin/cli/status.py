@@ -131,6 +131,7 @@ def _missed_lines(destinations: list[dict[str, Any]]) -> list[str]:
         counts = {
             "went to a fallback": each.get("rerouted"),
             "expired and were never posted": each.get("expired"),
+            "ended unseen, which is still to be reported": each.get("unreported"),
         }
         told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
         if told:

@@ -23,6 +23,7 @@ log, which is applied milliseconds later.
     digests    jobs: fold, instead: many deliveries told in sum
     upkeep     jobs: expire, retry, drop, forget
     rerouting  jobs: divert, give_way: to the fallbacks
+    reports    jobs: unseen, reported, open_alarms: what people are told of
     reading    jobs: why, queue, counts
 
 So a caller reads `await journal.run(intake.append, arrivals)`.
@@ -41,7 +42,19 @@ from .copying import Copy, CopyFailed
 from .digests import FIRST
 from .files import RESERVE
 from .inbox import Guest
-from .records import Arrival, Asking, Count, Ending, Fold, LaneMemory, Moved, Request, ScopeMemory
+from .records import (
+    Arrival,
+    Asking,
+    Count,
+    Ending,
+    Fold,
+    LaneMemory,
+    Moved,
+    OpenAlarm,
+    Request,
+    ScopeMemory,
+    Unseen,
+)
 from .recovery import Recovered, Replaced
 from .schema import SQLITE_VERSION
 from .writer import Connection, Journal
@@ -66,9 +79,11 @@ __all__ = [
     "Journal",
     "LaneMemory",
     "Moved",
+    "OpenAlarm",
     "Order",
     "Recovered",
     "Replaced",
     "Request",
     "ScopeMemory",
+    "Unseen",
 ]

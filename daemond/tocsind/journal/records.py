@@ -104,3 +104,25 @@ class Count(msgspec.Struct, frozen=True):
     priority: Priority
     state: str
     n: int
+
+
+class Unseen(msgspec.Struct, frozen=True):
+    """Signals that ended at one destination without an arrival, and that people do not know of yet."""
+
+    destination: str
+    state: str  # expired, dead or dropped
+    signals: int
+    last: int  # the greatest number of their deliveries
+    since: float  # when the first of them ended
+    priority: Priority  # of the most pressing
+    shown: tuple[tuple[str, str, Priority, float], ...]  # some of them: id, title, priority, when they ended
+
+
+class OpenAlarm(msgspec.Struct, frozen=True):
+    """An alarm that people were told, and whose all-clear is still to come. Instants are on the steady clock."""
+
+    kind: str
+    about: str
+    since: float  # when the trouble began
+    told: float
+    road: str  # the destination that told it

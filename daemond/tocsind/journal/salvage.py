@@ -78,6 +78,7 @@ _TABLES = (
     _Table("living", None, _is_living),
     _Table("boots", None, _is_anything),
 )
+_REPORTS = (_Table("unseen", "delivery", _is_anything), _Table("alarms", None, _is_anything))
 
 
 def salvage(source: sqlite3.Connection, fresh: sqlite3.Connection, now: float, *, in_doubt: bool) -> Tally:
@@ -88,6 +89,7 @@ def salvage(source: sqlite3.Connection, fresh: sqlite3.Connection, now: float, *
         "DELETE FROM deliveries WHERE NOT EXISTS (SELECT 1 FROM signals s WHERE s.number = deliveries.signal)"
     )
     _copy_redo(source, fresh)
+    _copy_reports(source, fresh)
     if in_doubt:
         fresh.execute("UPDATE deliveries SET doubt = 1 WHERE state IN ('queued', 'sending')")
     owed = _owe_again(fresh, now)
@@ -101,6 +103,14 @@ def _copy_redo(source: sqlite3.Connection, fresh: sqlite3.Connection) -> None:
     with suppress(sqlite3.DatabaseError):
         for row in source.execute("SELECT salt, applied FROM redo").fetchall():
             fresh.execute("UPDATE redo SET salt = ?, applied = ?", row)
+
+
+def _copy_reports(source: sqlite3.Connection, fresh: sqlite3.Connection) -> None:
+    """What people are still to be told; the triggers have listed every dead delivery anew, also those that were reported long ago."""
+    fresh.execute("DELETE FROM unseen")
+    for table in _REPORTS:
+        _copy(source, fresh, table)
+    fresh.execute("DELETE FROM unseen WHERE delivery NOT IN (SELECT number FROM deliveries)")
 
 
 def unsound(source: sqlite3.Connection) -> int:

@@ -198,7 +198,37 @@ CREATE TABLE commits (                      -- one row: which journal this is, a
 INSERT INTO commits VALUES (randomblob(16), 0, NULL);
 """
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
+# Reports (journal.reports). What ended before this version is not reported.
+_NINTH = """
+CREATE INDEX hurrying ON deliveries (destination, priority, number) WHERE state = 'queued' AND hurried = 1;
+CREATE TABLE unseen (                       -- deliveries that ended without an arrival, until people know
+    delivery    INTEGER PRIMARY KEY
+) STRICT;
+CREATE TRIGGER unseen_new AFTER INSERT ON deliveries WHEN NEW.state = 'dead' BEGIN
+    INSERT OR IGNORE INTO unseen VALUES (NEW.number);
+END;
+CREATE TRIGGER unseen_ended AFTER UPDATE OF state ON deliveries
+    WHEN NEW.state IN ('expired', 'dead', 'dropped') AND NEW.state <> OLD.state BEGIN
+    INSERT OR IGNORE INTO unseen VALUES (NEW.number);
+END;
+CREATE TRIGGER unseen_again AFTER UPDATE OF state ON deliveries
+    WHEN OLD.state IN ('expired', 'dead', 'dropped') AND NEW.state NOT IN ('expired', 'dead', 'dropped') BEGIN
+    DELETE FROM unseen WHERE delivery = NEW.number;
+END;
+CREATE TRIGGER unseen_gone AFTER DELETE ON deliveries WHEN OLD.state IN ('expired', 'dead', 'dropped') BEGIN
+    DELETE FROM unseen WHERE delivery = OLD.number;
+END;
+CREATE TABLE alarms (                       -- that were raised, until their all-clear
+    kind        TEXT NOT NULL,
+    about       TEXT NOT NULL,
+    since       REAL NOT NULL,              -- when the trouble began
+    told        REAL NOT NULL,
+    road        TEXT NOT NULL,              -- the destination that told it
+    PRIMARY KEY (kind, about)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH)
 
 
 _SHAPE = (  # of the file; both must precede the first table, and an older file keeps its own

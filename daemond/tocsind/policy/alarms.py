@@ -1,4 +1,4 @@
-"""When a trouble of ours is told: once it has lasted, once while it lasts, and not again too soon after it was over.
+"""When a trouble of ours is told: once it has lasted, once while it lasts, and not again too soon after it was over. And where.
 
 A trouble is known by what it is and whom it is about. One that only happens (a file in quarantine) has no end to wait for: it is told
 once in a while, however often it happens meanwhile. Asking changes nothing; `told` and `over` do.
@@ -6,10 +6,20 @@ once in a while, however often it happens meanwhile. Asking changes nothing; `to
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from math import inf
 
 ONCE_IN = 600.0  # seconds; what comes and goes is told so often at most
+UNREAD = frozenset({"file"})  # kinds of destinations that keep what they get until a person thinks of looking
+
+
+def by_reader(names: Sequence[str], kinds: Mapping[str, str], service: str | None) -> tuple[str, ...]:
+    """The destinations in the order in which an alarm should reach a person, nearest first in each group.
+
+    Other services first: what keeps one channel of `service` from working may keep the others, too. Then other channels of that service,
+    and last what no person reads.
+    """
+    return tuple(sorted(names, key=lambda name: (kinds[name] in UNREAD, kinds[name] == service)))
 
 
 class Told:

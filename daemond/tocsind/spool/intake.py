@@ -14,7 +14,7 @@ from tocsin.spool import QUARANTINE
 from tocsind.clock import Clock
 from tocsind.dispatch import Dispatch
 from tocsind.errors import StorageFull
-from tocsind.events import Emit, Quarantined, SpoolTaken, SpoolTrouble
+from tocsind.events import Emit, Quarantined, SpoolRecovered, SpoolTaken, SpoolTrouble
 from tocsind.reception import Peer
 
 from .folder import Folder, Unfit
@@ -120,4 +120,6 @@ class Spool:
     def _note(self, trouble: str | None) -> None:
         if trouble is not None and self._trouble is None:
             self._emit(SpoolTrouble(trouble))
-        self._trouble = trouble
+        recovered, self._trouble = trouble is None and self._trouble is not None, trouble
+        if recovered:
+            self._emit(SpoolRecovered())
