@@ -3,9 +3,10 @@
     import tocsin
     receipt = tocsin.send("BUY BTCUSDT", priority="urgent", price=64000.5)
 
-`signals` says what a signal is and `wire` how it travels; `client` carries it, over a `connection` or, when no daemon is there, into the
-`spool`; `places` knows where both are; `handler` is for logging; `cli` is the command; `trading` is for strategies, `compat` has the calls
-that older code makes, and `starting` begins a daemon where none runs.
+`signals` says what a signal is, `normalize` and `values` read whatever a program gives for one, and `wire` says how it travels; `losses`
+counts what reached nobody; `client` carries it, over a `connection` or, when no daemon is there, into the `spool`; `places` knows where
+both are; `handler` is for logging; `cli` is the command; `trading` is for strategies, `compat` has the calls that older code makes, and
+`starting` begins a daemon where none runs.
 
 Standard library only, on every path: this package must never be the reason that a program fails to import, or to run.
 """

@@ -86,8 +86,8 @@ def unconfirmed(signal: Signal) -> Receipt:
 
 
 def with_note(signal: Signal, reason: str | None) -> str | None:
-    """A receipt's reason, and what there is to say of a file that does not come along."""
-    return "; ".join(part for part in (reason, signal.attach_note) if part) or None
+    """A receipt's reason, and what there is to say of odd values, and of a file that does not come along."""
+    return "; ".join(part for part in (reason, *(signal.input_notes or ()), signal.attach_note) if part) or None
 
 
 def may_be_spooled(error: Exception) -> bool:

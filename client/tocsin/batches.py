@@ -9,7 +9,7 @@ from .signals import Receipt, Signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
 MOST_IN_A_FRAME = 500  # one commit of the daemon's; more would make other programs wait for ours
@@ -17,23 +17,25 @@ _MOST_OF_ONE = 6  # bytes of JSON that a character may take
 _ENVELOPE = 64  # bytes of a send_many request around its signals, generously
 
 
-def ready(title: Any, fields: Mapping[str, Any]) -> Signal:
-    """The signal that `send` was given, by its title and fields or ready-made. Raises InvalidSignal."""
-    if not isinstance(title, Signal):
-        return _born(lambda: Signal(title, **fields))
-    if fields:
-        raise InvalidSignal(next(iter(fields)), "stands beside a Signal that is already made; put it into the Signal")
-    return title
+def ready(title: Any, body: Any, more: tuple[Any, ...], fields: Mapping[str, Any]) -> Signal:
+    """The signal that `send` was given: by its title, body and fields, as a dict, or ready-made. Raises InvalidSignal.
+
+    Fields beside a dict or a Signal go before what that says. Words for which there is no place stand at the end of the body.
+    """
+    kind = type(title)
+    if kind is Signal and body is None and not fields and not more:
+        return title  # type: ignore[no-any-return]
+    whole = title.as_dict() if kind is Signal else title if kind is dict else None
+    given = {"title": title, "body": body, **fields} if whole is None else _beside(whole, body, fields)
+    left = [each for name, each in (("title", title), ("body", body)) if name in fields and each is not None]
+    left = [*(left if whole is None else ()), *more]
+    if left:
+        given["body"] = [each for each in (given.get("body"), *left) if each is not None]
+    return Signal.from_dict(given)
 
 
-def _born(make: Callable[[], Signal]) -> Signal:
-    """What `make` makes. Raises InvalidSignal, whatever the foreign objects in it may raise."""
-    try:
-        return make()
-    except InvalidSignal:
-        raise
-    except Exception as error:
-        raise InvalidSignal("signal", f"cannot be read: {describe(error)}") from error
+def _beside(whole: dict[Any, Any], body: Any, fields: Mapping[str, Any]) -> dict[Any, Any]:
+    return {**whole, **({} if body is None else {"body": body}), **fields}
 
 
 def all_ready(signals: Iterable[Any], *, strict: bool) -> list[Signal | Receipt]:
@@ -51,20 +53,41 @@ def all_ready(signals: Iterable[Any], *, strict: bool) -> list[Signal | Receipt]
 
 def _unbroken(signals: Iterable[Any]) -> Iterator[Any]:
     """The items, and in the place where a foreign iterator breaks, its exception: what came before is still sent."""
+    if issubclass(type(signals), (Signal, str, bytes, dict)):  # one, given without a list around it
+        yield signals
+        return
     try:
         yield from signals
     except Exception as error:  # noqa: BLE001 - as foreign as any
-        yield error
+        yield Broken(error)
+
+
+class Broken:
+    """Stands where a foreign iterator broke."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 def fitting(item: Any) -> Signal:
     """The signal in `item`, which fits a frame. Raises InvalidSignal."""
-    if isinstance(item, Exception):
-        raise InvalidSignal("signals", f"cannot be read on: {describe(item)}") from item
-    signal = item if isinstance(item, Signal) else _born(lambda: Signal.from_dict(item))
+    if type(item) is Broken:
+        raise InvalidSignal("signals", f"cannot be read on: {describe(item.error)}") from item.error
+    signal = item if type(item) is Signal else signal_in(item)
     if _may_be_large(signal) and len(_packed(signal)) + _ENVELOPE > wire.MAX_FRAME:
         raise too_large(signal)
     return signal
+
+
+def signal_in(item: Any) -> Signal:
+    """The signal in any object: a mapping's names are fields, a text or anything else is a title. Raises InvalidSignal."""
+    if issubclass(type(item), Signal):
+        return item  # type: ignore[no-any-return]
+    try:
+        given = item if type(item) is dict else dict(item.items())
+    except Exception:  # noqa: BLE001 - no mapping, or one that cannot be read
+        return Signal(item)
+    return Signal.from_dict(given)
 
 
 def _may_be_large(signal: Signal) -> bool:

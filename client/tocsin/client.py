@@ -41,6 +41,7 @@ from .batches import all_ready, frames, in_order, packed_frames, ready, send_man
 from .connection import Deadline, Line, connect
 from .errors import ProtocolMismatch, Unreachable
 from .loading import late, needed_at_exit
+from .losses import Losses
 from .signals import Receipt, Signal
 
 TYPE_CHECKING = False
@@ -83,23 +84,33 @@ class Client:
         self.ack = ack
         self.spool = spool if isinstance(spool, bool) else os.fspath(spool)
         self.strict = strict
+        self.losses = Losses()
         self._lines: dict[int, Line] = {}
 
-    def send(self, title: str | Signal | None = None, **fields: Unpack[SignalFields]) -> Receipt:
-        """Hand one signal over, given by its title and fields or ready-made, within `timeout` plus one write to the spool.
+    def send(
+        self, title: str | Signal | None = None, body: str | None = None, /, *more: Any, **fields: Unpack[SignalFields]
+    ) -> Receipt:
+        """Hand one signal over, given by its title, body and fields or ready-made, within `timeout` plus one write to the spool.
 
-        Never raises, unless strict: then InvalidSignal, Unreachable, RequestFailed or ProtocolMismatch.
+        Values that are not of their field's type are read as a person would; what cannot be read, and what has a name that is no field's,
+        stands in the message as text, and the receipt's reason names it. Refused is only what says nothing at all.
+
+        Never raises, unless strict: then InvalidSignal, Unreachable, RequestFailed or ProtocolMismatch. Without strict, what is refused or
+        dropped is logged ("tocsin", WARNING).
         """
         id_ = ""
+        deadline = Deadline(self.timeout)
         try:
-            deadline = Deadline(self.timeout)
-            signal = ready(title, fields)
+            signal = ready(title, body, more, fields)
             id_ = signal.id
-            return self.hand_over(signal, deadline)
+            receipt = self.hand_over(signal, deadline)
         except Exception as error:  # the promise: whatever it is, the caller gets a receipt
             if self.strict:
                 raise
-            return receipt_of(error, id_)
+            receipt = receipt_of(error, id_)
+        if self.losses or not receipt.accepted:
+            self._note([receipt], [title], deadline)
+        return receipt
 
     def send_many(self, signals: Iterable[Signal | Mapping[str, Any]]) -> list[Receipt]:
         """Hand signals over in as few frames as they fit, each frame within `timeout`; their receipts, in order.
@@ -109,11 +120,24 @@ class Client:
         """
         try:
             read = all_ready(signals, strict=self.strict)
-            return in_order(read, self._hand_over_all([item for item in read if isinstance(item, Signal)]))
+            receipts = in_order(read, self._hand_over_all([item for item in read if isinstance(item, Signal)]))
         except Exception as error:
             if self.strict:
                 raise
-            return [receipt_of(error, "")]
+            read, receipts = [], [receipt_of(error, "")]
+        if self.losses or not all(receipt.accepted for receipt in receipts):
+            titles = [item.title if isinstance(item, Signal) else None for item in read] or [None]
+            self._note(receipts, titles, Deadline(self.timeout))
+        return receipts
+
+    def _note(self, receipts: list[Receipt], titles: list[Any], deadline: Deadline) -> None:
+        """Say and count what was lost, and report it when a daemon answers."""
+        self.losses.note(receipts, titles)
+        if self.losses.may_report(receipts):
+            try:
+                self.losses.report(self, deadline.left())
+            except TimeoutError:
+                return  # with the next
 
     def hand_over(self, signal: Signal, deadline: Deadline | None = None) -> Receipt:
         """As `send`, but raising what keeps the signal from being stored or spooled: for whoever has more to say than a receipt."""
@@ -180,7 +204,9 @@ class Client:
                 connection.close()
 
     def close(self) -> None:
-        """Close the connection. The client stays usable: the next request opens another."""
+        """Close the connection, after a last report of what was lost. The client stays usable: the next request opens another."""
+        if self.losses:
+            self.losses.report(self, self.timeout)
         self._line().close(self.timeout)
 
     def __enter__(self) -> Self:

@@ -1,18 +1,19 @@
 """What a program raises, and what it gets back.
 
-A Signal is a dict of fields, checked once at birth and frozen after. The same check runs in the client, so that a mistake is told
-where it was made, and in the daemon, because the wire is open to any language. Length is never a reason to refuse: text is cut where
-it is rendered. Unknown fields are refused by name, since a mistyped `prioritty` would otherwise be an alert lost without a word.
+A Signal is a dict of fields, read once at birth and frozen after. Proper values are taken as they are, here; whatever else a program
+puts into a field is read by `normalize`, so that an odd value never costs the alert. The same code runs in the client and in the daemon,
+because the wire is open to any language, and reading a signal again changes nothing.
 """
 
 from __future__ import annotations
 
 from math import isfinite
 
-from .durations import parse_duration
-from .errors import InvalidSignal
+from . import normalize
 from .ids import is_id, new_id
 from .timestamps import to_seconds
+from .values import LARGEST_WHOLE, well_formed
+from .values import PRIORITIES as PRIORITIES  # noqa: PLC0414 - told on: this is where it is looked for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypedDict
 
     class SignalFields(TypedDict, total=False):
-        """The optional fields of a signal, as keyword arguments of `send` and `Signal`."""
+        """The fields of a signal, as keyword arguments of `send` and `Signal`: how they are meant. Other values are read, too."""
 
+        title: str | None
         body: str | None
         priority: str | None
         confidence: float | None
@@ -45,141 +47,140 @@ if TYPE_CHECKING:
         id: str | None
 
 
-PRIORITIES = ("urgent", "high", "normal", "low")  # most pressing first: their index is their rank
 RECEIPT_STATES = ("stored", "spooled", "duplicate", "refused", "dropped")
 _ACCEPTED = ("stored", "spooled", "duplicate")
 
-_LARGEST_WHOLE = 2**63 - 1  # MessagePack and SQLite integers end here; larger ones travel as text
+
+# --- proper values: each of these returns what the signal holds, or None where `normalize` has to look ---------------------
 
 
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise InvalidSignal(name, f"must be text, not {type(value).__name__}")
-    text = str.__str__(value)  # exactly str: encoders do not know numpy.str_ and other subclasses
-    if text.isascii():
-        return text
-    # Lone surrogates (a file name read with surrogateescape) have no UTF-8; the alert matters more than the byte.
-    return text.encode("utf-8", "replace").decode("utf-8")
+def _short(value: Any) -> str | None:
+    return _plain(value) if type(value) is str and len(value) <= normalize.SHORT else None
 
 
-def _title(name: str, value: Any) -> str:
-    title = _text(name, value).strip()
-    if not title:
-        raise InvalidSignal(name, "must not be empty")
-    return title
+def _plain(text: str) -> str:
+    return text if text.isascii() else well_formed(text)
 
 
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, (str, bytes, bool)) or not hasattr(value, "__float__"):
-        raise InvalidSignal(name, f"must be a number, not {type(value).__name__}")
-    try:
-        number = float(value)
-    except Exception as error:  # a foreign __float__ may raise anything
-        raise InvalidSignal(name, "cannot be read as a number") from error
-    if not isfinite(number):
-        raise InvalidSignal(name, f"must be finite, not {number}")
-    return number
+def _title(value: Any) -> str | None:
+    return _plain(value.strip()) or None if type(value) is str and len(value) <= normalize.TITLE else None
 
 
-def _confidence(name: str, value: Any) -> float:
-    number = _number(name, value)
-    if not 0 <= number <= 1:
-        raise InvalidSignal(name, f"must lie between 0 and 1, not {number}")
-    return number
+def _body(value: Any) -> str | None:
+    return _plain(value) if type(value) is str and len(value) <= normalize.BODY else None
 
 
-def _priority(name: str, value: Any) -> str:
-    priority = _text(name, value).lower()
-    if priority not in PRIORITIES:
-        raise InvalidSignal(name, f"must be one of {', '.join(PRIORITIES)}, not {value!r}")
-    return priority
+def _link(value: Any) -> str | None:
+    return _plain(value) if type(value) is str and len(value) <= normalize.LINK else None
 
 
-def _expires(name: str, value: Any) -> float:
-    if isinstance(value, str):
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            raise InvalidSignal(name, str(error)) from None
-    seconds = _number(name, value)
-    if seconds < 0:
-        raise InvalidSignal(name, "must not be negative")
-    return seconds
-
-
-def _fields(name: str, value: Any) -> dict[str, Any]:
-    if not hasattr(value, "items"):
-        raise InvalidSignal(name, f"must map names to values, not {type(value).__name__}")
-    return {_text(f"{name} key", key): _field_value(f"{name}.{key}", item) for key, item in value.items()}
-
-
-def _field_value(name: str, value: Any) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return _text(name, value)
-    if isinstance(value, int):
-        return int(value) if abs(value) <= _LARGEST_WHOLE else hex(value)
-    if isinstance(value, (list, tuple, dict, set, bytes)):
-        raise InvalidSignal(name, f"must be text, a number or true/false, not {type(value).__name__}")
-    return _number(name, value) if hasattr(value, "__float__") else _text(name, str(value))
-
-
-def _texts(name: str, value: Any) -> list[str]:
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise InvalidSignal(name, f"must be a list of texts, not {type(value).__name__}")
-    return [_text(name, item) for item in value]
-
-
-def _one_or_more(name: str, value: Any) -> list[str]:
-    return [_text(name, value)] if isinstance(value, str) else _texts(name, value)
-
-
-def _path(name: str, value: Any) -> str:
+def _path(value: Any) -> str | None:
     """A path as it is: it names something only with the very bytes that it has."""
-    path = value.__fspath__() if hasattr(value, "__fspath__") else value
-    if not isinstance(path, str):
-        raise InvalidSignal(name, f"must be a path, not {type(value).__name__}")
-    return str.__str__(path)
+    return value if type(value) is str and len(value) <= normalize.PATH else None
 
 
-def _id(name: str, value: Any) -> str:
-    text = _text(name, value).upper()
-    if not is_id(text):
-        raise InvalidSignal(name, "must be a ULID: 26 characters of Crockford base 32")
-    return text
+def _number(value: Any) -> float | None:
+    if type(value) is float:
+        return value if isfinite(value) else None
+    return float(value) if type(value) is int and -LARGEST_WHOLE <= value <= LARGEST_WHOLE else None
 
 
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+def _confidence(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and 0 <= number <= 1 else None
+
+
+def _expires(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and number > 0 else None
+
+
+def _priority(value: Any) -> str | None:
+    return value if type(value) is str and value in PRIORITIES else None
+
+
+def _fields(value: Any) -> dict[str, Any] | None:  # noqa: C901, PLR0911 - one pass without calls: every hand-off pays for it
+    if type(value) is not dict or len(value) > normalize.MOST_FIELDS:
+        return None
+    found = {}
+    room = normalize.ALL_VALUES
+    for name, item in value.items():
+        kind = type(item)
+        if type(name) is not str or len(name) > normalize.SHORT:
+            return None
+        if kind is str:
+            room -= len(item)
+            if len(item) > normalize.VALUE or room < 0:
+                return None
+            item = _plain(item)  # noqa: PLW2901 - as it is held
+        elif kind is float:
+            if not isfinite(item):
+                return None
+        elif kind is int:
+            if not -LARGEST_WHOLE <= item <= LARGEST_WHOLE:
+                return None
+        elif kind is not bool and item is not None:
+            return None
+        found[_plain(name)] = item
+    return found
+
+
+def _texts(value: Any) -> list[str] | None:
+    if type(value) not in {list, tuple} or len(value) > normalize.MOST_TAGS:
+        return None
+    proper = all(type(item) is str and len(item) <= normalize.TAG for item in value)
+    return [_plain(item) for item in value] if proper else None
+
+
+def _notes(value: Any) -> list[str] | None:
+    if type(value) is not list or len(value) > normalize.MOST_NOTES:
+        return None
+    proper = all(type(item) is str and len(item) <= normalize.NOTE for item in value)
+    return [_plain(item) for item in value] if proper else None
+
+
+def _one_or_more(value: Any) -> list[str] | None:
+    return [_plain(value)] if type(value) is str and 0 < len(value) <= normalize.TAG else _texts(value)
+
+
+def _id(value: Any) -> str | None:
+    text = value.upper() if type(value) is str else ""
+    return text if is_id(text) else None
+
+
+_PROPER: dict[str, Callable[[Any], Any]] = {
     "title": _title,
-    "body": _text,
+    "body": _body,
     "priority": _priority,
     "confidence": _confidence,
-    "tier": _text,
-    "strategy": _text,
-    "symbol": _text,
-    "action": _text,
+    "tier": _short,
+    "strategy": _short,
+    "symbol": _short,
+    "action": _short,
     "price": _number,
     "fields": _fields,
     "tags": _texts,
-    "key": _text,
+    "key": _short,
     "expires": _expires,
-    "timestamp": lambda _, value: to_seconds(value),
-    "timestamp_text": _text,
-    "link": _text,
+    "timestamp": to_seconds,
+    "timestamp_text": _short,
+    "link": _link,
     "attach": _path,
-    "attach_note": _text,
+    "attach_note": _short,
     "to": _one_or_more,
-    "source": _text,
+    "source": _short,
     "id": _id,
+    "input_notes": _notes,
 }
-FIELD_NAMES = tuple(_CHECKS)
+FIELD_NAMES = tuple(_PROPER)
 
 
 class Signal:
-    """One alert, checked and frozen. Absent fields read as None; `id` is made when none is given.
+    """One alert, read and frozen. Absent fields read as None; `id` is made when none is given.
 
-    Raises InvalidSignal, which names the field. Times are Unix seconds in UTC, `expires` is in seconds, `price` and `confidence` floats.
+    Times are Unix seconds in UTC, `expires` is in seconds, `price` and `confidence` floats. What is not of its field's type is read as a
+    person would; what cannot be read, and what has a name that is no field's, stands in `fields` as text. `input_notes` names each.
+    Raises InvalidSignal only when there is nothing to say: no title, no body, no fields.
     """
 
     __slots__ = ("_values",)
@@ -204,14 +205,15 @@ class Signal:
     attach_note: str | None  # why the file does not come along
     to: list[str] | None
     source: str | None
+    input_notes: list[str] | None  # what was read as something else, left as text, or cut
     id: str
 
-    def __init__(self, title: str, **fields: Any) -> None:
-        object.__setattr__(self, "_values", _checked({"title": title, **fields}))
+    def __init__(self, title: Any = None, body: Any = None, /, **fields: Any) -> None:
+        object.__setattr__(self, "_values", _checked({"title": title, "body": body, **fields}))
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The signal in `values`, as it comes off the wire. Raises InvalidSignal."""
+    def from_dict(cls, values: Mapping[Any, Any]) -> Self:
+        """The signal in `values`, as it comes off the wire. Raises InvalidSignal when it says nothing."""
         signal = cls.__new__(cls)
         object.__setattr__(signal, "_values", _checked(values))
         return signal
@@ -233,7 +235,7 @@ class Signal:
         return dict(self._values)
 
     def __getattr__(self, name: str) -> Any:
-        if name in _CHECKS:
+        if name in _PROPER:
             return self._values.get(name)
         raise AttributeError(f"a Signal has no {name!r}")
 
@@ -255,27 +257,21 @@ class Signal:
 
 def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
+    odd: list[tuple[Any, Any]] = []
     for name, value in given.items():
-        check = _CHECKS.get(name)
-        if check is None:
-            raise InvalidSignal(str(name), f"is no field of a signal; it has {', '.join(_CHECKS)}")
-        if value is not None:
-            values[name] = check(name, value)
-    if "title" not in values:
-        raise InvalidSignal("title", "is required")
-    if "timestamp" in values and values["timestamp"] is None:
-        del values["timestamp"]
-        values["timestamp_text"] = _describe(given["timestamp"])
+        if value is None:
+            continue
+        check = _PROPER.get(name) if type(name) is str else None
+        held = None if check is None else check(value)
+        if held is None:
+            odd.append((name, value))
+        else:
+            values[name] = held
+    if odd or "title" not in values:
+        normalize.complete(values, odd)
     if "id" not in values:
         values["id"] = new_id()
     return values
-
-
-def _describe(value: Any) -> str:
-    try:
-        return _text("timestamp", str(value))[:200]
-    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
-        return type(value).__name__
 
 
 class Receipt:

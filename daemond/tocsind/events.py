@@ -117,6 +117,16 @@ class SignalRefused(Fact, frozen=True):
     pid: int
 
 
+class LossesReported(Fact, frozen=True):
+    """A program could not hand over signals before: they said nothing (refused), or neither we nor the spool took them (dropped)."""
+
+    level: ClassVar[str] = "warning"
+    refused: int
+    dropped: int
+    uid: int
+    pid: int
+
+
 class SourceReserved(Fact, frozen=True):
     """A signal claimed to come from tocsin itself; it is stored with a source that says who sent it."""
 

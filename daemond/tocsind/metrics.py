@@ -29,6 +29,7 @@ from .events import (
     Expired,
     Fact,
     InDoubt,
+    LossesReported,
     Lost,
     MissedReported,
     ProbeFailed,
@@ -50,6 +51,7 @@ _COUNTS: dict[type[Fact], Callable[[Any], dict[str, int]]] = {
     Accepted: lambda fact: {"signals_accepted": 1, "notifications_queued": len(fact.destinations)},
     Duplicate: lambda _: {"signals_duplicate": 1},
     SignalRefused: lambda _: {"signals_refused": 1},
+    LossesReported: lambda fact: {"signals_refused": fact.refused, "signals_dropped": fact.dropped},
     Unrouted: lambda _: {"signals_unrouted": 1, "notifications_failed": 1},
     Lost: lambda fact: {"signals_lost": fact.signals},
     Sent: lambda _: {"notifications_sent": 1},
@@ -87,7 +89,8 @@ COUNTERS = (
     "circuit_breaker_trips",
     "signals_accepted",
     "signals_duplicate",
-    "signals_refused",
+    "signals_refused",  # those that programs report included
+    "signals_dropped",  # neither we nor the spool took them, as programs report
     "signals_unrouted",
     "signals_lost",  # ack=received or none, and then the disk was full
     "deliveries_deferred",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from tocsin.wire import PROTOCOL
 
 State = Literal["queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped"]
 Ack = Literal["stored", "received", "none"]
+MOST_LOSSES = 1_000_000  # of one report: a counter is worth reading only while nobody can blow it up
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", forbid_unknown_fields=True):
@@ -19,16 +21,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", forbid_
 
 
 class Send(Request, frozen=True, kw_only=True, tag="send"):
-    """Take one signal. `ack` says when to answer: `stored` after the sync, `received` before it, `none` never."""
+    """Take one signal: an object of its fields, or anything else as a title. `ack` says when to answer: `stored` after the sync, `received`
+    before it, `none` never.
+    """
 
-    signal: dict[str, Any]
+    signal: Any
     ack: Ack = "stored"
 
 
 class SendMany(Request, frozen=True, kw_only=True, tag="send_many"):
     """Take many signals in one commit."""
 
-    signals: list[dict[str, Any]]
+    signals: list[Any]
     ack: Ack = "stored"
 
 
@@ -90,7 +94,7 @@ class Wait(Request, frozen=True, kw_only=True, tag="wait"):
 class Test(Request, frozen=True, kw_only=True, tag="test"):
     """What would become of this signal, and when? Nothing is taken or sent."""
 
-    signal: dict[str, Any]
+    signal: Any
 
 
 class Backup(Request, frozen=True, kw_only=True, tag="backup"):
@@ -104,6 +108,13 @@ class LendWebhook(Request, frozen=True, kw_only=True, tag="lend_webhook"):
 
     def __repr__(self) -> str:
         return "LendWebhook(****)"
+
+
+class Losses(Request, frozen=True, kw_only=True, tag="losses"):
+    """Count signals that the sender's program could not hand over before."""
+
+    refused: Annotated[int, Meta(ge=0, le=MOST_LOSSES)] = 0
+    dropped: Annotated[int, Meta(ge=0, le=MOST_LOSSES)] = 0
 
 
 AnyRequest = (
@@ -121,4 +132,5 @@ AnyRequest = (
     | Test
     | LendWebhook
     | Backup
+    | Losses
 )

@@ -13,7 +13,6 @@ import pytest
 from tests.client.servers import Serve, answering, silent, stored
 from tests.harness import STRANGER
 
-import tocsin
 from tocsin import Client, Signal, attachments
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
@@ -220,10 +219,15 @@ def test_below_a_shared_spool_the_folder_is_the_daemons_to_make(serve: Serve, sp
     assert not (spool / "attachments").exists()
 
 
-@pytest.mark.parametrize("value", [3, b"chart.png", ["chart.png"]])
-def test_what_is_no_path_is_refused_by_name(value: Any) -> None:
-    with pytest.raises(tocsin.InvalidSignal, match=r"^attach: "):
-        Signal("BUY", attach=value)
+@pytest.mark.parametrize("value", [3, ["chart.png"]])
+def test_attach_that_is_no_path_is_shown_as_text(value: Any) -> None:
+    signal = Signal("BUY", attach=value)
+    assert (signal.attach, list(signal.fields or {})) == (None, ["attach"])
+    assert signal.input_notes == ["attach: cannot be read as a path; shown as text"]
+
+
+def test_attach_path_may_be_bytes() -> None:
+    assert Signal("BUY", attach=b"chart.png").attach == "chart.png"
 
 
 @pytest.mark.parametrize(

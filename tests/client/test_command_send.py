@@ -113,17 +113,29 @@ def test_json_is_one_object_on_failure(folder: Path, serve: Serve, capsys: Captu
     [
         (["-p", "urgnt"], "priority"),
         (["--confidence", "high"], "confidence"),
-        (["--confidence", "1.5"], "confidence"),
+        (["--confidence", "95%"], "confidence"),
+        (["--price", "64,000.50"], "price"),
         (["--price", "nan"], "price"),
         (["--expires", "soon"], "expires"),
         (["--id", "short"], "id"),
     ],
 )
-def test_a_bad_signal_is_told_by_its_field(folder: Path, words: list[str], field: str, capsys: Capture) -> None:
-    assert main(["send", "BUY", *words, "--json", "--socket", str(folder / "s")]) == 65
+def test_send_command_names_an_odd_value_and_hands_the_signal_over(
+    serve: Serve, words: list[str], field: str, capsys: Capture
+) -> None:
+    server = serve()
+    assert main(["send", "BUY", *words, "--socket", server.path]) == 0
+    assert server.requests[0]["signal"]["input_notes"][0].startswith(f"{field}: ")
+    assert capsys.readouterr().out.strip() == server.requests[0]["signal"]["id"]
+
+
+def test_send_command_refuses_a_signal_that_says_nothing(serve: Serve, capsys: Capture) -> None:
+    server = serve()
+    assert main(["send", "", "-p", "high", "--json", "--socket", server.path]) == 65
     out, err = capsys.readouterr()
-    assert (json.loads(out)["field"], json.loads(out)["state"]) == (field, "refused")
-    assert err.startswith(f"tocsin: {field}: ")
+    assert (json.loads(out)["field"], json.loads(out)["state"]) == ("title", "refused")
+    assert err.startswith("tocsin: title: is required")
+    assert server.requests == [{"op": "losses", "v": 1, "refused": 1, "dropped": 0}]
 
 
 def test_a_duplicate_is_accepted_with_a_note(serve: Serve, capsys: Capture) -> None:
@@ -264,13 +276,15 @@ def test_lines_are_sent_and_a_bad_one_is_named_while_the_others_go_on(
     serve: Serve, folder: Path, capsys: Capture
 ) -> None:
     server = serve()
-    lines = ['{"title": "a"}', "", "{oops", '{"title": "b", "price": "dear"}', "[]", '{"title": "c"}']
+    lines = ['{"title": "a"}', "", "{oops", '{"title": "b", "price": "dear"}', "[]", '{"title": "c"}', "{}"]
     (folder / "lines").write_text("\n".join(lines))
     assert main(["send", "--json-lines", str(folder / "lines"), "--socket", server.path]) == 65
     out, err = capsys.readouterr()
-    assert len(out.splitlines()) == 2
-    assert [line.split(": ")[1] for line in err.splitlines()] == ["line 3", "line 4", "line 5"]
-    assert [signal["title"] for request in server.requests for signal in request["signals"]] == ["a", "c"]
+    assert len(out.splitlines()) == 3
+    assert [line.split(": ")[1] for line in err.splitlines()] == ["line 3", "line 4", "line 5", "line 7"]
+    signals = [signal for request in server.requests for signal in request.get("signals", ())]
+    assert [signal["title"] for signal in signals] == ["a", "b", "c"]
+    assert signals[1]["fields"] == {"price": "dear"}
 
 
 def test_many_lines_go_in_few_frames(serve: Serve, folder: Path, capsys: Capture) -> None:
@@ -309,13 +323,13 @@ def test_lines_without_a_daemon_are_spooled_a_file_a_frame_with_one_note(
     assert len(list(spool.iterdir())) == 3
 
 
-def test_a_line_too_large_for_a_frame_is_named_and_the_others_go_on(
+def test_send_lines_cuts_a_body_that_is_too_long_and_names_the_line(
     serve: Serve, folder: Path, capsys: Capture
 ) -> None:
     (folder / "lines").write_text(json.dumps({"title": "a", "body": "x" * 262_100}) + '\n{"title": "b"}\n')
-    assert main(["send", "--json-lines", str(folder / "lines"), "--socket", serve().path]) == 65
+    assert main(["send", "--json-lines", str(folder / "lines"), "--socket", serve().path]) == 0
     out, err = capsys.readouterr()
-    assert (len(out.split()), err[:27]) == (1, "tocsin: line 1: refused: bo")
+    assert (len(out.split()), err[:29]) == (2, "tocsin: line 1: body: cut fro")
 
 
 @pytest.mark.parametrize("last", [b'\n{"title": "c"}\n', b""], ids=["in the middle", "at the end"])

@@ -25,7 +25,7 @@ def test_many_signals_go_in_frames_of_five_hundred(serve: Serve) -> None:
 
 def test_no_frame_is_over_the_limit(serve: Serve) -> None:
     server = serve()
-    signals = [Signal(f"{n}", body="ü" * 20_000) for n in range(40)] + [Signal("x" * (wire.MAX_FRAME - 200))]
+    signals = [Signal(f"{n}", body="ü" * 4000, fields={str(i): "ü" * 600 for i in range(20)}) for n in range(40)]
     with Client(server.path, timeout=5) as client:
         assert {receipt.state for receipt in client.send_many(signals)} == {"stored"}
     assert len(server.requests) > 3
@@ -33,10 +33,21 @@ def test_no_frame_is_over_the_limit(serve: Serve) -> None:
 
 
 def test_receipts_stand_in_the_order_of_the_signals_bad_ones_included(serve: Serve) -> None:
-    mixed: list[Any] = [Signal("a"), {"title": "b"}, {"titel": "c"}, None, Signal("d"), {"title": "x" * 300_000}]
+    mixed: list[Any] = [
+        Signal("a"),
+        {"title": "b"},
+        {"titel": "c"},
+        None,
+        Signal("d"),
+        {},
+        "text",
+        {"title": "x" * 300_000},
+    ]
     with Client(serve().path) as client:
         receipts = client.send_many(mixed)
-    assert [receipt.state for receipt in receipts] == ["stored", "stored", "refused", "refused", "stored", "refused"]
+    assert [receipt.state for receipt in receipts] == [
+        *("stored", "stored", "stored", "refused", "stored", "refused", "stored", "stored"),
+    ]
     assert receipts[4].id == mixed[4].id
 
 
@@ -49,9 +60,14 @@ def test_what_came_before_an_iterator_broke_is_sent(serve: Serve) -> None:
         assert [receipt.state for receipt in client.send_many(breaking())] == ["stored", "refused"]
 
 
-@pytest.mark.parametrize("signals", [None, 3, "text"])
+@pytest.mark.parametrize("signals", [None, 3])
 def test_nonsense_instead_of_signals_never_raises(folder: Path, signals: Any) -> None:
     assert {receipt.state for receipt in Client(folder / "s").send_many(signals)} == {"refused"}
+
+
+@pytest.mark.parametrize("one", ["text", {"title": "a"}, Signal("a")])
+def test_send_many_takes_one_signal_without_a_list_around_it(folder: Path, one: Any) -> None:
+    assert [receipt.state for receipt in Client(folder / "s").send_many(one)] == ["spooled"]
 
 
 def test_nothing_to_send_needs_no_daemon(folder: Path) -> None:
@@ -83,7 +99,7 @@ def test_what_the_spool_does_not_take_is_dropped_and_says_so_twice(folder: Path)
 def test_strict_checks_every_signal_before_the_first_is_sent(serve: Serve) -> None:
     server = serve()
     with Client(server.path, strict=True) as client, pytest.raises(tocsin.InvalidSignal):
-        client.send_many([{"title": "a"}, {"title": "b", "price": "dear"}])
+        client.send_many([{"title": "a"}, {"priority": "high"}])
     assert server.visits == 0
 
 

@@ -40,6 +40,9 @@ class Gate:
 
     def _serve(self, visit: Visit) -> None:
         while (request := visit.hear()) is not None:
+            if request["op"] == "losses":
+                visit.tell(stored(request))
+                continue
             signals = request["signals"] if request["op"] == "send_many" else [request["signal"]]
             self.titles.append([each["title"] for each in signals])
             self.heard.set()

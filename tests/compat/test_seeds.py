@@ -194,6 +194,6 @@ def test_what_reached_neither_daemon_nor_disk_is_answered_false_and_logged(
     assert compat.send_signal_sync(SignalEntity()) is False
     assert asyncio.run(compat.send_signal_async(SignalEntity())) is False
     assert asyncio.run(compat.send_signal_to_discord(None)) is False
-    assert [record.name for record in caplog.records] == ["tocsin.compat"] * 3
+    assert {record.name for record in caplog.records} == {"tocsin"}
     assert "no daemon at" in caplog.messages[0]
-    assert "signal: is None" in caplog.messages[2]
+    assert "signal: is None" in caplog.messages[-1]

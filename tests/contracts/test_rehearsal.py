@@ -138,9 +138,9 @@ def test_of_a_disabled_destination_it_says_so_and_who_would_take_it(daemon: Daem
 
 
 def test_a_bad_signal_is_told_by_its_field_with_65(daemon: DaemonProcess) -> None:
-    done = daemon.tocsin("test", "x", "--confidence", "7")
+    done = daemon.tocsin("test", "")
     assert (done.returncode, done.stdout) == (65, "")
-    assert "confidence" in done.stderr
+    assert "title" in done.stderr
     told = daemon.tocsin("test", "x", "--to", "nowhere", "--json")
     answer = json.loads(told.stdout)
     assert (told.returncode, answer["schema"], answer["ok"]) == (65, 1, False)

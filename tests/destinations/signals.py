@@ -14,7 +14,22 @@ ACCEPTED = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 def delivery(title: str = "BUY BTCUSDT", *, doubt: bool = False, plain: bool = False, **fields: Any) -> Delivery:
     priority = Priority[(fields.get("priority") or "normal").upper()]
-    return Delivery(1, Signal(title, **fields), "signals-premium", priority, ACCEPTED, doubt=doubt, plain=plain)
+    return Delivery(1, signal(title, fields), "signals-premium", priority, ACCEPTED, doubt=doubt, plain=plain)
+
+
+def signal(title: str, fields: dict[str, Any]) -> Signal:
+    """A signal whose texts are as long as they are given: what another client wrote, or an older version stored."""
+    read = Signal(title, **fields)
+    long = {name: fields[name] for name in _TEXTS if isinstance(fields.get(name), str) and len(fields[name]) > 256}
+    if len(fields.get("fields") or ()) > 25 or any(
+        len(str(value)) > 1024 for value in (fields.get("fields") or {}).values()
+    ):
+        long["fields"] = fields["fields"]
+    longer = {"title": title} if len(title) > 256 else {}
+    return Signal.trusted({**read.as_dict(), **longer, **long}) if long or longer else read
+
+
+_TEXTS = ("body", "link", "tier", "strategy", "symbol", "action", "source", "attach_note")
 
 
 # Everything that markup, cleaning and cutting trip over comes up often, the rest of Unicode now and then.

@@ -26,7 +26,7 @@ def test_a_client_in_perl_hands_over_and_spools_and_is_told_what_is_wrong(tmp_pa
         assert perl(daemon, "while the daemon is away") == "spooled"
         daemon.start()
         assert perl(daemon, "to the daemon") == "stored"
-        assert perl(daemon, "") == "invalid-signal: title: must not be empty"
+        assert perl(daemon, "") == "invalid-signal: title: is required, or a body, or fields: this signal says nothing"
         until(lambda: daemon.status()["counters"]["notifications_sent"] == 2)
         rows = daemon.client.request("queue", state="sent")["deliveries"]
         assert {row["title"] for row in rows} == {"while the daemon is away", "to the daemon"}

@@ -51,7 +51,7 @@ def test_an_id_is_kept_and_a_missing_one_follows_from_the_place() -> None:
 
 
 def test_a_bad_line_is_named_and_the_others_stand() -> None:
-    found = read({"title": "a"}, "", "{oops", {"title": "b", "price": "dear"}, "[]", {"title": "c"})
+    found = read({"title": "a"}, "", "{oops", {"priority": "high"}, "[]", {"title": "c"})
     assert [signal.title for signal in found.signals] == ["a", "c"]
     assert [fault.split(":")[0] for fault in found.faults] == ["line 3", "line 4", "line 5"]
 
@@ -77,7 +77,7 @@ def test_whatever_stands_there_is_read_or_told(content: bytes) -> None:
 
 def test_a_person_who_mends_a_line_raises_the_others_under_the_ids_that_they_had() -> None:
     name = "1700000000123456789-120-abc.jsonl"
-    before = letter(name, b'{"title": "one"}\n{"title": 2}\n{"title": "three"}\n', (1, 2), WRITTEN, NOW)
+    before = letter(name, b'{"title": "one"}\n{"title": }\n{"title": "three"}\n', (1, 2), WRITTEN, NOW)
     after = letter(name, b'{"title": "one"}\n{"title": "2"}\n{"title": "three"}\n', (1, 2), WRITTEN + 50, NOW)
     one, three = (signal.id for signal in before.signals)
     assert [signal.id for signal in after.signals if signal.title != "2"] == [one, three]

@@ -53,15 +53,15 @@ def test_a_signal_may_be_anything_that_has_a_signals_parts() -> None:
 def test_what_is_no_signal_is_reported_with_its_place_and_its_reason(caplog: pytest.LogCaptureFixture) -> None:
     aggregator = SignalAggregator()
     valid = buy()
-    given_: Any = {"ma": [valid, buy(confidence=93)], "rsi": 5, "x": "text", "y": [Hostile()]}
+    given_: Any = {"ma": [valid, TradingSignal()], "rsi": 5, "x": "text", "y": [Hostile()]}
     assert aggregator.aggregate_signals(given_) == [valid]
     assert list(map(str, aggregator.report.rejected)) == [
-        "ma[1]: confidence: must lie between 0 and 1, not 93.0",
+        "ma[1]: symbol: is required: this signal says nothing",
         "rsi[0]: signals: must be a list of signals, not int",
         "x[0]: signals: must be a list of signals, not str",
         "y[0]: signal: cannot be read: ZeroDivisionError: symbol",
     ]
-    assert aggregator.report.rejected[0].item.confidence == 93
+    assert aggregator.report.rejected[0].item is given_["ma"][1]
     assert len(caplog.records) == 4
 
 
@@ -249,7 +249,7 @@ def test_an_alert_that_reached_nobody_is_logged_once(nobody: Client, caplog: pyt
         aggregator.aggregate_signals({"ma": [buy(), buy()]})
         assert aggregator.flush(PATIENCE)
     assert [receipt.state for receipt in aggregator.report.receipts] == ["dropped"] * 2
-    assert [record.message.partition(": ")[0] for record in caplog.records] == ["an alert was dropped"]
+    assert [record.message.partition(": ")[0] for record in caplog.records] == ["alert 'BUY BTC' was dropped"]
 
 
 def test_more_than_may_wait_is_dropped_and_says_so(nobody: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def test_ours_are_read_with_their_units() -> None:
         ("conflict", []),
         ("discord_webhook_url", 5),
         ("priority", "very"),
-        ("tags", 5),
+        ("expires", "soon"),
         ("confidence", 0.9),
         (5, 5),
     ],

@@ -60,11 +60,11 @@ def test_an_enum_is_the_word_it_stands_for(action: Any, word: str) -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ([1, 2], "[1, 2]"),
-        (float("inf"), "inf"),
-        (2**70, hex(2**70)),
+        ([1, 2], "1, 2"),
+        ({"a": [1, {"b": None}]}, "a: [1, [b: None]]"),
+        (2**70, str(2**70)),
         (datetime(2024, 1, 31, tzinfo=UTC), "2024-01-31 00:00:00+00:00"),
-        (list(range(1000)), str(list(range(1000)))[:200]),
+        (list(range(1000)), ", ".join(map(str, range(50))) + ", …"),
         ("see https://discord.com/api/webhooks/12/token", "see ****"),
     ],
 )
@@ -76,33 +76,47 @@ def test_what_cannot_even_speak_is_told_by_its_type() -> None:
     assert TradingSignal("AAPL", metadata={"it": Hostile()}).to_signal().fields == {"it": "Hostile"}
 
 
-def test_a_level_that_is_nan_is_none() -> None:
-    assert TradingSignal("AAPL", stop=float("nan"), target=2.0).to_signal().fields == {"target": 2.0}
+@pytest.mark.parametrize("nothing", [float("nan"), None])
+def test_a_level_that_is_missing_is_left_out(nothing: Any) -> None:
+    assert TradingSignal("AAPL", stop=nothing, target=2.0).to_signal().fields == {"target": 2.0}
 
 
 @pytest.mark.parametrize(
-    ("given_", "field"),
+    ("given_", "held"),
     [
-        ({}, "symbol"),
-        ({"symbol": 5}, "symbol"),
-        ({"symbol": " "}, "symbol"),
-        ({"symbol": "A", "confidence": 93}, "confidence"),
-        ({"symbol": "A", "confidence": "0.9"}, "confidence"),
-        ({"symbol": "A", "price": float("nan")}, "price"),
-        ({"symbol": "A", "action": 1}, "action"),
-        ({"symbol": "A", "expires": "soon"}, "expires"),
-        ({"symbol": "A", "to": 5}, "to"),
-        ({"symbol": "A", "tags": "a,b"}, "tags"),
-        ({"symbol": "A", "attach": 5}, "attach"),
-        ({"symbol": "A", "link": 5}, "link"),
-        ({"symbol": "A", "source": 5}, "source"),
-        ({"symbol": "A", "priority": "very"}, "priority"),
+        ({"symbol": 5}, {"symbol": "5", "title": "5"}),
+        ({"symbol": "A", "confidence": 93}, {"confidence": 0.93}),
+        ({"symbol": "A", "confidence": "0.9"}, {"confidence": 0.9}),
+        ({"symbol": "A", "confidence": "high"}, {"confidence": None, "fields": {"confidence": "high"}}),
+        ({"symbol": "A", "price": float("nan")}, {"price": None, "fields": None}),
+        ({"symbol": "A", "price": "64,000.50"}, {"price": 64000.5}),
+        ({"symbol": "A", "action": 1}, {"action": "1", "title": "1 A"}),
+        ({"symbol": "A", "expires": "soon"}, {"fields": {"expires": "soon"}}),
+        ({"symbol": "A", "to": 5}, {"to": ["5"]}),
+        ({"symbol": "A", "tags": "a,b"}, {"tags": ["a,b"]}),
+        ({"symbol": "A", "attach": 5}, {"attach": None, "fields": {"attach": "5"}}),
+        ({"symbol": "A", "source": 5}, {"source": "5"}),
+        ({"symbol": "A", "priority": "very"}, {"priority": None, "fields": {"priority": "very"}}),
+        ({"symbol": "A", "priority": "CRITICAL"}, {"priority": "urgent"}),
+        ({"symbol": Hostile()}, {"title": "Hostile", "fields": {"symbol": "Hostile"}}),
+        ({"action": "BUY"}, {"title": "BUY"}),
+        ({"metadata": {"rsi": 33}}, {"title": "rsi: 33"}),
     ],
 )
-def test_what_would_make_an_alert_a_lie_is_refused_by_its_name(given_: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidSignal) as refused:
+def test_trading_signal_reads_odd_values_as_send_does(given_: dict[str, Any], held: dict[str, Any]) -> None:
+    signal = TradingSignal(**given_).to_signal()
+    assert {name: getattr(signal, name) for name in held} == held
+
+
+@pytest.mark.parametrize("given_", [{}, {"symbol": " "}, {"priority": "high"}, {"price": float("nan")}])
+def test_trading_signal_that_says_nothing_is_refused(given_: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSignal):
         TradingSignal(**given_).to_signal()
-    assert refused.value.field == field
+
+
+def test_trading_signal_unreadable_value_leaves_the_one_for_every_alert() -> None:
+    signal = TradingSignal("A", priority="very", expires=float("nan")).to_signal(priority="high", expires=90.0)
+    assert (signal.priority, signal.expires, signal.fields) == ("high", 90.0, {"priority": "very"})
 
 
 def test_any_object_with_a_signals_attributes_and_any_mapping_is_one() -> None:

@@ -15,7 +15,7 @@ import os
 import sys
 from importlib import import_module
 
-from tocsin import notices
+from tocsin import losses, notices
 from tocsin.errors import TocsinError
 
 from .exits import CANNOT_WRITE, INTERNAL, INTERRUPTED, OK, USAGE, Failure, failure_of
@@ -56,7 +56,8 @@ EXITS = (
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns its exit code; only --help and --version leave by SystemExit, with 0."""
     words = sys.argv[1:] if argv is None else argv
-    notices.write = _notice
+    before = notices.write, losses.say
+    notices.write, losses.say = _notice, _unsaid
     try:
         return _flushed(_guarded(words))
     except BrokenPipeError:
@@ -64,12 +65,18 @@ def main(argv: list[str] | None = None) -> int:
         return OK
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        notices.write, losses.say = before
 
 
 def _notice(text: str) -> None:
     from .output import note  # noqa: PLC0415 - most commands have nothing to say
 
     note(text)
+
+
+def _unsaid(kind: str, text: str) -> None:
+    """Each command says itself what became of its signals."""
 
 
 def _guarded(words: list[str]) -> int:

@@ -102,6 +102,8 @@ class _Run:
         try:
             receipts = self._daemon.hand_over_frame(frame)
         except TocsinError as error:
+            for _ in frame:
+                self._daemon.losses.add("dropped")
             failure = failure_of(error)
             failure.message = f"nothing from line {first} on was taken for certain: {failure.message}"
             failure.facts |= {"line": first}
@@ -120,9 +122,16 @@ class _Run:
                 self._tell(self._number, Receipt("", "refused", f"line: has more than {MAX_FRAME} bytes"))
             elif line.strip():
                 try:
-                    yield self._number, fitting(_signal(line))
+                    yield self._number, self._noted(fitting(_signal(line)))
                 except InvalidSignal as error:
+                    self._daemon.losses.add("refused")
                     self._tell(self._number, Receipt("", "refused", str(error)))
+
+    def _noted(self, signal: Signal) -> Signal:
+        """The signal, after saying what of its line was not as it should be."""
+        if signal.input_notes:
+            note(f"line {self._number}: {'; '.join(signal.input_notes)}")
+        return signal
 
     def _tell(self, number: int, receipt: Receipt) -> None:
         if not receipt.accepted:

@@ -103,7 +103,9 @@ def _run(found: argparse.Namespace) -> int:
             id_ = signal.id
             receipt = daemon.hand_over(signal)
         except TocsinError as error:
-            raise _failure(error, id_) from error
+            failure = _failure(error, id_)
+            daemon.losses.add(failure.facts["state"])  # the daemon hears of it when `daemon` closes
+            raise failure from error
         return _tell(receipt, found, daemon)
 
 
@@ -119,20 +121,22 @@ def signal_of(found: argparse.Namespace) -> Signal:
     given |= {name: _number(getattr(found, name)) for name in _NUMBERS}
     given |= {"fields": dict(found.field) if found.field else None, "tags": found.tag}
     title, body = _title_and_body(found)
-    return Signal(title, body=body, **given)
+    return Signal(title, body, **given)
 
 
 def _number(text: str | None) -> float | str | None:
-    """A number where it is one; the signal's own check says what is wrong with the rest."""
+    """A number where it is one; the rest is read as any odd value is."""
     try:
         return None if text is None else float(text)
     except ValueError:
         return text
 
 
-def _title_and_body(found: argparse.Namespace) -> tuple[str, str | None]:
+def _title_and_body(found: argparse.Namespace) -> tuple[str | None, str | None]:
     if found.title is not None:
         return found.title, read_stdin().ending() if found.body == "-" else found.body
+    if (found.body or found.field) and (sys.stdin is None or sys.stdin.isatty()):
+        return None, found.body if found.body != "-" else read_stdin().ending()
     if found.body == "-" or sys.stdin is None or sys.stdin.isatty():
         raise Failure(USAGE, "usage", "a signal needs a TITLE; see `tocsin send --help`", id=None, state="refused")
     text = read_stdin()

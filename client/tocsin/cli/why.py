@@ -47,6 +47,7 @@ def story_lines(story: Mapping[str, Any]) -> list[str]:
         *([f"  a digest of {counted(digested, 'signal')}"] if digested else []),
         *([f"  attachment {plain(signal['attach'])}"] if "attach" in signal else []),
         *([f"  {plain(signal['attach_note'])}"] if "attach_note" in signal else []),
+        *(f"  {plain(note)}" for note in signal.get("input_notes") or ()),
         f"  {_at(story.get('accepted'))}  {accepted}",
     ]
     for delivery in story.get("deliveries") or []:

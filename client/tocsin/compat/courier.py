@@ -112,7 +112,9 @@ class Courier:
         if found is None or not self._thread.begin():
             return self._client.send(signal)
         if self._queue.qsize() >= CAPACITY:
-            return Receipt(signal.id, "dropped", f"{CAPACITY} signals wait already for the daemon or the disk")
+            full = Receipt(signal.id, "dropped", f"{CAPACITY} signals wait already for the daemon or the disk")
+            self._client.losses.note([full], [signal.title])
+            return full
         errand = _Errand(signal, found.ring)
         self._queue.put(errand)
         await found.wait()

@@ -1,18 +1,15 @@
-"""The calls. Each answers whether the signal is on disk, the daemon's or the spool's; why one is not goes to the log `tocsin.compat`."""
+"""The calls. Each answers whether the signal is on disk, the daemon's or the spool's; why one is not goes to the log `tocsin`."""
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from tocsin.answers import receipt_of
 from tocsin.client import Client
-from tocsin.signals import Receipt
 
 from .courier import courier
 from .shapes import signal_of
 
-_log = logging.getLogger("tocsin.compat")
 _client = Client()  # opens nothing until it is used
 
 
@@ -49,21 +46,20 @@ def send_signal_sync(
 ) -> bool:
     """`send_signal_async` for code without a loop, in any thread: within 0.25 s and one local write. Never raises."""
     try:
-        receipt = _client.send(signal_of(signal, priority, user_tier, additional_context))
+        return _client.send(signal_of(signal, priority, user_tier, additional_context)).accepted
     except Exception as error:  # noqa: BLE001 - whatever a foreign object may raise
-        receipt = receipt_of(error, "")
-    return _accepted(receipt)
+        return _refused(error)
 
 
 async def _sent(signal: Any, priority: Any, tier: Any, context: Any) -> bool:
     try:
         receipt = await courier(_client).hand_over(signal_of(signal, priority, tier, context))
     except Exception as error:  # noqa: BLE001 - as above
-        receipt = receipt_of(error, "")
-    return _accepted(receipt)
-
-
-def _accepted(receipt: Receipt) -> bool:
-    if not receipt.accepted:
-        _log.warning("a signal was %s: %s", receipt.state, receipt.reason)
+        return _refused(error)
     return receipt.accepted
+
+
+def _refused(error: Exception) -> bool:
+    """Log and count what is no signal at all; what the client could not hand over, it logs itself."""
+    _client.losses.note([receipt_of(error, "")], [None])
+    return False

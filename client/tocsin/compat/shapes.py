@@ -1,9 +1,8 @@
 """Any object as a signal. Strategies have their own classes for it; what they have in common are the names.
 
-A value is looked for under each of its names, as an attribute or, in a mapping, as a key; the first that holds something of the right kind
-is it. Enums and value objects (`Symbol(value="BTCUSDT")`) are looked into. What is not understood is not guessed at: a confidence of
-87 is no confidence, and stands among the fields instead. Numbers and texts in `metadata`, in `indicators` and in the context that is
-given along become fields; other things there become their text.
+A value is looked for under each of its names, as an attribute or, in a mapping, as a key; the first that can be read as this field is it.
+`tocsin.values` reads it, here as everywhere; what cannot be read stands among the fields. So do the contents of `metadata` and of
+`indicators`, the context that is given along, and what a mapping has under other names.
 """
 
 from __future__ import annotations
@@ -13,27 +12,11 @@ from functools import partial
 from typing import Any
 
 from tocsin.errors import InvalidSignal
+from tocsin.normalize import is_readable
 from tocsin.signals import Signal
+from tocsin.values import attribute, describe, is_missing, masked, masked_field, text
 
-from .values import (
-    action_of,
-    confidence_of,
-    described,
-    expires_of,
-    field_of,
-    id_of,
-    line_of,
-    number_of,
-    path_of,
-    symbol_of,
-    tags_of,
-    text_of,
-    tier_of,
-    timestamp_of,
-)
-from .words import priority_of
-
-MOST_FIELDS = 25  # a message shows no more
+_LONGEST_LINE = 512  # characters that are looked at for one line: a signal's own limits come after
 _HOLDERS = (str, list, tuple, set, frozenset)
 _MAPPINGS = ("metadata", "indicators", "fields", "context")
 _ALIASES = {
@@ -72,14 +55,15 @@ def signal_of(given: Any, priority: Any = None, tier: Any = None, context: Any =
     if given is None:
         raise InvalidSignal("signal", "is None")
     values = given.as_dict() if isinstance(given, Signal) else _read(given)
-    own = values.pop("fields", None) or {}
-    said = {"priority": (priority, priority_of(priority)), "tier": (tier, tier_of(tier))}
-    for name, (asked, word) in said.items():
-        if word is not None:
-            values[name] = word
-        elif asked is not None:
-            own[name] = asked  # not understood, and not lost either
-    fields = dict(_fields([*own.items(), *_items(context)]))
+    fields = dict(values.pop("fields", None) or {})
+    for name, asked in (("priority", priority), ("tier", tier)):
+        if asked is None:
+            continue
+        if is_readable(name, asked):
+            values[name] = _READERS[name](asked)
+        elif not is_missing(asked):
+            fields[name] = masked_field(asked)  # the signal's own word stays, and this one is not lost either
+    fields |= {_line(describe(name)) or "?": masked_field(value) for name, value in _items(context)}
     return Signal.from_dict({**values, "fields": fields} if fields else values)
 
 
@@ -93,17 +77,27 @@ def _read(given: Any) -> dict[str, Any]:
         value, other = _first(look, aliases, _READERS[name])
         if value is not None:
             values[name] = value
-        elif name in _TOLD and not _is_nothing(other):
-            left[name] = other
+        elif name != "id" and not _is_nothing(other):  # the number of a row in a table is nothing to tell
+            values[name] = other
     for name, aliases in _LEVELS.items():
         level, _ = _first(look, aliases, _as_it_is)
         if level is not None:
             left[name] = level
     for name in _MAPPINGS:
         found = look(name)
-        if isinstance(found, Mapping):
+        if issubclass(type(found), Mapping):
             left.update(_items(found))
-    return _titled({**values, "fields": left}, given)
+        elif not _is_nothing(found):
+            left[name] = found
+    left.update(_others(given))
+    fields = {_line(describe(name)) or "?": masked_field(value) for name, value in left.items()}
+    return _titled({**values, "fields": fields}, given)
+
+
+def _others(given: Any) -> Iterator[tuple[Any, Any]]:
+    """What a mapping has under names that mean nothing here."""
+    if issubclass(type(given), Mapping):
+        yield from ((name, value) for name, value in _items(given) if name not in _NAMES)
 
 
 def _looker(given: Any) -> Callable[[str], Any]:
@@ -135,7 +129,7 @@ def _first(look: Callable[[str], Any], names: Iterable[str], read: Callable[[Any
 
 
 def _is_nothing(value: Any) -> bool:
-    return value is None or (type(value) in _HOLDERS and not value)
+    return is_missing(value) or (type(value) in _HOLDERS and not value)
 
 
 def _as_it_is(value: Any) -> Any:
@@ -145,11 +139,11 @@ def _as_it_is(value: Any) -> Any:
 def _titled(values: dict[str, Any], given: Any) -> dict[str, Any]:
     """With a title: its own, else what is to be done with what, else the first line of its text, else how the object calls itself."""
     if "title" not in values:
-        done = " ".join(filter(None, (values.get("action"), values.get("symbol"))))
-        first, _, rest = values.get("body", "").strip().partition("\n")
+        done = " ".join(_line(values[name]) or "" for name in ("action", "symbol") if name in values).strip()
+        first, _, rest = (_text(values.get("body")) or "").strip().partition("\n")
         if not done and first:
             values["body"] = rest.strip() or None
-        values["title"] = line_of(done or first or described(given)) or type(given).__name__
+        values["title"] = done or _line(first) or _line(describe(given)) or type(given).__name__
     return values
 
 
@@ -157,7 +151,7 @@ def _items(mapping: Any) -> list[tuple[Any, Any]]:
     """What a foreign mapping holds; what is none is one thing itself."""
     if mapping is None:
         return []
-    if not isinstance(mapping, Mapping):
+    if not issubclass(type(mapping), Mapping):
         return [("context", mapping)]
     try:
         return list(mapping.items())
@@ -165,43 +159,57 @@ def _items(mapping: Any) -> list[tuple[Any, Any]]:
         return [("context", type(mapping).__name__)]
 
 
-def _fields(items: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, Any]]:
-    told = dict(items)
-    for name, value in list(told.items())[:MOST_FIELDS]:
-        yield (line_of(name if isinstance(name, str) else described(name)) or "?", field_of(value))
-    if len(told) > MOST_FIELDS:
-        yield "…", f"and {len(told) - MOST_FIELDS} more"
+def _text(value: Any) -> str | None:
+    """A text of several lines, masked; None where there is none."""
+    try:
+        return None if is_missing(value) else masked(text(value)) or None
+    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+        return None
+
+
+def _line(value: Any) -> str | None:
+    """A text of one line, masked."""
+    found = _text(value)
+    return " ".join(found[:_LONGEST_LINE].split()) or None if found else None
+
+
+def _name(value: Any) -> str | None:
+    """Its text, or that of the thing it is the symbol of."""
+    found = (_line(attribute(value, name)) for name in ("value", "symbol", "ticker", "name") if type(value) is not str)
+    return next(filter(None, found), None) or _line(value)
+
+
+def _tier(value: Any) -> str | None:
+    """As routes have it: in small letters."""
+    return line.lower() if (line := _line(value)) else None
+
+
+def _action(value: Any) -> str | None:
+    """BUY, SELL, HOLD or any word, in capitals."""
+    return line.upper() if (line := _line(value)) else None
+
+
+def _if_readable(name: str) -> Callable[[Any], Any]:
+    """What takes a value as it is, for the signal to read, where it can."""
+    return lambda value: value if is_readable(name, value) else None
+
+
+def _several(value: Any) -> Any:
+    """Texts of a list, masked, or one text."""
+    if type(value) in {list, tuple, set, frozenset}:
+        return [line for line in map(_line, value) if line] or None
+    return _line(value)
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "title": line_of,
-    "body": text_of,
-    "symbol": symbol_of,
-    "action": action_of,
-    "price": number_of,
-    "confidence": confidence_of,
-    "strategy": symbol_of,
-    "tier": tier_of,
-    "priority": priority_of,
-    "timestamp": timestamp_of,
-    "key": line_of,
-    "link": text_of,
-    "expires": expires_of,
-    "source": line_of,
-    "tags": tags_of,
-    "to": tags_of,
-    "attach": path_of,
-    "attach_note": line_of,
-    "timestamp_text": line_of,
-    "id": id_of,
+    **{
+        name: _if_readable(name) for name in ("price", "confidence", "priority", "timestamp", "expires", "attach", "id")
+    },
+    **dict.fromkeys(("title", "key", "source", "attach_note", "timestamp_text"), _line),
+    **dict.fromkeys(("symbol", "strategy"), _name),
+    **dict.fromkeys(("body", "link"), _text),
+    **dict.fromkeys(("tags", "to"), _several),
+    "action": _action,
+    "tier": _tier,
 }
-_TOLD = {
-    "price",
-    "confidence",
-    "priority",
-    "tier",
-    "expires",
-    "to",
-    "tags",
-    "attach",
-}  # where what is not understood must still be seen
+_NAMES = {name for names in (*_ALIASES.values(), *_LEVELS.values(), _MAPPINGS) for name in names}

@@ -109,23 +109,18 @@ class SignalAggregator:
             self._waiting.remove((alerts, report))
         except ValueError:  # the courier came by just now and took it along
             return
-        report.receipts.extend(Receipt(alert.id, "dropped", "too many signals wait already") for alert in alerts)
-        self._tell_receipts(report.receipts)
+        reason = "too many signals wait already"
+        report.receipts.extend(Receipt(alert.id, "dropped", reason) for alert in alerts)
+        self._tell(reason, f"an alert was dropped: {reason}")
 
     def _hand_over_all(self) -> None:
         """All that waits by now, at once: with a daemon that hangs each hand-off takes its whole timeout, however many it is for."""
         batches = [self._waiting.popleft() for _ in range(len(self._waiting))]
         receipts = iter(self._road.send([alert for alerts, _ in batches for alert in alerts]) if batches else ())
         for alerts, report in batches:
-            report.receipts.extend(islice(receipts, len(alerts)))
-            self._tell_receipts(report.receipts)
+            report.receipts.extend(islice(receipts, len(alerts)))  # the client has logged what was refused or dropped
         if self._road.trouble:
             self._tell("road", self._road.trouble)
-
-    def _tell_receipts(self, receipts: Sequence[Receipt]) -> None:
-        for receipt in receipts:
-            if not receipt.accepted:
-                self._tell(f"{receipt.reason}", f"an alert was {receipt.state}: {receipt.reason}")
 
     def _tell(self, kind: str, text: str) -> None:
         """Each kind of trouble once: what is wrong in a loop is wrong a thousand times."""

@@ -14,10 +14,11 @@ from typing import Any, Protocol, Self
 
 from tocsin.answers import describe
 from tocsin.client import Client
+from tocsin.values import describe as name_of
 
 from .aggregator import SignalAggregator
 from .report import Failed, Report
-from .words import name_of, pairs_of
+from .words import pairs_of
 
 _WANTED = 'the strategies must be {name: strategy} or a list of {"name": name, "strategy": strategy}'
 _log = logging.getLogger("tocsin.trading")

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from tocsin.answers import describe
 from tocsin.errors import InvalidSignal
 from tocsin.signals import Signal
+from tocsin.values import describe as name_of
 
 from .tradingsignal import TradingSignal
-from .words import name_of
 
 
 @dataclass(frozen=True, slots=True)

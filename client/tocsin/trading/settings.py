@@ -12,10 +12,10 @@ from math import isfinite
 from typing import Any
 
 from tocsin.durations import parse_duration
-from tocsin.errors import InvalidSignal
 from tocsin.signals import Signal
+from tocsin.values import describe as name_of
 
-from .words import name_of, pairs_of
+from .words import pairs_of
 
 CONFLICTS = ("tell", "strongest", "none")
 IN_EVERY_ALERT = ("tier", "priority", "expires", "tags", "to", "source")  # a signal's own word goes first
@@ -53,16 +53,25 @@ def settings(config: Any) -> Settings:
     for key, value in given:
         try:
             if key in IN_EVERY_ALERT:
-                every[key] = Signal("an alert", **{key: value}).as_dict().get(key)
+                every[key] = _in_every_alert(key, value)
             elif key not in _IGNORED:
                 name, reader = _KEYS[key]
                 read[name] = reader(value)
         except KeyError:
             problems.append(f"{name_of(key)[:50]!r} is no key of it and is ignored; there are {', '.join(_ALL)}")
         except Exception as error:  # noqa: BLE001 - foreign objects may raise anything
-            said = error.reason if isinstance(error, InvalidSignal) else error if isinstance(error, ValueError) else ""
+            said = error if isinstance(error, ValueError) else ""
             problems.append(f"{name_of(key)} {said or 'cannot be read'}; it is ignored")
     return Settings(**read, in_every_alert=every, problems=tuple(problems))
+
+
+def _in_every_alert(key: str, value: Any) -> Any:
+    """What a signal makes of it. Raises ValueError where that is nothing."""
+    signal = Signal("an alert", **{key: value})
+    found = signal.as_dict().get(key)
+    if found is None and value is not None:
+        raise ValueError("; ".join(note.partition(": ")[2] for note in signal.input_notes or ()))
+    return found
 
 
 def weights(given: Any) -> tuple[dict[str, float], tuple[str, ...]]:

@@ -14,16 +14,18 @@ from typing import Any
 
 from tocsin.errors import InvalidSignal
 from tocsin.ids import id_of, is_id
+from tocsin.normalize import is_readable
 from tocsin.signals import Signal
 from tocsin.timestamps import to_seconds
+from tocsin.values import describe, is_missing, masked_field
 
 from .order import Rank, rank
-from .words import level, pairs_of, told, word
+from .words import pairs_of
 
 LEVELS = ("entry", "stop", "target", "exit", "pnl")  # fields that the daemon renders for traders
 _CARRIED = (
-    "confidence", "timestamp", "timestamp_text", "price", "strategy", "key", "body", "expires",
-    "tags", "to", "link", "attach", "attach_note", "id",
+    "title", "body", "symbol", "action", "priority", "tier", "source", "confidence", "timestamp", "timestamp_text", "price",
+    "strategy", "key", "expires", "tags", "to", "link", "attach", "attach_note", "id",
 )  # fmt: skip
 SYNONYMS = {
     "signal_type": "action",
@@ -128,23 +130,26 @@ class TradingSignal:
     def to_signal(self, **others: Any) -> Signal:
         """The tocsin.Signal that tells this; `others` are fields of it that stand where this says nothing.
 
-        Raises InvalidSignal, or whatever the foreign objects in it raise.
+        Values are read as `tocsin.send` reads them. Raises InvalidSignal when it says nothing.
         """
-        action, symbol = word(self.action), word(self.symbol)
-        given = {name: getattr(self, name) for name in _CARRIED}
-        given |= {"symbol": symbol, "action": action}
-        given |= {name: word(getattr(self, name)) for name in ("priority", "tier", "source")}
-        given["title"] = self.title or _title(action, symbol)
-        given["fields"] = self._fields() or None
-        return Signal.from_dict({**others, **{name: value for name, value in given.items() if value is not None}})
+        given = {name: value for name in _CARRIED if not is_missing(value := getattr(self, name))}
+        fields = self._fields()
+        for name in [name for name in given if name in others and not is_readable(name, given[name])]:
+            fields[name] = describe(given.pop(name))
+        if "title" not in given:
+            given["title"] = _title(self.action, self.symbol) or _title(given.get("body"))
+        if fields:
+            given["fields"] = fields
+        if not (given["title"] or fields):
+            raise InvalidSignal("symbol", "is required: this signal says nothing")
+        return Signal.from_dict({**others, **given})
 
     def _fields(self) -> dict[str, Any]:
-        levels = {name: level(getattr(self, name)) for name in LEVELS}
+        levels = {name: getattr(self, name) for name in LEVELS}
         found = pairs_of(self.metadata)
         given = [("metadata", self.metadata)] if found is None else found
-        made = {name: value for name, value in levels.items() if value is not None}
-        made.update((str(name), told(value)) for name, value in given if value is not None)
-        return made
+        pairs = [(name, value) for name, value in (*levels.items(), *given) if not is_missing(value)]
+        return {describe(name): masked_field(value) for name, value in pairs}
 
     def __repr__(self) -> str:
         said = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -168,14 +173,12 @@ _BY_NAME = (
     "tags", "to", "source", "link", "attach", "attach_note", "timestamp_text",
 )  # fmt: skip
 _NAMES = (*(field.name for field in fields(TradingSignal)), *SYNONYMS, "fields")
-_TELLING = ("symbol", "title", "ticker")
+_TELLING = ("symbol", "title", "ticker", "body", "action", "signal_type", "side", "direction")
 _NO_ID = id_of(0, bytes(10))  # to be judged only: it saves the making of one
 
 
-def _title(action: Any, symbol: Any) -> str:
-    if not isinstance(symbol, str) or not symbol.strip():
-        raise InvalidSignal("symbol", "is required" if symbol is None else f"must be text, not {type(symbol).__name__}")
-    return f"{action} {symbol}" if isinstance(action, str) else symbol
+def _title(*words: Any) -> str:
+    return " ".join(describe(word) for word in words if not is_missing(word)).strip()
 
 
 def _together(metadata: Any, others: dict[str, Any]) -> Any:

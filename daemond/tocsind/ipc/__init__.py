@@ -10,6 +10,7 @@
     hatch        the short way: those are served on the journal's thread, where the microseconds are counted too
     permissions  who may ask for what
     desk         what each request means: the careful way for all else
+    lenient      hand-offs in JSON that the standard does not allow
     door         the accept loop, and the task of each connection
 
 Anyone on the host who may open the socket may send anything, so nothing here trusts a byte. A length is checked before anything is

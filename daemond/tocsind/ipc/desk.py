@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tocsin.batches import signal_in
 from tocsin.errors import InvalidSignal
 from tocsin.signals import Receipt, Signal
 from tocsin.wire import PROTOCOL
 from tocsind.dispatch import Dispatch
 from tocsind.errors import StorageFull
-from tocsind.events import Emit, LoanRefused, SignalRefused
+from tocsind.events import Emit, LoanRefused, LossesReported, SignalRefused
 from tocsind.exposition import expose
 from tocsind.face import waits_for
 from tocsind.journal import CopyFailed, reading
@@ -32,6 +33,7 @@ from tocsind.requests import (
     Enable,
     Exposition,
     LendWebhook,
+    Losses,
     Queue,
     Retry,
     Send,
@@ -46,6 +48,7 @@ from tocsind.status import StatusView
 from tocsind.tail import Tail as TailView
 
 from .connection import Refusal
+from .lenient import lenient_json
 from .permissions import permit
 
 T = TypeVar("T")
@@ -76,7 +79,7 @@ def decode(body: bytes) -> AnyRequest:
     """The request in a frame's body. Raises Refusal."""
     try:
         with _without_collector() if len(body) > _MANY_OBJECTS else nullcontext():
-            request: AnyRequest = (_json if body.startswith(b"{") else _msgpack).decode(body)
+            request = _decode(body)
     except msgspec.ValidationError as error:
         _check_version(_version(body))  # another version may have other operations and fields: say that first
         raise _misunderstood(str(error)) from None
@@ -97,6 +100,20 @@ def _without_collector() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _decode(body: bytes) -> AnyRequest:
+    request: AnyRequest
+    if not body.startswith(b"{"):
+        request = _msgpack.decode(body)
+        return request
+    try:
+        request = _json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if isinstance(error, msgspec.ValidationError) and "out of range" not in str(error):
+            raise
+        request = msgspec.convert(lenient_json(body, error), AnyRequest)
+    return request
 
 
 def _version(body: bytes) -> int:
@@ -161,6 +178,12 @@ class Desk:
         except LendingRefused as refused:
             self._emit(LoanRefused(str(refused), peer.uid, peer.pid))
             raise Refusal(refused.kind, str(refused)) from None
+
+    def count_losses(self, request: Losses, peer: Peer) -> dict[str, Any]:
+        """The reply to a program that reports what it could not hand over."""
+        if request.refused or request.dropped:
+            self._emit(LossesReported(request.refused, request.dropped, peer.uid, peer.pid))
+        return {"ok": True}
 
     async def keep(self, request: Send | SendMany, peer: Peer, tell: Callable[[dict[str, Any]], None]) -> None:
         """Store what is handed over; `tell` gets the reply as soon as it may, on the journal's thread. Raises Refusal."""
@@ -234,16 +257,16 @@ class Desk:
 
         await self.dispatch.accept([each for each in admitted if isinstance(each, Signal)], peer, merge)
 
-    def _signal_or_refusal(self, values: dict[str, Any], peer: Peer) -> Signal | Receipt:
+    def _signal_or_refusal(self, values: Any, peer: Peer) -> Signal | Receipt:
         try:
             return self._signal(values, peer)
         except InvalidSignal as error:
-            id_ = values.get("id")
+            id_ = values.get("id") if isinstance(values, dict) else None
             return Receipt(id_ if isinstance(id_, str) else "", "refused", str(error))
 
-    def _signal(self, values: dict[str, Any], peer: Peer) -> Signal:
+    def _signal(self, values: Any, peer: Peer) -> Signal:
         try:
-            signal = Signal.from_dict(values)
+            signal = signal_in(values)
             self.dispatch.check(signal)
         except InvalidSignal as error:
             self._emit(SignalRefused(_cut(error.field), _cut(error.reason), peer.uid, peer.pid))
@@ -298,7 +321,7 @@ class Desk:
     async def _test(self, request: Test) -> dict[str, Any]:
         """Where this signal would go, as what, and when; nothing is taken or sent."""
         try:
-            signal = Signal.from_dict(request.signal)
+            signal = signal_in(request.signal)
             self.dispatch.check(signal)
         except InvalidSignal as error:
             raise Refusal("invalid-signal", str(error), field=error.field) from None

@@ -13,13 +13,14 @@ from typing import Any
 
 import trio
 
+from tocsin.answers import with_note
 from tocsin.signals import Receipt, Signal
 from tocsin.wire import IN_MEMORY
 from tocsind.accept_loop import AcceptLoop
 from tocsind.errors import StorageFull
 from tocsind.events import ConnectionRefused, Emit, Lost
 from tocsind.reception import Peer
-from tocsind.requests import AnyRequest, Backup, LendWebhook, Send, SendMany, Tail, Test, Wait
+from tocsind.requests import AnyRequest, Backup, LendWebhook, Losses, Send, SendMany, Tail, Test, Wait
 
 from .connection import Connection, Refusal
 from .desk import Desk, decode, receipts
@@ -130,6 +131,9 @@ class Door:
                 return False
             case LendWebhook():
                 connection.reply_now(await self._desk.lend(request, connection.peer), as_json=as_json)
+            case Losses():
+                await turn.take(QUESTION)
+                connection.reply_now(self._desk.count_losses(request, connection.peer), as_json=as_json)
             case Send(ack="stored") | SendMany(ack="stored"):
                 await self._keep(connection, request, turn, as_json=as_json)
             case Send() | SendMany():
@@ -179,7 +183,10 @@ class Door:
         await self._unsynced.acquire()
         self._background.start_soon(self._store, admitted, connection.peer, turn.hand_over())
         if request.ack == "received":
-            early = [Receipt(each.id, "stored", IN_MEMORY) if isinstance(each, Signal) else each for each in admitted]
+            early = [
+                Receipt(each.id, "stored", with_note(each, IN_MEMORY)) if isinstance(each, Signal) else each
+                for each in admitted
+            ]
             many = isinstance(request, SendMany)
             await connection.reply({"ok": True, **receipts(early, many=many)}, as_json=as_json)
 

@@ -21,15 +21,15 @@ from tocsind.sources import is_reserved
 _WHOLE = 2**63 - 1
 _LARGEST_SECONDS = 1e11  # more is some finer unit of time, which the careful way reads
 
-Text = str | None
+Text = Annotated[str, Meta(max_length=256)] | None
 Whole = Annotated[int, Meta(ge=-_WHOLE, le=_WHOLE)]
 
 
 class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A signal's fields in their normal form."""
 
-    title: Annotated[str, Meta(min_length=1)]
-    body: Text = None
+    title: Annotated[str, Meta(min_length=1, max_length=256)]
+    body: Annotated[str, Meta(max_length=4096)] | None = None
     priority: Literal["urgent", "high", "normal", "low"] | None = None
     confidence: Annotated[float, Meta(ge=0, le=1)] | None = None
     tier: Text = None
@@ -40,7 +40,7 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     fields: dict[str, str | Whole | float | bool | None] | None = None
     tags: list[str] | None = None
     key: Text = None
-    expires: Annotated[float, Meta(ge=0)] | None = None
+    expires: Annotated[float, Meta(gt=0)] | None = None
     timestamp: Annotated[float, Meta(gt=-_LARGEST_SECONDS, lt=_LARGEST_SECONDS)] | None = None
     link: Text = None
     to: list[str] | None = None

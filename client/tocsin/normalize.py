@@ -1,0 +1,373 @@
+"""Makes the fields of a signal of whatever was given for them: the alert matters more than its fields.
+
+`Signal` takes proper values as they are and hands the others over to `complete`. Of those
+
+    read        becomes the field's value (tocsin.values)
+    missing     NaN, None, an empty text for a number: the field is absent
+    unreadable  is left out of its field and stands in `fields` under the same name, as text
+    unknown     a name that is no field of a signal stands in `fields` under that name
+    too long    is cut
+
+and for each a line in `input_notes` says so, which the receipt's reason and `tocsin why` show. Nothing is noted where a type is only
+another form of the same value (Decimal, Enum, timedelta, a tuple of tags). A signal is refused when it says nothing at all.
+
+Limits are those of the contract, and such that the largest signal fits a frame: six bytes of JSON a character.
+"""
+
+from __future__ import annotations
+
+from binascii import crc32
+from enum import Enum
+from itertools import islice
+
+from . import values as read
+from .errors import InvalidSignal
+from .ids import is_id
+from .timestamps import to_seconds
+from .values import Absent, Unreadable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+TITLE = 256  # code points, as are all of these
+BODY = 4096
+SHORT = 256  # tier, symbol, key, a field's name
+LINK = 2048
+PATH = 4096
+VALUE = 1024  # of one field
+MOST_FIELDS = 25
+ALL_VALUES = 12_000  # of all fields together
+MOST_TAGS = 25
+TAG = 100
+NOTE = 200
+MOST_NOTES = 30
+
+_MARK = "…"  # stands where something was cut
+_TEXTS = ("tier", "strategy", "symbol", "action", "source", "timestamp_text", "attach_note")
+_QUOTED = 40  # characters of a value that a note repeats
+
+
+def complete(values: dict[str, Any], odd: Iterable[tuple[Any, Any]]) -> None:
+    """Read the `odd` values (name and value) into `values`, and see that there is a title. Raises InvalidSignal when nothing is said."""
+    reader = _Reader(values)
+    for name, value in odd:
+        reader.take(name, value)
+    reader.finish()
+
+
+def is_readable(name: str, value: Any) -> bool:
+    """Whether the field `name` can hold what `value` says. Not for iterators, which can be read once. Never raises."""
+    try:
+        value = read.scalar(value)
+        if read.is_missing(value):
+            return False
+        _READERS[name](_Reader({}), name, value)
+    except Exception:  # noqa: BLE001 - Unreadable, Absent, or what a foreign method raised
+        return False
+    return True
+
+
+class _Reader:
+    """Reads one signal: its proper `values`, `notes` on the others, and in `left` what goes among the fields."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+        self.notes: list[str] = []
+        self.left: dict[str, Any] = {}
+
+    def take(self, name: Any, value: Any) -> None:
+        """Read one value. Never raises, whatever foreign methods do."""
+        name = str.__str__(name) if issubclass(type(name), str) else name
+        read_one = _READERS.get(name) if type(name) is str else None
+        try:
+            value = read.scalar(value)
+            if read.is_missing(value):
+                raise Absent("missing")  # noqa: TRY301 - told like all else below
+            if read_one is None:
+                self._take_unknown(name, value)
+            else:
+                self.values[name] = read_one(self, name, value)
+        except Absent as absent:
+            self.note(name, f"{absent}; left out")
+        except Exception:  # noqa: BLE001 - Unreadable, or what a foreign method raised
+            self._leave(name, value)
+
+    def note(self, name: Any, said: str) -> None:
+        """Say what became of a value."""
+        self.notes.append(f"{read.describe(name)[:_QUOTED]}: {said}")
+
+    def cut(self, name: str, text: str, most: int) -> str:
+        """`text` within `most` characters."""
+        if len(text) <= most:
+            return text
+        self.note(name, f"cut from {len(text):,} to {most:,} characters")
+        return text[: most - 1] + _MARK
+
+    def _take_unknown(self, name: Any, value: Any) -> None:
+        self.left[read.describe(name)] = value
+        self.note(name, "no field of a signal has this name; it stands among the fields")
+
+    def _leave(self, name: str, value: Any) -> None:
+        """What cannot be read as this field stands in the message as text."""
+        if name == "title":
+            self.values["title"] = self.cut(name, read.describe(value), TITLE)
+        elif name == "timestamp":
+            self.values["timestamp_text"] = read.describe(value)[:NOTE]
+        elif name != "input_notes":
+            self.left[name] = read.describe(value)
+        self.note(name, f"cannot be read as {_MEANT.get(name, 'text')}; shown as text")
+
+    def finish(self) -> None:
+        """Merge what goes among the fields, make a title where there is none, and store the notes."""
+        if self.left:
+            pairs = [*self.left.items(), *(self.values.get("fields") or {}).items()]
+            self.values["fields"] = self.fields(pairs, len(pairs))
+        if "title" not in self.values:
+            self._make_title()
+        if self.notes:
+            earlier = self.values.get("input_notes") or []
+            self.values["input_notes"] = [note[:NOTE] for note in [*earlier, *self.notes]][:MOST_NOTES]
+
+    def fields(self, pairs: list[tuple[Any, Any]], total: int | None) -> dict[str, Any]:
+        """Fields of the first `pairs`, in plain types and within the limits. `total` is how many pairs there were, where that is known."""
+        kept = pairs if len(pairs) <= MOST_FIELDS else pairs[: MOST_FIELDS - 1]
+        found: dict[str, Any] = {}
+        room = ALL_VALUES - 40  # for how many more there are
+        for behind, (name, value) in zip(range(len(kept) - 1, -1, -1), kept, strict=True):
+            label = _free(read.describe(name)[:SHORT], found)
+            try:
+                found[label] = held = self._field(
+                    label, value, min(VALUE, room - behind)
+                )  # one character at least for each that follows
+                room -= len(held) if isinstance(held, str) else 0
+            except Absent as absent:
+                self.note(f"fields.{label}", f"{absent}; left out")
+        if len(pairs) > len(kept):
+            found[_MARK] = "and more" if total is None else f"and {total - len(kept):,} more"
+            self.note("fields", f"the first {len(kept)} are shown, {found[_MARK]}")
+        return found
+
+    def _field(self, label: str, value: Any, most: int) -> Any:
+        if value is not None and read.is_missing(value):
+            raise Absent("missing")
+        held = None if value is None else read.field(value)
+        if not isinstance(held, str):
+            return held
+        if type(value) in _NOT_PLAIN:
+            self.note(f"fields.{label}", f"a {type(value).__name__}, shown as text")
+        return self.cut(f"fields.{label}", held, most)
+
+    def _make_title(self) -> None:
+        """A title of what else there is: what is to be done with what, the body's first line, or the first field."""
+        values = self.values
+        made = self._title()
+        if not made:
+            raise InvalidSignal("title", "is required, or a body, or fields: this signal says nothing")
+        values["title"] = made if len(made) <= TITLE else made[: TITLE - 1] + _MARK
+        self.note("title", "none was given; this one is made of the rest")
+
+    def _title(self) -> str:
+        values = self.values
+        done = " ".join(values[name] for name in ("action", "symbol") if values.get(name)).strip()
+        if done:
+            return done
+        first, _, rest = (values.get("body") or "").strip().partition("\n")
+        if first:
+            if len(first) <= TITLE:
+                values["body"] = rest.strip("\n")
+            return str(first.strip())
+        for name, value in (values.get("fields") or {}).items():
+            if value not in {None, ""}:
+                return f"{name}: {value}"
+        for name in ("strategy", "price", "link", "attach", "tags"):
+            if values.get(name) not in (None, "", []):
+                return f"{name}: {read.describe(values[name])}"
+        return ""
+
+
+def _free(label: str, taken: dict[str, Any]) -> str:
+    """`label`, or the like of it that no other field has."""
+    while label in taken:
+        label = f"{label} (given)" if len(label) < SHORT - 8 else f"{label[:-12]}…{len(taken)}"
+    return label
+
+
+def _words(reader: _Reader, name: str, value: Any) -> str:
+    """The text in `value`, with a note where that is not only another form of text."""
+    found = read.text(value)
+    if isinstance(value, (int, float, *_NOT_PLAIN)) and not isinstance(value, Enum):
+        reader.note(name, f"read {_quoted(value)} as text")
+    return found
+
+
+def _text(reader: _Reader, name: str, value: Any) -> str:
+    return reader.cut(name, _words(reader, name, value), SHORT)
+
+
+def _title(reader: _Reader, name: str, value: Any) -> str:
+    found = _words(reader, name, value).strip()
+    if not found:
+        raise Absent("empty")
+    return reader.cut(name, found, TITLE)
+
+
+def _body(reader: _Reader, name: str, value: Any) -> str:
+    """A text; of a list or a generator of texts its lines."""
+    if isinstance(value, (list, tuple)) or hasattr(value, "gi_frame"):
+        lines = [read.describe(line) for line in islice(value, BODY)]
+        reader.note(name, "read as lines")
+        return reader.cut(name, "\n".join(lines), BODY)
+    return reader.cut(name, _words(reader, name, value), BODY)
+
+
+def _key(reader: _Reader, name: str, value: Any) -> str:
+    """One that is too long ends in a digest: two long keys stay two stories."""
+    found = _words(reader, name, value)
+    if len(found) <= SHORT:
+        return found
+    reader.note(name, f"cut from {len(found):,} to {SHORT} characters")
+    content = found.encode()
+    return f"{found[: SHORT - 17]}{_MARK}{crc32(content):08x}{crc32(content[::-1]):08x}"
+
+
+def _link(_: _Reader, __: str, value: Any) -> str:
+    found = read.text(value)
+    if len(found) > LINK:
+        raise Unreadable
+    return found
+
+
+def _path(_: _Reader, __: str, value: Any) -> str:
+    found = read.path(value)
+    if len(found) > PATH:
+        raise Unreadable
+    return found
+
+
+def _price(reader: _Reader, name: str, value: Any) -> float:
+    found = read.number(value)
+    _noted(reader, name, value, found, expected=not isinstance(value, _TEXT_LIKE))
+    return found
+
+
+def _confidence(reader: _Reader, name: str, value: Any) -> float:
+    found = read.confidence(value)
+    expected = not isinstance(value, _TEXT_LIKE) and abs(read.number(value) - found) < 1e-3
+    _noted(reader, name, value, found, expected=expected)
+    return found
+
+
+def _noted(reader: _Reader, name: str, value: Any, found: Any, *, expected: bool) -> None:
+    if not expected:
+        reader.note(name, f"read {_quoted(value)} as {found}")
+
+
+def _priority(reader: _Reader, name: str, value: Any) -> str:
+    found = read.priority(value)
+    said = read.describe(value).strip().lower()
+    _noted(reader, name, value, found, expected=said == found or not isinstance(value, (str, int, float)))
+    return found
+
+
+def _expires(_: _Reader, __: str, value: Any) -> float:
+    return read.expires(value)
+
+
+def _timestamp(_: _Reader, __: str, value: Any) -> float:
+    seconds = to_seconds(value)
+    if seconds is None:
+        raise Unreadable
+    return seconds
+
+
+def _id(_: _Reader, __: str, value: Any) -> str:
+    found = read.text(value).strip().upper()
+    if not is_id(found):
+        raise Unreadable
+    return found
+
+
+def _tags(reader: _Reader, name: str, value: Any) -> list[str]:
+    found = read.texts(value, MOST_TAGS + 1)
+    if isinstance(value, (*_TEXT_LIKE, int, float)):
+        reader.note(name, "read as one tag")
+    return _several(reader, name, found)
+
+
+def _to(reader: _Reader, name: str, value: Any) -> list[str]:
+    return _several(reader, name, read.texts(value, MOST_TAGS + 1))
+
+
+def _several(reader: _Reader, name: str, found: list[str]) -> list[str]:
+    if not found:
+        raise Absent("empty")
+    if len(found) > MOST_TAGS:
+        reader.note(name, f"the first {MOST_TAGS} are taken")
+    return [reader.cut(name, each, TAG) for each in found[:MOST_TAGS]]
+
+
+def _notes(_: _Reader, __: str, value: Any) -> list[str]:
+    return [each[:NOTE] for each in read.texts(value, MOST_NOTES)]
+
+
+def _fields(reader: _Reader, name: str, value: Any) -> dict[str, Any]:
+    """Fields of a mapping, a table's row, a dataclass, a named tuple, or a list of pairs."""
+    pairs = _pairs(value)
+    if pairs is None:
+        raise Unreadable
+    first = read.first_of(pairs, MOST_FIELDS + 1)
+    total = len(value) if hasattr(value, "__len__") else None
+    if not hasattr(value, "items"):
+        reader.note(name, f"read a {type(value).__name__} as names and values")
+    return reader.fields(first, total)
+
+
+def _pairs(value: Any) -> Iterable[Any] | None:
+    if hasattr(value, "items"):
+        return value.items()  # type: ignore[no-any-return]
+    if hasattr(value, "_asdict"):
+        return value._asdict().items()  # type: ignore[no-any-return]
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        return [(name, read.attribute(value, name)) for name in value.__dataclass_fields__]
+    if isinstance(value, (list, tuple)) and value and all(isinstance(each, tuple) and len(each) == 2 for each in value):
+        return value
+    return None
+
+
+def _quoted(value: Any) -> str:
+    return repr(read.describe(value)[:_QUOTED]) if isinstance(value, _TEXT_LIKE) else read.describe(value)[:_QUOTED]
+
+
+_TEXT_LIKE = (str, bytes, bytearray, memoryview)
+_NOT_PLAIN = (bytes, bytearray, memoryview, list, tuple, dict, set, frozenset)
+_MEANT = {
+    "price": "a number",
+    "confidence": "a share from 0 to 1",
+    "priority": f"one of {', '.join(read.PRIORITIES)}",
+    "expires": "a duration",
+    "timestamp": "a time",
+    "fields": "names and values",
+    "link": f"an address of at most {LINK:,} characters",
+    "attach": "a path",
+    "id": "a ULID, so the signal has another",
+}
+_READERS: dict[str, Callable[[_Reader, str, Any], Any]] = {
+    "title": _title,
+    "body": _body,
+    "priority": _priority,
+    "confidence": _confidence,
+    **dict.fromkeys(_TEXTS, _text),
+    "price": _price,
+    "fields": _fields,
+    "tags": _tags,
+    "key": _key,
+    "expires": _expires,
+    "timestamp": _timestamp,
+    "link": _link,
+    "attach": _path,
+    "to": _to,
+    "id": _id,
+    "input_notes": _notes,
+}

@@ -1,0 +1,381 @@
+"""Foreign values: what a person would read where a program put something else.
+
+Prices come as `"64,000.50"`, Decimal or numpy.float32, a confidence as `"95%"`, a priority as logging.CRITICAL, a key as a number, a
+missing value as NaN or pandas.NA. Each function here reads one kind of value. It returns what the signal holds, or raises:
+
+    Absent       the value says that there is none (NaN, NaT, NA, infinity, an empty text for a number)
+    Unreadable   the value says something else; `describe` turns it into text, so that the message still shows it
+
+Foreign methods may raise anything, and the caller counts that as Unreadable. numpy and pandas are recognised by what their objects can do;
+neither is imported. Containers are read to a bound (_MOST_ITEMS, _DEEPEST), so neither a recursive nor an endless one holds up a send.
+"""
+
+from __future__ import annotations
+
+import time
+from enum import Enum
+from itertools import islice
+from math import isfinite, log10
+
+from .durations import parse_duration
+from .loading import late
+from .timestamps import to_seconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+PRIORITIES = ("urgent", "high", "normal", "low")  # most pressing first: their index is their rank
+LARGEST_WHOLE = 2**63 - 1  # MessagePack and SQLite integers end here; larger ones travel as text
+
+_WORDS = {
+    "urgent": "urgent critical crit emergency emerg fatal alert panic page highest max maximum p0 p1",
+    "high": "high error err major p2",
+    "normal": "normal warning warn medium moderate default notice p3",
+    "low": "low info information informational debug trace minor lowest min minimum p4 p5",
+}
+_PRIORITY_OF = {word: priority for priority, words in _WORDS.items() for word in words.split()}
+_LEVELS = ((50, "urgent"), (40, "high"), (30, "normal"), (10, "low"))  # those of `logging`
+_HIGHEST_LEVEL = 60
+_NOTHING = frozenset(("", "-", "nan", "nat", "none", "null", "na", "n/a", "<na>", "inf", "+inf", "-inf", "infinity"))
+_MISSING_TYPES = (
+    "NAType",
+    "NaTType",
+    "MaskedConstant",
+)  # pandas.NA and NaT, numpy.ma.masked: their == answers nothing of use
+_CURRENCIES = "$€£¥₿ \t\n\u00a0"
+_SPACES = str.maketrans(dict.fromkeys(" \u00a0\u2009\u202f\u2019", "'"))  # what stands between groups of digits
+_ROUNDING = 1e-6  # a sum of weights may miss 0 or 1 by so much, and is no percentage for that
+_BYTES = (bytes, bytearray, memoryview)
+_MOST_BYTES = 64 * 1024  # that become text
+_LONGEST_NUMBER = 64  # characters
+_MOST_DIGITS = 300  # of a whole number as text; then a power of ten
+_MOST_BITS = 14_000  # Python refuses to write numbers of more than 4,300 digits
+_MOST_ITEMS = 50
+_DEEPEST = 4
+_LONGEST_TEXT = 8192  # characters of a container's text
+
+
+class Absent(Exception):  # noqa: N818 - a value, not an accident
+    """The value says that there is none; the text says how."""
+
+
+class Unreadable(Exception):  # noqa: N818 - as above
+    """The value is not of this kind."""
+
+
+def is_missing(value: Any) -> bool:
+    """Whether `value` is None, NaN, NaT, NA or masked: what libraries of tables put where there is nothing."""
+    kind = type(value)
+    if value is None or kind.__name__ in _MISSING_TYPES:
+        return True
+    if issubclass(kind, (str, bytes, bool)):
+        return False
+    try:
+        return bool(value != value)  # noqa: PLR0124 - NaN differs from itself
+    except Exception:  # noqa: BLE001 - an array, a foreign __ne__, or Decimal("sNaN"), which refuses to be compared
+        return kind.__name__ == "Decimal" and "sNaN" in repr(value)
+
+
+def number(value: Any) -> float:
+    """A finite number: any numeric type, an array of one element, a text such as `64,000.50`, an enum or value object that holds one."""
+    value = scalar(value)
+    kind = type(value)
+    if issubclass(kind, (str, *_BYTES)):
+        return _number_in(_text_in(value) or "")
+    if issubclass(kind, (bool, complex)) or _is_time(value):
+        raise Unreadable
+    if not hasattr(kind, "__float__"):
+        return number(_held(value))
+    found = float(value)
+    if isfinite(found):
+        return found
+    if found != found or value == found:  # noqa: PLR0124 - as above
+        raise Absent("not a finite number")
+    raise Unreadable  # Decimal("1e999") is finite, and no float
+
+
+def confidence(value: Any) -> float:
+    """A share from 0 to 1, given as one or as percent: `0.95`, `95`, `"95%"`."""
+    text = _text_in(value)
+    if text is not None and text.strip().endswith("%"):
+        share = _number_in(text.strip()[:-1]) / 100
+    else:
+        share = number(value)
+        share = share / 100 if share > 1 + _ROUNDING else share
+    if not -_ROUNDING <= share <= 1 + _ROUNDING:
+        raise Unreadable
+    return min(max(0.0, round(share, 12)), 1.0)
+
+
+def priority(value: Any) -> str:
+    """One of PRIORITIES: by these or the usual other words, as text or as an enum's value or name, or by a level of `logging`."""
+    names = [getattr(value, "value", None), getattr(value, "name", None)] if isinstance(value, Enum) else [value]
+    for each in names:
+        text = _text_in(each)
+        found = _PRIORITY_OF.get("" if text is None else text.strip().lower())
+        if found is not None:
+            return found
+    level = number(value)
+    if level <= _HIGHEST_LEVEL:
+        for least, word in _LEVELS:
+            if level >= least:
+                return word
+    raise Unreadable
+
+
+def expires(value: Any) -> float:
+    """Seconds from now: a number, a duration such as `90s`, a timedelta of any library, or a point in time that says its zone."""
+    seconds = _seconds(value)
+    if not isfinite(seconds):
+        raise Absent("not a finite number")
+    if seconds <= 0:
+        raise Absent("zero or less does not count")
+    return seconds
+
+
+def _seconds(value: Any) -> float:
+    text = _text_in(value)
+    if text is not None:
+        try:
+            return parse_duration(text)
+        except ValueError:
+            return _number_in(text)
+    if hasattr(value, "astype") and "timedelta64" in str(getattr(value, "dtype", "")):
+        return float(value.astype("timedelta64[ns]").astype("int64")) / 1e9
+    if hasattr(value, "total_seconds"):
+        return float(value.total_seconds())
+    if attribute(value, "tzinfo") is not None:
+        return (to_seconds(value) or 0.0) - time.time()
+    return number(value)
+
+
+def text(value: Any) -> str:
+    """The words in `value`: a text, a number's digits, an enum's value or name, the items of a list, or what its own __str__ says."""
+    value = scalar(value)
+    found = _text_in(value)
+    if found is None:
+        found = _figure(value) if isinstance(value, (int, float)) else _items_in(value, 0)
+    return well_formed(_own_words(value) if found is None else found)
+
+
+def texts(value: Any, most: int) -> list[str]:
+    """Words, at most `most`: of a list, set, tuple, generator, array or mapping, or one alone. Missing ones are left out."""
+    single = _text_in(value)
+    if single is not None or not hasattr(value, "__iter__") or getattr(value, "shape", None) == ():
+        return [] if single == "" else [text(value)]
+    if hasattr(value, "items") and not hasattr(value, "dtype"):
+        value = [f"{describe(name)}={describe(item)}" for name, item in islice(value.items(), most)]
+    found = [describe(item) for item in first_of(value, most) if not is_missing(item)]
+    return sorted(found) if isinstance(value, (set, frozenset)) else found
+
+
+def first_of(items: Iterable[Any], most: int) -> list[Any]:
+    """The first items; of an iterator that breaks, those before."""
+    found: list[Any] = []
+    try:
+        for item in islice(items, most):
+            found.append(item)  # noqa: PERF402 - what came before an exception counts
+    except Exception:
+        if not found:
+            raise
+    return found
+
+
+def path(value: Any) -> str:
+    """A path as it is: it names something only with the very bytes that it has."""
+    found = value.__fspath__() if hasattr(value, "__fspath__") else scalar(value)
+    if isinstance(found, bytes):
+        found = found.decode("utf-8", "surrogateescape")
+    if not isinstance(found, str):
+        raise Unreadable
+    return str.__str__(found)
+
+
+def field(value: Any) -> Any:
+    """A field's value in plain types: text, a number, true, false; anything else as text. Raises Absent, and nothing else."""
+    try:
+        return _field(scalar(value))
+    except Absent:
+        raise
+    except Exception:  # noqa: BLE001 - a foreign __class__ or __float__ may raise anything
+        return describe(value)
+
+
+def _field(value: Any) -> Any:
+    if isinstance(value, bool):
+        return bool(value)
+    if isinstance(value, int):
+        return int(value) if abs(value) <= LARGEST_WHOLE else _figure(value)
+    if not isinstance(value, (str, bytes, Enum)) and hasattr(type(value), "__float__") and not _is_time(value):
+        try:
+            return number(value)
+        except Unreadable:
+            pass
+    return describe(value)
+
+
+def describe(value: Any) -> str:
+    """`value` as text for a reader; what has no words of its own, or fails to say them, by its type. Never raises."""
+    try:
+        return text(value)
+    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+        return well_formed(type(value).__name__)
+
+
+def attribute(value: Any, name: str) -> Any:
+    """What a foreign object has under this name, if it has; a property, or what stands in for one, may raise anything."""
+    try:
+        return getattr(value, name, None)
+    except Exception:  # noqa: BLE001 - as above
+        return None
+
+
+def well_formed(found: str) -> str:
+    """`found` without lone surrogates, which UTF-8 cannot say: a file name read with surrogateescape has them."""
+    return found if found.isascii() else found.encode("utf-8", "replace").decode("utf-8")
+
+
+def masked(found: str) -> str:
+    """`found` without the addresses of webhooks: what goes along with a trade is often somebody's whole configuration."""
+    if "webhooks/" not in found:
+        return found
+    return str(late("re").sub(r"\S*webhooks/[0-9]+/\S*", "****", found))
+
+
+def masked_field(value: Any) -> Any:
+    """As `field`, and masked; what is missing stays as it is, for the signal to note. Never raises."""
+    try:
+        found = None if is_missing(value) else field(value)
+    except Absent:
+        return value
+    return masked(found) if isinstance(found, str) else value if found is None else found
+
+
+def scalar(value: Any) -> Any:
+    """What a numpy scalar, an array of one element or a table's cell holds; anything else as it is."""
+    kind = type(value)
+    if (
+        issubclass(kind, (str, bytes, int, float))
+        or kind.__name__ in _MISSING_TYPES
+        or not hasattr(kind, "item")
+        or not hasattr(kind, "dtype")
+    ):
+        return value
+    if getattr(value, "size", 1) != 1 or _is_time(value):
+        return value
+    found = value.item()
+    if isinstance(found, float) and str(value.dtype) in ("float16", "float32"):
+        return float(str(found if getattr(value, "shape", ()) else value))  # 0.1, not 0.10000000149011612
+    return found
+
+
+def _is_time(value: Any) -> bool:
+    """Whether it is one of numpy's times, whose numbers count some unit or other."""
+    return str(attribute(value, "dtype")).startswith(("datetime64", "timedelta64"))
+
+
+def _text_in(value: Any) -> str | None:
+    """The text in a str, in bytes, in an enum's member or in a value object; None where there is none."""
+    kind = type(value)
+    if issubclass(kind, Enum):
+        held = value._value_
+        return str.__str__(held) if isinstance(held, str) else str(value.name or value)
+    if issubclass(kind, str):
+        return str.__str__(value)
+    if issubclass(kind, _BYTES):
+        return bytes(value[:_MOST_BYTES]).decode("utf-8", "replace")
+    held = attribute(value, "value")
+    return str.__str__(held) if issubclass(type(held), str) else None
+
+
+def _held(value: Any) -> Any:
+    """The number in a value object or an enum's member."""
+    held = value._value_ if isinstance(value, Enum) else attribute(value, "value")
+    if held is None or held is value or callable(held):
+        raise Unreadable
+    return held
+
+
+def _number_in(found: str) -> float:
+    plain = found.strip(_CURRENCIES).replace("\u2212", "-")
+    if plain.lower() in _NOTHING:
+        raise Absent("an empty value")
+    if len(plain) > _LONGEST_NUMBER:
+        raise Unreadable
+    try:
+        number_ = float(plain)
+    except ValueError:
+        number_ = float(_ungrouped(plain.translate(_SPACES)))
+    if not isfinite(number_):
+        raise Unreadable
+    return number_
+
+
+def _ungrouped(digits: str) -> str:
+    """`64,000.50`, `64.000,50`, `64 000` and `1,00,000` as Python writes them.
+
+    The last mark stands before a fraction, unless it stands there twice, or is a lone comma before three digits.
+    """
+    sign = digits[:1] if digits[:1] in {"+", "-"} else ""
+    digits = digits[len(sign) :].translate(_SPACES)
+    marks = [letter for letter in digits if letter in ".,'"]
+    whole, fraction = digits, "0"
+    if marks and marks[-1] != "'" and marks.count(marks[-1]) == 1:
+        head, _, tail = digits.rpartition(marks[-1])
+        if marks != [","] or len(tail) != 3:
+            whole, fraction = head, tail or "0"
+    groups = whole.replace(",", "'").replace(".", "'").split("'")
+    alike = len({letter for letter in whole if letter in ".,'"}) <= 1
+    if not alike or (len(groups) > 1 and (len(groups[-1]) != 3 or not all(1 <= len(each) <= 3 for each in groups))):
+        raise Unreadable
+    return f"{sign}{''.join(groups) or '0'}.{fraction}"
+
+
+def _figure(value: Any) -> str:
+    """A number's digits; a whole one without a fraction, so that a table's 4711.0 is the key 4711."""
+    if isinstance(value, bool):
+        return str(bool(value))
+    if isinstance(value, float):
+        return str(int(value)) if abs(value) < 1e15 and value == int(value) else repr(float(value))
+    return _digits(int(value))
+
+
+def _digits(value: int) -> str:
+    if value.bit_length() < _MOST_BITS and len(digits := str(value)) <= _MOST_DIGITS:
+        return digits
+    exponent = log10(abs(value))
+    return f"{'-' if value < 0 else ''}{10 ** (exponent % 1):.6f}e+{int(exponent)}"
+
+
+def _items_in(value: Any, depth: int) -> str | None:
+    """The items of a container, one behind the other, the fewer the deeper it lies; None where it is none."""
+    most = _MOST_ITEMS >> 2 * depth
+    if isinstance(value, dict) or (
+        hasattr(value, "items") and hasattr(value, "keys") and hasattr(value, "__getitem__")
+    ):
+        pairs = first_of(value.items(), most + 1)
+        found = [f"{_item(name, depth)}: {_item(item, depth)}" for name, item in pairs]
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        found = [_item(item, depth) for item in islice(value, most + 1)]
+        found = sorted(found) if isinstance(value, (set, frozenset)) else found
+    else:
+        return None
+    shown = found[:most] + (["…"] if len(found) > most else [])
+    return ", ".join(shown)[:_LONGEST_TEXT]
+
+
+def _item(value: Any, depth: int) -> str:
+    if isinstance(value, (dict, list, tuple, set, frozenset)):
+        return f"[{_items_in(value, depth + 1)}]" if depth < _DEEPEST else "…"
+    return describe(value)
+
+
+def _own_words(value: Any) -> str:
+    """What `value` says of itself. One that has only Python's own words, such as <Bar object at 0x7f...>, says nothing."""
+    kind = type(value)
+    if callable(value) or all(getattr(kind, name) is getattr(object, name) for name in ("__str__", "__repr__")):
+        raise Unreadable
+    said = str(value)
+    return f"{kind.__name__}: {said}" if isinstance(value, BaseException) else said
