@@ -20,6 +20,8 @@ from pathlib import Path
 
 import msgspec
 
+from tocsin import trust
+
 from .config import Config, DestinationOptions, DiscordOptions, FileOptions, webhook_url
 from .config.destinations import KINDS
 from .config.reader import Mistake
@@ -97,7 +99,8 @@ class Lending:
         if name in config.destinations:
             reason = config.destinations[name].disabled or "it is another one"
             raise _not_permitted(f"{self.folder / name} cannot be used: {reason}; delete it, and reload")
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+        trust.make_folder(str(self.folder))
+        trust.sync_folder(str(self.folder.parent))  # also where a start that was cut off had made it
         place = os.open(self.folder, _FOLDER)
         try:
             held = set(os.listdir(place)) - {name}  # noqa: PTH208 - a descriptor has no path

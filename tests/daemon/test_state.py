@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from tests.harness import STRANGER, as_stranger, public_folder
 
+from tocsind.config import parse
 from tocsind.errors import CannotWrite, NotPermitted
+from tocsind.lending import Lending
 from tocsind.state import locked, refusal
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -45,6 +47,22 @@ def test_name_of_state_folder_is_synced_at_each_start(
     monkeypatch.setattr(os, "fsync", note)
     with locked(tmp_path / "state"):
         assert str(tmp_path) in synced
+
+
+def test_name_of_the_folder_of_lent_webhooks_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    sync = os.fsync
+
+    def note(file: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{file}").readlink()))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", note)
+    text = '[daemon]\nclient-webhooks = true\n[destinations.f]\nkind = "file"\npath = "f"\n[[routes]]\nto = ["f"]\n'
+    name = Lending(tmp_path).keep("https://discord.com/api/webhooks/1/aToken", os.geteuid(), parse(text, "x"))
+    assert (tmp_path / "webhooks" / name).exists()
+    assert str(tmp_path) in synced
+    assert str(tmp_path / "webhooks") in synced
 
 
 @AS_ROOT
