@@ -17,6 +17,7 @@ from tocsin import disk, places
 from . import __version__, service
 from .config import Config, ConfigurationInvalid, Problem, load, report, starting_text
 from .destinations.environment import within
+from .destinations.file_paths import writable
 from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, CannotWrite, DaemonError
 from .lending import Lending
 from .log import LEVELS, keep_in
@@ -230,7 +231,7 @@ def _with_state(config: Config) -> Config:
     if refused := refusal(folder, "check"):
         problem = Problem(config.source, None, "daemon.state", refused)
         raise ConfigurationInvalid([problem], source=config.source, warnings=config.warnings)
-    return within(Lending(folder).joined(config))
+    return writable(within(Lending(folder).joined(config)), folder)
 
 
 def _tell_config(config: Config) -> None:

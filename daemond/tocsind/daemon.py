@@ -39,6 +39,7 @@ from .alarms import Alarms
 from .clock import Boot, SystemClock
 from .config import Config, ConfigurationInvalid
 from .destinations.environment import within
+from .destinations.file_paths import writable
 from .destinations.http import HttpClient
 from .destinations.registry import build
 from .dispatch import Dispatch
@@ -333,8 +334,8 @@ class Daemon:
         return self._joined(self._configuration())
 
     def _joined(self, config: Config) -> Config:
-        """The configuration with what was lent, as it can be in the network settings around us. It reads files."""
-        return within(self._lending.joined(config))
+        """The configuration with what was lent, as it can be with the network settings and disks around us. It reads files."""
+        return writable(within(self._lending.joined(config)), self.folder)
 
     async def _lend(self, url: str, peer: Peer, lanes: Lanes, lanes_nursery: trio.Nursery) -> str:
         """Take a webhook from a client; its destination's name. Raises LendingRefused."""

@@ -7,11 +7,12 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tocsin import configuration
 from tocsin.signals import Signal
-from tocsind.config import ConfigurationInvalid, load, loading, parse, report, starting_text
+from tocsind.config import Config, ConfigurationInvalid, load, loading, parse, report, starting_text
 from tocsind.config.loading import BUILT_IN
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Priority
@@ -185,9 +186,13 @@ def test_by_default_every_signal_goes_to_one_destination(fields: dict[str, Any],
     assert route(signal, priority, config.routes) == (destination,)
 
 
+def without_lines(config: Config) -> Config:
+    return msgspec.structs.replace(config, places={})
+
+
 def test_the_starting_configuration_reads_as_the_default_does() -> None:
     text = starting_text()
-    assert parse(text, BUILT_IN) == load()
+    assert without_lines(parse(text, BUILT_IN)) == without_lines(load())
     assert text.startswith("# ")
 
 

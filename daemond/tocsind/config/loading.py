@@ -92,7 +92,13 @@ def _parsed(text: str, source: str, *, exposed: bool) -> Config:
         raise ConfigurationInvalid(sorted(findings.problems, key=_by_line), source=source, warnings=warnings)
     defaults: dict[str, Any] = {"daemon": DaemonOptions(), "priorities": Thresholds(), "routes": ()}
     found.pop("client", None)  # it is for clients, who read it themselves (tocsin.places); here it is only checked
-    return Config(**(defaults | found), warnings=warnings, source=source)
+    places = {name: _path_of(name, findings) for name, each in found["destinations"].items() if each.kind == "file"}
+    return Config(**(defaults | found), warnings=warnings, source=source, places=places)
+
+
+def _path_of(name: str, findings: Findings) -> str:
+    problem = findings.about(("destinations", name, "path"), "")
+    return f"{problem.place}: {problem.key}"
 
 
 def _data(text: str, source: str) -> dict[str, Any]:

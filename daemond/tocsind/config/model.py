@@ -117,6 +117,7 @@ class Config(msgspec.Struct, frozen=True):
     alarms: AlarmsOptions = AlarmsOptions()
     heartbeat: HeartbeatOptions = HeartbeatOptions()
     problems: tuple[str, ...] = ()
+    places: Mapping[str, str] = {}  # file destination -> where its path stands, for sentences about it
 
     @property
     def fallbacks(self) -> Mapping[str, tuple[str, ...]]:
