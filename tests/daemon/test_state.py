@@ -83,10 +83,15 @@ def test_state_folder_of_another_user_is_refused_untouched_with_the_right_comman
 
 
 @AS_ROOT
-def test_user_is_told_that_the_state_folder_is_roots() -> None:
-    with public_folder() as folder:
-        told = as_stranger(lambda: refusal(folder))
+def test_user_makes_a_state_folder_below_roots_and_is_told_that_roots_own_is_none() -> None:
+    def seen() -> list[str | None]:
+        with locked(folder / "state"):
+            return [refusal(folder), refusal(folder / "state")]
+
+    with public_folder(0o777) as folder:
+        told, own = as_stranger(seen)
     assert "belongs to root (uid 0), and this is uid 12345: run `sudo tocsind run`" in told
+    assert own is None
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770])

@@ -48,6 +48,7 @@ PROVED_BY = {  # the beginning of a sentence -> the tests
     "A spool that is not": "contracts/test_spool_users.py::test_a_private_spool_takes_nothing_from_a_stranger_and_he_is_told",
     "A program that sees only": "contracts/test_trust.py::test_listener_is_who_listens_and_not_who_answers",
     "In a user namespace": "contracts/test_members.py::test_program_in_a_members_container_hands_over_only_where_it_is_told_the_daemons_uid",
+    "A volume that root owns": "daemon/test_state.py::test_user_makes_a_state_folder_below_roots_and_is_told_that_roots_own_is_none",
     "Every configured secret": "daemon/test_secret.py::test_secret_is_struck_in_every_form",
     "So is what looks": "daemon/test_secret.py::test_shape_of_a_token_is_struck_though_nobody_configured_it",
 }
