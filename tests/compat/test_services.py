@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,29 @@ def test_without_a_daemon_health_says_so_and_the_depth_is_the_spools(nobody: Pat
     assert (health["status"], health["service_running"]) == ("unhealthy", False)
     assert (health["queue_depth"], health["queue_status"]) == (1, "warning")
     assert "no daemon at" in health["problems"][0]
-    assert compat.get_metrics() == {**dict.fromkeys(METRICS, 0), "queue_depth": 1}
+    assert (health["circuit_breaker_state"], health["workers"], health["workers_healthy"]) == ("unknown", {}, None)
+    assert compat.get_metrics() == health["metrics"] == {**dict.fromkeys(METRICS), "queue_depth": 1}
+
+
+def test_without_a_daemon_and_a_readable_spool_the_depth_is_unknown(
+    nobody: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TOCSIN_SPOOL", str(tmp_path / "file"))
+    health = compat.get_health_status()
+    assert (health["queue_depth"], health["queue_status"]) == (None, "unknown")
+    assert compat.get_metrics() == dict.fromkeys(METRICS)
+
+
+def test_daemon_that_does_not_answer_has_unknown_metrics(
+    nobody: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        monkeypatch.setenv("TOCSIN_SOCKET", str(tmp_path / "s"))
+        assert compat.get_metrics()["notifications_failed"] is None
+        assert compat.get_health_status()["circuit_breaker_state"] == "unknown"
 
 
 @pytest.mark.parametrize(("warning", "critical"), [("100", None), (object(), []), (float("nan"), float("inf"))])

@@ -95,4 +95,7 @@ def test_no_size_of_a_terminal_is_an_error(width: int, height: int, keys: list[s
 
 
 def test_before_the_first_answer_there_is_nothing_to_show_and_that_is_no_error() -> None:
-    assert shown(Screens(), Picture(trouble="nobody"))
+    lines = shown(Screens(), Picture(trouble="nobody"))
+    assert [line.rstrip() for line in lines if line.startswith("queued")] == [
+        "queued  urgent -  high -  normal -  low -"
+    ]

@@ -8,10 +8,11 @@ import sys
 import time
 
 from tocsin.durations import format_duration
+from tocsin.signals import PRIORITIES
 
 TYPE_CHECKING = False  # whoever imports typing pays for it
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, TextIO
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
@@ -81,6 +82,12 @@ def moment(unix: float) -> str:
 def age(seconds: float | None) -> str:
     """How long ago, roughly."""
     return "-" if seconds is None else format_duration(max(0.0, seconds))
+
+
+def by_priority(waiting: Mapping[str, int] | None) -> str:
+    """How much waits, a count for each priority; `-` while it is unknown."""
+    counts = {priority: "-" if waiting is None else f"{waiting.get(priority, 0):,}" for priority in PRIORITIES}
+    return "  ".join(f"{priority} {count}" for priority, count in counts.items())
 
 
 def counted(number: int, noun: str) -> str:

@@ -11,11 +11,10 @@ from tocsin.answers import part
 from tocsin.attachments import FOLDER
 from tocsin.durations import format_duration
 from tocsin.errors import TocsinError
-from tocsin.signals import PRIORITIES
 from tocsin.spool import QUARANTINE
 
 from .exits import DEGRADED, FAILING, OK, USAGE, Failure, failure_of
-from .output import age, counted, paint, plain, say, say_json, table
+from .output import age, by_priority, counted, paint, plain, say, say_json, table
 from .parsing import Parser, Verb, client, common
 
 _OF_HEALTH = {"ok": OK, "degraded": DEGRADED, "failing": FAILING}
@@ -73,7 +72,7 @@ def _lines(status: dict[str, Any], our_spool: str) -> list[str]:
 
 def _queue_lines(queue: dict[str, Any]) -> list[str]:
     waiting = queue.get("by_priority") or {}
-    line = "  ".join(f"{priority} {waiting.get(priority, 0):,}" for priority in PRIORITIES)
+    line = by_priority(waiting)
     oldest = queue.get("oldest_seconds")
     return [f"queued  {line}" + (f"  (the oldest for {age(oldest)})" if oldest is not None else "")]
 

@@ -1,4 +1,8 @@
-"""Health and metrics under the names that old dashboards and checks ask for, told by the daemon. One question each, within a second."""
+"""Health and metrics under the names that old dashboards and checks ask for, told by the daemon. One question each, within a second.
+
+What nobody can say is None, or "unknown", and never zero, "closed" or "ok": a dashboard that shows zero failures while the daemon is away
+would be wrong, and nobody would notice.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +23,25 @@ METRICS = (
 TIMEOUT = 1.0  # seconds; a daemon that takes longer to say how it is, is not well
 QUEUE_WARNING, QUEUE_CRITICAL = 100, 1000  # signals that wait
 _STATUS = {"ok": "healthy", "degraded": "degraded", "failing": "unhealthy"}
-_BREAKERS = {"throttled": "open", "probing": "half_open"}
-_WORST = ("open", "half_open", "closed")
+_BREAKERS = {
+    **dict.fromkeys(("ready", "suspended", "limited", "disabled"), "closed"),
+    **dict.fromkeys(("throttled", "failing"), "open"),
+    "probing": "half_open",
+}
+_UNKNOWN = "unknown"
+_WORST = ("open", "half_open", _UNKNOWN, "closed")
 
 
-def get_metrics() -> dict[str, int]:
-    """The daemon's counts since it began, by the names in METRICS. Without a daemon all are zero but `queue_depth`: what is spooled.
+def get_metrics() -> dict[str, Any]:
+    """The daemon's counts since it began, by the names in METRICS. Without a daemon they are unknown: None. Only `queue_depth` is not:
+    then it says how much is spooled.
 
     Never raises.
     """
     try:
         return _metrics(_status())
     except Exception:  # noqa: BLE001 - nobody answers, or not as we know it
-        return dict.fromkeys(METRICS, 0) | {"queue_depth": _spooled()}
+        return _unknown_metrics(_spooled())
 
 
 def get_health_status(warning: int = QUEUE_WARNING, critical: int = QUEUE_CRITICAL) -> dict[str, Any]:
@@ -40,6 +50,9 @@ def get_health_status(warning: int = QUEUE_WARNING, critical: int = QUEUE_CRITIC
     `status`: healthy, degraded or unhealthy; `service_running`; `queue_depth` and `queue_status`: ok, warning or critical, from so many
     on; `circuit_breaker_state`: closed, half_open or open, the worst of all; `workers`: for each destination `healthy`, `condition`,
     `reason`, `circuit_breaker_state`; `workers_healthy`; `problems`: sentences for people; `metrics`: as `get_metrics`.
+
+    Without an answer of the daemon the status is unhealthy and the service not running; `circuit_breaker_state` is "unknown",
+    `workers_healthy` None, and `queue_depth` what is spooled. Where that cannot be read, it is None, and `queue_status` "unknown".
     """
     warning, critical = _number(warning, QUEUE_WARNING), _number(critical, QUEUE_CRITICAL)
     try:
@@ -53,8 +66,12 @@ def _status() -> dict[str, Any]:
         return client.status()
 
 
-def _metrics(status: dict[str, Any]) -> dict[str, int]:
+def _metrics(status: dict[str, Any]) -> dict[str, int | None]:
     return {name: int(status["counters"][name]) for name in METRICS}
+
+
+def _unknown_metrics(depth: int | None) -> dict[str, int | None]:
+    return {name: depth if name == "queue_depth" else None for name in METRICS}
 
 
 def _health(status: dict[str, Any], warning: int, critical: int) -> dict[str, Any]:
@@ -82,7 +99,7 @@ def _worker(destination: dict[str, Any], problems: list[str]) -> dict[str, Any]:
         "healthy": not any(problem.startswith(f"{name} is ") for problem in problems),
         "condition": condition,
         "reason": destination["reason"],
-        "circuit_breaker_state": _BREAKERS.get(condition, "closed"),
+        "circuit_breaker_state": _BREAKERS.get(condition, _UNKNOWN),
     }
 
 
@@ -93,7 +110,9 @@ def _number(given: Any, usual: int) -> int:
         return usual
 
 
-def _queue(depth: int, warning: int, critical: int) -> str:
+def _queue(depth: int | None, warning: int, critical: int) -> str:
+    if depth is None:
+        return _UNKNOWN
     if depth >= critical:
         return "critical"
     return "warning" if depth >= warning else "ok"
@@ -107,17 +126,19 @@ def _away(error: Exception, warning: int, critical: int) -> dict[str, Any]:
         "service_running": False,
         "queue_depth": depth,
         "queue_status": _queue(depth, warning, critical),
-        "circuit_breaker_state": "closed",
+        "circuit_breaker_state": _UNKNOWN,
         "workers": {},
-        "workers_healthy": False,
+        "workers_healthy": None,
         "problems": [describe(error)],
-        "metrics": dict.fromkeys(METRICS, 0) | {"queue_depth": depth},
+        "metrics": _unknown_metrics(depth),
     }
 
 
-def _spooled() -> int:
-    """How many hand-offs wait in the spool."""
+def _spooled() -> int | None:
+    """How many hand-offs wait in the spool; None where that cannot be read. One that was never made holds nothing."""
     try:
         return sum(name.endswith(".jsonl") and not name.startswith(".") for name in os.listdir(places.spool_folder()))  # noqa: PTH208 - names are all it takes
-    except OSError:
+    except FileNotFoundError:
         return 0
+    except OSError:
+        return None

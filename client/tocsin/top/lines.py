@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.cli.output import age, plain, table
-from tocsin.signals import PRIORITIES
+from tocsin.cli.output import age, by_priority, plain, table
 
 from .model import Lane
 from .screens import Picture
@@ -15,8 +14,8 @@ def block(picture: Picture, at: str) -> list[str]:
         return [f"{at}  no answer: {plain(picture.trouble)}"]
     queue = picture.status.get("queue") or {}
     waiting = queue.get("by_priority") or {}
-    queued = "  ".join(f"{priority} {waiting.get(priority, 0):,}" for priority in PRIORITIES)
-    head = f"{at}  {plain(picture.status.get('health'))}  queued  {queued}  oldest {age(queue.get('oldest_seconds'))}"
+    health, oldest = plain(picture.status.get("health")), age(queue.get("oldest_seconds"))
+    head = f"{at}  {health}  queued  {by_priority(waiting)}  oldest {oldest}"
     problems = [f"  ! {plain(problem)}" for problem in picture.status.get("problems") or []]
     return [head, *problems, *(f"  {line}" for line in _table(picture))]
 

@@ -11,10 +11,9 @@ from rich.layout import Layout
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.cli.output import age, plain
+from tocsin.cli.output import age, by_priority, plain
 from tocsin.cli.status import budget
 from tocsin.durations import format_duration
-from tocsin.signals import PRIORITIES
 
 from .model import Lane, ordered, sparkline
 from .screens import Picture, Screen, Screens
@@ -86,8 +85,10 @@ def _queue(status: Any) -> Text:
     queue = status.get("queue") or {}
     waiting = queue.get("by_priority") or {}
     oldest = queue.get("oldest_seconds")
-    line = "  ".join(f"{priority} {waiting.get(priority, 0):,}" for priority in PRIORITIES)
-    return _line(f"queued  {line}" + ("" if oldest is None else f"  (the oldest for {age(oldest)})"))
+    return _line(
+        f"queued  {by_priority(waiting if status else None)}"
+        + ("" if oldest is None else f"  (the oldest for {age(oldest)})")
+    )
 
 
 def _problems(status: Any) -> str:
