@@ -50,8 +50,8 @@ _ROUNDING = 1e-6  # a sum of weights may miss 0 or 1 by so much, and is no perce
 _BYTES = (bytes, bytearray, memoryview)
 _MOST_BYTES = 64 * 1024  # that become text
 _LONGEST_NUMBER = 64  # characters
-_MOST_DIGITS = 300  # of a whole number as text; then a power of ten
-_MOST_BITS = 14_000  # Python refuses to write numbers of more than 4,300 digits
+_MOST_DIGITS = 1000  # of a whole number as text, what a message shows of a field; then a power of ten
+_PIECE = 600  # digits; Python may be told to refuse to write more than 640 at once
 _MOST_ITEMS = 50
 _DEEPEST = 4
 _LONGEST_TEXT = 8192  # characters of a container's text
@@ -343,10 +343,12 @@ def _figure(value: Any) -> str:
 
 
 def _digits(value: int) -> str:
-    if value.bit_length() < _MOST_BITS and len(digits := str(value)) <= _MOST_DIGITS:
-        return digits
-    exponent = log10(abs(value))
-    return f"{'-' if value < 0 else ''}{10 ** (exponent % 1):.6f}e+{int(exponent)}"
+    sign, size = "-" if value < 0 else "", abs(value)
+    if size < 10**_MOST_DIGITS:
+        high, low = divmod(size, 10**_PIECE)
+        return f"{sign}{high}{low:0{_PIECE}}" if high else f"{sign}{low}"
+    exponent = log10(size)
+    return f"{sign}{10 ** (exponent % 1):.6f}e+{int(exponent)}"
 
 
 def _items_in(value: Any, depth: int) -> str | None:

@@ -401,3 +401,10 @@ def test_blank_lines_before_a_title_on_stdin_do_not_hide_it(serve: Serve, pipe: 
     pipe(b"\n" * 300_000 + b"late\nbody")
     assert main(["send", "--socket", server.path]) == 0
     assert server.requests[0]["signal"]["title"] == "late"
+
+
+def test_line_with_a_number_of_thousands_of_digits_is_sent(serve: Serve, folder: Path) -> None:
+    server = serve()
+    (folder / "lines").write_text('{"title": "big", "fields": {"n": ' + "1" * 5000 + "}}\n")
+    assert main(["send", "--json-lines", str(folder / "lines"), "--socket", server.path]) == 0
+    assert server.requests[0]["signals"][0]["fields"]["n"].startswith("111")

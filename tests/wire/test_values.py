@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -205,3 +206,15 @@ def test_describe_and_field_never_raise_and_can_be_encoded(value: Any) -> None:
     except Absent:
         return
     assert isinstance(held, (str, int, float, bool))
+
+
+@pytest.mark.parametrize("digits", [1, 20, 599, 600, 601, 1000])
+def test_whole_numbers_are_written_in_decimal_whatever_python_refuses_to_write(digits: int) -> None:
+    number = 10**digits - 1
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(640)
+    try:
+        found = [values.describe(number), values.describe(-number)]
+    finally:
+        sys.set_int_max_str_digits(limit)
+    assert found == ["9" * digits, "-" + "9" * digits]

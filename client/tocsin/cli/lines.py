@@ -147,9 +147,17 @@ def _facts(receipt: Receipt) -> dict[str, Any]:
     return {"id": receipt.id or None, "state": receipt.state, "reason": receipt.reason}
 
 
+def _whole(digits: str) -> int | str:
+    """A whole number; as text, where it has more digits than Python reads."""
+    try:
+        return int(digits)
+    except ValueError:
+        return digits
+
+
 def _signal(line: bytes) -> Signal:
     try:
-        values = json.loads(line)
+        values = json.loads(line, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise InvalidSignal("line", f"is no JSON: {error}") from None
     if not isinstance(values, dict):

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Final
 
 _DIGITS: Final = 12  # significant ones; a binary float's noise begins at the 16th, and a few additions move it up
-_LARGEST: Final = 1e15  # from here, and below the smallest, digits say less than a power of ten
+_LARGEST: Final = 2.0**53  # from here, and below the smallest, digits say less than a power of ten
+_WHOLE: Final = 1e15  # from here a fraction is noise
 _SMALLEST: Final = 1e-12
 _CELLS: Final = 10  # of a bar
 _LAST_YEAR: Final = 253_402_300_800  # the year 10000, which no calendar here can write
@@ -21,8 +22,8 @@ def number(value: float, *, grouped: bool = True) -> str:
     size = abs(value)
     if size and not _SMALLEST <= size < _LARGEST:
         return f"{value:.6g}"
-    if value.is_integer():
-        return f"{int(value):{comma}}"
+    if value.is_integer() or size >= _WHOLE:
+        return f"{round(value):{comma}}"
     return f"{Decimal(f'{value:.{_DIGITS}g}').normalize():{comma}f}"
 
 
