@@ -20,7 +20,14 @@ _HEADER = struct.Struct(">8I")  # magic, version, page size, checkpoint, salts, 
 _FRAME = struct.Struct(">6I")  # page number, pages after a commit or 0, salts, checksum
 _ORDERS = {0x377F0682: "<", 0x377F0683: ">"}  # by the magic number: in which byte order checksums are counted
 _SIZES = frozenset(2**n for n in range(9, 17))
-_PAGE_SIZE_AT, _MODES_AT, _VALID_FOR_AT = 16, 18, 92  # in the first page of a database
+_PAGE_SIZE_AT, _MODES_AT, _FREE_PAGES_AT, _VALID_FOR_AT, _TREE_AT = (
+    16,
+    18,
+    32,
+    92,
+    100,
+)  # in the first page of a database
+_INTERIOR = 5  # the kind of page that leads to others
 
 
 class _Frame(NamedTuple):
@@ -47,6 +54,27 @@ def rebuild(database: Path, log: Path, target: Path) -> int:
             _overwrite(content, _MODES_AT, b"\1\1")  # no log belongs to it
             _overwrite(content, _VALID_FOR_AT, bytes(4))  # its length is that of the file
     return broken
+
+
+def transplant(fresh: Path, target: Path) -> None:
+    """Overwrite the list of tables in `target` with that of a fresh database of the same page size: the pages of its first tree."""
+    source = fresh.read_bytes()
+    size = int.from_bytes(source[_PAGE_SIZE_AT : _PAGE_SIZE_AT + 2], "big")
+    with target.open("r+b") as content:
+        for page in _schema_pages(source, size):
+            _overwrite(content, (page - 1) * size, source[(page - 1) * size : page * size])
+        _overwrite(content, _FREE_PAGES_AT, bytes(8))
+        _overwrite(content, _VALID_FOR_AT, bytes(4))
+
+
+def _schema_pages(source: bytes, size: int) -> list[int]:
+    """The first page, and those that it leads to: a fresh journal's list of tables is two levels deep at most."""
+    kind, cells = source[_TREE_AT], int.from_bytes(source[_TREE_AT + 3 : _TREE_AT + 5], "big")
+    if kind != _INTERIOR or size == 0:
+        return [1]
+    places = [_TREE_AT + 12 + 2 * number for number in range(cells)]
+    starts = [int.from_bytes(source[place : place + 2], "big") for place in places]
+    return [1, *(int.from_bytes(source[start : start + 4], "big") for start in (*starts, _TREE_AT + 8))]
 
 
 def _apply_all(raw: bytes, content: BinaryIO) -> int:

@@ -3,13 +3,13 @@
     found                                                   by
     journal deleted or emptied                              the mark (`mark`) knows of commits
     write-ahead log deleted, cut, or hit by a flipped bit   the mark knows of more commits than the journal
-    no database, a page that is none, an index that is off  SQLite: at opening, or by quick_check
+    no database, a page that is none, an index that is off  SQLite: at opening, or by integrity_check
     a table, index or trigger that is missing               comparison with a fresh journal
     a row that its readers cannot read                      `salvage.unsound`
     another journal, or a backup, in its place              the mark is about another one; a backup says that it is one
 
-Quick_check and the look at every row read the whole file, so a journal above CHECKED is looked at only when a job of the last run failed
-on its content (`MarkFile.suspect`), which ended that run.
+Integrity_check and the look at every row read the whole file. A journal above CHECKED, or READ, is looked at only when a job of the last
+run failed on its content (`MarkFile.suspect`), which ended that run.
 
 The recovery: from database and log a database without a log is rebuilt (`logfile`), its rows go into `journal.fresh` (`salvage`); then
 the old files are put aside (`tocsind.damage`), and the new one takes its name. It is killed
@@ -34,16 +34,17 @@ from tocsind.damage import put_aside
 from tocsind.errors import CannotWrite
 
 from . import mark as marks
-from .logfile import rebuild
+from .logfile import rebuild, transplant
 from .mark import Mark
 from .salvage import Tally, salvage, unsound
 from .schema import FILE_NAME, MIGRATIONS, create, open_journal, prepare, version
 
 WAL_NAME = f"{FILE_NAME}-wal"
-CHECKED = 32 * 2**20  # bytes; a journal of this size is read and checked in a fraction of a second
+CHECKED = 64 * 2**20  # bytes; SQLite reads and compares a journal of this size in a third of a second
+READ = 16 * 2**20  # bytes; so long takes a look at every row of one of this size
 _COPY = "journal.log-copy"  # the log as it was found, until it is clear that nothing is wrong
 _REBUILT = "journal.rebuilt"
-_FILLING, _FRESH = "journal.filling", "journal.fresh"
+_FILLING, _FRESH, _EMPTY = "journal.filling", "journal.fresh", "journal.empty"
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA})
 
 
@@ -100,6 +101,8 @@ def _open(folder: Path, mark: Mark | None) -> Opened:
         if isinstance(error.__cause__, sqlite3.Error) and is_damage(error.__cause__):
             raise _Damaged(str(error.__cause__)) from error
         raise
+    except UnicodeError as error:  # SQLite's message quotes what it found in the file
+        raise _Damaged("the journal's schema is malformed") from error
     return Opened(connection, _replaced(connection, mark))
 
 
@@ -152,16 +155,17 @@ def _examine(connection: sqlite3.Connection, folder: Path, mark: Mark | None) ->
     id_, commits, copied = connection.execute("SELECT hex(id), n, copied FROM commits").fetchone() or ("", 0, None)
     if mark and copied is None and id_.lower() == mark.id and commits < mark.commits:
         raise _Damaged(f"the last {mark.commits - commits} commits of the journal are missing")
-    if (mark and mark.is_suspect) or (folder / FILE_NAME).stat().st_size <= CHECKED:
-        _check_content(connection)
+    size = 0 if mark and mark.is_suspect else (folder / FILE_NAME).stat().st_size
+    if size <= CHECKED:
+        _check_structure(connection)
+    if size <= READ and (rows := unsound(connection)):
+        raise _Damaged(f"{rows} rows of the journal cannot be read", in_doubt=False)
 
 
-def _check_content(connection: sqlite3.Connection) -> None:
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+def _check_structure(connection: sqlite3.Connection) -> None:
+    (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
         raise _Damaged(f"the journal is malformed: {' '.join(str(verdict).split())}")
-    if rows := unsound(connection):
-        raise _Damaged(f"{rows} rows of the journal cannot be read", in_doubt=False)
 
 
 @cache
@@ -223,12 +227,27 @@ def _read_out(folder: Path, now: float, *, in_doubt: bool) -> tuple[int, Tally]:
     """Make the fresh journal: broken pages of the log, and what was kept. Content that defeats all reading leaves it empty."""
     try:
         broken = rebuild(folder / FILE_NAME, folder / WAL_NAME, folder / _REBUILT)
-        return broken, _fill(folder, now, in_doubt=in_doubt)
+        return broken, _filled(folder, now, in_doubt=in_doubt)
     except (OSError, sqlite3.OperationalError):
         raise
     except Exception:  # noqa: BLE001 - damage may look like anything, and must not keep the daemon from starting
         (folder / _REBUILT).write_bytes(b"")
         return 0, _fill(folder, now, in_doubt=in_doubt)
+
+
+def _filled(folder: Path, now: float, *, in_doubt: bool) -> Tally:
+    """As `_fill`; where the list of tables itself is broken, once more with a fresh one: a journal that this version made has its tables
+    on the same pages.
+    """
+    kept = _fill(folder, now, in_doubt=in_doubt)
+    if kept.signals or not (folder / FILE_NAME).exists():
+        return kept
+    (folder / _FRESH).rename(folder / _EMPTY)
+    rebuild(folder / FILE_NAME, folder / WAL_NAME, folder / _REBUILT)
+    transplant(folder / _EMPTY, folder / _REBUILT)
+    (folder / _EMPTY).unlink()
+    found = _fill(folder, now, in_doubt=in_doubt)
+    return found._replace(unreadable=found.unreadable + kept.unreadable)
 
 
 def _fill(folder: Path, now: float, *, in_doubt: bool) -> Tally:
@@ -261,7 +280,7 @@ def _quoted(path: Path) -> str:
 
 def _finish(folder: Path) -> None:
     """Give a fresh journal that is whole its name; what a kill left of the old one is put aside first."""
-    for name in (_FILLING, _REBUILT):
+    for name in (_FILLING, _REBUILT, _EMPTY):
         (folder / name).unlink(missing_ok=True)
     if (folder / _FRESH).exists():
         left = [path for path in (folder / WAL_NAME, folder / FILE_NAME) if path.exists()]

@@ -100,7 +100,7 @@ def salvage(source: sqlite3.Connection, fresh: sqlite3.Connection, now: float, *
 
 def _copy_redo(source: sqlite3.Connection, fresh: sqlite3.Connection) -> None:
     """So that what the redo log holds is taken in."""
-    with suppress(sqlite3.DatabaseError):
+    with suppress(sqlite3.DatabaseError, UnicodeError):
         for row in source.execute("SELECT salt, applied FROM redo").fetchall():
             fresh.execute("UPDATE redo SET salt = ?, applied = ?", row)
 
@@ -128,7 +128,7 @@ def _copy(source: sqlite3.Connection, fresh: sqlite3.Connection, table: _Table) 
     wanted = {row[1] for row in fresh.execute(f"PRAGMA table_info({table.name})")}
     try:
         names = [row[1] for row in source.execute(f"PRAGMA table_info({table.name})") if row[1] in wanted]
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeError):
         names = []
     if not names:
         return 1
@@ -199,7 +199,7 @@ def _highest(source: sqlite3.Connection, table: str) -> int:
     ):
         try:
             row = source.execute(query).fetchone()
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, UnicodeError):
             continue
         if row and isinstance(row[0], int):
             return max(0, row[0])

@@ -1,0 +1,213 @@
+"""Opening a journal that was damaged: in any place, it opens, is whole, and what was found is kept."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.journal.made import NOW, put, standing
+
+from tocsind import damage
+from tocsind.journal import upkeep
+from tocsind.journal.mark import Commits, Mark, read
+from tocsind.journal.recovery import Recovered, Replaced, open_whole
+from tocsind.journal.salvage import RECOVERED
+from tocsind.journal.schema import FILE_NAME, open_journal
+
+SIGNALS = 40
+WAL = f"{FILE_NAME}-wal"
+
+
+def commit(connection: sqlite3.Connection, commits: Commits, *to: str) -> str:
+    """One signal, in a commit that is numbered."""
+    connection.execute("BEGIN IMMEDIATE")
+    commits.begin(connection)
+    id_ = put(connection, *to, body="x" * 300)
+    commits.count(connection)
+    connection.execute("COMMIT")
+    commits.committed()
+    return id_
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a journal that was killed: half of its signals in the database, half in the log."""
+    folder, kept = tmp_path_factory.mktemp("journal"), tmp_path_factory.mktemp("killed")
+    for number in range(2):
+        with closing(open_whole(folder, NOW).connection) as connection:
+            commits = Commits(connection, folder)
+            for _ in range(SIGNALS // 2):
+                commit(connection, commits, "a")
+            if number:
+                shutil.copytree(folder, kept, dirs_exist_ok=True)
+            commits.close()
+    return kept
+
+
+@pytest.fixture
+def folder(killed: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(killed, tmp_path / "state")
+
+
+def waiting(connection: sqlite3.Connection) -> int:
+    (found,) = connection.execute("SELECT count(*) FROM deliveries WHERE state = 'queued'").fetchone()
+    return int(found)
+
+
+def test_killed_journal_is_whole(folder: Path) -> None:
+    opened = open_whole(folder, NOW)
+    with closing(opened.connection):
+        assert opened.finding is None
+        assert waiting(opened.connection) == SIGNALS
+    assert damage.folders(folder) == []
+
+
+@given(data=st.data())
+def test_damage_anywhere_keeps_no_journal_from_opening(killed: Path, data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = shutil.copytree(killed, Path(name) / "state")
+        path = folder / data.draw(st.sampled_from([FILE_NAME, WAL]))
+        content = bytearray(path.read_bytes())
+        at = data.draw(st.integers(0, len(content) - 1))
+        match data.draw(st.sampled_from(["flip", "cut", "scribble", "delete"])):
+            case "flip":
+                content[at] ^= 1 << data.draw(st.integers(0, 7))
+            case "cut":
+                del content[at:]
+            case "scribble":
+                length = min(data.draw(st.integers(1, 4096)), len(content) - at)
+                content[at : at + length] = data.draw(st.binary(min_size=length, max_size=length))
+            case _:
+                content = bytearray()
+                path.unlink()
+        if path.exists():
+            path.write_bytes(content)
+        opened = open_whole(folder, NOW)
+        with closing(opened.connection) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            commits = Commits(connection, folder)
+            commit(connection, commits, "b")
+            commits.close()
+            if opened.finding is None:
+                assert waiting(connection) == SIGNALS + 1
+        again = open_whole(folder, NOW)
+        again.connection.close()
+        assert again.finding is None
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_flipped_bit_in_the_log_costs_its_page_and_not_what_comes_after(folder: Path, share: float) -> None:
+    log = folder / WAL
+    content = bytearray(log.read_bytes())
+    content[int(len(content) * share)] ^= 4
+    log.write_bytes(content)
+    opened = open_whole(folder, NOW)
+    with closing(opened.connection):
+        assert isinstance(opened.finding, Recovered)
+        assert "commits of the journal are missing" in opened.finding.reason
+        assert waiting(opened.connection) >= SIGNALS - 10
+        doubts = opened.connection.execute("SELECT DISTINCT doubt FROM deliveries WHERE state = 'queued'").fetchall()
+        assert doubts == [(1,)]
+    assert (opened.finding.folder / WAL).read_bytes() == content
+
+
+def test_broken_list_of_tables_costs_no_signal(folder: Path) -> None:
+    open_whole(folder, NOW).connection.close()
+    path = folder / FILE_NAME
+    content = bytearray(path.read_bytes())
+    content[:2048] = b"\xa5" * 2048
+    path.write_bytes(content)
+    opened = open_whole(folder, NOW)
+    with closing(opened.connection):
+        assert isinstance(opened.finding, Recovered)
+        assert waiting(opened.connection) == SIGNALS
+    assert (opened.finding.folder / FILE_NAME).read_bytes() == content
+
+
+def test_index_that_lacks_a_row_is_noticed(folder: Path) -> None:
+    with closing(open_whole(folder, NOW).connection) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("DELETE FROM sqlite_schema WHERE name = 'waiting'")
+        connection.execute("PRAGMA writable_schema = OFF")
+    opened = open_whole(folder, NOW)
+    with closing(opened.connection):
+        assert isinstance(opened.finding, Recovered)
+        assert waiting(opened.connection) == SIGNALS
+
+
+def test_signal_without_deliveries_is_owed_again_while_it_is_young(tmp_path: Path) -> None:
+    with closing(open_whole(tmp_path, NOW).connection) as connection:
+        young, old = put(connection, "a", key="k"), put(connection, "a", accepted=NOW - 2 * 86_400)
+        connection.execute("DROP TABLE deliveries")
+    opened = open_whole(tmp_path, NOW)
+    with closing(opened.connection) as connection:
+        assert isinstance(opened.finding, Recovered)
+        assert opened.finding.kept.owed_again == 1
+        assert standing(connection, young) == {RECOVERED: "queued"}
+        assert standing(connection, old) == {}
+        assert upkeep.orphans(connection, RECOVERED) != []
+
+
+def test_recovery_that_was_killed_goes_on(folder: Path) -> None:
+    (folder / WAL).unlink()
+    with closing(open_whole(folder, NOW).connection) as connection:
+        kept = waiting(connection)
+    (folder / FILE_NAME).rename(folder / "journal.fresh")  # as if the old files had been put aside, and no more
+    opened = open_whole(folder, NOW)
+    with closing(opened.connection):
+        assert waiting(opened.connection) == kept
+
+
+def test_another_journal_in_its_place_is_used_in_doubt(folder: Path, tmp_path: Path) -> None:
+    with closing(open_whole(tmp_path, NOW).connection) as connection:
+        put(connection, "a")
+    for path in folder.glob("journal.*"):
+        path.unlink()
+    shutil.copyfile(tmp_path / FILE_NAME, folder / FILE_NAME)
+    opened = open_whole(folder, NOW)
+    opened.connection.close()
+    assert opened.finding == Replaced("another journal took its place", 1)
+
+
+def test_mark_that_cannot_be_read_proves_nothing(folder: Path) -> None:
+    (folder / "mark").write_text("tocsin mark 1 nonsense")
+    assert read(folder) is None
+    (folder / WAL).unlink()
+    opened = open_whole(folder, NOW)
+    opened.connection.close()
+    assert opened.finding is None
+
+
+def test_mark_notes_each_commit_that_changes_something(tmp_path: Path) -> None:
+    with closing(open_journal(tmp_path)) as connection:
+        commits = Commits(connection, tmp_path)
+        commit(connection, commits, "a")
+        known = read(tmp_path)
+        assert isinstance(known, Mark)
+        assert (known.commits, known.is_suspect) == (1, False)
+        commits.begin(connection)
+        connection.execute("SELECT 1").fetchall()
+        assert not commits.count(connection)
+        commits.suspect()
+        assert read(tmp_path) == known._replace(is_suspect=True)
+        commits.close()
+
+
+def test_folders_of_damaged_files_are_bounded_and_never_overwritten(tmp_path: Path) -> None:
+    made = []
+    for number in range(damage.MOST_FOLDERS + 2):
+        (tmp_path / "file").write_text(str(number))
+        made.append(damage.put_aside(tmp_path, [tmp_path / "file"], f"reason {number}"))
+    left = damage.folders(tmp_path)
+    assert len(left) == damage.MOST_FOLDERS
+    assert (made[-1] / "file").read_text() == str(damage.MOST_FOLDERS + 1)
+    assert made[-1] in left
+    now = made[-1].stat().st_mtime
+    assert len(damage.recent(tmp_path, now)) == damage.MOST_FOLDERS
+    assert damage.recent(tmp_path, now + damage.SHOWN_FOR + 1) == []
