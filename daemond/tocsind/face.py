@@ -32,18 +32,22 @@ def failing_for(lane: Lane) -> float | None:
     return round(outage.lasts(lane.clock.now()), 3) if outage.is_on else None
 
 
-def waits_for(lane: Lane, priority: Priority) -> str | None:
-    """What a delivery of this priority waits for; None when it is about to go."""
+def waits_for(lane: Lane, priority: Priority, known: str | None = None) -> str | None:
+    """What a delivery of this priority waits for; None when it is about to go. `known` is what the journal says of it."""
     condition = lane.condition()
-    if condition.word in {"disabled", "throttled", "probing"}:
-        return f"{lane.name} is {condition.word}: {condition.reason}{_until_moved(lane, priority)}"
-    return lane.why_closed(lane.clock.now(), priority)
+    if known is not None:
+        reason: str | None = known
+    elif condition.word in {"disabled", "throttled", "probing"}:
+        reason = f"{lane.name} is {condition.word}: {condition.reason}"
+    else:
+        reason = lane.why_closed(lane.clock.now(), priority)
+    return None if reason is None else reason + _until_moved(lane, priority)
 
 
 def _until_moved(lane: Lane, priority: Priority) -> str:
     """How long its patience still lasts, while an outage of a destination with fallbacks is on."""
     seconds = lane.rerouting.moves_in(priority)
-    if seconds == inf or not lane.options.fallback:
+    if seconds == inf or lane.disabled is not None or not lane.options.fallback:
         return ""
     if seconds <= 0:
         return "; its patience is over, and no fallback works"

@@ -40,6 +40,8 @@ def test_fallback_delivers_what_waits_longer_than_patience_while_discord_refuses
         assert time.monotonic() - began < 1
         assert {delivery(daemon, ids[each])["state"] for each in ("normal", "low")} == {"queued"}
         moved, lane = delivery(daemon, ids["urgent"]), daemon.destination("d")
+        assert "; a fallback takes it in 5" in delivery(daemon, ids["normal"])["reason"]  # 59 minutes and some seconds
+        assert "fallback" not in delivery(daemon, ids["low"])["reason"]
         assert moved["state"] == "rerouted"
         assert moved["reason"].startswith("to local-file: d has been failing since ")
         assert lane["failing_seconds"] > 2

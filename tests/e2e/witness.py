@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess
 
-ALARM = re.compile(r"^\S+ (is disabled|is shut out for \S+|has been failing for \S+)$|^Signals have been waiting for ")
+ALARM = re.compile(
+    r"^\S+ (is disabled|is shut out for \S+|has been failing for \S+|is no longer failing|is no longer shut out|is enabled again)$"
+    r"|^Signals (have been waiting|no longer wait too long) for |^[0-9,]+ signals? (missed by|taken by no route|was refused|were refused)"
+)
 ROUND = 0.01  # seconds between two looks at the fake, which answers questions but announces nothing
 
 

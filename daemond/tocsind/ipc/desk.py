@@ -207,7 +207,7 @@ class Desk:
     async def _say_why(self, request: Why) -> dict[str, Any]:
         story = _found(await self.dispatch.journal.run(reading.why, request.id), request.id)
         for delivery in story["deliveries"]:
-            if delivery["state"] == "queued" and delivery["reason"] is None:
+            if delivery["state"] == "queued":
                 delivery["reason"] = self._waits_for(delivery)
             self._show_on_the_wall(delivery)
         return {"why": story}
@@ -221,9 +221,9 @@ class Desk:
                     attempt[instant] = self.dispatch.on_the_wall(attempt[instant])
 
     def _waits_for(self, delivery: dict[str, Any]) -> str | None:
-        """Why nothing has happened to it yet: the journal does not know, its lane does."""
-        lane = self._lanes.get(delivery["destination"])
-        return waits_for(lane, Priority[delivery["priority"].upper()]) if lane else None
+        """Why it still waits, and when a fallback takes it: the journal knows of attempts, its lane of all else."""
+        lane, known = self._lanes.get(delivery["destination"]), delivery["reason"]
+        return waits_for(lane, Priority[delivery["priority"].upper()], known) if lane else known
 
     async def _drop(self, request: Drop) -> dict[str, Any]:
         await self._must_exist(request.id)
