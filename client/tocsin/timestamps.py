@@ -7,6 +7,7 @@ so neither is imported. Nothing here raises: nonsense is None, and the caller de
 
 from __future__ import annotations
 
+import sys
 from math import isfinite
 
 from .loading import late, needed_at_exit
@@ -67,4 +68,4 @@ def _from_calendar(value: Any) -> float:
     return float(value.timestamp())
 
 
-needed_at_exit("datetime")
+needed_at_exit(lambda: "datetime" in sys.modules and late("datetime"))  # else there are texts alone, and they are kept

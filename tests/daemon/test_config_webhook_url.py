@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tocsind.config import ConfigurationInvalid, parse
+from tocsind.config.problems import WEBHOOK, masked
 from tocsind.config.webhook_url import normalise
 
 NORMAL = "https://discord.com/api/v10/webhooks/123/to-k_en"
@@ -198,6 +200,7 @@ def test_the_id_and_token_arrive_unchanged(origin: str, version: str, number: in
         (f'{NORMAL}"', "quotes"),
         (f"<{NORMAL}>", "angle brackets"),
         (f"`{NORMAL}`", "backquotes"),
+        (f"\u201c{NORMAL}\u201d", "quotes"),
         (NORMAL.removeprefix("https://"), "lacks https://"),
         (NORMAL.removeprefix("https:"), "lacks https://"),
     ],
@@ -207,3 +210,30 @@ def test_url_copied_with_what_stood_around_it_is_refused_by_that_name(url: str, 
         normalise(url)
     assert "https://discord.com/api/webhooks/ID/TOKEN" in str(caught.value)
     assert NORMAL.rpartition("/")[2] not in str(caught.value), "the token is never shown"
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (f'"{NORMAL}"', "quotes"),
+        (f"<{NORMAL}>", "angle brackets"),
+        (NORMAL.removeprefix("https://"), "lacks https:// at its beginning"),
+        (f"{NORMAL}/more", "is no webhook path"),
+    ],
+)
+def test_complaint_of_check_shows_the_shape_and_no_part_of_the_url(
+    value: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK", value)
+    config = '[destinations.d]\nkind = "discord"\nwebhook = { env = "HOOK" }\n[[routes]]\nto = ["d"]\n'
+    with pytest.raises(ConfigurationInvalid) as caught:
+        parse(config, "alerts.toml")
+    [problem] = caught.value.problems
+    assert what in problem.message
+    assert problem.message.endswith("it looks like https://discord.com/api/webhooks/ID/TOKEN")
+    assert not any(part in problem.message for part in NORMAL.rsplit("/", 2)[1:])
+
+
+def test_url_in_a_complaint_is_masked_beside_the_example_of_one() -> None:
+    assert masked(f"{NORMAL} is wrong; it looks like {WEBHOOK}") == f"**** is wrong; it looks like {WEBHOOK}"
+    assert masked(f"{WEBHOOK}x") == "****"

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from tocsind.secret import Secret
 
 from .model import AlarmsOptions, HeartbeatOptions, MetricsOptions
+from .problems import PING
 from .reader import Field, Mistake, Spot, read_table, shown
 from .values import duration, duration_or_never, socket_path, text
 from .webhooks import Sought, secret_url
@@ -78,7 +79,7 @@ def _complaint(url: str) -> str | None:
     except ValueError:
         parts = host = None
     if parts is None or not host or parts.scheme not in {"http", "https"}:
-        return "is no web address; it looks like https://hc-ping.com/UUID"
+        return f"is no web address; it looks like {PING}"
     if "@" in parts.netloc or "#" in url:
         return "must not carry a user name, a password or a fragment (#)"
     if parts.scheme == "http" and not _is_this_host(host):

@@ -12,6 +12,8 @@ import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from .problems import WEBHOOK as _SHAPE
+
 DISCORD = "discord.com"
 _ALSO_DISCORD = {f"{branch}{name}" for name in ("discord.com", "discordapp.com") for branch in ("", "ptb.", "canary.")}
 _PATH = re.compile(r"/api(?:/v[0-9]{1,3})?/webhooks/([0-9]{1,20})/([A-Za-z0-9_-]{1,200})(?:/slack|/github)?/?")
@@ -19,11 +21,12 @@ _HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 _WRAPPINGS = (
     ('"', '"', "quotes"),
     ("'", "'", "quotes"),
+    ("\u201c", "\u201d", "quotes"),
+    ("\u2018", "\u2019", "quotes"),
     ("<", ">", "angle brackets"),
     ("`", "`", "backquotes"),
     ("(", ")", "brackets"),
 )
-_SHAPE = "https://discord.com/api/webhooks/ID/TOKEN"
 
 
 def normalise(url: str, *, allow_host: bool = False) -> str:
