@@ -22,6 +22,7 @@ from .events import (
     InDoubt,
     IntakeClosed,
     IntakeOpened,
+    LossesReported,
     Lost,
     Quarantined,
     Recovered,
@@ -71,7 +72,7 @@ class Noticed:
         self.reports_wait = False  # a report waits for its destination to work
         self.lasting: set[str] = set()  # kinds of trouble that concern no destination
         self.recovered: set[str] = set()  # and those that have ended
-        self._refused = 0  # signals, since people were told
+        self._untold: Counter[str] = Counter()  # signals refused and dropped, since people were told
         self._alarms: dict[str, str | None] = {}  # by id: where it waits, if it does
 
     @property
@@ -94,13 +95,20 @@ class Noticed:
         if isinstance(fact, _UNSEEN):
             self.missed = True
         elif isinstance(fact, SignalRefused):
-            self._refused += 1
-            self.note(_refused(fact, self._refused))
+            self._count_lost("refused", 1, fact, f"{fact.field}: {fact.reason}")
+        elif isinstance(fact, LossesReported):
+            self._count_lost("refused", fact.refused, fact, "it said nothing")
+            self._count_lost("dropped", fact.dropped, fact, "neither the daemon nor its spool took it")
         elif kind := _BEGINNINGS.get(type(fact)):
             self.lasting.add(kind)
         elif kind := _RECOVERIES.get(type(fact)):
             self.lasting.discard(kind)
             self.recovered.add(kind)
+
+    def _count_lost(self, kind: str, signals: int, fact: SignalRefused | LossesReported, reason: str) -> None:
+        if signals:
+            self._untold[kind] += signals
+            self.note(_lost_before(kind, self._untold[kind], fact, reason))
 
     def _follow(self, fact: Fact) -> None:
         """Where our own alarms are."""
@@ -123,8 +131,7 @@ class Noticed:
         """It was told, unless there is something newer to tell."""
         if self.pending.get(trouble.name) is trouble:
             del self.pending[trouble.name]
-            if trouble.kind == "refused":
-                self._refused = 0
+            self._untold.pop(trouble.kind, None)
 
     def raised(self, alarm: str, road: str) -> None:
         """An alarm is on its way."""
@@ -186,10 +193,11 @@ def all_clear(kind: str, about: str, seconds: float, waiting: int) -> tuple[str,
     return titles[kind], f"{lasted} {waits}."
 
 
-def _refused(fact: SignalRefused, signals: int) -> Trouble:
-    what = "1 signal was refused" if signals == 1 else f"{signals:,} signals were refused"
-    body = f"The last, of uid {fact.uid}, pid {fact.pid}: {fact.field}: {fact.reason}. Its sender was told."
-    return Trouble("refused", "senders", what, body, priority="normal", adds_up=True)
+def _lost_before(kind: str, signals: int, fact: SignalRefused | LossesReported, reason: str) -> Trouble:
+    """Signals were refused, or dropped by the programs that raised them."""
+    what = f"1 signal was {kind}" if signals == 1 else f"{signals:,} signals were {kind}"
+    body = f"The last, of uid {fact.uid}, pid {fact.pid}: {reason}. Its sender was told."
+    return Trouble(kind, "senders", what, body, priority="normal" if kind == "refused" else "high", adds_up=True)
 
 
 def _suspended(fact: Suspended) -> Trouble | None:

@@ -23,6 +23,7 @@ from tocsind.events import (
     Fact,
     IntakeClosed,
     IntakeOpened,
+    LossesReported,
     Lost,
     MissedReported,
     Quarantined,
@@ -409,6 +410,16 @@ async def test_refused_signals_are_counted_until_they_may_be_told(tmp_path: Path
     lines = (tmp_path / "a.jsonl").read_text()
     assert "1 signal was refused" in lines
     assert "2 signals were refused" in lines
+
+
+async def test_losses_that_programs_report_are_told(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a")) as here:
+        told = await here.told(LossesReported(2, 3, 1000, 4711))
+        assert sorted(told) == [("dropped", "senders", "a"), ("refused", "senders", "a")]
+        await here.settled()
+    lines = (tmp_path / "a.jsonl").read_text()
+    assert "2 signals were refused" in lines
+    assert "3 signals were dropped" in lines
 
 
 # --- of what -----------------------------------------------------------------------------------------------------------

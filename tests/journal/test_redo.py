@@ -27,7 +27,13 @@ SEED = seed_of(b"this journal's")
 
 def arrivals(*bodies: str) -> list[Arrival]:
     """One for each body; its last byte is no zero, so that a record without it is torn."""
-    return [msgspec.structs.replace(arrival("a", body=body), skew=0.1) for body in bodies]
+    made = [(arrival("a"), body) for body in bodies]
+    return [
+        msgspec.structs.replace(
+            one, skew=0.1, body=msgspec.msgpack.encode({"title": "BUY", "body": body, "id": one.id})
+        )
+        for one, body in made
+    ]
 
 
 @contextmanager
