@@ -22,6 +22,8 @@ from __future__ import annotations
 import os
 import sys
 
+from tocsind.interrupts import guarded, quiet
+
 PROGRAMS = ("tocsin", "tocsind")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _SHARED = "_PYI_TOCSIN_SHARED"  # our own note: what the demo starts has the demo for its parent, and no bootloader
@@ -29,6 +31,7 @@ _SHARED = "_PYI_TOCSIN_SHARED"  # our own note: what the demo starts has the dem
 
 def main() -> int:
     """Become the program that is meant. Its exit code."""
+    quiet()
     program, words = _meant(sys.argv)
     beside = _unpacked() and _SHARED not in os.environ
     if words[:1] == ["demo"]:
@@ -42,10 +45,10 @@ def main() -> int:
     if program == "tocsind":
         from tocsind.__main__ import main as daemon  # noqa: PLC0415 - a hand-off from a script loads no daemon
 
-        return daemon(words)
+        return guarded(lambda: daemon(words))
     from tocsin.cli import main as client  # noqa: PLC0415 - nor the daemon a client
 
-    return client(words)
+    return guarded(lambda: client(words))
 
 
 def _meant(argv: list[str]) -> tuple[str, list[str]]:

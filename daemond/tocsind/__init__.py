@@ -31,6 +31,7 @@ dropped, expired or rerouted meanwhile is not there to be claimed. So whoever ch
 
 Who may import whom, downwards only (tests/test_layers.py keeps it):
 
+    start
     __main__
     demo
     daemon, testing
@@ -46,7 +47,7 @@ Who may import whom, downwards only (tests/test_layers.py keeps it):
     journal, destinations
     rendering, config, attachments, accept_loop, sources
     clock, events, policy, damage
-    secret, errors, form, webserver, loopback, log_writer
+    secret, errors, form, webserver, loopback, log_writer, interrupts
     tocsin
 
 What stands on one line knows nothing of its neighbours; `testing` is for demo and tests alone.

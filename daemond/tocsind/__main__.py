@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all that takes its time
+    from tocsind.interrupts import quiet
+
+    quiet()
+
 import argparse
 import json
 import os
@@ -19,6 +24,7 @@ from .config import Config, ConfigurationInvalid, Problem, load, report, startin
 from .destinations.environment import within
 from .destinations.file_paths import writable
 from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, CannotWrite, DaemonError
+from .interrupts import guarded
 from .lending import Lending
 from .log import LEVELS, keep_in
 from .log_writer import LogWriter, Write, to_descriptor
@@ -293,4 +299,4 @@ def _write_in_time(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))
