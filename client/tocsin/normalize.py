@@ -216,10 +216,19 @@ def _title(reader: _Reader, name: str, value: Any) -> str:
 def _body(reader: _Reader, name: str, value: Any) -> str:
     """A text; of a list or a generator of texts its lines."""
     if isinstance(value, (list, tuple)) or hasattr(value, "gi_frame"):
-        lines = [read.describe(line) for line in islice(value, BODY)]
         reader.note(name, "read as lines")
-        return reader.cut(name, "\n".join(lines), BODY)
+        return reader.cut(name, _lines(value), BODY)
     return reader.cut(name, _words(reader, name, value), BODY)
+
+
+def _lines(value: Any) -> str:
+    """Texts as lines, as many as a body holds."""
+    found = ""
+    for line in islice(value, BODY):
+        found += f"{read.describe(line)}\n"
+        if len(found) > BODY + 1:
+            break
+    return found[:-1]
 
 
 def _key(reader: _Reader, name: str, value: Any) -> str:

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import pickle
+from collections.abc import Iterator
 from decimal import Decimal
 from enum import Enum, IntEnum
 from typing import Any
@@ -155,6 +156,21 @@ def test_signal_of_the_largest_values_fits_a_frame_and_stays_as_it_is() -> None:
     signal = Signal.from_dict(given)
     assert len(encode_json({"op": "send", "v": 1, "signal": signal.as_dict(), "ack": "received"})) < MAX_FRAME
     assert Signal.from_dict(signal.as_dict()) == signal
+
+
+def test_signal_of_a_huge_list_reads_no_more_of_it_than_a_body_holds() -> None:
+    read = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal read
+        while True:
+            read += 1
+            yield "x" * 99
+
+    signal = Signal("T", lines())
+    assert len(signal.body or "") == 4096
+    assert read < 50
+    assert signal.input_notes == ["body: read as lines", "body: cut from 4,099 to 4,096 characters"]
 
 
 def test_signal_with_two_long_keys_stays_two_stories() -> None:
