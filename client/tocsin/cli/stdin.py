@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from tocsin.endings import MARK, MOST, ending
-
 from .exits import UNREADABLE, Failure
 from .output import note
 
@@ -24,10 +22,12 @@ class Text:
     def first_line(self) -> str:
         """The first line that says something, or as much of it as a title holds."""
         line = self._first_line()
-        return line if len(line) <= _TITLE else line[: _TITLE - 1] + MARK
+        return line if len(line) <= _TITLE else f"{line[: _TITLE - 1]}…"
 
     def ending(self, *, after_first_line: bool = False) -> str:
         """The text, or as much of its end as a body holds: where a program's output was cut, its error stands there."""
+        from tocsin.endings import MARK, MOST, ending  # noqa: PLC0415 - only a body from stdin pays for it
+
         text = self._tail.decode("utf-8", "replace")
         if after_first_line and self._size <= len(self._tail) and len(self._first_line()) <= _TITLE:
             text = text.strip().partition("\n")[2].strip("\n")
