@@ -75,3 +75,8 @@ def _boot_id() -> str:
             boot += f" {_TIME_NAMESPACE.stat().st_ino}"
         return boot
     return ""
+
+
+async def next_round(seconds: float) -> None:
+    """Sleep until the monotonic clock's next multiple of `seconds`: rounds of several tasks fall together."""
+    await trio.sleep_until((trio.current_time() // seconds + 1) * seconds)

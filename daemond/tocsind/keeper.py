@@ -9,7 +9,7 @@ from math import inf
 
 import trio
 
-from .clock import Clock
+from .clock import Clock, next_round
 from .dispatch import Dispatch
 from .journal import Count, reading, upkeep
 from .lane import Lane
@@ -19,7 +19,7 @@ from .policy.digest import to_fold
 LEDGER_ROUND = 600.0  # seconds between two looks for what the ledger may forget
 DISK_ROUND = 2.0  # seconds in which a journal that was deleted is noticed, and room again; a look takes microseconds
 TIDY_ROUND = 60.0  # seconds between two looks for attachments that nobody waits for
-FOLD_ROUND = 5.0  # a backlog that takes minutes to drain does not grow old in seconds
+FOLD_ROUND = 6.0  # a backlog that takes minutes to drain does not grow old in seconds; a multiple of DISK_ROUND, to wake together
 
 
 class Keeper:
@@ -58,17 +58,17 @@ class Keeper:
             if self._dispatch.intake.closed and not self._dispatch.journal.is_full:
                 await self._dispatch.journal.shrink()
                 self._dispatch.check_disk()
-            await trio.sleep(DISK_ROUND)
+            await next_round(DISK_ROUND)
 
     async def _fold(self) -> None:
         while True:
-            await trio.sleep(FOLD_ROUND)
+            await next_round(FOLD_ROUND)
             await self.fold_backlogs()
 
     async def _tidy(self) -> None:
         while True:
             await self._dispatch.attachments.tidy(self._standing, self._clock.wall())
-            await trio.sleep(TIDY_ROUND)
+            await next_round(TIDY_ROUND)
 
     async def _standing(self, ids: Sequence[str]) -> dict[str, set[State]]:
         found: dict[str, set[State]] = {}

@@ -58,15 +58,17 @@ def _checked(descriptor: int) -> socket.socket:
     )
 
 
-def notify(*assignments: str) -> bool:
-    """Send state to $NOTIFY_SOCKET; False when there is none or nobody listens. `@` begins an abstract name."""
+def notify(*assignments: str, patience: float = _PATIENCE) -> bool:
+    """Send state to $NOTIFY_SOCKET; False when there is none, nobody listens, or its queue stays full for `patience` seconds, which this
+    blocks for. `@` begins an abstract name.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return False
     name = "\0" + address[1:] if address.startswith("@") else address
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-            out.settimeout(_PATIENCE)
+            out.settimeout(patience)
             out.sendto("\n".join(assignments).encode(), name)
     except OSError:
         return False
@@ -91,12 +93,14 @@ def stopping() -> bool:
 
 def alive() -> bool:
     """All is well. Told to whoever would restart us if it were not."""
-    return notify("WATCHDOG=1", "STATUS=serving")
+    return notify(
+        "WATCHDOG=1", "STATUS=serving", patience=0
+    )  # the next one comes soon, and the event loop waits for nobody
 
 
 def ailing(trouble: str) -> bool:
     """What stands still, for `systemctl status`."""
-    return notify(f"STATUS={' '.join(trouble.split())}")
+    return notify(f"STATUS={' '.join(trouble.split())}", patience=0)
 
 
 def watchdog_interval() -> float | None:

@@ -14,7 +14,7 @@ import pytest
 from tests.harness import PATIENCE, STRANGER, listening_stranger, public_folder
 
 import tocsin
-from tocsin import launching, notices, places
+from tocsin import launching, places
 from tocsin.errors import Unreachable
 from tocsin.starting import is_served
 
@@ -198,7 +198,6 @@ def test_notices_reach_standard_error_where_logging_is_not_set_up(hostile: Path)
         [sys.executable, "-P", "-c", script], cwd=hostile, capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert done.stderr.count("is passed over") == 1
-    assert notices.write is notices._log
 
 
 def test_roots_daemon_and_its_check_refuse_the_state_folder_of_another_user(folder: Path) -> None:

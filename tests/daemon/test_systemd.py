@@ -41,6 +41,21 @@ def hand_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[HandDown]:
             os.close(copy)
 
 
+def test_sign_of_life_is_left_out_when_the_managers_queue_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd, "_PATIENCE", 3600.0)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        assert systemd.alive()
+        while systemd.alive():  # until the queue is full
+            pass
+        assert not systemd.ailing("it stands still")
+        assert manager.recv(100).startswith(b"WATCHDOG=1")
+        assert systemd.alive()
+
+
 def test_it_is_taken_once_and_no_child_inherits_it(listening: Listening, hand_down: HandDown) -> None:
     hand_down(listening.fileno())
     inherited = inherited_socket()

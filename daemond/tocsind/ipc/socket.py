@@ -20,11 +20,12 @@ from pathlib import Path
 import trio
 
 from tocsin import disk, places, trust
+from tocsind.clock import next_round
 from tocsind.errors import CannotWrite, DaemonError, StateLocked
 from tocsind.events import Emit, SocketRestored, SocketTrouble
 
 BACKLOG = 1024
-LOOK = 3.0  # seconds between two looks whether the file is there: seldom enough for an idle daemon
+LOOK = 4.0  # seconds between two looks whether the file is there: with every other round of the keeper
 MODE = 0o660  # the folder and the group decide who may come in
 _TURN = 0.01  # seconds; looking and binding takes far less
 _TURNS = 50  # then whoever holds the folder's lock is not one of us, and shall not keep us from starting
@@ -62,7 +63,7 @@ class UnixListener(trio.abc.Listener[trio.SocketStream]):
     async def watch(self, emit: Emit) -> None:
         """Until cancelled, look whether the file is there, and make it again if it is not."""
         while True:
-            await trio.sleep(LOOK)
+            await next_round(LOOK)
             self.look(emit)
 
     def look(self, emit: Emit) -> None:
