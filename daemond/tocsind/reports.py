@@ -29,6 +29,7 @@ from .roads import Roads
 from .sources import OURS
 
 GATHER = 5.0  # s from the first of them to the report, so that it tells of more than one
+AGAIN = 2.0  # s until the next look for a destination that can tell
 LULL = 1.0  # s between two looks at what is untold, however much happens
 LONGEST_TITLE = 100  # code points of a signal's title in a report
 
@@ -65,8 +66,10 @@ class Reports:
             return GATHER - age
         road = self._road(missed, age)
         name = (missed.state, missed.destination)
-        if road is None or not self._told.is_news(name, self._clock.now()):
+        if not self._told.is_news(name, self._clock.now()):
             return inf
+        if road is None:
+            return AGAIN
         signal = self._report(missed, road)
         if await hand(signal, road):
             self._told.told(name, self._clock.now())

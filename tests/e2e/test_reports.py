@@ -57,7 +57,7 @@ def test_default_configuration_uses_the_other_channels_before_the_file(tmp_path:
             assert delivery(daemon, urgent, "alerts-critical")["state"] == "sent"
             assert alarm["road"] == "alerts-critical"
             assert not (daemon.state / "alerts.jsonl").exists()
-        assert titles(fake, 2) == ["premium", "signals-premium is disabled"]
+        assert sorted(titles(fake, 2)) == ["premium", "signals-premium is disabled"]
 
 
 def test_fresh_machine_without_any_webhook_delivers_to_the_file_in_one_step(tmp_path: Path) -> None:

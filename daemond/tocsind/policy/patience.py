@@ -34,7 +34,7 @@ import msgspec
 
 from .delivery import Priority
 
-ASK_EVERY = 10.0  # s between two tries of a destination whose breaker never opened
+ASK_EVERY = 5.0  # s between two tries of a destination whose breaker never opened
 SHORT_BLOCK = 5.0  # s; a server that asks for no more than this still works: Discord does so with every used-up window
 SUSPECT = 600.0  # s for which a destination that came back without a delivery is not fully trusted
 
