@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.witness import arrived
-from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, route
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, route, until
 
 import tocsin
 
@@ -55,6 +55,22 @@ def test_lost_storage_gives_no_receipt_an_alarm_and_an_end_with_its_reason(
         daemon.start()
         daemon.wait_for("sent")
         assert "while nobody serves" in [copy.title for copy in arrived(fake)]
+
+
+@pytest.mark.parametrize("lose", [LOSSES[name] for name in LOSSES if name != "journal replaced"])
+def test_what_waited_in_a_journal_that_was_taken_away_is_delivered_by_the_next_start(
+    tmp_path: Path, fake: FakeProcess, lose: Callable[[Path], object]
+) -> None:
+    outage = discord("d", "http://127.0.0.1:1/api/webhooks/1/x") + route("d")
+    with DaemonProcess(tmp_path, outage).start() as daemon:
+        titles = {f"waiting {number}" for number in range(20)}
+        daemon.client.send_many([{"title": title} for title in titles])
+        lose(daemon.state)
+        assert daemon.process.wait(PATIENCE) == 73
+        daemon.configure(discord("d", fake.webhooks[0]["url"]) + route("d"))
+        daemon.start()
+        until(lambda: titles <= {copy.title for copy in arrived(fake)})
+        assert daemon.settled(daemon.client.send("after").id) == ["delivered"]
 
 
 def test_lost_storage_is_noticed_by_an_idle_daemon(tmp_path: Path, fake: FakeProcess) -> None:

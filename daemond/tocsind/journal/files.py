@@ -92,6 +92,12 @@ class Files:
                 return f"{path} was replaced by another file"
         return None
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another file has the database's name."""
+        path = self._folder / FILE_NAME
+        return (found := _stat(path)) is not None and found.st_ino != os.fstat(self._opened[path]).st_ino
+
     def copy(self) -> Copy:
         """The database as its file is now, to be read while no checkpoint comes."""
         database, log = (self._opened.get(path) for path in (self._folder / FILE_NAME, self._folder / WAL_NAME))

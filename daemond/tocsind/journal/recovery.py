@@ -278,6 +278,23 @@ def _quoted(path: Path) -> str:
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
+def rescue(connection: sqlite3.Connection, folder: Path) -> None:
+    """The files were taken away, and the connection still reads them: write all of it to where the next start looks for it.
+
+    Not where another file took the journal's name: a person may have put it there. Raises OSError, or sqlite3.Error.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+        return
+    filling = folder / _FILLING
+    filling.unlink(missing_ok=True)
+    connection.execute("VACUUM INTO ?", (str(filling),))
+    filling.chmod(0o600)
+    with filling.open("rb") as file:
+        os.fsync(file.fileno())
+    filling.rename(folder / _FRESH)
+
+
 def _finish(folder: Path) -> None:
     """Give a fresh journal that is whole its name; what a kill left of the old one is put aside first."""
     for name in (_FILLING, _REBUILT, _EMPTY):
@@ -285,5 +302,5 @@ def _finish(folder: Path) -> None:
     if (folder / _FRESH).exists():
         left = [path for path in (folder / WAL_NAME, folder / FILE_NAME) if path.exists()]
         if left:
-            put_aside(folder, left, "the recovery of a damaged journal was interrupted")
+            put_aside(folder, left, "the journal was taken away while it was open, or its recovery was interrupted")
         (folder / _FRESH).rename(folder / FILE_NAME)

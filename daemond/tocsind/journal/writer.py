@@ -35,7 +35,7 @@ from .files import Files, Reserve
 from .inbox import Guest, Inbox
 from .mark import Commits
 from .promises import Promises
-from .recovery import Recovered, Replaced, is_damage, open_whole
+from .recovery import Recovered, Replaced, is_damage, open_whole, rescue
 from .redo import RedoLog
 from .schema import CHECKPOINT
 
@@ -242,12 +242,19 @@ class Journal:
         else:
             while askers := self._inbox.next_group():
                 self._serve_group(connection, promises, askers)
+            self._rescue(connection)
             connection.close()
             promises.close(healthy=self.healthy)
             self._files.close()
             self._commits.close()
         self._inbox.close()
         self._token.run_sync_soon(self._closed.set)
+
+    def _rescue(self, connection: sqlite3.Connection) -> None:
+        """What was taken away while it was open is still here: keep it for the next start."""
+        if isinstance(self._broken, StorageLost) and self._files and not self._files.is_replaced:
+            with suppress(OSError, sqlite3.Error):  # it is lost already
+                rescue(connection, self._folder)
 
     def _open(self) -> tuple[sqlite3.Connection, RedoLog | None]:
         """The journal with what a killed run promised in it; on a full disk this may take the reserve."""
