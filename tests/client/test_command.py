@@ -206,7 +206,7 @@ def test_a_verb_loads_only_what_it_needs() -> None:
 SEND_PATH = {
     *("tocsin", "tocsin.answers", "tocsin.batches", "tocsin.client", "tocsin.connection", "tocsin.durations"),
     *("tocsin.configuration", "tocsin.loading", "tocsin.notices", "tocsin.trust"),
-    *("tocsin.disk", "tocsin.endings", "tocsin.losses", "tocsin.normalize", "tocsin.values"),
+    *("tocsin.disk", "tocsin.losses", "tocsin.normalize", "tocsin.values"),
     *(
         "tocsin.errors",
         "tocsin.ids",
