@@ -49,7 +49,7 @@ from .sources import OURS
 from .troubles import Noticed, Trouble, all_clear, disabled, failing, late
 
 ROUND = 15.0  # seconds between two looks at what lasts: people's patience counts in minutes
-_ENDS = frozenset({"breaker", "age", "suspended", "disabled", "disk", "spool", "socket"})  # kinds of trouble that end
+_ENDS = frozenset({"breaker", "age", "limited", "disabled", "disk", "spool", "socket"})  # kinds of trouble that end
 _SETTLED_IN = 60.0  # seconds after the start in which a trouble of the last run must have shown itself, if it lasts
 _LAST = frozenset({"breaker", "age"})
 

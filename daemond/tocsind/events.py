@@ -294,7 +294,7 @@ class Revived(Fact, frozen=True):
     deliveries: int
 
 
-class Suspended(Fact, frozen=True):
+class RateLimited(Fact, frozen=True):
     """A lane waits because of a rate limit that the far end told."""
 
     destination: str
@@ -310,7 +310,7 @@ class DestinationNote(Fact, frozen=True):
     note: str
 
 
-class Throttled(Fact, frozen=True):
+class BreakerOpened(Fact, frozen=True):
     """A lane's breaker tripped: the far end failed too often in a row and rests."""
 
     level: ClassVar[str] = "warning"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-CONDITIONS = ("ready", "suspended", "throttled", "probing", "disabled")
+CONDITIONS = ("ready", "limited", "failing", "probing", "disabled")
 HEALTH = ("ok", "degraded", "failing")
 
 Row = tuple[tuple[str, ...], float]  # the labels' values, and the number

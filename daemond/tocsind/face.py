@@ -37,7 +37,7 @@ def waits_for(lane: Lane, priority: Priority, known: str | None = None) -> str |
     condition = lane.condition()
     if known is not None:
         reason: str | None = known
-    elif condition.word in {"disabled", "throttled", "probing"}:
+    elif condition.word in {"disabled", "failing", "probing"}:
         reason = f"{lane.name} is {condition.word}: {condition.reason}"
     else:
         reason = lane.why_closed(lane.clock.now(), priority)

@@ -53,7 +53,7 @@ class Work:
         return None
 
     def _is_stalled(self, lane: Lane, waiting: float | None, patience: float) -> bool:
-        paced = lane.condition().word == "suspended" and lane.blocked_for() == 0
+        paced = lane.condition().word == "limited" and lane.blocked_for() == 0
         success = self._metrics.of(lane.name).last_success
         without = self._clock.now() - (self._since if success is None else success)
         return is_stalled(waiting, without, paced=paced, patience=patience)

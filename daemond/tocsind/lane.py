@@ -8,8 +8,8 @@
 The conditions, and who says so:
 
       ready       both gate and breaker answer "now"
-      suspended   the gate is closed: we chose to wait (a rate)
-      throttled   the breaker is open: they failed
+      limited     the gate is closed: we chose to wait (a rate)
+      failing     the breaker is open: they failed
       probing     one delivery is out to see whether they are back
       disabled    told never to come back, or never set up; a person enables it. Meanwhile its queue goes to the fallback; without
                   one it stays where it is
@@ -35,7 +35,7 @@ from .channel import Channel
 from .clock import Clock
 from .config import DestinationOptions
 from .destinations import Destination
-from .events import DestinationNote, Disabled, Emit, Enabled, ProbeFailed, Recovered, Suspended, Throttled
+from .events import BreakerOpened, DestinationNote, Disabled, Emit, Enabled, ProbeFailed, RateLimited, Recovered
 from .gates import Gates
 from .journal import Asking, LaneMemory
 from .policy.breaker import Breaker, BreakerMemory, Phase
@@ -419,13 +419,13 @@ class Lane:
         self.rerouting.outage.failed(now, reason)
         if self.breaker.failed(now, reason, doubt=doubt):
             self.trips += 1
-            self._emit(Throttled(self.name, reason, self.breaker.until - now))
+            self._emit(BreakerOpened(self.name, reason, self.breaker.until - now))
         elif probing:
             self._emit(ProbeFailed(self.name, reason, self.breaker.until - now))
 
     def _limited(self, outcome: Deferred) -> None:
         self.rerouting.outage.blocked(self.clock.now(), outcome.reason)
-        self._emit(Suspended(self.name, outcome.reason, self.gate.limited(self.clock.now(), outcome)))
+        self._emit(RateLimited(self.name, outcome.reason, self.gate.limited(self.clock.now(), outcome)))
         if outcome.reach in {Reach.CHANNEL, Reach.KIND}:
             self._books.tell_lanes()
 
@@ -536,7 +536,7 @@ class Lane:
             return Condition(self.breaker.phase.value, self.breaker.reason, max(0.0, self.breaker.until - now))
         asking = min((each for each, sender in self._senders.items() if sender.wants()), default=Priority.URGENT)
         closed = self.gate.why_closed(now, asking)
-        return Condition("suspended", closed, self.gate.ready_at(now, asking) - now) if closed else Condition("ready")
+        return Condition("limited", closed, self.gate.ready_at(now, asking) - now) if closed else Condition("ready")
 
 
 def _alert_of(delivery: Delivery) -> str:

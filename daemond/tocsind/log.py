@@ -1,6 +1,6 @@
 """Log lines: one a fact, `key=value`, on standard error. Nothing here decides what is told; a fact's own `level` does.
 
-2026-11-22T02:30:00.125Z warning throttled destination=signals-premium reason="503 from Discord" rest=10
+2026-11-22T02:30:00.125Z warning breaker-opened destination=signals-premium reason="503 from Discord" rest=10
 
 A line is made on the event loop and written by a thread (`log_writer`), so that a log that nobody reads stops nothing.
 """

@@ -18,6 +18,7 @@ from .events import (
     Alarmed,
     AllClear,
     AttachmentLeft,
+    BreakerOpened,
     Buried,
     ConnectionRefused,
     Deferred,
@@ -34,14 +35,13 @@ from .events import (
     MissedReported,
     ProbeFailed,
     Quarantined,
+    RateLimited,
     RequestNotPermitted,
     Rerouted,
     Sent,
     SignalRefused,
     SourceReserved,
     SpoolTaken,
-    Suspended,
-    Throttled,
     Unheard,
     Unrouted,
 )
@@ -66,8 +66,8 @@ _COUNTS: dict[type[Fact], Callable[[Any], dict[str, int]]] = {
     Rerouted: lambda _: {"deliveries_rerouted": 1},
     Digested: lambda fact: {"deliveries_digested": fact.deliveries},
     DroppedByHand: lambda fact: {"deliveries_dropped": fact.deliveries},
-    Suspended: lambda _: {"rate_limited": 1},
-    Throttled: lambda _: {"circuit_breaker_trips": 1},
+    RateLimited: lambda _: {"rate_limited": 1},
+    BreakerOpened: lambda _: {"circuit_breaker_trips": 1},
     ProbeFailed: lambda _: {"probes_failed": 1},
     Disabled: lambda _: {"destinations_disabled": 1},
     AttachmentLeft: lambda _: {"attachments_left": 1},
@@ -81,7 +81,7 @@ _COUNTS: dict[type[Fact], Callable[[Any], dict[str, int]]] = {
     MissedReported: lambda fact: {"signals_reported_missed": fact.signals},
     Unheard: lambda _: {"alarms_unheard": 1},
 }
-_TROUBLE = (Buried, Deferred, Disabled, InDoubt, ProbeFailed, Suspended, Throttled)
+_TROUBLE = (Buried, Deferred, Disabled, InDoubt, ProbeFailed, RateLimited, BreakerOpened)
 COUNTERS = (
     "notifications_queued",  # deliveries owed by accepted signals
     "notifications_sent",  # deliveries that arrived, those in doubt included

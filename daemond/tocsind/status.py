@@ -25,7 +25,7 @@ from .secret import cleaned
 from .spool import Spool
 
 MOST_LOOKS = 100  # at a thousand dead deliveries each, a millisecond a look
-_NOT_WORKING = frozenset({"throttled", "probing", "disabled"})
+_NOT_WORKING = frozenset({"failing", "probing", "disabled"})
 
 _HARMLESS = frozenset({"name", "kind", "version"})
 

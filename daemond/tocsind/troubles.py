@@ -25,6 +25,7 @@ from .events import (
     LossesReported,
     Lost,
     Quarantined,
+    RateLimited,
     Recovered,
     Rerouted,
     Sent,
@@ -33,7 +34,6 @@ from .events import (
     SocketTrouble,
     SpoolRecovered,
     SpoolTrouble,
-    Suspended,
     Unrouted,
 )
 from .lane import LONG_BLOCK
@@ -175,7 +175,7 @@ def all_clear(kind: str, about: str, seconds: float, waiting: int) -> tuple[str,
     """Title and body of the signal that follows an alarm when its trouble is over; so many deliveries wait for the destination."""
     titles = {
         "breaker": f"{about} is no longer failing",
-        "suspended": f"{about} is no longer shut out",
+        "limited": f"{about} is no longer shut out",
         "disabled": f"{about} is enabled again",
         "age": f"Signals no longer wait too long for {about}",
         "disk": "Signals are taken again: the disk has room",
@@ -200,12 +200,12 @@ def _lost_before(kind: str, signals: int, fact: SignalRefused | LossesReported, 
     return Trouble(kind, "senders", what, body, priority="normal" if kind == "refused" else "high", adds_up=True)
 
 
-def _suspended(fact: Suspended) -> Trouble | None:
+def _limited(fact: RateLimited) -> Trouble | None:
     if fact.seconds < LONG_BLOCK:
         return None
     name = fact.destination
     body = f"{fact.reason}. What waits longer than its patience goes to a fallback, if one works; `tocsin status` tells how long it lasts."
-    return Trouble("suspended", name, f"{name} is shut out for {format_duration(round(fact.seconds))}", body, lost=name)
+    return Trouble("limited", name, f"{name} is shut out for {format_duration(round(fact.seconds))}", body, lost=name)
 
 
 def _closed(fact: IntakeClosed) -> Trouble:
@@ -234,7 +234,7 @@ def _lost(fact: Lost) -> Trouble:
 
 _TROUBLES: dict[type[Fact], Callable[[Any], Trouble | None]] = {
     Disabled: lambda fact: disabled(fact.destination, fact.reason),
-    Suspended: _suspended,
+    RateLimited: _limited,
     IntakeClosed: _closed,
     Quarantined: _quarantined,
     SpoolTrouble: _not_taken_in,

@@ -23,14 +23,14 @@ STATUS: dict[str, Any] = {
     "pid": 7,
     "uptime_seconds": 3661.0,
     "health": "degraded",
-    "problems": ["premium is throttled: 503"],
+    "problems": ["premium is failing: 503"],
     "counters": {"queue_depth": 3},
     "queue": {"depth": 3, "oldest_seconds": 65.2, "by_priority": {"urgent": 1, "high": 0, "normal": 2, "low": 0}},
     "destinations": [
         {
             "name": "premium",
             "kind": "discord",
-            "condition": "throttled",
+            "condition": "failing",
             "reason": "503",
             "until_seconds": 9.5,
             "queued": {"urgent": 1, "normal": 2},
@@ -114,10 +114,10 @@ def test_quiet_says_nothing_at_all(path: Callable[..., str], capsys: Capture) ->
 def test_status_tells_people_health_problems_queue_and_destinations(path: Callable[..., str], capsys: Capture) -> None:
     main(["status", "--socket", path(status=STATUS)])
     said = capsys.readouterr().out
-    assert said.splitlines()[:2] == ["tocsind 0.1.0 is degraded, up 1h1m1s, pid 7", "  ! premium is throttled: 503"]
+    assert said.splitlines()[:2] == ["tocsind 0.1.0 is degraded, up 1h1m1s, pid 7", "  ! premium is failing: 503"]
     assert "urgent 1  high 0  normal 2  low 0  (the oldest for 1m5s)" in said
     rows = [line.split() for line in said.splitlines() if line.startswith(("premium", "local"))]
-    assert rows[0] == ["premium", "discord", "throttled", "3", "5", "2", "0", "503", "(for", "10s)"]
+    assert rows[0] == ["premium", "discord", "failing", "3", "5", "2", "0", "503", "(for", "10s)"]
     assert rows[1][-5:] == ["last", "error:", "disk", "was", "full"]
     assert "storage is not healthy" in said
 

@@ -77,7 +77,7 @@ def test_an_outage_opens_the_breaker_and_the_queue_passes_its_thresholds(
     channels.script({"behaviour": "status", "status": 503, "count": 100})
     for n in range(6):
         compat.send_signal_sync({"title": f"outage {n}", "tier": "premium"})
-    daemon.wait_for("throttled")
+    daemon.wait_for("breaker-opened")
     health = compat.get_health_status(warning=1, critical=5)
     channels.control("DELETE", "script")
     assert (health["status"], health["circuit_breaker_state"]) == ("degraded", "open")

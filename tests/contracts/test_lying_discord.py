@@ -56,7 +56,7 @@ def liars() -> Iterator[list[Liar]]:
     [
         ("200 OK", "deferred"),
         ("400 Bad Request", "deferred"),
-        ("429 Too Many Requests", "suspended"),
+        ("429 Too Many Requests", "rate-limited"),
         ("502 Bad Gateway", "deferred"),
     ],
 )
@@ -94,10 +94,10 @@ def test_foreign_words_kill_no_alert_and_count_as_a_failing_destination(
     with DaemonProcess(tmp_path, config + route("d")).start() as daemon:
         daemon.client.send("low", priority="low")
         daemon.client.send("high", priority="high")
-        daemon.wait_for("throttled", destination="d")
+        daemon.wait_for("breaker-opened", destination="d")
         status_now = daemon.status()
         assert status_now["health"] != "ok"
-        assert "d is throttled" in status_now["problems"][0]
+        assert "d is failing" in status_now["problems"][0]
         shown = daemon.destination("d")
         assert (shown["dead"], shown["sent"], sum(shown["queued"].values())) == (0, 0, 2)
 
@@ -118,13 +118,13 @@ def test_a_long_block_is_a_problem_that_status_tells_and_enable_lifts(tmp_path: 
     liars.append(Liar(http("429 Too Many Requests", b'{"retry_after": 1e9, "global": false}')))
     with DaemonProcess(tmp_path, discord("d", liars[0].url) + route("d")).start() as daemon:
         daemon.client.send("x")
-        daemon.wait_for("suspended", destination="d")
+        daemon.wait_for("rate-limited", destination="d")
         status = daemon.status()
         assert status["health"] == "degraded"
-        assert status["problems"][0].startswith("d is suspended: 429 from Discord")
+        assert status["problems"][0].startswith("d is limited: 429 from Discord")
         assert daemon.destination("d")["until_seconds"] <= 86400
         daemon.client.request("enable", destination="d")
-        daemon.wait_for("suspended", destination="d", nth=2)
+        daemon.wait_for("rate-limited", destination="d", nth=2)
 
 
 def test_who_asks_for_a_day_of_patience_gets_as_much_as_there_is(tmp_path: Path, liars: list[Liar]) -> None:

@@ -131,11 +131,11 @@ def test_a_dead_discord_is_not_unhealthy(tmp_path: Path, fake: FakeProcess) -> N
     tripping = discord("d", fake.webhooks[0]["url"], breaker='{ failures = 1, rest = "1h", most = "1h" }')
     with DaemonProcess(tmp_path, LISTEN + tripping + route("d")).start() as daemon:
         daemon.client.send("nobody takes it")
-        daemon.wait_for("throttled", destination="d")
+        daemon.wait_for("breaker-opened", destination="d")
         assert daemon.status()["health"] == "failing"
         assert ask(daemon, "/healthz")[:2] == (200, "ok\n")
         assert ask(daemon, "/readyz")[:2] == (200, "ok\n")
-        assert 'tocsin_destination_condition{condition="throttled",destination="d"} 1.0' in ask(daemon, "/metrics")[1]
+        assert 'tocsin_destination_condition{condition="failing",destination="d"} 1.0' in ask(daemon, "/metrics")[1]
 
 
 def test_with_a_full_disk_it_is_not_ready_and_healthy_all_the_same(tmp_path: Path) -> None:

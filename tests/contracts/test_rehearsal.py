@@ -115,7 +115,7 @@ def test_it_tells_how_long_the_gate_stays_closed_and_who_waits_before_it(daemon:
     daemon.client.send("too soon", to="d")
     daemon.client.send("and less pressing", to="d", priority="low")
     (found,) = rehearse(daemon, "next", "--to", "d")["destinations"]
-    assert (found["condition"], found["ahead"]) == ("suspended", 1)
+    assert (found["condition"], found["ahead"]) == ("limited", 1)
     assert 3500 < found["earliest_seconds"] <= 3600
     assert 3500 < found["until_seconds"] <= 3600
     assert "our limit of 1 in 3600 s" in found["gate"]["waits_for"]["normal"]

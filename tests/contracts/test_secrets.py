@@ -61,7 +61,7 @@ BEHAVIOURS: dict[str, tuple[dict[str, Any] | None, str]] = {
         "buried",
     ),
     "500": ({"behaviour": "status", "status": 500, "html": True}, "deferred"),
-    "429": ({"behaviour": "rate_limited", "retry_after": 30}, "suspended"),
+    "429": ({"behaviour": "rate_limited", "retry_after": 30}, "rate-limited"),
     "a redirect": ({"behaviour": "redirect", "location": "http://127.0.0.1:9/{token}"}, "deferred"),
     "no answer": ({"behaviour": "drop"}, "deferred"),
     "too late": ({"behaviour": "slow", "delay": 30.0}, "deferred"),

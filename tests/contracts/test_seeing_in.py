@@ -170,7 +170,7 @@ def test_the_status_has_exactly_the_shape_of_the_contract(daemon: DaemonProcess)
     must_be(STATUS, status)
     for destination in status["destinations"]:
         must_be(DESTINATION, destination, destination["name"])
-        assert destination["condition"] in {"ready", "suspended", "throttled", "probing", "disabled"}
+        assert destination["condition"] in {"ready", "limited", "failing", "probing", "disabled"}
     assert set(status["counters"]) >= COUNTERS
     assert all(type(count) is int for count in status["counters"].values())
     assert (status["schema"], status["ok"], status["pid"]) == (1, True, daemon.process.pid)
@@ -211,15 +211,15 @@ def test_a_trip_is_counted_shown_with_its_reason_and_degrades_the_health(
     before = counters(daemon)
     discord_.script({"behaviour": "status", "status": 503, "webhook": webhook(discord_, 2)})
     id_ = daemon.client.send("trips", to=["tripping"]).id
-    daemon.wait_for("throttled", destination="tripping")
+    daemon.wait_for("breaker-opened", destination="tripping")
     assert moved(daemon, before)["circuit_breaker_trips"] == 1
     tripping = daemon.destination("tripping")
-    assert (tripping["condition"], tripping["trips"]) == ("throttled", 1)
+    assert (tripping["condition"], tripping["trips"]) == ("failing", 1)
     assert tripping["reason"] == "503 from Discord"
     assert 0 < tripping["until_seconds"] <= 10
     status = daemon.status()
     assert status["health"] == "degraded"
-    assert "tripping is throttled: 503 from Discord" in status["problems"]
+    assert "tripping is failing: 503 from Discord" in status["problems"]
     daemon.client.request("drop", id=id_)
     daemon.client.request("enable", destination="tripping")
     assert daemon.destination("tripping")["condition"] == "ready"
@@ -240,12 +240,12 @@ def test_what_waits_is_counted_by_priority_and_by_destination(daemon: DaemonProc
     assert daemon.status()["queue"]["depth"] == depth
 
 
-def test_our_own_limit_shows_as_suspended_with_the_time_left_and_is_no_problem(daemon: DaemonProcess) -> None:
+def test_our_own_limit_shows_as_limited_with_the_time_left_and_is_no_problem(daemon: DaemonProcess) -> None:
     first = daemon.client.send("one an hour", to=["limited"]).id
     assert daemon.settled(first) == ["delivered"]
     second = daemon.client.send("too soon", to=["limited"]).id
     limited = daemon.destination("limited")
-    assert limited["condition"] == "suspended"
+    assert limited["condition"] == "limited"
     assert limited["reason"]
     assert 0 < limited["until_seconds"] <= 3600
     (ours,) = [window for window in limited["gate"]["windows"] if window["name"] == "ours"]

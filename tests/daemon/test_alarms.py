@@ -27,10 +27,10 @@ from tocsind.events import (
     Lost,
     MissedReported,
     Quarantined,
+    RateLimited,
     SignalRefused,
     SpoolRecovered,
     SpoolTrouble,
-    Suspended,
     Unheard,
 )
 from tocsind.journal import Connection, LaneMemory
@@ -125,7 +125,7 @@ def _also_sent(connection: Connection, id_: str) -> None:
 
 
 GONE = Disabled("a", "404 from Discord")
-BANNED = Suspended("a", "429 from Cloudflare", 3600.0)
+BANNED = RateLimited("a", "429 from Cloudflare", 3600.0)
 RESTS = BreakerLimits(failures=1, rest=3600.0, most=3600.0)
 
 
@@ -255,12 +255,12 @@ async def test_all_clear_follows_when_a_block_ends_a_destination_is_enabled_and_
         here.lane("a").gate.endpoint.block(here.here.clock.now() + 3600.0, "banned")
         await here.here.store("waits", to="a")
         here.here.clock.step(16 * MINUTE)
-        assert set(await here.told(BANNED)) == {("suspended", "a", "b"), ("age", "a", "b")}
+        assert set(await here.told(BANNED)) == {("limited", "a", "b"), ("age", "a", "b")}
         assert await here.cleared() == []
         await here.lane("a").enable()
         (id_,) = await here.here.store("behind what waited", to="a", priority="low")
         assert await here.here.dispatch.wait_settled(id_, PATIENCE) == "delivered"
-        assert {each[0] for each in await here.cleared()} == {"suspended", "age"}
+        assert {each[0] for each in await here.cleared()} == {"limited", "age"}
         here.lane("a")._disable("404")
         assert await here.told(GONE) == [("disabled", "a", "b")]
         assert await here.cleared() == []
@@ -427,8 +427,8 @@ async def test_losses_that_programs_report_are_told(tmp_path: Path) -> None:
 
 async def test_a_long_wait_is_told_and_a_short_one_is_not(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a"), destination("b")) as here:
-        assert await here.told(Suspended("a", "429", 59.0)) == []
-        assert await here.told(BANNED) == [("suspended", "a", "b")]
+        assert await here.told(RateLimited("a", "429", 59.0)) == []
+        assert await here.told(BANNED) == [("limited", "a", "b")]
         await here.settled()
     assert "a is shut out for 1h" in (tmp_path / "b.jsonl").read_text()
 
@@ -496,7 +496,7 @@ async def test_the_same_is_told_once_in_a_while(tmp_path: Path) -> None:
         assert len(await here.told(BANNED, BANNED, GONE)) == 2
         assert await here.told(BANNED, GONE) == []
         here.later(ONCE_IN)
-        assert await here.told(BANNED) == [("suspended", "a", "b")]
+        assert await here.told(BANNED) == [("limited", "a", "b")]
 
 
 async def test_alarm_that_waits_raises_no_alarm_and_what_waits_with_it_does(tmp_path: Path) -> None:

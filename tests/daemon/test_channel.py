@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from tocsind.config import DestinationOptions, FileOptions
 from tocsind.destinations.registry import Pace
-from tocsind.events import Disabled, Fact, Suspended
+from tocsind.events import Disabled, Fact, RateLimited
 from tocsind.gates import Gates
 from tocsind.lane import ASK_AGAIN, Condition, Lane
 from tocsind.policy.backoff import Retry
@@ -148,10 +148,10 @@ async def test_a_shared_429_closes_the_channel_for_all_its_lanes_and_for_no_othe
         street.owe("b", "waits")
         street.owe("elsewhere", "goes")
         await passing(10)
-        assert [lane.condition().word for lane in lanes.values()] == ["suspended", "suspended", "ready"]
+        assert [lane.condition().word for lane in lanes.values()] == ["limited", "limited", "ready"]
         await passing(20)
     assert street.tries == [("a", ["limited"]), ("elsewhere", ["goes"]), ("a", ["limited"]), ("b", ["waits"])]
-    assert street.facts == [Suspended("a", "429 (shared)", 20.0)]
+    assert street.facts == [RateLimited("a", "429 (shared)", 20.0)]
 
 
 async def test_what_went_into_a_channel_before_a_restart_counts_for_every_lane_of_it(autojump_clock: MockClock) -> None:
@@ -242,7 +242,7 @@ async def test_nobody_is_asked_while_the_address_is_blocked(autojump_clock: Mock
         lanes["b"].relocate()
         await passing(1)
         assert len(street.ends["b"].located) == 1
-        assert lanes["b"].condition().word == "suspended"
+        assert lanes["b"].condition().word == "limited"
 
 
 async def test_a_ban_met_while_asking_closes_the_address(autojump_clock: MockClock) -> None:

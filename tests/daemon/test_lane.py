@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from tocsind.config import DestinationOptions, FileOptions
 from tocsind.destinations.registry import Pace
-from tocsind.events import DestinationNote, Disabled, Enabled, Fact, ProbeFailed, Recovered, Suspended, Throttled
+from tocsind.events import BreakerOpened, DestinationNote, Disabled, Enabled, Fact, ProbeFailed, RateLimited, Recovered
 from tocsind.gates import Gates
 from tocsind.journal import LaneMemory
 from tocsind.lane import Condition, Lane
@@ -183,8 +183,8 @@ async def test_our_own_limit_paces_the_lane_and_says_so(autojump_clock: MockCloc
     stage.owe(*"abcde", priority=URGENT)
     async with stage.running():
         await passing(1)
-        assert stage.lane.condition() == Condition("suspended", "our limit of 2 in 10 s", about(9.0))
-        assert repr(stage.lane) == "<Lane d suspended>"
+        assert stage.lane.condition() == Condition("limited", "our limit of 2 in 10 s", about(9.0))
+        assert repr(stage.lane) == "<Lane d limited>"
         await passing(100)
     assert stage.destination.times == pytest.approx([0, 0, 10, 10, 20])
 
@@ -197,12 +197,12 @@ async def test_a_rate_limit_keeps_the_delivery_at_the_head_and_never_trips_the_b
     async with stage.running():
         await passing(1)
         assert stage.books.state(first) is State.QUEUED
-        assert stage.lane.condition() == Condition("suspended", "429", about(19.0))
+        assert stage.lane.condition() == Condition("limited", "429", about(19.0))
         await passing(200)
     assert stage.destination.titles == ["first"] * 6 + ["second"]
     assert stage.destination.times == pytest.approx([0, 20, 40, 60, 80, 100, 100])
-    assert stage.told(Suspended) == [Suspended("d", "429", 20.0)] * 5
-    assert (stage.lane.trips, stage.told(Throttled)) == (0, [])
+    assert stage.told(RateLimited) == [RateLimited("d", "429", 20.0)] * 5
+    assert (stage.lane.trips, stage.told(BreakerOpened)) == (0, [])
 
 
 async def test_a_rate_limit_that_names_no_time_is_believed_for_a_moment(autojump_clock: MockClock) -> None:
@@ -242,7 +242,7 @@ async def test_what_an_answer_tells_of_the_webhooks_window_is_kept_to(autojump_c
     stage.owe("a", "b")
     async with stage.running():
         await passing(1)
-        assert stage.lane.condition() == Condition("suspended", "the webhook's limit of 5 in 2.02 s", about(6.0))
+        assert stage.lane.condition() == Condition("limited", "the webhook's limit of 5 in 2.02 s", about(6.0))
         await passing(30)
     assert stage.destination.times == pytest.approx([0, 7])
 
@@ -337,8 +337,8 @@ async def test_failures_in_a_row_trip_the_breaker_and_the_lane_says_so(autojump_
     async with stage.running():
         await passing(1)
         assert len(stage.destination.tries) == 3
-        assert stage.lane.condition() == Condition("throttled", "503", about(9.0))
-    assert stage.told(Throttled) == [Throttled("d", "503", 10.0)]
+        assert stage.lane.condition() == Condition("failing", "503", about(9.0))
+    assert stage.told(BreakerOpened) == [BreakerOpened("d", "503", 10.0)]
     assert stage.lane.trips == 1
 
 
@@ -493,7 +493,7 @@ async def test_a_rest_goes_on_after_a_restart(autojump_clock: MockClock) -> None
     async with stage.running():
         await passing(1)
     await restarted(stage, 3)
-    assert stage.lane.condition() == Condition("throttled", "503", about(6.0))
+    assert stage.lane.condition() == Condition("failing", "503", about(6.0))
     assert stage.lane.trips == 1
     async with stage.running():
         await passing(10)
@@ -507,7 +507,7 @@ async def test_a_block_and_the_requests_of_before_count_after_a_restart(autojump
     async with stage.running():
         await passing(1)
     await restarted(stage, 4)
-    assert stage.lane.condition() == Condition("suspended", "429", about(15.0))
+    assert stage.lane.condition() == Condition("limited", "429", about(15.0))
     paced = Stage(limit=Rate(2, 10.0))
     paced.owe(*"abcd", priority=URGENT)
     async with paced.running():
@@ -679,7 +679,7 @@ async def test_a_probe_that_is_cut_off_gives_its_permit_back(autojump_clock: Moc
         nursery.cancel_scope.cancel()
         stage.lane.abandon()
     now = stage.clock.now()
-    assert stage.lane.condition().word == "throttled"
+    assert stage.lane.condition().word == "failing"
     assert stage.lane.breaker.ready_at(now) == now
 
 

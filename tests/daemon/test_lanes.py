@@ -51,7 +51,7 @@ async def test_a_new_lane_remembers_the_requests_of_the_old_one(tmp_path: Path) 
         lane = here.lanes.get("a")
         assert lane is not None
         condition = lane.condition()
-        assert condition.word == "suspended"
+        assert condition.word == "limited"
         assert condition.seconds is not None
         assert 7100 < condition.seconds <= 7200
 
@@ -62,4 +62,4 @@ async def test_a_block_of_an_address_closes_every_lane_of_its_kind(tmp_path: Pat
         first = here.lanes.get("a")
         assert first is not None
         first.gate.address.block(trio.current_time() + 60, "blocked")
-        assert [lane.condition().word for lane in here.lanes] == ["suspended", "suspended"]
+        assert [lane.condition().word for lane in here.lanes] == ["limited", "limited"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsind.events import Accepted, Buried, Deferred, Fact, IntakeOpened, SignalRefused, Started, Throttled
+from tocsind.events import Accepted, BreakerOpened, Buried, Deferred, Fact, IntakeOpened, SignalRefused, Started
 from tocsind.log import LEVELS, Log, line
 from tocsind.log_writer import to_descriptor
 from tocsind.testing.clock import SOME_MORNING, SteppedClock
@@ -17,14 +17,20 @@ from tocsind.testing.clock import SOME_MORNING, SteppedClock
 @pytest.mark.parametrize(
     ("fact", "text"),
     [
-        (Throttled("d", "503 from Discord", 10.0), 'warning throttled destination=d reason="503 from Discord" rest=10'),
+        (
+            BreakerOpened("d", "503 from Discord", 10.0),
+            'warning breaker-opened destination=d reason="503 from Discord" rest=10',
+        ),
         (Deferred("ID", "d", 2, 0.1254, "503"), "info deferred id=ID destination=d attempts=2 wait=0.125 reason=503"),
         (Accepted("ID", "high", ("a", "b"), 0, 7), "debug accepted id=ID priority=high destinations=a,b uid=0 pid=7"),
         (Accepted("ID", "low", (), 0, 7), 'debug accepted id=ID priority=low destinations="" uid=0 pid=7'),
         (IntakeOpened(), "info intake-opened"),
-        (Throttled("d", "", 100.0), 'warning throttled destination=d reason="" rest=100'),
-        (Throttled("d", 'a "b" \\ c=d', 0.0), r'warning throttled destination=d reason="a \"b\" \\ c=d" rest=0'),
-        (Throttled("d", "zwölf", 1.5), "warning throttled destination=d reason=zwölf rest=1.5"),
+        (BreakerOpened("d", "", 100.0), 'warning breaker-opened destination=d reason="" rest=100'),
+        (
+            BreakerOpened("d", 'a "b" \\ c=d', 0.0),
+            r'warning breaker-opened destination=d reason="a \"b\" \\ c=d" rest=0',
+        ),
+        (BreakerOpened("d", "zwölf", 1.5), "warning breaker-opened destination=d reason=zwölf rest=1.5"),
     ],
 )
 def test_a_fact_is_one_line_of_key_and_value(fact: Fact, text: str) -> None:
@@ -60,12 +66,12 @@ class Lines:
 async def test_the_log_tells_what_is_at_least_as_loud_as_its_level(level: str) -> None:
     lines = Lines()
     log = Log(SteppedClock(), level, lines.write)
-    facts = [Accepted("ID", "low", (), 0, 7), IntakeOpened(), Throttled("d", "503", 1.0), Buried("ID", "d", "400")]
+    facts = [Accepted("ID", "low", (), 0, 7), IntakeOpened(), BreakerOpened("d", "503", 1.0), Buried("ID", "d", "400")]
     for fact in facts:
         log(fact)
     log.close()
     names = [told.split()[2] for told in lines.text.splitlines()]
-    assert names == ["accepted", "intake-opened", "throttled", "buried"][LEVELS.index(level) :]
+    assert names == ["accepted", "intake-opened", "breaker-opened", "buried"][LEVELS.index(level) :]
 
 
 async def test_the_level_may_change() -> None:

@@ -9,6 +9,7 @@ from tocsind.events import (
     Alarmed,
     AllClear,
     AttachmentLeft,
+    BreakerOpened,
     Buried,
     ConnectionRefused,
     Deferred,
@@ -25,6 +26,7 @@ from tocsind.events import (
     MissedReported,
     ProbeFailed,
     Quarantined,
+    RateLimited,
     Recovered,
     RequestNotPermitted,
     Rerouted,
@@ -32,8 +34,6 @@ from tocsind.events import (
     SignalRefused,
     SourceReserved,
     SpoolTaken,
-    Suspended,
-    Throttled,
     Unheard,
     Unrouted,
 )
@@ -58,8 +58,8 @@ COUNTED: list[tuple[Fact, dict[str, int]]] = [
     (Edited("ID", "d", "trade-1", "7", 3), {"messages_edited": 1}),
     (Digested("ID", "d", "low", 30), {"deliveries_digested": 30}),
     (DroppedByHand("ID", 2), {"deliveries_dropped": 2}),
-    (Suspended("d", "429", 1.0), {"rate_limited": 1}),
-    (Throttled("d", "503", 10.0), {"circuit_breaker_trips": 1}),
+    (RateLimited("d", "429", 1.0), {"rate_limited": 1}),
+    (BreakerOpened("d", "503", 10.0), {"circuit_breaker_trips": 1}),
     (ConnectionRefused(0, "too many"), {"connections_refused": 1}),
     (RequestNotPermitted("drop", 0, 0), {"requests_not_permitted": 1}),
     (SourceReserved("ID", 0, 0), {"sources_reserved": 1}),
@@ -103,7 +103,7 @@ async def test_a_destination_is_known_by_its_last_success_and_its_last_trouble(a
     metrics(Sent("ID", "d", 1, 0.1))
     at = clock.now()
     await trio.sleep(5)
-    metrics(Throttled("d", "503", 10.0))
+    metrics(BreakerOpened("d", "503", 10.0))
     metrics(Buried("ID", "d", "400"))
     metrics(Disabled("other", "404"))
     record, other = metrics.of("d"), metrics.of("other")
@@ -120,8 +120,8 @@ async def test_a_destination_is_known_by_its_last_success_and_its_last_trouble(a
         Deferred("ID", "d", 1, 1.0, "why"),
         InDoubt("ID", "d", "why"),
         ProbeFailed("d", "why", 1.0),
-        Suspended("d", "why", 1.0),
-        Throttled("d", "why", 1.0),
+        RateLimited("d", "why", 1.0),
+        BreakerOpened("d", "why", 1.0),
         Disabled("d", "why"),
     ],
     ids=lambda fact: type(fact).__name__,

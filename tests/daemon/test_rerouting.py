@@ -132,7 +132,7 @@ async def test_question_finds_out_that_the_destination_is_back_when_everything_h
     stage.owe("urgent", priority=URGENT)
     async with stage.running():
         await passing(200)
-        assert (moved(stage), stage.lane.condition().word) == (["urgent"], "throttled")
+        assert (moved(stage), stage.lane.condition().word) == (["urgent"], "failing")
         asked = len(stage.destination.located)
         assert asked > 1
         stage.destination.place = BACK

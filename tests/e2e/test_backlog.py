@@ -119,7 +119,7 @@ def test_after_hours_with_fifty_thousand_waiting_urgent_goes_first_and_at_the_pe
     rate = 50
     with DaemonProcess(tmp_path, discord("d", nowhere, **DOWN) + route("d")).start() as daemon:
         store(daemon, HUNDRED, ("normal", "low"))
-        daemon.wait_for("throttled", destination="d")
+        daemon.wait_for("breaker-opened", destination="d")
         store(daemon, 49_800, ("normal", "low"))
         store(daemon, 100, ("high", "urgent"))  # the last ones in
         before = queue(daemon)[:200]

@@ -130,7 +130,7 @@ def test_a_failing_destination_whose_breaker_opens_leaves_the_other_lane_alone(
     with DaemonProcess(tmp_path, lanes(two, breaker=breaker)).start() as daemon:
         two.script({"behaviour": "status", "status": 503, "count": None, "webhook": two.webhooks[0]["id"]})
         daemon.client.send_many([Signal(f"signal {n}") for n in range(3 * FULL)])
-        daemon.wait_for("throttled", destination="d")
+        daemon.wait_for("breaker-opened", destination="d")
         ids = [daemon.client.send(f"unconcerned {n}", to="other").id for n in range(FULL)]
         assert all_delivered(daemon, ids)
         other = daemon.destination("other")

@@ -60,7 +60,7 @@ def test_the_order_holds_when_an_open_breaker_closes_again(tmp_path: Path, fake:
     fake.script({"behaviour": "status", "status": 503, "count": None})
     with DaemonProcess(tmp_path, config).start() as daemon:
         stored = produce(daemon, 40)
-        daemon.wait_for("throttled", destination="d")
+        daemon.wait_for("breaker-opened", destination="d")
         waiting = [row["title"] for row in queue(daemon)]
         fake.control("DELETE", "script")
         assert all_delivered(daemon, (each["id"] for each in stored))
@@ -76,7 +76,7 @@ def test_the_order_holds_when_a_destination_that_was_unreachable_comes_up(tmp_pa
     config = discord("d", url, retry=SHORT_RETRY, breaker=SHORT_BREAKER) + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         stored = produce(daemon, 40)
-        daemon.wait_for("throttled", destination="d")
+        daemon.wait_for("breaker-opened", destination="d")
         waiting = [row["title"] for row in queue(daemon)]
         daemon.configure(discord("d", fake.webhooks[0]["url"]) + route("d"))
         daemon.reload()
@@ -94,7 +94,7 @@ def test_what_waits_out_its_own_backoff_goes_first_once_the_far_end_is_back(tmp_
     fake.script({"behaviour": "status", "status": 503})
     with DaemonProcess(tmp_path, config).start() as daemon:
         urgent = daemon.client.send("urgent", priority="urgent").id
-        daemon.wait_for("throttled", destination="d")
+        daemon.wait_for("breaker-opened", destination="d")
         fake.control("POST", "hold")
         low = daemon.client.send_many([Signal(f"low {number}", priority="low") for number in range(5)])
         until(fake, lambda counts: counts["held"] == 1)  # the probe

@@ -20,7 +20,7 @@ def test_an_outage_trips_the_breaker_once_and_ends_by_itself(tmp_path: Path, fak
         fake.script({"behaviour": "status", "status": 503, "count": 7})  # three that trip it, and four probes
         stored = [receipt.id for receipt in daemon.client.send_many([Signal(f"signal {n}") for n in range(200)])]
         daemon.wait_for("probe-failed", destination="d")
-        assert daemon.destination("d")["condition"] in {"throttled", "probing"}
+        assert daemon.destination("d")["condition"] in {"failing", "probing"}
         assert daemon.status()["health"] == "failing"  # there is no other destination
         daemon.wait_for("recovered", destination="d")
         assert all_delivered(daemon, stored)
@@ -47,10 +47,10 @@ def test_an_outage_costs_few_requests_however_much_waits(tmp_path: Path, fake: F
     with DaemonProcess(tmp_path, config).start() as daemon:
         for batch in range(5):
             daemon.client.send_many([Signal(f"signal {batch} {n}") for n in range(100)])
-        daemon.wait_for("throttled", destination="d")
+        daemon.wait_for("breaker-opened", destination="d")
         daemon.client.send("one more", priority="urgent")
         lane = daemon.destination("d")
-    assert lane["condition"] == "throttled"
+    assert lane["condition"] == "failing"
     assert 3000 < lane["until_seconds"] <= 3600
     assert sum(lane["queued"].values()) == 501
     assert fake.counts()["posts"] == 3
@@ -62,12 +62,12 @@ def test_an_open_breaker_rests_on_over_a_crash_and_closes_with_one_probe(tmp_pat
     fake.script({"behaviour": "status", "status": 502, "count": 2})
     with DaemonProcess(tmp_path, discord("d", url, retry=RETRY, breaker=breaker) + route("d")).start() as daemon:
         stored = [receipt.id for receipt in daemon.client.send_many([Signal(f"signal {n}") for n in range(20)])]
-        daemon.wait_for("throttled", destination="d")
+        daemon.wait_for("breaker-opened", destination="d")
         daemon.status()  # reads the journal, so it comes behind the commit
         daemon.kill()
         daemon.start()
         lane = daemon.destination("d")
-        assert (lane["condition"], lane["trips"]) == ("throttled", 1)
+        assert (lane["condition"], lane["trips"]) == ("failing", 1)
         assert 3000 < lane["until_seconds"] <= 3600
         assert fake.counts()["posts"] == 2
         daemon.configure(discord("d", url, retry=RETRY, breaker=BREAKER) + route("d"))

@@ -29,7 +29,7 @@ def test_a_rate_limit_loses_nothing_trips_nothing_and_the_head_of_the_line_goes_
     fake.script(limit, {"behaviour": "normal"}, limit)
     with DaemonProcess(tmp_path, config).start() as daemon:
         stored = [daemon.client.send("signal 0").id]
-        told = daemon.wait_for("suspended", destination="d")
+        told = daemon.wait_for("rate-limited", destination="d")
         stored += [receipt.id for receipt in daemon.client.send_many([Signal(f"signal {n}") for n in range(1, 16)])]
         assert all_delivered(daemon, stored)
         status, lane = daemon.status(), daemon.destination("d")
@@ -55,7 +55,7 @@ def test_a_rate_limit_reaches_as_far_as_it_says_and_never_another_kind(
     two.script({"behaviour": "rate_limited", "scope": scope, "retry_after": NEVER})
     with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
         blocked = daemon.client.send("to d").id
-        reason = daemon.wait_for("suspended", destination="d")["reason"]
+        reason = daemon.wait_for("rate-limited", destination="d")["reason"]
         daemon.client.send("to other", to="other")
         both = daemon.client.send("to the file", to=["local-file", "other"]).id
         daemon.wait_for("sent", id=both, destination="local-file")
@@ -67,9 +67,9 @@ def test_a_rate_limit_reaches_as_far_as_it_says_and_never_another_kind(
         daemon.wait_for("sent", id=alarm["id"])
         alarms, _ = told_apart(written(daemon.state / "alerts.jsonl"))
     everywhere = scope in {"global", "cloudflare"}
-    assert [lane["condition"] for lane in reached] == ["suspended", "suspended" if everywhere else "ready", "ready"]
+    assert [lane["condition"] for lane in reached] == ["limited", "limited" if everywhere else "ready", "ready"]
     assert [lane["reason"] for lane in reached] == [reason, reason if everywhere else None, None]
-    assert all(lane["until_seconds"] > NEVER / 2 for lane in reached if lane["condition"] == "suspended")
+    assert all(lane["until_seconds"] > NEVER / 2 for lane in reached if lane["condition"] == "limited")
     assert two.counts()["posts"] - two.counts()["accepted"] == 1
     here, there = (arrived(two, hook["id"]) for hook in two.webhooks)
     elsewhere = [copy.title for copy in (*alarms, *told_apart(there)[0])]
@@ -94,6 +94,6 @@ def test_a_rate_limit_survives_a_crash_as_far_as_it_reached(tmp_path: Path, two:
             daemon.wait_for("sent", id=after, destination="other")
         conditions = [daemon.destination(name)["condition"] for name in ("d", "other", "local-file")]
     everywhere = scope in {"global", "cloudflare"}
-    assert conditions == ["suspended", "suspended" if everywhere else "ready", "ready"]
+    assert conditions == ["limited", "limited" if everywhere else "ready", "ready"]
     assert two.counts()["posts"] - two.counts()["accepted"] == 1
     assert not arrived(two, two.webhooks[0]["id"])

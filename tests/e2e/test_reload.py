@@ -63,7 +63,7 @@ def test_a_destination_that_a_reload_takes_away_and_brings_back_keeps_its_queue(
     with DaemonProcess(tmp_path, both) as daemon, told(daemon) as ready:
         fake.script({"behaviour": "rate_limited", "retry_after": 3600})
         stored = [daemon.client.send(f"signal {n}").id for n in range(10)]
-        daemon.wait_for("suspended", destination="d")
+        daemon.wait_for("rate-limited", destination="d")
         daemon.configure(without)
         daemon.reload()
         ready()
@@ -71,5 +71,5 @@ def test_a_destination_that_a_reload_takes_away_and_brings_back_keeps_its_queue(
         daemon.configure(both)
         daemon.reload()
         ready()
-        assert daemon.destination("d")["condition"] == "suspended"  # its block came back with it
+        assert daemon.destination("d")["condition"] == "limited"  # its block came back with it
         assert sum(daemon.destination("d")["queued"].values()) == len(stored)

@@ -76,11 +76,11 @@ def test_a_shared_429_of_one_of_them_holds_both_back_also_after_a_crash(tmp_path
     two.script({"behaviour": "rate_limited", "scope": "shared", "retry_after": 30})
     with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
         daemon.client.send("to a", to="a")
-        reason = daemon.wait_for("suspended", destination="a")["reason"]
+        reason = daemon.wait_for("rate-limited", destination="a")["reason"]
         daemon.client.send("to b", to="b", priority="urgent")
         before = [(lane["condition"], lane["reason"]) for lane in map(daemon.destination, "ab")]
         daemon.kill()
         daemon.start()
         after = [(lane["condition"], lane["reason"]) for lane in map(daemon.destination, "ab")]
-    assert before == after == [("suspended", reason)] * 2
+    assert before == after == [("limited", reason)] * 2
     assert two.counts()["posts"] == 1

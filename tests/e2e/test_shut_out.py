@@ -62,7 +62,7 @@ def test_a_ban_of_the_address_closes_all_discord_lanes_and_no_other_and_the_file
         d, other, plain = (daemon.destination(name) for name in ("d", "other", "local-file"))
         story, counters = attempts(daemon, banned), daemon.status()["counters"]
         alarms, theirs = told_apart(written(daemon.state / "alerts.jsonl"))
-    assert [lane["condition"] for lane in (d, other, plain)] == ["suspended", "suspended", "ready"]
+    assert [lane["condition"] for lane in (d, other, plain)] == ["limited", "limited", "ready"]
     assert d["reason"] == other["reason"] == "429 from Cloudflare: this address is blocked for 3600 s"
     assert all(HOUR - 60 < lane["until_seconds"] <= HOUR for lane in (d, other))
     assert story == [("deferred", d["reason"])]
@@ -79,13 +79,13 @@ def test_a_ban_that_does_not_say_for_how_long_is_believed_for_a_minute_and_no_pe
     fake.script({"behaviour": "status", "status": 429, "html": True, "count": 2})
     with DaemonProcess(tmp_path, discord("d", fake.webhooks[0]["url"]) + route("d")).start() as daemon:
         daemon.client.send("patience")
-        told = daemon.wait_for("suspended", destination="d")
+        told = daemon.wait_for("rate-limited", destination="d")
         reply = daemon.client.request("enable", destination="d")
         lane = daemon.destination("d")
         waiting = daemon.client.why(daemon.client.send("another").id)["deliveries"][0]["reason"]
     assert told["seconds"] == 60
     assert reply["note"] == f"d was not disabled; it still waits, and nobody can lift that from here: {told['reason']}"
-    assert (lane["condition"], lane["reason"]) == ("suspended", told["reason"])
+    assert (lane["condition"], lane["reason"]) == ("limited", told["reason"])
     assert waiting == told["reason"]
     assert fake.counts()["posts"] == 1
 
@@ -100,7 +100,7 @@ def test_a_retry_after_of_an_hour_is_told_by_why_and_status_and_remembered_over_
         daemon.wait_for("sent", destination="other")  # the alarm
         for end in (daemon.stop, daemon.kill, None):
             lane = daemon.destination("d")
-            assert (lane["condition"], lane["reason"]) == ("suspended", reason)
+            assert (lane["condition"], lane["reason"]) == ("limited", reason)
             assert HOUR - 60 < lane["until_seconds"] <= HOUR
             assert attempts(daemon, id_) == [("deferred", reason)]
             assert daemon.client.request("wait", id=id_, seconds=0)["state"] == "queued"
@@ -111,7 +111,7 @@ def test_a_retry_after_of_an_hour_is_told_by_why_and_status_and_remembered_over_
         rehearsed = daemon.tocsin("test", "x").stdout
     assert "attempt 1: deferred" in why
     assert reason in why
-    assert "suspended" in status
+    assert "limited" in status
     assert reason in status
     assert "earliest  in 59m" in rehearsed or "earliest  in 1h" in rehearsed
     alarms, _ = told_apart(arrived(two, two.webhooks[1]["id"]))

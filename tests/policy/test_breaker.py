@@ -90,7 +90,7 @@ class BreakerLaw(RuleBasedStateMachine):
 
     @invariant()
     def no_rest_is_longer_than_the_longest(self) -> None:
-        if self.breaker.phase is Phase.THROTTLED:
+        if self.breaker.phase is Phase.FAILING:
             assert (
                 self.breaker.until - self.now <= self.limits.most + 1e-6
             )  # the last digits of a float went with a restart
@@ -119,7 +119,7 @@ def test_a_fresh_breaker_is_ready() -> None:
 
 def test_a_breaker_trips_at_its_limit_and_rests() -> None:
     breaker = tripped(now=100.0)
-    assert repr(breaker) == "<Breaker throttled failures=3 rests=1 until=110>"
+    assert repr(breaker) == "<Breaker failing failures=3 rests=1 until=110>"
     assert breaker.ready_at(100.0) == 110.0
     assert breaker.ready_at(111.0) == 111.0
 
@@ -191,10 +191,10 @@ def test_a_resting_breaker_remembers_what_is_left_of_its_rest() -> None:
     assert tripped().memory(400.0).rest_left == 0.0
 
 
-def test_what_was_probing_is_throttled_again_after_a_restart() -> None:
+def test_what_was_probing_is_failing_again_after_a_restart() -> None:
     breaker = Breaker(LIMITS)
     breaker.restore(probing(11.0).memory(11.0), now=-50.0)
-    assert breaker.phase is Phase.THROTTLED
+    assert breaker.phase is Phase.FAILING
     assert breaker.ready_at(-50.0) == -50.0
 
 

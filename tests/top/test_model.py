@@ -118,11 +118,11 @@ def test_no_key_leads_out_of_what_there_is(keys: list[str], many: int, rows: int
 
 
 def test_in_plain_lines_stands_the_same() -> None:
-    shown = picture(7, queued={"urgent": 1}, condition="throttled", reason="503\x1b[2J")
-    shown.status = {**shown.status, "problems": ["a is throttled"]}
+    shown = picture(7, queued={"urgent": 1}, condition="failing", reason="503\x1b[2J")
+    shown.status = {**shown.status, "problems": ["a is failing"]}
     lines = block(shown, "12:00:00")
     assert lines[0].startswith("12:00:00  ok  queued  urgent 0")
-    assert lines[1] == "  ! a is throttled"
-    assert lines[3].split() == ["a", "throttled", "1", "-", "-", "7", "0", "-", "503\\x1b[2J"]
+    assert lines[1] == "  ! a is failing"
+    assert lines[3].split() == ["a", "failing", "1", "-", "-", "7", "0", "-", "503\\x1b[2J"]
     shown.trouble = "nobody there"
     assert block(shown, "12:00:00") == ["12:00:00  no answer: nobody there"]

@@ -19,13 +19,13 @@ STATUS = {
     "health": "degraded",
     "uptime_seconds": 5.0,
     "pid": 7,
-    "problems": ["premium is throttled: 503", "two"],
+    "problems": ["premium is failing: 503", "two"],
     "queue": {"by_priority": {"urgent": 1, "low": 1234}, "oldest_seconds": 65.0},
     "destinations": [
         {
             "name": f"destination-{at}",
             "kind": "discord",
-            "condition": "throttled",
+            "condition": "failing",
             "reason": "503",
             "until_seconds": 9.0,
             "queued": {"urgent": 1, "low": 1234},
@@ -58,10 +58,10 @@ def test_at_80_by_24_every_fact_has_its_words(picture: Picture) -> None:
     assert len(lines) == 24
     assert lines[0].startswith("tocsind 0.1.0 is degraded, up 5s, pid 7")
     assert "urgent 1  high 0  normal 0  low 1,234  (the oldest for 1m5s)" in lines[1]
-    assert lines[2].startswith("! premium is throttled: 503  (and 1 more: `tocsin status`)")
-    assert lines[4].split() == ["destination-0", "throttled", "1", "0", "0", "1,234", "1m5s", "12/30", "0"]
+    assert lines[2].startswith("! premium is failing: 503  (and 1 more: `tocsin status`)")
+    assert lines[4].split() == ["destination-0", "failing", "1", "0", "0", "1,234", "1m5s", "12/30", "0"]
     text = "\n".join(lines)
-    assert "destination-0, discord: throttled (for 9s); sent 5" in text
+    assert "destination-0, discord: failing (for 9s); sent 5" in text
     assert "channel 12/30 (4 kept)" in text
     assert lines[-1].startswith("q leave  p pause  s sort (file)")
 

@@ -24,8 +24,8 @@ TIMEOUT = 1.0  # seconds; a daemon that takes longer to say how it is, is not we
 QUEUE_WARNING, QUEUE_CRITICAL = 100, 1000  # signals that wait
 _STATUS = {"ok": "healthy", "degraded": "degraded", "failing": "unhealthy"}
 _BREAKERS = {
-    **dict.fromkeys(("ready", "suspended", "limited", "disabled"), "closed"),
-    **dict.fromkeys(("throttled", "failing"), "open"),
+    **dict.fromkeys(("ready", "limited", "disabled"), "closed"),
+    "failing": "open",
     "probing": "half_open",
 }
 _UNKNOWN = "unknown"

@@ -22,11 +22,10 @@ _STYLES = {
     "ok": "green",
     "ready": "green",
     "degraded": "yellow",
-    "suspended": "yellow",
+    "limited": "yellow",
     "probing": "yellow",
     "queued": "yellow",
     "failing": "bold red",
-    "throttled": "red",
     "disabled": "red",
     "dead": "red",
 }

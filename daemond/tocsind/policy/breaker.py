@@ -1,6 +1,6 @@
 """The breaker of a lane: after some failures in a row it lets the far end rest, then tries with a single real delivery.
 
-      ready --- `failures` in a row ---> throttled --- the rest is over, one permit ---> probing
+      ready --- `failures` in a row ---> failing --- the rest is over, one permit ---> probing
         ^                                  ^   ^                                          |  |
         |                                  |   '------- it failed: a longer rest ---------'  |
         '----------------------------------|------------ it passed --------------------------'
@@ -30,12 +30,12 @@ class Phase(Enum):
     """The breaker's own condition, in the glossary's words."""
 
     READY = "ready"
-    THROTTLED = "throttled"
+    FAILING = "failing"
     PROBING = "probing"
 
 
 class BreakerMemory(msgspec.Struct, frozen=True):
-    """What of a breaker survives a restart. `rest_left` is in seconds from now; what was probing is throttled again."""
+    """What of a breaker survives a restart. `rest_left` is in seconds from now; what was probing is failing again."""
 
     failures: int = 0
     rests: int = 0
@@ -62,7 +62,7 @@ class Breaker:
         """`now` for yes, the end of the rest for not before, infinity while a probe is out."""
         if self.phase is Phase.PROBING:
             return inf
-        return max(now, self.until) if self.phase is Phase.THROTTLED else now
+        return max(now, self.until) if self.phase is Phase.FAILING else now
 
     @property
     def wants_one(self) -> bool:
@@ -72,14 +72,14 @@ class Breaker:
         return self.phase is not Phase.READY or self.doubt
 
     def take(self) -> None:
-        """A delivery goes out; while throttled it is the probe."""
-        if self.phase is Phase.THROTTLED:
+        """A delivery goes out; while failing it is the probe."""
+        if self.phase is Phase.FAILING:
             self.phase = Phase.PROBING
 
     def give_back(self, now: float) -> None:
         """The permit comes back without a verdict (nothing was sent, or a rate limit answered): another may try at once."""
         if self.phase is Phase.PROBING:
-            self.phase, self.until = Phase.THROTTLED, now
+            self.phase, self.until = Phase.FAILING, now
 
     def succeeded(self) -> bool:
         """They answered. True when this ends a rest."""
@@ -107,11 +107,11 @@ class Breaker:
         """Go on where a breaker of before the restart stood. No clock makes a rest longer than it was when it began."""
         self.failures, self.rests, self.reason = memory.failures, memory.rests, memory.reason
         if memory.rest_left is not None:
-            self.phase = Phase.THROTTLED
+            self.phase = Phase.FAILING
             self.until = now + min(memory.rest_left, self._length(max(self.rests - 1, 0)))
 
     def _rest(self, now: float) -> None:
-        self.phase = Phase.THROTTLED
+        self.phase = Phase.FAILING
         self.until = now + self._length(self.rests)
         self.rests += 1
 
