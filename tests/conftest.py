@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from tests.harness import FakeProcess
+from tests.outboxes import close_outboxes
 
 # A busy machine is no finding: no example is timed. The rest stays as hypothesis has it, which in CI means the same examples each time.
 settings.register_profile("unhurried", parent=settings(), deadline=None)
@@ -16,11 +17,12 @@ settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)
-def spool(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def spool(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where a client in this process spools that was not told: never this machine's own place."""
     folder = tmp_path_factory.getbasetemp() / f"spool-{uuid.uuid4().hex}"
     monkeypatch.setenv("TOCSIN_SPOOL", str(folder))
-    return folder
+    yield folder
+    close_outboxes()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _REFUSALS = ("invalid-signal", "too-large", "bad-request")  # never to be taken, however often it is asked
-# what a healthy daemon says knowingly; the last of its disk is not for the spool either
+# what a healthy daemon says knowingly; the last of its disk is not for new files in the spool either
 _DECISIONS = (*_REFUSALS, "full")
 
 
@@ -41,36 +41,17 @@ def part(reply: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def usual(signal: Signal, ack: str) -> bytes:
-    """What a daemon says, byte for byte, of a signal that it has just taken: if it does, nothing needs to be read out of it."""
-    return b'{"ok":true,"receipt":%b}' % (_USUAL[ack] % signal.id.encode())
-
-
-def usual_many(signals: list[Signal], ack: str) -> bytes:
-    """The same of a frame."""
-    told = _USUAL[ack]
-    return b'{"ok":true,"receipts":[%b]}' % b",".join([told % signal.id.encode() for signal in signals])
-
-
-_USUAL = {
-    "stored": b'{"id":"%b","state":"stored","reason":null}',
-    "received": b'{"id":"%%b","state":"stored","reason":"%b"}' % wire.IN_MEMORY.encode(),
-}
-
-
-def taken(signal: Signal, ack: str) -> Receipt:
-    """The receipt that such an answer amounts to."""
-    return (
-        Receipt(signal.id, "stored") if ack == "stored" else Receipt(signal.id, "stored", wire.IN_MEMORY, durable=False)
-    )
-
-
 def read_receipt(told: Any, signal: Signal, ack: str) -> Receipt:
-    """The daemon's receipt as it is, provided that it is this signal's: what it refuses may have lost its id."""
-    if not isinstance(told, dict) or told.get("id") not in (signal.id, "") or not isinstance(told.get("state"), str):
+    """The daemon's receipt as it is, provided that it is this signal's: what it refuses may have lost its id.
+
+    One that was stored under a fresh id, because another user has this one, says which was meant.
+    """
+    if not isinstance(told, dict) or not isinstance(told.get("state"), str):
+        raise ProtocolMismatch("the daemon's receipt cannot be read: it speaks another version")
+    id_, state, reason = told.get("id") or signal.id, told["state"], told.get("reason")
+    if id_ != signal.id and not (state == "stored" and signal.id in str(reason)):
         raise ProtocolMismatch("the daemon's receipt is not this signal's: it speaks another version")
-    state = told["state"]
-    return Receipt(signal.id, state, told.get("reason"), durable=False if state == "stored" != ack else None)
+    return Receipt(id_, state, reason, durable=False if state == "stored" != ack else None)
 
 
 def read_receipts(told: Any, signals: list[Signal], ack: str) -> list[Receipt]:
@@ -82,7 +63,20 @@ def read_receipts(told: Any, signals: list[Signal], ack: str) -> list[Receipt]:
 
 def unconfirmed(signal: Signal) -> Receipt:
     """The receipt of a signal whose sender wants no answer."""
-    return Receipt(signal.id, "stored", with_note(signal, "not confirmed: ack=none"), durable=False)
+    return Receipt(signal.id, "stored", with_note(signal, _UNCONFIRMED), durable=False)
+
+
+def outbox_receipts(signals: list[Signal], ack: str, reason: str | None) -> list[Receipt]:
+    """Receipts for signals in the outbox: `reason` says why no daemon takes them at present, if none does. Then they are synced."""
+    if reason:
+        return [Receipt(signal.id, "spooled", with_note(signal, reason)) for signal in signals]
+    if ack == "stored":
+        return [Receipt(signal.id, "stored", with_note(signal, None)) for signal in signals]
+    said = wire.IN_MEMORY if ack == "received" else _UNCONFIRMED
+    return [Receipt(signal.id, "stored", with_note(signal, said), durable=False) for signal in signals]
+
+
+_UNCONFIRMED = "not confirmed: ack=none"
 
 
 def with_note(signal: Signal, reason: str | None) -> str | None:

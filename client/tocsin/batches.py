@@ -74,7 +74,7 @@ def fitting(item: Any) -> Signal:
     if type(item) is Broken:
         raise InvalidSignal("signals", f"cannot be read on: {describe(item.error)}") from item.error
     signal = item if type(item) is Signal else signal_in(item)
-    if _may_be_large(signal) and len(_packed(signal)) + _ENVELOPE > wire.MAX_FRAME:
+    if _may_be_large(signal) and len(packed(signal)) + _ENVELOPE > wire.MAX_FRAME:
         raise too_large(signal)
     return signal
 
@@ -116,7 +116,7 @@ def packed_frames(signals: Iterable[Signal]) -> Iterator[tuple[list[Signal], lis
     parts: list[bytes] = []
     room = wire.MAX_FRAME - _ENVELOPE
     for signal in signals:
-        part = _packed(signal)
+        part = packed(signal)
         if run and (len(part) + 1 > room or len(run) == MOST_IN_A_FRAME):
             yield run, parts
             run, parts, room = [], [], wire.MAX_FRAME - _ENVELOPE
@@ -127,13 +127,35 @@ def packed_frames(signals: Iterable[Signal]) -> Iterator[tuple[list[Signal], lis
         yield run, parts
 
 
-def send_many_request(parts: Iterable[bytes], ack: str) -> bytes:
-    """The request that hands over signals packed as JSON."""
-    return b'{"op":"send_many","v":%d,"ack":"%s","signals":[%s]}' % (wire.PROTOCOL, ack.encode(), b",".join(parts))
+def array_of(parts: list[bytes]) -> bytes:
+    """Signals packed as JSON, as one array."""
+    return b"[%b]" % b",".join(parts)
 
 
-def _packed(signal: Signal) -> bytes:
-    return wire.encode_json(signal.as_dict())
+def request_of(
+    signals: list[Signal], parts: list[bytes], ack: str, *, many: bool, spool: bool, after: tuple[str, int] | None
+) -> bytes:
+    """The request that hands over signals packed as JSON: `many`, or one. `spool` asks where the spool is, `after` names a record of an
+    outbox that the daemon shall take before. Raises InvalidSignal for one that fits no frame.
+    """
+    head = b'{"op":"send%b","v":%d,"signal%b":' % (
+        b"_many" if many else b"",
+        wire.PROTOCOL,
+        b"s" if many else b"",
+    )
+    body = head + (array_of(parts) if many else parts[0]) + b',"ack":"%b"' % ack.encode()
+    asks = b',"spool":true' if spool else b""
+    asks += b',"after":["%b",%d]' % (after[0].encode(), after[1]) if after else b""
+    if len(body) + len(asks) < wire.MAX_FRAME:  # else what matters goes alone
+        body += asks
+    if len(body) >= wire.MAX_FRAME:
+        raise too_large(signals[0])
+    return body + b"}"
+
+
+def packed(signal: Signal) -> bytes:
+    """A signal as JSON."""
+    return wire.encode_json(signal._values)  # noqa: SLF001 - `as_dict` copies, and every hand-off would pay for it
 
 
 def too_large(signal: Signal) -> InvalidSignal:

@@ -1,8 +1,12 @@
 """The client: carries signals to the daemon and cannot hurt whoever calls it.
 
-A hand-off is one exchange on one connection: a request out, a receipt back. Around it stand five promises.
+A hand-off goes one of two ways. The first of a client is one exchange on the socket: a request out, the daemon's own receipt back, and
+with it where the daemon's spool is. All later ones are appended to this process's outbox there (`outbox`), and so is what no daemon
+answers in time. Always over the socket go signals whose receipt only the daemon can give: those with a `to`, with a file, with an id of
+the caller's own, or with one that this client has handed over before. So does everything where the spool cannot be reached. A request
+names the records before it that are not confirmed, and the daemon takes those first: order is kept. Around it stand five promises.
 
-1. Bounded. Each exchange has one deadline, and the lock, the connect, the send and the wait for the answer all draw on it. What may
+1. Bounded. Each hand-off has one deadline, and the locks, the connect, the send and the wait for the answer all draw on it. What may
    come after it is one write to the local disk.
 2. Never raises, unless strict. Every expected failure is an exception inside (InvalidSignal, Unreachable, RequestFailed,
    ProtocolMismatch) and becomes a receipt at the border, in `receipt_of`; so does whatever a foreign object may raise.
@@ -10,9 +14,9 @@ A hand-off is one exchange on one connection: a request out, a receipt back. Aro
    request goes once more over a fresh one, and the daemon stores it once.
 4. Nobody's answer is read by another. A `Line`, the lock and the connection, belongs to one process: after a fork the child finds
    none under its own pid and makes one, whatever its parent's threads held at that moment.
-5. Kept. When no daemon is there, or it does not answer in time, or makes no sense, the same signal under the same id goes to the spool.
+5. Kept. When no daemon is there, or it does not answer in time, or makes no sense, the same signal under the same id goes to the outbox.
    That includes one that was sent and not answered: should it be in the daemon's journal already, it is stored once. Not kept: what
-   the daemon decided (refused, disk at its reserve, socket shut to us), and anything of a strict client, whose caller wants to know.
+   the daemon refused, what a socket that is shut to us says, and anything of a strict client, whose caller wants to know.
 """
 
 from __future__ import annotations
@@ -20,24 +24,22 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from time import monotonic
 
-from . import disk, places, spool, wire
+from . import disk, places, wire
 from .answers import (
     describe,
     explain,
     may_be_spooled,
+    outbox_receipts,
     part,
-    read_receipt,
     read_receipts,
     read_reply,
     receipt_of,
-    taken,
     unconfirmed,
-    usual,
-    usual_many,
     with_note,
 )
-from .batches import all_ready, frames, in_order, packed_frames, ready, send_many_request, too_large
+from .batches import all_ready, array_of, in_order, packed, packed_frames, ready, request_of
 from .connection import Deadline, Line, connect
 from .errors import ProtocolMismatch, Unreachable
 from .loading import late, needed_at_exit
@@ -103,7 +105,7 @@ class Client:
         try:
             signal = ready(title, body, more, fields)
             id_ = signal.id
-            receipt = self.hand_over(signal, deadline)
+            receipt = self.hand_over(signal, deadline, asks="id" in fields or _names_id(title))
         except Exception as error:  # the promise: whatever it is, the caller gets a receipt
             if self.strict:
                 raise
@@ -116,7 +118,7 @@ class Client:
         """Hand signals over in as few frames as they fit, each frame within `timeout`; their receipts, in order.
 
         Never raises, unless strict: then every signal is checked before the first is sent, and the first failure raises. The first
-        frame that no daemon takes ends the attempt: it and what was not tried goes to the spool.
+        frame that is neither taken nor spooled ends the attempt: what was not tried is dropped.
         """
         try:
             read = all_ready(signals, strict=self.strict)
@@ -139,23 +141,20 @@ class Client:
             except TimeoutError:
                 return  # with the next
 
-    def hand_over(self, signal: Signal, deadline: Deadline | None = None) -> Receipt:
-        """As `send`, but raising what keeps the signal from being stored or spooled: for whoever has more to say than a receipt."""
+    def hand_over(self, signal: Signal, deadline: Deadline | None = None, *, asks: bool = True) -> Receipt:
+        """As `send`, but raising what keeps the signal from being stored or spooled: for whoever has more to say than a receipt.
+
+        With `asks` it is the daemon's own word, wherever there is one.
+        """
         if "attach" in signal._values:  # noqa: SLF001 - `brings_file`, in a quarter of its time: every hand-off pays for it
             signal = self._with_file(signal)
             deadline = None  # the copy is the local write; the daemon has its time after it
-        try:
-            return self._tell(signal, deadline or Deadline(self.timeout))
-        except Exception as error:  # noqa: BLE001 - raised again, or told by the receipt
-            return self._or_spool([signal], error)[0]
+        return self._hand_over([signal], [packed(signal)], deadline or Deadline(self.timeout), asks=asks, many=False)[0]
 
     def hand_over_frame(self, signals: list[Signal]) -> list[Receipt]:
         """As `hand_over`, for signals that fit one frame (tocsin.batches)."""
         signals = [self._with_file(signal) for signal in signals]
-        try:
-            return [receipt for run, parts in packed_frames(signals) for receipt in self._tell_frame(run, parts)]
-        except Exception as error:  # noqa: BLE001 - as above
-            return self._or_spool(signals, error)
+        return [receipt for run, parts in packed_frames(signals) for receipt in self._hand_over(run, parts)]
 
     def status(self) -> dict[str, Any]:
         """How the daemon is: the object of `tocsin status --json`. Raises Unreachable, RequestFailed, ProtocolMismatch."""
@@ -215,28 +214,64 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _tell(self, signal: Signal, deadline: Deadline) -> Receipt:
-        body = _request("send", {"signal": signal.as_dict(), "ack": self.ack})
-        if len(body) > wire.MAX_FRAME:
-            raise too_large(signal)
-        if self.ack == "none":
-            self._exchange(body, deadline, answered=False)
-            return unconfirmed(signal)
-        answer = self._exchange(body, deadline)
-        if answer == usual(signal, self.ack):
-            return taken(signal, self.ack)
-        return self._read(answer, lambda reply: read_receipt(reply.get("receipt"), signal, self.ack))
+    def _hand_over(
+        self,
+        signals: list[Signal],
+        parts: list[bytes],
+        deadline: Deadline | None = None,
+        *,
+        asks: bool = False,
+        many: bool = True,
+    ) -> list[Receipt]:
+        """Receipts for one frame, given with each signal as JSON. Raises what keeps it from being stored or spooled."""
+        deadline = deadline or Deadline(self.timeout)
+        line = self._line()
+        asks = asks or line.must_ask(signals)
+        if line.folder is not None and not asks:
+            receipts = self._into_outbox(line, line.folder, signals, parts, deadline)
+            if receipts is not None:
+                return receipts
+        try:
+            return self._over_socket(line, signals, parts, deadline, many=many)
+        except Exception as error:  # noqa: BLE001 - raised again, or told by the receipt
+            line.try_later(deadline)
+            return self._or_spool(line, signals, parts, error)
 
-    def _tell_frame(self, signals: list[Signal], parts: list[bytes]) -> list[Receipt]:
-        deadline = Deadline(self.timeout)
-        body = send_many_request(parts, self.ack)
-        if self.ack == "none":
+    def _into_outbox(
+        self, line: Line, folder: str, signals: list[Signal], parts: list[bytes], deadline: Deadline
+    ) -> list[Receipt] | None:
+        """Receipts for what is in the outbox; None where the socket is to be tried: nothing is in the outbox then."""
+        only = "taken" if self.strict or not self.spool else "there" if monotonic() >= line.next_try else ""
+        outbox = _outbox()
+        try:
+            reason = outbox.hand_in(folder, array_of(parts), deadline.rest(), synced=self.ack == "stored", only=only)
+        except outbox.NotAppended:
+            return None
+        except OSError:
+            line.forget_spool()
+            return None
+        if reason:
+            self._start_one()
+        return outbox_receipts(signals, self.ack, reason)
+
+    def _over_socket(
+        self, line: Line, signals: list[Signal], parts: list[bytes], deadline: Deadline, *, many: bool
+    ) -> list[Receipt]:
+        """The daemon's own receipts."""
+        asked = self.ack != "none"
+        behind = _outbox().behind(line.folder) if line.folder else None
+        body = request_of(signals, parts, self.ack, many=many, spool=asked and line.wants_spool(), after=behind)
+        if not asked:
             self._exchange(body, deadline, answered=False)
             return [unconfirmed(signal) for signal in signals]
-        answer = self._exchange(body, deadline)
-        if answer == usual_many(signals, self.ack):
-            return [taken(signal, self.ack) for signal in signals]
-        return self._read(answer, lambda reply: read_receipts(reply.get("receipts"), signals, self.ack))
+
+        def read(reply: dict[str, Any]) -> list[Receipt]:
+            told = reply.get("receipts") if many else [reply.get("receipt")]
+            receipts = read_receipts(told, signals, self.ack)
+            line.learn(reply.get("spool"), None if isinstance(self.spool, bool) else self.spool)
+            return receipts
+
+        return self._ask(body, deadline, read)
 
     def _with_file(self, signal: Signal) -> Signal:
         """The signal, and its file, if it brings one, in the spool's folder: that is where the daemon takes it from, spooled or not."""
@@ -253,39 +288,37 @@ class Client:
         handed: list[Receipt] = []
         for run, parts in packed_frames(signals):
             try:
-                handed += self._tell_frame(run, parts)
-            except Exception as error:  # noqa: BLE001 - as above
-                return handed + self._or_spool_all(signals[len(handed) :], error)
+                handed += self._hand_over(run, parts)
+            except Exception as error:
+                if self.strict:
+                    raise
+                return handed + [receipt_of(error, signal.id) for signal in signals[len(handed) :]]
         return handed
 
-    def _or_spool_all(self, signals: list[Signal], error: Exception) -> list[Receipt]:
-        """Receipts from the spool as far as it takes them; the rest is dropped. Raises `error` when strict."""
-        kept: list[Receipt] = []
-        try:
-            for frame in frames(signals):
-                kept += self._or_spool(frame, error)
-        except Exception as trouble:
-            if self.strict:
-                raise
-            kept += [receipt_of(trouble, signal.id) for signal in signals[len(kept) :]]
-        return kept
-
-    def _or_spool(self, signals: list[Signal], error: Exception) -> list[Receipt]:
-        """Receipts from the spool, where that may stand in for the daemon. Raises `error` where it may not, or cannot."""
+    def _or_spool(self, line: Line, signals: list[Signal], parts: list[bytes], error: Exception) -> list[Receipt]:
+        """Receipts from the outbox, where that may stand in for the daemon. Raises `error` where it may not, or cannot."""
         if self.strict or not self.spool or not may_be_spooled(error):
             raise error
-        folder = self._spool_folder()
+        folder = line.folder or self._spool_folder()
         try:
-            spool.keep(folder, signals)
+            _outbox().hand_in(folder, array_of(parts), 0.0, synced=True)
+            _outbox().outbox_in(folder).doubt()
+            line.folder = folder
         except Exception as trouble:  # noqa: BLE001 - it is told beside the first
             error.add_note(f"and the spool {folder} does not take it: {disk.reason(trouble, folder)}")
             raise error from error.__cause__
-        if self.spool is True and isinstance(error.__cause__, _NOBODY) and places.autostart():
+        if isinstance(error.__cause__, _NOBODY) and self._start_one():
             error.add_note("[client] autostart is starting one")
-            _begin(self.socket)
         if unread := places.trouble():
             error.add_note(f"{unread}, so it is in {folder}")
         return [Receipt(signal.id, "spooled", with_note(signal, describe(error))) for signal in signals]
+
+    def _start_one(self) -> bool:
+        """Start a daemon, where the configuration says so; whether it does."""
+        wanted = self.spool is True and places.autostart()
+        if wanted:
+            _begin(self.socket)
+        return wanted
 
     def _ask(self, body: bytes, deadline: Deadline, read: Callable[[dict[str, Any]], T]) -> T:
         """What `read` makes of the daemon's yes to a request."""
@@ -337,9 +370,18 @@ class Client:
         return f"Client({', '.join(given)})"
 
 
+def _names_id(given: Any) -> bool:
+    return type(given) is dict and "id" in given
+
+
 def _begin(socket: str | None) -> None:
     if not sys.is_finalizing():
         late("tocsin.starting").begin(socket)  # for few, and for them once
+
+
+def _outbox() -> Any:
+    """The module, once it is needed: one hand-off over the socket needs none."""
+    return late("tocsin.outbox")
 
 
 def _request(op: str, fields: Mapping[str, Any]) -> bytes:
@@ -355,3 +397,4 @@ why = _process_wide.why
 atexit.register(_process_wide.close)
 needed_at_exit("tocsin.attachments")
 needed_at_exit("tocsin.lending")
+needed_at_exit("tocsin.outbox")

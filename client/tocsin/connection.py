@@ -23,8 +23,18 @@ from threading import RLock
 from . import places, trust, wire
 from .errors import ProtocolMismatch
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .signals import Signal
+
 _LONGEST = 1e6  # seconds; sockets and locks overflow on larger timeouts, and nobody waits eleven days
 _CHUNK = 64 * 1024
+_RETRY = 1.0  # s between two tries of the socket while hand-offs go to an outbox that no daemon takes,
+_RETRY_SHARE = 20.0  # and this share of what the last try cost
+_ASK_AGAIN = 10.0  # s; a spool that could not be used may be usable later
+_REMEMBERED = 10_000  # ids that were handed over
 _BACKLOG_NAPS = (0.001, 0.002, 0.005, 0.01)  # the daemon takes a full backlog in within milliseconds, or not at all
 
 
@@ -43,6 +53,14 @@ class Deadline:
         if left <= 0:
             raise TimeoutError(f"{self.seconds:g} s are over")
         return left
+
+    def rest(self) -> float:
+        """Seconds left, or none."""
+        return max(0.0, self._end - time.monotonic())
+
+    def spent(self) -> float:
+        """Seconds since it was set."""
+        return self.seconds - self.rest()
 
 
 class NoAnswer(TimeoutError):  # noqa: N818 - names the event
@@ -135,13 +153,63 @@ class Connection:
 
 
 class Line:
-    """One process's connection, and the lock that lets one exchange at a time use it: in each thread one, handlers not counted."""
+    """One process's connection, and the lock that lets one exchange at a time use it: in each thread one, handlers not counted.
 
-    __slots__ = ("_connection", "_lock")
+    `folder` is the spool for this client's outbox, once that is known. `next_try` says from when on the socket is tried again although
+    hand-offs go to the outbox, because no daemon seems to take them.
+    """
+
+    __slots__ = ("_asks_at", "_connection", "_lock", "_sent", "folder", "next_try")
 
     def __init__(self) -> None:
         self._lock = RLock()
         self._connection: Connection | None = None
+        self._sent: dict[str, None] = {}  # ids, the latest
+        self._asks_at = 0.0  # from when on to ask where the spool is
+        self.folder: str | None = None
+        self.next_try = 0.0
+
+    def must_ask(self, signals: list[Signal]) -> bool:
+        """Whether only the daemon can give a receipt for one of these; they count as handed over from now on."""
+        sent = self._sent
+        asks = False
+        for signal in signals:
+            values = signal._values  # noqa: SLF001 - every hand-off pays for it
+            asks = asks or "to" in values or "attach" in values or values["id"] in sent
+            sent[values["id"]] = None
+        if len(sent) > _REMEMBERED:
+            for id_ in list(sent)[: _REMEMBERED // 2]:
+                sent.pop(id_, None)
+        return asks
+
+    def try_later(self, deadline: Deadline) -> None:
+        """No daemon answered: the longer that took, the later the next try, for hand-offs wait for it."""
+        self.next_try = time.monotonic() + _RETRY + _RETRY_SHARE * deadline.spent()
+
+    def wants_spool(self) -> bool:
+        """Whether to ask the daemon where its spool is."""
+        return time.monotonic() >= self._asks_at
+
+    def learn(self, told: Any, given: str | None) -> None:
+        """What the daemon says of its spool: it is used where that is the very folder that we see, and, if one is `given`, that one."""
+        if not isinstance(told, dict) and not self.wants_spool():
+            return
+        self.forget_spool()
+        try:
+            path = str(told["path"])
+            found = os.lstat(path)
+            same = (found.st_dev, found.st_ino) == (told["device"], told["inode"])
+            if given is not None:
+                same = same and os.path.samestat(found, os.lstat(given))
+        except (OSError, ValueError, TypeError, KeyError):
+            return
+        if same and os.access(path, os.W_OK | os.X_OK):
+            self.folder = path
+
+    def forget_spool(self) -> None:
+        """Hand over by the socket, and ask later where the spool is."""
+        self.folder = None
+        self._asks_at = time.monotonic() + _ASK_AGAIN
 
     def exchange(self, given: str | None, body: bytes, deadline: Deadline, *, answered: bool) -> bytes:
         """The answer to `body`, or nothing where none is due. Raises OSError, ProtocolMismatch."""
@@ -185,6 +253,7 @@ class Line:
         if self._lock.acquire(timeout=min(timeout, _LONGEST)):
             try:
                 self.abandon()
+                self.folder, self._asks_at, self.next_try = None, 0.0, 0.0  # the next hand-off begins afresh
             finally:
                 self._lock.release()
 

@@ -1,18 +1,13 @@
-"""The spool: where signals wait on disk for a daemon that is away. The client writes it, the daemon takes it in.
+"""The spool: the folder of outboxes (tocsin.outbox), and of the files that come with signals (tocsin.attachments).
 
-A file is one hand-off: a JSON object a line, one signal each, what `tocsin send --json-lines` reads too.
+    private    0700, files 0600: of one user, whose daemon takes it in; root hands in there too, and gives its files to that user
+    shared     3777, setgid with a group that only the daemon is in: whoever gets as far as this folder may create files in it (0660, of
+               that group), and cannot read, replace or delete those of others. The folder above decides who gets so far. That names
+               can be listed tells nothing that `tocsin status` does not, and lets a client count its own files and sync the folder
+    bounded    in files and bytes of one owner, by the blocks that they really use. Names and times count for nothing
+    honest     a folder that the daemon would not read is not written to either
 
-    whole      written under a name that begins with a dot, synced, renamed, and the folder synced: a name without a dot is a whole file,
-               and what `keep` returned from outlasts a power cut
-    in order   a name begins with the nanosecond it was written in, so names sort by age
-    once       each signal has its id, so taking a file in twice stores it once; nothing is deleted before it is stored
-    private    folders 0700, files 0600; nobody else reads alerts
-    bounded    in files and bytes, told by the names alone: whoever is about to write pays for one listing and no stat
-    honest     a folder that the daemon would not read (`is_safe`) is not written to either
-
-A machine's administrator may share a system daemon's spool with a group, on purpose: `chown DAEMON:GROUP`, `chmod 3770`. Then whoever may
-write into the folder may hand in, as whoever may open the socket may; the sticky bit keeps them from each other's files; and the files
-belong to the group as well, or the daemon could not read them. Its members see no more by that than they see through the socket.
+A shared spool of a daemon that is root may have any group, for root reads files of mode 0600.
 """
 
 from __future__ import annotations
@@ -20,37 +15,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 
-from . import trust, wire
+from . import trust
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from .signals import Signal
-
-MOST_FILES = 10_000  # a listing of so many costs about 5 ms
-MOST_BYTES = 64 * 1024 * 1024  # a disk that has less to spare has other worries
-SUFFIX = ".jsonl"
+MOST_FILES = 10_000  # of one owner: so many the daemon takes in within seconds
+MOST_BYTES = 64 * 1024 * 1024  # of one owner: a disk that has less to spare has other worries
 QUARANTINE = "quarantine"  # below the folder: what the daemon could not take, with the reason beside it
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_USUAL_BYTES = 4096  # of a file whose name does not tell: somebody else's work
-
-
-def keep(folder: str, signals: Sequence[Signal]) -> None:
-    """Put signals on disk, in one file. Returns behind the sync. Raises OSError, and then nothing of them is there."""
-    content = b"".join(wire.encode_json(signal.as_dict()) + b"\n" for signal in signals)
-    place = open_folder(folder)
-    try:
-        found = os.fstat(place)
-        if not is_safe(found):
-            raise PermissionError(errno.EPERM, "others may write into it: chmod 700, or 3770 to share it")
-        _check_room(os.listdir(place), len(content))  # noqa: PTH208 - a descriptor has no path
-        write(place, _new_name(len(content)), content, found)
-    finally:
-        os.close(place)
+_STAT_BLOCK = 512  # bytes, whatever the file system's own blocks are
 
 
 def open_folder(folder: str) -> int:
@@ -72,6 +45,39 @@ def is_shared(folder: os.stat_result) -> bool:
     return bool(folder.st_mode & stat.S_ISVTX and folder.st_mode & 0o022)
 
 
+def check_safe(folder: os.stat_result) -> None:
+    """Raises PermissionError for a folder that the daemon would not read."""
+    if not is_safe(folder):
+        raise PermissionError(errno.EPERM, "others may write into it: chmod 700, or 3777 to share it")
+
+
+def check_room(place: int, folder: os.stat_result) -> int:
+    """Bytes that this user's files in the folder use. Raises OSError when there is no room for more."""
+    owners = {os.geteuid(), folder.st_uid} if os.geteuid() == 0 else {os.geteuid()}
+    with os.scandir(place) as files:
+        found = [file.stat(follow_symlinks=False) for file in files if file.is_file(follow_symlinks=False)]
+    own = [each.st_blocks * _STAT_BLOCK for each in found if each.st_uid in owners]
+    if len(own) >= MOST_FILES or sum(own) >= MOST_BYTES:
+        raise OSError(errno.ENOSPC, f"it is full, with {len(own)} files of yours and {sum(own) // 1024} KiB")
+    return sum(own)
+
+
+def give(file: int, folder: os.stat_result) -> None:
+    """Let the folder's owner, who is the daemon, read a new file, and nobody else. Raises OSError."""
+    user = os.geteuid()
+    os.fchmod(file, 0o600)  # whatever the umask: its owner's daemon must be able to read it
+    if folder.st_uid in (0, user):
+        return
+    if user == 0:
+        os.fchown(file, folder.st_uid, folder.st_gid)
+    elif folder.st_mode & stat.S_ISGID and folder.st_mode & 0o002:
+        os.fchmod(file, 0o660)
+    else:
+        raise PermissionError(
+            errno.EPERM, "its group could read what is in it: chgrp to a group of the daemon's own, chmod 3777"
+        )
+
+
 def _make(folder: str) -> None:
     """Make a folder and what is missing above it, each synced into the one above."""
     above = os.path.dirname(folder)  # noqa: PTH120 - as above
@@ -89,21 +95,6 @@ def _make(folder: str) -> None:
         os.close(place)
 
 
-def _new_name(size: int) -> str:
-    return f"{time.time_ns():019d}-{size}-{os.urandom(8).hex()}{SUFFIX}"
-
-
-def _check_room(names: list[str], size: int) -> None:
-    held = sum(map(_bytes_of, names))
-    if len(names) >= MOST_FILES or held + size > MOST_BYTES:
-        raise OSError(errno.ENOSPC, f"it is full, with {len(names)} files and about {held // 1024} KiB")
-
-
-def _bytes_of(name: str) -> int:
-    size = name.split("-", 2)[1:2]
-    return int(size[0]) if size and size[0].isdecimal() else _USUAL_BYTES
-
-
 def write(place: int, name: str, content: bytes, folder: os.stat_result) -> None:
     """A file in the folder that is open at `place`, whole and synced, or nothing of it. Raises OSError."""
     unfinished = f".{name}.{os.urandom(4).hex()}"  # not in the way of another try, whatever a crash left of this one
@@ -119,12 +110,7 @@ def write(place: int, name: str, content: bytes, folder: os.stat_result) -> None
 
 def _fill(file: int, content: bytes, folder: os.stat_result) -> None:
     try:
-        if os.geteuid() == 0 and folder.st_uid:  # root hands in to a user's daemon, which must be able to read it
-            os.fchown(file, folder.st_uid, folder.st_gid)
-        elif is_shared(folder) and folder.st_mode & stat.S_ISGID:
-            os.fchmod(file, 0o640)
-        else:
-            os.fchmod(file, 0o600)  # whatever the umask: its owner's daemon must be able to read it
+        give(file, folder)
         left = memoryview(content)
         while left:
             left = left[os.write(file, left) :]

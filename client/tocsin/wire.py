@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_encoder: Callable[[Any], str] | None = None  # once it is needed
+_encoder: Callable[[Any], bytes] | None = None  # once it is needed
+_decoder: Callable[[str], Any] | None = None
 
 PROTOCOL = 1
 HEADER_BYTES = 4
@@ -33,7 +34,7 @@ ACKS = (
     "none",
 )  # answer after the sync, before it, never; what is not synced has a receipt that says so
 
-IN_MEMORY = "in the daemon's memory, not yet synced"  # the reason in a receipt that did not wait for the disk
+IN_MEMORY = "in memory, not yet synced"  # the reason in a receipt that did not wait for the disk
 
 ERROR_KINDS = {
     "broken-frame": "the bytes are no frame of this protocol; the connection closes",
@@ -71,19 +72,25 @@ def encode(message: dict[str, Any]) -> bytes:
 
 def encode_json(message: dict[str, Any]) -> bytes:
     """The same as JSON, on one line."""
-    return (_encoder or _make_encoder())(message).encode()
+    return (_encoder or _make_encoder())(message)
 
 
-def _make_encoder() -> Callable[[Any], str]:
-    """json.dumps makes one for each message, at a third of its price."""
+def _make_encoder() -> Callable[[Any], bytes]:
+    """json.dumps makes one for each message, at a third of its price; and importing json costs more than importing this package."""
     global _encoder
-    encoder = late("json").JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    made: Callable[[Any], str] = encoder.encode
-    _encoder = made
-    return made
+    try:
+        c = late("_json")
+        parts = c.make_encoder(None, _refuse, c.encode_basestring, None, ":", ",", False, False, False)  # noqa: FBT003 - its order
+        _encoder = lambda message: "".join(parts(message, 0)).encode()  # noqa: E731 - another Python has another
+        _encoder({"as": ["it", 0.5, True]})
+    except Exception:  # noqa: BLE001 - whatever another Python says to that
+        encode = late("json").JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+        _encoder = lambda message: encode(message).encode()  # noqa: E731 - as above
+    return _encoder
 
 
-needed_at_exit(_make_encoder)
+def _refuse(value: Any) -> Any:
+    raise TypeError(f"{type(value).__name__} is nothing that JSON can say")
 
 
 def decode(body: bytes) -> dict[str, Any]:
@@ -99,5 +106,37 @@ def decode(body: bytes) -> dict[str, Any]:
 
 def _decode(body: bytes) -> Any:
     if body[:1] == b"{":
-        return late("json").loads(body.decode())  # it would guess the encoding of bytes
+        return (_decoder or _make_decoder())(body.decode())
     return late("msgspec").msgpack.decode(body)  # such a reply answers a MessagePack request: it is loaded
+
+
+class _Scanning:
+    """What a JSON scanner asks for."""
+
+    strict, object_hook, object_pairs_hook = True, None, None
+    memo: dict[str, str] = {}  # noqa: RUF012 - never changed
+    parse_float = parse_constant = float
+    parse_int = int
+
+
+def _make_decoder() -> Callable[[str], Any]:
+    global _decoder
+    try:
+        scan = late("_json").make_scanner(_Scanning)
+        _decoder = lambda text: _whole(scan(text, 0), text)  # noqa: E731 - as for the encoder
+        _decoder('{"as": ["it", 0.5, true]}')
+    except Exception:  # noqa: BLE001 - as for the encoder
+        loads: Callable[[str], Any] = late("json").loads
+        _decoder = loads
+    return _decoder
+
+
+def _whole(scanned: tuple[Any, int], text: str) -> Any:
+    value, end = scanned
+    if text[end:].strip():
+        raise ValueError("something stands behind the object")
+    return value
+
+
+needed_at_exit(_make_encoder)
+needed_at_exit(_make_decoder)

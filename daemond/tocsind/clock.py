@@ -13,14 +13,11 @@ restart of the daemon. Over a reboot there is no better witness than the wall cl
 from __future__ import annotations
 
 import time
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import trio
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_TIME_NAMESPACE = Path("/proc/self/ns/time")  # a container may have a boot clock of its own
+from tocsin.outbox import boot_id
 
 
 class Clock(Protocol):
@@ -47,7 +44,7 @@ class SystemClock:
     """trio's clock and the machine's."""
 
     def __init__(self) -> None:
-        self.boot = Boot(_boot_id(), time.time() - _since_boot())
+        self.boot = Boot(boot_id(), time.time() - _since_boot())
 
     def now(self) -> float:
         return trio.current_time()
@@ -68,13 +65,9 @@ def _since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _boot_id() -> str:
-    with suppress(OSError):
-        boot = _BOOT_ID.read_text().strip()
-        with suppress(OSError):
-            boot += f" {_TIME_NAMESPACE.stat().st_ino}"
-        return boot
-    return ""
+def on_todays_wall(written: float, boot: str, booted: float) -> float:
+    """What the wall clock, as it is set now, would have said at `written`: known where that was `booted` seconds into this very boot."""
+    return time.time() - max(0.0, _since_boot() - booted) if boot and boot == boot_id() else written
 
 
 async def next_round(seconds: float) -> None:

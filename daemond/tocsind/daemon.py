@@ -221,7 +221,9 @@ class Daemon:
             return await self._lend(url, peer, lanes, lanes_nursery)
 
         door = Door(
-            Desk(dispatch, lanes, status, self._tail, self._emit, lend), self._emit, fitted(process.descriptors())
+            Desk(dispatch, lanes, status, self._tail, self._emit, lend, spool),
+            self._emit,
+            fitted(process.descriptors()),
         )
         monitor, heartbeat = self._watched(dispatch, lanes, client, status, progress)
         async with trio.open_nursery() as nursery:

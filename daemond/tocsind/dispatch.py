@@ -1,9 +1,6 @@
 """Where journal and lanes meet, and the only place where they do: so that two promises can be checked by reading this file.
 
-    written before promised     `accept` and `order` make receipts only out of what the journal says behind the sync that holds the
-                                signals, a commit's or for `order` the redo log's: for `tell` on the journal's own thread, so that the
-                                caller does not wait for our loop. `order` is for who is on that thread already; `accept` gives them
-                                once more behind the await
+    written before promised     `accept` makes receipts, and `take_in` answers, only behind the commit that holds the signals
     settled before forgotten    `begin` returns behind the commit that opens the attempt, and only what it returns may be sent;
                                 `settle` returns behind the commit that closes it, and insists while the disk is full
 
@@ -17,11 +14,9 @@ import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from math import inf
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
-import outcome
 import trio
 
 from tocsin import places
@@ -42,8 +37,8 @@ from .events import (
     Edited,
     Emit,
     Expired,
+    ForeignId,
     InDoubt,
-    Lost,
     Rerouted,
     Sent,
     SourceReserved,
@@ -53,17 +48,14 @@ from .events import (
 from .intake import Intake
 from .journal import (
     RESERVE,
-    Answer,
     Arrival,
     Asking,
     Copy,
     Ending,
-    HandOff,
-    Haste,
     Journal,
     LaneMemory,
+    Mark,
     Moved,
-    Order,
     Request,
     ScopeMemory,
     attempts,
@@ -80,7 +72,7 @@ from .policy.backoff import Retry
 from .policy.delivery import Delivery, Priority, Settlement, State
 from .policy.outcomes import Outcome, is_unsent
 from .policy.patience import Fitness, ranked
-from .policy.routes import Routable, chain
+from .policy.routes import chain
 from .reception import Peer, Reception, receipts_of, with_notes, with_sources
 from .rendering.digest import digest
 from .sources import OURS, honest, note
@@ -89,15 +81,7 @@ from .watchers import Watchers
 T = TypeVar("T")
 P = ParamSpec("P")
 
-GLANCE = 0.01  # seconds between two looks at the free disk, behind hand-offs
 INSISTENCE = 1.0  # seconds between two tries to write an outcome while the disk is full
-
-
-Tell = Callable[[list[Receipt]], None]
-
-
-def _nobody(_: list[Receipt]) -> None:
-    """Tell nobody: the awaited answer is soon enough."""
 
 
 class Nudged(Protocol):
@@ -140,7 +124,6 @@ class Dispatch:
         self.attachments = Attachments(folder, Path(places.spool_folder(str(folder))))
         self.lanes: dict[str, Nudged] = {}
         self.deadline_nearer = trio.Event()  # replaced each time it is set: a new deadline may be the earliest
-        self._next_glance = -inf
         self._clock = clock
         self._emit = emit
         self._jitter = jitter
@@ -178,102 +161,68 @@ class Dispatch:
         if self.intake.free_bytes() >= self.config.daemon.reserve + RESERVE and await self.journal.hold_reserve():
             self.check_disk()
 
-    def _glance_at_disk(self) -> None:
-        """Behind hand-offs, of which a thousand may come at once: what they can bring meanwhile is small beside any reserve."""
-        if self._clock.now() >= self._next_glance:
-            self._next_glance = self._clock.now() + GLANCE
-            self.check_disk()
-
-    async def accept(
-        self, signals: Sequence[Signal], peer: Peer, tell: Tell = _nobody, *, ours: bool = False
-    ) -> list[Receipt]:
-        """Take signals into safe keeping: a receipt each, once they are synced to disk. `tell` gets them first, on the journal's thread.
+    async def accept(self, signals: Sequence[Signal], peer: Peer, *, ours: bool = False) -> list[Receipt]:
+        """Take signals into safe keeping: a receipt each, once they are synced to disk.
 
         The signals have passed `check`. Raises StorageFull when nothing can be taken. What is `ours` may use the reserve.
         """
+        arrivals, stored, taken = await self._enter([(signals, peer)], (), ours=ours)
+        notes = [note(came, kept) for came, kept in zip(signals, taken, strict=True)]
+        return with_sources(with_notes(receipts_of(arrivals, stored), taken), notes)
+
+    async def take_in(self, groups: Sequence[tuple[Sequence[Signal], Peer]], marks: Sequence[Mark]) -> None:
+        """The same for what was read from outboxes, in one commit with how far they were read. Raises StorageFull."""
+        await self._enter(groups, marks)
+
+    async def _enter(
+        self, groups: Sequence[tuple[Sequence[Signal], Peer]], marks: Sequence[Mark], *, ours: bool = False
+    ) -> tuple[list[Arrival], list[Arrival | None], list[Signal]]:
+        """The arrivals, what the journal made of each, and the signals with what became of their files."""
         self.check_disk()
         if self.intake.closed and not ours:
             await self.tend_disk()  # there may be room again by now
             if self.intake.closed:
                 raise StorageFull(self.intake.closed)
-        known = signals if ours else honest(signals, peer.uid)
-        taken = await self._with_files(known, peer)
-        arrivals = self._reception.arrivals(taken, peer)
-        renamed = [] if known is signals else [note(*pair) for pair in zip(signals, known, strict=True)]
-
-        def receipts(stored: Sequence[bool]) -> list[Receipt]:
-            return with_sources(with_notes(receipts_of(arrivals, stored), taken), renamed)
-
+        known = [signals if ours else honest(signals, peer.uid) for signals, peer in groups]
+        taken = [await self._with_files(signals, peer) for signals, (_, peer) in zip(known, groups, strict=True)]
+        arrivals = [
+            arrival
+            for signals, (_, peer) in zip(taken, groups, strict=True)
+            for arrival in self._reception.arrivals(signals, peer)
+        ]
         try:
-            stored = await self._append(arrivals, lambda stored: tell(receipts(stored)), ours=ours)
+            stored = await self._store(arrivals, marks, ours=ours)
         except StorageFull as full:
             self.intake.close(str(full))
             raise
         self._welcome_all(arrivals, stored)
-        for signal, told in zip(signals, renamed, strict=False):
-            if told:
-                self._emit(SourceReserved(signal.id, peer.uid, peer.pid))
-        if taken is not known:
-            await self.attachments.taken(signals, taken)
-        for signal, new in zip(taken, stored, strict=True):
-            if new and signal.attach_note:
-                self._emit(AttachmentLeft(signal.id, signal.attach_note))
-        return receipts(stored)
+        for kept, came, (signals, peer) in zip(taken, known, groups, strict=True):
+            for signal, named in zip(signals, came, strict=True) if came is not signals else ():
+                if note(signal, named):
+                    self._emit(SourceReserved(signal.id, peer.uid, peer.pid))
+            if kept is not came:
+                await self.attachments.taken(came, kept)
+        all_taken = [signal for signals in taken for signal in signals]
+        for signal, arrival in zip(all_taken, stored, strict=True):
+            if arrival is not None and signal.attach_note:
+                self._emit(AttachmentLeft(arrival.id, signal.attach_note))
+        return arrivals, stored, all_taken
 
-    async def _append(
-        self, arrivals: Sequence[Arrival], tell: Callable[[Sequence[bool]], None], *, ours: bool
-    ) -> list[bool]:
+    async def _store(self, arrivals: Sequence[Arrival], marks: Sequence[Mark], *, ours: bool) -> list[Arrival | None]:
         """Store what arrived; what is `ours` may use the space that is kept for outcomes."""
         try:
-            return await self.journal.run_and_tell(tell, intake.append, arrivals)
+            return await self.journal.run(intake.enter, arrivals, marks)
         except StorageFull:
             if not (ours and await self.journal.use_reserve()):
                 raise
-        return await self.journal.run_and_tell(tell, intake.append, arrivals)
+        return await self.journal.run(intake.enter, arrivals, marks)
 
     async def _with_files(self, signals: Sequence[Signal], peer: Peer) -> Sequence[Signal]:
-        """The signals, those that bring files with these in safe keeping, before the promise is: hand-offs by `order` bring none."""
+        """The signals, those that bring files with these in safe keeping."""
         if not any(signal.brings_file for signal in signals):
             return signals
         spare = self.intake.free_bytes() - self.config.daemon.reserve
         return await self.attachments.take(signals, peer.uid, spare)
-
-    def order(
-        self,
-        read: Sequence[tuple[Routable, bytes]],
-        peer: Peer,
-        tell: Callable[[list[Receipt] | BaseException], None],
-        *,
-        early: bool = False,
-        heard: bool = True,
-    ) -> Order:
-        """`accept` for whoever is on the journal's own thread: the same job, the same receipts, and the loop hears of it afterwards.
-
-        `read` are signals, or what stands for them, each with its fields as MessagePack.
-        Only while there `has_room`. `early` is for senders who do not wait for the disk. An exception that `tell` gets is StorageFull, or
-        the end; `heard` is whether it says so to anybody.
-        """
-        arrivals = self._reception.arrivals_of(read, peer)
-
-        def told(answer: Answer) -> None:
-            tell(answer.error if isinstance(answer, outcome.Error) else receipts_of(arrivals, answer.value))
-
-        def after(answer: Answer) -> None:
-            if isinstance(answer, outcome.Value):
-                self._glance_at_disk()
-                self._welcome_all(arrivals, answer.value)
-            elif isinstance(answer.error, StorageFull):
-                self.intake.close(str(answer.error))
-                if not heard:
-                    self._emit(Lost(len(arrivals), str(answer.error)))
-
-        if early:
-            return Order(lambda connection: intake.append(connection, arrivals), told, after, Haste.PATIENT)
-        return HandOff(arrivals, told, after)
-
-    def has_room(self) -> bool:
-        """Whether signals are taken, as far as is known behind the last one; from any thread."""
-        return self.intake.closed is None
 
     def preview(self, signal: Signal) -> tuple[Priority, list[Delivery]]:
         """What `accept` would make of a signal: its priority, and a delivery for each destination. Nothing is taken."""
@@ -295,11 +244,13 @@ class Dispatch:
         """Raises InvalidSignal when `to` names no destination."""
         self._reception.check(signal)
 
-    def _welcome_all(self, arrivals: Sequence[Arrival], stored: Sequence[bool]) -> None:
-        new = [arrival for arrival, is_new in zip(arrivals, stored, strict=True) if is_new]
-        if len(new) < len(arrivals):
-            for arrival in (each for each, is_new in zip(arrivals, stored, strict=True) if not is_new):
+    def _welcome_all(self, arrivals: Sequence[Arrival], stored: Sequence[Arrival | None]) -> None:
+        new = [arrival for arrival in stored if arrival is not None]
+        for arrival, entered in zip(arrivals, stored, strict=True):
+            if entered is None:
                 self._emit(Duplicate(arrival.id))
+            elif entered.id != arrival.id:
+                self._emit(ForeignId(arrival.id, entered.id, arrival.uid, arrival.pid))
         for arrival in new:
             self._welcome(arrival)
         for name, priority in dict.fromkeys((name, each.priority) for each in new for name in each.destinations):
@@ -328,14 +279,12 @@ class Dispatch:
 
     async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
         """The next deliveries of a lane's priority."""
-        return await self.journal.run_patiently(intake.feed, destination, priority, after, most)
+        return await self.journal.run(intake.feed, destination, priority, after, most)
 
     async def begin(self, batch: Sequence[Delivery], asking: Asking) -> list[Delivery]:
         """Claim deliveries: only what is answered may be sent, and it is on record that it may have been."""
         # the time is asked afresh with every try: a deadline may pass while the disk is full
-        return await self._insist(
-            lambda: self.journal.run_patiently(attempts.begin, batch, asking, self._clock.steady())
-        )
+        return await self._insist(lambda: self.journal.run(attempts.begin, batch, asking, self._clock.steady()))
 
     async def settle(
         self,
@@ -350,7 +299,7 @@ class Dispatch:
         endings = [
             self._ending(delivery, outcome, retry, now) for delivery, outcome in zip(batch, outcomes, strict=True)
         ]
-        moved = await self._insist(lambda: self.journal.run_patiently(attempts.settle, endings, now, lane, scopes))
+        moved = await self._insist(lambda: self.journal.run(attempts.settle, endings, now, lane, scopes))
         for ending in endings:
             self._tell_ending(ending, now)
         self._tell_edit(endings)

@@ -100,6 +100,25 @@ class Duplicate(Fact, frozen=True):
     id: str
 
 
+class ForeignId(Fact, frozen=True):
+    """A signal came under an id that a signal of another user has: it was stored under a fresh one."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    stored_as: str
+    uid: int
+    pid: int
+
+
+class Unaddressed(Fact, frozen=True):
+    """A signal from an outbox names destinations that there are not; without them it goes on, by the routes if no other is named."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    to: tuple[str, ...]
+    uid: int
+
+
 class Unrouted(Fact, frozen=True):
     """No route takes this signal: it is kept as dead until a person or a new configuration says where it belongs."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from .errors import StorageLost
@@ -14,6 +15,7 @@ class Intake:
 
     def __init__(self, folder: Path, emit: Emit) -> None:
         self.closed: str | None = None
+        self.changed: Callable[[], None] = lambda: None  # called when it was closed or opened
         self._folder = folder
         self._emit = emit
 
@@ -33,9 +35,11 @@ class Intake:
         elif self.closed:
             self.closed = None
             self._emit(IntakeOpened())
+            self.changed()
 
     def close(self, reason: str) -> None:
         """Take no more, until a check finds room."""
-        if self.closed is None:
+        opened, self.closed = self.closed is None, reason
+        if opened:
             self._emit(IntakeClosed(reason))
-        self.closed = reason
+            self.changed()

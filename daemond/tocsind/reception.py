@@ -15,7 +15,7 @@ from .clock import Clock
 from .config import Config
 from .journal import Arrival, intake
 from .policy.delivery import Delivery, Priority
-from .policy.routes import Routable, Router, by_rules, priority_of
+from .policy.routes import Router, by_rules, priority_of
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -56,11 +56,6 @@ class Reception:
         now = self._now()
         return [self._arrival(signal, peer, now) for signal in signals]
 
-    def arrivals_of(self, read: Sequence[tuple[Routable, bytes]], peer: Peer) -> list[Arrival]:
-        """The same, of what stands for signals, each with its fields as MessagePack."""
-        now = self._now()
-        return [self._place(signal, body, peer, now) for signal, body in read]
-
     def preview(self, signal: Signal) -> tuple[Priority, list[Delivery]]:
         """A signal's priority, and a delivery for each destination."""
         arrival = self._arrival(signal, Peer(0, 0, 0), self._now())
@@ -84,9 +79,7 @@ class Reception:
         values = signal.as_dict()
         if signal.timestamp_text is not None and signal.timestamp is None:  # it counts as now, and is kept as text
             values["timestamp"] = now.wall
-        return self._place(signal, _encode(values), peer, now)
-
-    def _place(self, signal: Routable, body: bytes, peer: Peer, now: _Now) -> Arrival:
+        body = _encode(values)
         priority, destinations = self._routed(signal)
         deadline = None if signal.expires is None else now.steady + signal.expires
         return Arrival(
@@ -102,8 +95,8 @@ class Reception:
             now.steady - now.wall,
         )
 
-    def _routed(self, signal: Routable) -> tuple[Priority, tuple[str, ...]]:
-        """Priority and destinations. Two threads ask; a router that both make is the same."""
+    def _routed(self, signal: Signal) -> tuple[Priority, tuple[str, ...]]:
+        """Priority and destinations."""
         config, router = self._router
         if config is not self.config:
             config = self.config
@@ -112,9 +105,9 @@ class Reception:
         return router(signal)
 
 
-def receipts_of(arrivals: Sequence[Arrival], stored: Sequence[bool]) -> list[Receipt]:
-    """A receipt each, given what the journal says of them: False for an id that was there before."""
-    return [_receipt(arrival) if new else _known(arrival) for arrival, new in zip(arrivals, stored, strict=True)]
+def receipts_of(arrivals: Sequence[Arrival], stored: Sequence[Arrival | None]) -> list[Receipt]:
+    """A receipt each, given what the journal made of them."""
+    return [_receipt(arrival, entered) for arrival, entered in zip(arrivals, stored, strict=True)]
 
 
 def with_notes(receipts: Sequence[Receipt], signals: Sequence[Signal]) -> list[Receipt]:
@@ -135,9 +128,9 @@ def with_sources(receipts: Sequence[Receipt], notes: Sequence[str | None]) -> li
     ]
 
 
-def _receipt(arrival: Arrival) -> Receipt:
-    return Receipt(arrival.id, "stored", None if arrival.destinations else intake.NO_ROUTE)
-
-
-def _known(arrival: Arrival) -> Receipt:
-    return Receipt(arrival.id, "duplicate", "this id was stored before")
+def _receipt(arrival: Arrival, entered: Arrival | None) -> Receipt:
+    if entered is None:
+        return Receipt(arrival.id, "duplicate", "this id was stored before")
+    notes = [] if entered.id == arrival.id else [f"the id {arrival.id} is that of another user's signal"]
+    notes += [] if entered.destinations else [intake.NO_ROUTE]
+    return Receipt(entered.id, "stored", "; ".join(notes) or None)

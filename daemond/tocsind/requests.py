@@ -20,20 +20,27 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", forbid_
     v: int = PROTOCOL
 
 
-class Send(Request, frozen=True, kw_only=True, tag="send"):
-    """Take one signal: an object of its fields, or anything else as a title. `ack` says when to answer: `stored` after the sync, `received`
-    before it, `none` never.
+class HandOff(Request, frozen=True, kw_only=True):
+    """What hands signals over. `ack` says when to answer: `stored` after the sync, `received` before it, `none` never.
+
+    `spool` asks where outboxes are read; `after` names an outbox and the record of it that is to be taken in first.
     """
 
-    signal: Any
     ack: Ack = "stored"
+    spool: bool = False
+    after: tuple[str, int] | None = None
 
 
-class SendMany(Request, frozen=True, kw_only=True, tag="send_many"):
+class Send(HandOff, frozen=True, kw_only=True, tag="send"):
+    """Take one signal: an object of its fields, or anything else as a title."""
+
+    signal: Any
+
+
+class SendMany(HandOff, frozen=True, kw_only=True, tag="send_many"):
     """Take many signals in one commit."""
 
     signals: list[Any]
-    ack: Ack = "stored"
 
 
 class Status(Request, frozen=True, kw_only=True, tag="status"):

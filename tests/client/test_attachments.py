@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.client.servers import Serve, answering, silent, stored
 from tests.harness import STRANGER
+from tests.outboxes import held as waiting
 
 from tocsin import Client, Signal, attachments
 
@@ -61,8 +62,7 @@ def test_what_travels_is_a_name_and_never_the_path(serve: Serve, chart: Path) ->
 def test_without_a_daemon_the_file_waits_beside_its_signal(folder: Path, spool: Path, chart: Path) -> None:
     receipt = Client(folder / "s").send("BUY", attach=chart)
     assert receipt.state == "spooled"
-    [letter] = [path for path in spool.iterdir() if path.is_file()]
-    assert f'"attach":"{receipt.id}-chart_of_BTC.png"' in letter.read_text()
+    assert [signal["attach"] for signal in waiting(spool)] == [f"{receipt.id}-chart_of_BTC.png"]
     assert list(held(spool).values()) == [PNG]
 
 

@@ -215,7 +215,7 @@ def test_a_late_answer_is_never_read_as_the_next_one(serve: Serve) -> None:
     with Client(server.path, timeout=TIMEOUT) as client:
         assert client.send("slow").state == "spooled"
         release.set()
-        assert client.send("next").state == "stored"
+        assert client.send("next", to="a").state == "stored"
     assert server.visits == 2
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.client.servers import Serve, answering, refusing, stored
+from tests.outboxes import bodies, files, held
 
 from tocsin.cli import main
 from tocsin.ids import is_id
@@ -63,7 +64,7 @@ def test_without_a_daemon_the_signal_is_spooled_with_a_note(folder: Path, spool:
     assert main(["send", "BUY", "--socket", str(folder / "s")]) == 0
     out, err = capsys.readouterr()
     assert err.startswith("tocsin: spooled: no daemon at ")
-    assert [json.loads(file.read_text())["id"] for file in spool.iterdir()] == [out.strip()]
+    assert [signal["id"] for signal in held(spool)] == [out.strip()]
     assert main(["send", "BUY", "--json", "--socket", str(folder / "s")]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["ok"], told["state"]) == (True, "spooled")
@@ -318,9 +319,9 @@ def test_lines_without_a_daemon_are_spooled_a_file_a_frame_with_one_note(
     out, err = capsys.readouterr()
     assert len(err.splitlines()) == 1
     assert err.startswith("tocsin: from line 1 on: spooled: ")
-    kept = [json.loads(line)["id"] for file in sorted(spool.iterdir()) for line in file.read_text().splitlines()]
+    kept = [signal["id"] for signal in held(spool)]
     assert kept == out.split()
-    assert len(list(spool.iterdir())) == 3
+    assert [len(body) for [file] in [files(spool)] for body in bodies(file)] == [500, 500, 200]
 
 
 def test_send_lines_cuts_a_body_that_is_too_long_and_names_the_line(

@@ -126,7 +126,7 @@ import tocsin
 
 class Slowly:
     def find_spec(self, name, path=None, target=None):
-        if name == "json.decoder" and threading.current_thread() is sender:
+        if name == "_json" and threading.current_thread() is sender:
             begun.set()
             threading.Timer(0.1, go_on.set).start()  # by then the fork has begun
             go_on.wait(10)

@@ -5,7 +5,6 @@ Each script runs in a process of its own, and forks, so that many ends are tried
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.client.servers import Serve, Server, silent
+from tests.outboxes import held
 
 import tocsin
 from tocsin.background import Background
@@ -56,9 +56,7 @@ def titles(server: Server) -> list[str]:
 
 
 def spooled_titles(spool: Path) -> list[str]:
-    return [
-        json.loads(line)["title"] for file in sorted(spool.glob("*.jsonl")) for line in file.read_text().splitlines()
-    ]
+    return [signal["title"] for signal in held(spool)]
 
 
 _SCENARIOS = {

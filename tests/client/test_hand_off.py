@@ -24,6 +24,7 @@ def test_a_stored_signal_has_the_daemons_receipt(serve: Serve) -> None:
         "v": 1,
         "ack": "stored",
         "signal": {"id": receipt.id, "title": "BUY", "price": 1.0, "fields": {"rsi": 33}},
+        "spool": True,
     }
 
 
@@ -206,11 +207,11 @@ def test_another_version_is_a_protocol_mismatch(serve: Serve) -> None:
 def test_a_strange_answer_is_no_receipt(serve: Serve, reply: Any) -> None:
     server = serve(answering(lambda _: reply))
     with Client(server.path) as client:
-        assert client.send("BUY").state == "spooled"
-        assert client.send_many([{"title": "BUY"}])[0].state == "spooled"
+        assert client.send("BUY", to="a").state == "spooled"
+        assert client.send_many([{"title": "BUY", "to": "a"}])[0].state == "spooled"
         client.strict = True
         with pytest.raises(tocsin.ProtocolMismatch):
-            client.send("BUY")
+            client.send("BUY", to="a")
     assert server.visits == 3  # a connection out of step is not used again
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import logging.config
 import os
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.client.servers import Serve, Server, Visit, answering, silent, stored
+from tests.outboxes import held
 
 import tocsin
 from tocsin.at_exit import FLUSH_SECONDS
@@ -140,7 +140,7 @@ def test_a_hung_daemon_costs_who_logs_nothing(serve: Serve, log: logging.Logger,
         log.error("%d", n)
     assert time.monotonic() - started < PROMISE  # one exchange with this daemon takes half a second
     handler.flush()
-    kept = [json.loads(line)["title"] for file in sorted(spool.iterdir()) for line in file.read_text().splitlines()]
+    kept = [signal["title"] for signal in held(spool)]
     assert kept == [str(n) for n in range(1000)]
 
 
@@ -307,7 +307,7 @@ print(time.monotonic() - started)
 def test_a_hung_daemon_does_not_keep_a_program_from_ending(serve: Serve, spool: Path) -> None:
     done = _python(_HUNG, serve(silent).path)
     assert float(done.stdout) < PROMISE + 1.0  # our two seconds, and two busy cores
-    assert sum(len(file.read_text().splitlines()) for file in spool.iterdir()) == 1000
+    assert len(held(spool)) == 1000
 
 
 _NONSENSE = """

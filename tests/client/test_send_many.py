@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.client.servers import Serve, answering, refusing, stored
+from tests.outboxes import held
 
 import tocsin
 from tocsin import Client, Signal, wire
@@ -84,7 +84,7 @@ def test_after_the_first_frame_that_reaches_nobody_the_rest_goes_to_the_spool_un
     assert [receipt.state for receipt in receipts] == ["stored"] * 500 + ["spooled"] * 1500
     assert len({receipt.id for receipt in receipts}) == 2000
     assert len(server.requests) <= 2
-    kept = [json.loads(line)["id"] for file in sorted(spool.iterdir()) for line in file.read_text().splitlines()]
+    kept = [signal["id"] for signal in held(spool)]
     assert kept == [receipt.id for receipt in receipts[500:]]
 
 

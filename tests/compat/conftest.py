@@ -47,11 +47,12 @@ def daemon(served: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[D
 
 
 @pytest.fixture
-def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A socket at which no daemon is; its folder."""
     monkeypatch.setenv("TOCSIN_SOCKET", str(tmp_path / "t.sock"))
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    return tmp_path
+    yield tmp_path
+    sending._client.close()  # or it would go on to the outbox of this test
 
 
 def arrived(fake: FakeProcess, webhook: int, *titles: str) -> list[dict[str, Any]]:

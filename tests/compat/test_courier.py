@@ -134,7 +134,9 @@ def test_more_than_may_wait_are_turned_away_and_told(gate: Gate, monkeypatch: py
     assert asyncio.run(main()) == ["stored"] * 4 + ["dropped"] * 2
 
 
-def test_a_forked_child_has_a_courier_of_its_own(client: Client) -> None:
+def test_a_forked_child_has_a_courier_of_its_own(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "_couriers", {})  # or later tests would send by this one's client
+
     async def send() -> str:
         return (await courier.courier(client).hand_over(Signal("x"))).state
 

@@ -25,6 +25,7 @@ from tocsind.journal import Journal
 from tocsind.lanes import Lanes
 from tocsind.metrics import Metrics
 from tocsind.reception import Peer
+from tocsind.spool import Spool
 from tocsind.status import StatusView
 from tocsind.tail import Tail
 
@@ -81,8 +82,11 @@ async def house(folder: Path, **limits: Any) -> AsyncIterator[House]:
             dispatch = Dispatch(journal, config, clock, emit, folder)
             lanes = Lanes(dispatch, clock, emit, folder, client)
             status = StatusView(dispatch, lanes, Metrics(clock), clock)
-            door = Door(Desk(dispatch, lanes, status, Tail(clock), emit, nobody_lends), emit, Limits(**limits))
+            spool = Spool(folder / "spool", dispatch, clock, emit)
+            door = Door(Desk(dispatch, lanes, status, Tail(clock), emit, nobody_lends, spool), emit, Limits(**limits))
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(spool.run)
+                await spool.looked.wait()
                 nursery.start_soon(door.serve, open_listener(str(path)))
                 yield House(path, door, facts)
                 nursery.cancel_scope.cancel()
@@ -297,7 +301,7 @@ async def test_who_does_not_wait_for_the_disk_is_held_back_when_too_much_is_unsy
         for _ in range(50):
             assert (await hear(stream) or {})["receipt"]["state"] == "stored"
         await at.until(lambda: sum(isinstance(fact, Accepted) for fact in at.facts) == 50)
-        assert at.door._hatch.unsynced == 0
+        assert at.door._unsynced.value == 1
 
 
 def test_the_usual_limits_leave_a_user_enough_and_a_host_more() -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from tests.harness import PATIENCE, DaemonProcess, as_stranger, file, public_folder, route
 
-from tocsin import Signal, spool
 from tocsin.disk import NO_INODES
+from tocsin.outbox import Outbox
 
 CONFIG = file() + route("local-file")
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk, or become somebody else")
@@ -97,8 +97,8 @@ def test_user_without_privileges_can_spool_and_read_it_with_a_umask_that_takes_e
 
         def spool_twice() -> list[int]:
             os.umask(0o777)
-            spool.keep(str(folder / "above" / "spool"), [Signal("one")])
-            spool.keep(str(folder / "above" / "spool"), [Signal("two")])
+            for _ in range(2):
+                Outbox(str(folder / "above" / "spool")).hand_in(b'[{"title":"one"}]', 1.0, synced=True)
             return [len(path.read_bytes()) for path in (folder / "above" / "spool").iterdir()]
 
         assert len(as_stranger(spool_twice)) == 2

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,11 @@ from typing import Any
 import pytest
 from tests.e2e.witness import written
 from tests.harness import PATIENCE, DaemonProcess, file, route, until
+from tests.outboxes import files, held
 
 import tocsin
 from tocsin import Client, Signal
 from tocsin.ids import new_id
-from tocsin.spool import keep
 
 CONFIG = file() + route("local-file")
 
@@ -60,7 +62,8 @@ def test_a_restarted_daemon_takes_nothing_twice(tmp_path: Path) -> None:
         stored = Signal("stored, and not answered in time")
         assert daemon.client.send(stored).state == "stored"
         daemon.kill()
-        keep(str(daemon.spool), [stored, Signal("new")])
+        with client(daemon) as late:
+            late.send_many([stored, Signal("new")])
         daemon.start()
         assert daemon.wait_for("duplicate")["id"] == stored.id
         until(lambda: len(titles(daemon)) == 2)
@@ -72,19 +75,19 @@ def test_what_is_spooled_while_the_daemon_is_hung_is_taken_when_it_wakes(tmp_pat
         with client(daemon, timeout=0.2) as program:
             assert program.send("before").state == "stored"
             daemon.process.send_signal(signal.SIGSTOP)
-            asked, fresh = program.send("on the open connection"), client(daemon, timeout=0.2).send("on a new one")
+            asked, fresh = program.send("by the outbox"), client(daemon, timeout=0.2).send("on a new connection")
+            later = program.send("by the outbox, when no daemon had answered")
             daemon.process.send_signal(signal.SIGCONT)
-        assert [asked.state, fresh.state] == ["spooled", "spooled"]
-        until(lambda: len(titles(daemon)) == 3)
-        assert set(daemon.settled(asked.id, fresh.id)) == {"delivered"}
-        assert sorted(titles(daemon)) == ["before", "on a new one", "on the open connection"]
+        assert [fresh.state, later.state] == ["spooled", "spooled"]
+        until(lambda: len(titles(daemon)) == 4)
+        assert set(daemon.settled(asked.id, fresh.id, later.id)) == {"delivered"}
 
 
 def test_a_file_that_appears_is_taken_within_moments_also_after_the_folder_was_made_anew(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         drop(daemon, '{"title": "one"}\n')
         daemon.wait_for("spool-taken")
-        daemon.spool.rmdir()
+        shutil.rmtree(daemon.spool)
         drop(daemon, '{"title": "two"}\n')
         daemon.wait_for("spool-taken", nth=2)
 
@@ -108,8 +111,7 @@ def test_a_line_without_an_id_is_stored_once_though_its_file_comes_twice(tmp_pat
     [
         ("{oops\n", "line 1: line: is no JSON object"),
         ("", "it is empty"),
-        ('{"title": "good"}\n{"title": "bad", "to": ["nowhere"]}\n', "there is no destination 'nowhere'"),
-        ('{"priority": "high"}\n', "title: is required"),
+        ('{"title": "good"}\n{"priority": "high"}\n', "line 2: title: is required"),
     ],
 )
 def test_what_cannot_be_taken_is_put_aside_and_the_status_says_why(tmp_path: Path, content: str, said: str) -> None:
@@ -129,32 +131,28 @@ def test_what_cannot_be_taken_is_put_aside_and_the_status_says_why(tmp_path: Pat
         assert daemon.status()["health"] == "ok"
 
 
-def test_a_file_with_an_impossible_name_is_told_like_any_other(tmp_path: Path) -> None:
+def test_a_file_with_an_impossible_name_is_put_aside_under_another(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         (daemon.spool / ".x").write_text('{"\\ud800": 1}\n')
         (daemon.spool / ".x").rename(daemon.spool / os.fsdecode(b"\xff.jsonl"))
-        assert daemon.wait_for("quarantined")["file"] == "?.jsonl"
+        daemon.wait_for("quarantined")
         assert daemon.status()["spool"]["quarantined"] == 1
 
 
 def test_the_status_warns_of_a_spool_that_the_daemon_does_not_read(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
-        keep(str(tmp_path / "elsewhere"), [Signal("nobody will come")])
+        Client(tmp_path / "nobody", spool=tmp_path / "elsewhere").send("nobody will come")
         daemon.env["TOCSIN_SPOOL"] = str(tmp_path / "elsewhere")
         assert f"1 file in {tmp_path}/elsewhere, which this daemon does not read" in daemon.tocsin("status").stdout
         daemon.env["TOCSIN_SPOOL"] = str(daemon.spool)
         assert "does not read" not in daemon.tocsin("status").stdout
 
 
-def test_what_is_put_back_from_quarantine_is_taken_when_it_can_be(tmp_path: Path) -> None:
+def test_spool_file_with_unknown_destination_goes_by_the_routes(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         drop(daemon, json.dumps({"title": "late", "to": ["other"], "id": new_id()}))
-        daemon.wait_for("quarantined")
-        daemon.configure(CONFIG + file("other"))
-        daemon.reload()
-        daemon.wait_for("reloaded")
-        (daemon.spool / "quarantine" / "by-hand.jsonl").rename(daemon.spool / "by-hand.jsonl")
-        daemon.wait_for("spool-taken")
+        assert daemon.wait_for("unaddressed")["to"] == ["other"]
+        until(lambda: titles(daemon) == ["late"])
 
 
 def _link(daemon: DaemonProcess) -> None:
@@ -170,7 +168,7 @@ def _strangers(daemon: DaemonProcess) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (_link, "it is a link"),
+        (_link, "cannot be opened as a file"),
         pytest.param(
             _strangers,
             "uid 12345",
@@ -202,11 +200,15 @@ def test_a_spool_that_is_open_to_others_is_not_taken_in_and_the_status_says_so(t
         assert daemon.status()["health"] == "ok"
 
 
-def test_a_signal_whose_time_passed_in_the_spool_is_never_posted(tmp_path: Path) -> None:
+def test_a_signal_whose_time_passed_in_the_spool_is_never_posted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     daemon = DaemonProcess(tmp_path, CONFIG)
-    late = client(daemon).send("late", expires=60)
-    [left] = daemon.spool.iterdir()
-    os.utime(left, (left.stat().st_mtime - 61,) * 2)
+    now, booted = time.time_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    with monkeypatch.context() as earlier:
+        earlier.setattr("tocsin.outbox.time.time_ns", lambda: now - 61 * 10**9)
+        earlier.setattr("tocsin.outbox.time.clock_gettime_ns", lambda _: booted - 61 * 10**9)
+        late = client(daemon).send("late", expires=60)
     timely = client(daemon).send("timely", expires=60)
     with daemon.start():
         daemon.wait_for("spool-taken")
@@ -220,7 +222,7 @@ def test_client_and_daemon_find_the_spool_that_the_environment_names(tmp_path: P
     with DaemonProcess(tmp_path, CONFIG, env={"TOCSIN_SPOOL": str(spool)}) as daemon:
         sent = daemon.tocsin("send", "spooled by the command")
         assert (sent.returncode, "spooled" in sent.stderr) == (0, True)
-        assert len(list(spool.iterdir())) == 1
+        assert len(files(spool)) == 1
         daemon.start()
         assert daemon.settled(sent.stdout.strip()) == ["delivered"]
         assert daemon.status()["spool"]["path"] == str(spool)
@@ -233,7 +235,7 @@ def test_client_and_daemon_find_the_spool_below_the_state_that_the_configuration
             del daemon.env[name]
         daemon.env["TOCSIN_CONFIG"] = str(daemon.config)
         sent = daemon.tocsin("send", "spooled by the command")
-        assert len(list((tmp_path / "configured" / "spool").iterdir())) == 1
+        assert len(files(tmp_path / "configured" / "spool")) == 1
         daemon.start()
         assert daemon.settled(sent.stdout.strip()) == ["delivered"]
 
@@ -259,7 +261,7 @@ def test_a_full_disk_keeps_the_spool_as_it_is(tmp_path: Path) -> None:
     receipt = client(daemon).send("patient")
     with daemon.start():
         daemon.wait_for("spool-trouble")
-        assert len(list(daemon.spool.iterdir())) >= 1
+        assert len(held(daemon.spool)) == 1
         daemon.configure(CONFIG)
         daemon.reload()
         daemon.wait_for("spool-taken")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.harness import GROUP, STRANGER, DaemonProcess, as_stranger, file, route, until
+from tests.outboxes import files
 
 from tocsin import Client
 
@@ -61,7 +61,7 @@ def test_a_member_of_a_shared_spools_group_hands_in_as_himself(daemon: DaemonPro
 def test_a_member_cannot_touch_what_others_handed_in(daemon: DaemonProcess, folder: Path) -> None:
     share(folder / "spool")
     ours = sent(daemon, "ours")()
-    [held] = (folder / "spool").iterdir()
+    [held] = files(folder / "spool")
 
     def attack() -> list[str]:
         refused = []
@@ -72,7 +72,7 @@ def test_a_member_cannot_touch_what_others_handed_in(daemon: DaemonProcess, fold
                 refused.append(type(error).__name__)
         return refused
 
-    assert as_stranger(attack) == ["PermissionError"] * 3  # he may read it, as he may read the channel
+    assert as_stranger(attack) == ["PermissionError"] * 4
     daemon.start()
     assert daemon.settled(ours["id"]) == ["delivered"]
 
@@ -120,5 +120,5 @@ def test_root_hands_in_to_a_users_daemon_what_that_can_read(daemon: DaemonProces
     share(folder / "spool", 0o700)
     os.chown(folder / "spool", STRANGER, STRANGER)
     assert sent(daemon, "from root")()["state"] == "spooled"
-    [held] = (folder / "spool").iterdir()
-    assert json.loads(as_stranger(held.read_text))["title"] == "from root"
+    [held] = files(folder / "spool")
+    assert "from root" in as_stranger(lambda: held.read_bytes().decode(errors="replace"))

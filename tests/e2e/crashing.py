@@ -2,9 +2,9 @@
 
     CRASH=begin:committed:1 python -m tests.e2e.crashing run --config alerts.toml
 
-Around a job of the journal (append, begin, settle, replay) there are two points: `done`, when the job ran and its commit did not, and
-`committed`, when nobody heard of it yet. In the redo log (log) they are `written`, when a record's sync is still to come, and `synced`.
-Around a destination's `deliver` there are `before` and `after`. All else is the real daemon.
+Around a job of the journal (enter, begin, settle, replay) there are two points: `done`, when the job ran and its commit did not, and
+`committed`, when nobody heard of it yet. Around the reading of outboxes (look), their confirmation (confirm) and a destination's `deliver`
+there are `before` and `after`. All else is the real daemon.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from tocsind.config import DestinationOptions
 from tocsind.destinations import Destination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
-from tocsind.journal import Asker, attempts, promises, writer
+from tocsind.journal import attempts, intake, writer
 from tocsind.journal.mark import Commits
-from tocsind.journal.records import Arrival
-from tocsind.journal.redo import RedoLog
 from tocsind.policy.batch import Share
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.outcomes import Place, Report
+from tocsind.spool import intake as spool
+from tocsind.spool.folder import Folder, Looked
+from tocsind.spool.outboxes import Outbox, Reading, Sequences
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -70,10 +71,10 @@ def watched(job: Callable[Concatenate[sqlite3.Connection, P], T]) -> Callable[Co
     return run
 
 
-def in_one_commit(connection: sqlite3.Connection, askers: Sequence[Asker], commits: Commits) -> list[Any]:
+def in_one_commit(connection: sqlite3.Connection, waiters: Sequence[Any], commits: Commits) -> list[Any]:
     """A group's commit, watched."""
     ran.clear()
-    results = commit(connection, askers, commits)
+    results = commit(connection, waiters, commits)
     for name in ran:
         strike(name, "committed")
     return results
@@ -82,18 +83,22 @@ def in_one_commit(connection: sqlite3.Connection, askers: Sequence[Asker], commi
 commit = writer._in_one_commit
 
 
-class CrashingLog(RedoLog):
-    """A redo log that is watched."""
+class CrashingFolder(Folder):
+    """A spool that is watched."""
 
-    def _write(self, record: bytes) -> bool:
-        written = super()._write(record)
-        strike("log", "written")
-        return written
+    def look(self, names: Sequence[str], known: dict[str, Outbox], sequences: Sequences) -> Looked:
+        strike("look", "before")
+        looked = super().look(names, known, sequences)
+        if any(reading.records for reading in looked.readings):
+            strike("look", "after")
+        return looked
 
-    def append(self, arrivals: list[Arrival]) -> bool:
-        synced = super().append(arrivals)
-        strike("log", "synced")
-        return synced
+    def settle(self, readings: Sequence[Reading]) -> None:
+        if any(reading.records for reading in readings):
+            strike("confirm", "before")
+        super().settle(readings)
+        if any(reading.records for reading in readings):
+            strike("confirm", "after")
 
 
 class CrashingDestination:
@@ -144,8 +149,8 @@ def build_crashing(options: DestinationOptions, client: HttpClient, state_folder
 
 if __name__ == "__main__":
     with ExitStack() as stack:
-        stack.enter_context(patch.object(writer, "RedoLog", CrashingLog))
-        for room, name in ((promises, "append"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
+        stack.enter_context(patch.object(spool, "Folder", CrashingFolder))
+        for room, name in ((intake, "enter"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
             stack.enter_context(patch.object(room, name, watched(getattr(room, name))))
         stack.enter_context(patch.object(writer, "_in_one_commit", in_one_commit))
         stack.enter_context(patch.object(lanes, "build", build_crashing))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.witness import arrived
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, route, until
+from tests.outboxes import close_outboxes
 
 import tocsin
 
@@ -49,6 +50,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     try:
         yield Disk(folder)
     finally:
+        close_outboxes()
         subprocess.run(["umount", str(folder)], check=True, timeout=PATIENCE)
 
 
@@ -68,6 +70,7 @@ def waiting(daemon: DaemonProcess, fake: FakeProcess) -> list[str]:
     fake.hold()
     ids = [daemon.client.send(f"signal {number}").id for number in range(30)]
     fake.await_held()
+    assert daemon.status()["counters"]["signals_accepted"] == 30  # and none is left in an outbox
     return ids
 
 

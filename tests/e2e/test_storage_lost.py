@@ -45,7 +45,7 @@ def test_lost_storage_gives_no_receipt_an_alarm_and_an_end_with_its_reason(
         assert daemon.settled(daemon.client.send("before").id) == ["delivered"]
         lose(daemon.state)
         with pytest.raises(tocsin.TocsinError):
-            daemon.client.send("into nothing")
+            daemon.client.send("into nothing", to="d")
         assert daemon.process.wait(PATIENCE) == 73
         last = daemon.log.read_text().splitlines()[-1]
         assert last.startswith(("tocsind: the journal is gone: ", "tocsind: the state folder "))

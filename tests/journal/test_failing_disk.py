@@ -24,14 +24,10 @@ class Disk:
         self._write = folder / "fail-write"
         self.env = {
             "LD_PRELOAD": str(library),
-            "FAIL_FILES": "/journal.",
+            "FAIL_FILES": f"/{FILE_NAME}",
             "FAIL_SYNC": str(self._sync),
             "FAIL_WRITE": str(self._write),
         }
-
-    def spare_the_log(self) -> None:
-        """From the next start on only SQLite's files fail."""
-        self.env["FAIL_FILES"] = f"/{FILE_NAME}"
 
     def fail_syncs(self) -> None:
         self._sync.touch()
@@ -67,17 +63,6 @@ def daemon(tmp_path: Path, disk: Disk, fake: FakeProcess) -> Iterator[DaemonProc
         yield daemon.start()
 
 
-@pytest.fixture
-def half_daemon(tmp_path: Path, disk: Disk, fake: FakeProcess) -> Iterator[DaemonProcess]:
-    """The same on a disk on which only SQLite fails: what is in the redo log is safe. It has delivered one signal, and rests."""
-    disk.spare_the_log()
-    config = discord("d", fake.webhooks[0]["url"]) + route("d")
-    with DaemonProcess(tmp_path, config, disk.env) as daemon:
-        daemon.start()
-        assert daemon.settled(daemon.client.send("before").id) == ["delivered"]
-        yield daemon
-
-
 def assert_left_for(daemon: DaemonProcess, *reasons: str) -> None:
     """It left as it should, and its last words say why."""
     assert daemon.process.wait(PATIENCE) == 73
@@ -92,8 +77,8 @@ def test_a_failed_sync_gives_no_receipt_and_ends_the_daemon_with_its_reason(daem
     assert daemon.settled(stored.id) == ["delivered"]
     disk.fail_syncs()
     with pytest.raises(tocsin.Unreachable):
-        daemon.client.send("during")
-    assert_left_for(daemon, "redo log", "Input/output error")
+        daemon.client.send("during", to="d")
+    assert_left_for(daemon, "journal", "SQLITE_IOERR_FSYNC")
 
 
 def test_after_a_failed_sync_the_next_start_has_all_that_was_acknowledged(
@@ -102,7 +87,7 @@ def test_after_a_failed_sync_the_next_start_has_all_that_was_acknowledged(
     acknowledged = [daemon.client.send(f"signal {number}").id for number in range(20)]
     disk.fail_syncs()
     with pytest.raises(tocsin.Unreachable):
-        daemon.client.send("never acknowledged")
+        daemon.client.send("never acknowledged", to="d")
     assert daemon.process.wait(PATIENCE) == 73
     disk.heal()
     daemon.start()
@@ -112,49 +97,50 @@ def test_after_a_failed_sync_the_next_start_has_all_that_was_acknowledged(
     assert daemon.client.send("after").state == "stored"
 
 
-def test_a_commit_whose_sync_fails_behind_the_receipt_ends_the_daemon_and_the_log_keeps_the_promise(
-    half_daemon: DaemonProcess, disk: Disk, fake: FakeProcess
+def test_journal_commit_fails_behind_receipt_and_next_start_delivers_from_outbox(
+    daemon: DaemonProcess, disk: Disk, fake: FakeProcess
 ) -> None:
+    assert daemon.settled(daemon.client.send("before").id) == ["delivered"]
     disk.fail_syncs()
-    promised = half_daemon.client.send("promised by the log alone")
-    assert promised.state == "stored"
-    assert_left_for(half_daemon, "SQLITE_IOERR_FSYNC")
+    stored = daemon.client.send("in the outbox alone")
+    assert stored.state == "stored"
+    assert_left_for(daemon, "SQLITE_IOERR_FSYNC")
     disk.heal()
-    half_daemon.start()
-    assert half_daemon.settled(promised.id) == ["delivered"]
+    daemon.start()
+    assert daemon.settled(stored.id) == ["delivered"]
     assert len(fake.messages()) == 2
 
 
-def test_what_was_promised_while_the_disk_filled_is_taken_in_when_there_is_room(
-    half_daemon: DaemonProcess, disk: Disk, fake: FakeProcess
+def test_outbox_holds_what_a_full_disk_does_not_take_until_there_is_room(
+    daemon: DaemonProcess, disk: Disk, fake: FakeProcess
 ) -> None:
-    disk.be_full()
-    with tocsin.Client(half_daemon.socket, timeout=PATIENCE) as polite:
-        promised = [polite.send("promised by the log alone").id]
-        while (receipt := polite.send("promised, until it is found not to fit")).state == "stored":
-            promised.append(receipt.id)
-    assert receipt.reason == "the disk is full"
-    half_daemon.wait_for("intake-closed")
-    status = half_daemon.status()  # who only reads is served meanwhile
+    with tocsin.Client(daemon.socket, timeout=PATIENCE) as polite:
+        assert daemon.settled(polite.send("before").id) == ["delivered"]
+        disk.be_full()
+        held = [polite.send("taken, until it is found not to fit").id]
+        daemon.wait_for("intake-closed")
+        receipt = polite.send("held by the outbox")
+    assert (receipt.state, "full" in (receipt.reason or "")) == ("spooled", True)
+    held.append(receipt.id)
+    status = daemon.status()  # who only reads is served meanwhile
     assert status["health"] == "failing"
-    assert "no signal is taken: the disk is full" in status["problems"]
+    assert any("no signal is taken: the disk is full" in problem for problem in status["problems"])
     disk.heal()
-    # without the alarm about it
-    until(
-        lambda: sum("promised" in each["title"] for each in fake.embeds()) == len(promised)
-    )  # nobody asks the journal: it tries again of its own accord
-    assert half_daemon.settled(*promised) == ["delivered"] * len(promised)
+    titles = {"taken, until it is found not to fit", "held by the outbox"}
+    until(lambda: titles <= {embed["title"] for embed in fake.embeds()})  # the daemon tries again of its own accord
+    assert daemon.settled(*held) == ["delivered"] * len(held)
 
 
-def test_what_was_promised_and_never_fitted_is_there_after_a_stop_and_a_start(
-    half_daemon: DaemonProcess, disk: Disk, fake: FakeProcess
+def test_outbox_record_on_a_full_disk_is_there_after_a_stop_and_a_start(
+    daemon: DaemonProcess, disk: Disk, fake: FakeProcess
 ) -> None:
+    assert daemon.settled(daemon.client.send("before").id) == ["delivered"]
     disk.be_full()
-    promised = half_daemon.client.send("promised by the log alone")
-    assert half_daemon.stop() == 0
+    stored = daemon.client.send("in the outbox alone")
+    assert daemon.stop() == 0
     disk.heal()
-    half_daemon.start()
-    assert half_daemon.settled(promised.id) == ["delivered"]
+    daemon.start()
+    assert daemon.settled(stored.id) == ["delivered"]
     assert len(fake.messages()) == 2
 
 
@@ -173,7 +159,7 @@ def test_a_full_disk_refuses_what_comes_keeps_serving_and_takes_again_when_there
     assert daemon.settled(before.id) == ["delivered"]
     disk.be_full()
     with pytest.raises(tocsin.RequestFailed) as refused:
-        daemon.client.send("during")
+        daemon.client.send("during", to="d")
     assert refused.value.kind == "full"
     disk.heal()
     after = daemon.client.send("after")

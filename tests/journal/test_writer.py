@@ -14,9 +14,9 @@ import trio.testing
 from tests.journal.made import arrival, fed, put, standing
 
 from tocsind.errors import CannotWrite, StorageFailed, StorageFull
-from tocsind.journal import Journal, intake, mark, reading, redo
-from tocsind.journal.inbox import MOST_JOBS
+from tocsind.journal import Journal, intake, mark, reading
 from tocsind.journal.schema import FILE_NAME, open_journal
+from tocsind.journal.writer import MOST_JOBS
 from tocsind.policy.delivery import Priority
 
 
@@ -189,7 +189,7 @@ async def test_closing_waits_for_what_was_asked_before(tmp_path: Path) -> None:
 async def test_closing_leaves_one_clean_file(tmp_path: Path) -> None:
     async with Journal(tmp_path) as journal:
         await journal.run(put, "a")
-        assert names(tmp_path) == {FILE_NAME, f"{FILE_NAME}-wal", redo.FILE_NAME, mark.FILE_NAME}
+        assert names(tmp_path) == {FILE_NAME, f"{FILE_NAME}-wal", mark.FILE_NAME}
     assert names(tmp_path) == {FILE_NAME, mark.FILE_NAME}
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

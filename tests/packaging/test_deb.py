@@ -52,8 +52,8 @@ def test_the_state_is_the_users_and_everything_else_is_roots(installed: tuple[Sy
     system, new = installed
     uid = int(system.run("id", "--user", "tocsin"))
     state, spool = ((system.root / path).stat() for path in (STATE, STATE / "spool"))
-    assert (state.st_uid, oct(state.st_mode & 0o7777)) == (uid, "0o711")
-    assert (spool.st_uid, oct(spool.st_mode & 0o7777)) == (uid, "0o3770")
+    assert (state.st_uid, oct(state.st_mode & 0o7777)) == (uid, "0o710")
+    assert (spool.st_uid, oct(spool.st_mode & 0o7777)) == (uid, "0o3777")
     others = [(system.root / path).lstat() for path in new if not path.startswith(str(STATE))]
     assert {each.st_uid for each in others} == {0}
     assert not [each for each in others if each.st_mode & 0o6022 and not stat.S_ISLNK(each.st_mode)]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.harness import PATIENCE, need
+from tests.outboxes import files
 
 import tocsin
 from tocsind.__main__ import main
@@ -283,21 +284,27 @@ def made() -> Iterator[Path]:
 def test_a_member_of_the_group_spools_while_the_daemon_is_away_and_the_daemon_reads_it_later(made: Path) -> None:
     state = made / "var/lib/tocsin"
     spool = state / "spool"
-    found = spool.stat()
-    assert [stat.S_IMODE(each.stat().st_mode) for each in (state, spool)] == [0o711, 0o3770]
+    found, members = spool.stat(), state.stat().st_gid
+    assert found.st_gid != members
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (state, spool)] == [0o710, 0o3777]
     assert 0 < found.st_uid < 1000, "a system user"
 
     def hand_in() -> int:
         with tocsin.Client(made / "nobody.sock", spool=spool) as client:
             return client.send("while it is away").state == "spooled"
 
-    def take_in() -> int:
-        folder = Folder(spool)
-        [letter] = folder.read(folder.names(now=0.0), now=0.0)
-        folder.delete([letter.name])
-        return (letter.uid, [each.title for each in letter.signals]) == (STRANGER, ["while it is away"])
+    def pry() -> int:
+        [left] = files(spool)
+        return not os.access(left, os.R_OK) and not os.access(left, os.W_OK)
 
-    assert as_user(STRANGER, found.st_gid, hand_in)
+    def take_in() -> int:
+        [name], _ = (folder := Folder(spool)).names(now=0.0)
+        [reading] = folder.look([name], {}, {}).readings
+        folder.settle([reading])
+        return (reading.after.uid, "while it is away" in str(reading.records)) == (STRANGER, True)
+
+    assert as_user(STRANGER, members, hand_in)
     assert not as_user(STRANGER, STRANGER, hand_in), "nobody else"
+    assert as_user(STRANGER + 1, members, pry), "nor another member"
     assert as_user(found.st_uid, found.st_gid, take_in)
-    assert list(spool.iterdir()) == []
+    assert files(spool) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import trio
 
+from tocsin.outbox import DAEMON
 from tocsind.spool.watch import Watch
 
 PATIENCE = 10.0
@@ -20,28 +21,30 @@ async def test_a_file_that_was_renamed_into_the_folder_is_told(tmp_path: Path) -
         await watch.changed()
 
 
-async def test_one_that_is_still_being_written_is_nobodys_business(tmp_path: Path) -> None:
+async def test_watch_names_each_file_once_and_is_quiet_afterwards(tmp_path: Path) -> None:
     with Watch() as watch:
         watch.on(tmp_path)
-        (tmp_path / ".a").write_text("half")
-        (tmp_path / "b").write_text("whole, but not renamed")
-        (tmp_path / "b").unlink()
-        with trio.move_on_after(0.05) as waited:
-            await watch.changed()
-    assert waited.cancelled_caught
-
-
-async def test_what_happened_before_somebody_waits_is_told_once(tmp_path: Path) -> None:
-    with Watch() as watch:
-        watch.on(tmp_path)
-        for name in "abc":
-            (tmp_path / f".{name}").touch()
-            (tmp_path / f".{name}").rename(tmp_path / name)
+        for _ in range(3):
+            for name in "ab":
+                (tmp_path / name).write_text("more")
         with trio.fail_after(PATIENCE):
             await watch.changed()
+        assert watch.names() == {"a": None, "b": None}
         with trio.move_on_after(0.05) as waited:
             await watch.changed()
     assert waited.cancelled_caught
+
+
+async def test_watch_asks_for_the_whole_folder_when_the_daemons_file_is_deleted(tmp_path: Path) -> None:
+    with Watch() as watch:
+        watch.on(tmp_path)
+        for name in ("a", DAEMON):
+            (tmp_path / name).touch()
+        watch.names()
+        (tmp_path / "a").unlink()
+        assert watch.names() == {}
+        (tmp_path / DAEMON).unlink()
+        assert watch.names() is None
 
 
 async def test_a_folder_that_goes_away_is_told_and_one_made_anew_is_watched(tmp_path: Path) -> None:
@@ -51,6 +54,7 @@ async def test_a_folder_that_goes_away_is_told_and_one_made_anew_is_watched(tmp_
         watch.on(folder)
         folder.rmdir()
         await watch.changed()
+        assert watch.names() is None
         folder.mkdir()
         watch.on(folder)
         (folder / ".a").touch()

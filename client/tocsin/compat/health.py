@@ -135,9 +135,9 @@ def _away(error: Exception, warning: int, critical: int) -> dict[str, Any]:
 
 
 def _spooled() -> int | None:
-    """How many hand-offs wait in the spool; None where that cannot be read. One that was never made holds nothing."""
+    """How many outboxes wait in the spool; None where that cannot be read. One that was never made holds nothing."""
     try:
-        return sum(name.endswith(".jsonl") and not name.startswith(".") for name in os.listdir(places.spool_folder()))  # noqa: PTH208 - names are all it takes
+        return sum(name.endswith(".outbox") and not name.startswith(".") for name in os.listdir(places.spool_folder()))  # noqa: PTH208 - names are all it takes
     except FileNotFoundError:
         return 0
     except OSError:

@@ -6,10 +6,8 @@
     table        who holds which connection and how many bytes; who has to give one up
     turns        whose request is served next
     connection   one peer: frames with their deadlines, replies in its encoding
-    flawless     hand-offs that need no second look, and how they are known
-    hatch        the short way: those are served on the journal's thread, where the microseconds are counted too
     permissions  who may ask for what
-    desk         what each request means: the careful way for all else
+    desk         what each request means
     lenient      hand-offs in JSON that the standard does not allow
     door         the accept loop, and the task of each connection
 

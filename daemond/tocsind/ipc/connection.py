@@ -8,7 +8,6 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -61,13 +60,11 @@ class Connection:
         self.dismissal: Refusal | None = None  # what an evicted peer is told
         self.scope = trio.CancelScope()
         self._buffer = bytearray()
-        self._end = 0
-        self._gone = False
         self._unsent = b""
 
     @property
     def idle_since(self) -> float | None:
-        """Since when it waits for its next request. May be set from any thread."""
+        """Since when it waits for its next request."""
         return self.slot.since if self.slot.phase is Phase.IDLE else None
 
     @idle_since.setter
@@ -85,59 +82,34 @@ class Connection:
         if size != self.slot.bytes:
             self._table.hold(self.slot, size)
 
-    async def frame(self, come: Callable[[], Awaitable[None]]) -> bytes | None:
+    async def frame(self) -> bytes | None:
         """The next frame's body; None when the peer has gone. Raises Refusal for what is no frame.
 
-        Between two frames `come` is awaited; it takes in what comes, and returns when there is something to do here.
         A peer that takes too long over a frame, or to come, is cancelled.
         """
         self.hold(len(self._buffer))
-        while not self._buffer:
+        if not self._buffer:
             self.idle_since = time.monotonic()
-            self.scope.deadline = math.inf  # `come` keeps time
-            await come()
-            if self._buffer or not self._gone:  # who goes is idle to the end: many who hang up at once keep nobody out
-                self.idle_since = None
-            if self._gone:
-                break
+            self.scope.deadline = trio.current_time() + self._limits.idle
+            self._buffer += await self.stream.receive_some(_READ)
+            if not self._buffer:  # who goes is idle to the end: many who hang up at once keep nobody out
+                return None
+        self.slot.enter(Phase.SERVED)
         self.scope.deadline = trio.current_time() + self._limits.frame
-        while (body := self.next_body()) is None:
+        while (body := self._next_body()) is None:
             self.slot.enter(Phase.STALLED)
             self.hold(len(self._buffer))
             received = await self.stream.receive_some(_READ)
             if not received:
                 return None
             self._buffer += received
-        self.drop_frame()
         self.slot.enter(Phase.SERVED)
         if self.slot.bytes:  # a small frame that came whole is held for no time worth counting
             self.hold(len(body) + len(self._buffer))
         self.scope.deadline = math.inf
         return body
 
-    def idle_left(self) -> float:
-        """Seconds until a peer that does not come has been idle for too long."""
-        return (self.idle_since or 0.0) + self._limits.idle - time.monotonic()
-
-    def take_in(self) -> bool:
-        """Read what is there, without waiting; False when the peer has gone."""
-        try:
-            received = os.read(self.stream.socket.fileno(), _READ)
-        except BlockingIOError:
-            return True
-        except OSError:
-            received = b""
-        self.idle_since = time.monotonic()
-        self._gone = not received
-        self._buffer += received
-        return not self._gone
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether something of a frame is here."""
-        return bool(self._buffer)
-
-    def next_body(self) -> bytes | None:
+    def _next_body(self) -> bytes | None:
         """A frame's body, once all of it has come. Raises Refusal."""
         if len(self._buffer) < HEADER_BYTES:
             return None
@@ -149,12 +121,9 @@ class Connection:
             raise Refusal("broken-frame", "an empty frame says nothing", closes=True)
         if len(self._buffer) < end:
             return None
-        self._end = end
-        return bytes(self._buffer[HEADER_BYTES:end])
-
-    def drop_frame(self) -> None:
-        """The frame of the last `next_body` has been dealt with."""
-        del self._buffer[: self._end]
+        body = bytes(self._buffer[HEADER_BYTES:end])
+        del self._buffer[:end]
+        return body
 
     def overdue(self) -> Refusal | None:
         """What a peer is told whose frame was not complete in time: for the door, once `scope` is over."""
@@ -170,7 +139,7 @@ class Connection:
         await self.finish_reply()
 
     def reply_now(self, message: dict[str, Any], *, as_json: bool) -> None:
-        """Send what the peer takes of a reply without waiting; the rest is for `finish_reply`. From any thread that has the connection."""
+        """Send what the peer takes of a reply without waiting; the rest is for `finish_reply`."""
         self._unsent += _packed(message, as_json=as_json)
         try:
             sent = os.write(self.stream.socket.fileno(), self._unsent)
@@ -179,11 +148,6 @@ class Connection:
         except OSError:
             sent = len(self._unsent)  # the peer has gone, as the next read will tell
         self._unsent = self._unsent[sent:]
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether the peer has not taken all of its replies."""
-        return bool(self._unsent)
 
     async def finish_reply(self) -> None:
         """Send what `reply_now` could not."""

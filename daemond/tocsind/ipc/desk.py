@@ -44,6 +44,7 @@ from tocsind.requests import (
     Wait,
     Why,
 )
+from tocsind.spool import Spool
 from tocsind.status import StatusView
 from tocsind.tail import Tail as TailView
 
@@ -140,7 +141,14 @@ class Desk:
     """Answers requests. `answer` gives one reply; `facts` is the stream that a `tail` opens."""
 
     def __init__(  # noqa: PLR0917 - put together in one place, by the daemon
-        self, dispatch: Dispatch, lanes: Lanes, status: StatusView, tail: TailView, emit: Emit, lend: Lend
+        self,
+        dispatch: Dispatch,
+        lanes: Lanes,
+        status: StatusView,
+        tail: TailView,
+        emit: Emit,
+        lend: Lend,
+        spool: Spool,
     ) -> None:
         self.dispatch = dispatch
         self._lanes = lanes
@@ -148,6 +156,7 @@ class Desk:
         self._tail = tail
         self._emit = emit
         self._lend = lend
+        self._spool = spool
         self._answers: dict[type[AnyRequest], Callable[[Any], Awaitable[dict[str, Any]]]] = {
             Status: self._say_status,
             Exposition: self._say_metrics,
@@ -169,6 +178,7 @@ class Desk:
 
     async def permit(self, request: AnyRequest, peer: Peer) -> None:
         """Raises Refusal where this user may not ask for this."""
+        await self._spool.catch_up()
         await permit(request, peer, self.dispatch.journal, self._emit)
 
     async def lend(self, request: LendWebhook, peer: Peer) -> dict[str, Any]:
@@ -185,17 +195,24 @@ class Desk:
             self._emit(LossesReported(request.refused, request.dropped, peer.uid, peer.pid))
         return {"ok": True}
 
-    async def keep(self, request: Send | SendMany, peer: Peer, tell: Callable[[dict[str, Any]], None]) -> None:
-        """Store what is handed over; `tell` gets the reply as soon as it may, on the journal's thread. Raises Refusal."""
-        admitted, many = self.admit(request, peer), isinstance(request, SendMany)
+    async def keep(self, request: Send | SendMany, peer: Peer) -> dict[str, Any]:
+        """Store what is handed over; the reply, behind the commit. Raises Refusal."""
+        admitted = await self.admit(request, peer)
         try:
-            await self.store(admitted, peer, lambda given: tell({"ok": True, **receipts(given, many=many)}))
+            return self.reply(request, await self.store(admitted, peer), many=isinstance(request, SendMany))
         except StorageFull as full:
             raise Refusal("full", str(full)) from None
+
+    def reply(self, request: Send | SendMany, given: Sequence[Receipt], *, many: bool) -> dict[str, Any]:
+        """Receipts as the reply to a request: one, or a list."""
+        plain = [{"id": receipt.id, "state": receipt.state, "reason": receipt.reason} for receipt in given]
+        spool = {"spool": self._spool.place} if request.spool and self._spool.place else {}
+        return {"ok": True, **({"receipts": plain} if many else {"receipt": plain[0]}), **spool}
 
     async def _answer(self, request: AnyRequest) -> dict[str, Any]:
         if isinstance(request, Tail | Backup):
             raise Refusal("bad-request", "this is a stream of its own")
+        await self._spool.catch_up()  # a caller reads what it wrote
         return await self._answers[type(request)](request)
 
     async def _say_status(self, _: Status) -> dict[str, Any]:
@@ -235,8 +252,10 @@ class Desk:
         seconds = min(max(request.seconds, 0.0), LONGEST_WAIT)
         return {"state": _found(await self.dispatch.wait_settled(request.id, seconds), request.id)}
 
-    def admit(self, request: Send | SendMany, peer: Peer) -> list[Signal | Receipt]:
+    async def admit(self, request: Send | SendMany, peer: Peer) -> list[Signal | Receipt]:
         """The signals of a request, checked. One bad signal among many is refused by name, and the others go on."""
+        if request.after is not None:
+            await self._spool.reach(*request.after, peer.uid)
         if isinstance(request, SendMany):
             if len(request.signals) > MOST_SIGNALS:
                 raise Refusal("bad-request", f"at most {MOST_SIGNALS} signals go into one request")
@@ -246,16 +265,10 @@ class Desk:
         except InvalidSignal as error:
             raise Refusal("invalid-signal", str(error), field=error.field) from None
 
-    async def store(
-        self, admitted: Sequence[Signal | Receipt], peer: Peer, tell: Callable[[list[Receipt]], None] = lambda _: None
-    ) -> None:
-        """Take what was admitted into safe keeping; `tell` gets a receipt each, in order, on the journal's thread."""
-
-        def merge(stored: list[Receipt]) -> None:
-            fresh = iter(stored)
-            tell([next(fresh) if isinstance(each, Signal) else each for each in admitted])
-
-        await self.dispatch.accept([each for each in admitted if isinstance(each, Signal)], peer, merge)
+    async def store(self, admitted: Sequence[Signal | Receipt], peer: Peer) -> list[Receipt]:
+        """Receipts for what `admit` gave, in order. Raises StorageFull."""
+        stored = iter(await self.dispatch.accept([each for each in admitted if isinstance(each, Signal)], peer))
+        return [next(stored) if isinstance(each, Signal) else each for each in admitted]
 
     def _signal_or_refusal(self, values: Any, peer: Peer) -> Signal | Receipt:
         try:
@@ -364,12 +377,6 @@ def _left(lane: Lane, *, was_disabled: bool) -> dict[str, str]:
     notes = [] if was_disabled else [f"{lane.name} was not disabled"]
     notes += [f"it still waits, and nobody can lift that from here: {waits}"] if waits else []
     return {"note": "; ".join(notes)} if notes else {}
-
-
-def receipts(given: Sequence[Receipt], *, many: bool) -> dict[str, Any]:
-    """Receipts as the reply to a request: one, or a list."""
-    plain = [{"id": receipt.id, "state": receipt.state, "reason": receipt.reason} for receipt in given]
-    return {"receipts": plain} if many else {"receipt": plain[0]}
 
 
 def _cut(text: str) -> str:

@@ -23,8 +23,7 @@ from tocsind.reception import Peer
 from tocsind.requests import AnyRequest, Backup, LendWebhook, Losses, Send, SendMany, Tail, Test, Wait
 
 from .connection import Connection, Refusal
-from .desk import Desk, decode, receipts
-from .hatch import Hatch, Visitor
+from .desk import Desk, decode
 from .limits import Limits
 from .owners import Owners
 from .table import Phase, Table
@@ -41,7 +40,6 @@ class Door:
 
     def __init__(self, desk: Desk, emit: Emit, limits: Limits = _USUAL, owners: Owners | None = None) -> None:
         self._desk = desk
-        self._hatch = Hatch(desk.dispatch, limits)
         self._emit = emit
         self._limits = limits
         self._owners = owners or Owners()
@@ -52,7 +50,6 @@ class Door:
 
     async def serve(self, listener: trio.abc.Listener[trio.SocketStream]) -> None:
         """Accept until cancelled."""
-        self._desk.dispatch.check_disk()  # from now on behind each hand-off
         async with trio.open_nursery() as self._background:
             most = self._limits.connections + _ENDING
             await AcceptLoop("socket", self._emit, most, self.table.shed).run(listener, self._welcome, self._background)
@@ -60,7 +57,6 @@ class Door:
     def close(self) -> None:
         """From now on every request is answered with `stopping`."""
         self._stopping = True
-        self._hatch.is_open = False
 
     async def _welcome(self, stream: trio.SocketStream) -> None:
         async with stream:
@@ -86,18 +82,17 @@ class Door:
             await connection.reply(refusal.reply(), as_json=as_json)
 
     async def _serve(self, connection: Connection) -> None:
-        visitor = Visitor(self._hatch, connection)
         try:
-            while await self._serve_one(connection, visitor):
+            while await self._serve_one(connection):
                 pass
         finally:
             self.table.remove(connection.slot)
 
-    async def _serve_one(self, connection: Connection, visitor: Visitor) -> bool:
+    async def _serve_one(self, connection: Connection) -> bool:
         """One request and its reply; False when the connection is over."""
         as_json = True  # what cannot be read is answered in what everybody can
         try:
-            body = await connection.frame(visitor.visit)
+            body = await connection.frame()
             if (
                 body is None or connection.scope.cancel_called
             ):  # sent away in this very tick: nothing is taken that cannot be answered
@@ -162,7 +157,7 @@ class Door:
     async def _keep(self, connection: Connection, request: Send | SendMany, turn: Turn, *, as_json: bool) -> None:
         connection.scope.shield = True  # a signal that was read gets its receipt, also while we leave
         try:
-            await self._desk.keep(request, connection.peer, lambda reply: connection.reply_now(reply, as_json=as_json))
+            connection.reply_now(await self._desk.keep(request, connection.peer), as_json=as_json)
             turn.end()
             await connection.finish_reply()
         finally:
@@ -179,7 +174,7 @@ class Door:
         self, connection: Connection, request: Send | SendMany, turn: Turn, *, as_json: bool
     ) -> None:
         """For callers who chose not to wait for the disk: the commit goes on in the background."""
-        admitted = self._desk.admit(request, connection.peer)
+        admitted = await self._desk.admit(request, connection.peer)
         await self._unsynced.acquire()
         self._background.start_soon(self._store, admitted, connection.peer, turn.hand_over())
         if request.ack == "received":
@@ -188,7 +183,7 @@ class Door:
                 for each in admitted
             ]
             many = isinstance(request, SendMany)
-            await connection.reply({"ok": True, **receipts(early, many=many)}, as_json=as_json)
+            await connection.reply(self._desk.reply(request, early, many=many), as_json=as_json)
 
     async def _store(self, admitted: Sequence[Signal | Receipt], peer: Peer, turn: Turn) -> None:
         try:

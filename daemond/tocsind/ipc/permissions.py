@@ -15,7 +15,7 @@ from .connection import Refusal
 
 
 async def permit(request: AnyRequest, peer: Peer, journal: Journal, emit: Emit) -> None:
-    """Raises Refusal (`not-permitted`) where this user may not ask for this."""
+    """Raises Refusal (`not-permitted`, `not-found`) where this user may not ask for this."""
     if peer.uid in trust.owners():
         return
     match request:
@@ -23,7 +23,11 @@ async def permit(request: AnyRequest, peer: Peer, journal: Journal, emit: Emit) 
             whose = "root and the daemon's own user"
         case Drop(id=str(id_)) | Retry(id=str(id_)):
             sender = await journal.run(reading.sender, id_)
-            if sender in (None, peer.uid):
+            if (
+                sender is None
+            ):  # here and now: it may come in, from another user's outbox, before the request is answered
+                raise Refusal("not-found", f"no signal {id_} is known here; it may be older than the ledger is kept")
+            if sender == peer.uid:
                 return
             whose = f"its sender (uid {sender}), root and the daemon's own user"
         case _:

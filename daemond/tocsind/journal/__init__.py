@@ -2,21 +2,17 @@
 
 One connection on one thread for the whole process (`writer`). Whoever wants something hands the thread a job, a function of the
 connection, and waits; the thread takes all jobs that wait at that moment and runs them in one transaction, so that a hundred callers
-share one sync and a single caller pays for one. An answer leaves only after its commit; that of a hand-off after the sync of the redo
-log, which is applied milliseconds later.
+share one sync and a single caller pays for one. An answer leaves only after its commit.
 
     schema     the tables, their versions, how the file is opened
     records    what goes in and comes out, frozen
-    askers     who wants a job done, and who hears what came of it
-    inbox      what reaches the thread, and what it takes up next: jobs of the loop, and guests whose sockets it reads itself
+    files      the files from outside: whether they are still there, and the space that is kept for outcomes
+    writer     the thread and the group commit; what a failing disk means
     mark       how many commits it has seen, noted outside of it, so that lost ones are missed
     recovery   what is looked at when it is opened, and what follows from damage: put aside, rebuilt (logfile), read out (salvage)
     copying    a consistent copy for `tocsin backup`
-    redo       the log of what was promised before its commit: its format, and what each failure and each kill leaves
-    promises   what is in that log and not yet in the tables
-    files      the files from outside: whether they are still there, and the space that is kept for outcomes
-    writer     the thread and the group commit; what a failing disk means
-    intake     jobs: append, feed; known
+    redo       what an earlier version may have left beside the tables
+    intake     jobs: enter (append), feed; sequences
     attempts   jobs: begin, settle, replay
     memory     jobs: keep, recall, recall_scope, requests: what must be known after a restart
     living     what all those jobs know of living messages, and a job: foreseen
@@ -26,7 +22,7 @@ log, which is applied milliseconds later.
     reports    jobs: unseen, reported, open_alarms: what people are told of
     reading    jobs: why, queue, counts
 
-So a caller reads `await journal.run(intake.append, arrivals)`.
+So a caller reads `await journal.run(intake.enter, arrivals, marks)`.
 
 How it holds together. A delivery's `state` column is the single truth about it, and every change of it is one of the jobs above. `begin`
 is the claim: it moves `queued` to `sending` and opens an attempt in one commit, and only then does a request leave. `tally` counts
@@ -37,11 +33,9 @@ here are Unix seconds on the steady clock (`clock`), which no step of the wall c
 clock said, and `skew` beside it is how far the steady clock was ahead.
 """
 
-from .askers import Answer, Asker, HandOff, Haste, Order
 from .copying import Copy, CopyFailed
 from .digests import FIRST
 from .files import RESERVE
-from .inbox import Guest
 from .records import (
     Arrival,
     Asking,
@@ -49,6 +43,7 @@ from .records import (
     Ending,
     Fold,
     LaneMemory,
+    Mark,
     Moved,
     OpenAlarm,
     Request,
@@ -63,9 +58,7 @@ __all__ = [
     "FIRST",
     "RESERVE",
     "SQLITE_VERSION",
-    "Answer",
     "Arrival",
-    "Asker",
     "Asking",
     "Connection",
     "Copy",
@@ -73,14 +66,11 @@ __all__ = [
     "Count",
     "Ending",
     "Fold",
-    "Guest",
-    "HandOff",
-    "Haste",
     "Journal",
     "LaneMemory",
+    "Mark",
     "Moved",
     "OpenAlarm",
-    "Order",
     "Recovered",
     "Replaced",
     "Request",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from tocsin.ids import new_id
 from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery, Priority, State
 
-from .records import Arrival
+from .records import Arrival, Mark
 
 UNROUTED = "unrouted"  # the destination of what no route takes
 NO_ROUTE = "no route of the configuration takes this signal"
@@ -19,6 +21,7 @@ COLUMNS = (  # of a delivery
 )
 
 _decode = msgspec.msgpack.Decoder().decode
+_encode = msgspec.msgpack.Encoder().encode
 
 
 def append(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[bool]:
@@ -42,14 +45,36 @@ def append(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[
     return fresh
 
 
-def known(connection: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
-    """Those of the ids that are stored."""
-    if len(ids) == 1:
-        found = connection.execute("SELECT id FROM signals WHERE id = ?", ids)
-    else:
-        listed = "SELECT id FROM signals WHERE id IN (SELECT value FROM json_each(?))"
-        found = connection.execute(listed, (msgspec.json.encode(ids).decode(),))
-    return {id_ for (id_,) in found}
+def enter(connection: sqlite3.Connection, arrivals: Sequence[Arrival], marks: Sequence[Mark]) -> list[Arrival | None]:
+    """Store what is new, with how far the outboxes that it comes from are read; each as it is stored, None for what was there before.
+
+    An id is its user's own: the signal of one user under the id of another's is stored under a fresh one.
+    """
+    fresh = append(connection, arrivals)
+    stored = [each if new else _under_fresh_id(connection, each) for each, new in zip(arrivals, fresh, strict=True)]
+    connection.executemany(
+        "INSERT INTO outboxes (id, uid, sequence, at) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (id, uid) DO UPDATE SET sequence = max(sequence, excluded.sequence), at = excluded.at",
+        [(mark.outbox, mark.uid, mark.sequence, mark.at) for mark in marks],
+    )
+    return stored
+
+
+def _under_fresh_id(connection: sqlite3.Connection, arrival: Arrival) -> Arrival | None:
+    (uid,) = connection.execute("SELECT uid FROM signals WHERE id = ?", (arrival.id,)).fetchone()
+    if uid == arrival.uid or {uid, arrival.uid} <= {0, os.geteuid()}:
+        return None
+    id_ = new_id()
+    body = _encode({**_decode(arrival.body), "id": id_})
+    renamed = msgspec.structs.replace(arrival, id=id_, body=body)
+    append(connection, [renamed])
+    return renamed
+
+
+def sequences(connection: sqlite3.Connection) -> dict[tuple[bytes, int], int]:
+    """How far outboxes were read, by id and owner."""
+    rows = connection.execute("SELECT id, uid, sequence FROM outboxes")
+    return {(id_, uid): sequence for id_, uid, sequence in rows}
 
 
 def _next_number(connection: sqlite3.Connection) -> int:

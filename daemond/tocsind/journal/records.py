@@ -25,6 +25,15 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
     skew: float = 0.0  # steady clock minus wall clock, at acceptance: `accepted` is on the wall clock, `deadline` on the steady one
 
 
+class Mark(msgspec.Struct, frozen=True):
+    """How far an outbox has been read: the last sequence number that is in the journal, and when (steady clock)."""
+
+    outbox: bytes
+    uid: int
+    sequence: int
+    at: float
+
+
 class Ending(msgspec.Struct, frozen=True):
     """How one attempt ended and what follows; `chain` are the fallbacks, nearest first. `unsent`: its request never reached the far end."""
 

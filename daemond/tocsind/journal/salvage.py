@@ -77,6 +77,7 @@ _TABLES = (
     _Table("scopes", None, _is_anything),
     _Table("living", None, _is_living),
     _Table("boots", None, _is_anything),
+    _Table("outboxes", None, _is_anything),
 )
 _REPORTS = (_Table("unseen", "delivery", _is_anything), _Table("alarms", None, _is_anything))
 

@@ -228,7 +228,17 @@ CREATE TABLE alarms (                       -- that were raised, until their all
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH)
+_TENTH = """
+CREATE TABLE outboxes (                     -- how far each was read, in the commit that holds what was read
+    id          BLOB NOT NULL,              -- its own, random
+    uid         INTEGER NOT NULL,           -- and its owner's: the id of another's outbox is worth nothing
+    sequence    INTEGER NOT NULL,           -- the last record that is in here
+    at          REAL NOT NULL,
+    PRIMARY KEY (id, uid)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH, _TENTH)
 
 
 _SHAPE = (  # of the file; both must precede the first table, and an older file keeps its own

@@ -124,6 +124,7 @@ def forget(connection: sqlite3.Connection, before: float) -> int:
     connection.executemany("DELETE FROM deliveries WHERE signal = ?", numbers)
     connection.executemany("DELETE FROM living WHERE newest = ?", numbers)
     connection.executemany("DELETE FROM signals WHERE number = ?", numbers)
+    connection.execute("DELETE FROM outboxes WHERE at < ?", (before,))
     _shrink(connection)
     return len(numbers)
 

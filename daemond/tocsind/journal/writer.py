@@ -1,13 +1,8 @@
 """The journal's thread: one connection, jobs in, answers out, one commit for all that wait.
 
 A job is a function of the connection. Jobs of one group share a transaction; if any of them fails, the group is rolled back and its jobs
-run again one by one, so that a poisoned job fails alone. Jobs must therefore touch nothing but the connection.
-
-Hand-offs need not wait for that commit: they are synced in the redo log, answered, and applied as the first job of the next (`promises`).
-
-Waking the loop costs as much as half a commit, so an asker may bring a `tell`: it is called with the result on this thread, behind the
-synced commit and before the loop knows. It must not wait for anything; what it raises is the asker's answer. What this thread waits for,
-and which jobs may wait for others, stands in `inbox`.
+run again one by one, so that a poisoned job fails alone. Jobs must therefore touch nothing but the connection. The loop hears the answers
+behind the synced commit.
 
 A full disk is a refusal (StorageFull): nothing was written, the same job may succeed later. A failed sync, a read error or corruption is
 the end (StorageFailed): after a failed fsync the kernel may have dropped the dirty pages, so nobody knows what the file holds until it
@@ -22,6 +17,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import outcome
@@ -29,25 +25,38 @@ import trio
 
 from tocsind.errors import CannotWrite, StorageFailed, StorageFull, StorageLost
 
-from .askers import Answer, Asker, HandOff, Haste, Waiter
 from .copying import Copy, CopyFailed, freeze, thaw
 from .files import Files, Reserve
-from .inbox import Guest, Inbox
 from .mark import Commits
-from .promises import Promises
 from .recovery import Recovered, Replaced, is_damage, open_whole, rescue
-from .redo import RedoLog
+from .redo import enter_left
 from .schema import CHECKPOINT
 
 T = TypeVar("T")
 P = ParamSpec("P")
-Finding = Recovered | Replaced
 Connection = sqlite3.Connection  # what a job is given; who only hands jobs on needs no more of SQLite than this name
-_ENTER = Asker(lambda _: None, Haste.PATIENT)  # a reason for a commit, which enters what was promised
+Finding = Recovered | Replaced
+Answer = outcome.Value[Any] | outcome.Error
 _SHORT_CHECKPOINT = 500  # pages, 1 MiB: while the reserve is used, the log must stay within its share
+MOST_JOBS = 256  # a transaction stays short, so that an URGENT job never waits behind a thousand others
 _END_OF_THE_ROAD = frozenset(
     {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY}
 )
+
+
+class _Waiter:
+    """A job, and the task that waits for it; no task once that was cancelled: the job is done all the same."""
+
+    __slots__ = ("job", "task")
+
+    def __init__(self, job: Callable[[Connection], Any]) -> None:
+        self.job = job
+        self.task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+
+    def abandon(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        """For trio, when the task is cancelled."""
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class Journal:
@@ -62,13 +71,13 @@ class Journal:
         self._broken: Exception | None = None
         self._closed = trio.Event()
         self._shrinks = False
-        self._promises: Promises | None = None
         self._reserve = Reserve(folder)
         self._files: Files | None = None
         self._commits: Commits | None = None
         self._outside: deque[Callable[[sqlite3.Connection], None]] = deque()
         self._copying = False
         self.finding: Finding | None = None  # what was wrong with the files; known once they are open
+        self._jobs: SimpleQueue[_Waiter | None] = SimpleQueue()  # None ends it all
 
     @property
     def healthy(self) -> bool:
@@ -77,8 +86,8 @@ class Journal:
 
     @property
     def is_full(self) -> bool:
-        """Whether the journal lives on its reserve, or signals were promised that have room in the redo log only; from any thread."""
-        return self._reserve.is_used or (self._promises is not None and self._promises.is_stuck)
+        """Whether the journal lives on its reserve; from any thread."""
+        return self._reserve.is_used
 
     @property
     def holds_reserve(self) -> bool:
@@ -87,7 +96,6 @@ class Journal:
 
     async def __aenter__(self) -> Self:
         self._token = trio.lowlevel.current_trio_token()
-        self._inbox = Inbox()
         threading.Thread(target=self._live, name="journal", daemon=True).start()
         try:
             await self.run(lambda _: None)  # its answer comes after opening, or is the reason why not
@@ -98,7 +106,7 @@ class Journal:
 
     async def __aexit__(self, *_: object) -> None:
         with trio.CancelScope(shield=True):
-            self._inbox.put(None)
+            self._jobs.put(None)
             await self._closed.wait()
 
     async def run(
@@ -108,26 +116,9 @@ class Journal:
 
         When the caller is cancelled the job still runs; whoever repeats it must be able to (ids make that so).
         """
-        result: T = await self._ask(Waiter(lambda connection: job(connection, *args, **kwargs), None, Haste.URGENT))
-        return result
-
-    async def run_patiently(
-        self, job: Callable[Concatenate[sqlite3.Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """As `run`, for who would rather wait some milliseconds for others' commit than take their time with one of its own."""
-        result: T = await self._ask(Waiter(lambda connection: job(connection, *args, **kwargs), None, Haste.PATIENT))
-        return result
-
-    async def run_and_tell(
-        self,
-        tell: Callable[[T], object] | None,
-        job: Callable[Concatenate[sqlite3.Connection, P], T],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """As `run`; `tell` gets the result first, on the journal's thread."""
-        result: T = await self._ask(Waiter(lambda connection: job(connection, *args, **kwargs), tell, Haste.URGENT))
+        waiter = _Waiter(lambda connection: job(connection, *args, **kwargs))
+        self._jobs.put(waiter)
+        result: T = await trio.lowlevel.wait_task_rescheduled(waiter.abandon)
         return result
 
     async def hold_reserve(self) -> bool:
@@ -157,10 +148,6 @@ class Journal:
             with trio.CancelScope(shield=True), suppress(StorageFailed):
                 await self._run_outside(lambda connection: thaw(connection, self._checkpoint))
             self._copying = False
-
-    def place(self, asker: Asker) -> None:
-        """A job that nobody awaits; from any thread."""
-        self._inbox.put(asker)
 
     @property
     def _checkpoint(self) -> int:
@@ -206,24 +193,6 @@ class Journal:
             self._broken = StorageLost(f"the journal is gone: {lost}. Nothing is acknowledged any more")
         return self._broken is not None
 
-    async def _ask(self, waiter: Waiter) -> Any:
-        self._inbox.put(waiter)
-        return await trio.lowlevel.wait_task_rescheduled(waiter.abandon)
-
-    def lend(self, guest: Guest) -> None:
-        """Let the journal's thread hear a guest, until one of the two ends the visit."""
-        self._inbox.lend(guest)
-
-    def leave(self, guest: Guest) -> None:
-        """End a guest's visit, on the journal's thread."""
-        self._inbox.take_back(guest)
-
-    async def take_back(self, guest: Guest) -> None:
-        """End a guest's visit: what was heard of it has been answered when this returns, and its socket is the caller's alone."""
-        with trio.CancelScope(shield=True), suppress(StorageFailed):
-            self._inbox.take_back(guest)
-            await self.run(lambda _: None)
-
     def _live(self) -> None:
         try:
             self._serve()
@@ -232,22 +201,26 @@ class Journal:
 
     def _serve(self) -> None:
         try:
-            connection, log = self._open()
+            connection = self._open()
             self._files = Files(self._folder)
             self._commits = Commits(connection, self._folder)
-            self._promises = promises = Promises(connection, log)
-        except Exception as error:  # noqa: BLE001 - every asker is answered with it
+        except Exception as error:  # noqa: BLE001 - every job is answered with it
             self._broken = error
-            self._refuse_all(error)
+            while waiters := self._next_group():
+                self._tell(waiters, [outcome.Error(error) for _ in waiters])
         else:
-            while askers := self._inbox.next_group():
-                self._serve_group(connection, promises, askers)
+            while waiters := self._next_group():
+                self._is_lost()
+                self._tell(waiters, self._answers(connection, waiters))
+                while self._outside:
+                    self._outside.popleft()(connection)
+                if self._shrinks and not self._copying:
+                    self._shrink(connection)
+                self._shrinks = False
             self._rescue(connection)
             connection.close()
-            promises.close(healthy=self.healthy)
             self._files.close()
             self._commits.close()
-        self._inbox.close()
         self._token.run_sync_soon(self._closed.set)
 
     def _rescue(self, connection: sqlite3.Connection) -> None:
@@ -256,8 +229,8 @@ class Journal:
             with suppress(OSError, sqlite3.Error):  # it is lost already
                 rescue(connection, self._folder)
 
-    def _open(self) -> tuple[sqlite3.Connection, RedoLog | None]:
-        """The journal with what a killed run promised in it; on a full disk this may take the reserve."""
+    def _open(self) -> sqlite3.Connection:
+        """The journal; on a full disk this may take the reserve."""
         try:
             return self._opened()
         except CannotWrite as error:
@@ -265,55 +238,27 @@ class Journal:
                 raise
         return self._opened()
 
-    def _opened(self) -> tuple[sqlite3.Connection, RedoLog | None]:
+    def _opened(self) -> sqlite3.Connection:
         connection, self.finding = open_whole(self._folder, self._now)
         try:
-            return connection, RedoLog.open(self._folder, connection)
+            enter_left(self._folder, connection)
         except BaseException:
             connection.close()
             raise
+        return connection
 
-    def _refuse_all(self, error: Exception) -> None:
-        while askers := self._inbox.next_group():
-            self._tell(askers, [outcome.Error(error) for _ in askers])
-
-    def _serve_group(self, connection: sqlite3.Connection, promises: Promises, askers: list[Asker]) -> None:
-        self._is_lost()
-        waiting = self._promise(promises, askers)
-        if waiting:
-            group = [promises, *waiting] if promises else waiting
-            self._tell(group, self._answers(connection, group))
-            promises.others_committed()
-        if promises.is_stuck:
-            self._inbox.remind(_ENTER)
-        while self._outside:
-            self._outside.popleft()(connection)
-        if self._shrinks and not self._copying:
-            self._shrink(connection)
-        self._shrinks = False
-
-    def _promise(self, promises: Promises, askers: list[Asker]) -> list[Asker]:
-        """Answer hand-offs on the strength of the redo log, if it can be; who has to wait for a commit."""
-        hand_offs = [each for each in askers if isinstance(each, HandOff)]
-        is_first = not promises
-        answers = self._promised(promises, hand_offs) if hand_offs else None
-        if answers is None:
-            return askers
-        for hand_off, answer in zip(hand_offs, answers, strict=True):
-            hand_off.told(answer)
-        waiting = [each for each in askers if not isinstance(each, HandOff)]
-        if is_first and not waiting and not self._inbox.postpone(_ENTER):
-            return [_ENTER]
-        return waiting
-
-    def _promised(self, promises: Promises, hand_offs: list[HandOff]) -> list[Answer] | None:
-        try:
-            return promises.make(hand_offs) if self.healthy else None
-        except OSError as error:
-            self._broken = StorageFailed(f"the redo log in {self._folder} failed: {error.strerror}")
-        except sqlite3.Error as error:
-            self._translate(error)  # and if it was not the end, a commit will say what it was
-        return None
+    def _next_group(self) -> list[_Waiter]:
+        """All jobs that wait, at least one; none when it is time to close."""
+        group: list[_Waiter] = []
+        waiter = self._jobs.get()
+        while waiter is not None:
+            group.append(waiter)
+            if len(group) == MOST_JOBS or self._jobs.empty():
+                return group
+            waiter = self._jobs.get()
+        if group:
+            self._jobs.put(None)
+        return group
 
     async def shrink(self) -> None:
         """Give the write-ahead log's space back: it keeps its size for speed, and on a full disk that may be what is missing."""
@@ -326,24 +271,23 @@ class Journal:
         except sqlite3.Error as error:
             self._translate(error)  # no job's failure; but a disk that broke a promise ends this run as anywhere else
 
-    def _tell(self, askers: Sequence[Asker], answers: Sequence[Answer]) -> None:
-        told = [(asker, asker.told(answer)) for asker, answer in zip(askers, answers, strict=True)]
-        self._token.run_sync_soon(_answer_all, told)
+    def _tell(self, waiters: Sequence[_Waiter], answers: Sequence[Answer]) -> None:
+        self._token.run_sync_soon(_answer_all, waiters, answers)
 
-    def _answers(self, connection: sqlite3.Connection, askers: Sequence[Asker]) -> list[Answer]:
+    def _answers(self, connection: sqlite3.Connection, waiters: Sequence[_Waiter]) -> list[Answer]:
         if self._broken is not None:
-            return [outcome.Error(self._broken) for _ in askers]
+            return [outcome.Error(self._broken) for _ in waiters]
         try:
             assert self._commits is not None, "the journal is open"
-            results = _in_one_commit(connection, askers, self._commits)
+            results = _in_one_commit(connection, waiters, self._commits)
             if self._is_lost():
-                return self._answers(connection, askers)  # the error, each
+                return self._answers(connection, waiters)  # the error, each
             return list(map(outcome.Value, results))
         except Exception as error:  # noqa: BLE001 - the answer carries it to whoever asked
             translated = self._translate(error)
-            if len(askers) == 1 or self._broken is not None:
-                return [outcome.Error(translated) for _ in askers]
-        return [answer for asker in askers for answer in self._answers(connection, [asker])]
+            if len(waiters) == 1 or self._broken is not None:
+                return [outcome.Error(translated) for _ in waiters]
+        return [answer for waiter in waiters for answer in self._answers(connection, [waiter])]
 
     def _translate(self, error: Exception) -> Exception:
         if not isinstance(error, sqlite3.Error):
@@ -365,11 +309,20 @@ class Journal:
             self._commits.suspect()
 
 
-def _in_one_commit(connection: sqlite3.Connection, askers: Sequence[Asker], commits: Commits) -> list[Any]:
+def _primary_code(error: sqlite3.Error) -> int:
+    """What kind of error; the rest of SQLite's code tells which call it was."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _is_full(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_FULL
+
+
+def _in_one_commit(connection: sqlite3.Connection, waiters: Sequence[_Waiter], commits: Commits) -> list[Any]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         commits.begin(connection)
-        results = [asker.job(connection) for asker in askers]
+        results = [waiter.job(connection) for waiter in waiters]
         is_numbered = commits.count(connection)
         connection.execute("COMMIT")
     except BaseException:
@@ -381,15 +334,7 @@ def _in_one_commit(connection: sqlite3.Connection, askers: Sequence[Asker], comm
     return results
 
 
-def _primary_code(error: sqlite3.Error) -> int:
-    """What kind of error; the rest of SQLite's code tells which call it was."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _is_full(error: BaseException | None) -> bool:
-    return isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_FULL
-
-
-def _answer_all(answers: Sequence[tuple[Asker, Answer]]) -> None:
-    for asker, answer in answers:
-        asker.answer(answer)
+def _answer_all(waiters: Sequence[_Waiter], answers: Sequence[Answer]) -> None:
+    for waiter, answer in zip(waiters, answers, strict=True):
+        if waiter.task is not None:
+            trio.lowlevel.reschedule(waiter.task, answer)

@@ -1,9 +1,9 @@
-"""The folder and its files, by plain system calls: run them in a thread. Every path is taken relative to the folder's descriptor."""
+"""The folder itself, by plain system calls: run them in a thread. Every path is taken relative to the folder's descriptor."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -13,20 +13,25 @@ from pathlib import Path
 import msgspec
 
 from tocsin import disk
-from tocsin.attachments import FOLDER
-from tocsin.spool import QUARANTINE, is_safe, is_shared, open_folder
-from tocsin.wire import MAX_FRAME
+from tocsin.outbox import DAEMON, SUFFIX
+from tocsin.spool import MOST_BYTES, QUARANTINE, check_safe, open_folder
 
-from .letters import Letter, letter
+from . import outboxes
+from .letters import LETTER, MOST_LETTER_BYTES, Letter, letter
+from .outboxes import NoOutbox, Outbox, Reading, Sequences
 
-MOST_BYTES = 8 * MAX_FRAME  # of one file: a frame's worth of signals, which JSON may write more lengthily
-MOST_AT_ONCE = 2 * 2**20  # bytes of several files: so much is held in memory
-MOST_QUARANTINED = 1000  # files for a person; more stay where they are, where the spool's own bound counts them
-UNFINISHED_SECONDS = 3600.0  # then whoever wrote it will not come back
+MOST_AT_ONCE = 2 * 2**20  # bytes of several old files: so much is held in memory
+MOST_QUARANTINED = 1000  # files for a person; more stay where they are
+UNFINISHED_SECONDS = 3600.0  # then the process that made it will not come back
 _REASON = ".why"  # beside each file in quarantine
 _LONGEST_REASON = 500  # characters
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a pipe must not keep us waiting
+_LONGEST_SAID = 256  # bytes, to clients
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Print = tuple[
+    int, int, int
+]  # inode, time of the last change in nanoseconds, size: what cannot be read is looked at again when it differs
 
 
 class Unfit(Exception):  # noqa: N818 - names the condition
@@ -41,67 +46,169 @@ class Census(msgspec.Struct, frozen=True):
     reason: str | None
 
 
+class Looked(msgspec.Struct, frozen=True):
+    """One look at several outboxes: what was found, those that are gone, and those that are none, with the reason."""
+
+    readings: list[Reading]
+    gone: list[str]
+    bad: dict[str, str]
+
+
 class Folder:
-    """One spool folder; each call opens it anew, since it may be deleted, made and changed at any time."""
+    """One spool folder; each call opens it anew, since it may be deleted, made and changed at any time. All raise Unfit."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._claim = -1
+        self._reason: str | None = None
+        self._unreadable: dict[str, Print] = {}
+
+    @property
+    def place(self) -> dict[str, str | int] | None:
+        """The folder as clients are told: its path, and by what they know that it is the one that they see. Raises nothing."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return {"path": str(self.path.absolute()), "device": found.st_dev, "inode": found.st_ino}
 
     def prepare(self) -> None:
-        """Make the folder when there is none. Raises Unfit."""
-        with self._opened():
-            pass
-
-    def names(self, now: float) -> list[str]:
-        """The files that wait, oldest first. What was left half-written long before `now` is deleted on the way. Raises Unfit."""
+        """Make the folder when there is none, and show clients that it is taken in."""
         with self._opened() as place:
-            listed = os.listdir(place)  # noqa: PTH208 - a descriptor has no path
-            for name in listed:
-                if name.startswith("."):
-                    _sweep(place, name, now)
-            return sorted(filter(_waits, listed))
+            self._show(place)
 
-    def read(self, names: Sequence[str], now: float) -> list[Letter]:
-        """What the first of these files say, as many as are read at once. A file that has gone says nothing. Raises Unfit."""
+    def say(self, reason: str | None) -> None:
+        """Tell clients why nothing is taken; None when it is."""
+        self._reason = reason
+        if self._claim >= 0:
+            with contextlib.suppress(OSError):  # the disk fails: the daemon is about to say so, and to leave
+                os.pwrite(self._claim, _said(reason), 0)
+
+    def close(self) -> None:
+        """Nothing is taken any more."""
+        if self._claim >= 0:
+            with contextlib.suppress(Unfit, OSError), self._opened() as place:
+                if _is_same(place, DAEMON, self._claim):
+                    os.unlink(DAEMON, dir_fd=place)
+            os.close(self._claim)
+            self._claim = -1
+
+    def _show(self, place: int) -> None:
+        """Hold the lock of a file that is ours. A new one at each start: whoever opened the old one cannot have locked it."""
+        if self._claim >= 0 and _is_same(place, DAEMON, self._claim):
+            return
+        name = f"{DAEMON}.{os.urandom(4).hex()}"
+        claim = os.open(name, _NEW, 0o644, dir_fd=place)
+        os.fchmod(claim, 0o644)  # whatever the umask
+        os.pwrite(claim, _said(self._reason), 0)  # in full, so that a full disk has room for any other word
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rename(name, DAEMON, src_dir_fd=place, dst_dir_fd=place)
+        if self._claim >= 0:
+            os.close(self._claim)
+        self._claim = claim
+
+    def names(self, now: float) -> tuple[list[str], list[str]]:
+        """Outboxes, and files of earlier versions, oldest first. What was left half-made long before `now` is deleted on the way."""
+        found: list[tuple[float, str]] = []
+        unreadable: dict[str, Print] = {}
+        with self._opened() as place, os.scandir(place) as files:
+            for file in files:
+                with contextlib.suppress(FileNotFoundError):
+                    facts = file.stat(follow_symlinks=False)
+                    if file.name.startswith("."):
+                        _sweep(place, file.name, facts, now)
+                    elif self._unreadable.get(file.name) == _print(facts):
+                        unreadable[file.name] = _print(facts)
+                    elif file.name.endswith((SUFFIX, LETTER)) and not stat.S_ISDIR(facts.st_mode):
+                        found.append((facts.st_mtime, file.name))
+        ordered = [name for _, name in sorted(found)]
+        self._unreadable = unreadable
+        return [name for name in ordered if name.endswith(SUFFIX)], [name for name in ordered if name.endswith(LETTER)]
+
+    def look(self, names: Sequence[str], known: dict[str, Outbox], sequences: Sequences) -> Looked:
+        """The next records of each of these outboxes."""
+        looked = Looked([], [], {})
+        with self._opened() as place:
+            for name in names:
+                try:
+                    if name in self._unreadable and self._is_as_it_was(place, name):
+                        continue
+                    looked.readings.append(outboxes.read(place, name, known.get(name), sequences))
+                except FileNotFoundError:
+                    looked.gone.append(name)
+                except NoOutbox as reason:
+                    looked.bad[name] = str(reason)
+        return looked
+
+    def _is_as_it_was(self, place: int, name: str) -> bool:
+        return self._unreadable.get(name) == _print(os.stat(name, dir_fd=place, follow_symlinks=False))
+
+    def settle(self, readings: Sequence[Reading]) -> None:
+        """Behind the commit of what was read: confirm it, and delete what is over."""
+        with self._opened() as place:
+            for reading in readings:
+                with contextlib.suppress(OSError):  # its owner has deleted it: nobody waits for a confirmation
+                    if reading.is_over:
+                        outboxes.delete(place, reading.after)
+                    elif reading.records:
+                        outboxes.confirm(place, reading.after)
+
+    def read_letters(self, names: Sequence[str], now: float) -> list[Letter]:
+        """What the first of these files of earlier versions say, as many as are read at once. A file that has gone says nothing."""
         letters: list[Letter] = []
         room = MOST_AT_ONCE
         with self._opened() as place:
             for name in names:
-                letter, size = _read(place, name, now)
-                letters.append(letter)
-                room -= size
+                content, read = _letter(place, name, now)
+                letters.append(read)
+                room -= content
                 if room <= 0:
                     break
         return letters
 
     def delete(self, names: Sequence[str]) -> None:
-        """Forget files whose signals are safe. Raises Unfit."""
+        """Forget files whose signals are safe."""
         with self._opened() as place:
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=place)
 
-    def quarantine(self, name: str, reason: str) -> None:
-        """Put a file aside, with the reason beside it. Raises Unfit when that cannot be done."""
-        with self._opened() as place, _quarantine(place) as aside:
-            if len(os.listdir(aside)) >= 2 * MOST_QUARANTINED:  # noqa: PTH208 - as above
-                raise Unfit(f"{self.path / QUARANTINE} holds {MOST_QUARANTINED} files: look at them, and delete them")
-            os.rename(name, name, src_dir_fd=place, dst_dir_fd=aside)
-            written = os.open(
-                name + _REASON,
-                os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC,
-                0o600,
-                dir_fd=aside,
-            )
-            with os.fdopen(written, "w", encoding="utf-8", errors="replace") as why:
-                why.write(f"{reason[:_LONGEST_REASON]}\n")
+    def forget_bad(self, name: str, reason: str, now: float) -> str | None:
+        """Put a file that is no outbox aside; the name that it has there. One that is just being made is left alone: None."""
+        with self._opened() as place, contextlib.suppress(FileNotFoundError):
+            facts = os.stat(name, dir_fd=place, follow_symlinks=False)
+            self._unreadable[name] = _print(facts)
+            if facts.st_size and not stat.S_ISDIR(facts.st_mode):
+                return self.quarantine(name, reason)
+            if abs(now - facts.st_mtime) > UNFINISHED_SECONDS and not facts.st_size:
+                os.unlink(name, dir_fd=place)
+        return None
 
-    def census(self) -> Census:
-        """How it looks, for people. Raises Unfit."""
+    def quarantine(self, name: str, reason: str, *, copy: bool = False) -> str:
+        """Put a file, or a copy of it, aside under a name of its own, with the reason beside it; that name."""
         with self._opened() as place, _quarantine(place) as aside:
-            waiting = sum(map(_waits, os.listdir(place)))  # noqa: PTH208 - as above
+            if len(os.listdir(aside)) >= 2 * MOST_QUARANTINED:  # noqa: PTH208 - a descriptor has no path
+                self._unreadable[name] = _print(os.stat(name, dir_fd=place, follow_symlinks=False))
+                raise Unfit(f"{self.path / QUARANTINE} holds {MOST_QUARANTINED} files: look at them, and delete them")
+            put = _free_name(aside, name)
+            if copy:
+                _copy(place, name, aside, put)
+            else:
+                os.rename(name, put, src_dir_fd=place, dst_dir_fd=aside)
+            with os.fdopen(os.open(put + _REASON, _NEW, 0o600, dir_fd=aside), "wb") as why:
+                why.write(f"{reason[:_LONGEST_REASON]}\n".encode("utf-8", "replace"))
+            return put
+
+    def census(self, waiting: int) -> Census:
+        """How it looks, for people, given how many outboxes wait."""
+        with self._opened() as place, _quarantine(place) as aside:
+            with os.scandir(place) as files:
+                letters = sum(
+                    each.name.endswith(LETTER) and each.name[0] != "." and not each.is_dir(follow_symlinks=False)
+                    for each in files
+                )
             held = sorted(name for name in os.listdir(aside) if not name.endswith(_REASON))  # noqa: PTH208 - as above
-            return Census(waiting, len(held), _reason(aside, held[-1]) if held else None)
+            return Census(waiting + letters, len(held), _reason(aside, held) if held else None)
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
@@ -109,7 +216,10 @@ class Folder:
         try:
             place = open_folder(str(self.path))
             try:
-                _check_folder(os.fstat(place))
+                found = os.fstat(place)
+                if found.st_uid not in (0, os.geteuid()):
+                    raise Unfit(f"the spool belongs to uid {found.st_uid}, not to us")
+                check_safe(found)
                 yield place
             finally:
                 os.close(place)
@@ -117,53 +227,35 @@ class Folder:
             raise Unfit(f"{self.path}: {disk.reason(error, str(self.path))}") from error
 
 
-def _check_folder(found: os.stat_result) -> None:
-    if found.st_uid not in (0, os.geteuid()):
-        raise Unfit(f"the spool belongs to uid {found.st_uid}, not to us")
-    if not is_safe(found):
-        raise Unfit("others may write into the spool: chmod 700, or 3770 to share it")
+def _said(reason: str | None) -> bytes:
+    return (reason or "").encode()[:_LONGEST_SAID].ljust(_LONGEST_SAID, b"\0")
 
 
-def _waits(name: str) -> bool:
-    return not name.startswith(".") and name not in (QUARANTINE, FOLDER)
+def _print(facts: os.stat_result) -> Print:
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
-def _read(place: int, name: str, now: float) -> tuple[Letter, int]:
-    """A file's letter and size; one that cannot or must not be read has its reason for a fault."""
+def _is_same(place: int, name: str, file: int) -> bool:
     try:
-        with _open_file(place, name) as file:
-            found = os.fstat(file)
-            distrust = _distrust(found, os.fstat(place))
-            if distrust is None:
-                content = os.read(file, found.st_size)
-                return letter(name, content, (found.st_uid, found.st_gid), found.st_mtime, now), len(content)
+        return os.path.samestat(os.stat(name, dir_fd=place, follow_symlinks=False), os.fstat(file))
     except FileNotFoundError:
-        return Letter(name, 0, 0, [], []), 0
-    except OSError as error:
-        distrust = "it is a link" if error.errno == errno.ELOOP else f"it cannot be read: {error.strerror}"
-    return Letter(name, 0, 0, [], [distrust]), 0
+        return False
 
 
-@contextmanager
-def _open_file(place: int, name: str) -> Iterator[int]:
-    file = os.open(name, _FILE, dir_fd=place)
+def _letter(place: int, name: str, now: float) -> tuple[int, Letter]:
+    """A file's bytes and what it says; one that cannot or must not be read has its reason for a fault."""
     try:
-        yield file
-    finally:
-        os.close(file)
-
-
-def _distrust(file: os.stat_result, folder: os.stat_result) -> str | None:
-    """Why a file must not be read; None when it may."""
-    if not stat.S_ISREG(file.st_mode):
-        return "it is no regular file"
-    if file.st_nlink != 1:
-        return "it has another name elsewhere (a hard link)"
-    if file.st_uid not in (0, os.geteuid()) and not is_shared(folder):
-        return f"it belongs to uid {file.st_uid}, and the spool is not shared"
-    if file.st_size > MOST_BYTES:
-        return f"it has {file.st_size} bytes; at most {MOST_BYTES} are read"
-    return None
+        with outboxes.opened(place, name) as (file, found):
+            if found.st_size > MOST_LETTER_BYTES:
+                return 0, Letter(
+                    name, 0, 0, [], [f"it has {found.st_size} bytes; at most {MOST_LETTER_BYTES} are read"]
+                )
+            content = os.read(file, found.st_size)
+            return len(content), letter(name, content, (found.st_uid, found.st_gid), found.st_mtime, now)
+    except FileNotFoundError:
+        return 0, Letter(name, 0, 0, [], [])
+    except (NoOutbox, OSError) as error:
+        return 0, Letter(name, 0, 0, [], [str(error)])
 
 
 @contextmanager
@@ -179,15 +271,31 @@ def _quarantine(place: int) -> Iterator[int]:
         os.close(aside)
 
 
-def _reason(aside: int, name: str) -> str | None:
-    try:
-        with _open_file(aside, name + _REASON) as why:
-            return os.read(why, 4 * _LONGEST_REASON).decode("utf-8", "replace").strip()
-    except OSError:
-        return None
+def _free_name(aside: int, name: str) -> str:
+    """The name, where it is short, a file's like any other, and free; else one that nothing has."""
+    taken = os.listdir(aside)
+    if len(name) <= 80 and name.isprintable() and name not in taken and not name.endswith(_REASON):
+        return name
+    return f"{os.urandom(8).hex()}{SUFFIX if name.endswith(SUFFIX) else LETTER}"
 
 
-def _sweep(place: int, name: str, now: float) -> None:
+def _copy(place: int, name: str, aside: int, put: str) -> None:
+    with outboxes.opened(place, name) as (file, _), os.fdopen(os.open(put, _NEW, 0o600, dir_fd=aside), "wb") as copy:
+        at = 0
+        while at < MOST_BYTES and (chunk := os.pread(file, 2**20, at)):
+            at += copy.write(chunk)
+
+
+def _reason(aside: int, held: Sequence[str]) -> str | None:
+    """Why the latest file is here."""
     with contextlib.suppress(OSError):
-        if now - os.stat(name, dir_fd=place, follow_symlinks=False).st_mtime > UNFINISHED_SECONDS:
+        latest = max(held, key=lambda name: os.stat(name, dir_fd=aside, follow_symlinks=False).st_ctime_ns)
+        with outboxes.opened(aside, latest + _REASON) as (why, _):
+            return os.read(why, 4 * _LONGEST_REASON).decode("utf-8", "replace").strip()
+    return None
+
+
+def _sweep(place: int, name: str, facts: os.stat_result, now: float) -> None:
+    if name != DAEMON and abs(now - facts.st_mtime) > UNFINISHED_SECONDS:
+        with contextlib.suppress(OSError):
             os.unlink(name, dir_fd=place)

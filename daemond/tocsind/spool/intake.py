@@ -6,25 +6,42 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import trio
 
 from tocsin.errors import InvalidSignal
+from tocsin.outbox import SUFFIX, Record
 from tocsin.signals import Signal
 from tocsin.spool import QUARANTINE
-from tocsind.clock import Clock
+from tocsind.clock import Clock, on_todays_wall
 from tocsind.dispatch import Dispatch
 from tocsind.errors import StorageFull
-from tocsind.events import Emit, Quarantined, SpoolRecovered, SpoolTaken, SpoolTrouble
+from tocsind.events import (
+    Emit,
+    Quarantined,
+    SignalRefused,
+    SpoolRecovered,
+    SpoolTaken,
+    SpoolTrouble,
+    Unaddressed,
+)
+from tocsind.journal import Mark, intake
 from tocsind.reception import Peer
 
-from .folder import Folder, Unfit
-from .letters import Letter, plain
+from .folder import Folder, Looked, Unfit
+from .letters import LETTER, Letter, aged, plain
+from .outboxes import Outbox, Reading
 from .watch import Watch
 
-ROUND = 60.0  # seconds between two looks that nothing prompted
+ROUND = 60.0  # s between two looks that nothing prompted
 BLIND_ROUND = 2.0  # the same where the kernel tells nothing, or something is in the way
-FILES_AT_ONCE = 128
-SIGNALS_AT_ONCE = 500  # one commit, as for the door: more would make other programs wait
+PACE = 0.02  # s between two looks while one write comes upon the other: each costs a commit, and its sync makes writers wait
+OUTBOXES_AT_ONCE = 32  # read for one commit, one after the other by owner: nobody's thousand keep another's one waiting
+LETTERS_AT_ONCE = 128
+SIGNALS_AT_ONCE = 500  # of old files, in one commit
+CATCH_UP = 2.0  # s that a question waits for what was written before it; most of them for none
+REACH = 0.2  # s that a hand-off waits for those before it: its sender will not wait much longer
+_ANY = list[dict[str, Any]]
 
 
 class Spool:
@@ -36,26 +53,70 @@ class Spool:
         self._clock = clock
         self._emit = emit
         self._trouble: str | None = None
+        self._watch = Watch()
+        self._known: dict[str, Outbox] = {}  # by name: outboxes whose owners live
+        self._sequences: dict[tuple[bytes, int], int] = {}  # as the journal has them
+        self._waiting: dict[str, None] = {}  # names of outboxes to be looked at, in order
+        self._whole = True  # all of the folder is to be looked at
+        self._turning = False
+        self._pause = trio.CancelScope()  # the wait between two turns
+        self._turned = trio.Event()  # the end of this turn, or between two of the next; replaced each time
+        dispatch.intake.changed = self._told_of_intake
         self.looked = trio.Event()  # what was there at the start is taken
+
+    @property
+    def place(self) -> dict[str, str | int] | None:
+        """Where outboxes are read, for clients; None while they are not."""
+        return self._folder.place if self.looked.is_set() and self._trouble is None else None
 
     async def run(self) -> None:
         """Look at once, and then whenever there is reason to."""
-        with Watch() as watch:
-            while True:
-                try:
-                    await self._take_all(watch)
-                except (Unfit, StorageFull) as error:
-                    self._note(str(error))
-                self.looked.set()
-                with trio.move_on_after(ROUND if watch.works and self._trouble is None else BLIND_ROUND):
-                    await watch.changed()
+        self._sequences = await self._dispatch.journal.run(intake.sequences)
+        try:
+            with self._watch:
+                while True:
+                    looks = self._whole
+                    await self._turn()
+                    if looks and not self._whole:
+                        await self._dispatch.attachments.sweep(self._clock.wall())  # nothing waits that could name one
+                    await self._rest()
+        finally:
+            self._folder.close()
+
+    async def _rest(self) -> None:
+        """Until something changes, or somebody asks, or a round is over."""
+        begun = self._clock.now()
+        quiet = ROUND if self._watch.works and self._trouble is None else BLIND_ROUND
+        with trio.move_on_after(quiet) as self._pause:
+            await self._watch.changed()
+            await trio.sleep(begun + PACE - self._clock.now() if self._clock.now() < begun + PACE else 0.0)
+        if self._clock.now() - begun >= quiet:
+            self._whole = True
+
+    async def catch_up(self, seconds: float = CATCH_UP) -> None:
+        """Take in what is there at this moment, but return within so many seconds in any case."""
+        self._collect()
+        if self._waiting or self._whole or self._turning:
+            turned = self._turned
+            self._pause.cancel()
+            with trio.move_on_after(seconds):
+                await turned.wait()
+
+    async def reach(self, outbox: str, sequence: int, uid: int) -> None:
+        """The same for one outbox, up to a record, given its id in hexadecimal."""
+        try:
+            id_ = bytes.fromhex(outbox)
+        except ValueError:
+            return
+        if self._sequences.get((id_, uid), 0) < sequence:
+            await self.catch_up(REACH)
 
     async def look(self) -> tuple[dict[str, Any], list[str]]:
         """The `spool` of the status, and what is wrong with it."""
         problems = [f"the spool is not taken in: {self._trouble}"] if self._trouble else []
         told: dict[str, Any] = {"path": str(self._folder.path), "files": None, "quarantined": None, "reason": None}
         try:
-            census = await trio.to_thread.run_sync(self._folder.census)
+            census = await trio.to_thread.run_sync(self._folder.census, len(self._waiting))
         except Unfit as unfit:
             return told, problems or [f"the spool is not taken in: {unfit}"]
         if census.quarantined:
@@ -65,35 +126,168 @@ class Spool:
             )
         return {**told, "files": census.waiting, "quarantined": census.quarantined, "reason": census.reason}, problems
 
-    async def _take_all(self, watch: Watch) -> None:
-        """All that is there now. Raises Unfit, StorageFull."""
+    async def _turn(self) -> None:
+        """All that is there now."""
+        self._turning = True
+        try:
+            self._collect()
+            while self._whole or self._waiting:
+                trouble = await self._take_letters(await self._look_around()) if self._whole else None
+                while self._waiting:
+                    trouble = await self._take_some() or trouble
+                self._note(trouble)
+        except (Unfit, StorageFull) as error:
+            self._whole = True
+            self._note(str(error))
+        self.looked.set()
+        self._turning = False
+        turned, self._turned = self._turned, trio.Event()
+        turned.set()
+
+    def _collect(self) -> None:
+        """What has changed, as the kernel tells."""
+        names = self._watch.names()
+        if names is None or any(name.endswith(LETTER) and name[0] != "." for name in names):
+            self._whole = True
+        for name in names or ():
+            if name.endswith(SUFFIX) and name[0] != ".":
+                self._waiting[name] = None
+
+    async def _look_around(self) -> list[str]:
+        """Look for outboxes, and for files of earlier versions: their names."""
         await trio.to_thread.run_sync(self._folder.prepare)
-        watch.on(self._folder.path)  # before the look: what comes after it is told
-        names = await trio.to_thread.run_sync(self._folder.names, self._clock.wall())
+        self._watch.on(self._folder.path)  # before the look: what comes after it is told
+        self._whole = False
+        names, letters = await trio.to_thread.run_sync(self._folder.names, self._clock.wall())
+        self._waiting = dict.fromkeys(names)
+        self._known = {name: self._known[name] for name in names if name in self._known}
+        return letters
+
+    async def _take_some(self) -> str | None:
+        """Read some outboxes, and take in what they say. Answers what is in the way of a quarantine, if anything is."""
+        names = self._next_names()
+        for name in names:  # before the look: what is told meanwhile is looked at again
+            del self._waiting[name]
+        looked: Looked = await trio.to_thread.run_sync(self._folder.look, names, self._known, self._sequences)
+        news = [reading for reading in looked.readings if reading.records]
+        if news:
+            await self._enter(news)
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._folder.settle, looked.readings)
+        trouble = None
+        for reading in looked.readings:
+            trouble = await self._settle(reading) or trouble
+        for name in looked.gone:
+            self._known.pop(name, None)
+        for name, reason in looked.bad.items():
+            trouble = await self._put_aside(name, reason) or trouble
+        self._waiting |= {reading.after.name: None for reading in looked.readings if reading.more}
+        return trouble
+
+    def _next_names(self) -> list[str]:
+        """Outboxes for one commit: the oldest of each owner in turn, as far as the owners are known."""
+        queues: dict[int, list[str]] = {}
+        for name in self._waiting:
+            known = self._known.get(name)
+            queue = queues.setdefault(known.uid if known else -1, [])
+            if len(queue) < OUTBOXES_AT_ONCE:
+                queue.append(name)
+        turns = (
+            name for turn in range(OUTBOXES_AT_ONCE) for queue in queues.values() for name in queue[turn : turn + 1]
+        )
+        return [name for name, _ in zip(turns, range(OUTBOXES_AT_ONCE), strict=False)]
+
+    async def _enter(self, news: list[Reading]) -> None:
+        """One commit for what was read, with how far. Raises StorageFull."""
+        now = self._clock.wall()
+        groups = [(self._signals(each, now), Peer(uid=each.after.uid, gid=each.after.gid, pid=0)) for each in news]
+        steady = self._clock.steady()
+        marks = [Mark(each.after.id, each.after.uid, each.after.sequence, steady) for each in news]
+        await self._dispatch.take_in(groups, marks)
+        for each in news:
+            self._sequences[each.after.id, each.after.uid] = each.after.sequence
+        self._emit(SpoolTaken(len(news), sum(len(signals) for signals, _ in groups)))
+
+    def _signals(self, reading: Reading, now: float) -> list[Signal]:
+        found: list[Signal] = []
+        for record in reading.records:
+            written = on_todays_wall(record.written, reading.after.boot, record.booted)
+            for values in self._values(record, reading.after):
+                try:
+                    signal = aged(Signal.from_dict(values), written, now)
+                    found.append(self._addressed(signal, reading.after.uid))
+                except InvalidSignal as error:
+                    self._refuse(error.field, error.reason, reading.after)
+        return found
+
+    def _values(self, record: Record, outbox: Outbox) -> list[dict[str, Any]]:
+        try:
+            return msgspec.json.decode(record.body, type=_ANY)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self._refuse("record", f"is no JSON array of objects: {error}", outbox)
+            return []
+
+    def _refuse(self, field: str, reason: str, outbox: Outbox) -> None:
+        self._emit(SignalRefused(plain(field), plain(reason), outbox.uid, 0))
+
+    def _addressed(self, signal: Signal, uid: int) -> Signal:
+        """The signal without destinations that there are not: that costs it its way, and not its life."""
+        known = self._dispatch.config.destinations
+        unknown = [name for name in signal.to or () if name not in known]
+        if not unknown:
+            return signal
+        self._emit(Unaddressed(signal.id, tuple(map(plain, unknown)), uid))
+        values = signal.as_dict()
+        values["to"] = [name for name in values["to"] if name in known]
+        if not values["to"]:
+            del values["to"]
+        values["fields"] = {**values.get("fields", {}), "unknown destination": ", ".join(unknown)}
+        return Signal.trusted(values)
+
+    async def _settle(self, reading: Reading) -> str | None:
+        """Remember an outbox, or forget it; and put a copy of a damaged one aside."""
+        outbox, trouble = reading.after, None
+        if reading.damage:
+            trouble = await self._put_aside(outbox.name, reading.damage, copy=not reading.is_over)
+        if reading.is_over:
+            self._known.pop(outbox.name, None)
+        else:
+            self._known[outbox.name] = outbox
+        return trouble
+
+    async def _put_aside(self, name: str, reason: str, *, copy: bool = False, whole: bool = False) -> str | None:
+        """Put a file aside, a copy of it, or all of it whatever it is. Answers what is in the way of that."""
+
+        def put() -> str | None:
+            if copy or whole:
+                return self._folder.quarantine(name, reason, copy=copy)
+            return self._folder.forget_bad(name, reason, self._clock.wall())
+
+        try:
+            moved = await trio.to_thread.run_sync(put)
+        except Unfit as unfit:
+            return f"{plain(name)}: {plain(reason)}; {unfit}"
+        if moved is not None:
+            self._emit(Quarantined(plain(moved), plain(reason)))
+        return None
+
+    async def _take_letters(self, names: list[str]) -> str | None:
+        """Files of earlier versions. Answers what is in the way of a quarantine, if anything is."""
         trouble = None
         while names:
-            letters = await trio.to_thread.run_sync(self._folder.read, names[:FILES_AT_ONCE], self._clock.wall())
+            letters = await trio.to_thread.run_sync(
+                self._folder.read_letters, names[:LETTERS_AT_ONCE], self._clock.wall()
+            )
             names = names[len(letters) :]
-            trouble = await self._take([self._checked(letter) for letter in letters]) or trouble
-        await self._dispatch.attachments.sweep(self._clock.wall())  # no letter waits that could name one
-        self._note(trouble)
-
-    def _checked(self, letter: Letter) -> Letter:
-        """The letter without what our configuration does not know."""
-        signals: list[Signal] = []
-        faults = list(letter.faults)
-        for signal in letter.signals:
-            try:
-                self._dispatch.check(signal)
-                signals.append(signal)
-            except InvalidSignal as error:
-                faults.append(plain(f"{signal.id}: {error}"))
-        return Letter(letter.name, letter.uid, letter.gid, signals, faults)
+            trouble = await self._take(letters) or trouble
+        return trouble
 
     async def _take(self, letters: list[Letter]) -> str | None:
-        """First the commit, then the files. Answers what is in the way of a quarantine, if anything is."""
+        """First the commit, then the files."""
         for (uid, gid), group in groupby(letters, key=lambda letter: (letter.uid, letter.gid)):
-            await self._accept([signal for letter in group for signal in letter.signals], Peer(uid=uid, gid=gid, pid=0))
+            signals = [self._addressed(signal, uid) for letter in group for signal in letter.signals]
+            for start in range(0, len(signals), SIGNALS_AT_ONCE):
+                await self._dispatch.accept(signals[start : start + SIGNALS_AT_ONCE], Peer(uid=uid, gid=gid, pid=0))
         await trio.to_thread.run_sync(self._folder.delete, [letter.name for letter in letters if not letter.faults])
         taken = sum(len(letter.signals) for letter in letters)
         if taken:
@@ -101,25 +295,19 @@ class Spool:
         trouble = None
         for letter in letters:
             if letter.faults:
-                trouble = await self._quarantine(letter) or trouble
+                trouble = await self._put_aside(letter.name, "; ".join(letter.faults), whole=True) or trouble
         return trouble
 
-    async def _accept(self, signals: list[Signal], peer: Peer) -> None:
-        for start in range(0, len(signals), SIGNALS_AT_ONCE):
-            await self._dispatch.accept(signals[start : start + SIGNALS_AT_ONCE], peer)
-
-    async def _quarantine(self, letter: Letter) -> str | None:
-        reason = "; ".join(letter.faults)
-        try:
-            await trio.to_thread.run_sync(self._folder.quarantine, letter.name, reason)
-        except Unfit as unfit:
-            return f"{plain(letter.name)}: {plain(reason)}; {unfit}"
-        self._emit(Quarantined(plain(letter.name), plain(reason)))
-        return None
-
     def _note(self, trouble: str | None) -> None:
-        if trouble is not None and self._trouble is None:
+        before, self._trouble = self._trouble, trouble
+        if trouble is not None and before is None:
             self._emit(SpoolTrouble(trouble))
-        recovered, self._trouble = trouble is None and self._trouble is not None, trouble
-        if recovered:
+        if before is not None and trouble is None:
             self._emit(SpoolRecovered())
+        self._folder.say(trouble or self._dispatch.intake.closed)
+
+    def _told_of_intake(self) -> None:
+        """It was closed, or opened again: then what waits is taken now."""
+        self._folder.say(self._trouble or self._dispatch.intake.closed)
+        if self._dispatch.intake.closed is None:
+            self._pause.cancel()

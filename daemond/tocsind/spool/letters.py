@@ -1,4 +1,4 @@
-"""What a spooled file says: a signal a line, as JSON."""
+"""Files of earlier versions: a hand-off each, a signal a line, as JSON. A person may write one, too. They are taken in as they come."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import msgspec
 from tocsin.errors import InvalidSignal
 from tocsin.ids import id_of
 from tocsin.signals import Signal
+from tocsin.wire import MAX_FRAME
 
+LETTER = ".jsonl"  # how their names end
+MOST_LETTER_BYTES = 8 * MAX_FRAME  # of one file: a frame's worth of signals, which JSON may write more lengthily
+AT_ONCE = 2.0  # s; what is taken in so soon happened when it was accepted, as what comes over the socket did
 MOST_LINES = 5000  # as many as the door takes in one request; a client writes 500
 _MOST_FAULTS = 10  # of one file: whoever reads them mends the first and looks again
 _LONGEST = 200  # characters of other people's words in a fault or a fact: both stay in memory and go to the log
@@ -45,7 +49,7 @@ def letter(name: str, content: bytes, owner: tuple[int, int], written: float, no
         if line.strip():
             seen[line] += 1
             try:
-                signals.append(_aged(_signal(line, f"{name}:{seen[line]}:", written), written, now))
+                signals.append(aged(_signal(line, f"{name}:{seen[line]}:", written), written, now))
             except InvalidSignal as error:
                 faults.append(plain(f"line {number}: {error}"))
     if not signals and not faults:
@@ -75,10 +79,10 @@ def _values(line: bytes) -> dict[str, Any]:
         raise InvalidSignal("line", f"is no JSON object: {error}") from None
 
 
-def _aged(signal: Signal, written: float, now: float) -> Signal:
+def aged(signal: Signal, written: float, now: float) -> Signal:
     """The signal as it stands now: its time has been running since it was written."""
     values = signal.as_dict()
-    if signal.timestamp is None and signal.timestamp_text is None:
+    if signal.timestamp is None and signal.timestamp_text is None and now - written > AT_ONCE:
         values["timestamp"] = written
     if signal.expires is not None:
         values["expires"] = max(0.0, signal.expires - max(0.0, now - written))

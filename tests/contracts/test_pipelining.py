@@ -1,10 +1,9 @@
-"""The short way for hand-offs, from outside: what it answers, in which order, and what it leaves to the loop."""
+"""Many requests on one connection before the first reply: each is answered, in order, whatever stands between them."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,8 @@ import pytest
 import trio
 from tests.contracts.raw import framed, request, send
 from tests.contracts.test_door_limits import House, ask, hear, house
-from tests.harness import PATIENCE, DaemonProcess, file, route
 
-from tocsin import Client, Signal, client
 from tocsind.events import Accepted, IntakeClosed, Lost, SignalRefused
-from tocsind.ipc import Desk
-from tocsind.journal import inbox, redo
 
 MANY = 700  # signals of 300 bytes: more than a socket takes at once
 
@@ -34,55 +29,10 @@ def many(number: int) -> dict[str, Any]:
     return request("send_many", signals=[{"title": f"{each}", "body": "x" * 280} for each in range(number)])
 
 
-@pytest.fixture
-def no_careful_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def keep(*_: object) -> None:
-        pytest.fail("the loop was asked")
-
-    monkeypatch.setattr(Desk, "keep", keep)
-
-
-@pytest.mark.usefixtures("no_careful_way")
-async def test_a_usual_hand_off_is_stored_and_answered_without_the_loop(tmp_path: Path) -> None:
-    async with house(tmp_path) as at, at.visit() as stream:
-        reply = await ask(stream, send("x"))
-        assert reply["receipt"]["state"] == "stored"
-        await at.until(lambda: accepted(at) == [reply["receipt"]["id"]])
-
-
-@pytest.mark.usefixtures("no_careful_way")
-@pytest.mark.parametrize("ack", ["stored", "received"])
-def test_the_answer_that_the_client_expects_is_what_the_daemon_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ack: str
-) -> None:
-    """Else it would only read it, and nobody would notice but a bench."""
-    monkeypatch.setitem(sys.modules, "msgspec", None)
-    monkeypatch.setattr(client, "read_reply", lambda body: pytest.fail(f"it had to read {body!r}"))
-    with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
-        with Client(daemon.socket, timeout=PATIENCE, ack=ack, strict=True) as mine:
-            receipts = [mine.send("one"), *mine.send_many([Signal("two"), Signal("three")])]
-        assert [receipt.durable for receipt in receipts] == [ack == "stored"] * 3
-        monkeypatch.undo()
-        assert daemon.settled(*(receipt.id for receipt in receipts)) == ["delivered"] * 3
-
-
-async def test_a_frame_that_comes_in_pieces_is_still_a_usual_one(tmp_path: Path) -> None:
+async def test_a_frame_that_comes_in_pieces_is_read_as_one(tmp_path: Path) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
         assert len((await ask(stream, many(MANY)))["receipts"]) == MANY
         await at.until(lambda: len(accepted(at)) == MANY)
-
-
-async def test_a_frame_that_takes_its_time_is_completed_by_the_loop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inbox, "HALF", 0.0)
-    async with house(tmp_path) as at, at.visit() as stream:
-        frame = framed(json.dumps(send("slow")))
-        await stream.send_all(frame[:20])
-        await at.until_busy(1)
-        await stream.send_all(frame[20:])
-        assert (await hear(stream) or {})["receipt"]["state"] == "stored"
-        assert (await ask(stream, send("and then a quick one")))["receipt"]["state"] == "stored"
 
 
 async def test_replies_come_in_the_order_of_the_requests_whoever_gives_them(tmp_path: Path) -> None:
@@ -153,10 +103,7 @@ def leave_no_room(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA max_page_count = 1").fetchall()
 
 
-async def test_a_full_disk_is_told_in_its_place_and_closes_the_intake(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(redo, "SIZE", 4096)  # what is larger than the log is not promised by it
+async def test_a_full_disk_is_told_in_its_place_and_closes_the_intake(tmp_path: Path) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
         await at.door._desk.dispatch.journal.run(leave_no_room)
         large = request("send", signal={"title": "x", "body": "x" * 60_000})

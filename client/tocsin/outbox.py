@@ -1,0 +1,439 @@
+"""The outbox: the file in the spool to which one process appends its signals. The daemon reads it (`tocsind.spool`).
+
+A durable hand-off is one write and one sync by the caller itself. No daemon stands in its way, so it costs the same with the daemon
+running, hung or stopped. A process opens an outbox at its second hand-off, or at the first that no daemon answers.
+
+    head        block 0: format with its version, random id, and the id of the machine's boot. Written once
+    confirmed   block 1: the last sequence number that the daemon committed. Only the daemon writes it, without a sync: lost, it costs
+                nothing, because the journal has the same number
+    record      starts on a block of its own, so no write touches a block that holds an acknowledged record. Checksum, length of the
+                body, sequence, nanoseconds of wall and boot clock, body: a JSON array of signals. The rest of its last block is zero.
+    checksum    CRC-32 of the record, continued from that of the head. With the sequence in it, neither a record of an earlier lap nor
+                one of another outbox is ever taken for the next one
+    place       behind the record before it; else in the first record block; else at the end of the file, which grows. A reader tries
+                the first two, and reads the whole file when it has grown: the record is written before the zeros behind it
+    owner       holds an flock for life. A free lock means that the process is gone: the daemon takes what is left and deletes the file
+
+The states of a record: written (the kernel has it: `ack=received`), synced (`ack=stored`), committed by the daemon, confirmed. A
+confirmed record's blocks are used again, so steady traffic allocates nothing and its sync writes no metadata (written blocks: 73 us on
+ext4, unwritten or new ones: 110 us).
+
+    killed, or without power ...     what the daemon finds
+    before the record is whole       a torn record: the checksum ends the outbox there. The caller got no receipt
+    between write and sync           perhaps the record. The caller got no receipt; a record that is there is delivered
+    behind the sync                  the record
+    while the file grows             the record, or a torn one; zeros behind it mean nothing
+    while the file is made           a name that begins with a dot, which the daemon deletes after an hour, or an empty outbox
+    daemon, before its commit        the record; it is read again
+    daemon, commit to confirmation   the record, and its sequence in the journal: it is not taken again. The owner's ring fills one lap more
+    daemon, before it deletes        the file, fully taken; it is deleted at the next start
+
+    fails                            what follows
+    the sync                         nobody knows what the disk holds: no receipt from this outbox any more. The signal goes over the
+                                     socket, and the next ones to a new outbox. What was synced before lies in other blocks
+    the write, for want of room      the signal goes over the socket; else `dropped`, with the reason. The record's place is used again
+    the ring is full                 the file grows, up to the bounds by owner; then as above
+    the file is deleted or cut       seen before the next record: a new outbox is opened, and what the daemon had not confirmed is
+                                     appended to it once more, as far as it can still be read; the ids make it one signal
+    it is replaced by another file   the same, for this process still has the old one, without a name. The new one has its own id
+    another user's, a link, a hard   the daemon takes it for what its owner (fstat) may hand in, or not at all
+    link, of an unknown version      (tocsind.spool)
+    the wall clock is set            order is the sequence; and a record's age is told by the boot clock, within one boot
+    a fork, with a lock held         the child starts without outboxes (at fork), and closes its copies: the parent's lock is then its own
+    two processes with one pid       names and ids are random, and the lock belongs to the open file: namespaces do not matter
+    a signal handler calls `send`    in the middle of an append of its own thread: it appends to a second outbox (`_nested`). Elsewhere
+                                     it appends to this one
+    another thread is stuck          after the caller's patience it appends to a second outbox as well: the promise is one local write
+    the interpreter is closing       everything that a hand-off needs was imported with this module
+
+Threads append one at a time and sync as a group: a thread that waits for the sync lock finds its record synced by the thread before it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections import deque
+from threading import RLock
+from zlib import crc32
+
+from . import spool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+
+    class Record(NamedTuple):
+        """One hand-off. `written` is in wall-clock seconds, `booted` in seconds since the machine booted; `end` is the block behind it."""
+
+        sequence: int
+        written: float
+        booted: float
+        body: bytes
+        end: int
+else:
+    from collections import namedtuple
+
+    Record = namedtuple("Record", "sequence written booted body end")  # noqa: PYI024 - importing typing costs more than all of this
+
+BLOCK = 4096  # bytes; no disk's sector is larger, and no page of memory
+FIRST = 2  # the first block of the records
+FORMAT = b"tocsin outbox 1\n"
+HEAD_BYTES = 32  # format and id
+SUFFIX = ".outbox"
+DAEMON = ".daemon"  # in the spool: held locked by the daemon while it takes the spool in; what it contains is why it takes nothing
+LARGEST = 1024 * 1024  # bytes of a record: a frame's worth of signals, with room
+STALLED = 1.0  # s; a daemon that confirms nothing for so long, while something waits, does not count as there
+_RECORD_HEAD = 32  # bytes: checksum 4, length 4, sequence 8, nanoseconds of the wall clock 8, since the boot 8
+_BOOT_BYTES = 128  # at most, of the boot's id
+_GROWTH = 256  # blocks that a file grows by at most: 1 MiB, which is synced together with one record
+_LEAST_RUN = 8  # of a ring of so many blocks, one free run is worth going to; else the file grows
+_ABSENT = "no daemon takes the spool at present; start one with `tocsind run`"
+_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def pack(seed: int, sequence: int, body: bytes) -> bytes:
+    """A record as whole blocks."""
+    booted = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    head = len(body) | sequence << 32 | time.time_ns() << 96 | booted << 160
+    rest = head.to_bytes(_RECORD_HEAD - 4, "little") + body
+    record = crc32(rest, seed).to_bytes(4, "little") + rest
+    return record.ljust(-(-len(record) // BLOCK) * BLOCK, b"\0")
+
+
+def unpack(seed: int, raw: bytes, block: int) -> Record | None:
+    """The record at the start of `raw`, which was read from `block`; None where there is none that is whole."""
+    length, sequence = int.from_bytes(raw[4:8], "little"), int.from_bytes(raw[8:16], "little")
+    end = _RECORD_HEAD + length
+    if not sequence or end > len(raw) or crc32(raw[4:end], seed) != int.from_bytes(raw[:4], "little"):
+        return None
+    written, booted = (int.from_bytes(raw[at : at + 8], "little") / 1e9 for at in (16, 24))
+    return Record(sequence, written, booted, bytes(raw[_RECORD_HEAD:end]), block + -(-end // BLOCK))
+
+
+def size_of(raw: bytes) -> int:
+    """Bytes of the record whose first block is `raw`, as far as it can be believed."""
+    return min(_RECORD_HEAD + int.from_bytes(raw[4:8], "little"), LARGEST)
+
+
+def read_record(file: int, seed: int, block: int) -> Record | None:
+    """The record at this block of an outbox. Raises OSError."""
+    raw = os.pread(file, BLOCK, block * BLOCK)
+    size = size_of(raw)
+    if size > BLOCK:
+        raw += os.pread(file, size - BLOCK, (block + 1) * BLOCK)
+    return unpack(seed, raw, block)
+
+
+def read_confirmed(file: int) -> int:
+    """The last sequence number that the daemon has committed. Raises OSError."""
+    return int.from_bytes(os.pread(file, 8, BLOCK), "little")
+
+
+def boot_id() -> str:
+    """Which boot of the machine this is, and whose boot clock: a container may have one of its own. Empty where that is unknown."""
+    try:
+        file = os.open(
+            "/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC
+        )  # `open` is gone when the interpreter closes
+        try:
+            boot = os.read(file, _BOOT_BYTES).decode("ascii").strip()
+        finally:
+            os.close(file)
+        return f"{boot} {os.stat('/proc/self/ns/time').st_ino}"  # noqa: PTH116 - pathlib costs the client 3 ms at import
+    except OSError:
+        return ""
+
+
+def read_boot(file: int) -> str:
+    """The boot that an outbox was made in. Raises OSError."""
+    return os.pread(file, _BOOT_BYTES, HEAD_BYTES).rstrip(b"\0").decode("ascii", "replace")
+
+
+class OutboxLost(OSError):  # noqa: N818 - names the condition
+    """The file is not what it was: its owner needs another."""
+
+
+class NotAppended(OSError):  # noqa: N818 - as above
+    """No daemon would take the record now, and the caller wants one that does."""
+
+
+class Outbox:
+    """One process's file in `folder`, made here. Raises OSError, as everything does that touches the disk."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.id = os.urandom(HEAD_BYTES - len(FORMAT))
+        self._seed = crc32(FORMAT + self.id)
+        self._lock = RLock()
+        self._sync_lock = RLock()
+        self._appending = False
+        self._nested: Outbox | None = None
+        self.pid = os.getpid()
+        self._written = self._synced = self._confirmed = 0
+        self._since = 0.0  # when the daemon last confirmed something, or had nothing to confirm; monotonic
+        self._waiting: deque[tuple[int, int, int]] = deque()  # sequence, first block, end of what is not confirmed
+        self._tail = self._limit = self._end = FIRST  # next block, end of the free run there, end of the file
+        self.held = 0  # bytes of its owner's other files
+        self._file = self._make()
+
+    def _make(self) -> int:
+        place = spool.open_folder(self.folder)
+        try:
+            found = os.fstat(place)
+            spool.check_safe(found)
+            self.held = spool.check_room(place, found)
+            self._daemon = _Daemon(os.path.join(self.folder, DAEMON), found.st_uid)  # noqa: PTH118 - pathlib costs the client 3 ms at import
+            name = os.urandom(8).hex() + SUFFIX
+            file = os.open("." + name, _FILE, 0o600, dir_fd=place)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # before it has its name: a daemon sees it owned
+                spool.give(file, found)
+                os.pwrite(file, (FORMAT + self.id + boot_id().encode()).ljust(FIRST * BLOCK, b"\0"), 0)
+                os.rename("." + name, name, src_dir_fd=place, dst_dir_fd=place)
+                os.fsync(place)
+            except BaseException:
+                os.close(file)
+                for made in (name, "." + name):
+                    try:  # noqa: SIM105 - contextlib would be a third of what `import tocsin` costs
+                        os.unlink(made, dir_fd=place)
+                    except OSError:
+                        pass
+                raise
+        finally:
+            os.close(place)
+        return file
+
+    def hand_in(self, body: bytes, patience: float, *, synced: bool, only: str = "") -> str | None:
+        """Append one record. Returns None when a daemon is there to take it, else why it has to wait; then it is synced anyway.
+
+        Waits `patience` seconds for other threads, besides the disk. With `only` = "taken" nothing is appended that no daemon would take
+        now, with "there" nothing unless a daemon holds the spool. Raises NotAppended then, and OSError, too, where the disk fails: there is
+        no record that anybody may rely on.
+        """
+        if not self._lock.acquire(timeout=patience):
+            return self._other().hand_in(body, 0.0, synced=synced, only=only)
+        try:
+            if self._appending:
+                return self._other().hand_in(body, patience, synced=synced, only=only)
+            self._appending = True
+            try:
+                reason = self._unserved()
+                if reason and (only == "taken" or (only == "there" and not self._daemon.is_there)):
+                    raise NotAppended(errno.EAGAIN, reason)
+                sequence = self._append(body)
+            finally:
+                self._appending = False
+        finally:
+            self._lock.release()
+        if synced or reason:
+            self._sync(sequence)
+        return reason
+
+    def _other(self) -> Outbox:
+        """The one for hand-offs that may not, or cannot, wait for this one."""
+        if self._nested is None:
+            self._nested = Outbox(self.folder)
+        return self._nested
+
+    def doubt(self) -> None:
+        """No daemon answered: until one confirms a record of this outbox, none is there."""
+        self._since = float("-inf")
+
+    @property
+    def behind(self) -> tuple[str, int] | None:
+        """The outbox and its last record, where the daemon has not confirmed that yet."""
+        return (self.id.hex(), self._written) if self._written > self._confirmed else None
+
+    def _unserved(self) -> str | None:
+        """Why a record that is written now has to wait; None when a daemon is there."""
+        now = time.monotonic()
+        confirmed = read_confirmed(self._file)
+        if self._confirmed < confirmed <= self._written:
+            self._confirmed, self._since = confirmed, now
+            while self._waiting and self._waiting[0][0] <= confirmed:
+                self._waiting.popleft()
+        elif not self._waiting and self._since >= 0:
+            self._since = now
+        if reason := self._daemon.reason():
+            return reason
+        return f"the daemon has confirmed nothing for {STALLED:g} s" if now - self._since > STALLED else None
+
+    def _append(self, body: bytes) -> int:
+        """Write a record and return its sequence number."""
+        self._check()
+        sequence = self._written + 1
+        record = pack(self._seed, sequence, body)
+        blocks = len(record) // BLOCK
+        if self._tail + blocks > self._limit and not self._find_run(blocks):
+            self._grow(record, blocks)
+        elif os.pwrite(self._file, record, self._tail * BLOCK) < len(record):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._waiting.append((sequence, self._tail, self._tail + blocks))
+        self._tail += blocks
+        self._written = sequence
+        return sequence
+
+    def _check(self) -> None:
+        found = os.fstat(self._file)
+        if not found.st_nlink or found.st_size < self._end * BLOCK:
+            raise OutboxLost(errno.ESTALE, "the outbox was deleted or cut")
+
+    def _find_run(self, blocks: int) -> bool:
+        """Move to a run of free blocks, here or at the first record block, that is worth it."""
+        least = max(blocks, self._end // _LEAST_RUN)
+        for start in (self._tail, FIRST):
+            limit = min((first for _, first, _ in self._waiting if first >= start), default=self._end)
+            if limit - start >= least:
+                self._tail, self._limit = start, limit
+                return True
+        return False
+
+    def _grow(self, record: bytes, blocks: int) -> None:
+        """Write the record at the end of the file, with as many zeros behind it as the file may well need."""
+        room = (spool.MOST_BYTES - self.held) // BLOCK - self._end
+        if blocks > room:
+            raise OSError(
+                errno.ENOSPC, f"the outbox is full, with {self._end * BLOCK // 1024} KiB that no daemon has taken"
+            )
+        for spare in (min(self._end, _GROWTH, room - blocks), 0):  # a disk that is nearly full takes what it must
+            try:
+                size = os.pwrite(self._file, record + bytes(spare * BLOCK), self._end * BLOCK)
+            except OSError:
+                if not spare:
+                    raise
+                continue
+            if size >= len(record):
+                self._tail = self._end
+                self._end = self._limit = self._tail + size // BLOCK
+                return
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _sync(self, sequence: int) -> None:
+        with self._sync_lock:
+            if self._synced >= sequence:
+                return
+            if self._synced < 0:
+                raise OutboxLost(errno.EIO, "the disk failed to sync the outbox")
+            written = self._written
+            try:
+                os.fdatasync(self._file)
+            except OSError as error:
+                self._synced = -1
+                raise OutboxLost(error.errno, error.strerror) from error
+            self._synced = max(self._synced, written)
+
+    def rescue(self) -> list[bytes]:
+        """The bodies that the daemon had not confirmed, as far as they can still be read."""
+        try:
+            found = [read_record(self._file, self._seed, first) for _, first, _ in self._waiting]
+        except OSError:
+            return []
+        return [record.body for record in found if record]
+
+    def close(self) -> None:
+        """Let go of the file: the daemon takes what is left in it, and deletes it."""
+        self._daemon.close()
+        os.close(self._file)
+        if self._nested is not None:
+            self._nested.close()
+
+
+class _Daemon:
+    """Whether a daemon takes the spool in: it holds the lock of a file there, afresh at each start."""
+
+    def __init__(self, path: str, owner: int) -> None:
+        self._path = path
+        self._owners = {0, owner}
+        self._file = -1
+        self.is_there = False
+
+    def reason(self) -> str | None:
+        """Why nothing is taken; None when it is."""
+        self.is_there = True
+        if self._file >= 0 and self._is_held():
+            return self._said()
+        try:
+            self._file = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            if os.fstat(self._file).st_uid in self._owners and self._is_held():
+                return self._said()
+        except OSError:
+            pass
+        self.close()
+        self.is_there = False
+        return _ABSENT
+
+    def _is_held(self) -> bool:
+        """Whether somebody holds the lock; a file whose lock is free is of no more use."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        self.close()
+        return False
+
+    def _said(self) -> str | None:
+        return os.pread(self._file, 256, 0).rstrip(b"\0").decode("utf-8", "replace") or None
+
+    def close(self) -> None:
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+
+_outboxes: dict[str, Outbox] = {}
+
+
+def outbox_in(folder: str) -> Outbox:
+    """This process's outbox in a spool folder. Raises OSError."""
+    found = _outboxes.get(folder)
+    if found is None or found.pid != os.getpid():  # a fork that Python does not know of calls no hooks
+        made = Outbox(folder)
+        if found is not None:
+            _outboxes.pop(folder, None)
+        found = _outboxes.setdefault(folder, made)
+        if found is not made:  # another thread, or a signal handler, was first
+            made.close()
+    return found
+
+
+def hand_in(folder: str, body: bytes, patience: float, *, synced: bool, only: str = "") -> str | None:
+    """As `Outbox.hand_in`, by this process's outbox in `folder`, or a new one where that was lost."""
+    outbox = outbox_in(folder)
+    try:
+        return outbox.hand_in(body, patience, synced=synced, only=only)
+    except OutboxLost:
+        renew(folder, outbox)
+        return outbox_in(folder).hand_in(body, patience, synced=synced, only=only)
+
+
+def renew(folder: str, lost: Outbox) -> None:
+    """Open another outbox in place of one that was lost, with what that still holds. Other threads may still use its descriptor: it
+    stays open.
+    """
+    if _outboxes.get(folder) is lost:
+        del _outboxes[folder]
+        for body in lost.rescue():
+            outbox_in(folder).hand_in(body, 0.0, synced=True)
+
+
+def _forget() -> None:
+    """In a forked child: the parent's outboxes are the parent's."""
+    outboxes = list(_outboxes.values())
+    _outboxes.clear()
+    for outbox in outboxes:
+        try:  # noqa: SIM105 - contextlib would be a third of what `import tocsin` costs
+            outbox.close()
+        except OSError:
+            pass
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def behind(folder: str) -> tuple[str, int] | None:
+    """This process's outbox in `folder` and its last record, where the daemon has not confirmed that yet."""
+    outbox = _outboxes.get(folder)
+    return None if outbox is None else outbox.behind

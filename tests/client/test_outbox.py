@@ -1,0 +1,481 @@
+"""The outbox as the client writes it: private, bounded by owner, used again, one for each process; and receipts that are true."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.servers import Serve, answering, refusing, silent
+from tests.outboxes import bodies, files, held
+
+import tocsin
+from tocsin import Client, Signal, outbox
+from tocsin import spool as bounds
+from tocsin.outbox import BLOCK, FIRST, Outbox, hand_in, outbox_in
+from tocsind.spool.folder import Folder
+
+STRANGER, MEMBERS = 12345, 23456
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def confirm(spool: Path, sequence: int) -> None:
+    """As a daemon does once it has committed so far."""
+    os.pwrite(outbox_in(str(spool))._file, sequence.to_bytes(8, "little"), BLOCK)
+
+
+@contextmanager
+def daemon_there(spool: Path) -> Iterator[Folder]:
+    folder = Folder(spool)
+    folder.prepare()
+    yield folder
+    folder.close()
+
+
+def body(size: int) -> bytes:
+    return b'[{"title":"' + b"x" * size + b'"}]'
+
+
+def blocks(spool: Path) -> int:
+    [file] = files(spool)
+    return file.stat().st_size // BLOCK
+
+
+def test_without_a_daemon_a_signal_is_in_the_outbox_under_its_id(folder: Path, spool: Path) -> None:
+    receipt = Client(folder / "s").send("BUY", body="line\nline", fields={"größe": 1}, timestamp=1700000000)
+    assert (receipt.state, receipt.accepted, receipt.durable) == ("spooled", True, True)
+    assert "nothing is there" in (receipt.reason or "")
+    assert held(spool) == [
+        {"title": "BUY", "body": "line\nline", "fields": {"größe": 1}, "timestamp": 1700000000.0, "id": receipt.id}
+    ]
+
+
+def test_unanswered_signal_is_in_the_outbox_under_the_same_id(serve: Serve, spool: Path) -> None:
+    server = serve(silent)
+    with Client(server.path, timeout=0.05) as client:
+        receipts = [client.send("BUY"), client.send("at once: the daemon does not answer")]
+    assert [receipt.state for receipt in receipts] == ["spooled", "spooled"]
+    assert [each["id"] for each in held(spool)] == [receipt.id for receipt in receipts]
+    assert server.visits == 1
+
+
+def test_a_batch_is_one_record(folder: Path, spool: Path) -> None:
+    receipts = Client(folder / "s").send_many([Signal(f"{n}") for n in range(20)])
+    [file] = files(spool)
+    assert [[each["id"] for each in record] for record in bodies(file)] == [[receipt.id for receipt in receipts]]
+
+
+def test_clients_of_one_process_share_an_outbox_and_keep_their_order(folder: Path, spool: Path) -> None:
+    for n in range(20):
+        Client(folder / "s").send(f"{n}")
+    assert len(files(spool)) == 1
+    assert [each["title"] for each in held(spool)] == [f"{n}" for n in range(20)]
+
+
+def test_folders_and_files_are_private_whatever_the_umask(folder: Path) -> None:
+    before = os.umask(0)
+    try:
+        Client(folder / "s", spool=folder / "a" / "spool").send("BUY")
+    finally:
+        os.umask(before)
+    assert [mode(folder / "a"), mode(folder / "a" / "spool")] == [0o700, 0o700]
+    assert [mode(file) for file in files(folder / "a" / "spool")] == [0o600]
+
+
+def test_a_client_that_shall_not_spool_does_not(folder: Path, spool: Path) -> None:
+    assert Client(folder / "s", spool=False).send("BUY").state == "dropped"
+    with pytest.raises(tocsin.Unreachable):
+        Client(folder / "s", strict=True).send("BUY")
+    assert not spool.exists()
+
+
+@pytest.mark.parametrize("kind", ["full", "invalid-signal"])
+def test_what_the_daemon_decided_over_the_socket_is_not_spooled(serve: Serve, spool: Path, kind: str) -> None:
+    with Client(serve(answering(refusing(kind))).path) as client:
+        assert client.send("BUY").accepted is False
+    assert not spool.exists()
+
+
+def test_a_socket_that_is_shut_to_us_is_no_reason_to_spool(folder: Path, spool: Path, monkeypatch: Any) -> None:
+    def forbidden(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tocsin.connection._try", forbidden)
+    assert Client(folder / "s").send("BUY").state == "dropped"
+    assert not spool.exists()
+
+
+# --- whether a daemon is there ------------------------------------------------------------------------------------------
+
+
+def test_receipt_says_stored_only_while_a_daemon_takes_the_spool(spool: Path) -> None:
+    assert "no daemon takes the spool" in str(hand_in(str(spool), body(1), 1.0, synced=True))
+    with daemon_there(spool) as daemon:
+        assert hand_in(str(spool), body(1), 1.0, synced=True) is None
+        daemon.say("the disk is at its reserve")
+        assert hand_in(str(spool), body(1), 1.0, synced=True) == "the disk is at its reserve"
+        daemon.say(None)
+        assert hand_in(str(spool), body(1), 1.0, synced=True) is None
+    assert "no daemon takes the spool" in str(hand_in(str(spool), body(1), 1.0, synced=True))
+
+
+def test_daemon_that_confirms_nothing_is_not_there_until_it_does(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with daemon_there(spool):
+        assert hand_in(str(spool), body(1), 1.0, synced=True) is None
+        monkeypatch.setattr(outbox, "STALLED", -1.0)
+        assert "confirmed nothing" in str(hand_in(str(spool), body(1), 1.0, synced=True))
+        monkeypatch.undo()
+        outbox_in(str(spool)).doubt()
+        assert "confirmed nothing" in str(hand_in(str(spool), body(1), 1.0, synced=True))
+        confirm(spool, 3)
+        assert hand_in(str(spool), body(1), 1.0, synced=True) is None
+
+
+@root_only
+def test_daemon_file_of_a_stranger_is_not_believed(spool: Path) -> None:
+    with daemon_there(spool):
+        os.chown(spool / outbox.DAEMON, STRANGER, STRANGER)
+        assert "no daemon takes the spool" in str(hand_in(str(spool), body(1), 1.0, synced=True))
+
+
+def test_only_what_a_daemon_takes_is_appended_where_that_is_asked(spool: Path) -> None:
+    for only in ("taken", "there"):
+        with pytest.raises(outbox.NotAppended):
+            hand_in(str(spool), body(1), 1.0, synced=True, only=only)
+    with daemon_there(spool) as daemon:
+        daemon.say("full")
+        with pytest.raises(outbox.NotAppended):
+            hand_in(str(spool), body(1), 1.0, synced=True, only="taken")
+        assert hand_in(str(spool), body(1), 1.0, synced=True, only="there") == "full"
+    assert len(held(spool)) == 1
+
+
+# --- room ---------------------------------------------------------------------------------------------------------------
+
+
+def test_confirmed_blocks_are_used_again(spool: Path) -> None:
+    for n in range(1, 500):
+        hand_in(str(spool), body(n % 7 * 2000), 1.0, synced=False)
+        confirm(spool, n - n % 3)
+    assert blocks(spool) < 64
+
+
+def test_file_grows_while_nothing_is_confirmed_and_keeps_everything_in_order(spool: Path) -> None:
+    for n in range(300):
+        hand_in(str(spool), b'[{"title":"%d"}]' % n, 1.0, synced=False)
+    assert blocks(spool) >= 300
+    assert [each["title"] for each in held(spool)] == [f"{n}" for n in range(300)]
+
+
+def test_a_full_spool_says_so_and_what_it_holds_stays(
+    folder: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MOST_BYTES", (FIRST + 3) * BLOCK)
+    receipts = [Client(folder / "s").send(f"{n}", body="x" * 300) for n in range(5)]
+    assert [receipt.state for receipt in receipts] == ["spooled"] * 3 + ["dropped"] * 2
+    assert "no daemon" in (receipts[-1].reason or "")
+    assert "the outbox is full" in (receipts[-1].reason or "")
+    assert [each["title"] for each in held(spool)] == ["0", "1", "2"]
+
+
+def test_too_many_files_of_ones_own_are_no_room_for_another(folder: Path, spool: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(bounds, "MOST_FILES", 3)
+    spool.mkdir(mode=0o700)
+    for n in range(3):
+        (spool / f"{n}").touch()
+    assert "3 files of yours" in (Client(folder / "s").send("BUY").reason or "")
+
+
+def test_names_and_sparse_sizes_take_no_room(folder: Path, spool: Path) -> None:
+    spool.mkdir(mode=0o700)
+    (spool / ".0-99999999999-x").touch()
+    os.utime(spool / ".0-99999999999-x", (4e9, 4e9))
+    with (spool / "sparse").open("wb") as sparse:
+        sparse.truncate(2**40)
+    assert Client(folder / "s").send("BUY").state == "spooled"
+
+
+@root_only
+def test_files_of_others_take_no_room(folder: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MOST_FILES", 1)
+    spool.mkdir()
+    spool.chmod(0o3777)
+    for n in range(3):
+        (spool / f"{n}").touch()
+        os.chown(spool / f"{n}", STRANGER, STRANGER)
+    assert Client(folder / "s").send("BUY").state == "spooled"
+
+
+def _a_file(place: Path) -> None:
+    place.touch()
+
+
+def _a_link(place: Path) -> None:
+    (place.parent / "elsewhere").mkdir()
+    place.symlink_to(place.parent / "elsewhere")
+
+
+def _open_to_all(place: Path) -> None:
+    place.mkdir()
+    place.chmod(0o777)
+
+
+@pytest.mark.parametrize("make", [_a_file, _a_link, _open_to_all])
+def test_a_spool_that_the_daemon_would_not_read_is_not_written(folder: Path, make: Callable[[Path], None]) -> None:
+    make(folder / "spool")
+    receipt = Client(folder / "s", spool=folder / "spool").send("BUY")
+    assert receipt.state == "dropped"
+    assert str(folder / "spool") in (receipt.reason or "")
+
+
+# --- users --------------------------------------------------------------------------------------------------------------
+
+
+def as_member(work: Callable[[], bool]) -> bool:
+    """What `work` answers in a child of another user."""
+    pid = os.fork()
+    if pid == 0:
+        done = False
+        try:
+            os.setgroups([MEMBERS])
+            os.setgid(STRANGER)
+            os.setuid(STRANGER)
+            done = work()
+        finally:
+            os._exit(0 if done else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@root_only
+def test_shared_spool_gives_members_files_to_the_daemons_group_alone(folder: Path) -> None:
+    folder.chmod(0o755)
+    spool = folder / "spool"
+    spool.mkdir()
+    os.chown(spool, STRANGER + 1, STRANGER + 2)
+    spool.chmod(0o3777)
+    assert as_member(lambda: Client(folder / "s", spool=spool).send("BUY").state == "spooled")
+    [left] = files(spool)
+    assert (left.stat().st_uid, left.stat().st_gid, mode(left)) == (STRANGER, STRANGER + 2, 0o660)
+
+
+@root_only
+def test_spool_whose_group_could_read_a_members_file_is_not_used(folder: Path) -> None:
+    folder.chmod(0o755)
+    spool = folder / "spool"
+    spool.mkdir()
+    os.chown(spool, STRANGER + 1, MEMBERS)
+    spool.chmod(0o3770)
+    assert as_member(lambda: "chgrp" in (Client(folder / "s", spool=spool).send("BUY").reason or ""))
+    assert files(spool) == []
+
+
+@root_only
+def test_root_gives_its_outbox_to_the_folders_owner(folder: Path) -> None:
+    (folder / "spool").mkdir(mode=0o700)
+    os.chown(folder / "spool", STRANGER, STRANGER)
+    Client(folder / "s", spool=folder / "spool").send("BUY")
+    assert [file.stat().st_uid for file in files(folder / "spool")] == [STRANGER]
+
+
+# --- what fails ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["pwrite", "fsync", "fdatasync", "rename"])
+def test_a_disk_that_fails_gives_no_receipt(
+    folder: Path, spool: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    spool.mkdir(mode=0o700)
+    monkeypatch.setattr(os, call, full)
+    receipt = Client(folder / "s").send("BUY")
+    monkeypatch.undo()
+    assert receipt.state == "dropped"
+    assert (receipt.reason or "").endswith("does not take it: No space left on device")
+    assert [file for file in spool.iterdir() if file.name.startswith(".")] == []
+
+
+def test_sync_that_failed_once_is_never_trusted_again(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hand_in(str(spool), b'[{"title":"safe"}]', 1.0, synced=True)
+    first = outbox_in(str(spool))
+
+    def broken(_: int) -> None:
+        monkeypatch.undo()  # the next sync of the same file says yes, as Linux does
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", broken)
+    hand_in(str(spool), b'[{"title":"after"}]', 1.0, synced=True)
+    assert outbox_in(str(spool)) is not first
+    with pytest.raises(outbox.OutboxLost):
+        first.hand_in(b'[{"title":"never"}]', 1.0, synced=True)
+    assert {each["title"] for each in held(spool)} >= {"safe", "after"}
+
+
+@pytest.mark.parametrize("harm", [lambda file: file.unlink(), lambda file: os.truncate(file, FIRST * BLOCK + 1)])
+def test_outbox_that_was_deleted_or_cut_is_replaced_with_what_can_still_be_read(
+    spool: Path, harm: Callable[[Path], None]
+) -> None:
+    for n in range(3):
+        hand_in(str(spool), b'[{"title":"%d"}]' % n, 1.0, synced=True)
+    [file] = files(spool)
+    harm(file)
+    was_deleted = not file.exists()
+    hand_in(str(spool), b'[{"title":"3"}]', 1.0, synced=True)
+    [new] = [each for each in files(spool) if each != file]
+    assert [signal["title"] for record in bodies(new) for signal in record] == (
+        ["0", "1", "2", "3"] if was_deleted else ["3"]
+    )
+
+
+# --- who uses it at once ------------------------------------------------------------------------------------------------
+
+
+def test_threads_append_whole_records_and_share_syncs(
+    folder: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, receipts, syncs = Client(folder / "s"), list[tocsin.Receipt](), list[int]()
+    real = os.fdatasync
+
+    def counted(file: int) -> None:
+        syncs.append(file)
+        real(file)
+
+    client.send("first")
+    monkeypatch.setattr(os, "fdatasync", counted)
+    threads = [
+        threading.Thread(target=lambda n=n: receipts.extend(client.send(f"{n} {m}") for m in range(20)))
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {receipt.state for receipt in receipts} == {"spooled"}
+    assert sorted(each["id"] for each in held(spool))[1:] == sorted(receipt.id for receipt in receipts)
+    assert len(syncs) < len(receipts)
+
+
+def test_forked_child_has_an_outbox_of_its_own_and_the_parents_lock_is_the_parents(spool: Path) -> None:
+    hand_in(str(spool), b'[{"title":"parent"}]', 1.0, synced=True)
+    mine = outbox_in(str(spool))
+    told, tell = os.pipe()
+    wait, go = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        hand_in(str(spool), b'[{"title":"child"}]', 1.0, synced=True)
+        os.write(tell, b"1")
+        os.read(wait, 1)
+        os._exit(0)
+    os.read(told, 1)
+    assert sorted(each["title"] for each in held(spool)) == ["child", "parent"]
+    assert len(files(spool)) == 2
+    [parents] = [file for file in files(spool) if file.stat().st_ino == os.fstat(mine._file).st_ino]
+    mine.close()
+    outbox._outboxes.clear()
+    with parents.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the child keeps no copy of it
+    os.write(go, b"1")
+    os.waitpid(pid, 0)
+    for end in (told, tell, wait, go):
+        os.close(end)
+
+
+def test_fork_while_another_thread_appends_leaves_the_child_free(spool: Path) -> None:
+    hand_in(str(spool), b'[{"title":"before"}]', 1.0, synced=True)
+    held_by, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with outbox_in(str(spool))._lock:
+            held_by.set()
+            release.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held_by.wait(10)
+    pid = os.fork()
+    if pid == 0:
+        hand_in(str(spool), b'[{"title":"child"}]', 10.0, synced=True)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    release.set()
+    thread.join()
+    assert sorted(each["title"] for each in held(spool)) == ["before", "child"]
+
+
+def test_thread_that_cannot_wait_appends_to_another_file(spool: Path) -> None:
+    hand_in(str(spool), b'[{"title":"before"}]', 1.0, synced=True)
+    stuck = outbox_in(str(spool))
+    with stuck._lock:
+        thread = threading.Thread(target=lambda: hand_in(str(spool), b'[{"title":"late"}]', 0.01, synced=True))
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+    assert sorted(each["title"] for each in held(spool)) == ["before", "late"]
+    assert len(files(spool)) == 2
+
+
+def test_signal_handler_in_the_middle_of_an_append_does_not_deadlock(
+    spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in(str(spool), b'[{"title":"before"}]', 1.0, synced=True)
+    write, handled = os.pwrite, list[str | None]()
+
+    def interrupted(*given: Any) -> int:
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGUSR1)
+        return write(*given)
+
+    before = signal.signal(
+        signal.SIGUSR1, lambda *_: handled.append(hand_in(str(spool), b'[{"title":"handler"}]', 1.0, synced=True))
+    )
+    try:
+        monkeypatch.setattr(os, "pwrite", interrupted)
+        hand_in(str(spool), b'[{"title":"interrupted"}]', 1.0, synced=True)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert len(handled) == 1
+    assert sorted(each["title"] for each in held(spool)) == ["before", "handler", "interrupted"]
+
+
+_LAST = """
+import sys, tocsin
+class Last:
+    def __init__(self, send):
+        self.send = send
+    def __del__(self):
+        self.send("from __del__")
+last = Last(tocsin.Client(sys.argv[1], spool=sys.argv[2]).send)
+sys.modules["kept"] = last
+"""
+
+
+def test_a_send_while_the_interpreter_closes_reaches_the_disk_though_none_came_before(folder: Path) -> None:
+    words = [sys.executable, "-c", _LAST, str(folder / "s"), str(folder / "spool")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [each["title"] for each in held(folder / "spool")] == ["from __del__"]
+
+
+def test_outbox_of_an_old_lap_or_of_another_is_never_read_as_new(spool: Path) -> None:
+    spool.mkdir(mode=0o700)
+    first, second = Outbox(str(spool)), Outbox(str(spool))
+    first.hand_in(b'[{"title":"theirs"}]', 1.0, synced=True)
+    record = os.pread(first._file, BLOCK, FIRST * BLOCK)
+    os.pwrite(second._file, record, FIRST * BLOCK)
+    first.close()
+    second.close()
+    assert [each["title"] for each in held(spool)] == ["theirs"]
