@@ -11,17 +11,15 @@
     journal       the durable record: SQLite                    fact          what happened, for log, metrics and tail
     trouble       what people should know of us                 alarm         the signal that tells them, by another road
     attachment    a file that goes along with a signal
-    spool         the drop folder that clients use while we are away (tocsin.spool writes it, `spool` takes it in)
+    spool         the folder of outboxes                        outbox        a file to which one client process appends (tocsin.outbox)
 
 The walk of a signal:
 
-    program -- tocsin.send() --> client --frame--> ipc --> dispatch.accept                        (a task per connection)
+    program -- tocsin.send() --> its outbox: write, sync, receipt --inotify--> spool --> dispatch.take_in
+    the first of a client, and what only we can judge --frame--> ipc --> dispatch.accept         (a task per connection)
                                                             | policy.routes: which destinations, which priority
-                                                            | journal: append, one group commit for all who wait
-                                                  receipt <-'  '-> the lanes are woken
-    (most of them the short way, ipc.hatch: the same steps on the journal's own thread, answered behind the redo log's sync, and the
-    commit, and the loop that wakes the lanes, come milliseconds later)
-    no daemon: tocsin.send() --> a file in the spool --> spool --> dispatch.accept, and then the file goes
+                                                            | journal: enter, one group commit for all who wait
+                          receipt of a frame, confirmation <-'  '-> the lanes are woken
     journal --> feeder --> channel (64) --> sender(priority) --> turn: gate, breaker --> journal: attempt on record
                                                  '--> destination.deliver(batch) --> outcome --> dispatch.settle
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,7 @@ class Daemon:
         self._emit = Facts(self._metrics, self._tail, self.log, self._noticed)
         self._reloading = trio.Lock()
         self._concerns: list[str] = []  # what people should know of the configuration
+        self._catch_up: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint  # with what waits in outboxes
         self._follow: Callable[[Config], None] = lambda _: None  # of those who watch, once they are there
         self.leaving = False  # told to stop, and on the way out
 
@@ -213,6 +214,7 @@ class Daemon:
         listener = open_listener(self.socket) if self._inherited is None else adopt(self._inherited)
         progress = Progress(dispatch.journal, lanes, self._clock)
         spool = Spool(Path(places.spool_folder(str(self.folder))), dispatch, self._clock, self._emit)
+        self._catch_up = spool.catch_up
         status = StatusView(dispatch, lanes, self._metrics, self._clock, self._problems, spool=spool)
         status.show("log", lambda: ({"dropped_lines": self.log.dropped}, []))
         status.show("socket", lambda: _socket_view(listener))
@@ -319,6 +321,7 @@ class Daemon:
     async def _reload(self, dispatch: Dispatch, lanes: Lanes, lanes_nursery: trio.Nursery) -> None:
         async with self._reloading:
             systemd.reloading()
+            await self._catch_up()  # what was handed over before goes by the configuration as it was
             try:
                 config = await trio.to_thread.run_sync(self._read_anew)  # a file may lie on a slow disk, or be a pipe
             except ConfigurationInvalid as invalid:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import ParamSpec, Protocol, TypeVar
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 import trio
 
@@ -107,6 +107,14 @@ class Nudged(Protocol):
         """Another destination can do what it could not, or the other way round."""
 
 
+class Group(NamedTuple):
+    """Signals of one sender; `ages` are seconds since each was handed over, or nothing where that is just now."""
+
+    signals: Sequence[Signal]
+    peer: Peer
+    ages: Sequence[float] = ()
+
+
 class Dispatch:
     """Accept and settle. `lanes` maps each destination's name to its lane and is filled by whoever starts them."""
 
@@ -161,21 +169,23 @@ class Dispatch:
         if self.intake.free_bytes() >= self.config.daemon.reserve + RESERVE and await self.journal.hold_reserve():
             self.check_disk()
 
-    async def accept(self, signals: Sequence[Signal], peer: Peer, *, ours: bool = False) -> list[Receipt]:
+    async def accept(
+        self, signals: Sequence[Signal], peer: Peer, *, ours: bool = False, ages: Sequence[float] = ()
+    ) -> list[Receipt]:
         """Take signals into safe keeping: a receipt each, once they are synced to disk.
 
         The signals have passed `check`. Raises StorageFull when nothing can be taken. What is `ours` may use the reserve.
         """
-        arrivals, stored, taken = await self._enter([(signals, peer)], (), ours=ours)
+        arrivals, stored, taken = await self._enter([Group(signals, peer, ages)], (), ours=ours)
         notes = [note(came, kept) for came, kept in zip(signals, taken, strict=True)]
         return with_sources(with_notes(receipts_of(arrivals, stored), taken), notes)
 
-    async def take_in(self, groups: Sequence[tuple[Sequence[Signal], Peer]], marks: Sequence[Mark]) -> None:
+    async def take_in(self, groups: Sequence[Group], marks: Sequence[Mark]) -> None:
         """The same for what was read from outboxes, in one commit with how far they were read. Raises StorageFull."""
         await self._enter(groups, marks)
 
     async def _enter(
-        self, groups: Sequence[tuple[Sequence[Signal], Peer]], marks: Sequence[Mark], *, ours: bool = False
+        self, groups: Sequence[Group], marks: Sequence[Mark], *, ours: bool = False
     ) -> tuple[list[Arrival], list[Arrival | None], list[Signal]]:
         """The arrivals, what the journal made of each, and the signals with what became of their files."""
         self.check_disk()
@@ -183,12 +193,12 @@ class Dispatch:
             await self.tend_disk()  # there may be room again by now
             if self.intake.closed:
                 raise StorageFull(self.intake.closed)
-        known = [signals if ours else honest(signals, peer.uid) for signals, peer in groups]
-        taken = [await self._with_files(signals, peer) for signals, (_, peer) in zip(known, groups, strict=True)]
+        known = [group.signals if ours else honest(group.signals, group.peer.uid) for group in groups]
+        taken = [await self._with_files(signals, group.peer) for signals, group in zip(known, groups, strict=True)]
         arrivals = [
             arrival
-            for signals, (_, peer) in zip(taken, groups, strict=True)
-            for arrival in self._reception.arrivals(signals, peer)
+            for signals, group in zip(taken, groups, strict=True)
+            for arrival in self._reception.arrivals(signals, group.peer, group.ages)
         ]
         try:
             stored = await self._store(arrivals, marks, ours=ours)
@@ -196,7 +206,7 @@ class Dispatch:
             self.intake.close(str(full))
             raise
         self._welcome_all(arrivals, stored)
-        for kept, came, (signals, peer) in zip(taken, known, groups, strict=True):
+        for kept, came, (signals, peer, _) in zip(taken, known, groups, strict=True):
             for signal, named in zip(signals, came, strict=True) if came is not signals else ():
                 if note(signal, named):
                     self._emit(SourceReserved(signal.id, peer.uid, peer.pid))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import msgspec
@@ -51,10 +52,12 @@ class Reception:
                     "to", f"there is no destination {name!r}; there are {', '.join(self.config.destinations)}"
                 )
 
-    def arrivals(self, signals: Sequence[Signal], peer: Peer) -> list[Arrival]:
-        """Signals as they come in together."""
+    def arrivals(self, signals: Sequence[Signal], peer: Peer, ages: Sequence[float] = ()) -> list[Arrival]:
+        """Signals as they come in together; `ages` says how many seconds ago each was handed over, where that was not just now."""
         now = self._now()
-        return [self._arrival(signal, peer, now) for signal in signals]
+        return [
+            self._arrival(signal, peer, now, age) for signal, age in zip(signals, ages or repeat(0.0), strict=False)
+        ]
 
     def preview(self, signal: Signal) -> tuple[Priority, list[Delivery]]:
         """A signal's priority, and a delivery for each destination."""
@@ -75,13 +78,13 @@ class Reception:
         wished = tuple(name for name in signal.to or () if name in self.config.destinations)
         return wished or by_rules(signal, priority, self.config.routes)
 
-    def _arrival(self, signal: Signal, peer: Peer, now: _Now) -> Arrival:
+    def _arrival(self, signal: Signal, peer: Peer, now: _Now, age: float = 0.0) -> Arrival:
         values = signal.as_dict()
         if signal.timestamp_text is not None and signal.timestamp is None:  # it counts as now, and is kept as text
             values["timestamp"] = now.wall
         body = _encode(values)
         priority, destinations = self._routed(signal)
-        deadline = None if signal.expires is None else now.steady + signal.expires
+        deadline = None if signal.expires is None else now.steady + signal.expires - age
         return Arrival(
             signal.id,
             now.wall,

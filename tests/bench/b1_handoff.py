@@ -1,7 +1,8 @@
 """B1: what a caller waits until its signal is on disk, beside the floor and beside others who promise the same.
 
 The headline is `tocsin stored`: a daemon that at the same time delivers each signal to a file. `lane off` is the same daemon with that
-destination switched off, so the difference is what delivering takes from accepting. B3 (`received`, `none`) and B2's `send_many` ride
+destination switched off, so the difference is what delivering takes from accepting; `stopped` and `hung` have no daemon that answers.
+B3 (`received`, `none`) and B2's `send_many` ride
 along in the same rounds; they compare with the floor that makes their promise, a trio echo without a disk.
 """
 
@@ -15,7 +16,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from .command import Size, main
-from .daemons import SWITCHED_OFF, Tocsin, TocsinMany
+from .daemons import SWITCHED_OFF, Tocsin, TocsinHung, TocsinMany, TocsinSocket, TocsinStopped
 from .floors import DurableFloor, TrioFloor
 from .handoff import BODY_BYTES, Handoff, interleaved
 from .peers import PEERS
@@ -40,9 +41,13 @@ class Measured:
         figures = {
             "p50 us": over_rounds(self.rounds, 50) * _MICRO,
             "p99 us": over_rounds(self.rounds, 99) * _MICRO,
-            "p50 x floor": median(
-                percentile(own, 50) / percentile(floor, 50) for own, floor in zip(self.rounds, self.floor, strict=True)
-            ),
+            **{
+                f"p{rank} x floor": median(
+                    percentile(own, rank) / percentile(floor, rank)
+                    for own, floor in zip(self.rounds, self.floor, strict=True)
+                )
+                for rank in (50, 99)
+            },
         }
         if isinstance(self.thing, TocsinMany):
             figures["signals per s"] = self.thing.each * _MICRO / figures["p50 us"]
@@ -52,7 +57,14 @@ class Measured:
 def measure(size: Size) -> Table:
     """The table of B1, B2's send_many and B3."""
     rounds, puts = _COUNTS[size]
-    durable = [DurableFloor(), Tocsin(HEADLINE), Tocsin("tocsin stored, lane off", config=SWITCHED_OFF)]
+    durable = [
+        DurableFloor(),
+        Tocsin(HEADLINE),
+        Tocsin("tocsin stored, lane off", config=SWITCHED_OFF),
+        TocsinStopped("tocsin spooled, daemon stopped"),
+        TocsinHung("tocsin, daemon hung"),
+        TocsinSocket("tocsin stored, over the socket"),
+    ]
     durable_peers = [peer() for peer in PEERS]
     quick = [TrioFloor(), Tocsin("tocsin received", ack="received"), Tocsin("tocsin none", ack="none")]
     many = [TocsinMany(f"tocsin send_many({MANY}) stored", MANY)]

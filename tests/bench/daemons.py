@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -74,6 +75,61 @@ class Tocsin(Handoff):
         self.daemon.stop()
         self._client.close()
         self.daemon.client.close()
+
+
+class TocsinStopped(Tocsin):
+    """The same without a daemon: what is handed over waits in the outbox, and the daemon takes it in at the end."""
+
+    def start(self, folder: Path) -> None:
+        self.daemon = Daemon(folder, self._config)
+        self._client = tocsin.Client(self.daemon.socket, timeout=PATIENCE, spool=self.daemon.spool)
+
+    def put(self, body: bytes) -> None:  # noqa: ARG002 - as above
+        assert self._client.send(TITLE, body=TEXT).state == "spooled"
+        self.sent += 1
+
+    def rest(self) -> None:
+        """Nothing works behind our back."""
+
+    def accounted_for(self) -> int:
+        self.daemon.start()
+        self.daemon.wait_for_counter("signals_accepted", self.sent)
+        return self.daemon.counter("signals_accepted")
+
+    def stop(self) -> None:
+        if hasattr(self.daemon, "process"):
+            super().stop()
+
+
+class TocsinHung(Tocsin):
+    """The same beside a daemon that has stopped in the middle of everything (SIGSTOP), and goes on at the end."""
+
+    def start(self, folder: Path) -> None:
+        super().start(folder)
+        self._client = tocsin.Client(self.daemon.socket, timeout=0.25)
+        super().put(b"")
+        self.daemon.wait_for_counter("signals_accepted", self.sent)
+        self.daemon.process.send_signal(signal.SIGSTOP)
+
+    def rest(self) -> None:
+        """It does not."""
+
+    def accounted_for(self) -> int:
+        self.daemon.process.send_signal(signal.SIGCONT)
+        self.daemon.wait_for_counter("signals_accepted", self.sent)
+        return self.daemon.counter("signals_accepted")
+
+    def stop(self) -> None:
+        self.daemon.process.send_signal(signal.SIGCONT)
+        super().stop()
+
+
+class TocsinSocket(Tocsin):
+    """Every hand-off over the socket, as other languages do it: what only the daemon can judge."""
+
+    def put(self, body: bytes) -> None:  # noqa: ARG002 - as above
+        self._client.send(TITLE, body=TEXT, to="local-file")
+        self.sent += 1
 
 
 class TocsinMany(Tocsin):

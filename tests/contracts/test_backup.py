@@ -100,6 +100,7 @@ def test_start_on_a_backup_marks_what_waits_and_loses_nothing(tmp_path: Path, fa
         copy = tmp_path / "copy.db"
         assert daemon.tocsin("backup", str(copy)).returncode == 0
         daemon.client.send("after the copy")
+        assert daemon.status()["queue"]["depth"] == 4  # and it is not in an outbox any more
         assert daemon.stop() == 0
         (daemon.state / "journal.db").unlink()
         shutil.copyfile(copy, daemon.state / "journal.db")

@@ -350,6 +350,7 @@ class Desk:
 
     async def backup(self) -> AsyncGenerator[dict[str, Any], None]:
         """The replies of a `backup`: the pieces of the journal's copy, in order. Raises Refusal."""
+        await self._spool.catch_up()
         try:
             async with self.dispatch.copied() as copy:
                 at = 0

@@ -8,7 +8,7 @@ from tocsind.policy.delivery import Delivery, Priority, Settlement
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True):
-    """A signal on its way in, as it is written down: plain values, for rows and for the redo log, whose format this is.
+    """A signal on its way in, as it is written down: plain values, for rows (and the format of an earlier version's redo log).
 
     No destinations means that no route takes it: it is kept as dead.
     """

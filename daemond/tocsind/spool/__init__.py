@@ -1,29 +1,41 @@
-"""The spool's other end: what clients wrote while we were away comes in through `dispatch.accept`, as if they had knocked.
+"""The reader of outboxes: what programs append to their files in the spool comes into the journal, once and in order.
 
-    folder     the folder and its files: who is trusted, what a file says, and the quarantine; plain system calls, run in a thread
-    letters    what a file says: a signal a line
-    watch      waits for the kernel to tell that a file was renamed into the folder (inotify)
+The format, the states of a record, and what each kill and each failure leaves stand in `tocsin.outbox`. Here:
+
+    outboxes   one file: its next records, by the client's own checking code; confirmation, deletion
+    folder     the folder: who is trusted, which files there are, the quarantine, and the file that shows that a daemon is there
+    letters    files of earlier versions (.jsonl), a signal a line: taken in when they are found
+    watch      which files have changed, as the kernel tells (inotify)
     intake     the task: when to look, in which order things happen
 
-How files are written, and so what may be relied on, stands in `tocsin.spool`.
+    read        up to 256 records of an outbox, 512 of all, the owners in turn; in a thread
+    enter       one commit holds the signals and the sequence numbers reached (table outboxes, by the outbox's id and its owner), so
+                whatever is killed when, a record is taken once
+    confirm     behind the commit, without a sync: the owner may use the blocks again
+    delete      an outbox whose owner is gone (its lock is free) and that holds nothing more
 
-When: at the start, before the door opens if that takes moments, so that old comes before new; then whenever a file appears, and once a
-minute all the same. An idle daemon wakes once a minute for it; where the kernel cannot tell (no inotify left) it looks every two seconds.
-A nudge from the client would not do: it spools because we do not answer.
+When: at the start, before the socket is served if that takes moments; then when a file has changed, at most once in PACE seconds (each
+look costs a commit, whose sync makes writers wait); and everything once a minute. A question (`why`, `status`, `wait`, ...) takes in first
+what is there, so a caller can read what it wrote, and a hand-off over the socket names the records that come before it.
 
-Once: a file is deleted behind the commit of all that it says, never before. A crash between the two means that it is read again, and
-every id in it is a duplicate. Lines without an id, which only people write, get one that follows from the file's name.
+A daemon is there as long as it holds the lock of the file `.daemon`, which each start makes afresh; what the file contains is why nothing
+is taken, so a client's receipt says `spooled` while the disk is at its reserve. The records wait in their outboxes meanwhile.
 
-In time: `expires` counts from when the file was written, not from when it was found, and a signal without a timestamp was raised then.
+Whom the daemon trusts. A record counts as a frame on the socket does. There SO_PEERCRED says who sent it; here the file's owner does,
+which the kernel keeps and no user without privilege can give away. It becomes the signal's uid (its pid is 0). In a private folder only
+root's files and the daemon's own count; into a shared one (sticky, tocsin.spool) members hand in as themselves. Links are never followed,
+nothing but a regular file with one name is read, none that is larger than an outbox can be, and no name or time is believed: order is each
+outbox's own sequence, and times only say which outbox is read first. A file that cannot be read is remembered by inode, time and size, and
+looked at again when it differs: 50,000 empty files cost one listing a minute.
 
-Whom we trust. A line in a file is as good as a frame on the socket, so the same question stands before it: who says so? The socket's
-answer is SO_PEERCRED, the file's is its owner, which the kernel keeps and nobody without privilege can give away; it becomes the signal's
-uid (its pid is 0: nobody knows it any more). In a private folder, where nobody else may write, only root's files and our own are taken:
-what else lies there was put there by mistake. A folder with the sticky bit that is open to a group was shared by an administrator on
-purpose, and whoever may write into it may hand in, as whoever may open the socket may. The sticky bit is what makes that safe: without
-it each could delete or swap the others' signals, so a folder that is open to others without it is not used at all. Links are never
-followed, symbolic or hard, and nothing but a regular file is read: else a member of the group could make us read, as root, what is not
-his.
+    found                                  what follows
+    a checksum that is wrong, at the end   a record that was not finished: it is waited for, and ends with its owner
+    one with a valid record behind it      what is valid is taken; a copy goes into quarantine; log, status and an alarm give the reason
+    a record that is no JSON of signals    SignalRefused; counted, logged
+    a `to` that there is not               the alert goes by the routes, and says so (Unaddressed)
+    an id of another user's signal         it is stored under a fresh one (ForeignId)
+    another version of the format          put aside; the program goes on writing to it, and its receipts say that nothing is confirmed
+    the disk at its reserve, or full       nothing is taken, `.daemon` says why; tried again when there is room, or in BLIND_ROUND seconds
 """
 
 from .intake import Spool

@@ -20,6 +20,8 @@ from . import outboxes
 from .letters import LETTER, MOST_LETTER_BYTES, Letter, letter
 from .outboxes import NoOutbox, Outbox, Reading, Sequences
 
+MOST_RECORDS = 512  # of several outboxes in one commit, and
+MOST_BODIES = 512 * 1024  # bytes of them
 MOST_AT_ONCE = 2 * 2**20  # bytes of several old files: so much is held in memory
 MOST_QUARANTINED = 1000  # files for a person; more stay where they are
 UNFINISHED_SECONDS = 3600.0  # then the process that made it will not come back
@@ -52,6 +54,7 @@ class Looked(msgspec.Struct, frozen=True):
     readings: list[Reading]
     gone: list[str]
     bad: dict[str, str]
+    left: list[str]  # not looked at: what was read before is enough for one commit
 
 
 class Folder:
@@ -127,13 +130,20 @@ class Folder:
 
     def look(self, names: Sequence[str], known: dict[str, Outbox], sequences: Sequences) -> Looked:
         """The next records of each of these outboxes."""
-        looked = Looked([], [], {})
+        looked = Looked([], [], {}, [])
+        room, bodies = MOST_RECORDS, MOST_BODIES
         with self._opened() as place:
             for name in names:
+                if room <= 0 or bodies <= 0:
+                    looked.left.append(name)
+                    continue
                 try:
                     if name in self._unreadable and self._is_as_it_was(place, name):
                         continue
-                    looked.readings.append(outboxes.read(place, name, known.get(name), sequences))
+                    reading = outboxes.read(place, name, known.get(name), sequences)
+                    looked.readings.append(reading)
+                    room -= len(reading.records)
+                    bodies -= sum(len(record.body) for record in reading.records)
                 except FileNotFoundError:
                     looked.gone.append(name)
                 except NoOutbox as reason:

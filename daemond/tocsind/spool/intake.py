@@ -14,7 +14,7 @@ from tocsin.outbox import SUFFIX, Record
 from tocsin.signals import Signal
 from tocsin.spool import QUARANTINE
 from tocsind.clock import Clock, on_todays_wall
-from tocsind.dispatch import Dispatch
+from tocsind.dispatch import Dispatch, Group
 from tocsind.errors import StorageFull
 from tocsind.events import (
     Emit,
@@ -36,7 +36,9 @@ from .watch import Watch
 ROUND = 60.0  # s between two looks that nothing prompted
 BLIND_ROUND = 2.0  # the same where the kernel tells nothing, or something is in the way
 PACE = 0.02  # s between two looks while one write comes upon the other: each costs a commit, and its sync makes writers wait
-OUTBOXES_AT_ONCE = 32  # read for one commit, one after the other by owner: nobody's thousand keep another's one waiting
+OUTBOXES_AT_ONCE = (
+    512  # read for one commit, one after the other by owner: nobody's thousand keep another's one waiting
+)
 LETTERS_AT_ONCE = 128
 SIGNALS_AT_ONCE = 500  # of old files, in one commit
 CATCH_UP = 2.0  # s that a question waits for what was written before it; most of them for none
@@ -181,7 +183,8 @@ class Spool:
             self._known.pop(name, None)
         for name, reason in looked.bad.items():
             trouble = await self._put_aside(name, reason) or trouble
-        self._waiting |= {reading.after.name: None for reading in looked.readings if reading.more}
+        left = {each.after.name: None for each in looked.readings if each.more}
+        self._waiting = dict.fromkeys(looked.left) | self._waiting | left
         return trouble
 
     def _next_names(self) -> list[str]:
@@ -200,25 +203,27 @@ class Spool:
     async def _enter(self, news: list[Reading]) -> None:
         """One commit for what was read, with how far. Raises StorageFull."""
         now = self._clock.wall()
-        groups = [(self._signals(each, now), Peer(uid=each.after.uid, gid=each.after.gid, pid=0)) for each in news]
+        groups = [self._group(each, now) for each in news]
         steady = self._clock.steady()
         marks = [Mark(each.after.id, each.after.uid, each.after.sequence, steady) for each in news]
         await self._dispatch.take_in(groups, marks)
         for each in news:
             self._sequences[each.after.id, each.after.uid] = each.after.sequence
-        self._emit(SpoolTaken(len(news), sum(len(signals) for signals, _ in groups)))
+        self._emit(SpoolTaken(len(news), sum(len(group.signals) for group in groups)))
 
-    def _signals(self, reading: Reading, now: float) -> list[Signal]:
-        found: list[Signal] = []
+    def _group(self, reading: Reading, now: float) -> Group:
+        """What an outbox says, and how long ago."""
+        found, ages = list[Signal](), list[float]()
         for record in reading.records:
             written = on_todays_wall(record.written, reading.after.boot, record.booted)
             for values in self._values(record, reading.after):
                 try:
                     signal = aged(Signal.from_dict(values), written, now)
                     found.append(self._addressed(signal, reading.after.uid))
+                    ages.append(max(0.0, now - written))
                 except InvalidSignal as error:
                     self._refuse(error.field, error.reason, reading.after)
-        return found
+        return Group(found, Peer(uid=reading.after.uid, gid=reading.after.gid, pid=0), ages)
 
     def _values(self, record: Record, outbox: Outbox) -> list[dict[str, Any]]:
         try:
@@ -285,9 +290,10 @@ class Spool:
     async def _take(self, letters: list[Letter]) -> str | None:
         """First the commit, then the files."""
         for (uid, gid), group in groupby(letters, key=lambda letter: (letter.uid, letter.gid)):
-            signals = [self._addressed(signal, uid) for letter in group for signal in letter.signals]
-            for start in range(0, len(signals), SIGNALS_AT_ONCE):
-                await self._dispatch.accept(signals[start : start + SIGNALS_AT_ONCE], Peer(uid=uid, gid=gid, pid=0))
+            found = [(self._addressed(signal, uid), letter.age) for letter in group for signal in letter.signals]
+            for start in range(0, len(found), SIGNALS_AT_ONCE):
+                signals, ages = zip(*found[start : start + SIGNALS_AT_ONCE], strict=True)
+                await self._dispatch.accept(signals, Peer(uid=uid, gid=gid, pid=0), ages=ages)
         await trio.to_thread.run_sync(self._folder.delete, [letter.name for letter in letters if not letter.faults])
         taken = sum(len(letter.signals) for letter in letters)
         if taken:

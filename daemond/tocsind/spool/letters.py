@@ -28,13 +28,14 @@ def plain(text: str) -> str:
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """One file, read. `uid` and `gid` are its owner's; `faults` say what is wrong with which line."""
+    """One file, read. `uid` and `gid` are its owner's; `faults` say what is wrong with which line; `age` is in seconds."""
 
     name: str
     uid: int
     gid: int
     signals: list[Signal]
     faults: list[str]
+    age: float = 0.0
 
 
 def letter(name: str, content: bytes, owner: tuple[int, int], written: float, now: float) -> Letter:
@@ -54,7 +55,7 @@ def letter(name: str, content: bytes, owner: tuple[int, int], written: float, no
                 faults.append(plain(f"line {number}: {error}"))
     if not signals and not faults:
         faults.append("it is empty")
-    return Letter(name, *owner, signals, faults[:_MOST_FAULTS])
+    return Letter(name, *owner, signals, faults[:_MOST_FAULTS], max(0.0, now - written))
 
 
 def _signal(line: bytes, place: str, written: float) -> Signal:
@@ -80,10 +81,7 @@ def _values(line: bytes) -> dict[str, Any]:
 
 
 def aged(signal: Signal, written: float, now: float) -> Signal:
-    """The signal as it stands now: its time has been running since it was written."""
-    values = signal.as_dict()
-    if signal.timestamp is None and signal.timestamp_text is None and now - written > AT_ONCE:
-        values["timestamp"] = written
-    if signal.expires is not None:
-        values["expires"] = max(0.0, signal.expires - max(0.0, now - written))
-    return Signal.trusted(values)
+    """The signal, raised when it was written, where it says nothing else and that was a while ago."""
+    if now - written <= AT_ONCE or signal.timestamp is not None or signal.timestamp_text is not None:
+        return signal
+    return Signal.trusted({**signal.as_dict(), "timestamp": written})

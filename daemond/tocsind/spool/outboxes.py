@@ -16,7 +16,7 @@ from tocsin.outbox import BLOCK, FIRST, FORMAT, HEAD_BYTES, Record, read_boot, r
 from tocsin.spool import MOST_BYTES, is_shared
 
 MOST_RECORDS = 256  # of one outbox in one commit, and
-MOST_AT_ONCE = 1024 * 1024  # bytes of their bodies, but one record in any case
+MOST_AT_ONCE = 256 * 1024  # bytes of their bodies, but one record in any case: about a thousand signals
 SCAN_AGAIN = 1.0  # s between two readings of a whole file, in search of a record that is not where it should be
 _LARGEST_FILE = 2 * MOST_BYTES  # bytes; nobody's outbox grows so far, a sparse file may
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a pipe must not keep us waiting

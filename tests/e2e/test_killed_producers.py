@@ -1,0 +1,78 @@
+"""Programs are killed as well as the daemon, again and again: what had its receipt arrives, once and in each program's order."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from tests.e2e.witness import by_id, written
+from tests.harness import PATIENCE, DaemonProcess, file, route, until
+
+SECONDS = 8.0
+PROGRAMS = 4
+_PROGRAM = """
+import json, sys, time, tocsin
+client = tocsin.Client(timeout=1.0)
+for number in range(10**9):
+    receipt = client.send(f"{sys.argv[1]} {number:06d}")
+    print(json.dumps([receipt.id, receipt.state, number]), flush=True)
+    time.sleep(0.002)
+"""
+
+
+def begin(daemon: DaemonProcess, name: str) -> subprocess.Popen[bytes]:
+    with (daemon.folder / f"{name}.told").open("wb") as told:
+        return subprocess.Popen([sys.executable, "-c", _PROGRAM, name], env=daemon.env, stdout=told)
+
+
+def test_kills_of_programs_and_daemon_lose_no_receipt_and_keep_each_programs_order(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    seed = request.config.getoption("--hypothesis-seed") or random.SystemRandom().randrange(2**32)
+    print(f"repeat with --hypothesis-seed={seed}")
+    chance, names, kills = random.Random(str(seed)), iter(range(1000)), 0
+    with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
+        programs = [begin(daemon, f"p{next(names)}") for _ in range(PROGRAMS)]
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            time.sleep(chance.uniform(0.1, 0.6))
+            victim = chance.randrange(PROGRAMS + 1)
+            if victim == PROGRAMS:
+                daemon.kill()
+                time.sleep(chance.uniform(0, 0.5))
+                daemon.start()
+            else:
+                programs[victim].kill()
+                programs[victim].wait(PATIENCE)
+                programs[victim] = begin(daemon, f"p{next(names)}")
+            kills += 1
+        for program in programs:
+            program.kill()
+            program.wait(PATIENCE)
+        until(lambda: (daemon.status()["spool"]["files"], daemon.status()["queue"]["depth"]) == (0, 0), PATIENCE * 3)
+        until(lambda: not list(daemon.spool.glob("*.outbox")))
+        copies = written(daemon.state / "alerts.jsonl")
+        assert daemon.status()["spool"]["quarantined"] == 0
+    receipts = [
+        json.loads(line)
+        for told in tmp_path.glob("*.told")
+        for line in told.read_bytes().splitlines()
+        if line[-1:] == b"]"
+    ]
+    arrived = by_id(copies)
+    assert kills > 10
+    assert len(receipts) > 100
+    assert {state for _, state, _ in receipts} <= {"stored", "spooled"}
+    assert {id_ for id_, _, _ in receipts} <= set(arrived)
+    assert all(copy.marked for each in arrived.values() for copy in each[1:])
+    order: dict[str, list[str]] = defaultdict(list)
+    for copy in copies:
+        if not copy.marked:
+            order[copy.title.split()[0]].append(copy.title)
+    assert all(titles == sorted(titles) for titles in order.values())
