@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.trading.anything import Nameless
 
@@ -214,6 +214,7 @@ SIGNALS = st.one_of(ANYTHING, NAMED, st.builds(lambda names: SimpleNamespace(**n
 
 
 @given(SIGNALS, ANYTHING, ANYTHING, st.one_of(ANYTHING, NAMED))
+@example({"title": {}}, None, None, {})
 def test_whatever_a_signal_is_made_of_it_is_one(given: Any, priority: Any, tier: Any, context: Any) -> None:
     if given is None:
         return

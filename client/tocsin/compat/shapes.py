@@ -64,7 +64,12 @@ def signal_of(given: Any, priority: Any = None, tier: Any = None, context: Any =
         elif not is_missing(asked):
             fields[name] = masked_field(asked)  # the signal's own word stays, and this one is not lost either
     fields |= {_line(describe(name)) or "?": masked_field(value) for name, value in _items(context)}
-    return Signal.from_dict({**values, "fields": fields} if fields else values)
+    if fields:
+        values["fields"] = fields
+    try:
+        return Signal.from_dict(values)
+    except InvalidSignal:  # what it has says nothing, such as an empty mapping for a title: then it is named by itself
+        return Signal.from_dict({**values, "title": _line(describe(given)) or type(given).__name__})
 
 
 def _read(given: Any) -> dict[str, Any]:
