@@ -250,8 +250,6 @@ class Client:
         except OSError:
             line.forget_spool()
             return None
-        if reason:
-            self._start_one()
         return outbox_receipts(signals, self.ack, reason)
 
     def _over_socket(
@@ -307,18 +305,12 @@ class Client:
         except Exception as trouble:  # noqa: BLE001 - it is told beside the first
             error.add_note(f"and the spool {folder} does not take it: {disk.reason(trouble, folder)}")
             raise error from error.__cause__
-        if isinstance(error.__cause__, _NOBODY) and self._start_one():
+        if self.spool is True and isinstance(error.__cause__, _NOBODY) and places.autostart():
             error.add_note("[client] autostart is starting one")
+            _begin(self.socket)
         if unread := places.trouble():
             error.add_note(f"{unread}, so it is in {folder}")
         return [Receipt(signal.id, "spooled", with_note(signal, describe(error))) for signal in signals]
-
-    def _start_one(self) -> bool:
-        """Start a daemon, where the configuration says so; whether it does."""
-        wanted = self.spool is True and places.autostart()
-        if wanted:
-            _begin(self.socket)
-        return wanted
 
     def _ask(self, body: bytes, deadline: Deadline, read: Callable[[dict[str, Any]], T]) -> T:
         """What `read` makes of the daemon's yes to a request."""

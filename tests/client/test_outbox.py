@@ -327,8 +327,9 @@ def test_sync_that_failed_once_is_never_trusted_again(spool: Path, monkeypatch: 
 
 @pytest.mark.parametrize("harm", [lambda file: file.unlink(), lambda file: os.truncate(file, FIRST * BLOCK + 1)])
 def test_outbox_that_was_deleted_or_cut_is_replaced_with_what_can_still_be_read(
-    spool: Path, harm: Callable[[Path], None]
+    spool: Path, harm: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(outbox, "_LOOK", 0.0)
     for n in range(3):
         hand_in(str(spool), b'[{"title":"%d"}]' % n, 1.0, synced=True)
     [file] = files(spool)

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,6 +122,28 @@ class Interleaving(RuleBasedStateMachine):
 
 TestInterleaving = Interleaving.TestCase
 TestInterleaving.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_reader_beside_a_writer_that_never_pauses_takes_every_record_in_order(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    reader.folder.prepare()
+    box, count, done = Outbox(str(tmp_path)), 4000, threading.Event()
+
+    def write() -> None:
+        chance = random.Random(3)
+        for number in range(count):
+            box.hand_in(body(number, chance.choice((10, 10, 3900, 9000, 60_000))), 1.0, synced=False)
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    while not done.is_set() or len(reader.committed.get(box.id.hex(), [])) < count:
+        reading = reader.read()
+        if reading is not None and reading.records:
+            assert reading.damage is None
+            reader.folder.settle([reading])
+    thread.join()
+    assert reader.committed[box.id.hex()] == list(range(count))
 
 
 @given(st.integers(0, 6 * BLOCK), st.binary(min_size=1, max_size=64))

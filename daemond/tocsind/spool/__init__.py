@@ -14,9 +14,10 @@ The format, the states of a record, and what each kill and each failure leaves s
     confirm     behind the commit, without a sync: the owner may use the blocks again
     delete      an outbox whose owner is gone (its lock is free) and that holds nothing more
 
-When: at the start, before the socket is served if that takes moments; then when a file has changed, at most once in PACE seconds (each
-look costs a commit, whose sync makes writers wait); and everything once a minute. A question (`why`, `status`, `wait`, ...) takes in first
-what is there, so a caller can read what it wrote, and a hand-off over the socket names the records that come before it.
+When: at the start, before the socket is served if that takes moments; then when a file has changed, and while programs write one record
+upon the other once in PACE seconds (each look costs a commit, whose sync makes writers wait); and everything once a minute. A question
+(`why`, `status`, `wait`, ...) takes in first what is there, so a caller can read what it wrote, and a hand-off over the socket names the
+records that come before it.
 
 A daemon is there as long as it holds the lock of the file `.daemon`, which each start makes afresh; what the file contains is why nothing
 is taken, so a client's receipt says `spooled` while the disk is at its reserve. The records wait in their outboxes meanwhile.

@@ -35,7 +35,8 @@ from .watch import Watch
 
 ROUND = 60.0  # s between two looks that nothing prompted
 BLIND_ROUND = 2.0  # the same where the kernel tells nothing, or something is in the way
-PACE = 0.02  # s between two looks while one write comes upon the other: each costs a commit, and its sync makes writers wait
+BUSY = 4  # records in one look: programs write one upon the other, and
+PACE = 0.05  # s are then between two looks: each costs a commit, and its sync makes writers wait
 OUTBOXES_AT_ONCE = (
     512  # read for one commit, one after the other by owner: nobody's thousand keep another's one waiting
 )
@@ -61,6 +62,7 @@ class Spool:
         self._waiting: dict[str, None] = {}  # names of outboxes to be looked at, in order
         self._whole = True  # all of the folder is to be looked at
         self._turning = False
+        self._taken = 0  # records, in this turn or the last
         self._pause = trio.CancelScope()  # the wait between two turns
         self._turned = trio.Event()  # the end of this turn, or between two of the next; replaced each time
         dispatch.intake.changed = self._told_of_intake
@@ -88,10 +90,11 @@ class Spool:
     async def _rest(self) -> None:
         """Until something changes, or somebody asks, or a round is over."""
         begun = self._clock.now()
+        next_look = begun + (PACE if self._taken >= BUSY else 0.0)
         quiet = ROUND if self._watch.works and self._trouble is None else BLIND_ROUND
         with trio.move_on_after(quiet) as self._pause:
             await self._watch.changed()
-            await trio.sleep(begun + PACE - self._clock.now() if self._clock.now() < begun + PACE else 0.0)
+            await trio.sleep(max(0.0, next_look - self._clock.now()))
         if self._clock.now() - begun >= quiet:
             self._whole = True
 
@@ -130,7 +133,7 @@ class Spool:
 
     async def _turn(self) -> None:
         """All that is there now."""
-        self._turning = True
+        self._turning, self._taken = True, 0
         try:
             self._collect()
             while self._whole or self._waiting:
@@ -207,6 +210,7 @@ class Spool:
         steady = self._clock.steady()
         marks = [Mark(each.after.id, each.after.uid, each.after.sequence, steady) for each in news]
         await self._dispatch.take_in(groups, marks)
+        self._taken += sum(len(each.records) for each in news)
         for each in news:
             self._sequences[each.after.id, each.after.uid] = each.after.sequence
         self._emit(SpoolTaken(len(news), sum(len(group.signals) for group in groups)))

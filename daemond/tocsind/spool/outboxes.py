@@ -68,7 +68,7 @@ def read(place: int, name: str, known: Outbox | None, sequences: Sequences) -> R
         records: list[Record] = []
         damage, room, at = None, MOST_AT_ONCE, known
         while room > 0 and len(records) < MOST_RECORDS:
-            record, at = _next(file, at, found.st_size, thorough=is_over)
+            record, at = _next(file, at, thorough=is_over)
             if record is None:
                 break
             if record.sequence > at.sequence + 1:
@@ -130,26 +130,32 @@ def _is_owned(file: int) -> bool:
     return False
 
 
-def _next(file: int, at: Outbox, size: int, *, thorough: bool) -> tuple[Record | None, Outbox]:
-    """The next record: where the one before ends, at the start of a lap, or else anywhere in the file."""
+def _next(file: int, at: Outbox, *, thorough: bool) -> tuple[Record | None, Outbox]:
+    """The next record: where the one before ends, at the start of a lap, or else anywhere in the file.
+
+    Its owner writes meanwhile: behind our back the next record may have come to where we had looked, and a later one to where we had not.
+    So a later one alone proves nothing before a second search: whatever was written before it is visible by then.
+    """
     for block in dict.fromkeys((at.block, FIRST)):
         record = read_record(file, at.seed, block)
         if record is not None and record.sequence == at.sequence + 1:
             return record, at
-    now = time.monotonic()
+    now, size = time.monotonic(), os.lseek(file, 0, os.SEEK_END)
     if size == at.size and not thorough and now - at.scanned < SCAN_AGAIN:
         return None, at
-    found = _search(file, at, size)
+    found = _search(file, at)
     later = [record for record in found if record.sequence > at.sequence]
+    if later and later[0].sequence > at.sequence + 1:
+        later = [record for record in _search(file, at) if record.sequence > at.sequence]
     if later:
         return later[0], at
     return None, msgspec.structs.replace(at, size=size, scanned=now, block=found[0].end if found else at.block)
 
 
-def _search(file: int, at: Outbox, size: int) -> list[Record]:
+def _search(file: int, at: Outbox) -> list[Record]:
     """The record that was taken last, if it is still there, and the one with the lowest sequence number above it."""
     found: list[Record] = []
-    for _, block in sorted(_later(file, at.sequence - 1, size)):
+    for _, block in sorted(_later(file, at.sequence - 1)):
         record = read_record(file, at.seed, block)
         if record is not None and record.sequence >= at.sequence:
             found.append(record)
@@ -158,14 +164,15 @@ def _search(file: int, at: Outbox, size: int) -> list[Record]:
     return found
 
 
-def _later(file: int, sequence: int, size: int) -> Iterator[tuple[int, int]]:
+def _later(file: int, sequence: int) -> Iterator[tuple[int, int]]:
     """Blocks that begin like records above `sequence`, with their own: the checksum is still to be looked at."""
-    for first in range(FIRST, -(-size // BLOCK), _CHUNK):
-        raw = os.pread(file, _CHUNK * BLOCK, first * BLOCK)
+    first = FIRST
+    while raw := os.pread(file, _CHUNK * BLOCK, first * BLOCK):
         for at in range(0, len(raw), BLOCK):
             found = int.from_bytes(raw[at + 8 : at + 16], "little")
             if found > sequence and size_of(raw[at : at + 8]) > 0:
                 yield found, first + at // BLOCK
+        first += _CHUNK
 
 
 def confirm(place: int, outbox: Outbox) -> None:
