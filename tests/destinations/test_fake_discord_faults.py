@@ -259,11 +259,15 @@ async def test_an_idle_connection_is_closed() -> None:
         assert await raw(fake, b"GET / HTTP/1.1\r\n") == b""
 
 
-async def test_connections_beyond_the_bound_are_closed_at_once() -> None:
-    async with serve_fake(Settings(bounds=Bounds(connections=1))) as fake, httpx.AsyncClient() as http:
-        await post(http, fake)
-        assert await raw(fake, b"") == b""
+async def test_connection_beyond_the_bound_ends_the_one_that_waits_for_a_head() -> None:
+    async with (
+        serve_fake(Settings(bounds=Bounds(connections=1))) as fake,
+        httpx.AsyncClient() as http,
+        await trio.open_tcp_stream("127.0.0.1", fake.port) as stream,
+    ):
+        await stream.send_all(b"POST / HT")
         assert (await post(http, fake)).status_code == 200
+        assert await stream.receive_some(1000) == b""
 
 
 async def test_a_client_that_asks_before_sending_its_body_is_told_to_go_on() -> None:
