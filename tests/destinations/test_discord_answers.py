@@ -94,6 +94,8 @@ def test_what_cloudflare_holds_against_an_address_is_known(answer: Answer, inval
     "answer",
     [
         Answer(200, {}, b'{"id": "12', whole=False),
+        Answer(200, {"content-length": "11"}, b' {"id": "123'),
+        Answer(201, {}, b'{"id": "1", "content": "\xe2'),
         Answer(200, {}, b" \r\n"),
         Answer(200, {}, HTML, whole=False),
         Answer(202),

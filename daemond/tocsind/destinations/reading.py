@@ -32,11 +32,12 @@ class Reading:
         self.status = answer.status
         body = answer.json()
         self.body: dict[str, Any] = body if isinstance(body, dict) else {}
+        self._is_torn = body is None and answer.body.lstrip().startswith(b"{")
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing, or not all of it, came back."""
-        return not self.answer.whole or not self.answer.body.strip()
+        """Whether nothing, or not all of it, came back. A proxy that cuts a body may tell the length of what is left."""
+        return not self.answer.whole or not self.answer.body.strip() or self._is_torn
 
     @property
     def is_discords_error(self) -> bool:
