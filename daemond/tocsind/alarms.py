@@ -4,9 +4,11 @@ A trouble is a fact (`troubles` knows which), or a state that lasts: a breaker t
 signal of its own, from `tocsin`, for the nearest destination that works and that a person reads (`roads`). How often is policy's: once
 while it lasts, once in ten minutes at most.
 
+What only a file was told, because nothing that a person reads worked, is told once more as soon as something does, unless it is over.
+
 What was told and ends is followed by an all-clear, with how long it lasted and what still waits, on the road that told the alarm where that
-works. Which alarms are still open is kept in the journal, so an alarm of one run gets its all-clear from the next. What a person switched
-off in the configuration, or a trouble that became another one (a failing destination that is disabled), needs none.
+works and a person reads it. Which alarms are still open is kept in the journal, so an alarm of one run gets its all-clear from the next.
+What a person switched off in the configuration, or a trouble that became another one (a failing destination that is disabled), needs none.
 
 Signals that nobody saw are told by `reports`, in the same task and under the same limits.
 
@@ -28,6 +30,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import blake2s
 
+import msgspec
 import trio
 
 from tocsin.ids import id_of, new_id
@@ -69,6 +72,7 @@ class Alarms:
         self._roads = Roads(dispatch, lanes)
         self._reports = Reports(dispatch, self._roads, self._told, clock, emit)
         self._unheard: set[tuple[str, str]] = set()
+        self._unread: dict[tuple[str, str], Trouble] = {}  # told where no person reads
 
     async def run(self) -> None:
         """What an earlier run may have been killed over comes first."""
@@ -94,6 +98,7 @@ class Alarms:
         await self.tell_noticed()
         await self.tell_lasting()
         await self.tell_ended()
+        await self.tell_again()
         self._reports.waits |= self._noticed.missed
         self._noticed.missed = False
         wait = await self._reports.tell(self._hand_over)
@@ -169,7 +174,7 @@ class Alarms:
         return lane.breaker.phase is Phase.READY and not lane.rerouting.outage.is_on and lane.blocked_for() == 0
 
     async def _clear(self, alarm: OpenAlarm) -> bool:
-        road = alarm.road if self._roads.is_up(alarm.road) else self._roads.working(None)
+        road = self._road_of_clear(alarm.road)
         if road is None:
             return False
         lasted = max(0.0, self._clock.steady() - alarm.since)
@@ -182,10 +187,38 @@ class Alarms:
             self._emit(AllClear(signal.id, alarm.kind, alarm.about, road, lasted))
         return handed
 
+    def _road_of_clear(self, told: str) -> str | None:
+        """The road that told the alarm, unless it is gone, or no person reads it and another one is read."""
+        other = self._roads.working(None)
+        stays = self._roads.is_up(told) and (self._roads.is_read(told) or not self._roads.is_read(other))
+        return told if stays else other
+
     async def _close(self, alarm: OpenAlarm) -> None:
         del self._open[alarm.kind, alarm.about]
+        self._unread.pop((alarm.kind, alarm.about), None)
         with suppress(StorageFull):  # the next run tells it once more, under the same id
             await self._dispatch.journal.run(reports.alarm_over, alarm.kind, alarm.about)
+
+    # --- what only a file was told ------------------------------------------------------------------------------------------
+
+    async def tell_again(self) -> None:
+        """What no person has read, by a road that one reads."""
+        for name, trouble in list(self._unread.items()):
+            road = self._roads.working(trouble.lost)
+            if road is not None and self._roads.is_read(road) and await self._repeat(trouble, road):
+                self._unread.pop(name, None)
+
+    async def _repeat(self, trouble: Trouble, road: str) -> bool:
+        """Hand a trouble over anew, under an id of its own; False when not even the reserve is left."""
+        signal = _signal(trouble, road, new_id())
+        if not await self._hand_over(signal, road):
+            return False
+        self._emit(Alarmed(signal.id, trouble.kind, trouble.about, road))
+        if alarm := self._open.get(trouble.name):
+            self._open[trouble.name] = msgspec.structs.replace(alarm, road=road)
+            with suppress(StorageFull):
+                await self._dispatch.journal.run(reports.alarm_raised, self._open[trouble.name])
+        return True
 
     # --- telling ----------------------------------------------------------------------------------------------------------
 
@@ -197,14 +230,7 @@ class Alarms:
                 self._unheard.add(trouble.name)
                 self._emit(Unheard(trouble.kind, trouble.about))
             return False
-        signal = Signal(
-            trouble.title,
-            body=trouble.body,
-            priority=trouble.priority,
-            source=OURS,
-            to=road,
-            id=await self._id(trouble),
-        )
+        signal = _signal(trouble, road, await self._id(trouble))
         known = signal.id in self._noticed.known
         if not await self._hand_over(signal, road):
             road = await self._post_unrecorded(trouble, signal)
@@ -214,9 +240,19 @@ class Alarms:
         self._unheard.discard(trouble.name)
         if trouble.kind in _ENDS:
             await self._remember(trouble, lasted, road)
-        if not known and signal.id in self._noticed.known:
+        is_new = not known and signal.id in self._noticed.known
+        self._note_reader(trouble, road, is_new=is_new)
+        if is_new:
             self._emit(Alarmed(signal.id, trouble.kind, trouble.about, road))
         return True
+
+    def _note_reader(self, trouble: Trouble, road: str, *, is_new: bool) -> None:
+        """Whether a person reads what was told; what the journal had already was told where the alarm says."""
+        told = self._open.get(trouble.name)
+        if not self._roads.is_read(told.road if told and not is_new else road):
+            self._unread[trouble.name] = trouble
+        else:
+            self._unread.pop(trouble.name, None)
 
     async def _hand_over(self, signal: Signal, road: str) -> bool:
         """Store a signal of our own; False when not even the reserve is left."""
@@ -256,6 +292,10 @@ class Alarms:
         last = await self._dispatch.journal.run(memory.last_request, trouble.about)
         options = self._dispatch.config.destinations.get(trouble.about)
         return _id_of(f"{trouble.about} {options and options.fingerprint} {trouble.body} {last}")
+
+
+def _signal(trouble: Trouble, road: str, id_: str) -> Signal:
+    return Signal(trouble.title, body=trouble.body, priority=trouble.priority, source=OURS, to=road, id=id_)
 
 
 def _id_of(what: str) -> str:

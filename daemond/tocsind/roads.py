@@ -12,7 +12,7 @@ from tocsin.signals import Signal
 
 from .dispatch import Dispatch
 from .lane import LONG_BLOCK, Lane
-from .policy.alarms import by_reader
+from .policy.alarms import UNREAD, by_reader
 from .policy.delivery import Priority
 from .policy.patience import Fitness
 from .policy.routes import by_rules, chain
@@ -39,6 +39,11 @@ class Roads:
     def is_up(self, name: str) -> bool:
         """Whether the destination of this name works."""
         return any(lane.name == name and self.works(lane) for lane in self._lanes)
+
+    def is_read(self, name: str | None) -> bool:
+        """Whether the destination of this name is one that a person reads."""
+        options = self._dispatch.config.destinations.get(name) if name else None
+        return options is not None and options.kind not in UNREAD
 
     def all(self, lost: str | None) -> tuple[str, ...]:
         """All but the one concerned, the best first."""

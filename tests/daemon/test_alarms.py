@@ -104,6 +104,16 @@ class Watch:
         assert lane is not None
         return lane
 
+    def read_by_people(self, *names: str) -> None:
+        """These are of a kind that a person reads; the others stay files."""
+        config = self.here.dispatch.config
+        kinds = dict.fromkeys(names, "chat")
+        destinations = {
+            name: msgspec.structs.replace(each, kind=kinds.get(name, each.kind))
+            for name, each in config.destinations.items()
+        }
+        self.here.dispatch.config = msgspec.structs.replace(config, destinations=destinations)
+
     def options(self, **options: float | None) -> None:
         config = self.here.dispatch.config
         self.here.dispatch.config = msgspec.structs.replace(config, alarms=AlarmsOptions(**options))
@@ -236,6 +246,35 @@ async def test_all_clear_follows_an_alarm_with_its_duration_and_what_waits(tmp_p
     told = (tmp_path / "b.jsonl").read_text()
     assert "a is no longer failing" in told
     assert "It lasted 3m" in told
+
+
+async def test_all_clear_of_an_alarm_that_only_a_file_took_goes_to_people_again(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a", breaker=RESTS), destination("f")) as here:
+        here.read_by_people("a")
+        fail(here.lane("a"), since=3 * MINUTE)
+        assert await here.told() == [("breaker", "a", "f")]
+        works(here.lane("a"))
+        assert await here.cleared() == [("breaker", "a", "a")]
+        assert await here.told() == [], "what is over is not told once more"
+        await here.settled()
+
+
+async def test_alarm_that_only_a_file_took_is_told_to_people_once_something_they_read_works(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a", breaker=RESTS), destination("b"), destination("f")) as here:
+        here.read_by_people("a", "b")
+        fail(here.lane("a"))
+        damage = Quarantined("x.jsonl", "no JSON")
+        here.lane("b").disabled = "404 from Discord"
+        assert await here.told(Disabled("b", "404 from Discord"), damage) == [
+            ("disabled", "b", "f"),
+            ("quarantine", "the spool", "f"),
+        ]
+        assert await here.told() == []
+        works(here.lane("a"))
+        assert await here.told() == [("disabled", "b", "a"), ("quarantine", "the spool", "a")]
+        assert await here.told() == []
+        await here.settled()
+    assert (tmp_path / "a.jsonl").read_text().count("b is disabled") == 1
 
 
 async def test_all_clear_follows_when_the_disk_has_room_and_when_the_spool_is_taken_in(tmp_path: Path) -> None:
