@@ -17,9 +17,9 @@ from .policy.delivery import Priority, State
 from .policy.digest import to_fold
 
 LEDGER_ROUND = 600.0  # seconds between two looks for what the ledger may forget
-DISK_ROUND = 2.0  # seconds in which a journal that was deleted is noticed, and room again; a look takes microseconds
+DISK_ROUND = 4.0  # seconds in which a journal that was deleted is noticed, and room again; a look takes microseconds
 TIDY_ROUND = 60.0  # seconds between two looks for attachments that nobody waits for
-FOLD_ROUND = 6.0  # a backlog that takes minutes to drain does not grow old in seconds; a multiple of DISK_ROUND, to wake together
+FOLD_ROUND = 8.0  # a backlog that takes minutes to drain does not grow old in seconds; a multiple of DISK_ROUND, to wake together
 
 
 class Keeper:
