@@ -128,8 +128,9 @@ class Lane:
         rest_left = None if memory.rest_until is None else memory.rest_until - self.clock.steady()
         self.breaker.restore(BreakerMemory(memory.failures, memory.rests, rest_left, memory.reason), self.clock.now())
         if memory.failing_since is not None:
-            lasts = max(0.0, self.clock.steady() - memory.failing_since)
-            self.rerouting.outage.restore(self.clock.now() - lasts, memory.failing_because or "as before the restart")
+            since = self.clock.now() - max(0.0, self.clock.steady() - memory.failing_since)
+            reason, fails = memory.failing_because or "as before the restart", memory.failures + memory.rests > 0
+            self.rerouting.outage.restore(since, reason, fails=fails)
         await self._join()
 
     async def run(self) -> None:

@@ -118,3 +118,18 @@ def test_a_retry_after_of_an_hour_is_told_by_why_and_status_and_remembered_over_
     assert [alarm.title for alarm in alarms] == ["d is shut out for 1h"]
     assert two.counts()["limited"] == {"user": 1}
     assert two.counts()["posts"] == 2  # and the alarm
+
+
+def test_block_that_goes_on_after_a_restart_is_still_called_one(tmp_path: Path, fake: FakeProcess) -> None:
+    fake.script({"behaviour": "status", "status": 429, "html": True, "retry_after": HOUR})
+    options = {"fallback": '["local-file"]', "patience": '{ urgent = "100ms" }'}
+    config = discord("d", fake.webhooks[0]["url"], **options) + file() + route("d")
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        first = daemon.client.send("before", priority="urgent").id
+        assert all_delivered(daemon, [first])
+        daemon.kill()
+        daemon.start()
+        second = daemon.client.send("after", priority="urgent").id
+        assert all_delivered(daemon, [second])
+        assert "d has been shut out since" in delivery(daemon, first)["reason"]
+        assert "d has been shut out since" in delivery(daemon, second)["reason"]

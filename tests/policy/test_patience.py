@@ -90,6 +90,12 @@ def test_outage_goes_on_after_a_restart() -> None:
     assert repr(outage) == "<Outage back since=-50.0 fails=False reason='refused'>"
 
 
+def test_block_goes_on_after_a_restart_as_a_block() -> None:
+    outage = Outage()
+    outage.restore(-50.0, "429", fails=False)
+    assert (outage.over_at(30.0), outage.fails, outage.ask_at(allowed=7.0)) == (-20.0, False, 7.0)
+
+
 class OutageLaw(RuleBasedStateMachine):
     """The law, told a second time as plain numbers."""
 

@@ -110,10 +110,10 @@ class Outage:
         """A delivery got an answer."""
         self.since, self.reason, self.fails, self._back_at = None, None, False, None
 
-    def restore(self, since: float, reason: str) -> None:
-        """Go on where the last run stood."""
+    def restore(self, since: float, reason: str, *, fails: bool = True) -> None:
+        """Go on where the last run stood; not `fails` where the server only asked us to wait."""
         self.since = self._last = since
-        self.reason, self.fails = reason, True
+        self.reason, self.fails = reason, fails
 
     def lasts(self, now: float) -> float:
         """Seconds since it began; 0 when it is not on."""
