@@ -173,8 +173,9 @@ class Lost(Fact, frozen=True):
 
 
 class SpoolTaken(Fact, frozen=True):
-    """Signals that lay in the spool are on disk here, and their files are gone."""
+    """Signals that lay in the spool are in the journal. It is how most signals come, so it is no news for the log."""
 
+    level: ClassVar[str] = "debug"
     files: int
     signals: int
 

@@ -65,7 +65,7 @@ class Tocsin(Handoff):
         self.sent += self.each
 
     def rest(self) -> None:
-        self.daemon.wait_for_counter(self._all_done, self.sent)
+        self.daemon.wait_for_counter(self._all_done, self.sent, patience=6 * PATIENCE)
 
     def accounted_for(self) -> int:
         """Signals that the daemon delivered, or, where it may not, keeps."""
