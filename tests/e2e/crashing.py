@@ -3,8 +3,8 @@
     CRASH=begin:committed:1 python -m tests.e2e.crashing run --config alerts.toml
 
 Around a job of the journal (enter, begin, settle, replay) there are two points: `done`, when the job ran and its commit did not, and
-`committed`, when nobody heard of it yet. Around the reading of outboxes (look), their confirmation (confirm) and a destination's `deliver`
-there are `before` and `after`. All else is the real daemon.
+`committed`, when nobody heard of it yet. Around the confirmation of outboxes (confirm) and a destination's `deliver` there are `before` and
+`after`; behind a reading of outboxes that found something (look) there is `after`. All else is the real daemon.
 """
 
 from __future__ import annotations
@@ -87,7 +87,6 @@ class CrashingFolder(Folder):
     """A spool that is watched."""
 
     def look(self, names: Sequence[str], known: dict[str, Outbox], sequences: Sequences) -> Looked:
-        strike("look", "before")
         looked = super().look(names, known, sequences)
         if any(reading.records for reading in looked.readings):
             strike("look", "after")
