@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -122,3 +123,25 @@ def test_root_hands_in_to_a_users_daemon_what_that_can_read(daemon: DaemonProces
     assert sent(daemon, "from root")()["state"] == "spooled"
     [held] = files(folder / "spool")
     assert "from root" in as_stranger(lambda: held.read_bytes().decode(errors="replace"))
+
+
+@pytest.mark.parametrize("first", ["owner", "member"])
+def test_id_of_another_users_waiting_signal_replaces_nothing(daemon: DaemonProcess, folder: Path, first: str) -> None:
+    share(folder / "spool")
+    id_ = "01JD0000000000000000000000"
+
+    def send(title: str) -> str:
+        with Client(daemon.socket, spool=folder / "spool") as client:
+            return client.send(title, id=id_).state
+
+    def forge() -> str:
+        return str(as_stranger(lambda: send("forged")))
+
+    states = [forge(), send("original")] if first == "member" else [send("original"), forge()]
+    assert states == ["spooled", "spooled"]
+    daemon.start()
+    daemon.wait_for("sent", nth=2)
+    lines = [json.loads(line) for line in (daemon.state / "alerts.jsonl").read_text().splitlines()]
+    assert sorted(line["title"] for line in lines) == ["forged", "original"]
+    assert len({line["id"] for line in lines}) == 2
+    assert daemon.wait_for("foreign-id")["id"] == id_
