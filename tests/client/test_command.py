@@ -235,11 +235,14 @@ HEAVY = {
 
 
 @pytest.mark.parametrize("spools", [False, True])
-def test_a_hand_off_from_a_shell_loads_its_own_few_modules_and_nothing_heavy(serve: Serve, spools: bool) -> None:
+def test_a_hand_off_from_a_shell_loads_its_own_few_modules_and_nothing_heavy(
+    serve: Serve, folder: Path, monkeypatch: pytest.MonkeyPatch, spools: bool
+) -> None:
+    monkeypatch.setenv("TOCSIN_SPOOL", str(folder / "spool"))
     script = "import sys; from tocsin.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
     path = "/nowhere" if spools else serve().path
-    folder = str(Path(wire.__file__).parents[1])
-    words = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = [{folder!r}]; {script}", "send", "BUY"]
+    package = str(Path(wire.__file__).parents[1])
+    words = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = [{package!r}]; {script}", "send", "BUY"]
     done = subprocess.run([*words, "--socket", path], capture_output=True, text=True, timeout=30, check=True)
     loaded = set(done.stderr.splitlines()[-1].split())
     assert {name for name in loaded if name.partition(".")[0] == "tocsin"} == SEND_PATH | (
