@@ -211,3 +211,36 @@ def test_folders_of_damaged_files_are_bounded_and_never_overwritten(tmp_path: Pa
     now = made[-1].stat().st_mtime
     assert len(damage.recent(tmp_path, now)) == damage.MOST_FOLDERS
     assert damage.recent(tmp_path, now + damage.SHOWN_FOR + 1) == []
+
+
+@pytest.fixture(scope="module")
+def young(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a journal that was killed before its first checkpoint: the log holds its tables, too."""
+    folder, kept = tmp_path_factory.mktemp("journal"), tmp_path_factory.mktemp("young")
+    with closing(open_whole(folder, NOW).connection) as connection:
+        commits = Commits(connection, folder)
+        for _ in range(SIGNALS):
+            commit(connection, commits, "a")
+        shutil.copytree(folder, kept, dirs_exist_ok=True)
+        commits.close()
+    return kept
+
+
+def commit_frames(log: bytes) -> list[int]:
+    """Where the frames begin that end a commit (sqlite.org/fileformat2.html)."""
+    length = 24 + int.from_bytes(log[8:12], "big")
+    return [at for at in range(32, len(log) - length + 1, length) if int.from_bytes(log[at + 4 : at + 8], "big")]
+
+
+def test_flipped_bit_in_any_commit_of_a_young_journal_is_found_and_loses_no_signal(young: Path, tmp_path: Path) -> None:
+    log = (young / WAL).read_bytes()
+    for number, frame in enumerate(commit_frames(log)[:-1]):
+        folder = shutil.copytree(young, tmp_path / f"{number}")
+        damaged = bytearray(log)
+        damaged[frame + 24 + 100] ^= 1
+        (folder / WAL).write_bytes(damaged)
+        opened = open_whole(folder, NOW)
+        with closing(opened.connection):
+            assert isinstance(opened.finding, Recovered), number
+            assert waiting(opened.connection) >= SIGNALS - 1, number
+        assert len(damage.folders(folder)) == 1, number

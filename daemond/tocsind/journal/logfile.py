@@ -56,6 +56,16 @@ def rebuild(database: Path, log: Path, target: Path) -> int:
     return broken
 
 
+def broken_frames(database: Path, log: Path) -> int:
+    """How many frames of the log cannot be verified. Raises OSError."""
+    if not log.exists():
+        return 0
+    raw = log.read_bytes()
+    with database.open("rb") as content:
+        size = _page_size(raw, content.read(_HEADER.size))
+    return sum(not frame.is_whole for frame in _frames(raw, size)) if size else 0
+
+
 def transplant(fresh: Path, target: Path) -> None:
     """Overwrite the list of tables in `target` with that of a fresh database of the same page size: the pages of its first tree."""
     source = fresh.read_bytes()

@@ -34,7 +34,7 @@ from tocsind.damage import put_aside
 from tocsind.errors import CannotWrite
 
 from . import mark as marks
-from .logfile import rebuild, transplant
+from .logfile import broken_frames, rebuild, transplant
 from .mark import Mark
 from .salvage import Tally, salvage, unsound
 from .schema import FILE_NAME, MIGRATIONS, create, open_journal, prepare, version
@@ -148,18 +148,32 @@ def _examine(connection: sqlite3.Connection, folder: Path, mark: Mark | None) ->
     known = version(connection)
     if known == 0 and mark and mark.commits:
         raise _Damaged("the journal is empty")
+    if mark and mark.commits:
+        _check_commits(connection, folder, mark)
     if known != len(MIGRATIONS):
         return  # an older one goes unexamined through its migrations
     if missing := _expected(MIGRATIONS) - _objects(connection):
         raise _Damaged(f"the journal has no {', '.join(sorted(missing))}")
-    id_, commits, copied = connection.execute("SELECT hex(id), n, copied FROM commits").fetchone() or ("", 0, None)
-    if mark and copied is None and id_.lower() == mark.id and commits < mark.commits:
-        raise _Damaged(f"the last {mark.commits - commits} commits of the journal are missing")
     size = 0 if mark and mark.is_suspect else (folder / FILE_NAME).stat().st_size
     if size <= CHECKED:
         _check_structure(connection)
     if size <= READ and (rows := unsound(connection)):
         raise _Damaged(f"{rows} rows of the journal cannot be read", in_doubt=False)
+
+
+def _check_commits(connection: sqlite3.Connection, folder: Path, mark: Mark) -> None:
+    """A log that breaks off early leaves a journal that looks like an older one: of an earlier schema, or before it was renamed.
+
+    Raises _Damaged.
+    """
+    if "table commits" not in _objects(connection):
+        raise _Damaged("the journal has lost its newest tables")
+    id_, commits, copied = connection.execute("SELECT hex(id), n, copied FROM commits").fetchone() or ("", 0, None)
+    if copied is None and id_.lower() == mark.id:
+        if commits < mark.commits:
+            raise _Damaged(f"the last {mark.commits - commits} commits of the journal are missing")
+    elif broken_frames(folder / FILE_NAME, folder / _COPY):
+        raise _Damaged("the journal is not the one that was here, and its log breaks off")
 
 
 def _check_structure(connection: sqlite3.Connection) -> None:
