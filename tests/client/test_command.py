@@ -253,10 +253,12 @@ def test_a_hand_off_from_a_shell_loads_its_own_few_modules_and_nothing_heavy(
 
 def test_demo_becomes_the_daemons_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     became: list[Any] = []
-    monkeypatch.setattr(os, "execv", lambda *given: became.append(given))
+    monkeypatch.setattr(os, "execve", lambda *given: became.append(given))
     monkeypatch.setattr("sys.stdout", sys.__stdout__)
     main(["demo", "--seconds", "3"])
-    assert became == [(sys.executable, [sys.executable, "-m", "tocsind", "demo", "--seconds", "3"])]
+    [(program, words, env)] = became
+    assert (program, words) == (sys.executable, [sys.executable, "-m", "tocsind", "demo", "--seconds", "3"])
+    assert env == {**os.environ, "PYTHONSAFEPATH": "1"}
 
 
 def test_demo_without_the_daemon_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -25,8 +25,8 @@ def _run(found: argparse.Namespace) -> int:
             INTERNAL, "not-installed", f"the daemon is not installed: {what}; `pip install 'tocsin[daemon]'` brings it"
         )
     sys.stdout.flush()
-    os.environ["PYTHONSAFEPATH"] = "1"  # with `-m` alone, Python would look for the daemon in the working folder first
-    os.execv(sys.executable, [sys.executable, "-m", "tocsind", "demo", *found.rest])  # noqa: S606 - no shell is the point
+    env = {**os.environ, "PYTHONSAFEPATH": "1"}  # or `-m` would look for the daemon in the working folder first
+    os.execve(sys.executable, [sys.executable, "-m", "tocsind", "demo", *found.rest], env)  # noqa: S606 - no shell is the point
 
 
 VERBS = {
