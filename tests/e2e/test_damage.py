@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.witness import arrived
-from tests.harness import DaemonProcess, FakeProcess, discord, route, until
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, route, until
 
 ALARM = "Stored signals were damaged"
 OLD, NEW = [f"old {number}" for number in range(20)], [f"new {number}" for number in range(20)]
@@ -102,7 +102,7 @@ def test_start_recovers_from_damage_and_says_so(
         def titles() -> list[str]:
             return [copy.title for copy in arrived(fake)]
 
-        until(lambda: ALARM in titles() and set(certain) <= set(titles()))
+        until(lambda: ALARM in titles() and set(certain) <= set(titles()), patience=3 * PATIENCE)
         until(lambda: daemon.status()["counters"]["queue_depth"] == 0)
         seen = titles()
         assert len(seen) == len(set(seen))
