@@ -76,7 +76,8 @@ def test_a_configuration_that_was_edited_survives_an_upgrade(system: System, pac
     edited.write_text(edited.read_text() + "\n# mine\n")
     system.install(package)
     assert edited.read_text().endswith("# mine\n")
-    assert system.run("tocsind", "check", "--config", "/etc/tocsin/alerts.toml").endswith("routes")
+    check = ("tocsind", "check", "--config", "/etc/tocsin/alerts.toml")  # by the user whose state folder it is
+    assert system.run("runuser", "-u", "tocsin", "--", *check).endswith("routes")
 
 
 def test_purging_what_was_never_used_leaves_nothing(system: System, package: Path) -> None:
