@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from tocsin import trust
+
 PREFIX = "damaged-"
 REASON = "reason.txt"
 MOST_FOLDERS = 8
@@ -39,8 +41,8 @@ def put_aside(state: Path, files: Iterable[Path], reason: str, copies: Iterable[
     for path in files:
         with suppress(FileNotFoundError):
             path.rename(folder / path.name)
-    _sync(folder)
-    _sync(state)
+    trust.sync_folder(str(folder))
+    trust.sync_folder(str(state))
     _forget_oldest(state)
     return folder
 
@@ -81,11 +83,3 @@ def _finding(folder: Path) -> Finding:
 def _forget_oldest(state: Path) -> None:
     for each in folders(state)[:-MOST_FOLDERS]:
         shutil.rmtree(each, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

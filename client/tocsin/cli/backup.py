@@ -10,6 +10,8 @@ import argparse
 import os
 from contextlib import suppress
 
+from tocsin import trust
+
 from .exits import CANNOT_WRITE, Failure
 from .output import say, say_json
 from .parsing import Parser, Verb, client, common
@@ -80,11 +82,7 @@ def _name(partial: str, path: str, *, force: bool) -> None:
         except FileExistsError:
             raise _exists(path) from None
     os.replace(partial, path)  # noqa: PTH105 - as above
-    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: PTH120 - as above
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    trust.sync_folder(os.path.dirname(path))  # noqa: PTH120 - as above
 
 
 def _exists(path: str) -> Failure:
