@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
@@ -62,6 +62,7 @@ from .journal import (
     digests,
     intake,
     living,
+    mark,
     memory,
     reading,
     rerouting,
@@ -164,10 +165,13 @@ class Dispatch:
         """
         self.journal.check_files()
         self.check_disk()
-        if self.journal.holds_reserve:
-            return
-        if self.intake.free_bytes() >= self.config.daemon.reserve + RESERVE and await self.journal.hold_reserve():
-            self.check_disk()
+        if not self.journal.holds_reserve and self.intake.free_bytes() >= self.config.daemon.reserve + RESERVE:
+            await self.journal.hold_reserve()
+        if self.intake.is_refused and not self.journal.is_full:
+            with suppress(StorageFull):
+                await self.journal.run(mark.touch)
+                self.intake.written()
+        self.check_disk()
 
     async def accept(
         self, signals: Sequence[Signal], peer: Peer, *, ours: bool = False, ages: Sequence[float] = ()
@@ -203,7 +207,7 @@ class Dispatch:
         try:
             stored = await self._store(arrivals, marks, ours=ours)
         except StorageFull as full:
-            self.intake.close(str(full))
+            self.intake.refuse(str(full))
             raise
         self._welcome_all(arrivals, stored)
         for kept, came, (signals, peer, _) in zip(taken, known, groups, strict=True):

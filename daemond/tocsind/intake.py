@@ -15,6 +15,7 @@ class Intake:
 
     def __init__(self, folder: Path, emit: Emit) -> None:
         self.closed: str | None = None
+        self.is_refused = False  # a write failed for want of room: free space alone opens nothing, a write that succeeds does
         self.changed: Callable[[], None] = lambda: None  # called when it was closed or opened
         self._folder = folder
         self._emit = emit
@@ -32,10 +33,19 @@ class Intake:
         free = self.free_bytes()
         if free < reserve:
             self.close(f"{free / 2**20:.1f} MiB of disk are free and {reserve / 2**20:.1f} MiB are kept in reserve")
-        elif self.closed:
+        elif self.closed and not self.is_refused:
             self.closed = None
             self._emit(IntakeOpened())
             self.changed()
+
+    def refuse(self, reason: str) -> None:
+        """The journal could not be written, whatever the disk says of its free space (a quota, inodes): closed until it can."""
+        self.is_refused = True
+        self.close(reason)
+
+    def written(self) -> None:
+        """The journal could be written: the next check opens."""
+        self.is_refused = False
 
     def close(self, reason: str) -> None:
         """Take no more, until a check finds room."""

@@ -57,7 +57,7 @@ class Keeper:
             await self._dispatch.tend_disk()
             if self._dispatch.intake.closed and not self._dispatch.journal.is_full:
                 await self._dispatch.journal.shrink()
-                self._dispatch.check_disk()
+                await self._dispatch.tend_disk()
             await next_round(DISK_ROUND)
 
     async def _fold(self) -> None:

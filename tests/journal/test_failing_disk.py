@@ -126,6 +126,11 @@ def test_outbox_holds_what_a_full_disk_does_not_take_until_there_is_room(
     status = daemon.status()  # who only reads is served meanwhile
     assert status["health"] == "failing"
     assert any("no signal is taken: the disk is full" in problem for problem in status["problems"])
+    for _ in range(5):  # each is a try, and none of them opens what the disk still refuses
+        with pytest.raises(tocsin.RequestFailed, match="the disk is full"):
+            daemon.client.send("refused")
+        assert daemon.status()["health"] == "failing"
+    assert "intake-opened" not in daemon.log.read_text()
     disk.heal()
     titles = {"taken, until it is found not to fit", "held by the outbox"}
     until(lambda: titles <= {embed["title"] for embed in fake.embeds()})  # the daemon tries again of its own accord

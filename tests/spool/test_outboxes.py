@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tocsin import outbox as writer
-from tocsin.outbox import BLOCK, DAEMON, FIRST, Outbox
+from tocsin.outbox import BLOCK, DAEMON, FIRST, FORMAT, HEAD_BYTES, Outbox
 from tocsind.spool import outboxes
 from tocsind.spool.folder import Folder
 from tocsind.spool.outboxes import NoOutbox
@@ -176,9 +176,9 @@ def test_file_in_place_of_an_outbox_is_taken_for_itself(tmp_path: Path) -> None:
     box.hand_in(body(0, 1), 1.0, synced=False)
     other.hand_in(body(1, 1), 1.0, synced=False)
     reader = Reader(tmp_path)
-    first, second = reader.folder.names(0.0)[0]
     reader.read()
-    (tmp_path / second).rename(tmp_path / first)
+    names = {path.read_bytes()[len(FORMAT) : HEAD_BYTES]: path for path in tmp_path.glob("*.outbox")}
+    names[other.id].rename(names[box.id])
     other.hand_in(body(2, 1), 1.0, synced=False)
     reader.read_all()
     taken = sorted(number for numbers in reader.committed.values() for number in numbers)

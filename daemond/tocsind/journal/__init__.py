@@ -8,7 +8,7 @@ share one sync and a single caller pays for one. An answer leaves only after its
     records    what goes in and comes out, frozen
     files      the files from outside: whether they are still there, and the space that is kept for outcomes
     writer     the thread and the group commit; what a failing disk means
-    mark       how many commits it has seen, noted outside of it, so that lost ones are missed
+    mark       how many commits it has seen, noted outside of it, so that lost ones are missed; a job: touch
     recovery   what is looked at when it is opened, and what follows from damage: put aside, rebuilt (logfile), read out (salvage)
     copying    a consistent copy for `tocsin backup`
     redo       what an earlier version may have left beside the tables
