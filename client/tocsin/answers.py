@@ -63,23 +63,25 @@ def read_receipts(told: Any, signals: list[Signal], ack: str) -> list[Receipt]:
 
 def unconfirmed(signal: Signal) -> Receipt:
     """The receipt of a signal whose sender wants no answer."""
-    return Receipt(signal.id, "stored", with_note(signal, _UNCONFIRMED), durable=False)
+    return _receipt(signal, "stored", _UNCONFIRMED, durable=False)
 
 
 def outbox_receipts(signals: list[Signal], ack: str, reason: str | None) -> list[Receipt]:
     """Receipts for signals in the outbox: `reason` says why no daemon takes them at present, if none does. Then they are synced."""
     if reason:
-        return [Receipt(signal.id, "spooled", with_note(signal, reason)) for signal in signals]
+        return [_receipt(signal, "spooled", reason) for signal in signals]
     if ack == "stored":
-        return [Receipt(signal.id, "stored", _note(signal)) for signal in signals]
+        return [_receipt(signal, "stored") for signal in signals]
     said = wire.IN_MEMORY if ack == "received" else _UNCONFIRMED
-    return [Receipt(signal.id, "stored", with_note(signal, said), durable=False) for signal in signals]
+    return [_receipt(signal, "stored", said, durable=False) for signal in signals]
 
 
-def _note(signal: Signal) -> str | None:
-    """`with_note`, for those that have nothing to say: nearly all, and each hand-off pays for it."""
+def _receipt(signal: Signal, state: str, reason: str | None = None, *, durable: bool = True) -> Receipt:
+    """With a note only where there is something to note: hardly ever, and every hand-off pays for the question."""
     values = signal._values  # noqa: SLF001 - as above
-    return with_note(signal, None) if "input_notes" in values or "attach_note" in values else None
+    if "input_notes" in values or "attach_note" in values:
+        reason = with_note(signal, reason)
+    return Receipt(values["id"], state, reason, durable=durable)
 
 
 _UNCONFIRMED = "not confirmed: ack=none"

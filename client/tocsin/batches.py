@@ -26,6 +26,8 @@ def ready(title: Any, body: Any, more: tuple[Any, ...], fields: Mapping[str, Any
     if kind is Signal and body is None and not fields and not more:
         return title  # type: ignore[no-any-return]
     whole = title.as_dict() if kind is Signal else title if kind is dict else None
+    if whole is None and not more and "title" not in fields and "body" not in fields:  # nearly always
+        return Signal.from_dict({"title": title, "body": body, **fields})
     given = {"title": title, "body": body, **fields} if whole is None else _beside(whole, body, fields)
     left = [each for name, each in (("title", title), ("body", body)) if name in fields and each is not None]
     left = [*(left if whole is None else ()), *more]

@@ -104,7 +104,7 @@ class Client:
         deadline = Deadline(self.timeout)
         try:
             signal = ready(title, body, more, fields)
-            id_ = signal.id
+            id_ = signal._values["id"]  # noqa: SLF001 - as in `hand_over`
             receipt = self.hand_over(signal, deadline, asks="id" in fields or _names_id(title))
         except Exception as error:  # the promise: whatever it is, the caller gets a receipt
             if self.strict:

@@ -11,7 +11,7 @@ import time
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 26
-_PAIRS = [a + b for a in ALPHABET for b in ALPHABET]  # ten bits at a time: half the divisions
+_PAIRS = [a + b for a in ALPHABET for b in ALPHABET]  # ten bits at a time
 _LETTERS = frozenset(ALPHABET)
 
 
@@ -21,13 +21,14 @@ def new_id() -> str:
 
 
 def id_of(milliseconds: int, rest: bytes) -> str:
-    """The ULID of a Unix time and ten bytes."""
-    number = milliseconds << 80 | int.from_bytes(rest, "big")
-    pairs = []
-    for _ in range(LENGTH // 2):
-        pairs.append(_PAIRS[number & 1023])
-        number >>= 10
-    return "".join(reversed(pairs))
+    """The ULID of a Unix time and ten bytes. Unrolled, with numbers that fit a machine word: every hand-off pays for it."""
+    at, high, low = milliseconds, int.from_bytes(rest[:5], "big"), int.from_bytes(rest[5:], "big")
+    pair = _PAIRS
+    return (
+        f"{pair[at >> 40]}{pair[at >> 30 & 1023]}{pair[at >> 20 & 1023]}{pair[at >> 10 & 1023]}{pair[at & 1023]}"
+        f"{pair[high >> 30]}{pair[high >> 20 & 1023]}{pair[high >> 10 & 1023]}{pair[high & 1023]}"
+        f"{pair[low >> 30]}{pair[low >> 20 & 1023]}{pair[low >> 10 & 1023]}{pair[low & 1023]}"
+    )
 
 
 def milliseconds_of(id_: str) -> int:
