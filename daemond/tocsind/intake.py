@@ -15,7 +15,9 @@ class Intake:
 
     def __init__(self, folder: Path, emit: Emit) -> None:
         self.closed: str | None = None
-        self.is_refused = False  # a write failed for want of room: free space alone opens nothing, a write that succeeds does
+        self.is_refused = (
+            False  # a write failed for want of room: free space alone opens nothing, a write that succeeds does
+        )
         self.changed: Callable[[], None] = lambda: None  # called when it was closed or opened
         self._folder = folder
         self._emit = emit
