@@ -1,4 +1,4 @@
-"""Durations as people write them: `10s`, `5m`, `2h30m`, `1d`, `250ms`. Always seconds inside."""
+"""Durations as people write them: `10s`, `5m`, `2h30m`, `1d`, `250ms`; a bare number is seconds. The result is in seconds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 def parse_duration(text: str) -> float:
     """Seconds in `text`. Raises ValueError that says what a duration looks like."""
     seconds, rest = 0.0, text.strip()
-    if not rest:
-        raise ValueError(_complaint(text))
+    if not rest.strip("0123456789."):
+        rest += "s"
     while rest:
         digits = rest[: len(rest) - len(rest.lstrip("0123456789."))]
         rest = rest[len(digits) :]

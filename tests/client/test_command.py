@@ -59,7 +59,7 @@ def test_help_starts_with_examples_and_ends_with_exit_codes(words: list[str], ca
         (["retry"], "name one signal"),
         (["retry", "X", "--all"], "name one signal"),
         (["retry", "X", "--destination", "d"], "goes with --all"),
-        (["status", "--timeout", "5"], "no duration"),
+        (["status", "--timeout", "5 s"], "no duration"),
     ],
 )
 def test_a_mistake_is_usage_and_says_what_was_perhaps_meant(words: list[str], said: str, capsys: Capture) -> None:

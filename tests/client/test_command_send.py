@@ -266,7 +266,14 @@ def test_waiting_outlasts_a_daemon_that_restarts(serve: Serve) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["--wait", "BUY"], ["BUY", "--wait"], ["--wait", "10s", "BUY"], ["--wait=10s", "BUY"], ["--wait", "--", "BUY"]],
+    [
+        ["--wait", "BUY"],
+        ["BUY", "--wait"],
+        ["--wait", "10s", "BUY"],
+        ["--wait", "5", "BUY"],
+        ["--wait=10s", "BUY"],
+        ["--wait", "--", "BUY"],
+    ],
 )
 def test_a_title_is_never_taken_for_a_duration(serve: Serve, words: list[str]) -> None:
     path = serve(answering(_settling("delivered"))).path

@@ -92,7 +92,15 @@ def test_broken_toml_is_a_problem_with_a_place(text: str, place: str) -> None:
     assert place in only_complaint(text)
 
 
-@pytest.mark.parametrize("value", ["30", '""', '"0s"', '"5"', '"x"', "true", f'"{"9" * 400}d"', "2024-01-01"])
+@pytest.mark.parametrize("value", ["90", "90.0", '"90"', '"90s"', '"1m30s"'])
+def test_config_reads_a_bare_number_as_seconds(value: str) -> None:
+    assert read(f"daemon.ledger = {value}\n" + FILE).daemon.ledger == 90
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["0", "-5", "nan", "inf", "[5]", '""', '"0s"', '"0"', '"5 s"', '"x"', "true", f'"{"9" * 400}d"', "2024-01-01"],
+)
 def test_what_is_no_duration_is_refused(value: str) -> None:
     assert only_complaint(f"daemon.ledger = {value}\n" + FILE).startswith("1: daemon.ledger: ")
 

@@ -20,6 +20,9 @@ from tocsin.durations import format_duration, parse_duration
         ("1.5h", 5400),
         (" 90s ", 90),
         ("0s", 0),
+        ("5", 5),
+        (" 10 ", 10),
+        ("0.25", 0.25),
         ("1d2h3m4s5ms", 93784.005),
     ],
 )
@@ -29,7 +32,24 @@ def test_a_duration_is_seconds(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "10", "s", "10 s", "-5s", "1..5s", ".s", "5x", "5sm", "2h30", "1e3s", "ten", "9" * 400 + "s", "٣s"],
+    [
+        "",
+        " ",
+        "s",
+        "10 s",
+        "-5s",
+        "1..5s",
+        ".s",
+        "5x",
+        "5sm",
+        "2h30",
+        ".",
+        "1.2.3",
+        "1e3s",
+        "ten",
+        "9" * 400 + "s",
+        "٣s",
+    ],
 )
 def test_what_is_no_duration_says_what_one_looks_like(text: str) -> None:
     with pytest.raises(ValueError, match="write it like 10s, 5m, 2h30m or 1d"):

@@ -80,10 +80,10 @@ def share(spot: Spot) -> float:
 
 
 def duration(spot: Spot) -> float:
-    """Seconds, more than none, of `10s`, `5m`, `2h30m`, `1d`."""
-    if not isinstance(spot.value, str):
+    """Seconds, more than none, of `10s`, `5m`, `2h30m`, `1d`; a bare number is seconds."""
+    if isinstance(spot.value, bool) or not isinstance(spot.value, str | int | float):
         raise Mistake(f'{shown(spot.value)} is no duration; write it like "10s", "5m", "2h30m" or "1d"')
-    return _seconds(spot.value)
+    return _seconds(str(spot.value))
 
 
 def duration_or_never(spot: Spot) -> float | None:
