@@ -365,6 +365,8 @@ class Dispatch:
         """Send a chunk of a disabled destination's queue to its fallbacks. False when nothing could be moved."""
         fallbacks = self._fallbacks(destination)
         disabled = [name for name in fallbacks if self._fitness(name) is Fitness.DISABLED]
+        if await self._give_back(destination, reason):
+            return True
         if not fallbacks:
             return False
         now = self._clock.steady()
@@ -375,14 +377,33 @@ class Dispatch:
         return bool(moved)
 
     async def give_way(self, destination: str, over: Collection[Priority], reason: str, *, hurried: bool) -> list[int]:
-        """Move a chunk of a failing destination's queue to fallbacks that work; the numbers of what has moved."""
+        """Move a chunk of a failing destination's queue to fallbacks that work, and what these cannot take back to where it came
+        from, if that works; the numbers of what has moved.
+        """
         working = [name for name in self._fallbacks(destination) if self._fitness(name) is Fitness.WORKS]
-        if not working:
-            return []
         now = self._clock.steady()
         job = partial(rerouting.give_way, hurried=hurried)
-        found = await self._insist(lambda: self.journal.run(job, destination, over, working, reason, now))
+        found = (
+            await self._insist(lambda: self.journal.run(job, destination, over, working, reason, now))
+            if working
+            else []
+        )
         self._tell_moved([moved for _, moved in found], reason)
+        if hurried and not found:
+            return await self._give_back(destination, reason)
+        return [number for number, _ in found]
+
+    async def _give_back(self, destination: str, reason: str) -> list[int]:
+        """Return what came by patience to destinations that work again; the numbers of what has moved."""
+        came_from = [name for name in self.config.destinations if destination in chain(name, self.config.fallbacks)]
+        origins = [name for name in came_from if self._fitness(name) is Fitness.WORKS]
+        if not origins:
+            return []
+        now = self._clock.steady()
+        found = await self._insist(lambda: self.journal.run(rerouting.give_back, destination, origins, reason, now))
+        self._tell_moved([moved for _, moved in found], reason)
+        for name in self.lanes.keys() & {moved.fallback for _, moved in found}:
+            self.lanes[name].rewind()
         return [number for number, _ in found]
 
     def tell_lanes(self) -> None:

@@ -9,7 +9,7 @@ The conditions, and who says so:
 
       ready       both gate and breaker answer "now"
       limited     the gate is closed: we chose to wait (a rate)
-      failing     the breaker is open: they failed
+      failing     the breaker is open, or they failed for longer than patience has: signals take the fallback
       probing     one delivery is out to see whether they are back
       disabled    told never to come back, or never set up; a person enables it. Meanwhile its queue goes to the fallback; without
                   one it stays where it is
@@ -530,14 +530,16 @@ class Lane:
 
     def condition(self) -> Condition:
         """In the glossary's words."""
-        now = self.clock.now()
+        now, outage = self.clock.now(), self.rerouting.outage
         if self.disabled is not None:
             return Condition("disabled", self.disabled)
         if self.breaker.phase is not Phase.READY:
             return Condition(self.breaker.phase.value, self.breaker.reason, max(0.0, self.breaker.until - now))
         asking = min((each for each, sender in self._senders.items() if sender.wants()), default=Priority.URGENT)
         closed = self.gate.why_closed(now, asking)
-        return Condition("limited", closed, self.gate.ready_at(now, asking) - now) if closed else Condition("ready")
+        if closed:
+            return Condition("limited", closed, self.gate.ready_at(now, asking) - now)
+        return Condition("failing", outage.reason) if self.rerouting.is_over() else Condition("ready")
 
 
 def _alert_of(delivery: Delivery) -> str:

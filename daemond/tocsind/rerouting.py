@@ -105,6 +105,10 @@ class Rerouting:
         """Whether the destination can stand in for another."""
         return self._lane.disabled is None and self.outage.works(self._blocked_for())
 
+    def is_over(self) -> bool:
+        """Whether the outage has lasted longer than the patience of some priority: what arrives with that one moves at once."""
+        return min(self._ends()) <= self._lane.clock.now()
+
     def why(self) -> str:
         """What is wrong and since when, for people."""
         since = datetime.fromtimestamp(self._lane.clock.wall() - self.outage.lasts(self._lane.clock.now()), UTC)

@@ -75,7 +75,7 @@ class StatusView:
             *self._storage_problems(),
             *spool_problems,
             *self._concerns(),
-            *_lane_problems(lanes),
+            *lane_problems(lanes),
             *_refusing(lanes),
             *self._late(ages, lanes),
             *_stuck(counts, lanes),
@@ -185,13 +185,16 @@ def _by_priority(counts: Iterable[Count]) -> dict[str, int]:
     return queued
 
 
-def _lane_problems(lanes: list[Lane]) -> list[str]:
+def lane_problems(lanes: list[Lane]) -> list[str]:
+    """Each lane that does not do what it should, and why."""
     return [_lane_problem(lane.name, lane.condition()) for lane in lanes if _is_problem(lane)]
 
 
 def _is_problem(lane: Lane) -> bool:
     """A destination that the configuration leaves out is as it should be; one that stopped working, or shuts us out, is not."""
-    return lane.options.disabled is None and (lane.condition().word in _NOT_WORKING or lane.blocked_for() > LONG_BLOCK)
+    return lane.options.disabled is None and (
+        lane.condition().word in _NOT_WORKING or lane.blocked_for() > LONG_BLOCK or lane.rerouting.is_over()
+    )
 
 
 def _lane_problem(name: str, condition: Condition) -> str:

@@ -225,6 +225,26 @@ async def test_only_what_has_waited_longer_than_patience_gives_way(shelf: Shelf)
     assert await shelf.titles(State.QUEUED, "a") == ["later"]
 
 
+async def test_books_return_what_a_failing_fallback_has_to_where_it_came_from_and_only_once(shelf: Shelf) -> None:
+    await shelf.owe("a", "came", priority="urgent")
+    await shelf.owe("b", "own", priority="urgent")
+    for _ in range(2):
+        await shelf.books.give_way("a", [Priority.URGENT], "a fails", hurried=True)
+        await shelf.books.give_way("b", [], "b fails", hurried=True)
+        assert await shelf.titles(State.QUEUED, "a") == ["came"], "the second time it stays"
+        assert await shelf.titles(State.QUEUED, "b") == ["own"]
+        assert await shelf.titles(State.REROUTED, "b") == ["came"]
+    (back,) = await shelf.books.feed("a", Priority.URGENT, FIRST, 10)
+    assert (back.first_try, back.doubt) == (None, False)
+
+
+async def test_books_return_what_a_disabled_fallback_has_before_they_bury_it(shelf: Shelf) -> None:
+    await shelf.owe("a", "came", priority="urgent")
+    await shelf.books.give_way("a", [Priority.URGENT], "a fails", hurried=True)
+    assert await shelf.books.divert("b", "b is gone")
+    assert await shelf.titles(State.QUEUED, "a") == ["came"]
+
+
 async def test_nothing_gives_way_where_there_is_no_fallback(shelf: Shelf) -> None:
     await shelf.owe("c", "now", priority="urgent")
     assert await shelf.books.give_way("c", [Priority.URGENT], "c fails", hurried=True) == []

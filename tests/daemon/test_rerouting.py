@@ -9,11 +9,13 @@ from tests.daemon.test_lane import DOWN, HIGH, LOW, NORMAL, URGENT, Stage, passi
 from trio.testing import MockClock
 
 from tocsind.events import Recovered
+from tocsind.lane import Condition
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Priority, State
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Place, Reach, Refused, Unknown
 from tocsind.policy.patience import Fitness, Patience
+from tocsind.status import lane_problems
 from tocsind.testing.memory import Answer
 
 BACK = Place(answered=True)
@@ -190,6 +192,29 @@ async def test_block_by_the_server_counts_from_its_start_and_ends_by_itself(auto
         stage.owe("next", priority=URGENT)
         await passing(1)
     assert (moved(stage), stage.sent()) == (["urgent", "meanwhile"], ["next"])
+
+
+async def test_lane_is_failing_while_its_signals_take_the_fallback_before_the_breaker_opens(
+    autojump_clock: MockClock,
+) -> None:
+    stage = outage(breaker=BreakerLimits(failures=100))
+    stage.owe("urgent", priority=URGENT)
+    stage.owe("low", priority=LOW)
+    async with stage.running():
+        await passing(29)
+        assert stage.lane.condition() == Condition("ready")
+        await passing(2)
+        assert (moved(stage), stage.lane.condition()) == (["urgent"], Condition("failing", "503"))
+
+
+async def test_status_names_a_block_to_its_end_while_signals_take_the_fallback(autojump_clock: MockClock) -> None:
+    stage = outage(CLOUDFLARE, otherwise=Delivered())
+    stage.owe("urgent", priority=URGENT)
+    async with stage.running():
+        await passing(3590)
+        assert lane_problems([stage.lane]) == ["d is limited: blocked by Cloudflare"]
+        await passing(20)
+        assert lane_problems([stage.lane]) == []
 
 
 async def test_short_blocks_in_a_row_without_a_delivery_are_one_outage(autojump_clock: MockClock) -> None:

@@ -62,6 +62,26 @@ def test_give_way_moves_on_at_once_what_came_because_patience_was_over_elsewhere
     assert standing(books, own) == {"a": "queued"}
 
 
+def test_give_back_takes_the_doubt_along_and_lets_each_delivery_come_back_once(books: sqlite3.Connection) -> None:
+    id_ = put(books, "x", priority=URGENT)
+    rerouting.give_way(books, "x", [URGENT], ["a"], "x has been failing", NOW, hurried=False)
+    (delivery,) = attempts.begin(books, fed(books, "a", URGENT), asking("a"), NOW)
+    ended(books, delivery, State.QUEUED, doubt=True)
+    assert [moved for _, moved in rerouting.give_back(books, "a", ["c", "x"], WHY, NOW)] == [Moved(id_, "a", "x")]
+    assert standing(books, id_) == {"x": "queued", "a": "rerouted"}
+    assert column(books, "reason", id_) == ["back from a", f"back to x: {WHY}"]
+    assert fed(books, "x", URGENT)[0].doubt
+    rerouting.give_way(books, "x", [URGENT], ["a"], "x has been failing", NOW, hurried=False)
+    assert standing(books, id_) == {"x": "queued", "a": "rerouted"}
+    assert rerouting.give_back(books, "x", ["a"], WHY, NOW) == []
+
+
+def test_give_back_leaves_what_is_routed_to_both_destinations(books: sqlite3.Connection) -> None:
+    id_ = put(books, "x", "a")
+    assert rerouting.give_back(books, "a", ["x"], WHY, NOW) == []
+    assert standing(books, id_) == {"x": "queued", "a": "queued"}
+
+
 def test_what_comes_from_a_disabled_destination_has_its_patience_at_the_fallback(books: sqlite3.Connection) -> None:
     put(books, "x")
     rerouting.divert(books, "x", ["a"], "404", NOW)

@@ -17,7 +17,8 @@ would let that one exceed its patience, and to copy it would deliver it by both 
 outage is only `back`. What arrives then is tried at its own destination, and if that fails the outage goes on with its old beginning,
 so nobody waits a second patience. A destination without a harmless question is `back` each time when the breaker lets it try.
 
-What moved has used up its patience. Where it moved to a destination that turns out to fail as well, it moves on at once.
+What moved has used up its patience. Where it moved to a destination that turns out to fail as well, it moves on at once; when no fallback
+is left that works, it goes back to a destination that it came from, if that works again. Each destination takes a signal back only once.
 
 Not moved early: a signal whose `expires` ends before its patience does. It expires, and is reported as missed.
 

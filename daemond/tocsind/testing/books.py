@@ -19,6 +19,7 @@ import trio
 from tocsin.signals import Signal
 from tocsind.clock import Clock
 from tocsind.journal import Asking, LaneMemory, Request, ScopeMemory
+from tocsind.journal.rerouting import RETURNED
 from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State, expired, settle
 from tocsind.policy.living import Living
@@ -49,7 +50,7 @@ class _Entry:
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
-        self.hurried = False  # its patience was over where it came from
+        self.hurried = 0  # 1: its patience was over where it came from; RETURNED: it came back
         self.state = State.QUEUED
         self.reason: str | None = None
 
@@ -238,7 +239,7 @@ class MemoryBooks:
             if (delivery.id, name) not in self._owed:
                 copy = self._entries[self._owe(name, delivery.signal, delivery.priority)]
                 known = {"deadline": delivery.deadline, "doubt": delivery.doubt, "order": delivery.order}
-                copy.delivery, copy.hurried = msgspec.structs.replace(copy.delivery, **known), hurried
+                copy.delivery, copy.hurried = msgspec.structs.replace(copy.delivery, **known), int(hurried)
                 return name
         return None
 
@@ -259,6 +260,8 @@ class MemoryBooks:
     async def divert(self, destination: str, reason: str) -> bool:
         await trio.lowlevel.checkpoint()
         fallbacks = self._ranked(destination)
+        if self._give_back(destination, reason):
+            return True
         if not fallbacks:
             return False
         enabled = [name for name in fallbacks if self._fitness(name) is not Fitness.DISABLED]
@@ -279,12 +282,34 @@ class MemoryBooks:
         waiting = [
             entry
             for entry in self._queued(destination)
-            if (entry.delivery.priority in over or (hurried and entry.hurried)) and self._takes(entry, working)
+            if (entry.delivery.priority in over or (hurried and entry.hurried == 1)) and self._takes(entry, working)
         ][: self._chunk]
         for entry in waiting:
             entry.state = State.REROUTED
             entry.reason = f"to {self._hand_on(entry.delivery, *working, hurried=True)}: {reason}"
+        if hurried and not waiting:
+            return self._give_back(destination, reason)
         return [entry.delivery.number for entry in waiting]
+
+    def _give_back(self, destination: str, reason: str) -> list[int]:
+        came_from = [name for name in self._fallbacks if destination in chain(name, self._fallbacks)]
+        origins = {name for name in came_from if self._fitness(name) is Fitness.WORKS}
+        came = [entry for entry in self._queued(destination) if entry.hurried == 1]
+        return [entry.delivery.number for entry in came if self._return(entry, origins, reason)]
+
+    def _return(self, entry: _Entry, origins: Collection[str], reason: str) -> bool:
+        for old in self._entries.values():
+            known = old.delivery
+            left = old.state is State.REROUTED and old.hurried < RETURNED
+            if left and known.id == entry.delivery.id and known.destination in origins:
+                doubt = known.doubt or entry.delivery.doubt
+                old.delivery = msgspec.structs.replace(known, doubt=doubt, first_try=None, unknowns=0)
+                old.state, old.hurried, old.reason = State.QUEUED, RETURNED, f"back from {entry.delivery.destination}"
+                entry.state, entry.reason = State.REROUTED, f"back to {known.destination}: {reason}"
+                if known.destination in self.lanes:
+                    self.lanes[known.destination].rewind()
+                return True
+        return False
 
     def tell_lanes(self) -> None:
         for lane in self.lanes.values():
