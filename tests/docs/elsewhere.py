@@ -37,14 +37,15 @@ class Elsewhere:
         for folder in (self._stand_ins, self.root / "etc/tocsin", self.root / "usr/local/bin"):
             folder.mkdir(parents=True)
         for name in (*NOTED, "pip"):
-            self._stand_in(name, f'echo "{name} $*" >> {self._account}')
-        self._stand_in("sudo", SUDO)
-        self._stand_in("python3", PYTHON3)
-        self._stand_in("install", INSTALL)
-        self._stand_in("tocsin", f'exec {sys.executable} -m tocsin "$@"')
-        self._stand_in("tocsind", TOCSIND.format(python=sys.executable))
+            self.stand_in(name, f'echo "{name} $*" >> {self._account}')
+        self.stand_in("sudo", SUDO)
+        self.stand_in("python3", PYTHON3)
+        self.stand_in("install", INSTALL)
+        self.stand_in("tocsin", f'exec {sys.executable} -m tocsin "$@"')
+        self.stand_in("tocsind", TOCSIND.format(python=sys.executable))
 
-    def _stand_in(self, name: str, script: str) -> None:
+    def stand_in(self, name: str, script: str) -> None:
+        """Put a shell script in the place of a program."""
         path = self._stand_ins / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
