@@ -56,6 +56,7 @@ class Spool:
         self._clock = clock
         self._emit = emit
         self._trouble: str | None = None
+        self._is_stopped = False  # the trouble keeps everything from being taken
         self._watch = Watch()
         self._known: dict[str, Outbox] = {}  # by name: outboxes whose owners live
         self._sequences: dict[tuple[bytes, int], int] = {}  # as the journal has them
@@ -143,7 +144,7 @@ class Spool:
                 self._note(trouble)
         except (Unfit, StorageFull) as error:
             self._whole = True
-            self._note(str(error))
+            self._note(str(error), stops=True)
         self.looked.set()
         self._turning = False
         turned, self._turned = self._turned, trio.Event()
@@ -213,7 +214,7 @@ class Spool:
         self._taken += sum(len(each.records) for each in news)
         for each in news:
             self._sequences[each.after.id, each.after.uid] = each.after.sequence
-        self._emit(SpoolTaken(len(news), sum(len(group.signals) for group in groups)))
+        self._tell_taken(len(news), sum(len(group.signals) for group in groups))
 
     def _group(self, reading: Reading, now: float) -> Group:
         """What an outbox says, and how long ago."""
@@ -301,14 +302,21 @@ class Spool:
         await trio.to_thread.run_sync(self._folder.delete, [letter.name for letter in letters if not letter.faults])
         taken = sum(len(letter.signals) for letter in letters)
         if taken:
-            self._emit(SpoolTaken(len(letters), taken))
+            self._tell_taken(len(letters), taken)
         trouble = None
         for letter in letters:
             if letter.faults:
                 trouble = await self._put_aside(letter.name, "; ".join(letter.faults), whole=True) or trouble
         return trouble
 
-    def _note(self, trouble: str | None) -> None:
+    def _tell_taken(self, files: int, signals: int) -> None:
+        """First clear what stopped the spool: a status that is read after the event must not show it any more."""
+        if self._is_stopped:
+            self._note(None)
+        self._emit(SpoolTaken(files, signals))
+
+    def _note(self, trouble: str | None, *, stops: bool = False) -> None:
+        self._is_stopped = stops
         before, self._trouble = self._trouble, trouble
         if trouble is not None and before is None:
             self._emit(SpoolTrouble(trouble))
