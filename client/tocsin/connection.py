@@ -14,11 +14,11 @@ OSErrors leave here as they are; `client` translates them once.
 
 from __future__ import annotations
 
+import _socket  # all that is needed here of `socket`, which with its enums would be half of what `import tocsin` costs
 import os
 import select
-import socket
 import time
-from threading import RLock
+from _thread import RLock  # `threading` would be a tenth of what `import tocsin` costs
 
 from . import places, trust, wire
 from .errors import ProtocolMismatch
@@ -72,7 +72,7 @@ class Connection:
 
     __slots__ = ("_door", "_poll", "_unread")
 
-    def __init__(self, door: socket.socket) -> None:
+    def __init__(self, door: _socket.socket) -> None:
         door.settimeout(0)
         self._door = door
         self._poll = select.poll()
@@ -109,7 +109,7 @@ class Connection:
         """Send one frame."""
         frame = wire.pack(body)
         try:
-            sent = self._door.send(frame, socket.MSG_NOSIGNAL)
+            sent = self._door.send(frame, _socket.MSG_NOSIGNAL)
         except BlockingIOError:
             sent = 0
         if sent < len(frame):
@@ -117,7 +117,7 @@ class Connection:
 
     def _tell_slowly(self, rest: bytes, deadline: Deadline) -> None:
         self._door.settimeout(deadline.left())
-        self._door.sendall(rest, socket.MSG_NOSIGNAL)
+        self._door.sendall(rest, _socket.MSG_NOSIGNAL)
         self._door.settimeout(0)
 
     def hear(self, deadline: Deadline | None) -> bytes | None:
@@ -284,7 +284,7 @@ def _check_private(path: str) -> None:
         raise trust.UntrustedPeer(error.strerror) from None
 
 
-def _trusted(door: socket.socket, given: str | None) -> socket.socket:
+def _trusted(door: _socket.socket, given: str | None) -> _socket.socket:
     """The connected socket, if its other end is one to hand over to. Raises UntrustedPeer, and not a byte was sent."""
     try:
         if trust.peer_of(door)[1] not in trust.owners():
@@ -295,9 +295,9 @@ def _trusted(door: socket.socket, given: str | None) -> socket.socket:
     return door
 
 
-def _try(path: str, deadline: Deadline) -> socket.socket | None:
+def _try(path: str, deadline: Deadline) -> _socket.socket | None:
     """A connected socket, or None while the daemon's backlog is full: then connect fails at once, timeout or not."""
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         door.settimeout(deadline.left())
         door.connect(path)

@@ -1,6 +1,6 @@
 """What is imported late: under a lock, and never for the first time while the interpreter closes.
 
-`import tocsin` must stay as light as `import socket`, so what only some hand-offs need is imported by the first that does.
+`import tocsin` must stay lighter than `import socket`, so what only some hand-offs need is imported by the first that does.
 
     fork     a fork in the middle of an import, in another thread, would leave the child with half a module and a module lock that nobody
              ever releases: its first `send` would wait for ever. So late imports hold `loading`, and a fork waits for it
@@ -16,7 +16,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from threading import RLock
+from _thread import RLock  # `threading` would be a tenth of what `import tocsin` costs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from collections import deque
 
 from . import notices
 from .errors import ProtocolMismatch, RequestFailed
-from .values import describe
+from .loading import late, needed_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Losses:
         for receipt, title in zip(receipts, titles, strict=False):
             if receipt.accepted:
                 continue
-            about = describe(title)[:_LONGEST_TITLE] if title is not None else ""
+            about = late("tocsin.values").describe(title)[:_LONGEST_TITLE] if title is not None else ""
             kind = f"{receipt.state} {(receipt.reason or '').partition(':')[0]}"
             say(kind, f"alert {about!r} was {receipt.state}: {receipt.reason}")
             if (
@@ -89,3 +89,6 @@ class Losses:
         except Exception:  # noqa: BLE001 - whatever it is, the next hand-off reports again
             self._states.extend(taken)
             self._not_before = time.monotonic() + RETRY
+
+
+needed_at_exit("tocsin.values")

@@ -23,6 +23,21 @@ from itertools import islice
 from . import values as read
 from .errors import InvalidSignal
 from .ids import is_id
+from .signals import (
+    ALL_VALUES,
+    BODY,
+    LINK,
+    MOST_FIELDS,
+    MOST_NOTES,
+    MOST_TAGS,
+    NOTE,
+    PATH,
+    PRIORITIES,
+    SHORT,
+    TAG,
+    TITLE,
+    VALUE,
+)
 from .timestamps import to_seconds
 from .values import Absent, Unreadable
 
@@ -30,19 +45,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
-
-TITLE = 256  # code points, as are all of these
-BODY = 4096
-SHORT = 256  # tier, symbol, key, a field's name
-LINK = 2048
-PATH = 4096
-VALUE = 1024  # of one field
-MOST_FIELDS = 25
-ALL_VALUES = 12_000  # of all fields together
-MOST_TAGS = 25
-TAG = 100
-NOTE = 200
-MOST_NOTES = 30
 
 _MARK = "…"  # stands where something was cut
 _TEXTS = ("tier", "strategy", "symbol", "action", "source", "timestamp_text", "attach_note")
@@ -354,7 +356,7 @@ _NOT_PLAIN = (bytes, bytearray, memoryview, list, tuple, dict, set, frozenset)
 _MEANT = {
     "price": "a number",
     "confidence": "a share from 0 to 1",
-    "priority": f"one of {', '.join(read.PRIORITIES)}",
+    "priority": f"one of {', '.join(PRIORITIES)}",
     "expires": "a duration",
     "timestamp": "a time",
     "fields": "names and values",

@@ -55,8 +55,8 @@ import errno
 import fcntl
 import os
 import time
+from _thread import RLock  # `threading` would be a tenth of what `import tocsin` costs
 from collections import deque
-from threading import RLock
 from zlib import crc32
 
 from . import spool

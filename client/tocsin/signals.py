@@ -1,19 +1,16 @@
 """What a program raises, and what it gets back.
 
 A Signal is a dict of fields, read once at birth and frozen after. Proper values are taken as they are, here; whatever else a program
-puts into a field is read by `normalize`, so that an odd value never costs the alert. The same code runs in the client and in the daemon,
-because the wire is open to any language, and reading a signal again changes nothing.
+puts into a field is read by `normalize`, which the first of them imports, so that an odd value never costs the alert. The same code runs
+in the client and in the daemon, because the wire is open to any language, and reading a signal again changes nothing.
 """
 
 from __future__ import annotations
 
 from math import isfinite
 
-from . import normalize
 from .ids import is_id, new_id
-from .timestamps import to_seconds
-from .values import LARGEST_WHOLE, well_formed
-from .values import PRIORITIES as PRIORITIES  # noqa: PLC0414 - told on: this is where it is looked for
+from .loading import late, needed_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +44,23 @@ if TYPE_CHECKING:
         id: str | None
 
 
+PRIORITIES = ("urgent", "high", "normal", "low")  # most pressing first: their index is their rank
+LARGEST_WHOLE = 2**63 - 1  # MessagePack and SQLite integers end here; larger ones travel as text
+TITLE = 256  # code points, as are all of these
+BODY = 4096
+SHORT = 256  # tier, symbol, key, a field's name
+LINK = 2048
+PATH = 4096
+VALUE = 1024  # of one field
+MOST_FIELDS = 25
+ALL_VALUES = 12_000  # of all fields together
+MOST_TAGS = 25
+TAG = 100
+NOTE = 200
+MOST_NOTES = 30
+
+_LATEST = 1e11  # the year 5138; what is larger is no number of seconds
+
 RECEIPT_STATES = ("stored", "spooled", "duplicate", "refused", "dropped")
 _ACCEPTED = ("stored", "spooled", "duplicate")
 
@@ -55,7 +69,12 @@ _ACCEPTED = ("stored", "spooled", "duplicate")
 
 
 def _short(value: Any) -> str | None:
-    return _plain(value) if type(value) is str and len(value) <= normalize.SHORT else None
+    return _plain(value) if type(value) is str and len(value) <= SHORT else None
+
+
+def well_formed(found: str) -> str:
+    """`found` without lone surrogates, which UTF-8 cannot say: a file name read with surrogateescape has them."""
+    return found if found.isascii() else found.encode("utf-8", "replace").decode("utf-8")
 
 
 def _plain(text: str) -> str:
@@ -63,20 +82,20 @@ def _plain(text: str) -> str:
 
 
 def _title(value: Any) -> str | None:
-    return _plain(value.strip()) or None if type(value) is str and len(value) <= normalize.TITLE else None
+    return _plain(value.strip()) or None if type(value) is str and len(value) <= TITLE else None
 
 
 def _body(value: Any) -> str | None:
-    return _plain(value) if type(value) is str and len(value) <= normalize.BODY else None
+    return _plain(value) if type(value) is str and len(value) <= BODY else None
 
 
 def _link(value: Any) -> str | None:
-    return _plain(value) if type(value) is str and len(value) <= normalize.LINK else None
+    return _plain(value) if type(value) is str and len(value) <= LINK else None
 
 
 def _path(value: Any) -> str | None:
     """A path as it is: it names something only with the very bytes that it has."""
-    return value if type(value) is str and len(value) <= normalize.PATH else None
+    return value if type(value) is str and len(value) <= PATH else None
 
 
 def _number(value: Any) -> float | None:
@@ -95,22 +114,29 @@ def _expires(value: Any) -> float | None:
     return number if number is not None and number > 0 else None
 
 
+def _timestamp(value: Any) -> float | None:
+    if type(value) in {float, int} and -_LATEST < value < _LATEST:
+        return float(value)
+    seconds: float | None = late("tocsin.timestamps").to_seconds(value)
+    return seconds
+
+
 def _priority(value: Any) -> str | None:
     return value if type(value) is str and value in PRIORITIES else None
 
 
 def _fields(value: Any) -> dict[str, Any] | None:  # noqa: C901, PLR0911 - one pass without calls: every hand-off pays for it
-    if type(value) is not dict or len(value) > normalize.MOST_FIELDS:
+    if type(value) is not dict or len(value) > MOST_FIELDS:
         return None
     found = {}
-    room = normalize.ALL_VALUES
+    room = ALL_VALUES
     for name, item in value.items():
         kind = type(item)
-        if type(name) is not str or len(name) > normalize.SHORT:
+        if type(name) is not str or len(name) > SHORT:
             return None
         if kind is str:
             room -= len(item)
-            if len(item) > normalize.VALUE or room < 0:
+            if len(item) > VALUE or room < 0:
                 return None
             item = _plain(item)  # noqa: PLW2901 - as it is held
         elif kind is float:
@@ -126,21 +152,21 @@ def _fields(value: Any) -> dict[str, Any] | None:  # noqa: C901, PLR0911 - one p
 
 
 def _texts(value: Any) -> list[str] | None:
-    if type(value) not in {list, tuple} or len(value) > normalize.MOST_TAGS:
+    if type(value) not in {list, tuple} or len(value) > MOST_TAGS:
         return None
-    proper = all(type(item) is str and len(item) <= normalize.TAG for item in value)
+    proper = all(type(item) is str and len(item) <= TAG for item in value)
     return [_plain(item) for item in value] if proper else None
 
 
 def _notes(value: Any) -> list[str] | None:
-    if type(value) is not list or len(value) > normalize.MOST_NOTES:
+    if type(value) is not list or len(value) > MOST_NOTES:
         return None
-    proper = all(type(item) is str and len(item) <= normalize.NOTE for item in value)
+    proper = all(type(item) is str and len(item) <= NOTE for item in value)
     return [_plain(item) for item in value] if proper else None
 
 
 def _one_or_more(value: Any) -> list[str] | None:
-    return [_plain(value)] if type(value) is str and 0 < len(value) <= normalize.TAG else _texts(value)
+    return [_plain(value)] if type(value) is str and 0 < len(value) <= TAG else _texts(value)
 
 
 def _id(value: Any) -> str | None:
@@ -162,7 +188,7 @@ _PROPER: dict[str, Callable[[Any], Any]] = {
     "tags": _texts,
     "key": _short,
     "expires": _expires,
-    "timestamp": to_seconds,
+    "timestamp": _timestamp,
     "timestamp_text": _short,
     "link": _link,
     "attach": _path,
@@ -268,10 +294,14 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
         else:
             values[name] = held
     if odd or "title" not in values:
-        normalize.complete(values, odd)
+        late("tocsin.normalize").complete(values, odd)
     if "id" not in values:
         values["id"] = new_id()
     return values
+
+
+needed_at_exit("tocsin.normalize")
+needed_at_exit("tocsin.timestamps")
 
 
 class Receipt:

@@ -24,8 +24,8 @@ from .loading import late, needed_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
     from collections.abc import Collection, Iterator
-    from socket import socket
 
 OVERFLOW = 65534  # how the kernel shows a uid that this user namespace has no number for: it may be anybody's
 ANYBODY = range(2**32)  # every uid
@@ -35,7 +35,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = (
     os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 )  # a FIFO that takes a file's place must not keep us waiting
-_PEERCRED = 17  # SO_PEERCRED; the module `socket` costs more than all of this one
+_PEERCRED = 17  # SO_PEERCRED
 
 needed_at_exit("pwd")
 needed_at_exit("grp")

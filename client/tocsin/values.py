@@ -19,6 +19,7 @@ from math import isfinite, log10
 
 from .durations import parse_duration
 from .loading import late
+from .signals import LARGEST_WHOLE, well_formed
 from .timestamps import to_seconds
 
 TYPE_CHECKING = False
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-PRIORITIES = ("urgent", "high", "normal", "low")  # most pressing first: their index is their rank
-LARGEST_WHOLE = 2**63 - 1  # MessagePack and SQLite integers end here; larger ones travel as text
 
 _WORDS = {
     "urgent": "urgent critical crit emergency emerg fatal alert panic page highest max maximum p0 p1",
@@ -230,11 +229,6 @@ def attribute(value: Any, name: str) -> Any:
         return getattr(value, name, None)
     except Exception:  # noqa: BLE001 - as above
         return None
-
-
-def well_formed(found: str) -> str:
-    """`found` without lone surrogates, which UTF-8 cannot say: a file name read with surrogateescape has them."""
-    return found if found.isascii() else found.encode("utf-8", "replace").decode("utf-8")
 
 
 def masked(found: str) -> str:

@@ -206,13 +206,12 @@ def test_a_verb_loads_only_what_it_needs() -> None:
 SEND_PATH = {
     *("tocsin", "tocsin.answers", "tocsin.batches", "tocsin.client", "tocsin.connection", "tocsin.durations"),
     *("tocsin.configuration", "tocsin.loading", "tocsin.notices", "tocsin.trust"),
-    *("tocsin.disk", "tocsin.losses", "tocsin.normalize", "tocsin.values"),
+    *("tocsin.disk", "tocsin.losses"),
     *(
         "tocsin.errors",
         "tocsin.ids",
         "tocsin.places",
         "tocsin.signals",
-        "tocsin.timestamps",
         "tocsin.wire",
     ),
     *("tocsin.cli", "tocsin.cli.exits", "tocsin.cli.output", "tocsin.cli.parsing", "tocsin.cli.send"),

@@ -18,7 +18,7 @@ from tests.trading.anything import Nameless
 from tocsin import InvalidSignal, Signal
 from tocsin.compat import NotificationPriority, UserTier, send_signal_sync
 from tocsin.compat.shapes import signal_of
-from tocsin.normalize import MOST_FIELDS
+from tocsin.signals import MOST_FIELDS
 from tocsin.wire import MAX_FRAME, encode_json
 
 

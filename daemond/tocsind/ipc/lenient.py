@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tocsin.values import well_formed
+from tocsin.signals import well_formed
 
 _OPERATIONS = frozenset({"send", "send_many", "test"})
 _MOST_DIGITS = 4000  # of a whole number: Python reads 4,300
