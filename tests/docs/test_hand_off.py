@@ -98,7 +98,7 @@ def test_socat_with_a_line_of_json_framed_by_hand_raises_a_signal(daemon: Daemon
     need("socat")
     done = run(daemon, "sh", "-c", example("From anything else", "sh"))
     assert '"state":"stored"' in done.stdout.replace(" ", "")
-    assert arrived(daemon)["title"] == "hello from socat"
+    assert arrived(daemon)["title"] == "hello from socat: 90 % für db1"
 
 
 def test_a_file_written_by_hand_is_taken_in(daemon: DaemonProcess) -> None:
