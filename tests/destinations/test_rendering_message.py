@@ -16,7 +16,7 @@ from tocsind.destinations.http import HttpClient
 from tocsind.policy.batch import form
 from tocsind.policy.delivery import Delivery
 from tocsind.rendering import Manner, message, size
-from tocsind.rendering.embed import embed, length
+from tocsind.rendering.embed import _rendered, embed, length
 from tocsind.rendering.facts import LATE_ROOM
 from tocsind.rendering.plain import plain
 from tocsind.testing.mentions import mentions_of
@@ -157,3 +157,23 @@ def test_any_alert_has_a_plain_form_without_anything_to_object_to(delivery: Deli
     assert made.keys() == {"title", "description", "footer"}
     assert length(made) <= size(delivery) <= 6000
     stored({"embeds": [made]})
+
+
+def test_embed_is_rendered_once_to_be_measured_and_sent() -> None:
+    waiting = delivery(title="measured, then claimed")
+    size(waiting)
+    rendered = _rendered.cache_info().misses
+    claimed = msgspec.structs.replace(waiting, attempts=1, first_try=waiting.accepted, tried=waiting.accepted + 1)
+    sent = message([claimed])["embeds"][0]
+    assert _rendered.cache_info().misses == rendered
+    sent["title"] = "changed by the caller"
+    assert message([claimed])["embeds"][0]["title"] == "measured, then claimed"
+
+
+def test_embed_rendered_before_shows_what_became_of_its_delivery_since() -> None:
+    waiting = delivery(title="waits long")
+    size(waiting)
+    late = msgspec.structs.replace(waiting, attempts=1, tried=waiting.accepted + 3600, doubt=True)
+    sent = message([late])["embeds"][0]
+    assert sent["title"].endswith(" late")
+    assert sent["footer"]["text"].startswith("possible duplicate")

@@ -8,18 +8,22 @@ Markup works in title, body and fields, so those are escaped; a footer is shown 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Final
+
+import msgspec
 
 from tocsind.policy.delivery import Delivery, Priority
 
 from .enclosures import image, missing
-from .facts import Fact, Value, facts, footer, headline, web_address, when, worded
+from .facts import Fact, Value, facts, footer, headline, lateness, web_address, when, worded
 from .limits import DESCRIPTION, FIELDS, MOST_ROOM, NAME, VALUE
 from .text import MARK, clean, cut, is_blank, one_line, shown
 from .trade import trade_of
 
 _SHORT: Final = 40  # code points a value may have to stand beside others
+_RECENT: Final = 128  # embeds kept in memory: the next messages of a few busy destinations
 _COLOUR_OF_PRIORITY: Final = {
     Priority.URGENT: 0xC0392B,
     Priority.HIGH: 0xE67E22,
@@ -35,7 +39,16 @@ def embed(
 ) -> dict[str, Any]:
     """The embed of `delivery`. Unless it is `linked`, its link stands in a field, as does one that Discord would not take. `enclosed` is
     the name of the file that goes along; when that is `gone`, a field says so.
+
+    It is rendered once to be measured and once to be sent. The claim in between changes nothing that shows, unless the delivery is late.
     """
+    tried = None if lateness(delivery) is None else delivery.tried
+    alike = msgspec.structs.replace(delivery, attempts=0, first_try=None, tried=tried, telling=None)
+    return dict(_rendered(alike, linked=linked, enclosed=enclosed, gone=gone))
+
+
+@lru_cache(maxsize=_RECENT)
+def _rendered(delivery: Delivery, *, linked: bool, enclosed: str | None, gone: bool) -> dict[str, Any]:
     signal = delivery.signal
     title, last = headline(delivery), footer(delivery)
     left = MOST_ROOM - len(title) - len(last)
