@@ -12,6 +12,7 @@ rest of this destination's life: an alert without its author is better than none
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -80,7 +81,7 @@ class DiscordWebhook:
         if telling and telling.edits:
             answer = await self._request("PATCH", message_at(self._webhook, telling.edits), payload, files)
         else:
-            answer = await self._request("POST", waiting(self._webhook), payload, files)
+            answer = await self._request("POST", self._address, payload, files)
         if not isinstance(answer, Answer):
             return Report((of_edit(answer) if telling and telling.edits else answer,) * len(batch))
         reading = Reading(answer)
@@ -144,6 +145,11 @@ class DiscordWebhook:
     ) -> Answer | Failure:
         deadline = self._options.deadline + sum(len(file.content) for file in files) / _UPLOAD
         return await self._client.request(method, url, json=payload, files=files, deadline=deadline)
+
+    @cached_property
+    def _address(self) -> Secret:
+        """Where messages are posted. Made once: each new Secret has its value looked through for all its forms."""
+        return waiting(self._webhook)
 
     @property
     def _webhook(self) -> Secret:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, NamedTuple, Self
 
@@ -218,6 +219,8 @@ def _client(verify: ssl.SSLContext, proxy: str | None) -> httpx.AsyncClient:
     )
 
 
+_parsed = lru_cache(maxsize=64)(httpx.URL)  # a destination's URL is the same for every message
+
 _Trace = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 
@@ -243,7 +246,7 @@ def _request(
     connect = min(_CONNECT, 0.45 * deadline)
     request = client.build_request(
         method,
-        url.reveal(),
+        _parsed(url.reveal()),
         headers=content.headers,
         timeout=httpx.Timeout(deadline, connect=connect),
         extensions={"trace": trace},
