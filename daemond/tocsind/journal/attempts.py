@@ -67,8 +67,7 @@ def settle(
     scopes: Sequence[ScopeMemory] = (),
 ) -> list[Moved]:
     """Write the outcomes down, with what was learned from them. What also goes to a fallback is answered."""
-    for ending in endings:
-        _settle_one(connection, ending, now)
+    _close(connection, endings, now)
     living.keep(connection, endings)
     for destination in {ending.delivery.destination for ending in endings}:
         if all(ending.unsent for ending in endings):
@@ -79,31 +78,30 @@ def settle(
     return [moved for ending in endings if ending.settlement.elsewhere for moved in _elsewhere(connection, ending, now)]
 
 
-def _settle_one(connection: sqlite3.Connection, ending: Ending, now: float) -> None:
-    delivery, settlement = ending.delivery, ending.settlement
-    connection.execute(
+def _close(connection: sqlite3.Connection, endings: Sequence[Ending], now: float) -> None:
+    connection.executemany(
         "UPDATE deliveries SET state = ?, since = ?, reason = ?, doubt = ?, unknowns = ?, plain = ?, message = ?"
         " WHERE number = ?",
-        (
-            settlement.state.value,
-            now,
-            settlement.reason,
-            settlement.doubt,
-            settlement.unknowns,
-            settlement.plain,
-            settlement.message,
-            delivery.number,
-        ),
+        [_state_of(ending, now) for ending in endings],
     )
-    connection.execute(
+    connection.executemany(
         "UPDATE attempts SET ended = ?, outcome = ?, reason = ? WHERE delivery = ? AND number = ?",
-        (now, ending.outcome, settlement.reason, delivery.number, delivery.attempts),
+        [(now, each.outcome, each.settlement.reason, each.delivery.number, each.delivery.attempts) for each in endings],
     )
-    if delivery.is_digest and settlement.state is State.SENT:
-        connection.execute(
-            "UPDATE deliveries SET message = ? WHERE digest = (SELECT signal FROM deliveries WHERE number = ?)",
-            (settlement.message, delivery.number),
-        )
+    connection.executemany(
+        "UPDATE deliveries SET message = ? WHERE digest = (SELECT signal FROM deliveries WHERE number = ?)",
+        [
+            (each.settlement.message, each.delivery.number)
+            for each in endings
+            if each.delivery.is_digest and each.settlement.state is State.SENT
+        ],
+    )
+
+
+def _state_of(ending: Ending, now: float) -> tuple[str, float, str | None, bool, int, bool, str | None, int]:
+    """A delivery's row from now on."""
+    to, number = ending.settlement, ending.delivery.number
+    return to.state.value, now, to.reason, to.doubt, to.unknowns, to.plain, to.message, number
 
 
 def _elsewhere(connection: sqlite3.Connection, ending: Ending, now: float) -> list[Moved]:
