@@ -81,14 +81,15 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._opened = {path: _open(path) for path in (folder / FILE_NAME, folder / WAL_NAME) if path.exists()}
+        self._inodes = [(str(path), _inode(os.fstat(descriptor))) for path, descriptor in self._opened.items()]
 
     def check(self) -> str | None:
         """What is wrong with the files' names; None when each still leads to the file that is open."""
-        for path, descriptor in self._opened.items():
-            found, opened = _stat(path), os.fstat(descriptor)
+        for path, opened in self._inodes:  # asked twice at every commit, so with as few system calls as it takes
+            found = _stat(path)
             if found is None:
                 return f"{path} was deleted or moved away"
-            if (found.st_ino, found.st_dev) != (opened.st_ino, opened.st_dev):
+            if _inode(found) != opened:
                 return f"{path} was replaced by another file"
         return None
 
@@ -121,7 +122,11 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _inode(found: os.stat_result) -> tuple[int, int]:
+    return found.st_ino, found.st_dev
+
+
+def _stat(path: str | Path) -> os.stat_result | None:
     try:
         return os.lstat(path)
     except OSError:
