@@ -126,12 +126,13 @@ class Rerouting:
         """Hand over all that has waited long enough; when the next priority has."""
         stirred, self._looking = self._stirred, True
         await self._notice_block()
-        while self.outage.is_on and self._lane.disabled is None and await self._move_chunk():
+        now = self._lane.clock.now()
+        while self.outage.is_on and self._lane.disabled is None and await self._move_chunk(now):
             await trio.lowlevel.checkpoint()
+            now = self._lane.clock.now()
         self._looking = stirred.is_set()
         self._lane.nudge()
-        now = self._lane.clock.now()
-        return min((end for end in self._ends() if end > now), default=inf)
+        return min((end for end in self._ends() if end > now), default=inf)  # one that came during the look is due now
 
     async def _notice_block(self) -> None:
         """A block that another lane was told of, in a scope that this lane shares."""
@@ -139,9 +140,8 @@ class Rerouting:
             self.outage.blocked(self._lane.clock.now(), self._lane.gate.blocked_because(self._lane.clock.now()))
             await self._lane.remember()
 
-    async def _move_chunk(self) -> bool:
+    async def _move_chunk(self, now: float) -> bool:
         """Shielded: whatever the journal has moved, its new lane is told."""
-        now = self._lane.clock.now()
         over = [priority for priority, end in zip(Priority, self._ends(), strict=True) if end <= now]
         if not over and self.works():
             return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
 from tests.daemon.test_lane import DOWN, HIGH, LOW, NORMAL, URGENT, Stage, passing
 from trio.testing import MockClock
 
@@ -215,6 +216,23 @@ async def test_status_names_a_block_to_its_end_while_signals_take_the_fallback(a
         assert lane_problems([stage.lane]) == ["d is limited: blocked by Cloudflare"]
         await passing(20)
         assert lane_problems([stage.lane]) == []
+
+
+async def test_patience_that_ends_while_the_journal_is_asked_is_not_missed(autojump_clock: MockClock) -> None:
+    stage = outage(CLOUDFLARE, otherwise=Delivered())
+    give_way = stage.books.give_way
+
+    async def slow(*arguments: Any, **options: Any) -> list[int]:
+        await trio.sleep(2)
+        return await give_way(*arguments, **options)
+
+    stage.books.give_way = slow  # type: ignore[method-assign]
+    stage.owe("urgent", priority=URGENT)
+    async with stage.running():
+        await passing(29)
+        stage.books.tell_lanes()
+        await passing(6)
+        assert moved(stage) == ["urgent"]
 
 
 async def test_short_blocks_in_a_row_without_a_delivery_are_one_outage(autojump_clock: MockClock) -> None:
