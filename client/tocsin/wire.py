@@ -43,7 +43,7 @@ ERROR_KINDS = {
     "unknown-op": "no such operation",
     "invalid-signal": "a field of the signal is wrong; the message names it",
     "protocol": "the daemon does not speak this version",
-    "busy": "too many connections, tails or unfinished bytes of this user; the connection closes; try again later",
+    "busy": "too much of this user is open, and the connection closes; or the signal may wait in the spool; try again later",
     "full": "the disk is at its reserve, or the journal cannot be written; try again later",
     "stopping": "the daemon is going away; try again later",
     "not-permitted": "the configuration does not allow it, or not to this user",

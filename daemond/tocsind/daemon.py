@@ -133,7 +133,7 @@ class Daemon:
         self._emit = Facts(self._metrics, self._tail, self.log, self._noticed)
         self._reloading = trio.Lock()
         self._concerns: list[str] = []  # what people should know of the configuration
-        self._catch_up: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint  # with what waits in outboxes
+        self._catch_up: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint  # with what waits in outboxes
         self._follow: Callable[[Config], None] = lambda _: None  # of those who watch, once they are there
         self.leaving = False  # told to stop, and on the way out
 

@@ -175,7 +175,7 @@ def _awaited(receipt: Receipt, seconds: float, daemon: Client) -> str:
         except Unreachable:
             state = "queued"
         except RequestFailed as failed:
-            if failed.kind != "not-found" or receipt.state != "spooled":
+            if failed.kind != "busy" and (failed.kind != "not-found" or receipt.state != "spooled"):
                 raise
             state = "queued"  # the daemon is back, and has not come to it yet
         if state != "queued" or time.monotonic() >= end:

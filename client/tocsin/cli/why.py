@@ -104,6 +104,7 @@ VERBS = {
 tocsin why 01J9Z3NDEKTSV4RRFFQ69G5FAV
 tocsin why 01J9Z3NDEKTSV4RRFFQ69G5FAV --json | jq .deliveries
 """,
-        "0 told; 64 usage; 65 no such signal is known; 69 daemon unreachable; 76 protocol mismatch; 77 permission.",
+        "0 told; 64 usage; 65 no such signal is known; 69 daemon unreachable; 75 it may wait in the spool, try again later; "
+        "76 protocol mismatch; 77 permission.",
     ),
 }

@@ -7,6 +7,7 @@
     turns        whose request is served next
     connection   one peer: frames with their deadlines, replies in its encoding
     permissions  who may ask for what
+    catching_up  what a question waits for, so that a caller reads what it wrote
     desk         what each request means
     lenient      hand-offs in JSON that the standard does not allow
     door         the accept loop, and the task of each connection

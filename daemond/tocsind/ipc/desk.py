@@ -48,6 +48,7 @@ from tocsind.spool import Spool
 from tocsind.status import StatusView
 from tocsind.tail import Tail as TailView
 
+from .catching_up import catch_up
 from .connection import Refusal
 from .lenient import lenient_json
 from .permissions import permit
@@ -170,15 +171,18 @@ class Desk:
         }
 
     async def answer(self, request: AnyRequest) -> dict[str, Any]:
-        """The reply to a request that hands nothing over. Raises Refusal."""
+        """The reply to a request that hands nothing over, behind `catch_up`. Raises Refusal."""
         try:
             return {"ok": True, **await self._answer(request)}
         except StorageFull as full:
             raise Refusal("full", str(full)) from None
 
+    async def catch_up(self, request: AnyRequest) -> None:
+        """Wait until what was written before a question is committed, so that a caller reads what it wrote. Raises Refusal."""
+        await catch_up(request, self._spool, self.dispatch.journal)
+
     async def permit(self, request: AnyRequest, peer: Peer) -> None:
         """Raises Refusal where this user may not ask for this."""
-        await self._spool.catch_up()
         await permit(request, peer, self.dispatch.journal, self._emit)
 
     async def lend(self, request: LendWebhook, peer: Peer) -> dict[str, Any]:
@@ -212,7 +216,6 @@ class Desk:
     async def _answer(self, request: AnyRequest) -> dict[str, Any]:
         if isinstance(request, Tail | Backup):
             raise Refusal("bad-request", "this is a stream of its own")
-        await self._spool.catch_up()  # a caller reads what it wrote
         return await self._answers[type(request)](request)
 
     async def _say_status(self, _: Status) -> dict[str, Any]:
@@ -350,7 +353,6 @@ class Desk:
 
     async def backup(self) -> AsyncGenerator[dict[str, Any], None]:
         """The replies of a `backup`: the pieces of the journal's copy, in order. Raises Refusal."""
-        await self._spool.catch_up()
         try:
             async with self.dispatch.copied() as copy:
                 at = 0

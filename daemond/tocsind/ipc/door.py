@@ -120,6 +120,8 @@ class Door:
                 turn.end()
                 return await self._follow(connection, request, as_json=as_json)
             case Backup():
+                await self._catch_up(connection, request, turn)
+                await turn.take(LIGHT)
                 await self._desk.permit(request, connection.peer)
                 turn.end()
                 await _while_there(connection, lambda: self._stream(connection, self._desk.backup(), as_json=as_json))
@@ -134,8 +136,10 @@ class Door:
             case Send() | SendMany():
                 await self._answer_early(connection, request, turn, as_json=as_json)
             case Test():
+                await self._desk.catch_up(request)
                 connection.reply_now(await self._desk.answer(request), as_json=as_json)
             case _:
+                await self._catch_up(connection, request, turn)
                 await turn.take(QUESTION)
                 await self._desk.permit(request, connection.peer)
                 connection.reply_now(await self._desk.answer(request), as_json=as_json)
@@ -151,7 +155,15 @@ class Door:
         await _while_there(connection, lambda: self._stream(connection, self._desk.facts(request), as_json=as_json))
         return False
 
+    async def _catch_up(self, connection: Connection, request: AnyRequest, turn: Turn) -> None:
+        """Let the spool be taken in before a question; that holds up no other request, and one with no room may end it."""
+        turn.end()
+        connection.slot.enter(Phase.QUEUED)
+        await self._desk.catch_up(request)
+        connection.slot.enter(Phase.SERVED)
+
     async def _answer(self, connection: Connection, request: AnyRequest, *, as_json: bool) -> None:
+        await self._desk.catch_up(request)
         await connection.reply(await self._desk.answer(request), as_json=as_json)
 
     async def _keep(self, connection: Connection, request: Send | SendMany, turn: Turn, *, as_json: bool) -> None:

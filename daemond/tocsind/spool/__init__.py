@@ -16,8 +16,11 @@ The format, the states of a record, and what each kill and each failure leaves s
 
 When: at the start, before the socket is served if that takes moments; then when a file has changed, and while programs write one record
 upon the other once in PACE seconds (each look costs a commit, whose sync makes writers wait); and everything once a minute. A question
-(`why`, `status`, `wait`, ...) takes in first what is there, so a caller can read what it wrote, and a hand-off over the socket names the
-records that come before it.
+(`why`, `status`, `wait`, ...) takes in first what is there, so a caller can read what it wrote (`tocsind.ipc.catching_up` says how long it
+waits for that), and a hand-off over the socket names the records that come before it.
+
+A turn takes in what was there when it began, to the end of each outbox; what changes meanwhile is for the next turn. So a turn ends,
+however busy the writers are, and a question waits for the end of one turn, or of two where something changed during the first.
 
 A daemon is there as long as it holds the lock of the file `.daemon`, which each start makes afresh; what the file contains is why nothing
 is taken, so a client's receipt says `spooled` while the disk is at its reserve. The records wait in their outboxes meanwhile.

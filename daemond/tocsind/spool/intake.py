@@ -42,8 +42,7 @@ OUTBOXES_AT_ONCE = (
 )
 LETTERS_AT_ONCE = 128
 SIGNALS_AT_ONCE = 500  # of old files, in one commit
-CATCH_UP = 2.0  # s that a question waits for what was written before it; most of them for none
-REACH = 0.2  # s that a hand-off waits for those before it: its sender will not wait much longer
+CATCH_UP = 2.0  # s that a reload or a hand-off waits for what was written before it; most of them for none
 _ANY = list[dict[str, Any]]
 
 
@@ -60,11 +59,14 @@ class Spool:
         self._watch = Watch()
         self._known: dict[str, Outbox] = {}  # by name: outboxes whose owners live
         self._sequences: dict[tuple[bytes, int], int] = {}  # as the journal has them
-        self._waiting: dict[str, None] = {}  # names of outboxes to be looked at, in order
+        self._batch: dict[str, None] = {}  # names of outboxes that this turn looks at, in order
+        self._waiting: dict[str, None] = {}  # those for the next turn
         self._whole = True  # all of the folder is to be looked at
         self._turning = False
         self._taken = 0  # records, in this turn or the last
         self._pause = trio.CancelScope()  # the wait between two turns
+        self._turns = 0  # that have ended, and
+        self._wanted = 0  # how many shall have ended before the next wait
         self._turned = trio.Event()  # the end of this turn, or between two of the next; replaced each time
         dispatch.intake.changed = self._told_of_intake
         self.looked = trio.Event()  # what was there at the start is taken
@@ -82,14 +84,16 @@ class Spool:
                 while True:
                     looks = self._whole
                     await self._turn()
-                    if looks and not self._whole:
+                    if looks and not (self._whole or self._waiting):
                         await self._dispatch.attachments.sweep(self._clock.wall())  # nothing waits that could name one
                     await self._rest()
         finally:
             self._folder.close()
 
     async def _rest(self) -> None:
-        """Until something changes, or somebody asks, or a round is over."""
+        """Until something changes, or a question wants a turn, or a round is over."""
+        if self._turns < self._wanted:
+            return
         begun = self._clock.now()
         next_look = begun + (PACE if self._taken >= BUSY else 0.0)
         quiet = ROUND if self._watch.works and self._trouble is None else BLIND_ROUND
@@ -99,14 +103,24 @@ class Spool:
         if self._clock.now() - begun >= quiet:
             self._whole = True
 
-    async def catch_up(self, seconds: float = CATCH_UP) -> None:
-        """Take in what is there at this moment, but return within so many seconds in any case."""
+    async def catch_up(self, seconds: float = CATCH_UP) -> bool:
+        """Wait until all that is in the spool at this moment is committed, but at most so many seconds; whether it is."""
         self._collect()
-        if self._waiting or self._whole or self._turning:
-            turned = self._turned
-            self._pause.cancel()
+        if self._turning or self._whole or self._waiting:
+            target = self._want_turn()
             with trio.move_on_after(seconds):
-                await turned.wait()
+                while self._turns < target:
+                    await self._turned.wait()
+            return self._turns >= target and self._trouble is None
+        return True
+
+    def _want_turn(self) -> int:
+        """Have all that is known to wait taken in without a pause; how many turns will have ended then."""
+        current = self._turning
+        target = self._turns + current + (not current or self._whole or bool(self._waiting))
+        self._wanted = max(self._wanted, target)
+        self._pause.cancel()
+        return target
 
     async def reach(self, outbox: str, sequence: int, uid: int) -> None:
         """The same for one outbox, up to a record, given its id in hexadecimal."""
@@ -115,14 +129,19 @@ class Spool:
         except ValueError:
             return
         if self._sequences.get((id_, uid), 0) < sequence:
-            await self.catch_up(REACH)
+            await self.catch_up()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the spool is not taken in, or not all of it; None when it is."""
+        return self._trouble
 
     async def look(self) -> tuple[dict[str, Any], list[str]]:
         """The `spool` of the status, and what is wrong with it."""
         problems = [f"the spool is not taken in: {self._trouble}"] if self._trouble else []
         told: dict[str, Any] = {"path": str(self._folder.path), "files": None, "quarantined": None, "reason": None}
         try:
-            census = await trio.to_thread.run_sync(self._folder.census, len(self._waiting))
+            census = await trio.to_thread.run_sync(self._folder.census, len(self._batch | self._waiting))
         except Unfit as unfit:
             return told, problems or [f"the spool is not taken in: {unfit}"]
         if census.quarantined:
@@ -133,20 +152,21 @@ class Spool:
         return {**told, "files": census.waiting, "quarantined": census.quarantined, "reason": census.reason}, problems
 
     async def _turn(self) -> None:
-        """All that is there now."""
+        """All that is there now. What changes meanwhile is for the next turn, so each of them ends."""
         self._turning, self._taken = True, 0
         try:
             self._collect()
-            while self._whole or self._waiting:
-                trouble = await self._take_letters(await self._look_around()) if self._whole else None
-                while self._waiting:
-                    trouble = await self._take_some() or trouble
-                self._note(trouble)
+            trouble = await self._take_letters(await self._look_around()) if self._whole else self._trouble
+            self._batch, self._waiting = self._waiting, {}
+            while self._batch:
+                trouble = await self._take_some() or trouble
+            self._note(trouble)
         except (Unfit, StorageFull) as error:
             self._whole = True
             self._note(str(error), stops=True)
         self.looked.set()
         self._turning = False
+        self._turns += 1
         turned, self._turned = self._turned, trio.Event()
         turned.set()
 
@@ -165,7 +185,7 @@ class Spool:
         self._watch.on(self._folder.path)  # before the look: what comes after it is told
         self._whole = False
         names, letters = await trio.to_thread.run_sync(self._folder.names, self._clock.wall())
-        self._waiting = dict.fromkeys(names)
+        self._waiting = dict.fromkeys(names) | self._waiting  # which may hold one that is younger than the listing
         self._known = {name: self._known[name] for name in names if name in self._known}
         return letters
 
@@ -173,7 +193,7 @@ class Spool:
         """Read some outboxes, and take in what they say. Answers what is in the way of a quarantine, if anything is."""
         names = self._next_names()
         for name in names:  # before the look: what is told meanwhile is looked at again
-            del self._waiting[name]
+            del self._batch[name]
         looked: Looked = await trio.to_thread.run_sync(self._folder.look, names, self._known, self._sequences)
         news = [reading for reading in looked.readings if reading.records]
         if news:
@@ -188,13 +208,13 @@ class Spool:
         for name, reason in looked.bad.items():
             trouble = await self._put_aside(name, reason) or trouble
         left = {each.after.name: None for each in looked.readings if each.more}
-        self._waiting = dict.fromkeys(looked.left) | self._waiting | left
+        self._batch = dict.fromkeys(looked.left) | self._batch | left
         return trouble
 
     def _next_names(self) -> list[str]:
         """Outboxes for one commit: the oldest of each owner in turn, as far as the owners are known."""
         queues: dict[int, list[str]] = {}
-        for name in self._waiting:
+        for name in self._batch:
             known = self._known.get(name)
             queue = queues.setdefault(known.uid if known else -1, [])
             if len(queue) < OUTBOXES_AT_ONCE:
@@ -328,4 +348,4 @@ class Spool:
         """It was closed, or opened again: then what waits is taken now."""
         self._folder.say(self._trouble or self._dispatch.intake.closed)
         if self._dispatch.intake.closed is None:
-            self._pause.cancel()
+            self._want_turn()

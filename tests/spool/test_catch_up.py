@@ -1,0 +1,152 @@
+"""A question sees what was written to the spool before it: whatever the reader of the spool is at, and however long that takes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from tests.daemon.house import PATIENCE, House, house
+
+from tocsin.batches import array_of, packed
+from tocsin.outbox import Outbox
+from tocsin.signals import Signal
+from tocsind.clock import SystemClock
+from tocsind.events import Fact
+from tocsind.ipc import catching_up
+from tocsind.ipc.connection import Refusal
+from tocsind.journal import reading
+from tocsind.requests import Status, Why
+from tocsind.spool import Spool
+
+
+class Held:
+    """A call of the spool's reader that waits, at its end or at its beginning, until the test lets it go on."""
+
+    def __init__(self, call: Callable[..., Any], *, first: bool) -> None:
+        self._call = call
+        self._first = first  # the call comes first, then the wait
+        self._reached, self._let_go = threading.Event(), threading.Event()
+
+    def __call__(self, *arguments: Any) -> Any:
+        found = self._call(*arguments) if self._first else None
+        self._reached.set()
+        self._let_go.wait(PATIENCE)
+        return found if self._first else self._call(*arguments)
+
+    async def reached(self) -> None:
+        assert await trio.to_thread.run_sync(self._reached.wait, PATIENCE)
+
+    def go_on(self) -> None:
+        self._let_go.set()
+
+
+@asynccontextmanager
+async def reader(folder: Path) -> AsyncIterator[tuple[House, Spool]]:
+    facts: list[Fact] = []
+    with trio.fail_after(PATIENCE):
+        async with house(folder) as at:
+            yield at, Spool(folder / "spool", at.dispatch, SystemClock(), facts.append)
+            at.nursery.cancel_scope.cancel()
+
+
+def written(spool: Path, title: str) -> str:
+    """The id of a signal that is in the outbox of a program that has ended."""
+    signal = Signal(title)
+    outbox = Outbox(str(spool))
+    outbox.hand_in(array_of([packed(signal)]), 1.0, synced=False)
+    outbox.close()
+    return signal.id
+
+
+async def is_stored(at: House, id_: str) -> bool:
+    return await at.dispatch.journal.run(reading.states, id_) is not None
+
+
+async def test_question_between_two_turns_of_the_reader_sees_what_was_written_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reader(tmp_path) as (at, spool):
+        sweeping, go_on = trio.Event(), trio.Event()
+
+        async def sweep(_: float) -> None:
+            sweeping.set()
+            await go_on.wait()
+
+        monkeypatch.setattr(at.dispatch.attachments, "sweep", sweep)
+        at.nursery.start_soon(spool.run)
+        await sweeping.wait()  # the first turn is over, and the reader does not wait for changes yet
+        id_ = written(tmp_path / "spool", "a")
+        async with trio.open_nursery() as asking:
+            asking.start_soon(spool.catch_up, PATIENCE)
+            await trio.testing.wait_all_tasks_blocked()
+            go_on.set()
+        assert await is_stored(at, id_)
+
+
+async def test_question_sees_an_outbox_that_is_younger_than_the_listing_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reader(tmp_path) as (at, spool):
+        listing = Held(spool._folder.names, first=True)
+        monkeypatch.setattr(spool._folder, "names", listing)
+        at.nursery.start_soon(spool.run)
+        await listing.reached()
+        id_ = written(tmp_path / "spool", "a")
+        async with trio.open_nursery() as asking:
+            asking.start_soon(spool.catch_up, PATIENCE)
+            await trio.testing.wait_all_tasks_blocked()
+            listing.go_on()
+        assert await is_stored(at, id_)
+
+
+async def test_question_for_a_signal_waits_for_the_first_turn_and_an_overview_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catching_up, "CATCH_UP", 0.01)
+    async with reader(tmp_path) as (at, spool):
+        id_ = written(tmp_path / "spool", "a")
+        look = Held(spool._folder.look, first=False)
+        monkeypatch.setattr(spool._folder, "look", look)
+        at.nursery.start_soon(spool.run)
+        await look.reached()
+        async with trio.open_nursery() as asking:
+            asking.start_soon(catching_up.catch_up, Why(id=id_), spool, at.dispatch.journal)
+            await catching_up.catch_up(Status(), spool, at.dispatch.journal)
+            assert not await is_stored(at, id_)
+            look.go_on()
+        assert await is_stored(at, id_)
+
+
+async def test_question_for_an_unknown_signal_is_not_answered_with_not_found_while_the_spool_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "spool").write_text("no folder")
+    async with reader(tmp_path) as (at, spool):
+        at.nursery.start_soon(spool.run)
+        with pytest.raises(Refusal, match=r"it may wait in the spool: .*/spool") as refused:
+            await catching_up.catch_up(Why(id=Signal("a").id), spool, at.dispatch.journal)
+        assert refused.value.kind == "busy"
+
+
+async def test_turn_of_the_reader_ends_though_something_changes_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reader(tmp_path) as (at, spool):
+        path, look = tmp_path / "spool", spool._folder.look
+        ids = [written(path, "first")]
+
+        def busy(*arguments: Any) -> Any:
+            ids.append(written(path, "next"))
+            trio.from_thread.run(spool.catch_up, 0.0)  # another's question
+            return look(*arguments)
+
+        monkeypatch.setattr(spool._folder, "look", busy)
+        at.nursery.start_soon(spool.run)
+        assert await spool.catch_up(PATIENCE)
+        assert await is_stored(at, ids[0])
