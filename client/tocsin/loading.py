@@ -50,6 +50,11 @@ def needed_at_exit(prepare: Callable[[], object] | str) -> None:
     _needed.append((lambda: late(prepare)) if isinstance(prepare, str) else prepare)
 
 
+def nothing_at_exit() -> None:
+    """This program hands nothing over any more: what it has not loaded it does not load at its end either."""
+    _needed.clear()
+
+
 @atexit.register
 def _prepare() -> None:
     for prepare in _needed:

@@ -67,9 +67,9 @@ def _client() -> Program:
     verbs = []
     for name, (_, about) in VERBS.items():
         parser, verb = verb_parser(name)
-        verbs.append(Verb(name, about, tuple(_options(parser)), verb.examples.strip(), verb.exits))
+        verbs.append(Verb(name, about, tuple(_options(parser.thorough())), verb.examples.strip(), verb.exits))
     return Program(
-        "tocsin", SUMMARY, tuple(_options(top_parser())), tuple(verbs), CLIENT_EXAMPLES.strip(), CLIENT_EXITS
+        "tocsin", SUMMARY, tuple(_options(top_parser().thorough())), tuple(verbs), CLIENT_EXAMPLES.strip(), CLIENT_EXITS
     )
 
 

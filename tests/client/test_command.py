@@ -230,6 +230,9 @@ HEAVY = {
     "shutil",
     "pathlib",
     "difflib",
+    "argparse",
+    "json",
+    "socket",
 }
 
 

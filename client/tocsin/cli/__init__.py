@@ -17,6 +17,7 @@ from importlib import import_module
 
 from tocsin import losses, notices
 from tocsin.errors import TocsinError
+from tocsin.loading import nothing_at_exit
 
 from .exits import CANNOT_WRITE, INTERNAL, INTERRUPTED, OK, USAGE, Failure, failure_of
 
@@ -55,6 +56,8 @@ EXITS = (
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns its exit code; only --help and --version leave by SystemExit, with 0."""
+    if argv is None:  # this process is the command, which ends with it
+        nothing_at_exit()
     words = sys.argv[1:] if argv is None else argv
     before = notices.write, losses.say
     notices.write, losses.say = _notice, _unsaid
@@ -103,7 +106,7 @@ def _run(words: list[str]) -> int:
     if name is None:
         raise Failure(USAGE, "usage", "no verb; see `tocsin --help`")
     parser, verb = verb_parser(name)
-    found = parser.read_some(after) if verb.passes_on else parser.read(verb.prepare(after))
+    found = parser.thorough().read_some(after) if verb.passes_on else parser.read(verb.prepare(after))
     found.socket = getattr(found, "socket", None) or socket
     return verb.run(found)
 
@@ -118,7 +121,7 @@ def _split(words: list[str]) -> tuple[list[str], str | None, list[str]]:
 
 def top_parser() -> Parser:
     """What reads the words before the verb."""
-    from tocsin import __version__  # noqa: PLC0415 - argparse is loaded by whoever runs a command, not by who imports `main`
+    from tocsin import __version__  # noqa: PLC0415 - loaded by whoever runs a command, not by who imports `main`
 
     from .parsing import Parser  # noqa: PLC0415 - as above
 

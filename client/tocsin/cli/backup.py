@@ -6,7 +6,6 @@ under another name in the same folder, is synced, and takes its name when all of
 
 from __future__ import annotations
 
-import argparse
 import os
 from contextlib import suppress
 
@@ -14,7 +13,7 @@ from tocsin import trust
 
 from .exits import CANNOT_WRITE, Failure
 from .output import say, say_json
-from .parsing import Parser, Verb, client, common
+from .parsing import Found, Parser, Verb, client, common
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def _arguments(parser: Parser) -> None:
     common(parser)
 
 
-def _run(found: argparse.Namespace) -> int:
+def _run(found: Found) -> int:
     path = os.path.abspath(found.file)  # noqa: PTH100 - pathlib is not loaded here
     if not found.force and os.path.lexists(path):
         raise _exists(path)
@@ -89,7 +88,7 @@ def _exists(path: str) -> Failure:
     return Failure(CANNOT_WRITE, "exists", f"{path} is there already, and was left alone; `--force` replaces it")
 
 
-def _tell(found: argparse.Namespace, path: str, size: int) -> None:
+def _tell(found: Found, path: str, size: int) -> None:
     if found.json:
         say_json({"schema": 1, "ok": True, "file": path, "bytes": size})
     else:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from importlib.util import find_spec
 
 from .exits import INTERNAL, Failure
-from .parsing import Parser, Verb
+from .parsing import Found, Parser, Verb
 
 _NEEDED = ("tocsind", "trio", "httpx", "msgspec", "tomli_w")
 
@@ -17,7 +16,7 @@ def _arguments(_: Parser) -> None:
     """None of its own: whatever stands there is for `tocsind demo`."""
 
 
-def _run(found: argparse.Namespace) -> int:
+def _run(found: Found) -> int:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing or not sys.executable:
         what = f"{', '.join(missing)} is missing" if missing else "this Python does not know its own path"

@@ -6,7 +6,6 @@ is named by its number and the others go on. Without a daemon they go to the spo
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import stat
@@ -23,13 +22,13 @@ from tocsin.wire import MAX_FRAME
 
 from .exits import BAD_DATA, OK, TRY_LATER, UNREADABLE, USAGE, Failure, failure_of
 from .output import note, say, say_json
-from .parsing import client
+from .parsing import Found, client
 
 _CHUNK = 64 * 1024  # with ids added it still fits one frame, so a failure leaves no doubt which lines were taken
 _HURRY = 0.25  # seconds that a daemon has for each further frame once one had to be spooled
 
 
-def send_lines(found: argparse.Namespace) -> int:
+def send_lines(found: Found) -> int:
     """Send what the file or stdin says. Returns 0, or 65 when some line was no signal, or 75 when some should come again."""
     if found.title is not None or found.body is not None or found.wait is not None:
         raise Failure(USAGE, "usage", "--json-lines takes the signals from the lines alone; see `tocsin send --help`")

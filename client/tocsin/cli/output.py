@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -33,7 +32,9 @@ def note(text: str) -> None:
 
 def say_json(value: dict[str, Any], *, now: bool = False) -> None:
     """One JSON object on a line; `now` does not wait for a full buffer."""
-    print(json.dumps(value), flush=now)
+    from json import dumps  # noqa: PLC0415 - only who speaks it pays for it
+
+    print(dumps(value), flush=now)
 
 
 def plain(text: Any) -> str:

@@ -1,29 +1,22 @@
-"""Words on the command line: argparse with this house's manners.
+"""Words on the command line: plain ones are read here, all others by argparse (`thorough`), which means the same by them.
 
-No abbreviations, since they break scripts when options are added. Help starts with examples and ends with exit codes. A mistake raises
-Failure with 64 (argparse would leave with 2, which here means `not working`), and says what was perhaps meant.
-
-A script may hand over thousands of times a day, so what argparse loads without need it does not get to load: `typing` for our own
-annotations, and `shutil`, with all its compressors, to ask how wide a terminal is that nobody will print to.
+A script may hand over thousands of times a day, and argparse costs it as much as the rest of the command.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-
 from tocsin.client import Client
 from tocsin.durations import parse_duration
-
-from .exits import USAGE, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, NoReturn
+    from typing import Any
+
+    from .thorough import Thorough
 
 DEFAULT_TIMEOUT = 5.0  # seconds: a person at a terminal, or a script's last step, would rather wait than miss
-_USUAL_COLUMNS = 80
+_PLAIN_ACTIONS = (None, "store_true", "append")
 
 
 def _as_they_are(words: list[str]) -> list[str]:
@@ -36,7 +29,7 @@ class Verb:
     def __init__(
         self,
         arguments: Callable[[Parser], None],
-        run: Callable[[argparse.Namespace], int],
+        run: Callable[[Found], int],
         examples: str,
         exits: str,
         *,
@@ -51,56 +44,99 @@ class Verb:
         self.passes_on = passes_on
 
 
-class _Formatter(argparse.HelpFormatter):
-    """Argparse makes one for every argument that is added; left to find the width by itself, it imports shutil and all archivers."""
+class Found:
+    """What the words said: an attribute for each argument."""
 
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_columns() - 2)
+    if TYPE_CHECKING:
 
+        def __getattr__(self, name: str) -> Any: ...
 
-def _columns() -> int:
-    named = os.environ.get("COLUMNS", "")
-    if named.isdecimal() and int(named) > 0:
-        return int(named)
-    try:
-        return os.get_terminal_size(1).columns or _USUAL_COLUMNS
-    except OSError:
-        return _USUAL_COLUMNS
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
 
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that raises Failure and suggests. `head` stands above its help; `facts` go into the JSON of its failures."""
+class Parser:
+    """The words of one verb. `head` stands above its help; `facts` go into the JSON of its failures."""
 
     def __init__(self, prog: str, summary: str, examples: str, exits: str, *, usage: str | None = None) -> None:
-        self._names: list[str] = []
+        self.prog = prog
+        self.usage = usage
+        self.exits = exits
         self.head = "\n".join((f"{summary}.".replace("?.", "?"), "", "Examples:", *_indented(examples), ""))
         self.facts: dict[str, Any] = {}
-        super().__init__(
-            prog=prog, usage=usage, epilog=f"Exit codes: {exits}", allow_abbrev=False, formatter_class=_Formatter
-        )
+        self.arguments: list[tuple[tuple[str, ...], dict[str, Any]]] = []
 
-    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
-        self._names += [name for name in names if name.startswith("-")]
-        return super().add_argument(*names, **settings)
+    def add_argument(self, *names: str, **settings: Any) -> None:
+        """As argparse has it."""
+        self.arguments.append((names, settings))
 
-    def read(self, words: list[str]) -> argparse.Namespace:
+    def read(self, words: list[str]) -> Found:
         """What `words` say. Raises Failure."""
-        found, unknown = self.parse_known_args(words)
-        if unknown:
-            self.error(f"no such argument: {unknown[0]}{did_you_mean(unknown[0], self._names)}")
-        return found
+        return read_plain(self.arguments, words) or self.thorough().read(words)
 
-    def read_some(self, words: list[str]) -> argparse.Namespace:
-        """What `words` say, and in `rest` those that say nothing here."""
-        found, rest = self.parse_known_args(words)
-        found.rest = rest
-        return found
+    def thorough(self) -> Thorough:
+        """The same for argparse."""
+        from .thorough import Thorough  # noqa: PLC0415 - as said above
 
-    def error(self, message: str) -> NoReturn:
-        raise Failure(USAGE, "usage", f"{message}; see `{self.prog} --help`", **self.facts)
+        return Thorough(self)
 
-    def format_help(self) -> str:
-        return f"{self.head}\n{super().format_help()}"
+
+def read_plain(arguments: list[tuple[tuple[str, ...], dict[str, Any]]], words: list[str]) -> Found | None:
+    """What `words` say, where they are options as they are written in the help, with their values, and plain words; else None."""
+    found, options, places = Found(), {}, []
+    for names, settings in arguments:
+        action, nargs = settings.get("action"), settings.get("nargs")
+        if action not in _PLAIN_ACTIONS or nargs not in {None, "?"}:
+            return None
+        name = next((name for name in names if name.startswith("--")), names[0]).lstrip("-").replace("-", "_")
+        setattr(found, name, settings.get("default", False if action == "store_true" else None))
+        if names[0].startswith("-"):
+            options.update(dict.fromkeys(names, (name, settings)))
+        else:
+            places.append((name, settings))
+    try:
+        return found if _fill(found, options, places, words) else None
+    except Exception:  # noqa: BLE001 - a value that cannot be read: argparse says so
+        return None
+
+
+def _fill(found: Found, options: dict[str, Any], places: list[Any], words: list[str]) -> bool:
+    """Whether each word was given its meaning."""
+    plain, left = [], iter(words)
+    for word in left:
+        if not word.startswith("-"):
+            plain.append(word)
+            continue
+        option, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        name, settings = options[option]
+        if settings.get("action") == "store_true":
+            if equals:
+                return False
+            setattr(found, name, True)
+            continue
+        value = value if equals else next(left)
+        if not equals and value.startswith("-") and value != "-":
+            return False
+        value = _value(settings, value)
+        setattr(found, name, [*(getattr(found, name) or ()), value] if settings.get("action") else value)
+    if not sum("nargs" not in settings for _, settings in places) <= len(plain) <= len(places):
+        return False
+    for (name, settings), word in zip(places, plain, strict=False):
+        setattr(found, name, _value(settings, word))
+    return True
+
+
+def _value(settings: dict[str, Any], word: str) -> Any:
+    value = settings.get("type", str)(word)
+    if value not in settings.get("choices", (value,)):
+        raise ValueError(word)
+    return value
+
+
+def misread(text: str) -> Exception:
+    """What an argument's type raises for a word that it cannot read."""
+    from argparse import ArgumentTypeError  # noqa: PLC0415 - as said above
+
+    return ArgumentTypeError(text)
 
 
 def common(parser: Parser) -> None:
@@ -118,17 +154,17 @@ def common(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="JSON on stdout, on failure too")
 
 
-def client(found: argparse.Namespace, *, strict: bool = True) -> Client:
+def client(found: Found, *, strict: bool = True) -> Client:
     """A client as the common options want it. A strict one raises, and `main` turns that into an exit code."""
     return Client(found.socket, timeout=found.timeout, strict=strict)
 
 
 def duration(text: str) -> float:
-    """Seconds, for argparse."""
+    """Seconds, as an argument's type."""
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise misread(str(error)) from None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

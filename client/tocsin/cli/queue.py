@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from typing import Any
 
 from .output import age, note, say, say_json, table
-from .parsing import Parser, Verb, client, common
+from .parsing import Found, Parser, Verb, client, common, misread
 
 STATES = ("queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped")
 _HEAD = ("ID", "PRIORITY", "DESTINATION", "STATE", "SINCE", "TRIES", "TITLE", "WHY")
@@ -21,13 +20,13 @@ def _arguments(parser: Parser) -> None:
 
 
 def count(text: str) -> int:
-    """A number of things, for argparse."""
+    """A number of things, as an argument's type."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
+        raise misread(f"must be a whole number from 1 on, not {text!r}")
     return int(text)
 
 
-def _run(found: argparse.Namespace) -> int:
+def _run(found: Found) -> int:
     with client(found) as daemon:
         reply = daemon.request("queue", state=found.state, destination=found.destination, limit=found.limit)
     rows, more = reply.get("deliveries") or [], bool(reply.get("more"))

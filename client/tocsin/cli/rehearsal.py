@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
 from typing import Any
 
 from .exits import OK, USAGE, Failure
 from .output import age, counted, paint, plain, say, say_json
-from .parsing import Verb, client
+from .parsing import Found, Verb, client
 from .send import arguments, signal_of, with_wait
 from .status import budget
 
 
-def _run(found: argparse.Namespace) -> int:
+def _run(found: Found) -> int:
     if found.json_lines is not None:
         raise Failure(USAGE, "usage", "`tocsin test` looks at one signal; see `tocsin test --help`")
     signal = signal_of(found)

@@ -9,7 +9,6 @@ its signals. What is added is one signal of ours, with the last lines, and whate
 
 from __future__ import annotations
 
-import argparse
 import string
 from itertools import takewhile
 
@@ -20,7 +19,7 @@ from tocsin.signals import PRIORITIES
 from .child import Child, Ending
 from .exits import USAGE, Failure
 from .output import note
-from .parsing import Parser, Verb, duration
+from .parsing import Found, Parser, Verb, duration, misread
 
 _LINES = 20  # what fits a Discord message along with the rest
 _MOST_LINES = 1000
@@ -50,7 +49,7 @@ def _arguments(parser: Parser) -> None:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) > _MOST_LINES:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number up to {_MOST_LINES}")
+        raise misread(f"{text!r} is no whole number up to {_MOST_LINES}")
     return int(text)
 
 
@@ -61,7 +60,7 @@ def _separated(words: list[str]) -> list[str]:
     return words
 
 
-def _run(found: argparse.Namespace) -> int:
+def _run(found: Found) -> int:
     if not found.command:
         raise Failure(USAGE, "usage", "there is no command behind the --; see `tocsin run --help`")
     ending = Child(found.command, found.lines).run()
@@ -72,7 +71,7 @@ def _run(found: argparse.Namespace) -> int:
     return ending.code
 
 
-def _tell(ending: Ending, found: argparse.Namespace) -> None:
+def _tell(ending: Ending, found: Found) -> None:
     failed = ending.code != 0
     name = _name(found.command)
     with Client(found.socket, timeout=found.timeout) as client:

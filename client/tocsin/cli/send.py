@@ -6,7 +6,6 @@ or where the spool does not take it either, the exit code says why no daemon too
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 
@@ -18,7 +17,7 @@ from tocsin.signals import PRIORITIES, Receipt, Signal
 
 from .exits import BAD_DATA, DEAD, DROPPED, OK, STILL_QUEUED, TRY_LATER, USAGE, Failure, failure_of
 from .output import note, say, say_json
-from .parsing import Parser, Verb, client, common, duration
+from .parsing import Found, Parser, Verb, client, common, duration, misread
 from .stdin import read_stdin
 
 _DEFAULT_WAIT = "30s"
@@ -70,7 +69,7 @@ _HELP = {
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not K=V")
+        raise misread(f"{text!r} is not K=V")
     return name, value
 
 
@@ -91,7 +90,7 @@ def _is_duration(word: str) -> bool:
     return True
 
 
-def _run(found: argparse.Namespace) -> int:
+def _run(found: Found) -> int:
     if found.json_lines is not None:
         from .lines import send_lines  # noqa: PLC0415 - only who sends many pays for it
 
@@ -115,7 +114,7 @@ def _failure(error: TocsinError, id_: str | None) -> Failure:
     return failure
 
 
-def signal_of(found: argparse.Namespace) -> Signal:
+def signal_of(found: Found) -> Signal:
     """The signal that the words describe. Raises InvalidSignal, or Failure when stdin should hold it and does not."""
     given = {name: getattr(found, name) for name in (*_TEXTS, "priority", "to", "attach")}
     given |= {name: _number(getattr(found, name)) for name in _NUMBERS}
@@ -132,7 +131,7 @@ def _number(text: str | None) -> float | str | None:
         return text
 
 
-def _title_and_body(found: argparse.Namespace) -> tuple[str | None, str | None]:
+def _title_and_body(found: Found) -> tuple[str | None, str | None]:
     if found.title is not None:
         return found.title, read_stdin().ending() if found.body == "-" else found.body
     if (found.body or found.field) and (sys.stdin is None or sys.stdin.isatty()):
@@ -143,7 +142,7 @@ def _title_and_body(found: argparse.Namespace) -> tuple[str | None, str | None]:
     return text.first_line(), found.body or text.ending(after_first_line=True) or None
 
 
-def _tell(receipt: Receipt, found: argparse.Namespace, daemon: Client) -> int:
+def _tell(receipt: Receipt, found: Found, daemon: Client) -> int:
     """Say what became of it, after waiting where that is wanted."""
     told = {"id": receipt.id, "state": receipt.state, "reason": receipt.reason}
     if not receipt.accepted:

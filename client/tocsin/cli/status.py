@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from typing import Any
 
@@ -15,7 +14,7 @@ from tocsin.spool import QUARANTINE
 
 from .exits import DEGRADED, FAILING, OK, USAGE, Failure, failure_of
 from .output import age, by_priority, counted, paint, plain, say, say_json, table
-from .parsing import Parser, Verb, client, common
+from .parsing import Found, Parser, Verb, client, common
 
 _OF_HEALTH = {"ok": OK, "degraded": DEGRADED, "failing": FAILING}
 _COLOUR = {"ok": "green", "degraded": "yellow", "failing": "red"}
@@ -27,7 +26,7 @@ def _arguments(parser: Parser) -> None:
     common(parser)
 
 
-def _run(found: argparse.Namespace) -> int:
+def _run(found: Found) -> int:
     if found.prometheus and (found.json or found.quiet):
         other = "--json" if found.json else "-q"
         raise Failure(USAGE, "usage", f"--prometheus and {other} exclude each other; see `tocsin status --help`")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 from tocsin.errors import Unreachable
 
 from .output import moment, paint, plain, say_json
-from .parsing import Parser, Verb, client, common
+from .parsing import Found, Parser, Verb, client, common
 
 _COLOUR = {"warning": "yellow", "error": "red", "debug": "dim"}
 _HEAD = ("fact", "at", "level")
@@ -19,7 +18,7 @@ def _arguments(parser: Parser) -> None:
     common(parser)
 
 
-def _run(found: argparse.Namespace) -> int:
+def _run(found: Found) -> int:
     with client(found) as daemon:
         idle = None if found.follow else found.timeout
         for reply in daemon.stream("tail", idle=idle, follow=found.follow):

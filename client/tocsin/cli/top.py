@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -16,7 +15,7 @@ from tocsin.top.source import PATIENCE, Source
 
 from .exits import UNREACHABLE, Failure
 from .output import note, say, say_json
-from .parsing import Parser, Verb, common, duration
+from .parsing import Found, Parser, Verb, common, duration
 from .queue import count
 from .why import story_lines
 
@@ -30,7 +29,7 @@ def _arguments(parser: Parser) -> None:
     common(parser)
 
 
-def _run(found: argparse.Namespace) -> int:
+def _run(found: Found) -> int:
     with Client(found.socket, timeout=min(found.timeout, PATIENCE), strict=True) as daemon:
         daemon.status()  # who is not there at the start, or not for us, is an error; who goes later is waited for
         source = Source(daemon, story_lines)
@@ -53,7 +52,7 @@ def _can_draw() -> bool:
     return True
 
 
-def _print(found: argparse.Namespace, source: Source) -> None:
+def _print(found: Found, source: Source) -> None:
     looks = 0
     while True:
         picture = source.look(Want(Screen.LANES))

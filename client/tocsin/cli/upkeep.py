@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 from .exits import USAGE, Failure
 from .output import counted, note, say, say_json
-from .parsing import Parser, Verb, client, common
+from .parsing import Found, Parser, Verb, client, common
 
 _EXITS = (
     "0 done; 64 usage; 65 no such signal or destination; 69 daemon unreachable; 75 try again later; 76 protocol mismatch; "
@@ -22,7 +21,7 @@ def _retry_arguments(parser: Parser) -> None:
     common(parser)
 
 
-def _retry(found: argparse.Namespace) -> int:
+def _retry(found: Found) -> int:
     if (found.id is None) is not found.all:
         raise Failure(USAGE, "usage", "name one signal by its ID, or all with --all; see `tocsin retry --help`")
     if found.destination and not found.all:
@@ -36,7 +35,7 @@ def _id_arguments(parser: Parser) -> None:
     common(parser)
 
 
-def _drop(found: argparse.Namespace) -> int:
+def _drop(found: Found) -> int:
     reply = _asked(found, "drop", id=_upper(found.id))
     return _tell(found, reply, f"{counted(reply.get('deliveries', 0), 'delivery')} dropped")
 
@@ -46,12 +45,12 @@ def _destination_arguments(parser: Parser) -> None:
     common(parser)
 
 
-def _enable(found: argparse.Namespace) -> int:
+def _enable(found: Found) -> int:
     reply = _asked(found, "enable", destination=found.destination)
     return _tell(found, reply, f"{reply.get('destination', found.destination)} is in service again")
 
 
-def _asked(found: argparse.Namespace, op: str, **fields: Any) -> dict[str, Any]:
+def _asked(found: Found, op: str, **fields: Any) -> dict[str, Any]:
     with client(found) as daemon:
         return daemon.request(op, **fields)
 
@@ -60,7 +59,7 @@ def _upper(id_: str | None) -> str | None:
     return None if id_ is None else id_.upper()
 
 
-def _tell(found: argparse.Namespace, reply: dict[str, Any], sentence: str) -> int:
+def _tell(found: Found, reply: dict[str, Any], sentence: str) -> int:
     if found.json:
         say_json({"schema": 1, **reply})
     else:

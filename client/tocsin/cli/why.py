@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from typing import Any
 
 from .output import counted, figure, moment, paint, plain, say, say_json
-from .parsing import Parser, Verb, client, common
+from .parsing import Found, Parser, Verb, client, common
 
 _ABOUT = ("priority", "tier", "strategy", "symbol", "action", "price", "confidence", "key", "source")
 _COLOUR = {
@@ -25,7 +24,7 @@ def _arguments(parser: Parser) -> None:
     common(parser)
 
 
-def _run(found: argparse.Namespace) -> int:
+def _run(found: Found) -> int:
     with client(found) as daemon:
         story = daemon.why(found.id.upper())
     if found.json:

@@ -1,0 +1,67 @@
+"""The command's words: what is read without argparse means what it means to argparse."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tocsin.cli import VERBS, verb_parser
+from tocsin.cli.exits import Failure
+from tocsin.cli.parsing import read_plain
+
+WORDS = (
+    *(
+        "BUY",
+        "",
+        "-",
+        "--",
+        "-5",
+        "-p",
+        "-phigh",
+        "-p=high",
+        "high",
+        "--body",
+        "--body=",
+        "--body=-x",
+        "--price",
+        "64000.5",
+    ),
+    *("--field", "a=1", "a", "--tag", "--json", "--json=1", "--strict", "--wait", "30s", "--wait=1m", "--timeout", "x"),
+    *("--socket", "/s", "--nonsense", "--bod", "--state", "dead", "alive", "--limit", "5", "-f", "-q", "--all"),
+)
+
+
+def thoroughly(verb: str, words: list[str]) -> dict[str, object] | None:
+    with suppress(Failure):
+        return vars(verb_parser(verb)[0].thorough().read(words))
+    return None
+
+
+@given(st.sampled_from(sorted(VERBS)), st.lists(st.sampled_from(WORDS), max_size=6))
+@example("send", ["--body", "-", "BUY", "--tag", "a", "--tag=b", "--field", "a=1", "-p", "high", "--timeout", "2s"])
+@example("queue", ["--state", "alive"])
+@example("why", [])
+def test_plain_words_mean_what_argparse_makes_of_them(verb: str, words: list[str]) -> None:
+    plain = read_plain(verb_parser(verb)[0].arguments, words)
+    assert plain is None or vars(plain) == thoroughly(verb, words)
+
+
+@pytest.mark.parametrize(
+    "words", [["BUY"], ["--body=b", "BUY", "-p", "urgent", "--price", "1.5", "--tag", "a", "--json"]]
+)
+def test_usual_words_are_plain(words: list[str]) -> None:
+    assert read_plain(verb_parser("send")[0].arguments, words) is not None
+
+
+def test_command_loads_at_its_end_nothing_that_it_did_not_need() -> None:
+    script = (
+        "import atexit, sys; atexit.register(lambda: print(*sys.modules));"
+        "from tocsin.cli import main; sys.argv[1:] = ['send', 'BUY', '--strict', '--socket', '/nowhere']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert not {"argparse", "json", "locale", "tocsin.normalize", "tocsin.attachments"} & set(done.stdout.split())
