@@ -1,11 +1,13 @@
-"""What `pip install` puts into an empty environment: one distribution, which works alone."""
+"""The wheel in empty environments: alone it is the client, which needs nothing but Python; each extra adds what its name promises."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -25,27 +27,41 @@ def run(*words: str | Path, **env: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def binaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment that holds nothing but tocsin, installed from its wheel without an index to ask."""
-    folder = tmp_path_factory.mktemp("empty")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from this tree."""
+    folder = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT)
-    run(sys.executable, "-m", "venv", folder / "env")
-    [wheel] = folder.glob("*.whl")
-    run(folder / "env" / "bin" / "pip", "install", "--quiet", "--no-index", wheel)
-    return folder / "env" / "bin"
+    [built] = folder.glob("*.whl")
+    return built
+
+
+def installed(folder: Path, *words: str | Path) -> Path:
+    """The programs of a new environment, into which pip installed what it was asked for."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
+    pip(folder / "bin", "install", "--quiet", "--constraint", ROOT / "packaging" / "constraints.txt", *words)
+    return folder / "bin"
+
+
+def pip(binaries: Path, *words: str | Path) -> str:
+    """What the pip of this environment prints, working on another one."""
+    return run(sys.executable, "-m", "pip", "--python", binaries / "python", "--disable-pip-version-check", *words)
+
+
+@pytest.fixture(scope="module")
+def binaries(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment that holds nothing but tocsin, installed without an index."""
+    return installed(tmp_path_factory.mktemp("empty") / "env", "--no-index", wheel)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_it_has_no_dependency(binaries: Path) -> None:
-    listed = json.loads(run(binaries / "pip", "list", "--format", "json", "--disable-pip-version-check"))
-    assert {each["name"] for each in listed} <= {"pip", "setuptools", "wheel", "tocsin"}
+    assert {each["name"] for each in json.loads(pip(binaries, "list", "--format", "json"))} == {"tocsin"}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_wheel_carries_the_default_configuration_and_the_units(binaries: Path) -> None:
-    [wheel] = binaries.parents[1].glob("*.whl")
+def test_the_wheel_carries_the_default_configuration_and_the_units(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     units = ROOT / "packaging" / "systemd"
     wanted = {f"tocsind/service/systemd/{path.relative_to(units)}" for path in units.rglob("*") if path.is_file()}
@@ -73,3 +89,47 @@ log.warning("by logging")
         assert run(binaries / "tocsin", "run", "--on", "always", "--", "echo", "by run", **places) == "by run"
         assert daemon.settled(id_) == ["delivered"]
         assert daemon.status()["counters"]["signals_accepted"] == 6
+
+
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+USES = {  # an extra besides `daemon`, and what can be imported with it
+    "top": "tocsin.top.live",
+    "dev": "hypothesis, mypy, pytest, pytest_trio, ruff, tocsin.top.live, tocsind.daemon",
+    "binary": "PyInstaller, tocsin.top.live, tocsind.daemon",
+    "bench": "greenstalk, huey, persistqueue, pytest, redis",
+}
+
+
+def environment(extra: str, wheel: Path, folder: Path) -> Path:
+    """The programs of an environment with one extra, all of whose requirements are there and fit together."""
+    binaries = installed(folder / "env", f"{wheel}[{extra}]")
+    pip(binaries, "check")
+    listed = {each["name"].lower().replace("_", "-") for each in json.loads(pip(binaries, "list", "--format", "json"))}
+    assert {re.split(r"[<>=\[]", each)[0] for each in EXTRAS[extra]} <= listed
+    return binaries
+
+
+def test_every_extra_is_tested() -> None:
+    assert {"daemon", *USES} == set(EXTRAS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_daemon_extra_runs_a_daemon_that_delivers(wheel: Path, tmp_path: Path) -> None:
+    binaries = environment("daemon", wheel, tmp_path)
+    command = (str(binaries / "tocsind"),)
+    with DaemonProcess(tmp_path / "host", file() + route("local-file"), command=command) as daemon:
+        daemon.start()
+        run(binaries / "tocsin", "send", "hello", "--wait", "20s", TOCSIN_SOCKET=daemon.socket)
+        assert "hello" in (daemon.state / "alerts.jsonl").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "extra",
+    # those of developers take up to a minute each: `make test-binary` runs them
+    [each if each == "top" else pytest.param(each, marks=pytest.mark.binary) for each in USES],
+)
+def test_extra_can_be_imported(extra: str, wheel: Path, tmp_path: Path) -> None:
+    run(environment(extra, wheel, tmp_path) / "python", "-c", f"import {USES[extra]}")
