@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 
 from tocsin import losses, notices
 from tocsin.errors import TocsinError
-from tocsin.loading import nothing_at_exit
+from tocsin.loading import late, nothing_at_exit
 
 from .exits import CANNOT_WRITE, INTERNAL, INTERRUPTED, OK, USAGE, Failure, failure_of
 
@@ -147,7 +146,7 @@ def verb_parser(name: str) -> tuple[Parser, Verb]:
     if name not in VERBS:
         raise Failure(USAGE, "usage", f"no such verb: {name}{did_you_mean(name, VERBS)}; see `tocsin --help`")
     module, summary = VERBS[name]
-    verb: Verb = import_module(f".{module}", __package__).VERBS[name]
+    verb: Verb = late(f"{__package__}.{module}").VERBS[name]
     parser = Parser(f"tocsin {name}", f"{summary[0].upper()}{summary[1:]}", verb.examples, verb.exits)
     verb.arguments(parser)
     return parser, verb
