@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.ids import ALPHABET, LENGTH, is_id, new_id
+from tocsin.ids import ALPHABET, LENGTH, id_of, is_id, new_id
 
 
 def _number(id_: str) -> int:
@@ -23,6 +23,16 @@ def test_an_id_holds_its_millisecond() -> None:
     id_ = new_id()
     after = time.time_ns() // 1_000_000
     assert before <= _number(id_) >> 80 <= after
+
+
+@given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))
+def test_an_id_holds_its_time_and_its_bytes(milliseconds: int, rest: bytes) -> None:
+    assert _number(id_of(milliseconds, rest)) == milliseconds << 80 | int.from_bytes(rest, "big")
+
+
+def test_random_letters_are_of_the_whole_alphabet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.urandom", lambda size: bytes(range(240, 240 + size)))
+    assert new_id()[10:] == ALPHABET[16:]
 
 
 def test_ids_are_all_different() -> None:
