@@ -49,3 +49,24 @@ except SystemExit:
 assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL)
+
+
+def test_interrupt_in_a_weak_references_callback_ends_the_program_quietly() -> None:
+    code = """
+import signal, sys, time, weakref
+from tocsind.interrupts import guarded
+
+class Module:
+    pass
+
+def main():
+    module = Module()
+    lock = weakref.ref(module, lambda _: signal.raise_signal(signal.SIGINT))
+    del module
+    time.sleep(20)
+    return 0
+
+sys.exit(guarded(main))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], check=False, timeout=PATIENCE, capture_output=True)
+    assert (ended.returncode, ended.stderr) == (130, b"")
