@@ -69,26 +69,27 @@ async def test_replies_come_in_the_order_of_the_requests_whoever_gives_them(tmp_
         assert sum(isinstance(fact, SignalRefused) for fact in at.facts) == 1
 
 
-async def test_a_pipeline_longer_than_a_group_is_answered_to_the_end(tmp_path: Path) -> None:
+async def test_a_long_pipeline_is_answered_to_the_end(tmp_path: Path) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
-        await stream.send_all(pipelined(*(send(str(number)) for number in range(300))))
-        ids = [(await hear(stream) or {})["receipt"]["id"] for _ in range(300)]
-        await at.until(lambda: len(accepted(at)) == 300)
+        await stream.send_all(pipelined(*(send(str(number)) for number in range(100))))
+        ids = [(await hear(stream) or {})["receipt"]["id"] for _ in range(100)]
+        await at.until(lambda: len(accepted(at)) == 100)
         assert accepted(at) == ids
 
 
 async def test_a_peer_that_reads_late_gets_every_answer_in_order(tmp_path: Path) -> None:
     async with house(tmp_path, frame=100.0) as at, at.visit() as stream, trio.open_nursery() as nursery:
-        frames = [pipelined(*(send(f"{turn}-{number}") for number in range(50))) for turn in range(80)]
+        requests, signals = 12, 300  # a commit for each request; their replies are more than a socket holds
 
         async def talk() -> None:
-            for frame in frames:
-                await stream.send_all(frame)
+            for _ in range(requests):
+                await stream.send_all(pipelined(many(signals)))
 
         nursery.start_soon(talk)
         await at.until_busy(1)  # the door has given up writing, and waits for us to read
-        ids = [(await hear(stream) or {})["receipt"]["id"] for _ in range(4000)]
-        await at.until(lambda: len(accepted(at)) == 4000)
+        replies = [await hear(stream) or {} for _ in range(requests)]
+        ids = [receipt["id"] for reply in replies for receipt in reply["receipts"]]
+        await at.until(lambda: len(accepted(at)) == requests * signals)
         assert accepted(at) == ids
 
 
