@@ -40,6 +40,19 @@ class Books(ScopeBooks, Protocol):
     ) -> list[Settlement]:
         """Write down how attempts ended, and what was learned; answers what follows for each."""
 
+    async def settle_and_begin(
+        self,
+        batch: Sequence[Delivery],
+        outcomes: Sequence[Outcome],
+        retry: Retry,
+        memory: LaneMemory | None,
+        scopes: Sequence[ScopeMemory],
+        *,
+        following: Sequence[Delivery],
+        asking: Asking,
+    ) -> tuple[list[Settlement], list[Delivery]]:
+        """`settle`, and `begin` what follows in the same commit; answers what each of them answers."""
+
     async def divert(self, destination: str, reason: str) -> bool:
         """Send a chunk of a queue to the fallback. False when nothing was left, or there is no fallback."""
 

@@ -70,6 +70,14 @@ class Channel:
             self._line.remove(asker)
             self.nudge()
 
+    def stays(self) -> bool:
+        """Whether the turn may go on with another request, as a new turn: no other sender in line could send now."""
+        now = self._clock.now()
+        if any(other.ready_at(now) <= now and other.wants() for other in self._line):
+            return False
+        self.turns += 1
+        return True
+
     def leave(self) -> None:
         """Give the turn back."""
         self.busy = False

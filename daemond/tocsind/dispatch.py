@@ -2,7 +2,8 @@
 
     written before promised     `accept` makes receipts, and `take_in` answers, only behind the commit that holds the signals
     settled before forgotten    `begin` returns behind the commit that opens the attempt, and only what it returns may be sent;
-                                `settle` returns behind the commit that closes it, and insists while the disk is full
+                                `settle` returns behind the commit that closes it, and insists while the disk is full;
+                                `settle_and_begin` does both in one commit
 
 Everything else is told to the lanes as a nudge (`wake`, `rewind`): they read what is theirs from the journal, so a nudge that comes
 twice, late, or for a delivery that is gone does no harm.
@@ -310,10 +311,37 @@ class Dispatch:
     ) -> list[Settlement]:
         """Write down how attempts ended, and what was learned from it; answers what follows for each."""
         now = self._clock.steady()
-        endings = [
-            self._ending(delivery, outcome, retry, now) for delivery, outcome in zip(batch, outcomes, strict=True)
-        ]
+        endings = self._endings(batch, outcomes, retry, now)
         moved = await self._insist(lambda: self.journal.run(attempts.settle, endings, now, lane, scopes))
+        return self._settled(endings, moved, now)
+
+    async def settle_and_begin(
+        self,
+        batch: Sequence[Delivery],
+        outcomes: Sequence[Outcome],
+        retry: Retry,
+        lane: LaneMemory | None,
+        scopes: Sequence[ScopeMemory],
+        *,
+        following: Sequence[Delivery],
+        asking: Asking,
+    ) -> tuple[list[Settlement], list[Delivery]]:
+        """`settle`, and `begin` what follows in the same commit; answers what each of them answers."""
+        now = self._clock.steady()
+        endings = self._endings(batch, outcomes, retry, now)
+        job = partial(attempts.settle_and_begin, following=following, asking=asking)
+        moved, claimed = await self._insist(
+            lambda: self.journal.run(job, endings, lane, scopes, now=self._clock.steady())
+        )
+        return self._settled(endings, moved, now), claimed
+
+    def _endings(
+        self, batch: Sequence[Delivery], outcomes: Sequence[Outcome], retry: Retry, now: float
+    ) -> list[Ending]:
+        return [self._ending(delivery, outcome, retry, now) for delivery, outcome in zip(batch, outcomes, strict=True)]
+
+    def _settled(self, endings: Sequence[Ending], moved: Sequence[Moved], now: float) -> list[Settlement]:
+        """Emit what is on disk now."""
         for ending in endings:
             self._tell_ending(ending, now)
         self._tell_edit(endings)

@@ -17,7 +17,9 @@ The conditions, and who says so:
 Before it serves it asks where its destination leads: those who share a channel share its limits, and one that leads nowhere is disabled
 before its first alert. When that cannot be asked just now it goes by what it knew, and asks again once something got through.
 
-A turn brings one request: it is taken by `admit` and given back by `attempt`, from the claim to the settlement in one piece.
+A turn is taken by `admit` and given back by `attempt`. It brings one request, from the claim to the settlement in one piece; and another
+one when all of it arrived, more may go at once, and no other sender waits that could: then one commit holds the settlement and the next
+claim.
 """
 
 from __future__ import annotations
@@ -106,6 +108,7 @@ class Lane:
         self._changed = trio.Event()  # replaced each time it is set: for whoever waits while disabled
         self._serving = trio.CancelScope()
         self._in_flight = trio.CancelScope()
+        self._lead = Priority.LOW  # of what was claimed last
 
     @property
     def living(self) -> str | None:
@@ -312,19 +315,36 @@ class Lane:
         return [each for priority, each in self._senders.items() if not self.rerouting.gives_way(now, priority)]
 
     async def attempt(self) -> None:
-        """From the claim to the settlement in one piece: leaving finishes what is in flight, bounded by the destination's deadline."""
+        """One message, and further ones as long as the turn stays here; then the turn is given back."""
         try:
-            with trio.CancelScope(shield=True) as self._in_flight:
-                batch = self._batches.load(self._loading())
-                if claimed := await self._claim(batch):
-                    lead = batch[0].priority
-                    with self._out():
-                        report = cleaned(await self.destination.deliver(claimed))
-                    await self._settle(claimed, lead, report)
+            claimed = await self._begin()
+            while claimed:
+                claimed = await self._send(claimed)
         finally:
             self.breaker.give_back(self.clock.now())
             self.channel.leave()
             self.rerouting.arrived()  # what failed may have to move
+
+    async def _begin(self) -> list[Delivery]:
+        """Claim the first message of a turn."""
+        with trio.CancelScope(shield=True) as self._in_flight:
+            if batch := self._batches.load(self._loading()):  # else all of it is about to move
+                return self._claimed(batch, await self._books.begin(batch, self._asking(batch)))
+        return []
+
+    async def _send(self, claimed: Sequence[Delivery]) -> list[Delivery]:
+        """Send what was claimed and settle it: leaving finishes both, bounded by the destination's deadline. Answers what was claimed to
+        follow it.
+        """
+        report: Report | None = None
+        with trio.CancelScope(shield=True) as self._in_flight, self._out():
+            report = cleaned(await self.destination.deliver(claimed))
+        if report is None:  # abandoned: it stays open on record
+            return []
+        is_leaving = trio.current_effective_deadline() == -inf
+        with trio.CancelScope(shield=True) as self._in_flight:
+            return await self._settle(claimed, report, goes_on=not is_leaving)
+        return []
 
     async def post_unrecorded(self, delivery: Delivery) -> bool:
         """Send one alarm that the journal has no room for; whether it arrived. False at once where it could not leave now.
@@ -348,14 +368,14 @@ class Lane:
         finally:
             self.out_since = None
 
-    async def _claim(self, batch: Sequence[Delivery]) -> list[Delivery]:
-        """What may be sent of it. The request counts from before we ask: others share our scopes, and would count on it meanwhile."""
-        if not batch:  # all of it is about to move
-            return []
-        lead = batch[0].priority
-        self.gate.take(self.clock.now(), lead)
-        asking = Asking(self.name, self.channel.name, presses(lead), self.living)
-        claimed = await self._books.begin(batch, asking)
+    def _asking(self, batch: Sequence[Delivery]) -> Asking:
+        """The request counts from before the claim: other lanes share our scopes, and would count on it meanwhile."""
+        self._lead = batch[0].priority
+        self.gate.take(self.clock.now(), self._lead)
+        return Asking(self.name, self.channel.name, presses(self._lead), self.living)
+
+    def _claimed(self, batch: Sequence[Delivery], claimed: list[Delivery]) -> list[Delivery]:
+        """What may be sent of a batch; the senders forget the rest."""
         numbers = {delivery.number for delivery in claimed}
         for delivery in batch:
             if delivery.number not in numbers:
@@ -363,24 +383,40 @@ class Lane:
         if claimed:
             self.breaker.take()
         else:
-            self.gate.put_back(lead)
+            self.gate.put_back(self._lead)
         return claimed
 
-    async def _settle(self, batch: Sequence[Delivery], lead: Priority, report: Report) -> None:
-        """Learn from what came back, write it down, and tell the senders."""
+    async def _settle(self, batch: Sequence[Delivery], report: Report, *, goes_on: bool) -> list[Delivery]:
+        """Learn from what came back, write it down, and tell the senders. Claims what may follow, in the same commit."""
         before = self.memory()
-        self.gate.hear(self.clock.now(), lead, report)
+        self.gate.hear(self.clock.now(), self._lead, report)
         self._note(report.note)
         for outcome in dict.fromkeys(report.outcomes):  # one request teaches once, however many deliveries it carried
             both = zip(batch, report.outcomes, strict=True)
             self._learn(outcome, [_alert_of(delivery) for delivery, each in both if each == outcome])
         after = self.memory()
-        settlements = await self._books.settle(
-            batch, report.outcomes, self.options.retry, after if after != before else None, self._gates.changed()
-        )
+        ended = batch, report.outcomes, self.options.retry, after if after != before else None, self._gates.changed()
+        following, claimed = self._following(report) if goes_on else [], list[Delivery]()
+        if following:
+            asking = self._asking(following)
+            settlements, found = await self._books.settle_and_begin(*ended, following=following, asking=asking)
+            claimed = self._claimed(following, found)
+        else:
+            settlements = await self._books.settle(*ended)
         for delivery, settlement in zip(batch, settlements, strict=True):
             self._batches.forget(delivery.number)
             self._senders[delivery.priority].keep(delivery, settlement)
+        return claimed
+
+    def _following(self, report: Report) -> list[Delivery]:
+        """The next message, if it may go at once: all of the last one arrived, and no other sender could have the turn."""
+        if self._serving.cancel_called or not all(isinstance(each, Delivered) for each in report.outcomes):
+            return []
+        now = self.clock.now()
+        lead = min((priority for priority, sender in self._senders.items() if sender.wants()), default=None)
+        if lead is None or self.ready_at(now, lead) > now or not self.channel.stays():
+            return []
+        return self._batches.load(self._loading())
 
     # --- learning ------------------------------------------------------------------------------------------------------
 

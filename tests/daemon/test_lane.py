@@ -154,6 +154,34 @@ async def test_there_is_never_more_than_one_request_in_flight(autojump_clock: Mo
     assert (len(stage.destination.tries), stage.destination.most_in_flight) == (12, 1)
 
 
+async def test_settlement_and_next_claim_share_a_commit_while_all_arrives(autojump_clock: MockClock) -> None:
+    stage = Stage(seconds=1.0)
+    stage.owe(*"abcde")
+    async with stage.running():
+        await passing(60)
+    assert stage.destination.titles == list("abcde")
+    assert [stage.destination.most_in_flight, stage.books.shared_commits] == [1, 4]
+
+
+async def test_nothing_is_claimed_in_the_commit_that_settles_a_failure(autojump_clock: MockClock) -> None:
+    stage = Stage(DOWN, DOWN, DOWN, seconds=1.0)
+    stage.owe(*"abc")
+    async with stage.running():
+        await passing(3.5)
+    assert len(stage.destination.tries) > 3
+    assert stage.books.shared_commits == 0
+
+
+async def test_delivery_that_was_dropped_meanwhile_is_not_claimed_with_a_settlement(autojump_clock: MockClock) -> None:
+    stage = Stage(seconds=1.0)
+    _, second, _ = stage.owe(*"abc")
+    async with stage.running():
+        await passing(0.5)
+        stage.books.drop(second)
+        await passing(60)
+    assert stage.destination.titles == ["a", "c"]
+
+
 async def test_what_comes_while_the_turn_is_awaited_joins_the_batch(autojump_clock: MockClock) -> None:
     stage = Stage(most=10)
     await stage.close_for(10)

@@ -139,6 +139,20 @@ async def test_a_request_is_open_until_its_outcomes_are_settled(shelf: Shelf) ->
     assert before <= request.at <= shelf.clock.wall()
 
 
+async def test_next_request_is_open_when_its_claim_shares_the_settlement_of_the_last(shelf: Shelf) -> None:
+    for title in ("one", "two"):
+        await shelf.owe("a", title)
+    one, two = await fed(shelf)
+    batch = await shelf.books.begin([one], ASKING)
+    shelf.clock.step(1)
+    settlements, claimed = await shelf.books.settle_and_begin(
+        batch, [Delivered()], RETRY, None, [], following=[one, two], asking=ASKING
+    )
+    assert [each.state for each in settlements] == [State.SENT]
+    assert [(each.signal.title, each.attempts) for each in claimed] == [("two", 1)]
+    assert [each.at is None for each in await shelf.books.requests("channel", "a")] == [False, True]
+
+
 async def test_requests_are_told_by_channel_and_by_destination_in_the_order_of_their_answers(shelf: Shelf) -> None:
     for name, channel in (("a", "old"), ("b", "shared"), ("a", "shared"), ("c", "elsewhere")):
         await shelf.owe(name, "one")

@@ -147,3 +147,17 @@ def test_replay_puts_back_what_was_in_flight_in_doubt_and_nothing_else(books: sq
     assert (again.number, again.attempts, again.doubt, again.unknowns) == (delivery.number, 1, True, 0)
     assert attempts.replay(books, NOW + 9) == 0
     assert [copy.doubt for copy in fed(books, "c")] == [False]
+
+
+def test_settle_and_begin_closes_the_request_that_ended_and_opens_the_next(books: sqlite3.Connection) -> None:
+    first, second = put(books, "a"), put(books, "a")
+    one, two = fed(books, "a")
+    (claimed,) = attempts.begin(books, [one], asking("a"), NOW)
+    ending, following = Ending(claimed, Settlement(State.SENT), "delivered"), [one, two]
+    moved, begun_now = attempts.settle_and_begin(
+        books, [ending], None, [], following=following, asking=asking("a"), now=NOW + 3
+    )
+    assert (moved, [each.id for each in begun_now]) == ([], [second])
+    assert [standing(books, first), standing(books, second)] == [{"a": "sent"}, {"a": "sending"}]
+    answers = books.execute("SELECT sent, answered FROM requests ORDER BY number").fetchall()
+    assert answers == [(NOW, NOW + 3), (NOW + 3, None)]

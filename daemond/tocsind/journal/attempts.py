@@ -78,6 +78,20 @@ def settle(
     return [moved for ending in endings if ending.settlement.elsewhere for moved in _elsewhere(connection, ending, now)]
 
 
+def settle_and_begin(
+    connection: sqlite3.Connection,
+    endings: Sequence[Ending],
+    lane: LaneMemory | None,
+    scopes: Sequence[ScopeMemory],
+    *,
+    following: Sequence[Delivery],
+    asking: Asking,
+    now: float,
+) -> tuple[list[Moved], list[Delivery]]:
+    """`settle`, then `begin` what follows: one commit serves both."""
+    return settle(connection, endings, now, lane, scopes), begin(connection, following, asking, now)
+
+
 def _close(connection: sqlite3.Connection, endings: Sequence[Ending], now: float) -> None:
     connection.executemany(
         "UPDATE deliveries SET state = ?, since = ?, reason = ?, doubt = ?, unknowns = ?, plain = ?, message = ?"

@@ -84,6 +84,7 @@ class MemoryBooks:
         self.scopes: dict[str, ScopeMemory] = {}
         self.asked: list[_Asked] = []
         self.settlements: list[Settlement] = []
+        self.shared_commits = 0  # of a settlement and the next claim
         self.living: dict[tuple[str, str, str], tuple[Living, Delivery | None]] = {}  # by destination, key, far end
         self.fed: list[int] = []
         self._clock = clock
@@ -209,6 +210,21 @@ class MemoryBooks:
         self._keep(memory, scopes)
         self.settlements += found
         return found
+
+    async def settle_and_begin(
+        self,
+        batch: Sequence[Delivery],
+        outcomes: Sequence[Outcome],
+        retry: Retry,
+        memory: LaneMemory | None,
+        scopes: Sequence[ScopeMemory],
+        *,
+        following: Sequence[Delivery],
+        asking: Asking,
+    ) -> tuple[list[Settlement], list[Delivery]]:
+        self.shared_commits += 1
+        settlements = await self.settle(batch, outcomes, retry, memory, scopes)
+        return settlements, await self.begin(following, asking)
 
     def _write(self, entry: _Entry, settlement: Settlement) -> None:
         entry.state, entry.reason = settlement.state, settlement.reason
