@@ -228,8 +228,51 @@ def young(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def commit_frames(log: bytes) -> list[int]:
     """Where the frames begin that end a commit (sqlite.org/fileformat2.html)."""
+    return [at for at in frames(log) if int.from_bytes(log[at + 4 : at + 8], "big")]
+
+
+def frames(log: bytes) -> range:
+    """Where the frames begin."""
     length = 24 + int.from_bytes(log[8:12], "big")
-    return [at for at in range(32, len(log) - length + 1, length) if int.from_bytes(log[at + 4 : at + 8], "big")]
+    return range(32, len(log) - length + 1, length)
+
+
+def new_pages(log: bytes, end: int) -> list[int]:
+    """The last frame of each page that the database, of so many bytes, does not have."""
+    size = int.from_bytes(log[8:12], "big")
+    pages = {int.from_bytes(log[at : at + 4], "big"): at for at in frames(log)}
+    return [at for page, at in pages.items() if page * size > end]
+
+
+def test_flipped_bit_in_a_new_page_of_the_log_costs_no_signal_that_was_in_the_database_before(tmp_path: Path) -> None:
+    first, killed = tmp_path / "first", tmp_path / "killed"
+    first.mkdir()
+    with closing(open_whole(first, NOW).connection) as connection:
+        before = [
+            put(connection, "a") for _ in range(8)
+        ]  # on one page, which the next ones turn into one that leads to others
+    with closing(open_whole(first, NOW).connection) as connection:
+        commits = Commits(connection, first)
+        for _ in range(24):
+            commit(connection, commits, "a")
+        shutil.copytree(first, killed)
+        commits.close()
+    log, end = (killed / WAL).read_bytes(), (killed / FILE_NAME).stat().st_size
+    for frame in new_pages(log, end):
+        folder = shutil.copytree(killed, tmp_path / f"{frame}")
+        damaged = bytearray(log)
+        damaged[frame + 24 + 100] ^= 1
+        (folder / WAL).write_bytes(damaged)
+        with closing(open_whole(folder, NOW).connection) as connection:
+            rows = connection.execute(
+                "SELECT id FROM signals JOIN deliveries ON signal = signals.number WHERE state = 'queued'"
+            )
+            assert set(before) <= {id_ for (id_,) in rows}, frame
+            assert (
+                connection.execute("SELECT count(*) FROM deliveries GROUP BY signal HAVING count(*) > 1").fetchall()
+                == []
+            )
+        shutil.rmtree(folder)
 
 
 def test_flipped_bit_in_any_commit_of_a_young_journal_is_found_and_loses_no_signal(young: Path, tmp_path: Path) -> None:

@@ -38,10 +38,11 @@ class _Frame(NamedTuple):
     is_whole: bool
 
 
-def rebuild(database: Path, log: Path, target: Path) -> int:
+def rebuild(database: Path, log: Path, target: Path, *, to_the_break: bool = False) -> int:
     """Write to `target` the database with all of the log that can be verified; how many frames could not be. Raises OSError.
 
-    `database` and `log` may be missing. `target` is a database without a log.
+    `database` and `log` may be missing. `target` is a database without a log. With `to_the_break` the commits before the first broken
+    frame are written, and nothing behind it: an older database, whose pages belong together.
     """
     raw = log.read_bytes() if log.exists() else b""
     if database.exists():
@@ -49,7 +50,7 @@ def rebuild(database: Path, log: Path, target: Path) -> int:
     else:
         target.write_bytes(b"")
     with target.open("r+b") as content:
-        broken = _apply_all(raw, content)
+        broken = _apply_all(raw, content, to_the_break=to_the_break)
         if content.seek(0, os.SEEK_END) > _VALID_FOR_AT + 4:
             _overwrite(content, _MODES_AT, b"\1\1")  # no log belongs to it
             _overwrite(content, _VALID_FOR_AT, bytes(4))  # its length is that of the file
@@ -87,12 +88,14 @@ def _schema_pages(source: bytes, size: int) -> list[int]:
     return [1, *(int.from_bytes(source[start : start + 4], "big") for start in (*starts, _TREE_AT + 8))]
 
 
-def _apply_all(raw: bytes, content: BinaryIO) -> int:
+def _apply_all(raw: bytes, content: BinaryIO, *, to_the_break: bool) -> int:
     """Write the pages of each commit; how many frames are broken."""
     size, broken = _page_size(raw, content.read(_HEADER.size)), 0
     waiting: dict[int, bytes] = {}
     for frame in _frames(raw, size) if size else ():
         broken += not frame.is_whole
+        if to_the_break and broken:
+            break
         if frame.is_whole:
             waiting[frame.page] = frame.content
             if frame.commit:

@@ -36,7 +36,7 @@ from tocsind.errors import CannotWrite
 from . import mark as marks
 from .logfile import broken_frames, rebuild, transplant
 from .mark import Mark
-from .salvage import Tally, salvage, unsound
+from .salvage import Tally, salvage, supplement, unsound
 from .schema import FILE_NAME, MIGRATIONS, create, open_journal, prepare, version
 
 WAL_NAME = f"{FILE_NAME}-wal"
@@ -241,12 +241,33 @@ def _read_out(folder: Path, now: float, *, in_doubt: bool) -> tuple[int, Tally]:
     """Make the fresh journal: broken pages of the log, and what was kept. Content that defeats all reading leaves it empty."""
     try:
         broken = rebuild(folder / FILE_NAME, folder / WAL_NAME, folder / _REBUILT)
-        return broken, _filled(folder, now, in_doubt=in_doubt)
+        kept = _filled(folder, now, in_doubt=in_doubt)
+        if broken:
+            kept = _supplemented(folder, now, kept, in_doubt=in_doubt)
     except (OSError, sqlite3.OperationalError):
         raise
     except Exception:  # noqa: BLE001 - damage may look like anything, and must not keep the daemon from starting
         (folder / _REBUILT).write_bytes(b"")
-        return 0, _fill(folder, now, in_doubt=in_doubt)
+        broken, kept = 0, _fill(folder, now, in_doubt=in_doubt)
+    (folder / _FILLING).rename(folder / _FRESH)
+    return broken, kept
+
+
+def _supplemented(folder: Path, now: float, kept: Tally, *, in_doubt: bool) -> Tally:
+    """With what the commits before the break hold: the broken page may be one that leads to others, which are whole."""
+    rebuild(folder / FILE_NAME, folder / WAL_NAME, folder / _REBUILT, to_the_break=True)
+    with (
+        closing(_opened(folder / _REBUILT)) as older,
+        closing(sqlite3.connect(folder / _FILLING, isolation_level=None)) as fresh,
+    ):
+        try:
+            kept = supplement(older, fresh, now, kept, in_doubt=in_doubt)
+        except (OSError, sqlite3.OperationalError):
+            raise
+        except Exception:  # noqa: BLE001 - as in `_read_out`; what was kept before stays
+            fresh.rollback()
+    (folder / _REBUILT).unlink()
+    return kept
 
 
 def _filled(folder: Path, now: float, *, in_doubt: bool) -> Tally:
@@ -256,7 +277,7 @@ def _filled(folder: Path, now: float, *, in_doubt: bool) -> Tally:
     kept = _fill(folder, now, in_doubt=in_doubt)
     if kept.signals or not (folder / FILE_NAME).exists():
         return kept
-    (folder / _FRESH).rename(folder / _EMPTY)
+    (folder / _FILLING).rename(folder / _EMPTY)
     rebuild(folder / FILE_NAME, folder / WAL_NAME, folder / _REBUILT)
     transplant(folder / _EMPTY, folder / _REBUILT)
     (folder / _EMPTY).unlink()
@@ -265,23 +286,25 @@ def _filled(folder: Path, now: float, *, in_doubt: bool) -> Tally:
 
 
 def _fill(folder: Path, now: float, *, in_doubt: bool) -> Tally:
-    """Make the fresh journal, whole and synced, of what was rebuilt."""
+    """Fill a fresh journal, synced, with what was rebuilt."""
     filling, rebuilt = folder / _FILLING, folder / _REBUILT
     for path in (filling, folder / f"{_FILLING}-journal"):
         path.unlink(missing_ok=True)
     filling.touch(0o600)
     with (
-        closing(
-            sqlite3.connect(f"file:{_quoted(rebuilt)}?mode=ro&immutable=1", uri=True, isolation_level=None)
-        ) as source,
+        closing(_opened(rebuilt)) as source,
         closing(sqlite3.connect(filling, isolation_level=None)) as fresh,
     ):
-        source.text_factory = _text
         create(fresh)
         kept = salvage(source, fresh, now, in_doubt=in_doubt)
-    filling.rename(folder / _FRESH)
     rebuilt.unlink()
     return kept
+
+
+def _opened(rebuilt: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"file:{_quoted(rebuilt)}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    connection.text_factory = _text
+    return connection
 
 
 def _text(raw: bytes) -> str:

@@ -94,9 +94,34 @@ def salvage(source: sqlite3.Connection, fresh: sqlite3.Connection, now: float, *
     if in_doubt:
         fresh.execute("UPDATE deliveries SET doubt = 1 WHERE state IN ('queued', 'sending')")
     owed = _owe_again(fresh, now)
-    kept = [fresh.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("signals", "deliveries")]  # noqa: S608 - our own names
+    signals, deliveries = _counted(fresh)
     fresh.execute("COMMIT")
-    return Tally(kept[0], kept[1], unreadable, owed)
+    return Tally(signals, deliveries, unreadable, owed)
+
+
+def supplement(
+    older: sqlite3.Connection, fresh: sqlite3.Connection, now: float, kept: Tally, *, in_doubt: bool
+) -> Tally:
+    """Add to what `salvage` kept the signals that only an older state of the journal has: a page that led to them is broken."""
+    fresh.execute("BEGIN IMMEDIATE")
+    for table in ("signals", "deliveries"):
+        fresh.execute(f"CREATE TEMP TABLE known_{table} AS SELECT number FROM {table}")  # noqa: S608 - our own names
+    for each in _TABLES[:2]:
+        _copy(older, fresh, each)
+    fresh.execute(
+        "DELETE FROM deliveries WHERE number NOT IN (SELECT number FROM known_deliveries) AND"
+        " (signal IN (SELECT number FROM known_signals) OR signal NOT IN (SELECT number FROM signals))"
+    )
+    if in_doubt:
+        fresh.execute("UPDATE deliveries SET doubt = 1 WHERE state IN ('queued', 'sending')")
+    owed = _owe_again(fresh, now)
+    signals, deliveries = _counted(fresh)
+    fresh.execute("COMMIT")
+    return kept._replace(signals=signals, deliveries=deliveries, owed_again=kept.owed_again + owed)
+
+
+def _counted(fresh: sqlite3.Connection) -> list[int]:
+    return [fresh.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("signals", "deliveries")]  # noqa: S608 - our own names
 
 
 def _copy_redo(source: sqlite3.Connection, fresh: sqlite3.Connection) -> None:
