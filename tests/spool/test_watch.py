@@ -7,6 +7,7 @@ from pathlib import Path
 import trio
 
 from tocsin.outbox import DAEMON
+from tocsind.spool.folder import Folder
 from tocsind.spool.watch import Watch
 
 PATIENCE = 10.0
@@ -69,3 +70,18 @@ async def test_what_cannot_be_watched_is_known(tmp_path: Path) -> None:
         for name in ("nothing", "file", "link"):
             watch.on(tmp_path / name)
             assert not watch.works
+
+
+async def test_watch_is_quiet_while_the_daemon_repeats_that_it_takes_everything(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    with Watch() as watch:
+        folder.prepare()
+        watch.on(tmp_path)
+        folder.say(None)
+        assert watch.names() == {}
+        for _ in range(2):
+            folder.say("the disk is full")
+        assert watch.names() == {DAEMON: None}
+        folder.say("the disk is full")
+        assert watch.names() == {}
+    folder.close()

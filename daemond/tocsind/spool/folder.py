@@ -81,7 +81,11 @@ class Folder:
             self._show(place)
 
     def say(self, reason: str | None) -> None:
-        """Tell clients why nothing is taken; None when it is."""
+        """Tell clients why nothing is taken; None when it is. Writes a changed reason only: the kernel reports each write to the watch on
+        this folder, so a turn that wrote would start the next one.
+        """
+        if reason == self._reason:
+            return
         self._reason = reason
         if self._claim >= 0:
             with contextlib.suppress(OSError):  # the disk fails: the daemon is about to say so, and to leave
