@@ -72,8 +72,8 @@ def test_in_the_environment(elsewhere: Elsewhere) -> None:
     assert "alerts-critical      discord  ready" in elsewhere.run(f"cd $ROOT; {name}={url} tocsind check")
 
 
-def test_when_one_got_out(elsewhere: Elsewhere, daemon: DaemonProcess) -> None:
-    [commands] = chapter("When one got out")
+def test_new_webhook_is_enabled_after_a_leak(elsewhere: Elsewhere, daemon: DaemonProcess) -> None:
+    [commands] = chapter("If a URL has leaked")
     url = "http://127.0.0.1:9/api/webhooks/123456789012345678/x"
     daemon.configure(f'[destinations.alerts-critical]\nkind = "discord"\nwebhook = "{url}"\n{CONFIG}')
     daemon.start()

@@ -73,9 +73,9 @@ def test_let_programs_use_it(elsewhere: Elsewhere) -> None:
     assert verified(elsewhere, "trader.service") == ""
 
 
-def test_restart_stop_and_see_how_it_is(elsewhere: Elsewhere, daemon: DaemonProcess) -> None:
+def test_restart_stop_and_look_at_it(elsewhere: Elsewhere, daemon: DaemonProcess) -> None:
     daemon.start()
-    for title in ("Restart, upgrade, stop", "See how it is"):
+    for title in ("Restart, upgrade, stop", "Look at it"):
         for commands in chapter(title):
             elsewhere.run(commands)
     assert elsewhere.noted() == [

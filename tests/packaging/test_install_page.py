@@ -58,7 +58,7 @@ def test_the_file_is_put_into_a_home_and_shows_its_demo(tmp_path: Path) -> None:
 
 @pytest.mark.binary
 def test_what_you_have_is_told(binary: Binary) -> None:
-    [command] = blocks("See what you have")
+    [command] = blocks("Show the versions")
     path = f"{Path(binary.tocsind).parent}:/usr/bin:/bin"
     done = subprocess.run(
         ["sh", "-ec", command], env={"PATH": path}, capture_output=True, text=True, timeout=60, check=True
