@@ -78,13 +78,13 @@ def test_strategies_that_look_back_are_told_once(daemon: DaemonProcess) -> None:
 
 
 def test_who_must_know_waits_for_the_disk(daemon: DaemonProcess) -> None:
-    assert run(daemon, sys.executable, "-c", example("Sure before you trade")) in {"stored\n", "spooled\n"}
+    assert run(daemon, sys.executable, "-c", example("Be sure before you trade")) in {"stored\n", "spooled\n"}
 
 
 def test_the_example_strategy_runs_on_a_csv(daemon: DaemonProcess) -> None:
     (daemon.folder / "docs").symlink_to(ROOT / "docs")
     shutil.copy(quotes(), daemon.folder / "AAPL.csv")
-    for command in example("A strategy to begin with", "sh").splitlines():
+    for command in example("An example strategy", "sh").splitlines():
         assert len(run(daemon, "sh", "-c", command).splitlines()) == 44
     assert len(delivered(daemon, 44)) == 44
 
