@@ -10,13 +10,13 @@ from . import completions, pages
 from .commands import programs
 from .roff import roff
 
-os.environ["COLUMNS"] = "80"  # help is wrapped for a page, and not for this terminal
+os.environ["COLUMNS"] = "80"  # wrap help texts for a page, whatever the width of this terminal
 
 
 def main(words: list[str]) -> int:
-    """What the first line says."""
+    """Write the files, or print the page. Returns the exit code."""
     if words == ["--commands"]:
-        print(pages.commands(programs()), end="")  # noqa: T201 - that is the job
+        print(pages.commands(programs()), end="")  # noqa: T201 - the output of this program
         return 0
     [folder] = words
     for name, text in written().items():
@@ -27,7 +27,7 @@ def main(words: list[str]) -> int:
 
 
 def written() -> dict[str, str]:
-    """Each file's path and content."""
+    """Path and content of each file."""
     found = programs()
     manuals = {f"man/{page.name}.{page.section}": roff(page) for page in pages.manuals(found)}
     shells = {f"completions/{path}": text for path, text in completions.scripts(found).items()}

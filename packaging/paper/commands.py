@@ -1,4 +1,4 @@
-"""What the parsers of tocsin and tocsind say of themselves, as data. argparse has no public way to ask, and has kept this one for ever."""
+"""The options, arguments and help texts of tocsin and tocsind, as data. argparse has no public API for this; the private one is stable."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from tocsind.__main__ import EXAMPLES, EXITS, daemon_parser
 
 @dataclass(frozen=True)
 class Option:
-    """An option or, without `names`, an argument by its place."""
+    """An option or, without `names`, a positional argument."""
 
     names: tuple[str, ...]
-    value: str | None  # what stands behind it; None for a switch
+    value: str | None  # the name of its value; None for a switch
     choices: tuple[str, ...]
     about: str
 
     @property
     def is_file(self) -> bool:
-        """Whether a file is meant."""
+        """Whether the value is a file."""
         return self.value in {"FILE", "PATH", "FOLDER", "DIR"}
 
     @property
     def is_destination(self) -> bool:
-        """Whether the name of a destination is meant."""
+        """Whether the value is the name of a destination."""
         return self.value in {"DEST", "DESTINATION"}
 
 
 @dataclass(frozen=True)
 class Verb:
-    """One word of a program."""
+    """A subcommand of a program."""
 
     name: str
     about: str
@@ -47,7 +47,7 @@ class Verb:
 
 @dataclass(frozen=True)
 class Program:
-    """A command."""
+    """A command with its subcommands."""
 
     name: str
     about: str
@@ -81,7 +81,7 @@ def _daemon() -> Program:
 
 
 def _subverbs(action: argparse.Action) -> Iterator[Verb]:
-    """The verbs of an argparse action that has any."""
+    """The verbs of an argparse action that defines subcommands."""
     if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
         for name, parser in action.choices.items():
             yield Verb(name, str(parser.description), tuple(_options(parser)))

@@ -1,4 +1,4 @@
-"""Completions for three shells. Words are fixed, destinations are asked of the daemon, and files are the shell's own business."""
+"""Completions for three shells. Words are fixed, the names of destinations come from the daemon, and the shell completes files itself."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from .commands import Option, Program, Verb
 
-# `status --json` names a destination and then its kind; a limit of its gate has a name too, and no kind
+# in `status --json` a destination has a name followed by its kind; a limit of its gate has a name and no kind
 _ASK = """tocsin status --json --timeout 1s 2>/dev/null | grep -o '"name": "[^"]*", "kind"' | cut -d'"' -f4"""
 
 
 def scripts(programs: Sequence[Program]) -> dict[str, str]:
-    """Path and content, the paths as each shell looks for them."""
+    """Path and content. Each shell looks for its completions under these paths."""
     shells = {"bash/{}": _bash, "zsh/_{}": _zsh, "fish/{}.fish": _fish}
     return {
         path.format(each.name): "\n".join(lines(each)) + "\n" for path, lines in shells.items() for each in programs
@@ -49,7 +49,7 @@ def _bash_values(verb: Verb) -> Iterator[str]:
 
 
 def _all(program: Program) -> list[Verb]:
-    """The program's own options as those of a verb without a name."""
+    """The verbs, after a verb without a name that has the program's own options."""
     return [Verb("", program.about, program.options), *program.verbs]
 
 

@@ -1,4 +1,4 @@
-"""The manuals, in Markdown: what man, the web and a person with an editor all read."""
+"""The manuals, in Markdown, which is converted for man and readable on the web and in an editor."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def manuals(programs: Sequence[Program]) -> list[Page]:
     sections = {"tocsin": 1, "tocsind": 8}
     return [
         *(Page(each.name, sections[each.name], each.about, _program(each, "##") + _around(each)) for each in programs),
-        Page("alerts.toml", 5, "what tocsin does with the signals it is given", _configuration()),
-        Page("tocsin-protocol", 7, "how any language hands tocsind a signal", _protocol()),
+        Page("alerts.toml", 5, "configuration of tocsind", _configuration()),
+        Page("tocsin-protocol", 7, "protocol between tocsind and its clients", _protocol()),
     ]
 
 
@@ -70,19 +70,19 @@ def _listed(options: Sequence[Option]) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """Help texts have backquotes of their own, and stars and lines that mean themselves."""
+    """Help texts use backquotes as Markdown does; their stars, underscores and brackets are plain characters."""
     return re.sub(r"([*_<>\[\]])", r"\\\1", text)
 
 
 def _around(program: Program) -> str:
-    """What a manual page says besides."""
+    """The chapters at the end of a manual page."""
     environment = (
         ("TOCSIN_SOCKET", "the daemon's socket"),
         ("TOCSIN_SPOOL", "the spool"),
         ("TOCSIN_CONFIG", "the configuration"),
         ("STATE_DIRECTORY", "the state folder, as systemd names it"),
         ("TOCSIN_DAEMON_UID", "one more user whose listener a client trusts, for containers that see only the socket"),
-        ("NO_COLOR", "nothing is coloured"),
+        ("NO_COLOR", "switches colours off"),
     )
     files = (
         (
@@ -92,7 +92,7 @@ def _around(program: Program) -> str:
         ("/var/lib/tocsin", "the state of root's daemon; others have `$XDG_STATE_HOME/tocsin`"),
         (
             "/etc/tocsin/alerts.toml",
-            "the configuration, unless `./alerts.toml` counts: a file of yours or root's that nobody else may write to, in such a folder",
+            "the configuration, unless `./alerts.toml` is used: it and its folder belong to you or root, and no one else may write there",
         ),
     )
     other = "tocsind(8)" if program.name == "tocsin" else "tocsin(1)"
@@ -108,10 +108,10 @@ def _around(program: Program) -> str:
 def _configuration() -> str:
     text = (ROOT / "alerts.toml").read_text(encoding="utf-8")
     intro = "The configuration documents itself: this is the built-in default, which `tocsind init` writes to a file."
-    return f"## Description\n\n{intro} `tocsind check` tells every mistake in yours, with its line.\n\n```toml\n{text}```\n"
+    return f"## Description\n\n{intro} `tocsind check` reports every mistake in your file, with its line.\n\n```toml\n{text}```\n"
 
 
 def _protocol() -> str:
-    """Without its title: a manual page has one already."""
+    """The page without its title, because a manual page has its own."""
     text = (ROOT / "docs/reference/protocol.md").read_text(encoding="utf-8").partition("\n")[2]
     return f"## Description\n{text}"

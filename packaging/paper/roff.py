@@ -1,4 +1,4 @@
-"""A page for man(7) out of Markdown: the few kinds of block that our manuals use; any other is an error, so that none is lost."""
+"""Converts Markdown to man(7). It supports the kinds of block that the manuals use; any other raises an error, so that no text is lost."""
 
 from __future__ import annotations
 
