@@ -1,11 +1,11 @@
-"""`make deb`: dist/tocsin_VERSION_ARCHITECTURE.deb, from the folder that `make binary` left in dist/tocsin.
+"""`make deb`: dist/tocsin_VERSION_ARCHITECTURE.deb, from the folder dist/tocsin of `make binary`.
 
     /usr/lib/tocsin        the folder; /usr/bin/tocsin and tocsind are links to its one program
-    /etc/tocsin            alerts.toml, the documented default, as a configuration file that upgrades leave alone
+    /etc/tocsin            alerts.toml, the documented default, as a configuration file that upgrades do not replace
     units, sysusers        as `tocsind service install` writes them, with paths of this package
-    /usr/share             manuals and completions, as `make paper` left them in build/paper, and the papers that policy asks for
+    /usr/share             manuals and completions of `make paper` from build/paper, and the documents that Debian's policy requires
 
-Nothing but dpkg-deb is needed. Modes, owners and times are the same whoever builds, and so is the package, to the byte.
+It needs only dpkg-deb. Modes, owners and times do not depend on the machine or the user, so each build gives the same bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COMPLETIONS = {
 
 
 def main() -> int:
-    """Build it. Prints where it is."""
+    """Build the package and print its path. Returns the exit code."""
     if not (DIST / "tocsin" / "tocsin").is_file():
         sys.exit("dist/tocsin is missing: `make binary` builds it, and `make deb` calls that")
     stage = ROOT / "build" / "deb"
@@ -56,12 +56,12 @@ def version() -> str:
 
 
 def architecture() -> str:
-    """This machine's, as Debian calls it."""
+    """Debian's name for the architecture of this machine."""
     return subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def programs(stage: Path) -> None:
-    """The folder, and its program's two names."""
+    """Install the folder, and the two names of its program."""
     shutil.copytree(DIST / "tocsin", stage / LIBRARY)
     names = stage / "usr/bin"
     names.mkdir(parents=True)
@@ -70,21 +70,21 @@ def programs(stage: Path) -> None:
 
 
 def configuration(stage: Path) -> None:
-    """alerts.toml, where the daemon looks for it when it is told of no other."""
+    """Install alerts.toml where the daemon looks for it by default."""
     folder = stage / "etc/tocsin"
     folder.mkdir(parents=True)
     shutil.copyfile(ROOT / "alerts.toml", folder / "alerts.toml")
 
 
 def units(stage: Path) -> None:
-    """The service, its socket and its user; and the service that a user may have of one's own."""
+    """Install the units of the system's service with its user, and those of a user's own service."""
     install = (DIST / "tocsin" / "tocsin", "tocsind", "service", "install", "--vendor", "--exec", "/usr/bin/tocsind")
     for mode in ([], ["--user"]):
         subprocess.run([*install, "--root", stage, *mode], check=True, stdout=subprocess.DEVNULL)
 
 
 def papers(stage: Path) -> None:
-    """Manuals, packed as policy wants them, and completions, each where its shell looks."""
+    """Install the manuals, compressed as policy requires, and the completions of each shell."""
     share = stage / "usr/share"
     for manual in sorted((PAPER / "man").iterdir()):
         folder = share / "man" / f"man{manual.suffix.removeprefix('.')}"
@@ -95,7 +95,7 @@ def papers(stage: Path) -> None:
 
 
 def policy_papers(stage: Path) -> None:
-    """What Debian's policy asks for."""
+    """Install the documents that Debian's policy requires."""
     folder = stage / "usr/share/doc/tocsin"
     folder.mkdir(parents=True)
     shutil.copyfile(DEBIAN / "copyright", folder / "copyright")
@@ -107,13 +107,13 @@ def policy_papers(stage: Path) -> None:
 
 
 def compress(path: Path) -> None:
-    """As gzip -9n does it: without a name or a time."""
+    """Compress a file as gzip -9n does, without a name or a time."""
     path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
     path.unlink()
 
 
 def normalise(stage: Path) -> None:
-    """The modes and times that a package has, whoever builds it and when; dpkg-deb sees to the owners."""
+    """Set modes and times that do not depend on the builder; dpkg-deb sets the owners."""
     epoch = int(os.environ["SOURCE_DATE_EPOCH"])
     for path in (stage, *stage.rglob("*")):
         os.utime(path, (epoch, epoch), follow_symlinks=False)
@@ -122,7 +122,7 @@ def normalise(stage: Path) -> None:
 
 
 def describe(stage: Path) -> None:
-    """The part that dpkg reads."""
+    """Write the control files that dpkg reads."""
     control = stage / "DEBIAN"
     control.mkdir()
     files = sorted(path for path in stage.rglob("*") if path.is_file() and not path.is_symlink())
@@ -138,12 +138,12 @@ def describe(stage: Path) -> None:
 
 
 def digest(path: Path) -> str:
-    """What dpkg -V compares with."""
+    """The checksum that dpkg -V compares."""
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def libc(files: list[Path]) -> str:
-    """The newest version of the C library that a symbol in these files asks for."""
+    """The newest version of the C library that a symbol in these files requires."""
     asked = {found for path in files for found in re.findall(rb"GLIBC_2\.(\d+)\0", path.read_bytes())}
     return f"2.{max(int(minor) for minor in asked)}"
 
