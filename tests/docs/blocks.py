@@ -20,7 +20,7 @@ _END = "--- that was all: "
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, what else stands in that line, and its text."""
+    """A fenced block: its language, the rest of that line, and its text."""
 
     language: str
     about: str
@@ -43,7 +43,7 @@ def steps(document: str) -> Iterator[tuple[str, str | None]]:
 
 
 def matches(shown: str, said: str) -> bool:
-    """Whether a program said what the document shows; `...` stands for anything on its line."""
+    """Whether the output of a program is what the document shows; `...` matches anything within a line."""
     pattern = "".join("[^\n]*" if part == "..." else re.escape(part) for part in re.split(r"(\.\.\.)", shown))
     return re.fullmatch(pattern, said) is not None
 
@@ -64,7 +64,7 @@ class Shell:
         )
 
     def run(self, text: str) -> tuple[int, str]:
-        """The exit code of a block, and all that it said."""
+        """The exit code of a block, and its output on both streams."""
         assert self._bash.stdin is not None
         assert self._bash.stdout is not None
         self._bash.stdin.write(f"{text}\necho '{_END}'$?\n")

@@ -1,4 +1,4 @@
-"""Runs the commands of a how-to on another root, beside a real daemon. What would change this machine has a stand-in that takes note."""
+"""Runs the commands of a how-to page on another root, beside a real daemon. Stand-ins record commands that would change this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def chapter(page: str, title: str, language: str = "sh") -> list[str]:
 
 
 class Elsewhere:
-    """Another root. `noted` is what its stand-ins were asked to do."""
+    """Another root. `noted` returns the commands that its stand-ins recorded."""
 
     def __init__(self, daemon: DaemonProcess) -> None:
         self.root = daemon.folder / "root"
@@ -51,7 +51,7 @@ class Elsewhere:
         path.chmod(0o755)
 
     def run(self, block: str) -> str:
-        """What a block of commands prints; each of them must succeed."""
+        """The output of a block of commands, each of which must succeed."""
         moved = re.sub(r"(?<=[ =])/(?=(etc|opt|usr/local)/)", f"{self.root}/", block)
         path = f"{self._stand_ins}:{self.daemon.env['PATH']}"
         done = subprocess.run(
@@ -68,7 +68,7 @@ class Elsewhere:
         return (done.stdout + done.stderr).replace(str(self.root), "")
 
     def noted(self) -> list[str]:
-        """What the stand-ins were asked since the last question."""
+        """The commands that the stand-ins recorded since the last call."""
         lines = self._account.read_text().replace(str(self.root), "").splitlines()
         self._account.write_text("")
         return lines

@@ -1,4 +1,4 @@
-"""docs/how-to/backup.md and recover.md: what they tell to type, typed."""
+"""The commands of docs/how-to/backup.md and recover.md."""
 
 from __future__ import annotations
 

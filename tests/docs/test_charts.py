@@ -1,4 +1,4 @@
-"""The examples of docs/how-to/charts.md, run as they stand, in their order: the first draws the chart for the others."""
+"""The examples of docs/how-to/charts.md, run in their order: the first draws the chart for the others."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def message(daemon: DaemonProcess, fake: FakeProcess, nth: int) -> dict[str, Any
     return {"colour": embed["color"], "image": embed.get("image", {}).get("url"), "files": files, **fields}
 
 
-def test_the_page_from_top_to_bottom(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_charts_page_examples_show_what_it_says(daemon: DaemonProcess, fake: FakeProcess) -> None:
     done = run(daemon, sys.executable, "-c", example("Open a trade", "python"))
     assert (done.stderr, done.stdout) == ("", "stored with its chart\n")
     opened = message(daemon, fake, 1)

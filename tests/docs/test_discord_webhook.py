@@ -45,7 +45,6 @@ def test_missing_file_and_deleted_webhook_show_what_the_table_says(daemon: Daemo
     url.write_text(fake.webhooks[0]["url"][:-1])  # another token: Discord knows no such webhook
     url.chmod(0o600)
     daemon.reload()
-    until(lambda: daemon.destination("alerts")["condition"] == "ready")
     daemon.client.send("to a webhook that was deleted")
-    until(lambda: daemon.destination("alerts")["condition"] == "disabled")
-    assert re.search("40[14]", daemon.destination("alerts")["reason"])
+    until(lambda: re.search("40[14]", str(daemon.destination("alerts")["reason"])) is not None)
+    assert daemon.destination("alerts")["condition"] == "disabled"

@@ -1,4 +1,4 @@
-"""docs/reference/fields.md: its example runs, and its table of what is read is true."""
+"""docs/reference/fields.md: its example runs, and values are read as its table says."""
 
 from __future__ import annotations
 

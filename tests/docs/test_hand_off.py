@@ -1,4 +1,4 @@
-"""The examples of docs/how-to/hand-off.md, run as they stand."""
+"""The examples of docs/how-to/hand-off.md."""
 
 from __future__ import annotations
 
@@ -51,26 +51,26 @@ def arrived(daemon: DaemonProcess) -> dict[str, Any]:
     return found
 
 
-def test_the_shell_script_tells_of_a_full_disk(daemon: DaemonProcess) -> None:
+def test_shell_script_sends_alert_of_full_disk(daemon: DaemonProcess) -> None:
     done = run(daemon, "sh", "-c", example("From a shell script", "sh"), LIMIT="0")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"Disk is \d+ % full", arrived(daemon)["title"])
 
 
-def test_the_python_script_raises_its_signal(daemon: DaemonProcess) -> None:
+def test_python_script_sends_its_signal(daemon: DaemonProcess) -> None:
     done = run(daemon, sys.executable, "-c", example("From Python", "python"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (arrived(daemon)["title"], arrived(daemon)["price"]) == ("BUY BTCUSDT", 64000.5)
 
 
-def test_the_cron_line_tells_of_a_failed_backup(daemon: DaemonProcess) -> None:
+def test_cron_line_sends_alert_of_failed_backup(daemon: DaemonProcess) -> None:
     backup = daemon.folder / "backup-database"
     backup.write_text("#!/bin/sh\necho cannot connect >&2\nexit 2\n")
     backup.chmod(0o700)
     *_, line = example("From cron", "crontab").splitlines()
     command = line.split(maxsplit=5)[5]
-    assert "%" not in command  # which cron would take for the end of a line
-    # what cron gives a job, and where this test has its programs and its daemon
+    assert "%" not in command  # cron ends the line there
+    # the environment of a cron job, with the programs and the daemon of this test
     given = {name: daemon.env[name] for name in ("PATH", "TOCSIN_SOCKET", "STATE_DIRECTORY")}
     job = subprocess.run(
         ["/bin/sh", "-c", command],
@@ -87,21 +87,21 @@ def test_the_cron_line_tells_of_a_failed_backup(daemon: DaemonProcess) -> None:
     assert (alert["priority"], alert["body"]) == ("urgent", "cannot connect")
 
 
-def test_logging_tells_of_a_failed_order(daemon: DaemonProcess) -> None:
+def test_logging_handler_sends_failed_order(daemon: DaemonProcess) -> None:
     done = run(daemon, sys.executable, "-c", example("From logging", "python"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     alert = arrived(daemon)
     assert (alert["title"], alert["priority"], alert["tags"]) == ("order 4711 failed", "high", ["orders"])
 
 
-def test_socat_with_a_line_of_json_framed_by_hand_raises_a_signal(daemon: DaemonProcess) -> None:
+def test_socat_example_sends_every_byte(daemon: DaemonProcess) -> None:
     need("socat")
     done = run(daemon, "sh", "-c", example("From anything else", "sh"))
     assert '"state":"stored"' in done.stdout.replace(" ", "")
     assert arrived(daemon)["title"] == "hello from socat: 90 % für db1"
 
 
-def test_a_file_written_by_hand_is_taken_in(daemon: DaemonProcess) -> None:
+def test_file_written_by_hand_is_delivered(daemon: DaemonProcess) -> None:
     done = run(daemon, "sh", "-e", "-c", example("From anything else", "sh", nth=1))
     assert (done.returncode, done.stderr) == (0, "")
     assert arrived(daemon)["title"] == "hello from a file"

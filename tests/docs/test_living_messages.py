@@ -1,4 +1,4 @@
-"""docs/how-to/living-messages.md, typed as it stands against a fake Discord."""
+"""The commands of docs/how-to/living-messages.md, against a fake Discord."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.harness import DaemonProcess, FakeProcess, discord, route, until
 DOCUMENT = "how-to/living-messages.md"
 
 
-def test_what_it_shows_is_what_happens(tmp_path: Path, fake: FakeProcess) -> None:
+def test_living_messages_page_prints_what_it_shows(tmp_path: Path, fake: FakeProcess) -> None:
     (script,) = [block.text for block in blocks(DOCUMENT) if block.language == "python"]
     with DaemonProcess(tmp_path, discord("d", fake.webhooks[0]["url"]) + route("d")).start() as daemon:
         path = f"{Path(sys.executable).parent}:{daemon.env['PATH']}"

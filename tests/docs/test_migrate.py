@@ -1,4 +1,4 @@
-"""docs/how-to/migrate.md, line by line: what changes is what it says, and what stands there runs as it stands."""
+"""docs/how-to/migrate.md: every example runs, and the two versions of the strategy differ in imports only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def blocks(chapter: int, language: str) -> list[str]:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[DaemonProcess]:
-    """A machine whose daemon is still to be started, by whoever needs it."""
+    """A machine without a running daemon."""
     with DaemonProcess(tmp_path, file() + route("local-file")) as process:
         process.env["TOCSIN_SPOOL"] = str(process.spool)
         process.env["PATH"] = f"{Path(sys.executable).parent}:{process.env['PATH']}"
@@ -34,7 +34,7 @@ def host(tmp_path: Path) -> Iterator[DaemonProcess]:
 
 
 def run(host: DaemonProcess, *words: str) -> str:
-    """What a command of the page prints."""
+    """The output of a command of the page."""
     done = subprocess.run(
         words,
         env=host.env,
@@ -50,20 +50,20 @@ def run(host: DaemonProcess, *words: str) -> str:
 
 
 def arrived(host: DaemonProcess) -> list[dict[str, Any]]:
-    """What came to the file, once something did."""
+    """The signals in the file, once there is one."""
     path = host.state / "alerts.jsonl"
     until(lambda: path.exists() and path.read_text().endswith("\n"))
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_of_a_strategy_nothing_changes_but_its_imports() -> None:
+def test_migrated_strategy_changes_only_imports() -> None:
     before, after = (block.splitlines() for block in blocks(2, "python"))
     changed = [line for line in difflib.ndiff(before, after) if line[:2] in {"- ", "+ "}]
     assert len(changed) == 4
     assert all(re.match(r"[-+] from \S+ import", line) for line in changed)
 
 
-def test_the_strategy_starts_a_daemon_and_its_signal_arrives_and_the_daemon_ends_as_told(host: DaemonProcess) -> None:
+def test_migrated_strategy_starts_daemon_that_delivers_and_stops(host: DaemonProcess) -> None:
     assert run(host, sys.executable, "-c", blocks(2, "python")[1]) == "True\n"
     [alert] = arrived(host)
     assert (alert["title"], alert["priority"], alert["tier"], alert["price"]) == (
@@ -79,7 +79,7 @@ def test_the_strategy_starts_a_daemon_and_its_signal_arrives_and_the_daemon_ends
     until(lambda: " stopped " in (host.state / "daemon.log").read_text())
 
 
-def test_with_autostart_as_shown_a_hand_off_starts_a_daemon(host: DaemonProcess) -> None:
+def test_autostart_starts_daemon_at_send(host: DaemonProcess) -> None:
     host.configure(blocks(1, "toml")[0] + file() + route("local-file"))
     run(host, sys.executable, "-c", blocks(3, "python")[1])
     [alert] = arrived(host)
@@ -88,7 +88,7 @@ def test_with_autostart_as_shown_a_hand_off_starts_a_daemon(host: DaemonProcess)
     until(lambda: " stopped " in (host.state / "daemon.log").read_text())
 
 
-def test_a_webhook_is_lent_as_shown_where_it_is_permitted_and_only_there(host: DaemonProcess) -> None:
+def test_client_webhook_is_used_only_where_permitted(host: DaemonProcess) -> None:
     script = blocks(3, "python")[2]
     host.start()
     assert "alerts go by the routes: write `client-webhooks = true` under [daemon]" in run(
@@ -102,6 +102,6 @@ def test_a_webhook_is_lent_as_shown_where_it_is_permitted_and_only_there(host: D
     assert row["destination"].startswith("client-")
 
 
-def test_health_and_metrics_as_shown(host: DaemonProcess) -> None:
+def test_health_and_metrics_example_prints_values(host: DaemonProcess) -> None:
     host.start()
     assert run(host, sys.executable, "-c", blocks(4, "python")[0]) == "healthy ok closed True\n0 0 0\n"

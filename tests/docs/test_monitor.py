@@ -1,4 +1,4 @@
-"""docs/how-to/monitor.md: what it tells to type, and what it tells to write."""
+"""The commands and configurations of docs/how-to/monitor.md."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def written(language: str) -> list[str]:
 
 @pytest.fixture
 def config() -> str:
-    """All that the page has one write, with the destination that it speaks of; the port is anybody's."""
+    """The configurations of the page, with the destination that they name, on a free port."""
     ops = discord("ops", "http://127.0.0.1:9/api/webhooks/1/x") + '[[routes]]\nto = ["ops"]\n'
     return "".join(written("toml")).replace(":9464", ":0") + ops
 
 
-def test_whoever_types_it_sees_what_it_shows(tmp_path: Path, config: str) -> None:
+def test_monitor_page_prints_what_it_shows(tmp_path: Path, config: str) -> None:
     need("curl")
     with listening() as switch, DaemonProcess(tmp_path, config) as daemon:
         (tmp_path / "heartbeat.url").write_text(switch.url)
@@ -45,7 +45,7 @@ def test_whoever_types_it_sees_what_it_shows(tmp_path: Path, config: str) -> Non
         assert (tmp_path / "heartbeat.url").stat().st_mode & 0o777 == 0o600
 
 
-def test_what_it_has_prometheus_do_is_what_the_rules_do() -> None:
+def test_prometheus_example_matches_rules_file() -> None:
     (scrape,) = written("yaml")
     assert set(yaml.safe_load(scrape)) == {"rule_files", "scrape_configs"}
     (query,) = written("promql")
@@ -53,7 +53,7 @@ def test_what_it_has_prometheus_do_is_what_the_rules_do() -> None:
     assert query.strip() in (DOCS.parent / "packaging/prometheus/alerts.rules.yml").read_text()
 
 
-def test_every_metric_that_it_names_exists(tmp_path: Path, config: str) -> None:
+def test_monitor_page_names_only_existing_metrics(tmp_path: Path, config: str) -> None:
     named = set(re.findall(r"`(tocsin_\w+)`", (DOCS / PAGE).read_text()))
     (tmp_path / "heartbeat.url").write_text("http://127.0.0.1:9/x")
     (tmp_path / "heartbeat.url").chmod(0o600)

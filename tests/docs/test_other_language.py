@@ -18,7 +18,7 @@ CLIENTS = {
     "sh": ("sh", "socat"),
     "perl": ("perl",),
     "js": ("node",),
-}  # language of the block: its program, and what it calls
+}  # language of the block: its program, and the programs that it calls
 TITLE = 'Überlauf: "93 %" of C:\\tmp ' + "ⅸ" * 200  # quotes, a backslash, and more bytes than one byte of length counts
 
 Send = Callable[[str], str]

@@ -1,4 +1,4 @@
-"""The README: its lines work as they stand, its program sends what its picture shows, and the picture is what arrives in Discord."""
+"""The README: its ten lines work, its program sends what its picture shows, and the picture is what arrives in Discord."""
 
 from __future__ import annotations
 

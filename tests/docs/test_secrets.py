@@ -36,7 +36,7 @@ def configure(elsewhere: Elsewhere, text: str) -> None:
     (elsewhere.root / "etc/tocsin/alerts.toml").write_text(moved + CONFIG)
 
 
-def test_as_a_credential_of_the_service(elsewhere: Elsewhere) -> None:
+def test_credential_of_service_is_read(elsewhere: Elsewhere) -> None:
     title = "As a credential of the service"
     keep, check, drop_in = chapter(title)
     [table] = chapter(title, "toml")
@@ -49,7 +49,7 @@ def test_as_a_credential_of_the_service(elsewhere: Elsewhere) -> None:
     assert "LoadCredential=webhook-alerts-critical\n" in unit
 
 
-def test_in_a_file_of_its_own(elsewhere: Elsewhere) -> None:
+def test_secret_file_is_read_and_unsafe_mode_reported(elsewhere: Elsewhere) -> None:
     title = "In a file of its own"
     keep, check = chapter(title)
     [key] = chapter(title, "toml")
@@ -62,7 +62,7 @@ def test_in_a_file_of_its_own(elsewhere: Elsewhere) -> None:
     assert elsewhere.run(f"{check.strip()} || true") == mistake
 
 
-def test_in_the_environment(elsewhere: Elsewhere) -> None:
+def test_environment_file_of_service_is_read(elsewhere: Elsewhere) -> None:
     [commands] = chapter("In the environment")
     elsewhere.run(commands)
     assert elsewhere.noted() == [RESTART]

@@ -33,7 +33,7 @@ def elsewhere(daemon: DaemonProcess) -> Elsewhere:
 
 
 def verified(elsewhere: Elsewhere, *units: str) -> str:
-    """What systemd has to say about units, with their drop-ins."""
+    """The complaints of systemd about units with their drop-ins."""
     paths = [elsewhere.root / UNITS / unit for unit in units]
     done = subprocess.run(
         [need("systemd-analyze"), "verify", "--man=no", *paths],
@@ -45,7 +45,7 @@ def verified(elsewhere: Elsewhere, *units: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_install_it(elsewhere: Elsewhere, daemon: DaemonProcess) -> None:
+def test_install_commands_write_units_and_first_signal_arrives(elsewhere: Elsewhere, daemon: DaemonProcess) -> None:
     commands, first_signal = chapter("Install it")
     [told] = chapter("Install it", "text")
     written, _, following = told.partition("next:\n")
@@ -58,14 +58,14 @@ def test_install_it(elsewhere: Elsewhere, daemon: DaemonProcess) -> None:
     assert '"hello"' in (daemon.state / "alerts.jsonl").read_text()
 
 
-def test_configure_it(elsewhere: Elsewhere) -> None:
+def test_configure_commands_write_readable_file(elsewhere: Elsewhere) -> None:
     [commands] = chapter("Configure it")
     assert "/etc/tocsin/alerts.toml: ok" in elsewhere.run(commands)
     assert elsewhere.noted() == ["chgrp tocsin /etc/tocsin/alerts.toml", "systemctl reload tocsind"]
     assert (elsewhere.root / "etc/tocsin/alerts.toml").stat().st_mode & 0o777 == 0o640
 
 
-def test_let_programs_use_it(elsewhere: Elsewhere) -> None:
+def test_group_and_drop_in_pass_systemd_analyze(elsewhere: Elsewhere) -> None:
     for commands in chapter("Let programs use it"):
         elsewhere.run(commands)
     assert elsewhere.noted() == ["adduser trader tocsin"]
@@ -73,7 +73,7 @@ def test_let_programs_use_it(elsewhere: Elsewhere) -> None:
     assert verified(elsewhere, "trader.service") == ""
 
 
-def test_restart_stop_and_look_at_it(elsewhere: Elsewhere, daemon: DaemonProcess) -> None:
+def test_restart_stop_and_status_commands_run(elsewhere: Elsewhere, daemon: DaemonProcess) -> None:
     daemon.start()
     for title in ("Restart, upgrade, stop", "Look at it"):
         for commands in chapter(title):
@@ -86,7 +86,7 @@ def test_restart_stop_and_look_at_it(elsewhere: Elsewhere, daemon: DaemonProcess
     ]
 
 
-def test_change_a_unit(elsewhere: Elsewhere) -> None:
+def test_drop_in_of_daemon_passes_systemd_analyze(elsewhere: Elsewhere) -> None:
     elsewhere.run("tocsind service install")
     [commands] = chapter("Change a unit")
     elsewhere.run(commands)
@@ -94,7 +94,7 @@ def test_change_a_unit(elsewhere: Elsewhere) -> None:
     assert verified(elsewhere, "tocsind.service", "tocsind.socket") == ""
 
 
-def test_without_root_and_remove_it(elsewhere: Elsewhere) -> None:
+def test_user_install_and_uninstall_commands_run(elsewhere: Elsewhere) -> None:
     [commands] = chapter("Without root")
     assert elsewhere.run(commands).count("wrote ") == 2
     assert elsewhere.noted()[0] == "systemctl --user daemon-reload"

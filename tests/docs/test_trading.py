@@ -1,4 +1,4 @@
-"""The examples of docs/how-to/trading.md, run as they stand."""
+"""The examples of docs/how-to/trading.md."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def delivered(daemon: DaemonProcess, count: int) -> list[dict[str, Any]]:
     return [daemon.client.why(row["id"])["signal"] for row in rows]
 
 
-def test_several_strategies_are_weighed_and_told(daemon: DaemonProcess) -> None:
+def test_several_strategies_are_weighed_and_alerted(daemon: DaemonProcess) -> None:
     said = run(daemon, sys.executable, "-c", example("One strategy, or several"))
     assert said.splitlines() == [
         "BTCUSDT BUY 0.93",
@@ -71,17 +71,17 @@ def test_several_strategies_are_weighed_and_told(daemon: DaemonProcess) -> None:
     )
 
 
-def test_strategies_that_look_back_are_told_once(daemon: DaemonProcess) -> None:
+def test_repeated_signals_are_alerted_once(daemon: DaemonProcess) -> None:
     for _ in range(2):
         run(daemon, sys.executable, "-c", example("Strategies that look back"))
     assert [alert["title"] for alert in delivered(daemon, 1)] == ["BUY BTCUSDT"]
 
 
-def test_who_must_know_waits_for_the_disk(daemon: DaemonProcess) -> None:
+def test_flush_waits_for_disk(daemon: DaemonProcess) -> None:
     assert run(daemon, sys.executable, "-c", example("Be sure before you trade")) in {"stored\n", "spooled\n"}
 
 
-def test_the_example_strategy_runs_on_a_csv(daemon: DaemonProcess) -> None:
+def test_example_strategy_reads_csv(daemon: DaemonProcess) -> None:
     (daemon.folder / "docs").symlink_to(ROOT / "docs")
     shutil.copy(quotes(), daemon.folder / "AAPL.csv")
     for command in example("An example strategy", "sh").splitlines():
@@ -89,7 +89,7 @@ def test_the_example_strategy_runs_on_a_csv(daemon: DaemonProcess) -> None:
     assert len(delivered(daemon, 44)) == 44
 
 
-def test_the_table_of_keys_names_each_key() -> None:
+def test_table_of_keys_names_each_key() -> None:
     from tocsin.trading.settings import _ALL
 
     section = TEXT.split("## The keys of the configuration\n")[1].split("\n## ")[0]

@@ -1,4 +1,4 @@
-"""The tutorial, typed by somebody who believes every word of it."""
+"""The tutorial: each command prints what the page shows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def free_port() -> str:
 
 
 @pytest.mark.slow
-def test_whoever_types_it_sees_what_it_shows(tmp_path: Path) -> None:
+def test_tutorial_prints_what_it_shows(tmp_path: Path) -> None:
     usual = {name: value for name, value in os.environ.items() if not name.startswith(("TOCSIN_", "DISCORD_"))}
     port, path = free_port(), f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with Shell(tmp_path, {**usual, "HOME": str(tmp_path), "PATH": path}) as shell:

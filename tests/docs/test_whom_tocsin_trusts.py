@@ -1,4 +1,4 @@
-"""Each sentence of docs/explanation/whom-tocsin-trusts.md has a test: this table says which, and here is whether they are there."""
+"""Each sentence of docs/explanation/whom-tocsin-trusts.md has a test: this table names it, and the tests here check that it exists."""
 
 # ruff: noqa: E501 - a row each
 
@@ -58,7 +58,7 @@ def sentences() -> list[str]:
     return [line.removeprefix("- ") for line in PAGE.read_text().splitlines() if line.startswith("- ")]
 
 
-def test_page_has_sentences_and_no_test_is_named_for_one_that_is_gone() -> None:
+def test_table_has_no_entry_without_sentence() -> None:
     assert [start for start in PROVED_BY if not any(each.startswith(start) for each in sentences())] == []
 
 

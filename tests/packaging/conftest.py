@@ -1,4 +1,4 @@
-"""What `make binary` and `make deb` built, as whoever downloads it has it."""
+"""The results of `make binary` and `make deb`, as a user downloads them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Binary:
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment, with nothing in it that a Python of ours could be found by."""
+        """The environment without variables by which it could find this Python."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
         return {**clean, "PATH": "/usr/bin:/bin"}
 
@@ -51,7 +51,7 @@ def binary(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Binary]:
-    """The binary in both forms, called by links of its two names. What a killed one leaves unpacked is cleared away."""
+    """The binary in both forms, called by links of its two names. Folders that a killed one leaves are removed."""
     unpacked = tmp_path_factory.mktemp("unpacked")
     monkeypatch.setenv("TMPDIR", str(unpacked))
     names = tmp_path / "bin"
@@ -65,7 +65,7 @@ def binary(
 
 @pytest.fixture(scope="session")
 def package() -> Path:
-    """What `make deb` built."""
+    """The package of `make deb`."""
     found = sorted(DIST.glob(f"tocsin_{tocsind.__version__}-*.deb"))
     assert len(found) == 1, f"dist holds {found}: `make deb` builds one"
     return found[0]
@@ -84,7 +84,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def system(clean: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """One that nobody else has used."""
+    """A fresh one for each test."""
     root = tmp_path_factory.mktemp("d") / "r"  # short: sockets lie in there
     out("cp", "--archive", "--reflink=auto", clean, root)
     yield System(root)
@@ -95,7 +95,7 @@ def system(clean: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sy
 def installed(
     clean: Path, package: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[System, set[str]]]:
-    """One with the package, for those who only look, and what came with it."""
+    """One with the package, for tests that only read, and the files that it installed."""
     root = tmp_path_factory.mktemp("i") / "r"
     out("cp", "--archive", "--reflink=auto", clean, root)
     system = System(root)

@@ -1,4 +1,4 @@
-"""A Debian in a folder, with what `make deb` built in it or not yet.
+"""A Debian in a folder, with or without the package of `make deb`.
 
 Nothing here starts a service manager. A chroot has none, as a container has none, and the maintainer scripts must do with that; the daemon
 is started as the unit would start it: as its user, with its state folder.
@@ -19,7 +19,7 @@ STATE = Path("var/lib/tocsin")
 SOCKET = f"/{STATE}/t.sock"  # there is no manager that would make /run/tocsin
 CLIENT = ("env", f"TOCSIN_SOCKET={SOCKET}", "tocsin")
 NEEDED = (
-    "systemd-standalone-sysusers,systemd-standalone-tmpfiles"  # what the package depends on and a minimal system lacks
+    "systemd-standalone-sysusers,systemd-standalone-tmpfiles"  # dependencies of the package that a minimal system lacks
 )
 DPKGS_OWN = (
     "var/lib/dpkg/",
@@ -35,7 +35,7 @@ DPKGS_OWN = (
 
 
 def out(*words: str | Path) -> str:
-    """What a command prints; its failure fails the test."""
+    """The output of a command; its failure fails the test."""
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
@@ -49,7 +49,7 @@ class System:
         root.chmod(0o755)
 
     def run(self, *words: str) -> str:
-        """What a command in there prints, on either stream. /proc is mounted for it alone."""
+        """The output of a command in it, on both streams. /proc is mounted during the command."""
         own = ("unshare", "--mount", "--pid", "--fork", f"--mount-proc={self.root / 'proc'}")
         clean = {"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive"}
         done = subprocess.run(
@@ -73,7 +73,7 @@ class System:
             (self.root / "package.deb").unlink()
 
     def files(self) -> set[str]:
-        """Every path in it, but for what dpkg writes about itself and users that stay."""
+        """Every path in it, except dpkg's own files and those of users that stay."""
         paths = (str(path.relative_to(self.root)) for path in self.root.rglob("*"))
         return {path for path in paths if not path.startswith(DPKGS_OWN)}
 

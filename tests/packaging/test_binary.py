@@ -1,4 +1,4 @@
-"""The single binary, as a folder and as one file, does what the installed package does. It was built by `make binary`."""
+"""The single binary, as a folder and as one file, works as the installed package does. `make binary` builds it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def places(daemon: DaemonProcess) -> dict[str, str]:
 # --- its names -----------------------------------------------------------------------------------------------------------
 
 
-def test_it_is_the_program_that_it_is_called_by_or_that_its_first_word_names(binary: Binary) -> None:
+def test_binary_selects_program_by_name_or_first_argument(binary: Binary) -> None:
     assert run(binary, binary.tocsin, "--version").stdout.startswith("tocsin 0")
     assert run(binary, binary.tocsind, "--version").stdout.startswith("tocsind 0")
     assert run(binary, binary.path, "--version").stdout.startswith("tocsin 0")
@@ -48,13 +48,13 @@ def test_it_is_the_program_that_it_is_called_by_or_that_its_first_word_names(bin
     assert run(binary, binary.path, "-m", "tocsind", "--version").stdout.startswith("tocsind 0")
 
 
-def test_it_is_no_python_for_others(binary: Binary) -> None:
+def test_binary_refuses_modules_of_others(binary: Binary) -> None:
     done = run(binary, binary.tocsin, "-m", "http.server")
     assert (done.returncode, done.stdout) == (64, "")
     assert "http.server" in done.stderr
 
 
-def test_it_tells_what_is_inside(binary: Binary) -> None:
+def test_binary_lists_versions(binary: Binary) -> None:
     told = json.loads(run(binary, binary.tocsind, "--version", "--json").stdout)
     assert told["form"] == binary.form
     assert told["openssl"].startswith("OpenSSL 3")
@@ -62,7 +62,7 @@ def test_it_tells_what_is_inside(binary: Binary) -> None:
     assert {"certifi", "httpx", "msgspec", "trio"} <= set(told["libraries"])
 
 
-def test_exit_codes_come_through(binary: Binary, tmp_path: Path) -> None:
+def test_binary_passes_exit_codes_on(binary: Binary, tmp_path: Path) -> None:
     (tmp_path / "wrong.toml").write_text("nonsense = 1\n")
     assert run(binary, binary.tocsin, "nonsense").returncode == 64
     assert run(binary, binary.tocsind, "check", "--config", tmp_path / "wrong.toml").returncode == 78
@@ -72,7 +72,7 @@ def test_exit_codes_come_through(binary: Binary, tmp_path: Path) -> None:
 # --- its work ------------------------------------------------------------------------------------------------------------
 
 
-def test_it_delivers_and_tells_how_it_is(binary: Binary, tmp_path: Path, fake: FakeProcess) -> None:
+def test_binary_delivers_and_shows_status(binary: Binary, tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"]) + route("d")
     with DaemonProcess(tmp_path, config, command=[binary.tocsind]) as daemon:
         daemon.start()
@@ -86,26 +86,26 @@ def test_it_delivers_and_tells_how_it_is(binary: Binary, tmp_path: Path, fake: F
     assert [embed["title"] for embed in fake.embeds()] == ["by a binary"]
 
 
-def test_five_kills_lose_nothing(binary: Binary, tmp_path: Path, fake: FakeProcess) -> None:
+def test_binary_loses_nothing_in_five_kills(binary: Binary, tmp_path: Path, fake: FakeProcess) -> None:
     assert_nothing_lost_and_doubt_told(tmp_path, fake, 5, seed=random.randrange(2**32), command=[binary.tocsind])
 
 
-def test_a_daemon_whose_first_process_is_killed_is_gone_at_once(binary: Binary, tmp_path: Path) -> None:
-    """Of the single file that is the bootloader; what it started must not live on behind a supervisor's back."""
+def test_daemon_ends_when_bootloader_is_killed(binary: Binary, tmp_path: Path) -> None:
+    """For the single file that is the bootloader. Its child must not keep running without a supervisor."""
     with DaemonProcess(tmp_path, file() + route("local-file"), command=[binary.tocsind]) as daemon:
         pid = daemon.start().status()["pid"]
         daemon.kill()
         until(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def test_the_demo_shows_all_of_it(binary: Binary, tmp_path: Path) -> None:
+def test_binary_runs_demo(binary: Binary, tmp_path: Path) -> None:
     done = run(binary, binary.tocsin, "demo", TMPDIR=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "nothing was lost" in done.stdout
     assert list(tmp_path.glob("*")) == [tmp_path / "bin"]
 
 
-def test_a_command_finds_the_environment_as_it_was(binary: Binary) -> None:
+def test_command_of_binary_gets_original_environment(binary: Binary) -> None:
     done = run(binary, binary.tocsin, "run", "--", "env", VIRTUAL_ENV="/somewhere", LD_LIBRARY_PATH="/else/where")
     told = dict(line.split("=", 1) for line in done.stdout.splitlines())
     assert (told["VIRTUAL_ENV"], told["LD_LIBRARY_PATH"]) == ("/somewhere", "/else/where")
@@ -117,8 +117,8 @@ def test_a_command_finds_the_environment_as_it_was(binary: Binary) -> None:
 # --- its processes -------------------------------------------------------------------------------------------------------
 
 
-def test_the_service_manager_hears_from_the_process_that_serves(binary: Binary, tmp_path: Path) -> None:
-    """The folder is the process that was started, as NotifyAccess=main asks; the file is a child of it, for which there is =all.
+def test_binary_notifies_service_manager_from_daemon_process(binary: Binary, tmp_path: Path) -> None:
+    """The folder's daemon is the process that was started, as NotifyAccess=main requires; the file's daemon is its child, which needs =all.
 
     By MAINPID the manager learns which of its two processes to ask for a reload or a stop.
     """
@@ -143,19 +143,19 @@ def test_the_service_manager_hears_from_the_process_that_serves(binary: Binary, 
         assert Path(daemon.socket).exists()  # it is the manager's
 
 
-def test_its_unit_lets_the_process_that_serves_speak(binary: Binary, tmp_path: Path) -> None:
+def test_unit_of_binary_accepts_notification_of_daemon_process(binary: Binary, tmp_path: Path) -> None:
     done = run(binary, binary.tocsind, "service", "install", "--root", tmp_path, "--exec", "/usr/local/bin/tocsind")
     assert done.returncode == 0, done.stderr
     unit = (tmp_path / "etc/systemd/system/tocsind.service").read_text().splitlines()
     assert ("NotifyAccess=all" if binary.form == "file" else "NotifyAccess=main") in unit
-    assert "KillMode=mixed" in unit  # else the bootloader would pass on what the daemon has heard already
+    assert "KillMode=mixed" in unit  # else the daemon would get the signal again from the bootloader
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_the_whole_group_asks_the_daemon_once(
+def test_daemon_gets_signal_to_process_group_once(
     binary: Binary, tmp_path: Path, fake: FakeProcess, number: signal.Signals
 ) -> None:
-    """As Ctrl-C in a terminal does. Asked twice it would leave without waiting for what is in flight."""
+    """As Ctrl-C in a terminal does. After a second signal the daemon would exit without waiting for sends in flight."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     config = discord("d", fake.webhooks[0]["url"]) + route("d")
@@ -176,8 +176,8 @@ def test_a_signal_to_the_whole_group_asks_the_daemon_once(
     assert len(fake.embeds()) == 1
 
 
-def test_the_unpacked_file_is_locked_against_sweepers_of_temporary_folders(tmp_path: Path) -> None:
-    """systemd-tmpfiles takes such a lock before it sweeps, and leaves alone what it cannot lock."""
+def test_unpacked_folder_is_locked(tmp_path: Path) -> None:
+    """systemd-tmpfiles locks a folder before it removes it, and skips folders that it cannot lock."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     command = [str(built("file")), "tocsind"]
@@ -191,8 +191,8 @@ def test_the_unpacked_file_is_locked_against_sweepers_of_temporary_folders(tmp_p
 # --- what is in it -------------------------------------------------------------------------------------------------------
 
 
-def test_no_library_is_looked_for_where_it_was_built(binary: Binary) -> None:
-    """A folder named there would be trusted on a machine where it may be somebody's home."""
+def test_binary_has_no_runpath_of_build_machine(binary: Binary) -> None:
+    """The linker would load libraries from that folder, which may be a user's home on another machine."""
     if binary.form == "file":
         pytest.skip("it is packed from the same files")
     for path in binary.path.parent.rglob("*"):
@@ -202,7 +202,7 @@ def test_no_library_is_looked_for_where_it_was_built(binary: Binary) -> None:
             assert all("[]" in line or "$ORIGIN" in line for line in paths), (path, paths)
 
 
-def test_nothing_is_bundled_that_only_development_needs(binary: Binary) -> None:
+def test_bundle_has_no_development_packages(binary: Binary) -> None:
     if binary.form == "file":
         pytest.skip("it is packed from the same files")
     names = {path.name.partition(".")[0].partition("-")[0] for path in binary.path.parent.rglob("*")}

@@ -28,7 +28,7 @@ COMPLETIONS = {"usr/share/bash-completion", "usr/share/zsh/vendor-completions", 
 OURS = (*PROGRAMS, *UNITS, *PAPERS, *COMPLETIONS, "etc/tocsin", "var/lib/tocsin", "etc/systemd/system")
 
 
-def test_files_are_where_policy_wants_them(installed: tuple[System, set[str]]) -> None:
+def test_package_files_follow_policy(installed: tuple[System, set[str]]) -> None:
     system, new = installed
     assert not [path for path in new if not any(path.startswith(own) or own.startswith(path) for own in OURS)]
     assert {f"usr/share/doc/tocsin/{name}" for name in ("copyright", "changelog.gz", "changelog.Debian.gz")} <= new
@@ -40,7 +40,7 @@ def test_files_are_where_policy_wants_them(installed: tuple[System, set[str]]) -
     assert system.run("dpkg", "--verify", "tocsin") == ""
 
 
-def test_the_service_is_enabled_for_the_next_boot(installed: tuple[System, set[str]]) -> None:
+def test_package_enables_service(installed: tuple[System, set[str]]) -> None:
     system, _ = installed
     for unit in ("multi-user.target.wants/tocsind.service", "sockets.target.wants/tocsind.socket"):
         link = system.root / "etc/systemd/system" / unit
@@ -48,7 +48,7 @@ def test_the_service_is_enabled_for_the_next_boot(installed: tuple[System, set[s
     assert "ExecStart=/usr/bin/tocsind run" in (system.root / "usr/lib/systemd/system/tocsind.service").read_text()
 
 
-def test_the_state_is_the_users_and_everything_else_is_roots(installed: tuple[System, set[str]]) -> None:
+def test_package_files_have_right_owners(installed: tuple[System, set[str]]) -> None:
     system, new = installed
     uid = int(system.run("id", "--user", "tocsin"))
     state, spool = ((system.root / path).stat() for path in (STATE, STATE / "spool"))
@@ -59,7 +59,7 @@ def test_the_state_is_the_users_and_everything_else_is_roots(installed: tuple[Sy
     assert not [each for each in others if each.st_mode & 0o6022 and not stat.S_ISLNK(each.st_mode)]
 
 
-def test_it_delivers_in_a_system_without_python(installed: tuple[System, set[str]]) -> None:
+def test_package_delivers_without_python(installed: tuple[System, set[str]]) -> None:
     system, _ = installed
     assert not (system.root / "usr/bin/python3").exists()
     with system.daemon() as process:
@@ -70,7 +70,7 @@ def test_it_delivers_in_a_system_without_python(installed: tuple[System, set[str
     assert "from a clean system" in (system.root / STATE / "alerts.jsonl").read_text()
 
 
-def test_a_configuration_that_was_edited_survives_an_upgrade(system: System, package: Path) -> None:
+def test_upgrade_keeps_edited_configuration(system: System, package: Path) -> None:
     system.install(package)
     edited = system.root / "etc/tocsin/alerts.toml"
     edited.write_text(edited.read_text() + "\n# mine\n")
@@ -80,16 +80,14 @@ def test_a_configuration_that_was_edited_survives_an_upgrade(system: System, pac
     assert system.run("runuser", "-u", "tocsin", "--", *check).endswith("routes")
 
 
-def test_purging_what_was_never_used_leaves_nothing(system: System, package: Path) -> None:
+def test_purge_of_unused_package_leaves_nothing(system: System, package: Path) -> None:
     before = system.files()
     system.install(package)
     assert "stays" not in system.run("dpkg", "--purge", "tocsin")
     assert system.files() - before - {"etc/systemd/system/sockets.target.wants"} == set()
 
 
-def test_removing_keeps_the_configuration_and_purging_keeps_the_journal_alone_and_names_it(
-    system: System, package: Path
-) -> None:
+def test_remove_keeps_configuration_and_purge_keeps_journal(system: System, package: Path) -> None:
     before = system.files()
     system.install(package)
     with system.daemon():
@@ -103,11 +101,11 @@ def test_removing_keeps_the_configuration_and_purging_keeps_the_journal_alone_an
     assert all(path.startswith(str(STATE)) for path in left), left
 
 
-def test_lintian_has_nothing_to_say(package: Path) -> None:
+def test_lintian_reports_nothing(package: Path) -> None:
     assert out(need("lintian"), "--allow-root", "--fail-on", "error,warning", package) == ""
 
 
-def test_two_packages_of_one_build_are_the_same(package: Path) -> None:
+def test_two_packages_of_one_build_have_the_same_bytes(package: Path) -> None:
     first = package.read_bytes()
     env = {**os.environ, "SOURCE_DATE_EPOCH": first[24:36].decode().strip()}  # ar(5): the date of its first member
     subprocess.run([sys.executable, ROOT / "packaging" / "deb.py"], env=env, check=True, timeout=120)

@@ -1,4 +1,4 @@
-"""The wheel in empty environments: alone it is the client, which needs nothing but Python; each extra adds what its name promises."""
+"""The wheel in empty environments: alone it is the client, which needs nothing but Python; each extra works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*words: str | Path, **env: str) -> str:
-    """What a command prints; its failure fails the test."""
+    """The output of a command; its failure fails the test."""
     done = subprocess.run(
         words, env={**os.environ, **env}, capture_output=True, text=True, timeout=300, check=False, cwd="/"
     )
@@ -36,14 +36,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def installed(folder: Path, *words: str | Path) -> Path:
-    """The programs of a new environment, into which pip installed what it was asked for."""
+    """The programs of a new environment, into which pip installed these requirements."""
     run(sys.executable, "-m", "venv", "--without-pip", folder)
     pip(folder / "bin", "install", "--quiet", "--constraint", ROOT / "packaging" / "constraints.txt", *words)
     return folder / "bin"
 
 
 def pip(binaries: Path, *words: str | Path) -> str:
-    """What the pip of this environment prints, working on another one."""
+    """The output of this environment's pip, run on another one."""
     return run(sys.executable, "-m", "pip", "--python", binaries / "python", "--disable-pip-version-check", *words)
 
 
@@ -55,13 +55,13 @@ def binaries(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_it_has_no_dependency(binaries: Path) -> None:
+def test_wheel_has_no_dependency(binaries: Path) -> None:
     assert {each["name"] for each in json.loads(pip(binaries, "list", "--format", "json"))} == {"tocsin"}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_wheel_carries_the_default_configuration_and_the_units(wheel: Path) -> None:
+def test_wheel_contains_default_configuration_and_units(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     units = ROOT / "packaging" / "systemd"
     wanted = {f"tocsind/service/systemd/{path.relative_to(units)}" for path in units.rglob("*") if path.is_file()}
@@ -71,7 +71,7 @@ def test_the_wheel_carries_the_default_configuration_and_the_units(wheel: Path) 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_it_hands_over_by_command_by_import_and_by_logging(binaries: Path, tmp_path: Path) -> None:
+def test_client_alone_sends_by_command_import_and_logging(binaries: Path, tmp_path: Path) -> None:
     script = """
 import logging, sys, tocsin
 assert not {"msgspec", "trio", "httpx", "logging.handlers"} & set(sys.modules)
@@ -92,7 +92,7 @@ log.warning("by logging")
 
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-USES = {  # an extra besides `daemon`, and what can be imported with it
+USES = {  # an extra besides `daemon`, and modules that it makes importable
     "top": "tocsin.top.live",
     "dev": "hypothesis, mypy, pytest, pytest_trio, ruff, tocsin.top.live, tocsind.daemon",
     "binary": "PyInstaller, tocsin.top.live, tocsind.daemon",

@@ -25,7 +25,7 @@ def blocks(chapter: str) -> list[str]:
 
 @pytest.mark.binary
 @pytest.mark.timeout(600)
-def test_the_package_is_installed_used_and_removed(system: System, package: Path) -> None:
+def test_install_page_installs_uses_and_removes_package(system: System, package: Path) -> None:
     install, use, remove, forget = blocks("The Debian package")
     shutil.copy(package, system.root)
     unasked = 'apt() { command apt-get --quiet --yes "$@"; }; cd /\n'
@@ -40,7 +40,7 @@ def test_the_package_is_installed_used_and_removed(system: System, package: Path
 
 
 @pytest.mark.binary
-def test_the_file_is_put_into_a_home_and_shows_its_demo(tmp_path: Path) -> None:
+def test_install_page_installs_file_and_runs_demo(tmp_path: Path) -> None:
     shutil.copy(built("file"), tmp_path)
     [commands] = blocks("One file")
     done = subprocess.run(
@@ -57,7 +57,7 @@ def test_the_file_is_put_into_a_home_and_shows_its_demo(tmp_path: Path) -> None:
 
 
 @pytest.mark.binary
-def test_what_you_have_is_told(binary: Binary) -> None:
+def test_install_page_shows_versions(binary: Binary) -> None:
     [command] = blocks("Show the versions")
     path = f"{Path(binary.tocsind).parent}:/usr/bin:/bin"
     done = subprocess.run(
@@ -66,13 +66,13 @@ def test_what_you_have_is_told(binary: Binary) -> None:
     assert json.loads(done.stdout)["form"] == binary.form
 
 
-def test_the_extras_that_pip_is_asked_for_exist() -> None:
+def test_install_page_names_existing_extras() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for asked in re.findall(r"tocsin\[([\w,]+)\]", PAGE):
         assert set(asked.split(",")) <= set(extras)
 
 
-def test_the_make_targets_exist() -> None:
+def test_install_page_names_existing_make_targets() -> None:
     targets = re.findall(r"^make ([\w-]+)", PAGE, re.MULTILINE)
     known = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert targets

@@ -1,4 +1,4 @@
-"""Manual pages and completions say what the programs say, and the programs that read them can."""
+"""Manual pages and completions match the programs, and man and the shells can read them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*words: str | Path, **env: str) -> str:
-    """What a program prints; that it is content, and silent about it."""
+    """The output of a program, which must succeed and print no error."""
     done = subprocess.run(
         [need(str(words[0])), *words[1:]],
         env={**os.environ, **env},
@@ -51,12 +51,12 @@ def first_cells(chapter: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ["tocsin.1", "tocsind.8", "alerts.toml.5", "tocsin-protocol.7"])
-def test_man_reads_every_page_without_a_warning(paper: Path, name: str) -> None:
+def test_man_formats_every_page_without_warning(paper: Path, name: str) -> None:
     text = run("groff", "-man", "-t", "-ww", "-Tascii", "-P-c", "-P-b", "-P-u", paper / "man" / name)
     assert text.split()[0] == f"{name[:-2].upper()}({name[-1]})"
 
 
-def test_a_page_has_every_verb_every_option_and_the_exit_codes(paper: Path) -> None:
+def test_manual_has_every_verb_option_and_exit_code(paper: Path) -> None:
     text = (paper / "man" / "tocsin.1").read_text()
     assert all(f".SH TOCSIN {verb.upper()}" in text for verb in VERBS)
     assert all(
@@ -65,13 +65,13 @@ def test_a_page_has_every_verb_every_option_and_the_exit_codes(paper: Path) -> N
     assert "75 another daemon is there" in (paper / "man" / "tocsind.8").read_text()
 
 
-def test_the_page_of_the_configuration_is_the_default_itself(paper: Path) -> None:
+def test_configuration_manual_is_default_configuration(paper: Path) -> None:
     shown = run("groff", "-man", "-t", "-Tascii", "-rLL=200n", "-P-c", "-P-b", "-P-u", paper / "man" / "alerts.toml.5")
     lines = [line.strip() for line in shown.splitlines()]
     assert all(line.strip() in lines for line in (ROOT / "alerts.toml").read_text().splitlines() if line.strip())
 
 
-def test_the_reference_on_the_web_is_up_to_date() -> None:
+def test_commands_page_is_up_to_date() -> None:
     made = subprocess.run(
         [sys.executable, "-m", "paper", "--commands"],
         env={**os.environ, "PYTHONPATH": str(ROOT / "packaging")},
@@ -84,7 +84,7 @@ def test_the_reference_on_the_web_is_up_to_date() -> None:
 
 
 @pytest.mark.parametrize(("shell", "flag"), [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")])
-def test_each_shell_can_read_its_completions(paper: Path, shell: str, flag: str) -> None:
+def test_each_shell_parses_its_completions(paper: Path, shell: str, flag: str) -> None:
     for script in (paper / "completions" / shell).iterdir():
         run(shell, flag, script)
 
@@ -115,13 +115,13 @@ def test_bash_completes_verbs_options_and_values(paper: Path, line: str, words: 
 @pytest.mark.parametrize(
     ("line", "words"), [("tocsin st", "status"), ("tocsin send --conf", "--confidence"), ("tocsin send -p u", "urgent")]
 )
-def test_fish_completes_the_same(paper: Path, line: str, words: str, tmp_path: Path) -> None:
+def test_fish_completes_verbs_options_and_values(paper: Path, line: str, words: str, tmp_path: Path) -> None:
     script = f"source {paper}/completions/fish/tocsin.fish; complete -C '{line}'"
     found = run("fish", "--no-config", "-c", script, HOME=str(tmp_path)).splitlines()
     assert [each.partition("\t")[0] for each in found] == [words]
 
 
-def test_destinations_are_asked_of_the_daemon(paper: Path, tmp_path: Path) -> None:
+def test_completion_gets_destinations_from_daemon(paper: Path, tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, file("a-place") + file("another") + route("another")) as daemon:
         daemon.start()
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -134,14 +134,14 @@ def test_destinations_are_asked_of_the_daemon(paper: Path, tmp_path: Path) -> No
         assert said.strip() == "a-place"
 
 
-def test_the_protocol_names_every_operation_every_field_and_every_kind_of_error() -> None:
+def test_protocol_page_names_every_operation_field_and_error_kind() -> None:
     operations = {each.__struct_config__.tag for each in AnyRequest.__args__}
     assert first_cells("Requests") == operations
     assert first_cells("A signal") == set(FIELD_NAMES)
     assert first_cells("Replies") == set(ERROR_KINDS)
 
 
-def test_pages_are_of_the_sections_that_they_belong_to() -> None:
+def test_manuals_have_their_sections() -> None:
     assert [(page.name, page.section) for page in pages.manuals(programs())] == [
         ("tocsin", 1),
         ("tocsind", 8),

@@ -1,4 +1,4 @@
-"""The same commit gives the same binary, to the byte: whoever doubts one that was published can build it again and compare."""
+"""The same commit gives the same binary, to the byte, so that users can compare a published one with their own build."""
 
 from __future__ import annotations
 

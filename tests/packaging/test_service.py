@@ -1,4 +1,4 @@
-"""`tocsind service`: units that systemd has nothing to say about, and an uninstall that leaves the system as it was."""
+"""`tocsind service`: units that systemd accepts without complaint, and an uninstall that restores the system."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tocsind.service.program import quoted
 from tocsind.spool.folder import Folder
 
 STRANGER = 12345
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 SYSTEM = {
     "etc/systemd/system/tocsind.socket",
     "etc/systemd/system/tocsind.service",
@@ -32,7 +32,7 @@ VENDOR = {each.replace("etc/", "usr/lib/") for each in SYSTEM}
 
 
 def said(*words: str | Path) -> str:
-    """All that a command says; it must succeed."""
+    """The output of a command, which must succeed."""
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -64,16 +64,14 @@ ODD = ["plain/tocsind", "with space/tocsind", "100%h/tocsind", "a$HOME/tocsind",
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_systemd_finds_nothing_to_say_about_the_system_units_whatever_the_programs_path(
-    tmp_path: Path, name: str
-) -> None:
+def test_system_units_pass_systemd_analyze_for_any_program_path(tmp_path: Path, name: str) -> None:
     units = installed(tmp_path / "root", "--exec", program_named(tmp_path, name))
     assert said(need("systemd-analyze"), "verify", "--man=no", *units) == "", (
         "it exits 0 on unknown keys, but not in silence"
     )
 
 
-def test_nor_about_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_units_pass_systemd_analyze(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", "/home/u/.config")
     units = installed(tmp_path / "root", "--user")
@@ -83,20 +81,20 @@ def test_nor_about_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert said(need("systemd-analyze"), "--user", "verify", "--man=no", *units) == ""
 
 
-def test_a_unit_with_an_unknown_key_would_be_told(tmp_path: Path) -> None:
+def test_systemd_analyze_reports_unknown_key(tmp_path: Path) -> None:
     [unit, _] = installed(tmp_path / "root")
     unit.write_text(unit.read_text().replace("[Service]\n", "[Service]\nColour=red\n"))
     assert "Colour" in said(need("systemd-analyze"), "verify", "--man=no", unit)
 
 
-def test_the_service_is_shut_in_as_far_as_it_can_be(tmp_path: Path) -> None:
+def test_service_has_low_exposure(tmp_path: Path) -> None:
     [unit, _] = installed(tmp_path / "root")
     assert "Overall exposure level" in said(
         need("systemd-analyze"), "security", "--offline=yes", "--threshold=15", unit
     )
 
 
-def test_install_writes_readable_files_and_uninstall_takes_back_exactly_those(tmp_path: Path) -> None:
+def test_install_writes_readable_files_and_uninstall_removes_those(tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "etc/systemd/system").mkdir(parents=True)
     (root / "etc/systemd/system/other.service").write_text("[Unit]\n")
@@ -107,7 +105,7 @@ def test_install_writes_readable_files_and_uninstall_takes_back_exactly_those(tm
     assert files_below(root) == {"etc/systemd/system/other.service"}
 
 
-def test_uninstall_takes_the_links_along_by_which_the_units_were_enabled(tmp_path: Path) -> None:
+def test_uninstall_removes_links_of_enabled_units(tmp_path: Path) -> None:
     installed(tmp_path)
     for unit, target in (("tocsind.socket", "sockets"), ("tocsind.service", "multi-user")):
         wants = tmp_path / f"etc/systemd/system/{target}.target.wants"
@@ -117,9 +115,7 @@ def test_uninstall_takes_the_links_along_by_which_the_units_were_enabled(tmp_pat
     assert files_below(tmp_path) == set()
 
 
-def test_what_somebody_changed_is_neither_overwritten_nor_removed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_changed_file_is_neither_replaced_nor_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [unit, *_] = installed(tmp_path)
     unit.write_text(unit.read_text() + "# mine\n")
     changed = unit.read_text()
@@ -135,13 +131,13 @@ def test_what_somebody_changed_is_neither_overwritten_nor_removed(
     assert unit.read_text() == changed
 
 
-def test_installing_again_replaces_what_is_ours(tmp_path: Path) -> None:
+def test_second_install_replaces_its_own_files(tmp_path: Path) -> None:
     [unit, _] = installed(tmp_path, "--exec", "/opt/old/tocsind")
     installed(tmp_path, "--exec", "/opt/new/tocsind")
     assert "ExecStart=/opt/new/tocsind run\n" in unit.read_text()
 
 
-def test_a_dry_run_shows_all_and_touches_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run_shows_files_and_writes_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert service("install", "--root", tmp_path / "root", "--dry-run") == 0
     shown = capsys.readouterr().out
     assert all(f"--- {tmp_path}/root/{name}\n" in shown for name in SYSTEM)
@@ -153,7 +149,7 @@ def test_a_dry_run_shows_all_and_touches_nothing(tmp_path: Path, capsys: pytest.
     assert files_below(tmp_path / "root") == SYSTEM
 
 
-def test_a_package_gets_the_same_units_without_a_seal_where_packages_put_them(tmp_path: Path) -> None:
+def test_vendor_units_have_no_seal_and_vendor_paths(tmp_path: Path) -> None:
     installed(tmp_path, "--vendor", "--exec", "/usr/bin/tocsind")
     assert files_below(tmp_path) == VENDOR
     texts = {unit.path: unit.text for unit in unit_files(["/usr/bin/tocsind"], vendor=True)}
@@ -161,7 +157,7 @@ def test_a_package_gets_the_same_units_without_a_seal_where_packages_put_them(tm
     assert "Seal" not in "".join(texts.values())
 
 
-def test_nothing_of_ours_to_remove_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_uninstall_without_files_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert service("uninstall", "--root", tmp_path) == 0
     assert capsys.readouterr().out == "nothing of ours is installed\n"
 
@@ -175,16 +171,14 @@ def test_nothing_of_ours_to_remove_is_no_error(tmp_path: Path, capsys: pytest.Ca
         (["--now", "--dry-run"], "not allowed with"),
     ],
 )
-def test_what_makes_no_sense_is_told_as_a_mistake_of_usage(
-    words: list[str], why: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_contradicting_options_are_usage_errors(words: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         service("install", *words)
     assert left.value.code == 64
     assert why in capsys.readouterr().err
 
 
-def test_a_program_that_the_services_user_cannot_reach_is_refused_before_anything_is_written(
+def test_install_refuses_program_that_service_user_cannot_reach(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert service("install", "--exec", tmp_path / "tocsind") == 73
@@ -212,7 +206,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 ENABLE = "systemctl --user enable --now tocsind.socket tocsind.service"
 
 
-def test_install_tells_the_next_commands_and_runs_them_only_when_asked(
+def test_install_prints_next_commands_and_runs_them_with_now(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     account = tmp_path / "account"
@@ -229,7 +223,7 @@ def test_install_tells_the_next_commands_and_runs_them_only_when_asked(
     assert files_below(home) == set()
 
 
-def test_a_command_that_fails_is_told_and_ends_it(
+def test_failing_command_is_reported_and_ends_install(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stub(tmp_path / "bin", tmp_path / "account", "systemctl", code=5)
@@ -247,7 +241,7 @@ def test_a_command_that_fails_is_told_and_ends_it(
         (['/a"b\\c'], '"/a\\"b\\\\c"'),
     ],
 )
-def test_words_are_quoted_as_systemd_reads_them(words: Sequence[str], text: str) -> None:
+def test_quoted_words_are_read_back_by_systemd_rules(words: Sequence[str], text: str) -> None:
     assert quoted(words) == text
 
 
@@ -255,7 +249,7 @@ def test_words_are_quoted_as_systemd_reads_them(words: Sequence[str], text: str)
 
 
 def as_user(uid: int, gid: int, work: Callable[[], int]) -> int:
-    """What `work` answers in a child of another user, who is a member of a group."""
+    """The result of `work` in a child process of another user with this group."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -281,7 +275,7 @@ def made() -> Iterator[Path]:
 
 
 @as_root
-def test_a_member_of_the_group_spools_while_the_daemon_is_away_and_the_daemon_reads_it_later(made: Path) -> None:
+def test_member_of_group_spools_without_daemon_and_daemon_delivers_later(made: Path) -> None:
     state = made / "var/lib/tocsin"
     spool = state / "spool"
     found, members = spool.stat(), state.stat().st_gid

@@ -1,4 +1,4 @@
-"""The units' limits for starts: what passes ends nothing for good, what only a person can mend does not start for ever."""
+"""The units' limits for starts: temporary failures are retried for ever, failures that need an operator are not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def seconds(written: str) -> float:
 
 
 @pytest.mark.parametrize("folder", [UNITS, UNITS / "user"], ids=["system", "user"])
-def test_retries_of_a_start_never_reach_a_limit(folder: Path) -> None:
+def test_restarts_stay_below_trigger_limit(folder: Path) -> None:
     service, listening = folder / "tocsind.service", folder / "tocsind.socket"
     assert setting(service, "StartLimitIntervalSec") == "0"
     assert setting(service, "Restart") == "always"
@@ -31,7 +31,7 @@ def test_retries_of_a_start_never_reach_a_limit(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", [UNITS, UNITS / "user"], ids=["system", "user"])
-def test_starts_that_only_a_person_can_mend_come_to_an_end(folder: Path) -> None:
+def test_starts_that_need_an_operator_reach_trigger_limit(folder: Path) -> None:
     service, listening = folder / "tocsind.service", folder / "tocsind.socket"
     assert {"64", "77", "78"} <= set(setting(service, "RestartPreventExitStatus").split())
     within, most = seconds(setting(listening, "TriggerLimitIntervalSec")), int(setting(listening, "TriggerLimitBurst"))

@@ -1,4 +1,4 @@
-"""The rules for Prometheus and the dashboard for Grafana: they are well formed, and name only what a real `/metrics` has."""
+"""The rules for Prometheus and the dashboard for Grafana: they are well formed, and name only metrics of a real `/metrics`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def queries() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-    """What a real daemon tells that has delivered something, and whose heartbeat is heard."""
+    """The metrics of a real daemon that has delivered a signal and pinged its monitor."""
     with FakeProcess("--limits", "none") as fake, listening() as switch:
         config = HEARTBEAT + discord("d", fake.webhooks[0]["url"]) + file() + route("d", "local-file")
         folder = tmp_path_factory.mktemp("watched")
@@ -59,7 +59,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
     return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
-def test_every_metric_that_is_named_exists_with_these_labels_and_values(samples: list[Sample]) -> None:
+def test_queries_name_existing_metrics_labels_and_values(samples: list[Sample]) -> None:
     for query in queries():
         for name, matchers in SELECTOR.findall(query):
             rows = [sample.labels for sample in samples if sample.name == name]
@@ -70,7 +70,7 @@ def test_every_metric_that_is_named_exists_with_these_labels_and_values(samples:
                     assert values.issuperset(pattern.split("|")), f"{name} has no {label} {pattern!r}: {query}"
 
 
-def test_every_label_that_is_grouped_by_or_shown_exists(samples: list[Sample]) -> None:
+def test_queries_and_legends_name_existing_labels(samples: list[Sample]) -> None:
     known = {label for sample in samples for label in sample.labels} | OF_PROMETHEUS
     grouped = {label.strip() for query in queries() for part in GROUPING.findall(query) for label in part.split(",")}
     assert grouped <= known
@@ -83,7 +83,7 @@ def test_every_expression_is_promql() -> None:
     assert len([promql_parser.parse(query) for query in queries()]) > 30
 
 
-def test_every_rule_says_what_and_what_to_do() -> None:
+def test_every_rule_has_summary_and_description() -> None:
     assert len({rule["alert"] for rule in rules()}) == len(rules())
     for rule in rules():
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
@@ -91,12 +91,12 @@ def test_every_rule_says_what_and_what_to_do() -> None:
         assert set(rule["annotations"]) == {"summary", "description"}
 
 
-def test_the_queue_age_of_each_lane_is_alerted_on() -> None:
+def test_queue_age_of_each_destination_has_a_rule() -> None:
     (rule,) = (rule for rule in rules() if rule["alert"] == "TocsinQueueOld")
     assert rule["expr"] == "max by (instance, destination) (tocsin_queue_age_seconds) > 900"
 
 
-def test_no_panel_lies_upon_another() -> None:
+def test_panels_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in dashboard()["panels"]:
         at = panel["gridPos"]
@@ -111,7 +111,7 @@ def test_no_panel_lies_upon_another() -> None:
 @pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool comes with 20 MB of Prometheus, which CI leaves out"
 )
-def test_promtool_takes_the_rules() -> None:
+def test_promtool_accepts_rules() -> None:
     done = subprocess.run(
         ["promtool", "check", "rules", str(RULES)], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
