@@ -1,18 +1,18 @@
-"""A moving-average strategy whose trades become living messages: `python docs/examples/ma_unified.py bars.csv`.
+"""A moving-average strategy with one message for each trade: `python docs/examples/ma_unified.py bars.csv`.
 
 The rule. Two averages of the close, a fast and a slow one, and a slow exponential average as the trend. When the fast average has left the
-slow one by a quarter of the usual range of a bar, and the close is on the same side of the trend, a trade is opened: up or down.
-It is closed when a bar touches the stop or the target, or when the averages have crossed back. In a bar that touches both the stop counts:
-nobody knows which came first.
+slow one by a quarter of the usual range of a bar, and the close is on the same side of the trend, the strategy opens a trade: up or down.
+It closes the trade when a bar touches the stop or the target, or when the averages have crossed back. In a bar that touches both, the
+stop counts, because the order is unknown.
 
-The confidence lies between 0.5 and 1. Up to 0.3 comes from separation: how far the averages are apart, in ranges, full at one. Up to 0.2
-comes from calm: how far the range of today lies below what it usually is; a wild market adds nothing.
+The confidence is between 0.5 and 1. Separation adds up to 0.3: the distance of the averages in ranges, full at one. Calm adds up to 0.2:
+how far the present range is below the usual one; a volatile market adds nothing.
 
-The messages. An entry and its exit carry one `key`, so they are one message, opened and then closed. The exit repeats the entry's
-confidence: with the same priority it takes the same lane, and cannot overtake the entry.
+The messages. An entry and its exit have the same `key`, so they share one message. The exit repeats the entry's confidence: with the same
+priority it cannot overtake the entry.
 
-The work. Each bar costs the same, however many came before: running sums for the averages, a recursion for the trend and the range. So
-it runs on a file of years as on a live feed: feed `on_bar` with each bar as it closes.
+The cost. Each bar costs the same, however many came before: running sums for the averages, a recursion for the trend and the range. So
+it runs on a file of years and on a live feed: call `on_bar` for each bar when it closes.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class Mean:
         self._length = length
         self._sum = 0.0
         self.value = 0.0
-        self.full = False  # whether it has seen enough to speak
+        self.full = False  # whether it has had `length` values
 
     def add(self, value: float) -> float:
-        """The mean with `value` in it; the oldest goes when it is one too many."""
+        """Add `value` and remove the oldest beyond `length`; returns the mean."""
         if self.full:
             self._sum -= self._values[0]
         self._values.append(value)
@@ -72,7 +72,7 @@ class Smooth:
         self.value = 0.0
 
     def add(self, value: float) -> float:
-        """The average with `value` in it."""
+        """Add `value`; returns the average."""
         self.value = self.value + self._weight * (value - self.value) if self._begun else value
         self._begun = True
         return self.value
@@ -90,10 +90,10 @@ class Trade(NamedTuple):
 
 
 class MovingAverages:
-    """The strategy for one symbol. Feed it bars, oldest first; it answers with the signals of each.
+    """The strategy for one symbol. Give it bars, oldest first; it returns the signals of each.
 
-    `fast`, `slow` and `trend` are lengths in bars, `stop` and `target` distances from the entry in ranges, `band` what the averages must
-    be apart, in ranges too.
+    `fast`, `slow` and `trend` are lengths in bars, `stop` and `target` distances from the entry in ranges, `band` the least
+    distance of the averages, also in ranges.
     """
 
     def __init__(
@@ -122,12 +122,12 @@ class MovingAverages:
         self._trade: Trade | None = None
 
     def signals(self, bars: Iterable[Bar]) -> Iterator[TradingSignal]:
-        """What it raises over `bars`."""
+        """The signals of `bars`."""
         for bar in bars:
             yield from self.on_bar(bar)
 
     def on_bar(self, bar: Bar) -> list[TradingSignal]:
-        """What it raises now that this bar has closed: an exit, an entry, both or nothing. A bar with a hole in it is passed over."""
+        """The signals of a closed bar: an exit, an entry, both or none. A bar without all its values is skipped."""
         if not all(map(isfinite, bar)):
             return []
         self._learn(bar)
@@ -152,7 +152,7 @@ class MovingAverages:
             self._side, self._fresh = side, True
 
     def _may_open(self, bar: Bar) -> bool:
-        """Once for each crossing, when the averages have left each other and the trend agrees."""
+        """The entry, once for each crossing, when the averages are far enough apart and the trend agrees."""
         far = abs(self._apart) >= self._band * self._range.value > 0
         return self._slow.full and self._fresh and far and (bar.close - self._trend.value) * self._side > 0
 
@@ -170,9 +170,9 @@ class MovingAverages:
         )
 
     def _ended(self, trade: Trade, bar: Bar) -> tuple[float, str] | None:
-        """At which price this bar ends the trade, and why; None when it goes on."""
+        """The price at which this bar ends the trade, and the reason; None while it stays open."""
         worst, best = (bar.low, bar.high) if trade.side > 0 else (bar.high, bar.low)
-        if (worst - trade.stop) * trade.side <= 0:  # who opens beyond the stop ends there
+        if (worst - trade.stop) * trade.side <= 0:  # a bar that opens beyond the stop ends the trade at its open
             return (min if trade.side > 0 else max)(bar.open, trade.stop), "stopped out"
         if (best - trade.target) * trade.side >= 0:
             return trade.target, "target reached"
@@ -211,8 +211,8 @@ def _tidy(price: float) -> float:
     return round(price, 6)
 
 
-class Mistake(Exception):  # noqa: N818 - whoever wrote the file made it
-    """What is wrong with the data, and where."""
+class Mistake(Exception):  # noqa: N818 - a mistake in the file
+    """An error in the data, with its line."""
 
 
 COLUMNS = ("open", "high", "low", "close")
@@ -274,7 +274,7 @@ def _price(text: str, where: str) -> float:
 
 
 def run(lines: Iterable[str], name: str, strategy: MovingAverages, aggregator: SignalAggregator) -> int:
-    """Print what the strategy raises, bar by bar, and give it to the aggregator; how many signals that were."""
+    """Print the signals of the strategy, bar by bar, and give them to the aggregator. Returns their number."""
     count = 0
     for bar in read_bars(lines, name):
         raised = strategy.on_bar(bar)
@@ -292,7 +292,7 @@ def _line(bar: Bar, signal: TradingSignal) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line; its exit code: 0, 64 for bad options, 65 for bad data, 66 for an unreadable file, 69 when alerts reached nobody,
+    """Run the command line. Returns 0, 64 for bad options, 65 for bad data, 66 for an unreadable file, 69 when alerts were dropped,
     73 when its output cannot be written, 130 when it was interrupted.
     """
     try:
@@ -328,11 +328,11 @@ def _main(given: argparse.Namespace) -> int:
 
 
 def _unwritten(error: OSError) -> int:
-    """The exit code when the output cannot be written; what waits for it is let go, or Python would try once more at the end."""
+    """The exit code when the output cannot be written; discards the rest, or Python would try again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError):  # whoever reads has seen enough
+    if isinstance(error, BrokenPipeError):  # the reader has closed the pipe
         return 0
-    print(f"cannot write what it raises: {error.strerror}", file=sys.stderr)
+    print(f"cannot write the signals: {error.strerror}", file=sys.stderr)
     return 73
 
 
@@ -340,7 +340,7 @@ _HELP = """
   ma_unified.py AAPL.csv
   ma_unified.py AAPL.csv --fast 10 --slow 30 --alert --tier premium
 
-Moving averages over a CSV of bars: prints what they raise, and with --alert hands it to tocsin.
+Moving averages over a CSV of bars: prints their signals, and with --alert sends them to tocsin.
 """
 
 

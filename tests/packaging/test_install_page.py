@@ -66,14 +66,20 @@ def test_install_page_shows_versions(binary: Binary) -> None:
     assert json.loads(done.stdout)["form"] == binary.form
 
 
-def test_install_page_names_existing_extras() -> None:
+PAGES = pytest.mark.parametrize("page", [PAGE, (ROOT / "README.md").read_text()], ids=["install", "readme"])
+
+
+@PAGES
+def test_page_names_existing_extras(page: str) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    for asked in re.findall(r"tocsin\[([\w,]+)\]", PAGE):
-        assert set(asked.split(",")) <= set(extras)
+    named = re.findall(r"'(?:tocsin|\.)\[([\w,]+)\]'", page)
+    assert named
+    assert {extra for each in named for extra in each.split(",")} <= set(extras)
 
 
-def test_install_page_names_existing_make_targets() -> None:
-    targets = re.findall(r"^make ([\w-]+)", PAGE, re.MULTILINE)
+@PAGES
+def test_page_names_existing_make_targets(page: str) -> None:
+    targets = re.findall(r"^make ([\w-]+)", page, re.MULTILINE)
     known = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert targets
     assert set(targets) <= set(known)

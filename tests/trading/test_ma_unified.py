@@ -271,7 +271,7 @@ def test_a_full_disk_is_told_without_a_traceback() -> None:
             timeout=PATIENCE * 2,
             check=False,
         )
-    assert (found.returncode, found.stderr) == (73, "cannot write what it raises: No space left on device\n")
+    assert (found.returncode, found.stderr) == (73, "cannot write the signals: No space left on device\n")
 
 
 def test_an_interrupt_ends_it_without_a_traceback(tmp_path: Path) -> None:
