@@ -34,7 +34,7 @@ def manuals(programs: Sequence[Program]) -> list[Page]:
 
 def commands(programs: Sequence[Program]) -> str:
     """docs/reference/commands.md."""
-    parts = ["# Commands", "", "Made from the parsers themselves by `make reference`."]
+    parts = ["# Commands", "", "Generated from the parsers by `make reference`."]
     for program in programs:
         parts += ["", f"## {program.name}", "", f"{program.about}.", "", _program(program, "###").rstrip()]
     return "\n".join(parts) + "\n"

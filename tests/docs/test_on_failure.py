@@ -70,11 +70,11 @@ def test_template_passes_systemd_analyze(elsewhere: Elsewhere) -> None:
     assert verified(elsewhere, "tocsin-failure@backup.service.service") == ""
 
 
-@pytest.mark.parametrize("unit", ["backup.service", "my-job@a\\x2db.timer"])
+@pytest.mark.parametrize("unit", ["backup.service", "my-job@a\\x2db.timer", "-.mount"])
 def test_exec_start_sends_status_of_failed_unit(elsewhere: Elsewhere, unit: str) -> None:
     elsewhere.daemon.start()
     alert = sent(elsewhere, unit)
-    assert alert["title"] == f"{unit} failed on db1"
+    assert alert["title"] == f"Unit {unit} failed on db1"
     assert (alert["body"], alert["priority"], alert["source"]) == (STATUS, "high", "systemd")
 
 
