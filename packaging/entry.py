@@ -11,7 +11,7 @@ PyInstaller's bootloader starts this program, and its settings must not reach ot
 - The bundle in a folder is one process. The single file is two: the bootloader unpacks to a temporary folder, starts this program, waits,
   and removes the folder. It forwards each signal. A terminal's Ctrl-C goes to a whole process group, so the daemon would get two, and
   exit at once; so the daemon has its own process group. A bootloader that is killed cannot forward that, so the program asks the kernel
-  for SIGKILL in this case. The program locks the folder, because cleaners of temporary folders skip locked ones. (tocsind.systemd handles
+  for SIGKILL in this case. The program locks the folder, because cleaners of temporary folders skip locked ones. (tocsind.host.systemd handles
   the notifications of a grandchild to the service manager.)
 
 Each import here delays every `tocsin send` of a shell script.
@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tocsind.interrupts import guarded, quiet
+from tocsind.host.interrupts import exit_quietly_on_interrupt, run_interruptible
 
 PROGRAMS = ("tocsin", "tocsind")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -31,7 +31,7 @@ _SHARED = "_PYI_TOCSIN_SHARED"  # set by the demo for its processes, whose paren
 
 def main() -> int:
     """Run the selected program. Returns its exit code."""
-    quiet()
+    exit_quietly_on_interrupt()
     program, words = _meant(sys.argv)
     beside = _unpacked() and _SHARED not in os.environ
     if words[:1] == ["demo"]:
@@ -45,10 +45,10 @@ def main() -> int:
     if program == "tocsind":
         from tocsind.__main__ import main as daemon  # noqa: PLC0415 - `tocsin send` must not load the daemon
 
-        return guarded(lambda: daemon(words))
+        return run_interruptible(lambda: daemon(words))
     from tocsin.cli import main as client  # noqa: PLC0415 - nor the daemon the client
 
-    return guarded(lambda: client(words))
+    return run_interruptible(lambda: client(words))
 
 
 def _meant(argv: list[str]) -> tuple[str, list[str]]:

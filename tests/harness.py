@@ -124,8 +124,8 @@ class DaemonProcess:
         """The first (or `nth`) fact of this name whose fields are as given; from the daemon's memory, or as it comes."""
         with closing(self.client.stream("tail", idle=PATIENCE, follow=True)) as replies:
             for reply in replies:
-                found: dict[str, Any] = reply["fact"]
-                nth -= found["fact"] == fact and fields.items() <= found.items()
+                found: dict[str, Any] = reply["event"]
+                nth -= found["event"] == fact and fields.items() <= found.items()
                 if nth == 0:
                     return found
         raise AssertionError(f"the daemon left before it told {fact}")

@@ -61,7 +61,7 @@ LAYERS = {name: depth for depth, names in enumerate(table()) for name in names}
 
 
 def room(name: str) -> str | None:
-    """`sender` of tocsind.sender.Sender, `tocsin` of tocsin.wire; None for the world outside, and for the daemon's own root."""
+    """`sender` of tocsind.delivery.sender.Sender, `tocsin` of tocsin.wire; None for the world outside, and for the daemon's own root."""
     first, _, rest = name.partition(".")
     if first != "tocsind":
         return first if first == "tocsin" else None
@@ -98,7 +98,7 @@ def test_the_client_needs_nothing_but_python_and_takes_msgspec_only_when_asked()
 
 
 def test_rich_draws_the_screen_of_top_and_is_asked_for_by_nobody_else() -> None:
-    drawing = {"tocsin.top.live", "tocsin.top.painting"}
+    drawing = {"tocsin.top.full_screen", "tocsin.top.drawing"}
     assert {each.importer for each in CLIENTS if top(each.name) == "rich"} == drawing
     assert all(each.lazy for each in CLIENTS if each.name in drawing and each.importer not in drawing)
 
@@ -113,25 +113,35 @@ FORBIDDEN_IN_POLICY = {"trio", "httpx", "os", "sqlite3", "logging", "random", "t
 def test_policy_is_pure() -> None:
     names = {top(each.name) for each in OURS if room(each.importer) == "policy"}
     assert not names & FORBIDDEN_IN_POLICY
-    assert names <= {"__future__", "collections", "enum", "math", "msgspec", "typing", "tocsin", "tocsind"}
+    assert names <= {
+        "__future__",
+        "collections",
+        "enum",
+        "math",
+        "msgspec",
+        "typing",
+        "unicodedata",
+        "tocsin",
+        "tocsind",
+    }
 
 
 ROOMS_OF_SQLITE = (
     "attempts",
-    "copying",
+    "backup",
+    "commit_mark",
     "digests",
-    "intake",
-    "living",
-    "mark",
-    "memory",
-    "reading",
+    "limiter_state",
+    "live_messages",
+    "loss_reports",
+    "maintenance",
+    "queries",
+    "queue",
     "recovery",
-    "redo",
-    "reports",
+    "redo_log",
     "rerouting",
     "salvage",
     "schema",
-    "upkeep",
     "writer",
 )
 
@@ -160,14 +170,14 @@ CLOCKS = {
 }
 READERS = {
     "tocsind.clock": "it is the clock",
-    "tocsind.accept_loop": "how long until a failing listener is reported again: trio's clock, compared with itself",
+    "tocsind.host.accept_loop": "how long until a failing listener is reported again: trio's clock, compared with itself",
     "tocsind.ipc.connection": "how long a peer has been idle or slow: never written down, and each clock compared with itself",
-    "tocsind.ipc.table": "as above: which connection has been idle, stalled or following for longest",
-    "tocsind.log_writer": "how long the end of the process waits for its log: on a thread without trio's clock, compared with itself",
+    "tocsind.ipc.connection_table": "as above: which connection has been idle, stalled or following for longest",
+    "tocsind.observe.log_writer": "how long the end of the process waits for its log: a thread without trio's clock, compared with itself",
     "tocsind.spool.outboxes": "when a file was last searched: in a thread without trio's clock, compared with itself",
-    "tocsind.systemd": "the service manager asks for CLOCK_MONOTONIC of this very machine",
+    "tocsind.host.systemd": "the service manager asks for CLOCK_MONOTONIC of this very machine",
     "tocsind.demo.producer": "a process of its own, a caller: it measures what a caller sees",
-    "tocsind.demo.stage": "as above",
+    "tocsind.demo.scenario": "as above",
     "tocsind.testing.discord": "the far end has its own clock",
     "tocsind.testing.clock": "a clock for tests",
     "tocsind.testing.memory": "notes when a test's destination was called, on trio's time",

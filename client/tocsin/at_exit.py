@@ -53,7 +53,7 @@ def seconds_left() -> float:
 
 
 @atexit.register
-def finish() -> None:
+def flush_all() -> None:
     """Flush every queue of this process, within the budget that all of them share."""
     global _end
     _end = _end or time.monotonic() + FLUSH_SECONDS
@@ -68,7 +68,7 @@ def hook_child() -> None:
     if process is None or util is None or process.parent_process() is None or _hooked == os.getpid():
         return
     _hooked = os.getpid()
-    util.Finalize(None, finish, exitpriority=0)
+    util.Finalize(None, flush_all, exitpriority=0)
 
 
 os.register_at_fork(after_in_child=_queues.clear)

@@ -31,27 +31,27 @@ _SOURCE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a pipe mus
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def handed_in(signal: Signal, folder: str) -> Signal:
+def copy_in(signal: Signal, folder: str) -> Signal:
     """The signal as it travels: `attach` is its file's name below the spool `folder`, or `attach_note` says why there is none."""
     try:
         content = read(str(signal.attach))
         name = f"{signal.id}-{plain_name(str(signal.attach))}"
-        _keep(folder, name, content)
+        _copy(folder, name, content)
     except Exception as error:  # noqa: BLE001 - whatever it is, the signal matters more than its picture
-        return left_behind(signal, _reason(error))
+        return without_file(signal, _reason(error))
     return Signal.trusted({**signal.as_dict(), "attach": name})
 
 
-def rehearsed(signal: Signal) -> Signal:
+def checked(signal: Signal) -> Signal:
     """As `handed_in` would make it, but nothing is copied: `attach` is the name that a reader would see."""
     try:
         read(str(signal.attach))
     except Exception as error:  # noqa: BLE001 - as above
-        return left_behind(signal, _reason(error))
+        return without_file(signal, _reason(error))
     return Signal.trusted({**signal.as_dict(), "attach": plain_name(str(signal.attach))})
 
 
-def left_behind(signal: Signal, reason: str) -> Signal:
+def without_file(signal: Signal, reason: str) -> Signal:
     """The signal without its file, and the note that says so."""
     values = signal.as_dict()
     name = plain_name(values.pop("attach")).removeprefix(f"{signal.id}-")
@@ -86,7 +86,7 @@ def read_open(file: int, found: os.stat_result) -> bytes:
     raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES // 2**20} MiB")
 
 
-def _keep(folder: str, name: str, content: bytes) -> None:
+def _copy(folder: str, name: str, content: bytes) -> None:
     place = _open(folder)
     try:
         if not spool.is_safe(found := os.fstat(place)):
@@ -127,11 +127,11 @@ def _make(above: int, found: os.stat_result) -> None:
         return
     trust.set_mode(FOLDER, 0o700, dir_fd=above)
     if os.geteuid() == 0 and found.st_uid:  # root hands in to a user's daemon, which must be able to clear up after it
-        _give(above, found)
+        _give_to_daemon(above, found)
     os.fsync(above)
 
 
-def _give(above: int, found: os.stat_result) -> None:
+def _give_to_daemon(above: int, found: os.stat_result) -> None:
     """Give the new folder to the spool's owner: by descriptor, and only an empty one of root's, for its name may mean another by now."""
     place = os.open(FOLDER, _FOLDER, dir_fd=above)
     try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Background:
+class BackgroundThread:
     """One process's own; after a fork, the child makes another."""
 
     def __init__(self, name: str, run: Callable[[], None]) -> None:
@@ -25,7 +25,7 @@ class Background:
         self._thread: threading.Thread | None = None
         self._is_mine = threading.local()
 
-    def begin(self) -> bool:
+    def start(self) -> bool:
         """See to it that it runs; False when it cannot: the interpreter is closing, or there are too many threads. Queue the work first.
 
         While it closes, a thread that is there has stopped for ever, and one that is begun may never run (3.11 waits for it).
@@ -43,7 +43,7 @@ class Background:
                 self._thread = thread
         return True
 
-    def end(self, is_idle: Callable[[], bool]) -> bool:
+    def finish(self, is_idle: Callable[[], bool]) -> bool:
         """Asked by the thread itself: whether it may end, because there is no work. If so it counts as gone from here on."""
         with self._lock:
             if not is_idle():

@@ -26,24 +26,24 @@ import os
 import sys
 from time import monotonic
 
-from . import disk, places, wire
-from .answers import (
+from . import disk_errors, paths, wire
+from .connection import Deadline, Session, connect
+from .errors import ProtocolMismatch, Unreachable
+from .frames import array_of, in_order, packed, packed_frames, request_of, to_signal, to_signals
+from .lazy_import import lazy, needed_at_exit
+from .losses import Losses
+from .replies import (
+    advice,
     describe,
-    explain,
+    items,
     may_be_spooled,
     outbox_receipts,
-    part,
     read_receipts,
     read_reply,
     receipt_of,
     unconfirmed,
     with_note,
 )
-from .batches import all_ready, array_of, in_order, packed, packed_frames, ready, request_of
-from .connection import Deadline, Line, connect
-from .errors import ProtocolMismatch, Unreachable
-from .loading import late, needed_at_exit
-from .losses import Losses
 from .signals import Receipt, Signal
 
 TYPE_CHECKING = False
@@ -51,13 +51,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
     from typing import Any, Self, TypeVar, Unpack
 
-    from .lending import Lent
+    from .client_webhooks import ClientWebhook
     from .signals import SignalFields
 
     T = TypeVar("T")
 
 
-_NOBODY = (FileNotFoundError, ConnectionRefusedError)  # listens at the socket: a daemon would help
+_NO_SESSION = (FileNotFoundError, ConnectionRefusedError)  # listens at the socket: a daemon would help
 
 
 class Client:
@@ -87,7 +87,7 @@ class Client:
         self.spool = spool if isinstance(spool, bool) else os.fspath(spool)
         self.strict = strict
         self.losses = Losses()
-        self._lines: dict[int, Line] = {}
+        self._sessions: dict[int, Session] = {}
 
     def send(
         self, title: str | Signal | None = None, body: str | None = None, /, *more: Any, **fields: Unpack[SignalFields]
@@ -103,9 +103,9 @@ class Client:
         id_ = ""
         deadline = Deadline(self.timeout)
         try:
-            signal = ready(title, body, more, fields)
+            signal = to_signal(title, body, more, fields)
             id_ = signal._values["id"]  # noqa: SLF001 - as in `hand_over`
-            receipt = self.hand_over(signal, deadline, asks="id" in fields or _names_id(title))
+            receipt = self.submit(signal, deadline, asks="id" in fields or _names_id(title))
         except Exception as error:  # the promise: whatever it is, the caller gets a receipt
             if self.strict:
                 raise
@@ -121,8 +121,8 @@ class Client:
         frame that is neither taken nor spooled ends the attempt: what was not tried is dropped.
         """
         try:
-            read = all_ready(signals, strict=self.strict)
-            receipts = in_order(read, self._hand_over_all([item for item in read if isinstance(item, Signal)]))
+            read = to_signals(signals, strict=self.strict)
+            receipts = in_order(read, self._submit_all([item for item in read if isinstance(item, Signal)]))
         except Exception as error:
             if self.strict:
                 raise
@@ -141,7 +141,7 @@ class Client:
             except TimeoutError:
                 return  # with the next
 
-    def hand_over(self, signal: Signal, deadline: Deadline | None = None, *, asks: bool = True) -> Receipt:
+    def submit(self, signal: Signal, deadline: Deadline | None = None, *, asks: bool = True) -> Receipt:
         """As `send`, but raising what keeps the signal from being stored or spooled: for whoever has more to say than a receipt.
 
         With `asks` it is the daemon's own word, wherever there is one.
@@ -149,28 +149,28 @@ class Client:
         if "attach" in signal._values:  # noqa: SLF001 - `brings_file`, in a quarter of its time: every hand-off pays for it
             signal = self._with_file(signal)
             deadline = None  # the copy is the local write; the daemon has its time after it
-        return self._hand_over([signal], [packed(signal)], deadline or Deadline(self.timeout), asks=asks, many=False)[0]
+        return self._submit([signal], [packed(signal)], deadline or Deadline(self.timeout), asks=asks, many=False)[0]
 
-    def hand_over_frame(self, signals: list[Signal]) -> list[Receipt]:
-        """As `hand_over`, for signals that fit one frame (tocsin.batches)."""
+    def submit_frame(self, signals: list[Signal]) -> list[Receipt]:
+        """As `hand_over`, for signals that fit one frame (tocsin.frames)."""
         signals = [self._with_file(signal) for signal in signals]
-        return [receipt for run, parts in packed_frames(signals) for receipt in self._hand_over(run, parts)]
+        return [receipt for run, parts in packed_frames(signals) for receipt in self._submit(run, parts)]
 
     def status(self) -> dict[str, Any]:
         """How the daemon is: the object of `tocsin status --json`. Raises Unreachable, RequestFailed, ProtocolMismatch."""
-        return part(self.request("status"), "status")
+        return items(self.request("status"), "status")
 
     def why(self, id: str) -> dict[str, Any]:  # noqa: A002 - the contract's name
         """What became of the signal `id`, attempt by attempt. Raises as `status` does; `not-found` is a RequestFailed."""
-        return part(self.request("why", id=id), "why")
+        return items(self.request("why", id=id), "why")
 
-    def lend_webhook(self, url: str) -> Lent:
+    def lend_webhook(self, url: str) -> ClientWebhook:
         """Have the daemon make a destination of a Discord webhook's URL, for `to` of later signals; its name, within `timeout`.
 
         The daemon keeps it, where alerts.toml permits that (`[daemon] client-webhooks`), for root and its own user. The same URL is the
         same destination. Never raises, unless strict: then as `request` does, and InvalidSignal where `url` is no text.
         """
-        lent: Lent = late("tocsin.lending").lend(self, url)  # few programs have a webhook of their own
+        lent: ClientWebhook = lazy("tocsin.client_webhooks").add_webhook(self, url)  # few programs have a webhook of their own
         return lent
 
     def request(self, op: str, timeout: float | None = None, **fields: Any) -> dict[str, Any]:
@@ -191,10 +191,10 @@ class Client:
         connection = None
         try:
             connection = connect(self.socket, deadline)
-            body = connection.begin(_request(op, fields), deadline)
+            body = connection.start(_request(op, fields), deadline)
             if body:
                 yield read_reply(body)
-            while (body := connection.hear(None if idle is None else Deadline(idle))) is not None:
+            while (body := connection.recv_frame(None if idle is None else Deadline(idle))) is not None:
                 yield read_reply(body)
         except OSError as error:
             raise self._unreachable(error, self.timeout if idle is None else idle) from error
@@ -206,7 +206,7 @@ class Client:
         """Close the connection, after a last report of what was lost. The client stays usable: the next request opens another."""
         if self.losses:
             self.losses.report(self, self.timeout)
-        self._line().close(self.timeout)
+        self._session().close(self.timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -214,7 +214,7 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _hand_over(
+    def _submit(
         self,
         signals: list[Signal],
         parts: list[bytes],
@@ -225,8 +225,8 @@ class Client:
     ) -> list[Receipt]:
         """Receipts for one frame, given with each signal as JSON. Raises what keeps it from being stored or spooled."""
         deadline = deadline or Deadline(self.timeout)
-        line = self._line()
-        asks = asks or line.must_ask(signals)
+        line = self._session()
+        asks = asks or line.needs_receipt(signals)
         if line.folder is not None and not asks:
             receipts = self._into_outbox(line, line.folder, signals, parts, deadline)
             if receipts is not None:
@@ -238,13 +238,15 @@ class Client:
             return self._or_spool(line, signals, parts, error)
 
     def _into_outbox(
-        self, line: Line, folder: str, signals: list[Signal], parts: list[bytes], deadline: Deadline
+        self, line: Session, folder: str, signals: list[Signal], parts: list[bytes], deadline: Deadline
     ) -> list[Receipt] | None:
         """Receipts for what is in the outbox; None where the socket is to be tried: nothing is in the outbox then."""
         only = "taken" if self.strict or not self.spool else "there" if monotonic() >= line.next_try else ""
         outbox = _outbox()
         try:
-            reason = outbox.hand_in(folder, array_of(parts), deadline.rest(), synced=self.ack == "stored", only=only)
+            reason = outbox.append(
+                folder, array_of(parts), deadline.remaining(), synced=self.ack == "stored", only=only
+            )
         except outbox.NotAppended:
             return None
         except OSError:
@@ -253,11 +255,11 @@ class Client:
         return outbox_receipts(signals, self.ack, reason)
 
     def _over_socket(
-        self, line: Line, signals: list[Signal], parts: list[bytes], deadline: Deadline, *, many: bool
+        self, line: Session, signals: list[Signal], parts: list[bytes], deadline: Deadline, *, many: bool
     ) -> list[Receipt]:
         """The daemon's own receipts."""
         asked = self.ack != "none"
-        behind = _outbox().behind(line.folder) if line.folder else None
+        behind = _outbox().unconfirmed(line.folder) if line.folder else None
         body = request_of(signals, parts, self.ack, many=many, spool=asked and line.wants_spool(), after=behind)
         if not asked:
             self._exchange(body, deadline, answered=False)
@@ -266,7 +268,7 @@ class Client:
         def read(reply: dict[str, Any]) -> list[Receipt]:
             told = reply.get("receipts") if many else [reply.get("receipt")]
             receipts = read_receipts(told, signals, self.ack)
-            line.learn(reply.get("spool"), None if isinstance(self.spool, bool) else self.spool)
+            line.learn_spool(reply.get("spool"), None if isinstance(self.spool, bool) else self.spool)
             return receipts
 
         return self._ask(body, deadline, read)
@@ -275,40 +277,40 @@ class Client:
         """The signal, and its file, if it brings one, in the spool's folder: that is where the daemon takes it from, spooled or not."""
         if not signal.brings_file:
             return signal
-        handed_in: Signal = late("tocsin.attachments").handed_in(signal, self._spool_folder())  # few signals bring one
+        handed_in: Signal = lazy("tocsin.attachments").copy_in(signal, self._spool_folder())  # few signals bring one
         return handed_in
 
     def _spool_folder(self) -> str:
-        return self.spool if isinstance(self.spool, str) else places.spool_folder(socket=self.socket)
+        return self.spool if isinstance(self.spool, str) else paths.spool_folder(socket=self.socket)
 
-    def _hand_over_all(self, signals: list[Signal]) -> list[Receipt]:
+    def _submit_all(self, signals: list[Signal]) -> list[Receipt]:
         signals = [self._with_file(signal) for signal in signals]
         handed: list[Receipt] = []
         for run, parts in packed_frames(signals):
             try:
-                handed += self._hand_over(run, parts)
+                handed += self._submit(run, parts)
             except Exception as error:
                 if self.strict:
                     raise
                 return handed + [receipt_of(error, signal.id) for signal in signals[len(handed) :]]
         return handed
 
-    def _or_spool(self, line: Line, signals: list[Signal], parts: list[bytes], error: Exception) -> list[Receipt]:
+    def _or_spool(self, line: Session, signals: list[Signal], parts: list[bytes], error: Exception) -> list[Receipt]:
         """Receipts from the outbox, where that may stand in for the daemon. Raises `error` where it may not, or cannot."""
         if self.strict or not self.spool or not may_be_spooled(error):
             raise error
         folder = line.folder or self._spool_folder()
         try:
-            _outbox().hand_in(folder, array_of(parts), 0.0, synced=True)
-            _outbox().outbox_in(folder).doubt()
+            _outbox().append(folder, array_of(parts), 0.0, synced=True)
+            _outbox().outbox_in(folder).distrust()
             line.folder = folder
         except Exception as trouble:  # noqa: BLE001 - it is told beside the first
-            error.add_note(f"and the spool {folder} does not take it: {disk.reason(trouble, folder)}")
+            error.add_note(f"and the spool {folder} does not take it: {disk_errors.reason(trouble, folder)}")
             raise error from error.__cause__
-        if self.spool is True and isinstance(error.__cause__, _NOBODY) and places.autostart():
+        if self.spool is True and isinstance(error.__cause__, _NO_SESSION) and paths.autostart():
             error.add_note("[client] autostart is starting one")
             _begin(self.socket)
-        if unread := places.trouble():
+        if unread := paths.configuration_problem():
             error.add_note(f"{unread}, so it is in {folder}")
         return [Receipt(signal.id, "spooled", with_note(signal, describe(error))) for signal in signals]
 
@@ -321,41 +323,41 @@ class Client:
         try:
             return read(read_reply(answer))
         except ProtocolMismatch:
-            self._line().close(0)  # perhaps out of step: the next answer on it could be somebody else's
+            self._session().close(0)  # perhaps out of step: the next answer on it could be somebody else's
             raise
 
     def _exchange(self, body: bytes, deadline: Deadline, *, answered: bool = True) -> bytes:
         """The answer to `body`, or nothing where none is due. Raises Unreachable, ProtocolMismatch."""
         try:
-            return self._line().exchange(self.socket, body, deadline, answered=answered)
+            return self._session().exchange(self.socket, body, deadline, answered=answered)
         except OSError as error:
             raise self._unreachable(error, deadline.seconds) from error
 
-    def _line(self) -> Line:
+    def _session(self) -> Session:
         """This process's own line. setdefault is atomic, so two threads that come first get the same one."""
         pid = os.getpid()
-        line = self._lines.get(pid)
+        line = self._sessions.get(pid)
         if line is None:
-            line = self._lines.setdefault(pid, Line())
+            line = self._sessions.setdefault(pid, Session())
             self._forget_parents(pid)
         return line
 
     def _forget_parents(self, pid: int) -> None:
         """Close this process's copies of what was open at the fork; the parent's own stay as they are."""
-        for other in list(self._lines):
-            if other != pid and (line := self._lines.pop(other, None)) is not None:
+        for other in list(self._sessions):
+            if other != pid and (line := self._sessions.pop(other, None)) is not None:
                 line.abandon()
 
     def _unreachable(self, error: OSError, seconds: float) -> Unreachable:
-        return Unreachable(explain(error, places.socket_path(self.socket), seconds))
+        return Unreachable(advice(error, paths.socket_path(self.socket), seconds))
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy, and what arrives in another process, has the settings and opens a connection of its own."""
-        return {name: value for name, value in vars(self).items() if name != "_lines"}
+        return {name: value for name, value in vars(self).items() if name != "_sessions"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._lines = {}
+        self._sessions = {}
 
     def __repr__(self) -> str:
         given = (f"{name}={getattr(self, name)!r}" for name in ("socket", "timeout", "ack", "spool", "strict"))
@@ -368,12 +370,12 @@ def _names_id(given: Any) -> bool:
 
 def _begin(socket: str | None) -> None:
     if not sys.is_finalizing():
-        late("tocsin.starting").begin(socket)  # for few, and for them once
+        lazy("tocsin.autostart").begin(socket)  # for few, and for them once
 
 
 def _outbox() -> Any:
     """The module, once it is needed: one hand-off over the socket needs none."""
-    return late("tocsin.outbox")
+    return lazy("tocsin.outbox")
 
 
 def _request(op: str, fields: Mapping[str, Any]) -> bytes:
@@ -388,5 +390,5 @@ status = _process_wide.status
 why = _process_wide.why
 atexit.register(_process_wide.close)
 needed_at_exit("tocsin.attachments")
-needed_at_exit("tocsin.lending")
+needed_at_exit("tocsin.client_webhooks")
 needed_at_exit("tocsin.outbox")

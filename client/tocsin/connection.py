@@ -20,7 +20,7 @@ import select
 import time
 from _thread import RLock  # `threading` would be a tenth of what `import tocsin` costs
 
-from . import places, trust, wire
+from . import paths, trust, wire
 from .errors import ProtocolMismatch
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ _LONGEST = 1e6  # seconds; sockets and locks overflow on larger timeouts, and no
 _CHUNK = 64 * 1024
 _RETRY = 1.0  # s between two tries of the socket while hand-offs go to an outbox that no daemon takes,
 _RETRY_SHARE = 20.0  # and this share of what the last try cost
-_ASK_AGAIN = 10.0  # s; a spool that could not be used may be usable later
+_RECONFIRM_SECONDS = 10.0  # s; a spool that could not be used may be usable later
 _REMEMBERED = 10_000  # ids that were handed over
 _BACKLOG_NAPS = (0.001, 0.002, 0.005, 0.01)  # the daemon takes a full backlog in within milliseconds, or not at all
 
@@ -54,13 +54,13 @@ class Deadline:
             raise TimeoutError(f"{self.seconds:g} s are over")
         return left
 
-    def rest(self) -> float:
+    def remaining(self) -> float:
         """Seconds left, or none."""
         return max(0.0, self._end - time.monotonic())
 
-    def spent(self) -> float:
+    def is_over(self) -> float:
         """Seconds since it was set."""
-        return self.seconds - self.rest()
+        return self.seconds - self.remaining()
 
 
 class NoAnswer(TimeoutError):  # noqa: N818 - names the event
@@ -70,57 +70,57 @@ class NoAnswer(TimeoutError):  # noqa: N818 - names the event
 class Connection:
     """A connected socket that speaks frames."""
 
-    __slots__ = ("_door", "_poll", "_unread")
+    __slots__ = ("_poll", "_socket", "_unread")
 
     def __init__(self, door: _socket.socket) -> None:
         door.settimeout(0)
-        self._door = door
+        self._socket = door
         self._poll = select.poll()
         self._poll.register(door, select.POLLIN)
         self._unread = bytearray()
 
     def is_quiet(self) -> bool:
         """Whether the connection is as a finished exchange leaves it: open, and nothing unasked-for waits in it."""
-        return not self._unread and self._door.fileno() >= 0 and not self._poll.poll(0)
+        return not self._unread and self._socket.fileno() >= 0 and not self._poll.poll(0)
 
-    def ask(self, body: bytes, deadline: Deadline) -> bytes:
+    def exchange(self, body: bytes, deadline: Deadline) -> bytes:
         """The answer to the request in `body`. Raises OSError, ProtocolMismatch."""
-        answer = self.begin(body, deadline)
+        answer = self.start(body, deadline)
         try:
-            answer = answer or self.hear(deadline)
+            answer = answer or self.recv_frame(deadline)
         except TimeoutError as error:
             raise NoAnswer(*error.args) from error
         if answer is None:
             raise ConnectionResetError("closed without an answer")
         return answer
 
-    def begin(self, body: bytes, deadline: Deadline) -> bytes | None:
+    def start(self, body: bytes, deadline: Deadline) -> bytes | None:
         """Send a request. Gives the last words of a daemon that turned us away at the door, for they may say why."""
         try:
-            self.tell(body, deadline)
+            self.send_frame(body, deadline)
         except ConnectionError:
-            words = self.hear(deadline)
+            words = self.recv_frame(deadline)
             if words is None:
                 raise
             return words
         return None
 
-    def tell(self, body: bytes, deadline: Deadline) -> None:
+    def send_frame(self, body: bytes, deadline: Deadline) -> None:
         """Send one frame."""
         frame = wire.pack(body)
         try:
-            sent = self._door.send(frame, _socket.MSG_NOSIGNAL)
+            sent = self._socket.send(frame, _socket.MSG_NOSIGNAL)
         except BlockingIOError:
             sent = 0
         if sent < len(frame):
-            self._tell_slowly(frame[sent:], deadline)
+            self._send_slowly(frame[sent:], deadline)
 
-    def _tell_slowly(self, rest: bytes, deadline: Deadline) -> None:
-        self._door.settimeout(deadline.left())
-        self._door.sendall(rest, _socket.MSG_NOSIGNAL)
-        self._door.settimeout(0)
+    def _send_slowly(self, rest: bytes, deadline: Deadline) -> None:
+        self._socket.settimeout(deadline.left())
+        self._socket.sendall(rest, _socket.MSG_NOSIGNAL)
+        self._socket.settimeout(0)
 
-    def hear(self, deadline: Deadline | None) -> bytes | None:
+    def recv_frame(self, deadline: Deadline | None) -> bytes | None:
         """The next frame's body, or None where the stream ends between frames. No deadline waits for ever."""
         if not self._fill(wire.HEADER_BYTES, deadline):
             return None
@@ -137,7 +137,7 @@ class Connection:
         while len(self._unread) < size:
             self._poll.poll(None if deadline is None else deadline.left() * 1000 + 1)
             try:
-                chunk = self._door.recv(_CHUNK)
+                chunk = self._socket.recv(_CHUNK)
             except BlockingIOError:
                 continue  # and the deadline says whether it is over
             if not chunk and self._unread:
@@ -149,27 +149,27 @@ class Connection:
 
     def close(self) -> None:
         """Close this process's end; a parent's end of the same connection stays open."""
-        self._door.close()
+        self._socket.close()
 
 
-class Line:
+class Session:
     """One process's connection, and the lock that lets one exchange at a time use it: in each thread one, handlers not counted.
 
     `folder` is the spool for this client's outbox, once that is known. `next_try` says from when on the socket is tried again although
     hand-offs go to the outbox, because no daemon seems to take them.
     """
 
-    __slots__ = ("_asks_at", "_connection", "_lock", "_sent", "folder", "next_try")
+    __slots__ = ("_connection", "_lock", "_reconfirm_at", "_sent", "folder", "next_try")
 
     def __init__(self) -> None:
         self._lock = RLock()
         self._connection: Connection | None = None
         self._sent: dict[str, None] = {}  # ids, the latest
-        self._asks_at = 0.0  # from when on to ask where the spool is
+        self._reconfirm_at = 0.0  # from when on to ask where the spool is
         self.folder: str | None = None
         self.next_try = 0.0
 
-    def must_ask(self, signals: list[Signal]) -> bool:
+    def needs_receipt(self, signals: list[Signal]) -> bool:
         """Whether only the daemon can give a receipt for one of these; they count as handed over from now on."""
         sent = self._sent
         asks = False
@@ -184,13 +184,13 @@ class Line:
 
     def try_later(self, deadline: Deadline) -> None:
         """No daemon answered: the longer that took, the later the next try, for hand-offs wait for it."""
-        self.next_try = time.monotonic() + _RETRY + _RETRY_SHARE * deadline.spent()
+        self.next_try = time.monotonic() + _RETRY + _RETRY_SHARE * deadline.is_over()
 
     def wants_spool(self) -> bool:
         """Whether to ask the daemon where its spool is."""
-        return time.monotonic() >= self._asks_at
+        return time.monotonic() >= self._reconfirm_at
 
-    def learn(self, told: Any, given: str | None) -> None:
+    def learn_spool(self, told: Any, given: str | None) -> None:
         """What the daemon says of its spool: it is used where that is the very folder that we see, and, if one is `given`, that one."""
         if not isinstance(told, dict) and not self.wants_spool():
             return
@@ -209,7 +209,7 @@ class Line:
     def forget_spool(self) -> None:
         """Hand over by the socket, and ask later where the spool is."""
         self.folder = None
-        self._asks_at = time.monotonic() + _ASK_AGAIN
+        self._reconfirm_at = time.monotonic() + _RECONFIRM_SECONDS
 
     def exchange(self, given: str | None, body: bytes, deadline: Deadline, *, answered: bool) -> bytes:
         """The answer to `body`, or nothing where none is due. Raises OSError, ProtocolMismatch."""
@@ -225,22 +225,22 @@ class Line:
         if kept is not None:
             try:
                 if kept.is_quiet():
-                    return self._over(kept, body, deadline, answered=answered)
+                    return self._drop(kept, body, deadline, answered=answered)
             except ConnectionError:
                 pass  # the daemon was restarted; requests are safe to repeat
             finally:
                 if self._connection is not kept:
                     kept.close()
-        return self._over(connect(given, deadline), body, deadline, answered=answered)
+        return self._drop(connect(given, deadline), body, deadline, answered=answered)
 
-    def _over(self, connection: Connection, body: bytes, deadline: Deadline, *, answered: bool) -> bytes:
+    def _drop(self, connection: Connection, body: bytes, deadline: Deadline, *, answered: bool) -> bytes:
         """One exchange; only a connection that finished it is kept."""
         answer = b""
         try:
             if answered:
-                answer = connection.ask(body, deadline)
+                answer = connection.exchange(body, deadline)
             else:
-                connection.tell(body, deadline)
+                connection.send_frame(body, deadline)
         except BaseException:
             connection.close()
             raise
@@ -253,7 +253,7 @@ class Line:
         if self._lock.acquire(timeout=min(timeout, _LONGEST)):
             try:
                 self.abandon()
-                self.folder, self._asks_at, self.next_try = None, 0.0, 0.0  # the next hand-off begins afresh
+                self.folder, self._reconfirm_at, self.next_try = None, 0.0, 0.0  # the next hand-off begins afresh
             finally:
                 self._lock.release()
 
@@ -266,8 +266,8 @@ class Line:
 
 def connect(given: str | None, deadline: Deadline) -> Connection:
     """A connection to the daemon at `given`, or where it lives by default. Raises OSError, UntrustedPeer for another's listener."""
-    path = places.socket_path(given)
-    if not given and not os.environ.get("TOCSIN_SOCKET") and places.is_private(path):
+    path = paths.socket_path(given)
+    if not given and not os.environ.get("TOCSIN_SOCKET") and paths.is_private(path):
         _check_private(path)
     naps = iter(_BACKLOG_NAPS)
     while True:
@@ -279,7 +279,7 @@ def connect(given: str | None, deadline: Deadline) -> Connection:
 
 def _check_private(path: str) -> None:
     try:
-        places.check_private(path)
+        paths.check_private(path)
     except trust.Untrusted as error:
         raise trust.UntrustedPeer(error.strerror) from None
 
@@ -288,7 +288,7 @@ def _trusted(door: _socket.socket, given: str | None) -> _socket.socket:
     """The connected socket, if its other end is one to hand over to. Raises UntrustedPeer, and not a byte was sent."""
     try:
         if trust.peer_of(door)[1] not in trust.owners():
-            trust.check_peer(door, places.daemon_users(given))
+            trust.check_peer(door, paths.daemon_users(given))
     except BaseException:
         door.close()
         raise

@@ -26,8 +26,8 @@ import os
 from contextlib import suppress
 
 from .client import Client
-from .endings import ending
-from .worker import Worker
+from .handler_queue import HandlerQueue
+from .text_tail import tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Handler(logging.Handler):
             text = self._formatted(record)
             self._own_worker().put(self._key(record, text), self._signal(record, text))
         except Exception:  # noqa: BLE001 - a foreign __str__, or an interpreter that is closing: no reason to hurt who logs
-            self._worker.lost += 1
+            self._worker.dropped += 1
 
     def _formatted(self, record: logging.LogRecord) -> str:
         """The record's text; message and arguments side by side where they do not fit, or a formatter misses a field."""
@@ -98,7 +98,7 @@ class Handler(logging.Handler):
         title, _, body = text.strip().partition("\n")
         return {
             "title": title or f"{record.levelname} without words",
-            "body": ending(body, _LONGEST),
+            "body": tail(body, _LONGEST),
             "priority": next((word for level, word in _PRIORITIES if record.levelno >= level), "low"),
             "timestamp": record.created,
             "source": record.name,
@@ -106,10 +106,10 @@ class Handler(logging.Handler):
             **self._fields,
         }
 
-    def _new_worker(self) -> Worker:
-        return Worker(self._client, self._capacity, self._window)
+    def _new_worker(self) -> HandlerQueue:
+        return HandlerQueue(self._client, self._capacity, self._window)
 
-    def _own_worker(self) -> Worker:
+    def _own_worker(self) -> HandlerQueue:
         """This process's own: a parent's thread does not live on in its child."""
         if self._worker.pid != os.getpid():
             self._worker = self._new_worker()

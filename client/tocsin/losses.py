@@ -16,7 +16,7 @@ from collections import deque
 
 from . import notices
 from .errors import ProtocolMismatch, RequestFailed
-from .loading import late, needed_at_exit
+from .lazy_import import lazy, needed_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _MOST = 100_000  # losses that are remembered until they can be reported
 _LONGEST_TITLE = 80  # characters
 _BY_DAEMON = ("stored", "duplicate")
 
-say = notices.now_and_then  # the command line replaces it: its commands say themselves what became of their signals
+say = notices.rate_limited  # the command line replaces it: its commands say themselves what became of their signals
 
 
 class Losses:
@@ -61,7 +61,7 @@ class Losses:
         for receipt, title in zip(receipts, titles, strict=False):
             if receipt.accepted:
                 continue
-            about = late("tocsin.values").describe(title)[:_LONGEST_TITLE] if title is not None else ""
+            about = lazy("tocsin.values").describe(title)[:_LONGEST_TITLE] if title is not None else ""
             kind = f"{receipt.state} {(receipt.reason or '').partition(':')[0]}"
             say(kind, f"alert {about!r} was {receipt.state}: {receipt.reason}")
             if (

@@ -11,7 +11,7 @@ import atexit
 import sys
 from time import monotonic
 
-from .loading import late
+from .lazy_import import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,31 +34,31 @@ def once(text: str) -> None:
         return
 
 
-def now_and_then(kind: str, text: str) -> None:
+def rate_limited(kind: str, text: str) -> None:
     """Say `text`, unless something of its `kind` was said within WINDOW; how many were not is said with the next. Never raises."""
     now = monotonic()
     until, unsaid, _ = _kinds.get(kind, (0.0, 0, ""))
     if now < until or (kind not in _kinds and len(_kinds) >= _MOST):
         if not any(more for _, more, _ in _kinds.values()):
-            atexit.register(say_rest)
+            atexit.register(flush)
         _kinds[kind] = (until or now + WINDOW, unsaid + 1, text)
         return
     _kinds[kind] = (now + WINDOW, 0, text)
-    _say(f"{text} (and {unsaid:,} more like it before)" if unsaid else text)
+    _print(f"{text} (and {unsaid:,} more like it before)" if unsaid else text)
 
 
 _kinds: dict[str, tuple[float, int, str]] = {}  # until when it is not said again, how often it was not, the last text
 
 
-def say_rest() -> None:
+def flush() -> None:
     """Say how many were not said: at exit, nothing else comes."""
     for kind, (until, unsaid, text) in list(_kinds.items()):
         if unsaid:
             _kinds[kind] = (until, 0, text)
-            _say(f"{unsaid:,} more like it; the last: {text}")
+            _print(f"{unsaid:,} more like it; the last: {text}")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     try:
         write(text)
     except Exception:  # noqa: BLE001 - an interpreter that is closing imports nothing any more, and standard error may be gone
@@ -67,7 +67,7 @@ def _say(text: str) -> None:
 
 
 def _log(text: str) -> None:
-    logging = late("logging")
+    logging = lazy("logging")
     logger = logging.getLogger("tocsin")
     logger.warning("%s", text)
     if sys.stderr is not None and logger.isEnabledFor(logging.WARNING) and _only_ours(logger):

@@ -89,7 +89,7 @@ STALLED = 1.0  # s; a daemon that confirms nothing for so long, while something 
 _RECORD_HEAD = 32  # bytes: checksum 4, length 4, sequence 8, nanoseconds of the wall clock 8, since the boot 8
 _BOOT_BYTES = 128  # at most, of the boot's id
 _GROWTH = 256  # blocks that a file grows by at most: 1 MiB, which is synced together with one record
-_LOOK = 0.02  # s between two looks whether the file still has its name
+_CHECK_INTERVAL = 0.02  # s between two looks whether the file still has its name
 _LEAST_RUN = 8  # of a ring of so many blocks, one free run is worth going to; else the file grows
 _ABSENT = "no daemon takes the spool at present; start one with `tocsind run`"
 _FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -192,7 +192,7 @@ class Outbox:
             file = os.open("." + name, _FILE, 0o600, dir_fd=place)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # before it has its name: a daemon sees it owned
-                spool.give(file, found)
+                spool.give_to_daemon(file, found)
                 os.pwrite(file, (FORMAT + self.id + boot_id().encode()).ljust(FIRST * BLOCK, b"\0"), 0)
                 os.rename("." + name, name, src_dir_fd=place, dst_dir_fd=place)
                 os.fsync(place)
@@ -208,7 +208,7 @@ class Outbox:
             os.close(place)
         return file
 
-    def hand_in(self, body: bytes, patience: float, *, synced: bool, only: str = "") -> str | None:
+    def append(self, body: bytes, patience: float, *, synced: bool, only: str = "") -> str | None:
         """Append one record. Returns None when a daemon is there to take it, else why it has to wait; then it is synced anyway.
 
         Waits `patience` seconds for other threads, besides the disk. With `only` = "taken" nothing is appended that no daemon would take
@@ -216,15 +216,15 @@ class Outbox:
         no record that anybody may rely on.
         """
         if not self._lock.acquire(timeout=patience):
-            return self._other().hand_in(body, 0.0, synced=synced, only=only)
+            return self._second().append(body, 0.0, synced=synced, only=only)
         try:
             if self._appending:
-                return self._other().hand_in(body, patience, synced=synced, only=only)
+                return self._second().append(body, patience, synced=synced, only=only)
             self._appending = True
             try:
                 now = time.monotonic()
                 self._check(now)
-                reason = self._unserved(now)
+                reason = self._wait_reason(now)
                 if reason and (only == "taken" or (only == "there" and not self._daemon.is_there)):
                     raise NotAppended(errno.EAGAIN, reason)
                 sequence = self._append(body)
@@ -236,22 +236,22 @@ class Outbox:
             self._sync(sequence)
         return reason
 
-    def _other(self) -> Outbox:
+    def _second(self) -> Outbox:
         """The one for hand-offs that may not, or cannot, wait for this one."""
         if self._nested is None:
             self._nested = Outbox(self.folder)
         return self._nested
 
-    def doubt(self) -> None:
+    def distrust(self) -> None:
         """No daemon answered: until one confirms a record of this outbox, none is there."""
         self._since = float("-inf")
 
     @property
-    def behind(self) -> tuple[str, int] | None:
+    def unconfirmed(self) -> tuple[str, int] | None:
         """The outbox and its last record, where the daemon has not confirmed that yet."""
         return (self.id.hex(), self._written) if self._written > self._confirmed else None
 
-    def _unserved(self, now: float) -> str | None:
+    def _wait_reason(self, now: float) -> str | None:
         """Why a record that is written now has to wait; None when a daemon is there."""
         confirmed = read_confirmed(self._file)
         if self._confirmed < confirmed <= self._written:
@@ -284,7 +284,7 @@ class Outbox:
         """
         lost = os.lseek(self._file, 0, os.SEEK_END) < self._end * BLOCK
         if not lost and now >= self._next_look:
-            self._next_look = now + _LOOK
+            self._next_look = now + _CHECK_INTERVAL
             lost = not os.fstat(self._file).st_nlink
         if lost:
             raise OutboxLost(errno.ESTALE, "the outbox was deleted or cut")
@@ -333,7 +333,7 @@ class Outbox:
                 raise OutboxLost(error.errno, error.strerror) from error
             self._synced = max(self._synced, written)
 
-    def rescue(self) -> list[bytes]:
+    def unconfirmed_bodies(self) -> list[bytes]:
         """The bodies that the daemon had not confirmed, as far as they can still be read."""
         try:
             found = [read_record(self._file, self._seed, first) for _, first, _ in self._waiting]
@@ -362,11 +362,11 @@ class _Daemon:
         """Why nothing is taken; None when it is."""
         self.is_there = True
         if self._file >= 0 and self._is_held():
-            return self._said()
+            return self._stated_reason()
         try:
             self._file = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             if os.fstat(self._file).st_uid in self._owners and self._is_held():
-                return self._said()
+                return self._stated_reason()
         except OSError:
             pass
         self.close()
@@ -382,7 +382,7 @@ class _Daemon:
         self.close()
         return False
 
-    def _said(self) -> str | None:
+    def _stated_reason(self) -> str | None:
         return os.pread(self._file, 256, 0).rstrip(b"\0").decode("utf-8", "replace") or None
 
     def close(self) -> None:
@@ -407,24 +407,24 @@ def outbox_in(folder: str) -> Outbox:
     return found
 
 
-def hand_in(folder: str, body: bytes, patience: float, *, synced: bool, only: str = "") -> str | None:
+def append(folder: str, body: bytes, patience: float, *, synced: bool, only: str = "") -> str | None:
     """As `Outbox.hand_in`, by this process's outbox in `folder`, or a new one where that was lost."""
     outbox = outbox_in(folder)
     try:
-        return outbox.hand_in(body, patience, synced=synced, only=only)
+        return outbox.append(body, patience, synced=synced, only=only)
     except OutboxLost:
-        renew(folder, outbox)
-        return outbox_in(folder).hand_in(body, patience, synced=synced, only=only)
+        replace(folder, outbox)
+        return outbox_in(folder).append(body, patience, synced=synced, only=only)
 
 
-def renew(folder: str, lost: Outbox) -> None:
+def replace(folder: str, lost: Outbox) -> None:
     """Open another outbox in place of one that was lost, with what that still holds. Other threads may still use its descriptor: it
     stays open.
     """
     if _outboxes.get(folder) is lost:
         del _outboxes[folder]
-        for body in lost.rescue():
-            outbox_in(folder).hand_in(body, 0.0, synced=True)
+        for body in lost.unconfirmed_bodies():
+            outbox_in(folder).append(body, 0.0, synced=True)
 
 
 def _forget() -> None:
@@ -441,7 +441,7 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-def behind(folder: str) -> tuple[str, int] | None:
+def unconfirmed(folder: str) -> tuple[str, int] | None:
     """This process's outbox in `folder` and its last record, where the daemon has not confirmed that yet."""
     outbox = _outboxes.get(folder)
-    return None if outbox is None else outbox.behind
+    return None if outbox is None else outbox.unconfirmed

@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import isfinite
 
 from .ids import is_id, new_id
-from .loading import late, needed_at_exit
+from .lazy_import import lazy, needed_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _expires(value: Any) -> float | None:
 def _timestamp(value: Any) -> float | None:
     if type(value) in {float, int} and -_LATEST < value < _LATEST:
         return float(value)
-    seconds: float | None = late("tocsin.timestamps").to_seconds(value)
+    seconds: float | None = lazy("tocsin.timestamps").to_seconds(value)
     return seconds
 
 
@@ -294,7 +294,7 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
         else:
             values[name] = held
     if odd or "title" not in values:
-        late("tocsin.normalize").complete(values, odd)
+        lazy("tocsin.normalize").complete(values, odd)
     if "id" not in values:
         values["id"] = new_id()
     return values

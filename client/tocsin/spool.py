@@ -62,7 +62,7 @@ def check_room(place: int, folder: os.stat_result) -> int:
     return sum(own)
 
 
-def give(file: int, folder: os.stat_result) -> None:
+def give_to_daemon(file: int, folder: os.stat_result) -> None:
     """Let the folder's owner, who is the daemon, read a new file, and nobody else. Raises OSError."""
     user = os.geteuid()
     os.fchmod(file, 0o600)  # whatever the umask: its owner's daemon must be able to read it
@@ -93,7 +93,7 @@ def write(place: int, name: str, content: bytes, folder: os.stat_result) -> None
 
 def _fill(file: int, content: bytes, folder: os.stat_result) -> None:
     try:
-        give(file, folder)
+        give_to_daemon(file, folder)
         left = memoryview(content)
         while left:
             left = left[os.write(file, left) :]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from math import isfinite
 
-from .loading import late, needed_at_exit
+from .lazy_import import lazy, needed_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ def _from_text(text: str) -> float | None:
     try:
         return _from_number(float(text))
     except ValueError:
-        return _from_calendar(late("datetime").datetime.fromisoformat(text))
+        return _from_calendar(lazy("datetime").datetime.fromisoformat(text))
 
 
 def _from_calendar(value: Any) -> float:
-    datetime = late("datetime")
+    datetime = lazy("datetime")
     if not hasattr(value, "timestamp"):
         value = datetime.datetime(value.year, value.month, value.day, tzinfo=datetime.UTC)
     elif value.tzinfo is None:
@@ -68,4 +68,4 @@ def _from_calendar(value: Any) -> float:
     return float(value.timestamp())
 
 
-needed_at_exit(lambda: "datetime" in sys.modules and late("datetime"))  # else there are texts alone, and they are kept
+needed_at_exit(lambda: "datetime" in sys.modules and lazy("datetime"))  # else there are texts alone, and they are kept

@@ -20,7 +20,7 @@ import os
 import stat
 import sys
 
-from .loading import late, needed_at_exit
+from .lazy_import import lazy, needed_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _is_private_group(uid: int, gid: int) -> bool:
     if uid == 0:
         return False
     try:
-        owner, group = late("pwd").getpwuid(uid), late("grp").getgrgid(gid)
+        owner, group = lazy("pwd").getpwuid(uid), lazy("grp").getgrgid(gid)
     except KeyError:
         return False
     return bool(owner.pw_gid == gid and owner.pw_name == group.gr_name and not {*group.gr_mem} - {owner.pw_name})
@@ -259,7 +259,7 @@ def user(uid: int) -> str:
 def user_name(uid: int) -> str | None:
     """A user's name; None where it has none, as in many containers."""
     try:
-        return str(late("pwd").getpwuid(uid).pw_name)
+        return str(lazy("pwd").getpwuid(uid).pw_name)
     except KeyError:
         return None
 

@@ -18,7 +18,7 @@ from itertools import islice
 from math import isfinite, log10
 
 from .durations import parse_duration
-from .loading import late
+from .lazy_import import lazy
 from .signals import LARGEST_WHOLE, well_formed
 from .timestamps import to_seconds
 
@@ -235,7 +235,7 @@ def masked(found: str) -> str:
     """`found` without the addresses of webhooks: what goes along with a trade is often somebody's whole configuration."""
     if "webhooks/" not in found:
         return found
-    return str(late("re").sub(r"\S*webhooks/[0-9]+/\S*", "****", found))
+    return str(lazy("re").sub(r"\S*webhooks/[0-9]+/\S*", "****", found))
 
 
 def masked_field(value: Any) -> Any:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 
 from .errors import ProtocolMismatch
-from .loading import late, needed_at_exit
+from .lazy_import import lazy, needed_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,12 +79,12 @@ def _make_encoder() -> Callable[[Any], bytes]:
     """json.dumps makes one for each message, at a third of its price; and importing json costs more than importing this package."""
     global _encoder
     try:
-        c = late("_json")
+        c = lazy("_json")
         parts = c.make_encoder(None, _refuse, c.encode_basestring, None, ":", ",", False, False, False)  # noqa: FBT003 - its order
         _encoder = lambda message: "".join(parts(message, 0)).encode()  # noqa: E731 - another Python has another
         _encoder({"as": ["it", 0.5, True]})
     except Exception:  # noqa: BLE001 - whatever another Python says to that
-        encode = late("json").JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+        encode = lazy("json").JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
         _encoder = lambda message: encode(message).encode()  # noqa: E731 - as above
     return _encoder
 
@@ -107,7 +107,7 @@ def decode(body: bytes) -> dict[str, Any]:
 def _decode(body: bytes) -> Any:
     if body[:1] == b"{":
         return (_decoder or _make_decoder())(body.decode())
-    return late("msgspec").msgpack.decode(body)  # such a reply answers a MessagePack request: it is loaded
+    return lazy("msgspec").msgpack.decode(body)  # such a reply answers a MessagePack request: it is loaded
 
 
 class _Scanning:
@@ -122,11 +122,11 @@ class _Scanning:
 def _make_decoder() -> Callable[[str], Any]:
     global _decoder
     try:
-        scan = late("_json").make_scanner(_Scanning)
+        scan = lazy("_json").make_scanner(_Scanning)
         _decoder = lambda text: _whole(scan(text, 0), text)  # noqa: E731 - as for the encoder
         _decoder('{"as": ["it", 0.5, true]}')
     except Exception:  # noqa: BLE001 - as for the encoder
-        loads: Callable[[str], Any] = late("json").loads
+        loads: Callable[[str], Any] = lazy("json").loads
         _decoder = loads
     return _decoder
 

@@ -1,58 +1,81 @@
-"""tocsind, the daemon. This is the map: every noun, who owns it, and the walk of a signal.
+"""tocsind, the daemon. This page is the map: the words, the path of a signal, and which package may import which.
 
-    signal        what a program raised (tocsin.signals)        receipt       what its caller got back
-    delivery      one signal owed to one destination            destination   discord, file, ...
-    lane          all that waits for one destination            gate          says when the lane may send next
-    channel       where lanes that share a far end take turns   scope         whose limit it is, and what it taught
-    batch         what shares one message                       digest        many told in sum, when there are too many
-    key           what makes signals one story                  living        the message that tells it, edited in place
-    outcome       how an attempt ended                          breaker       rests a far end that fails
-    settle        to write an outcome down                      dead          given up on, kept for a person
-    journal       the durable record: SQLite                    fact          what happened, for log, metrics and tail
-    trouble       what people should know of us                 alarm         the signal that tells them, by another road
-    attachment    a file that goes along with a signal
-    spool         the folder of outboxes                        outbox        a file to which one client process appends (tocsin.outbox)
+Glossary. Code, log, status and documentation use one word for each thing.
 
-The walk of a signal:
+    signal        an alert that a program raised (tocsin.signals)
+    receipt       what the program got back: stored, spooled, duplicate, refused or dropped, with the reason
+    outbox        a file in the spool to which one client process appends its signals (tocsin.outbox)
+    spool         the folder of outboxes, and of the files that come with signals
+    journal       the durable queue and ledger: SQLite
+    delivery      one signal owed to one destination
+    destination   where deliveries go: discord, file
+    lane          the queue of one destination: four senders (one per priority), one limiter, one circuit breaker
+    limiter       says when the next request may leave: rate limits by scope (webhook, channel, host), a reserve for urgent signals
+    turn queue    lets lanes that share a channel send one request at a time
+    batch         the deliveries that share one message
+    attempt       one request for a batch, on record before it leaves
+    outcome       how an attempt ended: delivered, deferred, refused, unknown
+    settle        to record an outcome
+    dead          a delivery given up on and kept for a person; `tocsin retry` requeues it
+    live message  the message that tells the story of one key and is edited in place
+    digest        one message that sums up many signals
+    fallback      a destination that stands in; patience says how long its own destination may fail first
+    event         something that happened: log, metrics, feed and alarms observe events
+    condition     what is wrong with the daemon or a destination, from when on, and why; an alarm reports it
 
-    program -- tocsin.send() --> its outbox: write, sync, receipt --inotify--> spool --> dispatch.take_in
-    the first of a client, and what only we can judge --frame--> ipc --> dispatch.accept         (a task per connection)
+The path of a signal:
+
+    program -- tocsin.send() --> its outbox: write, sync, receipt --inotify--> spool --> core.dispatch.take_in
+    a client's first signal, and other languages  --frame--> ipc --> core.dispatch.accept      (one task per connection)
                                                             | policy.routes: which destinations, which priority
-                                                            | journal: enter, one group commit for all who wait
+                                                            | journal: append, one group commit for all who wait
                           receipt of a frame, confirmation <-'  '-> the lanes are woken
-    journal --> feeder --> channel (64) --> sender(priority) --> turn: gate, breaker --> journal: attempt on record
-                                                 '--> destination.deliver(batch) --> outcome --> dispatch.settle
+    journal --> feeder --> channel (64) --> sender(priority) --> turn: limiter, breaker --> journal: attempt on record
+                                                 '--> destination.deliver(batch) --> outcome --> core.dispatch.settle
 
 The journal is the queue, and memory is a window on it: a feeder reads what is queued in order into a bounded channel, whether it came
-a moment ago or before a restart. A delivery in memory is only a hint; `dispatch.begin` claims it in the journal, and what was
-dropped, expired or rerouted meanwhile is not there to be claimed. So whoever changes a delivery changes the journal, and nothing else.
+a moment ago or before a restart. A delivery in memory is only a hint: `begin` claims it in the journal, and a delivery that was dropped,
+expired or rerouted in the meantime cannot be claimed. A change of a delivery is therefore always a change of the journal.
 
-Who may import whom, downwards only (tests/test_layers.py keeps it):
+The packages:
+
+    core          accepts signals and settles deliveries; the two laws are proved here
+    delivery      lanes: wait, take a turn, send, learn
+    spool         imports outboxes
+    ipc           the Unix socket: connections, requests, answers
+    observe       reads everything and changes nothing: status, metrics, log, alarms, heartbeat, HTTP endpoints
+    journal       SQLite: schema, jobs, recovery, backup
+    policy        pure decisions on plain numbers
+    destinations  one module per kind, its table of answers, the HTTP client
+    rendering     deliveries as messages
+    attachments   files that come with signals
+    config        alerts.toml
+    host          the machine: systemd, Unix socket files, state folder, process limits
+    service       `tocsind service install`
+    testing       the fake Discord, memory stores and clocks, for the demo and the tests only
+    demo          `tocsin demo`
+
+Imports go downwards only (tests/test_layers.py checks this table):
 
     start
     __main__
     demo
-    daemon, testing
-    monitor
+    daemon, testing, service
     ipc
-    status, keeper, alarms, last_alarm, heartbeat, preview, progress, watchdog
-    reports
-    roads, lanes, face, spool, metrics, exposition, troubles, log, tail, requests, state, systemd, process, service, versions
-    dispatch, lane
-    batches, gates, decisions
-    sender, channel, rerouting, watchers, intake, reception, lending
-    books
+    observe
+    delivery, spool
+    core
     journal, destinations
-    rendering, config, attachments, accept_loop, sources
-    clock, events, policy, damage
-    secret, errors, form, webserver, loopback, log_writer, interrupts
+    host, attachments, rendering
+    config
+    clock, events, policy
+    secret, errors, http_server
     tocsin
 
-What stands on one line knows nothing of its neighbours; `testing` is for demo and tests alone.
+Packages on one line do not import each other; only demo and tests import `testing`.
 
-`policy` is pure. `dispatch` is the only place where journal and lanes meet (what people decide it hands to `decisions`), so that "written
-before promised, settled before forgotten" can be proved by reading one file. Only `clock` reads a clock, every httpx import stands in
-`destinations/http.py`, every sqlite3 import in `journal/`, and `log` and `metrics` observe `events`; `daemon` plugs them in.
+`policy` is pure. Only `clock` reads a clock, httpx is imported by `destinations/http.py` alone, sqlite3 by `journal/` alone, and `daemon`
+connects the observers to the events.
 """
 
 __version__ = "0.1.0"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 if __name__ == "__main__":  # before all that takes its time
-    from tocsind.interrupts import quiet
+    from tocsind.host.interrupts import exit_quietly_on_interrupt
 
-    quiet()
+    exit_quietly_on_interrupt()
 
 import argparse
 import json
@@ -17,19 +17,19 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from textwrap import indent
 
-from tocsin import disk, places
+from tocsin import disk_errors, paths
 
 from . import __version__, service
-from .config import Config, ConfigurationInvalid, Problem, load, report, starting_text
-from .destinations.environment import within
+from .config import Config, ConfigurationInvalid, Problem, load, report, starter_text
+from .core.client_webhooks import ClientWebhooks
 from .destinations.file_paths import writable
+from .destinations.network_settings import within
 from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, CannotWrite, DaemonError
-from .interrupts import guarded
-from .lending import Lending
-from .log import LEVELS, keep_in
-from .log_writer import LogWriter, Write, to_descriptor
-from .secret import masked, remember_environment
-from .state import refusal
+from .host.interrupts import run_interruptible
+from .host.state_folder import refusal
+from .observe.log import LEVELS, redirect_stderr_to
+from .observe.log_writer import LogWriter, Write, to_descriptor
+from .secret import masked, register_environment
 
 EXIT_USAGE = 64
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -54,7 +54,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; answers its exit code."""
     _fill_standard_streams()
-    remember_environment()
+    register_environment()
     arguments = _arguments(sys.argv[1:] if argv is None else list(argv))
     verb: Callable[[argparse.Namespace], int] = arguments.verb
     complain = _write_in_time if verb is run else _write
@@ -83,7 +83,7 @@ def _written(verb: Callable[[argparse.Namespace], int], arguments: argparse.Name
         os.dup2(nowhere, sys.stdout.fileno())  # or Python complains about what is still buffered, on its way out
         if isinstance(error, BrokenPipeError):
             return 0
-        _tell(f"cannot write: {error.strerror or error}")
+        _print(f"cannot write: {error.strerror or error}")
         return EXIT_CANNOT_WRITE
     return code
 
@@ -172,7 +172,7 @@ def run(arguments: argparse.Namespace) -> int:
         socket=arguments.socket,
         state=arguments.state,
         log=arguments.log,
-        log_write=_kept_in(arguments.log_file),
+        log_write=_log_file(arguments.log_file),
     )
 
     def not_listening(number: int, _: object) -> None:
@@ -194,13 +194,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _kept_in(path: str | None) -> Write | None:
+def _log_file(path: str | None) -> Write | None:
     """The log in a file, where one is named. Raises CannotWrite."""
     try:
-        return keep_in(path) if path else None
+        return redirect_stderr_to(path) if path else None
     except OSError as error:
         raise CannotWrite(
-            f"the log {path} cannot be written: {disk.reason(error, str(Path(path or '').parent))}"
+            f"the log {path} cannot be written: {disk_errors.reason(error, str(Path(path or '').parent))}"
         ) from error
 
 
@@ -216,7 +216,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Read the configuration by the path that `run` takes, and tell everything at once."""
     found: Config | ConfigurationInvalid
     try:
-        found = _with_state(load(arguments.config))
+        found = _with_state_override(load(arguments.config))
     except ConfigurationInvalid as invalid:
         found = invalid
     if arguments.json:
@@ -224,25 +224,25 @@ def check(arguments: argparse.Namespace) -> int:
     elif isinstance(found, ConfigurationInvalid):
         raise found
     else:
-        _tell_config(found)
+        _print_report(found)
     return EXIT_CONFIGURATION if isinstance(found, ConfigurationInvalid) else 0
 
 
-def _with_state(config: Config) -> Config:
+def _with_state_override(config: Config) -> Config:
     """The configuration, with what is lent below its state folder, and without what the network settings around us keep from working.
 
     Raises ConfigurationInvalid where `run` would refuse that folder.
     """
-    folder = Path(places.expanded(places.state_folder(config.daemon.state)))
+    folder = Path(paths.expanded(paths.state_folder(config.daemon.state)))
     if refused := refusal(folder, "check"):
         problem = Problem(config.source, None, "daemon.state", refused)
         raise ConfigurationInvalid([problem], source=config.source, warnings=config.warnings)
-    return writable(within(Lending(folder).joined(config)), folder)
+    return writable(within(ClientWebhooks(folder).merge_into(config)), folder)
 
 
-def _tell_config(config: Config) -> None:
+def _print_report(config: Config) -> None:
     for warning in config.warnings:
-        _tell(f"warning: {warning}")
+        _print(f"warning: {warning}")
     for destination in config.destinations.values():
         state = f"disabled: {destination.disabled}" if destination.disabled else "ready"
         print(f"{destination.name:<20} {destination.kind:<8} {state}")
@@ -251,14 +251,14 @@ def _tell_config(config: Config) -> None:
 
 def init(arguments: argparse.Namespace) -> int:
     """Write a starting configuration; an existing file is never overwritten."""
-    text = starting_text()
+    text = starter_text()
     if arguments.output == "-":
         print(text, end="")
         return 0
     try:
         descriptor = os.open(arguments.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        _tell(f"{arguments.output} cannot be written: {disk.reason(error, str(Path(arguments.output).parent))}")
+        _print(f"{arguments.output} cannot be written: {disk_errors.reason(error, str(Path(arguments.output).parent))}")
         return EXIT_CANNOT_WRITE
     os.fchmod(descriptor, 0o600)  # whatever the umask took away
     with os.fdopen(descriptor, "w", encoding="utf-8") as output:
@@ -269,7 +269,7 @@ def init(arguments: argparse.Namespace) -> int:
 
 def versions(_: argparse.Namespace) -> int:
     """Tell what we are made of."""
-    from .versions import report as inside  # noqa: PLC0415 - it loads ssl and sqlite3, which `check` and `init` need not
+    from .observe.build_info import report as inside  # noqa: PLC0415 - it loads ssl and sqlite3, which `check` and `init` need not
 
     print(json.dumps(inside(), indent=2))
     return 0
@@ -282,7 +282,7 @@ def demo(_: argparse.Namespace) -> int:
     return show()
 
 
-def _tell(message: str) -> None:
+def _print(message: str) -> None:
     _write(f"tocsind: {message}")
 
 
@@ -299,4 +299,4 @@ def _write_in_time(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_interruptible(main))

@@ -65,11 +65,11 @@ def _since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def on_todays_wall(written: float, boot: str, booted: float) -> float:
+def to_wall_time(written: float, boot: str, booted: float) -> float:
     """What the wall clock, as it is set now, would have said at `written`: known where that was `booted` seconds into this very boot."""
     return time.time() - max(0.0, _since_boot() - booted) if boot and boot == boot_id() else written
 
 
-async def next_round(seconds: float) -> None:
+async def sleep_until_round(seconds: float) -> None:
     """Sleep until the monotonic clock's next multiple of `seconds`: rounds of several tasks fall together."""
     await trio.sleep_until((trio.current_time() // seconds + 1) * seconds)

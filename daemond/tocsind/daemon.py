@@ -32,22 +32,25 @@ from typing import Any
 
 import trio
 
-from tocsin import places
+from tocsin import paths
 
-from . import __version__, damage, last_alarm, process, systemd
-from .alarms import Alarms
+from . import __version__
 from .clock import Boot, SystemClock
 from .config import Config, ConfigurationInvalid
-from .destinations.environment import within
+from .core.admission import Peer
+from .core.client_webhooks import ClientWebhooks
+from .core.dispatch import Dispatch
+from .delivery.housekeeping import Housekeeping
+from .delivery.supervisor import Supervisor
 from .destinations.file_paths import writable
 from .destinations.http import HttpClient
+from .destinations.network_settings import within
 from .destinations.registry import build
-from .dispatch import Dispatch
 from .errors import StorageFull
 from .events import (
-    ConfigurationDoubt,
+    ConfigurationWarning,
     Emit,
-    Fact,
+    Event,
     JournalRecovered,
     JournalReplaced,
     Reloaded,
@@ -55,47 +58,48 @@ from .events import (
     Started,
     Stopped,
     Stopping,
-    StorageTrouble,
-    WebhookLent,
+    StorageProblem,
+    WebhookAdded,
 )
-from .heartbeat import Heartbeat, Work
-from .ipc import Desk, Door, UnixListener, adopt, fitted, open_listener
-from .journal import Journal, Recovered, Replaced, memory, reading
-from .keeper import Keeper
-from .lanes import Lanes
-from .lending import Lending
-from .log import Log
-from .log_writer import Write
-from .metrics import Metrics
-from .monitor import Monitor
-from .progress import Progress
-from .reception import Peer
-from .secret import cleaned
-from .spool import Spool
-from .state import locked
-from .status import StatusView
-from .tail import Tail
-from .troubles import Noticed, damaged
-from .watchdog import Watchdog
+from .host import damaged_files, hardening, systemd
+from .host.state_folder import locked
+from .host.watchdog import Watchdog
+from .ipc import Handlers, Server, UnixListener, adopt, fitted, open_listener
+from .journal import Journal, Recovered, Replaced, limiter_state, queries
+from .observe import last_alarm
+from .observe.alarms import Alarms
+from .observe.conditions import Tracker, damaged
+from .observe.event_feed import EventFeed
+from .observe.heartbeat import DeliveryHealth, Heartbeat
+from .observe.http_endpoints import HttpEndpoints
+from .observe.liveness import Liveness
+from .observe.log import Log
+from .observe.log_writer import Write
+from .observe.metrics import Metrics
+from .observe.status import StatusView
+from .secret import redacted_struct
+from .spool import SpoolImporter
 
 DRAIN_SECONDS = 10.0  # what sends in flight have to finish in
-HURRY_SECONDS = 1.0  # what a second SIGTERM leaves to tidy up in
+ABORT_SECONDS = 1.0  # what a second SIGTERM leaves to tidy up in
 SPOOL_SECONDS = 0.2  # that newer signals wait for those in the spool; callers who already knock have this patience
-SAME_WISH = 0.05  # seconds: timeout(1) and some shells signal a process and its group, which is one wish told twice
+SECOND_SIGNAL_AFTER = (
+    0.05  # seconds: timeout(1) and some shells signal a process and its group, which is one wish told twice
+)
 
 
 _HARMLESS = frozenset({"id", "priority", "destination", "destinations", "version"})  # fields of facts: no foreign words
 
 
-class Facts:
+class EventBus:
     """Hands each fact to every observer, without the secrets that words of others may quote."""
 
     def __init__(self, *observers: Emit) -> None:
         self._observers = observers
 
-    def __call__(self, fact: Fact) -> None:
+    def __call__(self, fact: Event) -> None:
         """Something happened."""
-        fact = cleaned(fact, _HARMLESS)
+        fact = redacted_struct(fact, _HARMLESS)
         for observe in self._observers:
             observe(fact)
 
@@ -121,63 +125,65 @@ class Daemon:
         self._log_level = log
         self._inherited = systemd.inherited_socket()
         self._wanted = socket or os.environ.get("TOCSIN_SOCKET") or self._config.daemon.socket
-        self._wanted = places.expanded(self._wanted) if self._wanted else None
-        self.socket: str = self._inherited.getsockname() if self._inherited else self._wanted or places.default_socket()
-        self.folder = Path(places.expanded(state or places.state_folder(self._config.daemon.state)))
-        self._lending = Lending(self.folder)
+        self._wanted = paths.expanded(self._wanted) if self._wanted else None
+        self.socket: str = self._inherited.getsockname() if self._inherited else self._wanted or paths.default_socket()
+        self.folder = Path(paths.expanded(state or paths.state_folder(self._config.daemon.state)))
+        self._client_webhooks = ClientWebhooks(self.folder)
         self._clock = SystemClock()
         self.log = Log(self._clock, log or self._config.daemon.log, log_write)
         self._metrics = Metrics(self._clock)
-        self._tail = Tail(self._clock)
-        self._noticed = Noticed()
-        self._emit = Facts(self._metrics, self._tail, self.log, self._noticed)
+        self._feed = EventFeed(self._clock)
+        self._conditions = Tracker()
+        self._emit = EventBus(self._metrics, self._feed, self.log, self._conditions)
         self._reloading = trio.Lock()
-        self._concerns: list[str] = []  # what people should know of the configuration
+        self._reload_problems: list[str] = []  # what people should know of the configuration
         self._catch_up: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint  # with what waits in outboxes
-        self._follow: Callable[[Config], None] = lambda _: None  # of those who watch, once they are there
+        self._apply_to_observers: Callable[[Config], None] = lambda _: None  # of those who watch, once they are there
         self.leaving = False  # told to stop, and on the way out
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-        process.tame()
+        hardening.harden()
         with locked(self.folder):
-            self._config = self._joined(self._config)
+            self._config = self._with_client_webhooks(self._config)
             async with (
                 Journal(self.folder, self._clock.wall()) as journal,
                 HttpClient() as client,
-                self._telling_its_end(client),
+                self._reporting_its_end(client),
             ):
                 await self._resume_clock(journal)
-                self._tell_finding(journal.finding)
+                self._emit_finding(journal.finding)
                 dispatch = Dispatch(journal, self._config, self._clock, self._emit, self.folder)
-                lanes = Lanes(dispatch, self._clock, self._emit, self.folder, client)
+                lanes = Supervisor(dispatch, self._clock, self._emit, self.folder, client)
                 async with trio.open_nursery() as watch:
                     async with trio.open_nursery() as nursery:
                         leave = await watch.start(self._on_signals, dispatch, lanes, nursery)
-                        watch.start_soon(self._lose_patience, leave, lanes)
+                        watch.start_soon(self._enforce_drain_deadline, leave, lanes)
                         doubtful = await dispatch.replay()
                         async with self._reloading:  # a SIGHUP may come as early as this
-                            await lanes.follow(self._config, nursery)
+                            await lanes.apply(self._config, nursery)
                         await self._serve(dispatch, lanes, client, leave, doubtful=doubtful, lanes_nursery=nursery)
                         nursery.cancel_scope.cancel()  # and the lanes finish what is in flight
                     watch.cancel_scope.cancel()
                 self._emit(Stopped(await _queued(journal)))
 
     @asynccontextmanager
-    async def _telling_its_end(self, client: HttpClient) -> AsyncIterator[None]:
+    async def _reporting_its_end(self, client: HttpClient) -> AsyncIterator[None]:
         """When the storage fails, nothing can be recorded any more; people are told of that all the same, before we leave."""
         began = self._clock.now()
         try:
             yield
         except BaseException as error:
-            if failure := last_alarm.worth_telling(error, self._clock.now() - began):
-                self._emit(StorageTrouble(str(failure)))
+            if failure := last_alarm.should_report(error, self._clock.now() - began):
+                self._emit(StorageProblem(str(failure)))
                 with trio.CancelScope(shield=True):
-                    destinations = [build(each, client, self.folder) for each in last_alarm.targets(self._config)]
-                    await last_alarm.post(failure, self._config, destinations, self._clock)
+                    destinations = [
+                        build(each, client, self.folder) for each in last_alarm.destinations_in_order(self._config)
+                    ]
+                    await last_alarm.send(failure, self._config, destinations, self._clock)
             raise
 
-    def _tell_finding(self, finding: Recovered | Replaced | None) -> None:
+    def _emit_finding(self, finding: Recovered | Replaced | None) -> None:
         """What was wrong with the journal's files; and of the last day's findings, that people are told even if a kill came first."""
         if isinstance(finding, Recovered):
             signals, deliveries, unreadable, owed_again = finding.kept
@@ -185,26 +191,26 @@ class Daemon:
             self._emit(JournalRecovered(finding.reason, name, signals, deliveries, unreadable, owed_again))
         elif finding:
             self._emit(JournalReplaced(finding.reason, finding.waiting))
-        for each in damage.recent(self.folder, self._clock.wall()):
-            self._noticed.note(damaged(each))
+        for each in damaged_files.recent(self.folder, self._clock.wall()):
+            self._conditions.observe(damaged(each))
 
-    def _look_for_damage(self) -> tuple[dict[str, Any] | None, list[str]]:
+    def _damage_view(self) -> tuple[dict[str, Any] | None, list[str]]:
         """For `status`: the folders of damaged files, and those of the last day as problems."""
         now = self._clock.wall()
-        return {"folders": [str(each) for each in damage.folders(self.folder)]}, [
+        return {"folders": [str(each) for each in damaged_files.folders(self.folder)]}, [
             f"{each.reason}: the files lie in {each.folder}, and removing or renaming it ends this notice"
-            for each in damage.recent(self.folder, now)
+            for each in damaged_files.recent(self.folder, now)
         ]
 
     async def _resume_clock(self, journal: Journal) -> None:
         """Deadlines of an earlier run count on; on a full disk a fresh boot is noted by the next start."""
         with suppress(StorageFull):
-            self._clock.resume(Boot(*await journal.run(memory.boot, *self._clock.boot)))
+            self._clock.resume(Boot(*await journal.run(limiter_state.load_boot, *self._clock.boot)))
 
     async def _serve(
         self,
         dispatch: Dispatch,
-        lanes: Lanes,
+        lanes: Supervisor,
         client: HttpClient,
         leave: trio.Event,
         *,
@@ -212,69 +218,69 @@ class Daemon:
         lanes_nursery: trio.Nursery,
     ) -> None:
         listener = open_listener(self.socket) if self._inherited is None else adopt(self._inherited)
-        progress = Progress(dispatch.journal, lanes, self._clock)
-        spool = Spool(Path(places.spool_folder(str(self.folder))), dispatch, self._clock, self._emit)
+        progress = Liveness(dispatch.journal, lanes, self._clock)
+        spool = SpoolImporter(Path(paths.spool_folder(str(self.folder))), dispatch, self._clock, self._emit)
         self._catch_up = spool.catch_up
         status = StatusView(dispatch, lanes, self._metrics, self._clock, self._problems, spool=spool)
-        status.show("log", lambda: ({"dropped_lines": self.log.dropped}, []))
-        status.show("socket", lambda: _socket_view(listener))
+        status.add_part("log", lambda: ({"dropped_lines": self.log.dropped}, []))
+        status.add_part("socket", lambda: _socket_view(listener))
 
         async def lend(url: str, peer: Peer) -> str:
-            return await self._lend(url, peer, lanes, lanes_nursery)
+            return await self._add_webhook(url, peer, lanes, lanes_nursery)
 
-        door = Door(
-            Desk(dispatch, lanes, status, self._tail, self._emit, lend, spool),
+        door = Server(
+            Handlers(dispatch, lanes, status, self._feed, self._emit, lend, spool),
             self._emit,
-            fitted(process.descriptors()),
+            fitted(hardening.descriptors()),
         )
-        monitor, heartbeat = self._watched(dispatch, lanes, client, status, progress)
+        monitor, heartbeat = self._start_observers(dispatch, lanes, client, status, progress)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(Keeper(dispatch, lanes, self._clock).run)
-            nursery.start_soon(Alarms(self._noticed, dispatch, lanes, self._clock, self._emit).run)
+            nursery.start_soon(Housekeeping(dispatch, lanes, self._clock).run)
+            nursery.start_soon(Alarms(self._conditions, dispatch, lanes, self._clock, self._emit).run)
             nursery.start_soon(spool.run)
             with trio.move_on_after(SPOOL_SECONDS):
-                await spool.looked.wait()
+                await spool.first_pass_done.wait()
             nursery.start_soon(door.serve, listener)
             nursery.start_soon(listener.watch, self._emit)
             nursery.start_soon(monitor.run)
             nursery.start_soon(heartbeat.run)
-            await self._tell_ready(dispatch, doubtful)
-            nursery.start_soon(Watchdog(progress.prove, self._clock, self._emit).run)
+            await self._announce_ready(dispatch, doubtful)
+            nursery.start_soon(Watchdog(progress.check, self._clock, self._emit).run)
             await leave.wait()
             systemd.stopping()
-            lanes.leave()  # before the door's last replies: those may take a moment, and nothing new shall leave meanwhile
+            lanes.drain()  # before the door's last replies: those may take a moment, and nothing new shall leave meanwhile
             door.close()
             listener.remove()  # while we still listen on it: so it is ours and no successor's
             nursery.cancel_scope.cancel()
 
-    def _watched(
-        self, dispatch: Dispatch, lanes: Lanes, client: HttpClient, status: StatusView, progress: Progress
-    ) -> tuple[Monitor, Heartbeat]:
+    def _start_observers(
+        self, dispatch: Dispatch, lanes: Supervisor, client: HttpClient, status: StatusView, progress: Liveness
+    ) -> tuple[HttpEndpoints, Heartbeat]:
         """Those by whom others see how we are; from now on they follow the configuration, and `status` shows them."""
-        monitor = Monitor(status, progress.prove, lambda: self._unready(dispatch), self._emit)
-        work = Work(dispatch.journal, lanes, self._metrics, self._clock, progress.prove)
+        monitor = HttpEndpoints(status, progress.check, lambda: self._unready(dispatch), self._emit)
+        work = DeliveryHealth(dispatch.journal, lanes, self._metrics, self._clock, progress.check)
         heartbeat = Heartbeat(work, client, self._clock, self._emit)
-        status.show("metrics", monitor.look)
-        status.show("heartbeat", heartbeat.look)
-        status.show("damage", self._look_for_damage)
+        status.add_part("metrics", monitor.view)
+        status.add_part("heartbeat", heartbeat.view)
+        status.add_part("damage", self._damage_view)
 
         def follow(config: Config) -> None:
-            monitor.follow(config.metrics.listen)
-            heartbeat.follow(config.heartbeat)
+            monitor.apply(config.metrics.listen)
+            heartbeat.apply(config.heartbeat)
 
-        self._follow = follow
+        self._apply_to_observers = follow
         follow(self._config)
         return monitor, heartbeat
 
     def _unready(self, dispatch: Dispatch) -> str | None:
         """Why no signal is taken; None when they are."""
-        return "the daemon is leaving" if self.leaving else dispatch.intake.closed
+        return "the daemon is leaving" if self.leaving else dispatch.disk_guard.closed
 
-    async def _tell_ready(self, dispatch: Dispatch, doubtful: int) -> None:
-        self._tell_warnings(self._config)
+    async def _announce_ready(self, dispatch: Dispatch, doubtful: int) -> None:
+        self._emit_warnings(self._config)
         if self._inherited and self._wanted not in (None, self.socket):
             self._emit(
-                ConfigurationDoubt(f"we serve on {self.socket}, which was handed down, and not on {self._wanted}")
+                ConfigurationWarning(f"we serve on {self.socket}, which was handed down, and not on {self._wanted}")
             )
         self._emit(
             Started(__version__, os.getpid(), self.socket, str(self.folder), await _queued(dispatch.journal), doubtful)
@@ -284,7 +290,7 @@ class Daemon:
     async def _on_signals(
         self,
         dispatch: Dispatch,
-        lanes: Lanes,
+        lanes: Supervisor,
         nursery: trio.Nursery,
         task_status: trio.TaskStatus[trio.Event] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -301,81 +307,81 @@ class Daemon:
                     self.leaving = True
                     leave.set()
                     asked = self._clock.now()
-                elif self._clock.now() - asked > SAME_WISH:
+                elif self._clock.now() - asked > SECOND_SIGNAL_AFTER:
                     break
             await self._leave_at_once(lanes)
 
-    async def _lose_patience(self, leave: trio.Event, lanes: Lanes) -> None:
+    async def _enforce_drain_deadline(self, leave: trio.Event, lanes: Supervisor) -> None:
         """A far end that does not answer, or a disk that stays full, does not keep us: it stays open on record."""
         await leave.wait()
         await trio.sleep(DRAIN_SECONDS)
         lanes.abandon()
 
-    async def _leave_at_once(self, lanes: Lanes) -> None:
+    async def _leave_at_once(self, lanes: Supervisor) -> None:
         """What is in flight stays open on record; if even that takes too long, the journal needs no goodbye."""
         lanes.abandon()
-        await trio.sleep(HURRY_SECONDS)
+        await trio.sleep(ABORT_SECONDS)
         self.log.close()
         os._exit(0)
 
-    async def _reload(self, dispatch: Dispatch, lanes: Lanes, lanes_nursery: trio.Nursery) -> None:
+    async def _reload(self, dispatch: Dispatch, lanes: Supervisor, lanes_nursery: trio.Nursery) -> None:
         async with self._reloading:
             systemd.reloading()
             await self._catch_up()  # what was handed over before goes by the configuration as it was
             try:
                 config = await trio.to_thread.run_sync(self._read_anew)  # a file may lie on a slow disk, or be a pipe
             except ConfigurationInvalid as invalid:
-                self._concerns = [
+                self._reload_problems = [
                     f"the last reload was refused, the configuration before it is in force: {invalid.problems[0]}"
                 ]
                 self._emit(ReloadRefused(tuple(map(str, invalid.problems))))
             else:
-                await lanes.follow(config, lanes_nursery)
+                await lanes.apply(config, lanes_nursery)
                 dispatch.check_disk()  # the reserve may be another
-                self._adopt(config)
+                self._apply(config)
             systemd.ready()
 
     def _read_anew(self) -> Config:
-        return self._joined(self._configuration())
+        return self._with_client_webhooks(self._configuration())
 
-    def _joined(self, config: Config) -> Config:
+    def _with_client_webhooks(self, config: Config) -> Config:
         """The configuration with what was lent, as it can be with the network settings and disks around us. It reads files."""
-        return writable(within(self._lending.joined(config)), self.folder)
+        return writable(within(self._client_webhooks.merge_into(config)), self.folder)
 
-    async def _lend(self, url: str, peer: Peer, lanes: Lanes, lanes_nursery: trio.Nursery) -> str:
+    async def _add_webhook(self, url: str, peer: Peer, lanes: Supervisor, lanes_nursery: trio.Nursery) -> str:
         """Take a webhook from a client; its destination's name. Raises LendingRefused."""
         async with self._reloading:
-            name = await trio.to_thread.run_sync(self._lending.keep, url, peer.uid, self._config)
+            name = await trio.to_thread.run_sync(self._client_webhooks.add, url, peer.uid, self._config)
             if name not in self._config.destinations:
-                self._config = await trio.to_thread.run_sync(self._joined, self._config)
-                await lanes.grow(self._config, lanes_nursery)
-                self._emit(WebhookLent(name, peer.uid, peer.pid))
+                self._config = await trio.to_thread.run_sync(self._with_client_webhooks, self._config)
+                await lanes.add_missing(self._config, lanes_nursery)
+                self._emit(WebhookAdded(name, peer.uid, peer.pid))
         return name
 
     def _problems(self) -> list[str]:
         """What people should know of the configuration, and of what keeps it from working here."""
-        return [*self._concerns, *self._config.problems]
+        return [*self._reload_problems, *self._config.problems]
 
-    def _adopt(self, config: Config) -> None:
+    def _apply(self, config: Config) -> None:
         if (config.daemon.socket, config.daemon.state) != (self._config.daemon.socket, self._config.daemon.state):
-            self._emit(ConfigurationDoubt("[daemon] socket and state take effect at the next start only"))
+            self._emit(ConfigurationWarning("[daemon] socket and state take effect at the next start only"))
         self._config = config
-        self._concerns = []
+        self._reload_problems = []
         self.log.set_level(self._log_level or config.daemon.log)
-        self._follow(config)
-        self._tell_warnings(config)
+        self._apply_to_observers(config)
+        self._emit_warnings(config)
         self._emit(Reloaded(len(config.destinations)))
 
-    def _tell_warnings(self, config: Config) -> None:
+    def _emit_warnings(self, config: Config) -> None:
         for warning in config.warnings:
-            self._emit(ConfigurationDoubt(warning))
+            self._emit(ConfigurationWarning(warning))
 
 
 async def _queued(journal: Journal) -> int:
-    return sum(count.n for count in await journal.run(reading.counts) if count.state == "queued")
+    return sum(count.n for count in await journal.run(queries.counts) if count.state == "queued")
 
 
 def _socket_view(listener: UnixListener) -> tuple[dict[str, Any], list[str]]:
     """The `socket` of the status, and what is wrong with it."""
-    problems = [f"programs cannot connect to {listener.path}: {listener.trouble}"] if listener.trouble else []
-    return {"path": listener.path, "reason": listener.trouble}, problems
+    problems = [f"programs cannot connect to {listener.path}: {listener.problem}"] if listener.problem else []
+    return {"path": listener.path, "reason": listener.problem}, problems

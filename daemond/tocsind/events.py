@@ -16,13 +16,13 @@ def _kebab(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 
 
-class Fact(msgspec.Struct, frozen=True, tag_field="fact", tag=_kebab):
-    """Something that happened. `InDoubt` is called `in-doubt` in the log and on the wire."""
+class Event(msgspec.Struct, frozen=True, tag_field="event", tag=_kebab):
+    """Something that happened. `InDoubt` is called `ambiguous` in the log and on the wire."""
 
     level: ClassVar[str] = "info"
 
 
-class Started(Fact, frozen=True):
+class Started(Event, frozen=True):
     """The daemon serves. `queued` deliveries wait; `doubtful` of them were in flight when the last run ended."""
 
     version: str
@@ -33,39 +33,39 @@ class Started(Fact, frozen=True):
     doubtful: int
 
 
-class Stopping(Fact, frozen=True):
+class Stopping(Event, frozen=True):
     """The daemon leaves: no new work, sends in flight finish."""
 
     reason: str
 
 
-class Stopped(Fact, frozen=True):
+class Stopped(Event, frozen=True):
     """Everything is settled or on disk."""
 
     queued: int
 
 
-class Reloaded(Fact, frozen=True):
+class Reloaded(Event, frozen=True):
     """A new configuration is in force."""
 
     destinations: int
 
 
-class ReloadRefused(Fact, frozen=True):
+class ReloadRefused(Event, frozen=True):
     """The new configuration is wrong; the old one stays."""
 
     level: ClassVar[str] = "error"
     problems: tuple[str, ...]
 
 
-class ConfigurationDoubt(Fact, frozen=True):
+class ConfigurationWarning(Event, frozen=True):
     """Something in the configuration works but is unlikely to be meant."""
 
     level: ClassVar[str] = "warning"
     problem: str
 
 
-class WebhookLent(Fact, frozen=True):
+class WebhookAdded(Event, frozen=True):
     """A program lent its webhook, which is a destination from now on."""
 
     destination: str
@@ -73,7 +73,7 @@ class WebhookLent(Fact, frozen=True):
     pid: int
 
 
-class LoanRefused(Fact, frozen=True):
+class WebhookRejected(Event, frozen=True):
     """A program's webhook was not taken."""
 
     level: ClassVar[str] = "warning"
@@ -82,7 +82,7 @@ class LoanRefused(Fact, frozen=True):
     pid: int
 
 
-class Accepted(Fact, frozen=True):
+class Accepted(Event, frozen=True):
     """A signal is on disk."""
 
     level: ClassVar[str] = "debug"
@@ -93,14 +93,14 @@ class Accepted(Fact, frozen=True):
     pid: int
 
 
-class Duplicate(Fact, frozen=True):
+class Duplicate(Event, frozen=True):
     """An id came again; it was stored before."""
 
     level: ClassVar[str] = "debug"
     id: str
 
 
-class ForeignId(Fact, frozen=True):
+class ForeignId(Event, frozen=True):
     """A signal came under an id that a signal of another user has: it was stored under a fresh one."""
 
     level: ClassVar[str] = "warning"
@@ -110,7 +110,7 @@ class ForeignId(Fact, frozen=True):
     pid: int
 
 
-class Unaddressed(Fact, frozen=True):
+class UnknownDestination(Event, frozen=True):
     """A signal from an outbox names destinations that there are not; without them it goes on, by the routes if no other is named."""
 
     level: ClassVar[str] = "warning"
@@ -119,14 +119,14 @@ class Unaddressed(Fact, frozen=True):
     uid: int
 
 
-class Unrouted(Fact, frozen=True):
+class Unrouted(Event, frozen=True):
     """No route takes this signal: it is kept as dead until a person or a new configuration says where it belongs."""
 
     level: ClassVar[str] = "warning"
     id: str
 
 
-class SignalRefused(Fact, frozen=True):
+class SignalRefused(Event, frozen=True):
     """A signal was wrong in itself, and its sender was told."""
 
     level: ClassVar[str] = "warning"
@@ -136,7 +136,7 @@ class SignalRefused(Fact, frozen=True):
     pid: int
 
 
-class LossesReported(Fact, frozen=True):
+class LossesReported(Event, frozen=True):
     """A program could not hand over signals before: they said nothing (refused), or neither we nor the spool took them (dropped)."""
 
     level: ClassVar[str] = "warning"
@@ -146,7 +146,7 @@ class LossesReported(Fact, frozen=True):
     pid: int
 
 
-class SourceReserved(Fact, frozen=True):
+class SourceReserved(Event, frozen=True):
     """A signal claimed to come from tocsin itself; it is stored with a source that says who sent it."""
 
     level: ClassVar[str] = "warning"
@@ -155,7 +155,7 @@ class SourceReserved(Fact, frozen=True):
     pid: int
 
 
-class RequestNotPermitted(Fact, frozen=True):
+class RequestNotPermitted(Event, frozen=True):
     """A user asked for what only the sender, root or the daemon's own user may do."""
 
     level: ClassVar[str] = "warning"
@@ -164,7 +164,7 @@ class RequestNotPermitted(Fact, frozen=True):
     pid: int
 
 
-class Lost(Fact, frozen=True):
+class SignalsLost(Event, frozen=True):
     """Signals whose sender chose not to wait for the disk could not be stored."""
 
     level: ClassVar[str] = "error"
@@ -172,7 +172,7 @@ class Lost(Fact, frozen=True):
     reason: str
 
 
-class SpoolTaken(Fact, frozen=True):
+class SpoolImported(Event, frozen=True):
     """Signals that lay in the spool are in the journal. It is how most signals come, so it is no news for the log."""
 
     level: ClassVar[str] = "debug"
@@ -180,7 +180,7 @@ class SpoolTaken(Fact, frozen=True):
     signals: int
 
 
-class Quarantined(Fact, frozen=True):
+class Quarantined(Event, frozen=True):
     """A file of the spool could not be taken, or not all of it; it was put aside for a person."""
 
     level: ClassVar[str] = "error"
@@ -188,14 +188,14 @@ class Quarantined(Fact, frozen=True):
     reason: str
 
 
-class SpoolTrouble(Fact, frozen=True):
+class SpoolProblem(Event, frozen=True):
     """The spool cannot be taken in just now; it is tried again."""
 
     level: ClassVar[str] = "error"
     reason: str
 
 
-class AttachmentLeft(Fact, frozen=True):
+class AttachmentDropped(Event, frozen=True):
     """A signal is on disk without the file that it should have brought."""
 
     level: ClassVar[str] = "warning"
@@ -203,18 +203,18 @@ class AttachmentLeft(Fact, frozen=True):
     reason: str
 
 
-class IntakeClosed(Fact, frozen=True):
+class IntakeClosed(Event, frozen=True):
     """Signals are refused for want of disk; deliveries go on."""
 
     level: ClassVar[str] = "error"
     reason: str
 
 
-class IntakeOpened(Fact, frozen=True):
+class IntakeOpened(Event, frozen=True):
     """Signals are taken again."""
 
 
-class Sent(Fact, frozen=True):
+class Sent(Event, frozen=True):
     """A delivery arrived. `seconds` is its age at arrival."""
 
     level: ClassVar[str] = "debug"
@@ -226,7 +226,7 @@ class Sent(Fact, frozen=True):
     reason: str | None = None  # of a living message: how it was told
 
 
-class Edited(Fact, frozen=True):
+class Edited(Event, frozen=True):
     """A living message shows a new state, that of `id`; so many deliveries were told by this one edit."""
 
     level: ClassVar[str] = "debug"
@@ -237,7 +237,7 @@ class Edited(Fact, frozen=True):
     deliveries: int
 
 
-class InDoubt(Fact, frozen=True):
+class Ambiguous(Event, frozen=True):
     """A delivery may have arrived; nobody can say, and it is not sent again here."""
 
     level: ClassVar[str] = "warning"
@@ -246,7 +246,7 @@ class InDoubt(Fact, frozen=True):
     reason: str
 
 
-class Deferred(Fact, frozen=True):
+class Deferred(Event, frozen=True):
     """An attempt did not succeed; the delivery waits for another."""
 
     id: str
@@ -256,7 +256,7 @@ class Deferred(Fact, frozen=True):
     reason: str
 
 
-class Buried(Fact, frozen=True):
+class Dead(Event, frozen=True):
     """A delivery is dead: given up on, kept for a person."""
 
     level: ClassVar[str] = "error"
@@ -265,7 +265,7 @@ class Buried(Fact, frozen=True):
     reason: str
 
 
-class Expired(Fact, frozen=True):
+class Expired(Event, frozen=True):
     """A delivery's time passed before it could be sent."""
 
     level: ClassVar[str] = "warning"
@@ -273,7 +273,7 @@ class Expired(Fact, frozen=True):
     destination: str
 
 
-class Rerouted(Fact, frozen=True):
+class Rerouted(Event, frozen=True):
     """A delivery went to the fallback."""
 
     level: ClassVar[str] = "warning"
@@ -283,7 +283,7 @@ class Rerouted(Fact, frozen=True):
     reason: str
 
 
-class Digested(Fact, frozen=True):
+class Digested(Event, frozen=True):
     """More waited than can be told in time: so many of the oldest are told in sum, by the digest `id`."""
 
     level: ClassVar[str] = "warning"
@@ -293,7 +293,7 @@ class Digested(Fact, frozen=True):
     deliveries: int
 
 
-class Adopted(Fact, frozen=True):
+class OrphansRequeued(Event, frozen=True):
     """Deliveries whose destination is gone from the configuration went where its routes say."""
 
     level: ClassVar[str] = "warning"
@@ -301,20 +301,20 @@ class Adopted(Fact, frozen=True):
     deliveries: int
 
 
-class DroppedByHand(Fact, frozen=True):
+class DroppedByOperator(Event, frozen=True):
     """A person dropped a signal's waiting deliveries."""
 
     id: str
     deliveries: int
 
 
-class Revived(Fact, frozen=True):
+class Requeued(Event, frozen=True):
     """A person put dead deliveries back."""
 
     deliveries: int
 
 
-class RateLimited(Fact, frozen=True):
+class RateLimited(Event, frozen=True):
     """A lane waits because of a rate limit that the far end told."""
 
     destination: str
@@ -322,7 +322,7 @@ class RateLimited(Fact, frozen=True):
     seconds: float
 
 
-class DestinationNote(Fact, frozen=True):
+class DestinationNote(Event, frozen=True):
     """Something that a destination's answers show once and for all: deliveries go on."""
 
     level: ClassVar[str] = "warning"
@@ -330,7 +330,7 @@ class DestinationNote(Fact, frozen=True):
     note: str
 
 
-class BreakerOpened(Fact, frozen=True):
+class BreakerOpened(Event, frozen=True):
     """A lane's breaker tripped: the far end failed too often in a row and rests."""
 
     level: ClassVar[str] = "warning"
@@ -339,7 +339,7 @@ class BreakerOpened(Fact, frozen=True):
     rest: float
 
 
-class ProbeFailed(Fact, frozen=True):
+class ProbeFailed(Event, frozen=True):
     """The one delivery that was let through failed; the far end rests longer."""
 
     level: ClassVar[str] = "warning"
@@ -348,13 +348,13 @@ class ProbeFailed(Fact, frozen=True):
     rest: float
 
 
-class Recovered(Fact, frozen=True):
+class Recovered(Event, frozen=True):
     """A lane's breaker closed again: the far end answers."""
 
     destination: str
 
 
-class Disabled(Fact, frozen=True):
+class Disabled(Event, frozen=True):
     """A destination is out of service until a person enables it; its queue goes to the fallback."""
 
     level: ClassVar[str] = "error"
@@ -362,20 +362,20 @@ class Disabled(Fact, frozen=True):
     reason: str
 
 
-class Enabled(Fact, frozen=True):
+class Enabled(Event, frozen=True):
     """A person put a destination back into service."""
 
     destination: str
 
 
-class StorageTrouble(Fact, frozen=True):
+class StorageProblem(Event, frozen=True):
     """The journal could not be written just now; the writer tries again."""
 
     level: ClassVar[str] = "error"
     reason: str
 
 
-class JournalRecovered(Fact, frozen=True):
+class JournalRecovered(Event, frozen=True):
     """The journal was damaged: the old files lie in `folder`, and what could be read out of them goes on."""
 
     level: ClassVar[str] = "error"
@@ -387,7 +387,7 @@ class JournalRecovered(Fact, frozen=True):
     owed_again: int
 
 
-class JournalReplaced(Fact, frozen=True):
+class JournalReplaced(Event, frozen=True):
     """The journal is not the one that was here before: a backup, or another one. What waits in it is marked: it may come twice."""
 
     level: ClassVar[str] = "warning"
@@ -395,14 +395,14 @@ class JournalReplaced(Fact, frozen=True):
     waiting: int
 
 
-class StoodStill(Fact, frozen=True):
+class ProgressStalled(Event, frozen=True):
     """We do not get on, and the service manager gets no sign of life until we do."""
 
     level: ClassVar[str] = "error"
     reason: str
 
 
-class Alarmed(Fact, frozen=True):
+class AlarmRaised(Event, frozen=True):
     """An alarm about ourselves is in safe keeping, as the signal `id`: what the trouble is, whom it is about, and where it is told."""
 
     level: ClassVar[str] = "warning"
@@ -412,7 +412,7 @@ class Alarmed(Fact, frozen=True):
     road: str
 
 
-class AllClear(Fact, frozen=True):
+class AllClear(Event, frozen=True):
     """A trouble of which people were told is over, after so many seconds; the signal `id` says so."""
 
     id: str
@@ -422,7 +422,7 @@ class AllClear(Fact, frozen=True):
     seconds: float
 
 
-class MissedReported(Fact, frozen=True):
+class LossReported(Event, frozen=True):
     """The signal `id` tells people of signals that ended at this destination as `state` without an arrival."""
 
     level: ClassVar[str] = "warning"
@@ -433,11 +433,11 @@ class MissedReported(Fact, frozen=True):
     road: str
 
 
-class SpoolRecovered(Fact, frozen=True):
+class SpoolRecovered(Event, frozen=True):
     """The spool is taken in again."""
 
 
-class Unheard(Fact, frozen=True):
+class AlarmUndeliverable(Event, frozen=True):
     """There is an alarm about ourselves, and no road is left on which it could be told."""
 
     level: ClassVar[str] = "error"
@@ -445,13 +445,13 @@ class Unheard(Fact, frozen=True):
     about: str
 
 
-class MonitorOpened(Fact, frozen=True):
+class HttpOpened(Event, frozen=True):
     """`/metrics`, `/healthz` and `/readyz` are answered here."""
 
     listen: str
 
 
-class MonitorTrouble(Fact, frozen=True):
+class HttpProblem(Event, frozen=True):
     """They cannot be answered there just now; it is tried again."""
 
     level: ClassVar[str] = "error"
@@ -459,29 +459,29 @@ class MonitorTrouble(Fact, frozen=True):
     reason: str
 
 
-class HeartbeatWithheld(Fact, frozen=True):
+class HeartbeatWithheld(Event, frozen=True):
     """Deliveries do not work: whoever waits for our heartbeat shall miss it."""
 
     level: ClassVar[str] = "error"
     reason: str
 
 
-class GotOn(Fact, frozen=True):
+class ProgressResumed(Event, frozen=True):
     """What stood still moves again."""
 
 
-class HeartbeatFailed(Fact, frozen=True):
+class HeartbeatFailed(Event, frozen=True):
     """Whoever waits for our heartbeat could not be told; it is tried again."""
 
     level: ClassVar[str] = "warning"
     reason: str
 
 
-class HeartbeatBack(Fact, frozen=True):
+class HeartbeatResumed(Event, frozen=True):
     """Whoever waits for our heartbeat hears it again."""
 
 
-class ConnectionRefused(Fact, frozen=True):
+class ConnectionRefused(Event, frozen=True):
     """A connection was turned away or closed, and why."""
 
     level: ClassVar[str] = "warning"
@@ -489,7 +489,7 @@ class ConnectionRefused(Fact, frozen=True):
     reason: str
 
 
-class AcceptFailed(Fact, frozen=True):
+class AcceptFailed(Event, frozen=True):
     """Connections cannot be accepted just now: `times` since the last report of this. They wait in the listener's backlog."""
 
     level: ClassVar[str] = "error"
@@ -498,7 +498,7 @@ class AcceptFailed(Fact, frozen=True):
     times: int
 
 
-class SocketTrouble(Fact, frozen=True):
+class SocketProblem(Event, frozen=True):
     """Programs cannot connect any more, because the socket's file is gone and cannot be made again. It is tried again."""
 
     level: ClassVar[str] = "error"
@@ -506,24 +506,24 @@ class SocketTrouble(Fact, frozen=True):
     reason: str
 
 
-class SocketRestored(Fact, frozen=True):
+class SocketRestored(Event, frozen=True):
     """The socket's file was gone, and is there again."""
 
     level: ClassVar[str] = "warning"
     socket: str
 
 
-class LogLinesDropped(Fact, frozen=True):
+class LogLinesDropped(Event, frozen=True):
     """So many lines are missing at this place of the log: nobody read it, or it could not be written."""
 
     level: ClassVar[str] = "warning"
     lines: int
 
 
-class Missed(Fact, frozen=True):
+class EventsDropped(Event, frozen=True):
     """Whoever watches did not keep up: so many facts are not shown here. Told to that watcher alone."""
 
     facts: int
 
 
-Emit = Callable[[Fact], None]
+Emit = Callable[[Event], None]

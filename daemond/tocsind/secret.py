@@ -31,7 +31,7 @@ _LONG = 20  # from here on its beginning gives it away
 _HEAD = 10
 _MOST = 4096  # forms; what comes after them is derived from what is known
 _LIKE_A_URL = re.compile(r"\S*(?:\w://|webhooks/[0-9]+/)\S*")
-_TELLING_SEGMENT = re.compile(r"(?=.*[0-9_A-Z-]).{8,}")  # of a path: no plain word, and no plain number
+_REVEALING_SEGMENT = re.compile(r"(?=.*[0-9_A-Z-]).{8,}")  # of a path: no plain word, and no plain number
 _SHAPES = re.compile(
     r"(?i:(?<=webhooks/)[0-9]+/[\w-]+|(?<=webhooks%2f)[0-9]+%2f[\w-]+"  # Discord's webhooks
     r"|(?<=hooks\.slack\.com/)\S+|(?<=hooks\.slack\.com%2f)\S+|\bxox[a-z]-[\w-]{8,}|\bxapp-[\w-]{8,}"  # Slack
@@ -52,7 +52,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
-        remember(value)
+        register(value)
 
     def reveal(self) -> str:
         """The value, for the one call that needs it."""
@@ -76,7 +76,7 @@ class Secret:
 _known: dict[str, re.Pattern[str]] = {}  # what a text is searched for, in lower case, and what is struck then
 
 
-def remember(value: str) -> None:
+def register(value: str) -> None:
     """Have this value struck out of every text from now on, in whatever form. Blocks for nothing; any thread may ask."""
     for part in _secret_parts(value):
         for form in _forms(part):
@@ -90,14 +90,14 @@ def _add(form: str, pattern: re.Pattern[str]) -> None:
         _known.setdefault(form.lower(), pattern)
 
 
-def remember_environment() -> None:
+def register_environment() -> None:
     """The passwords of proxies, which libraries read for themselves."""
     for name, value in os.environ.items():
         if name.lower().endswith("_proxy") and "://" in value:
-            remember(value)
+            register(value)
 
 
-def struck(text: str) -> str:
+def redacted(text: str) -> str:
     """`text` without secrets: those that are known, and what looks like one."""
     lowered = text.lower()
     for form in [form for form in _known.copy() if form in lowered]:
@@ -107,10 +107,10 @@ def struck(text: str) -> str:
 
 def masked(text: str) -> str:
     """The same, and without anything that looks like a URL: for words that are not ours, a person's or a bug's."""
-    return _LIKE_A_URL.sub(MASK, struck(text))
+    return _LIKE_A_URL.sub(MASK, redacted(text))
 
 
-def cleaned(value: T, skip: Collection[str] = ()) -> T:
+def redacted_struct(value: T, skip: Collection[str] = ()) -> T:
     """A text, struct, tuple, list or dict, with all its texts `struck`, but for the fields and keys in `skip`."""
     return _cleaned(value, skip)  # type: ignore[no-any-return]  # it is of the type that came
 
@@ -118,7 +118,7 @@ def cleaned(value: T, skip: Collection[str] = ()) -> T:
 def _cleaned(value: Any, skip: Collection[str]) -> Any:
     match value:
         case str():
-            return struck(value)
+            return redacted(value)
         case dict():
             return {key: each if key in skip else _cleaned(each, skip) for key, each in value.items()}
         case tuple() | list():
@@ -145,7 +145,7 @@ def _secret_parts(value: str) -> Iterator[str]:
     try:
         parts = urlsplit(value)
         words = [parts.password or parts.username or ""]
-        words += [found for found in parts.path.split("/") if _TELLING_SEGMENT.fullmatch(found)]
+        words += [found for found in parts.path.split("/") if _REVEALING_SEGMENT.fullmatch(found)]
         words += [found for _, found in parse_qsl(parts.query) if len(found) > SHORTEST]
         words += [parts.fragment]
     except ValueError:  # no URL after all

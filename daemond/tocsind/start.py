@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from .interrupts import guarded, quiet
+from .host.interrupts import exit_quietly_on_interrupt, run_interruptible
 
-quiet()
+exit_quietly_on_interrupt()
 
 
 def client() -> int:
     """The program `tocsin`; its exit code."""
     from tocsin.cli import main  # noqa: PLC0415 - see above
 
-    return guarded(main)
+    return run_interruptible(main)
 
 
 def daemon() -> int:
     """The program `tocsind`; its exit code."""
     from .__main__ import main  # noqa: PLC0415 - see above
 
-    return guarded(main)
+    return run_interruptible(main)

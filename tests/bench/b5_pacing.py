@@ -17,9 +17,9 @@ from itertools import product
 from statistics import median
 from typing import NamedTuple
 
-from tests.simulator.book import Book
 from tests.simulator.floor import omniscient, universal
 from tests.simulator.many import RATES, REAL, models, run_all
+from tests.simulator.record import Book
 from tests.simulator.scenario import Foreign, Scenario, ahead
 from tests.simulator.server import Model
 from tests.simulator.world import BEGIN

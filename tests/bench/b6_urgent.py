@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tests.simulator.book import Book
 from tests.simulator.many import REAL, models, run_all
+from tests.simulator.record import Book
 from tests.simulator.scenario import Scenario
 from tests.simulator.server import Model
 from tests.simulator.world import BEGIN

@@ -159,7 +159,7 @@ def test_a_full_disk_behind_stdout_cannot_be_written(serve: Serve) -> None:
 def _facts_without_end(visit: Visit) -> None:
     visit.hear()
     while True:
-        visit.tell({"ok": True, "fact": {"fact": "sent", "at": 0, "level": "info"}})
+        visit.tell({"ok": True, "event": {"event": "sent", "at": 0, "level": "info"}})
 
 
 def test_a_reader_who_has_read_enough_is_no_error(serve: Serve) -> None:
@@ -199,24 +199,24 @@ def test_a_verb_loads_only_what_it_needs() -> None:
     script = "import sys; from tocsin.cli import main; main(['retry']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
     loaded = set(done.stdout.split())
-    assert "tocsin.cli.upkeep" in loaded
+    assert "tocsin.cli.operate" in loaded
     assert not {"tocsin.cli.send", "tocsin.cli.status", "tocsin.cli.demo", "tocsind", "trio", "difflib"} & loaded
 
 
 SEND_PATH = {
-    *("tocsin", "tocsin.answers", "tocsin.batches", "tocsin.client", "tocsin.connection", "tocsin.durations"),
-    *("tocsin.configuration", "tocsin.loading", "tocsin.notices", "tocsin.trust"),
-    *("tocsin.disk", "tocsin.losses"),
+    *("tocsin", "tocsin.replies", "tocsin.frames", "tocsin.client", "tocsin.connection", "tocsin.durations"),
+    *("tocsin.configuration", "tocsin.lazy_import", "tocsin.notices", "tocsin.trust"),
+    *("tocsin.disk_errors", "tocsin.losses"),
     *(
         "tocsin.errors",
         "tocsin.ids",
-        "tocsin.places",
+        "tocsin.paths",
         "tocsin.signals",
         "tocsin.wire",
     ),
-    *("tocsin.cli", "tocsin.cli.exits", "tocsin.cli.output", "tocsin.cli.parsing", "tocsin.cli.send"),
+    *("tocsin.cli", "tocsin.cli.exit_codes", "tocsin.cli.output", "tocsin.cli.parsing", "tocsin.cli.send"),
     "tocsin.cli.stdin",
-    "tocsin.disk",
+    "tocsin.disk_errors",
 }
 HEAVY = {
     "msgspec",

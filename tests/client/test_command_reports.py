@@ -11,7 +11,7 @@ import pytest
 from tests.client.servers import Serve, Visit, answering, refusing
 
 from tocsin.cli import main
-from tocsin.cli.output import counted, figure, paint, plain
+from tocsin.cli.output import counted, format_number, paint, plain
 
 Capture = pytest.CaptureFixture[str]
 ID = "01J9Z3NDEKTSV4RRFFQ69G5FAV"
@@ -230,13 +230,19 @@ def _two_facts(visit: Visit) -> None:
     visit.tell(
         {
             "ok": True,
-            "fact": {"fact": "sent", "at": 1.5, "level": "debug", "id": ID, "destination": "d", "message": None},
+            "event": {"event": "sent", "at": 1.5, "level": "debug", "id": ID, "destination": "d", "message": None},
         }
     )
     visit.tell(
         {
             "ok": True,
-            "fact": {"fact": "disabled", "at": 2.0, "level": "error", "reason": "401 for a while", "names": ["a", "b"]},
+            "event": {
+                "event": "disabled",
+                "at": 2.0,
+                "level": "error",
+                "reason": "401 for a while",
+                "names": ["a", "b"],
+            },
         }
     )
 
@@ -251,7 +257,7 @@ def test_tail_is_one_line_a_fact(serve: Serve, capsys: Capture) -> None:
 def test_tail_json_is_one_object_a_line(serve: Serve, capsys: Capture) -> None:
     assert main(["tail", "--json", "--socket", serve(_two_facts).path]) == 0
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(each["schema"], each["fact"]) for each in told] == [(1, "sent"), (1, "disabled")]
+    assert [(each["schema"], each["event"]) for each in told] == [(1, "sent"), (1, "disabled")]
 
 
 def test_following_ends_with_69_when_the_daemon_has_gone(serve: Serve, capsys: Capture) -> None:
@@ -300,4 +306,4 @@ def test_numbers_have_the_right_noun() -> None:
     ],
 )
 def test_a_small_price_has_no_exponent(value: object, shown: object) -> None:
-    assert figure(value) == shown
+    assert format_number(value) == shown

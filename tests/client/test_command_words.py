@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tocsin.cli import VERBS, verb_parser
-from tocsin.cli.exits import Failure
+from tocsin.cli.exit_codes import Failure
 from tocsin.cli.parsing import read_plain
 
 WORDS = (

@@ -40,7 +40,7 @@ def test_spool_gives_the_file_that_it_opened_though_the_name_is_another_file(use
     file = os.open(users / "new", os.O_WRONLY | os.O_CREAT, 0o600)
     (users / "new").rename(users / "away")
     (users / "new").symlink_to(secret)
-    spool.give(file, users.stat())
+    spool.give_to_daemon(file, users.stat())
     os.close(file)
     assert (owners(users / "away"), owners(secret)) == ((USER, USER), (0, 0))
 

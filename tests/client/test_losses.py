@@ -171,5 +171,5 @@ def test_losses_are_bounded() -> None:
 def test_notices_do_not_raise_when_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notices, "write", lambda _: 1 / 0)
     monkeypatch.setattr(sys, "stderr", None)
-    notices.now_and_then("kind", "text")
+    notices.rate_limited("kind", "text")
     logging.getLogger("tocsin")

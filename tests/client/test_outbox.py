@@ -21,7 +21,7 @@ from tests.outboxes import bodies, files, held
 import tocsin
 from tocsin import Client, Signal, outbox
 from tocsin import spool as bounds
-from tocsin.outbox import BLOCK, FIRST, Outbox, hand_in, outbox_in
+from tocsin.outbox import BLOCK, FIRST, Outbox, append, outbox_in
 from tocsind.spool.folder import Folder
 
 STRANGER, MEMBERS = 12345, 23456
@@ -122,44 +122,44 @@ def test_a_socket_that_is_shut_to_us_is_no_reason_to_spool(folder: Path, spool: 
 
 
 def test_receipt_says_stored_only_while_a_daemon_takes_the_spool(spool: Path) -> None:
-    assert "no daemon takes the spool" in str(hand_in(str(spool), body(1), 1.0, synced=True))
+    assert "no daemon takes the spool" in str(append(str(spool), body(1), 1.0, synced=True))
     with daemon_there(spool) as daemon:
-        assert hand_in(str(spool), body(1), 1.0, synced=True) is None
-        daemon.say("the disk is at its reserve")
-        assert hand_in(str(spool), body(1), 1.0, synced=True) == "the disk is at its reserve"
-        daemon.say(None)
-        assert hand_in(str(spool), body(1), 1.0, synced=True) is None
-    assert "no daemon takes the spool" in str(hand_in(str(spool), body(1), 1.0, synced=True))
+        assert append(str(spool), body(1), 1.0, synced=True) is None
+        daemon.publish_reason("the disk is at its reserve")
+        assert append(str(spool), body(1), 1.0, synced=True) == "the disk is at its reserve"
+        daemon.publish_reason(None)
+        assert append(str(spool), body(1), 1.0, synced=True) is None
+    assert "no daemon takes the spool" in str(append(str(spool), body(1), 1.0, synced=True))
 
 
 def test_daemon_that_confirms_nothing_is_not_there_until_it_does(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with daemon_there(spool):
-        assert hand_in(str(spool), body(1), 1.0, synced=True) is None
+        assert append(str(spool), body(1), 1.0, synced=True) is None
         monkeypatch.setattr(outbox, "STALLED", -1.0)
-        assert "confirmed nothing" in str(hand_in(str(spool), body(1), 1.0, synced=True))
+        assert "confirmed nothing" in str(append(str(spool), body(1), 1.0, synced=True))
         monkeypatch.undo()
-        outbox_in(str(spool)).doubt()
-        assert "confirmed nothing" in str(hand_in(str(spool), body(1), 1.0, synced=True))
+        outbox_in(str(spool)).distrust()
+        assert "confirmed nothing" in str(append(str(spool), body(1), 1.0, synced=True))
         confirm(spool, 3)
-        assert hand_in(str(spool), body(1), 1.0, synced=True) is None
+        assert append(str(spool), body(1), 1.0, synced=True) is None
 
 
 @root_only
 def test_daemon_file_of_a_stranger_is_not_believed(spool: Path) -> None:
     with daemon_there(spool):
         os.chown(spool / outbox.DAEMON, STRANGER, STRANGER)
-        assert "no daemon takes the spool" in str(hand_in(str(spool), body(1), 1.0, synced=True))
+        assert "no daemon takes the spool" in str(append(str(spool), body(1), 1.0, synced=True))
 
 
 def test_only_what_a_daemon_takes_is_appended_where_that_is_asked(spool: Path) -> None:
     for only in ("taken", "there"):
         with pytest.raises(outbox.NotAppended):
-            hand_in(str(spool), body(1), 1.0, synced=True, only=only)
+            append(str(spool), body(1), 1.0, synced=True, only=only)
     with daemon_there(spool) as daemon:
-        daemon.say("full")
+        daemon.publish_reason("full")
         with pytest.raises(outbox.NotAppended):
-            hand_in(str(spool), body(1), 1.0, synced=True, only="taken")
-        assert hand_in(str(spool), body(1), 1.0, synced=True, only="there") == "full"
+            append(str(spool), body(1), 1.0, synced=True, only="taken")
+        assert append(str(spool), body(1), 1.0, synced=True, only="there") == "full"
     assert len(held(spool)) == 1
 
 
@@ -168,14 +168,14 @@ def test_only_what_a_daemon_takes_is_appended_where_that_is_asked(spool: Path) -
 
 def test_confirmed_blocks_are_used_again(spool: Path) -> None:
     for n in range(1, 500):
-        hand_in(str(spool), body(n % 7 * 2000), 1.0, synced=False)
+        append(str(spool), body(n % 7 * 2000), 1.0, synced=False)
         confirm(spool, n - n % 3)
     assert blocks(spool) < 64
 
 
 def test_file_grows_while_nothing_is_confirmed_and_keeps_everything_in_order(spool: Path) -> None:
     for n in range(300):
-        hand_in(str(spool), b'[{"title":"%d"}]' % n, 1.0, synced=False)
+        append(str(spool), b'[{"title":"%d"}]' % n, 1.0, synced=False)
     assert blocks(spool) >= 300
     assert [each["title"] for each in held(spool)] == [f"{n}" for n in range(300)]
 
@@ -310,7 +310,7 @@ def test_a_disk_that_fails_gives_no_receipt(
 
 
 def test_sync_that_failed_once_is_never_trusted_again(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hand_in(str(spool), b'[{"title":"safe"}]', 1.0, synced=True)
+    append(str(spool), b'[{"title":"safe"}]', 1.0, synced=True)
     first = outbox_in(str(spool))
 
     def broken(_: int) -> None:
@@ -318,10 +318,10 @@ def test_sync_that_failed_once_is_never_trusted_again(spool: Path, monkeypatch: 
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "fdatasync", broken)
-    hand_in(str(spool), b'[{"title":"after"}]', 1.0, synced=True)
+    append(str(spool), b'[{"title":"after"}]', 1.0, synced=True)
     assert outbox_in(str(spool)) is not first
     with pytest.raises(outbox.OutboxLost):
-        first.hand_in(b'[{"title":"never"}]', 1.0, synced=True)
+        first.append(b'[{"title":"never"}]', 1.0, synced=True)
     assert {each["title"] for each in held(spool)} >= {"safe", "after"}
 
 
@@ -329,13 +329,13 @@ def test_sync_that_failed_once_is_never_trusted_again(spool: Path, monkeypatch: 
 def test_outbox_that_was_deleted_or_cut_is_replaced_with_what_can_still_be_read(
     spool: Path, harm: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "_LOOK", 0.0)
+    monkeypatch.setattr(outbox, "_CHECK_INTERVAL", 0.0)
     for n in range(3):
-        hand_in(str(spool), b'[{"title":"%d"}]' % n, 1.0, synced=True)
+        append(str(spool), b'[{"title":"%d"}]' % n, 1.0, synced=True)
     [file] = files(spool)
     harm(file)
     was_deleted = not file.exists()
-    hand_in(str(spool), b'[{"title":"3"}]', 1.0, synced=True)
+    append(str(spool), b'[{"title":"3"}]', 1.0, synced=True)
     [new] = [each for each in files(spool) if each != file]
     assert [signal["title"] for record in bodies(new) for signal in record] == (
         ["0", "1", "2", "3"] if was_deleted else ["3"]
@@ -371,13 +371,13 @@ def test_threads_append_whole_records_and_share_syncs(
 
 
 def test_forked_child_has_an_outbox_of_its_own_and_the_parents_lock_is_the_parents(spool: Path) -> None:
-    hand_in(str(spool), b'[{"title":"parent"}]', 1.0, synced=True)
+    append(str(spool), b'[{"title":"parent"}]', 1.0, synced=True)
     mine = outbox_in(str(spool))
     told, tell = os.pipe()
     wait, go = os.pipe()
     pid = os.fork()
     if pid == 0:
-        hand_in(str(spool), b'[{"title":"child"}]', 1.0, synced=True)
+        append(str(spool), b'[{"title":"child"}]', 1.0, synced=True)
         os.write(tell, b"1")
         os.read(wait, 1)
         os._exit(0)
@@ -396,7 +396,7 @@ def test_forked_child_has_an_outbox_of_its_own_and_the_parents_lock_is_the_paren
 
 
 def test_fork_while_another_thread_appends_leaves_the_child_free(spool: Path) -> None:
-    hand_in(str(spool), b'[{"title":"before"}]', 1.0, synced=True)
+    append(str(spool), b'[{"title":"before"}]', 1.0, synced=True)
     held_by, release = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -409,7 +409,7 @@ def test_fork_while_another_thread_appends_leaves_the_child_free(spool: Path) ->
     held_by.wait(10)
     pid = os.fork()
     if pid == 0:
-        hand_in(str(spool), b'[{"title":"child"}]', 10.0, synced=True)
+        append(str(spool), b'[{"title":"child"}]', 10.0, synced=True)
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
     release.set()
@@ -418,10 +418,10 @@ def test_fork_while_another_thread_appends_leaves_the_child_free(spool: Path) ->
 
 
 def test_thread_that_cannot_wait_appends_to_another_file(spool: Path) -> None:
-    hand_in(str(spool), b'[{"title":"before"}]', 1.0, synced=True)
+    append(str(spool), b'[{"title":"before"}]', 1.0, synced=True)
     stuck = outbox_in(str(spool))
     with stuck._lock:
-        thread = threading.Thread(target=lambda: hand_in(str(spool), b'[{"title":"late"}]', 0.01, synced=True))
+        thread = threading.Thread(target=lambda: append(str(spool), b'[{"title":"late"}]', 0.01, synced=True))
         thread.start()
         thread.join(10)
         assert not thread.is_alive()
@@ -432,7 +432,7 @@ def test_thread_that_cannot_wait_appends_to_another_file(spool: Path) -> None:
 def test_signal_handler_in_the_middle_of_an_append_does_not_deadlock(
     spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hand_in(str(spool), b'[{"title":"before"}]', 1.0, synced=True)
+    append(str(spool), b'[{"title":"before"}]', 1.0, synced=True)
     write, handled = os.pwrite, list[str | None]()
 
     def interrupted(*given: Any) -> int:
@@ -441,11 +441,11 @@ def test_signal_handler_in_the_middle_of_an_append_does_not_deadlock(
         return write(*given)
 
     before = signal.signal(
-        signal.SIGUSR1, lambda *_: handled.append(hand_in(str(spool), b'[{"title":"handler"}]', 1.0, synced=True))
+        signal.SIGUSR1, lambda *_: handled.append(append(str(spool), b'[{"title":"handler"}]', 1.0, synced=True))
     )
     try:
         monkeypatch.setattr(os, "pwrite", interrupted)
-        hand_in(str(spool), b'[{"title":"interrupted"}]', 1.0, synced=True)
+        append(str(spool), b'[{"title":"interrupted"}]', 1.0, synced=True)
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert len(handled) == 1
@@ -474,7 +474,7 @@ def test_a_send_while_the_interpreter_closes_reaches_the_disk_though_none_came_b
 def test_outbox_of_an_old_lap_or_of_another_is_never_read_as_new(spool: Path) -> None:
     spool.mkdir(mode=0o700)
     first, second = Outbox(str(spool)), Outbox(str(spool))
-    first.hand_in(b'[{"title":"theirs"}]', 1.0, synced=True)
+    first.append(b'[{"title":"theirs"}]', 1.0, synced=True)
     record = os.pread(first._file, BLOCK, FIRST * BLOCK)
     os.pwrite(second._file, record, FIRST * BLOCK)
     first.close()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, until
 
-from tocsin.compat import health, sending
+from tocsin.compat import health, send
 
 CONFIG = """
 [[routes]]
@@ -43,7 +43,7 @@ def daemon(served: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[D
     monkeypatch.setenv("TOCSIN_SPOOL", str(served.spool))
     monkeypatch.setattr(health, "TIMEOUT", PATIENCE)
     yield served
-    sending._client.close()  # or it would go on to this module's daemon
+    send._client.close()  # or it would go on to this module's daemon
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TOCSIN_SOCKET", str(tmp_path / "t.sock"))
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     yield tmp_path
-    sending._client.close()  # or it would go on to the outbox of this test
+    send._client.close()  # or it would go on to the outbox of this test
 
 
 def arrived(fake: FakeProcess, webhook: int, *titles: str) -> list[dict[str, Any]]:

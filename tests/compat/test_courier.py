@@ -18,7 +18,7 @@ from tests.harness import PATIENCE
 
 from tocsin import Client, Signal
 from tocsin.compat import courier
-from tocsin.compat.courier import Courier
+from tocsin.compat.courier import SendQueue
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 
 
 def test_without_a_loop_the_coroutine_hands_over_itself(client: Client) -> None:
-    ours = Courier(client)
-    coroutine = ours.hand_over(Signal("x"))
+    ours = SendQueue(client)
+    coroutine = ours.submit(Signal("x"))
     with pytest.raises(StopIteration) as ended:
         coroutine.send(None)
     assert ended.value.value.state == "stored"
@@ -68,10 +68,10 @@ def test_without_a_loop_the_coroutine_hands_over_itself(client: Client) -> None:
 
 
 async def test_a_trio_loop_that_runs_as_a_guest_of_asyncio_is_waited_for_in_trio(client: Client) -> None:
-    ours = Courier(client)
+    ours = SendQueue(client)
 
     async def main() -> str:
-        return (await ours.hand_over(Signal("x"))).state
+        return (await ours.submit(Signal("x"))).state
 
     async def host() -> Any:
         loop, done = asyncio.get_running_loop(), asyncio.Event()
@@ -89,12 +89,12 @@ async def test_a_trio_loop_that_runs_as_a_guest_of_asyncio_is_waited_for_in_trio
 
 
 def test_what_waits_goes_together(gate: Gate) -> None:
-    ours = Courier(Client(gate.server.path, timeout=PATIENCE))
+    ours = SendQueue(Client(gate.server.path, timeout=PATIENCE))
 
     async def main() -> list[str]:
-        first = asyncio.ensure_future(ours.hand_over(Signal("first")))
+        first = asyncio.ensure_future(ours.submit(Signal("first")))
         await asyncio.to_thread(gate.heard.wait, PATIENCE)
-        rest = [asyncio.ensure_future(ours.hand_over(Signal(f"{n}"))) for n in range(20)]
+        rest = [asyncio.ensure_future(ours.submit(Signal(f"{n}"))) for n in range(20)]
         await asyncio.sleep(0)
         gate.open.set()
         return [receipt.state for receipt in await asyncio.gather(first, *rest)]
@@ -104,10 +104,10 @@ def test_what_waits_goes_together(gate: Gate) -> None:
 
 
 def test_a_cancelled_coroutine_has_given_its_signal_away(gate: Gate) -> None:
-    ours = Courier(Client(gate.server.path, timeout=PATIENCE))
+    ours = SendQueue(Client(gate.server.path, timeout=PATIENCE))
 
     async def main() -> None:
-        task = asyncio.ensure_future(ours.hand_over(Signal("given")))
+        task = asyncio.ensure_future(ours.submit(Signal("given")))
         await asyncio.to_thread(gate.heard.wait, PATIENCE)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -121,12 +121,12 @@ def test_a_cancelled_coroutine_has_given_its_signal_away(gate: Gate) -> None:
 
 def test_more_than_may_wait_are_turned_away_and_told(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(courier, "CAPACITY", 3)
-    ours = Courier(Client(gate.server.path, timeout=PATIENCE))
+    ours = SendQueue(Client(gate.server.path, timeout=PATIENCE))
 
     async def main() -> list[str]:
-        first = asyncio.ensure_future(ours.hand_over(Signal("first")))
+        first = asyncio.ensure_future(ours.submit(Signal("first")))
         await asyncio.to_thread(gate.heard.wait, PATIENCE)
-        rest = [asyncio.ensure_future(ours.hand_over(Signal(f"{n}"))) for n in range(5)]
+        rest = [asyncio.ensure_future(ours.submit(Signal(f"{n}"))) for n in range(5)]
         await asyncio.sleep(0)
         gate.open.set()
         return [receipt.state for receipt in await asyncio.gather(first, *rest)]
@@ -135,17 +135,17 @@ def test_more_than_may_wait_are_turned_away_and_told(gate: Gate, monkeypatch: py
 
 
 def test_a_forked_child_has_a_courier_of_its_own(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "_couriers", {})  # or later tests would send by this one's client
+    monkeypatch.setattr(courier, "_queues", {})  # or later tests would send by this one's client
 
     async def send() -> str:
-        return (await courier.courier(client).hand_over(Signal("x"))).state
+        return (await courier.send_queue(client).submit(Signal("x"))).state
 
     assert asyncio.run(send()) == "stored"
-    parents = courier.courier(client)
+    parents = courier.send_queue(client)
     parents._thread._lock.acquire()  # as another thread may, at that very moment
     pid = os.fork()
     if pid == 0:
-        os._exit(0 if asyncio.run(send()) == "stored" and courier.courier(client) is not parents else 1)
+        os._exit(0 if asyncio.run(send()) == "stored" and courier.send_queue(client) is not parents else 1)
     parents._thread._lock.release()
     assert os.waitpid(pid, 0)[1] == 0
 

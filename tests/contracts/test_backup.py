@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.e2e.witness import arrived
+from tests.e2e.assertions import arrived
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route, until
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.contracts.raw import HUNG_UP, Peer, request
+from tests.contracts.raw_peer import HUNG_UP, Peer, request
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
@@ -193,9 +193,9 @@ def test_every_signal_that_was_read_before_the_end_has_its_receipt(tmp_path: Pat
 def test_an_exit_ends_those_who_follow(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon, Peer(daemon.socket) as follower:
         follower.json(request("tail", follow=True))
-        facts = [(follower.reply() or {})["fact"]["fact"]]
+        facts = [(follower.reply() or {})["event"]["event"]]
         daemon.process.terminate()
         while (reply := follower.reply()) is not HUNG_UP:
-            facts.append(reply["fact"]["fact"])
+            facts.append(reply["event"]["event"])
         assert facts[0] == "started"
         assert daemon.process.wait(PATIENCE) == 0

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.contracts.raw import HUNG_UP, Peer, framed, request
+from tests.contracts.raw_peer import HUNG_UP, Peer, framed, request
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import FIELD_NAMES

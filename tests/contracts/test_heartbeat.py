@@ -87,7 +87,7 @@ def test_it_is_withheld_while_discord_is_gone_and_its_alarm_takes_no_other_road(
         assert f"the heartbeat is withheld: {reason}" in daemon.status()["problems"]
         assert daemon.status()["counters"]["alarms_raised"] == 0
         fake.control("DELETE", "script")
-        daemon.wait_for("heartbeat-back")
+        daemon.wait_for("heartbeat-resumed")
 
 
 def test_a_url_that_is_not_there_yet_is_no_mistake_and_a_reload_finds_it(tmp_path: Path, switch: Switch) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.contracts.raw import HUNG_UP, LIMIT, Peer, framed, request, send, send_of_size
+from tests.contracts.raw_peer import HUNG_UP, LIMIT, Peer, framed, request, send, send_of_size
 from tests.harness import DaemonProcess, file, route
 
 from tocsin.ids import new_id
@@ -195,7 +195,7 @@ def test_a_strangers_words_are_cut_before_they_are_kept(daemon: DaemonProcess, p
         peer.json(request("send", signal={"title": "x", "to": "w" * 200_000}))
         assert peer.error() == "invalid-signal"
     facts = daemon.client.stream("tail", idle=20)
-    assert max(len(str(reply["fact"])) for reply in facts) < 2000
+    assert max(len(str(reply["event"])) for reply in facts) < 2000
 
 
 # --- order and encodings -----------------------------------------------------------------------------------------------

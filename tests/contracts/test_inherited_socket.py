@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.contracts.raw import HUNG_UP, Peer, request
+from tests.contracts.raw_peer import HUNG_UP, Peer, request
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, need, route, until
 from tests.manager import Listening, handed_down
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.harness import PATIENCE, DaemonProcess, as_stranger, file, public_folder, route
 
-from tocsin.disk import NO_INODES
+from tocsin.disk_errors import NO_INODES
 from tocsin.outbox import Outbox
 
 CONFIG = file() + route("local-file")
@@ -98,7 +98,7 @@ def test_user_without_privileges_can_spool_and_read_it_with_a_umask_that_takes_e
         def spool_twice() -> list[int]:
             os.umask(0o777)
             for _ in range(2):
-                Outbox(str(folder / "above" / "spool")).hand_in(b'[{"title":"one"}]', 1.0, synced=True)
+                Outbox(str(folder / "above" / "spool")).append(b'[{"title":"one"}]', 1.0, synced=True)
             return [len(path.read_bytes()) for path in (folder / "above" / "spool").iterdir()]
 
         assert len(as_stranger(spool_twice)) == 2

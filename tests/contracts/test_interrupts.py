@@ -54,7 +54,7 @@ assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 def test_interrupt_in_a_weak_references_callback_ends_the_program_quietly() -> None:
     code = """
 import signal, sys, time, weakref
-from tocsind.interrupts import guarded
+from tocsind.host.interrupts import run_interruptible
 
 class Module:
     pass

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tests.contracts.raw import framed, request
+from tests.contracts.raw_peer import framed, request
 from tests.harness import DaemonProcess, file, public_folder, route
 
 import tocsin

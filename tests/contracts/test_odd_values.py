@@ -18,13 +18,13 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.contracts.raw import Peer, framed
+from tests.contracts.raw_peer import Peer, framed
 from tests.harness import DaemonProcess, file, route
-from tests.trading.anything import Hostile, Nameless, anything
+from tests.trading.odd_values import Hostile, Nameless, anything
 
 import tocsin
 from tocsin import Client
-from tocsin.compat.shapes import signal_of
+from tocsin.compat.foreign_signals import signal_of
 from tocsin.ids import new_id
 from tocsin.signals import FIELD_NAMES
 from tocsin.trading import TradingSignal

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import trio
-from tests.contracts.raw import framed, request, send
-from tests.contracts.test_door_limits import House, ask, hear, house
+from tests.contracts.raw_peer import framed, request, send
+from tests.contracts.test_connection_limits import House, ask, hear, house
 
-from tocsind.events import Accepted, IntakeClosed, Lost, SignalRefused
+from tocsind.events import Accepted, IntakeClosed, SignalRefused, SignalsLost
 
 MANY = 700  # signals of 300 bytes: more than a socket takes at once
 
@@ -106,7 +106,7 @@ def leave_no_room(connection: sqlite3.Connection) -> None:
 
 async def test_a_full_disk_is_told_in_its_place_and_closes_the_intake(tmp_path: Path) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
-        await at.door._desk.dispatch.journal.run(leave_no_room)
+        await at.door._handlers.dispatch.journal.run(leave_no_room)
         large = request("send", signal={"title": "x", "body": "x" * 60_000})
         await stream.send_all(pipelined(large, large))
         for _ in range(2):
@@ -118,8 +118,8 @@ async def test_a_full_disk_is_told_in_its_place_and_closes_the_intake(tmp_path: 
 @pytest.mark.parametrize("ack", ["received", "none"])
 async def test_what_a_full_disk_takes_from_who_does_not_listen_is_a_fact(tmp_path: Path, ack: str) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
-        await at.door._desk.dispatch.journal.run(leave_no_room)
+        await at.door._handlers.dispatch.journal.run(leave_no_room)
         large = request("send", signal={"title": "x", "body": "x" * 60_000}, ack=ack)
         await stream.send_all(pipelined(large))
-        await at.until(lambda: any(isinstance(fact, Lost) for fact in at.facts))
-        assert [fact.signals for fact in at.facts if isinstance(fact, Lost)] == [1]
+        await at.until(lambda: any(isinstance(fact, SignalsLost) for fact in at.facts))
+        assert [fact.signals for fact in at.facts if isinstance(fact, SignalsLost)] == [1]

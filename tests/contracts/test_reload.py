@@ -21,7 +21,7 @@ def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
 
 def take(daemon: DaemonProcess, config: str) -> None:
     """Reload, and wait until it is done: `tail` tells only what comes after, so that an earlier reload cannot be mistaken for it."""
-    before = sum(reply["fact"]["fact"] == "reloaded" for reply in daemon.client.stream("tail"))
+    before = sum(reply["event"]["event"] == "reloaded" for reply in daemon.client.stream("tail"))
     daemon.configure(config)
     daemon.reload()
     daemon.wait_for("reloaded", nth=before + 1)
@@ -72,8 +72,8 @@ def test_what_waits_for_a_removed_destination_goes_where_the_routes_say_now(
         ("d", "rerouted", "to local-file: routed anew"),
         ("local-file", "sent", None),
     ]
-    assert daemon.wait_for("adopted") | {"at": 0} == {
-        "at": 0, "level": "warning", "fact": "adopted", "destination": "d", "deliveries": 1,
+    assert daemon.wait_for("orphans-requeued") | {"at": 0} == {
+        "at": 0, "level": "warning", "event": "orphans-requeued", "destination": "d", "deliveries": 1,
     }  # fmt: skip
     assert daemon.status()["problems"] == []
 
@@ -164,7 +164,7 @@ def test_what_is_in_flight_finishes_before_its_destination_changes(daemon: Daemo
 
 def test_a_socket_that_moves_is_told_to_wait_for_the_next_start(daemon: DaemonProcess, tmp_path: Path) -> None:
     take(daemon, f'[daemon]\nsocket = "{tmp_path}/other.sock"\n{PLAIN}')
-    assert "next start" in daemon.wait_for("configuration-doubt")["problem"]
+    assert "next start" in daemon.wait_for("configuration-warning")["problem"]
     assert daemon.listens()
 
 

@@ -58,7 +58,7 @@ BEHAVIOURS: dict[str, tuple[dict[str, Any] | None, str]] = {
             "message": "see {url}",
             "count": 2,
         },  # its plain form, too
-        "buried",
+        "dead",
     ),
     "500": ({"behaviour": "status", "status": 500, "html": True}, "deferred"),
     "429": ({"behaviour": "rate_limited", "retry_after": 30}, "rate-limited"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from tests.contracts.raw import Peer
+from tests.contracts.raw_peer import Peer
 from tests.harness import DaemonProcess, file, route
 
 FRAMES, SIGNALS = 40, 100  # their receipts are several times what a socket holds

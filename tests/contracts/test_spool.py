@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.witness import written
+from tests.e2e.assertions import written
 from tests.harness import PATIENCE, DaemonProcess, file, route, until
 from tests.outboxes import files, held
 
@@ -49,7 +49,7 @@ def test_what_was_spooled_before_the_daemon_ever_ran_arrives_once_and_oldest_fir
     receipts = [client(daemon).send(f"{n}") for n in range(20)]
     assert {receipt.state for receipt in receipts} == {"spooled"}
     with daemon.start():
-        daemon.wait_for("spool-taken")
+        daemon.wait_for("spool-imported")
         assert set(daemon.settled(*(receipt.id for receipt in receipts))) == {"delivered"}
         assert titles(daemon) == [f"{n}" for n in range(20)]
         assert waits(daemon) == 0
@@ -86,10 +86,10 @@ def test_what_is_spooled_while_the_daemon_is_hung_is_taken_when_it_wakes(tmp_pat
 def test_a_file_that_appears_is_taken_within_moments_also_after_the_folder_was_made_anew(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         drop(daemon, '{"title": "one"}\n')
-        daemon.wait_for("spool-taken")
+        daemon.wait_for("spool-imported")
         shutil.rmtree(daemon.spool)
         drop(daemon, '{"title": "two"}\n')
-        daemon.wait_for("spool-taken", nth=2)
+        daemon.wait_for("spool-imported", nth=2)
 
 
 def test_a_line_without_an_id_is_stored_once_though_its_file_comes_twice(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_line_without_an_id_is_stored_once_though_its_file_comes_twice(tmp_pat
             os.utime(held, ns=(times, times))
             daemon.start()
             assert daemon.wait_for(taken)
-            daemon.wait_for("spool-taken")
+            daemon.wait_for("spool-imported")
             daemon.kill()
             drop(daemon, '{"title": "by hand"}\n')
 
@@ -151,7 +151,7 @@ def test_the_status_warns_of_a_spool_that_the_daemon_does_not_read(tmp_path: Pat
 def test_spool_file_with_unknown_destination_goes_by_the_routes(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         drop(daemon, json.dumps({"title": "late", "to": ["other"], "id": new_id()}))
-        assert daemon.wait_for("unaddressed")["to"] == ["other"]
+        assert daemon.wait_for("unknown-destination")["to"] == ["other"]
         until(lambda: titles(daemon) == ["late"])
 
 
@@ -192,11 +192,11 @@ def test_a_spool_that_is_open_to_others_is_not_taken_in_and_the_status_says_so(t
     drop(daemon, '{"title": "forged"}\n')
     daemon.spool.chmod(0o777)
     with daemon.start():
-        daemon.wait_for("spool-trouble")
+        daemon.wait_for("spool-problem")
         assert any("chmod 700" in problem for problem in daemon.status()["problems"])
         assert daemon.status()["counters"]["spool_signals_taken"] == 0
         daemon.spool.chmod(0o700)
-        daemon.wait_for("spool-taken")
+        daemon.wait_for("spool-imported")
         assert daemon.status()["health"] == "ok"
 
 
@@ -211,7 +211,7 @@ def test_a_signal_whose_time_passed_in_the_spool_is_never_posted(
         late = client(daemon).send("late", expires=60)
     timely = client(daemon).send("timely", expires=60)
     with daemon.start():
-        daemon.wait_for("spool-taken")
+        daemon.wait_for("spool-imported")
         assert daemon.settled(late.id, timely.id) == ["dropped", "delivered"]
         assert titles(daemon) == ["timely"]
         assert daemon.status()["counters"]["deliveries_expired"] == 1
@@ -260,11 +260,11 @@ def test_a_full_disk_keeps_the_spool_as_it_is(tmp_path: Path) -> None:
     daemon = DaemonProcess(tmp_path, '[daemon]\nreserve = "900TiB"\n' + CONFIG)
     receipt = client(daemon).send("patient")
     with daemon.start():
-        daemon.wait_for("spool-trouble")
+        daemon.wait_for("spool-problem")
         assert len(held(daemon.spool)) == 1
         daemon.configure(CONFIG)
         daemon.reload()
-        daemon.wait_for("spool-taken")
+        daemon.wait_for("spool-imported")
         assert daemon.settled(receipt.id) == ["delivered"]
         with client(daemon) as program:
             assert program.send("now").state == "stored"

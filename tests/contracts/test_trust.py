@@ -14,9 +14,9 @@ import pytest
 from tests.harness import PATIENCE, STRANGER, listening_stranger, public_folder
 
 import tocsin
-from tocsin import launching, places
+from tocsin import paths, spawn
+from tocsin.autostart import is_served
 from tocsin.errors import Unreachable
-from tocsin.starting import is_served
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -34,7 +34,7 @@ def bare(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable says where anything is, but for the spool, which is ours."""
     for name in ("TOCSIN_SOCKET", "TOCSIN_CONFIG", "STATE_DIRECTORY", "XDG_RUNTIME_DIR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(places, "ROOT_STATE", str(folder / "system-state"))
+    monkeypatch.setattr(paths, "ROOT_STATE", str(folder / "system-state"))
 
 
 def command(*words: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
@@ -187,9 +187,9 @@ def test_program_of_the_working_folder_is_not_started_for_the_daemon(
         (place / "tocsind").chmod(0o755)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PATH", f"{path}:{path}")
-    assert launching._program("tocsind") is None
+    assert spawn._program("tocsind") is None
     monkeypatch.setenv("PATH", str(folder / "bin"))
-    assert launching._program("tocsind") == str(folder / "bin" / "tocsind")
+    assert spawn._program("tocsind") == str(folder / "bin" / "tocsind")
 
 
 def test_notices_reach_standard_error_where_logging_is_not_set_up(hostile: Path) -> None:
@@ -235,7 +235,7 @@ def test_daemon_listens_in_no_temporary_folder_that_is_not_its_own_alone(
     folder: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(folder))
-    private = Path(places.own_sockets()[-2]).parent
+    private = Path(paths.own_sockets()[-2]).parent
     private.mkdir()
     private.chmod(mode)
     done = command("tocsind", "run", STATE_DIRECTORY=str(folder / "state"), TOCSIN_SOCKET=str(private / "tocsin.sock"))

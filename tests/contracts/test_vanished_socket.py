@@ -26,7 +26,7 @@ def test_daemon_leaves_a_socket_of_another_alone_reports_it_and_does_not_remove_
         Path(daemon.socket).unlink()
         other.bind(daemon.socket)
         other.listen()
-        until(lambda: "socket-trouble" in daemon.log.read_text())
+        until(lambda: "socket-problem" in daemon.log.read_text())
         assert "another daemon listens" in daemon.log.read_text()
         assert daemon.stop() == 0
         assert Path(daemon.socket).is_socket()

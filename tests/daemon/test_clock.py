@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tocsind.clock import Boot, SystemClock
-from tocsind.journal import memory
+from tocsind.journal import limiter_state
 from tocsind.journal.schema import open_journal
 
 
@@ -35,7 +35,7 @@ def test_steady_clock_begins_at_the_wall_clock_again_after_a_reboot(boot: str) -
 
 def test_journal_keeps_the_base_of_a_boot_until_the_next_one(tmp_path: Path) -> None:
     with closing(open_journal(tmp_path)) as connection:
-        assert memory.boot(connection, "first", 100.0) == ("first", 100.0)
-        assert memory.boot(connection, "first", 555.0) == ("first", 100.0)
-        assert memory.boot(connection, "second", 200.0) == ("second", 200.0)
-        assert memory.boot(connection, "first", 300.0) == ("first", 300.0)
+        assert limiter_state.load_boot(connection, "first", 100.0) == ("first", 100.0)
+        assert limiter_state.load_boot(connection, "first", 555.0) == ("first", 100.0)
+        assert limiter_state.load_boot(connection, "second", 200.0) == ("second", 200.0)
+        assert limiter_state.load_boot(connection, "first", 300.0) == ("first", 300.0)

@@ -13,7 +13,7 @@ import pytest
 
 from tocsind import secret
 from tocsind.policy.outcomes import Deferred, Delivered, Report
-from tocsind.secret import Secret, cleaned, masked, remember_environment, struck
+from tocsind.secret import Secret, masked, redacted, redacted_struct, register_environment
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 )
 def test_secret_is_struck_in_every_form(form: str, value: str) -> None:
     Secret(value)
-    text = struck(f"refused: {FORMS[form](value)}!")
+    text = redacted(f"refused: {FORMS[form](value)}!")
     assert "****" in text
     for part in (value[3:12], quote(value[3:12]), FORMS[form](value)[6:-6]):
         assert part not in text, text
@@ -54,15 +54,15 @@ def test_secret_is_struck_in_every_form(form: str, value: str) -> None:
 def test_url_loses_its_password_and_the_telling_parts_of_path_and_query() -> None:
     Secret("https://user:hunter22@hooks.example/services/T0ABCDEFG/my-Private-path?room=attic7&n=1")
     for part in ("hunter22", "T0ABCDEFG", "my-Private-path", "attic7"):
-        assert struck(f"at {part} it failed") == "at **** it failed"
-    assert struck("hooks.example services room user 1") == "hooks.example services room user 1"
+        assert redacted(f"at {part} it failed") == "at **** it failed"
+    assert redacted("hooks.example services room user 1") == "hooks.example services room user 1"
 
 
 def test_short_secret_is_struck_as_a_word_only() -> None:
     Secret("test")
-    assert struck("test, test-1: the latest contest") == "****, ****-1: the latest contest"
+    assert redacted("test, test-1: the latest contest") == "****, ****-1: the latest contest"
     Secret("abc")
-    assert struck("abc") == "abc", "so short that it would be everywhere"
+    assert redacted("abc") == "abc", "so short that it would be everywhere"
 
 
 def test_what_is_made_of_a_known_secret_is_not_remembered_again() -> None:
@@ -96,7 +96,7 @@ def test_what_is_made_of_a_known_secret_is_not_remembered_again() -> None:
     ],
 )
 def test_shape_of_a_token_is_struck_though_nobody_configured_it(token: str) -> None:
-    text = struck(f"the far end says {token} is wrong")
+    text = redacted(f"the far end says {token} is wrong")
     assert "****" in text
     assert token not in text
     assert text.startswith("the far end says ")
@@ -116,24 +116,24 @@ def test_shape_of_a_token_is_struck_though_nobody_configured_it(token: str) -> N
     ],
 )
 def test_plain_words_stay(text: str) -> None:
-    assert struck(text) == text
+    assert redacted(text) == text
 
 
 def test_passwords_of_proxies_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://user:pa55word@proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", "localhost")
-    remember_environment()
-    assert struck("407 for pa55word, not for localhost") == "407 for ****, not for localhost"
+    register_environment()
+    assert redacted("407 for pa55word, not for localhost") == "407 for ****, not for localhost"
 
 
 def test_cleaned_reaches_every_text_of_a_value_and_leaves_the_rest() -> None:
     Secret("sesame-open")
     report = Report((Deferred("sesame-open refused"), Delivered()), note="sesame-open")
-    assert cleaned(report) == Report((Deferred("**** refused"), Delivered()), note="****")
+    assert redacted_struct(report) == Report((Deferred("**** refused"), Delivered()), note="****")
     clean = Report((Delivered(),))
-    assert cleaned(clean) is clean
+    assert redacted_struct(clean) is clean
     value = {"name": "sesame-open", "why": ["sesame-open", 1, None]}
-    assert cleaned(value, {"name"}) == {"name": "sesame-open", "why": ["****", 1, None]}
+    assert redacted_struct(value, {"name"}) == {"name": "sesame-open", "why": ["****", 1, None]}
 
 
 def test_words_that_are_not_ours_lose_urls_as_well() -> None:

@@ -14,7 +14,9 @@ ACCEPTED = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 def delivery(title: str = "BUY BTCUSDT", *, doubt: bool = False, plain: bool = False, **fields: Any) -> Delivery:
     priority = Priority[(fields.get("priority") or "normal").upper()]
-    return Delivery(1, signal(title, fields), "signals-premium", priority, ACCEPTED, doubt=doubt, plain=plain)
+    return Delivery(
+        1, signal(title, fields), "signals-premium", priority, ACCEPTED, maybe_duplicate=doubt, plain_format=plain
+    )
 
 
 def signal(title: str, fields: dict[str, Any]) -> Signal:

@@ -12,13 +12,13 @@ import trio
 from tests.destinations.signals import delivery
 
 from tocsind.config import DestinationOptions, DiscordOptions
-from tocsind.destinations.discord import DiscordWebhook, bare, waiting
+from tocsind.destinations.discord import DiscordWebhook, with_wait, without_token
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import Pace, build, pace
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.outcomes import Cause, Deferred, Delivered, Place, Refused, Report
-from tocsind.rendering import Manner, size
+from tocsind.policy.outcomes import Cause, ChannelInfo, Deferred, Delivered, Refused, Report
+from tocsind.rendering import Notify, size
 from tocsind.secret import Secret
 from tocsind.testing import FakeDiscord, NoId, NoWait, RateLimited, Scope, Settings, Status, serve_fake
 from tocsind.testing.mentions import Mentions
@@ -65,7 +65,7 @@ async def test_a_batch_is_one_message_and_shares_its_id(fake: FakeDiscord, clien
 async def test_what_is_left_of_the_webhooks_window_is_told(client: HttpClient) -> None:
     async with serve_fake() as fake:
         destination = webhook(fake, client)
-        told = [(await destination.deliver([delivery()])).told for _ in range(5)]
+        told = [(await destination.deliver([delivery()])).rate_headers for _ in range(5)]
     assert [(each.limit, each.remaining) for each in told if each] == [(5, left) for left in (4, 3, 2, 1, 0)]
     assert told[4] is not None
     assert 0 < told[4].reset_after <= 2.0
@@ -99,18 +99,18 @@ async def test_a_silent_priority_makes_no_sound_and_the_others_do(fake: FakeDisc
 
 def test_only_those_who_wake_the_same_people_as_loudly_travel_together() -> None:
     destination = offline(HttpClient(), mention=WAKING, silent=("low",))
-    shares = {name: destination.share(delivery(priority=name)) for name in ("urgent", "high", "normal", "low")}
-    assert shares["urgent"].key == Manner(("role:123", "user:456"))
+    shares = {name: destination.footprint(delivery(priority=name)) for name in ("urgent", "high", "normal", "low")}
+    assert shares["urgent"].key == Notify(("role:123", "user:456"))
     assert len({share.key for share in shares.values()}) == 4
     plain = offline(HttpClient())
-    assert len({plain.share(delivery(priority=name)).key for name in shares}) == 1
+    assert len({plain.footprint(delivery(priority=name)).key for name in shares}) == 1
 
 
 def test_a_share_is_what_it_takes_of_a_message_and_the_company_it_may_keep() -> None:
-    long = msgspec.structs.replace(delivery(body="x" * 9000), company=5)
-    share = offline(HttpClient()).share(long)
-    assert (share.size, share.company) == (size(long), 5)
-    assert 4096 < share.size <= offline(HttpClient()).room
+    long = msgspec.structs.replace(delivery(body="x" * 9000), max_batch=5)
+    share = offline(HttpClient()).footprint(long)
+    assert (share.size, share.max_batch) == (size(long), 5)
+    assert 4096 < share.size <= offline(HttpClient()).max_chars
 
 
 # --- what it leaves out --------------------------------------------------------------------------------------------------
@@ -129,10 +129,10 @@ async def test_a_part_of_ours_that_is_refused_is_left_out_from_then_on(
     assert part in destination.preview(batch)["payload"]
     errors = {part: {"_errors": [{"code": "X", "message": "Bad"}]}}
     fake.script(Status(400, code=50035, message="Invalid Form Body", errors=errors, count=2))
-    innocent = Deferred(f"400 from Discord: {part}: Bad", Cause.INNOCENT)
+    innocent = Deferred(f"400 from Discord: {part}: Bad", Cause.BATCH_MATE)
     assert await sent(destination, batch) == [innocent] * 2
     # Who refuses what was not sent is not believed twice.
-    assert await sent(destination, batch) == [Deferred(f"400 from Discord: {part}: Bad", Cause.COMPANY)] * 2
+    assert await sent(destination, batch) == [Deferred(f"400 from Discord: {part}: Bad", Cause.BATCH_REJECTED)] * 2
     assert isinstance((await sent(destination, batch))[0], Delivered)
     kept = fake.messages[0]
     assert ("username" in kept.payload) == (part != "username")
@@ -144,23 +144,25 @@ async def test_a_part_of_ours_that_is_refused_is_left_out_from_then_on(
 
 
 async def test_a_webhook_tells_where_it_leads(fake: FakeDiscord, client: HttpClient) -> None:
-    place = await webhook(fake, client, query="?thread_id=5").locate()
-    assert place == Place(fake.webhooks[0].channel_id, answered=True)
+    place = await webhook(fake, client, query="?thread_id=5").discover()
+    assert place == ChannelInfo(fake.webhooks[0].channel_id, answered=True)
     assert (fake.counts.requests, fake.counts.posts) == (1, 0)
 
 
 async def test_the_window_of_asking_is_not_told_as_that_of_posting(client: HttpClient) -> None:
     async with serve_fake() as fake:
-        assert await webhook(fake, client).locate() == Place(fake.webhooks[0].channel_id, answered=True)
+        assert await webhook(fake, client).discover() == ChannelInfo(fake.webhooks[0].channel_id, answered=True)
 
 
 async def test_a_webhook_that_is_gone_says_so_when_it_is_asked(fake: FakeDiscord, client: HttpClient) -> None:
     destination = webhook(fake, client)
     fake.delete()
-    assert await destination.locate() == Place(trouble=Refused("404 from Discord: Unknown Webhook", disable=True))
+    assert await destination.discover() == ChannelInfo(
+        problem=Refused("404 from Discord: Unknown Webhook", disable=True)
+    )
     fake.script(Status(401, code=50027, message="Invalid Webhook Token", method="GET"))
     refused = Refused("401 from Discord: Invalid Webhook Token", disable=True)
-    assert await destination.locate() == Place(trouble=refused, invalid=True)
+    assert await destination.discover() == ChannelInfo(problem=refused, invalid=True)
 
 
 async def test_what_keeps_it_from_being_asked_is_told_by_the_same_table(fake: FakeDiscord, client: HttpClient) -> None:
@@ -173,8 +175,8 @@ async def test_what_keeps_it_from_being_asked_is_told_by_the_same_table(fake: Fa
         Status(200, html=True, method="GET"),
         NoWait(method="GET"),
     )
-    places = [await webhook(fake, client).locate() for _ in range(7)]
-    assert [place.trouble and place.trouble.reason for place in places] == [
+    places = [await webhook(fake, client).discover() for _ in range(7)]
+    assert [place.problem and place.problem.reason for place in places] == [
         "429 from Cloudflare: this address is blocked for 99 s",
         "503 from Discord",
         "400 from Discord: Invalid Form Body",
@@ -184,14 +186,16 @@ async def test_what_keeps_it_from_being_asked_is_told_by_the_same_table(fake: Fa
         "204 to the question where it leads",
     ]
     assert [place.invalid for place in places] == [True, False, False, False, True, False, False]
-    assert not any(isinstance(place.trouble, Refused) and place.trouble.disable for place in places)
-    nowhere = await offline(client).locate()
-    assert nowhere == Place(trouble=Deferred("cannot connect (Connection refused): nothing was sent", unsent=True))
+    assert not any(isinstance(place.problem, Refused) and place.problem.disable for place in places)
+    nowhere = await offline(client).discover()
+    assert nowhere == ChannelInfo(
+        problem=Deferred("cannot connect (Connection refused): nothing was sent", unsent=True)
+    )
 
 
 async def test_a_webhook_that_tells_no_channel_stands_for_itself(fake: FakeDiscord, client: HttpClient) -> None:
     fake.script(NoId(method="GET"))
-    assert await webhook(fake, client).locate() == Place(answered=True)
+    assert await webhook(fake, client).discover() == ChannelInfo(answered=True)
 
 
 # --- what it would send ---------------------------------------------------------------------------------------------------
@@ -255,21 +259,21 @@ async def test_a_send_may_be_cancelled_and_the_next_one_goes_out(fake: FakeDisco
 
 def test_the_query_keeps_its_thread_and_gains_the_wait_and_asking_needs_neither() -> None:
     url = Secret("https://discord.com/api/v10/webhooks/1/t?thread_id=5&wait=false")
-    assert waiting(url).reveal() == "https://discord.com/api/v10/webhooks/1/t?thread_id=5&wait=true"
-    assert bare(url).reveal() == "https://discord.com/api/v10/webhooks/1/t"
+    assert with_wait(url).reveal() == "https://discord.com/api/v10/webhooks/1/t?thread_id=5&wait=true"
+    assert without_token(url).reveal() == "https://discord.com/api/v10/webhooks/1/t"
 
 
 async def test_the_registry_builds_a_webhook(fake: FakeDiscord, client: HttpClient, tmp_path: Path) -> None:
     options = DiscordOptions(webhook=Secret(fake.url().replace("/api/", "/api/v10/")))
     destination = build(DestinationOptions(name="d", kind="discord", options=options), client, tmp_path)
-    assert (destination.most, destination.room) == (10, 6000)
+    assert (destination.max_items, destination.max_chars) == (10, 6000)
     assert isinstance((await destination.deliver([delivery()])).outcomes[0], Delivered)
     await destination.aclose()
 
 
 async def test_the_registry_builds_a_destination_whose_webhook_is_not_set(client: HttpClient, tmp_path: Path) -> None:
     destination = build(DestinationOptions(name="d", kind="discord", options=DiscordOptions()), client, tmp_path)
-    assert destination.share(delivery()).size > 0
+    assert destination.footprint(delivery()).size > 0
     assert destination.preview([delivery()])["payload"]["embeds"]
     await destination.aclose()
 

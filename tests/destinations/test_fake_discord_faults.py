@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import trio
 
+from tocsind.http_server import Bounds
 from tocsind.testing import (
     Behaviour,
     Cut,
@@ -26,7 +27,6 @@ from tocsind.testing import (
     Status,
     serve_fake,
 )
-from tocsind.webserver import Bounds
 
 UNLIMITED = Settings(webhooks=2).without_limits()
 

@@ -19,8 +19,8 @@ from tocsind.config import DestinationOptions, FileOptions
 from tocsind.destinations.file import FileDestination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import Pace, build, pace
-from tocsind.policy.batch import Share
-from tocsind.policy.outcomes import Deferred, Delivered, Place, Refused, Report
+from tocsind.policy.batch import Footprint
+from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Refused, Report
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ async def test_the_registry_builds_a_file_under_the_state_folder(tmp_path: Path)
     options = DestinationOptions(name="f", kind="file", options=FileOptions("alerts.jsonl"))
     async with HttpClient() as client:
         destination = build(options, client, tmp_path)
-        assert (destination.most, destination.room) == (64, math.inf)
+        assert (destination.max_items, destination.max_chars) == (64, math.inf)
         assert pace(options) == Pace()
         await destination.deliver([delivery("here")])
     assert titles(tmp_path / "alerts.jsonl") == ["here"]
@@ -235,9 +235,9 @@ async def test_the_registry_builds_a_file_under_the_state_folder(tmp_path: Path)
 
 async def test_any_lines_may_stand_together_and_there_is_nobody_to_ask(path: Path) -> None:
     destination = FileDestination(path)
-    urgent = msgspec.structs.replace(delivery("x" * 5000, priority="urgent"), company=3)
-    assert (destination.share(delivery()), destination.share(urgent)) == (Share(), Share(company=3))
-    assert await destination.locate() == Place()
+    urgent = msgspec.structs.replace(delivery("x" * 5000, priority="urgent"), max_batch=3)
+    assert (destination.footprint(delivery()), destination.footprint(urgent)) == (Footprint(), Footprint(max_batch=3))
+    assert await destination.discover() == ChannelInfo()
 
 
 async def test_a_preview_shows_the_lines_and_writes_none(path: Path) -> None:
@@ -251,8 +251,8 @@ async def test_a_preview_shows_the_lines_and_writes_none(path: Path) -> None:
 async def test_another_way_to_our_own_files_disables_it_before_its_first_alert(tmp_path: Path, way: str) -> None:
     (tmp_path / "link").symlink_to("journal.db")
     path = tmp_path / {"straight": "journal.db-shm", "link": "link"}[way]
-    place = await FileDestination(path, tmp_path).locate()
-    assert isinstance(place.trouble, Refused)
-    assert place.trouble.disable
-    assert "is tocsin's own journal.db" in place.trouble.reason
-    assert await FileDestination(tmp_path / "alerts.jsonl", tmp_path).locate() == Place()
+    place = await FileDestination(path, tmp_path).discover()
+    assert isinstance(place.problem, Refused)
+    assert place.problem.disable
+    assert "is tocsin's own journal.db" in place.problem.reason
+    assert await FileDestination(tmp_path / "alerts.jsonl", tmp_path).discover() == ChannelInfo()

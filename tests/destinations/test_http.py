@@ -16,11 +16,11 @@ import pytest
 import trio
 
 from tocsind import __version__
-from tocsind.destinations.environment import is_loopback
 from tocsind.destinations.http import LARGEST_ANSWER, Answer, HttpClient, silence
+from tocsind.destinations.network_settings import is_loopback
+from tocsind.http_server import Bounds, Ending, Reply, Request, WebServer
 from tocsind.policy.outcomes import Deferred, Refused, Unknown
 from tocsind.secret import Secret
-from tocsind.webserver import Bounds, Ending, Reply, Request, WebServer
 
 Serve = Callable[[trio.SocketStream], Awaitable[None]]
 PATH = "api/webhooks/1/this-is-the-token"

@@ -16,7 +16,7 @@ DAY = 86_400.0
 
 
 def owed(title: str = "BUY", at: float = NOON, *, doubt: bool = False, order: int = 0, **fields: Any) -> Delivery:
-    return Delivery(1, Signal(title, **fields), "d", Priority.LOW, at, doubt=doubt, order=order)
+    return Delivery(1, Signal(title, **fields), "d", Priority.LOW, at, maybe_duplicate=doubt, order=order)
 
 
 def fields_of(*deliveries: Delivery) -> dict[str, str]:
@@ -107,7 +107,7 @@ signals = st.builds(
     price=st.none() | st.floats(allow_nan=False, allow_infinity=False),
 )
 deliveries = st.builds(
-    lambda signal, accepted, doubt: Delivery(1, signal, "d", Priority.LOW, accepted, doubt=doubt),
+    lambda signal, accepted, doubt: Delivery(1, signal, "d", Priority.LOW, accepted, maybe_duplicate=doubt),
     signals,
     st.floats(allow_nan=False, allow_infinity=False) | st.floats(NOON, NOON + DAY),
     st.booleans(),

@@ -58,7 +58,7 @@ def test_any_signal_fits_every_limit(delivery: Delivery) -> None:
     made = embed(delivery)
     assert weigh(made) <= 6000
     assert delivery.id in made["footer"]["text"]
-    assert ("possible duplicate" in made["footer"]["text"]) or not delivery.doubt
+    assert ("possible duplicate" in made["footer"]["text"]) or not delivery.maybe_duplicate
 
 
 def worst() -> Delivery:
@@ -249,7 +249,7 @@ def test_any_signal_is_one_line_that_reads_back(delivery: Delivery) -> None:
     line = json_line(delivery, ACCEPTED)
     read = msgspec.json.decode(line)
     assert line.count(b"\n") == 1
-    assert ("possible_duplicate" in read) == delivery.doubt
+    assert ("possible_duplicate" in read) == delivery.maybe_duplicate
     assert {key: read[key] for key in delivery.signal.as_dict() if key != "priority"} == {
         key: value for key, value in delivery.signal.as_dict().items() if key != "priority"
     }

@@ -12,24 +12,24 @@ from tests.destinations.signals import ACCEPTED, deliveries, delivery, titles
 from tests.destinations.test_rendering_message import slowly, stored
 
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.living import MOST_LINES, Line, Living, Telling
+from tocsind.policy.live_message import MAX_LINES, Line, LiveMessage, LiveUpdate
 from tocsind.rendering import living_message
 
 DAY = 86400.0
 
 
-def telling(shown: Delivery, *before: Line, earlier: int = 0, edits: str | None = None) -> Telling:
+def telling(shown: Delivery, *before: Line, earlier: int = 0, edits: str | None = None) -> LiveUpdate:
     last = Line(99, shown.accepted, shown.signal.title, shown.signal.price)
-    return Telling("trade", "webhook", edits, Living(edits, (*before, last), earlier), shown)
+    return LiveUpdate("trade", "webhook", edits, LiveMessage(edits, (*before, last), earlier), shown)
 
 
-def embed(told: Telling) -> dict[str, Any]:
+def embed(told: LiveUpdate) -> dict[str, Any]:
     (made,) = living_message(told)["embeds"]
     assert isinstance(made, dict)
     return made
 
 
-def history(told: Telling) -> list[str]:
+def history(told: LiveUpdate) -> list[str]:
     """Its lines, which stand in the last field."""
     field = embed(told)["fields"][-1]
     assert (field["name"], field["inline"]) == ("History (UTC)", False)
@@ -84,7 +84,7 @@ def test_an_edit_says_nothing_of_author_and_content() -> None:
 def test_the_longest_alert_with_the_longest_history_fits_and_keeps_a_mark_of_it(fields: int, *, plain: bool) -> None:
     long = {f"{n} {'k' * 250}": "v" * 1024 for n in range(fields)}
     shown = delivery("t" * 256, body="b" * 4096, fields=long, plain=plain, source="s" * 100)
-    lines = [Line(n, ACCEPTED, "*" * 256, 1e9) for n in range(MOST_LINES - 1)]
+    lines = [Line(n, ACCEPTED, "*" * 256, 1e9) for n in range(MAX_LINES - 1)]
     payload = stored(living_message(telling(shown, *lines, earlier=10**6))).payload
     assert "earlier" in str(payload)
 
@@ -93,7 +93,7 @@ _lines = st.builds(Line, st.integers(0, 98), st.floats(-1e12, 1e12), titles, st.
 
 
 @slowly
-@given(deliveries, st.lists(_lines, max_size=MOST_LINES - 1), st.integers(0, 10**6), st.booleans())
+@given(deliveries, st.lists(_lines, max_size=MAX_LINES - 1), st.integers(0, 10**6), st.booleans())
 def test_whatever_the_states_discord_takes_the_message(
     shown: Delivery,
     before: list[Line],

@@ -15,7 +15,7 @@ from tocsind.destinations.discord import DiscordWebhook
 from tocsind.destinations.http import HttpClient
 from tocsind.policy.batch import form
 from tocsind.policy.delivery import Delivery
-from tocsind.rendering import Manner, message, size
+from tocsind.rendering import Notify, message, size
 from tocsind.rendering.embed import _rendered, embed, length
 from tocsind.rendering.facts import LATE_ROOM
 from tocsind.rendering.plain import plain
@@ -49,8 +49,8 @@ def test_any_alerts_go_out_in_messages_that_discord_takes_and_each_is_seen_once(
     options = DiscordOptions(username="tocsin", mention={"urgent": ("role:1",)}, silent=("low",))
     destination = DiscordWebhook(options, HttpClient())
     while waiting:
-        shares = [destination.share(each) for each in waiting]
-        chosen = form(shares, destination.most, destination.room).chosen
+        shares = [destination.footprint(each) for each in waiting]
+        chosen = form(shares, destination.max_items, destination.max_chars).chosen
         batch = [waiting[place] for place in chosen]
         payload = destination.preview(batch)["payload"]
         footers = read(payload)
@@ -102,14 +102,14 @@ def test_without_a_wish_nobody_is_woken_and_there_is_no_content() -> None:
 def test_those_who_are_named_are_woken_and_no_others(
     mentions: tuple[str, ...], content: str, allowed: dict[str, Any]
 ) -> None:
-    payload = message([delivery("<@99> @everyone")], manner=Manner(mentions))
+    payload = message([delivery("<@99> @everyone")], manner=Notify(mentions))
     assert (payload["content"], payload["allowed_mentions"]) == (content, allowed)
     woken = mentions_of(content, allowed)
     assert len(woken.users) + len(woken.roles) + woken.everyone == len(mentions)
 
 
 def test_a_silent_message_says_so_to_discord() -> None:
-    assert message([delivery()], manner=Manner(silent=True))["flags"] == 4096
+    assert message([delivery()], manner=Notify(silent=True))["flags"] == 4096
 
 
 # --- the plain form ---------------------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_a_plain_form_needs_no_body() -> None:
 @slowly
 @given(delivery=deliveries)
 def test_any_alert_has_a_plain_form_without_anything_to_object_to(delivery: Delivery) -> None:
-    delivery = msgspec.structs.replace(delivery, plain=True)
+    delivery = msgspec.structs.replace(delivery, plain_format=True)
     made = plain(delivery)
     assert made.keys() == {"title", "description", "footer"}
     assert length(made) <= size(delivery) <= 6000
@@ -173,7 +173,7 @@ def test_embed_is_rendered_once_to_be_measured_and_sent() -> None:
 def test_embed_rendered_before_shows_what_became_of_its_delivery_since() -> None:
     waiting = delivery(title="waits long")
     size(waiting)
-    late = msgspec.structs.replace(waiting, attempts=1, tried=waiting.accepted + 3600, doubt=True)
+    late = msgspec.structs.replace(waiting, attempts=1, tried=waiting.accepted + 3600, maybe_duplicate=True)
     sent = message([late])["embeds"][0]
     assert sent["title"].endswith(" late")
     assert sent["footer"]["text"].startswith("possible duplicate")

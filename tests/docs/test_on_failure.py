@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.docs.elsewhere import Elsewhere
-from tests.docs.elsewhere import chapter as chapter_of
+from tests.docs.fake_root import Elsewhere
+from tests.docs.fake_root import chapter as chapter_of
 from tests.harness import PATIENCE, DaemonProcess, discord, file, need, route, until
 
 UNITS = "etc/systemd/system"

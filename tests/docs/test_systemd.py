@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.docs.elsewhere import Elsewhere
-from tests.docs.elsewhere import chapter as chapter_of
+from tests.docs.fake_root import Elsewhere
+from tests.docs.fake_root import chapter as chapter_of
 from tests.harness import PATIENCE, DaemonProcess, file, need, route
 
 from tocsind.service.command import after_install

@@ -19,19 +19,19 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from unittest.mock import patch
 
-from tocsind import lanes
 from tocsind.__main__ import main
 from tocsind.config import DestinationOptions
+from tocsind.delivery import supervisor
 from tocsind.destinations import Destination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
-from tocsind.journal import attempts, intake, writer
-from tocsind.journal.mark import Commits
-from tocsind.policy.batch import Share
+from tocsind.journal import attempts, queue, writer
+from tocsind.journal.commit_mark import CommitCounter
+from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.outcomes import Place, Report
-from tocsind.spool import intake as spool
-from tocsind.spool.folder import Folder, Looked
+from tocsind.policy.outcomes import ChannelInfo, Report
+from tocsind.spool import importer as spool
+from tocsind.spool.folder import Folder, ScanResult
 from tocsind.spool.outboxes import Outbox, Reading, Sequences
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ def watched(job: Callable[Concatenate[sqlite3.Connection, P], T]) -> Callable[Co
     return run
 
 
-def in_one_commit(connection: sqlite3.Connection, waiters: Sequence[Any], commits: Commits) -> list[Any]:
+def in_one_commit(connection: sqlite3.Connection, waiters: Sequence[Any], commits: CommitCounter) -> list[Any]:
     """A group's commit, watched."""
     ran.clear()
     results = commit(connection, waiters, commits)
@@ -86,8 +86,8 @@ commit = writer._in_one_commit
 class CrashingFolder(Folder):
     """A spool that is watched."""
 
-    def look(self, names: Sequence[str], known: dict[str, Outbox], sequences: Sequences) -> Looked:
-        looked = super().look(names, known, sequences)
+    def look(self, names: Sequence[str], known: dict[str, Outbox], sequences: Sequences) -> ScanResult:
+        looked = super().scan(names, known, sequences)
         if any(reading.records for reading in looked.readings):
             strike("look", "after")
         return looked
@@ -95,7 +95,7 @@ class CrashingFolder(Folder):
     def settle(self, readings: Sequence[Reading]) -> None:
         if any(reading.records for reading in readings):
             strike("confirm", "before")
-        super().settle(readings)
+        super().confirm(readings)
         if any(reading.records for reading in readings):
             strike("confirm", "after")
 
@@ -107,29 +107,29 @@ class CrashingDestination:
         self._watched = watched
 
     @property
-    def most(self) -> int:
-        return self._watched.most
+    def max_items(self) -> int:
+        return self._watched.max_items
 
     @property
     def edits(self) -> bool:
         return self._watched.edits
 
     @property
-    def room(self) -> float:
-        return self._watched.room
+    def max_chars(self) -> float:
+        return self._watched.max_chars
 
     @property
-    def load(self) -> float:
-        return self._watched.load
+    def max_bytes(self) -> float:
+        return self._watched.max_bytes
 
-    def share(self, delivery: Delivery) -> Share:
-        return self._watched.share(delivery)
+    def footprint(self, delivery: Delivery) -> Footprint:
+        return self._watched.footprint(delivery)
 
     def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
         return self._watched.preview(batch)
 
-    async def locate(self) -> Place:
-        return await self._watched.locate()
+    async def discover(self) -> ChannelInfo:
+        return await self._watched.discover()
 
     async def aclose(self) -> None:
         await self._watched.aclose()
@@ -149,8 +149,8 @@ def build_crashing(options: DestinationOptions, client: HttpClient, state_folder
 if __name__ == "__main__":
     with ExitStack() as stack:
         stack.enter_context(patch.object(spool, "Folder", CrashingFolder))
-        for room, name in ((intake, "enter"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
+        for room, name in ((queue, "enter"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
             stack.enter_context(patch.object(room, name, watched(getattr(room, name))))
         stack.enter_context(patch.object(writer, "_in_one_commit", in_one_commit))
-        stack.enter_context(patch.object(lanes, "build", build_crashing))
+        stack.enter_context(patch.object(supervisor, "build", build_crashing))
         sys.exit(main())

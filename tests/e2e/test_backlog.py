@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from tests.e2e.witness import arrived, queue, until
+from tests.e2e.assertions import arrived, queue, until
 from tests.harness import DaemonProcess, FakeProcess, discord, route
 from tests.harness import until as eventually
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.e2e.witness import arrived
+from tests.e2e.assertions import arrived
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, need, route
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.e2e.witness import Copy, all_delivered, arrived, attempts, by_id, written
+from tests.e2e.assertions import Copy, all_delivered, arrived, attempts, by_id, written
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.errors import TocsinError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.e2e.witness import Copy, all_delivered, arrived, attempts, delivery, hold_one, told_apart, until, written
+from tests.e2e.assertions import Copy, all_delivered, arrived, attempts, delivery, hold_one, told_apart, until, written
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import PRIORITIES, Signal

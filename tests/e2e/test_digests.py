@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from tests.e2e.witness import all_delivered, arrived, copies_in, delivery, hold_one
+from tests.e2e.assertions import all_delivered, arrived, copies_in, delivery, hold_one
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, route
 
 from tocsin.signals import Signal
@@ -66,7 +66,7 @@ def hand_over(daemon: DaemonProcess, signals: list[Signal]) -> None:
 @contextmanager
 def waiting(daemon: DaemonProcess, title: str) -> Iterator[subprocess.Popen[str]]:
     """`tocsin send --wait` of a LOW one, in the background; it is stored when the block begins."""
-    accepted = sum(reply["fact"]["fact"] == "accepted" for reply in daemon.client.stream("tail"))
+    accepted = sum(reply["event"]["event"] == "accepted" for reply in daemon.client.stream("tail"))
     command = [sys.executable, "-m", "tocsin", "send", title, "-p", "low", "--wait", "1m", "--json"]
     with subprocess.Popen(command, env=daemon.env, stdout=subprocess.PIPE, text=True) as sender:
         daemon.wait_for("accepted", nth=accepted + 1)

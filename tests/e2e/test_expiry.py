@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.e2e.witness import all_delivered, arrived, delivery, hold_one, queue, until
+from tests.e2e.assertions import all_delivered, arrived, delivery, hold_one, queue, until
 from tests.harness import DaemonProcess, FakeProcess, discord, route
 
 from tocsin.signals import PRIORITIES, Signal

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.e2e.witness import arrived
+from tests.e2e.assertions import arrived
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, route, until
 from tests.outboxes import close_outboxes
 

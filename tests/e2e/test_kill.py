@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.assertions import all_delivered, arrived, attempts, by_id
 from tests.e2e.producer import Producer
-from tests.e2e.witness import all_delivered, arrived, attempts, by_id
 from tests.harness import DaemonProcess, FakeProcess, discord, route
 
 LONGEST_LIFE = 0.4  # seconds; a start takes about half of that until signals are taken

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.witness import all_delivered, arrived, attempts, by_id, until
+from tests.e2e.assertions import all_delivered, arrived, attempts, by_id, until
 from tests.harness import DaemonProcess, FakeProcess, discord, route
 
 from tocsin.signals import PRIORITIES, Signal

@@ -11,7 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from tests.e2e.witness import by_id, written
+from tests.e2e.assertions import by_id, written
 from tests.harness import PATIENCE, DaemonProcess, file, route, until
 
 SECONDS = 8.0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.witness import Copy, all_delivered, arrived, attempts, copies_in, delivery, queue, until
+from tests.e2e.assertions import Copy, all_delivered, arrived, attempts, copies_in, delivery, queue, until
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import Signal

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.assertions import Copy, all_delivered, arrived, hold_one, queue, until
 from tests.e2e.producer import Producer
-from tests.e2e.witness import Copy, all_delivered, arrived, hold_one, queue, until
 from tests.harness import DaemonProcess, FakeProcess, discord, route
 
 from tocsin.signals import PRIORITIES, Signal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.e2e.witness import all_delivered, arrived, attempts
+from tests.e2e.assertions import all_delivered, arrived, attempts
 from tests.harness import DaemonProcess, FakeProcess, discord, route
 
 from tocsin.signals import Signal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.e2e.witness import Copy, all_delivered, arrived, by_id, delivery, told_apart, until, written
+from tests.e2e.assertions import Copy, all_delivered, arrived, by_id, delivery, told_apart, until, written
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import PRIORITIES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.e2e.witness import all_delivered, arrived, attempts, told_apart, written
+from tests.e2e.assertions import all_delivered, arrived, attempts, told_apart, written
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import Signal
@@ -63,7 +63,7 @@ def test_a_rate_limit_reaches_as_far_as_it_says_and_never_another_kind(
             daemon.wait_for("sent", id=both, destination="other")
         reached = [daemon.destination(name) for name in ("d", "other", "local-file")]
         assert daemon.client.request("wait", id=blocked, seconds=0)["state"] == "queued"
-        alarm = daemon.wait_for("alarmed", about="d")
+        alarm = daemon.wait_for("alarm-raised", about="d")
         daemon.wait_for("sent", id=alarm["id"])
         alarms, _ = told_apart(written(daemon.state / "alerts.jsonl"))
     everywhere = scope in {"global", "cloudflare"}

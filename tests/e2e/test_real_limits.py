@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.e2e.witness import all_delivered, arrived, copies_in
+from tests.e2e.assertions import all_delivered, arrived, copies_in
 from tests.harness import DaemonProcess, FakeProcess, route
 
 from tocsin.signals import Signal

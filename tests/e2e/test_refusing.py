@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.e2e.witness import told_apart, written
+from tests.e2e.assertions import told_apart, written
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import Signal

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.e2e.assertions import all_delivered, arrived, until
 from tests.e2e.producer import Producer
-from tests.e2e.witness import all_delivered, arrived, until
 from tests.harness import DaemonProcess, FakeProcess, discord, file, notify_socket, route
 
 RELOADS = 12

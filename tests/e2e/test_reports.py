@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.e2e.witness import all_delivered, arrived, delivery, written
+from tests.e2e.assertions import all_delivered, arrived, delivery, written
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 RETRY = '{ first = "50ms", most = "200ms" }'
@@ -25,14 +25,14 @@ def test_missed_signals_are_reported_and_the_alarm_is_cleared_when_the_outage_en
     with DaemonProcess(tmp_path, config).start() as daemon:
         missed = [daemon.client.send(f"BUY {n}", priority="urgent", expires=1).id for n in range(2)]
         assert daemon.settled(*missed) == ["dropped", "dropped"]
-        alarm = daemon.wait_for("alarmed", trouble="breaker", about="d")
+        alarm = daemon.wait_for("alarm-raised", trouble="breaker", about="d")
         assert alarm["road"] == "local-file"
         lane = daemon.destination("d")
         assert (lane["expired"], lane["unreported"]) == (2, 2)
         daemon.kill()
         daemon.start()
         with FakeProcess("--limits", "none", "--port", str(port)) as back:
-            report = daemon.wait_for("missed-reported", destination="d")
+            report = daemon.wait_for("loss-reported", destination="d")
             assert (report["state"], report["signals"], report["road"]) == ("expired", 2, "d")
             clear = daemon.wait_for("all-clear", trouble="breaker", about="d")
             assert clear["road"] == "d", "the alarm is in a file that nobody reads, and d works again"
@@ -53,7 +53,7 @@ def test_default_configuration_uses_the_other_channels_before_the_file(tmp_path:
             fake.control("POST", "delete", {"webhook": fake.webhooks[1]["id"]})
             urgent = daemon.client.send("premium", priority="urgent", tier="premium").id
             assert all_delivered(daemon, [urgent])
-            alarm = daemon.wait_for("alarmed", trouble="disabled", about="signals-premium")
+            alarm = daemon.wait_for("alarm-raised", trouble="disabled", about="signals-premium")
             assert all_delivered(daemon, [alarm["id"]])
             assert delivery(daemon, urgent, "alerts-critical")["state"] == "sent"
             assert alarm["road"] == "alerts-critical"

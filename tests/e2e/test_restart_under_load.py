@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.e2e.witness import all_delivered, written
+from tests.e2e.assertions import all_delivered, written
 from tests.harness import PATIENCE, DaemonProcess, file, route, until
 from tests.manager import Listening
 
@@ -23,7 +23,7 @@ class Knocker:
         self._account = daemon.folder / name
         with self._account.open("wb") as account:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.e2e.knocker", name],
+                [sys.executable, "-m", "tests.e2e.reconnecting_client", name],
                 cwd=Path(__file__).parents[2],
                 env={**daemon.env, "TOCSIN_SPOOL": str(daemon.spool)},
                 stdin=subprocess.PIPE,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.witness import all_delivered, arrived, copies_in, until
+from tests.e2e.assertions import all_delivered, arrived, copies_in, until
 from tests.harness import DaemonProcess, FakeProcess, discord, route
 
 from tocsin.signals import Signal

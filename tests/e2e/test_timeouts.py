@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.witness import arrived, attempts, delivery
+from tests.e2e.assertions import arrived, attempts, delivery
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 SILENCES: list[dict[str, Any]] = [

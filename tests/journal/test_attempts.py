@@ -4,15 +4,15 @@ import sqlite3
 
 import msgspec
 import pytest
-from tests.journal.made import NOW, asking, begun, column, ended, fed, put, standing, tried
+from tests.journal.factories import NOW, asking, begun, column, ended, fed, put, standing, tried
 
-from tocsind.journal import Ending, Moved, attempts, reading, rerouting, upkeep
+from tocsind.journal import Reroute, SettledAttempt, attempts, maintenance, queries, rerouting
 from tocsind.journal.attempts import INTERRUPTED
 from tocsind.policy.delivery import Settlement, State
 
 
 def attempts_of(books: sqlite3.Connection, id_: str) -> list[tuple[int, str | None, str | None]]:
-    told = reading.why(books, id_)
+    told = queries.why(books, id_)
     assert told is not None
     return [(each["number"], each["outcome"], each["reason"]) for each in told["deliveries"][0]["attempts"]]
 
@@ -53,9 +53,9 @@ def test_begin_answers_what_the_journal_knows_and_not_what_memory_remembered(boo
     (stale,) = fed(books, "a")
     (first,) = begun(books, "a", NOW + 1)
     ended(books, first, State.UNKNOWN, doubt=True)
-    upkeep.retry_one(books, id_, NOW + 2)
+    maintenance.retry_one(books, id_, NOW + 2)
     (second,) = attempts.begin(books, [stale], asking("a"), NOW + 3)
-    assert (second.attempts, second.first_try, second.doubt) == (2, NOW + 3, True)
+    assert (second.attempts, second.first_try, second.maybe_duplicate) == (2, NOW + 3, True)
     assert attempts_of(books, id_) == [(1, "unknown", "because unknown"), (2, None, None)]
 
 
@@ -70,9 +70,9 @@ def test_the_first_try_is_kept_over_later_ones(books: sqlite3.Connection) -> Non
 def test_a_settlement_closes_the_attempt_and_says_why(books: sqlite3.Connection) -> None:
     id_ = put(books, "a")
     (delivery,) = begun(books, "a")
-    sent = Settlement(State.SENT, message="m77", doubt=True, unknowns=1)
-    assert attempts.settle(books, [Ending(delivery, sent, "delivered")], NOW + 2, None) == []
-    told = reading.why(books, id_)
+    sent = Settlement(State.SENT, message="m77", maybe_duplicate=True, unknown_count=1)
+    assert attempts.settle(books, [SettledAttempt(delivery, sent, "delivered")], NOW + 2, None) == []
+    told = queries.why(books, id_)
     assert told is not None
     assert told["state"] == "delivered"
     (row,) = told["deliveries"]
@@ -84,35 +84,40 @@ def test_a_settlement_closes_the_attempt_and_says_why(books: sqlite3.Connection)
 def test_what_is_queued_again_is_fed_again_with_its_past(books: sqlite3.Connection) -> None:
     put(books, "a")
     (delivery,) = begun(books, "a")
-    again = Settlement(State.QUEUED, "503", wait=4.0, doubt=True, unknowns=1)
-    attempts.settle(books, [Ending(delivery, again, "deferred")], NOW, None)
+    again = Settlement(State.QUEUED, "503", wait=4.0, maybe_duplicate=True, unknown_count=1)
+    attempts.settle(books, [SettledAttempt(delivery, again, "deferred")], NOW, None)
     (fed_again,) = fed(books, "a")
-    assert fed_again == msgspec.structs.replace(delivery, doubt=True, unknowns=1, tried=None)
+    assert fed_again == msgspec.structs.replace(delivery, maybe_duplicate=True, unknown_count=1, tried=None)
 
 
 def test_what_is_given_up_is_owed_to_the_first_fallback_that_has_not_had_it(books: sqlite3.Connection) -> None:
     id_ = put(books, "a", "b", expires=60)
     (delivery,) = begun(books, "a")
-    assert ended(books, delivery, State.DEAD, "b", "c", "d") == [Moved(id_, "a", "c")]
+    assert ended(books, delivery, State.DEAD, "b", "c", "d") == [Reroute(id_, "a", "c")]
     assert standing(books, id_) == {"a": "dead", "b": "queued", "c": "queued"}
     (copy,) = fed(books, "c")
-    assert (copy.deadline, copy.doubt, copy.attempts) == (NOW + 60, False, 0)
+    assert (copy.deadline, copy.maybe_duplicate, copy.attempts) == (NOW + 60, False, 0)
 
 
 def test_the_copy_of_what_may_have_arrived_is_in_doubt(books: sqlite3.Connection) -> None:
     put(books, "a")
     (delivery,) = begun(books, "a")
-    doubtful = Settlement(State.UNKNOWN, "timeout", doubt=True, unknowns=2, elsewhere=True)
-    attempts.settle(books, [Ending(delivery, doubtful, "unknown", ("c",))], NOW, None)
-    assert [copy.doubt for copy in fed(books, "c")] == [True]
+    doubtful = Settlement(State.UNKNOWN, "timeout", maybe_duplicate=True, unknown_count=2, copy_to_fallback=True)
+    attempts.settle(books, [SettledAttempt(delivery, doubtful, "unknown", ("c",))], NOW, None)
+    assert [copy.maybe_duplicate for copy in fed(books, "c")] == [True]
 
 
 def test_doubt_goes_along_when_a_queue_is_diverted(books: sqlite3.Connection) -> None:
     put(books, "a")
     (delivery,) = begun(books, "a")
-    attempts.settle(books, [Ending(delivery, Settlement(State.QUEUED, "timeout", doubt=True), "unknown")], NOW, None)
+    attempts.settle(
+        books,
+        [SettledAttempt(delivery, Settlement(State.QUEUED, "timeout", maybe_duplicate=True), "unknown")],
+        NOW,
+        None,
+    )
     rerouting.divert(books, "a", ["c"], "404", NOW)
-    assert [copy.doubt for copy in fed(books, "c")] == [True]
+    assert [copy.maybe_duplicate for copy in fed(books, "c")] == [True]
 
 
 def test_what_is_not_given_up_goes_nowhere_else(books: sqlite3.Connection) -> None:
@@ -144,16 +149,16 @@ def test_replay_puts_back_what_was_in_flight_in_doubt_and_nothing_else(books: sq
     ]
     assert attempts_of(books, in_flight) == [(1, "unknown", INTERRUPTED)]
     (again,) = fed(books, "a")
-    assert (again.number, again.attempts, again.doubt, again.unknowns) == (delivery.number, 1, True, 0)
+    assert (again.number, again.attempts, again.maybe_duplicate, again.unknown_count) == (delivery.number, 1, True, 0)
     assert attempts.replay(books, NOW + 9) == 0
-    assert [copy.doubt for copy in fed(books, "c")] == [False]
+    assert [copy.maybe_duplicate for copy in fed(books, "c")] == [False]
 
 
 def test_settle_and_begin_closes_the_request_that_ended_and_opens_the_next(books: sqlite3.Connection) -> None:
     first, second = put(books, "a"), put(books, "a")
     one, two = fed(books, "a")
     (claimed,) = attempts.begin(books, [one], asking("a"), NOW)
-    ending, following = Ending(claimed, Settlement(State.SENT), "delivered"), [one, two]
+    ending, following = SettledAttempt(claimed, Settlement(State.SENT), "delivered"), [one, two]
     moved, begun_now = attempts.settle_and_begin(
         books, [ending], None, [], following=following, asking=asking("a"), now=NOW + 3
     )

@@ -6,15 +6,39 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.journal.made import NOW, arrival, asking, begun, column, counted, ended, fed, folded, put, standing, tallied
+from tests.journal.factories import (
+    NOW,
+    arrival,
+    asking,
+    begun,
+    column,
+    counted,
+    ended,
+    fed,
+    folded,
+    put,
+    standing,
+    tallied,
+)
 
 from tocsin.signals import Signal
-from tocsind.journal import FIRST, Ending, Fold, Moved, attempts, digests, intake, reading, rerouting, upkeep
-from tocsind.journal.digests import MOST_FOLDED
+from tocsind.journal import (
+    FIRST,
+    DigestResult,
+    Reroute,
+    SettledAttempt,
+    attempts,
+    digests,
+    maintenance,
+    queries,
+    queue,
+    rerouting,
+)
+from tocsind.journal.digests import MAX_IN_DIGEST
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State
 
 
-def fold_of(books: sqlite3.Connection, count: int = 2, destination: str = "a") -> Fold:
+def fold_of(books: sqlite3.Connection, count: int = 2, destination: str = "a") -> DigestResult:
     """So many signals, told in sum."""
     for _ in range(count):
         put(books, destination)
@@ -24,7 +48,7 @@ def fold_of(books: sqlite3.Connection, count: int = 2, destination: str = "a") -
 
 
 def told(books: sqlite3.Connection, id_: str) -> dict[str, Any]:
-    story = reading.why(books, id_)
+    story = queries.why(books, id_)
     assert story is not None
     return story
 
@@ -32,7 +56,7 @@ def told(books: sqlite3.Connection, id_: str) -> dict[str, Any]:
 def sent(books: sqlite3.Connection, destination: str, message: str) -> None:
     """What waits there first arrived."""
     (first, *_) = begun(books, destination, NOW + 1)
-    attempts.settle(books, [Ending(first, Settlement(State.SENT, message=message), "delivered")], NOW + 2, None)
+    attempts.settle(books, [SettledAttempt(first, Settlement(State.SENT, message=message), "delivered")], NOW + 2, None)
 
 
 # --- folding ------------------------------------------------------------------------------------------------------------
@@ -73,7 +97,7 @@ def test_the_teller_is_given_the_deliveries_in_order(books: sqlite3.Connection) 
         seen.extend(some)
         return Signal("told")
 
-    digests.fold(books, "a", Priority.NORMAL, 10, NOW, tell)
+    digests.make_digest(books, "a", Priority.NORMAL, 10, NOW, tell)
     assert [(each.id, each.accepted, each.signal.price) for each in seen] == [
         (id_, NOW + number, number) for number, id_ in enumerate(ids)
     ]
@@ -99,8 +123,8 @@ def test_numbers_go_on_behind_a_digest_as_if_there_were_none(books: sqlite3.Conn
 
 def test_the_number_of_a_digest_that_was_forgotten_never_comes_again(books: sqlite3.Connection) -> None:
     fold = fold_of(books)
-    upkeep.drop(books, fold.id, NOW)
-    while upkeep.forget(books, NOW + 1):
+    maintenance.drop(books, fold.id, NOW)
+    while maintenance.delete_old(books, NOW + 1):
         pass
     assert books.execute("SELECT count(*) FROM deliveries").fetchone() == (0,)
     assert fold_of(books).number > fold.number
@@ -144,10 +168,10 @@ def test_a_digest_is_never_told_by_another_and_neither_is_its_copy_at_a_fallback
 
 
 def test_one_commit_folds_so_many_and_the_rest_at_the_next_asking(books: sqlite3.Connection) -> None:
-    intake.append(books, [arrival("a") for _ in range(MOST_FOLDED + 2)])
+    queue.append(books, [arrival("a") for _ in range(MAX_IN_DIGEST + 2)])
     folds = [folded(books, "a") for _ in range(3)]
-    assert [fold and len(fold.originals) for fold in folds] == [MOST_FOLDED, 2, None]
-    assert counted(books) == tallied(books) == {("a", 2, "digested"): MOST_FOLDED + 2, ("a", 2, "queued"): 2}
+    assert [fold and len(fold.originals) for fold in folds] == [MAX_IN_DIGEST, 2, None]
+    assert counted(books) == tallied(books) == {("a", 2, "digested"): MAX_IN_DIGEST + 2, ("a", 2, "queued"): 2}
 
 
 def test_what_a_sender_still_holds_cannot_be_claimed_once_it_is_told_in_sum(books: sqlite3.Connection) -> None:
@@ -173,10 +197,10 @@ def test_a_young_digest_does_not_hide_how_old_the_queue_is(books: sqlite3.Connec
         put(books, "a", accepted=NOW + seconds)
     folded(books, "a", most=2, now=NOW + 60)
     lane = ("a", Priority.NORMAL)
-    assert reading.ages(books)[lane] == NOW + 3
+    assert queries.ages(books)[lane] == NOW + 3
     begun(books, "a")
     fold_of(books)
-    assert reading.ages(books)[lane] == NOW
+    assert queries.ages(books)[lane] == NOW
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -220,10 +244,10 @@ def test_the_message_of_a_digest_is_that_of_no_other_destination(books: sqlite3.
         assert folded(books, name) is not None
     sent(books, "a", "m1")
     assert column(books, "message", ids[0]) == ["m1", None]
-    assert reading.states(books, ids[0]) == "queued"
+    assert queries.states(books, ids[0]) == "queued"
     sent(books, "b", "m2")
     assert column(books, "message", ids[0]) == ["m1", "m2"]
-    assert reading.states(books, ids[0]) == "delivered"
+    assert queries.states(books, ids[0]) == "delivered"
 
 
 @pytest.mark.parametrize(
@@ -233,19 +257,19 @@ def test_the_message_of_a_digest_is_that_of_no_other_destination(books: sqlite3.
 def test_an_original_fares_as_its_digest_does(books: sqlite3.Connection, state: State, summary: str) -> None:
     fold = fold_of(books)
     (digest,) = begun(books, "a")
-    assert {reading.states(books, id_) for id_ in fold.originals} == {"queued"}
+    assert {queries.states(books, id_) for id_ in fold.originals} == {"queued"}
     ended(books, digest, state)
     for id_ in (fold.id, *fold.originals):
-        assert reading.states(books, id_) == told(books, id_)["state"] == summary
+        assert queries.states(books, id_) == told(books, id_)["state"] == summary
 
 
 def test_a_digest_that_was_handed_on_counts_where_it_went(books: sqlite3.Connection) -> None:
     fold = fold_of(books)
     (digest,) = begun(books, "a")
-    assert ended(books, digest, State.DEAD, "b") == [Moved(fold.id, "a", "b")]
-    assert {reading.states(books, id_) for id_ in fold.originals} == {"queued"}
+    assert ended(books, digest, State.DEAD, "b") == [Reroute(fold.id, "a", "b")]
+    assert {queries.states(books, id_) for id_ in fold.originals} == {"queued"}
     sent(books, "b", "m5")
-    assert {reading.states(books, id_) for id_ in fold.originals} == {"delivered"}
+    assert {queries.states(books, id_) for id_ in fold.originals} == {"delivered"}
     (row,) = told(books, fold.originals[0])["deliveries"]
     assert row["message"] is None  # it names one at "a", and there is none
 
@@ -256,9 +280,9 @@ def test_an_original_that_went_elsewhere_too_counts_with_both(books: sqlite3.Con
     fold = folded(books, "a")
     assert fold is not None
     sent(books, "b", "m")
-    assert reading.states(books, both) == "queued"
-    upkeep.drop(books, fold.id, NOW)
-    assert reading.states(books, both) == "delivered"
+    assert queries.states(books, both) == "queued"
+    maintenance.drop(books, fold.id, NOW)
+    assert queries.states(books, both) == "delivered"
 
 
 def test_a_digest_that_was_in_flight_goes_first_again_and_in_doubt(books: sqlite3.Connection) -> None:
@@ -267,16 +291,16 @@ def test_a_digest_that_was_in_flight_goes_first_again_and_in_doubt(books: sqlite
     later = put(books, "a")
     assert attempts.replay(books, NOW + 9) == 1
     again, behind = fed(books, "a")
-    assert (again.id, again.doubt, behind.id) == (fold.id, True, later)
-    assert {reading.states(books, id_) for id_ in fold.originals} == {"queued"}
+    assert (again.id, again.maybe_duplicate, behind.id) == (fold.id, True, later)
+    assert {queries.states(books, id_) for id_ in fold.originals} == {"queued"}
 
 
 def test_the_queue_lists_what_was_digested(books: sqlite3.Connection) -> None:
     fold = fold_of(books)
-    rows = reading.queue(books, "digested", "a", 100)
+    rows = queries.queue(books, "digested", "a", 100)
     assert [row["id"] for row in rows] == list(fold.originals)
     assert {row["reason"] for row in rows} == {f"told in sum by digest {fold.id}"}
-    assert [row["id"] for row in reading.queue(books, None, None, 100)] == [fold.id]
+    assert [row["id"] for row in queries.queue(books, None, None, 100)] == [fold.id]
 
 
 # --- what people decide, and what time does -------------------------------------------------------------------------------
@@ -287,12 +311,12 @@ def test_a_dead_digest_is_put_back_by_its_own_id_in_its_old_place(books: sqlite3
     (digest,) = begun(books, "a")
     ended(books, digest, State.DEAD)
     put(books, "a")
-    assert upkeep.retry_one(books, fold.id, NOW) == 1
+    assert maintenance.retry_one(books, fold.id, NOW) == 1
     assert fed(books, "a")[0].id == fold.id
-    assert {reading.states(books, id_) for id_ in fold.originals} == {"queued"}
+    assert {queries.states(books, id_) for id_ in fold.originals} == {"queued"}
 
 
-@pytest.mark.parametrize("change", [upkeep.retry_one, upkeep.drop])
+@pytest.mark.parametrize("change", [maintenance.retry_one, maintenance.drop])
 def test_an_original_is_not_put_back_or_dropped_alone_and_a_person_is_told_what_to_name(
     books: sqlite3.Connection, change: Any
 ) -> None:
@@ -300,31 +324,31 @@ def test_an_original_is_not_put_back_or_dropped_alone_and_a_person_is_told_what_
     original = fold.originals[0]
     assert change(books, original, NOW) == 0
     assert standing(books, original) == {"a": "digested"}
-    assert digests.instead(books, original) == (
+    assert digests.replaced_by(books, original) == (
         f"a is told of it by digest {fold.id}: name the digest to put it back or to drop it, with all it stands for"
     )
 
 
 def test_of_a_signal_that_is_told_as_itself_there_is_nothing_to_say(books: sqlite3.Connection) -> None:
     fold = fold_of(books)
-    assert digests.instead(books, fold.id) is None
-    assert digests.instead(books, put(books, "a")) is None
+    assert digests.replaced_by(books, fold.id) is None
+    assert digests.replaced_by(books, put(books, "a")) is None
 
 
 def test_originals_of_a_digest_that_still_waits_are_not_forgotten(books: sqlite3.Connection) -> None:
     fold = fold_of(books)
-    assert upkeep.forget(books, NOW + 1) == 0
+    assert maintenance.delete_old(books, NOW + 1) == 0
     sent(books, "a", "m")
-    assert upkeep.forget(books, NOW + 1) == 2
-    assert reading.why(books, fold.originals[0]) is None
+    assert maintenance.delete_old(books, NOW + 1) == 2
+    assert queries.why(books, fold.originals[0]) is None
 
 
 def test_originals_of_a_digest_that_was_handed_on_are_kept_while_its_copy_waits(books: sqlite3.Connection) -> None:
     fold_of(books)
     rerouting.divert(books, "a", ["b"], "404", NOW)
-    assert upkeep.forget(books, NOW + 1) == 0
+    assert maintenance.delete_old(books, NOW + 1) == 0
     sent(books, "b", "m")
-    assert upkeep.forget(books, NOW + 1) == 2
+    assert maintenance.delete_old(books, NOW + 1) == 2
 
 
 def test_a_digest_is_kept_until_nobody_asks_it_how_he_fared(books: sqlite3.Connection) -> None:
@@ -333,9 +357,9 @@ def test_a_digest_is_kept_until_nobody_asks_it_how_he_fared(books: sqlite3.Conne
     fold = folded(books, "a")
     assert fold is not None
     sent(books, "a", "m")
-    forgotten = [upkeep.forget(books, NOW + 1) for _ in range(2)]
+    forgotten = [maintenance.delete_old(books, NOW + 1) for _ in range(2)]
     assert forgotten == [1, 0]  # what waits at b keeps its signal, and so the digest
     assert told(books, both)["deliveries"][0]["digest"] == {"id": fold.id, "state": "delivered"}
     sent(books, "b", "m")
-    assert [upkeep.forget(books, NOW + 1) for _ in range(3)] == [1, 1, 0]
-    assert reading.why(books, fold.id) is None
+    assert [maintenance.delete_old(books, NOW + 1) for _ in range(3)] == [1, 1, 0]
+    assert queries.why(books, fold.id) is None

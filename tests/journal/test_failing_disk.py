@@ -182,7 +182,7 @@ def test_outcomes_wait_for_room_and_nothing_is_sent_twice_meanwhile(
     fake.await_held()
     disk.be_full()
     fake.release()
-    daemon.wait_for("storage-trouble")
+    daemon.wait_for("storage-problem")
     disk.heal()
     assert daemon.settled(receipt.id) == ["delivered"]
     assert [embed["title"] for embed in fake.embeds()].count("on its way while the disk fills") == 1
@@ -200,7 +200,7 @@ def test_a_full_disk_is_no_standstill_because_a_restart_would_make_no_room(
         fake.await_held()
         disk.be_full()
         fake.release()
-        daemon.wait_for("storage-trouble")
+        daemon.wait_for("storage-problem")
         manager.forget()
         assert [manager.hear()[0] for _ in range(3)] == [{"WATCHDOG": "1", "STATUS": "serving"}] * 3
 

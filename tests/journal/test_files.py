@@ -4,10 +4,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.journal.made import put
+from tests.journal.factories import put
 
 from tocsind.errors import StorageLost
-from tocsind.journal import Journal, reading
+from tocsind.journal import Journal, queries
 from tocsind.journal.files import RESERVE, Files, Reserve
 from tocsind.journal.schema import FILE_NAME, open_journal
 
@@ -61,10 +61,10 @@ def test_files_are_missed_when_their_names_lead_elsewhere(tmp_path: Path) -> Non
 
 async def test_journal_whose_files_are_gone_acknowledges_nothing(tmp_path: Path) -> None:
     async with Journal(tmp_path) as journal:
-        await journal.run(reading.counts)
+        await journal.run(queries.counts)
         (tmp_path / FILE_NAME).unlink()
         with pytest.raises(StorageLost, match="was deleted or moved away"):
-            await journal.run(reading.counts)
+            await journal.run(queries.counts)
         with pytest.raises(StorageLost):
             journal.check_files()
         assert not journal.healthy

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.journal.made import NOW, begun, counted, ended, fed, folded, put, standing, tallied
+from tests.journal.factories import NOW, begun, counted, ended, fed, folded, put, standing, tallied
 
 from tocsin.signals import Signal
-from tocsind.journal import LaneMemory, Request, ScopeMemory, attempts, memory, reading
+from tocsind.journal import LaneState, LimitState, RequestRecord, attempts, limiter_state, queries
 from tocsind.journal.schema import FILE_NAME, MIGRATIONS, open_journal
 from tocsind.policy.delivery import State
 
@@ -55,32 +55,34 @@ def test_what_was_owed_is_owed_and_what_was_counted_is_counted(books: sqlite3.Co
     assert standing(books, SENT.id) == {"a": "sent"}
     assert tallied(books) == counted(books)
     (delivery,) = fed(books, "b")
-    assert (delivery.signal, delivery.doubt, delivery.plain) == (SIGNAL, True, False)
+    assert (delivery.signal, delivery.maybe_duplicate, delivery.plain_format) == (SIGNAL, True, False)
 
 
 def test_what_was_in_flight_is_put_back_in_doubt(books: sqlite3.Connection) -> None:
     assert attempts.replay(books, NOW + 9) == 1
     (delivery,) = begun(books, "a", NOW + 10)
-    assert (delivery.attempts, delivery.doubt) == (2, True)
+    assert (delivery.attempts, delivery.maybe_duplicate) == (2, True)
     ended(books, delivery, State.SENT)
-    assert reading.states(books, SIGNAL.id) == "queued"
+    assert queries.states(books, SIGNAL.id) == "queued"
 
 
 def test_requests_are_kept_as_those_of_their_destination(books: sqlite3.Connection) -> None:
-    assert memory.requests(books, "a", "a") == [
-        Request(at, pressing=False, destination="a") for at in (NOW - 2, NOW - 1)
+    assert limiter_state.requests(books, "a", "a") == [
+        RequestRecord(at, expedited=False, destination="a") for at in (NOW - 2, NOW - 1)
     ]
-    assert memory.requests(books, "channel:discord:1", "b") == [Request(NOW, pressing=False, destination="b")]
+    assert limiter_state.requests(books, "channel:discord:1", "b") == [
+        RequestRecord(NOW, expedited=False, destination="b")
+    ]
 
 
 def test_a_block_is_the_webhooks_from_now_on_and_the_longer_of_two_holds(books: sqlite3.Connection) -> None:
-    assert memory.recall_scope(books, "endpoint:f1e2") == ScopeMemory("endpoint:f1e2", NOW + 60, "a longer hour")
-    assert memory.recall_scope(books, "endpoint:beef") == ScopeMemory("endpoint:beef")
+    assert limiter_state.load_limit(books, "endpoint:f1e2") == LimitState("endpoint:f1e2", NOW + 60, "a longer hour")
+    assert limiter_state.load_limit(books, "endpoint:beef") == LimitState("endpoint:beef")
 
 
 def test_the_rest_of_a_lanes_memory_is_kept(books: sqlite3.Connection) -> None:
-    assert memory.recall(books, "a") == LaneMemory("a", "f1e2", None, 2, 1, NOW + 5, "503", 3)
-    assert memory.recall(books, "c") == LaneMemory("c", "beef", "404", trips=1)
+    assert limiter_state.load_lane(books, "a") == LaneState("a", "f1e2", None, 2, 1, NOW + 5, "503", 3)
+    assert limiter_state.load_lane(books, "c") == LaneState("c", "beef", "404", trips=1)
 
 
 def test_the_file_does_all_that_a_fresh_one_does(books: sqlite3.Connection) -> None:

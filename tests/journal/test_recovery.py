@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.journal.made import NOW, put, standing
+from tests.journal.factories import NOW, put, standing
 
-from tocsind import damage
-from tocsind.journal import upkeep
-from tocsind.journal.mark import Commits, Mark, read
+from tocsind.host import damaged_files
+from tocsind.journal import maintenance
+from tocsind.journal.commit_mark import CommitCounter, Mark, read
 from tocsind.journal.recovery import Recovered, Replaced, open_whole
 from tocsind.journal.salvage import RECOVERED
 from tocsind.journal.schema import FILE_NAME, open_journal
@@ -24,7 +24,7 @@ SIGNALS = 40
 WAL = f"{FILE_NAME}-wal"
 
 
-def commit(connection: sqlite3.Connection, commits: Commits, *to: str) -> str:
+def commit(connection: sqlite3.Connection, commits: CommitCounter, *to: str) -> str:
     """One signal, in a commit that is numbered."""
     connection.execute("BEGIN IMMEDIATE")
     commits.begin(connection)
@@ -41,7 +41,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, kept = tmp_path_factory.mktemp("journal"), tmp_path_factory.mktemp("killed")
     for number in range(2):
         with closing(open_whole(folder, NOW).connection) as connection:
-            commits = Commits(connection, folder)
+            commits = CommitCounter(connection, folder)
             for _ in range(SIGNALS // 2):
                 commit(connection, commits, "a")
             if number:
@@ -65,7 +65,7 @@ def test_killed_journal_is_whole(folder: Path) -> None:
     with closing(opened.connection):
         assert opened.finding is None
         assert waiting(opened.connection) == SIGNALS
-    assert damage.folders(folder) == []
+    assert damaged_files.folders(folder) == []
 
 
 @given(data=st.data())
@@ -91,7 +91,7 @@ def test_damage_anywhere_keeps_no_journal_from_opening(killed: Path, data: st.Da
         opened = open_whole(folder, NOW)
         with closing(opened.connection) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-            commits = Commits(connection, folder)
+            commits = CommitCounter(connection, folder)
             commit(connection, commits, "b")
             commits.close()
             if opened.finding is None:
@@ -151,7 +151,7 @@ def test_signal_without_deliveries_is_owed_again_while_it_is_young(tmp_path: Pat
         assert opened.finding.kept.owed_again == 1
         assert standing(connection, young) == {RECOVERED: "queued"}
         assert standing(connection, old) == {}
-        assert upkeep.orphans(connection, RECOVERED) != []
+        assert maintenance.orphans(connection, RECOVERED) != []
 
 
 def test_recovery_that_was_killed_goes_on(folder: Path) -> None:
@@ -186,7 +186,7 @@ def test_mark_that_cannot_be_read_proves_nothing(folder: Path) -> None:
 
 def test_mark_notes_each_commit_that_changes_something(tmp_path: Path) -> None:
     with closing(open_journal(tmp_path)) as connection:
-        commits = Commits(connection, tmp_path)
+        commits = CommitCounter(connection, tmp_path)
         commit(connection, commits, "a")
         known = read(tmp_path)
         assert isinstance(known, Mark)
@@ -201,16 +201,16 @@ def test_mark_notes_each_commit_that_changes_something(tmp_path: Path) -> None:
 
 def test_folders_of_damaged_files_are_bounded_and_never_overwritten(tmp_path: Path) -> None:
     made = []
-    for number in range(damage.MOST_FOLDERS + 2):
+    for number in range(damaged_files.MAX_FOLDERS + 2):
         (tmp_path / "file").write_text(str(number))
-        made.append(damage.put_aside(tmp_path, [tmp_path / "file"], f"reason {number}"))
-    left = damage.folders(tmp_path)
-    assert len(left) == damage.MOST_FOLDERS
-    assert (made[-1] / "file").read_text() == str(damage.MOST_FOLDERS + 1)
+        made.append(damaged_files.quarantine_files(tmp_path, [tmp_path / "file"], f"reason {number}"))
+    left = damaged_files.folders(tmp_path)
+    assert len(left) == damaged_files.MAX_FOLDERS
+    assert (made[-1] / "file").read_text() == str(damaged_files.MAX_FOLDERS + 1)
     assert made[-1] in left
     now = made[-1].stat().st_mtime
-    assert len(damage.recent(tmp_path, now)) == damage.MOST_FOLDERS
-    assert damage.recent(tmp_path, now + damage.SHOWN_FOR + 1) == []
+    assert len(damaged_files.recent(tmp_path, now)) == damaged_files.MAX_FOLDERS
+    assert damaged_files.recent(tmp_path, now + damaged_files.SHOWN_SECONDS + 1) == []
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,7 @@ def young(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a journal that was killed before its first checkpoint: the log holds its tables, too."""
     folder, kept = tmp_path_factory.mktemp("journal"), tmp_path_factory.mktemp("young")
     with closing(open_whole(folder, NOW).connection) as connection:
-        commits = Commits(connection, folder)
+        commits = CommitCounter(connection, folder)
         for _ in range(SIGNALS):
             commit(connection, commits, "a")
         shutil.copytree(folder, kept, dirs_exist_ok=True)
@@ -252,7 +252,7 @@ def test_flipped_bit_in_a_new_page_of_the_log_costs_no_signal_that_was_in_the_da
             put(connection, "a") for _ in range(8)
         ]  # on one page, which the next ones turn into one that leads to others
     with closing(open_whole(first, NOW).connection) as connection:
-        commits = Commits(connection, first)
+        commits = CommitCounter(connection, first)
         for _ in range(24):
             commit(connection, commits, "a")
         shutil.copytree(first, killed)
@@ -286,4 +286,4 @@ def test_flipped_bit_in_any_commit_of_a_young_journal_is_found_and_loses_no_sign
         with closing(opened.connection):
             assert isinstance(opened.finding, Recovered), number
             assert waiting(opened.connection) >= SIGNALS - 1, number
-        assert len(damage.folders(folder)) == 1, number
+        assert len(damaged_files.folders(folder)) == 1, number

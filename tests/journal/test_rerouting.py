@@ -6,10 +6,10 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.journal.made import NOW, arrival, asking, begun, column, counted, ended, fed, folded, put, standing
+from tests.journal.factories import NOW, arrival, asking, begun, column, counted, ended, fed, folded, put, standing
 
-from tocsind.journal import Moved, attempts, intake, rerouting
-from tocsind.journal.rerouting import MOST_MOVED
+from tocsind.journal import Reroute, attempts, queue, rerouting
+from tocsind.journal.rerouting import MAX_MOVED
 from tocsind.journal.schema import open_journal
 from tocsind.policy.delivery import Priority, State
 
@@ -17,13 +17,13 @@ URGENT, HIGH, NORMAL, LOW = Priority
 WHY = "a has been failing since 2026-01-01T00:00:00Z: refused"
 
 
-def given_way(books: sqlite3.Connection, *over: Priority, to: str = "b", hurried: bool = False) -> list[Moved]:
-    return [moved for _, moved in rerouting.give_way(books, "a", over, to.split(), WHY, NOW + 1, hurried=hurried)]
+def given_way(books: sqlite3.Connection, *over: Priority, to: str = "b", hurried: bool = False) -> list[Reroute]:
+    return [moved for _, moved in rerouting.reroute(books, "a", over, to.split(), WHY, NOW + 1, hurried=hurried)]
 
 
 def test_give_way_moves_what_has_a_priority_whose_patience_is_over(books: sqlite3.Connection) -> None:
     low, normal, urgent = (put(books, "a", priority=priority) for priority in (LOW, NORMAL, URGENT))
-    assert given_way(books, URGENT, NORMAL) == [Moved(urgent, "a", "b"), Moved(normal, "a", "b")]
+    assert given_way(books, URGENT, NORMAL) == [Reroute(urgent, "a", "b"), Reroute(normal, "a", "b")]
     assert standing(books, urgent) == {"a": "rerouted", "b": "queued"}
     assert standing(books, low) == {"a": "queued"}
     assert column(books, "reason", urgent) == [f"to b: {WHY}", None]
@@ -37,7 +37,12 @@ def test_give_way_carries_deadline_doubt_and_key_along(books: sqlite3.Connection
     ended(books, delivery, State.QUEUED, doubt=True)
     given_way(books, URGENT)
     (copy,) = fed(books, "b", URGENT)
-    assert (copy.deadline, copy.doubt, copy.signal.key, copy.order) == (NOW + 60, True, "trade-1", delivery.order)
+    assert (copy.deadline, copy.maybe_duplicate, copy.signal.key, copy.order) == (
+        NOW + 60,
+        True,
+        "trade-1",
+        delivery.order,
+    )
 
 
 def test_give_way_leaves_what_is_in_flight(books: sqlite3.Connection) -> None:
@@ -49,29 +54,29 @@ def test_give_way_leaves_what_is_in_flight(books: sqlite3.Connection) -> None:
 
 def test_give_way_leaves_what_every_working_fallback_has_had(books: sqlite3.Connection) -> None:
     both, mine = put(books, "a", "b"), put(books, "a")
-    assert given_way(books, NORMAL) == [Moved(mine, "a", "b")]
+    assert given_way(books, NORMAL) == [Reroute(mine, "a", "b")]
     assert standing(books, both) == {"a": "queued", "b": "queued"}
-    assert given_way(books, NORMAL, to="b c") == [Moved(both, "a", "c")]
+    assert given_way(books, NORMAL, to="b c") == [Reroute(both, "a", "c")]
 
 
 def test_give_way_moves_on_at_once_what_came_because_patience_was_over_elsewhere(books: sqlite3.Connection) -> None:
     came, own = put(books, "x"), put(books, "a")
-    rerouting.give_way(books, "x", [NORMAL], ["a"], "x has been failing", NOW, hurried=False)
+    rerouting.reroute(books, "x", [NORMAL], ["a"], "x has been failing", NOW, hurried=False)
     assert given_way(books) == []
-    assert given_way(books, hurried=True) == [Moved(came, "a", "b")]
+    assert given_way(books, hurried=True) == [Reroute(came, "a", "b")]
     assert standing(books, own) == {"a": "queued"}
 
 
 def test_give_back_takes_the_doubt_along_and_lets_each_delivery_come_back_once(books: sqlite3.Connection) -> None:
     id_ = put(books, "x", priority=URGENT)
-    rerouting.give_way(books, "x", [URGENT], ["a"], "x has been failing", NOW, hurried=False)
+    rerouting.reroute(books, "x", [URGENT], ["a"], "x has been failing", NOW, hurried=False)
     (delivery,) = attempts.begin(books, fed(books, "a", URGENT), asking("a"), NOW)
     ended(books, delivery, State.QUEUED, doubt=True)
-    assert [moved for _, moved in rerouting.give_back(books, "a", ["c", "x"], WHY, NOW)] == [Moved(id_, "a", "x")]
+    assert [moved for _, moved in rerouting.give_back(books, "a", ["c", "x"], WHY, NOW)] == [Reroute(id_, "a", "x")]
     assert standing(books, id_) == {"x": "queued", "a": "rerouted"}
     assert column(books, "reason", id_) == ["back from a", f"back to x: {WHY}"]
-    assert fed(books, "x", URGENT)[0].doubt
-    rerouting.give_way(books, "x", [URGENT], ["a"], "x has been failing", NOW, hurried=False)
+    assert fed(books, "x", URGENT)[0].maybe_duplicate
+    rerouting.reroute(books, "x", [URGENT], ["a"], "x has been failing", NOW, hurried=False)
     assert standing(books, id_) == {"x": "queued", "a": "rerouted"}
     assert rerouting.give_back(books, "x", ["a"], WHY, NOW) == []
 
@@ -92,7 +97,7 @@ def test_give_way_moves_a_digest_with_all_that_it_tells(books: sqlite3.Connectio
     ids = [put(books, "a") for _ in range(3)]
     digest = folded(books, "a")
     assert digest is not None
-    assert given_way(books, NORMAL) == [Moved(digest.id, "a", "b")]
+    assert given_way(books, NORMAL) == [Reroute(digest.id, "a", "b")]
     assert {standing(books, id_)["a"] for id_ in ids} == {"digested"}
     (copy,) = fed(books, "b")
     assert copy.id == digest.id
@@ -100,17 +105,17 @@ def test_give_way_moves_a_digest_with_all_that_it_tells(books: sqlite3.Connectio
 
 
 def test_give_way_goes_in_chunks_past_what_cannot_move(books: sqlite3.Connection) -> None:
-    intake.append(books, [arrival("a", "b") for _ in range(MOST_MOVED + 1)])
-    intake.append(books, [arrival("a") for _ in range(MOST_MOVED + 1)])
-    assert [len(given_way(books, NORMAL)) for _ in range(3)] == [MOST_MOVED, 1, 0]
-    assert counted(books)["a", 2, "queued"] == MOST_MOVED + 1
+    queue.append(books, [arrival("a", "b") for _ in range(MAX_MOVED + 1)])
+    queue.append(books, [arrival("a") for _ in range(MAX_MOVED + 1)])
+    assert [len(given_way(books, NORMAL)) for _ in range(3)] == [MAX_MOVED, 1, 0]
+    assert counted(books)["a", 2, "queued"] == MAX_MOVED + 1
 
 
 def test_disabled_destination_keeps_what_only_other_disabled_ones_could_take(books: sqlite3.Connection) -> None:
     id_ = put(books, "a")
     assert rerouting.divert(books, "a", ["b", "c"], "404", NOW, {"b", "c"}) == []
     assert standing(books, id_) == {"a": "queued"}
-    assert rerouting.divert(books, "a", ["b", "c"], "404", NOW, {"b"}) == [Moved(id_, "a", "c")]
+    assert rerouting.divert(books, "a", ["b", "c"], "404", NOW, {"b"}) == [Reroute(id_, "a", "c")]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=12))
@@ -126,7 +131,7 @@ def test_signal_never_comes_back_and_is_owed_once_however_often_destinations_fai
             if gone:
                 moved = rerouting.divert(books, name, others, "404", NOW)
             else:
-                found = rerouting.give_way(books, name, list(Priority), others, WHY, NOW, hurried=True)
+                found = rerouting.reroute(books, name, list(Priority), others, WHY, NOW, hurried=True)
                 moved = [each for _, each in found]
             had += [each.fallback for each in moved if each.fallback]
             states = standing(books, id_)

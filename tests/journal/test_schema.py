@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.journal.made import fed, put
+from tests.journal.factories import fed, put
 
 from tocsind.errors import EXIT_CANNOT_WRITE, CannotWrite
 from tocsind.journal import schema

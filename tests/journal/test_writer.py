@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
-from tests.journal.made import arrival, fed, put, standing
+from tests.journal.factories import arrival, fed, put, standing
 
 from tocsind.errors import CannotWrite, StorageFailed, StorageFull
-from tocsind.journal import Journal, intake, mark, reading
+from tocsind.journal import Journal, commit_mark, queries, queue
 from tocsind.journal.schema import FILE_NAME, open_journal
-from tocsind.journal.writer import MOST_JOBS
+from tocsind.journal.writer import MAX_JOBS
 from tocsind.policy.delivery import Priority
 
 
@@ -57,7 +57,7 @@ async def statements(journal: Journal) -> Counter[str]:
 
 
 async def stored(journal: Journal, id_: str) -> bool:
-    return await journal.run(reading.states, id_) is not None
+    return await journal.run(queries.states, id_) is not None
 
 
 def names(folder: Path) -> set[str]:
@@ -78,7 +78,7 @@ async def test_an_answer_is_what_the_job_returned(journal: Journal) -> None:
 
 async def test_an_answer_comes_after_its_commit(journal: Journal) -> None:
     seen = await statements(journal)
-    await journal.run(intake.append, [arrival("a")])
+    await journal.run(queue.append, [arrival("a")])
     assert seen["COMMIT"] == 1
 
 
@@ -89,7 +89,7 @@ async def test_all_that_wait_share_one_commit(journal: Journal) -> None:
         busy = Busy(journal, nursery)
         await busy.hold()
         for each in arrivals:
-            nursery.start_soon(journal.run, intake.append, [each])
+            nursery.start_soon(journal.run, queue.append, [each])
         await trio.testing.wait_all_tasks_blocked()
         busy.release()
     assert seen["COMMIT"] == 2  # the job that kept the thread busy, and all the others
@@ -101,8 +101,8 @@ async def test_a_group_is_bounded(journal: Journal) -> None:
     async with trio.open_nursery() as nursery:
         busy = Busy(journal, nursery)
         await busy.hold()
-        for _ in range(2 * MOST_JOBS + 1):
-            nursery.start_soon(journal.run, intake.append, [])
+        for _ in range(2 * MAX_JOBS + 1):
+            nursery.start_soon(journal.run, queue.append, [])
         await trio.testing.wait_all_tasks_blocked()
         busy.release()
     assert seen["COMMIT"] == 1 + 3
@@ -116,7 +116,7 @@ async def test_jobs_of_a_group_run_in_the_order_in_which_they_were_asked(journal
         for _ in range(10):
             one = arrival("a")
             ids.append(one.id)
-            nursery.start_soon(journal.run, intake.append, [one])
+            nursery.start_soon(journal.run, queue.append, [one])
             await trio.testing.wait_all_tasks_blocked()
         busy.release()
     assert [delivery.id for delivery in await journal.run(fed, "a")] == ids
@@ -132,9 +132,9 @@ async def test_a_poisoned_job_fails_alone_and_its_group_is_committed(journal: Jo
     async with trio.open_nursery() as nursery:
         busy = Busy(journal, nursery)
         await busy.hold()
-        nursery.start_soon(journal.run, intake.append, [before])
+        nursery.start_soon(journal.run, queue.append, [before])
         nursery.start_soon(fails)
-        nursery.start_soon(journal.run, intake.append, [after])
+        nursery.start_soon(journal.run, queue.append, [after])
         await trio.testing.wait_all_tasks_blocked()
         busy.release()
     assert {each.id for each in await journal.run(fed, "a")} == {before.id, after.id}
@@ -145,7 +145,7 @@ async def test_a_job_that_fails_half_way_leaves_nothing(journal: Journal) -> Non
     one = arrival("a")
 
     def half_way(connection: sqlite3.Connection) -> None:
-        intake.append(connection, [one])
+        queue.append(connection, [one])
         poison(connection)
 
     with pytest.raises(ZeroDivisionError):
@@ -166,7 +166,7 @@ async def test_the_job_of_a_cancelled_caller_still_runs(journal: Journal) -> Non
         await busy.hold()
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as callers:
-                callers.start_soon(journal.run, intake.append, [one])
+                callers.start_soon(journal.run, queue.append, [one])
                 await trio.testing.wait_all_tasks_blocked()
                 scope.cancel()
         assert scope.cancelled_caught
@@ -179,7 +179,7 @@ async def test_closing_waits_for_what_was_asked_before(tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery, Journal(tmp_path) as journal:
         busy = Busy(journal, nursery)
         await busy.hold()
-        nursery.start_soon(journal.run, intake.append, [one])
+        nursery.start_soon(journal.run, queue.append, [one])
         await trio.testing.wait_all_tasks_blocked()
         busy.release()
     with closing(open_journal(tmp_path)) as books:
@@ -189,8 +189,8 @@ async def test_closing_waits_for_what_was_asked_before(tmp_path: Path) -> None:
 async def test_closing_leaves_one_clean_file(tmp_path: Path) -> None:
     async with Journal(tmp_path) as journal:
         await journal.run(put, "a")
-        assert names(tmp_path) == {FILE_NAME, f"{FILE_NAME}-wal", mark.FILE_NAME}
-    assert names(tmp_path) == {FILE_NAME, mark.FILE_NAME}
+        assert names(tmp_path) == {FILE_NAME, f"{FILE_NAME}-wal", commit_mark.FILE_NAME}
+    assert names(tmp_path) == {FILE_NAME, commit_mark.FILE_NAME}
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("SELECT count(*) FROM deliveries").fetchone() == (1,)
@@ -216,11 +216,11 @@ async def test_a_full_disk_is_a_refusal_and_room_is_used_when_it_is_there_again(
     one = arrival("a", body="x" * 100_000)
     await journal.run(leave_no_room)
     with pytest.raises(StorageFull, match="the disk is full"):
-        await journal.run(intake.append, [one])
+        await journal.run(queue.append, [one])
     assert journal.healthy
     assert not await stored(journal, one.id)
     await journal.run(make_room)
-    assert await journal.run(intake.append, [one]) == [True]
+    assert await journal.run(queue.append, [one]) == [True]
 
 
 async def test_what_still_fits_on_a_full_disk_is_stored_beside_what_does_not(journal: Journal) -> None:
@@ -228,14 +228,14 @@ async def test_what_still_fits_on_a_full_disk_is_stored_beside_what_does_not(jou
 
     async def is_refused() -> None:
         with pytest.raises(StorageFull):
-            await journal.run(intake.append, [large])
+            await journal.run(queue.append, [large])
 
     await journal.run(leave_no_room)
     async with trio.open_nursery() as nursery:
         busy = Busy(journal, nursery)
         await busy.hold()
         nursery.start_soon(is_refused)
-        nursery.start_soon(journal.run, intake.append, [small])
+        nursery.start_soon(journal.run, queue.append, [small])
         await trio.testing.wait_all_tasks_blocked()
         busy.release()
     assert [each.id for each in await journal.run(fed, "a", Priority.NORMAL)] == [small.id]
@@ -248,15 +248,15 @@ def break_disk(connection: sqlite3.Connection) -> None:
 
 async def test_a_disk_that_breaks_a_promise_is_the_end_of_every_promise(journal: Journal, tmp_path: Path) -> None:
     before = arrival("a")
-    await journal.run(intake.append, [before])
+    await journal.run(queue.append, [before])
     await journal.run(break_disk)
     with pytest.raises(StorageFailed, match="SQLITE_READONLY") as failed:
-        await journal.run(intake.append, [arrival("a")])
+        await journal.run(queue.append, [arrival("a")])
     assert failed.value.exit_code == 73
     assert str(tmp_path) in str(failed.value)
     assert not journal.healthy
     with pytest.raises(StorageFailed):
-        await journal.run(reading.states, before.id)
+        await journal.run(queries.states, before.id)
 
 
 async def test_a_broken_disk_fails_all_who_wait_and_runs_none_of_them_again(journal: Journal) -> None:
@@ -266,7 +266,7 @@ async def test_a_broken_disk_fails_all_who_wait_and_runs_none_of_them_again(jour
         def job(connection: sqlite3.Connection) -> None:
             ran.append(number)
             break_disk(connection)
-            intake.append(connection, [arrival("a")])
+            queue.append(connection, [arrival("a")])
 
         with pytest.raises(StorageFailed):
             await journal.run(job)
@@ -283,11 +283,11 @@ async def test_a_broken_disk_fails_all_who_wait_and_runs_none_of_them_again(jour
 
 async def test_the_log_gives_its_space_back_when_asked_and_goes_on(journal: Journal, tmp_path: Path) -> None:
     for _ in range(20):
-        await journal.run(intake.append, [arrival(body="x" * 4000)])
+        await journal.run(queue.append, [arrival(body="x" * 4000)])
     log = tmp_path / f"{FILE_NAME}-wal"
     assert log.stat().st_size > 0
     await journal.shrink()
-    await journal.run(reading.counts)  # its answer comes behind the shrinking
+    await journal.run(queries.counts)  # its answer comes behind the shrinking
     assert log.stat().st_size == 0
-    await journal.run(intake.append, [arrival()])
+    await journal.run(queue.append, [arrival()])
     assert log.stat().st_size > 0

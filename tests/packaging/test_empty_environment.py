@@ -93,9 +93,9 @@ log.warning("by logging")
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 USES = {  # an extra besides `daemon`, and modules that it makes importable
-    "top": "tocsin.top.live",
-    "dev": "hypothesis, mypy, pytest, pytest_trio, ruff, tocsin.top.live, tocsind.daemon",
-    "binary": "PyInstaller, tocsin.top.live, tocsind.daemon",
+    "top": "tocsin.top.full_screen",
+    "dev": "hypothesis, mypy, pytest, pytest_trio, ruff, tocsin.top.full_screen, tocsind.daemon",
+    "binary": "PyInstaller, tocsin.top.full_screen, tocsind.daemon",
     "bench": "greenstalk, huey, persistqueue, pytest, redis",
 }
 

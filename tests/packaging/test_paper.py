@@ -17,7 +17,7 @@ from paper.commands import programs
 from tocsin.cli import VERBS
 from tocsin.signals import FIELD_NAMES
 from tocsin.wire import ERROR_KINDS
-from tocsind.requests import AnyRequest
+from tocsind.ipc.protocol import AnyRequest
 
 ROOT = Path(__file__).parents[2]
 PROTOCOL = (ROOT / "docs/reference/protocol.md").read_text()

@@ -293,8 +293,8 @@ def test_member_of_group_spools_without_daemon_and_daemon_delivers_later(made: P
 
     def take_in() -> int:
         [name], _ = (folder := Folder(spool)).names(now=0.0)
-        [reading] = folder.look([name], {}, {}).readings
-        folder.settle([reading])
+        [reading] = folder.scan([name], {}, {}).readings
+        folder.confirm([reading])
         return (reading.after.uid, "while it is away" in str(reading.records)) == (STRANGER, True)
 
     assert as_user(STRANGER, members, hand_in)

@@ -3,19 +3,19 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsind.policy.batch import Batch, Share, form
+from tocsind.policy.batch import Batch, Footprint, form
 
 shares = st.lists(
-    st.builds(Share, st.integers(0, 900), st.sampled_from("ab"), st.none() | st.integers(1, 5)), min_size=1
+    st.builds(Footprint, st.integers(0, 900), st.sampled_from("ab"), st.none() | st.integers(1, 5)), min_size=1
 )
 
 
 @given(shares, st.integers(1, 10), st.integers(500, 6000))
-def test_a_batch_fits_and_nobody_overtakes_his_own_kind(offered: list[Share], most: int, room: int) -> None:
+def test_a_batch_fits_and_nobody_overtakes_his_own_kind(offered: list[Footprint], most: int, room: int) -> None:
     chosen, _ = form(offered, most, room)
     assert chosen[0] == 0
     going = [offered[place] for place in chosen]
-    assert len(going) <= min([most, *(share.company for share in going if share.company)])
+    assert len(going) <= min([most, *(share.max_batch for share in going if share.max_batch)])
     assert len(going) == 1 or sum(share.size for share in going) <= room
     kind = [place for place, share in enumerate(offered) if share.key == offered[0].key]
     assert list(chosen) == kind[: len(chosen)]
@@ -23,9 +23,9 @@ def test_a_batch_fits_and_nobody_overtakes_his_own_kind(offered: list[Share], mo
 
 @given(shares, st.integers(1, 10), st.integers(500, 6000), st.integers(0, 900))
 def test_it_is_full_exactly_when_nobody_else_could_have_joined(
-    offered: list[Share], most: int, room: int, size: int
+    offered: list[Footprint], most: int, room: int, size: int
 ) -> None:
-    late = Share(0, offered[0].key)
+    late = Footprint(0, offered[0].key)
     chosen, full = form(offered, most, room)
     joined, _ = form([*offered, late], most, room)
     if full:
@@ -35,34 +35,36 @@ def test_it_is_full_exactly_when_nobody_else_could_have_joined(
 
 
 def test_the_first_always_goes_however_large() -> None:
-    assert form([Share(9000), Share(1)], 10, 6000) == Batch((0,), full=True)
-    assert form([Share(weight=9000), Share(weight=1)], 10, 6000, 6000) == Batch((0,), full=True)
+    assert form([Footprint(9000), Footprint(1)], 10, 6000) == Batch((0,), is_full=True)
+    assert form([Footprint(weight=9000), Footprint(weight=1)], 10, 6000, 6000) == Batch((0,), is_full=True)
 
 
 def test_attachments_share_a_message_as_far_as_their_bytes_do() -> None:
-    offered = [Share(weight=4), Share(), Share(weight=5), Share(weight=2), Share()]
-    assert form(offered, 10, 6000, 10) == Batch((0, 1, 2), full=True)
-    assert form(offered, 10, 6000, 11) == Batch((0, 1, 2, 3, 4), full=False)
+    offered = [Footprint(weight=4), Footprint(), Footprint(weight=5), Footprint(weight=2), Footprint()]
+    assert form(offered, 10, 6000, 10) == Batch((0, 1, 2), is_full=True)
+    assert form(offered, 10, 6000, 11) == Batch((0, 1, 2, 3, 4), is_full=False)
 
 
 def test_whoever_has_another_key_is_passed_over() -> None:
-    assert form([Share(1, "a"), Share(1, "b"), Share(1, "a")], 10, 6000) == Batch((0, 2), full=False)
+    assert form([Footprint(1, "a"), Footprint(1, "b"), Footprint(1, "a")], 10, 6000) == Batch((0, 2), is_full=False)
 
 
 def test_ten_are_full_and_nine_are_not() -> None:
-    assert form([Share(1)] * 9, 10, 6000) == Batch(tuple(range(9)), full=False)
-    assert form([Share(1)] * 10, 10, 6000) == Batch(tuple(range(10)), full=True)
-    assert form([Share(1)] * 11, 10, 6000) == Batch(tuple(range(10)), full=True)
+    assert form([Footprint(1)] * 9, 10, 6000) == Batch(tuple(range(9)), is_full=False)
+    assert form([Footprint(1)] * 10, 10, 6000) == Batch(tuple(range(10)), is_full=True)
+    assert form([Footprint(1)] * 11, 10, 6000) == Batch(tuple(range(10)), is_full=True)
 
 
 def test_code_points_run_out_before_places_do() -> None:
-    assert form([Share(2500)] * 3, 10, 6000) == Batch((0, 1), full=True)
+    assert form([Footprint(2500)] * 3, 10, 6000) == Batch((0, 1), is_full=True)
 
 
 def test_who_may_travel_in_small_company_only_makes_it_small() -> None:
-    assert form([Share(1, company=1), Share(1)], 10, 6000) == Batch((0,), full=True)
-    assert form([Share(1), Share(1, company=2), Share(1)], 10, 6000) == Batch((0, 1), full=True)
+    assert form([Footprint(1, max_batch=1), Footprint(1)], 10, 6000) == Batch((0,), is_full=True)
+    assert form([Footprint(1), Footprint(1, max_batch=2), Footprint(1)], 10, 6000) == Batch((0, 1), is_full=True)
 
 
 def test_who_would_make_the_company_too_large_already_stays_behind() -> None:
-    assert form([Share(1), Share(1), Share(1, company=1), Share(1)], 10, 6000) == Batch((0, 1), full=True)
+    assert form([Footprint(1), Footprint(1), Footprint(1, max_batch=1), Footprint(1)], 10, 6000) == Batch(
+        (0, 1), is_full=True
+    )

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tocsind.policy.breaker import Breaker, BreakerLimits, BreakerMemory, Phase
+from tocsind.policy.breaker import Breaker, BreakerLimits, Phase, SavedBreaker
 
 LIMITS = BreakerLimits(failures=3, rest=10.0, most=35.0)
 
@@ -37,7 +37,7 @@ class BreakerLaw(RuleBasedStateMachine):
     @precondition(lambda self: self.breaker.ready_at(self.now) == self.now)
     @rule()
     def send(self) -> None:
-        self.breaker.take()
+        self.breaker.acquire()
         self.probe_is_out = self.rest_ends is not None
 
     @rule()
@@ -58,7 +58,7 @@ class BreakerLaw(RuleBasedStateMachine):
 
     @rule()
     def the_permit_comes_back(self) -> None:
-        self.breaker.give_back(self.now)
+        self.breaker.release(self.now)
         if self.probe_is_out:
             self.rest_ends, self.probe_is_out = self.now, False
 
@@ -66,7 +66,7 @@ class BreakerLaw(RuleBasedStateMachine):
     @rule(offset=st.floats(-1e6, 1e6))
     def restart(self, offset: float) -> None:
         """The monotonic clock begins anew, and the breaker goes on where it stood."""
-        memory = self.breaker.memory(self.now)
+        memory = self.breaker.saved(self.now)
         if self.rest_ends is not None:
             length = min(self.limits.most, self.limits.rest * 2 ** (self.rests - 1))
             self.rest_ends = offset + min(max(0.0, self.rest_ends - self.now), length)
@@ -108,7 +108,7 @@ def tripped(now: float = 0.0) -> Breaker:
 
 def probing(now: float) -> Breaker:
     breaker = tripped()
-    breaker.take()
+    breaker.acquire()
     assert breaker.ready_at(now) == inf
     return breaker
 
@@ -135,7 +135,7 @@ def test_the_rest_doubles_with_each_failed_probe_up_to_the_longest() -> None:
     breaker, rests = tripped(), list[float]()
     for _ in range(70):  # more than a float has doublings for
         now = breaker.until
-        breaker.take()
+        breaker.acquire()
         assert breaker.failed(now, "503") is False
         rests.append(breaker.until - now)
     assert rests[:2] == [20.0, 35.0]
@@ -144,9 +144,9 @@ def test_the_rest_doubles_with_each_failed_probe_up_to_the_longest() -> None:
 
 def test_after_a_recovery_the_next_rest_is_short_again() -> None:
     breaker = tripped()
-    breaker.take()
+    breaker.acquire()
     breaker.failed(10.0, "503")
-    breaker.take()
+    breaker.acquire()
     assert breaker.succeeded() is True
     assert repr(breaker) == "<Breaker ready failures=0 rests=0 until=30>"
     assert breaker.reason is None
@@ -156,21 +156,21 @@ def test_after_a_recovery_the_next_rest_is_short_again() -> None:
 
 def test_a_permit_given_back_lets_another_try_at_once_and_counts_for_nothing() -> None:
     breaker = probing(10.0)
-    breaker.give_back(12.0)
+    breaker.release(12.0)
     assert breaker.ready_at(12.0) == 12.0
-    assert (breaker.failures, breaker.rests, breaker.reason) == (3, 1, "503")
+    assert (breaker.failures, breaker.rest_count, breaker.reason) == (3, 1, "503")
 
 
 def test_giving_back_without_a_probe_changes_nothing() -> None:
     ready, resting = Breaker(LIMITS), tripped()
-    ready.give_back(5.0)
-    resting.give_back(5.0)
+    ready.release(5.0)
+    resting.release(5.0)
     assert (ready.ready_at(5.0), resting.ready_at(5.0)) == (5.0, 10.0)
 
 
 def test_taking_while_ready_is_no_probe() -> None:
     breaker = Breaker(LIMITS)
-    breaker.take()
+    breaker.acquire()
     assert breaker.ready_at(3.0) == 3.0
 
 
@@ -183,32 +183,32 @@ def test_a_failure_that_comes_in_late_lengthens_no_rest() -> None:
 def test_a_healthy_breaker_remembers_its_failures_and_no_rest() -> None:
     breaker = Breaker(LIMITS)
     breaker.failed(7.0, "503")
-    assert breaker.memory(7.0) == BreakerMemory(failures=1, rests=0, rest_left=None, reason="503")
+    assert breaker.saved(7.0) == SavedBreaker(failures=1, rests=0, rest_left=None, reason="503")
 
 
 def test_a_resting_breaker_remembers_what_is_left_of_its_rest() -> None:
-    assert tripped().memory(4.0) == BreakerMemory(failures=3, rests=1, rest_left=6.0, reason="503")
-    assert tripped().memory(400.0).rest_left == 0.0
+    assert tripped().saved(4.0) == SavedBreaker(failures=3, rests=1, rest_left=6.0, reason="503")
+    assert tripped().saved(400.0).rest_left == 0.0
 
 
 def test_what_was_probing_is_failing_again_after_a_restart() -> None:
     breaker = Breaker(LIMITS)
-    breaker.restore(probing(11.0).memory(11.0), now=-50.0)
+    breaker.restore(probing(11.0).saved(11.0), now=-50.0)
     assert breaker.phase is Phase.FAILING
     assert breaker.ready_at(-50.0) == -50.0
 
 
 def test_no_clock_makes_a_rest_longer_than_it_was_when_it_began() -> None:
     breaker = Breaker(BreakerLimits(failures=1, rest=10.0, most=300.0))
-    breaker.restore(BreakerMemory(failures=3, rests=2, rest_left=86_400.0, reason="503"), now=5.0)
+    breaker.restore(SavedBreaker(failures=3, rests=2, rest_left=86_400.0, reason="503"), now=5.0)
     assert breaker.ready_at(5.0) == 25.0, "the second rest is twice the first"
-    breaker.restore(BreakerMemory(rests=0, rest_left=86_400.0), now=5.0)
+    breaker.restore(SavedBreaker(rests=0, rest_left=86_400.0), now=5.0)
     assert breaker.ready_at(5.0) == 15.0
 
 
 def test_after_a_failure_that_may_have_arrived_a_single_delivery_goes_until_something_is_answered() -> None:
     def seen() -> bool:
-        return breaker.wants_one
+        return breaker.is_probing
 
     breaker = Breaker(BreakerLimits(failures=5))
     breaker.failed(1.0, "cannot connect")
@@ -223,4 +223,4 @@ def test_after_a_failure_that_may_have_arrived_a_single_delivery_goes_until_some
 def test_a_probe_is_a_single_delivery() -> None:
     breaker = Breaker(BreakerLimits(failures=1))
     breaker.failed(1.0, "cannot connect")
-    assert breaker.wants_one
+    assert breaker.is_probing

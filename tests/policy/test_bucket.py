@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsind.policy.bucket import EARLY_PACE, LENT, Bucket, Rate
+from tocsind.policy.bucket import BORROWED, EARLY_PACE, Bucket, Rate
 from tocsind.policy.reserve import Reserve
 
 rates = st.builds(Rate, st.integers(1, 12), st.floats(0.25, 120))
@@ -20,8 +20,8 @@ SAME = 1e-6  # what differs by less is the same instant
 def sent(bucket: Bucket, now: float, *, pressing: bool = True) -> float:
     """Wait for the bucket, send, and have the answer at once; when that was."""
     now = bucket.ready_at(now, pressing=pressing)
-    bucket.take(now, pressing=pressing)
-    bucket.give(now, pressing=pressing)
+    bucket.acquire(now, pressing=pressing)
+    bucket.release(now, pressing=pressing)
     return now
 
 
@@ -33,10 +33,10 @@ def test_however_long_requests_travel_no_window_of_the_server_holds_more_than_co
     bucket, counted = Bucket(rate, Reserve()), list[float]()
     for pause, latency, share, pressing in journeys:
         now = bucket.ready_at(now + pause, pressing=pressing)
-        bucket.take(now, pressing=pressing)
+        bucket.acquire(now, pressing=pressing)
         counted.append(now + share * latency)
         now += latency
-        bucket.give(now, pressing=pressing)
+        bucket.release(now, pressing=pressing)
     for first, one_more_than_count in zip(counted, counted[rate.count :], strict=False):
         assert one_more_than_count >= first + rate.per - SAME
 
@@ -48,8 +48,8 @@ def test_ready_at_is_the_first_instant_at_which_it_says_now(
     bucket = Bucket(rate, Reserve())
     for pause in pauses:
         now += pause
-        bucket.take(now, pressing=pressing)
-        bucket.give(now, pressing=pressing)
+        bucket.acquire(now, pressing=pressing)
+        bucket.release(now, pressing=pressing)
     when = bucket.ready_at(now, pressing=pressing)
     assert now <= when < inf
     assert bucket.ready_at(when, pressing=pressing) == when
@@ -63,8 +63,8 @@ def test_what_is_kept_is_lent_for_a_moment_at_most(rate: Rate, now: float, who: 
     for pressing in who:
         now = sent(bucket, now, pressing=pressing)
         if not pressing:
-            patient = sum(1 for at in bucket._patient if at + rate.per > now + LENT + SAME)
-            assert patient <= rate.count - bucket.keep(now)
+            patient = sum(1 for at in bucket._normal if at + rate.per > now + BORROWED + SAME)
+            assert patient <= rate.count - bucket.reserved(now)
 
 
 def test_asking_changes_nothing() -> None:
@@ -88,9 +88,9 @@ def test_each_token_comes_back_by_itself() -> None:
 
 def test_a_token_is_gone_from_the_sending_and_comes_back_by_the_answer() -> None:
     bucket = Bucket(Rate(1, 10.0))
-    bucket.take(0.0)
+    bucket.acquire(0.0)
     assert [bucket.used(3.0), bucket.ready_at(3.0)] == [1, 13.0]
-    bucket.give(4.0)
+    bucket.release(4.0)
     assert [bucket.used(4.0), bucket.ready_at(4.0)] == [1, 14.0]
 
 
@@ -107,26 +107,26 @@ def test_what_is_kept_is_for_those_who_press() -> None:
     sent(bucket, 0.0, pressing=False)
     sent(bucket, 1.0, pressing=False)
     assert bucket.ready_at(2.0) == 2.0
-    assert bucket.ready_at(2.0, pressing=False) == 10.0 - LENT
-    bucket.take(2.0, pressing=False)
+    assert bucket.ready_at(2.0, pressing=False) == 10.0 - BORROWED
+    bucket.acquire(2.0, pressing=False)
     assert bucket.ready_at(3.0, pressing=False) == 10.0
-    assert Bucket(Rate(3, 10.0)).keep(0.0) == 0
+    assert Bucket(Rate(3, 10.0)).reserved(0.0) == 0
 
 
 def test_what_they_wished_for_is_kept_where_something_is() -> None:
     kept = Bucket(Rate(30, 60.0), Reserve())
     shared = Bucket(Rate(30, 60.0))
     for at in range(6):
-        kept.wish(float(at))
-        shared.wish(float(at))
-    assert (kept.keep(10.0), shared.keep(10.0)) == (9, 0)
+        kept.note_demand(float(at))
+        shared.note_demand(float(at))
+    assert (kept.reserved(10.0), shared.reserved(10.0)) == (9, 0)
 
 
 def test_what_was_taken_beyond_the_last_token_is_counted_and_not_refused() -> None:
     bucket = Bucket(Rate(2, 10.0))
     for now in (0.0, 1.0, 2.0):
-        bucket.take(now)
-        bucket.give(now)
+        bucket.acquire(now)
+        bucket.release(now)
     assert bucket.ready_at(3.0) == 11.0
 
 
@@ -134,21 +134,21 @@ def test_after_another_rate_what_was_counted_stays_counted() -> None:
     bucket = Bucket(Rate(3, 10.0))
     for now in (0.0, 1.0, 2.0):
         sent(bucket, now)
-    bucket.change(Rate(2, 20.0))
+    bucket.set_rate(Rate(2, 20.0))
     assert bucket.ready_at(3.0) == 21.0
 
 
 def test_requests_of_before_a_restart_may_be_remembered_in_any_order() -> None:
     bucket = Bucket(Rate(3, 10.0), Reserve())
     for at in (5.0, 3.0, 4.0):
-        bucket.remember(at, pressing=False)
+        bucket.restore_request(at, pressing=False)
     assert [bucket.ready_at(6.0), bucket.ready_at(13.5), bucket.used(13.5)] == [13.0, 13.5, 2]
 
 
 def test_of_more_requests_than_tokens_the_latest_are_remembered() -> None:
     bucket = Bucket(Rate(2, 10.0))
     for at in (5.0, 3.0, 4.0):
-        bucket.remember(at)
+        bucket.restore_request(at)
     assert bucket.ready_at(6.0) == 14.0
 
 
@@ -170,8 +170,8 @@ def test_a_steady_stream_is_paced_evenly_and_is_never_stopped_by_the_window() ->
     for _ in range(200):
         paced = bucket.paced_at(now)
         assert bucket.ready_at(paced, pressing=False) == paced
-        bucket.take(paced, pressing=False)
-        bucket.give(paced + 0.2, pressing=False)
+        bucket.acquire(paced, pressing=False)
+        bucket.release(paced + 0.2, pressing=False)
         left.append(paced)
         now = paced + 0.2
     waits = [after - before for before, after in pairwise(left[4:])]
@@ -184,8 +184,8 @@ def test_the_pace_is_counted_from_one_leaving_to_the_next() -> None:
     quick, slow = (Bucket(Rate(30, 60.0), Reserve()) for _ in range(2))
     for bucket, latency in ((quick, 0.0), (slow, 1.0)):
         for n in range(20):
-            bucket.take(3.0 * n, pressing=False)
-            bucket.give(3.0 * n + latency, pressing=False)
+            bucket.acquire(3.0 * n, pressing=False)
+            bucket.release(3.0 * n + latency, pressing=False)
     assert slow.paced_at(58.5) - quick.paced_at(58.0) == pytest.approx(0.0, abs=0.1)
 
 
@@ -208,15 +208,15 @@ def test_a_reserve_that_has_grown_over_what_is_used_already_leaves_a_pace() -> N
     for _ in range(26):
         sent(bucket, 0.0, pressing=False)
     for at in range(20):
-        bucket.wish(float(at))
+        bucket.note_demand(float(at))
     assert bucket.paced_at(20.0) == 20.0
-    assert bucket.ready_at(20.0, pressing=False) == 60.0 - LENT
+    assert bucket.ready_at(20.0, pressing=False) == 60.0 - BORROWED
 
 
 def test_after_a_restart_the_pace_goes_on_from_the_last_answer() -> None:
     bucket = Bucket(Rate(30, 60.0), Reserve())
     for n in range(20):
-        bucket.remember(3.0 * n, pressing=False)
+        bucket.restore_request(3.0 * n, pressing=False)
     assert 57.0 < bucket.paced_at(57.0) < 60.0
 
 
@@ -229,7 +229,7 @@ def test_a_wide_bucket_remembers_no_more_than_its_window() -> None:
     bucket = Bucket(Rate(100_000, 1.0), Reserve())
     for n in range(1000):
         sent(bucket, n / 10, pressing=False)
-    assert len(bucket._all) == len(bucket._patient) == 10
+    assert len(bucket._all) == len(bucket._normal) == 10
 
 
 @pytest.mark.parametrize(("count", "early"), [(30, 10), (20, 10), (15, 10), (10, 7), (5, 2)])

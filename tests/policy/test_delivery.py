@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.policy.made import NOW, delivery
+from tests.policy.factories import NOW, delivery
 
 from tocsind.policy.backoff import Retry, ceiling
 from tocsind.policy.delivery import OPEN, SETTLED, Delivery, Priority, Settlement, State, expired, halved, settle
@@ -16,7 +16,7 @@ from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, 
 
 RETRY = Retry(first=8.0, most=60.0, give_up=3600.0)
 OLD = {"first_try": NOW - 3600.0, "attempts": 9}  # as long as anyone is patient
-IN_DOUBT = {"doubt": True, "unknowns": 1}
+IN_DOUBT = {"maybe_duplicate": True, "unknown_count": 1}
 LIMITED = Deferred("429", Cause.LIMITED, Reach.ENDPOINT, wait=20.0)
 
 
@@ -34,86 +34,90 @@ def queued(reason: str, wait: float = 0.0, **known: Any) -> Settlement:
 TABLE = {
     "it arrived": Row(Delivered("m1"), {}, Settlement(State.SENT, message="m1")),
     "it arrived, and an earlier copy may have": Row(
-        Delivered("m1"), IN_DOUBT, Settlement(State.SENT, message="m1", doubt=True, unknowns=1)
+        Delivered("m1"), IN_DOUBT, Settlement(State.SENT, message="m1", maybe_duplicate=True, unknown_count=1)
     ),
     "it arrived late": Row(Delivered(), OLD, Settlement(State.SENT)),
-    "it will never pass": Row(Refused("400"), {}, Settlement(State.DEAD, "400", elsewhere=True)),
+    "it will never pass": Row(Refused("400"), {}, Settlement(State.DEAD, "400", copy_to_fallback=True)),
     "it will never pass, and an earlier copy may have": Row(
-        Refused("400"), IN_DOUBT, Settlement(State.DEAD, "400", doubt=True, unknowns=1, elsewhere=True)
+        Refused("400"),
+        IN_DOUBT,
+        Settlement(State.DEAD, "400", maybe_duplicate=True, unknown_count=1, copy_to_fallback=True),
     ),
     "the destination is gone": Row(Refused("404", disable=True), {}, queued("404")),
     "the destination is gone, however old it is": Row(Refused("404", disable=True), OLD, queued("404")),
     "the destination is gone, and an earlier copy may have arrived": Row(
-        Refused("404", disable=True), IN_DOUBT, queued("404", doubt=True, unknowns=1)
+        Refused("404", disable=True), IN_DOUBT, queued("404", maybe_duplicate=True, unknown_count=1)
     ),
     "nobody can say": Row(
         Unknown("no answer"),
         {},
-        queued("no answer", 4.0, doubt=True, unknowns=1),
-        low=Settlement(State.UNKNOWN, "no answer", doubt=True, unknowns=1),
+        queued("no answer", 4.0, maybe_duplicate=True, unknown_count=1),
+        low=Settlement(State.UNKNOWN, "no answer", maybe_duplicate=True, unknown_count=1),
     ),
     "nobody can say, and that is old": Row(
         Unknown("no answer"),
         OLD,
-        queued("no answer", 30.0, doubt=True, unknowns=1),
-        low=Settlement(State.UNKNOWN, "no answer", doubt=True, unknowns=1),
+        queued("no answer", 30.0, maybe_duplicate=True, unknown_count=1),
+        low=Settlement(State.UNKNOWN, "no answer", maybe_duplicate=True, unknown_count=1),
     ),
     "nobody can say, for the second time": Row(
         Unknown("no answer"),
         IN_DOUBT,
-        Settlement(State.UNKNOWN, "no answer", doubt=True, unknowns=2, elsewhere=True),
-        low=Settlement(State.UNKNOWN, "no answer", doubt=True, unknowns=2),
+        Settlement(State.UNKNOWN, "no answer", maybe_duplicate=True, unknown_count=2, copy_to_fallback=True),
+        low=Settlement(State.UNKNOWN, "no answer", maybe_duplicate=True, unknown_count=2),
     ),
     "nobody can say, after a crash that nobody watched": Row(
         Unknown("no answer"),
-        {"doubt": True},
-        queued("no answer", 4.0, doubt=True, unknowns=1),
-        low=Settlement(State.UNKNOWN, "no answer", doubt=True, unknowns=1),
+        {"maybe_duplicate": True},
+        queued("no answer", 4.0, maybe_duplicate=True, unknown_count=1),
+        low=Settlement(State.UNKNOWN, "no answer", maybe_duplicate=True, unknown_count=1),
     ),
     "they failed": Row(Deferred("503"), {}, queued("503", 4.0)),
-    "they failed, for the third time": Row(Deferred("503"), {"attempts": 3}, queued("503", 16.0, company=5)),
+    "they failed, for the third time": Row(Deferred("503"), {"attempts": 3}, queued("503", 16.0, max_batch=5)),
     "they failed, and it may be the reason even in small company": Row(
-        Deferred("503"), {"attempts": 2, "company": 5}, queued("503", 8.0, company=2)
+        Deferred("503"), {"attempts": 2, "max_batch": 5}, queued("503", 8.0, max_batch=2)
     ),
     "they failed, for the first time in small company": Row(
-        Deferred("503"), {"company": 5}, queued("503", 4.0, company=5)
+        Deferred("503"), {"max_batch": 5}, queued("503", 4.0, max_batch=5)
     ),
     "they failed, and said when to come back": Row(Deferred("503", wait=90.0), {}, queued("503", 90.0)),
     "they failed, and asked for less than we would wait": Row(Deferred("503", wait=1.0), {}, queued("503", 4.0)),
     "they failed, and may have saved it": Row(
-        Deferred("503", ambiguous=True), {}, queued("503: it may have arrived", 4.0, doubt=True)
+        Deferred("503", ambiguous=True), {}, queued("503: it may have arrived", 4.0, maybe_duplicate=True)
     ),
     "they failed, and an earlier copy may have arrived": Row(
-        Deferred("503"), IN_DOUBT, queued("503", 4.0, doubt=True, unknowns=1)
+        Deferred("503"), IN_DOUBT, queued("503", 4.0, maybe_duplicate=True, unknown_count=1)
     ),
     "they failed for as long as anyone is patient": Row(
-        Deferred("503"), OLD, Settlement(State.DEAD, "given up: 503", elsewhere=True)
+        Deferred("503"), OLD, Settlement(State.DEAD, "given up: 503", copy_to_fallback=True)
     ),
     "they failed for as long as anyone is patient, and may have saved it": Row(
         Deferred("503", ambiguous=True),
         OLD,
-        Settlement(State.DEAD, "given up: 503: it may have arrived", doubt=True, elsewhere=True),
+        Settlement(State.DEAD, "given up: 503: it may have arrived", maybe_duplicate=True, copy_to_fallback=True),
     ),
     "they failed for nearly as long": Row(Deferred("503"), {"first_try": NOW - 3599.0}, queued("503", 4.0)),
     "they failed, and nobody wrote down when it began": Row(Deferred("503"), {"first_try": None}, queued("503", 4.0)),
     "a rate limit: the lane waits and the delivery does not": Row(LIMITED, {}, queued("429")),
-    "a rate limit never gives up": Row(LIMITED, {**OLD, **IN_DOUBT}, queued("429", doubt=True, unknowns=1)),
+    "a rate limit never gives up": Row(LIMITED, {**OLD, **IN_DOUBT}, queued("429", maybe_duplicate=True, unknown_count=1)),
     "somebody in its message, and nobody knows who: it travels in half the company": Row(
-        Deferred("400", Cause.COMPANY), {}, queued("400", company=5)
+        Deferred("400", Cause.BATCH_REJECTED), {}, queued("400", max_batch=5)
     ),
-    "somebody in its small message": Row(Deferred("400", Cause.COMPANY), {"company": 3}, queued("400", company=1)),
-    "it alone": Row(Deferred("400", Cause.COMPANY), {"company": 1}, queued("400", company=1)),
-    "somebody else in its message was named": Row(Deferred("400", Cause.INNOCENT), {}, queued("400")),
+    "somebody in its small message": Row(
+        Deferred("400", Cause.BATCH_REJECTED), {"max_batch": 3}, queued("400", max_batch=1)
+    ),
+    "it alone": Row(Deferred("400", Cause.BATCH_REJECTED), {"max_batch": 1}, queued("400", max_batch=1)),
+    "somebody else in its message was named": Row(Deferred("400", Cause.BATCH_MATE), {}, queued("400")),
     "somebody else was named, whatever is known of it": Row(
-        Deferred("400", Cause.INNOCENT),
-        {**OLD, **IN_DOUBT, "company": 5, "plain": True},
-        queued("400", doubt=True, unknowns=1, company=5, plain=True),
+        Deferred("400", Cause.BATCH_MATE),
+        {**OLD, **IN_DOUBT, "max_batch": 5, "plain_format": True},
+        queued("400", maybe_duplicate=True, unknown_count=1, max_batch=5, plain_format=True),
     ),
     "the message that it was to edit is not there any more: it goes again at once": Row(
-        Deferred("404", Cause.MESSAGE), OLD, queued("404", anew=True)
+        Deferred("404", Cause.TARGET_GONE), OLD, queued("404", repost=True)
     ),
     "its form was not taken: plain, and alone": Row(
-        Deferred("400", Cause.FORM), IN_DOUBT, queued("400", doubt=True, unknowns=1, plain=True, company=1)
+        Deferred("400", Cause.FORMAT), IN_DOUBT, queued("400", maybe_duplicate=True, unknown_count=1, plain_format=True, max_batch=1)
     ),
 }
 
@@ -144,9 +148,9 @@ deliveries = st.builds(
     attempts=st.integers(1, 10**6),
     first_try=st.floats(NOW - 1e6, NOW),
     doubt=st.booleans(),
-    unknowns=st.integers(0, 3),
+    unknown_count=st.integers(0, 3),
     plain=st.booleans(),
-    company=st.none() | st.integers(1, 10),
+    max_batch=st.none() | st.integers(1, 10),
 )
 
 
@@ -155,8 +159,8 @@ def test_doubt_is_for_good_and_the_count_of_unknowns_never_falls(
     before: Delivery, outcome: Outcome, jitter: float
 ) -> None:
     after = settle(before, outcome, now=NOW, retry=RETRY, jitter=jitter)
-    assert after.doubt >= before.doubt
-    assert after.unknowns == before.unknowns + isinstance(outcome, Unknown)
+    assert after.maybe_duplicate >= before.maybe_duplicate
+    assert after.unknown_count == before.unknown_count + isinstance(outcome, Unknown)
 
 
 @given(deliveries, outcomes, st.floats(0, 1, exclude_max=True))
@@ -165,8 +169,8 @@ def test_only_what_is_given_up_goes_elsewhere_and_only_what_is_queued_waits(
 ) -> None:
     after = settle(before, outcome, now=NOW, retry=RETRY, jitter=jitter)
     assert after.state in {State.QUEUED, State.SENT, State.UNKNOWN, State.DEAD}
-    assert not after.elsewhere or after.state in {State.UNKNOWN, State.DEAD}
-    assert after.elsewhere or after.state is not State.DEAD
+    assert not after.copy_to_fallback or after.state in {State.UNKNOWN, State.DEAD}
+    assert after.copy_to_fallback or after.state is not State.DEAD
     assert after.wait == 0 or after.state is State.QUEUED
     told = outcome.wait or 0.0 if isinstance(outcome, Deferred) else 0.0
     assert 0 <= after.wait <= max(told, ceiling(RETRY, before.attempts))
@@ -176,10 +180,10 @@ def test_only_what_is_given_up_goes_elsewhere_and_only_what_is_queued_waits(
 @given(deliveries, outcomes, st.floats(0, 1, exclude_max=True))
 def test_plain_is_for_good_and_company_never_grows(before: Delivery, outcome: Outcome, jitter: float) -> None:
     after = settle(before, outcome, now=NOW, retry=RETRY, jitter=jitter)
-    assert after.plain >= before.plain
-    if before.company is not None:
-        assert after.company is not None
-        assert 1 <= after.company <= before.company
+    assert after.plain_format >= before.plain_format
+    if before.max_batch is not None:
+        assert after.max_batch is not None
+        assert 1 <= after.max_batch <= before.max_batch
 
 
 def test_whoever_travels_with_a_culprit_is_alone_with_him_in_the_end() -> None:

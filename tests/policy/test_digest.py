@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsind.policy.delivery import Priority
-from tocsind.policy.digest import LEAST, Budgets, to_fold
+from tocsind.policy.digest import LEAST, Budgets, digest_surplus
 
 URGENT, HIGH, NORMAL, LOW = Priority
 BUDGETS = Budgets()
@@ -18,7 +18,7 @@ budgets = st.builds(Budgets, st.none() | st.floats(1, 600), st.none() | st.float
 def test_only_what_waits_and_may_be_merged_is_merged(
     waiting: dict[Priority, int], budgets: Budgets, rate: float
 ) -> None:
-    for priority, count in to_fold(waiting, budgets, rate).items():
+    for priority, count in digest_surplus(waiting, budgets, rate).items():
         assert LEAST <= count <= waiting[priority]
         assert budgets.of(priority) is not None
 
@@ -27,7 +27,7 @@ def test_only_what_waits_and_may_be_merged_is_merged(
 def test_what_is_left_drains_in_time_or_is_all_that_may_not_be_merged(
     waiting: dict[Priority, int], rate: float
 ) -> None:
-    folded = to_fold(waiting, BUDGETS, rate)
+    folded = digest_surplus(waiting, BUDGETS, rate)
     left = {priority: n - folded.get(priority, 0) for priority, n in waiting.items()}
     for priority, budget in ((NORMAL, 120.0), (LOW, 300.0)):
         until_the_last = sum(n for other, n in left.items() if other <= priority)
@@ -35,32 +35,32 @@ def test_what_is_left_drains_in_time_or_is_all_that_may_not_be_merged(
 
 
 def test_a_backlog_that_drains_in_time_is_left_alone() -> None:
-    assert to_fold({LOW: 1200, NORMAL: 100}, BUDGETS, 4.34) == {}
-    assert to_fold({LOW: 10**6}, BUDGETS, inf) == {}
+    assert digest_surplus({LOW: 1200, NORMAL: 100}, BUDGETS, 4.34) == {}
+    assert digest_surplus({LOW: 10**6}, BUDGETS, inf) == {}
 
 
 def test_merging_goes_down_to_half_the_budget() -> None:
-    assert to_fold({LOW: 400}, BUDGETS, 1.0) == {LOW: 250}
+    assert digest_surplus({LOW: 400}, BUDGETS, 1.0) == {LOW: 250}
 
 
 def test_what_is_ahead_takes_its_part_of_the_time() -> None:
-    assert to_fold({URGENT: 100, LOW: 250}, BUDGETS, 1.0) == {LOW: 200}
-    assert to_fold({NORMAL: 130, LOW: 30}, BUDGETS, 1.0) == {NORMAL: 70}
+    assert digest_surplus({URGENT: 100, LOW: 250}, BUDGETS, 1.0) == {LOW: 200}
+    assert digest_surplus({NORMAL: 130, LOW: 30}, BUDGETS, 1.0) == {NORMAL: 70}
 
 
 def test_what_was_merged_makes_room_for_the_less_pressing() -> None:
-    assert to_fold({NORMAL: 500, LOW: 200}, BUDGETS, 1.0) == {NORMAL: 440}
+    assert digest_surplus({NORMAL: 500, LOW: 200}, BUDGETS, 1.0) == {NORMAL: 440}
 
 
 def test_urgent_and_high_are_never_merged() -> None:
-    assert to_fold({URGENT: 5000, HIGH: 5000}, BUDGETS, 1.0) == {}
+    assert digest_surplus({URGENT: 5000, HIGH: 5000}, BUDGETS, 1.0) == {}
 
 
 def test_a_few_are_not_worth_a_digest() -> None:
-    assert to_fold({URGENT: 300, LOW: LEAST - 1}, BUDGETS, 1.0) == {}
-    assert to_fold({URGENT: 300, LOW: LEAST}, BUDGETS, 1.0) == {LOW: LEAST}
+    assert digest_surplus({URGENT: 300, LOW: LEAST - 1}, BUDGETS, 1.0) == {}
+    assert digest_surplus({URGENT: 300, LOW: LEAST}, BUDGETS, 1.0) == {LOW: LEAST}
 
 
 def test_without_a_budget_nothing_is_merged() -> None:
-    assert to_fold({NORMAL: 5000, LOW: 5000}, Budgets(normal=None, low=None), 1.0) == {}
-    assert to_fold({NORMAL: 5000, LOW: 5000}, None, 1.0) == {}
+    assert digest_surplus({NORMAL: 5000, LOW: 5000}, Budgets(normal=None, low=None), 1.0) == {}
+    assert digest_surplus({NORMAL: 5000, LOW: 5000}, None, 1.0) == {}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tocsind.policy.delivery import Priority
-from tocsind.policy.patience import ASK_EVERY, NEVER, SHORT_BLOCK, SUSPECT, Fitness, Outage, Patience, ranked
+from tocsind.policy.patience import NEVER, PROBE_INTERVAL, SHORT_BLOCK, SUSPECT, Fitness, Outage, Patience, ranked
 
 URGENT, HIGH, NORMAL, LOW = Priority
 
@@ -19,24 +19,24 @@ def test_patience_defaults_are_those_of_the_contract() -> None:
 
 
 def test_ranked_puts_what_works_first_and_keeps_the_configured_order() -> None:
-    fitness = {"a": Fitness.DISABLED, "b": Fitness.FAILS, "c": Fitness.WORKS, "d": Fitness.WORKS}
+    fitness = {"a": Fitness.DISABLED, "b": Fitness.FAILS, "c": Fitness.WORKING, "d": Fitness.WORKING}
     assert ranked("abcd", fitness.__getitem__) == ("c", "d", "b", "a")
 
 
 def test_outage_counts_from_the_first_failure_in_a_row() -> None:
     outage = Outage()
     for now in (10.0, 12.0, 30.0):
-        outage.failed(now, "refused")
-    assert (outage.over_at(30.0), outage.lasts(30.0)) == (40.0, 20.0)
-    outage.answered()
-    assert (outage.over_at(30.0), outage.lasts(50.0), outage.is_on) == (inf, 0.0, False)
-    outage.failed(50.0, "refused")
+        outage.on_failure(now, "refused")
+    assert (outage.over_at(30.0), outage.duration(30.0)) == (40.0, 20.0)
+    outage.on_answer()
+    assert (outage.over_at(30.0), outage.duration(50.0), outage.is_on) == (inf, 0.0, False)
+    outage.on_failure(50.0, "refused")
     assert outage.over_at(30.0) == 80.0
 
 
 def test_outage_counts_from_the_start_of_a_block_by_the_server() -> None:
     outage = Outage()
-    outage.blocked(10.0, "429 from Cloudflare")
+    outage.on_block(10.0, "429 from Cloudflare")
     assert outage.over_at(30.0) == 40.0
     assert not outage.works(SHORT_BLOCK)
     assert outage.works(SHORT_BLOCK - 1), "a used-up window is no outage of the destination"
@@ -44,56 +44,56 @@ def test_outage_counts_from_the_start_of_a_block_by_the_server() -> None:
 
 def test_outage_after_an_answered_question_goes_on_with_its_old_beginning() -> None:
     outage = Outage()
-    outage.failed(0.0, "503")
-    outage.back(100.0)
-    assert (outage.over_at(30.0), outage.works(0.0), outage.lasts(100.0)) == (inf, True, 0.0)
-    outage.failed(110.0, "503")
+    outage.on_failure(0.0, "503")
+    outage.on_recovery(100.0)
+    assert (outage.over_at(30.0), outage.works(0.0), outage.duration(100.0)) == (inf, True, 0.0)
+    outage.on_failure(110.0, "503")
     assert outage.over_at(30.0) == 30.0
 
 
 def test_outage_long_after_an_answered_question_is_a_new_one() -> None:
     outage = Outage()
-    outage.failed(0.0, "503")
-    outage.back(100.0)
-    outage.failed(101.0 + SUSPECT, "503")
+    outage.on_failure(0.0, "503")
+    outage.on_recovery(100.0)
+    outage.on_failure(101.0 + SUSPECT, "503")
     assert outage.over_at(30.0) == 131.0 + SUSPECT
 
 
 def test_question_is_asked_when_the_breaker_allows_it_and_not_soon_after_a_failure() -> None:
     outage = Outage()
-    assert outage.ask_at(5.0) == inf
-    outage.failed(10.0, "503")
-    assert outage.ask_at(12.0) == 10.0 + ASK_EVERY
-    assert outage.ask_at(60.0) == 60.0
-    outage.put_off(60.0)
-    assert outage.ask_at(60.0) == 60.0 + ASK_EVERY
+    assert outage.probe_at(5.0) == inf
+    outage.on_failure(10.0, "503")
+    assert outage.probe_at(12.0) == 10.0 + PROBE_INTERVAL
+    assert outage.probe_at(60.0) == 60.0
+    outage.on_retry_scheduled(60.0)
+    assert outage.probe_at(60.0) == 60.0 + PROBE_INTERVAL
 
 
 def test_question_after_a_block_is_due_when_the_block_ends() -> None:
     outage = Outage()
-    outage.blocked(10.0, "429")
-    assert outage.ask_at(15.0) == 15.0
+    outage.on_block(10.0, "429")
+    assert outage.probe_at(15.0) == 15.0
 
 
 def test_outage_that_is_not_on_cannot_come_back() -> None:
     outage = Outage()
-    outage.back(1.0)
+    outage.on_recovery(1.0)
     assert repr(outage) == "<Outage well since=None fails=False reason=None>"
 
 
 def test_outage_goes_on_after_a_restart() -> None:
     outage = Outage()
     outage.restore(-50.0, "refused")
-    assert (outage.over_at(30.0), outage.lasts(10.0), outage.reason) == (-20.0, 60.0, "refused")
+    assert (outage.over_at(30.0), outage.duration(10.0), outage.reason) == (-20.0, 60.0, "refused")
     assert repr(outage) == "<Outage out since=-50.0 fails=True reason='refused'>"
-    outage.back(1.0)
+    outage.on_recovery(1.0)
     assert repr(outage) == "<Outage back since=-50.0 fails=False reason='refused'>"
 
 
 def test_block_goes_on_after_a_restart_as_a_block() -> None:
     outage = Outage()
     outage.restore(-50.0, "429", fails=False)
-    assert (outage.over_at(30.0), outage.fails, outage.ask_at(allowed=7.0)) == (-20.0, False, 7.0)
+    assert (outage.over_at(30.0), outage.fails, outage.probe_at(allowed=7.0)) == (-20.0, False, 7.0)
 
 
 class OutageLaw(RuleBasedStateMachine):
@@ -115,17 +115,17 @@ class OutageLaw(RuleBasedStateMachine):
         if self.since is None or (self.back_at is not None and self.now - self.back_at > SUSPECT):
             self.since = self.now
         self.back_at = None
-        (self.outage.blocked if block else self.outage.failed)(self.now, "because")
+        (self.outage.on_block if block else self.outage.on_failure)(self.now, "because")
 
     @rule()
     def a_question_is_answered(self) -> None:
-        self.outage.back(self.now)
+        self.outage.on_recovery(self.now)
         if self.since is not None and self.back_at is None:
             self.back_at = self.now
 
     @rule()
     def a_delivery_is_answered(self) -> None:
-        self.outage.answered()
+        self.outage.on_answer()
         self.since = self.back_at = None
 
     @invariant()
@@ -133,7 +133,7 @@ class OutageLaw(RuleBasedStateMachine):
         is_on = self.since is not None and self.back_at is None
         assert self.outage.is_on is is_on
         assert self.outage.over_at(30.0) == (self.since + 30.0 if self.since is not None and is_on else inf)
-        assert (self.outage.ask_at(self.now) < inf) is is_on
+        assert (self.outage.probe_at(self.now) < inf) is is_on
         assert self.outage.works(0.0) or is_on
         assert not self.outage.works(SHORT_BLOCK)
 

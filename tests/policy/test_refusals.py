@@ -1,71 +1,71 @@
 from __future__ import annotations
 
 from tocsind.policy.outcomes import Refused
-from tocsind.policy.refusals import MOST_KNOWN, STRIKES, Refusals
+from tocsind.policy.refusals import MAX_REMEMBERED, STRIKES, Refusals
 
 ACCESS, STRIKE = Refused("403: Missing Access"), Refused("403: Missing Permissions", strike=True)
 
 
 def test_the_same_refusal_of_three_different_alerts_in_a_row_is_the_destinations() -> None:
     refusals = Refusals()
-    assert [refusals.refused(ACCESS, [alert]) for alert in ("a", "b")] == [None, None]
-    assert refusals.refused(ACCESS, ["c"]) == "403: Missing Access (so for 3 different alerts in a row)"
+    assert [refusals.on_refused(ACCESS, [alert]) for alert in ("a", "b")] == [None, None]
+    assert refusals.on_refused(ACCESS, ["c"]) == "403: Missing Access (so for 3 different alerts in a row)"
 
 
 def test_three_alerts_in_one_request_are_three_alerts() -> None:
-    assert Refusals().refused(ACCESS, ["a", "b", "c"])
+    assert Refusals().on_refused(ACCESS, ["a", "b", "c"])
 
 
 def test_one_alert_that_is_tried_again_counts_once() -> None:
     refusals = Refusals()
-    assert [refusals.refused(ACCESS, ["a"]) for _ in range(5)] == [None] * 5
+    assert [refusals.on_refused(ACCESS, ["a"]) for _ in range(5)] == [None] * 5
     assert refusals.alerts == 1
 
 
 def test_another_refusal_begins_another_row() -> None:
     refusals = Refusals()
     for reason in ("403", "403", "405", "403", "403"):
-        assert refusals.refused(Refused(reason), [f"{reason} {refusals.alerts}"]) is None
-    assert refusals.refused(Refused("403"), ["last"])
+        assert refusals.on_refused(Refused(reason), [f"{reason} {refusals.alerts}"]) is None
+    assert refusals.on_refused(Refused("403"), ["last"])
 
 
 def test_a_delivery_ends_every_row() -> None:
     refusals = Refusals(strikes=2)
-    refusals.refused(ACCESS, ["a", "b"])
-    refusals.delivered()
+    refusals.on_refused(ACCESS, ["a", "b"])
+    refusals.on_delivered()
     assert (refusals.alerts, refusals.reason, refusals.strikes) == (0, None, 0)
-    assert refusals.refused(ACCESS, ["c", "d"]) is None
+    assert refusals.on_refused(ACCESS, ["c", "d"]) is None
 
 
 def test_alerts_that_are_wrong_in_a_part_of_their_own_blame_no_destination_and_break_no_row() -> None:
     refusals, named = Refusals(), Refused("400: title", named=True)
     for alert in ("a", "b", "c", "d"):
-        assert refusals.refused(named, [alert]) is None
+        assert refusals.on_refused(named, [alert]) is None
     assert refusals.is_all
     assert (refusals.alerts, refusals.reason) == (4, "400: title")
     refusals = Refusals()
-    assert refusals.refused(ACCESS, ["a", "b"]) is None
-    assert refusals.refused(named, ["c"]) is None
-    assert refusals.refused(ACCESS, ["d"])
+    assert refusals.on_refused(ACCESS, ["a", "b"]) is None
+    assert refusals.on_refused(named, ["c"]) is None
+    assert refusals.on_refused(ACCESS, ["d"])
 
 
 def test_strikes_count_by_request_and_survive_a_restart() -> None:
     refusals = Refusals()
     for n in range(STRIKES - 1):
-        assert refusals.refused(STRIKE, [f"{n} {m}" for m in range(10)]) is None
-    assert Refusals(refusals.strikes).refused(STRIKE, ["last"]) == "403: Missing Permissions"
-    assert refusals.refused(ACCESS, ["other"]) is None
+        assert refusals.on_refused(STRIKE, [f"{n} {m}" for m in range(10)]) is None
+    assert Refusals(refusals.strikes).on_refused(STRIKE, ["last"]) == "403: Missing Permissions"
+    assert refusals.on_refused(ACCESS, ["other"]) is None
     assert refusals.strikes == 0
 
 
 def test_a_strike_may_carry_another_reason_each_time() -> None:
     refusals = Refusals()
-    found = [refusals.refused(Refused(f"404 {n}", strike=True), ["a"]) for n in range(STRIKES)]
+    found = [refusals.on_refused(Refused(f"404 {n}", strike=True), ["a"]) for n in range(STRIKES)]
     assert found == [None, None, "404 2"]
 
 
 def test_what_is_remembered_of_refused_alerts_is_bounded() -> None:
     refusals = Refusals()
     for n in range(3):
-        refusals.refused(Refused("400", named=True), [f"{n} {m}" for m in range(MOST_KNOWN // 2)])
-    assert refusals.alerts == MOST_KNOWN
+        refusals.on_refused(Refused("400", named=True), [f"{n} {m}" for m in range(MAX_REMEMBERED // 2)])
+    assert refusals.alerts == MAX_REMEMBERED

@@ -10,8 +10,8 @@ from tocsind.policy.reserve import Reserve
 def keeps(*wishes: float, now: float = 60.0, count: int = 30) -> int:
     reserve = Reserve()
     for at in wishes:
-        reserve.wish(at)
-    return reserve.keep(now, count, 60.0)
+        reserve.note_demand(at)
+    return reserve.reserved(now, count, 60.0)
 
 
 @pytest.mark.parametrize(

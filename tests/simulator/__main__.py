@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tests.bench.table import percentile
 
-from .book import Book
+from .record import Book
 from .scenario import SENDERS, Foreign, Scenario, run
 from .server import Model
 from .workloads import WORKLOADS

@@ -6,7 +6,7 @@ from collections import deque
 from typing import NamedTuple
 
 from tocsind.policy.bucket import Rate
-from tocsind.policy.scopes import Memory
+from tocsind.policy.rate_limits import SavedLimit
 
 from .signals import Signal
 
@@ -36,7 +36,7 @@ class Journal:
     def __init__(self) -> None:
         self.open: dict[int, Signal] = {}
         self.requests: deque[Request] = deque(maxlen=REMEMBERED)
-        self.memories: dict[str, Memory] = {}
+        self.memories: dict[str, SavedLimit] = {}
 
     def reopen(self, now: float) -> None:
         """What was in flight at the end of the last run may have been counted until now."""

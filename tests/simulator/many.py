@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from tocsind.testing.limits import Limit
 from tocsind.testing.limits import Model as Way
 
-from .book import Book
+from .record import Book
 from .scenario import Scenario, run
 from .server import Model
 

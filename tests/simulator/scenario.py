@@ -8,9 +8,9 @@ from random import Random
 from typing import NamedTuple, Protocol
 
 from .baselines import HeadersOnly, OneEach
-from .book import Book
 from .host import Host
 from .journal import Rules
+from .record import Book
 from .server import Model, Server
 from .signals import Signal
 from .tocsin import by_priority, first_come

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tocsind.policy.outcomes import Told
+from tocsind.policy.outcomes import RateHeaders
 from tocsind.testing.answers import ceil_ms
 from tocsind.testing.limits import Limit, Limiter, Verdict
 
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
     scope: str | None  # of the 429; None: it passed
     wait: float
-    told: Told | None
+    told: RateHeaders | None
 
     @property
     def passed(self) -> bool:
@@ -64,7 +64,7 @@ class Server:
         """Somebody else posts in the channel, if the channel lets him."""
         self._channel.take(now + self._ahead)
 
-    def _told(self, limiter: Limiter, verdict: Verdict) -> Told | None:
+    def _told(self, limiter: Limiter, verdict: Verdict) -> RateHeaders | None:
         if not self._model.headers:
             return None
-        return Told(limiter.limit, verdict.remaining, ceil_ms(verdict.reset_after))
+        return RateHeaders(limiter.limit, verdict.remaining, ceil_ms(verdict.reset_after))

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.bench.table import percentile
-from tests.simulator.book import Book
 from tests.simulator.floor import universal
 from tests.simulator.journal import Rules
 from tests.simulator.many import RATES, REAL, models
+from tests.simulator.record import Book
 from tests.simulator.scenario import Foreign, Scenario, run
 from tests.simulator.server import Model
 from tests.simulator.workloads import WORKLOADS

@@ -14,8 +14,8 @@ from tests.simulator.test_goals import ONE, waits
 
 from tocsind.policy.bucket import Bucket
 from tocsind.policy.delivery import Priority
+from tocsind.policy.rate_limits import ChannelLimit, RateLimit, WebhookLimit
 from tocsind.policy.reserve import Reserve
-from tocsind.policy.scopes import Channel, Endpoint, Scope
 
 SILENT = Model.parse("sliding:5/2,sliding:30/60,silent")
 SLOW = Model.parse("leaky:5/5,sliding:30/60")  # takes one a second in the long run, and says so
@@ -28,44 +28,44 @@ def refused(scenario: Scenario) -> dict[str, int]:
 
 
 def test_without_the_webhooks_log_a_server_that_does_not_tell_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Endpoint, "window_opens", lambda *_, **__: 0.0)
+    monkeypatch.setattr(WebhookLimit, "window_opens", lambda *_, **__: 0.0)
     assert refused(Scenario(SILENT, "burst of 500", 0))["user"] > 10
 
 
 def test_without_the_headers_a_server_that_is_slower_than_ours_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Endpoint, "hear", lambda *_: None)
+    monkeypatch.setattr(WebhookLimit, "hear", lambda *_: None)
     assert refused(Scenario(SLOW, "burst of 500", 0))["user"] > 10
 
 
 def test_without_the_channels_log_the_hidden_limit_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Channel, "window_opens", lambda _, now, **__: now)
+    monkeypatch.setattr(ChannelLimit, "window_opens", lambda _, now, **__: now)
     assert refused(Scenario(ONE, "burst of 500", 0))["shared"] > 0
 
 
 def test_without_blocks_a_refusal_is_followed_by_many(monkeypatch: pytest.MonkeyPatch) -> None:
     scenario = Scenario(NOBODY_TELLS, "burst of 500", 0)
     with_blocks = refused(scenario)["user"]
-    monkeypatch.setattr(Scope, "block_ends", lambda _, now: now)
+    monkeypatch.setattr(RateLimit, "block_ends", lambda _, now: now)
     assert refused(scenario)["user"] > 1.5 * with_blocks
 
 
 def test_without_learning_others_make_us_run_into_their_limit_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forget(self: Channel, now: float, wait: float, reason: str) -> None:
+    def forget(self: ChannelLimit, now: float, wait: float, reason: str) -> None:
         self.block(now + wait, reason)
 
-    monkeypatch.setattr(Channel, "limited", forget)
+    monkeypatch.setattr(ChannelLimit, "limited", forget)
     book = run(Scenario(ONE, "4/s", 0, foreign=Foreign(10)))
     assert book.refused["shared"] > 0.03 * book.requests
 
 
 def test_without_a_reserve_urgent_waits_for_low(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Bucket, "keep", lambda *_: 0)
+    monkeypatch.setattr(Bucket, "reserved", lambda *_: 0)
     books = [run(Scenario(ONE, "backlog, 4 urgent", seed)) for seed in range(3)]
     assert percentile(waits(books, Priority.URGENT), 99) > 20
 
 
 def test_a_reserve_that_does_not_adapt_is_too_small_for_ten_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Reserve, "wish", lambda *_: None)
+    monkeypatch.setattr(Reserve, "note_demand", lambda *_: None)
     books = [run(Scenario(ONE, "backlog, 10 urgent", seed)) for seed in range(3)]
     assert percentile(waits(books, Priority.URGENT, after=120), 99) > 20
 
@@ -77,10 +77,10 @@ def test_without_a_pace_tokens_run_out_in_mid_minute(monkeypatch: pytest.MonkeyP
 
 def test_counted_from_the_sending_two_windows_of_ours_are_one_of_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     def take(self: Bucket, now: float, *, pressing: bool = True) -> None:
-        self.remember(now, pressing=pressing)
+        self.restore_request(now, pressing=pressing)
 
-    monkeypatch.setattr(Bucket, "take", take)
-    monkeypatch.setattr(Bucket, "give", lambda *_, **__: None)
+    monkeypatch.setattr(Bucket, "acquire", take)
+    monkeypatch.setattr(Bucket, "release", lambda *_, **__: None)
     assert refused(Scenario(SILENT, "burst of 500", 0))["user"] > 0
 
 
@@ -104,5 +104,5 @@ def test_what_was_in_flight_at_a_power_cut_counts_as_if_it_were_answered_at_the_
 def test_without_the_patience_after_a_restart_a_server_that_is_slower_than_ours_refuses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Endpoint, "remember", Scope.remember)
+    monkeypatch.setattr(WebhookLimit, "remember", RateLimit.restore_request)
     assert any(refused(Scenario(SLOW, "burst of 500", seed, kills=6)) for seed in range(20))

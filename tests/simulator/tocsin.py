@@ -12,11 +12,11 @@ from collections.abc import Callable
 from itertools import chain, islice
 from typing import NamedTuple
 
-from tocsind.policy.batch import Batch, Share, form
+from tocsind.policy.batch import Batch, Footprint, form
 from tocsind.policy.delivery import Priority
-from tocsind.policy.gate import Gate, presses
+from tocsind.policy.gate import Limiter, is_expedited
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, Report
-from tocsind.policy.scopes import Address, Channel, Endpoint, Memory
+from tocsind.policy.rate_limits import ChannelLimit, HostLimit, SavedLimit, WebhookLimit
 
 from .journal import Journal, Request, Rules
 from .server import SHARED, USER, Answer
@@ -31,7 +31,7 @@ WINDOW = 64  # of a priority's queue are in memory
 class Lane:
     """One webhook: its gate, and what waits for it."""
 
-    def __init__(self, webhook: int, gate: Gate) -> None:
+    def __init__(self, webhook: int, gate: Limiter) -> None:
         self.webhook = webhook
         self.gate = gate
         self.waiting: dict[Priority, deque[Signal]] = {priority: deque() for priority in Priority}
@@ -73,9 +73,9 @@ class Tocsin:
         rank: Callable[[Signal], Priority] = by_priority,
     ) -> None:
         self._world, self._wire, self._journal, self._rank = world, wire, journal, rank
-        self._channel, self._address = Channel(rules.channel), Address(rules.address)
+        self._channel, self._address = ChannelLimit(rules.channel), HostLimit(rules.address)
         self._lanes = [
-            Lane(number, Gate(rules.ours, Endpoint(rules.webhook), self._channel, self._address))
+            Lane(number, Limiter(rules.ours, WebhookLimit(rules.webhook), self._channel, self._address))
             for number in range(webhooks)
         ]
         self._in_flight = False
@@ -87,8 +87,8 @@ class Tocsin:
         """A program hands it over."""
         lane = self._lanes[signal.webhook]
         lane.waiting[self._rank(signal)].append(signal)
-        if presses(signal.priority):
-            lane.gate.wish(self._world.now)
+        if is_expedited(signal.priority):
+            lane.gate.note_demand(self._world.now)
         self._look_soon()
 
     def kill(self) -> None:
@@ -117,18 +117,18 @@ class Tocsin:
 
     def _offer(self, lane: Lane, window: list[Signal]) -> Offer:
         batch, priority = self._form(window), self._rank(window[0])
-        when = lane.gate.ready_at(self._world.now, priority, full=batch.full)
+        when = lane.gate.ready_at(self._world.now, priority, full=batch.is_full)
         return Offer(when, priority, [window[place] for place in batch.chosen], lane)
 
     def _form(self, window: list[Signal]) -> Batch:
-        return form([Share(signal.size, signal.key) for signal in window], EMBEDS, ROOM)
+        return form([Footprint(signal.size, signal.key) for signal in window], EMBEDS, ROOM)
 
     def _send(self, offer: Offer) -> None:
         for signal in offer.batch:
             offer.lane.waiting[self._rank(signal)].remove(signal)
         self._in_flight = True
-        offer.lane.gate.take(self._world.now, offer.priority)
-        self._journal.requests.append(Request(offer.lane.webhook, presses(offer.priority)))
+        offer.lane.gate.acquire(self._world.now, offer.priority)
+        self._journal.requests.append(Request(offer.lane.webhook, is_expedited(offer.priority)))
         self._wire.post(offer.lane.webhook, offer.batch, lambda answer: self._answered(offer, answer))
 
     def _answered(self, offer: Offer, answer: Answer) -> None:
@@ -136,9 +136,11 @@ class Tocsin:
             return
         now, gate = self._world.now, offer.lane.gate
         outcome = outcome_of(answer)
-        gate.hear(now, offer.priority, Report((outcome,) * len(offer.batch), answer.told, invalid=answer.scope == USER))
+        gate.on_response(
+            now, offer.priority, Report((outcome,) * len(offer.batch), answer.told, invalid=answer.scope == USER)
+        )
         if isinstance(outcome, Deferred):
-            gate.limited(now, outcome)
+            gate.on_limited(now, outcome)
             for signal in reversed(offer.batch):
                 offer.lane.waiting[self._rank(signal)].appendleft(signal)
         self._settle(offer, answer)
@@ -150,8 +152,8 @@ class Tocsin:
     def _settle(self, offer: Offer, answer: Answer) -> None:
         request = self._journal.requests.pop()
         self._journal.requests.append(request._replace(answered=self._world.now))
-        self._journal.memories |= {"channel": self._channel.memory()} | {
-            str(lane.webhook): lane.gate.endpoint.memory() for lane in self._lanes
+        self._journal.memories |= {"channel": self._channel.saved()} | {
+            str(lane.webhook): lane.gate.endpoint.saved() for lane in self._lanes
         }
         if answer.passed:
             for signal in offer.batch:
@@ -159,9 +161,9 @@ class Tocsin:
 
     def _restore(self) -> None:
         memories = self._journal.memories
-        self._channel.restore(memories.get("channel", Memory()))
+        self._channel.restore(memories.get("channel", SavedLimit()))
         for lane in self._lanes:
-            lane.gate.endpoint.restore(memories.get(str(lane.webhook), Memory()))
+            lane.gate.endpoint.restore(memories.get(str(lane.webhook), SavedLimit()))
         self._remember()
         for signal in self._journal.open.values():
             self._lanes[signal.webhook].waiting[self._rank(signal)].append(signal)
@@ -171,8 +173,8 @@ class Tocsin:
         self._journal.reopen(self._world.now)
         for webhook, pressing, at in self._journal.requests:
             assert at is not None
-            self._lanes[webhook].gate.remember(at, pressing=pressing, endpoint=True)
-            self._channel.remember(at, pressing=pressing)
+            self._lanes[webhook].gate.restore_requests(at, pressing=pressing, endpoint=True)
+            self._channel.restore_request(at, pressing=pressing)
 
 
 def outcome_of(answer: Answer) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from random import Random
 
-from .book import Book
+from .record import Book
 from .server import Answer, Server
 from .signals import Signal
 from .world import World

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from tests.daemon.house import PATIENCE, House, house
+from tests.daemon.inprocess import PATIENCE, InProcess, in_process
 
-from tocsin.batches import array_of, packed
+from tocsin.frames import array_of, packed
 from tocsin.outbox import Outbox
 from tocsin.signals import Signal
 from tocsind.clock import SystemClock
-from tocsind.events import Fact
+from tocsind.events import Event
 from tocsind.ipc import catching_up
 from tocsind.ipc.connection import Refusal
-from tocsind.journal import reading
-from tocsind.requests import Status, Why
-from tocsind.spool import Spool
+from tocsind.ipc.protocol import Status, Why
+from tocsind.journal import queries
+from tocsind.spool import SpoolImporter
 
 
 class Held:
@@ -47,11 +47,11 @@ class Held:
 
 
 @asynccontextmanager
-async def reader(folder: Path) -> AsyncIterator[tuple[House, Spool]]:
-    facts: list[Fact] = []
+async def reader(folder: Path) -> AsyncIterator[tuple[InProcess, SpoolImporter]]:
+    facts: list[Event] = []
     with trio.fail_after(PATIENCE):
-        async with house(folder) as at:
-            yield at, Spool(folder / "spool", at.dispatch, SystemClock(), facts.append)
+        async with in_process(folder) as at:
+            yield at, SpoolImporter(folder / "spool", at.dispatch, SystemClock(), facts.append)
             at.nursery.cancel_scope.cancel()
 
 
@@ -59,13 +59,13 @@ def written(spool: Path, title: str) -> str:
     """The id of a signal that is in the outbox of a program that has ended."""
     signal = Signal(title)
     outbox = Outbox(str(spool))
-    outbox.hand_in(array_of([packed(signal)]), 1.0, synced=False)
+    outbox.append(array_of([packed(signal)]), 1.0, synced=False)
     outbox.close()
     return signal.id
 
 
-async def is_stored(at: House, id_: str) -> bool:
-    return await at.dispatch.journal.run(reading.states, id_) is not None
+async def is_stored(at: InProcess, id_: str) -> bool:
+    return await at.dispatch.journal.run(queries.states, id_) is not None
 
 
 async def test_question_between_two_turns_of_the_reader_sees_what_was_written_before_it(
@@ -111,8 +111,8 @@ async def test_question_for_a_signal_waits_for_the_first_turn_and_an_overview_do
     monkeypatch.setattr(catching_up, "CATCH_UP", 0.01)
     async with reader(tmp_path) as (at, spool):
         id_ = written(tmp_path / "spool", "a")
-        look = Held(spool._folder.look, first=False)
-        monkeypatch.setattr(spool._folder, "look", look)
+        look = Held(spool._folder.scan, first=False)
+        monkeypatch.setattr(spool._folder, "scan", look)
         at.nursery.start_soon(spool.run)
         await look.reached()
         async with trio.open_nursery() as asking:
@@ -138,7 +138,7 @@ async def test_turn_of_the_reader_ends_though_something_changes_all_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with reader(tmp_path) as (at, spool):
-        path, look = tmp_path / "spool", spool._folder.look
+        path, look = tmp_path / "spool", spool._folder.scan
         ids = [written(path, "first")]
 
         def busy(*arguments: Any) -> Any:
@@ -146,7 +146,7 @@ async def test_turn_of_the_reader_ends_though_something_changes_all_the_time(
             trio.from_thread.run(spool.catch_up, 0.0)  # another's question
             return look(*arguments)
 
-        monkeypatch.setattr(spool._folder, "look", busy)
+        monkeypatch.setattr(spool._folder, "scan", busy)
         at.nursery.start_soon(spool.run)
         assert await spool.catch_up(PATIENCE)
         assert await is_stored(at, ids[0])

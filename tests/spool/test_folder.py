@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tocsind.spool import folder as room
-from tocsind.spool.folder import Folder, Unfit
-from tocsind.spool.letters import MOST_LETTER_BYTES
+from tocsind.spool.folder import Folder, SpoolUnusable
+from tocsind.spool.old_files import MAX_FILE_BYTES
 
 NOW = 2_000_000_000.0
 STRANGER = 12345
@@ -34,14 +34,14 @@ def write(path: Path, name: str = "a.jsonl", **signal: object) -> Path:
 def faults(path: Path) -> list[str]:
     """Of all old files that wait."""
     folder = Folder(path)
-    return [fault for letter in folder.read_letters(folder.names(NOW)[1], NOW) for fault in letter.faults]
+    return [fault for letter in folder.read_old_files(folder.names(NOW)[1], NOW) for fault in letter.errors]
 
 
 def test_old_files_are_read_oldest_first(path: Path) -> None:
     for n in range(5):
         os.utime(write(path, f"{9 - n}.jsonl", title=f"{n}"), (NOW + n, NOW + n))
     folder = Folder(path)
-    letters = folder.read_letters(folder.names(NOW)[1], NOW)
+    letters = folder.read_old_files(folder.names(NOW)[1], NOW)
     assert [[signal.title for signal in letter.signals] for letter in letters] == [[f"{n}"] for n in range(5)]
     assert {(letter.uid, letter.gid) for letter in letters} == {(os.geteuid(), os.getegid())}
     folder.delete([letter.name for letter in letters])
@@ -73,7 +73,7 @@ def _socket(path: Path) -> None:
 
 def _large(path: Path) -> None:
     with (path / "a.jsonl").open("wb") as file:
-        file.truncate(MOST_LETTER_BYTES + 1)
+        file.truncate(MAX_FILE_BYTES + 1)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_is_no_plain_file_of_its_own_is_not_read_but_put_aside(
     assert said in fault
     assert Folder(path).quarantine("a.jsonl", fault) == "a.jsonl"
     assert Folder(path).names(NOW) == ([], [])
-    assert Folder(path).census(0) == room.Census(0, 1, fault)
+    assert Folder(path).stats(0) == room.SpoolStats(0, 1, fault)
 
 
 def test_quarantine_keeps_evidence_whatever_the_names(path: Path) -> None:
@@ -104,7 +104,7 @@ def test_quarantine_keeps_evidence_whatever_the_names(path: Path) -> None:
     third = folder.quarantine(write(path, long).name, "long")
     assert len({first, second, third}) == 3
     assert max(len(name) for name in (first, second, third)) < 100
-    assert folder.census(0).quarantined == 3
+    assert folder.stats(0).quarantined == 3
 
 
 def test_folders_and_other_files_of_members_are_ignored(path: Path) -> None:
@@ -112,20 +112,20 @@ def test_folders_and_other_files_of_members_are_ignored(path: Path) -> None:
     (path / "b.jsonl").mkdir()
     write(path, "notes.txt")
     assert Folder(path).names(NOW) == ([], [])
-    assert Folder(path).census(0) == room.Census(0, 0, None)
+    assert Folder(path).stats(0) == room.SpoolStats(0, 0, None)
 
 
 def test_unreadable_file_is_looked_at_again_only_when_it_changed(path: Path) -> None:
     folder = Folder(path)
     (path / "a.outbox").touch()
     os.utime(path / "a.outbox", (NOW, NOW))
-    assert folder.look(["a.outbox"], {}, {}).bad == {"a.outbox": "it is empty"}
-    assert folder.forget_bad("a.outbox", "it is empty", NOW) is None
+    assert folder.scan(["a.outbox"], {}, {}).bad == {"a.outbox": "it is empty"}
+    assert folder.forget_unreadable("a.outbox", "it is empty", NOW) is None
     assert folder.names(NOW) == ([], [])
-    assert folder.look(["a.outbox"], {}, {}).bad == {}
+    assert folder.scan(["a.outbox"], {}, {}).bad == {}
     (path / "a.outbox").write_text("no outbox")
     assert folder.names(NOW)[0] == ["a.outbox"]
-    assert folder.look(["a.outbox"], {}, {}).bad == {"a.outbox": "it is no outbox"}
+    assert folder.scan(["a.outbox"], {}, {}).bad == {"a.outbox": "it is no outbox"}
 
 
 def test_future_times_do_not_keep_half_made_files(path: Path) -> None:
@@ -145,26 +145,26 @@ def test_a_strangers_file_in_a_private_folder_is_not_read(path: Path) -> None:
 def test_in_a_shared_folder_a_file_speaks_for_its_owner(path: Path) -> None:
     os.chown(write(path), STRANGER, STRANGER)
     path.chmod(0o3777)
-    [letter] = Folder(path).read_letters(["a.jsonl"], NOW)
-    assert (letter.uid, letter.gid, letter.faults) == (STRANGER, STRANGER, [])
+    [letter] = Folder(path).read_old_files(["a.jsonl"], NOW)
+    assert (letter.uid, letter.gid, letter.errors) == (STRANGER, STRANGER, [])
 
 
 def test_a_folder_open_to_others_without_the_sticky_bit_is_not_used(path: Path) -> None:
     path.chmod(0o770)
-    with pytest.raises(Unfit, match="others may write"):
+    with pytest.raises(SpoolUnusable, match="others may write"):
         Folder(path).names(NOW)
 
 
 @root_only
 def test_a_strangers_folder_is_not_used(path: Path) -> None:
     os.chown(path, STRANGER, STRANGER)
-    with pytest.raises(Unfit, match=f"uid {STRANGER}"):
+    with pytest.raises(SpoolUnusable, match=f"uid {STRANGER}"):
         Folder(path).names(NOW)
 
 
 def test_a_link_to_a_folder_is_not_used(path: Path) -> None:
     (path.parent / "link").symlink_to(path)
-    with pytest.raises(Unfit):
+    with pytest.raises(SpoolUnusable):
         Folder(path.parent / "link").prepare()
 
 
@@ -174,7 +174,7 @@ def test_a_strangers_quarantine_is_not_used(path: Path) -> None:
     (path / "quarantine").mkdir()
     os.chown(path / "quarantine", STRANGER, STRANGER)
     write(path)
-    with pytest.raises(Unfit, match="somebody else's"):
+    with pytest.raises(SpoolUnusable, match="somebody else's"):
         Folder(path).quarantine("a.jsonl", "because")
     assert Folder(path).names(NOW)[1] == ["a.jsonl"]
 
@@ -184,7 +184,7 @@ def test_a_full_quarantine_takes_no_more_and_says_what_to_do(path: Path, monkeyp
     write(path, "a.jsonl")
     write(path, "b.jsonl")
     Folder(path).quarantine("a.jsonl", "because")
-    with pytest.raises(Unfit, match="delete them"):
+    with pytest.raises(SpoolUnusable, match="delete them"):
         Folder(path).quarantine("b.jsonl", "because")
     assert Folder(path).names(NOW)[1] == ["b.jsonl"]
 
@@ -201,10 +201,10 @@ def test_so_much_is_read_at_once_and_no_more(path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(room, "MOST_AT_ONCE", 30)
     for name in "abc":
         write(path, name)
-    assert [letter.name for letter in Folder(path).read_letters(["a", "b", "c"], NOW)] == ["a", "b"]
+    assert [letter.name for letter in Folder(path).read_old_files(["a", "b", "c"], NOW)] == ["a", "b"]
 
 
 def test_a_file_that_has_gone_says_nothing_and_may_be_deleted_again(path: Path) -> None:
-    [letter] = Folder(path).read_letters(["gone"], NOW)
-    assert (letter.signals, letter.faults) == ([], [])
+    [letter] = Folder(path).read_old_files(["gone"], NOW)
+    assert (letter.signals, letter.errors) == ([], [])
     Folder(path).delete(["gone"])

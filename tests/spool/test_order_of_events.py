@@ -5,35 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 
 import trio
-from tests.daemon.test_dispatch import config, opened
+from tests.core.test_dispatch import config, opened
 
 from tocsin import Client
-from tocsind.events import Fact, SpoolRecovered, SpoolTaken, SpoolTrouble
-from tocsind.spool import Spool
+from tocsind.events import Event, SpoolImported, SpoolProblem, SpoolRecovered
+from tocsind.spool import SpoolImporter
 
 
 async def test_spool_is_no_longer_in_trouble_when_it_says_that_it_was_taken(tmp_path: Path) -> None:
-    seen: list[tuple[type[Fact], bool]] = []
+    seen: list[tuple[type[Event], bool]] = []
     taken = trio.Event()
 
-    def note(fact: Fact) -> None:
+    def note(fact: Event) -> None:
         seen.append((type(fact), spool.place is None))
-        if isinstance(fact, SpoolTaken):
+        if isinstance(fact, SpoolImported):
             taken.set()
 
     Client(str(tmp_path / "nobody"), spool=tmp_path / "spool").send("waits")
     async with opened(tmp_path) as desk, trio.open_nursery() as nursery:
         desk.dispatch.config = config(reserve=2**62)
-        spool = Spool(tmp_path / "spool", desk.dispatch, desk.clock, note)
+        spool = SpoolImporter(tmp_path / "spool", desk.dispatch, desk.clock, note)
         nursery.start_soon(spool.run)
-        await spool.looked.wait()
+        await spool.first_pass_done.wait()
         desk.dispatch.config = config(reserve=0)
         await spool.catch_up()
         with trio.fail_after(10):
             await taken.wait()
         nursery.cancel_scope.cancel()
-    assert [each for each in seen if each[0] in {SpoolTrouble, SpoolRecovered, SpoolTaken}] == [
-        (SpoolTrouble, True),
+    assert [each for each in seen if each[0] in {SpoolProblem, SpoolRecovered, SpoolImported}] == [
+        (SpoolProblem, True),
         (SpoolRecovered, False),
-        (SpoolTaken, False),
+        (SpoolImported, False),
     ]

@@ -45,7 +45,7 @@ class Reader:
     def read(self) -> outboxes.Reading | None:
         """Read the one outbox, commit what is new; the confirmation is for the caller."""
         names, _ = self.folder.names(0.0)
-        looked = self.folder.look(names, self.known, self.sequences)
+        looked = self.folder.scan(names, self.known, self.sequences)
         for reading in looked.readings:
             outbox = reading.after
             got = self.committed.setdefault(outbox.id.hex(), [])
@@ -76,7 +76,7 @@ class Interleaving(RuleBasedStateMachine):
     @rule(size=SIZES, times=st.integers(1, 9))
     def append(self, size: int, times: int) -> None:
         for _ in range(times):
-            assert self.outbox.hand_in(body(self.count, size), 1.0, synced=False) is None
+            assert self.outbox.append(body(self.count, size), 1.0, synced=False) is None
             self.count += 1
 
     @rule()
@@ -87,7 +87,7 @@ class Interleaving(RuleBasedStateMachine):
     @rule()
     def confirm(self) -> None:
         assert self.unconfirmed is not None
-        self.reader.folder.settle([self.unconfirmed])
+        self.reader.folder.confirm([self.unconfirmed])
         self.unconfirmed = None
 
     @rule()
@@ -114,7 +114,7 @@ class Interleaving(RuleBasedStateMachine):
         assert reading is not None
         assert (reading.is_over, reading.damage) == (True, None)
         assert self.reader.committed.get(self.outbox.id.hex(), []) == list(range(self.count))
-        self.reader.folder.settle([reading])
+        self.reader.folder.confirm([reading])
         assert [file for file in self.spool.iterdir() if file.name != DAEMON] == []
         self.reader.folder.close()
         shutil.rmtree(self.spool)
@@ -132,7 +132,7 @@ def test_reader_beside_a_writer_that_never_pauses_takes_every_record_in_order(tm
     def write() -> None:
         chance = random.Random(3)
         for number in range(count):
-            box.hand_in(body(number, chance.choice((10, 10, 3900, 9000, 60_000))), 1.0, synced=False)
+            box.append(body(number, chance.choice((10, 10, 3900, 9000, 60_000))), 1.0, synced=False)
         done.set()
 
     thread = threading.Thread(target=write)
@@ -141,7 +141,7 @@ def test_reader_beside_a_writer_that_never_pauses_takes_every_record_in_order(tm
         reading = reader.read()
         if reading is not None and reading.records:
             assert reading.damage is None
-            reader.folder.settle([reading])
+            reader.folder.confirm([reading])
     thread.join()
     assert reader.committed[box.id.hex()] == list(range(count))
 
@@ -153,7 +153,7 @@ def test_damage_at_any_byte_costs_only_the_record_that_it_hits(place: int, noise
     try:
         box = Outbox(str(spool))
         for number in range(6):
-            box.hand_in(body(number, 10), 1.0, synced=False)
+            box.append(body(number, 10), 1.0, synced=False)
         at = FIRST * BLOCK + place
         before = os.pread(box._file, len(noise), at)
         os.pwrite(box._file, noise, at)
@@ -173,13 +173,13 @@ def test_damage_at_any_byte_costs_only_the_record_that_it_hits(place: int, noise
 
 def test_file_in_place_of_an_outbox_is_taken_for_itself(tmp_path: Path) -> None:
     box, other = Outbox(str(tmp_path)), Outbox(str(tmp_path))
-    box.hand_in(body(0, 1), 1.0, synced=False)
-    other.hand_in(body(1, 1), 1.0, synced=False)
+    box.append(body(0, 1), 1.0, synced=False)
+    other.append(body(1, 1), 1.0, synced=False)
     reader = Reader(tmp_path)
     reader.read()
     names = {path.read_bytes()[len(FORMAT) : HEAD_BYTES]: path for path in tmp_path.glob("*.outbox")}
     names[other.id].rename(names[box.id])
-    other.hand_in(body(2, 1), 1.0, synced=False)
+    other.append(body(2, 1), 1.0, synced=False)
     reader.read_all()
     taken = sorted(number for numbers in reader.committed.values() for number in numbers)
     assert taken == [0, 1, 2]
@@ -276,19 +276,19 @@ def record(spool: Path, monkeypatch: pytest.MonkeyPatch, *, syncs: bool = True, 
     sequences: dict[tuple[bytes, int], int] = {}
     chance = random.Random(7)
     for number in range(120):
-        assert box.hand_in(body(number, chance.choice((10, 10, 5000))), 1.0, synced=True) is None
+        assert box.append(body(number, chance.choice((10, 10, 5000))), 1.0, synced=True) is None
         events.append(Promised(number))
         if chance.random() < 0.3:
-            looked = folder.look([name], known, sequences)
+            looked = folder.scan([name], known, sequences)
             [reading] = looked.readings
             numbers = tuple(int(json.loads(each.body)[0]["title"]) for each in reading.records)
             commit = Committed(reading.after.sequence, numbers)
             if confirms_late:
                 events.append(commit)
-            folder.settle([reading])
+            folder.confirm([reading])
             for _ in range(0 if confirms_late else 5):  # the owner goes on meanwhile, in the blocks that it has back
                 number_of_noise = 1000 + len(events)
-                box.hand_in(body(number_of_noise, 10), 1.0, synced=True)
+                box.append(body(number_of_noise, 10), 1.0, synced=True)
             if not confirms_late:
                 events.append(commit)
             known[name] = reading.after

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.client.servers import Server, answering, stored
 from tests.harness import PATIENCE, DaemonProcess
-from tests.trading.anything import Hostile, Nameless, anything, signals_of, steady
+from tests.trading.odd_values import Hostile, Nameless, anything, signals_of, steady
 
 from tocsin import Client, Signal
 from tocsin.trading import SignalAggregator, TradingSignal, courier
@@ -253,13 +253,13 @@ def test_an_alert_that_reached_nobody_is_logged_once(nobody: Client, caplog: pyt
 
 
 def test_more_than_may_wait_is_dropped_and_says_so(nobody: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "MOST_WAITING", 3)
+    monkeypatch.setattr(courier, "MAX_WAITING", 3)
     held = threading.Event()
 
     def hold() -> None:
         held.wait(20)
 
-    assert courier.courier().give(hold, 2)
+    assert courier.submit_queue().put(hold, 2)
     aggregator = SignalAggregator({}, ON, client=nobody)
     aggregator.aggregate_signals({"ma": [buy(), buy()]})
     assert [receipt.reason for receipt in aggregator.report.receipts] == ["too many signals wait already"] * 2
@@ -311,8 +311,8 @@ def test_a_job_that_raises_does_not_end_the_courier() -> None:
     def job() -> NoReturn:
         raise ZeroDivisionError
 
-    own, done = courier.Courier(), threading.Event()
-    assert own.give(job, 1)
-    assert own.give(done.set, 1)
+    own, done = courier.SubmitQueue(), threading.Event()
+    assert own.put(job, 1)
+    assert own.put(done.set, 1)
     assert own.flush(20)
     assert done.is_set()

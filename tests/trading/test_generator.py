@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.harness import PATIENCE, DaemonProcess
-from tests.trading.anything import Nameless
+from tests.trading.odd_values import Nameless
 
 from tocsin import Client
 from tocsin.trading import Failed, MultiStrategyGenerator, TradingSignal

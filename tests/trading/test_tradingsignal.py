@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.trading.anything import Hostile, Nameless, anything, signals_of, steady
+from tests.trading.odd_values import Hostile, Nameless, anything, signals_of, steady
 
 from tocsin.errors import InvalidSignal
 from tocsin.trading import TradingSignal

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.harness import STRANGER, as_stranger, public_folder
 
-from tocsin import configuration, notices, places
+from tocsin import configuration, notices, paths
 
 SOCKET = '[daemon]\nsocket = "/there/s.sock"\n'
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -38,10 +38,10 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_own_file_in_own_folder_counts(work: Path, said: list[str]) -> None:
-    assert places.socket_path() == "/there/s.sock"
+    assert paths.socket_path() == "/there/s.sock"
     (work / "alerts.toml").rename(work / "real.toml")
     (work / "alerts.toml").symlink_to("real.toml")
-    assert places.socket_path() == "/there/s.sock"
+    assert paths.socket_path() == "/there/s.sock"
     assert said == []
 
 
@@ -119,9 +119,9 @@ def test_file_that_somebody_else_could_write_is_passed_over_and_that_is_said_onc
     work: Path, said: list[str], spoil: Callable[[Path], None]
 ) -> None:
     spoil(work)
-    assert [places.socket_path() for _ in range(2)] == [places.default_socket()] * 2
+    assert [paths.socket_path() for _ in range(2)] == [paths.default_socket()] * 2
     assert [text.partition(":")[0] for text in said] == ["./alerts.toml is passed over"]
-    assert places.configuration_path() is None
+    assert paths.configuration_path() is None
 
 
 @AS_ROOT
@@ -132,10 +132,10 @@ def test_passed_over_file_gives_way_to_the_systems_and_obeys_when_it_is_named(
     system = Path(configuration.SYSTEM)
     system.parent.mkdir()
     system.write_text('[daemon]\nsocket = "/system/s.sock"\n')
-    assert places.socket_path() == "/system/s.sock"
+    assert paths.socket_path() == "/system/s.sock"
     assert len(said) == 1
     monkeypatch.setenv("TOCSIN_CONFIG", "alerts.toml")
-    assert places.socket_path() == "/there/s.sock"
+    assert paths.socket_path() == "/there/s.sock"
 
 
 @AS_ROOT
@@ -159,7 +159,7 @@ def test_user_takes_orders_from_himself_and_root_and_not_from_others() -> None:
 
 def test_byte_order_mark_is_no_part_of_the_text(work: Path) -> None:
     (work / "alerts.toml").write_bytes(b"\xef\xbb\xbf" + SOCKET.encode())
-    assert places.socket_path() == "/there/s.sock"
+    assert paths.socket_path() == "/there/s.sock"
 
 
 @AS_ROOT
@@ -175,7 +175,7 @@ def test_file_that_cannot_be_read_is_said_with_where_signals_go_instead(where: s
         os.environ.pop("TOCSIN_CONFIG", None)
         if where == "named":
             os.environ["TOCSIN_CONFIG"] = str(folder / "etc.toml")
-        return [places.socket_path(), *texts, places.trouble()]
+        return [paths.socket_path(), *texts, paths.configuration_problem()]
 
     with public_folder() as folder:
         (folder / "his").mkdir()
@@ -195,7 +195,7 @@ def test_file_that_cannot_be_read_is_said_with_where_signals_go_instead(where: s
 @pytest.mark.parametrize("named", ["nowhere.toml", "."])
 def test_named_file_that_is_none_is_said(named: str, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOCSIN_CONFIG", named)
-    assert places.socket_path() == places.default_socket()
+    assert paths.socket_path() == paths.default_socket()
     assert [text.partition(" (")[0] for text in said] == [f"the configuration {named} cannot be read"]
 
 
@@ -203,7 +203,7 @@ def test_named_file_that_is_none_is_said(named: str, said: list[str], monkeypatc
 def test_home_is_put_in_full_and_another_relative_place_is_not_used(
     work: Path, said: list[str], monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    sought: Callable[[], str] = places.socket_path if key == "socket" else lambda: places.state_behind(None)
+    sought: Callable[[], str] = paths.socket_path if key == "socket" else lambda: paths.state_of_socket(None)
     monkeypatch.setenv("HOME", "/home/u")
     (work / "alerts.toml").write_text(f'[daemon]\n{key} = "~/x"\n')
     assert sought() == "/home/u/x"
@@ -219,7 +219,7 @@ def test_systems_file_that_somebody_else_can_change_starts_no_daemon(said: list[
     system = Path(configuration.SYSTEM)
     system.parent.mkdir()
     system.write_text("[client]\nautostart = true\n")
-    assert places.autostart()
+    assert paths.autostart()
     os.chown(system, STRANGER, -1)
-    assert not places.autostart()
+    assert not paths.autostart()
     assert [text.partition(":")[0] for text in said] == [f"{system} starts no daemon"]

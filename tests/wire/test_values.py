@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.trading.anything import Hostile, Nameless, anything
+from tests.trading.odd_values import Hostile, Nameless, anything
 
 from tocsin import values
 from tocsin.values import Absent, Unreadable

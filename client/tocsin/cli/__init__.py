@@ -16,9 +16,9 @@ import sys
 
 from tocsin import losses, notices
 from tocsin.errors import TocsinError
-from tocsin.loading import late, nothing_at_exit
+from tocsin.lazy_import import lazy, nothing_at_exit
 
-from .exits import CANNOT_WRITE, INTERNAL, INTERRUPTED, OK, USAGE, Failure, failure_of
+from .exit_codes import CANNOT_WRITE, INTERNAL, INTERRUPTED, OK, USAGE, Failure, failure_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ VERBS = {  # the word, the module that knows it, and what it is for
     "queue": ("queue", "what waits, or stands in another state"),
     "tail": ("tail", "what happens, a line each"),
     "top": ("top", "the lanes as they are, live"),
-    "retry": ("upkeep", "put dead deliveries back"),
-    "drop": ("upkeep", "do not deliver what still waits of a signal"),
+    "retry": ("operate", "put dead deliveries back"),
+    "drop": ("operate", "do not deliver what still waits of a signal"),
     "backup": ("backup", "a consistent copy of the journal while the daemon runs"),
-    "enable": ("upkeep", "put a disabled destination back into service"),
-    "test": ("rehearsal", "where a signal would go, as what, and when; sends nothing"),
+    "enable": ("operate", "put a disabled destination back into service"),
+    "test": ("dry_run", "where a signal would go, as what, and when; sends nothing"),
     "demo": ("demo", "try it all on this machine, in a temporary folder"),
 }
 
@@ -72,9 +72,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _notice(text: str) -> None:
-    from .output import note  # noqa: PLC0415 - most commands have nothing to say
+    from .output import print_note  # noqa: PLC0415 - most commands have nothing to say
 
-    note(text)
+    print_note(text)
 
 
 def _unsaid(kind: str, text: str) -> None:
@@ -146,7 +146,7 @@ def verb_parser(name: str) -> tuple[Parser, Verb]:
     if name not in VERBS:
         raise Failure(USAGE, "usage", f"no such verb: {name}{did_you_mean(name, VERBS)}; see `tocsin --help`")
     module, summary = VERBS[name]
-    verb: Verb = late(f"{__package__}.{module}").VERBS[name]
+    verb: Verb = lazy(f"{__package__}.{module}").VERBS[name]
     parser = Parser(f"tocsin {name}", f"{summary[0].upper()}{summary[1:]}", verb.examples, verb.exits)
     verb.arguments(parser)
     return parser, verb
@@ -154,12 +154,12 @@ def verb_parser(name: str) -> tuple[Parser, Verb]:
 
 def _complain(failure: Failure, words: list[str]) -> int:
     """Tell a failure to whoever is there to hear it."""
-    from .output import note, say_json  # noqa: PLC0415 - json is loaded by who speaks it
+    from .output import print_json, print_note  # noqa: PLC0415 - json is loaded by who speaks it
 
-    note(failure.message)
+    print_note(failure.message)
     if "--json" in words:
         try:
-            say_json(failure.as_json(), now=True)
+            print_json(failure.as_json(), now=True)
         except OSError:  # stdout is what failed, perhaps; the exit code and stderr have said it
             _silence_stdout()
     return failure.code

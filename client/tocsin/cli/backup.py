@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from tocsin import trust
 
-from .exits import CANNOT_WRITE, Failure
-from .output import say, say_json
+from .exit_codes import CANNOT_WRITE, Failure
+from .output import print_json, print_line
 from .parsing import Found, Parser, Verb, client, common
 
 TYPE_CHECKING = False
@@ -48,7 +48,7 @@ def _run(found: Found) -> int:
         with suppress(OSError):
             os.unlink(partial)  # noqa: PTH108 - as above
         raise
-    _tell(found, path, size)
+    _report(found, path, size)
     return 0
 
 
@@ -88,11 +88,11 @@ def _exists(path: str) -> Failure:
     return Failure(CANNOT_WRITE, "exists", f"{path} is there already, and was left alone; `--force` replaces it")
 
 
-def _tell(found: Found, path: str, size: int) -> None:
+def _report(found: Found, path: str, size: int) -> None:
     if found.json:
-        say_json({"schema": 1, "ok": True, "file": path, "bytes": size})
+        print_json({"schema": 1, "ok": True, "file": path, "bytes": size})
     else:
-        say(f"wrote {path}, {size} bytes")
+        print_line(f"wrote {path}, {size} bytes")
 
 
 VERBS = {

@@ -6,7 +6,7 @@ import os
 import sys
 from importlib.util import find_spec
 
-from .exits import INTERNAL, Failure
+from .exit_codes import INTERNAL, Failure
 from .parsing import Found, Parser, Verb
 
 _NEEDED = ("tocsind", "trio", "httpx", "msgspec", "tomli_w")

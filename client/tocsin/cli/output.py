@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """A line of data."""
     print(text)
 
 
-def note(text: str) -> None:
+def print_note(text: str) -> None:
     """A message to the person at the terminal."""
     try:
         print(f"tocsin: {plain(text)}", file=sys.stderr)
@@ -30,7 +30,7 @@ def note(text: str) -> None:
         return  # who closed stderr does not want to know, and the exit code says it too
 
 
-def say_json(value: dict[str, Any], *, now: bool = False) -> None:
+def print_json(value: dict[str, Any], *, now: bool = False) -> None:
     """One JSON object on a line; `now` does not wait for a full buffer."""
     from json import dumps  # noqa: PLC0415 - only who speaks it pays for it
 
@@ -66,7 +66,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
-def figure(value: Any) -> Any:
+def format_number(value: Any) -> Any:
     """A small price as people write it, `0.00001234`; anything else as it is."""
     if not (isinstance(value, float) and 0 < abs(value) < 1e-4):  # from there on Python writes exponents
         return value
@@ -75,12 +75,12 @@ def figure(value: Any) -> Any:
     return f"{Decimal(repr(value)):f}"
 
 
-def moment(unix: float) -> str:
+def format_time(unix: float) -> str:
     """Local time to the millisecond."""
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(unix))}.{int(unix % 1 * 1000):03d}"
 
 
-def age(seconds: float | None) -> str:
+def format_age(seconds: float | None) -> str:
     """How long ago, roughly."""
     return "-" if seconds is None else format_duration(max(0.0, seconds))
 

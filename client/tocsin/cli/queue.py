@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from .output import age, note, say, say_json, table
+from .output import format_age, print_json, print_line, print_note, table
 from .parsing import Found, Parser, Verb, client, common, misread
 
 STATES = ("queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped")
@@ -31,18 +31,18 @@ def _run(found: Found) -> int:
         reply = daemon.request("queue", state=found.state, destination=found.destination, limit=found.limit)
     rows, more = reply.get("deliveries") or [], bool(reply.get("more"))
     if found.json:
-        say_json({"schema": 1, "ok": True, "deliveries": rows, "more": more})
+        print_json({"schema": 1, "ok": True, "deliveries": rows, "more": more})
         return 0
     if rows:
         now = time.time()
         for line in table(
-            _HEAD, ([*_first_cells(row), age(now - row.get("since", now)), *_last_cells(row)] for row in rows)
+            _HEAD, ([*_first_cells(row), format_age(now - row.get("since", now)), *_last_cells(row)] for row in rows)
         ):
-            say(line)
+            print_line(line)
     else:
-        note("nothing there")
+        print_note("nothing there")
     if more:
-        note(f"there is more; `--limit {found.limit * 10}` shows it")
+        print_note(f"there is more; `--limit {found.limit * 10}` shows it")
     return 0
 
 

@@ -16,9 +16,9 @@ from tocsin.client import Client
 from tocsin.durations import format_duration
 from tocsin.signals import PRIORITIES
 
-from .child import Child, Ending
-from .exits import USAGE, Failure
-from .output import note
+from .child_process import Child, Ending
+from .exit_codes import USAGE, Failure
+from .output import print_note
 from .parsing import Found, Parser, Verb, duration, misread
 
 _LINES = 20  # what fits a Discord message along with the rest
@@ -65,13 +65,13 @@ def _run(found: Found) -> int:
         raise Failure(USAGE, "usage", "there is no command behind the --; see `tocsin run --help`")
     ending = Child(found.command, found.lines).run()
     if ending.error:
-        note(ending.error)
+        print_note(ending.error)
     if ending.code or found.on == "always":
-        _tell(ending, found)
+        _report(ending, found)
     return ending.code
 
 
-def _tell(ending: Ending, found: Found) -> None:
+def _report(ending: Ending, found: Found) -> None:
     failed = ending.code != 0
     name = _name(found.command)
     with Client(found.socket, timeout=found.timeout) as client:
@@ -87,7 +87,7 @@ def _tell(ending: Ending, found: Found) -> None:
             fields={"exit code": ending.code, "duration": format_duration(ending.seconds)},
         )
     if not receipt.accepted:
-        note(f"nobody could be told: {receipt.state}: {receipt.reason}")
+        print_note(f"nobody could be told: {receipt.state}: {receipt.reason}")
 
 
 def _name(command: list[str]) -> str:

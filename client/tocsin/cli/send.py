@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 import time
 
-from tocsin.answers import receipt_of
 from tocsin.client import Client
 from tocsin.durations import format_duration, parse_duration
 from tocsin.errors import RequestFailed, TocsinError, Unreachable
+from tocsin.replies import receipt_of
 from tocsin.signals import PRIORITIES, Receipt, Signal
 
-from .exits import BAD_DATA, DEAD, DROPPED, OK, STILL_QUEUED, TRY_LATER, USAGE, Failure, failure_of
-from .output import note, say, say_json
+from .exit_codes import BAD_DATA, DEAD, DROPPED, OK, STILL_QUEUED, TRY_LATER, USAGE, Failure, failure_of
+from .output import print_json, print_line, print_note
 from .parsing import Found, Parser, Verb, client, common, duration, misread
 from .stdin import read_stdin
 
@@ -92,7 +92,7 @@ def _is_duration(word: str) -> bool:
 
 def _run(found: Found) -> int:
     if found.json_lines is not None:
-        from .lines import send_lines  # noqa: PLC0415 - only who sends many pays for it
+        from .json_lines import send_lines  # noqa: PLC0415 - only who sends many pays for it
 
         return send_lines(found)
     with client(found, strict=found.strict) as daemon:
@@ -100,12 +100,12 @@ def _run(found: Found) -> int:
         try:
             signal = signal_of(found)
             id_ = signal.id
-            receipt = daemon.hand_over(signal)
+            receipt = daemon.submit(signal)
         except TocsinError as error:
             failure = _failure(error, id_)
             daemon.losses.add(failure.facts["state"])  # the daemon hears of it when `daemon` closes
             raise failure from error
-        return _tell(receipt, found, daemon)
+        return _print_receipt(receipt, found, daemon)
 
 
 def _failure(error: TocsinError, id_: str | None) -> Failure:
@@ -142,24 +142,24 @@ def _title_and_body(found: Found) -> tuple[str | None, str | None]:
     return text.first_line(), found.body or text.ending(after_first_line=True) or None
 
 
-def _tell(receipt: Receipt, found: Found, daemon: Client) -> int:
+def _print_receipt(receipt: Receipt, found: Found, daemon: Client) -> int:
     """Say what became of it, after waiting where that is wanted."""
     told = {"id": receipt.id, "state": receipt.state, "reason": receipt.reason}
     if not receipt.accepted:
         code = BAD_DATA if receipt.state == "refused" else TRY_LATER
         raise Failure(code, receipt.state, f"{receipt.state}: {receipt.reason}", **told)
     if not found.json:
-        say(receipt.id)
+        print_line(receipt.id)
         if receipt.reason or receipt.state != "stored":
-            note(f"{receipt.state}: {receipt.reason or 'it was sent before'}")
+            print_note(f"{receipt.state}: {receipt.reason or 'it was sent before'}")
     code = OK
     if found.wait is not None:
         told["outcome"] = outcome = _awaited(receipt, found.wait, daemon)
         code = _OUTCOMES.get(outcome, STILL_QUEUED)
         if code != OK:
-            note(_unfinished(receipt.id, outcome, found.wait))
+            print_note(_unfinished(receipt.id, outcome, found.wait))
     if found.json:
-        say_json({"schema": 1, "ok": code == OK, **told})
+        print_json({"schema": 1, "ok": code == OK, **told})
     return code
 
 

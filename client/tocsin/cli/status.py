@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tocsin import places
-from tocsin.answers import part
+from tocsin import paths
 from tocsin.attachments import FOLDER
 from tocsin.durations import format_duration
 from tocsin.errors import TocsinError
+from tocsin.replies import items
 from tocsin.spool import QUARANTINE
 
-from .exits import DEGRADED, FAILING, OK, USAGE, Failure, failure_of
-from .output import age, by_priority, counted, paint, plain, say, say_json, table
+from .exit_codes import DEGRADED, FAILING, OK, USAGE, Failure, failure_of
+from .output import by_priority, counted, format_age, paint, plain, print_json, print_line, table
 from .parsing import Found, Parser, Verb, client, common
 
 _OF_HEALTH = {"ok": OK, "degraded": DEGRADED, "failing": FAILING}
@@ -32,7 +32,7 @@ def _run(found: Found) -> int:
         raise Failure(USAGE, "usage", f"--prometheus and {other} exclude each other; see `tocsin status --help`")
     if found.prometheus:
         with client(found) as daemon:
-            say(str(part(daemon.request("metrics"), "metrics").get("text")).rstrip("\n"))
+            print_line(str(items(daemon.request("metrics"), "metrics").get("text")).rstrip("\n"))
         return OK
     try:
         with client(found) as daemon:
@@ -44,10 +44,10 @@ def _run(found: Found) -> int:
     if found.quiet:
         return _OF_HEALTH.get(str(status.get("health")), FAILING)
     if found.json:
-        say_json(status)
+        print_json(status)
     else:
-        for line in _lines(status, places.spool_folder(socket=found.socket)):
-            say(line)
+        for line in _lines(status, paths.spool_folder(socket=found.socket)):
+            print_line(line)
     return OK
 
 
@@ -73,7 +73,7 @@ def _queue_lines(queue: dict[str, Any]) -> list[str]:
     waiting = queue.get("by_priority") or {}
     line = by_priority(waiting)
     oldest = queue.get("oldest_seconds")
-    return [f"queued  {line}" + (f"  (the oldest for {age(oldest)})" if oldest is not None else "")]
+    return [f"queued  {line}" + (f"  (the oldest for {format_age(oldest)})" if oldest is not None else "")]
 
 
 def _spool_lines(spool: dict[str, Any], ours: str) -> list[str]:
@@ -150,7 +150,7 @@ def _gate_row(destination: dict[str, Any]) -> tuple[Any, ...] | None:
         return None
     seconds = (gate.get("ready_seconds") or {}).get("low")
     why = (gate.get("waits_for") or {}).get("low")
-    return destination.get("name"), budget(windows), "unknown" if seconds is None else age(seconds), why
+    return destination.get("name"), budget(windows), "unknown" if seconds is None else format_age(seconds), why
 
 
 def budget(windows: list[dict[str, Any]]) -> str:
@@ -170,8 +170,8 @@ def _reason(destination: dict[str, Any]) -> str:
     if reason is None and destination.get("last_error"):
         reason = f"last error: {destination['last_error']}"
     failing = destination.get("failing_seconds")
-    since = f" (failing for {age(failing)})" if failing else ""
-    return (reason or "") + (f" (for {age(until)})" if until is not None else "") + since
+    since = f" (failing for {format_age(failing)})" if failing else ""
+    return (reason or "") + (f" (for {format_age(until)})" if until is not None else "") + since
 
 
 def _storage_lines(storage: dict[str, Any]) -> list[str]:

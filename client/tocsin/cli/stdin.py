@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from .exits import UNREADABLE, Failure
-from .output import note
+from .exit_codes import UNREADABLE, Failure
+from .output import print_note
 
 _TITLE = 256  # characters that a title holds
 _CHUNK = 64 * 1024  # bytes that are held of each end, more than a body's characters take
@@ -26,14 +26,14 @@ class Text:
 
     def ending(self, *, after_first_line: bool = False) -> str:
         """The text, or as much of its end as a body holds: where a program's output was cut, its error stands there."""
-        from tocsin.endings import MARK, MOST, ending  # noqa: PLC0415 - only a body from stdin pays for it
+        from tocsin.text_tail import MARK, MOST, tail  # noqa: PLC0415 - only a body from stdin pays for it
 
         text = self._tail.decode("utf-8", "replace")
         if after_first_line and self._size <= len(self._tail) and len(self._first_line()) <= _TITLE:
             text = text.strip().partition("\n")[2].strip("\n")
         if len(text) <= MOST and self._size <= len(self._tail):
-            return ending(text)
-        note(f"the body was cut: stdin held {self._size} bytes, and the last {MOST} characters are kept")
+            return tail(text)
+        print_note(f"the body was cut: stdin held {self._size} bytes, and the last {MOST} characters are kept")
         return MARK + text[1 - MOST :]
 
     def _first_line(self) -> str:

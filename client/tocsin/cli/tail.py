@@ -6,11 +6,11 @@ from typing import Any
 
 from tocsin.errors import Unreachable
 
-from .output import moment, paint, plain, say_json
+from .output import format_time, paint, plain, print_json
 from .parsing import Found, Parser, Verb, client, common
 
 _COLOUR = {"warning": "yellow", "error": "red", "debug": "dim"}
-_HEAD = ("fact", "at", "level")
+_HEAD = ("event", "at", "level")
 
 
 def _arguments(parser: Parser) -> None:
@@ -22,9 +22,9 @@ def _run(found: Found) -> int:
     with client(found) as daemon:
         idle = None if found.follow else found.timeout
         for reply in daemon.stream("tail", idle=idle, follow=found.follow):
-            fact = reply.get("fact") or {}
+            fact = reply.get("event") or {}
             if found.json:
-                say_json({"schema": 1, **fact}, now=found.follow)
+                print_json({"schema": 1, **fact}, now=found.follow)
             else:
                 print(_line(fact), flush=found.follow)
     if found.follow:
@@ -37,7 +37,7 @@ def _line(fact: dict[str, Any]) -> str:
     told = " ".join(
         f"{name}={_value(value)}" for name, value in fact.items() if name not in _HEAD and value is not None
     )
-    return f"{moment(fact.get('at') or 0)}  {paint(f'{level:<7}', _COLOUR.get(level))}  {plain(fact.get('fact')):<13}  {told}".rstrip()
+    return f"{format_time(fact.get('at') or 0)}  {paint(f'{level:<7}', _COLOUR.get(level))}  {plain(fact.get('fact')):<13}  {told}".rstrip()
 
 
 def _value(value: Any) -> str:
@@ -52,7 +52,7 @@ VERBS = {
         """
 tocsin tail
 tocsin tail -f
-tocsin tail -f --json | jq 'select(.fact == "buried")'
+tocsin tail -f --json | jq 'select(.event == "dead")'
 """,
         "0 the end; 64 usage; 69 daemon unreachable, or gone; 76 protocol mismatch; 77 permission; 130 interrupted.",
     ),

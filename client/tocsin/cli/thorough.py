@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from .exits import USAGE, Failure
+from .exit_codes import USAGE, Failure
 from .parsing import Found, did_you_mean
 
 TYPE_CHECKING = False

@@ -13,8 +13,8 @@ from tocsin.top.lines import block
 from tocsin.top.screens import Picture, Screen, Want
 from tocsin.top.source import PATIENCE, Source
 
-from .exits import UNREACHABLE, Failure
-from .output import note, say, say_json
+from .exit_codes import UNREACHABLE, Failure
+from .output import print_json, print_line, print_note
 from .parsing import Found, Parser, Verb, common, duration
 from .queue import count
 from .why import story_lines
@@ -36,7 +36,7 @@ def _run(found: Found) -> int:
         if found.json or found.count or found.plain or not _can_draw():
             _print(found, source)
         else:
-            from tocsin.top.live import show  # noqa: PLC0415 - rich is in an extra
+            from tocsin.top.full_screen import show  # noqa: PLC0415 - rich is in an extra
 
             show(source, found.interval)
     return 0
@@ -47,7 +47,7 @@ def _can_draw() -> bool:
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
         return False
     if find_spec("rich") is None:
-        note("plain lines, because rich is not installed; `pip install 'tocsin[top]'` brings it")
+        print_note("plain lines, because rich is not installed; `pip install 'tocsin[top]'` brings it")
         return False
     return True
 
@@ -57,10 +57,10 @@ def _print(found: Found, source: Source) -> None:
     while True:
         picture = source.look(Want(Screen.LANES))
         if found.json:
-            say_json(_object(picture), now=True)
+            print_json(_object(picture), now=True)
         else:
             for line in block(picture, time.strftime("%H:%M:%S")):
-                say(line)
+                print_line(line)
             sys.stdout.flush()
         looks += 1
         if looks == found.count:

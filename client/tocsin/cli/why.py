@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .output import counted, figure, moment, paint, plain, say, say_json
+from .output import counted, format_number, format_time, paint, plain, print_json, print_line
 from .parsing import Found, Parser, Verb, client, common
 
 _ABOUT = ("priority", "tier", "strategy", "symbol", "action", "price", "confidence", "key", "source")
@@ -28,17 +28,17 @@ def _run(found: Found) -> int:
     with client(found) as daemon:
         story = daemon.why(found.id.upper())
     if found.json:
-        say_json({"ok": True, **story})
+        print_json({"ok": True, **story})
         return 0
     for line in story_lines(story):
-        say(line)
+        print_line(line)
     return 0
 
 
 def story_lines(story: Mapping[str, Any]) -> list[str]:
     """The answer to `why`, told in lines."""
     signal, digested = story.get("signal") or {}, story.get("stands_for")
-    about = "  ".join(f"{name} {plain(figure(signal[name]))}" for name in _ABOUT if name in signal)
+    about = "  ".join(f"{name} {plain(format_number(signal[name]))}" for name in _ABOUT if name in signal)
     accepted = f"accepted from uid {story.get('uid')}, pid {story.get('pid')}; it is {_coloured(story.get('state'))}"
     lines = [
         f"{story.get('id')}  {paint(plain(signal.get('title')), 'bold')}",
@@ -84,7 +84,7 @@ def _attempt_lines(attempt: dict[str, Any]) -> list[str]:
 
 
 def _at(unix: float | None) -> str:
-    return f"{'-':<23}" if unix is None else moment(unix)
+    return f"{'-':<23}" if unix is None else format_time(unix)
 
 
 def _coloured(state: Any) -> str:

@@ -30,8 +30,9 @@ Nothing here raises into its caller, whatever a signal is made of. A coroutine t
 all the same.
 """
 
+from .enums import NotificationPriority, UserTier
 from .health import get_health_status, get_metrics
-from .sending import send_signal_async, send_signal_sync, send_signal_to_discord
+from .send import send_signal_async, send_signal_sync, send_signal_to_discord
 from .services import (
     AsyncNotificationService,
     AsyncNotificationStartup,
@@ -40,7 +41,6 @@ from .services import (
     on_strategy_start,
     on_strategy_stop,
 )
-from .words import NotificationPriority, UserTier
 
 __all__ = [
     "AsyncNotificationService",

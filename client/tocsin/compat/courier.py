@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from tocsin import at_exit
 from tocsin.at_exit import FLUSH_SECONDS
-from tocsin.background import Background
+from tocsin.background import BackgroundThread
 from tocsin.client import Client
 from tocsin.signals import Receipt, Signal
 
@@ -24,19 +24,19 @@ CAPACITY = 10_000  # signals that may wait for a disk that does not answer
 _BATCH = 500  # one frame
 
 
-class Bell(NamedTuple):
+class LoopWaker(NamedTuple):
     """`ring` from any thread ends `wait` in the loop that made it."""
 
     ring: Callable[[], object]
     wait: Callable[[], Awaitable[object]]
 
 
-def bell() -> Bell | None:
+def loop_waker() -> LoopWaker | None:
     """A bell in the loop that runs this very code; None where none does, or none that we know."""
     return _in_trio() or _in_asyncio()  # in trio's guest mode both run, and a task of trio's must wait in trio
 
 
-def _in_trio() -> Bell | None:
+def _in_trio() -> LoopWaker | None:
     trio = sys.modules.get("trio")
     if trio is None:
         return None
@@ -45,10 +45,10 @@ def _in_trio() -> Bell | None:
     except RuntimeError:
         return None
     event, token = trio.Event(), trio.lowlevel.current_trio_token()
-    return Bell(lambda: token.run_sync_soon(event.set), event.wait)
+    return LoopWaker(lambda: token.run_sync_soon(event.set), event.wait)
 
 
-def _in_asyncio() -> Bell | None:
+def _in_asyncio() -> LoopWaker | None:
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return None
@@ -57,10 +57,10 @@ def _in_asyncio() -> Bell | None:
     except RuntimeError:
         return None
     event = asyncio.Event()
-    return Bell(lambda: loop.call_soon_threadsafe(event.set), event.wait)
+    return LoopWaker(lambda: loop.call_soon_threadsafe(event.set), event.wait)
 
 
-async def elsewhere(work: Callable[[], bool]) -> bool:
+async def in_thread(work: Callable[[], bool]) -> bool:
     """What `work` answers, on a thread of its own while the loop goes on; False where it raises."""
     answers: list[bool] = []
 
@@ -73,7 +73,7 @@ async def elsewhere(work: Callable[[], bool]) -> bool:
                 with suppress(Exception):  # the loop is closed: nobody waits any more
                     found.ring()
 
-    found = bell()
+    found = loop_waker()
     if found is None:
         run()
         return any(answers)
@@ -85,7 +85,7 @@ async def elsewhere(work: Callable[[], bool]) -> bool:
     return any(answers)
 
 
-class _Errand:
+class _Job:
     """A signal on its way, and whom to tell."""
 
     __slots__ = ("receipt", "ring", "signal")
@@ -96,26 +96,26 @@ class _Errand:
         self.receipt = Receipt(signal.id, "dropped", "nobody handed it over")
 
 
-class Courier:
+class SendQueue:
     """One process's queue of errands, and the thread that runs them, by `client`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._queue: SimpleQueue[_Errand | threading.Event] = SimpleQueue()
-        self._thread = Background("tocsin.compat", self._run)
+        self._queue: SimpleQueue[_Job | threading.Event] = SimpleQueue()
+        self._thread = BackgroundThread("tocsin.compat", self._run)
         at_exit.register(self)
 
-    async def hand_over(self, signal: Signal) -> Receipt:
+    async def submit(self, signal: Signal) -> Receipt:
         """As Client.send, and the loop goes on meanwhile. Never raises, but cancellation."""
         at_exit.hook_child()
-        found = bell()
-        if found is None or not self._thread.begin():
+        found = loop_waker()
+        if found is None or not self._thread.start():
             return self._client.send(signal)
         if self._queue.qsize() >= CAPACITY:
             full = Receipt(signal.id, "dropped", f"{CAPACITY} signals wait already for the daemon or the disk")
             self._client.losses.note([full], [signal.title])
             return full
-        errand = _Errand(signal, found.ring)
+        errand = _Job(signal, found.ring)
         self._queue.put(errand)
         await found.wait()
         return errand.receipt
@@ -131,12 +131,12 @@ class Courier:
     def _run(self) -> None:
         while True:
             items = self._waiting()
-            self._serve([item for item in items if isinstance(item, _Errand)])
+            self._work([item for item in items if isinstance(item, _Job)])
             for item in items:
                 if isinstance(item, threading.Event):
                     item.set()
 
-    def _waiting(self) -> list[_Errand | threading.Event]:
+    def _waiting(self) -> list[_Job | threading.Event]:
         """What is queued, after waiting for it."""
         items = [self._queue.get()]
         with suppress(Empty):
@@ -144,31 +144,31 @@ class Courier:
                 items.append(self._queue.get_nowait())
         return items
 
-    def _serve(self, errands: list[_Errand]) -> None:
-        for errand, receipt in zip(errands, self._hand_over([errand.signal for errand in errands]), strict=False):
+    def _work(self, errands: list[_Job]) -> None:
+        for errand, receipt in zip(errands, self._submit([errand.signal for errand in errands]), strict=False):
             errand.receipt = receipt
         for errand in errands:
             with suppress(Exception):  # the loop is closed: nobody waits any more
                 errand.ring()
 
-    def _hand_over(self, signals: list[Signal]) -> list[Receipt]:
+    def _submit(self, signals: list[Signal]) -> list[Receipt]:
         if len(signals) == 1:  # as nearly always: 50 us less
             return [self._client.send(signals[0])]
         return self._client.send_many(signals) if signals else []
 
 
-_couriers: dict[int, Courier] = {}
+_queues: dict[int, SendQueue] = {}
 
 
-def courier(client: Client) -> Courier:
+def send_queue(client: Client) -> SendQueue:
     """This process's own: a fork takes the queue along and not the thread, and perhaps a lock that nobody lets go."""
-    found = _couriers.get(os.getpid())
+    found = _queues.get(os.getpid())
     if found is None:  # setdefault is atomic, so two threads that come first get the same one
-        found = _couriers.setdefault(os.getpid(), Courier(client))
+        found = _queues.setdefault(os.getpid(), SendQueue(client))
     return found
 
 
 def flush() -> bool:
     """Wait until what coroutines gave away was handed over, at most two seconds; False when it was not by then."""
-    found = _couriers.get(os.getpid())
+    found = _queues.get(os.getpid())
     return found is None or found.flush()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tocsin import places
-from tocsin.answers import describe
+from tocsin import paths
 from tocsin.client import Client
+from tocsin.replies import describe
 
 METRICS = (
     "notifications_queued",
@@ -137,7 +137,7 @@ def _away(error: Exception, warning: int, critical: int) -> dict[str, Any]:
 def _spooled() -> int | None:
     """How many outboxes wait in the spool; None where that cannot be read. One that was never made holds nothing."""
     try:
-        return sum(name.endswith(".outbox") and not name.startswith(".") for name in os.listdir(places.spool_folder()))  # noqa: PTH208 - names are all it takes
+        return sum(name.endswith(".outbox") and not name.startswith(".") for name in os.listdir(paths.spool_folder()))  # noqa: PTH208 - names are all it takes
     except FileNotFoundError:
         return 0
     except OSError:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from typing import Any, Self
 
-from tocsin.starting import PATIENCE, is_served, start
+from tocsin.autostart import PATIENCE, is_served, start
 
-from .courier import elsewhere, flush
+from .courier import flush, in_thread
 from .health import get_health_status, get_metrics
-from .sending import send_signal_async, send_signal_sync, send_signal_to_discord
+from .send import send_signal_async, send_signal_sync, send_signal_to_discord
 
 _log = logging.getLogger("tocsin.compat")
-_told: set[str] = set()
+_warned: set[str] = set()
 
 
 def on_strategy_start(*_: Any, patience: float = PATIENCE, **__: Any) -> bool:
@@ -37,7 +37,7 @@ class _Service:
     """What the old classes have in common. Each method answers as the function of its name does."""
 
     def __init__(self, *given: Any, **settings: Any) -> None:
-        _tell_ignored(type(self).__name__, [*(f"argument {n}" for n in range(1, len(given) + 1)), *settings])
+        _warn_ignored(type(self).__name__, [*(f"argument {n}" for n in range(1, len(given) + 1)), *settings])
 
     send_signal_async = staticmethod(send_signal_async)
     send_signal_to_discord = staticmethod(send_signal_to_discord)
@@ -47,11 +47,11 @@ class _Service:
 
     async def start(self) -> bool:
         """See to it that a daemon runs, as `on_strategy_start` does."""
-        return await elsewhere(start)
+        return await in_thread(start)
 
     async def stop(self) -> bool:
         """As `on_strategy_stop`."""
-        return await elsewhere(flush)
+        return await in_thread(flush)
 
     @property
     def is_running(self) -> bool:
@@ -97,8 +97,8 @@ class AsyncNotificationStartup(_Service):
     shutdown = _Service.stop
 
 
-def _tell_ignored(name: str, settings: list[str]) -> None:
+def _warn_ignored(name: str, settings: list[str]) -> None:
     """Only their names: a setting may be a webhook."""
-    if settings and name not in _told:
-        _told.add(name)
+    if settings and name not in _warned:
+        _warned.add(name)
         _log.info("%s: %s: alerts.toml says that now", name, ", ".join(settings))

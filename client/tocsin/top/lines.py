@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.cli.output import age, by_priority, plain, table
+from tocsin.cli.output import by_priority, format_age, plain, table
 
 from .model import Lane
 from .screens import Picture
@@ -14,7 +14,7 @@ def block(picture: Picture, at: str) -> list[str]:
         return [f"{at}  no answer: {plain(picture.trouble)}"]
     queue = picture.status.get("queue") or {}
     waiting = queue.get("by_priority") or {}
-    health, oldest = plain(picture.status.get("health")), age(queue.get("oldest_seconds"))
+    health, oldest = plain(picture.status.get("health")), format_age(queue.get("oldest_seconds"))
     head = f"{at}  {health}  queued  {by_priority(waiting)}  oldest {oldest}"
     problems = [f"  ! {plain(problem)}" for problem in picture.status.get("problems") or []]
     return [head, *problems, *(f"  {line}" for line in _table(picture))]
@@ -27,4 +27,14 @@ def _table(picture: Picture) -> list[str]:
 
 def _row(lane: Lane) -> tuple[object, ...]:
     rate = f"{lane.rates[-1]:.1f}/s" if lane.rates else "-"
-    return lane.name, lane.condition, lane.waiting, age(lane.age), lane.left, lane.sent, lane.dead, rate, lane.why
+    return (
+        lane.name,
+        lane.condition,
+        lane.waiting,
+        format_age(lane.age),
+        lane.left,
+        lane.sent,
+        lane.dead,
+        rate,
+        lane.why,
+    )

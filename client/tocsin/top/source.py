@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tocsin.answers import describe
 from tocsin.client import Client
 from tocsin.errors import TocsinError
+from tocsin.replies import describe
 
 from .model import History, lanes
 from .screens import Picture, Screen, Want

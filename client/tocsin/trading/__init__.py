@@ -26,13 +26,14 @@ Two things that the code which this follows did are not done: no thread pool, an
 from __future__ import annotations
 
 from .aggregator import SignalAggregator
+from .decisions import Decision
 from .generator import MultiStrategyGenerator, Strategy
-from .reading import Rejected
+from .parsing import Rejected
 from .report import Failed, Report
 from .tradingsignal import TradingSignal
-from .verdicts import Verdict
 
 __all__ = [
+    "Decision",
     "Failed",
     "MultiStrategyGenerator",
     "Rejected",
@@ -40,5 +41,4 @@ __all__ = [
     "SignalAggregator",
     "Strategy",
     "TradingSignal",
-    "Verdict",
 ]

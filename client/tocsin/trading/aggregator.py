@@ -12,14 +12,14 @@ from tocsin.at_exit import FLUSH_SECONDS
 from tocsin.client import Client
 from tocsin.signals import Receipt, Signal
 
-from .courier import courier
-from .once import with_lasting_id
-from .order import rank
-from .reading import Read, Rejected, read_all
+from .courier import submit_queue
+from .decisions import Decision, as_alert, decide
+from .dedup import with_stable_id
+from .parsing import Read, Rejected, read_all
+from .ranking import rank
 from .report import Failed, Report
-from .road import Road
 from .settings import settings, weights
-from .verdicts import Verdict, as_alert, verdicts
+from .webhook_target import WebhookTarget
 
 _log = logging.getLogger("tocsin.trading")
 _MOST_TOLD = 100  # kinds of trouble that are logged; after so many, nobody reads on
@@ -46,11 +46,11 @@ class SignalAggregator:
         self._settings = settings(aggregation_config)
         self._weights, odd = weights(strategy_weights)
         self._client = client or Client()
-        self._road = Road(self._client, self._settings.webhook)
+        self._target = WebhookTarget(self._client, self._settings.webhook)
         self._waiting: deque[tuple[list[Signal], Report]] = deque()
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         for problem in (*self._settings.problems, *odd):
-            self._tell(problem, problem)
+            self._log_once(problem, problem)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -66,19 +66,19 @@ class SignalAggregator:
         object. `report` has the rest of the story.
         """
         read, rejected = _apart(read_all(strategy_signals, self._settings.in_every_alert))
-        judged = list(zip(read, verdicts(read, self._weights, self._settings), strict=True))
+        judged = list(zip(read, decide(read, self._weights, self._settings), strict=True))
         alerts = [self._alert(each.signal, verdict) for each, verdict in judged if verdict.alerted]
         judged.sort(key=lambda pair: rank(pair[0].signal.confidence, pair[0].signal.timestamp))
         report = Report(tuple(verdict for _, verdict in judged), tuple(rejected), tuple(failed))
         for trouble in rejected:
-            self._tell(f"{trouble.field} {trouble.reason}", f"{trouble}; the signal is left out")
-        self._hand_over(alerts, report)
+            self._log_once(f"{trouble.field} {trouble.reason}", f"{trouble}; the signal is left out")
+        self._submit(alerts, report)
         self.report = report
         return [each.item for each, _ in judged]
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
         """Wait until all that was alerted is handed over; False when it is not by then. `report.receipts` says what became of it."""
-        return courier().flush(seconds)
+        return submit_queue().flush(seconds)
 
     def cleanup(self) -> None:
         """Flush, and close the connection. As often as you like; the aggregator stays usable."""
@@ -95,15 +95,15 @@ class SignalAggregator:
     def __exit__(self, *_: object) -> None:
         self.cleanup()
 
-    def _alert(self, signal: Signal, verdict: Verdict) -> Signal:
-        return as_alert(with_lasting_id(signal) if self._settings.once else signal, verdict)
+    def _alert(self, signal: Signal, verdict: Decision) -> Signal:
+        return as_alert(with_stable_id(signal) if self._settings.once else signal, verdict)
 
-    def _hand_over(self, alerts: list[Signal], report: Report) -> None:
+    def _submit(self, alerts: list[Signal], report: Report) -> None:
         if not alerts:
             return
         alerts.sort(key=_oldest_first)
         self._waiting.append((alerts, report))
-        if courier().give(self._hand_over_all, len(alerts)):
+        if submit_queue().put(self._submit_all, len(alerts)):
             return
         try:
             self._waiting.remove((alerts, report))
@@ -111,21 +111,21 @@ class SignalAggregator:
             return
         reason = "too many signals wait already"
         report.receipts.extend(Receipt(alert.id, "dropped", reason) for alert in alerts)
-        self._tell(reason, f"an alert was dropped: {reason}")
+        self._log_once(reason, f"an alert was dropped: {reason}")
 
-    def _hand_over_all(self) -> None:
+    def _submit_all(self) -> None:
         """All that waits by now, at once: with a daemon that hangs each hand-off takes its whole timeout, however many it is for."""
         batches = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        receipts = iter(self._road.send([alert for alerts, _ in batches for alert in alerts]) if batches else ())
+        receipts = iter(self._target.send([alert for alerts, _ in batches for alert in alerts]) if batches else ())
         for alerts, report in batches:
             report.receipts.extend(islice(receipts, len(alerts)))  # the client has logged what was refused or dropped
-        if self._road.trouble:
-            self._tell("road", self._road.trouble)
+        if self._target.problem:
+            self._log_once("road", self._target.problem)
 
-    def _tell(self, kind: str, text: str) -> None:
+    def _log_once(self, kind: str, text: str) -> None:
         """Each kind of trouble once: what is wrong in a loop is wrong a thousand times."""
-        if kind not in self._told and len(self._told) < _MOST_TOLD:
-            self._told.add(kind)
+        if kind not in self._logged and len(self._logged) < _MOST_TOLD:
+            self._logged.add(kind)
             _log.warning("%s", text)
 
 

@@ -18,32 +18,32 @@ from queue import SimpleQueue
 
 from tocsin import at_exit
 from tocsin.at_exit import FLUSH_SECONDS
-from tocsin.background import Background
+from tocsin.background import BackgroundThread
 
-MOST_WAITING = 10_000  # signals: some ten megabytes
+MAX_WAITING = 10_000  # signals: some ten megabytes
 
 _log = logging.getLogger("tocsin.trading")
 
 
-class Courier:
+class SubmitQueue:
     """A thread that does jobs in order."""
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[tuple[Callable[[], None], int]] = SimpleQueue()
         self._lock = threading.RLock()  # a signal handler may raise signals, too
-        self._thread = Background("tocsin.trading", self._run)
+        self._thread = BackgroundThread("tocsin.trading", self._run)
         self._waiting = 0  # signals
         at_exit.register(self)
 
-    def give(self, job: Callable[[], None], signals: int) -> bool:
+    def put(self, job: Callable[[], None], signals: int) -> bool:
         """Have `job` done, which hands over so many signals; False when there is no room."""
         at_exit.hook_child()
         with self._lock:
-            if self._waiting + signals > max(MOST_WAITING, signals):
+            if self._waiting + signals > max(MAX_WAITING, signals):
                 return False
             self._waiting += signals
         self._jobs.put((job, signals))
-        self._see_to_it()
+        self._ensure_thread()
         if at_exit.is_ending():
             self.flush()  # the thread may be stopped at any moment
         return True
@@ -54,19 +54,19 @@ class Courier:
             return True
         done = threading.Event()
         self._jobs.put((done.set, 0))
-        self._see_to_it()
+        self._ensure_thread()
         return done.wait(min(seconds, at_exit.seconds_left()))
 
-    def _see_to_it(self) -> None:
+    def _ensure_thread(self) -> None:
         """That somebody does the jobs: where no thread can be had, whoever brings them."""
-        while not self._thread.begin() and not self._jobs.empty():
-            self._do(*self._jobs.get())
+        while not self._thread.start() and not self._jobs.empty():
+            self._run_job(*self._jobs.get())
 
     def _run(self) -> None:
         while True:
-            self._do(*self._jobs.get())
+            self._run_job(*self._jobs.get())
 
-    def _do(self, job: Callable[[], None], signals: int) -> None:
+    def _run_job(self, job: Callable[[], None], signals: int) -> None:
         try:
             job()
         except Exception:  # noqa: BLE001 - a strict client may raise anything, and the next batch has done nothing wrong
@@ -75,13 +75,13 @@ class Courier:
             self._waiting -= signals
 
 
-_couriers: dict[int, Courier] = {}
+_queues: dict[int, SubmitQueue] = {}
 
 
-def courier() -> Courier:
+def submit_queue() -> SubmitQueue:
     """This process's own; setdefault is atomic, so two threads that come first get the same one."""
     pid = os.getpid()
-    found = _couriers.get(pid)
+    found = _queues.get(pid)
     if found is None:
-        found = _couriers.setdefault(pid, Courier())
+        found = _queues.setdefault(pid, SubmitQueue())
     return found

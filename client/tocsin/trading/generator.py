@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping
 from inspect import iscoroutine
 from typing import Any, Protocol, Self
 
-from tocsin.answers import describe
 from tocsin.client import Client
+from tocsin.replies import describe
 from tocsin.values import describe as name_of
 
 from .aggregator import SignalAggregator
+from .mappings import pairs_of
 from .report import Failed, Report
-from .words import pairs_of
 
 _WANTED = 'the strategies must be {name: strategy} or a list of {"name": name, "strategy": strategy}'
 _log = logging.getLogger("tocsin.trading")

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from tocsin.signals import Receipt
 
-from .reading import Rejected
-from .verdicts import Verdict
+from .decisions import Decision
+from .parsing import Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Report:
     waits for.
     """
 
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[Decision, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     failed: tuple[Failed, ...] = ()
     receipts: list[Receipt] = field(default_factory=list)

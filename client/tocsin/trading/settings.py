@@ -15,7 +15,7 @@ from tocsin.durations import parse_duration
 from tocsin.signals import Signal
 from tocsin.values import describe as name_of
 
-from .words import pairs_of
+from .mappings import pairs_of
 
 CONFLICTS = ("tell", "strongest", "none")
 IN_EVERY_ALERT = ("tier", "priority", "expires", "tags", "to", "source")  # a signal's own word goes first

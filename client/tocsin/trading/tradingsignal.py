@@ -19,8 +19,8 @@ from tocsin.signals import Signal
 from tocsin.timestamps import to_seconds
 from tocsin.values import describe, is_missing, masked_field
 
-from .order import Rank, rank
-from .words import pairs_of
+from .mappings import pairs_of
+from .ranking import Rank, rank
 
 LEVELS = ("entry", "stop", "target", "exit", "pnl")  # fields that the daemon renders for traders
 _CARRIED = (

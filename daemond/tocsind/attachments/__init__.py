@@ -21,7 +21,7 @@ to a user's daemon. The file is copied and not moved: whoever has it open could 
 What cannot be had costs the signal nothing but its file: it says `attach_note` then.
 """
 
-from .keeping import Attachments
-from .store import MOST_KEPT, Store
+from .manager import Attachments
+from .store import MAX_BYTES, Store
 
-__all__ = ["MOST_KEPT", "Attachments", "Store"]
+__all__ = ["MAX_BYTES", "Attachments", "Store"]

@@ -13,10 +13,10 @@ from tocsin import trust
 from tocsin.attachments import FOLDER
 from tocsin.spool import open_folder, write
 
-MOST_KEPT = 1024**3  # bytes of them all; what comes then goes without, which a backlog of charts may well do
+MAX_BYTES = 1024**3  # bytes of them all; what comes then goes without, which a backlog of charts may well do
 
 
-class Kept(NamedTuple):
+class StoredFile(NamedTuple):
     """One file: the id of its signal, its bytes, and when it was taken over (wall-clock seconds)."""
 
     id: str
@@ -30,12 +30,12 @@ class Store:
     def __init__(self, state: Path) -> None:
         self.path = state / FOLDER
         self.files = 0
-        self.held = 0
+        self.total_bytes = 0
 
-    def keep(self, id_: str, content: bytes) -> None:
+    def save(self, id_: str, content: bytes) -> None:
         """Put a signal's file on disk, synced; the first to come under an id stays. Raises OSError."""
-        if self.held + len(content) > MOST_KEPT:
-            raise OSError(errno.ENOSPC, f"{self.held // 2**20} MiB of attachments wait already")
+        if self.total_bytes + len(content) > MAX_BYTES:
+            raise OSError(errno.ENOSPC, f"{self.total_bytes // 2**20} MiB of attachments wait already")
         place = open_folder(str(self.path))
         try:
             with contextlib.suppress(FileNotFoundError):
@@ -43,7 +43,7 @@ class Store:
                 return
             write(place, id_, content, os.fstat(place))
             self.files += 1
-            self.held += len(content)
+            self.total_bytes += len(content)
         finally:
             os.close(place)
 
@@ -67,20 +67,20 @@ class Store:
         except OSError:
             return 0
 
-    def listing(self) -> list[Kept]:
+    def listing(self) -> list[StoredFile]:
         """All of them, oldest first by their ids, and counted afresh; halves that a crash left among them."""
         try:
             with os.scandir(self.path) as entries:
                 found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
         except OSError:
             found = []  # there is no folder yet; or the disk is ill, and the journal beside it will say so
-        self.files, self.held = len(found), sum(status.st_size for _, status in found)
-        return sorted(Kept(name, status.st_size, status.st_mtime) for name, status in found)
+        self.files, self.total_bytes = len(found), sum(status.st_size for _, status in found)
+        return sorted(StoredFile(name, status.st_size, status.st_mtime) for name, status in found)
 
-    def forget(self, kept: Iterable[Kept]) -> None:
+    def delete(self, kept: Iterable[StoredFile]) -> None:
         """Delete files."""
         for each in kept:
             with contextlib.suppress(OSError):
                 (self.path / each.id).unlink()
                 self.files -= 1
-                self.held -= each.size
+                self.total_bytes -= each.size

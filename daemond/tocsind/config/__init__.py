@@ -42,7 +42,7 @@ from .model import (
 )
 from .problems import ConfigurationInvalid, Problem
 from .report import report
-from .starting import starting_text
+from .starter import starter_text
 
 __all__ = [
     "AlarmsOptions",
@@ -58,6 +58,6 @@ __all__ = [
     "load",
     "parse",
     "report",
-    "starting_text",
+    "starter_text",
     "webhook_url",
 ]

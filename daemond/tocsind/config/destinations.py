@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tocsin import places
+from tocsin import paths
 from tocsin.durations import format_duration
 from tocsin.signals import PRIORITIES
 from tocsind.policy.backoff import Retry
@@ -20,8 +20,8 @@ from tocsind.policy.patience import NEVER, Patience
 
 from . import discord
 from .model import DestinationOptions, DiscordOptions, FileOptions
-from .reader import Field, Mistake, Spot, check_order, kind_of, read_table
-from .reserved import own_name
+from .reader import Field, Location, Mistake, check_order, kind_of, read_table
+from .reserved_paths import own_name
 from .values import count, duration, duration_or_never, flag, one_of, rate, several, text
 
 SWITCHED_OFF = "switched off in the configuration"
@@ -31,12 +31,12 @@ class Kind(msgspec.Struct, frozen=True):
     """A kind of destination: its own keys, what they make (and why it is disabled, if so), and what holds where the file says nothing."""
 
     fields: Mapping[str, Field]
-    options: Callable[[Spot, Mapping[str, Any]], tuple[DiscordOptions | FileOptions, str | None]]
+    options: Callable[[Location, Mapping[str, Any]], tuple[DiscordOptions | FileOptions, str | None]]
     limit: Rate | None
     digest: Budgets | None
 
 
-def destinations(spot: Spot) -> dict[str, DestinationOptions]:
+def destinations(spot: Location) -> dict[str, DestinationOptions]:
     """All destinations of the file, by name, in its order."""
     if not isinstance(spot.value, dict) or not spot.value:
         raise Mistake("at least one [destinations.NAME] is needed, or nothing could be delivered")
@@ -45,7 +45,7 @@ def destinations(spot: Spot) -> dict[str, DestinationOptions]:
     return {name: destination for name, destination in read.items() if destination}
 
 
-def _destination(spot: Spot, name: str, names: Collection[str]) -> DestinationOptions | None:
+def _destination(spot: Location, name: str, names: Collection[str]) -> DestinationOptions | None:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
         spot.wrong("a destination's name has up to 64 letters, digits, dots, dashes and underscores")
     kind = KINDS.get(str(spot.at("kind").value))
@@ -64,7 +64,7 @@ def _destination(spot: Spot, name: str, names: Collection[str]) -> DestinationOp
 def _common(name: str, names: Collection[str]) -> dict[str, Field]:
     known = one_of(names, "destination")
 
-    def fallback(spot: Spot) -> str:
+    def fallback(spot: Location) -> str:
         if spot.value == name:
             raise Mistake("a destination cannot stand in for itself")
         return known(spot)
@@ -81,20 +81,20 @@ def _common(name: str, names: Collection[str]) -> dict[str, Field]:
     }
 
 
-def _retry(spot: Spot) -> Retry:
+def _retry(spot: Location) -> Retry:
     found = Retry(**read_table(spot, {"first": Field(duration), "most": Field(duration), "give-up": Field(duration)}))
     check_order(spot, found, "first", "most", format_duration)
     return found
 
 
-def _breaker(spot: Spot) -> BreakerLimits:
+def _breaker(spot: Location) -> BreakerLimits:
     fields = {"failures": Field(count), "rest": Field(duration), "most": Field(duration)}
     found = BreakerLimits(**read_table(spot, fields))
     check_order(spot, found, "rest", "most", format_duration)
     return found
 
 
-def _digest(spot: Spot) -> Budgets | None:
+def _digest(spot: Location) -> Budgets | None:
     match spot.value:
         case bool() as wanted:
             return Budgets() if wanted else None
@@ -104,7 +104,7 @@ def _digest(spot: Spot) -> Budgets | None:
             raise Mistake(f'must be false or a table like {{ normal = "2m", low = "5m" }}, not {kind_of(other)}')
 
 
-def _patience(spot: Spot) -> Patience:
+def _patience(spot: Location) -> Patience:
     match spot.value:
         case False | "never":
             return NEVER
@@ -116,12 +116,12 @@ def _patience(spot: Spot) -> Patience:
             )
 
 
-def _duration_or_never(spot: Spot) -> float | None:
+def _duration_or_never(spot: Location) -> float | None:
     return None if spot.value == "never" else duration_or_never(spot)
 
 
-def _path(spot: Spot) -> str:
-    path = places.expanded(text(spot))
+def _path(spot: Location) -> str:
+    path = paths.expanded(text(spot))
     if os.path.normpath(path).split("/", 1)[0] == "..":
         raise Mistake("leaves the state folder; a path elsewhere is written in full, from / on")
     if name := own_name(path):
@@ -129,7 +129,7 @@ def _path(spot: Spot) -> str:
     return path
 
 
-def _file(spot: Spot, found: Mapping[str, Any]) -> tuple[FileOptions, str | None]:  # noqa: ARG001 - the signature of Kind.options
+def _file(spot: Location, found: Mapping[str, Any]) -> tuple[FileOptions, str | None]:  # noqa: ARG001 - the signature of Kind.options
     return FileOptions(path=found.get("path", "")), None
 
 

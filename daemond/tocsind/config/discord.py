@@ -11,24 +11,24 @@ from tocsind.secret import Secret
 
 from . import webhook_url
 from .model import DiscordOptions
-from .reader import Field, Mistake, Spot, did_you_mean, read_table, shown
+from .reader import Field, Location, Mistake, did_you_mean, read_table, shown
 from .values import duration, flag, one_of, rate, several, text
-from .webhooks import Sought, webhook
+from .webhooks import SecretSource, webhook
 
 MOST_MENTIONS = 50  # a message's content has 2,000 code points, and an id may take 24 of them
 _ALL = ("everyone", "here")
 _SOMEBODY = ("role", "user")
 
 
-def options(spot: Spot, found: Mapping[str, Any]) -> tuple[DiscordOptions, str | None]:
+def options(spot: Location, found: Mapping[str, Any]) -> tuple[DiscordOptions, str | None]:
     """What the keys make, and why it cannot be used, if so."""
-    sought: Sought = found.get("webhook", Sought())
+    sought: SecretSource = found.get("webhook", SecretSource())
     url = _normal(spot.at("webhook"), sought, allow_host=found.get("allow_host", False))
     own = {key: value for key, value in found.items() if key in _OWN}
     return DiscordOptions(webhook=url, **own), sought.reason
 
 
-def _normal(spot: Spot, sought: Sought, *, allow_host: bool) -> Secret | None:
+def _normal(spot: Location, sought: SecretSource, *, allow_host: bool) -> Secret | None:
     if sought.secret is None:
         return None
     try:
@@ -38,27 +38,27 @@ def _normal(spot: Spot, sought: Sought, *, allow_host: bool) -> Secret | None:
         return None
 
 
-def _username(spot: Spot) -> str:
+def _username(spot: Location) -> str:
     name = text(spot).strip()
     if len(name) > 80 or any(word in name.lower() for word in ("clyde", "discord")):
         raise Mistake('Discord takes up to 80 characters without "clyde" and "discord"')
     return name
 
 
-def _mention(spot: Spot) -> dict[str, tuple[str, ...]]:
+def _mention(spot: Location) -> dict[str, tuple[str, ...]]:
     """Whom each priority wakes. A priority that wakes nobody is as good as one that is not there."""
     found = read_table(spot, {priority: Field(_some) for priority in PRIORITIES})
     return {priority: some for priority, some in found.items() if some}
 
 
-def _some(spot: Spot) -> tuple[str, ...]:
+def _some(spot: Location) -> tuple[str, ...]:
     found = several(_one)(spot)
     if len(found) > MOST_MENTIONS:
         raise Mistake(f"mentions at most {MOST_MENTIONS}")
     return found
 
 
-def _one(spot: Spot) -> str:
+def _one(spot: Location) -> str:
     word = text(spot)
     kind, colon, id_ = word.partition(":")
     if word in _ALL:

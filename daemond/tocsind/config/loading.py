@@ -17,11 +17,11 @@ from .advice import advise
 from .destinations import destinations
 from .lines import lines_of
 from .model import Config, DaemonOptions
+from .observers import alarms, heartbeat, metrics
 from .problems import ConfigurationInvalid, Problem, masked
-from .reader import Field, Findings, Spot, check_order, read_table
+from .reader import Field, Findings, Location, check_order, read_table
 from .routes import routes
 from .values import duration, flag, folder_path, one_of, share, size, socket_path
-from .watching import alarms, heartbeat, metrics
 
 BUILT_IN = "built-in default"
 
@@ -83,7 +83,7 @@ def _parsed(text: str, source: str, *, exposed: bool) -> Config:
             key: value for key, value in tomllib.loads(built_in_text()).items() if key in ("destinations", "routes")
         }
     findings = Findings(source, lines_of(text), exposed=exposed)
-    top = Spot(data, (), findings)
+    top = Location(data, (), findings)
     found = read_table(top, _fields(data))
     if not findings.problems:
         advise(top, found["destinations"], found.get("routes", ()))
@@ -91,7 +91,7 @@ def _parsed(text: str, source: str, *, exposed: bool) -> Config:
     if findings.problems:
         raise ConfigurationInvalid(sorted(findings.problems, key=_by_line), source=source, warnings=warnings)
     defaults: dict[str, Any] = {"daemon": DaemonOptions(), "priorities": Thresholds(), "routes": ()}
-    found.pop("client", None)  # it is for clients, who read it themselves (tocsin.places); here it is only checked
+    found.pop("client", None)  # it is for clients, who read it themselves (tocsin.paths); here it is only checked
     places = {name: _path_of(name, findings) for name, each in found["destinations"].items() if each.kind == "file"}
     return Config(**(defaults | found), warnings=warnings, source=source, places=places)
 
@@ -140,7 +140,7 @@ def _fields(data: dict[str, Any]) -> dict[str, Field]:
     }
 
 
-def _daemon(spot: Spot) -> DaemonOptions:
+def _daemon(spot: Location) -> DaemonOptions:
     return DaemonOptions(**read_table(spot, _DAEMON))
 
 
@@ -154,7 +154,7 @@ _DAEMON = {
 }
 
 
-def _priorities(spot: Spot) -> Thresholds:
+def _priorities(spot: Location) -> Thresholds:
     found = Thresholds(**read_table(spot, {"urgent": Field(share), "high": Field(share)}))
     check_order(spot, found, "high", "urgent", "{:g}".format)
     return found

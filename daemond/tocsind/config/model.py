@@ -18,14 +18,14 @@ from tocsind.secret import Secret
 
 
 class DaemonOptions(msgspec.Struct, frozen=True):
-    """The daemon itself. `socket` and `state` are None when the file leaves them to `tocsin.places`."""
+    """The daemon itself. `socket` and `state` are None when the file leaves them to `tocsin.paths`."""
 
     socket: str | None = None
     state: str | None = None
     ledger: float = 30 * 86400.0  # how long settled signals are kept
     reserve: int = 64 * 2**20  # free disk below which intake is refused, so that outcomes can still be written down
     log: str = "info"
-    client_webhooks: bool = False  # whether programs of ours may lend us webhooks (tocsind.lending)
+    client_webhooks: bool = False  # whether programs of ours may lend us webhooks (tocsind.core.client_webhooks)
 
 
 class MetricsOptions(msgspec.Struct, frozen=True):

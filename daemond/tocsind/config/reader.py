@@ -31,7 +31,7 @@ class Findings:
         return Problem(self.source, nearest(self._lines, path), masked(dotted(path)), masked(message))
 
 
-class Spot:
+class Location:
     """A value of the file, and where it stands."""
 
     __slots__ = ("findings", "path", "value")
@@ -44,7 +44,7 @@ class Spot:
     def __repr__(self) -> str:
         return f"<Spot {dotted(self.path)}>"  # never the value: it may be a secret
 
-    def at(self, key: str | int) -> Spot:
+    def at(self, key: str | int) -> Location:
         """What stands below: a key of a table or an element of an array; the value is None where there is nothing."""
         match self.value:
             case dict() as table:
@@ -53,7 +53,7 @@ class Spot:
                 value = array[key]
             case _:
                 value = None
-        return Spot(value, (*self.path, key), self.findings)
+        return Location(value, (*self.path, key), self.findings)
 
     def wrong(self, message: str) -> None:
         """The file cannot be used because of this."""
@@ -72,11 +72,11 @@ class Spot:
 class Field(msgspec.Struct, frozen=True):
     """A key of a table: how to read it, and what to say when it is missing (None: it need not be there)."""
 
-    read: Callable[[Spot], Any]
+    read: Callable[[Location], Any]
     missing: str | None = None
 
 
-def read_table(spot: Spot, fields: Mapping[str, Field]) -> dict[str, Any]:
+def read_table(spot: Location, fields: Mapping[str, Field]) -> dict[str, Any]:
     """The values of a table that could be read, by key with `_` for `-`; all that could not is complained of."""
     if not isinstance(spot.value, dict):
         spot.wrong(f"must be a table, not {kind_of(spot.value)}")
@@ -93,7 +93,7 @@ def read_table(spot: Spot, fields: Mapping[str, Field]) -> dict[str, Any]:
     return found
 
 
-def read_into(found: dict[str, Any], name: str, spot: Spot, read: Callable[[Spot], Any]) -> None:
+def read_into(found: dict[str, Any], name: str, spot: Location, read: Callable[[Location], Any]) -> None:
     """Read one value; a mistake is written down, and reading goes on."""
     try:
         found[name] = read(spot)
@@ -101,7 +101,7 @@ def read_into(found: dict[str, Any], name: str, spot: Spot, read: Callable[[Spot
         spot.wrong(str(mistake))
 
 
-def check_order(spot: Spot, read: object, low: str, high: str, written: Callable[[float], str]) -> None:
+def check_order(spot: Location, read: object, low: str, high: str, written: Callable[[float], str]) -> None:
     """Raise Mistake when `read.low` exceeds `read.high`. Silent where either is a default that stands in for an unreadable value."""
     less, more = getattr(read, low), getattr(read, high)
     if less > more and not spot.has_problems_below():

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from tocsin.signals import PRIORITIES
 from tocsind.policy.routes import ROUTE_KEYS, Route
 
-from .reader import Field, Mistake, Spot, kind_of, read_table
+from .reader import Field, Location, Mistake, kind_of, read_table
 from .values import filled, flag, one_of, several, text
 
 _WHEN = {
@@ -15,14 +15,14 @@ _WHEN = {
 }
 
 
-def routes(spot: Spot, names: Collection[str]) -> tuple[Route, ...]:
+def routes(spot: Location, names: Collection[str]) -> tuple[Route, ...]:
     """All routes, in the order in which they are tried; `names` are the destinations there are."""
     if not isinstance(spot.value, list):
         raise Mistake(f"must be written as [[routes]], not as {kind_of(spot.value)}")
     return tuple(_route(spot.at(index), names) for index in range(len(spot.value)))
 
 
-def _route(spot: Spot, names: Collection[str]) -> Route:
+def _route(spot: Location, names: Collection[str]) -> Route:
     to = filled(several(one_of(names, "destination")))
     fields = {
         "when": Field(lambda when: read_table(when, _WHEN)),

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from math import isfinite
 from unicodedata import category
 
-from tocsin import places
+from tocsin import paths
 from tocsin.durations import parse_duration
 from tocsind.policy.bucket import Rate
 
-from .reader import Mistake, Spot, did_you_mean, kind_of, shown
+from .reader import Location, Mistake, did_you_mean, kind_of, shown
 
 _PER = {
     "s": 1.0, "sec": 1.0, "second": 1.0,
@@ -27,7 +27,7 @@ _LONGEST_SOCKET = 107  # bytes: what the kernel keeps for a Unix socket's path, 
 _MOST = 1_000_000  # of anything that is counted: a bucket remembers each token
 
 
-def text(spot: Spot) -> str:
+def text(spot: Location) -> str:
     """A string with something in it, and nothing that breaks a line or a path."""
     if not isinstance(spot.value, str):
         raise Mistake(f"must be text, not {kind_of(spot.value)}")
@@ -38,15 +38,15 @@ def text(spot: Spot) -> str:
     return spot.value
 
 
-def folder_path(spot: Spot) -> str:
+def folder_path(spot: Location) -> str:
     """A path that means the same in every working folder: from `/` on, or from `~`, which is put in full."""
-    path = places.expanded(text(spot))
+    path = paths.expanded(text(spot))
     if not path.startswith("/"):
         raise Mistake(f"{shown(path)} is another place in each working folder; write it in full, from / or ~/ on")
     return path
 
 
-def socket_path(spot: Spot) -> str:
+def socket_path(spot: Location) -> str:
     """The path of a Unix socket."""
     path = folder_path(spot)
     if len(os.fsencode(path)) > _LONGEST_SOCKET:
@@ -54,14 +54,14 @@ def socket_path(spot: Spot) -> str:
     return path
 
 
-def flag(spot: Spot) -> bool:
+def flag(spot: Location) -> bool:
     """True or false, without quotes."""
     if not isinstance(spot.value, bool):
         raise Mistake(f"must be true or false, not {kind_of(spot.value)}")
     return spot.value
 
 
-def count(spot: Spot) -> int:
+def count(spot: Location) -> int:
     """A whole number from 1."""
     if isinstance(spot.value, bool) or not isinstance(spot.value, int):
         raise Mistake(f"must be a whole number, not {kind_of(spot.value)}")
@@ -70,7 +70,7 @@ def count(spot: Spot) -> int:
     return spot.value
 
 
-def share(spot: Spot) -> float:
+def share(spot: Location) -> float:
     """A number from 0 to 1, as confidence is."""
     if isinstance(spot.value, bool) or not isinstance(spot.value, (int, float)):
         raise Mistake(f"must be a number, not {kind_of(spot.value)}")
@@ -79,14 +79,14 @@ def share(spot: Spot) -> float:
     return float(spot.value)
 
 
-def duration(spot: Spot) -> float:
+def duration(spot: Location) -> float:
     """Seconds, more than none, of `10s`, `5m`, `2h30m`, `1d`; a bare number is seconds."""
     if isinstance(spot.value, bool) or not isinstance(spot.value, str | int | float):
         raise Mistake(f'{shown(spot.value)} is no duration; write it like "10s", "5m", "2h30m" or "1d"')
     return _seconds(str(spot.value))
 
 
-def duration_or_never(spot: Spot) -> float | None:
+def duration_or_never(spot: Location) -> float | None:
     """Seconds, or None for false."""
     if isinstance(spot.value, bool):
         if spot.value:
@@ -105,7 +105,7 @@ def _seconds(written: str) -> float:
     return seconds
 
 
-def rate(spot: Spot) -> Rate:
+def rate(spot: Location) -> Rate:
     """So many in so long: `30/min`, `5/2s`."""
     match = re.fullmatch(r"\s*([0-9]{1,7})\s*/\s*(.+?)\s*", spot.value) if isinstance(spot.value, str) else None
     if match is None:
@@ -121,7 +121,7 @@ def written_rate(rate: Rate) -> str:
     return f"{rate.count}/{_PER_WRITTEN.get(rate.per) or f'{rate.per:g}s'}"
 
 
-def size(spot: Spot) -> int:
+def size(spot: Location) -> int:
     """Bytes, of `64MiB`, `1GB`, `0B`."""
     match = re.fullmatch(r"\s*([0-9]{1,15})\s*([A-Za-z]+)\s*", spot.value) if isinstance(spot.value, str) else None
     if match is None or match[2] not in _BYTES:
@@ -129,11 +129,11 @@ def size(spot: Spot) -> int:
     return int(match[1]) * _BYTES[match[2]]
 
 
-def one_of(words: Iterable[str], what: str) -> Callable[[Spot], str]:
+def one_of(words: Iterable[str], what: str) -> Callable[[Location], str]:
     """A reader of one of a few words; `what` names them in the complaint."""
     known = tuple(words)
 
-    def read(spot: Spot) -> str:
+    def read(spot: Location) -> str:
         word = text(spot)
         if word not in known:
             raise Mistake(f"no {what} is called {shown(word)}; {did_you_mean(word, known)}")
@@ -142,10 +142,10 @@ def one_of(words: Iterable[str], what: str) -> Callable[[Spot], str]:
     return read
 
 
-def several(read: Callable[[Spot], str]) -> Callable[[Spot], tuple[str, ...]]:
+def several(read: Callable[[Location], str]) -> Callable[[Location], tuple[str, ...]]:
     """A reader of one text or a list of them, each of which `read` accepts, none of them twice."""
 
-    def read_all(spot: Spot) -> tuple[str, ...]:
+    def read_all(spot: Location) -> tuple[str, ...]:
         if not isinstance(spot.value, list):
             return (read(spot),)
         found: dict[str, None] = {}
@@ -156,7 +156,7 @@ def several(read: Callable[[Spot], str]) -> Callable[[Spot], tuple[str, ...]]:
     return read_all
 
 
-def _read_one(spot: Spot, read: Callable[[Spot], str], found: dict[str, None]) -> None:
+def _read_one(spot: Location, read: Callable[[Location], str], found: dict[str, None]) -> None:
     try:
         word = read(spot)
     except Mistake as mistake:
@@ -167,10 +167,10 @@ def _read_one(spot: Spot, read: Callable[[Spot], str], found: dict[str, None]) -
     found[word] = None
 
 
-def filled(read: Callable[[Spot], tuple[str, ...]]) -> Callable[[Spot], tuple[str, ...]]:
+def filled(read: Callable[[Location], tuple[str, ...]]) -> Callable[[Location], tuple[str, ...]]:
     """The same reader, for lists that must not be empty."""
 
-    def read_some(spot: Spot) -> tuple[str, ...]:
+    def read_some(spot: Location) -> tuple[str, ...]:
         if spot.value == []:
             raise Mistake("must name at least one")
         return read(spot)

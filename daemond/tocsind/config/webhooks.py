@@ -15,18 +15,18 @@ from pathlib import Path
 
 import msgspec
 
-from tocsin import places, trust
+from tocsin import paths, trust
 from tocsind.secret import Secret
 
 from .problems import masked
-from .reader import Mistake, Spot, did_you_mean, kind_of
+from .reader import Location, Mistake, did_you_mean, kind_of
 from .values import text
 
 _LONGEST = 4096  # bytes of a secret's file: a URL fits many times
 _FORMS = '{ env = "NAME" }, { file = "/path" } or { credential = "name" }'
 
 
-class Sought(msgspec.Struct, frozen=True):
+class SecretSource(msgspec.Struct, frozen=True):
     """A secret that was looked for: either it is there, or the reason why it is not. `called` is what complaints call it."""
 
     secret: Secret | None = None
@@ -34,17 +34,17 @@ class Sought(msgspec.Struct, frozen=True):
     called: str = "the URL"
 
 
-def webhook(spot: Spot) -> Sought:
+def webhook(spot: Location) -> SecretSource:
     """Read the value of `webhook`. The URL inside is not looked at yet."""
     return secret_url(spot, "a webhook URL")
 
 
-def secret_url(spot: Spot, what: str) -> Sought:
+def secret_url(spot: Location, what: str) -> SecretSource:
     """The same for any URL that is a secret; `what` it is, in words for people."""
     match spot.value:
         case str() as url if url.strip():
             spot.warn(_in_the_file(what, exposed=spot.findings.exposed))
-            return Sought(Secret(url.strip()))
+            return SecretSource(Secret(url.strip()))
         case dict() as table if len(table) == 1:
             return _from(spot, *table)
         case dict() | str():
@@ -58,47 +58,49 @@ def _in_the_file(what: str, *, exposed: bool) -> str:
     return f"{what} is a secret, and files get copied{worse}; better: {_FORMS}"
 
 
-def _from(spot: Spot, source: str) -> Sought:
+def _from(spot: Location, source: str) -> SecretSource:
     if source not in _SOURCES:
         raise Mistake(f"is sought in an unknown way; {did_you_mean(source, _SOURCES)}")
     return _SOURCES[source](spot.at(source))
 
 
-def _from_variable(spot: Spot) -> Sought:
+def _from_variable(spot: Location) -> SecretSource:
     name = text(spot)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise Mistake("env takes the name of an environment variable, not its value")
     value = os.environ.get(name, "").strip()
-    return Sought(Secret(value), called=name) if value else Sought(reason=f"{name} is not set")
+    return SecretSource(Secret(value), called=name) if value else SecretSource(reason=f"{name} is not set")
 
 
-def _from_file(spot: Spot) -> Sought:
+def _from_file(spot: Location) -> SecretSource:
     name = text(spot)
     if masked(name) != name:
         raise Mistake("file takes a path, not the URL itself")
-    path = Path(spot.findings.source).parent / places.expanded(name)  # a relative one lies beside the configuration
+    path = Path(spot.findings.source).parent / paths.expanded(name)  # a relative one lies beside the configuration
     return read_secret(path, name, f"{path} does not exist")
 
 
-def _from_credential(spot: Spot) -> Sought:
+def _from_credential(spot: Location) -> SecretSource:
     name = text(spot)
     if not re.fullmatch(r"[A-Za-z0-9_@.-]{1,255}", name) or name in {".", ".."}:
         raise Mistake("credential takes the plain name of a credential, as in LoadCredential=")
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
-        return Sought(reason=f"the credential {name} is not there: CREDENTIALS_DIRECTORY is set in a service only")
+        return SecretSource(
+            reason=f"the credential {name} is not there: CREDENTIALS_DIRECTORY is set in a service only"
+        )
     missing = f"the credential {name} is not there: the service needs LoadCredential={name}, and a file to load"
     return read_secret(Path(folder) / name, f"the credential {name}", missing)
 
 
-_SOURCES: dict[str, Callable[[Spot], Sought]] = {
+_SOURCES: dict[str, Callable[[Location], SecretSource]] = {
     "env": _from_variable,
     "file": _from_file,
     "credential": _from_credential,
 }
 
 
-def read_secret(path: Path, called: str, missing: str) -> Sought:
+def read_secret(path: Path, called: str, missing: str) -> SecretSource:
     """The text of a secret's file, which is called `called` in what people read; `missing` says that there is none.
 
     Raises Mistake when it is there and unsafe.
@@ -108,7 +110,7 @@ def read_secret(path: Path, called: str, missing: str) -> Sought:
     except trust.Untrusted as error:
         raise Mistake(f"{called} is not read: {error.strerror}") from None
     except (FileNotFoundError, NotADirectoryError):
-        return Sought(reason=missing)
+        return SecretSource(reason=missing)
     except PermissionError as error:
         raise Mistake(f"{called} cannot be read: {error.strerror}; {_run('chown', _our_name(), path)}") from None
     except OSError as error:
@@ -123,11 +125,11 @@ def read_secret(path: Path, called: str, missing: str) -> Sought:
     return _secret_in(content, called)
 
 
-def _secret_in(content: bytes, called: str) -> Sought:
+def _secret_in(content: bytes, called: str) -> SecretSource:
     if len(content) > _LONGEST or not content.isascii():
         raise Mistake(f"{called} holds something else than a URL")
     value = content.decode("ascii").strip()
-    return Sought(Secret(value), called=called) if value else Sought(reason=f"{called} is empty")
+    return SecretSource(Secret(value), called=called) if value else SecretSource(reason=f"{called} is empty")
 
 
 def _check_owner_and_mode(status: os.stat_result, called: str, path: Path) -> None:

@@ -9,6 +9,6 @@ In mid-play Discord answers 503 for a moment, and later the daemon is killed wit
 daemon: it compares what the producers hold receipts for with what the fake has accepted.
 """
 
-from .stage import main
+from .scenario import main
 
 __all__ = ["main"]

@@ -22,9 +22,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from tocsind.policy.batch import Share
+from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.outcomes import Place, Report
+from tocsind.policy.outcomes import ChannelInfo, Report
 
 __all__ = ["Destination"]
 
@@ -33,7 +33,7 @@ class Destination(Protocol):
     """The far end of a lane."""
 
     @property
-    def most(self) -> int:
+    def max_items(self) -> int:
         """How many deliveries one request may carry."""
 
     @property
@@ -41,17 +41,17 @@ class Destination(Protocol):
         """Whether it can change what it told: then the signals of one key share a living message there (policy.living)."""
 
     @property
-    def room(self) -> float:
+    def max_chars(self) -> float:
         """How many code points they may have together; infinity where nobody counts."""
 
     @property
-    def load(self) -> float:
+    def max_bytes(self) -> float:
         """How many bytes their attachments may have together; infinity where none are sent."""
 
-    def share(self, delivery: Delivery) -> Share:
+    def footprint(self, delivery: Delivery) -> Footprint:
         """What it would take of a message, and with whom it may travel."""
 
-    async def locate(self) -> Place:
+    async def discover(self) -> ChannelInfo:
         """Ask where it leads. One request, or none where there is nothing to ask."""
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:

@@ -21,62 +21,64 @@ import trio
 
 from tocsind.attachments import Store
 from tocsind.config import DiscordOptions
-from tocsind.policy.batch import Share
+from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.living import of_edit
-from tocsind.policy.outcomes import Deferred, Delivered, Outcome, Place, Refused, Report
-from tocsind.rendering import Manner, limits, living_message, message, notes, size
+from tocsind.policy.live_message import of_edit
+from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Outcome, Refused, Report
+from tocsind.rendering import Notify, limit_usage, living_message, message, size, warnings_for
 from tocsind.secret import Secret
 
-from .answers import meaning, meaning_of_edit
-from .faults import Fault, verdicts, verdicts_of_living
 from .http import Answer, Failure, HttpClient
 from .multipart import File
-from .reading import Reading
+from .rejections import Rejection, verdicts, verdicts_of_edit
+from .response import Response
+from .response_table import outcome_of, outcome_of_edit
 
 _UPLOAD: Final = 512 * 1024.0  # bytes a second that a line carries at least: attachments have that much longer
-NO_ID: Final = "it takes messages and tells no id (204): a proxy drops `wait=true`? None of them can be edited later"
+NO_MESSAGE_ID: Final = (
+    "it takes messages and tells no id (204): a proxy drops `wait=true`? None of them can be edited later"
+)
 _MENTIONING: Final = {"content", "allowed_mentions"}
 
 
 class DiscordWebhook:
     """One webhook. What each answer means stands in `answers`; the client is shared and stays open."""
 
-    most: Final = 10  # embeds
-    room: Final = 6000.0  # code points over all of them
+    max_items: Final = 10  # embeds
+    max_chars: Final = 6000.0  # code points over all of them
     edits: Final = True
-    load: Final = 10.0 * 2**20  # bytes; Discord takes 25 MiB, but nothing else goes meanwhile, and it is in memory
+    max_bytes: Final = 10.0 * 2**20  # bytes; Discord takes 25 MiB, but nothing else goes meanwhile, and it is in memory
 
     def __init__(self, options: DiscordOptions, client: HttpClient, attachments: Store | None = None) -> None:
         self._options = options
         self._client = client
         self._attachments = attachments
-        self._unwanted: frozenset[str] = frozenset()  # parts of ours that Discord refused
+        self._unsupported: frozenset[str] = frozenset()  # parts of ours that Discord refused
 
-    def share(self, delivery: Delivery) -> Share:
+    def footprint(self, delivery: Delivery) -> Footprint:
         key, weight = delivery.signal.key, 0
         if self._attachments and _brings_file(delivery):
             weight = self._attachments.size(delivery.id)
-        return Share(size(delivery), key or self._manner(delivery), delivery.company, bool(key), weight)
+        return Footprint(size(delivery), key or self._notify(delivery), delivery.max_batch, bool(key), weight)
 
-    async def locate(self) -> Place:
-        answer = await self._request("GET", bare(self._webhook))
+    async def discover(self) -> ChannelInfo:
+        answer = await self._request("GET", without_token(self._webhook))
         if not isinstance(answer, Answer):
-            return Place(trouble=answer)
-        reading = Reading(answer)
+            return ChannelInfo(problem=answer)
+        reading = Response(answer)
         # What GET's headers tell is of another window than POST's, so it is not passed on.
         if 200 <= reading.status < 300 and reading.body:
-            return Place(reading.id("channel_id"), answered=True)  # without one the webhook stands for itself
-        verdict = meaning(reading)
+            return ChannelInfo(reading.id("channel_id"), answered=True)  # without one the webhook stands for itself
+        verdict = outcome_of(reading)
         if isinstance(verdict, Delivered):  # a 204 to a question: it is asked again
-            return Place(trouble=Deferred(f"{reading.status} to the question where it leads"))
+            return ChannelInfo(problem=Deferred(f"{reading.status} to the question where it leads"))
         # GET carries no message that could be at fault.
-        return Place(
-            trouble=Refused(verdict.reason) if isinstance(verdict, Fault) else verdict, invalid=reading.is_invalid
+        return ChannelInfo(
+            problem=Refused(verdict.reason) if isinstance(verdict, Rejection) else verdict, invalid=reading.is_invalid
         )
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
-        telling = batch[0].telling
+        telling = batch[0].update
         payload, files = await self._with_files(batch)
         if telling and telling.edits:
             answer = await self._request("PATCH", message_at(self._webhook, telling.edits), payload, files)
@@ -84,31 +86,35 @@ class DiscordWebhook:
             answer = await self._request("POST", self._address, payload, files)
         if not isinstance(answer, Answer):
             return Report((of_edit(answer) if telling and telling.edits else answer,) * len(batch))
-        reading = Reading(answer)
-        note = NO_ID if reading.status == 204 and not (telling and telling.edits) else None
-        return Report(self._verdicts(reading, batch, payload), reading.told, reading.is_invalid, note)
+        reading = Response(answer)
+        note = NO_MESSAGE_ID if reading.status == 204 and not (telling and telling.edits) else None
+        return Report(self._verdicts(reading, batch, payload), reading.rate_headers, reading.is_invalid, note)
 
-    def _verdicts(self, reading: Reading, batch: Sequence[Delivery], payload: dict[str, Any]) -> tuple[Outcome, ...]:
-        telling = batch[0].telling
-        verdict = meaning_of_edit(reading) if telling and telling.edits else meaning(reading)
+    def _verdicts(self, reading: Response, batch: Sequence[Delivery], payload: dict[str, Any]) -> tuple[Outcome, ...]:
+        telling = batch[0].update
+        verdict = outcome_of_edit(reading) if telling and telling.edits else outcome_of(reading)
         if telling and telling.edits and verdict == Delivered():
             verdict = Delivered(telling.edits)
-        if not isinstance(verdict, Fault):
+        if not isinstance(verdict, Rejection):
             return (verdict,) * len(batch)
-        fault = msgspec.structs.replace(verdict, ours=verdict.ours & payload.keys() - self._unwanted)
-        self._unwanted |= fault.ours
+        fault = msgspec.structs.replace(verdict, is_whole_request=verdict.is_whole_request & payload.keys() - self._unsupported)
+        self._unsupported |= fault.is_whole_request
         if telling is None:
             return verdicts(fault, batch, reading.status)
-        return verdicts_of_living(fault, batch, reading.status, telling.shown)
+        return verdicts_of_edit(fault, batch, reading.status, telling.message)
 
     def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
-        telling, payload = batch[0].telling, self._message(batch)
+        telling, payload = batch[0].update, self._message(batch)
         if telling is None:
             seen, told = batch, payload
         else:  # nothing is said of the history: it is cut as a matter of course
-            seen = [telling.shown]
+            seen = [telling.message]
             told = message(seen, self._options.username)
-        return {"payload": payload, "limits": limits(payload), "notes": notes(seen, told, self._options.username)}
+        return {
+            "payload": payload,
+            "limits": limit_usage(payload),
+            "notes": warnings_for(seen, told, self._options.username),
+        }
 
     async def aclose(self) -> None:
         """Nothing: the connections are the client's."""
@@ -126,19 +132,19 @@ class DiscordWebhook:
         return await trio.to_thread.run_sync(self._attachments.read, delivery.id)
 
     def _message(self, batch: Sequence[Delivery], gone: Collection[int] = ()) -> dict[str, Any]:
-        username = None if "username" in self._unwanted else self._options.username
-        telling = batch[0].telling
+        username = None if "username" in self._unsupported else self._options.username
+        telling = batch[0].update
         if telling is None:
-            return message(batch, username, self._manner(batch[0]), gone)
-        manner = self._manner(min(batch, key=lambda delivery: delivery.priority))
+            return message(batch, username, self._notify(batch[0]), gone)
+        manner = self._notify(min(batch, key=lambda delivery: delivery.priority))
         place = _latest_file(batch)
         enclosed = None if place is None or place in gone else (place, batch[place].signal.attach or "file")
         return living_message(telling, username, manner, enclosed, gone=place in gone)
 
-    def _manner(self, delivery: Delivery) -> Manner:
+    def _notify(self, delivery: Delivery) -> Notify:
         label = delivery.priority.label
-        mentions = () if _MENTIONING & self._unwanted else self._options.mention.get(label, ())
-        return Manner(mentions, label in self._options.silent and "flags" not in self._unwanted)
+        mentions = () if _MENTIONING & self._unsupported else self._options.mention.get(label, ())
+        return Notify(mentions, label in self._options.silent and "flags" not in self._unsupported)
 
     async def _request(
         self, method: str, url: Secret, payload: object = None, files: Sequence[File] = ()
@@ -149,7 +155,7 @@ class DiscordWebhook:
     @cached_property
     def _address(self) -> Secret:
         """Where messages are posted. Made once: each new Secret has its value looked through for all its forms."""
-        return waiting(self._webhook)
+        return with_wait(self._webhook)
 
     @property
     def _webhook(self) -> Secret:
@@ -161,7 +167,7 @@ class DiscordWebhook:
 
 def _brings_file(delivery: Delivery) -> bool:
     """Whether a file goes along with it: not with the plain form, which is what remains after a refusal."""
-    return delivery.signal.brings_file and not delivery.plain
+    return delivery.signal.brings_file and not delivery.plain_format
 
 
 def _latest_file(batch: Sequence[Delivery]) -> int | None:
@@ -170,7 +176,7 @@ def _latest_file(batch: Sequence[Delivery]) -> int | None:
     return max(places, key=lambda place: batch[place].order, default=None)
 
 
-def bare(webhook: Secret) -> Secret:
+def without_token(webhook: Secret) -> Secret:
     """The webhook itself, whatever thread the query names."""
     return Secret(urlunsplit(urlsplit(webhook.reveal())._replace(query="", fragment="")))
 
@@ -182,7 +188,7 @@ def message_at(webhook: Secret, message: str) -> Secret:
     return Secret(urlunsplit(parts._replace(path=path, fragment="")))
 
 
-def waiting(webhook: Secret) -> Secret:
+def with_wait(webhook: Secret) -> Secret:
     """The same URL, its query kept (thread_id), with wait=true: without it an unsaved message is answered like a saved one."""
     parts = urlsplit(webhook.reveal())
     query = [(key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if key != "wait"]

@@ -19,35 +19,39 @@ from typing import Any, Final
 import msgspec
 import trio
 
-from tocsin import disk, trust
+from tocsin import disk_errors, trust
 from tocsind.clock import Clock, SystemClock
-from tocsind.config.reserved import own_name
-from tocsind.policy.batch import Share
+from tocsind.config.reserved_paths import own_name
+from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.outcomes import Deferred, Delivered, Outcome, Place, Refused, Report
+from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Outcome, Refused, Report
 from tocsind.rendering import json_line
 
 
 class FileDestination:
     """Appends to the file at `path`, which is made, private, with its folders, when there is none."""
 
-    most: Final = 64  # lines a sync; a sync costs about as much for one as for all of them
-    room: Final = inf
+    max_items: Final = 64  # lines a sync; a sync costs about as much for one as for all of them
+    max_chars: Final = inf
     edits: Final = False
-    load: Final = inf  # a line names the attachment, no more
+    max_bytes: Final = inf  # a line names the attachment, no more
 
     def __init__(self, path: Path, state: Path | None = None, clock: Clock | None = None) -> None:
         self._path = path
         self._state = state
         self._clock = clock or SystemClock()
 
-    def share(self, delivery: Delivery) -> Share:
-        return Share(company=delivery.company)
+    def footprint(self, delivery: Delivery) -> Footprint:
+        return Footprint(max_batch=delivery.max_batch)
 
-    async def locate(self) -> Place:
+    async def discover(self) -> ChannelInfo:
         """Only the disk can say whether another way leads to one of our own files, which the configuration could not see."""
         name = own_name(str(self._path), self._state) if self._state else None
-        return Place(trouble=Refused(f"{self._path} is tocsin's own {name}", disable=True)) if name else Place()
+        return (
+            ChannelInfo(problem=Refused(f"{self._path} is tocsin's own {name}", disable=True))
+            if name
+            else ChannelInfo()
+        )
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
         lines = b"".join(self._lines(batch))
@@ -91,11 +95,11 @@ def _append_to(descriptor: int, path: Path, lines: bytes) -> Outcome:
             written += os.write(descriptor, lines[written:])
         os.fsync(descriptor)
     except OSError as error:
-        return _deferred(path, error, ambiguous=not _taken_back(descriptor, start, written))
+        return _deferred(path, error, ambiguous=not _truncate_back(descriptor, start, written))
     return Delivered()
 
 
-def _taken_back(descriptor: int, start: int, written: int) -> bool:
+def _truncate_back(descriptor: int, start: int, written: int) -> bool:
     """Whether nothing of the batch is in the file any more."""
     try:
         if os.fstat(descriptor).st_size == start + written:  # else another writer's lines stand behind ours
@@ -108,7 +112,7 @@ def _taken_back(descriptor: int, start: int, written: int) -> bool:
 
 def _deferred(path: Path, error: OSError, *, ambiguous: bool = False) -> Deferred:
     # Only the machine's own words and the file's name: a whole path is nobody's business.
-    return Deferred(f"{path.name}: {disk.reason(error, str(path.parent))}", ambiguous=ambiguous)
+    return Deferred(f"{path.name}: {disk_errors.reason(error, str(path.parent))}", ambiguous=ambiguous)
 
 
 def _open(path: Path) -> int:

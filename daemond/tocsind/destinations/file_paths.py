@@ -22,9 +22,9 @@ def writable(config: Config, state: Path) -> Config:
     for name, each in config.destinations.items():
         if each.disabled is None and isinstance(each.options, FileOptions):
             path = state / each.options.path
-            if reason := lasting_trouble(path):
+            if reason := permanent_problem(path):
                 destinations[name] = msgspec.structs.replace(each, disabled=reason)
-            if reason or (reason := passing_trouble(path)):
+            if reason or (reason := temporary_problem(path)):
                 said.append(f"{config.places.get(name, config.source)}: {reason}")
     return msgspec.structs.replace(
         config,
@@ -34,7 +34,7 @@ def writable(config: Config, state: Path) -> Config:
     )
 
 
-def lasting_trouble(path: Path) -> str | None:
+def permanent_problem(path: Path) -> str | None:
     """Why no file of this path can ever be written."""
     try:
         if path.is_dir():
@@ -45,7 +45,7 @@ def lasting_trouble(path: Path) -> str | None:
         return None  # it cannot be seen, which the other question answers
 
 
-def passing_trouble(path: Path) -> str | None:
+def temporary_problem(path: Path) -> str | None:
     """Why the file cannot be written now."""
     try:
         os.close(trust.open_file(str(path), os.O_WRONLY | os.O_APPEND))

@@ -30,9 +30,9 @@ from tocsind import __version__
 from tocsind.policy.outcomes import Deferred, Refused, Unknown
 from tocsind.secret import Secret
 
-from .causes import root_of
-from .environment import Environment
+from .connect_errors import root_of
 from .multipart import File, multipart
+from .network_settings import NetworkSettings
 
 # Discord's front refuses agents that do not name themselves in this form.
 USER_AGENT: Final = f"DiscordBot (https://github.com/tocsin/tocsin, {__version__})"
@@ -74,9 +74,9 @@ class HttpClient:
     would carry a token elsewhere), cookies, .netrc.
     """
 
-    def __init__(self, environment: Environment | None = None) -> None:
+    def __init__(self, environment: NetworkSettings | None = None) -> None:
         silence()
-        self._environment = Environment() if environment is None else environment
+        self._environment = NetworkSettings() if environment is None else environment
         self._tls = self._load_tls()  # now, for it takes a while
         self._clients: dict[tuple[str | None, bool], httpx.AsyncClient] = {}  # by proxy, and whether TLS works
 
@@ -99,7 +99,7 @@ class HttpClient:
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
             return _UNUSABLE
         except httpx.HTTPError as error:
-            return exchange.ended(_in_our_words(error))
+            return exchange.ended(_translated(error))
         return exchange.ended(f"no answer within {deadline:g} s")
 
     def _client_for(self, url: str) -> httpx.AsyncClient | Deferred:
@@ -110,7 +110,7 @@ class HttpClient:
         if self._tls is None and url.startswith("https:"):
             self._tls = self._load_tls()  # a person may have mended it
             if self._tls is None:
-                return _unsent(self._environment.certificate_trouble() or "TLS does not work")
+                return _unsent(self._environment.certificate_problem() or "TLS does not work")
         through = None if proxy is None else proxy.url.reveal()
         key = through, self._tls is not None
         if key not in self._clients:
@@ -275,7 +275,7 @@ class _Once(AsyncIterator[bytes]):
         return self._left.pop()
 
 
-_WORDS: Final[tuple[tuple[type[httpx.HTTPError], str], ...]] = (
+_MESSAGES: Final[tuple[tuple[type[httpx.HTTPError], str], ...]] = (
     (httpx.ConnectTimeout, "connecting took too long"),
     (httpx.PoolTimeout, "no free connection"),
     (httpx.ProxyError, "the proxy refused"),
@@ -286,7 +286,7 @@ _WORDS: Final[tuple[tuple[type[httpx.HTTPError], str], ...]] = (
 )
 
 
-def _in_our_words(error: httpx.HTTPError) -> str:
+def _translated(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.ConnectError):
         return f"cannot connect ({root_of(error)})"
-    return next((words for kind, words in _WORDS if isinstance(error, kind)), "the request failed")
+    return next((words for kind, words in _MESSAGES if isinstance(error, kind)), "the request failed")

@@ -18,9 +18,10 @@ nothing is told and the connection lives. Connections, unfinished bytes, tails a
 whoever uses up a bound pays for it, and nobody else; connections are kept for root and the daemon's own user.
 """
 
-from .desk import Desk
-from .door import Door
-from .limits import Limits, fitted
-from .socket import UnixListener, adopt, open_listener
+from tocsind.host.unix_socket import UnixListener, adopt, open_listener
 
-__all__ = ["Desk", "Door", "Limits", "UnixListener", "adopt", "fitted", "open_listener"]
+from .handlers import Handlers
+from .limits import Limits, fitted
+from .listener import Server
+
+__all__ = ["Handlers", "Limits", "Server", "UnixListener", "adopt", "fitted", "open_listener"]

@@ -6,9 +6,9 @@ signal is answered as soon as the journal knows that signal. `not-found` is an a
 
 from __future__ import annotations
 
-from tocsind.journal import Journal, reading
-from tocsind.requests import AnyRequest, Drop, Retry, Wait, Why
-from tocsind.spool import Spool
+from tocsind.ipc.protocol import AnyRequest, Drop, Retry, Wait, Why
+from tocsind.journal import Journal, queries
+from tocsind.spool import SpoolImporter
 
 from .connection import Refusal
 
@@ -16,7 +16,7 @@ CATCH_UP = 3.0  # s that an overview waits: a command waits 5 s for it
 BACKLOG = 30.0  # s that a question waits for a signal that the journal does not know yet; most callers give up before
 
 
-async def catch_up(request: AnyRequest, spool: Spool, journal: Journal) -> None:
+async def catch_up(request: AnyRequest, spool: SpoolImporter, journal: Journal) -> None:
     """Wait before a question is answered. Raises Refusal (`busy`) where it asks for a signal that may still wait in the spool."""
     if await spool.catch_up(CATCH_UP) or not await _names_unknown(request, journal):
         return
@@ -30,4 +30,4 @@ async def _names_unknown(request: AnyRequest, journal: Journal) -> bool:
     """Whether it is about one signal, of which the journal knows nothing so far."""
     if not isinstance(request, Why | Wait | Drop | Retry) or request.id is None:
         return False
-    return await journal.run(reading.states, request.id) is None
+    return await journal.run(queries.states, request.id) is None

@@ -14,11 +14,11 @@ import msgspec
 import trio
 
 from tocsin.wire import HEADER_BYTES, MAX_FRAME, body_length, pack
-from tocsind.reception import Peer
+from tocsind.core.admission import Peer
 
+from .connection_table import ConnectionTable, Phase, Slot
 from .limits import Limits
 from .owners import Owners
-from .table import Phase, Slot, Table
 
 _READ = 65536
 
@@ -50,14 +50,14 @@ class Connection:
     and every answer would cost a hand-off more than its decoding.
     """
 
-    def __init__(self, stream: trio.SocketStream, limits: Limits, table: Table, owners: Owners) -> None:
+    def __init__(self, stream: trio.SocketStream, limits: Limits, table: ConnectionTable, owners: Owners) -> None:
         self.stream = stream
         self._limits = limits
         self._table = table
         self.peer = _credentials(stream)
         uid = self.peer.uid
         self.slot = Slot(owners.owner(uid), self._evict, privileged=owners.is_privileged(uid))
-        self.dismissal: Refusal | None = None  # what an evicted peer is told
+        self.eviction_reason: Refusal | None = None  # what an evicted peer is told
         self.scope = trio.CancelScope()
         self._buffer = bytearray()
         self._unsent = b""
@@ -72,22 +72,22 @@ class Connection:
         self.slot.enter(Phase.SERVED if since is None else Phase.IDLE)
 
     def _evict(self, message: str | None) -> None:
-        self.dismissal = None if message is None else Refusal("busy", message, closes=True)
+        self.eviction_reason = None if message is None else Refusal("busy", message, closes=True)
         if self.slot.phase is Phase.STALLED:
             self._buffer = bytearray()  # now: many may be evicted before the first task of them ends
         self.scope.cancel()
 
-    def hold(self, size: int) -> None:
+    def reserve_bytes(self, size: int) -> None:
         """So many bytes of a request or a reply lie here unfinished."""
         if size != self.slot.bytes:
-            self._table.hold(self.slot, size)
+            self._table.set_bytes(self.slot, size)
 
-    async def frame(self) -> bytes | None:
+    async def read_frame(self) -> bytes | None:
         """The next frame's body; None when the peer has gone. Raises Refusal for what is no frame.
 
         A peer that takes too long over a frame, or to come, is cancelled.
         """
-        self.hold(len(self._buffer))
+        self.reserve_bytes(len(self._buffer))
         if not self._buffer:
             self.idle_since = time.monotonic()
             self.scope.deadline = trio.current_time() + self._limits.idle
@@ -98,14 +98,14 @@ class Connection:
         self.scope.deadline = trio.current_time() + self._limits.frame
         while (body := self._next_body()) is None:
             self.slot.enter(Phase.STALLED)
-            self.hold(len(self._buffer))
+            self.reserve_bytes(len(self._buffer))
             received = await self.stream.receive_some(_READ)
             if not received:
                 return None
             self._buffer += received
         self.slot.enter(Phase.SERVED)
         if self.slot.bytes:  # a small frame that came whole is held for no time worth counting
-            self.hold(len(body) + len(self._buffer))
+            self.reserve_bytes(len(body) + len(self._buffer))
         self.scope.deadline = math.inf
         return body
 
@@ -125,20 +125,20 @@ class Connection:
         del self._buffer[:end]
         return body
 
-    def overdue(self) -> Refusal | None:
+    def timeout_refusal(self) -> Refusal | None:
         """What a peer is told whose frame was not complete in time: for the door, once `scope` is over."""
         if self._buffer and trio.current_time() >= self.scope.deadline:
             return Refusal("broken-frame", f"a frame must be complete within {self._limits.frame:g} s", closes=True)
         return None
 
-    async def reply(self, message: dict[str, Any], *, as_json: bool) -> None:
+    async def send_reply(self, message: dict[str, Any], *, as_json: bool) -> None:
         """Send one reply. A peer that does not take it in time is cut off."""
-        self.reply_now(message, as_json=as_json)
+        self.send_reply_now(message, as_json=as_json)
         del message  # a large one is not needed while its peer takes its time
         await trio.lowlevel.checkpoint()
-        await self.finish_reply()
+        await self.flush_reply()
 
-    def reply_now(self, message: dict[str, Any], *, as_json: bool) -> None:
+    def send_reply_now(self, message: dict[str, Any], *, as_json: bool) -> None:
         """Send what the peer takes of a reply without waiting; the rest is for `finish_reply`."""
         self._unsent += _packed(message, as_json=as_json)
         try:
@@ -149,20 +149,20 @@ class Connection:
             sent = len(self._unsent)  # the peer has gone, as the next read will tell
         self._unsent = self._unsent[sent:]
 
-    async def finish_reply(self) -> None:
+    async def flush_reply(self) -> None:
         """Send what `reply_now` could not."""
         unsent, self._unsent = self._unsent, b""
         if unsent:
             phase, since = self.slot.phase, self.slot.since
             self.slot.enter(Phase.STALLED)
-            self.hold(len(self._buffer) + len(unsent))
+            self.reserve_bytes(len(self._buffer) + len(unsent))
             try:
                 await self._send(unsent)
             except trio.Cancelled:
-                self.dismissal = None  # behind a part of a reply it would be read as the rest
+                self.eviction_reason = None  # behind a part of a reply it would be read as the rest
                 raise
             self.slot.phase, self.slot.since = phase, since
-            self.hold(len(self._buffer))
+            self.reserve_bytes(len(self._buffer))
 
     async def _send(self, frame: bytes) -> None:
         with trio.move_on_after(self._limits.frame) as scope:
@@ -170,7 +170,7 @@ class Connection:
         if scope.cancelled_caught:
             raise trio.BrokenResourceError("the peer does not read")
 
-    async def gone(self) -> None:
+    async def wait_closed(self) -> None:
         """Return once the peer has hung up; never, when it asks on or has only finished asking: it may still read.
 
         Nothing is taken from the stream, so what comes meanwhile is the next frame's.

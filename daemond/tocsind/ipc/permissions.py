@@ -6,10 +6,10 @@ Anybody's signals, a copy of all of them, destinations and the daemon itself are
 from __future__ import annotations
 
 from tocsin import trust
+from tocsind.core.admission import Peer
 from tocsind.events import Emit, RequestNotPermitted
-from tocsind.journal import Journal, reading
-from tocsind.reception import Peer
-from tocsind.requests import AnyRequest, Backup, Drop, Enable, Retry
+from tocsind.ipc.protocol import AnyRequest, Backup, Drop, Enable, Retry
+from tocsind.journal import Journal, queries
 
 from .connection import Refusal
 
@@ -22,7 +22,7 @@ async def permit(request: AnyRequest, peer: Peer, journal: Journal, emit: Emit) 
         case Enable() | Backup() | Retry(id=None):
             whose = "root and the daemon's own user"
         case Drop(id=str(id_)) | Retry(id=str(id_)):
-            sender = await journal.run(reading.sender, id_)
+            sender = await journal.run(queries.sender, id_)
             if (
                 sender is None
             ):  # here and now: it may come in, from another user's outbox, before the request is answered

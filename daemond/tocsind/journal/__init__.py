@@ -33,22 +33,22 @@ here are Unix seconds on the steady clock (`clock`), which no step of the wall c
 clock said, and `skew` beside it is how far the steady clock was ahead.
 """
 
-from .copying import Copy, CopyFailed
+from .backup import Copy, CopyFailed
 from .digests import FIRST
 from .files import RESERVE
 from .records import (
     Arrival,
-    Asking,
     Count,
-    Ending,
-    Fold,
-    LaneMemory,
-    Mark,
-    Moved,
+    DigestResult,
+    LaneState,
+    LimitState,
     OpenAlarm,
-    Request,
-    ScopeMemory,
-    Unseen,
+    OutboxPosition,
+    RequestRecord,
+    RequestStart,
+    Reroute,
+    SettledAttempt,
+    UnseenSignals,
 )
 from .recovery import Recovered, Replaced
 from .schema import SQLITE_VERSION
@@ -59,21 +59,21 @@ __all__ = [
     "RESERVE",
     "SQLITE_VERSION",
     "Arrival",
-    "Asking",
     "Connection",
     "Copy",
     "CopyFailed",
     "Count",
-    "Ending",
-    "Fold",
+    "DigestResult",
     "Journal",
-    "LaneMemory",
-    "Mark",
-    "Moved",
+    "LaneState",
+    "LimitState",
     "OpenAlarm",
+    "OutboxPosition",
     "Recovered",
     "Replaced",
-    "Request",
-    "ScopeMemory",
-    "Unseen",
+    "RequestRecord",
+    "RequestStart",
+    "Reroute",
+    "SettledAttempt",
+    "UnseenSignals",
 ]

@@ -12,27 +12,29 @@ import msgspec
 
 from tocsind.policy.delivery import Delivery, Priority, State
 
-from . import living, memory
-from .intake import owe
-from .records import Asking, Ending, LaneMemory, Moved, ScopeMemory
+from . import limiter_state, live_messages
+from .queue import add_delivery
+from .records import LaneState, LimitState, RequestStart, Reroute, SettledAttempt
 
 INTERRUPTED = "tocsind stopped before the answer came"
 
 
-def begin(connection: sqlite3.Connection, batch: Sequence[Delivery], asking: Asking, now: float) -> list[Delivery]:
+def begin(
+    connection: sqlite3.Connection, batch: Sequence[Delivery], asking: RequestStart, now: float
+) -> list[Delivery]:
     """Claim what is still queued and in time, and open an attempt for each; the rest is not ours to send any more.
 
     One that belongs to a living message is told together with all that waits of its key.
     """
     claimed = [mine for delivery in batch if (mine := _claim(connection, delivery, now))]
-    if claimed and asking.living and (key := claimed[0].signal.key):
+    if claimed and asking.edits_at and (key := claimed[0].signal.key):
         assert len(batch) == 1, "a living message carries nobody else's alert"
-        waiting = living.waiting(connection, asking.destination, key)
+        waiting = live_messages.waiting(connection, asking.destination, key)
         claimed += [mine for delivery in waiting if (mine := _claim(connection, delivery, now))]
-        claimed = living.told(connection, claimed, key, asking.living)
+        claimed = live_messages.updates(connection, claimed, key, asking.edits_at)
     if claimed:
         _open(connection, claimed, now)
-        memory.ask(connection, asking, now)
+        limiter_state.start_request(connection, asking, now)
     return claimed
 
 
@@ -47,12 +49,12 @@ def _claim(connection: sqlite3.Connection, delivery: Delivery, now: float) -> De
     if not rows:
         return None
     ((attempts, first_try, doubt, unknowns, plain),) = rows
-    known = {"attempts": attempts, "first_try": first_try, "doubt": bool(doubt), "unknowns": unknowns}
-    return msgspec.structs.replace(delivery, **known, plain=bool(plain), tried=now - delivery.skew)
+    known = {"attempts": attempts, "first_try": first_try, "maybe_duplicate": bool(doubt), "unknown_count": unknowns}
+    return msgspec.structs.replace(delivery, **known, plain_format=bool(plain), tried=now - delivery.skew)
 
 
 def _open(connection: sqlite3.Connection, claimed: Sequence[Delivery], now: float) -> None:
-    edits = claimed[0].telling.edits if claimed[0].telling else None
+    edits = claimed[0].update.edits if claimed[0].update else None
     connection.executemany(
         "INSERT INTO attempts (delivery, number, started, edits) VALUES (?, ?, ?, ?)",
         [(delivery.number, delivery.attempts, now, edits) for delivery in claimed],
@@ -61,38 +63,43 @@ def _open(connection: sqlite3.Connection, claimed: Sequence[Delivery], now: floa
 
 def settle(
     connection: sqlite3.Connection,
-    endings: Sequence[Ending],
+    endings: Sequence[SettledAttempt],
     now: float,
-    lane: LaneMemory | None,
-    scopes: Sequence[ScopeMemory] = (),
-) -> list[Moved]:
+    lane: LaneState | None,
+    scopes: Sequence[LimitState] = (),
+) -> list[Reroute]:
     """Write the outcomes down, with what was learned from them. What also goes to a fallback is answered."""
     _close(connection, endings, now)
-    living.keep(connection, endings)
+    live_messages.save(connection, endings)
     for destination in {ending.delivery.destination for ending in endings}:
         if all(ending.unsent for ending in endings):
-            memory.not_sent(connection, destination)
+            limiter_state.cancel_request(connection, destination)
         else:
-            memory.answered(connection, destination, now)
-    memory.keep(connection, lane, scopes)
-    return [moved for ending in endings if ending.settlement.elsewhere for moved in _elsewhere(connection, ending, now)]
+            limiter_state.finish_request(connection, destination, now)
+    limiter_state.save(connection, lane, scopes)
+    return [
+        moved
+        for ending in endings
+        if ending.settlement.copy_to_fallback
+        for moved in _copy_to_fallback(connection, ending, now)
+    ]
 
 
 def settle_and_begin(
     connection: sqlite3.Connection,
-    endings: Sequence[Ending],
-    lane: LaneMemory | None,
-    scopes: Sequence[ScopeMemory],
+    endings: Sequence[SettledAttempt],
+    lane: LaneState | None,
+    scopes: Sequence[LimitState],
     *,
     following: Sequence[Delivery],
-    asking: Asking,
+    asking: RequestStart,
     now: float,
-) -> tuple[list[Moved], list[Delivery]]:
+) -> tuple[list[Reroute], list[Delivery]]:
     """`settle`, then `begin` what follows: one commit serves both."""
     return settle(connection, endings, now, lane, scopes), begin(connection, following, asking, now)
 
 
-def _close(connection: sqlite3.Connection, endings: Sequence[Ending], now: float) -> None:
+def _close(connection: sqlite3.Connection, endings: Sequence[SettledAttempt], now: float) -> None:
     connection.executemany(
         "UPDATE deliveries SET state = ?, since = ?, reason = ?, doubt = ?, unknowns = ?, plain = ?, message = ?"
         " WHERE number = ?",
@@ -112,19 +119,19 @@ def _close(connection: sqlite3.Connection, endings: Sequence[Ending], now: float
     )
 
 
-def _state_of(ending: Ending, now: float) -> tuple[str, float, str | None, bool, int, bool, str | None, int]:
+def _state_of(ending: SettledAttempt, now: float) -> tuple[str, float, str | None, bool, int, bool, str | None, int]:
     """A delivery's row from now on."""
     to, number = ending.settlement, ending.delivery.number
-    return to.state.value, now, to.reason, to.doubt, to.unknowns, to.plain, to.message, number
+    return to.state.value, now, to.reason, to.maybe_duplicate, to.unknown_count, to.plain_format, to.message, number
 
 
-def _elsewhere(connection: sqlite3.Connection, ending: Ending, now: float) -> list[Moved]:
+def _copy_to_fallback(connection: sqlite3.Connection, ending: SettledAttempt, now: float) -> list[Reroute]:
     delivery = ending.delivery
-    fallback = hand_on(connection, delivery.number, ending.chain, now)
-    return [Moved(delivery.id, delivery.destination, fallback)] if fallback else []
+    fallback = to_next_fallback(connection, delivery.number, ending.chain, now)
+    return [Reroute(delivery.id, delivery.destination, fallback)] if fallback else []
 
 
-def hand_on(
+def to_next_fallback(
     connection: sqlite3.Connection, number: int, chain: Sequence[str], now: float, *, hurried: bool = False
 ) -> str | None:
     """Owe the delivery's signal, and its doubt, to the first destination of the chain that has not had it; None when all have.
@@ -139,7 +146,7 @@ def hand_on(
     signal, priority, deadline, doubt, key = row
     for name in chain:
         inherited = {"deadline": deadline, "doubt": bool(doubt), "key": key, "hurried": hurried}
-        if owe(connection, signal, name, Priority(priority), now, **inherited):
+        if add_delivery(connection, signal, name, Priority(priority), now, **inherited):
             return name
     return None
 
@@ -161,5 +168,5 @@ def replay(connection: sqlite3.Connection, now: float) -> int:
         "UPDATE deliveries SET state = 'queued', since = ?, reason = ? WHERE state = 'sending'",
         (now, INTERRUPTED),
     )
-    memory.close_requests(connection, now)
+    limiter_state.close_requests(connection, now)
     return cursor.rowcount

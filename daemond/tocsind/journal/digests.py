@@ -24,18 +24,18 @@ import msgspec
 from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery, Priority
 
-from . import living
-from .intake import COLUMNS, delivery_of
-from .records import Fold
+from . import live_messages
+from .queue import COLUMNS, delivery_of
+from .records import DigestResult
 
 FIRST = -(2**62)  # where a feeder's cursor begins: below the numbers of all digests
-MOST_FOLDED = 500  # 7 ms, measured, and a hand-off waits behind it
+MAX_IN_DIGEST = 500  # 7 ms, measured, and a hand-off waits behind it
 BELOW = 2**40
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def fold(  # noqa: PLR0917 - a queue, and what to do with its head
+def make_digest(  # noqa: PLR0917 - a queue, and what to do with its head
     connection: sqlite3.Connection,
     destination: str,
     priority: Priority,
@@ -43,13 +43,13 @@ def fold(  # noqa: PLR0917 - a queue, and what to do with its head
     now: float,
     tell: Callable[[Sequence[Delivery]], Signal],
     about: str | None = None,
-) -> Fold | None:
+) -> DigestResult | None:
     """Tell the oldest queued deliveries in sum; None when fewer than two can be. `tell` makes the digest's signal of them; `about` is
     which far end has living messages.
 
     At most `MOST_FOLDED` at a time: ask again while there are more.
     """
-    folded = _foldable(connection, destination, priority, min(most, MOST_FOLDED))
+    folded = _oldest_queued(connection, destination, priority, min(most, MAX_IN_DIGEST))
     if len(folded) < 2:
         return None
     digest = tell(folded)
@@ -65,11 +65,11 @@ def fold(  # noqa: PLR0917 - a queue, and what to do with its head
     )
     _settle(connection, folded, digest, signal, now)
     if about:
-        living.told_in_sum(connection, folded, about)
-    return Fold(digest.id, signal - BELOW, tuple(delivery.id for delivery in folded))
+        live_messages.close_for_digest(connection, folded, about)
+    return DigestResult(digest.id, signal - BELOW, tuple(delivery.id for delivery in folded))
 
 
-def _foldable(connection: sqlite3.Connection, destination: str, priority: Priority, most: int) -> list[Delivery]:
+def _oldest_queued(connection: sqlite3.Connection, destination: str, priority: Priority, most: int) -> list[Delivery]:
     """What has a deadline is told live or not at all: nobody knows when a digest goes out."""
     rows = connection.execute(
         f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - our own text
@@ -92,7 +92,7 @@ def _settle(
     )
 
 
-def instead(connection: sqlite3.Connection, id_: str) -> str | None:
+def replaced_by(connection: sqlite3.Connection, id_: str) -> str | None:
     """What a person should know who wants to put this signal back, or drop it: that it is told in sum, and which signal to name."""
     rows = connection.execute(
         "SELECT d.destination, t.id FROM deliveries d JOIN signals t ON t.number = d.digest"

@@ -18,7 +18,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from .copying import Copy
+from .backup import Copy
 from .schema import FILE_NAME
 
 WAL_NAME = f"{FILE_NAME}-wal"

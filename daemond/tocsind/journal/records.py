@@ -25,7 +25,7 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
     skew: float = 0.0  # steady clock minus wall clock, at acceptance: `accepted` is on the wall clock, `deadline` on the steady one
 
 
-class Mark(msgspec.Struct, frozen=True):
+class OutboxPosition(msgspec.Struct, frozen=True):
     """How far an outbox has been read: the last sequence number that is in the journal, and when (steady clock)."""
 
     outbox: bytes
@@ -34,7 +34,7 @@ class Mark(msgspec.Struct, frozen=True):
     at: float
 
 
-class Ending(msgspec.Struct, frozen=True):
+class SettledAttempt(msgspec.Struct, frozen=True):
     """How one attempt ended and what follows; `chain` are the fallbacks, nearest first. `unsent`: its request never reached the far end."""
 
     delivery: Delivery
@@ -44,7 +44,7 @@ class Ending(msgspec.Struct, frozen=True):
     unsent: bool = False
 
 
-class Moved(msgspec.Struct, frozen=True):
+class Reroute(msgspec.Struct, frozen=True):
     """A delivery that left its destination's queue; `fallback` is None when there was nowhere left to go."""
 
     id: str
@@ -52,24 +52,24 @@ class Moved(msgspec.Struct, frozen=True):
     fallback: str | None = None
 
 
-class Asking(msgspec.Struct, frozen=True):
+class RequestStart(msgspec.Struct, frozen=True):
     """A request that is about to leave: from which destination, into which channel, and whether it carries what is pressing."""
 
     destination: str
     channel: str
-    pressing: bool
-    living: str | None = None  # what can be edited there is at this far end; None: nothing can
+    expedited: bool
+    edits_at: str | None = None  # what can be edited there is at this far end; None: nothing can
 
 
-class Request(msgspec.Struct, frozen=True):
+class RequestRecord(msgspec.Struct, frozen=True):
     """A request that left. `at` is when its answer came, on the steady clock; None: it is open, or was when the last run ended."""
 
     at: float | None
-    pressing: bool
+    expedited: bool
     destination: str
 
 
-class LaneMemory(msgspec.Struct, frozen=True):
+class LaneState(msgspec.Struct, frozen=True):
     """What of a lane survives a restart. `rest_until` is on the steady clock."""
 
     destination: str
@@ -86,7 +86,7 @@ class LaneMemory(msgspec.Struct, frozen=True):
     failing_because: str | None = None
 
 
-class ScopeMemory(msgspec.Struct, frozen=True):
+class LimitState(msgspec.Struct, frozen=True):
     """What of a scope survives a restart (policy.scopes); instants are on the steady clock."""
 
     scope: str
@@ -98,7 +98,7 @@ class ScopeMemory(msgspec.Struct, frozen=True):
     blocked_for: float | None = None  # seconds, when the block was set
 
 
-class Fold(msgspec.Struct, frozen=True):
+class DigestResult(msgspec.Struct, frozen=True):
     """Deliveries that are told in sum from now on: the digest's id, the number of its delivery, and the ids of what it stands for."""
 
     id: str
@@ -115,7 +115,7 @@ class Count(msgspec.Struct, frozen=True):
     n: int
 
 
-class Unseen(msgspec.Struct, frozen=True):
+class UnseenSignals(msgspec.Struct, frozen=True):
     """Signals that ended at one destination without an arrival, and that people do not know of yet."""
 
     destination: str
@@ -133,5 +133,5 @@ class OpenAlarm(msgspec.Struct, frozen=True):
     kind: str
     about: str
     since: float  # when the trouble began
-    told: float
-    road: str  # the destination that told it
+    raised: float
+    route: str  # the destination that told it

@@ -12,7 +12,7 @@ Integrity_check and the look at every row read the whole file. A journal above C
 run failed on its content (`MarkFile.suspect`), which ended that run.
 
 The recovery: from database and log a database without a log is rebuilt (`logfile`), its rows go into `journal.fresh` (`salvage`); then
-the old files are put aside (`tocsind.damage`), and the new one takes its name. It is killed
+the old files are put aside (`tocsind.host.damaged_files`), and the new one takes its name. It is killed
 
     before `journal.fresh` has its name     the next start finds the old files as they were, and begins again
     before that is the journal's name       it is whole, because it was filled and synced under another name: the next start goes on
@@ -30,14 +30,14 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from tocsind.damage import put_aside
 from tocsind.errors import CannotWrite
+from tocsind.host.damaged_files import quarantine_files
 
-from . import mark as marks
-from .logfile import broken_frames, rebuild, transplant
-from .mark import Mark
+from . import commit_mark as marks
+from .commit_mark import Mark
 from .salvage import Tally, salvage, supplement, unsound
 from .schema import FILE_NAME, MIGRATIONS, create, open_journal, prepare, version
+from .write_ahead_log import broken_frames, rebuild, transplant
 
 WAL_NAME = f"{FILE_NAME}-wal"
 CHECKED = 64 * 2**20  # bytes; SQLite reads and compares a journal of this size in a third of a second
@@ -223,7 +223,7 @@ def _recover(folder: Path, damaged: _Damaged, now: float) -> Opened:
     if broken:
         reason += f"; {broken} pages of its log are broken"
     text = f"{reason}\n{describe(kept)}"
-    aside = put_aside(folder, (log, path), text, copies=(folder / marks.FILE_NAME, folder / "journal.redo"))
+    aside = quarantine_files(folder, (log, path), text, copies=(folder / marks.FILE_NAME, folder / "journal.redo"))
     _finish(folder)
     return Opened(open_journal(folder), Recovered(reason, aside, kept))
 
@@ -339,5 +339,7 @@ def _finish(folder: Path) -> None:
     if (folder / _FRESH).exists():
         left = [path for path in (folder / WAL_NAME, folder / FILE_NAME) if path.exists()]
         if left:
-            put_aside(folder, left, "the journal was taken away while it was open, or its recovery was interrupted")
+            quarantine_files(
+                folder, left, "the journal was taken away while it was open, or its recovery was interrupted"
+            )
         (folder / _FRESH).rename(folder / FILE_NAME)

@@ -14,13 +14,13 @@ from collections.abc import Collection, Sequence
 
 from tocsind.policy.delivery import Priority, State
 
-from .attempts import hand_on
-from .records import Moved
-from .upkeep import CHUNK, close
+from .attempts import to_next_fallback
+from .maintenance import CHUNK, close
+from .records import Reroute
 
-NOWHERE = "no fallback is left"
+NO_FALLBACK = "no fallback is left"
 RETURNED = 2  # in `hurried`: 0, came by its route; 1, came because patience was over elsewhere
-MOST_MOVED = 100  # deliveries a `give_way`: 6 ms, measured, and a hand-off waits behind it
+MAX_MOVED = 100  # deliveries a `give_way`: 6 ms, measured, and a hand-off waits behind it
 
 # Of a list of destinations as JSON: one that has not had the signal of the delivery d.
 _TAKES = (
@@ -39,7 +39,7 @@ _QUEUED = (
 
 # Each in the order of an index: a backlog is read once, not sorted for each chunk.
 _OF_PRIORITY = f"{_QUEUED} AND d.priority = ? AND {_TAKES} ORDER BY d.number LIMIT ?"
-_HURRIED = f"{_QUEUED} AND d.hurried = 1 AND {_TAKES} ORDER BY d.priority, d.number LIMIT ?"
+_SECOND_FALLBACK = f"{_QUEUED} AND d.hurried = 1 AND {_TAKES} ORDER BY d.priority, d.number LIMIT ?"
 _RETURNING = f"{_QUEUED} AND d.hurried = 1 AND {_HAD} ORDER BY d.priority, d.number LIMIT ?"
 _TAKE_BACK = (
     f"UPDATE deliveries SET state = 'queued', reason = ?, since = ?, first_try = NULL, unknowns = 0, hurried = {RETURNED},"  # noqa: S608 - our own text
@@ -55,7 +55,7 @@ def divert(  # noqa: PLR0917 - a queue, and what to do with it
     reason: str,
     now: float,
     disabled: Collection[str] = (),
-) -> list[Moved]:
+) -> list[Reroute]:
     """Send a chunk of a disabled destination's queue to its fallbacks, most pressing first.
 
     `disabled` are those of the chain that are disabled as well: what only these have not had yet stays queued. What all of the chain
@@ -77,16 +77,16 @@ def _divert_one(  # noqa: PLR0917 - a row and its circumstances
     chain: Sequence[str],
     reason: str,
     now: float,
-) -> Moved:
-    fallback = hand_on(connection, number, chain, now)
+) -> Reroute:
+    fallback = to_next_fallback(connection, number, chain, now)
     if fallback:
         close(connection, number, State.REROUTED, f"to {fallback}: {reason}", now)
     else:
-        close(connection, number, State.DEAD, f"{reason}; {NOWHERE}", now)
-    return Moved(id_, destination, fallback)
+        close(connection, number, State.DEAD, f"{reason}; {NO_FALLBACK}", now)
+    return Reroute(id_, destination, fallback)
 
 
-def give_way(  # noqa: PLR0917 - as above
+def reroute(  # noqa: PLR0917 - as above
     connection: sqlite3.Connection,
     destination: str,
     over: Collection[Priority],
@@ -95,16 +95,16 @@ def give_way(  # noqa: PLR0917 - as above
     now: float,
     *,
     hurried: bool,
-) -> list[tuple[int, Moved]]:
+) -> list[tuple[int, Reroute]]:
     """Move a chunk of a failing destination's queue to fallbacks that work: all with a priority in `over`, and with `hurried` also what
     came here because its patience was over elsewhere. What no working fallback can take stays.
     """
     fallbacks, rows = json.dumps(working), list[tuple[int, str]]()
     for priority in sorted(over):
-        rows += connection.execute(_OF_PRIORITY, (destination, priority, fallbacks, MOST_MOVED - len(rows)))
+        rows += connection.execute(_OF_PRIORITY, (destination, priority, fallbacks, MAX_MOVED - len(rows)))
     if hurried:
         seen = {number for number, _ in rows}
-        found = connection.execute(_HURRIED, (destination, fallbacks, MOST_MOVED)).fetchall()
+        found = connection.execute(_SECOND_FALLBACK, (destination, fallbacks, MAX_MOVED)).fetchall()
         rows += [row for row in found if row[0] not in seen]
     return [(number, _move(connection, number, id_, destination, working, reason, now)) for number, id_ in rows]
 
@@ -117,18 +117,18 @@ def _move(  # noqa: PLR0917 - as above
     working: Sequence[str],
     reason: str,
     now: float,
-) -> Moved:
-    fallback = hand_on(connection, number, working, now, hurried=True)
+) -> Reroute:
+    fallback = to_next_fallback(connection, number, working, now, hurried=True)
     assert fallback is not None, "the query found one that has not had it"
     close(connection, number, State.REROUTED, f"to {fallback}: {reason}", now)
-    return Moved(id_, destination, fallback)
+    return Reroute(id_, destination, fallback)
 
 
 def give_back(
     connection: sqlite3.Connection, destination: str, origins: Sequence[str], reason: str, now: float
-) -> list[tuple[int, Moved]]:
+) -> list[tuple[int, Reroute]]:
     """Return a chunk of what came to a failing destination by patience to the first of `origins` that it had left, and that works."""
-    rows = connection.execute(_RETURNING, (destination, json.dumps(origins), MOST_MOVED)).fetchall()
+    rows = connection.execute(_RETURNING, (destination, json.dumps(origins), MAX_MOVED)).fetchall()
     return [(number, _return(connection, number, id_, destination, origins, reason, now)) for number, id_ in rows]
 
 
@@ -140,11 +140,11 @@ def _return(  # noqa: PLR0917 - as above
     origins: Sequence[str],
     reason: str,
     now: float,
-) -> Moved:
+) -> Reroute:
     origin = next(
         name
         for name in origins
         if connection.execute(_TAKE_BACK, (f"back from {destination}", now, number, name)).rowcount
     )
     close(connection, number, State.REROUTED, f"back to {origin}: {reason}", now)
-    return Moved(id_, destination, origin)
+    return Reroute(id_, destination, origin)

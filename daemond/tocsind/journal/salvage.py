@@ -18,7 +18,7 @@ import msgspec
 
 from tocsin.signals import PRIORITIES
 from tocsind.policy.delivery import Priority, State
-from tocsind.policy.living import Line
+from tocsind.policy.live_message import Line
 
 from .digests import BELOW
 

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from tocsin import disk
+from tocsin import disk_errors
 from tocsind.errors import CannotWrite
 
 FILE_NAME = "journal.db"
@@ -264,7 +264,7 @@ def open_journal(folder: Path, look: Callable[[sqlite3.Connection], None] | None
             connection.close()
             raise
     except (sqlite3.Error, OSError) as error:
-        raise CannotWrite(f"the journal {path} cannot be opened: {disk.reason(error, str(folder))}") from error
+        raise CannotWrite(f"the journal {path} cannot be opened: {disk_errors.reason(error, str(folder))}") from error
     return connection
 
 

@@ -25,11 +25,11 @@ import trio
 
 from tocsind.errors import CannotWrite, StorageFailed, StorageFull, StorageLost
 
-from .copying import Copy, CopyFailed, freeze, thaw
+from .backup import Copy, CopyFailed, freeze, thaw
+from .commit_mark import CommitCounter
 from .files import Files, Reserve
-from .mark import Commits
 from .recovery import Recovered, Replaced, is_damage, open_whole, rescue
-from .redo import enter_left
+from .redo_log import enter_left
 from .schema import CHECKPOINT
 
 T = TypeVar("T")
@@ -38,10 +38,8 @@ Connection = sqlite3.Connection  # what a job is given; who only hands jobs on n
 Finding = Recovered | Replaced
 Answer = outcome.Value[Any] | outcome.Error
 _SHORT_CHECKPOINT = 500  # pages, 1 MiB: while the reserve is used, the log must stay within its share
-MOST_JOBS = 256  # a transaction stays short, so that an URGENT job never waits behind a thousand others
-_END_OF_THE_ROAD = frozenset(
-    {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY}
-)
+MAX_JOBS = 256  # a transaction stays short, so that an URGENT job never waits behind a thousand others
+_FATAL_CODES = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY})
 
 
 class _Waiter:
@@ -68,13 +66,13 @@ class Journal:
     def __init__(self, folder: Path, now: float = 0.0) -> None:
         self._folder = folder
         self._now = now
-        self._broken: Exception | None = None
+        self._failure: Exception | None = None
         self._closed = trio.Event()
         self._shrinks = False
         self._reserve = Reserve(folder)
         self._files: Files | None = None
-        self._commits: Commits | None = None
-        self._outside: deque[Callable[[sqlite3.Connection], None]] = deque()
+        self._commits: CommitCounter | None = None
+        self._outside_transaction: deque[Callable[[sqlite3.Connection], None]] = deque()
         self._copying = False
         self.finding: Finding | None = None  # what was wrong with the files; known once they are open
         self._jobs: SimpleQueue[_Waiter | None] = SimpleQueue()  # None ends it all
@@ -82,7 +80,7 @@ class Journal:
     @property
     def healthy(self) -> bool:
         """False once the disk broke a promise."""
-        return self._broken is None
+        return self._failure is None
 
     @property
     def is_full(self) -> bool:
@@ -96,7 +94,7 @@ class Journal:
 
     async def __aenter__(self) -> Self:
         self._token = trio.lowlevel.current_trio_token()
-        threading.Thread(target=self._live, name="journal", daemon=True).start()
+        threading.Thread(target=self._run, name="journal", daemon=True).start()
         try:
             await self.run(lambda _: None)  # its answer comes after opening, or is the reason why not
         except BaseException:
@@ -131,8 +129,8 @@ class Journal:
 
     def check_files(self) -> None:
         """Raises StorageFailed when the files are not where they were opened; from any thread, and it takes microseconds."""
-        if self._is_lost() and self._broken is not None:
-            raise self._broken
+        if self._is_lost() and self._failure is not None:
+            raise self._failure
 
     @asynccontextmanager
     async def copied(self, now: float) -> AsyncIterator[Copy]:
@@ -181,7 +179,7 @@ class Journal:
                 answer.append(self._translate(error))
             self._token.run_sync_soon(done.set)
 
-        self._outside.append(attempt)
+        self._outside_transaction.append(attempt)
         await self.run(lambda _: None)
         await done.wait()
         if answer:
@@ -189,11 +187,11 @@ class Journal:
 
     def _is_lost(self) -> bool:
         """Whether the files are gone from under us: then what is written there is not found by the next start."""
-        if self._broken is None and self._files and (lost := self._files.check()):
-            self._broken = StorageLost(f"the journal is gone: {lost}. Nothing is acknowledged any more")
-        return self._broken is not None
+        if self._failure is None and self._files and (lost := self._files.check()):
+            self._failure = StorageLost(f"the journal is gone: {lost}. Nothing is acknowledged any more")
+        return self._failure is not None
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         try:
             self._serve()
         except BaseException as error:  # noqa: BLE001 - a bug of ours, and without this thread nothing goes on
@@ -203,17 +201,17 @@ class Journal:
         try:
             connection = self._open()
             self._files = Files(self._folder)
-            self._commits = Commits(connection, self._folder)
+            self._commits = CommitCounter(connection, self._folder)
         except Exception as error:  # noqa: BLE001 - every job is answered with it
-            self._broken = error
+            self._failure = error
             while waiters := self._next_group():
-                self._tell(waiters, [outcome.Error(error) for _ in waiters])
+                self._reply(waiters, [outcome.Error(error) for _ in waiters])
         else:
             while waiters := self._next_group():
                 self._is_lost()
-                self._tell(waiters, self._answers(connection, waiters))
-                while self._outside:
-                    self._outside.popleft()(connection)
+                self._reply(waiters, self._answers(connection, waiters))
+                while self._outside_transaction:
+                    self._outside_transaction.popleft()(connection)
                 if self._shrinks and not self._copying:
                     self._shrink(connection)
                 self._shrinks = False
@@ -225,7 +223,7 @@ class Journal:
 
     def _rescue(self, connection: sqlite3.Connection) -> None:
         """What was taken away while it was open is still here: keep it for the next start."""
-        if isinstance(self._broken, StorageLost) and self._files and not self._files.is_replaced:
+        if isinstance(self._failure, StorageLost) and self._files and not self._files.is_replaced:
             with suppress(OSError, sqlite3.Error):  # it is lost already
                 rescue(connection, self._folder)
 
@@ -253,7 +251,7 @@ class Journal:
         waiter = self._jobs.get()
         while waiter is not None:
             group.append(waiter)
-            if len(group) == MOST_JOBS or self._jobs.empty():
+            if len(group) == MAX_JOBS or self._jobs.empty():
                 return group
             waiter = self._jobs.get()
         if group:
@@ -271,12 +269,12 @@ class Journal:
         except sqlite3.Error as error:
             self._translate(error)  # no job's failure; but a disk that broke a promise ends this run as anywhere else
 
-    def _tell(self, waiters: Sequence[_Waiter], answers: Sequence[Answer]) -> None:
-        self._token.run_sync_soon(_answer_all, waiters, answers)
+    def _reply(self, waiters: Sequence[_Waiter], answers: Sequence[Answer]) -> None:
+        self._token.run_sync_soon(_reply_all, waiters, answers)
 
     def _answers(self, connection: sqlite3.Connection, waiters: Sequence[_Waiter]) -> list[Answer]:
-        if self._broken is not None:
-            return [outcome.Error(self._broken) for _ in waiters]
+        if self._failure is not None:
+            return [outcome.Error(self._failure) for _ in waiters]
         try:
             assert self._commits is not None, "the journal is open"
             results = _in_one_commit(connection, waiters, self._commits)
@@ -285,25 +283,25 @@ class Journal:
             return list(map(outcome.Value, results))
         except Exception as error:  # noqa: BLE001 - the answer carries it to whoever asked
             translated = self._translate(error)
-            if len(waiters) == 1 or self._broken is not None:
+            if len(waiters) == 1 or self._failure is not None:
                 return [outcome.Error(translated) for _ in waiters]
         return [answer for waiter in waiters for answer in self._answers(connection, [waiter])]
 
     def _translate(self, error: Exception) -> Exception:
         if not isinstance(error, sqlite3.Error):
-            self._suspect(error)
+            self._mark_suspect(error)
             return error
         code = _primary_code(error)
         if code == sqlite3.SQLITE_FULL:
             return StorageFull("the disk is full")
         if is_damage(error):
-            self._suspect(error)
-        if code in _END_OF_THE_ROAD:
-            self._broken = StorageFailed(f"the journal in {self._folder} failed: {error} ({error.sqlite_errorname})")
-            return self._broken
+            self._mark_suspect(error)
+        if code in _FATAL_CODES:
+            self._failure = StorageFailed(f"the journal in {self._folder} failed: {error} ({error.sqlite_errorname})")
+            return self._failure
         return error
 
-    def _suspect(self, error: Exception) -> None:
+    def _mark_suspect(self, error: Exception) -> None:
         """What a job could not read may be damaged: the next start looks."""
         if self._commits and not isinstance(error, StorageFull):
             self._commits.suspect()
@@ -318,7 +316,7 @@ def _is_full(error: BaseException | None) -> bool:
     return isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_FULL
 
 
-def _in_one_commit(connection: sqlite3.Connection, waiters: Sequence[_Waiter], commits: Commits) -> list[Any]:
+def _in_one_commit(connection: sqlite3.Connection, waiters: Sequence[_Waiter], commits: CommitCounter) -> list[Any]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         commits.begin(connection)
@@ -334,7 +332,7 @@ def _in_one_commit(connection: sqlite3.Connection, waiters: Sequence[_Waiter], c
     return results
 
 
-def _answer_all(waiters: Sequence[_Waiter], answers: Sequence[Answer]) -> None:
+def _reply_all(waiters: Sequence[_Waiter], answers: Sequence[Answer]) -> None:
     for waiter, answer in zip(waiters, answers, strict=True):
         if waiter.task is not None:
             trio.lowlevel.reschedule(waiter.task, answer)

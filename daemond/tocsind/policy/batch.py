@@ -20,13 +20,13 @@ from typing import NamedTuple
 import msgspec
 
 
-class Share(msgspec.Struct, frozen=True):
+class Footprint(msgspec.Struct, frozen=True):
     """What a delivery takes of a message, and with whom it may travel."""
 
     size: int = 0  # code points
     key: Hashable = None
-    company: int | None = None  # in a message of at most so many; None: of any size
-    alone: bool = False  # it is a living message
+    max_batch: int | None = None  # in a message of at most so many; None: of any size
+    must_be_alone: bool = False  # it is a living message
     weight: int = 0  # bytes of its attachment
 
 
@@ -34,21 +34,21 @@ class Batch(NamedTuple):
     """The places of those who go, in order, and whether nobody else could have joined."""
 
     chosen: tuple[int, ...]
-    full: bool
+    is_full: bool
 
 
-def form(offered: Sequence[Share], most: int, room: float, load: float = inf) -> Batch:
+def form(offered: Sequence[Footprint], most: int, room: float, load: float = inf) -> Batch:
     """Choose of the offered: at most `most`, with `room` code points and a `load` of bytes together. The first always goes."""
-    if offered and offered[0].alone:
-        return Batch((0,), full=any(share.key != offered[0].key for share in offered))
+    if offered and offered[0].must_be_alone:
+        return Batch((0,), is_full=any(share.key != offered[0].key for share in offered))
     chosen: list[int] = []
     for place, share in enumerate(offered):
         if chosen and share.key != offered[0].key:
             continue
-        most = most if share.company is None else min(most, share.company)
+        most = most if share.max_batch is None else min(most, share.max_batch)
         if chosen and (len(chosen) >= most or share.size > room or share.weight > load):
-            return Batch(tuple(chosen), full=True)
+            return Batch(tuple(chosen), is_full=True)
         chosen.append(place)
         room -= share.size
         load -= share.weight
-    return Batch(tuple(chosen), full=len(chosen) >= most)
+    return Batch(tuple(chosen), is_full=len(chosen) >= most)

@@ -34,7 +34,7 @@ class Phase(Enum):
     PROBING = "probing"
 
 
-class BreakerMemory(msgspec.Struct, frozen=True):
+class SavedBreaker(msgspec.Struct, frozen=True):
     """What of a breaker survives a restart. `rest_left` is in seconds from now; what was probing is failing again."""
 
     failures: int = 0
@@ -51,12 +51,12 @@ class Breaker:
         self.phase = Phase.READY
         self.reason: str | None = None
         self.failures = 0
-        self.rests = 0  # in a row; the exponent of the next rest
+        self.rest_count = 0  # in a row; the exponent of the next rest
         self.until = 0.0
         self.doubt = False  # whether a failure since the last answer may have arrived
 
     def __repr__(self) -> str:
-        return f"<Breaker {self.phase.value} failures={self.failures} rests={self.rests} until={self.until:g}>"
+        return f"<Breaker {self.phase.value} failures={self.failures} rests={self.rest_count} until={self.until:g}>"
 
     def ready_at(self, now: float) -> float:
         """`now` for yes, the end of the rest for not before, infinity while a probe is out."""
@@ -65,18 +65,18 @@ class Breaker:
         return max(now, self.until) if self.phase is Phase.FAILING else now
 
     @property
-    def wants_one(self) -> bool:
+    def is_probing(self) -> bool:
         """Whether the next message should carry a single delivery: it is a probe, or what failed since the last answer may have arrived
         all the same. Then each further delivery that is risked is one more that is told as a possible duplicate.
         """
         return self.phase is not Phase.READY or self.doubt
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """A delivery goes out; while failing it is the probe."""
         if self.phase is Phase.FAILING:
             self.phase = Phase.PROBING
 
-    def give_back(self, now: float) -> None:
+    def release(self, now: float) -> None:
         """The permit comes back without a verdict (nothing was sent, or a rate limit answered): another may try at once."""
         if self.phase is Phase.PROBING:
             self.phase, self.until = Phase.FAILING, now
@@ -84,7 +84,7 @@ class Breaker:
     def succeeded(self) -> bool:
         """They answered. True when this ends a rest."""
         recovered = self.phase is not Phase.READY
-        self.phase, self.reason, self.failures, self.rests = Phase.READY, None, 0, 0
+        self.phase, self.reason, self.failures, self.rest_count = Phase.READY, None, 0, 0
         self.doubt = False
         return recovered
 
@@ -98,22 +98,22 @@ class Breaker:
             self._rest(now)
         return tripped
 
-    def memory(self, now: float) -> BreakerMemory:
+    def saved(self, now: float) -> SavedBreaker:
         """What to write down."""
         rest_left = None if self.phase is Phase.READY else max(0.0, self.until - now)
-        return BreakerMemory(self.failures, self.rests, rest_left, self.reason)
+        return SavedBreaker(self.failures, self.rest_count, rest_left, self.reason)
 
-    def restore(self, memory: BreakerMemory, now: float) -> None:
+    def restore(self, memory: SavedBreaker, now: float) -> None:
         """Go on where a breaker of before the restart stood. No clock makes a rest longer than it was when it began."""
-        self.failures, self.rests, self.reason = memory.failures, memory.rests, memory.reason
+        self.failures, self.rest_count, self.reason = memory.failures, memory.rests, memory.reason
         if memory.rest_left is not None:
             self.phase = Phase.FAILING
-            self.until = now + min(memory.rest_left, self._length(max(self.rests - 1, 0)))
+            self.until = now + min(memory.rest_left, self._length(max(self.rest_count - 1, 0)))
 
     def _rest(self, now: float) -> None:
         self.phase = Phase.FAILING
-        self.until = now + self._length(self.rests)
-        self.rests += 1
+        self.until = now + self._length(self.rest_count)
+        self.rest_count += 1
 
     def _length(self, doublings: int) -> float:
         return min(self.limits.most, self.limits.rest * 2.0 ** min(doublings, 60))

@@ -20,11 +20,13 @@ import msgspec
 from .reserve import Reserve
 
 FEW = 4 / 30  # of the tokens: with fewer requests than this in the window nobody has to save them up
-LENT = 1.5  # seconds: with a webhook's window before it, an URGENT request may wait so long and still arrive within 2.5
+BORROWED = (
+    1.5  # seconds: with a webhook's window before it, an URGENT request may wait so long and still arrive within 2.5
+)
 SLOWEST = 2.0  # times the even pace of a whole window: the longest that a message waits for more alerts to join it
 EARLY = 10  # requests of a window that was empty wait for more alerts to join them for at most
 EARLY_PACE = 2.6  # seconds: the first alerts of a quiet channel are news, and most such bursts end here
-LEFT = 2  # tokens that must remain for that
+SPREAD_BELOW = 2  # tokens that must remain for that
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -45,30 +47,30 @@ class Bucket:
         self.count = rate.count
         self.reserve = reserve
         self._all: deque[float] = deque(maxlen=rate.count)  # when requests were answered, in order
-        self._patient: deque[float] = deque(maxlen=rate.count)  # those of them that did not press
-        self._left: float | None = None  # when the last of those left us
-        self._left_before: float | None = None  # and the one before it
-        self._out = 0  # requests without an answer yet
-        self._out_patient = 0
+        self._normal: deque[float] = deque(maxlen=rate.count)  # those of them that did not press
+        self._remaining: float | None = None  # when the last of those left us
+        self._remaining_before: float | None = None  # and the one before it
+        self._in_flight = 0  # requests without an answer yet
+        self._in_flight_normal = 0
 
-    def keep(self, now: float) -> int:
+    def reserved(self, now: float) -> int:
         """How many tokens are kept for those who press."""
-        return 0 if self.reserve is None else self.reserve.keep(now, self.count, self.rate.per)
+        return 0 if self.reserve is None else self.reserve.reserved(now, self.count, self.rate.per)
 
-    def wish(self, now: float) -> None:
+    def note_demand(self, now: float) -> None:
         """One who presses has come."""
         if self.reserve is not None:
-            self.reserve.wish(now)
+            self.reserve.note_demand(now)
 
-    def ready_at(self, now: float, *, pressing: bool = True, lent: float = LENT) -> float:
+    def ready_at(self, now: float, *, pressing: bool = True, lent: float = BORROWED) -> float:
         """`now` for yes, else the instant at which a token comes back; a request that is out may come back only later.
 
         `lent`: seconds before a token of their own returns in which those that do not press may use the reserve.
         """
-        when = self._free_at(now, self._all, self._out, self.count)
+        when = self._free_at(now, self._all, self._in_flight, self.count)
         if pressing:
             return when
-        own = self._free_at(now, self._patient, self._out_patient, self.count - self.keep(now))
+        own = self._free_at(now, self._normal, self._in_flight_normal, self.count - self.reserved(now))
         return max(when, own - lent)
 
     def paced_at(self, now: float) -> float:
@@ -79,47 +81,47 @@ class Bucket:
         `per / (count - keep)`. After a burst it would be far slower than that, and is not: then the window itself makes who comes wait.
         The first EARLY requests of a window are faster, however small the window is.
         """
-        used = [at for at in self._patient if at + self.rate.per > now]
+        used = [at for at in self._normal if at + self.rate.per > now]
         if not used or len(used) < self.count * FEW:
             return now
-        allowed, last = self.count - self.keep(now), used[-1] if self._left is None else self._left
+        allowed, last = self.count - self.reserved(now), used[-1] if self._remaining is None else self._remaining
         free = allowed - len(used)
         pace = max((at + self.rate.per - last) / (free + n) for n, at in enumerate(used, 1) if free + n > 0)
-        slowest = EARLY_PACE if len(used) < min(EARLY, allowed - LEFT) else SLOWEST * self.rate.per / allowed
+        slowest = EARLY_PACE if len(used) < min(EARLY, allowed - SPREAD_BELOW) else SLOWEST * self.rate.per / allowed
         return max(now, last + min(pace, slowest))
 
-    def take(self, now: float, *, pressing: bool = True) -> None:
+    def acquire(self, now: float, *, pressing: bool = True) -> None:
         """A request leaves."""
-        self._out += 1
+        self._in_flight += 1
         if not pressing:
-            self._out_patient += 1
-            self._left_before, self._left = self._left, now
+            self._in_flight_normal += 1
+            self._remaining_before, self._remaining = self._remaining, now
 
-    def give(self, now: float, *, pressing: bool = True) -> None:
+    def release(self, now: float, *, pressing: bool = True) -> None:
         """It was answered: from here its token is gone for `per` seconds."""
-        self._came_back(pressing=pressing)
-        self.remember(now, pressing=pressing)
-        for log in (self._all, self._patient):
+        self._returned(pressing=pressing)
+        self.restore_request(now, pressing=pressing)
+        for log in (self._all, self._normal):
             while log and log[0] + self.rate.per <= now:
                 log.popleft()  # its token is back
 
-    def put_back(self, *, pressing: bool = True) -> None:
+    def cancel(self, *, pressing: bool = True) -> None:
         """Nothing left after all, or it never reached the far end: as if it had not been taken."""
-        self._came_back(pressing=pressing)
+        self._returned(pressing=pressing)
         if not pressing:
-            self._left = self._left_before
+            self._remaining = self._remaining_before
 
-    def remember(self, at: float, *, pressing: bool = True) -> None:
+    def restore_request(self, at: float, *, pressing: bool = True) -> None:
         """A request that was answered then."""
         self._all = _with(self._all, at)
         if not pressing:
-            self._patient = _with(self._patient, at)
+            self._normal = _with(self._normal, at)
 
-    def change(self, rate: Rate) -> None:
+    def set_rate(self, rate: Rate) -> None:
         """Another rate holds from now on; what was counted stays counted."""
         self.rate, self.count = rate, rate.count
         self._all = deque(self._all, maxlen=rate.count)
-        self._patient = deque(self._patient, maxlen=rate.count)
+        self._normal = deque(self._normal, maxlen=rate.count)
 
     @property
     def newest(self) -> float:
@@ -130,13 +132,13 @@ class Bucket:
         """From when on fewer requests than the rate permits lie in the last `window` seconds, should nothing be sent meanwhile."""
         return self._all[0] + window if len(self._all) == self._all.maxlen else 0.0
 
-    def _came_back(self, *, pressing: bool) -> None:
-        self._out -= 1
-        self._out_patient -= not pressing
+    def _returned(self, *, pressing: bool) -> None:
+        self._in_flight -= 1
+        self._in_flight_normal -= not pressing
 
     def used(self, now: float) -> int:
         """How many tokens are gone at `now`."""
-        return self._out + sum(1 for _ in self._since(now - self.rate.per))
+        return self._in_flight + sum(1 for _ in self._since(now - self.rate.per))
 
     def _since(self, then: float) -> Iterator[float]:
         return (at for at in self._all if at > then)

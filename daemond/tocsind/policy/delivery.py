@@ -27,7 +27,7 @@ import msgspec
 from tocsin.signals import PRIORITIES, Signal
 
 from .backoff import Retry, backoff
-from .living import Telling, words
+from .live_message import LiveUpdate, describe
 from .outcomes import Cause, Deferred, Delivered, Outcome, Refused, Unknown
 
 
@@ -59,7 +59,7 @@ class State(Enum):
     DROPPED = "dropped"
 
 
-MOST_COMPANY = 10  # in the largest message that is worth taking apart
+MAX_BATCH = 10  # in the largest message that is worth taking apart
 OPEN = frozenset({State.QUEUED, State.SENDING})
 SETTLED = frozenset(State) - OPEN
 
@@ -77,12 +77,12 @@ class Delivery(msgspec.Struct, frozen=True):
     deadline: float | None = None  # from `expires`; after it the signal is never posted as live
     attempts: int = 0
     first_try: float | None = None
-    doubt: bool = False  # an earlier attempt may have arrived: the next copy says so
-    unknowns: int = 0  # attempts that ended unknown while we watched
-    plain: bool = False  # its own form was refused: from now on it goes without links, fields and markup
-    company: int | None = None  # in a message of at most so many; forgotten over a restart, and found out again
+    maybe_duplicate: bool = False  # an earlier attempt may have arrived: the next copy says so
+    unknown_count: int = 0  # attempts that ended unknown while we watched
+    plain_format: bool = False  # its own form was refused: from now on it goes without links, fields and markup
+    max_batch: int | None = None  # in a message of at most so many; forgotten over a restart, and found out again
     order: int = 0  # the journal's number of the signal: order of acceptance over all destinations
-    telling: Telling | None = None  # since it was claimed: what becomes of the living message of its key
+    update: LiveUpdate | None = None  # since it was claimed: what becomes of the living message of its key
     tried: float | None = None  # when the attempt that is under way began
     skew: float = 0.0  # steady clock minus wall clock, at acceptance
 
@@ -104,24 +104,24 @@ class Settlement(msgspec.Struct, frozen=True):
     reason: str | None = None
     message: str | None = None
     wait: float = 0.0  # seconds until the next try, when it is queued again
-    doubt: bool = False
-    unknowns: int = 0
-    plain: bool = False
-    company: int | None = None
-    elsewhere: bool = False  # the fallback gets a copy as well
-    anew: bool = False  # the message that it was to edit is not there any more
+    maybe_duplicate: bool = False
+    unknown_count: int = 0
+    plain_format: bool = False
+    max_batch: int | None = None
+    copy_to_fallback: bool = False  # the fallback gets a copy as well
+    repost: bool = False  # the message that it was to edit is not there any more
 
 
 def settle(delivery: Delivery, outcome: Outcome, *, now: float, retry: Retry, jitter: float) -> Settlement:
     """The law on what an attempt's end means for its delivery. `now` is on the steady clock, `jitter` lies in [0, 1)."""
     match outcome:
         case Delivered(message=message):
-            return _after(delivery, State.SENT, words(delivery.telling, delivery.order), message=message)
+            return _after(delivery, State.SENT, describe(delivery.update, delivery.order), message=message)
         case Refused(reason=reason, disable=True):
             # Not its fault: it stays queued, and the lane, disabled by the same outcome, sends its whole queue elsewhere.
             return _after(delivery, State.QUEUED, reason)
         case Refused(reason=reason):
-            return _after(delivery, State.DEAD, reason, elsewhere=True)
+            return _after(delivery, State.DEAD, reason, copy_to_fallback=True)
         case Unknown(reason=reason):
             return _after_unknown(delivery, reason, retry, jitter)
     return _after_deferral(delivery, outcome, now, retry, jitter)
@@ -131,47 +131,49 @@ def _after_deferral(delivery: Delivery, outcome: Deferred, now: float, retry: Re
     match outcome.cause:
         case Cause.FAILED:
             return _after_failure(delivery, outcome, now, retry, jitter)
-        case Cause.COMPANY:
-            return _after(delivery, State.QUEUED, outcome.reason, company=halved(delivery.company))
-        case Cause.FORM:
-            return _after(delivery, State.QUEUED, outcome.reason, plain=True, company=1)
-        case Cause.MESSAGE:
-            return _after(delivery, State.QUEUED, outcome.reason, anew=True)
+        case Cause.BATCH_REJECTED:
+            return _after(delivery, State.QUEUED, outcome.reason, max_batch=halved(delivery.max_batch))
+        case Cause.FORMAT:
+            return _after(delivery, State.QUEUED, outcome.reason, plain_format=True, max_batch=1)
+        case Cause.TARGET_GONE:
+            return _after(delivery, State.QUEUED, outcome.reason, repost=True)
         case _:  # LIMITED: the gate waits, and it stays at the head of the line; INNOCENT: so does it without any wait
             return _after(delivery, State.QUEUED, outcome.reason)
 
 
 def _after(delivery: Delivery, state: State, reason: str | None = None, **changes: Any) -> Settlement:
     """What is known of the delivery, and what has changed."""
-    known = {name: getattr(delivery, name) for name in ("doubt", "unknowns", "plain", "company")}
+    known = {
+        name: getattr(delivery, name) for name in ("maybe_duplicate", "unknown_count", "plain_format", "max_batch")
+    }
     return Settlement(state, reason, **(known | changes))
 
 
 def _after_unknown(delivery: Delivery, reason: str, retry: Retry, jitter: float) -> Settlement:
-    doubtful = {"doubt": True, "unknowns": delivery.unknowns + 1}
+    doubtful = {"maybe_duplicate": True, "unknown_count": delivery.unknown_count + 1}
     if delivery.priority is Priority.LOW:
         return _after(delivery, State.UNKNOWN, reason, **doubtful)
-    if delivery.unknowns:
-        return _after(delivery, State.UNKNOWN, reason, **doubtful, elsewhere=True)
+    if delivery.unknown_count:
+        return _after(delivery, State.UNKNOWN, reason, **doubtful, copy_to_fallback=True)
     return _after(delivery, State.QUEUED, reason, **doubtful, wait=backoff(retry, delivery.attempts, jitter))
 
 
 def _after_failure(delivery: Delivery, outcome: Deferred, now: float, retry: Retry, jitter: float) -> Settlement:
-    doubt = delivery.doubt or outcome.ambiguous
+    doubt = delivery.maybe_duplicate or outcome.ambiguous
     reason = f"{outcome.reason}: it may have arrived" if outcome.ambiguous else outcome.reason
     first_try = now if delivery.first_try is None else delivery.first_try
     if now - first_try >= retry.give_up:
-        return _after(delivery, State.DEAD, f"given up: {reason}", doubt=doubt, elsewhere=True)
+        return _after(delivery, State.DEAD, f"given up: {reason}", maybe_duplicate=doubt, copy_to_fallback=True)
     # A failing far end may ask for patience, but not for more than there is.
     asked = min(outcome.wait or 0.0, first_try + retry.give_up - now)
     wait = max(backoff(retry, delivery.attempts, jitter), asked)
-    company = halved(delivery.company) if delivery.attempts > 1 else delivery.company
-    return _after(delivery, State.QUEUED, reason, wait=wait, doubt=doubt, company=company)
+    company = halved(delivery.max_batch) if delivery.attempts > 1 else delivery.max_batch
+    return _after(delivery, State.QUEUED, reason, wait=wait, maybe_duplicate=doubt, max_batch=company)
 
 
 def halved(company: int | None) -> int:
     """The next smaller company to travel in."""
-    return max(1, (MOST_COMPANY if company is None else company) // 2)
+    return max(1, (MAX_BATCH if company is None else company) // 2)
 
 
 def expired(delivery: Delivery, now: float) -> bool:

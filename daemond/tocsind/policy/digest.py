@@ -15,7 +15,7 @@ import msgspec
 
 from .delivery import Priority
 
-FOLDED = (Priority.NORMAL, Priority.LOW)  # the more pressing first: what is merged there makes room for the others
+DIGESTED = (Priority.NORMAL, Priority.LOW)  # the more pressing first: what is merged there makes room for the others
 LEAST = 20  # fewer are not worth a digest: they fill two messages
 
 
@@ -33,10 +33,10 @@ class Budgets(msgspec.Struct, frozen=True):
 NEVER = Budgets(None, None)
 
 
-def to_fold(waiting: Mapping[Priority, int], budgets: Budgets | None, rate: float) -> dict[Priority, int]:
+def digest_surplus(waiting: Mapping[Priority, int], budgets: Budgets | None, rate: float) -> dict[Priority, int]:
     """How many of the oldest of each priority to merge; `rate` is in deliveries a second, infinity for a lane without limits."""
     budgets, waiting = budgets or NEVER, dict(waiting)
-    folded = {priority: _surplus(waiting, priority, budgets.of(priority), rate) for priority in FOLDED}
+    folded = {priority: _surplus(waiting, priority, budgets.of(priority), rate) for priority in DIGESTED}
     return {priority: n for priority, n in folded.items() if n}
 
 

@@ -16,10 +16,12 @@ class Cause(Enum):
 
     FAILED = "failed"  # theirs
     LIMITED = "limited"  # a rate limit
-    COMPANY = "company"  # another delivery in the same message, or their number: it goes again, in smaller company
-    INNOCENT = "innocent"  # a culprit in the same message was named, and it was another one
-    MESSAGE = "message"  # the message that was to be edited is gone, or closed to edits: it is told anew
-    FORM = "form"  # its own form was not taken: it goes once more in plain form, and alone
+    BATCH_REJECTED = (
+        "company"  # another delivery in the same message, or their number: it goes again, in smaller company
+    )
+    BATCH_MATE = "innocent"  # a culprit in the same message was named, and it was another one
+    TARGET_GONE = "message"  # the message that was to be edited is gone, or closed to edits: it is told anew
+    FORMAT = "form"  # its own form was not taken: it goes once more in plain form, and alone
 
 
 class Reach(Enum):
@@ -75,7 +77,7 @@ def is_unsent(outcome: Outcome | None) -> bool:
     return isinstance(outcome, Deferred) and outcome.unsent
 
 
-class Told(msgspec.Struct, frozen=True):
+class RateHeaders(msgspec.Struct, frozen=True):
     """What an answer's headers say of the endpoint's own window: so many a window, so many left, `reset_after` seconds until there
     are more.
     """
@@ -91,7 +93,7 @@ class Report(msgspec.Struct, frozen=True):
     """
 
     outcomes: tuple[Outcome, ...]
-    told: Told | None = None
+    rate_headers: RateHeaders | None = None
     invalid: bool = False
     note: str | None = None
 
@@ -101,12 +103,12 @@ class Report(msgspec.Struct, frozen=True):
         return not all(is_unsent(outcome) for outcome in self.outcomes)
 
 
-class Place(msgspec.Struct, frozen=True):
+class ChannelInfo(msgspec.Struct, frozen=True):
     """What a destination found out about where it leads: the channel it shares with others, when there is one; and when that could not
     be asked, or it leads nowhere, the answer that says so.
     """
 
     channel: str | None = None
-    trouble: Deferred | Refused | Unknown | None = None
+    problem: Deferred | Refused | Unknown | None = None
     invalid: bool = False
     answered: bool = False  # the far end said so itself: it works, as far as a question can tell

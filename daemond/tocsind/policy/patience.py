@@ -35,7 +35,7 @@ import msgspec
 
 from .delivery import Priority
 
-ASK_EVERY = 5.0  # s between two tries of a destination whose breaker never opened
+PROBE_INTERVAL = 5.0  # s between two tries of a destination whose breaker never opened
 SHORT_BLOCK = 5.0  # s; a server that asks for no more than this still works: Discord does so with every used-up window
 SUSPECT = 600.0  # s for which a destination that came back without a delivery is not fully trusted
 
@@ -60,7 +60,7 @@ NEVER = Patience(None, None, None, None)
 class Fitness(IntEnum):
     """How fit a destination is to stand in for another; a smaller number is better."""
 
-    WORKS = 0
+    WORKING = 0
     FAILS = 1  # it may come back by itself
     DISABLED = 2
 
@@ -89,25 +89,25 @@ class Outage:
         """Whether nothing gets through now."""
         return self.since is not None and self._back_at is None
 
-    def failed(self, now: float, reason: str) -> None:
+    def on_failure(self, now: float, reason: str) -> None:
         """A request failed."""
         self._goes_on(now, reason)
         self.fails = True
 
-    def blocked(self, now: float, reason: str) -> None:
+    def on_block(self, now: float, reason: str) -> None:
         """The server wants us to wait."""
         self._goes_on(now, reason)
 
-    def put_off(self, now: float) -> None:
+    def on_retry_scheduled(self, now: float) -> None:
         """No question can be asked just now."""
         self._last = now
 
-    def back(self, now: float) -> None:
+    def on_recovery(self, now: float) -> None:
         """It may work again; the next delivery will show."""
         if self.is_on:
             self._back_at, self.fails = now, False
 
-    def answered(self) -> None:
+    def on_answer(self) -> None:
         """A delivery got an answer."""
         self.since, self.reason, self.fails, self._back_at = None, None, False, None
 
@@ -116,7 +116,7 @@ class Outage:
         self.since = self._last = since
         self.reason, self.fails = reason, fails
 
-    def lasts(self, now: float) -> float:
+    def duration(self, now: float) -> float:
         """Seconds since it began; 0 when it is not on."""
         return max(0.0, now - self.since) if self.since is not None and self.is_on else 0.0
 
@@ -124,11 +124,11 @@ class Outage:
         """When what waits so patiently moves; infinity while all is well."""
         return self.since + patience if self.since is not None and self.is_on else inf
 
-    def ask_at(self, allowed: float) -> float:
+    def probe_at(self, allowed: float) -> float:
         """When to find out whether it is back, given when breaker and server allow it; infinity while all is well."""
         if not self.is_on:
             return inf
-        return max(allowed, self._last + ASK_EVERY if self.fails else allowed)
+        return max(allowed, self._last + PROBE_INTERVAL if self.fails else allowed)
 
     def works(self, blocked_for: float) -> bool:
         """Whether the destination can stand in for another; `blocked_for` so many seconds the server wants us to wait."""

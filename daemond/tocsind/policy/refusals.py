@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from .outcomes import Refused
 
 STRIKES = 3
-MOST_KNOWN = 1000  # alerts remembered; people are told of "1000 or more"
+MAX_REMEMBERED = 1000  # alerts remembered; people are told of "1000 or more"
 
 
 class Refusals:
@@ -37,16 +37,16 @@ class Refusals:
         """Whether enough were refused, and nothing delivered, for people to know."""
         return self.alerts >= STRIKES
 
-    def delivered(self) -> None:
+    def on_delivered(self) -> None:
         """Something got through."""
         self.strikes, self.reason, self._row = 0, None, None
         self._alike.clear()
         self._alerts.clear()
 
-    def refused(self, refusal: Refused, alerts: Sequence[str]) -> str | None:
+    def on_refused(self, refusal: Refused, alerts: Sequence[str]) -> str | None:
         """One request was refused, with these alerts in it. Why the destination counts as refusing everything; None: it does not yet."""
         self.reason = refusal.reason
-        self._alerts.update(alerts[: MOST_KNOWN - self.alerts])
+        self._alerts.update(alerts[: MAX_REMEMBERED - self.alerts])
         if refusal.named:
             return None
         self.strikes = self.strikes + 1 if refusal.strike else 0

@@ -12,32 +12,32 @@ from collections import deque
 from math import ceil
 
 SHARE = 4 / 30  # of the tokens: 4 of the 30 a minute that a Discord channel takes
-APART = 0.4  # seconds: 5 in 2 s is the fastest that a webhook is known to take
-MORE = 1.5  # times the busiest: alarms come at random, and the next stretch may be busier
+MIN_SPACING = 0.4  # seconds: 5 in 2 s is the fastest that a webhook is known to take
+HEADROOM = 1.5  # times the busiest: alarms come at random, and the next stretch may be busier
 WINDOWS = 3  # so many are looked back upon
-MOST_KEPT = 200  # wishes remembered; half of any bucket that has so many tokens is beyond a minute's alarms
+MAX_SHARE = 200  # wishes remembered; half of any bucket that has so many tokens is beyond a minute's alarms
 
 
 class Reserve:
     """Counts wishes. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._wishes: deque[float] = deque(maxlen=MOST_KEPT)
+        self._demands: deque[float] = deque(maxlen=MAX_SHARE)
 
-    def wish(self, now: float) -> None:
+    def note_demand(self, now: float) -> None:
         """A pressing delivery has come."""
-        if not self._wishes or now - self._wishes[-1] >= APART:
-            self._wishes.append(now)
+        if not self._demands or now - self._demands[-1] >= MIN_SPACING:
+            self._demands.append(now)
 
-    def keep(self, now: float, count: int, per: float) -> int:
+    def reserved(self, now: float, count: int, per: float) -> int:
         """How many of `count` tokens in `per` seconds to leave untouched; 0 when there is nothing to share."""
         if count < 2:
             return 0
-        lately = [at for at in self._wishes if at > now - WINDOWS * per]
-        return min(max(1, round(count * SHARE), ceil(_busiest(lately, per) * MORE)), ceil(count / 2))
+        lately = [at for at in self._demands if at > now - WINDOWS * per]
+        return min(max(1, round(count * SHARE), ceil(_peak(lately, per) * HEADROOM)), ceil(count / 2))
 
 
-def _busiest(wishes: list[float], per: float) -> int:
+def _peak(wishes: list[float], per: float) -> int:
     """The most of them within `per` seconds, wherever those begin; wishes are in order of time."""
     most = first = 0
     for last, at in enumerate(wishes):

@@ -19,9 +19,9 @@ whatever the signal, the far end accepts it: every limit is met here, by cutting
     lines    a delivery as a line of JSON
 """
 
-from .lines import json_line
-from .mentions import Manner
+from .json_lines import json_line
+from .lint import limit_usage, warnings_for
+from .mentions import Notify
 from .message import living_message, message, size
-from .review import limits, notes
 
-__all__ = ["Manner", "json_line", "limits", "living_message", "message", "notes", "size"]
+__all__ = ["Notify", "json_line", "limit_usage", "living_message", "message", "size", "warnings_for"]

@@ -74,7 +74,7 @@ def _rest(alike: Sequence[tuple[str, Sequence[Delivery]]]) -> dict[str, str]:
 
 
 def _doubt(deliveries: Sequence[Delivery]) -> str:
-    count = sum(delivery.doubt for delivery in deliveries)
+    count = sum(delivery.maybe_duplicate for delivery in deliveries)
     return f" Possible duplicates: {count:,}." if count else ""
 
 

@@ -16,8 +16,8 @@ import msgspec
 
 from tocsind.policy.delivery import Delivery, Priority
 
-from .enclosures import image, missing
-from .facts import Fact, Value, facts, footer, headline, lateness, web_address, when, worded
+from .attachments import image, missing
+from .facts import Fact, Value, as_text, facts, footer, headline, lateness, web_address, when
 from .limits import DESCRIPTION, FIELDS, MOST_ROOM, NAME, VALUE
 from .text import MARK, clean, cut, is_blank, one_line, shown
 from .trade import trade_of
@@ -43,7 +43,7 @@ def embed(
     It is rendered once to be measured and once to be sent. The claim in between changes nothing that shows, unless the delivery is late.
     """
     tried = None if lateness(delivery) is None else delivery.tried
-    alike = msgspec.structs.replace(delivery, attempts=0, first_try=None, tried=tried, telling=None)
+    alike = msgspec.structs.replace(delivery, attempts=0, first_try=None, tried=tried, update=None)
     return dict(_rendered(alike, linked=linked, enclosed=enclosed, gone=gone))
 
 
@@ -87,7 +87,7 @@ def _colour(delivery: Delivery) -> int:
 
 
 def _field(name: str, value: Value, inline: bool) -> Field:  # noqa: FBT001 - a Fact, unpacked
-    text = shown(worded(value), VALUE)
+    text = shown(as_text(value), VALUE)
     return {"name": shown(one_line(name), NAME), "value": text, "inline": inline or len(text) <= _SHORT}
 
 

@@ -72,12 +72,12 @@ def lateness(delivery: Delivery) -> float | None:
     """How many seconds after it was raised this attempt began, when that is late: a minute, or half the time that it gave itself."""
     if delivery.tried is None:
         return None
-    age = delivery.tried - raised(delivery)
+    age = delivery.tried - raised_at(delivery)
     most = LATE if delivery.signal.expires is None else min(LATE, delivery.signal.expires / 2)
     return age if age > most else None
 
 
-def raised(delivery: Delivery) -> float:
+def raised_at(delivery: Delivery) -> float:
     """When it was raised: its id was made then, and so says when, however long it lay in a spool. An id that somebody made up may say
     anything, and then the acceptance counts. What the signal gives as its time is that of a bar, perhaps, and not ours to judge.
     """
@@ -92,7 +92,7 @@ def _age(seconds: float) -> str:
     return format_duration(seconds // part * part)[:_LONGEST_AGE]
 
 
-def worded(value: Value) -> str:
+def as_text(value: Value) -> str:
     """A fact's value as clean text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -114,17 +114,17 @@ def footer(delivery: Delivery) -> str:
     if signal.timestamp is not None and iso(signal.timestamp) is None:
         unread = number(signal.timestamp)
     parts = (
-        "possible duplicate" if delivery.doubt else "",
+        "possible duplicate" if delivery.maybe_duplicate else "",
         delivery.priority.label,
-        _noted(signal.source),
-        _noted(" ".join(f"#{tag}" for tag in signal.tags or ())),
-        f"time given as: {_noted(unread)}" if unread else "",
+        _input_notes(signal.source),
+        _input_notes(" ".join(f"#{tag}" for tag in signal.tags or ())),
+        f"time given as: {_input_notes(unread)}" if unread else "",
         delivery.id,
     )
     return " · ".join(part for part in parts if part)
 
 
-def _noted(text: str | None) -> str:
+def _input_notes(text: str | None) -> str:
     line = one_line(text or "")
     return "" if is_blank(line) else cut(silent(line), _FOOTER_PART)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tocsind.policy.living import Line, Telling
+from tocsind.policy.live_message import Line, LiveUpdate
 
 from .embed import length
 from .limits import DESCRIPTION, FIELDS, MOST_ROOM, VALUE
@@ -23,12 +23,12 @@ _BREAK: Final = "\n\n"
 Embed = dict[str, Any]
 
 
-def with_history(made: Embed, telling: Telling) -> Embed:
+def with_history(made: Embed, telling: LiveUpdate) -> Embed:
     """An embed with the history of its living message, if there is any."""
     lines, earlier = [_line(line, telling.then.lines[-1]) for line in reversed(telling.history)], telling.then.earlier
     if not lines and not earlier:
         return made
-    if telling.shown.plain:
+    if telling.message.plain_format:
         return _in_text(made, [], earlier + len(lines))
     if len(made.get("fields", ())) >= FIELDS:
         return _in_text(made, lines, earlier)

@@ -13,7 +13,7 @@ _SILENT: Final = 4096  # SUPPRESS_NOTIFICATIONS: it appears without a sound
 _WRITTEN: Final = {"role": "<@&{}>", "user": "<@{}>", "everyone": "@everyone", "here": "@here"}
 
 
-class Manner(NamedTuple):
+class Notify(NamedTuple):
     """How a message is told. `mentions` are "role:ID", "user:ID", "everyone", "here"."""
 
     mentions: tuple[str, ...] = ()

@@ -11,14 +11,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.living import Telling
+from tocsind.policy.live_message import LiveUpdate
 
+from .attachments import attachment_names
 from .embed import embed, length
-from .enclosures import enclosures
 from .facts import LATE_ROOM
 from .history import with_history
 from .limits import MOST_EMBEDS, MOST_ROOM, USERNAME
-from .mentions import Manner
+from .mentions import Notify
 from .plain import plain
 from .text import clean, cut, is_blank
 
@@ -28,7 +28,7 @@ _FORBIDDEN_IN_NAMES: Final = ("clyde", "discord")
 def message(
     deliveries: Sequence[Delivery],
     username: str | None = None,
-    manner: Manner | None = None,
+    manner: Notify | None = None,
     gone: Collection[int] = (),
     named: Mapping[int, str] | None = None,
 ) -> dict[str, Any]:
@@ -37,16 +37,16 @@ def message(
     files than their own.
     """
     assert 0 < len(deliveries) <= MOST_EMBEDS, "a message has one to ten embeds"
-    names, name = enclosures(deliveries, gone) if named is None else named, _name(username)
-    payload = {"embeds": list(_embeds(deliveries, names, gone)), **(manner or Manner()).parts}
+    names, name = attachment_names(deliveries, gone) if named is None else named, _name(username)
+    payload = {"embeds": list(_embeds(deliveries, names, gone)), **(manner or Notify()).parts}
     files = [{"id": place, "filename": filename} for place, filename in names.items()]
     return payload | ({"attachments": files} if files else {}) | ({"username": name} if name else {})
 
 
 def living_message(
-    telling: Telling,
+    telling: LiveUpdate,
     username: str | None = None,
-    manner: Manner | None = None,
+    manner: Notify | None = None,
     enclosed: tuple[int, str] | None = None,
     *,
     gone: bool = False,
@@ -57,11 +57,11 @@ def living_message(
     should have gone along is not to be had.
     """
     posted = message(
-        [telling.shown], username, manner, gone=[0] if gone else (), named={0: enclosed[1]} if enclosed else {}
+        [telling.message], username, manner, gone=[0] if gone else (), named={0: enclosed[1]} if enclosed else {}
     )
     made = with_history(posted["embeds"][0], telling)
     files = {"attachments": [{"id": enclosed[0], "filename": enclosed[1]}]} if enclosed else {}
-    return (posted if telling.edits is None else Manner().parts) | {"embeds": [made]} | files
+    return (posted if telling.edits is None else Notify().parts) | {"embeds": [made]} | files
 
 
 def size(delivery: Delivery) -> int:
@@ -91,7 +91,7 @@ def _embeds(
 def _form(
     delivery: Delivery, *, linked: bool = True, enclosed: str | None = None, gone: bool = False
 ) -> dict[str, Any]:
-    return plain(delivery) if delivery.plain else embed(delivery, linked=linked, enclosed=enclosed, gone=gone)
+    return plain(delivery) if delivery.plain_format else embed(delivery, linked=linked, enclosed=enclosed, gone=gone)
 
 
 def _name(username: str | None) -> str | None:

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from tocsind.policy.delivery import Delivery
 
+from .attachments import missing
 from .embed import body_of
-from .enclosures import missing
-from .facts import facts, footer, headline, when, worded
+from .facts import as_text, facts, footer, headline, when
 from .limits import DESCRIPTION, NAME, VALUE
 from .text import cut, one_line, shown
 
@@ -34,6 +34,6 @@ def plain(delivery: Delivery) -> dict[str, Any]:
 
 def _lines(delivery: Delivery) -> Iterator[str]:
     for name, value, _ in facts(delivery.signal, linked=False, drawn=False, missing=missing(delivery)):
-        yield f"{shown(one_line(name), NAME)}: {shown(one_line(worded(value)), VALUE)}"
+        yield f"{shown(one_line(name), NAME)}: {shown(one_line(as_text(value)), VALUE)}"
     if time := when(delivery):
         yield f"Time: {time}"

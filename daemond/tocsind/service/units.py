@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from tocsind.form import Form, form
+from tocsind.host.bundle import Bundle, bundle_kind
 
 from .program import lies_in_a_home, quoted
 
@@ -30,7 +30,7 @@ def unit_files(program: Sequence[str], *, user: bool = False, vendor: bool = Fal
     """
     values = {
         "@EXEC@": quoted(program),
-        "@NOTIFY_ACCESS@": "all" if form() is Form.FILE else "main",
+        "@NOTIFY_ACCESS@": "all" if bundle_kind() is Bundle.FILE else "main",
         "@PROTECT_HOME@": "read-only" if lies_in_a_home(program) else "yes",
     }
     return [UnitFile(place, _filled(source, values)) for source, place in _places(user=user, vendor=vendor)]

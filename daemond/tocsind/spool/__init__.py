@@ -42,6 +42,6 @@ looked at again when it differs: 50,000 empty files cost one listing a minute.
     the disk at its reserve, or full       nothing is taken, `.daemon` says why; tried again when there is room, or in BLIND_ROUND seconds
 """
 
-from .intake import Spool
+from .importer import SpoolImporter
 
-__all__ = ["Spool"]
+__all__ = ["SpoolImporter"]

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from tocsin import disk
+from tocsin import disk_errors
 from tocsin.outbox import DAEMON, SUFFIX
 from tocsin.spool import MOST_BYTES, QUARANTINE, check_safe, open_folder
 
 from . import outboxes
-from .letters import LETTER, MOST_LETTER_BYTES, Letter, letter
+from .old_files import FILE_NAME, MAX_FILE_BYTES, SpoolFile, parse
 from .outboxes import NoOutbox, Outbox, Reading, Sequences
 
 MOST_RECORDS = 512  # of several outboxes in one commit, and
@@ -31,16 +31,16 @@ _LONGEST_SAID = 256  # bytes, to clients
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-Print = tuple[
+FileState = tuple[
     int, int, int
 ]  # inode, time of the last change in nanoseconds, size: what cannot be read is looked at again when it differs
 
 
-class Unfit(Exception):  # noqa: N818 - names the condition
+class SpoolUnusable(Exception):  # noqa: N818 - names the condition
     """The folder is not to be trusted, or cannot be used; the text says why."""
 
 
-class Census(msgspec.Struct, frozen=True):
+class SpoolStats(msgspec.Struct, frozen=True):
     """How many files wait, how many are in quarantine, and why the latest of those is."""
 
     waiting: int
@@ -48,11 +48,11 @@ class Census(msgspec.Struct, frozen=True):
     reason: str | None
 
 
-class Looked(msgspec.Struct, frozen=True):
+class ScanResult(msgspec.Struct, frozen=True):
     """One look at several outboxes: what was found, those that are gone, and those that are none, with the reason."""
 
     readings: list[Reading]
-    gone: list[str]
+    vanished: list[str]
     bad: dict[str, str]
     left: list[str]  # not looked at: what was read before is enough for one commit
 
@@ -64,7 +64,7 @@ class Folder:
         self.path = path
         self._claim = -1
         self._reason: str | None = None
-        self._unreadable: dict[str, Print] = {}
+        self._unreadable: dict[str, FileState] = {}
 
     @property
     def place(self) -> dict[str, str | int] | None:
@@ -78,9 +78,9 @@ class Folder:
     def prepare(self) -> None:
         """Make the folder when there is none, and show clients that it is taken in."""
         with self._opened() as place:
-            self._show(place)
+            self._publish(place)
 
-    def say(self, reason: str | None) -> None:
+    def publish_reason(self, reason: str | None) -> None:
         """Tell clients why nothing is taken; None when it is. Writes a changed reason only: the kernel reports each write to the watch on
         this folder, so a turn that wrote would start the next one.
         """
@@ -89,25 +89,25 @@ class Folder:
         self._reason = reason
         if self._claim >= 0:
             with contextlib.suppress(OSError):  # the disk fails: the daemon is about to say so, and to leave
-                os.pwrite(self._claim, _said(reason), 0)
+                os.pwrite(self._claim, _published(reason), 0)
 
     def close(self) -> None:
         """Nothing is taken any more."""
         if self._claim >= 0:
-            with contextlib.suppress(Unfit, OSError), self._opened() as place:
+            with contextlib.suppress(SpoolUnusable, OSError), self._opened() as place:
                 if _is_same(place, DAEMON, self._claim):
                     os.unlink(DAEMON, dir_fd=place)
             os.close(self._claim)
             self._claim = -1
 
-    def _show(self, place: int) -> None:
+    def _publish(self, place: int) -> None:
         """Hold the lock of a file that is ours. A new one at each start: whoever opened the old one cannot have locked it."""
         if self._claim >= 0 and _is_same(place, DAEMON, self._claim):
             return
         name = f"{DAEMON}.{os.urandom(4).hex()}"
         claim = os.open(name, _NEW, 0o644, dir_fd=place)
         os.fchmod(claim, 0o644)  # whatever the umask
-        os.pwrite(claim, _said(self._reason), 0)  # in full, so that a full disk has room for any other word
+        os.pwrite(claim, _published(self._reason), 0)  # in full, so that a full disk has room for any other word
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.rename(name, DAEMON, src_dir_fd=place, dst_dir_fd=place)
         if self._claim >= 0:
@@ -117,24 +117,26 @@ class Folder:
     def names(self, now: float) -> tuple[list[str], list[str]]:
         """Outboxes, and files of earlier versions, oldest first. What was left half-made long before `now` is deleted on the way."""
         found: list[tuple[float, str]] = []
-        unreadable: dict[str, Print] = {}
+        unreadable: dict[str, FileState] = {}
         with self._opened() as place, os.scandir(place) as files:
             for file in files:
                 with contextlib.suppress(FileNotFoundError):
                     facts = file.stat(follow_symlinks=False)
                     if file.name.startswith("."):
                         _sweep(place, file.name, facts, now)
-                    elif self._unreadable.get(file.name) == _print(facts):
-                        unreadable[file.name] = _print(facts)
-                    elif file.name.endswith((SUFFIX, LETTER)) and not stat.S_ISDIR(facts.st_mode):
+                    elif self._unreadable.get(file.name) == _file_state(facts):
+                        unreadable[file.name] = _file_state(facts)
+                    elif file.name.endswith((SUFFIX, FILE_NAME)) and not stat.S_ISDIR(facts.st_mode):
                         found.append((facts.st_mtime, file.name))
         ordered = [name for _, name in sorted(found)]
         self._unreadable = unreadable
-        return [name for name in ordered if name.endswith(SUFFIX)], [name for name in ordered if name.endswith(LETTER)]
+        return [name for name in ordered if name.endswith(SUFFIX)], [
+            name for name in ordered if name.endswith(FILE_NAME)
+        ]
 
-    def look(self, names: Sequence[str], known: dict[str, Outbox], sequences: Sequences) -> Looked:
+    def scan(self, names: Sequence[str], known: dict[str, Outbox], sequences: Sequences) -> ScanResult:
         """The next records of each of these outboxes."""
-        looked = Looked([], [], {}, [])
+        looked = ScanResult([], [], {}, [])
         room, bodies = MOST_RECORDS, MOST_BODIES
         with self._opened() as place:
             for name in names:
@@ -149,15 +151,15 @@ class Folder:
                     room -= len(reading.records)
                     bodies -= sum(len(record.body) for record in reading.records)
                 except FileNotFoundError:
-                    looked.gone.append(name)
+                    looked.vanished.append(name)
                 except NoOutbox as reason:
                     looked.bad[name] = str(reason)
         return looked
 
     def _is_as_it_was(self, place: int, name: str) -> bool:
-        return self._unreadable.get(name) == _print(os.stat(name, dir_fd=place, follow_symlinks=False))
+        return self._unreadable.get(name) == _file_state(os.stat(name, dir_fd=place, follow_symlinks=False))
 
-    def settle(self, readings: Sequence[Reading]) -> None:
+    def confirm(self, readings: Sequence[Reading]) -> None:
         """Behind the commit of what was read: confirm it, and delete what is over."""
         with self._opened() as place:
             for reading in readings:
@@ -167,9 +169,9 @@ class Folder:
                     elif reading.records:
                         outboxes.confirm(place, reading.after)
 
-    def read_letters(self, names: Sequence[str], now: float) -> list[Letter]:
+    def read_old_files(self, names: Sequence[str], now: float) -> list[SpoolFile]:
         """What the first of these files of earlier versions say, as many as are read at once. A file that has gone says nothing."""
-        letters: list[Letter] = []
+        letters: list[SpoolFile] = []
         room = MOST_AT_ONCE
         with self._opened() as place:
             for name in names:
@@ -187,11 +189,11 @@ class Folder:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=place)
 
-    def forget_bad(self, name: str, reason: str, now: float) -> str | None:
+    def forget_unreadable(self, name: str, reason: str, now: float) -> str | None:
         """Put a file that is no outbox aside; the name that it has there. One that is just being made is left alone: None."""
         with self._opened() as place, contextlib.suppress(FileNotFoundError):
             facts = os.stat(name, dir_fd=place, follow_symlinks=False)
-            self._unreadable[name] = _print(facts)
+            self._unreadable[name] = _file_state(facts)
             if facts.st_size and not stat.S_ISDIR(facts.st_mode):
                 return self.quarantine(name, reason)
             if abs(now - facts.st_mtime) > UNFINISHED_SECONDS and not facts.st_size:
@@ -202,8 +204,10 @@ class Folder:
         """Put a file, or a copy of it, aside under a name of its own, with the reason beside it; that name."""
         with self._opened() as place, _quarantine(place) as aside:
             if len(os.listdir(aside)) >= 2 * MOST_QUARANTINED:  # noqa: PTH208 - a descriptor has no path
-                self._unreadable[name] = _print(os.stat(name, dir_fd=place, follow_symlinks=False))
-                raise Unfit(f"{self.path / QUARANTINE} holds {MOST_QUARANTINED} files: look at them, and delete them")
+                self._unreadable[name] = _file_state(os.stat(name, dir_fd=place, follow_symlinks=False))
+                raise SpoolUnusable(
+                    f"{self.path / QUARANTINE} holds {MOST_QUARANTINED} files: look at them, and delete them"
+                )
             put = _free_name(aside, name)
             if copy:
                 _copy(place, name, aside, put)
@@ -213,16 +217,16 @@ class Folder:
                 why.write(f"{reason[:_LONGEST_REASON]}\n".encode("utf-8", "replace"))
             return put
 
-    def census(self, waiting: int) -> Census:
+    def stats(self, waiting: int) -> SpoolStats:
         """How it looks, for people, given how many outboxes wait."""
         with self._opened() as place, _quarantine(place) as aside:
             with os.scandir(place) as files:
                 letters = sum(
-                    each.name.endswith(LETTER) and each.name[0] != "." and not each.is_dir(follow_symlinks=False)
+                    each.name.endswith(FILE_NAME) and each.name[0] != "." and not each.is_dir(follow_symlinks=False)
                     for each in files
                 )
             held = sorted(name for name in os.listdir(aside) if not name.endswith(_REASON))  # noqa: PTH208 - as above
-            return Census(waiting + letters, len(held), _reason(aside, held) if held else None)
+            return SpoolStats(waiting + letters, len(held), _reason(aside, held) if held else None)
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
@@ -232,20 +236,20 @@ class Folder:
             try:
                 found = os.fstat(place)
                 if found.st_uid not in (0, os.geteuid()):
-                    raise Unfit(f"the spool belongs to uid {found.st_uid}, not to us")
+                    raise SpoolUnusable(f"the spool belongs to uid {found.st_uid}, not to us")
                 check_safe(found)
                 yield place
             finally:
                 os.close(place)
         except OSError as error:
-            raise Unfit(f"{self.path}: {disk.reason(error, str(self.path))}") from error
+            raise SpoolUnusable(f"{self.path}: {disk_errors.reason(error, str(self.path))}") from error
 
 
-def _said(reason: str | None) -> bytes:
+def _published(reason: str | None) -> bytes:
     return (reason or "").encode()[:_LONGEST_SAID].ljust(_LONGEST_SAID, b"\0")
 
 
-def _print(facts: os.stat_result) -> Print:
+def _file_state(facts: os.stat_result) -> FileState:
     return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
@@ -256,20 +260,20 @@ def _is_same(place: int, name: str, file: int) -> bool:
         return False
 
 
-def _letter(place: int, name: str, now: float) -> tuple[int, Letter]:
+def _letter(place: int, name: str, now: float) -> tuple[int, SpoolFile]:
     """A file's bytes and what it says; one that cannot or must not be read has its reason for a fault."""
     try:
         with outboxes.opened(place, name) as (file, found):
-            if found.st_size > MOST_LETTER_BYTES:
-                return 0, Letter(
-                    name, 0, 0, [], [f"it has {found.st_size} bytes; at most {MOST_LETTER_BYTES} are read"]
+            if found.st_size > MAX_FILE_BYTES:
+                return 0, SpoolFile(
+                    name, 0, 0, [], [f"it has {found.st_size} bytes; at most {MAX_FILE_BYTES} are read"]
                 )
             content = os.read(file, found.st_size)
-            return len(content), letter(name, content, (found.st_uid, found.st_gid), found.st_mtime, now)
+            return len(content), parse(name, content, (found.st_uid, found.st_gid), found.st_mtime, now)
     except FileNotFoundError:
-        return 0, Letter(name, 0, 0, [], [])
+        return 0, SpoolFile(name, 0, 0, [], [])
     except (NoOutbox, OSError) as error:
-        return 0, Letter(name, 0, 0, [], [str(error)])
+        return 0, SpoolFile(name, 0, 0, [], [str(error)])
 
 
 @contextmanager
@@ -279,7 +283,7 @@ def _quarantine(place: int) -> Iterator[int]:
     aside = os.open(QUARANTINE, _FOLDER, dir_fd=place)
     try:
         if os.fstat(aside).st_uid not in (0, os.geteuid()):
-            raise Unfit(f"{QUARANTINE} in the spool is somebody else's")
+            raise SpoolUnusable(f"{QUARANTINE} in the spool is somebody else's")
         yield aside
     finally:
         os.close(aside)
@@ -290,7 +294,7 @@ def _free_name(aside: int, name: str) -> str:
     taken = os.listdir(aside)
     if len(name) <= 80 and name.isprintable() and name not in taken and not name.endswith(_REASON):
         return name
-    return f"{os.urandom(8).hex()}{SUFFIX if name.endswith(SUFFIX) else LETTER}"
+    return f"{os.urandom(8).hex()}{SUFFIX if name.endswith(SUFFIX) else FILE_NAME}"
 
 
 def _copy(place: int, name: str, aside: int, put: str) -> None:

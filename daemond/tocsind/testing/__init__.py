@@ -21,7 +21,7 @@ How it hangs together (each file is a noun; arrows are imports):
                            api -> routes -> validation -> embeds -> forms   what a message is
                            api -> script -> behaviours -> poison -> behaviour, answers    what is told instead
                 discord -> reader -> messages -> mentions            what became of it
-                discord -> tocsind.webserver                         h11 over trio; knows no Discord
+                discord -> tocsind.http_server                         h11 over trio; knows no Discord
 
 Of these only `discord` and `__main__` know trio; only `discord` reads a clock. Everything else is handed the
 Moment, so one request is decided in one synchronous step and nothing races.

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tocsind.webserver import Reply
+from tocsind.http_server import Reply
 
 # The last version whose retry_after counts milliseconds; an unversioned path means version 6.
 _LAST_IN_MILLISECONDS: Final = 7

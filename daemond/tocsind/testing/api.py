@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tocsind.http_server import Reply
 from tocsind.testing import answers
 from tocsind.testing.answers import Scope
 from tocsind.testing.behaviour import Asked
@@ -22,7 +23,6 @@ from tocsind.testing.limits import Verdict
 from tocsind.testing.routes import ROUTES, Call, Work
 from tocsind.testing.script import Script
 from tocsind.testing.webhooks import Webhook
-from tocsind.webserver import Reply
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
-from tocsind.webserver import Reply
+from tocsind.http_server import Reply
 
 ANY_METHOD: Final = "*"
 

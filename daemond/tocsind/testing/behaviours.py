@@ -24,10 +24,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from tocsind.http_server import Ending, Reply
 from tocsind.testing.answers import Scope, as_json, ceil_ms, error, html, limited, plain_error
 from tocsind.testing.behaviour import Asked, Behaviour, FinalStatus, Location, Seconds
 from tocsind.testing.poison import Poison
-from tocsind.webserver import Ending, Reply
 
 
 class Normal(Behaviour, frozen=True, tag="normal"):

@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from tocsind.http_server import Reply, Request
 from tocsind.testing import answers
 from tocsind.testing.forms import Json
-from tocsind.webserver import Reply, Request
 
 MOST_FILE: Final = 10 * 1024 * 1024
 """Bytes of one file; a webhook has no boosted guild to lift it."""

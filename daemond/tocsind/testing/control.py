@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
+from tocsind.http_server import Reply, Request
 from tocsind.testing.answers import as_json
 from tocsind.testing.behaviours import read_behaviours
 from tocsind.testing.webhooks import Webhook
-from tocsind.webserver import Reply, Request
 
 if TYPE_CHECKING:  # the fake imports its control surface, not the other way round
     from tocsind.testing.discord import FakeDiscord

@@ -6,8 +6,8 @@ from collections import Counter
 
 import msgspec
 
+from tocsind.http_server import Ending, Reply
 from tocsind.testing.answers import Scope
-from tocsind.webserver import Ending, Reply
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from typing import Any, Final
 import msgspec
 import trio
 
+from tocsind.http_server import Reply, Request, WebServer
 from tocsind.testing import answers, control
 from tocsind.testing.api import Api
 from tocsind.testing.behaviour import Behaviour
@@ -33,7 +34,6 @@ from tocsind.testing.routes import Call
 from tocsind.testing.script import Script
 from tocsind.testing.settings import Settings
 from tocsind.testing.webhooks import Webhook, route_of
-from tocsind.webserver import Reply, Request, WebServer
 
 _HOST: Final = "127.0.0.1"
 

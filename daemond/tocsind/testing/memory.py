@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 import trio
 
-from tocsind.policy.batch import Share
+from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.outcomes import Delivered, Outcome, Place, Report
+from tocsind.policy.outcomes import ChannelInfo, Delivered, Outcome, Report
 
-from .books import MemoryBooks
+from .store import MemoryStore
 
-__all__ = ["Answer", "MemoryBooks", "MemoryDestination", "Try"]
+__all__ = ["Answer", "MemoryDestination", "MemoryStore", "Try"]
 
 Answer = (
     Outcome | tuple[Outcome, ...] | Report
@@ -52,7 +52,7 @@ class MemoryDestination:
         room: float = inf,
         size: Callable[[Delivery], int] = lambda _: 0,
         key: Callable[[Delivery], Hashable] = lambda _: None,
-        places: Iterable[Place] = (),
+        places: Iterable[ChannelInfo] = (),
         channel: str | None = None,
         edits: bool = False,
     ) -> None:
@@ -60,7 +60,7 @@ class MemoryDestination:
         self.otherwise: Answer = Delivered() if otherwise is None else otherwise
         self.seconds = seconds
         self.places = deque(places)
-        self.place: Place | None = None
+        self.place: ChannelInfo | None = None
         self.channel = channel
         self.tries: list[Try] = []
         self.located: list[float] = []  # when it was asked where it leads
@@ -76,15 +76,15 @@ class MemoryDestination:
         self._held: trio.Event | None = None
 
     @property
-    def most(self) -> int:
+    def max_items(self) -> int:
         return self._most
 
     @property
-    def room(self) -> float:
+    def max_chars(self) -> float:
         return self._room
 
     @property
-    def load(self) -> float:
+    def max_bytes(self) -> float:
         return inf
 
     @property
@@ -107,14 +107,16 @@ class MemoryDestination:
             self._held.set()
         self._held = None
 
-    def share(self, delivery: Delivery) -> Share:
+    def footprint(self, delivery: Delivery) -> Footprint:
         living = delivery.signal.key if self.edits else None
-        return Share(self._size(delivery), living or self._key(delivery), delivery.company, alone=bool(living))
+        return Footprint(
+            self._size(delivery), living or self._key(delivery), delivery.max_batch, must_be_alone=bool(living)
+        )
 
-    async def locate(self) -> Place:
+    async def discover(self) -> ChannelInfo:
         await trio.lowlevel.checkpoint()
         self.located.append(trio.current_time())
-        return self.places.popleft() if self.places else self.place or Place(self.channel)
+        return self.places.popleft() if self.places else self.place or ChannelInfo(self.channel)
 
     def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
         return {"payload": {"titles": [delivery.signal.title for delivery in batch]}, "limits": [], "notes": []}

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from tocsind.http_server import Reply, Request
 from tocsind.testing import answers
 from tocsind.testing.answers import Scope
 from tocsind.testing.bodies import Body, read_body
@@ -22,7 +23,6 @@ from tocsind.testing.guild import Guild
 from tocsind.testing.messages import Message, Moment
 from tocsind.testing.validation import Checked, check
 from tocsind.testing.webhooks import GUILD, Route, Webhook
-from tocsind.webserver import Reply, Request
 
 _EDITABLE: Final = frozenset({"content", "embeds", "flags"})
 

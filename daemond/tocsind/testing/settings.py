@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
+from tocsind.http_server import Bounds
 from tocsind.testing.limits import Limit, Model
-from tocsind.webserver import Bounds
 
 WEBHOOK_LIMIT: Final = Limit(Model.FIXED, 5, 2.0)
 """What staff and support name; 5/1 and 5/5 were seen as well."""

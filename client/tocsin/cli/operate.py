@@ -1,0 +1,84 @@
+"""What a person does to the queue by hand: `retry`, `drop`, `enable`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .exit_codes import USAGE, Failure
+from .output import counted, print_json, print_line, print_note
+from .parsing import Found, Parser, Verb, client, common
+
+_EXITS = (
+    "0 done; 64 usage; 65 no such signal or destination; 69 daemon unreachable; 75 try again later; 76 protocol mismatch; "
+    "77 permission."
+)
+
+
+def _retry_arguments(parser: Parser) -> None:
+    parser.add_argument("id", metavar="ID", nargs="?", help="put this signal's dead deliveries back")
+    parser.add_argument("--all", action="store_true", help="put every dead delivery back")
+    parser.add_argument("--destination", metavar="DEST", help="with --all: only those owed to this one")
+    common(parser)
+
+
+def _retry(found: Found) -> int:
+    if (found.id is None) is not found.all:
+        raise Failure(USAGE, "usage", "name one signal by its ID, or all with --all; see `tocsin retry --help`")
+    if found.destination and not found.all:
+        raise Failure(USAGE, "usage", "--destination goes with --all; see `tocsin retry --help`")
+    reply = _asked(found, "retry", id=_upper(found.id), all=found.all or None, destination=found.destination)
+    return _print_result(found, reply, f"{counted(reply.get('deliveries', 0), 'delivery')} put back")
+
+
+def _id_arguments(parser: Parser) -> None:
+    parser.add_argument("id", metavar="ID")
+    common(parser)
+
+
+def _drop(found: Found) -> int:
+    reply = _asked(found, "drop", id=_upper(found.id))
+    return _print_result(found, reply, f"{counted(reply.get('deliveries', 0), 'delivery')} dropped")
+
+
+def _destination_arguments(parser: Parser) -> None:
+    parser.add_argument("destination", metavar="DESTINATION")
+    common(parser)
+
+
+def _enable(found: Found) -> int:
+    reply = _asked(found, "enable", destination=found.destination)
+    return _print_result(found, reply, f"{reply.get('destination', found.destination)} is in service again")
+
+
+def _asked(found: Found, op: str, **fields: Any) -> dict[str, Any]:
+    with client(found) as daemon:
+        return daemon.request(op, **fields)
+
+
+def _upper(id_: str | None) -> str | None:
+    return None if id_ is None else id_.upper()
+
+
+def _print_result(found: Found, reply: dict[str, Any], sentence: str) -> int:
+    if found.json:
+        print_json({"schema": 1, **reply})
+    else:
+        print_line(sentence)
+        if reply.get("note"):
+            print_note(reply["note"])
+    return 0
+
+
+VERBS = {
+    "retry": Verb(
+        _retry_arguments,
+        _retry,
+        """
+tocsin retry 01J9Z3NDEKTSV4RRFFQ69G5FAV
+tocsin retry --all --destination signals-premium
+""",
+        _EXITS,
+    ),
+    "drop": Verb(_id_arguments, _drop, "tocsin drop 01J9Z3NDEKTSV4RRFFQ69G5FAV", _EXITS),
+    "enable": Verb(_destination_arguments, _enable, "tocsin enable signals-premium", _EXITS),
+}

@@ -1,0 +1,169 @@
+"""Draws a screen with rich. Colour says nothing that the words beside it do not say; text from signals cannot move the cursor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from rich.console import Console, Group, RenderableType
+from rich.layout import Layout
+from rich.table import Table
+from rich.text import Text
+
+from tocsin.cli.output import by_priority, format_age, plain
+from tocsin.cli.status import budget
+from tocsin.durations import format_duration
+
+from .model import Lane, ordered, sparkline
+from .screens import Picture, Screen, Screens
+
+_STYLES = {
+    "ok": "green",
+    "ready": "green",
+    "degraded": "yellow",
+    "limited": "yellow",
+    "probing": "yellow",
+    "queued": "yellow",
+    "failing": "bold red",
+    "disabled": "red",
+    "dead": "red",
+}
+_KEYS = {
+    Screen.LANES: "q leave  p pause  s sort ({order})  up/down choose  enter what waits",
+    Screen.DELIVERIES: "q back  p pause  up/down choose  enter why",
+    Screen.STORY: "q back  p pause  up/down scroll",
+}
+_HEAD_LINES, _FOOT_LINES, _DETAIL_LINES = 3, 1, 4
+_BARS = 8  # intervals
+
+
+def draw(screens: Screens, picture: Picture, console: Console, now: float) -> RenderableType:
+    """Everything, for a terminal of the console's size; `now` is monotonic, for how old a picture is."""
+    room = console.height - _HEAD_LINES - _FOOT_LINES
+    layout = Layout()
+    layout.split_column(
+        Layout(_head(screens, picture, now), size=_HEAD_LINES),
+        Layout(_body(screens, picture, console, room), size=max(1, room)),
+        Layout(_line(_KEYS[screens.screen].format(order=screens.order), "dim"), size=_FOOT_LINES),
+    )
+    return layout
+
+
+def _body(screens: Screens, picture: Picture, console: Console, room: int) -> RenderableType:
+    if screens.screen is Screen.LANES:
+        return _lanes(screens, picture, console, room)
+    if screens.screen is Screen.DELIVERIES:
+        return _deliveries(screens, picture, room)
+    shown = picture.story[screens.row : screens.row + room]
+    if not shown:
+        return _line(f"asking for {screens.subject} ...")
+    return Text("\n").join(Text.from_ansi(line) for line in shown)  # `why` has coloured them, and shown what is no text
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(plain(text), style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _head(screens: Screens, picture: Picture, now: float) -> RenderableType:
+    status = picture.status
+    return Group(_first(screens, picture, now), _queue(status), _line(_problems(status), "yellow"))
+
+
+def _first(screens: Screens, picture: Picture, now: float) -> Text:
+    if picture.trouble is not None:
+        return _line(f"no answer for {format_age(now - picture.since)}: {picture.trouble}; looking again", "bold red")
+    health, up = str(picture.status.get("health")), round(picture.status.get("uptime_seconds") or 0)
+    text = Text(f"tocsind {plain(picture.status.get('version'))} is ", no_wrap=True, overflow="ellipsis")
+    text.append(plain(health), _STYLES.get(health, ""))
+    text.append(f", up {format_duration(up)}, pid {picture.status.get('pid')}")
+    return text.append("  PAUSED", "bold") if screens.paused else text
+
+
+def _queue(status: Any) -> Text:
+    queue = status.get("queue") or {}
+    waiting = queue.get("by_priority") or {}
+    oldest = queue.get("oldest_seconds")
+    return _line(
+        f"queued  {by_priority(waiting if status else None)}"
+        + ("" if oldest is None else f"  (the oldest for {format_age(oldest)})")
+    )
+
+
+def _problems(status: Any) -> str:
+    problems = status.get("problems") or []
+    more = f"  (and {len(problems) - 1} more: `tocsin status`)" if len(problems) > 1 else ""
+    return f"! {problems[0]}{more}" if problems else ""
+
+
+def _text(told: Any, style: str = "") -> Text:
+    """A cell: rich would read a plain string as its markup."""
+    return Text(plain(told), style=style)
+
+
+def _window(rows: int, chosen: int, room: int) -> range:
+    """Which of so many rows are shown, so that the chosen one is among them."""
+    first = max(0, min(chosen - room // 2, rows - room))
+    return range(first, min(rows, first + max(1, room)))
+
+
+def _grid(*columns: str, wide: str, right: Sequence[str] = ()) -> Table:
+    """A table as wide as the terminal; the column `wide` takes what the others leave."""
+    grid = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        ratio = 1 if column == wide else None
+        grid.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis", ratio=ratio)
+    return grid
+
+
+_NUMBERS = ("URG", "HIGH", "NORM", "LOW", "AGE", "LEFT", "DEAD")
+
+
+def _lanes(screens: Screens, picture: Picture, console: Console, room: int) -> RenderableType:
+    found = ordered(picture.lanes, screens.order)
+    chosen = min(screens.row, len(found) - 1)
+    grid = _grid("DESTINATION", "CONDITION", *_NUMBERS, "RATE", wide="DESTINATION", right=_NUMBERS)
+    ascii_only = console.encoding not in {"utf-8", "utf8"}
+    for row in _window(len(found), chosen, room - _DETAIL_LINES - 1):
+        grid.add_row(*_cells(found[row], ascii_only=ascii_only), style="reverse" if row == chosen else "")
+    parts: list[RenderableType] = [grid]
+    if chosen >= 0:
+        parts += [Text(), *_details(found[chosen])]
+    return Group(*parts)
+
+
+def _cells(lane: Lane, *, ascii_only: bool) -> list[str | Text]:
+    pace = f"{lane.rates[-1]:.1f}/s" if lane.rates else ""
+    return [
+        _text(lane.name),
+        _text(lane.condition, _STYLES.get(lane.condition, "")),
+        *(f"{queued:,}" for queued in lane.queued),
+        format_age(lane.age),
+        lane.left,
+        f"{lane.dead:,}",
+        f"{sparkline(lane.rates, _BARS, plain=ascii_only)} {pace}".rstrip(),
+    ]
+
+
+def _details(lane: Lane) -> list[Text]:
+    until = f" (for {format_age(lane.until)})" if lane.until is not None else ""
+    return [
+        _line(f"{lane.name}, {lane.kind}: {lane.condition}{until}; sent {lane.sent:,}"),
+        _line(f"  {lane.why}" if lane.why else "  nothing to complain of"),
+        _line(f"  left of each limit: {budget([dict(window) for window in lane.windows]) or 'no limits'}"),
+    ]
+
+
+def _deliveries(screens: Screens, picture: Picture, room: int) -> RenderableType:
+    rows, now = picture.deliveries, time.time()
+    if not rows:
+        return _line(f"nothing waits for {screens.subject}, and nothing is dead there")
+    grid = _grid("ID", "PRIORITY", "STATE", "SINCE", "TRIES", "TITLE", wide="TITLE")
+    chosen = min(screens.row, len(rows) - 1)
+    for row in _window(len(rows), chosen, room - 1):
+        each = rows[row]
+        cells = (each.get("id"), each.get("priority"), each.get("state"), format_age(now - (each.get("since") or now)))
+        more = (each.get("attempts"), each.get("title"))
+        grid.add_row(*(_text(cell) for cell in (*cells, *more)), style="reverse" if row == chosen else "")
+    return grid

@@ -1,0 +1,12 @@
+"""Lanes: everything that waits for one destination, and the tasks that send it.
+
+supervisor     starts, stops and replaces lanes when the configuration changes
+lane           one destination: restore, discover its channel, serve, divert while disabled
+sender         one priority of a lane: its window on the journal, and its place in the turn queue
+turns          lanes that share a channel send one request at a time: expedited priorities first, then the longest wait
+batcher        which deliveries share the next message
+limiters       which rate limits are shared by whom, and what of them outlives a restart
+rerouting      moves deliveries to a fallback when patience is over, and finds out when the destination is back
+housekeeping   deadlines, retention, disk space, digests
+store          what lanes and limiters need of the journal, as protocols
+"""

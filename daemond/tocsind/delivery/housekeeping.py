@@ -1,0 +1,94 @@
+"""Housekeeping, each a task that knows when it is wanted next: deadlines, the ledger's age, free disk, backlogs to be told in sum,
+files that nobody waits for any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import inf
+
+import trio
+
+from tocsind.clock import Clock, sleep_until_round
+from tocsind.core.dispatch import Dispatch
+from tocsind.journal import Count, maintenance, queries
+from tocsind.policy.delivery import Priority, State
+from tocsind.policy.digest import digest_surplus
+
+from .lane import Lane
+
+RETENTION_INTERVAL = 600.0  # seconds between two looks for what the ledger may forget
+DISK_INTERVAL = 4.0  # seconds in which a journal that was deleted is noticed, and room again; a look takes microseconds
+TIDY_INTERVAL = 60.0  # seconds between two looks for attachments that nobody waits for
+DIGEST_INTERVAL = 8.0  # a backlog that takes minutes to drain does not grow old in seconds; a multiple of DISK_ROUND, to wake together
+
+
+class Housekeeping:
+    """Runs until cancelled."""
+
+    def __init__(self, dispatch: Dispatch, lanes: Iterable[Lane], clock: Clock) -> None:
+        self._dispatch = dispatch
+        self._lanes = lanes
+        self._clock = clock
+
+    async def run(self) -> None:
+        """All rounds."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._expire)
+            nursery.start_soon(self._delete_old)
+            nursery.start_soon(self._watch_disk)
+            nursery.start_soon(self._make_digests)
+            nursery.start_soon(self._tidy)
+
+    async def _expire(self) -> None:
+        while True:
+            nearer = self._dispatch.deadline_changed
+            deadline = await self._dispatch.expire()
+            wait = inf if deadline is None else max(0.0, deadline - self._clock.steady())
+            with trio.move_on_after(min(wait, RETENTION_INTERVAL)):  # not longer: the machine may sleep meanwhile
+                await nearer.wait()
+
+    async def _delete_old(self) -> None:
+        while True:
+            await self._dispatch.delete_old()
+            await trio.sleep(RETENTION_INTERVAL)
+
+    async def _watch_disk(self) -> None:
+        while True:
+            await self._dispatch.maintain_disk()
+            if self._dispatch.disk_guard.closed and not self._dispatch.journal.is_full:
+                await self._dispatch.journal.shrink()
+                await self._dispatch.maintain_disk()
+            await sleep_until_round(DISK_INTERVAL)
+
+    async def _make_digests(self) -> None:
+        while True:
+            await sleep_until_round(DIGEST_INTERVAL)
+            await self.digest_backlogs()
+
+    async def _tidy(self) -> None:
+        while True:
+            await self._dispatch.attachments.delete_unneeded(self._standing, self._clock.wall())
+            await sleep_until_round(TIDY_INTERVAL)
+
+    async def _standing(self, ids: Sequence[str]) -> dict[str, set[State]]:
+        found: dict[str, set[State]] = {}
+        for start in range(0, len(ids), maintenance.CHUNK):
+            found |= await self._dispatch.journal.run(queries.standing, ids[start : start + maintenance.CHUNK])
+        return found
+
+    async def digest_backlogs(self) -> None:
+        """Tell the oldest in sum wherever more waits than can be told in time."""
+        counts = await self._dispatch.journal.run(queries.counts)
+        for lane in [lane for lane in self._lanes if lane.disabled is None]:
+            surplus = digest_surplus(_waiting(counts, lane.name), lane.options.digest, lane.drain_rate())
+            for priority, most in surplus.items():
+                await self._digest_some(lane.name, priority, most)
+
+    async def _digest_some(self, destination: str, priority: Priority, most: int) -> None:
+        while most > 0 and (folded := await self._dispatch.fold(destination, priority, most)):
+            most -= folded
+
+
+def _waiting(counts: Sequence[Count], destination: str) -> dict[Priority, int]:
+    return {each.priority: each.n for each in counts if each.destination == destination and each.state == "queued"}

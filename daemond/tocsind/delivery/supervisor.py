@@ -1,0 +1,96 @@
+"""All lanes: who is started, stopped, and exchanged when the configuration changes.
+
+A lane whose options did not change lives through a reload with its gate and breaker, and asks anew where its destination leads. Any other
+is stopped (what is in flight finishes) and a new one starts where the journal says. What lanes share (`gates`) lives through all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import trio
+
+from tocsind.clock import Clock
+from tocsind.config import Config, DestinationOptions
+from tocsind.core.dispatch import Dispatch
+from tocsind.destinations.http import HttpClient
+from tocsind.destinations.registry import build
+from tocsind.events import Emit
+
+from .lane import Lane
+from .limiters import LimiterRegistry
+
+
+class Supervisor:
+    """The lanes by name, each a task of the nursery given to `follow`."""
+
+    def __init__(self, dispatch: Dispatch, clock: Clock, emit: Emit, folder: Path, client: HttpClient) -> None:
+        self._dispatch = dispatch
+        self._clock = clock
+        self._emit = emit
+        self._folder = folder
+        self._client = client
+        self._limiters = LimiterRegistry(dispatch, clock)
+        self._lanes: dict[str, Lane] = {}
+        self._stops: dict[str, Callable[[], None]] = {}
+        self._finished: dict[str, trio.Event] = {}
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._lanes.values())
+
+    def get(self, name: str) -> Lane | None:
+        """The lane of a destination."""
+        return self._lanes.get(name)
+
+    async def apply(self, config: Config, nursery: trio.Nursery) -> None:
+        """Make the lanes be what the configuration says; they live in `nursery`."""
+        await self._stop([lane.name for lane in self if config.destinations.get(lane.name) != lane.options])
+        self._dispatch.config = config  # before a new lane asks who stands in for it
+        for lane in self:
+            lane.rediscover()
+        await self._start_missing(config, nursery)
+
+    async def add_missing(self, config: Config, nursery: trio.Nursery) -> None:
+        """As `follow`, for a configuration that has more destinations than the last one and is the same otherwise."""
+        self._dispatch.config = config
+        await self._start_missing(config, nursery)
+
+    async def _start_missing(self, config: Config, nursery: trio.Nursery) -> None:
+        for options in config.destinations.values():
+            if options.name not in self._lanes:
+                await self._start(options, nursery)
+        await self._dispatch.operator.requeue_orphans()
+
+    async def _start(self, options: DestinationOptions, nursery: trio.Nursery) -> None:
+        destination = build(options, self._client, self._folder)
+        lane = Lane(options, destination, self._dispatch, self._limiters, self._clock, self._emit)
+        await lane.restore()
+        self._lanes[options.name] = self._dispatch.lanes[options.name] = lane
+        self._finished[options.name] = trio.Event()
+        scope = trio.CancelScope()
+        self._stops[options.name] = scope.cancel
+        nursery.start_soon(self._run_lane, lane, scope, self._finished[options.name])
+
+    async def _run_lane(self, lane: Lane, scope: trio.CancelScope, gone: trio.Event) -> None:
+        with scope:
+            await lane.run()
+        gone.set()
+
+    async def _stop(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._stops.pop(name)()
+        for name in names:
+            await self._finished.pop(name).wait()
+            del self._lanes[name], self._dispatch.lanes[name]
+            self._limiters.forget(name)
+
+    def drain(self) -> None:
+        """Send nothing new; what is in flight finishes."""
+        for stop in self._stops.values():
+            stop()
+
+    def abandon(self) -> None:
+        """Wait for nothing that is in flight."""
+        for lane in self:
+            lane.abandon()

@@ -1,0 +1,186 @@
+"""The listening socket: its folder, a stale file from a crash, another daemon that listens there, and a file that vanishes.
+
+Programs that clean up /tmp or /run remove sockets: then nobody reaches a daemon that still listens. So it looks each LOOK seconds whether
+the file at its path is the one that it made, binds again when it is gone or is nobody's, and leaves alone what another daemon listens on.
+One that the service manager holds for us cannot be bound again here: its file, its mode and its backlog are the manager's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import trio
+
+from tocsin import disk_errors, paths, trust
+from tocsind.clock import sleep_until_round
+from tocsind.errors import CannotWrite, DaemonError, StateLocked
+from tocsind.events import Emit, SocketProblem, SocketRestored
+
+BACKLOG = 1024
+CHECK_INTERVAL = 4.0  # seconds between two looks whether the file is there: with every other round of the keeper
+MODE = 0o660  # the folder and the group decide who may come in
+_TURN = 0.01  # seconds; looking and binding takes far less
+_TURNS = 50  # then whoever holds the folder's lock is not one of us, and shall not keep us from starting
+
+
+class UnixListener(trio.abc.Listener[trio.SocketStream]):
+    """A listener on a path. `trouble` says why programs cannot connect to it now; None while they can."""
+
+    def __init__(self, path: str, listening: socket.socket, *, is_inherited: bool = False) -> None:
+        self.path = path
+        self.problem: str | None = None
+        self._is_inherited = is_inherited
+        self._exchange = trio.CancelScope()
+        self._use(listening)
+
+    def _use(self, listening: socket.socket) -> None:
+        self._listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        self._file = _identity(self.path)
+
+    async def accept(self) -> trio.SocketStream:
+        """The next connection, whichever socket it comes by."""
+        while True:
+            with trio.CancelScope() as self._exchange:
+                return await self._listener.accept()
+
+    async def aclose(self) -> None:
+        """Stop listening. The file stays."""
+        await self._listener.aclose()
+
+    def remove(self) -> None:
+        """Remove the file, if it is the one that this listener made."""
+        if not self._is_inherited and self._file is not None and _identity(self.path) == self._file:
+            Path(self.path).unlink(missing_ok=True)
+
+    async def watch(self, emit: Emit) -> None:
+        """Until cancelled, look whether the file is there, and make it again if it is not."""
+        while True:
+            await sleep_until_round(CHECK_INTERVAL)
+            self.check(emit)
+
+    def check(self, emit: Emit) -> None:
+        """Look once. A failure is reported once, until there is another reason or none."""
+        before = self.problem
+        was_there = self._file is not None and _identity(self.path) == self._file
+        self.problem = None if was_there else self._restore()
+        if self.problem not in (None, before):
+            emit(SocketProblem(self.path, self.problem or ""))
+        elif self.problem is None and (before or not was_there):
+            emit(SocketRestored(self.path))
+
+    def _restore(self) -> str | None:
+        """Bind again; why that cannot be."""
+        if self._is_inherited:
+            return "its file is gone, and the service manager holds the socket: restart its socket unit"
+        try:
+            listening = _listen(self.path, turns=1)
+        except DaemonError as error:
+            return str(error)
+        old = self._listener.socket
+        self._exchange.cancel()  # before it is closed, or `accept` would take that for the end
+        self._use(listening)
+        old.close()
+        return None
+
+
+def open_listener(path: str) -> UnixListener:
+    """Listen on `path`. A file that nobody listens on is a crash's leftover and is replaced.
+
+    Raises StateLocked when somebody does listen, CannotWrite when it cannot be made.
+    """
+    return UnixListener(path, _listen(path, turns=_TURNS))
+
+
+def adopt(inherited: socket.socket) -> UnixListener:
+    """Listen on a socket that was made, bound and opened by somebody else."""
+    return UnixListener(inherited.getsockname(), inherited, is_inherited=True)
+
+
+def _listen(path: str, turns: int) -> socket.socket:
+    folder = Path(path).parent
+    _make_folder(path)
+    with _in_turn(folder, turns):
+        if _has_listener(path):
+            raise StateLocked(f"another daemon listens on {path}; give this one its own socket and state folder")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            _bind(listener, path)
+        except OSError as error:
+            listener.close()
+            raise CannotWrite(f"the socket {path} cannot be made: {disk_errors.reason(error, str(folder))}") from error
+    return listener
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Device and inode of what is there; None when nothing is, or nothing can be seen."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@contextlib.contextmanager
+def _in_turn(folder: Path, turns: int) -> Iterator[None]:
+    """Two that start at once must not both find nobody and then take the socket from each other."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a folder that may be written but not read: then without
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
+            _lock(descriptor, turns)
+        yield
+
+
+def _lock(descriptor: int, turns: int) -> None:
+    for turn in range(turns):
+        if turn:
+            time.sleep(_TURN)
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return None
+
+
+def _bind(listener: socket.socket, path: str) -> None:
+    Path(path).unlink(missing_ok=True)
+    umask = os.umask(0o777 & ~MODE)  # the file is never open wider than meant, not even between two calls
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(umask)
+    listener.listen(BACKLOG)
+
+
+def _make_folder(path: str) -> None:
+    """Private when it is ours to make; an existing one must not be somebody else's trap, nor must a link on the way."""
+    folder = Path(path).parent
+    try:
+        trust.make_folder(str(folder), 0o700 if os.geteuid() else 0o755)
+        trust.check_owner(trust.status(str(folder)), "it", trust.owners())
+        if paths.is_private(path):
+            paths.check_private(path)
+    except trust.Untrusted as error:
+        advice = "choose another with [daemon] socket"
+        raise CannotWrite(f"the socket's folder {folder} is not ours: {error.strerror}; {advice}") from error
+    except OSError as error:
+        raise CannotWrite(
+            f"the socket's folder {folder} cannot be made: {disk_errors.reason(error, str(folder))}"
+        ) from error
+
+
+def _has_listener(path: str) -> bool:
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise CannotWrite(f"{path} is there and is no socket: move it away, or choose another with [daemon] socket")
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        # EAGAIN: somebody listens and is too busy to answer; anything but "nobody there" counts as somebody
+        return probe.connect_ex(path) not in (errno.ECONNREFUSED, errno.ENOENT)

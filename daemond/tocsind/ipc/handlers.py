@@ -1,0 +1,394 @@
+"""What each request means: decoded here, answered by dispatch, the lanes and the status view."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from math import isnan
+from typing import Any, TypeVar
+
+import msgspec
+
+from tocsin.errors import InvalidSignal
+from tocsin.frames import signal_in
+from tocsin.signals import Receipt, Signal
+from tocsin.wire import PROTOCOL
+from tocsind.core.admission import Peer
+from tocsind.core.client_webhooks import WebhookRefused
+from tocsind.core.dispatch import Dispatch
+from tocsind.delivery.lane import Lane
+from tocsind.delivery.supervisor import Supervisor
+from tocsind.errors import StorageFull
+from tocsind.events import Emit, LossesReported, SignalRefused, WebhookRejected
+from tocsind.ipc.protocol import (
+    AddClientWebhook,
+    AnyRequest,
+    Backup,
+    Drop,
+    Enable,
+    Exposition,
+    Losses,
+    Queue,
+    Retry,
+    Send,
+    SendMany,
+    Status,
+    Tail,
+    Test,
+    Wait,
+    Why,
+)
+from tocsind.journal import CopyFailed, queries
+from tocsind.observe.dry_run import dry_run
+from tocsind.observe.event_feed import EventFeed as TailView
+from tocsind.observe.lane_view import wait_reason
+from tocsind.observe.prometheus import render
+from tocsind.observe.status import StatusView
+from tocsind.policy.delivery import Priority
+from tocsind.spool import SpoolImporter
+
+from .catching_up import catch_up
+from .connection import Refusal
+from .lenient_json import lenient_json
+from .permissions import permit
+
+T = TypeVar("T")
+AddWebhook = Callable[
+    [str, Peer], Awaitable[str]
+]  # a webhook's URL, and who lends it: the destination. Raises LendingRefused
+
+_json = msgspec.json.Decoder(AnyRequest)
+_msgpack = msgspec.msgpack.Decoder(AnyRequest)
+
+LONGEST_WAIT = 3600.0  # seconds that one `wait` may hold a connection
+MOST_SIGNALS = 5000  # in one request: a frame holds fewer real ones, and 200,000 empty ones would hold up everybody
+_MANY_OBJECTS = 16 * 2**10  # bytes of a frame that may become so many objects that they are not collected meanwhile
+_LONGEST_WORDS = 200  # characters of a stranger's that a fact repeats: facts stay in memory and go to the log
+
+
+class _Version(msgspec.Struct, frozen=True):
+    """What every version of the protocol can say."""
+
+    v: int = PROTOCOL
+
+
+_json_version = msgspec.json.Decoder(_Version)
+_msgpack_version = msgspec.msgpack.Decoder(_Version)
+
+
+def decode(body: bytes) -> AnyRequest:
+    """The request in a frame's body. Raises Refusal."""
+    try:
+        with _without_collector() if len(body) > _MANY_OBJECTS else nullcontext():
+            request = _decode(body)
+    except msgspec.ValidationError as error:
+        _check_version(_version(body))  # another version may have other operations and fields: say that first
+        raise _decode_error(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise Refusal("broken-frame", f"neither MessagePack nor JSON of a request: {reason}", closes=True) from None
+    _check_version(request.v)
+    return request
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """The garbage collector would look at all that is being made a hundred times: 300 ms, and not 20, for 256 KiB of empty lists."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _decode(body: bytes) -> AnyRequest:
+    request: AnyRequest
+    if not body.startswith(b"{"):
+        request = _msgpack.decode(body)
+        return request
+    try:
+        request = _json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if isinstance(error, msgspec.ValidationError) and "out of range" not in str(error):
+            raise
+        request = msgspec.convert(lenient_json(body, error), AnyRequest)
+    return request
+
+
+def _version(body: bytes) -> int:
+    """The version that a request claims; ours, when it claims none that can be read."""
+    try:
+        return (_json_version if body.startswith(b"{") else _msgpack_version).decode(body).v
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return PROTOCOL
+
+
+def _check_version(version: int) -> None:
+    if version != PROTOCOL:
+        raise Refusal("protocol", f"this daemon speaks version {PROTOCOL} of the protocol, not {version}")
+
+
+def _decode_error(error: str) -> Refusal:
+    if error.endswith(("at `$.op`", "field `op`")):
+        operations = ", ".join(sorted(each.__struct_config__.tag for each in AnyRequest.__args__))
+        return Refusal("unknown-op", f"no such operation; there are {operations}")
+    return Refusal("bad-request", error)
+
+
+class Handlers:
+    """Answers requests. `answer` gives one reply; `facts` is the stream that a `tail` opens."""
+
+    def __init__(  # noqa: PLR0917 - put together in one place, by the daemon
+        self,
+        dispatch: Dispatch,
+        lanes: Supervisor,
+        status: StatusView,
+        tail: TailView,
+        emit: Emit,
+        lend: AddWebhook,
+        spool: SpoolImporter,
+    ) -> None:
+        self.dispatch = dispatch
+        self._lanes = lanes
+        self._status = status
+        self._feed = tail
+        self._emit = emit
+        self._add_webhook = lend
+        self._spool = spool
+        self._handlers: dict[type[AnyRequest], Callable[[Any], Awaitable[dict[str, Any]]]] = {
+            Status: self._on_status,
+            Exposition: self._on_exposition,
+            Why: self._on_why,
+            Queue: self._on_queue,
+            Retry: self._on_retry,
+            Drop: self._on_drop,
+            Enable: self._on_enable,
+            Wait: self._on_wait,
+            Test: self._on_test,
+        }
+
+    async def answer(self, request: AnyRequest) -> dict[str, Any]:
+        """The reply to a request that hands nothing over, behind `catch_up`. Raises Refusal."""
+        try:
+            return {"ok": True, **await self._answer(request)}
+        except StorageFull as full:
+            raise Refusal("full", str(full)) from None
+
+    async def catch_up(self, request: AnyRequest) -> None:
+        """Wait until what was written before a question is committed, so that a caller reads what it wrote. Raises Refusal."""
+        await catch_up(request, self._spool, self.dispatch.journal)
+
+    async def permit(self, request: AnyRequest, peer: Peer) -> None:
+        """Raises Refusal where this user may not ask for this."""
+        await permit(request, peer, self.dispatch.journal, self._emit)
+
+    async def add_webhook(self, request: AddClientWebhook, peer: Peer) -> dict[str, Any]:
+        """The reply to a program that lends a webhook. Raises Refusal."""
+        try:
+            return {"ok": True, "destination": await self._add_webhook(request.url, peer)}
+        except WebhookRefused as refused:
+            self._emit(WebhookRejected(str(refused), peer.uid, peer.pid))
+            raise Refusal(refused.kind, str(refused)) from None
+
+    def count_losses(self, request: Losses, peer: Peer) -> dict[str, Any]:
+        """The reply to a program that reports what it could not hand over."""
+        if request.refused or request.dropped:
+            self._emit(LossesReported(request.refused, request.dropped, peer.uid, peer.pid))
+        return {"ok": True}
+
+    async def accept(self, request: Send | SendMany, peer: Peer) -> dict[str, Any]:
+        """Store what is handed over; the reply, behind the commit. Raises Refusal."""
+        admitted = await self.parse_signals(request, peer)
+        try:
+            return self.reply(request, await self.store_all(admitted, peer), many=isinstance(request, SendMany))
+        except StorageFull as full:
+            raise Refusal("full", str(full)) from None
+
+    def reply(self, request: Send | SendMany, given: Sequence[Receipt], *, many: bool) -> dict[str, Any]:
+        """Receipts as the reply to a request: one, or a list."""
+        plain = [{"id": receipt.id, "state": receipt.state, "reason": receipt.reason} for receipt in given]
+        spool = {"spool": self._spool.place} if request.spool and self._spool.place else {}
+        return {"ok": True, **({"receipts": plain} if many else {"receipt": plain[0]}), **spool}
+
+    async def _answer(self, request: AnyRequest) -> dict[str, Any]:
+        if isinstance(request, Tail | Backup):
+            raise Refusal("bad-request", "this is a stream of its own")
+        return await self._handlers[type(request)](request)
+
+    async def _on_status(self, _: Status) -> dict[str, Any]:
+        return {"status": await self._status.collect()}
+
+    async def _on_exposition(self, _: Exposition) -> dict[str, Any]:
+        return {"metrics": {"text": (await render(await self._status.collect())).decode()}}
+
+    async def _on_why(self, request: Why) -> dict[str, Any]:
+        story = _found(await self.dispatch.journal.run(queries.why, request.id), request.id)
+        for delivery in story["deliveries"]:
+            if delivery["state"] == "queued":
+                delivery["reason"] = self._wait_reason(delivery)
+            self._to_wall_time(delivery)
+        return {"why": story}
+
+    def _to_wall_time(self, delivery: dict[str, Any]) -> None:
+        """The journal's times are on the steady clock; people read the wall clock, which may have been set meanwhile."""
+        delivery["since"] = self.dispatch.to_wall_time(delivery["since"])
+        for attempt in delivery["attempts"]:
+            for instant in ("started", "ended"):
+                if attempt[instant] is not None:
+                    attempt[instant] = self.dispatch.to_wall_time(attempt[instant])
+
+    def _wait_reason(self, delivery: dict[str, Any]) -> str | None:
+        """Why it still waits, and when a fallback takes it: the journal knows of attempts, its lane of all else."""
+        lane, known = self._lanes.get(delivery["destination"]), delivery["reason"]
+        return wait_reason(lane, Priority[delivery["priority"].upper()], known) if lane else known
+
+    async def _on_drop(self, request: Drop) -> dict[str, Any]:
+        await self._must_exist(request.id)
+        return await self._done(request.id, await self.dispatch.operator.drop(request.id))
+
+    async def _on_wait(self, request: Wait) -> dict[str, Any]:
+        if isnan(request.seconds):  # MessagePack can say it, and no clock can wait for it
+            raise Refusal("bad-request", "`seconds` is no number")
+        seconds = min(max(request.seconds, 0.0), LONGEST_WAIT)
+        return {"state": _found(await self.dispatch.wait_settled(request.id, seconds), request.id)}
+
+    async def parse_signals(self, request: Send | SendMany, peer: Peer) -> list[Signal | Receipt]:
+        """The signals of a request, checked. One bad signal among many is refused by name, and the others go on."""
+        if request.after is not None:
+            await self._spool.reach(*request.after, peer.uid)
+        if isinstance(request, SendMany):
+            if len(request.signals) > MOST_SIGNALS:
+                raise Refusal("bad-request", f"at most {MOST_SIGNALS} signals go into one request")
+            return [self._signal_or_refusal(values, peer) for values in request.signals]
+        try:
+            return [self._signal(request.signal, peer)]
+        except InvalidSignal as error:
+            raise Refusal("invalid-signal", str(error), field=error.field) from None
+
+    async def store_all(self, admitted: Sequence[Signal | Receipt], peer: Peer) -> list[Receipt]:
+        """Receipts for what `admit` gave, in order. Raises StorageFull."""
+        stored = iter(await self.dispatch.accept([each for each in admitted if isinstance(each, Signal)], peer))
+        return [next(stored) if isinstance(each, Signal) else each for each in admitted]
+
+    def _signal_or_refusal(self, values: Any, peer: Peer) -> Signal | Receipt:
+        try:
+            return self._signal(values, peer)
+        except InvalidSignal as error:
+            id_ = values.get("id") if isinstance(values, dict) else None
+            return Receipt(id_ if isinstance(id_, str) else "", "refused", str(error))
+
+    def _signal(self, values: Any, peer: Peer) -> Signal:
+        try:
+            signal = signal_in(values)
+            self.dispatch.check(signal)
+        except InvalidSignal as error:
+            self._emit(SignalRefused(_cut(error.field), _cut(error.reason), peer.uid, peer.pid))
+            raise
+        return signal
+
+    async def _on_queue(self, request: Queue) -> dict[str, Any]:
+        await self._must_be_known(request.destination)
+        most = min(max(request.limit, 0), queries.MOST_ROWS)
+        rows = await self.dispatch.journal.run(queries.queue, request.state, request.destination, most + 1)
+        for row in rows:
+            row["since"] = self.dispatch.to_wall_time(row["since"])
+        return {"deliveries": rows[:most], "more": len(rows) > most}
+
+    async def _on_retry(self, request: Retry) -> dict[str, Any]:
+        if (request.id is None) is not request.all:
+            raise Refusal("bad-request", "name one signal by `id`, or say `all`")
+        if request.id is None:
+            await self._must_be_known(request.destination)
+            return {"deliveries": await self.dispatch.operator.retry_all(request.destination)}
+        await self._must_exist(request.id)
+        return await self._done(request.id, await self.dispatch.operator.retry(request.id))
+
+    async def _done(self, id_: str, deliveries: int) -> dict[str, Any]:
+        """What was done with a signal's deliveries; when that is nothing, why."""
+        return {"deliveries": deliveries} | (
+            {} if deliveries else {"note": await self.dispatch.operator.replaced_by(id_)}
+        )
+
+    async def _must_exist(self, id_: str) -> None:
+        _found(await self.dispatch.journal.run(queries.states, id_), id_)
+
+    async def _must_be_known(self, destination: str | None) -> None:
+        """One that the configuration names, or that something in the journal is still owed to."""
+        if destination is None or self._lanes.get(destination) is not None:
+            return
+        if all(count.destination != destination for count in await self.dispatch.journal.run(queries.counts)):
+            raise self._no_destination(destination)
+
+    def _no_destination(self, name: str) -> Refusal:
+        names = ", ".join(each.name for each in self._lanes)
+        return Refusal("not-found", f"there is no destination {name!r}; there are {names}")
+
+    async def _on_enable(self, request: Enable) -> dict[str, Any]:
+        lane = self._lanes.get(request.destination)
+        if lane is None:
+            raise self._no_destination(request.destination)
+        if lane.options.disabled:
+            raise Refusal("bad-request", f"{lane.name} is disabled by the configuration: {lane.options.disabled}")
+        was_disabled = lane.disabled is not None
+        await lane.enable()
+        return {"destination": lane.name} | _left(lane, was_disabled=was_disabled)
+
+    async def _on_test(self, request: Test) -> dict[str, Any]:
+        """Where this signal would go, as what, and when; nothing is taken or sent."""
+        try:
+            signal = signal_in(request.signal)
+            self.dispatch.check(signal)
+        except InvalidSignal as error:
+            raise Refusal("invalid-signal", str(error), field=error.field) from None
+        priority, deliveries = self.dispatch.preview(signal)
+        counts = await self.dispatch.journal.run(queries.counts)
+        lanes = [(self._lanes.get(delivery.destination), delivery) for delivery in deliveries]
+        views = [
+            dry_run(lane, await self.dispatch.preview_edit(delivery, lane.edits_at), counts)
+            for lane, delivery in lanes
+            if lane is not None
+        ]
+        return {"test": {"schema": 1, "signal": signal.as_dict(), "priority": priority.label, "destinations": views}}
+
+    async def backup(self) -> AsyncGenerator[dict[str, Any], None]:
+        """The replies of a `backup`: the pieces of the journal's copy, in order. Raises Refusal."""
+        try:
+            async with self.dispatch.copy() as copy:
+                at = 0
+                while at < copy.size and (data := await copy.read(at)):
+                    at += len(data)
+                    yield {"ok": True, "size": copy.size, "data": data}
+        except CopyFailed as failed:
+            raise Refusal("busy", str(failed)) from None
+        except StorageFull as full:
+            raise Refusal("full", str(full)) from None
+
+    async def events(self, request: Tail) -> AsyncGenerator[dict[str, Any], None]:
+        """The replies of a `tail`: what is in memory, and with `follow` what comes."""
+        with self._feed.follow() as coming:
+            for fact in self._feed.latest():
+                yield {"ok": True, "event": fact}
+            if request.follow:
+                async for fact in coming:
+                    yield {"ok": True, "event": fact}
+
+
+def _left(lane: Lane, *, was_disabled: bool) -> dict[str, str]:
+    """What a person should know who enabled a lane: that it was not disabled, and what still keeps it."""
+    waits = lane.limiter.address.blocked_because if lane.blocked_for() > 0 else None
+    notes = [] if was_disabled else [f"{lane.name} was not disabled"]
+    notes += [f"it still waits, and nobody can lift that from here: {waits}"] if waits else []
+    return {"note": "; ".join(notes)} if notes else {}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_WORDS else f"{text[:_LONGEST_WORDS]}..."
+
+
+def _found(thing: T | None, id_: str) -> T:
+    if thing is None:
+        raise Refusal("not-found", f"no signal {id_} is known here; it may be older than the ledger is kept")
+    return thing

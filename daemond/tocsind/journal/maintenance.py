@@ -1,0 +1,136 @@
+"""Jobs that change many deliveries at once: time passed, a person decided, the ledger is old enough."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from tocsind.policy.delivery import State
+
+from .attempts import to_next_fallback
+from .queue import UNROUTED
+from .records import Reroute
+
+CHUNK = 500  # deliveries a job: a transaction stays short, and others get their turn between two
+CUT_OFF = 512  # pages a job: 2 MiB
+EXPIRED_REASON = "its time passed before it could be sent"
+DROPPED_REASON = "dropped by hand"
+
+
+def next_deadline(connection: sqlite3.Connection) -> float | None:
+    """The earliest deadline of anything that waits."""
+    row = connection.execute(
+        "SELECT min(deadline) FROM deliveries WHERE state = 'queued' AND deadline IS NOT NULL"
+    ).fetchone()
+    earliest: float | None = row[0]
+    return earliest
+
+
+def expire(connection: sqlite3.Connection, now: float) -> list[Reroute]:
+    """Settle what waited too long."""
+    rows = connection.execute(
+        "SELECT d.number, s.id, d.destination FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " WHERE d.state = 'queued' AND d.deadline <= ? LIMIT ?",
+        (now, CHUNK),
+    ).fetchall()
+    for number, _, _ in rows:
+        close(connection, number, State.EXPIRED, EXPIRED_REASON, now)
+    return [Reroute(id_, destination) for _, id_, destination in rows]
+
+
+def close(connection: sqlite3.Connection, number: int, state: State, reason: str, now: float) -> None:
+    """Settle a delivery that waits or is dead, without an attempt."""
+    connection.execute(
+        "UPDATE deliveries SET state = ?, reason = ?, since = ? WHERE number = ? AND state IN ('queued', 'dead')",
+        (state.value, reason, now, number),
+    )
+
+
+def drop(connection: sqlite3.Connection, id_: str, now: float) -> int:
+    """Settle what waits or is dead of one signal as dropped."""
+    return connection.execute(
+        "UPDATE deliveries SET state = 'dropped', reason = ?, since = ?"
+        " WHERE signal = (SELECT number FROM signals WHERE id = ?) AND state IN ('queued', 'dead')",
+        (DROPPED_REASON, now, id_),
+    ).rowcount
+
+
+_REQUEUED = "state = 'queued', reason = 'put back by hand', since = ?, first_try = NULL, unknowns = 0"
+
+
+def retry_one(connection: sqlite3.Connection, id_: str, now: float) -> int:
+    """Put back what is dead of one signal, or may not have arrived: a person who names it has decided."""
+    return connection.execute(
+        f"UPDATE deliveries SET {_REQUEUED} WHERE signal = (SELECT number FROM signals WHERE id = ?)"  # noqa: S608 - our own text
+        " AND state IN ('dead', 'unknown') AND destination <> ?",
+        (now, id_, UNROUTED),
+    ).rowcount
+
+
+def retry_all(connection: sqlite3.Connection, destination: str | None, now: float) -> int:
+    """Put back a chunk of what is dead, of one destination or of all."""
+    return connection.execute(
+        f"UPDATE deliveries SET {_REQUEUED} WHERE number IN"  # noqa: S608 - our own text
+        " (SELECT number FROM deliveries WHERE state = 'dead' AND destination <> ?"
+        " AND destination = coalesce(?, destination) LIMIT ?)",
+        (now, UNROUTED, destination, CHUNK),
+    ).rowcount
+
+
+def orphaned(connection: sqlite3.Connection, id_: str | None) -> list[tuple[int, bytes]]:
+    """Deliveries that no route took (of one signal, or a chunk of all): number and the signal's body."""
+    return connection.execute(
+        "SELECT d.number, s.body FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " WHERE d.state = 'dead' AND d.destination = ? AND s.id = coalesce(?, s.id) LIMIT ?",
+        (UNROUTED, id_, CHUNK),
+    ).fetchall()
+
+
+def orphans(connection: sqlite3.Connection, destination: str) -> list[tuple[int, bytes]]:
+    """A chunk of what waits for a destination that is no longer there: number and the signal's body."""
+    return connection.execute(
+        "SELECT d.number, s.body FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " WHERE d.destination = ? AND d.state = 'queued' LIMIT ?",
+        (destination, CHUNK),
+    ).fetchall()
+
+
+def requeue_orphans(connection: sqlite3.Connection, homes: Mapping[int, Sequence[str]], now: float) -> int:
+    """Owe what has no home to the destinations that today's routes name."""
+    for number, destinations in homes.items():
+        for name in destinations:
+            to_next_fallback(connection, number, [name], now)
+        close(connection, number, State.REROUTED, f"to {', '.join(destinations)}: routed anew", now)
+    return len(homes)
+
+
+# Of itself, or of the digest that tells it: until then nobody knows how it fared. And a digest is kept for its originals' sake.
+_ALL_SETTLED = (
+    "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.signal = s.number AND (d.state IN ('queued', 'sending') OR EXISTS"
+    " (SELECT 1 FROM deliveries t WHERE t.signal = d.digest AND t.state IN ('queued', 'sending'))))"
+    " AND NOT EXISTS (SELECT 1 FROM deliveries o WHERE o.digest = s.number)"
+)
+
+
+def delete_old(connection: sqlite3.Connection, before: float) -> int:
+    """Delete a chunk of signals accepted before then (on the steady clock) of which nothing waits any more, and give the space back."""
+    numbers = connection.execute(
+        f"SELECT number FROM signals s WHERE accepted + skew < ? AND {_ALL_SETTLED} LIMIT ?",  # noqa: S608 - our own text
+        (before, CHUNK),
+    ).fetchall()
+    connection.executemany(
+        "DELETE FROM attempts WHERE delivery IN (SELECT number FROM deliveries WHERE signal = ?)", numbers
+    )
+    connection.executemany("DELETE FROM deliveries WHERE signal = ?", numbers)
+    connection.executemany("DELETE FROM living WHERE newest = ?", numbers)
+    connection.executemany("DELETE FROM signals WHERE number = ?", numbers)
+    connection.execute("DELETE FROM outboxes WHERE at < ?", (before,))
+    _shrink(connection)
+    return len(numbers)
+
+
+def _shrink(connection: sqlite3.Connection) -> None:
+    """Cut free pages off the file. One at a time: the sqlite3 module steps a statement without columns only once."""
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    for _ in range(min(free, CUT_OFF)):
+        connection.execute("PRAGMA incremental_vacuum(1)")

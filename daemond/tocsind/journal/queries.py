@@ -1,0 +1,245 @@
+"""Jobs that only look: for `why`, `queue`, `status`, alarms and the heartbeat. What they answer is plain data, ready for the wire."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tocsind.policy.delivery import OPEN, Priority, State
+
+from .digests import FIRST
+from .records import Count
+
+_decode = msgspec.msgpack.Decoder().decode
+MOST_ROWS = 1000
+LONGEST_TITLE = 256  # code points; a listing shall fit into one reply
+
+Ages = dict[tuple[str, Priority], float]
+
+
+def why(connection: sqlite3.Connection, id_: str) -> dict[str, Any] | None:
+    """All that is known of a signal: what it said, and every attempt at every destination. None when the id is unknown.
+
+    An attempt to edit a living message `edits` it.
+
+    A digest `stands_for` so many; a delivery that was digested names its `digest` (`id`, and the `state` of the whole of it).
+    """
+    row = connection.execute(
+        "SELECT number, accepted, uid, pid, body, stands_for FROM signals WHERE id = ?", (id_,)
+    ).fetchone()
+    if row is None:
+        return None
+    number, accepted, uid, pid, body, stands_for = row
+    return {
+        "schema": 1,
+        "id": id_,
+        "signal": _decode(body),
+        "accepted": accepted,
+        "uid": uid,
+        "pid": pid,
+        "state": summary(_states(connection, number)),
+        **({"stands_for": stands_for} if stands_for else {}),
+        "deliveries": _deliveries(connection, number),
+    }
+
+
+def summary(states: list[State]) -> str:
+    """One word for the whole signal: it reached someone, it still may, or how it failed to."""
+    found = set(states)
+    if found & OPEN:
+        return "queued"
+    if found & {State.SENT, State.UNKNOWN}:
+        return "delivered"
+    return "dead" if State.DEAD in found else "dropped"
+
+
+def sender(connection: sqlite3.Connection, id_: str) -> int | None:
+    """The uid that handed a signal in; None when there is none of this id."""
+    row = connection.execute("SELECT uid FROM signals WHERE id = ?", (id_,)).fetchone()
+    return int(row[0]) if row else None
+
+
+def states(connection: sqlite3.Connection, id_: str) -> str | None:
+    """The summary alone."""
+    row = connection.execute("SELECT number FROM signals WHERE id = ?", (id_,)).fetchone()
+    return summary(_states(connection, row[0])) if row else None
+
+
+def _states(connection: sqlite3.Connection, signal: int) -> list[State]:
+    """Where its deliveries stand, and those of the digests that tell it: `digested` alone says nothing of how it fares."""
+    rows = connection.execute(
+        "SELECT state FROM deliveries WHERE signal = ?1 UNION ALL"
+        " SELECT t.state FROM deliveries d JOIN deliveries t ON t.signal = d.digest WHERE d.signal = ?1",
+        (signal,),
+    )
+    return [State(state) for (state,) in rows]
+
+
+def _deliveries(connection: sqlite3.Connection, signal: int) -> list[dict[str, Any]]:
+    cursor = connection.execute(
+        "SELECT number, destination, priority, state, reason, since, message, doubt, digest FROM deliveries"
+        " WHERE signal = ? ORDER BY number",
+        (signal,),
+    )
+    return [_live_message(connection, *row) for row in cursor.fetchall()]
+
+
+def _live_message(  # noqa: PLR0917 - a row of the query above, in its order
+    connection: sqlite3.Connection,
+    number: int,
+    destination: str,
+    priority: int,
+    state: str,
+    reason: str | None,
+    since: float,
+    message: str | None,
+    doubt: int,
+    digest: int | None,
+) -> dict[str, Any]:
+    return {
+        "destination": destination,
+        "priority": Priority(priority).label,
+        "state": state,
+        "reason": reason,
+        "since": since,
+        "message": message,
+        "possible_duplicate": bool(doubt),
+        **({"digest": _digest(connection, digest)} if digest else {}),
+        "attempts": _attempts(connection, number),
+    }
+
+
+def _digest(connection: sqlite3.Connection, signal: int) -> dict[str, Any]:
+    (id_,) = connection.execute("SELECT id FROM signals WHERE number = ?", (signal,)).fetchone()
+    return {"id": id_, "state": summary(_states(connection, signal))}
+
+
+def _attempts(connection: sqlite3.Connection, delivery: int) -> list[dict[str, Any]]:
+    cursor = connection.execute(
+        "SELECT number, started, ended, outcome, reason, edits FROM attempts WHERE delivery = ? ORDER BY number",
+        (delivery,),
+    )
+    return [_attempt(*row) for row in cursor]
+
+
+def _attempt(  # noqa: PLR0917 - a row of the query above, in its order
+    number: int, started: float, ended: float | None, outcome: str | None, reason: str | None, edits: str | None
+) -> dict[str, Any]:
+    told = {"number": number, "started": started, "ended": ended, "outcome": outcome, "reason": reason}
+    return told | ({"edits": edits} if edits else {})
+
+
+def queue(
+    connection: sqlite3.Connection, state: str | None, destination: str | None, most: int
+) -> list[dict[str, Any]]:
+    """Deliveries in one state (else all that are open or dead), in the order in which they would be sent."""
+    rows = connection.execute(
+        "SELECT s.id, s.body, d.destination, d.priority, d.state, d.reason, d.since, s.accepted, d.attempts"
+        " FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " WHERE (d.state = ?1 OR ?1 IS NULL AND d.state IN ('queued', 'sending', 'dead'))"
+        " AND d.destination = coalesce(?2, d.destination) ORDER BY d.priority, d.number LIMIT ?3",
+        (state, destination, most),
+    )
+    return [_queue_row(row) for row in rows]
+
+
+def _queue_row(row: tuple[Any, ...]) -> dict[str, Any]:
+    id_, body, destination, priority, state, reason, since, accepted, attempts = row
+    return {
+        "id": id_,
+        "title": _decode(body)["title"][:LONGEST_TITLE],
+        "destination": destination,
+        "priority": Priority(priority).label,
+        "state": state,
+        "reason": reason,
+        "since": since,
+        "accepted": accepted,
+        "attempts": attempts,
+    }
+
+
+def standing(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, set[State]]:
+    """In which states the deliveries of signals are; an id that is not known is not answered."""
+    found: dict[str, set[State]] = {}
+    for id_, state in connection.execute(
+        "SELECT s.id, d.state FROM signals s JOIN deliveries d ON d.signal = s.number"
+        " WHERE s.id IN (SELECT value FROM json_each(?))",
+        (json.dumps(ids),),
+    ):
+        found.setdefault(id_, set()).add(State(state))
+    return found
+
+
+def counts(connection: sqlite3.Connection) -> list[Count]:
+    """How many deliveries stand where."""
+    rows = connection.execute("SELECT destination, priority, state, n FROM tally WHERE n > 0")
+    return [Count(destination, Priority(priority), state, n) for destination, priority, state, n in rows]
+
+
+def ages(connection: sqlite3.Connection) -> Ages:
+    """By destination and priority: when the oldest that waits there, or is being sent, was accepted, on the steady clock."""
+    found = {
+        (each.destination, each.priority): _oldest(connection, each) for each in counts(connection) if _queued(each)
+    }
+    sending = connection.execute(
+        "SELECT d.destination, d.priority, s.accepted + s.skew FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " WHERE d.state = 'sending'"
+    )
+    for destination, priority, accepted in sending:
+        lane = destination, Priority(priority)
+        found[lane] = min(found.get(lane, accepted), accepted)
+    return found
+
+
+def oldest_of(destination: str, ages: Ages) -> float | None:
+    """When the oldest that waits there was accepted, whatever its priority; None when nothing does."""
+    return min((ages[destination, each] for each in Priority if (destination, each) in ages), default=None)
+
+
+def _queued(count: Count) -> bool:
+    return count.state == State.QUEUED.value
+
+
+def _oldest(connection: sqlite3.Connection, queue: Count) -> float:
+    """The first of a queue; behind the digests, which go first and are young, also the first of the others."""
+    firsts = (_first_of(connection, queue.destination, queue.priority, after) for after in (FIRST, 0))
+    return min(at for at in firsts if at is not None)
+
+
+Position = tuple[str, int]  # in the index of what is dead
+BEGINNING: Position = ("", FIRST)
+
+
+def undelivered(connection: sqlite3.Connection, after: Position) -> tuple[int, Position | None]:
+    """Of a chunk of what is dead: how many deliveries are of signals that reached nobody, and wait for nobody either, so that only a
+    person can help them; and where to go on, None when that was all.
+    """
+    rows = connection.execute(
+        "SELECT d.destination, d.number, EXISTS (SELECT 1 FROM deliveries o WHERE o.signal = d.signal"
+        " AND o.state IN ('queued', 'sending', 'sent', 'unknown', 'digested')) FROM deliveries d"
+        " WHERE d.state = 'dead' AND (d.destination, d.number) > (?, ?) ORDER BY d.destination, d.number LIMIT ?",
+        (*after, MOST_ROWS),
+    ).fetchall()
+    lost = sum(not elsewhere for _, _, elsewhere in rows)
+    return lost, (rows[-1][0], rows[-1][1]) if len(rows) == MOST_ROWS else None
+
+
+def _first_of(connection: sqlite3.Connection, destination: str, priority: Priority, after: int) -> float | None:
+    row = connection.execute(
+        "SELECT s.accepted + s.skew FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ? ORDER BY d.number LIMIT 1",
+        (destination, priority, after),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def size(connection: sqlite3.Connection) -> int:
+    """Bytes of the journal that are in use."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * page_size)

@@ -1,0 +1,165 @@
+"""Jobs that take signals in and hand deliveries out, in order."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from tocsin.ids import new_id
+from tocsin.signals import Signal
+from tocsind.policy.delivery import Delivery, Priority, State
+
+from .records import Arrival, OutboxPosition
+
+UNROUTED = "unrouted"  # the destination of what no route takes
+NO_ROUTE = "no route of the configuration takes this signal"
+COLUMNS = (  # of a delivery
+    "d.number, d.signal, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, d.plain, s.accepted, s.skew, s.body"
+)
+
+_decode = msgspec.msgpack.Decoder().decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def append(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[bool]:
+    """Store each signal with its deliveries; False for an id that was stored before."""
+    first = _next_number(connection)
+    numbered = list(enumerate(arrivals, first))
+    stored = connection.executemany(
+        "INSERT OR IGNORE INTO signals (number, id, accepted, uid, pid, body, skew) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(number, each.id, each.accepted, each.uid, each.pid, each.body, each.skew) for number, each in numbered],
+    ).rowcount
+    if stored < len(numbered):
+        new = {number for (number,) in connection.execute("SELECT number FROM signals WHERE number >= ?", (first,))}
+        fresh = [number in new for number, _ in numbered]
+    else:
+        fresh = [True] * len(numbered)
+    connection.executemany(
+        "INSERT INTO deliveries (signal, destination, priority, state, since, reason, deadline, key)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            row
+            for (number, each), new in zip(numbered, fresh, strict=True)
+            if new
+            for row in _new_delivery(number, each)
+        ],
+    )
+    return fresh
+
+
+def enter(
+    connection: sqlite3.Connection, arrivals: Sequence[Arrival], marks: Sequence[OutboxPosition]
+) -> list[Arrival | None]:
+    """Store what is new, with how far the outboxes that it comes from are read; each as it is stored, None for what was there before.
+
+    An id is its user's own: the signal of one user under the id of another's is stored under a fresh one.
+    """
+    fresh = append(connection, arrivals)
+    stored = [each if new else _under_fresh_id(connection, each) for each, new in zip(arrivals, fresh, strict=True)]
+    connection.executemany(
+        "INSERT INTO outboxes (id, uid, sequence, at) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (id, uid) DO UPDATE SET sequence = max(sequence, excluded.sequence), at = excluded.at",
+        [(mark.outbox, mark.uid, mark.sequence, mark.at) for mark in marks],
+    )
+    return stored
+
+
+def _under_fresh_id(connection: sqlite3.Connection, arrival: Arrival) -> Arrival | None:
+    (uid,) = connection.execute("SELECT uid FROM signals WHERE id = ?", (arrival.id,)).fetchone()
+    if uid == arrival.uid or {uid, arrival.uid} <= {0, os.geteuid()}:
+        return None
+    id_ = new_id()
+    body = _encode({**_decode(arrival.body), "id": id_})
+    renamed = msgspec.structs.replace(arrival, id=id_, body=body)
+    append(connection, [renamed])
+    return renamed
+
+
+def sequences(connection: sqlite3.Connection) -> dict[tuple[bytes, int], int]:
+    """How far outboxes were read, by id and owner."""
+    rows = connection.execute("SELECT id, uid, sequence FROM outboxes")
+    return {(id_, uid): sequence for id_, uid, sequence in rows}
+
+
+def _next_number(connection: sqlite3.Connection) -> int:
+    """The number that SQLite would give the next signal: known beforehand, one statement serves a signal and a thousand."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'signals'").fetchone()
+    return row[0] + 1 if row else 1
+
+
+def _new_delivery(
+    number: int, arrival: Arrival
+) -> Iterator[tuple[int, str, int, str, float, str | None, float | None, str | None]]:
+    """The deliveries of a signal, as rows; one that no route takes is kept as dead."""
+    accepted, deadline, priority, key = arrival.accepted + arrival.skew, arrival.deadline, arrival.priority, arrival.key
+    for destination in arrival.destinations:
+        yield number, destination, priority, State.QUEUED.value, accepted, None, deadline, key
+    if not arrival.destinations:
+        yield number, UNROUTED, priority, State.DEAD.value, accepted, NO_ROUTE, deadline, key
+
+
+def add_delivery(
+    connection: sqlite3.Connection,
+    signal: int | None,
+    destination: str,
+    priority: Priority,
+    now: float,
+    *,
+    deadline: float | None = None,
+    doubt: bool = False,
+    key: str | None = None,
+    hurried: bool = False,
+) -> bool:
+    """A new delivery, queued; False when the signal has been owed to this destination before."""
+    cursor = connection.execute(
+        "INSERT OR IGNORE INTO deliveries (signal, destination, priority, state, since, deadline, doubt, key, hurried)"
+        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?)",
+        (signal, destination, priority, now, deadline, doubt, key, hurried),
+    )
+    return cursor.rowcount == 1
+
+
+def feed(connection: sqlite3.Connection, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
+    """The next queued deliveries after number `after`: digests first, then in order of acceptance."""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - our own text
+        " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ? ORDER BY d.number LIMIT ?",
+        (destination, priority, after, most),
+    )
+    return [delivery_of(destination, priority, *row) for row in rows]
+
+
+def delivery_of(  # noqa: PLR0917 - a row of COLUMNS, in their order
+    destination: str,
+    priority: Priority,
+    number: int,
+    order: int,
+    deadline: float | None,
+    attempts: int,
+    first_try: float | None,
+    doubt: int,
+    unknowns: int,
+    plain: int,
+    accepted: float,
+    skew: float,
+    body: bytes,
+) -> Delivery:
+    """A row as the delivery that it is."""
+    return Delivery(
+        number=number,
+        signal=Signal.trusted(_decode(body)),
+        destination=destination,
+        priority=priority,
+        accepted=accepted,
+        deadline=deadline,
+        attempts=attempts,
+        first_try=first_try,
+        maybe_duplicate=bool(doubt),
+        unknown_count=unknowns,
+        plain_format=bool(plain),
+        order=order,
+        skew=skew,
+    )

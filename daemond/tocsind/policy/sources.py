@@ -1,0 +1,42 @@
+"""The source that is reserved to the daemon: only its own alarms, digests and reports may say that they come from tocsin.
+
+A signal of a program that claims it, or something that reads like it, is taken all the same, since an alert matters more than its fields.
+Its source then says who sent it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from unicodedata import normalize
+
+from tocsin.signals import Signal
+
+DAEMON_SOURCE = "tocsin"
+_RESERVED = frozenset({DAEMON_SOURCE, "tocsind"})
+_LOOKALIKES = str.maketrans("тτоοсϲѕіι", "ttooccsii")  # Cyrillic and Greek letters that look like those of the name
+
+
+def is_reserved(source: str | None) -> bool:
+    """Whether people would take it for the daemon's."""
+    if not source:
+        return False
+    plain = normalize("NFKC", source).casefold().translate(_LOOKALIKES)
+    return "".join(letter for letter in plain if letter.isalnum()) in _RESERVED
+
+
+def without_reserved_source(signals: Sequence[Signal], uid: int) -> Sequence[Signal]:
+    """The signals that user `uid` sent, none of them with our source; the very same where none claimed it."""
+    if not any(is_reserved(signal.source) for signal in signals):
+        return signals
+    return [_renamed(signal, uid) if is_reserved(signal.source) else signal for signal in signals]
+
+
+def note(came: Signal, taken: Signal) -> str | None:
+    """What its sender should know of a signal that has another source now."""
+    if came.source == taken.source:
+        return None
+    return f"source {came.source!r} is reserved to tocsin itself: it is {taken.source!r} now"
+
+
+def _renamed(signal: Signal, uid: int) -> Signal:
+    return Signal.trusted({**signal.as_dict(), "source": f"{DAEMON_SOURCE} (sent by uid {uid})"})

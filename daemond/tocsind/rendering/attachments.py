@@ -1,0 +1,35 @@
+"""The files that go along with a message: their names, of which each must be another, and what an embed shows of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Any, Final
+
+from tocsind.policy.delivery import Delivery
+
+_SHOWN: Final = (".png", ".jpg", ".jpeg", ".gif", ".webp")  # what Discord shows in an embed: it goes by the name
+MISSING_NOTE: Final = "it is not there any more"
+REFUSED_NOTE: Final = "this is the form after a refusal"
+
+
+def attachment_names(deliveries: Sequence[Delivery], gone: Container[int] = ()) -> dict[int, str]:
+    """The file's name for each place of which a file goes along; `gone` are the places whose file is not to be had."""
+    names: dict[int, str] = {}
+    for place, delivery in enumerate(deliveries):
+        if delivery.signal.attach and not delivery.plain_format and place not in gone:
+            name = delivery.signal.attach
+            names[place] = f"{place + 1}-{name}" if name in names.values() else name
+    return names
+
+
+def image(name: str | None) -> dict[str, Any] | None:
+    """An embed's image, when the file of this name is one."""
+    return {"url": f"attachment://{name}"} if name and name.lower().endswith(_SHOWN) else None
+
+
+def missing(delivery: Delivery, *, gone: bool = False) -> str | None:
+    """What a reader is told of a file that does not come along."""
+    signal = delivery.signal
+    if signal.attach and (gone or delivery.plain_format):
+        return f"{signal.attach} does not come along: {REFUSED_NOTE if delivery.plain_format else MISSING_NOTE}"
+    return signal.attach_note

@@ -1,0 +1,29 @@
+"""A delivery as one line of JSON: everything that is known of the signal, for programs and for a person with grep."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tocsind.policy.delivery import Delivery
+
+from .numbers import iso
+
+
+def json_line(delivery: Delivery, wall: float) -> bytes:
+    """One JSON object and a line break, written at Unix time `wall`.
+
+    The signal's own fields, with `priority` as it was resolved, and beside them `destination`, `accepted` and `written` (ISO 8601, UTC),
+    `accepted_unix`, and `possible_duplicate`: true when an earlier attempt may have arrived.
+    """
+    signal = delivery.signal
+    line = {
+        "id": delivery.id,
+        "title": signal.title,
+        "priority": delivery.priority.label,
+        "destination": delivery.destination,
+        "accepted": iso(delivery.accepted),
+        "accepted_unix": delivery.accepted,
+        "written": iso(wall),
+    }
+    doubt = {"possible_duplicate": True} if delivery.maybe_duplicate else {}
+    return msgspec.json.encode(line | doubt | {k: v for k, v in signal.as_dict().items() if k not in line}) + b"\n"

@@ -1,0 +1,77 @@
+"""A message looked at before it is sent: how near it comes to each limit, and what a reader will miss. For `tocsin test`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tocsind.policy.delivery import Delivery
+
+from .attachments import missing
+from .embed import length
+from .facts import as_text, facts, web_address
+from .limits import CONTENT, DESCRIPTION, FIELDS, FOOTER, MOST_EMBEDS, MOST_ROOM, NAME, TITLE, USERNAME, VALUE
+from .text import clean, escape, is_blank, one_line
+
+Embed = dict[str, Any]
+
+
+def limit_usage(payload: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each limit with what the message uses of it; of what comes more than once the longest counts."""
+    embeds: list[Embed] = payload["embeds"]
+    fields = [field for made in embeds for field in made.get("fields", ())]
+    used = (
+        ("embed title", max(len(made.get("title", "")) for made in embeds), TITLE),
+        ("embed description", max(len(made.get("description", "")) for made in embeds), DESCRIPTION),
+        ("embed fields", max(len(made.get("fields", ())) for made in embeds), FIELDS),
+        ("field name", max((len(field["name"]) for field in fields), default=0), NAME),
+        ("field value", max((len(field["value"]) for field in fields), default=0), VALUE),
+        ("embed footer", max(len(made["footer"]["text"]) for made in embeds), FOOTER),
+        ("embeds", len(embeds), MOST_EMBEDS),
+        ("embeds together", sum(map(length, embeds)), MOST_ROOM),
+        ("content", len(payload.get("content", "")), CONTENT),
+        ("username", len(payload.get("username", "")), USERNAME),
+    )
+    return [{"name": name, "used": count, "most": most} for name, count, most in used]
+
+
+def warnings_for(deliveries: Sequence[Delivery], payload: dict[str, Any], username: str | None) -> list[str]:
+    """What is not shown as it was written, in words for people."""
+    found = [
+        note for delivery, made in zip(deliveries, payload["embeds"], strict=True) for note in _about(delivery, made)
+    ]
+    if username and "username" not in payload:
+        found.append("the username was left out: Discord refuses it")
+    return found
+
+
+def _about(delivery: Delivery, made: Embed) -> Iterator[str]:
+    signal = delivery.signal
+    yield from _cut("title", escape(one_line(signal.title)), made["title"])
+    if delivery.plain_format:
+        yield "in plain form: its own was refused, so link, fields and colour are lines of text"
+        return
+    yield from _cut("body", escape(clean(signal.body or "")), made.get("description", ""))
+    if "url" not in made and signal.link:
+        why = "another alert of this message has the same" if web_address(signal.link) else "Discord takes no such one"
+        yield f"link is shown as a field: {why}"
+    if signal.attach:
+        yield f"{signal.attach} goes along{', and is shown as the image' if 'image' in made else ''}"
+    yield from _about_fields(delivery, made)
+
+
+def _about_fields(delivery: Delivery, made: Embed) -> Iterator[str]:
+    told = list(facts(delivery.signal, linked="url" in made, missing=missing(delivery)))
+    shown = made.get("fields", [])
+    whole = len(told) == len(shown)
+    if not whole:
+        yield f"{len(told) - len(shown) + 1} of {len(told)} fields were left out"
+    for (name, value, _), field in zip(told, shown if whole else shown[:-1], strict=False):
+        yield from _cut("a field's name", escape(one_line(name)), field["name"])
+        yield from _cut(f"field {field['name']}", escape(as_text(value)), field["value"])
+
+
+def _cut(what: str, whole: str, shown: str) -> Iterator[str]:
+    # Both are counted as they are sent: what had to be escaped is longer than it was written.
+    if len(shown) < len(whole) and not is_blank(whole):
+        yield f"{what} was cut from {len(whole):,} to {len(shown):,}"

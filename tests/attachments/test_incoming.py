@@ -1,0 +1,131 @@
+"""What is taken from the folder where clients put files: regular files of whoever sent the signal, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tocsin.attachments import MOST_BYTES
+from tocsind.attachments.incoming import LEFT_SECONDS, Incoming
+
+ME, STRANGER = os.geteuid(), 12345
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    place = tmp_path / "spool"
+    (place / "attachments").mkdir(parents=True, mode=0o700)
+    place.chmod(0o700)
+    return place
+
+
+def put(spool: Path, name: str = "chart.png", content: bytes = b"png") -> Path:
+    path = spool / "attachments" / name
+    path.write_bytes(content)
+    return path
+
+
+def test_a_file_of_its_sender_is_read(spool: Path) -> None:
+    put(spool)
+    assert Incoming(spool).content("chart.png", ME) == b"png"
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret", "/etc/passwd", "sub/chart.png", "..", ".", "", ".hidden", "a\0b", "nothing", "x" * 300]
+)
+def test_a_name_leads_nowhere_but_into_the_folder(spool: Path, name: str) -> None:
+    (spool / "secret").write_bytes(b"secret")
+    (spool / "attachments" / "sub").mkdir()
+    put(spool, "sub/chart.png")
+    with pytest.raises(OSError, match=r".+"):
+        Incoming(spool).content(name, ME)
+
+
+def link(path: Path, secret: Path) -> None:
+    path.symlink_to(secret)
+
+
+def hard_link(path: Path, secret: Path) -> None:
+    path.hardlink_to(secret)
+
+
+def pipe(path: Path, _: Path) -> None:
+    os.mkfifo(path)
+
+
+def folder(path: Path, _: Path) -> None:
+    path.mkdir()
+
+
+def large(path: Path, _: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+
+
+@pytest.mark.parametrize("make", [link, hard_link, pipe, folder, large])
+@pytest.mark.timeout(10)
+def test_nothing_but_a_regular_file_with_one_name_is_read(
+    spool: Path, tmp_path: Path, make: Callable[[Path, Path], None]
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    make(spool / "attachments" / "chart.png", secret)
+    with pytest.raises(OSError, match=r".+"):
+        Incoming(spool).content("chart.png", ME)
+
+
+def test_a_file_of_ours_is_not_for_a_stranger_to_name(spool: Path) -> None:
+    put(spool)
+    with pytest.raises(PermissionError, match=f"it belongs to uid {ME}, and uid {STRANGER} sent it"):
+        Incoming(spool).content("chart.png", STRANGER)
+
+
+@root_only
+def test_a_strangers_file_is_for_himself_to_name_and_not_even_for_root(spool: Path) -> None:
+    os.chown(put(spool), STRANGER, STRANGER)
+    assert Incoming(spool).content("chart.png", STRANGER) == b"png"
+    with pytest.raises(PermissionError):
+        Incoming(spool).content("chart.png", 0)
+
+
+@root_only
+def test_a_folder_that_somebody_else_owns_is_not_used(spool: Path) -> None:
+    put(spool)
+    os.chown(spool / "attachments", STRANGER, STRANGER)
+    with pytest.raises(PermissionError, match=f"belongs to uid {STRANGER}"):
+        Incoming(spool).content("chart.png", ME)
+
+
+def test_a_folder_that_others_may_write_to_is_not_used(spool: Path) -> None:
+    put(spool)
+    (spool / "attachments").chmod(0o777)
+    with pytest.raises(PermissionError, match="others may write"):
+        Incoming(spool).content("chart.png", ME)
+
+
+def test_what_was_taken_over_goes(spool: Path) -> None:
+    kept, gone, outside = put(spool, "a"), put(spool, "b"), put(spool, "../outside")
+    Incoming(spool).forget(["b", "never was", "../outside", str(outside)])
+    assert (kept.exists(), gone.exists(), outside.exists()) == (True, False, True)
+
+
+def test_what_nobody_came_for_within_an_hour_goes(spool: Path) -> None:
+    old, new = put(spool, ".half"), put(spool, "b")
+    os.utime(old, (1000.0, 1000.0))
+    os.utime(new, (1000.0 + LEFT_SECONDS, 1000.0 + LEFT_SECONDS))
+    Incoming(spool).sweep(1000.0 + LEFT_SECONDS + 1)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_below_a_shared_spool_the_folder_is_made_as_open_as_the_spool(spool: Path) -> None:
+    spool.chmod(0o3770)
+    Incoming(spool).sweep(0.0)
+    assert stat.S_IMODE((spool / "attachments").stat().st_mode) == 0o3770
+    (spool / "attachments").rmdir()
+    Incoming(spool).sweep(0.0)
+    assert stat.S_IMODE((spool / "attachments").stat().st_mode) == 0o3770

@@ -1,0 +1,353 @@
+"""Whatever the daemon and its socket do, a hand-off ends in time and says what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.servers import Manner, Serve, Visit, answering, refusing, silent, stored
+
+import tocsin
+from tocsin import Client, paths
+from tocsin.connection import Deadline, connect
+
+TIMEOUT = 0.2
+LEEWAY = 1.0  # a busy machine may be late; a hang would be later
+
+
+@pytest.fixture
+def in_time() -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started < TIMEOUT + LEEWAY
+
+
+def _garbage(visit: Visit) -> None:
+    visit.door.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    visit.leaving.wait()
+
+
+def _no_json(visit: Visit) -> None:
+    visit.hear()
+    visit.door.sendall(b"\0\0\0\x05{oops")
+    visit.leaving.wait()
+
+
+def _hanging_up(visit: Visit) -> None:
+    visit.hear()
+
+
+def _hanging_up_midway(visit: Visit) -> None:
+    visit.hear()
+    visit.door.sendall(b'\0\0\0\x30{"ok":')
+
+
+def _trickling(visit: Visit) -> None:
+    visit.hear()
+    visit.door.sendall(b"\0\0\xff\xff")
+    while not visit.leaving.wait(0.02):
+        visit.door.sendall(b"{")
+
+
+def _not_reading(visit: Visit) -> None:
+    visit.leaving.wait()
+
+
+@pytest.mark.parametrize(
+    ("manner", "said"),
+    [
+        (silent, "may have arrived"),
+        (_garbage, "is that socket tocsind's"),
+        (_no_json, "is that socket tocsind's"),
+        (_hanging_up, "may have arrived"),
+        (_hanging_up_midway, "may have arrived"),
+        (_trickling, "may have arrived"),
+    ],
+)
+@pytest.mark.usefixtures("in_time")
+def test_a_daemon_out_of_its_mind_costs_no_more_than_the_timeout(serve: Serve, manner: Manner, said: str) -> None:
+    with Client(serve(manner).path, timeout=TIMEOUT) as client:
+        receipt = client.send("BUY")
+    assert receipt.state == "spooled"
+    assert said in (receipt.reason or "")
+
+
+@pytest.mark.usefixtures("in_time")
+def test_a_daemon_that_does_not_read_costs_no_more_than_the_timeout(serve: Serve) -> None:
+    with Client(serve(_not_reading).path, timeout=TIMEOUT, ack="none") as client:
+        states = [client.send("BUY", body="x" * 4000).state for _ in range(200)]  # these fill any socket's buffer
+    assert "spooled" in states
+
+
+@pytest.mark.usefixtures("in_time")
+def test_no_daemon_is_told_at_once(folder: Path) -> None:
+    receipt = Client(folder / "s", timeout=30).send("BUY")
+    assert receipt.state == "spooled"
+    assert "nothing is there" in (receipt.reason or "")
+
+
+def test_a_stale_socket_file_is_told_apart(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(folder / "s"))
+    assert "nobody listens" in (Client(folder / "s").send("BUY").reason or "")
+
+
+@pytest.mark.parametrize("path", ["/" + "x" * 200, "/dev/null", "/dev/null/s", ".", "nul\0l"])
+def test_a_path_that_can_be_no_socket_is_no_exception(path: str) -> None:
+    receipt = Client(path, timeout=TIMEOUT).send("BUY")
+    assert receipt.state == "spooled"
+    assert receipt.reason
+
+
+@contextlib.contextmanager
+def _full_backlog(path: Path) -> Iterator[socket.socket]:
+    """A listener that nobody can connect to until somebody is accepted."""
+    with contextlib.ExitStack() as open_sockets:
+        listener = open_sockets.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(path))
+        listener.listen(0)
+        while True:
+            waiting = open_sockets.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.setblocking(False)
+            try:
+                waiting.connect(str(path))
+            except BlockingIOError:
+                break
+        yield listener
+
+
+@pytest.mark.usefixtures("in_time")
+def test_a_full_backlog_costs_no_more_than_the_timeout(folder: Path) -> None:
+    with _full_backlog(folder / "s"):
+        receipt = Client(folder / "s", timeout=TIMEOUT).send("BUY")
+    assert receipt.state == "spooled"
+    assert "no way in" in (receipt.reason or "")
+
+
+def test_a_backlog_that_empties_in_time_lets_the_signal_in(folder: Path) -> None:
+    with _full_backlog(folder / "s") as listener, Client(folder / "s", timeout=10) as client:
+        receipts: list[tocsin.Receipt] = []
+        sender = threading.Thread(target=lambda: receipts.append(client.send("BUY")))
+        sender.start()
+        first, _ = listener.accept()
+        first.close()
+        second, _ = listener.accept()
+        with second:
+            visit = Visit(second, threading.Event())
+            request = visit.hear()
+            assert request is not None
+            visit.tell(stored(request))
+            sender.join(5)
+    assert receipts[0].state == "stored"
+
+
+def test_a_restarted_daemon_is_found_within_the_same_send(serve: Serve) -> None:
+    first = serve()
+    with Client(first.path) as client:
+        assert client.send("one").state == "stored"
+        first.stop()
+        second = serve()
+        assert client.send("two").state == "stored"
+    assert [request["signal"]["title"] for request in second.requests] == ["two"]
+
+
+def test_a_daemon_that_leaves_in_the_middle_is_asked_again_under_the_same_id(serve: Serve) -> None:
+    heard: list[str] = []
+
+    def leaving_once(visit: Visit) -> None:
+        while (request := visit.hear()) is not None:
+            heard.append(request["signal"]["id"])
+            if len(heard) == 2:
+                return
+            visit.tell(stored(request))
+
+    server = serve(leaving_once)
+    with Client(server.path) as client:
+        client.send("one")
+        receipt = client.send("two")
+    assert receipt.state == "stored"
+    assert heard[1:] == [receipt.id, receipt.id]
+    assert server.visits == 2
+
+
+def test_a_daemon_that_stays_away_is_told_by_the_second_try(serve: Serve) -> None:
+    server = serve()
+    with Client(server.path) as client:
+        client.send("one")
+        server.stop()
+        assert "nobody listens" in (client.send("two").reason or "")
+
+
+def test_the_last_words_of_a_daemon_that_turns_us_away_are_heard(serve: Serve) -> None:
+    def busy(visit: Visit) -> None:
+        visit.door.shutdown(socket.SHUT_RD)
+        visit.tell(refusing("busy")({}))
+
+    with Client(serve(busy).path, timeout=10) as client, pytest.raises(tocsin.RequestFailed, match="told busy"):
+        client.request(
+            "send", signal={"body": "x" * 1_000_000}
+        )  # more than a socket holds: still on its way when the door closes
+
+
+def test_a_daemon_that_turns_us_away_without_a_word_is_unreachable(serve: Serve) -> None:
+    with Client(serve(lambda _: None).path, timeout=10) as client, pytest.raises(tocsin.Unreachable, match="hung up"):
+        client.request("send", signal={"body": "x" * 1_000_000})
+
+
+def test_a_late_answer_is_never_read_as_the_next_one(serve: Serve) -> None:
+    release = threading.Event()
+
+    def late_once(visit: Visit) -> None:
+        while (request := visit.hear()) is not None:
+            if request["signal"]["title"] == "slow":
+                release.wait(10)
+            visit.tell(stored(request))
+
+    server = serve(late_once)
+    with Client(server.path, timeout=TIMEOUT) as client:
+        assert client.send("slow").state == "spooled"
+        release.set()
+        assert client.send("next", to="a").state == "stored"
+    assert server.visits == 2
+
+
+def test_an_answer_that_nobody_asked_for_is_never_read_as_the_next_one(serve: Serve) -> None:
+    said = threading.Event()
+
+    def talkative(visit: Visit) -> None:
+        request = visit.hear()
+        assert request is not None
+        visit.tell(stored(request))
+        visit.tell({"ok": True, "receipt": "nobody's"})
+        said.set()
+        answering(stored)(visit)
+
+    server = serve(talkative)
+    with Client(server.path) as client:
+        client.send("one")
+        assert said.wait(5)
+        assert client.send("two").state == "stored"
+    assert server.visits == 2
+
+
+def test_a_reply_over_the_limit_is_not_read(serve: Serve) -> None:
+    def boastful(visit: Visit) -> None:
+        visit.hear()
+        visit.door.sendall(b"\x7f\xff\xff\xff{}")
+        visit.leaving.wait()
+
+    with Client(serve(boastful).path, strict=True) as client, pytest.raises(tocsin.ProtocolMismatch, match="length"):
+        client.send("BUY")
+
+
+@pytest.mark.usefixtures("in_time")
+def test_waiting_for_another_thread_counts_against_the_timeout(serve: Serve) -> None:
+    busy = threading.Event()
+
+    def slow(visit: Visit) -> None:
+        visit.hear()
+        busy.set()
+        visit.leaving.wait()
+
+    server = serve(slow)
+    with Client(server.path, timeout=TIMEOUT) as client:
+        other = threading.Thread(target=_quietly(lambda: client.request("status", timeout=5)), daemon=True)
+        other.start()
+        assert busy.wait(5)
+        assert client.send("BUY").state == "spooled"
+        server.stop()
+        other.join(5)
+
+
+def _quietly(run: Callable[[], Any]) -> Callable[[], None]:
+    def quietly() -> None:
+        with contextlib.suppress(tocsin.TocsinError):
+            run()
+
+    return quietly
+
+
+def test_ctrl_c_passes_and_leaves_a_usable_client(serve: Serve) -> None:
+    def interrupting(visit: Visit) -> None:
+        request = visit.hear()
+        assert request is not None
+        if request["signal"]["title"] == "interrupted":
+            os.kill(os.getpid(), signal.SIGINT)
+            visit.leaving.wait()
+        visit.tell(stored(request))
+
+    server = serve(interrupting)
+    with Client(server.path, timeout=30) as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.send("interrupted")
+        assert client.send("after").state == "stored"
+
+
+def test_a_timeout_of_nothing_sends_nothing(serve: Serve) -> None:
+    with Client(serve().path, timeout=0) as client:
+        assert client.send("BUY").state == "spooled"
+
+
+def test_a_timeout_without_end_is_a_long_one(serve: Serve) -> None:
+    with Client(serve().path, timeout=float("inf")) as client:
+        assert client.send("BUY").state == "stored"
+
+
+@pytest.fixture
+def default_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The socket stands where it does for a user without XDG_RUNTIME_DIR."""
+    for name in ("TOCSIN_SOCKET", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(paths, "RUNTIMES", str(folder / "run"))
+    monkeypatch.setattr(paths, "ROOT_SOCKET", paths.own_sockets()[0])  # root has no private place
+    return folder / f"tocsin-{os.geteuid()}"
+
+
+def _connect() -> Any:
+    connect(None, Deadline(TIMEOUT)).close()
+
+
+def test_a_link_in_the_temporary_folder_is_not_followed(default_place: Path, folder: Path) -> None:
+    (folder / "trap").mkdir()
+    default_place.symlink_to(folder / "trap")
+    with pytest.raises(PermissionError, match="with mode 0700"):
+        _connect()
+    assert "with mode 0700" in (Client().send("BUY").reason or "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_another_user_in_the_temporary_folder_is_not_entered(default_place: Path) -> None:
+    default_place.mkdir()
+    os.chown(default_place, 12345, 12345)
+    with pytest.raises(PermissionError, match="with mode 0700"):
+        _connect()
+
+
+def test_our_own_folder_in_the_temporary_folder_is_entered(default_place: Path) -> None:
+    default_place.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(default_place / "tocsin.sock"))
+        listener.listen()
+        _connect()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o755, 0o770])
+def test_private_folder_that_others_may_enter_is_refused_and_the_signal_is_spooled(
+    default_place: Path, mode: int
+) -> None:
+    default_place.mkdir()
+    default_place.chmod(mode)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(default_place / "tocsin.sock"))
+        listener.listen()
+        receipt = Client().send("BUY")
+    assert (receipt.state, f"mode {mode:04o}" in (receipt.reason or "")) == ("spooled", True)

@@ -1,0 +1,296 @@
+"""What `send` gives back when all is well, and what it says when the daemon or the signal is not."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.servers import Serve, answering, refusing, silent, stored
+
+import tocsin
+from tocsin import Client, Receipt, Signal
+
+
+def test_a_stored_signal_has_the_daemons_receipt(serve: Serve) -> None:
+    server = serve()
+    with Client(server.path) as client:
+        receipt = client.send("BUY", price=1, fields={"rsi": 33})
+    assert receipt == Receipt(receipt.id, "stored")
+    [request] = server.requests
+    assert request == {
+        "op": "send",
+        "v": 1,
+        "ack": "stored",
+        "signal": {"id": receipt.id, "title": "BUY", "price": 1.0, "fields": {"rsi": 33}},
+        "spool": True,
+    }
+
+
+def test_a_ready_made_signal_is_sent_as_it_is(serve: Serve) -> None:
+    signal = Signal("BUY")
+    with Client(serve().path) as client:
+        assert client.send(signal).id == signal.id
+
+
+def test_send_merges_fields_beside_a_ready_made_signal(serve: Serve) -> None:
+    server = serve()
+    signal = Signal("BUY", tier="premium")
+    with Client(server.path) as client:
+        assert client.send(signal, priority="high").id == signal.id
+    assert server.requests[0]["signal"] == {"title": "BUY", "tier": "premium", "priority": "high", "id": signal.id}
+
+
+def test_many_sends_share_one_connection(serve: Serve) -> None:
+    server = serve()
+    with Client(server.path) as client:
+        assert {client.send(f"{n}").state for n in range(20)} == {"stored"}
+    assert server.visits == 1
+
+
+def test_a_closed_client_opens_again(serve: Serve) -> None:
+    server = serve()
+    with Client(server.path) as client:
+        client.send("one")
+        client.close()
+        client.close()
+        assert client.send("two").state == "stored"
+    assert server.visits == 2
+
+
+def test_without_an_answer_wanted_none_is_awaited(serve: Serve) -> None:
+    with Client(serve(silent).path, ack="none", timeout=5) as client:
+        receipt = client.send("BUY")
+        [many] = client.send_many([Signal("SELL")])
+    assert receipt == Receipt(receipt.id, "stored", "not confirmed: ack=none", durable=False)
+    assert many.reason == receipt.reason
+
+
+def test_what_is_only_in_the_daemons_memory_is_not_durable(serve: Serve) -> None:
+    with Client(serve().path, ack="received") as client:
+        receipt = client.send("BUY")
+        [many] = client.send_many([Signal("SELL")])
+    assert (receipt.state, receipt.accepted, receipt.durable, many.durable) == ("stored", True, False, False)
+    assert "durable=False" in repr(receipt)
+    assert "durable" not in repr(Receipt("1", "stored"))
+
+
+@pytest.mark.parametrize("kind", ["stopping", "busy", "internal", "protocol", "a-kind-from-the-future"])
+def test_what_the_daemon_cannot_take_now_waits_in_the_spool(serve: Serve, kind: str) -> None:
+    with Client(serve(answering(refusing(kind))).path) as client:
+        receipt = client.send("BUY")
+    assert (receipt.state, receipt.reason) == ("spooled", f"told {kind}")
+
+
+def test_the_disks_last_reserve_is_not_for_the_spool_either(serve: Serve) -> None:
+    with Client(serve(answering(refusing("full"))).path) as client:
+        receipt = client.send("BUY")
+    assert (receipt.state, receipt.reason) == ("dropped", "told full")
+
+
+@pytest.mark.parametrize("kind", ["invalid-signal", "too-large", "bad-request"])
+def test_what_the_daemon_will_never_take_is_refused(serve: Serve, kind: str) -> None:
+    with Client(serve(answering(refusing(kind, field="tier"))).path) as client:
+        receipt = client.send("BUY")
+    assert receipt.state == "refused"
+    assert f"told {kind}" in (receipt.reason or "")
+
+
+def test_a_refusal_names_the_field_once(serve: Serve) -> None:
+    answer = {"ok": False, "error": {"kind": "invalid-signal", "message": "to: no such destination", "field": "to"}}
+    with Client(serve(answering(lambda _: answer)).path) as client:
+        assert client.send("BUY").reason == "to: no such destination"
+
+
+class Hostile:
+    """An object that fails at whatever is asked of it."""
+
+    def _fail(self, *_: Any) -> Any:
+        raise ZeroDivisionError("hostile")
+
+    __str__ = __repr__ = __float__ = __iter__ = __eq__ = __bool__ = __len__ = __getitem__ = _fail
+    __hash__ = object.__hash__
+    items = property(_fail)
+
+
+@pytest.mark.parametrize("name", tocsin.signals.FIELD_NAMES)
+@pytest.mark.parametrize(
+    "value", [Hostile(), object(), [Hostile()], {Hostile(): Hostile()}, b"\xff", float("nan"), -1, 1j]
+)
+def test_nonsense_in_a_field_never_raises(folder: Path, name: str, value: Any) -> None:
+    fields = {"title": "BUY", name: value}
+    receipt = Client(folder / "s").send(**fields)
+    if name == "title" and isinstance(value, float):  # NaN, and nothing else is said
+        assert receipt.state == "refused"
+        return
+    assert receipt.state == "spooled"
+    assert receipt.reason
+
+
+@pytest.mark.parametrize(
+    ("title", "state"), [(None, "refused"), ("", "refused"), ("  ", "refused"), (3, "spooled"), (Hostile(), "spooled")]
+)
+def test_send_refuses_only_a_title_that_says_nothing(folder: Path, title: Any, state: str) -> None:
+    assert Client(folder / "s").send(title).state == state
+
+
+def test_send_receipt_names_a_mapping_that_cannot_be_read(folder: Path) -> None:
+    class Broken:
+        def items(self) -> Any:
+            raise ValueError
+
+    receipt = Client(folder / "s").send("BUY", fields=Broken())  # type: ignore[arg-type]
+    assert receipt.state == "spooled"
+    assert "fields: cannot be read as names and values" in (receipt.reason or "")
+
+
+def test_send_shows_an_unknown_keyword_as_a_field_and_names_it(serve: Serve) -> None:
+    server = serve()
+    with Client(server.path) as client:
+        client.send("BUY", prioritty="high")  # type: ignore[call-arg]
+    [request] = server.requests
+    assert request["signal"]["fields"] == {"prioritty": "high"}
+    assert request["signal"]["input_notes"] == [
+        "prioritty: no field of a signal has this name; it stands among the fields"
+    ]
+
+
+def test_send_takes_the_second_positional_argument_as_body(serve: Serve) -> None:
+    server = serve()
+    with Client(server.path) as client:
+        client.send("BUY", "fast MA crossed slow MA")
+        client.send("BUY", "one", "two", title="SELL", body="three")
+    first, second = (request["signal"] for request in server.requests)
+    assert (first["title"], first["body"]) == ("BUY", "fast MA crossed slow MA")
+    assert (second["title"], second["body"]) == ("SELL", "three\nBUY\none\ntwo")
+
+
+def test_send_cuts_a_body_that_is_too_long_and_says_so(folder: Path) -> None:
+    receipt = Client(folder / "s").send("BUY", body="x" * 300_000)
+    assert receipt.state == "spooled"
+    assert "body: cut from 300,000 to 4,096 characters" in (receipt.reason or "")
+
+
+def test_strict_raises_what_the_receipt_would_say(serve: Serve, folder: Path) -> None:
+    with pytest.raises(tocsin.InvalidSignal, match=r"title: is required"):
+        Client(folder / "s", strict=True).send(priority="high")
+    with pytest.raises(tocsin.Unreachable, match="tocsind run"):
+        Client(folder / "s", strict=True).send("BUY")
+    server = serve(answering(refusing("full")))
+    with Client(server.path, strict=True) as client, pytest.raises(tocsin.RequestFailed) as failed:
+        client.send("BUY")
+    assert failed.value.kind == "full"
+
+
+def test_another_version_is_a_protocol_mismatch(serve: Serve) -> None:
+    with (
+        Client(serve(answering(refusing("protocol"))).path, strict=True) as client,
+        pytest.raises(tocsin.ProtocolMismatch),
+    ):
+        client.send("BUY")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {},
+        [],
+        {"ok": 1},
+        {"ok": False},
+        {"ok": False, "error": "no"},
+        {"ok": True},
+        {"ok": True, "receipt": 3},
+        {"ok": True, "receipt": {"id": "another's", "state": "stored"}},
+    ],
+)
+def test_a_strange_answer_is_no_receipt(serve: Serve, reply: Any) -> None:
+    server = serve(answering(lambda _: reply))
+    with Client(server.path) as client:
+        assert client.send("BUY", to="a").state == "spooled"
+        assert client.send_many([{"title": "BUY", "to": "a"}])[0].state == "spooled"
+        client.strict = True
+        with pytest.raises(tocsin.ProtocolMismatch):
+            client.send("BUY", to="a")
+    assert server.visits == 3  # a connection out of step is not used again
+
+
+@pytest.mark.parametrize("settings", [{"ack": "maybe"}, {"timeout": -1}, {"timeout": float("nan")}])
+def test_a_client_that_cannot_work_is_not_made(settings: Any) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        Client(**settings)
+
+
+def test_the_module_sends_where_the_environment_says(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_SOCKET", serve().path)
+    assert tocsin.send("BUY", priority="urgent").state == "stored"
+    assert [receipt.state for receipt in tocsin.send_many([Signal("SELL")])] == ["stored"]
+    tocsin.client._process_wide.close()
+
+
+def test_status_and_why_are_the_daemons_own_objects(serve: Serve) -> None:
+    answers = {"status": {"ok": True, "status": {"health": "ok"}}, "why": {"ok": True, "why": {"id": "1"}}}
+    with Client(serve(answering(lambda request: answers[request["op"]])).path) as client:
+        assert client.status() == {"health": "ok"}
+        assert client.why("1") == {"id": "1"}
+
+
+def test_status_raises_when_it_cannot_tell(serve: Serve, folder: Path) -> None:
+    with pytest.raises(tocsin.Unreachable):
+        Client(folder / "s").status()
+    with Client(serve(answering(lambda _: {"ok": True})).path) as client, pytest.raises(tocsin.ProtocolMismatch):
+        client.status()
+
+
+def test_a_request_leaves_out_what_is_none(serve: Serve) -> None:
+    with Client(serve(answering(lambda request: {"ok": True, "heard": request})).path) as client:
+        assert client.request("queue", state=None, limit=3)["heard"] == {"op": "queue", "v": 1, "limit": 3}
+
+
+def test_a_stream_gives_every_reply_until_the_daemon_hangs_up(serve: Serve) -> None:
+    def manner(visit: Any) -> None:
+        visit.hear()
+        for n in range(3):
+            visit.tell({"ok": True, "event": {"event": "sent", "n": n}})
+
+    client = Client(serve(manner).path)
+    assert [reply["event"]["n"] for reply in client.stream("tail")] == [0, 1, 2]
+
+
+def test_a_stream_that_stops_midway_is_unreachable(serve: Serve) -> None:
+    def manner(visit: Any) -> None:
+        visit.hear()
+        visit.tell({"ok": True})
+        visit.door.sendall(b"\0\0\0\x10half")
+
+    stream = Client(serve(manner).path).stream("tail")
+    assert next(stream) == {"ok": True}
+    with pytest.raises(tocsin.Unreachable):
+        next(stream)
+
+
+MORE_THAN_A_SOCKET_HOLDS = {"body": "x" * 1_000_000}  # so that the request is still on its way when the door closes
+
+
+def test_a_stream_that_is_turned_away_hears_why(serve: Serve) -> None:
+    def busy(visit: Any) -> None:
+        visit.door.shutdown(socket.SHUT_RD)
+        visit.tell(refusing("busy")({}))
+
+    with pytest.raises(tocsin.RequestFailed, match="told busy"):
+        list(Client(serve(busy).path, timeout=10).stream("send", signal=MORE_THAN_A_SOCKET_HOLDS))
+
+
+def test_a_stream_waits_no_longer_than_it_may_idle(serve: Serve) -> None:
+    with pytest.raises(tocsin.Unreachable):
+        list(Client(serve(silent).path).stream("tail", idle=0.05))
+
+
+def test_a_stream_may_be_left_early(serve: Serve) -> None:
+    stream = Client(serve(answering(stored)).path).stream("send", signal={"id": "1"})
+    assert next(stream)["ok"]
+    stream.close()
+
+
+def test_a_client_shows_how_it_was_made() -> None:
+    assert repr(Client("/x", timeout=1)) == "Client(socket='/x', timeout=1, ack='stored', spool=True, strict=False)"

@@ -1,0 +1,226 @@
+"""Webhooks that clients lend: who may, what becomes of them, and for how long."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, as_stranger, discord, file, route
+
+from tocsin import Client, TocsinError, Unreachable
+from tocsin.client_webhooks import ClientWebhook
+
+PERMITTED = "[daemon]\nclient-webhooks = true\n"
+PLAIN = file() + route("local-file")
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
+    with DaemonProcess(tmp_path, PERMITTED + PLAIN) as process:
+        yield process
+
+
+def lend(daemon: DaemonProcess, url: str) -> ClientWebhook:
+    with Client(daemon.socket, timeout=PATIENCE) as client:
+        return client.lend_webhook(url)
+
+
+def lent(daemon: DaemonProcess, url: str) -> str:
+    """The destination of a webhook that is taken."""
+    answer = lend(daemon, url)
+    assert answer.reason is None
+    assert answer.destination is not None
+    return answer.destination
+
+
+def refused(daemon: DaemonProcess, url: str) -> str:
+    """The reason why a webhook is not taken, of which no part is in it."""
+    answer = lend(daemon, url)
+    assert answer.destination is None
+    assert answer.reason is not None
+    assert "webhooks/1/" not in answer.reason
+    return answer.reason
+
+
+def arrived(daemon: DaemonProcess, destination: str) -> list[tuple[str, str]]:
+    """Where a signal to a destination ends, and how."""
+    id_ = daemon.client.send("for a friend", to=[destination]).id
+    daemon.settled(id_)
+    return [(each["destination"], each["state"]) for each in daemon.client.why(id_)["deliveries"]]
+
+
+def names(daemon: DaemonProcess) -> list[str]:
+    return [each["name"] for each in daemon.status()["destinations"]]
+
+
+def reload(daemon: DaemonProcess, config: str) -> None:
+    before = sum(reply["event"]["event"] == "reloaded" for reply in daemon.client.stream("tail"))
+    daemon.configure(config)
+    daemon.reload()
+    daemon.wait_for("reloaded", nth=before + 1)
+
+
+def webhook(number: int) -> str:
+    """One that leads nowhere."""
+    return f"http://127.0.0.1:9/api/webhooks/1/token-{number}"
+
+
+def test_a_lent_webhook_is_a_destination_at_once(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    daemon.start()
+    name = lent(daemon, fake.webhooks[0]["url"])
+    assert name.startswith("client-")
+    assert arrived(daemon, name) == [(name, "sent")]
+    assert [embed["title"] for embed in fake.embeds()] == ["for a friend"]
+    assert names(daemon) == ["local-file", name]
+    assert daemon.wait_for("webhook-added")["destination"] == name
+
+
+def test_it_is_kept_in_a_private_file_over_restart_and_reload(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    daemon.start()
+    name = lent(daemon, fake.webhooks[0]["url"])
+    [kept] = (daemon.state / "webhooks").iterdir()
+    assert (kept.name, stat.S_IMODE(kept.stat().st_mode)) == (name, 0o600)
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+    daemon.kill()
+    daemon.start()
+    assert arrived(daemon, name) == [(name, "sent")]
+    reload(daemon, PERMITTED + PLAIN)
+    assert arrived(daemon, name) == [(name, "sent")]
+
+
+def test_the_same_url_is_the_same_destination_however_it_is_written(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    daemon.start()
+    url = fake.webhooks[0]["url"]
+    name = lent(daemon, url)
+    assert {lent(daemon, url), lent(daemon, f" {url.replace('/api/', '/api/v9/')}?wait=true\n")} == {name}
+    assert len(list((daemon.state / "webhooks").iterdir())) == 1
+
+
+def test_a_webhook_of_the_configuration_is_its_destination_without_permission(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
+    daemon.configure(discord("d", fake.webhooks[0]["url"]) + PLAIN)
+    daemon.start()
+    assert lent(daemon, fake.webhooks[0]["url"]) == "d"
+    assert not (daemon.state / "webhooks").exists()
+
+
+def test_without_permission_the_reason_says_what_to_write_and_where(daemon: DaemonProcess) -> None:
+    daemon.configure(PLAIN)
+    daemon.start()
+    assert refused(daemon, webhook(1)) == f"write `client-webhooks = true` under [daemon] in {daemon.config}"
+    assert not (daemon.state / "webhooks").exists()
+    assert names(daemon) == ["local-file"]
+    assert daemon.wait_for("webhook-rejected")["uid"] == os.getuid()
+
+
+def test_where_it_is_permitted_no_longer_it_is_kept_and_its_signals_are_routed_anew(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
+    daemon.start()
+    name = lent(daemon, fake.webhooks[0]["url"])
+    fake.script({"behaviour": "status", "status": 503})
+    waiting = daemon.client.send("waits", to=[name]).id
+    daemon.wait_for("deferred", id=waiting)
+    reload(daemon, PLAIN)
+    assert daemon.settled(waiting) == ["delivered"]
+    assert names(daemon) == ["local-file"]
+    assert "not used: [daemon] client-webhooks is not true" in daemon.wait_for("configuration-warning")["problem"]
+    reload(daemon, PERMITTED + PLAIN)
+    assert arrived(daemon, name) == [(name, "sent")]
+
+
+def test_what_a_gone_webhook_cannot_take_goes_to_the_last_file_that_is_configured(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
+    daemon.start()
+    fake.control("POST", "delete", {"webhook": fake.webhooks[0]["id"]})
+    name = lent(daemon, fake.webhooks[0]["url"])
+    assert arrived(daemon, name) == [(name, "rerouted"), ("local-file", "sent")]
+
+
+def test_a_file_that_others_may_read_is_a_disabled_destination_with_the_reason(daemon: DaemonProcess) -> None:
+    daemon.start()
+    name = lent(daemon, webhook(1))
+    daemon.stop()
+    (daemon.state / "webhooks" / name).chmod(0o644)
+    daemon.start()
+    assert "can be read by every user" in daemon.destination(name)["reason"]
+    assert arrived(daemon, name)[-1] == ("local-file", "sent")
+    assert "cannot be used" in refused(daemon, webhook(1))
+
+
+def test_there_are_at_most_thirty_two(daemon: DaemonProcess) -> None:
+    daemon.start()
+    found = {lent(daemon, webhook(number)) for number in range(32)}
+    assert len(found) == 32
+    assert refused(daemon, webhook(32)).startswith("32 are lent, and that is the most: delete files in ")
+    assert lent(daemon, webhook(31)) in found
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "https://example.com/api/webhooks/1/canary", "http://discord.com/api/webhooks/1/canary"]
+)
+def test_what_is_no_webhook_is_refused_without_quoting_it(daemon: DaemonProcess, url: str) -> None:
+    daemon.start()
+    assert "canary" not in refused(daemon, url)
+    assert "canary" not in daemon.log.read_text()
+
+
+def test_check_names_what_is_lent_and_shows_no_more_of_it(daemon: DaemonProcess) -> None:
+    daemon.start()
+    name = lent(daemon, webhook(1))
+    for more in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "tocsind", "check", "--config", str(daemon.config), *more],
+            env=daemon.env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        )
+        assert name in done.stdout
+        assert "token" not in done.stdout + done.stderr
+
+
+@pytest.fixture
+def open_daemon() -> Iterator[DaemonProcess]:
+    """A daemon that everybody on the host may talk to."""
+    folder = Path(tempfile.mkdtemp(prefix="toc-"))
+    folder.chmod(0o755)
+    with DaemonProcess(folder, PERMITTED + PLAIN).start() as process:
+        Path(process.socket).chmod(0o666)
+        yield process
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_another_user_may_hand_in_signals_and_lends_nothing(open_daemon: DaemonProcess) -> None:
+    assert as_stranger(lambda: Client(open_daemon.socket, timeout=PATIENCE).send("x").state) == "stored"
+    answer = as_stranger(lambda: lend(open_daemon, webhook(1)).reason)
+    assert answer == "only root and the daemon's own user may lend it webhooks"
+    assert not (open_daemon.state / "webhooks").exists()
+
+
+@given(st.one_of(st.text(), st.binary(), st.integers(), st.none(), st.floats()))
+def test_lending_never_raises_and_says_why_nothing_came_of_it(url: object) -> None:
+    answer = Client("/nonexistent/t.sock", timeout=0.1).lend_webhook(url)  # type: ignore[arg-type] # on purpose
+    assert answer.destination is None
+    assert answer.reason
+
+
+def test_a_strict_client_raises() -> None:
+    client = Client("/nonexistent/t.sock", strict=True)
+    with pytest.raises(Unreachable):
+        client.lend_webhook(webhook(1))
+    with pytest.raises(TocsinError, match="url: must be text, not int"):
+        client.lend_webhook(1)  # type: ignore[arg-type] # on purpose

@@ -1,0 +1,115 @@
+"""A program that raises signals through one client from everywhere at once: threads, an asyncio loop, and forked children.
+
+    python -m tests.e2e.many_callers EACH
+
+Every one of them raises EACH signals. The parent forks while its threads are in the middle of theirs, which is what makes it a test.
+What was stored goes to standard output, a JSON object a line; children write theirs through a pipe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain
+
+import tocsin
+from tocsin.signals import PRIORITIES
+
+THREADS = 4
+TASKS = 4
+CHILDREN = 4
+WHO = [
+    *(f"thread {n}" for n in range(THREADS)),
+    *(f"task {n}" for n in range(TASKS)),
+    *(f"child {n}" for n in range(CHILDREN)),
+]
+
+client = tocsin.Client(timeout=20.0, strict=True)
+
+
+def raise_one(who: str, number: int) -> dict[str, str]:
+    """One signal; what was stored."""
+    receipt = client.send(f"{who} {number:04d}", priority=PRIORITIES[number % 4])
+    assert receipt.state == "stored", receipt
+    return {"id": receipt.id, "title": f"{who} {number:04d}"}
+
+
+def thread(who: str, each: int) -> list[dict[str, str]]:
+    """All signals of a thread, or of a child's only one."""
+    return [raise_one(who, number) for number in range(each)]
+
+
+async def task(who: str, each: int) -> list[dict[str, str]]:
+    """All signals of a task; `send` is short enough to be called in a loop's own thread."""
+    stored = []
+    for number in range(each):
+        stored.append(raise_one(who, number))
+        await asyncio.sleep(0)
+    return stored
+
+
+async def tasks(each: int) -> list[dict[str, str]]:
+    """All tasks at once."""
+    return list(chain.from_iterable(await asyncio.gather(*(task(f"task {n}", each) for n in range(TASKS)))))
+
+
+def fork(work: Callable[[], Iterable[dict[str, str]]]) -> tuple[int, int]:
+    """Do `work` in a child; its pid, and the pipe on which it tells."""
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # Python 3.12 warns of threads and forks: both at once is the point
+        pid = os.fork()
+    if pid:
+        os.close(writer)
+        return pid, reader
+    code = 1
+    try:
+        with os.fdopen(writer, "w") as out:
+            tell(work(), out.write)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def tell(stored: Iterable[dict[str, str]], write: Callable[[str], object]) -> None:
+    """One JSON object a line."""
+    for each in stored:
+        write(json.dumps(each) + "\n")
+
+
+def main(each: int) -> int:
+    """All of them; how many children failed."""
+    started = threading.Barrier(THREADS + 2)  # and the loop's thread, and this one
+
+    def together(work: Callable[[], list[dict[str, str]]]) -> list[dict[str, str]]:
+        started.wait()
+        return work()
+
+    with ThreadPoolExecutor(THREADS + 1) as pool:
+        running = [pool.submit(together, partial(thread, f"thread {n}", each)) for n in range(THREADS)]
+        running.append(pool.submit(together, lambda: asyncio.run(tasks(each))))
+        started.wait()
+        children = [fork(partial(thread, f"child {n}", each)) for n in range(CHILDREN)]
+        for future in running:
+            tell(future.result(), sys.stdout.write)
+    return sum(join(*child) for child in children)
+
+
+def join(pid: int, reader: int) -> bool:
+    """Pass on what a child told; whether it failed."""
+    with os.fdopen(reader) as told:
+        sys.stdout.write(told.read())
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

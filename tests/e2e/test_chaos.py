@@ -1,0 +1,168 @@
+"""Whatever happens to the daemon, to the road and to the spool: `send` does not raise, does not take long, and its receipt is true."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.e2e.assertions import Copy, by_id, written
+from tests.e2e.chaos_proxy import WEATHERS, Road
+from tests.harness import DaemonProcess, file, route, until
+
+from tocsin import Client, Receipt, Signal
+from tocsin.wire import ACKS
+
+TIMEOUT = 0.1
+ONE_LOCAL_WRITE = 2.0  # seconds: three syncs on a disk that others use too
+DAEMON = ("well", "stopped", "killed", "frozen")
+SPOOL = ("well", "missing", "disk full", "open to others")
+NUMBERS = count()
+
+
+class Step(NamedTuple):
+    """The weather, and what is sent in it: so many signals, singly or together."""
+
+    road: str
+    daemon: str
+    spool: str
+    ack: str
+    signals: int
+    together: bool
+
+
+steps = st.builds(
+    Step,
+    st.sampled_from(WEATHERS),
+    st.sampled_from(DAEMON),
+    st.sampled_from(SPOOL),
+    st.sampled_from(ACKS),
+    st.integers(1, 3),
+    st.booleans(),
+)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process may grow: as good as a full disk to whoever writes one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def missing(spool: Path) -> Iterator[None]:
+    """Only what holds nothing can be missing without a loss that is nobody's promise."""
+    if spool.exists() and {path.name for path in spool.iterdir()} <= {"quarantine"}:
+        (spool / "quarantine").rmdir() if (spool / "quarantine").exists() else None
+        spool.rmdir()
+    yield
+
+
+@contextmanager
+def open_to_others(spool: Path) -> Iterator[None]:
+    spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    spool.chmod(0o777)
+    try:
+        yield
+    finally:
+        spool.chmod(0o700)
+
+
+class World:
+    """A daemon, a road to it, and whoever sends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.daemon = DaemonProcess(folder, file() + route("local-file"))
+        self.road = Road(folder / "road", self.daemon.socket)
+        self.receipts: list[Receipt] = []
+
+    def live_through(self, step: Step) -> None:
+        self.road.turn(step.road)
+        self._befall(step.daemon)
+        spool = {
+            "well": missing,  # which is no harm
+            "missing": missing,
+            "disk full": lambda _: full_disk(),
+            "open to others": open_to_others,
+        }[step.spool]
+        with Client(self.road.path, TIMEOUT, step.ack, self.daemon.spool) as client, spool(self.daemon.spool):
+            signals = [Signal(f"{next(NUMBERS)}") for _ in range(step.signals)]
+            if step.together:
+                self._in_time(lambda: client.send_many(signals), signals)
+            else:
+                for each in signals:
+                    self._in_time(lambda each=each: [client.send(each)], [each])  # type: ignore[misc]
+        self._recover()
+
+    def _befall(self, what: str) -> None:
+        if what == "stopped":
+            assert self.daemon.stop() == 0
+        elif what == "killed":
+            self.daemon.kill()
+        elif what == "frozen":
+            self.daemon.process.send_signal(signal.SIGSTOP)
+
+    def _recover(self) -> None:
+        if self.daemon.process.poll() is None:
+            self.daemon.process.send_signal(signal.SIGCONT)
+        else:
+            self.daemon.start()
+
+    def _in_time(self, send: Callable[[], list[Receipt]], signals: list[Signal]) -> None:
+        started = time.monotonic()
+        receipts = send()
+        assert time.monotonic() - started < TIMEOUT + ONE_LOCAL_WRITE
+        assert [receipt.id for receipt in receipts] == [each.id for each in signals]
+        assert all(receipt.reason for receipt in receipts if receipt.state != "stored")
+        self.receipts += receipts
+
+    def settle(self) -> dict[str, list[Copy]]:
+        """Wait until nothing is on its way any more; all that arrived, by id."""
+        self.road.turn("absent")
+        until(self._is_quiet)
+        path = self.daemon.state / "alerts.jsonl"
+        return by_id(written(path)) if path.exists() else {}
+
+    def _is_quiet(self) -> bool:
+        status = self.daemon.status()
+        return (status["spool"]["files"], status["queue"]["depth"]) == (0, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_receipt_is_true_in_any_weather(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.daemon.start(), world.road:
+
+        @given(st.lists(steps, min_size=1, max_size=4))
+        @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+        def live(story: list[Step]) -> None:
+            world.receipts.clear()
+            for step in story:
+                world.live_through(step)
+            arrived = world.settle()
+            for receipt in world.receipts:
+                copies = arrived.get(receipt.id, [])
+                assert receipt.state in ("stored", "duplicate", "spooled", "dropped"), receipt
+                assert len(copies) >= receipt.durable, receipt
+                assert all(copy.marked for copy in copies[1:]), (
+                    copies
+                )  # only what was in flight at a kill -9 comes twice
+
+        live()
+        everything = Counter(copy.marked for copies in world.settle().values() for copy in copies)
+        assert everything[False] > 0
+        assert world.daemon.status()["spool"]["quarantined"] == 0

@@ -1,0 +1,81 @@
+"""A minute of everybody at once, while the daemon is killed and started again."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.assertions import by_id, written
+from tests.e2e.load import THREADS, WORKERS
+from tests.harness import PATIENCE, DaemonProcess, file, route, until
+
+SECONDS = 60
+LONGEST = 0.25 + 5.0  # seconds: the client's timeout, and one local write where eighty callers sync at once
+
+
+def killed_while(daemon: DaemonProcess, program: subprocess.Popen[str], seed: int) -> int:
+    """Kill it and start it, again and again, until the program has ended; how often."""
+    chance, kills = random.Random(seed), 0
+    while not ended(program, chance.uniform(1, 4)):
+        daemon.kill()
+        kills += 1
+        ended(program, chance.uniform(0, 1.5))  # nobody is there
+        daemon.start()
+    return kills
+
+
+def ended(program: subprocess.Popen[str], seconds: float) -> bool:
+    try:
+        program.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def is_quiet(daemon: DaemonProcess) -> bool:
+    status = daemon.status()
+    return (status["spool"]["files"], status["queue"]["depth"]) == (0, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_minute_of_kills_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    with (
+        DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon,
+        (tmp_path / "told").open("w+") as told,
+    ):
+        words = [sys.executable, "-m", "tests.e2e.load", str(SECONDS)]
+        with subprocess.Popen(words, cwd=Path(__file__).parents[2], env=daemon.env, stdout=told, text=True) as program:
+            kills = killed_while(daemon, program, seed=4)
+        told.seek(0)
+        *receipts, last = [json.loads(line) for line in told]
+        assert last == {"failed": 0}
+        until(lambda: is_quiet(daemon), PATIENCE * 4)
+        arrived = by_id(written(daemon.state / "alerts.jsonl"))
+        assert daemon.status()["spool"]["quarantined"] == 0
+    check(receipts, arrived, kills)
+
+
+def check(receipts: list[dict[str, Any]], arrived: dict[str, Any], kills: int) -> None:
+    states = Counter(receipt["state"] for receipt in receipts)
+    callers = Counter(receipt["title"].split()[0] for receipt in receipts)
+    assert kills >= 10
+    assert len(callers) == 3
+    assert callers["thread"] > THREADS * 10
+    assert callers["worker"] > WORKERS * 10
+    assert set(states) <= {"stored", "duplicate", "spooled"}, states
+    assert min(states["stored"], states["spooled"]) > 100, states
+    assert max(receipt["seconds"] for receipt in receipts) < LONGEST
+    assert {receipt["id"] for receipt in receipts} == set(arrived)  # nothing is lost
+    assert all(
+        copy.marked for copies in arrived.values() for copy in copies[1:]
+    )  # only in flight at a kill, and it says so
+    print(
+        f"{len(receipts)} receipts, {dict(states)}, {kills} kills, {sum(map(len, arrived.values())) - len(arrived)} twice"
+    )

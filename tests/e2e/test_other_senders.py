@@ -1,0 +1,39 @@
+"""One destination hangs, breaks or is banned; another gets what is its own all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.assertions import told_apart, written
+from tests.harness import DaemonProcess, FakeProcess, discord, file, route
+
+from tocsin.signals import Signal
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "hangs": {"behaviour": "slow", "delay": 600, "count": None},
+    "hangs up": {"behaviour": "drop", "count": None},
+    "is down": {"behaviour": "status", "status": 503, "count": None},
+    "is gone": {"behaviour": "status", "status": 404, "code": 10015, "count": None},
+    "has banned us": {"behaviour": "rate_limited", "scope": "cloudflare", "retry_after": 3600, "count": None},
+}
+ALARMS = {"is gone": ["d is disabled"], "has banned us": ["d is shut out for 1h"]}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_destination_in_trouble_delays_no_other(tmp_path: Path, fake: FakeProcess, fault: str) -> None:
+    # One failure is enough: what fails twice without an answer would count as sent, in doubt, and wait no more.
+    options = {"deadline": '"1m"', "breaker": '{ failures = 1, rest = "1h", most = "1h" }'}
+    config = discord("d", fake.webhooks[0]["url"], **options) + file() + route("d", "local-file")
+    fake.script(FAULTS[fault])
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        receipts = daemon.client.send_many([Signal(f"signal {n}") for n in range(500)])
+        for receipt in receipts[:: len(receipts) - 1]:
+            daemon.wait_for("sent", id=receipt.id, destination="local-file")
+        troubled, other = (daemon.destination(name) for name in ("d", "local-file"))
+        alarms, lines = told_apart(written(daemon.state / "alerts.jsonl"))
+    assert [line.title for line in lines] == [f"signal {n}" for n in range(500)]
+    assert [alarm.title for alarm in alarms] == ALARMS.get(fault, [])
+    assert (troubled["sent"], sum(troubled["queued"].values())) == (0, 500)
+    assert (other["sent"], sum(other["queued"].values())) == (500 + len(alarms), 0)

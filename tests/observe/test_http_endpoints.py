@@ -1,0 +1,76 @@
+"""The monitor in a house of its own: what is due stands still, and a place that becomes free."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+from tests.daemon.inprocess import PATIENCE, InProcess, destination, in_process
+
+from tocsind.events import HttpOpened
+from tocsind.observe import http_endpoints
+from tocsind.observe.http_endpoints import HttpEndpoints
+from tocsind.observe.liveness import Liveness
+from tocsind.observe.metrics import Metrics
+from tocsind.observe.status import StatusView
+
+
+@asynccontextmanager
+async def monitored(folder: Path, listen: str) -> AsyncIterator[tuple[InProcess, HttpEndpoints]]:
+    async with in_process(folder) as here:
+        await here.follow(destination("a"))
+        status = StatusView(here.dispatch, here.lanes, Metrics(here.clock), here.clock)
+        prove = Liveness(here.dispatch.journal, here.lanes, here.clock, patience=0.2).check
+        watching = HttpEndpoints(status, prove, lambda: here.dispatch.disk_guard.closed, here.hear)
+        watching.apply(listen)
+        here.nursery.start_soon(watching.run)
+        yield here, watching
+
+
+async def opened(here: InProcess) -> str:
+    with trio.fail_after(PATIENCE):
+        while not (found := [fact.listen for fact in here.facts if isinstance(fact, HttpOpened)]):
+            await trio.testing.wait_all_tasks_blocked(0.001)
+    return found[0]
+
+
+async def get(address: str, path: str) -> tuple[int, str]:
+    host, _, port = address.rpartition(":")
+    async with await trio.open_tcp_stream(host, int(port)) as stream:
+        await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        answer = b"".join([chunk async for chunk in stream]).decode()
+    return int(answer.split()[1]), answer.partition("\r\n\r\n")[2]
+
+
+async def test_a_lane_that_stands_still_is_unhealthy_until_it_moves(tmp_path: Path) -> None:
+    async with monitored(tmp_path, "127.0.0.1:0") as (here, _):
+        ask = partial(get, await opened(here), "/healthz")
+        assert await ask() == (200, "ok\n")
+        lane = here.lanes.get("a")
+        assert lane is not None
+        lane.turns.busy = True  # the turn is not given back, and nobody was told that it is there again
+        await here.store("waits", to="a")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        lane.turns.busy = False
+        assert await ask() == (503, "a: something may be sent, and nobody sends it\n")
+        lane.turns.notify()
+        assert await ask() == (200, "ok\n")
+
+
+async def test_a_place_that_becomes_free_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_endpoints, "REOPEN_INTERVAL", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        async with monitored(tmp_path, where) as (here, watching):
+            with trio.fail_after(PATIENCE):
+                while not watching.view()[1]:
+                    await trio.testing.wait_all_tasks_blocked(0.001)
+            taken.close()
+            assert await opened(here) == where
+            assert watching.view() == ({"listen": where, "reason": None}, [])
+            assert (await get(where, "/readyz"))[0] == 200

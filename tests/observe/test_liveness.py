@@ -1,0 +1,97 @@
+"""The proof that we get on: who is asked, and what is said of a lane or a journal that does not answer."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from tests.daemon.inprocess import InProcess, destination, in_process
+
+from tocsind.config import DestinationOptions, DiscordOptions
+from tocsind.observe.liveness import Liveness
+from tocsind.policy.bucket import Rate
+from tocsind.secret import Secret
+
+SOON = 0.3  # seconds of patience, where somebody must lose it
+
+
+def progress(here: InProcess, patience: float = SOON) -> Liveness:
+    return Liveness(here.dispatch.journal, here.lanes, here.clock, patience)
+
+
+async def test_an_idle_daemon_is_well_and_so_is_one_without_lanes(tmp_path: Path) -> None:
+    async with in_process(tmp_path) as here:
+        assert await progress(here).check() is None
+        await here.follow(destination("a"), destination("b"))
+        assert await progress(here).check() is None
+
+
+async def test_a_lane_that_works_is_well(tmp_path: Path) -> None:
+    async with in_process(tmp_path) as here:
+        await here.follow(destination("a"))
+        for round_ in range(20):
+            await here.store(*(f"{round_} {n}" for n in range(50)), to="a")
+            assert await progress(here).check() is None
+
+
+async def test_a_lane_that_waits_for_its_limit_is_well(tmp_path: Path) -> None:
+    async with in_process(tmp_path) as here:
+        await here.follow(destination("a", limit=Rate(1, 3600.0)))
+        assert await here.send("the hour's first", "a") == "delivered"
+        await here.store("the next", priority="urgent", to="a")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert await progress(here).check() is None
+
+
+async def test_a_lane_that_was_not_woken_stands_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with in_process(tmp_path) as here:
+        await here.follow(destination("a"))
+        assert await here.send("first", "a") == "delivered"
+        lane = here.lanes.get("a")
+        assert lane is not None
+        lane.turns.busy = True  # the turn is not given back: nobody can take it
+        await here.store("second", to="a")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        lane.turns.busy = False  # and nobody was told that it is there again
+        assert await progress(here).check() == "a: something may be sent, and nobody sends it"
+        lane.turns.notify()
+        assert await progress(here).check() is None
+
+
+async def test_a_queue_that_nobody_reads_stands_still(tmp_path: Path) -> None:
+    async with in_process(tmp_path) as here:
+        await here.follow(destination("a"))
+        assert await here.send("first", "a") == "delivered"
+        lane = here.lanes.get("a")
+        assert lane is not None
+        next(iter(lane.senders))._reads_wanted = True  # told that there is more, and it did not wake up
+        assert await progress(here).check() == "a urgent: its queue is not read"
+
+
+async def test_a_request_out_beyond_its_deadline_stands_still_and_one_within_it_is_well(tmp_path: Path) -> None:
+    discord = DestinationOptions("a", "discord", DiscordOptions(Secret("http://127.0.0.1:9/"), deadline=10.0))
+    async with in_process(tmp_path) as here:
+        await here.follow(destination("a"))
+        lane = here.lanes.get("a")
+        assert lane is not None
+        lane.options = discord
+        lane.in_flight_since = here.clock.now() - 9.0
+        assert await progress(here).check() is None
+        lane.in_flight_since = here.clock.now() - 16.0
+        assert await progress(here).check() == "a: a request has been out for 16 s, and its deadline was 10 s"
+
+
+async def test_a_journal_that_does_not_answer_is_told_in_time(tmp_path: Path) -> None:
+    async with in_process(tmp_path) as here, trio.open_nursery() as nursery:
+        hangs = threading.Event()
+        nursery.start_soon(here.dispatch.journal.run, lambda _: hangs.wait(20))
+        await trio.testing.wait_all_tasks_blocked(0.05)  # it is with the journal now
+        try:
+            with trio.fail_after(10):
+                assert await progress(here).check() == f"the journal has not answered for {SOON:g} s"
+        finally:
+            hangs.set()
+    assert hangs.is_set()

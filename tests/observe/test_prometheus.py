@@ -1,0 +1,103 @@
+"""The status as Prometheus text: what it says, and that Prometheus' own parser reads it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+from tests.daemon.inprocess import InProcess, destination, in_process
+
+from tocsind.observe.metrics import AGES, COUNTERS, OF_DESTINATION, Metrics
+from tocsind.observe.prometheus import CONDITIONS, render
+from tocsind.observe.status import StatusView
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+@asynccontextmanager
+async def seen(folder: Path, *names: str) -> AsyncIterator[tuple[InProcess, StatusView]]:
+    async with in_process(folder) as here:
+        metrics = Metrics(here.clock)
+        here.observers.append(metrics)
+        await here.follow(*(destination(name) for name in names), destination("out", disabled="switched off"))
+        yield here, StatusView(here.dispatch, here.lanes, metrics, here.clock)
+
+
+def read(text: bytes) -> Samples:
+    families = list(text_string_to_metric_families(text.decode()))
+    assert len({family.name for family in families}) == len(families)
+    assert all(family.documentation for family in families)
+    samples = [sample for family in families for sample in family.samples]
+    return {(sample.name, tuple(sorted(sample.labels.items()))): sample.value for sample in samples}
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples[f"tocsin_{name}", tuple(sorted(labels.items()))]
+
+
+async def test_it_says_what_the_status_says(tmp_path: Path) -> None:
+    async with seen(tmp_path, "a", 'b"\\') as (here, status):
+        assert await here.send("one", "a") == "delivered"
+        await here.store("two", "three", to="out", priority="low")
+        here.clock.step(90.0)
+        told = await status.collect()
+        samples = read(await render(told))
+    assert value(samples, "signals_accepted_total", priority="normal") == 1
+    assert value(samples, "signals_accepted_total", priority="low") == 2
+    assert value(samples, "notifications_sent_total", destination="a") == 1
+    assert value(samples, "queue_depth", destination="out", priority="low") == 2
+    assert 90 <= value(samples, "queue_age_seconds", destination="out", priority="low") < 100
+    assert value(samples, "queue_age_seconds", destination="a", priority="low") == 0
+    assert value(samples, "destination_condition", destination="out", condition="disabled") == 1
+    assert [value(samples, "destination_wanted", destination=name) for name in ("a", "out")] == [1, 0]
+    assert value(samples, "arrival_age_seconds_count", destination="a") == 1
+    assert value(samples, "arrival_age_seconds_bucket", destination="a", le="+Inf") == 1
+    assert value(samples, "health", health="degraded") == 1
+    assert value(samples, "problems") == len(told["problems"])
+    assert value(samples, "last_success_age_seconds", destination="a") < 90
+    assert ("tocsin_last_success_age_seconds", (("destination", "out"),)) not in samples
+
+
+async def test_every_counter_and_every_destination_is_there_from_the_start(tmp_path: Path) -> None:
+    async with seen(tmp_path, "a", "b") as (_, status):
+        samples = read(await render(await status.collect()))
+    there = {name for name, _ in samples}
+    assert {f"tocsin_{name}_total" for name in COUNTERS} <= there
+    assert all(samples[name, labels] == 0 for name, labels in samples if name.endswith("_total"))
+    for each in ("a", "b", "out"):
+        assert all((f"tocsin_{name}_total", (("destination", each),)) in samples for name in OF_DESTINATION)
+        assert (
+            sum(value(samples, "destination_condition", destination=each, condition=word) for word in CONDITIONS) == 1
+        )
+    buckets = [
+        name
+        for name, labels in samples
+        if name == "tocsin_arrival_age_seconds_bucket" and ("destination", "a") in labels
+    ]
+    assert len(buckets) == len(AGES) + 1
+
+
+async def test_a_counter_that_is_new_in_the_status_needs_no_word_here(tmp_path: Path) -> None:
+    async with seen(tmp_path, "a") as (_, status):
+        told: dict[str, Any] = await status.collect()
+        told["counters"]["edits_made"] = 7
+        text = await render(told)
+    assert value(read(text), "edits_made_total") == 7
+    assert b"# HELP tocsin_edits_made_total Edits made.\n" in text
+
+
+async def test_gates_spool_and_heartbeat_are_told_when_there_are_any(tmp_path: Path) -> None:
+    async with seen(tmp_path, "a") as (_, status):
+        told: dict[str, Any] = await status.collect()
+    told["spool"] = {"files": 3, "quarantined": 1}
+    told["heartbeat"] = {"beats": 5, "failures": 2, "withheld": 1, "last_success_seconds": None}
+    told["destinations"][0]["gate"]["windows"] = [{"name": "channel", "count": 30, "left": 12, "kept": 4}]
+    samples = read(await render(told))
+    assert [value(samples, f"heartbeat_{name}_total") for name in ("beats", "failures", "withheld")] == [5, 2, 1]
+    assert [value(samples, f"spool_{name}") for name in ("files", "quarantined")] == [3, 1]
+    left = [value(samples, f"gate_{name}", destination="a", window="channel") for name in ("limit", "left", "kept")]
+    assert left == [30, 12, 4]
+    assert not any(name == "tocsin_heartbeat_age_seconds" for name, _ in samples)

@@ -1,0 +1,216 @@
+"""One key, one message: what is edited, what is posted, what is shown, and what is known afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsin.signals import Signal
+from tocsind.policy.backoff import Retry
+from tocsind.policy.batch import Batch, Footprint, form
+from tocsind.policy.delivery import Delivery, Priority, Settlement, State, settle
+from tocsind.policy.live_message import MAX_LINES, Line, LiveMessage, of_edit, plan_update
+from tocsind.policy.live_update import after, build, is_message_gone
+from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Refused, Unknown
+
+from .factories import NOW
+
+OPENED, FILLED, CLOSED = (Line(order, NOW + order, title) for order, title in enumerate(("opened", "filled", "closed")))
+ALIVE = LiveMessage("m1", (OPENED,))
+SENT, QUEUED = Settlement(State.SENT, message="m2"), Settlement(State.QUEUED, "503")
+IN_DOUBT = Settlement(State.UNKNOWN, "timeout")
+
+
+def state(order: int, priority: Priority = Priority.NORMAL, **known: Any) -> Delivery:
+    """A delivery of the key, the `order`th of its destination, too."""
+    signal = Signal(f"state {order}", key="trade", timestamp=known.pop("timestamp", None))
+    return Delivery(order, signal, "d", priority, NOW + order, order=order, **known)
+
+
+def told(*states: Delivery, known: LiveMessage | None = None, before: Delivery | None = None) -> list[Delivery]:
+    return build("trade", "webhook", known or LiveMessage(), before, states)
+
+
+# --- what one attempt does -------------------------------------------------------------------------------------------------
+
+
+def test_the_first_state_is_posted_and_the_next_edits_what_showed_it() -> None:
+    assert plan_update(LiveMessage(), [OPENED], wakes=False, doubt=False) == (None, LiveMessage(None, (OPENED,)))
+    assert plan_update(ALIVE, [FILLED], wakes=False, doubt=False) == ("m1", LiveMessage("m1", (OPENED, FILLED)))
+
+
+def test_what_wakes_people_is_posted_anew_with_all_that_was_told() -> None:
+    assert plan_update(ALIVE, [FILLED], wakes=True, doubt=False) == (None, LiveMessage(None, (OPENED, FILLED)))
+
+
+def test_one_that_comes_late_takes_its_place_in_the_history_and_never_the_last() -> None:
+    known = LiveMessage("m1", (OPENED, CLOSED))
+    assert plan_update(known, [FILLED], wakes=False, doubt=False) == ("m1", LiveMessage("m1", (OPENED, FILLED, CLOSED)))
+
+
+def test_a_state_that_is_told_again_is_one_line() -> None:
+    assert plan_update(ALIVE, [OPENED, FILLED], wakes=False, doubt=True) == (
+        "m1",
+        LiveMessage("m1", (OPENED, FILLED), maybe_duplicate=True),
+    )
+
+
+def test_the_doubt_of_a_message_stays_with_it() -> None:
+    _, then = plan_update(LiveMessage("m1", (OPENED,), maybe_duplicate=True), [FILLED], wakes=False, doubt=False)
+    assert then.maybe_duplicate
+    _, anew = plan_update(then, [CLOSED], wakes=True, doubt=False)
+    assert not anew.maybe_duplicate, "there is one of it"
+
+
+@given(st.lists(st.sets(st.integers(0, 60), min_size=1), min_size=1))
+def test_whatever_comes_in_whatever_order_the_last_accepted_is_shown_and_every_state_is_counted(
+    rounds: list[set[int]],
+) -> None:
+    known, seen = LiveMessage("m1"), set[int]()
+    for orders in rounds:
+        fresh = orders - seen  # nothing is told twice but what may not have arrived
+        if fresh:
+            _, known = plan_update(known, [Line(order, 0.0, "x") for order in fresh], wakes=False, doubt=False)
+            seen |= fresh
+        assert known.lines[-1].order == max(seen)
+        assert [line.order for line in known.lines] == sorted(line.order for line in known.lines)
+        assert known.earlier + len(known.lines) == len(seen)
+        assert len(known.lines) <= MAX_LINES
+
+
+ENDS = {
+    "lost": (Unknown("no answer"), Deferred("no answer; an edit can be made again")),
+    "failed behind it": (Deferred("503", ambiguous=True), Deferred("503")),
+    "limited": (Deferred("429", Cause.LIMITED, wait=2.0), Deferred("429", Cause.LIMITED, wait=2.0)),
+    "done": (Delivered("m1"), Delivered("m1")),
+    "refused": (Refused("400"), Refused("400")),
+}
+
+
+@pytest.mark.parametrize(("ended", "means"), ENDS.values(), ids=ENDS.keys())
+def test_an_edit_leaves_no_doubt_because_it_can_be_made_again(ended: Outcome, means: Outcome) -> None:
+    assert of_edit(ended) == means
+
+
+# --- the deliveries of it --------------------------------------------------------------------------------------------------
+
+
+def test_all_that_is_claimed_is_told_by_one_telling_that_shows_the_last_of_them() -> None:
+    low, high = state(2, Priority.LOW), state(1, Priority.HIGH)
+    first, second = told(high, low)
+    assert (first.number, second.number) == (1, 2)
+    assert first.update is not None
+    assert first.update is second.update
+    assert (first.update.message, first.update.edits) == (low, None)
+    assert [line.title for line in first.update.history] == ["state 1"]
+
+
+def test_what_is_told_already_and_newer_goes_on_being_shown() -> None:
+    known = LiveMessage("m1", (Line(5, NOW, "state 5"),))
+    (late,) = told(state(3), known=known, before=state(5))
+    assert late.update is not None
+    assert (late.update.message.order, late.update.edits) == (5, "m1")
+    (newer,) = told(state(6), known=known, before=state(5))
+    assert newer.update is not None
+    assert newer.update.message.order == 6
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_only_urgent_ones_wake(priority: Priority) -> None:
+    (one,) = told(state(2, priority), known=ALIVE)
+    assert one.update is not None
+    assert (one.update.edits is None) is (priority is Priority.URGENT)
+
+
+def test_an_urgent_one_wakes_though_a_later_one_is_shown() -> None:
+    last = told(state(2, Priority.URGENT), state(3, Priority.LOW), known=ALIVE)[-1]
+    assert last.update is not None
+    assert (last.update.edits, last.update.message.order) == (None, 3)
+
+
+def test_doubt_of_any_of_them_shows_on_the_one_that_is_shown() -> None:
+    last = told(state(2, maybe_duplicate=True), state(3))[-1]
+    assert last.update is not None
+    assert last.update.message.maybe_duplicate
+    assert not last.maybe_duplicate
+
+
+def test_a_state_stands_at_the_time_that_its_signal_gives() -> None:
+    (dated,) = told(state(1, timestamp=NOW - 3600))
+    assert dated.update is not None
+    assert dated.update.then.lines == (Line(1, NOW - 3600, "state 1"),)
+
+
+def reasons(*states: Delivery, known: LiveMessage | None = None) -> list[str | None]:
+    """What each is told to be, once it arrived."""
+    batch = told(*states, known=known)
+    retry = Retry()
+    return [settle(each, Delivered("m1"), now=NOW, retry=retry, jitter=0.5).reason for each in batch]
+
+
+def test_each_says_how_it_was_told_and_by_whose_state() -> None:
+    first, second = state(2), state(3)
+    by_second = f"told together with {second.id}, which came later"
+    assert reasons(first) == [None]
+    assert reasons(first, known=ALIVE) == ["edited in place"]
+    assert reasons(first, known=LiveMessage(None, (OPENED,))) == ["posted anew"]
+    assert reasons(first, second) == [by_second, None]
+    assert reasons(first, second, known=LiveMessage(None, (OPENED,))) == [f"{by_second}: posted anew", "posted anew"]
+    assert reasons(first, second, known=ALIVE) == [f"{by_second}: edited in place", "edited in place"]
+
+
+# --- what is known afterwards ----------------------------------------------------------------------------------------------
+
+
+def test_after_an_arrival_the_message_is_known() -> None:
+    batch = told(state(1), state(2))
+    known = after(batch, [SENT, SENT])
+    assert known == LiveMessage("m2", tuple(Line(n, NOW + n, f"state {n}") for n in (1, 2)))
+
+
+@pytest.mark.parametrize("settlements", [[QUEUED], [Settlement(State.DEAD, "400")]])
+def test_nothing_is_learned_from_what_did_not_arrive(settlements: Sequence[Settlement]) -> None:
+    assert after(told(state(1)), settlements) is None
+
+
+def test_what_has_no_key_teaches_nothing() -> None:
+    assert after([state(1)], [SENT]) is None
+
+
+def test_of_a_post_that_may_have_arrived_there_is_a_doubt_and_nothing_to_edit() -> None:
+    low, normal = told(state(1, Priority.LOW), state(2))
+    assert after([low, normal], [IN_DOUBT, QUEUED]) == LiveMessage(
+        None, (Line(1, NOW + 1, "state 1"),), 0, maybe_duplicate=True
+    )
+
+
+def test_those_that_wait_are_counted_neither_as_shown_nor_as_earlier() -> None:
+    states = told(*(state(n) for n in range(MAX_LINES + 2)))  # the first two are cut off
+    known = after(states, [QUEUED, IN_DOUBT, *[QUEUED] * MAX_LINES])
+    assert known is not None
+    assert (known.lines, known.earlier) == ((), 1)
+
+
+def test_a_message_that_cannot_be_edited_is_gone() -> None:
+    assert is_message_gone([QUEUED, msgspec.structs.replace(QUEUED, repost=True)])
+    assert not is_message_gone([QUEUED])
+
+
+# --- in company ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_living_message_takes_nobody_along_and_waits_for_company_only_while_nobody_stands_behind_it() -> None:
+    trade, other = Footprint(key="trade", must_be_alone=True), Footprint(key="plain")
+    assert form([trade], 10, 6000) == Batch((0,), is_full=False)
+    assert form([trade, trade], 10, 6000) == Batch((0,), is_full=False)  # told along when it is claimed
+    assert form([trade, other], 10, 6000) == Batch((0,), is_full=True)
+
+
+def test_others_pass_a_living_message_over() -> None:
+    trade, other = Footprint(key="trade", must_be_alone=True), Footprint(key="plain")
+    assert form([other, trade, other], 10, 6000).chosen == (0, 2)

@@ -1,0 +1,33 @@
+"""What stands still, in plain numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tocsind.policy.liveness import LEEWAY, Snapshot, stuck
+
+IDLE = Snapshot(moves=7)
+DUE = Snapshot(moves=7, due="something may be sent")
+MOVED = Snapshot(moves=8, due="something may be sent")
+
+
+def out(seconds: float) -> Snapshot:
+    return Snapshot(moves=7, in_flight=seconds, deadline=10.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(IDLE, IDLE), (IDLE, DUE), (DUE, IDLE), (DUE, MOVED), (DUE, out(0.0)), (out(9.0), out(10.0 + LEEWAY))],
+)
+def test_idle_waiting_moving_and_out_within_the_deadline_are_well(before: Snapshot, after: Snapshot) -> None:
+    assert stuck(before, after) is None
+
+
+def test_what_is_due_and_does_not_move_stands_still() -> None:
+    assert stuck(DUE, DUE) == "something may be sent"
+
+
+def test_what_is_out_beyond_its_deadline_stands_still_whatever_it_was_before() -> None:
+    for before in (IDLE, DUE, out(9.0)):
+        told = stuck(before, out(16.0))
+        assert told == "a request has been out for 16 s, and its deadline was 10 s"

@@ -1,0 +1,409 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsind.policy.bucket import BORROWED, Rate
+from tocsind.policy.outcomes import RateHeaders
+from tocsind.policy.rate_limits import (
+    CLEAN,
+    GUARD,
+    LEAST,
+    MARGIN,
+    MAX_CLEAN_WINDOWS,
+    MIN_OBSERVATIONS,
+    SLOW,
+    ChannelLimit,
+    HostLimit,
+    RateLimit,
+    SavedLimit,
+    WebhookLimit,
+)
+
+FIVE, THIRTY = Rate(5, 2.0), Rate(30, 60.0)
+blocks = st.lists(st.tuples(st.floats(1, 100), st.text()), max_size=5)
+
+
+def sent(scope: RateLimit, *times: float, pressing: bool = True) -> None:
+    """Requests that left and were answered then."""
+    for at in times:
+        scope.acquire(at, pressing=pressing)
+        scope.release(at, pressing=pressing)
+
+
+# --- all of them --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scope", [WebhookLimit(), ChannelLimit(), HostLimit()])
+def test_what_the_far_end_does_not_limit_is_always_open(scope: RateLimit) -> None:
+    sent(scope, *[1.0] * 100)
+    scope.acquire(1.0, pressing=True)
+    scope.cancel(pressing=True)
+    scope.restore_request(1.0, pressing=True)
+    scope.apply_rate(Rate(1, 60.0))
+    assert scope.ready_at(1.0, pressing=False) == 1.0
+
+
+@pytest.mark.parametrize("make", [WebhookLimit, ChannelLimit, HostLimit])
+@given(blocks=blocks)
+def test_a_block_ends_with_the_last_instant_told_and_with_its_reason(
+    make: type[RateLimit], blocks: list[tuple[float, str]]
+) -> None:
+    scope = make()
+    for until, reason in blocks:
+        scope.block(until, reason or "429")
+    ends = max((until for until, _ in blocks), default=0.5)
+    assert scope.ready_at(0.5) == scope.block_ends(0.5) == ends
+    assert scope.ready_at(ends) == ends
+
+
+def test_a_block_never_shortens_an_earlier_one() -> None:
+    scope = RateLimit()
+    scope.block(8.0, "long")
+    scope.block(5.0, "short")
+    scope.block(8.0, "as long")
+    assert (scope.blocked_until, scope.blocked_because) == (8.0, "long")
+
+
+def test_a_person_may_lift_a_block() -> None:
+    scope = RateLimit()
+    scope.block(8.0, "429")
+    scope.unblock()
+    assert scope.ready_at(1.0) == 1.0
+
+
+@pytest.mark.parametrize("make", [WebhookLimit, ChannelLimit, HostLimit])
+def test_a_block_survives_a_restart(make: type[RateLimit]) -> None:
+    before, after = make(), make()
+    after.restore(before.saved())
+    assert after.ready_at(1.0) == 1.0
+    before.block(8.0, "429")
+    after.restore(before.saved())
+    assert (after.ready_at(1.0), after.blocked_because) == (8.0, "429")
+
+
+def test_a_block_remembers_how_long_it_was_when_it_was_set() -> None:
+    scope = RateLimit()
+    scope.block(8.0, "429", 5.0)
+    scope.block(7.0, "shorter", 6.0)
+    assert scope.saved() == SavedLimit(8.0, "429", blocked_for=5.0)
+    scope.unblock()
+    assert scope.saved() == SavedLimit()
+
+
+def test_a_block_whose_reason_was_not_written_down_holds_too() -> None:
+    scope = RateLimit()
+    scope.restore(SavedLimit(blocked_until=8.0))
+    assert (scope.ready_at(1.0), scope.blocked_because) == (8.0, "as before the restart")
+
+
+def test_the_configuration_may_name_another_rate() -> None:
+    scope = HostLimit(Rate(2, 1.0))
+    sent(scope, 1.0, 1.1)
+    assert scope.ready_at(1.2) == 2.0
+    scope.apply_rate(Rate(3, 1.0))
+    assert scope.ready_at(1.2) == 1.2
+
+
+# --- the endpoint -----------------------------------------------------------------------------------------------------------
+
+
+def test_without_headers_our_own_log_decides() -> None:
+    scope = WebhookLimit(FIVE)
+    for n in range(5):
+        sent(scope, n / 10)
+        scope.on_response(n / 10, None)
+    assert scope.ready_at(0.5) == 2.0 + MARGIN
+
+
+def test_a_header_that_says_none_are_left_closes_although_the_log_has_room() -> None:
+    """Another program posts through the same webhook."""
+    scope = WebhookLimit(FIVE)
+    sent(scope, 1.0)
+    scope.on_response(1.0, RateHeaders(limit=5, remaining=0, reset_after=1.5))
+    assert scope.ready_at(1.0) == 2.5
+
+
+def test_a_header_that_says_some_are_left_opens_although_the_log_is_full() -> None:
+    """The window was nearly over when ours began."""
+    scope = WebhookLimit(FIVE)
+    sent(scope, 1.0, 1.1, 1.2, 1.3, 1.4)
+    scope.on_response(1.4, RateHeaders(limit=5, remaining=3, reset_after=1.9))
+    assert scope.ready_at(1.4) == 1.4
+
+
+def test_after_an_answer_that_was_lost_a_whole_window_is_waited_for_and_then_the_log_is_right() -> None:
+    scope = WebhookLimit(FIVE)
+    scope.on_response(1.0, RateHeaders(limit=5, remaining=0, reset_after=100.0))
+    scope.on_response(2.0, None)
+    assert scope.ready_at(2.0) == 4.0 + MARGIN
+    sent(scope, 4.1)
+    scope.on_response(4.1, None)
+    assert scope.ready_at(4.1) == 4.1
+
+
+def test_after_an_answer_that_was_lost_what_was_left_before_it_is_used_and_then_a_window_is_waited_for() -> None:
+    scope = WebhookLimit(FIVE)
+    scope.on_response(1.0, RateHeaders(limit=5, remaining=3, reset_after=1.9))
+    for at in (1.1, 1.2):
+        assert scope.ready_at(at) == at
+        sent(scope, at)
+        scope.on_response(at, None)
+    assert scope.ready_at(1.2) == 1.2, "one is left"
+    sent(scope, 1.3)
+    scope.on_response(1.3, None)
+    assert scope.ready_at(1.3) == pytest.approx(3.3 + MARGIN)
+
+
+def test_an_endpoint_without_a_rate_obeys_its_headers_and_learns_nothing() -> None:
+    scope = WebhookLimit()
+    scope.on_response(1.0, RateHeaders(limit=5, remaining=0, reset_after=3.0))
+    assert scope.window_opens(1.0) == 4.0
+    scope.restore_request(1.0, pressing=False)
+    assert (scope.window_opens(1.0), scope.saved()) == (4.0, SavedLimit())
+
+
+def rate_of(scope: WebhookLimit, now: float) -> Rate:
+    scope.ready_at(now)
+    assert scope.bucket is not None
+    return scope.bucket.rate
+
+
+def test_longer_windows_and_smaller_counts_are_learned_and_survive_a_restart() -> None:
+    before, after = WebhookLimit(FIVE), WebhookLimit(FIVE)
+    before.on_response(1.0, RateHeaders(limit=5, remaining=4, reset_after=5.0))
+    before.on_response(2.0, RateHeaders(limit=3, remaining=2, reset_after=1.0))
+    assert before.saved() == SavedLimit(count=3, per=5.0 + MARGIN, learned_at=1.0)
+    after.restore(before.saved())
+    sent(after, 10.0, 10.1, 10.2)
+    assert after.ready_at(10.3) == 15.0 + MARGIN
+    after.restore(SavedLimit())
+    assert after.ready_at(10.3) == 15.0 + MARGIN
+
+
+def test_shorter_windows_and_larger_counts_are_not_learned() -> None:
+    scope = WebhookLimit(FIVE)
+    scope.on_response(1.0, RateHeaders(limit=50, remaining=40, reset_after=0.3))
+    assert (rate_of(scope, 1.0), scope.saved()) == (Rate(5, 2.0 + MARGIN), SavedLimit())
+
+
+def test_a_window_that_is_spent_teaches_nothing_for_good() -> None:
+    scope = WebhookLimit(FIVE)
+    scope.on_response(1.0, RateHeaders(limit=1, remaining=0, reset_after=59.0))
+    assert (rate_of(scope, 1.0), scope.saved()) == (Rate(5, 2.0 + MARGIN), SavedLimit())
+
+
+def test_what_no_answer_confirms_is_forgotten_after_a_while() -> None:
+    scope = WebhookLimit(FIVE)
+    scope.on_response(100.0, RateHeaders(limit=4, remaining=2, reset_after=30.0))
+    scope.on_response(100.0 + MIN_OBSERVATIONS - 1, RateHeaders(limit=4, remaining=2, reset_after=1.0))
+    assert rate_of(scope, 99.0 + 2 * MIN_OBSERVATIONS) == Rate(4, 30.0 + MARGIN)
+    scope.on_response(99.0 + 2 * MIN_OBSERVATIONS, RateHeaders(limit=5, remaining=2, reset_after=7.0))
+    assert rate_of(scope, 100.0 + 2 * MIN_OBSERVATIONS) == Rate(5, 7.0 + MARGIN)
+    assert rate_of(scope, 100.0 + 3 * MIN_OBSERVATIONS) == Rate(5, 2.0 + MARGIN)
+    assert scope.saved() == SavedLimit()
+
+
+def test_what_answers_confirm_again_and_again_stays() -> None:
+    scope = WebhookLimit(FIVE)
+    for n in range(10):
+        scope.on_response(n * MIN_OBSERVATIONS, RateHeaders(limit=5, remaining=4, reset_after=5.0))
+        assert rate_of(scope, n * MIN_OBSERVATIONS) == Rate(5, 5.0 + MARGIN)
+
+
+def test_a_looser_configuration_takes_effect_at_once_and_what_was_learned_still_holds() -> None:
+    scope = WebhookLimit(Rate(1, 30.0))
+    scope.apply_rate(FIVE)
+    assert rate_of(scope, 1.0) == Rate(5, 2.0 + MARGIN)
+    scope.on_response(1.0, RateHeaders(limit=5, remaining=4, reset_after=5.0))
+    scope.apply_rate(Rate(10, 1.0))
+    assert rate_of(scope, 1.0) == Rate(5, 5.0 + MARGIN)
+    scope.apply_rate(Rate(1, 30.0))
+    assert rate_of(scope, 1.0) == Rate(1, 30.0 + MARGIN)
+
+
+def test_a_rate_that_was_configured_is_not_remembered_as_learned() -> None:
+    strict, after = WebhookLimit(Rate(1, 30.0)), WebhookLimit(FIVE)
+    strict.on_response(1.0, RateHeaders(limit=5, remaining=4, reset_after=2.0))
+    after.restore(strict.saved())
+    assert rate_of(after, 2.0) == Rate(5, 2.0 + MARGIN)
+
+
+def test_a_rate_from_a_journal_that_did_not_tell_configured_from_learned_is_passed_over() -> None:
+    scope = WebhookLimit(FIVE)
+    scope.restore(SavedLimit(count=1, per=30.0))
+    assert rate_of(scope, 2.0) == Rate(5, 2.0 + MARGIN)
+
+
+def test_the_first_request_after_a_restart_waits_only_while_the_slowest_webhook_might_be_spent() -> None:
+    scope = WebhookLimit(FIVE)
+    for at in (9.0, 6.0, 10.0, 8.0):
+        scope.restore_request(at, pressing=False)
+    assert scope.ready_at(10.5) == 10.5, "four of five in five seconds"
+    scope.restore_request(7.0, pressing=False)
+    assert scope.ready_at(10.5) == 6.0 + SLOW.per
+    scope.restore_request(10.4, pressing=False)
+    assert scope.ready_at(10.5) == 7.0 + SLOW.per
+    scope.restore_request(10.45, pressing=False)
+    scope.restore_request(10.46, pressing=False)
+    scope.restore_request(10.47, pressing=False)
+    assert scope.ready_at(10.5) == 10.47 + 2.0 + MARGIN, "a whole window at most"
+
+
+def test_the_answer_to_the_first_request_after_a_restart_tells_anew() -> None:
+    scope = WebhookLimit(FIVE)
+    for n in range(5):
+        scope.restore_request(10.0 + n / 10, pressing=False)
+    assert scope.ready_at(10.5) == 10.4 + 2.0 + MARGIN
+    sent(scope, 12.5)
+    scope.on_response(12.5, RateHeaders(limit=5, remaining=1, reset_after=0.3))
+    assert scope.ready_at(12.5) == 12.5
+
+
+def test_a_request_in_flight_at_a_kill_delays_nothing_where_the_window_is_nearly_unused() -> None:
+    scope = WebhookLimit(THIRTY)
+    scope.restore_request(100.0, pressing=True)
+    assert scope.ready_at(100.1) == 100.1
+    for n in range(29):
+        scope.restore_request(50.0 + n, pressing=True)
+    assert scope.ready_at(100.1) == pytest.approx(50.0 + 60.0 + MARGIN)
+
+
+# --- the channel --------------------------------------------------------------------------------------------------------------
+
+
+def full(count: int = 30) -> ChannelLimit:
+    """A channel whose log is full but for those who must not send any more."""
+    scope = ChannelLimit(THIRTY)
+    for n in range(count):
+        sent(scope, n / 10)
+    return scope
+
+
+def learned(scope: ChannelLimit, now: float) -> int:
+    scope.ready_at(now)
+    assert scope.bucket is not None
+    return scope.bucket.count
+
+
+def test_thirty_of_a_minute_are_counted_and_some_kept() -> None:
+    scope = ChannelLimit(THIRTY)
+    sent(scope, *[1.0] * 26, pressing=False)
+    assert scope.ready_at(2.0, pressing=False) == 61.0 + MARGIN - BORROWED
+    assert scope.ready_at(2.0) == 2.0
+    sent(scope, *[3.0] * 4)
+    assert scope.ready_at(4.0) == 61.0 + MARGIN
+
+
+def test_a_shared_429_closes_for_as_long_as_it_says_and_leaves_one_less_than_passed() -> None:
+    scope = full(20)  # the twentieth is the one that did not pass
+    scope.on_limited(2.0, 7.0, "429 shared")
+    assert (scope.block_ends(2.0), scope.blocked_because) == (9.0, "429 shared")
+    assert learned(scope, 9.0) == 18
+
+
+def test_one_more_is_dared_for_each_clean_minute_until_all_are_believed_again() -> None:
+    scope = full(28)
+    scope.on_limited(3.0, 1.0, "429")
+    assert [learned(scope, 3.0 + minutes * CLEAN) for minutes in (0, 0.9, 1, 2, 4, 50)] == [26, 26, 27, 28, 30, 30]
+
+
+def test_where_daring_is_punished_again_it_becomes_slower() -> None:
+    scope = full(10)
+    scope.on_limited(1.0, 1.0, "429")
+    assert learned(scope, 1.0 + CLEAN) == 9
+    scope.on_limited(1.0 + CLEAN, 1.0, "429")
+    now = 1.0 + CLEAN
+    low = learned(scope, now)
+    assert [learned(scope, now + minutes * CLEAN) - low for minutes in (1, 2, 3, 4)] == [0, 1, 1, 2]
+    for _ in range(10):
+        scope.on_limited(now, 1.0, "429")
+    assert learned(scope, now + MAX_CLEAN_WINDOWS - 1) == learned(scope, now)
+    assert learned(scope, now + MAX_CLEAN_WINDOWS) == learned(scope, now) + 1
+
+
+def test_some_are_always_left_to_try_with() -> None:
+    scope = ChannelLimit(THIRTY)
+    sent(scope, 1.0)
+    scope.on_limited(1.0, 1.0, "429")
+    assert learned(scope, 2.0) == LEAST
+
+
+def test_a_channel_without_a_rate_is_closed_and_learns_nothing() -> None:
+    scope = ChannelLimit()
+    scope.on_limited(1.0, 5.0, "429")
+    assert (scope.ready_at(1.0), scope.saved()) == (6.0, SavedLimit(6.0, "429", blocked_for=5.0))
+
+
+def test_what_a_channel_learned_survives_a_restart() -> None:
+    before, after = full(20), ChannelLimit(THIRTY)
+    before.on_limited(2.0, 7.0, "429")
+    after.restore(before.saved())
+    assert learned(after, 9.0) == 18
+    assert learned(after, 2.0 + 2 * CLEAN) == 20
+    untouched = ChannelLimit(THIRTY)
+    untouched.restore(ChannelLimit(THIRTY).saved())
+    assert learned(untouched, 9.0) == 30
+
+
+def test_requests_of_before_a_restart_count_and_those_that_pressed_were_wished_for() -> None:
+    scope = ChannelLimit(THIRTY)
+    for n in range(12):
+        scope.restore_request(float(n), pressing=n < 6)
+    assert scope.bucket is not None
+    assert (scope.bucket.used(12.0), scope.bucket.reserved(12.0)) == (12, 9)
+
+
+# --- the address ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_request_of_the_address_counts() -> None:
+    scope = HostLimit(Rate(2, 1.1))
+    sent(scope, 1.0, 1.1)
+    assert scope.ready_at(1.2) == pytest.approx(2.1)
+
+
+def test_too_many_invalid_requests_stop_all_until_the_oldest_is_forgotten() -> None:
+    scope = HostLimit()
+    for n in range(GUARD.count):
+        assert scope.ready_at(float(n)) == n
+        scope.on_response(float(n), invalid=True)
+        scope.on_response(float(n), invalid=False)
+    assert scope.ready_at(500.0) == scope.guard_ends(500.0) == GUARD.per
+    assert scope.ready_at(GUARD.per) == GUARD.per
+
+
+def test_an_address_is_shut_while_it_is_blocked_or_guarded_and_not_for_a_full_window() -> None:
+    scope = HostLimit(Rate(1, 1.1))
+    sent(scope, 1.0)
+    assert not scope.is_blocked(1.0)
+    scope.block(5.0, "429")
+    assert [scope.is_blocked(now) for now in (1.0, 5.0)] == [True, False]
+    for _ in range(GUARD.count):
+        scope.on_response(5.0, invalid=True)
+    assert [scope.is_blocked(now) for now in (5.0, 5.0 + GUARD.per)] == [True, False]
+
+
+def test_a_block_without_a_time_is_believed_longer_each_time_until_somebody_answers() -> None:
+    scope = HostLimit()
+    assert [scope.on_unstated_block() for _ in range(8)] == [60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0]
+    scope.on_answer()
+    assert scope.on_unstated_block() == 60.0
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds"),
+    [
+        (None, BORROWED),
+        (Rate(5, 2.0), BORROWED),
+        (Rate(5, 5.0), 5.0 + MARGIN),
+        (Rate(6, 5.0), BORROWED),  # a backlog does not use it up at once
+        (Rate(5, 6.0), BORROWED),  # a loan that long would be a reserve that is never there
+    ],
+    ids=str,
+)
+def test_endpoint_lends_the_reserve_for_longer_only_where_an_urgent_request_waits_for_it_anyway(
+    rate: Rate | None, seconds: float
+) -> None:
+    assert WebhookLimit(rate).may_borrow() == seconds

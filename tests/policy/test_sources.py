@@ -1,0 +1,49 @@
+"""The source "tocsin" is the daemon's own; a program's signal that claims it is taken under another."""
+
+from __future__ import annotations
+
+import pytest
+
+from tocsin.signals import Signal
+from tocsind.policy.sources import DAEMON_SOURCE, is_reserved, note, without_reserved_source
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "tocsin",
+        "Tocsin",
+        " tocsin ",
+        "tocsin:",
+        "TOCSIND",
+        "t\u200bocsin",
+        "\uff54ocsin",
+        "t\u043e\u0441sin",
+        "\u03c4ocs\u03b9n",
+    ],
+)
+def test_source_that_people_would_take_for_the_daemons_is_reserved(source: str) -> None:
+    assert is_reserved(source)
+
+
+@pytest.mark.parametrize("source", [None, "", "backup", "tocsin-backup", "my tocsin", "tocsins"])
+def test_other_sources_are_free(source: str | None) -> None:
+    assert not is_reserved(source)
+
+
+def test_signal_that_claims_it_says_who_sent_it_and_nothing_else_changes() -> None:
+    came = [Signal("a", source=DAEMON_SOURCE, priority="high"), Signal("b", source="backup")]
+    taken = without_reserved_source(came, 12345)
+    assert [signal.source for signal in taken] == ["tocsin (sent by uid 12345)", "backup"]
+    assert {**taken[0].as_dict(), "source": DAEMON_SOURCE} == came[0].as_dict()
+    assert not is_reserved(taken[0].source)
+    assert (
+        note(came[0], taken[0])
+        == "source 'tocsin' is reserved to tocsin itself: it is 'tocsin (sent by uid 12345)' now"
+    )
+    assert note(came[1], taken[1]) is None
+
+
+def test_signals_that_do_not_claim_it_are_the_same() -> None:
+    signals = [Signal("a"), Signal("b", source="backup")]
+    assert without_reserved_source(signals, 0) is signals

@@ -1,0 +1,101 @@
+"""What the screen shows at 80 by 24, and at sizes that nobody would choose."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.screen import Screen
+
+from tocsin.top.drawing import draw
+from tocsin.top.model import History, lanes
+from tocsin.top.screens import Picture, Screens
+
+STATUS = {
+    "version": "0.1.0",
+    "health": "degraded",
+    "uptime_seconds": 5.0,
+    "pid": 7,
+    "problems": ["premium is failing: 503", "two"],
+    "queue": {"by_priority": {"urgent": 1, "low": 1234}, "oldest_seconds": 65.0},
+    "destinations": [
+        {
+            "name": f"destination-{at}",
+            "kind": "discord",
+            "condition": "failing",
+            "reason": "503",
+            "until_seconds": 9.0,
+            "queued": {"urgent": 1, "low": 1234},
+            "oldest_seconds": 65.0,
+            "sent": 5,
+            "gate": {"windows": [{"name": "channel", "left": 12, "count": 30, "kept": 4}]},
+        }
+        for at in range(30)
+    ],
+}
+
+
+def shown(screens: Screens, picture: Picture, width: int = 80, height: int = 24) -> list[str]:
+    """The lines on a terminal of this size, without colour."""
+    out = io.StringIO()
+    console = Console(
+        file=out, width=width, height=height, force_terminal=True, color_system=None, legacy_windows=False
+    )
+    console.print(Screen(draw(screens, picture, console, now=10.0)), end="")
+    return out.getvalue().splitlines()
+
+
+@pytest.fixture
+def picture() -> Picture:
+    return Picture(status=STATUS, lanes=lanes(STATUS, History()))
+
+
+def test_at_80_by_24_every_fact_has_its_words(picture: Picture) -> None:
+    lines = shown(Screens(), picture)
+    assert len(lines) == 24
+    assert lines[0].startswith("tocsind 0.1.0 is degraded, up 5s, pid 7")
+    assert "urgent 1  high 0  normal 0  low 1,234  (the oldest for 1m5s)" in lines[1]
+    assert lines[2].startswith("! premium is failing: 503  (and 1 more: `tocsin status`)")
+    assert lines[4].split() == ["destination-0", "failing", "1", "0", "0", "1,234", "1m5s", "12/30", "0"]
+    text = "\n".join(lines)
+    assert "destination-0, discord: failing (for 9s); sent 5" in text
+    assert "channel 12/30 (4 kept)" in text
+    assert lines[-1].startswith("q leave  p pause  s sort (file)")
+
+
+def test_the_chosen_lane_is_on_the_screen_however_many_there_are(picture: Picture) -> None:
+    screens = Screens()
+    screens.press("end", picture)
+    assert any(line.startswith("destination-29 ") for line in shown(screens, picture))
+
+
+def test_a_picture_that_grows_old_says_since_when_and_why(picture: Picture) -> None:
+    picture.trouble, picture.since = "no daemon at /run/t.sock", 7.0
+    assert shown(Screens(), picture)[0].startswith("no answer for 3s: no daemon at /run/t.sock")
+
+
+def test_text_from_signals_moves_no_cursor(picture: Picture) -> None:
+    screens = Screens()
+    picture.deliveries = [{"id": "X", "title": "\x1b[2J[red]evil[/red]", "state": "dead", "attempts": 3}]
+    screens.press("enter", picture)
+    text = "\n".join(shown(screens, picture))
+    assert "\\x1b[2J[red]evil[/red]" in text
+    assert "\x1b[2J" not in text
+
+
+@given(st.integers(1, 200), st.integers(1, 60), st.lists(st.sampled_from(["down", "enter", "end", "s"]), max_size=5))
+def test_no_size_of_a_terminal_is_an_error(width: int, height: int, keys: list[str]) -> None:
+    screens, picture = Screens(), Picture(status=STATUS, lanes=lanes(STATUS, History()), story=["a line"] * 50)
+    for key in keys:
+        screens.press(key, picture)
+    shown(screens, picture, width, height)
+
+
+def test_before_the_first_answer_there_is_nothing_to_show_and_that_is_no_error() -> None:
+    lines = shown(Screens(), Picture(trouble="nobody"))
+    assert [line.rstrip() for line in lines if line.startswith("queued")] == [
+        "queued  urgent -  high -  normal -  low -"
+    ]
