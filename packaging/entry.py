@@ -11,7 +11,7 @@ PyInstaller's bootloader starts this program, and its settings must not reach ot
 - The bundle in a folder is one process. The single file is two: the bootloader unpacks to a temporary folder, starts this program, waits,
   and removes the folder. It forwards each signal. A terminal's Ctrl-C goes to a whole process group, so the daemon would get two, and
   exit at once; so the daemon has its own process group. A bootloader that is killed cannot forward that, so the program asks the kernel
-  for SIGKILL in this case. The program locks the folder, because cleaners of temporary folders skip locked ones. (tocsind.host.systemd handles
+  for SIGKILL in this case. The program locks the folder, because cleaners of temporary folders skip locked ones. (tocsind.host.systemd does
   the notifications of a grandchild to the service manager.)
 
 Each import here delays every `tocsin send` of a shell script.

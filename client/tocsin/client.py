@@ -170,7 +170,9 @@ class Client:
         The daemon keeps it, where alerts.toml permits that (`[daemon] client-webhooks`), for root and its own user. The same URL is the
         same destination. Never raises, unless strict: then as `request` does, and InvalidSignal where `url` is no text.
         """
-        lent: ClientWebhook = lazy("tocsin.client_webhooks").add_webhook(self, url)  # few programs have a webhook of their own
+        lent: ClientWebhook = lazy("tocsin.client_webhooks").add_webhook(
+            self, url
+        )  # few programs have a webhook of their own
         return lent
 
     def request(self, op: str, timeout: float | None = None, **fields: Any) -> dict[str, Any]:

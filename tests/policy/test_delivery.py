@@ -99,7 +99,9 @@ TABLE = {
     "they failed for nearly as long": Row(Deferred("503"), {"first_try": NOW - 3599.0}, queued("503", 4.0)),
     "they failed, and nobody wrote down when it began": Row(Deferred("503"), {"first_try": None}, queued("503", 4.0)),
     "a rate limit: the lane waits and the delivery does not": Row(LIMITED, {}, queued("429")),
-    "a rate limit never gives up": Row(LIMITED, {**OLD, **IN_DOUBT}, queued("429", maybe_duplicate=True, unknown_count=1)),
+    "a rate limit never gives up": Row(
+        LIMITED, {**OLD, **IN_DOUBT}, queued("429", maybe_duplicate=True, unknown_count=1)
+    ),
     "somebody in its message, and nobody knows who: it travels in half the company": Row(
         Deferred("400", Cause.BATCH_REJECTED), {}, queued("400", max_batch=5)
     ),
@@ -117,7 +119,9 @@ TABLE = {
         Deferred("404", Cause.TARGET_GONE), OLD, queued("404", repost=True)
     ),
     "its form was not taken: plain, and alone": Row(
-        Deferred("400", Cause.FORMAT), IN_DOUBT, queued("400", maybe_duplicate=True, unknown_count=1, plain_format=True, max_batch=1)
+        Deferred("400", Cause.FORMAT),
+        IN_DOUBT,
+        queued("400", maybe_duplicate=True, unknown_count=1, plain_format=True, max_batch=1),
     ),
 }
 

@@ -97,7 +97,9 @@ class DiscordWebhook:
             verdict = Delivered(telling.edits)
         if not isinstance(verdict, Rejection):
             return (verdict,) * len(batch)
-        fault = msgspec.structs.replace(verdict, is_whole_request=verdict.is_whole_request & payload.keys() - self._unsupported)
+        fault = msgspec.structs.replace(
+            verdict, is_whole_request=verdict.is_whole_request & payload.keys() - self._unsupported
+        )
         self._unsupported |= fault.is_whole_request
         if telling is None:
             return verdicts(fault, batch, reading.status)
