@@ -86,13 +86,13 @@ commit = writer._in_one_commit
 class CrashingFolder(Folder):
     """A spool that is watched."""
 
-    def look(self, names: Sequence[str], known: dict[str, Outbox], sequences: Sequences) -> ScanResult:
+    def scan(self, names: Sequence[str], known: dict[str, Outbox], sequences: Sequences) -> ScanResult:
         looked = super().scan(names, known, sequences)
         if any(reading.records for reading in looked.readings):
             strike("look", "after")
         return looked
 
-    def settle(self, readings: Sequence[Reading]) -> None:
+    def confirm(self, readings: Sequence[Reading]) -> None:
         if any(reading.records for reading in readings):
             strike("confirm", "before")
         super().confirm(readings)
