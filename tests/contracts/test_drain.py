@@ -130,7 +130,7 @@ def test_asked_twice_it_leaves_at_once_and_what_was_in_flight_comes_again_marked
     fake.release()
 
     daemon.start()
-    assert daemon.wait_for("started")["doubtful"] == 1
+    assert daemon.wait_for("started")["ambiguous"] == 1
     assert daemon.settled(first.id, second.id) == ["delivered"] * 2
     assert titles(fake) == ["first", "first", "second"]
     assert ["possible duplicate" in json.dumps(embed).lower() for embed in fake.embeds()] == [False, True, False]

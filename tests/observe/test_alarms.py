@@ -62,7 +62,9 @@ class Watch:
             self.here.hear(fact)
         await self.alarms.raise_due()
         return [
-            (each.trouble, each.about, each.road) for each in self.here.facts[before:] if isinstance(each, AlarmRaised)
+            (each.condition, each.about, each.route)
+            for each in self.here.facts[before:]
+            if isinstance(each, AlarmRaised)
         ]
 
     async def cleared(self, *facts: Event) -> list[tuple[str, str, str]]:
@@ -70,7 +72,7 @@ class Watch:
         before = len(self.here.facts)
         await self.told(*facts)
         return [
-            (each.trouble, each.about, each.road) for each in self.here.facts[before:] if isinstance(each, AllClear)
+            (each.condition, each.about, each.route) for each in self.here.facts[before:] if isinstance(each, AllClear)
         ]
 
     async def missed(self) -> list[tuple[str, str, int, str]]:
@@ -79,7 +81,7 @@ class Watch:
         self.alarms._reports._next_look = 0.0
         await self.told()
         found = [each for each in self.here.facts[before:] if isinstance(each, LossReported)]
-        return [(each.destination, each.state, each.signals, each.road) for each in found]
+        return [(each.destination, each.state, each.signals, each.route) for each in found]
 
     async def reported(self) -> None:
         """Until every report has been delivered."""
@@ -569,5 +571,5 @@ async def test_an_alarm_that_a_kill_prevented_is_raised_at_the_next_start_and_on
             here.here.nursery.start_soon(here.alarms.run)
             await trio.testing.wait_all_tasks_blocked(0.05)
             await here.settled()
-            assert [(f.trouble, f.about, f.road) for f in here.here.facts if isinstance(f, AlarmRaised)] == expected
+            assert [(f.condition, f.about, f.route) for f in here.here.facts if isinstance(f, AlarmRaised)] == expected
     assert (tmp_path / "b.jsonl").read_text().count("a is disabled") == 1

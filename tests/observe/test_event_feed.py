@@ -62,7 +62,7 @@ async def test_a_watcher_that_does_not_keep_up_is_told_how_many_it_missed_and_th
         assert [(await anext(slow))["deliveries"] for _ in range(KEPT_EVENTS)] == list(range(KEPT_EVENTS))
         tail(DroppedByOperator("ID", -1))
         missed = await anext(slow)
-        assert (missed["event"], missed["facts"]) == ("events-dropped", 5)
+        assert (missed["event"], missed["events"]) == ("events-dropped", 5)
         assert (await anext(slow))["deliveries"] == -1
 
 

@@ -99,7 +99,7 @@ async def test_the_log_goes_to_standard_error_by_default(capfd: pytest.CaptureFi
     log.close()
     written = capfd.readouterr()
     assert written.out == ""
-    assert written.err.endswith(" info started version=1 pid=7 socket=/s state=/f queued=0 doubtful=0\n")
+    assert written.err.endswith(" info started version=1 pid=7 socket=/s state=/f queued=0 ambiguous=0\n")
 
 
 def test_a_log_file_stays_small_and_keeps_the_last_one_beside_it(tmp_path: Path) -> None:

@@ -1,0 +1,148 @@
+"""Events of delivery: outcomes of deliveries, and changes of a lane's state."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from .event import Event
+
+
+class Sent(Event, frozen=True):
+    """A delivery arrived. `seconds` is the age of the signal on arrival."""
+
+    level: ClassVar[str] = "debug"
+    id: str
+    destination: str
+    attempts: int
+    seconds: float
+    message: str | None = None
+    reason: str | None = None  # of a live message: how the signal was shown
+
+
+class Edited(Event, frozen=True):
+    """A live message was edited. It shows the state of the signal `id`; the edit settled so many deliveries."""
+
+    level: ClassVar[str] = "debug"
+    id: str
+    destination: str
+    key: str
+    message: str
+    deliveries: int
+
+
+class Ambiguous(Event, frozen=True):
+    """A request ended without an answer, so the delivery may have arrived. It is not sent to this destination again."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    destination: str
+    reason: str
+
+
+class Deferred(Event, frozen=True):
+    """An attempt failed. The next one follows in `wait` seconds."""
+
+    id: str
+    destination: str
+    attempts: int
+    wait: float
+    reason: str
+
+
+class Dead(Event, frozen=True):
+    """A delivery is dead: no further attempt follows, and the journal keeps it for the operator."""
+
+    level: ClassVar[str] = "error"
+    id: str
+    destination: str
+    reason: str
+
+
+class Expired(Event, frozen=True):
+    """A delivery's deadline passed before it was sent."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    destination: str
+
+
+class Rerouted(Event, frozen=True):
+    """A delivery moved to the fallback."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    destination: str
+    fallback: str
+    reason: str
+
+
+class Digested(Event, frozen=True):
+    """More deliveries wait than can be sent in time: the digest `id` replaces so many of the oldest ones."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    destination: str
+    priority: str
+    deliveries: int
+
+
+class OrphansRequeued(Event, frozen=True):
+    """A destination was removed from the configuration. The routes assigned its deliveries to other destinations."""
+
+    level: ClassVar[str] = "warning"
+    destination: str
+    deliveries: int
+
+
+class RateLimited(Event, frozen=True):
+    """A lane waits for `seconds` because of a rate limit that the remote server reported."""
+
+    destination: str
+    reason: str
+    seconds: float
+
+
+class DestinationNote(Event, frozen=True):
+    """A response shows a lasting fact about a destination that the operator should know. Deliveries continue."""
+
+    level: ClassVar[str] = "warning"
+    destination: str
+    note: str
+
+
+class BreakerOpened(Event, frozen=True):
+    """A lane's circuit breaker opened after too many failures in a row. No request leaves for `rest` seconds."""
+
+    level: ClassVar[str] = "warning"
+    destination: str
+    reason: str
+    rest: float
+
+
+class ProbeFailed(Event, frozen=True):
+    """The one delivery that the open breaker let through failed. The next probe follows after `rest` seconds."""
+
+    level: ClassVar[str] = "warning"
+    destination: str
+    reason: str
+    rest: float
+
+
+class Recovered(Event, frozen=True):
+    """A lane's circuit breaker closed: requests succeed again."""
+
+    destination: str
+
+
+class Disabled(Event, frozen=True):
+    """A destination is out of service until an operator enables it. Its deliveries move to the fallback."""
+
+    level: ClassVar[str] = "error"
+    destination: str
+    reason: str
+
+
+class Enabled(Event, frozen=True):
+    """An operator enabled a destination."""
+
+    destination: str
