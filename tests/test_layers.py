@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,6 +86,42 @@ def test_imports_go_downwards_only() -> None:
         if (inner := room(each.name)) and (own := room(each.importer)) != inner and own and LAYERS[own] >= LAYERS[inner]
     ]
     assert upwards == []
+
+
+def module_graph(root: Path, found: Sequence[Import]) -> dict[str, set[str]]:
+    """The modules of a package, and which of them each imports: in functions and below TYPE_CHECKING as well."""
+    graph: dict[str, set[str]] = {name_of(path, root): set() for path in root.rglob("*.py")}
+    for each in found:
+        name = each.name
+        while name and name not in graph:
+            name = name.rpartition(".")[0]
+        graph[each.importer] |= {name} - {"", each.importer}
+    return graph
+
+
+def cycle_in(graph: dict[str, set[str]]) -> list[str] | None:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        cycle: list[str] = error.args[1]
+        return cycle
+    return None
+
+
+def test_module_graph_finds_a_cycle_below_type_checking(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "first.py").write_text("def work():\n    from . import second\n")
+    (package / "second.py").write_text("TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from .first import Work\n")
+    cycle = cycle_in(module_graph(package, list(imports(package))))
+    assert cycle is not None
+    assert set(cycle) == {"package.first", "package.second"}
+
+
+@pytest.mark.parametrize(("root", "found"), [(DAEMON, OURS), (CLIENT, CLIENTS)], ids=["daemon", "client"])
+def test_modules_have_no_import_cycle(root: Path, found: Sequence[Import]) -> None:
+    assert cycle_in(module_graph(root, found)) is None
 
 
 def test_only_the_demo_and_the_fakes_import_the_fakes() -> None:
@@ -178,7 +215,7 @@ READERS = {
     "tocsind.host.systemd": "the service manager asks for CLOCK_MONOTONIC of this very machine",
     "tocsind.demo.producer": "a process of its own, a caller: it measures what a caller sees",
     "tocsind.demo.scenario": "as above",
-    "tocsind.testing.discord": "the far end has its own clock",
+    "tocsind.testing.fake": "the far end has its own clock",
     "tocsind.testing.clock": "a clock for tests",
     "tocsind.testing.memory": "notes when a test's destination was called, on trio's time",
 }

@@ -137,7 +137,7 @@ class Client:
         self.losses.note(receipts, titles)
         if self.losses.may_report(receipts):
             try:
-                self.losses.report(self, deadline.left())
+                self.losses.report(self.request, deadline.left())
             except TimeoutError:
                 return  # with the next
 
@@ -171,7 +171,7 @@ class Client:
         same destination. Never raises, unless strict: then as `request` does, and InvalidSignal where `url` is no text.
         """
         lent: ClientWebhook = lazy("tocsin.client_webhooks").add_webhook(
-            self, url
+            url, self.request, strict=self.strict
         )  # few programs have a webhook of their own
         return lent
 
@@ -207,7 +207,7 @@ class Client:
     def close(self) -> None:
         """Close the connection, after a last report of what was lost. The client stays usable: the next request opens another."""
         if self.losses:
-            self.losses.report(self, self.timeout)
+            self.losses.report(self.request, self.timeout)
         self._session().close(self.timeout)
 
     def __enter__(self) -> Self:

@@ -11,9 +11,8 @@ from .replies import describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
-
-    from .client import Client
 
 
 class ClientWebhook:
@@ -44,16 +43,16 @@ class ClientWebhook:
         return f"Lent(destination={self.destination!r}, reason={self.reason!r})"
 
 
-def add_webhook(client: Client, url: str) -> ClientWebhook:
-    """As Client.lend_webhook."""
+def add_webhook(url: str, request: Callable[..., dict[str, Any]], *, strict: bool) -> ClientWebhook:
+    """As Client.lend_webhook, by its `request`."""
     try:
         if not isinstance(url, str):
             raise InvalidSignal("url", f"must be text, not {type(url).__name__}")  # noqa: TRY301 - told like all else below
-        destination = client.request("lend_webhook", url=str.__str__(url)).get("destination")
+        destination = request("lend_webhook", url=str.__str__(url)).get("destination")
         if not isinstance(destination, str):
             raise ProtocolMismatch("the answer has no destination: the daemon speaks another version")  # noqa: TRY301 - as above
         return ClientWebhook(destination)
     except Exception as error:
-        if client.strict:
+        if strict:
             raise
         return ClientWebhook(None, describe(error))

@@ -20,10 +20,9 @@ from .lazy_import import lazy, needed_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
-    from .client import Client
     from .signals import Receipt
 
 RETRY = 10.0  # seconds between two reports that fail
@@ -74,8 +73,8 @@ class Losses:
         answered = any(receipt.state in _BY_DAEMON or receipt.state == "refused" for receipt in receipts)
         return bool(self._states) and answered and time.monotonic() >= self._not_before
 
-    def report(self, client: Client, seconds: float) -> None:
-        """Tell the daemon, within `seconds`. Never raises."""
+    def report(self, request: Callable[..., object], seconds: float) -> None:
+        """Report to the daemon by `request` (Client.request), within `seconds`. Never raises."""
         if self._pid != os.getpid():
             self.__init__()  # type: ignore[misc]  # as above
         taken = [self._states.popleft() for _ in range(len(self._states))]
@@ -83,7 +82,7 @@ class Losses:
             return
         refused = taken.count("refused")
         try:
-            client.request("losses", timeout=seconds, refused=refused, dropped=len(taken) - refused)
+            request("losses", timeout=seconds, refused=refused, dropped=len(taken) - refused)
         except (RequestFailed, ProtocolMismatch):
             return  # it is too old to count them
         except Exception:  # noqa: BLE001 - whatever it is, the next hand-off reports again

@@ -38,7 +38,8 @@ WORDS = (
 
 def thoroughly(verb: str, words: list[str]) -> dict[str, object] | None:
     with suppress(Failure):
-        return vars(verb_parser(verb)[0].thorough().read(words))
+        read: dict[str, object] = vars(verb_parser(verb)[0].thorough().read(words))
+        return read
     return None
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.destinations.signals import ACCEPTED, deliveries, delivery, titles
 from tests.destinations.test_rendering_message import slowly, stored
 
-from tocsind.policy.delivery import Delivery
-from tocsind.policy.live_message import MAX_LINES, Line, LiveMessage, LiveUpdate
+from tocsind.policy.delivery import Delivery, LiveUpdate
+from tocsind.policy.live_message import MAX_LINES, Line, LiveMessage
 from tocsind.rendering import living_message
 
 DAY = 86400.0

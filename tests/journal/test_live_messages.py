@@ -20,8 +20,7 @@ from tocsind.journal import (
     queries,
     rerouting,
 )
-from tocsind.policy.delivery import Delivery, Priority, Settlement, State
-from tocsind.policy.live_message import LiveUpdate
+from tocsind.policy.delivery import Delivery, LiveUpdate, Priority, Settlement, State
 
 HOOK, OTHER = "one webhook", "another"
 

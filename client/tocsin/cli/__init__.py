@@ -141,9 +141,11 @@ def top_parser() -> Parser:
 
 def verb_parser(name: str) -> tuple[Parser, Verb]:
     """What reads the words of one verb, and the verb. Raises Failure for a word that is none."""
-    from .parsing import Parser, did_you_mean  # noqa: PLC0415 - as above
+    from .parsing import Parser  # noqa: PLC0415 - as above
 
     if name not in VERBS:
+        from .suggestion import did_you_mean  # noqa: PLC0415 - only a mistake pays for it
+
         raise Failure(USAGE, "usage", f"no such verb: {name}{did_you_mean(name, VERBS)}; see `tocsin --help`")
     module, summary = VERBS[name]
     verb: Verb = lazy(f"{__package__}.{module}").VERBS[name]

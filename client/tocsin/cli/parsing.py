@@ -10,7 +10,7 @@ from tocsin.durations import parse_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
     from .thorough import Thorough
@@ -71,13 +71,14 @@ class Parser:
 
     def read(self, words: list[str]) -> Found:
         """What `words` say. Raises Failure."""
-        return read_plain(self.arguments, words) or self.thorough().read(words)
+        found: Found = read_plain(self.arguments, words) or self.thorough().read(words)
+        return found
 
     def thorough(self) -> Thorough:
         """The same for argparse."""
         from .thorough import Thorough  # noqa: PLC0415 - as said above
 
-        return Thorough(self)
+        return Thorough(self, Found)
 
 
 def read_plain(arguments: list[tuple[tuple[str, ...], dict[str, Any]]], words: list[str]) -> Found | None:
@@ -165,14 +166,6 @@ def duration(text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise misread(str(error)) from None
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A question to append to a complaint, or nothing."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake pays for it
-
-    close = get_close_matches(word.partition("=")[0], list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _indented(examples: str) -> list[str]:

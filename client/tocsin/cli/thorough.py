@@ -11,13 +11,22 @@ import argparse
 import os
 
 from .exit_codes import USAGE, Failure
-from .parsing import Found, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from collections.abc import Callable
+    from typing import Any, NoReturn, Protocol
 
-    from .parsing import Parser
+    class Declared(Protocol):
+        """The arguments of one verb, and what its help and its failures say (`parsing.Parser`)."""
+
+        prog: str
+        usage: str | None
+        exits: str
+        head: str
+        facts: dict[str, Any]
+        arguments: list[tuple[tuple[str, ...], dict[str, Any]]]
+
 
 _USUAL_COLUMNS = 80
 
@@ -40,36 +49,39 @@ def _columns() -> int:
 
 
 class Thorough(argparse.ArgumentParser):
-    """An ArgumentParser that raises Failure and suggests."""
+    """An ArgumentParser that raises Failure and suggests. `found` makes the object that gets the values."""
 
-    def __init__(self, words: Parser) -> None:
-        self._words = words
+    def __init__(self, declared: Declared, found: Callable[[], Any]) -> None:
+        self._declared = declared
+        self._found = found
         super().__init__(
-            prog=words.prog,
-            usage=words.usage,
-            epilog=f"Exit codes: {words.exits}",
+            prog=declared.prog,
+            usage=declared.usage,
+            epilog=f"Exit codes: {declared.exits}",
             allow_abbrev=False,
             formatter_class=_Formatter,
         )
-        for names, settings in words.arguments:
+        for names, settings in declared.arguments:
             self.add_argument(*names, **settings)
 
-    def read(self, words: list[str]) -> Found:
+    def read(self, words: list[str]) -> Any:
         """What `words` say. Raises Failure."""
-        found, unknown = self.parse_known_args(words, Found())
+        found, unknown = self.parse_known_args(words, self._found())
         if unknown:
-            known = [name for names, _ in self._words.arguments for name in names if name.startswith("-")]
+            from .suggestion import did_you_mean  # noqa: PLC0415 - only a mistake pays for it
+
+            known = [name for names, _ in self._declared.arguments for name in names if name.startswith("-")]
             self.error(f"no such argument: {unknown[0]}{did_you_mean(unknown[0], known)}")
         return found
 
-    def read_some(self, words: list[str]) -> Found:
+    def read_some(self, words: list[str]) -> Any:
         """What `words` say, and in `rest` those that say nothing here."""
-        found, rest = self.parse_known_args(words, Found())
+        found, rest = self.parse_known_args(words, self._found())
         found.rest = rest
         return found
 
     def error(self, message: str) -> NoReturn:
-        raise Failure(USAGE, "usage", f"{message}; see `{self.prog} --help`", **self._words.facts)
+        raise Failure(USAGE, "usage", f"{message}; see `{self.prog} --help`", **self._declared.facts)
 
     def format_help(self) -> str:
-        return f"{self._words.head}\n{super().format_help()}"
+        return f"{self._declared.head}\n{super().format_help()}"

@@ -27,7 +27,7 @@ import msgspec
 from tocsin.signals import PRIORITIES, Signal
 
 from .backoff import Retry, backoff
-from .live_message import LiveUpdate, describe
+from .live_message import Line, LiveMessage
 from .outcomes import Cause, Deferred, Delivered, Outcome, Refused, Unknown
 
 
@@ -95,6 +95,22 @@ class Delivery(msgspec.Struct, frozen=True):
     def is_digest(self) -> bool:
         """Whether it tells others in sum: those stand before the first of their queue, and so do their numbers."""
         return self.number < 0
+
+
+class LiveUpdate(msgspec.Struct, frozen=True):
+    """What one attempt does with a living message. All deliveries that were claimed for it carry the same."""
+
+    key: str
+    about: str  # which far end the message is at: a new webhook under an old name begins afresh
+    edits: str | None  # this message; None: post a new one
+    then: LiveMessage  # what is known once it is told, but for the id of a new message
+    message: Delivery  # whose state is shown: one that was claimed, or one that was told before
+    anew: bool = False  # posted, although the key was told before
+
+    @property
+    def history(self) -> tuple[Line, ...]:
+        """What came before the state that is shown."""
+        return self.then.lines[:-1]
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -174,6 +190,16 @@ def _after_failure(delivery: Delivery, outcome: Deferred, now: float, retry: Ret
 def halved(company: int | None) -> int:
     """The next smaller company to travel in."""
     return max(1, (MAX_BATCH if company is None else company) // 2)
+
+
+def describe(telling: LiveUpdate | None, order: int) -> str | None:
+    """How a state was told, for people who ask why; None when there is nothing to say beyond that it was."""
+    if telling is None:
+        return None
+    how = "edited in place" if telling.edits else "posted anew" if telling.anew else None
+    if telling.message.order == order:
+        return how
+    return f"told together with {telling.message.id}, which came later" + (f": {how}" if how else "")
 
 
 def expired(delivery: Delivery, now: float) -> bool:

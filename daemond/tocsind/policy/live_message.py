@@ -23,14 +23,10 @@ in a digest, because the message would go on showing what is no longer so; but a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from .outcomes import Deferred, Outcome, Unknown
-
-if TYPE_CHECKING:  # a delivery is told somehow; how it is told knows deliveries by name only
-    from .delivery import Delivery
 
 MAX_LINES = 6  # the state that is shown and five before it: a history that is longer than the alert is read by nobody
 
@@ -51,22 +47,6 @@ class LiveMessage(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...] = ()
     earlier: int = 0  # states before those
     maybe_duplicate: bool = False  # another copy of it may stand somewhere
-
-
-class LiveUpdate(msgspec.Struct, frozen=True):
-    """What one attempt does with a living message. All deliveries that were claimed for it carry the same."""
-
-    key: str
-    about: str  # which far end the message is at: a new webhook under an old name begins afresh
-    edits: str | None  # this message; None: post a new one
-    then: LiveMessage  # what is known once it is told, but for the id of a new message
-    message: Delivery  # whose state is shown: one that was claimed, or one that was told before
-    anew: bool = False  # posted, although the key was told before
-
-    @property
-    def history(self) -> tuple[Line, ...]:
-        """What came before the state that is shown."""
-        return self.then.lines[:-1]
 
 
 def plan_update(
@@ -91,13 +71,3 @@ def of_edit(outcome: Outcome) -> Outcome:
         case Deferred():
             return msgspec.structs.replace(outcome, ambiguous=False)
     return outcome
-
-
-def describe(telling: LiveUpdate | None, order: int) -> str | None:
-    """How a state was told, for people who ask why; None when there is nothing to say beyond that it was."""
-    if telling is None:
-        return None
-    how = "edited in place" if telling.edits else "posted anew" if telling.anew else None
-    if telling.message.order == order:
-        return how
-    return f"told together with {telling.message.id}, which came later" + (f": {how}" if how else "")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from .delivery import Delivery, Priority, Settlement, State
-from .live_message import Line, LiveMessage, LiveUpdate, plan_update
+from .delivery import Delivery, LiveUpdate, Priority, Settlement, State
+from .live_message import Line, LiveMessage, plan_update
 
 TOLD = frozenset({State.SENT, State.UNKNOWN})  # nobody can say of the second, and it is not told again
 

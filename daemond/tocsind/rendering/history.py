@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tocsind.policy.live_message import Line, LiveUpdate
+from tocsind.policy.delivery import LiveUpdate
+from tocsind.policy.live_message import Line
 
 from .embed import length
 from .limits import DESCRIPTION, FIELDS, MOST_ROOM, VALUE

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from tocsind.policy.delivery import Delivery
-from tocsind.policy.live_message import LiveUpdate
+from tocsind.policy.delivery import Delivery, LiveUpdate
 
 from .attachments import attachment_names
 from .embed import embed, length

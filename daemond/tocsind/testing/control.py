@@ -21,17 +21,15 @@ All bodies are JSON and every key is optional unless it is the point. What canno
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from tocsind.http_server import Reply, Request
 from tocsind.testing.answers import as_json
 from tocsind.testing.behaviours import read_behaviours
+from tocsind.testing.fake import Fake
 from tocsind.testing.webhooks import Webhook
-
-if TYPE_CHECKING:  # the fake imports its control surface, not the other way round
-    from tocsind.testing.discord import FakeDiscord
 
 PREFIX: Final = "/_fake/"
 
@@ -49,10 +47,10 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message: str = ""
 
 
-_Work: TypeAlias = Callable[["FakeDiscord", Request], Any]
+_Work: TypeAlias = Callable[[Fake, Request], Any]
 
 
-def answer(fake: FakeDiscord, request: Request) -> Reply:
+def answer(fake: Fake, request: Request) -> Reply:
     """Do what is asked; the answer is always JSON."""
     name = request.path.removeprefix(PREFIX).strip("/")
     work = _ROUTES.get(f"{request.method} {name}")
@@ -64,7 +62,7 @@ def answer(fake: FakeDiscord, request: Request) -> Reply:
         return as_json(400, {"problem": str(problem)})
 
 
-def described(fake: FakeDiscord, webhook: Webhook) -> dict[str, str]:
+def described(fake: Fake, webhook: Webhook) -> dict[str, str]:
     """A webhook with the URL to post to."""
     return {**msgspec.to_builtins(webhook), "url": fake.url(webhook)}
 
@@ -73,47 +71,47 @@ def _order(request: Request) -> Order:
     return msgspec.json.decode(request.body or b"{}", type=Order)
 
 
-def _webhooks(fake: FakeDiscord, _request: Request) -> Any:
+def _webhooks(fake: Fake, _request: Request) -> Any:
     return [described(fake, webhook) for webhook in fake.webhooks]
 
 
-def _log(fake: FakeDiscord, request: Request) -> Any:
+def _log(fake: Fake, request: Request) -> Any:
     return {"messages": fake.messages_after(int(request.query.get("after", "0")))}
 
 
-def _counts(fake: FakeDiscord, _request: Request) -> Any:
+def _counts(fake: Fake, _request: Request) -> Any:
     return fake.counts
 
 
-def _seen(fake: FakeDiscord, request: Request) -> Any:
+def _seen(fake: Fake, request: Request) -> Any:
     return {"seen": fake.seen(request.query.get("channel"))}
 
 
-def _script(fake: FakeDiscord, _request: Request) -> Any:
+def _script(fake: Fake, _request: Request) -> Any:
     return {"script": fake.scripted}
 
 
-def _add_script(fake: FakeDiscord, request: Request) -> Any:
+def _add_script(fake: Fake, request: Request) -> Any:
     fake.script(*read_behaviours(request.body))
     return _script(fake, request)
 
 
-def _clear_script(fake: FakeDiscord, request: Request) -> Any:
+def _clear_script(fake: Fake, request: Request) -> Any:
     fake.clear_script()
     return _script(fake, request)
 
 
-def _hold(fake: FakeDiscord, request: Request) -> Any:
+def _hold(fake: Fake, request: Request) -> Any:
     fake.hold(saved=_order(request).saved)
     return {"holding": True}
 
 
-def _release(fake: FakeDiscord, _request: Request) -> Any:
+def _release(fake: Fake, _request: Request) -> Any:
     fake.release()
     return {"holding": False}
 
 
-def _foreign(fake: FakeDiscord, request: Request) -> Any:
+def _foreign(fake: Fake, request: Request) -> Any:
     order = _order(request)
     if order.every is None:
         return {"message": fake.foreign_post(order.channel, order.content)}
@@ -121,23 +119,23 @@ def _foreign(fake: FakeDiscord, request: Request) -> Any:
     return {"every": order.every}
 
 
-def _clock(fake: FakeDiscord, request: Request) -> Any:
+def _clock(fake: Fake, request: Request) -> Any:
     skew = _order(request).skew
     fake.skew_clock(skew)
     return {"skew": skew}
 
 
-def _add_webhook(fake: FakeDiscord, request: Request) -> Any:
+def _add_webhook(fake: Fake, request: Request) -> Any:
     return described(fake, fake.add_webhook(_order(request).channel))
 
 
-def _delete(fake: FakeDiscord, request: Request) -> Any:
+def _delete(fake: Fake, request: Request) -> Any:
     webhook = fake.webhook(_order(request).webhook or 0)
     fake.delete(webhook)
     return {"deleted": webhook.id}
 
 
-def _delete_message(fake: FakeDiscord, request: Request) -> Any:
+def _delete_message(fake: Fake, request: Request) -> Any:
     message = _order(request).message
     fake.delete_message(message)
     return {"deleted": message}
