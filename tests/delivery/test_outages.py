@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 import trio
-from tests.delivery.test_lane import passing
+from tests.delivery.lane_fixture import passing
 from trio.testing import MockClock
 
 from tocsind.config import DestinationOptions, FileOptions

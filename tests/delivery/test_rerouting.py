@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import trio
-from tests.delivery.test_lane import DOWN, HIGH, LOW, NORMAL, URGENT, Stage, passing
+from tests.delivery.lane_fixture import DOWN, HIGH, LOW, NORMAL, URGENT, Stage, passing
 from trio.testing import MockClock
 
-from tocsind.delivery.lane import Condition
+from tocsind.delivery.lane_view import Condition
 from tocsind.events import Recovered
 from tocsind.observe.status import lane_problems
 from tocsind.policy.breaker import BreakerLimits

@@ -27,8 +27,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from math import inf
+from typing import Any
 
-import msgspec
 import trio
 
 from tocsind.clock import Clock
@@ -56,22 +56,14 @@ from tocsind.policy.refusals import Refusals
 from tocsind.secret import redacted_struct
 
 from .batcher import Batcher
+from .lane_view import Condition, LaneView, LimitsView, RefusalsView
 from .limiters import LimiterRegistry
 from .rerouting import Rerouting
 from .sender import Sender
 from .store import DeliveryStore
 from .turns import TurnQueue
 
-LONG_BLOCK_SECONDS = 60.0  # seconds that a far end may make us wait before people should know
 DISCOVER_INTERVAL = 60.0  # seconds between two tries to find the channel
-
-
-class Condition(msgspec.Struct, frozen=True):
-    """How a lane is, why, and for how many more seconds if that is known."""
-
-    word: str
-    reason: str | None = None
-    seconds: float | None = None
 
 
 class SenderTurn:
@@ -583,6 +575,46 @@ class Lane:
     def drain_rate(self) -> float:
         """Deliveries a second that the less pressing may count on: as many a message as the last full one carried."""
         return self.limiter.rate(self.clock.now()) * self._batcher.max_items
+
+    def snapshot(self) -> LaneView:
+        """The lane at this instant, for observers."""
+        return LaneView(
+            name=self.name,
+            kind=self.options.kind,
+            condition=self.condition(),
+            disabled=self.disabled,
+            excluded=self.options.disabled,
+            fallbacks=self.options.fallback,
+            fitness=self.fitness(),
+            failing_for=self.failing_for(),
+            breaker_ready=self.breaker.phase is Phase.READY,
+            outage=self.rerouting.snapshot(),
+            limits=self._limits_view(),
+            refusals=RefusalsView(self.refusals.alerts, self.refusals.reason, self.refusals.is_all),
+            trips=self.trips,
+            note=self.note,
+            edits_at=self.edits_at,
+            turn_queue=self.turns.name,
+            turns=self.turns.turns,
+            turn_taken=self.turns.busy,
+            in_flight_for=None if self.in_flight_since is None else self.clock.now() - self.in_flight_since,
+            deadline=self.options.deadline,
+            senders=tuple(sender.snapshot() for sender in self._senders.values()),
+        )
+
+    def preview(self, delivery: Delivery) -> dict[str, Any]:
+        """The request that would carry this delivery alone, for people; nothing is sent."""
+        return self.destination.preview([delivery])
+
+    def _limits_view(self) -> LimitsView:
+        now, address = self.clock.now(), self.limiter.address
+        return LimitsView(
+            windows=tuple(self.limiter.windows(now)),
+            ready_in={each: self.opens_at(now, each) - now for each in Priority},
+            waits_for={each: self.limit_reason(now, each) for each in Priority},
+            blocked_for=self.blocked_for(),
+            host_block=address.blocked_because if address.block_ends(now) > now else None,
+        )
 
     def condition(self) -> Condition:
         """In the glossary's words."""

@@ -22,6 +22,7 @@ from tocsind.policy.delivery import Priority
 from tocsind.policy.gate import Limiter
 from tocsind.policy.patience import Outage
 
+from .lane_view import OutageView
 from .store import DeliveryStore
 
 ROUND_INTERVAL = 0.05  # s between two looks at the queue: a burst of arrivals during an outage is moved in chunks
@@ -119,6 +120,16 @@ class Rerouting:
     def moves_after(self, priority: Priority) -> float:
         """Seconds until what waits with this priority moves, if a fallback works then; infinity while there is no outage."""
         return self.outage.over_at(self._lane.options.patience.of(priority)) - self._lane.clock.now()
+
+    def snapshot(self) -> OutageView:
+        """The outage at this instant, for observers."""
+        return OutageView(
+            is_on=self.outage.is_on,
+            fails=self.outage.fails,
+            seconds=self.outage.duration(self._lane.clock.now()),
+            is_over_patience=self.is_over(),
+            moves_after={each: self.moves_after(each) for each in Priority},
+        )
 
     def _blocked_for(self) -> float:
         return self._lane.limiter.blocked_for(self._lane.clock.now())

@@ -26,6 +26,8 @@ from tocsind.clock import Clock
 from tocsind.journal.digests import FIRST
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State
 
+from .lane_view import SenderView
+
 WINDOW = 64  # deliveries of one priority in memory; the rest of a backlog stays on disk
 
 
@@ -127,6 +129,10 @@ class Sender:
     def has_work(self) -> bool:
         """Whether there is something that could be sent now."""
         return bool(self.offers(1))
+
+    def snapshot(self) -> SenderView:
+        """The sender at this instant, for observers."""
+        return SenderView(self.priority, self.has_work(), self.may_hold_more(), self.reads)
 
     def offers(self, most: int) -> list[Delivery]:
         """What could go now, in order, at most so many; they stay here until they are taken."""

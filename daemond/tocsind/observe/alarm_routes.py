@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from tocsin.signals import Signal
 from tocsind.core.dispatch import Dispatch
-from tocsind.delivery.lane import LONG_BLOCK_SECONDS, Lane
+from tocsind.delivery.lane import Lane
+from tocsind.delivery.lane_view import LONG_BLOCK_SECONDS
 from tocsind.policy.alarm_throttle import UNREAD_KINDS, readable_first
 from tocsind.policy.delivery import Priority
 from tocsind.policy.patience import Fitness

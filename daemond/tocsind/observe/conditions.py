@@ -10,7 +10,7 @@ import msgspec
 import trio
 
 from tocsin.durations import format_duration
-from tocsind.delivery.lane import LONG_BLOCK_SECONDS
+from tocsind.delivery.lane_view import LONG_BLOCK_SECONDS
 from tocsind.events import (
     Ambiguous,
     Dead,

@@ -28,7 +28,7 @@ def dry_run(lane: Lane, delivery: Delivery, counts: Sequence[Count]) -> dict[str
         "earliest_seconds": None if lane.disabled else gate["ready_seconds"][delivery.priority.label],
         "gate": gate,
         **_live_message(delivery),
-        "preview": lane.destination.preview([delivery]),
+        "preview": lane.preview(delivery),
     }
 
 

@@ -15,7 +15,8 @@ from tocsind import __version__
 from tocsind.attachments import MAX_BYTES
 from tocsind.clock import Clock
 from tocsind.core.dispatch import Dispatch
-from tocsind.delivery.lane import LONG_BLOCK_SECONDS, Condition, Lane
+from tocsind.delivery.lane import Lane
+from tocsind.delivery.lane_view import LONG_BLOCK_SECONDS, Condition
 from tocsind.journal import Count, loss_reports, queries
 from tocsind.policy.delivery import Priority
 from tocsind.secret import redacted_struct
