@@ -43,7 +43,7 @@ class Window(msgspec.Struct, frozen=True):
     count: int  # so many, as far as the limit was learned to be had
     per: float  # in so many seconds
     left: int
-    reserved: int
+    reserved: int = msgspec.field(name="kept")  # the key in `status --json`
 
 
 class Limiter:
