@@ -116,7 +116,7 @@ def test_a_forked_child_opens_its_own_connection_and_leaves_the_parents_alone(se
 
 
 def test_a_fork_in_the_middle_of_another_threads_send_does_not_lock_the_child_out(serve: Serve) -> None:
-    lock = "client._line()._lock"
+    lock = "client._session()._lock"
     _python(_FORK.format(before=f"{lock}.acquire()", after=f"{lock}.release()"), serve().path)
 
 

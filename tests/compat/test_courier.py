@@ -153,8 +153,9 @@ def test_a_forked_child_has_a_courier_of_its_own(client: Client, monkeypatch: py
 def test_the_end_of_a_program_waits_for_what_it_gave_away(gate: Gate) -> None:
     script = """
 import asyncio, sys
-from tocsin.compat import send_signal_async, sending
-sending._client.socket, sending._client.timeout = sys.argv[1], 20
+from tocsin.compat import send_signal_async
+from tocsin.compat.send import _client
+_client.socket, _client.timeout = sys.argv[1], 20
 async def main():
     task = asyncio.ensure_future(send_signal_async("given away"))
     await asyncio.sleep(0)

@@ -22,22 +22,21 @@ def _run(found: Found) -> int:
     with client(found) as daemon:
         idle = None if found.follow else found.timeout
         for reply in daemon.stream("tail", idle=idle, follow=found.follow):
-            fact = reply.get("event") or {}
+            event = reply.get("event") or {}
             if found.json:
-                print_json({"schema": 1, **fact}, now=found.follow)
+                print_json({"schema": 1, **event}, now=found.follow)
             else:
-                print(_line(fact), flush=found.follow)
+                print(_line(event), flush=found.follow)
     if found.follow:
         raise Unreachable("the daemon has gone; `tocsin tail -f` shows what happens once it is back")
     return 0
 
 
-def _line(fact: dict[str, Any]) -> str:
-    level = plain(fact.get("level", ""))
-    told = " ".join(
-        f"{name}={_value(value)}" for name, value in fact.items() if name not in _HEAD and value is not None
-    )
-    return f"{format_time(fact.get('at') or 0)}  {paint(f'{level:<7}', _COLOUR.get(level))}  {plain(fact.get('fact')):<13}  {told}".rstrip()
+def _line(event: dict[str, Any]) -> str:
+    level, name = plain(event.get("level", "")), plain(event.get("event"))
+    rest = {key: value for key, value in event.items() if key not in _HEAD and value is not None}
+    fields = " ".join(f"{key}={_value(value)}" for key, value in rest.items())
+    return f"{format_time(event.get('at') or 0)}  {paint(f'{level:<7}', _COLOUR.get(level))}  {name:<13}  {fields}".rstrip()
 
 
 def _value(value: Any) -> str:
