@@ -76,6 +76,7 @@ from .observe.liveness import Liveness
 from .observe.log import Log
 from .observe.log_writer import Write
 from .observe.metrics import Metrics
+from .observe.refusal_limit import RefusalLimit
 from .observe.status import StatusView
 from .secret import redacted_struct
 from .spool import SpoolImporter
@@ -134,7 +135,7 @@ class Daemon:
         self._metrics = Metrics(self._clock)
         self._feed = EventFeed(self._clock)
         self._conditions = Tracker()
-        self._emit = EventBus(self._metrics, self._feed, self.log, self._conditions)
+        self._emit = EventBus(self._metrics, RefusalLimit(self._clock, self._feed, self.log), self._conditions)
         self._reloading = trio.Lock()
         self._reload_problems: list[str] = []  # what people should know of the configuration
         self._catch_up: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint  # with what waits in outboxes

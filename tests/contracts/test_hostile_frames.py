@@ -331,3 +331,12 @@ def test_one_users_flood_costs_another_user_nothing(daemon: DaemonProcess, monke
         for other in others:
             receipt = (other.json(send("from nobody")).reply() or {})["receipt"]
             assert daemon.client.why(receipt["id"])["uid"] == 65534
+
+
+def test_daemon_logs_repeated_bad_frames_once_and_counts_all(daemon: DaemonProcess) -> None:
+    before = daemon.status()["counters"]["connections_refused"]
+    for _ in range(50):
+        with Peer(daemon.socket) as peer:
+            assert peer.write(framed(b"\xc1")).error() == "broken-frame"
+    assert daemon.status()["counters"]["connections_refused"] == before + 50
+    assert daemon.log.read_text().count("connection-refused uid=") <= 2, "two kinds: broken-frame and too-large"

@@ -60,7 +60,7 @@ COUNTED: list[tuple[Event, dict[str, int]]] = [
     (DroppedByOperator("ID", 2), {"deliveries_dropped": 2}),
     (RateLimited("d", "429", 1.0), {"rate_limited": 1}),
     (BreakerOpened("d", "503", 10.0), {"circuit_breaker_trips": 1}),
-    (ConnectionRefused(0, "too many"), {"connections_refused": 1}),
+    (ConnectionRefused(0, "busy", "too many"), {"connections_refused": 1}),
     (RequestNotPermitted("drop", 0, 0), {"requests_not_permitted": 1}),
     (SourceReserved("ID", 0, 0), {"sources_reserved": 1}),
     (AttachmentDropped("ID", "too large"), {"attachments_left": 1}),

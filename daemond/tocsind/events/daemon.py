@@ -68,11 +68,15 @@ class WebhookRejected(Event, frozen=True):
 
 
 class ConnectionRefused(Event, frozen=True):
-    """The listener refused or closed a client's connection."""
+    """The listener refused or closed a client's connection. The log and the event feed get one event per uid and kind in a minute
+    (`observe.refusal_limit`); `omitted` counts those of that uid and kind that were left out since the one before.
+    """
 
     level: ClassVar[str] = "warning"
     uid: int
+    kind: str
     reason: str
+    omitted: int = 0
 
 
 class RequestNotPermitted(Event, frozen=True):

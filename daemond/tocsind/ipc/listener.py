@@ -75,12 +75,12 @@ class Server:
     def _turn_away(self, connection: Connection, refusal: Refusal | None) -> None:
         """Tell the peer why, without waiting: one that leaves, or is sent away, reads it all the same."""
         if refusal is not None:
-            self._emit(ConnectionRefused(connection.peer.uid, refusal.message))
+            self._emit(ConnectionRefused(connection.peer.uid, refusal.kind, refusal.message))
             connection.send_reply_now(refusal.reply(), as_json=True)
 
     async def _refuse(self, connection: Connection, refusal: Refusal, *, as_json: bool) -> None:
         if refusal.closes:
-            self._emit(ConnectionRefused(connection.peer.uid, refusal.message))
+            self._emit(ConnectionRefused(connection.peer.uid, refusal.kind, refusal.message))
             connection.send_reply_now(refusal.reply(), as_json=as_json)
         else:
             await connection.send_reply(refusal.reply(), as_json=as_json)
