@@ -58,7 +58,7 @@ async def posted(fake: FakeDiscord, client: HttpClient) -> str:
 
 
 def anew(status: int, words: str = ": Words") -> Deferred:
-    return Deferred(f"{status} from Discord{words}: it cannot be edited, and is told anew", Cause.TARGET_GONE)
+    return Deferred(f"{status} from Discord{words}: it cannot be edited, and is posted again", Cause.TARGET_GONE)
 
 
 AGAIN = "; an edit can be made again"

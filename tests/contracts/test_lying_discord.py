@@ -109,7 +109,7 @@ def test_a_proxy_that_drops_the_question_for_an_id_is_told_once_and_nothing_goes
     with DaemonProcess(tmp_path, discord("d", liars[0].url) + route("d")).start() as daemon:
         ids = [daemon.client.send(title).id for title in ("a", "b")]
         assert daemon.settled(*ids) == ["delivered", "delivered"]
-        assert "tells no id" in daemon.destination("d")["note"]
+        assert "without returning an id" in daemon.destination("d")["note"]
         log = daemon.log.read_text()
     assert log.count("destination-note") == 1
 

@@ -14,7 +14,7 @@ from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import Delivery, State, settle
 from tocsind.policy.outcomes import Cause, Deferred, Outcome, Refused
 
-NOBODY = Rejection("400 from Discord")
+UNNAMED = Rejection("400 from Discord")
 ANOTHER = "400 from Discord: another alert of the same message was refused"
 
 
@@ -28,9 +28,9 @@ def batch(count: int = 3, **known: Any) -> list[Delivery]:
 
 def test_a_named_culprit_goes_once_more_in_plain_form_and_the_others_as_they_are() -> None:
     fault = Rejection("400", {1: ": url: bad"})
-    innocent = Deferred(ANOTHER, Cause.BATCH_MATE)
-    culprit = Deferred("400 from Discord: url: bad", Cause.FORMAT)
-    assert judged(fault, *batch()) == [innocent, culprit, innocent]
+    batch_mate = Deferred(ANOTHER, Cause.BATCH_MATE)
+    rejected = Deferred("400 from Discord: url: bad", Cause.FORMAT)
+    assert judged(fault, *batch()) == [batch_mate, rejected, batch_mate]
 
 
 def test_a_named_culprit_that_was_plain_already_is_refused() -> None:
@@ -57,9 +57,9 @@ def test_both_may_be_named_at_once() -> None:
 
 
 def test_without_a_name_all_go_in_smaller_company_until_one_is_alone() -> None:
-    assert judged(NOBODY, *batch()) == [Deferred("400 from Discord", Cause.BATCH_REJECTED)] * 3
-    assert judged(NOBODY, *batch(1)) == [Deferred("400 from Discord", Cause.FORMAT)]
-    assert judged(NOBODY, delivery(plain=True)) == [Refused("400 from Discord")]
+    assert judged(UNNAMED, *batch()) == [Deferred("400 from Discord", Cause.BATCH_REJECTED)] * 3
+    assert judged(UNNAMED, *batch(1)) == [Deferred("400 from Discord", Cause.FORMAT)]
+    assert judged(UNNAMED, delivery(plain=True)) == [Refused("400 from Discord")]
 
 
 def test_what_no_form_cures_is_refused_as_soon_as_it_is_alone() -> None:
@@ -84,7 +84,7 @@ faults = st.builds(
     named=st.booleans(),
     curable=st.booleans(),
 )
-def test_whatever_is_poisoned_in_a_batch_only_that_is_buried_and_soon(
+def test_whatever_is_poisoned_in_a_batch_only_that_is_dead_and_soon(
     count: int, poisoned: set[int], cured: set[int], named: bool, curable: bool
 ) -> None:
     waiting, ended, requests = {n: delivery(str(n)) for n in range(count)}, dict[int, State](), 0
@@ -108,8 +108,8 @@ def test_whatever_is_poisoned_in_a_batch_only_that_is_buried_and_soon(
                         each, plain_format=after.plain_format, max_batch=after.max_batch
                     )
         waiting = {n: each for n, each in waiting.items() if n not in ended}
-    buried = {n for n in range(count) if n in poisoned and not (curable and n in cured)}
-    assert ended == {n: State.DEAD if n in buried else State.SENT for n in range(count)}
+    dead = {n for n in range(count) if n in poisoned and not (curable and n in cured)}
+    assert ended == {n: State.DEAD if n in dead else State.SENT for n in range(count)}
     assert requests <= 4 * count + 1
 
 

@@ -328,15 +328,15 @@ def test_a_refused_form_names_who_is_at_fault() -> None:
     }
     answer = json(400, {"message": "Invalid Form Body", "code": 50035, "errors": errors})
     told = "embeds.3.title: Must be 256 or fewer in length.; username: Bad; username: Worse; Everything"
-    culprits = {3: ": title: Must be 256 or fewer in length."}
-    assert means(answer) == Rejection(f"400 from Discord: {told}", culprits, frozenset({"username"}))
+    items = {3: ": title: Must be 256 or fewer in length."}
+    assert means(answer) == Rejection(f"400 from Discord: {told}", items, frozenset({"username"}))
 
 
 def test_a_refused_form_in_the_older_way_names_them_as_well() -> None:
     answer = json(400, {"embeds": ["0", "7"], "content": ["Must be 2000 or fewer in length."]})
     told = "embeds.0; embeds.7; content: Must be 2000 or fewer in length."
-    culprits = {0: "", 7: ""}
-    assert means(answer) == Rejection(f"400 from Discord: {told}", culprits, frozenset({"content"}))
+    items = {0: "", 7: ""}
+    assert means(answer) == Rejection(f"400 from Discord: {told}", items, frozenset({"content"}))
 
 
 @pytest.mark.parametrize("errors", [None, [], {"a": 1}, {"_errors": {}}, {"_errors": [1]}, {"_errors": [{}]}])
@@ -354,7 +354,7 @@ def test_a_complaint_of_any_width_is_borne() -> None:
     errors = {"embeds": {str(place): {"_errors": [{"message": "no"}] * 50} for place in range(5000)}}
     fault = means(json(400, {"code": 50035, "errors": errors}))
     assert len(fault.reason) < 400
-    assert len(fault.culprits) < 10
+    assert len(fault.items) < 10
 
 
 @pytest.mark.parametrize(

@@ -129,8 +129,8 @@ async def test_a_part_of_ours_that_is_refused_is_left_out_from_then_on(
     assert part in destination.preview(batch)["payload"]
     errors = {part: {"_errors": [{"code": "X", "message": "Bad"}]}}
     fake.script(Status(400, code=50035, message="Invalid Form Body", errors=errors, count=2))
-    innocent = Deferred(f"400 from Discord: {part}: Bad", Cause.BATCH_MATE)
-    assert await sent(destination, batch) == [innocent] * 2
+    batch_mate = Deferred(f"400 from Discord: {part}: Bad", Cause.BATCH_MATE)
+    assert await sent(destination, batch) == [batch_mate] * 2
     # Who refuses what was not sent is not believed twice.
     assert await sent(destination, batch) == [Deferred(f"400 from Discord: {part}: Bad", Cause.BATCH_REJECTED)] * 2
     assert isinstance((await sent(destination, batch))[0], Delivered)
@@ -183,7 +183,7 @@ async def test_what_keeps_it_from_being_asked_is_told_by_the_same_table(fake: Fa
         f"404 {BETWEEN}",
         f"401 {BETWEEN} (401 Unauthorized)",
         f"200 {BETWEEN} (200 OK)",
-        "204 to the question where it leads",
+        "204 when asked for the channel",
     ]
     assert [place.invalid for place in places] == [True, False, False, False, True, False, False]
     assert not any(isinstance(place.problem, Refused) and place.problem.disable for place in places)

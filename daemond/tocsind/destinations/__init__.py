@@ -1,20 +1,20 @@
 """Where signals go. A destination turns a batch of deliveries into one request and reports an outcome for each.
 
-It never logs, retries, sleeps or counts, and it knows neither the journal nor the lane that calls it: those decide what an outcome
-means. It says what a delivery would take of a message (`share`), `policy.batch` chooses who travels together, and it is handed one
-batch at a time. What may go wrong comes back as a value; an exception out of it is a bug and takes the daemon down, which costs
-nothing, because the attempt is on record.
+A destination does not log, retry, sleep or count, and does not know the journal or the lane. The lane decides what an outcome means.
+`footprint` says how much of a message a delivery needs, `policy.batch` forms the batch, and the lane passes one batch at a time. An
+expected failure is a value; an exception is a bug and stops the daemon, which loses nothing, because the attempt is on record.
 
-    http         the one place that imports httpx: a shared client whose every request ends in a value, and no URL in any error
-    environment  proxies and certificates as the environment names them, and which destinations that leaves without a way
-    causes       why a connection failed, in our own words
-    reading      an answer of Discord's, taken apart
-    answers      what each answer means, as a table
-    faults       a message that was refused for what is in it: whose fault it is, and what that means for each delivery
-    discord      webhooks
-    multipart    a request body with files in it
-    file         JSON lines, synced
-    registry     kind -> how to build one, and how fast it may be asked
+    http              the only module that imports httpx: every request ends in a value, and no error text contains a URL
+    network_settings  proxies and certificates from the environment, and which destinations they leave unreachable
+    connect_errors    why a connection failed, as text without addresses
+    response          an answer of Discord's, parsed
+    response_table    what each answer means, as a table
+    rejections        which deliveries a refused message is about, and what follows for each
+    discord           webhooks
+    multipart         a request body with files
+    file              JSON lines, synced
+    file_paths        whether a file destination can be written here
+    registry          kind -> constructor and known rate limits
 """
 
 from __future__ import annotations
@@ -34,34 +34,34 @@ class Destination(Protocol):
 
     @property
     def max_items(self) -> int:
-        """How many deliveries one request may carry."""
+        """The number of deliveries that one request may carry."""
 
     @property
     def edits(self) -> bool:
-        """Whether it can change what it told: then the signals of one key share a living message there (policy.living)."""
+        """Whether messages can be edited: then the signals of one key share a live message there (policy.live_message)."""
 
     @property
     def max_chars(self) -> float:
-        """How many code points they may have together; infinity where nobody counts."""
+        """The number of code points of a batch; infinity where there is no limit."""
 
     @property
     def max_bytes(self) -> float:
-        """How many bytes their attachments may have together; infinity where none are sent."""
+        """The number of bytes of a batch's attachments; infinity where none are sent."""
 
     def footprint(self, delivery: Delivery) -> Footprint:
-        """What it would take of a message, and with whom it may travel."""
+        """How much of a message this delivery needs, and what it may share one with."""
 
     async def discover(self) -> ChannelInfo:
-        """Ask where it leads. One request, or none where there is nothing to ask."""
+        """Ask which channel the destination leads to. One request, or none where there is nothing to ask."""
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
-        """Send them in this order, in one request: one to `most`, of one key, with room for all. Cancelling it leaves it unknown.
+        """Send the batch in this order, in one request: 1 to `max_items` deliveries that fit. After a cancellation the outcome is unknown.
 
-        Those of a living message carry what is to be told instead (`telling`), and however many they are, one is shown.
+        Deliveries of a live message carry `update`, the text to show instead; however many there are, the message shows one.
         """
 
     def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
-        """What `deliver` would send, for a person: `payload`; `limits`, each a `name`, `used`, `most`; and `notes`. No secret is in it."""
+        """What `deliver` would send, for people: `payload`; `limits`, each `name`, `used`, `most`; `notes`. Contains no secret."""
 
     async def aclose(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""

@@ -1,6 +1,6 @@
-"""Why a connection did not come about, in words that carry neither address nor name.
+"""Why a connection failed, as text that contains neither an address nor a name.
 
-Of an exception and all that it was raised from only kinds and error numbers are looked at: their texts quote what was asked for.
+Only the kinds and error numbers of an exception and its causes are used: their texts quote the request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KINDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 
 def root_of(error: BaseException) -> str:
-    """The first cause that says something to a person."""
+    """The first cause that helps a reader."""
     chain = tuple(_causes(error))
     named = (words for cause in chain for kind, words in _KINDS if isinstance(cause, kind))
     numbered = (os.strerror(cause.errno) for cause in chain if isinstance(cause, OSError) and cause.errno)

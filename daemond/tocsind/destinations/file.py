@@ -1,11 +1,11 @@
 """A file of JSON lines: the destination that works when nothing else does.
 
-A batch is one write and one sync. The file is opened for each batch, so that one rotated away is simply made anew, and nothing is
-held in between. Lines never merge: a last line that a crash left unfinished is ended first. A batch never doubles: when it cannot be
-written and synced in full, the file goes back to where the batch began, unless another writer came in between.
+A batch is one write and one sync. The file is opened for each batch, so a file that was rotated away is simply created again, and no
+descriptor stays open. Lines never merge: a last line that a crash left unfinished is ended first. A batch is never doubled: when it cannot
+be written and synced in full, the file is truncated to where the batch began, unless another writer appended after it.
 
-Another user's file, a FIFO and a device are not written to, nor what a stranger's link leads to (tocsin.trust): else root's daemon would
-append text that anybody may send to any file.
+Another user's file, a FIFO, a device and the target of a stranger's link are refused (tocsin.trust): otherwise root's daemon would append
+text that any user may send to any file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tocsind.rendering import json_line
 
 
 class FileDestination:
-    """Appends to the file at `path`, which is made, private, with its folders, when there is none."""
+    """Appends to the file at `path`; creates it, private, with its folders, when it is missing."""
 
     max_items: Final = 64  # lines a sync; a sync costs about as much for one as for all of them
     max_chars: Final = inf
@@ -45,7 +45,7 @@ class FileDestination:
         return Footprint(max_batch=delivery.max_batch)
 
     async def discover(self) -> ChannelInfo:
-        """Only the disk can say whether another way leads to one of our own files, which the configuration could not see."""
+        """Refuse the daemon's own files. Links may lead to them, so only the disk can tell, not the configuration."""
         name = own_name(str(self._path), self._state) if self._state else None
         return (
             ChannelInfo(problem=Refused(f"{self._path} is tocsin's own {name}", disable=True))
@@ -55,7 +55,7 @@ class FileDestination:
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
         lines = b"".join(self._lines(batch))
-        # Not abandoned on cancel: a write that began is worth knowing the end of, and a disk answers.
+        # Not abandoned on cancellation: the outcome of a started write matters, and a disk answers.
         outcome = await trio.to_thread.run_sync(_append, self._path, lines)
         return Report((outcome,) * len(batch))
 
@@ -67,7 +67,7 @@ class FileDestination:
         }
 
     async def aclose(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file stays open."""
 
     def _lines(self, batch: Sequence[Delivery]) -> list[bytes]:
         wall = self._clock.wall()
@@ -100,9 +100,9 @@ def _append_to(descriptor: int, path: Path, lines: bytes) -> Outcome:
 
 
 def _truncate_back(descriptor: int, start: int, written: int) -> bool:
-    """Whether nothing of the batch is in the file any more."""
+    """Remove what was written of the batch; whether none of it is left in the file."""
     try:
-        if os.fstat(descriptor).st_size == start + written:  # else another writer's lines stand behind ours
+        if os.fstat(descriptor).st_size == start + written:  # else another writer's lines follow
             os.ftruncate(descriptor, start)
             return True
     except OSError:
@@ -111,12 +111,12 @@ def _truncate_back(descriptor: int, start: int, written: int) -> bool:
 
 
 def _deferred(path: Path, error: OSError, *, ambiguous: bool = False) -> Deferred:
-    # Only the machine's own words and the file's name: a whole path is nobody's business.
+    # Only the system's error text and the file's name: messages must not show whole paths.
     return Deferred(f"{path.name}: {disk_errors.reason(error, str(path.parent))}", ambiguous=ambiguous)
 
 
 def _open(path: Path) -> int:
-    """The file, made if need be: a regular one of ours or root's, in such a folder, by no link of a stranger's. Raises OSError."""
+    """Open or create the file: a regular file of this user or root, by no other user's link. Raises OSError."""
     flags = os.O_RDWR | os.O_APPEND
     try:
         return trust.open_file(str(path), flags)

@@ -1,7 +1,7 @@
-"""Whether file destinations can be written where they would run: for `check`, for a start and for a reload.
+"""Whether file destinations can be written on this machine: for `check`, at start and on reload.
 
-What no waiting mends (the path is a folder, or leads through a file) disables the destination, and what goes there takes its fallback from
-the first signal on. What may pass (a folder that is not writable: a volume may be mounted later) is a problem that status shows, and the
+A path that can never be written (it is a folder, or leads through a file) disables the destination, and its signals take the fallback from
+the first one on. A problem that may pass (a folder that is not writable: a volume may be mounted later) shows in status, and the
 destination is tried all the same.
 """
 
@@ -17,7 +17,7 @@ from tocsind.config import Config, FileOptions
 
 
 def writable(config: Config, state: Path) -> Config:
-    """The configuration as it can be on this machine's disks. Opens files and writes nothing; `state` is the state folder."""
+    """The configuration with unwritable file destinations disabled. Opens files, writes nothing; `state` is the state folder."""
     destinations, said = dict(config.destinations), []
     for name, each in config.destinations.items():
         if each.disabled is None and isinstance(each.options, FileOptions):
@@ -35,18 +35,18 @@ def writable(config: Config, state: Path) -> Config:
 
 
 def permanent_problem(path: Path) -> str | None:
-    """Why no file of this path can ever be written."""
+    """Why no file at this path can ever be written."""
     try:
         if path.is_dir():
             return f"{path} is a folder; name a file in it"
         above = next(each for each in path.parents if os.path.lexists(each))
         return None if above.is_dir() else f"{above} is no folder, so there can be no {path}"
     except OSError:
-        return None  # it cannot be seen, which the other question answers
+        return None  # not permitted to look: `temporary_problem` reports it
 
 
 def temporary_problem(path: Path) -> str | None:
-    """Why the file cannot be written now."""
+    """Why the file cannot be written at present."""
     try:
         os.close(trust.open_file(str(path), os.O_WRONLY | os.O_APPEND))
     except FileNotFoundError:

@@ -1,16 +1,17 @@
-"""The one place that imports httpx: a shared client whose every request ends in a value.
+"""The only module that imports httpx: a shared client whose every request ends in a value.
 
-Two questions decide what the end of a request means. Was the request written to the far end? A refused connection, a name that does
-not resolve, a TLS handshake that fails: nothing was sent, so trying again cannot double anything (Deferred). And did a status come
-back? Without one nobody can say whether it arrived (Unknown). The first is not guessed from the kind of the exception, because a read
-can fail in the middle of a handshake: the transport's trace tells when the first byte of the request itself goes out.
+Two questions decide what the end of a request means. Was the request written to the far end? After a refused connection, an unresolved name
+or a failed TLS handshake nothing was sent, so a retry cannot double anything (Deferred). Did a status come back? Without one the message
+may or may not have arrived (Unknown). The kind of the exception does not answer the first question, because a read can fail in the middle
+of a handshake: the transport's trace reports when the first byte of the request itself is written.
 
-No text of an httpx exception gets out, since those carry URLs, and a webhook's URL is its password. What people read is written here.
+No text of an httpx exception leaves this module, because it contains the URL, and a webhook's URL is its password. All texts for people are
+written here.
 
-The pool has no upper bound on connections. httpx 0.28 with httpcore 1.0.9 hands a connection to a request that waits in its queue, and
-when that request is cancelled before it wakes, nobody owns the connection any more: the slot is gone for good. Without a bound
-no request ever queues. What bounds the connections is the daemon itself: one request in flight per lane. Known and borne: of
-a TLS handshake that fails behind a proxy's CONNECT httpcore keeps a dead entry (no socket) until the client is closed.
+The pool has no upper bound on connections. httpx 0.28 with httpcore 1.0.9 assigns a connection to a request that waits in its queue, and
+when that request is cancelled before it wakes, the connection has no owner: the slot is lost for good. Without a bound no request queues.
+The daemon bounds connections itself: one request in flight per lane. Known and accepted: after a failed TLS handshake behind a proxy's
+CONNECT, httpcore keeps a dead entry (no socket) until the client is closed.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ from .network_settings import NetworkSettings
 
 # Discord's front refuses agents that do not name themselves in this form.
 USER_AGENT: Final = f"DiscordBot (https://github.com/tocsin/tocsin, {__version__})"
-LARGEST_ANSWER: Final = 1024 * 1024  # bytes; a message comes back in a few thousand, and the far end may be anything
+LARGEST_ANSWER: Final = 1024 * 1024  # bytes; Discord's answers have a few thousand, other servers may send anything
 
-_CONNECT: Final = 5.0  # seconds for TCP, and again for TLS: a far end that needs more is not there
-_KEEPALIVE: Final = 60.0  # seconds an idle connection is kept: alerts come in bursts
+_CONNECT: Final = 5.0  # seconds for TCP, and again for TLS
+_KEEPALIVE: Final = 60.0  # seconds that an idle connection stays open: alerts come in bursts
 _MOST_IDLE: Final = 32  # connections; the pool closes idle ones once it holds more than this altogether
 _FIRST_BYTE: Final = "http11.send_request_headers.started"
 
@@ -48,7 +49,7 @@ _UNUSABLE: Final = Refused("the URL cannot be used: please check it")
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back. Header names are lower case. `whole` is false when the connection ended, or the bound was met, within the body."""
+    """An answer. Header names are lower case. `whole` is false when the connection ended, or the size limit was reached, within it."""
 
     status: int
     headers: Mapping[str, str] = {}
@@ -63,21 +64,21 @@ class Answer(msgspec.Struct, frozen=True):
             return None
 
     def __repr__(self) -> str:
-        # A webhook's answer to GET holds its token: neither body nor headers show.
+        # A webhook's answer to GET contains its token: show neither body nor headers.
         return f"Answer(status={self.status}, {len(self.body)} bytes{'' if self.whole else ', cut short'})"
 
 
 class HttpClient:
     """Connections, shared by all destinations; an async context manager.
 
-    Proxies and certificates come from `environment`; what they keep from being asked is deferred, with the reason. Never: redirects (they
-    would carry a token elsewhere), cookies, .netrc.
+    Proxies and certificates come from `environment`; a request that they make impossible is deferred, with the reason. The client follows
+    no redirect (it would send a token to another host), keeps no cookies and reads no .netrc.
     """
 
     def __init__(self, environment: NetworkSettings | None = None) -> None:
         silence()
         self._environment = NetworkSettings() if environment is None else environment
-        self._tls = self._load_tls()  # now, for it takes a while
+        self._tls = self._load_tls()  # at start: loading certificates takes a while
         self._clients: dict[tuple[str | None, bool], httpx.AsyncClient] = {}  # by proxy, and whether TLS works
 
     async def request(
@@ -103,12 +104,12 @@ class HttpClient:
         return exchange.ended(f"no answer within {deadline:g} s")
 
     def _client_for(self, url: str) -> httpx.AsyncClient | Deferred:
-        """What asks this URL, or why nothing can. Raises ValueError for a URL that is none."""
+        """The client for this URL, or why there is none. Raises ValueError for an invalid URL."""
         proxy = self._environment.proxy_for(url)
         if proxy and proxy.problem:
             return _unsent(proxy.problem)
         if self._tls is None and url.startswith("https:"):
-            self._tls = self._load_tls()  # a person may have mended it
+            self._tls = self._load_tls()  # the operator may have repaired it
             if self._tls is None:
                 return _unsent(self._environment.certificate_problem() or "TLS does not work")
         through = None if proxy is None else proxy.url.reveal()
@@ -140,7 +141,7 @@ class HttpClient:
 
 
 class _Exchange:
-    """One request on its way: what is known so far, so that its end can be judged whenever it comes."""
+    """One request in flight: what is known so far, so that its outcome is known whenever it ends."""
 
     def __init__(self) -> None:
         self._sent = False
@@ -149,7 +150,7 @@ class _Exchange:
         self._body = bytearray()
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        # A proxy's CONNECT carries nothing of ours yet.
+        # A proxy's CONNECT carries nothing of the request yet.
         if event == _FIRST_BYTE and info["request"].method != b"CONNECT":
             self._sent = True
 
@@ -171,7 +172,7 @@ class _Exchange:
         self._whole = len(self._body) <= LARGEST_ANSWER and not enough.cancelled_caught
 
     def ended(self, why: str) -> Answer | Failure:
-        """What it comes to. Once a status is known it is the answer, however the body fared; `why` is for the other cases."""
+        """The outcome. A known status is the answer, even when the body is incomplete; `why` is for the other cases."""
         if self._head is not None:
             return Answer(*self._head, bytes(self._body[:LARGEST_ANSWER]), self._whole)
         if self._sent:
@@ -192,7 +193,7 @@ _LOGGERS: Final = (
 
 
 def silence() -> None:
-    """Both libraries log full URLs; nothing of theirs reaches a handler, whatever a logging configuration says later."""
+    """Both libraries log full URLs: none of their records may reach a handler, whatever is configured later."""
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(logging.CRITICAL + 1)
@@ -210,9 +211,9 @@ def _client(verify: ssl.SSLContext, proxy: str | None) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         verify=verify,
         proxy=proxy,
-        trust_env=False,  # `environment` reads it, entry by entry
+        trust_env=False,  # `network_settings` reads the variables
         follow_redirects=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # takes none, so none pile up
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # accepts none
         # No content coding: a body is no longer than what came over the wire.
         headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"},
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=_MOST_IDLE, keepalive_expiry=_KEEPALIVE),
@@ -256,7 +257,7 @@ def _request(
 
 
 class _Body(httpx.AsyncByteStream):
-    """A request's body. httpx's own is an async generator, which a cancelled write leaves behind unfinished."""
+    """A request's body. httpx's own is an async generator, which a cancelled write leaves unfinished."""
 
     def __init__(self, parts: Sequence[bytes]) -> None:
         self._parts = parts

@@ -1,7 +1,7 @@
-"""A request body with files in it: multipart/form-data, as Discord wants it: the message in `payload_json`, each file in `files[n]`.
+"""A request body with files: multipart/form-data as Discord expects it, the message in `payload_json`, each file in `files[n]`.
 
-It is a list of parts that are sent one after the other: joined, a large file would be in memory twice. Names are ours (tocsin.attachments):
-letters that need no quoting.
+It is a list of parts that are sent one after the other: joined, a large file would be in memory twice. File names come from
+`tocsin.attachments` and hold only characters that need no quoting.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class File(NamedTuple):
-    """One file; `place` is the id that the message gives it."""
+    """One file; `place` is its id in the message."""
 
     place: int
     name: str

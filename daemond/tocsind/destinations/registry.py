@@ -1,4 +1,4 @@
-"""Kind -> how to build one, and how fast it may be asked. A new kind of destination is one more row."""
+"""Kind -> constructor and known rate limits. A new kind of destination is one more row."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .discord import DiscordWebhook
 from .file import FileDestination
 from .http import HttpClient
 
-# Discord takes 50 requests a second from an address without a token of its own; a little below, and over a little longer, errs on our side.
+# Discord takes 50 requests a second from an address without a token of its own; fewer in a longer window is the safe side.
 ADDRESS_LIMIT: Final = Rate(45, 1.1)
 
 
 class Pace(NamedTuple):
-    """The far end's own limits, as they are known before it told any; None: it has none."""
+    """The far end's limits as they are known before its first answer; None: no limit."""
 
     endpoint: Rate | None = None
     channel: Rate | None = None
@@ -33,7 +33,7 @@ def build(options: DestinationOptions, client: HttpClient, state_folder: Path) -
 
 
 def pace(options: DestinationOptions) -> Pace:
-    """How fast the far end of `options` may be asked."""
+    """The rate limits of the far end of `options`."""
     if isinstance(options.options, DiscordOptions):
         return Pace(options.options.webhook_limit, options.options.channel_limit, ADDRESS_LIMIT)
     return Pace()
