@@ -15,7 +15,7 @@ FACE: dict[str, Any] = {  # of a destination, wherever it is told of
     "failing_seconds": (*NUMBER, type(None)),
 }
 WINDOW = {"name": str, "count": int, "per": NUMBER, "left": int, "kept": int}
-GATE = {
+LIMITS = {
     "channel": str,
     "windows": [WINDOW],
     "ready_seconds": dict.fromkeys(PRIORITIES, (*NUMBER, type(None))),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contracts.shapes import FACE, GATE, NUMBER, must_be
+from tests.contracts.shapes import FACE, LIMITS, NUMBER, must_be
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 LIMIT = {"name": str, "used": int, "most": int}
@@ -17,7 +17,7 @@ DESTINATION = {
     "fallback": list,
     "ahead": int,
     "earliest_seconds": (*NUMBER, type(None)),
-    "gate": GATE,
+    "limits": LIMITS,
     "preview": {"payload": dict, "limits": [LIMIT], "notes": list},
 }
 TEST = {"ok": bool, "schema": int, "signal": dict, "priority": str, "destinations": list}
@@ -57,7 +57,7 @@ def test_it_tells_routes_payload_limits_gate_and_time_in_exactly_this_shape(daem
     first = found["destinations"][0]
     assert (first["condition"], first["earliest_seconds"], first["ahead"]) == ("ready", 0, 0)
     assert ("ours", 1, 3600.0, 1) in {
-        (window["name"], window["count"], window["per"], window["left"]) for window in first["gate"]["windows"]
+        (window["name"], window["count"], window["per"], window["left"]) for window in first["limits"]["windows"]
     }
     assert first["preview"]["limits"]
 
@@ -118,7 +118,7 @@ def test_it_tells_how_long_the_gate_stays_closed_and_who_waits_before_it(daemon:
     assert (found["condition"], found["ahead"]) == ("limited", 1)
     assert 3500 < found["earliest_seconds"] <= 3600
     assert 3500 < found["until_seconds"] <= 3600
-    assert "our limit of 1 in 3600 s" in found["gate"]["waits_for"]["normal"]
+    assert "our limit of 1 in 3600 s" in found["limits"]["waits_for"]["normal"]
     said = daemon.tocsin("test", "next", "--to", "d").stdout
     assert "behind 1 that wait" in said
     assert said.endswith("nothing was sent\n")

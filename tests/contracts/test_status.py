@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contracts.shapes import FACE, GATE, NUMBER, PRIORITIES, must_be
+from tests.contracts.shapes import FACE, LIMITS, NUMBER, PRIORITIES, must_be
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin import RequestFailed
@@ -62,7 +62,7 @@ DESTINATION = {
     "note": (str, type(None)),
     "counters": dict,
     "arrivals": {"count": int, "seconds": NUMBER, "le": dict},
-    "gate": GATE,
+    "limits": LIMITS,
 }
 COUNTERS = {
     "notifications_queued",
@@ -248,10 +248,10 @@ def test_our_own_limit_shows_as_limited_with_the_time_left_and_is_no_problem(dae
     assert limited["condition"] == "limited"
     assert limited["reason"]
     assert 0 < limited["until_seconds"] <= 3600
-    (ours,) = [window for window in limited["gate"]["windows"] if window["name"] == "ours"]
+    (ours,) = [window for window in limited["limits"]["windows"] if window["name"] == "ours"]
     assert (ours["count"], ours["per"], ours["left"]) == (1, 3600.0, 0)
-    assert set(limited["gate"]["waits_for"].values()) == {"our limit of 1 in 3600 s"}
-    assert all(0 < seconds <= 3600 for seconds in limited["gate"]["ready_seconds"].values())
+    assert set(limited["limits"]["waits_for"].values()) == {"our limit of 1 in 3600 s"}
+    assert all(0 < seconds <= 3600 for seconds in limited["limits"]["ready_seconds"].values())
     assert not any("limited" in problem for problem in daemon.status()["problems"])
     daemon.client.request("drop", id=second)
 

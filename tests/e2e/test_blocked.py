@@ -37,7 +37,7 @@ def test_a_webhook_that_is_deleted_while_the_daemon_is_down_is_found_out_without
         later = [daemon.client.send(f"signal {n}", priority=each).id for n, each in enumerate(PRIORITIES)]
         assert all_delivered(daemon, [first, *later])
         alarm = daemon.wait_for("alarm-raised", about="d")
-        assert alarm["road"] == "other", "a channel that a person reads, before a file"
+        assert alarm["route"] == "other", "a channel that a person reads, before a file"
         assert all_delivered(daemon, [alarm["id"]])
         moved = delivery(daemon, first)
         copies = arrived(two) + (written(daemon.state / "alerts.jsonl") if road == "local-file" else [])

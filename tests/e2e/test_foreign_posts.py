@@ -23,7 +23,7 @@ MANY = 800  # signals: 80 messages, at 20 in 3 s
 
 def channel(daemon: DaemonProcess) -> dict[str, Any]:
     """The channel's window, as `status` shows it."""
-    (found,) = [each for each in daemon.destination("d")["gate"]["windows"] if each["name"] == "channel"]
+    (found,) = [each for each in daemon.destination("d")["limits"]["windows"] if each["name"] == "channel"]
     window: dict[str, Any] = found
     return window
 

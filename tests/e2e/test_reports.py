@@ -25,17 +25,17 @@ def test_missed_signals_are_reported_and_the_alarm_is_cleared_when_the_outage_en
     with DaemonProcess(tmp_path, config).start() as daemon:
         missed = [daemon.client.send(f"BUY {n}", priority="urgent", expires=1).id for n in range(2)]
         assert daemon.settled(*missed) == ["dropped", "dropped"]
-        alarm = daemon.wait_for("alarm-raised", trouble="breaker", about="d")
-        assert alarm["road"] == "local-file"
+        alarm = daemon.wait_for("alarm-raised", condition="breaker", about="d")
+        assert alarm["route"] == "local-file"
         lane = daemon.destination("d")
         assert (lane["expired"], lane["unreported"]) == (2, 2)
         daemon.kill()
         daemon.start()
         with FakeProcess("--limits", "none", "--port", str(port)) as back:
             report = daemon.wait_for("loss-reported", destination="d")
-            assert (report["state"], report["signals"], report["road"]) == ("expired", 2, "d")
-            clear = daemon.wait_for("all-clear", trouble="breaker", about="d")
-            assert clear["road"] == "d", "the alarm is in a file that nobody reads, and d works again"
+            assert (report["state"], report["signals"], report["route"]) == ("expired", 2, "d")
+            clear = daemon.wait_for("all-clear", condition="breaker", about="d")
+            assert clear["route"] == "d", "the alarm is in a file that nobody reads, and d works again"
             assert all_delivered(daemon, [report["id"], clear["id"]])
             (message,) = [each for each in back.embeds() if "missed" in each["title"]]
             assert "d is no longer failing" in [each["title"] for each in back.embeds()]
@@ -53,10 +53,10 @@ def test_default_configuration_uses_the_other_channels_before_the_file(tmp_path:
             fake.control("POST", "delete", {"webhook": fake.webhooks[1]["id"]})
             urgent = daemon.client.send("premium", priority="urgent", tier="premium").id
             assert all_delivered(daemon, [urgent])
-            alarm = daemon.wait_for("alarm-raised", trouble="disabled", about="signals-premium")
+            alarm = daemon.wait_for("alarm-raised", condition="disabled", about="signals-premium")
             assert all_delivered(daemon, [alarm["id"]])
             assert delivery(daemon, urgent, "alerts-critical")["state"] == "sent"
-            assert alarm["road"] == "alerts-critical"
+            assert alarm["route"] == "alerts-critical"
             assert not (daemon.state / "alerts.jsonl").exists()
         assert sorted(titles(fake, 2)) == ["premium", "signals-premium is disabled"]
 

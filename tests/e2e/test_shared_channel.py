@@ -43,7 +43,7 @@ def test_two_destinations_of_one_channel_share_its_limit_fairly_and_never_meet_i
         for_a, for_b = signals("a"), signals("b")
         daemon.client.send_many([signal for pair in zip(for_a, for_b, strict=True) for signal in pair])
         assert all_delivered(daemon, (signal.id for signal in (*for_a, *for_b)))
-        gates = [daemon.destination(name)["gate"]["channel"] for name in "ab"]
+        gates = [daemon.destination(name)["limits"]["channel"] for name in "ab"]
     counts, messages = two.counts(), two.messages()
     assert gates == [f"channel:discord:{two.webhooks[0]['channel_id']}"] * 2
     assert (counts["limited"], counts["by_status"]) == ({}, {"200": counts["requests"]})

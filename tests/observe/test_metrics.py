@@ -72,7 +72,7 @@ COUNTED: list[tuple[Event, dict[str, int]]] = [
     (AlarmRaised("ID", "breaker", "d", "f"), {"alarms_raised": 1}),
     (AllClear("ID", "breaker", "d", "f", 60.0), {"all_clears": 1}),
     (LossReported("ID", "d", "expired", 7, "d"), {"signals_reported_missed": 7}),
-    (AlarmUndeliverable("breaker", "d"), {"alarms_unheard": 1}),
+    (AlarmUndeliverable("breaker", "d"), {"alarms_undeliverable": 1}),
 ]
 
 

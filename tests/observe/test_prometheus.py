@@ -94,10 +94,10 @@ async def test_gates_spool_and_heartbeat_are_told_when_there_are_any(tmp_path: P
         told: dict[str, Any] = await status.collect()
     told["spool"] = {"files": 3, "quarantined": 1}
     told["heartbeat"] = {"beats": 5, "failures": 2, "withheld": 1, "last_success_seconds": None}
-    told["destinations"][0]["gate"]["windows"] = [{"name": "channel", "count": 30, "left": 12, "kept": 4}]
+    told["destinations"][0]["limits"]["windows"] = [{"name": "channel", "count": 30, "left": 12, "kept": 4}]
     samples = read(await render(told))
     assert [value(samples, f"heartbeat_{name}_total") for name in ("beats", "failures", "withheld")] == [5, 2, 1]
     assert [value(samples, f"spool_{name}") for name in ("files", "quarantined")] == [3, 1]
-    left = [value(samples, f"gate_{name}", destination="a", window="channel") for name in ("limit", "left", "kept")]
+    left = [value(samples, f"limit_{name}", destination="a", window="channel") for name in ("size", "left", "reserved")]
     assert left == [30, 12, 4]
     assert not any(name == "tocsin_heartbeat_age_seconds" for name, _ in samples)

@@ -31,7 +31,7 @@ STATUS = {
             "queued": {"urgent": 1, "low": 1234},
             "oldest_seconds": 65.0,
             "sent": 5,
-            "gate": {"windows": [{"name": "channel", "left": 12, "count": 30, "kept": 4}]},
+            "limits": {"windows": [{"name": "channel", "left": 12, "count": 30, "kept": 4}]},
         }
         for at in range(30)
     ],

@@ -40,7 +40,7 @@ def test_a_daemon_that_started_anew_has_no_negative_rate() -> None:
 
 def test_a_lane_says_what_is_left_of_its_scarcest_limit() -> None:
     windows = [{"name": "webhook", "left": 4, "count": 5}, {"name": "channel", "left": 3, "count": 30}]
-    [lane] = lanes(status(0, gate={"windows": windows}), History())
+    [lane] = lanes(status(0, limits={"windows": windows}), History())
     assert lane.left == "3/30"
 
 

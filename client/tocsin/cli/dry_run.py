@@ -48,7 +48,7 @@ def _destination_lines(each: dict[str, Any]) -> Iterator[str]:
     yield f"  earliest  {_earliest(each)}"
     if living := each.get("living"):
         yield f"  key       {_living(living)}"
-    for window in each["gate"]["windows"]:
+    for window in each["limits"]["windows"]:
         yield f"  gate      {budget([window])} in {window['per']:g} s"
     for limit in each["preview"].get("limits") or []:
         yield f"  limit     {plain(limit['name'])}: {limit['used']:,} of {limit['most']:,}"

@@ -144,7 +144,7 @@ def _gate_lines(destinations: list[dict[str, Any]]) -> list[str]:
 
 
 def _gate_row(destination: dict[str, Any]) -> tuple[Any, ...] | None:
-    gate = destination.get("gate") or {}
+    gate = destination.get("limits") or {}
     windows = gate.get("windows")
     if not windows or destination.get("condition") == "disabled":
         return None

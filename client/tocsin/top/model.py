@@ -88,7 +88,7 @@ def _lane(told: Mapping[str, Any], history: History) -> Lane:
         until=told.get("until_seconds"),
         queued=tuple(_number(queued, priority) for priority in PRIORITIES),
         age=told.get("oldest_seconds"),
-        windows=tuple((told.get("gate") or {}).get("windows") or ()),
+        windows=tuple((told.get("limits") or {}).get("windows") or ()),
         rates=history.rates(name),
         sent=_number(told, "sent"),
         dead=_number(told, "dead"),

@@ -26,7 +26,7 @@ def dry_run(lane: Lane, delivery: Delivery, counts: Sequence[Count]) -> dict[str
         "fallback": list(lane.options.fallback),
         "ahead": sum(each.n for each in counts if _goes_first(each, delivery)),
         "earliest_seconds": None if lane.disabled else gate["ready_seconds"][delivery.priority.label],
-        "gate": gate,
+        "limits": gate,
         **_live_message(delivery),
         "preview": lane.preview(delivery),
     }

@@ -79,7 +79,7 @@ _COUNTS: dict[type[Event], Callable[[Any], dict[str, int]]] = {
     AlarmRaised: lambda _: {"alarms_raised": 1},
     AllClear: lambda _: {"all_clears": 1},
     LossReported: lambda fact: {"signals_reported_missed": fact.signals},
-    AlarmUndeliverable: lambda _: {"alarms_unheard": 1},
+    AlarmUndeliverable: lambda _: {"alarms_undeliverable": 1},
 }
 _ERRORS = (Dead, Deferred, Disabled, Ambiguous, ProbeFailed, RateLimited, BreakerOpened)
 COUNTERS = (
@@ -112,7 +112,7 @@ COUNTERS = (
     "alarms_raised",
     "all_clears",
     "signals_reported_missed",  # expired, dead or dropped, and people were told of it
-    "alarms_unheard",  # no road was left
+    "alarms_undeliverable",  # no road was left
 )
 OF_DESTINATION = (  # those of them that are counted by destination as well
     "notifications_sent",

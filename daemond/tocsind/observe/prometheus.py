@@ -147,7 +147,7 @@ _ABOUT = {
     "alarms_raised": "Alarms about the daemon itself.",
     "all_clears": "Alarms about the daemon itself that were followed by an all-clear.",
     "signals_reported_missed": "Signals that expired, died or were dropped, and that people were told of.",
-    "alarms_unheard": "Alarms about the daemon itself that no road was left for.",
+    "alarms_undeliverable": "Alarms about the daemon itself that no road was left for.",
 }
 
 
@@ -185,14 +185,14 @@ def _by_priority(name: str, about: str, key: str, destinations: list[dict[str, A
 
 def _of_gates(destinations: list[dict[str, Any]]) -> Iterator[Series]:
     for name, key, about in (
-        ("gate_limit", "count", "Requests that a limit permits in its time."),
-        ("gate_left", "left", "Requests that are left of it now."),
-        ("gate_kept", "kept", "Of these, kept for URGENT and HIGH."),
+        ("limit_size", "count", "Requests that a limit permits in its time."),
+        ("limit_left", "left", "Requests that are left of it now."),
+        ("limit_reserved", "kept", "Of these, kept for URGENT and HIGH."),
     ):
         rows = [
             ((each["name"], window["name"]), float(window[key]))
             for each in destinations
-            for window in each["gate"]["windows"]
+            for window in each["limits"]["windows"]
         ]
         yield Series("gauge", f"tocsin_{name}", about, ("destination", "window"), rows)
 

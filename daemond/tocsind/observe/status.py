@@ -173,7 +173,7 @@ class StatusView:
             "note": lane.note,
             "counters": dict(record.counters),
             "arrivals": record.arrivals(),
-            "gate": limiter_view(lane),
+            "limits": limiter_view(lane),
         }
 
 
