@@ -23,7 +23,7 @@ def texts() -> list[Path]:
     """The pages, and the files of packaging/ that users read."""
     pages = [page for page in DOCS.rglob("*.md") if page != GENERATED]
     packaged = [path for pattern in PACKAGING for path in (ROOT / "packaging").rglob(pattern) if path.is_file()]
-    return [ROOT / "README.md", ROOT / "alerts.toml", *pages, *packaged]
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "alerts.toml", *pages, *packaged]
 
 
 @pytest.mark.parametrize("path", texts(), ids=lambda path: str(path.relative_to(ROOT)))
