@@ -32,7 +32,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("bench", BENCHES.values(), ids=BENCHES)
-def test_a_bench_accounts_for_every_signal_and_measures_every_row(bench: Bench) -> None:
+def test_bench_counts_every_signal_and_measures_every_row(bench: Bench) -> None:
     table = bench(Size.TINY)
     assert ROWS[table.bench] <= {row.name for row in table.rows}
     measured = [
@@ -43,7 +43,7 @@ def test_a_bench_accounts_for_every_signal_and_measures_every_row(bench: Bench) 
     assert sent == arrived > 0
 
 
-def test_a_peer_that_is_not_installed_is_left_out_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_peer_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers.RedisStream, "program", "no-such-program")
     assert peers.RedisStream().missing() == "there is no no-such-program on this machine"
     monkeypatch.setattr(peers.RedisStream, "program", None)
@@ -51,7 +51,7 @@ def test_a_peer_that_is_not_installed_is_left_out_by_name(monkeypatch: pytest.Mo
     assert peers.RedisStream().missing() == "the package no_such_package is not installed"
 
 
-def test_the_json_holds_the_machine_and_every_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_contains_machine_and_every_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = Table("b0", "nothing", [Row("floor", {"p50 us": 1.5})], {"sent": 2}, {"peer": "not here"}, ["a note"])
     main({"b0": lambda _: table}, ["b0", "--quick", "--json", str(tmp_path / "found.json")])
     found: dict[str, Any] = json.loads((tmp_path / "found.json").read_text())
@@ -70,19 +70,19 @@ def test_the_json_holds_the_machine_and_every_table(tmp_path: Path, capsys: pyte
     assert str(table) in capsys.readouterr().out
 
 
-def test_a_bench_that_does_not_exist_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_bench_is_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(BENCHES, ["b99"])
     assert f"there is no bench b99; there are {', '.join(BENCHES)}" in capsys.readouterr().err
 
 
-def test_percentiles_are_values_that_were_measured() -> None:
+def test_percentiles_are_measured_values() -> None:
     values = [float(n) for n in range(1, 101)]
     assert [percentile(values, at) for at in (0, 50, 99, 100)] == [1, 50, 99, 100]
     assert percentile([3.0], 99) == 3.0
     assert over_rounds([[1.0], [9.0], [2.0]], 50) == 2.0
 
 
-def test_a_table_aligns_its_columns_and_leaves_missing_figures_blank() -> None:
+def test_table_aligns_columns_and_leaves_missing_figures_blank() -> None:
     table = Table("b0", "two", [Row("a", {"x": 1.0}), Row("long", {"y": 12345.0})])
     assert str(table).splitlines() == ["b0  two", "", "      x       y", "a     1        ", "long     12,345"]

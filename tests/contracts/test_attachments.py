@@ -60,7 +60,9 @@ def told(embed: dict[str, Any]) -> str | None:
     return found[0].replace("\\", "") if found else None
 
 
-def test_a_chart_arrives_byte_for_byte_and_is_shown(daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path) -> None:
+def test_chart_arrives_unchanged_and_is_shown_in_embed(
+    daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path
+) -> None:
     receipt = daemon.client.send("BUY BTCUSDT", action="BUY", attach=write(tmp_path))
     assert (receipt.state, receipt.reason) == ("stored", None)
     assert daemon.settled(receipt.id) == ["delivered"]
@@ -71,7 +73,7 @@ def test_a_chart_arrives_byte_for_byte_and_is_shown(daemon: DaemonProcess, fake:
     assert daemon.client.why(receipt.id)["signal"]["attach"] == "chart.png"
 
 
-def test_what_is_no_picture_goes_along_beside_the_embed(
+def test_attachment_that_is_no_picture_is_posted_beside_embed(
     daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path
 ) -> None:
     receipt = daemon.client.send("Report", attach=write(tmp_path, "report.csv", b"a,b\n1,2\n"))
@@ -81,7 +83,7 @@ def test_what_is_no_picture_goes_along_beside_the_embed(
     assert "image" not in message["payload"]["embeds"][0]
 
 
-def test_bytes_that_look_like_the_end_of_a_part_are_only_bytes(
+def test_multipart_boundary_inside_attachment_does_not_end_the_part(
     daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path
 ) -> None:
     nasty = b'\r\n--tocsin\r\n\r\n--\r\nContent-Disposition: form-data; name="payload_json"\r\n\r\n{}\0'
@@ -90,7 +92,7 @@ def test_bytes_that_look_like_the_end_of_a_part_are_only_bytes(
     assert files(fake.messages()[0]) == {"a.bin": digest(nasty)}
 
 
-def test_a_chart_outlives_a_kill_between_acceptance_and_delivery(
+def test_chart_survives_kill_between_acceptance_and_delivery(
     daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path
 ) -> None:
     fake.hold()
@@ -105,7 +107,7 @@ def test_a_chart_outlives_a_kill_between_acceptance_and_delivery(
     assert files(fake.messages()[-1]) == {"chart.png": digest(png())}
 
 
-def test_without_a_daemon_it_waits_in_the_spool(daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path) -> None:
+def test_attachment_without_daemon_waits_in_spool(daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path) -> None:
     daemon.stop()
     path = write(tmp_path)
     receipt = Client(daemon.socket).send("BUY", attach=path)
@@ -116,7 +118,7 @@ def test_without_a_daemon_it_waits_in_the_spool(daemon: DaemonProcess, fake: Fak
     assert files(fake.messages()[0]) == {"chart.png": digest(png())}
 
 
-def test_charts_of_one_name_share_a_message_and_are_not_mixed_up(
+def test_charts_with_equal_names_share_a_message_and_stay_distinct(
     daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path
 ) -> None:
     fake.hold()
@@ -141,7 +143,7 @@ def test_charts_of_one_name_share_a_message_and_are_not_mixed_up(
     assert len(fake.messages()) == 2
 
 
-def test_large_files_do_not_share_a_message(daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path) -> None:
+def test_large_attachments_do_not_share_a_message(daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path) -> None:
     fake.hold()
     first = daemon.client.send("first")
     fake.await_held()
@@ -152,7 +154,7 @@ def test_large_files_do_not_share_a_message(daemon: DaemonProcess, fake: FakePro
     assert [list(files(message)) for message in fake.messages()] == [[], ["0.bin"], ["1.bin"]]
 
 
-def test_a_file_that_vanished_from_the_store_is_missed_in_words(
+def test_attachment_missing_from_store_is_reported_in_message(
     daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path
 ) -> None:
     fake.hold()
@@ -167,7 +169,7 @@ def test_a_file_that_vanished_from_the_store_is_missed_in_words(
     assert files(message) == {}
 
 
-def test_too_large_for_the_far_end_it_goes_without_and_says_so(
+def test_attachment_too_large_for_discord_is_left_out_and_reported(
     daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path
 ) -> None:
     fake.script({"behaviour": "status", "status": 413, "code": 40005, "message": "Request entity too large"})
@@ -181,14 +183,14 @@ def test_too_large_for_the_far_end_it_goes_without_and_says_so(
     assert "413 from Discord: too large" in attempt["reason"]
 
 
-def test_a_fallback_file_names_it(daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path) -> None:
+def test_file_destination_names_attachment(daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path) -> None:
     fake.control("POST", "delete")
     receipt = daemon.client.send("BUY", attach=write(tmp_path))
     assert daemon.settled(receipt.id) == ["delivered"]
     assert '"attach":"chart.png"' in (daemon.state / "alerts.jsonl").read_text()
 
 
-def test_the_daemon_opens_nothing_but_what_was_put_there(
+def test_daemon_opens_only_files_of_the_incoming_folder(
     daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path
 ) -> None:
     first = daemon.client.send("first", attach=write(tmp_path))  # the folder is there
@@ -208,7 +210,9 @@ def test_the_daemon_opens_nothing_but_what_was_put_there(
     assert daemon.status()["counters"]["attachments_left"] == len(names)
 
 
-def test_any_language_puts_a_file_there_and_names_it(daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path) -> None:
+def test_raw_request_names_attachment_in_incoming_folder(
+    daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path
+) -> None:
     daemon.client.send("first", attach=write(tmp_path))
     (daemon.spool / "attachments" / "from-lua.png").write_bytes(png(7))
     receipt = daemon.client.request("send", signal={"title": "BUY", "attach": "from-lua.png"})["receipt"]
@@ -216,7 +220,7 @@ def test_any_language_puts_a_file_there_and_names_it(daemon: DaemonProcess, fake
     assert files(fake.messages()[-1]) == {"from-lua.png": digest(png(7))}
 
 
-def test_sent_twice_it_is_one_signal_with_one_chart(daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path) -> None:
+def test_signal_sent_twice_has_one_chart(daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path) -> None:
     signal = Signal("BUY", attach=write(tmp_path))
     states = [daemon.client.send(signal).state for _ in range(2)]
     assert states == ["stored", "duplicate"]
@@ -225,7 +229,7 @@ def test_sent_twice_it_is_one_signal_with_one_chart(daemon: DaemonProcess, fake:
     assert list((daemon.spool / "attachments").iterdir()) == []
 
 
-def test_it_is_counted_while_it_is_kept_and_gone_after_the_next_look(daemon: DaemonProcess, tmp_path: Path) -> None:
+def test_stored_attachment_is_counted_and_deleted_after_delivery(daemon: DaemonProcess, tmp_path: Path) -> None:
     receipt = daemon.client.send("BUY", attach=write(tmp_path))
     assert "kept    1 attachment, 0.0 of 1,024 MiB" in daemon.tocsin("status").stdout
     kept = daemon.status()["storage"]["attachments"]
@@ -237,20 +241,20 @@ def test_it_is_counted_while_it_is_kept_and_gone_after_the_next_look(daemon: Dae
     assert list((daemon.state / "attachments").iterdir()) == []
 
 
-def test_the_command_line_says_what_stayed_behind(daemon: DaemonProcess, tmp_path: Path) -> None:
+def test_send_command_reports_rejected_attachments(daemon: DaemonProcess, tmp_path: Path) -> None:
     done = daemon.tocsin("send", "BUY", "--attach", str(tmp_path / "nothing.png"))
     assert done.returncode == 0
     assert done.stderr == "tocsin: stored: nothing.png does not come along: No such file or directory\n"
     assert "nothing.png does not come along" in daemon.tocsin("why", done.stdout.strip()).stdout
 
 
-def test_lines_of_json_bring_files_too(daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path) -> None:
+def test_json_lines_of_send_command_attach_files(daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path) -> None:
     done = daemon.tocsin("send", "--json-lines", "-", stdin=f'{{"title": "BUY", "attach": "{write(tmp_path)}"}}\n')
     assert daemon.settled(done.stdout.strip()) == ["delivered"]
     assert files(fake.messages()[0]) == {"chart.png": digest(png())}
 
 
-def test_a_rehearsal_shows_it_and_copies_nothing(daemon: DaemonProcess, tmp_path: Path) -> None:
+def test_dry_run_shows_attachment_and_copies_nothing(daemon: DaemonProcess, tmp_path: Path) -> None:
     said = daemon.tocsin("test", "BUY", "--attach", str(write(tmp_path))).stdout
     assert "chart.png goes along, and is shown as the image" in said
     assert '"url": "attachment://chart.png"' in said
@@ -279,7 +283,7 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become s
 
 
 @root_only
-def test_a_member_hands_in_his_own_chart_through_a_shared_spool(shared: DaemonProcess, fake: FakeProcess) -> None:
+def test_member_attaches_own_chart_through_shared_spool(shared: DaemonProcess, fake: FakeProcess) -> None:
     until((shared.spool / "attachments").is_dir)
     path = write(shared.folder)
 
@@ -297,7 +301,7 @@ def test_a_member_hands_in_his_own_chart_through_a_shared_spool(shared: DaemonPr
 
 
 @root_only
-def test_a_member_cannot_have_anothers_file_posted(shared: DaemonProcess, fake: FakeProcess) -> None:
+def test_member_cannot_attach_file_of_another_user(shared: DaemonProcess, fake: FakeProcess) -> None:
     until((shared.spool / "attachments").is_dir)
     (shared.spool / "attachments" / "roots.png").write_bytes(png(9))
 

@@ -27,7 +27,7 @@ def daemon(tmp_path: Path) -> DaemonProcess:
     return DaemonProcess(tmp_path / "daemon", file() + route("local-file"))
 
 
-def test_backup_is_whole_private_and_has_all_that_was_stored(tmp_path: Path, daemon: DaemonProcess) -> None:
+def test_backup_is_complete_and_private(tmp_path: Path, daemon: DaemonProcess) -> None:
     with daemon.start():
         for number in range(50):
             daemon.client.send(f"signal {number}")
@@ -43,7 +43,7 @@ def test_backup_is_whole_private_and_has_all_that_was_stored(tmp_path: Path, dae
         assert content(copy) == ("ok", 51)
 
 
-def test_backup_shows_one_moment_however_long_it_is_read(daemon: DaemonProcess, tmp_path: Path) -> None:
+def test_backup_is_a_snapshot_although_reading_takes_time(daemon: DaemonProcess, tmp_path: Path) -> None:
     with daemon.start():
         daemon.client.send_many([{"title": f"signal {n}", "body": "x" * 4000} for n in range(500)])
         replies = daemon.client.stream("backup", idle=20)
@@ -59,7 +59,7 @@ def test_backup_shows_one_moment_however_long_it_is_read(daemon: DaemonProcess, 
         assert content(tmp_path / "later.db") == ("ok", 1100)
 
 
-def test_backup_leaves_an_existing_file_alone(tmp_path: Path, daemon: DaemonProcess) -> None:
+def test_backup_does_not_overwrite_existing_file(tmp_path: Path, daemon: DaemonProcess) -> None:
     with daemon.start():
         (tmp_path / "copy.db").write_text("precious")
         refused = daemon.tocsin("backup", str(tmp_path / "copy.db"), "--json")
@@ -69,18 +69,18 @@ def test_backup_leaves_an_existing_file_alone(tmp_path: Path, daemon: DaemonProc
         assert (tmp_path / "copy.db").read_text() == "precious"
 
 
-def test_backup_into_a_folder_that_is_not_there_cannot_write(tmp_path: Path, daemon: DaemonProcess) -> None:
+def test_backup_into_missing_folder_exits_with_cannot_write(tmp_path: Path, daemon: DaemonProcess) -> None:
     with daemon.start():
         assert daemon.tocsin("backup", str(tmp_path / "nowhere" / "copy.db")).returncode == 73
 
 
-def test_backup_without_a_daemon_leaves_no_file(tmp_path: Path, daemon: DaemonProcess) -> None:
+def test_backup_without_daemon_leaves_no_file(tmp_path: Path, daemon: DaemonProcess) -> None:
     copy = tmp_path / "copy.db"
     assert daemon.tocsin("backup", str(copy)).returncode == 69
     assert list(tmp_path.glob("copy*")) == []
 
 
-def test_second_backup_at_once_is_told_to_try_again(daemon: DaemonProcess, tmp_path: Path) -> None:
+def test_concurrent_backup_is_refused_with_retry_hint(daemon: DaemonProcess, tmp_path: Path) -> None:
     with daemon.start():
         daemon.client.send_many([{"title": f"signal {n}", "body": "x" * 4000} for n in range(2000)])
         replies = daemon.client.stream("backup", idle=20)
@@ -91,7 +91,7 @@ def test_second_backup_at_once_is_told_to_try_again(daemon: DaemonProcess, tmp_p
         assert content(tmp_path / "third.db") == ("ok", 2000)
 
 
-def test_start_on_a_backup_marks_what_waits_and_loses_nothing(tmp_path: Path, fake: FakeProcess) -> None:
+def test_start_on_backup_marks_queued_signals_and_loses_none(tmp_path: Path, fake: FakeProcess) -> None:
     outage = discord("d", "http://127.0.0.1:1/api/webhooks/1/x") + route("d")
     config = discord("d", fake.webhooks[0]["url"]) + route("d")
     with DaemonProcess(tmp_path / "daemon", outage).start() as daemon:

@@ -74,7 +74,7 @@ def webhook(number: int) -> str:
     return f"http://127.0.0.1:9/api/webhooks/1/token-{number}"
 
 
-def test_a_lent_webhook_is_a_destination_at_once(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_client_webhook_is_a_destination_at_once(daemon: DaemonProcess, fake: FakeProcess) -> None:
     daemon.start()
     name = lent(daemon, fake.webhooks[0]["url"])
     assert name.startswith("client-")
@@ -84,7 +84,9 @@ def test_a_lent_webhook_is_a_destination_at_once(daemon: DaemonProcess, fake: Fa
     assert daemon.wait_for("webhook-added")["destination"] == name
 
 
-def test_it_is_kept_in_a_private_file_over_restart_and_reload(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_client_webhook_stays_in_private_file_after_restart_and_reload(
+    daemon: DaemonProcess, fake: FakeProcess
+) -> None:
     daemon.start()
     name = lent(daemon, fake.webhooks[0]["url"])
     [kept] = (daemon.state / "webhooks").iterdir()
@@ -97,7 +99,7 @@ def test_it_is_kept_in_a_private_file_over_restart_and_reload(daemon: DaemonProc
     assert arrived(daemon, name) == [(name, "sent")]
 
 
-def test_the_same_url_is_the_same_destination_however_it_is_written(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_client_webhook_with_equivalent_url_is_the_same_destination(daemon: DaemonProcess, fake: FakeProcess) -> None:
     daemon.start()
     url = fake.webhooks[0]["url"]
     name = lent(daemon, url)
@@ -105,16 +107,14 @@ def test_the_same_url_is_the_same_destination_however_it_is_written(daemon: Daem
     assert len(list((daemon.state / "webhooks").iterdir())) == 1
 
 
-def test_a_webhook_of_the_configuration_is_its_destination_without_permission(
-    daemon: DaemonProcess, fake: FakeProcess
-) -> None:
+def test_configured_webhook_needs_no_permission_for_client_webhooks(daemon: DaemonProcess, fake: FakeProcess) -> None:
     daemon.configure(discord("d", fake.webhooks[0]["url"]) + PLAIN)
     daemon.start()
     assert lent(daemon, fake.webhooks[0]["url"]) == "d"
     assert not (daemon.state / "webhooks").exists()
 
 
-def test_without_permission_the_reason_says_what_to_write_and_where(daemon: DaemonProcess) -> None:
+def test_client_webhook_without_permission_names_the_setting_and_file(daemon: DaemonProcess) -> None:
     daemon.configure(PLAIN)
     daemon.start()
     assert refused(daemon, webhook(1)) == f"write `client-webhooks = true` under [daemon] in {daemon.config}"
@@ -123,7 +123,7 @@ def test_without_permission_the_reason_says_what_to_write_and_where(daemon: Daem
     assert daemon.wait_for("webhook-rejected")["uid"] == os.getuid()
 
 
-def test_where_it_is_permitted_no_longer_it_is_kept_and_its_signals_are_routed_anew(
+def test_client_webhook_after_permission_is_withdrawn_is_kept_and_its_signals_rerouted(
     daemon: DaemonProcess, fake: FakeProcess
 ) -> None:
     daemon.start()
@@ -139,16 +139,14 @@ def test_where_it_is_permitted_no_longer_it_is_kept_and_its_signals_are_routed_a
     assert arrived(daemon, name) == [(name, "sent")]
 
 
-def test_what_a_gone_webhook_cannot_take_goes_to_the_last_file_that_is_configured(
-    daemon: DaemonProcess, fake: FakeProcess
-) -> None:
+def test_deleted_client_webhook_falls_back_to_last_configured_file(daemon: DaemonProcess, fake: FakeProcess) -> None:
     daemon.start()
     fake.control("POST", "delete", {"webhook": fake.webhooks[0]["id"]})
     name = lent(daemon, fake.webhooks[0]["url"])
     assert arrived(daemon, name) == [(name, "rerouted"), ("local-file", "sent")]
 
 
-def test_a_file_that_others_may_read_is_a_disabled_destination_with_the_reason(daemon: DaemonProcess) -> None:
+def test_client_webhook_file_readable_by_others_disables_destination(daemon: DaemonProcess) -> None:
     daemon.start()
     name = lent(daemon, webhook(1))
     daemon.stop()
@@ -159,7 +157,7 @@ def test_a_file_that_others_may_read_is_a_disabled_destination_with_the_reason(d
     assert "cannot be used" in refused(daemon, webhook(1))
 
 
-def test_there_are_at_most_thirty_two(daemon: DaemonProcess) -> None:
+def test_client_webhooks_are_limited_to_32(daemon: DaemonProcess) -> None:
     daemon.start()
     found = {lent(daemon, webhook(number)) for number in range(32)}
     assert len(found) == 32
@@ -170,13 +168,13 @@ def test_there_are_at_most_thirty_two(daemon: DaemonProcess) -> None:
 @pytest.mark.parametrize(
     "url", ["", "nonsense", "https://example.com/api/webhooks/1/canary", "http://discord.com/api/webhooks/1/canary"]
 )
-def test_what_is_no_webhook_is_refused_without_quoting_it(daemon: DaemonProcess, url: str) -> None:
+def test_invalid_client_webhook_is_refused_without_quoting_it(daemon: DaemonProcess, url: str) -> None:
     daemon.start()
     assert "canary" not in refused(daemon, url)
     assert "canary" not in daemon.log.read_text()
 
 
-def test_check_names_what_is_lent_and_shows_no_more_of_it(daemon: DaemonProcess) -> None:
+def test_check_lists_client_webhooks_without_their_urls(daemon: DaemonProcess) -> None:
     daemon.start()
     name = lent(daemon, webhook(1))
     for more in ([], ["--json"]):
@@ -204,7 +202,7 @@ def open_daemon() -> Iterator[DaemonProcess]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_another_user_may_hand_in_signals_and_lends_nothing(open_daemon: DaemonProcess) -> None:
+def test_other_user_sends_signals_but_adds_no_client_webhook(open_daemon: DaemonProcess) -> None:
     assert as_stranger(lambda: Client(open_daemon.socket, timeout=PATIENCE).send("x").state) == "stored"
     answer = as_stranger(lambda: lend(open_daemon, webhook(1)).reason)
     assert answer == "only root and the daemon's own user may lend it webhooks"
@@ -212,13 +210,13 @@ def test_another_user_may_hand_in_signals_and_lends_nothing(open_daemon: DaemonP
 
 
 @given(st.one_of(st.text(), st.binary(), st.integers(), st.none(), st.floats()))
-def test_lending_never_raises_and_says_why_nothing_came_of_it(url: object) -> None:
+def test_adding_client_webhook_never_raises_and_reports_reason(url: object) -> None:
     answer = Client("/nonexistent/t.sock", timeout=0.1).lend_webhook(url)  # type: ignore[arg-type] # on purpose
     assert answer.destination is None
     assert answer.reason
 
 
-def test_a_strict_client_raises() -> None:
+def test_strict_client_raises_on_rejected_webhook() -> None:
     client = Client("/nonexistent/t.sock", strict=True)
     with pytest.raises(Unreachable):
         client.lend_webhook(webhook(1))

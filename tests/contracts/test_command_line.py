@@ -68,7 +68,7 @@ def tocsind_(*arguments: str, folder: Path, watched: bool = False, **env: str) -
 # --- check -------------------------------------------------------------------------------------------------------------
 
 
-def test_check_tells_five_mistakes_at_once_each_with_file_and_line(tmp_path: Path) -> None:
+def test_check_reports_five_mistakes_with_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "alerts.toml").write_text(FIVE_MISTAKES)
     done = tocsind_("check", "--config", "alerts.toml", folder=tmp_path)
     assert done.returncode == 78
@@ -79,7 +79,7 @@ def test_check_tells_five_mistakes_at_once_each_with_file_and_line(tmp_path: Pat
         assert words in line
 
 
-def test_run_tells_the_very_same_and_touches_nothing(tmp_path: Path) -> None:
+def test_run_reports_the_same_mistakes_as_check_and_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "alerts.toml").write_text(FIVE_MISTAKES)
     checked = tocsind_("check", "--config", "alerts.toml", folder=tmp_path)
     ran = tocsind_("run", "--config", "alerts.toml", folder=tmp_path)
@@ -87,7 +87,7 @@ def test_run_tells_the_very_same_and_touches_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["alerts.toml"]  # noqa: PTH208 - the names alone
 
 
-def test_check_as_json_is_one_object_on_failure(tmp_path: Path) -> None:
+def test_check_json_is_one_object_on_failure(tmp_path: Path) -> None:
     (tmp_path / "alerts.toml").write_text(FIVE_MISTAKES)
     done = tocsind_("check", "--config", "alerts.toml", "--json", folder=tmp_path)
     assert (done.returncode, done.stderr) == (78, "")
@@ -98,7 +98,7 @@ def test_check_as_json_is_one_object_on_failure(tmp_path: Path) -> None:
     assert [problem["line"] for problem in told["problems"]] == list(MISTAKEN_LINES)
 
 
-def test_check_as_json_is_one_object_on_success(tmp_path: Path) -> None:
+def test_check_json_is_one_object_on_success(tmp_path: Path) -> None:
     done = tocsind_("check", "--json", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     told = json.loads(done.stdout)
@@ -108,34 +108,34 @@ def test_check_as_json_is_one_object_on_success(tmp_path: Path) -> None:
     assert by_name["local-file"]["condition"] == "ready"
 
 
-def test_check_of_the_default_says_what_is_disabled_and_why(tmp_path: Path) -> None:
+def test_check_of_default_configuration_lists_disabled_destinations_with_reasons(tmp_path: Path) -> None:
     done = tocsind_("check", folder=tmp_path)
     assert done.returncode == 0
     assert "disabled: DISCORD_WEBHOOK_ALERTS_GENERAL is not set" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("ok, 5 destinations, 4 routes")
 
 
-def test_check_never_touches_the_network(tmp_path: Path) -> None:
+def test_check_opens_no_network_connection(tmp_path: Path) -> None:
     url = "https://discord.com/api/webhooks/123456789012345678/" + "t" * 68
     done = tocsind_("check", folder=tmp_path, watched=True, DISCORD_WEBHOOK_ALERTS_GENERAL=url)
     assert done.returncode == 0, done.stderr
     assert "NETWORK" not in done.stderr
 
 
-def test_the_watch_would_have_seen_the_network(tmp_path: Path) -> None:
+def test_network_guard_detects_a_connection(tmp_path: Path) -> None:
     done = tocsind_("run", folder=tmp_path, watched=True)
     assert done.returncode == 99
     assert "NETWORK" in done.stderr
 
 
-def test_a_named_configuration_that_is_missing_is_a_problem(tmp_path: Path) -> None:
+def test_missing_named_configuration_is_a_problem(tmp_path: Path) -> None:
     done = tocsind_("check", "--config", "nowhere.toml", folder=tmp_path)
     assert done.returncode == 78
     assert done.stderr == "tocsind: nowhere.toml: the configuration cannot be read: No such file or directory\n"
     assert tocsind_("check", folder=tmp_path, TOCSIN_CONFIG="nowhere.toml").returncode == 78
 
 
-def test_a_webhook_in_the_file_is_a_warning_on_stderr(tmp_path: Path) -> None:
+def test_webhook_in_configuration_file_is_a_warning_on_stderr(tmp_path: Path) -> None:
     url = "https://discord.com/api/webhooks/123456789012345678/" + "t" * 68
     text = f'[destinations.d]\nkind = "discord"\nwebhook = "{url}"\n[[routes]]\nto = ["d"]\n'
     (tmp_path / "alerts.toml").write_text(text)
@@ -148,7 +148,7 @@ def test_a_webhook_in_the_file_is_a_warning_on_stderr(tmp_path: Path) -> None:
 # --- init --------------------------------------------------------------------------------------------------------------
 
 
-def test_init_writes_a_private_file_that_check_accepts(tmp_path: Path) -> None:
+def test_init_writes_private_file_that_check_accepts(tmp_path: Path) -> None:
     done = tocsind_("init", "--output", "new.toml", folder=tmp_path)
     assert done.returncode == 0
     assert "next: tocsind check --config new.toml" in done.stdout
@@ -157,7 +157,7 @@ def test_init_writes_a_private_file_that_check_accepts(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_init_refuses_to_overwrite(tmp_path: Path) -> None:
+def test_init_does_not_overwrite_existing_file(tmp_path: Path) -> None:
     (tmp_path / "alerts.toml").write_text("precious")
     done = tocsind_("init", folder=tmp_path)
     assert done.returncode == 73
@@ -165,13 +165,13 @@ def test_init_refuses_to_overwrite(tmp_path: Path) -> None:
     assert (tmp_path / "alerts.toml").read_text() == "precious"
 
 
-def test_init_does_not_follow_a_link_to_nowhere(tmp_path: Path) -> None:
+def test_init_does_not_follow_dangling_link(tmp_path: Path) -> None:
     (tmp_path / "alerts.toml").symlink_to(tmp_path / "elsewhere")
     assert tocsind_("init", folder=tmp_path).returncode == 73
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_init_into_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_init_into_missing_folder_is_reported(tmp_path: Path) -> None:
     done = tocsind_("init", "--output", "no/such/alerts.toml", folder=tmp_path)
     assert done.returncode == 73
     assert "No such file or directory" in done.stderr
@@ -196,18 +196,18 @@ def test_help_goes_to_stdout(tmp_path: Path, arguments: list[str]) -> None:
     assert done.stdout.startswith("usage: tocsind")
 
 
-def test_the_help_shows_examples_and_every_exit_code(tmp_path: Path) -> None:
+def test_help_shows_examples_and_every_exit_code(tmp_path: Path) -> None:
     said = tocsind_("--help", folder=tmp_path).stdout
     assert "tocsind check --config alerts.toml" in said
     assert all(f"{code} " in said for code in (0, 64, 70, 73, 75, 78))
 
 
-def test_the_version_goes_to_stdout(tmp_path: Path) -> None:
+def test_version_goes_to_stdout(tmp_path: Path) -> None:
     done = tocsind_("--version", folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, f"tocsind {tocsind.__version__}\n")
 
 
-def test_the_version_as_json_names_all_that_a_bugs_report_should(tmp_path: Path) -> None:
+def test_version_json_has_all_fields_of_a_bug_report(tmp_path: Path) -> None:
     told = json.loads(tocsind_("--version", "--json", folder=tmp_path, watched=True).stdout)
     assert (told["schema"], told["version"], told["form"]) == (1, tocsind.__version__, "python")
     assert (told["openssl"], told["sqlite"]) == (ssl.OPENSSL_VERSION, sqlite3.sqlite_version)
@@ -219,7 +219,7 @@ def test_the_version_as_json_names_all_that_a_bugs_report_should(tmp_path: Path)
     [[], ["dance"], ["check", "--colour"], ["check", "--conf", "x"], ["run", "--log", "loud"], ["init", "extra"]],
     ids=" ".join,
 )
-def test_a_usage_error_says_what_and_where_to_look_and_exits_64(tmp_path: Path, arguments: list[str]) -> None:
+def test_usage_error_names_mistake_and_help_and_exits_64(tmp_path: Path, arguments: list[str]) -> None:
     done = tocsind_(*arguments, folder=tmp_path)
     assert (done.returncode, done.stdout) == (64, "")
     assert "usage: tocsind" in done.stderr
@@ -227,7 +227,7 @@ def test_a_usage_error_says_what_and_where_to_look_and_exits_64(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["check", "--json"], ["init", "--output", "-"]], ids=" ".join)
-def test_what_cannot_be_printed_is_told_and_exits_73(tmp_path: Path, arguments: list[str]) -> None:
+def test_failed_write_to_stdout_is_reported_and_exits_73(tmp_path: Path, arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "tocsind", *arguments],

@@ -127,7 +127,7 @@ async def for_ever(stream: trio.SocketStream, data: bytes, pause: float = 0.0) -
         await trio.sleep(pause)
 
 
-async def test_a_frame_that_does_not_end_in_time_is_told_so_and_the_connection_closes(tmp_path: Path) -> None:
+async def test_incomplete_frame_is_answered_with_timeout_and_closed(tmp_path: Path) -> None:
     async with house(tmp_path, frame=SHORT) as at, at.visit() as stream:
         await stream.send_all(framed(json.dumps(send("half")))[:20])
         reply = await hear(stream)
@@ -138,27 +138,27 @@ async def test_a_frame_that_does_not_end_in_time_is_told_so_and_the_connection_c
         assert at.refusals() == [reply["error"]["message"]]
 
 
-async def test_a_frame_that_trickles_in_has_no_more_time_than_one_that_stops(tmp_path: Path) -> None:
+async def test_trickling_frame_has_the_same_deadline_as_a_stalled_one(tmp_path: Path) -> None:
     async with house(tmp_path, frame=SHORT) as at, at.visit() as stream:
         await stream.send_all(framed("x" * 100_000)[:5])
         with pytest.raises(trio.BrokenResourceError):
             await for_ever(stream, b"x", pause=SHORT / 10)
 
 
-async def test_a_connection_idle_for_too_long_is_closed_without_a_word(tmp_path: Path) -> None:
+async def test_idle_connection_is_closed_without_reply(tmp_path: Path) -> None:
     async with house(tmp_path, idle=SHORT, frame=LONG) as at, at.visit() as stream:
         assert (await ask(stream, send("x")))["ok"] is True
         assert await hear(stream) is None
         assert at.refusals() == []
 
 
-async def test_a_peer_that_does_not_take_its_reply_in_time_is_cut_off(tmp_path: Path) -> None:
+async def test_peer_that_does_not_read_its_reply_in_time_is_disconnected(tmp_path: Path) -> None:
     async with house(tmp_path, frame=SHORT, idle=LONG) as at, at.visit() as stream:
         with pytest.raises(trio.BrokenResourceError):
             await for_ever(stream, framed(json.dumps(request("status"))))
 
 
-async def test_the_longest_idle_connection_makes_room_for_a_new_one(tmp_path: Path) -> None:
+async def test_new_connection_evicts_the_longest_idle_one(tmp_path: Path) -> None:
     async with house(tmp_path, per_uid=2) as at, at.visit() as first, at.visit() as second:
         await ask(first, send("a"))
         await ask(second, send("b"))
@@ -169,7 +169,7 @@ async def test_the_longest_idle_connection_makes_room_for_a_new_one(tmp_path: Pa
             assert (await ask(second, send("d")))["ok"] is True
 
 
-async def test_many_who_come_at_once_are_never_more_than_the_limit(tmp_path: Path) -> None:
+async def test_simultaneous_connections_stay_within_limit(tmp_path: Path) -> None:
     async with house(tmp_path, per_uid=4) as at, trio.open_nursery() as nursery:
         closed: list[int] = []
 
@@ -200,7 +200,7 @@ async def test_new_connection_ends_the_oldest_wait_when_none_is_idle(tmp_path: P
             assert at.refusals() == [reply["error"]["message"]]
 
 
-async def test_all_together_are_bounded_too(tmp_path: Path) -> None:
+async def test_connections_of_all_users_are_bounded(tmp_path: Path) -> None:
     async with house(tmp_path, connections=1) as at, at.visit() as first:
         await ask(first, send("x"))
         await at.until_idle()
@@ -212,7 +212,7 @@ async def test_all_together_are_bounded_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "message", [request("tail", follow=True), request("wait", id="", seconds=LONG)], ids=["tail", "wait"]
 )
-async def test_a_long_answer_ends_when_its_peer_hangs_up(tmp_path: Path, message: dict[str, Any]) -> None:
+async def test_streamed_reply_ends_when_peer_disconnects(tmp_path: Path, message: dict[str, Any]) -> None:
     async with house(tmp_path) as at:
         async with at.visit() as stream:
             id_ = (await ask(stream, send("x")))["receipt"]["id"]
@@ -222,7 +222,7 @@ async def test_a_long_answer_ends_when_its_peer_hangs_up(tmp_path: Path, message
         await at.until(lambda: not at.door.table)
 
 
-async def test_half_frames_beyond_the_bound_are_ended_largest_first_and_others_are_served(tmp_path: Path) -> None:
+async def test_incomplete_frames_beyond_byte_limit_are_closed_largest_first(tmp_path: Path) -> None:
     body = json.dumps(send("x", body="y" * 3000))
     async with (
         house(tmp_path, unfinished_per_uid=5000) as at,
@@ -245,13 +245,13 @@ async def test_half_frames_beyond_the_bound_are_ended_largest_first_and_others_a
         assert at.refusals() == [reply["error"]["message"]]
 
 
-async def test_replies_that_are_not_read_count_as_unfinished_bytes(tmp_path: Path) -> None:
+async def test_unread_replies_count_towards_byte_limit(tmp_path: Path) -> None:
     async with house(tmp_path, unfinished_per_uid=500, idle=LONG, frame=LONG) as at, at.visit() as stream:
         with pytest.raises(trio.BrokenResourceError):
             await for_ever(stream, framed(json.dumps(request("status"))))
 
 
-async def test_oldest_tail_ends_when_its_user_opens_too_many(tmp_path: Path) -> None:
+async def test_oldest_tail_ends_when_user_opens_too_many(tmp_path: Path) -> None:
     async with house(tmp_path, tails_per_uid=1) as at, at.visit() as first, at.visit() as second:
         await first.send_all(framed(json.dumps(request("tail", follow=True))))
         await at.until_following(1)
@@ -262,7 +262,7 @@ async def test_oldest_tail_ends_when_its_user_opens_too_many(tmp_path: Path) -> 
         await at.until_following(1)
 
 
-async def test_requests_beyond_what_is_served_at_once_wait_for_their_turn(tmp_path: Path) -> None:
+async def test_requests_beyond_concurrency_limit_wait(tmp_path: Path) -> None:
     async with house(tmp_path, in_service=1) as at, trio.open_nursery() as nursery:
         replies: list[dict[str, Any]] = []
 
@@ -279,7 +279,7 @@ async def test_requests_beyond_what_is_served_at_once_wait_for_their_turn(tmp_pa
         assert sum(reply["ok"] for reply in replies) == 60
 
 
-async def test_who_stops_writing_but_reads_on_still_follows_the_tail(tmp_path: Path) -> None:
+async def test_client_that_shut_down_writing_still_receives_tail(tmp_path: Path) -> None:
     async with house(tmp_path) as at, at.visit() as follower, at.visit() as other:
         id_ = (await ask(other, send("x")))["receipt"]["id"]
         await follower.send_all(framed(json.dumps(request("wait", id=id_, seconds=LONG))))
@@ -288,7 +288,7 @@ async def test_who_stops_writing_but_reads_on_still_follows_the_tail(tmp_path: P
         assert (await hear(follower) or {})["state"] == "dropped"
 
 
-async def test_what_was_read_before_the_door_closes_gets_its_receipt_and_the_next_is_sent_away(tmp_path: Path) -> None:
+async def test_drain_answers_requests_already_read_and_refuses_later_ones(tmp_path: Path) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
         assert (await ask(stream, send("x")))["ok"] is True
         at.door.close()
@@ -297,7 +297,7 @@ async def test_what_was_read_before_the_door_closes_gets_its_receipt_and_the_nex
         assert await hear(stream) is None
 
 
-async def test_who_does_not_wait_for_the_disk_is_held_back_when_too_much_is_unsynced(tmp_path: Path) -> None:
+async def test_senders_without_ack_are_throttled_while_too_much_is_unsynced(tmp_path: Path) -> None:
     async with house(tmp_path, unsynced=1) as at, at.visit() as stream:
         await stream.send_all(framed(json.dumps(request("send", signal={"title": "x"}, ack="received"))) * 50)
         for _ in range(50):
@@ -306,7 +306,7 @@ async def test_who_does_not_wait_for_the_disk_is_held_back_when_too_much_is_unsy
         assert at.door._unsynced.value == 1
 
 
-def test_the_usual_limits_leave_a_user_enough_and_a_host_more() -> None:
+def test_default_limits_leave_room_for_a_user_and_the_host() -> None:
     usual = Limits()
     assert usual.per_uid < usual.connections
     assert usual.frame < usual.idle

@@ -43,7 +43,7 @@ def titles(fake: FakeProcess) -> list[str]:
 
 
 @BOTH
-def test_with_nothing_in_flight_it_leaves_with_0_and_without_its_socket(tmp_path: Path, number: signal.Signals) -> None:
+def test_idle_daemon_exits_with_0_and_removes_socket(tmp_path: Path, number: signal.Signals) -> None:
     with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon, Peer(daemon.socket) as idle:
         daemon.process.send_signal(number)
         assert daemon.process.wait(PATIENCE) == 0
@@ -53,7 +53,7 @@ def test_with_nothing_in_flight_it_leaves_with_0_and_without_its_socket(tmp_path
 
 
 @BOTH
-def test_what_is_in_flight_finishes_and_the_rest_waits_on_disk_for_the_next_start(
+def test_drain_finishes_requests_in_flight_and_leaves_the_rest_on_disk(
     daemon: DaemonProcess, fake: FakeProcess, number: signal.Signals
 ) -> None:
     fake.hold()
@@ -76,9 +76,7 @@ def test_what_is_in_flight_finishes_and_the_rest_waits_on_disk_for_the_next_star
     assert not any("duplicate" in json.dumps(message) for message in fake.messages())
 
 
-def test_nothing_new_is_sent_while_the_last_receipts_wait_for_a_slow_reader(
-    daemon: DaemonProcess, fake: FakeProcess
-) -> None:
+def test_drain_sends_nothing_new_while_receipts_wait_for_slow_reader(daemon: DaemonProcess, fake: FakeProcess) -> None:
     fake.hold()
     daemon.client.send("in flight")
     fake.await_held()
@@ -96,9 +94,7 @@ def test_nothing_new_is_sent_while_the_last_receipts_wait_for_a_slow_reader(
 
 
 @pytest.mark.slow
-def test_a_far_end_that_does_not_answer_keeps_it_for_ten_seconds_at_most(
-    daemon: DaemonProcess, fake: FakeProcess
-) -> None:
+def test_drain_waits_at_most_ten_seconds_for_hung_destination(daemon: DaemonProcess, fake: FakeProcess) -> None:
     fake.hold(saved=True)
     receipt = daemon.client.send("a minute would be too long")
     fake.await_held()
@@ -113,7 +109,7 @@ def test_a_far_end_that_does_not_answer_keeps_it_for_ten_seconds_at_most(
 
 
 @BOTH
-def test_asked_twice_it_leaves_at_once_and_what_was_in_flight_comes_again_marked(
+def test_second_signal_ends_drain_and_requests_in_flight_are_repeated_marked(
     daemon: DaemonProcess, fake: FakeProcess, number: signal.Signals
 ) -> None:
     fake.hold(saved=True)  # it arrived, and nobody can know
@@ -140,9 +136,7 @@ def test_asked_twice_it_leaves_at_once_and_what_was_in_flight_comes_again_marked
     assert delivery["attempts"][0]["reason"] == "tocsind stopped before the answer came"
 
 
-def test_a_storm_of_signals_changes_neither_the_exit_code_nor_what_is_kept(
-    daemon: DaemonProcess, fake: FakeProcess
-) -> None:
+def test_repeated_sigterm_changes_neither_exit_code_nor_queue(daemon: DaemonProcess, fake: FakeProcess) -> None:
     fake.hold()
     ids = [daemon.client.send(f"s{n}").id for n in range(3)]
     fake.await_held()
@@ -157,9 +151,7 @@ def test_a_storm_of_signals_changes_neither_the_exit_code_nor_what_is_kept(
     assert daemon.settled(*ids) == ["delivered"] * 3
 
 
-def test_a_signal_that_comes_while_it_leaves_is_sent_away_and_not_lost_silently(
-    daemon: DaemonProcess, fake: FakeProcess
-) -> None:
+def test_signal_sent_during_drain_is_refused_and_spooled(daemon: DaemonProcess, fake: FakeProcess) -> None:
     fake.hold()
     with Peer(daemon.socket) as peer:
         assert (peer.json(request("send", signal={"title": "in flight"})).reply() or {})["ok"] is True
@@ -173,7 +165,7 @@ def test_a_signal_that_comes_while_it_leaves_is_sent_away_and_not_lost_silently(
     assert titles(fake) == ["in flight"]
 
 
-def test_every_signal_that_was_read_before_the_end_has_its_receipt(tmp_path: Path) -> None:
+def test_every_signal_read_before_exit_has_a_receipt(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon, Peer(daemon.socket) as peer:
         for n in range(200):
             peer.json(request("send", signal={"title": f"s{n}"}))
@@ -190,7 +182,7 @@ def test_every_signal_that_was_read_before_the_end_has_its_receipt(tmp_path: Pat
         assert len(told) == len(set(told))
 
 
-def test_an_exit_ends_those_who_follow(tmp_path: Path) -> None:
+def test_exit_ends_tail_of_clients(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon, Peer(daemon.socket) as follower:
         follower.json(request("tail", follow=True))
         facts = [(follower.reply() or {})["event"]["event"]]

@@ -46,7 +46,7 @@ def rehearse(daemon: DaemonProcess, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def test_it_tells_routes_payload_limits_gate_and_time_in_exactly_this_shape(daemon: DaemonProcess) -> None:
+def test_dry_run_json_has_exact_shape(daemon: DaemonProcess) -> None:
     found = rehearse(daemon, "BUY BTCUSDT", "--tier", "premium", "--confidence", "0.93", "--price", "64000.5")
     must_be(TEST, found)
     for destination in found["destinations"]:
@@ -62,7 +62,7 @@ def test_it_tells_routes_payload_limits_gate_and_time_in_exactly_this_shape(daem
     assert first["preview"]["limits"]
 
 
-def test_a_person_reads_the_same_in_lines(daemon: DaemonProcess) -> None:
+def test_dry_run_lines_show_the_same_as_json(daemon: DaemonProcess) -> None:
     lines = daemon.tocsin("test", "BUY BTCUSDT", "--tier", "premium", "--confidence", "0.93").stdout.splitlines()
     assert lines[0] == "BUY BTCUSDT (urgent) would go to d, local-file"
     assert "d (discord) is ready" in lines
@@ -73,7 +73,7 @@ def test_a_person_reads_the_same_in_lines(daemon: DaemonProcess) -> None:
     assert lines[-1] == "nothing was sent"
 
 
-def test_what_it_shows_is_what_is_then_sent(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_dry_run_payload_equals_sent_payload(daemon: DaemonProcess, fake: FakeProcess) -> None:
     arguments = [
         "BUY",
         "--body",
@@ -100,7 +100,7 @@ def test_what_it_shows_is_what_is_then_sent(daemon: DaemonProcess, fake: FakePro
     assert "@here" in shown["content"]
 
 
-def test_nothing_is_sent_stored_or_counted_by_it(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_dry_run_sends_stores_and_counts_nothing(daemon: DaemonProcess, fake: FakeProcess) -> None:
     before, asked = daemon.status()["counters"], fake.counts()["requests"]
     rehearse(daemon, "BUY", "--tier", "premium", "-p", "urgent")
     status = daemon.status()
@@ -110,7 +110,7 @@ def test_nothing_is_sent_stored_or_counted_by_it(daemon: DaemonProcess, fake: Fa
     assert not (daemon.state / "alerts.jsonl").exists()
 
 
-def test_it_tells_how_long_the_gate_stays_closed_and_who_waits_before_it(daemon: DaemonProcess) -> None:
+def test_dry_run_shows_limiter_wait_and_queue_ahead(daemon: DaemonProcess) -> None:
     assert daemon.settled(daemon.client.send("one an hour", to="d").id) == ["delivered"]
     daemon.client.send("too soon", to="d")
     daemon.client.send("and less pressing", to="d", priority="low")
@@ -124,7 +124,7 @@ def test_it_tells_how_long_the_gate_stays_closed_and_who_waits_before_it(daemon:
     assert said.endswith("nothing was sent\n")
 
 
-def test_of_a_disabled_destination_it_says_so_and_who_would_take_it(daemon: DaemonProcess) -> None:
+def test_dry_run_of_disabled_destination_names_fallback(daemon: DaemonProcess) -> None:
     (found,) = rehearse(daemon, "x", "--to", "unset")["destinations"]
     assert (found["condition"], found["reason"], found["earliest_seconds"], found["fallback"]) == (
         "disabled",
@@ -137,7 +137,7 @@ def test_of_a_disabled_destination_it_says_so_and_who_would_take_it(daemon: Daem
     assert "unknown: not before something changes" in said
 
 
-def test_a_bad_signal_is_told_by_its_field_with_65(daemon: DaemonProcess) -> None:
+def test_dry_run_of_invalid_signal_names_field_and_exits_65(daemon: DaemonProcess) -> None:
     done = daemon.tocsin("test", "")
     assert (done.returncode, done.stdout) == (65, "")
     assert "title" in done.stderr
@@ -147,7 +147,7 @@ def test_a_bad_signal_is_told_by_its_field_with_65(daemon: DaemonProcess) -> Non
     assert "nowhere" in answer["error"]["message"]
 
 
-def test_what_no_route_takes_would_be_kept_as_dead(daemon: DaemonProcess) -> None:
+def test_dry_run_of_unrouted_signal_shows_it_as_dead(daemon: DaemonProcess) -> None:
     daemon.configure(file() + PREMIUM.replace('"d", ', ""))
     daemon.reload()
     daemon.wait_for("reloaded")

@@ -115,7 +115,7 @@ def patched(does: Behaviour) -> Behaviour:
 
 
 @pytest.mark.parametrize(("does", "means"), ROWS.values(), ids=ROWS.keys())
-async def test_each_answer_to_an_edit_means_the_same_for_all_that_it_told(
+async def test_edit_response_applies_to_every_state_in_the_edit(
     fake: FakeDiscord, client: HttpClient, does: Behaviour, means: Outcome
 ) -> None:
     message = await posted(fake, client)
@@ -126,14 +126,14 @@ async def test_each_answer_to_an_edit_means_the_same_for_all_that_it_told(
     assert (fake.counts.posts, fake.counts.requests, len(fake.messages)) == (1, 2, 1)
 
 
-async def test_an_edit_that_is_answered_without_a_body_keeps_its_message(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_edit_response_without_body_keeps_message_id(fake: FakeDiscord, client: HttpClient) -> None:
     message = await posted(fake, client)
     fake.script(patched(NoWait()))
     report = await webhook(fake, client).deliver(edit(message))
     assert report == Report((Delivered(message),) * 2)
 
 
-async def test_an_edit_that_is_answered_too_late_is_made_again(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_edit_that_times_out_is_repeated(fake: FakeDiscord, client: HttpClient) -> None:
     message = await posted(fake, client)
     fake.script(patched(Slow(delay=30)))
     report = await webhook(fake, client, deadline=0.3).deliver(edit(message))
@@ -143,7 +143,7 @@ async def test_an_edit_that_is_answered_too_late_is_made_again(fake: FakeDiscord
     assert [each.message_id for each in fake.messages] == [message]
 
 
-async def test_an_edit_shows_the_last_state_and_tells_of_the_window(client: HttpClient) -> None:
+async def test_edit_shows_last_state_and_reports_rate_limit_window(client: HttpClient) -> None:
     async with serve_fake(Settings(webhook_limit=Limit(Model.FIXED, 5, 2.0))) as fake:
         message = await posted(fake, client)
         report = await webhook(fake, client).deliver(edit(message))
@@ -155,9 +155,7 @@ async def test_an_edit_shows_the_last_state_and_tells_of_the_window(client: Http
     assert [field["value"].split()[1] for field in seen.embed["fields"]] == ["filled"]
 
 
-async def test_an_edit_changes_the_embed_and_neither_wakes_anybody_nor_touches_the_rest(
-    fake: FakeDiscord, client: HttpClient
-) -> None:
+async def test_edit_changes_embed_without_mention_or_other_fields(fake: FakeDiscord, client: HttpClient) -> None:
     destination = webhook(fake, client, username="Bell", mention={"high": ("role:7",)}, silent=("high",))
     await destination.deliver(build("trade", "webhook", LiveMessage(), None, [state(0, "opened", Priority.HIGH)]))
     (before,) = fake.messages
@@ -170,9 +168,7 @@ async def test_an_edit_changes_the_embed_and_neither_wakes_anybody_nor_touches_t
     assert (before.payload["content"], before.mentions.roles, after.mentions.roles) == ("<@&7>", ("7",), ())
 
 
-async def test_a_post_wakes_whom_the_most_pressing_of_its_states_would_wake(
-    fake: FakeDiscord, client: HttpClient
-) -> None:
+async def test_post_mentions_as_its_most_urgent_state_requires(fake: FakeDiscord, client: HttpClient) -> None:
     states = [state(0, "stopped out", Priority.URGENT), state(1, "booked", Priority.LOW)]
     batch = build("trade", "webhook", LiveMessage(), None, states)
     await webhook(fake, client, mention={"urgent": ("role:7",)}).deliver(batch)
@@ -180,19 +176,19 @@ async def test_a_post_wakes_whom_the_most_pressing_of_its_states_would_wake(
     assert (seen.mentions.roles, shown.text) == (("7",), "booked")
 
 
-async def test_in_a_thread_the_edit_names_the_thread(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_edit_in_thread_names_the_thread(fake: FakeDiscord, client: HttpClient) -> None:
     destination = at(f"{fake.url().replace('/api/', '/api/v10/')}?thread_id=77", client)
     await destination.deliver(build("trade", "webhook", LiveMessage(), None, [state(0, "opened")]))
     report = await destination.deliver(edit(fake.messages[0].message_id))
     assert report.outcomes == (Delivered(fake.messages[0].message_id),) * 2
 
 
-async def test_an_id_that_is_none_leads_nowhere_else(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_edit_with_invalid_message_id_reaches_no_other_resource(fake: FakeDiscord, client: HttpClient) -> None:
     report = await webhook(fake, client).deliver(edit("../../1?x=#"))
     assert [getattr(outcome, "cause", None) for outcome in report.outcomes] == [Cause.TARGET_GONE] * 2
 
 
-async def test_a_message_that_a_person_deleted_costs_one_request_and_the_webhook_nothing(
+async def test_edit_of_deleted_message_costs_one_request_and_keeps_webhook(
     fake: FakeDiscord, client: HttpClient
 ) -> None:
     message = await posted(fake, client)
@@ -207,9 +203,7 @@ async def test_a_message_that_a_person_deleted_costs_one_request_and_the_webhook
 # --- a fault in what is shown ----------------------------------------------------------------------------------------------
 
 
-async def test_the_state_that_is_shown_is_at_fault_and_the_others_are_not(
-    fake: FakeDiscord, client: HttpClient
-) -> None:
+async def test_rejected_edit_blames_the_shown_state_only(fake: FakeDiscord, client: HttpClient) -> None:
     message = await posted(fake, client)
     fake.script(patched(Poison(text="closed", within="title")))
     report = await webhook(fake, client).deliver(edit(message))
@@ -217,9 +211,7 @@ async def test_the_state_that_is_shown_is_at_fault_and_the_others_are_not(
     assert report.outcomes == (innocent, Deferred("400 from Discord: title: This is refused.", Cause.FORMAT))
 
 
-async def test_of_what_came_late_each_is_at_fault_when_what_was_shown_before_is_refused(
-    fake: FakeDiscord, client: HttpClient
-) -> None:
+async def test_rejected_edit_of_late_states_blames_each_of_them(fake: FakeDiscord, client: HttpClient) -> None:
     message = await posted(fake, client)
     late = [state(1, "one"), state(2, "two", plain_format=True)]
     batch = build("trade", "webhook", LiveMessage(message), state(9, "shown"), late)
@@ -229,9 +221,7 @@ async def test_of_what_came_late_each_is_at_fault_when_what_was_shown_before_is_
     assert report.outcomes == (Deferred(why, Cause.FORMAT), Refused(why))
 
 
-async def test_what_is_refused_in_the_history_does_not_bury_the_state_that_is_shown(
-    fake: FakeDiscord, client: HttpClient
-) -> None:
+async def test_rejected_history_does_not_make_shown_state_dead(fake: FakeDiscord, client: HttpClient) -> None:
     message = await posted(fake, client)
     fake.script(
         patched(Poison(text="bad word", within="fields")), patched(Poison(text="bad word", within="description"))
@@ -264,7 +254,7 @@ async def drive(destination: DiscordWebhook, known: LiveMessage, waiting: Sequen
 
 @pytest.mark.parametrize("named", [True, False], ids=["named", "not named"])
 @pytest.mark.parametrize(("within", "cured"), [("url", True), ("title", False)])
-async def test_of_five_states_the_last_is_poisoned_and_the_others_are_told(
+async def test_last_of_five_states_is_rejected_and_four_are_shown(
     fake: FakeDiscord, client: HttpClient, within: str, cured: bool, named: bool
 ) -> None:
     message = await posted(fake, client)

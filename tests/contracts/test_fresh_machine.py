@@ -36,7 +36,9 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
 @pytest.mark.skipif(Path("/etc/tocsin/alerts.toml").exists(), reason="this machine is not fresh")
 @pytest.mark.parametrize("tier", ["premium", "free", None])
 @pytest.mark.parametrize("priority", ["urgent", "high", "normal", "low"])
-def test_every_signal_arrives_in_the_local_file(daemon: DaemonProcess, tier: str | None, priority: str) -> None:
+def test_fresh_machine_writes_every_signal_to_local_file(
+    daemon: DaemonProcess, tier: str | None, priority: str
+) -> None:
     receipt = daemon.client.send(f"{tier} {priority}", tier=tier, priority=priority)
     assert receipt.state == "stored"
     assert daemon.settled(receipt.id) == ["delivered"]
@@ -50,7 +52,7 @@ def test_every_signal_arrives_in_the_local_file(daemon: DaemonProcess, tier: str
 
 
 @pytest.mark.skipif(Path("/etc/tocsin/alerts.toml").exists(), reason="this machine is not fresh")
-def test_the_status_says_which_variable_is_not_set_and_all_is_well(daemon: DaemonProcess) -> None:
+def test_fresh_machine_status_names_unset_variable_and_is_healthy(daemon: DaemonProcess) -> None:
     status = daemon.status()
     assert status["health"] == "ok"
     assert status["problems"] == []

@@ -82,7 +82,7 @@ def as_json(message: Any) -> bytes:
 
 @BATCH
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=20))
-def test_random_bytes_as_frames_kill_nothing(daemon: DaemonProcess, bodies: list[bytes]) -> None:
+def test_daemon_survives_random_bytes_as_frames(daemon: DaemonProcess, bodies: list[bytes]) -> None:
     for body in bodies:
         must_answer(daemon, body)
     must_be_well(daemon)
@@ -90,7 +90,7 @@ def test_random_bytes_as_frames_kill_nothing(daemon: DaemonProcess, bodies: list
 
 @BATCH
 @given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=20))
-def test_random_bytes_as_a_stream_kill_nothing(daemon: DaemonProcess, streams: list[bytes]) -> None:
+def test_daemon_survives_random_bytes_as_stream(daemon: DaemonProcess, streams: list[bytes]) -> None:
     for stream in streams:
         with Peer(daemon.socket) as peer:
             peer.write(stream).finish()
@@ -101,7 +101,7 @@ def test_random_bytes_as_a_stream_kill_nothing(daemon: DaemonProcess, streams: l
 
 @BATCH
 @given(st.lists(requests, min_size=1, max_size=20))
-def test_requests_with_random_fields_are_answered_in_the_protocol(
+def test_requests_with_random_fields_get_protocol_replies(
     daemon: DaemonProcess, messages: list[dict[str, Any]]
 ) -> None:
     for message in messages:
@@ -112,9 +112,7 @@ def test_requests_with_random_fields_are_answered_in_the_protocol(
 
 @BATCH
 @given(st.lists(signals, min_size=1, max_size=30))
-def test_signals_with_random_fields_get_a_receipt_each(
-    daemon: DaemonProcess, given_signals: list[dict[str, Any]]
-) -> None:
+def test_signals_with_random_fields_get_receipts(daemon: DaemonProcess, given_signals: list[dict[str, Any]]) -> None:
     with Peer(daemon.socket) as peer:
         reply = peer.msgpack(request("send_many", signals=given_signals)).reply()
     assert reply is not None
@@ -125,9 +123,7 @@ def test_signals_with_random_fields_get_a_receipt_each(
 
 @BATCH
 @given(requests, st.data())
-def test_a_valid_frame_with_some_bytes_changed_kills_nothing(
-    daemon: DaemonProcess, message: dict[str, Any], data: st.DataObject
-) -> None:
+def test_daemon_survives_corrupted_frames(daemon: DaemonProcess, message: dict[str, Any], data: st.DataObject) -> None:
     for whole in (as_json(message), msgspec.msgpack.encode(message)):
         for _ in range(5):
             body = bytearray(whole)
@@ -138,7 +134,7 @@ def test_a_valid_frame_with_some_bytes_changed_kills_nothing(
     must_be_well(daemon)
 
 
-def test_after_all_of_that_nothing_is_stuck_in_the_queue(daemon: DaemonProcess) -> None:
+def test_queue_is_empty_after_fuzzing(daemon: DaemonProcess) -> None:
     receipt = daemon.client.send("the last", priority="low")
     assert daemon.settled(receipt.id) == ["delivered"]
     assert [each["id"] for each in daemon.client.request("queue", state="queued")["deliveries"]] == []

@@ -63,7 +63,7 @@ def listening() -> Iterator[Switch]:
             thread.join()
 
 
-def test_it_is_heard_from_the_start_and_its_url_is_nowhere(tmp_path: Path, switch: Switch) -> None:
+def test_heartbeat_pings_from_start_and_its_url_is_not_shown(tmp_path: Path, switch: Switch) -> None:
     with DaemonProcess(tmp_path, HEARTBEAT + file() + route("local-file"), {"HEARTBEAT_URL": switch.url}) as daemon:
         daemon.start()
         id_ = daemon.client.send("x").id
@@ -75,7 +75,7 @@ def test_it_is_heard_from_the_start_and_its_url_is_nowhere(tmp_path: Path, switc
     assert "canary" not in said
 
 
-def test_it_is_withheld_while_discord_is_gone_and_its_alarm_takes_no_other_road(
+def test_heartbeat_is_withheld_during_outage_without_an_alarm_by_another_route(
     tmp_path: Path, fake: FakeProcess, switch: Switch
 ) -> None:
     fake.script({"behaviour": "status", "status": 503, "count": 1000})
@@ -90,7 +90,7 @@ def test_it_is_withheld_while_discord_is_gone_and_its_alarm_takes_no_other_road(
         daemon.wait_for("heartbeat-resumed")
 
 
-def test_a_url_that_is_not_there_yet_is_no_mistake_and_a_reload_finds_it(tmp_path: Path, switch: Switch) -> None:
+def test_missing_heartbeat_url_is_no_mistake_and_found_by_reload(tmp_path: Path, switch: Switch) -> None:
     where = tmp_path / "url"
     config = HEARTBEAT.replace('{ env = "HEARTBEAT_URL" }', f'{{ file = "{where}" }}')
     with DaemonProcess(tmp_path, config + file() + route("local-file")).start() as daemon:
@@ -116,7 +116,7 @@ def test_a_url_that_is_not_there_yet_is_no_mistake_and_a_reload_finds_it(tmp_pat
     ],
 )
 @pytest.mark.parametrize("form", ['"{url}"', '{{ env = "HEARTBEAT_URL" }}'])
-def test_a_url_that_cannot_be_one_is_told_and_never_quoted(tmp_path: Path, url: str, said: str, form: str) -> None:
+def test_invalid_heartbeat_url_is_reported_without_quoting_it(tmp_path: Path, url: str, said: str, form: str) -> None:
     (tmp_path / "alerts.toml").write_text(f"[heartbeat]\nurl = {form.format(url=url)}\n")
     done = subprocess.run(
         [sys.executable, "-m", "tocsind", "check", "--json", "--config", "alerts.toml"],
@@ -133,7 +133,7 @@ def test_a_url_that_cannot_be_one_is_told_and_never_quoted(tmp_path: Path, url: 
     assert "canary" not in done.stdout + done.stderr
 
 
-def test_it_is_not_told_all_the_time(tmp_path: Path) -> None:
+def test_heartbeat_keeps_its_interval(tmp_path: Path) -> None:
     (tmp_path / "alerts.toml").write_text('[heartbeat]\nurl = { env = "U" }\nevery = "10ms"\n')
     done = subprocess.run(
         [sys.executable, "-m", "tocsind", "check", "--config", "alerts.toml"],

@@ -60,9 +60,7 @@ def peer(daemon: DaemonProcess) -> Iterator[Peer]:
         pytest.param(b'{"op": "status"}\n', id="JSON without a length"),
     ],
 )
-def test_a_frame_over_the_limit_is_refused_by_its_length_alone_and_the_connection_closes(
-    peer: Peer, data: bytes
-) -> None:
+def test_oversized_frame_is_refused_by_its_header_and_closed(peer: Peer, data: bytes) -> None:
     assert peer.write(data).error() == "too-large"
     assert peer.reply() is HUNG_UP
 
@@ -87,12 +85,12 @@ def test_a_frame_over_the_limit_is_refused_by_its_length_alone_and_the_connectio
         pytest.param(SEND + b"\x81\xa5title\x81\x80\x01", id="a map as a map's key"),
     ],
 )
-def test_a_body_that_cannot_be_decoded_is_told_once_and_the_connection_closes(peer: Peer, body: bytes) -> None:
+def test_undecodable_body_is_answered_once_and_closed(peer: Peer, body: bytes) -> None:
     assert peer.write(framed(body)).error() == "broken-frame"
     assert peer.reply() is HUNG_UP
 
 
-def test_a_frame_of_exactly_the_limit_is_taken(peer: Peer) -> None:
+def test_frame_of_exactly_the_limit_is_accepted(peer: Peer) -> None:
     reply = peer.json(send_of_size(LIMIT)).reply()
     assert reply is not None
     assert reply["receipt"]["state"] == "stored"
@@ -134,7 +132,7 @@ def test_a_frame_of_exactly_the_limit_is_taken(peer: Peer) -> None:
     ids=lambda value: str(value)[:60],
 )
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
-def test_a_request_that_means_nothing_is_told_and_the_connection_lives(
+def test_invalid_request_is_answered_and_connection_stays(
     peer: Peer, body: dict[str, object], kind: str, encoding: str
 ) -> None:
     getattr(peer, encoding)(body)
@@ -146,27 +144,27 @@ def test_a_request_that_means_nothing_is_told_and_the_connection_lives(
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("field", ["price", "confidence", "expires"])
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
-def test_socket_reads_a_number_that_is_none_as_missing(peer: Peer, field: str, bad: float, encoding: str) -> None:
+def test_nan_in_a_signal_is_read_as_missing(peer: Peer, field: str, bad: float, encoding: str) -> None:
     reply = getattr(peer, encoding)(send("x", **{field: bad})).reply()
     assert reply is not None
     assert reply["receipt"]["state"] == "stored"
     assert reply["receipt"]["reason"].startswith(f"{field}: ")
 
 
-def test_waiting_for_nan_seconds_is_refused(daemon: DaemonProcess, peer: Peer) -> None:
+def test_wait_for_nan_seconds_is_refused(daemon: DaemonProcess, peer: Peer) -> None:
     id_ = daemon.client.send("x").id
     assert peer.msgpack(request("wait", id=id_, seconds=float("nan"))).error() == "bad-request"
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("-inf")])
-def test_waiting_for_less_than_no_time_answers_at_once(daemon: DaemonProcess, peer: Peer, seconds: float) -> None:
+def test_wait_for_negative_seconds_answers_at_once(daemon: DaemonProcess, peer: Peer, seconds: float) -> None:
     id_ = daemon.client.send("x").id
     reply = peer.msgpack(request("wait", id=id_, seconds=seconds)).reply()
     assert reply is not None
     assert reply["state"] in {"queued", "delivered"}
 
 
-def test_one_bad_signal_among_many_is_refused_and_the_others_are_stored(peer: Peer) -> None:
+def test_invalid_signal_among_many_is_refused_and_others_are_stored(peer: Peer) -> None:
     signals = [{"title": "a"}, {"priority": "high"}, {"title": 7, "id": [["x"]]}, "d"]
     reply = peer.msgpack(request("send_many", signals=signals)).reply()
     assert reply is not None
@@ -175,7 +173,7 @@ def test_one_bad_signal_among_many_is_refused_and_the_others_are_stored(peer: Pe
     assert "id: " in reply["receipts"][2]["reason"]
 
 
-def test_an_id_nested_as_deeply_as_the_decoder_allows_costs_no_alert(peer: Peer) -> None:
+def test_deeply_nested_id_loses_no_signal(peer: Peer) -> None:
     for depth in range(800, 1000, 20):
         nested = b"[" * depth + b"]" * depth
         peer.json(b'{"op": "send_many", "signals": [{"title": "x", "id": ' + nested + b"}]}")
@@ -185,12 +183,12 @@ def test_an_id_nested_as_deeply_as_the_decoder_allows_costs_no_alert(peer: Peer)
         assert reply["receipts"][0]["state"] == "stored"
 
 
-def test_a_title_of_a_type_that_only_messagepack_has_costs_no_alert(peer: Peer) -> None:
+def test_messagepack_extension_as_title_loses_no_signal(peer: Peer) -> None:
     reply = peer.write(framed(SEND + b"\x81\xa5title\xd4\x05\x01")).reply()
     assert (reply or {})["receipt"]["state"] == "stored"
 
 
-def test_a_strangers_words_are_cut_before_they_are_kept(daemon: DaemonProcess, peer: Peer) -> None:
+def test_text_of_refused_requests_is_truncated_before_it_is_stored(daemon: DaemonProcess, peer: Peer) -> None:
     for _ in range(20):
         peer.json(request("send", signal={"title": "x", "to": "w" * 200_000}))
         assert peer.error() == "invalid-signal"
@@ -201,14 +199,14 @@ def test_a_strangers_words_are_cut_before_they_are_kept(daemon: DaemonProcess, p
 # --- order and encodings -----------------------------------------------------------------------------------------------
 
 
-def test_a_reply_comes_in_the_encoding_of_its_request(peer: Peer) -> None:
+def test_reply_has_the_encoding_of_its_request(peer: Peer) -> None:
     for body, is_json in ((json.dumps(send("a")).encode(), True), (msgspec.msgpack.encode(send("b")), False)) * 2:
         answer = peer.write(framed(body)).body()
         assert answer is not None
         assert answer.startswith(b"{") is is_json
 
 
-def test_pipelined_frames_are_answered_in_order_and_each_in_its_encoding(peer: Peer) -> None:
+def test_pipelined_replies_keep_order_and_encoding(peer: Peer) -> None:
     ids = [new_id() for _ in range(60)]
     encode = (lambda message: json.dumps(message).encode(), msgspec.msgpack.encode)
     frames = b"".join(framed(encode[n % 2](send(f"p{n}", id=id_))) for n, id_ in enumerate(ids))
@@ -219,25 +217,25 @@ def test_pipelined_frames_are_answered_in_order_and_each_in_its_encoding(peer: P
     assert [reply["receipt"]["id"] for reply in replies] == ids
 
 
-def test_refusals_keep_their_place_among_pipelined_frames(peer: Peer) -> None:
+def test_pipelined_refusals_keep_order(peer: Peer) -> None:
     peer.json(send("a")).json({"op": "nonsense"}).json(send("b", to="nowhere")).json(send("c"))
     assert [(peer.reply() or {})["ok"] for _ in range(4)] == [True, False, False, True]
 
 
-def test_a_frame_may_come_byte_by_byte(peer: Peer) -> None:
+def test_frame_sent_byte_by_byte_is_accepted(peer: Peer) -> None:
     for byte in framed(json.dumps(send("slow"))):
         peer.write(bytes([byte]))
     assert (peer.reply() or {})["receipt"]["state"] == "stored"
 
 
-def test_who_asks_without_waiting_for_an_answer_gets_none_and_is_stored(daemon: DaemonProcess, peer: Peer) -> None:
+def test_send_with_ack_none_gets_no_reply_and_is_stored(daemon: DaemonProcess, peer: Peer) -> None:
     id_ = new_id()
     peer.json(request("send", signal={"title": "x", "id": id_}, ack="none")).json(request("status"))
     assert "status" in (peer.reply() or {})  # the only answer
     daemon.wait_for("accepted", id=id_)
 
 
-def test_who_finishes_writing_still_gets_the_answer(daemon: DaemonProcess, peer: Peer) -> None:
+def test_client_that_shut_down_writing_gets_its_reply(daemon: DaemonProcess, peer: Peer) -> None:
     id_ = daemon.client.send("x").id
     peer.json(send("last words")).json(request("wait", id=id_, seconds=20)).finish()
     assert (peer.reply() or {})["receipt"]["state"] == "stored"
@@ -248,7 +246,7 @@ def test_who_finishes_writing_still_gets_the_answer(daemon: DaemonProcess, peer:
 # --- identity ------------------------------------------------------------------------------------------------------------
 
 
-def test_identity_is_what_the_kernel_says_of_the_socket(daemon: DaemonProcess, peer: Peer) -> None:
+def test_peer_identity_comes_from_socket_credentials(daemon: DaemonProcess, peer: Peer) -> None:
     receipt = (peer.json(send("mine", source="root", fields={"uid": 0, "pid": 1})).reply() or {})["receipt"]
     why = daemon.client.why(receipt["id"])
     assert (why["uid"], why["pid"]) == (os.geteuid(), os.getpid())
@@ -262,20 +260,20 @@ def write_for_ever(to: socket.socket, data: bytes) -> None:
 # --- who misbehaves in time and number -----------------------------------------------------------------------------------
 
 
-def test_half_a_frame_and_silence_holds_up_nobody(daemon: DaemonProcess) -> None:
+def test_incomplete_frame_does_not_delay_other_clients(daemon: DaemonProcess) -> None:
     with ExitStack() as stack:
         for _ in range(50):
             stack.enter_context(Peer(daemon.socket)).write(framed(json.dumps(send("half")))[:20])
         assert daemon.client.send("meanwhile").state == "stored"
 
 
-def test_a_peer_that_disappears_in_the_middle_of_a_frame_is_forgotten(daemon: DaemonProcess) -> None:
+def test_peer_that_disconnects_inside_a_frame_is_forgotten(daemon: DaemonProcess) -> None:
     for cut in (1, 3, 4, 5, 20):
         with Peer(daemon.socket) as peer:
             peer.write(framed(json.dumps(send("cut")))[:cut])
 
 
-def test_a_peer_that_disappears_before_its_answer_is_stored_all_the_same(daemon: DaemonProcess) -> None:
+def test_signal_of_peer_that_disconnects_before_its_reply_is_stored(daemon: DaemonProcess) -> None:
     ids = [new_id() for _ in range(20)]
     for id_ in ids:
         with Peer(daemon.socket) as peer:
@@ -284,13 +282,13 @@ def test_a_peer_that_disappears_before_its_answer_is_stored_all_the_same(daemon:
         daemon.wait_for("accepted", id=id_)
 
 
-def test_a_peer_that_resets_its_connection_is_forgotten(daemon: DaemonProcess) -> None:
+def test_peer_that_resets_its_connection_is_forgotten(daemon: DaemonProcess) -> None:
     with Peer(daemon.socket) as peer:
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         peer.json(request("status"))
 
 
-def test_a_peer_that_never_reads_its_replies_holds_up_nobody(daemon: DaemonProcess, peer: Peer) -> None:
+def test_peer_that_never_reads_replies_does_not_delay_other_clients(daemon: DaemonProcess, peer: Peer) -> None:
     peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     peer.socket.settimeout(1.0)  # longer than the daemon needs to read what it is willing to read
     asked = framed(json.dumps(request("status"))) * 1000
@@ -299,7 +297,7 @@ def test_a_peer_that_never_reads_its_replies_holds_up_nobody(daemon: DaemonProce
     assert daemon.client.send("meanwhile").state == "stored"
 
 
-def test_a_thousand_idle_connections_keep_nobody_out(daemon: DaemonProcess) -> None:
+def test_thousand_idle_connections_do_not_block_new_clients(daemon: DaemonProcess) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 1200:
         pytest.skip("this user may not open a thousand files")
@@ -313,7 +311,9 @@ def test_a_thousand_idle_connections_keep_nobody_out(daemon: DaemonProcess) -> N
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
-def test_one_users_flood_costs_another_user_nothing(daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_of_one_user_do_not_block_another_user(
+    daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     socket_file = Path(daemon.socket)
     monkeypatch.chdir(socket_file.parent)  # so that the path to it need not be open to the other user
     socket_file.chmod(0o666)

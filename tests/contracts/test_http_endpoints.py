@@ -78,7 +78,7 @@ def daemon(running: DaemonProcess) -> Iterator[DaemonProcess]:
 # --- asked well --------------------------------------------------------------------------------------------------------
 
 
-def test_metrics_are_prometheus_text_and_the_command_says_the_same(daemon: DaemonProcess) -> None:
+def test_metrics_endpoint_and_command_print_the_same_prometheus_text(daemon: DaemonProcess) -> None:
     daemon.settled(daemon.client.send("counted").id)
     status, body, headers = ask(daemon, "/metrics")
     assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
@@ -92,14 +92,14 @@ def test_metrics_are_prometheus_text_and_the_command_says_the_same(daemon: Daemo
     assert 'tocsin_notifications_sent_total{destination="local-file"} 1.0' in body
 
 
-def test_head_says_how_long_it_would_be(daemon: DaemonProcess) -> None:
+def test_head_request_has_content_length(daemon: DaemonProcess) -> None:
     for path in ("/healthz", "/readyz"):
         _, body, headers = ask(daemon, path)
         assert ask(daemon, path, "HEAD") == (200, "", headers)
         assert int(headers["Content-Length"]) == len(body)
 
 
-def test_a_unix_socket_will_do_and_goes_with_the_daemon(tmp_path: Path) -> None:
+def test_http_unix_socket_is_removed_at_exit(tmp_path: Path) -> None:
     place = tmp_path / "metrics.sock"
     with DaemonProcess(tmp_path, f'[metrics]\nlisten = "{place}"\n{file()}{route("local-file")}').start() as daemon:
         daemon.wait_for("http-opened", listen=str(place))
@@ -112,12 +112,12 @@ def test_a_unix_socket_will_do_and_goes_with_the_daemon(tmp_path: Path) -> None:
         assert not place.exists()
 
 
-def test_the_command_knows_what_excludes_each_other(daemon: DaemonProcess) -> None:
+def test_status_command_rejects_conflicting_options(daemon: DaemonProcess) -> None:
     for option in ("--json", "-q"):
         assert daemon.tocsin("status", "--prometheus", option).returncode == 64
 
 
-def test_without_a_daemon_the_command_ends_with_69(tmp_path: Path) -> None:
+def test_status_command_without_daemon_exits_69(tmp_path: Path) -> None:
     daemon = DaemonProcess(tmp_path, CONFIG)
     assert daemon.tocsin("status", "--prometheus").returncode == 69
     assert daemon.tocsin("status", "-q").returncode == 69
@@ -126,7 +126,7 @@ def test_without_a_daemon_the_command_ends_with_69(tmp_path: Path) -> None:
 # --- health ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_dead_discord_is_not_unhealthy(tmp_path: Path, fake: FakeProcess) -> None:
+def test_healthz_is_ok_while_discord_is_down(tmp_path: Path, fake: FakeProcess) -> None:
     fake.script({"behaviour": "status", "status": 503, "count": 100})
     tripping = discord("d", fake.webhooks[0]["url"], breaker='{ failures = 1, rest = "1h", most = "1h" }')
     with DaemonProcess(tmp_path, LISTEN + tripping + route("d")).start() as daemon:
@@ -138,7 +138,7 @@ def test_a_dead_discord_is_not_unhealthy(tmp_path: Path, fake: FakeProcess) -> N
         assert 'tocsin_destination_condition{condition="failing",destination="d"} 1.0' in ask(daemon, "/metrics")[1]
 
 
-def test_with_a_full_disk_it_is_not_ready_and_healthy_all_the_same(tmp_path: Path) -> None:
+def test_readyz_fails_and_healthz_succeeds_with_full_disk(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, '[daemon]\nreserve = "999999TB"\n' + CONFIG).start() as daemon:
         daemon.wait_for("intake-closed")
         status, body, _ = ask(daemon, "/readyz")
@@ -149,7 +149,7 @@ def test_with_a_full_disk_it_is_not_ready_and_healthy_all_the_same(tmp_path: Pat
 # --- where -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_reload_moves_it_and_switches_it_off(tmp_path: Path) -> None:
+def test_reload_moves_and_disables_http_endpoints(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
         assert daemon.status()["metrics"] is None
         daemon.configure(CONFIG)
@@ -169,7 +169,7 @@ def test_a_reload_moves_it_and_switches_it_off(tmp_path: Path) -> None:
             assert probe.connect_ex(before) != 0
 
 
-def test_a_place_that_is_taken_stops_nothing_and_the_status_says_so(tmp_path: Path) -> None:
+def test_used_http_address_is_a_problem_in_status_and_not_fatal(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"127.0.0.1:{taken.getsockname()[1]}"
         with DaemonProcess(tmp_path, CONFIG.replace("127.0.0.1:0", where)).start() as daemon:
@@ -193,7 +193,7 @@ def test_a_place_that_is_taken_stops_nothing_and_the_status_says_so(tmp_path: Pa
         ("/" + "x" * 200, "at most 107 bytes"),
     ],
 )
-def test_only_this_host_may_ask(tmp_path: Path, listen: str, said: str) -> None:
+def test_http_listens_on_loopback_only(tmp_path: Path, listen: str, said: str) -> None:
     (tmp_path / "alerts.toml").write_text(f'[metrics]\nlisten = "{listen}"\n')
     done = subprocess.run(
         [sys.executable, "-m", "tocsind", "check", "--json", "--config", "alerts.toml"],
@@ -225,7 +225,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400", id="TLS"),
     ],
 )
-def test_an_ill_question_gets_its_answer_and_the_door(daemon: DaemonProcess, words: bytes, answer: bytes) -> None:
+def test_malformed_http_request_is_answered_and_closed(daemon: DaemonProcess, words: bytes, answer: bytes) -> None:
     assert say(daemon, words).startswith(b"HTTP/1.1 " + answer)
 
 
@@ -238,19 +238,17 @@ def test_an_ill_question_gets_its_answer_and_the_door(daemon: DaemonProcess, wor
         pytest.param(b"", b"", id="nothing"),
     ],
 )
-def test_who_says_too_much_or_too_little_is_shown_the_door_perhaps_with_a_word(
-    daemon: DaemonProcess, words: bytes, answer: bytes
-) -> None:
+def test_oversized_or_incomplete_http_request_is_closed(daemon: DaemonProcess, words: bytes, answer: bytes) -> None:
     said = say(daemon, words)
     assert said == b"" or said.startswith(b"HTTP/1.1 " + answer)  # a door that falls shut may swallow the word
 
 
-def test_one_connection_answers_one_question(daemon: DaemonProcess) -> None:
+def test_http_connection_serves_one_request(daemon: DaemonProcess) -> None:
     said = say(daemon, (GET + b"\r\n") * 3)
     assert said.count(b"HTTP/1.1 200") == 1
 
 
-def test_many_who_say_nothing_keep_nobody_out_for_long(daemon: DaemonProcess) -> None:
+def test_silent_http_connections_block_others_only_until_deadline(daemon: DaemonProcess) -> None:
     host, port = address(daemon)
     crowd = [socket.create_connection((host, port)) for _ in range(40)]
     until(lambda: _is_answered(host, port))
@@ -267,7 +265,7 @@ def _is_answered(host: str, port: int) -> bool:
             return False
 
 
-def test_slow_heads_keep_nobody_out(daemon: DaemonProcess) -> None:
+def test_slow_http_heads_do_not_block_others(daemon: DaemonProcess) -> None:
     host, port = address(daemon)
     with ExitStack() as stack:
         slow = [stack.enter_context(socket.create_connection((host, port))) for _ in range(20)]
@@ -278,7 +276,7 @@ def test_slow_heads_keep_nobody_out(daemon: DaemonProcess) -> None:
             assert ask(daemon, "/healthz")[:2] == (200, "ok\n")
 
 
-def test_head_that_trickles_in_has_one_deadline(daemon: DaemonProcess) -> None:
+def test_trickling_http_head_has_one_deadline(daemon: DaemonProcess) -> None:
     with line(daemon) as connection:
         connection.settimeout(0.1)
         until(lambda: _is_closed_after(connection, b"G"))
@@ -309,13 +307,13 @@ def _is_closed_after(connection: socket.socket, words: bytes) -> bool:
         ("GET /metrics HTTP/1.1\r\nHost: localhost\r\nOrigin: null", 403),
     ],
 )
-def test_only_loopback_names_are_answered(daemon: DaemonProcess, head: str, status: int) -> None:
+def test_http_host_header_must_be_a_loopback_name(daemon: DaemonProcess, head: str, status: int) -> None:
     assert say(daemon, f"{head}\r\n\r\n".encode()).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 @settings(max_examples=60)
 @given(words=st.one_of(st.binary(max_size=300), st.binary(max_size=100).map(lambda some: GET + some + b"\r\n\r\n")))
-def test_whatever_is_said_it_answers_or_closes_and_lives(running: DaemonProcess, words: bytes) -> None:
+def test_http_server_survives_random_input(running: DaemonProcess, words: bytes) -> None:
     said = say(running, words)
     assert said == b"" or said.startswith(b"HTTP/1.1 ")
 
@@ -323,7 +321,7 @@ def test_whatever_is_said_it_answers_or_closes_and_lives(running: DaemonProcess,
 # --- what it costs whoever does not want it ----------------------------------------------------------------------------
 
 
-def test_prometheus_is_not_loaded_before_somebody_asks() -> None:
+def test_prometheus_client_is_imported_at_first_request() -> None:
     code = "import sys, tocsind.__main__, tocsind.daemon; print('prometheus_client' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert done.stdout == "False\n"

@@ -22,7 +22,7 @@ def listening(tmp_path: Path) -> Iterator[Listening]:
         yield listening
 
 
-def test_it_serves_on_the_socket_and_leaves_its_file_and_mode_alone(tmp_path: Path, listening: Listening) -> None:
+def test_inherited_socket_keeps_its_file_and_mode(tmp_path: Path, listening: Listening) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon:
         Path(daemon.socket).chmod(0o600)
         before = Path(daemon.socket).lstat()
@@ -34,7 +34,7 @@ def test_it_serves_on_the_socket_and_leaves_its_file_and_mode_alone(tmp_path: Pa
     assert (after.st_ino, stat.S_IMODE(after.st_mode)) == (before.st_ino, 0o600)
 
 
-def test_who_knocks_while_it_is_away_is_answered_by_the_next_one(tmp_path: Path, listening: Listening) -> None:
+def test_connection_while_daemon_is_down_is_served_by_next_daemon(tmp_path: Path, listening: Listening) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon, Peer(daemon.socket) as peer:
         peer.json(request("send", signal={"title": "early"}))
         daemon.start(*listening.handed_to(), **listening.popen)
@@ -43,7 +43,7 @@ def test_who_knocks_while_it_is_away_is_answered_by_the_next_one(tmp_path: Path,
         assert reply["receipt"]["state"] == "stored"
 
 
-def test_who_knocks_while_it_finishes_what_is_in_flight_is_answered_by_the_next_one(
+def test_connection_during_drain_is_served_by_next_daemon(
     tmp_path: Path, listening: Listening, fake: FakeProcess
 ) -> None:
     url = fake.webhooks[0]["url"]
@@ -64,7 +64,7 @@ def test_who_knocks_while_it_finishes_what_is_in_flight_is_answered_by_the_next_
             assert reply["receipt"]["state"] == "stored"
 
 
-def test_another_socket_in_the_configuration_is_told_and_not_used(tmp_path: Path, listening: Listening) -> None:
+def test_inherited_socket_overrides_configured_one_with_warning(tmp_path: Path, listening: Listening) -> None:
     with DaemonProcess(tmp_path, CONFIG, {"TOCSIN_SOCKET": str(tmp_path / "other.sock")}) as daemon:
         daemon.start(*listening.handed_to(), **listening.popen)
         assert daemon.client.send("x").state == "stored"
@@ -72,7 +72,7 @@ def test_another_socket_in_the_configuration_is_told_and_not_used(tmp_path: Path
         assert f"which was handed down, and not on {tmp_path}/other.sock" in daemon.log.read_text()
 
 
-def test_a_socket_of_another_kind_ends_it_as_a_mistake_of_the_configuration(tmp_path: Path) -> None:
+def test_inherited_socket_of_wrong_type_is_a_configuration_error(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as wrong,
         DaemonProcess(tmp_path, CONFIG, {"LISTEN_FDS": "1"}) as daemon,
@@ -82,7 +82,7 @@ def test_a_socket_of_another_kind_ends_it_as_a_mistake_of_the_configuration(tmp_
         assert "Traceback" not in daemon.log.read_text()
 
 
-def test_systemd_socket_activate_starts_it_at_the_first_knock(tmp_path: Path) -> None:
+def test_systemd_socket_activate_starts_daemon_at_first_connection(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon:
         passed = [f"--setenv={name}" for name in ("PATH", "PYTHONPATH", "TOCSIN_SOCKET", "STATE_DIRECTORY")]
         activate = [need("systemd-socket-activate"), f"--listen={daemon.socket}", *passed]

@@ -44,7 +44,7 @@ def use_up_inodes(folder: Path, leave: int) -> None:
 
 @AS_ROOT
 @pytest.mark.parametrize("leave", [0, 1, 2, 3])
-def test_daemon_that_cannot_start_for_want_of_inodes_says_so(small: Path, tmp_path: Path, leave: int) -> None:
+def test_daemon_start_without_inodes_reports_reason(small: Path, tmp_path: Path, leave: int) -> None:
     use_up_inodes(small, leave)
     with DaemonProcess(tmp_path, CONFIG, {"STATE_DIRECTORY": str(small / "state")}) as daemon:
         daemon.spawn()
@@ -54,7 +54,7 @@ def test_daemon_that_cannot_start_for_want_of_inodes_says_so(small: Path, tmp_pa
 
 
 @AS_ROOT
-def test_client_whose_spool_has_no_inodes_says_so(small: Path, tmp_path: Path) -> None:
+def test_client_spool_without_inodes_reports_reason(small: Path, tmp_path: Path) -> None:
     use_up_inodes(small, 0)
     daemon = DaemonProcess(tmp_path, CONFIG, {"TOCSIN_SPOOL": str(small / "spool")})
     done = daemon.tocsin("send", "x")
@@ -70,7 +70,7 @@ def wrong_modes(home: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("umask", [0o777, 0])
-def test_files_are_for_their_owner_and_nobody_else_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+def test_files_are_private_with_any_umask(tmp_path: Path, umask: int) -> None:
     env = {
         **os.environ,
         "STATE_DIRECTORY": str(tmp_path / "a" / "state"),
@@ -92,7 +92,7 @@ def test_files_are_for_their_owner_and_nobody_else_whatever_the_umask(tmp_path: 
 
 
 @AS_ROOT
-def test_user_without_privileges_can_spool_and_read_it_with_a_umask_that_takes_everything() -> None:
+def test_unprivileged_user_spools_with_umask_777() -> None:
     with public_folder(0o777) as folder:
 
         def spool_twice() -> list[int]:

@@ -17,7 +17,7 @@ SCRIPT = "import os, sys; from tocsind.start import {0}; os.write(1, b'+'); sys.
 
 
 @pytest.mark.parametrize("program", ["tocsind", "tocsin"])
-def test_interrupt_of_a_start_is_quiet(tmp_path: Path, program: str) -> None:
+def test_interrupted_start_prints_no_traceback(tmp_path: Path, program: str) -> None:
     (tmp_path / "alerts.toml").write_text(file() + route("local-file"))
     env = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state"), "TOCSIN_SOCKET": str(tmp_path / "t.sock")}
     words = {"tocsind": ["run", "--config", str(tmp_path / "alerts.toml")], "tocsin": ["tail", "-f"]}[program]
@@ -36,7 +36,7 @@ def test_interrupt_of_a_start_is_quiet(tmp_path: Path, program: str) -> None:
 
 
 @pytest.mark.parametrize("function", ["daemon", "client"])
-def test_interrupt_that_is_ignored_stays_ignored(function: str) -> None:
+def test_ignored_interrupt_stays_ignored(function: str) -> None:
     code = f"""
 import signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -51,7 +51,7 @@ assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL)
 
 
-def test_interrupt_in_a_weak_references_callback_ends_the_program_quietly() -> None:
+def test_interrupt_in_weakref_callback_prints_no_traceback() -> None:
     code = """
 import signal, sys, time, weakref
 from tocsind.host.interrupts import run_interruptible

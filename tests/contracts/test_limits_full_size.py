@@ -109,7 +109,7 @@ def memory_high() -> int:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_four_members_with_256_connections_keep_nobody_out_and_stay_below_the_units_memory(attack: str) -> None:
+def test_1024_connections_of_four_members_block_no_client_and_stay_below_memory_limit(attack: str) -> None:
     with public_folder() as folder, DaemonProcess(folder, file() + route("local-file")) as daemon, ExitStack() as stack:
         daemon.start()
         Path(daemon.socket).chmod(0o666)

@@ -60,7 +60,7 @@ def liars() -> Iterator[list[Liar]]:
         ("502 Bad Gateway", "deferred"),
     ],
 )
-def test_json_that_is_not_utf8_ends_an_attempt_and_not_the_daemon(
+def test_response_that_is_not_utf8_fails_the_attempt_only(
     tmp_path: Path, liars: list[Liar], status: str, fact: str
 ) -> None:
     liars.append(Liar(http(status, b'{"message": "\xff", "id": "1"}')))
@@ -86,7 +86,7 @@ PAGE = b"<html><head><title>Just a moment...</title></head><body>Attention Requi
         ("200 OK", b"blocked by your administrator"),
     ],
 )
-def test_foreign_words_kill_no_alert_and_count_as_a_failing_destination(
+def test_unknown_response_loses_no_signal_and_counts_as_failure(
     tmp_path: Path, liars: list[Liar], status: str, body: bytes
 ) -> None:
     liars.append(Liar(http(status, body)))
@@ -102,9 +102,7 @@ def test_foreign_words_kill_no_alert_and_count_as_a_failing_destination(
         assert (shown["dead"], shown["sent"], sum(shown["queued"].values())) == (0, 0, 2)
 
 
-def test_a_proxy_that_drops_the_question_for_an_id_is_told_once_and_nothing_goes_twice(
-    tmp_path: Path, liars: list[Liar]
-) -> None:
+def test_proxy_that_drops_wait_parameter_is_reported_once_without_duplicates(tmp_path: Path, liars: list[Liar]) -> None:
     liars.append(Liar(http("204 No Content", b"")))
     with DaemonProcess(tmp_path, discord("d", liars[0].url) + route("d")).start() as daemon:
         ids = [daemon.client.send(title).id for title in ("a", "b")]
@@ -114,7 +112,7 @@ def test_a_proxy_that_drops_the_question_for_an_id_is_told_once_and_nothing_goes
     assert log.count("destination-note") == 1
 
 
-def test_a_long_block_is_a_problem_that_status_tells_and_enable_lifts(tmp_path: Path, liars: list[Liar]) -> None:
+def test_long_block_is_shown_in_status_and_lifted_by_enable(tmp_path: Path, liars: list[Liar]) -> None:
     liars.append(Liar(http("429 Too Many Requests", b'{"retry_after": 1e9, "global": false}')))
     with DaemonProcess(tmp_path, discord("d", liars[0].url) + route("d")).start() as daemon:
         daemon.client.send("x")
@@ -127,7 +125,7 @@ def test_a_long_block_is_a_problem_that_status_tells_and_enable_lifts(tmp_path: 
         daemon.wait_for("rate-limited", destination="d", nth=2)
 
 
-def test_who_asks_for_a_day_of_patience_gets_as_much_as_there_is(tmp_path: Path, liars: list[Liar]) -> None:
+def test_retry_after_of_a_day_is_capped(tmp_path: Path, liars: list[Liar]) -> None:
     liars.append(Liar(http("503 Service Unavailable", b"{}", "Retry-After: 100000")))
     patience = '{ first = "10ms", most = "20ms", give-up = "1s" }'
     config = discord("d", liars[0].url, retry=patience, fallback='["local-file"]') + file() + route("d")

@@ -42,7 +42,7 @@ def as_member(daemon: DaemonProcess, ask: Callable[[Client], Any]) -> Any:
     return as_stranger(asked)
 
 
-def test_member_may_send_and_read(daemon: DaemonProcess) -> None:
+def test_member_sends_and_reads_status(daemon: DaemonProcess) -> None:
     roots = daemon.client.send("root's").id
     assert as_member(daemon, lambda client: client.send("a member's").state) == "stored"
     assert as_member(daemon, lambda client: client.status()["schema"]) == 1
@@ -52,7 +52,7 @@ def test_member_may_send_and_read(daemon: DaemonProcess) -> None:
     assert as_member(daemon, lambda client: client.request("test", signal={"title": "t"})["test"]["schema"]) == 1
 
 
-def test_member_may_drop_and_retry_his_own_signals_only(daemon: DaemonProcess) -> None:
+def test_member_drops_and_retries_own_signals_only(daemon: DaemonProcess) -> None:
     roots = daemon.client.send("root's").id
     own = as_member(daemon, lambda client: client.send("a member's").id)
     for op in ("drop", "retry"):
@@ -73,7 +73,7 @@ def test_member_may_drop_and_retry_his_own_signals_only(daemon: DaemonProcess) -
     [{"op": "retry", "all": True}, {"op": "enable", "destination": "local-file"}, {"op": "backup"}],
     ids=lambda each: each["op"],
 )
-def test_member_may_not_decide_for_all(daemon: DaemonProcess, request_of: dict[str, Any]) -> None:
+def test_member_may_not_use_operator_requests(daemon: DaemonProcess, request_of: dict[str, Any]) -> None:
     before = daemon.status()["counters"]["requests_not_permitted"]
     told = as_member(daemon, lambda client: client.request(**request_of))
     assert told == "not-permitted: only root and the daemon's own user may do that"
@@ -81,7 +81,7 @@ def test_member_may_not_decide_for_all(daemon: DaemonProcess, request_of: dict[s
     assert daemon.client.request(**request_of)["ok"]
 
 
-def test_member_reads_no_file_of_the_daemons(daemon: DaemonProcess) -> None:
+def test_member_cannot_read_files_of_daemon(daemon: DaemonProcess) -> None:
     """Not even where he may pass through the state folder, as for the service, whose spool is below it."""
     daemon.settled(daemon.client.send("root's").id)
     daemon.state.chmod(0o711)
@@ -94,12 +94,12 @@ def test_member_reads_no_file_of_the_daemons(daemon: DaemonProcess) -> None:
     assert as_stranger(readable) == []
 
 
-def test_command_says_so_with_the_exit_code_of_permission(daemon: DaemonProcess) -> None:
+def test_command_without_permission_exits_with_permission_code(daemon: DaemonProcess) -> None:
     roots = daemon.client.send("root's").id
     assert as_stranger(lambda: main(["drop", roots, "--socket", daemon.socket])) == 77
 
 
-def test_signal_that_claims_to_be_tocsins_is_taken_and_says_who_sent_it(daemon: DaemonProcess) -> None:
+def test_signal_with_reserved_source_is_stored_with_its_sender(daemon: DaemonProcess) -> None:
     receipt = as_member(daemon, lambda client: list(_parts(client.send("look", source="tocsin"))))
     assert receipt[1:] == [
         "stored",
@@ -113,7 +113,7 @@ def _parts(receipt: Any) -> tuple[str, str, str | None]:
     return receipt.id, receipt.state, receipt.reason
 
 
-def test_who_is_not_in_the_group_may_nothing(daemon: DaemonProcess) -> None:
+def test_user_outside_group_cannot_connect(daemon: DaemonProcess) -> None:
     os.chown(daemon.socket, 0, 0)
     try:
 
@@ -129,7 +129,7 @@ def test_who_is_not_in_the_group_may_nothing(daemon: DaemonProcess) -> None:
         os.chown(daemon.socket, 0, GROUP)
 
 
-def test_program_in_a_members_container_hands_over_only_where_it_is_told_the_daemons_uid(daemon: DaemonProcess) -> None:
+def test_program_in_user_namespace_sends_only_to_named_uid(daemon: DaemonProcess) -> None:
     """There the kernel shows every user of the host as one: a stranger's listener would look like the daemon."""
 
     def sent() -> list[Any]:

@@ -27,7 +27,7 @@ to = ["abroad"]
         ({"SSL_CERT_FILE": "", "SSL_CERT_DIR": "/nowhere"}, "SSL_CERT_DIR names no folder with certificates"),
     ],
 )
-def test_settings_that_cannot_work_disable_only_what_needs_them(
+def test_unusable_proxy_settings_disable_only_affected_destinations(
     tmp_path: Path, settings: dict[str, str], told: str
 ) -> None:
     daemon = DaemonProcess(tmp_path, ABROAD + file(), {"NO_PROXY": "localhost,[::1],::1/128,[x", **settings})
@@ -44,7 +44,7 @@ def test_settings_that_cannot_work_disable_only_what_needs_them(
     assert "hunter2" not in log
 
 
-def test_check_finds_what_the_daemon_would_find(tmp_path: Path) -> None:
+def test_check_reports_unusable_network_environment_as_daemon_does(tmp_path: Path) -> None:
     settings = {"HTTPS_PROXY": "socks4://u:hunter2@p", "NO_PROXY": "::1/128,[x"}
     daemon = DaemonProcess(tmp_path, ABROAD + file(), settings)
     command = [*daemon.command, "check", "--config", str(daemon.config)]

@@ -29,7 +29,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
         yield manager
 
 
-def test_it_tells_ready_signs_of_life_reloading_ready_again_and_stopping_each_from_its_own_pid(
+def test_daemon_notifies_ready_watchdog_reloading_and_stopping_from_own_pid(
     tmp_path: Path, manager: Manager, program: tuple[str, ...]
 ) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon:
@@ -53,7 +53,7 @@ def test_it_tells_ready_signs_of_life_reloading_ready_again_and_stopping_each_fr
         assert daemon.process.wait(PATIENCE) == 0
 
 
-def test_a_process_that_hangs_gives_no_sign_of_life_until_it_goes_on(tmp_path: Path) -> None:
+def test_stopped_process_sends_no_watchdog_notification(tmp_path: Path) -> None:
     with Manager(str(tmp_path / "manager")) as manager, DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.spawn(env={"NOTIFY_SOCKET": manager.address, **OFTEN})
         manager.hear_of("READY")
@@ -69,14 +69,14 @@ def test_a_process_that_hangs_gives_no_sign_of_life_until_it_goes_on(tmp_path: P
 @pytest.mark.parametrize(
     "wish", [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {**OFTEN, "WATCHDOG_PID": "1"}], ids=str
 )
-def test_a_manager_that_wants_no_sign_of_life_of_ours_gets_none(tmp_path: Path, wish: dict[str, str]) -> None:
+def test_daemon_without_watchdog_request_sends_no_watchdog_notification(tmp_path: Path, wish: dict[str, str]) -> None:
     with Manager(str(tmp_path / "manager")) as manager, DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.spawn(env={"NOTIFY_SOCKET": manager.address, **wish})
         manager.hear_of("READY")
         assert manager.is_silent(0.3)
 
 
-def test_the_watchdogs_abort_writes_where_each_thread_stood_and_leaves_nothing_undone(tmp_path: Path) -> None:
+def test_watchdog_abort_writes_stacks_of_all_threads_and_loses_nothing(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         id_ = daemon.client.send("x").id
         daemon.process.send_signal(signal.SIGABRT)
@@ -92,7 +92,7 @@ def test_the_watchdogs_abort_writes_where_each_thread_stood_and_leaves_nothing_u
         assert daemon.settled(id_) == ["delivered"]
 
 
-def test_a_refused_reload_is_over_too(tmp_path: Path) -> None:
+def test_refused_reload_notifies_ready_again(tmp_path: Path) -> None:
     with Manager(str(tmp_path / "manager")) as manager, DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.spawn(env={"NOTIFY_SOCKET": manager.address})
         manager.hear()
@@ -103,7 +103,7 @@ def test_a_refused_reload_is_over_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["/nowhere/at/all", "@nobody-listens-there", "nonsense", "vsock:2:1"])
-def test_a_manager_that_cannot_be_told_stops_nothing(tmp_path: Path, address: str) -> None:
+def test_unreachable_notify_socket_is_not_fatal(tmp_path: Path, address: str) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.spawn(env={"NOTIFY_SOCKET": address, **OFTEN})
         daemon.await_socket()

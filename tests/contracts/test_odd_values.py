@@ -224,7 +224,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("way", "name"), CASES)
-def test_alert_with_an_odd_value_arrives_and_says_what_it_can(daemon: DaemonProcess, way: str, name: str) -> None:
+def test_signal_with_odd_value_arrives_with_readable_fields(daemon: DaemonProcess, way: str, name: str) -> None:
     case = ALL[name]
     id_ = WAYS[way](daemon, case[0], value_of(case))
     assert daemon.settled(id_) == ["delivered"]
@@ -240,7 +240,7 @@ def test_alert_with_an_odd_value_arrives_and_says_what_it_can(daemon: DaemonProc
 
 
 @pytest.mark.parametrize("name", JSON_VALUES)
-def test_receipt_and_why_name_what_was_odd(daemon: DaemonProcess, name: str) -> None:
+def test_receipt_and_why_name_odd_fields(daemon: DaemonProcess, name: str) -> None:
     field, value, _ = JSON_VALUES[name]
     receipt = daemon.client.send("T", **{field: value})
     notes = daemon.client.why(receipt.id)["signal"].get("input_notes", [])
@@ -258,7 +258,9 @@ given_fields = st.dictionaries(st.sampled_from([n for n in FIELD_NAMES if n != "
 
 @ONE_BATCH
 @given(given_fields)
-def test_any_object_in_any_field_arrives_by_send_and_send_many(daemon: DaemonProcess, values: dict[str, Any]) -> None:
+def test_signal_with_any_object_in_any_field_arrives_by_send_and_send_many(
+    daemon: DaemonProcess, values: dict[str, Any]
+) -> None:
     values.pop("id", None)  # a good one that comes twice is a duplicate
     values.pop("attach", None)
     title = values.pop("title", "T")
@@ -277,7 +279,7 @@ json_values = st.recursive(
 
 @ONE_BATCH
 @given(st.dictionaries(st.sampled_from([n for n in FIELD_NAMES if n not in {"to", "id", "attach"}]), json_values))
-def test_any_json_in_any_field_arrives_by_the_socket(daemon: DaemonProcess, values: dict[str, Any]) -> None:
+def test_signal_with_any_json_in_any_field_arrives_by_socket(daemon: DaemonProcess, values: dict[str, Any]) -> None:
     by_socket(daemon, "colour", values)
     with Peer(daemon.socket) as peer:
         reply = peer.write(framed(json.dumps({"op": "send", "signal": {**values, "title": "T"}}))).reply() or {}
@@ -286,7 +288,9 @@ def test_any_json_in_any_field_arrives_by_the_socket(daemon: DaemonProcess, valu
 
 @ONE_BATCH
 @given(given_fields)
-def test_any_object_in_any_field_arrives_by_compat_and_trading(daemon: DaemonProcess, values: dict[str, Any]) -> None:
+def test_signal_with_any_object_in_any_field_arrives_by_compat_and_trading(
+    daemon: DaemonProcess, values: dict[str, Any]
+) -> None:
     values = {name: value for name, value in values.items() if name not in {"id", "attach", "title"}}
     client: Client = daemon.client
     assert client.send(signal_of({"title": "T", **values})).state == "stored"
@@ -297,9 +301,7 @@ def _named(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != "self"}
 
 
-def test_signal_that_says_nothing_is_refused_logged_and_counted(
-    daemon: DaemonProcess, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_empty_signal_is_refused_logged_and_counted(daemon: DaemonProcess, caplog: pytest.LogCaptureFixture) -> None:
     before = daemon.status()["counters"]["signals_refused"]
     with Client(daemon.socket) as client:
         assert client.send(priority="high").state == "refused"
@@ -311,7 +313,7 @@ def test_signal_that_says_nothing_is_refused_logged_and_counted(
     assert "signals_refused_total" in daemon.tocsin("status", "--prometheus").stdout
 
 
-def test_dropped_signals_are_counted_by_the_daemon_once_it_is_back(daemon: DaemonProcess, tmp_path: Path) -> None:
+def test_dropped_signals_are_counted_by_restarted_daemon(daemon: DaemonProcess, tmp_path: Path) -> None:
     before = daemon.status()["counters"]["signals_dropped"]
     link = tmp_path / "s"
     (tmp_path / "file").touch()

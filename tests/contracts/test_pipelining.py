@@ -29,13 +29,13 @@ def many(number: int) -> dict[str, Any]:
     return request("send_many", signals=[{"title": f"{each}", "body": "x" * 280} for each in range(number)])
 
 
-async def test_a_frame_that_comes_in_pieces_is_read_as_one(tmp_path: Path) -> None:
+async def test_frame_in_pieces_is_read_as_one(tmp_path: Path) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
         assert len((await ask(stream, many(MANY)))["receipts"]) == MANY
         await at.until(lambda: len(accepted(at)) == MANY)
 
 
-async def test_replies_come_in_the_order_of_the_requests_whoever_gives_them(tmp_path: Path) -> None:
+async def test_pipelined_replies_of_different_handlers_keep_request_order(tmp_path: Path) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
         await stream.send_all(
             pipelined(
@@ -69,7 +69,7 @@ async def test_replies_come_in_the_order_of_the_requests_whoever_gives_them(tmp_
         assert sum(isinstance(fact, SignalRefused) for fact in at.facts) == 1
 
 
-async def test_a_long_pipeline_is_answered_to_the_end(tmp_path: Path) -> None:
+async def test_long_pipeline_is_answered_completely(tmp_path: Path) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
         await stream.send_all(pipelined(*(send(str(number)) for number in range(100))))
         ids = [(await hear(stream) or {})["receipt"]["id"] for _ in range(100)]
@@ -77,7 +77,7 @@ async def test_a_long_pipeline_is_answered_to_the_end(tmp_path: Path) -> None:
         assert accepted(at) == ids
 
 
-async def test_a_peer_that_reads_late_gets_every_answer_in_order(tmp_path: Path) -> None:
+async def test_late_reader_gets_every_reply_in_order(tmp_path: Path) -> None:
     async with house(tmp_path, frame=100.0) as at, at.visit() as stream, trio.open_nursery() as nursery:
         requests, signals = 12, 300  # a commit for each request; their replies are more than a socket holds
 
@@ -93,7 +93,7 @@ async def test_a_peer_that_reads_late_gets_every_answer_in_order(tmp_path: Path)
         assert accepted(at) == ids
 
 
-async def test_who_hangs_up_after_asking_has_its_signal_stored(tmp_path: Path) -> None:
+async def test_signal_of_client_that_disconnects_after_request_is_stored(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
         async with at.visit() as stream:
             await stream.send_all(pipelined(send("and gone")))
@@ -104,7 +104,7 @@ def leave_no_room(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA max_page_count = 1").fetchall()
 
 
-async def test_a_full_disk_is_told_in_its_place_and_closes_the_intake(tmp_path: Path) -> None:
+async def test_pipelined_send_on_full_disk_is_refused_in_order_and_closes_intake(tmp_path: Path) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
         await at.door._handlers.dispatch.journal.run(leave_no_room)
         large = request("send", signal={"title": "x", "body": "x" * 60_000})
@@ -116,7 +116,7 @@ async def test_a_full_disk_is_told_in_its_place_and_closes_the_intake(tmp_path: 
 
 
 @pytest.mark.parametrize("ack", ["received", "none"])
-async def test_what_a_full_disk_takes_from_who_does_not_listen_is_a_fact(tmp_path: Path, ack: str) -> None:
+async def test_signal_with_ack_none_lost_to_full_disk_emits_event(tmp_path: Path, ack: str) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
         await at.door._handlers.dispatch.journal.run(leave_no_room)
         large = request("send", signal={"title": "x", "body": "x" * 60_000}, ack=ack)

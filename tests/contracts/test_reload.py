@@ -34,7 +34,7 @@ def arrived(daemon: DaemonProcess, title: str, **fields: str) -> list[str]:
     return [each["destination"] for each in daemon.client.why(id_)["deliveries"] if each["state"] == "sent"]
 
 
-def test_a_new_route_and_a_new_destination_are_taken(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_reload_applies_new_route_and_destination(daemon: DaemonProcess, fake: FakeProcess) -> None:
     assert arrived(daemon, "before", tier="premium") == ["local-file"]
     premium = '[[routes]]\nwhen = { tier = "premium" }\nto = ["d"]\n'
     take(daemon, file() + discord("d", fake.webhooks[0]["url"]) + premium + route("local-file"))
@@ -43,9 +43,7 @@ def test_a_new_route_and_a_new_destination_are_taken(daemon: DaemonProcess, fake
     assert [embed["title"] for embed in fake.embeds()] == ["after"]
 
 
-def test_a_webhook_that_is_gone_is_found_by_the_reload_that_brings_it_and_not_by_its_first_alert(
-    daemon: DaemonProcess, fake: FakeProcess
-) -> None:
+def test_reload_detects_deleted_webhook_before_first_signal(daemon: DaemonProcess, fake: FakeProcess) -> None:
     fake.control("POST", "delete", {"webhook": fake.webhooks[0]["id"]})
     take(daemon, file() + discord("d", fake.webhooks[0]["url"], fallback='["local-file"]') + route("d"))
     assert daemon.wait_for("disabled", destination="d")["reason"] == "404 from Discord: Unknown Webhook"
@@ -53,9 +51,7 @@ def test_a_webhook_that_is_gone_is_found_by_the_reload_that_brings_it_and_not_by
     assert fake.counts()["posts"] == 0
 
 
-def test_what_waits_for_a_removed_destination_goes_where_the_routes_say_now(
-    daemon: DaemonProcess, fake: FakeProcess
-) -> None:
+def test_reload_reroutes_queue_of_removed_destination(daemon: DaemonProcess, fake: FakeProcess) -> None:
     there = discord("d", fake.webhooks[0]["url"], retry='{ first = "1h", most = "1h" }') + file()
     take(daemon, there + route("d"))
     fake.script({"behaviour": "status", "status": 503})
@@ -78,9 +74,7 @@ def test_what_waits_for_a_removed_destination_goes_where_the_routes_say_now(
     assert daemon.status()["problems"] == []
 
 
-def test_what_no_route_takes_over_waits_for_its_destination_to_come_back(
-    daemon: DaemonProcess, fake: FakeProcess
-) -> None:
+def test_unrouted_queue_of_removed_destination_waits_for_its_return(daemon: DaemonProcess, fake: FakeProcess) -> None:
     there = discord("d", fake.webhooks[0]["url"], retry='{ first = "1h", most = "1h" }') + file()
     take(daemon, there + route("d"))
     fake.script({"behaviour": "status", "status": 503})
@@ -97,7 +91,7 @@ def test_what_no_route_takes_over_waits_for_its_destination_to_come_back(
     assert daemon.status()["problems"] == []
 
 
-def test_a_wider_limit_lets_go_what_the_old_one_held_back(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_reload_with_wider_limit_releases_waiting_signals(daemon: DaemonProcess, fake: FakeProcess) -> None:
     url = fake.webhooks[0]["url"]
     take(daemon, discord("d", url, limit='"1/h"') + route("d"))
     first = daemon.client.send("first").id
@@ -109,7 +103,7 @@ def test_a_wider_limit_lets_go_what_the_old_one_held_back(daemon: DaemonProcess,
     assert [embed["title"] for embed in fake.embeds()] == ["first", "second"]
 
 
-def test_a_bad_configuration_is_refused_with_all_its_problems_and_the_old_one_stays(daemon: DaemonProcess) -> None:
+def test_reload_of_invalid_configuration_reports_all_problems_and_keeps_the_old_one(daemon: DaemonProcess) -> None:
     daemon.configure(
         file().replace("file", "fiel", 1).replace('"file"', '"fax"') + 'colour = "red"\n' + route("nowhere")
     )
@@ -131,14 +125,14 @@ def test_a_bad_configuration_is_refused_with_all_its_problems_and_the_old_one_st
 @pytest.mark.parametrize(
     "content", [b"\xff\xfe", b"[[[", b"", b"x = " + b"[" * 100_000], ids=["bytes", "syntax", "empty", "deep"]
 )
-def test_a_file_that_is_no_configuration_changes_nothing(daemon: DaemonProcess, content: bytes) -> None:
+def test_reload_of_unreadable_file_changes_nothing(daemon: DaemonProcess, content: bytes) -> None:
     daemon.config.write_bytes(content)
     daemon.reload()
     daemon.wait_for("reload-refused")
     assert arrived(daemon, "as before") == ["local-file"]
 
 
-def test_a_file_that_has_gone_changes_nothing(daemon: DaemonProcess) -> None:
+def test_reload_of_missing_file_changes_nothing(daemon: DaemonProcess) -> None:
     daemon.config.unlink()
     daemon.reload()
     (problem,) = daemon.wait_for("reload-refused")["problems"]
@@ -146,7 +140,7 @@ def test_a_file_that_has_gone_changes_nothing(daemon: DaemonProcess) -> None:
     assert arrived(daemon, "as before") == ["local-file"]
 
 
-def test_what_is_in_flight_finishes_before_its_destination_changes(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_reload_waits_for_requests_in_flight_of_changed_destination(daemon: DaemonProcess, fake: FakeProcess) -> None:
     take(daemon, discord("d", fake.webhooks[0]["url"]) + route("d"))
     fake.hold()
     ids = [daemon.client.send(title).id for title in ("in flight", "next")]
@@ -162,13 +156,13 @@ def test_what_is_in_flight_finishes_before_its_destination_changes(daemon: Daemo
     assert "duplicate" not in json.dumps(fake.messages())
 
 
-def test_a_socket_that_moves_is_told_to_wait_for_the_next_start(daemon: DaemonProcess, tmp_path: Path) -> None:
+def test_reload_with_another_socket_path_reports_that_it_needs_a_restart(daemon: DaemonProcess, tmp_path: Path) -> None:
     take(daemon, f'[daemon]\nsocket = "{tmp_path}/other.sock"\n{PLAIN}')
     assert "next start" in daemon.wait_for("configuration-warning")["problem"]
     assert daemon.listens()
 
 
-def test_a_hundred_reloads_are_taken_one_after_the_other(daemon: DaemonProcess) -> None:
+def test_hundred_reloads_are_applied_in_sequence(daemon: DaemonProcess) -> None:
     for _ in range(100):
         daemon.reload()
     assert arrived(daemon, "meanwhile") == ["local-file"]

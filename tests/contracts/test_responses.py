@@ -189,7 +189,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
-async def test_each_answer_means_the_same_for_all_that_was_in_the_message(
+async def test_response_applies_to_every_delivery_in_the_message(
     fake: FakeDiscord, client: HttpClient, row: Row
 ) -> None:
     fake.script(row.does)
@@ -206,7 +206,7 @@ ALONE = {
 
 
 @pytest.mark.parametrize(("does", "reason", "curable"), ALONE.values(), ids=ALONE.keys())
-async def test_one_that_is_alone_with_its_fault_is_repaired_once_or_buried(
+async def test_rejected_single_delivery_is_repaired_once_or_dead(
     fake: FakeDiscord, client: HttpClient, does: Status, reason: str, curable: bool
 ) -> None:
     fake.script(does, does)
@@ -216,7 +216,7 @@ async def test_one_that_is_alone_with_its_fault_is_repaired_once_or_buried(
     assert again.outcomes == (Refused(reason),)
 
 
-async def test_a_page_behind_which_discord_saved_the_message_leaves_a_doubt(client: HttpClient) -> None:
+async def test_html_page_after_saved_message_is_outcome_unknown(client: HttpClient) -> None:
     async with serve_fake() as fake:
         fake.script(NotJson())
         report = await webhook(fake, client).deliver([delivery()])
@@ -224,14 +224,14 @@ async def test_a_page_behind_which_discord_saved_the_message_leaves_a_doubt(clie
     assert len(fake.messages) == 1
 
 
-async def test_a_204_is_delivered_without_an_id_and_says_so(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_204_is_delivered_without_message_id_and_noted(fake: FakeDiscord, client: HttpClient) -> None:
     fake.script(NoWait())
     report = await webhook(fake, client).deliver(ALERTS)
     assert report == Report((Delivered(),) * 3, note=NO_MESSAGE_ID)
     assert len(fake.messages) == 1
 
 
-async def test_a_200_with_an_id_is_delivered_and_tells_of_the_window(client: HttpClient) -> None:
+async def test_200_with_id_is_delivered_and_reports_rate_limit_window(client: HttpClient) -> None:
     async with serve_fake(Settings(webhook_limit=Limit(Model.FIXED, 5, 2.0))) as fake:
         report = await webhook(fake, client).deliver(ALERTS)
     assert report.outcomes == (Delivered(fake.messages[0].message_id),) * 3
@@ -251,7 +251,7 @@ UNSENT = {
 
 
 @pytest.mark.parametrize(("url", "why"), UNSENT.values(), ids=UNSENT.keys())
-async def test_what_never_left_is_deferred_without_a_doubt(
+async def test_refused_connection_is_deferred_without_doubt(
     client: HttpClient, url: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "ALL_PROXY"):
@@ -261,13 +261,13 @@ async def test_what_never_left_is_deferred_without_a_doubt(
         assert await at(url, fresh).deliver(ALERTS) == Report((Deferred(f"{why}: nothing was sent", unsent=True),) * 3)
 
 
-async def test_a_failed_tls_handshake_is_deferred_without_a_doubt(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_failed_tls_handshake_is_deferred_without_doubt(fake: FakeDiscord, client: HttpClient) -> None:
     report = await at(fake.url().replace("http:", "https:"), client).deliver(ALERTS)
     assert report == Report((Deferred("cannot connect (TLS handshake failed): nothing was sent", unsent=True),) * 3)
 
 
 @pytest.mark.parametrize("kept", [0, 1])
-async def test_an_answer_that_comes_too_late_is_unknown(fake: FakeDiscord, client: HttpClient, kept: int) -> None:
+async def test_response_after_timeout_is_outcome_unknown(fake: FakeDiscord, client: HttpClient, kept: int) -> None:
     if kept:
         fake.script(Slow(delay=30))
     else:
@@ -277,7 +277,7 @@ async def test_an_answer_that_comes_too_late_is_unknown(fake: FakeDiscord, clien
     assert len(fake.messages) == kept
 
 
-async def test_one_that_was_cancelled_in_flight_may_have_arrived(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_cancelled_request_is_outcome_unknown(fake: FakeDiscord, client: HttpClient) -> None:
     fake.hold(saved=True)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(webhook(fake, client).deliver, ALERTS)
@@ -303,7 +303,7 @@ def only(report: Report) -> Deferred:
     return outcome
 
 
-async def test_the_webhooks_own_limit_closes_the_webhook_and_says_until_when(client: HttpClient) -> None:
+async def test_user_429_limits_webhook_until_retry_after(client: HttpClient) -> None:
     async with serve_fake(Settings(webhook_limit=Limit(Model.FIXED, 1, 5.0))) as fake:
         report = await spent(fake, client)
     outcome = only(report)
@@ -315,7 +315,7 @@ async def test_the_webhooks_own_limit_closes_the_webhook_and_says_until_when(cli
 
 
 @pytest.mark.parametrize("bare", [False, True], ids=["said to be shared", "some remain"])
-async def test_the_hidden_limit_closes_the_channel(client: HttpClient, bare: bool) -> None:
+async def test_shared_429_limits_channel(client: HttpClient, bare: bool) -> None:
     async with serve_fake(Settings(channel_limit=Limit(Model.SLIDING, 1, 60.0))) as fake:
         if bare:
             fake.script(Status(500), RateLimited(scope=Scope.SHARED, retry_after=60, bare=True))
@@ -329,12 +329,12 @@ async def test_the_hidden_limit_closes_the_channel(client: HttpClient, bare: boo
     assert 50 < outcome.wait <= 60.0
 
 
-async def test_the_addresss_limit_closes_everything(client: HttpClient) -> None:
+async def test_global_429_limits_host(client: HttpClient) -> None:
     async with serve_fake(Settings(ip_limit=Limit(Model.FIXED, 1, 5.0))) as fake:
         assert only(await spent(fake, client)).reach is Reach.KIND
 
 
-async def test_a_banned_address_is_told_in_html_and_closes_everything(client: HttpClient) -> None:
+async def test_cloudflare_ban_in_html_limits_host(client: HttpClient) -> None:
     async with serve_fake(Settings(invalid_limit=Limit(Model.FIXED, 1, 600.0))) as fake:
         fake.script(words(403, 0))
         outcome = only(await spent(fake, client))
@@ -343,7 +343,7 @@ async def test_a_banned_address_is_told_in_html_and_closes_everything(client: Ht
     assert 590 < outcome.wait <= 600
 
 
-async def test_a_pasted_address_without_a_version_is_asked_in_seconds(client: HttpClient) -> None:
+async def test_webhook_url_without_api_version_gets_retry_after_in_seconds(client: HttpClient) -> None:
     async with serve_fake(Settings(webhook_limit=Limit(Model.FIXED, 1, 5.0))) as fake:
         text = f'[destinations.d]\nkind = "discord"\nwebhook = "{fake.url()}"\n[[routes]]\nto = ["d"]'
         options = parse(text, "alerts.toml").destinations["d"].options
@@ -354,7 +354,7 @@ async def test_a_pasted_address_without_a_version_is_asked_in_seconds(client: Ht
     assert 4 < outcome.wait <= 5
 
 
-async def test_milliseconds_of_an_old_version_are_known_by_the_seconds_beside_them(client: HttpClient) -> None:
+async def test_retry_after_in_milliseconds_is_recognised_by_its_header(client: HttpClient) -> None:
     async with serve_fake(Settings(webhook_limit=Limit(Model.FIXED, 1, 5.0))) as fake:
         outcome = only(await spent(fake, client, fake.url()))
     assert outcome.wait is not None
@@ -364,7 +364,7 @@ async def test_milliseconds_of_an_old_version_are_known_by_the_seconds_beside_th
 # --- the webhook itself ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_deleted_webhook_and_a_wrong_token_end_the_destination(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_deleted_webhook_and_wrong_token_disable_destination(fake: FakeDiscord, client: HttpClient) -> None:
     wrong = at(fake.url().replace("/api/", "/api/v10/") + "x", client)
     fired = Refused("401 from Discord: Invalid Webhook Token", disable=True)
     assert await wrong.deliver([delivery()]) == Report((fired,), invalid=True)
@@ -373,7 +373,7 @@ async def test_a_deleted_webhook_and_a_wrong_token_end_the_destination(fake: Fak
     assert await webhook(fake, client).deliver([delivery()]) == Report((gone,))
 
 
-async def test_a_redirect_is_never_followed(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_redirect_is_never_followed(fake: FakeDiscord, client: HttpClient) -> None:
     fake.script(Redirect(location=fake.url()))
     await webhook(fake, client).deliver([delivery()])
     assert (fake.counts.requests, fake.messages) == (1, ())
@@ -385,7 +385,7 @@ async def test_a_redirect_is_never_followed(fake: FakeDiscord, client: HttpClien
 ANOTHER = Deferred("400 from Discord: another alert of the same message was refused", Cause.BATCH_MATE)
 
 
-async def test_a_400_that_names_an_embed_is_about_that_one(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_400_with_embed_index_rejects_that_delivery_only(fake: FakeDiscord, client: HttpClient) -> None:
     fake.script(Poison(text="alert 1", within="title"))
     report = await webhook(fake, client).deliver(ALERTS)
     why = "400 from Discord: title: This is refused."
@@ -394,13 +394,13 @@ async def test_a_400_that_names_an_embed_is_about_that_one(fake: FakeDiscord, cl
     assert again == Report((Refused(why, named=True),))
 
 
-async def test_a_400_in_the_older_way_names_an_embed_as_well(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_400_in_old_format_rejects_named_embed_only(fake: FakeDiscord, client: HttpClient) -> None:
     fake.script(Status(400, text='{"embeds": ["2"]}'))
     report = await webhook(fake, client).deliver(ALERTS)
     assert report == Report((ANOTHER, ANOTHER, Deferred("400 from Discord", Cause.FORMAT)))
 
 
-async def test_a_400_that_names_the_username_costs_the_username(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_400_about_username_is_repeated_without_username(fake: FakeDiscord, client: HttpClient) -> None:
     destination = webhook(fake, client, username="Bell")
     tree = {"username": {"_errors": [{"code": "USERNAME_INVALID", "message": "Bad"}]}}
     fake.script(Status(400, code=50035, message="Invalid Form Body", errors=tree))
@@ -434,7 +434,7 @@ async def drive(destination: DiscordWebhook, alerts: Sequence[Delivery]) -> dict
 
 @pytest.mark.parametrize("named", [True, False], ids=["named", "not named"])
 @pytest.mark.parametrize(("within", "cured"), [("url", True), ("title", False)])
-async def test_of_twenty_alerts_two_are_poisoned_and_the_others_arrive_once(
+async def test_two_rejected_of_twenty_signals_leave_eighteen_delivered_once(
     fake: FakeDiscord, client: HttpClient, within: str, cured: bool, named: bool
 ) -> None:
     alerts = [delivery(f"alert {n}.", link=f"https://example.com/{n}.") for n in range(20)]

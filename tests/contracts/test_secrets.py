@@ -69,7 +69,7 @@ BEHAVIOURS: dict[str, tuple[dict[str, Any] | None, str]] = {
 
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
-def test_the_token_is_nowhere_whatever_discord_answers(tmp_path: Path, fake: FakeProcess, name: str) -> None:
+def test_token_is_not_shown_after_any_response(tmp_path: Path, fake: FakeProcess, name: str) -> None:
     behaviour, fact = BEHAVIOURS[name]
     token, url = fake.webhooks[0]["token"], fake.webhooks[0]["url"]
     config = discord("d", url, **QUICK).replace(f'"{url}"', '{ env = "CANARY" }') + file() + route("d")
@@ -85,7 +85,7 @@ def test_the_token_is_nowhere_whatever_discord_answers(tmp_path: Path, fake: Fak
     assert token[:20] not in said
 
 
-def test_no_secret_is_seen_that_a_far_end_quotes_in_another_form(tmp_path: Path, fake: FakeProcess) -> None:
+def test_secret_quoted_by_server_in_another_encoding_is_masked(tmp_path: Path, fake: FakeProcess) -> None:
     """Secrets of other kinds and tokens that nobody configured as well."""
     url, token = fake.webhooks[0]["url"], fake.webhooks[0]["token"]
     others = {
@@ -112,7 +112,7 @@ def test_no_secret_is_seen_that_a_far_end_quotes_in_another_form(tmp_path: Path,
     ] == []
 
 
-def test_the_token_is_nowhere_when_nobody_listens(tmp_path: Path, closed_port: int) -> None:
+def test_token_is_not_shown_after_refused_connection(tmp_path: Path, closed_port: int) -> None:
     token = "canary" + "x" * 62
     url = f"http://127.0.0.1:{closed_port}/api/webhooks/123456789012345678/{token}"
     config = discord("d", url, **QUICK) + file() + route("d")  # in the file itself, which warns
@@ -137,7 +137,7 @@ FORMS = ('"{url}"', '{{ env = "{name}" }}', '{{ env = "{url}" }}', '{{ file = "{
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["check", "--json"], ["run"]], ids=" ".join)
-def test_a_malformed_url_is_told_without_quoting_it_wherever_it_stands(tmp_path: Path, arguments: list[str]) -> None:
+def test_malformed_webhook_url_is_reported_without_quoting_it(tmp_path: Path, arguments: list[str]) -> None:
     env = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state"), "CREDENTIALS_DIRECTORY": str(tmp_path)}
     text = route("d0")
     for number, (url, form) in enumerate(product(MALFORMED, FORMS)):
@@ -160,7 +160,7 @@ def test_a_malformed_url_is_told_without_quoting_it_wherever_it_stands(tmp_path:
     assert "canary" not in said
 
 
-def test_a_url_in_the_wrong_place_is_masked(tmp_path: Path) -> None:
+def test_webhook_url_in_wrong_setting_is_masked(tmp_path: Path) -> None:
     url = "https://discord.com/api/webhooks/123456789012345678/canary-canary-canary"
     text = f'[destinations.d]\nkind = "{url}"\nlimit = "{url}"\n[[routes]]\nto = ["{url}"]\n["{url}"]\nx = 1\n'
     with DaemonProcess(tmp_path, text) as daemon:
@@ -182,9 +182,7 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_token_is_in_nothing_that_a_person_can_ask_for_wherever_it_comes_from(
-    tmp_path: Path, fake: FakeProcess, source: str
-) -> None:
+def test_token_from_any_source_is_in_no_command_output(tmp_path: Path, fake: FakeProcess, source: str) -> None:
     token, url = fake.webhooks[0]["token"], fake.webhooks[0]["url"]
     secrets = tmp_path / "secrets"
     secrets.mkdir()
@@ -235,7 +233,7 @@ sys.exit(main())
 """
 
 
-def test_a_crash_tells_where_and_not_the_secret_that_the_exception_quotes(tmp_path: Path) -> None:
+def test_crash_log_has_traceback_without_secret(tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/api/webhooks/123456789012345678/" + "canary" * 11
     with DaemonProcess(tmp_path, discord("d", url) + route("d")) as daemon:
         assert daemon.spawn(sys.executable, "-c", CRASHING).wait(PATIENCE) == 70
@@ -245,7 +243,7 @@ def test_a_crash_tells_where_and_not_the_secret_that_the_exception_quotes(tmp_pa
     assert "canary" not in said
 
 
-def test_a_reload_that_is_refused_keeps_the_secret_too(tmp_path: Path) -> None:
+def test_refused_reload_does_not_show_secret(tmp_path: Path) -> None:
     url = "https://discord.com/api/webhooks/nonsense/canary-canary-canary"
     with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
         id_ = daemon.client.send("x").id
@@ -256,7 +254,7 @@ def test_a_reload_that_is_refused_keeps_the_secret_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["200", "404", "400 that quotes it", "no answer"])
-def test_a_lent_token_is_in_its_file_and_nowhere_else(tmp_path: Path, fake: FakeProcess, name: str) -> None:
+def test_client_webhook_token_is_in_its_file_only(tmp_path: Path, fake: FakeProcess, name: str) -> None:
     behaviour, fact = BEHAVIOURS[name]
     token, url = fake.webhooks[0]["token"], fake.webhooks[0]["url"]
     config = "[daemon]\nclient-webhooks = true\n" + file() + route("local-file")
@@ -273,7 +271,7 @@ def test_a_lent_token_is_in_its_file_and_nowhere_else(tmp_path: Path, fake: Fake
     assert token[:20] not in said
 
 
-def test_a_lent_url_that_is_refused_is_nowhere(tmp_path: Path) -> None:
+def test_refused_client_webhook_url_is_not_shown(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
         id_ = daemon.client.send("x").id
         good = "https://discord.com/api/webhooks/123456789012345678/canary-canary-canary"

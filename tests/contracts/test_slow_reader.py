@@ -19,7 +19,7 @@ def until_stuck(daemon: DaemonProcess) -> None:
     assert 0 < seen[-1] < FRAMES * SIGNALS
 
 
-def test_receipts_that_the_socket_has_no_room_for_come_later(tmp_path: Path) -> None:
+def test_receipts_beyond_socket_buffer_arrive_later(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
         peer = Peer(daemon.socket)
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -44,7 +44,7 @@ def waits(daemon: DaemonProcess) -> int:
     return int(daemon.status()["spool"]["files"])
 
 
-def test_what_was_spooled_before_the_daemon_ever_ran_arrives_once_and_oldest_first(tmp_path: Path) -> None:
+def test_signals_spooled_before_first_start_arrive_once_in_order(tmp_path: Path) -> None:
     daemon = DaemonProcess(tmp_path, CONFIG)
     receipts = [client(daemon).send(f"{n}") for n in range(20)]
     assert {receipt.state for receipt in receipts} == {"spooled"}
@@ -57,7 +57,7 @@ def test_what_was_spooled_before_the_daemon_ever_ran_arrives_once_and_oldest_fir
         assert daemon.status()["health"] == "ok"
 
 
-def test_a_restarted_daemon_takes_nothing_twice(tmp_path: Path) -> None:
+def test_restart_imports_no_spooled_signal_twice(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         stored = Signal("stored, and not answered in time")
         assert daemon.client.send(stored).state == "stored"
@@ -70,7 +70,7 @@ def test_a_restarted_daemon_takes_nothing_twice(tmp_path: Path) -> None:
     assert titles(daemon) == ["stored, and not answered in time", "new"]
 
 
-def test_what_is_spooled_while_the_daemon_is_hung_is_taken_when_it_wakes(tmp_path: Path) -> None:
+def test_signals_spooled_while_daemon_hangs_are_imported_when_it_resumes(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         with client(daemon, timeout=0.2) as program:
             assert program.send("before").state == "stored"
@@ -83,7 +83,7 @@ def test_what_is_spooled_while_the_daemon_is_hung_is_taken_when_it_wakes(tmp_pat
         assert set(daemon.settled(asked.id, fresh.id, later.id)) == {"delivered"}
 
 
-def test_a_file_that_appears_is_taken_within_moments_also_after_the_folder_was_made_anew(tmp_path: Path) -> None:
+def test_new_spool_file_is_imported_at_once_also_after_folder_was_recreated(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         drop(daemon, '{"title": "one"}\n')
         daemon.wait_for("spool-imported")
@@ -92,7 +92,7 @@ def test_a_file_that_appears_is_taken_within_moments_also_after_the_folder_was_m
         daemon.wait_for("spool-imported", nth=2)
 
 
-def test_a_line_without_an_id_is_stored_once_though_its_file_comes_twice(tmp_path: Path) -> None:
+def test_spool_line_without_id_is_stored_once_from_two_copies(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         daemon.kill()
         drop(daemon, '{"title": "by hand"}\n')
@@ -114,7 +114,7 @@ def test_a_line_without_an_id_is_stored_once_though_its_file_comes_twice(tmp_pat
         ('{"title": "good"}\n{"priority": "high"}\n', "line 2: title: is required"),
     ],
 )
-def test_what_cannot_be_taken_is_put_aside_and_the_status_says_why(tmp_path: Path, content: str, said: str) -> None:
+def test_unreadable_spool_file_is_quarantined_with_reason_in_status(tmp_path: Path, content: str, said: str) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         drop(daemon, content)
         assert said in daemon.wait_for("quarantined", file="by-hand.jsonl")["reason"]
@@ -131,7 +131,7 @@ def test_what_cannot_be_taken_is_put_aside_and_the_status_says_why(tmp_path: Pat
         assert daemon.status()["health"] == "ok"
 
 
-def test_a_file_with_an_impossible_name_is_put_aside_under_another(tmp_path: Path) -> None:
+def test_spool_file_with_invalid_name_is_quarantined_under_another_name(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         (daemon.spool / ".x").write_text('{"\\ud800": 1}\n')
         (daemon.spool / ".x").rename(daemon.spool / os.fsdecode(b"\xff.jsonl"))
@@ -139,7 +139,7 @@ def test_a_file_with_an_impossible_name_is_put_aside_under_another(tmp_path: Pat
         assert daemon.status()["spool"]["quarantined"] == 1
 
 
-def test_the_status_warns_of_a_spool_that_the_daemon_does_not_read(tmp_path: Path) -> None:
+def test_status_warns_of_spool_that_daemon_does_not_read(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         Client(tmp_path / "nobody", spool=tmp_path / "elsewhere").send("nobody will come")
         daemon.env["TOCSIN_SPOOL"] = str(tmp_path / "elsewhere")
@@ -176,7 +176,7 @@ def _strangers(daemon: DaemonProcess) -> None:
         ),
     ],
 )
-def test_links_and_strangers_files_are_never_taken(
+def test_spool_links_and_files_of_strangers_are_not_imported(
     tmp_path: Path, make: Callable[[DaemonProcess], None], said: str
 ) -> None:
     daemon = DaemonProcess(tmp_path, CONFIG)
@@ -187,7 +187,7 @@ def test_links_and_strangers_files_are_never_taken(
         assert daemon.status()["counters"]["spool_signals_taken"] == 0
 
 
-def test_a_spool_that_is_open_to_others_is_not_taken_in_and_the_status_says_so(tmp_path: Path) -> None:
+def test_spool_writable_by_others_is_not_imported_and_reported(tmp_path: Path) -> None:
     daemon = DaemonProcess(tmp_path, CONFIG)
     drop(daemon, '{"title": "forged"}\n')
     daemon.spool.chmod(0o777)
@@ -200,9 +200,7 @@ def test_a_spool_that_is_open_to_others_is_not_taken_in_and_the_status_says_so(t
         assert daemon.status()["health"] == "ok"
 
 
-def test_a_signal_whose_time_passed_in_the_spool_is_never_posted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_signal_expired_in_spool_is_never_posted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     daemon = DaemonProcess(tmp_path, CONFIG)
     now, booted = time.time_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     with monkeypatch.context() as earlier:
@@ -217,7 +215,7 @@ def test_a_signal_whose_time_passed_in_the_spool_is_never_posted(
         assert daemon.status()["counters"]["deliveries_expired"] == 1
 
 
-def test_client_and_daemon_find_the_spool_that_the_environment_names(tmp_path: Path) -> None:
+def test_client_and_daemon_use_spool_from_environment(tmp_path: Path) -> None:
     spool = tmp_path / "elsewhere"
     with DaemonProcess(tmp_path, CONFIG, env={"TOCSIN_SPOOL": str(spool)}) as daemon:
         sent = daemon.tocsin("send", "spooled by the command")
@@ -228,7 +226,7 @@ def test_client_and_daemon_find_the_spool_that_the_environment_names(tmp_path: P
         assert daemon.status()["spool"]["path"] == str(spool)
 
 
-def test_client_and_daemon_find_the_spool_below_the_state_that_the_configuration_names(tmp_path: Path) -> None:
+def test_client_and_daemon_use_spool_below_configured_state_folder(tmp_path: Path) -> None:
     config = f'[daemon]\nsocket = "{tmp_path / "t.sock"}"\nstate = "{tmp_path / "configured"}"\n{CONFIG}'
     with DaemonProcess(tmp_path, config) as daemon:
         for name in ("TOCSIN_SOCKET", "STATE_DIRECTORY"):
@@ -240,7 +238,7 @@ def test_client_and_daemon_find_the_spool_below_the_state_that_the_configuration
         assert daemon.settled(sent.stdout.strip()) == ["delivered"]
 
 
-def test_ten_thousand_files_are_taken_in_order_while_the_door_stays_open(tmp_path: Path) -> None:
+def test_ten_thousand_spool_files_are_imported_in_order_while_socket_serves(tmp_path: Path) -> None:
     daemon = DaemonProcess(tmp_path, CONFIG)
     drop(daemon, "")
     (daemon.spool / "by-hand.jsonl").unlink()
@@ -256,7 +254,7 @@ def test_ten_thousand_files_are_taken_in_order_while_the_door_stays_open(tmp_pat
     assert arrived == [f"{n}" for n in range(count)]
 
 
-def test_a_full_disk_keeps_the_spool_as_it_is(tmp_path: Path) -> None:
+def test_full_disk_leaves_spool_unchanged(tmp_path: Path) -> None:
     daemon = DaemonProcess(tmp_path, '[daemon]\nreserve = "900TiB"\n' + CONFIG)
     receipt = client(daemon).send("patient")
     with daemon.start():

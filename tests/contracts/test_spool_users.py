@@ -49,7 +49,7 @@ def share(spool: Path, mode: int = 0o3770) -> None:
     spool.chmod(mode)
 
 
-def test_a_member_of_a_shared_spools_group_hands_in_as_himself(daemon: DaemonProcess, folder: Path) -> None:
+def test_member_of_spool_group_spools_under_own_uid(daemon: DaemonProcess, folder: Path) -> None:
     share(folder / "spool")
     receipt = as_stranger(sent(daemon, "from a member"))
     assert receipt["state"] == "spooled"
@@ -59,7 +59,7 @@ def test_a_member_of_a_shared_spools_group_hands_in_as_himself(daemon: DaemonPro
     assert daemon.status()["health"] == "ok"
 
 
-def test_a_member_cannot_touch_what_others_handed_in(daemon: DaemonProcess, folder: Path) -> None:
+def test_member_cannot_change_spool_files_of_others(daemon: DaemonProcess, folder: Path) -> None:
     share(folder / "spool")
     ours = sent(daemon, "ours")()
     [held] = files(folder / "spool")
@@ -78,7 +78,7 @@ def test_a_member_cannot_touch_what_others_handed_in(daemon: DaemonProcess, fold
     assert daemon.settled(ours["id"]) == ["delivered"]
 
 
-def test_a_member_cannot_make_us_read_what_is_not_his(daemon: DaemonProcess, folder: Path) -> None:
+def test_member_cannot_make_daemon_read_files_of_others(daemon: DaemonProcess, folder: Path) -> None:
     share(folder / "spool")
     (folder / "secret").write_text('{"title": "secret"}\n')
     (folder / "secret").chmod(0o600)
@@ -97,16 +97,14 @@ def test_a_member_cannot_make_us_read_what_is_not_his(daemon: DaemonProcess, fol
     assert list((folder / "roots").iterdir()) == []
 
 
-def test_a_private_spool_takes_nothing_from_a_stranger_and_he_is_told(daemon: DaemonProcess, folder: Path) -> None:
+def test_private_spool_refuses_stranger_with_reason(daemon: DaemonProcess, folder: Path) -> None:
     (folder / "spool").mkdir(mode=0o700)
     receipt = as_stranger(sent(daemon, "from a stranger"))
     assert receipt["state"] == "dropped"
     assert receipt["reason"].endswith("Permission denied")
 
 
-def test_a_stranger_who_is_shut_out_of_the_socket_is_told_and_spools_nothing(
-    daemon: DaemonProcess, folder: Path
-) -> None:
+def test_stranger_without_socket_access_is_refused_and_spools_nothing(daemon: DaemonProcess, folder: Path) -> None:
     daemon.start()
     own = folder / "his"
     own.mkdir()
@@ -116,7 +114,7 @@ def test_a_stranger_who_is_shut_out_of_the_socket_is_told_and_spools_nothing(
     assert list(own.iterdir()) == []
 
 
-def test_root_hands_in_to_a_users_daemon_what_that_can_read(daemon: DaemonProcess, folder: Path) -> None:
+def test_root_spools_files_that_daemon_of_user_can_read(daemon: DaemonProcess, folder: Path) -> None:
     """The daemon runs as the stranger here: it must be able to read, and trusts root."""
     share(folder / "spool", 0o700)
     os.chown(folder / "spool", STRANGER, STRANGER)
@@ -126,7 +124,7 @@ def test_root_hands_in_to_a_users_daemon_what_that_can_read(daemon: DaemonProces
 
 
 @pytest.mark.parametrize("first", ["owner", "member"])
-def test_id_of_another_users_waiting_signal_replaces_nothing(daemon: DaemonProcess, folder: Path, first: str) -> None:
+def test_id_of_another_users_queued_signal_replaces_nothing(daemon: DaemonProcess, folder: Path, first: str) -> None:
     share(folder / "spool")
     id_ = "01JD0000000000000000000000"
 

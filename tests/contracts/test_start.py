@@ -26,9 +26,7 @@ def fails_to_start(daemon: DaemonProcess) -> tuple[int, str]:
     return code, daemon.log.read_text()
 
 
-def test_a_second_daemon_on_the_same_state_leaves_with_a_clear_message_and_the_first_is_unharmed(
-    tmp_path: Path, first: DaemonProcess
-) -> None:
+def test_second_daemon_on_same_state_exits_with_reason(tmp_path: Path, first: DaemonProcess) -> None:
     with DaemonProcess(tmp_path, CONFIG, {"STATE_DIRECTORY": str(first.state)}) as second:
         code, said = fails_to_start(second)
     assert code == 75
@@ -38,9 +36,7 @@ def test_a_second_daemon_on_the_same_state_leaves_with_a_clear_message_and_the_f
     assert first.client.send("still here").state == "stored"
 
 
-def test_a_second_daemon_on_the_same_socket_leaves_with_a_clear_message_and_the_first_is_unharmed(
-    tmp_path: Path, first: DaemonProcess
-) -> None:
+def test_second_daemon_on_same_socket_exits_with_reason(tmp_path: Path, first: DaemonProcess) -> None:
     with DaemonProcess(tmp_path, CONFIG, {"TOCSIN_SOCKET": first.socket}) as second:
         code, said = fails_to_start(second)
     assert code == 75
@@ -50,7 +46,7 @@ def test_a_second_daemon_on_the_same_socket_leaves_with_a_clear_message_and_the_
     assert first.client.send("still here").state == "stored"
 
 
-def test_two_daemons_that_start_at_once_on_one_socket_do_not_both_serve(tmp_path: Path) -> None:
+def test_two_daemons_starting_on_one_socket_leave_one_server(tmp_path: Path) -> None:
     shared = {"TOCSIN_SOCKET": str(tmp_path / "shared.sock")}
     rivals = [DaemonProcess(tmp_path / name, CONFIG, shared, socket=shared["TOCSIN_SOCKET"]) for name in ("a", "b")]
     try:
@@ -66,7 +62,7 @@ def test_two_daemons_that_start_at_once_on_one_socket_do_not_both_serve(tmp_path
             rival.__exit__()
 
 
-def test_a_socket_file_that_a_crash_left_behind_needs_no_hand(tmp_path: Path) -> None:
+def test_stale_socket_file_is_replaced(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         daemon.kill()
         assert Path(daemon.socket).exists()
@@ -74,7 +70,7 @@ def test_a_socket_file_that_a_crash_left_behind_needs_no_hand(tmp_path: Path) ->
         assert daemon.client.send("back again").state == "stored"
 
 
-def test_a_file_that_is_no_socket_is_told_and_left_alone(tmp_path: Path) -> None:
+def test_file_in_place_of_socket_is_reported_and_kept(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon:
         Path(daemon.socket).write_text("precious")
         code, said = fails_to_start(daemon)
@@ -83,7 +79,7 @@ def test_a_file_that_is_no_socket_is_told_and_left_alone(tmp_path: Path) -> None
         assert Path(daemon.socket).read_text() == "precious"
 
 
-def test_a_state_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_state_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with DaemonProcess(tmp_path, CONFIG, {"STATE_DIRECTORY": str(tmp_path / "file" / "state")}) as daemon:
         code, said = fails_to_start(daemon)
@@ -91,12 +87,12 @@ def test_a_state_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert said == f"tocsind: the state folder {tmp_path}/file/state cannot be used: Not a directory\n"
 
 
-def test_a_state_folder_whose_parents_are_missing_is_made(tmp_path: Path) -> None:
+def test_state_folder_is_created_with_its_parents(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG, {"STATE_DIRECTORY": str(tmp_path / "a" / "b" / "state")}).start() as daemon:
         assert daemon.client.send("x").state == "stored"
 
 
-def test_a_state_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
+def test_read_only_state_folder_is_reported(tmp_path: Path) -> None:
     # /proc takes no files from anyone, root included
     with DaemonProcess(tmp_path, CONFIG, {"STATE_DIRECTORY": "/proc/self"}) as daemon:
         code, said = fails_to_start(daemon)
@@ -105,7 +101,7 @@ def test_a_state_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_a_socket_whose_folder_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_socket_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with DaemonProcess(tmp_path, CONFIG, {"TOCSIN_SOCKET": str(tmp_path / "file" / "t.sock")}) as daemon:
         code, said = fails_to_start(daemon)
@@ -114,7 +110,7 @@ def test_a_socket_whose_folder_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_a_socket_path_that_is_too_long_is_told(tmp_path: Path) -> None:
+def test_socket_path_that_is_too_long_is_reported(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG, {"TOCSIN_SOCKET": str(tmp_path / ("s" * 120))}) as daemon:
         code, said = fails_to_start(daemon)
     assert code == 73
@@ -122,7 +118,7 @@ def test_a_socket_path_that_is_too_long_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_journal_that_is_no_database_is_put_aside_whole(tmp_path: Path) -> None:
+def test_journal_that_is_no_database_is_set_aside_unchanged(tmp_path: Path) -> None:
     diary = "my diary, and no database " * 100
     with DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.state.mkdir(mode=0o700)
@@ -135,7 +131,7 @@ def test_journal_that_is_no_database_is_put_aside_whole(tmp_path: Path) -> None:
         assert "Traceback" not in daemon.log.read_text()
 
 
-def test_a_bad_configuration_is_told_in_full_and_nothing_is_touched(tmp_path: Path) -> None:
+def test_start_with_invalid_configuration_reports_all_problems_and_writes_nothing(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, 'colour = "red"\n[[routes]]\nto = ["nowhere"]\n') as daemon:
         code, said = fails_to_start(daemon)
         assert code == 78
@@ -145,7 +141,7 @@ def test_a_bad_configuration_is_told_in_full_and_nothing_is_touched(tmp_path: Pa
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o777], ids=oct)
-def test_its_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+def test_daemon_files_are_private_with_any_umask(tmp_path: Path, umask: int) -> None:
     folder = tmp_path / "run"
     with DaemonProcess(
         tmp_path, CONFIG, {"TOCSIN_SOCKET": str(folder / "t.sock")}, socket=str(folder / "t.sock")
@@ -160,7 +156,7 @@ def test_its_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) ->
         assert stat.S_IMODE(Path(daemon.socket).stat().st_mode) & 0o007 == 0, "the socket is for owner and group"
 
 
-def test_it_leaves_no_core_and_opens_as_many_files_as_it_may(first: DaemonProcess) -> None:
+def test_daemon_disables_core_dumps_and_raises_descriptor_limit(first: DaemonProcess) -> None:
     limits = Path(f"/proc/{first.process.pid}/limits").read_text().splitlines()
     core = next(line.split() for line in limits if line.startswith("Max core file size"))
     files = next(line.split() for line in limits if line.startswith("Max open files"))
@@ -174,7 +170,7 @@ def close_standard_streams() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into it: it is not dumpable")
-def test_closed_standard_streams_are_survived_and_no_file_of_ours_takes_their_place(tmp_path: Path) -> None:
+def test_closed_standard_streams_are_replaced_by_no_file_of_daemon(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.start(preexec_fn=close_standard_streams)
         assert daemon.settled(daemon.client.send("x").id) == ["delivered"]
@@ -183,7 +179,7 @@ def test_closed_standard_streams_are_survived_and_no_file_of_ours_takes_their_pl
         assert daemon.stop() == 0
 
 
-def test_a_log_that_nobody_reads_any_more_is_survived(tmp_path: Path) -> None:
+def test_closed_log_pipe_is_not_fatal(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:

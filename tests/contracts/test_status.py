@@ -165,7 +165,7 @@ def dead(daemon: DaemonProcess, fake: FakeProcess, title: str, **fields: Any) ->
 # --- status ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_status_has_exactly_the_shape_of_the_contract(daemon: DaemonProcess) -> None:
+def test_status_has_exactly_the_documented_shape(daemon: DaemonProcess) -> None:
     status = daemon.status()
     must_be(STATUS, status)
     for destination in status["destinations"]:
@@ -179,7 +179,7 @@ def test_the_status_has_exactly_the_shape_of_the_contract(daemon: DaemonProcess)
     assert json.loads(json.dumps(status, allow_nan=False)) == status
 
 
-def test_a_sent_signal_moves_the_counters_as_they_are_named(daemon: DaemonProcess) -> None:
+def test_delivered_signal_increments_named_counters(daemon: DaemonProcess) -> None:
     before = counters(daemon)
     id_ = daemon.client.send("counted", to=["d", "local-file"]).id
     daemon.settled(id_)
@@ -189,9 +189,7 @@ def test_a_sent_signal_moves_the_counters_as_they_are_named(daemon: DaemonProces
     assert daemon.destination("d")["last_success_seconds"] >= 0
 
 
-def test_a_refused_delivery_counts_as_failed_and_makes_the_health_degraded_until_it_is_dropped(
-    daemon: DaemonProcess, discord_: FakeProcess
-) -> None:
+def test_refused_delivery_degrades_health_until_it_is_dropped(daemon: DaemonProcess, discord_: FakeProcess) -> None:
     before = counters(daemon)
     id_ = dead(daemon, discord_, "refused")
     assert moved(daemon, before)["notifications_failed"] == 1
@@ -205,9 +203,7 @@ def test_a_refused_delivery_counts_as_failed_and_makes_the_health_degraded_until
     assert moved(daemon, before)["deliveries_dropped"] == 1
 
 
-def test_a_trip_is_counted_shown_with_its_reason_and_degrades_the_health(
-    daemon: DaemonProcess, discord_: FakeProcess
-) -> None:
+def test_open_breaker_is_counted_with_reason_and_degrades_health(daemon: DaemonProcess, discord_: FakeProcess) -> None:
     before = counters(daemon)
     discord_.script({"behaviour": "status", "status": 503, "webhook": webhook(discord_, 2)})
     id_ = daemon.client.send("trips", to=["tripping"]).id
@@ -225,7 +221,9 @@ def test_a_trip_is_counted_shown_with_its_reason_and_degrades_the_health(
     assert daemon.destination("tripping")["condition"] == "ready"
 
 
-def test_what_waits_is_counted_by_priority_and_by_destination(daemon: DaemonProcess, discord_: FakeProcess) -> None:
+def test_queued_deliveries_are_counted_by_priority_and_destination(
+    daemon: DaemonProcess, discord_: FakeProcess
+) -> None:
     depth = daemon.status()["queue"]["depth"]
     discord_.script({"behaviour": "status", "status": 503, "webhook": webhook(discord_, 1), "count": 2})
     ids = [daemon.client.send("waits", to=["slow"], priority=priority).id for priority in ("urgent", "low")]
@@ -240,7 +238,7 @@ def test_what_waits_is_counted_by_priority_and_by_destination(daemon: DaemonProc
     assert daemon.status()["queue"]["depth"] == depth
 
 
-def test_our_own_limit_shows_as_limited_with_the_time_left_and_is_no_problem(daemon: DaemonProcess) -> None:
+def test_configured_limit_shows_condition_limited_and_is_no_problem(daemon: DaemonProcess) -> None:
     first = daemon.client.send("one an hour", to=["limited"]).id
     assert daemon.settled(first) == ["delivered"]
     second = daemon.client.send("too soon", to=["limited"]).id
@@ -259,7 +257,7 @@ def test_our_own_limit_shows_as_limited_with_the_time_left_and_is_no_problem(dae
 # --- why ---------------------------------------------------------------------------------------------------------------
 
 
-def test_why_tells_each_attempt_with_its_time_outcome_and_reason(tmp_path: Path, discord_: FakeProcess) -> None:
+def test_why_lists_attempts_with_time_outcome_and_reason(tmp_path: Path, discord_: FakeProcess) -> None:
     hook = discord_.control("POST", "webhooks")
     config = discord("d", hook["url"], retry='{ first = "10ms", most = "10ms" }') + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
@@ -284,7 +282,7 @@ def test_why_tells_each_attempt_with_its_time_outcome_and_reason(tmp_path: Path,
     assert why["signal"]["price"] == 1.5
 
 
-def test_why_tells_where_a_signal_was_rerouted_and_why(daemon: DaemonProcess, discord_: FakeProcess) -> None:
+def test_why_shows_rerouted_delivery_with_reason(daemon: DaemonProcess, discord_: FakeProcess) -> None:
     discord_.control("POST", "delete", {"webhook": webhook(discord_, 3)})
     id_ = daemon.client.send("to a deleted webhook", to=["gone"]).id
     assert daemon.settled(id_) == ["delivered"]
@@ -298,7 +296,7 @@ def test_why_tells_where_a_signal_was_rerouted_and_why(daemon: DaemonProcess, di
     assert any("tocsin enable gone" in problem for problem in daemon.status()["problems"])
 
 
-def test_a_disabled_destination_can_be_put_back(daemon: DaemonProcess, discord_: FakeProcess) -> None:
+def test_enable_ends_condition_disabled(daemon: DaemonProcess, discord_: FakeProcess) -> None:
     discord_.script({"behaviour": "status", "status": 401, "webhook": webhook(discord_, 0)})
     id_ = daemon.client.send("unauthorised", to=["d"]).id
     daemon.wait_for("disabled", destination="d")
@@ -311,9 +309,7 @@ def test_a_disabled_destination_can_be_put_back(daemon: DaemonProcess, discord_:
 # --- queue, retry, drop --------------------------------------------------------------------------------------------------
 
 
-def test_the_queue_is_filtered_by_state_and_destination_and_says_whether_there_is_more(
-    daemon: DaemonProcess, discord_: FakeProcess
-) -> None:
+def test_queue_filters_by_state_and_destination_and_reports_more(daemon: DaemonProcess, discord_: FakeProcess) -> None:
     ids = [dead(daemon, discord_, f"row {n}") for n in range(3)]
     daemon.settled(daemon.client.send("elsewhere").id)
 
@@ -336,7 +332,7 @@ def test_the_queue_is_filtered_by_state_and_destination_and_says_whether_there_i
         daemon.client.request("drop", id=id_)
 
 
-def test_the_queue_lists_the_most_pressing_first(daemon: DaemonProcess, discord_: FakeProcess) -> None:
+def test_queue_lists_highest_priority_first(daemon: DaemonProcess, discord_: FakeProcess) -> None:
     ids = {priority: dead(daemon, discord_, priority, priority=priority) for priority in ("low", "urgent", "normal")}
     rows = daemon.client.request("queue", state="dead")["deliveries"]
     assert [row["id"] for row in rows] == [ids["urgent"], ids["normal"], ids["low"]]
@@ -344,7 +340,7 @@ def test_the_queue_lists_the_most_pressing_first(daemon: DaemonProcess, discord_
         daemon.client.request("drop", id=id_)
 
 
-def test_a_dead_signal_is_put_back_by_its_id(daemon: DaemonProcess, discord_: FakeProcess) -> None:
+def test_retry_requeues_dead_signal_by_id(daemon: DaemonProcess, discord_: FakeProcess) -> None:
     id_ = dead(daemon, discord_, "second chance")
     assert daemon.client.request("retry", id=id_)["deliveries"] == 1
     assert daemon.settled(id_) == ["delivered"]
@@ -356,9 +352,7 @@ def test_a_dead_signal_is_put_back_by_its_id(daemon: DaemonProcess, discord_: Fa
     ]
 
 
-def test_all_that_is_dead_is_put_back_and_of_one_destination_only_its_own(
-    daemon: DaemonProcess, discord_: FakeProcess
-) -> None:
+def test_retry_requeues_all_dead_or_those_of_one_destination(daemon: DaemonProcess, discord_: FakeProcess) -> None:
     ids = [dead(daemon, discord_, f"dead {n}") for n in range(3)]
     assert daemon.client.request("retry", all=True, destination="local-file")["deliveries"] == 0
     assert daemon.client.request("retry", all=True, destination="d")["deliveries"] == 3
@@ -368,7 +362,7 @@ def test_all_that_is_dead_is_put_back_and_of_one_destination_only_its_own(
     assert daemon.settled(*ids) == ["delivered"] * 2
 
 
-def test_what_waits_can_be_dropped_and_is_then_never_sent(daemon: DaemonProcess, discord_: FakeProcess) -> None:
+def test_dropped_signal_is_never_sent(daemon: DaemonProcess, discord_: FakeProcess) -> None:
     discord_.script({"behaviour": "status", "status": 503, "webhook": webhook(discord_, 1)})
     id_ = daemon.client.send("never mind", to=["slow"]).id
     daemon.wait_for("deferred", id=id_)
@@ -393,13 +387,13 @@ def test_what_waits_can_be_dropped_and_is_then_never_sent(daemon: DaemonProcess,
     ],
     ids=lambda value: value if isinstance(value, str) else ",".join(value),
 )
-def test_what_is_not_known_is_not_found(daemon: DaemonProcess, op: str, fields: dict[str, Any]) -> None:
+def test_unknown_id_is_not_found(daemon: DaemonProcess, op: str, fields: dict[str, Any]) -> None:
     with pytest.raises(RequestFailed) as caught:
         daemon.client.request(op, **fields)
     assert caught.value.kind == "not-found"
 
 
-def test_a_destination_that_is_not_known_is_told_with_those_that_are(daemon: DaemonProcess) -> None:
+def test_unknown_destination_error_lists_known_ones(daemon: DaemonProcess) -> None:
     with pytest.raises(RequestFailed, match="'nowhere'; there are d, slow, tripping, gone, limited, local-file"):
         daemon.client.request("enable", destination="nowhere")
 
@@ -407,7 +401,7 @@ def test_a_destination_that_is_not_known_is_told_with_those_that_are(daemon: Dae
 # --- wait, tail ------------------------------------------------------------------------------------------------------------
 
 
-def test_waiting_ends_with_the_summary_or_when_the_time_is_over(daemon: DaemonProcess, discord_: FakeProcess) -> None:
+def test_wait_ends_with_summary_or_timeout(daemon: DaemonProcess, discord_: FakeProcess) -> None:
     discord_.script({"behaviour": "status", "status": 503, "webhook": webhook(discord_, 1)})
     id_ = daemon.client.send("waited for", to=["slow"]).id
     daemon.wait_for("deferred", id=id_)
@@ -416,7 +410,7 @@ def test_waiting_ends_with_the_summary_or_when_the_time_is_over(daemon: DaemonPr
     assert daemon.client.request("wait", id=id_, seconds=60.0)["state"] == "dropped"
 
 
-def test_the_tail_tells_what_is_in_memory_and_ends(daemon: DaemonProcess) -> None:
+def test_tail_without_follow_prints_recent_events_and_ends(daemon: DaemonProcess) -> None:
     id_ = daemon.client.send("tailed").id
     daemon.settled(id_)
     facts = [reply["event"] for reply in daemon.client.stream("tail", idle=20)]
@@ -426,7 +420,7 @@ def test_the_tail_tells_what_is_in_memory_and_ends(daemon: DaemonProcess) -> Non
     assert [fact["at"] for fact in facts] == sorted(fact["at"] for fact in facts)
 
 
-def test_the_tail_follows_what_comes(daemon: DaemonProcess) -> None:
+def test_tail_with_follow_prints_new_events(daemon: DaemonProcess) -> None:
     with closing(daemon.client.stream("tail", idle=20, follow=True)) as replies:
         next(replies)  # it follows from here on
         id_ = daemon.client.send("followed").id
@@ -438,7 +432,7 @@ def test_the_tail_follows_what_comes(daemon: DaemonProcess) -> None:
 # --- health ------------------------------------------------------------------------------------------------------------
 
 
-def test_with_no_destination_left_that_works_the_health_is_failing(tmp_path: Path, discord_: FakeProcess) -> None:
+def test_health_is_failing_without_working_destination(tmp_path: Path, discord_: FakeProcess) -> None:
     hook = discord_.control("POST", "webhooks")
     with DaemonProcess(tmp_path, discord("only", hook["url"]) + route("only")).start() as daemon:
         assert daemon.status()["health"] == "ok"
@@ -449,7 +443,7 @@ def test_with_no_destination_left_that_works_the_health_is_failing(tmp_path: Pat
         assert daemon.client.send("taken all the same").state == "stored"
 
 
-def test_a_signal_that_no_route_takes_is_kept_told_and_put_back_by_hand(tmp_path: Path) -> None:
+def test_unrouted_signal_is_dead_reported_and_requeued_by_retry(tmp_path: Path) -> None:
     picky = '[[routes]]\nwhen = { tier = "premium" }\nto = ["local-file"]\n'
     with DaemonProcess(tmp_path, file() + picky).start() as daemon:
         receipt = daemon.client.send("stray")
@@ -467,7 +461,7 @@ def test_a_signal_that_no_route_takes_is_kept_told_and_put_back_by_hand(tmp_path
         assert daemon.status()["health"] == "ok"
 
 
-def test_what_expired_is_never_sent_and_is_counted_listed_and_told(tmp_path: Path, discord_: FakeProcess) -> None:
+def test_expired_signal_is_never_sent_and_is_counted_and_listed(tmp_path: Path, discord_: FakeProcess) -> None:
     hook = discord_.control("POST", "webhooks")
     with DaemonProcess(tmp_path, discord("d", hook["url"], limit='"1/h"') + route("d")).start() as daemon:
         assert daemon.settled(daemon.client.send("first").id) == ["delivered"]

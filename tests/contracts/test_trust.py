@@ -62,7 +62,7 @@ CALLS: dict[str, Callable[[str], Any]] = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_listener_of_stranger_gets_not_a_byte(folder: Path, call: str) -> None:
+def test_client_sends_no_byte_to_listener_of_stranger(folder: Path, call: str) -> None:
     with listening_stranger(folder / "s", YES) as ended:
         try:
             answer = CALLS[call](str(folder / "s"))
@@ -73,7 +73,7 @@ def test_listener_of_stranger_gets_not_a_byte(folder: Path, call: str) -> None:
 
 
 @pytest.mark.parametrize("verb", [["send", "BUY", "--json"], ["status"], ["tail"], ["top"], ["why", "0" * 26]])
-def test_command_tells_listener_of_stranger_nothing_and_says_so(folder: Path, verb: list[str]) -> None:
+def test_command_sends_nothing_to_listener_of_stranger_and_reports_it(folder: Path, verb: list[str]) -> None:
     with listening_stranger(folder / "s", YES) as ended:
         done = command("tocsin", *verb, "--socket", str(folder / "s"))
         assert ended() == b""
@@ -82,7 +82,7 @@ def test_command_tells_listener_of_stranger_nothing_and_says_so(folder: Path, ve
     assert '"spooled"' in done.stdout or "send" not in verb
 
 
-def test_owner_of_the_state_folder_may_listen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_sends_to_owner_of_state_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So a client of another user, a cron job's too, reaches the service's daemon in a folder of the service's own."""
     (folder / "service").mkdir()
     (folder / "state").mkdir()
@@ -98,7 +98,7 @@ def test_owner_of_the_state_folder_may_listen(folder: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("how", ["system-state", "TOCSIN_DAEMON_UID"])
-def test_owner_of_the_systems_state_and_the_uid_that_is_named_may_listen(
+def test_client_sends_to_owner_of_system_state_and_to_named_uid(
     folder: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     if how == "system-state":
@@ -111,7 +111,7 @@ def test_owner_of_the_systems_state_and_the_uid_that_is_named_may_listen(
         assert b"BUY" in ended()
 
 
-def test_listener_is_who_listens_and_not_who_answers(folder: Path) -> None:
+def test_client_checks_uid_of_listener_not_of_replying_process(folder: Path) -> None:
     """As under socket activation: the service manager listens, and the daemon's user answers. No state folder need be seen for it."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "s"))
@@ -148,7 +148,7 @@ def hostile(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("sudo", [{}, {"SUDO_UID": str(STRANGER), "SUDO_USER": "mallory"}], ids=["root", "sudo"])
-def test_root_obeys_no_configuration_of_a_stranger_in_the_working_folder(
+def test_root_ignores_configuration_of_stranger_in_working_folder(
     folder: Path, hostile: Path, sudo: dict[str, str]
 ) -> None:
     with listening_stranger(folder / "s", YES) as ended:
@@ -165,7 +165,7 @@ def test_root_obeys_no_configuration_of_a_stranger_in_the_working_folder(
     assert not (folder / "his-state").exists(), "no daemon was started there"
 
 
-def test_demo_runs_no_python_of_the_working_folder(hostile: Path) -> None:
+def test_demo_imports_no_python_of_working_folder(hostile: Path) -> None:
     """`python -m` looks into the working folder first."""
     for name in ("tocsind", "trio"):
         (hostile / f"{name}.py").write_text("open('run', 'w').close(); raise SystemExit(99)\n")
@@ -178,9 +178,7 @@ def test_demo_runs_no_python_of_the_working_folder(hostile: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [".", "", "bin"])
-def test_program_of_the_working_folder_is_not_started_for_the_daemon(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
+def test_autostart_runs_no_program_of_working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     for place in (folder, folder / "bin"):
         place.mkdir(exist_ok=True)
         (place / "tocsind").write_text("#!/bin/sh\n")
@@ -192,7 +190,7 @@ def test_program_of_the_working_folder_is_not_started_for_the_daemon(
     assert spawn._program("tocsind") == str(folder / "bin" / "tocsind")
 
 
-def test_notices_reach_standard_error_where_logging_is_not_set_up(hostile: Path) -> None:
+def test_client_warnings_go_to_stderr_without_logging_setup(hostile: Path) -> None:
     script = "import tocsin; [tocsin.send('BUY') for _ in range(2)]"
     done = subprocess.run(
         [sys.executable, "-P", "-c", script], cwd=hostile, capture_output=True, text=True, timeout=PATIENCE, check=True
@@ -200,7 +198,7 @@ def test_notices_reach_standard_error_where_logging_is_not_set_up(hostile: Path)
     assert done.stderr.count("is passed over") == 1
 
 
-def test_roots_daemon_and_its_check_refuse_the_state_folder_of_another_user(folder: Path) -> None:
+def test_daemon_and_check_of_root_refuse_state_folder_of_another_user(folder: Path) -> None:
     state = folder / "state"
     state.mkdir(mode=0o700)
     (folder / "roots-file").write_text("precious")
@@ -214,7 +212,7 @@ def test_roots_daemon_and_its_check_refuse_the_state_folder_of_another_user(fold
     assert [path.name for path in state.iterdir()] == ["lock"]
 
 
-def test_root_starts_no_daemon_on_the_state_folder_of_another_user(folder: Path) -> None:
+def test_autostart_of_root_refuses_state_folder_of_another_user(folder: Path) -> None:
     state = folder / "state"
     state.mkdir(mode=0o700)
     (folder / "roots-file").write_text("precious")
@@ -231,7 +229,7 @@ def test_root_starts_no_daemon_on_the_state_folder_of_another_user(folder: Path)
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o755])
-def test_daemon_listens_in_no_temporary_folder_that_is_not_its_own_alone(
+def test_daemon_refuses_socket_in_shared_temporary_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(folder))
@@ -243,7 +241,7 @@ def test_daemon_listens_in_no_temporary_folder_that_is_not_its_own_alone(
     assert list(private.iterdir()) == []
 
 
-def test_daemon_listens_behind_no_link_of_a_stranger(folder: Path) -> None:
+def test_daemon_refuses_socket_behind_link_of_stranger(folder: Path) -> None:
     (folder / "real").mkdir()
     (folder / "link").symlink_to("real")
     os.chown(folder / "link", STRANGER, -1, follow_symlinks=False)
@@ -253,7 +251,7 @@ def test_daemon_listens_behind_no_link_of_a_stranger(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "fifo"])
-def test_daemon_writes_its_log_to_no_file_of_a_stranger(folder: Path, kind: str) -> None:
+def test_daemon_refuses_log_file_of_stranger(folder: Path, kind: str) -> None:
     (folder / "roots-file").write_text("precious")
     log = folder / "log"
     if kind == "file":

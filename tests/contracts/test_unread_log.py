@@ -26,7 +26,7 @@ def send_many(daemon: DaemonProcess) -> None:
 
 
 @pytest.mark.parametrize("reads_in_the_end", [False, True])
-def test_daemon_with_an_unread_pipe_serves_and_leaves(tmp_path: Path, reads_in_the_end: bool) -> None:
+def test_daemon_with_full_log_pipe_serves_and_exits(tmp_path: Path, reads_in_the_end: bool) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon, ExitStack() as stack:
         daemon.start(stderr=subprocess.PIPE)
         send_many(daemon)
@@ -43,7 +43,7 @@ def test_daemon_with_an_unread_pipe_serves_and_leaves(tmp_path: Path, reads_in_t
         assert daemon.process.wait(20) == 0
 
 
-def test_daemon_on_a_stopped_terminal_serves_and_leaves(tmp_path: Path) -> None:
+def test_daemon_on_stopped_terminal_serves_and_exits(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     with DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.start(stderr=theirs)
@@ -54,7 +54,7 @@ def test_daemon_on_a_stopped_terminal_serves_and_leaves(tmp_path: Path) -> None:
     os.close(ours)
 
 
-def test_daemon_that_cannot_start_leaves_although_nobody_reads_why(tmp_path: Path) -> None:
+def test_daemon_that_cannot_start_exits_although_stderr_is_full(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     try:
@@ -69,7 +69,7 @@ def test_daemon_that_cannot_start_leaves_although_nobody_reads_why(tmp_path: Pat
     os.close(writing)
 
 
-def test_log_file_on_a_full_disk_stops_nothing(tmp_path: Path) -> None:
+def test_log_file_on_full_disk_is_not_fatal(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon:
         with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
             daemon.start(stderr=full)

@@ -10,7 +10,7 @@ from tests.harness import DaemonProcess, file, route, until
 CONFIG = file() + route("local-file")
 
 
-def test_daemon_binds_a_removed_socket_again_within_seconds_and_says_so(tmp_path: Path) -> None:
+def test_daemon_rebinds_removed_socket_and_reports_it(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         Path(daemon.socket).unlink()
         daemon.await_socket()
@@ -21,7 +21,7 @@ def test_daemon_binds_a_removed_socket_again_within_seconds_and_says_so(tmp_path
         assert not Path(daemon.socket).exists()
 
 
-def test_daemon_leaves_a_socket_of_another_alone_reports_it_and_does_not_remove_it(tmp_path: Path) -> None:
+def test_daemon_reports_foreign_socket_at_its_path_and_keeps_it(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon, socket.socket(socket.AF_UNIX) as other:
         Path(daemon.socket).unlink()
         other.bind(daemon.socket)

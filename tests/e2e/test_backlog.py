@@ -80,9 +80,7 @@ def time_to_ready(daemon: DaemonProcess) -> float:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_waiting_signals_cost_no_memory_no_time_to_send_and_no_time_to_start(
-    tmp_path: Path, nowhere: str
-) -> None:
+def test_100000_queued_signals_cost_no_memory_and_delay_neither_send_nor_start(tmp_path: Path, nowhere: str) -> None:
     config = discord("d", nowhere, **DOWN) + route("d")
     (tmp_path / "none").mkdir()
     (tmp_path / "many").mkdir()
@@ -114,7 +112,7 @@ def test_a_hundred_thousand_waiting_signals_cost_no_memory_no_time_to_send_and_n
 
 
 @pytest.mark.slow
-def test_after_hours_with_fifty_thousand_waiting_urgent_goes_first_and_at_the_permitted_rate(
+def test_backlog_of_50000_sends_urgent_first_at_the_permitted_rate(
     tmp_path: Path, nowhere: str, fake: FakeProcess
 ) -> None:
     rate = 50

@@ -65,7 +65,7 @@ class Backtest:
         return new
 
 
-def test_each_trade_is_one_living_message_that_tells_what_the_strategy_raised_through_a_kill_and_a_restart(
+def test_backtest_shows_each_trade_as_one_live_message_despite_kill_and_restart(
     tmp_path: Path, fake: FakeProcess
 ) -> None:
     config = discord("d", fake.webhooks[0]["url"]) + route("d")

@@ -22,7 +22,7 @@ def lanes(fake: FakeProcess, **options: str) -> str:
 
 
 @pytest.mark.parametrize("road", ["other", "local-file"])
-def test_a_webhook_that_is_deleted_while_the_daemon_is_down_is_found_out_without_an_alert_and_told_by_another_road(
+def test_webhook_deleted_while_daemon_is_down_is_detected_without_a_signal(
     tmp_path: Path, two: FakeProcess, road: str
 ) -> None:
     two.script({"behaviour": "status", "status": 503})
@@ -49,9 +49,7 @@ def test_a_webhook_that_is_deleted_while_the_daemon_is_down_is_found_out_without
     assert two.counts()["posts"] - posts == len(two.messages())
 
 
-def test_a_ban_of_the_address_closes_all_discord_lanes_and_no_other_and_the_file_is_told(
-    tmp_path: Path, two: FakeProcess
-) -> None:
+def test_address_ban_limits_all_discord_lanes_and_alarms_through_file(tmp_path: Path, two: FakeProcess) -> None:
     two.script({"behaviour": "status", "status": 429, "html": True, "retry_after": HOUR})
     with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
         banned = daemon.client.send("the ban's own").id
@@ -72,9 +70,7 @@ def test_a_ban_of_the_address_closes_all_discord_lanes_and_no_other_and_the_file
     assert two.counts()["posts"] == 1
 
 
-def test_a_ban_that_does_not_say_for_how_long_is_believed_for_a_minute_and_no_person_can_lift_it(
-    tmp_path: Path, fake: FakeProcess
-) -> None:
+def test_ban_without_duration_lasts_a_minute_and_ignores_enable(tmp_path: Path, fake: FakeProcess) -> None:
     """The second is believed for two, and so on (tests/policy); each further request would make it worse."""
     fake.script({"behaviour": "status", "status": 429, "html": True, "count": 2})
     with DaemonProcess(tmp_path, discord("d", fake.webhooks[0]["url"]) + route("d")).start() as daemon:
@@ -90,9 +86,7 @@ def test_a_ban_that_does_not_say_for_how_long_is_believed_for_a_minute_and_no_pe
     assert fake.counts()["posts"] == 1
 
 
-def test_a_retry_after_of_an_hour_is_told_by_why_and_status_and_remembered_over_a_restart(
-    tmp_path: Path, two: FakeProcess
-) -> None:
+def test_retry_after_of_an_hour_is_shown_and_survives_restart(tmp_path: Path, two: FakeProcess) -> None:
     reason = "429 from Discord (user): 3600 s"
     two.script({"behaviour": "rate_limited", "retry_after": HOUR})
     with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
@@ -120,7 +114,7 @@ def test_a_retry_after_of_an_hour_is_told_by_why_and_status_and_remembered_over_
     assert two.counts()["posts"] == 2  # and the alarm
 
 
-def test_block_that_goes_on_after_a_restart_is_still_called_one(tmp_path: Path, fake: FakeProcess) -> None:
+def test_block_survives_restart_with_its_reason(tmp_path: Path, fake: FakeProcess) -> None:
     fake.script({"behaviour": "status", "status": 429, "html": True, "retry_after": HOUR})
     options = {"fallback": '["local-file"]', "patience": '{ urgent = "100ms" }'}
     config = discord("d", fake.webhooks[0]["url"], **options) + file() + route("d")

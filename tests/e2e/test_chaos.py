@@ -143,7 +143,7 @@ class World:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_every_receipt_is_true_in_any_weather(tmp_path: Path) -> None:
+def test_every_receipt_is_true_under_injected_faults(tmp_path: Path) -> None:
     world = World(tmp_path)
     with world.daemon.start(), world.road:
 

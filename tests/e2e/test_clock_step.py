@@ -21,7 +21,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("restart", [False, True], ids=["within a run", "over a restart"])
-def test_wall_clock_step_expires_and_buries_nothing(
+def test_wall_clock_step_expires_and_kills_no_signal(
     tmp_path: Path, fake: FakeProcess, library: Path, *, restart: bool
 ) -> None:
     step = tmp_path / "step"

@@ -102,7 +102,7 @@ def assert_as_the_table_says(
 
 @pytest.mark.parametrize("number", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("point", TABLE)
-def test_a_crash_between_accept_and_settle_loses_nothing_and_doubles_only_in_doubt(
+def test_crash_between_accept_and_settle_loses_nothing_and_repeats_only_ambiguous(
     tmp_path: Path, shared_fake: FakeProcess, point: str, number: int
 ) -> None:
     signals = [Signal(f"{point} {n}", priority=PRIORITIES[-n]) for n in range(1, 5)]
@@ -120,7 +120,7 @@ def test_a_crash_between_accept_and_settle_loses_nothing_and_doubles_only_in_dou
 
 
 @pytest.mark.parametrize("point", ["begin:committed", "deliver:after", "settle:committed"])
-def test_a_file_is_as_good_a_witness(tmp_path: Path, point: str) -> None:
+def test_crash_of_file_delivery_loses_nothing_and_repeats_only_ambiguous(tmp_path: Path, point: str) -> None:
     signals = [Signal(f"signal {n}") for n in range(3)]
     with DaemonProcess(tmp_path, file("d") + route("d")) as daemon:
         crash(daemon, f"{point}:2")
@@ -133,9 +133,7 @@ def test_a_file_is_as_good_a_witness(tmp_path: Path, point: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["done", "committed"])
-def test_a_crash_while_the_next_start_reads_its_past_changes_nothing(
-    tmp_path: Path, shared_fake: FakeProcess, moment: str
-) -> None:
+def test_crash_during_recovery_changes_nothing(tmp_path: Path, shared_fake: FakeProcess, moment: str) -> None:
     signals = [Signal(f"replay {moment}")]
     with DaemonProcess(tmp_path, discord("d", shared_fake.webhooks[0]["url"]) + route("d")) as daemon:
         crash(daemon, "deliver:after:1")

@@ -80,7 +80,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
 
 
 @pytest.mark.parametrize(("damage", "certain"), DAMAGES.values(), ids=DAMAGES)
-def test_start_recovers_from_damage_and_says_so(
+def test_start_recovers_from_damage_and_reports_it(
     tmp_path: Path, fake: FakeProcess, damage: Callable[[Path], object], certain: list[str]
 ) -> None:
     outage = discord("d", "http://127.0.0.1:1/api/webhooks/1/x") + route("d")

@@ -37,7 +37,7 @@ def assert_hit_once(fake: FakeProcess) -> None:
 
 
 @pytest.mark.parametrize("kind", ["webhook", "file"])
-def test_a_deleted_webhook_is_hit_once_more_and_its_whole_queue_goes_to_the_fallback(tmp_path: Path, kind: str) -> None:
+def test_deleted_webhook_gets_one_request_and_its_queue_moves_to_fallback(tmp_path: Path, kind: str) -> None:
     with FakeProcess("--limits", "none", "--webhooks", "2") as fake:
         spare = discord("spare", fake.webhooks[1]["url"]) if kind == "webhook" else file("spare")
         fake.script({"behaviour": "slow", "delay": 2.0, "webhook": fake.webhooks[1]["id"]})  # until all has moved
@@ -67,9 +67,7 @@ def test_a_deleted_webhook_is_hit_once_more_and_its_whole_queue_goes_to_the_fall
     assert elsewhere == {"sent"}
 
 
-def test_without_a_fallback_what_waits_for_a_deleted_webhook_stays_queued_until_there_is_another(
-    tmp_path: Path, fake: FakeProcess
-) -> None:
+def test_queue_of_deleted_webhook_without_fallback_waits_for_a_new_webhook(tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         stored = delete_under_load(fake, daemon)
@@ -93,9 +91,7 @@ def test_without_a_fallback_what_waits_for_a_deleted_webhook_stays_queued_until_
     assert_hit_once(fake)
 
 
-def test_a_webhook_that_is_enabled_while_it_is_still_gone_is_disabled_again_by_one_hit(
-    tmp_path: Path, fake: FakeProcess
-) -> None:
+def test_enabling_a_deleted_webhook_costs_one_request(tmp_path: Path, fake: FakeProcess) -> None:
     fake.control("POST", "delete", {"webhook": fake.webhooks[0]["id"]})
     config = discord("d", fake.webhooks[0]["url"]) + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
@@ -112,9 +108,7 @@ def test_a_webhook_that_is_enabled_while_it_is_still_gone_is_disabled_again_by_o
     assert fake.counts()["posts"] == 0  # both were questions
 
 
-def test_a_disabled_webhook_stays_disabled_over_a_crash_and_its_fallback_takes_what_comes(
-    tmp_path: Path, fake: FakeProcess
-) -> None:
+def test_disabled_webhook_stays_disabled_after_kill_and_fallback_delivers(tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"], fallback='["spare"]', deadline='"1m"') + file("spare") + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         stored = delete_under_load(fake, daemon)

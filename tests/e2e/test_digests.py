@@ -115,9 +115,7 @@ def assert_each_is_told_once(
 
 
 @pytest.mark.slow
-def test_a_backlog_beyond_its_budget_is_told_in_sum_over_a_crash_and_every_signal_is_found_again(
-    tmp_path: Path, fake: FakeProcess
-) -> None:
+def test_backlog_beyond_digest_budget_is_digested_despite_kill(tmp_path: Path, fake: FakeProcess) -> None:
     signals = backlog()
     ids = [signal.id for some in signals.values() for signal in some]
     with DaemonProcess(tmp_path, config(fake)).start() as daemon:
@@ -139,9 +137,7 @@ def test_a_backlog_beyond_its_budget_is_told_in_sum_over_a_crash_and_every_signa
 
 
 @pytest.mark.slow
-def test_who_waits_for_a_signal_that_is_told_in_sum_is_answered_when_its_digest_has_arrived(
-    tmp_path: Path, fake: FakeProcess
-) -> None:
+def test_send_wait_of_digested_signal_ends_when_digest_arrives(tmp_path: Path, fake: FakeProcess) -> None:
     with DaemonProcess(tmp_path, config(fake)).start() as daemon:
         hold_one(fake, daemon)
         with waiting(daemon, "the first of many") as sender:

@@ -23,9 +23,7 @@ def assert_expired(daemon: DaemonProcess, *ids: str) -> None:
     assert {row["id"] for row in queue(daemon, state="expired")} == set(ids)
 
 
-def test_what_expires_while_the_lane_is_shut_is_never_posted_in_memory_or_on_disk(
-    tmp_path: Path, fake: FakeProcess
-) -> None:
+def test_signals_that_expire_while_lane_waits_are_never_posted(tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         plug = hold_one(fake, daemon)
@@ -41,7 +39,7 @@ def test_what_expires_while_the_lane_is_shut_is_never_posted_in_memory_or_on_dis
     assert {copy.id for copy in arrived(fake)} == {plug, *(each.id for each in lasting)}
 
 
-def test_what_expires_while_nobody_runs_is_not_posted_at_the_next_start(tmp_path: Path, fake: FakeProcess) -> None:
+def test_signal_that_expires_while_daemon_is_down_is_not_posted(tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         plug = hold_one(fake, daemon)
@@ -57,7 +55,7 @@ def test_what_expires_while_nobody_runs_is_not_posted_at_the_next_start(tmp_path
     assert {copy.id for copy in arrived(fake)} == {plug, lasting}
 
 
-def test_what_expires_between_two_attempts_is_told_at_once(tmp_path: Path, fake: FakeProcess) -> None:
+def test_signal_that_expires_between_attempts_is_settled_at_once(tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         fake.script({"behaviour": "status", "status": 503})
@@ -76,7 +74,7 @@ def test_what_expires_between_two_attempts_is_told_at_once(tmp_path: Path, fake:
     assert fake.counts()["posts"] == 1
 
 
-def test_what_is_put_back_after_its_time_is_not_posted(tmp_path: Path, fake: FakeProcess) -> None:
+def test_requeued_signal_past_its_deadline_is_not_posted(tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         fake.script({"behaviour": "status", "status": 400, "code": 50006})

@@ -29,7 +29,7 @@ def channel(daemon: DaemonProcess) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_others_who_post_in_the_channel_cost_few_429s_and_no_alert_and_the_learned_limit_shows(tmp_path: Path) -> None:
+def test_foreign_posts_in_channel_cost_few_429s_and_lose_no_signal(tmp_path: Path) -> None:
     with FakeProcess("--limits", SCALE) as fake:
         config = discord("d", fake.webhooks[0]["url"], **LIMITS) + route("d")
         with DaemonProcess(tmp_path, config).start() as daemon:

@@ -90,9 +90,7 @@ def assert_recovers(daemon: DaemonProcess, disk: Disk) -> None:
     assert (disk.folder / "state" / "journal.reserve").exists()
 
 
-def test_full_disk_stops_no_delivery_and_an_alarm_tells_of_it(
-    daemon: DaemonProcess, disk: Disk, fake: FakeProcess
-) -> None:
+def test_full_disk_stops_no_delivery_and_raises_alarm(daemon: DaemonProcess, disk: Disk, fake: FakeProcess) -> None:
     ids = waiting(daemon, fake)
     disk.fill()
     fake.release()
@@ -102,7 +100,7 @@ def test_full_disk_stops_no_delivery_and_an_alarm_tells_of_it(
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
-def test_daemon_starts_on_a_full_disk_and_delivers_what_is_there(
+def test_daemon_starts_on_full_disk_and_delivers_queue(
     daemon: DaemonProcess, disk: Disk, fake: FakeProcess, end: str
 ) -> None:
     ids = waiting(daemon, fake)
@@ -121,7 +119,7 @@ def test_daemon_starts_on_a_full_disk_and_delivers_what_is_there(
     assert_recovers(daemon, disk)
 
 
-def test_last_alarm_needs_no_disk(daemon: DaemonProcess, disk: Disk, fake: FakeProcess) -> None:
+def test_alarm_is_sent_without_disk_space(daemon: DaemonProcess, disk: Disk, fake: FakeProcess) -> None:
     before = daemon.client.send("before").id
     assert daemon.settled(before) == ["delivered"]
     disk.fill()

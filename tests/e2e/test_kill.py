@@ -63,18 +63,16 @@ def assert_nothing_lost_and_doubt_told(
     print(f"{len(stored)} stored, {kills} kills, {sum(interrupted.values())} interrupted, {doubled} arrived twice")
 
 
-def test_five_kills_lose_nothing_and_double_only_what_was_in_flight(tmp_path: Path, fake: FakeProcess) -> None:
+def test_five_kills_lose_nothing_and_repeat_only_requests_in_flight(tmp_path: Path, fake: FakeProcess) -> None:
     assert_nothing_lost_and_doubt_told(tmp_path, fake, 5, seed=random.randrange(2**32))
 
 
 @pytest.mark.slow
-def test_twenty_five_kills_lose_nothing_and_double_only_what_was_in_flight(tmp_path: Path, fake: FakeProcess) -> None:
+def test_twenty_five_kills_lose_nothing_and_repeat_only_requests_in_flight(tmp_path: Path, fake: FakeProcess) -> None:
     assert_nothing_lost_and_doubt_told(tmp_path, fake, 25, seed=random.randrange(2**32))
 
 
-def test_a_request_in_flight_at_a_kill_delays_nothing_where_the_limits_are_nearly_unused(
-    tmp_path: Path, fake: FakeProcess
-) -> None:
+def test_request_in_flight_at_kill_delays_nothing_below_limits(tmp_path: Path, fake: FakeProcess) -> None:
     limits = {"webhook-limit": '"30/h"', "channel-limit": '"30/h"', "limit": '"30/h"'}
     config = discord("d", fake.webhooks[0]["url"], **limits) + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:

@@ -58,9 +58,7 @@ def has_arrived(enough: int, counts: dict[str, Any]) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("webhooks", [1, 2])
-def test_kills_in_a_burst_lose_nothing_double_only_what_was_in_flight_and_never_meet_a_limit(
-    tmp_path: Path, webhooks: int
-) -> None:
+def test_kills_during_burst_lose_nothing_and_cause_no_429(tmp_path: Path, webhooks: int) -> None:
     with FakeProcess("--limits", SCALE, "--webhooks", str(webhooks), "--channels", "1") as fake:
         lanes = {f"d{number}": hook["url"] for number, hook in enumerate(fake.webhooks)}
         config = "".join(discord(name, url, **LIMITS) for name, url in lanes.items()) + route("d0")

@@ -31,7 +31,7 @@ def begin(daemon: DaemonProcess, name: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", _PROGRAM, name], env=daemon.env, stdout=told)
 
 
-def test_kills_of_programs_and_daemon_lose_no_receipt_and_keep_each_programs_order(
+def test_kills_of_producers_and_daemon_lose_nothing_and_keep_order(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     seed = request.config.getoption("--hypothesis-seed") or random.SystemRandom().randrange(2**32)

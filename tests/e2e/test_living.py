@@ -55,7 +55,7 @@ def restart(daemon: DaemonProcess) -> None:
     daemon.start()
 
 
-def test_three_states_across_two_restarts_are_one_message(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_three_states_across_two_restarts_are_one_live_message(daemon: DaemonProcess, fake: FakeProcess) -> None:
     opened = tell(daemon, "opened", price=64000.5)
     restart(daemon)
     filled = tell(daemon, "filled")
@@ -73,9 +73,7 @@ def test_three_states_across_two_restarts_are_one_message(daemon: DaemonProcess,
     assert f"to edit message {message['message_id']}" in daemon.tocsin("why", closed).stdout
 
 
-def test_after_a_person_deleted_it_a_new_one_is_posted_at_once_and_the_destination_lives(
-    daemon: DaemonProcess, fake: FakeProcess
-) -> None:
+def test_deleted_live_message_is_posted_again_at_once(daemon: DaemonProcess, fake: FakeProcess) -> None:
     tell(daemon, "opened")
     fake.delete_message(fake.messages()[0]["message_id"])
     filled = tell(daemon, "filled")
@@ -87,7 +85,7 @@ def test_after_a_person_deleted_it_a_new_one_is_posted_at_once_and_the_destinati
     assert (daemon.destination("d")["condition"], daemon.status()["health"]) == ("ready", "ok")
 
 
-def test_a_message_too_old_to_be_edited_is_told_anew(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_live_message_too_old_to_edit_is_posted_again(daemon: DaemonProcess, fake: FakeProcess) -> None:
     tell(daemon, "opened")
     fake.script({"behaviour": "status", "method": "PATCH", "status": 429, "code": 30046, "message": "Too old"})
     tell(daemon, "closed")
@@ -95,9 +93,7 @@ def test_a_message_too_old_to_be_edited_is_told_anew(daemon: DaemonProcess, fake
     assert daemon.destination("d")["condition"] == "ready"
 
 
-def test_kills_between_an_edits_attempt_and_its_outcome_leave_one_message_and_no_doubt(
-    daemon: DaemonProcess, fake: FakeProcess
-) -> None:
+def test_kills_during_edits_leave_one_message_without_doubt(daemon: DaemonProcess, fake: FakeProcess) -> None:
     tell(daemon, "state 0")
     for number in range(1, 5):
         fake.hold(saved=bool(number % 2))  # the edit was made, or it was not; the daemon cannot know
@@ -114,7 +110,7 @@ def test_kills_between_an_edits_attempt_and_its_outcome_leave_one_message_and_no
     assert fake.counts()["posts"] == 1
 
 
-def test_a_kill_between_a_posts_attempt_and_its_outcome_is_told_as_doubt_for_the_life_of_the_message(
+def test_kill_during_first_post_marks_live_message_as_possible_duplicate(
     daemon: DaemonProcess, fake: FakeProcess
 ) -> None:
     fake.hold(saved=True)
@@ -136,7 +132,7 @@ STORM = 500
 
 
 @pytest.mark.parametrize("kills", [0, 3])
-def test_a_storm_on_one_key_ends_with_the_last_state_and_without_a_429(tmp_path: Path, kills: int) -> None:
+def test_burst_on_one_key_ends_with_last_state_and_no_429(tmp_path: Path, kills: int) -> None:
     """Windows are a twentieth of the real ones, and edits count in all of them."""
     chance = random.Random(kills)
     deadly = sorted(chance.sample(range(1, STORM), kills))
@@ -161,7 +157,7 @@ def test_a_storm_on_one_key_ends_with_the_last_state_and_without_a_429(tmp_path:
         assert daemon.status()["counters"]["deliveries_digested"] == 0
 
 
-def test_a_backlog_of_many_keys_is_one_request_each(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_backlog_of_many_keys_costs_one_request_per_key(daemon: DaemonProcess, fake: FakeProcess) -> None:
     fake.hold()
     plug = daemon.client.send("plug").id
     fake.await_held()
@@ -175,7 +171,7 @@ def test_a_backlog_of_many_keys_is_one_request_each(daemon: DaemonProcess, fake:
     assert fake.counts()["posts"] == 11
 
 
-def test_what_is_urgent_is_posted_anew_and_the_next_state_edits_that(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_urgent_state_is_posted_as_new_message_and_edited_later(daemon: DaemonProcess, fake: FakeProcess) -> None:
     tell(daemon, "opened")
     urgent = tell(daemon, "stopped out", priority="urgent")
     tell(daemon, "booked", priority="low")
@@ -185,7 +181,7 @@ def test_what_is_urgent_is_posted_anew_and_the_next_state_edits_that(daemon: Dae
     assert delivery(daemon, urgent)["reason"] == "posted anew"
 
 
-def test_two_destinations_have_a_message_each_and_a_file_has_a_line_a_state(tmp_path: Path, two: FakeProcess) -> None:
+def test_live_message_exists_per_destination_and_file_has_a_line_per_state(tmp_path: Path, two: FakeProcess) -> None:
     tables = [discord(name, two.webhooks[n]["url"]) for n, name in enumerate("ab")]
     with DaemonProcess(tmp_path, "".join([*tables, file(), route("a", "b", "local-file")])).start() as daemon:
         closed = [tell(daemon, title) for title in ("opened", "closed")][-1]
@@ -198,9 +194,7 @@ def test_two_destinations_have_a_message_each_and_a_file_has_a_line_a_state(tmp_
     assert lines == ["opened", "closed"]
 
 
-def test_the_fallback_has_a_message_of_its_own_and_a_deleted_webhook_still_ends_its_destination(
-    tmp_path: Path, two: FakeProcess
-) -> None:
+def test_fallback_has_its_own_live_message(tmp_path: Path, two: FakeProcess) -> None:
     config = discord("a", two.webhooks[0]["url"], fallback='["b"]') + discord("b", two.webhooks[1]["url"]) + route("a")
     with DaemonProcess(tmp_path, config).start() as daemon:
         tell(daemon, "opened")
@@ -215,7 +209,7 @@ def test_the_fallback_has_a_message_of_its_own_and_a_deleted_webhook_still_ends_
     assert (shown(message).title, history(message), message["edits"]) == ("closed", ["filled"], 1)
 
 
-def test_a_new_webhook_begins_a_new_message(tmp_path: Path, two: FakeProcess) -> None:
+def test_new_webhook_starts_a_new_live_message(tmp_path: Path, two: FakeProcess) -> None:
     with DaemonProcess(tmp_path, discord("d", two.webhooks[0]["url"]) + route("d")).start() as daemon:
         tell(daemon, "opened")
         daemon.configure(discord("d", two.webhooks[1]["url"]) + route("d"))
@@ -225,9 +219,7 @@ def test_a_new_webhook_begins_a_new_message(tmp_path: Path, two: FakeProcess) ->
     assert [(shown(message).title, history(message)) for message in two.messages()] == [("opened", []), ("closed", [])]
 
 
-def test_queue_status_and_tail_say_what_happens_to_what_waits_and_test_what_would(
-    daemon: DaemonProcess, fake: FakeProcess
-) -> None:
+def test_queue_status_tail_and_dry_run_show_pending_edits(daemon: DaemonProcess, fake: FakeProcess) -> None:
     first = rehearse(daemon)
     assert first == {"key": KEY, "edits": None, "states": 0}
     tell(daemon, "opened")
@@ -257,7 +249,7 @@ def rehearse(daemon: DaemonProcess) -> dict[str, Any]:
     return found
 
 
-def test_without_a_key_nothing_is_edited(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_signals_without_key_are_not_edited(daemon: DaemonProcess, fake: FakeProcess) -> None:
     for title in ("one", "two"):
         assert daemon.settled(daemon.client.send(title).id) == ["delivered"]
     assert [copy.title for copy in arrived(fake)] == ["one", "two"]

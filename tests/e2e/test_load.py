@@ -45,7 +45,7 @@ def is_quiet(daemon: DaemonProcess) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_minute_of_kills_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+def test_load_with_kills_loses_and_repeats_nothing(tmp_path: Path) -> None:
     with (
         DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon,
         (tmp_path / "told").open("w+") as told,

@@ -15,7 +15,7 @@ from tests.harness import PATIENCE, DaemonProcess, file, route
 EACH = 50
 
 
-def test_what_threads_tasks_and_children_raise_through_one_client_all_arrives_once(tmp_path: Path) -> None:
+def test_signals_of_threads_tasks_and_children_through_one_client_arrive_once(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
         crowd = subprocess.run(
             [sys.executable, "-m", "tests.e2e.many_callers", str(EACH)],

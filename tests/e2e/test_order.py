@@ -34,9 +34,7 @@ def assert_ordered(copies: Sequence[Copy], stored: Sequence[dict[str, Any]]) -> 
             assert mine == [s["title"] for s in stored if s["priority"] == priority and s["title"].startswith(name)]
 
 
-def test_a_thousand_signals_of_four_programs_arrive_once_each_by_priority_and_order_of_acceptance(
-    tmp_path: Path, fake: FakeProcess
-) -> None:
+def test_signals_of_four_programs_arrive_once_by_priority_and_acceptance(tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         plug = hold_one(fake, daemon)
@@ -55,7 +53,7 @@ def test_a_thousand_signals_of_four_programs_arrive_once_each_by_priority_and_or
     assert fake.counts()["posts"] == 1 + 1000 / 10  # each message as full as it may be, over all priorities
 
 
-def test_the_order_holds_when_an_open_breaker_closes_again(tmp_path: Path, fake: FakeProcess) -> None:
+def test_order_is_kept_when_open_breaker_closes(tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"], retry=SHORT_RETRY, breaker=SHORT_BREAKER) + route("d")
     fake.script({"behaviour": "status", "status": 503, "count": None})
     with DaemonProcess(tmp_path, config).start() as daemon:
@@ -70,7 +68,7 @@ def test_the_order_holds_when_an_open_breaker_closes_again(tmp_path: Path, fake:
     assert_ordered(copies, [each for each in stored if each["title"] != probe.title])
 
 
-def test_the_order_holds_when_a_destination_that_was_unreachable_comes_up(tmp_path: Path, fake: FakeProcess) -> None:
+def test_order_is_kept_when_unreachable_destination_comes_up(tmp_path: Path, fake: FakeProcess) -> None:
     with FakeProcess("--limits", "none") as gone:
         url = gone.webhooks[0]["url"]
     config = discord("d", url, retry=SHORT_RETRY, breaker=SHORT_BREAKER) + route("d")
@@ -87,7 +85,7 @@ def test_the_order_holds_when_a_destination_that_was_unreachable_comes_up(tmp_pa
     assert not any(copy.marked for copy in copies)  # a refused connection leaves no doubt
 
 
-def test_what_waits_out_its_own_backoff_goes_first_once_the_far_end_is_back(tmp_path: Path, fake: FakeProcess) -> None:
+def test_signal_in_backoff_goes_first_when_destination_recovers(tmp_path: Path, fake: FakeProcess) -> None:
     slow_retry = '{ first = "1h", most = "1h" }'
     quick_breaker = '{ failures = 1, rest = "100ms", most = "100ms" }'
     config = discord("d", fake.webhooks[0]["url"], retry=slow_retry, breaker=quick_breaker) + route("d")

@@ -14,7 +14,7 @@ BREAKER = '{ failures = 3, rest = "100ms", most = "200ms" }'
 FAILURE = ("deferred", "503 from Discord: it may have arrived")
 
 
-def test_an_outage_trips_the_breaker_once_and_ends_by_itself(tmp_path: Path, fake: FakeProcess) -> None:
+def test_outage_opens_breaker_once_and_recovers_without_operator(tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"], retry=RETRY, breaker=BREAKER) + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         fake.script({"behaviour": "status", "status": 503, "count": 7})  # three that trip it, and four probes
@@ -40,7 +40,7 @@ def test_an_outage_trips_the_breaker_once_and_ends_by_itself(tmp_path: Path, fak
     assert {copy.id for copy in copies if copy.marked} == {id_ for id_, each in story.items() if len(each) > 1}
 
 
-def test_an_outage_costs_few_requests_however_much_waits(tmp_path: Path, fake: FakeProcess) -> None:
+def test_outage_costs_few_requests_with_any_backlog(tmp_path: Path, fake: FakeProcess) -> None:
     breaker = '{ failures = 3, rest = "1h", most = "1h" }'
     config = discord("d", fake.webhooks[0]["url"], retry=RETRY, breaker=breaker) + route("d")
     fake.script({"behaviour": "status", "status": 503, "count": None, "html": True})
@@ -56,7 +56,7 @@ def test_an_outage_costs_few_requests_however_much_waits(tmp_path: Path, fake: F
     assert fake.counts()["posts"] == 3
 
 
-def test_an_open_breaker_rests_on_over_a_crash_and_closes_with_one_probe(tmp_path: Path, fake: FakeProcess) -> None:
+def test_open_breaker_survives_kill_and_closes_with_one_probe(tmp_path: Path, fake: FakeProcess) -> None:
     url = fake.webhooks[0]["url"]
     breaker = '{ failures = 2, rest = "1h", most = "1h" }'
     fake.script({"behaviour": "status", "status": 502, "count": 2})

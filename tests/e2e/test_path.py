@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.harness import DaemonProcess, FakeProcess, discord, route
 
 
-def test_a_signal_reaches_the_channel(tmp_path: Path, fake: FakeProcess) -> None:
+def test_signal_reaches_channel(tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"]) + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         receipt = daemon.client.send("BUY BTCUSDT", price=64000.5, action="BUY")

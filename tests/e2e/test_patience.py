@@ -25,7 +25,7 @@ def theirs(copies: list[Copy]) -> list[Copy]:
     return told_apart(copies)[1]
 
 
-def test_fallback_delivers_what_waits_longer_than_patience_while_discord_refuses_connections(tmp_path: Path) -> None:
+def test_fallback_delivers_signals_after_patience_while_discord_refuses_connections(tmp_path: Path) -> None:
     with FakeProcess("--limits", "none") as fake:
         port, config = fake.port, configured(fake)
     with DaemonProcess(tmp_path, config).start() as daemon:
@@ -72,7 +72,7 @@ def test_signal_whose_request_got_no_answer_is_marked_at_the_fallback(tmp_path: 
     assert (copy.id, copy.marked) == (doubtful, True)
 
 
-def test_patience_goes_on_over_a_kill(tmp_path: Path) -> None:
+def test_patience_continues_after_kill(tmp_path: Path) -> None:
     with FakeProcess("--limits", "none") as fake:
         config = configured(fake, patience='{ urgent = "4s" }')
     with DaemonProcess(tmp_path, config).start() as daemon:
@@ -88,7 +88,7 @@ def test_patience_goes_on_over_a_kill(tmp_path: Path) -> None:
         assert delivery(daemon, id_)["state"] == "rerouted"
 
 
-def test_question_ends_the_outage_when_everything_has_moved(tmp_path: Path) -> None:
+def test_probe_ends_outage_after_queue_was_rerouted(tmp_path: Path) -> None:
     with FakeProcess("--limits", "none") as fake:
         port, config = fake.port, configured(fake)
     with DaemonProcess(tmp_path, config).start() as daemon:

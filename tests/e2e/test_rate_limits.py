@@ -21,9 +21,7 @@ def lanes(fake: FakeProcess) -> str:
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_a_rate_limit_loses_nothing_trips_nothing_and_the_head_of_the_line_goes_first(
-    tmp_path: Path, fake: FakeProcess, scope: str
-) -> None:
+def test_429_loses_nothing_opens_no_breaker_and_keeps_order(tmp_path: Path, fake: FakeProcess, scope: str) -> None:
     config = discord("d", fake.webhooks[0]["url"], breaker='{ failures = 1, rest = "1h", most = "1h" }') + route("d")
     limit = {"behaviour": "rate_limited", "scope": scope, "retry_after": 0.3}
     fake.script(limit, {"behaviour": "normal"}, limit)
@@ -49,9 +47,7 @@ def test_a_rate_limit_loses_nothing_trips_nothing_and_the_head_of_the_line_goes_
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_a_rate_limit_reaches_as_far_as_it_says_and_never_another_kind(
-    tmp_path: Path, two: FakeProcess, scope: str
-) -> None:
+def test_429_limits_only_its_scope(tmp_path: Path, two: FakeProcess, scope: str) -> None:
     two.script({"behaviour": "rate_limited", "scope": scope, "retry_after": NEVER})
     with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
         blocked = daemon.client.send("to d").id
@@ -78,7 +74,7 @@ def test_a_rate_limit_reaches_as_far_as_it_says_and_never_another_kind(
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_a_rate_limit_survives_a_crash_as_far_as_it_reached(tmp_path: Path, two: FakeProcess, scope: str) -> None:
+def test_429_scope_survives_kill(tmp_path: Path, two: FakeProcess, scope: str) -> None:
     two.script({"behaviour": "rate_limited", "scope": scope, "retry_after": NEVER})
     with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
         daemon.client.send("to d")

@@ -35,7 +35,7 @@ def send_urgent_ones(daemon: DaemonProcess, last: str) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_a_burst_of_low_ones_takes_the_floors_time_and_no_urgent_one_waits_behind_it(tmp_path: Path) -> None:
+def test_low_burst_takes_floor_time_and_urgent_signal_overtakes_it(tmp_path: Path) -> None:
     with FakeProcess() as fake:
         config = f'[destinations.d]\nkind = "discord"\nwebhook = "{fake.webhooks[0]["url"]}"\nlimit = "30/min"\n'
         with DaemonProcess(tmp_path, config + route("d")).start() as daemon:

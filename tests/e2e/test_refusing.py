@@ -21,7 +21,7 @@ from tocsin.signals import Signal
         (405, 0, "405: Method Not Allowed"),
     ],
 )
-def test_a_destination_that_refuses_everything_is_disabled_and_all_is_told_elsewhere(
+def test_destination_that_refuses_everything_is_disabled_and_fallback_delivers(
     tmp_path: Path, fake: FakeProcess, status: int, code: int, words: str
 ) -> None:
     fake.script({"behaviour": "status", "status": status, "code": code, "message": words, "count": None})
@@ -40,7 +40,7 @@ def test_a_destination_that_refuses_everything_is_disabled_and_all_is_told_elsew
     assert sorted(copy.id for copy in theirs) == sorted(signal.id for signal in signals)
 
 
-def test_health_is_not_ok_while_each_alert_is_refused_for_a_part_of_its_own(tmp_path: Path, fake: FakeProcess) -> None:
+def test_health_is_degraded_while_signals_are_refused(tmp_path: Path, fake: FakeProcess) -> None:
     fake.script({"behaviour": "poison", "text": "bad", "count": None})
     config = discord("d", fake.webhooks[0]["url"], fallback='["local-file"]') + file() + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:

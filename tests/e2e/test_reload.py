@@ -33,7 +33,7 @@ def told(daemon: DaemonProcess) -> Iterator[Callable[[], None]]:
         yield ready
 
 
-def test_a_reload_under_load_loses_nothing_and_doubles_nothing(tmp_path: Path, fake: FakeProcess) -> None:
+def test_reload_under_load_loses_and_repeats_nothing(tmp_path: Path, fake: FakeProcess) -> None:
     url = fake.webhooks[0]["url"]
     configs = [discord("d", url, limit=f'"{100_000 + n}/s"') + route("d") for n in range(RELOADS)]
     with DaemonProcess(tmp_path, configs[0]) as daemon, told(daemon) as ready, ExitStack() as stack:
@@ -55,9 +55,7 @@ def test_a_reload_under_load_loses_nothing_and_doubles_nothing(tmp_path: Path, f
     assert daemon.log.read_text().count(" reloaded ") == RELOADS
 
 
-def test_a_destination_that_a_reload_takes_away_and_brings_back_keeps_its_queue(
-    tmp_path: Path, fake: FakeProcess
-) -> None:
+def test_destination_removed_and_restored_by_reload_keeps_its_queue(tmp_path: Path, fake: FakeProcess) -> None:
     both = discord("d", fake.webhooks[0]["url"]) + file() + route("d", "local-file")
     without = file() + '[[routes]]\nwhen = { tier = "premium" }\nto = ["local-file"]\n'
     with DaemonProcess(tmp_path, both) as daemon, told(daemon) as ready:

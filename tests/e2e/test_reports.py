@@ -46,7 +46,7 @@ def test_missed_signals_are_reported_and_the_alarm_is_cleared_when_the_outage_en
     assert next(title for title in told if "failing" in title).startswith("d has been failing for")
 
 
-def test_default_configuration_uses_the_other_channels_before_the_file(tmp_path: Path) -> None:
+def test_default_configuration_uses_other_channels_before_file(tmp_path: Path) -> None:
     with FakeProcess("--limits", "none", "--webhooks", "4") as fake:
         env = {f"DISCORD_WEBHOOK_{name}": hook["url"] for name, hook in zip(VARIABLES, fake.webhooks, strict=True)}
         with DaemonProcess(tmp_path, DEFAULT.read_text(), env).start() as daemon:

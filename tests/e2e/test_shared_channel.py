@@ -36,9 +36,7 @@ def signals(to: str, count: int = MANY) -> list[Signal]:
 
 
 @pytest.mark.slow
-def test_two_destinations_of_one_channel_share_its_limit_fairly_and_never_meet_it(
-    tmp_path: Path, two: FakeProcess
-) -> None:
+def test_destinations_of_one_channel_share_its_limit_without_429(tmp_path: Path, two: FakeProcess) -> None:
     with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
         for_a, for_b = signals("a"), signals("b")
         daemon.client.send_many([signal for pair in zip(for_a, for_b, strict=True) for signal in pair])
@@ -56,9 +54,7 @@ def test_two_destinations_of_one_channel_share_its_limit_fairly_and_never_meet_i
 
 
 @pytest.mark.slow
-def test_an_urgent_one_goes_before_what_waits_for_the_other_destination_of_its_channel(
-    tmp_path: Path, two: FakeProcess
-) -> None:
+def test_urgent_signal_overtakes_queue_of_other_destination_in_channel(tmp_path: Path, two: FakeProcess) -> None:
     with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
         many = signals("a", 2 * MANY)
         daemon.client.send_many(many)
@@ -72,7 +68,7 @@ def test_an_urgent_one_goes_before_what_waits_for_the_other_destination_of_its_c
     assert two.counts()["limited"] == {}
 
 
-def test_a_shared_429_of_one_of_them_holds_both_back_also_after_a_crash(tmp_path: Path, two: FakeProcess) -> None:
+def test_shared_429_limits_both_destinations_also_after_kill(tmp_path: Path, two: FakeProcess) -> None:
     two.script({"behaviour": "rate_limited", "scope": "shared", "retry_after": 30})
     with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
         daemon.client.send("to a", to="a")

@@ -66,9 +66,7 @@ def send_together(daemon: DaemonProcess, fake: FakeProcess, signals: list[Signal
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_a_message_that_ends_badly_ends_as_the_table_says_for_each_alert_in_it(
-    tmp_path: Path, two: FakeProcess, name: str
-) -> None:
+def test_failed_batch_settles_each_signal_as_the_table_says(tmp_path: Path, two: FakeProcess, name: str) -> None:
     ending = TABLE[name]
     signals = [Signal(f"signal {n}", priority=PRIORITIES[n % len(PRIORITIES)]) for n in range(8)]
     with DaemonProcess(tmp_path, lanes(two)) as daemon:
@@ -91,7 +89,7 @@ def test_a_message_that_ends_badly_ends_as_the_table_says_for_each_alert_in_it(
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named", "not named"])
-def test_a_poisoned_alert_among_ten_is_buried_and_nine_arrive(tmp_path: Path, two: FakeProcess, named: bool) -> None:
+def test_rejected_signal_among_ten_is_dead_and_nine_arrive(tmp_path: Path, two: FakeProcess, named: bool) -> None:
     signals = [Signal(f"signal {n}" if n != 6 else "poison", priority=PRIORITIES[n % 4]) for n in range(FULL)]
     with DaemonProcess(tmp_path, lanes(two)) as daemon:
         send_together(daemon, two, signals, {"behaviour": "poison", "text": "poison", "named": named})
@@ -109,7 +107,7 @@ def test_a_poisoned_alert_among_ten_is_buried_and_nine_arrive(tmp_path: Path, tw
     assert (other["condition"], other["sent"], other["failed"]) == ("ready", 1, 0)
 
 
-def test_an_alert_whose_form_is_poisoned_is_repaired_and_all_ten_arrive(tmp_path: Path, two: FakeProcess) -> None:
+def test_signal_with_rejected_format_is_repaired_and_all_ten_arrive(tmp_path: Path, two: FakeProcess) -> None:
     signals = [Signal(f"signal {n}", fields={"rsi": "poison" if n == 6 else 33}) for n in range(FULL)]
     with DaemonProcess(tmp_path, lanes(two)) as daemon:
         send_together(daemon, two, signals, {"behaviour": "poison", "text": "poison", "within": "fields"})
@@ -123,9 +121,7 @@ def test_an_alert_whose_form_is_poisoned_is_repaired_and_all_ten_arrive(tmp_path
     assert "rsi: poison" in repaired["description"]
 
 
-def test_a_failing_destination_whose_breaker_opens_leaves_the_other_lane_alone(
-    tmp_path: Path, two: FakeProcess
-) -> None:
+def test_open_breaker_does_not_affect_other_lane(tmp_path: Path, two: FakeProcess) -> None:
     breaker = '{ failures = 2, rest = "1h", most = "1h" }'
     with DaemonProcess(tmp_path, lanes(two, breaker=breaker)).start() as daemon:
         two.script({"behaviour": "status", "status": 503, "count": None, "webhook": two.webhooks[0]["id"]})

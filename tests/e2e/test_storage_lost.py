@@ -37,7 +37,7 @@ LOSSES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES)
-def test_lost_storage_gives_no_receipt_an_alarm_and_an_end_with_its_reason(
+def test_lost_storage_refuses_signals_raises_alarm_and_exits_with_reason(
     tmp_path: Path, fake: FakeProcess, lose: Callable[[Path], object]
 ) -> None:
     config = discord("d", fake.webhooks[0]["url"]) + route("d")
@@ -57,7 +57,7 @@ def test_lost_storage_gives_no_receipt_an_alarm_and_an_end_with_its_reason(
 
 
 @pytest.mark.parametrize("lose", [LOSSES[name] for name in LOSSES if name != "journal replaced"])
-def test_what_waited_in_a_journal_that_was_taken_away_is_delivered_by_the_next_start(
+def test_queue_of_replaced_journal_is_delivered_by_next_start(
     tmp_path: Path, fake: FakeProcess, lose: Callable[[Path], object]
 ) -> None:
     outage = discord("d", "http://127.0.0.1:1/api/webhooks/1/x") + route("d")
@@ -72,7 +72,7 @@ def test_what_waited_in_a_journal_that_was_taken_away_is_delivered_by_the_next_s
         assert daemon.settled(daemon.client.send("after").id) == ["delivered"]
 
 
-def test_lost_storage_is_noticed_by_an_idle_daemon(tmp_path: Path, fake: FakeProcess) -> None:
+def test_idle_daemon_notices_lost_storage(tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"]) + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         delete(daemon.state)

@@ -25,7 +25,7 @@ def config(fake: FakeProcess) -> str:
 
 @pytest.mark.parametrize("silence", SILENCES, ids=lambda silence: str(silence["behaviour"]))
 @pytest.mark.parametrize("priority", ["urgent", "high", "normal"])
-def test_a_signal_that_may_have_arrived_is_sent_once_more_and_marked(
+def test_ambiguous_signal_is_sent_again_and_marked(
     tmp_path: Path, fake: FakeProcess, priority: str, silence: dict[str, Any]
 ) -> None:
     fake.script(silence)
@@ -39,7 +39,7 @@ def test_a_signal_that_may_have_arrived_is_sent_once_more_and_marked(
 
 
 @pytest.mark.parametrize("silence", SILENCES, ids=lambda silence: str(silence["behaviour"]))
-def test_a_low_signal_that_may_have_arrived_counts_as_sent_and_why_admits_the_doubt(
+def test_ambiguous_low_signal_counts_as_sent_and_why_shows_doubt(
     tmp_path: Path, fake: FakeProcess, silence: dict[str, Any]
 ) -> None:
     fake.script(silence)
@@ -54,9 +54,7 @@ def test_a_low_signal_that_may_have_arrived_counts_as_sent_and_why_admits_the_do
     assert [copy.marked for copy in arrived(fake)] == [False]
 
 
-def test_a_signal_that_may_have_arrived_twice_also_goes_to_the_fallback_and_is_marked_there(
-    tmp_path: Path, fake: FakeProcess
-) -> None:
+def test_signal_ambiguous_twice_goes_to_fallback_marked(tmp_path: Path, fake: FakeProcess) -> None:
     fake.script({"behaviour": "drop", "saved": True, "count": 2})
     with DaemonProcess(tmp_path, config(fake)).start() as daemon:
         id_ = daemon.client.send("signal", priority="urgent").id
