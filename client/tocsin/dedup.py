@@ -1,4 +1,4 @@
-"""Repetition, folded: the first of many goes out at once, the others are counted and told together.
+"""Deduplication of repeated messages: the first goes out at once, its repetitions are counted and reported together.
 
 Pure: `now` is a parameter, in seconds on any clock that only goes forward.
 """
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from typing import Any
 
-MAX_TEXTS = 500  # different messages that are watched at a time; further ones pass, and their receiver is bounded too
+MAX_TEXTS = 500  # different messages that are watched at a time; others pass, and the queue behind bounds them
 
 
 class Repetition:
-    """One message: since when we count, what the first said, how many came after it, and whether those will be told of (`watched`)."""
+    """One message: when its window began, its first signal, how many followed, and whether those will be reported (`watched`)."""
 
     __slots__ = ("first", "more", "since", "watched")
 
@@ -26,39 +26,38 @@ class Repetition:
 
 
 class Repetitions:
-    """The messages of the last `window` seconds. A window of zero folds nothing."""
+    """The messages of the last `window` seconds. A window of zero deduplicates nothing."""
 
     def __init__(self, window: float) -> None:
         self.window = window
-        self._floods: dict[Hashable, Repetition] = {}
+        self._watched: dict[Hashable, Repetition] = {}
 
-    def is_first(self, key: Hashable, first: dict[str, Any], now: float) -> Repetition | None:
-        """The flood that a message begins, which is then to be told; None when it is counted as one more of a flood."""
-        running = self._floods.get(key)
+    def add(self, key: Hashable, first: dict[str, Any], now: float) -> Repetition | None:
+        """A new entry for a message that is to be sent; None when it was counted as a repetition."""
+        running = self._watched.get(key)
         if running is not None and (running.more or now - running.since < self.window):
-            running.more += 1  # also when its window is over and `over` has not come to it yet
+            running.more += 1  # also after the window, until `finished` has reported it
             return None
-        flood = Repetition(
-            now, first, watched=self.window > 0 and (running is not None or len(self._floods) < MAX_TEXTS)
-        )
-        if flood.watched:
-            self._floods[key] = flood
-        return flood
+        watched = self.window > 0 and (running is not None or len(self._watched) < MAX_TEXTS)
+        made = Repetition(now, first, watched=watched)
+        if watched:
+            self._watched[key] = made
+        return made
 
     def finished(self, now: float, *, all_of_them: bool = False) -> list[Repetition]:
-        """Floods whose window is over, or all, that have more to tell. One that goes on has a new window, and is told once in each."""
-        told = []
-        for key, flood in list(self._floods.items()):
-            if all_of_them or now - flood.since >= self.window:
-                del self._floods[key]
-                if flood.more:
-                    told.append(flood)
-                    self._floods[key] = Repetition(now, flood.first, watched=True)
-        return told
+        """The entries with repetitions whose window is over, or all. Each starts another window: a message is reported once a window."""
+        over = []
+        for key, each in list(self._watched.items()):
+            if all_of_them or now - each.since >= self.window:
+                del self._watched[key]
+                if each.more:
+                    over.append(each)
+                    self._watched[key] = Repetition(now, each.first, watched=True)
+        return over
 
     def has_more(self) -> bool:
-        """Whether any repetition was counted that is not told yet."""
-        return any(flood.more for flood in list(self._floods.values()))
+        """Whether a repetition was counted that is not reported yet."""
+        return any(each.more for each in list(self._watched.values()))
 
     def __bool__(self) -> bool:
-        return bool(self._floods)
+        return bool(self._watched)

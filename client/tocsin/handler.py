@@ -62,12 +62,12 @@ class Handler(logging.Handler):
         self._fields = fields
         self._capacity = capacity
         self._window = window
-        self._worker = self._new_worker()
+        self._queue = self._new_queue()
         self._gave_up = False  # the last flush took all the time it may have
 
     def filter(self, record: logging.LogRecord) -> Any:
         """As every handler's, and no echo. Here, because a handler that is being flushed is locked, and the thread must not wait for it."""
-        if record.name.partition(".")[0] == "tocsin" or self._worker.is_me():
+        if record.name.partition(".")[0] == "tocsin" or self._queue.is_own_thread():
             return False
         return super().filter(record)
 
@@ -75,9 +75,9 @@ class Handler(logging.Handler):
         """Queue a record. Never waits before the program ends, never raises."""
         try:
             text = self._formatted(record)
-            self._own_worker().put(self._key(record, text), self._signal(record, text))
+            self._own_queue().add(self._key(record, text), self._signal(record, text))
         except Exception:  # noqa: BLE001 - a foreign __str__, or an interpreter that is closing: no reason to hurt who logs
-            self._worker.dropped += 1
+            self._queue.lost += 1
 
     def _formatted(self, record: logging.LogRecord) -> str:
         """The record's text; message and arguments side by side where they do not fit, or a formatter misses a field."""
@@ -106,34 +106,34 @@ class Handler(logging.Handler):
             **self._fields,
         }
 
-    def _new_worker(self) -> HandlerQueue:
+    def _new_queue(self) -> HandlerQueue:
         return HandlerQueue(self._client, self._capacity, self._window)
 
-    def _own_worker(self) -> HandlerQueue:
+    def _own_queue(self) -> HandlerQueue:
         """This process's own: a parent's thread does not live on in its child."""
-        if self._worker.pid != os.getpid():
-            self._worker = self._new_worker()
-        return self._worker
+        if self._queue.pid != os.getpid():
+            self._queue = self._new_queue()
+        return self._queue
 
     def flush(self) -> None:
         """Wait until what is queued was handed over, at most two seconds."""
         with suppress(Exception):  # the interpreter may be closing
-            self._gave_up = not self._own_worker().flush()
+            self._gave_up = not self._own_queue().flush()
 
     def close(self) -> None:
         """Hand over what is queued, and end the thread. A record after that begins another."""
         if not self._gave_up:  # at exit Python flushes and then closes, and we promised two seconds, not four
             self.flush()
-        self._worker.stop()
+        self._queue.stop()
         super().close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in {"lock", "_worker"}}
+        return {name: value for name, value in vars(self).items() if name not in {"lock", "_queue"}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self.createLock()
-        self._worker = self._new_worker()
+        self._queue = self._new_queue()
 
     def __repr__(self) -> str:
         return f"<Handler {logging.getLevelName(self.level)} {self._client!r}>"

@@ -1,16 +1,12 @@
-"""The thread behind `tocsin.Handler`: a bounded queue, and the thread that empties it. One process's own; a fork needs another."""
+"""The queue of `tocsin.Handler`, whose thread hands records over and reports repetitions. A forked process needs another."""
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 import time
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 
 from . import at_exit
-from .background import BackgroundThread
+from .background import WorkQueue
 from .dedup import Repetition, Repetitions
 
 TYPE_CHECKING = False
@@ -20,105 +16,69 @@ if TYPE_CHECKING:
 
     from .client import Client
 
-    Item = dict[str, Any] | threading.Event | None  # a record's signal, a flush that waits, the end
 
+class HandlerQueue(WorkQueue):
+    """Signals of log records, of one process."""
 
-class HandlerQueue:
-    """One process's queue, and the thread that empties it."""
+    caller_works = False  # a logging call does not wait for a hand-off
 
     def __init__(self, client: Client, capacity: int, window: float) -> None:
-        self.pid = os.getpid()
-        self.dropped = 0  # records that nobody will be told of, since that was last said
+        super().__init__("tocsin.Handler", capacity)
+        self.lost = 0  # records that no signal reports, since the count was last handed over
         self._client = client
-        self._capacity = capacity
-        self._floods = Repetitions(window)
-        self._queue: SimpleQueue[Item] = SimpleQueue()
-        self._lock = threading.RLock()  # a signal handler may log, too
-        self._thread = BackgroundThread("tocsin.Handler", self._run)
-        at_exit.register(self)
+        self._repetitions = Repetitions(window)
 
-    def is_me(self) -> bool:
+    def is_own_thread(self) -> bool:
         """Whether the calling thread is the one behind this queue."""
-        return self._thread.is_me()
+        return self._thread.is_current()
 
-    def put(self, key: Hashable, signal: dict[str, Any]) -> None:
-        """Queue a signal, unless it is one more of the same (by `key`), or there is no room. Never waits, until the program ends."""
-        at_exit.hook_child()
+    def add(self, key: Hashable, signal: dict[str, Any]) -> None:
+        """Queue a signal, unless it repeats an earlier one (by `key`) or there is no room. Does not wait, until the program ends."""
         with self._lock:
-            flood = self._floods.is_first(key, signal, time.monotonic())
-            is_full = self._queue.qsize() >= self._capacity
-            if flood is not None and is_full:
-                self._count(flood)
-        if flood is not None and not is_full:
-            self._queue.put(flood.first)
+            repetition = self._repetitions.add(key, signal, time.monotonic())
+        if repetition is not None and self.put(repetition.first):
+            return
+        if repetition is not None:
+            self._count(repetition)
         if at_exit.is_ending() or sys.is_finalizing():
-            self.flush()  # the thread may be stopped at any moment
-        elif flood is not None:
-            self._thread.start()
+            self.flush()
 
-    def flush(self) -> bool:
-        """Wait until all that is queued now was handed over; False when it was not in time."""
-        if self._queue.empty() and not self._thread.is_alive() and not self._floods.has_more():
-            return True
-        done = threading.Event()
-        self._queue.put(done)
-        if not self._thread.start():
-            self._work(wait=False)  # no thread can be had any more
-        return done.wait(at_exit.seconds_left())
-
-    def stop(self) -> None:
-        """Let the thread end and close its connection, and do not wait for it: it may be waiting for a hung daemon."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-        else:
-            self._client.close()
-
-    def _count(self, flood: Repetition) -> None:
-        """There is no room for it: its text is told with the repetitions, or it is lost, and that is told."""
-        if flood.watched:
-            flood.more += 1
-        else:
-            self.dropped += 1
-
-    def _run(self) -> None:
-        while self._work(wait=True) or not self._thread.finish(self._queue.empty):
-            pass
-        self._client.close()
-
-    def _work(self, *, wait: bool) -> bool:
-        """Hand over what is queued; False when nothing more is to be waited for."""
-        items = self._queued(wait=wait)
-        asked = [item for item in items if isinstance(item, threading.Event)]
-        batch = [item for item in items if isinstance(item, dict)]
-        self._submit([*batch, *self._repetitions(at_once=bool(asked))])
-        for event in asked:
-            event.set()
-        return None not in items
-
-    def _queued(self, *, wait: bool) -> list[Item]:
-        """All that is queued: a full queue is one hand-off. Waits for the first, or for the end of a flood."""
-        items: list[Item] = []
-        with suppress(Empty):
-            if wait:
-                items.append(self._queue.get(timeout=self._floods.window if self._floods else None))
-            while True:
-                items.append(self._queue.get_nowait())
-        return items
-
-    def _repetitions(self, *, at_once: bool) -> list[dict[str, Any]]:
+    def _count(self, repetition: Repetition) -> None:
+        """No room: the record is reported with its repetitions, or only counted."""
         with self._lock:
-            over = self._floods.finished(time.monotonic(), all_of_them=at_once)
-        return [_again(flood.first, flood.more, self._floods.window) for flood in over]
+            if repetition.watched:
+                repetition.more += 1
+            else:
+                self.lost += 1
 
-    def _submit(self, batch: list[dict[str, Any]]) -> None:
-        lost, self.dropped = self.dropped, 0
+    def handle(self, items: list[Any], *, flushing: bool) -> None:
+        """Hand over what is queued, all of it at once, and what was repeated."""
+        batch = [*items, *self._repeated(all_of_them=flushing)]
+        lost, self.lost = self.lost, 0
         if lost:
             batch.append({"title": f"{lost} log records could not be told, or came too fast", "priority": "normal"})
         if batch:
             receipts = self._client.send_many(batch)
-            self.dropped += sum(not receipt.accepted for receipt in receipts)
+            self.lost += sum(not receipt.accepted for receipt in receipts)
+
+    def idle_seconds(self) -> float | None:
+        """Until the window of a repetition may be over."""
+        return self._repetitions.window if self._repetitions else None
+
+    def is_idle(self) -> bool:
+        """Nor is a repetition left to report."""
+        return super().is_idle() and not self._repetitions.has_more()
+
+    def on_stop(self) -> None:
+        """Close the connection, which may wait for a daemon that hangs."""
+        self._client.close()
+
+    def _repeated(self, *, all_of_them: bool) -> list[dict[str, Any]]:
+        with self._lock:
+            over = self._repetitions.finished(time.monotonic(), all_of_them=all_of_them)
+        return [_summary(each.first, each.more, self._repetitions.window) for each in over]
 
 
-def _again(first: dict[str, Any], more: int, window: float) -> dict[str, Any]:
+def _summary(first: dict[str, Any], more: int, window: float) -> dict[str, Any]:
     times = f"{more} more time{'s' if more > 1 else ''} within {window:g} s"
     return {**first, "title": f"{times}: {first.get('title', 'a message')}", "timestamp": time.time()}

@@ -366,7 +366,7 @@ def test_what_is_logged_while_the_interpreter_closes_is_handed_over_and_keeps_no
 
 def test_the_promise_is_what_the_handler_keeps() -> None:
     assert FLUSH_SECONDS == PROMISE
-    assert os.getpid() == tocsin.Handler()._own_worker().pid
+    assert os.getpid() == tocsin.Handler()._own_queue().pid
 
 
 def test_traceback_that_escaping_makes_too_long_is_marked_so_that_its_end_is_shown(

@@ -18,7 +18,7 @@ from tests.harness import PATIENCE, DaemonProcess
 from tests.trading.odd_values import Hostile, Nameless, anything, signals_of, steady
 
 from tocsin import Client, Signal
-from tocsin.trading import SignalAggregator, TradingSignal, courier
+from tocsin.trading import SignalAggregator, TradingSignal, submit_queue
 
 ON = {"discord_alerts": True}
 NOON = 1_700_000_000.0
@@ -252,14 +252,18 @@ def test_an_alert_that_reached_nobody_is_logged_once(nobody: Client, caplog: pyt
     assert [record.message.partition(": ")[0] for record in caplog.records] == ["alert 'BUY BTC' was dropped"]
 
 
-def test_more_than_may_wait_is_dropped_and_says_so(nobody: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "MAX_WAITING", 3)
-    held = threading.Event()
+def test_aggregator_drops_alerts_when_the_queue_is_full(nobody: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = submit_queue.submit_queue()
+    monkeypatch.setattr(queue, "_capacity", 3)
+    running, held = threading.Event(), threading.Event()
 
     def hold() -> None:
+        running.set()
         held.wait(20)
 
-    assert courier.submit_queue().put(hold, 2)
+    assert queue.put(hold, 2)
+    assert running.wait(20)
+    assert queue.put(hold, 2)
     aggregator = SignalAggregator({}, ON, client=nobody)
     aggregator.aggregate_signals({"ma": [buy(), buy()]})
     assert [receipt.reason for receipt in aggregator.report.receipts] == ["too many signals wait already"] * 2
@@ -307,11 +311,11 @@ def test_no_thread_is_begun_and_none_is_left_by_making_aggregators() -> None:
     del made
 
 
-def test_a_job_that_raises_does_not_end_the_courier() -> None:
+def test_a_job_that_raises_does_not_end_the_queue() -> None:
     def job() -> NoReturn:
         raise ZeroDivisionError
 
-    own, done = courier.SubmitQueue(), threading.Event()
+    own, done = submit_queue.SubmitQueue(), threading.Event()
     assert own.put(job, 1)
     assert own.put(done.set, 1)
     assert own.flush(20)

@@ -7,8 +7,8 @@ from typing import Any
 from tocsin.client import Client
 from tocsin.replies import receipt_of
 
-from .courier import send_queue
 from .foreign_signals import signal_of
+from .send_queue import send_queue
 
 _client = Client()  # opens nothing until it is used
 

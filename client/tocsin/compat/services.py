@@ -11,9 +11,10 @@ from typing import Any, Self
 
 from tocsin.autostart import PATIENCE, is_served, start
 
-from .courier import flush, in_thread
 from .health import get_health_status, get_metrics
+from .loop_waker import in_thread
 from .send import send_signal_async, send_signal_sync, send_signal_to_discord
+from .send_queue import flush
 
 _log = logging.getLogger("tocsin.compat")
 _warned: set[str] = set()

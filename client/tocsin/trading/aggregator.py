@@ -12,13 +12,13 @@ from tocsin.at_exit import FLUSH_SECONDS
 from tocsin.client import Client
 from tocsin.signals import Receipt, Signal
 
-from .courier import submit_queue
 from .decisions import Decision, as_alert, decide
 from .dedup import with_stable_id
 from .parsing import Read, Rejected, read_all
 from .ranking import rank
 from .report import Failed, Report
 from .settings import settings, weights
+from .submit_queue import submit_queue
 from .webhook_target import WebhookTarget
 
 _log = logging.getLogger("tocsin.trading")
@@ -107,7 +107,7 @@ class SignalAggregator:
             return
         try:
             self._waiting.remove((alerts, report))
-        except ValueError:  # the courier came by just now and took it along
+        except ValueError:  # the thread has just taken it
             return
         reason = "too many signals wait already"
         report.receipts.extend(Receipt(alert.id, "dropped", reason) for alert in alerts)

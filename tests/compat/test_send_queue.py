@@ -17,8 +17,8 @@ from tests.client.servers import Server, Visit, answering, stored
 from tests.harness import PATIENCE
 
 from tocsin import Client, Signal
-from tocsin.compat import courier
-from tocsin.compat.courier import SendQueue
+from tocsin.compat import send_queue
+from tocsin.compat.send_queue import SendQueue
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_cancelled_coroutine_has_given_its_signal_away(gate: Gate) -> None:
 
 
 def test_more_than_may_wait_are_turned_away_and_told(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "CAPACITY", 3)
+    monkeypatch.setattr(send_queue, "CAPACITY", 3)
     ours = SendQueue(Client(gate.server.path, timeout=PATIENCE))
 
     async def main() -> list[str]:
@@ -134,18 +134,18 @@ def test_more_than_may_wait_are_turned_away_and_told(gate: Gate, monkeypatch: py
     assert asyncio.run(main()) == ["stored"] * 4 + ["dropped"] * 2
 
 
-def test_a_forked_child_has_a_courier_of_its_own(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "_queues", {})  # or later tests would send by this one's client
+def test_a_forked_child_has_a_queue_of_its_own(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(send_queue, "_queues", {})  # or later tests would send by this one's client
 
     async def send() -> str:
-        return (await courier.send_queue(client).submit(Signal("x"))).state
+        return (await send_queue.send_queue(client).submit(Signal("x"))).state
 
     assert asyncio.run(send()) == "stored"
-    parents = courier.send_queue(client)
+    parents = send_queue.send_queue(client)
     parents._thread._lock.acquire()  # as another thread may, at that very moment
     pid = os.fork()
     if pid == 0:
-        os._exit(0 if asyncio.run(send()) == "stored" and courier.send_queue(client) is not parents else 1)
+        os._exit(0 if asyncio.run(send()) == "stored" and send_queue.send_queue(client) is not parents else 1)
     parents._thread._lock.release()
     assert os.waitpid(pid, 0)[1] == 0
 

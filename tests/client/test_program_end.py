@@ -185,7 +185,7 @@ def test_handler_that_is_closed_while_others_log_loses_nothing(serve: Serve) -> 
     for number in range(1000):
         log.error("%04d", number)
     closing.join()
-    assert handler._worker.flush()
+    assert handler._queue.flush()
     log.removeHandler(handler)
     assert titles(server) == [f"{number:04d}" for number in range(1000)]
 
