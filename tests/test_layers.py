@@ -240,3 +240,25 @@ def test_only_the_clock_reads_a_clock_and_each_exception_has_its_reason() -> Non
 
 def test_no_clock_is_imported_by_name() -> None:
     assert [each for each in OURS if each.name in CLOCKS] == []
+
+
+def journals_of_others(source: str) -> list[str]:
+    """What is read of a journal through another object than `self`: `dispatch.journal.run`, `self._core.journal.run`."""
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
+    reads = [(node, node.value) for node in nodes if isinstance(node.value, ast.Attribute)]
+    return [
+        ast.unparse(node)
+        for node, journal in reads
+        if journal.attr in {"journal", "_journal"} and ast.unparse(journal.value) != "self"
+    ]
+
+
+def test_modules_outside_core_get_the_journal_in_their_constructor() -> None:
+    outside = [path for path in DAEMON.rglob("*.py") if room(name_of(path, DAEMON)) != "core"]
+    found = [f"{name_of(path, DAEMON)}: {read}" for path in outside for read in journals_of_others(path.read_text())]
+    assert found == []
+
+
+def test_journal_rule_finds_the_journals_of_other_objects() -> None:
+    source = "x.journal.run(a); self._y.journal.run(a); self._journal.run(a); journal.run(a)"
+    assert journals_of_others(source) == ["x.journal.run", "self._y.journal.run"]

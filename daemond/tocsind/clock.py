@@ -70,6 +70,11 @@ def to_wall_time(written: float, boot: str, booted: float) -> float:
     return time.time() - max(0.0, _since_boot() - booted) if boot and boot == boot_id() else written
 
 
+def steady_to_wall(clock: Clock, instant: float) -> float:
+    """The Unix time, by the wall clock as it is set now, of an instant on the steady clock."""
+    return round(instant - clock.steady() + clock.wall(), 6)
+
+
 async def sleep_until_round(seconds: float) -> None:
     """Sleep until the monotonic clock's next multiple of `seconds`: rounds of several tasks fall together."""
     await trio.sleep_until((trio.current_time() // seconds + 1) * seconds)

@@ -1,24 +1,26 @@
-"""Birth and death. Who owns which task, and in which order they begin and end:
+"""Start, reload and shutdown. The tree of tasks, and the order in which they start and end:
 
-    run                              lock the state, open the journal, then:
+    run                              lock the state folder, open the journal, then:
       nursery
-        |-- on_signals               SIGHUP reloads, the first SIGTERM or SIGINT drains, the second leaves at once; ends last
+        |-- on_signals               SIGHUP reloads; the first SIGTERM or SIGINT drains, the second exits at once; ends last
         '-- nursery
-              |-- a task a lane      each with its senders; cancelled after the door, and what is in flight finishes
+              |-- a task per lane    with its senders; cancelled after the server, and requests in flight finish
               '-- nursery
-                    |-- keeper       deadlines, ledger, disk, digests
-                    |-- watchdog     signs of life for the service manager
-                    |-- alarms       about ourselves
-                    |-- heartbeat    somebody else is told that deliveries work
+                    |-- housekeeping deadlines, ledger, disk, digests
+                    |-- watchdog     keep-alive messages to the service manager
+                    |-- alarms       about the daemon and its destinations
+                    |-- heartbeat    pings an external monitor while deliveries succeed
                     |-- monitor      /metrics, /healthz, /readyz
-                    |-- spool        what clients left there while we were away
-                    '-- door         the socket; begins last and ends first
+                    |-- spool        imports outboxes, first those that were written while the daemon was down
+                    '-- server       the Unix socket; starts last and stops first
 
-READY is told when the socket listens and the lanes know their past. The socket is our own, or the service manager holds it for us: then
-whoever knocks while we are away waits in its backlog for the next start. Leaving: the door stops taking, answers what it has read, and
-goes; keeper, alarms and those who watch us go; the lanes finish what is in flight (each request has its deadline); the journal closes
-after its last commit. Nothing is flushed at the end because nothing is only in memory. An exception out of any task is a bug or a broken
-disk: it takes all of it down, and the next start goes on from the journal.
+The daemon reports READY when the socket listens and the lanes have restored their state. It opens the socket itself, or inherits it from
+the service manager; a client that connects to an inherited socket while the daemon is down waits in the backlog for the next start.
+
+Shutdown: the server accepts no more requests, answers those that it has read, and closes; housekeeping, alarms and observers are
+cancelled; the lanes finish the requests in flight, each of which has its deadline; the journal closes after its last commit. Shutdown
+flushes nothing because nothing is in memory only. An exception out of any task is a bug or a broken disk: it ends the daemon, and the
+next start continues from the journal.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ from . import __version__
 from .clock import Boot, SystemClock
 from .config import Config, ConfigurationInvalid
 from .core.admission import Peer
+from .core.assembly import Core, assemble
 from .core.client_webhooks import ClientWebhooks
-from .core.dispatch import Dispatch
 from .delivery.housekeeping import Housekeeping
 from .delivery.supervisor import Supervisor
 from .destinations.file_paths import writable
@@ -49,8 +51,6 @@ from .destinations.registry import build
 from .errors import StorageFull
 from .events import (
     ConfigurationWarning,
-    Emit,
-    Event,
     JournalRecovered,
     JournalReplaced,
     Reloaded,
@@ -69,6 +69,7 @@ from .journal import Journal, Recovered, Replaced, limiter_state, queries
 from .observe import last_alarm
 from .observe.alarms import Alarms
 from .observe.conditions import Tracker, damaged
+from .observe.event_bus import EventBus
 from .observe.event_feed import EventFeed
 from .observe.heartbeat import DeliveryHealth, Heartbeat
 from .observe.http_endpoints import HttpEndpoints
@@ -78,38 +79,19 @@ from .observe.log_writer import Write
 from .observe.metrics import Metrics
 from .observe.refusal_limit import RefusalLimit
 from .observe.status import StatusView
-from .secret import redacted_struct
 from .spool import SpoolImporter
 
-DRAIN_SECONDS = 10.0  # what sends in flight have to finish in
-ABORT_SECONDS = 1.0  # what a second SIGTERM leaves to tidy up in
-SPOOL_SECONDS = 0.2  # that newer signals wait for those in the spool; callers who already knock have this patience
-SECOND_SIGNAL_AFTER = (
-    0.05  # seconds: timeout(1) and some shells signal a process and its group, which is one wish told twice
-)
-
-
-_HARMLESS = frozenset({"id", "priority", "destination", "destinations", "version"})  # fields of facts: no foreign words
-
-
-class EventBus:
-    """Hands each fact to every observer, without the secrets that words of others may quote."""
-
-    def __init__(self, *observers: Emit) -> None:
-        self._observers = observers
-
-    def __call__(self, fact: Event) -> None:
-        """Something happened."""
-        fact = redacted_struct(fact, _HARMLESS)
-        for observe in self._observers:
-            observe(fact)
+DRAIN_SECONDS = 10.0  # from SIGTERM on, for requests in flight
+ABORT_SECONDS = 1.0  # from the second SIGTERM on, for the journal's last commit
+SPOOL_SECONDS = 0.2  # the socket waits so long for the first pass over the spool; a client waits longer to connect
+SECOND_SIGNAL_AFTER = 0.05  # s; timeout(1) and some shells signal the process and its group: that counts as one signal
 
 
 class Daemon:
-    """One daemon; `run` serves until told to stop. `configuration` is read at the start and at each reload.
+    """One daemon; `run` serves until SIGTERM or SIGINT. `configuration` is called at the start and at each reload.
 
-    `socket`, `state` and `log` overrule the configuration; the log goes to `log_write`, else to standard error. Raises DaemonError out of
-    `run`, alone or in a group, when it cannot start or go on.
+    `socket`, `state` and `log` override the configuration; the log goes to `log_write`, by default to standard error. `run` raises
+    DaemonError, alone or in an exception group, when the daemon cannot start or cannot continue.
     """
 
     def __init__(
@@ -137,10 +119,10 @@ class Daemon:
         self._conditions = Tracker()
         self._emit = EventBus(self._metrics, RefusalLimit(self._clock, self._feed, self.log), self._conditions)
         self._reloading = trio.Lock()
-        self._reload_problems: list[str] = []  # what people should know of the configuration
-        self._catch_up: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint  # with what waits in outboxes
-        self._apply_to_observers: Callable[[Config], None] = lambda _: None  # of those who watch, once they are there
-        self.leaving = False  # told to stop, and on the way out
+        self._reload_problems: list[str] = []  # shown by `status` until a reload succeeds
+        self._catch_up: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint  # the spool's, once it exists
+        self._apply_to_observers: Callable[[Config], None] = lambda _: None  # replaced once the observers exist
+        self.leaving = False  # a shutdown signal came
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -150,27 +132,39 @@ class Daemon:
             async with (
                 Journal(self.folder, self._clock.wall()) as journal,
                 HttpClient() as client,
-                self._reporting_its_end(client),
+                self._reporting_storage_failure(client),
             ):
                 await self._resume_clock(journal)
                 self._emit_finding(journal.finding)
-                dispatch = Dispatch(journal, self._config, self._clock, self._emit, self.folder)
-                lanes = Supervisor(dispatch, self._clock, self._emit, self.folder, client)
-                async with trio.open_nursery() as watch:
-                    async with trio.open_nursery() as nursery:
-                        leave = await watch.start(self._on_signals, dispatch, lanes, nursery)
-                        watch.start_soon(self._enforce_drain_deadline, leave, lanes)
-                        doubtful = await dispatch.replay()
-                        async with self._reloading:  # a SIGHUP may come as early as this
-                            await lanes.apply(self._config, nursery)
-                        await self._serve(dispatch, lanes, client, leave, doubtful=doubtful, lanes_nursery=nursery)
-                        nursery.cancel_scope.cancel()  # and the lanes finish what is in flight
-                    watch.cancel_scope.cancel()
+                await self._run_lanes(journal, client)
                 self._emit(Stopped(await _queued(journal)))
 
+    async def _run_lanes(self, journal: Journal, client: HttpClient) -> None:
+        core = assemble(journal, self._config, self._clock, self._emit, self.folder)
+        lanes = Supervisor(
+            core.config,
+            core.store,
+            operator=core.operator,
+            wakeups=core.wakeups,
+            clock=self._clock,
+            emit=self._emit,
+            folder=self.folder,
+            client=client,
+        )
+        async with trio.open_nursery() as watch:
+            async with trio.open_nursery() as nursery:
+                leave = await watch.start(self._on_signals, core, lanes, nursery)
+                watch.start_soon(self._enforce_drain_deadline, leave, lanes)
+                ambiguous = await core.store.replay()
+                async with self._reloading:  # a SIGHUP may come as early as this
+                    await lanes.apply(self._config, nursery)
+                await self._serve(journal, core, lanes, client, nursery, leave, ambiguous)
+                nursery.cancel_scope.cancel()  # the lanes finish what is in flight
+            watch.cancel_scope.cancel()
+
     @asynccontextmanager
-    async def _reporting_its_end(self, client: HttpClient) -> AsyncIterator[None]:
-        """When the storage fails, nothing can be recorded any more; people are told of that all the same, before we leave."""
+    async def _reporting_storage_failure(self, client: HttpClient) -> AsyncIterator[None]:
+        """When the storage fails, nothing can be recorded any more: send one last alarm before the daemon exits."""
         began = self._clock.now()
         try:
             yield
@@ -185,7 +179,7 @@ class Daemon:
             raise
 
     def _emit_finding(self, finding: Recovered | Replaced | None) -> None:
-        """What was wrong with the journal's files; and of the last day's findings, that people are told even if a kill came first."""
+        """What recovery found in the journal's files; and the findings of the last day, whose alarm a kill may have prevented."""
         if isinstance(finding, Recovered):
             signals, deliveries, unreadable, owed_again = finding.kept
             name = finding.folder.name
@@ -197,140 +191,198 @@ class Daemon:
 
     def _damage_view(self) -> tuple[dict[str, Any] | None, list[str]]:
         """For `status`: the folders of damaged files, and those of the last day as problems."""
-        now = self._clock.wall()
         return {"folders": [str(each) for each in damaged_files.folders(self.folder)]}, [
             f"{each.reason}: the files lie in {each.folder}, and removing or renaming it ends this notice"
-            for each in damaged_files.recent(self.folder, now)
+            for each in damaged_files.recent(self.folder, self._clock.wall())
         ]
 
     async def _resume_clock(self, journal: Journal) -> None:
-        """Deadlines of an earlier run count on; on a full disk a fresh boot is noted by the next start."""
+        """Continue the steady clock of an earlier run. On a full disk the next start records a new boot of the machine."""
         with suppress(StorageFull):
             self._clock.resume(Boot(*await journal.run(limiter_state.load_boot, *self._clock.boot)))
 
-    async def _serve(
+    async def _serve(  # noqa: PLR0917 - called in one place, above
         self,
-        dispatch: Dispatch,
+        journal: Journal,
+        core: Core,
         lanes: Supervisor,
         client: HttpClient,
-        leave: trio.Event,
-        *,
-        doubtful: int,
         lanes_nursery: trio.Nursery,
+        leave: trio.Event,
+        ambiguous: int,
     ) -> None:
         listener = open_listener(self.socket) if self._inherited is None else adopt(self._inherited)
-        progress = Liveness(dispatch.journal, lanes, self._clock)
-        spool = SpoolImporter(Path(paths.spool_folder(str(self.folder))), dispatch, self._clock, self._emit)
-        self._catch_up = spool.catch_up
-        status = StatusView(dispatch, lanes, self._metrics, self._clock, self._problems, spool=spool)
-        status.add_part("log", lambda: ({"dropped_lines": self.log.dropped}, []))
-        status.add_part("socket", lambda: _socket_view(listener))
+        liveness = Liveness(journal, lanes, self._clock)
+        spool = self._make_spool(journal, core)
+        status = self._make_status(journal, core, lanes, spool, listener)
 
-        async def lend(url: str, peer: Peer) -> str:
+        async def add_webhook(url: str, peer: Peer) -> str:
             return await self._add_webhook(url, peer, lanes, lanes_nursery)
 
-        door = Server(
-            Handlers(dispatch, lanes, status, self._feed, self._emit, lend, spool),
-            self._emit,
-            fitted(hardening.descriptors()),
+        handlers = Handlers(
+            journal,
+            core.acceptor,
+            operator=core.operator,
+            waiters=core.waiters,
+            lanes=lanes,
+            spool=spool,
+            status=status,
+            tail=self._feed,
+            add_webhook=add_webhook,
+            clock=self._clock,
+            emit=self._emit,
         )
-        monitor, heartbeat = self._start_observers(dispatch, lanes, client, status, progress)
+        server = Server(handlers, self._emit, fitted(hardening.descriptors()))
+        work = DeliveryHealth(journal, lanes, self._metrics, self._clock, liveness.check)
+        monitor, heartbeat = self._start_observers(core, client, status, liveness, work)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(Housekeeping(dispatch, lanes, self._clock).run)
-            nursery.start_soon(Alarms(self._conditions, dispatch, lanes, self._clock, self._emit).run)
+            self._start_housekeeping(nursery, journal, core, lanes)
             nursery.start_soon(spool.run)
             with trio.move_on_after(SPOOL_SECONDS):
                 await spool.first_pass_done.wait()
-            nursery.start_soon(door.serve, listener)
+            nursery.start_soon(server.serve, listener)
             nursery.start_soon(listener.watch, self._emit)
             nursery.start_soon(monitor.run)
             nursery.start_soon(heartbeat.run)
-            await self._announce_ready(dispatch, doubtful)
-            nursery.start_soon(Watchdog(progress.check, self._clock, self._emit).run)
+            await self._announce_ready(journal, ambiguous)
+            nursery.start_soon(Watchdog(liveness.check, self._clock, self._emit).run)
             await leave.wait()
             systemd.stopping()
-            lanes.drain()  # before the door's last replies: those may take a moment, and nothing new shall leave meanwhile
-            door.close()
-            listener.remove()  # while we still listen on it: so it is ours and no successor's
+            lanes.drain()  # before the server's last replies, which take a moment: no new request may leave meanwhile
+            server.close()
+            listener.remove()  # while the daemon still listens on it: afterwards the path may be a successor's
             nursery.cancel_scope.cancel()
 
+    def _make_spool(self, journal: Journal, core: Core) -> SpoolImporter:
+        spool = SpoolImporter(
+            Path(paths.spool_folder(str(self.folder))),
+            journal,
+            core.acceptor,
+            config=core.config,
+            disk_guard=core.disk_guard,
+            attachments=core.attachments,
+            clock=self._clock,
+            emit=self._emit,
+        )
+        self._catch_up = spool.catch_up
+        return spool
+
+    def _make_status(
+        self, journal: Journal, core: Core, lanes: Supervisor, spool: SpoolImporter, listener: UnixListener
+    ) -> StatusView:
+        status = StatusView(
+            journal,
+            lanes,
+            self._metrics,
+            config=core.config,
+            disk_guard=core.disk_guard,
+            attachments=core.attachments,
+            clock=self._clock,
+            concerns=self._problems,
+            spool=spool,
+        )
+        status.add_part("log", lambda: ({"dropped_lines": self.log.dropped}, []))
+        status.add_part("socket", lambda: _socket_view(listener))
+        return status
+
+    def _start_housekeeping(self, nursery: trio.Nursery, journal: Journal, core: Core, lanes: Supervisor) -> None:
+        housekeeping = Housekeeping(
+            journal,
+            core.store,
+            lanes,
+            wakeups=core.wakeups,
+            disk_guard=core.disk_guard,
+            attachments=core.attachments,
+            clock=self._clock,
+        )
+        alarms = Alarms(
+            self._conditions,
+            journal,
+            core.acceptor,
+            lanes,
+            config=core.config,
+            disk_guard=core.disk_guard,
+            clock=self._clock,
+            emit=self._emit,
+        )
+        nursery.start_soon(housekeeping.run)
+        nursery.start_soon(alarms.run)
+
     def _start_observers(
-        self, dispatch: Dispatch, lanes: Supervisor, client: HttpClient, status: StatusView, progress: Liveness
+        self, core: Core, client: HttpClient, status: StatusView, liveness: Liveness, work: DeliveryHealth
     ) -> tuple[HttpEndpoints, Heartbeat]:
-        """Those by whom others see how we are; from now on they follow the configuration, and `status` shows them."""
-        monitor = HttpEndpoints(status, progress.check, lambda: self._unready(dispatch), self._emit)
-        work = DeliveryHealth(dispatch.journal, lanes, self._metrics, self._clock, progress.check)
+        """The HTTP endpoints and the heartbeat. From now on they follow the configuration, and `status` shows them."""
+        monitor = HttpEndpoints(status, liveness.check, lambda: self._unready(core), self._emit)
         heartbeat = Heartbeat(work, client, self._clock, self._emit)
         status.add_part("metrics", monitor.view)
         status.add_part("heartbeat", heartbeat.view)
         status.add_part("damage", self._damage_view)
 
-        def follow(config: Config) -> None:
+        def apply(config: Config) -> None:
             monitor.apply(config.metrics.listen)
             heartbeat.apply(config.heartbeat)
 
-        self._apply_to_observers = follow
-        follow(self._config)
+        self._apply_to_observers = apply
+        apply(self._config)
         return monitor, heartbeat
 
-    def _unready(self, dispatch: Dispatch) -> str | None:
-        """Why no signal is taken; None when they are."""
-        return "the daemon is leaving" if self.leaving else dispatch.disk_guard.closed
+    def _unready(self, core: Core) -> str | None:
+        """Why the daemon accepts no signals; None when it does."""
+        return "the daemon is leaving" if self.leaving else core.disk_guard.closed
 
-    async def _announce_ready(self, dispatch: Dispatch, doubtful: int) -> None:
+    async def _announce_ready(self, journal: Journal, ambiguous: int) -> None:
         self._emit_warnings(self._config)
         if self._inherited and self._wanted not in (None, self.socket):
             self._emit(
                 ConfigurationWarning(f"we serve on {self.socket}, which was handed down, and not on {self._wanted}")
             )
-        self._emit(
-            Started(__version__, os.getpid(), self.socket, str(self.folder), await _queued(dispatch.journal), doubtful)
-        )
+        queued = await _queued(journal)
+        self._emit(Started(__version__, os.getpid(), self.socket, str(self.folder), queued, ambiguous))
         systemd.ready()
 
     async def _on_signals(
         self,
-        dispatch: Dispatch,
+        core: Core,
         lanes: Supervisor,
         nursery: trio.Nursery,
         task_status: trio.TaskStatus[trio.Event] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Reload as often as asked; leave once asked; leave at once when asked again."""
-        leave, asked = trio.Event(), 0.0
+        """Reload at each SIGHUP; drain at the first SIGTERM or SIGINT, and exit at once at the second."""
+        leave, first = trio.Event(), 0.0
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             task_status.started(leave)
             async for number in signals:
                 if number == signal.SIGHUP:
-                    if not self.leaving:  # whoever leaves needs no new configuration
-                        nursery.start_soon(self._reload, dispatch, lanes, nursery)
+                    if not self.leaving:
+                        nursery.start_soon(self._reload, core, lanes, nursery)
                 elif not self.leaving:
                     self._emit(Stopping(signal.Signals(number).name))
                     self.leaving = True
                     leave.set()
-                    asked = self._clock.now()
-                elif self._clock.now() - asked > SECOND_SIGNAL_AFTER:
+                    first = self._clock.now()
+                elif self._clock.now() - first > SECOND_SIGNAL_AFTER:
                     break
-            await self._leave_at_once(lanes)
+            await self._exit_at_once(lanes)
 
     async def _enforce_drain_deadline(self, leave: trio.Event, lanes: Supervisor) -> None:
-        """A far end that does not answer, or a disk that stays full, does not keep us: it stays open on record."""
+        """Stop waiting for a remote end that does not answer, or a disk that stays full; the journal holds the open attempt."""
         await leave.wait()
         await trio.sleep(DRAIN_SECONDS)
         lanes.abandon()
 
-    async def _leave_at_once(self, lanes: Supervisor) -> None:
-        """What is in flight stays open on record; if even that takes too long, the journal needs no goodbye."""
+    async def _exit_at_once(self, lanes: Supervisor) -> None:
+        """The journal holds the open attempts. Exit even when the orderly shutdown takes longer than ABORT_SECONDS."""
         lanes.abandon()
         await trio.sleep(ABORT_SECONDS)
         self.log.close()
         os._exit(0)
 
-    async def _reload(self, dispatch: Dispatch, lanes: Supervisor, lanes_nursery: trio.Nursery) -> None:
+    async def _reload(self, core: Core, lanes: Supervisor, lanes_nursery: trio.Nursery) -> None:
         async with self._reloading:
             systemd.reloading()
-            await self._catch_up()  # what was handed over before goes by the configuration as it was
+            await self._catch_up()  # the old configuration applies to signals that were written before
             try:
-                config = await trio.to_thread.run_sync(self._read_anew)  # a file may lie on a slow disk, or be a pipe
+                config = await trio.to_thread.run_sync(self._read)  # a file may lie on a slow disk, or be a pipe
             except ConfigurationInvalid as invalid:
                 self._reload_problems = [
                     f"the last reload was refused, the configuration before it is in force: {invalid.problems[0]}"
@@ -338,19 +390,19 @@ class Daemon:
                 self._emit(ReloadRefused(tuple(map(str, invalid.problems))))
             else:
                 await lanes.apply(config, lanes_nursery)
-                dispatch.check_disk()  # the reserve may be another
+                core.disk_guard.check()  # the reserve may have changed
                 self._apply(config)
             systemd.ready()
 
-    def _read_anew(self) -> Config:
+    def _read(self) -> Config:
         return self._with_client_webhooks(self._configuration())
 
     def _with_client_webhooks(self, config: Config) -> Config:
-        """The configuration with what was lent, as it can be with the network settings and disks around us. It reads files."""
+        """The configuration with the client webhooks, and without what network settings and disks rule out. Reads files."""
         return writable(within(self._client_webhooks.merge_into(config)), self.folder)
 
     async def _add_webhook(self, url: str, peer: Peer, lanes: Supervisor, lanes_nursery: trio.Nursery) -> str:
-        """Take a webhook from a client; its destination's name. Raises LendingRefused."""
+        """Add a client's webhook; the name of its destination. Raises WebhookRefused."""
         async with self._reloading:
             name = await trio.to_thread.run_sync(self._client_webhooks.add, url, peer.uid, self._config)
             if name not in self._config.destinations:
@@ -360,7 +412,7 @@ class Daemon:
         return name
 
     def _problems(self) -> list[str]:
-        """What people should know of the configuration, and of what keeps it from working here."""
+        """For `status`: problems of the configuration, and a refused reload."""
         return [*self._reload_problems, *self._config.problems]
 
     def _apply(self, config: Config) -> None:
@@ -383,6 +435,6 @@ async def _queued(journal: Journal) -> int:
 
 
 def _socket_view(listener: UnixListener) -> tuple[dict[str, Any], list[str]]:
-    """The `socket` of the status, and what is wrong with it."""
+    """The `socket` of the status, and its problems."""
     problems = [f"programs cannot connect to {listener.path}: {listener.problem}"] if listener.problem else []
     return {"path": listener.path, "reason": listener.problem}, problems

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import trio
 from tests.contracts.raw_peer import framed, request, send
+from tests.daemon.inprocess import importer, status_view, supervisor
 from tests.harness import PATIENCE, file, route
 
 from tocsind.clock import SystemClock
 from tocsind.config import parse
 from tocsind.core.admission import Peer
-from tocsind.core.dispatch import Dispatch
-from tocsind.delivery.supervisor import Supervisor
+from tocsind.core.assembly import assemble
 from tocsind.destinations.http import HttpClient
 from tocsind.events import Accepted, ConnectionRefused, Event
 from tocsind.ipc import Handlers, Limits, Server, open_listener
@@ -26,8 +26,6 @@ from tocsind.ipc.connection_table import Phase
 from tocsind.journal import Journal
 from tocsind.observe.event_feed import EventFeed
 from tocsind.observe.metrics import Metrics
-from tocsind.observe.status import StatusView
-from tocsind.spool import SpoolImporter
 
 SHORT = 0.05  # seconds; what must happen then is awaited, never slept for
 LONG = 600.0
@@ -79,13 +77,24 @@ async def house(folder: Path, **limits: Any) -> AsyncIterator[House]:
     config = parse(file() + route("local-file"), "alerts.toml")
     with trio.fail_after(PATIENCE):
         async with Journal(folder) as journal, HttpClient() as client:
-            dispatch = Dispatch(journal, config, clock, emit, folder)
-            lanes = Supervisor(dispatch, clock, emit, folder, client)
-            status = StatusView(dispatch, lanes, Metrics(clock), clock)
-            spool = SpoolImporter(folder / "spool", dispatch, clock, emit)
-            door = Server(
-                Handlers(dispatch, lanes, status, EventFeed(clock), emit, nobody_lends, spool), emit, Limits(**limits)
+            core = assemble(journal, config, clock, emit, folder)
+            lanes = supervisor(core, clock, emit, folder, client)
+            status = status_view(journal, core, lanes, Metrics(clock), clock)
+            spool = importer(folder / "spool", journal, core, clock, emit)
+            handlers = Handlers(
+                journal,
+                core.acceptor,
+                operator=core.operator,
+                waiters=core.waiters,
+                lanes=lanes,
+                spool=spool,
+                status=status,
+                tail=EventFeed(clock),
+                add_webhook=nobody_lends,
+                clock=clock,
+                emit=emit,
             )
+            door = Server(handlers, emit, Limits(**limits))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(spool.run)
                 await spool.first_pass_done.wait()

@@ -106,7 +106,7 @@ def leave_no_room(connection: sqlite3.Connection) -> None:
 
 async def test_pipelined_send_on_full_disk_is_refused_in_order_and_closes_intake(tmp_path: Path) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
-        await at.door._handlers.dispatch.journal.run(leave_no_room)
+        await at.door._handlers._journal.run(leave_no_room)
         large = request("send", signal={"title": "x", "body": "x" * 60_000})
         await stream.send_all(pipelined(large, large))
         for _ in range(2):
@@ -118,7 +118,7 @@ async def test_pipelined_send_on_full_disk_is_refused_in_order_and_closes_intake
 @pytest.mark.parametrize("ack", ["received", "none"])
 async def test_signal_with_ack_none_lost_to_full_disk_emits_event(tmp_path: Path, ack: str) -> None:
     async with house(tmp_path) as at, at.visit() as stream:
-        await at.door._handlers.dispatch.journal.run(leave_no_room)
+        await at.door._handlers._journal.run(leave_no_room)
         large = request("send", signal={"title": "x", "body": "x" * 60_000}, ack=ack)
         await stream.send_all(pipelined(large))
         await at.until(lambda: any(isinstance(fact, SignalsLost) for fact in at.facts))

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from tests.daemon.inprocess import housekeeping
 
 from tocsin.errors import InvalidSignal
 from tocsin.signals import Signal
 from tocsind.config import Config, DaemonOptions, DestinationOptions, FileOptions
 from tocsind.core.admission import Peer
-from tocsind.core.dispatch import Dispatch
-from tocsind.delivery.housekeeping import Housekeeping
+from tocsind.core.assembly import assemble
 from tocsind.errors import StorageFull
 from tocsind.events import (
     Accepted,
@@ -92,9 +92,10 @@ class Desk:
         self.clock = SteppedClock()
         self.facts: list[Event] = []
         self.heard = trio.Event()
-        self.dispatch = Dispatch(journal, known, self.clock, self._hear, folder, jitter=lambda: 0.5)
+        self.journal = journal
+        self.core = assemble(journal, known, self.clock, self._hear, folder, jitter=lambda: 0.5)
         self.lanes = {name: RecordingLane() for name in known.destinations}
-        self.dispatch.lanes.update(self.lanes)
+        self.core.wakeups.lanes.update(self.lanes)
 
     def _hear(self, fact: Event) -> None:
         self.facts.append(fact)
@@ -107,13 +108,13 @@ class Desk:
                 await self.heard.wait()
 
     async def accept(self, title: str = "BUY", **fields: Any) -> str:
-        (receipt,) = await self.dispatch.accept([Signal(title, **fields)], PEER)
+        (receipt,) = await self.core.acceptor.accept([Signal(title, **fields)], PEER)
         assert receipt.state == "stored"
         return receipt.id
 
     async def begin(self, destination: str = "a", priority: Priority = Priority.NORMAL) -> Delivery:
-        (delivery,) = await self.dispatch.begin(
-            await self.dispatch.feed(destination, priority, 0, 10),
+        (delivery,) = await self.core.store.begin(
+            await self.core.store.feed(destination, priority, 0, 10),
             RequestStart(destination, "channel", expedited=False),
         )
         return delivery
@@ -122,11 +123,11 @@ class Desk:
         self, outcome: Outcome, destination: str = "a", priority: Priority = Priority.NORMAL
     ) -> Settlement:
         delivery = await self.begin(destination, priority)
-        (settlement,) = await self.dispatch.settle([delivery], [outcome], RETRY, None, ())
+        (settlement,) = await self.core.store.settle([delivery], [outcome], RETRY, None, ())
         return settlement
 
     async def standing(self, id_: str) -> dict[str, str]:
-        told = await self.dispatch.journal.run(queries.why, id_)
+        told = await self.journal.run(queries.why, id_)
         assert told is not None
         return {each["destination"]: each["state"] for each in told["deliveries"]}
 
@@ -166,7 +167,7 @@ async def test_stored_is_said_only_after_the_commit(tmp_path: Path) -> None:
         connection.set_trace_callback(committed.append)
 
     async with opened(tmp_path) as desk:
-        await desk.dispatch.journal.run(listen)
+        await desk.journal.run(listen)
         committed.clear()
         await desk.accept()
         assert committed[-1] == "COMMIT"
@@ -176,53 +177,53 @@ async def test_stored_is_said_only_after_the_commit(tmp_path: Path) -> None:
 async def test_the_same_signal_again_is_a_duplicate_and_wakes_nobody(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk:
         one = Signal("BUY")
-        receipts = await desk.dispatch.accept([one, one, Signal("SELL")], PEER)
+        receipts = await desk.core.acceptor.accept([one, one, Signal("SELL")], PEER)
         assert [receipt.state for receipt in receipts] == ["stored", "duplicate", "stored"]
         assert desk.told(Duplicate) == [Duplicate(one.id)]
         assert len(desk.lanes["a"].woken) == 1  # once for all that came together
-        await desk.dispatch.accept([one], PEER)
+        await desk.core.acceptor.accept([one], PEER)
         assert len(desk.lanes["a"].woken) == 1
 
 
 async def test_what_no_route_takes_is_stored_as_dead_and_told(tmp_path: Path) -> None:
     async with opened(tmp_path, config(routes=())) as desk:
-        (receipt,) = await desk.dispatch.accept([Signal("BUY")], PEER)
+        (receipt,) = await desk.core.acceptor.accept([Signal("BUY")], PEER)
         assert (receipt.state, receipt.reason) == ("stored", "no route of the configuration takes this signal")
         assert desk.told(Unrouted) == [Unrouted(receipt.id)]
-        assert await desk.dispatch.wait_settled(receipt.id, 0) == "dead"
+        assert await desk.core.waiters.wait_settled(receipt.id, 0) == "dead"
 
 
 async def test_a_destination_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk:
-        desk.dispatch.check(Signal("BUY", to=["a", "c"]))
+        desk.core.acceptor.check(Signal("BUY", to=["a", "c"]))
         with pytest.raises(InvalidSignal, match="no destination 'x'; there are a, b, c"):
-            desk.dispatch.check(Signal("BUY", to=["a", "x"]))
+            desk.core.acceptor.check(Signal("BUY", to=["a", "x"]))
 
 
 async def test_a_full_disk_closes_the_intake_and_room_opens_it(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk:
-        await desk.dispatch.journal.run(no_room)
+        await desk.journal.run(no_room)
         with pytest.raises(StorageFull):
-            await desk.dispatch.accept([Signal("BUY", body="x" * 100_000)], PEER)
-        reason = desk.dispatch.disk_guard.closed
+            await desk.core.acceptor.accept([Signal("BUY", body="x" * 100_000)], PEER)
+        reason = desk.core.disk_guard.closed
         assert reason == "the disk is full"
-        await desk.dispatch.journal.run(room)
+        await desk.journal.run(room)
         await desk.accept(body="x" * 100_000)
-        assert desk.dispatch.disk_guard.closed is None
+        assert desk.core.disk_guard.closed is None
         assert [type(fact) for fact in desk.facts] == [IntakeClosed, IntakeOpened, Accepted]
 
 
 async def test_below_the_reserve_nothing_is_taken_and_what_is_here_is_settled(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk:
         id_ = await desk.accept()
-        desk.dispatch.config = config(reserve=2**62)
+        desk.core.config.current = config(reserve=2**62)
         for _ in range(2):
             with pytest.raises(StorageFull, match="kept in reserve"):
-                await desk.dispatch.accept([Signal("BUY")], PEER)
+                await desk.core.acceptor.accept([Signal("BUY")], PEER)
         assert len(desk.told(IntakeClosed)) == 1
         await desk.attempt(Delivered())
         assert await desk.standing(id_) == {"a": "sent"}
-        desk.dispatch.config = config(reserve=0)
+        desk.core.config.current = config(reserve=0)
         await desk.accept()
         assert len(desk.told(IntakeOpened)) == 1
 
@@ -279,9 +280,9 @@ async def test_what_is_in_doubt_twice_goes_to_the_fallback_marked(tmp_path: Path
 async def test_a_disabled_destinations_queue_is_diverted_and_told(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk:
         id_ = await desk.accept(to=["a", "b"])
-        assert await desk.dispatch.divert("a", "404") is True
-        assert await desk.dispatch.divert("a", "404") is False
-        assert await desk.dispatch.divert("c", "404") is False
+        assert await desk.core.store.divert("a", "404") is True
+        assert await desk.core.store.divert("a", "404") is False
+        assert await desk.core.store.divert("c", "404") is False
         assert await desk.standing(id_) == {"a": "rerouted", "b": "queued", "c": "queued"}
         assert desk.told(Rerouted) == [Rerouted(id_, "a", "c", "404")]
 
@@ -289,7 +290,7 @@ async def test_a_disabled_destinations_queue_is_diverted_and_told(tmp_path: Path
 async def test_a_queue_with_nowhere_left_to_go_is_buried(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk:
         id_ = await desk.accept(to=["b", "c"])
-        assert await desk.dispatch.divert("b", "404") is True
+        assert await desk.core.store.divert("b", "404") is True
         assert desk.told(Dead) == [Dead(id_, "b", "404")]
 
 
@@ -297,12 +298,12 @@ async def test_an_outcome_waits_for_room_and_is_written_down_then(tmp_path: Path
     async with opened(tmp_path) as desk, trio.open_nursery() as nursery:
         id_ = await desk.accept()
         delivery = await desk.begin()
-        await desk.dispatch.journal.run(no_room)
+        await desk.journal.run(no_room)
         long = Refused("x" * 100_000)
-        nursery.start_soon(desk.dispatch.settle, [delivery], [long], RETRY, None, ())
+        nursery.start_soon(desk.core.store.settle, [delivery], [long], RETRY, None, ())
         await desk.until(StorageProblem)
         assert await desk.standing(id_) == {"a": "sending"}
-        await desk.dispatch.journal.run(room)
+        await desk.journal.run(room)
         await desk.until(Dead)
         assert (await desk.standing(id_))["a"] == "dead"
         assert len(desk.told(StorageProblem)) == 1
@@ -313,7 +314,7 @@ async def test_what_was_in_flight_at_the_end_of_a_run_is_replayed_in_doubt(tmp_p
         await desk.accept()
         await desk.begin()
     async with opened(tmp_path) as desk:
-        assert await desk.dispatch.replay() == 1
+        assert await desk.core.store.replay() == 1
         again = await desk.begin()
         assert (again.maybe_duplicate, again.attempts) == (True, 2)
 
@@ -323,10 +324,10 @@ async def test_what_lanes_and_scopes_learned_and_when_they_asked_is_recalled(tmp
         await desk.accept()
         await desk.begin()
         learned = LimitState("channel:1", count=12, learned_at=5.0)
-        await desk.dispatch.save(LaneState("a", trips=3), [learned])
-        assert (await desk.dispatch.load_lane("a")).trips == 3
-        assert await desk.dispatch.load_limit("channel:1") == learned
-        assert await desk.dispatch.requests("channel", "a") == [RequestRecord(None, expedited=False, destination="a")]
+        await desk.core.store.save(LaneState("a", trips=3), [learned])
+        assert (await desk.core.store.load_lane("a")).trips == 3
+        assert await desk.core.store.load_limit("channel:1") == learned
+        assert await desk.core.store.requests("channel", "a") == [RequestRecord(None, expedited=False, destination="a")]
 
 
 # --- time ------------------------------------------------------------------------------------------------------------------
@@ -337,10 +338,10 @@ async def test_what_waited_too_long_expires_and_the_next_deadline_is_told(tmp_pa
         late = await desk.accept(expires=10)
         await desk.accept(expires=1000)
         desk.clock.step(500)
-        deadline = await desk.dispatch.expire()
+        deadline = await desk.core.store.expire()
         assert deadline == pytest.approx(desk.clock.wall() + 500, abs=10)
         assert desk.told(Expired) == [Expired(late, "a")]
-        assert await desk.dispatch.wait_settled(late, 0) == "dropped"
+        assert await desk.core.waiters.wait_settled(late, 0) == "dropped"
 
 
 @pytest.mark.parametrize("step", [86_400.0, 36_000.0, -86_400.0])
@@ -349,10 +350,10 @@ async def test_wall_clock_step_expires_nothing_before_its_time_and_nothing_after
         before = await desk.accept(expires=1000)
         desk.clock.set_wall(step)
         after = await desk.accept(expires=1000)
-        await desk.dispatch.expire()
+        await desk.core.store.expire()
         assert not desk.told(Expired)
         desk.clock.step(1001)
-        await desk.dispatch.expire()
+        await desk.core.store.expire()
         assert desk.told(Expired) == [Expired(before, "a"), Expired(after, "a")]
 
 
@@ -374,7 +375,7 @@ async def test_wall_clock_step_changes_no_age(tmp_path: Path) -> None:
         desk.clock.set_wall(86_400)
         await desk.attempt(Delivered())
         await desk.accept()
-        (oldest,) = (await desk.dispatch.journal.run(queries.ages)).values()
+        (oldest,) = (await desk.journal.run(queries.ages)).values()
         assert desk.clock.steady() - oldest == pytest.approx(0, abs=10)
         await desk.attempt(Delivered())
         assert [fact.seconds for fact in desk.told(Sent) if isinstance(fact, Sent)] == pytest.approx([0, 0], abs=10)
@@ -390,17 +391,17 @@ async def test_wall_clock_step_forgets_nothing_early(tmp_path: Path) -> None:
         desk.clock.set_wall(-2 * 86_400)
         ids.append(await desk.accept())
         await desk.attempt(Delivered())
-        await desk.dispatch.delete_old()
-        assert [await desk.dispatch.wait_settled(id_, 0) for id_ in ids] == ["delivered"] * 3
+        await desk.core.store.delete_old()
+        assert [await desk.core.waiters.wait_settled(id_, 0) for id_ in ids] == ["delivered"] * 3
 
 
 async def test_the_keeper_expires_a_signal_that_came_after_it_began_to_wait(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk, trio.open_nursery() as nursery:
-        nursery.start_soon(Housekeeping(desk.dispatch, (), desk.clock).run)
+        nursery.start_soon(housekeeping(desk.journal, desk.core, (), desk.clock).run)
         far = await desk.accept(expires=1000)
         near = await desk.accept(expires=0.05)
-        assert await desk.dispatch.wait_settled(near, PATIENCE) == "dropped"
-        assert await desk.dispatch.wait_settled(far, 0) == "queued"
+        assert await desk.core.waiters.wait_settled(near, PATIENCE) == "dropped"
+        assert await desk.core.waiters.wait_settled(far, 0) == "queued"
         nursery.cancel_scope.cancel()
 
 
@@ -410,8 +411,8 @@ async def test_the_ledger_forgets_what_is_older_than_it_is_kept(tmp_path: Path) 
         await desk.attempt(Delivered())
         desk.clock.step(101)
         young = await desk.accept()
-        await desk.dispatch.delete_old()
-        assert await desk.dispatch.wait_settled(old, 0) is None
+        await desk.core.store.delete_old()
+        assert await desk.core.waiters.wait_settled(old, 0) is None
         assert await desk.standing(young) == {"a": "queued"}
 
 
@@ -422,36 +423,36 @@ async def test_retry_puts_back_what_is_dead_and_has_the_lanes_look_again(tmp_pat
     async with opened(tmp_path, config()) as desk:
         id_ = await desk.accept(to="c")
         await desk.attempt(Refused("400"), "c")
-        assert await desk.dispatch.operator.retry(id_) == 1
+        assert await desk.core.operator.retry(id_) == 1
         assert await desk.standing(id_) == {"c": "queued"}
         assert desk.told(Requeued) == [Requeued(1)]
         assert desk.lanes["c"].rewound == 1
-        assert await desk.dispatch.operator.retry(id_) == 0
+        assert await desk.core.operator.retry(id_) == 0
         assert desk.lanes["c"].rewound == 1
-        assert await desk.dispatch.operator.replaced_by(id_) == "it is queued"
+        assert await desk.core.operator.replaced_by(id_) == "it is queued"
 
 
 async def test_what_no_route_took_goes_where_todays_routes_say(tmp_path: Path) -> None:
     async with opened(tmp_path, config(routes=())) as desk:
         one, two, three = [await desk.accept() for _ in range(3)]
-        assert await desk.dispatch.operator.retry(one) == 0
+        assert await desk.core.operator.retry(one) == 0
         why = "it is dead: no route of the configuration takes this signal"
-        assert await desk.dispatch.operator.replaced_by(one) == why
-        desk.dispatch.config = config()
-        assert await desk.dispatch.operator.retry(one) == 1
+        assert await desk.core.operator.replaced_by(one) == why
+        desk.core.config.current = config()
+        assert await desk.core.operator.retry(one) == 1
         assert await desk.standing(one) == {"unrouted": "rerouted", "a": "queued"}
-        assert await desk.dispatch.operator.retry_all("a") == 0
-        assert await desk.dispatch.operator.retry_all(None) == 2
+        assert await desk.core.operator.retry_all("a") == 0
+        assert await desk.core.operator.retry_all(None) == 2
         assert [(await desk.standing(id_))["a"] for id_ in (two, three)] == ["queued", "queued"]
 
 
 async def test_drop_settles_what_waits_and_tells_who_waited(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk:
         id_ = await desk.accept(to=["a", "b"])
-        assert await desk.dispatch.operator.drop(id_) == 2
+        assert await desk.core.operator.drop(id_) == 2
         assert desk.told(DroppedByOperator) == [DroppedByOperator(id_, 2)]
-        assert await desk.dispatch.operator.drop(id_) == 0
-        assert await desk.dispatch.wait_settled(id_, 0) == "dropped"
+        assert await desk.core.operator.drop(id_) == 0
+        assert await desk.core.waiters.wait_settled(id_, 0) == "dropped"
 
 
 # --- who waits -----------------------------------------------------------------------------------------------------------------
@@ -463,7 +464,7 @@ async def test_whoever_waits_for_a_signal_is_told_when_its_last_delivery_is_sett
         answers: list[str | None] = []
 
         async def wait() -> None:
-            answers.append(await desk.dispatch.wait_settled(id_, PATIENCE))
+            answers.append(await desk.core.waiters.wait_settled(id_, PATIENCE))
 
         nursery.start_soon(wait)
         nursery.start_soon(wait)
@@ -472,11 +473,11 @@ async def test_whoever_waits_for_a_signal_is_told_when_its_last_delivery_is_sett
         assert answers == []
         await desk.attempt(Delivered(), "b")
     assert answers == ["delivered", "delivered"]
-    assert len(desk.dispatch._waiters) == 0
+    assert len(desk.core.waiters) == 0
 
 
 async def test_whoever_waits_in_vain_is_told_that_it_is_still_queued(tmp_path: Path) -> None:
     async with opened(tmp_path) as desk:
-        assert await desk.dispatch.wait_settled(await desk.accept(), 0.01) == "queued"
-        assert await desk.dispatch.wait_settled("01ARZ3NDEKTSV4RRFFQ69G5FAV", PATIENCE) is None
-        assert len(desk.dispatch._waiters) == 0
+        assert await desk.core.waiters.wait_settled(await desk.accept(), 0.01) == "queued"
+        assert await desk.core.waiters.wait_settled("01ARZ3NDEKTSV4RRFFQ69G5FAV", PATIENCE) is None
+        assert len(desk.core.waiters) == 0

@@ -1,8 +1,8 @@
-"""Dispatch and lanes as the daemon has them, without its socket: real journal, real files, real clock."""
+"""The core and the lanes as the daemon has them, without its socket: real journal, real files, real clock."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,20 @@ from typing import Any
 import trio
 
 from tocsin.signals import Signal
+from tocsind.clock import Clock
 from tocsind.config import Config, DaemonOptions, DestinationOptions, FileOptions
 from tocsind.core.admission import Peer
-from tocsind.core.dispatch import Dispatch
+from tocsind.core.assembly import Core, assemble
+from tocsind.delivery.housekeeping import Housekeeping
+from tocsind.delivery.lane import Lane
 from tocsind.delivery.supervisor import Supervisor
 from tocsind.destinations.http import HttpClient
 from tocsind.events import Dead, Emit, Event
 from tocsind.journal import Connection, Journal
+from tocsind.observe.metrics import Metrics
+from tocsind.observe.status import StatusView
 from tocsind.policy.routes import Thresholds
+from tocsind.spool import SpoolImporter
 from tocsind.testing.clock import SteppedClock
 
 PATIENCE = 20.0
@@ -32,14 +38,68 @@ def config(*destinations: DestinationOptions) -> Config:
     return Config(DaemonOptions(reserve=0), Thresholds(), named, (), (), "test")
 
 
+def supervisor(core: Core, clock: Clock, emit: Emit, folder: Path, client: HttpClient) -> Supervisor:
+    return Supervisor(
+        core.config,
+        core.store,
+        operator=core.operator,
+        wakeups=core.wakeups,
+        clock=clock,
+        emit=emit,
+        folder=folder,
+        client=client,
+    )
+
+
+def importer(path: Path, journal: Journal, core: Core, clock: Clock, emit: Emit) -> SpoolImporter:
+    return SpoolImporter(
+        path,
+        journal,
+        core.acceptor,
+        config=core.config,
+        disk_guard=core.disk_guard,
+        attachments=core.attachments,
+        clock=clock,
+        emit=emit,
+    )
+
+
+def status_view(journal: Journal, core: Core, lanes: Supervisor, metrics: Metrics, clock: Clock) -> StatusView:
+    return StatusView(
+        journal,
+        lanes,
+        metrics,
+        config=core.config,
+        disk_guard=core.disk_guard,
+        attachments=core.attachments,
+        clock=clock,
+    )
+
+
+def housekeeping(journal: Journal, core: Core, lanes: Iterable[Lane], clock: Clock) -> Housekeeping:
+    return Housekeeping(
+        journal,
+        core.store,
+        lanes,
+        wakeups=core.wakeups,
+        disk_guard=core.disk_guard,
+        attachments=core.attachments,
+        clock=clock,
+    )
+
+
 class InProcess:
     def __init__(self, journal: Journal, client: HttpClient, folder: Path, nursery: trio.Nursery) -> None:
         self.clock = SteppedClock()
         self.facts: list[Event] = []
         self.observers: list[Emit] = []
-        self.dispatch = Dispatch(journal, config(), self.clock, self.hear, folder)
-        self.lanes = Supervisor(self.dispatch, self.clock, self.hear, folder, client)
+        self.journal = journal
+        self.core = assemble(journal, config(), self.clock, self.hear, folder)
+        self.lanes = supervisor(self.core, self.clock, self.hear, folder, client)
         self.nursery = nursery
+
+    def status_view(self, metrics: Metrics) -> StatusView:
+        return status_view(self.journal, self.core, self.lanes, metrics, self.clock)
 
     def hear(self, fact: Event) -> None:
         self.facts.append(fact)
@@ -50,7 +110,7 @@ class InProcess:
         await self.lanes.apply(config(*destinations), self.nursery)
 
     async def store(self, *titles: str, **fields: Any) -> list[str]:
-        receipts = await self.dispatch.accept([Signal(title, **fields) for title in titles], Peer(0, 0, 0))
+        receipts = await self.core.acceptor.accept([Signal(title, **fields) for title in titles], Peer(0, 0, 0))
         return [receipt.id for receipt in receipts]
 
     async def bury(self, *ids: str) -> None:
@@ -65,13 +125,13 @@ class InProcess:
                     (now, id_),
                 )
 
-        await self.dispatch.journal.run(die)
+        await self.journal.run(die)
         for id_ in ids:
             self.hear(Dead(id_, "a", "400"))
 
     async def send(self, title: str, to: str) -> str | None:
         (id_,) = await self.store(title, to=to)
-        return await self.dispatch.wait_settled(id_, PATIENCE)
+        return await self.core.waiters.wait_settled(id_, PATIENCE)
 
 
 @asynccontextmanager

@@ -1,14 +1,13 @@
-"""More than can be told in time, through keeper, dispatch, journal and lane: what is told in sum, and how its originals fare."""
+"""An overload through housekeeping, core, journal and lane: which deliveries a digest replaces, and what becomes of them."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from tests.daemon.inprocess import PATIENCE, InProcess, destination, in_process
+from tests.daemon.inprocess import PATIENCE, InProcess, destination, housekeeping, in_process
 
 from tocsind.config import DestinationOptions
-from tocsind.delivery.housekeeping import Housekeeping
 from tocsind.events import Digested
 from tocsind.journal import queries
 from tocsind.policy.bucket import Rate
@@ -24,11 +23,11 @@ def narrow(budgets: Budgets | None) -> DestinationOptions:
 
 
 async def fold(here: InProcess) -> None:
-    await Housekeeping(here.dispatch, here.lanes, here.clock).digest_backlogs()
+    await housekeeping(here.journal, here.core, here.lanes, here.clock).digest_backlogs()
 
 
 async def states(here: InProcess, ids: list[str]) -> list[str]:
-    stories = [await here.dispatch.journal.run(queries.why, id_) for id_ in ids]
+    stories = [await here.journal.run(queries.why, id_) for id_ in ids]
     return [story["deliveries"][0]["state"] for story in stories if story]
 
 
@@ -41,11 +40,11 @@ async def test_the_oldest_of_a_backlog_are_told_in_sum_and_the_rest_one_by_one(t
         assert await states(here, low) == ["digested"] * 168 + ["queued"] * 32
         (told,) = [fact for fact in here.facts if isinstance(fact, Digested)]
         assert (told.destination, told.priority, told.deliveries) == ("a", "low", 168)
-        assert await here.dispatch.wait_settled(low[0], 0) == "queued"
+        assert await here.core.waiters.wait_settled(low[0], 0) == "queued"
         (pressing,) = await here.store("pressing", priority="urgent", to="a")  # it takes the others along
-        assert await here.dispatch.wait_settled(pressing, PATIENCE) == "delivered"
-        assert await here.dispatch.wait_settled(low[0], PATIENCE) == "delivered"
-        digest = await here.dispatch.operator.replaced_by(low[0])
+        assert await here.core.waiters.wait_settled(pressing, PATIENCE) == "delivered"
+        assert await here.core.waiters.wait_settled(low[0], PATIENCE) == "delivered"
+        digest = await here.core.operator.replaced_by(low[0])
         assert digest is not None
         assert told.id in digest
     lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]

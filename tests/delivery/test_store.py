@@ -1,4 +1,4 @@
-"""One contract over the books that a lane is given: dispatch with a real journal, and the shipped double of it."""
+"""One contract for the lanes' store: the core with a real journal, and the memory store of `testing`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tocsin.signals import Signal
 from tocsind.config import Config, DaemonOptions, DestinationOptions, FileOptions
 from tocsind.core.admission import Peer
-from tocsind.core.dispatch import Dispatch
+from tocsind.core.assembly import assemble
 from tocsind.delivery.store import DeliveryStore
 from tocsind.journal import FIRST, Journal, LaneState, LimitState, RequestRecord, RequestStart, queries
 from tocsind.policy.backoff import Retry
@@ -49,14 +49,15 @@ class Real:
         }
         config = Config(DaemonOptions(reserve=0), Thresholds(), names, (), (), "test")
         self.clock = SteppedClock()
-        self._dispatch = Dispatch(journal, config, self.clock, lambda _: None, folder, jitter=lambda: 0.5)
-        self.books: DeliveryStore = self._dispatch
+        self._journal = journal
+        self._core = assemble(journal, config, self.clock, lambda _: None, folder, jitter=lambda: 0.5)
+        self.books: DeliveryStore = self._core.store
 
     async def owe(self, to: str, title: str, **fields: Any) -> None:
-        await self._dispatch.accept([Signal(title, to=to, **fields)], Peer(0, 0, 0))
+        await self._core.acceptor.accept([Signal(title, to=to, **fields)], Peer(0, 0, 0))
 
     async def titles(self, state: State, destination: str) -> list[str]:
-        rows = await self._dispatch.journal.run(queries.queue, state.value, destination, 1000)
+        rows = await self._journal.run(queries.queue, state.value, destination, 1000)
         return [row["title"] for row in rows]
 
 

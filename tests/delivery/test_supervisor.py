@@ -38,9 +38,9 @@ async def test_what_waits_for_a_removed_destination_is_kept_until_it_comes_back(
         assert list(here.lanes) == []
         assert here.lanes.get("a") is None
         (early,) = await here.store("early", to="a")
-        assert await here.dispatch.wait_settled(early, 0) == "queued"
+        assert await here.core.waiters.wait_settled(early, 0) == "queued"
         await here.follow(destination("a"))
-        assert await here.dispatch.wait_settled(early, PATIENCE) == "delivered"
+        assert await here.core.waiters.wait_settled(early, PATIENCE) == "delivered"
 
 
 async def test_a_new_lane_remembers_the_requests_of_the_old_one(tmp_path: Path) -> None:

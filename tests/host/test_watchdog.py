@@ -28,7 +28,7 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager
 
 
 def watchdog(here: InProcess) -> Watchdog:
-    progress = Liveness(here.dispatch.journal, here.lanes, here.clock, patience=0.2)
+    progress = Liveness(here.journal, here.lanes, here.clock, patience=0.2)
     return Watchdog(progress.check, here.clock, here.hear)
 
 
@@ -54,7 +54,7 @@ async def test_a_hung_journal_stops_the_signs_of_life_and_the_manager_hears_why(
     async with in_process(tmp_path) as here, trio.open_nursery() as nursery:
         nursery.start_soon(watchdog(here).run)
         assert "WATCHDOG" in await hear(manager)
-        nursery.start_soon(here.dispatch.journal.run, lambda _: hangs.wait(20))
+        nursery.start_soon(here.journal.run, lambda _: hangs.wait(20))
         try:
             trouble = await hear_of(manager, "STATUS")
             while "WATCHDOG" in trouble:

@@ -52,7 +52,16 @@ class Watch:
     def __init__(self, here: InProcess) -> None:
         self.here = here
         self.noticed = Tracker()
-        self.alarms = Alarms(self.noticed, here.dispatch, here.lanes, here.clock, here.hear)
+        self.alarms = Alarms(
+            self.noticed,
+            here.journal,
+            here.core.acceptor,
+            here.lanes,
+            config=here.core.config,
+            disk_guard=here.core.disk_guard,
+            clock=here.clock,
+            emit=here.hear,
+        )
         here.observers.append(self.noticed)
 
     async def told(self, *facts: Event) -> list[tuple[str, str, str]]:
@@ -87,13 +96,13 @@ class Watch:
         """Until every report has been delivered."""
         for fact in self.here.facts:
             if isinstance(fact, LossReported):
-                assert await self.here.dispatch.wait_settled(fact.id, PATIENCE) == "delivered"
+                assert await self.here.core.waiters.wait_settled(fact.id, PATIENCE) == "delivered"
 
     async def settled(self) -> None:
         """Until every alarm has been delivered."""
         for fact in self.here.facts:
             if isinstance(fact, AlarmRaised):
-                assert await self.here.dispatch.wait_settled(fact.id, PATIENCE) == "delivered"
+                assert await self.here.core.waiters.wait_settled(fact.id, PATIENCE) == "delivered"
 
     def unheard(self) -> list[str]:
         return [fact.about for fact in self.here.facts if isinstance(fact, AlarmUndeliverable)]
@@ -110,17 +119,17 @@ class Watch:
 
     def read_by_people(self, *names: str) -> None:
         """These are of a kind that a person reads; the others stay files."""
-        config = self.here.dispatch.config
+        config = self.here.core.config.current
         kinds = dict.fromkeys(names, "chat")
         destinations = {
             name: msgspec.structs.replace(each, kind=kinds.get(name, each.kind))
             for name, each in config.destinations.items()
         }
-        self.here.dispatch.config = msgspec.structs.replace(config, destinations=destinations)
+        self.here.core.config.current = msgspec.structs.replace(config, destinations=destinations)
 
     def options(self, **options: float | None) -> None:
-        config = self.here.dispatch.config
-        self.here.dispatch.config = msgspec.structs.replace(config, alarms=AlarmsOptions(**options))
+        config = self.here.core.config.current
+        self.here.core.config.current = msgspec.structs.replace(config, alarms=AlarmsOptions(**options))
 
 
 @asynccontextmanager
@@ -196,7 +205,7 @@ async def test_what_is_over_before_anybody_could_be_told_is_not_told(tmp_path: P
 async def test_what_concerns_no_destination_goes_where_the_routes_lead(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a"), destination("b"), destination("c", fallback=("b",))) as here:
         routes = (Route(("c",), {"source": ("tocsin",)}),)
-        here.here.dispatch.config = msgspec.structs.replace(here.here.dispatch.config, routes=routes)
+        here.here.core.config.current = msgspec.structs.replace(here.here.core.config.current, routes=routes)
         facts = Quarantined("x.jsonl", "no JSON"), SpoolProblem("chmod 700"), SignalsLost(3, "full")
         names = {("quarantine", "the spool", "c"), ("spool", "the spool", "c"), ("lost", "the disk", "c")}
         assert set(await here.told(*facts)) == names
@@ -214,13 +223,13 @@ async def test_alarm_goes_to_another_service_before_another_channel_and_to_a_fil
     chat = msgspec.structs.replace(channel("chat"), kind="chat")
     config = [channel("a", fallback=("f", "b")), destination("f"), channel("b"), chat]
     async with in_process(tmp_path) as here:
-        here.dispatch.config = msgspec.structs.replace(
-            here.dispatch.config, destinations={each.name: each for each in config}
+        here.core.config.current = msgspec.structs.replace(
+            here.core.config.current, destinations={each.name: each for each in config}
         )
-        roads = AlarmRoutes(here.dispatch, here.lanes)
+        roads = AlarmRoutes(here.core.config, here.lanes)
         assert roads.all("a") == ("chat", "b", "f")
-        here.dispatch.config = msgspec.structs.replace(
-            here.dispatch.config, routes=(Route(("f",), {"source": ("tocsin",)}),)
+        here.core.config.current = msgspec.structs.replace(
+            here.core.config.current, routes=(Route(("f",), {"source": ("tocsin",)}),)
         )
         assert roads.all("a") == ("f", "chat", "b"), "what a route says of our own signals is obeyed"
 
@@ -283,13 +292,13 @@ async def test_alarm_that_only_a_file_took_is_told_to_people_once_something_they
 
 async def test_all_clear_follows_when_the_disk_has_room_and_when_the_spool_is_taken_in(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a")) as here:
-        dispatch = here.here.dispatch
-        dispatch.config = msgspec.structs.replace(dispatch.config, daemon=DaemonOptions(reserve=2**62))
-        dispatch.check_disk()
+        core = here.here.core
+        core.config.current = msgspec.structs.replace(core.config.current, daemon=DaemonOptions(reserve=2**62))
+        core.disk_guard.check()
         assert await here.told(SpoolProblem("chmod 700")) == [("disk", "the disk", "a"), ("spool", "the spool", "a")]
         assert await here.cleared() == []
-        dispatch.config = msgspec.structs.replace(dispatch.config, daemon=DaemonOptions(reserve=0))
-        dispatch.check_disk()
+        core.config.current = msgspec.structs.replace(core.config.current, daemon=DaemonOptions(reserve=0))
+        core.disk_guard.check()
         assert await here.cleared(SpoolRecovered()) == [("disk", "the disk", "a"), ("spool", "the spool", "a")]
 
 
@@ -302,7 +311,7 @@ async def test_all_clear_follows_when_a_block_ends_a_destination_is_enabled_and_
         assert await here.cleared() == []
         await here.lane("a").enable()
         (id_,) = await here.here.store("behind what waited", to="a", priority="low")
-        assert await here.here.dispatch.wait_settled(id_, PATIENCE) == "delivered"
+        assert await here.here.core.waiters.wait_settled(id_, PATIENCE) == "delivered"
         assert {each[0] for each in await here.cleared()} == {"limited", "age"}
         here.lane("a")._disable("404")
         assert await here.told(GONE) == [("disabled", "a", "b")]
@@ -347,7 +356,7 @@ async def test_what_expired_is_reported_where_it_was_missed_once_that_works(tmp_
         fail(here.lane("a"))
         ids = await here.here.store("BUY", "SELL", to="a", priority="urgent", expires=60)
         here.here.clock.step(61.0)
-        await here.here.dispatch.expire()
+        await here.here.core.store.expire()
         here.here.clock.step(6.0)
         assert await here.missed() == [], "its destination fails"
         works(here.lane("a"))
@@ -365,7 +374,7 @@ async def test_what_expired_is_told_by_another_road_when_its_own_stays_away(tmp_
         fail(here.lane("a"))
         await here.here.store("BUY", to="a", expires=60)
         here.here.clock.step(61.0)
-        await here.here.dispatch.expire()
+        await here.here.core.store.expire()
         here.here.clock.step(MIN_INTERVAL)
         assert await here.missed() == [("a", "expired", 1, "b")]
 
@@ -378,7 +387,7 @@ async def test_what_expired_while_nobody_ran_is_reported(tmp_path: Path) -> None
         await here.lane("a").save()
     async with watch(tmp_path, options) as here:
         here.here.clock.step(61.0)
-        await here.here.dispatch.expire()
+        await here.here.core.store.expire()
         here.here.clock.step(6.0)
         works(here.lane("a"))
         assert await here.missed() == [("a", "expired", 1, "a")]
@@ -390,9 +399,9 @@ async def test_dead_and_dropped_signals_are_reported_and_those_that_a_fallback_d
     async with watch(tmp_path, destination("a"), destination("b")) as here:
         here.lane("a").limiter.endpoint.block(here.here.clock.now() + 3600.0, "banned")
         dropped, dead, told = await here.here.store("dropped", "dead", "told elsewhere", to="a", priority="urgent")
-        await here.here.dispatch.operator.drop(dropped)
+        await here.here.core.operator.drop(dropped)
         await here.here.bury(dead, told)
-        await here.here.dispatch.journal.run(_also_sent, told)
+        await here.here.journal.run(_also_sent, told)
         here.here.clock.step(6.0)
         assert await here.missed() == [("a", "dead", 1, "b")]
         here.lane("a").limiter.unblock()
@@ -417,7 +426,7 @@ async def test_reports_come_once_in_a_while_and_tell_of_all_until_then(tmp_path:
 async def test_reports_of_our_own_signals_are_not_made(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a"), destination("b")) as here:
         alarm = Signal("an alarm", to="a", source="tocsin")
-        await here.here.dispatch.accept([alarm], Peer(0, 0, 0), ours=True)
+        await here.here.core.acceptor.accept([alarm], Peer(0, 0, 0), ours=True)
         await here.here.bury(alarm.id)
         theirs = await here.here.store("not an alarm", to="a", source="x", fields={"source": "tocsin"})
         await here.here.bury(*theirs)
@@ -430,7 +439,7 @@ async def test_what_is_put_back_in_time_is_not_reported(tmp_path: Path) -> None:
         here.lane("a").limiter.endpoint.block(here.here.clock.now() + 3600.0, "banned")
         (id_,) = await here.here.store("dead", to="a")
         await here.here.bury(id_)
-        assert await here.here.dispatch.operator.retry(id_) == 1
+        assert await here.here.core.operator.retry(id_) == 1
         here.here.clock.step(6.0)
         assert await here.missed() == []
 
@@ -522,10 +531,10 @@ async def test_both_may_be_switched_off(tmp_path: Path) -> None:
 
 async def test_a_full_disk_is_told_out_of_the_reserve(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a")) as here:
-        dispatch = here.here.dispatch
-        dispatch.config = msgspec.structs.replace(dispatch.config, daemon=DaemonOptions(reserve=2**62))
-        dispatch.check_disk()
-        assert dispatch.disk_guard.closed
+        core = here.here.core
+        core.config.current = msgspec.structs.replace(core.config.current, daemon=DaemonOptions(reserve=2**62))
+        core.disk_guard.check()
+        assert core.disk_guard.closed
         assert await here.told() == [("disk", "the disk", "a")]
         await here.settled()
     assert "No signals are taken" in (tmp_path / "a.jsonl").read_text()
@@ -544,8 +553,8 @@ async def test_the_same_is_told_once_in_a_while(tmp_path: Path) -> None:
 
 async def test_alarm_that_waits_raises_no_alarm_and_what_waits_with_it_does(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a"), destination("b", breaker=RESTS), destination("c")) as here:
-        here.here.dispatch.config = msgspec.structs.replace(
-            here.here.dispatch.config, destinations={name: destination(name) for name in "bac"}
+        here.here.core.config.current = msgspec.structs.replace(
+            here.here.core.config.current, destinations={name: destination(name) for name in "bac"}
         )
         held = here.lane("b").limiter.endpoint
         held.block(here.here.clock.now() + 3.0, "a moment")
@@ -565,7 +574,7 @@ async def test_an_alarm_that_a_kill_prevented_is_raised_at_the_next_start_and_on
     options = destination("a")
     async with in_process(tmp_path) as before:
         memory = LaneState("a", about=options.fingerprint, disabled="404 from Discord")
-        await before.dispatch.save(memory, [])
+        await before.core.store.save(memory, [])
     for expected in ([("disabled", "a", "b")], []):
         async with watch(tmp_path, options, destination("b")) as here:
             here.here.nursery.start_soon(here.alarms.run)

@@ -33,7 +33,7 @@ class Switch:
         self.metrics = Metrics(here.clock)
         here.observers.append(self.metrics)
         self.still: str | None = None  # what stands still
-        self.work = DeliveryHealth(here.dispatch.journal, here.lanes, self.metrics, here.clock, self.prove)
+        self.work = DeliveryHealth(here.journal, here.lanes, self.metrics, here.clock, self.prove)
         self.heart = Heartbeat(self.work, client, here.clock, here.hear)
         self.reply = Reply(200)
         self.heard: list[str] = []

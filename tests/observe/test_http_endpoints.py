@@ -17,16 +17,15 @@ from tocsind.observe import http_endpoints
 from tocsind.observe.http_endpoints import HttpEndpoints
 from tocsind.observe.liveness import Liveness
 from tocsind.observe.metrics import Metrics
-from tocsind.observe.status import StatusView
 
 
 @asynccontextmanager
 async def monitored(folder: Path, listen: str) -> AsyncIterator[tuple[InProcess, HttpEndpoints]]:
     async with in_process(folder) as here:
         await here.follow(destination("a"))
-        status = StatusView(here.dispatch, here.lanes, Metrics(here.clock), here.clock)
-        prove = Liveness(here.dispatch.journal, here.lanes, here.clock, patience=0.2).check
-        watching = HttpEndpoints(status, prove, lambda: here.dispatch.disk_guard.closed, here.hear)
+        status = here.status_view(Metrics(here.clock))
+        prove = Liveness(here.journal, here.lanes, here.clock, patience=0.2).check
+        watching = HttpEndpoints(status, prove, lambda: here.core.disk_guard.closed, here.hear)
         watching.apply(listen)
         here.nursery.start_soon(watching.run)
         yield here, watching

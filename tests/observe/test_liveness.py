@@ -19,7 +19,7 @@ SOON = 0.3  # seconds of patience, where somebody must lose it
 
 
 def progress(here: InProcess, patience: float = SOON) -> Liveness:
-    return Liveness(here.dispatch.journal, here.lanes, here.clock, patience)
+    return Liveness(here.journal, here.lanes, here.clock, patience)
 
 
 async def test_an_idle_daemon_is_well_and_so_is_one_without_lanes(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ async def test_a_request_out_beyond_its_deadline_stands_still_and_one_within_it_
 async def test_a_journal_that_does_not_answer_is_told_in_time(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here, trio.open_nursery() as nursery:
         hangs = threading.Event()
-        nursery.start_soon(here.dispatch.journal.run, lambda _: hangs.wait(20))
+        nursery.start_soon(here.journal.run, lambda _: hangs.wait(20))
         await trio.testing.wait_all_tasks_blocked(0.05)  # it is with the journal now
         try:
             with trio.fail_after(10):

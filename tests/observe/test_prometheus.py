@@ -23,7 +23,7 @@ async def seen(folder: Path, *names: str) -> AsyncIterator[tuple[InProcess, Stat
         metrics = Metrics(here.clock)
         here.observers.append(metrics)
         await here.follow(*(destination(name) for name in names), destination("out", disabled="switched off"))
-        yield here, StatusView(here.dispatch, here.lanes, metrics, here.clock)
+        yield here, here.status_view(metrics)
 
 
 def read(text: bytes) -> Samples:

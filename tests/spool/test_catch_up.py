@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from tests.daemon.inprocess import PATIENCE, InProcess, in_process
+from tests.daemon.inprocess import PATIENCE, InProcess, importer, in_process
 
 from tocsin.frames import array_of, packed
 from tocsin.outbox import Outbox
@@ -51,7 +51,7 @@ async def reader(folder: Path) -> AsyncIterator[tuple[InProcess, SpoolImporter]]
     facts: list[Event] = []
     with trio.fail_after(PATIENCE):
         async with in_process(folder) as at:
-            yield at, SpoolImporter(folder / "spool", at.dispatch, SystemClock(), facts.append)
+            yield at, importer(folder / "spool", at.journal, at.core, SystemClock(), facts.append)
             at.nursery.cancel_scope.cancel()
 
 
@@ -65,7 +65,7 @@ def written(spool: Path, title: str) -> str:
 
 
 async def is_stored(at: InProcess, id_: str) -> bool:
-    return await at.dispatch.journal.run(queries.states, id_) is not None
+    return await at.journal.run(queries.states, id_) is not None
 
 
 async def test_question_between_two_turns_of_the_reader_sees_what_was_written_before_it(
@@ -78,7 +78,7 @@ async def test_question_between_two_turns_of_the_reader_sees_what_was_written_be
             sweeping.set()
             await go_on.wait()
 
-        monkeypatch.setattr(at.dispatch.attachments, "sweep", sweep)
+        monkeypatch.setattr(at.core.attachments, "sweep", sweep)
         at.nursery.start_soon(spool.run)
         await sweeping.wait()  # the first turn is over, and the reader does not wait for changes yet
         id_ = written(tmp_path / "spool", "a")
@@ -116,8 +116,8 @@ async def test_question_for_a_signal_waits_for_the_first_turn_and_an_overview_do
         at.nursery.start_soon(spool.run)
         await look.reached()
         async with trio.open_nursery() as asking:
-            asking.start_soon(catching_up.catch_up, Why(id=id_), spool, at.dispatch.journal)
-            await catching_up.catch_up(Status(), spool, at.dispatch.journal)
+            asking.start_soon(catching_up.catch_up, Why(id=id_), spool, at.journal)
+            await catching_up.catch_up(Status(), spool, at.journal)
             assert not await is_stored(at, id_)
             look.go_on()
         assert await is_stored(at, id_)
@@ -130,7 +130,7 @@ async def test_question_for_an_unknown_signal_is_not_answered_with_not_found_whi
     async with reader(tmp_path) as (at, spool):
         at.nursery.start_soon(spool.run)
         with pytest.raises(Refusal, match=r"it may wait in the spool: .*/spool") as refused:
-            await catching_up.catch_up(Why(id=Signal("a").id), spool, at.dispatch.journal)
+            await catching_up.catch_up(Why(id=Signal("a").id), spool, at.journal)
         assert refused.value.kind == "busy"
 
 

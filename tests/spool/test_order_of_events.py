@@ -6,10 +6,10 @@ from pathlib import Path
 
 import trio
 from tests.core.test_dispatch import config, opened
+from tests.daemon.inprocess import importer
 
 from tocsin import Client
 from tocsind.events import Event, SpoolImported, SpoolProblem, SpoolRecovered
-from tocsind.spool import SpoolImporter
 
 
 async def test_spool_is_no_longer_in_trouble_when_it_says_that_it_was_taken(tmp_path: Path) -> None:
@@ -23,11 +23,11 @@ async def test_spool_is_no_longer_in_trouble_when_it_says_that_it_was_taken(tmp_
 
     Client(str(tmp_path / "nobody"), spool=tmp_path / "spool").send("waits")
     async with opened(tmp_path) as desk, trio.open_nursery() as nursery:
-        desk.dispatch.config = config(reserve=2**62)
-        spool = SpoolImporter(tmp_path / "spool", desk.dispatch, desk.clock, note)
+        desk.core.config.current = config(reserve=2**62)
+        spool = importer(tmp_path / "spool", desk.journal, desk.core, desk.clock, note)
         nursery.start_soon(spool.run)
         await spool.first_pass_done.wait()
-        desk.dispatch.config = config(reserve=0)
+        desk.core.config.current = config(reserve=0)
         await spool.catch_up()
         with trio.fail_after(10):
             await taken.wait()

@@ -1,4 +1,4 @@
-"""What a signal becomes by the configuration in force: checked, placed, dated. Nothing is stored here, and nobody is told."""
+"""What a signal becomes under the configuration in force: its destinations, priority and deadline. Stores nothing, emits nothing."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from tocsin.errors import InvalidSignal
 from tocsin.replies import with_note
 from tocsin.signals import Receipt, Signal
 from tocsind.clock import Clock
-from tocsind.config import Config
 from tocsind.journal import Arrival, queue
 from tocsind.policy.delivery import Delivery, Priority
 from tocsind.policy.routes import Router, by_rules, priority_of
+
+from .active_config import ActiveConfig
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """Who handed something in, as the kernel says (SO_PEERCRED)."""
+    """The sender's process, as the kernel reports it (SO_PEERCRED)."""
 
     uid: int
     gid: int
@@ -29,30 +30,33 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 class _Instant(NamedTuple):
-    """One moment on the two clocks that an arrival is dated by."""
+    """One moment on the two clocks that date an arrival."""
 
     wall: float
     steady: float
 
 
 class Admission:
-    """Makes arrivals of signals. `config` may be exchanged at any time."""
+    """Makes arrivals of signals."""
 
-    def __init__(self, config: Config, clock: Clock) -> None:
-        self.config = config
+    def __init__(self, config: ActiveConfig, clock: Clock) -> None:
+        self._config = config
         self._clock = clock
-        self._router = (config, Router(config.priorities, config.routes))
+        self._router = (config.current, Router(config.current.priorities, config.current.routes))
 
     def check(self, signal: Signal) -> None:
         """Raises InvalidSignal when `to` names no destination."""
+        destinations = self._config.current.destinations
         for name in signal.to or ():
-            if name not in self.config.destinations:
-                raise InvalidSignal(
-                    "to", f"there is no destination {name!r}; there are {', '.join(self.config.destinations)}"
-                )
+            if name not in destinations:
+                raise InvalidSignal("to", f"there is no destination {name!r}; there are {', '.join(destinations)}")
+
+    def destinations(self) -> set[str]:
+        """The names of the destinations of the configuration in force."""
+        return set(self._config.current.destinations)
 
     def arrivals(self, signals: Sequence[Signal], peer: Peer, ages: Sequence[float] = ()) -> list[Arrival]:
-        """Signals as they come in together; `ages` says how many seconds ago each was handed over, where that was not just now."""
+        """The arrivals of signals that came together. `ages`: how many seconds ago each was sent; empty when all were sent just now."""
         now = self._now()
         return [
             self._arrival(signal, peer, now, age) for signal, age in zip(signals, ages or repeat(0.0), strict=False)
@@ -71,15 +75,14 @@ class Admission:
         return _Instant(self._clock.wall(), self._clock.steady())
 
     def reroute(self, body: bytes) -> tuple[str, ...]:
-        """Where a signal belongs today whose destination is gone, given as the journal has it."""
-        signal = Signal.trusted(msgspec.msgpack.decode(body))
-        priority = priority_of(signal, self.config.priorities)
-        wished = tuple(name for name in signal.to or () if name in self.config.destinations)
-        return wished or by_rules(signal, priority, self.config.routes)
+        """The destinations, under the configuration in force, of a stored signal whose own destination is gone."""
+        config, signal = self._config.current, Signal.trusted(msgspec.msgpack.decode(body))
+        named = tuple(name for name in signal.to or () if name in config.destinations)
+        return named or by_rules(signal, priority_of(signal, config.priorities), config.routes)
 
     def _arrival(self, signal: Signal, peer: Peer, now: _Instant, age: float = 0.0) -> Arrival:
         values = signal.as_dict()
-        if signal.timestamp_text is not None and signal.timestamp is None:  # it counts as now, and is kept as text
+        if signal.timestamp_text is not None and signal.timestamp is None:  # unreadable: stored as text, and as now
             values["timestamp"] = now.wall
         body = _encode(values)
         priority, destinations = self._route(signal)
@@ -98,22 +101,20 @@ class Admission:
         )
 
     def _route(self, signal: Signal) -> tuple[Priority, tuple[str, ...]]:
-        """Priority and destinations."""
-        config, router = self._router
-        if config is not self.config:
-            config = self.config
-            router = Router(config.priorities, config.routes)
-            self._router = (config, router)
-        return router(signal)
+        """Priority and destinations. The router of the configuration in force is made once."""
+        config = self._config.current
+        if self._router[0] is not config:
+            self._router = (config, Router(config.priorities, config.routes))
+        return self._router[1](signal)
 
 
 def receipts_of(arrivals: Sequence[Arrival], stored: Sequence[Arrival | None]) -> list[Receipt]:
-    """A receipt each, given what the journal made of them."""
+    """A receipt for each arrival. `stored`: what the journal made of it; None for a duplicate."""
     return [_receipt(arrival, entered) for arrival, entered in zip(arrivals, stored, strict=True)]
 
 
 def with_notes(receipts: Sequence[Receipt], signals: Sequence[Signal]) -> list[Receipt]:
-    """The receipts, and what there is to say of the files that did not come along."""
+    """The receipts, with the reason why an attachment was dropped."""
     return [
         Receipt(each.id, each.state, with_note(signal, each.reason)) if each.state == "stored" else each
         for each, signal in zip(receipts, signals, strict=True)
@@ -121,12 +122,12 @@ def with_notes(receipts: Sequence[Receipt], signals: Sequence[Signal]) -> list[R
 
 
 def with_sources(receipts: Sequence[Receipt], notes: Sequence[str | None]) -> list[Receipt]:
-    """The receipts, and what there is to say of sources that are reserved; no notes at all where there is nothing."""
+    """The receipts, each with its note on a reserved source, where there is one. `notes` may be empty."""
     if not notes:
         return list(receipts)
     return [
-        Receipt(each.id, each.state, "; ".join(filter(None, (each.reason, told)))) if told else each
-        for each, told in zip(receipts, notes, strict=True)
+        Receipt(each.id, each.state, "; ".join(filter(None, (each.reason, text)))) if text else each
+        for each, text in zip(receipts, notes, strict=True)
     ]
 
 

@@ -1,11 +1,11 @@
-"""What people decide about deliveries: put back what is dead, drop what waits, and give a home to what lost its own.
+"""Decisions of the operator about deliveries (retry, drop), and new destinations for deliveries whose own left the configuration.
 
-Each decision is a job of the journal and then a word to the lanes: they look again at their queues from the beginning (`rewind`).
+Each decision is a job of the journal, followed by a wake-up: the lanes read their queues from the beginning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from tocsind.clock import Clock
 from tocsind.events import DroppedByOperator, Emit, OrphansRequeued, Requeued
@@ -13,54 +13,49 @@ from tocsind.journal import Journal, digests, maintenance, queries, queue
 
 from .admission import Admission
 from .waiters import Waiters
+from .wakeups import Wakeups
 
 
 class Operator:
-    """Made by dispatch, for whoever is asked: the desk, and the lanes when the configuration changed."""
+    """The request handlers call it for `retry` and `drop`, the supervisor after each change of the configuration."""
 
-    def __init__(  # noqa: PLR0917 - put together in one place, by dispatch
-        self,
-        journal: Journal,
-        reception: Admission,
-        watchers: Waiters,
-        clock: Clock,
-        emit: Emit,
-        rewind: Callable[[], None],
+    def __init__(
+        self, journal: Journal, admission: Admission, *, waiters: Waiters, wakeups: Wakeups, clock: Clock, emit: Emit
     ) -> None:
         self._journal = journal
-        self._admission = reception
-        self._waiters = watchers
+        self._admission = admission
+        self._waiters = waiters
+        self._wakeups = wakeups
         self._clock = clock
         self._emit = emit
-        self._rewind = rewind
 
     async def retry(self, id_: str) -> int:
-        """Put back what is dead or in doubt of one signal; answers how many deliveries."""
-        revived = await self._journal.run(maintenance.retry_one, id_, self._clock.steady())
-        revived += await self._requeue_orphans(await self._journal.run(maintenance.orphaned, id_))
-        return await self._on_requeued(revived)
+        """Requeue the dead and the ambiguous deliveries of one signal; how many."""
+        requeued = await self._journal.run(maintenance.retry_one, id_, self._clock.steady())
+        requeued += await self._requeue(await self._journal.run(maintenance.orphaned, id_))
+        return await self._on_requeued(requeued)
 
     async def retry_all(self, destination: str | None) -> int:
-        """Put back all that is dead, of one destination or of all; answers how many deliveries."""
-        revived = 0
+        """Requeue all dead deliveries of one destination, or of all destinations; how many."""
+        requeued = 0
         while more := await self._journal.run(maintenance.retry_all, destination, self._clock.steady()):
-            revived += more
+            requeued += more
         while destination is None and (
-            more := await self._requeue_orphans(await self._journal.run(maintenance.orphaned, None))
+            more := await self._requeue(await self._journal.run(maintenance.orphaned, None))
         ):
-            revived += more
-        return await self._on_requeued(revived)
+            requeued += more
+        return await self._on_requeued(requeued)
 
     async def drop(self, id_: str) -> int:
-        """Settle what waits of one signal as dropped; answers how many deliveries."""
+        """Settle the queued deliveries of one signal as dropped; how many."""
         dropped = await self._journal.run(maintenance.drop, id_, self._clock.steady())
         if dropped:
             self._emit(DroppedByOperator(id_, dropped))
-            self._waiters.release(id_, everybody=True)
+            self._waiters.release_all()
         return dropped
 
     async def replaced_by(self, id_: str) -> str:
-        """What a person should know who found nothing to put back or drop: that it is told by a digest, or how it is."""
+        """Why `retry` or `drop` found no delivery of a signal: the digest that replaced it, or its state."""
         digest = await self._journal.run(digests.replaced_by, id_)
         if digest is not None:
             return digest
@@ -68,24 +63,25 @@ class Operator:
         return f"it is {await self._journal.run(queries.states, id_)}{why}"
 
     async def requeue_orphans(self) -> None:
-        """What waits for a destination that the configuration no longer names goes where its routes say."""
+        """Move queued deliveries whose destination the configuration no longer names to where the routes lead now."""
         waiting = {count.destination for count in await self._journal.run(queries.counts) if count.state == "queued"}
-        for name in waiting - set(self._admission.config.destinations):
-            adopted = 0
-            while more := await self._requeue_orphans(await self._journal.run(maintenance.orphans, name)):
-                adopted += more
-            if adopted:
-                self._emit(OrphansRequeued(name, adopted))
-                self._rewind()
+        for name in waiting - self._admission.destinations():
+            requeued = 0
+            while more := await self._requeue(await self._journal.run(maintenance.orphans, name)):
+                requeued += more
+            if requeued:
+                self._emit(OrphansRequeued(name, requeued))
+                self._wakeups.rewind_all()
 
-    async def _requeue_orphans(self, homeless: Sequence[tuple[int, bytes]]) -> int:
-        homes = {number: self._admission.reroute(body) for number, body in homeless}
-        routed: Mapping[int, Sequence[str]] = {number: names for number, names in homes.items() if names}
+    async def _requeue(self, orphans: Sequence[tuple[int, bytes]]) -> int:
+        """Requeue orphans (a signal's number and its body) where the routes lead now; how many deliveries."""
+        routes = {number: self._admission.reroute(body) for number, body in orphans}
+        routed: Mapping[int, Sequence[str]] = {number: names for number, names in routes.items() if names}
         return await self._journal.run(maintenance.requeue_orphans, routed, self._clock.steady())
 
-    async def _on_requeued(self, revived: int) -> int:
-        if revived:
-            self._emit(Requeued(revived))
+    async def _on_requeued(self, requeued: int) -> int:
+        if requeued:
+            self._emit(Requeued(requeued))
             await self.requeue_orphans()
-            self._rewind()
-        return revived
+            self._wakeups.rewind_all()
+        return requeued

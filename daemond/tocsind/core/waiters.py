@@ -1,4 +1,4 @@
-"""Those who wait for the end of a signal (`tocsin send --wait`): told when to look, never what they will see."""
+"""Clients that wait until a signal is settled (`tocsin send --wait`)."""
 
 from __future__ import annotations
 
@@ -7,31 +7,47 @@ from contextlib import contextmanager
 
 import trio
 
+from tocsind.journal import Journal, queries
+
 
 class Waiters:
-    """Watchers by the id of the signal that they wait for."""
+    """Semaphores by the id of the signal; each release makes one waiting client read the journal again."""
 
-    def __init__(self) -> None:
-        self._waiters: dict[str, list[trio.Semaphore]] = {}
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._semaphores: dict[str, list[trio.Semaphore]] = {}
 
     def __len__(self) -> int:
-        return len(self._waiters)
+        return len(self._semaphores)
+
+    async def wait_settled(self, id_: str, seconds: float) -> str | None:
+        """The signal's summary once none of its deliveries is queued, or after `seconds`. None: the journal has no such signal."""
+        with self._waiting(id_) as settled:  # before the first query, so that no release is missed
+            summary = await self._journal.run(queries.states, id_)
+            with trio.move_on_after(seconds):
+                while summary == "queued":
+                    await settled.acquire()
+                    summary = await self._journal.run(queries.states, id_)
+        return summary
+
+    def release(self, id_: str) -> None:
+        """A delivery of this signal is settled."""
+        for settled in self._semaphores.get(id_, ()):
+            settled.release()
+
+    def release_all(self) -> None:
+        """A delivery is settled that may be a digest, and with it the signals that it replaced."""
+        for id_ in list(self._semaphores):
+            self.release(id_)
 
     @contextmanager
-    def waiting(self, id_: str) -> Iterator[trio.Semaphore]:
-        """Released each time something of the signal is settled."""
+    def _waiting(self, id_: str) -> Iterator[trio.Semaphore]:
         settled = trio.Semaphore(0)
-        watchers = self._waiters.setdefault(id_, [])
-        watchers.append(settled)
+        semaphores = self._semaphores.setdefault(id_, [])
+        semaphores.append(settled)
         try:
             yield settled
         finally:
-            watchers.remove(settled)
-            if not watchers:
-                del self._waiters[id_]
-
-    def release(self, id_: str, *, everybody: bool = False) -> None:
-        """Something of this signal is settled; when it may have been a digest, so is what it stands for: let `everybody` look."""
-        for each in list(self._waiters) if everybody else (id_,):
-            for settled in self._waiters.get(each, ()):
-                settled.release()
+            semaphores.remove(settled)
+            if not semaphores:
+                del self._semaphores[id_]

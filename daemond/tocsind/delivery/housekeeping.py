@@ -9,9 +9,12 @@ from math import inf
 
 import trio
 
+from tocsind.attachments import Attachments
 from tocsind.clock import Clock, sleep_until_round
-from tocsind.core.dispatch import Dispatch
-from tocsind.journal import Count, maintenance, queries
+from tocsind.core.disk_guard import DiskGuard
+from tocsind.core.settle import JournalStore
+from tocsind.core.wakeups import Wakeups
+from tocsind.journal import Count, Journal, maintenance, queries
 from tocsind.policy.delivery import Priority, State
 from tocsind.policy.digest import digest_surplus
 
@@ -26,9 +29,23 @@ DIGEST_INTERVAL = 8.0  # a backlog that takes minutes to drain does not grow old
 class Housekeeping:
     """Runs until cancelled."""
 
-    def __init__(self, dispatch: Dispatch, lanes: Iterable[Lane], clock: Clock) -> None:
-        self._dispatch = dispatch
+    def __init__(
+        self,
+        journal: Journal,
+        store: JournalStore,
+        lanes: Iterable[Lane],
+        *,
+        wakeups: Wakeups,
+        disk_guard: DiskGuard,
+        attachments: Attachments,
+        clock: Clock,
+    ) -> None:
+        self._journal = journal
+        self._store = store
         self._lanes = lanes
+        self._wakeups = wakeups
+        self._disk_guard = disk_guard
+        self._attachments = attachments
         self._clock = clock
 
     async def run(self) -> None:
@@ -42,23 +59,20 @@ class Housekeeping:
 
     async def _expire(self) -> None:
         while True:
-            nearer = self._dispatch.deadline_changed
-            deadline = await self._dispatch.expire()
+            nearer = self._wakeups.deadline_changed
+            deadline = await self._store.expire()
             wait = inf if deadline is None else max(0.0, deadline - self._clock.steady())
             with trio.move_on_after(min(wait, RETENTION_INTERVAL)):  # not longer: the machine may sleep meanwhile
                 await nearer.wait()
 
     async def _delete_old(self) -> None:
         while True:
-            await self._dispatch.delete_old()
+            await self._store.delete_old()
             await trio.sleep(RETENTION_INTERVAL)
 
     async def _watch_disk(self) -> None:
         while True:
-            await self._dispatch.maintain_disk()
-            if self._dispatch.disk_guard.closed and not self._dispatch.journal.is_full:
-                await self._dispatch.journal.shrink()
-                await self._dispatch.maintain_disk()
+            await self._disk_guard.make_room()
             await sleep_until_round(DISK_INTERVAL)
 
     async def _make_digests(self) -> None:
@@ -68,25 +82,25 @@ class Housekeeping:
 
     async def _tidy(self) -> None:
         while True:
-            await self._dispatch.attachments.delete_unneeded(self._standing, self._clock.wall())
+            await self._attachments.delete_unneeded(self._standing, self._clock.wall())
             await sleep_until_round(TIDY_INTERVAL)
 
     async def _standing(self, ids: Sequence[str]) -> dict[str, set[State]]:
         found: dict[str, set[State]] = {}
         for start in range(0, len(ids), maintenance.CHUNK):
-            found |= await self._dispatch.journal.run(queries.standing, ids[start : start + maintenance.CHUNK])
+            found |= await self._journal.run(queries.standing, ids[start : start + maintenance.CHUNK])
         return found
 
     async def digest_backlogs(self) -> None:
         """Tell the oldest in sum wherever more waits than can be told in time."""
-        counts = await self._dispatch.journal.run(queries.counts)
+        counts = await self._journal.run(queries.counts)
         for lane in [lane for lane in self._lanes if lane.disabled is None]:
             surplus = digest_surplus(_waiting(counts, lane.name), lane.options.digest, lane.drain_rate())
             for priority, most in surplus.items():
                 await self._digest_some(lane.name, priority, most)
 
     async def _digest_some(self, destination: str, priority: Priority, most: int) -> None:
-        while most > 0 and (folded := await self._dispatch.fold(destination, priority, most)):
+        while most > 0 and (folded := await self._store.fold(destination, priority, most)):
             most -= folded
 
 

@@ -1,4 +1,4 @@
-"""The books: what lanes and gates ask of whoever keeps the journal (`dispatch`; in memory, `testing.books`)."""
+"""What lanes and limiters need of the store: `core.settle.JournalStore`, and `testing.store.MemoryStore` in tests."""
 
 from __future__ import annotations
 

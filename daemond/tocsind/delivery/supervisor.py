@@ -13,25 +13,42 @@ import trio
 
 from tocsind.clock import Clock
 from tocsind.config import Config, DestinationOptions
-from tocsind.core.dispatch import Dispatch
+from tocsind.core.active_config import ActiveConfig
+from tocsind.core.operator import Operator
+from tocsind.core.wakeups import Wakeups
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
 from tocsind.events import Emit
 
 from .lane import Lane
 from .limiters import LimiterRegistry
+from .store import DeliveryStore
 
 
 class Supervisor:
     """The lanes by name, each a task of the nursery given to `follow`."""
 
-    def __init__(self, dispatch: Dispatch, clock: Clock, emit: Emit, folder: Path, client: HttpClient) -> None:
-        self._dispatch = dispatch
+    def __init__(
+        self,
+        config: ActiveConfig,
+        store: DeliveryStore,
+        *,
+        operator: Operator,
+        wakeups: Wakeups,
+        clock: Clock,
+        emit: Emit,
+        folder: Path,
+        client: HttpClient,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._operator = operator
+        self._wakeups = wakeups
         self._clock = clock
         self._emit = emit
         self._folder = folder
         self._client = client
-        self._limiters = LimiterRegistry(dispatch, clock)
+        self._limiters = LimiterRegistry(store, clock)
         self._lanes: dict[str, Lane] = {}
         self._stops: dict[str, Callable[[], None]] = {}
         self._finished: dict[str, trio.Event] = {}
@@ -46,27 +63,27 @@ class Supervisor:
     async def apply(self, config: Config, nursery: trio.Nursery) -> None:
         """Make the lanes be what the configuration says; they live in `nursery`."""
         await self._stop([lane.name for lane in self if config.destinations.get(lane.name) != lane.options])
-        self._dispatch.config = config  # before a new lane asks who stands in for it
+        self._config.current = config  # before a new lane asks who stands in for it
         for lane in self:
             lane.rediscover()
         await self._start_missing(config, nursery)
 
     async def add_missing(self, config: Config, nursery: trio.Nursery) -> None:
         """As `follow`, for a configuration that has more destinations than the last one and is the same otherwise."""
-        self._dispatch.config = config
+        self._config.current = config
         await self._start_missing(config, nursery)
 
     async def _start_missing(self, config: Config, nursery: trio.Nursery) -> None:
         for options in config.destinations.values():
             if options.name not in self._lanes:
                 await self._start(options, nursery)
-        await self._dispatch.operator.requeue_orphans()
+        await self._operator.requeue_orphans()
 
     async def _start(self, options: DestinationOptions, nursery: trio.Nursery) -> None:
         destination = build(options, self._client, self._folder)
-        lane = Lane(options, destination, self._dispatch, self._limiters, self._clock, self._emit)
+        lane = Lane(options, destination, self._store, self._limiters, self._clock, self._emit)
         await lane.restore()
-        self._lanes[options.name] = self._dispatch.lanes[options.name] = lane
+        self._lanes[options.name] = self._wakeups.lanes[options.name] = lane
         self._finished[options.name] = trio.Event()
         scope = trio.CancelScope()
         self._stops[options.name] = scope.cancel
@@ -82,7 +99,7 @@ class Supervisor:
             self._stops.pop(name)()
         for name in names:
             await self._finished.pop(name).wait()
-            del self._lanes[name], self._dispatch.lanes[name]
+            del self._lanes[name], self._wakeups.lanes[name]
             self._limiters.forget(name)
 
     def drain(self) -> None:

@@ -1,4 +1,4 @@
-"""What each request means: decoded here, answered by dispatch, the lanes and the status view."""
+"""What each request means: decoded here, answered by the core, the lanes and the status view."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from tocsin.errors import InvalidSignal
 from tocsin.frames import signal_in
 from tocsin.signals import Receipt, Signal
 from tocsin.wire import PROTOCOL
+from tocsind.clock import Clock, steady_to_wall
+from tocsind.core.accept import Acceptor
 from tocsind.core.admission import Peer
 from tocsind.core.client_webhooks import WebhookRefused
-from tocsind.core.dispatch import Dispatch
+from tocsind.core.operator import Operator
+from tocsind.core.waiters import Waiters
 from tocsind.delivery.lane import Lane
 from tocsind.delivery.supervisor import Supervisor
 from tocsind.errors import StorageFull
@@ -39,13 +42,13 @@ from tocsind.ipc.protocol import (
     Wait,
     Why,
 )
-from tocsind.journal import CopyFailed, queries
+from tocsind.journal import CopyFailed, Journal, live_messages, queries
 from tocsind.observe.dry_run import dry_run
 from tocsind.observe.event_feed import EventFeed as TailView
 from tocsind.observe.lane_view import wait_reason
 from tocsind.observe.prometheus import render
 from tocsind.observe.status import StatusView
-from tocsind.policy.delivery import Priority
+from tocsind.policy.delivery import Delivery, Priority
 from tocsind.spool import SpoolImporter
 
 from .catching_up import catch_up
@@ -141,23 +144,32 @@ def _decode_error(error: str) -> Refusal:
 class Handlers:
     """Answers requests. `answer` gives one reply; `facts` is the stream that a `tail` opens."""
 
-    def __init__(  # noqa: PLR0917 - put together in one place, by the daemon
+    def __init__(
         self,
-        dispatch: Dispatch,
+        journal: Journal,
+        acceptor: Acceptor,
+        *,
+        operator: Operator,
+        waiters: Waiters,
         lanes: Supervisor,
+        spool: SpoolImporter,
         status: StatusView,
         tail: TailView,
+        add_webhook: AddWebhook,
+        clock: Clock,
         emit: Emit,
-        lend: AddWebhook,
-        spool: SpoolImporter,
     ) -> None:
-        self.dispatch = dispatch
+        self._journal = journal
+        self._acceptor = acceptor
+        self._operator = operator
+        self._waiters = waiters
         self._lanes = lanes
+        self._spool = spool
         self._status = status
         self._feed = tail
+        self._add_webhook = add_webhook
+        self._clock = clock
         self._emit = emit
-        self._add_webhook = lend
-        self._spool = spool
         self._handlers: dict[type[AnyRequest], Callable[[Any], Awaitable[dict[str, Any]]]] = {
             Status: self._on_status,
             Exposition: self._on_exposition,
@@ -179,11 +191,11 @@ class Handlers:
 
     async def catch_up(self, request: AnyRequest) -> None:
         """Wait until what was written before a question is committed, so that a caller reads what it wrote. Raises Refusal."""
-        await catch_up(request, self._spool, self.dispatch.journal)
+        await catch_up(request, self._spool, self._journal)
 
     async def permit(self, request: AnyRequest, peer: Peer) -> None:
         """Raises Refusal where this user may not ask for this."""
-        await permit(request, peer, self.dispatch.journal, self._emit)
+        await permit(request, peer, self._journal, self._emit)
 
     async def add_webhook(self, request: AddClientWebhook, peer: Peer) -> dict[str, Any]:
         """The reply to a program that lends a webhook. Raises Refusal."""
@@ -225,7 +237,7 @@ class Handlers:
         return {"metrics": {"text": (await render(await self._status.collect())).decode()}}
 
     async def _on_why(self, request: Why) -> dict[str, Any]:
-        story = _found(await self.dispatch.journal.run(queries.why, request.id), request.id)
+        story = _found(await self._journal.run(queries.why, request.id), request.id)
         for delivery in story["deliveries"]:
             if delivery["state"] == "queued":
                 delivery["reason"] = self._wait_reason(delivery)
@@ -234,11 +246,11 @@ class Handlers:
 
     def _to_wall_time(self, delivery: dict[str, Any]) -> None:
         """The journal's times are on the steady clock; people read the wall clock, which may have been set meanwhile."""
-        delivery["since"] = self.dispatch.to_wall_time(delivery["since"])
+        delivery["since"] = steady_to_wall(self._clock, delivery["since"])
         for attempt in delivery["attempts"]:
             for instant in ("started", "ended"):
                 if attempt[instant] is not None:
-                    attempt[instant] = self.dispatch.to_wall_time(attempt[instant])
+                    attempt[instant] = steady_to_wall(self._clock, attempt[instant])
 
     def _wait_reason(self, delivery: dict[str, Any]) -> str | None:
         """Why it still waits, and when a fallback takes it: the journal knows of attempts, its lane of all else."""
@@ -247,13 +259,13 @@ class Handlers:
 
     async def _on_drop(self, request: Drop) -> dict[str, Any]:
         await self._must_exist(request.id)
-        return await self._done(request.id, await self.dispatch.operator.drop(request.id))
+        return await self._done(request.id, await self._operator.drop(request.id))
 
     async def _on_wait(self, request: Wait) -> dict[str, Any]:
         if isnan(request.seconds):  # MessagePack can say it, and no clock can wait for it
             raise Refusal("bad-request", "`seconds` is no number")
         seconds = min(max(request.seconds, 0.0), LONGEST_WAIT)
-        return {"state": _found(await self.dispatch.wait_settled(request.id, seconds), request.id)}
+        return {"state": _found(await self._waiters.wait_settled(request.id, seconds), request.id)}
 
     async def parse_signals(self, request: Send | SendMany, peer: Peer) -> list[Signal | Receipt]:
         """The signals of a request, checked. One bad signal among many is refused by name, and the others go on."""
@@ -270,7 +282,7 @@ class Handlers:
 
     async def store_all(self, admitted: Sequence[Signal | Receipt], peer: Peer) -> list[Receipt]:
         """Receipts for what `admit` gave, in order. Raises StorageFull."""
-        stored = iter(await self.dispatch.accept([each for each in admitted if isinstance(each, Signal)], peer))
+        stored = iter(await self._acceptor.accept([each for each in admitted if isinstance(each, Signal)], peer))
         return [next(stored) if isinstance(each, Signal) else each for each in admitted]
 
     def _signal_or_refusal(self, values: Any, peer: Peer) -> Signal | Receipt:
@@ -283,7 +295,7 @@ class Handlers:
     def _signal(self, values: Any, peer: Peer) -> Signal:
         try:
             signal = signal_in(values)
-            self.dispatch.check(signal)
+            self._acceptor.check(signal)
         except InvalidSignal as error:
             self._emit(SignalRefused(_cut(error.field), _cut(error.reason), peer.uid, peer.pid))
             raise
@@ -292,9 +304,9 @@ class Handlers:
     async def _on_queue(self, request: Queue) -> dict[str, Any]:
         await self._must_be_known(request.destination)
         most = min(max(request.limit, 0), queries.MOST_ROWS)
-        rows = await self.dispatch.journal.run(queries.queue, request.state, request.destination, most + 1)
+        rows = await self._journal.run(queries.queue, request.state, request.destination, most + 1)
         for row in rows:
-            row["since"] = self.dispatch.to_wall_time(row["since"])
+            row["since"] = steady_to_wall(self._clock, row["since"])
         return {"deliveries": rows[:most], "more": len(rows) > most}
 
     async def _on_retry(self, request: Retry) -> dict[str, Any]:
@@ -302,24 +314,22 @@ class Handlers:
             raise Refusal("bad-request", "name one signal by `id`, or say `all`")
         if request.id is None:
             await self._must_be_known(request.destination)
-            return {"deliveries": await self.dispatch.operator.retry_all(request.destination)}
+            return {"deliveries": await self._operator.retry_all(request.destination)}
         await self._must_exist(request.id)
-        return await self._done(request.id, await self.dispatch.operator.retry(request.id))
+        return await self._done(request.id, await self._operator.retry(request.id))
 
     async def _done(self, id_: str, deliveries: int) -> dict[str, Any]:
         """What was done with a signal's deliveries; when that is nothing, why."""
-        return {"deliveries": deliveries} | (
-            {} if deliveries else {"note": await self.dispatch.operator.replaced_by(id_)}
-        )
+        return {"deliveries": deliveries} | ({} if deliveries else {"note": await self._operator.replaced_by(id_)})
 
     async def _must_exist(self, id_: str) -> None:
-        _found(await self.dispatch.journal.run(queries.states, id_), id_)
+        _found(await self._journal.run(queries.states, id_), id_)
 
     async def _must_be_known(self, destination: str | None) -> None:
         """One that the configuration names, or that something in the journal is still owed to."""
         if destination is None or self._lanes.get(destination) is not None:
             return
-        if all(count.destination != destination for count in await self.dispatch.journal.run(queries.counts)):
+        if all(count.destination != destination for count in await self._journal.run(queries.counts)):
             raise self._no_destination(destination)
 
     def _no_destination(self, name: str) -> Refusal:
@@ -340,23 +350,27 @@ class Handlers:
         """Where this signal would go, as what, and when; nothing is taken or sent."""
         try:
             signal = signal_in(request.signal)
-            self.dispatch.check(signal)
+            self._acceptor.check(signal)
         except InvalidSignal as error:
             raise Refusal("invalid-signal", str(error), field=error.field) from None
-        priority, deliveries = self.dispatch.preview(signal)
-        counts = await self.dispatch.journal.run(queries.counts)
+        priority, deliveries = self._acceptor.preview(signal)
+        counts = await self._journal.run(queries.counts)
         lanes = [(self._lanes.get(delivery.destination), delivery) for delivery in deliveries]
         views = [
-            dry_run(lane, await self.dispatch.preview_edit(delivery, lane.edits_at), counts)
+            dry_run(lane, await self._with_update(delivery, lane.edits_at), counts)
             for lane, delivery in lanes
             if lane is not None
         ]
         return {"test": {"schema": 1, "signal": signal.as_dict(), "priority": priority.label, "destinations": views}}
 
+    async def _with_update(self, delivery: Delivery, edits_at: str | None) -> Delivery:
+        """A previewed delivery, with its update of a live message where the destination can edit messages."""
+        return delivery if edits_at is None else await self._journal.run(live_messages.preview, delivery, edits_at)
+
     async def backup(self) -> AsyncGenerator[dict[str, Any], None]:
         """The replies of a `backup`: the pieces of the journal's copy, in order. Raises Refusal."""
         try:
-            async with self.dispatch.copy() as copy:
+            async with self._journal.copied(self._clock.wall()) as copy:
                 at = 0
                 while at < copy.size and (data := await copy.read(at)):
                     at += len(data)

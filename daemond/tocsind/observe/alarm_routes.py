@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tocsin.signals import Signal
-from tocsind.core.dispatch import Dispatch
+from tocsind.core.active_config import ActiveConfig
 from tocsind.delivery.lane import Lane
 from tocsind.delivery.lane_view import LONG_BLOCK_SECONDS
 from tocsind.policy.alarm_throttle import UNREAD_KINDS, readable_first
@@ -22,8 +22,8 @@ from tocsind.policy.sources import DAEMON_SOURCE
 class AlarmRoutes:
     """Answers for today's configuration and today's lanes."""
 
-    def __init__(self, dispatch: Dispatch, lanes: Iterable[Lane]) -> None:
-        self._dispatch = dispatch
+    def __init__(self, config: ActiveConfig, lanes: Iterable[Lane]) -> None:
+        self._config = config
         self._lanes = lanes
 
     def working(self, lost: str | None) -> str | None:
@@ -42,12 +42,12 @@ class AlarmRoutes:
 
     def is_read(self, name: str | None) -> bool:
         """Whether the destination of this name is one that a person reads."""
-        options = self._dispatch.config.destinations.get(name) if name else None
+        options = self._config.current.destinations.get(name) if name else None
         return options is not None and options.kind not in UNREAD_KINDS
 
     def all(self, lost: str | None) -> tuple[str, ...]:
         """All but the one concerned, the best first."""
-        destinations = self._dispatch.config.destinations
+        destinations = self._config.current.destinations
         kinds = {name: options.kind for name, options in destinations.items()}
         near = [name for name in dict.fromkeys(self._same_service(lost)) if name in kinds and name != lost]
         chosen = [name for name in self._chosen() if name in near]
@@ -55,11 +55,11 @@ class AlarmRoutes:
 
     def _chosen(self) -> tuple[str, ...]:
         """Where a route says that our own signals go."""
-        routes = [route for route in self._dispatch.config.routes if "source" in route.when]
+        routes = [route for route in self._config.current.routes if "source" in route.when]
         return by_rules(Signal("alarm", source=DAEMON_SOURCE), Priority.HIGH, routes)
 
     def _same_service(self, lost: str | None) -> Iterator[str]:
-        config = self._dispatch.config
+        config = self._config.current
         if lost is not None:
             yield from chain(lost, config.fallbacks)
         else:

@@ -36,12 +36,14 @@ import trio
 from tocsin.ids import id_of, new_id
 from tocsin.signals import Signal
 from tocsind.clock import Clock
+from tocsind.core.accept import Acceptor
+from tocsind.core.active_config import ActiveConfig
 from tocsind.core.admission import Peer
-from tocsind.core.dispatch import Dispatch
+from tocsind.core.disk_guard import DiskGuard
 from tocsind.delivery.lane import Lane
 from tocsind.errors import StorageFull
 from tocsind.events import AlarmRaised, AlarmUndeliverable, AllClear, Emit
-from tocsind.journal import Count, OpenAlarm, limiter_state, loss_reports, queries
+from tocsind.journal import Count, Journal, OpenAlarm, limiter_state, loss_reports, queries
 from tocsind.policy.alarm_throttle import AlarmHistory
 from tocsind.policy.breaker import Phase
 from tocsind.policy.delivery import OPEN, Delivery, Priority, State
@@ -60,17 +62,31 @@ _LAST = frozenset({"breaker", "age"})
 class Alarms:
     """Raises what was noticed, and what lasts; runs until cancelled."""
 
-    def __init__(self, noticed: Tracker, dispatch: Dispatch, lanes: Iterable[Lane], clock: Clock, emit: Emit) -> None:
+    def __init__(
+        self,
+        noticed: Tracker,
+        journal: Journal,
+        acceptor: Acceptor,
+        lanes: Iterable[Lane],
+        *,
+        config: ActiveConfig,
+        disk_guard: DiskGuard,
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
         self._tracker = noticed
-        self._dispatch = dispatch
+        self._journal = journal
+        self._acceptor = acceptor
+        self._config = config
+        self._disk_guard = disk_guard
         self._lanes = lanes
         self._clock = clock
         self._emit = emit
         self._first_seen = clock.now()
         self._throttle = AlarmHistory()
         self._open: dict[tuple[str, str], OpenAlarm] = {}
-        self._routes = AlarmRoutes(dispatch, lanes)
-        self._reports = LossReports(dispatch, self._routes, self._throttle, clock, emit)
+        self._routes = AlarmRoutes(config, lanes)
+        self._reports = LossReports(journal, self._routes, self._throttle, clock, emit)
         self._undeliverable: set[tuple[str, str]] = set()
         self._unread: dict[tuple[str, str], Condition] = {}  # told where no person reads
 
@@ -88,7 +104,7 @@ class Alarms:
 
     async def load(self) -> None:
         """What an earlier run told, and what has not ended since."""
-        for alarm in await self._dispatch.journal.run(loss_reports.open_alarms):
+        for alarm in await self._journal.run(loss_reports.open_alarms):
             self._open[alarm.kind, alarm.about] = alarm
             ago = max(0.0, self._clock.steady() - alarm.raised)
             self._throttle.on_raised((alarm.kind, alarm.about), self._clock.now() - ago, lasts=alarm.kind in _LAST)
@@ -117,8 +133,8 @@ class Alarms:
     async def raise_lasting(self) -> None:
         """What has lasted for longer than patience has."""
         # an idle daemon is woken for one look, not for two: counts matter only beside alarms of ours
-        counts = await self._dispatch.journal.run(queries.counts) if self._tracker.waiting() else []
-        ages = await self._dispatch.journal.run(queries.ages)
+        counts = await self._journal.run(queries.counts) if self._tracker.waiting() else []
+        ages = await self._journal.run(queries.ages)
         for trouble, lasted, patience in list(self._lasting_conditions(counts, ages)):
             if lasted == 0.0:
                 self._throttle.on_over(trouble.name)
@@ -129,7 +145,7 @@ class Alarms:
         self, counts: Iterable[Count], ages: queries.Ages
     ) -> Iterator[tuple[Condition, float, float | None]]:
         """Each, for how many seconds (0: it is over), and what patience there is."""
-        options, ours = self._dispatch.config.alarms, self._tracker.waiting()
+        options, ours = self._config.current.alarms, self._tracker.waiting()
         for lane in self._lanes:
             name = lane.name
             only_ours = 0 < _waiting(name, counts) <= ours[name]
@@ -147,7 +163,7 @@ class Alarms:
         """The all-clear for what was told and is over."""
         if not self._open:
             return
-        ages = await self._dispatch.journal.run(queries.ages)
+        ages = await self._journal.run(queries.ages)
         for alarm in list(self._open.values()):
             over = self._is_over(alarm, ages)
             if over is None or (over and await self._clear(alarm)):
@@ -156,7 +172,7 @@ class Alarms:
     def _is_over(self, alarm: OpenAlarm, ages: queries.Ages) -> bool | None:
         """Whether a trouble has ended; None when it needs no all-clear any more."""
         if alarm.kind == "disk":
-            return self._dispatch.disk_guard.closed is None
+            return self._disk_guard.closed is None
         if alarm.kind in {"spool", "socket"}:
             known = alarm.kind in self._tracker.recovered or self._clock.now() - self._first_seen > _SETTLED_IN
             return known and alarm.kind not in self._tracker.lasting
@@ -171,7 +187,7 @@ class Alarms:
 
     def _works_again(self, kind: str, lane: Lane, ages: queries.Ages) -> bool:
         if kind == "age":
-            longest = self._dispatch.config.alarms.age
+            longest = self._config.current.alarms.age
             return longest is None or self._wait_reason(lane.name, ages) < longest
         return lane.breaker.phase is Phase.READY and not lane.rerouting.outage.is_on and lane.blocked_for() == 0
 
@@ -180,7 +196,7 @@ class Alarms:
         if road is None:
             return False
         lasted = max(0.0, self._clock.steady() - alarm.since)
-        waiting = _waiting(alarm.about, await self._dispatch.journal.run(queries.counts))
+        waiting = _waiting(alarm.about, await self._journal.run(queries.counts))
         title, body = all_clear(alarm.kind, alarm.about, lasted, waiting)
         id_ = _id_of(f"over {alarm.kind} {alarm.about} {alarm.raised}")
         signal = Signal(title, body=body, priority="normal", source=DAEMON_SOURCE, to=road, id=id_)
@@ -199,7 +215,7 @@ class Alarms:
         del self._open[alarm.kind, alarm.about]
         self._unread.pop((alarm.kind, alarm.about), None)
         with suppress(StorageFull):  # the next run tells it once more, under the same id
-            await self._dispatch.journal.run(loss_reports.alarm_over, alarm.kind, alarm.about)
+            await self._journal.run(loss_reports.alarm_over, alarm.kind, alarm.about)
 
     # --- what only a file was told ------------------------------------------------------------------------------------------
 
@@ -219,7 +235,7 @@ class Alarms:
         if alarm := self._open.get(trouble.name):
             self._open[trouble.name] = msgspec.structs.replace(alarm, route=road)
             with suppress(StorageFull):
-                await self._dispatch.journal.run(loss_reports.alarm_raised, self._open[trouble.name])
+                await self._journal.run(loss_reports.alarm_raised, self._open[trouble.name])
         return True
 
     # --- telling ----------------------------------------------------------------------------------------------------------
@@ -259,7 +275,7 @@ class Alarms:
     async def _submit(self, signal: Signal, road: str) -> bool:
         """Store a signal of our own; False when not even the reserve is left."""
         try:
-            (receipt,) = await self._dispatch.accept([signal], Peer(os.getuid(), os.getgid(), os.getpid()), ours=True)
+            (receipt,) = await self._acceptor.accept([signal], Peer(os.getuid(), os.getgid(), os.getpid()), ours=True)
         except StorageFull:
             return False
         if receipt.state == "stored":
@@ -271,7 +287,7 @@ class Alarms:
         now = self._clock.steady()
         alarm = self._open.setdefault(trouble.name, OpenAlarm(*trouble.name, now - lasted, now, road))
         with suppress(StorageFull):
-            await self._dispatch.journal.run(loss_reports.alarm_raised, alarm)
+            await self._journal.run(loss_reports.alarm_raised, alarm)
 
     async def _send_unrecorded(self, trouble: Condition, signal: Signal) -> str | None:
         """The last alarm of a full disk needs no disk: the first destination that takes it now has it, and nothing is written down."""
@@ -291,8 +307,8 @@ class Alarms:
             return id_of(0, blake2s(f"{trouble.name} {trouble.body}".encode(), digest_size=10).digest())
         if trouble.kind != "disabled":
             return new_id()
-        last = await self._dispatch.journal.run(limiter_state.last_request, trouble.about)
-        options = self._dispatch.config.destinations.get(trouble.about)
+        last = await self._journal.run(limiter_state.last_request, trouble.about)
+        options = self._config.current.destinations.get(trouble.about)
         return _id_of(f"{trouble.about} {options and options.fingerprint} {trouble.body} {last}")
 
 

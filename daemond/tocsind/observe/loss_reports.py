@@ -17,10 +17,9 @@ from math import inf
 
 from tocsin.ids import id_of
 from tocsin.signals import Signal
-from tocsind.clock import Clock
-from tocsind.core.dispatch import Dispatch
+from tocsind.clock import Clock, steady_to_wall
 from tocsind.events import Emit, LossReported
-from tocsind.journal import UnseenSignals, loss_reports
+from tocsind.journal import Journal, UnseenSignals, loss_reports
 from tocsind.journal.queue import UNROUTED
 from tocsind.policy.alarm_throttle import MIN_INTERVAL, AlarmHistory
 from tocsind.policy.delivery import Priority
@@ -41,8 +40,8 @@ Submit = Callable[
 class LossReports:
     """Told by the alarms' task. `changed` says that there may be something new."""
 
-    def __init__(self, dispatch: Dispatch, roads: AlarmRoutes, told: AlarmHistory, clock: Clock, emit: Emit) -> None:
-        self._dispatch = dispatch
+    def __init__(self, journal: Journal, roads: AlarmRoutes, told: AlarmHistory, clock: Clock, emit: Emit) -> None:
+        self._journal = journal
         self._routes = roads
         self._throttle = told
         self._clock = clock
@@ -56,7 +55,7 @@ class LossReports:
         if not self.is_waiting or now < self._next_look:
             return self._next_look - now if self.is_waiting else inf
         self._next_look = now + QUIET_SECONDS
-        found = await self._dispatch.journal.run(loss_reports.unseen)
+        found = await self._journal.run(loss_reports.unseen)
         self.is_waiting = bool(found)
         return min([await self._send_one(each, hand) for each in found], default=inf)
 
@@ -73,7 +72,7 @@ class LossReports:
         signal = self._report(missed, road)
         if await hand(signal, road):
             self._throttle.on_raised(name, self._clock.now())
-            await self._dispatch.journal.run(loss_reports.reported, missed.destination, missed.state, missed.last)
+            await self._journal.run(loss_reports.reported, missed.destination, missed.state, missed.last)
             self._emit(LossReported(signal.id, missed.destination, missed.state, missed.signals, road))
         return inf
 
@@ -98,7 +97,7 @@ class LossReports:
     def _lines(self, missed: UnseenSignals) -> list[str]:
         lines = [_WHY[missed.state]]
         for id_, title, priority, since in missed.shown:
-            at = datetime.fromtimestamp(self._dispatch.to_wall_time(since), UTC)
+            at = datetime.fromtimestamp(steady_to_wall(self._clock, since), UTC)
             lines.append(f"{priority.label} {title[:LONGEST_TITLE]} ({id_}, {at:%H:%M:%S} UTC)")
         left = missed.signals - len(missed.shown)
         if left > 0:

@@ -12,12 +12,13 @@ from typing import Any
 
 from tocsin.durations import format_duration
 from tocsind import __version__
-from tocsind.attachments import MAX_BYTES
+from tocsind.attachments import MAX_BYTES, Attachments
 from tocsind.clock import Clock
-from tocsind.core.dispatch import Dispatch
+from tocsind.core.active_config import ActiveConfig
+from tocsind.core.disk_guard import DiskGuard
 from tocsind.delivery.lane import Lane
 from tocsind.delivery.lane_view import LONG_BLOCK_SECONDS, Condition
-from tocsind.journal import Count, loss_reports, queries
+from tocsind.journal import Count, Journal, loss_reports, queries
 from tocsind.policy.delivery import Priority
 from tocsind.secret import redacted_struct
 from tocsind.spool import SpoolImporter
@@ -38,15 +39,21 @@ class StatusView:
 
     def __init__(
         self,
-        dispatch: Dispatch,
+        journal: Journal,
         lanes: Iterable[Lane],
         metrics: Metrics,
+        *,
+        config: ActiveConfig,
+        disk_guard: DiskGuard,
+        attachments: Attachments,
         clock: Clock,
         concerns: Callable[[], list[str]] = list,
-        *,
         spool: SpoolImporter | None = None,
     ) -> None:
-        self._dispatch = dispatch
+        self._journal = journal
+        self._config = config
+        self._disk_guard = disk_guard
+        self._attachments = attachments
         self._concerns = concerns
         self._lanes = lanes
         self._metrics = metrics
@@ -67,10 +74,10 @@ class StatusView:
         # before the counts, so that what is taken in meanwhile is seen twice and never nowhere
         spool, spool_problems = await self._spool.view() if self._spool else (None, [])
         lanes = list(self._lanes)
-        counts = await self._dispatch.journal.run(queries.counts)
-        ages = await self._dispatch.journal.run(queries.ages)
+        counts = await self._journal.run(queries.counts)
+        ages = await self._journal.run(queries.ages)
         undelivered = await self._undelivered(counts)
-        unreported = await self._dispatch.journal.run(loss_reports.count_unseen)
+        unreported = await self._journal.run(loss_reports.count_unseen)
         parts = {name: look() for name, look in self._parts.items()}
         problems = [
             *self._storage_problems(),
@@ -84,7 +91,7 @@ class StatusView:
             *_orphans(counts, lanes),
             *(problem for _, found in parts.values() for problem in found),
         ]
-        queued, kept = _by_priority(counts), self._dispatch.attachments.store
+        queued, kept = _by_priority(counts), self._attachments.store
         return {
             "schema": 1,
             "ok": True,
@@ -107,16 +114,16 @@ class StatusView:
             "spool": spool,
             **{name: part for name, (part, _) in parts.items()},
             "storage": {
-                "healthy": self._dispatch.journal.healthy and self._dispatch.disk_guard.closed is None,
-                "bytes": await self._dispatch.journal.run(queries.size),
-                "free_bytes": self._dispatch.disk_guard.free_bytes(),
-                "reserve_bytes": self._dispatch.config.daemon.reserve,
+                "healthy": self._journal.healthy and self._disk_guard.closed is None,
+                "bytes": await self._journal.run(queries.size),
+                "free_bytes": self._disk_guard.free_bytes(),
+                "reserve_bytes": self._config.current.daemon.reserve,
                 "attachments": {"files": kept.files, "bytes": kept.total_bytes, "most_bytes": MAX_BYTES},
             },
         }
 
     def _storage_problems(self) -> list[str]:
-        closed = self._dispatch.disk_guard.closed
+        closed = self._disk_guard.closed
         return [f"no signal is taken: {closed}"] if closed else []
 
     async def _undelivered(self, counts: list[Count]) -> int:
@@ -126,7 +133,7 @@ class StatusView:
         for _ in range(MAX_QUERIES):
             if place is None:
                 return found
-            lost, place = await self._dispatch.journal.run(queries.undelivered, place)
+            lost, place = await self._journal.run(queries.undelivered, place)
             found += lost
         return found + max(0, dead - MAX_QUERIES * queries.MOST_ROWS)
 
@@ -136,7 +143,7 @@ class StatusView:
 
     def _late(self, ages: queries.Ages, lanes: list[Lane]) -> list[str]:
         """What waits for longer than anybody should; what waits for a destination that is left out is told of elsewhere."""
-        limit = self._dispatch.config.alarms.age
+        limit = self._config.current.alarms.age
         wanted = [lane.name for lane in lanes if lane.options.disabled is None]
         oldest = {name: self._age(queries.oldest_of(name, ages)) for name in wanted}
         return [
@@ -148,7 +155,7 @@ class StatusView:
     def _health(self, lanes: list[Lane], problems: list[str]) -> str:
         wanted = [lane for lane in lanes if lane.options.disabled is None]
         stuck = bool(wanted) and all(lane.condition().word in _NOT_WORKING for lane in wanted)
-        if self._dispatch.disk_guard.closed or stuck:
+        if self._disk_guard.closed or stuck:
             return "failing"
         return "degraded" if problems else "ok"
 

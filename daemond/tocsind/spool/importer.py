@@ -13,9 +13,12 @@ from tocsin.errors import InvalidSignal
 from tocsin.outbox import SUFFIX, Record
 from tocsin.signals import Signal
 from tocsin.spool import QUARANTINE
+from tocsind.attachments import Attachments
 from tocsind.clock import Clock, to_wall_time
+from tocsind.core.accept import Acceptor, Group
+from tocsind.core.active_config import ActiveConfig
 from tocsind.core.admission import Peer
-from tocsind.core.dispatch import Dispatch, Group
+from tocsind.core.disk_guard import DiskGuard
 from tocsind.errors import StorageFull
 from tocsind.events import (
     Emit,
@@ -26,7 +29,7 @@ from tocsind.events import (
     SpoolRecovered,
     UnknownDestination,
 )
-from tocsind.journal import OutboxPosition, queue
+from tocsind.journal import Journal, OutboxPosition, queue
 
 from .folder import Folder, ScanResult, SpoolUnusable
 from .inotify import DirectoryWatch
@@ -49,9 +52,24 @@ _ANY = list[dict[str, Any]]
 class SpoolImporter:
     """Takes the spool in until it is cancelled."""
 
-    def __init__(self, path: Path, dispatch: Dispatch, clock: Clock, emit: Emit) -> None:
+    def __init__(
+        self,
+        path: Path,
+        journal: Journal,
+        acceptor: Acceptor,
+        *,
+        config: ActiveConfig,
+        disk_guard: DiskGuard,
+        attachments: Attachments,
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
         self._folder = Folder(path)
-        self._dispatch = dispatch
+        self._journal = journal
+        self._acceptor = acceptor
+        self._config = config
+        self._disk_guard = disk_guard
+        self._attachments = attachments
         self._clock = clock
         self._emit = emit
         self._problem: str | None = None
@@ -68,7 +86,7 @@ class SpoolImporter:
         self._turns = 0  # that have ended, and
         self._wanted = 0  # how many shall have ended before the next wait
         self._turned = trio.Event()  # the end of this turn, or between two of the next; replaced each time
-        dispatch.disk_guard.on_change = self._on_intake_change
+        disk_guard.on_change = self._on_intake_change
         self.first_pass_done = trio.Event()  # what was there at the start is taken
 
     @property
@@ -78,14 +96,14 @@ class SpoolImporter:
 
     async def run(self) -> None:
         """Look at once, and then whenever there is reason to."""
-        self._sequences = await self._dispatch.journal.run(queue.sequences)
+        self._sequences = await self._journal.run(queue.sequences)
         try:
             with self._watch:
                 while True:
                     looks = self._full_scan
                     await self._import_some()
                     if looks and not (self._full_scan or self._waiting):
-                        await self._dispatch.attachments.sweep(self._clock.wall())  # nothing waits that could name one
+                        await self._attachments.sweep(self._clock.wall())  # nothing waits that could name one
                     await self._sleep()
         finally:
             self._folder.close()
@@ -228,7 +246,7 @@ class SpoolImporter:
         groups = [self._group(each, now) for each in news]
         steady = self._clock.steady()
         marks = [OutboxPosition(each.after.id, each.after.uid, each.after.sequence, steady) for each in news]
-        await self._dispatch.take_in(groups, marks)
+        await self._acceptor.take_in(groups, marks)
         self._taken += sum(len(each.records) for each in news)
         for each in news:
             self._sequences[each.after.id, each.after.uid] = each.after.sequence
@@ -260,7 +278,7 @@ class SpoolImporter:
 
     def _addressed(self, signal: Signal, uid: int) -> Signal:
         """The signal without destinations that there are not: that costs it its way, and not its life."""
-        known = self._dispatch.config.destinations
+        known = self._config.current.destinations
         unknown = [name for name in signal.to or () if name not in known]
         if not unknown:
             return signal
@@ -316,7 +334,7 @@ class SpoolImporter:
             found = [(self._addressed(signal, uid), letter.age) for letter in group for signal in letter.signals]
             for start in range(0, len(found), SIGNALS_AT_ONCE):
                 signals, ages = zip(*found[start : start + SIGNALS_AT_ONCE], strict=True)
-                await self._dispatch.accept(signals, Peer(uid=uid, gid=gid, pid=0), ages=ages)
+                await self._acceptor.accept(signals, Peer(uid=uid, gid=gid, pid=0), ages=ages)
         await trio.to_thread.run_sync(self._folder.delete, [letter.name for letter in letters if not letter.errors])
         taken = sum(len(letter.signals) for letter in letters)
         if taken:
@@ -340,10 +358,10 @@ class SpoolImporter:
             self._emit(SpoolProblem(trouble))
         if before is not None and trouble is None:
             self._emit(SpoolRecovered())
-        self._folder.publish_reason(trouble or self._dispatch.disk_guard.closed)
+        self._folder.publish_reason(trouble or self._disk_guard.closed)
 
     def _on_intake_change(self) -> None:
         """It was closed, or opened again: then what waits is taken now."""
-        self._folder.publish_reason(self._problem or self._dispatch.disk_guard.closed)
-        if self._dispatch.disk_guard.closed is None:
+        self._folder.publish_reason(self._problem or self._disk_guard.closed)
+        if self._disk_guard.closed is None:
             self._want_turn()

@@ -1,0 +1,337 @@
+"""The one way out: lanes claim deliveries from the journal, and report how each attempt ended.
+
+Law 3, settled before forgotten: `begin` returns after the commit that opens the attempt, and a lane may send only what it returns;
+`settle` returns after the commit that closes the attempt, and repeats that commit for as long as the disk is full; `settle_and_begin`
+does both in one commit.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
+from typing import TypeVar
+
+import trio
+
+from tocsin.signals import Signal
+from tocsind.clock import Clock
+from tocsind.errors import StorageFull
+from tocsind.events import (
+    Ambiguous,
+    Dead,
+    Deferred,
+    Digested,
+    Edited,
+    Emit,
+    Expired,
+    Rerouted,
+    Sent,
+    StorageProblem,
+)
+from tocsind.journal import (
+    Journal,
+    LaneState,
+    LimitState,
+    RequestRecord,
+    RequestStart,
+    Reroute,
+    SettledAttempt,
+    attempts,
+    digests,
+    limiter_state,
+    maintenance,
+    queue,
+    rerouting,
+)
+from tocsind.policy import delivery as law
+from tocsind.policy.backoff import Retry
+from tocsind.policy.delivery import Delivery, Priority, Settlement, State
+from tocsind.policy.outcomes import Outcome, is_unsent
+from tocsind.policy.patience import Fitness, ranked
+from tocsind.policy.routes import chain
+from tocsind.policy.sources import DAEMON_SOURCE
+from tocsind.rendering.digest import digest
+
+from .active_config import ActiveConfig
+from .disk_guard import DiskGuard
+from .waiters import Waiters
+from .wakeups import Wakeups
+
+T = TypeVar("T")
+
+RETRY_INTERVAL = 1.0  # seconds between two tries to commit while the disk is full
+
+
+class JournalStore:
+    """The lanes' store (`delivery.store.DeliveryStore`) in the journal. `jitter` draws from [0, 1) for the backoff."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        config: ActiveConfig,
+        *,
+        disk_guard: DiskGuard,
+        waiters: Waiters,
+        wakeups: Wakeups,
+        clock: Clock,
+        emit: Emit,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._journal = journal
+        self._config = config
+        self._disk_guard = disk_guard
+        self._waiters = waiters
+        self._wakeups = wakeups
+        self._clock = clock
+        self._emit = emit
+        self._jitter = jitter
+
+    # --- attempts -----------------------------------------------------------------------------------------------------
+
+    async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
+        """The next queued deliveries of a lane's priority, from number `after` on, at most so many."""
+        return await self._journal.run(queue.feed, destination, priority, after, most)
+
+    async def begin(self, batch: Sequence[Delivery], asking: RequestStart) -> list[Delivery]:
+        """Claim deliveries and open an attempt for each. Only what is returned may be sent."""
+        # each try reads the clock again: a deadline may pass while the disk is full
+        return await self._retry_while_full(
+            lambda: self._journal.run(attempts.begin, batch, asking, self._clock.steady())
+        )
+
+    async def settle(
+        self,
+        batch: Sequence[Delivery],
+        outcomes: Sequence[Outcome],
+        retry: Retry,
+        lane: LaneState | None,
+        scopes: Sequence[LimitState],
+    ) -> list[Settlement]:
+        """Record how attempts ended, with the state of lane and limits; the settlement of each delivery."""
+        now = self._clock.steady()
+        settled = self._settled_attempts(batch, outcomes, retry, now)
+        moved = await self._retry_while_full(lambda: self._journal.run(attempts.settle, settled, now, lane, scopes))
+        return self._announce(settled, moved, now)
+
+    async def settle_and_begin(
+        self,
+        batch: Sequence[Delivery],
+        outcomes: Sequence[Outcome],
+        retry: Retry,
+        lane: LaneState | None,
+        scopes: Sequence[LimitState],
+        *,
+        following: Sequence[Delivery],
+        asking: RequestStart,
+    ) -> tuple[list[Settlement], list[Delivery]]:
+        """`settle` a batch and `begin` the following one in the same commit; the results of both."""
+        now = self._clock.steady()
+        settled = self._settled_attempts(batch, outcomes, retry, now)
+        job = partial(attempts.settle_and_begin, following=following, asking=asking)
+        moved, claimed = await self._retry_while_full(
+            lambda: self._journal.run(job, settled, lane, scopes, now=self._clock.steady())
+        )
+        return self._announce(settled, moved, now), claimed
+
+    async def replay(self) -> int:
+        """Requeue what an earlier run left in flight, marked as possibly sent; the number of deliveries."""
+        return await self._retry_while_full(lambda: self._journal.run(attempts.replay, self._clock.steady()))
+
+    def _settled_attempts(
+        self, batch: Sequence[Delivery], outcomes: Sequence[Outcome], retry: Retry, now: float
+    ) -> list[SettledAttempt]:
+        return [
+            self._settled_attempt(delivery, outcome, retry, now)
+            for delivery, outcome in zip(batch, outcomes, strict=True)
+        ]
+
+    def _settled_attempt(self, delivery: Delivery, outcome: Outcome, retry: Retry, now: float) -> SettledAttempt:
+        settlement = law.settle(delivery, outcome, now=now, retry=retry, jitter=self._jitter())
+        fallbacks = self._fallbacks(delivery.destination)
+        return SettledAttempt(delivery, settlement, type(outcome).__name__.lower(), fallbacks, is_unsent(outcome))
+
+    # --- events and wake-ups, after the commit --------------------------------------------------------------------------
+
+    def _announce(self, settled: Sequence[SettledAttempt], moved: Sequence[Reroute], now: float) -> list[Settlement]:
+        for attempt in settled:
+            self._announce_outcome(attempt, now)
+        self._announce_edit(settled)
+        self._announce_moves(moved, "it could not be delivered there")
+        if any(
+            attempt.delivery.deadline is not None and attempt.settlement.state is not State.SENT for attempt in settled
+        ):
+            self._wakeups.notify_deadline()
+        return [attempt.settlement for attempt in settled]
+
+    def _announce_outcome(self, attempt: SettledAttempt, now: float) -> None:
+        delivery, settlement = attempt.delivery, attempt.settlement
+        id_, destination, reason = delivery.id, delivery.destination, settlement.reason or ""
+        match settlement.state:
+            case State.SENT:
+                age = now - delivery.skew - delivery.accepted
+                self._emit(Sent(id_, destination, delivery.attempts, age, settlement.message, settlement.reason))
+            case State.UNKNOWN:
+                self._emit(Ambiguous(id_, destination, reason))
+            case State.DEAD:
+                self._emit(Dead(id_, destination, reason))
+            case _:
+                self._emit(Deferred(id_, destination, delivery.attempts, settlement.wait, reason))
+        if settlement.state in law.SETTLED:
+            self._release_waiters(delivery)
+
+    def _release_waiters(self, delivery: Delivery) -> None:
+        if delivery.signal.source == DAEMON_SOURCE:  # it may be a digest
+            self._waiters.release_all()
+        else:
+            self._waiters.release(delivery.id)
+
+    def _announce_edit(self, settled: Sequence[SettledAttempt]) -> None:
+        """One event for all deliveries that one edit of a live message delivered."""
+        sent = [attempt.delivery for attempt in settled if attempt.settlement.state is State.SENT]
+        if sent and (update := sent[0].update) and update.edits:
+            self._emit(Edited(update.message.id, sent[0].destination, update.key, update.edits, len(sent)))
+
+    def _announce_moves(self, moved: Sequence[Reroute], reason: str) -> None:
+        for each in moved:
+            if each.fallback is None:
+                self._emit(Dead(each.id, each.destination, reason))
+                self._waiters.release_all()
+            else:
+                self._emit(Rerouted(each.id, each.destination, each.fallback, reason))
+        for name in {each.fallback for each in moved if each.fallback}:
+            self._wakeups.wake(name)
+
+    # --- fallbacks ------------------------------------------------------------------------------------------------------
+
+    async def divert(self, destination: str, reason: str) -> bool:
+        """Move a chunk of a disabled destination's queue to its fallbacks. False when nothing could be moved."""
+        fallbacks = self._fallbacks(destination)
+        disabled = [name for name in fallbacks if self._fitness(name) is Fitness.DISABLED]
+        if await self._give_back(destination, reason):
+            return True
+        if not fallbacks:
+            return False
+        now = self._clock.steady()
+        moved = await self._retry_while_full(
+            lambda: self._journal.run(rerouting.divert, destination, fallbacks, reason, now, disabled)
+        )
+        self._announce_moves(moved, reason)
+        return bool(moved)
+
+    async def reroute(self, destination: str, over: Collection[Priority], reason: str, *, hurried: bool) -> list[int]:
+        """Move a chunk of a failing destination's queue: priorities in `over` to fallbacks that work, and with `hurried` also
+        deliveries that came from another destination, back to it if it works again. The numbers of what was moved.
+        """
+        working = [name for name in self._fallbacks(destination) if self._fitness(name) is Fitness.WORKING]
+        now = self._clock.steady()
+        job = partial(rerouting.reroute, hurried=hurried)
+        found = (
+            await self._retry_while_full(lambda: self._journal.run(job, destination, over, working, reason, now))
+            if working
+            else []
+        )
+        self._announce_moves([moved for _, moved in found], reason)
+        if hurried and not found:
+            return await self._give_back(destination, reason)
+        return [number for number, _ in found]
+
+    async def _give_back(self, destination: str, reason: str) -> list[int]:
+        """Return deliveries that were moved here because of patience to destinations that work again; the numbers of what was moved."""
+        config = self._config.current
+        origins = [name for name in config.destinations if destination in chain(name, config.fallbacks)]
+        working = [name for name in origins if self._fitness(name) is Fitness.WORKING]
+        if not working:
+            return []
+        now = self._clock.steady()
+        found = await self._retry_while_full(
+            lambda: self._journal.run(rerouting.give_back, destination, working, reason, now)
+        )
+        self._announce_moves([moved for _, moved in found], reason)
+        self._wakeups.rewind(moved.fallback for _, moved in found if moved.fallback)
+        return [number for number, _ in found]
+
+    def notify_lanes(self) -> None:
+        """The fitness of one destination changed: every lane checks its fallbacks again."""
+        self._wakeups.recheck_fallbacks()
+
+    def _fallbacks(self, destination: str) -> tuple[str, ...]:
+        """The fallbacks of a destination, the fittest first."""
+        return ranked(chain(destination, self._config.current.fallbacks), self._fitness)
+
+    def _fitness(self, destination: str) -> Fitness:
+        """The fitness of the lane; before the lane has started, what the configuration says."""
+        lane = self._wakeups.lanes.get(destination)
+        if lane is not None:
+            return lane.fitness()
+        return Fitness.DISABLED if self._config.current.destinations[destination].disabled else Fitness.WORKING
+
+    # --- housekeeping ---------------------------------------------------------------------------------------------------
+
+    async def expire(self) -> float | None:
+        """Settle the deliveries whose deadline has passed; the next deadline, in seconds of the steady clock."""
+        while expired := await self._retry_while_full(
+            lambda: self._journal.run(maintenance.expire, self._clock.steady())
+        ):
+            for each in expired:
+                self._emit(Expired(each.id, each.destination))
+                self._waiters.release(each.id)
+        return await self._journal.run(maintenance.next_deadline)
+
+    async def delete_old(self) -> None:
+        """Delete what has been settled for longer than `[daemon] ledger`."""
+        before = self._clock.steady() - self._config.current.daemon.ledger
+        while await self._retry_while_full(lambda: self._journal.run(maintenance.delete_old, before)):
+            pass
+
+    async def fold(self, destination: str, priority: Priority, most: int) -> int:
+        """Replace the oldest deliveries of a queue, at most so many, by one digest; how many were replaced."""
+
+        def make(deliveries: Sequence[Delivery]) -> Signal:
+            return Signal(**digest(deliveries, priority.label))
+
+        now = self._clock.steady()
+        lane = self._wakeups.lanes.get(destination)
+        about = lane.edits_at if lane else None
+        made = await self._retry_while_full(
+            lambda: self._journal.run(digests.make_digest, destination, priority, most, now, make, about)
+        )
+        if made is None:
+            return 0
+        self._emit(Digested(made.id, destination, priority.label, len(made.originals)))
+        if lane:
+            lane.refresh()
+        return len(made.originals)
+
+    # --- state of lanes and limits that outlives a restart ----------------------------------------------------------------
+
+    async def load_lane(self, destination: str) -> LaneState:
+        """The saved state of a lane."""
+        return await self._journal.run(limiter_state.load_lane, destination)
+
+    async def load_limit(self, scope: str) -> LimitState:
+        """The saved state of a rate limit."""
+        return await self._journal.run(limiter_state.load_limit, scope)
+
+    async def requests(self, channel: str, destination: str) -> list[RequestRecord]:
+        """The last requests to a channel, and those of a destination to any channel; oldest first."""
+        return await self._journal.run(limiter_state.requests, channel, destination)
+
+    async def save(self, lane: LaneState | None, scopes: Sequence[LimitState]) -> None:
+        """Save the state of a lane and of rate limits."""
+        await self._retry_while_full(lambda: self._journal.run(limiter_state.save, lane, scopes))
+
+    async def _retry_while_full(self, commit: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a commit that must precede every other change of its deliveries until the disk has room for it."""
+        reported = False
+        while True:
+            try:
+                return await commit()
+            except StorageFull as full:
+                if await self._journal.use_reserve():
+                    self._disk_guard.check()
+                    continue
+                if not reported:
+                    self._emit(StorageProblem(f"{full}; outcomes are kept in memory until they can be written"))
+                reported = True
+            await trio.sleep(RETRY_INTERVAL)
