@@ -580,7 +580,7 @@ async def test_what_a_person_puts_back_is_sent_although_the_cursor_has_passed_it
     (dead, _) = stage.owe("dead", "alive")
     async with stage.running():
         await passing(1)
-        stage.books.revive(dead)
+        stage.books.requeue(dead)
         await passing(1)
     assert stage.destination.titles == ["dead", "alive", "dead"]
     assert stage.sent() == ["dead", "alive"]

@@ -173,7 +173,7 @@ async def test_what_comes_back_by_hand_does_not_overwrite(autojump_clock: MockCl
         await passing(1)
         stage.owe("closed")
         await passing(1)
-        stage.books.revive(first)
+        stage.books.requeue(first)
         await passing(1)
     assert stage.board.messages == {"m1": ["closed", "closed"]}
     assert stage.books.state(first) is State.SENT
@@ -286,7 +286,7 @@ def test_whatever_happens_no_message_ever_goes_back_and_nothing_is_left_waiting(
                 numbers.append(stage.owe(f"{len(numbers)}", key, priority))
                 for number in by_hand:
                     if number < len(numbers) and stage.books.state(numbers[number]) is State.DEAD:
-                        stage.books.revive(numbers[number])
+                        stage.books.requeue(numbers[number])
             await passing(600)
         return stage
 

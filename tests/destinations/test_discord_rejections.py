@@ -26,7 +26,7 @@ def batch(count: int = 3, **known: Any) -> list[Delivery]:
     return [delivery(f"alert {number}", **known) for number in range(count)]
 
 
-def test_a_named_culprit_goes_once_more_in_plain_form_and_the_others_as_they_are() -> None:
+def test_named_delivery_is_sent_in_plain_format_and_the_others_unchanged() -> None:
     fault = Rejection("400", {1: ": url: bad"})
     batch_mate = Deferred(ANOTHER, Cause.BATCH_MATE)
     rejected = Deferred("400 from Discord: url: bad", Cause.FORMAT)
@@ -38,7 +38,7 @@ def test_a_named_culprit_that_was_plain_already_is_refused() -> None:
     assert judged(fault, delivery(plain=True)) == [Refused("400 from Discord: title: bad", named=True)]
 
 
-def test_one_that_is_named_and_is_not_there_is_nobody() -> None:
+def test_rejection_that_names_a_missing_embed_names_no_delivery() -> None:
     fault = Rejection("400", {7: ""})
     assert judged(fault, *batch(2)) == [Deferred("400", Cause.BATCH_REJECTED)] * 2
 

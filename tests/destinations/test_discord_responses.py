@@ -79,7 +79,7 @@ def test_a_window_in_which_nothing_fits_or_more_remains_than_fits_is_not_told() 
         (limited(1, x_ratelimit_scope="user"), True),
         (limited(1, x_ratelimit_scope="global"), True),
         (Answer(429, {}, HTML), True),
-        (limited(1, x_ratelimit_remaining="3"), True),  # nobody said that it was shared
+        (limited(1, x_ratelimit_remaining="3"), True),  # no header says that it is shared
         (limited(1, x_ratelimit_scope="shared"), False),
         (json(404, {}), False),
         (json(400, {}), False),
@@ -360,7 +360,7 @@ def test_a_complaint_of_any_width_is_borne() -> None:
 @pytest.mark.parametrize(
     "answer", [Answer(413), Answer(413, {}, HTML), json(413, {"code": 40005}), json(400, {"code": 50045})]
 )
-def test_what_is_too_large_is_a_fault_of_somebody(answer: Answer) -> None:
+def test_message_that_is_too_large_is_a_rejection(answer: Answer) -> None:
     assert means(answer) == Rejection(f"{answer.status} from Discord: too large")
 
 

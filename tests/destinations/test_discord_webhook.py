@@ -74,7 +74,7 @@ async def test_what_is_left_of_the_webhooks_window_is_told(client: HttpClient) -
 # --- whom it wakes ------------------------------------------------------------------------------------------------------
 
 
-async def test_nobody_is_mentioned_whatever_a_signal_says(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_signal_text_mentions_no_reader(fake: FakeDiscord, client: HttpClient) -> None:
     await webhook(fake, client).deliver([delivery("@everyone <@1> <@&2>", body="@here")])
     assert not fake.messages[0].mentions
     assert fake.messages[0].payload["allowed_mentions"] == {"parse": []}

@@ -125,7 +125,7 @@ async def test_an_edit_is_checked_like_a_message() -> None:
     assert fake.messages[0].payload["content"] == "one"
 
 
-async def test_an_edit_without_allowed_mentions_pings_anew() -> None:
+async def test_an_edit_without_allowed_mentions_pings_again() -> None:
     quiet = {"content": "look @everyone", "allowed_mentions": {"parse": []}}
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         posted = await http.post(versioned(fake), params={"wait": "true"}, json=quiet)

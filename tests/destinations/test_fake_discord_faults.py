@@ -278,7 +278,7 @@ async def test_a_client_that_asks_before_sending_its_body_is_told_to_go_on() -> 
         assert (await stream.receive_some(1000)).startswith(b"HTTP/1.1 404 ")
 
 
-async def test_a_client_that_leaves_in_the_middle_harms_nobody() -> None:
+async def test_a_client_that_leaves_in_the_middle_harms_no_other_client() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         async with await trio.open_tcp_stream("127.0.0.1", fake.port) as stream:
             await stream.send_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")

@@ -1,4 +1,4 @@
-"""The limiter models are pure, so their laws are stated for any limit, any window and any way of knocking."""
+"""The limiter models are pure, so their laws are stated for any limit, any window and any sequence of requests."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tocsind.testing.limits import Limit, Limiter, Model
 
 models = st.sampled_from(list(Model))
 limits = st.builds(Limit, models, st.integers(1, 12), st.sampled_from([0.02, 0.6, 1.0, 2.0, 60.0]))
-# In windows: bursts at one instant, knocks inside a window, and pauses longer than one.
+# In windows: bursts at one instant, requests inside a window, and pauses longer than one.
 steps = st.lists(st.one_of(st.just(0.0), st.floats(0.001, 0.5), st.floats(0.9, 2.5)), min_size=1, max_size=60)
 starts = st.floats(0, 1e6)
 
 
-def knocks(limiter: Limiter, start: float, gaps: list[float]) -> list[float]:
+def passed_at(limiter: Limiter, start: float, gaps: list[float]) -> list[float]:
     """Knock after each gap (in windows); the instants that passed."""
     passed, now = [], start
     for gap in gaps:
@@ -54,7 +54,7 @@ def test_nothing_remains_exactly_when_the_next_request_is_refused(
 
 
 @given(limits, starts, steps)
-def test_whoever_waits_as_told_finds_more_room(limit: Limit, start: float, gaps: list[float]) -> None:
+def test_client_that_waits_as_told_finds_more_room(limit: Limit, start: float, gaps: list[float]) -> None:
     limiter = limit.build()
     now = start
     for gap in gaps:
@@ -73,7 +73,7 @@ def test_an_untouched_limiter_has_all_its_room_and_nothing_to_wait_for(limit: Li
 
 
 @given(limits, starts, st.integers(1, 50))
-def test_hammering_a_closed_gate_does_not_keep_it_closed(limit: Limit, start: float, blows: int) -> None:
+def test_requests_at_a_closed_limit_do_not_keep_it_closed(limit: Limit, start: float, blows: int) -> None:
     limiter = limit.build()
     said = [limiter.take(start) for _ in range(limit.requests + 1)][-1]
     assert not said.passes
@@ -85,7 +85,7 @@ def test_hammering_a_closed_gate_does_not_keep_it_closed(limit: Limit, start: fl
 def test_any_two_neighbouring_windows_hold_at_most_twice_the_limit(
     limit: Limit, start: float, gaps: list[float]
 ) -> None:
-    passed = knocks(limit.build(), start, gaps)
+    passed = passed_at(limit.build(), start, gaps)
     assert most_within(passed, limit.window) <= 2 * limit.requests
 
 
@@ -93,7 +93,7 @@ def test_any_two_neighbouring_windows_hold_at_most_twice_the_limit(
 def test_a_sliding_log_holds_in_every_window_however_it_is_laid(
     requests: int, window: float, start: float, gaps: list[float]
 ) -> None:
-    passed = knocks(Limit(Model.SLIDING, requests, window).build(), start, gaps)
+    passed = passed_at(Limit(Model.SLIDING, requests, window).build(), start, gaps)
     assert most_within(passed, window) <= requests
 
 
@@ -101,7 +101,7 @@ def test_a_sliding_log_holds_in_every_window_however_it_is_laid(
 def test_a_leaky_bucket_passes_its_size_and_what_leaks_meanwhile(
     requests: int, window: float, start: float, gaps: list[float], spans: float
 ) -> None:
-    passed = knocks(Limit(Model.LEAKY, requests, window).build(), start, gaps)
+    passed = passed_at(Limit(Model.LEAKY, requests, window).build(), start, gaps)
     assert most_within(passed, spans * window) <= requests + requests * spans + 1e-3
 
 
@@ -115,15 +115,15 @@ def test_a_fixed_window_opens_with_the_first_request_and_not_before() -> None:
 
 def test_an_aligned_window_lets_twice_the_limit_pass_across_its_edge() -> None:
     limiter = Limit(Model.ALIGNED, 5, 10.0).build()
-    assert knocks(limiter, 9.9, [0.0] * 6) == [9.9] * 5
-    assert knocks(limiter, 10.0, [0.0] * 6) == [10.0] * 5
+    assert passed_at(limiter, 9.9, [0.0] * 6) == [9.9] * 5
+    assert passed_at(limiter, 10.0, [0.0] * 6) == [10.0] * 5
 
 
 def test_a_leaky_bucket_makes_room_one_request_at_a_time() -> None:
     limiter = Limit(Model.LEAKY, 5, 10.0).build()
-    assert knocks(limiter, 0.0, [0.0] * 6) == [0.0] * 5
+    assert passed_at(limiter, 0.0, [0.0] * 6) == [0.0] * 5
     assert limiter.look(0.0).reset_after == pytest.approx(2.0)
-    assert knocks(limiter, 2.0, [0.0] * 2) == [2.0]
+    assert passed_at(limiter, 2.0, [0.0] * 2) == [2.0]
 
 
 def test_a_limit_is_written_as_model_requests_and_seconds() -> None:

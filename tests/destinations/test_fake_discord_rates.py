@@ -82,7 +82,7 @@ async def test_foreign_posts_use_up_the_hidden_limit() -> None:
     assert len(fake.seen()) == 3
 
 
-async def test_scheduled_foreign_posts_fall_due_in_order_and_are_seen_by_whoever_looks() -> None:
+async def test_scheduled_foreign_posts_fall_due_in_order_and_are_seen_by_readers() -> None:
     async with serve_fake(Settings(channel_limit=SLOW_CHANNEL)) as fake:
         fake.foreign_posts(every=0.004, count=2)
         fake.foreign_posts(every=0.006, count=9)

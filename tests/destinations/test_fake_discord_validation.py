@@ -150,7 +150,7 @@ def test_without_allowed_mentions_everything_in_the_content_pings() -> None:
     )
 
 
-def test_an_empty_parse_list_pings_nobody() -> None:
+def test_an_empty_parse_list_pings_no_reader() -> None:
     assert not mentions_of("@here <@1> <@&3>", {"parse": []})
 
 

@@ -80,7 +80,7 @@ async def test_a_batch_is_synced_once_and_a_new_file_with_its_folder(
     assert synced == [stat.S_IFDIR, stat.S_IFREG, stat.S_IFREG]
 
 
-async def test_a_file_that_was_rotated_away_is_made_anew(path: Path) -> None:
+async def test_a_file_that_was_rotated_away_is_created_again(path: Path) -> None:
     destination = FileDestination(path)
     await destination.deliver([delivery("old")])
     rotated = path.rename(path.with_suffix(".1"))
@@ -233,7 +233,7 @@ async def test_the_registry_builds_a_file_under_the_state_folder(tmp_path: Path)
     assert titles(tmp_path / "alerts.jsonl") == ["here"]
 
 
-async def test_any_lines_may_stand_together_and_there_is_nobody_to_ask(path: Path) -> None:
+async def test_any_lines_may_stand_together_and_no_request_is_made(path: Path) -> None:
     destination = FileDestination(path)
     urgent = msgspec.structs.replace(delivery("x" * 5000, priority="urgent"), max_batch=3)
     assert (destination.footprint(delivery()), destination.footprint(urgent)) == (Footprint(), Footprint(max_batch=3))

@@ -61,7 +61,7 @@ def test_judging_twice_says_it_once(tmp_path: Path) -> None:
         assert len(config.problems) == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not write")
 def test_folder_that_may_not_be_written_is_a_problem_and_disables_nothing() -> None:
     with public_folder() as folder:
         (folder / "file").touch(mode=0o644)

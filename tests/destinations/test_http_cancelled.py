@@ -17,7 +17,7 @@ WAVES, REQUESTS = 8, 60
 def pool_of(client: HttpClient) -> Any:
     (asking,) = client._clients.values()
     transport: Any = asking._transport
-    return transport._pool  # the only witness of a lost slot
+    return transport._pool  # the only place that shows a lost slot
 
 
 async def cancelled_at_random(client: HttpClient, url: Secret, until: float) -> None:

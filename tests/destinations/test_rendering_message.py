@@ -84,7 +84,7 @@ def test_nothing_is_cut_for_the_sake_of_company() -> None:
 # --- whom it wakes --------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_wish_nobody_is_woken_and_there_is_no_content() -> None:
+def test_message_without_mentions_has_no_content_and_notifies_no_reader() -> None:
     payload = message([delivery()])
     assert payload["allowed_mentions"] == {"parse": []}
     assert not {"content", "flags", "username"} & payload.keys()
@@ -102,14 +102,14 @@ def test_without_a_wish_nobody_is_woken_and_there_is_no_content() -> None:
 def test_those_who_are_named_are_woken_and_no_others(
     mentions: tuple[str, ...], content: str, allowed: dict[str, Any]
 ) -> None:
-    payload = message([delivery("<@99> @everyone")], manner=Notify(mentions))
+    payload = message([delivery("<@99> @everyone")], notify=Notify(mentions))
     assert (payload["content"], payload["allowed_mentions"]) == (content, allowed)
     woken = mentions_of(content, allowed)
     assert len(woken.users) + len(woken.roles) + woken.everyone == len(mentions)
 
 
 def test_a_silent_message_says_so_to_discord() -> None:
-    assert message([delivery()], manner=Notify(silent=True))["flags"] == 4096
+    assert message([delivery()], notify=Notify(silent=True))["flags"] == 4096
 
 
 # --- the plain form ---------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ TEXTS = st.one_of(nasty, _PIECES)
 
 
 def seen(text: str) -> str:
-    """What a reader sees, apart from the spaces that separate, and call nobody."""
+    """What a reader sees, apart from the spaces that separate, and mention no reader."""
     return read(text).text.replace(_THIN, "").replace("@\u200b", "@")
 
 

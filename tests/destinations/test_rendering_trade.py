@@ -110,7 +110,7 @@ def test_small_prices_keep_their_digits() -> None:
         ("SELL", {"stop": 98, "target": 90}),
         ("BUY", {"stop": 98}),
         ("BUY", {"target": 110}),
-        ("HOLD", {"stop": 98, "target": 110}),  # nobody says which side
+        ("HOLD", {"stop": 98, "target": 110}),  # the side is unknown
         ("BUY", {"stop": 100 - 1e-9, "target": 1e9}),  # absurd
     ],
 )
@@ -156,7 +156,7 @@ def test_a_trade_that_is_held_tells_how_it_stands_and_keeps_its_colour() -> None
     assert colour("HOLD", pnl=-5) == YELLOW
 
 
-def test_nobody_guesses_which_side_a_trade_was_on() -> None:
+def test_side_of_a_trade_is_never_guessed() -> None:
     assert told("CLOSE", entry=100, exit=104) == {"Entry": "100", "Exit": "104"}
 
 

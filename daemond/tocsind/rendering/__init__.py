@@ -1,22 +1,22 @@
-"""Signals as people read them: pure functions from deliveries to what a far end takes.
+"""Signals as messages: pure functions from deliveries to what a far end accepts.
 
-Two laws. What a program wrote is what a person reads: markup is made harmless, not removed, and nothing vanishes without a mark. And
-whatever the signal, the far end accepts it: every limit is met here, by cutting, because an alert cut short is worth more than a 400.
+Two laws. A reader sees what the program wrote: markup is escaped, not removed, and nothing disappears without a mark. And the far end
+accepts every signal: this package applies every limit, by cutting, because a cut alert is worth more than a 400.
 
-    limits   what a Discord message may hold
-    text     cleaning, escaping, cutting
-    numbers  prices, confidences, times
-    facts    what is told of a signal beside title and body, and how late it is
-    trade    what a trading signal says of its trade
-    embed    a delivery as a Discord embed
-    plain    the same, when its embed was refused
-    mentions whom a message wakes
-    message  deliveries as one Discord message, and what each takes of it
-    history  what a living message said before
-    review   how near it comes to the limits, and what a reader will miss
-    digest   many deliveries as one signal
-    enclosures  the files that go along with a message
-    lines    a delivery as a line of JSON
+    limits       what a Discord message may hold
+    text         cleaning, escaping, cutting
+    numbers      prices, confidences, times
+    facts        name and value of everything beside title and body; lateness; the footer
+    trade        what a trading signal says about its trade
+    embed        a delivery as a Discord embed
+    plain        the same after a rejection: text only
+    mentions     who is notified by a message
+    message      deliveries as one Discord message, and how much of it each needs
+    history      earlier states of a live message
+    lint         how close a message comes to the limits, and what readers will not see
+    digest       many deliveries as one signal
+    attachments  the files of a message
+    json_lines   a delivery as a line of JSON
 """
 
 from .json_lines import json_line

@@ -1,4 +1,4 @@
-"""The files that go along with a message: their names, of which each must be another, and what an embed shows of its own."""
+"""The files of a message: unique names, and which of them an embed shows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tocsind.policy.delivery import Delivery
 
-_SHOWN: Final = (".png", ".jpg", ".jpeg", ".gif", ".webp")  # what Discord shows in an embed: it goes by the name
+_SHOWN: Final = (".png", ".jpg", ".jpeg", ".gif", ".webp")  # Discord shows these in an embed, by the name's ending
 MISSING_NOTE: Final = "it is not there any more"
 REFUSED_NOTE: Final = "this is the form after a refusal"
 

@@ -21,7 +21,7 @@ _NO_TIME: Final = "????-??-??T??:??:??"
 
 
 def digest(deliveries: Sequence[Delivery], priority: str) -> dict[str, Any]:
-    """The fields of the signal that tells these deliveries, at least one, in sum; `priority` is the label that it bears itself."""
+    """The fields of the digest of these deliveries, at least one; `priority` is the digest's own label."""
     first, last = _ends(deliveries)
     dated = first[:10] != last[:10]
     alike = _alike(deliveries)

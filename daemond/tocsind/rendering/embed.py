@@ -1,8 +1,8 @@
-"""A delivery as a Discord embed, never longer than a message.
+"""A delivery as a Discord embed, within the limits of a message.
 
-The room is spent in the order in which a reader would miss things: the footer, which holds the id, the title, then body and fields, who
-share what is left. The body yields to the fields as long as it keeps half; fields that do not fit are counted in the last one.
-Markup works in title, body and fields, so those are escaped; a footer is shown as it is, so a backslash there would be seen.
+Space is assigned by importance: first the footer, which holds the id, then the title, then body and fields, which share the rest. The body
+gives way to the fields as long as it keeps half; fields that do not fit are counted in the last field. Markup works in title, body and
+fields, so these are escaped; Discord shows a footer as it is, so a backslash there would be visible.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .limits import DESCRIPTION, FIELDS, MOST_ROOM, NAME, VALUE
 from .text import MARK, clean, cut, is_blank, one_line, shown
 from .trade import trade_of
 
-_SHORT: Final = 40  # code points a value may have to stand beside others
+_SHORT: Final = 40  # code points of a value that may stand beside others
 _RECENT: Final = 128  # embeds kept in memory: the next messages of a few busy destinations
 _COLOUR_OF_PRIORITY: Final = {
     Priority.URGENT: 0xC0392B,
@@ -35,20 +35,20 @@ Field = dict[str, Any]
 
 
 def embed(
-    delivery: Delivery, *, linked: bool = True, enclosed: str | None = None, gone: bool = False
+    delivery: Delivery, *, linked: bool = True, attached: str | None = None, gone: bool = False
 ) -> dict[str, Any]:
-    """The embed of `delivery`. Unless it is `linked`, its link stands in a field, as does one that Discord would not take. `enclosed` is
-    the name of the file that goes along; when that is `gone`, a field says so.
+    """The embed of `delivery`. With `linked` its title is the link; otherwise, or when Discord would refuse the link, a field shows it.
+    `attached` is the name of the attached file; a field says when that file is `gone`.
 
-    It is rendered once to be measured and once to be sent. The claim in between changes nothing that shows, unless the delivery is late.
+    An embed is rendered to be measured and again to be sent. The claim in between changes nothing visible, unless the delivery is late.
     """
     tried = None if lateness(delivery) is None else delivery.tried
     alike = msgspec.structs.replace(delivery, attempts=0, first_try=None, tried=tried, update=None)
-    return dict(_rendered(alike, linked=linked, enclosed=enclosed, gone=gone))
+    return dict(_rendered(alike, linked=linked, attached=attached, gone=gone))
 
 
 @lru_cache(maxsize=_RECENT)
-def _rendered(delivery: Delivery, *, linked: bool, enclosed: str | None, gone: bool) -> dict[str, Any]:
+def _rendered(delivery: Delivery, *, linked: bool, attached: str | None, gone: bool) -> dict[str, Any]:
     signal = delivery.signal
     title, last = headline(delivery), footer(delivery)
     left = MOST_ROOM - len(title) - len(last)
@@ -62,7 +62,7 @@ def _rendered(delivery: Delivery, *, linked: bool, enclosed: str | None, gone: b
         "url": web_address(signal.link) if linked else None,
         "color": _colour(delivery),
         "fields": fields,
-        "image": image(enclosed),
+        "image": image(attached),
         "footer": {"text": last},
         "timestamp": when(delivery),
     }
@@ -70,13 +70,13 @@ def _rendered(delivery: Delivery, *, linked: bool, enclosed: str | None, gone: b
 
 
 def body_of(delivery: Delivery) -> str:
-    """The body as it is shown, in what a description takes; empty when a reader would see nothing."""
+    """The body, cut to a description; empty when a reader would see nothing."""
     body = clean(delivery.signal.body or "")
     return "" if is_blank(body) else shown(body, DESCRIPTION)
 
 
 def length(made: dict[str, Any]) -> int:
-    """What an embed counts towards the message's 6,000."""
+    """Code points of an embed that count towards the message's 6,000."""
     texts = made.get("title", ""), made.get("description", ""), made["footer"]["text"]
     return sum(map(len, texts)) + sum(map(_size, made.get("fields", ())))
 
@@ -95,18 +95,18 @@ def _size(field: Field) -> int:
     return len(field["name"]) + len(field["value"])
 
 
-def _fitted(told: Sequence[Fact], room: int) -> list[Field]:
-    """As many fields as 25 and `room` allow, long values cut first; the last one counts those left out."""
-    fields = [_field(*fact) for fact in told[:FIELDS]]
+def _fitted(all_facts: Sequence[Fact], room: int) -> list[Field]:
+    """As many fields as fit 25 and `room` code points, long values cut first; the last one counts those left out."""
+    fields = [_field(*fact) for fact in all_facts[:FIELDS]]
     if sum(map(_size, fields)) > room:
         most = max(room // 4, 16)
         fields = [field | {"value": cut(field["value"], most)} for field in fields]
-    if len(fields) == len(told) and sum(map(_size, fields)) <= room:
+    if len(fields) == len(all_facts) and sum(map(_size, fields)) <= room:
         return fields
-    room -= _size(_more(len(told)))
+    room -= _size(_more(len(all_facts)))
     sums = accumulate(map(_size, fields[: FIELDS - 1]))
     kept = sum(1 for total in sums if total <= room)
-    return [*fields[:kept], _more(len(told) - kept)]
+    return [*fields[:kept], _more(len(all_facts) - kept)]
 
 
 def _more(count: int) -> Field:

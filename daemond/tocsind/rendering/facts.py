@@ -1,4 +1,4 @@
-"""What is told of a signal beside its title and body, in whatever form: its facts, when it was, its link, and the footer."""
+"""What a message shows of a signal beside title and body: facts, lateness, time, link and footer."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from .numbers import bar, iso, number, percent
 from .text import clean, cut, is_blank, one_line, shown, silent
 from .trade import trade_of
 
-LATE: Final = 60.0  # seconds; what paces a busy channel stays below it
+LATE: Final = 60.0  # seconds; pacing in a busy channel stays below it
 _OLDEST_ID: Final = 30 * 86_400.0
-_LONGEST_AGE: Final = 9  # 30d or more of hours are the outage of a lifetime
-LATE_ROOM: Final = len(" ·  late") + _LONGEST_AGE  # what a title may grow by until it is sent
-_FOOTER_PART: Final = 60  # ours: a footer is for the id, and must leave room in a full batch
+_LONGEST_AGE: Final = 9  # longer than this an age is cut
+LATE_ROOM: Final = len(" ·  late") + _LONGEST_AGE  # code points that a title may grow by until it is sent
+_FOOTER_PART: Final = 60  # code points; a footer is for the id, and leaves room in a full batch
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+(?::[0-9]{1,5})?")
 
 Value = str | float | bool | None
-Fact = tuple[str, Value, bool]  # name, value, and whether it stands beside others however long it is
+Fact = tuple[str, Value, bool]  # name, value, and whether it stands beside others whatever its length
 
 
 def facts(signal: Signal, *, linked: bool, drawn: bool = True, missing: str | None = None) -> Iterator[Fact]:
-    """What has a name of ours, then the signal's own fields. `linked`: a link that Discord takes is shown elsewhere; `drawn`: with marks
-    and bars; `missing`: what there is to say of an attachment.
+    """The named facts, then the signal's own fields. `linked`: the title shows the link; `drawn`: with symbols and bars; `missing`: text
+    about a missing attachment.
     """
     trade = trade_of(signal)
     named = {
@@ -47,8 +47,8 @@ def facts(signal: Signal, *, linked: bool, drawn: bool = True, missing: str | No
         yield "Link", signal.link, False
     if missing:
         yield "Attachment", missing, False
-    told = trade.read if trade else frozenset()
-    yield from ((name, value, False) for name, value in (signal.fields or {}).items() if name not in told)
+    shown_by_trade = trade.read if trade else frozenset()
+    yield from ((name, value, False) for name, value in (signal.fields or {}).items() if name not in shown_by_trade)
 
 
 def _price(price: float | None) -> str | None:
@@ -62,14 +62,14 @@ def _confidence(share: float | None, *, drawn: bool) -> str | None:
 
 
 def headline(delivery: Delivery) -> str:
-    """The title as it is shown, with its age behind it when it is late: there, because that is what a notification shows."""
+    """The title, with the age behind it when it is late: a notification shows the title first."""
     age = lateness(delivery)
     mark = "" if age is None else f" · {_age(age)} late"
     return shown(one_line(delivery.signal.title), TITLE - len(mark)) + mark
 
 
 def lateness(delivery: Delivery) -> float | None:
-    """How many seconds after it was raised this attempt began, when that is late: a minute, or half the time that it gave itself."""
+    """Seconds from raising to this attempt, when that is late: more than a minute, or half of `expires`. None: not late, or not claimed."""
     if delivery.tried is None:
         return None
     age = delivery.tried - raised_at(delivery)
@@ -78,15 +78,15 @@ def lateness(delivery: Delivery) -> float | None:
 
 
 def raised_at(delivery: Delivery) -> float:
-    """When it was raised: its id was made then, and so says when, however long it lay in a spool. An id that somebody made up may say
-    anything, and then the acceptance counts. What the signal gives as its time is that of a bar, perhaps, and not ours to judge.
+    """When the program raised the signal, by its id, which is made then. An invented id may hold any time; then the acceptance counts.
+    The signal's `timestamp` is not used: it may be the time of a price bar.
     """
     made = milliseconds_of(delivery.id) / 1000
     return made if delivery.accepted - _OLDEST_ID < made < delivery.accepted else delivery.accepted
 
 
 def _age(seconds: float) -> str:
-    """The two largest units of it."""
+    """The two largest units of a duration."""
     unit = next((size for size in (86400, 3600, 60) if seconds >= size), 1)
     part = {86400: 3600, 3600: 60}.get(unit, unit)
     return format_duration(seconds // part * part)[:_LONGEST_AGE]
@@ -97,18 +97,18 @@ def as_text(value: Value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
-        return number(value, grouped=False)  # it may be a year, or an order's number
+        return number(value, grouped=False)  # no grouping: it may be a year, or an order number
     return clean(value or "")
 
 
 def when(delivery: Delivery) -> str | None:
-    """The time that the signal gives, else that of its acceptance; ISO 8601."""
+    """`timestamp`, else the time of acceptance; ISO 8601."""
     given = delivery.signal.timestamp
     return (None if given is None else iso(given)) or iso(delivery.accepted)
 
 
 def footer(delivery: Delivery) -> str:
-    """What a person needs to find out more: doubt first, the id last. Not escaped: a footer is shown as it is."""
+    """What a reader needs to find out more: a possible duplicate first, the id last. Not escaped: Discord shows a footer as it is."""
     signal = delivery.signal
     unread = signal.timestamp_text
     if signal.timestamp is not None and iso(signal.timestamp) is None:
@@ -130,7 +130,7 @@ def _input_notes(text: str | None) -> str:
 
 
 def web_address(link: str | None) -> str | None:
-    """`link` as Discord takes one: http or https, a full host name, ASCII. None when it is no such thing."""
+    """`link` as Discord accepts it: http or https, a full host name, ASCII; else None."""
     if not link or len(link) > LINK:
         return None
     address = quote(link.strip(), safe=punctuation)

@@ -24,12 +24,12 @@ _BREAK: Final = "\n\n"
 Embed = dict[str, Any]
 
 
-def with_history(made: Embed, telling: LiveUpdate) -> Embed:
+def with_history(made: Embed, update: LiveUpdate) -> Embed:
     """An embed with the history of its living message, if there is any."""
-    lines, earlier = [_line(line, telling.then.lines[-1]) for line in reversed(telling.history)], telling.then.earlier
+    lines, earlier = [_line(line, update.then.lines[-1]) for line in reversed(update.history)], update.then.earlier
     if not lines and not earlier:
         return made
-    if telling.message.plain_format:
+    if update.message.plain_format:
         return _in_text(made, [], earlier + len(lines))
     if len(made.get("fields", ())) >= FIELDS:
         return _in_text(made, lines, earlier)

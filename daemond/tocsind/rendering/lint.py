@@ -1,4 +1,4 @@
-"""A message looked at before it is sent: how near it comes to each limit, and what a reader will miss. For `tocsin test`."""
+"""Checks a message before it is sent: how close it comes to each limit, and what a reader will not see. For `tocsin test`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def limit_usage(payload: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def warnings_for(deliveries: Sequence[Delivery], payload: dict[str, Any], username: str | None) -> list[str]:
-    """What is not shown as it was written, in words for people."""
+    """What is not shown as it was written, as text for people."""
     found = [
         note for delivery, made in zip(deliveries, payload["embeds"], strict=True) for note in _about(delivery, made)
     ]

@@ -1,7 +1,7 @@
-"""Whom a message wakes, and how loudly: for a whole message at once, so alerts with different wishes never share one.
+"""Who is notified by a message, and how loudly: decided for a whole message, so alerts with different settings never share one.
 
-Mentions count in the content only, and only as far as `allowed_mentions` permits. What an alert says is never in the content, and what is
-permitted is exactly what the configuration names: so nobody but the operator wakes anybody.
+Mentions count in `content` only, and only as far as `allowed_mentions` permits. The text of an alert is never in `content`, and only what
+the configuration names is permitted: so only the operator decides who is notified.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ _WRITTEN: Final = {"role": "<@&{}>", "user": "<@{}>", "everyone": "@everyone", "
 
 
 class Notify(NamedTuple):
-    """How a message is told. `mentions` are "role:ID", "user:ID", "everyone", "here"."""
+    """Notification settings of a message. `mentions` are "role:ID", "user:ID", "everyone", "here"."""
 
     mentions: tuple[str, ...] = ()
     silent: bool = False
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What it adds to a message."""
+        """The parts of the payload that carry these settings."""
         content = " ".join(map(_written, self.mentions))
-        told = {"content": content, "flags": _SILENT * self.silent}
-        return {key: value for key, value in told.items() if value} | {"allowed_mentions": _allowed(self.mentions)}
+        parts = {"content": content, "flags": _SILENT * self.silent}
+        return {key: value for key, value in parts.items() if value} | {"allowed_mentions": _allowed(self.mentions)}
 
 
 def _written(mention: str) -> str:
@@ -33,7 +33,7 @@ def _written(mention: str) -> str:
 
 
 def _allowed(mentions: Iterable[str]) -> dict[str, list[str]]:
-    """Nobody by kind, unless everyone was named (which is what permits `here` as well); and the named ones."""
+    """`allowed_mentions`: the named roles and users; `everyone` only when named, which permits `here` as well."""
     ids: dict[str, list[str]] = {}
     parse: list[str] = []
     for mention in mentions:

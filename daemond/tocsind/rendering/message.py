@@ -1,8 +1,8 @@
-"""Deliveries as one Discord message: an embed each, in order.
+"""Deliveries as one Discord message: one embed each, in order.
 
-Which of them share a message is decided elsewhere, by `size`: what a delivery takes in the largest form that company could give it. So
-nothing is shrunk here for the sake of others. Of several embeds with the same url Discord shows only the first, and alerts would vanish:
-the later ones show their link as a field.
+`policy.batch` decides which deliveries share a message, by `size`: the code points of a delivery in its longest form. So nothing is cut
+here to make room for others. Discord shows only the first of several embeds with the same url, which would hide alerts: the later ones show
+their link as a field.
 """
 
 from __future__ import annotations
@@ -27,44 +27,43 @@ _FORBIDDEN_IN_NAMES: Final = ("clyde", "discord")
 def message(
     deliveries: Sequence[Delivery],
     username: str | None = None,
-    manner: Notify | None = None,
+    notify: Notify | None = None,
     gone: Collection[int] = (),
     named: Mapping[int, str] | None = None,
 ) -> dict[str, Any]:
-    """The payload that carries one to ten deliveries. It wakes nobody but those in `manner`, whatever they say. The `attachments` that it
-    names go along, each by its delivery's place as its id; `gone` are the places of those that are not to be had. `named` are other
-    files than their own.
+    """The payload for one to ten deliveries. It notifies those in `notify` only, whatever the texts say. `attachments` names the files to
+    send; a file's id is its delivery's index. `gone`: indexes of missing files. `named`: other files than the deliveries' own.
     """
     assert 0 < len(deliveries) <= MOST_EMBEDS, "a message has one to ten embeds"
     names, name = attachment_names(deliveries, gone) if named is None else named, _name(username)
-    payload = {"embeds": list(_embeds(deliveries, names, gone)), **(manner or Notify()).parts}
+    payload = {"embeds": list(_embeds(deliveries, names, gone)), **(notify or Notify()).parts}
     files = [{"id": place, "filename": filename} for place, filename in names.items()]
     return payload | ({"attachments": files} if files else {}) | ({"username": name} if name else {})
 
 
 def living_message(
-    telling: LiveUpdate,
+    update: LiveUpdate,
     username: str | None = None,
-    manner: Notify | None = None,
-    enclosed: tuple[int, str] | None = None,
+    notify: Notify | None = None,
+    attached: tuple[int, str] | None = None,
     *,
     gone: bool = False,
 ) -> dict[str, Any]:
-    """The payload that posts or edits a living message. An edit replaces the embed, and wakes nobody again who stands in the content.
+    """The payload that posts or edits a live message. An edit replaces the embed and notifies no reader.
 
-    `enclosed` are id and name of the file that goes along, in the place of one that is there; without it that one stays. `gone`: one that
-    should have gone along is not to be had.
+    `attached`: id and name of the file to send, which replaces an earlier one; without it the earlier one stays. `gone`: the file is
+    missing.
     """
     posted = message(
-        [telling.message], username, manner, gone=[0] if gone else (), named={0: enclosed[1]} if enclosed else {}
+        [update.message], username, notify, gone=[0] if gone else (), named={0: attached[1]} if attached else {}
     )
-    made = with_history(posted["embeds"][0], telling)
-    files = {"attachments": [{"id": enclosed[0], "filename": enclosed[1]}]} if enclosed else {}
-    return (posted if telling.edits is None else Notify().parts) | {"embeds": [made]} | files
+    made = with_history(posted["embeds"][0], update)
+    files = {"attachments": [{"id": attached[0], "filename": attached[1]}]} if attached else {}
+    return (posted if update.edits is None else Notify().parts) | {"embeds": [made]} | files
 
 
 def size(delivery: Delivery) -> int:
-    """Code points that it may take of a message, should it be late by then."""
+    """The most code points that the delivery can need, late or not."""
     made = _form(delivery)
     forms = [made, _form(delivery, linked=False)] if "url" in made else [made]
     if delivery.signal.attach:
@@ -78,23 +77,23 @@ def _embeds(
 ) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
     for place, delivery in enumerate(deliveries):
-        enclosed, lost = names.get(place), place in gone
-        made = _form(delivery, enclosed=enclosed, gone=lost)
+        attached, lost = names.get(place), place in gone
+        made = _form(delivery, attached=attached, gone=lost)
         url = made.get("url")
         if url is not None:
-            made = _form(delivery, linked=False, enclosed=enclosed, gone=lost) if url in seen else made
+            made = _form(delivery, linked=False, attached=attached, gone=lost) if url in seen else made
             seen.add(url)
         yield made
 
 
 def _form(
-    delivery: Delivery, *, linked: bool = True, enclosed: str | None = None, gone: bool = False
+    delivery: Delivery, *, linked: bool = True, attached: str | None = None, gone: bool = False
 ) -> dict[str, Any]:
-    return plain(delivery) if delivery.plain_format else embed(delivery, linked=linked, enclosed=enclosed, gone=gone)
+    return plain(delivery) if delivery.plain_format else embed(delivery, linked=linked, attached=attached, gone=gone)
 
 
 def _name(username: str | None) -> str | None:
-    """A username that Discord refuses is left out: the alert matters more than its author."""
+    """The username, or None when Discord would refuse it: the alert matters more than its author."""
     name = cut(clean(username or ""), USERNAME)
     refused = any(word in name.lower() for word in _FORBIDDEN_IN_NAMES) or name.lower() in {"everyone", "here"}
     return None if refused or is_blank(name) else name

@@ -1,7 +1,7 @@
-"""A delivery in the form that nobody can object to: a title, one text, a footer.
+"""A delivery as plain text: a title, one text, a footer.
 
-It is for an alert whose own form was refused. Whatever the far end disliked, a link, a field, a time, a colour, is gone or has become a
-line of text, so that what remains to be refused is the words themselves. As in an embed the body yields as long as it keeps half.
+It is for an alert whose embed was rejected. Links, fields, times and colours, which may have caused the rejection, become lines of text or
+are left out, so only the words themselves can still be refused. As in an embed, the body gives way as long as it keeps half.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _THIN: Final = "\u200a"  # white space for Discord, hardly any for a reader
 
 _BREAKS: Final = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Controls, half characters, the byte order mark, and what turns the direction of all that follows.
-_UNFIT: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\u202a-\u202e\u2066-\u2069]")
+_UNSAFE: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\u202a-\u202e\u2066-\u2069]")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Mn", "Zl", "Zp", "Zs"})
 
 _MARKUP: Final = r"""
@@ -68,7 +68,7 @@ _CALL: Final = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
 
 def clean(text: str) -> str:
     """`text` without what no reader can see but many are hurt by; line breaks and tabs stay, of blank lines one after another one."""
-    return _BLANK_LINES.sub("\n\n", _UNFIT.sub("", _BREAKS.sub("\n", text))).strip()
+    return _BLANK_LINES.sub("\n\n", _UNSAFE.sub("", _BREAKS.sub("\n", text))).strip()
 
 
 def one_line(text: str) -> str:
@@ -178,4 +178,4 @@ def _inert(match: re.Match[str], *, glued: bool) -> str:
 
 
 def _backslashed(symbol: re.Match[str]) -> str:
-    return f"\\{symbol.group()}"  # a template would be expanded anew for each symbol, which takes five times as long
+    return f"\\{symbol.group()}"  # a template would be expanded again for each symbol, which takes five times as long

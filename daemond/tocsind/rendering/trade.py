@@ -35,11 +35,11 @@ _LEVELS: Final = {
 _SIDE_NAMES: Final = frozenset({"side", "direction", "position"})
 _LONGEST: Final = 40  # of a name or an action that is one of ours
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
-_ABSURD: Final = 1e6  # percent, and times: such a figure is somebody's mistake, and says nothing
+_ABSURD: Final = 1e6  # percent, and times: a larger figure is a mistake, and is not shown
 
 
 class Step(Enum):
-    """What a signal does to a trade; the value is its mark, for whoever cannot tell the colours apart."""
+    """What a signal does to a trade; the value is its symbol, for readers who cannot tell the colours apart."""
 
     LONG = "▲"
     SHORT = "▼"
@@ -48,7 +48,7 @@ class Step(Enum):
 
 
 class Trade(NamedTuple):
-    """One signal's trade. `side` is 1 for long, -1 for short, None where nobody said; `read` are the fields that it was read from."""
+    """One signal's trade. `side` is 1 for long, -1 for short, None when unknown; `read` are the fields that it was read from."""
 
     step: Step
     side: int | None

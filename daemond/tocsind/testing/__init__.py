@@ -1,4 +1,4 @@
-"""The room of the shipped fakes: a Discord that may be lied to, delayed, cut off and deleted, on loopback.
+"""The package of the shipped fakes: a Discord that may be lied to, delayed, cut off and deleted, on loopback.
 
 What it promises, because clients depend on it:
 
@@ -27,7 +27,7 @@ Of these only `discord` and `__main__` know trio; only `discord` reads a clock. 
 Moment, so one request is decided in one synchronous step and nothing races.
 
 Beside it stand two that know no Discord, for lanes in virtual time: `memory` (a destination that answers by a script,
-and books without a disk) and `clock` (a wall that is set by hand). They are imported by their own names.
+and a store without a disk) and `clock` (a wall that is set by hand). They are imported by their own names.
 """
 
 from tocsind.testing.answers import Scope

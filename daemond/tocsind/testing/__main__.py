@@ -63,7 +63,7 @@ def _introduce(fake: FakeDiscord) -> None:
         "webhooks": [described(fake, webhook) for webhook in fake.webhooks],
     }
     sys.stdout.write(msgspec.json.encode(place).decode() + "\n")
-    sys.stdout.flush()  # whoever started us waits for this line at the other end of a pipe
+    sys.stdout.flush()  # the parent process waits for this line at the other end of a pipe
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -124,7 +124,7 @@ def limited(scope: Scope, retry_after: float, version: int, headers: Mapping[str
 
 
 def ceil_ms(seconds: float) -> float:
-    """Rounded up to a millisecond: whoever waits as long as told must not come too early."""
+    """Rounded up to a millisecond: a client that waits that long must not come too early."""
     return math.ceil(seconds * 1000 - 1e-6) / 1000
 
 

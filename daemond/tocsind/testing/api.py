@@ -1,4 +1,4 @@
-"""The doors a request to a webhook passes: one request in, one answer out, nothing awaited in between.
+"""The checks that a request to a webhook passes: one request in, one answer out, nothing awaited in between.
 
 Their order decides what is counted:
 

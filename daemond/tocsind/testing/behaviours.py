@@ -56,7 +56,7 @@ class Status(Behaviour, frozen=True, tag="status"):
     def replaces(self) -> bool:
         return not self.saved
 
-    def instead(self, asked: Asked) -> Reply:  # noqa: ARG002  # the same whoever asks
+    def instead(self, asked: Asked) -> Reply:  # noqa: ARG002  # the same for every request
         headers = {} if self.retry_after is None else {"Retry-After": f"{self.retry_after:g}"}
         if self.html:
             return html(self.status, headers)
@@ -107,7 +107,7 @@ class Drop(Behaviour, frozen=True, tag="drop"):
     def replaces(self) -> bool:
         return not self.saved
 
-    def instead(self, asked: Asked) -> Reply:  # noqa: ARG002  # the same whoever asks
+    def instead(self, asked: Asked) -> Reply:  # noqa: ARG002  # the same for every request
         return Reply(500, ending=Ending.DROPPED)
 
     def after(self, answer: Reply) -> Reply:
@@ -128,7 +128,7 @@ class Slow(Behaviour, frozen=True, tag="slow"):
 
 
 class Redirect(Behaviour, frozen=True, tag="redirect"):
-    """A redirect that nobody with a token in the URL should follow."""
+    """A redirect that a client with a token in its URL must not follow."""
 
     status: FinalStatus = 302
     location: Location = "http://127.0.0.1:9/elsewhere"
@@ -137,7 +137,7 @@ class Redirect(Behaviour, frozen=True, tag="redirect"):
     def replaces(self) -> bool:
         return True
 
-    def instead(self, asked: Asked) -> Reply:  # noqa: ARG002  # the same whoever asks
+    def instead(self, asked: Asked) -> Reply:  # noqa: ARG002  # the same for every request
         return html(self.status, {"Location": self.location})
 
 

@@ -84,7 +84,7 @@ class Fake:
         return self._tally.snapshot(self._connections)
 
     def messages_after(self, number: int) -> tuple[Message, ...]:
-        """Those of `messages` with a higher number, for whoever reads on."""
+        """Those of `messages` with a higher number, for a reader who continues."""
         return tuple(message for message in self.messages if message.number > number)
 
     def seen(self, channel: str | None = None) -> tuple[Seen, ...]:

@@ -27,7 +27,7 @@ class Schedule(msgspec.Struct):
 
 
 class Guild:
-    """The state of one fake Discord. `on_accept` hears of every message of a webhook, once, when it is saved."""
+    """The state of one fake Discord. `on_accept` is called for every message of a webhook, once, when it is saved."""
 
     def __init__(self, settings: Settings, tally: Tally) -> None:
         self.quotas = Quotas(settings)
@@ -35,7 +35,7 @@ class Guild:
         self.webhooks: dict[str, Webhook] = {}
         """All there ever were, by id, in order; deleted ones included."""
         self.deleted: set[str] = set()
-        self.on_accept: Callable[[Message], None] = _nobody
+        self.on_accept: Callable[[Message], None] = _ignore
         self.tally = tally
         self._schedules: list[Schedule] = []
         for number in range(settings.webhooks):
@@ -96,5 +96,5 @@ class Guild:
             self._schedules.remove(schedule)
 
 
-def _nobody(message: Message) -> None:
-    """Nobody listens yet."""
+def _ignore(message: Message) -> None:
+    """Do nothing: no observer is registered yet."""

@@ -1,6 +1,6 @@
-"""How a server may count requests: four models behind one face.
+"""How a server may count requests: four models with one interface.
 
-Nobody outside knows which of these Discord uses for which of its limits, and they differ exactly where it
+It is unknown outside Discord which of these Discord uses for which of its limits, and they differ exactly where it
 hurts: at the edge of a window. A client that is right under all four is right.
 
     fixed     a window opens with the first request and closes `window` seconds later, however busy it was
@@ -9,9 +9,9 @@ hurts: at the edge of a window. A client that is right under all four is right.
     leaky     a bucket of size `limit` that leaks limit / window a second
 
 Three laws hold for each, and the tests keep them:
-  1. `look` changes nothing; only a `take` that passes is counted, so hammering a closed gate does not close it longer.
+  1. `look` changes nothing; only a `take` that passes is counted, so requests at a closed limit do not close it longer.
   2. `remaining` is 0 exactly when the next request would be refused.
-  3. Whoever waits `reset_after` finds more room than now (for remaining 0: at least one request passes).
+  3. A client that waits `reset_after` finds more room than now (for remaining 0: at least one request passes).
 
 Time is handed in as seconds on any clock that does not run backwards.
 """
@@ -103,7 +103,7 @@ class FixedWindow(Limiter):
 
 
 class AlignedWindow(FixedWindow):
-    """Windows begin at multiples of `window`, whoever is there to see it."""
+    """Windows begin at multiples of `window`whether requests come or not."""
 
     def _next_close(self, now: float) -> float:
         return (math.floor(now / self.window + _SAME) + 1) * self.window

@@ -1,4 +1,4 @@
-"""The two neighbours of a lane, in memory: a destination that answers what it is told to, and the books of what is owed.
+"""The two neighbours of a lane, in memory: a destination with scripted answers, and the store of deliveries.
 
 Both are honest: they decide nothing that the real ones leave to others.
 """
@@ -36,7 +36,7 @@ class Try(msgspec.Struct, frozen=True):
 class MemoryDestination:
     """Answers from `script`, one line a call, and `otherwise` when it is used up. A call takes `seconds`, and waits for the `hold`.
 
-    With `edits` the deliveries of one key share a living message, if its books tell it so.
+    With `edits` the deliveries of one key share a live message, if the store says so.
 
     Asked where it leads, it answers from `places`, then `place`, then `channel`. `size` and `key` say what a delivery takes of the `room`,
     and with whom it may travel.

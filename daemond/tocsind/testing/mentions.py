@@ -1,7 +1,7 @@
-"""Whom a message would wake: mentions count only in `content`, and only as far as `allowed_mentions` lets them.
+"""Who is notified by a message: mentions count only in `content`, and only as far as `allowed_mentions` lets them.
 
 Without `allowed_mentions` everything in the content is parsed. That holds for edits too, which parse anew: an edit
-that leaves it out pings whoever the first sending took care not to.
+that leaves it out pings readers whom the first request excluded.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A message that is refused for one of its embeds, and says which.
 
-A form validator that is stricter than it is documented to be: nobody outside can know what it will dislike, only that it happens, and
+A form validator that is stricter than it is documented to be: it is unknown outside Discord what it will dislike, only that it happens, and
 what it looks like then.
 """
 

@@ -3,9 +3,9 @@
     invalid    401, 403 and unshared 429 of the last minutes; beyond it the whole address is blocked by Cloudflare
     ip         every request of the address; seen only when it says no
     webhook    one bucket for each webhook and kind of request; the one that shows in headers
-    channel    every message in the channel, whoever posts it; never shown, a bare 429 of scope `shared`
+    channel    every message in the channel, by any author; never shown, a bare 429 of scope `shared`
 
-A refusal by an inner limit has already been counted by the outer ones, as a request through several doors would be.
+A refusal by an inner limit has already been counted by the outer ones, as a request through several checks would be.
 """
 
 from __future__ import annotations

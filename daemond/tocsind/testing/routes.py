@@ -1,4 +1,4 @@
-"""What each webhook route does, once the doors before it are open.
+"""What each webhook route does, after the checks before it.
 
 `wait=false` is taken at its word: once the request itself can be read, no fault of the message is reported, and a
 message that was not saved gets the same 204 as one that was.
@@ -28,7 +28,7 @@ _EDITABLE: Final = frozenset({"content", "embeds", "flags"})
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A request on its way through the doors."""
+    """A request on its way through the checks."""
 
     request: Request
     route: Route
@@ -85,7 +85,7 @@ def _read_message(guild: Guild, call: Call, webhook: Webhook) -> Reply:
 
 
 def _edit_message(guild: Guild, call: Call, webhook: Webhook) -> Reply:
-    """PATCH: what is named is replaced, what is not stays; mentions are parsed anew either way."""
+    """PATCH: what is named is replaced, what is not stays; mentions are parsed again either way."""
     message = _message(guild, call, webhook)
     if message is None:
         return answers.unknown_message()

@@ -1,4 +1,4 @@
-"""The books of what is owed, in memory: what a lane asks of dispatch, without a disk.
+"""The delivery store in memory: what a lane needs of the journal, without a disk.
 
 They decide nothing that the real ones leave to others, and settle by the same law. They forget everything with the process, and know no
 digests; of living messages they know what `policy.living` makes of them. One contract runs over them and over dispatch with a real
@@ -30,7 +30,7 @@ from tocsind.policy.routes import chain
 
 
 class LaneHandle(Protocol):
-    """A lane, as far as its books call it."""
+    """A lane, as far as the store calls it."""
 
     def wake(self, priority: Priority) -> None:
         """There is something new."""
@@ -133,7 +133,7 @@ class MemoryStore:
         """A person drops a delivery that waits."""
         self._entries[number].state = State.DROPPED
 
-    def revive(self, number: int) -> None:
+    def requeue(self, number: int) -> None:
         """A person puts a delivery back."""
         entry = self._entries[number]
         entry.state = State.QUEUED
