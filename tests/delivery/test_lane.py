@@ -148,7 +148,7 @@ async def test_a_rate_limit_keeps_the_delivery_at_the_head_and_never_trips_the_b
     assert stage.destination.titles == ["first"] * 6 + ["second"]
     assert stage.destination.times == pytest.approx([0, 20, 40, 60, 80, 100, 100])
     assert stage.told(RateLimited) == [RateLimited("d", "429", 20.0)] * 5
-    assert (stage.lane.trips, stage.told(BreakerOpened)) == (0, [])
+    assert (stage.lane.snapshot().trips, stage.told(BreakerOpened)) == (0, [])
 
 
 async def test_a_rate_limit_that_names_no_time_is_believed_for_a_moment(autojump_clock: MockClock) -> None:
@@ -285,7 +285,7 @@ async def test_failures_in_a_row_trip_the_breaker_and_the_lane_says_so(autojump_
         assert len(stage.destination.tries) == 3
         assert stage.lane.condition() == Condition("failing", "503", about(9.0))
     assert stage.told(BreakerOpened) == [BreakerOpened("d", "503", 10.0)]
-    assert stage.lane.trips == 1
+    assert stage.lane.snapshot().trips == 1
 
 
 async def test_a_success_between_failures_keeps_the_lane_ready(autojump_clock: MockClock) -> None:
@@ -294,7 +294,7 @@ async def test_a_success_between_failures_keeps_the_lane_ready(autojump_clock: M
     stage.owe(*"abcde")
     async with stage.running():
         await passing(1)
-    assert (len(stage.destination.tries), stage.lane.trips, stage.sent()) == (15, 0, list("abcde"))
+    assert (len(stage.destination.tries), stage.lane.snapshot().trips, stage.sent()) == (15, 0, list("abcde"))
 
 
 async def test_a_resting_far_end_is_probed_once_a_rest_and_the_rest_grows_to_its_cap(autojump_clock: MockClock) -> None:
@@ -307,7 +307,7 @@ async def test_a_resting_far_end_is_probed_once_a_rest_and_the_rest_grows_to_its
     assert [fact.rest for fact in stage.told(ProbeFailed) if isinstance(fact, ProbeFailed)] == pytest.approx(
         [20, 35, 35, 35, 35]
     )
-    assert stage.lane.trips == 1
+    assert stage.lane.snapshot().trips == 1
 
 
 async def test_while_a_probe_is_out_the_lane_says_so_and_nobody_else_goes(autojump_clock: MockClock) -> None:
@@ -340,7 +340,7 @@ async def test_a_probe_that_meets_a_rate_limit_gives_its_permit_back(autojump_cl
     async with stage.running():
         await passing(100)
     assert stage.destination.times == pytest.approx([0, 0, 0, 10, 30])
-    assert (stage.lane.trips, stage.told(ProbeFailed)) == (1, [])
+    assert (stage.lane.snapshot().trips, stage.told(ProbeFailed)) == (1, [])
 
 
 async def test_a_probe_for_which_nothing_could_be_claimed_costs_no_permit(autojump_clock: MockClock) -> None:
@@ -360,7 +360,7 @@ async def test_a_refusal_is_an_answer_of_a_healthy_far_end(autojump_clock: MockC
     stage.owe("a", "b")
     async with stage.running():
         await passing(1)
-    assert (stage.lane.trips, len(stage.destination.tries)) == (0, 6)
+    assert (stage.lane.snapshot().trips, len(stage.destination.tries)) == (0, 6)
 
 
 # --- disabled ---------------------------------------------------------------------------------------------------------------
@@ -440,7 +440,7 @@ async def test_a_rest_goes_on_after_a_restart(autojump_clock: MockClock) -> None
         await passing(1)
     await restarted(stage, 3)
     assert stage.lane.condition() == Condition("failing", "503", about(6.0))
-    assert stage.lane.trips == 1
+    assert stage.lane.snapshot().trips == 1
     async with stage.running():
         await passing(10)
     assert stage.destination.times == pytest.approx([0, 0, 0, 10])
@@ -682,7 +682,7 @@ async def test_a_note_about_a_destination_is_told_once(autojump_clock: MockClock
     async with stage.running():
         await passing(1)
     assert stage.told(DestinationNote) == [DestinationNote("d", "no ids")]
-    assert stage.lane.note == "no ids"
+    assert stage.lane.snapshot().note == "no ids"
 
 
 async def test_an_outage_in_doubt_marks_one_message_and_a_few_and_not_all_that_waited(

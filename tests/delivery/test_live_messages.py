@@ -253,7 +253,7 @@ async def test_a_message_of_several_states_that_is_refused_is_one_refused_alert(
         stage.owe(f"state {number}")
     async with stage.running():
         await passing(10)
-        assert stage.lane.refusals.alerts == 1
+        assert stage.lane.snapshot().refusals.alerts == 1
         stage.owe("later")
         await passing(10)
         assert stage.waiting == []

@@ -12,7 +12,8 @@ import trio.testing
 from trio.testing import MockClock
 
 from tocsind.config import DestinationOptions, FileOptions
-from tocsind.delivery.lane import DISCOVER_INTERVAL, Lane
+from tocsind.delivery.discovery import DISCOVER_INTERVAL
+from tocsind.delivery.lane import Lane
 from tocsind.delivery.lane_view import Condition
 from tocsind.delivery.limiters import LimiterRegistry
 from tocsind.delivery.sender import WINDOW

@@ -313,7 +313,7 @@ async def test_all_clear_follows_when_a_block_ends_a_destination_is_enabled_and_
         (id_,) = await here.here.store("behind what waited", to="a", priority="low")
         assert await here.here.core.waiters.wait_settled(id_, PATIENCE) == "delivered"
         assert {each[0] for each in await here.cleared()} == {"limited", "age"}
-        here.lane("a")._disable("404")
+        here.lane("a").disable("404")
         assert await here.told(GONE) == [("disabled", "a", "b")]
         assert await here.cleared() == []
         await here.lane("a").enable()
@@ -324,7 +324,7 @@ async def test_no_all_clear_for_what_a_person_switched_off_or_what_became_worse(
     async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
         fail(here.lane("a"), since=3 * MINUTE)
         assert await here.told() == [("breaker", "a", "b")]
-        here.lane("a")._disable("404 from Discord")
+        here.lane("a").disable("404 from Discord")
         assert await here.cleared() == []
         assert ("breaker", "a") not in here.alarms._open
 

@@ -159,7 +159,7 @@ async def test_one_that_is_gone_and_has_no_fallback_withholds_it(tmp_path: Path)
     async with switch(tmp_path, destination("a")) as here:
         lane = here.here.lanes.get("a")
         assert lane is not None
-        lane._disable("404 from Discord")
+        lane.disable("404 from Discord")
         await here.here.store("waits", to="a")
         here.later(PATIENCE + 1)
         assert await here.beat() == 0

@@ -3,6 +3,10 @@
 supervisor     starts, stops and replaces lanes when the configuration changes
 lane           one destination: restore, discover its channel, serve, divert while disabled
 lane_view      what observers may know of a lane: a frozen snapshot
+attempt        one turn: claim a batch, deliver, learn, settle
+feedback       what a response changes: breaker, limits, outage, refusals
+discovery      asks for the channel; the same query is the probe during an outage
+senders        the four senders of a lane
 sender         one priority of a lane: its window on the journal, and its place in the turn queue
 turns          lanes that share a channel send one request at a time: expedited priorities first, then the longest wait
 batcher        which deliveries share the next message

@@ -48,6 +48,9 @@ class Lane(Protocol):
     async def acquire_turn(self, sender: Sender) -> bool:
         """Wait for this sender's turn, and take it; False when others took along what it had."""
 
+    def ready_at(self, now: float, priority: Priority) -> float:
+        """When limiter and breaker allow a batch of this priority."""
+
     async def attempt(self) -> None:
         """Send one message, and give the turn back."""
 
@@ -125,6 +128,10 @@ class Sender:
             await self._wait_for_work()
             if await self._lane.acquire_turn(self):
                 await self._lane.attempt()
+
+    def ready_at(self, now: float) -> float:
+        """When the lane's limiter and breaker allow a batch that this sender leads."""
+        return self._lane.ready_at(now, self.priority)
 
     def has_work(self) -> bool:
         """Whether there is something that could be sent now."""

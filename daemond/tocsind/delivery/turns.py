@@ -28,7 +28,7 @@ class TurnWaiter(Protocol):
     def priority(self) -> Priority:
         """How pressing it is."""
 
-    def wants(self) -> bool:
+    def has_work(self) -> bool:
         """Whether there is still something to send: others may have taken it along."""
 
     def ready_at(self, now: float) -> float:
@@ -57,7 +57,7 @@ class TurnQueue:
             # All who were woken with us are in line before we look who is; and whoever is told to stop while the next try is already due
             # stops here: what follows is shielded, and a disabled lane would go on asking for ever.
             await trio.lowlevel.checkpoint()
-            while asker.wants():
+            while asker.has_work():
                 now = self._clock.now()
                 when = self._when(asker, now)
                 if when <= now:
@@ -73,7 +73,7 @@ class TurnQueue:
     def stays(self) -> bool:
         """Whether the turn may go on with another request, as a new turn: no other sender in line could send now."""
         now = self._clock.now()
-        if any(other.ready_at(now) <= now and other.wants() for other in self._waiting):
+        if any(other.ready_at(now) <= now and other.has_work() for other in self._waiting):
             return False
         self.turns += 1
         return True
@@ -104,5 +104,5 @@ class TurnQueue:
         return [
             other
             for index, other in enumerate(self._waiting)
-            if (other.priority, index) < (asker.priority, place) and other.wants()
+            if (other.priority, index) < (asker.priority, place) and other.has_work()
         ]

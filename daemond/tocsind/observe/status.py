@@ -174,10 +174,10 @@ class StatusView:
                 state: sum(count.n for count in mine if count.state == state)
                 for state in ("dead", "expired", "rerouted")
             },
-            "trips": lane.trips,
+            "trips": lane.feedback.trips,
             "last_success_seconds": None if record.last_success is None else self._clock.now() - record.last_success,
             "last_error": record.last_error,
-            "note": lane.note,
+            "note": lane.feedback.note,
             "counters": dict(record.counters),
             "arrivals": record.arrivals(),
             "limits": limiter_view(lane),
@@ -215,9 +215,9 @@ def _lane_problem(name: str, condition: Condition) -> str:
 def _refusing(lanes: list[Lane]) -> list[str]:
     """Who refuses whatever it is sent, and is not disabled for it: each of these alerts was wrong in itself, as it says."""
     return [
-        f"{lane.name} has refused the last {lane.refusals.alerts} alerts that it was sent: {lane.refusals.reason}"
+        f"{lane.name} has refused the last {lane.feedback.refusals.alerts} alerts that it was sent: {lane.feedback.refusals.reason}"
         for lane in lanes
-        if lane.disabled is None and lane.refusals.is_all
+        if lane.disabled is None and lane.feedback.refusals.is_all
     ]
 
 
