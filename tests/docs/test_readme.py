@@ -91,6 +91,14 @@ def test_picture_is_drawn_from_its_payloads() -> None:
     assert drawn == (PICTURES / "messages.svg").read_text(), again
 
 
+def test_figures_are_those_of_the_benchmarks() -> None:
+    chapter = README.split("\n## Figures\n")[1].split("\n## ")[0]
+    figures = re.findall(r"\b[0-9.]+ (?:us|s)\b", chapter)
+    benchmarks = (DOCS / "benchmarks.md").read_text()
+    assert len(figures) == 3
+    assert [each for each in figures if f" {each} " not in benchmarks] == []
+
+
 def test_every_link_between_pages_leads_somewhere() -> None:
     pages = [DOCS.parent / "README.md", *DOCS.rglob("*.md")]
     broken = [
