@@ -78,28 +78,28 @@ class WebServer:
         self.connections = 0
         """Connections ever opened: whether a client keeps them alive shows here."""
 
-        self._headless: dict[
+        self._waiting_for_head: dict[
             _Connection, None
         ] = {}  # those that wait for the head of a request, the longest-waiting first
 
     async def serve_connection(self, stream: trio.SocketStream) -> None:
         self.connections += 1
         self.open_connections += 1
-        connection = _Connection(stream, self._handler, self._bounds, self._headless)
+        connection = _Connection(stream, self._handler, self._bounds, self._waiting_for_head)
         try:
             async with stream:
                 if self.open_connections <= self._bounds.connections or self._make_room():
                     with connection.scope:
                         await connection.run()
         finally:
-            self._headless.pop(connection, None)
+            self._waiting_for_head.pop(connection, None)
             self.open_connections -= 1
 
     def _make_room(self) -> bool:
         """End the connection that has waited for a head for longest; False when all of them have theirs."""
-        longest = next(iter(self._headless), None)
+        longest = next(iter(self._waiting_for_head), None)
         if longest is not None:
-            del self._headless[longest]  # now, or two that come at once would both take its place
+            del self._waiting_for_head[longest]  # now, or two that come at once would both take its place
             longest.scope.cancel()
         return longest is not None
 
@@ -109,7 +109,7 @@ class _Connection:
         self, stream: trio.SocketStream, handler: Handler, bounds: Bounds, headless: dict[_Connection, None]
     ) -> None:
         self.scope = trio.CancelScope()
-        self._headless = headless
+        self._waiting_for_head = headless
         self._stream = stream
         self._handler = handler
         self._bounds = bounds
@@ -137,10 +137,10 @@ class _Connection:
         return await self._answer(await self._handler(_request(head, body)), bodiless=head.method == b"HEAD")
 
     async def _head(self) -> h11.Event:
-        self._headless[self] = None
+        self._waiting_for_head[self] = None
         with trio.fail_after(self._bounds.head):
             head = await self._next_event()
-        self._headless.pop(self, None)
+        self._waiting_for_head.pop(self, None)
         return head
 
     async def _body(self) -> bytes | None:

@@ -25,11 +25,11 @@ import msgspec
 T = TypeVar("T")
 
 MASK = "****"
-SHORTEST = 4  # characters of a value that is remembered: a shorter one would be struck out of every other word
-_BOUNDED = 8  # below so many it is struck only where it stands as a word of its own
-_LONG = 20  # from here on its beginning gives it away
-_HEAD = 10
-_MOST = 4096  # forms; what comes after them is derived from what is known
+MIN_LENGTH = 4  # characters of a value that is remembered: a shorter one would be struck out of every other word
+_WHOLE_WORD_BELOW = 8  # below so many it is struck only where it stands as a word of its own
+_PREFIX_FROM = 20  # from here on its beginning gives it away
+_PREFIX_LENGTH = 10
+_MAX_FORMS = 4096  # forms; what comes after them is derived from what is known
 _LIKE_A_URL = re.compile(r"\S*(?:\w://|webhooks/[0-9]+/)\S*")
 _REVEALING_SEGMENT = re.compile(r"(?=.*[0-9_A-Z-]).{8,}")  # of a path: no plain word, and no plain number
 _SHAPES = re.compile(
@@ -81,12 +81,12 @@ def register(value: str) -> None:
     for part in _secret_parts(value):
         for form in _forms(part):
             _add(form, _pattern(form))
-        if len(part) >= _LONG:
-            _add(part[:_HEAD], re.compile(rf"{re.escape(part[:_HEAD])}[\w.~%+/=-]*", re.IGNORECASE))
+        if len(part) >= _PREFIX_FROM:
+            _add(part[:_PREFIX_LENGTH], re.compile(rf"{re.escape(part[:_PREFIX_LENGTH])}[\w.~%+/=-]*", re.IGNORECASE))
 
 
 def _add(form: str, pattern: re.Pattern[str]) -> None:
-    if len(_known) < _MOST:
+    if len(_known) < _MAX_FORMS:
         _known.setdefault(form.lower(), pattern)
 
 
@@ -146,7 +146,7 @@ def _secret_parts(value: str) -> Iterator[str]:
         parts = urlsplit(value)
         words = [parts.password or parts.username or ""]
         words += [found for found in parts.path.split("/") if _REVEALING_SEGMENT.fullmatch(found)]
-        words += [found for _, found in parse_qsl(parts.query) if len(found) > SHORTEST]
+        words += [found for _, found in parse_qsl(parts.query) if len(found) > MIN_LENGTH]
         words += [parts.fragment]
     except ValueError:  # no URL after all
         words = [value]
@@ -157,9 +157,9 @@ def _forms(value: str) -> Iterator[str]:
     """The forms in which a value may stand in a text."""
     plain = {value, value.strip(), unquote(value)}
     for form in plain | {change(word) for word in plain for change in _CHANGES}:
-        if len(form) >= SHORTEST:
+        if len(form) >= MIN_LENGTH:
             yield form
-    if len(value) >= _BOUNDED:
+    if len(value) >= _WHOLE_WORD_BELOW:
         yield from _as_base64(value.encode())
 
 
@@ -196,6 +196,6 @@ def _as_base64(value: bytes) -> Iterator[str]:
 
 def _pattern(form: str) -> re.Pattern[str]:
     literal = re.escape(form)
-    if len(form) < _BOUNDED:
+    if len(form) < _WHOLE_WORD_BELOW:
         literal = rf"(?<![A-Za-z0-9]){literal}(?![A-Za-z0-9])"
     return re.compile(literal, re.IGNORECASE)

@@ -286,7 +286,7 @@ def test_everything_that_can_be_written_arrives() -> None:
     assert d.breaker == BreakerLimits(2, 1.0, 60.0)
     assert f.options == FileOptions("/tmp/f")
     assert config.routes == (
-        Route(("d",), {"tier": ("premium",), "tag": ("a", "b")}, go_on=True),
+        Route(("d",), {"tier": ("premium",), "tag": ("a", "b")}, continues=True),
         Route(("f", "d")),
     )
     assert config.fallbacks == {"d": ("f",), "f": ()}

@@ -118,7 +118,7 @@ def test_dry_run_shows_limiter_wait_and_queue_ahead(daemon: DaemonProcess) -> No
     assert (found["condition"], found["ahead"]) == ("limited", 1)
     assert 3500 < found["earliest_seconds"] <= 3600
     assert 3500 < found["until_seconds"] <= 3600
-    assert "our limit of 1 in 3600 s" in found["limits"]["waits_for"]["normal"]
+    assert "the configured limit of 1 in 3600 s" in found["limits"]["waits_for"]["normal"]
     said = daemon.tocsin("test", "next", "--to", "d").stdout
     assert "behind 1 that wait" in said
     assert said.endswith("nothing was sent\n")

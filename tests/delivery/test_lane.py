@@ -19,7 +19,7 @@ from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Priority, State
-from tocsind.policy.gate import UNSTATED_WAIT
+from tocsind.policy.limiter import UNSTATED_WAIT
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, RateHeaders, Reach, Refused, Report, Unknown
 from tocsind.testing.memory import Answer, MemoryDestination
 
@@ -129,7 +129,7 @@ async def test_our_own_limit_paces_the_lane_and_says_so(autojump_clock: MockCloc
     stage.owe(*"abcde", priority=URGENT)
     async with stage.running():
         await passing(1)
-        assert stage.lane.condition() == Condition("limited", "our limit of 2 in 10 s", about(9.0))
+        assert stage.lane.condition() == Condition("limited", "the configured limit of 2 in 10 s", about(9.0))
         assert repr(stage.lane) == "<Lane d limited>"
         await passing(100)
     assert stage.destination.times == pytest.approx([0, 0, 10, 10, 20])

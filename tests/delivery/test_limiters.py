@@ -11,7 +11,7 @@ from tocsind.delivery.limiters import LONGEST_BLOCK, LimiterRegistry
 from tocsind.destinations.registry import Pace
 from tocsind.journal import LimitState
 from tocsind.policy.bucket import Rate
-from tocsind.policy.gate import Limiter
+from tocsind.policy.limiter import Limiter
 from tocsind.policy.outcomes import RateHeaders
 from tocsind.policy.rate_limits import MARGIN
 from tocsind.secret import Secret

@@ -448,7 +448,7 @@ async def test_after_too_many_invalid_requests_nobody_asks_until_they_are_few_ag
         street.owe("b", "innocent")
         await passing(GUARD.per - 70)
         assert len(street.tries) == GUARD.count
-        assert lanes["b"].condition().reason == "too many invalid requests: our guard of 500 in 600 s"
+        assert lanes["b"].condition().reason == "too many invalid requests: the guard of 500 in 600 s"
         await passing(20)
     assert len(street.tries) > GUARD.count + 1
     assert ("b", ["innocent"]) in street.tries

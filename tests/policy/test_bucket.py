@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsind.policy.bucket import BORROWED, EARLY_PACE, Bucket, Rate
+from tocsind.policy.bucket import BORROW_TIME, EARLY_PACE, Bucket, Rate
 from tocsind.policy.reserve import Reserve
 
 rates = st.builds(Rate, st.integers(1, 12), st.floats(0.25, 120))
@@ -17,11 +17,11 @@ journeys = st.lists(st.tuples(st.floats(0, 60), st.floats(0, 5), st.floats(0, 1)
 SAME = 1e-6  # what differs by less is the same instant
 
 
-def sent(bucket: Bucket, now: float, *, pressing: bool = True) -> float:
+def sent(bucket: Bucket, now: float, *, expedited: bool = True) -> float:
     """Wait for the bucket, send, and have the answer at once; when that was."""
-    now = bucket.ready_at(now, pressing=pressing)
-    bucket.acquire(now, pressing=pressing)
-    bucket.release(now, pressing=pressing)
+    now = bucket.ready_at(now, expedited=expedited)
+    bucket.acquire(now, expedited=expedited)
+    bucket.release(now, expedited=expedited)
     return now
 
 
@@ -31,46 +31,46 @@ def test_however_long_requests_travel_no_window_of_the_server_holds_more_than_co
 ) -> None:
     """The server counts at any instant between sending and answer: so from the answer, and at the sending, is the only safe way."""
     bucket, counted = Bucket(rate, Reserve()), list[float]()
-    for pause, latency, share, pressing in journeys:
-        now = bucket.ready_at(now + pause, pressing=pressing)
-        bucket.acquire(now, pressing=pressing)
+    for pause, latency, share, expedited in journeys:
+        now = bucket.ready_at(now + pause, expedited=expedited)
+        bucket.acquire(now, expedited=expedited)
         counted.append(now + share * latency)
         now += latency
-        bucket.release(now, pressing=pressing)
+        bucket.release(now, expedited=expedited)
     for first, one_more_than_count in zip(counted, counted[rate.count :], strict=False):
         assert one_more_than_count >= first + rate.per - SAME
 
 
 @given(rates, starts, pauses, st.booleans())
 def test_ready_at_is_the_first_instant_at_which_it_says_now(
-    rate: Rate, now: float, pauses: list[float], pressing: bool
+    rate: Rate, now: float, pauses: list[float], expedited: bool
 ) -> None:
     bucket = Bucket(rate, Reserve())
     for pause in pauses:
         now += pause
-        bucket.acquire(now, pressing=pressing)
-        bucket.release(now, pressing=pressing)
-    when = bucket.ready_at(now, pressing=pressing)
+        bucket.acquire(now, expedited=expedited)
+        bucket.release(now, expedited=expedited)
+    when = bucket.ready_at(now, expedited=expedited)
     assert now <= when < inf
-    assert bucket.ready_at(when, pressing=pressing) == when
+    assert bucket.ready_at(when, expedited=expedited) == when
     if when > now:
-        assert bucket.ready_at(nextafter(when, -inf), pressing=pressing) == when
+        assert bucket.ready_at(nextafter(when, -inf), expedited=expedited) == when
 
 
 @given(rates, starts, st.lists(st.booleans(), max_size=40))
 def test_what_is_kept_is_lent_for_a_moment_at_most(rate: Rate, now: float, who: list[bool]) -> None:
     bucket = Bucket(rate, Reserve())
-    for pressing in who:
-        now = sent(bucket, now, pressing=pressing)
-        if not pressing:
-            patient = sum(1 for at in bucket._normal if at + rate.per > now + BORROWED + SAME)
+    for expedited in who:
+        now = sent(bucket, now, expedited=expedited)
+        if not expedited:
+            patient = sum(1 for at in bucket._normal if at + rate.per > now + BORROW_TIME + SAME)
             assert patient <= rate.count - bucket.reserved(now)
 
 
 def test_asking_changes_nothing() -> None:
     bucket = Bucket(Rate(5, 10.0), Reserve())
     sent(bucket, 1.0)
-    answers = {(bucket.ready_at(2.0), bucket.ready_at(2.0, pressing=False), bucket.used(2.0)) for _ in range(3)}
+    answers = {(bucket.ready_at(2.0), bucket.ready_at(2.0, expedited=False), bucket.used(2.0)) for _ in range(3)}
     assert answers == {(2.0, 2.0, 1)}
 
 
@@ -104,12 +104,12 @@ def test_a_full_bucket_is_no_second_helping() -> None:
 
 def test_what_is_kept_is_for_those_who_press() -> None:
     bucket = Bucket(Rate(3, 10.0), Reserve())
-    sent(bucket, 0.0, pressing=False)
-    sent(bucket, 1.0, pressing=False)
+    sent(bucket, 0.0, expedited=False)
+    sent(bucket, 1.0, expedited=False)
     assert bucket.ready_at(2.0) == 2.0
-    assert bucket.ready_at(2.0, pressing=False) == 10.0 - BORROWED
-    bucket.acquire(2.0, pressing=False)
-    assert bucket.ready_at(3.0, pressing=False) == 10.0
+    assert bucket.ready_at(2.0, expedited=False) == 10.0 - BORROW_TIME
+    bucket.acquire(2.0, expedited=False)
+    assert bucket.ready_at(3.0, expedited=False) == 10.0
     assert Bucket(Rate(3, 10.0)).reserved(0.0) == 0
 
 
@@ -141,7 +141,7 @@ def test_after_another_rate_what_was_counted_stays_counted() -> None:
 def test_requests_of_before_a_restart_may_be_remembered_in_any_order() -> None:
     bucket = Bucket(Rate(3, 10.0), Reserve())
     for at in (5.0, 3.0, 4.0):
-        bucket.restore_request(at, pressing=False)
+        bucket.restore_request(at, expedited=False)
     assert [bucket.ready_at(6.0), bucket.ready_at(13.5), bucket.used(13.5)] == [13.0, 13.5, 2]
 
 
@@ -159,9 +159,9 @@ def test_a_few_are_not_paced() -> None:
     bucket = Bucket(Rate(30, 60.0), Reserve())
     for now in (0.0, 0.1, 0.2):
         assert bucket.paced_at(now) == now
-        sent(bucket, now, pressing=False)
+        sent(bucket, now, expedited=False)
     assert bucket.paced_at(0.3) == 0.3
-    sent(bucket, 0.3, pressing=False)
+    sent(bucket, 0.3, expedited=False)
     assert bucket.paced_at(0.4) > 2.0
 
 
@@ -169,9 +169,9 @@ def test_a_steady_stream_is_paced_evenly_and_is_never_stopped_by_the_window() ->
     bucket, now, left = Bucket(Rate(30, 60.0), Reserve()), 1000.0, list[float]()
     for _ in range(200):
         paced = bucket.paced_at(now)
-        assert bucket.ready_at(paced, pressing=False) == paced
-        bucket.acquire(paced, pressing=False)
-        bucket.release(paced + 0.2, pressing=False)
+        assert bucket.ready_at(paced, expedited=False) == paced
+        bucket.acquire(paced, expedited=False)
+        bucket.release(paced + 0.2, expedited=False)
         left.append(paced)
         now = paced + 0.2
     waits = [after - before for before, after in pairwise(left[4:])]
@@ -184,39 +184,39 @@ def test_the_pace_is_counted_from_one_leaving_to_the_next() -> None:
     quick, slow = (Bucket(Rate(30, 60.0), Reserve()) for _ in range(2))
     for bucket, latency in ((quick, 0.0), (slow, 1.0)):
         for n in range(20):
-            bucket.acquire(3.0 * n, pressing=False)
-            bucket.release(3.0 * n + latency, pressing=False)
+            bucket.acquire(3.0 * n, expedited=False)
+            bucket.release(3.0 * n + latency, expedited=False)
     assert slow.paced_at(58.5) - quick.paced_at(58.0) == pytest.approx(0.0, abs=0.1)
 
 
 def test_after_a_burst_who_comes_late_waits_for_company_no_longer_than_twice_the_even_pace() -> None:
     bucket = Bucket(Rate(30, 60.0), Reserve())
     for _ in range(25):
-        sent(bucket, 100.0, pressing=False)
+        sent(bucket, 100.0, expedited=False)
     assert bucket.paced_at(100.0) == pytest.approx(100.0 + 2 * 60.0 / 26)
 
 
 def test_those_who_press_do_not_slow_the_others() -> None:
     bucket = Bucket(Rate(30, 60.0), Reserve())
     for _ in range(10):
-        sent(bucket, 0.0, pressing=True)
+        sent(bucket, 0.0, expedited=True)
     assert bucket.paced_at(0.0) == 0.0
 
 
 def test_a_reserve_that_has_grown_over_what_is_used_already_leaves_a_pace() -> None:
     bucket = Bucket(Rate(30, 60.0), Reserve())
     for _ in range(26):
-        sent(bucket, 0.0, pressing=False)
+        sent(bucket, 0.0, expedited=False)
     for at in range(20):
         bucket.note_demand(float(at))
     assert bucket.paced_at(20.0) == 20.0
-    assert bucket.ready_at(20.0, pressing=False) == 60.0 - BORROWED
+    assert bucket.ready_at(20.0, expedited=False) == 60.0 - BORROW_TIME
 
 
 def test_after_a_restart_the_pace_goes_on_from_the_last_answer() -> None:
     bucket = Bucket(Rate(30, 60.0), Reserve())
     for n in range(20):
-        bucket.restore_request(3.0 * n, pressing=False)
+        bucket.restore_request(3.0 * n, expedited=False)
     assert 57.0 < bucket.paced_at(57.0) < 60.0
 
 
@@ -228,7 +228,7 @@ def test_a_rate_reads_as_people_say_it() -> None:
 def test_a_wide_bucket_remembers_no_more_than_its_window() -> None:
     bucket = Bucket(Rate(100_000, 1.0), Reserve())
     for n in range(1000):
-        sent(bucket, n / 10, pressing=False)
+        sent(bucket, n / 10, expedited=False)
     assert len(bucket._all) == len(bucket._normal) == 10
 
 
@@ -238,15 +238,15 @@ def test_first_requests_of_an_empty_window_wait_little_for_more_to_join(count: i
     for _ in range(early):
         paced = bucket.paced_at(now)
         held.append(paced - now)
-        now = sent(bucket, paced, pressing=False)
+        now = sent(bucket, paced, expedited=False)
     assert max(held) <= EARLY_PACE + SAME
     if count < 30:  # a window of 30 is paced about as fast all along
         assert bucket.paced_at(now) - now > EARLY_PACE
 
 
 @given(st.floats(0, 10))
-def test_less_pressing_requests_use_the_reserve_as_long_before_their_own_token_as_it_is_lent(lent: float) -> None:
+def test_less_pressing_requests_use_the_reserve_as_long_before_their_own_token_as_it_is_lent(borrow: float) -> None:
     bucket = Bucket(Rate(30, 60.0), Reserve())
     for _ in range(26):
-        sent(bucket, 100.0, pressing=False)
-    assert bucket.ready_at(101.0, pressing=False, lent=lent) == 160.0 - lent
+        sent(bucket, 100.0, expedited=False)
+    assert bucket.ready_at(101.0, expedited=False, borrow=borrow) == 160.0 - borrow

@@ -151,9 +151,9 @@ deliveries = st.builds(
     st.sampled_from(Priority),
     attempts=st.integers(1, 10**6),
     first_try=st.floats(NOW - 1e6, NOW),
-    doubt=st.booleans(),
+    maybe_duplicate=st.booleans(),
     unknown_count=st.integers(0, 3),
-    plain=st.booleans(),
+    plain_format=st.booleans(),
     max_batch=st.none() | st.integers(1, 10),
 )
 

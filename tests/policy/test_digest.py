@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsind.policy.delivery import Priority
-from tocsind.policy.digest import LEAST, Budgets, digest_surplus
+from tocsind.policy.digest import MIN_DIGEST, Budgets, digest_surplus
 
 URGENT, HIGH, NORMAL, LOW = Priority
 BUDGETS = Budgets()
@@ -19,7 +19,7 @@ def test_only_what_waits_and_may_be_merged_is_merged(
     waiting: dict[Priority, int], budgets: Budgets, rate: float
 ) -> None:
     for priority, count in digest_surplus(waiting, budgets, rate).items():
-        assert LEAST <= count <= waiting[priority]
+        assert MIN_DIGEST <= count <= waiting[priority]
         assert budgets.of(priority) is not None
 
 
@@ -31,7 +31,7 @@ def test_what_is_left_drains_in_time_or_is_all_that_may_not_be_merged(
     left = {priority: n - folded.get(priority, 0) for priority, n in waiting.items()}
     for priority, budget in ((NORMAL, 120.0), (LOW, 300.0)):
         until_the_last = sum(n for other, n in left.items() if other <= priority)
-        assert until_the_last <= budget * rate or left.get(priority, 0) < LEAST
+        assert until_the_last <= budget * rate or left.get(priority, 0) < MIN_DIGEST
 
 
 def test_a_backlog_that_drains_in_time_is_left_alone() -> None:
@@ -57,8 +57,8 @@ def test_urgent_and_high_are_never_merged() -> None:
 
 
 def test_a_few_are_not_worth_a_digest() -> None:
-    assert digest_surplus({URGENT: 300, LOW: LEAST - 1}, BUDGETS, 1.0) == {}
-    assert digest_surplus({URGENT: 300, LOW: LEAST}, BUDGETS, 1.0) == {LOW: LEAST}
+    assert digest_surplus({URGENT: 300, LOW: MIN_DIGEST - 1}, BUDGETS, 1.0) == {}
+    assert digest_surplus({URGENT: 300, LOW: MIN_DIGEST}, BUDGETS, 1.0) == {LOW: MIN_DIGEST}
 
 
 def test_without_a_budget_nothing_is_merged() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tocsind.policy.delivery import Priority
-from tocsind.policy.patience import NEVER, PROBE_INTERVAL, SHORT_BLOCK, SUSPECT, Fitness, Outage, Patience, ranked
+from tocsind.policy.patience import NEVER, PROBE_INTERVAL, SHORT_BLOCK, SUSPECT_TIME, Fitness, Outage, Patience, ranked
 
 URGENT, HIGH, NORMAL, LOW = Priority
 
@@ -55,8 +55,8 @@ def test_outage_long_after_an_answered_question_is_a_new_one() -> None:
     outage = Outage()
     outage.on_failure(0.0, "503")
     outage.on_recovery(100.0)
-    outage.on_failure(101.0 + SUSPECT, "503")
-    assert outage.over_at(30.0) == 131.0 + SUSPECT
+    outage.on_failure(101.0 + SUSPECT_TIME, "503")
+    assert outage.over_at(30.0) == 131.0 + SUSPECT_TIME
 
 
 def test_question_is_asked_when_the_breaker_allows_it_and_not_soon_after_a_failure() -> None:
@@ -112,7 +112,7 @@ class OutageLaw(RuleBasedStateMachine):
 
     @rule(block=st.booleans())
     def nothing_gets_through(self, block: bool) -> None:
-        if self.since is None or (self.back_at is not None and self.now - self.back_at > SUSPECT):
+        if self.since is None or (self.back_at is not None and self.now - self.back_at > SUSPECT_TIME):
             self.since = self.now
         self.back_at = None
         (self.outage.on_block if block else self.outage.on_failure)(self.now, "because")

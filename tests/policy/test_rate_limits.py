@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsind.policy.bucket import BORROWED, Rate
+from tocsind.policy.bucket import BORROW_TIME, Rate
 from tocsind.policy.outcomes import RateHeaders
 from tocsind.policy.rate_limits import (
-    CLEAN,
+    CLEAN_TIME,
     GUARD,
-    LEAST,
     MARGIN,
-    MAX_CLEAN_WINDOWS,
-    MIN_OBSERVATIONS,
-    SLOW,
+    MAX_CLEAN_TIME,
+    MIN_LEARNED,
+    OBSERVATION_PERIOD,
+    SLOWEST_WEBHOOK,
     ChannelLimit,
     HostLimit,
     RateLimit,
@@ -25,11 +25,11 @@ FIVE, THIRTY = Rate(5, 2.0), Rate(30, 60.0)
 blocks = st.lists(st.tuples(st.floats(1, 100), st.text()), max_size=5)
 
 
-def sent(scope: RateLimit, *times: float, pressing: bool = True) -> None:
+def sent(scope: RateLimit, *times: float, expedited: bool = True) -> None:
     """Requests that left and were answered then."""
     for at in times:
-        scope.acquire(at, pressing=pressing)
-        scope.release(at, pressing=pressing)
+        scope.acquire(at, expedited=expedited)
+        scope.release(at, expedited=expedited)
 
 
 # --- all of them --------------------------------------------------------------------------------------------------------------
@@ -38,11 +38,11 @@ def sent(scope: RateLimit, *times: float, pressing: bool = True) -> None:
 @pytest.mark.parametrize("scope", [WebhookLimit(), ChannelLimit(), HostLimit()])
 def test_what_the_far_end_does_not_limit_is_always_open(scope: RateLimit) -> None:
     sent(scope, *[1.0] * 100)
-    scope.acquire(1.0, pressing=True)
-    scope.cancel(pressing=True)
-    scope.restore_request(1.0, pressing=True)
+    scope.acquire(1.0, expedited=True)
+    scope.cancel(expedited=True)
+    scope.restore_request(1.0, expedited=True)
     scope.apply_rate(Rate(1, 60.0))
-    assert scope.ready_at(1.0, pressing=False) == 1.0
+    assert scope.ready_at(1.0, expedited=False) == 1.0
 
 
 @pytest.mark.parametrize("make", [WebhookLimit, ChannelLimit, HostLimit])
@@ -160,7 +160,7 @@ def test_an_endpoint_without_a_rate_obeys_its_headers_and_learns_nothing() -> No
     scope = WebhookLimit()
     scope.on_response(1.0, RateHeaders(limit=5, remaining=0, reset_after=3.0))
     assert scope.window_opens(1.0) == 4.0
-    scope.restore_request(1.0, pressing=False)
+    scope.restore_request(1.0, expedited=False)
     assert (scope.window_opens(1.0), scope.saved()) == (4.0, SavedLimit())
 
 
@@ -197,19 +197,19 @@ def test_a_window_that_is_spent_teaches_nothing_for_good() -> None:
 def test_what_no_answer_confirms_is_forgotten_after_a_while() -> None:
     scope = WebhookLimit(FIVE)
     scope.on_response(100.0, RateHeaders(limit=4, remaining=2, reset_after=30.0))
-    scope.on_response(100.0 + MIN_OBSERVATIONS - 1, RateHeaders(limit=4, remaining=2, reset_after=1.0))
-    assert rate_of(scope, 99.0 + 2 * MIN_OBSERVATIONS) == Rate(4, 30.0 + MARGIN)
-    scope.on_response(99.0 + 2 * MIN_OBSERVATIONS, RateHeaders(limit=5, remaining=2, reset_after=7.0))
-    assert rate_of(scope, 100.0 + 2 * MIN_OBSERVATIONS) == Rate(5, 7.0 + MARGIN)
-    assert rate_of(scope, 100.0 + 3 * MIN_OBSERVATIONS) == Rate(5, 2.0 + MARGIN)
+    scope.on_response(100.0 + OBSERVATION_PERIOD - 1, RateHeaders(limit=4, remaining=2, reset_after=1.0))
+    assert rate_of(scope, 99.0 + 2 * OBSERVATION_PERIOD) == Rate(4, 30.0 + MARGIN)
+    scope.on_response(99.0 + 2 * OBSERVATION_PERIOD, RateHeaders(limit=5, remaining=2, reset_after=7.0))
+    assert rate_of(scope, 100.0 + 2 * OBSERVATION_PERIOD) == Rate(5, 7.0 + MARGIN)
+    assert rate_of(scope, 100.0 + 3 * OBSERVATION_PERIOD) == Rate(5, 2.0 + MARGIN)
     assert scope.saved() == SavedLimit()
 
 
 def test_what_answers_confirm_again_and_again_stays() -> None:
     scope = WebhookLimit(FIVE)
     for n in range(10):
-        scope.on_response(n * MIN_OBSERVATIONS, RateHeaders(limit=5, remaining=4, reset_after=5.0))
-        assert rate_of(scope, n * MIN_OBSERVATIONS) == Rate(5, 5.0 + MARGIN)
+        scope.on_response(n * OBSERVATION_PERIOD, RateHeaders(limit=5, remaining=4, reset_after=5.0))
+        assert rate_of(scope, n * OBSERVATION_PERIOD) == Rate(5, 5.0 + MARGIN)
 
 
 def test_a_looser_configuration_takes_effect_at_once_and_what_was_learned_still_holds() -> None:
@@ -239,22 +239,22 @@ def test_a_rate_from_a_journal_that_did_not_tell_configured_from_learned_is_pass
 def test_the_first_request_after_a_restart_waits_only_while_the_slowest_webhook_might_be_spent() -> None:
     scope = WebhookLimit(FIVE)
     for at in (9.0, 6.0, 10.0, 8.0):
-        scope.restore_request(at, pressing=False)
+        scope.restore_request(at, expedited=False)
     assert scope.ready_at(10.5) == 10.5, "four of five in five seconds"
-    scope.restore_request(7.0, pressing=False)
-    assert scope.ready_at(10.5) == 6.0 + SLOW.per
-    scope.restore_request(10.4, pressing=False)
-    assert scope.ready_at(10.5) == 7.0 + SLOW.per
-    scope.restore_request(10.45, pressing=False)
-    scope.restore_request(10.46, pressing=False)
-    scope.restore_request(10.47, pressing=False)
+    scope.restore_request(7.0, expedited=False)
+    assert scope.ready_at(10.5) == 6.0 + SLOWEST_WEBHOOK.per
+    scope.restore_request(10.4, expedited=False)
+    assert scope.ready_at(10.5) == 7.0 + SLOWEST_WEBHOOK.per
+    scope.restore_request(10.45, expedited=False)
+    scope.restore_request(10.46, expedited=False)
+    scope.restore_request(10.47, expedited=False)
     assert scope.ready_at(10.5) == 10.47 + 2.0 + MARGIN, "a whole window at most"
 
 
 def test_the_answer_to_the_first_request_after_a_restart_tells_anew() -> None:
     scope = WebhookLimit(FIVE)
     for n in range(5):
-        scope.restore_request(10.0 + n / 10, pressing=False)
+        scope.restore_request(10.0 + n / 10, expedited=False)
     assert scope.ready_at(10.5) == 10.4 + 2.0 + MARGIN
     sent(scope, 12.5)
     scope.on_response(12.5, RateHeaders(limit=5, remaining=1, reset_after=0.3))
@@ -263,10 +263,10 @@ def test_the_answer_to_the_first_request_after_a_restart_tells_anew() -> None:
 
 def test_a_request_in_flight_at_a_kill_delays_nothing_where_the_window_is_nearly_unused() -> None:
     scope = WebhookLimit(THIRTY)
-    scope.restore_request(100.0, pressing=True)
+    scope.restore_request(100.0, expedited=True)
     assert scope.ready_at(100.1) == 100.1
     for n in range(29):
-        scope.restore_request(50.0 + n, pressing=True)
+        scope.restore_request(50.0 + n, expedited=True)
     assert scope.ready_at(100.1) == pytest.approx(50.0 + 60.0 + MARGIN)
 
 
@@ -289,8 +289,8 @@ def learned(scope: ChannelLimit, now: float) -> int:
 
 def test_thirty_of_a_minute_are_counted_and_some_kept() -> None:
     scope = ChannelLimit(THIRTY)
-    sent(scope, *[1.0] * 26, pressing=False)
-    assert scope.ready_at(2.0, pressing=False) == 61.0 + MARGIN - BORROWED
+    sent(scope, *[1.0] * 26, expedited=False)
+    assert scope.ready_at(2.0, expedited=False) == 61.0 + MARGIN - BORROW_TIME
     assert scope.ready_at(2.0) == 2.0
     sent(scope, *[3.0] * 4)
     assert scope.ready_at(4.0) == 61.0 + MARGIN
@@ -306,28 +306,28 @@ def test_a_shared_429_closes_for_as_long_as_it_says_and_leaves_one_less_than_pas
 def test_one_more_is_dared_for_each_clean_minute_until_all_are_believed_again() -> None:
     scope = full(28)
     scope.on_limited(3.0, 1.0, "429")
-    assert [learned(scope, 3.0 + minutes * CLEAN) for minutes in (0, 0.9, 1, 2, 4, 50)] == [26, 26, 27, 28, 30, 30]
+    assert [learned(scope, 3.0 + minutes * CLEAN_TIME) for minutes in (0, 0.9, 1, 2, 4, 50)] == [26, 26, 27, 28, 30, 30]
 
 
 def test_where_daring_is_punished_again_it_becomes_slower() -> None:
     scope = full(10)
     scope.on_limited(1.0, 1.0, "429")
-    assert learned(scope, 1.0 + CLEAN) == 9
-    scope.on_limited(1.0 + CLEAN, 1.0, "429")
-    now = 1.0 + CLEAN
+    assert learned(scope, 1.0 + CLEAN_TIME) == 9
+    scope.on_limited(1.0 + CLEAN_TIME, 1.0, "429")
+    now = 1.0 + CLEAN_TIME
     low = learned(scope, now)
-    assert [learned(scope, now + minutes * CLEAN) - low for minutes in (1, 2, 3, 4)] == [0, 1, 1, 2]
+    assert [learned(scope, now + minutes * CLEAN_TIME) - low for minutes in (1, 2, 3, 4)] == [0, 1, 1, 2]
     for _ in range(10):
         scope.on_limited(now, 1.0, "429")
-    assert learned(scope, now + MAX_CLEAN_WINDOWS - 1) == learned(scope, now)
-    assert learned(scope, now + MAX_CLEAN_WINDOWS) == learned(scope, now) + 1
+    assert learned(scope, now + MAX_CLEAN_TIME - 1) == learned(scope, now)
+    assert learned(scope, now + MAX_CLEAN_TIME) == learned(scope, now) + 1
 
 
 def test_some_are_always_left_to_try_with() -> None:
     scope = ChannelLimit(THIRTY)
     sent(scope, 1.0)
     scope.on_limited(1.0, 1.0, "429")
-    assert learned(scope, 2.0) == LEAST
+    assert learned(scope, 2.0) == MIN_LEARNED
 
 
 def test_a_channel_without_a_rate_is_closed_and_learns_nothing() -> None:
@@ -341,7 +341,7 @@ def test_what_a_channel_learned_survives_a_restart() -> None:
     before.on_limited(2.0, 7.0, "429")
     after.restore(before.saved())
     assert learned(after, 9.0) == 18
-    assert learned(after, 2.0 + 2 * CLEAN) == 20
+    assert learned(after, 2.0 + 2 * CLEAN_TIME) == 20
     untouched = ChannelLimit(THIRTY)
     untouched.restore(ChannelLimit(THIRTY).saved())
     assert learned(untouched, 9.0) == 30
@@ -350,7 +350,7 @@ def test_what_a_channel_learned_survives_a_restart() -> None:
 def test_requests_of_before_a_restart_count_and_those_that_pressed_were_wished_for() -> None:
     scope = ChannelLimit(THIRTY)
     for n in range(12):
-        scope.restore_request(float(n), pressing=n < 6)
+        scope.restore_request(float(n), expedited=n < 6)
     assert scope.bucket is not None
     assert (scope.bucket.used(12.0), scope.bucket.reserved(12.0)) == (12, 9)
 
@@ -395,11 +395,11 @@ def test_a_block_without_a_time_is_believed_longer_each_time_until_somebody_answ
 @pytest.mark.parametrize(
     ("rate", "seconds"),
     [
-        (None, BORROWED),
-        (Rate(5, 2.0), BORROWED),
+        (None, BORROW_TIME),
+        (Rate(5, 2.0), BORROW_TIME),
         (Rate(5, 5.0), 5.0 + MARGIN),
-        (Rate(6, 5.0), BORROWED),  # a backlog does not use it up at once
-        (Rate(5, 6.0), BORROWED),  # a loan that long would be a reserve that is never there
+        (Rate(6, 5.0), BORROW_TIME),  # a backlog does not use it up at once
+        (Rate(5, 6.0), BORROW_TIME),  # a loan that long would be a reserve that is never there
     ],
     ids=str,
 )

@@ -71,7 +71,7 @@ def test_the_first_rule_that_matches_wins() -> None:
 
 
 def test_continue_goes_on_and_names_each_destination_once() -> None:
-    rules = (Route(("b", "a"), go_on=True), Route(("a", "c")), Route(("d",)))
+    rules = (Route(("b", "a"), continues=True), Route(("a", "c")), Route(("d",)))
     assert route(Signal("t"), Priority.NORMAL, rules) == ("b", "a", "c")
 
 
@@ -141,8 +141,8 @@ def test_a_router_remembers_nothing_wrong(rules: list[Route], signals: list[Sign
 
 
 def test_a_router_remembers_only_so_many_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes, "MOST_REMEMBERED", 2)
+    monkeypatch.setattr(routes, "MAX_CACHED", 2)
     router = Router(Thresholds(), [Route(("a",), {"key": ("k1", "k5")})])
     found = [router(Signal("t", key=f"k{number}"))[1] for number in range(8)]
     assert found == [("a",) if number in {1, 5} else () for number in range(8)]
-    assert len(router._known) <= 2
+    assert len(router._cache) <= 2

@@ -26,7 +26,7 @@ class Request(NamedTuple):
     """As the journal knows it."""
 
     webhook: int
-    pressing: bool
+    expedited: bool
     answered: float | None = None  # None: in flight
 
 

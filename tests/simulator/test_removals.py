@@ -33,7 +33,7 @@ def test_without_the_webhooks_log_a_server_that_does_not_tell_refuses(monkeypatc
 
 
 def test_without_the_headers_a_server_that_is_slower_than_ours_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(WebhookLimit, "hear", lambda *_: None)
+    monkeypatch.setattr(WebhookLimit, "on_response", lambda *_: None)
     assert refused(Scenario(SLOW, "burst of 500", 0))["user"] > 10
 
 
@@ -53,7 +53,7 @@ def test_without_learning_others_make_us_run_into_their_limit_again_and_again(mo
     def forget(self: ChannelLimit, now: float, wait: float, reason: str) -> None:
         self.block(now + wait, reason)
 
-    monkeypatch.setattr(ChannelLimit, "limited", forget)
+    monkeypatch.setattr(ChannelLimit, "on_limited", forget)
     book = run(Scenario(ONE, "4/s", 0, foreign=Foreign(10)))
     assert book.refused["shared"] > 0.03 * book.requests
 
@@ -76,8 +76,8 @@ def test_without_a_pace_tokens_run_out_in_mid_minute(monkeypatch: pytest.MonkeyP
 
 
 def test_counted_from_the_sending_two_windows_of_ours_are_one_of_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
-    def take(self: Bucket, now: float, *, pressing: bool = True) -> None:
-        self.restore_request(now, pressing=pressing)
+    def take(self: Bucket, now: float, *, expedited: bool = True) -> None:
+        self.restore_request(now, expedited=expedited)
 
     monkeypatch.setattr(Bucket, "acquire", take)
     monkeypatch.setattr(Bucket, "release", lambda *_, **__: None)
@@ -104,5 +104,5 @@ def test_what_was_in_flight_at_a_power_cut_counts_as_if_it_were_answered_at_the_
 def test_without_the_patience_after_a_restart_a_server_that_is_slower_than_ours_refuses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(WebhookLimit, "remember", RateLimit.restore_request)
+    monkeypatch.setattr(WebhookLimit, "restore_request", RateLimit.restore_request)
     assert any(refused(Scenario(SLOW, "burst of 500", seed, kills=6)) for seed in range(20))

@@ -1,6 +1,6 @@
 """tocsin, as far as pace goes: the policy under test, with the rules of a lane around it and a journal that outlives it.
 
-The lanes of one channel take turns: one request in flight; of those that may go, the most pressing goes. A batch is formed when the gate
+The lanes of one channel take turns: one request in flight; of those that may go, the most expedited goes. A batch is formed when the gate
 opens. A killed one leaves its journal: what is not settled, when its requests were answered, and what the scopes learned by the last
 answer. What was in flight counts as answered at the restart, and goes again.
 """
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tocsind.policy.batch import Batch, Footprint, form
 from tocsind.policy.delivery import Priority
-from tocsind.policy.gate import Limiter, is_expedited
+from tocsind.policy.limiter import Limiter, is_expedited
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, Report
 from tocsind.policy.rate_limits import ChannelLimit, HostLimit, SavedLimit, WebhookLimit
 
@@ -171,10 +171,10 @@ class Tocsin:
 
     def _remember(self) -> None:
         self._journal.reopen(self._world.now)
-        for webhook, pressing, at in self._journal.requests:
+        for webhook, expedited, at in self._journal.requests:
             assert at is not None
-            self._lanes[webhook].gate.restore_requests(at, pressing=pressing, endpoint=True)
-            self._channel.restore_request(at, pressing=pressing)
+            self._lanes[webhook].gate.restore_requests(at, expedited=expedited, endpoint=True)
+            self._channel.restore_request(at, expedited=expedited)
 
 
 def outcome_of(answer: Answer) -> Outcome:

@@ -30,7 +30,7 @@ def _about_routes(spot: Location, routes: Sequence[Route]) -> None:
         spot.warn(
             "no route takes everything: a signal that none takes is kept as dead; end with one that has no `when`"
         )
-    last = next((index for index in everything if not routes[index].go_on), len(routes))
+    last = next((index for index in everything if not routes[index].continues), len(routes))
     for index in range(last + 1, len(routes)):
         spot.at(index).warn("never reached: an earlier route takes everything")
 

@@ -30,7 +30,7 @@ def _route(spot: Location, names: Collection[str]) -> Route:
         "continue": Field(flag),
     }
     found = read_table(spot, fields)
-    return Route(to=found.get("to", ()), when=found.get("when", {}), go_on=found.get("continue", False))
+    return Route(to=found.get("to", ()), when=found.get("when", {}), continues=found.get("continue", False))
 
 
 def takes_everything(route: Route) -> bool:

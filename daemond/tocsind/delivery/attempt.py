@@ -27,7 +27,7 @@ from tocsind.journal import LaneState, LimitState, RequestStart
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import Breaker
 from tocsind.policy.delivery import Delivery, Priority, Settlement
-from tocsind.policy.gate import Limiter, is_expedited
+from tocsind.policy.limiter import Limiter, is_expedited
 from tocsind.policy.outcomes import Delivered, Outcome, Report
 from tocsind.secret import redacted_struct
 

@@ -14,7 +14,7 @@ import trio
 from tocsind.clock import Clock
 from tocsind.destinations import Destination
 from tocsind.policy.breaker import Breaker
-from tocsind.policy.gate import Limiter
+from tocsind.policy.limiter import Limiter
 from tocsind.policy.outcomes import ChannelInfo, is_unsent
 from tocsind.secret import redacted_struct
 
@@ -86,14 +86,14 @@ class Discovery:
 
     async def _query(self) -> ChannelInfo:
         host, now, found = self._lane.limiter.address, self._lane.clock.now, ChannelInfo()
-        host.acquire(now(), pressing=True)
+        host.acquire(now(), expedited=True)
         try:
             with self._lane.in_flight_timer():
                 found = redacted_struct(await self._lane.destination.discover())
         finally:
             if is_unsent(found.problem):
-                host.cancel(pressing=True)
+                host.cancel(expedited=True)
             else:
-                host.release(now(), pressing=True)
+                host.release(now(), expedited=True)
         host.on_response(now(), invalid=found.invalid)
         return found

@@ -14,7 +14,7 @@ from tocsind.events import BreakerOpened, DestinationNote, Emit, ProbeFailed, Ra
 from tocsind.journal import LaneState
 from tocsind.policy.breaker import Breaker, Phase, SavedBreaker
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.gate import Limiter
+from tocsind.policy.limiter import Limiter
 from tocsind.policy.outcomes import Cause, ChannelInfo, Deferred, Delivered, Outcome, Reach, Refused, Report, Unknown
 from tocsind.policy.refusals import Refusals
 

@@ -35,7 +35,7 @@ from tocsind.events import Disabled, Emit, Enabled
 from tocsind.journal import LaneState
 from tocsind.policy.breaker import Breaker, Phase
 from tocsind.policy.delivery import Delivery, Priority
-from tocsind.policy.gate import is_expedited
+from tocsind.policy.limiter import is_expedited
 from tocsind.policy.patience import Fitness
 
 from .attempt import Attempts

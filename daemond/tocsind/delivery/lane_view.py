@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from tocsind.policy.delivery import Priority
-from tocsind.policy.gate import Window
+from tocsind.policy.limiter import Window
 from tocsind.policy.patience import Fitness
 
 LONG_BLOCK_SECONDS = 60.0  # a server that blocks a lane for longer is a problem to report

@@ -22,7 +22,7 @@ from tocsind.destinations.registry import Pace
 from tocsind.destinations.registry import pace as pace_of
 from tocsind.journal import LimitState, RequestRecord
 from tocsind.policy.bucket import Rate
-from tocsind.policy.gate import Limiter
+from tocsind.policy.limiter import Limiter
 from tocsind.policy.rate_limits import ChannelLimit as ChannelScope
 from tocsind.policy.rate_limits import HostLimit, RateLimit, SavedLimit, WebhookLimit
 
@@ -57,7 +57,7 @@ class LimiterRegistry:
             address = await self._limit(f"address:{options.kind}", options, rates.address, HostLimit)
             gate = Limiter(options.limit, endpoint, address=address)
             for each in await self._store.requests(name, options.name):
-                gate.restore_requests(self._answered(each), pressing=each.expedited, endpoint=not known)
+                gate.restore_requests(self._answered(each), expedited=each.expedited, endpoint=not known)
         return gate
 
     async def turn_queue(self, options: DestinationOptions, found: str | None) -> TurnQueue:
@@ -68,7 +68,7 @@ class LimiterRegistry:
             scope = await self._limit(name, options, self._pace(options).channel, ChannelScope)
             if name not in self._turn_queues:
                 for each in await self._store.requests(name, options.name):
-                    scope.restore_request(self._answered(each), pressing=each.expedited)
+                    scope.restore_request(self._answered(each), expedited=each.expedited)
                 self._turn_queues[name] = TurnQueue(name, scope, self._clock)
         return self._turn_queues[name]
 

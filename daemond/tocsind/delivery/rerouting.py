@@ -19,7 +19,7 @@ from tocsind.clock import Clock
 from tocsind.config import DestinationOptions
 from tocsind.policy.breaker import Breaker, Phase
 from tocsind.policy.delivery import Priority
-from tocsind.policy.gate import Limiter
+from tocsind.policy.limiter import Limiter
 from tocsind.policy.patience import Outage
 
 from .lane_view import OutageView

@@ -19,12 +19,14 @@ import msgspec
 
 from .reserve import Reserve
 
-FEW = 4 / 30  # of the tokens: with fewer requests than this in the window nobody has to save them up
-BORROWED = (
+MIN_PACED_SHARE = 4 / 30  # of the tokens: with fewer requests than this in the window nobody has to save them up
+BORROW_TIME = (
     1.5  # seconds: with a webhook's window before it, an URGENT request may wait so long and still arrive within 2.5
 )
-SLOWEST = 2.0  # times the even pace of a whole window: the longest that a message waits for more alerts to join it
-EARLY = 10  # requests of a window that was empty wait for more alerts to join them for at most
+MAX_PACE_FACTOR = (
+    2.0  # times the even pace of a whole window: the longest that a message waits for more alerts to join it
+)
+EARLY_REQUESTS = 10  # requests of a window that was empty wait for more alerts to join them for at most
 EARLY_PACE = 2.6  # seconds: the first alerts of a quiet channel are news, and most such bursts end here
 SPREAD_BELOW = 2  # tokens that must remain for that
 
@@ -48,8 +50,8 @@ class Bucket:
         self.reserve = reserve
         self._all: deque[float] = deque(maxlen=rate.count)  # when requests were answered, in order
         self._normal: deque[float] = deque(maxlen=rate.count)  # those of them that did not press
-        self._remaining: float | None = None  # when the last of those left us
-        self._remaining_before: float | None = None  # and the one before it
+        self._last_sent: float | None = None  # when the last of those left us
+        self._last_sent_before: float | None = None  # and the one before it
         self._in_flight = 0  # requests without an answer yet
         self._in_flight_normal = 0
 
@@ -62,16 +64,16 @@ class Bucket:
         if self.reserve is not None:
             self.reserve.note_demand(now)
 
-    def ready_at(self, now: float, *, pressing: bool = True, lent: float = BORROWED) -> float:
+    def ready_at(self, now: float, *, expedited: bool = True, borrow: float = BORROW_TIME) -> float:
         """`now` for yes, else the instant at which a token comes back; a request that is out may come back only later.
 
         `lent`: seconds before a token of their own returns in which those that do not press may use the reserve.
         """
         when = self._free_at(now, self._all, self._in_flight, self.count)
-        if pressing:
+        if expedited:
             return when
         own = self._free_at(now, self._normal, self._in_flight_normal, self.count - self.reserved(now))
-        return max(when, own - lent)
+        return max(when, own - borrow)
 
     def paced_at(self, now: float) -> float:
         """When the next that does not press should go, at an even pace that never runs dry; `now` while there were few.
@@ -82,40 +84,44 @@ class Bucket:
         The first EARLY requests of a window are faster, however small the window is.
         """
         used = [at for at in self._normal if at + self.rate.per > now]
-        if not used or len(used) < self.count * FEW:
+        if not used or len(used) < self.count * MIN_PACED_SHARE:
             return now
-        allowed, last = self.count - self.reserved(now), used[-1] if self._remaining is None else self._remaining
+        allowed, last = self.count - self.reserved(now), used[-1] if self._last_sent is None else self._last_sent
         free = allowed - len(used)
         pace = max((at + self.rate.per - last) / (free + n) for n, at in enumerate(used, 1) if free + n > 0)
-        slowest = EARLY_PACE if len(used) < min(EARLY, allowed - SPREAD_BELOW) else SLOWEST * self.rate.per / allowed
+        slowest = (
+            EARLY_PACE
+            if len(used) < min(EARLY_REQUESTS, allowed - SPREAD_BELOW)
+            else MAX_PACE_FACTOR * self.rate.per / allowed
+        )
         return max(now, last + min(pace, slowest))
 
-    def acquire(self, now: float, *, pressing: bool = True) -> None:
+    def acquire(self, now: float, *, expedited: bool = True) -> None:
         """A request leaves."""
         self._in_flight += 1
-        if not pressing:
+        if not expedited:
             self._in_flight_normal += 1
-            self._remaining_before, self._remaining = self._remaining, now
+            self._last_sent_before, self._last_sent = self._last_sent, now
 
-    def release(self, now: float, *, pressing: bool = True) -> None:
+    def release(self, now: float, *, expedited: bool = True) -> None:
         """It was answered: from here its token is gone for `per` seconds."""
-        self._returned(pressing=pressing)
-        self.restore_request(now, pressing=pressing)
+        self._returned(expedited=expedited)
+        self.restore_request(now, expedited=expedited)
         for log in (self._all, self._normal):
             while log and log[0] + self.rate.per <= now:
                 log.popleft()  # its token is back
 
-    def cancel(self, *, pressing: bool = True) -> None:
+    def cancel(self, *, expedited: bool = True) -> None:
         """Nothing left after all, or it never reached the far end: as if it had not been taken."""
-        self._returned(pressing=pressing)
-        if not pressing:
-            self._remaining = self._remaining_before
+        self._returned(expedited=expedited)
+        if not expedited:
+            self._last_sent = self._last_sent_before
 
-    def restore_request(self, at: float, *, pressing: bool = True) -> None:
+    def restore_request(self, at: float, *, expedited: bool = True) -> None:
         """A request that was answered then."""
-        self._all = _with(self._all, at)
-        if not pressing:
-            self._normal = _with(self._normal, at)
+        self._all = _inserted(self._all, at)
+        if not expedited:
+            self._normal = _inserted(self._normal, at)
 
     def set_rate(self, rate: Rate) -> None:
         """Another rate holds from now on; what was counted stays counted."""
@@ -132,9 +138,9 @@ class Bucket:
         """From when on fewer requests than the rate permits lie in the last `window` seconds, should nothing be sent meanwhile."""
         return self._all[0] + window if len(self._all) == self._all.maxlen else 0.0
 
-    def _returned(self, *, pressing: bool) -> None:
+    def _returned(self, *, expedited: bool) -> None:
         self._in_flight -= 1
-        self._in_flight_normal -= not pressing
+        self._in_flight_normal -= not expedited
 
     def used(self, now: float) -> int:
         """How many tokens are gone at `now`."""
@@ -150,7 +156,7 @@ class Bucket:
         return max(now, log[-room] + self.rate.per) if len(log) >= room else now
 
 
-def _with(log: deque[float], at: float) -> deque[float]:
+def _inserted(log: deque[float], at: float) -> deque[float]:
     """The log, in order still: what comes from before a restart may come late."""
     if log and at < log[-1]:
         return deque(sorted((*log, at)), maxlen=log.maxlen)

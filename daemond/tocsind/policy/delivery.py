@@ -105,7 +105,7 @@ class LiveUpdate(msgspec.Struct, frozen=True):
     edits: str | None  # this message; None: post a new one
     then: LiveMessage  # what is known once it is told, but for the id of a new message
     message: Delivery  # whose state is shown: one that was claimed, or one that was told before
-    anew: bool = False  # posted, although the key was told before
+    is_repost: bool = False  # posted, although the key was told before
 
     @property
     def history(self) -> tuple[Line, ...]:
@@ -187,19 +187,19 @@ def _after_failure(delivery: Delivery, outcome: Deferred, now: float, retry: Ret
     return _after(delivery, State.QUEUED, reason, wait=wait, maybe_duplicate=doubt, max_batch=company)
 
 
-def halved(company: int | None) -> int:
+def halved(max_batch: int | None) -> int:
     """The next smaller company to travel in."""
-    return max(1, (MAX_BATCH if company is None else company) // 2)
+    return max(1, (MAX_BATCH if max_batch is None else max_batch) // 2)
 
 
-def describe(telling: LiveUpdate | None, order: int) -> str | None:
+def describe(update: LiveUpdate | None, order: int) -> str | None:
     """How a state was told, for people who ask why; None when there is nothing to say beyond that it was."""
-    if telling is None:
+    if update is None:
         return None
-    how = "edited in place" if telling.edits else "posted anew" if telling.anew else None
-    if telling.message.order == order:
+    how = "edited in place" if update.edits else "posted anew" if update.is_repost else None
+    if update.message.order == order:
         return how
-    return f"told together with {telling.message.id}, which came later" + (f": {how}" if how else "")
+    return f"told together with {update.message.id}, which came later" + (f": {how}" if how else "")
 
 
 def expired(delivery: Delivery, now: float) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 from .delivery import Priority
 
 DIGESTED = (Priority.NORMAL, Priority.LOW)  # the more pressing first: what is merged there makes room for the others
-LEAST = 20  # fewer are not worth a digest: they fill two messages
+MIN_DIGEST = 20  # fewer are not worth a digest: they fill two messages
 
 
 class Budgets(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ def _surplus(waiting: dict[Priority, int], priority: Priority, budget: float | N
     if budget is None or until_the_last <= budget * rate:
         return 0
     surplus = min(mine, int(until_the_last - budget * rate / 2))
-    if surplus < LEAST:
+    if surplus < MIN_DIGEST:
         return 0
     waiting[priority] = mine - surplus
     return surplus

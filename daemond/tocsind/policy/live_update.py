@@ -9,7 +9,7 @@ import msgspec
 from .delivery import Delivery, LiveUpdate, Priority, Settlement, State
 from .live_message import Line, LiveMessage, plan_update
 
-TOLD = frozenset({State.SENT, State.UNKNOWN})  # nobody can say of the second, and it is not told again
+SHOWN = frozenset({State.SENT, State.UNKNOWN})  # nobody can say of the second, and it is not told again
 
 
 def build(
@@ -26,11 +26,11 @@ def build(
         doubt=any(delivery.maybe_duplicate for delivery in states),
     )
     shown = states[-1] if before is None or before.order < states[-1].order else before
-    anew = edits is None and bool(known.lines)
-    telling = LiveUpdate(
-        key, about, edits, then, msgspec.structs.replace(shown, maybe_duplicate=then.maybe_duplicate), anew
+    is_repost = edits is None and bool(known.lines)
+    update = LiveUpdate(
+        key, about, edits, then, msgspec.structs.replace(shown, maybe_duplicate=then.maybe_duplicate), is_repost
     )
-    return [msgspec.structs.replace(delivery, update=telling) for delivery in states]
+    return [msgspec.structs.replace(delivery, update=update) for delivery in states]
 
 
 def after(batch: Sequence[Delivery], settlements: Sequence[Settlement]) -> LiveMessage | None:
@@ -38,12 +38,12 @@ def after(batch: Sequence[Delivery], settlements: Sequence[Settlement]) -> LiveM
 
     Of a post that nobody can be sure of there may be a message, but none that could be edited. What is not told yet has left no line.
     """
-    telling = batch[0].update
-    ended = [settlement for settlement in settlements if settlement.state in TOLD]
-    if telling is None or not ended:
+    update = batch[0].update
+    ended = [settlement for settlement in settlements if settlement.state in SHOWN]
+    if update is None or not ended:
         return None
-    then, both = telling.then, zip(batch, settlements, strict=True)
-    waits = {delivery.order for delivery, settlement in both if settlement.state not in TOLD}
+    then, both = update.then, zip(batch, settlements, strict=True)
+    waits = {delivery.order for delivery, settlement in both if settlement.state not in SHOWN}
     lines = tuple(each for each in then.lines if each.order not in waits)
     cut_off = len(waits) - (len(then.lines) - len(lines))  # of those that wait
     return LiveMessage(

@@ -17,11 +17,11 @@ class Cause(Enum):
     FAILED = "failed"  # theirs
     LIMITED = "limited"  # a rate limit
     BATCH_REJECTED = (
-        "company"  # another delivery in the same message, or their number: it goes again, in smaller company
+        "batch-rejected"  # another delivery in the same message, or their number: it goes again, in smaller company
     )
-    BATCH_MATE = "innocent"  # a culprit in the same message was named, and it was another one
-    TARGET_GONE = "message"  # the message that was to be edited is gone, or closed to edits: it is told anew
-    FORMAT = "form"  # its own form was not taken: it goes once more in plain form, and alone
+    BATCH_MATE = "batch-mate"  # a culprit in the same message was named, and it was another one
+    TARGET_GONE = "target-gone"  # the message that was to be edited is gone, or closed to edits: it is told anew
+    FORMAT = "format"  # its own form was not taken: it goes once more in plain form, and alone
 
 
 class Reach(Enum):

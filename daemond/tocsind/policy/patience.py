@@ -37,7 +37,7 @@ from .delivery import Priority
 
 PROBE_INTERVAL = 5.0  # s between two tries of a destination whose breaker never opened
 SHORT_BLOCK = 5.0  # s; a server that asks for no more than this still works: Discord does so with every used-up window
-SUSPECT = 600.0  # s for which a destination that came back without a delivery is not fully trusted
+SUSPECT_TIME = 600.0  # s for which a destination that came back without a delivery is not fully trusted
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -91,12 +91,12 @@ class Outage:
 
     def on_failure(self, now: float, reason: str) -> None:
         """A request failed."""
-        self._goes_on(now, reason)
+        self._continue(now, reason)
         self.fails = True
 
     def on_block(self, now: float, reason: str) -> None:
         """The server wants us to wait."""
-        self._goes_on(now, reason)
+        self._continue(now, reason)
 
     def on_retry_scheduled(self, now: float) -> None:
         """No question can be asked just now."""
@@ -134,8 +134,8 @@ class Outage:
         """Whether the destination can stand in for another; `blocked_for` so many seconds the server wants us to wait."""
         return blocked_for < SHORT_BLOCK and not (self.is_on and self.fails)
 
-    def _goes_on(self, now: float, reason: str) -> None:
-        trusted = self._back_at is not None and now - self._back_at > SUSPECT
+    def _continue(self, now: float, reason: str) -> None:
+        trusted = self._back_at is not None and now - self._back_at > SUSPECT_TIME
         if self.since is None or trusted:
             self.since = now
         self.reason, self._last, self._back_at = reason, now, None

@@ -17,7 +17,7 @@ from collections import deque
 
 import msgspec
 
-from .bucket import BORROWED, Bucket, Rate
+from .bucket import BORROW_TIME, Bucket, Rate
 from .outcomes import RateHeaders
 from .reserve import Reserve
 
@@ -25,12 +25,12 @@ GUARD = Rate(500, 600.0)  # invalid requests; at 10,000 in so long Cloudflare ba
 MARGIN = 0.02  # seconds that our windows are longer than theirs: clocks run at slightly different speeds
 UNSTATED_BLOCK = 60.0  # seconds, when a whole address is blocked and nobody says for how long; doubles up to an hour
 MAX_UNSTATED_BLOCK = 3600.0
-USUAL = 2.0 + MARGIN  # seconds of a webhook's window; LENT is what leaves an URGENT request time for one
-SLOW = Rate(5, 5.0 + MARGIN)  # requests; the slowest webhook of Discord's that was seen
-LEAST = 5  # a minute; where others leave us less, one refusal now and then costs less than to wait for each
-CLEAN = 60.0  # seconds without a shared 429 after which one more is dared
-MAX_CLEAN_WINDOWS = 8 * CLEAN  # where daring was punished again and again
-MIN_OBSERVATIONS = (
+USUAL_WINDOW = 2.0 + MARGIN  # seconds of a webhook's window; LENT is what leaves an URGENT request time for one
+SLOWEST_WEBHOOK = Rate(5, 5.0 + MARGIN)  # requests; the slowest webhook of Discord's that was seen
+MIN_LEARNED = 5  # a minute; where others leave us less, one refusal now and then costs less than to wait for each
+CLEAN_TIME = 60.0  # seconds without a shared 429 after which one more is dared
+MAX_CLEAN_TIME = 8 * CLEAN_TIME  # where daring was punished again and again
+OBSERVATION_PERIOD = (
     1800.0  # seconds for which lessons are collected; what none of the last two such times taught is forgotten
 )
 
@@ -57,13 +57,13 @@ class RateLimit:
         self.blocked_because: str | None = None
         self.blocked_for: float | None = None
 
-    def ready_at(self, now: float, *, pressing: bool = True) -> float:
+    def ready_at(self, now: float, *, expedited: bool = True) -> float:
         """`now` for yes, a later instant for not before."""
-        return max(self.block_ends(now), self.window_opens(now, pressing=pressing))
+        return max(self.block_ends(now), self.window_opens(now, expedited=expedited))
 
-    def window_opens(self, now: float, *, pressing: bool = True, lent: float = BORROWED) -> float:
+    def window_opens(self, now: float, *, expedited: bool = True, borrow: float = BORROW_TIME) -> float:
         """When there is room by the count alone; `lent` as in `Bucket.ready_at`."""
-        return self.bucket.ready_at(now, pressing=pressing, lent=lent) if self.bucket else now
+        return self.bucket.ready_at(now, expedited=expedited, borrow=borrow) if self.bucket else now
 
     def apply_rate(self, rate: Rate) -> None:
         """The configuration names another rate."""
@@ -83,26 +83,26 @@ class RateLimit:
         """A person knows better than the far end's last word."""
         self.blocked_until, self.blocked_because, self.blocked_for = 0.0, None, None
 
-    def acquire(self, now: float, *, pressing: bool) -> None:
+    def acquire(self, now: float, *, expedited: bool) -> None:
         """A request leaves."""
         if self.bucket:
-            self.bucket.acquire(now, pressing=pressing)
+            self.bucket.acquire(now, expedited=expedited)
 
-    def release(self, now: float, *, pressing: bool) -> None:
+    def release(self, now: float, *, expedited: bool) -> None:
         """It was answered."""
         if self.bucket:
-            self.bucket.release(now, pressing=pressing)
+            self.bucket.release(now, expedited=expedited)
 
-    def cancel(self, *, pressing: bool) -> None:
+    def cancel(self, *, expedited: bool) -> None:
         """Nothing left after all."""
         if self.bucket:
-            self.bucket.cancel(pressing=pressing)
+            self.bucket.cancel(expedited=expedited)
 
-    def restore_request(self, at: float, *, pressing: bool) -> None:
+    def restore_request(self, at: float, *, expedited: bool) -> None:
         """A request of before a restart; if it pressed, somebody had wished for it."""
         if self.bucket:
-            self.bucket.restore_request(at, pressing=pressing)
-            if pressing:
+            self.bucket.restore_request(at, expedited=expedited)
+            if expedited:
                 self.bucket.note_demand(at)
 
     def _with_margin(self, rate: Rate) -> Rate:
@@ -135,47 +135,51 @@ class WebhookLimit(RateLimit):
         self._configured = self.bucket.rate if self.bucket else None
         self._opens: float | None = None  # as the last answer told; None: the log decides
         self._sends_headers = False
-        self._left = 0  # requests that the webhook would still take, as far as the last answers that told say
+        self._remaining = 0  # requests that the webhook would still take, as far as the last answers that told say
         self._observations = _Observations()
 
-    def window_opens(self, now: float, *, pressing: bool = True, lent: float = BORROWED) -> float:
+    def window_opens(self, now: float, *, expedited: bool = True, borrow: float = BORROW_TIME) -> float:
         if self._observations.roll_over(now):
-            self._agree()
+            self._apply_learned()
         if self._opens is None:
-            return super().window_opens(now, pressing=pressing, lent=lent)
+            return super().window_opens(now, expedited=expedited, borrow=borrow)
         return max(now, self._opens)
 
     def may_borrow(self) -> float:
         """Seconds for which the reserves of wider windows are lent. A backlog uses up a slow webhook each time it opens, so that an URGENT
         request waits for it in any case: a longer loan costs that request nothing.
         """
-        if self.bucket is None or self.bucket.count > SLOW.count or not USUAL < self.bucket.rate.per <= SLOW.per:
-            return BORROWED
+        if (
+            self.bucket is None
+            or self.bucket.count > SLOWEST_WEBHOOK.count
+            or not USUAL_WINDOW < self.bucket.rate.per <= SLOWEST_WEBHOOK.per
+        ):
+            return BORROW_TIME
         return self.bucket.rate.per
 
     def apply_rate(self, rate: Rate) -> None:
         if self.bucket:
             self._configured = self._with_margin(rate)
-            self._agree()
+            self._apply_learned()
 
-    def on_response(self, now: float, told: RateHeaders | None) -> None:
+    def on_response(self, now: float, headers: RateHeaders | None) -> None:
         """What an answer told, which came at `now`: only its durations count, so that the server's clock may stand anywhere."""
-        if told is not None:
-            self._sends_headers, self._left = True, told.remaining
-            self._opens = now + (told.reset_after if told.remaining <= 0 else 0.0)
-            self._learn_window(now, told)
-        elif self._sends_headers and self.bucket and self._left > 1:
-            self._left -= 1
+        if headers is not None:
+            self._sends_headers, self._remaining = True, headers.remaining
+            self._opens = now + (headers.reset_after if headers.remaining <= 0 else 0.0)
+            self._learn_window(now, headers)
+        elif self._sends_headers and self.bucket and self._remaining > 1:
+            self._remaining -= 1
         else:
             self._opens = now + self.bucket.rate.per if self._sends_headers and self.bucket else None
             self._sends_headers = False
 
-    def restore_request(self, at: float, *, pressing: bool) -> None:
+    def restore_request(self, at: float, *, expedited: bool) -> None:
         """Of before a restart; nobody knows what its answer told."""
-        super().restore_request(at, pressing=pressing)
+        super().restore_request(at, expedited=expedited)
         if self.bucket:
             per = self.bucket.rate.per
-            self._opens = min(self.bucket.newest + per, self.bucket.clears(max(per, SLOW.per)))
+            self._opens = min(self.bucket.newest + per, self.bucket.clears(max(per, SLOWEST_WEBHOOK.per)))
 
     def saved(self) -> SavedLimit:
         learned = self._observations.result
@@ -190,17 +194,17 @@ class WebhookLimit(RateLimit):
         super().restore(memory)
         if self.bucket and memory.count and memory.per and memory.learned_at is not None:
             self._observations.restore(Rate(memory.count, memory.per), memory.learned_at)
-            self._agree()
+            self._apply_learned()
 
-    def _learn_window(self, now: float, told: RateHeaders) -> None:
+    def _learn_window(self, now: float, headers: RateHeaders) -> None:
         """From an answer that tells of room: one that is spent tells of a block, perhaps, and not of a window."""
-        rate = Rate(told.limit, told.reset_after + MARGIN)
+        rate = Rate(headers.limit, headers.reset_after + MARGIN)
         known = self._configured
-        if told.remaining > 0 and known is not None and (rate.per > known.per or rate.count < known.count):
+        if headers.remaining > 0 and known is not None and (rate.per > known.per or rate.count < known.count):
             self._observations.add(now, rate)
-            self._agree()
+            self._apply_learned()
 
-    def _agree(self) -> None:
+    def _apply_learned(self) -> None:
         """What is configured, made stricter by what was learned: the log is for when nobody tells, and then it is careful."""
         assert self.bucket is not None
         assert self._configured is not None
@@ -232,8 +236,8 @@ class _Observations:
     def roll_over(self, now: float) -> bool:
         """Forget what is too old; True when that was something."""
         known = self.result
-        while self.result is not None and now >= self.began + MIN_OBSERVATIONS:
-            self._before, self._now, self.began = self._now, None, self.began + MIN_OBSERVATIONS
+        while self.result is not None and now >= self.began + OBSERVATION_PERIOD:
+            self._before, self._now, self.began = self._now, None, self.began + OBSERVATION_PERIOD
         return self.result != known
 
     def restore(self, rate: Rate, began: float) -> None:
@@ -255,11 +259,11 @@ class ChannelLimit(RateLimit):
         super().__init__(rate, Reserve())
         self._learned: int | None = None  # so many the last shared 429 left us
         self._learned_at = 0.0
-        self._patience = CLEAN
+        self._clean_time = CLEAN_TIME
 
-    def window_opens(self, now: float, *, pressing: bool = True, lent: float = BORROWED) -> float:
+    def window_opens(self, now: float, *, expedited: bool = True, borrow: float = BORROW_TIME) -> float:
         self._try_faster(now)
-        return super().window_opens(now, pressing=pressing, lent=lent)
+        return super().window_opens(now, expedited=expedited, borrow=borrow)
 
     def on_limited(self, now: float, wait: float, reason: str) -> None:
         """A shared 429, although we counted: somebody else posts there. What passed in the last window was too many by one."""
@@ -268,8 +272,8 @@ class ChannelLimit(RateLimit):
             return
         self._try_faster(now)
         passed = self.bucket.used(now) - 1  # without the one that did not
-        self._patience = min(2 * self._patience, MAX_CLEAN_WINDOWS) if self._learned is not None else CLEAN
-        self._learned = max(LEAST, min(self.bucket.count, passed) - 1)
+        self._clean_time = min(2 * self._clean_time, MAX_CLEAN_TIME) if self._learned is not None else CLEAN_TIME
+        self._learned = max(MIN_LEARNED, min(self.bucket.count, passed) - 1)
         self._learned_at = now
         self._try_faster(now)
 
@@ -288,9 +292,9 @@ class ChannelLimit(RateLimit):
         if self.bucket is None or self._learned is None:
             return
         most = self.bucket.rate.count
-        self.bucket.count = min(most, self._learned + int(max(0.0, now - self._learned_at) / self._patience))
+        self.bucket.count = min(most, self._learned + int(max(0.0, now - self._learned_at) / self._clean_time))
         if self.bucket.count == most:
-            self._learned, self._patience = None, CLEAN
+            self._learned, self._clean_time = None, CLEAN_TIME
 
 
 class HostLimit(RateLimit):
@@ -301,8 +305,8 @@ class HostLimit(RateLimit):
         self._invalid: deque[float] = deque(maxlen=GUARD.count)
         self._unstated = 0  # blocks in a row for which no time was told
 
-    def ready_at(self, now: float, *, pressing: bool = True) -> float:
-        return max(super().ready_at(now, pressing=pressing), self.guard_ends(now))
+    def ready_at(self, now: float, *, expedited: bool = True) -> float:
+        return max(super().ready_at(now, expedited=expedited), self.guard_ends(now))
 
     def is_blocked(self, now: float) -> bool:
         """Whether more than a moment's patience is wanted: blocked, or guarded."""

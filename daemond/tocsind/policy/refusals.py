@@ -23,8 +23,8 @@ class Refusals:
     def __init__(self, strikes: int = 0) -> None:
         self.strikes = strikes
         self.reason: str | None = None  # of the last refusal
-        self._row: str | None = None  # what the alerts in a row were refused with
-        self._alike: set[str] = set()  # these alerts
+        self._last_reason: str | None = None  # what the alerts in a row were refused with
+        self._same_reason: set[str] = set()  # these alerts
         self._alerts: set[str] = set()  # all that were refused
 
     @property
@@ -39,8 +39,8 @@ class Refusals:
 
     def on_delivered(self) -> None:
         """Something got through."""
-        self.strikes, self.reason, self._row = 0, None, None
-        self._alike.clear()
+        self.strikes, self.reason, self._last_reason = 0, None, None
+        self._same_reason.clear()
         self._alerts.clear()
 
     def on_refused(self, refusal: Refused, alerts: Sequence[str]) -> str | None:
@@ -50,10 +50,14 @@ class Refusals:
         if refusal.named:
             return None
         self.strikes = self.strikes + 1 if refusal.strike else 0
-        if refusal.reason != self._row:
-            self._row = refusal.reason
-            self._alike.clear()
-        self._alike.update(alerts)
+        if refusal.reason != self._last_reason:
+            self._last_reason = refusal.reason
+            self._same_reason.clear()
+        self._same_reason.update(alerts)
         if refusal.strike:
             return refusal.reason if self.strikes >= STRIKES else None
-        return f"{refusal.reason} (so for {STRIKES} different alerts in a row)" if len(self._alike) >= STRIKES else None
+        return (
+            f"{refusal.reason} (so for {STRIKES} different alerts in a row)"
+            if len(self._same_reason) >= STRIKES
+            else None
+        )

@@ -11,18 +11,18 @@ from __future__ import annotations
 from collections import deque
 from math import ceil
 
-SHARE = 4 / 30  # of the tokens: 4 of the 30 a minute that a Discord channel takes
+MIN_SHARE = 4 / 30  # of the tokens: 4 of the 30 a minute that a Discord channel takes
 MIN_SPACING = 0.4  # seconds: 5 in 2 s is the fastest that a webhook is known to take
 HEADROOM = 1.5  # times the busiest: alarms come at random, and the next stretch may be busier
 WINDOWS = 3  # so many are looked back upon
-MAX_SHARE = 200  # wishes remembered; half of any bucket that has so many tokens is beyond a minute's alarms
+MAX_DEMANDS = 200  # wishes remembered; half of any bucket that has so many tokens is beyond a minute's alarms
 
 
 class Reserve:
     """Counts wishes. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._demands: deque[float] = deque(maxlen=MAX_SHARE)
+        self._demands: deque[float] = deque(maxlen=MAX_DEMANDS)
 
     def note_demand(self, now: float) -> None:
         """A pressing delivery has come."""
@@ -34,7 +34,7 @@ class Reserve:
         if count < 2:
             return 0
         lately = [at for at in self._demands if at > now - WINDOWS * per]
-        return min(max(1, round(count * SHARE), ceil(_peak(lately, per) * HEADROOM)), ceil(count / 2))
+        return min(max(1, round(count * MIN_SHARE), ceil(_peak(lately, per) * HEADROOM)), ceil(count / 2))
 
 
 def _peak(wishes: list[float], per: float) -> int:

@@ -14,7 +14,7 @@ from tocsin.signals import PRIORITIES
 
 from .delivery import Priority
 
-MOST_REMEMBERED = 1000  # kinds of signals; a rule that asks for each trade's own key would know no end
+MAX_CACHED = 1000  # kinds of signals; a rule that asks for each trade's own key would know no end
 ROUTE_KEYS = ("tier", "priority", "strategy", "symbol", "action", "source", "key", "tag")
 
 
@@ -49,7 +49,7 @@ class Route(msgspec.Struct, frozen=True):
 
     to: tuple[str, ...]
     when: Mapping[str, tuple[str, ...]] = {}
-    go_on: bool = False  # the configuration's `continue`
+    continues: bool = False  # the configuration's `continue`
 
 
 def priority_of(signal: Routable, thresholds: Thresholds) -> Priority:
@@ -73,21 +73,21 @@ class Router:
     def __init__(self, thresholds: Thresholds, routes: Sequence[Route]) -> None:
         self._thresholds = thresholds
         self._routes = routes
-        self._asked = sorted({key for rule in routes for key in rule.when} - {"priority", "tag"})
-        self._asks_tags = any("tag" in rule.when for rule in routes)
-        self._known: dict[Hashable, tuple[str, ...]] = {}
+        self._used_keys = sorted({key for rule in routes for key in rule.when} - {"priority", "tag"})
+        self._uses_tags = any("tag" in rule.when for rule in routes)
+        self._cache: dict[Hashable, tuple[str, ...]] = {}
 
     def __call__(self, signal: Routable) -> tuple[Priority, tuple[str, ...]]:
         """How pressing it is, and where it goes."""
         priority = priority_of(signal, self._thresholds)
-        if signal.to or self._asks_tags:
+        if signal.to or self._uses_tags:
             return priority, route(signal, priority, self._routes)
-        like = (priority, *[getattr(signal, key) for key in self._asked])
-        found = self._known.get(like)
+        like = (priority, *[getattr(signal, key) for key in self._used_keys])
+        found = self._cache.get(like)
         if found is None:
-            if len(self._known) >= MOST_REMEMBERED:
-                self._known.clear()
-            found = self._known[like] = by_rules(signal, priority, self._routes)
+            if len(self._cache) >= MAX_CACHED:
+                self._cache.clear()
+            found = self._cache[like] = by_rules(signal, priority, self._routes)
         return priority, found
 
 
@@ -97,7 +97,7 @@ def by_rules(signal: Routable, priority: Priority, routes: Sequence[Route]) -> t
     for rule in routes:
         if matches(rule, signal, priority):
             found.update(dict.fromkeys(rule.to))
-            if not rule.go_on:
+            if not rule.continues:
                 break
     return tuple(found)
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsind.policy.bucket import BORROWED, Rate
+from tocsind.policy.bucket import BORROW_TIME, Rate
 from tocsind.policy.delivery import Priority
-from tocsind.policy.gate import UNSTATED_WAIT, Limiter, Window, is_expedited
+from tocsind.policy.limiter import UNSTATED_WAIT, Limiter, Window, is_expedited
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, RateHeaders, Reach, Refused, Report, Unknown
 from tocsind.policy.rate_limits import GUARD, MARGIN, ChannelLimit, HostLimit, WebhookLimit
 
@@ -83,7 +83,10 @@ def test_the_last_bar_to_go_up_decides_and_says_why() -> None:
     gate = discord(Rate(1, 10.0))
     sent(gate, 100.0)
     gate.on_limited(100.0, limited(Reach.ENDPOINT, 4.0, "429 user"))
-    assert (gate.ready_at(100.0, URGENT), gate.wait_reason(100.0, URGENT)) == (110.0, "our limit of 1 in 10 s")
+    assert (gate.ready_at(100.0, URGENT), gate.wait_reason(100.0, URGENT)) == (
+        110.0,
+        "the configured limit of 1 in 10 s",
+    )
     gate.on_limited(100.0, limited(Reach.ENDPOINT, 40.0, "429 user"))
     assert (gate.ready_at(100.0, URGENT), gate.wait_reason(100.0, URGENT)) == (140.0, "429 user")
 
@@ -95,7 +98,10 @@ def test_the_users_own_limit_closes_it() -> None:
     gate = Limiter(Rate(2, 10.0))
     sent(gate, 100.0, URGENT)
     sent(gate, 101.0, URGENT)
-    assert (gate.ready_at(102.0, URGENT), gate.wait_reason(102.0, URGENT)) == (110.0, "our limit of 2 in 10 s")
+    assert (gate.ready_at(102.0, URGENT), gate.wait_reason(102.0, URGENT)) == (
+        110.0,
+        "the configured limit of 2 in 10 s",
+    )
 
 
 def test_the_webhooks_window_closes_it() -> None:
@@ -136,7 +142,7 @@ def test_too_many_invalid_requests_close_it() -> None:
     for _ in range(GUARD.count):
         sent(gate, 100.0, report=Report((Refused("401"),), invalid=True))
     assert gate.ready_at(100.0, URGENT) == 100.0 + GUARD.per
-    assert gate.wait_reason(100.0, URGENT) == "too many invalid requests: our guard of 500 in 600 s"
+    assert gate.wait_reason(100.0, URGENT) == "too many invalid requests: the guard of 500 in 600 s"
 
 
 @pytest.mark.parametrize("reach", [Reach.ENDPOINT, Reach.CHANNEL, Reach.KIND])
@@ -155,8 +161,8 @@ def test_what_is_kept_for_those_who_press_closes_it_for_the_others() -> None:
     assert {priority: gate.ready_at(100.0, priority) for priority in Priority} == {
         URGENT: 100.0,
         HIGH: 100.0,
-        NORMAL: 160.0 + MARGIN - BORROWED,
-        LOW: 160.0 + MARGIN - BORROWED,
+        NORMAL: 160.0 + MARGIN - BORROW_TIME,
+        LOW: 160.0 + MARGIN - BORROW_TIME,
     }
 
 
@@ -253,12 +259,12 @@ def test_a_shared_429_teaches_the_channel() -> None:
 
 def test_requests_of_before_a_restart_count() -> None:
     gate = Limiter(Rate(2, 10.0), WebhookLimit(FIVE))
-    gate.restore_requests(92.0, pressing=True, endpoint=False)
-    gate.restore_requests(97.0, pressing=False, endpoint=False)
-    assert (gate.ready_at(98.0, URGENT), gate.ready_at(98.0, LOW)) == (102.0, 107.0 - BORROWED)
+    gate.restore_requests(92.0, expedited=True, endpoint=False)
+    gate.restore_requests(97.0, expedited=False, endpoint=False)
+    assert (gate.ready_at(98.0, URGENT), gate.ready_at(98.0, LOW)) == (102.0, 107.0 - BORROW_TIME)
     fresh = Limiter(None, WebhookLimit(FIVE))
     for _ in range(5):
-        fresh.restore_requests(97.0, pressing=False, endpoint=True)
+        fresh.restore_requests(97.0, expedited=False, endpoint=True)
     assert fresh.ready_at(98.0, URGENT) == 99.0 + MARGIN
 
 
