@@ -1,7 +1,8 @@
-"""What every room may use."""
+"""Options and fixtures for all tests."""
 
 from __future__ import annotations
 
+import random
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +12,29 @@ from hypothesis import settings
 from tests.harness import FakeProcess
 from tests.outboxes import close_outboxes
 
-# A busy machine is no finding: no example is timed. The rest stays as hypothesis has it, which in CI means the same examples each time.
+# No example is timed, because the machine may be busy. All else is hypothesis' default: in CI the same examples in each run.
 settings.register_profile("unhurried", parent=settings(), deadline=None)
 settings.load_profile("unhurried")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kill-seed", type=int, help="repeats the moments of the kills of an earlier run; default: random"
+    )
+
+
+@pytest.fixture
+def kill_chance(request: pytest.FixtureRequest) -> random.Random:
+    """Draws the moments of kills and power cuts. A failing test prints the option that repeats them."""
+    chosen: int | None = request.config.getoption("--kill-seed")
+    seed = random.SystemRandom().randrange(2**32) if chosen is None else chosen
+    print(f"repeat with --kill-seed={seed}")
+    return random.Random(seed)
+
+
 @pytest.fixture(autouse=True)
 def spool(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where a client in this process spools that was not told: never this machine's own place."""
+    """The default spool of clients in this process: an own folder, never that of this machine."""
     folder = tmp_path_factory.getbasetemp() / f"spool-{uuid.uuid4().hex}"
     monkeypatch.setenv("TOCSIN_SPOOL", str(folder))
     yield folder

@@ -1,10 +1,13 @@
-"""What lies in a spool, read as the daemon reads it."""
+"""The content of a spool, read as the daemon reads it."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
+
+from tests.harness import GROUP
 
 from tocsin import outbox
 from tocsind.spool import outboxes
@@ -12,19 +15,26 @@ from tocsind.spool.folder import Folder
 
 
 def close_outboxes() -> None:
-    """End this process's outboxes, as the end of a program does."""
+    """Close the outboxes of this process, as its end would."""
     for box in outbox._outboxes.values():
         box.close()
     outbox._outboxes.clear()
 
 
+def share_spool(spool: Path, mode: int = 0o3770) -> None:
+    """Make a spool of GROUP. Only root can."""
+    spool.mkdir()
+    os.chown(spool, 0, GROUP)
+    spool.chmod(mode)
+
+
 def files(spool: Path) -> list[Path]:
-    """The outboxes, the one that was written longest ago first."""
+    """The outboxes, the least recently written first."""
     return sorted(spool.glob("[!.]*.outbox"), key=lambda file: file.stat().st_mtime_ns)
 
 
 def bodies(file: Path) -> list[list[dict[str, Any]]]:
-    """The records of one outbox that no daemon has confirmed."""
+    """The unconfirmed records of one outbox."""
     found: list[list[dict[str, Any]]] = []
     known = None
     with Folder(file.parent)._opened() as place:
@@ -37,5 +47,5 @@ def bodies(file: Path) -> list[list[dict[str, Any]]]:
 
 
 def held(spool: Path) -> list[dict[str, Any]]:
-    """All signals that wait there, in order."""
+    """All signals in the spool, in order."""
     return [signal for file in files(spool) for body in bodies(file) for signal in body]

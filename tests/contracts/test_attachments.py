@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contracts.test_spool_users import share
 from tests.harness import STRANGER, DaemonProcess, FakeProcess, as_stranger, discord, file, route, until
+from tests.outboxes import share_spool
 
 from tocsin import Client, Signal
 
@@ -271,7 +271,7 @@ def shared(fake: FakeProcess) -> Iterator[DaemonProcess]:
     """A daemon whose spool a group shares, in a folder that everybody may pass through."""
     folder = Path(tempfile.mkdtemp(prefix="toc-"))
     folder.chmod(0o755)
-    share(folder / "spool")
+    share_spool(folder / "spool")
     tables = discord("d", fake.webhooks[0]["url"]) + route("d")
     with DaemonProcess(folder, tables, {"TOCSIN_SPOOL": str(folder / "spool")}) as process:
         process.spool = folder / "spool"

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.contracts.test_responses import BLOCKED, at, client, fake, limited, webhook, words
+from tests.contracts.webhook_client import BLOCKED, at, client, fake, limited, webhook, words
 
 from tocsin.signals import Signal
 from tocsind.destinations.discord import DiscordWebhook

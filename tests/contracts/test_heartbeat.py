@@ -1,86 +1,43 @@
-"""The heartbeat of a real daemon: somebody on loopback hears it, and nobody hears of its URL."""
+"""The heartbeat of a real daemon: a monitor on loopback gets the pings, and no output shows the URL."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.contracts.test_secrets import said_of
+from tests.contracts.heartbeat_monitor import CANARY, HEARTBEAT, Monitor, running_monitor
+from tests.contracts.visible import visible_text
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route, until
-
-CANARY = "canary-canary-canary"
-HEARTBEAT = '[heartbeat]\nurl = { env = "HEARTBEAT_URL" }\nevery = "1s"\n'
-
-
-class Switch(ThreadingHTTPServer):
-    """Counts who knocks."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-        self.status = 200
-        super().__init__(("127.0.0.1", 0), Listener)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/{CANARY}"
-
-
-class Listener(BaseHTTPRequestHandler):
-    server: Switch
-
-    def do_GET(self) -> None:
-        self.server.heard.append(self.path)
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: a test looks at `heard`."""
 
 
 @pytest.fixture
-def switch() -> Iterator[Switch]:
-    with listening() as server:
+def monitor() -> Iterator[Monitor]:
+    with running_monitor() as server:
         yield server
 
 
-@contextmanager
-def listening() -> Iterator[Switch]:
-    with Switch() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def test_heartbeat_pings_from_start_and_its_url_is_not_shown(tmp_path: Path, switch: Switch) -> None:
-    with DaemonProcess(tmp_path, HEARTBEAT + file() + route("local-file"), {"HEARTBEAT_URL": switch.url}) as daemon:
+def test_heartbeat_pings_from_start_and_its_url_is_not_shown(tmp_path: Path, monitor: Monitor) -> None:
+    with DaemonProcess(tmp_path, HEARTBEAT + file() + route("local-file"), {"HEARTBEAT_URL": monitor.url}) as daemon:
         daemon.start()
         id_ = daemon.client.send("x").id
         until(lambda: daemon.status()["heartbeat"]["beats"] >= 2)
-        switch.status = 500
+        monitor.status = 500
         daemon.wait_for("heartbeat-failed", reason="500 was the answer")
-        said = said_of(daemon, id_)
-    assert set(switch.heard) == {f"/{CANARY}"}
+        said = visible_text(daemon, id_)
+    assert set(monitor.paths) == {f"/{CANARY}"}
     assert "canary" not in said
 
 
 def test_heartbeat_is_withheld_during_outage_without_an_alarm_by_another_route(
-    tmp_path: Path, fake: FakeProcess, switch: Switch
+    tmp_path: Path, fake: FakeProcess, monitor: Monitor
 ) -> None:
     fake.script({"behaviour": "status", "status": 503, "count": 1000})
     config = HEARTBEAT + 'patience = "1s"\n' + discord("d", fake.webhooks[0]["url"]) + file() + route("d")
-    with DaemonProcess(tmp_path, config, {"HEARTBEAT_URL": switch.url}).start() as daemon:
+    with DaemonProcess(tmp_path, config, {"HEARTBEAT_URL": monitor.url}).start() as daemon:
         daemon.client.send("nobody takes it")
         reason = daemon.wait_for("heartbeat-withheld")["reason"]
         assert reason == "nothing got through to d for 1 s, and something is due there"
@@ -90,13 +47,13 @@ def test_heartbeat_is_withheld_during_outage_without_an_alarm_by_another_route(
         daemon.wait_for("heartbeat-resumed")
 
 
-def test_missing_heartbeat_url_is_no_mistake_and_found_by_reload(tmp_path: Path, switch: Switch) -> None:
+def test_missing_heartbeat_url_is_no_mistake_and_found_by_reload(tmp_path: Path, monitor: Monitor) -> None:
     where = tmp_path / "url"
     config = HEARTBEAT.replace('{ env = "HEARTBEAT_URL" }', f'{{ file = "{where}" }}')
     with DaemonProcess(tmp_path, config + file() + route("local-file")).start() as daemon:
         assert daemon.status()["heartbeat"]["reason"] == f"{where} does not exist"
         assert daemon.status()["problems"] == [f"there is no heartbeat: {where} does not exist"]
-        where.write_text(switch.url)
+        where.write_text(monitor.url)
         where.chmod(0o600)
         daemon.reload()
         until(lambda: daemon.status()["heartbeat"]["beats"] >= 1)

@@ -5,12 +5,13 @@ The table stands in `destinations/answers`; here each row is something that the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import pytest
 import trio
+from tests.contracts.webhook_client import BLOCKED, at, client, fake, limited, webhook, words
 from tests.destinations.signals import delivery
 
 from tocsind.config import DiscordOptions, parse
@@ -20,7 +21,6 @@ from tocsind.policy.backoff import Retry
 from tocsind.policy.batch import form
 from tocsind.policy.delivery import Delivery, State, settle
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, Refused, Report, Unknown
-from tocsind.secret import Secret
 from tocsind.testing import (
     Behaviour,
     Cut,
@@ -41,36 +41,9 @@ from tocsind.testing import (
     serve_fake,
 )
 
-UNLIMITED = Settings().without_limits()
+__all__ = ["client", "fake"]  # fixtures
+
 ALERTS = [delivery(f"alert {number}") for number in range(3)]
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeDiscord]:
-    async with serve_fake(UNLIMITED) as fake:
-        yield fake
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[HttpClient]:
-    async with HttpClient() as client:
-        yield client
-
-
-def webhook(fake: FakeDiscord, client: HttpClient, **options: Any) -> DiscordWebhook:
-    return at(fake.url().replace("/api/", "/api/v10/"), client, **options)
-
-
-def at(url: str, client: HttpClient, **options: Any) -> DiscordWebhook:
-    return DiscordWebhook(DiscordOptions(webhook=Secret(url), **{"deadline": 5.0, **options}), client)
-
-
-def limited(reason: str, reach: Reach, wait: float | None) -> Deferred:
-    return Deferred(reason, Cause.LIMITED, reach, wait)
-
-
-def words(status: int, code: int, message: str = "Words") -> Status:
-    return Status(status, code=code, message=message)
 
 
 class Row(NamedTuple):
@@ -84,7 +57,6 @@ LOST = Unknown("the connection ended without a proper answer: it may have arrive
 UNPROVED = Unknown("200 from Discord without a message id: it may have arrived")
 BETWEEN = "in words that are not Discord's: is a proxy, a firewall or a captive portal in between?"
 REDIRECT = "a redirect, which is never followed; is a proxy or a captive portal in between?"
-BLOCKED = "from Cloudflare: this address is blocked"
 
 ROWS = {
     # read or write timeout, disconnect

@@ -16,26 +16,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests.contracts.visible import visible_text
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin import Client
 
 QUICK = {"deadline": '"300ms"', "retry": '{ first = "1h", most = "1h" }', "fallback": '["local-file"]'}
-
-
-def said_of(daemon: DaemonProcess, id_: str) -> str:
-    """Everything that a person or a program can see of the daemon and of a signal, and all that it wrote."""
-    asked: list[Any] = [
-        daemon.client.status(),
-        daemon.client.why(id_),
-        daemon.client.request("queue", limit=1000),
-        *(daemon.client.request("queue", state=state) for state in ("sent", "dead", "rerouted", "unknown", "queued")),
-        list(daemon.client.stream("tail", idle=PATIENCE)),
-    ]
-    files = [path for path in sorted(daemon.state.rglob("*")) if path.is_file()]
-    written = [path.read_bytes().decode("latin-1") for path in files if path.parent.name != "webhooks"]  # its one place
-    argv = Path(f"/proc/{daemon.process.pid}/cmdline").read_text()
-    return "\n".join([json.dumps(asked), *written, argv, daemon.log.read_text()])
 
 
 @pytest.fixture
@@ -79,7 +65,7 @@ def test_token_is_not_shown_after_any_response(tmp_path: Path, fake: FakeProcess
     with DaemonProcess(tmp_path, config, {"CANARY": url}).start() as daemon:
         id_ = daemon.client.send("x").id
         daemon.wait_for(fact)
-        said = said_of(daemon, id_)
+        said = visible_text(daemon, id_)
     assert fact in said
     assert token not in said
     assert token[:20] not in said
@@ -105,7 +91,7 @@ def test_secret_quoted_by_server_in_another_encoding_is_masked(tmp_path: Path, f
         for number in range(len(quoted)):
             id_ = daemon.client.send(f"x{number}").id
             daemon.settled(id_)
-            said += said_of(daemon, id_)
+            said += visible_text(daemon, id_)
     assert said.count('"state": "dead"') or "rerouted" in said
     assert [
         each for each in (token[:16], token[:16].upper(), quoted[1][4:20], "anary-of", "tk_canary") if each in said
@@ -119,7 +105,7 @@ def test_token_is_not_shown_after_refused_connection(tmp_path: Path, closed_port
     with DaemonProcess(tmp_path, config).start() as daemon:
         id_ = daemon.client.send("x").id
         assert "cannot connect" in daemon.wait_for("deferred", id=id_)["reason"]
-        said = said_of(daemon, id_)
+        said = visible_text(daemon, id_)
     assert "a webhook URL is a secret" in said
     assert "canary" not in said
 
@@ -196,7 +182,7 @@ def test_token_from_any_source_is_in_no_command_output(tmp_path: Path, fake: Fak
         assert daemon.settled(id_) == ["delivered"]
         daemon.reload()
         daemon.wait_for("reloaded")
-        said = said_of(daemon, id_)
+        said = visible_text(daemon, id_)
         for command in (*COMMANDS, ("tocsin", "why", id_), ("tocsin", "why", id_, "--json")):
             said += printed(daemon, *command)
         daemon.process.send_signal(signal.SIGABRT)  # as the watchdog would
@@ -250,7 +236,7 @@ def test_refused_reload_does_not_show_secret(tmp_path: Path) -> None:
         daemon.configure(discord("d", url) + route("d"))
         daemon.reload()
         daemon.wait_for("reload-refused")
-        assert "canary" not in said_of(daemon, id_)
+        assert "canary" not in visible_text(daemon, id_)
 
 
 @pytest.mark.parametrize("name", ["200", "404", "400 that quotes it", "no answer"])
@@ -264,7 +250,7 @@ def test_client_webhook_token_is_in_its_file_only(tmp_path: Path, fake: FakeProc
             fake.script(json.loads(json.dumps(behaviour).replace("{token}", token).replace("{url}", url)))
         id_ = daemon.client.send("x", to=lent[0].destination).id
         daemon.wait_for(fact)
-        said = said_of(daemon, id_) + repr(lent)
+        said = visible_text(daemon, id_) + repr(lent)
         [kept] = (daemon.state / "webhooks").iterdir()
         assert token in kept.read_text()
     assert fact in said
@@ -278,4 +264,4 @@ def test_refused_client_webhook_url_is_not_shown(tmp_path: Path) -> None:
         with Client(daemon.socket, timeout=PATIENCE) as client:
             answers = [client.lend_webhook(url) for url in (*MALFORMED, good)]
         assert all(answer.destination is None for answer in answers)
-        assert "canary" not in repr(answers) + said_of(daemon, id_)
+        assert "canary" not in repr(answers) + visible_text(daemon, id_)

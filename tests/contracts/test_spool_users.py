@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness import GROUP, STRANGER, DaemonProcess, as_stranger, file, route, until
-from tests.outboxes import files
+from tests.harness import STRANGER, DaemonProcess, as_stranger, file, route, until
+from tests.outboxes import files, share_spool
 
 from tocsin import Client
 
@@ -43,14 +43,8 @@ def sent(daemon: DaemonProcess, title: str, spool: Path | None = None) -> Callab
     return send
 
 
-def share(spool: Path, mode: int = 0o3770) -> None:
-    spool.mkdir()
-    os.chown(spool, 0, GROUP)
-    spool.chmod(mode)
-
-
 def test_member_of_spool_group_spools_under_own_uid(daemon: DaemonProcess, folder: Path) -> None:
-    share(folder / "spool")
+    share_spool(folder / "spool")
     receipt = as_stranger(sent(daemon, "from a member"))
     assert receipt["state"] == "spooled"
     daemon.start()
@@ -60,7 +54,7 @@ def test_member_of_spool_group_spools_under_own_uid(daemon: DaemonProcess, folde
 
 
 def test_member_cannot_change_spool_files_of_others(daemon: DaemonProcess, folder: Path) -> None:
-    share(folder / "spool")
+    share_spool(folder / "spool")
     ours = sent(daemon, "ours")()
     [held] = files(folder / "spool")
 
@@ -79,7 +73,7 @@ def test_member_cannot_change_spool_files_of_others(daemon: DaemonProcess, folde
 
 
 def test_member_cannot_make_daemon_read_files_of_others(daemon: DaemonProcess, folder: Path) -> None:
-    share(folder / "spool")
+    share_spool(folder / "spool")
     (folder / "secret").write_text('{"title": "secret"}\n')
     (folder / "secret").chmod(0o600)
     (folder / "roots").mkdir()
@@ -116,7 +110,7 @@ def test_stranger_without_socket_access_is_refused_and_spools_nothing(daemon: Da
 
 def test_root_spools_files_that_daemon_of_user_can_read(daemon: DaemonProcess, folder: Path) -> None:
     """The daemon runs as the stranger here: it must be able to read, and trusts root."""
-    share(folder / "spool", 0o700)
+    share_spool(folder / "spool", 0o700)
     os.chown(folder / "spool", STRANGER, STRANGER)
     assert sent(daemon, "from root")()["state"] == "spooled"
     [held] = files(folder / "spool")
@@ -125,7 +119,7 @@ def test_root_spools_files_that_daemon_of_user_can_read(daemon: DaemonProcess, f
 
 @pytest.mark.parametrize("first", ["owner", "member"])
 def test_id_of_another_users_queued_signal_replaces_nothing(daemon: DaemonProcess, folder: Path, first: str) -> None:
-    share(folder / "spool")
+    share_spool(folder / "spool")
     id_ = "01JD0000000000000000000000"
 
     def send(title: str) -> str:

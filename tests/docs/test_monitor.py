@@ -9,7 +9,7 @@ from pathlib import Path
 import promql_parser
 import pytest
 import yaml
-from tests.contracts.test_heartbeat import listening
+from tests.contracts.heartbeat_monitor import running_monitor
 from tests.docs.blocks import DOCS, Shell, blocks, matches, steps
 from tests.harness import DaemonProcess, discord, need, until
 
@@ -29,8 +29,8 @@ def config() -> str:
 
 def test_monitor_page_prints_what_it_shows(tmp_path: Path, config: str) -> None:
     need("curl")
-    with listening() as switch, DaemonProcess(tmp_path, config) as daemon:
-        (tmp_path / "heartbeat.url").write_text(switch.url)
+    with running_monitor() as monitor, DaemonProcess(tmp_path, config) as daemon:
+        (tmp_path / "heartbeat.url").write_text(monitor.url)
         (tmp_path / "heartbeat.url").chmod(0o600)
         daemon.env["PATH"] = f"{Path(sys.executable).parent}:{daemon.env['PATH']}"
         daemon.start()

@@ -40,6 +40,19 @@ def copies_in(message: dict[str, Any]) -> list[Copy]:
     return [_copy(embed) for embed in message["payload"]["embeds"]]
 
 
+def shown(message: dict[str, Any]) -> Copy:
+    """The state that a live message shows."""
+    (copy,) = copies_in(message)
+    return copy
+
+
+def history(message: dict[str, Any]) -> list[str]:
+    """The lines of a live message about earlier states, the latest first, without their times."""
+    fields = message["payload"]["embeds"][0].get("fields", [])
+    lines = [field["value"] for field in fields if field["name"] == "History (UTC)"]
+    return [line if line.startswith("…") else line.split(" ", 1)[1] for text in lines for line in text.split("\n")]
+
+
 def _copy(embed: dict[str, Any]) -> Copy:
     parts = embed["footer"]["text"].split(" · ")
     marked = parts[0] == "possible duplicate"

@@ -1,7 +1,7 @@
-"""A road between client and daemon on which everything can happen.
+"""A proxy between client and daemon that injects faults.
 
-The caller's end is a socket of its own; what comes in is a request, what goes out is decided by the weather. The daemon beyond is real, so
-in most weathers it has the signal although the caller cannot know.
+The client connects to the proxy's socket. The fault decides the reply. The daemon is real, so with most faults it has the signal
+although the client gets no receipt.
 """
 
 from __future__ import annotations
@@ -18,76 +18,76 @@ from tests.harness import PATIENCE
 
 from tocsin import wire
 
-Answer = Callable[["Road", socket.socket, bytes], None]
+Answer = Callable[["ChaosProxy", socket.socket, bytes], None]
 
 
-def _hear(door: socket.socket) -> bytes | None:
-    """One frame's body."""
-    header = door.recv(wire.HEADER_BYTES, socket.MSG_WAITALL)
+def _receive(client: socket.socket) -> bytes | None:
+    """The body of the next frame; None at the end of the stream."""
+    header = client.recv(wire.HEADER_BYTES, socket.MSG_WAITALL)
     if len(header) < wire.HEADER_BYTES:
         return None
     size = wire.body_length(header)
-    body = door.recv(size, socket.MSG_WAITALL)
+    body = client.recv(size, socket.MSG_WAITALL)
     return body if len(body) == size else None
 
 
-def _beyond(road: Road, body: bytes) -> bytes:
-    """What the daemon answers; nothing when it is away, or hung."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as door:
-        door.settimeout(PATIENCE)
-        door.connect(road.daemon)
-        door.sendall(wire.pack(body))
-        door.shutdown(socket.SHUT_WR)  # who wants no answer gets the end of the stream instead
-        return _hear(door) or b""
+def _forward(proxy: ChaosProxy, body: bytes) -> bytes:
+    """The reply of the daemon; empty if it does not run or hangs."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE)
+        client.connect(proxy.daemon)
+        client.sendall(wire.pack(body))
+        client.shutdown(socket.SHUT_WR)  # a request without a reply ends with the end of the stream
+        return _receive(client) or b""
     return b""
 
 
-def clear(road: Road, door: socket.socket, body: bytes) -> None:
-    """As if there were no road."""
-    door.sendall(wire.pack(_beyond(road, body)))
+def clear(proxy: ChaosProxy, client: socket.socket, body: bytes) -> None:
+    """Forwards request and reply."""
+    client.sendall(wire.pack(_forward(proxy, body)))
 
 
-def slow(road: Road, door: socket.socket, body: bytes) -> None:
-    """It arrives, and the answer does not."""
-    _beyond(road, body)
-    road.changed.wait(PATIENCE)
+def slow(proxy: ChaosProxy, client: socket.socket, body: bytes) -> None:
+    """Forwards the request and withholds the reply."""
+    _forward(proxy, body)
+    proxy.changed.wait(PATIENCE)
 
 
-def hung(road: Road, door: socket.socket, body: bytes) -> None:
-    """Read, and forgotten."""
-    road.changed.wait(PATIENCE)
+def hung(proxy: ChaosProxy, client: socket.socket, body: bytes) -> None:
+    """Reads the request and forwards nothing."""
+    proxy.changed.wait(PATIENCE)
 
 
-def garbage(road: Road, door: socket.socket, body: bytes) -> None:
-    """It arrives, and what comes back makes no sense."""
-    _beyond(road, body)
-    door.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+def garbage(proxy: ChaosProxy, client: socket.socket, body: bytes) -> None:
+    """Forwards the request and replies with other bytes."""
+    _forward(proxy, body)
+    client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-def cut(road: Road, door: socket.socket, body: bytes) -> None:
-    """It arrives, and the answer ends in the middle."""
-    door.sendall(wire.pack(_beyond(road, body))[:7])
-    door.shutdown(socket.SHUT_RDWR)
+def cut(proxy: ChaosProxy, client: socket.socket, body: bytes) -> None:
+    """Forwards the request and sends a part of the reply."""
+    client.sendall(wire.pack(_forward(proxy, body))[:7])
+    client.shutdown(socket.SHUT_RDWR)
 
 
-def gone(road: Road, door: socket.socket, body: bytes) -> None:
-    """It arrives, and the door closes."""
-    _beyond(road, body)
-    door.shutdown(socket.SHUT_RDWR)
+def gone(proxy: ChaosProxy, client: socket.socket, body: bytes) -> None:
+    """Forwards the request and closes the connection."""
+    _forward(proxy, body)
+    client.shutdown(socket.SHUT_RDWR)
 
 
-def busy(road: Road, door: socket.socket, body: bytes) -> None:
-    """Turned away."""
-    door.sendall(wire.pack(b'{"ok":false,"error":{"kind":"busy","message":"too many"}}'))
-    door.shutdown(socket.SHUT_RDWR)
+def busy(proxy: ChaosProxy, client: socket.socket, body: bytes) -> None:
+    """Replies `busy` and forwards nothing."""
+    client.sendall(wire.pack(b'{"ok":false,"error":{"kind":"busy","message":"too many"}}'))
+    client.shutdown(socket.SHUT_RDWR)
 
 
 ANSWERS: dict[str, Answer] = {each.__name__: each for each in (clear, slow, hung, garbage, cut, gone, busy)}
-WEATHERS = (*ANSWERS, "absent", "stale", "full")
+FAULTS = (*ANSWERS, "absent", "stale", "full")
 
 
-class Road:
-    """A socket at `path` that leads to `daemon`, in one weather at a time."""
+class ChaosProxy:
+    """A socket at `path` that forwards to the socket `daemon`, with one fault at a time."""
 
     def __init__(self, path: Path, daemon: str) -> None:
         self.path = str(path)
@@ -96,23 +96,23 @@ class Road:
         self._open = ExitStack()
         self._threads: list[threading.Thread] = []
 
-    def turn(self, weather: str) -> None:
-        """From now on it is like this; what was connected no longer is."""
+    def inject(self, fault: str) -> None:
+        """Close all connections and switch to this fault."""
         self.close()
         self.changed = threading.Event()
         Path(self.path).unlink(missing_ok=True)
-        if weather == "absent":
+        if fault == "absent":
             return
         listener = self._open.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(self.path)
-        if weather == "stale":
+        if fault == "stale":
             listener.close()
-        elif weather == "full":
+        elif fault == "full":
             self._fill(listener)
         else:
             listener.listen(64)
-            self._open.callback(_hang_up, listener)  # wakes who accepts, which closing does not
-            self._start(self._accept, listener, ANSWERS[weather])
+            self._open.callback(_shut_down, listener)  # wakes the accepting thread; close() does not
+            self._start(self._accept, listener, ANSWERS[fault])
 
     def _fill(self, listener: socket.socket) -> None:
         listener.listen(0)
@@ -130,18 +130,18 @@ class Road:
     def _accept(self, listener: socket.socket, answer: Answer) -> None:
         with contextlib.suppress(OSError):
             while True:
-                door, _ = listener.accept()
-                self._open.callback(door.close)
-                self._open.callback(_hang_up, door)
-                self._start(self._serve, door, answer)
+                client, _ = listener.accept()
+                self._open.callback(client.close)
+                self._open.callback(_shut_down, client)
+                self._start(self._serve, client, answer)
 
-    def _serve(self, door: socket.socket, answer: Answer) -> None:
+    def _serve(self, client: socket.socket, answer: Answer) -> None:
         with contextlib.suppress(OSError):
-            while (body := _hear(door)) is not None:
-                answer(self, door, body)
+            while (body := _receive(client)) is not None:
+                answer(self, client, body)
 
     def close(self) -> None:
-        """Nobody is on it any more."""
+        """Close all connections and end the threads."""
         self.changed.set()
         listener = self._open
         self._open = ExitStack()
@@ -157,6 +157,6 @@ class Road:
         self.close()
 
 
-def _hang_up(door: socket.socket) -> None:
+def _shut_down(client: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        door.shutdown(socket.SHUT_RDWR)
+        client.shutdown(socket.SHUT_RDWR)

@@ -1,9 +1,9 @@
-"""Three programs' worth of callers in one: many threads, forked workers, an asyncio loop, all raising signals for so many seconds.
+"""A program that sends from many threads, forked workers and an asyncio loop for some seconds.
 
     python -m tests.e2e.load SECONDS
 
-Nobody is strict and nobody insists: each takes the receipt that it gets. Receipts go to standard output, a JSON object a line, with how
-long each `send` took; workers write theirs through pipes.
+No caller is strict or repeats a signal. Receipts go to standard output as JSON lines with the duration of each `send`; workers write
+theirs through pipes.
 """
 
 from __future__ import annotations
@@ -18,71 +18,70 @@ from functools import partial
 from itertools import chain, count
 from typing import Any
 
-from tests.e2e.many_callers import fork, join, tell
+from tests.e2e.many_callers import fork, join, write_lines
 
 import tocsin
 
+TIMEOUT = 0.25  # seconds
 THREADS = 64
 WORKERS = 8
 TASKS = 8
-PAUSE = (
-    0.2  # seconds between two signals of one caller; 80 callers and their daemon share two cores with everything else
-)
+PAUSE = 0.2  # seconds between two signals of one caller; 80 callers and the daemon share two cores
 
-client = tocsin.Client()
+client = tocsin.Client(timeout=TIMEOUT)
 
 
 def raise_one(title: str) -> dict[str, Any]:
-    """One signal; what came of it."""
+    """Send one signal; returns its receipt and the duration in seconds."""
     started = time.monotonic()
     receipt = client.send(title)
     took = time.monotonic() - started
     return {"id": receipt.id, "title": title, "state": receipt.state, "reason": receipt.reason, "seconds": took}
 
 
-def thread(who: str, end: float) -> list[dict[str, Any]]:
-    """All of one thread's, or one worker's."""
-    told = []
+def thread(caller: str, end: float) -> list[dict[str, Any]]:
+    """Send until `end`, in one thread or worker."""
+    receipts = []
     for number in count():
-        told.append(raise_one(f"{who} {number:04d}"))
+        receipts.append(raise_one(f"{caller} {number:04d}"))
         if time.monotonic() + PAUSE >= end:
             break
         time.sleep(PAUSE)
-    return told
+    return receipts
 
 
-async def task(who: str, end: float) -> list[dict[str, Any]]:
-    """All of one task's."""
-    told = []
+async def task(caller: str, end: float) -> list[dict[str, Any]]:
+    """Send until `end`, in one task."""
+    receipts = []
     for number in count():
-        told.append(raise_one(f"{who} {number:04d}"))
+        receipts.append(raise_one(f"{caller} {number:04d}"))
         if time.monotonic() + PAUSE >= end:
             break
         await asyncio.sleep(PAUSE)
-    return told
+    return receipts
 
 
 async def tasks(end: float) -> list[list[dict[str, Any]]]:
-    """All tasks, in one loop."""
+    """Run all tasks in one event loop."""
     return await asyncio.gather(*(task(f"task {n}", end) for n in range(TASKS)))
 
 
 def main(seconds: float) -> int:
-    """All of them; how many workers failed."""
+    """Run all callers; returns the number of failed workers."""
     end = time.monotonic() + seconds
-    told: list[dict[str, Any]] = []
+    receipts: list[dict[str, Any]] = []
 
     def run(work: Callable[[], list[dict[str, Any]]]) -> None:
-        told.extend(work())
+        receipts.extend(work())
 
     running = [threading.Thread(target=run, args=(partial(thread, f"thread {n}", end),)) for n in range(THREADS)]
     running.append(threading.Thread(target=run, args=(lambda: list(chain.from_iterable(asyncio.run(tasks(end)))),)))
     for each in running:
         each.start()
-    workers = [fork(partial(thread, f"worker {n}", end)) for n in range(WORKERS)]  # while the threads are in the middle
+    workers = [fork(partial(thread, f"worker {n}", end)) for n in range(WORKERS)]  # while the threads send
     for each in running:
         each.join()
-    tell(told, sys.stdout.write)
+    write_lines(receipts, sys.stdout.write)
     return sum(join(*worker) for worker in workers)
 
 

@@ -74,13 +74,13 @@ def fork(work: Callable[[], Iterable[dict[str, str]]]) -> tuple[int, int]:
     code = 1
     try:
         with os.fdopen(writer, "w") as out:
-            tell(work(), out.write)
+            write_lines(work(), out.write)
         code = 0
     finally:
         os._exit(code)
 
 
-def tell(stored: Iterable[dict[str, str]], write: Callable[[str], object]) -> None:
+def write_lines(stored: Iterable[dict[str, str]], write: Callable[[str], object]) -> None:
     """One JSON object a line."""
     for each in stored:
         write(json.dumps(each) + "\n")
@@ -100,14 +100,14 @@ def main(each: int) -> int:
         started.wait()
         children = [fork(partial(thread, f"child {n}", each)) for n in range(CHILDREN)]
         for future in running:
-            tell(future.result(), sys.stdout.write)
+            write_lines(future.result(), sys.stdout.write)
     return sum(join(*child) for child in children)
 
 
 def join(pid: int, reader: int) -> bool:
     """Pass on what a child told; whether it failed."""
-    with os.fdopen(reader) as told:
-        sys.stdout.write(told.read())
+    with os.fdopen(reader) as lines:
+        sys.stdout.write(lines.read())
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0
 
 

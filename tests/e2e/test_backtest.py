@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from docs.examples.ma_unified import MovingAverages
-from tests.e2e.test_living import history, shown
+from tests.e2e.assertions import history, shown
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, route
 from tests.trading.prices import APPLE, apple
 

@@ -1,4 +1,4 @@
-"""Programs are killed as well as the daemon, again and again: what had its receipt arrives, once and in each program's order."""
+"""Kills of producers and daemon: every signal with a receipt arrives once, in the order of its producer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-import pytest
 from tests.e2e.assertions import by_id, written
 from tests.harness import PATIENCE, DaemonProcess, file, route, until
 
@@ -27,16 +26,12 @@ for number in range(10**9):
 
 
 def begin(daemon: DaemonProcess, name: str) -> subprocess.Popen[bytes]:
-    with (daemon.folder / f"{name}.told").open("wb") as told:
-        return subprocess.Popen([sys.executable, "-c", _PROGRAM, name], env=daemon.env, stdout=told)
+    with (daemon.folder / f"{name}.receipts").open("wb") as receipts:
+        return subprocess.Popen([sys.executable, "-c", _PROGRAM, name], env=daemon.env, stdout=receipts)
 
 
-def test_kills_of_producers_and_daemon_lose_nothing_and_keep_order(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    seed = request.config.getoption("--hypothesis-seed") or random.SystemRandom().randrange(2**32)
-    print(f"repeat with --hypothesis-seed={seed}")
-    chance, names, kills = random.Random(str(seed)), iter(range(1000)), 0
+def test_kills_of_producers_and_daemon_lose_nothing_and_keep_order(tmp_path: Path, kill_chance: random.Random) -> None:
+    chance, names, kills = kill_chance, iter(range(1000)), 0
     with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
         programs = [begin(daemon, f"p{next(names)}") for _ in range(PROGRAMS)]
         end = time.monotonic() + SECONDS
@@ -61,8 +56,8 @@ def test_kills_of_producers_and_daemon_lose_nothing_and_keep_order(
         assert daemon.status()["spool"]["quarantined"] == 0
     receipts = [
         json.loads(line)
-        for told in tmp_path.glob("*.told")
-        for line in told.read_bytes().splitlines()
+        for file_ in tmp_path.glob("*.receipts")
+        for line in file_.read_bytes().splitlines()
         if line[-1:] == b"]"
     ]
     arrived = by_id(copies)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.assertions import Copy, all_delivered, arrived, attempts, copies_in, delivery, queue, until
+from tests.e2e.assertions import all_delivered, arrived, attempts, delivery, history, queue, shown, until
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import Signal
@@ -35,19 +35,6 @@ def tell(daemon: DaemonProcess, title: str, key: str = KEY, **fields: Any) -> st
 def living(fake: FakeProcess) -> list[dict[str, Any]]:
     """The messages that are there."""
     return [message for message in fake.messages() if not message["deleted"]]
-
-
-def shown(message: dict[str, Any]) -> Copy:
-    """The state that a message shows."""
-    (copy,) = copies_in(message)
-    return copy
-
-
-def history(message: dict[str, Any]) -> list[str]:
-    """What it says of the states before, the latest first, without their times."""
-    fields = message["payload"]["embeds"][0].get("fields", [])
-    lines = [field["value"] for field in fields if field["name"] == "History (UTC)"]
-    return [line if line.startswith("…") else line.split(" ", 1)[1] for text in lines for line in text.split("\n")]
 
 
 def restart(daemon: DaemonProcess) -> None:
@@ -132,10 +119,11 @@ STORM = 500
 
 
 @pytest.mark.parametrize("kills", [0, 3])
-def test_burst_on_one_key_ends_with_last_state_and_no_429(tmp_path: Path, kills: int) -> None:
+def test_burst_on_one_key_ends_with_last_state_and_no_429(
+    tmp_path: Path, kills: int, kill_chance: random.Random
+) -> None:
     """Windows are a twentieth of the real ones, and edits count in all of them."""
-    chance = random.Random(kills)
-    deadly = sorted(chance.sample(range(1, STORM), kills))
+    deadly = kill_chance.sample(range(1, STORM), kills)
     with (
         FakeProcess("--limits", "0.05") as fake,
         DaemonProcess(tmp_path, discord("d", fake.webhooks[0]["url"], **LIMITS) + route("d")) as daemon,

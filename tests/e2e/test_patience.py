@@ -21,7 +21,7 @@ def configured(fake: FakeProcess, **options: str) -> str:
 
 
 def theirs(copies: list[Copy]) -> list[Copy]:
-    """What people sent; neither alarms nor reports."""
+    """The signals of programs, without alarms and reports."""
     return told_apart(copies)[1]
 
 
@@ -29,15 +29,16 @@ def test_fallback_delivers_signals_after_patience_while_discord_refuses_connecti
     with FakeProcess("--limits", "none") as fake:
         port, config = fake.port, configured(fake)
     with DaemonProcess(tmp_path, config).start() as daemon:
-        began = time.monotonic()
+        first = time.monotonic()
         ids = {priority: daemon.client.send(priority, priority=priority).id for priority in PRIORITIES}
         assert all_delivered(daemon, [ids["urgent"]])
-        assert time.monotonic() - began < 1 + 5
+        first = time.monotonic() - first
         assert all_delivered(daemon, [ids["high"]])
-        began = time.monotonic()
+        second = time.monotonic()
         at_once = daemon.client.send("at once", priority="urgent").id
         assert all_delivered(daemon, [at_once])
-        assert time.monotonic() - began < 1
+        second = time.monotonic() - second
+        assert second < first, "patience counts from the beginning of the outage"
         assert {delivery(daemon, ids[each])["state"] for each in ("normal", "low")} == {"queued"}
         moved, lane = delivery(daemon, ids["urgent"]), daemon.destination("d")
         assert "; a fallback takes it in 5" in delivery(daemon, ids["normal"])["reason"]  # 59 minutes and some seconds
@@ -78,13 +79,13 @@ def test_patience_continues_after_kill(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, config).start() as daemon:
         id_ = daemon.client.send("urgent", priority="urgent").id
         daemon.wait_for("deferred", id=id_)
-        began = time.monotonic()
         daemon.status()  # reads the journal, so it comes behind the commit
         time.sleep(2.0)  # a part of the patience passes before the kill
         daemon.kill()
         daemon.start()
+        restarted = time.monotonic()
         assert all_delivered(daemon, [id_])
-        assert time.monotonic() - began < 4 + 3, "a patience that began anew would end 4 s after the start"
+        assert time.monotonic() - restarted < 4, "patience does not start again at the restart"
         assert delivery(daemon, id_)["state"] == "rerouted"
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
-from tests.contracts.test_heartbeat import HEARTBEAT, listening
+from tests.contracts.heartbeat_monitor import HEARTBEAT, running_monitor
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route, until
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
@@ -49,7 +49,7 @@ def queries() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
     """The metrics of a real daemon that has delivered a signal and pinged its monitor."""
-    with FakeProcess("--limits", "none") as fake, listening() as switch:
+    with FakeProcess("--limits", "none") as fake, running_monitor() as switch:
         config = HEARTBEAT + discord("d", fake.webhooks[0]["url"]) + file() + route("d", "local-file")
         folder = tmp_path_factory.mktemp("watched")
         with DaemonProcess(folder, config, {"HEARTBEAT_URL": switch.url}).start() as daemon:

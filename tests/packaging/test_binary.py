@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.e2e.test_kill import assert_nothing_lost_and_doubt_told
+from tests.e2e.kills import assert_kills_lose_nothing
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route, until
 from tests.manager import Listening, Manager
 from tests.packaging.conftest import Binary, built
@@ -86,8 +86,10 @@ def test_binary_delivers_and_shows_status(binary: Binary, tmp_path: Path, fake: 
     assert [embed["title"] for embed in fake.embeds()] == ["by a binary"]
 
 
-def test_binary_loses_nothing_in_five_kills(binary: Binary, tmp_path: Path, fake: FakeProcess) -> None:
-    assert_nothing_lost_and_doubt_told(tmp_path, fake, 5, seed=random.randrange(2**32), command=[binary.tocsind])
+def test_binary_loses_nothing_in_five_kills(
+    binary: Binary, tmp_path: Path, fake: FakeProcess, kill_chance: random.Random
+) -> None:
+    assert_kills_lose_nothing(tmp_path, fake, 5, kill_chance, command=[binary.tocsind])
 
 
 def test_daemon_ends_when_bootloader_is_killed(binary: Binary, tmp_path: Path) -> None:

@@ -346,26 +346,19 @@ def lost_at_cuts(run: Recorded, folder: Path, chance: random.Random) -> set[int]
     return lost
 
 
-@pytest.fixture
-def chance(request: pytest.FixtureRequest) -> random.Random:
-    seed = request.config.getoption("--hypothesis-seed") or random.SystemRandom().randrange(2**32)
-    print(f"repeat with --hypothesis-seed={seed}")
-    return random.Random(str(seed))
-
-
 def _recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **removed: Any) -> Recorded:
     (tmp_path / "spool").mkdir(mode=0o700)
     return record(tmp_path / "spool", monkeypatch, **removed)
 
 
 def test_every_receipt_outlasts_a_power_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chance: random.Random
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill_chance: random.Random
 ) -> None:
-    assert lost_at_cuts(_recorded(tmp_path, monkeypatch), tmp_path, chance) == set()
+    assert lost_at_cuts(_recorded(tmp_path, monkeypatch), tmp_path, kill_chance) == set()
 
 
 @pytest.mark.parametrize("removed", [{"syncs": False}, {"confirms_late": False}])
 def test_power_cut_test_notices_a_missing_sync_and_a_confirmation_before_the_commit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chance: random.Random, removed: dict[str, bool]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill_chance: random.Random, removed: dict[str, bool]
 ) -> None:
-    assert lost_at_cuts(_recorded(tmp_path, monkeypatch, **removed), tmp_path, chance) != set()
+    assert lost_at_cuts(_recorded(tmp_path, monkeypatch, **removed), tmp_path, kill_chance) != set()
