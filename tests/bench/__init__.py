@@ -1,10 +1,10 @@
-"""How fast, and against what. Nothing here gates a test run: machines are noisy, so a figure means something only beside another one
-that was measured a moment before, on the same disk, in the same process.
+"""Benchmarks, each measured beside a reference. They decide no test run: machines are noisy, so only the ratio to a figure
+measured a moment before, on the same disk, in the same process, means anything.
 
     a bench         a module with `measure(size) -> Table`; runs alone (`python -m tests.bench.b1_handoff`) or with the others
-    a handoff       something that takes a body and has it safe when `put` returns: the daemon, the floor, a peer
-    the floor       the least that the promise costs on this machine in this language: no queue, no journal, no checks
-    a peer          another program that makes the same promise, in its durable mode; left out by name where it is not installed
+    a handoff       a queue whose `put` returns when the body is stored: the daemon, the floor, a peer
+    the floor       the least that the guarantee costs on this machine in this language: no queue, no journal, no checks
+    a peer          another program with the same guarantee, in its durable mode; skipped by name if it is not installed
 
 Three rules keep the figures honest. What is compared is interleaved (A B C A B C ...), so that a busy minute hits all alike, and a
 ratio is taken within its round; what is told is the median over the rounds. What a handoff still does behind its caller's back is

@@ -1,7 +1,7 @@
-"""B10: what the daemon costs while nothing happens: processor time and wake-ups, with the built-in default's kind of configuration.
+"""B10: processor time and wake-ups of an idle daemon, with a configuration like the built-in default.
 
-Measured from outside, over /proc: the kernel's own account of the process. A wake-up is a thread that went to sleep of its own accord and
-came back (voluntary context switches). One signal goes through first, so that everything that starts late has started.
+Measured from outside, in /proc. A wake-up is a voluntary context switch: a thread went to sleep by itself and
+came back. One signal is delivered first, so that everything that starts late has started.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .daemons import TEXT, TITLE, TO_FILE, Daemon
 from .table import Row, Table
 
 _SECONDS = {Size.TINY: 1, Size.QUICK: 10, Size.FULL: 60}
-_SETTLE = 1.0  # seconds for what a start leaves to tidy up
+_SETTLE = 1.0  # seconds for the work that follows a start
 _NANO = 1e9
 
 
@@ -47,7 +47,7 @@ def _row(tasks: Path, seconds: int) -> Row:
 
 
 def _used(tasks: Path) -> dict[str, tuple[int, int]]:
-    """Nanoseconds on a processor and wake-ups so far, by thread; what a thread that ends meanwhile used is lost with it."""
+    """Nanoseconds of processor time and wake-ups so far, by thread. Threads that ended are not counted."""
     return {
         task.name: (int((task / "schedstat").read_text().split()[0]), _switches(task / "status"))
         for task in tasks.iterdir()

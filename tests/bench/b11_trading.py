@@ -1,4 +1,4 @@
-"""B11: what alerts cost a program that generates signals: three moving-average strategies over 30 days of hourly bars, alerts off and on.
+"""B11: cost of alerts for a program that generates signals: three moving-average strategies, 30 days of hourly bars, alerts off and on.
 
 The prices are real (Apple, the last 720 days, an hour apart here). Each round runs the generator without and with alerts, in turn which
 comes first, and after each, not counted, waits until all is handed over: as a program does that runs it at each bar. The same for a single
@@ -41,7 +41,7 @@ class Found:
     sent: int = 0
 
     def ratio(self) -> float:
-        """The median of each round's ratio."""
+        """The median of the ratios of all rounds."""
         return median(on / off for on, off in zip(self.on, self.off, strict=True))
 
 
@@ -100,7 +100,7 @@ def _compared(
     rounds: int,
 ) -> Found:
     found = Found()
-    for number in range(rounds + 1):  # the first warms up, and is sent as well
+    for number in range(rounds + 1):  # the first round warms up, and is sent as well
         seconds: dict[SignalAggregator, tuple[float, float]] = {}
         for aggregator, run in ((off, without), (on, with_alerts))[:: 1 if number % 2 else -1]:
             seconds[aggregator] = _timed(run, aggregator)
@@ -113,7 +113,7 @@ def _compared(
 
 
 def _timed(run: Callable[[], object], aggregator: SignalAggregator) -> tuple[float, float]:
-    """Seconds until it returned, and until all of it was handed over."""
+    """Seconds until the call returned, and until all signals were handed over."""
     begun = time.perf_counter()
     run()
     returned = time.perf_counter()

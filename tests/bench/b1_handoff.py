@@ -1,4 +1,4 @@
-"""B1: what a caller waits until its signal is on disk, beside the floor and beside others who promise the same.
+"""B1: how long a caller waits until its signal is on disk, beside the floor and beside peers with the same guarantee.
 
 The headline is `tocsin stored`: a daemon that at the same time delivers each signal to a file. `lane off` is the same daemon with that
 destination switched off, so the difference is what delivering takes from accepting; `stopped` and `hung` have no daemon that answers.
@@ -30,7 +30,7 @@ _COUNTS = {Size.TINY: (1, 3), Size.QUICK: (5, 100), Size.FULL: (15, 200)}  # rou
 
 @dataclass(frozen=True)
 class Measured:
-    """A handoff's seconds by round, and those of what it is compared with."""
+    """Seconds of a handoff by round, and those of its reference."""
 
     thing: Handoff
     rounds: list[list[float]]
@@ -88,14 +88,14 @@ def measure(size: Size) -> Table:
 
 
 def _steadiness(floor: list[list[float]]) -> str:
-    """How far the machine can be believed: on a disk that others use, the floor itself wanders and every ratio flatters."""
+    """Shows how steady the floor was: on a disk in use by other programs the floor varies, and the ratios are too good."""
     found = [percentile(seconds, 50) * _MICRO for seconds in floor]
     return f"the floor's own p50 went from {min(found):,.0f} to {max(found):,.0f} us between rounds; the closer, the better"
 
 
 @contextmanager
 def standing(things: Sequence[Handoff]) -> Iterator[Sequence[Handoff]]:
-    """All of them started, each in its own folder, and stopped afterwards."""
+    """Start all handoffs, each in its own folder, and stop them afterwards."""
     with TemporaryDirectory() as folder, ExitStack() as stack:
         for number, thing in enumerate(things):
             own = Path(folder, str(number))

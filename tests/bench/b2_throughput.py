@@ -1,4 +1,4 @@
-"""B2: durable hand-offs a second, from 1, 4 and 16 processes at once, beside others who promise the same; and `send_many`.
+"""B2: durable hand-offs a second, from 1, 4 and 16 processes at once, beside peers with the same guarantee; and `send_many`.
 
 Every process is a program of its own with a connection of its own, forked after the server stood; all begin at one moment and stop after
 the same time, and what they were told is safe by then counts. Clients and servers share the machine's cores: with sixteen of them a
@@ -25,13 +25,13 @@ from .table import Row, Table
 CROWDS = (1, 4, 16)
 MANY = 100
 _SIZES = {Size.TINY: (1, 0.1), Size.QUICK: (2, 0.5), Size.FULL: (5, 1.0)}  # rounds, seconds of each
-_PATIENCE = 60.0  # seconds for a crowd to assemble
+_PATIENCE = 60.0  # seconds until all processes are ready
 _fork = get_context("fork")
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """How many a second `processes` of a thing handed over, by round."""
+    """Hand-offs a second of so many processes, by round."""
 
     thing: Handoff
     processes: int
@@ -74,7 +74,7 @@ def _row(thing: Handoff, crowds: Sequence[Crowd], best: float) -> Row:
 
 
 def _rate(thing: Handoff, processes: int, seconds: float) -> float:
-    """Bodies a second that so many processes got rid of together."""
+    """Bodies a second that so many processes handed over together."""
     together = _fork.Barrier(processes + 1)
     told, tell = os.pipe()
     workers = [_fork.Process(target=_hand_over, args=(thing, together, seconds, tell)) for _ in range(processes)]
@@ -92,7 +92,7 @@ def _rate(thing: Handoff, processes: int, seconds: float) -> float:
 
 
 def _hand_over(thing: Handoff, together: Barrier, seconds: float, tell: int) -> None:
-    """One process of the crowd."""
+    """One of the processes."""
     thing.join()
     thing.put(BODY)
     together.wait(_PATIENCE)

@@ -1,4 +1,4 @@
-"""B4: what the caller pays before the first signal: `import tocsin` in a program, `tocsin send` in a shell.
+"""B4: the caller's cost before the first signal: `import tocsin` in a program, `tocsin send` in a shell.
 
 An import is timed inside a fresh interpreter, beside the import of `socket` in another: the client needs that in any case. The command is
 timed from outside, fork to exit, with a daemon that stores the signal, beside an interpreter that is started and does nothing; both are

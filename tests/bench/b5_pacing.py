@@ -1,12 +1,12 @@
-"""B5: pacing in virtual time, over every way in which a server may count, beside what others do. Nothing here depends on the machine.
+"""B5: pacing in virtual time, over all ways in which a server may count, beside other senders. Nothing here depends on the machine.
 
-tests/simulator tells what is simulated. A row is a workload and a sender; where a figure differs from model to model, the worst is told.
+tests/simulator describes the models. A row is a workload and a sender; its figure is that of the worst model.
 
     429s, of 100    refusals, and how many there were for each hundred requests
     p50 s, p99 s    from the hand-off to the instant at which the server counted it, of what was accepted
     x floor         the end of a burst against the least that full messages, without latency, can take for a sender that does not know
                     how the limits are counted: sliding logs of both (`tests.simulator.floor`). The median over the seeds
-    x omniscient    the same against a sender that knows how they are, in the server's phase; nobody can be that one
+    x omniscient    the same against a sender that knows how and in which phase the server counts, which is impossible
     lost            not accepted when the address was banned (10,000 invalid requests in 10 min), or within six hours
 """
 
@@ -38,7 +38,7 @@ Runs = Sequence[tuple[Scenario, Book]]
 
 
 class Case(NamedTuple):
-    """A row for each sender: the same scenarios for all of them."""
+    """The rows of all senders with the same scenarios."""
 
     name: str
     workload: str
@@ -59,7 +59,7 @@ class Case(NamedTuple):
 def measure(size: Size) -> Table:
     """The table of B5."""
     rows, sent, arrived = list[Row](), 0, 0
-    for case in _cases(size):  # one after the other: all runs at once would not fit into memory
+    for case in _cases(size):  # one by one: all runs at once would not fit into memory
         jobs = {sender: case.scenarios(sender, SEEDS[size]) for sender in case.senders}
         books = iter(run_all([scenario for scenarios in jobs.values() for scenario in scenarios]))
         for sender, scenarios in jobs.items():
@@ -96,7 +96,7 @@ def _cases(size: Size) -> Iterator[Case]:
 
 
 def _every(size: Size) -> list[Model]:
-    """As many as there is time for."""
+    """As many seeds as the size allows."""
     return models()[:: {Size.TINY: 40, Size.QUICK: 7, Size.FULL: 1}[size]]
 
 
@@ -119,7 +119,7 @@ def _figures(runs: Runs) -> dict[str, float]:
 
 
 def _patience(runs: Runs, priorities: Iterable[Priority]) -> dict[str, float]:
-    """What they wait under the worst model, over its seeds."""
+    """The waits under the worst model, over its seeds."""
     found: dict[Model, list[float]] = {}
     for (scenario, book), priority in product(runs, priorities):
         found.setdefault(scenario.model, []).extend(wait for _, wait in book.waits.get(priority, ()))

@@ -23,7 +23,7 @@ from .table import Row, Table, percentile
 SENDERS = ("tocsin", "first come")
 SEEDS = {Size.TINY: 1, Size.QUICK: 5, Size.FULL: 10}
 RATES = (4, 10)
-ADAPTED = 120.0  # seconds: by then the reserve has seen what is wanted
+ADAPTED = 120.0  # seconds: by then the reserve has learned the demand
 
 
 def measure(size: Size) -> Table:

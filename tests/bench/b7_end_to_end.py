@@ -1,4 +1,4 @@
-"""B7: from the hand-off to a fake Discord on loopback that limits nothing; and what the caller pays, beside `httpx.post` in its place.
+"""B7: from the hand-off to a fake Discord on loopback without limits; and the caller's cost beside `httpx.post`.
 
 The fake stamps each message when it accepts it (`at`, this machine's wall clock), and the hand-off's instant is taken on the same clock
 before `send` is called, so the wait includes everything. One signal at a time for the waits; 1,000 at once for signals a second. The
@@ -25,13 +25,13 @@ from .handoff import timed
 from .table import Row, Table, over_rounds, percentile
 
 _MILLI, _MICRO = 1e3, 1e6
-_APART = 0.03  # seconds: faster than this one host may not ask Discord, and what is measured is no gate
+_APART = 0.03  # seconds: Discord's limit for one host; the bench does not measure the limiter
 _COUNTS = {Size.TINY: (1, 2, 10), Size.QUICK: (3, 30, 1000), Size.FULL: (10, 50, 1000)}  # rounds, calls in each, burst
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """One signal: what its caller paid and how long it took to Discord, in seconds."""
+    """One signal: the caller's cost and the time to Discord, in seconds."""
 
     paid: float
     waited: float
@@ -47,7 +47,7 @@ class Round:
 
 
 class Post:
-    """What a program does that has no daemon: the POST in its own thread. `fresh` is `httpx.post`, which makes a client each time."""
+    """A program without a daemon: the POST in its own thread. `fresh` is `httpx.post`, which makes a client each time."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -111,7 +111,7 @@ def path(folder: Path) -> Iterator[tuple[Daemon, FakeProcess, FakeProcess]]:
 
 
 def _arrivals(daemon: Daemon, fake: FakeProcess, calls: int) -> list[Arrival]:
-    """Each signal on its own: the next is handed over when this one is settled."""
+    """One by one: the next signal is handed over when this one is settled."""
     before = len(fake.messages())
     handed = []
     for _ in range(calls):

@@ -1,4 +1,4 @@
-"""B8: what the daemon holds in memory, idle and with a backlog that Discord does not take.
+"""B8: memory of the daemon, idle and with a backlog that Discord does not accept.
 
 Resident is RssAnon + RssFile of /proc/PID/status: what the process itself keeps in memory, the interpreter and the libraries that it
 shares with others included. Pss (/proc/PID/smaps_rollup) divides those among who shares them, so it is shown beside it and not compared.
@@ -57,7 +57,7 @@ def measure(size: Size) -> Table:
         title="resident memory (RssAnon + RssFile)",
         rows=rows,
         counts={"sent": backlogs[-1], "queued": queued},
-        notes=["the destination is a loopback port where nobody listens"],
+        notes=["the destination is a loopback port without a listener"],
     )
 
 
@@ -76,7 +76,7 @@ def bare() -> Iterator[int]:
 
 @contextmanager
 def unreachable() -> Iterator[str]:
-    """A webhook's URL at an address that is ours and refuses every connection."""
+    """A webhook's URL at a loopback address that refuses every connection."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # not listening
         yield f"http://127.0.0.1:{bound.getsockname()[1]}/api/webhooks/100000000000000001/{'t' * 68}"

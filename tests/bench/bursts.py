@@ -1,4 +1,4 @@
-"""Bursts of B7: how much longer than the far end's latency a message takes, and how fast a file is written.
+"""Bursts of B7: how much longer than the server's latency a message takes, and how fast a file is written.
 
 The overhead of a message is the mean time between two arrivals less the latency: claim, request, answer, settlement, and what the fake
 itself needs. A burst is 400 signals in 40 messages, because from the 46th request in 1.1 s on the limit of one host would be measured.
@@ -24,7 +24,7 @@ _MILLI = 1e3
 _FRAME = 100  # signals of one `send_many`
 _BURST = {Size.TINY: 40, Size.QUICK: 400, Size.FULL: 400}
 _LINES = {Size.TINY: 200, Size.QUICK: 5000, Size.FULL: 20000}
-_PAUSE = 0.0005  # seconds between two hand-offs of a program that goes on meanwhile
+_PAUSE = 0.0005  # seconds between two hand-offs of the background program
 _SIGNAL = {"title": TITLE, "body": TEXT}
 
 
@@ -43,7 +43,7 @@ def _overhead(burst: int, *, busy: bool) -> dict[str, float]:
         FakeProcess("--limits", "none", "--latency", str(LATENCY)) as fake,
         Daemon(Path(folder), _lanes(fake)).start() as daemon,
     ):
-        with _handing_over(daemon) if busy else _nobody():
+        with _handing_over(daemon) if busy else _idle():
             receipts = daemon.client.send_many([{**_SIGNAL, "to": "d"}] * burst)
             daemon.settled(receipts[-1].id)
         arrivals = [message["at"] for message in fake.messages()]
@@ -53,13 +53,13 @@ def _overhead(burst: int, *, busy: bool) -> dict[str, float]:
 
 
 def _lanes(fake: FakeProcess) -> str:
-    """Signals without `to` go to a file: they are work for the journal, and not for the lane that is measured."""
+    """Signals without `to` go to a file: they load the journal, and not the lane that is measured."""
     return discord("d", fake.webhooks[0]["url"]) + TO_FILE
 
 
 @contextmanager
 def _handing_over(daemon: Daemon) -> Iterator[None]:
-    """Another thread hands signals over, one by one, meanwhile."""
+    """Hand signals over one by one in another thread."""
     ended = threading.Event()
 
     def hand_over() -> None:
@@ -76,7 +76,7 @@ def _handing_over(daemon: Daemon) -> Iterator[None]:
 
 
 @contextmanager
-def _nobody() -> Iterator[None]:
+def _idle() -> Iterator[None]:
     yield
 
 

@@ -12,7 +12,7 @@ from .table import Table, machine, write_json
 
 
 class Size(Enum):
-    """How much is measured: FULL for the record, QUICK for a look, TINY to see that it runs."""
+    """Number of rounds: FULL for published figures, QUICK for development, TINY to check that a bench runs."""
 
     TINY = 0
     QUICK = 1
@@ -20,7 +20,7 @@ class Size(Enum):
 
 
 class Bench(Protocol):
-    """What a bench is."""
+    """The signature of a bench."""
 
     def __call__(self, size: Size) -> Table:
         """Measure."""

@@ -25,7 +25,7 @@ SWITCHED_OFF = file() + "enabled = false\n" + route("local-file")
 
 
 class Daemon(DaemonProcess):
-    """A daemon with its log as loud as users have it; the harness's tests read it at debug."""
+    """A daemon with the default log level; the harness's tests use debug."""
 
     def spawn(self, *command: str, env: Mapping[str, str] | None = None, **popen: Any) -> subprocess.Popen[bytes]:
         argv = [*(command or (sys.executable, "-m", "tocsind")), "run", "--config", str(self.config)]
@@ -39,7 +39,7 @@ class Daemon(DaemonProcess):
         return int(self.status()["counters"][name])
 
     def wait_for_counter(self, name: str, target: int, patience: float = PATIENCE) -> None:
-        """Ask until the counter is there. Between measurements, so the asking costs nobody anything."""
+        """Poll until the counter has this value. Called between measurements, so the polling disturbs none."""
         until = time.monotonic() + patience
         while self.counter(name) < target:
             assert time.monotonic() < until, f"{name} is {self.counter(name)}, not {target}; {self.log.read_text()}"
@@ -78,7 +78,7 @@ class Tocsin(Handoff):
 
 
 class TocsinStopped(Tocsin):
-    """The same without a daemon: what is handed over waits in the outbox, and the daemon takes it in at the end."""
+    """The same without a daemon: signals wait in the outbox, and the daemon imports them at the end."""
 
     def start(self, folder: Path) -> None:
         self.daemon = Daemon(folder, self._config)
@@ -89,7 +89,7 @@ class TocsinStopped(Tocsin):
         self.sent += 1
 
     def rest(self) -> None:
-        """Nothing works behind our back."""
+        """Wait until the daemon is idle."""
 
     def accounted_for(self) -> int:
         self.daemon.start()
@@ -102,7 +102,7 @@ class TocsinStopped(Tocsin):
 
 
 class TocsinHung(Tocsin):
-    """The same beside a daemon that has stopped in the middle of everything (SIGSTOP), and goes on at the end."""
+    """The same beside a daemon that is stopped (SIGSTOP) and continued at the end."""
 
     def start(self, folder: Path) -> None:
         super().start(folder)
@@ -112,7 +112,7 @@ class TocsinHung(Tocsin):
         self.daemon.process.send_signal(signal.SIGSTOP)
 
     def rest(self) -> None:
-        """It does not."""
+        """A stopped daemon does not work."""
 
     def accounted_for(self) -> int:
         self.daemon.process.send_signal(signal.SIGCONT)
@@ -125,7 +125,7 @@ class TocsinHung(Tocsin):
 
 
 class TocsinSocket(Tocsin):
-    """Every hand-off over the socket, as other languages do it: what only the daemon can judge."""
+    """Every hand-off over the socket, as other languages do it."""
 
     def put(self, body: bytes) -> None:  # noqa: ARG002 - as above
         self._client.send(TITLE, body=TEXT, to="local-file")

@@ -1,4 +1,4 @@
-"""What is measured side by side: anything that takes a body and has it safe when `put` returns."""
+"""The interface of what is measured: a queue whose `put` returns when the body is stored."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ BODY = (b'{"title":"BUY BTCUSDT","body":"' + b"fast MA crossed slow MA; " * 12)[
 
 
 class Handoff:
-    """One measured thing. `program` and `package` are what it needs to be there; without them it is left out by name."""
+    """One measured queue. It needs `program` and `package`; without them it is skipped by name."""
 
     name: str
     program: str | None = None
     package: str | None = None
     each = 1  # signals in a put
-    sent = 0  # signals, as far as somebody counts them
+    sent = 0  # signals, where the handoff counts them
 
     def missing(self) -> str | None:
         """Why this cannot be measured here; None when it can."""
@@ -39,14 +39,14 @@ class Handoff:
         raise NotImplementedError
 
     def join(self) -> None:
-        """In a forked process: be a client of one's own to what the parent started."""
+        """In a forked process: connect a client of its own to the server that the parent started."""
 
     def put(self, body: bytes) -> None:
-        """Hand `body` over; it is safe when this returns."""
+        """Hand `body` over; it is stored when this returns."""
         raise NotImplementedError
 
     def rest(self) -> None:
-        """Wait until nothing of it works behind our back."""
+        """Wait until the server is idle."""
 
     def stop(self) -> None:
         """End what `start` began, however far it came: processes first."""

@@ -1,4 +1,4 @@
-"""Others who promise that what was handed over is on disk, each in the mode in which it really is.
+"""Peers that guarantee that a handed-over body is on disk, each in the mode in which that is true.
 
 Their packages are imported by name when they are measured: none of them needs to be here, for a test, for mypy or for a bench.
 """
@@ -100,7 +100,7 @@ class PersistQueue(Handoff):
 
 
 def _deliver(body: bytes) -> None:
-    """What a worker would do; none runs."""
+    """The task of a worker; none runs."""
 
 
 PEERS = (RedisStream, Beanstalk, HueySqlite, PersistQueue)

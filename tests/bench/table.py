@@ -1,4 +1,4 @@
-"""A bench's result: rows of figures, what was left out and why, and the machine it was measured on. As text, and as JSON."""
+"""The result of a bench: rows of figures, skipped peers with reasons, and the machine. As text, and as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A peer that is not our client: it writes whatever bytes it likes to the socket, and reads what comes back."""
+"""A peer that is not the Python client: it writes any bytes to the socket, and reads the replies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.harness import PATIENCE
 
 from tocsin.wire import MAX_FRAME, PROTOCOL
 
-HUNG_UP = None  # what `reply` answers when the daemon closed the connection
+HUNG_UP = None  # what `reply` returns when the daemon closed the connection
 
 
 class Peer:
@@ -24,7 +24,7 @@ class Peer:
         self.socket.connect(path)
 
     def write(self, data: bytes) -> Self:
-        """Bytes as they are. A daemon that has already hung up is no error here: `reply` tells."""
+        """Write the bytes. A connection that the daemon has closed is no error here: `reply` returns HUNG_UP."""
         with suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
         return self
@@ -38,7 +38,7 @@ class Peer:
         return self.write(framed(msgspec.msgpack.encode(message)))
 
     def finish(self) -> Self:
-        """Say that nothing more will come; answers may."""
+        """Shut down writing; replies can still be read."""
         self.socket.shutdown(socket.SHUT_WR)
         return self
 
@@ -48,7 +48,7 @@ class Peer:
         return header and self._exactly(int.from_bytes(header, "big"))
 
     def reply(self) -> dict[str, Any] | None:
-        """The next reply in whichever encoding it comes, or HUNG_UP."""
+        """The next reply in either encoding, or HUNG_UP."""
         body = self.body()
         if body is None:
             return HUNG_UP
@@ -56,7 +56,7 @@ class Peer:
         return found
 
     def error(self) -> str:
-        """The kind of the next reply, which is a well-formed no."""
+        """The error kind of the next reply, which must be a well-formed error."""
         reply = self.reply()
         assert reply is not None, "the daemon hung up without a word"
         assert reply["ok"] is False
@@ -69,7 +69,7 @@ class Peer:
         while len(got) < size:
             try:
                 chunk = self.socket.recv(size - len(got))
-            except ConnectionResetError:  # it closed while bytes of ours were still unread
+            except ConnectionResetError:  # the daemon closed before it had read all bytes
                 chunk = b""
             if not chunk:
                 return HUNG_UP

@@ -1,4 +1,4 @@
-"""Shapes of answers: people's scripts and other people's monitors read them, so they are asserted exactly."""
+"""Shapes of replies. Scripts and monitors read them, so tests compare them exactly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 NUMBER = (int, float)
 PRIORITIES = {"urgent": int, "high": int, "normal": int, "low": int}
-FACE: dict[str, Any] = {  # of a destination, wherever it is told of
+FACE: dict[str, Any] = {  # of a destination, in every reply that names one
     "name": str,
     "kind": str,
     "condition": str,

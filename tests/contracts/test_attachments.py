@@ -1,4 +1,4 @@
-"""A chart goes along with its signal, byte for byte, through whatever the signal itself survives; and never instead of it."""
+"""Attachments arrive unchanged with their signal after every fault that the signal survives, and never instead of it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def digest(content: bytes) -> str:
 
 @pytest.fixture
 def daemon(tmp_path: Path, fake: FakeProcess, spool: Path) -> Iterator[DaemonProcess]:
-    """Its spool is this process's own."""
+    """The daemon reads the spool of this process."""
     tables = discord("d", fake.webhooks[0]["url"], fallback='["local-file"]') + file() + route("d")
     with DaemonProcess(tmp_path / "daemon", tables, {"TOCSIN_SPOOL": str(spool)}) as process:
         process.spool = spool
@@ -55,7 +55,7 @@ def files(message: dict[str, Any]) -> dict[str, str]:
 
 
 def told(embed: dict[str, Any]) -> str | None:
-    """What an embed says of a file that did not come along."""
+    """The line of an embed about files that are missing from the message."""
     found: list[str] = [field["value"] for field in embed.get("fields", []) if field["name"] == "Attachment"]
     return found[0].replace("\\", "") if found else None
 
@@ -236,7 +236,7 @@ def test_stored_attachment_is_counted_and_deleted_after_delivery(daemon: DaemonP
     assert (kept["files"], kept["bytes"]) == (1, len(png()))
     assert daemon.settled(receipt.id) == ["delivered"]
     daemon.stop()
-    daemon.start()  # it looks at its start, and every minute
+    daemon.start()  # the daemon checks at its start, and every minute
     until(lambda: daemon.status()["storage"]["attachments"]["files"] == 0)
     assert list((daemon.state / "attachments").iterdir()) == []
 
@@ -268,7 +268,7 @@ def test_dry_run_shows_attachment_and_copies_nothing(daemon: DaemonProcess, tmp_
 
 @pytest.fixture
 def shared(fake: FakeProcess) -> Iterator[DaemonProcess]:
-    """A daemon whose spool a group shares, in a folder that everybody may pass through."""
+    """A daemon whose spool a group shares, in a folder that every user can enter."""
     folder = Path(tempfile.mkdtemp(prefix="toc-"))
     folder.chmod(0o755)
     share_spool(folder / "spool")
@@ -279,7 +279,7 @@ def shared(fake: FakeProcess) -> Iterator[DaemonProcess]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
 @root_only
@@ -288,7 +288,7 @@ def test_member_attaches_own_chart_through_shared_spool(shared: DaemonProcess, f
     path = write(shared.folder)
 
     def send(*, running: bool = False) -> list[Any]:
-        socket = shared.socket if running else str(shared.folder / "nobody")
+        socket = shared.socket if running else str(shared.folder / "missing.sock")
         receipt = Client(socket, spool=shared.spool).send("from a member", attach=path)
         return [receipt.id, receipt.state, receipt.reason]
 

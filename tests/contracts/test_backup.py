@@ -1,4 +1,4 @@
-"""`tocsin backup`: a whole copy while the daemon works, for those who may, and what a start on it does."""
+"""`tocsin backup`: a complete copy while the daemon runs, the permission for it, and a start on the copy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness import DaemonProcess, FakeProcess, discord, file, route, unti
 
 
 def content(path: Path) -> tuple[str, int]:
-    """What SQLite says of the copy, and how many signals are in it."""
+    """The integrity check of the copy, and the number of its signals."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
         (signals,) = connection.execute("SELECT count(*) FROM signals").fetchone()
@@ -86,7 +86,7 @@ def test_concurrent_backup_is_refused_with_retry_hint(daemon: DaemonProcess, tmp
         replies = daemon.client.stream("backup", idle=20)
         next(replies)
         assert daemon.tocsin("backup", str(tmp_path / "second.db")).returncode == 75
-        replies.close()  # who hangs up ends it
+        replies.close()  # closing the connection ends the backup
         until(lambda: daemon.tocsin("backup", "--force", str(tmp_path / "third.db")).returncode == 0)
         assert content(tmp_path / "third.db") == ("ok", 2000)
 

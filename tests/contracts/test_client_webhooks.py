@@ -1,4 +1,4 @@
-"""Webhooks that clients lend: who may, what becomes of them, and for how long."""
+"""Client webhooks: the permission, the destination that each becomes, and its lifetime."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
         yield process
 
 
-def lend(daemon: DaemonProcess, url: str) -> ClientWebhook:
+def add_webhook(daemon: DaemonProcess, url: str) -> ClientWebhook:
     with Client(daemon.socket, timeout=PATIENCE) as client:
         return client.lend_webhook(url)
 
 
-def lent(daemon: DaemonProcess, url: str) -> str:
-    """The destination of a webhook that is taken."""
-    answer = lend(daemon, url)
+def added(daemon: DaemonProcess, url: str) -> str:
+    """Add a webhook that is accepted; returns its destination."""
+    answer = add_webhook(daemon, url)
     assert answer.reason is None
     assert answer.destination is not None
     return answer.destination
 
 
 def refused(daemon: DaemonProcess, url: str) -> str:
-    """The reason why a webhook is not taken, of which no part is in it."""
-    answer = lend(daemon, url)
+    """Add a webhook that is refused; returns the reason, which must not contain any part of it."""
+    answer = add_webhook(daemon, url)
     assert answer.destination is None
     assert answer.reason is not None
     assert "webhooks/1/" not in answer.reason
@@ -52,7 +52,7 @@ def refused(daemon: DaemonProcess, url: str) -> str:
 
 
 def arrived(daemon: DaemonProcess, destination: str) -> list[tuple[str, str]]:
-    """Where a signal to a destination ends, and how."""
+    """Send a signal to a destination; returns where it was settled, and how."""
     id_ = daemon.client.send("for a friend", to=[destination]).id
     daemon.settled(id_)
     return [(each["destination"], each["state"]) for each in daemon.client.why(id_)["deliveries"]]
@@ -70,13 +70,13 @@ def reload(daemon: DaemonProcess, config: str) -> None:
 
 
 def webhook(number: int) -> str:
-    """One that leads nowhere."""
+    """A webhook without a server."""
     return f"http://127.0.0.1:9/api/webhooks/1/token-{number}"
 
 
 def test_client_webhook_is_a_destination_at_once(daemon: DaemonProcess, fake: FakeProcess) -> None:
     daemon.start()
-    name = lent(daemon, fake.webhooks[0]["url"])
+    name = added(daemon, fake.webhooks[0]["url"])
     assert name.startswith("client-")
     assert arrived(daemon, name) == [(name, "sent")]
     assert [embed["title"] for embed in fake.embeds()] == ["for a friend"]
@@ -88,7 +88,7 @@ def test_client_webhook_stays_in_private_file_after_restart_and_reload(
     daemon: DaemonProcess, fake: FakeProcess
 ) -> None:
     daemon.start()
-    name = lent(daemon, fake.webhooks[0]["url"])
+    name = added(daemon, fake.webhooks[0]["url"])
     [kept] = (daemon.state / "webhooks").iterdir()
     assert (kept.name, stat.S_IMODE(kept.stat().st_mode)) == (name, 0o600)
     assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
@@ -102,15 +102,15 @@ def test_client_webhook_stays_in_private_file_after_restart_and_reload(
 def test_client_webhook_with_equivalent_url_is_the_same_destination(daemon: DaemonProcess, fake: FakeProcess) -> None:
     daemon.start()
     url = fake.webhooks[0]["url"]
-    name = lent(daemon, url)
-    assert {lent(daemon, url), lent(daemon, f" {url.replace('/api/', '/api/v9/')}?wait=true\n")} == {name}
+    name = added(daemon, url)
+    assert {added(daemon, url), added(daemon, f" {url.replace('/api/', '/api/v9/')}?wait=true\n")} == {name}
     assert len(list((daemon.state / "webhooks").iterdir())) == 1
 
 
 def test_configured_webhook_needs_no_permission_for_client_webhooks(daemon: DaemonProcess, fake: FakeProcess) -> None:
     daemon.configure(discord("d", fake.webhooks[0]["url"]) + PLAIN)
     daemon.start()
-    assert lent(daemon, fake.webhooks[0]["url"]) == "d"
+    assert added(daemon, fake.webhooks[0]["url"]) == "d"
     assert not (daemon.state / "webhooks").exists()
 
 
@@ -127,7 +127,7 @@ def test_client_webhook_after_permission_is_withdrawn_is_kept_and_its_signals_re
     daemon: DaemonProcess, fake: FakeProcess
 ) -> None:
     daemon.start()
-    name = lent(daemon, fake.webhooks[0]["url"])
+    name = added(daemon, fake.webhooks[0]["url"])
     fake.script({"behaviour": "status", "status": 503})
     waiting = daemon.client.send("waits", to=[name]).id
     daemon.wait_for("deferred", id=waiting)
@@ -142,13 +142,13 @@ def test_client_webhook_after_permission_is_withdrawn_is_kept_and_its_signals_re
 def test_deleted_client_webhook_falls_back_to_last_configured_file(daemon: DaemonProcess, fake: FakeProcess) -> None:
     daemon.start()
     fake.control("POST", "delete", {"webhook": fake.webhooks[0]["id"]})
-    name = lent(daemon, fake.webhooks[0]["url"])
+    name = added(daemon, fake.webhooks[0]["url"])
     assert arrived(daemon, name) == [(name, "rerouted"), ("local-file", "sent")]
 
 
 def test_client_webhook_file_readable_by_others_disables_destination(daemon: DaemonProcess) -> None:
     daemon.start()
-    name = lent(daemon, webhook(1))
+    name = added(daemon, webhook(1))
     daemon.stop()
     (daemon.state / "webhooks" / name).chmod(0o644)
     daemon.start()
@@ -159,10 +159,10 @@ def test_client_webhook_file_readable_by_others_disables_destination(daemon: Dae
 
 def test_client_webhooks_are_limited_to_32(daemon: DaemonProcess) -> None:
     daemon.start()
-    found = {lent(daemon, webhook(number)) for number in range(32)}
+    found = {added(daemon, webhook(number)) for number in range(32)}
     assert len(found) == 32
     assert refused(daemon, webhook(32)).startswith("32 are lent, and that is the most: delete files in ")
-    assert lent(daemon, webhook(31)) in found
+    assert added(daemon, webhook(31)) in found
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_invalid_client_webhook_is_refused_without_quoting_it(daemon: DaemonProc
 
 def test_check_lists_client_webhooks_without_their_urls(daemon: DaemonProcess) -> None:
     daemon.start()
-    name = lent(daemon, webhook(1))
+    name = added(daemon, webhook(1))
     for more in ([], ["--json"]):
         done = subprocess.run(
             [sys.executable, "-m", "tocsind", "check", "--config", str(daemon.config), *more],
@@ -192,7 +192,7 @@ def test_check_lists_client_webhooks_without_their_urls(daemon: DaemonProcess) -
 
 @pytest.fixture
 def open_daemon() -> Iterator[DaemonProcess]:
-    """A daemon that everybody on the host may talk to."""
+    """A daemon whose socket every user may use."""
     folder = Path(tempfile.mkdtemp(prefix="toc-"))
     folder.chmod(0o755)
     with DaemonProcess(folder, PERMITTED + PLAIN).start() as process:
@@ -201,10 +201,10 @@ def open_daemon() -> Iterator[DaemonProcess]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_other_user_sends_signals_but_adds_no_client_webhook(open_daemon: DaemonProcess) -> None:
     assert as_stranger(lambda: Client(open_daemon.socket, timeout=PATIENCE).send("x").state) == "stored"
-    answer = as_stranger(lambda: lend(open_daemon, webhook(1)).reason)
+    answer = as_stranger(lambda: add_webhook(open_daemon, webhook(1)).reason)
     assert answer == "only root and the daemon's own user may lend it webhooks"
     assert not (open_daemon.state / "webhooks").exists()
 

@@ -1,4 +1,4 @@
-"""`tocsind` as people type it: help, version, check, init, usage; exit codes and where the words go."""
+"""The command `tocsind`: help, version, check, init and usage errors; exit codes, stdout and stderr."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ to   = ["d", "nowhere"]
 """
 MISTAKEN_LINES = (2, 7, 10, 13, 14)
 
-# tells on any use of the network, before it happens
+# fails at any use of the network, before it happens
 WATCHED = """\
 import os, sys, runpy
 def watch(event, _):

@@ -1,4 +1,4 @@
-"""The end: SIGTERM and SIGINT drain, asked twice they leave at once, and nothing that was promised is lost either way."""
+"""The drain after SIGTERM and SIGINT, and the exit at once after a second signal. Neither loses a stored signal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=la
 
 @pytest.fixture
 def daemon(tmp_path: Path, fake: FakeProcess) -> Iterator[DaemonProcess]:
-    """To one Discord whose requests may take a minute: whoever leaves before has not waited for it."""
+    """A daemon with one Discord destination whose requests may take a minute: an earlier exit has not waited for them."""
     config = discord("d", fake.webhooks[0]["url"], deadline='"60s"') + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         yield daemon
@@ -26,7 +26,7 @@ def daemon(tmp_path: Path, fake: FakeProcess) -> Iterator[DaemonProcess]:
 
 @contextmanager
 def slow_reader(daemon: DaemonProcess) -> Iterator[Peer]:
-    """A peer that asked for more receipts than its socket has room for, and reads none: the daemon stands in the middle of one."""
+    """A peer that reads none of its receipts, which do not fit into the socket's buffer: the daemon blocks inside one."""
     with Peer(daemon.socket) as peer:
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         for number in range(40):
@@ -112,14 +112,14 @@ def test_drain_waits_at_most_ten_seconds_for_hung_destination(daemon: DaemonProc
 def test_second_signal_ends_drain_and_requests_in_flight_are_repeated_marked(
     daemon: DaemonProcess, fake: FakeProcess, number: signal.Signals
 ) -> None:
-    fake.hold(saved=True)  # it arrived, and nobody can know
+    fake.hold(saved=True)  # the message arrived, without a response
     first = daemon.client.send("first")
     fake.await_held()
     second = daemon.client.send("second")
 
     daemon.process.send_signal(number)
     daemon.await_silence()
-    while not daemon.ended_within(0.2):  # an impatient person
+    while not daemon.ended_within(0.2):  # an operator who does not wait
         daemon.process.send_signal(number)
     assert daemon.process.returncode == 0
     assert not Path(daemon.socket).exists()

@@ -1,4 +1,4 @@
-"""`tocsin test`: where a signal would go, as what, within which limits, and when; and nothing of it happens."""
+"""`tocsin test`: shows routes, payload, limits and time of a signal, and sends nothing."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ PREMIUM = '[[routes]]\nwhen = { tier = "premium" }\nto = ["d", "local-file"]\n'
 
 @pytest.fixture
 def daemon(tmp_path: Path, fake: FakeProcess) -> Iterator[DaemonProcess]:
-    """One Discord that takes one message an hour, of ours; a file; and a Discord that was never set up."""
+    """A daemon with a Discord destination limited to one message an hour, a file, and a Discord destination without webhook."""
     tables = [
-        discord("d", fake.webhooks[0]["url"], limit='"1/h"', username='"The desk"', mention='{ urgent = ["here"] }'),
+        discord("d", fake.webhooks[0]["url"], limit='"1/h"', username='"The office"', mention='{ urgent = ["here"] }'),
         '[destinations.unset]\nkind = "discord"\nwebhook = { env = "NOT_SET" }\nfallback = ["local-file"]\n',
         file(),
         PREMIUM,
@@ -38,8 +38,8 @@ def daemon(tmp_path: Path, fake: FakeProcess) -> Iterator[DaemonProcess]:
         yield daemon
 
 
-def rehearse(daemon: DaemonProcess, *arguments: str) -> dict[str, Any]:
-    """What `tocsin test --json` says."""
+def dry_run(daemon: DaemonProcess, *arguments: str) -> dict[str, Any]:
+    """The reply of `tocsin test --json`."""
     done = daemon.tocsin("test", *arguments, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found: dict[str, Any] = json.loads(done.stdout)
@@ -47,7 +47,7 @@ def rehearse(daemon: DaemonProcess, *arguments: str) -> dict[str, Any]:
 
 
 def test_dry_run_json_has_exact_shape(daemon: DaemonProcess) -> None:
-    found = rehearse(daemon, "BUY BTCUSDT", "--tier", "premium", "--confidence", "0.93", "--price", "64000.5")
+    found = dry_run(daemon, "BUY BTCUSDT", "--tier", "premium", "--confidence", "0.93", "--price", "64000.5")
     must_be(TEST, found)
     for destination in found["destinations"]:
         must_be(DESTINATION, destination, destination["name"])
@@ -87,7 +87,7 @@ def test_dry_run_payload_equals_sent_payload(daemon: DaemonProcess, fake: FakePr
         "--to",
         "d",
     ]
-    shown = rehearse(daemon, *arguments)["destinations"][0]["preview"]["payload"]
+    shown = dry_run(daemon, *arguments)["destinations"][0]["preview"]["payload"]
     sent = daemon.tocsin("send", *arguments, "--wait", "20s")
     assert sent.returncode == 0, sent.stderr
     (message,) = fake.messages()
@@ -96,13 +96,13 @@ def test_dry_run_payload_equals_sent_payload(daemon: DaemonProcess, fake: FakePr
     planned.pop("footer")  # the id in it is the signal's own
     assert {key: told[key] for key in shown} == shown
     assert {key: embed[key] for key in planned} == planned
-    assert shown["username"] == "The desk"
+    assert shown["username"] == "The office"
     assert "@here" in shown["content"]
 
 
 def test_dry_run_sends_stores_and_counts_nothing(daemon: DaemonProcess, fake: FakeProcess) -> None:
     before, asked = daemon.status()["counters"], fake.counts()["requests"]
-    rehearse(daemon, "BUY", "--tier", "premium", "-p", "urgent")
+    dry_run(daemon, "BUY", "--tier", "premium", "-p", "urgent")
     status = daemon.status()
     assert (status["counters"], status["queue"]["depth"]) == (before, 0)
     assert daemon.client.request("queue", limit=10)["deliveries"] == []
@@ -113,8 +113,8 @@ def test_dry_run_sends_stores_and_counts_nothing(daemon: DaemonProcess, fake: Fa
 def test_dry_run_shows_limiter_wait_and_queue_ahead(daemon: DaemonProcess) -> None:
     assert daemon.settled(daemon.client.send("one an hour", to="d").id) == ["delivered"]
     daemon.client.send("too soon", to="d")
-    daemon.client.send("and less pressing", to="d", priority="low")
-    (found,) = rehearse(daemon, "next", "--to", "d")["destinations"]
+    daemon.client.send("lower priority", to="d", priority="low")
+    (found,) = dry_run(daemon, "next", "--to", "d")["destinations"]
     assert (found["condition"], found["ahead"]) == ("limited", 1)
     assert 3500 < found["earliest_seconds"] <= 3600
     assert 3500 < found["until_seconds"] <= 3600
@@ -125,7 +125,7 @@ def test_dry_run_shows_limiter_wait_and_queue_ahead(daemon: DaemonProcess) -> No
 
 
 def test_dry_run_of_disabled_destination_names_fallback(daemon: DaemonProcess) -> None:
-    (found,) = rehearse(daemon, "x", "--to", "unset")["destinations"]
+    (found,) = dry_run(daemon, "x", "--to", "unset")["destinations"]
     assert (found["condition"], found["reason"], found["earliest_seconds"], found["fallback"]) == (
         "disabled",
         "NOT_SET is not set",
@@ -151,5 +151,5 @@ def test_dry_run_of_unrouted_signal_shows_it_as_dead(daemon: DaemonProcess) -> N
     daemon.configure(file() + PREMIUM.replace('"d", ', ""))
     daemon.reload()
     daemon.wait_for("reloaded")
-    assert rehearse(daemon, "stray")["destinations"] == []
+    assert dry_run(daemon, "stray")["destinations"] == []
     assert "would be kept as dead" in daemon.tocsin("test", "stray").stdout

@@ -1,4 +1,4 @@
-"""What the answer to an edit means: every row of `answers.EDITS`, and what is different of the others, over real HTTP against the fake."""
+"""The outcomes of edits: every row of `response_table.EDITS`, and the rows that differ from posts, over real HTTP against the fake."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def state(order: int, title: str, priority: Priority = Priority.NORMAL, **known:
 
 
 def edit(message: str, *states: Delivery) -> list[Delivery]:
-    """These, as they are told when they edit that message."""
+    """The deliveries of these states as an edit of that message."""
     return build("trade", "webhook", LiveMessage(message), None, states or (state(1, "filled"), state(2, "closed")))
 
 
 async def posted(fake: FakeDiscord, client: HttpClient) -> str:
-    """A message that shows the first state; its id."""
+    """Post the first state; returns the id of the message."""
     report = await webhook(fake, client).deliver(build("trade", "webhook", LiveMessage(), None, [state(0, "opened")]))
     assert report.outcomes == (Delivered(fake.messages[-1].message_id),)
     return fake.messages[-1].message_id
 
 
-def anew(status: int, words: str = ": Words") -> Deferred:
+def repost(status: int, words: str = ": Words") -> Deferred:
     return Deferred(f"{status} from Discord{words}: it cannot be edited, and is posted again", Cause.TARGET_GONE)
 
 
@@ -69,19 +69,19 @@ REDIRECT = "a redirect, which is never followed; is a proxy or a captive portal 
 
 ROWS: dict[str, tuple[Behaviour, Outcome]] = {
     # the message is gone, or closed to edits
-    "404 with 10008": (words(404, 10008), anew(404)),
-    "404 without a code": (Status(404), anew(404, ": 404: Not Found")),
-    "405, from a proxy that knows no PATCH": (Status(405), anew(405, ": 405: Method Not Allowed")),
-    "429 with 30046, too old": (words(429, 30046), anew(429)),
-    "400 with 30046, too old": (words(400, 30046), anew(400)),
-    "403 with 50005, not ours": (words(403, 50005), anew(403)),
-    "400 with 50083, a closed thread": (words(400, 50083), anew(400)),
+    "404 with 10008": (words(404, 10008), repost(404)),
+    "404 without a code": (Status(404), repost(404, ": 404: Not Found")),
+    "405, from a proxy that knows no PATCH": (Status(405), repost(405, ": 405: Method Not Allowed")),
+    "429 with 30046, too old": (words(429, 30046), repost(429)),
+    "400 with 30046, too old": (words(400, 30046), repost(400)),
+    "403 with 50005, of another webhook": (words(403, 50005), repost(403)),
+    "400 with 50083, a closed thread": (words(400, 50083), repost(400)),
     # more than the message is gone
     "404 with 10015": (words(404, 10015), Refused("404 from Discord: Words", disable=True)),
     "401 with 50027": (words(401, 50027), Refused("401 from Discord: Words", disable=True)),
     "404 with 10003": (words(404, 10003), Refused("404 from Discord: Words", strike=True)),
     "403 with 50013": (words(403, 50013), Refused("403 from Discord: Words", strike=True)),
-    # nobody can say, and nobody needs to
+    # outcome unknown; a repeated edit does no harm
     "disconnected before it was read": (Drop(), LOST),
     "disconnected after it was saved": (Drop(saved=True), LOST),
     "the answer was cut": (Cut(), UNPROVED),
@@ -104,13 +104,13 @@ ROWS: dict[str, tuple[Behaviour, Outcome]] = {
         Status(404, html=True), Deferred(f"404 {BETWEEN} (404 Not Found)")
     ),
     "a 404 in plain words": (Status(404, text="404 page not found"), Deferred(f"404 {BETWEEN}")),
-    "a 405 that is a web page": (Status(405, html=True), anew(405, "")),
+    "a 405 that is a web page": (Status(405, html=True), repost(405, "")),
     "a 302": (Redirect(), Deferred(f"302: {REDIRECT}")),
 }  # fmt: skip
 
 
 def patched(does: Behaviour) -> Behaviour:
-    """The same, to an edit."""
+    """The same behaviour for an edit."""
     return msgspec.structs.replace(does, method="PATCH")
 
 
@@ -194,7 +194,7 @@ async def test_edit_of_deleted_message_costs_one_request_and_keeps_webhook(
     message = await posted(fake, client)
     fake.delete_message(message)
     report = await webhook(fake, client).deliver(edit(message))
-    assert report.outcomes == (anew(404, ": Unknown Message"),) * 2
+    assert report.outcomes == (repost(404, ": Unknown Message"),) * 2
     fake.delete()
     gone = Refused("404 from Discord: Unknown Webhook", disable=True)
     assert (await webhook(fake, client).deliver(edit(message))).outcomes == (gone,) * 2
@@ -207,8 +207,8 @@ async def test_rejected_edit_blames_the_shown_state_only(fake: FakeDiscord, clie
     message = await posted(fake, client)
     fake.script(patched(Poison(text="closed", within="title")))
     report = await webhook(fake, client).deliver(edit(message))
-    innocent = Deferred("400 from Discord: the state that was to be shown was refused", Cause.BATCH_MATE)
-    assert report.outcomes == (innocent, Deferred("400 from Discord: title: This is refused.", Cause.FORMAT))
+    batch_mate = Deferred("400 from Discord: the state that was to be shown was refused", Cause.BATCH_MATE)
+    assert report.outcomes == (batch_mate, Deferred("400 from Discord: title: This is refused.", Cause.FORMAT))
 
 
 async def test_rejected_edit_of_late_states_blames_each_of_them(fake: FakeDiscord, client: HttpClient) -> None:
@@ -232,7 +232,7 @@ async def test_rejected_history_does_not_make_shown_state_dead(fake: FakeDiscord
 
 
 async def drive(destination: DiscordWebhook, known: LiveMessage, waiting: Sequence[Delivery]) -> dict[str, State]:
-    """Tell until nothing waits."""
+    """Deliver until no state is queued."""
     ended: dict[str, State] = {}
     while waiting:
         batch = build("trade", "webhook", known, None, waiting)

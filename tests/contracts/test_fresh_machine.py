@@ -1,4 +1,4 @@
-"""A fresh machine: nothing configured, nothing set, an empty folder. Everything is taken and ends in a local file."""
+"""A machine without configuration, variables and files: every signal is accepted and written to a local file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUILT_IN = ("signals-free", "signals-premium", "alerts-critical", "alerts-genera
 
 
 class FreshDaemon(DaemonProcess):
-    """Without --config, in a clean environment."""
+    """A daemon without --config, in a clean environment."""
 
     def argv(self, *command: str) -> list[str]:
         return [*(command or (sys.executable, "-m", "tocsind")), "run"]

@@ -1,4 +1,4 @@
-"""Random bytes and broken requests, thousands in one lifetime: the daemon never dies, never hangs, and goes on serving."""
+"""Thousands of random bytes and invalid requests for one daemon: it does not exit, does not hang, and keeps serving."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIELDS = ("signal", "signals", "ack", "id", "state", "destination", "limit", "al
 BATCH = settings(
     max_examples=40,
     deadline=None,
-    derandomize=True,  # the same bytes on every machine: a red run is a bug, and not luck
+    derandomize=True,  # the same bytes on every machine, so that a failure is reproducible
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -29,7 +29,7 @@ BATCH = settings(
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     with FakeProcess("--limits", "none") as fake:
-        # to a file and to Discord: what no renderer survives must not get past the door either
+        # to a file and to Discord: a signal that breaks a renderer must be refused at the socket
         config = file() + discord("d", fake.webhooks[0]["url"]) + route("local-file", "d")
         with DaemonProcess(tmp_path_factory.mktemp("fuzz"), config).start() as running:
             yield running
@@ -37,13 +37,13 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
 
 
 def must_be_well(daemon: DaemonProcess) -> None:
-    """It is alive, and stores and answers for somebody else."""
+    """The daemon runs, and stores a signal of another client."""
     assert daemon.process.poll() is None, daemon.log.read_text()[-2000:]
-    assert daemon.client.send("somebody else's").state == "stored"
+    assert daemon.client.send("another client's").state == "stored"
 
 
 def must_answer(daemon: DaemonProcess, *bodies: bytes) -> None:
-    """Every frame gets an answer in the protocol, or the connection ends."""
+    """Every frame gets a protocol reply, or the connection ends."""
     with Peer(daemon.socket) as peer:
         for body in bodies:
             peer.write(framed(body))

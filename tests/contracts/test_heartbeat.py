@@ -38,7 +38,7 @@ def test_heartbeat_is_withheld_during_outage_without_an_alarm_by_another_route(
     fake.script({"behaviour": "status", "status": 503, "count": 1000})
     config = HEARTBEAT + 'patience = "1s"\n' + discord("d", fake.webhooks[0]["url"]) + file() + route("d")
     with DaemonProcess(tmp_path, config, {"HEARTBEAT_URL": monitor.url}).start() as daemon:
-        daemon.client.send("nobody takes it")
+        daemon.client.send("refused connection")
         reason = daemon.wait_for("heartbeat-withheld")["reason"]
         assert reason == "nothing got through to d for 1 s, and something is due there"
         assert f"the heartbeat is withheld: {reason}" in daemon.status()["problems"]

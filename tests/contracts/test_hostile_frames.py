@@ -1,6 +1,6 @@
-"""Whatever a stranger writes to the socket: a typed error or a closed connection, the daemon lives, and others are served.
+"""Invalid input on the socket gets a typed error or a closed connection; the daemon runs on and serves other clients.
 
-One daemon takes all of it, in one lifetime; after each test it must still be the same process and store a signal for somebody else.
+One daemon gets all of it; after each test it must be the same process and store a signal of another client.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]
 def daemon(running: DaemonProcess) -> Iterator[DaemonProcess]:
     yield running
     assert running.process.poll() is None, running.log.read_text()[-2000:]
-    assert running.client.send("somebody else's").state == "stored"
+    assert running.client.send("another client's").state == "stored"
 
 
 @pytest.fixture
@@ -290,9 +290,9 @@ def test_peer_that_resets_its_connection_is_forgotten(daemon: DaemonProcess) -> 
 
 def test_peer_that_never_reads_replies_does_not_delay_other_clients(daemon: DaemonProcess, peer: Peer) -> None:
     peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    peer.socket.settimeout(1.0)  # longer than the daemon needs to read what it is willing to read
+    peer.socket.settimeout(1.0)  # more than the daemon reads from one client
     asked = framed(json.dumps(request("status"))) * 1000
-    with pytest.raises((BlockingIOError, TimeoutError)):  # the daemon stops reading us, because we do not read it
+    with pytest.raises((BlockingIOError, TimeoutError)):  # the daemon stops reading from a client that does not read
         write_for_ever(peer.socket, asked)
     assert daemon.client.send("meanwhile").state == "stored"
 
@@ -315,7 +315,7 @@ def test_connections_of_one_user_do_not_block_another_user(
     daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     socket_file = Path(daemon.socket)
-    monkeypatch.chdir(socket_file.parent)  # so that the path to it need not be open to the other user
+    monkeypatch.chdir(socket_file.parent)  # the other user could not reach the path
     socket_file.chmod(0o666)
     modes = socket_file.parent.stat().st_mode
     socket_file.parent.chmod(0o711)
@@ -329,7 +329,7 @@ def test_connections_of_one_user_do_not_block_another_user(
         mine = [stack.enter_context(Peer(daemon.socket)) for _ in range(400)]
         assert mine[0].reply() is HUNG_UP
         for other in others:
-            receipt = (other.json(send("from nobody")).reply() or {})["receipt"]
+            receipt = (other.json(send("from another user")).reply() or {})["receipt"]
             assert daemon.client.why(receipt["id"])["uid"] == 65534
 
 

@@ -1,4 +1,4 @@
-"""What other programs may ask over HTTP: `/metrics`, `/healthz`, `/readyz`, and `tocsin status --prometheus`; asked well, and asked ill."""
+"""The HTTP endpoints `/metrics`, `/healthz`, `/readyz`, and `tocsin status --prometheus`, with valid and invalid requests."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ CONFIG = LISTEN + file() + route("local-file")
 
 
 def address(daemon: DaemonProcess) -> tuple[str, int]:
-    """Where it is asked."""
+    """The address of the endpoints."""
     host, _, port = daemon.status()["metrics"]["listen"].rpartition(":")
     return host, int(port)
 
 
 def ask(daemon: DaemonProcess, path: str, method: str = "GET") -> tuple[int, str, dict[str, str]]:
-    """Status, body and headers of an answer."""
+    """Status, body and headers of a response."""
     with closing(http.client.HTTPConnection(*address(daemon), timeout=PATIENCE)) as connection:
         connection.request(method, path)
         answer = connection.getresponse()
@@ -42,7 +42,7 @@ def line(daemon: DaemonProcess) -> Iterator[socket.socket]:
 
 
 def rest(connection: socket.socket) -> bytes:
-    """All that comes until the other side closes; being cut off is one way of being told to go."""
+    """All bytes until the server closes; a reset counts as a close."""
     found = b""
     try:
         while chunk := connection.recv(65536):
@@ -58,7 +58,7 @@ def say(daemon: DaemonProcess, words: bytes) -> bytes:
             connection.sendall(words)
             connection.shutdown(socket.SHUT_WR)
         except (BrokenPipeError, ConnectionResetError, OSError):
-            pass  # it had heard enough
+            pass  # the server closed before it had read everything
         return rest(connection)
 
 
@@ -130,7 +130,7 @@ def test_healthz_is_ok_while_discord_is_down(tmp_path: Path, fake: FakeProcess) 
     fake.script({"behaviour": "status", "status": 503, "count": 100})
     tripping = discord("d", fake.webhooks[0]["url"], breaker='{ failures = 1, rest = "1h", most = "1h" }')
     with DaemonProcess(tmp_path, LISTEN + tripping + route("d")).start() as daemon:
-        daemon.client.send("nobody takes it")
+        daemon.client.send("refused connection")
         daemon.wait_for("breaker-opened", destination="d")
         assert daemon.status()["health"] == "failing"
         assert ask(daemon, "/healthz")[:2] == (200, "ok\n")
@@ -240,7 +240,7 @@ def test_malformed_http_request_is_answered_and_closed(daemon: DaemonProcess, wo
 )
 def test_oversized_or_incomplete_http_request_is_closed(daemon: DaemonProcess, words: bytes, answer: bytes) -> None:
     said = say(daemon, words)
-    assert said == b"" or said.startswith(b"HTTP/1.1 " + answer)  # a door that falls shut may swallow the word
+    assert said == b"" or said.startswith(b"HTTP/1.1 " + answer)  # the close may discard the response
 
 
 def test_http_connection_serves_one_request(daemon: DaemonProcess) -> None:
@@ -250,9 +250,9 @@ def test_http_connection_serves_one_request(daemon: DaemonProcess) -> None:
 
 def test_silent_http_connections_block_others_only_until_deadline(daemon: DaemonProcess) -> None:
     host, port = address(daemon)
-    crowd = [socket.create_connection((host, port)) for _ in range(40)]
+    connections = [socket.create_connection((host, port)) for _ in range(40)]
     until(lambda: _is_answered(host, port))
-    for each in crowd:
+    for each in connections:
         each.close()
 
 
@@ -318,7 +318,7 @@ def test_http_server_survives_random_input(running: DaemonProcess, words: bytes)
     assert said == b"" or said.startswith(b"HTTP/1.1 ")
 
 
-# --- what it costs whoever does not want it ----------------------------------------------------------------------------
+# --- the cost while endpoints are off ------------------------------------------------------------------------------------
 
 
 def test_prometheus_client_is_imported_at_first_request() -> None:

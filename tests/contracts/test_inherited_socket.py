@@ -1,4 +1,4 @@
-"""The socket that a service manager holds: it outlives the daemon, and whoever knocks meanwhile waits for the next one."""
+"""A socket of the service manager: it outlives the daemon, and connections wait for the next daemon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file system without inodes, and umasks that take everything away or nothing."""
+"""A file system without free inodes, and the umasks 777 and 0."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tocsin.disk_errors import NO_INODES
 from tocsin.outbox import Outbox
 
 CONFIG = file() + route("local-file")
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk, or become somebody else")
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk, or become another user")
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a file system of its own that has twenty inodes."""
+    """A folder on a file system with twenty inodes."""
     folder = tmp_path / "small"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=20,size=24m", "tmpfs", folder], check=False).returncode:
@@ -63,7 +63,7 @@ def test_client_spool_without_inodes_reports_reason(small: Path, tmp_path: Path)
 
 
 def wrong_modes(home: Path) -> list[str]:
-    """What its owner cannot use, or somebody else can."""
+    """The files that their owner cannot use, or another user can."""
     wanted = {True: 0o700, False: 0o600}
     found = {path: path.lstat().st_mode for path in home.rglob("*")}
     return [f"{path} {mode:o}" for path, mode in found.items() if mode & 0o777 != wanted[stat.S_ISDIR(mode)]]
@@ -86,7 +86,7 @@ def test_files_are_private_with_any_umask(tmp_path: Path, umask: int) -> None:
 
     assert run("tocsind", "init").returncode == 0
     assert run("tocsind", "check").returncode == 0
-    sent = run("tocsin", "send", "while nobody is there", "--json")
+    sent = run("tocsin", "send", "without a daemon", "--json")
     assert json.loads(sent.stdout)["state"] == "spooled", sent
     assert wrong_modes(tmp_path) == []
 

@@ -1,4 +1,4 @@
-"""Ctrl-C at any moment of a start: no traceback, and an exit code that the manual names."""
+"""Ctrl-C at any moment of a start: no traceback, and an exit code of the manual."""
 
 from __future__ import annotations
 

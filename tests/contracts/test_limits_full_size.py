@@ -1,4 +1,4 @@
-"""What the worst that four members can do costs the daemon: memory below its unit's limits, and nobody else's signals."""
+"""Four members open as many connections as they may: the daemon stays below the memory limits of its unit and serves other clients."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ATTACKS = {
 
 @contextmanager
 def holding(uid: int, path: str, opening: bytes) -> Iterator[Callable[[], bool]]:
-    """Another user who opens EACH connections, writes `opening` on each, and reads nothing until the end; the call waits until he has."""
+    """Another user opens EACH connections, writes `opening` on each, and reads nothing until the end; the call waits until that is done."""
     ready, tell = os.pipe()
     wait, end = os.pipe()
     pid = os.fork()
@@ -70,14 +70,14 @@ def holding(uid: int, path: str, opening: bytes) -> Iterator[Callable[[], bool]]
 def opened(path: str, opening: bytes) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(0.02)
-    with suppress(OSError):  # sent away, or not read any more
+    with suppress(OSError):  # refused, or not read any more
         connection.connect(path)
         connection.sendall(opening)
     return connection
 
 
 def as_user(uid: int, work: Callable[[], str]) -> str:
-    """What `work` answers in a process of this user."""
+    """The result of `work` in a process of this user."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -96,13 +96,13 @@ def as_user(uid: int, work: Callable[[], str]) -> str:
 
 
 def most_memory(pid: int) -> int:
-    """Bytes of its own, not of files, that the process has had at most."""
+    """The peak of the process's anonymous memory, in bytes."""
     found = dict(re.findall(r"^(VmHWM|RssFile):\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE))
     return (int(found["VmHWM"]) - int(found["RssFile"])) * 1024
 
 
 def memory_high() -> int:
-    """Bytes: below it the kernel leaves the service alone."""
+    """MemoryHigh of the unit, in bytes."""
     found = re.search(r"^MemoryHigh=(\d+)M$", UNIT.read_text(), re.MULTILINE)
     assert found is not None
     return int(found[1]) * 2**20

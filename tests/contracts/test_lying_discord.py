@@ -1,4 +1,4 @@
-"""A far end that answers nonsense: whatever it says, the daemon lives, the others are served, and what it holds is told."""
+"""A server with invalid responses: the daemon runs on, other destinations are served, and the status names the problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What members of the socket's group may do, with real users: send and read, and decide about what they sent themselves."""
+"""The permissions of members of the socket's group, with real users: send, read, and drop or retry their own signals."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tocsin import Client
 from tocsin.cli import main
 from tocsin.errors import RequestFailed, Unreachable
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 CLONE_NEWUSER = 0x10000000
 
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[DaemonProcess]:
-    """Root's, whose socket a group may use; it has a destination that is switched off, so that something is dead."""
+    """A daemon of root whose socket a group may use; a disabled destination makes one signal dead."""
     off = '[destinations.off]\nkind = "file"\npath = "off"\nenabled = false\n'
     with public_folder() as folder, DaemonProcess(folder, file() + off + route("local-file")) as process:
         process.start()
@@ -30,7 +30,7 @@ def daemon() -> Iterator[DaemonProcess]:
 
 
 def as_member(daemon: DaemonProcess, ask: Callable[[Client], Any]) -> Any:
-    """What a member gets: what he is told, or the kind of his refusal."""
+    """The reply to a member, or the kind of its error."""
 
     def asked() -> Any:
         with Client(daemon.socket, timeout=20, strict=True) as client:
@@ -82,7 +82,7 @@ def test_member_may_not_use_operator_requests(daemon: DaemonProcess, request_of:
 
 
 def test_member_cannot_read_files_of_daemon(daemon: DaemonProcess) -> None:
-    """Not even where he may pass through the state folder, as for the service, whose spool is below it."""
+    """The member may enter the state folder here, as for the service, whose spool is below it."""
     daemon.settled(daemon.client.send("root's").id)
     daemon.state.chmod(0o711)
     paths = [path for path in daemon.state.rglob("*") if daemon.spool not in (path, *path.parents)]
@@ -130,7 +130,7 @@ def test_user_outside_group_cannot_connect(daemon: DaemonProcess) -> None:
 
 
 def test_program_in_user_namespace_sends_only_to_named_uid(daemon: DaemonProcess) -> None:
-    """There the kernel shows every user of the host as one: a stranger's listener would look like the daemon."""
+    """In a user namespace the kernel shows all other users as one: a stranger's listener would look like the daemon."""
 
     def sent() -> list[Any]:
         ctypes.CDLL(None).unshare(CLONE_NEWUSER)

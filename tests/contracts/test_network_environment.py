@@ -1,4 +1,4 @@
-"""Proxy and certificate settings that cannot work: the daemon serves all the same, and `check` says what the daemon says."""
+"""Unusable proxy and certificate settings: the daemon serves, and `check` reports what the daemon reports."""
 
 from __future__ import annotations
 

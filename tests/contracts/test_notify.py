@@ -1,4 +1,4 @@
-"""What the service manager is told: sd_notify on a real datagram socket, with the sender as the kernel knows it."""
+"""Notifications of the service manager: sd_notify on a real datagram socket that checks the sender's pid."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.harness import PATIENCE, DaemonProcess, file, route
 from tests.manager import Manager
 
 CONFIG = file() + route("local-file")
-OFTEN = {"WATCHDOG_USEC": "200000"}  # a sign of life each tenth of a second
-PROGRAMS = {"venv": (sys.executable, "-m", "tocsind")}  # how it is started; each must be the same to a manager
+OFTEN = {"WATCHDOG_USEC": "200000"}  # WATCHDOG=1 each tenth of a second
+PROGRAMS = {"venv": (sys.executable, "-m", "tocsind")}  # ways to start the daemon; a manager must see no difference
 
 
 @pytest.fixture(params=PROGRAMS)
@@ -102,7 +102,7 @@ def test_refused_reload_notifies_ready_again(tmp_path: Path) -> None:
         assert "READY" in manager.hear()[0]
 
 
-@pytest.mark.parametrize("address", ["/nowhere/at/all", "@nobody-listens-there", "nonsense", "vsock:2:1"])
+@pytest.mark.parametrize("address", ["/nowhere/at/all", "@no-listener", "nonsense", "vsock:2:1"])
 def test_unreachable_notify_socket_is_not_fatal(tmp_path: Path, address: str) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.spawn(env={"NOTIFY_SOCKET": address, **OFTEN})

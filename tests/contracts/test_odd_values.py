@@ -1,4 +1,4 @@
-"""Odd values through each way in: the alert arrives, readable, and its receipt says what was read how."""
+"""Odd values through send, socket, compat and trading: the signal arrives, readable, and its receipt says how each value was read."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ PYTHON_VALUES: dict[str, Case] = {
     "body exception": ("body", KeyError("rsi"), {"body": "KeyError: 'rsi'"}),
 }  # fmt: skip
 ALL = JSON_VALUES | PYTHON_VALUES
-OTHERWISE = {  # where trading and compat have their own idea of a value, which is not a poorer one
+OTHERWISE = {  # trading and compat convert these values themselves, and not worse
     "compat": {"id of a row", "body list", "NUL in the body", "symbol Enum"},
     "trading": {"id of a row"},
 }
@@ -219,7 +219,7 @@ CASES = [
     (way, name)
     for way in WAYS
     for name in (JSON_VALUES if way in {"socket", "json-lines"} else ALL)
-    if not (way == "handler" and ALL[name][0] in {"fields", "body", "id"})  # those are the record's own
+    if not (way == "handler" and ALL[name][0] in {"fields", "body", "id"})  # these belong to the log record
 ]
 
 
@@ -245,7 +245,7 @@ def test_receipt_and_why_name_odd_fields(daemon: DaemonProcess, name: str) -> No
     receipt = daemon.client.send("T", **{field: value})
     notes = daemon.client.why(receipt.id)["signal"].get("input_notes", [])
     if name in {"tags of numbers", "NUL in the body", "fields huge whole number", "fields half a surrogate pair"}:
-        assert notes == []  # only another form of the same
+        assert notes == []  # another form of the same value
         return
     assert notes
     assert all(note in (receipt.reason or "") for note in notes)
@@ -261,7 +261,7 @@ given_fields = st.dictionaries(st.sampled_from([n for n in FIELD_NAMES if n != "
 def test_signal_with_any_object_in_any_field_arrives_by_send_and_send_many(
     daemon: DaemonProcess, values: dict[str, Any]
 ) -> None:
-    values.pop("id", None)  # a good one that comes twice is a duplicate
+    values.pop("id", None)  # a valid signal sent twice is a duplicate
     values.pop("attach", None)
     title = values.pop("title", "T")
     receipt = daemon.client.send("T", **values)

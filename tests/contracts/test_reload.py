@@ -1,4 +1,4 @@
-"""SIGHUP: a new configuration is taken as a whole or not at all, and nothing that waits is lost."""
+"""SIGHUP: a new configuration is applied as a whole or not at all, and no queued signal is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
 
 
 def take(daemon: DaemonProcess, config: str) -> None:
-    """Reload, and wait until it is done: `tail` tells only what comes after, so that an earlier reload cannot be mistaken for it."""
+    """Reload, and wait until it is done. `tail` follows new events only, so an earlier reload does not count."""
     before = sum(reply["event"]["event"] == "reloaded" for reply in daemon.client.stream("tail"))
     daemon.configure(config)
     daemon.reload()
@@ -28,7 +28,7 @@ def take(daemon: DaemonProcess, config: str) -> None:
 
 
 def arrived(daemon: DaemonProcess, title: str, **fields: str) -> list[str]:
-    """Where a new signal ends."""
+    """Send a signal; returns where it was settled."""
     id_ = daemon.client.send(title, **fields).id  # type: ignore[arg-type] # only texts are used here
     daemon.settled(id_)
     return [each["destination"] for each in daemon.client.why(id_)["deliveries"] if each["state"] == "sent"]

@@ -1,6 +1,6 @@
-"""What an answer of Discord's means: every row of the table, over the real client and real sockets, against the fake.
+"""The outcome of each response of Discord: every row of the table, over the real HTTP client, against the fake.
 
-The table stands in `destinations/answers`; here each row is something that the far end does, and what is reported of it.
+The table is in `destinations/response_table`; here each row is a behaviour of the server and the reported outcome.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ ALERTS = [delivery(f"alert {number}") for number in range(3)]
 
 class Row(NamedTuple):
     does: Behaviour
-    means: Outcome  # of each alert in the message
+    means: Outcome  # of each delivery in the message
     invalid: bool = False
-    kept: bool = False  # whether the message is there, whatever was answered
+    kept: bool = False  # whether the message is saved, with any response
 
 
 LOST = Unknown("the connection ended without a proper answer: it may have arrived")
@@ -63,7 +63,7 @@ ROWS = {
     "disconnected before it was read": Row(Drop(), LOST),
     "disconnected after it was saved": Row(Drop(saved=True), LOST, kept=True),
     "the answer was cut": Row(Cut(), UNPROVED, kept=True),
-    # another one answers
+    # a proxy responds
     "a 200 that is a web page": Row(Status(200, html=True), Deferred(f"200 {BETWEEN} (200 OK)")),
     "a 200 in plain words": Row(Status(200, text="blocked by your administrator"), Deferred(f"200 {BETWEEN}")),
     "a 200 that is another's JSON": Row(NoId(), Deferred(f"200 {BETWEEN}", ambiguous=True), kept=True),
@@ -144,7 +144,7 @@ ROWS = {
     "403 with 50013": Row(words(403, 50013), Refused("403 from Discord: Words", strike=True), invalid=True),
     "404 with 10003": Row(words(404, 10003), Refused("404 from Discord: Words", strike=True)),
     "a forum that wants a thread": Row(words(400, 220001), Refused("400 from Discord: Words", strike=True)),
-    # in what is in it, and nobody is named
+    # a fault of the content that names no embed
     "400 with 50035 and no path": Row(words(400, 50035), Deferred("400 from Discord: Words", Cause.BATCH_REJECTED)),
     "any other 400": Row(words(400, 50006), Deferred("400 from Discord: Words", Cause.BATCH_REJECTED)),
     "words that a filter dislikes, with 403": Row(
@@ -213,7 +213,7 @@ async def test_200_with_id_is_delivered_and_reports_rate_limit_window(client: Ht
     assert report.invalid is False
 
 
-# --- nothing was sent, and nobody can say ----------------------------------------------------------------------------------
+# --- not sent, and outcome unknown -----------------------------------------------------------------------------------------
 
 
 UNSENT = {
@@ -262,7 +262,7 @@ async def test_cancelled_request_is_outcome_unknown(fake: FakeDiscord, client: H
 
 
 async def spent(fake: FakeDiscord, client: HttpClient, url: str | None = None) -> Report:
-    """The report of one more than was permitted."""
+    """The report of one request more than permitted."""
     destination = at(url, client) if url else webhook(fake, client)
     await destination.deliver([delivery()])
     return await destination.deliver([delivery()])
@@ -296,7 +296,7 @@ async def test_shared_429_limits_channel(client: HttpClient, bare: bool) -> None
     assert (outcome.reach, report.invalid) == (
         Reach.CHANNEL,
         bare,
-    )  # what is not said to be shared is counted, to be safe
+    )  # a 429 that is not marked as shared counts, to be safe
     assert outcome.wait is not None
     assert 50 < outcome.wait <= 60.0
 
@@ -351,7 +351,7 @@ async def test_redirect_is_never_followed(fake: FakeDiscord, client: HttpClient)
     assert (fake.counts.requests, fake.messages) == (1, ())
 
 
-# --- a culprit -------------------------------------------------------------------------------------------------------------
+# --- a rejected item---------------------------------------------------------------------------------------------------------
 
 
 ANOTHER = Deferred("400 from Discord: another alert of the same message was refused", Cause.BATCH_MATE)
@@ -383,7 +383,7 @@ async def test_400_about_username_is_repeated_without_username(fake: FakeDiscord
 
 
 async def drive(destination: DiscordWebhook, alerts: Sequence[Delivery]) -> dict[str, State]:
-    """Send until nothing waits: who travels with whom, and what follows, is decided by the policy alone."""
+    """Deliver until no delivery is queued; the policy alone forms batches and settles them."""
     waiting, ended = list(alerts), dict[str, State]()
     while waiting:
         chosen = form(

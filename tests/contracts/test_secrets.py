@@ -1,4 +1,4 @@
-"""A canary in the webhook's place: whatever happens to it, its token is nowhere but in the request itself."""
+"""A canary as the webhook's token: after every fault it is in the request only, and in no output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUICK = {"deadline": '"300ms"', "retry": '{ first = "1h", most = "1h" }', "fallb
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port of ours where nobody listens."""
+    """A loopback port without a listener."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield holder.getsockname()[1]
@@ -72,7 +72,7 @@ def test_token_is_not_shown_after_any_response(tmp_path: Path, fake: FakeProcess
 
 
 def test_secret_quoted_by_server_in_another_encoding_is_masked(tmp_path: Path, fake: FakeProcess) -> None:
-    """Secrets of other kinds and tokens that nobody configured as well."""
+    """Also other kinds of secrets, and tokens that are not configured."""
     url, token = fake.webhooks[0]["url"], fake.webhooks[0]["token"]
     others = {
         "BEAT": "http://127.0.0.1:9/Canary-of-the-heartbeat-1",
@@ -80,7 +80,7 @@ def test_secret_quoted_by_server_in_another_encoding_is_masked(tmp_path: Path, f
     }
     quoted = [quote(url, safe=""), b64encode(f"u:{token}".encode()).decode(), token.upper(), token[:20]]
     quoted += ["Canary-of-the-heartbeat-1", "canary-of-proxy", "tk_canary0canary1canary2canary3c"]
-    # as separate answers, or the mask of one could cover another
+    # as separate responses, or the mask of one could cover another
     fake.script(
         *({"behaviour": "status", "status": 400, "code": 50035, "message": f"no {each}", "count": 2} for each in quoted)
     )
@@ -185,7 +185,7 @@ def test_token_from_any_source_is_in_no_command_output(tmp_path: Path, fake: Fak
         said = visible_text(daemon, id_)
         for command in (*COMMANDS, ("tocsin", "why", id_), ("tocsin", "why", id_, "--json")):
             said += printed(daemon, *command)
-        daemon.process.send_signal(signal.SIGABRT)  # as the watchdog would
+        daemon.process.send_signal(signal.SIGABRT)  # as the watchdog does
         daemon.process.wait(PATIENCE)
         said += daemon.log.read_text()
     assert "Fatal Python error: Aborted" in said
@@ -245,12 +245,12 @@ def test_client_webhook_token_is_in_its_file_only(tmp_path: Path, fake: FakeProc
     token, url = fake.webhooks[0]["token"], fake.webhooks[0]["url"]
     config = "[daemon]\nclient-webhooks = true\n" + file() + route("local-file")
     with DaemonProcess(tmp_path, config).start() as daemon:
-        lent = [daemon.client.lend_webhook(url), daemon.client.lend_webhook(url)]
+        added = [daemon.client.lend_webhook(url), daemon.client.lend_webhook(url)]
         if behaviour:
             fake.script(json.loads(json.dumps(behaviour).replace("{token}", token).replace("{url}", url)))
-        id_ = daemon.client.send("x", to=lent[0].destination).id
+        id_ = daemon.client.send("x", to=added[0].destination).id
         daemon.wait_for(fact)
-        said = visible_text(daemon, id_) + repr(lent)
+        said = visible_text(daemon, id_) + repr(added)
         [kept] = (daemon.state / "webhooks").iterdir()
         assert token in kept.read_text()
     assert fact in said

@@ -1,4 +1,4 @@
-"""A peer that asks much before it reads anything gets every receipt, whole and in order."""
+"""A peer that sends many requests before it reads gets every receipt, complete and in order."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from tests.contracts.raw_peer import Peer
 from tests.harness import DaemonProcess, file, route
 
-FRAMES, SIGNALS = 40, 100  # their receipts are several times what a socket holds
+FRAMES, SIGNALS = 40, 100  # the receipts are several times the socket's buffer
 
 
 def until_stuck(daemon: DaemonProcess) -> None:
-    """Until the daemon takes nothing more from a peer that does not read: fifty answers to others without a signal accepted."""
+    """Wait until the daemon stops reading from a peer that does not read: fifty replies to others without an accepted signal."""
     seen: list[int] = []
     while len(seen) < 50 or len(set(seen[-50:])) > 1:
         seen.append(daemon.status()["counters"]["signals_accepted"])

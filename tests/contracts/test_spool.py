@@ -1,4 +1,4 @@
-"""The spool between a real client and a real daemon: what was spooled arrives, once, oldest first, and what cannot is told."""
+"""The spool between a real client and a real daemon: spooled signals arrive once, oldest first, and unreadable files are reported."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CONFIG = file() + route("local-file")
 
 
 def titles(daemon: DaemonProcess) -> list[str]:
-    """What arrived, in order."""
+    """The titles that arrived, in order."""
     path = daemon.state / "alerts.jsonl"
     return [copy.title for copy in written(path)] if path.exists() else []
 
 
 def drop(daemon: DaemonProcess, content: str, name: str = "by-hand.jsonl") -> None:
-    """As a shell script would: written beside, renamed."""
+    """Spool a file as a shell script does: write beside, rename."""
     daemon.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
     (daemon.spool / f".{name}").write_text(content)
     (daemon.spool / f".{name}").rename(daemon.spool / name)
@@ -141,7 +141,7 @@ def test_spool_file_with_invalid_name_is_quarantined_under_another_name(tmp_path
 
 def test_status_warns_of_spool_that_daemon_does_not_read(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
-        Client(tmp_path / "nobody", spool=tmp_path / "elsewhere").send("nobody will come")
+        Client(tmp_path / "missing.sock", spool=tmp_path / "elsewhere").send("in another spool")
         daemon.env["TOCSIN_SPOOL"] = str(tmp_path / "elsewhere")
         assert f"1 file in {tmp_path}/elsewhere, which this daemon does not read" in daemon.tocsin("status").stdout
         daemon.env["TOCSIN_SPOOL"] = str(daemon.spool)

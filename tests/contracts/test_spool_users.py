@@ -1,4 +1,4 @@
-"""The spool between users: what the modes of files and folders let through, with real users and a real daemon."""
+"""The spool between users: permissions of files and folders, with real users and a real daemon."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.outboxes import files, share_spool
 
 from tocsin import Client
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that everybody may pass through."""
+    """A folder that every user can enter."""
     name = Path(tempfile.mkdtemp(prefix="toc-"))
     name.chmod(0o755)
     yield name
@@ -109,7 +109,7 @@ def test_stranger_without_socket_access_is_refused_and_spools_nothing(daemon: Da
 
 
 def test_root_spools_files_that_daemon_of_user_can_read(daemon: DaemonProcess, folder: Path) -> None:
-    """The daemon runs as the stranger here: it must be able to read, and trusts root."""
+    """The daemon runs as the stranger here: it can read the file, and trusts root."""
     share_spool(folder / "spool", 0o700)
     os.chown(folder / "spool", STRANGER, STRANGER)
     assert sent(daemon, "from root")()["state"] == "spooled"

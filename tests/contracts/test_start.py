@@ -1,4 +1,4 @@
-"""The start: alone on its state and its socket, private, and clear about what stands in its way."""
+"""The start of the daemon: exclusive use of state and socket, private files, and a clear message for each obstacle."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CONFIG = file() + route("local-file")
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    """The daemon that was there before, and must be unharmed by whoever comes."""
+    """The daemon that runs already, and must not be disturbed by another start."""
     with DaemonProcess(tmp_path_factory.mktemp("first"), CONFIG).start() as daemon:
         yield daemon
 
 
 def fails_to_start(daemon: DaemonProcess) -> tuple[int, str]:
-    """The exit code and all that it said."""
+    """The exit code and the output."""
     code = daemon.spawn().wait(PATIENCE)
     return code, daemon.log.read_text()
 

@@ -1,6 +1,6 @@
-"""Seeing in: what `status`, `why`, `queue`, `retry`, `drop`, `enable`, `tail` and `wait` answer over the socket.
+"""The replies to `status`, `why`, `queue`, `retry`, `drop`, `enable`, `tail` and `wait` over the socket.
 
-Shapes are asserted exactly: people's scripts and other people's monitors read them.
+Shapes are compared exactly: scripts and monitors read them.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def discord_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeProcess]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, discord_: FakeProcess) -> Iterator[DaemonProcess]:
-    """One daemon for all; each test has a Discord, or a title, of its own."""
+    """One daemon for all tests; each test has its own destination or title."""
     patient = {"retry": '{ first = "1h", most = "1h", give-up = "1d" }'}
     tables = [
         discord("d", discord_.webhooks[0]["url"]),
@@ -146,17 +146,17 @@ def counters(daemon: DaemonProcess) -> dict[str, int]:
 
 
 def moved(daemon: DaemonProcess, before: dict[str, int]) -> dict[str, int]:
-    """The counters that changed since."""
+    """The counters that changed since `before`."""
     return {
         name: n - before[name] for name, n in counters(daemon).items() if n != before[name] and name != "queue_depth"
     }
 
 
 def dead(daemon: DaemonProcess, fake: FakeProcess, title: str, **fields: Any) -> str:
-    """The id of a signal that Discord refused for good. One is delivered before it: three refused in a row would be the webhook's fault."""
+    """The id of a signal that Discord refused for good. One is delivered before it: three refusals in a row would disable the webhook."""
     assert daemon.settled(daemon.client.send("between", to=["d"]).id) == ["delivered"]
     invalid = {"behaviour": "status", "status": 400, "code": 50035, "message": "Invalid Form Body"}
-    fake.script({**invalid, "count": 2})  # as it is, and in plain form
+    fake.script({**invalid, "count": 2})  # as it is, and in plain format
     id_ = daemon.client.send(title, to=["d"], **fields).id
     assert daemon.settled(id_) == ["dead"]
     return id_
@@ -422,7 +422,7 @@ def test_tail_without_follow_prints_recent_events_and_ends(daemon: DaemonProcess
 
 def test_tail_with_follow_prints_new_events(daemon: DaemonProcess) -> None:
     with closing(daemon.client.stream("tail", idle=20, follow=True)) as replies:
-        next(replies)  # it follows from here on
+        next(replies)  # the tail follows from here on
         id_ = daemon.client.send("followed").id
         facts = (reply["event"] for reply in replies)
         mine = (fact["event"] for fact in facts if fact.get("id") == id_)
@@ -437,7 +437,7 @@ def test_health_is_failing_without_working_destination(tmp_path: Path, discord_:
     with DaemonProcess(tmp_path, discord("only", hook["url"]) + route("only")).start() as daemon:
         assert daemon.status()["health"] == "ok"
         discord_.control("POST", "delete", {"webhook": hook["id"]})
-        daemon.client.send("nobody there")
+        daemon.client.send("unreachable")
         daemon.wait_for("disabled", destination="only")
         assert daemon.status()["health"] == "failing"
         assert daemon.client.send("taken all the same").state == "stored"

@@ -1,4 +1,4 @@
-"""Whom tocsin trusts, with real users: whoever listens, whoever wrote the file in the working folder, and whose the state is."""
+"""Trust, with real users: the user of the listener, the owner of files in the working folder, and the owner of the state."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tocsin import paths, spawn
 from tocsin.autostart import is_served
 from tocsin.errors import Unreachable
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
-YES = b'\x00\x00\x00\x0b{"ok":true}'  # what a listener might answer to be believed
+YES = b'\x00\x00\x00\x0b{"ok":true}'  # replies with which a listener might pass for the daemon
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def bare(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable says where anything is, but for the spool, which is ours."""
+    """An environment without paths, except for the spool of this test."""
     for name in ("TOCSIN_SOCKET", "TOCSIN_CONFIG", "STATE_DIRECTORY", "XDG_RUNTIME_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(paths, "ROOT_STATE", str(folder / "system-state"))
@@ -83,7 +83,7 @@ def test_command_sends_nothing_to_listener_of_stranger_and_reports_it(folder: Pa
 
 
 def test_client_sends_to_owner_of_state_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So a client of another user, a cron job's too, reaches the service's daemon in a folder of the service's own."""
+    """So clients of other users and cron jobs reach the service's daemon."""
     (folder / "service").mkdir()
     (folder / "state").mkdir()
     (folder / "alerts.toml").write_text(f'[daemon]\nsocket = "{folder}/service/s"\nstate = "{folder}/state"\n')
@@ -112,7 +112,7 @@ def test_client_sends_to_owner_of_system_state_and_to_named_uid(
 
 
 def test_client_checks_uid_of_listener_not_of_replying_process(folder: Path) -> None:
-    """As under socket activation: the service manager listens, and the daemon's user answers. No state folder need be seen for it."""
+    """As under socket activation: the service manager listens, and the daemon's user replies."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "s"))
         listener.listen()
@@ -137,7 +137,7 @@ to = ["f"]
 
 @pytest.fixture
 def hostile(folder: Path) -> Path:
-    """A folder of a stranger's with orders in it; its name."""
+    """A folder of a stranger with a configuration in it."""
     place = folder / "his"
     place.mkdir()
     (place / "alerts.toml").write_text(HOSTILE.format(folder=folder))

@@ -1,4 +1,4 @@
-"""A log that nobody reads: a pipe that is full, a terminal that was stopped. The daemon goes on and leaves when it is told to."""
+"""A log without a reader: a full pipe, a stopped terminal. The daemon serves, and exits when asked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.harness import DaemonProcess, file, route, until
 import tocsin
 
 CONFIG = file() + route("local-file")
-SIGNALS = 3000  # some lines each at level debug: more than the buffer and a pipe hold
+SIGNALS = 3000  # some lines each at level debug: more than fits into the buffer and a pipe
 
 
 def send_many(daemon: DaemonProcess) -> None:
@@ -30,7 +30,7 @@ def test_daemon_with_full_log_pipe_serves_and_exits(tmp_path: Path, reads_in_the
     with DaemonProcess(tmp_path, CONFIG) as daemon, ExitStack() as stack:
         daemon.start(stderr=subprocess.PIPE)
         send_many(daemon)
-        until(lambda: daemon.status()["log"]["dropped_lines"] > 0)  # lines about deliveries come behind the receipts
+        until(lambda: daemon.status()["log"]["dropped_lines"] > 0)  # log lines about deliveries follow the receipts
         metrics = daemon.tocsin("status", "--prometheus").stdout
         assert "tocsin_log_lines_dropped_total " in metrics
         daemon.process.terminate()
