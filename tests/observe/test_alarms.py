@@ -51,6 +51,11 @@ class Watch:
 
     def __init__(self, here: InProcess) -> None:
         self.here = here
+        self.restart()
+
+    def restart(self) -> None:
+        """The alarms of a later run; `load` is left to the test."""
+        here = self.here
         self.noticed = Tracker()
         self.alarms = Alarms(
             self.noticed,
@@ -288,6 +293,36 @@ async def test_alarm_that_only_a_file_took_is_told_to_people_once_something_they
         assert await here.told() == []
         await here.settled()
     assert (tmp_path / "a.jsonl").read_text().count("b is disabled") == 1
+
+
+async def test_alarm_that_only_a_file_took_before_a_restart_is_repeated_to_people(tmp_path: Path) -> None:
+    async with watch(
+        tmp_path, destination("a", breaker=RESTS), destination("b", breaker=RESTS), destination("f")
+    ) as here:
+        here.read_by_people("a", "b")
+        fail(here.lane("a"), since=3 * MINUTE)
+        fail(here.lane("b"), since=3 * MINUTE)
+        here.lane("a").limiter.endpoint.block(here.here.clock.now() + 3600.0, "banned")
+        told = [("limited", "a", "f"), ("breaker", "a", "f"), ("breaker", "b", "f")]
+        assert await here.told(BANNED, SpoolProblem("chmod 700")) == [
+            told[0],
+            ("spool", "the spool", "f"),
+            *told[1:],
+        ]
+        here.restart()
+        await here.alarms.load()
+        assert await here.told(SpoolProblem("chmod 700")) == []
+        works(here.lane("b"))
+        assert sorted(await here.told()) == [
+            ("breaker", "a", "b"),
+            ("limited", "a", "b"),
+            ("spool", "the spool", "b"),
+        ]
+        assert await here.told() == []
+        here.restart()
+        await here.alarms.load()
+        assert await here.told() == [], "people have read it"
+        await here.settled()
 
 
 async def test_all_clear_follows_when_the_disk_has_room_and_when_the_spool_is_taken_in(tmp_path: Path) -> None:

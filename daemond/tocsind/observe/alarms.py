@@ -50,7 +50,7 @@ from tocsind.policy.delivery import OPEN, Delivery, Priority, State
 from tocsind.policy.sources import DAEMON_SOURCE
 
 from .alarm_routes import AlarmRoutes
-from .conditions import Condition, Tracker, all_clear, disabled, failing, late
+from .conditions import Condition, Tracker, all_clear, disabled, failing, late, limited
 from .loss_reports import LossReports
 
 ROUND = 15.0  # seconds between two looks at what lasts: people's patience counts in minutes
@@ -125,6 +125,7 @@ class Alarms:
         """What happened. What cannot be told yet stays noticed; what was told lately is dropped, if it does not add up."""
         for trouble in list(self._tracker.pending.values()):
             if not self._throttle.is_news(trouble.name, self._clock.now()):
+                self._recall_unread(trouble)
                 if not trouble.adds_up:
                     self._tracker.acknowledge(trouble)
             elif await self._raise(trouble):
@@ -140,6 +141,8 @@ class Alarms:
                 self._throttle.on_over(trouble.name)
             elif self._throttle.is_news(trouble.name, self._clock.now(), lasted=lasted, patience=patience):
                 await self._raise(trouble, lasted=lasted)
+            else:
+                self._recall_unread(trouble)
 
     def _lasting_conditions(
         self, counts: Iterable[Count], ages: queries.Ages
@@ -152,6 +155,8 @@ class Alarms:
             fails, waits = lane.failing_for(), 0.0 if lane.disabled else self._wait_reason(name, ages)
             yield failing(name, lane.condition().reason, fails), 0.0 if only_ours else fails, options.breaker
             yield late(name, waits), 0.0 if only_ours else waits, options.age
+            blocked = lane.blocked_for()  # an event raises this alarm; it is listed here for what an earlier run told
+            yield limited(name, lane.condition().reason, blocked), blocked, None
 
     def _wait_reason(self, name: str, ages: queries.Ages) -> float:
         accepted = queries.oldest_of(name, ages)
@@ -218,6 +223,12 @@ class Alarms:
             await self._journal.run(loss_reports.alarm_over, alarm.kind, alarm.about)
 
     # --- what only a file was told ------------------------------------------------------------------------------------------
+
+    def _recall_unread(self, trouble: Condition) -> None:
+        """Note what lasts and was told already, perhaps by an earlier run, if no person has read it."""
+        told = self._open.get(trouble.name)
+        if told is not None and not self._routes.is_read(told.route):
+            self._unread[trouble.name] = trouble
 
     async def repeat_unread(self) -> None:
         """What no person has read, by a road that one reads."""

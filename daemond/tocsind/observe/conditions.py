@@ -163,6 +163,15 @@ def failing(name: str, reason: str | None, seconds: float) -> Condition:
     return Condition("breaker", name, f"{name} has been failing for {format_duration(seconds)}", body, unreachable=name)
 
 
+def limited(name: str, reason: str | None, seconds: float) -> Condition:
+    """The server of a destination has told it to wait for so long."""
+    reason = reason or "it is blocked"
+    body = f"{reason}. What waits longer than its patience goes to a fallback, if one works; `tocsin status` tells how long it lasts."
+    return Condition(
+        "limited", name, f"{name} is shut out for {format_duration(round(seconds))}", body, unreachable=name
+    )
+
+
 def late(name: str, seconds: float) -> Condition:
     """Something waits for longer than anybody should."""
     body = "`tocsin status` tells what they wait for; where a limit of yours is that low, `[alarms] age` may be higher."
@@ -200,13 +209,7 @@ def _lost_before(kind: str, signals: int, fact: SignalRefused | LossesReported, 
 
 
 def _limited(fact: RateLimited) -> Condition | None:
-    if fact.seconds < LONG_BLOCK_SECONDS:
-        return None
-    name = fact.destination
-    body = f"{fact.reason}. What waits longer than its patience goes to a fallback, if one works; `tocsin status` tells how long it lasts."
-    return Condition(
-        "limited", name, f"{name} is shut out for {format_duration(round(fact.seconds))}", body, unreachable=name
-    )
+    return limited(fact.destination, fact.reason, fact.seconds) if fact.seconds >= LONG_BLOCK_SECONDS else None
 
 
 def _closed(fact: IntakeClosed) -> Condition:
