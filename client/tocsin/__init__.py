@@ -1,14 +1,20 @@
-"""tocsin, the client: hand a signal to the daemon and forget about it.
+"""tocsin, the client library: hand a signal to the daemon, which delivers it.
 
     import tocsin
     receipt = tocsin.send("BUY BTCUSDT", priority="urgent", price=64000.5)
 
-`signals` says what a signal is, `normalize` and `values` read whatever a program gives for one, and `wire` says how it travels; `losses`
-counts what reached nobody; `client` carries it, over a `connection` or, when no daemon is there, into the `spool`; `places` knows where
-both are; `handler` is for logging; `cli` is the command; `trading` is for strategies, `compat` has the calls that older code makes, and
-`starting` begins a daemon where none runs.
+    signals                 the fields of a signal, and receipts; normalize and values read values of other types
+    client, connection      send a signal over the daemon's socket
+    outbox, spool           store a signal on disk, for a daemon that takes it now or later
+    wire, frames, replies   the protocol
+    paths, configuration    where the socket, the state and alerts.toml are; trust says whose files are used
+    losses, notices         count and report signals that were not handed over
+    handler                 for logging; its thread and queue are in background
+    autostart, spawn        start a daemon where none runs
+    cli, top                the command `tocsin`
+    trading, compat         for strategies; for code that calls AsyncNotificationService
 
-Standard library only, on every path: this package must never be the reason that a program fails to import, or to run.
+The package uses the standard library only, on every path: it must never be the reason that a program fails to import or to run.
 """
 
 from __future__ import annotations
@@ -42,7 +48,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`tocsin.Handler`, once somebody asks for it: logging costs more to import than all of this package."""
+    """`tocsin.Handler`, imported on first use: logging costs more to import than this package."""
     if name == "Handler":
         from .handler import Handler  # noqa: PLC0415 - as above
 

@@ -7,7 +7,7 @@ import signal
 import sys
 
 _IS_DEFAULT = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-if _IS_DEFAULT:  # while the rest is loaded an interrupt ends it quietly
+if _IS_DEFAULT:  # Ctrl-C while the rest is loaded: exit without a traceback
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 from .cli import main  # noqa: E402 - see above

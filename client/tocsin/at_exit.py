@@ -1,14 +1,14 @@
-"""The end of the program: what still waits in a queue is handed over first, in whatever order things end.
+"""The end of the program: an exit hook flushes every queue of this process.
 
-    known       `logging.shutdown`, which Python calls at exit, knows only the handlers that `logging.config` has not cleared since. So no
-                queue relies on it: each is registered here (weakly: a running thread keeps its queue alive), and a hook of ours flushes it
-    budget      all queues together, and all their flushes from then on, have FLUSH_SECONDS: the end of a program is never held up longer
-    after it    other exit hooks run later and may log, too. Their records are flushed one by one (`is_ending`): a daemon thread is stopped
-                for ever at any moment from then on
-    children    a child made by fork has its parent's hook and none of its parent's threads: it begins with an empty register. A child of
-                multiprocessing ends by os._exit and calls no hooks but multiprocessing's own, so there one of those is used
+    register    `logging.shutdown`, which Python calls at exit, flushes only the handlers that `logging.config` has not cleared since. So
+                each queue is registered here (by a weak reference: a running thread keeps its queue alive)
+    budget      all queues together, and all later flushes, have FLUSH_SECONDS
+    after it    other exit hooks run later and may log, too. Each of their records is flushed at once (`is_ending`), because Python may
+                suspend a daemon thread for ever at any moment from then on
+    children    a child made by fork inherits the hook but no threads: its register is empty. A child of multiprocessing ends by os._exit
+                and calls only the hooks of multiprocessing, so one of those is set there
 
-What os._exit, an exec or a signal ends that nothing catches runs no hook: what the thread had not come to yet is lost, some milliseconds.
+No hook runs when the process ends by os._exit, exec or an uncaught signal: items that the thread has not taken by then are lost.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Queue(Protocol):
-        """What waits for a thread of ours."""
+        """A queue with a thread of its own."""
 
         def flush(self) -> object:
-            """Hand it over. May block for `seconds_left`, and must not raise."""
+            """Hand over what is queued. May block for `seconds_left`, and must not raise."""
 
 
-FLUSH_SECONDS = 2.0  # what the end of a program may take because of us
+FLUSH_SECONDS = 2.0  # that all queues together may add to the end of a program
 
 _queues: WeakSet[Queue] = WeakSet()
 _end = 0.0  # of the budget, on the monotonic clock; 0 while the program goes on
-_hooked = 0  # the child of multiprocessing, by its pid, whose hook is set
+_hooked = 0  # pid of the multiprocessing child that has its hook
 
 
 def register(queue: Queue) -> None:
-    """Have a queue flushed at the end of this process."""
+    """Flush this queue at the end of this process."""
     _queues.add(queue)
 
 
 def is_ending() -> bool:
-    """Whether the hook has run: whatever comes now has to be handed over at once."""
+    """Whether the hook has run, so that a queue must flush after each item."""
     return _end > 0
 
 
@@ -62,7 +62,7 @@ def flush_all() -> None:
 
 
 def hook_child() -> None:
-    """In a child of multiprocessing, see to it that its end calls `finish`. Cheap: for each time that something is queued."""
+    """In a child of multiprocessing, have its end call `flush_all`. Cheap enough to be called for each queued item."""
     global _hooked
     process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
     if process is None or util is None or process.parent_process() is None or _hooked == os.getpid():

@@ -1,10 +1,11 @@
-"""The client: carries signals to the daemon and cannot hurt whoever calls it.
+"""The client: hands signals to the daemon, and never harms the program that calls it.
 
-A hand-off goes one of two ways. The first of a client is one exchange on the socket: a request out, the daemon's own receipt back, and
-with it where the daemon's spool is. All later ones are appended to this process's outbox there (`outbox`), and so is what no daemon
-answers in time. Always over the socket go signals whose receipt only the daemon can give: those with a `to`, with a file, with an id of
-the caller's own, or with one that this client has handed over before. So does everything where the spool cannot be reached. A request
-names the records before it that are not confirmed, and the daemon takes those first: order is kept. Around it stand five promises.
+A hand-off goes one of two ways. The first one of a client is an exchange on the socket: it sends a request and gets the daemon's receipt,
+and with it the path of the daemon's spool. Later signals are appended to this process's outbox there (`outbox`), and so are signals that
+no daemon answers in time. A signal whose receipt only the daemon can give is always sent over the socket: one with a `to`, with a file,
+with an id that the caller made, or with an id that this client has handed over before. So is every signal where the client cannot write to
+the spool. A request names the last unconfirmed record of the outbox, and the daemon takes the outbox up to there first, which keeps the
+order. The client makes five promises.
 
 1. Bounded. Each hand-off has one deadline, and the locks, the connect, the send and the wait for the answer all draw on it. What may
    come after it is one write to the local disk.
@@ -12,11 +13,11 @@ names the records before it that are not confirmed, and the daemon takes those f
    ProtocolMismatch) and becomes a receipt at the border, in `receipt_of`; so does whatever a foreign object may raise.
 3. Safe to repeat. The signal's id is made here, so when a kept connection turns out dead (the daemon was restarted) the same
    request goes once more over a fresh one, and the daemon stores it once.
-4. Nobody's answer is read by another. A `Line`, the lock and the connection, belongs to one process: after a fork the child finds
+4. Each answer reaches its own request. A `Session`, the lock and the connection, belongs to one process: after a fork the child finds
    none under its own pid and makes one, whatever its parent's threads held at that moment.
 5. Kept. When no daemon is there, or it does not answer in time, or makes no sense, the same signal under the same id goes to the outbox.
-   That includes one that was sent and not answered: should it be in the daemon's journal already, it is stored once. Not kept: what
-   the daemon refused, what a socket that is shut to us says, and anything of a strict client, whose caller wants to know.
+   That includes one that was sent and not answered: should it be in the daemon's journal already, it is stored once. Not kept: a signal
+   that the daemon refused, or whose socket this user may not connect to, and any signal of a strict client, which raises instead.
 """
 
 from __future__ import annotations
@@ -57,16 +58,19 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-_NO_SESSION = (FileNotFoundError, ConnectionRefusedError)  # listens at the socket: a daemon would help
+_NO_LISTENER = (
+    FileNotFoundError,
+    ConnectionRefusedError,
+)  # no process listens on the socket, so a daemon may be started
 
 
 class Client:
-    """A way to the daemon at `socket` (default: where the daemon is by default), opened on first use and kept.
+    """A client of the daemon at `socket` (default: the usual one). It connects on first use and keeps the connection.
 
-    `timeout` is in seconds and bounds every exchange. `ack` is one of tocsin.wire.ACKS. `spool` says whether what no daemon takes is
-    kept on disk for it, or in which folder (default: where the daemon looks by default); a strict client keeps nothing and raises.
-    Closed or broken connections are opened again when they are needed. Threads may share one client, and so may a process and its
-    forked children, and a signal handler and what it interrupted. It can be copied and pickled, and travels without its connection.
+    `timeout` is in seconds and bounds every exchange. `ack` is one of tocsin.wire.ACKS. `spool`: whether to store signals on disk while no
+    daemon answers, or the folder for them (default: the daemon's spool); a strict client never spools, it raises. A closed or broken
+    connection is opened again when it is needed. Threads may share one client, and so may a process and its forked children, and a signal
+    handler and the code that it interrupted. It can be copied and pickled; the copy opens a connection of its own.
     """
 
     def __init__(
@@ -92,21 +96,21 @@ class Client:
     def send(
         self, title: str | Signal | None = None, body: str | None = None, /, *more: Any, **fields: Unpack[SignalFields]
     ) -> Receipt:
-        """Hand one signal over, given by its title, body and fields or ready-made, within `timeout` plus one write to the spool.
+        """Hand one signal over, given by its title, body and fields or as a Signal, within `timeout` plus one write to the spool.
 
-        Values that are not of their field's type are read as a person would; what cannot be read, and what has a name that is no field's,
-        stands in the message as text, and the receipt's reason names it. Refused is only what says nothing at all.
+        Values of another type than their field's are converted as a reader would understand them. A value that cannot be converted, and an
+        unknown keyword, appear in the message as text, and the receipt's reason names them. Only an empty signal is refused.
 
-        Never raises, unless strict: then InvalidSignal, Unreachable, RequestFailed or ProtocolMismatch. Without strict, what is refused or
-        dropped is logged ("tocsin", WARNING).
+        Never raises, unless strict: then InvalidSignal, Unreachable, RequestFailed or ProtocolMismatch. Without strict, a signal that is
+        refused or dropped is logged (logger "tocsin", WARNING).
         """
         id_ = ""
         deadline = Deadline(self.timeout)
         try:
             signal = to_signal(title, body, more, fields)
-            id_ = signal._values["id"]  # noqa: SLF001 - as in `hand_over`
+            id_ = signal._values["id"]  # noqa: SLF001 - as in `submit`
             receipt = self.submit(signal, deadline, asks="id" in fields or _names_id(title))
-        except Exception as error:  # the promise: whatever it is, the caller gets a receipt
+        except Exception as error:  # promise 2: the caller gets a receipt
             if self.strict:
                 raise
             receipt = receipt_of(error, id_)
@@ -115,10 +119,10 @@ class Client:
         return receipt
 
     def send_many(self, signals: Iterable[Signal | Mapping[str, Any]]) -> list[Receipt]:
-        """Hand signals over in as few frames as they fit, each frame within `timeout`; their receipts, in order.
+        """Hand signals over in as few frames as possible, each frame within `timeout`. Returns their receipts, in order.
 
-        Never raises, unless strict: then every signal is checked before the first is sent, and the first failure raises. The first
-        frame that is neither taken nor spooled ends the attempt: what was not tried is dropped.
+        Never raises, unless strict: then every signal is checked before the first is sent, and the first failure raises. After a frame
+        that was neither stored nor spooled the remaining signals are dropped without another attempt.
         """
         try:
             read = to_signals(signals, strict=self.strict)
@@ -133,35 +137,35 @@ class Client:
         return receipts
 
     def _note(self, receipts: list[Receipt], titles: list[Any], deadline: Deadline) -> None:
-        """Say and count what was lost, and report it when a daemon answers."""
+        """Log and count losses, and report them when a daemon answers."""
         self.losses.note(receipts, titles)
         if self.losses.may_report(receipts):
             try:
                 self.losses.report(self.request, deadline.left())
             except TimeoutError:
-                return  # with the next
+                return  # the next hand-off reports them
 
     def submit(self, signal: Signal, deadline: Deadline | None = None, *, asks: bool = True) -> Receipt:
-        """As `send`, but raising what keeps the signal from being stored or spooled: for whoever has more to say than a receipt.
+        """As `send`, for a Signal, and it raises the error that keeps the signal from being stored or spooled.
 
-        With `asks` it is the daemon's own word, wherever there is one.
+        `asks`: get the receipt from the daemon, if one runs, and not from the outbox.
         """
-        if "attach" in signal._values:  # noqa: SLF001 - `brings_file`, in a quarter of its time: every hand-off pays for it
+        if "attach" in signal._values:  # noqa: SLF001 - as `has_file`, in a quarter of its time: this runs for every hand-off
             signal = self._with_file(signal)
-            deadline = None  # the copy is the local write; the daemon has its time after it
+            deadline = None  # copying the file is the local write; the exchange gets the whole timeout after it
         return self._submit([signal], [packed(signal)], deadline or Deadline(self.timeout), asks=asks, many=False)[0]
 
     def submit_frame(self, signals: list[Signal]) -> list[Receipt]:
-        """As `hand_over`, for signals that fit one frame (tocsin.frames)."""
+        """As `submit`, for signals that fit one frame (tocsin.frames)."""
         signals = [self._with_file(signal) for signal in signals]
         return [receipt for run, parts in packed_frames(signals) for receipt in self._submit(run, parts)]
 
     def status(self) -> dict[str, Any]:
-        """How the daemon is: the object of `tocsin status --json`. Raises Unreachable, RequestFailed, ProtocolMismatch."""
+        """The status of the daemon: the object of `tocsin status --json`. Raises Unreachable, RequestFailed, ProtocolMismatch."""
         return items(self.request("status"), "status")
 
     def why(self, id: str) -> dict[str, Any]:  # noqa: A002 - the contract's name
-        """What became of the signal `id`, attempt by attempt. Raises as `status` does; `not-found` is a RequestFailed."""
+        """The history of the signal `id`, attempt by attempt. Raises as `status` does; RequestFailed(`not-found`) for an unknown id."""
         return items(self.request("why", id=id), "why")
 
     def lend_webhook(self, url: str) -> ClientWebhook:
@@ -176,18 +180,18 @@ class Client:
         return lent
 
     def request(self, op: str, timeout: float | None = None, **fields: Any) -> dict[str, Any]:
-        """Ask anything of the wire; the daemon's reply. Fields that are None are left out.
+        """Send any request of the protocol; returns the daemon's reply. Fields that are None are left out.
 
-        Raises Unreachable when nobody answers within `timeout` seconds (default: the client's), RequestFailed or InvalidSignal when
-        the answer is no, ProtocolMismatch when it makes no sense.
+        Raises Unreachable when no daemon answers within `timeout` seconds (default: the client's), RequestFailed or InvalidSignal when
+        it reports an error, ProtocolMismatch when the answer cannot be understood.
         """
         deadline = Deadline(self.timeout if timeout is None else timeout)
         return self._ask(_request(op, fields), deadline, lambda reply: reply)
 
     def stream(self, op: str, idle: float | None = None, **fields: Any) -> Generator[dict[str, Any], None, None]:
-        """The replies to one request, as they come, over a connection of their own, until the daemon ends them.
+        """Yields the replies to one request as they arrive, over a connection of its own, until the daemon ends the stream.
 
-        `idle` is how many seconds the next one may take; None waits for ever. Raises as `request` does.
+        `idle` is how many seconds the next reply may take; None waits for ever. Raises as `request` does.
         """
         deadline = Deadline(self.timeout)
         connection = None
@@ -205,7 +209,7 @@ class Client:
                 connection.close()
 
     def close(self) -> None:
-        """Close the connection, after a last report of what was lost. The client stays usable: the next request opens another."""
+        """Report losses, and close the connection. The client stays usable: the next request connects again."""
         if self.losses:
             self.losses.report(self.request, self.timeout)
         self._session().close(self.timeout)
@@ -225,25 +229,25 @@ class Client:
         asks: bool = False,
         many: bool = True,
     ) -> list[Receipt]:
-        """Receipts for one frame, given with each signal as JSON. Raises what keeps it from being stored or spooled."""
+        """Hand over one frame, given with each signal as JSON. Raises the error that keeps it from being stored or spooled."""
         deadline = deadline or Deadline(self.timeout)
-        line = self._session()
-        asks = asks or line.needs_receipt(signals)
-        if line.folder is not None and not asks:
-            receipts = self._into_outbox(line, line.folder, signals, parts, deadline)
+        session = self._session()
+        asks = asks or session.needs_receipt(signals)
+        if session.folder is not None and not asks:
+            receipts = self._into_outbox(session, session.folder, signals, parts, deadline)
             if receipts is not None:
                 return receipts
         try:
-            return self._over_socket(line, signals, parts, deadline, many=many)
-        except Exception as error:  # noqa: BLE001 - raised again, or told by the receipt
-            line.try_later(deadline)
-            return self._or_spool(line, signals, parts, error)
+            return self._over_socket(session, signals, parts, deadline, many=many)
+        except Exception as error:  # noqa: BLE001 - raised again, or named in the receipt
+            session.try_later(deadline)
+            return self._or_spool(session, signals, parts, error)
 
     def _into_outbox(
-        self, line: Session, folder: str, signals: list[Signal], parts: list[bytes], deadline: Deadline
+        self, session: Session, folder: str, signals: list[Signal], parts: list[bytes], deadline: Deadline
     ) -> list[Receipt] | None:
-        """Receipts for what is in the outbox; None where the socket is to be tried: nothing is in the outbox then."""
-        only = "taken" if self.strict or not self.spool else "there" if monotonic() >= line.next_try else ""
+        """Append to the outbox; None where nothing was appended and the socket is to be tried."""
+        only = "taken" if self.strict or not self.spool else "there" if monotonic() >= session.next_try else ""
         outbox = _outbox()
         try:
             reason = outbox.append(
@@ -252,109 +256,106 @@ class Client:
         except outbox.NotAppended:
             return None
         except OSError:
-            line.forget_spool()
+            session.forget_spool()
             return None
         return outbox_receipts(signals, self.ack, reason)
 
     def _over_socket(
-        self, line: Session, signals: list[Signal], parts: list[bytes], deadline: Deadline, *, many: bool
+        self, session: Session, signals: list[Signal], parts: list[bytes], deadline: Deadline, *, many: bool
     ) -> list[Receipt]:
-        """The daemon's own receipts."""
-        asked = self.ack != "none"
-        behind = _outbox().unconfirmed(line.folder) if line.folder else None
-        body = request_of(signals, parts, self.ack, many=many, spool=asked and line.wants_spool(), after=behind)
-        if not asked:
+        """Send a request; the daemon's receipts."""
+        answered = self.ack != "none"
+        after = _outbox().unconfirmed(session.folder) if session.folder else None
+        body = request_of(signals, parts, self.ack, many=many, spool=answered and session.wants_spool(), after=after)
+        if not answered:
             self._exchange(body, deadline, answered=False)
             return [unconfirmed(signal) for signal in signals]
 
         def read(reply: dict[str, Any]) -> list[Receipt]:
-            told = reply.get("receipts") if many else [reply.get("receipt")]
-            receipts = read_receipts(told, signals, self.ack)
-            line.learn_spool(reply.get("spool"), None if isinstance(self.spool, bool) else self.spool)
+            given = reply.get("receipts") if many else [reply.get("receipt")]
+            receipts = read_receipts(given, signals, self.ack)
+            session.learn_spool(reply.get("spool"), None if isinstance(self.spool, bool) else self.spool)
             return receipts
 
         return self._ask(body, deadline, read)
 
     def _with_file(self, signal: Signal) -> Signal:
-        """The signal, and its file, if it brings one, in the spool's folder: that is where the daemon takes it from, spooled or not."""
-        if not signal.brings_file:
+        """Copy the signal's file, if it has one, into the spool, from where the daemon takes it for every signal."""
+        if not signal.has_file:
             return signal
-        handed_in: Signal = lazy("tocsin.attachments").copy_in(signal, self._spool_folder())  # few signals bring one
-        return handed_in
+        copied: Signal = lazy("tocsin.attachments").copy_in(signal, self._spool_folder())  # few signals have a file
+        return copied
 
     def _spool_folder(self) -> str:
         return self.spool if isinstance(self.spool, str) else paths.spool_folder(socket=self.socket)
 
     def _submit_all(self, signals: list[Signal]) -> list[Receipt]:
         signals = [self._with_file(signal) for signal in signals]
-        handed: list[Receipt] = []
+        receipts: list[Receipt] = []
         for run, parts in packed_frames(signals):
             try:
-                handed += self._submit(run, parts)
+                receipts += self._submit(run, parts)
             except Exception as error:
                 if self.strict:
                     raise
-                return handed + [receipt_of(error, signal.id) for signal in signals[len(handed) :]]
-        return handed
+                return receipts + [receipt_of(error, signal.id) for signal in signals[len(receipts) :]]
+        return receipts
 
-    def _or_spool(self, line: Session, signals: list[Signal], parts: list[bytes], error: Exception) -> list[Receipt]:
-        """Receipts from the outbox, where that may stand in for the daemon. Raises `error` where it may not, or cannot."""
+    def _or_spool(self, session: Session, signals: list[Signal], parts: list[bytes], error: Exception) -> list[Receipt]:
+        """Append to the outbox after the socket failed with `error`. Raises `error` where spooling is not allowed, or fails."""
         if self.strict or not self.spool or not may_be_spooled(error):
             raise error
-        folder = line.folder or self._spool_folder()
+        folder = session.folder or self._spool_folder()
         try:
             _outbox().append(folder, array_of(parts), 0.0, synced=True)
             _outbox().outbox_in(folder).distrust()
-            line.folder = folder
-        except Exception as trouble:  # noqa: BLE001 - it is told beside the first
-            error.add_note(f"and the spool {folder} does not take it: {disk_errors.reason(trouble, folder)}")
+            session.folder = folder
+        except Exception as problem:  # noqa: BLE001 - reported together with the first error
+            error.add_note(f"and the spool {folder} does not take it: {disk_errors.reason(problem, folder)}")
             raise error from error.__cause__
-        if self.spool is True and isinstance(error.__cause__, _NO_SESSION) and paths.autostart():
+        if self.spool is True and isinstance(error.__cause__, _NO_LISTENER) and paths.autostart():
             error.add_note("[client] autostart is starting one")
-            _begin(self.socket)
+            _start_daemon(self.socket)
         if unread := paths.configuration_problem():
             error.add_note(f"{unread}, so it is in {folder}")
         return [Receipt(signal.id, "spooled", with_note(signal, describe(error))) for signal in signals]
 
     def _ask(self, body: bytes, deadline: Deadline, read: Callable[[dict[str, Any]], T]) -> T:
-        """What `read` makes of the daemon's yes to a request."""
-        return self._read(self._exchange(body, deadline), read)
-
-    def _read(self, answer: bytes, read: Callable[[dict[str, Any]], T]) -> T:
-        """What `read` makes of the daemon's yes."""
+        """Exchange a request for a reply, and return what `read` makes of it."""
+        answer = self._exchange(body, deadline)
         try:
             return read(read_reply(answer))
         except ProtocolMismatch:
-            self._session().close(0)  # perhaps out of step: the next answer on it could be somebody else's
+            self._session().close(0)  # requests and answers may be out of step on this connection
             raise
 
     def _exchange(self, body: bytes, deadline: Deadline, *, answered: bool = True) -> bytes:
-        """The answer to `body`, or nothing where none is due. Raises Unreachable, ProtocolMismatch."""
+        """The answer to `body`; empty where none is expected. Raises Unreachable, ProtocolMismatch."""
         try:
             return self._session().exchange(self.socket, body, deadline, answered=answered)
         except OSError as error:
             raise self._unreachable(error, deadline.seconds) from error
 
     def _session(self) -> Session:
-        """This process's own line. setdefault is atomic, so two threads that come first get the same one."""
+        """This process's session. setdefault is atomic, so two threads that make the first one get the same."""
         pid = os.getpid()
-        line = self._sessions.get(pid)
-        if line is None:
-            line = self._sessions.setdefault(pid, Session())
+        session = self._sessions.get(pid)
+        if session is None:
+            session = self._sessions.setdefault(pid, Session())
             self._forget_parents(pid)
-        return line
+        return session
 
     def _forget_parents(self, pid: int) -> None:
-        """Close this process's copies of what was open at the fork; the parent's own stay as they are."""
+        """Close this process's copies of connections that were open at the fork; the parent's own stay open."""
         for other in list(self._sessions):
-            if other != pid and (line := self._sessions.pop(other, None)) is not None:
-                line.abandon()
+            if other != pid and (session := self._sessions.pop(other, None)) is not None:
+                session.abandon()
 
     def _unreachable(self, error: OSError, seconds: float) -> Unreachable:
         return Unreachable(advice(error, paths.socket_path(self.socket), seconds))
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy, and what arrives in another process, has the settings and opens a connection of its own."""
+        """A copied or unpickled client has the settings, and opens a connection of its own."""
         return {name: value for name, value in vars(self).items() if name != "_sessions"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -370,13 +371,13 @@ def _names_id(given: Any) -> bool:
     return type(given) is dict and "id" in given
 
 
-def _begin(socket: str | None) -> None:
+def _start_daemon(socket: str | None) -> None:
     if not sys.is_finalizing():
-        lazy("tocsin.autostart").begin(socket)  # for few, and for them once
+        lazy("tocsin.autostart").begin(socket)
 
 
 def _outbox() -> Any:
-    """The module, once it is needed: one hand-off over the socket needs none."""
+    """The module `outbox`, loaded on first use: a program that sends one signal does not need it."""
     return lazy("tocsin.outbox")
 
 
@@ -385,7 +386,7 @@ def _request(op: str, fields: Mapping[str, Any]) -> bytes:
     return wire.encode({"op": op, "v": wire.PROTOCOL, **given})
 
 
-_process_wide = Client()  # opens nothing until it is used
+_process_wide = Client()  # connects on first use
 send = _process_wide.send
 send_many = _process_wide.send_many
 status = _process_wide.status

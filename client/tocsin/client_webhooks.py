@@ -1,7 +1,7 @@
-"""Lending the daemon a webhook: a program that has a Discord URL of its own gets a destination for it, where that is permitted.
+"""Client webhooks: a program that has a Discord URL of its own registers it with the daemon and gets a destination.
 
-The URL goes over the socket and nowhere else: no receipt, error or repr of ours says any part of it. A daemon that is away gets nothing by
-the spool: a destination that nobody knows yet is of no use to a signal, so ask again when you have one.
+The URL is sent over the socket only, and is part of no receipt, error or repr. It is not spooled while the daemon is away: a signal needs
+the destination's name, which only the daemon can give. Register it again before the next signal.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ClientWebhook:
-    """What became of a webhook: the `destination` that it is now, for `to` of a signal; or None, and the `reason`. Frozen."""
+    """The result: the `destination`, for `to` of a signal; or None, and the `reason`. Frozen."""
 
     __slots__ = ("destination", "reason")
 
@@ -28,7 +28,7 @@ class ClientWebhook:
         object.__setattr__(self, "reason", reason)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError("what became of a webhook does not change; lend it again")
+        raise AttributeError("a ClientWebhook is frozen; register the webhook again")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ClientWebhook) and (self.destination, self.reason) == (other.destination, other.reason)
@@ -40,14 +40,14 @@ class ClientWebhook:
         return (ClientWebhook, (self.destination, self.reason))
 
     def __repr__(self) -> str:
-        return f"Lent(destination={self.destination!r}, reason={self.reason!r})"
+        return f"ClientWebhook(destination={self.destination!r}, reason={self.reason!r})"
 
 
 def add_webhook(url: str, request: Callable[..., dict[str, Any]], *, strict: bool) -> ClientWebhook:
     """As Client.lend_webhook, by its `request`."""
     try:
         if not isinstance(url, str):
-            raise InvalidSignal("url", f"must be text, not {type(url).__name__}")  # noqa: TRY301 - told like all else below
+            raise InvalidSignal("url", f"must be text, not {type(url).__name__}")  # noqa: TRY301 - reported like the other errors
         destination = request("lend_webhook", url=str.__str__(url)).get("destination")
         if not isinstance(destination, str):
             raise ProtocolMismatch("the answer has no destination: the daemon speaks another version")  # noqa: TRY301 - as above

@@ -1,12 +1,12 @@
-"""One connection to the daemon, and the deadline that everything on it shares.
+"""One connection to the daemon, and the deadline that all waits on it share.
 
 Rules that keep the caller safe:
 
     every wait asks the deadline how long is left, so that no sequence of waits adds up to more than was promised
     a connection that did not finish its exchange is closed: a late answer must never be read as the next one's
-    a signal handler may ask while the very thread that it interrupted does: it finds the connection gone, and opens another
-    the socket never blocks: what it can do at once is one system call, and only what has to wait is polled for
-    whoever listens is judged before the first byte leaves (SO_PEERCRED): root, this user, or the owner of the daemon's state folder
+    a signal handler may send while the thread that it interrupted does: it finds the connection taken, and opens another
+    the socket never blocks: an operation that can finish at once is one system call, and only one that has to wait polls
+    the listener's user is checked before the first byte is sent (SO_PEERCRED): root, this user, or the owner of the daemon's state folder
     bytes are sent with MSG_NOSIGNAL: a program that restored SIGPIPE must not die because a daemon did
 
 OSErrors leave here as they are; `client` translates them once.
@@ -14,7 +14,7 @@ OSErrors leave here as they are; `client` translates them once.
 
 from __future__ import annotations
 
-import _socket  # all that is needed here of `socket`, which with its enums would be half of what `import tocsin` costs
+import _socket  # `socket` with its enums would be half of what `import tocsin` costs
 import os
 import select
 import time
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
     from .signals import Signal
 
-_LONGEST = 1e6  # seconds; sockets and locks overflow on larger timeouts, and nobody waits eleven days
+_LONGEST = 1e6  # seconds, eleven days; sockets and locks overflow on larger timeouts
 _CHUNK = 64 * 1024
-_RETRY = 1.0  # s between two tries of the socket while hand-offs go to an outbox that no daemon takes,
-_RETRY_SHARE = 20.0  # and this share of what the last try cost
+_RETRY = 1.0  # s between two attempts on the socket while hand-offs go to an outbox that no daemon takes
+_RETRY_SHARE = 20.0  # plus this many times the duration of the last attempt
 _RECONFIRM_SECONDS = 10.0  # s; a spool that could not be used may be usable later
 _REMEMBERED = 10_000  # ids that were handed over
-_BACKLOG_NAPS = (0.001, 0.002, 0.005, 0.01)  # the daemon takes a full backlog in within milliseconds, or not at all
+_BACKLOG_NAPS = (0.001, 0.002, 0.005, 0.01)  # s; the daemon accepts a full backlog within milliseconds, or it hangs
 
 
 class Deadline:
-    """An instant that a number of waits have in common."""
+    """An instant that several waits share."""
 
     __slots__ = ("_end", "seconds")
 
@@ -48,23 +48,23 @@ class Deadline:
         self._end = time.monotonic() + min(seconds, _LONGEST)
 
     def left(self) -> float:
-        """Seconds left, more than zero. Raises TimeoutError when there are none."""
+        """Seconds left, more than zero. Raises TimeoutError after the deadline."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError(f"{self.seconds:g} s are over")
         return left
 
     def remaining(self) -> float:
-        """Seconds left, or none."""
+        """Seconds left; zero after the deadline."""
         return max(0.0, self._end - time.monotonic())
 
-    def is_over(self) -> float:
-        """Seconds since it was set."""
+    def elapsed(self) -> float:
+        """Seconds since it was set, at most `seconds`."""
         return self.seconds - self.remaining()
 
 
 class NoAnswer(TimeoutError):  # noqa: N818 - names the event
-    """The request was handed over, and time ran out before the answer: whether it was taken is unknown."""
+    """The request was sent, and time ran out before the answer: the daemon may have stored the signal."""
 
 
 class Connection:
@@ -72,15 +72,15 @@ class Connection:
 
     __slots__ = ("_poll", "_socket", "_unread")
 
-    def __init__(self, door: _socket.socket) -> None:
-        door.settimeout(0)
-        self._socket = door
+    def __init__(self, connected: _socket.socket) -> None:
+        connected.settimeout(0)
+        self._socket = connected
         self._poll = select.poll()
-        self._poll.register(door, select.POLLIN)
+        self._poll.register(connected, select.POLLIN)
         self._unread = bytearray()
 
     def is_quiet(self) -> bool:
-        """Whether the connection is as a finished exchange leaves it: open, and nothing unasked-for waits in it."""
+        """Whether the connection can be used for another exchange: it is open, and there is nothing to read."""
         return not self._unread and self._socket.fileno() >= 0 and not self._poll.poll(0)
 
     def exchange(self, body: bytes, deadline: Deadline) -> bytes:
@@ -95,14 +95,14 @@ class Connection:
         return answer
 
     def start(self, body: bytes, deadline: Deadline) -> bytes | None:
-        """Send a request. Gives the last words of a daemon that turned us away at the door, for they may say why."""
+        """Send a request. Returns the answer of a daemon that rejected the connection before it read the request, if it sent one."""
         try:
             self.send_frame(body, deadline)
         except ConnectionError:
-            words = self.recv_frame(deadline)
-            if words is None:
+            answer = self.recv_frame(deadline)
+            if answer is None:
                 raise
-            return words
+            return answer
         return None
 
     def send_frame(self, body: bytes, deadline: Deadline) -> None:
@@ -139,7 +139,7 @@ class Connection:
             try:
                 chunk = self._socket.recv(_CHUNK)
             except BlockingIOError:
-                continue  # and the deadline says whether it is over
+                continue  # the deadline decides whether to go on
             if not chunk and self._unread:
                 raise ConnectionResetError("closed in the middle of an answer")
             if not chunk:
@@ -153,10 +153,10 @@ class Connection:
 
 
 class Session:
-    """One process's connection, and the lock that lets one exchange at a time use it: in each thread one, handlers not counted.
+    """One process's connection, and the lock that lets one thread at a time use it.
 
-    `folder` is the spool for this client's outbox, once that is known. `next_try` says from when on the socket is tried again although
-    hand-offs go to the outbox, because no daemon seems to take them.
+    `folder` is the spool that the daemon has named, for this client's outbox; None until then. `next_try` is the time from which the socket
+    is tried again while hand-offs go to an outbox that no daemon seems to take.
     """
 
     __slots__ = ("_connection", "_lock", "_reconfirm_at", "_sent", "folder", "next_try")
@@ -164,17 +164,17 @@ class Session:
     def __init__(self) -> None:
         self._lock = RLock()
         self._connection: Connection | None = None
-        self._sent: dict[str, None] = {}  # ids, the latest
-        self._reconfirm_at = 0.0  # from when on to ask where the spool is
+        self._sent: dict[str, None] = {}  # the latest ids
+        self._reconfirm_at = 0.0  # when to ask for the spool's path again
         self.folder: str | None = None
         self.next_try = 0.0
 
     def needs_receipt(self, signals: list[Signal]) -> bool:
-        """Whether only the daemon can give a receipt for one of these; they count as handed over from now on."""
+        """Whether only the daemon can give a receipt for one of these signals. Records their ids as handed over."""
         sent = self._sent
         asks = False
         for signal in signals:
-            values = signal._values  # noqa: SLF001 - every hand-off pays for it
+            values = signal._values  # noqa: SLF001 - this runs for every hand-off
             asks = asks or "to" in values or "attach" in values or values["id"] in sent
             sent[values["id"]] = None
         if len(sent) > _REMEMBERED:
@@ -183,22 +183,22 @@ class Session:
         return asks
 
     def try_later(self, deadline: Deadline) -> None:
-        """No daemon answered: the longer that took, the later the next try, for hand-offs wait for it."""
-        self.next_try = time.monotonic() + _RETRY + _RETRY_SHARE * deadline.is_over()
+        """No daemon answered. The longer that took, the later the next attempt, because hand-offs wait for it."""
+        self.next_try = time.monotonic() + _RETRY + _RETRY_SHARE * deadline.elapsed()
 
     def wants_spool(self) -> bool:
-        """Whether to ask the daemon where its spool is."""
+        """Whether to ask the daemon for its spool's path."""
         return time.monotonic() >= self._reconfirm_at
 
-    def learn_spool(self, told: Any, given: str | None) -> None:
-        """What the daemon says of its spool: it is used where that is the very folder that we see, and, if one is `given`, that one."""
-        if not isinstance(told, dict) and not self.wants_spool():
+    def learn_spool(self, reported: Any, given: str | None) -> None:
+        """Use the spool that the daemon `reported`, if this process sees the same folder, and it is the one `given`, if any."""
+        if not isinstance(reported, dict) and not self.wants_spool():
             return
         self.forget_spool()
         try:
-            path = str(told["path"])
+            path = str(reported["path"])
             found = os.lstat(path)
-            same = (found.st_dev, found.st_ino) == (told["device"], told["inode"])
+            same = (found.st_dev, found.st_ino) == (reported["device"], reported["inode"])
             if given is not None:
                 same = same and os.path.samestat(found, os.lstat(given))
         except (OSError, ValueError, TypeError, KeyError):
@@ -207,12 +207,12 @@ class Session:
             self.folder = path
 
     def forget_spool(self) -> None:
-        """Hand over by the socket, and ask later where the spool is."""
+        """Use the socket, and ask for the spool's path again later."""
         self.folder = None
         self._reconfirm_at = time.monotonic() + _RECONFIRM_SECONDS
 
     def exchange(self, given: str | None, body: bytes, deadline: Deadline, *, answered: bool) -> bytes:
-        """The answer to `body`, or nothing where none is due. Raises OSError, ProtocolMismatch."""
+        """The answer to `body`; empty where none is expected. Raises OSError, ProtocolMismatch."""
         if not self._lock.acquire(timeout=deadline.left()):
             raise TimeoutError(f"{deadline.seconds:g} s are over")
         try:
@@ -225,16 +225,16 @@ class Session:
         if kept is not None:
             try:
                 if kept.is_quiet():
-                    return self._drop(kept, body, deadline, answered=answered)
+                    return self._exchange_on(kept, body, deadline, answered=answered)
             except ConnectionError:
                 pass  # the daemon was restarted; requests are safe to repeat
             finally:
                 if self._connection is not kept:
                     kept.close()
-        return self._drop(connect(given, deadline), body, deadline, answered=answered)
+        return self._exchange_on(connect(given, deadline), body, deadline, answered=answered)
 
-    def _drop(self, connection: Connection, body: bytes, deadline: Deadline, *, answered: bool) -> bytes:
-        """One exchange; only a connection that finished it is kept."""
+    def _exchange_on(self, connection: Connection, body: bytes, deadline: Deadline, *, answered: bool) -> bytes:
+        """One exchange. The connection is kept only if it finishes."""
         answer = b""
         try:
             if answered:
@@ -244,7 +244,7 @@ class Session:
         except BaseException:
             connection.close()
             raise
-        self.abandon()  # what a signal handler opened meanwhile
+        self.abandon()  # a connection that a signal handler has opened in the meantime
         self._connection = connection
         return answer
 
@@ -253,27 +253,27 @@ class Session:
         if self._lock.acquire(timeout=min(timeout, _LONGEST)):
             try:
                 self.abandon()
-                self.folder, self._reconfirm_at, self.next_try = None, 0.0, 0.0  # the next hand-off begins afresh
+                self.folder, self._reconfirm_at, self.next_try = None, 0.0, 0.0
             finally:
                 self._lock.release()
 
     def abandon(self) -> None:
-        """Close the connection whoever holds the lock: after a fork nobody does."""
+        """Close the connection without the lock: after a fork it may be held for ever."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
 
 def connect(given: str | None, deadline: Deadline) -> Connection:
-    """A connection to the daemon at `given`, or where it lives by default. Raises OSError, UntrustedPeer for another's listener."""
+    """Connect to the daemon at `given`, or at its usual place. Raises OSError, UntrustedPeer for an untrusted user's listener."""
     path = paths.socket_path(given)
     if not given and not os.environ.get("TOCSIN_SOCKET") and paths.is_private(path):
         _check_private(path)
     naps = iter(_BACKLOG_NAPS)
     while True:
-        door = _try(path, deadline)
-        if door is not None:
-            return Connection(_trusted(door, given))
+        connected = _try(path, deadline)
+        if connected is not None:
+            return Connection(_trusted(connected, given))
         time.sleep(min(next(naps, _BACKLOG_NAPS[-1]), deadline.left()))
 
 
@@ -284,27 +284,27 @@ def _check_private(path: str) -> None:
         raise trust.UntrustedPeer(error.strerror) from None
 
 
-def _trusted(door: _socket.socket, given: str | None) -> _socket.socket:
-    """The connected socket, if its other end is one to hand over to. Raises UntrustedPeer, and not a byte was sent."""
+def _trusted(connected: _socket.socket, given: str | None) -> _socket.socket:
+    """The connected socket, if its listener is trusted. Raises UntrustedPeer; no byte was sent then."""
     try:
-        if trust.peer_of(door)[1] not in trust.owners():
-            trust.check_peer(door, paths.daemon_users(given))
+        if trust.peer_of(connected)[1] not in trust.owners():
+            trust.check_peer(connected, paths.daemon_users(given))
     except BaseException:
-        door.close()
+        connected.close()
         raise
-    return door
+    return connected
 
 
 def _try(path: str, deadline: Deadline) -> _socket.socket | None:
-    """A connected socket, or None while the daemon's backlog is full: then connect fails at once, timeout or not."""
-    door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    """A connected socket, or None while the daemon's backlog is full: connect fails at once then, despite its timeout."""
+    connecting = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
-        door.settimeout(deadline.left())
-        door.connect(path)
+        connecting.settimeout(deadline.left())
+        connecting.connect(path)
     except BlockingIOError:
-        door.close()
+        connecting.close()
         return None
     except BaseException:
-        door.close()
+        connecting.close()
         raise
-    return door
+    return connecting

@@ -1,14 +1,14 @@
-"""What can go wrong, by whose fault: the caller's signal, the road to the daemon, or the daemon's answer."""
+"""The exceptions, by cause: the caller's signal, the connection to the daemon, or the daemon's answer."""
 
 from __future__ import annotations
 
 
 class TocsinError(Exception):
-    """Anything this package raises on purpose."""
+    """Base class of the exceptions of this package."""
 
 
 class InvalidSignal(TocsinError):  # noqa: N818 - the contract's name
-    """The signal itself is wrong. `field` names the place, `reason` what is wrong with it."""
+    """The signal is not valid: `field` names the field, `reason` what is wrong with it."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(field, reason)
@@ -20,11 +20,11 @@ class InvalidSignal(TocsinError):  # noqa: N818 - the contract's name
 
 
 class Unreachable(TocsinError):  # noqa: N818 - the contract's name
-    """No daemon answered in time. Whether it took the signal is unknown if it was already handed over."""
+    """No daemon answered in time. If the request was sent already, the daemon may have stored the signal."""
 
 
 class RequestFailed(TocsinError):  # noqa: N818 - names the event, as Unreachable does
-    """The daemon answered, and the answer was no. `kind` is one of `tocsin.wire.ERROR_KINDS`."""
+    """The daemon refused the request. `kind` is one of `tocsin.wire.ERROR_KINDS`."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(kind, message)
@@ -36,4 +36,4 @@ class RequestFailed(TocsinError):  # noqa: N818 - names the event, as Unreachabl
 
 
 class ProtocolMismatch(TocsinError):  # noqa: N818 - names the event
-    """What came back is not this protocol: another version, or not tocsind at all."""
+    """The answer is not of this protocol: the other end is another version, or not tocsind."""

@@ -1,22 +1,19 @@
-"""`tocsin.Handler`: what a program logs, handed to the daemon.
+"""`tocsin.Handler`: a logging handler that hands records to the daemon.
 
     logging.getLogger().addHandler(tocsin.Handler(level=logging.WARNING))
 
-A logging call must cost what a logging call costs, so nothing here waits, and nothing raises:
+A logging call does not wait and does not raise:
 
-    queue     `emit` turns a record into text and puts it into a bounded queue; a thread of ours, begun with the first record, hands over
-    full      what finds the queue full is counted, and the count is told with the next that goes
-    floods    the same text again and again (of one logger and level) is told once, and its repetitions together, once a
-              window: a loop that fails a thousand times a second is two alerts, not a thousand. Texts that differ are told each, but for
-              the time that a formatter puts into them
-    spool     a daemon that is away costs nothing either: the thread spools (tocsin.client)
-    no echo   records of our own loggers, and whatever our thread may log, are not handed over
-    fork      a child inherits the parent's queue but not its thread: it begins with an empty one of its own
-    the end   of the program waits at most two seconds for what is still queued, whether `logging` still knows this handler or a
-              `dictConfig` has cleared it (tocsin.at_exit); so does the end of a child of multiprocessing
-    copies    a handler can be pickled and copied: what arrives has the same settings, and a queue, thread and connection of its own
-
-The queue and the thread are next door in `worker`, the folding in `floods`.
+    queue       `emit` formats the record and puts it into a bounded queue (handler_queue). A background thread hands the records over
+    full        records that find the queue full are counted, and the next hand-off reports the count
+    repetition  the same text of one logger and level is sent once, and the number of its repetitions once a window (dedup): a loop that
+                fails a thousand times a second causes two alerts. A time that the formatter puts into the text makes no difference
+    no daemon   the thread writes to the spool (tocsin.client)
+    no echo     records of the loggers below `tocsin`, and those of the background thread, are not handed over
+    fork        a child inherits the queue but not the thread, so it starts with an empty queue
+    exit        the end of the program waits at most two seconds for queued records, also where `dictConfig` has removed this handler
+                (tocsin.at_exit). So does the end of a child of multiprocessing
+    copies      a handler can be pickled and copied. The copy has the same settings, and a queue, thread and connection of its own
 """
 
 from __future__ import annotations
@@ -34,16 +31,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 CAPACITY = 1000  # records; about a megabyte
-WINDOW = 10.0  # seconds that a repetition is counted for before it is told
-TIMEOUT = 0.5  # seconds a hand-off: with a hung daemon the end waits for one that is under way and two of a full queue
-_LONGEST = 4000  # characters of a body; a traceback's end is what matters
+WINDOW = 10.0  # seconds that repetitions are counted for before they are reported
+TIMEOUT = 0.5  # seconds a hand-off: if the daemon hangs, the exit waits for one in progress and two for a full queue
+_LONGEST = 4000  # characters of a body; of a longer one, such as a traceback, the end is kept
 _PRIORITIES = ((logging.CRITICAL, "urgent"), (logging.ERROR, "high"), (logging.WARNING, "normal"))
 
 
 class Handler(logging.Handler):
-    """A logging handler. `fields` go into every signal: `tier`, `to`, `tags`, `strategy`.
+    """A logging handler. `socket`, `timeout` and `spool` are those of a Client; `capacity` is in records, `window` in seconds.
 
-    `socket`, `timeout` and `spool` are those of a Client; `capacity` is in records, `window` in seconds.
+    `fields` are fields of every signal, such as `tier`, `to`, `tags`, `strategy`.
     """
 
     def __init__(
@@ -63,24 +60,24 @@ class Handler(logging.Handler):
         self._capacity = capacity
         self._window = window
         self._queue = self._new_queue()
-        self._gave_up = False  # the last flush took all the time it may have
+        self._gave_up = False  # the last flush ran out of time
 
     def filter(self, record: logging.LogRecord) -> Any:
-        """As every handler's, and no echo. Here, because a handler that is being flushed is locked, and the thread must not wait for it."""
+        """Reject records of tocsin itself. Done here because a handler is locked while it is flushed, and the thread must not wait."""
         if record.name.partition(".")[0] == "tocsin" or self._queue.is_own_thread():
             return False
         return super().filter(record)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue a record. Never waits before the program ends, never raises."""
+        """Queue a record. Does not raise, and does not wait before the program ends."""
         try:
             text = self._formatted(record)
             self._own_queue().add(self._key(record, text), self._signal(record, text))
-        except Exception:  # noqa: BLE001 - a foreign __str__, or an interpreter that is closing: no reason to hurt who logs
+        except Exception:  # noqa: BLE001 - a foreign __str__ raised, or the interpreter is closing
             self._queue.lost += 1
 
     def _formatted(self, record: logging.LogRecord) -> str:
-        """The record's text; message and arguments side by side where they do not fit, or a formatter misses a field."""
+        """The record's text; where it cannot be formatted, its message and arguments side by side."""
         try:
             return self.format(record)
         except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
@@ -88,8 +85,8 @@ class Handler(logging.Handler):
             return " ".join(map(_shown, (record.msg, *given) if record.args else (record.msg,)))
 
     def _key(self, record: logging.LogRecord, text: str) -> tuple[object, ...]:
-        """What records must have in common to be one flood."""
-        if _tells_time(self.formatter):
+        """The key of repetitions: logger, level and text, without the time that a formatter adds."""
+        if _shows_time(self.formatter):
             timeless = logging.makeLogRecord({**record.__dict__, "created": 0.0, "msecs": 0.0, "relativeCreated": 0.0})
             text = self._formatted(timeless)
         return record.name, record.levelno, text
@@ -110,19 +107,19 @@ class Handler(logging.Handler):
         return HandlerQueue(self._client, self._capacity, self._window)
 
     def _own_queue(self) -> HandlerQueue:
-        """This process's own: a parent's thread does not live on in its child."""
+        """This process's queue: a forked child has none of its parent's threads."""
         if self._queue.pid != os.getpid():
             self._queue = self._new_queue()
         return self._queue
 
     def flush(self) -> None:
-        """Wait until what is queued was handed over, at most two seconds."""
+        """Wait until the queued records are handed over, at most two seconds."""
         with suppress(Exception):  # the interpreter may be closing
             self._gave_up = not self._own_queue().flush()
 
     def close(self) -> None:
-        """Hand over what is queued, and end the thread. A record after that begins another."""
-        if not self._gave_up:  # at exit Python flushes and then closes, and we promised two seconds, not four
+        """Hand over the queued records, and end the thread. A later record starts another thread."""
+        if not self._gave_up:  # at exit Python flushes and then closes: that must take two seconds, not four
             self.flush()
         self._queue.stop()
         super().close()
@@ -139,7 +136,7 @@ class Handler(logging.Handler):
         return f"<Handler {logging.getLevelName(self.level)} {self._client!r}>"
 
 
-def _tells_time(formatter: Any) -> bool:
+def _shows_time(formatter: Any) -> bool:
     layout = str(getattr(formatter, "_fmt", ""))
     return any(word in layout for word in ("asctime", "created", "msecs", "relativeCreated"))
 

@@ -1,11 +1,11 @@
-"""Signals that a client could not hand over: said in the log, counted, and reported to the daemon as soon as one answers.
+"""Signals that a client could not hand over: logged, counted, and reported to the daemon when one answers.
 
-    refused    the signal says nothing at all; no daemon has seen it (what a daemon refuses, it counts itself)
-    dropped    neither a daemon nor the spool took it
+    refused    the signal is empty, and was not sent to a daemon (a daemon counts what it refuses itself)
+    dropped    neither a daemon nor the spool stored it
 
-Each client counts its own. The report is a request of its own (`losses`): after the next hand-off that a daemon answers, after a refusal,
-and when the client closes, which the process-wide one does at exit. A report that fails is repeated with a later hand-off, RETRY seconds
-after at the earliest. A daemon that is too old to know the request ends the count.
+Each client counts its own losses. It reports them in a request of their own (`losses`): after the next hand-off that a daemon answers,
+after a refusal, and when the client closes; the client of the module closes at exit. A failed report is repeated with a later hand-off,
+RETRY seconds later at the earliest. The counts are discarded where the daemon is too old to know the request.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from .signals import Receipt
 
 RETRY = 10.0  # seconds between two reports that fail
-_MOST = 100_000  # losses that are remembered until they can be reported
+_MOST = 100_000  # losses that are stored until they can be reported
 _LONGEST_TITLE = 80  # characters
 _BY_DAEMON = ("stored", "duplicate")
 
-say = notices.rate_limited  # the command line replaces it: its commands say themselves what became of their signals
+log = notices.rate_limited  # the command replaces it: each verb prints the result of its own signals
 
 
 class Losses:
-    """One client's losses that no daemon knows of. False while there are none. A forked child begins with none."""
+    """One client's losses that are not reported yet. False while there are none. A forked child starts with none."""
 
     __slots__ = ("_not_before", "_pid", "_states")
 
@@ -50,26 +50,26 @@ class Losses:
         return (Losses, ())
 
     def add(self, state: str) -> None:
-        """Count one that is `refused` or `dropped`."""
+        """Count a signal that was `refused` or `dropped`."""
         if self._pid != os.getpid():
-            self.__init__()  # type: ignore[misc]  # what a parent lost, the parent reports
+            self.__init__()  # type: ignore[misc]  # the parent reports its own losses
         self._states.append(state)
 
     def note(self, receipts: Sequence[Receipt], titles: Sequence[Any]) -> None:
-        """Say and count those that are not accepted. `titles` says what each was about."""
+        """Log and count the receipts that are not accepted. `titles` are the signals' titles."""
         for receipt, title in zip(receipts, titles, strict=False):
             if receipt.accepted:
                 continue
             about = lazy("tocsin.values").describe(title)[:_LONGEST_TITLE] if title is not None else ""
             kind = f"{receipt.state} {(receipt.reason or '').partition(':')[0]}"
-            say(kind, f"alert {about!r} was {receipt.state}: {receipt.reason}")
+            log(kind, f"alert {about!r} was {receipt.state}: {receipt.reason}")
             if (
                 receipt.state == "dropped" or not receipt.id
-            ):  # one that a daemon refused has its id, and is counted there
+            ):  # a signal that a daemon refused has its id; the daemon counts it
                 self.add(receipt.state)
 
     def may_report(self, receipts: Sequence[Receipt]) -> bool:
-        """Whether these receipts let hope that a daemon answers."""
+        """Whether to report now: these receipts suggest that a daemon answers."""
         answered = any(receipt.state in _BY_DAEMON or receipt.state == "refused" for receipt in receipts)
         return bool(self._states) and answered and time.monotonic() >= self._not_before
 

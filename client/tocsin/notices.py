@@ -1,8 +1,8 @@
-"""What this package has to say to people beside its answers: each sentence once a process, or each kind once a minute.
+"""Warnings of the client library: each text once a process, or each kind once a minute.
 
-A program gets it as a warning of the logger "tocsin", which reaches standard error where logging was not set up. So it does where the only
-handlers are tocsin's own, for these hand over nothing that tocsin says: that would go round in a circle. The command writes to standard
-error itself (`cli` replaces `write`), for logging costs more to import than the command.
+A program gets them as warnings of the logger "tocsin". They go to standard error where logging is not configured, and also where the only
+handlers are tocsin's own, which ignore the records of tocsin. The command writes to standard error directly (`cli` replaces `write`),
+because logging costs more to import than the command.
 """
 
 from __future__ import annotations
@@ -18,50 +18,52 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-WINDOW = 60.0  # seconds in which one kind is said once
-_MOST = 100  # sentences: texts of configurations are among them, and those may change as often as they like
-_said: set[str] = set()
+WINDOW = 60.0  # seconds in which one kind is written once
+_MOST = 100  # texts; a text may name a configuration's content, which changes
+_written: set[str] = set()
 
 
 def once(text: str) -> None:
-    """Say it, unless it was said before. Never raises."""
-    if text in _said or len(_said) >= _MOST:
+    """Write a text, unless this process has written it before. Never raises."""
+    if text in _written or len(_written) >= _MOST:
         return
-    _said.add(text)
+    _written.add(text)
     try:
         write(text)
-    except Exception:  # noqa: BLE001 - no hand-off fails because nobody reads its warnings
+    except Exception:  # noqa: BLE001 - a hand-off must not fail because its warning cannot be written
         return
 
 
 def rate_limited(kind: str, text: str) -> None:
-    """Say `text`, unless something of its `kind` was said within WINDOW; how many were not is said with the next. Never raises."""
+    """Write a text, unless one of its `kind` was written within WINDOW. The next one states how many were held back. Never raises."""
     now = monotonic()
-    until, unsaid, _ = _kinds.get(kind, (0.0, 0, ""))
+    until, held_back, _ = _kinds.get(kind, (0.0, 0, ""))
     if now < until or (kind not in _kinds and len(_kinds) >= _MOST):
         if not any(more for _, more, _ in _kinds.values()):
             atexit.register(flush)
-        _kinds[kind] = (until or now + WINDOW, unsaid + 1, text)
+        _kinds[kind] = (until or now + WINDOW, held_back + 1, text)
         return
     _kinds[kind] = (now + WINDOW, 0, text)
-    _print(f"{text} (and {unsaid:,} more like it before)" if unsaid else text)
+    _print(f"{text} (and {held_back:,} more like it before)" if held_back else text)
 
 
-_kinds: dict[str, tuple[float, int, str]] = {}  # until when it is not said again, how often it was not, the last text
+_kinds: dict[
+    str, tuple[float, int, str]
+] = {}  # of each kind: the end of its window, how many were held back, the last text
 
 
 def flush() -> None:
-    """Say how many were not said: at exit, nothing else comes."""
-    for kind, (until, unsaid, text) in list(_kinds.items()):
-        if unsaid:
+    """Write how many were held back; called at exit."""
+    for kind, (until, held_back, text) in list(_kinds.items()):
+        if held_back:
             _kinds[kind] = (until, 0, text)
-            _print(f"{unsaid:,} more like it; the last: {text}")
+            _print(f"{held_back:,} more like it; the last: {text}")
 
 
 def _print(text: str) -> None:
     try:
         write(text)
-    except Exception:  # noqa: BLE001 - an interpreter that is closing imports nothing any more, and standard error may be gone
+    except Exception:  # noqa: BLE001 - a closing interpreter cannot import logging
         if sys.stderr is not None:
             sys.stderr.write(f"{text}\n")
 
@@ -70,12 +72,12 @@ def _log(text: str) -> None:
     logging = lazy("logging")
     logger = logging.getLogger("tocsin")
     logger.warning("%s", text)
-    if sys.stderr is not None and logger.isEnabledFor(logging.WARNING) and _only_ours(logger):
+    if sys.stderr is not None and logger.isEnabledFor(logging.WARNING) and _has_only_own_handlers(logger):
         sys.stderr.write(f"{text}\n")
 
 
-def _only_ours(logger: logging.Logger | None) -> bool:
-    """Whether there are handlers, and all of them are tocsin's own."""
+def _has_only_own_handlers(logger: logging.Logger | None) -> bool:
+    """Whether there are handlers, and all of them are tocsin's."""
     found: list[logging.Handler] = []
     while logger is not None:
         found += logger.handlers

@@ -1,4 +1,4 @@
-"""What the answers mean: a reply becomes a value or an exception, an exception becomes a receipt or a sentence for people."""
+"""Interprets replies: a reply becomes a value or an exception, an exception becomes a receipt or an error message."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_REFUSALS = ("invalid-signal", "too-large", "bad-request")  # never to be taken, however often it is asked
-# what a healthy daemon says knowingly; the last of its disk is not for new files in the spool either
-_DECISIONS = (*_REFUSALS, "full")
+_REFUSALS = ("invalid-signal", "too-large", "bad-request")  # permanent: sending the signal again does not help
+_DECISIONS = (
+    *_REFUSALS,
+    "full",
+)  # a client does not spool after these; a full disk must not get new files in the spool either
 
 
 def read_reply(body: bytes) -> dict[str, Any]:
-    """What the daemon said, when it said yes. Raises what its no amounts to."""
+    """The reply in `body`. Raises InvalidSignal, RequestFailed or ProtocolMismatch for a reply that reports an error."""
     reply = wire.decode(body)
     if reply.get("ok") is True:
         return reply
     error = reply.get("error")
     if not isinstance(error, dict) or not isinstance(error.get("kind"), str):
-        raise ProtocolMismatch("the answer is neither yes nor no: is that socket tocsind's?")
+        raise ProtocolMismatch("the answer is neither a success nor an error: is that socket tocsind's?")
     kind, message, field = error["kind"], str(error.get("message")), error.get("field")
     if kind == "invalid-signal" and isinstance(field, str):
         raise InvalidSignal(field, message.removeprefix(f"{field}: "))
@@ -42,9 +44,9 @@ def items(reply: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def read_receipt(told: Any, signal: Signal, ack: str) -> Receipt:
-    """The daemon's receipt as it is, provided that it is this signal's: what it refuses may have lost its id.
+    """The daemon's receipt, after a check that it belongs to this signal. A receipt of a refused signal may have no id.
 
-    One that was stored under a fresh id, because another user has this one, says which was meant.
+    A signal whose id another user has taken is stored under a new id; its reason names the old one.
     """
     if not isinstance(told, dict) or not isinstance(told.get("state"), str):
         raise ProtocolMismatch("the daemon's receipt cannot be read: it speaks another version")
@@ -62,12 +64,12 @@ def read_receipts(told: Any, signals: list[Signal], ack: str) -> list[Receipt]:
 
 
 def unconfirmed(signal: Signal) -> Receipt:
-    """The receipt of a signal whose sender wants no answer."""
+    """The receipt of a signal that was sent with ack=none."""
     return _receipt(signal, "stored", _UNCONFIRMED, durable=False)
 
 
 def outbox_receipts(signals: list[Signal], ack: str, reason: str | None) -> list[Receipt]:
-    """Receipts for signals in the outbox: `reason` says why no daemon takes them at present, if none does. Then they are synced."""
+    """Receipts for signals in the outbox. `reason`: why no daemon takes them at present; signals with a reason are synced."""
     if reason:
         return [_receipt(signal, "spooled", reason) for signal in signals]
     if ack == "stored":
@@ -77,7 +79,7 @@ def outbox_receipts(signals: list[Signal], ack: str, reason: str | None) -> list
 
 
 def _receipt(signal: Signal, state: str, reason: str | None = None, *, durable: bool = True) -> Receipt:
-    """With a note only where there is something to note: hardly ever, and every hand-off pays for the question."""
+    """A receipt, with the signal's notes where it has any: seldom, so the check is as cheap as it can be."""
     values = signal._values  # noqa: SLF001 - as above
     if "input_notes" in values or "attach_note" in values:
         reason = with_note(signal, reason)
@@ -88,15 +90,15 @@ _UNCONFIRMED = "not confirmed: ack=none"
 
 
 def with_note(signal: Signal, reason: str | None) -> str | None:
-    """A receipt's reason, and what there is to say of odd values, and of a file that does not come along."""
+    """A receipt's reason, with the notes on converted values and on a file that was not attached."""
     return "; ".join(part for part in (reason, *(signal.input_notes or ()), signal.attach_note) if part) or None
 
 
 def may_be_spooled(error: Exception) -> bool:
-    """Whether the daemon may take the signal later: it is away, or in no state to answer. What it decided is not asked again.
+    """Whether to spool after `error`: the daemon is away or cannot answer now, and may take the signal later.
 
-    A socket that is shut to us is a decision too: that daemon is somebody else's, and so is the spool that it reads. A stranger's listener
-    (UntrustedPeer) is no daemon: it decides nothing.
+    A socket that this user may not connect to belongs to another user's daemon, and so does the spool that it reads: not spooled. A
+    listener of an untrusted user (UntrustedPeer) does not count as a daemon: spooled.
     """
     if isinstance(error, RequestFailed):
         return error.kind not in _DECISIONS
@@ -105,14 +107,14 @@ def may_be_spooled(error: Exception) -> bool:
 
 
 def receipt_of(error: Exception, id_: str) -> Receipt:
-    """What a failure means for the signal: refused will never be taken as it is, dropped may be sent again."""
+    """The receipt for a failure: `refused` when the signal can never be stored as it is, `dropped` when it may be sent again."""
     if isinstance(error, InvalidSignal) or (isinstance(error, RequestFailed) and error.kind in _REFUSALS):
         return Receipt(id_, "refused", describe(error))
     return Receipt(id_, "dropped", describe(error))
 
 
 def describe(error: Exception) -> str:
-    """What an exception and its notes say; ours say enough, foreign ones need their type, and may even fail to speak."""
+    """The text of an exception and its notes, with the type of a foreign one."""
     try:
         said = str(error) if isinstance(error, TocsinError) else f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
@@ -121,7 +123,7 @@ def describe(error: Exception) -> str:
 
 
 def advice(error: OSError, path: str, seconds: float) -> str:
-    """What happened on the road to the daemon, and what to do about it."""
+    """The error message for a failed exchange: what happened, and what to do about it."""
     for kind, text in _TRANSPORT_ADVICE:
         if isinstance(error, kind):
             return text.format(path=path, seconds=seconds, error=error.strerror or error)
@@ -130,19 +132,25 @@ def advice(error: OSError, path: str, seconds: float) -> str:
 
 _TRANSPORT_ADVICE: tuple[tuple[type[OSError], str], ...] = (
     (FileNotFoundError, "no daemon at {path}: nothing is there; start one with `tocsind run`"),
-    (ConnectionRefusedError, "no daemon at {path}: nobody listens there any more; start one with `tocsind run`"),
+    (ConnectionRefusedError, "no daemon at {path}: no process listens there any more; start one with `tocsind run`"),
     (
         UntrustedPeer,
-        "nothing is handed over at {path}: {error}; name another with $TOCSIN_SOCKET, or whom else to trust in $TOCSIN_DAEMON_UID",
+        "nothing was sent to {path}: {error}; name another socket with $TOCSIN_SOCKET, or a further trusted uid with $TOCSIN_DAEMON_UID",
     ),
-    (PermissionError, "may not use {path}: {error}; ask its owner, or name another with --socket or $TOCSIN_SOCKET"),
+    (
+        PermissionError,
+        "cannot connect to {path}: {error}; ask its owner, or name another socket with --socket or $TOCSIN_SOCKET",
+    ),
     (
         NoAnswer,
-        "the daemon at {path} is there and did not answer within {seconds:g} s, so it may have arrived; its log says what holds it up",
+        "the daemon at {path} accepted the request and did not answer within {seconds:g} s; it may have stored the signal; see its log",
     ),
     (
         TimeoutError,
-        "no way in to {path} within {seconds:g} s: hung or overloaded; see `tocsin status` and the daemon's log",
+        "no connection to {path} within {seconds:g} s: the daemon hangs or is overloaded; see `tocsin status` and its log",
     ),
-    (ConnectionError, "the daemon at {path} hung up without an answer, so it may have arrived; see its log"),
+    (
+        ConnectionError,
+        "the daemon at {path} closed the connection without an answer; it may have stored the signal; see its log",
+    ),
 )

@@ -1,8 +1,8 @@
-"""What a program raises, and what it gets back.
+"""Signals and receipts: what a program sends, and what it gets back.
 
-A Signal is a dict of fields, read once at birth and frozen after. Proper values are taken as they are, here; whatever else a program
-puts into a field is read by `normalize`, which the first of them imports, so that an odd value never costs the alert. The same code runs
-in the client and in the daemon, because the wire is open to any language, and reading a signal again changes nothing.
+A Signal is a dict of fields, checked once when it is made and frozen after. Values of the right type are taken here as they are; all others
+are converted by `normalize`, which the first of them imports, so that an unusual value never costs the alert. Client and daemon run the
+same code, because programs in other languages send signals, too. Checking a signal again changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypedDict
 
     class SignalFields(TypedDict, total=False):
-        """The fields of a signal, as keyword arguments of `send` and `Signal`: how they are meant. Other values are read, too."""
+        """The fields of a signal, as keyword arguments of `send` and `Signal`, with their types. Values of other types are converted."""
 
         title: str | None
         body: str | None
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         id: str | None
 
 
-PRIORITIES = ("urgent", "high", "normal", "low")  # most pressing first: their index is their rank
+PRIORITIES = ("urgent", "high", "normal", "low")  # most urgent first: their index is their rank
 LARGEST_WHOLE = 2**63 - 1  # MessagePack and SQLite integers end here; larger ones travel as text
 TITLE = 256  # code points, as are all of these
 BODY = 4096
@@ -59,13 +59,13 @@ TAG = 100
 NOTE = 200
 MOST_NOTES = 30
 
-_LATEST = 1e11  # the year 5138; what is larger is no number of seconds
+_LATEST = 1e11  # the year 5138; a larger number is not in seconds
 
 RECEIPT_STATES = ("stored", "spooled", "duplicate", "refused", "dropped")
 _ACCEPTED = ("stored", "spooled", "duplicate")
 
 
-# --- proper values: each of these returns what the signal holds, or None where `normalize` has to look ---------------------
+# --- values of the right type: each of these returns the field's value, or None where `normalize` has to convert it ---------
 
 
 def _short(value: Any) -> str | None:
@@ -73,7 +73,7 @@ def _short(value: Any) -> str | None:
 
 
 def well_formed(found: str) -> str:
-    """`found` without lone surrogates, which UTF-8 cannot say: a file name read with surrogateescape has them."""
+    """`found` without lone surrogates, which UTF-8 cannot encode: a file name read with surrogateescape has them."""
     return found if found.isascii() else found.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -94,7 +94,7 @@ def _link(value: Any) -> str | None:
 
 
 def _path(value: Any) -> str | None:
-    """A path as it is: it names something only with the very bytes that it has."""
+    """A path, unchanged: with replaced characters it would name another file."""
     return value if type(value) is str and len(value) <= PATH else None
 
 
@@ -125,7 +125,7 @@ def _priority(value: Any) -> str | None:
     return value if type(value) is str and value in PRIORITIES else None
 
 
-def _fields(value: Any) -> dict[str, Any] | None:  # noqa: C901, PLR0911 - one pass without calls: every hand-off pays for it
+def _fields(value: Any) -> dict[str, Any] | None:  # noqa: C901, PLR0911 - one pass without calls: this runs for every hand-off
     if type(value) is not dict or len(value) > MOST_FIELDS:
         return None
     found = {}
@@ -202,11 +202,11 @@ FIELD_NAMES = tuple(_PROPER)
 
 
 class Signal:
-    """One alert, read and frozen. Absent fields read as None; `id` is made when none is given.
+    """One alert, checked and frozen. Absent fields are None; `id` is made when none is given.
 
-    Times are Unix seconds in UTC, `expires` is in seconds, `price` and `confidence` floats. What is not of its field's type is read as a
-    person would; what cannot be read, and what has a name that is no field's, stands in `fields` as text. `input_notes` names each.
-    Raises InvalidSignal only when there is nothing to say: no title, no body, no fields.
+    Times are Unix seconds in UTC, `expires` is in seconds, `price` and `confidence` are floats. A value of another type is converted as a
+    reader would understand it. A value that cannot be converted, and one with an unknown name, is put into `fields` as text. `input_notes`
+    names each. Raises InvalidSignal only for an empty signal: no title, no body, no fields.
     """
 
     __slots__ = ("_values",)
@@ -225,13 +225,13 @@ class Signal:
     key: str | None
     expires: float | None
     timestamp: float | None
-    timestamp_text: str | None  # what `timestamp` said, when that could not be read as a time
+    timestamp_text: str | None  # the given timestamp, when that could not be read as a time
     link: str | None
     attach: str | None  # a file's path; on the wire its name below the spool, in the journal the name that readers see
-    attach_note: str | None  # why the file does not come along
+    attach_note: str | None  # why the file is not attached
     to: list[str] | None
     source: str | None
-    input_notes: list[str] | None  # what was read as something else, left as text, or cut
+    input_notes: list[str] | None  # which values were converted, left as text, or cut
     id: str
 
     def __init__(self, title: Any = None, body: Any = None, /, **fields: Any) -> None:
@@ -239,25 +239,25 @@ class Signal:
 
     @classmethod
     def from_dict(cls, values: Mapping[Any, Any]) -> Self:
-        """The signal in `values`, as it comes off the wire. Raises InvalidSignal when it says nothing."""
+        """The signal with the fields in `values`. Raises InvalidSignal when it is empty."""
         signal = cls.__new__(cls)
         object.__setattr__(signal, "_values", _checked(values))
         return signal
 
     @classmethod
     def trusted(cls, values: dict[str, Any]) -> Self:
-        """The signal in `values` that were checked before and have been in safe keeping since: the journal's."""
+        """The signal with `values` that were checked before, such as the journal's: they are not checked again."""
         signal = cls.__new__(cls)
         object.__setattr__(signal, "_values", values)
         return signal
 
     @property
-    def brings_file(self) -> bool:
-        """Whether there is an `attach`: asked of every signal, and this is quicker."""
+    def has_file(self) -> bool:
+        """Whether `attach` is set; quicker than reading the attribute."""
         return "attach" in self._values
 
     def as_dict(self) -> dict[str, Any]:
-        """Only the fields that are set, in plain types that JSON and MessagePack carry."""
+        """The fields that are set, in types of JSON and MessagePack."""
         return dict(self._values)
 
     def __getattr__(self, name: str) -> Any:
@@ -266,7 +266,7 @@ class Signal:
         raise AttributeError(f"a Signal has no {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError("a Signal is frozen; raise another")
+        raise AttributeError("a Signal is frozen; make another")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Signal) and self._values == other._values
@@ -305,11 +305,11 @@ needed_at_exit("tocsin.timestamps")
 
 
 class Receipt:
-    """What became of a hand-off: `state` is one of RECEIPT_STATES, `reason` says why when it is not `stored`.
+    """The result of a hand-off: `state` is one of RECEIPT_STATES, `reason` says why when it is not `stored`.
 
-    `stored` is synced to the daemon's disk, `duplicate` was so before; `spooled` is synced to the local spool; `refused` will never be
-    taken as it is; `dropped` reached nobody. Who asked with ack=received or none gets `stored` for what was handed over all the same:
-    then `durable` is False, and `reason` says what was not waited for.
+    `stored`: synced to disk, where a daemon takes it. `duplicate`: a daemon has stored this id before. `spooled`: synced to disk, and no
+    daemon answered. `refused`: never to be stored as it is. `dropped`: neither a daemon nor the disk has it. With ack=received or none a
+    signal that was sent is `stored`, too, but `durable` is False and `reason` says what was not waited for.
     """
 
     __slots__ = ("durable", "id", "reason", "state")
@@ -318,13 +318,11 @@ class Receipt:
         self.id = id
         self.state = state
         self.reason = reason
-        self.durable = (
-            state in _ACCEPTED if durable is None else durable
-        )  # known to be on disk: a power cut takes nothing
+        self.durable = state in _ACCEPTED if durable is None else durable  # synced to disk: it survives a power cut
 
     @property
     def accepted(self) -> bool:
-        """Whether the signal is in other hands, and its sender done with it."""
+        """Whether the signal was handed over, so that its sender need not send it again."""
         return self.state in _ACCEPTED
 
     def _facts(self) -> tuple[str, str, str | None, bool]:

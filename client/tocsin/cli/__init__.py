@@ -58,8 +58,8 @@ def main(argv: list[str] | None = None) -> int:
     if argv is None:  # this process is the command, which ends with it
         nothing_at_exit()
     words = sys.argv[1:] if argv is None else argv
-    before = notices.write, losses.say
-    notices.write, losses.say = _notice, _unsaid
+    before = notices.write, losses.log
+    notices.write, losses.log = _notice, _no_log
     try:
         return _flushed(_guarded(words))
     except BrokenPipeError:
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
-        notices.write, losses.say = before
+        notices.write, losses.log = before
 
 
 def _notice(text: str) -> None:
@@ -77,8 +77,8 @@ def _notice(text: str) -> None:
     print_note(text)
 
 
-def _unsaid(kind: str, text: str) -> None:
-    """Each command says itself what became of its signals."""
+def _no_log(kind: str, text: str) -> None:
+    """Each verb prints the result of its own signals."""
 
 
 def _guarded(words: list[str]) -> int:

@@ -17,7 +17,7 @@ def _run(found: Found) -> int:
     if found.json_lines is not None:
         raise Failure(USAGE, "usage", "`tocsin test` looks at one signal; see `tocsin test --help`")
     signal = signal_of(found)
-    if signal.brings_file:
+    if signal.has_file:
         from tocsin.attachments import checked  # noqa: PLC0415 - few signals bring one
 
         signal = checked(signal)

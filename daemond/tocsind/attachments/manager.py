@@ -38,7 +38,7 @@ class Attachments:
         taken = []
         for signal in signals:
             before = self.store.total_bytes
-            taken.append(self._take(signal, uid, spare) if signal.brings_file else signal)
+            taken.append(self._take(signal, uid, spare) if signal.has_file else signal)
             spare -= self.store.total_bytes - before
         return taken
 
@@ -58,7 +58,7 @@ class Attachments:
         """The commit is behind us: the senders' copies may go, of signals as they came and as `take` made them. What was not taken over is
         left alone: it may be another's.
         """
-        names = [str(signal.attach) for signal, kept in zip(came, taken, strict=True) if kept.brings_file]
+        names = [str(signal.attach) for signal, kept in zip(came, taken, strict=True) if kept.has_file]
         await trio.to_thread.run_sync(self._forget, names, limiter=self._threads)
 
     def _forget(self, names: Sequence[str]) -> None:

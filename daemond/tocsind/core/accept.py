@@ -115,7 +115,7 @@ class Acceptor:
 
     async def _adopt_files(self, signals: Sequence[Signal], peer: Peer) -> Sequence[Signal]:
         """The signals, with their files moved into the attachment store; the same object when no signal brings a file."""
-        if not any(signal.brings_file for signal in signals):
+        if not any(signal.has_file for signal in signals):
             return signals
         return await self._attachments.adopt(signals, peer.uid, self._disk_guard.spare_bytes())
 

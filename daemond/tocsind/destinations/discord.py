@@ -171,7 +171,7 @@ class DiscordWebhook:
 
 def _brings_file(delivery: Delivery) -> bool:
     """Whether a file is sent with it. The plain format, which follows a rejection, has none."""
-    return delivery.signal.brings_file and not delivery.plain_format
+    return delivery.signal.has_file and not delivery.plain_format
 
 
 def _latest_file(batch: Sequence[Delivery]) -> int | None:

@@ -79,7 +79,7 @@ def _doubt(deliveries: Sequence[Delivery]) -> str:
 
 
 def _unseen(deliveries: Sequence[Delivery]) -> str:
-    count = sum(delivery.signal.brings_file for delivery in deliveries)
+    count = sum(delivery.signal.has_file for delivery in deliveries)
     return f" Attachments that are not shown: {count:,}." if count else ""
 
 
