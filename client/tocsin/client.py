@@ -168,16 +168,15 @@ class Client:
         """The history of the signal `id`, attempt by attempt. Raises as `status` does; RequestFailed(`not-found`) for an unknown id."""
         return items(self.request("why", id=id), "why")
 
-    def lend_webhook(self, url: str) -> ClientWebhook:
-        """Have the daemon make a destination of a Discord webhook's URL, for `to` of later signals; its name, within `timeout`.
+    def add_webhook(self, url: str) -> ClientWebhook:
+        """Register a Discord webhook's URL with the daemon. Returns the name of its destination, for `to` of later signals.
 
-        The daemon keeps it, where alerts.toml permits that (`[daemon] client-webhooks`), for root and its own user. The same URL is the
-        same destination. Never raises, unless strict: then as `request` does, and InvalidSignal where `url` is no text.
+        The daemon accepts webhooks of root and of its own user, where alerts.toml permits it (`[daemon] client-webhooks`). The same URL is
+        always the same destination. Takes at most `timeout`. Never raises, unless strict: then as `request` does, and InvalidSignal where
+        `url` is not text.
         """
-        lent: ClientWebhook = lazy("tocsin.client_webhooks").add_webhook(
-            url, self.request, strict=self.strict
-        )  # few programs have a webhook of their own
-        return lent
+        added: ClientWebhook = lazy("tocsin.client_webhooks").add_webhook(url, self.request, strict=self.strict)
+        return added
 
     def request(self, op: str, timeout: float | None = None, **fields: Any) -> dict[str, Any]:
         """Send any request of the protocol; returns the daemon's reply. Fields that are None are left out.

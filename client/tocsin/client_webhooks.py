@@ -44,11 +44,11 @@ class ClientWebhook:
 
 
 def add_webhook(url: str, request: Callable[..., dict[str, Any]], *, strict: bool) -> ClientWebhook:
-    """As Client.lend_webhook, by its `request`."""
+    """As Client.add_webhook, by its `request`."""
     try:
         if not isinstance(url, str):
             raise InvalidSignal("url", f"must be text, not {type(url).__name__}")  # noqa: TRY301 - reported like the other errors
-        destination = request("lend_webhook", url=str.__str__(url)).get("destination")
+        destination = request("add_webhook", url=str.__str__(url)).get("destination")
         if not isinstance(destination, str):
             raise ProtocolMismatch("the answer has no destination: the daemon speaks another version")  # noqa: TRY301 - as above
         return ClientWebhook(destination)

@@ -31,7 +31,7 @@ def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
 
 def add_webhook(daemon: DaemonProcess, url: str) -> ClientWebhook:
     with Client(daemon.socket, timeout=PATIENCE) as client:
-        return client.lend_webhook(url)
+        return client.add_webhook(url)
 
 
 def added(daemon: DaemonProcess, url: str) -> str:
@@ -211,7 +211,7 @@ def test_other_user_sends_signals_but_adds_no_client_webhook(open_daemon: Daemon
 
 @given(st.one_of(st.text(), st.binary(), st.integers(), st.none(), st.floats()))
 def test_adding_client_webhook_never_raises_and_reports_reason(url: object) -> None:
-    answer = Client("/nonexistent/t.sock", timeout=0.1).lend_webhook(url)  # type: ignore[arg-type] # on purpose
+    answer = Client("/nonexistent/t.sock", timeout=0.1).add_webhook(url)  # type: ignore[arg-type] # on purpose
     assert answer.destination is None
     assert answer.reason
 
@@ -219,6 +219,6 @@ def test_adding_client_webhook_never_raises_and_reports_reason(url: object) -> N
 def test_strict_client_raises_on_rejected_webhook() -> None:
     client = Client("/nonexistent/t.sock", strict=True)
     with pytest.raises(Unreachable):
-        client.lend_webhook(webhook(1))
+        client.add_webhook(webhook(1))
     with pytest.raises(TocsinError, match="url: must be text, not int"):
-        client.lend_webhook(1)  # type: ignore[arg-type] # on purpose
+        client.add_webhook(1)  # type: ignore[arg-type] # on purpose

@@ -245,7 +245,7 @@ def test_client_webhook_token_is_in_its_file_only(tmp_path: Path, fake: FakeProc
     token, url = fake.webhooks[0]["token"], fake.webhooks[0]["url"]
     config = "[daemon]\nclient-webhooks = true\n" + file() + route("local-file")
     with DaemonProcess(tmp_path, config).start() as daemon:
-        added = [daemon.client.lend_webhook(url), daemon.client.lend_webhook(url)]
+        added = [daemon.client.add_webhook(url), daemon.client.add_webhook(url)]
         if behaviour:
             fake.script(json.loads(json.dumps(behaviour).replace("{token}", token).replace("{url}", url)))
         id_ = daemon.client.send("x", to=added[0].destination).id
@@ -262,6 +262,6 @@ def test_refused_client_webhook_url_is_not_shown(tmp_path: Path) -> None:
         id_ = daemon.client.send("x").id
         good = "https://discord.com/api/webhooks/123456789012345678/canary-canary-canary"
         with Client(daemon.socket, timeout=PATIENCE) as client:
-            answers = [client.lend_webhook(url) for url in (*MALFORMED, good)]
+            answers = [client.add_webhook(url) for url in (*MALFORMED, good)]
         assert all(answer.destination is None for answer in answers)
         assert "canary" not in repr(answers) + visible_text(daemon, id_)

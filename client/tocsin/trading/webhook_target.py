@@ -39,12 +39,12 @@ class WebhookTarget:
     def _register(self) -> None:
         if self._webhook is None or self._destination is not None:
             return
-        lent = self._client.lend_webhook(self._webhook)
-        self._destination = lent.destination
+        added = self._client.add_webhook(self._webhook)
+        self._destination = added.destination
         self.problem = (
             None
-            if lent.destination
-            else f"alerts go by the daemon's routes, and not to discord_webhook_url: {lent.reason}"
+            if added.destination
+            else f"alerts go by the daemon's routes, and not to discord_webhook_url: {added.reason}"
         )
 
 

@@ -108,7 +108,7 @@ class Backup(Request, frozen=True, kw_only=True, tag="backup"):
     """A consistent copy of the journal, as a stream of pieces. For root and the daemon's own user."""
 
 
-class AddClientWebhook(Request, frozen=True, kw_only=True, tag="lend_webhook"):
+class AddClientWebhook(Request, frozen=True, kw_only=True, tag="add_webhook"):
     """Take this webhook as a destination: under which name?"""
 
     url: str
