@@ -11,7 +11,6 @@ from tests.delivery.lane_fixture import DOWN, HIGH, LIMITED, LOW, NORMAL, URGENT
 from trio.testing import MockClock
 
 from tocsind.delivery.lane_view import Condition
-from tocsind.delivery.sender import WINDOW
 from tocsind.destinations.registry import Pace
 from tocsind.events import BreakerOpened, DestinationNote, Disabled, Enabled, ProbeFailed, RateLimited, Recovered
 from tocsind.journal import LaneState
@@ -21,6 +20,7 @@ from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Priority, State
 from tocsind.policy.limiter import UNSTATED_WAIT
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, RateHeaders, Reach, Refused, Report, Unknown
+from tocsind.policy.window import WINDOW
 from tocsind.testing.memory import Answer, MemoryDestination
 
 # --- order ------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from tocsind.delivery.discovery import DISCOVER_INTERVAL
 from tocsind.delivery.lane import Lane
 from tocsind.delivery.lane_view import Condition
 from tocsind.delivery.limiters import LimiterRegistry
-from tocsind.delivery.sender import WINDOW
 from tocsind.destinations.registry import Pace
 from tocsind.events import Disabled, Event, RateLimited
 from tocsind.policy.backoff import Retry
@@ -26,6 +25,7 @@ from tocsind.policy.delivery import Delivery, Priority, State
 from tocsind.policy.outcomes import Cause, ChannelInfo, Deferred, Delivered, Outcome, Reach, Refused, Report
 from tocsind.policy.rate_limits import GUARD
 from tocsind.policy.refusals import STRIKES
+from tocsind.policy.window import WINDOW
 from tocsind.testing.clock import SteppedClock
 from tocsind.testing.memory import MemoryDestination
 from tocsind.testing.store import MemoryStore

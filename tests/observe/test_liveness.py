@@ -67,7 +67,7 @@ async def test_a_queue_that_nobody_reads_stands_still(tmp_path: Path) -> None:
         assert await here.send("first", "a") == "delivered"
         lane = here.lanes.get("a")
         assert lane is not None
-        next(iter(lane.senders))._reads_wanted = True  # told that there is more, and it did not wake up
+        next(iter(lane.senders))._window.wake()  # without waking the task
         assert await progress(here).check() == "a urgent: its queue is not read"
 
 

@@ -11,6 +11,7 @@ happens". Asking changes nothing; `take`, `succeeded` and `failed` do. So the wh
     reserve    how much of it is kept for those who press
     scopes     whose limit it is: an endpoint's, a channel's, an address's; blocks, and what they taught
     gate       when may this priority send: all of these at once
+    window     which deliveries of a lane are in memory, and when to read more
     batch      which deliveries share a message
     living     what shares a message over time, edited in place
     telling    the deliveries that such a message tells
