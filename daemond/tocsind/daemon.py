@@ -27,8 +27,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,28 +47,24 @@ from .delivery.supervisor import Supervisor
 from .destinations.file_paths import writable
 from .destinations.http import HttpClient
 from .destinations.network_settings import within
-from .destinations.registry import build
 from .errors import StorageFull
 from .events import (
     ConfigurationWarning,
-    JournalRecovered,
-    JournalReplaced,
     Reloaded,
     ReloadRefused,
     Started,
     Stopped,
     Stopping,
-    StorageProblem,
     WebhookAdded,
 )
-from .host import damaged_files, hardening, systemd
+from .host import hardening, systemd
 from .host.state_folder import locked
 from .host.watchdog import Watchdog
 from .ipc import Handlers, Server, UnixListener, adopt, fitted, open_listener
-from .journal import Journal, Recovered, Replaced, limiter_state, queries
-from .observe import last_alarm
+from .journal import Journal, limiter_state, queries
+from .observe import damage, last_alarm
 from .observe.alarms import Alarms
-from .observe.conditions import Tracker, damaged
+from .observe.conditions import Tracker
 from .observe.event_bus import EventBus
 from .observe.event_feed import EventFeed
 from .observe.heartbeat import DeliveryHealth, Heartbeat
@@ -132,10 +128,12 @@ class Daemon:
             async with (
                 Journal(self.folder, self._clock.wall()) as journal,
                 HttpClient() as client,
-                self._reporting_storage_failure(client),
+                last_alarm.reporting_storage_failure(
+                    lambda: self._config, client, self.folder, self._clock, self._emit
+                ),
             ):
                 await self._resume_clock(journal)
-                self._emit_finding(journal.finding)
+                damage.report(journal.finding, self.folder, self._clock, self._conditions, self._emit)
                 await self._run_lanes(journal, client)
                 self._emit(Stopped(await _queued(journal)))
 
@@ -161,40 +159,6 @@ class Daemon:
                 await self._serve(journal, core, lanes, client, nursery, leave, ambiguous)
                 nursery.cancel_scope.cancel()  # the lanes finish what is in flight
             watch.cancel_scope.cancel()
-
-    @asynccontextmanager
-    async def _reporting_storage_failure(self, client: HttpClient) -> AsyncIterator[None]:
-        """When the storage fails, nothing can be recorded any more: send one last alarm before the daemon exits."""
-        began = self._clock.now()
-        try:
-            yield
-        except BaseException as error:
-            if failure := last_alarm.should_report(error, self._clock.now() - began):
-                self._emit(StorageProblem(str(failure)))
-                with trio.CancelScope(shield=True):
-                    destinations = [
-                        build(each, client, self.folder) for each in last_alarm.destinations_in_order(self._config)
-                    ]
-                    await last_alarm.send(failure, self._config, destinations, self._clock)
-            raise
-
-    def _emit_finding(self, finding: Recovered | Replaced | None) -> None:
-        """What recovery found in the journal's files; and the findings of the last day, whose alarm a kill may have prevented."""
-        if isinstance(finding, Recovered):
-            signals, deliveries, unreadable, owed_again = finding.kept
-            name = finding.folder.name
-            self._emit(JournalRecovered(finding.reason, name, signals, deliveries, unreadable, owed_again))
-        elif finding:
-            self._emit(JournalReplaced(finding.reason, finding.waiting))
-        for each in damaged_files.recent(self.folder, self._clock.wall()):
-            self._conditions.observe(damaged(each))
-
-    def _damage_view(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """For `status`: the folders of damaged files, and those of the last day as problems."""
-        return {"folders": [str(each) for each in damaged_files.folders(self.folder)]}, [
-            f"{each.reason}: the files lie in {each.folder}, and removing or renaming it ends this notice"
-            for each in damaged_files.recent(self.folder, self._clock.wall())
-        ]
 
     async def _resume_clock(self, journal: Journal) -> None:
         """Continue the steady clock of an earlier run. On a full disk the next start records a new boot of the machine."""
@@ -278,7 +242,7 @@ class Daemon:
             disk_guard=core.disk_guard,
             attachments=core.attachments,
             clock=self._clock,
-            concerns=self._problems,
+            concerns=lambda: [*self._reload_problems, *self._config.problems],
             spool=spool,
         )
         status.add_part("log", lambda: ({"dropped_lines": self.log.dropped}, []))
@@ -316,7 +280,7 @@ class Daemon:
         heartbeat = Heartbeat(work, client, self._clock, self._emit)
         status.add_part("metrics", monitor.view)
         status.add_part("heartbeat", heartbeat.view)
-        status.add_part("damage", self._damage_view)
+        status.add_part("damage", lambda: damage.view(self.folder, self._clock))
 
         def apply(config: Config) -> None:
             monitor.apply(config.metrics.listen)
@@ -333,9 +297,8 @@ class Daemon:
     async def _announce_ready(self, journal: Journal, ambiguous: int) -> None:
         self._emit_warnings(self._config)
         if self._inherited and self._wanted not in (None, self.socket):
-            self._emit(
-                ConfigurationWarning(f"we serve on {self.socket}, which was handed down, and not on {self._wanted}")
-            )
+            where = f"the socket is {self.socket}, inherited from the service manager, and not {self._wanted}"
+            self._emit(ConfigurationWarning(where))
         queued = await _queued(journal)
         self._emit(Started(__version__, os.getpid(), self.socket, str(self.folder), queued, ambiguous))
         systemd.ready()
@@ -382,7 +345,8 @@ class Daemon:
             systemd.reloading()
             await self._catch_up()  # the old configuration applies to signals that were written before
             try:
-                config = await trio.to_thread.run_sync(self._read)  # a file may lie on a slow disk, or be a pipe
+                # in a thread: a file may lie on a slow disk, or be a pipe
+                config = await trio.to_thread.run_sync(lambda: self._with_client_webhooks(self._configuration()))
             except ConfigurationInvalid as invalid:
                 self._reload_problems = [
                     f"the last reload was refused, the configuration before it is in force: {invalid.problems[0]}"
@@ -393,9 +357,6 @@ class Daemon:
                 core.disk_guard.check()  # the reserve may have changed
                 self._apply(config)
             systemd.ready()
-
-    def _read(self) -> Config:
-        return self._with_client_webhooks(self._configuration())
 
     def _with_client_webhooks(self, config: Config) -> Config:
         """The configuration with the client webhooks, and without what network settings and disks rule out. Reads files."""
@@ -411,10 +372,6 @@ class Daemon:
                 self._emit(WebhookAdded(name, peer.uid, peer.pid))
         return name
 
-    def _problems(self) -> list[str]:
-        """For `status`: problems of the configuration, and a refused reload."""
-        return [*self._reload_problems, *self._config.problems]
-
     def _apply(self, config: Config) -> None:
         if (config.daemon.socket, config.daemon.state) != (self._config.daemon.socket, self._config.daemon.state):
             self._emit(ConfigurationWarning("[daemon] socket and state take effect at the next start only"))
@@ -426,8 +383,8 @@ class Daemon:
         self._emit(Reloaded(len(config.destinations)))
 
     def _emit_warnings(self, config: Config) -> None:
-        for warning in config.warnings:
-            self._emit(ConfigurationWarning(warning))
+        for each in config.warnings:
+            self._emit(ConfigurationWarning(each))
 
 
 async def _queued(journal: Journal) -> int:

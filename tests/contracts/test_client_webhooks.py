@@ -161,7 +161,7 @@ def test_client_webhooks_are_limited_to_32(daemon: DaemonProcess) -> None:
     daemon.start()
     found = {added(daemon, webhook(number)) for number in range(32)}
     assert len(found) == 32
-    assert refused(daemon, webhook(32)).startswith("32 are lent, and that is the most: delete files in ")
+    assert refused(daemon, webhook(32)).startswith("there are 32 client webhooks, the most allowed: delete files in ")
     assert added(daemon, webhook(31)) in found
 
 
@@ -205,7 +205,7 @@ def open_daemon() -> Iterator[DaemonProcess]:
 def test_other_user_sends_signals_but_adds_no_client_webhook(open_daemon: DaemonProcess) -> None:
     assert as_stranger(lambda: Client(open_daemon.socket, timeout=PATIENCE).send("x").state) == "stored"
     answer = as_stranger(lambda: add_webhook(open_daemon, webhook(1)).reason)
-    assert answer == "only root and the daemon's own user may lend it webhooks"
+    assert answer == "only root and the daemon's own user may add webhooks"
     assert not (open_daemon.state / "webhooks").exists()
 
 

@@ -69,7 +69,7 @@ def test_inherited_socket_overrides_configured_one_with_warning(tmp_path: Path, 
         daemon.start(*listening.handed_to(), **listening.popen)
         assert daemon.client.send("x").state == "stored"
         assert not (tmp_path / "other.sock").exists()
-        assert f"which was handed down, and not on {tmp_path}/other.sock" in daemon.log.read_text()
+        assert f"inherited from the service manager, and not {tmp_path}/other.sock" in daemon.log.read_text()
 
 
 def test_inherited_socket_of_wrong_type_is_a_configuration_error(tmp_path: Path) -> None:

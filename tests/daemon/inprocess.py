@@ -113,19 +113,19 @@ class InProcess:
         receipts = await self.core.acceptor.accept([Signal(title, **fields) for title in titles], Peer(0, 0, 0))
         return [receipt.id for receipt in receipts]
 
-    async def bury(self, *ids: str) -> None:
-        """What waits of these signals has died."""
+    async def make_dead(self, *ids: str) -> None:
+        """Mark the deliveries of these signals dead."""
 
         now = self.clock.steady()
 
-        def die(connection: Connection) -> None:
+        def mark(connection: Connection) -> None:
             for id_ in ids:
                 connection.execute(
                     "UPDATE deliveries SET state = 'dead', since = ? WHERE signal = (SELECT number FROM signals WHERE id = ?)",
                     (now, id_),
                 )
 
-        await self.journal.run(die)
+        await self.journal.run(mark)
         for id_ in ids:
             self.hear(Dead(id_, "a", "400"))
 

@@ -1,4 +1,4 @@
-"""What is struck out of every text: configured values in each of their forms, and shapes of tokens that nobody configured."""
+"""Redaction: configured secrets in each of their forms, and texts that have the shape of a token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tocsind.secret import Secret, masked, redacted, redacted_struct, register_e
 
 
 @pytest.fixture(autouse=True)
-def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_known_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secret, "_known", {})
 
 
@@ -43,7 +43,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize(
     "value", ['p&ss/w rd+<ü>="q" 12345', "abcdefghijklmnopqrstuvwxyz", "1234567890123456789012345"]
 )
-def test_secret_is_struck_in_every_form(form: str, value: str) -> None:
+def test_redacted_replaces_a_secret_in_every_form(form: str, value: str) -> None:
     Secret(value)
     text = redacted(f"refused: {FORMS[form](value)}!")
     assert "****" in text
@@ -51,21 +51,21 @@ def test_secret_is_struck_in_every_form(form: str, value: str) -> None:
         assert part not in text, text
 
 
-def test_url_loses_its_password_and_the_telling_parts_of_path_and_query() -> None:
+def test_redacted_replaces_password_path_and_query_of_a_secret_url() -> None:
     Secret("https://user:hunter22@hooks.example/services/T0ABCDEFG/my-Private-path?room=attic7&n=1")
     for part in ("hunter22", "T0ABCDEFG", "my-Private-path", "attic7"):
         assert redacted(f"at {part} it failed") == "at **** it failed"
     assert redacted("hooks.example services room user 1") == "hooks.example services room user 1"
 
 
-def test_short_secret_is_struck_as_a_word_only() -> None:
+def test_redacted_replaces_a_short_secret_only_as_a_whole_word() -> None:
     Secret("test")
     assert redacted("test, test-1: the latest contest") == "****, ****-1: the latest contest"
     Secret("abc")
-    assert redacted("abc") == "abc", "so short that it would be everywhere"
+    assert redacted("abc") == "abc", "too short: it would match everywhere"
 
 
-def test_what_is_made_of_a_known_secret_is_not_remembered_again() -> None:
+def test_urls_that_contain_a_known_secret_add_no_new_secret() -> None:
     Secret("https://discord.com/api/v10/webhooks/123456789012345678/aToken-of-some-length_1")
     known = len(secret._known)
     for number in range(100):
@@ -95,11 +95,11 @@ def test_what_is_made_of_a_known_secret_is_not_remembered_again() -> None:
         "https://host/x?a=1&token=abc",
     ],
 )
-def test_shape_of_a_token_is_struck_though_nobody_configured_it(token: str) -> None:
-    text = redacted(f"the far end says {token} is wrong")
+def test_redacted_replaces_token_shapes_that_are_not_configured(token: str) -> None:
+    text = redacted(f"the server says {token} is wrong")
     assert "****" in text
     assert token not in text
-    assert text.startswith("the far end says ")
+    assert text.startswith("the server says ")
     assert text.endswith(" is wrong")
 
 
@@ -115,18 +115,18 @@ def test_shape_of_a_token_is_struck_though_nobody_configured_it(token: str) -> N
         "2026-11-29T17:29:00.354Z",
     ],
 )
-def test_plain_words_stay(text: str) -> None:
+def test_redacted_leaves_plain_words(text: str) -> None:
     assert redacted(text) == text
 
 
-def test_passwords_of_proxies_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_register_environment_registers_proxy_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://user:pa55word@proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", "localhost")
     register_environment()
     assert redacted("407 for pa55word, not for localhost") == "407 for ****, not for localhost"
 
 
-def test_cleaned_reaches_every_text_of_a_value_and_leaves_the_rest() -> None:
+def test_redacted_struct_reaches_every_text_and_returns_a_clean_value_unchanged() -> None:
     Secret("sesame-open")
     report = Report((Deferred("sesame-open refused"), Delivered()), note="sesame-open")
     assert redacted_struct(report) == Report((Deferred("**** refused"), Delivered()), note="****")
@@ -136,11 +136,11 @@ def test_cleaned_reaches_every_text_of_a_value_and_leaves_the_rest() -> None:
     assert redacted_struct(value, {"name"}) == {"name": "sesame-open", "why": ["****", 1, None]}
 
 
-def test_words_that_are_not_ours_lose_urls_as_well() -> None:
+def test_masked_replaces_urls() -> None:
     assert masked("see https://example.com/a and b") == "see **** and b"
 
 
-def test_secrets_show_themselves_nowhere() -> None:
+def test_secret_hides_its_value_in_repr_str_and_json() -> None:
     value = Secret("sesame-open")
     assert (repr(value), str(value), f"{value}") == ("Secret(****)",) * 3
     with pytest.raises(TypeError):

@@ -435,7 +435,7 @@ async def test_dead_and_dropped_signals_are_reported_and_those_that_a_fallback_d
         here.lane("a").limiter.endpoint.block(here.here.clock.now() + 3600.0, "banned")
         dropped, dead, told = await here.here.store("dropped", "dead", "told elsewhere", to="a", priority="urgent")
         await here.here.core.operator.drop(dropped)
-        await here.here.bury(dead, told)
+        await here.here.make_dead(dead, told)
         await here.here.journal.run(_also_sent, told)
         here.here.clock.step(6.0)
         assert await here.missed() == [("a", "dead", 1, "b")]
@@ -449,10 +449,10 @@ async def test_dead_and_dropped_signals_are_reported_and_those_that_a_fallback_d
 async def test_reports_come_once_in_a_while_and_tell_of_all_until_then(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a"), destination("b")) as here:
         for number, expected in enumerate(([("a", "dead", 1, "b")], [])):
-            await here.here.bury(*await here.here.store(f"first {number}", to="a"))
+            await here.here.make_dead(*await here.here.store(f"first {number}", to="a"))
             here.here.clock.step(6.0)
             assert await here.missed() == expected
-        await here.here.bury(*await here.here.store("third", to="a"))
+        await here.here.make_dead(*await here.here.store("third", to="a"))
         here.later(MIN_INTERVAL)
         here.here.clock.step(6.0)
         assert await here.missed() == [("a", "dead", 2, "b")]
@@ -462,9 +462,9 @@ async def test_reports_of_our_own_signals_are_not_made(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a"), destination("b")) as here:
         alarm = Signal("an alarm", to="a", source="tocsin")
         await here.here.core.acceptor.accept([alarm], Peer(0, 0, 0), ours=True)
-        await here.here.bury(alarm.id)
+        await here.here.make_dead(alarm.id)
         theirs = await here.here.store("not an alarm", to="a", source="x", fields={"source": "tocsin"})
-        await here.here.bury(*theirs)
+        await here.here.make_dead(*theirs)
         here.here.clock.step(6.0)
         assert await here.missed() == [("a", "dead", 1, "b")]
 
@@ -473,7 +473,7 @@ async def test_what_is_put_back_in_time_is_not_reported(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a"), destination("b")) as here:
         here.lane("a").limiter.endpoint.block(here.here.clock.now() + 3600.0, "banned")
         (id_,) = await here.here.store("dead", to="a")
-        await here.here.bury(id_)
+        await here.here.make_dead(id_)
         assert await here.here.core.operator.retry(id_) == 1
         here.here.clock.step(6.0)
         assert await here.missed() == []

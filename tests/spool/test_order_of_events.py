@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import trio
-from tests.core.test_dispatch import config, opened
+from tests.core.fixture import config, opened
 from tests.daemon.inprocess import importer
 
 from tocsin import Client
@@ -21,13 +21,13 @@ async def test_spool_is_no_longer_in_trouble_when_it_says_that_it_was_taken(tmp_
         if isinstance(fact, SpoolImported):
             taken.set()
 
-    Client(str(tmp_path / "nobody"), spool=tmp_path / "spool").send("waits")
-    async with opened(tmp_path) as desk, trio.open_nursery() as nursery:
-        desk.core.config.current = config(reserve=2**62)
-        spool = importer(tmp_path / "spool", desk.journal, desk.core, desk.clock, note)
+    Client(str(tmp_path / "no-daemon"), spool=tmp_path / "spool").send("waits")
+    async with opened(tmp_path) as fixture, trio.open_nursery() as nursery:
+        fixture.core.config.current = config(reserve=2**62)
+        spool = importer(tmp_path / "spool", fixture.journal, fixture.core, fixture.clock, note)
         nursery.start_soon(spool.run)
         await spool.first_pass_done.wait()
-        desk.core.config.current = config(reserve=0)
+        fixture.core.config.current = config(reserve=0)
         await spool.catch_up()
         with trio.fail_after(10):
             await taken.wait()

@@ -1,15 +1,15 @@
-"""Webhooks that clients lend: `discord_webhook_url` in a program's own configuration becomes a destination of ours, where that is allowed.
+"""Client webhooks: `discord_webhook_url` in a program's own configuration becomes a destination of the daemon, where that is allowed.
 
-    who        root and our own uid, as the kernel says; and only while alerts.toml says `[daemon] client-webhooks = true`
-    what       a webhook URL that a configured destination could have as well, by the very same check
-    where      <state>/webhooks/NAME, 0600 in a folder 0700, synced and then renamed: on disk before the client is told the name.
-               NAME is `client-` and a hash, so that the same URL is the same destination, and its name tells nothing
-    as what    a Discord destination with everything as by default; the last file that is configured stands in for it
-    how long   until a person deletes the file and reloads; or for as long as it is not permitted, its signals are routed anew
+    who        root and the daemon's own user, as the kernel reports them, while alerts.toml says `[daemon] client-webhooks = true`
+    what       a webhook URL that passes the same check as that of a configured destination
+    where      <state>/webhooks/NAME, 0600 in a folder 0700; synced and renamed before the client gets the name. NAME is `client-`
+               and a hash: the same URL is the same destination, and the name does not reveal the URL
+    as what    a Discord destination with default options; its fallback is the last file destination of the configuration
+    how long   until the operator deletes the file and reloads; while client webhooks are not permitted, the routes apply instead
 
-A URL that a configured destination has already is that destination: nothing is written down, and nothing needs to be permitted, for
-who knows the URL could post there anyway. A file that cannot be used is a destination that is disabled, with the reason. The URL is in
-the file, in its Secret and in the request, and nowhere else.
+The URL of a configured destination is that destination. Nothing is written and no permission is needed, because a client that knows the
+URL can post to it without the daemon. A file that cannot be used is a disabled destination, with the reason. The URL occurs in the file,
+in its Secret and in the request, and nowhere else.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from tocsind.config.webhooks import read_secret
 from tocsind.secret import Secret
 
 FOLDER = "webhooks"  # below the state folder
-MOST = 32  # each is a lane with four senders
+MAX_WEBHOOKS = 32  # each is a lane with four senders
 _PREFIX = "client-"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class WebhookRefused(Exception):  # noqa: N818 - an answer, not an accident
-    """A webhook that is not taken, and why; `kind` is one of tocsin.wire.ERROR_KINDS. Nothing of the URL is in the text."""
+    """Why a webhook is refused; `kind` is one of tocsin.wire.ERROR_KINDS. The text holds no part of the URL."""
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -47,41 +47,41 @@ def _not_permitted(reason: str) -> WebhookRefused:
 
 
 class ClientWebhooks:
-    """What was lent, below the state folder."""
+    """The files of client webhooks, below the state folder."""
 
     def __init__(self, state: Path) -> None:
         self.folder = state / FOLDER
 
     def merge_into(self, config: Config) -> Config:
-        """The configuration, and what was lent. A destination that it names itself stays as it says."""
+        """The configuration with a destination for each client webhook. Destinations that the configuration names win."""
         try:
-            names = [name for name in sorted(os.listdir(self.folder)) if name.startswith(_PREFIX)]  # noqa: PTH208 - names are all it takes
+            names = [name for name in sorted(os.listdir(self.folder)) if name.startswith(_PREFIX)]  # noqa: PTH208 - only names are needed
         except FileNotFoundError:
             return config
         except OSError as error:
-            return _with_warning(config, f"{self.folder} cannot be looked at: {error.strerror}; it may hold webhooks")
+            return _with_warning(config, f"{self.folder} cannot be read: {error.strerror}; it may hold webhooks")
         if not config.daemon.client_webhooks:
             unused = f"{len(names)} webhooks in {self.folder} are not used: [daemon] client-webhooks is not true"
             return _with_warning(config, unused) if names else config
-        lent = {name: self._destination(name, config) for name in names if name not in config.destinations}
-        return msgspec.structs.replace(config, destinations={**config.destinations, **lent})
+        added = {name: self._destination(name, config) for name in names if name not in config.destinations}
+        return msgspec.structs.replace(config, destinations={**config.destinations, **added})
 
     def _destination(self, name: str, config: Config) -> DestinationOptions:
         try:
-            sought = read_secret(
+            found = read_secret(
                 self.folder / name, f"the file {FOLDER}/{name}", f"the file {FOLDER}/{name} does not exist"
             )
         except Mistake as mistake:
             return _options(name, None, config, disabled=str(mistake))
-        if sought.secret is None:
-            return _options(name, None, config, disabled=sought.reason)
+        if found.secret is None:
+            return _options(name, None, config, disabled=found.reason)
         try:
-            return _options(name, _normal(sought.secret.reveal()), config)
-        except ValueError as complaint:
-            return _options(name, None, config, disabled=f"{sought.called} {complaint}")
+            return _options(name, _normal(found.secret.reveal()), config)
+        except ValueError as error:
+            return _options(name, None, config, disabled=f"{found.called} {error}")
 
     def add(self, url: str, uid: int, config: Config) -> str:
-        """The name of the destination that `url` is from now on, on disk where it was none before. Raises LendingRefused."""
+        """The name of the destination for `url`; a new one is synced to disk first. Raises WebhookRefused."""
         webhook = _check_allowed(url, uid)
         known = _find(webhook, config.destinations)
         if known is not None:
@@ -89,23 +89,23 @@ class ClientWebhooks:
         if not config.daemon.client_webhooks:
             raise _not_permitted(f"write `client-webhooks = true` under [daemon] in {_place(config)}")
         try:
-            return self._written(webhook, config)
+            return self._store(webhook, config)
         except OSError as error:
-            raise WebhookRefused("full", f"it cannot be written down: {error.strerror or error}") from None
+            raise WebhookRefused("full", f"it cannot be stored: {error.strerror or error}") from None
 
-    def _written(self, webhook: Secret, config: Config) -> str:
+    def _store(self, webhook: Secret, config: Config) -> str:
         name = _PREFIX + _options("", webhook, config).fingerprint[:12]
         if name in config.destinations:
-            reason = config.destinations[name].disabled or "it is another one"
+            reason = config.destinations[name].disabled or "it holds another webhook"
             raise _not_permitted(f"{self.folder / name} cannot be used: {reason}; delete it, and reload")
         trust.make_folder(str(self.folder))
-        trust.sync_folder(str(self.folder.parent))  # also where a start that was cut off had made it
+        trust.sync_folder(str(self.folder.parent))  # also when an interrupted call created the folder
         place = os.open(self.folder, _FOLDER)
         try:
-            held = set(os.listdir(place)) - {name}  # noqa: PTH208 - a descriptor has no path
-            if len(held) >= MOST:
+            others = set(os.listdir(place)) - {name}  # noqa: PTH208 - a descriptor has no path
+            if len(others) >= MAX_WEBHOOKS:
                 raise _not_permitted(
-                    f"{MOST} are lent, and that is the most: delete files in {self.folder}, and reload"
+                    f"there are {MAX_WEBHOOKS} client webhooks, the most allowed: delete files in {self.folder}, and reload"
                 )
             _write(place, name, f"{webhook.reveal()}\n".encode())
         finally:
@@ -114,14 +114,14 @@ class ClientWebhooks:
 
 
 def _check_allowed(url: str, uid: int) -> Secret:
-    """The URL in its normal form, from one who may lend."""
+    """The URL in its normal form. Raises WebhookRefused for a user who may not add webhooks, and for a URL that is no webhook."""
     if uid not in {0, os.geteuid()}:
-        raise _not_permitted("only root and the daemon's own user may lend it webhooks")
+        raise _not_permitted("only root and the daemon's own user may add webhooks")
     try:
         return _normal(url.strip())
-    except ValueError as complaint:
-        said = str(complaint).partition("; allow-host")[0]  # that is for destinations of alerts.toml
-        raise WebhookRefused("bad-request", f"the webhook URL {said}") from None
+    except ValueError as error:
+        text = str(error).partition("; allow-host")[0]  # allow-host is a key of alerts.toml only
+        raise WebhookRefused("bad-request", f"the webhook URL {text}") from None
 
 
 def _normal(url: str) -> Secret:
@@ -129,7 +129,7 @@ def _normal(url: str) -> Secret:
 
 
 def _find(webhook: Secret, destinations: Mapping[str, DestinationOptions]) -> str | None:
-    """The destination that this webhook is already."""
+    """The destination that has this webhook already."""
     return next(
         (name for name, each in destinations.items() if getattr(each.options, "webhook", None) == webhook), None
     )
@@ -151,11 +151,11 @@ def _with_warning(config: Config, warning: str) -> Config:
 
 
 def _write(place: int, name: str, content: bytes) -> None:
-    """The file, whole and synced, under its name."""
+    """Write the file under a temporary name, sync it, and rename it."""
     unfinished = f".{name}"
     file = os.open(unfinished, _FILE, 0o600, dir_fd=place)
     try:
-        os.write(file, content)  # a few hundred bytes: what does not fit is told by the sync
+        os.write(file, content)  # a few hundred bytes; the sync reports a full disk
         os.fsync(file)
     finally:
         os.close(file)

@@ -6,7 +6,9 @@ tried one after the other, those that a person reads first, until one has it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import trio
 
@@ -14,7 +16,10 @@ from tocsin.signals import Signal
 from tocsind.clock import Clock
 from tocsind.config import Config, DestinationOptions
 from tocsind.destinations import Destination
+from tocsind.destinations.http import HttpClient
+from tocsind.destinations.registry import build
 from tocsind.errors import StorageFailed, StorageLost
+from tocsind.events import Emit, StorageProblem
 from tocsind.policy.delivery import Delivery, Priority
 from tocsind.policy.outcomes import Delivered
 from tocsind.policy.routes import by_rules, chain
@@ -23,6 +28,23 @@ from tocsind.policy.sources import DAEMON_SOURCE
 PATIENCE = 8.0  # seconds for all of it; the service manager waits for our end
 _EACH = 3.0  # and for one destination
 _SETTLED_IN = 60.0  # a daemon that fails sooner than this after its start is started again and again, and must not tell it each time
+
+
+@asynccontextmanager
+async def reporting_storage_failure(
+    config: Callable[[], Config], client: HttpClient, folder: Path, clock: Clock, emit: Emit
+) -> AsyncIterator[None]:
+    """Send the alarm when a failure of the storage leaves the context; the error is raised again."""
+    began = clock.now()
+    try:
+        yield
+    except BaseException as error:
+        if failure := should_report(error, clock.now() - began):
+            emit(StorageProblem(str(failure)))
+            with trio.CancelScope(shield=True):
+                destinations = [build(each, client, folder) for each in destinations_in_order(config())]
+                await send(failure, config(), destinations, clock)
+        raise
 
 
 def should_report(error: BaseException, uptime: float) -> StorageFailed | None:
