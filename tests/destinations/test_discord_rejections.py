@@ -33,7 +33,7 @@ def test_named_delivery_is_sent_in_plain_format_and_the_others_unchanged() -> No
     assert judged(fault, *batch()) == [batch_mate, rejected, batch_mate]
 
 
-def test_a_named_culprit_that_was_plain_already_is_refused() -> None:
+def test_named_delivery_in_plain_format_is_refused() -> None:
     fault = Rejection("400", {0: ": title: bad"})
     assert judged(fault, delivery(plain=True)) == [Refused("400 from Discord: title: bad", named=True)]
 

@@ -1,6 +1,6 @@
 """Who is notified by a message: mentions count only in `content`, and only as far as `allowed_mentions` lets them.
 
-Without `allowed_mentions` everything in the content is parsed. That holds for edits too, which parse anew: an edit
+Without `allowed_mentions` everything in the content is parsed. That holds for edits too, which parse again: an edit
 that leaves it out pings readers whom the first request excluded.
 """
 
