@@ -99,6 +99,8 @@ class Handler(logging.Handler):
             "priority": next((word for level, word in _PRIORITIES if record.levelno >= level), "low"),
             "timestamp": record.created,
             "source": record.name,
+            "host": os.uname().nodename,
+            "code": True if body else None,  # what follows the first line is a traceback, or other output of a program
             "fields": {"level": record.levelname, "where": f"{record.filename}:{record.lineno} {record.funcName}"},
             **self._fields,
         }

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MARK = "…"  # stands where something was cut
-_TEXTS = ("tier", "strategy", "symbol", "action", "source", "timestamp_text", "attach_note")
+_TEXTS = ("tier", "strategy", "symbol", "action", "source", "timestamp_text", "attach_note", "host")
 _QUOTED = 40  # characters of a value that a note repeats
 
 
@@ -300,6 +300,13 @@ def _id(_: _Reader, __: str, value: Any) -> str:
     return found
 
 
+def _flag(_: _Reader, __: str, value: Any) -> bool:
+    word = read.describe(value).strip().lower()
+    if word not in _ON | _OFF:
+        raise Unreadable
+    return word in _ON
+
+
 def _tags(reader: _Reader, name: str, value: Any) -> list[str]:
     found = read.texts(value, MOST_TAGS + 1)
     if isinstance(value, (*_TEXT_LIKE, int, float)):
@@ -351,6 +358,8 @@ def _quoted(value: Any) -> str:
     return repr(read.describe(value)[:_QUOTED]) if isinstance(value, _TEXT_LIKE) else read.describe(value)[:_QUOTED]
 
 
+_ON = frozenset({"true", "yes", "on", "1"})
+_OFF = frozenset({"false", "no", "off", "0", ""})
 _TEXT_LIKE = (str, bytes, bytearray, memoryview)
 _NOT_PLAIN = (bytes, bytearray, memoryview, list, tuple, dict, set, frozenset)
 _MEANT = {
@@ -362,6 +371,7 @@ _MEANT = {
     "fields": "names and values",
     "link": f"an address of at most {LINK:,} characters",
     "attach": "a path",
+    "code": "yes or no",
     "id": "a ULID, so the signal has another",
 }
 _READERS: dict[str, Callable[[_Reader, str, Any], Any]] = {
@@ -379,6 +389,7 @@ _READERS: dict[str, Callable[[_Reader, str, Any], Any]] = {
     "link": _link,
     "attach": _path,
     "to": _to,
+    "code": _flag,
     "id": _id,
     "input_notes": _notes,
 }

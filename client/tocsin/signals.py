@@ -41,6 +41,8 @@ if TYPE_CHECKING:
         attach_note: str | None
         to: str | Iterable[str] | None
         source: str | None
+        host: str | None
+        code: bool | None
         id: str | None
 
 
@@ -169,6 +171,10 @@ def _one_or_more(value: Any) -> list[str] | None:
     return [_plain(value)] if type(value) is str and 0 < len(value) <= TAG else _texts(value)
 
 
+def _flag(value: Any) -> bool | None:
+    return value if type(value) is bool else None
+
+
 def _id(value: Any) -> str | None:
     text = value.upper() if type(value) is str else ""
     return text if is_id(text) else None
@@ -195,6 +201,8 @@ _PROPER: dict[str, Callable[[Any], Any]] = {
     "attach_note": _short,
     "to": _one_or_more,
     "source": _short,
+    "host": _short,
+    "code": _flag,
     "id": _id,
     "input_notes": _notes,
 }
@@ -231,6 +239,8 @@ class Signal:
     attach_note: str | None  # why the file is not attached
     to: list[str] | None
     source: str | None
+    host: str | None  # the machine that the alert is about
+    code: bool | None  # the body is output of a program
     input_notes: list[str] | None  # which values were converted, left as text, or cut
     id: str
 

@@ -56,7 +56,8 @@ def test_a_record_becomes_a_signal(serve: Serve, log: logging.Logger) -> None:
     assert alert.pop("fields")["where"].startswith("test_handler.py:")
     del alert["id"]
     assert alert == {
-        "title": "order 7 failed", "body": "because", "priority": "high", "source": log.name, "tier": "ops", "tags": ["app"],
+        "title": "order 7 failed", "body": "because", "priority": "high", "source": log.name, "host": os.uname().nodename,
+        "code": True, "tier": "ops", "tags": ["app"],
     }  # fmt: skip
 
 

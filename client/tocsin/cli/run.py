@@ -9,6 +9,7 @@ its signals. What is added is one signal of ours, with the last lines, and whate
 
 from __future__ import annotations
 
+import os
 import string
 from itertools import takewhile
 
@@ -84,6 +85,8 @@ def _report(ending: Ending, found: Found) -> None:
             tags=found.tag,
             to=found.to,
             source=name,
+            host=os.uname().nodename,
+            code=True,
             fields={"exit code": ending.code, "duration": format_duration(ending.seconds)},
         )
     if not receipt.accepted:

@@ -21,7 +21,7 @@ from .parsing import Found, Parser, Verb, client, common, duration, misread
 from .stdin import read_stdin
 
 _DEFAULT_WAIT = "30s"
-_TEXTS = ("tier", "strategy", "symbol", "action", "key", "expires", "timestamp", "link", "source", "id")
+_TEXTS = ("tier", "strategy", "symbol", "action", "key", "expires", "timestamp", "link", "source", "host", "id")
 _NUMBERS = ("confidence", "price")
 _OUTCOMES = {"delivered": OK, "queued": STILL_QUEUED, "dead": DEAD, "dropped": DROPPED}
 _LATE = 0.5  # seconds that the daemon's answer may be late before we say that nobody knows
@@ -43,6 +43,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("-p", "--priority", metavar="P", help=", ".join(PRIORITIES))
     for name in (*_TEXTS, *_NUMBERS):
         parser.add_argument(f"--{name}", metavar=name[0].upper(), help=_HELP.get(name))
+    parser.add_argument("--code", action="store_true", help="the body is output of a program: shown in a code block")
     parser.add_argument("--field", metavar="K=V", action="append", type=_pair, help="a field to show; may be repeated")
     parser.add_argument("--attach", metavar="PATH", help="a file to go along, an image is shown: up to 8 MiB")
     parser.add_argument("--tag", metavar="T", action="append", help="may be repeated")
@@ -118,7 +119,7 @@ def signal_of(found: Found) -> Signal:
     """The signal that the words describe. Raises InvalidSignal, or Failure when stdin should hold it and does not."""
     given = {name: getattr(found, name) for name in (*_TEXTS, "priority", "to", "attach")}
     given |= {name: _number(getattr(found, name)) for name in _NUMBERS}
-    given |= {"fields": dict(found.field) if found.field else None, "tags": found.tag}
+    given |= {"fields": dict(found.field) if found.field else None, "tags": found.tag, "code": found.code or None}
     title, body = _title_and_body(found)
     return Signal(title, body, **given)
 

@@ -17,6 +17,7 @@ import msgspec
 from tocsind.policy.delivery import Delivery, Priority
 
 from .attachments import image, missing
+from .code import code_block
 from .facts import Fact, Value, as_text, facts, footer, headline, lateness, web_address, when
 from .limits import DESCRIPTION, FIELDS, MOST_ROOM, NAME, VALUE
 from .text import MARK, clean, cut, is_blank, one_line, shown
@@ -70,7 +71,9 @@ def _rendered(delivery: Delivery, *, linked: bool, attached: str | None, gone: b
 
 
 def body_of(delivery: Delivery) -> str:
-    """The body, cut to a description; empty when a reader would see nothing."""
+    """The body, cut to a description: a code block for output of a program. Empty when a reader would see nothing."""
+    if delivery.signal.code:
+        return code_block(delivery.signal.body or "", DESCRIPTION)
     body = clean(delivery.signal.body or "")
     return "" if is_blank(body) else shown(body, DESCRIPTION)
 

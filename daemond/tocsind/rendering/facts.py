@@ -116,7 +116,7 @@ def footer(delivery: Delivery) -> str:
     parts = (
         "possible duplicate" if delivery.maybe_duplicate else "",
         delivery.priority.label,
-        _input_notes(signal.source),
+        _input_notes(" on ".join(filter(None, (signal.source, signal.host)))),
         _input_notes(" ".join(f"#{tag}" for tag in signal.tags or ())),
         f"time given as: {_input_notes(unread)}" if unread else "",
         delivery.id,

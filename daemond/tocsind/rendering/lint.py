@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery
 
 from .attachments import missing
+from .code import code_block
 from .embed import length
 from .facts import as_text, facts, web_address
 from .limits import CONTENT, DESCRIPTION, FIELDS, FOOTER, MOST_EMBEDS, MOST_ROOM, NAME, TITLE, USERNAME, VALUE
@@ -51,13 +53,18 @@ def _about(delivery: Delivery, made: Embed) -> Iterator[str]:
     if delivery.plain_format:
         yield "in plain form: its own was refused, so link, fields and colour are lines of text"
         return
-    yield from _cut("body", escape(clean(signal.body or "")), made.get("description", ""))
+    yield from _cut("body", _whole_body(signal), made.get("description", ""))
     if "url" not in made and signal.link:
         why = "another alert of this message has the same" if web_address(signal.link) else "Discord takes no such one"
         yield f"link is shown as a field: {why}"
     if signal.attach:
         yield f"{signal.attach} goes along{', and is shown as the image' if 'image' in made else ''}"
     yield from _about_fields(delivery, made)
+
+
+def _whole_body(signal: Signal) -> str:
+    body = signal.body or ""
+    return code_block(body, 2 * len(body) + 16) if signal.code else escape(clean(body))
 
 
 def _about_fields(delivery: Delivery, made: Embed) -> Iterator[str]:

@@ -21,6 +21,7 @@ import unicodedata
 from typing import Final
 
 MARK: Final = "…"  # stands where something was cut
+FENCE: Final = "```"  # begins and ends a code block; escaped text never contains it
 EMPTY: Final = "—"  # stands where a far end insists on a text and there is none
 TRACEBACK: Final = "Traceback (most recent call last)"
 _THIN: Final = "\u200a"  # white space for Discord, hardly any for a reader
@@ -28,6 +29,11 @@ _THIN: Final = "\u200a"  # white space for Discord, hardly any for a reader
 _BREAKS: Final = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Controls, half characters, the byte order mark, and what turns the direction of all that follows.
 _UNSAFE: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\u202a-\u202e\u2066-\u2069]")
+# What a terminal obeys: colours and cursor (CSI), titles and links (OSC), other strings, and two-character sequences (ECMA-48).
+_SEQUENCE: Final = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
+    r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x9c\n]*(?:\x1b\\|\x9c)|\x1b[ -/]*[0-~]"
+)
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Mn", "Zl", "Zp", "Zs"})
 
 _MARKUP: Final = r"""
@@ -61,14 +67,20 @@ _LINKS: Final = _pattern(_LINKED)
 _UNDERSCORED: Final = re.compile("(?:https?|steam)://[^\\s<]*_")
 _CLOSING: Final = ".,:;\"']"  # what Discord leaves out of an address at its end
 _MEANT: Final = re.compile(r"<(?:[@#:+]|a:|t:|id:|sound:|tel:|sms:|/[^>]*:[0-9]|[^\s<>@]+@|[^: >]+:/)")
+_NEAR: Final = 200  # code points of a line that a block may lose to begin with a whole one
 _BLANK_LINES: Final = re.compile("\n(?:(?:[^\\S\n]|[\u00ad\u180e\u200b-\u200f\u2060-\u2064])*\n){2,}")
 _SYMBOL: Final = re.compile(r"[^0-9A-Za-z\s]")
 _CALL: Final = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
 
 
+def cleaned(text: str) -> str:
+    """`text` without escape sequences of terminals and invisible or harmful characters; of several blank lines one stays."""
+    return _BLANK_LINES.sub("\n\n", _UNSAFE.sub("", _BREAKS.sub("\n", _SEQUENCE.sub("", text))))
+
+
 def clean(text: str) -> str:
-    """`text` without what no reader can see but many are hurt by; line breaks and tabs stay, of blank lines one after another one."""
-    return _BLANK_LINES.sub("\n\n", _UNSAFE.sub("", _BREAKS.sub("\n", text))).strip()
+    """The same without white space at both ends."""
+    return cleaned(text).strip()
 
 
 def one_line(text: str) -> str:
@@ -125,7 +137,19 @@ def cut(text: str, most: int) -> str:
     """`text` in at most `most` code points, marked where it was cut, never within an escape. `most` is at least 1."""
     if len(text) <= most:
         return text
+    if text.startswith(f"{FENCE}\n") and text.endswith(f"\n{FENCE}"):
+        return _shorter_block(text, most)
     return _without_head(text, most) if _ends_in_what_counts(text) else _without_end(text, most)
+
+
+def _shorter_block(text: str, most: int) -> str:
+    """The end of a code block, from the start of a line if one is near; without its fences where they do not fit."""
+    room = most - 2 * len(FENCE) - 4
+    if room < 1:
+        return MARK
+    end = text[-room - len(FENCE) - 1 :]
+    line = end.find("\n", 0, _NEAR)
+    return f"{FENCE}\n{MARK}\n{end[line + 1 :] if 0 <= line < room else end}"
 
 
 def _ends_in_what_counts(text: str) -> bool:
