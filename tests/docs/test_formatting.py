@@ -19,7 +19,6 @@ PAGE = "how-to/formatting.md"
 TEXT = (DOCS / PAGE).read_text()
 INTERNAL = {
     "id",
-    "host",
     "attach_note",
     "timestamp_text",
     "input_notes",
