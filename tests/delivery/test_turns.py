@@ -427,7 +427,7 @@ async def test_of_two_wishes_for_one_channel_the_slower_holds(autojump_clock: Mo
     options = [DestinationOptions(name, "memory", FileOptions(name)) for name in ("a", "b")]
     channels = [await gates.turn_queue(each, "c") for each in options]
     assert channels[0] is channels[1]
-    bucket = channels[0].scope.bucket
+    bucket = channels[0].limit.bucket
     assert bucket is not None
     assert bucket.rate.count == 2
     gates.forget(stricter)

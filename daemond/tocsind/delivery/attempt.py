@@ -150,7 +150,7 @@ class Attempts:
         ended = self._learn(batch, report)
         settlements, claimed = await self._record(ended, self._load_following(report) if may_continue else [])
         for delivery, settlement in zip(batch, settlements, strict=True):
-            self._lane.batcher.forget_shares(delivery.number)
+            self._lane.batcher.forget(delivery.number)
             self._lane.senders[delivery.priority].requeue(delivery, settlement)
         return claimed
 

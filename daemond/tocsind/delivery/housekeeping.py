@@ -1,5 +1,6 @@
-"""Housekeeping, each a task that knows when it is wanted next: deadlines, the ledger's age, free disk, backlogs to be told in sum,
-files that nobody waits for any more.
+"""Housekeeping: one task each for deadlines, old records, free disk, digests of backlogs, and attachments that no signal needs.
+
+Each task sleeps until its next round, or until a nearer deadline is set.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from tocsind.policy.digest import digest_surplus
 
 from .lane import Lane
 
-RETENTION_INTERVAL = 600.0  # seconds between two looks for what the ledger may forget
-DISK_INTERVAL = 4.0  # seconds in which a journal that was deleted is noticed, and room again; a look takes microseconds
-TIDY_INTERVAL = 60.0  # seconds between two looks for attachments that nobody waits for
-DIGEST_INTERVAL = 8.0  # a backlog that takes minutes to drain does not grow old in seconds; a multiple of DISK_ROUND, to wake together
+RETENTION_INTERVAL = 600.0  # s between two rounds that delete old records from the journal
+DISK_INTERVAL = 4.0  # s until a deleted journal, or new disk space, is noticed; a check takes microseconds
+TIDY_INTERVAL = 60.0  # s between two rounds that delete attachments which no signal needs
+DIGEST_INTERVAL = (
+    8.0  # s; backlogs drain in minutes. A multiple of DISK_INTERVAL, so that both tasks wake the process together
+)
 
 
 class Housekeeping:
-    """Runs until cancelled."""
+    """The tasks; `run` runs until cancelled."""
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class Housekeeping:
         self._clock = clock
 
     async def run(self) -> None:
-        """All rounds."""
+        """Run all tasks."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._expire)
             nursery.start_soon(self._delete_old)
@@ -59,11 +62,11 @@ class Housekeeping:
 
     async def _expire(self) -> None:
         while True:
-            nearer = self._wakeups.deadline_changed
+            changed = self._wakeups.deadline_changed
             deadline = await self._store.expire()
             wait = inf if deadline is None else max(0.0, deadline - self._clock.steady())
-            with trio.move_on_after(min(wait, RETENTION_INTERVAL)):  # not longer: the machine may sleep meanwhile
-                await nearer.wait()
+            with trio.move_on_after(min(wait, RETENTION_INTERVAL)):  # not longer: the machine may be suspended
+                await changed.wait()
 
     async def _delete_old(self) -> None:
         while True:
@@ -82,20 +85,20 @@ class Housekeeping:
 
     async def _tidy(self) -> None:
         while True:
-            await self._attachments.delete_unneeded(self._standing, self._clock.wall())
+            await self._attachments.delete_unneeded(self._states, self._clock.wall())
             await sleep_until_round(TIDY_INTERVAL)
 
-    async def _standing(self, ids: Sequence[str]) -> dict[str, set[State]]:
+    async def _states(self, ids: Sequence[str]) -> dict[str, set[State]]:
         found: dict[str, set[State]] = {}
         for start in range(0, len(ids), maintenance.CHUNK):
             found |= await self._journal.run(queries.standing, ids[start : start + maintenance.CHUNK])
         return found
 
     async def digest_backlogs(self) -> None:
-        """Tell the oldest in sum wherever more waits than can be told in time."""
+        """Merge the oldest deliveries into digests where more wait than a lane can send within its budget."""
         counts = await self._journal.run(queries.counts)
         for lane in [lane for lane in self._lanes if lane.disabled is None]:
-            surplus = digest_surplus(_waiting(counts, lane.name), lane.options.digest, lane.drain_rate())
+            surplus = digest_surplus(_queued(counts, lane.name), lane.options.digest, lane.drain_rate())
             for priority, most in surplus.items():
                 await self._digest_some(lane.name, priority, most)
 
@@ -104,5 +107,5 @@ class Housekeeping:
             most -= folded
 
 
-def _waiting(counts: Sequence[Count], destination: str) -> dict[Priority, int]:
+def _queued(counts: Sequence[Count], destination: str) -> dict[Priority, int]:
     return {each.priority: each.n for each in counts if each.destination == destination and each.state == "queued"}

@@ -132,7 +132,7 @@ class Lane:
 
     async def _join_turn_queue(self) -> None:
         self.turns: TurnQueue = await self._limiters.turn_queue(self.options, self._discovery.channel)
-        self.limiter.channel = self.turns.scope
+        self.limiter.channel = self.turns.limit
 
     async def _serve(self) -> None:
         self.senders = Senders(Sender(self, priority) for priority in Priority)

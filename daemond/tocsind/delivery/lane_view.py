@@ -58,7 +58,7 @@ class LimitsView(msgspec.Struct, frozen=True):
     """By priority: why the limiter does not allow a request now, for people; None when it does."""
 
     blocked_for: float
-    """Seconds that the server told the lane to wait, in any of its scopes; 0 without a block."""
+    """Seconds that the server told the lane to wait, by any limit; 0 without a block."""
 
     host_block: str | None
     """Why the server blocks this host as a whole; None when it does not. `tocsin enable` cannot lift such a block."""

@@ -1,9 +1,10 @@
-"""A lane's watch over its outage: it moves what has waited longer than its patience, and finds out when the destination is back.
+"""Watches the outage of one lane: moves deliveries whose patience is over, and finds out when the destination is back.
 
-`policy.patience` decides; this task acts. It sleeps while all is well: the lane stirs it when a request fails, when something arrives
-during an outage, and when another lane was told something that concerns this one too (a shared block, a fallback that works again).
+`policy.patience` decides; the two tasks here act. They sleep while the destination works. The lane wakes them when a request fails, when a
+delivery arrives during an outage, and when another lane learns what concerns this one as well (a shared block, a fallback that works
+again).
 
-A request in flight is finished first: the journal moves only what is queued, and the lane stirs this task after each attempt.
+A request in flight finishes first: the journal moves only queued deliveries, and the lane wakes these tasks after each attempt.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from tocsind.policy.patience import Outage
 from .lane_view import OutageView
 from .store import DeliveryStore
 
-ROUND_INTERVAL = 0.05  # s between two looks at the queue: a burst of arrivals during an outage is moved in chunks
+ROUND_INTERVAL = 0.05  # s between two rounds: a burst of arrivals during an outage moves in chunks
 
 
 class Lane(Protocol):
-    """What the watch needs of its lane."""
+    """What rerouting needs of its lane."""
 
     name: str
     options: DestinationOptions
@@ -39,76 +40,76 @@ class Lane(Protocol):
     disabled: str | None
 
     def is_idle(self) -> bool:
-        """Whether nothing is with the far end, and nothing waits here that could show whether it works."""
+        """Whether no request is in flight and no delivery waits: then no delivery will show whether the destination works."""
 
     def moved(self, numbers: Collection[int]) -> None:
-        """These deliveries are not this lane's any more."""
+        """These deliveries moved to a fallback."""
 
     def notify(self) -> None:
-        """What may be sent, and when, is to be decided anew."""
+        """Let all waiting senders check again whether they may send."""
 
     async def probe_by_query(self) -> None:
-        """Ask the far end, and learn from its answer; the breaker lets one request out."""
+        """Send a query in place of a delivery; a failure counts as a failed probe."""
 
     async def save(self) -> None:
-        """Keep what must be known after a restart."""
+        """Save what the next run of the daemon must know."""
 
 
 class Rerouting:
-    """Runs until cancelled, beside the lane's senders."""
+    """The outage of one lane. `run` runs until cancelled, beside the lane's senders."""
 
-    def __init__(self, lane: Lane, books: DeliveryStore) -> None:
+    def __init__(self, lane: Lane, store: DeliveryStore) -> None:
         self.outage = Outage()
         self._lane = lane
-        self._store = books
+        self._store = store
         self._recheck = trio.Event()  # replaced each time it is set
         self._runs = False
-        self._in_round = False  # a look at the queue is due, or under way
+        self._in_round = False  # a round is due, or under way
 
     async def run(self) -> None:
-        """Move what is due, and ask what is due: a question may take its time, and what arrives meanwhile moves at once."""
+        """Two tasks: a query may take seconds, and deliveries that arrive during it must move at once."""
         self._runs = True
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._repeat, self._move_due)
             nursery.start_soon(self._repeat, self._ask_if_due)
 
     async def _repeat(self, act: Callable[[], Awaitable[float]]) -> None:
-        """Act, and sleep until the instant that it answers or until something has changed."""
+        """Call `act`, then sleep until the instant that it returned, or until `recheck`."""
         while True:
-            stirred = self._recheck  # before acting: what changes meanwhile is not missed
+            recheck = self._recheck  # taken before acting, so that no change is missed
             when = await act()
             if self.outage.is_on:
                 await trio.sleep(ROUND_INTERVAL)
             with trio.move_on_at(when):
-                await stirred.wait()
+                await recheck.wait()
 
     def recheck(self) -> None:
-        """Something has changed: look again."""
+        """Something has changed: begin a round."""
         self._in_round = True
         self._recheck.set()
         self._recheck = trio.Event()
 
     def arrived(self) -> None:
-        """Something new waits; only during an outage that is a reason to look."""
+        """A delivery waits; during an outage or a block it may have to move."""
         if self._runs and (self.outage.is_on or self._blocked_for() > 0):
             self.recheck()
 
     def answered(self) -> None:
-        """A delivery got an answer: if there was an outage, it is over."""
+        """The server answered a delivery: an outage is over."""
         if self.outage.since is not None:
             self.outage.on_answer()
             self._store.notify_lanes()
 
     def is_rerouting(self, now: float, priority: Priority) -> bool:
-        """Whether a sender must wait because what it has may be about to move. What stays after the look may be tried here."""
+        """Whether a sender must wait because its deliveries may be about to move. What stays after the round may be tried here."""
         return self._in_round and self.outage.over_at(self._lane.options.patience.of(priority)) <= now
 
     def works(self) -> bool:
-        """Whether the destination can stand in for another."""
+        """Whether the destination can take over for another one."""
         return self._lane.disabled is None and self.outage.works(self._blocked_for())
 
     def is_over(self) -> bool:
-        """Whether the outage has lasted longer than the patience of some priority: what arrives with that one moves at once."""
+        """Whether the outage has lasted longer than the patience of a priority: what arrives with that priority moves at once."""
         return min(self._ends()) <= self._lane.clock.now()
 
     def why(self) -> str:
@@ -118,7 +119,7 @@ class Rerouting:
         return f"{self._lane.name} has been {how} since {since:%Y-%m-%dT%H:%M:%SZ}: {self.outage.reason}"
 
     def moves_after(self, priority: Priority) -> float:
-        """Seconds until what waits with this priority moves, if a fallback works then; infinity while there is no outage."""
+        """Seconds until waiting deliveries of this priority move, if a fallback works then; infinity without an outage."""
         return self.outage.over_at(self._lane.options.patience.of(priority)) - self._lane.clock.now()
 
     def snapshot(self) -> OutageView:
@@ -135,25 +136,25 @@ class Rerouting:
         return self._lane.limiter.blocked_for(self._lane.clock.now())
 
     async def _move_due(self) -> float:
-        """Hand over all that has waited long enough; when the next priority has."""
-        stirred, self._in_round = self._recheck, True
+        """Move all deliveries whose patience is over. Returns when the patience of the next priority is over."""
+        recheck, self._in_round = self._recheck, True
         await self._notice_block()
         now = self._lane.clock.now()
         while self.outage.is_on and self._lane.disabled is None and await self._move_chunk(now):
             await trio.lowlevel.checkpoint()
             now = self._lane.clock.now()
-        self._in_round = stirred.is_set()
+        self._in_round = recheck.is_set()
         self._lane.notify()
-        return min((end for end in self._ends() if end > now), default=inf)  # one that came during the look is due now
+        return min((end for end in self._ends() if end > now), default=inf)  # an end during this round is due now
 
     async def _notice_block(self) -> None:
-        """A block that another lane was told of, in a scope that this lane shares."""
+        """Begin an outage for a block that another lane met, in a limit that this lane shares."""
         if self._blocked_for() > 0 and not self.outage.is_on:
             self.outage.on_block(self._lane.clock.now(), self._lane.limiter.blocked_because(self._lane.clock.now()))
             await self._lane.save()
 
     async def _move_chunk(self, now: float) -> bool:
-        """Shielded: whatever the journal has moved, its new lane is told."""
+        """Move some deliveries; whether any moved. Shielded, so that the lane learns of each move that the journal has made."""
         over = [priority for priority, end in zip(Priority, self._ends(), strict=True) if end <= now]
         if not over and self.works():
             return False
@@ -161,7 +162,7 @@ class Rerouting:
             moved = await self._store.reroute(self._lane.name, over, self.why(), hurried=not self.works())
         self._lane.moved(moved)
         if moved:
-            self.recheck()  # perhaps nothing is left here now that could show when the destination is back
+            self.recheck()  # perhaps no delivery is left that would show when the destination is back
         return bool(moved)
 
     def _ends(self) -> list[float]:
@@ -169,7 +170,7 @@ class Rerouting:
         return [self.outage.over_at(self._lane.options.patience.of(priority)) for priority in Priority]
 
     async def _ask_if_due(self) -> float:
-        """Find out whether it is back when that is due and no delivery will show; when it is due next."""
+        """Probe by a query when that is due and no delivery will show whether the destination is back. Returns when to check next."""
         if self._lane.disabled is not None or not self._lane.is_idle():
             return inf
         now = self._lane.clock.now()

@@ -12,23 +12,23 @@ from tocsind.policy.outcomes import Outcome
 
 
 class LimitStore(Protocol):
-    """What gates need of the journal's keeper."""
+    """Where limits are saved."""
 
     async def load_limit(self, scope: str) -> LimitState:
-        """What was remembered of a scope."""
+        """What was saved of a limit; empty if nothing was."""
 
     async def requests(self, channel: str, destination: str) -> list[RequestRecord]:
-        """When a channel, and a destination wherever it led, were last asked."""
+        """The latest requests to a channel, and of a destination to any channel, in the order of their answers."""
 
 
 class DeliveryStore(LimitStore, Protocol):
-    """What a lane needs of the journal's keeper: its queue, and a place to write down what it did and learned."""
+    """The queue of a lane, the record of its attempts, and where its state is saved. All methods wait for the journal's commit."""
 
     async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
         """The next queued deliveries after number `after`, in order of acceptance."""
 
     async def begin(self, batch: Sequence[Delivery], asking: RequestStart) -> list[Delivery]:
-        """Claim deliveries: only what is answered may be sent."""
+        """Claim deliveries, and record the attempt. Only the deliveries that are returned may be sent."""
 
     async def settle(
         self,
@@ -38,7 +38,7 @@ class DeliveryStore(LimitStore, Protocol):
         memory: LaneState | None,
         scopes: Sequence[LimitState],
     ) -> list[Settlement]:
-        """Write down how attempts ended, and what was learned; answers what follows for each."""
+        """Record the outcomes and what was learned, in one commit. Returns what follows for each delivery."""
 
     async def settle_and_begin(
         self,
@@ -51,22 +51,22 @@ class DeliveryStore(LimitStore, Protocol):
         following: Sequence[Delivery],
         asking: RequestStart,
     ) -> tuple[list[Settlement], list[Delivery]]:
-        """`settle`, and `begin` what follows in the same commit; answers what each of them answers."""
+        """`settle`, and `begin` for the batch that follows, in one commit. Returns the results of both."""
 
     async def divert(self, destination: str, reason: str) -> bool:
-        """Send a chunk of a queue to the fallback. False when nothing was left, or there is no fallback."""
+        """Move a chunk of a queue to the fallback. False when nothing was left, or there is no fallback."""
 
     async def reroute(self, destination: str, over: Collection[Priority], reason: str, *, hurried: bool) -> list[int]:
-        """Move a chunk of a failing destination's queue to fallbacks that work: all with a priority in `over`, and with `hurried` also
-        what came here because its patience was over elsewhere. Answers the numbers of what has moved; what no working fallback can take
-        stays.
+        """Move a chunk of a failing destination's queue to fallbacks that work: deliveries with a priority in `over`, and with `hurried`
+        also deliveries that moved here because their patience was over. Returns the numbers of those that moved. A delivery for which
+        no fallback works stays.
         """
 
     def notify_lanes(self) -> None:
-        """What one destination can do has changed: each lane whose queue waits for a fallback looks again."""
+        """The fitness of a destination has changed: each lane whose queue waits for a fallback checks again. Does not wait."""
 
     async def load_lane(self, destination: str) -> LaneState:
-        """What was remembered of a lane."""
+        """What was saved of a lane; empty if nothing was."""
 
     async def save(self, memory: LaneState | None, scopes: Sequence[LimitState]) -> None:
-        """Keep what must be known after a restart."""
+        """Save what the next run of the daemon must know."""

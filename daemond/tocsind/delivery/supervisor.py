@@ -1,7 +1,8 @@
-"""All lanes: who is started, stopped, and exchanged when the configuration changes.
+"""Starts, stops and replaces lanes when the configuration changes.
 
-A lane whose options did not change lives through a reload with its gate and breaker, and asks anew where its destination leads. Any other
-is stopped (what is in flight finishes) and a new one starts where the journal says. What lanes share (`gates`) lives through all of it.
+A lane whose options did not change stays through a reload, with its limiter and breaker, and asks for its channel again. Any other lane is
+stopped: its request in flight finishes, then a new lane starts from what the journal holds. Limits that lanes share (`limiters`) outlive
+all of them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .store import DeliveryStore
 
 
 class Supervisor:
-    """The lanes by name, each a task of the nursery given to `follow`."""
+    """The lanes by name. Each lane is a task in the nursery that `apply` is given."""
 
     def __init__(
         self,
@@ -61,15 +62,15 @@ class Supervisor:
         return self._lanes.get(name)
 
     async def apply(self, config: Config, nursery: trio.Nursery) -> None:
-        """Make the lanes be what the configuration says; they live in `nursery`."""
+        """Start, stop and replace lanes so that they match the configuration."""
         await self._stop([lane.name for lane in self if config.destinations.get(lane.name) != lane.options])
-        self._config.current = config  # before a new lane asks who stands in for it
+        self._config.current = config  # before a new lane asks for its fallbacks
         for lane in self:
             lane.rediscover()
         await self._start_missing(config, nursery)
 
     async def add_missing(self, config: Config, nursery: trio.Nursery) -> None:
-        """As `follow`, for a configuration that has more destinations than the last one and is the same otherwise."""
+        """As `apply`, for a configuration that only adds destinations to the last one."""
         self._config.current = config
         await self._start_missing(config, nursery)
 
@@ -89,10 +90,10 @@ class Supervisor:
         self._stops[options.name] = scope.cancel
         nursery.start_soon(self._run_lane, lane, scope, self._finished[options.name])
 
-    async def _run_lane(self, lane: Lane, scope: trio.CancelScope, gone: trio.Event) -> None:
+    async def _run_lane(self, lane: Lane, scope: trio.CancelScope, finished: trio.Event) -> None:
         with scope:
             await lane.run()
-        gone.set()
+        finished.set()
 
     async def _stop(self, names: Sequence[str]) -> None:
         for name in names:
@@ -103,11 +104,11 @@ class Supervisor:
             self._limiters.forget(name)
 
     def drain(self) -> None:
-        """Send nothing new; what is in flight finishes."""
+        """Stop all lanes: none makes a new request, requests in flight finish."""
         for stop in self._stops.values():
             stop()
 
     def abandon(self) -> None:
-        """Wait for nothing that is in flight."""
+        """Do not wait for requests in flight."""
         for lane in self:
             lane.abandon()
