@@ -66,7 +66,7 @@ def main():
     time.sleep(20)
     return 0
 
-sys.exit(guarded(main))
+sys.exit(run_interruptible(main))
 """
     ended = subprocess.run([sys.executable, "-c", code], check=False, timeout=PATIENCE, capture_output=True)
     assert (ended.returncode, ended.stderr) == (130, b"")

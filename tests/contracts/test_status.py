@@ -416,7 +416,7 @@ def test_tail_without_follow_prints_recent_events_and_ends(daemon: DaemonProcess
     facts = [reply["event"] for reply in daemon.client.stream("tail", idle=20)]
     assert "started" in [fact["event"] for fact in facts]
     assert [fact["event"] for fact in facts if fact.get("id") == id_] == ["accepted", "sent"]
-    assert all({"fact", "at", "level"} <= set(fact) for fact in facts)
+    assert all({"event", "at", "level"} <= set(fact) for fact in facts)
     assert [fact["at"] for fact in facts] == sorted(fact["at"] for fact in facts)
 
 
