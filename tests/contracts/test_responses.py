@@ -184,7 +184,7 @@ async def test_rejected_single_delivery_is_repaired_once_or_dead(
     fake.script(does, does)
     first = await webhook(fake, client).deliver([delivery()])
     assert first.outcomes == (Deferred(reason, Cause.FORMAT) if curable else Refused(reason),)
-    again = await webhook(fake, client).deliver([delivery(plain_format=True)])
+    again = await webhook(fake, client).deliver([delivery(plain=True)])
     assert again.outcomes == (Refused(reason),)
 
 
@@ -362,7 +362,7 @@ async def test_400_with_embed_index_rejects_that_delivery_only(fake: FakeDiscord
     report = await webhook(fake, client).deliver(ALERTS)
     why = "400 from Discord: title: This is refused."
     assert report == Report((ANOTHER, Deferred(why, Cause.FORMAT), ANOTHER))
-    again = await webhook(fake, client).deliver([delivery("alert 1", plain_format=True)])
+    again = await webhook(fake, client).deliver([delivery("alert 1", plain=True)])
     assert again == Report((Refused(why, named=True),))
 
 
