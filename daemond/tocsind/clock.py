@@ -1,13 +1,13 @@
-"""The clocks, and the only place that reads them. All in seconds.
+"""The clocks. Only this module reads them. All values are seconds.
 
-    now      monotonic. It paces: rests, limits, waits. It starts anywhere, so it is never written down.
-    wall     Unix time, UTC. It stamps what people read. An operator or NTP may set it, forwards or backwards, at any time.
-    steady   Unix time that such a step does not change. It decides: deadlines, give-up, ages, retention. What the journal notes of
-             deliveries, attempts and limits is on this clock.
+    now      monotonic. For pace: rests, limits, waits. It starts anywhere, so it is never stored.
+    wall     Unix time, UTC. For what people read. An operator or NTP may set it, forwards or backwards, at any time.
+    steady   Unix time that such a step does not change. For decisions: deadlines, give-up, ages, retention. The journal's times of
+             deliveries, attempts and limits are on this clock.
 
 `steady` is the machine's boot clock, which also counts while the machine sleeps, plus a base. The base is what the wall clock said when
 a daemon on this journal first ran since the machine booted; the journal keeps it with the id of that boot. So the clock runs on over a
-restart of the daemon. Over a reboot there is no better witness than the wall clock, and the base is taken anew.
+restart of the daemon. After a reboot the wall clock is the only source, and a new base is read from it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tocsin.outbox import boot_id
 
 
 class Clock(Protocol):
-    """What the daemon's working code asks for the time."""
+    """The clocks that working code uses."""
 
     def now(self) -> float:
         """Monotonic seconds, on the clock that trio's deadlines use."""
@@ -34,14 +34,14 @@ class Clock(Protocol):
 
 
 class Boot(NamedTuple):
-    """One boot of the machine: its id (empty where the kernel gives none), and the Unix time at which its boot clock stood at zero."""
+    """One boot of the machine: its id (empty where the kernel gives none), and the Unix time at which its boot clock was zero."""
 
     id: str
     base: float
 
 
 class SystemClock:
-    """trio's clock and the machine's."""
+    """The clocks of trio and of the machine."""
 
     def __init__(self) -> None:
         self.boot = Boot(boot_id(), time.time() - _since_boot())
@@ -56,7 +56,7 @@ class SystemClock:
         return self.boot.base + _since_boot()
 
     def resume(self, boot: Boot) -> None:
-        """Go on where an earlier run on this boot of the machine stood; what is known of another boot is passed over."""
+        """Use the base of an earlier run on this boot of the machine. One of another boot is ignored."""
         if boot.id and boot.id == self.boot.id:
             self.boot = boot
 
@@ -66,7 +66,7 @@ def _since_boot() -> float:
 
 
 def to_wall_time(written: float, boot: str, booted: float) -> float:
-    """What the wall clock, as it is set now, would have said at `written`: known where that was `booted` seconds into this very boot."""
+    """What the wall clock, as it is set now, would have shown at `written`. Known only if that was `booted` seconds into this very boot."""
     return time.time() - max(0.0, _since_boot() - booted) if boot and boot == boot_id() else written
 
 
@@ -76,5 +76,5 @@ def steady_to_wall(clock: Clock, instant: float) -> float:
 
 
 async def sleep_until_round(seconds: float) -> None:
-    """Sleep until the monotonic clock's next multiple of `seconds`: rounds of several tasks fall together."""
+    """Sleep until the monotonic clock's next multiple of `seconds`, so that several tasks wake together."""
     await trio.sleep_until((trio.current_time() // seconds + 1) * seconds)

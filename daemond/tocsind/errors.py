@@ -1,4 +1,6 @@
-"""What ends the daemon, each with the exit code that the manual promises. Failures that will happen are outcomes, not exceptions."""
+"""Errors that end the daemon, each with the exit code that the manual names. Failures that are to be expected are outcomes, not
+exceptions.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ EXIT_CONFIGURATION = 78
 
 
 class DaemonError(Exception):
-    """The daemon cannot go on; the text says what, why and what to do."""
+    """The daemon cannot continue. The text says what, why and what to do."""
 
     exit_code = EXIT_INTERNAL
 
@@ -22,25 +24,25 @@ class StateLocked(DaemonError):  # noqa: N818 - names the condition
 
 
 class CannotWrite(DaemonError):  # noqa: N818 - names the condition
-    """The state folder or the socket cannot be made."""
+    """The state folder or the socket cannot be created."""
 
     exit_code = EXIT_CANNOT_WRITE
 
 
 class NotPermitted(DaemonError):  # noqa: N818 - names the condition
-    """A file or folder that we would depend on belongs to another user, or others may change it."""
+    """A file or folder that the daemon depends on belongs to another user, or others may change it."""
 
     exit_code = EXIT_NO_PERMISSION
 
 
 class StorageFailed(DaemonError):  # noqa: N818 - names the event
-    """The disk broke a promise (a sync or a write failed). What was acknowledged is on disk; only a fresh start can tell the rest."""
+    """A sync or a write of the journal failed. Acknowledged signals are on disk; only the next start can find out about the rest."""
 
     exit_code = EXIT_CANNOT_WRITE
 
 
 class StorageLost(StorageFailed):
-    """The journal's files were deleted, moved or replaced while it was open. What is written there is not found by the next start."""
+    """The journal's files were deleted, moved or replaced while it was open. The next start will not find what is written now."""
 
 
 class StorageFull(Exception):  # noqa: N818 - names the condition; a refusal to one request, not the daemon's end

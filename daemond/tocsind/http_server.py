@@ -1,12 +1,12 @@
-"""A small HTTP/1.1 server: h11 decides, trio moves the bytes.
+"""A small HTTP/1.1 server: h11 parses, trio transfers the bytes.
 
-It knows nothing of who asks or answers: `monitor` and the fake Discord do. A handler turns a Request into a Reply, takes
-the time it likes, and may ask for bad manners: an answer cut in the middle, or none at all. Real servers do both, so the fake has to.
+It is used by `observe.http_endpoints` and by the fake Discord. A handler turns a Request into a Reply and takes the time that it likes. It
+may ask for a bad ending: a response cut in the middle, or none at all. Real servers do both, so the fake has to.
 
-Bounded everywhere: headers by h11, bodies by `Bounds.body`, connections by `Bounds.connections`, a head by `Bounds.head` seconds from its
-first byte awaited to its last, and every other read and write by `Bounds.idle` seconds. When all connections are taken, a new one ends the
-one that has been without a complete head for longest: whoever sends heads slowly, or none, keeps nobody out. A client that breaks the
-protocol gets a plain 4xx and a closed connection.
+Everything is bounded: headers by h11, bodies by `Bounds.body`, connections by `Bounds.connections`, the time to receive the head of a
+request by `Bounds.head`, and every other read and write by `Bounds.idle` seconds. When all connections are in use, a new one replaces the
+one that has waited longest for a complete head: a client that sends heads slowly, or none, keeps no other client out. A client that
+violates the protocol gets a plain 4xx and a closed connection.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _READ_SIZE: Final = 65_536
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """What one client may cost us."""
+    """What one client may use."""
 
     body: int = 30 * 1024 * 1024
     """Bytes of a request body; more is answered 413. Discord's 10 MiB a file, with room to be wrong."""
@@ -37,7 +37,7 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One request, complete; header names are lower case."""
+    """One complete request. Header names are in lower case."""
 
     method: str
     path: str
@@ -47,7 +47,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Ending(Enum):
-    """What becomes of the answer on its way out."""
+    """How the response ends."""
 
     WHOLE = "whole"
     CUT = "cut"
@@ -57,7 +57,7 @@ class Ending(Enum):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """One answer; its length is the server's business."""
+    """One response. The server adds its length."""
 
     status: int
     headers: Mapping[str, str] = {}
@@ -69,7 +69,7 @@ Handler: TypeAlias = Callable[[Request], Awaitable[Reply]]
 
 
 class WebServer:
-    """Serves one handler on any number of connections; `serve_connection` is for `trio.serve_listeners`."""
+    """Serves one handler on any number of connections. `serve_connection` is for `trio.serve_listeners`."""
 
     def __init__(self, handler: Handler, bounds: Bounds) -> None:
         self._handler = handler
@@ -80,7 +80,7 @@ class WebServer:
 
         self._waiting_for_head: dict[
             _Connection, None
-        ] = {}  # those that wait for the head of a request, the longest-waiting first
+        ] = {}  # connections that wait for the head of a request, the longest wait first
 
     async def serve_connection(self, stream: trio.SocketStream) -> None:
         self.connections += 1
@@ -96,10 +96,10 @@ class WebServer:
             self.open_connections -= 1
 
     def _make_room(self) -> bool:
-        """End the connection that has waited for a head for longest; False when all of them have theirs."""
+        """End the connection that has waited longest for a head; False when none waits for one."""
         longest = next(iter(self._waiting_for_head), None)
         if longest is not None:
-            del self._waiting_for_head[longest]  # now, or two that come at once would both take its place
+            del self._waiting_for_head[longest]  # at once, or two new connections would replace the same one
             longest.scope.cancel()
         return longest is not None
 
@@ -116,17 +116,17 @@ class _Connection:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=bounds.headers)
 
     async def run(self) -> None:
-        """Answer requests until either side has had enough."""
+        """Answer requests until either side ends the connection."""
         try:
             while await self._exchange():
                 self._http.start_next_cycle()
         except (trio.BrokenResourceError, trio.TooSlowError):
-            return  # the client left, or stopped moving: neither is ours to repair
+            return  # the client left or stalled
         except h11.RemoteProtocolError as problem:
             await self._refuse(problem.error_status_hint)
 
     async def _exchange(self) -> bool:
-        """One request and its answer; whether another may follow."""
+        """One request and its response; whether another may follow."""
         head = await self._head()
         if not isinstance(head, h11.Request):
             return False
@@ -144,7 +144,7 @@ class _Connection:
         return head
 
     async def _body(self) -> bytes | None:
-        """The whole body, or None when it is longer than we care to hold."""
+        """The whole body, or None when it is too long."""
         body = bytearray()
         while not isinstance(event := await self._next_event(), h11.EndOfMessage):
             if isinstance(event, h11.Data):
@@ -154,7 +154,7 @@ class _Connection:
         return bytes(body)
 
     async def _answer(self, reply: Reply, *, bodiless: bool = False) -> bool:
-        """`bodiless`: HEAD asked, and wants to know how long the body would be."""
+        """`bodiless`: the response to HEAD has the length of the body and no body."""
         if reply.ending is Ending.DROPPED:
             return False
         wire = self._send(_response(reply))

@@ -1,12 +1,12 @@
-"""Secrets are a type: what is printed, logged, compared in an error or written down is a mask, and the value takes a deliberate word.
+"""Secrets are a type. Printed, logged, or compared in an error, a Secret is a mask; only `reveal` returns the value.
 
-A far end, a library or a person may quote one all the same. So whatever words leave the daemon pass here (`struck`, `cleaned`):
+A server, a library or a person may quote one all the same. So all text that leaves the daemon passes `redacted` or `redacted_struct`:
 
-    known     each value that a Secret holds is remembered, with the forms it takes: the parts of a URL that are secret, percent-encoded, as
-              JSON, as HTML, as Base64; and of long ones their beginning, in case the text was cut
-    shapes    what looks like a token of a known service, or stands where a password does, whether we know it or not
+    known     the value of each Secret is remembered, in all its forms: the secret parts of a URL, percent-encoded, as JSON, as HTML,
+              as Base64; and the beginning of a long one, in case the text was cut
+    shapes    what looks like a token of a known service, or is in the place of a password, whether it is known or not
 
-Words that are not ours at all, a person's file or a bug's text, lose everything that looks like a URL as well (`masked`).
+Text that the daemon did not write (a person's file, the text of a bug) also loses everything that looks like a URL (`masked`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ import msgspec
 T = TypeVar("T")
 
 MASK = "****"
-MIN_LENGTH = 4  # characters of a value that is remembered: a shorter one would be struck out of every other word
-_WHOLE_WORD_BELOW = 8  # below so many it is struck only where it stands as a word of its own
-_PREFIX_FROM = 20  # from here on its beginning gives it away
+MIN_LENGTH = 4  # characters of a value that is remembered: a shorter one would be replaced inside many words
+_WHOLE_WORD_BELOW = 8  # characters; a shorter value is replaced only as a whole word
+_PREFIX_FROM = 20  # characters; of a longer value the beginning is replaced as well
 _PREFIX_LENGTH = 10
-_MAX_FORMS = 4096  # forms; what comes after them is derived from what is known
+_MAX_FORMS = 4096  # forms that are remembered
 _LIKE_A_URL = re.compile(r"\S*(?:\w://|webhooks/[0-9]+/)\S*")
 _REVEALING_SEGMENT = re.compile(r"(?=.*[0-9_A-Z-]).{8,}")  # of a path: no plain word, and no plain number
 _SHAPES = re.compile(
@@ -46,7 +46,7 @@ _SHAPES = re.compile(
 
 
 class Secret:
-    """A value that never shows itself. `reveal()` is the only way to it, so every use can be found by name."""
+    """A value that never shows itself. `reveal()` is the only access, so every use can be found by name."""
 
     __slots__ = ("_value",)
 
@@ -73,11 +73,11 @@ class Secret:
         raise TypeError("a Secret is not written down")
 
 
-_known: dict[str, re.Pattern[str]] = {}  # what a text is searched for, in lower case, and what is struck then
+_known: dict[str, re.Pattern[str]] = {}  # search text in lower case, and the pattern to replace
 
 
 def register(value: str) -> None:
-    """Have this value struck out of every text from now on, in whatever form. Blocks for nothing; any thread may ask."""
+    """Redact this value, in all its forms, from now on. Does not block; safe from any thread."""
     for part in _secret_parts(value):
         for form in _forms(part):
             _add(form, _pattern(form))
@@ -91,14 +91,14 @@ def _add(form: str, pattern: re.Pattern[str]) -> None:
 
 
 def register_environment() -> None:
-    """The passwords of proxies, which libraries read for themselves."""
+    """Register the passwords of proxies, which libraries read from the environment."""
     for name, value in os.environ.items():
         if name.lower().endswith("_proxy") and "://" in value:
             register(value)
 
 
 def redacted(text: str) -> str:
-    """`text` without secrets: those that are known, and what looks like one."""
+    """`text` without secrets: known ones, and what looks like one."""
     lowered = text.lower()
     for form in [form for form in _known.copy() if form in lowered]:
         text = _known[form].sub(MASK, text)
@@ -106,12 +106,12 @@ def redacted(text: str) -> str:
 
 
 def masked(text: str) -> str:
-    """The same, and without anything that looks like a URL: for words that are not ours, a person's or a bug's."""
+    """As `redacted`, and without anything that looks like a URL: for text that the daemon did not write."""
     return _LIKE_A_URL.sub(MASK, redacted(text))
 
 
 def redacted_struct(value: T, skip: Collection[str] = ()) -> T:
-    """A text, struct, tuple, list or dict, with all its texts `struck`, but for the fields and keys in `skip`."""
+    """A text, struct, tuple, list or dict with all its texts `redacted`, except for the fields and keys in `skip`."""
     return _cleaned(value, skip)  # type: ignore[no-any-return]  # it is of the type that came
 
 
@@ -138,7 +138,7 @@ def _cleaned_struct(struct: msgspec.Struct, skip: Collection[str]) -> msgspec.St
 
 
 def _secret_parts(value: str) -> Iterator[str]:
-    """What of a value must not be seen: of a URL the password, the telling parts of its path, and the values of its query."""
+    """The secret parts of a value: of a URL the password, the revealing segments of its path, and the values of its query."""
     if "://" not in value:
         yield value
         return
@@ -154,7 +154,7 @@ def _secret_parts(value: str) -> Iterator[str]:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """The forms in which a value may stand in a text."""
+    """The forms in which a value may occur in a text."""
     plain = {value, value.strip(), unquote(value)}
     for form in plain | {change(word) for word in plain for change in _CHANGES}:
         if len(form) >= MIN_LENGTH:
@@ -186,7 +186,7 @@ _CHANGES = (
 
 
 def _as_base64(value: bytes) -> Iterator[str]:
-    """What is in every Base64 text that has the value in it, at whichever of three places it begins there."""
+    """The part that every Base64 text with the value in it contains, for each of the three positions at which the value may begin."""
     for before in range(3):
         padded = bytes(before) + value
         whole = padded[: len(padded) // 3 * 3]

@@ -68,7 +68,7 @@ def test_deleted_live_message_is_posted_again_at_once(daemon: DaemonProcess, fak
     (message,) = living(fake)
     assert (shown(message).title, history(message), message["edits"]) == ("closed", ["filled", "opened"], 1)
     assert [outcome for outcome, _ in attempts(daemon, filled)] == ["deferred", "delivered"]
-    assert delivery(daemon, filled)["reason"] == "posted anew"
+    assert delivery(daemon, filled)["reason"] == "posted again"
     assert (daemon.destination("d")["condition"], daemon.status()["health"]) == ("ready", "ok")
 
 
@@ -166,7 +166,7 @@ def test_urgent_state_is_posted_as_new_message_and_edited_later(daemon: DaemonPr
     first, second = fake.messages()
     assert (shown(first).title, first["edits"]) == ("opened", 0)
     assert (shown(second).title, history(second), second["edits"]) == ("booked", ["stopped out", "opened"], 1)
-    assert delivery(daemon, urgent)["reason"] == "posted anew"
+    assert delivery(daemon, urgent)["reason"] == "posted again"
 
 
 def test_live_message_exists_per_destination_and_file_has_a_line_per_state(tmp_path: Path, two: FakeProcess) -> None:

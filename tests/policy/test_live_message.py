@@ -155,12 +155,12 @@ def reasons(*states: Delivery, known: LiveMessage | None = None) -> list[str | N
 
 def test_each_says_how_it_was_told_and_by_whose_state() -> None:
     first, second = state(2), state(3)
-    by_second = f"told together with {second.id}, which came later"
+    by_second = f"shown together with {second.id}, which came later"
     assert reasons(first) == [None]
     assert reasons(first, known=ALIVE) == ["edited in place"]
-    assert reasons(first, known=LiveMessage(None, (OPENED,))) == ["posted anew"]
+    assert reasons(first, known=LiveMessage(None, (OPENED,))) == ["posted again"]
     assert reasons(first, second) == [by_second, None]
-    assert reasons(first, second, known=LiveMessage(None, (OPENED,))) == [f"{by_second}: posted anew", "posted anew"]
+    assert reasons(first, second, known=LiveMessage(None, (OPENED,))) == [f"{by_second}: posted again", "posted again"]
     assert reasons(first, second, known=ALIVE) == [f"{by_second}: edited in place", "edited in place"]
 
 

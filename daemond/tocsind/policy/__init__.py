@@ -1,29 +1,30 @@
-"""The law: this room decides and never acts.
+"""Pure decisions. This package never acts.
 
-No trio, httpx, os, sqlite, logging, random or clock is imported here; `now` and jitter are parameters, and every question about time
-is one question: when? `ready_at(now)` answers `now` for yes, a later instant for not before, and infinity for "ask me after something
-happens". Asking changes nothing; `take`, `succeeded` and `failed` do. So the whole room is tested with plain numbers, and nothing waits.
+It imports no trio, httpx, os, sqlite, logging, random or clock. `now` and jitter are parameters. Every question about time is one question:
+when? `ready_at(now)` returns `now` for "now", a later instant for "not before", and infinity for "only after another event". Questions
+change nothing; methods such as `acquire`, `succeeded` and `failed` do. So all tests of this package use plain numbers and never wait.
 
-    outcomes   how an attempt ended: four words; and what its answer told of pace
-    delivery   what a delivery is, its states, and what each outcome makes of it
-    backoff    how long until the next try
-    bucket     at most so many in so long, and an even pace within it
-    reserve    how much of it is kept for those who press
-    scopes     whose limit it is: an endpoint's, a channel's, an address's; blocks, and what they taught
-    gate       when may this priority send: all of these at once
-    window     which deliveries of a lane are in memory, and when to read more
-    batch      which deliveries share a message
-    living     what shares a message over time, edited in place
-    telling    the deliveries that such a message tells
-    digest     what is told in sum when there is too much to tell
-    breaker    when they fail in a row: rest, then one probe
-    patience   when they fail for long: fallbacks deliver what waits, and who of them
-    refusals   when they say that a destination refuses everything
-    progress   whether what ought to move does
-    alarms     which trouble of ours is told, and when again
-    heartbeat  whether deliveries work
-    routes     which destinations, which priority, which fallback
+    outcomes        how an attempt ended: four cases; and what the response says about pace
+    delivery        a delivery, its states, and the next state after each outcome
+    backoff         how long until the next attempt
+    bucket          at most so many requests in so long, at an even pace
+    reserve         how many tokens of a bucket are kept for URGENT and HIGH
+    rate_limits     limits by scope (webhook, channel, host); blocks; limits learned from responses
+    limiter         when a request of this priority may leave: all limits together
+    window          which deliveries of a lane are in memory, and when to read more
+    batch           which deliveries share a message
+    live_message    one message per key, edited in place
+    live_update     the deliveries that one update of such a message shows
+    digest          which deliveries one digest replaces when too many wait
+    breaker         failures in a row: rest, then one probe
+    patience        long outages: which deliveries move to fallbacks, and when
+    refusals        when refusals show that the destination itself refuses
+    liveness        whether what should move does move
+    alarm_throttle  when an alarm is due, and when again
+    heartbeat       whether deliveries work
+    routes          which destinations, which priority, which fallback
+    sources         the source names that are reserved for the daemon
 
-Pace (gate) and health (breaker) are kept apart on purpose: a rate limit never trips a breaker, and a broken far end never teaches the
-gate anything. The lane asks both and takes the later answer.
+Limiter and breaker are separate on purpose: a rate limit never opens a breaker, and a failing server never changes a limit. The lane asks
+both and uses the later instant.
 """

@@ -1,7 +1,7 @@
-"""Exponential backoff with full jitter: the wait is drawn evenly from nothing up to a ceiling that doubles with each try.
+"""Exponential backoff with full jitter: the wait is drawn evenly from zero up to a ceiling that doubles with each attempt.
 
-Full jitter spreads a crowd of retries best (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/); the draw is
-handed in, so that policy stays a function of its arguments.
+Full jitter spreads many simultaneous retries best (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). The caller
+passes the random number, so that policy stays a function of its arguments.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import msgspec
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """How patient a lane is with one delivery, in seconds: first and longest ceiling, and when a failing one is given up."""
+    """Retry settings of a lane, in seconds: first and longest ceiling, and the age at which a failing delivery is given up."""
 
     first: float = 1.0
     most: float = 60.0
@@ -18,11 +18,11 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 def ceiling(retry: Retry, attempts: int) -> float:
-    """The longest wait after `attempts` tries, in seconds."""
+    """The longest wait after `attempts` attempts, in seconds."""
     doublings = min(max(attempts - 1, 0), 60)  # 2**60 first waits exceed any `most`; more would overflow a float
     return min(retry.most, retry.first * 2.0**doublings)
 
 
 def backoff(retry: Retry, attempts: int, jitter: float) -> float:
-    """Seconds to wait after `attempts` tries; `jitter` is drawn evenly from [0, 1)."""
+    """Seconds to wait after `attempts` attempts. `jitter` is drawn evenly from [0, 1)."""
     return ceiling(retry, attempts) * jitter

@@ -1,14 +1,14 @@
 """Which deliveries share a message.
 
-They are offered in the order in which they would go: by priority, and in order of acceptance within each. The first one leads and
-decides who may come along: only those with the same key (who is woken, and how loudly, holds for a message as a whole). The others join
-in order until one does not fit; whoever has another key is passed over, and leads a later message. So nothing overtakes its own kind.
+The lane offers deliveries in sending order: by priority, then in order of acceptance. The first one decides which others may join: only
+those with the same key, because mentions and silence apply to a whole message. The others join in order until one does not fit. A delivery
+with another key is skipped and leads a later message. So deliveries of one key never overtake each other.
 
-A delivery that was part of a message which was refused without a culprit travels in half the company, until it is alone and the culprit
-is found; so does one that has failed more than once, because it may be the reason.
+A server may refuse a batch without naming the faulty delivery. Then its deliveries travel in batches of half the size, until the faulty one
+is alone. The same holds for a delivery that failed more than once, because it may be the reason.
 
-A living message (`living`) has one to itself. Whoever waits and has the same key is told by it, too, but that is found out when it is
-claimed; all that is decided here is that nobody else may come along, and so that there is nothing to wait for while others stand behind it.
+A live message is always alone in its batch. Waiting deliveries of the same key join its update later, when it is claimed. Here `is_full`
+only says that it need not wait for more deliveries while others are queued behind it.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ import msgspec
 
 
 class Footprint(msgspec.Struct, frozen=True):
-    """What a delivery takes of a message, and with whom it may travel."""
+    """The space that a delivery needs in a message, and which deliveries it may share one with."""
 
     size: int = 0  # code points
     key: Hashable = None
-    max_batch: int | None = None  # in a message of at most so many; None: of any size
-    must_be_alone: bool = False  # it is a living message
+    max_batch: int | None = None  # the largest batch that it may join; None: no limit
+    must_be_alone: bool = False  # it updates a live message
     weight: int = 0  # bytes of its attachment
 
 
 class Batch(NamedTuple):
-    """The places of those who go, in order, and whether nobody else could have joined."""
+    """Indexes of the chosen deliveries, in order, and whether no further delivery could have joined."""
 
     chosen: tuple[int, ...]
     is_full: bool
 
 
 def form(offered: Sequence[Footprint], most: int, room: float, load: float = inf) -> Batch:
-    """Choose of the offered: at most `most`, with `room` code points and a `load` of bytes together. The first always goes."""
+    """Choose from `offered` at most `most` deliveries with `room` code points and `load` bytes in total. The first one is always chosen."""
     if offered and offered[0].must_be_alone:
         return Batch((0,), is_full=any(share.key != offered[0].key for share in offered))
     chosen: list[int] = []

@@ -1,13 +1,13 @@
 """At most so many in so long: a token bucket whose tokens come back one by one, each `per` seconds after its request was *answered*.
 
 So no window of `per` seconds, wherever it begins, ever holds more than `count`: the classic bucket that refills steadily allows twice
-that (a full bucket, then its refill), which is how senders that "respect the limit" still meet 429s. And because the server counted a
-request some time between its sending and its answer, counting from the answer and deciding before the sending errs on the safe side
-twice: neither latency nor a server's clock can make two windows of ours one of theirs.
+that (a full bucket, then its refill), which is how senders that "respect the limit" still meet 429s. The server counted a request at some
+time between its sending and its answer. Counting from the answer and deciding before the sending is the safe side at both ends: neither
+latency nor the server's clock can make two of our windows one of the server's.
 
-Some of the tokens may be kept for those who press (URGENT and HIGH): see `reserve`. The others may hold `count - keep` of the window
-and no more, whoever else sends; but what is kept is lent to them for the moment before one of their own comes back, because nobody who
-presses would wait longer for it than that.
+A part of the tokens may be reserved for expedited requests (URGENT and HIGH): see `reserve`. The others may hold `count - reserved` tokens
+of the window at most. They may borrow a reserved token shortly before one of their own comes back, because an expedited request would wait
+no longer than that for it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ import msgspec
 
 from .reserve import Reserve
 
-MIN_PACED_SHARE = 4 / 30  # of the tokens: with fewer requests than this in the window nobody has to save them up
+MIN_PACED_SHARE = 4 / 30  # of the tokens: below this share of the window's tokens requests are not paced
 BORROW_TIME = (
-    1.5  # seconds: with a webhook's window before it, an URGENT request may wait so long and still arrive within 2.5
+    1.5  # s: with a webhook's window before it, an URGENT request may wait so long and still arrive within 2.5 s
 )
-MAX_PACE_FACTOR = (
-    2.0  # times the even pace of a whole window: the longest that a message waits for more alerts to join it
-)
-EARLY_REQUESTS = 10  # requests of a window that was empty wait for more alerts to join them for at most
-EARLY_PACE = 2.6  # seconds: the first alerts of a quiet channel are news, and most such bursts end here
-SPREAD_BELOW = 2  # tokens that must remain for that
+MAX_PACE_FACTOR = 2.0  # times the even pace of a whole window: the longest wait of a message for more alerts to join it
+EARLY_REQUESTS = 10  # requests that leave at EARLY_PACE at least, in a window that was empty
+EARLY_PACE = 2.6  # s: the first alerts of a quiet channel are news, and most bursts end here
+SPREAD_BELOW = 2  # tokens that must remain for EARLY_PACE
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -42,32 +40,32 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class Bucket:
-    """Tokens of one rate. Times are monotonic seconds. `count` may be lowered to what was learned."""
+    """The tokens of one rate. Times are monotonic seconds. `count` may be lowered below the rate's."""
 
     def __init__(self, rate: Rate, reserve: Reserve | None = None) -> None:
         self.rate = rate
         self.count = rate.count
         self.reserve = reserve
-        self._all: deque[float] = deque(maxlen=rate.count)  # when requests were answered, in order
-        self._normal: deque[float] = deque(maxlen=rate.count)  # those of them that did not press
-        self._last_sent: float | None = None  # when the last of those left us
-        self._last_sent_before: float | None = None  # and the one before it
+        self._all: deque[float] = deque(maxlen=rate.count)  # times at which requests were answered, in order
+        self._normal: deque[float] = deque(maxlen=rate.count)  # the same for requests that were not expedited
+        self._last_sent: float | None = None  # when the last request that was not expedited left
+        self._last_sent_before: float | None = None  # when the one before it left
         self._in_flight = 0  # requests without an answer yet
         self._in_flight_normal = 0
 
     def reserved(self, now: float) -> int:
-        """How many tokens are kept for those who press."""
+        """How many tokens are reserved for expedited requests."""
         return 0 if self.reserve is None else self.reserve.reserved(now, self.count, self.rate.per)
 
     def note_demand(self, now: float) -> None:
-        """One who presses has come."""
+        """An expedited delivery arrived."""
         if self.reserve is not None:
             self.reserve.note_demand(now)
 
     def ready_at(self, now: float, *, expedited: bool = True, borrow: float = BORROW_TIME) -> float:
-        """`now` for yes, else the instant at which a token comes back; a request that is out may come back only later.
+        """`now` if a request may leave, else the instant at which a token comes back. While requests are in flight it may come back later.
 
-        `lent`: seconds before a token of their own returns in which those that do not press may use the reserve.
+        `borrow`: other requests may use the reserve so many seconds before a token of their own comes back.
         """
         when = self._free_at(now, self._all, self._in_flight, self.count)
         if expedited:
@@ -76,12 +74,12 @@ class Bucket:
         return max(when, own - borrow)
 
     def paced_at(self, now: float) -> float:
-        """When the next that does not press should go, at an even pace that never runs dry; `now` while there were few.
+        """When the next request that is not expedited should leave, at the fastest even pace that never lacks a token.
 
-        A pace runs dry when its n-th request comes before the n-th token: of those that are free, and then of those that come back. The
-        smallest pace for which that never happens is the answer, from one leaving to the next; at a steady rate it is
-        `per / (count - keep)`. After a burst it would be far slower than that, and is not: then the window itself makes who comes wait.
-        The first EARLY requests of a window are faster, however small the window is.
+        `now` while there were few requests. A pace lacks a token when its n-th request precedes the n-th token: the free ones first, then
+        those that come back. The result is the smallest interval for which that never happens; at a steady rate it is `per / (count -
+        reserved)`. After a burst that would be far too slow, so it is capped; then the window itself makes later requests wait. The first
+        EARLY_REQUESTS of a window leave faster, whatever the size of the window.
         """
         used = [at for at in self._normal if at + self.rate.per > now]
         if not used or len(used) < self.count * MIN_PACED_SHARE:
@@ -104,7 +102,7 @@ class Bucket:
             self._last_sent_before, self._last_sent = self._last_sent, now
 
     def release(self, now: float, *, expedited: bool = True) -> None:
-        """It was answered: from here its token is gone for `per` seconds."""
+        """The request was answered: its token comes back `per` seconds from now."""
         self._returned(expedited=expedited)
         self.restore_request(now, expedited=expedited)
         for log in (self._all, self._normal):
@@ -112,30 +110,30 @@ class Bucket:
                 log.popleft()  # its token is back
 
     def cancel(self, *, expedited: bool = True) -> None:
-        """Nothing left after all, or it never reached the far end: as if it had not been taken."""
+        """The request did not leave, or never reached the server. Undoes `acquire`."""
         self._returned(expedited=expedited)
         if not expedited:
             self._last_sent = self._last_sent_before
 
     def restore_request(self, at: float, *, expedited: bool = True) -> None:
-        """A request that was answered then."""
+        """Count a request that was answered at `at`."""
         self._all = _inserted(self._all, at)
         if not expedited:
             self._normal = _inserted(self._normal, at)
 
     def set_rate(self, rate: Rate) -> None:
-        """Another rate holds from now on; what was counted stays counted."""
+        """Use another rate from now on. Counted requests stay counted."""
         self.rate, self.count = rate, rate.count
         self._all = deque(self._all, maxlen=rate.count)
         self._normal = deque(self._normal, maxlen=rate.count)
 
     @property
     def newest(self) -> float:
-        """When the last request that is known was answered; there must be one."""
+        """When the last known request was answered. There must be one."""
         return self._all[-1]
 
     def clears(self, window: float) -> float:
-        """From when on fewer requests than the rate permits lie in the last `window` seconds, should nothing be sent meanwhile."""
+        """The instant from which fewer than `rate.count` requests lie in the last `window` seconds, if none leaves until then."""
         return self._all[0] + window if len(self._all) == self._all.maxlen else 0.0
 
     def _returned(self, *, expedited: bool) -> None:
@@ -143,7 +141,7 @@ class Bucket:
         self._in_flight_normal -= not expedited
 
     def used(self, now: float) -> int:
-        """How many tokens are gone at `now`."""
+        """How many tokens are in use at `now`."""
         return self._in_flight + sum(1 for _ in self._since(now - self.rate.per))
 
     def _since(self, then: float) -> Iterator[float]:
@@ -157,7 +155,7 @@ class Bucket:
 
 
 def _inserted(log: deque[float], at: float) -> deque[float]:
-    """The log, in order still: what comes from before a restart may come late."""
+    """The log with `at`, still in order: requests of an earlier run may be added late."""
     if log and at < log[-1]:
         return deque(sorted((*log, at)), maxlen=log.maxlen)
     log.append(at)

@@ -1,19 +1,19 @@
-"""A delivery: one signal owed to one destination, and the table of what may become of it.
+"""A delivery: one signal owed to one destination, and the table of its next states.
 
                                   .--- drop ---> dropped
-                                  |--- its time passed ---> expired
+                                  |--- deadline passed ---> expired
       accepted ---> queued -------|--- destination gone, or given up ---> rerouted (a new delivery at the fallback)
-                                  |--- too many, merged with others ---> digested (a new delivery tells them in sum)
+                                  |--- too many wait ---> digested (the delivery of the digest replaces it)
                     ^  ^  |
           deferred  |  |  '-- attempt on record --> sending ---> sent
-          unknown,  |  |                             |  |  '---> unknown (may have arrived; nobody can say)
-          once more '--|-----------------------------'  '------> dead (refused, or given up; kept for a person)
+          unknown,  |  |                             |  |  '---> unknown (it may have arrived)
+          once more '--|-----------------------------'  '------> dead (refused, or given up; kept for the operator)
                        '------------------- retry ----------------'
 
-`sending` is written before the request leaves, so a crash leaves it behind, and the next start knows that it cannot know: the delivery
-is queued again, in doubt. Doubt is for good: every later copy is marked. What is dead or unknown also goes to the fallback, because
-"nobody can say" is no answer to the person who waits for the alert. LOW is the exception: in doubt, it counts as sent. What was digested
-fares as its digest does: `digest` names it, and the message in which it was told.
+The journal has `sending` before the request leaves. So after a crash the state shows that the delivery may have arrived: the next start
+queues it again, marked as a possible duplicate. The mark stays for good: every later copy carries it. A dead or unknown delivery also goes
+to the fallback, because "it may have arrived" is no answer for the recipient of an alert. LOW is the exception: an unknown one counts as
+sent. A digested delivery ends as its digest does: `digest` names it, and the message that carried it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .outcomes import Cause, Deferred, Delivered, Outcome, Refused, Unknown
 
 
 class Priority(IntEnum):
-    """Most pressing first: a smaller number goes before a larger one."""
+    """The most urgent first: a smaller number is sent before a larger one."""
 
     URGENT = 0
     HIGH = 1
@@ -46,7 +46,7 @@ class Priority(IntEnum):
 
 
 class State(Enum):
-    """Where a delivery stands; the values are what the journal and `tocsin queue --state` call it."""
+    """The state of a delivery. The values are the words in the journal and of `tocsin queue --state`."""
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -59,17 +59,18 @@ class State(Enum):
     DROPPED = "dropped"
 
 
-MAX_BATCH = 10  # in the largest message that is worth taking apart
+MAX_BATCH = 10  # deliveries; the batch size from which halving starts
 OPEN = frozenset({State.QUEUED, State.SENDING})
 SETTLED = frozenset(State) - OPEN
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One signal owed to one destination, as the journal knows it. Times are Unix seconds on the steady clock, but for `accepted` and
-    `tried`, which are on the wall clock as it stood at acceptance.
+    """One signal owed to one destination, as the journal has it.
+
+    Times are Unix seconds on the steady clock. `accepted` and `tried` are on the wall clock as it was at acceptance.
     """
 
-    number: int  # the journal's, in order of acceptance: FIFO within a priority means by this
+    number: int  # the journal's number, in order of acceptance: FIFO within a priority goes by it
     signal: Signal
     destination: str
     priority: Priority
@@ -77,13 +78,13 @@ class Delivery(msgspec.Struct, frozen=True):
     deadline: float | None = None  # from `expires`; after it the signal is never posted as live
     attempts: int = 0
     first_try: float | None = None
-    maybe_duplicate: bool = False  # an earlier attempt may have arrived: the next copy says so
-    unknown_count: int = 0  # attempts that ended unknown while we watched
-    plain_format: bool = False  # its own form was refused: from now on it goes without links, fields and markup
-    max_batch: int | None = None  # in a message of at most so many; forgotten over a restart, and found out again
+    maybe_duplicate: bool = False  # an earlier attempt may have arrived; the next copy says so
+    unknown_count: int = 0  # attempts that ended unknown while the daemon ran
+    plain_format: bool = False  # the server refused its format: from now on it is sent without links, fields and markup
+    max_batch: int | None = None  # the largest batch that it may join; not kept over a restart, but learned again
     order: int = 0  # the journal's number of the signal: order of acceptance over all destinations
-    update: LiveUpdate | None = None  # since it was claimed: what becomes of the living message of its key
-    tried: float | None = None  # when the attempt that is under way began
+    update: LiveUpdate | None = None  # set by the claim: the update of the live message of its key
+    tried: float | None = None  # when the attempt in flight began
     skew: float = 0.0  # steady clock minus wall clock, at acceptance
 
     @property
@@ -93,48 +94,48 @@ class Delivery(msgspec.Struct, frozen=True):
 
     @property
     def is_digest(self) -> bool:
-        """Whether it tells others in sum: those stand before the first of their queue, and so do their numbers."""
+        """Whether it is the delivery of a digest. Digests precede all others of their queue, so their numbers are negative."""
         return self.number < 0
 
 
 class LiveUpdate(msgspec.Struct, frozen=True):
-    """What one attempt does with a living message. All deliveries that were claimed for it carry the same."""
+    """What one attempt does with a live message. All deliveries that were claimed for it carry the same object."""
 
     key: str
-    about: str  # which far end the message is at: a new webhook under an old name begins afresh
-    edits: str | None  # this message; None: post a new one
-    then: LiveMessage  # what is known once it is told, but for the id of a new message
-    message: Delivery  # whose state is shown: one that was claimed, or one that was told before
-    is_repost: bool = False  # posted, although the key was told before
+    about: str  # hash of the webhook that holds the message: a new webhook under an old name starts a new message
+    edits: str | None  # id of the message to edit; None: post a new one
+    then: LiveMessage  # what is known after success, without the id of a new message
+    message: Delivery  # the delivery whose state is shown: a claimed one, or one that was shown before
+    is_repost: bool = False  # the key had a message before
 
     @property
     def history(self) -> tuple[Line, ...]:
-        """What came before the state that is shown."""
+        """The earlier states that the message shows."""
         return self.then.lines[:-1]
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """What follows from an attempt: the delivery's next state and why."""
+    """The result of an attempt: the delivery's next state and why."""
 
     state: State
     reason: str | None = None
     message: str | None = None
-    wait: float = 0.0  # seconds until the next try, when it is queued again
+    wait: float = 0.0  # seconds until the next attempt, if it is queued again
     maybe_duplicate: bool = False
     unknown_count: int = 0
     plain_format: bool = False
     max_batch: int | None = None
     copy_to_fallback: bool = False  # the fallback gets a copy as well
-    repost: bool = False  # the message that it was to edit is not there any more
+    repost: bool = False  # the message that it was to edit is gone
 
 
 def settle(delivery: Delivery, outcome: Outcome, *, now: float, retry: Retry, jitter: float) -> Settlement:
-    """The law on what an attempt's end means for its delivery. `now` is on the steady clock, `jitter` lies in [0, 1)."""
+    """The result of an attempt with this outcome. `now` is on the steady clock, `jitter` lies in [0, 1)."""
     match outcome:
         case Delivered(message=message):
             return _after(delivery, State.SENT, describe(delivery.update, delivery.order), message=message)
         case Refused(reason=reason, disable=True):
-            # Not its fault: it stays queued, and the lane, disabled by the same outcome, sends its whole queue elsewhere.
+            # The alert is not at fault. It stays queued; the same outcome disables the lane, which reroutes its whole queue.
             return _after(delivery, State.QUEUED, reason)
         case Refused(reason=reason):
             return _after(delivery, State.DEAD, reason, copy_to_fallback=True)
@@ -153,12 +154,12 @@ def _after_deferral(delivery: Delivery, outcome: Deferred, now: float, retry: Re
             return _after(delivery, State.QUEUED, outcome.reason, plain_format=True, max_batch=1)
         case Cause.TARGET_GONE:
             return _after(delivery, State.QUEUED, outcome.reason, repost=True)
-        case _:  # LIMITED: the gate waits, and it stays at the head of the line; INNOCENT: so does it without any wait
+        case _:  # LIMITED: the limiter waits, and the delivery stays first in the queue; BATCH_MATE: it is sent again without a wait
             return _after(delivery, State.QUEUED, outcome.reason)
 
 
 def _after(delivery: Delivery, state: State, reason: str | None = None, **changes: Any) -> Settlement:
-    """What is known of the delivery, and what has changed."""
+    """The known facts of the delivery, with changes."""
     known = {
         name: getattr(delivery, name) for name in ("maybe_duplicate", "unknown_count", "plain_format", "max_batch")
     }
@@ -166,12 +167,12 @@ def _after(delivery: Delivery, state: State, reason: str | None = None, **change
 
 
 def _after_unknown(delivery: Delivery, reason: str, retry: Retry, jitter: float) -> Settlement:
-    doubtful = {"maybe_duplicate": True, "unknown_count": delivery.unknown_count + 1}
+    ambiguous = {"maybe_duplicate": True, "unknown_count": delivery.unknown_count + 1}
     if delivery.priority is Priority.LOW:
-        return _after(delivery, State.UNKNOWN, reason, **doubtful)
+        return _after(delivery, State.UNKNOWN, reason, **ambiguous)
     if delivery.unknown_count:
-        return _after(delivery, State.UNKNOWN, reason, **doubtful, copy_to_fallback=True)
-    return _after(delivery, State.QUEUED, reason, **doubtful, wait=backoff(retry, delivery.attempts, jitter))
+        return _after(delivery, State.UNKNOWN, reason, **ambiguous, copy_to_fallback=True)
+    return _after(delivery, State.QUEUED, reason, **ambiguous, wait=backoff(retry, delivery.attempts, jitter))
 
 
 def _after_failure(delivery: Delivery, outcome: Deferred, now: float, retry: Retry, jitter: float) -> Settlement:
@@ -180,26 +181,26 @@ def _after_failure(delivery: Delivery, outcome: Deferred, now: float, retry: Ret
     first_try = now if delivery.first_try is None else delivery.first_try
     if now - first_try >= retry.give_up:
         return _after(delivery, State.DEAD, f"given up: {reason}", maybe_duplicate=doubt, copy_to_fallback=True)
-    # A failing far end may ask for patience, but not for more than there is.
-    asked = min(outcome.wait or 0.0, first_try + retry.give_up - now)
-    wait = max(backoff(retry, delivery.attempts, jitter), asked)
-    company = halved(delivery.max_batch) if delivery.attempts > 1 else delivery.max_batch
-    return _after(delivery, State.QUEUED, reason, wait=wait, maybe_duplicate=doubt, max_batch=company)
+    # A failing server may ask for a wait, but not beyond the time at which the delivery is given up.
+    requested = min(outcome.wait or 0.0, first_try + retry.give_up - now)
+    wait = max(backoff(retry, delivery.attempts, jitter), requested)
+    max_batch = halved(delivery.max_batch) if delivery.attempts > 1 else delivery.max_batch
+    return _after(delivery, State.QUEUED, reason, wait=wait, maybe_duplicate=doubt, max_batch=max_batch)
 
 
 def halved(max_batch: int | None) -> int:
-    """The next smaller company to travel in."""
+    """The next smaller batch size."""
     return max(1, (MAX_BATCH if max_batch is None else max_batch) // 2)
 
 
 def describe(update: LiveUpdate | None, order: int) -> str | None:
-    """How a state was told, for people who ask why; None when there is nothing to say beyond that it was."""
+    """How a state was shown, as text for `why`; None for a message of its own."""
     if update is None:
         return None
-    how = "edited in place" if update.edits else "posted anew" if update.is_repost else None
+    how = "edited in place" if update.edits else "posted again" if update.is_repost else None
     if update.message.order == order:
         return how
-    return f"told together with {update.message.id}, which came later" + (f": {how}" if how else "")
+    return f"shown together with {update.message.id}, which came later" + (f": {how}" if how else "")
 
 
 def expired(delivery: Delivery, now: float) -> bool:

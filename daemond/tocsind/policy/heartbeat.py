@@ -1,15 +1,17 @@
-"""Whether deliveries work, so that whoever waits for our heartbeat may be told so.
+"""Whether deliveries work: the condition for sending a heartbeat.
 
-A destination stalls when something has been due there for longer than patience has, and nothing got through meanwhile. What waits
-because we chose to wait (a limit, an even pace) is not due; what waits because they fail, shut us out or are gone, is. A quiet
-destination stalls never: there is nothing that could tell.
+A destination is stalled when a delivery has been due there for longer than the patience, and none arrived in that time. A delivery that
+waits for a limit or an even pace is not due. One that waits because the server fails, blocks us or is gone is due. A destination without
+waiting deliveries is never stalled: nothing shows its state.
 """
 
 from __future__ import annotations
 
 
 def is_stalled(waiting: float | None, without_success: float, *, paced: bool, patience: float) -> bool:
-    """`waiting`: seconds since the oldest that waits was accepted, None when nothing does. `without_success`: seconds since the last one
-    that arrived, or since the daemon began: what an earlier run left behind has its patience, too.
+    """Whether the destination is stalled.
+
+    `waiting`: seconds since the oldest waiting delivery was accepted; None: none waits. `without_success`: seconds since the last delivery
+    arrived, or since the daemon started, so that deliveries of an earlier run get their patience too.
     """
     return waiting is not None and not paced and min(waiting, without_success) > patience

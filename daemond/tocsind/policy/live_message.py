@@ -1,23 +1,22 @@
-"""A living message: the signals of one key at one destination show in one message, edited in place.
+"""A live message: one message at a destination shows all signals of one key and is edited in place.
 
-      a key's first state -------------> post: it becomes the living message
-      a later one ---------------------> edit: it shows that state, and those before it as its history
-      one that wakes people (URGENT) --> post anew: nobody is notified of an edit. The new message lives on, the old one stays as it is
-      the message is gone, or closed --> post anew, at the next turn
-      several that wait ---------------> one request: the last of them is shown, the others are its history
-      one that comes late -------------> a line of the history, never the state: what is shown is the last *accepted*, whatever its
-                                         priority, and however long an earlier one had to wait for its turn
+      the first state of a key ----------> post: this is the live message
+      a later one -----------------------> edit: it shows that state, and the earlier ones as its history
+      one that must notify (URGENT) -----> post again: an edit notifies no one. The new message is the live one, the old one stays as it is
+      the message is gone, or closed ----> post again, at the next turn
+      several that wait -----------------> one request: it shows the last of them, the others are its history
+      one that comes late ---------------> a line of the history, never the state shown: that is the last *accepted* one, whatever its
+                                           priority, and however long an earlier one had to wait
 
-Order is the order of acceptance: the number that the journal gave the signal. It is the same at every destination, so what comes by a
-fallback, or is put back by hand, finds its place.
+The order is the order of acceptance: the journal's number of the signal. It is the same at every destination, so a state that arrives by a
+fallback or by `retry` gets its place.
 
-Why an edit leaves no doubt: made twice it shows the same. So an edit whose answer was lost is simply made again, and only a post may
-have left a copy. That doubt stays with the message: while it is edited it goes on saying that it may have a double, and one that is
-posted anew does not.
+An edit is never ambiguous: made twice, it shows the same. So an edit without an answer is repeated, and only a post may leave a second
+copy. That doubt belongs to the message: each edit keeps the mark "possible duplicate", a message that is posted again has none.
 
-What shares a message is a key at a destination, and nothing else: another destination has a message of its own, and one that cannot edit
-(a file) is told each state as if it had no key. A living message carries nobody else's alert. One whose key has a message is never told
-in a digest, because the message would go on showing what is no longer so; but all states of a key cost one request, however many wait.
+A live message belongs to a key at a destination. Another destination has a message of its own. A destination that cannot edit (file) gets
+each state as if it had no key. No other alert shares a live message. A key that has a message is never digested, because the message would
+go on showing an old state. All states of a key cost one request, however many wait.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ import msgspec
 
 from .outcomes import Deferred, Outcome, Unknown
 
-MAX_LINES = 6  # the state that is shown and five before it: a history that is longer than the alert is read by nobody
+MAX_LINES = 6  # the state shown and five before it: a history that is longer than the alert is not read
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
-    """A state that a key was in: its place in the order of acceptance, when it was (wall-clock seconds), and what was said."""
+    """A state of a key: the order of acceptance, the time (wall-clock seconds), and the text."""
 
     order: int
     at: float
@@ -41,30 +40,30 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
 
 
 class LiveMessage(msgspec.Struct, frozen=True):
-    """What is known of a key at a destination: the message that shows it, and what it was told, the last last."""
+    """What is known of a key at a destination: the id of its message, and the states that it shows, the last one last."""
 
     message: str | None = None  # None: the next state is posted
     lines: tuple[Line, ...] = ()
-    earlier: int = 0  # states before those
-    maybe_duplicate: bool = False  # another copy of it may stand somewhere
+    earlier: int = 0  # number of states before those
+    maybe_duplicate: bool = False  # a second copy of the message may exist
 
 
 def plan_update(
     known: LiveMessage, states: Sequence[Line], *, wakes: bool, doubt: bool
 ) -> tuple[str | None, LiveMessage]:
-    """Which message to edit (None: post), and what is known then. `states` are told now, at least one; `wakes`: people are to be notified.
+    """The message to edit (None: post), and what is known after the update.
 
-    `doubt`: one of them may have been posted before.
+    `states` are the states to show now, at least one. `wakes`: the message must notify. `doubt`: one of them may have been posted before.
     """
     lines = sorted({line.order: line for line in (*known.lines, *states)}.values(), key=lambda line: line.order)
     kept = tuple(lines[-MAX_LINES:])
     edits = None if wakes else known.message
-    copied = doubt or (edits is not None and known.maybe_duplicate)  # a new message has no double of an old one
-    return edits, LiveMessage(edits, kept, known.earlier + len(lines) - len(kept), copied)
+    maybe_duplicate = doubt or (edits is not None and known.maybe_duplicate)  # a new message is no copy of an old one
+    return edits, LiveMessage(edits, kept, known.earlier + len(lines) - len(kept), maybe_duplicate)
 
 
 def of_edit(outcome: Outcome) -> Outcome:
-    """What the end of an edit means: it may be made again, so nothing about it is ambiguous."""
+    """The outcome of an edit: it can be repeated, so it is never ambiguous."""
     match outcome:
         case Unknown(reason=reason):
             return Deferred(f"{reason}; an edit can be made again")

@@ -1,4 +1,4 @@
-"""A living message and the deliveries that it tells: what one attempt says for them, and what is known when it has ended (see `living`)."""
+"""One update of a live message and the deliveries that it settles (see `live_message`)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import msgspec
 from .delivery import Delivery, LiveUpdate, Priority, Settlement, State
 from .live_message import Line, LiveMessage, plan_update
 
-SHOWN = frozenset({State.SENT, State.UNKNOWN})  # nobody can say of the second, and it is not told again
+SHOWN = frozenset({State.SENT, State.UNKNOWN})  # an UNKNOWN one may have been shown, and is not sent again
 
 
 def build(
     key: str, about: str, known: LiveMessage, before: Delivery | None, claimed: Sequence[Delivery]
 ) -> list[Delivery]:
-    """What was claimed of a key, at least one, in order of acceptance, each knowing what becomes of the message. `before` is what that
-    shows so far.
+    """The claimed deliveries of a key (at least one), in order of acceptance, each with the update. `before` is the delivery shown so
+    far.
     """
     states = sorted(claimed, key=lambda delivery: delivery.order)
     edits, then = plan_update(
@@ -34,9 +34,9 @@ def build(
 
 
 def after(batch: Sequence[Delivery], settlements: Sequence[Settlement]) -> LiveMessage | None:
-    """What is known of the key after an attempt; None when that is what was known before.
+    """What is known of the key after an attempt; None when nothing changed.
 
-    Of a post that nobody can be sure of there may be a message, but none that could be edited. What is not told yet has left no line.
+    After a post that ended unknown there may be a message, but none that can be edited. A delivery that waits again leaves no line.
     """
     update = batch[0].update
     ended = [settlement for settlement in settlements if settlement.state in SHOWN]
@@ -45,7 +45,7 @@ def after(batch: Sequence[Delivery], settlements: Sequence[Settlement]) -> LiveM
     then, both = update.then, zip(batch, settlements, strict=True)
     waits = {delivery.order for delivery, settlement in both if settlement.state not in SHOWN}
     lines = tuple(each for each in then.lines if each.order not in waits)
-    cut_off = len(waits) - (len(then.lines) - len(lines))  # of those that wait
+    cut_off = len(waits) - (len(then.lines) - len(lines))  # of the waiting ones
     return LiveMessage(
         next((settlement.message for settlement in ended if settlement.message), None),
         lines,
@@ -55,7 +55,7 @@ def after(batch: Sequence[Delivery], settlements: Sequence[Settlement]) -> LiveM
 
 
 def is_message_gone(settlements: Sequence[Settlement]) -> bool:
-    """Whether the message that was to be edited is not there any more."""
+    """Whether the message that was to be edited is gone."""
     return any(settlement.repost for settlement in settlements)
 
 

@@ -1,11 +1,11 @@
-"""Whether what ought to move does. Between two looks at the same thing there are four ways to stand, and one of them is wrong:
+"""Whether what should move does move. Between two looks at the same part it is in one of four states, and one of them is wrong:
 
     idle      there is nothing to do
-    waiting   for a time that has not passed, or for something that has to happen first
-    out       with the far end, which has a deadline of its own
-    due       it could be done now; then whoever does it takes moments
+    waiting   for an instant that has not come, or for an event
+    in flight the server has a request, which has a deadline of its own
+    due       it could act now; then its task needs moments only
 
-A far end that fails is no standstill: the lane moves, from attempt to attempt. Nor is a full disk: what waits for it waits for a person.
+A failing server is no standstill: the lane goes on from attempt to attempt. Neither is a full disk: that waits for the operator.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from math import inf
 
 import msgspec
 
-LEEWAY = 5.0  # seconds after its deadline that a request may need to come home on a busy machine
+LEEWAY = 5.0  # s after its deadline that a request may need to return on a busy machine
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """How one thing stands at one moment. `moves` grows with each thing it does; `due` says in words what it could do now."""
+    """The state of one part at one moment. `moves` grows with each action; `due` says in words what it could do now."""
 
     moves: int = 0
     due: str | None = None
-    in_flight: float | None = None  # seconds that a request of it has been with the far end
+    in_flight: float | None = None  # seconds that its request has been in flight
     deadline: float = inf  # seconds that it may be
 
 
 def stuck(before: Snapshot, after: Snapshot) -> str | None:
-    """Why this is not how it should be, some moments later; None when it is well."""
+    """Why the part is stuck, given two snapshots some moments apart; None when it is not."""
     if after.in_flight is not None:
         late = after.in_flight > after.deadline + LEEWAY
         return (

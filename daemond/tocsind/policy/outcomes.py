@@ -1,7 +1,8 @@
-"""How an attempt can end. A destination returns one of these for each delivery it was given; it never raises for what will happen.
+"""How an attempt ended. A destination returns one outcome for each delivery of a batch; it never raises for a failure that is to be
+expected.
 
-Four words, because four different things follow: it arrived; it did not and may later; it never will; nobody can say. Beside them a
-report carries what the answer told about pace, because that is true of the request and not of any one delivery in it.
+There are four, because four different actions follow: it arrived; it did not, and may later; it never will; it may have arrived. A report
+also carries what the response said about pace, because that belongs to the request and not to one delivery.
 """
 
 from __future__ import annotations
@@ -12,36 +13,38 @@ import msgspec
 
 
 class Cause(Enum):
-    """Whose doing a deferral is: only failures feed the breaker; the others are answers from a healthy far end."""
+    """Why a delivery is deferred. Only FAILED counts for the breaker; the others are responses of a healthy server."""
 
-    FAILED = "failed"  # theirs
+    FAILED = "failed"  # the server or the network failed
     LIMITED = "limited"  # a rate limit
     BATCH_REJECTED = (
-        "batch-rejected"  # another delivery in the same message, or their number: it goes again, in smaller company
+        "batch-rejected"  # another delivery of the batch is at fault, or their number: send it again in a smaller batch
     )
-    BATCH_MATE = "batch-mate"  # a culprit in the same message was named, and it was another one
-    TARGET_GONE = "target-gone"  # the message that was to be edited is gone, or closed to edits: it is told anew
-    FORMAT = "format"  # its own form was not taken: it goes once more in plain form, and alone
+    BATCH_MATE = "batch-mate"  # the server named another delivery of the batch as the faulty one
+    TARGET_GONE = "target-gone"  # the message to be edited is gone, or closed to edits: post it again
+    FORMAT = "format"  # the server refused its format: send it once more in plain format, and alone
 
 
 class Reach(Enum):
-    """How far a rate limit reaches, from the inside out."""
+    """What a rate limit applies to, the narrowest first."""
 
-    DELIVERY = "delivery"  # this one only; the breaker decides about the lane
+    DELIVERY = "delivery"  # this delivery only; the breaker decides about the lane
     ENDPOINT = "endpoint"  # the webhook
     CHANNEL = "channel"  # every destination that posts there
-    KIND = "kind"  # every destination of the same kind: the far end blocks us as a whole
+    KIND = "kind"  # every destination of the same kind: the server blocks this host
 
 
 class Delivered(msgspec.Struct, frozen=True, tag=True):
-    """It arrived: `message` is the far end's own id for it."""
+    """It arrived. `message` is the server's id for it."""
 
     message: str | None = None
 
 
 class Deferred(msgspec.Struct, frozen=True, tag=True):
-    """Not now. `wait` is the far end's own wish in seconds, when it told one; `ambiguous` admits that it may have been saved; `unsent`
-    means that the request never reached the far end, which therefore did not count it.
+    """It did not arrive now.
+
+    `wait`: seconds that the server asked for, if it did. `ambiguous`: the server may have saved it. `unsent`: the request never reached the
+    server, so the server did not count it.
     """
 
     reason: str
@@ -53,8 +56,10 @@ class Deferred(msgspec.Struct, frozen=True, tag=True):
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """Never, as it is. `disable` means that the destination itself is gone: nothing else will pass either. `strike` is a refusal that
-    says so only when it comes several times in a row. `named`: the far end named a part of this very alert as what is wrong.
+    """It will never arrive as it is.
+
+    `disable`: the destination itself is gone, so every request will be refused. `strike`: a refusal that means the same once it comes
+    several times in a row. `named`: the server named a part of this alert as the fault.
     """
 
     reason: str
@@ -64,7 +69,7 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
-    """The request left, no answer came: it may have arrived, and no one can find out."""
+    """The request left and no response came: it may have arrived."""
 
     reason: str
 
@@ -73,14 +78,12 @@ Outcome = Delivered | Deferred | Refused | Unknown
 
 
 def is_unsent(outcome: Outcome | None) -> bool:
-    """Whether the request never reached the far end."""
+    """Whether the request never reached the server."""
     return isinstance(outcome, Deferred) and outcome.unsent
 
 
 class RateHeaders(msgspec.Struct, frozen=True):
-    """What an answer's headers say of the endpoint's own window: so many a window, so many left, `reset_after` seconds until there
-    are more.
-    """
+    """What the response headers say of the webhook's window: its size, the requests that remain, and seconds until it resets."""
 
     limit: int
     remaining: int
@@ -88,8 +91,10 @@ class RateHeaders(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """How one request ended: an outcome for each delivery in it, in order; what it told of pace; whether it counts against us
-    (`invalid`: 401, 403, and 429 that is ours, which Cloudflare holds against an address); and a `note` that people should read once.
+    """How one request ended: an outcome for each delivery of its batch, in order, and what the response said about pace.
+
+    `invalid`: it counts against this host's address (Cloudflare counts 401, 403, and 429 for our own limits). `note`: text for the
+    operator, logged once.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -99,16 +104,17 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def reached(self) -> bool:
-        """Whether the request may have reached the far end."""
+        """Whether the request may have reached the server."""
         return not all(is_unsent(outcome) for outcome in self.outcomes)
 
 
 class ChannelInfo(msgspec.Struct, frozen=True):
-    """What a destination found out about where it leads: the channel it shares with others, when there is one; and when that could not
-    be asked, or it leads nowhere, the answer that says so.
+    """What a destination found out about its channel, which it may share with other destinations.
+
+    `problem` is the outcome when the query failed, or when the webhook does not exist.
     """
 
     channel: str | None = None
     problem: Deferred | Refused | Unknown | None = None
     invalid: bool = False
-    answered: bool = False  # the far end said so itself: it works, as far as a question can tell
+    answered: bool = False  # the server answered the query: it works, as far as a query can show

@@ -1,10 +1,10 @@
-"""Refusals in a row: when do they say that it is the destination that refuses, and not this alert that is refused?
+"""Refusals in a row: when do they show that the destination refuses, and not that this alert is faulty?
 
     strike      a refusal that is known to be the destination's (no permission, no such channel): at the third request in a row
-    the same    of STRIKES different alerts in a row, whatever the code: one alert may be wrong, three are not wrong in the same way
-    named       the far end named a part of the alert, so it is the alert's own: it counts for people only, and breaks no row
+    the same    of STRIKES different alerts in a row, whatever the code: one alert may be faulty, three are not faulty in the same way
+    named       the server named a part of the alert, so the alert is at fault: it is counted for `status` only, and ends no row
 
-A delivery ends every row. What is retried by hand is the same alert, and counts once.
+A delivery that arrives ends every row. A retry by the operator is the same alert, and counts once.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from collections.abc import Sequence
 from .outcomes import Refused
 
 STRIKES = 3
-MAX_REMEMBERED = 1000  # alerts remembered; people are told of "1000 or more"
+MAX_REMEMBERED = 1000  # alerts; `status` then says "1000 or more"
 
 
 class Refusals:
-    """What one destination refused since its last delivery. `strikes` outlive a restart."""
+    """What one destination refused since its last delivery. The journal keeps `strikes` over a restart."""
 
     def __init__(self, strikes: int = 0) -> None:
         self.strikes = strikes
         self.reason: str | None = None  # of the last refusal
-        self._last_reason: str | None = None  # what the alerts in a row were refused with
-        self._same_reason: set[str] = set()  # these alerts
-        self._alerts: set[str] = set()  # all that were refused
+        self._last_reason: str | None = None  # reason of the refusals in a row
+        self._same_reason: set[str] = set()  # ids of the alerts that were refused for that reason
+        self._alerts: set[str] = set()  # ids of all refused alerts
 
     @property
     def alerts(self) -> int:
-        """How many different alerts were refused, MOST_KNOWN at most."""
+        """How many different alerts were refused, at most MAX_REMEMBERED."""
         return len(self._alerts)
 
     @property
     def is_all(self) -> bool:
-        """Whether enough were refused, and nothing delivered, for people to know."""
+        """Whether enough alerts were refused, and none delivered, to report it."""
         return self.alerts >= STRIKES
 
     def on_delivered(self) -> None:
-        """Something got through."""
+        """A delivery arrived."""
         self.strikes, self.reason, self._last_reason = 0, None, None
         self._same_reason.clear()
         self._alerts.clear()
 
     def on_refused(self, refusal: Refused, alerts: Sequence[str]) -> str | None:
-        """One request was refused, with these alerts in it. Why the destination counts as refusing everything; None: it does not yet."""
+        """A request with these alerts was refused. Returns why the destination counts as refusing everything; None: not yet."""
         self.reason = refusal.reason
         self._alerts.update(alerts[: MAX_REMEMBERED - self.alerts])
         if refusal.named:

@@ -1,6 +1,6 @@
-"""Where a signal goes and how pressing it is. Rules are tried in order; the first that matches wins unless it says `continue`.
+"""Which destinations a signal goes to, and its priority. Rules are tried in order; the first that matches wins unless it says `continue`.
 
-A fallback chain is walked depth first, each destination once: a loop in the configuration ends where it began instead of going round.
+A fallback chain is walked depth first, each destination once, so a loop in the configuration ends.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from tocsin.signals import PRIORITIES
 
 from .delivery import Priority
 
-MAX_CACHED = 1000  # kinds of signals; a rule that asks for each trade's own key would know no end
+MAX_CACHED = 1000  # kinds of signals; a rule on `key` would otherwise add one for each trade
 ROUTE_KEYS = ("tier", "priority", "strategy", "symbol", "action", "source", "key", "tag")
 
 
 class Routable(Protocol):
-    """What is routed: a signal, or whatever has its fields. Rules ask for some of them by name."""
+    """What is routed: a signal, or an object with its fields. Rules read some of them by name."""
 
     @property
     def id(self) -> str: ...
@@ -38,7 +38,7 @@ class Routable(Protocol):
 
 
 class Thresholds(msgspec.Struct, frozen=True):
-    """Confidence strictly above these makes a signal urgent or high, when it names no priority."""
+    """A signal without a priority becomes urgent or high when its confidence is strictly above these."""
 
     urgent: float = 0.90
     high: float = 0.80
@@ -53,7 +53,7 @@ class Route(msgspec.Struct, frozen=True):
 
 
 def priority_of(signal: Routable, thresholds: Thresholds) -> Priority:
-    """What the signal says; else by its confidence; else NORMAL."""
+    """The signal's own priority; else by its confidence; else NORMAL."""
     if signal.priority is not None:
         return Priority(PRIORITIES.index(signal.priority))
     confidence = signal.confidence or 0.0
@@ -63,12 +63,14 @@ def priority_of(signal: Routable, thresholds: Thresholds) -> Priority:
 
 
 def route(signal: Routable, priority: Priority, routes: Sequence[Route]) -> tuple[str, ...]:
-    """The destinations of a signal, each once, in the order of the rules; empty when no rule matches. A signal's own `to` goes first."""
+    """The destinations of a signal, each once, in the order of the rules; empty when no rule matches. A signal's own `to` takes
+    precedence.
+    """
     return tuple(dict.fromkeys(signal.to)) if signal.to else by_rules(signal, priority, routes)
 
 
 class Router:
-    """`priority_of` and `route` under one configuration, with a memory: most signals are alike in all that the rules ask about."""
+    """`priority_of` and `route` under one configuration, with a cache: most signals are alike in all fields that the rules read."""
 
     def __init__(self, thresholds: Thresholds, routes: Sequence[Route]) -> None:
         self._thresholds = thresholds
@@ -78,21 +80,21 @@ class Router:
         self._cache: dict[Hashable, tuple[str, ...]] = {}
 
     def __call__(self, signal: Routable) -> tuple[Priority, tuple[str, ...]]:
-        """How pressing it is, and where it goes."""
+        """The priority and the destinations of a signal."""
         priority = priority_of(signal, self._thresholds)
         if signal.to or self._uses_tags:
             return priority, route(signal, priority, self._routes)
-        like = (priority, *[getattr(signal, key) for key in self._used_keys])
-        found = self._cache.get(like)
+        cache_key = (priority, *[getattr(signal, key) for key in self._used_keys])
+        found = self._cache.get(cache_key)
         if found is None:
             if len(self._cache) >= MAX_CACHED:
                 self._cache.clear()
-            found = self._cache[like] = by_rules(signal, priority, self._routes)
+            found = self._cache[cache_key] = by_rules(signal, priority, self._routes)
         return priority, found
 
 
 def by_rules(signal: Routable, priority: Priority, routes: Sequence[Route]) -> tuple[str, ...]:
-    """Where the rules send a signal, whatever it says itself."""
+    """The destinations by the rules alone, without the signal's own `to`."""
     found: dict[str, None] = {}
     for rule in routes:
         if matches(rule, signal, priority):
@@ -118,7 +120,7 @@ def _matches(key: str, wanted: tuple[str, ...], signal: Routable, priority: Prio
 
 
 def chain(destination: str, fallbacks: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Every destination that may stand in for this one, nearest first, without itself."""
+    """Every fallback of this destination, nearest first, without itself."""
     seen = {destination: None}
     todo = list(fallbacks.get(destination, ()))
     while todo:

@@ -1,7 +1,7 @@
-"""The source that is reserved to the daemon: only its own alarms, digests and reports may say that they come from tocsin.
+"""The source name that is reserved for the daemon: only its own alarms, digests and reports may have it.
 
-A signal of a program that claims it, or something that reads like it, is taken all the same, since an alert matters more than its fields.
-Its source then says who sent it.
+A signal of a client that claims it, or a name that looks like it, is accepted all the same: an alert matters more than its fields. Its
+source is replaced by one that names the sender.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LOOKALIKES = str.maketrans("тτоοсϲѕіι", "ttooccsii")  # Cyrillic and G
 
 
 def is_reserved(source: str | None) -> bool:
-    """Whether people would take it for the daemon's."""
+    """Whether a reader would take it for the daemon's."""
     if not source:
         return False
     plain = normalize("NFKC", source).casefold().translate(_LOOKALIKES)
@@ -25,14 +25,14 @@ def is_reserved(source: str | None) -> bool:
 
 
 def without_reserved_source(signals: Sequence[Signal], uid: int) -> Sequence[Signal]:
-    """The signals that user `uid` sent, none of them with our source; the very same where none claimed it."""
+    """The signals that user `uid` sent, none of them with the reserved source; the same object when none claimed it."""
     if not any(is_reserved(signal.source) for signal in signals):
         return signals
     return [_renamed(signal, uid) if is_reserved(signal.source) else signal for signal in signals]
 
 
 def note(came: Signal, taken: Signal) -> str | None:
-    """What its sender should know of a signal that has another source now."""
+    """What the receipt says about a replaced source; None when it was not replaced."""
     if came.source == taken.source:
         return None
     return f"source {came.source!r} is reserved to tocsin itself: it is {taken.source!r} now"
