@@ -45,20 +45,20 @@ def test_help_starts_with_examples_and_ends_with_exit_codes(words: list[str], ca
     [
         ([], "no verb"),
         (["stats"], "did you mean status?"),
-        (["zzz"], "no such verb: zzz;"),
+        (["zzz"], "unknown verb: zzz;"),
         (["--sockt", "x"], "did you mean --socket?"),
         (["send", "x", "--priorty", "high"], "did you mean --priority?"),
-        (["send", "x", "--conf", "1"], "no such argument: --conf"),  # no abbreviations
-        (["send", "x", "y"], "no such argument: y"),
+        (["send", "x", "--conf", "1"], "unrecognized argument: --conf"),  # no abbreviations
+        (["send", "x", "y"], "unrecognized argument: y"),
         (["send", "x", "--field", "rsi"], "'rsi' is not K=V"),
         (["send", "x", "--wait=soon"], "no duration"),
-        (["send", "x", "--json-lines", "-"], "--json-lines takes the signals from the lines alone"),
+        (["send", "x", "--json-lines", "-"], "--json-lines excludes TITLE, --body and --wait"),
         (["why"], "required: ID"),
         (["queue", "--state", "lost"], "invalid choice"),
         (["queue", "--limit", "0"], "whole number"),
-        (["retry"], "name one signal"),
-        (["retry", "X", "--all"], "name one signal"),
-        (["retry", "X", "--destination", "d"], "goes with --all"),
+        (["retry"], "either ID or --all is required"),
+        (["retry", "X", "--all"], "either ID or --all is required"),
+        (["retry", "X", "--destination", "d"], "--destination requires --all"),
         (["status", "--timeout", "5 s"], "no duration"),
     ],
 )

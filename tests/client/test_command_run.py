@@ -108,7 +108,7 @@ def test_nobody_to_tell_changes_nothing_about_the_command(folder: Path) -> None:
     env = {**os.environ, "TOCSIN_SPOOL": "/dev/null/spool"}
     done = run(str(folder / "s"), *shell("echo out; exit 3"), env=env)
     assert (done.returncode, done.stdout) == (3, b"out\n")
-    assert done.stderr.startswith(b"tocsin: nobody could be told: dropped: no daemon")
+    assert done.stderr.startswith(b"tocsin: no signal was sent: dropped: no daemon")
 
 
 def test_a_hung_daemon_costs_the_hand_offs_timeout_and_no_more(serve: Serve, spool: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_duplicate_is_accepted_with_a_note(serve: Serve, capsys: Capture) -> N
         return {"ok": True, "receipt": {"id": request["signal"]["id"], "state": "duplicate", "reason": None}}
 
     assert main(["send", "BUY", "--socket", serve(answering(twice)).path]) == 0
-    assert "duplicate: it was sent before" in capsys.readouterr().err
+    assert "duplicate: it was stored before" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("state", "code"), [("refused", 65), ("dropped", 75)])
@@ -190,7 +190,7 @@ def test_end_of_a_long_stdin_is_kept_and_the_cut_is_said(
     assert len(signal["body"]) == 4096
     assert signal["body"].startswith("…")
     assert signal["body"].rstrip().endswith("make: *** [all] Error 2")
-    assert "the body was cut: stdin held 5400" in capsys.readouterr().err
+    assert "the body was cut to the last 4096 characters: stdin had 5400" in capsys.readouterr().err
 
 
 def test_command_that_writes_megabytes_ends_as_it_would_alone(serve: Serve) -> None:
@@ -244,7 +244,7 @@ def test_waiting_in_vain_is_still_queued(serve: Serve, capsys: Capture) -> None:
     ).path
     assert main(["send", "BUY", "--wait", "50ms", "--socket", path]) == 3
     out, err = capsys.readouterr()
-    assert f"{out.strip()} is still queued after 50ms; `tocsin why {out.strip()}`" in err
+    assert f"{out.strip()} is still queued after 50ms; see `tocsin why {out.strip()}`" in err
 
 
 def test_waiting_outlasts_a_daemon_that_restarts(serve: Serve) -> None:
@@ -325,7 +325,7 @@ def test_lines_without_a_daemon_are_spooled_a_file_a_frame_with_one_note(
     assert main(["send", "--json-lines", str(folder / "lines"), "--socket", str(folder / "s")]) == 0
     out, err = capsys.readouterr()
     assert len(err.splitlines()) == 1
-    assert err.startswith("tocsin: from line 1 on: spooled: ")
+    assert err.startswith("tocsin: line 1 and following: spooled: ")
     kept = [signal["id"] for signal in held(spool)]
     assert kept == out.split()
     assert [len(body) for [file] in [files(spool)] for body in bodies(file)] == [500, 500, 200]
@@ -355,7 +355,7 @@ def test_lines_that_reach_nobody_end_the_run(folder: Path, monkeypatch: pytest.M
     monkeypatch.setenv("TOCSIN_SPOOL", "/dev/null/spool")
     (folder / "lines").write_text('\n{"title": "a"}\n')
     assert main(["send", "--json-lines", str(folder / "lines"), "--socket", str(folder / "s")]) == 69
-    assert "nothing from line 2 on was taken for certain" in capsys.readouterr().err
+    assert "lines from 2 on may not have been stored" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("state", "code"), [("refused", 65), ("dropped", 75)])

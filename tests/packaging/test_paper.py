@@ -60,7 +60,7 @@ def test_manual_has_every_verb_option_and_exit_code(paper: Path) -> None:
     text = (paper / "man" / "tocsin.1").read_text()
     assert all(f".SH TOCSIN {verb.upper()}" in text for verb in VERBS)
     assert all(
-        option in text for option in ("\\-\\-confidence C", "\\-\\-json\\-lines FILE", "with \\-q: 0 ok, 1 degraded")
+        option in text for option in ("\\-\\-confidence N", "\\-\\-json\\-lines FILE", "with \\-q: 0 ok, 1 degraded")
     )
     assert "75 another daemon is there" in (paper / "man" / "tocsind.8").read_text()
 

@@ -2,11 +2,11 @@
 
 `main` finds the verb, imports the one module that knows it, and turns whatever happens into an exit code and a sentence:
 
-    a verb's `run` returns its exit code, or raises Failure (exits.py) or one of the client's exceptions
-    data goes to stdout, messages to stderr; with --json a failure is an object on stdout as well, so a program need not read prose
-    a reader that closed the pipe and a person who pressed Ctrl-C are no errors
+    a verb's `run` returns its exit code, or raises Failure (exit_codes) or one of the client's exceptions
+    data goes to stdout, messages to stderr; with --json a failure is an object on stdout as well
+    a closed pipe on stdout and Ctrl-C are not errors
 
-A hand-off from a shell script happens thousands of times a day, so nothing is imported that its verb does not need.
+A shell script may run it thousands of times a day, so nothing is imported that the verb does not need.
 """
 
 from __future__ import annotations
@@ -24,38 +24,39 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .parsing import Parser, Verb
 
-VERBS = {  # the word, the module that knows it, and what it is for
-    "send": ("send", "hand a signal over"),
-    "run": ("run", "run a command, and tell how it ended"),
-    "status": ("status", "how is everything?"),
-    "why": ("why", "what became of one signal, attempt by attempt"),
-    "queue": ("queue", "what waits, or stands in another state"),
-    "tail": ("tail", "what happens, a line each"),
-    "top": ("top", "the lanes as they are, live"),
-    "retry": ("operate", "put dead deliveries back"),
-    "drop": ("operate", "do not deliver what still waits of a signal"),
-    "backup": ("backup", "a consistent copy of the journal while the daemon runs"),
+VERBS = {  # name: module, summary
+    "send": ("send", "send a signal"),
+    "run": ("run", "run a command, and send a signal when it fails"),
+    "status": ("status", "show the daemon's health, queue and destinations"),
+    "why": ("why", "show the history of a signal, attempt by attempt"),
+    "queue": ("queue", "list deliveries that are queued, or in another state"),
+    "tail": ("tail", "show events, one a line"),
+    "top": ("top", "show destinations and queues, live"),
+    "retry": ("operate", "requeue dead deliveries"),
+    "drop": ("operate", "drop the queued deliveries of a signal"),
+    "backup": ("backup", "copy the journal while the daemon runs"),
     "enable": ("operate", "put a disabled destination back into service"),
-    "test": ("dry_run", "where a signal would go, as what, and when; sends nothing"),
-    "demo": ("demo", "try it all on this machine, in a temporary folder"),
+    "test": ("dry_run", "show where and when a signal would be sent, without sending it"),
+    "demo": ("demo", "run a daemon and a fake Discord in a temporary folder"),
 }
 
-SUMMARY = "Hand signals to tocsind, and ask what became of them"
+SUMMARY = "Send signals to tocsind, and query and control the daemon"
 EXAMPLES = """
-tocsin send "BUY BTCUSDT" -p urgent --price 64000.5    hand a signal over
-tocsin run -- make backup                              run a command, tell when it fails
-tocsin status                                          how is everything?
-tocsin why 01J9Z3NDEKTSV4RRFFQ69G5FAV                  what became of that one?
+tocsin send "BUY BTCUSDT" -p urgent --price 64000.5    send a signal
+tocsin run -- make backup                              run a command, send a signal when it fails
+tocsin status                                          show health, queue and destinations
+tocsin why 01J9Z3NDEKTSV4RRFFQ69G5FAV                  show the history of a signal
 """
 EXITS = (
-    "0 done; 64 usage; 65 bad data, or unknown id or destination; 66 unreadable file; 69 daemon unreachable; 70 internal; "
-    "73 cannot write; 75 try again later; 76 protocol mismatch; 77 permission; 130 interrupted. Some verbs have more."
+    "0 success; 64 usage error; 65 invalid data, or unknown id or destination; 66 file not readable; 69 daemon unreachable; "
+    "70 internal error; 73 cannot write; 75 temporary failure, try again later; 76 protocol mismatch; 77 permission denied; "
+    "130 interrupted. Some verbs have more."
 )
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. Returns its exit code; only --help and --version leave by SystemExit, with 0."""
-    if argv is None:  # this process is the command, which ends with it
+    """Run one command. Returns its exit code; only --help and --version raise SystemExit, with 0."""
+    if argv is None:  # this process is the command
         nothing_at_exit()
     words = sys.argv[1:] if argv is None else argv
     before = notices.write, losses.log
@@ -72,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _notice(text: str) -> None:
-    from .output import print_note  # noqa: PLC0415 - most commands have nothing to say
+    from .output import print_note  # noqa: PLC0415 - most commands print no notice
 
     print_note(text)
 
@@ -92,8 +93,8 @@ def _guarded(words: list[str]) -> int:
         raise
     except OSError as error:
         return _complain(Failure(CANNOT_WRITE, "cannot-write", f"cannot write: {error.strerror or error}"), words)
-    except Exception as error:  # noqa: BLE001 - a bug: told with everything that finds it
-        from traceback import print_exc  # noqa: PLC0415 - only a bug pays for it
+    except Exception as error:  # noqa: BLE001 - a bug, reported with its traceback
+        from traceback import print_exc  # noqa: PLC0415 - only a bug needs it
 
         print_exc()
         return _complain(Failure(INTERNAL, "internal", f"a bug in tocsin: {type(error).__name__}"), words)
@@ -103,7 +104,7 @@ def _run(words: list[str]) -> int:
     before, name, after = _split(words)
     socket = top_parser().read(before).socket if before else None
     if name is None:
-        raise Failure(USAGE, "usage", "no verb; see `tocsin --help`")
+        raise Failure(USAGE, "usage", "no verb given; see `tocsin --help`")
     parser, verb = verb_parser(name)
     found = parser.thorough().read_some(after) if verb.passes_on else parser.read(verb.prepare(after))
     found.socket = getattr(found, "socket", None) or socket
@@ -111,7 +112,7 @@ def _run(words: list[str]) -> int:
 
 
 def _split(words: list[str]) -> tuple[list[str], str | None, list[str]]:
-    """What stands before the verb, the verb, and what stands after it."""
+    """The words before the verb, the verb, and the words after it."""
     place = 0
     while place < len(words) and words[place].startswith("-"):
         place += 2 if words[place] == "--socket" else 1
@@ -119,8 +120,8 @@ def _split(words: list[str]) -> tuple[list[str], str | None, list[str]]:
 
 
 def top_parser() -> Parser:
-    """What reads the words before the verb."""
-    from tocsin import __version__  # noqa: PLC0415 - loaded by whoever runs a command, not by who imports `main`
+    """The parser of the words before the verb."""
+    from tocsin import __version__  # noqa: PLC0415 - loaded by a command, not by a program that imports `main`
 
     from .parsing import Parser  # noqa: PLC0415 - as above
 
@@ -129,24 +130,24 @@ def top_parser() -> Parser:
         SUMMARY,
         EXAMPLES,
         EXITS,
-        usage="tocsin [--socket PATH] VERB ...",
+        usage="tocsin [-h] [--version] [--socket PATH] VERB ...",
     )
     parser.head += "\n".join(("\nVerbs:", *(f"  {name:<8}{summary}" for name, (_, summary) in VERBS.items()), ""))
-    parser.add_argument("--socket", metavar="PATH", help="the daemon's socket; may stand behind the verb as well")
+    parser.add_argument("--socket", metavar="PATH", help="the daemon's socket; also accepted after the verb")
     parser.add_argument(
-        "--version", action="version", version=f"tocsin {__version__}", help="show the version and leave"
+        "--version", action="version", version=f"tocsin {__version__}", help="show the version and exit"
     )
     return parser
 
 
 def verb_parser(name: str) -> tuple[Parser, Verb]:
-    """What reads the words of one verb, and the verb. Raises Failure for a word that is none."""
+    """The parser of a verb's arguments, and the verb. Raises Failure for an unknown verb."""
     from .parsing import Parser  # noqa: PLC0415 - as above
 
     if name not in VERBS:
         from .suggestion import did_you_mean  # noqa: PLC0415 - only a mistake pays for it
 
-        raise Failure(USAGE, "usage", f"no such verb: {name}{did_you_mean(name, VERBS)}; see `tocsin --help`")
+        raise Failure(USAGE, "usage", f"unknown verb: {name}{did_you_mean(name, VERBS)}; see `tocsin --help`")
     module, summary = VERBS[name]
     verb: Verb = lazy(f"{__package__}.{module}").VERBS[name]
     parser = Parser(f"tocsin {name}", f"{summary[0].upper()}{summary[1:]}", verb.examples, verb.exits)
@@ -155,20 +156,20 @@ def verb_parser(name: str) -> tuple[Parser, Verb]:
 
 
 def _complain(failure: Failure, words: list[str]) -> int:
-    """Tell a failure to whoever is there to hear it."""
-    from .output import print_json, print_note  # noqa: PLC0415 - json is loaded by who speaks it
+    """Print a failure to stderr, and with --json to stdout."""
+    from .output import print_json, print_note  # noqa: PLC0415 - most commands do not fail
 
     print_note(failure.message)
     if "--json" in words:
         try:
             print_json(failure.as_json(), now=True)
-        except OSError:  # stdout is what failed, perhaps; the exit code and stderr have said it
+        except OSError:  # perhaps stdout is what failed; stderr and the exit code report the failure
             _silence_stdout()
     return failure.code
 
 
 def _flushed(code: int) -> int:
-    """`code`, once all data is out. A reader that has gone by now has read enough."""
+    """`code`, after all data is written. A reader that has closed the pipe is not an error."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -181,7 +182,7 @@ def _flushed(code: int) -> int:
 
 
 def _silence_stdout() -> None:
-    """Send what is still buffered nowhere, or Python complains about it on its way out."""
+    """Discard what is still buffered, or Python reports an error when it exits."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -1,7 +1,7 @@
 """`tocsin backup`: a consistent copy of the journal while the daemon runs.
 
-The daemon reads, and this process writes: so the file belongs to who asked, and the daemon is never told where to write. The copy comes
-under another name in the same folder, is synced, and takes its name when all of it is there.
+The daemon sends the copy and this process writes it, so the file belongs to the user who runs the command, and the daemon never opens a
+path that a client names. The copy is written under another name in the same folder, synced, and then renamed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tocsin.client import Client
 
-_PATIENCE = 30.0  # seconds between two pieces: the first comes behind a checkpoint
+_PATIENCE = 30.0  # seconds between two pieces: the daemon runs a checkpoint before the first
 
 
 def _arguments(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE", help="where to; an existing file is left alone")
-    parser.add_argument("--force", action="store_true", help="replace FILE")
+    parser.add_argument("file", metavar="FILE", help="the file to write; an existing file is not replaced")
+    parser.add_argument("--force", action="store_true", help="replace an existing FILE")
     common(parser)
 
 
@@ -53,7 +53,7 @@ def _run(found: Found) -> int:
 
 
 def _receive(daemon: Client, descriptor: int, patience: float) -> int:
-    """Write what the daemon sends; how many bytes. Raises what the client raises."""
+    """Write what the daemon sends; returns the number of bytes. Raises the client's exceptions."""
     at = size = 0
     for reply in daemon.stream("backup", idle=patience):
         size, data = reply.get("size", 0), _bytes(reply.get("data", b""))
@@ -61,12 +61,12 @@ def _receive(daemon: Client, descriptor: int, patience: float) -> int:
         while data:
             data = data[os.write(descriptor, data) :]
     if at != size or not size:
-        raise Failure(CANNOT_WRITE, "incomplete", f"the daemon ended after {at} of {size} bytes; nothing was kept")
+        raise Failure(CANNOT_WRITE, "incomplete", f"the daemon sent only {at} of {size} bytes; no file was written")
     return at
 
 
 def _bytes(data: bytes | str) -> bytes:
-    """JSON carries them as base64."""
+    """The bytes of a reply; in JSON they are base64."""
     if isinstance(data, bytes):
         return data
     from base64 import b64decode  # noqa: PLC0415 - a MessagePack reply needs none
@@ -75,7 +75,7 @@ def _bytes(data: bytes | str) -> bytes:
 
 
 def _name(partial: str, path: str, *, force: bool) -> None:
-    if not force:  # takes the name before it is replaced, so that a file which came meanwhile is not
+    if not force:  # reserve the name first: a file that was made in the meantime must not be replaced
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except FileExistsError:
@@ -85,7 +85,7 @@ def _name(partial: str, path: str, *, force: bool) -> None:
 
 
 def _exists(path: str) -> Failure:
-    return Failure(CANNOT_WRITE, "exists", f"{path} is there already, and was left alone; `--force` replaces it")
+    return Failure(CANNOT_WRITE, "exists", f"{path} exists and was not replaced; use `--force` to replace it")
 
 
 def _report(found: Found, path: str, size: int) -> None:
@@ -103,7 +103,7 @@ VERBS = {
 tocsin backup /var/backups/tocsin.db
 tocsin backup --force ~/tocsin.db
 """,
-        "0 written; 64 usage; 69 daemon unreachable; 73 cannot write, or FILE exists; 75 try again later; 76 protocol mismatch; "
-        "77 only root and the daemon's user may.",
+        "0 success; 64 usage error; 69 daemon unreachable; 73 cannot write, or FILE exists; 75 temporary failure, try again later; "
+        "76 protocol mismatch; 77 permission denied (only root and the daemon's user may).",
     ),
 }

@@ -1,6 +1,6 @@
-"""A command that runs below us as if we were not there.
+"""A child process that behaves as if `tocsin run` were not between it and its caller.
 
-Its standard input is ours, its output comes through two pipes (`streams`), and signals that are meant for it are passed on.
+It inherits standard input, its output passes through two pipes (output_tee), and signals that `tocsin run` receives are passed on to it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from .output_tee import PASSED_ON, Streams, Tail
 
-NOT_FOUND, CANNOT_RUN = 127, 126  # as every shell has it
-_FROM_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
+NOT_FOUND, CANNOT_RUN = 127, 126  # as in a shell
+_FROM_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 
 
 class Ending(NamedTuple):
-    """How it ended: the code we leave with, in words, after how long, its last lines, and why it could not even start."""
+    """How the command ended: exit code of `tocsin run`, in words, run time, last lines of output, and why it could not be started."""
 
     code: int
     words: str
@@ -34,10 +34,10 @@ class Child:
         self._command = command
         self._tail = Tail(lines)
         self._process: subprocess.Popen[bytes] | None = None
-        self._missed: list[int] = []  # signals that came before there was a process to have them
+        self._missed: list[int] = []  # signals that came before the process was started
 
     def run(self) -> Ending:
-        """Run it to its end."""
+        """Run the command, and wait for its end."""
         wakeup = _wakeup()
         self._pass_signals_on()
         started = time.monotonic()
@@ -57,13 +57,13 @@ class Child:
 
     def _pass_signals_on(self) -> None:
         for number in PASSED_ON:
-            # what is ignored, as by nohup, is to be ignored by the command as well, and that it inherits
+            # a signal that is ignored, as under nohup, stays ignored, and the command inherits that
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._pass_on)
 
     def _pass_on(self, number: int, _: object) -> None:
-        if number in _FROM_THE_KEYBOARD and _in_the_foreground():
-            return  # the terminal has told it already, and twice means something else to many programs
+        if number in _FROM_KEYBOARD and _in_foreground():
+            return  # the terminal has sent it to the command, too, and a second one often means something else
         if self._process is None:
             self._missed.append(number)
         else:
@@ -71,12 +71,12 @@ class Child:
 
 
 def _wakeup() -> int:
-    """A descriptor that becomes readable when a signal comes, the end of a child included."""
+    """A descriptor that becomes readable when a signal arrives, SIGCHLD included."""
     wakeup, waker = os.pipe()
     for end in (wakeup, waker):
         os.set_blocking(end, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)  # an ignored one would not wake us
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # an ignored signal does not write to the descriptor
     return wakeup
 
 
@@ -101,8 +101,8 @@ def _words(returned: int) -> str:
         return f"was ended by signal {-returned}"
 
 
-def _in_the_foreground() -> bool:
-    """Whether a terminal's Ctrl-C reaches the command without our help."""
+def _in_foreground() -> bool:
+    """Whether the terminal sends Ctrl-C to the command itself."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""`tocsin demo`: becomes `tocsind demo`. The client does not import the daemon, it only looks whether it is there."""
+"""`tocsin demo`: replaces itself with `tocsind demo`. The client does not import the daemon; it only checks that it is installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NEEDED = ("tocsind", "trio", "httpx", "msgspec", "tomli_w")
 
 
 def _arguments(_: Parser) -> None:
-    """None of its own: whatever stands there is for `tocsind demo`."""
+    """None: all arguments are passed on to `tocsind demo`."""
 
 
 def _run(found: Found) -> int:
@@ -21,7 +21,9 @@ def _run(found: Found) -> int:
     if missing or not sys.executable:
         what = f"{', '.join(missing)} is missing" if missing else "this Python does not know its own path"
         raise Failure(
-            INTERNAL, "not-installed", f"the daemon is not installed: {what}; `pip install 'tocsin[daemon]'` brings it"
+            INTERNAL,
+            "not-installed",
+            f"the daemon is not installed: {what}; install it with `pip install 'tocsin[daemon]'`",
         )
     sys.stdout.flush()
     env = {**os.environ, "PYTHONSAFEPATH": "1"}  # or `-m` would look for the daemon in the working folder first
@@ -33,7 +35,7 @@ VERBS = {
         _arguments,
         _run,
         "tocsin demo",
-        "those of `tocsind demo`; 70 when the daemon is not installed.",
+        "those of `tocsind demo`; 70 daemon not installed.",
         passes_on=True,
     ),
 }

@@ -1,4 +1,4 @@
-"""Exit codes: part of the public surface, written into the manual and never changed. The numbers from 64 up are sysexits.h's."""
+"""Exit codes: part of the public surface, documented in the manual and never changed. Those from 64 on are sysexits.h's."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ _OF_KIND = {
 }
 
 
-class Failure(Exception):  # noqa: N818 - an ending, not always an error
-    """A command that ends badly: what people read, the word that programs read, and the exit code."""
+class Failure(Exception):  # noqa: N818 - not always an error
+    """A command that fails: the message for people, the `kind` for programs, and the exit code."""
 
     def __init__(self, code: int, kind: str, message: str, **facts: Any) -> None:
         super().__init__(message)
@@ -53,14 +53,14 @@ class Failure(Exception):  # noqa: N818 - an ending, not always an error
         self.facts = facts
 
     def as_json(self) -> dict[str, Any]:
-        """The failure as `--json` tells it, with the facts that the verb adds."""
+        """The failure as `--json` prints it, with the facts that the verb adds."""
         error = {"kind": self.kind, "message": self.message}
         reason = {"reason": self.message} if "state" in self.facts else {}
         return {"schema": 1, "ok": False, "error": error, **reason, **self.facts}
 
 
 def failure_of(error: TocsinError) -> Failure:
-    """The failure that one of the client's exceptions amounts to."""
+    """The failure for one of the client's exceptions."""
     match error:
         case InvalidSignal():
             return Failure(BAD_DATA, "invalid-signal", describe(error), field=error.field)

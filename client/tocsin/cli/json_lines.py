@@ -1,7 +1,7 @@
-"""`tocsin send --json-lines`: one signal a line, as they come.
+"""`tocsin send --json-lines`: one signal a line, sent as they arrive.
 
-What is there is sent in one frame, so a file goes fast; what trickles in is not held back, so a pipe can stay open for days. A bad line
-is named by its number and the others go on. Without a daemon they go to the spool, a file a frame.
+Lines that can be read without waiting are sent in one frame, so a file is sent fast; a line is never held back, so a pipe can stay open for
+days. An invalid line is reported with its number, and the others are sent. Without a daemon the signals go to the spool.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from .exit_codes import BAD_DATA, OK, TRY_LATER, UNREADABLE, USAGE, Failure, fai
 from .output import print_json, print_line, print_note
 from .parsing import Found, client
 
-_CHUNK = 64 * 1024  # with ids added it still fits one frame, so a failure leaves no doubt which lines were taken
-_HURRY = 0.25  # seconds that a daemon has for each further frame once one had to be spooled
+_CHUNK = 64 * 1024  # with ids added it still fits one frame, so that a failure concerns the lines of one frame
+_SHORT_TIMEOUT = 0.25  # seconds for each further frame after one had to be spooled
 
 
 def send_lines(found: Found) -> int:
-    """Send what the file or stdin says. Returns 0, or 65 when some line was no signal, or 75 when some should come again."""
+    """Send the lines of a file or stdin. Returns 0, 65 when a line was not a signal, 75 when lines should be sent again."""
     if found.title is not None or found.body is not None or found.wait is not None:
-        raise Failure(USAGE, "usage", "--json-lines takes the signals from the lines alone; see `tocsin send --help`")
+        raise Failure(USAGE, "usage", "--json-lines excludes TITLE, --body and --wait; see `tocsin send --help`")
     with _opened(found.json_lines) as stream, client(found, strict=found.strict) as daemon:
         run = _Run(daemon, as_json=found.json)
         for lines in _batches(stream):
@@ -49,8 +49,8 @@ def _opened(name: str) -> BufferedIOBase:
 
 
 def _batches(stream: BufferedIOBase) -> Iterator[list[bytes | None]]:
-    """The lines, as many at a time as can be read without waiting and go into one frame. None is one that no frame holds."""
-    rest, skips = b"", False  # skips: the start of this line was thrown away
+    """Yields lines, as many as can be read without waiting and fit one frame. None stands for a line that is too long for a frame."""
+    rest, skips = b"", False  # skips: the start of this line was discarded
     while chunk := _read(stream):
         first, *others = (rest + chunk).split(b"\n")
         lines: list[bytes | None] = [None if skips else first, *others]
@@ -66,20 +66,20 @@ def _batches(stream: BufferedIOBase) -> Iterator[list[bytes | None]]:
 
 
 def _check_ends(stream: BufferedIOBase) -> None:
-    """A device may have no end, and no line either. Raises Failure."""
+    """Raises Failure for a character device, which may have no end and no lines."""
     if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
-        raise Failure(BAD_DATA, "too-large", f"a line of more than {MAX_FRAME} bytes: is this one JSON object a line?")
+        raise Failure(BAD_DATA, "too-large", f"a line has more than {MAX_FRAME} bytes: is it one JSON object a line?")
 
 
 def _read(stream: BufferedIOBase) -> bytes:
     try:
         return stream.read1(_CHUNK)
     except OSError as error:
-        raise Failure(UNREADABLE, "unreadable", f"cannot read on: {error.strerror}") from error
+        raise Failure(UNREADABLE, "unreadable", f"read error: {error.strerror}") from error
 
 
 class _Run:
-    """One pass over the lines: where it stands, and the exit code so far."""
+    """One pass over the lines: the current line's number, and the exit code so far."""
 
     def __init__(self, daemon: Client, *, as_json: bool) -> None:
         self.code = OK
@@ -90,7 +90,7 @@ class _Run:
         self._number = 0
 
     def send_batch(self, lines: list[bytes | None]) -> None:
-        """Send one batch, and tell what became of each line."""
+        """Send one batch, and print the result of each line."""
         numbered = list(self._signals(lines))
         for frame in frames(signal for _, signal in numbered):
             mine, numbered = numbered[: len(frame)], numbered[len(frame) :]
@@ -104,14 +104,14 @@ class _Run:
             for _ in frame:
                 self._daemon.losses.add("dropped")
             failure = failure_of(error)
-            failure.message = f"nothing from line {first} on was taken for certain: {failure.message}"
+            failure.message = f"lines from {first} on may not have been stored: {failure.message}"
             failure.facts |= {"line": first}
             raise failure from error
         spooled = receipts[0].state == "spooled"
         if spooled and not self._spooled:
-            print_note(f"from line {first} on: spooled: {receipts[0].reason}")
+            print_note(f"line {first} and following: spooled: {receipts[0].reason}")
         self._spooled = spooled
-        self._daemon.timeout = min(self._patience, _HURRY) if spooled else self._patience
+        self._daemon.timeout = min(self._patience, _SHORT_TIMEOUT) if spooled else self._patience
         return receipts
 
     def _signals(self, lines: list[bytes | None]) -> Iterator[tuple[int, Signal]]:
@@ -127,7 +127,7 @@ class _Run:
                     self._print(self._number, Receipt("", "refused", str(error)))
 
     def _noted(self, signal: Signal) -> Signal:
-        """The signal, after saying what of its line was not as it should be."""
+        """The signal, after a note on values that were converted."""
         if signal.input_notes:
             print_note(f"line {self._number}: {'; '.join(signal.input_notes)}")
         return signal
@@ -147,7 +147,7 @@ def _facts(receipt: Receipt) -> dict[str, Any]:
 
 
 def _whole(digits: str) -> int | str:
-    """A whole number; as text, where it has more digits than Python reads."""
+    """A whole number; as text where it has more digits than Python converts."""
     try:
         return int(digits)
     except ValueError:
@@ -158,7 +158,7 @@ def _signal(line: bytes) -> Signal:
     try:
         values = json.loads(line, parse_int=_whole)
     except (ValueError, RecursionError) as error:
-        raise InvalidSignal("line", f"is no JSON: {error}") from None
+        raise InvalidSignal("line", f"is not JSON: {error}") from None
     if not isinstance(values, dict):
         raise InvalidSignal("line", f"must be an object, not {type(values).__name__}")
     return Signal.from_dict(values)

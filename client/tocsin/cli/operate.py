@@ -1,4 +1,4 @@
-"""What a person does to the queue by hand: `retry`, `drop`, `enable`."""
+"""Operator commands: `retry`, `drop`, `enable`."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from .output import counted, print_json, print_line, print_note
 from .parsing import Found, Parser, Verb, client, common
 
 _EXITS = (
-    "0 done; 64 usage; 65 no such signal or destination; 69 daemon unreachable; 75 try again later; 76 protocol mismatch; "
-    "77 permission."
+    "0 success; 64 usage error; 65 unknown signal or destination; 69 daemon unreachable; 75 temporary failure, try again later; "
+    "76 protocol mismatch; 77 permission denied."
 )
 
 
 def _retry_arguments(parser: Parser) -> None:
-    parser.add_argument("id", metavar="ID", nargs="?", help="put this signal's dead deliveries back")
-    parser.add_argument("--all", action="store_true", help="put every dead delivery back")
-    parser.add_argument("--destination", metavar="DEST", help="with --all: only those owed to this one")
+    parser.add_argument("id", metavar="ID", nargs="?", help="requeue the dead deliveries of this signal")
+    parser.add_argument("--all", action="store_true", help="requeue all dead deliveries")
+    parser.add_argument("--destination", metavar="DEST", help="with --all: only those for this destination")
     common(parser)
 
 
 def _retry(found: Found) -> int:
     if (found.id is None) is not found.all:
-        raise Failure(USAGE, "usage", "name one signal by its ID, or all with --all; see `tocsin retry --help`")
+        raise Failure(USAGE, "usage", "either ID or --all is required; see `tocsin retry --help`")
     if found.destination and not found.all:
-        raise Failure(USAGE, "usage", "--destination goes with --all; see `tocsin retry --help`")
+        raise Failure(USAGE, "usage", "--destination requires --all; see `tocsin retry --help`")
     reply = _asked(found, "retry", id=_upper(found.id), all=found.all or None, destination=found.destination)
-    return _print_result(found, reply, f"{counted(reply.get('deliveries', 0), 'delivery')} put back")
+    return _print_result(found, reply, f"{counted(reply.get('deliveries', 0), 'delivery')} requeued")
 
 
 def _id_arguments(parser: Parser) -> None:
-    parser.add_argument("id", metavar="ID")
+    parser.add_argument("id", metavar="ID", help="the signal's id")
     common(parser)
 
 
@@ -41,7 +41,7 @@ def _drop(found: Found) -> int:
 
 
 def _destination_arguments(parser: Parser) -> None:
-    parser.add_argument("destination", metavar="DESTINATION")
+    parser.add_argument("destination", metavar="DESTINATION", help="a destination of alerts.toml")
     common(parser)
 
 

@@ -1,4 +1,4 @@
-"""What goes to stdout and stderr. Text from signals is other people's: nothing in it may move a terminal's cursor."""
+"""Output to stdout and stderr. Control characters in the text of signals are escaped, so that they cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from tocsin.durations import format_duration
 from tocsin.signals import PRIORITIES
 
-TYPE_CHECKING = False  # whoever imports typing pays for it
+TYPE_CHECKING = False  # importing typing is slow
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, TextIO
@@ -18,27 +18,27 @@ _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 
 
 def print_line(text: str) -> None:
-    """A line of data."""
+    """Print a line of data to stdout."""
     print(text)
 
 
 def print_note(text: str) -> None:
-    """A message to the person at the terminal."""
+    """Print a message to stderr."""
     try:
         print(f"tocsin: {plain(text)}", file=sys.stderr)
     except OSError:
-        return  # who closed stderr does not want to know, and the exit code says it too
+        return  # stderr is closed; the exit code reports the failure, too
 
 
 def print_json(value: dict[str, Any], *, now: bool = False) -> None:
-    """One JSON object on a line; `now` does not wait for a full buffer."""
-    from json import dumps  # noqa: PLC0415 - only who speaks it pays for it
+    """Print one JSON object on a line; with `now` the buffer is flushed."""
+    from json import dumps  # noqa: PLC0415 - only --json needs it
 
     print(dumps(value), flush=now)
 
 
 def plain(text: Any) -> str:
-    """`text` on one line, with control characters shown instead of obeyed."""
+    """`text` on one line, with control characters escaped."""
     return "".join(letter if letter.isprintable() else _shown(letter) for letter in str(text))
 
 
@@ -47,7 +47,7 @@ def _shown(letter: str) -> str:
 
 
 def paint(text: str, colour: str | None, stream: TextIO | None = None) -> str:
-    """`text` in a colour where that is wanted; the words alone must say it all."""
+    """`text` in a colour where the terminal supports it; the meaning must not depend on the colour."""
     if colour is None or not _wants_colour(stream or sys.stdout):
         return text
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
@@ -60,17 +60,17 @@ def _wants_colour(stream: TextIO | None) -> bool:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """Lines with aligned columns; the last one runs on."""
+    """Lines with aligned columns; the last column is not padded."""
     cells = [list(head), *([plain("-" if cell is None else cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
 def format_number(value: Any) -> Any:
-    """A small price as people write it, `0.00001234`; anything else as it is."""
-    if not (isinstance(value, float) and 0 < abs(value) < 1e-4):  # from there on Python writes exponents
+    """A small price without an exponent, `0.00001234`; any other value unchanged."""
+    if not (isinstance(value, float) and 0 < abs(value) < 1e-4):  # Python writes smaller numbers with an exponent
         return value
-    from decimal import Decimal  # noqa: PLC0415 - only a small price pays for it
+    from decimal import Decimal  # noqa: PLC0415 - only a small price needs it
 
     return f"{Decimal(repr(value)):f}"
 
@@ -81,12 +81,12 @@ def format_time(unix: float) -> str:
 
 
 def format_age(seconds: float | None) -> str:
-    """How long ago, roughly."""
+    """An age in seconds as a duration; `-` for None."""
     return "-" if seconds is None else format_duration(max(0.0, seconds))
 
 
 def by_priority(waiting: Mapping[str, int] | None) -> str:
-    """How much waits, a count for each priority; `-` while it is unknown."""
+    """The number of queued deliveries by priority; `-` while it is unknown."""
     counts = {priority: "-" if waiting is None else f"{waiting.get(priority, 0):,}" for priority in PRIORITIES}
     return "  ".join(f"{priority} {count}" for priority, count in counts.items())
 

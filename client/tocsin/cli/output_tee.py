@@ -1,7 +1,7 @@
-"""A command's output on its way to ours: passed on at once, byte for byte, and the end of it remembered.
+"""Passes a command's output on, byte for byte and at once, and keeps its last lines.
 
-Should something that the command left in the background still hold its output when it ends, we leave as the command would have, and a
-child of ours stays behind to carry on.
+When the command ends while a background process of its own still holds its output open, `tocsin run` exits as the command would, and a
+forked child goes on passing the output on.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
 
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGQUIT)
 _CHUNK = 65536
-_MOST_BYTES = 3000  # of the last lines: a message has 4,096 characters, and the title is among them
-_MOST_SHOWN = 3500  # of what a message has room for beside title, fields and footer
-_PAUSE = 0.02  # seconds of silence after which what the command wrote before it ended has all been read
-_LINGER = 1.0  # seconds that this may take; who still writes then is somebody else
+_MOST_BYTES = 3000  # of the last lines: a message has 4,096 characters, including the title
+_MOST_SHOWN = 3500  # characters: the room that a message has beside title, fields and footer
+_PAUSE = 0.02  # seconds without output after which all output of the ended command has been read
+_LINGER = 1.0  # seconds that reading it may take; output after that is from a background process
 
 
 class Tail:
-    """The last lines of what passes by."""
+    """The last lines of an output."""
 
     def __init__(self, lines: int) -> None:
         self._lines = lines
         self._held = b""
 
     def add(self, chunk: bytes) -> None:
-        """Remember the end of this, and forget what is too old for it."""
+        """Add output, and discard the oldest beyond the limit."""
         self._held = (self._held + chunk)[-_MOST_BYTES:]
 
     def text(self) -> str:
         """The last lines; the first of them may be cut."""
-        said = self._held.decode("utf-8", "replace").rstrip().splitlines()
-        return tail("\n".join(said[-self._lines :]), _MOST_SHOWN) if self._lines else ""
+        lines = self._held.decode("utf-8", "replace").rstrip().splitlines()
+        return tail("\n".join(lines[-self._lines :]), _MOST_SHOWN) if self._lines else ""
 
 
 class Streams:
-    """The command's output, on its way to ours."""
+    """The command's stdout and stderr, passed on to those of this process."""
 
     def __init__(self, process: subprocess.Popen[bytes], wakeup: int, tail: Tail) -> None:
         self._tail = tail
@@ -61,12 +61,12 @@ class Streams:
 
     def __exit__(self, *_: object) -> None:
         for key in self._selector.get_map().values():
-            if key.data:  # closed and not unregistered: who stayed behind has the same selector
+            if key.data:  # closed and not unregistered: the forked child shares the selector
                 key.data[0].close()
         self._selector.close()
 
     def pump(self, timeout: float | None) -> bool:
-        """Pass on what is there; wait for it, or for a signal, so long. Whether there was anything."""
+        """Pass available output on; wait `timeout` seconds for it, or for a signal. False when neither came."""
         ready = self._selector.select(timeout)
         for key, _ in ready:
             if key.data:
@@ -76,13 +76,13 @@ class Streams:
         return bool(ready)
 
     def finish(self) -> None:
-        """Pass on what is left. Where something in the background holds the streams open, a child of ours stays for it."""
+        """Pass the remaining output on. Where a background process holds the streams open, a forked child goes on."""
         end = time.monotonic() + _LINGER
         while self._open() and time.monotonic() < end and self.pump(_PAUSE):
             pass
         if self._open() and os.fork() == 0:
             try:
-                for number in PASSED_ON:  # they are for the command, which has gone
+                for number in PASSED_ON:  # the command has ended
                     signal.signal(number, signal.SIG_DFL)
                 while self._open():
                     self.pump(None)
@@ -99,7 +99,7 @@ class Streams:
             self._close(source, sink)
 
     def _close(self, source: IO[bytes], _: int) -> None:
-        """Whoever writes there now is told as it would be by our own reader: by a broken pipe."""
+        """Close the pipe: a process that still writes to it gets EPIPE, as it would from the reader of this process."""
         self._selector.unregister(source)
         source.close()
 
@@ -109,7 +109,7 @@ def _written(sink: int, chunk: bytes) -> bool:
     while left:
         try:
             left = left[os.write(sink, left) :]
-        except BlockingIOError:  # whoever shares it with us made it so
+        except BlockingIOError:  # another process that shares the descriptor has made it non-blocking
             select.select([], [sink], [])
         except OSError:
             return False

@@ -1,6 +1,6 @@
-"""Words on the command line: plain ones are read here, all others by argparse (`thorough`), which means the same by them.
+"""The command line: plain arguments are parsed here, all others by argparse (`thorough`), with the same result.
 
-A script may hand over thousands of times a day, and argparse costs it as much as the rest of the command.
+A script may run the command thousands of times a day, and argparse costs as much as the rest of the command.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
     from .thorough import Thorough
 
-DEFAULT_TIMEOUT = 5.0  # seconds: a person at a terminal, or a script's last step, would rather wait than miss
+DEFAULT_TIMEOUT = 5.0  # seconds: on the command line a late answer is better than none
 _PLAIN_ACTIONS = (None, "store_true", "append")
 
 
-def _as_they_are(words: list[str]) -> list[str]:
+def _unchanged(words: list[str]) -> list[str]:
     return words
 
 
 class Verb:
-    """One word that `tocsin` understands. `passes_on` sends words it does not know to somebody else, in `rest`."""
+    """One verb of `tocsin`. With `passes_on`, arguments that it does not know are collected in `rest`."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Verb:
         examples: str,
         exits: str,
         *,
-        prepare: Callable[[list[str]], list[str]] = _as_they_are,
+        prepare: Callable[[list[str]], list[str]] = _unchanged,
         passes_on: bool = False,
     ) -> None:
         self.arguments = arguments
@@ -45,7 +45,7 @@ class Verb:
 
 
 class Found:
-    """What the words said: an attribute for each argument."""
+    """The parsed arguments: an attribute for each."""
 
     if TYPE_CHECKING:
 
@@ -55,7 +55,7 @@ class Found:
 
 
 class Parser:
-    """The words of one verb. `head` stands above its help; `facts` go into the JSON of its failures."""
+    """The arguments of one verb. `head` is printed above its help; `facts` are added to the JSON of its failures."""
 
     def __init__(self, prog: str, summary: str, examples: str, exits: str, *, usage: str | None = None) -> None:
         self.prog = prog
@@ -66,7 +66,7 @@ class Parser:
         self.arguments: list[tuple[tuple[str, ...], dict[str, Any]]] = []
 
     def add_argument(self, *names: str, **settings: Any) -> None:
-        """As argparse has it."""
+        """As argparse.ArgumentParser.add_argument."""
         self.arguments.append((names, settings))
 
     def read(self, words: list[str]) -> Found:
@@ -82,8 +82,8 @@ class Parser:
 
 
 def read_plain(arguments: list[tuple[tuple[str, ...], dict[str, Any]]], words: list[str]) -> Found | None:
-    """What `words` say, where they are options as they are written in the help, with their values, and plain words; else None."""
-    found, options, places = Found(), {}, []
+    """Parse words that are options exactly as the help writes them, with their values, and positional arguments; else None."""
+    found, options, positional = Found(), {}, []
     for names, settings in arguments:
         action, nargs = settings.get("action"), settings.get("nargs")
         if action not in _PLAIN_ACTIONS or nargs not in {None, "?"}:
@@ -93,15 +93,15 @@ def read_plain(arguments: list[tuple[tuple[str, ...], dict[str, Any]]], words: l
         if names[0].startswith("-"):
             options.update(dict.fromkeys(names, (name, settings)))
         else:
-            places.append((name, settings))
+            positional.append((name, settings))
     try:
-        return found if _fill(found, options, places, words) else None
-    except Exception:  # noqa: BLE001 - a value that cannot be read: argparse says so
+        return found if _fill(found, options, positional, words) else None
+    except Exception:  # noqa: BLE001 - an invalid value: argparse reports it
         return None
 
 
-def _fill(found: Found, options: dict[str, Any], places: list[Any], words: list[str]) -> bool:
-    """Whether each word was given its meaning."""
+def _fill(found: Found, options: dict[str, Any], positional: list[Any], words: list[str]) -> bool:
+    """Whether each word could be assigned to an argument."""
     plain, left = [], iter(words)
     for word in left:
         if not word.startswith("-"):
@@ -119,9 +119,9 @@ def _fill(found: Found, options: dict[str, Any], places: list[Any], words: list[
             return False
         value = _value(settings, value)
         setattr(found, name, [*(getattr(found, name) or ()), value] if settings.get("action") else value)
-    if not sum("nargs" not in settings for _, settings in places) <= len(plain) <= len(places):
+    if not sum("nargs" not in settings for _, settings in positional) <= len(plain) <= len(positional):
         return False
-    for (name, settings), word in zip(places, plain, strict=False):
+    for (name, settings), word in zip(positional, plain, strict=False):
         setattr(found, name, _value(settings, word))
     return True
 
@@ -134,29 +134,29 @@ def _value(settings: dict[str, Any], word: str) -> Any:
 
 
 def misread(text: str) -> Exception:
-    """What an argument's type raises for a word that it cannot read."""
-    from argparse import ArgumentTypeError  # noqa: PLC0415 - as said above
+    """The exception of an argument's type for an invalid word."""
+    from argparse import ArgumentTypeError  # noqa: PLC0415 - as above
 
     return ArgumentTypeError(text)
 
 
 def common(parser: Parser) -> None:
-    """The options that every verb has."""
+    """Add the options that every verb has."""
     parser.add_argument(
-        "--socket", metavar="PATH", help="the daemon's socket (default: $TOCSIN_SOCKET, else its usual place)"
+        "--socket", metavar="PATH", help="the daemon's socket (default: $TOCSIN_SOCKET, else the usual path)"
     )
     parser.add_argument(
         "--timeout",
         metavar="DURATION",
         type=duration,
         default=DEFAULT_TIMEOUT,
-        help="how long the daemon may take (default: 5s)",
+        help="how long to wait for the daemon (default: 5s)",
     )
-    parser.add_argument("--json", action="store_true", help="JSON on stdout, on failure too")
+    parser.add_argument("--json", action="store_true", help="print JSON to stdout, also on failure")
 
 
 def client(found: Found, *, strict: bool = True) -> Client:
-    """A client as the common options want it. A strict one raises, and `main` turns that into an exit code."""
+    """A client with the common options. `main` turns the exceptions of a strict one into exit codes."""
     return Client(found.socket, timeout=found.timeout, strict=strict)
 
 

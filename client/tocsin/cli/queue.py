@@ -1,4 +1,4 @@
-"""`tocsin queue`: deliveries by state, those first that go first."""
+"""`tocsin queue`: deliveries by state, in the order of sending."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _HEAD = ("ID", "PRIORITY", "DESTINATION", "STATE", "SINCE", "TRIES", "TITLE", "W
 
 
 def _arguments(parser: Parser) -> None:
-    parser.add_argument("--state", choices=STATES, help="only these (default: what waits)")
-    parser.add_argument("--destination", metavar="DEST", help="only what is owed to this one")
-    parser.add_argument("--limit", metavar="N", type=count, default=100, help="at most so many (default: 100)")
+    parser.add_argument("--state", choices=STATES, help="only deliveries in this state (default: queued and sending)")
+    parser.add_argument("--destination", metavar="DEST", help="only deliveries for this destination")
+    parser.add_argument("--limit", metavar="N", type=count, default=100, help="show at most N (default: 100)")
     common(parser)
 
 
 def count(text: str) -> int:
-    """A number of things, as an argument's type."""
+    """A positive whole number, as an argument's type."""
     if not text.isdecimal() or int(text) < 1:
-        raise misread(f"must be a whole number from 1 on, not {text!r}")
+        raise misread(f"must be a positive whole number, not {text!r}")
     return int(text)
 
 
@@ -40,9 +40,9 @@ def _run(found: Found) -> int:
         ):
             print_line(line)
     else:
-        print_note("nothing there")
+        print_note("no deliveries")
     if more:
-        print_note(f"there is more; `--limit {found.limit * 10}` shows it")
+        print_note(f"there are more; use `--limit {found.limit * 10}`")
     return 0
 
 
@@ -63,6 +63,6 @@ tocsin queue
 tocsin queue --state dead --destination signals-premium
 tocsin queue --json | jq -r '.deliveries[].id'
 """,
-        "0 told, be it nothing; 64 usage; 69 daemon unreachable; 76 protocol mismatch; 77 permission.",
+        "0 success, also with no deliveries; 64 usage error; 69 daemon unreachable; 76 protocol mismatch; 77 permission denied.",
     ),
 }

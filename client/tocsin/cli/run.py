@@ -1,10 +1,10 @@
-"""`tocsin run -- CMD`: run a command, and tell how it ended.
+"""`tocsin run -- CMD`: run a command, and send a signal when it fails.
 
-To whoever calls it, it is the command: its exit code (128 + n for one that signal n ended), its output, byte for byte and as it comes, and
-its signals. What is added is one signal of ours, with the last lines, and whatever may go wrong with that changes nothing.
+To its caller it behaves like the command: it exits with the command's exit code (128 + n after signal n), passes its output on byte for
+byte, and passes signals on to it. In addition it sends one tocsin signal, with the last lines of output. An error in that changes nothing.
 
-    child       the command, and the signals for it
-    streams     its output, on its way to ours, and the last lines of it
+    child_process   the command, and the signals for it
+    output_tee      its output, and the last lines of it
 """
 
 from __future__ import annotations
@@ -22,48 +22,60 @@ from .exit_codes import USAGE, Failure
 from .output import print_note
 from .parsing import Found, Parser, Verb, duration, misread
 
-_LINES = 20  # what fits a Discord message along with the rest
+_LINES = 20  # fit a Discord message together with the rest
 _MOST_LINES = 1000
 _PLAIN = frozenset(string.ascii_letters + string.digits + "._-/")
-_TIMEOUT = 5.0  # seconds: whoever waits for the command can wait so long for the word of it
+_TIMEOUT = 5.0  # seconds: the caller waits for a command anyway
 
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument(
-        "--on", choices=("failure", "always"), default="failure", help="when to tell (default: failure)"
+        "--on", choices=("failure", "always"), default="failure", help="when to send a signal (default: failure)"
     )
-    parser.add_argument("--title", metavar="TEXT", help="instead of the command and how it ended")
-    parser.add_argument("-p", "--priority", choices=PRIORITIES, help="default: high on failure, low on success")
+    parser.add_argument("--title", metavar="TEXT", help="the title (default: the command and how it ended)")
     parser.add_argument(
-        "--lines", metavar="N", type=_count, default=_LINES, help=f"last lines to show (default: {_LINES})"
+        "-p", "--priority", choices=PRIORITIES, help="the priority (default: high on failure, low on success)"
     )
-    parser.add_argument("--tier", metavar="T", help="for the routes")
-    parser.add_argument("--key", metavar="K", help="signals with one key share a message, edited in place (Discord)")
-    parser.add_argument("--tag", metavar="T", action="append", help="may be repeated")
-    parser.add_argument("--to", metavar="DEST", action="append", help="a destination, past the routes; may be repeated")
+    parser.add_argument(
+        "--lines", metavar="N", type=_count, default=_LINES, help=f"show the last N lines of output (default: {_LINES})"
+    )
+    parser.add_argument("--tier", metavar="T", help="the tier, for routing")
+    parser.add_argument(
+        "--key", metavar="K", help="signals with the same key share one message, edited in place (Discord)"
+    )
+    parser.add_argument("--tag", metavar="T", action="append", help="add a tag; may be repeated")
+    parser.add_argument(
+        "--to", metavar="DEST", action="append", help="send to this destination, not by the routes; may be repeated"
+    )
     parser.add_argument("--socket", metavar="PATH", help="the daemon's socket")
     parser.add_argument(
-        "--timeout", metavar="DURATION", type=duration, default=_TIMEOUT, help="for the hand-off (default: 5s)"
+        "--timeout",
+        metavar="DURATION",
+        type=duration,
+        default=_TIMEOUT,
+        help="how long to wait for the daemon (default: 5s)",
     )
     parser.add_argument("command", metavar="-- CMD", nargs="*", help="the command and its arguments")
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) > _MOST_LINES:
-        raise misread(f"{text!r} is no whole number up to {_MOST_LINES}")
+        raise misread(f"must be a whole number up to {_MOST_LINES}, not {text!r}")
     return int(text)
 
 
 def _separated(words: list[str]) -> list[str]:
-    """Without the two dashes it would be a guess which words are ours and which the command's."""
+    """Requires `--`, which separates the options of `tocsin run` from the command's."""
     if "--" not in words and not {"-h", "--help"} & set(words):
-        raise Failure(USAGE, "usage", "put -- before the command: `tocsin run -- make test`; see `tocsin run --help`")
+        raise Failure(
+            USAGE, "usage", "-- is required before the command: `tocsin run -- make test`; see `tocsin run --help`"
+        )
     return words
 
 
 def _run(found: Found) -> int:
     if not found.command:
-        raise Failure(USAGE, "usage", "there is no command behind the --; see `tocsin run --help`")
+        raise Failure(USAGE, "usage", "no command after --; see `tocsin run --help`")
     ending = Child(found.command, found.lines).run()
     if ending.error:
         print_note(ending.error)
@@ -90,11 +102,11 @@ def _report(ending: Ending, found: Found) -> None:
             fields={"exit code": ending.code, "duration": format_duration(ending.seconds)},
         )
     if not receipt.accepted:
-        print_note(f"nobody could be told: {receipt.state}: {receipt.reason}")
+        print_note(f"no signal was sent: {receipt.state}: {receipt.reason}")
 
 
 def _name(command: list[str]) -> str:
-    """What people call it: `make backup`. No options and nothing that could hold a password: a channel has many readers."""
+    """The command without options, as `make backup`, and without arguments that could hold a password: a channel has many readers."""
     program, *words = command[0].rpartition("/")[2], *command[1:]
     plain = takewhile(lambda word: word[:1] != "-" and set(word) <= _PLAIN, words)
     return " ".join((program, *plain))[:100]
@@ -109,7 +121,7 @@ tocsin run -- pg_dump -f /backup/db.sql db
 tocsin run --on always --title "Nightly backup" -- /usr/local/bin/backup
 0 3 * * *  tocsin run -p urgent -- /usr/local/bin/backup     (in a crontab)
 """,
-        "the command's own; 128 + n when signal n ended it; 126 when it cannot be run; 127 when there is no such command; 64 usage.",
+        "the command's; 128 + n when signal n ended it; 126 command cannot be run; 127 command not found; 64 usage error.",
         prepare=_separated,
     ),
 }

@@ -1,7 +1,7 @@
-"""`tocsin send`: one signal from flags, or from stdin. Many, one a line, are next door in `lines`.
+"""`tocsin send`: one signal, from options or stdin. Module json_lines sends many.
 
-Without a daemon the signal goes to the spool, which is as good as far as a script is concerned: 0, and a note on stderr. With --strict,
-or where the spool does not take it either, the exit code says why no daemon took it.
+Without a daemon the signal is spooled, which is success for a script: exit code 0, and a note on stderr. With --strict, or when the spool
+cannot be written, the exit code says why the signal was not stored.
 """
 
 from __future__ import annotations
@@ -24,46 +24,53 @@ _DEFAULT_WAIT = "30s"
 _TEXTS = ("tier", "strategy", "symbol", "action", "key", "expires", "timestamp", "link", "source", "host", "id")
 _NUMBERS = ("confidence", "price")
 _OUTCOMES = {"delivered": OK, "queued": STILL_QUEUED, "dead": DEAD, "dropped": DROPPED}
-_LATE = 0.5  # seconds that the daemon's answer may be late before we say that nobody knows
-_BODY = 4096  # characters that a body holds
-_CUT = (
-    "…"  # at its beginning: the end is what counts, and whoever shows it cuts the beginning again (tocsin.handler, too)
-)
-_CHUNK = 64 * 1024  # bytes of stdin that are held at each end, more than a body's characters take
-_RECONNECT_SECONDS = 0.2  # between two looks for a daemon that restarts while somebody waits
+_LATE = 0.5  # seconds that the daemon's answer to `wait` may be late
+_RECONNECT_SECONDS = 0.2  # between two attempts while `--wait` waits for a daemon that restarts
 
 
 def arguments(parser: Parser) -> None:
-    """The words that describe one signal."""
+    """Add the arguments that describe one signal."""
     parser.facts = {"id": None, "state": "refused"}
     parser.add_argument(
-        "title", metavar="TITLE", nargs="?", help="without it, stdin: its first line is the title, the rest the body"
+        "title", metavar="TITLE", nargs="?", help="the title (default: the first line of stdin; the rest is the body)"
     )
-    parser.add_argument("--body", metavar="TEXT", help="`-` reads it from stdin, and keeps the end of what is too long")
+    parser.add_argument("--body", metavar="TEXT", help="the body; `-` reads stdin and keeps the end of a long text")
     parser.add_argument("-p", "--priority", metavar="P", help=", ".join(PRIORITIES))
     for name in (*_TEXTS, *_NUMBERS):
-        parser.add_argument(f"--{name}", metavar=name[0].upper(), help=_HELP.get(name))
-    parser.add_argument("--code", action="store_true", help="the body is output of a program: shown in a code block")
-    parser.add_argument("--field", metavar="K=V", action="append", type=_pair, help="a field to show; may be repeated")
-    parser.add_argument("--attach", metavar="PATH", help="a file to go along, an image is shown: up to 8 MiB")
-    parser.add_argument("--tag", metavar="T", action="append", help="may be repeated")
-    parser.add_argument("--to", metavar="DEST", action="append", help="a destination, past the routes; may be repeated")
+        parser.add_argument(f"--{name}", metavar=_METAVARS.get(name, name.upper()), help=_HELP.get(name))
+    parser.add_argument("--code", action="store_true", help="show the body in a code block, as the output of a program")
+    parser.add_argument("--field", metavar="K=V", action="append", type=_pair, help="add a field; may be repeated")
+    parser.add_argument("--attach", metavar="PATH", help="attach a file of up to 8 MiB; an image is shown inline")
+    parser.add_argument("--tag", metavar="T", action="append", help="add a tag; may be repeated")
     parser.add_argument(
-        "--strict", action="store_true", help="nothing goes to the spool: leave with 69 when no daemon took it"
+        "--to", metavar="DEST", action="append", help="send to this destination, not by the routes; may be repeated"
     )
+    parser.add_argument("--strict", action="store_true", help="do not spool: exit with 69 when no daemon answers")
     parser.add_argument(
-        "--wait", metavar="DURATION", type=duration, help="until it is delivered, or so long (default: 30s)"
+        "--wait",
+        metavar="DURATION",
+        type=duration,
+        help="wait until the signal is delivered, at most DURATION (default: 30s)",
     )
-    parser.add_argument("--json-lines", metavar="FILE", help="one signal a line, as JSON objects; `-` is stdin")
+    parser.add_argument("--json-lines", metavar="FILE", help="send one signal a line, as JSON objects; `-` is stdin")
     common(parser)
 
 
+_METAVARS = {"expires": "DURATION", "timestamp": "TIME", "link": "URL", "id": "ULID", "price": "N", "confidence": "N"}
 _HELP = {
-    "confidence": "0 to 1; decides the priority when none is given",
-    "expires": "never to be posted as live after so long: 90s, 5m",
-    "key": "signals with one key share a message, edited in place (Discord)",
-    "timestamp": "when it happened, in any usual form; one without a zone is UTC",
-    "id": "a ULID to send it under; the same one twice is stored once",
+    "confidence": "0 to 1; determines the priority when none is given",
+    "price": "the price",
+    "tier": "the tier, for routing",
+    "strategy": "the strategy that raised the signal",
+    "symbol": "the symbol that is traded",
+    "action": "BUY, SELL, or any other word",
+    "expires": "do not post the signal after this time: 90s, 5m",
+    "key": "signals with the same key share one message, edited in place (Discord)",
+    "timestamp": "time of the event, in any usual format (without a zone: UTC; default: now)",
+    "link": "the URL that the title links to",
+    "source": "the program that sends the signal",
+    "host": "the host of the signal (default: this one)",
+    "id": "a ULID; a signal with the same id is stored once",
 }
 
 
@@ -75,7 +82,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def with_wait(words: list[str]) -> list[str]:
-    """A bare --wait gets its default here: argparse would take the title that follows for its duration."""
+    """Give a bare --wait its default: argparse would take the title after it for the duration."""
     end = words.index("--") if "--" in words else len(words)
     for place in (place for place, word in enumerate(words[:end]) if word == "--wait"):
         if not (place + 1 < end and _is_duration(words[place + 1])):
@@ -93,7 +100,7 @@ def _is_duration(word: str) -> bool:
 
 def _run(found: Found) -> int:
     if found.json_lines is not None:
-        from .json_lines import send_lines  # noqa: PLC0415 - only who sends many pays for it
+        from .json_lines import send_lines  # noqa: PLC0415 - only --json-lines needs it
 
         return send_lines(found)
     with client(found, strict=found.strict) as daemon:
@@ -104,7 +111,7 @@ def _run(found: Found) -> int:
             receipt = daemon.submit(signal)
         except TocsinError as error:
             failure = _failure(error, id_)
-            daemon.losses.add(failure.facts["state"])  # the daemon hears of it when `daemon` closes
+            daemon.losses.add(failure.facts["state"])  # reported when `daemon` closes
             raise failure from error
         return _print_receipt(receipt, found, daemon)
 
@@ -116,7 +123,7 @@ def _failure(error: TocsinError, id_: str | None) -> Failure:
 
 
 def signal_of(found: Found) -> Signal:
-    """The signal that the words describe. Raises InvalidSignal, or Failure when stdin should hold it and does not."""
+    """The signal that the arguments describe. Raises InvalidSignal, and Failure when stdin is needed and cannot be read."""
     given = {name: getattr(found, name) for name in (*_TEXTS, "priority", "to", "attach")}
     given |= {name: _number(getattr(found, name)) for name in _NUMBERS}
     given |= {"fields": dict(found.field) if found.field else None, "tags": found.tag, "code": found.code or None}
@@ -125,7 +132,7 @@ def signal_of(found: Found) -> Signal:
 
 
 def _number(text: str | None) -> float | str | None:
-    """A number where it is one; the rest is read as any odd value is."""
+    """A number if it is one; other text is converted like any other value."""
     try:
         return None if text is None else float(text)
     except ValueError:
@@ -138,34 +145,34 @@ def _title_and_body(found: Found) -> tuple[str | None, str | None]:
     if (found.body or found.field) and (sys.stdin is None or sys.stdin.isatty()):
         return None, found.body if found.body != "-" else read_stdin().ending()
     if found.body == "-" or sys.stdin is None or sys.stdin.isatty():
-        raise Failure(USAGE, "usage", "a signal needs a TITLE; see `tocsin send --help`", id=None, state="refused")
+        raise Failure(USAGE, "usage", "TITLE is required; see `tocsin send --help`", id=None, state="refused")
     text = read_stdin()
     return text.first_line(), found.body or text.ending(after_first_line=True) or None
 
 
 def _print_receipt(receipt: Receipt, found: Found, daemon: Client) -> int:
-    """Say what became of it, after waiting where that is wanted."""
-    told = {"id": receipt.id, "state": receipt.state, "reason": receipt.reason}
+    """Print the result; with --wait, wait for the delivery first."""
+    result = {"id": receipt.id, "state": receipt.state, "reason": receipt.reason}
     if not receipt.accepted:
         code = BAD_DATA if receipt.state == "refused" else TRY_LATER
-        raise Failure(code, receipt.state, f"{receipt.state}: {receipt.reason}", **told)
+        raise Failure(code, receipt.state, f"{receipt.state}: {receipt.reason}", **result)
     if not found.json:
         print_line(receipt.id)
         if receipt.reason or receipt.state != "stored":
-            print_note(f"{receipt.state}: {receipt.reason or 'it was sent before'}")
+            print_note(f"{receipt.state}: {receipt.reason or 'it was stored before'}")
     code = OK
     if found.wait is not None:
-        told["outcome"] = outcome = _awaited(receipt, found.wait, daemon)
+        result["outcome"] = outcome = _awaited(receipt, found.wait, daemon)
         code = _OUTCOMES.get(outcome, STILL_QUEUED)
         if code != OK:
             print_note(_unfinished(receipt.id, outcome, found.wait))
     if found.json:
-        print_json({"schema": 1, "ok": code == OK, **told})
+        print_json({"schema": 1, "ok": code == OK, **result})
     return code
 
 
 def _awaited(receipt: Receipt, seconds: float, daemon: Client) -> str:
-    """What became of it within `seconds`. A daemon that is away meanwhile is looked for: the signal is on its disk, or in its spool."""
+    """The signal's outcome within `seconds`. Reconnects to a daemon that restarts: it has the signal in its journal or spool."""
     end = time.monotonic() + seconds
     while True:
         left = max(0.0, end - time.monotonic())
@@ -177,7 +184,7 @@ def _awaited(receipt: Receipt, seconds: float, daemon: Client) -> str:
         except RequestFailed as failed:
             if failed.kind != "busy" and (failed.kind != "not-found" or receipt.state != "spooled"):
                 raise
-            state = "queued"  # the daemon is back, and has not come to it yet
+            state = "queued"  # the daemon has restarted, and has not taken the spool in yet
         if state != "queued" or time.monotonic() >= end:
             return state
         time.sleep(min(_RECONNECT_SECONDS, max(0.0, end - time.monotonic())))
@@ -185,7 +192,7 @@ def _awaited(receipt: Receipt, seconds: float, daemon: Client) -> str:
 
 def _unfinished(id_: str, outcome: str, seconds: float) -> str:
     what = f"still queued after {format_duration(seconds)}" if outcome == "queued" else outcome
-    return f"{id_} is {what}; `tocsin why {id_}` says why"
+    return f"{id_} is {what}; see `tocsin why {id_}`"
 
 
 VERBS = {
@@ -197,13 +204,12 @@ tocsin send "BUY BTCUSDT" -p urgent --price 64000.5 --field rsi=33 --expires 90s
 tocsin send "Backup failed" --body - < backup.log
 tocsin send "SELL BTCUSDT" --action SELL --price 64000.5 --attach chart.png
 make 2>&1 | tail -20 | tocsin send "Build broken" --body - -p high
-tocsin send --wait 1m "Deployed" || echo "nobody was told"
+tocsin send --wait 1m "Deployed" || echo "not delivered"
 tocsin send --json-lines signals.jsonl
 """,
-        "0 stored durably, or spooled with a note (with --wait: delivered); 3 still queued when the time ran out; 4 dead; "
-        "5 dropped by a rule; 64 usage; 65 bad signal; 66 unreadable file; 69 daemon unreachable (with --strict, or when the spool cannot "
-        "be written either); 75 try again later; "
-        "76 protocol mismatch; 77 permission.",
+        "0 stored on disk, or spooled with a note (with --wait: delivered); 3 still queued when the time ran out; 4 dead; "
+        "5 dropped by a rule; 64 usage error; 65 invalid signal; 66 file not readable; 69 daemon unreachable (with --strict, or when the "
+        "spool cannot be written either); 75 temporary failure, try again later; 76 protocol mismatch; 77 permission denied.",
         prepare=with_wait,
     ),
 }

@@ -1,4 +1,4 @@
-"""`tocsin status`: the daemon's own account, for people or for programs."""
+"""`tocsin status`: the daemon's status, as text, JSON or Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ _COLOUR = {"ok": "green", "degraded": "yellow", "failing": "red"}
 
 
 def _arguments(parser: Parser) -> None:
-    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing; the exit code is the answer")
-    parser.add_argument("--prometheus", action="store_true", help="as Prometheus text, for a scraper or a textfile")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing; the exit code tells the health")
+    parser.add_argument(
+        "--prometheus", action="store_true", help="print Prometheus metrics, for a scraper or the textfile collector"
+    )
     common(parser)
 
 
 def _run(found: Found) -> int:
     if found.prometheus and (found.json or found.quiet):
         other = "--json" if found.json else "-q"
-        raise Failure(USAGE, "usage", f"--prometheus and {other} exclude each other; see `tocsin status --help`")
+        raise Failure(USAGE, "usage", f"--prometheus excludes {other}; see `tocsin status --help`")
     if found.prometheus:
         with client(found) as daemon:
             print_line(str(items(daemon.request("metrics"), "metrics").get("text")).rstrip("\n"))
@@ -65,7 +67,7 @@ def _lines(status: dict[str, Any], our_spool: str) -> list[str]:
         *_destination_lines(status.get("destinations") or []),
         *_missed_lines(status.get("destinations") or []),
         *_storage_lines(status.get("storage") or {}),
-        *_gate_lines(status.get("destinations") or []),
+        *_limit_lines(status.get("destinations") or []),
     ]
 
 
@@ -76,17 +78,17 @@ def _queue_lines(queue: dict[str, Any]) -> list[str]:
     return [f"queued  {line}" + (f"  (the oldest for {format_age(oldest)})" if oldest is not None else "")]
 
 
-def _spool_lines(spool: dict[str, Any], ours: str) -> list[str]:
-    """What waits in the daemon's spool; and what waits in ours, when that is another which it will never read."""
-    lines = [f"spooled {counted(spool['files'], 'file')} to be taken in"] if spool.get("files") else []
+def _spool_lines(spool: dict[str, Any], own: str) -> list[str]:
+    """The files in the daemon's spool; and those in this user's spool, when the daemon does not read that one."""
+    lines = [f"spooled {counted(spool['files'], 'file')} to import"] if spool.get("files") else []
     try:
-        waiting = sum(_waits(name) for name in os.listdir(ours))  # noqa: PTH208 - as places has it
-        elsewhere = waiting and not os.path.samefile(ours, str(spool.get("path")))  # noqa: PTH121 - as above
+        waiting = sum(_waits(name) for name in os.listdir(own))  # noqa: PTH208 - as in paths
+        is_unread = waiting and not os.path.samefile(own, str(spool.get("path")))  # noqa: PTH121 - as above
     except OSError:
         return lines
-    if elsewhere:
-        what = f"{counted(waiting, 'file')} in {ours}, which this daemon does not read: it reads {spool.get('path')}"
-        lines.append(f"  {paint('!', 'yellow')} {plain(what)}; say so in $TOCSIN_SPOOL")
+    if is_unread:
+        what = f"{counted(waiting, 'file')} in {own}, which this daemon does not read: it reads {spool.get('path')}"
+        lines.append(f"  {paint('!', 'yellow')} {plain(what)}; set $TOCSIN_SPOOL to it")
     return lines
 
 
@@ -123,38 +125,38 @@ def _destination_lines(destinations: list[dict[str, Any]]) -> list[str]:
 
 
 def _missed_lines(destinations: list[dict[str, Any]]) -> list[str]:
-    """What did not get to its own destination, as long as the journal keeps it."""
+    """Deliveries that did not reach their own destination, within the retention of the journal."""
     lines = []
     for each in destinations:
         counts = {
             "went to a fallback": each.get("rerouted"),
             "expired and were never posted": each.get("expired"),
-            "ended unseen, which is still to be reported": each.get("unreported"),
+            "ended without a message, still to be reported": each.get("unreported"),
         }
-        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        if told:
-            lines.append(f"  {each.get('name')}: {told}")
+        text = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        if text:
+            lines.append(f"  {each.get('name')}: {text}")
     return lines
 
 
-def _gate_lines(destinations: list[dict[str, Any]]) -> list[str]:
-    """What is left of each limit, and what a LOW signal would wait for: the less pressing wait for everything that others wait for."""
-    rows = [row for each in destinations if (row := _gate_row(each))]
-    return ["", *table(("GATE", "LEFT OF EACH LIMIT", "NEXT LOW", "WAITS FOR"), rows)] if rows else []
+def _limit_lines(destinations: list[dict[str, Any]]) -> list[str]:
+    """What is left of each limit, and what a LOW signal would wait for; signals of the other priorities wait for less."""
+    rows = [row for each in destinations if (row := _limit_row(each))]
+    return ["", *table(("DESTINATION", "LEFT OF EACH LIMIT", "NEXT LOW", "WAITS FOR"), rows)] if rows else []
 
 
-def _gate_row(destination: dict[str, Any]) -> tuple[Any, ...] | None:
-    gate = destination.get("limits") or {}
-    windows = gate.get("windows")
+def _limit_row(destination: dict[str, Any]) -> tuple[Any, ...] | None:
+    limits = destination.get("limits") or {}
+    windows = limits.get("windows")
     if not windows or destination.get("condition") == "disabled":
         return None
-    seconds = (gate.get("ready_seconds") or {}).get("low")
-    why = (gate.get("waits_for") or {}).get("low")
+    seconds = (limits.get("ready_seconds") or {}).get("low")
+    why = (limits.get("waits_for") or {}).get("low")
     return destination.get("name"), budget(windows), "unknown" if seconds is None else format_age(seconds), why
 
 
 def budget(windows: list[dict[str, Any]]) -> str:
-    """What is left, as `channel 12/30 (4 kept)`: so many of so many, of which some are kept for URGENT and HIGH."""
+    """What is left of each limit, as `channel 12/30 (4 kept)`: 12 of 30 requests, 4 of them reserved for URGENT and HIGH."""
     return ", ".join(_window(window) for window in windows)
 
 
@@ -164,7 +166,7 @@ def _window(window: dict[str, Any]) -> str:
 
 
 def _reason(destination: dict[str, Any]) -> str:
-    """Why it is not ready and until when; for a ready one, its last error."""
+    """Why the destination is not ready, and for how long; for a ready one, its last error."""
     until = destination.get("until_seconds")
     reason = destination.get("reason")
     if reason is None and destination.get("last_error"):
@@ -177,7 +179,7 @@ def _reason(destination: dict[str, Any]) -> str:
 def _storage_lines(storage: dict[str, Any]) -> list[str]:
     if storage.get("healthy", True):
         return []
-    return ["", paint("storage is not healthy: see the problems above", "red")]
+    return ["", paint("storage is unhealthy: see the problems above", "red")]
 
 
 VERBS = {
@@ -187,9 +189,10 @@ VERBS = {
         """
 tocsin status
 tocsin status --json | jq .queue.depth
-tocsin status -q || page-somebody
+tocsin status -q || logger -p daemon.err "tocsin is not healthy"
 tocsin status --prometheus > /var/lib/node_exporter/tocsin.prom
 """,
-        "0 told; with -q: 0 ok, 1 degraded, 2 not working; 64 usage; 69 daemon unreachable; 76 protocol mismatch; 77 permission.",
+        "0 success; with -q: 0 ok, 1 degraded, 2 failing; 64 usage error; 69 daemon unreachable; 76 protocol mismatch; "
+        "77 permission denied.",
     ),
 }

@@ -1,4 +1,4 @@
-"""What `tocsin send` reads from stdin: to its end, so that the writer is never stopped by a broken pipe, and in bounded memory."""
+"""Reads the stdin of `tocsin send`: to its end, so that the writer gets no broken pipe, and in bounded memory."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from .exit_codes import UNREADABLE, Failure
 from .output import print_note
 
-_TITLE = 256  # characters that a title holds
-_CHUNK = 64 * 1024  # bytes that are held of each end, more than a body's characters take
+_TITLE = 256  # characters of a title
+_CHUNK = 64 * 1024  # bytes that are kept of the beginning and of the end, more than a body has
 
 
 class Text:
-    """What stdin held: all of it, or its beginning and its end. The writer is never stopped by a broken pipe."""
+    """The text of stdin: all of it, or its beginning and its end."""
 
     def __init__(self, head: bytes, tail: bytes, size: int) -> None:
         self._head = head
@@ -20,20 +20,20 @@ class Text:
         self._size = size
 
     def first_line(self) -> str:
-        """The first line that says something, or as much of it as a title holds."""
+        """The first line that is not blank, cut to the length of a title."""
         line = self._first_line()
         return line if len(line) <= _TITLE else f"{line[: _TITLE - 1]}…"
 
     def ending(self, *, after_first_line: bool = False) -> str:
-        """The text, or as much of its end as a body holds: where a program's output was cut, its error stands there."""
-        from tocsin.text_tail import MARK, MOST, tail  # noqa: PLC0415 - only a body from stdin pays for it
+        """The text, or as much of its end as fits a body: a program's error message is at the end of its output."""
+        from tocsin.text_tail import MARK, MOST, tail  # noqa: PLC0415 - only a body from stdin needs it
 
         text = self._tail.decode("utf-8", "replace")
         if after_first_line and self._size <= len(self._tail) and len(self._first_line()) <= _TITLE:
             text = text.strip().partition("\n")[2].strip("\n")
         if len(text) <= MOST and self._size <= len(self._tail):
             return tail(text)
-        print_note(f"the body was cut: stdin held {self._size} bytes, and the last {MOST} characters are kept")
+        print_note(f"the body was cut to the last {MOST} characters: stdin had {self._size} bytes")
         return MARK + text[1 - MOST :]
 
     def _first_line(self) -> str:
@@ -41,15 +41,13 @@ class Text:
 
 
 def read_stdin() -> Text:
-    """stdin, read to its end in bounded memory. Blocks until the writer is done. Raises Failure."""
+    """Read stdin to its end, in bounded memory. Blocks until the writer closes it. Raises Failure."""
     if sys.stdin is None:
         raise Failure(UNREADABLE, "unreadable", "stdin is closed", id=None, state="refused")
     head, tail, size = b"", b"", 0
     try:
         while chunk := sys.stdin.buffer.read(_CHUNK):
-            head = (head + chunk).lstrip()[
-                :_CHUNK
-            ]  # blank lines do not count: the first that says something is a title
+            head = (head + chunk).lstrip()[:_CHUNK]  # the title is the first line that is not blank
             tail = (tail + chunk)[-_CHUNK:]
             size += len(chunk)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`tocsin tail`: the facts, one line each, as they happen."""
+"""`tocsin tail`: events, one a line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HEAD = ("event", "at", "level")
 
 
 def _arguments(parser: Parser) -> None:
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with what happens from now on")
+    parser.add_argument("-f", "--follow", action="store_true", help="print new events as they happen")
     common(parser)
 
 
@@ -28,7 +28,7 @@ def _run(found: Found) -> int:
             else:
                 print(_line(event), flush=found.follow)
     if found.follow:
-        raise Unreachable("the daemon has gone; `tocsin tail -f` shows what happens once it is back")
+        raise Unreachable("the daemon closed the connection; run `tocsin tail -f` again after it has restarted")
     return 0
 
 
@@ -53,6 +53,7 @@ tocsin tail
 tocsin tail -f
 tocsin tail -f --json | jq 'select(.event == "dead")'
 """,
-        "0 the end; 64 usage; 69 daemon unreachable, or gone; 76 protocol mismatch; 77 permission; 130 interrupted.",
+        "0 success; 64 usage error; 69 daemon unreachable, or it closed the connection; 76 protocol mismatch; 77 permission denied; "
+        "130 interrupted.",
     ),
 }

@@ -1,8 +1,8 @@
-"""Words on the command line as argparse reads them, with this house's manners: what is unusual, wrong or asks for help.
+"""The command line parsed by argparse: unusual spellings, usage errors and --help.
 
-No abbreviations, since they break scripts when options are added. Help starts with examples and ends with exit codes. A mistake raises
-Failure with 64 (argparse would leave with 2, which here means `not working`), and says what was perhaps meant. `shutil`, with all its
-compressors, is not loaded to ask how wide a terminal is that nobody will print to.
+Options cannot be abbreviated, because abbreviations break scripts when options are added. Help starts with examples and ends with exit
+codes. A usage error raises Failure with 64 (argparse would exit with 2, which means `failing` here), with a suggestion. The terminal's
+width is read without `shutil`, which imports all compressors.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _USUAL_COLUMNS = 80
 
 
 class _Formatter(argparse.HelpFormatter):
-    """Argparse makes one for every argument that is added; left to find the width by itself, it imports shutil and all archivers."""
+    """A formatter that is given its width: argparse makes one for every added argument, and would import shutil."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_columns() - 2)
@@ -65,17 +65,17 @@ class Thorough(argparse.ArgumentParser):
             self.add_argument(*names, **settings)
 
     def read(self, words: list[str]) -> Any:
-        """What `words` say. Raises Failure."""
+        """Parse `words`. Raises Failure."""
         found, unknown = self.parse_known_args(words, self._found())
         if unknown:
             from .suggestion import did_you_mean  # noqa: PLC0415 - only a mistake pays for it
 
             known = [name for names, _ in self._declared.arguments for name in names if name.startswith("-")]
-            self.error(f"no such argument: {unknown[0]}{did_you_mean(unknown[0], known)}")
+            self.error(f"unrecognized argument: {unknown[0]}{did_you_mean(unknown[0], known)}")
         return found
 
     def read_some(self, words: list[str]) -> Any:
-        """What `words` say, and in `rest` those that say nothing here."""
+        """Parse `words`; those that are not known are collected in `rest`."""
         found, rest = self.parse_known_args(words, self._found())
         found.rest = rest
         return found

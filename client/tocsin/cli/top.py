@@ -1,4 +1,4 @@
-"""`tocsin top`: a live view of the lanes. The room `tocsin.top` says how it hangs together."""
+"""`tocsin top`: a live view of destinations and queues; `tocsin.top` describes its parts."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ from .why import story_lines
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument(
-        "--interval", metavar="DURATION", type=duration, default=1.0, help="between two looks (default: 1s)"
+        "--interval", metavar="DURATION", type=duration, default=1.0, help="between two updates (default: 1s)"
     )
-    parser.add_argument("--count", metavar="N", type=count, help="leave after so many looks; in plain lines")
-    parser.add_argument("--plain", action="store_true", help="lines instead of a screen")
+    parser.add_argument("--count", metavar="N", type=count, help="exit after N updates; implies --plain")
+    parser.add_argument("--plain", action="store_true", help="print lines instead of drawing a screen")
     common(parser)
 
 
 def _run(found: Found) -> int:
     with Client(found.socket, timeout=min(found.timeout, PATIENCE), strict=True) as daemon:
-        daemon.status()  # who is not there at the start, or not for us, is an error; who goes later is waited for
+        daemon.status()  # an unreachable daemon is an error at the start; later `top` waits for it
         source = Source(daemon, story_lines)
         if found.json or found.count or found.plain or not _can_draw():
             _print(found, source)
         else:
-            from tocsin.top.full_screen import show  # noqa: PLC0415 - rich is in an extra
+            from tocsin.top.full_screen import show  # noqa: PLC0415 - rich is an optional dependency
 
             show(source, found.interval)
     return 0
 
 
 def _can_draw() -> bool:
-    """Whether there is a terminal to draw on, and something to draw with; what is missing is said."""
+    """Whether there is a terminal, and rich; prints a note where rich is missing."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
         return False
     if find_spec("rich") is None:
-        print_note("plain lines, because rich is not installed; `pip install 'tocsin[top]'` brings it")
+        print_note("printing plain lines, because rich is not installed; install it with `pip install 'tocsin[top]'`")
         return False
     return True
 
 
 def _print(found: Found, source: Source) -> None:
-    looks = 0
+    updates = 0
     while True:
         picture = source.look(Want(Screen.LANES))
         if found.json:
@@ -62,8 +62,8 @@ def _print(found: Found, source: Source) -> None:
             for line in block(picture, time.strftime("%H:%M:%S")):
                 print_line(line)
             sys.stdout.flush()
-        looks += 1
-        if looks == found.count:
+        updates += 1
+        if updates == found.count:
             return
         time.sleep(found.interval)
 
@@ -83,7 +83,6 @@ tocsin top
 tocsin top --interval 5s --plain | tee -a top.log
 tocsin top --count 1 --json | jq .queue
 """,
-        "0 left by a key, or after --count; 64 usage; 69 daemon unreachable at the start; 76 protocol mismatch; 77 permission; "
-        "130 interrupted.",
+        "0 success; 64 usage error; 69 daemon unreachable at the start; 76 protocol mismatch; 77 permission denied; 130 interrupted.",
     ),
 }

@@ -1,4 +1,4 @@
-"""`tocsin why ID`: the life of one signal, told in lines."""
+"""`tocsin why ID`: the history of one signal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOUR = {
 
 
 def _arguments(parser: Parser) -> None:
-    parser.add_argument("id", metavar="ID", help="as `send` printed it")
+    parser.add_argument("id", metavar="ID", help="the signal's id, as `tocsin send` prints it")
     common(parser)
 
 
@@ -36,7 +36,7 @@ def _run(found: Found) -> int:
 
 
 def story_lines(story: Mapping[str, Any]) -> list[str]:
-    """The answer to `why`, told in lines."""
+    """The answer to `why`, as lines of text."""
     signal, digested = story.get("signal") or {}, story.get("stands_for")
     about = "  ".join(f"{name} {plain(format_number(signal[name]))}" for name in _ABOUT if name in signal)
     accepted = f"accepted from uid {story.get('uid')}, pid {story.get('pid')}; it is {_coloured(story.get('state'))}"
@@ -51,7 +51,7 @@ def story_lines(story: Mapping[str, Any]) -> list[str]:
     ]
     for delivery in story.get("deliveries") or []:
         lines += ["", *_delivery_lines(delivery)]
-    return lines if story.get("deliveries") else [*lines, "  it is owed to no destination"]
+    return lines if story.get("deliveries") else [*lines, "  no destination"]
 
 
 def _delivery_lines(delivery: dict[str, Any]) -> list[str]:
@@ -103,7 +103,7 @@ VERBS = {
 tocsin why 01J9Z3NDEKTSV4RRFFQ69G5FAV
 tocsin why 01J9Z3NDEKTSV4RRFFQ69G5FAV --json | jq .deliveries
 """,
-        "0 told; 64 usage; 65 no such signal is known; 69 daemon unreachable; 75 it may wait in the spool, try again later; "
-        "76 protocol mismatch; 77 permission.",
+        "0 success; 64 usage error; 65 unknown signal; 69 daemon unreachable; 75 the signal may still be in the spool, try again later; "
+        "76 protocol mismatch; 77 permission denied.",
     ),
 }
