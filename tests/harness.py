@@ -1,7 +1,7 @@
-"""The real things, as processes: the daemon and the fake Discord. For contracts and end-to-end tests.
+"""The daemon and the fake Discord as processes, for contract and end-to-end tests.
 
-The daemon tells READY on its NOTIFY_SOCKET, the fake prints its address, so nothing sleeps or polls for readiness; only where a test is
-about that very socket, `await_socket` knocks until somebody opens, and how much the fake holds has to be asked. Every process is
+The daemon sends READY to its NOTIFY_SOCKET, and the fake prints its address, so no test sleeps or polls for readiness. Two calls poll:
+`await_socket`, for tests of that socket, and `await_held`, because the fake sends no notifications. Every process is
 bounded in time and ended by its own handle.
 """
 
@@ -29,11 +29,11 @@ import pytest
 import tocsin
 
 PATIENCE = 20.0  # seconds for anything that should take milliseconds: two busy cores
-STRANGER, GROUP = 12345, 23456  # a user of nobody's, and a group
+STRANGER, GROUP = 12345, 23456  # a user without an account, and a group
 
 
 class DaemonProcess:
-    """A daemon on its own state folder and socket below `folder`; start it as often as you like."""
+    """A daemon with its own state folder and socket below `folder`. It can be started repeatedly."""
 
     def __init__(
         self,
@@ -57,23 +57,23 @@ class DaemonProcess:
         }  # the tests' own, in conftest
         self.env = {**usual, "TOCSIN_SOCKET": self.socket, "STATE_DIRECTORY": str(self.state), **(env or {})}
         self.process: subprocess.Popen[bytes]
-        # strict and patient: a test wants to see what went wrong
+        # strict, with a long timeout: tests must see every error
         self.client = tocsin.Client(self.socket, timeout=PATIENCE * 1.5, strict=True)
         self.configure(config)
 
     def configure(self, config: str) -> None:
-        """Write the configuration; SIGHUP or the next start takes it."""
+        """Write the configuration; SIGHUP or the next start applies it."""
         self.config.write_text(config)
 
     def start(self, *command: str, **popen: Any) -> Self:
-        """Start it and wait for READY. `command` replaces the one it was made with."""
+        """Start the daemon and wait for READY. `command` replaces that of the constructor."""
         with notify_socket(self.folder) as (address, received):
             self.spawn(*command, env={"NOTIFY_SOCKET": address}, **popen)
             assert "READY=1" in received(), self.log.read_text()
         return self
 
     def spawn(self, *command: str, env: Mapping[str, str] | None = None, **popen: Any) -> subprocess.Popen[bytes]:
-        """Start it and wait for nothing. `popen` is handed to Popen."""
+        """Start the daemon without waiting. `popen` is passed to Popen."""
         with self.log.open("ab") as log:
             streams = {"stderr": log, "stdin": subprocess.DEVNULL}
             self.process = subprocess.Popen(
@@ -82,25 +82,25 @@ class DaemonProcess:
         return self.process
 
     def argv(self, *command: str) -> list[str]:
-        """The command line; `command` replaces the one it was made with."""
+        """The command line. `command` replaces that of the constructor."""
         return [*(command or self.command), "run", "--config", str(self.config), "--log", "debug"]
 
     def await_socket(self) -> None:
-        """Until somebody listens on the socket: for a start that READY cannot tell of."""
+        """Wait for a listener on the socket, for a start without READY."""
         until(lambda: self.listens() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text()
 
     def await_silence(self) -> None:
-        """Until nobody listens on the socket any more."""
+        """Wait until the socket has no listener."""
         until(lambda: not self.listens())
 
     def listens(self) -> bool:
-        """Whether somebody listens on the socket."""
+        """Whether the socket has a listener."""
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(self.socket) == 0
 
     def ended_within(self, seconds: float) -> bool:
-        """Whether it has ended, waiting for it so long."""
+        """Whether the daemon ends within so many seconds."""
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -112,40 +112,40 @@ class DaemonProcess:
         return self.client.status()
 
     def destination(self, name: str) -> dict[str, Any]:
-        """One destination's part of the status."""
+        """One destination's view in the status."""
         found: dict[str, Any] = next(each for each in self.status()["destinations"] if each["name"] == name)
         return found
 
     def settled(self, *ids: str) -> list[str]:
-        """Wait until nothing of these signals waits any more; their summaries."""
+        """Wait until these signals are settled; returns their summaries."""
         return [self.client.request("wait", id=id_, seconds=PATIENCE)["state"] for id_ in ids]
 
     def wait_for(self, fact: str, *, nth: int = 1, **fields: Any) -> dict[str, Any]:
-        """The first (or `nth`) fact of this name whose fields are as given; from the daemon's memory, or as it comes."""
+        """Wait for the first (or `nth`) event of this name with these fields, recent events included."""
         with closing(self.client.stream("tail", idle=PATIENCE, follow=True)) as replies:
             for reply in replies:
                 found: dict[str, Any] = reply["event"]
                 nth -= found["event"] == fact and fields.items() <= found.items()
                 if nth == 0:
                     return found
-        raise AssertionError(f"the daemon left before it told {fact}")
+        raise AssertionError(f"the daemon exited before {fact}")
 
     def reload(self) -> None:
-        """Ask it to read its configuration again."""
+        """Send SIGHUP."""
         self.process.send_signal(signal.SIGHUP)
 
     def stop(self) -> int:
-        """SIGTERM; its exit code."""
+        """Send SIGTERM and wait; returns the exit code."""
         self.process.terminate()
         return self.process.wait(PATIENCE)
 
     def kill(self) -> None:
-        """kill -9."""
+        """Send SIGKILL and wait."""
         self.process.kill()
         self.process.wait(PATIENCE)
 
     def tocsin(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run the `tocsin` command against it."""
+        """Run the `tocsin` command against this daemon."""
         return subprocess.run(
             [sys.executable, "-m", "tocsin", *arguments],
             env=self.env,
@@ -167,7 +167,7 @@ class DaemonProcess:
 
 
 def need(program: str) -> str:
-    """The path of a program that not every machine has. In CI it is installed, so that nothing is skipped there."""
+    """The path of an optional program. Without it the test is skipped, in CI it fails."""
     path = shutil.which(program)
     if path is None:
         if os.environ.get("CI"):
@@ -177,7 +177,7 @@ def need(program: str) -> str:
 
 
 def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:
-    """Ask another process until it is so: only for what it cannot tell by itself."""
+    """Poll another process until the condition is true. Only for states without a notification."""
     end = time.monotonic() + patience
     while not true():
         assert time.monotonic() < end
@@ -185,7 +185,7 @@ def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:
 
 
 def as_stranger(work: Callable[[], Any]) -> Any:
-    """What `work` answers, as JSON carries it, in a child of another user, who is a member of GROUP. Only root can."""
+    """The JSON result of `work` in a child process of another user, a member of GROUP. Only root can."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -197,15 +197,15 @@ def as_stranger(work: Callable[[], Any]) -> Any:
         finally:
             os._exit(0)
     os.close(writer)
-    with os.fdopen(reader, "rb") as told:
-        answer = told.read()
+    with os.fdopen(reader, "rb") as results:
+        answer = results.read()
     os.waitpid(pid, 0)
     return json.loads(answer)
 
 
 @contextmanager
 def public_folder(mode: int = 0o755) -> Iterator[Path]:
-    """A folder that every user may pass through; a stranger may write there if `mode` says so."""
+    """A folder that every user can enter, and write to if `mode` permits it."""
     name = Path(tempfile.mkdtemp(prefix="toc-"))
     name.chmod(mode)
     try:
@@ -218,36 +218,36 @@ def public_folder(mode: int = 0o755) -> Iterator[Path]:
 def listening_stranger(
     path: Path, reply: bytes = b"", listener: socket.socket | None = None
 ) -> Iterator[Callable[[], bytes]]:
-    """Another user's process that listens on `path`, or is handed a `listener`, and answers each connection with `reply`.
+    """A process of another user that listens on `path` or `listener`, and sends `reply` to each connection.
 
-    The call ends it, and answers all that it got. Only root can.
+    The yielded call ends the process and returns all that it received. Only root can.
     """
-    told, tell = os.pipe()
-    heard, hear = os.pipe()
+    results, output = os.pipe()
+    end, hold = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            os.close(hear)
+            os.close(hold)
             os.setgroups([])
             os.setgid(STRANGER)
             os.setuid(STRANGER)
-            _answer(listener or _listening(path), reply, tell, heard)
+            _serve(listener or _listening(path), reply, output, end)
         finally:
             os._exit(0)
-    os.close(tell)
-    os.close(heard)
+    os.close(output)
+    os.close(end)
     try:
-        assert os.read(told, 1) == b"+"
+        assert os.read(results, 1) == b"+"
 
         def ended() -> bytes:
-            os.close(hear)
-            return b"".join(iter(lambda: os.read(told, 65536), b""))
+            os.close(hold)
+            return b"".join(iter(lambda: os.read(results, 65536), b""))
 
         yield ended
     finally:
         with suppress(OSError):
-            os.close(hear)
-        os.close(told)
+            os.close(hold)
+        os.close(results)
         os.waitpid(pid, 0)
 
 
@@ -259,39 +259,39 @@ def _listening(path: Path) -> socket.socket:
     return listener
 
 
-def _answer(listener: socket.socket, reply: bytes, tell: int, end: int) -> None:
-    """Until `end` closes."""
+def _serve(listener: socket.socket, reply: bytes, output: int, end: int) -> None:
+    """Serve until `end` closes."""
     with selectors.DefaultSelector() as ready:
         ready.register(listener, selectors.EVENT_READ)
         ready.register(end, selectors.EVENT_READ)
-        os.write(tell, b"+")
+        os.write(output, b"+")
         ending = False
-        while found := ready.select(0 if ending else None):  # at the end, what has come so far
+        while found := ready.select(0 if ending else None):  # at the end, read what has arrived
             for key, _ in found:
                 if key.fileobj == end:
                     ready.unregister(end)
                     ending = True
                 elif key.fileobj is listener:
-                    door = listener.accept()[0]
-                    with suppress(OSError):  # it was closed at once
-                        door.sendall(reply)
-                    ready.register(door, selectors.EVENT_READ)
+                    connection = listener.accept()[0]
+                    with suppress(OSError):  # the client closed at once
+                        connection.sendall(reply)
+                    ready.register(connection, selectors.EVENT_READ)
                 elif not (chunk := _received(key.fileobj)):
                     ready.unregister(key.fileobj)
                 else:
-                    os.write(tell, chunk)
+                    os.write(output, chunk)
 
 
-def _received(door: Any) -> bytes:
+def _received(connection: Any) -> bytes:
     try:
-        received: bytes = door.recv(65536)
-    except ConnectionResetError:  # closed with our reply unread
+        received: bytes = connection.recv(65536)
+    except ConnectionResetError:  # the client closed before it read the reply
         return b""
     return received
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process that is not ours runs; one that only waits to be reaped does not."""
+    """Whether a process that is no child runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -299,7 +299,7 @@ def is_alive(pid: int) -> bool:
 
 
 def end_daemon(state: Path) -> None:
-    """End the daemon that a program under test launched on this state, be it only about to start: it holds `starting` to its end."""
+    """End the daemon that a program launched on this state, also during its start: the daemon holds the lock `starting` until it ends."""
 
     def has_ended() -> bool:
         pid = (state / "lock").read_text().strip() if (state / "lock").exists() else ""
@@ -311,7 +311,7 @@ def end_daemon(state: Path) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether some process holds this file's lock."""
+    """Whether a process holds this file's lock."""
     if not path.exists():
         return False
     with path.open() as file:
@@ -336,7 +336,7 @@ def notify_socket(folder: Path) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 class FakeProcess:
-    """The fake Discord as a process, driven over its control surface."""
+    """The fake Discord as a process, with its control requests."""
 
     def __init__(self, *options: str) -> None:
         self.process = subprocess.Popen(
@@ -351,7 +351,7 @@ class FakeProcess:
         self.webhooks: list[dict[str, str]] = place["webhooks"]
 
     def control(self, method: str, name: str, body: object = None) -> Any:
-        """One call of the control surface."""
+        """Make one control request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request(method, f"/_fake/{name}", None if body is None else json.dumps(body))
@@ -363,23 +363,23 @@ class FakeProcess:
             connection.close()
 
     def hold(self, *, saved: bool = False) -> None:
-        """From now on take messages and answer none; `saved` keeps them first. Questions (GET) are answered."""
+        """Hold the responses to posts from now on; `saved` saves the messages first. GET requests are answered."""
         self.control("POST", "hold", {"saved": saved})
 
     def await_held(self, requests: int = 1) -> None:
-        """Until so many requests wait for `release`."""
+        """Wait until so many requests wait for `release`."""
         until(lambda: self.counts()["held"] >= requests)
 
     def release(self) -> None:
-        """Answer what was held, and hold no more."""
+        """Send the held responses, and hold no more."""
         self.control("POST", "release")
 
     def script(self, *behaviours: Mapping[str, Any]) -> None:
-        """What happens to the next requests."""
+        """Set the behaviour for the next requests."""
         self.control("POST", "script", list(behaviours))
 
     def delete_message(self, message: str) -> None:
-        """As a person would who reads the channel."""
+        """Delete a message as a reader of the channel does."""
         self.control("POST", "delete-message", {"message": message})
 
     def messages(self) -> list[dict[str, Any]]:
@@ -388,7 +388,7 @@ class FakeProcess:
         return found
 
     def counts(self) -> dict[str, Any]:
-        """What was asked and answered."""
+        """The counts of requests and responses."""
         found: dict[str, Any] = self.control("GET", "counts")
         return found
 
@@ -410,17 +410,17 @@ OUT_OF_THE_WAY = {"limit": '"100000/s"', "channel-limit": '"100000/s"', "webhook
 
 
 def discord(name: str, url: str, **options: str) -> str:
-    """A Discord destination's table. Values are TOML as it stands; by default all limits are out of the way."""
+    """The table of a Discord destination. Values are TOML; by default its limits are too wide to matter."""
     keys = {**OUT_OF_THE_WAY, **options}
     lines = "\n".join(f"{key} = {value}" for key, value in keys.items())
     return f'[destinations.{name}]\nkind = "discord"\nwebhook = "{url}"\n{lines}\n'
 
 
 def file(name: str = "local-file", path: str = "alerts.jsonl") -> str:
-    """A file destination's table."""
+    """The table of a file destination."""
     return f'[destinations.{name}]\nkind = "file"\npath = "{path}"\n'
 
 
 def route(*to: str) -> str:
-    """The route that takes everything."""
+    """A route that takes every signal."""
     return f"[[routes]]\nto = {json.dumps(to)}\n"

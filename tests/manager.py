@@ -1,4 +1,4 @@
-"""A service manager's two ends, without one: the socket that it is told on, and the one that it hands down."""
+"""The two sockets of a service manager: the notify socket, and the socket that it passes to the daemon."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from tests.harness import PATIENCE
 
-# What a manager does between fork and exec: the socket becomes descriptor 3, and the variables name the process to be.
-_HAND_DOWN = """
+# The work of a manager between fork and exec: the socket becomes descriptor 3, and the variables name the new process.
+_PASS_SOCKET = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="tocsind.socket", WATCHDOG_PID=str(os.getpid()))
@@ -21,7 +21,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 class Manager:
-    """A NOTIFY_SOCKET that also asks the kernel who writes."""
+    """A NOTIFY_SOCKET that also reads the sender's pid from the kernel."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -30,8 +30,8 @@ class Manager:
         self._socket.settimeout(PATIENCE)
         self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
 
-    def hear(self) -> tuple[dict[str, str], int]:
-        """The next message's assignments, and the pid of its sender."""
+    def receive(self) -> tuple[dict[str, str], int]:
+        """Receive the next message: its assignments, and the pid of its sender."""
         message, ancillary, _, _ = self._socket.recvmsg(4096, socket.CMSG_SPACE(struct.calcsize("3i")))
         ((level, kind, raw),) = ancillary
         assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS)
@@ -39,25 +39,25 @@ class Manager:
         assert uid == os.geteuid()
         return dict(line.split("=", 1) for line in message.decode().split("\n")), pid
 
-    def hear_of(self, name: str) -> tuple[dict[str, str], int]:
-        """The next message that assigns `name`; signs of life may come before it, and nothing else."""
-        while name not in (heard := self.hear())[0]:
-            assert "WATCHDOG" in heard[0], heard
-        return heard
+    def receive_assignment(self, name: str) -> tuple[dict[str, str], int]:
+        """Receive the next message that assigns `name`; only WATCHDOG=1 may come before it."""
+        while name not in (received := self.receive())[0]:
+            assert "WATCHDOG" in received[0], received
+        return received
 
     def is_silent(self, seconds: float) -> bool:
-        """Whether it hears nothing for so long."""
+        """Whether no message arrives for so many seconds."""
         self._socket.settimeout(seconds)
         try:
-            self.hear()
+            self.receive()
         except TimeoutError:
             return True
         finally:
             self._socket.settimeout(PATIENCE)
         return False
 
-    def forget(self) -> None:
-        """What was told up to now."""
+    def discard(self) -> None:
+        """Discard the messages so far."""
         while not self.is_silent(0.001):
             pass
 
@@ -68,14 +68,14 @@ class Manager:
         self._socket.close()
 
 
-def handed_down(to_hand: socket.socket, *command: str) -> list[str]:
-    """A command line that begins `command` (default: `python -m tocsind`) with a socket, which Popen must pass on."""
+def with_socket(passed: socket.socket, *command: str) -> list[str]:
+    """A command line that passes a socket to `command` (default: `python -m tocsind`). Popen must pass the descriptor on."""
     program = command or (sys.executable, "-m", "tocsind")
-    return [sys.executable, "-c", _HAND_DOWN, str(to_hand.fileno()), *program]
+    return [sys.executable, "-c", _PASS_SOCKET, str(passed.fileno()), *program]
 
 
 class Listening(socket.socket):
-    """A listening Unix socket that outlives the daemons to which it is handed down, as a socket unit's does."""
+    """A listening Unix socket that outlives the daemons that inherit it, as that of a socket unit does."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -83,11 +83,11 @@ class Listening(socket.socket):
         path.chmod(0o660)
         self.listen(1024)
 
-    def handed_to(self, *command: str) -> list[str]:
-        """A command line that begins `command` (default: `python -m tocsind`) with this socket; use it with `popen`."""
-        return handed_down(self, *command)
+    def inheriting(self, *command: str) -> list[str]:
+        """A command line that passes this socket to `command` (default: `python -m tocsind`); use it with `popen`."""
+        return with_socket(self, *command)
 
     @property
     def popen(self) -> dict[str, Any]:
-        """What Popen must be told."""
+        """The arguments for Popen."""
         return {"pass_fds": (self.fileno(),)}

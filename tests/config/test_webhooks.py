@@ -212,7 +212,7 @@ def test_a_foreign_host_needs_allow_host() -> None:
     assert options.webhook.reveal() == "https://proxy.example/api/v10/webhooks/1/t"
 
 
-def told_apart(webhook: str) -> tuple[str, str]:
+def split_alarms(webhook: str) -> tuple[str, str]:
     """What tells the far end and its limits from others; both may be written down."""
     destination = parse(TEXT.replace("{webhook}", webhook), "x").destinations["d"]
     assert "ToKeN" not in destination.endpoint + destination.fingerprint
@@ -220,13 +220,13 @@ def told_apart(webhook: str) -> tuple[str, str]:
 
 
 def test_threads_of_one_webhook_are_two_far_ends_with_one_limit() -> None:
-    (here, limit), (thread, same) = told_apart(f'"{URL}"'), told_apart(f'"{URL}?thread_id=5"')
+    (here, limit), (thread, same) = split_alarms(f'"{URL}"'), split_alarms(f'"{URL}?thread_id=5"')
     assert here != thread
     assert limit == same
 
 
 def test_two_webhooks_have_two_limits_and_so_have_two_that_are_not_set() -> None:
-    assert told_apart(f'"{URL}"')[1] != told_apart(f'"{URL}x"')[1]
+    assert split_alarms(f'"{URL}"')[1] != split_alarms(f'"{URL}x"')[1]
     config = parse(TEXT.replace("{webhook}", '{ env = "NOT_SET" }') + TEXT.partition("[[")[0].replace(".d]", ".e]")
                    .replace("{webhook}", '{ env = "NOT_SET" }').partition("[destinations.f]")[0], "x")  # fmt: skip
     assert len({destination.endpoint for destination in config.destinations.values()}) == 3

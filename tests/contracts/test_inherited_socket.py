@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.contracts.raw_peer import HUNG_UP, Peer, request
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, need, route, until
-from tests.manager import Listening, handed_down
+from tests.manager import Listening, with_socket
 
 CONFIG = file() + route("local-file")
 
@@ -26,7 +26,7 @@ def test_inherited_socket_keeps_its_file_and_mode(tmp_path: Path, listening: Lis
     with DaemonProcess(tmp_path, CONFIG) as daemon:
         Path(daemon.socket).chmod(0o600)
         before = Path(daemon.socket).lstat()
-        daemon.start(*listening.handed_to(), **listening.popen)
+        daemon.start(*listening.inheriting(), **listening.popen)
         assert daemon.settled(daemon.client.send("x").id) == ["delivered"]
         assert daemon.wait_for("started")["socket"] == daemon.socket
         assert daemon.stop() == 0
@@ -37,7 +37,7 @@ def test_inherited_socket_keeps_its_file_and_mode(tmp_path: Path, listening: Lis
 def test_connection_while_daemon_is_down_is_served_by_next_daemon(tmp_path: Path, listening: Listening) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon, Peer(daemon.socket) as peer:
         peer.json(request("send", signal={"title": "early"}))
-        daemon.start(*listening.handed_to(), **listening.popen)
+        daemon.start(*listening.inheriting(), **listening.popen)
         reply = peer.reply()
         assert reply is not HUNG_UP
         assert reply["receipt"]["state"] == "stored"
@@ -48,7 +48,7 @@ def test_connection_during_drain_is_served_by_next_daemon(
 ) -> None:
     url = fake.webhooks[0]["url"]
     with DaemonProcess(tmp_path, discord("d", url) + route("d")) as daemon:
-        daemon.start(*listening.handed_to(), **listening.popen)
+        daemon.start(*listening.inheriting(), **listening.popen)
         fake.hold()
         daemon.client.send("in flight")
         fake.await_held()
@@ -58,7 +58,7 @@ def test_connection_during_drain_is_served_by_next_daemon(
             peer.json(request("send", signal={"title": "late"}))
             fake.release()
             assert daemon.process.wait(PATIENCE) == 0
-            daemon.start(*listening.handed_to(), **listening.popen)
+            daemon.start(*listening.inheriting(), **listening.popen)
             reply = peer.reply()
             assert reply is not HUNG_UP
             assert reply["receipt"]["state"] == "stored"
@@ -66,7 +66,7 @@ def test_connection_during_drain_is_served_by_next_daemon(
 
 def test_inherited_socket_overrides_configured_one_with_warning(tmp_path: Path, listening: Listening) -> None:
     with DaemonProcess(tmp_path, CONFIG, {"TOCSIN_SOCKET": str(tmp_path / "other.sock")}) as daemon:
-        daemon.start(*listening.handed_to(), **listening.popen)
+        daemon.start(*listening.inheriting(), **listening.popen)
         assert daemon.client.send("x").state == "stored"
         assert not (tmp_path / "other.sock").exists()
         assert f"inherited from the service manager, and not {tmp_path}/other.sock" in daemon.log.read_text()
@@ -77,7 +77,7 @@ def test_inherited_socket_of_wrong_type_is_a_configuration_error(tmp_path: Path)
         socket.create_server(("127.0.0.1", 0)) as wrong,
         DaemonProcess(tmp_path, CONFIG, {"LISTEN_FDS": "1"}) as daemon,
     ):
-        assert daemon.spawn(*handed_down(wrong), pass_fds=(wrong.fileno(),)).wait(PATIENCE) == 78
+        assert daemon.spawn(*with_socket(wrong), pass_fds=(wrong.fileno(),)).wait(PATIENCE) == 78
         assert "ListenStream= must be a path" in daemon.log.read_text()
         assert "Traceback" not in daemon.log.read_text()
 

@@ -34,21 +34,21 @@ def test_daemon_notifies_ready_watchdog_reloading_and_stopping_from_own_pid(
 ) -> None:
     with DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.spawn(*program, env={"NOTIFY_SOCKET": manager.address, **OFTEN})
-        ready, pid = manager.hear()
+        ready, pid = manager.receive()
         assert (ready["READY"], ready["MAINPID"]) == ("1", str(pid))
         assert daemon.client.status()["pid"] == pid
         assert daemon.client.send("READY means that it serves").state == "stored"
-        assert [manager.hear_of("WATCHDOG")[1] for _ in range(3)] == [pid] * 3
+        assert [manager.receive_assignment("WATCHDOG")[1] for _ in range(3)] == [pid] * 3
 
         os.kill(pid, signal.SIGHUP)
-        reloading, sender = manager.hear_of("RELOADING")
+        reloading, sender = manager.receive_assignment("RELOADING")
         assert (reloading["RELOADING"], sender) == ("1", pid)
         assert int(reloading["MONOTONIC_USEC"]) > 0
-        again, sender = manager.hear_of("READY")
+        again, sender = manager.receive_assignment("READY")
         assert (again["READY"], sender) == ("1", pid)
 
         os.kill(pid, signal.SIGTERM)
-        stopping, sender = manager.hear_of("STOPPING")
+        stopping, sender = manager.receive_assignment("STOPPING")
         assert (stopping["STOPPING"], sender) == ("1", pid)
         assert daemon.process.wait(PATIENCE) == 0
 
@@ -56,14 +56,14 @@ def test_daemon_notifies_ready_watchdog_reloading_and_stopping_from_own_pid(
 def test_stopped_process_sends_no_watchdog_notification(tmp_path: Path) -> None:
     with Manager(str(tmp_path / "manager")) as manager, DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.spawn(env={"NOTIFY_SOCKET": manager.address, **OFTEN})
-        manager.hear_of("READY")
-        manager.hear_of("WATCHDOG")
+        manager.receive_assignment("READY")
+        manager.receive_assignment("WATCHDOG")
         daemon.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, daemon.process.pid, os.WSTOPPED | os.WNOWAIT)
-        manager.forget()
+        manager.discard()
         assert manager.is_silent(0.5)
         daemon.process.send_signal(signal.SIGCONT)
-        manager.hear_of("WATCHDOG")
+        manager.receive_assignment("WATCHDOG")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_stopped_process_sends_no_watchdog_notification(tmp_path: Path) -> None:
 def test_daemon_without_watchdog_request_sends_no_watchdog_notification(tmp_path: Path, wish: dict[str, str]) -> None:
     with Manager(str(tmp_path / "manager")) as manager, DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.spawn(env={"NOTIFY_SOCKET": manager.address, **wish})
-        manager.hear_of("READY")
+        manager.receive_assignment("READY")
         assert manager.is_silent(0.3)
 
 
@@ -95,11 +95,11 @@ def test_watchdog_abort_writes_stacks_of_all_threads_and_loses_nothing(tmp_path:
 def test_refused_reload_notifies_ready_again(tmp_path: Path) -> None:
     with Manager(str(tmp_path / "manager")) as manager, DaemonProcess(tmp_path, CONFIG) as daemon:
         daemon.spawn(env={"NOTIFY_SOCKET": manager.address})
-        manager.hear()
+        manager.receive()
         daemon.configure("nonsense = 1\n")
         daemon.reload()
-        assert "RELOADING" in manager.hear()[0]
-        assert "READY" in manager.hear()[0]
+        assert "RELOADING" in manager.receive()[0]
+        assert "READY" in manager.receive()[0]
 
 
 @pytest.mark.parametrize("address", ["/nowhere/at/all", "@no-listener", "nonsense", "vsock:2:1"])

@@ -1,4 +1,4 @@
-"""What arrived, as a reader of the channel or of the file would tell it; and what the daemon says about that."""
+"""Reads what arrived in a channel or a file, and what the daemon reports about it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ALARM = re.compile(
     r"^\S+ (is disabled|is shut out for \S+|has been failing for \S+|is no longer failing|is no longer shut out|is enabled again)$"
     r"|^Signals (have been waiting|no longer wait too long) for |^[0-9,]+ signals? (missed by|taken by no route|was refused|were refused)"
 )
-ROUND = 0.01  # seconds between two looks at the fake, which answers questions but announces nothing
+ROUND = 0.01  # seconds between two requests to the fake, which sends no notifications
 
 
 class Copy(NamedTuple):
-    """One arrival of a signal; `marked` when it says that it may be a second one."""
+    """One arrival of a signal; `marked` as a possible duplicate."""
 
     id: str
     title: str
@@ -29,14 +29,14 @@ class Copy(NamedTuple):
 
 
 def arrived(fake: FakeProcess, webhook: str | None = None) -> list[Copy]:
-    """All that was posted, in order; to one webhook, or to all."""
+    """All posted copies, in order; of one webhook, or of all."""
     return [
         copy for message in fake.messages() if webhook in {None, message["webhook_id"]} for copy in copies_in(message)
     ]
 
 
 def copies_in(message: dict[str, Any]) -> list[Copy]:
-    """All that one message told, in order."""
+    """The copies in one message, in order."""
     return [_copy(embed) for embed in message["payload"]["embeds"]]
 
 
@@ -60,13 +60,13 @@ def _copy(embed: dict[str, Any]) -> Copy:
 
 
 def written(path: Path) -> list[Copy]:
-    """All that a file destination wrote, in order."""
+    """All copies that a file destination wrote, in order."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     return [Copy(line["id"], line["title"], line["priority"], "possible_duplicate" in line) for line in lines]
 
 
-def told_apart(copies: Iterable[Copy]) -> tuple[list[Copy], list[Copy]]:
-    """The daemon's own alarms, and what people sent; each in order."""
+def split_alarms(copies: Iterable[Copy]) -> tuple[list[Copy], list[Copy]]:
+    """Split into the daemon's own alarms and the signals of programs, each in order."""
     alarms: list[Copy] = []
     theirs: list[Copy] = []
     for copy in copies:
@@ -83,7 +83,7 @@ def by_id(copies: Iterable[Copy]) -> dict[str, list[Copy]]:
 
 
 def until(fake: FakeProcess, fact: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The fake's counts, once `fact` holds of them."""
+    """Wait until `fact` is true of the fake's counts; returns them."""
     end = time.monotonic() + PATIENCE
     while not fact(counts := fake.counts()):
         assert time.monotonic() < end, counts
@@ -92,7 +92,7 @@ def until(fake: FakeProcess, fact: Callable[[dict[str, Any]], bool]) -> dict[str
 
 
 def hold_one(fake: FakeProcess, daemon: DaemonProcess) -> str:
-    """Shut the lane with one request in flight that nobody answers; the id of its signal. `fake.control("POST", "release")` opens it."""
+    """Block the lane with one request without a response; returns the id of its signal. `fake.release()` ends the block."""
     fake.control("POST", "hold")
     plug = daemon.client.send("plug", priority="urgent").id
     until(fake, lambda counts: counts["held"] == 1)
@@ -100,25 +100,25 @@ def hold_one(fake: FakeProcess, daemon: DaemonProcess) -> str:
 
 
 def queue(daemon: DaemonProcess, **which: Any) -> list[dict[str, Any]]:
-    """What stands in the journal, in the order in which it would be sent; at most 1,000."""
+    """The queued deliveries in the order in which they would be sent; at most 1,000."""
     rows: list[dict[str, Any]] = daemon.client.request("queue", limit=1000, **which)["deliveries"]
     return rows
 
 
 def attempts(daemon: DaemonProcess, id_: str, destination: str = "d") -> list[tuple[str | None, str | None]]:
-    """Outcome and reason of each attempt, as `why` tells them."""
+    """Outcome and reason of each attempt, from `why`."""
     deliveries = daemon.client.why(id_)["deliveries"]
     (mine,) = [delivery for delivery in deliveries if delivery["destination"] == destination]
     return [(attempt["outcome"], attempt["reason"]) for attempt in mine["attempts"]]
 
 
 def delivery(daemon: DaemonProcess, id_: str, destination: str = "d") -> dict[str, Any]:
-    """One destination's part of `why`."""
+    """The delivery to one destination, from `why`."""
     (mine,) = [each for each in daemon.client.why(id_)["deliveries"] if each["destination"] == destination]
     found: dict[str, Any] = mine
     return found
 
 
 def all_delivered(daemon: DaemonProcess, ids: Iterable[str]) -> bool:
-    """Wait until nothing of these waits any more; whether each reached someone."""
+    """Wait until these signals are settled; returns whether each was delivered."""
     return set(daemon.settled(*ids)) <= {"delivered"}

@@ -1,10 +1,10 @@
-"""The daemon, with an assassin inside: it kills itself (-9) the n-th time it comes to a named point.
+"""The daemon with crash points: it kills itself (-9) the n-th time it reaches a named point.
 
     CRASH=begin:committed:1 python -m tests.e2e.crashing run --config alerts.toml
 
-Around a job of the journal (enter, begin, settle, replay) there are two points: `done`, when the job ran and its commit did not, and
-`committed`, when nobody heard of it yet. Around the confirmation of outboxes (confirm) and a destination's `deliver` there are `before` and
-`after`; behind a reading of outboxes that found something (look) there is `after`. All else is the real daemon.
+A job of the journal (enter, begin, settle, replay) has two points: `done`, after the job and before its commit, and
+`committed`, before any caller gets the result. The confirmation of outboxes (confirm) and a destination's `deliver` have `before` and
+`after`; a scan of outboxes that found records (look) has `after`. All else is the real daemon.
 """
 
 from __future__ import annotations
@@ -38,45 +38,45 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class Assassin:
-    """Counts how often the one point is passed."""
+class CrashPoint:
+    """Counts the passes of one point."""
 
     def __init__(self, order: str) -> None:
         self._act, self._moment, number = order.split(":")
         self._left = int(number)
 
     def __call__(self, act: str, moment: str) -> None:
-        """We are at this point."""
+        """Called at each point."""
         if (act, moment) == (self._act, self._moment):
             self._left -= 1
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-strike = Assassin(os.environ["CRASH"])
+crash_at = CrashPoint(os.environ["CRASH"])
 
 
-ran: list[str] = []  # the jobs of the group that is being committed
+ran: list[str] = []  # the jobs of the group in the current commit
 
 
-def watched(job: Callable[Concatenate[sqlite3.Connection, P], T]) -> Callable[Concatenate[sqlite3.Connection, P], T]:
-    """A job that is watched, whoever asks for it."""
+def crashable(job: Callable[Concatenate[sqlite3.Connection, P], T]) -> Callable[Concatenate[sqlite3.Connection, P], T]:
+    """Wrap a job so that it has crash points."""
 
     def run(connection: sqlite3.Connection, /, *args: P.args, **kwargs: P.kwargs) -> T:
         result = job(connection, *args, **kwargs)
         ran.append(job.__name__)
-        strike(job.__name__, "done")
+        crash_at(job.__name__, "done")
         return result
 
     return run
 
 
 def in_one_commit(connection: sqlite3.Connection, waiters: Sequence[Any], commits: CommitCounter) -> list[Any]:
-    """A group's commit, watched."""
+    """Commit a group of jobs, with crash points."""
     ran.clear()
     results = commit(connection, waiters, commits)
     for name in ran:
-        strike(name, "committed")
+        crash_at(name, "committed")
     return results
 
 
@@ -84,65 +84,65 @@ commit = writer._in_one_commit
 
 
 class CrashingFolder(Folder):
-    """A spool that is watched."""
+    """A spool folder with crash points."""
 
     def scan(self, names: Sequence[str], known: dict[str, Outbox], sequences: Sequences) -> ScanResult:
         looked = super().scan(names, known, sequences)
         if any(reading.records for reading in looked.readings):
-            strike("look", "after")
+            crash_at("look", "after")
         return looked
 
     def confirm(self, readings: Sequence[Reading]) -> None:
         if any(reading.records for reading in readings):
-            strike("confirm", "before")
+            crash_at("confirm", "before")
         super().confirm(readings)
         if any(reading.records for reading in readings):
-            strike("confirm", "after")
+            crash_at("confirm", "after")
 
 
 class CrashingDestination:
-    """A destination that is watched."""
+    """A destination with crash points."""
 
-    def __init__(self, watched: Destination) -> None:
-        self._watched = watched
+    def __init__(self, crashable: Destination) -> None:
+        self._crashable = crashable
 
     @property
     def max_items(self) -> int:
-        return self._watched.max_items
+        return self._crashable.max_items
 
     @property
     def edits(self) -> bool:
-        return self._watched.edits
+        return self._crashable.edits
 
     @property
     def max_chars(self) -> float:
-        return self._watched.max_chars
+        return self._crashable.max_chars
 
     @property
     def max_bytes(self) -> float:
-        return self._watched.max_bytes
+        return self._crashable.max_bytes
 
     def footprint(self, delivery: Delivery) -> Footprint:
-        return self._watched.footprint(delivery)
+        return self._crashable.footprint(delivery)
 
     def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
-        return self._watched.preview(batch)
+        return self._crashable.preview(batch)
 
     async def discover(self) -> ChannelInfo:
-        return await self._watched.discover()
+        return await self._crashable.discover()
 
     async def aclose(self) -> None:
-        await self._watched.aclose()
+        await self._crashable.aclose()
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
-        strike("deliver", "before")
-        report = await self._watched.deliver(batch)
-        strike("deliver", "after")
+        crash_at("deliver", "before")
+        report = await self._crashable.deliver(batch)
+        crash_at("deliver", "after")
         return report
 
 
 def build_crashing(options: DestinationOptions, client: HttpClient, state_folder: Path) -> Destination:
-    """What the registry builds, watched."""
+    """Build a destination as the registry does, with crash points."""
     return CrashingDestination(build(options, client, state_folder))
 
 
@@ -150,7 +150,7 @@ if __name__ == "__main__":
     with ExitStack() as stack:
         stack.enter_context(patch.object(spool, "Folder", CrashingFolder))
         for room, name in ((queue, "enter"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
-            stack.enter_context(patch.object(room, name, watched(getattr(room, name))))
+            stack.enter_context(patch.object(room, name, crashable(getattr(room, name))))
         stack.enter_context(patch.object(writer, "_in_one_commit", in_one_commit))
         stack.enter_context(patch.object(supervisor, "build", build_crashing))
         sys.exit(main())

@@ -1,9 +1,9 @@
-"""A program that raises signals through one client from everywhere at once: threads, an asyncio loop, and forked children.
+"""A program that sends through one client from threads, an asyncio loop and forked children at once.
 
     python -m tests.e2e.many_callers EACH
 
-Every one of them raises EACH signals. The parent forks while its threads are in the middle of theirs, which is what makes it a test.
-What was stored goes to standard output, a JSON object a line; children write theirs through a pipe.
+Each caller sends EACH signals. The parent forks while its threads are sending.
+Stored signals go to standard output as JSON lines; children write theirs through a pipe.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tocsin.signals import PRIORITIES
 THREADS = 4
 TASKS = 4
 CHILDREN = 4
-WHO = [
+CALLERS = [
     *(f"thread {n}" for n in range(THREADS)),
     *(f"task {n}" for n in range(TASKS)),
     *(f"child {n}" for n in range(CHILDREN)),
@@ -34,39 +34,37 @@ WHO = [
 client = tocsin.Client(timeout=20.0, strict=True)
 
 
-def raise_one(who: str, number: int) -> dict[str, str]:
-    """One signal; what was stored."""
-    receipt = client.send(f"{who} {number:04d}", priority=PRIORITIES[number % 4])
+def raise_one(caller: str, number: int) -> dict[str, str]:
+    """Send one signal; returns what was stored."""
+    receipt = client.send(f"{caller} {number:04d}", priority=PRIORITIES[number % 4])
     assert receipt.state == "stored", receipt
-    return {"id": receipt.id, "title": f"{who} {number:04d}"}
+    return {"id": receipt.id, "title": f"{caller} {number:04d}"}
 
 
-def thread(who: str, each: int) -> list[dict[str, str]]:
-    """All signals of a thread, or of a child's only one."""
-    return [raise_one(who, number) for number in range(each)]
+def thread(caller: str, each: int) -> list[dict[str, str]]:
+    """Send all signals of a thread, or of a child's only thread."""
+    return [raise_one(caller, number) for number in range(each)]
 
 
-async def task(who: str, each: int) -> list[dict[str, str]]:
-    """All signals of a task; `send` is short enough to be called in a loop's own thread."""
+async def task(caller: str, each: int) -> list[dict[str, str]]:
+    """Send all signals of a task; `send` is fast enough for the event loop's thread."""
     stored = []
     for number in range(each):
-        stored.append(raise_one(who, number))
+        stored.append(raise_one(caller, number))
         await asyncio.sleep(0)
     return stored
 
 
 async def tasks(each: int) -> list[dict[str, str]]:
-    """All tasks at once."""
+    """Run all tasks at once."""
     return list(chain.from_iterable(await asyncio.gather(*(task(f"task {n}", each) for n in range(TASKS)))))
 
 
 def fork(work: Callable[[], Iterable[dict[str, str]]]) -> tuple[int, int]:
-    """Do `work` in a child; its pid, and the pipe on which it tells."""
+    """Do `work` in a child; returns its pid and the pipe with its output."""
     reader, writer = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # Python 3.12 warns of threads and forks: both at once is the point
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forks in programs with threads
         pid = os.fork()
     if pid:
         os.close(writer)
@@ -81,14 +79,14 @@ def fork(work: Callable[[], Iterable[dict[str, str]]]) -> tuple[int, int]:
 
 
 def write_lines(stored: Iterable[dict[str, str]], write: Callable[[str], object]) -> None:
-    """One JSON object a line."""
+    """Write one JSON object a line."""
     for each in stored:
         write(json.dumps(each) + "\n")
 
 
 def main(each: int) -> int:
-    """All of them; how many children failed."""
-    started = threading.Barrier(THREADS + 2)  # and the loop's thread, and this one
+    """Run all callers; returns the number of failed children."""
+    started = threading.Barrier(THREADS + 2)  # and the loop's thread and this one
 
     def together(work: Callable[[], list[dict[str, str]]]) -> list[dict[str, str]]:
         started.wait()
@@ -105,7 +103,7 @@ def main(each: int) -> int:
 
 
 def join(pid: int, reader: int) -> bool:
-    """Pass on what a child told; whether it failed."""
+    """Pass on the output of a child; returns whether it failed."""
     with os.fdopen(reader) as lines:
         sys.stdout.write(lines.read())
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0

@@ -1,9 +1,9 @@
-"""A program that raises signals, and insists: the same signal under the same id, until the daemon has it on disk.
+"""A program that sends each signal under one id until the daemon has stored it.
 
     python -m tests.e2e.producer NAME COUNT EVERY
 
-It raises COUNT signals, one each EVERY seconds, over the four priorities in turn, and ends early when its standard input does. What was
-acknowledged goes to standard output, a JSON object a line.
+It sends COUNT signals, one each EVERY seconds, with the four priorities in turn, and ends early when its standard input does. Stored
+signals go to standard output as JSON lines.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import tocsin
 from tocsin.errors import TocsinError
 from tocsin.signals import PRIORITIES, Signal
 
-AGAIN = 0.005  # seconds between two tries: the daemon may be away, and four of us share two cores with it
+AGAIN = 0.005  # seconds between two tries: the daemon may be down, and four producers share two cores with it
 
 
 class Producer:
-    """One such program, running. `stop` lets it finish the signal at hand; `finish` waits until all are raised."""
+    """A running producer. `stop` lets it finish the current signal; `finish` waits until all are sent."""
 
     def __init__(self, daemon: DaemonProcess, name: str, count: int, every: float = 0.0) -> None:
         self._account = daemon.folder / f"{name}.jsonl"
@@ -40,12 +40,12 @@ class Producer:
             )
 
     def finish(self) -> list[dict[str, Any]]:
-        """What was stored, in order, once all of it is."""
+        """Wait for the end; returns the stored signals in order."""
         assert self.process.wait(PATIENCE * 2) == 0
         return [json.loads(line) for line in self._account.read_text().splitlines()]
 
     def stop(self) -> list[dict[str, Any]]:
-        """What was stored, in order, once it raises no more."""
+        """End the producer; returns the stored signals in order."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         return self.finish()
@@ -61,20 +61,20 @@ class Producer:
 
 
 def main(name: str, count: str, every: str) -> None:
-    """Raise them."""
+    """Send the signals."""
     with tocsin.Client(timeout=5.0, strict=True) as client:
         for number in range(int(count)):
             if select.select([sys.stdin], [], [], float(every))[0]:
                 return
             priority = PRIORITIES[number % len(PRIORITIES)]
             signal = Signal(f"{name} {number:05d}", priority=priority)
-            state = _insist(client, signal)
+            state = _send_until_stored(client, signal)
             print(
                 json.dumps({"id": signal.id, "title": signal.title, "priority": priority, "state": state}), flush=True
             )
 
 
-def _insist(client: tocsin.Client, signal: Signal) -> str:
+def _send_until_stored(client: tocsin.Client, signal: Signal) -> str:
     while True:
         try:
             receipt = client.send(signal)

@@ -1,8 +1,8 @@
-"""A program that knocks and raises a signal, over and over, each time over a fresh connection; a refused connection ends it.
+"""A program that opens a new connection and sends a signal, repeatedly; a refused connection ends it.
 
     python -m tests.e2e.reconnecting_client NAME
 
-It goes on until its standard input ends. What it was promised goes to standard output, a JSON object a line.
+It runs until its standard input ends. Receipts go to standard output as JSON lines.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import tocsin
 
 
 def main(name: str) -> None:
-    """Knock and send."""
+    """Connect and send."""
     for number in count():
         if select.select([sys.stdin], [], [], 0.002)[0]:
             return
-        with socket.socket(socket.AF_UNIX) as door:
-            door.connect(os.environ["TOCSIN_SOCKET"])  # raises when nobody listens: then this program has failed
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(os.environ["TOCSIN_SOCKET"])  # raises without a listener: then this program has failed
         with tocsin.Client(timeout=5.0) as client:
             receipt = client.send(f"{name} {number}")
         print(json.dumps({"id": receipt.id, "state": receipt.state, "reason": receipt.reason}), flush=True)

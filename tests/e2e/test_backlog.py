@@ -1,4 +1,4 @@
-"""The destination is down and a hundred thousand signals wait: what that costs in memory, in time to hand over, in time to start."""
+"""The cost of 100,000 queued signals while the destination is down: memory, time of `send`, time of a start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tocsin.signals import PRIORITIES, Signal
 
 MANY = 100_000
 HUNDRED = 100
-PROBES = 300  # hand-offs a median is taken of
+PROBES = 300  # hand-offs for a median
 MEBIBYTE = 2**20
 STARTS = 3
 
@@ -28,13 +28,13 @@ UP = {"retry": '{ first = "1h", most = "1h" }', "breaker": '{ failures = 3, rest
 
 @pytest.fixture
 def nowhere() -> str:
-    """A webhook at an address where nobody listens."""
+    """A webhook at an address without a listener."""
     with FakeProcess("--limits", "none") as gone:
         return gone.webhooks[0]["url"]
 
 
 def signals(count: int, priorities: tuple[str, ...] = PRIORITIES) -> Iterator[list[Signal]]:
-    """So many signals, in hundreds."""
+    """Make `count` signals, in hundreds."""
     for start in range(0, count, HUNDRED):
         yield [
             Signal(
@@ -49,20 +49,20 @@ def signals(count: int, priorities: tuple[str, ...] = PRIORITIES) -> Iterator[li
 
 
 def store(daemon: DaemonProcess, count: int, priorities: tuple[str, ...] = PRIORITIES) -> None:
-    """Hand them over."""
+    """Send `count` signals."""
     for hundred in signals(count, priorities):
         assert {receipt.state for receipt in daemon.client.send_many(hundred)} == {"stored"}
 
 
 def memory(daemon: DaemonProcess) -> int:
-    """What the process holds for itself (RssAnon), in bytes: pages of files are the kernel's to take back."""
+    """The process's anonymous memory (RssAnon), in bytes: the kernel can take back pages of files."""
     status = Path(f"/proc/{daemon.process.pid}/status").read_text()
     (kibibytes,) = [line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:")]
     return int(kibibytes) * 1024
 
 
 def hand_offs(*daemons: DaemonProcess) -> list[float]:
-    """The median time of a `send` to each, in seconds; by turns, so that a busy moment of the machine hits them all."""
+    """The median time of a `send` to each daemon, in seconds; alternating, so that a busy moment affects all."""
     times: list[list[float]] = [[] for _ in daemons]
     for number in range(PROBES):
         for daemon, mine in zip(daemons, times, strict=True):
@@ -73,7 +73,7 @@ def hand_offs(*daemons: DaemonProcess) -> list[float]:
 
 
 def time_to_ready(daemon: DaemonProcess) -> float:
-    """From the start of the process to READY, in seconds; the daemon goes on running."""
+    """From the start of the process to READY, in seconds; the daemon keeps running."""
     start = time.perf_counter()
     daemon.start()
     return time.perf_counter() - start
@@ -94,7 +94,7 @@ def test_100000_queued_signals_cost_no_memory_and_delay_neither_send_nor_start(t
         quick, loaded = hand_offs(none.start(), many)
         slower = loaded / quick
         assert many.stop() == none.stop() == 0
-        shutil.rmtree(none.state)  # what was probed with waits there
+        shutil.rmtree(none.state)  # it has the probes in its queue
         without, with_all = [], []
         for _ in range(STARTS):
             without.append(time_to_ready(none))

@@ -1,4 +1,4 @@
-"""A backtest over six years of real prices, its trades told live, while the daemon is killed and restarted under it."""
+"""A backtest over six years of real prices that sends each trade, while the daemon is killed and restarted."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tocsin import Client
 from tocsin.trading import SignalAggregator, TradingSignal
 
 
-class Told(NamedTuple):
-    """What the strategy raised, and the id under which it was taken."""
+class Sent(NamedTuple):
+    """A signal of the strategy, and the id and state of its receipt."""
 
     signal: TradingSignal
     id: str
@@ -25,19 +25,19 @@ class Told(NamedTuple):
 
 
 class Backtest:
-    """Feeds bars to the strategy, and what it raises to the aggregator, one bar at a time."""
+    """Feeds one bar at a time to the strategy, and its signals to the aggregator."""
 
     def __init__(self, daemon: DaemonProcess, client: Client) -> None:
         self._daemon = daemon
         self._bars = iter(apple())
         self._strategy = MovingAverages(APPLE, 5, 15, 50)
-        # all alike: one lane's order is the order, and confidence must not send some ahead
+        # one priority for all: confidence must not change the order
         config = {"discord_alerts": True, "priority": "normal"}
         self._aggregator = SignalAggregator({"ma_unified": 1.0}, config, client=client)
-        self.told: list[Told] = []
+        self.told: list[Sent] = []
 
     def run(self, bars: int | None = None) -> set[str]:
-        """Over so many bars, or all that are left; the states of the receipts. What was stored is told before the next bar comes."""
+        """Run over `bars` bars, or all; returns the states of the receipts. A stored signal is delivered before the next bar."""
         states = set()
         for bar in islice(self._bars, bars):
             raised = self._strategy.on_bar(bar)
@@ -48,7 +48,7 @@ class Backtest:
         return states
 
     def run_until(self, action: str) -> None:
-        """Until the strategy says this, which is left on its way."""
+        """Run until the strategy sends this action, which is not awaited."""
         for bar in self._bars:
             raised = self._strategy.on_bar(bar)
             new = self._tell(raised)
@@ -56,11 +56,11 @@ class Backtest:
                 return
             self._daemon.settled(*(each.id for each in new))
 
-    def _tell(self, raised: list[TradingSignal]) -> list[Told]:
+    def _tell(self, raised: list[TradingSignal]) -> list[Sent]:
         self._aggregator.aggregate_signals({"ma_unified": raised})
         assert self._aggregator.flush(PATIENCE)
         receipts = self._aggregator.report.receipts
-        new = [Told(each, receipt.id, receipt.state) for each, receipt in zip(raised, receipts, strict=True)]
+        new = [Sent(each, receipt.id, receipt.state) for each, receipt in zip(raised, receipts, strict=True)]
         self.told += new
         return new
 
@@ -86,12 +86,12 @@ def test_backtest_shows_each_trade_as_one_live_message_despite_kill_and_restart(
         backtest.run()
         assert set(daemon.settled(*(each.id for each in backtest.told))) == {"delivered"}
         ledger = [daemon.client.why(each.id)["signal"] for each in backtest.told]
-    assert ledger == [_as_told(each) for each in backtest.told]
+    assert ledger == [_as_sent(each) for each in backtest.told]
     assert_each_trade_is_one_message(fake, backtest.told)
 
 
 def killed_in_an_edit(fake: FakeProcess, daemon: DaemonProcess, backtest: Backtest) -> None:
-    """kill -9 while Discord has the end of a trade, and has not said so."""
+    """kill -9 after Discord has saved the end of a trade, and before its response."""
     backtest.run_until("BUY")
     daemon.settled(backtest.told[-1].id)
     fake.hold(saved=True)
@@ -101,12 +101,12 @@ def killed_in_an_edit(fake: FakeProcess, daemon: DaemonProcess, backtest: Backte
     fake.release()
 
 
-def _as_told(each: Told) -> dict[str, Any]:
+def _as_sent(each: Sent) -> dict[str, Any]:
     return each.signal.to_signal(id=each.id, priority="normal").as_dict()
 
 
-def assert_each_trade_is_one_message(fake: FakeProcess, told: list[Told]) -> None:
-    """In the order in which they were opened; each shows what was said last, and says what was said before."""
+def assert_each_trade_is_one_message(fake: FakeProcess, told: list[Sent]) -> None:
+    """Messages are in the order in which trades were opened; each shows the last state and lists the earlier ones."""
     trades: dict[str, list[TradingSignal]] = defaultdict(list)
     last: dict[str, str] = {}
     for each in told:
@@ -115,9 +115,9 @@ def assert_each_trade_is_one_message(fake: FakeProcess, told: list[Told]) -> Non
     messages = fake.messages()
     assert len(trades) > 50
     assert [shown(message).id for message in messages] == list(last.values())
-    assert not any(shown(message).marked for message in messages)  # whoever edits twice has said it once
+    assert not any(shown(message).marked for message in messages)  # a repeated edit is no duplicate
     for message, (*before, _) in zip(messages, trades.values(), strict=True):
         said = history(message)
         assert len(said) == len(before)
         assert all(f"{opened.action} {APPLE}" in line for opened, line in zip(before, said, strict=True))
-    assert sum(message["edits"] for message in messages) > len(trades) / 2  # live, while the daemon was there
+    assert sum(message["edits"] for message in messages) > len(trades) / 2  # edited while the daemon ran

@@ -1,11 +1,11 @@
-"""A far end that shuts us out, one webhook for good or all of us for an hour: who is told, by which road, and what a restart remembers."""
+"""Discord blocks one webhook for good, or the address for an hour: the alarm, its route, and the state after a restart."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from tests.e2e.assertions import all_delivered, arrived, attempts, delivery, told_apart, written
+from tests.e2e.assertions import all_delivered, arrived, attempts, delivery, split_alarms, written
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import PRIORITIES
@@ -16,17 +16,17 @@ PATIENT = {"retry": '{ first = "1h", most = "1h" }'}
 
 
 def lanes(fake: FakeProcess, **options: str) -> str:
-    """Two Discord lanes and a file; all goes to the first."""
+    """Two Discord lanes and a file; the route takes the first."""
     first, second = (hook["url"] for hook in fake.webhooks)
     return discord("d", first, **options) + discord("other", second) + file() + route("d")
 
 
-@pytest.mark.parametrize("road", ["other", "local-file"])
+@pytest.mark.parametrize("fallback", ["other", "local-file"])
 def test_webhook_deleted_while_daemon_is_down_is_detected_without_a_signal(
-    tmp_path: Path, two: FakeProcess, road: str
+    tmp_path: Path, two: FakeProcess, fallback: str
 ) -> None:
     two.script({"behaviour": "status", "status": 503})
-    with DaemonProcess(tmp_path, lanes(two, fallback=f'["{road}"]', **PATIENT)).start() as daemon:
+    with DaemonProcess(tmp_path, lanes(two, fallback=f'["{fallback}"]', **PATIENT)).start() as daemon:
         first = daemon.client.send("waits for its second try").id
         daemon.wait_for("deferred", id=first)
         assert daemon.stop() == 0
@@ -40,12 +40,12 @@ def test_webhook_deleted_while_daemon_is_down_is_detected_without_a_signal(
         assert alarm["route"] == "other", "a channel that a person reads, before a file"
         assert all_delivered(daemon, [alarm["id"]])
         moved = delivery(daemon, first)
-        copies = arrived(two) + (written(daemon.state / "alerts.jsonl") if road == "local-file" else [])
-    alarms, theirs = told_apart(copies)
+        copies = arrived(two) + (written(daemon.state / "alerts.jsonl") if fallback == "local-file" else [])
+    alarms, theirs = split_alarms(copies)
     assert [(alarm.title, alarm.priority) for alarm in alarms] == [("d is disabled", "high")]
     assert sorted(copy.id for copy in theirs) == sorted([first, *later])
-    assert (moved["state"], moved["reason"]) == ("rerouted", f"to {road}: {GONE}")
-    assert two.counts()["after_deletion"] == {two.webhooks[0]["id"]: 1}  # a question
+    assert (moved["state"], moved["reason"]) == ("rerouted", f"to {fallback}: {GONE}")
+    assert two.counts()["after_deletion"] == {two.webhooks[0]["id"]: 1}  # a probe
     assert two.counts()["posts"] - posts == len(two.messages())
 
 
@@ -59,7 +59,7 @@ def test_address_ban_limits_all_discord_lanes_and_alarms_through_file(tmp_path: 
         assert all_delivered(daemon, written_)
         d, other, plain = (daemon.destination(name) for name in ("d", "other", "local-file"))
         story, counters = attempts(daemon, banned), daemon.status()["counters"]
-        alarms, theirs = told_apart(written(daemon.state / "alerts.jsonl"))
+        alarms, theirs = split_alarms(written(daemon.state / "alerts.jsonl"))
     assert [lane["condition"] for lane in (d, other, plain)] == ["limited", "limited", "ready"]
     assert d["reason"] == other["reason"] == "429 from Cloudflare: this address is blocked for 3600 s"
     assert all(HOUR - 60 < lane["until_seconds"] <= HOUR for lane in (d, other))
@@ -71,18 +71,20 @@ def test_address_ban_limits_all_discord_lanes_and_alarms_through_file(tmp_path: 
 
 
 def test_ban_without_duration_lasts_a_minute_and_ignores_enable(tmp_path: Path, fake: FakeProcess) -> None:
-    """The second is believed for two, and so on (tests/policy); each further request would make it worse."""
+    """The second ban lasts two minutes, and so on (tests/policy); each further request would extend it."""
     fake.script({"behaviour": "status", "status": 429, "html": True, "count": 2})
     with DaemonProcess(tmp_path, discord("d", fake.webhooks[0]["url"]) + route("d")).start() as daemon:
         daemon.client.send("patience")
-        told = daemon.wait_for("rate-limited", destination="d")
+        limited = daemon.wait_for("rate-limited", destination="d")
         reply = daemon.client.request("enable", destination="d")
         lane = daemon.destination("d")
         waiting = daemon.client.why(daemon.client.send("another").id)["deliveries"][0]["reason"]
-    assert told["seconds"] == 60
-    assert reply["note"] == f"d was not disabled; it still waits, and nobody can lift that from here: {told['reason']}"
-    assert (lane["condition"], lane["reason"]) == ("limited", told["reason"])
-    assert waiting == told["reason"]
+    assert limited["seconds"] == 60
+    assert (
+        reply["note"] == f"d was not disabled; it still waits, and nobody can lift that from here: {limited['reason']}"
+    )
+    assert (lane["condition"], lane["reason"]) == ("limited", limited["reason"])
+    assert waiting == limited["reason"]
     assert fake.counts()["posts"] == 1
 
 
@@ -102,13 +104,13 @@ def test_retry_after_of_an_hour_is_shown_and_survives_restart(tmp_path: Path, tw
                 end()
                 daemon.start()
         why, status = daemon.tocsin("why", id_).stdout, daemon.tocsin("status").stdout
-        rehearsed = daemon.tocsin("test", "x").stdout
+        dry_run = daemon.tocsin("test", "x").stdout
     assert "attempt 1: deferred" in why
     assert reason in why
     assert "limited" in status
     assert reason in status
-    assert "earliest  in 59m" in rehearsed or "earliest  in 1h" in rehearsed
-    alarms, _ = told_apart(arrived(two, two.webhooks[1]["id"]))
+    assert "earliest  in 59m" in dry_run or "earliest  in 1h" in dry_run
+    alarms, _ = split_alarms(arrived(two, two.webhooks[1]["id"]))
     assert [alarm.title for alarm in alarms] == ["d is shut out for 1h"]
     assert two.counts()["limited"] == {"user": 1}
     assert two.counts()["posts"] == 2  # and the alarm

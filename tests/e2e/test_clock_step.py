@@ -1,4 +1,4 @@
-"""The wall clock is set while signals wait: forwards by a day, within a run and over a restart."""
+"""The wall clock jumps forward by a day while signals are queued, within a run and over a restart."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_wall_clock_step_expires_and_kills_no_signal(
         ids = [daemon.client.send("in retry wait").id]
         fake.await_held()
         ids += [daemon.client.send(f"expires in {hours} h", expires=hours * 3600).id for hours in (1, 9, 23)]
-        assert daemon.status()["counters"]["signals_accepted"] == 4  # by the clock as it was
+        assert daemon.status()["counters"]["signals_accepted"] == 4  # before the step
         step.write_text("86400")
         sent = daemon.tocsin("send", "accepted after the step", "--expires", "1h", "--json")
         ids.append(json.loads(sent.stdout)["id"])

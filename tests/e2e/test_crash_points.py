@@ -1,7 +1,7 @@
-"""A crash at each point between accept and settle, and what becomes of the one signal that stood there.
+"""A crash at each point between accept and settle, and the fate of the signal at that point.
 
-A signal is at its most doubtful between the commit that opens its attempt and the commit that closes it. Before the first nothing was
-sent; after the second the outcome is known; in between nobody can tell, so it is sent once more and marked.
+A signal is ambiguous between the commit that opens its attempt and the commit that closes it. Before the first nothing was
+sent; after the second the outcome is known; in between it is unknown, so the signal is sent again and marked.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ ROOT = Path(__file__).parents[2]
 
 
 class Expected(NamedTuple):
-    """What the table says: the receipt of a second try under the same id, and the mark of each copy that arrives."""
+    """The receipt of a second try under the same id, and the mark of each copy that arrives."""
 
     again: str
     marks: tuple[bool, ...]
 
 
 ONCE = (False,)
-ONCE_IN_DOUBT = (True,)  # it never left, but nobody could know
+ONCE_IN_DOUBT = (True,)  # it was not sent, but the next daemon cannot know that
 TWICE = (False, True)
 
 TABLE = {
@@ -51,24 +51,24 @@ TABLE = {
 
 @pytest.fixture(scope="module")
 def shared_fake() -> Iterator[FakeProcess]:
-    """One fake for the whole table: signals are told apart by their ids."""
+    """One fake for the whole table; ids distinguish the signals."""
     with FakeProcess("--limits", "none") as running:
         yield running
 
 
 def crash(daemon: DaemonProcess, point: str) -> None:
-    """Start a daemon that will die at this point."""
+    """Start a daemon that will crash at this point."""
     daemon.env.update(CRASH=point, PYTHONPATH=str(ROOT))
     daemon.start(*COMMAND)
 
 
 def assert_crashed(daemon: DaemonProcess) -> None:
-    """It did."""
+    """The daemon has crashed."""
     assert daemon.process.wait(PATIENCE) == -signal.SIGKILL
 
 
-def raise_until_it_dies(daemon: DaemonProcess, signals: list[Signal]) -> None:
-    """Hand them over one by one, each delivered before the next, until nobody answers."""
+def send_until_crash(daemon: DaemonProcess, signals: list[Signal]) -> None:
+    """Send one by one, each delivered before the next, until the daemon has crashed."""
     for each in signals:
         try:
             daemon.client.send(each)
@@ -91,7 +91,7 @@ def assert_as_the_table_says(
     """The signal at the point has the table's copies, all others one without a mark."""
     found = marks(copies, signals)
     if point.startswith("confirm"):
-        # outboxes are confirmed while the lanes are at work: one delivery may have begun, and even ended
+        # outboxes are confirmed while the lanes work: one delivery may have begun, and even ended
         at = next((place for place, each in enumerate(found) if each != ONCE), at)
     struck = found.pop(at)
     assert found == [ONCE] * len(found)
@@ -109,10 +109,10 @@ def test_crash_between_accept_and_settle_loses_nothing_and_repeats_only_ambiguou
     config = discord("d", shared_fake.webhooks[0]["url"]) + route("d")
     with DaemonProcess(tmp_path, config) as daemon:
         crash(daemon, f"{point}:{number}")
-        raise_until_it_dies(daemon, signals)
+        send_until_crash(daemon, signals)
         daemon.start()
         again = [daemon.client.send(each).state for each in signals]
-        lost_with_its_caller = (point, number) == ("enter:done", 1)  # over the socket, and nothing of it was on disk
+        lost_with_its_caller = (point, number) == ("enter:done", 1)  # sent over the socket, and not yet on disk
         assert again[number - 1] == ("stored" if lost_with_its_caller else TABLE[point].again)
         assert all_delivered(daemon, (each.id for each in signals))
         copies = arrived(shared_fake)
@@ -124,7 +124,7 @@ def test_crash_of_file_delivery_loses_nothing_and_repeats_only_ambiguous(tmp_pat
     signals = [Signal(f"signal {n}") for n in range(3)]
     with DaemonProcess(tmp_path, file("d") + route("d")) as daemon:
         crash(daemon, f"{point}:2")
-        raise_until_it_dies(daemon, signals)
+        send_until_crash(daemon, signals)
         daemon.start()
         for each in signals:
             daemon.client.send(each)
@@ -137,7 +137,7 @@ def test_crash_during_recovery_changes_nothing(tmp_path: Path, shared_fake: Fake
     signals = [Signal(f"replay {moment}")]
     with DaemonProcess(tmp_path, discord("d", shared_fake.webhooks[0]["url"]) + route("d")) as daemon:
         crash(daemon, "deliver:after:1")
-        raise_until_it_dies(daemon, signals)
+        send_until_crash(daemon, signals)
         daemon.env["CRASH"] = f"replay:{moment}:1"
         daemon.spawn(*COMMAND)
         assert_crashed(daemon)

@@ -1,4 +1,4 @@
-"""A start that finds damage: it puts the files aside, delivers what can be read, and says so in log, status and an alarm."""
+"""A start on a damaged journal: it sets the files aside, delivers what can be read, and reports this in log, status and an alarm."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ OLD, NEW = [f"old {number}" for number in range(20)], [f"new {number}" for numbe
 
 
 def sql(state: Path, *statements: str) -> None:
-    """Change the journal as a person with sqlite3 would."""
+    """Change the journal with SQL."""
     with closing(sqlite3.connect(state / "journal.db", isolation_level=None)) as connection:
         for statement in statements:
             connection.execute(statement)
 
 
 def flip(path: Path, share: float) -> None:
-    """One bit, at this share of the file's length."""
+    """Flip one bit at this share of the file's length."""
     content = bytearray(path.read_bytes())
     content[int(len(content) * share)] ^= 1
     path.write_bytes(content)
@@ -50,7 +50,7 @@ def delete_all(state: Path) -> None:
         each.unlink()
 
 
-# what is done to the state folder of a killed daemon, and which of the waiting signals are certainly delivered
+# the damage to the state folder of a killed daemon, and the queued signals that must be delivered
 DAMAGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "log: bit flipped early": (lambda state: flip(state / "journal.db-wal", 0.02), OLD),
     "log: bit flipped in the middle": (lambda state: flip(state / "journal.db-wal", 0.5), OLD),
@@ -92,7 +92,7 @@ def test_start_recovers_from_damage_and_reports_it(
         daemon.start()
         for title in NEW:
             daemon.client.send(title)
-        daemon.status()  # answered behind the commits
+        daemon.status()  # replied after the commits
         daemon.kill()
         damage(daemon.state)
         found = {path.name: path.read_bytes() for path in daemon.state.glob("journal.db*")}

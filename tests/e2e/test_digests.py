@@ -1,7 +1,7 @@
-"""More than can be told in time is told in sum: which alerts, where each can be found again, and that none is forgotten.
+"""A backlog that cannot be sent in time becomes digests: which signals, how `why` finds each, and that none is lost.
 
-Windows are a twentieth of the real ones: 30 in 3 s for the channel, 5 in 0.1 s for the webhook. The far end holds back its answer to the
-first message until the backlog was folded, so that the daemon, not the machine's speed, decides what is left to be told one by one.
+Windows are a twentieth of the real ones: 30 in 3 s for the channel, 5 in 0.1 s for the webhook. The fake holds its response to the
+first message until the digests are made, so that the machine's speed does not decide what is sent one by one.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from tocsin.signals import Signal
 SCALE = "0.05"
 OPTIONS = {
     "channel-limit": '"30/3s"',
-    "webhook-limit": '"5/100ms"',  # what the fake has, so scaled
-    "digest": '{ normal = "2s", low = "2s" }',  # what 2 s take is a small part of all
+    "webhook-limit": '"5/100ms"',  # the limits of the fake, so scaled
+    "digest": '{ normal = "2s", low = "2s" }',  # a small part of the backlog can be sent in 2 s
     "deadline": '"1m"',
 }
 COUNTS = {"low": 2000, "normal": 1000, "high": 30, "urgent": 10}
@@ -42,12 +42,12 @@ def fake() -> Iterator[FakeProcess]:
 
 
 def config(fake: FakeProcess) -> str:
-    """All goes there, or into a digest."""
+    """Everything goes there, or into a digest."""
     return discord("d", fake.webhooks[0]["url"], **OPTIONS) + route("d")
 
 
 def backlog() -> dict[str, list[Signal]]:
-    """What is too much, by priority; the pressing ones come last."""
+    """More signals than can be sent in time, by priority; the high priorities come last."""
     return {
         priority: [
             Signal(f"{priority} {n}", priority=priority, symbol=SYMBOLS[n % len(SYMBOLS)], price=100.0 + n)
@@ -58,14 +58,14 @@ def backlog() -> dict[str, list[Signal]]:
 
 
 def hand_over(daemon: DaemonProcess, signals: list[Signal]) -> None:
-    """In hundreds."""
+    """Send in hundreds."""
     for start in range(0, len(signals), 100):
         daemon.client.send_many(signals[start : start + 100])
 
 
 @contextmanager
 def waiting(daemon: DaemonProcess, title: str) -> Iterator[subprocess.Popen[str]]:
-    """`tocsin send --wait` of a LOW one, in the background; it is stored when the block begins."""
+    """Run `tocsin send --wait` of a LOW signal in the background; it is stored when the block begins."""
     accepted = sum(reply["event"]["event"] == "accepted" for reply in daemon.client.stream("tail"))
     command = [sys.executable, "-m", "tocsin", "send", title, "-p", "low", "--wait", "1m", "--json"]
     with subprocess.Popen(command, env=daemon.env, stdout=subprocess.PIPE, text=True) as sender:
@@ -74,7 +74,7 @@ def waiting(daemon: DaemonProcess, title: str) -> Iterator[subprocess.Popen[str]
 
 
 class Digest(NamedTuple):
-    """One that arrived: for how many it stands by its title, and by its lines; and the message it came in."""
+    """A digest that arrived: its number of signals by title and by lines, and its message."""
 
     priority: str
     stands_for: int
@@ -83,7 +83,7 @@ class Digest(NamedTuple):
 
 
 def digests(fake: FakeProcess) -> dict[str, Digest]:
-    """All that arrived, by the digest's id."""
+    """All digests that arrived, by id."""
     found = {}
     for message in fake.messages():
         for embed, copy in zip(message["payload"]["embeds"], copies_in(message), strict=True):
@@ -94,22 +94,22 @@ def digests(fake: FakeProcess) -> dict[str, Digest]:
 
 
 def number(text: str) -> int:
-    """As digests write it."""
+    """Read a number in the format of digests."""
     return int(text.replace(",", ""))
 
 
-def assert_each_is_told_once(
+def assert_each_arrives_once(
     story: Mapping[str, dict[str, Any]], told: Mapping[str, Digest], copies: Mapping[str, int]
 ) -> None:
-    """Each signal of `story` (its delivery, by id) came one by one or is counted by one digest, and none both ways."""
+    """Each signal of `story` (its delivery, by id) arrived alone or is counted by one digest, and not both."""
     in_sum = {id_: mine["digest"]["id"] for id_, mine in story.items() if mine["state"] == "digested"}
     assert {story[id_]["priority"] for id_ in in_sum} == {"normal", "low"}
     assert all(mine["state"] == ("digested" if id_ in in_sum else "sent") for id_, mine in story.items())
     assert all(copies[id_] == (id_ not in in_sum) for id_ in story)
-    # what is missing is what the digests count
+    # the digests count exactly the signals that did not arrive alone
     assert Counter(in_sum.values()) == {id_: digest.stands_for for id_, digest in told.items()}
     assert all(digest.told == digest.stands_for and copies[id_] == 1 for id_, digest in told.items())
-    # and each original names its digest and the message in which that came
+    # each signal names its digest and the message of that digest
     assert all(story[id_]["message"] == told[digest].message for id_, digest in in_sum.items())
     assert all(story[id_]["priority"] == told[digest].priority for id_, digest in in_sum.items())
 
@@ -133,7 +133,7 @@ def test_backlog_beyond_digest_budget_is_digested_despite_kill(tmp_path: Path, f
             id_: digest.stands_for for id_, digest in told.items()
         }
         assert (daemon.status()["queue"]["depth"], fake.counts()["limited"]) == (0, {})
-        assert_each_is_told_once(story, told, Counter(copy.id for copy in arrived(fake)))
+        assert_each_arrives_once(story, told, Counter(copy.id for copy in arrived(fake)))
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ SOON = 0.5  # seconds
 
 
 def assert_expired(daemon: DaemonProcess, *ids: str) -> None:
-    """Told by whoever may be asked."""
+    """All replies report these signals as expired."""
     assert set(daemon.settled(*ids)) == {"dropped"}
     for id_ in ids:
         mine = delivery(daemon, id_)
@@ -27,7 +27,7 @@ def test_signals_that_expire_while_lane_waits_are_never_posted(tmp_path: Path, f
     config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         plug = hold_one(fake, daemon)
-        # 75 of each priority: more than the 64 that are in memory
+        # 75 of each priority: more than the 64 in memory
         mortal = [Signal(f"mortal {n}", priority=PRIORITIES[n % 4], expires=SOON) for n in range(300)]
         lasting = [Signal(f"lasting {n}", priority=PRIORITIES[n % 4], expires="1h") for n in range(8)]
         receipts = daemon.client.send_many([*mortal, *lasting])
@@ -47,7 +47,7 @@ def test_signal_that_expires_while_daemon_is_down_is_not_posted(tmp_path: Path, 
         lasting = daemon.client.send("lasting").id
         accepted = daemon.client.why(mortal)["accepted"]
         daemon.kill()
-        time.sleep(max(0.0, accepted + SOON - time.time()))  # nobody is there to say that it passed
+        time.sleep(max(0.0, accepted + SOON - time.time()))  # with no daemon that could expire it
         fake.control("POST", "release")
         daemon.start()
         assert_expired(daemon, mortal)
@@ -63,7 +63,7 @@ def test_signal_that_expires_between_attempts_is_settled_at_once(tmp_path: Path,
         mortal = daemon.client.send("mortal", expires=SOON).id
         until(fake, lambda counts: counts["held"] == 1)
         bystander = daemon.client.send("bystander", expires=2 * SOON, to="d").id
-        assert_expired(daemon, bystander)  # so the other's time is over as well, while its request is out
+        assert_expired(daemon, bystander)  # so the other signal has expired as well, while its request is in flight
         assert delivery(daemon, mortal)["state"] == "sending"
         fake.control("POST", "release")
         assert daemon.settled(mortal) == ["dropped"]

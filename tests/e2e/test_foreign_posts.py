@@ -1,6 +1,6 @@
-"""Somebody else posts in our channel: its limit is theirs as well, and nothing but a 429 can tell us.
+"""Other programs post in the channel and use up its limit; only a 429 shows that.
 
-Windows are a twentieth of the real ones: 30 in 3 s, of which somebody takes ten.
+Windows are a twentieth of the real ones: 30 in 3 s, of which the other program uses ten.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from tests.harness import DaemonProcess, FakeProcess, discord, route
 from tocsin.signals import Signal
 
 SCALE = "0.05"
-LIMITS = {"channel-limit": '"30/3s"', "webhook-limit": '"5/100ms"'}  # what the fake has, so scaled
-THEIRS = 0.3  # seconds between two posts of somebody else
+LIMITS = {"channel-limit": '"30/3s"', "webhook-limit": '"5/100ms"'}  # the limits of the fake, so scaled
+THEIRS = 0.3  # seconds between two posts of the other program
 MANY = 800  # signals: 80 messages, at 20 in 3 s
 
 
 def channel(daemon: DaemonProcess) -> dict[str, Any]:
-    """The channel's window, as `status` shows it."""
+    """The channel's window in `status`."""
     (found,) = [each for each in daemon.destination("d")["limits"]["windows"] if each["name"] == "channel"]
     window: dict[str, Any] = found
     return window
@@ -41,13 +41,13 @@ def test_foreign_posts_in_channel_cost_few_429s_and_lose_no_signal(tmp_path: Pat
             told = daemon.tocsin("status").stdout
             trips = daemon.destination("d")["trips"]
             daemon.kill()
-            assert channel(daemon.start())["count"] == window["count"]  # nobody learns it twice
+            assert channel(daemon.start())["count"] == window["count"]  # the learned limit survives the restart
         counts, copies = fake.counts(), arrived(fake)
     print(
         f"{counts['limited']} of {counts['posts']} posts, {counts['foreign']} of others; learned {window['count']} of 30"
     )
     assert [copy.id for copy in copies] == [signal.id for signal in signals]
-    assert set(counts["limited"]) == {"shared"}  # the webhook's own limit was never met
+    assert set(counts["limited"]) == {"shared"}  # the webhook's own limit was never reached
     assert counts["limited"]["shared"] <= 6
     assert 10 <= window["count"] < 30
     assert re.search(rf"\bchannel \d+/{window['count']}\b", told)

@@ -1,4 +1,4 @@
-"""A disk that other programs have filled to its last byte: the daemon starts on it, delivers what is there, tells of it, and recovers."""
+"""A disk that other programs have filled: the daemon starts, delivers its queue, raises an alarm, and recovers."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a
 
 
 class Disk:
-    """A small file system, and the file that fills it."""
+    """A small file system and the file that fills it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._filling = folder / "filling"
 
     def fill(self) -> None:
-        """Until nothing fits any more."""
+        """Fill the file system to its last byte."""
         with self._filling.open("ab", buffering=0) as file:
             for size in (2**20, 4096):
                 with suppress(OSError):  # no space left on the device
@@ -56,7 +56,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 def daemon(tmp_path: Path, disk: Disk, fake: FakeProcess) -> Iterator[DaemonProcess]:
-    """A daemon whose state lies on that disk."""
+    """A daemon with its state on that disk."""
     config = RESERVE + discord("d", fake.webhooks[0]["url"]) + route("d")
     env = {"STATE_DIRECTORY": str(disk.folder / "state")}
     with DaemonProcess(tmp_path / "daemon", config, env) as daemon:
@@ -66,11 +66,11 @@ def daemon(tmp_path: Path, disk: Disk, fake: FakeProcess) -> Iterator[DaemonProc
 
 
 def waiting(daemon: DaemonProcess, fake: FakeProcess) -> list[str]:
-    """Signals that are stored and wait, because Discord holds the first."""
+    """Stored signals that wait, because Discord holds the first request."""
     fake.hold()
     ids = [daemon.client.send(f"signal {number}").id for number in range(30)]
     fake.await_held()
-    assert daemon.status()["counters"]["signals_accepted"] == 30  # and none is left in an outbox
+    assert daemon.status()["counters"]["signals_accepted"] == 30  # none is left in an outbox
     return ids
 
 
@@ -79,7 +79,7 @@ def titles(fake: FakeProcess) -> list[str]:
 
 
 def assert_recovers(daemon: DaemonProcess, disk: Disk) -> None:
-    """With room again, and without any hand."""
+    """The daemon recovers without an operator once there is room."""
     with pytest.raises(tocsin.RequestFailed) as refused:
         daemon.client.send("too much")
     assert refused.value.kind == "full"
@@ -123,7 +123,7 @@ def test_alarm_is_sent_without_disk_space(daemon: DaemonProcess, disk: Disk, fak
     before = daemon.client.send("before").id
     assert daemon.settled(before) == ["delivered"]
     disk.fill()
-    (disk.folder / "state" / "journal.reserve").unlink()  # another program takes what was kept
+    (disk.folder / "state" / "journal.reserve").unlink()  # another program uses the reserved space
     disk.fill()
     until(lambda: ALARM in titles(fake))
     assert_recovers(daemon, disk)

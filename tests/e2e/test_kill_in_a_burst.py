@@ -1,7 +1,7 @@
-"""kill -9 in the middle of a burst, and up again at once: the new daemon owes the far end what the old one used up.
+"""kill -9 in the middle of a burst, and an immediate start: the new daemon remembers the requests of the old one.
 
-Windows are a twentieth of the real ones: 30 in 3 s for the channel, 5 in 0.1 s for the webhook. A daemon that forgot when it asked would
-meet a 429 within its first five requests.
+Windows are a twentieth of the real ones: 30 in 3 s for the channel, 5 in 0.1 s for the webhook. A daemon that forgot its requests would
+get a 429 within its first five requests.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from tests.harness import DaemonProcess, FakeProcess, discord, route
 from tocsin.signals import PRIORITIES, Signal
 
 SCALE = "0.05"
-LIMITS = {"channel-limit": '"30/3s"', "webhook-limit": '"5/100ms"'}  # what the fake has, so scaled
+LIMITS = {"channel-limit": '"30/3s"', "webhook-limit": '"5/100ms"'}  # the limits of the fake, so scaled
 ROUNDS = 6
-STEP = 4  # messages between two kills: fewer than the webhook takes at once, so that the next start would
+STEP = 4  # messages between two kills: fewer than the webhook's limit, so that the next start would exceed it
 BURST = 100  # signals a round, of all priorities: ten messages
 INTERRUPTED = ("unknown", "tocsind stopped before the answer came")
 
 
 def burst(number: int, to: Sequence[str]) -> list[Signal]:
-    """One round's, by turns for each destination."""
+    """The signals of one round, alternating between the destinations."""
     return [
         Signal(f"{number} {n}", priority=PRIORITIES[n % len(PRIORITIES)], to=to[n // len(PRIORITIES) % len(to)])
         for n in range(BURST)
@@ -34,7 +34,7 @@ def burst(number: int, to: Sequence[str]) -> list[Signal]:
 
 
 def rounds(daemon: DaemonProcess, fake: FakeProcess, to: Sequence[str]) -> list[Signal]:
-    """Bursts, each interrupted by a kill and an immediate start; all that was stored."""
+    """Send bursts, each interrupted by a kill and an immediate start; returns all stored signals."""
     stored: list[Signal] = []
     daemon.start()
     for number in range(ROUNDS):
@@ -42,7 +42,7 @@ def rounds(daemon: DaemonProcess, fake: FakeProcess, to: Sequence[str]) -> list[
         stored += burst(number, to)
         daemon.client.send_many(stored[-BURST:])
         until(fake, arriving)
-        if number % 2:  # it arrived, and the daemon dies before it can know
+        if number % 2:  # the message arrived, and the kill precedes the response
             fake.hold(saved=True)
             fake.await_held()
         daemon.kill()
@@ -52,7 +52,7 @@ def rounds(daemon: DaemonProcess, fake: FakeProcess, to: Sequence[str]) -> list[
 
 
 def has_arrived(enough: int, counts: dict[str, Any]) -> bool:
-    """Whether so many messages have."""
+    """Whether `enough` messages have arrived."""
     return bool(counts["accepted"] >= enough)
 
 

@@ -1,4 +1,4 @@
-"""One trade, one living message: across restarts, deletions, kills and storms, the last state is what a reader sees."""
+"""One trade, one live message: it shows the last state after restarts, deletions, kills and bursts."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ INTERRUPTED = ("unknown", "tocsind stopped before the answer came")
 
 @pytest.fixture
 def daemon(tmp_path: Path, fake: FakeProcess) -> Iterator[DaemonProcess]:
-    """All goes to one webhook."""
+    """A daemon with one webhook."""
     with DaemonProcess(tmp_path, discord("d", fake.webhooks[0]["url"]) + route("d")) as daemon:
         yield daemon.start()
 
 
-def tell(daemon: DaemonProcess, title: str, key: str = KEY, **fields: Any) -> str:
-    """A state of the key, told; its signal's id."""
+def send(daemon: DaemonProcess, title: str, key: str = KEY, **fields: Any) -> str:
+    """Send a state of the key and wait for it; returns the signal's id."""
     id_ = daemon.client.send(title, key=key, **fields).id
     assert daemon.settled(id_) == ["delivered"]
     return id_
 
 
 def living(fake: FakeProcess) -> list[dict[str, Any]]:
-    """The messages that are there."""
+    """The messages that were not deleted."""
     return [message for message in fake.messages() if not message["deleted"]]
 
 
@@ -43,12 +43,12 @@ def restart(daemon: DaemonProcess) -> None:
 
 
 def test_three_states_across_two_restarts_are_one_live_message(daemon: DaemonProcess, fake: FakeProcess) -> None:
-    opened = tell(daemon, "opened", price=64000.5)
+    opened = send(daemon, "opened", price=64000.5)
     restart(daemon)
-    filled = tell(daemon, "filled")
+    filled = send(daemon, "filled")
     daemon.kill()
     daemon.start()
-    closed = tell(daemon, "closed")
+    closed = send(daemon, "closed")
     (message,) = fake.messages()
     assert (shown(message).title, history(message)) == ("closed", ["filled", "opened · 64,000.5"])
     assert [version["embeds"][0]["title"] for version in message["versions"]] == ["opened", "filled"]
@@ -61,10 +61,10 @@ def test_three_states_across_two_restarts_are_one_live_message(daemon: DaemonPro
 
 
 def test_deleted_live_message_is_posted_again_at_once(daemon: DaemonProcess, fake: FakeProcess) -> None:
-    tell(daemon, "opened")
+    send(daemon, "opened")
     fake.delete_message(fake.messages()[0]["message_id"])
-    filled = tell(daemon, "filled")
-    tell(daemon, "closed")
+    filled = send(daemon, "filled")
+    send(daemon, "closed")
     (message,) = living(fake)
     assert (shown(message).title, history(message), message["edits"]) == ("closed", ["filled", "opened"], 1)
     assert [outcome for outcome, _ in attempts(daemon, filled)] == ["deferred", "delivered"]
@@ -73,17 +73,17 @@ def test_deleted_live_message_is_posted_again_at_once(daemon: DaemonProcess, fak
 
 
 def test_live_message_too_old_to_edit_is_posted_again(daemon: DaemonProcess, fake: FakeProcess) -> None:
-    tell(daemon, "opened")
+    send(daemon, "opened")
     fake.script({"behaviour": "status", "method": "PATCH", "status": 429, "code": 30046, "message": "Too old"})
-    tell(daemon, "closed")
+    send(daemon, "closed")
     assert [shown(message).title for message in fake.messages()] == ["opened", "closed"]
     assert daemon.destination("d")["condition"] == "ready"
 
 
 def test_kills_during_edits_leave_one_message_without_doubt(daemon: DaemonProcess, fake: FakeProcess) -> None:
-    tell(daemon, "state 0")
+    send(daemon, "state 0")
     for number in range(1, 5):
-        fake.hold(saved=bool(number % 2))  # the edit was made, or it was not; the daemon cannot know
+        fake.hold(saved=bool(number % 2))  # the daemon cannot know whether the edit was made
         id_ = daemon.client.send(f"state {number}", key=KEY).id
         fake.await_held()
         daemon.kill()
@@ -107,7 +107,7 @@ def test_kill_during_first_post_marks_live_message_as_possible_duplicate(
     fake.release()
     daemon.start()
     assert daemon.settled(opened) == ["delivered"]
-    tell(daemon, "closed")
+    send(daemon, "closed")
     lost, message = fake.messages()
     assert (shown(lost).title, lost["edits"]) == ("opened", 0)
     assert (shown(message).title, shown(message).marked, message["edits"]) == ("closed", True, 1)
@@ -129,7 +129,7 @@ def test_burst_on_one_key_ends_with_last_state_and_no_429(
         DaemonProcess(tmp_path, discord("d", fake.webhooks[0]["url"], **LIMITS) + route("d")) as daemon,
     ):
         daemon.start()
-        ids = [tell(daemon, "state 0")]
+        ids = [send(daemon, "state 0")]
         for number in range(1, STORM):
             ids.append(daemon.client.send(f"state {number}", key=KEY).id)
             if number in deadly:
@@ -160,9 +160,9 @@ def test_backlog_of_many_keys_costs_one_request_per_key(daemon: DaemonProcess, f
 
 
 def test_urgent_state_is_posted_as_new_message_and_edited_later(daemon: DaemonProcess, fake: FakeProcess) -> None:
-    tell(daemon, "opened")
-    urgent = tell(daemon, "stopped out", priority="urgent")
-    tell(daemon, "booked", priority="low")
+    send(daemon, "opened")
+    urgent = send(daemon, "stopped out", priority="urgent")
+    send(daemon, "booked", priority="low")
     first, second = fake.messages()
     assert (shown(first).title, first["edits"]) == ("opened", 0)
     assert (shown(second).title, history(second), second["edits"]) == ("booked", ["stopped out", "opened"], 1)
@@ -172,7 +172,7 @@ def test_urgent_state_is_posted_as_new_message_and_edited_later(daemon: DaemonPr
 def test_live_message_exists_per_destination_and_file_has_a_line_per_state(tmp_path: Path, two: FakeProcess) -> None:
     tables = [discord(name, two.webhooks[n]["url"]) for n, name in enumerate("ab")]
     with DaemonProcess(tmp_path, "".join([*tables, file(), route("a", "b", "local-file")])).start() as daemon:
-        closed = [tell(daemon, title) for title in ("opened", "closed")][-1]
+        closed = [send(daemon, title) for title in ("opened", "closed")][-1]
         first, second = two.messages()
         assert {first["webhook_id"], second["webhook_id"]} == {webhook["id"] for webhook in two.webhooks}
         assert [(shown(message).title, message["edits"]) for message in (first, second)] == [("closed", 1)] * 2
@@ -185,10 +185,10 @@ def test_live_message_exists_per_destination_and_file_has_a_line_per_state(tmp_p
 def test_fallback_has_its_own_live_message(tmp_path: Path, two: FakeProcess) -> None:
     config = discord("a", two.webhooks[0]["url"], fallback='["b"]') + discord("b", two.webhooks[1]["url"]) + route("a")
     with DaemonProcess(tmp_path, config).start() as daemon:
-        tell(daemon, "opened")
+        send(daemon, "opened")
         two.control("POST", "delete", {"webhook": two.webhooks[0]["id"]})
-        filled = tell(daemon, "filled")
-        tell(daemon, "closed")
+        filled = send(daemon, "filled")
+        send(daemon, "closed")
         assert daemon.destination("a")["condition"] == "disabled"
         assert delivery(daemon, filled, "a")["state"] == "rerouted"
         theirs = [message for message in two.messages() if message["webhook_id"] == two.webhooks[1]["id"]]
@@ -199,18 +199,18 @@ def test_fallback_has_its_own_live_message(tmp_path: Path, two: FakeProcess) -> 
 
 def test_new_webhook_starts_a_new_live_message(tmp_path: Path, two: FakeProcess) -> None:
     with DaemonProcess(tmp_path, discord("d", two.webhooks[0]["url"]) + route("d")).start() as daemon:
-        tell(daemon, "opened")
+        send(daemon, "opened")
         daemon.configure(discord("d", two.webhooks[1]["url"]) + route("d"))
         daemon.reload()
         daemon.wait_for("reloaded")
-        tell(daemon, "closed")
+        send(daemon, "closed")
     assert [(shown(message).title, history(message)) for message in two.messages()] == [("opened", []), ("closed", [])]
 
 
 def test_queue_status_tail_and_dry_run_show_pending_edits(daemon: DaemonProcess, fake: FakeProcess) -> None:
-    first = rehearse(daemon)
+    first = dry_run(daemon)
     assert first == {"key": KEY, "edits": None, "states": 0}
-    tell(daemon, "opened")
+    send(daemon, "opened")
     message = fake.messages()[0]["message_id"]
     fake.hold()
     ids = [daemon.client.send(title, key=KEY).id for title in ("filled", "closed")]
@@ -219,19 +219,19 @@ def test_queue_status_tail_and_dry_run_show_pending_edits(daemon: DaemonProcess,
         row["id"] for row in queue(daemon, state="queued")
     } == set(ids)
     assert daemon.status()["queue"]["depth"] == 2
-    assert rehearse(daemon)["edits"] == message
+    assert dry_run(daemon)["edits"] == message
     fake.release()
     assert all_delivered(daemon, ids)
     edited = daemon.wait_for("edited", id=ids[1])
     assert (edited["message"], edited["key"], edited["destination"]) == (message, KEY, "d")
-    assert daemon.status()["counters"]["messages_edited"] in {1, 2}  # were they told together?
+    assert daemon.status()["counters"]["messages_edited"] in {1, 2}  # were both in one edit?
     assert daemon.wait_for("sent", id=ids[1])["reason"] == "edited in place"
     shown_to_people = daemon.tocsin("test", "audited", "--key", KEY).stdout
     assert f"it would edit message {message}, with a history of 3 states" in shown_to_people
 
 
-def rehearse(daemon: DaemonProcess) -> dict[str, Any]:
-    """What `tocsin test` says of the key."""
+def dry_run(daemon: DaemonProcess) -> dict[str, Any]:
+    """The reply of `tocsin test` about the key."""
     told = json.loads(daemon.tocsin("test", "next", "--key", KEY, "--json").stdout)
     found: dict[str, Any] = told["destinations"][0]["living"]
     return found

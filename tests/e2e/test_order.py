@@ -1,4 +1,4 @@
-"""Priority, then the order of acceptance: what a lane that was shut sends when it opens."""
+"""The order in which a blocked lane sends when it opens: priority, then acceptance."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tests.harness import DaemonProcess, FakeProcess, discord, route
 from tocsin.signals import PRIORITIES, Signal
 
 SHORT_RETRY = '{ first = "10ms", most = "20ms" }'
-SHORT_BREAKER = '{ failures = 3, rest = "100ms", most = "100ms" }'  # longer than any retry's wait, as by default
+SHORT_BREAKER = '{ failures = 3, rest = "100ms", most = "100ms" }'  # longer than any wait of a retry, as by default
 
 
 def produce(daemon: DaemonProcess, count: int) -> list[dict[str, Any]]:
-    """Four programs at once, `count` signals each; what was stored, program by program."""
+    """Run four producers with `count` signals each; returns the stored signals of each."""
     with ExitStack() as stack:
         programs = [stack.enter_context(Producer(daemon, f"p{number}", count)) for number in range(4)]
         return [stored for program in programs for stored in program.finish()]
 
 
 def assert_ordered(copies: Sequence[Copy], stored: Sequence[dict[str, Any]]) -> None:
-    """URGENT, HIGH, NORMAL, LOW; and each program's own order within each."""
+    """URGENT, HIGH, NORMAL, LOW; and within each the order of each producer."""
     ranks = [PRIORITIES.index(copy.priority) for copy in copies]
     assert ranks == sorted(ranks)
     for name in {each["title"].split()[0] for each in stored}:
@@ -50,7 +50,7 @@ def test_signals_of_four_programs_arrive_once_by_priority_and_acceptance(tmp_pat
     assert_ordered(copies[1:], stored)
     assert not any(copy.marked for copy in copies)
     assert (counters["notifications_queued"], counters["notifications_sent"]) == (1001, 1001)
-    assert fake.counts()["posts"] == 1 + 1000 / 10  # each message as full as it may be, over all priorities
+    assert fake.counts()["posts"] == 1 + 1000 / 10  # each message is as full as possible, over all priorities
 
 
 def test_order_is_kept_when_open_breaker_closes(tmp_path: Path, fake: FakeProcess) -> None:
@@ -62,7 +62,7 @@ def test_order_is_kept_when_open_breaker_closes(tmp_path: Path, fake: FakeProces
         waiting = [row["title"] for row in queue(daemon)]
         fake.control("DELETE", "script")
         assert all_delivered(daemon, (each["id"] for each in stored))
-    # whoever was the probe too often stepped behind: it might have been the reason
+    # a signal that was the probe too often goes back in the queue: it may be the reason of the failure
     probe, *copies = arrived(fake)
     assert [copy.title for copy in copies] == [title for title in waiting if title != probe.title]
     assert_ordered(copies, [each for each in stored if each["title"] != probe.title])
@@ -82,7 +82,7 @@ def test_order_is_kept_when_unreachable_destination_comes_up(tmp_path: Path, fak
     copies = arrived(fake)
     assert [copy.title for copy in copies] == waiting
     assert_ordered(copies, stored)
-    assert not any(copy.marked for copy in copies)  # a refused connection leaves no doubt
+    assert not any(copy.marked for copy in copies)  # a refused connection is unambiguous
 
 
 def test_signal_in_backoff_goes_first_when_destination_recovers(tmp_path: Path, fake: FakeProcess) -> None:

@@ -1,4 +1,4 @@
-"""One destination hangs, breaks or is banned; another gets what is its own all the same."""
+"""One destination hangs, fails or is banned; another gets its signals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.assertions import told_apart, written
+from tests.e2e.assertions import split_alarms, written
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import Signal
@@ -23,7 +23,7 @@ ALARMS = {"is gone": ["d is disabled"], "has banned us": ["d is shut out for 1h"
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_failing_destination_does_not_delay_others(tmp_path: Path, fake: FakeProcess, fault: str) -> None:
-    # One failure is enough: what fails twice without an answer would count as sent, in doubt, and wait no more.
+    # One failure is enough: a signal that fails twice without a response counts as sent, ambiguously, and is not queued any more.
     options = {"deadline": '"1m"', "breaker": '{ failures = 1, rest = "1h", most = "1h" }'}
     config = discord("d", fake.webhooks[0]["url"], **options) + file() + route("d", "local-file")
     fake.script(FAULTS[fault])
@@ -32,7 +32,7 @@ def test_failing_destination_does_not_delay_others(tmp_path: Path, fake: FakePro
         for receipt in receipts[:: len(receipts) - 1]:
             daemon.wait_for("sent", id=receipt.id, destination="local-file")
         troubled, other = (daemon.destination(name) for name in ("d", "local-file"))
-        alarms, lines = told_apart(written(daemon.state / "alerts.jsonl"))
+        alarms, lines = split_alarms(written(daemon.state / "alerts.jsonl"))
     assert [line.title for line in lines] == [f"signal {n}" for n in range(500)]
     assert [alarm.title for alarm in alarms] == ALARMS.get(fault, [])
     assert (troubled["sent"], sum(troubled["queued"].values())) == (0, 500)

@@ -1,4 +1,4 @@
-"""The far end fails for a while: the breaker trips once, one probe at a time goes out, and nobody has to do anything."""
+"""The destination fails for a while: the breaker opens once, sends one probe at a time, and closes without an operator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAILURE = ("deferred", "503 from Discord: it may have arrived")
 def test_outage_opens_breaker_once_and_recovers_without_operator(tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"], retry=RETRY, breaker=BREAKER) + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
-        fake.script({"behaviour": "status", "status": 503, "count": 7})  # three that trip it, and four probes
+        fake.script({"behaviour": "status", "status": 503, "count": 7})  # three that open it, and four probes
         stored = [receipt.id for receipt in daemon.client.send_many([Signal(f"signal {n}") for n in range(200)])]
         daemon.wait_for("probe-failed", destination="d")
         assert daemon.destination("d")["condition"] in {"failing", "probing"}
@@ -32,11 +32,11 @@ def test_outage_opens_breaker_once_and_recovers_without_operator(tmp_path: Path,
     assert status["counters"]["circuit_breaker_trips"] == lane["trips"] == 1
     assert (lane["condition"], lane["sent"], lane["dead"]) == ("ready", 200, 0)
     assert (status["health"], status["queue"]["depth"]) == ("ok", 0)
-    assert 7 <= sum(each.count(FAILURE) for each in story.values()) <= 10 + 6  # one message of ten, then single ones
+    assert 7 <= sum(each.count(FAILURE) for each in story.values()) <= 10 + 6  # one message of ten, then single signals
     assert all(each[-1] == ("delivered", None) and set(each[:-1]) <= {FAILURE} for each in story.values())
     copies = arrived(fake)
     assert sorted(copy.id for copy in copies) == sorted(stored)
-    # what failed with a 5xx may have been saved all the same, and says so
+    # a message that failed with a 5xx may have been saved, and is marked
     assert {copy.id for copy in copies if copy.marked} == {id_ for id_, each in story.items() if len(each) > 1}
 
 
@@ -63,7 +63,7 @@ def test_open_breaker_survives_kill_and_closes_with_one_probe(tmp_path: Path, fa
     with DaemonProcess(tmp_path, discord("d", url, retry=RETRY, breaker=breaker) + route("d")).start() as daemon:
         stored = [receipt.id for receipt in daemon.client.send_many([Signal(f"signal {n}") for n in range(20)])]
         daemon.wait_for("breaker-opened", destination="d")
-        daemon.status()  # reads the journal, so it comes behind the commit
+        daemon.status()  # reads the journal, so it follows the commit
         daemon.kill()
         daemon.start()
         lane = daemon.destination("d")
@@ -71,7 +71,7 @@ def test_open_breaker_survives_kill_and_closes_with_one_probe(tmp_path: Path, fa
         assert 3000 < lane["until_seconds"] <= 3600
         assert fake.counts()["posts"] == 2
         daemon.configure(discord("d", url, retry=RETRY, breaker=BREAKER) + route("d"))
-        daemon.reload()  # no rest is longer than the configuration allows today
+        daemon.reload()  # no rest is longer than the current configuration allows
         daemon.wait_for("recovered", destination="d")
         assert all_delivered(daemon, stored)
         assert daemon.destination("d")["trips"] == 1

@@ -1,11 +1,11 @@
-"""Discord cannot be reached for longer than patience: the fallback delivers, and nothing is delivered twice that was not in doubt."""
+"""Discord is unreachable for longer than patience: the fallback delivers, and only ambiguous signals are delivered twice."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 
-from tests.e2e.assertions import Copy, all_delivered, arrived, by_id, delivery, told_apart, until, written
+from tests.e2e.assertions import Copy, all_delivered, arrived, by_id, delivery, split_alarms, until, written
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import PRIORITIES
@@ -22,7 +22,7 @@ def configured(fake: FakeProcess, **options: str) -> str:
 
 def theirs(copies: list[Copy]) -> list[Copy]:
     """The signals of programs, without alarms and reports."""
-    return told_apart(copies)[1]
+    return split_alarms(copies)[1]
 
 
 def test_fallback_delivers_signals_after_patience_while_discord_refuses_connections(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_fallback_delivers_signals_after_patience_while_discord_refuses_connecti
         [*ids.values(), at_once, later], 1
     )
     assert here >= {ids["normal"], ids["low"], later}
-    assert not any(copy.marked for copy in copies), "a refused connection leaves no doubt"
+    assert not any(copy.marked for copy in copies), "a refused connection is unambiguous"
 
 
 def test_signal_whose_request_got_no_answer_is_marked_at_the_fallback(tmp_path: Path, fake: FakeProcess) -> None:
@@ -79,7 +79,7 @@ def test_patience_continues_after_kill(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, config).start() as daemon:
         id_ = daemon.client.send("urgent", priority="urgent").id
         daemon.wait_for("deferred", id=id_)
-        daemon.status()  # reads the journal, so it comes behind the commit
+        daemon.status()  # reads the journal, so it follows the commit
         time.sleep(2.0)  # a part of the patience passes before the kill
         daemon.kill()
         daemon.start()

@@ -1,11 +1,11 @@
-"""429 in its four shapes: a wait told by a healthy far end, never a failure; how far it reaches depends on whose limit it is."""
+"""The four kinds of 429: a healthy server asks for a wait, which is no failure; the scope depends on the limit."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from tests.e2e.assertions import all_delivered, arrived, attempts, told_apart, written
+from tests.e2e.assertions import all_delivered, arrived, attempts, split_alarms, written
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import Signal
@@ -34,9 +34,9 @@ def test_429_loses_nothing_opens_no_breaker_and_keeps_order(tmp_path: Path, fake
         story = [attempts(daemon, id_) for id_ in stored]
     assert [copy.id for copy in arrived(fake)] == stored
     assert not any(copy.marked for copy in arrived(fake))
-    assert 0.3 <= told["seconds"] <= 1  # Cloudflare tells whole seconds
+    assert 0.3 <= told["seconds"] <= 1  # Cloudflare sends whole seconds
     assert (status["counters"]["circuit_breaker_trips"], lane["trips"]) == (0, 0)
-    # of a shared limit we learn that others post there, too, and go slower for a while
+    # a shared limit shows that other programs post there, so the lane slows down for a while
     assert lane["condition"] == "ready" or scope == "shared"
     assert status["counters"]["rate_limited"] == 2
     assert fake.counts()["posts"] == fake.counts()["accepted"] + 2
@@ -61,14 +61,14 @@ def test_429_limits_only_its_scope(tmp_path: Path, two: FakeProcess, scope: str)
         assert daemon.client.request("wait", id=blocked, seconds=0)["state"] == "queued"
         alarm = daemon.wait_for("alarm-raised", about="d")
         daemon.wait_for("sent", id=alarm["id"])
-        alarms, _ = told_apart(written(daemon.state / "alerts.jsonl"))
+        alarms, _ = split_alarms(written(daemon.state / "alerts.jsonl"))
     everywhere = scope in {"global", "cloudflare"}
     assert [lane["condition"] for lane in reached] == ["limited", "limited" if everywhere else "ready", "ready"]
     assert [lane["reason"] for lane in reached] == [reason, reason if everywhere else None, None]
     assert all(lane["until_seconds"] > NEVER / 2 for lane in reached if lane["condition"] == "limited")
     assert two.counts()["posts"] - two.counts()["accepted"] == 1
     here, there = (arrived(two, hook["id"]) for hook in two.webhooks)
-    elsewhere = [copy.title for copy in (*alarms, *told_apart(there)[0])]
+    elsewhere = [copy.title for copy in (*alarms, *split_alarms(there)[0])]
     assert (here, elsewhere) == ([], ["d is shut out for 1h"])
     assert bool(there) is not everywhere
 
@@ -79,8 +79,8 @@ def test_429_scope_survives_kill(tmp_path: Path, two: FakeProcess, scope: str) -
     with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
         daemon.client.send("to d")
         daemon.wait_for("deferred", destination="d")
-        daemon.wait_for("sent")  # the alarm, by another road
-        daemon.status()  # reads the journal, so it comes behind the commits
+        daemon.wait_for("sent")  # the alarm, by another route
+        daemon.status()  # reads the journal, so it follows the commits
         daemon.kill()
         daemon.start()
         daemon.client.send("to d", priority="urgent")

@@ -1,8 +1,8 @@
-"""Real limits on real time, real sockets and the real daemon: the one test that takes as long as Discord does.
+"""Real limits, real time, real sockets and the real daemon: the one test that takes as long as Discord does.
 
-What 400 LOW signals in one burst cost at least: 40 full messages, of which the channel takes 30 in 60 s, and the webhook 5 in 2 s. So ten
-wait until the first are a minute old: that is the floor. It is reached although 4 of the 30 are kept, because the urgent ones that use
-those take nine of the burst along.
+The floor of 400 LOW signals in one burst: 40 full messages, of which the channel takes 30 in 60 s, and the webhook 5 in 2 s. So ten
+wait until the first are a minute old. The daemon reaches it although it reserves 4 of the 30, because the urgent messages that use
+the reserve carry nine LOW signals each.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from tests.harness import DaemonProcess, FakeProcess, route
 
 from tocsin.signals import Signal
 
-LOWS, FULL = 400, 10  # signals, and how many fill a message
-WEBHOOK, CHANNEL = (5, 2.0), (30, 60.0)  # so many in so many seconds, as the fake has them by default
+LOWS, FULL = 400, 10  # signals, and signals in a full message
+WEBHOOK, CHANNEL = (5, 2.0), (30, 60.0)  # requests in seconds: the default limits of the fake
 FLOOR = CHANNEL[1] + ((LOWS // FULL - CHANNEL[0]) - 1) // WEBHOOK[0] * WEBHOOK[1]  # seconds
-FIRST, EVERY = 3.0, 15.0  # seconds until the first urgent one, and between them: four a minute
+FIRST, EVERY = 3.0, 15.0  # seconds until the first urgent signal, and between two: four a minute
 
 
 def send_urgent_ones(daemon: DaemonProcess, last: str) -> dict[str, float]:
-    """One now and then until the last of the burst is settled; when each was handed off, by its id."""
+    """Send urgent signals until the last of the burst is settled; returns the time of each hand-off by id."""
     handed_off: dict[str, float] = {}
     pause = FIRST
     while daemon.client.request("wait", id=last, seconds=pause)["state"] == "queued":

@@ -1,11 +1,11 @@
-"""A destination that refuses everything, whatever the code: it is disabled, everybody's alert reaches the fallback, and health says so."""
+"""A destination that refuses everything with any code is disabled; signals reach the fallback, and health is degraded."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from tests.e2e.assertions import told_apart, written
+from tests.e2e.assertions import split_alarms, written
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import Signal
@@ -36,7 +36,7 @@ def test_destination_that_refuses_everything_is_disabled_and_fallback_delivers(
     assert lane["condition"] == "disabled"
     assert words in lane["reason"]
     assert health == "degraded"
-    _, theirs = told_apart(told)
+    _, theirs = split_alarms(told)
     assert sorted(copy.id for copy in theirs) == sorted(signal.id for signal in signals)
 
 

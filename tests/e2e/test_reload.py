@@ -1,4 +1,4 @@
-"""SIGHUP under load: each time the limit is another, so the lane is exchanged while it is in the middle of its work."""
+"""SIGHUP under load: the limit changes each time, so the daemon replaces the lane while it works."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ RELOADS = 12
 
 
 def arrive(fake: FakeProcess, count: int) -> None:
-    """Wait until so many more messages have."""
+    """Wait until `messages` more have arrived."""
     wanted = fake.counts()["accepted"] + count
     until(fake, lambda counts: bool(counts["accepted"] >= wanted))
 
 
 @contextmanager
 def told(daemon: DaemonProcess) -> Iterator[Callable[[], None]]:
-    """Start it; a call that waits until it says READY once more."""
+    """Start the daemon; returns a call that waits for its next READY."""
     with notify_socket(daemon.folder) as (address, received):
 
         def ready() -> None:
@@ -69,5 +69,5 @@ def test_destination_removed_and_restored_by_reload_keeps_its_queue(tmp_path: Pa
         daemon.configure(both)
         daemon.reload()
         ready()
-        assert daemon.destination("d")["condition"] == "limited"  # its block came back with it
+        assert daemon.destination("d")["condition"] == "limited"  # it is still blocked
         assert sum(daemon.destination("d")["queued"].values()) == len(stored)

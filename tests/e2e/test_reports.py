@@ -1,4 +1,4 @@
-"""What tocsin tells people of itself: signals that expired unseen, the end of an alarm, and all of it by a road that works."""
+"""Reports of the daemon: expired signals, all-clears, and both by a route that works."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VARIABLES = ("SIGNALS_FREE", "SIGNALS_PREMIUM", "ALERTS_CRITICAL", "ALERTS_GENER
 
 
 def titles(fake: FakeProcess, number: int) -> list[str]:
-    """What arrived at one webhook."""
+    """The titles that arrived at one webhook."""
     return [copy.title for copy in arrived(fake, fake.webhooks[number]["id"])]
 
 
@@ -35,7 +35,7 @@ def test_missed_signals_are_reported_and_the_alarm_is_cleared_when_the_outage_en
             report = daemon.wait_for("loss-reported", destination="d")
             assert (report["state"], report["signals"], report["route"]) == ("expired", 2, "d")
             clear = daemon.wait_for("all-clear", condition="breaker", about="d")
-            assert clear["route"] == "d", "the alarm is in a file that nobody reads, and d works again"
+            assert clear["route"] == "d", "the alarm went to a file only, and d works again"
             assert all_delivered(daemon, [report["id"], clear["id"]])
             (message,) = [each for each in back.embeds() if "missed" in each["title"]]
             assert "d is no longer failing" in [each["title"] for each in back.embeds()]

@@ -1,4 +1,4 @@
-"""Restarts through the service manager's socket while programs hand in: no connection is refused, and nothing is lost."""
+"""Restarts with an inherited socket while programs send: no connection is refused, and no signal is lost."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.manager import Listening
 PROGRAMS, RESTARTS, BETWEEN = 4, 4, 50
 
 
-class Knocker:
-    """One program, and what it was promised so far."""
+class ReconnectingClient:
+    """One running program and its receipts."""
 
     def __init__(self, daemon: DaemonProcess, name: str) -> None:
         self._account = daemon.folder / name
@@ -31,39 +31,39 @@ class Knocker:
             )
 
     def receipts(self) -> list[dict[str, str]]:
-        """Up to now; a line that is being written is not there yet."""
+        """The complete lines so far."""
         whole, _, _ = self._account.read_text().rpartition("\n")
         return [json.loads(line) for line in whole.splitlines()]
 
     def finish(self) -> int:
-        """Its exit code, once the signal at hand is raised."""
+        """End the program after the current signal; returns its exit code."""
         self.process.communicate(timeout=PATIENCE)
         return self.process.returncode
 
 
-def await_receipts(knockers: Sequence[Knocker], count: int) -> None:
-    until(lambda: all(len(each.receipts()) >= count for each in knockers))
+def await_receipts(clients: Sequence[ReconnectingClient], count: int) -> None:
+    until(lambda: all(len(each.receipts()) >= count for each in clients))
 
 
 def test_restarts_under_load_refuse_no_connection_and_lose_nothing(tmp_path: Path) -> None:
     with Listening(tmp_path / "t.sock") as listening, DaemonProcess(tmp_path, file() + route("local-file")) as daemon:
 
         def start() -> None:
-            daemon.start(*listening.handed_to(), **listening.popen)
+            daemon.start(*listening.inheriting(), **listening.popen)
 
         start()
-        knockers = [Knocker(daemon, f"program-{n}") for n in range(PROGRAMS)]
+        clients = [ReconnectingClient(daemon, f"program-{n}") for n in range(PROGRAMS)]
         try:
             for restart in range(1, RESTARTS + 1):
-                await_receipts(knockers, BETWEEN * restart)
+                await_receipts(clients, BETWEEN * restart)
                 assert daemon.stop() == 0
                 start()
-            codes = [each.finish() for each in knockers]
+            codes = [each.finish() for each in clients]
         finally:
-            for each in knockers:
+            for each in clients:
                 each.process.kill()
         assert codes == [0] * PROGRAMS, "no connection was refused"
-        receipts = [receipt for each in knockers for receipt in each.receipts()]
+        receipts = [receipt for each in clients for receipt in each.receipts()]
         told = Counter((receipt["state"], receipt["reason"]) for receipt in receipts)
         assert {state for state, _ in told} <= {"stored", "spooled"}, told
         until(lambda: daemon.status()["spool"]["files"] == 0)

@@ -13,8 +13,8 @@ from tests.harness import DaemonProcess, FakeProcess, discord, route
 from tocsin.signals import Signal
 
 SCALE = "0.05"
-LIMITS = {"channel-limit": '"30/3s"', "webhook-limit": '"5/100ms"'}  # what the fake has, so scaled
-MANY = 200  # for each destination: together more messages than one window takes
+LIMITS = {"channel-limit": '"30/3s"', "webhook-limit": '"5/100ms"'}  # the limits of the fake, so scaled
+MANY = 200  # for each destination: together more messages than one window allows
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def lanes(fake: FakeProcess) -> str:
 
 
 def signals(to: str, count: int = MANY) -> list[Signal]:
-    """So many for one of them."""
+    """`count` signals for one destination."""
     return [Signal(f"{to} {number}", priority="low", to=to) for number in range(count)]
 
 
@@ -41,9 +41,9 @@ def test_destinations_of_one_channel_share_its_limit_without_429(tmp_path: Path,
         for_a, for_b = signals("a"), signals("b")
         daemon.client.send_many([signal for pair in zip(for_a, for_b, strict=True) for signal in pair])
         assert all_delivered(daemon, (signal.id for signal in (*for_a, *for_b)))
-        gates = [daemon.destination(name)["limits"]["channel"] for name in "ab"]
+        channels = [daemon.destination(name)["limits"]["channel"] for name in "ab"]
     counts, messages = two.counts(), two.messages()
-    assert gates == [f"channel:discord:{two.webhooks[0]['channel_id']}"] * 2
+    assert channels == [f"channel:discord:{two.webhooks[0]['channel_id']}"] * 2
     assert (counts["limited"], counts["by_status"]) == ({}, {"200": counts["requests"]})
     assert counts["most_in_flight"] == {two.webhooks[0]["channel_id"]: 1}
     for hook, mine in zip(two.webhooks, (for_a, for_b), strict=True):
@@ -58,7 +58,7 @@ def test_urgent_signal_overtakes_queue_of_other_destination_in_channel(tmp_path:
     with DaemonProcess(tmp_path, lanes(two)).start() as daemon:
         many = signals("a", 2 * MANY)
         daemon.client.send_many(many)
-        until(two, lambda counts: counts["accepted"] >= 26)  # what is not kept for pressing ones is gone
+        until(two, lambda counts: counts["accepted"] >= 26)  # all but the reserve is used up
         urgent = daemon.client.send("urgent", priority="urgent", to="b").id
         assert all_delivered(daemon, [urgent])
         before = len(two.messages())

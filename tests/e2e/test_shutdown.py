@@ -1,4 +1,4 @@
-"""One message carries several alerts and ends badly: what becomes of each, what `why` tells of it, and that no other lane notices."""
+"""A message with several signals fails: the outcome of each, its reason in `why`, and no effect on other lanes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.harness import DaemonProcess, FakeProcess, discord, route
 from tocsin.signals import PRIORITIES, Signal
 
 RETRY = '{ first = "10ms", most = "10ms" }'
-FULL = 10  # alerts in a message
+FULL = 10  # signals in a message
 
 
 class Ending(NamedTuple):
-    """What happens to the first message; how its attempt ends; and the marks of the copies that arrive of a LOW one and of any other."""
+    """The behaviour for the first message, the outcome of its attempt, and the marks of the copies of a LOW signal and of any other."""
 
     fault: dict[str, Any]
     attempt: tuple[str, str]
@@ -48,13 +48,13 @@ TABLE = {
 
 
 def lanes(fake: FakeProcess, **options: str) -> str:
-    """The one in trouble, and another."""
+    """The failing lane, and another."""
     first, second = (hook["url"] for hook in fake.webhooks)
     return discord("d", first, retry=RETRY, **options) + discord("other", second) + route("d")
 
 
 def send_together(daemon: DaemonProcess, fake: FakeProcess, signals: list[Signal], *script: dict[str, Any]) -> None:
-    """Let them wait for each other while their destination is not set up; then what the script says happens to their message."""
+    """Queue signals while their destination has no webhook, then configure it, so that they share a message."""
     daemon.configure(lanes(fake).replace(f'"{fake.webhooks[0]["url"]}"', '{ env = "NOT_SET" }'))
     daemon.start()
     daemon.client.send_many(signals)
@@ -99,11 +99,11 @@ def test_rejected_signal_among_ten_is_dead_and_nine_arrive(tmp_path: Path, two: 
         counts, copies = two.counts(), arrived(two, two.webhooks[0]["id"])
     assert states == ["dead" if n == 6 else "delivered" for n in range(FULL)]
     assert sorted(copy.title for copy in copies) == [f"signal {n}" for n in range(FULL) if n != 6]
-    assert not any(copy.marked for copy in copies)  # a refusal leaves no doubt
+    assert not any(copy.marked for copy in copies)  # a refusal is unambiguous
     assert poisoned["reason"].startswith("400 from Discord")
     assert ("This is refused." in poisoned["reason"]) is named
     assert [outcome for outcome, _ in story][-1] == "refused"
-    assert counts["by_status"]["400"] <= (2 if named else 5)  # in plain form once more; else halved until it is alone
+    assert counts["by_status"]["400"] <= (2 if named else 5)  # again in plain format; else halved until it is alone
     assert (other["condition"], other["sent"], other["failed"]) == ("ready", 1, 0)
 
 

@@ -1,4 +1,4 @@
-"""The journal is deleted, moved or replaced under a running daemon: no receipt, an alarm, and an end with its reason."""
+"""The journal is deleted, moved or replaced under a running daemon: no receipts, an alarm, and an exit with the reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def replace(path: Path) -> None:
 
 
 def delete(state: Path) -> None:
-    """In one moment: the daemon may be about to make a file in it."""
+    """Delete in one step: the daemon may be about to make a file in it."""
     gone = state.with_name("gone")
     state.rename(gone)
     shutil.rmtree(gone)
@@ -51,9 +51,9 @@ def test_lost_storage_refuses_signals_raises_alarm_and_exits_with_reason(
         assert last.startswith(("tocsind: the journal is gone: ", "tocsind: the state folder "))
         assert "Traceback" not in daemon.log.read_text()
         assert [copy.title for copy in arrived(fake)] == ["before", "tocsind stops: its journal is lost"]
-        assert daemon.tocsin("send", "while nobody serves").returncode == 0
+        assert daemon.tocsin("send", "without a daemon").returncode == 0
         daemon.start()
-        until(lambda: "while nobody serves" in [copy.title for copy in arrived(fake)])
+        until(lambda: "without a daemon" in [copy.title for copy in arrived(fake)])
 
 
 @pytest.mark.parametrize("lose", [LOSSES[name] for name in LOSSES if name != "journal replaced"])

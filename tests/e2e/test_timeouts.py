@@ -1,4 +1,4 @@
-"""The request left and no answer came: it may have arrived. Three priorities ask again and say so; LOW lets it rest."""
+"""A request without a response may have arrived. Three priorities are sent again and marked; LOW is not."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SILENCES: list[dict[str, Any]] = [
     {"behaviour": "slow", "delay": 30},
     {"behaviour": "drop", "saved": True},
 ]
-IN_TIME = '"500ms"'  # what an answer may take
+IN_TIME = '"500ms"'  # the deadline of a response
 RETRY = '{ first = "10ms", most = "10ms" }'
 
 
 def config(fake: FakeProcess) -> str:
-    """An impatient lane, with a file to fall back on."""
+    """A lane with a short deadline, and a file as fallback."""
     first = discord("d", fake.webhooks[0]["url"], deadline=IN_TIME, retry=RETRY, fallback='["spare"]')
     return first + file("spare") + route("d")
 

@@ -194,15 +194,15 @@ def test_a_full_disk_is_no_standstill_because_a_restart_would_make_no_room(
     config = discord("d", fake.webhooks[0]["url"]) + route("d")
     with Manager(str(tmp_path / "manager")) as manager, DaemonProcess(tmp_path, config, disk.env) as daemon:
         daemon.spawn(env={"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"})
-        manager.hear_of("READY")
+        manager.receive_assignment("READY")
         fake.hold()
         daemon.client.send("on its way while the disk fills")
         fake.await_held()
         disk.be_full()
         fake.release()
         daemon.wait_for("storage-problem")
-        manager.forget()
-        assert [manager.hear()[0] for _ in range(3)] == [{"WATCHDOG": "1", "STATUS": "serving"}] * 3
+        manager.discard()
+        assert [manager.receive()[0] for _ in range(3)] == [{"WATCHDOG": "1", "STATUS": "serving"}] * 3
 
 
 RESERVE = '[daemon]\nreserve = "{reserve}"\n'

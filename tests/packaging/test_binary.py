@@ -131,16 +131,16 @@ def test_binary_notifies_service_manager_from_daemon_process(binary: Binary, tmp
         DaemonProcess(tmp_path, config) as daemon,
     ):
         env = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"}
-        started = daemon.spawn(*listening.handed_to(binary.tocsind), env=env, **listening.popen).pid
-        ready, sender = manager.hear_of("READY")
+        started = daemon.spawn(*listening.inheriting(binary.tocsind), env=env, **listening.popen).pid
+        ready, sender = manager.receive_assignment("READY")
         assert ready["MAINPID"] == str(sender) == str(daemon.status()["pid"])
         assert (sender == started) is (binary.form == "folder")
-        assert manager.hear_of("WATCHDOG")[1] == sender
+        assert manager.receive_assignment("WATCHDOG")[1] == sender
         daemon.reload()
-        assert manager.hear_of("RELOADING")[1] == sender
-        assert manager.hear_of("READY")[1] == sender
+        assert manager.receive_assignment("RELOADING")[1] == sender
+        assert manager.receive_assignment("READY")[1] == sender
         daemon.process.terminate()
-        assert manager.hear_of("STOPPING")[1] == sender
+        assert manager.receive_assignment("STOPPING")[1] == sender
         assert daemon.process.wait(PATIENCE) == 0
         assert Path(daemon.socket).exists()  # it is the manager's
 
