@@ -1,22 +1,22 @@
-# Thin verbs; each makes what it needs. Works on a machine with git, make and Python >= 3.11 with venv.
+# Each target makes what it needs. Requires git, make and Python >= 3.11 with venv.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 TOGETHER := --numprocesses 3 --dist worksteal
 
-# What dates stand in packages: the commit's, so that the same commit gives the same bytes.
+# The dates in packages are that of the commit, so that the same commit gives the same bytes.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1750000000)
 BUNDLED := build/venv
 
 .PHONY: demo run test quick lint coverage bench paper reference binary deb test-binary clean
 
-demo: $(READY)  ## daemon, fake Discord, three producers, and what became of their signals
+demo: $(READY)  ## daemon, fake Discord, three producers, and the outcome of their signals
 	$(BIN)/tocsin demo
 
 run: $(READY)  ## the daemon with ./alerts.toml, in the foreground
 	$(BIN)/tocsind run
 
-test: $(READY)  ## the whole suite; three at a time, because much of it waits for processes and for limits
+test: $(READY)  ## the whole suite; three tests at a time, because many wait for processes and rate limits
 	$(BIN)/pytest $(TOGETHER)
 
 quick: $(READY)  ## the suite without its slow tests
@@ -27,11 +27,11 @@ lint: $(READY)  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-coverage: $(READY)  ## policy decides, and every branch of it is decided by a test of its room
+coverage: $(READY)  ## every branch of policy/ must be covered by the tests in tests/policy
 	$(BIN)/coverage run --branch --source=daemond/tocsind/policy -m pytest -q tests/policy
 	$(BIN)/coverage report --include='daemond/tocsind/policy/*' --show-missing --fail-under=100
 
-bench: $(READY)  ## every benchmark, with the peers that are there
+bench: $(READY)  ## every benchmark, with the installed peers
 	$(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable '.[bench]'
 	$(BIN)/python -m tests.bench
 
@@ -41,13 +41,13 @@ paper: $(READY)  ## manual pages and completions, below build/paper
 reference: $(READY)  ## docs/reference/commands.md, from the parsers
 	PYTHONPATH=packaging $(BIN)/python -m paper --commands > docs/reference/commands.md
 
-binary: $(BUNDLED)/.ready  ## dist/tocsin/ for a service, dist/tocsin-VERSION-ARCH to be copied anywhere
+binary: $(BUNDLED)/.ready  ## dist/tocsin/ for a service, dist/tocsin-VERSION-ARCH as one file
 	PYTHONHASHSEED=1 $(BUNDLED)/bin/pyinstaller --noconfirm --clean --log-level WARN --distpath dist --workpath build/pyinstaller packaging/tocsin.spec
 
 deb: binary paper  ## dist/tocsin_VERSION_ARCH.deb
 	$(BUNDLED)/bin/python packaging/deb.py
 
-test-binary: $(READY) deb  ## what was built, as its users have it: binary, file and package (the last needs root, debootstrap and a mirror)
+test-binary: $(READY) deb  ## tests of binary, file and package (the package needs root, debootstrap and a mirror)
 	$(BIN)/pytest -m binary tests/packaging
 
 clean:

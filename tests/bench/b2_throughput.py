@@ -22,7 +22,7 @@ from .handoff import BODY, Handoff
 from .peers import PEERS
 from .table import Row, Table
 
-CROWDS = (1, 4, 16)
+PROCESSES = (1, 4, 16)
 MANY = 100
 _SIZES = {Size.TINY: (1, 0.1), Size.QUICK: (2, 0.5), Size.FULL: (5, 1.0)}  # rounds, seconds of each
 _PATIENCE = 60.0  # seconds until all processes are ready
@@ -30,7 +30,7 @@ _fork = get_context("fork")
 
 
 @dataclass(frozen=True)
-class Crowd:
+class Load:
     """Hand-offs a second of so many processes, by round."""
 
     thing: Handoff
@@ -50,27 +50,27 @@ def measure(size: Size) -> Table:
     peers = [peer() for peer in PEERS]
     present = [peer for peer in peers if not peer.missing()]
     with standing([*ours, *present]) as things:
-        crowds = [Crowd(thing, processes, []) for thing in things for processes in CROWDS]
+        loads = [Load(thing, processes, []) for thing in things for processes in PROCESSES]
         for _ in range(rounds):
-            for crowd in crowds:
-                crowd.rates.append(_rate(crowd.thing, crowd.processes, seconds))
-                crowd.thing.rest()
+            for load in loads:
+                load.rates.append(_rate(load.thing, load.processes, seconds))
+                load.thing.rest()
         counts = {"sent": sum(t.sent for t in ours), "accounted for": sum(t.accounted_for() for t in ours)}
-    best = max((median(crowd.rates) for crowd in crowds if crowd.thing in present), default=0.0)
+    best = max((median(load.rates) for load in loads if load.thing in present), default=0.0)
     return Table(
         bench="b2",
         title="durable hand-offs a second from several processes at once",
-        rows=[_row(thing, crowds, best) for thing in things],
+        rows=[_row(thing, loads, best) for thing in things],
         counts=counts,
         left_out={peer.name: reason for peer in peers if (reason := peer.missing())},
-        notes=[f"medians over {rounds} interleaved rounds of {seconds:g} s; the best peer is taken at its best crowd"],
+        notes=[f"medians over {rounds} interleaved rounds of {seconds:g} s; the best peer is taken at its best load"],
     )
 
 
-def _row(thing: Handoff, crowds: Sequence[Crowd], best: float) -> Row:
-    rates = {crowd.processes: median(crowd.rates) for crowd in crowds if crowd.thing is thing}
+def _row(thing: Handoff, loads: Sequence[Load], best: float) -> Row:
+    rates = {load.processes: median(load.rates) for load in loads if load.thing is thing}
     figures = {f"{processes} per s": rate for processes, rate in rates.items()}
-    return Row(thing.name, {**figures, "16 x best peer": rates[CROWDS[-1]] / best} if best else figures)
+    return Row(thing.name, {**figures, "16 x best peer": rates[PROCESSES[-1]] / best} if best else figures)
 
 
 def _rate(thing: Handoff, processes: int, seconds: float) -> float:

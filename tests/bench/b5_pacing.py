@@ -61,13 +61,13 @@ def measure(size: Size) -> Table:
     rows, sent, arrived = list[Row](), 0, 0
     for case in _cases(size):  # one by one: all runs at once would not fit into memory
         jobs = {sender: case.scenarios(sender, SEEDS[size]) for sender in case.senders}
-        books = iter(run_all([scenario for scenarios in jobs.values() for scenario in scenarios]))
+        records = iter(run_all([scenario for scenarios in jobs.values() for scenario in scenarios]))
         for sender, scenarios in jobs.items():
-            runs = [(scenario, next(books)) for scenario in scenarios]
+            runs = [(scenario, next(records)) for scenario in scenarios]
             rows += _rows(case, sender, runs)
             if sender == TOCSIN:
-                sent += sum(book.signals for _, book in runs)
-                arrived += sum(book.signals - book.lost for _, book in runs)
+                sent += sum(record.signals for _, record in runs)
+                arrived += sum(record.signals - record.lost for _, record in runs)
     return Table(
         bench="b5",
         title="pacing in virtual time: the worst over all models of a server",
@@ -102,17 +102,17 @@ def _every(size: Size) -> list[Model]:
 
 def _rows(case: Case, sender: str, runs: Runs) -> Iterator[Row]:
     yield Row(f"{case.name}: {sender}", _figures(runs))
-    priorities = sorted({priority for _, book in runs for priority in book.waits})
+    priorities = sorted({priority for _, record in runs for priority in record.waits})
     for priority in priorities if len(priorities) > 1 else ():
         yield Row(f"{case.name}, {priority.label}: {sender}", _patience(runs, (priority,)))
 
 
 def _figures(runs: Runs) -> dict[str, float]:
-    books = [book for _, book in runs]
-    refused = sum(book.refused.total() for book in books)
-    figures = {"429s": float(refused), "of 100": 100 * refused / sum(book.requests for book in books)}
+    records = [record for _, record in runs]
+    refused = sum(record.refused.total() for record in records)
+    figures = {"429s": float(refused), "of 100": 100 * refused / sum(record.requests for record in records)}
     figures |= _patience(runs, Priority)
-    lost = sum(book.lost for book in books)
+    lost = sum(record.lost for record in records)
     if runs[0][0].workload == BURST and not lost:
         figures |= _endings(runs)
     return {**figures, "lost": float(lost)}
@@ -121,18 +121,18 @@ def _figures(runs: Runs) -> dict[str, float]:
 def _patience(runs: Runs, priorities: Iterable[Priority]) -> dict[str, float]:
     """The waits under the worst model, over its seeds."""
     found: dict[Model, list[float]] = {}
-    for (scenario, book), priority in product(runs, priorities):
-        found.setdefault(scenario.model, []).extend(wait for _, wait in book.waits.get(priority, ()))
+    for (scenario, record), priority in product(runs, priorities):
+        found.setdefault(scenario.model, []).extend(wait for _, wait in record.waits.get(priority, ()))
     return {f"p{n} s": max(percentile(waits, n) for waits in found.values() if waits) for n in (50, 99)}
 
 
 def _endings(runs: Runs) -> dict[str, float]:
     floor: dict[Model, list[float]] = {}
     clairvoyant: dict[Model, list[float]] = {}
-    for scenario, book in runs:
-        model, took = scenario.model, book.finished - BEGIN
-        floor.setdefault(model, []).append(took / universal(model, book.signals))
-        clairvoyant.setdefault(model, []).append(took / omniscient(model, book.signals, BEGIN + ahead(scenario.seed)))
+    for scenario, record in runs:
+        model, took = scenario.model, record.finished - BEGIN
+        floor.setdefault(model, []).append(took / universal(model, record.signals))
+        clairvoyant.setdefault(model, []).append(took / omniscient(model, record.signals, BEGIN + ahead(scenario.seed)))
     return {
         name: max(map(median, ratios.values())) for name, ratios in (("x floor", floor), ("x omniscient", clairvoyant))
     }

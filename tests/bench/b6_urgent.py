@@ -38,9 +38,9 @@ def measure(size: Size) -> Table:
         for urgent in RATES
         for sender in SENDERS
     ]
-    books = iter(run_all([scenario for _, _, scenarios in jobs for scenario in scenarios]))
+    records = iter(run_all([scenario for _, _, scenarios in jobs for scenario in scenarios]))
     found = [
-        (urgent, sender, [(scenario, next(books)) for scenario in scenarios]) for urgent, sender, scenarios in jobs
+        (urgent, sender, [(scenario, next(records)) for scenario in scenarios]) for urgent, sender, scenarios in jobs
     ]
     ours = [book for _, sender, runs in found if sender == SENDERS[0] for _, book in runs]
     return Table(

@@ -6,7 +6,7 @@ from typing import Any
 
 NUMBER = (int, float)
 PRIORITIES = {"urgent": int, "high": int, "normal": int, "low": int}
-FACE: dict[str, Any] = {  # of a destination, in every reply that names one
+LANE_VIEW: dict[str, Any] = {  # of a destination, in every reply that names one
     "name": str,
     "kind": str,
     "condition": str,

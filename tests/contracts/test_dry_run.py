@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contracts.shapes import FACE, LIMITS, NUMBER, must_be
+from tests.contracts.shapes import LANE_VIEW, LIMITS, NUMBER, must_be
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 LIMIT = {"name": str, "used": int, "most": int}
 DESTINATION = {
-    **FACE,
+    **LANE_VIEW,
     "fallback": list,
     "ahead": int,
     "earliest_seconds": (*NUMBER, type(None)),

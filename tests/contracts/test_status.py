@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contracts.shapes import FACE, LIMITS, NUMBER, PRIORITIES, must_be
+from tests.contracts.shapes import LANE_VIEW, LIMITS, NUMBER, PRIORITIES, must_be
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin import RequestFailed
@@ -45,7 +45,7 @@ STATUS = {
     "socket": {"path": str, "reason": (str, type(None))},
 }
 DESTINATION = {
-    **FACE,
+    **LANE_VIEW,
     "wanted": bool,
     "queued": PRIORITIES,
     "oldest_seconds": (*NUMBER, type(None)),

@@ -56,7 +56,7 @@ CALLS: dict[str, Callable[[str], Any]] = {
     "send_many": lambda path: tocsin.Client(path).send_many([{"title": "BUY"}]),
     "status": lambda path: tocsin.Client(path).request("status"),
     "tail": lambda path: list(tocsin.Client(path).stream("tail")),
-    "lend": lambda path: tocsin.Client(path).add_webhook("https://discord.com/api/webhooks/1/t"),
+    "add_webhook": lambda path: tocsin.Client(path).add_webhook("https://discord.com/api/webhooks/1/t"),
     "served": is_served,
 }
 

@@ -77,8 +77,8 @@ def test_charts_page_examples_show_what_it_says(daemon: DaemonProcess, fake: Fak
     assert (closed["Action"], closed["Profit"], closed["colour"]) == ("◆ SELL", "+1,600 (+2.5 %)", 0x2ECC71)
     assert (closed["image"], closed["files"]) == ("attachment://chart.png", ["chart.png"])
 
-    rehearsed = run(daemon, "sh", "-c", example("Close it", "sh", nth=1))
-    assert "chart.png goes along, and is shown as the image" in rehearsed.stdout
+    dry_run = run(daemon, "sh", "-c", example("Close it", "sh", nth=1))
+    assert "chart.png goes along, and is shown as the image" in dry_run.stdout
 
     left = run(daemon, "sh", "-c", example("Files", "sh"))
     assert left.stderr == f"tocsin: {example('Files', 'text').strip()}\n"

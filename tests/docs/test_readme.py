@@ -82,7 +82,7 @@ def test_picture_shows_what_arrives_in_discord(payloads: list[dict[str, Any]], t
     posted = json.dumps(payloads, indent=2, ensure_ascii=False) + "\n"
     new = tmp_path / "messages.json"
     new.write_text(posted)
-    assert posted == (PICTURES / "messages.json").read_text(), f"cp {new} docs/pictures/, and draw the picture anew"
+    assert posted == (PICTURES / "messages.json").read_text(), f"cp {new} docs/pictures/, and draw the picture again"
 
 
 def test_picture_is_drawn_from_its_payloads() -> None:

@@ -32,15 +32,15 @@ def watchdog(here: InProcess) -> Watchdog:
     return Watchdog(progress.check, here.clock, here.hear)
 
 
-async def receive(manager: Manager) -> dict[str, str]:
+async def hear(manager: Manager) -> dict[str, str]:
     """The next message, while our loop goes on."""
-    return (await trio.to_thread.run_sync(manager.hear))[0]
+    return (await trio.to_thread.run_sync(manager.receive))[0]
 
 
-async def receive_assignment(manager: Manager, name: str) -> dict[str, str]:
-    while name not in (received := await hear(manager)):
+async def hear_of(manager: Manager, name: str) -> dict[str, str]:
+    while name not in (heard := await hear(manager)):
         pass
-    return received
+    return heard
 
 
 def troubles(here: InProcess) -> list[ProgressStalled | ProgressResumed]:
@@ -56,14 +56,14 @@ async def test_a_hung_journal_stops_the_signs_of_life_and_the_manager_hears_why(
         assert "WATCHDOG" in await hear(manager)
         nursery.start_soon(here.journal.run, lambda _: hangs.wait(20))
         try:
-            trouble = await receive_assignment(manager, "STATUS")
+            trouble = await hear_of(manager, "STATUS")
             while "WATCHDOG" in trouble:
                 trouble = await hear(manager)
             assert trouble == {"STATUS": "the journal has not answered for 0.2 s"}
             assert "WATCHDOG" not in await hear(manager)
         finally:
             hangs.set()
-        assert (await receive_assignment(manager, "WATCHDOG"))["STATUS"] == "serving"
+        assert (await hear_of(manager, "WATCHDOG"))["STATUS"] == "serving"
         nursery.cancel_scope.cancel()
     assert troubles(here) == [ProgressStalled("the journal has not answered for 0.2 s"), ProgressResumed()], "once each"
 
@@ -82,5 +82,5 @@ async def test_a_lane_that_stands_still_stops_them_too(tmp_path: Path, manager: 
         assert await hear(manager) == {"STATUS": "a: something may be sent, and nobody sends it"}
         assert "WATCHDOG" not in await hear(manager)
         lane.turns.notify()
-        await receive_assignment(manager, "WATCHDOG")
+        await hear_of(manager, "WATCHDOG")
         nursery.cancel_scope.cancel()

@@ -264,7 +264,7 @@ def as_user(uid: int, gid: int, work: Callable[[], int]) -> int:
 
 @pytest.fixture
 def made() -> Iterator[Path]:
-    """A system on which the units' user and folders were made; everybody may pass through to it."""
+    """A system on which the units' user and folders were made; every user can enter it."""
     root = Path(tempfile.mkdtemp(prefix="toc-"))
     root.chmod(0o755)
     installed(root)
@@ -284,7 +284,7 @@ def test_member_of_group_spools_without_daemon_and_daemon_delivers_later(made: P
     assert 0 < found.st_uid < 1000, "a system user"
 
     def hand_in() -> int:
-        with tocsin.Client(made / "nobody.sock", spool=spool) as client:
+        with tocsin.Client(made / "missing.sock", spool=spool) as client:
             return client.send("while it is away").state == "spooled"
 
     def pry() -> int:
@@ -298,7 +298,7 @@ def test_member_of_group_spools_without_daemon_and_daemon_delivers_later(made: P
         return (reading.after.uid, "while it is away" in str(reading.records)) == (STRANGER, True)
 
     assert as_user(STRANGER, members, hand_in)
-    assert not as_user(STRANGER, STRANGER, hand_in), "nobody else"
+    assert not as_user(STRANGER, STRANGER, hand_in), "no other user"
     assert as_user(STRANGER + 1, members, pry), "nor another member"
     assert as_user(found.st_uid, found.st_gid, take_in)
     assert files(spool) == []
