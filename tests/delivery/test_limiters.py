@@ -52,7 +52,7 @@ def webhook_rate(gate: Limiter) -> Rate:
 
 
 def allowed(channel: Any) -> Rate:
-    rate: Rate = channel.scope.bucket.rate
+    rate: Rate = channel.limit.bucket.rate
     return rate
 
 
