@@ -63,11 +63,12 @@ from .host.watchdog import Watchdog
 from .ipc import Handlers, Server, UnixListener, adopt, fitted, open_listener
 from .journal import Journal, limiter_state, queries
 from .observe import damage, last_alarm
+from .observe.alarm_tracker import AlarmTracker
 from .observe.alarms import Alarms
-from .observe.conditions import Tracker
 from .observe.event_bus import EventBus
 from .observe.event_feed import EventFeed
-from .observe.heartbeat import DeliveryHealth, Heartbeat
+from .observe.health_check import HealthCheck
+from .observe.heartbeat import Heartbeat
 from .observe.http_endpoints import HttpEndpoints
 from .observe.liveness import Liveness
 from .observe.log import Log
@@ -112,8 +113,8 @@ class Daemon:
         self.log = Log(self._clock, log or self._config.daemon.log, log_write)
         self._metrics = Metrics(self._clock)
         self._feed = EventFeed(self._clock)
-        self._conditions = Tracker()
-        self._emit = EventBus(self._metrics, RefusalLimit(self._clock, self._feed, self.log), self._conditions)
+        self._alarm_tracker = AlarmTracker()
+        self._emit = EventBus(self._metrics, RefusalLimit(self._clock, self._feed, self.log), self._alarm_tracker)
         self._reloading = trio.Lock()
         self._reload_problems: list[str] = []  # shown by `status` until a reload succeeds
         self._catch_up: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint  # the spool's, once it exists
@@ -133,7 +134,7 @@ class Daemon:
                 ),
             ):
                 await self._resume_clock(journal)
-                damage.report(journal.finding, self.folder, self._clock, self._conditions, self._emit)
+                damage.report(journal.finding, self.folder, self._clock, self._alarm_tracker, self._emit)
                 await self._run_lanes(journal, client)
                 self._emit(Stopped(await _queued(journal)))
 
@@ -176,9 +177,12 @@ class Daemon:
         ambiguous: int,
     ) -> None:
         listener = open_listener(self.socket) if self._inherited is None else adopt(self._inherited)
-        liveness = Liveness(journal, lanes, self._clock)
+        liveness = Liveness(journal, lanes)
+        health = HealthCheck(
+            journal, lanes, self._metrics, config=core.config, disk_guard=core.disk_guard, clock=self._clock
+        )
         spool = self._make_spool(journal, core)
-        status = self._make_status(journal, core, lanes, spool, listener)
+        status = self._make_status(journal, core, health, spool, listener)
 
         async def add_webhook(url: str, peer: Peer) -> str:
             return await self._add_webhook(url, peer, lanes, lanes_nursery)
@@ -197,10 +201,9 @@ class Daemon:
             emit=self._emit,
         )
         server = Server(handlers, self._emit, fitted(hardening.descriptors()))
-        work = DeliveryHealth(journal, lanes, self._metrics, self._clock, liveness.check)
-        monitor, heartbeat = self._start_observers(core, client, status, liveness, work)
+        monitor, heartbeat = self._start_observers(health, client, status, liveness)
         async with trio.open_nursery() as nursery:
-            self._start_housekeeping(nursery, journal, core, lanes)
+            self._start_housekeeping(nursery, journal, core, lanes, health)
             nursery.start_soon(spool.run)
             with trio.move_on_after(SPOOL_SECONDS):
                 await spool.first_pass_done.wait()
@@ -232,11 +235,11 @@ class Daemon:
         return spool
 
     def _make_status(
-        self, journal: Journal, core: Core, lanes: Supervisor, spool: SpoolImporter, listener: UnixListener
+        self, journal: Journal, core: Core, health: HealthCheck, spool: SpoolImporter, listener: UnixListener
     ) -> StatusView:
         status = StatusView(
             journal,
-            lanes,
+            health,
             self._metrics,
             config=core.config,
             disk_guard=core.disk_guard,
@@ -249,7 +252,9 @@ class Daemon:
         status.add_part("socket", lambda: _socket_view(listener))
         return status
 
-    def _start_housekeeping(self, nursery: trio.Nursery, journal: Journal, core: Core, lanes: Supervisor) -> None:
+    def _start_housekeeping(
+        self, nursery: trio.Nursery, journal: Journal, core: Core, lanes: Supervisor, health: HealthCheck
+    ) -> None:
         housekeeping = Housekeeping(
             journal,
             core.store,
@@ -260,12 +265,12 @@ class Daemon:
             clock=self._clock,
         )
         alarms = Alarms(
-            self._conditions,
+            self._alarm_tracker,
+            health,
             journal,
             core.acceptor,
             lanes,
             config=core.config,
-            disk_guard=core.disk_guard,
             clock=self._clock,
             emit=self._emit,
         )
@@ -273,11 +278,11 @@ class Daemon:
         nursery.start_soon(alarms.run)
 
     def _start_observers(
-        self, core: Core, client: HttpClient, status: StatusView, liveness: Liveness, work: DeliveryHealth
+        self, health: HealthCheck, client: HttpClient, status: StatusView, liveness: Liveness
     ) -> tuple[HttpEndpoints, Heartbeat]:
         """The HTTP endpoints and the heartbeat. From now on they follow the configuration, and `status` shows them."""
-        monitor = HttpEndpoints(status, liveness.check, lambda: self._unready(core), self._emit)
-        heartbeat = Heartbeat(work, client, self._clock, self._emit)
+        monitor = HttpEndpoints(status, liveness.check, lambda: self._unready(health), self._emit)
+        heartbeat = Heartbeat(health, liveness.check, client, self._clock, self._emit)
         status.add_part("metrics", monitor.view)
         status.add_part("heartbeat", heartbeat.view)
         status.add_part("damage", lambda: damage.view(self.folder, self._clock))
@@ -290,9 +295,9 @@ class Daemon:
         apply(self._config)
         return monitor, heartbeat
 
-    def _unready(self, core: Core) -> str | None:
+    def _unready(self, health: HealthCheck) -> str | None:
         """Why the daemon accepts no signals; None when it does."""
-        return "the daemon is leaving" if self.leaving else core.disk_guard.closed
+        return "the daemon is leaving" if self.leaving else health.intake_closed()
 
     async def _announce_ready(self, journal: Journal, ambiguous: int) -> None:
         self._emit_warnings(self._config)

@@ -20,6 +20,7 @@ from tocsind.delivery.supervisor import Supervisor
 from tocsind.destinations.http import HttpClient
 from tocsind.events import Dead, Emit, Event
 from tocsind.journal import Connection, Journal
+from tocsind.observe.health_check import HealthCheck
 from tocsind.observe.metrics import Metrics
 from tocsind.observe.status import StatusView
 from tocsind.policy.routes import Thresholds
@@ -64,10 +65,14 @@ def importer(path: Path, journal: Journal, core: Core, clock: Clock, emit: Emit)
     )
 
 
+def health_check(journal: Journal, core: Core, lanes: Supervisor, metrics: Metrics, clock: Clock) -> HealthCheck:
+    return HealthCheck(journal, lanes, metrics, config=core.config, disk_guard=core.disk_guard, clock=clock)
+
+
 def status_view(journal: Journal, core: Core, lanes: Supervisor, metrics: Metrics, clock: Clock) -> StatusView:
     return StatusView(
         journal,
-        lanes,
+        health_check(journal, core, lanes, metrics, clock),
         metrics,
         config=core.config,
         disk_guard=core.disk_guard,
@@ -97,6 +102,9 @@ class InProcess:
         self.core = assemble(journal, config(), self.clock, self.hear, folder)
         self.lanes = supervisor(self.core, self.clock, self.hear, folder, client)
         self.nursery = nursery
+
+    def health_check(self, metrics: Metrics) -> HealthCheck:
+        return health_check(self.journal, self.core, self.lanes, metrics, self.clock)
 
     def status_view(self, metrics: Metrics) -> StatusView:
         return status_view(self.journal, self.core, self.lanes, metrics, self.clock)

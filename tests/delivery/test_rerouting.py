@@ -9,9 +9,11 @@ import trio
 from tests.delivery.lane_fixture import DOWN, HIGH, LOW, NORMAL, URGENT, Stage, passing
 from trio.testing import MockClock
 
+from tocsind.config import AlarmsOptions
+from tocsind.delivery.lane import Lane
 from tocsind.delivery.lane_view import Condition
 from tocsind.events import Recovered
-from tocsind.observe.status import lane_problems
+from tocsind.observe.health import Readings, evaluate
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Priority, State
@@ -213,9 +215,13 @@ async def test_status_names_a_block_to_its_end_while_signals_take_the_fallback(a
     stage.owe("urgent", priority=URGENT)
     async with stage.running():
         await passing(3590)
-        assert lane_problems([stage.lane]) == ["d is limited: blocked by Cloudflare"]
+        assert _problems(stage.lane) == ["d is limited: blocked by Cloudflare"]
         await passing(20)
-        assert lane_problems([stage.lane]) == []
+        assert _problems(stage.lane) == []
+
+
+def _problems(lane: Lane) -> list[str]:
+    return evaluate(Readings(lanes=(lane.snapshot(),)), AlarmsOptions()).problems
 
 
 async def test_patience_that_ends_while_the_journal_is_asked_is_not_missed(autojump_clock: MockClock) -> None:

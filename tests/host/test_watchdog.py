@@ -28,7 +28,7 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager
 
 
 def watchdog(here: InProcess) -> Watchdog:
-    progress = Liveness(here.journal, here.lanes, here.clock, patience=0.2)
+    progress = Liveness(here.journal, here.lanes, patience=0.2)
     return Watchdog(progress.check, here.clock, here.hear)
 
 
@@ -79,7 +79,7 @@ async def test_a_lane_that_stands_still_stops_them_too(tmp_path: Path, manager: 
         await trio.testing.wait_all_tasks_blocked(0.05)
         lane.turns.busy = False  # and nobody was told
         nursery.start_soon(watchdog(here).run)
-        assert await hear(manager) == {"STATUS": "a: something may be sent, and nobody sends it"}
+        assert await hear(manager) == {"STATUS": "a: a delivery may be sent, and no sender sends it"}
         assert "WATCHDOG" not in await hear(manager)
         lane.turns.notify()
         await hear_of(manager, "WATCHDOG")

@@ -36,8 +36,9 @@ from tocsind.events import (
 )
 from tocsind.journal import Connection, LaneState
 from tocsind.observe.alarm_routes import AlarmRoutes
+from tocsind.observe.alarm_tracker import AlarmTracker
 from tocsind.observe.alarms import Alarms
-from tocsind.observe.conditions import Tracker
+from tocsind.observe.metrics import Metrics
 from tocsind.policy.alarm_throttle import MIN_INTERVAL
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.routes import Route
@@ -56,14 +57,14 @@ class Watch:
     def restart(self) -> None:
         """The alarms of a later run; `load` is left to the test."""
         here = self.here
-        self.noticed = Tracker()
+        self.noticed = AlarmTracker()
         self.alarms = Alarms(
             self.noticed,
+            here.health_check(Metrics(here.clock)),
             here.journal,
             here.core.acceptor,
             here.lanes,
             config=here.core.config,
-            disk_guard=here.core.disk_guard,
             clock=here.clock,
             emit=here.hear,
         )

@@ -14,7 +14,7 @@ from tocsind.config import DestinationOptions, HeartbeatOptions
 from tocsind.destinations.http import HttpClient
 from tocsind.events import HeartbeatFailed, HeartbeatResumed, HeartbeatWithheld, Sent
 from tocsind.http_server import Bounds, Reply, Request, WebServer
-from tocsind.observe.heartbeat import DeliveryHealth, Heartbeat
+from tocsind.observe.heartbeat import Heartbeat
 from tocsind.observe.metrics import Metrics
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
@@ -33,8 +33,8 @@ class Switch:
         self.metrics = Metrics(here.clock)
         here.observers.append(self.metrics)
         self.still: str | None = None  # what stands still
-        self.work = DeliveryHealth(here.journal, here.lanes, self.metrics, here.clock, self.prove)
-        self.heart = Heartbeat(self.work, client, here.clock, here.hear)
+        self.health = here.health_check(self.metrics)
+        self.heart = Heartbeat(self.health, self.prove, client, here.clock, here.hear)
         self.reply = Reply(200)
         self.heard: list[str] = []
 
@@ -55,7 +55,7 @@ class Switch:
     def later(self, seconds: float) -> None:
         """Everything that happened lies so much further back."""
         self.here.clock.step(seconds)
-        self.work._since -= seconds
+        self.health._since -= seconds
         for record in self.metrics.destinations.values():
             if record.last_success is not None:
                 record.last_success -= seconds
@@ -182,7 +182,7 @@ async def test_that_it_is_not_heard_is_counted_each_time_and_told_once(tmp_path:
         await here.beat()
         assert here.problems() == [], "the way there has its hiccups"
         await here.beat()
-        assert here.problems() == ["the heartbeat is not heard: 503 was the answer"]
+        assert here.problems() == ["the heartbeat does not reach the monitor: 503 was the answer"]
         here.reply = Reply(204)
         await here.beat()
         told, problems = here.heart.view()

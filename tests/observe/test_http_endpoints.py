@@ -24,7 +24,7 @@ async def monitored(folder: Path, listen: str) -> AsyncIterator[tuple[InProcess,
     async with in_process(folder) as here:
         await here.follow(destination("a"))
         status = here.status_view(Metrics(here.clock))
-        prove = Liveness(here.journal, here.lanes, here.clock, patience=0.2).check
+        prove = Liveness(here.journal, here.lanes, patience=0.2).check
         watching = HttpEndpoints(status, prove, lambda: here.core.disk_guard.closed, here.hear)
         watching.apply(listen)
         here.nursery.start_soon(watching.run)
@@ -56,7 +56,7 @@ async def test_a_lane_that_stands_still_is_unhealthy_until_it_moves(tmp_path: Pa
         await here.store("waits", to="a")
         await trio.testing.wait_all_tasks_blocked(0.05)
         lane.turns.busy = False
-        assert await ask() == (503, "a: something may be sent, and nobody sends it\n")
+        assert await ask() == (503, "a: a delivery may be sent, and no sender sends it\n")
         lane.turns.notify()
         assert await ask() == (200, "ok\n")
 

@@ -19,7 +19,7 @@ SOON = 0.3  # seconds of patience, where somebody must lose it
 
 
 def progress(here: InProcess, patience: float = SOON) -> Liveness:
-    return Liveness(here.journal, here.lanes, here.clock, patience)
+    return Liveness(here.journal, here.lanes, patience)
 
 
 async def test_an_idle_daemon_is_well_and_so_is_one_without_lanes(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ async def test_a_lane_that_was_not_woken_stands_still(tmp_path: Path, monkeypatc
         await here.store("second", to="a")
         await trio.testing.wait_all_tasks_blocked(0.05)
         lane.turns.busy = False  # and nobody was told that it is there again
-        assert await progress(here).check() == "a: something may be sent, and nobody sends it"
+        assert await progress(here).check() == "a: a delivery may be sent, and no sender sends it"
         lane.turns.notify()
         assert await progress(here).check() is None
 

@@ -20,7 +20,7 @@ from tocsind.core.admission import Peer
 from tocsind.core.client_webhooks import WebhookRefused
 from tocsind.core.operator import Operator
 from tocsind.core.waiters import Waiters
-from tocsind.delivery.lane import Lane
+from tocsind.delivery.lane_view import LaneView
 from tocsind.delivery.supervisor import Supervisor
 from tocsind.errors import StorageFull
 from tocsind.events import Emit, LossesReported, SignalRefused, WebhookRejected
@@ -42,10 +42,10 @@ from tocsind.ipc.protocol import (
     Wait,
     Why,
 )
-from tocsind.journal import CopyFailed, Journal, live_messages, queries
+from tocsind.journal import CopyFailed, Count, Journal, live_messages, queries
+from tocsind.observe.destination_view import wait_reason
 from tocsind.observe.dry_run import dry_run
 from tocsind.observe.event_feed import EventFeed as TailView
-from tocsind.observe.lane_view import wait_reason
 from tocsind.observe.prometheus import render
 from tocsind.observe.status import StatusView
 from tocsind.policy.delivery import Delivery, Priority
@@ -255,7 +255,7 @@ class Handlers:
     def _wait_reason(self, delivery: dict[str, Any]) -> str | None:
         """Why it still waits, and when a fallback takes it: the journal knows of attempts, its lane of all else."""
         lane, known = self._lanes.get(delivery["destination"]), delivery["reason"]
-        return wait_reason(lane, Priority[delivery["priority"].upper()], known) if lane else known
+        return wait_reason(lane.snapshot(), Priority[delivery["priority"].upper()], known) if lane else known
 
     async def _on_drop(self, request: Drop) -> dict[str, Any]:
         await self._must_exist(request.id)
@@ -340,11 +340,11 @@ class Handlers:
         lane = self._lanes.get(request.destination)
         if lane is None:
             raise self._no_destination(request.destination)
-        if lane.options.disabled:
-            raise Refusal("bad-request", f"{lane.name} is disabled by the configuration: {lane.options.disabled}")
-        was_disabled = lane.disabled is not None
+        before = lane.snapshot()
+        if before.excluded:
+            raise Refusal("bad-request", f"{lane.name} is disabled by the configuration: {before.excluded}")
         await lane.enable()
-        return {"destination": lane.name} | _left(lane, was_disabled=was_disabled)
+        return {"destination": lane.name} | _left(before, lane.snapshot())
 
     async def _on_test(self, request: Test) -> dict[str, Any]:
         """Where this signal would go, as what, and when; nothing is taken or sent."""
@@ -355,13 +355,17 @@ class Handlers:
             raise Refusal("invalid-signal", str(error), field=error.field) from None
         priority, deliveries = self._acceptor.preview(signal)
         counts = await self._journal.run(queries.counts)
-        lanes = [(self._lanes.get(delivery.destination), delivery) for delivery in deliveries]
-        views = [
-            dry_run(lane, await self._with_update(delivery, lane.edits_at), counts)
-            for lane, delivery in lanes
-            if lane is not None
-        ]
+        views = [view for each in deliveries if (view := await self._dry_run(each, counts)) is not None]
         return {"test": {"schema": 1, "signal": signal.as_dict(), "priority": priority.label, "destinations": views}}
+
+    async def _dry_run(self, delivery: Delivery, counts: Sequence[Count]) -> dict[str, Any] | None:
+        """What its destination would do with a previewed delivery; None without a lane."""
+        lane = self._lanes.get(delivery.destination)
+        if lane is None:
+            return None
+        view = lane.snapshot()
+        updated = await self._with_update(delivery, view.edits_at)
+        return dry_run(view, updated, counts, lane.preview(updated))
 
     async def _with_update(self, delivery: Delivery, edits_at: str | None) -> Delivery:
         """A previewed delivery, with its update of a live message where the destination can edit messages."""
@@ -390,11 +394,11 @@ class Handlers:
                     yield {"ok": True, "event": fact}
 
 
-def _left(lane: Lane, *, was_disabled: bool) -> dict[str, str]:
-    """What a person should know who enabled a lane: that it was not disabled, and what still keeps it."""
-    waits = lane.limiter.address.blocked_because if lane.blocked_for() > 0 else None
-    notes = [] if was_disabled else [f"{lane.name} was not disabled"]
-    notes += [f"it still waits, and nobody can lift that from here: {waits}"] if waits else []
+def _left(before: LaneView, after: LaneView) -> dict[str, str]:
+    """A note for the operator who enabled a destination: that it was not disabled, and the block of the whole host that remains."""
+    notes = [f"{before.name} was not disabled"] if before.disabled is None else []
+    if after.limits.host_block is not None:
+        notes.append(f"it still waits, and `tocsin enable` cannot lift that: {after.limits.host_block}")
     return {"note": "; ".join(notes)} if notes else {}
 
 

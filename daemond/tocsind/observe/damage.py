@@ -10,11 +10,12 @@ from tocsind.events import Emit, JournalRecovered, JournalReplaced
 from tocsind.host import damaged_files
 from tocsind.journal import Recovered, Replaced
 
-from .conditions import Tracker, damaged
+from .alarm_texts import damaged
+from .alarm_tracker import AlarmTracker
 
 
-def report(finding: Recovered | Replaced | None, folder: Path, clock: Clock, conditions: Tracker, emit: Emit) -> None:
-    """Emit what recovery found in the journal's files. Findings of the last day become conditions, in case a kill prevented their alarm."""
+def report(finding: Recovered | Replaced | None, folder: Path, clock: Clock, tracker: AlarmTracker, emit: Emit) -> None:
+    """Emit what recovery found in the journal's files. Findings of the last day become alarms, in case a kill prevented their alarm."""
     if isinstance(finding, Recovered):
         signals, deliveries, unreadable, owed_again = finding.kept
         name = finding.folder.name
@@ -22,7 +23,7 @@ def report(finding: Recovered | Replaced | None, folder: Path, clock: Clock, con
     elif finding:
         emit(JournalReplaced(finding.reason, finding.waiting))
     for each in damaged_files.recent(folder, clock.wall()):
-        conditions.observe(damaged(each))
+        tracker.observe(damaged(each))
 
 
 def view(folder: Path, clock: Clock) -> tuple[dict[str, Any], list[str]]:

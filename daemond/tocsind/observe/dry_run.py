@@ -1,45 +1,44 @@
-"""What would become of a signal at one destination, and when: `tocsin test`."""
+"""What `tocsin test` shows: what one destination would do with a signal, and when."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from tocsind.delivery.lane import Lane
+from tocsind.delivery.lane_view import LaneView
 from tocsind.journal import Count
 from tocsind.policy.delivery import Delivery
 
-from .lane_view import lane_view, limiter_view
+from .destination_view import limits, summary
 
 
-def dry_run(lane: Lane, delivery: Delivery, counts: Sequence[Count]) -> dict[str, Any]:
-    """How the lane is, what it would send, and the earliest instant at which its gate would let this priority go.
+def dry_run(view: LaneView, delivery: Delivery, counts: Sequence[Count], preview: dict[str, Any]) -> dict[str, Any]:
+    """The destination's condition, the request that it would get (`preview`), and the earliest time at which it could leave.
 
-    `living`, where a message can be edited and the signal has a key: which message it `edits` (null: it posts one), why, and how many
-    other `states` the key has there.
-
-    `ahead` of it stand so many that wait and are as pressing or more; `earliest_seconds` is null while nobody knows.
+    `ahead` counts the waiting deliveries of the same or a higher priority. `earliest_seconds` is null while it cannot be known.
+    `living` is there when the destination can edit messages and the signal has a key: the message that the delivery `edits` (null: it
+    posts a new one), and how many other `states` of the key that message shows.
     """
-    gate = limiter_view(lane)
+    found = limits(view)
     return {
-        **lane_view(lane),
-        "fallback": list(lane.options.fallback),
+        **summary(view),
+        "fallback": list(view.fallbacks),
         "ahead": sum(each.n for each in counts if _goes_first(each, delivery)),
-        "earliest_seconds": None if lane.disabled else gate["ready_seconds"][delivery.priority.label],
-        "limits": gate,
+        "earliest_seconds": None if view.disabled else found["ready_seconds"][delivery.priority.label],
+        "limits": found,
         **_live_message(delivery),
-        "preview": lane.preview(delivery),
+        "preview": preview,
     }
 
 
 def _live_message(delivery: Delivery) -> dict[str, Any]:
-    telling = delivery.update
-    if telling is None:
+    update = delivery.update
+    if update is None:
         return {}
-    others = len(telling.history) + telling.then.earlier
-    return {"living": {"key": telling.key, "edits": telling.edits, "states": others}}
+    others = len(update.history) + update.then.earlier
+    return {"living": {"key": update.key, "edits": update.edits, "states": others}}
 
 
 def _goes_first(count: Count, delivery: Delivery) -> bool:
-    mine = count.destination == delivery.destination and count.state in ("queued", "sending")
-    return mine and count.priority <= delivery.priority
+    same = count.destination == delivery.destination and count.state in ("queued", "sending")
+    return same and count.priority <= delivery.priority

@@ -1,77 +1,44 @@
-"""The heartbeat: somebody else is told that deliveries work, and raises the alarm when he is not. It tells of what we cannot: our death.
+"""The heartbeat: pings an external monitor while deliveries succeed; the monitor alerts when the pings stop, also after a crash.
 
-It is told while the proof of progress holds and no destination stalls (`policy.heartbeat`); a destination that the configuration leaves
-out is none of ours. It goes its own way: a task and a connection of its own, a deadline for each request, and neither lanes nor journal
-know of it. That it was not heard is counted and shown in `status`, and is no alarm: whoever should have heard it is the one who tells.
+The heartbeat is withheld while the liveness check finds something stuck, or a destination is stalled (`health`). Destinations that the
+configuration excludes do not count. It has a task and an HTTP connection of its own and a deadline for each request, and uses neither lanes
+nor journal to send. A ping that fails is counted and shown in `status`, and raises no alarm: the external monitor does that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
 
 from tocsind.clock import Clock
 from tocsind.config import HeartbeatOptions
-from tocsind.delivery.lane import Lane
 from tocsind.destinations.http import Answer, HttpClient
 from tocsind.events import Emit, Event, HeartbeatFailed, HeartbeatResumed, HeartbeatWithheld
-from tocsind.journal import Journal, queries
-from tocsind.policy.heartbeat import is_stalled
 from tocsind.secret import Secret
 
-from .metrics import Metrics
+from .health_check import HealthCheck
 
 DEADLINE = 10.0  # seconds for one request, everything included
-FAILURES_BEFORE_EVENT = 3  # failures in a row before people should know: the way there has its hiccups
+FAILURES_BEFORE_EVENT = 3  # failures in a row before `status` shows a problem: single pings do get lost
 
 CheckLiveness = Callable[[], Awaitable[str | None]]
 
 
-class DeliveryHealth:
-    """Whether deliveries work. `prove` is the proof of progress."""
+class Heartbeat:
+    """Pings until cancelled; `apply` changes the options."""
 
     def __init__(
-        self, journal: Journal, lanes: Iterable[Lane], metrics: Metrics, clock: Clock, prove: CheckLiveness
+        self, health: HealthCheck, check_liveness: CheckLiveness, client: HttpClient, clock: Clock, emit: Emit
     ) -> None:
-        self._journal = journal
-        self._lanes = lanes
-        self._metrics = metrics
-        self._clock = clock
-        self._check = prove
-        self._since = clock.now()
-
-    async def problem(self, patience: float) -> str | None:
-        """Why they do not; None when they do."""
-        return await self._check() or await self._stalled(patience)
-
-    async def _stalled(self, patience: float) -> str | None:
-        ages = await self._journal.run(queries.ages)
-        for lane in self._lanes:
-            accepted = queries.oldest_of(lane.name, ages)
-            waiting = None if accepted is None else self._clock.steady() - accepted
-            if lane.options.disabled is None and self._is_stalled(lane, waiting, patience):
-                return f"nothing got through to {lane.name} for {patience:g} s, and something is due there"
-        return None
-
-    def _is_stalled(self, lane: Lane, waiting: float | None, patience: float) -> bool:
-        paced = lane.condition().word == "limited" and lane.blocked_for() == 0
-        success = self._metrics.of(lane.name).last_success
-        without = self._clock.now() - (self._since if success is None else success)
-        return is_stalled(waiting, without, paced=paced, patience=patience)
-
-
-class Heartbeat:
-    """Tells until cancelled; `follow` takes other options over."""
-
-    def __init__(self, work: DeliveryHealth, client: HttpClient, clock: Clock, emit: Emit) -> None:
-        self._work = work
+        self._health = health
+        self._check_liveness = check_liveness
         self._client = client
         self._clock = clock
         self._emit = emit
         self._options = HeartbeatOptions()
-        self._following = trio.CancelScope()  # the time between two changes of the options
+        self._unchanged = trio.CancelScope()  # cancelled when the options change
         self._reset()
 
     def _reset(self) -> None:
@@ -82,23 +49,23 @@ class Heartbeat:
         self._reported: type[Event] = HeartbeatResumed
 
     def apply(self, options: HeartbeatOptions) -> None:
-        """The configuration may be another."""
+        """Use these options from now on; the counts start again when they differ."""
         if options != self._options:
             self._options = options
             self._reset()
-            self._following.cancel()
+            self._unchanged.cancel()
 
     async def run(self) -> None:
-        """Beat, from now on."""
+        """Send the first ping at once."""
         while True:
-            with trio.CancelScope() as self._following:
+            with trio.CancelScope() as self._unchanged:
                 await self._beat_forever(self._options)
 
     def view(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The `heartbeat` of the status (null without one), and what is wrong with it."""
+        """The `heartbeat` of the status (null without one), and its problems."""
         if self._options.url is None and self._options.absent is None:
             return None, []
-        told = {
+        view = {
             "every_seconds": self._options.every,
             "beats": self._beats,
             "failures": self._failures,
@@ -107,14 +74,18 @@ class Heartbeat:
             "last_error": self._error,
             "reason": self._options.absent or self._problem,
         }
-        return told, self._problems()
+        return view, self._problems()
 
     def _problems(self) -> list[str]:
         if self._options.absent:
             return [f"there is no heartbeat: {self._options.absent}"]
         if self._problem:
             return [f"the heartbeat is withheld: {self._problem}"]
-        return [f"the heartbeat is not heard: {self._error}"] if self._in_a_row >= FAILURES_BEFORE_EVENT else []
+        return (
+            [f"the heartbeat does not reach the monitor: {self._error}"]
+            if self._in_a_row >= FAILURES_BEFORE_EVENT
+            else []
+        )
 
     async def _beat_forever(self, options: HeartbeatOptions) -> None:
         while options.url is not None:
@@ -124,7 +95,8 @@ class Heartbeat:
         await trio.sleep_forever()
 
     async def _beat(self, url: Secret) -> None:
-        self._problem = await self._work.problem(self._options.patience)
+        patience = self._options.patience
+        self._problem = await self._check_liveness() or await self._health.stalled(patience)
         if self._problem:
             self._withheld += 1
             self._emit_once(HeartbeatWithheld(self._problem))
@@ -140,14 +112,14 @@ class Heartbeat:
         self._last_success, self._in_a_row = self._clock.now(), 0
         self._emit_once(HeartbeatResumed())
 
-    def _on_failure(self, why: str) -> None:
+    def _on_failure(self, reason: str) -> None:
         self._failures += 1
         self._in_a_row += 1
-        self._error = why
-        self._emit_once(HeartbeatFailed(why))
+        self._error = reason
+        self._emit_once(HeartbeatFailed(reason))
 
-    def _emit_once(self, fact: Event) -> None:
-        """Once, however long it stays so."""
-        if type(fact) is not self._reported:
-            self._reported = type(fact)
-            self._emit(fact)
+    def _emit_once(self, event: Event) -> None:
+        """Emit at a change only."""
+        if type(event) is not self._reported:
+            self._reported = type(event)
+            self._emit(event)

@@ -1,11 +1,11 @@
-"""The proof that we get on: the journal's thread answers, and every lane is idle, waits for its time, or moves.
+"""Whether the daemon makes progress: the journal thread responds, and every lane is idle, waits for a time, or moves.
 
-That the loop turns is proved by whoever asks, by being able to. A far end that is gone, a rate limit or a full disk is no standstill; a
-restart would mend none of them. What is found here is a bug or a machine that does not answer, and then a fresh start from the journal
-is the best there is: the watchdog stops telling the service manager that all is well, and `/healthz` says why.
+The event loop turns, or nothing could ask. A server that is down, a rate limit or a full disk is no lack of progress, because a restart
+would repair none of them. What this check finds is a bug, or a machine that does not respond; then a restart from the journal is the best
+remedy: the watchdog stops its keep-alive messages to the service manager, and `/healthz` says why.
 
-Each proof stands for itself. What could be done now must be done within PATIENCE of the question, so how often somebody asks makes no
-difference, and a machine that slept is not taken for one that hangs.
+Each check is independent. What could be done at its start must be done within PATIENCE, so the result does not depend on how often
+somebody asks, and a machine that was suspended is not taken for one that hangs.
 """
 
 from __future__ import annotations
@@ -14,32 +14,31 @@ from collections.abc import Iterable, Iterator
 
 import trio
 
-from tocsind.clock import Clock
 from tocsind.delivery.lane import Lane
+from tocsind.delivery.lane_view import LaneView
 from tocsind.errors import StorageFailed
 from tocsind.journal import Journal
 from tocsind.policy.liveness import Snapshot, stuck
 
-PATIENCE = 10.0  # seconds for each of the two; a busy disk may take some of them to sync
-_RECHECK_SECONDS = 0.02  # seconds between two looks at something that should move in less
+PATIENCE = 10.0  # seconds for the journal, and for the lanes; a busy disk may need some of them for a sync
+_RECHECK_SECONDS = 0.02  # between two snapshots while something is stuck
 
 _Snapshots = dict[str, Snapshot]
 
 
 class Liveness:
-    """`await prove()` answers None when all is well, else what stands still, in words for people.
+    """`await check()` returns None, or what is stuck, for people.
 
-    All well takes some milliseconds; else journal and lanes have `patience` seconds each.
+    It returns within milliseconds while all is well; otherwise after `patience` seconds for the journal, and as many for the lanes.
     """
 
-    def __init__(self, journal: Journal, lanes: Iterable[Lane], clock: Clock, patience: float = PATIENCE) -> None:
+    def __init__(self, journal: Journal, lanes: Iterable[Lane], patience: float = PATIENCE) -> None:
         self._journal = journal
         self._lanes = lanes
-        self._clock = clock
         self._patience = patience
 
     async def check(self) -> str | None:
-        """Ask all that has to move whether it does."""
+        """Check the journal, then the lanes."""
         return await self._journal_problem() or await self._lane_problem()
 
     async def _journal_problem(self) -> str | None:
@@ -51,7 +50,7 @@ class Liveness:
         return f"the journal has not answered for {self._patience:g} s"
 
     async def _lane_problem(self) -> str | None:
-        """None once nothing stands still any more; else, when the time has run out, what does."""
+        """None as soon as every lane has moved or has nothing to do."""
         before = self._snapshots()
         still = _stuck(before, before)
         with trio.move_on_after(self._patience):
@@ -61,28 +60,29 @@ class Liveness:
         return next(iter(still), None)
 
     def _snapshots(self) -> _Snapshots:
-        return {name: standing for lane in self._lanes for name, standing in self._snapshot_of(lane)}
-
-    def _snapshot_of(self, lane: Lane) -> Iterator[tuple[str, Snapshot]]:
-        """The lane as a whole, and each of its senders, which look into the journal on their own."""
-        now = self._clock.now()
-        out = None if lane.in_flight_since is None else now - lane.in_flight_since
-        due = "something may be sent, and nobody sends it" if _is_due(lane, now) else None
-        yield lane.name, Snapshot(lane.turns.turns, due, out, lane.options.deadline)
-        if not lane.turns.busy:  # else a lane that is about to start anew may be waiting for what is in flight
-            for sender in lane.senders:
-                due = "its queue is not read" if sender.may_hold_more() else None
-                yield f"{lane.name} {sender.priority.label}", Snapshot(sender.reads, due)
+        return {name: snapshot for lane in self._lanes for name, snapshot in _snapshots_of(lane.snapshot())}
 
 
-def _is_due(lane: Lane, now: float) -> bool:
-    """Whether something could be sent this moment: a turn is to be had, and gate and breaker are open for somebody who wants it."""
-    return not lane.turns.busy and any(
-        sender.has_work() and lane.opens_at(now, sender.priority) <= now for sender in lane.senders
+def _snapshots_of(view: LaneView) -> Iterator[tuple[str, Snapshot]]:
+    """The lane as a whole, and each of its senders, because each reads the journal on its own."""
+    due = "a delivery may be sent, and no sender sends it" if _is_due(view) else None
+    yield view.name, Snapshot(view.turns, due, view.in_flight_for, view.deadline)
+    if (
+        not view.turn_taken
+    ):  # a lane that restarts its senders waits for the request in flight, and nothing reads meanwhile
+        for sender in view.senders:
+            due = "its queue is not read" if sender.read_pending else None
+            yield f"{view.name} {sender.priority.label}", Snapshot(sender.reads, due)
+
+
+def _is_due(view: LaneView) -> bool:
+    """Whether a sender could send at this moment: its turn queue is free, and limiter and breaker allow a request."""
+    return not view.turn_taken and any(
+        sender.has_work and view.limits.ready_in[sender.priority] <= 0 for sender in view.senders
     )
 
 
 def _stuck(before: _Snapshots, after: _Snapshots) -> list[str]:
-    """What stands still; what is gone moves, and what is new has just done so."""
-    told = {name: stuck(before.get(name, Snapshot()), standing) for name, standing in after.items()}
-    return [f"{name}: {why}" for name, why in told.items() if why]
+    """What is stuck. A name that is gone has moved, and a new one has just been made."""
+    found = {name: stuck(before.get(name, Snapshot()), snapshot) for name, snapshot in after.items()}
+    return [f"{name}: {why}" for name, why in found.items() if why]

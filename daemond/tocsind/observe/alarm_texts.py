@@ -1,0 +1,138 @@
+"""The alarms about the daemon and its destinations: titles and bodies, for the people who read them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tocsin.durations import format_duration
+from tocsind.events import (
+    IntakeClosed,
+    LossesReported,
+    Quarantined,
+    SignalRefused,
+    SignalsLost,
+    SocketProblem,
+    SpoolProblem,
+)
+from tocsind.host.damaged_files import Finding
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """A condition as people read it."""
+
+    kind: str
+    about: str
+    title: str
+    body: str
+    unreachable: str | None = None
+    """The destination that the condition concerns: the alarm does not go there."""
+
+    priority: str = "high"
+    once: bool = False
+    """Whether it is raised once only, restarts included."""
+
+    accumulates: bool = False
+    """Whether it counts what has happened since the last alarm of its name, and waits until it may be raised again."""
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Kind and subject. An alarm of one name is raised once while its condition lasts."""
+        return self.kind, self.about
+
+
+def disabled(name: str, reason: str) -> Alarm:
+    """The destination is out of service."""
+    body = f"{reason}. Its deliveries go to its fallback; `tocsin enable {name}` puts it back."
+    return Alarm("disabled", name, f"{name} is disabled", body, unreachable=name)
+
+
+def failing(name: str, reason: str | None, seconds: float) -> Alarm:
+    """The destination's breaker has been open for so long."""
+    body = (
+        f"{reason or 'it fails'}. A delivery that waits longer than its patience goes to a fallback, if one works;"
+        " the daemon keeps trying the destination."
+    )
+    return Alarm("breaker", name, f"{name} has been failing for {format_duration(seconds)}", body, unreachable=name)
+
+
+def late(name: str, seconds: float) -> Alarm:
+    """A delivery has waited longer than `[alarms] age`."""
+    body = "`tocsin status` shows the reason. If a limit of yours causes such waits, raise `[alarms] age`."
+    title = f"Signals have been waiting for {name} for {format_duration(seconds)}"
+    return Alarm("age", name, title, body, unreachable=name)
+
+
+def limited(name: str, reason: str | None, seconds: float) -> Alarm:
+    """The server of the destination blocks it for so much longer."""
+    body = (
+        f"{reason or 'it is blocked'}. A delivery that waits longer than its patience goes to a fallback, if one works;"
+        " `tocsin status` shows how long the block lasts."
+    )
+    title = f"{name} is shut out for {format_duration(round(seconds))}"
+    return Alarm("limited", name, title, body, unreachable=name)
+
+
+def damaged(finding: Finding) -> Alarm:
+    """Files of the daemon were damaged, and put aside."""
+    outcome = f" {finding.outcome[:1].upper()}{finding.outcome[1:]}." if finding.outcome else ""
+    body = f"{finding.reason[:1].upper()}{finding.reason[1:]}.{outcome} The files as they were found lie in {finding.folder}."
+    return Alarm("damage", finding.folder.name, "Stored signals were damaged", body, priority="urgent", once=True)
+
+
+def disk_full(fact: IntakeClosed) -> Alarm:
+    """The daemon accepts no signals."""
+    body = f"{fact.reason}. Stored signals are still delivered; clients keep new ones in the spool, as far as there is room."
+    return Alarm("disk", "the disk", "No signals are taken: the disk is full", body)
+
+
+def quarantined(fact: Quarantined) -> Alarm:
+    """A file of the spool could not be read."""
+    body = f"{fact.file}: {fact.reason}. It lies in the spool's quarantine, perhaps with others; `tocsin status` shows the folder."
+    return Alarm("quarantine", "the spool", "Signals of the spool could not be read", body)
+
+
+def spool_unread(fact: SpoolProblem) -> Alarm:
+    """The daemon cannot read the spool."""
+    return Alarm("spool", "the spool", "The daemon does not read the spool", f"{fact.reason}. Signals in it wait.")
+
+
+def socket_gone(fact: SocketProblem) -> Alarm:
+    """Programs cannot connect."""
+    body = f"{fact.reason}. Clients keep new signals in the spool, which the daemon reads; commands do not reach the daemon."
+    return Alarm("socket", fact.socket, f"Programs cannot connect to {fact.socket}", body)
+
+
+def lost(fact: SignalsLost) -> Alarm:
+    """Signals that were not on disk could not be stored."""
+    body = f"{fact.reason}. Their senders chose not to wait for the disk; no other signals were lost."
+    return Alarm("lost", "the disk", f"{fact.signals} signals were lost", body)
+
+
+def not_accepted(kind: str, signals: int, fact: SignalRefused | LossesReported, reason: str) -> Alarm:
+    """Signals were `refused`, or `dropped` by the programs that raised them."""
+    title = f"1 signal was {kind}" if signals == 1 else f"{signals:,} signals were {kind}"
+    body = f"The last, of uid {fact.uid}, pid {fact.pid}: {reason}. Its sender got the reason."
+    priority = "normal" if kind == "refused" else "high"
+    return Alarm(kind, "senders", title, body, priority=priority, accumulates=True)
+
+
+def all_clear(kind: str, about: str, seconds: float, waiting: int) -> tuple[str, str]:
+    """Title and body of the signal that follows an alarm when its condition is over; so many deliveries wait for the destination."""
+    title = _OVER[kind].format(about)
+    lasted = f"It lasted {format_duration(max(1, round(seconds)))}."
+    if kind in {"disk", "spool", "socket"}:
+        return title, lasted
+    if not waiting:
+        return title, f"{lasted} Nothing waits for it."
+    return title, f"{lasted} {waiting:,} {'signal waits' if waiting == 1 else 'signals wait'} for it."
+
+
+_OVER = {
+    "breaker": "{} is no longer failing",
+    "limited": "{} is no longer shut out",
+    "disabled": "{} is enabled again",
+    "age": "Signals no longer wait too long for {}",
+    "disk": "Signals are taken again: the disk has room",
+    "spool": "The daemon reads the spool again",
+    "socket": "Programs can connect to {} again",
+}
