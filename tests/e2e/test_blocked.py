@@ -81,7 +81,8 @@ def test_ban_without_duration_lasts_a_minute_and_ignores_enable(tmp_path: Path, 
         waiting = daemon.client.why(daemon.client.send("another").id)["deliveries"][0]["reason"]
     assert limited["seconds"] == 60
     assert (
-        reply["note"] == f"d was not disabled; it still waits, and nobody can lift that from here: {limited['reason']}"
+        reply["note"]
+        == f"d was not disabled; it still waits, and `tocsin enable` cannot lift that: {limited['reason']}"
     )
     assert (lane["condition"], lane["reason"]) == ("limited", limited["reason"])
     assert waiting == limited["reason"]

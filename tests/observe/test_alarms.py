@@ -614,7 +614,9 @@ async def test_an_alarm_that_a_kill_prevented_is_raised_at_the_next_start_and_on
     for expected in ([("disabled", "a", "b")], []):
         async with watch(tmp_path, options, destination("b")) as here:
             here.here.nursery.start_soon(here.alarms.run)
-            await trio.testing.wait_all_tasks_blocked(0.05)
+            with trio.fail_after(PATIENCE):
+                while here.alarms._reports._next_look < 0:  # the first round ends with the loss reports
+                    await trio.testing.wait_all_tasks_blocked(0.001)
             await here.settled()
             assert [(f.condition, f.about, f.route) for f in here.here.facts if isinstance(f, AlarmRaised)] == expected
     assert (tmp_path / "b.jsonl").read_text().count("a is disabled") == 1
