@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.destinations.saved_messages import slowly, stored
 from tests.destinations.signals import ACCEPTED, deliveries, delivery, titles
-from tests.destinations.test_rendering_message import slowly, stored
 
 from tocsind.policy.delivery import Delivery, LiveUpdate
 from tocsind.policy.live_message import MAX_LINES, Line, LiveMessage

@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.destinations.saved_messages import slowly, stored
 from tests.destinations.signals import deliveries, delivery
 
 from tocsind.config import DiscordOptions
@@ -20,22 +21,7 @@ from tocsind.rendering.embed import _rendered, embed, length
 from tocsind.rendering.facts import LATE_ROOM
 from tocsind.rendering.plain import plain
 from tocsind.testing.mentions import mentions_of
-from tocsind.testing.messages import Message, MessageLog, Moment
 from tocsind.testing.reader import seen_in
-from tocsind.testing.validation import check
-from tocsind.testing.webhooks import numbered_webhook
-
-slowly = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
-
-
-def stored(payload: dict[str, Any]) -> Message:
-    """What Discord keeps of it, after all its checks."""
-    checked = check(msgspec.json.decode(msgspec.json.encode(payload)))
-    assert checked.errors == {}
-    log = MessageLog(1)
-    return log.add(checked.payload, at=Moment(0.0, 0.0, 2e9), channel_id="c", by=numbered_webhook(0, "c"))
 
 
 def read(payload: dict[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from .server import Model
 RATES = ((5, 1.0), (5, 2.0), (5, 5.0))  # of a webhook, as they were seen
 REAL = (5, 2.0)  # as Discord's staff name it
 CHANNEL = 30, 60.0
+ONE = Model.parse("sliding:5/2,sliding:30/60")  # the model of tests that need only one
 SMALL = 24  # runs that are not worth a second process
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tocsind.policy.delivery import Priority
 
 from .server import USER
 from .signals import Signal
+from .world import BEGIN
 
 BAN = 10_000, 600.0  # invalid requests in so many seconds, and Cloudflare bans the address
 
@@ -82,3 +83,8 @@ class Book:
 def _words(batch: Sequence[Signal]) -> str:
     counts = Counter(signal.priority for signal in batch)
     return ", ".join(f"{n} {priority.label}" for priority, n in sorted(counts.items()))
+
+
+def waits(books: Iterable[Book], priority: Priority, after: float = 0.0) -> list[float]:
+    """Seconds from hand-off to acceptance of the signals of one priority that were handed over `after` seconds into the run, or later."""
+    return [wait for book in books for at, wait in book.waits[priority] if at >= BEGIN + after]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from statistics import median
 
 import pytest
@@ -11,8 +10,8 @@ from hypothesis import strategies as st
 from tests.bench.table import percentile
 from tests.simulator.floor import universal
 from tests.simulator.journal import Rules
-from tests.simulator.many import RATES, REAL, models
-from tests.simulator.record import Book
+from tests.simulator.many import ONE, RATES, REAL, models
+from tests.simulator.record import Book, waits
 from tests.simulator.scenario import Foreign, Scenario, run
 from tests.simulator.server import Model
 from tests.simulator.workloads import WORKLOADS
@@ -24,7 +23,6 @@ from tocsind.policy.delivery import Priority
 EVERY = models()
 REALS = models([REAL], silent=False)
 SOME = REALS[::5]  # each way of counting once for the webhook and once for the channel
-ONE = Model.parse("sliding:5/2,sliding:30/60")
 
 
 def ran(scenario: Scenario) -> Book:
@@ -39,10 +37,6 @@ def clean(scenario: Scenario) -> Book:
     book = ran(scenario)
     assert not book.refused.total(), scenario
     return book
-
-
-def waits(books: Iterable[Book], priority: Priority, after: float = 0.0) -> list[float]:
-    return [wait for book in books for at, wait in book.waits[priority] if at >= BEGIN + after]
 
 
 @settings(max_examples=40)

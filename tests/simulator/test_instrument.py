@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.simulator.__main__ import main
 from tests.simulator.floor import omniscient, universal
-from tests.simulator.many import models, run_all
+from tests.simulator.many import ONE, models, run_all
 from tests.simulator.scenario import Foreign, Scenario, ahead, run
 from tests.simulator.server import Model
-from tests.simulator.test_goals import ONE
 from tests.simulator.world import BEGIN, World
 
 

@@ -8,9 +8,10 @@ import pytest
 from tests.bench.table import percentile
 from tests.simulator import tocsin
 from tests.simulator.journal import REMEMBERED, Journal
+from tests.simulator.many import ONE
+from tests.simulator.record import waits
 from tests.simulator.scenario import Foreign, Scenario, run
 from tests.simulator.server import Model
-from tests.simulator.test_goals import ONE, waits
 
 from tocsind.policy.bucket import Bucket
 from tocsind.policy.delivery import Priority
