@@ -1,21 +1,22 @@
-"""The Unix socket door: bytes in, requests to dispatch, replies out in order. One task a connection.
+"""The Unix socket: frames in, requests to the core, replies out in order. One task per connection.
 
-    socket       making and finding the socket: stale files, owners, modes; making it again
-    limits       how long, how many, how much
-    owners       whose bounds a connection counts against
-    table        who holds which connection and how many bytes; who has to give one up
-    turns        whose request is served next
-    connection   one peer: frames with their deadlines, replies in its encoding
-    permissions  who may ask for what
-    catching_up  what a question waits for, so that a caller reads what it wrote
-    desk         what each request means
-    lenient      hand-offs in JSON that the standard does not allow
-    door         the accept loop, and the task of each connection
+    limits            times, numbers of connections, bytes
+    owners            the user whose limits a connection counts against
+    connection_table  all connections and their bytes, by owner; which one is closed when there are too many
+    request_turns     which request is served next
+    connection        one peer: frames with their deadlines, replies in the peer's encoding
+    protocol          the requests
+    permissions       which user may make which request
+    catching_up       how long a question waits for the spool, so that a caller reads what it wrote
+    handlers          answers requests
+    lenient_json      signals in JSON that the standard does not allow
+    listener          the accept loop, and the task of each connection
 
-Anyone on the host who may open the socket may send anything, so nothing here trusts a byte. A length is checked before anything is
-read; a frame that has begun must end in time; what cannot be decoded is told once and closed, what decodes and means
-nothing is told and the connection lives. Connections, unfinished bytes, tails and requests that are being served are bounded by owner:
-whoever uses up a bound pays for it, and nobody else; connections are kept for root and the daemon's own user.
+Every user of the host who may open the socket may send anything, so nothing here trusts a byte. The length of a frame is checked before
+its body is read; a frame that has begun must end in time; bytes that cannot be decoded get one error and the connection is closed; a
+request that can be decoded and makes no sense gets an error and the connection stays. Connections, unfinished bytes, tails and requests
+in service are limited by owner: a user who reaches a limit loses connections of his own, never another user's. Some connections are
+reserved for root and the daemon's own user.
 """
 
 from tocsind.host.unix_socket import UnixListener, adopt, open_listener

@@ -23,8 +23,8 @@ from .owners import Owners
 _READ = 65536
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not an accident
-    """An answer that says no: `kind` is one of tocsin.wire.ERROR_KINDS. `closes` when the stream cannot be trusted any more."""
+class Refusal(Exception):  # noqa: N818 - an answer, not a fault
+    """An error reply: `kind` is one of tocsin.wire.ERROR_KINDS. `closes` is true when the connection must be closed after it."""
 
     def __init__(self, kind: str, message: str, *, field: str | None = None, closes: bool = False) -> None:
         super().__init__(kind, message)
@@ -34,20 +34,20 @@ class Refusal(Exception):  # noqa: N818 - an answer, not an accident
         self.closes = closes
 
     def bare(self) -> Refusal:
-        """The same without its traceback, which would keep alive all that was made of the request."""
+        """A copy without traceback: the traceback would keep the decoded request in memory."""
         return Refusal(self.kind, self.message, field=self.field, closes=self.closes)
 
     def reply(self) -> dict[str, Any]:
-        """What goes over the wire."""
+        """The reply as sent to the peer."""
         error = {"kind": self.kind, "message": self.message}
         return {"ok": False, "error": {**error, "field": self.field} if self.field else error}
 
 
 class Connection:
-    """A connected peer. `idle_since` is monotonic, and None while a request of its is being served.
+    """A connected peer. `idle_since` is monotonic, and None while one of its requests is served.
 
-    `scope` is the connection's whole life. Its deadline and shield move with what happens in it, because a scope of its own for every read
-    and every answer would cost a hand-off more than its decoding.
+    `scope` spans the connection's whole life. Its deadline and shield change with each phase: a new scope for every read and every answer
+    would cost more than decoding the request.
     """
 
     def __init__(self, stream: trio.SocketStream, limits: Limits, table: ConnectionTable, owners: Owners) -> None:
@@ -57,14 +57,14 @@ class Connection:
         self.peer = _credentials(stream)
         uid = self.peer.uid
         self.slot = Slot(owners.owner(uid), self._evict, privileged=owners.is_privileged(uid))
-        self.eviction_reason: Refusal | None = None  # what an evicted peer is told
+        self.eviction_reason: Refusal | None = None  # the reply to an evicted peer
         self.scope = trio.CancelScope()
         self._buffer = bytearray()
         self._unsent = b""
 
     @property
     def idle_since(self) -> float | None:
-        """Since when it waits for its next request."""
+        """When the connection began to wait for its next request; None while it does not."""
         return self.slot.since if self.slot.phase is Phase.IDLE else None
 
     @idle_since.setter
@@ -74,25 +74,25 @@ class Connection:
     def _evict(self, message: str | None) -> None:
         self.eviction_reason = None if message is None else Refusal("busy", message, closes=True)
         if self.slot.phase is Phase.STALLED:
-            self._buffer = bytearray()  # now: many may be evicted before the first task of them ends
+            self._buffer = bytearray()  # free the memory now: many connections may be evicted before their tasks end
         self.scope.cancel()
 
     def reserve_bytes(self, size: int) -> None:
-        """So many bytes of a request or a reply lie here unfinished."""
+        """Count `size` bytes of an unfinished request or reply against this connection's owner."""
         if size != self.slot.bytes:
             self._table.set_bytes(self.slot, size)
 
     async def read_frame(self) -> bytes | None:
-        """The next frame's body; None when the peer has gone. Raises Refusal for what is no frame.
+        """The next frame's body; None when the peer has hung up. Raises Refusal for bytes that are no frame.
 
-        A peer that takes too long over a frame, or to come, is cancelled.
+        Cancels `scope` when the peer takes too long for a frame or between two.
         """
         self.reserve_bytes(len(self._buffer))
         if not self._buffer:
             self.idle_since = time.monotonic()
             self.scope.deadline = trio.current_time() + self._limits.idle
             self._buffer += await self.stream.receive_some(_READ)
-            if not self._buffer:  # who goes is idle to the end: many who hang up at once keep nobody out
+            if not self._buffer:  # the phase stays IDLE: a closing connection may be evicted for a new one
                 return None
         self.slot.enter(Phase.SERVED)
         self.scope.deadline = trio.current_time() + self._limits.frame
@@ -104,13 +104,13 @@ class Connection:
                 return None
             self._buffer += received
         self.slot.enter(Phase.SERVED)
-        if self.slot.bytes:  # a small frame that came whole is held for no time worth counting
+        if self.slot.bytes:  # a small frame that came whole was never counted
             self.reserve_bytes(len(body) + len(self._buffer))
         self.scope.deadline = math.inf
         return body
 
     def _next_body(self) -> bytes | None:
-        """A frame's body, once all of it has come. Raises Refusal."""
+        """The body of the next frame, None until all of it has been received. Raises Refusal."""
         if len(self._buffer) < HEADER_BYTES:
             return None
         end = HEADER_BYTES + body_length(bytes(self._buffer[:HEADER_BYTES]))
@@ -126,31 +126,31 @@ class Connection:
         return body
 
     def timeout_refusal(self) -> Refusal | None:
-        """What a peer is told whose frame was not complete in time: for the door, once `scope` is over."""
+        """The error for a peer whose frame was not complete in time. For the listener, after `scope` has ended."""
         if self._buffer and trio.current_time() >= self.scope.deadline:
             return Refusal("broken-frame", f"a frame must be complete within {self._limits.frame:g} s", closes=True)
         return None
 
     async def send_reply(self, message: dict[str, Any], *, as_json: bool) -> None:
-        """Send one reply. A peer that does not take it in time is cut off."""
+        """Send one reply. Raises trio.BrokenResourceError when the peer does not read it in time."""
         self.send_reply_now(message, as_json=as_json)
-        del message  # a large one is not needed while its peer takes its time
+        del message  # frees a large reply while its peer reads
         await trio.lowlevel.checkpoint()
         await self.flush_reply()
 
     def send_reply_now(self, message: dict[str, Any], *, as_json: bool) -> None:
-        """Send what the peer takes of a reply without waiting; the rest is for `finish_reply`."""
+        """Send as much of a reply as the socket takes without blocking; `flush_reply` sends the rest."""
         self._unsent += _packed(message, as_json=as_json)
         try:
             sent = os.write(self.stream.socket.fileno(), self._unsent)
         except BlockingIOError:
             return
         except OSError:
-            sent = len(self._unsent)  # the peer has gone, as the next read will tell
+            sent = len(self._unsent)  # the peer has hung up; the next read finds that
         self._unsent = self._unsent[sent:]
 
     async def flush_reply(self) -> None:
-        """Send what `reply_now` could not."""
+        """Send the rest that `send_reply_now` left."""
         unsent, self._unsent = self._unsent, b""
         if unsent:
             phase, since = self.slot.phase, self.slot.since
@@ -159,7 +159,7 @@ class Connection:
             try:
                 await self._send(unsent)
             except trio.Cancelled:
-                self.eviction_reason = None  # behind a part of a reply it would be read as the rest
+                self.eviction_reason = None  # a second reply after part of the first would be read as its rest
                 raise
             self.slot.phase, self.slot.since = phase, since
             self.reserve_bytes(len(self._buffer))
@@ -171,14 +171,14 @@ class Connection:
             raise trio.BrokenResourceError("the peer does not read")
 
     async def wait_closed(self) -> None:
-        """Return once the peer has hung up; never, when it asks on or has only finished asking: it may still read.
+        """Return once the peer has hung up. Never returns when the peer sends more, or shut down only its sending half: it may still read.
 
-        Nothing is taken from the stream, so what comes meanwhile is the next frame's.
+        Reads nothing, so bytes that arrive belong to the next frame.
         """
         sock = self.stream.socket
         await trio.lowlevel.wait_readable(sock)
         poll = select.poll()
-        poll.register(sock, 0)  # asks for nothing: only a hang-up and errors are told
+        poll.register(sock, 0)  # no events requested: the kernel reports hang-ups and errors only
         if not poll.poll(0):
             await trio.sleep_forever()
 

@@ -1,15 +1,15 @@
-"""Who holds which connection and how many bytes, and who has to give one up: the bounds by owner, decided here in plain numbers.
+"""All connections and their bytes, by owner, and which connection is closed when a limit is reached. Decides on plain numbers, without IO.
 
-    a new connection     over `per_uid` of its owner          its owner gives one up
-                         over `connections` less `kept`       the owner who holds most does; not for root and the daemon's own user
-                         over `connections`                   the owner who holds most does
-    a tail               over `tails_per_uid`, over `tails`   the same, and it is a tail that goes
-    unfinished bytes     over `unfinished_per_uid`            the connection of its owner that holds most bytes goes
-                         over `unfinished`                    that of the owner who holds most
+    a new connection     over `per_uid` of its owner          one of its owner's connections is evicted
+                         over `connections` less `kept`       one of the owner with most; not for root and the daemon's own user
+                         over `connections`                   one of the owner with most
+    a tail               over `tails_per_uid`, over `tails`   the same, among tails
+    unfinished bytes     over `unfinished_per_uid`            the connection of this owner that holds most bytes
+                         over `unfinished`                    the same, of the owner with most bytes
 
-Given up is first what is idle, then what waits for its peer (half a frame, a reply that is not read), then what follows (`tail`, `wait`),
-then what waits for its turn; of these the oldest. What is being served is never given up: a signal that was read gets its receipt. When an
-owner has nothing to give up, a new connection is refused.
+Idle connections are evicted first, then those that wait for their peer (half a frame, an unread reply), then those that follow (`tail`,
+`wait`), then those that wait for their turn; within each group the oldest. A connection whose request is served is never evicted: a signal
+that was read gets its receipt. When an owner has no connection that may be evicted, the new connection is refused.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from .owners import Owner
 
 
 class Phase(IntEnum):
-    """What a connection does, in the order in which connections are given up."""
+    """What a connection does, in the order of eviction."""
 
     IDLE = 0
-    STALLED = 1  # waits for its peer: the rest of a frame, or that a reply is read
+    STALLED = 1  # waits for its peer: for the rest of a frame, or until a reply is read
     FOLLOWING = 2  # tail, wait
     QUEUED = 3  # waits for its turn
     SERVED = 4
 
 
 class Slot:
-    """One connection's entry in the table. `evict` ends the connection; its argument is the message, None for no message."""
+    """One connection's entry in the table. `evict` closes the connection; its argument is the error text, None for none."""
 
     def __init__(self, owner: Owner, evict: Callable[[str | None], None], *, privileged: bool = False) -> None:
         self.owner = owner
@@ -46,18 +46,18 @@ class Slot:
         self.is_tail = False
 
     def enter(self, phase: Phase) -> None:
-        """The connection does something else from now on."""
+        """Change the phase, and note when."""
         self.phase = phase
         self.since = time.monotonic()
 
     @property
     def rank(self) -> tuple[Phase, float]:
-        """The least is given up first."""
+        """The sort key for eviction: the smallest goes first."""
         return self.phase, self.since
 
 
 class ConnectionTable:
-    """All connections. Not for threads."""
+    """All connections. For the event loop only."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -70,7 +70,7 @@ class ConnectionTable:
         return len(self.slots)
 
     def admit(self, new: Slot) -> bool:
-        """Enter a new connection; False when there is no room and none can be made."""
+        """Add a new connection, and evict another if need be; False when no other may be evicted."""
         limits, kept = self._limits, 0 if new.privileged else self._limits.kept
         if not self._below([each for each in self.slots if each.owner == new.owner], limits.per_uid, _TOO_MANY):
             return False
@@ -83,12 +83,12 @@ class ConnectionTable:
         return True
 
     def remove(self, slot: Slot) -> None:
-        """The connection has ended."""
+        """Remove a connection that has ended. Removing it again does no harm."""
         self.set_bytes(slot, 0)
         self.slots.discard(slot)
 
     def mark_tail(self, slot: Slot) -> None:
-        """The connection is a tail from now on."""
+        """Count the connection as a tail."""
         slot.is_tail = True
         tails = [each for each in self.slots if each.is_tail and each is not slot]
         self._below([each for each in tails if each.owner == slot.owner], self._limits.tails_per_uid, _TOO_MANY_TAILS)
@@ -97,9 +97,9 @@ class ConnectionTable:
             self._below(others, self._limits.tails, _TOO_MANY_TAILS)
 
     def set_bytes(self, slot: Slot, size: int) -> None:
-        """The connection holds so many unfinished bytes from now on."""
+        """Count `size` unfinished bytes for the connection, and evict others if that is too much."""
         if slot not in self.slots:
-            return  # evicted, and on its way out
+            return  # evicted; its task ends soon
         change = size - slot.bytes
         slot.bytes = size
         self.unfinished += change
@@ -110,7 +110,7 @@ class ConnectionTable:
             self._keep_within_bytes(slot.owner)
 
     def evict_idlest(self) -> bool:
-        """End one connection because the process has run out of descriptors; False when all are being served."""
+        """Evict one connection because the process has no file descriptor left; False when every request is in service."""
         return self._choose_victim(self.slots, _NO_DESCRIPTORS)
 
     def _unprivileged(self) -> list[Slot]:
@@ -120,7 +120,7 @@ class ConnectionTable:
         return len(slots) < most or self._choose_victim(slots, message)
 
     def _choose_victim(self, slots: Collection[Slot], message: str) -> bool:
-        """Evict one of these: of the owner who holds most of them, who has one that may go."""
+        """Evict one of these: of the owner who holds most of them, among owners with one that may be evicted."""
         may_go = [each for each in slots if each.phase is not Phase.SERVED]
         if not may_go:
             return False
@@ -144,7 +144,7 @@ class ConnectionTable:
             )
 
     def _evict(self, victim: Slot, message: str | None) -> None:
-        self.remove(victim)  # now, or two that come at once would both take its place
+        self.remove(victim)  # at once: two new connections must not both take its place
         self.evicted += 1
         victim.evict(message)
 

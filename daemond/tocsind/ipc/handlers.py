@@ -1,4 +1,4 @@
-"""What each request means: decoded here, answered by the core, the lanes and the status view."""
+"""Decodes requests and answers them, by the core, the lanes and the status view."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from tocsind.ipc.protocol import (
 from tocsind.journal import CopyFailed, Count, Journal, live_messages, queries
 from tocsind.observe.destination_view import wait_reason
 from tocsind.observe.dry_run import dry_run
-from tocsind.observe.event_feed import EventFeed as TailView
+from tocsind.observe.event_feed import EventFeed
 from tocsind.observe.prometheus import render
 from tocsind.observe.status import StatusView
 from tocsind.policy.delivery import Delivery, Priority
@@ -59,19 +59,19 @@ from .permissions import permit
 T = TypeVar("T")
 AddWebhook = Callable[
     [str, Peer], Awaitable[str]
-]  # a webhook's URL, and who lends it: the destination. Raises LendingRefused
+]  # (URL of a webhook, peer) -> name of the destination. Raises WebhookRefused
 
 _json = msgspec.json.Decoder(AnyRequest)
 _msgpack = msgspec.msgpack.Decoder(AnyRequest)
 
 LONGEST_WAIT = 3600.0  # seconds that one `wait` may hold a connection
-MOST_SIGNALS = 5000  # in one request: a frame holds fewer real ones, and 200,000 empty ones would hold up everybody
-_MANY_OBJECTS = 16 * 2**10  # bytes of a frame that may become so many objects that they are not collected meanwhile
-_LONGEST_WORDS = 200  # characters of a stranger's that a fact repeats: facts stay in memory and go to the log
+MOST_SIGNALS = 5000  # per request; a frame holds fewer real ones, and 200,000 empty ones would block the event loop
+_MANY_OBJECTS = 16 * 2**10  # bytes; a larger frame is decoded with the garbage collector off
+_LONGEST_WORDS = 200  # characters of a peer's text that an event repeats: events stay in memory and go to the log
 
 
 class _Version(msgspec.Struct, frozen=True):
-    """What every version of the protocol can say."""
+    """The part of a request that all protocol versions share."""
 
     v: int = PROTOCOL
 
@@ -86,7 +86,7 @@ def decode(body: bytes) -> AnyRequest:
         with _without_collector() if len(body) > _MANY_OBJECTS else nullcontext():
             request = _decode(body)
     except msgspec.ValidationError as error:
-        _check_version(_version(body))  # another version may have other operations and fields: say that first
+        _check_version(_version(body))  # another version may have other operations and fields: report the version first
         raise _decode_error(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -97,7 +97,7 @@ def decode(body: bytes) -> AnyRequest:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """The garbage collector would look at all that is being made a hundred times: 300 ms, and not 20, for 256 KiB of empty lists."""
+    """The garbage collector would scan the growing result a hundred times: 300 ms instead of 20 for 256 KiB of empty lists."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -122,7 +122,7 @@ def _decode(body: bytes) -> AnyRequest:
 
 
 def _version(body: bytes) -> int:
-    """The version that a request claims; ours, when it claims none that can be read."""
+    """The version in a request; PROTOCOL when there is none that can be read."""
     try:
         return (_json_version if body.startswith(b"{") else _msgpack_version).decode(body).v
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -142,7 +142,7 @@ def _decode_error(error: str) -> Refusal:
 
 
 class Handlers:
-    """Answers requests. `answer` gives one reply; `facts` is the stream that a `tail` opens."""
+    """Answers requests. `answer` gives one reply; `events` and `backup` are streams of replies."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class Handlers:
         lanes: Supervisor,
         spool: SpoolImporter,
         status: StatusView,
-        tail: TailView,
+        feed: EventFeed,
         add_webhook: AddWebhook,
         clock: Clock,
         emit: Emit,
@@ -166,7 +166,7 @@ class Handlers:
         self._lanes = lanes
         self._spool = spool
         self._status = status
-        self._feed = tail
+        self._feed = feed
         self._add_webhook = add_webhook
         self._clock = clock
         self._emit = emit
@@ -183,7 +183,7 @@ class Handlers:
         }
 
     async def answer(self, request: AnyRequest) -> dict[str, Any]:
-        """The reply to a request that hands nothing over, behind `catch_up`. Raises Refusal."""
+        """The reply to a request that carries no signal. Call `catch_up` first. Raises Refusal."""
         try:
             return {"ok": True, **await self._answer(request)}
         except StorageFull as full:
@@ -198,7 +198,7 @@ class Handlers:
         await permit(request, peer, self._journal, self._emit)
 
     async def add_webhook(self, request: AddClientWebhook, peer: Peer) -> dict[str, Any]:
-        """The reply to a program that lends a webhook. Raises Refusal."""
+        """Make a destination of a client's webhook; the reply. Raises Refusal."""
         try:
             return {"ok": True, "destination": await self._add_webhook(request.url, peer)}
         except WebhookRefused as refused:
@@ -206,13 +206,13 @@ class Handlers:
             raise Refusal(refused.kind, str(refused)) from None
 
     def count_losses(self, request: Losses, peer: Peer) -> dict[str, Any]:
-        """The reply to a program that reports what it could not hand over."""
+        """Count signals that a client could not hand over; the reply."""
         if request.refused or request.dropped:
             self._emit(LossesReported(request.refused, request.dropped, peer.uid, peer.pid))
         return {"ok": True}
 
     async def accept(self, request: Send | SendMany, peer: Peer) -> dict[str, Any]:
-        """Store what is handed over; the reply, behind the commit. Raises Refusal."""
+        """Store the signals of a request; the reply, after the commit. Raises Refusal."""
         admitted = await self.parse_signals(request, peer)
         try:
             return self.reply(request, await self.store_all(admitted, peer), many=isinstance(request, SendMany))
@@ -220,14 +220,14 @@ class Handlers:
             raise Refusal("full", str(full)) from None
 
     def reply(self, request: Send | SendMany, given: Sequence[Receipt], *, many: bool) -> dict[str, Any]:
-        """Receipts as the reply to a request: one, or a list."""
+        """The reply with one receipt, or with a list of them."""
         plain = [{"id": receipt.id, "state": receipt.state, "reason": receipt.reason} for receipt in given]
         spool = {"spool": self._spool.place} if request.spool and self._spool.place else {}
         return {"ok": True, **({"receipts": plain} if many else {"receipt": plain[0]}), **spool}
 
     async def _answer(self, request: AnyRequest) -> dict[str, Any]:
         if isinstance(request, Tail | Backup):
-            raise Refusal("bad-request", "this is a stream of its own")
+            raise Refusal("bad-request", "this request is answered by a stream")
         return await self._handlers[type(request)](request)
 
     async def _on_status(self, _: Status) -> dict[str, Any]:
@@ -253,7 +253,7 @@ class Handlers:
                     attempt[instant] = steady_to_wall(self._clock, attempt[instant])
 
     def _wait_reason(self, delivery: dict[str, Any]) -> str | None:
-        """Why it still waits, and when a fallback takes it: the journal knows of attempts, its lane of all else."""
+        """Why a delivery waits, and when a fallback takes it. The journal knows its attempts, its lane everything else."""
         lane, known = self._lanes.get(delivery["destination"]), delivery["reason"]
         return wait_reason(lane.snapshot(), Priority[delivery["priority"].upper()], known) if lane else known
 
@@ -262,13 +262,13 @@ class Handlers:
         return await self._done(request.id, await self._operator.drop(request.id))
 
     async def _on_wait(self, request: Wait) -> dict[str, Any]:
-        if isnan(request.seconds):  # MessagePack can say it, and no clock can wait for it
-            raise Refusal("bad-request", "`seconds` is no number")
+        if isnan(request.seconds):  # MessagePack can encode NaN, and no timer takes it
+            raise Refusal("bad-request", "`seconds` is not a number")
         seconds = min(max(request.seconds, 0.0), LONGEST_WAIT)
         return {"state": _found(await self._waiters.wait_settled(request.id, seconds), request.id)}
 
     async def parse_signals(self, request: Send | SendMany, peer: Peer) -> list[Signal | Receipt]:
-        """The signals of a request, checked. One bad signal among many is refused by name, and the others go on."""
+        """The signals of a request, checked. Of a list, an invalid signal becomes a receipt and the others go on. Raises Refusal."""
         if request.after is not None:
             await self._spool.reach(*request.after, peer.uid)
         if isinstance(request, SendMany):
@@ -311,7 +311,7 @@ class Handlers:
 
     async def _on_retry(self, request: Retry) -> dict[str, Any]:
         if (request.id is None) is not request.all:
-            raise Refusal("bad-request", "name one signal by `id`, or say `all`")
+            raise Refusal("bad-request", "name one signal by `id`, or set `all`")
         if request.id is None:
             await self._must_be_known(request.destination)
             return {"deliveries": await self._operator.retry_all(request.destination)}
@@ -326,7 +326,7 @@ class Handlers:
         _found(await self._journal.run(queries.states, id_), id_)
 
     async def _must_be_known(self, destination: str | None) -> None:
-        """One that the configuration names, or that something in the journal is still owed to."""
+        """Raises Refusal for a destination that neither the configuration nor a delivery in the journal names."""
         if destination is None or self._lanes.get(destination) is not None:
             return
         if all(count.destination != destination for count in await self._journal.run(queries.counts)):
@@ -344,10 +344,10 @@ class Handlers:
         if before.excluded:
             raise Refusal("bad-request", f"{lane.name} is disabled by the configuration: {before.excluded}")
         await lane.enable()
-        return {"destination": lane.name} | _left(before, lane.snapshot())
+        return {"destination": lane.name} | _enable_notes(before, lane.snapshot())
 
     async def _on_test(self, request: Test) -> dict[str, Any]:
-        """Where this signal would go, as what, and when; nothing is taken or sent."""
+        """The destinations, the rendered messages and the send times of this signal. Stores and sends nothing."""
         try:
             signal = signal_in(request.signal)
             self._acceptor.check(signal)
@@ -372,7 +372,7 @@ class Handlers:
         return delivery if edits_at is None else await self._journal.run(live_messages.preview, delivery, edits_at)
 
     async def backup(self) -> AsyncGenerator[dict[str, Any], None]:
-        """The replies of a `backup`: the pieces of the journal's copy, in order. Raises Refusal."""
+        """The replies of a `backup`: the journal's copy in pieces, in order. Raises Refusal."""
         try:
             async with self._journal.copied(self._clock.wall()) as copy:
                 at = 0
@@ -385,16 +385,16 @@ class Handlers:
             raise Refusal("full", str(full)) from None
 
     async def events(self, request: Tail) -> AsyncGenerator[dict[str, Any], None]:
-        """The replies of a `tail`: what is in memory, and with `follow` what comes."""
-        with self._feed.follow() as coming:
-            for fact in self._feed.latest():
-                yield {"ok": True, "event": fact}
+        """The replies of a `tail`: the events in memory, and with `follow` all later ones."""
+        with self._feed.follow() as later:
+            for event in self._feed.latest():
+                yield {"ok": True, "event": event}
             if request.follow:
-                async for fact in coming:
-                    yield {"ok": True, "event": fact}
+                async for event in later:
+                    yield {"ok": True, "event": event}
 
 
-def _left(before: LaneView, after: LaneView) -> dict[str, str]:
+def _enable_notes(before: LaneView, after: LaneView) -> dict[str, str]:
     """A note for the operator who enabled a destination: that it was not disabled, and the block of the whole host that remains."""
     notes = [f"{before.name} was not disabled"] if before.disabled is None else []
     if after.limits.host_block is not None:

@@ -1,8 +1,8 @@
-"""Who may come in, and the task of each who does.
+"""Accepts connections, and runs one task for each.
 
-`table` decides who may hold a connection and who has to give one up, `turns` whose request is served next. So connections that nobody
-uses, tails, half frames and floods of requests cost their own user, and keep nobody else out. Long answers (`tail`, `wait`) end when
-their peer hangs up, and not at the next fact.
+`connection_table` decides which connections may stay, `request_turns` which request is served next. So idle connections, tails, half
+frames and many requests at once use up the limits of their own user only. A long answer (`tail`, `wait`) ends when its peer hangs up, not
+only at the next event.
 """
 
 from __future__ import annotations
@@ -30,16 +30,14 @@ from .owners import Owners
 from .request_turns import LIGHT, QUESTION, RequestTurns, Turn
 
 _USUAL = Limits()
-_ENDING = (
-    8  # connections that are open besides those in the table: evicted or refused ones whose task has not ended yet
-)
+_ENDING = 8  # connections that are open but not in the table: evicted or refused ones whose task has not ended yet
 
 
 class Server:
-    """Lets connections in and serves them. `close` before cancelling: what is being answered then gets its answer."""
+    """Accepts connections and serves them. Call `close` before cancelling: requests in service then get their answers."""
 
-    def __init__(self, desk: Handlers, emit: Emit, limits: Limits = _USUAL, owners: Owners | None = None) -> None:
-        self._handlers = desk
+    def __init__(self, handlers: Handlers, emit: Emit, limits: Limits = _USUAL, owners: Owners | None = None) -> None:
+        self._handlers = handlers
         self._emit = emit
         self._limits = limits
         self._owners = owners or Owners()
@@ -57,7 +55,7 @@ class Server:
             )
 
     def close(self) -> None:
-        """From now on every request is answered with `stopping`."""
+        """Answer every further request with `stopping`."""
         self._stopping = True
 
     async def _accepted(self, stream: trio.SocketStream) -> None:
@@ -68,12 +66,12 @@ class Server:
                 if admitted:
                     with connection.scope:
                         await self._serve(connection)
-                self._turn_away(
+                self._send_refusal(
                     connection, (connection.eviction_reason or connection.timeout_refusal()) if admitted else _BUSY
                 )
 
-    def _turn_away(self, connection: Connection, refusal: Refusal | None) -> None:
-        """Tell the peer why, without waiting: one that leaves, or is sent away, reads it all the same."""
+    def _send_refusal(self, connection: Connection, refusal: Refusal | None) -> None:
+        """Send the reason without waiting. A peer that closes, or whose connection is closed, can still read it."""
         if refusal is not None:
             self._emit(ConnectionRefused(connection.peer.uid, refusal.kind, refusal.message))
             connection.send_reply_now(refusal.reply(), as_json=True)
@@ -93,13 +91,11 @@ class Server:
             self.table.remove(connection.slot)
 
     async def _serve_one(self, connection: Connection) -> bool:
-        """One request and its reply; False when the connection is over."""
-        as_json = True  # what cannot be read is answered in what everybody can
+        """Serve one request; False when the connection has ended."""
+        as_json = True  # of a frame that cannot be decoded: every client reads JSON
         try:
             body = await connection.read_frame()
-            if (
-                body is None or connection.scope.cancel_called
-            ):  # sent away in this very tick: nothing is taken that cannot be answered
+            if body is None or connection.scope.cancel_called:  # evicted in this tick: it could not be answered
                 return False
             as_json = body.startswith(b"{")
             return await self._respond(connection, body, as_json=as_json)
@@ -149,7 +145,7 @@ class Server:
                 await turn.acquire(QUESTION)
                 await self._handlers.permit(request, connection.peer)
                 connection.send_reply_now(await self._handlers.answer(request), as_json=as_json)
-        turn.release()  # before the peer takes its time
+        turn.release()  # before the peer reads, which may take long
         await connection.flush_reply()
         return True
 
@@ -164,7 +160,7 @@ class Server:
         return False
 
     async def _catch_up(self, connection: Connection, request: AnyRequest, turn: Turn) -> None:
-        """Let the spool be taken in before a question; that holds up no other request, and one with no room may end it."""
+        """Wait for the spool before a question, without holding a turn. The connection may be evicted meanwhile."""
         turn.release()
         connection.slot.enter(Phase.QUEUED)
         await self._handlers.catch_up(request)
@@ -177,7 +173,7 @@ class Server:
     async def _accept_signals(
         self, connection: Connection, request: Send | SendMany, turn: Turn, *, as_json: bool
     ) -> None:
-        connection.scope.shield = True  # a signal that was read gets its receipt, also while we leave
+        connection.scope.shield = True  # a signal that was read gets its receipt, also while the daemon stops
         try:
             connection.send_reply_now(await self._handlers.accept(request, connection.peer), as_json=as_json)
             turn.release()
@@ -195,7 +191,7 @@ class Server:
     async def _reply_early(
         self, connection: Connection, request: Send | SendMany, turn: Turn, *, as_json: bool
     ) -> None:
-        """For callers who chose not to wait for the disk: the commit goes on in the background."""
+        """Serve a client that does not wait for the disk: the commit happens in the background."""
         admitted = await self._handlers.parse_signals(request, connection.peer)
         await self._unsynced.acquire()
         self._background.start_soon(self._store_unsynced, admitted, connection.peer, turn.transfer())
@@ -221,7 +217,7 @@ _BUSY = Refusal("busy", "too many connections are open, and none of them is idle
 
 
 async def _while_connected(connection: Connection, work: Callable[[], Awaitable[None]]) -> bool:
-    """Do `work`, which may take long, unless the peer hangs up; False when it did."""
+    """Do `work`, which may take long, until the peer hangs up; False when it did."""
     done = False
     try:
         async with trio.open_nursery() as nursery:
@@ -230,7 +226,7 @@ async def _while_connected(connection: Connection, work: Callable[[], Awaitable[
             done = True
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None  # the work's own: the watcher beside it raises nothing
+        raise group.exceptions[0] from None  # raised by `work`: the watcher beside it raises nothing
     return done
 
 

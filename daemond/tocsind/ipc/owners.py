@@ -1,7 +1,7 @@
-"""Whose bounds a connection counts against.
+"""The owner of a connection: the user whose limits it counts against.
 
-A user who may make user namespaces has 65,536 uids more, his subordinate ones (/etc/subuid). Bounds by uid alone would give each of them a
-share of its own, so all uids of one range are one owner. Names are not looked up: that may ask a directory server, and block.
+A user who may make user namespaces has 65,536 subordinate uids (/etc/subuid). Limits by uid would give a share to each of them, so all uids
+of one range have one owner. User names are not looked up: that may query a directory server, and block.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 SUBUID = Path("/etc/subuid")
 
-Owner = int | str  # a uid, or the user to whom a range of subordinate uids belongs, as /etc/subuid names him
+Owner = int | str  # a uid, or the user of a range of subordinate uids, as /etc/subuid names it
 
 
 class _Range(NamedTuple):
@@ -23,12 +23,12 @@ class _Range(NamedTuple):
 
 
 class Owners:
-    """Owners by uid. Reads `subuid` when it has changed."""
+    """Owners by uid. Reads the file again when it has changed. `own` is the daemon's uid (default: the effective one)."""
 
     def __init__(self, subuid: Path = SUBUID, own: int | None = None) -> None:
         self._subuid = subuid
         self._own = os.geteuid() if own is None else own
-        self._read: tuple[int, int] | None = None  # inode and time of what was read
+        self._read: tuple[int, int] | None = None  # inode and modification time of the file as read
         self._ranges: list[_Range] = []
 
     def owner(self, uid: int) -> Owner:
@@ -37,7 +37,7 @@ class Owners:
         return next((each.user for each in self._ranges if each.first <= uid < each.end), uid)
 
     def is_privileged(self, uid: int) -> bool:
-        """Whether it is root or the daemon's own user, for whom connections are kept."""
+        """Whether this is root or the daemon's own user, for whom connections are reserved."""
         return uid in (0, self._own)
 
     def _refresh(self) -> None:
@@ -51,7 +51,7 @@ class Owners:
 
 
 def _ranges(text: str) -> Iterator[_Range]:
-    """`user:first:count` a line; lines of another shape are skipped."""
+    """The ranges in lines of `user:first:count`; other lines are skipped."""
     for line in text.splitlines():
         user, _, numbers = line.strip().partition(":")
         first, _, count = numbers.partition(":")

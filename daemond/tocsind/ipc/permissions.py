@@ -1,6 +1,6 @@
-"""Who may ask for what: each user who reaches the socket may send and read, and may drop and retry what he sent himself.
+"""Permissions: every user who can open the socket may send and read, and may drop and retry signals of the same uid.
 
-Anybody's signals, a copy of all of them, destinations and the daemon itself are for root and the daemon's own user.
+Other users' signals, backups, destinations and the daemon itself are for root and the daemon's own user.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .connection import Refusal
 
 
 async def permit(request: AnyRequest, peer: Peer, journal: Journal, emit: Emit) -> None:
-    """Raises Refusal (`not-permitted`, `not-found`) where this user may not ask for this."""
+    """Raises Refusal (`not-permitted`, `not-found`) when this user may not make this request."""
     if peer.uid in trust.owners():
         return
     match request:
@@ -23,9 +23,7 @@ async def permit(request: AnyRequest, peer: Peer, journal: Journal, emit: Emit) 
             whose = "root and the daemon's own user"
         case Drop(id=str(id_)) | Retry(id=str(id_)):
             sender = await journal.run(queries.sender, id_)
-            if (
-                sender is None
-            ):  # here and now: it may come in, from another user's outbox, before the request is answered
+            if sender is None:  # not left to the handler: the signal may be imported in between
                 raise Refusal("not-found", f"no signal {id_} is known here; it may be older than the ledger is kept")
             if sender == peer.uid:
                 return

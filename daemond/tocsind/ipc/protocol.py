@@ -1,4 +1,4 @@
-"""What may be asked over the socket: a union tagged by `op`. The daemon's half of the wire; frames and errors are in tocsin.wire."""
+"""The requests: a union of structs, tagged by `op`. Frames and errors are in tocsin.wire."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tocsin.wire import PROTOCOL
 
 State = Literal["queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped"]
 Ack = Literal["stored", "received", "none"]
-MOST_LOSSES = 1_000_000  # of one report: a counter is worth reading only while nobody can blow it up
+MOST_LOSSES = 1_000_000  # in one report: no client can make the counter useless with a single request
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", forbid_unknown_fields=True):
-    """Anything that is asked. Unknown fields are refused: who forges a `uid` shall be told that it counts for nothing."""
+    """Any request. Unknown fields are refused, so a client that sends a `uid` learns that it has no effect."""
 
     v: int = PROTOCOL
 
 
 class SendRequest(Request, frozen=True, kw_only=True):
-    """What hands signals over. `ack` says when to answer: `stored` after the sync, `received` before it, `none` never.
+    """A request with signals. `ack` says when to answer: `stored` after the sync, `received` before it, `none` never.
 
-    `spool` asks where outboxes are read; `after` names an outbox and the record of it that is to be taken in first.
+    `spool` asks for the folder where the daemon reads outboxes. `after` names an outbox and the record of it to import first.
     """
 
     ack: Ack = "stored"
@@ -32,19 +32,19 @@ class SendRequest(Request, frozen=True, kw_only=True):
 
 
 class Send(SendRequest, frozen=True, kw_only=True, tag="send"):
-    """Take one signal: an object of its fields, or anything else as a title."""
+    """Store one signal: an object of its fields; any other value is its title."""
 
     signal: Any
 
 
 class SendMany(SendRequest, frozen=True, kw_only=True, tag="send_many"):
-    """Take many signals in one commit."""
+    """Store many signals in one commit."""
 
     signals: list[Any]
 
 
 class Status(Request, frozen=True, kw_only=True, tag="status"):
-    """How is everything?"""
+    """The status object."""
 
 
 class Exposition(Request, frozen=True, kw_only=True, tag="metrics"):
@@ -52,13 +52,13 @@ class Exposition(Request, frozen=True, kw_only=True, tag="metrics"):
 
 
 class Why(Request, frozen=True, kw_only=True, tag="why"):
-    """What became of this signal?"""
+    """The history of one signal."""
 
     id: str
 
 
 class Queue(Request, frozen=True, kw_only=True, tag="queue"):
-    """What waits, or stands in another state?"""
+    """Deliveries that wait, or that are in `state`."""
 
     state: State | None = None
     destination: str | None = None
@@ -66,7 +66,7 @@ class Queue(Request, frozen=True, kw_only=True, tag="queue"):
 
 
 class Retry(Request, frozen=True, kw_only=True, tag="retry"):
-    """Put back what is dead: of one signal by `id`, or `all`, perhaps of one destination."""
+    """Requeue dead deliveries: of one signal by `id`, or `all`, of one destination or of every one."""
 
     id: str | None = None
     all: bool = False
@@ -74,51 +74,51 @@ class Retry(Request, frozen=True, kw_only=True, tag="retry"):
 
 
 class Drop(Request, frozen=True, kw_only=True, tag="drop"):
-    """Do not deliver what still waits of this signal."""
+    """Drop the waiting deliveries of one signal."""
 
     id: str
 
 
 class Enable(Request, frozen=True, kw_only=True, tag="enable"):
-    """Put a disabled destination back."""
+    """Enable a disabled destination."""
 
     destination: str
 
 
 class Tail(Request, frozen=True, kw_only=True, tag="tail"):
-    """The latest facts, and with `follow` all that come."""
+    """The latest events, and with `follow` all later ones."""
 
     follow: bool = False
 
 
 class Wait(Request, frozen=True, kw_only=True, tag="wait"):
-    """Answer when nothing of this signal waits any more, or after so many seconds."""
+    """Answer when every delivery of this signal is settled, or after so many seconds."""
 
     id: str
     seconds: float
 
 
 class Test(Request, frozen=True, kw_only=True, tag="test"):
-    """What would become of this signal, and when? Nothing is taken or sent."""
+    """A dry run of one signal: nothing is stored or sent."""
 
     signal: Any
 
 
 class Backup(Request, frozen=True, kw_only=True, tag="backup"):
-    """A consistent copy of the journal, as a stream of pieces. For root and the daemon's own user."""
+    """A consistent copy of the journal, as a stream of pieces. For root and the daemon's own user only."""
 
 
 class AddClientWebhook(Request, frozen=True, kw_only=True, tag="add_webhook"):
-    """Take this webhook as a destination: under which name?"""
+    """Make a destination of this webhook; the answer names it."""
 
     url: str
 
     def __repr__(self) -> str:
-        return "LendWebhook(****)"
+        return "AddClientWebhook(****)"
 
 
 class Losses(Request, frozen=True, kw_only=True, tag="losses"):
-    """Count signals that the sender's program could not hand over before."""
+    """Count signals that the client could not hand over earlier."""
 
     refused: Annotated[int, Meta(ge=0, le=MOST_LOSSES)] = 0
     dropped: Annotated[int, Meta(ge=0, le=MOST_LOSSES)] = 0

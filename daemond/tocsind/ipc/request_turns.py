@@ -1,7 +1,7 @@
-"""Requests take turns, owner by owner: whoever sends a thousand at once delays his own, and nobody else's by more than one round.
+"""Requests take turns, owner by owner: an owner with a thousand requests delays each other owner by at most one round.
 
-A request weighs its bytes, and at least LIGHT, because what it becomes is bounded by them; a question (`status`, `queue`, ...) weighs
-QUESTION, because its answer is not. What is served at the same time weighs at most `capacity` together.
+The weight of a request is its bytes, at least LIGHT, because they bound the memory of the decoded request. The weight of a question
+(`status`, `queue`, ...) is QUESTION, because its size says nothing about its answer. All requests in service weigh at most `capacity`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ class _Waiter:
 
 
 class RequestTurns:
-    """A semaphore of bytes that is fair between owners."""
+    """A semaphore of bytes, fair between owners."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._free = capacity
-        self._waiting: OrderedDict[Owner, deque[_Waiter]] = OrderedDict()  # the owner whose turn is next comes first
+        self._waiting: OrderedDict[Owner, deque[_Waiter]] = OrderedDict()  # ordered: the next turn is the first owner's
 
     async def acquire(self, owner: Owner, weight: int) -> int:
-        """Wait until a request of this weight may be served; what to `release` afterwards."""
+        """Wait until a request of this weight may be served; the weight to `release` afterwards."""
         weight = min(weight, self.capacity)
         if self.acquire_nowait(weight):
             return weight
@@ -46,24 +46,24 @@ class RequestTurns:
         return weight
 
     def acquire_nowait(self, weight: int) -> bool:
-        """Whether a request of this weight, which is at most the capacity, may be served without waiting."""
+        """Acquire without waiting, if possible; whether it was. `weight` is at most the capacity."""
         if self._waiting or weight > self._free:
             return False
         self._free -= weight
         return True
 
     def release(self, weight: int) -> None:
-        """A request of this weight has been served."""
+        """Return the weight of a request that has been served."""
         self._free += weight
         self._grant()
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for their turn."""
+        """The number of requests that wait for their turn."""
         return sum(map(len, self._waiting.values()))
 
     def _grant(self) -> None:
-        """Whoever is next waits until there is room for all of his request, or large ones would wait for ever."""
+        """Grant turns in order. The next request waits until all of its weight is free: else large ones would never be served."""
         while self._waiting:
             owner, waiters = next(iter(self._waiting.items()))
             if waiters[0].weight > self._free:
@@ -73,7 +73,7 @@ class RequestTurns:
             waiter.granted.set()
             del self._waiting[owner]
             if waiters:
-                self._waiting[owner] = waiters  # behind all others
+                self._waiting[owner] = waiters  # after all other owners
 
     def _withdraw(self, owner: Owner, waiter: _Waiter) -> None:
         if waiter.granted.is_set():
@@ -86,7 +86,7 @@ class RequestTurns:
 
 
 class Turn:
-    """What one request holds of `turns`."""
+    """The weight that one request holds of `turns`."""
 
     def __init__(self, turns: RequestTurns, slot: Slot, weight: int = 0) -> None:
         self._turns = turns
@@ -94,7 +94,7 @@ class Turn:
         self._weight = weight
 
     async def acquire(self, weight: int) -> None:
-        """Wait until a request of this weight may be served, instead of what was held before."""
+        """Release the present weight, and wait for another."""
         self.release()
         weight = min(weight, self._turns.capacity)
         if not self._turns.acquire_nowait(weight):
@@ -104,12 +104,12 @@ class Turn:
         self._weight = weight
 
     def release(self) -> None:
-        """The request has been served. Ending twice does no harm."""
+        """Return the weight. Releasing twice does no harm."""
         weight, self._weight = self._weight, 0
         if weight:
             self._turns.release(weight)
 
     def transfer(self) -> Turn:
-        """The same turn for a task that goes on after this request."""
+        """Hand the weight to a new Turn, for a task that outlives the request."""
         weight, self._weight = self._weight, 0
         return Turn(self._turns, self._slot, weight)
