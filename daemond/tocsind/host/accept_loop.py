@@ -1,7 +1,7 @@
 """Accepts connections from a listener, also while the process has no file descriptor left for one.
 
-trio's own `serve_listeners` logs a traceback ten times a second then. Here the listener waits, twice as long each time, and says so once in
-REPORT seconds.
+trio's own `serve_listeners` logs a traceback ten times a second then. Here the loop waits, twice as long each time, and reports it
+once in REPORT seconds.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Handler = Callable[[trio.SocketStream], Awaitable[None]]
 
 
 class AcceptLoop:
-    """One listener's loop. At most `most` connections are open at once, those that are just being closed included; more wait in the
-    backlog. `shed`, if given, is called when descriptors have run out: it may free one.
+    """The loop of one listener. At most `most` connections are open at once, those that are being closed included; more wait in the
+    backlog. `evict`, if given, is called when no file descriptor is left: it may free one.
     """
 
-    def __init__(self, where: str, emit: Emit, most: int, shed: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, where: str, emit: Emit, most: int, evict: Callable[[], object] = lambda: None) -> None:
         self._where = where
         self._emit = emit
-        self._evict = shed
+        self._evict = evict
         self._has_room = trio.Semaphore(most)
         self._failures = 0  # since the last report
         self._next_report = float("-inf")

@@ -1,4 +1,4 @@
-"""The form that we run in. The single binary (packaging/tocsin.spec) has two, and they differ in what a service manager sees."""
+"""How this process was installed. The single binary (packaging/tocsin.spec) has two forms, which a service manager sees differently."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 
 class Bundle(StrEnum):
-    """What was started."""
+    """The kinds of installation."""
 
-    PYTHON = "python"  # an interpreter, with us installed
+    PYTHON = "python"  # an interpreter with the packages installed
     FOLDER = "folder"  # the binary with its libraries beside it: one process
-    FILE = "file"  # the binary that unpacks itself: we are the child of its bootloader
+    FILE = "file"  # the binary that unpacks itself: this process is the child of its bootloader
 
 
 def bundle_kind() -> Bundle:
-    """This process's."""
+    """The kind of this process."""
     bundle = getattr(sys, "_MEIPASS", None)
     if bundle is None:
         return Bundle.PYTHON

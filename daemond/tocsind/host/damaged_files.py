@@ -1,7 +1,7 @@
-"""Damaged files are put aside, never overwritten, and never silently: the one way for whatever finds damage in the state folder.
+"""Quarantine of damaged files: moved aside and reported, never overwritten. All code that finds damage uses it.
 
-`put_aside` moves the files into `damaged-TIME`, a folder of their own below the state folder, with the reason in `reason.txt`. `status`
-shows each such folder as a problem for a day, or until a person removes or renames it. At most MOST_FOLDERS are kept; the oldest goes.
+`quarantine_files` moves the files into a new folder `damaged-TIME` below the state folder, with the reason in `reason.txt`. `status` shows
+each such folder as a problem for a day, or until the operator removes or renames it. At most MAX_FOLDERS are kept; the oldest is deleted.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tocsin import trust
 PREFIX = "damaged-"
 REASON = "reason.txt"
 MAX_FOLDERS = 8
-SHOWN_SECONDS = 86_400.0  # seconds that a folder is a problem for, unless it is removed before
+SHOWN_SECONDS = 86_400.0  # seconds that a folder counts as a problem
 _MOST_REASON = 4096
 
 
 class Finding(NamedTuple):
-    """A folder of damaged files, and the first two lines of its reason: what was wrong, and what became of it."""
+    """A folder of damaged files, and the first two lines of its reason: what was wrong, and what was done about it."""
 
     folder: Path
     reason: str
@@ -32,7 +32,7 @@ class Finding(NamedTuple):
 
 
 def quarantine_files(state: Path, files: Iterable[Path], reason: str, copies: Iterable[Path] = ()) -> Path:
-    """Move `files`, those that are there, into a new folder, and copy `copies`; the folder. The names in it are theirs. Raises OSError."""
+    """Move `files` into a new folder and copy `copies` there, with their names; the folder. Skips missing files. Raises OSError."""
     folder = _new_folder(state)
     (folder / REASON).write_text(f"{reason}\n", encoding="utf-8")
     for path in copies:
@@ -43,7 +43,7 @@ def quarantine_files(state: Path, files: Iterable[Path], reason: str, copies: It
             path.rename(folder / path.name)
     trust.sync_folder(str(folder))
     trust.sync_folder(str(state))
-    _forget_oldest(state)
+    _delete_oldest(state)
     return folder
 
 
@@ -59,7 +59,7 @@ def folders(state: Path) -> Sequence[Path]:
 
 
 def _new_folder(state: Path) -> Path:
-    """An empty folder that is named by its time: what the file system says, because no clock is at hand."""
+    """A new empty folder, named by its modification time: this module reads no clock."""
     fresh = state / f"{PREFIX}new"
     with suppress(FileExistsError):
         fresh.mkdir(mode=0o700)
@@ -80,6 +80,6 @@ def _finding(folder: Path) -> Finding:
         return Finding(folder, "damaged files were put aside")
 
 
-def _forget_oldest(state: Path) -> None:
+def _delete_oldest(state: Path) -> None:
     for each in folders(state)[:-MAX_FOLDERS]:
         shutil.rmtree(each, ignore_errors=True)

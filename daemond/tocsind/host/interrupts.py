@@ -1,11 +1,10 @@
 """An interrupt (Ctrl-C) while a program is still being loaded ends it quietly, with 130.
 
-Loading takes longer than a person needs to change his mind, and Python's answer to an interrupt there is a traceback. The handler that
-raises KeyboardInterrupt comes back when there is somebody to catch it. An interrupt that is ignored (nohup, a shell's background job)
-stays so.
+Loading takes long enough for a person to press Ctrl-C, and Python would print a traceback then. The handler that raises
+KeyboardInterrupt is restored when the program that catches it runs. An ignored interrupt (nohup, a shell's background job) stays ignored.
 
-One that comes while Python runs a weak reference's callback (each import does) or a finalizer has nobody to catch it there: Python would
-print a traceback and go on. It is raised again a moment later.
+A KeyboardInterrupt in the callback of a weak reference (each import runs some) or in a finalizer cannot be caught: Python would print a
+traceback and go on. So it is raised again a moment later.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ _MOMENT = 0.01  # s; the callback is over by then
 
 
 def exit_quietly_on_interrupt() -> None:
-    """From now on an interrupt ends the process at once."""
+    """Let an interrupt end the process at once."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _leave)
+        signal.signal(signal.SIGINT, _exit_interrupted)
 
 
 def run_interruptible(main: Callable[[], int]) -> int:
-    """Run a program that catches most interrupts by itself. Its exit code, with which a later interrupt, too, ends the process."""
+    """Run a program that handles most interrupts itself; its exit code. A later interrupt ends the process with that code, too."""
     try:
-        if signal.getsignal(signal.SIGINT) is _leave:
+        if signal.getsignal(signal.SIGINT) is _exit_interrupted:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.unraisablehook = _unraisable
         code = main()
@@ -45,7 +44,7 @@ def run_interruptible(main: Callable[[], int]) -> int:
     return code
 
 
-def _leave(_number: int, _frame: object) -> None:
+def _exit_interrupted(_number: int, _frame: object) -> None:
     os._exit(INTERRUPTED)
 
 

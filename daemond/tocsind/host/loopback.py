@@ -1,7 +1,7 @@
-"""Whether an HTTP request is about this host: its `Host` and its `Origin` name a loopback address.
+"""Checks that an HTTP request is meant for this host: its `Host` and its `Origin` name a loopback address.
 
-A name of another site may resolve to 127.0.0.1 (DNS rebinding); then a browser sends that name here, and lets that site's script read the
-answer. So only names that mean this host to everybody are taken: `localhost`, 127.0.0.0/8 and [::1], with any port.
+The name of another site may resolve to 127.0.0.1 (DNS rebinding). Then a browser sends that name here, and lets that site's script read
+the answer. So only names that always mean the local host are accepted: `localhost`, 127.0.0.0/8 and [::1], with any port.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def is_loopback(authority: str) -> bool:
 
 
 def is_loopback_origin(origin: str) -> bool:
-    """Whether an `Origin` header names a page of this host. `null` does not: it may be anybody's."""
+    """Whether an `Origin` header names a page of this host. `null` does not: any page may send it."""
     match = _ORIGIN.fullmatch(origin)
     return match is not None and is_loopback(match[1])
 

@@ -1,7 +1,7 @@
-"""The state folder: ours alone, by its owner and mode, and by a lock that the kernel lets go of when we die.
+"""The state folder: owned by the daemon's user, not writable for others, and locked. The kernel releases the lock when the daemon dies.
 
-A folder of another user is refused, by root's daemon too: that user could have put links into it, and would be left with files of root's
-that stop his own daemon. What of ours is in it must be ours as well, and no link, because SQLite opens by name.
+A folder of another user is refused, by root's daemon too: that user could have put links into it, and root's files in it would stop
+that user's own daemon. The daemon's own files in it must have the same owner and be no links, because SQLite opens by name.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from tocsind.config.reserved_paths import own_name
 from tocsind.errors import CannotWrite, NotPermitted, StateLocked
 
 LOCK_NAME = "lock"
-_SPOOL = "spool"  # judged by whoever reads it: it may be shared
+_SPOOL = "spool"  # checked by tocsind.spool: it may be shared
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[Path]:
-    """The state folder, made if need be, locked.
+    """Create the state folder if need be, check it and hold its lock.
 
-    Raises StateLocked when another daemon has it, NotPermitted when it is not ours alone, CannotWrite when it cannot be used.
+    Raises StateLocked when another daemon holds it, NotPermitted when others own it or may write to it, CannotWrite when it is unusable.
     """
     try:
         trust.make_folder(str(folder))
         _sync_name(folder)
-        place = _judged(folder)
+        place = _open_checked(folder)
     except OSError as error:
         raise _unusable(folder, error) from error
     try:
@@ -42,16 +42,16 @@ def locked(folder: Path) -> Iterator[Path]:
     finally:
         os.close(place)
     try:
-        _take(lock, folder)
+        _lock(lock, folder)
         yield folder
     finally:
         os.close(lock)
 
 
 def refusal(folder: Path, verb: str = "run") -> str | None:
-    """Why this state folder would be refused at the start, and what to do; None when it would not be, or there is none. Changes nothing."""
+    """Why the start would refuse this state folder, and what to do; None when it would not, or there is no folder. Changes nothing."""
     try:
-        place = _judged(folder, verb)
+        place = _open_checked(folder, verb)
         try:
             _check_inside(folder, place)
         finally:
@@ -59,11 +59,11 @@ def refusal(folder: Path, verb: str = "run") -> str | None:
     except NotPermitted as error:
         return str(error)
     except OSError:
-        return None  # it is made at the start, or the start says why not
+        return None  # the start creates it, or reports why not
     return None
 
 
-def _judged(folder: Path, verb: str = "run") -> int:
+def _open_checked(folder: Path, verb: str = "run") -> int:
     """A descriptor of the folder. Raises OSError, NotPermitted."""
     try:
         place = trust.open_folder(str(folder), by=trust.ANYBODY)
@@ -91,14 +91,14 @@ def _check(folder: Path, found: os.stat_result, verb: str) -> None:
 
 
 def _as_owner(uid: int, verb: str) -> str:
-    """The command that would be right."""
+    """The command that the operator should run instead."""
     if uid == 0:
         return f"sudo tocsind {verb}"
     return f"sudo -u {shlex.quote(trust.user_name(uid) or f'#{uid}')} tocsind {verb}"
 
 
 def _check_inside(folder: Path, place: int) -> None:
-    """Raises NotPermitted for what has a name of ours and is another's, or a link."""
+    """Raises NotPermitted for a file with one of the daemon's names that another user owns, or that is a link."""
     for name in os.listdir(place):
         if name == _SPOOL or own_name(name) is None:
             continue
@@ -106,20 +106,20 @@ def _check_inside(folder: Path, place: int) -> None:
             found = os.stat(name, dir_fd=place, follow_symlinks=False)
             if found.st_uid != os.geteuid():
                 raise NotPermitted(
-                    f"{folder / name} belongs to {trust.user(found.st_uid)}: {_give_back(folder / name)}"
+                    f"{folder / name} belongs to {trust.user(found.st_uid)}: {_chown_advice(folder / name)}"
                 )
             if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
                 raise NotPermitted(f"{folder / name} is neither a file nor a folder (a link is neither): move it away")
 
 
-def _give_back(path: Path) -> str:
+def _chown_advice(path: Path) -> str:
     owner = trust.user_name(os.geteuid()) or str(os.geteuid())
     return f"run `{shlex.join(('chown', owner, str(path)))}` as root, or move it away"
 
 
 def _sync_name(folder: Path) -> None:
-    """Have the folder's own name on disk: it may have been made by a start that was cut off, or by a person a moment ago."""
-    with suppress(PermissionError):  # a folder above that may be passed and not read, which is no folder of ours
+    """Sync the folder's name: an interrupted start, or the operator a moment ago, may have created it."""
+    with suppress(PermissionError):  # a parent that may be searched and not read, so it is not the daemon's
         trust.sync_folder(str(folder.absolute().parent))
 
 
@@ -130,7 +130,7 @@ def _unusable(folder: Path, error: OSError, name: str = "") -> CannotWrite:
     )
 
 
-def _take(lock: int, folder: Path) -> None:
+def _lock(lock: int, folder: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -138,8 +138,6 @@ def _take(lock: int, folder: Path) -> None:
         raise StateLocked(
             f"another tocsind (pid {holder}) serves the state folder {folder}; it was left alone"
         ) from None
-    with suppress(OSError):  # a full disk: the lock holds without the number
-        written = os.pwrite(
-            lock, f"{os.getpid()}\n".encode(), 0
-        )  # before it is cut: the space that the file has is enough
+    with suppress(OSError):  # on a full disk the lock works without the number
+        written = os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)  # before truncating: needs no new block
         os.ftruncate(lock, written)

@@ -1,10 +1,10 @@
-"""Between us and the service manager, by hand: the socket that it hands down, and what it is told.
+"""The service manager's protocols, without libsystemd: the inherited socket, and notifications.
 
     sd_listen_fds(3)   https://www.freedesktop.org/software/systemd/man/sd_listen_fds.html
     sd_notify(3)       https://www.freedesktop.org/software/systemd/man/sd_notify.html
 
-The variables name the process that they are meant for, so that a child does not take them for its own. A single-file binary is such a
-child: its bootloader is the process that the manager started, and unpacks and starts us.
+The variables name the process that they are meant for, so that a child process ignores them. A single-file binary is the exception: the
+manager started its bootloader, and this process is the bootloader's child.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ import time
 from tocsind.errors import EXIT_CONFIGURATION, DaemonError
 
 FIRST_FD = 3  # SD_LISTEN_FDS_START
-_PATIENCE = 1.0  # seconds: a manager whose queue is full must not hang us
+_PATIENCE = 1.0  # seconds; a manager whose queue is full must not block the daemon longer
 
 
 class WrongSocket(DaemonError):  # noqa: N818 - names the condition
-    """The service manager handed down something that we cannot serve on."""
+    """The service manager passed a descriptor that the daemon cannot serve on."""
 
     exit_code = EXIT_CONFIGURATION
 
 
 def inherited_socket() -> socket.socket | None:
-    """The listening socket that the service manager holds for us; None when there is none. Ask once: the variables are gone then.
+    """The listening socket that the service manager passed; None when there is none. Call once: it removes the variables.
 
     Raises WrongSocket when it is no listening Unix stream socket, or one of several.
     """
     pid, count, names = (os.environ.pop(f"LISTEN_{name}", "") for name in ("PID", "FDS", "FDNAMES"))
-    if not _is_ours(pid) or not count.isdecimal() or int(count) == 0:
+    if not _is_this_process(pid) or not count.isdecimal() or int(count) == 0:
         return None
     if int(count) != 1:
         raise WrongSocket(
@@ -48,8 +48,8 @@ def _checked(descriptor: int) -> socket.socket:
     except OSError as error:
         raise WrongSocket(f"descriptor {descriptor} was handed down and is no socket: {error.strerror}") from None
     listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    is_ours = (found.family, found.type, listens) == (socket.AF_UNIX, socket.SOCK_STREAM, 1)
-    if is_ours and str(found.getsockname()).startswith("/"):
+    is_unix_listener = (found.family, found.type, listens) == (socket.AF_UNIX, socket.SOCK_STREAM, 1)
+    if is_unix_listener and str(found.getsockname()).startswith("/"):
         return found
     found.close()
     raise WrongSocket(
@@ -59,8 +59,8 @@ def _checked(descriptor: int) -> socket.socket:
 
 
 def notify(*assignments: str, patience: float = _PATIENCE) -> bool:
-    """Send state to $NOTIFY_SOCKET; False when there is none, nobody listens, or its queue stays full for `patience` seconds, which this
-    blocks for. `@` begins an abstract name.
+    """Send state to $NOTIFY_SOCKET; False when there is none, no process listens, or its queue stays full. Blocks for `patience` seconds
+    at most. `@` begins an abstract name.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
@@ -76,40 +76,38 @@ def notify(*assignments: str, patience: float = _PATIENCE) -> bool:
 
 
 def ready() -> bool:
-    """We serve."""
+    """Notify: the daemon serves."""
     return notify("READY=1", f"MAINPID={os.getpid()}", "STATUS=serving")
 
 
 def reloading() -> bool:
-    """We read our configuration again; `ready` follows."""
+    """Notify: the daemon reads its configuration again. Call `ready` after it."""
     now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     return notify("RELOADING=1", f"MONOTONIC_USEC={now}", "STATUS=reading the configuration")
 
 
 def stopping() -> bool:
-    """We leave."""
+    """Notify: the daemon stops."""
     return notify("STOPPING=1", "STATUS=finishing what is in flight")
 
 
 def ping_watchdog() -> bool:
-    """All is well. Told to whoever would restart us if it were not."""
-    return notify(
-        "WATCHDOG=1", "STATUS=serving", patience=0
-    )  # the next one comes soon, and the event loop waits for nobody
+    """Notify: journal and lanes make progress. Without these pings the manager restarts the daemon. Does not block."""
+    return notify("WATCHDOG=1", "STATUS=serving", patience=0)
 
 
-def notify_status(trouble: str) -> bool:
-    """What stands still, for `systemctl status`."""
-    return notify(f"STATUS={' '.join(trouble.split())}", patience=0)
+def notify_status(problem: str) -> bool:
+    """Notify: what makes no progress, for `systemctl status`. Does not block."""
+    return notify(f"STATUS={' '.join(problem.split())}", patience=0)
 
 
 def watchdog_interval() -> float | None:
-    """Seconds between two signs of life, half of what the manager waits for one; None when it waits for none of ours."""
+    """Seconds between two watchdog pings: half of the manager's timeout; None when it expects no pings from this process."""
     wanted, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID")
-    if not wanted.isdecimal() or int(wanted) == 0 or not (pid is None or _is_ours(pid)):
+    if not wanted.isdecimal() or int(wanted) == 0 or not (pid is None or _is_this_process(pid)):
         return None
     return int(wanted) / 2 / 1_000_000
 
 
-def _is_ours(pid: str) -> bool:
+def _is_this_process(pid: str) -> bool:
     return pid == str(os.getpid()) or (hasattr(sys, "frozen") and pid == str(os.getppid()))

@@ -1,8 +1,9 @@
 """The listening socket: its folder, a stale file from a crash, another daemon that listens there, and a file that vanishes.
 
-Programs that clean up /tmp or /run remove sockets: then nobody reaches a daemon that still listens. So it looks each LOOK seconds whether
-the file at its path is the one that it made, binds again when it is gone or is nobody's, and leaves alone what another daemon listens on.
-One that the service manager holds for us cannot be bound again here: its file, its mode and its backlog are the manager's.
+Programs that clean up /tmp or /run remove sockets: then no client reaches a daemon that still listens. So the listener checks every
+CHECK_INTERVAL seconds that the file at its path is the one that it created. It binds again when the file is gone or no process listens on
+it, and leaves the socket of another daemon alone. A socket inherited from the service manager cannot be bound again here: its file, its
+mode and its backlog are the manager's.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from tocsind.errors import CannotWrite, DaemonError, StateLocked
 from tocsind.events import Emit, SocketProblem, SocketRestored
 
 BACKLOG = 1024
-CHECK_INTERVAL = 4.0  # seconds between two looks whether the file is there: with every other round of the keeper
-MODE = 0o660  # the folder and the group decide who may come in
-_TURN = 0.01  # seconds; looking and binding takes far less
-_TURNS = 50  # then whoever holds the folder's lock is not one of us, and shall not keep us from starting
+CHECK_INTERVAL = 4.0  # seconds between two checks of the file: at the same time as every other round of housekeeping
+MODE = 0o660  # the folder and the group decide who may connect
+_LOCK_INTERVAL = 0.01  # seconds between two attempts; checking and binding takes far less
+_LOCK_ATTEMPTS = 50  # after them the start goes on without: a process that holds the folder's lock so long is no daemon
 
 
 class UnixListener(trio.abc.Listener[trio.SocketStream]):
-    """A listener on a path. `trouble` says why programs cannot connect to it now; None while they can."""
+    """A listener on a path. `problem` says why clients cannot connect; None while they can."""
 
     def __init__(self, path: str, listening: socket.socket, *, is_inherited: bool = False) -> None:
         self.path = path
@@ -46,7 +47,7 @@ class UnixListener(trio.abc.Listener[trio.SocketStream]):
         self._file = _identity(self.path)
 
     async def accept(self) -> trio.SocketStream:
-        """The next connection, whichever socket it comes by."""
+        """The next connection, also after the socket was bound again."""
         while True:
             with trio.CancelScope() as self._exchange:
                 return await self._listener.accept()
@@ -61,13 +62,13 @@ class UnixListener(trio.abc.Listener[trio.SocketStream]):
             Path(self.path).unlink(missing_ok=True)
 
     async def watch(self, emit: Emit) -> None:
-        """Until cancelled, look whether the file is there, and make it again if it is not."""
+        """Check the file regularly, and bind again when it is gone. Runs until cancelled."""
         while True:
             await sleep_until_round(CHECK_INTERVAL)
             self.check(emit)
 
     def check(self, emit: Emit) -> None:
-        """Look once. A failure is reported once, until there is another reason or none."""
+        """Check once. A failure is reported once, until its reason changes."""
         before = self.problem
         was_there = self._file is not None and _identity(self.path) == self._file
         self.problem = None if was_there else self._restore()
@@ -77,37 +78,37 @@ class UnixListener(trio.abc.Listener[trio.SocketStream]):
             emit(SocketRestored(self.path))
 
     def _restore(self) -> str | None:
-        """Bind again; why that cannot be."""
+        """Bind again; the reason when that failed."""
         if self._is_inherited:
             return "its file is gone, and the service manager holds the socket: restart its socket unit"
         try:
-            listening = _listen(self.path, turns=1)
+            listening = _listen(self.path, attempts=1)
         except DaemonError as error:
             return str(error)
         old = self._listener.socket
-        self._exchange.cancel()  # before it is closed, or `accept` would take that for the end
+        self._exchange.cancel()  # before the old socket is closed: else `accept` would raise ClosedResourceError
         self._use(listening)
         old.close()
         return None
 
 
 def open_listener(path: str) -> UnixListener:
-    """Listen on `path`. A file that nobody listens on is a crash's leftover and is replaced.
+    """Listen on `path`. A file that no process listens on is left from a crash and is replaced.
 
-    Raises StateLocked when somebody does listen, CannotWrite when it cannot be made.
+    Raises StateLocked when another process listens, CannotWrite when the socket cannot be created.
     """
-    return UnixListener(path, _listen(path, turns=_TURNS))
+    return UnixListener(path, _listen(path, attempts=_LOCK_ATTEMPTS))
 
 
 def adopt(inherited: socket.socket) -> UnixListener:
-    """Listen on a socket that was made, bound and opened by somebody else."""
+    """Listen on a socket that the service manager created, bound and listens on."""
     return UnixListener(inherited.getsockname(), inherited, is_inherited=True)
 
 
-def _listen(path: str, turns: int) -> socket.socket:
+def _listen(path: str, attempts: int) -> socket.socket:
     folder = Path(path).parent
     _make_folder(path)
-    with _in_turn(folder, turns):
+    with _folder_locked(folder, attempts):
         if _has_listener(path):
             raise StateLocked(f"another daemon listens on {path}; give this one its own socket and state folder")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -120,7 +121,7 @@ def _listen(path: str, turns: int) -> socket.socket:
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Device and inode of what is there; None when nothing is, or nothing can be seen."""
+    """Device and inode of the file; None when there is none, or it cannot be examined."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -129,20 +130,20 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 @contextlib.contextmanager
-def _in_turn(folder: Path, turns: int) -> Iterator[None]:
-    """Two that start at once must not both find nobody and then take the socket from each other."""
+def _folder_locked(folder: Path, attempts: int) -> Iterator[None]:
+    """Lock the folder while checking and binding: of two daemons that start at once, only one must bind."""
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # a folder that may be written but not read: then without
+        with contextlib.suppress(OSError):  # a folder that may be written and not read: without the lock
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, descriptor)
-            _lock(descriptor, turns)
+            _lock(descriptor, attempts)
         yield
 
 
-def _lock(descriptor: int, turns: int) -> None:
-    for turn in range(turns):
-        if turn:
-            time.sleep(_TURN)
+def _lock(descriptor: int, attempts: int) -> None:
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(_LOCK_INTERVAL)
         with contextlib.suppress(BlockingIOError):
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return None
@@ -150,7 +151,7 @@ def _lock(descriptor: int, turns: int) -> None:
 
 def _bind(listener: socket.socket, path: str) -> None:
     Path(path).unlink(missing_ok=True)
-    umask = os.umask(0o777 & ~MODE)  # the file is never open wider than meant, not even between two calls
+    umask = os.umask(0o777 & ~MODE)  # the file has its final mode from the start
     try:
         listener.bind(path)
     finally:
@@ -159,7 +160,7 @@ def _bind(listener: socket.socket, path: str) -> None:
 
 
 def _make_folder(path: str) -> None:
-    """Private when it is ours to make; an existing one must not be somebody else's trap, nor must a link on the way."""
+    """Create the folder, private; an existing one, and each link on the way, must belong to root or the daemon's user."""
     folder = Path(path).parent
     try:
         trust.make_folder(str(folder), 0o700 if os.geteuid() else 0o755)
@@ -182,5 +183,5 @@ def _has_listener(path: str) -> bool:
     except FileNotFoundError:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
-        # EAGAIN: somebody listens and is too busy to answer; anything but "nobody there" counts as somebody
+        # EAGAIN: a process listens and its backlog is full; only "refused" and "no such file" mean that none listens
         return probe.connect_ex(path) not in (errno.ECONNREFUSED, errno.ENOENT)
