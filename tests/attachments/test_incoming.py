@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tocsin.attachments import MOST_BYTES
-from tocsind.attachments.incoming import LEFT_SECONDS, Incoming
+from tocsind.attachments.incoming import UNCLAIMED_SECONDS, Incoming
 
 ME, STRANGER = os.geteuid(), 12345
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -117,8 +117,8 @@ def test_what_was_taken_over_goes(spool: Path) -> None:
 def test_what_nobody_came_for_within_an_hour_goes(spool: Path) -> None:
     old, new = put(spool, ".half"), put(spool, "b")
     os.utime(old, (1000.0, 1000.0))
-    os.utime(new, (1000.0 + LEFT_SECONDS, 1000.0 + LEFT_SECONDS))
-    Incoming(spool).sweep(1000.0 + LEFT_SECONDS + 1)
+    os.utime(new, (1000.0 + UNCLAIMED_SECONDS, 1000.0 + UNCLAIMED_SECONDS))
+    Incoming(spool).sweep(1000.0 + UNCLAIMED_SECONDS + 1)
     assert (old.exists(), new.exists()) == (False, True)
 
 

@@ -11,7 +11,7 @@ import pytest
 from tocsin.ids import id_of
 from tocsin.signals import Signal
 from tocsind.attachments import Attachments, Store, manager, store
-from tocsind.attachments.incoming import LEFT_SECONDS
+from tocsind.attachments.incoming import UNCLAIMED_SECONDS
 from tocsind.policy.delivery import State
 
 ME = os.geteuid()
@@ -92,14 +92,14 @@ async def test_a_file_stays_as_long_as_a_delivery_may_need_it(tmp_path: Path, st
 async def test_a_file_whose_signal_never_came_goes_after_an_hour(tmp_path: Path) -> None:
     (id_,) = ids(1)
     Store(tmp_path).save(id_, b"png")
-    assert await tidied(tmp_path, {}, now=LEFT_SECONDS) == [id_]
-    assert await tidied(tmp_path, {}, now=LEFT_SECONDS + 1) == []
+    assert await tidied(tmp_path, {}, now=UNCLAIMED_SECONDS) == [id_]
+    assert await tidied(tmp_path, {}, now=UNCLAIMED_SECONDS + 1) == []
 
 
 async def test_of_what_may_only_come_back_the_oldest_makes_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager, "MOST_KEPT", 20)
+    monkeypatch.setattr(manager, "MAX_BYTES", 20)
     dead, waits, later, last = ids(4)
     for id_ in (dead, waits, later, last):
         Store(tmp_path).save(id_, b"1234")

@@ -120,7 +120,7 @@ def test_unreadable_file_is_looked_at_again_only_when_it_changed(path: Path) -> 
     (path / "a.outbox").touch()
     os.utime(path / "a.outbox", (NOW, NOW))
     assert folder.scan(["a.outbox"], {}, {}).bad == {"a.outbox": "it is empty"}
-    assert folder.forget_unreadable("a.outbox", "it is empty", NOW) is None
+    assert folder.put_aside("a.outbox", "it is empty", NOW) is None
     assert folder.names(NOW) == ([], [])
     assert folder.scan(["a.outbox"], {}, {}).bad == {}
     (path / "a.outbox").write_text("no outbox")
@@ -174,7 +174,7 @@ def test_a_strangers_quarantine_is_not_used(path: Path) -> None:
     (path / "quarantine").mkdir()
     os.chown(path / "quarantine", STRANGER, STRANGER)
     write(path)
-    with pytest.raises(SpoolUnusable, match="somebody else's"):
+    with pytest.raises(SpoolUnusable, match="belongs to another user"):
         Folder(path).quarantine("a.jsonl", "because")
     assert Folder(path).names(NOW)[1] == ["a.jsonl"]
 

@@ -1,24 +1,24 @@
-"""Files that go along with signals: taken over from the spool's folder at acceptance, kept until nothing waits for them any more.
+"""Files that come with signals: taken over from the spool's folder at acceptance, kept until every delivery of the signal is settled.
 
-    dropbox    `attachments` below the spool, where clients put copies (tocsin.attachments): who is trusted, what is read, what is swept
-    store      `attachments` below the state folder: ours alone, a file a signal, named by the signal's id
-    keeping    the two together, for `dispatch`: take over, tidy up; plain system calls, in a thread
+    incoming   `attachments` below the spool, where clients put copies (tocsin.attachments): trust, reading, sweep
+    store      `attachments` below the state folder, private: one file per signal, named by the signal's id
+    manager    both together, for the core: take over, clean up; blocking system calls, in a thread
 
-The walk of a file: the client's copy, synced -> read here, and synced into the store -> the signal's commit -> the receipt -> the client's
-copy goes -> a destination reads it with each attempt -> it goes once nothing of its signal waits. So `stored` means the file as well, and
-a crash leaves at most one copy too many: of the client's an hour is the life that nobody asks for, and so it is of ours when no signal
-has its id.
+The path of a file: the client's copy, synced -> read here, and synced into the store -> the signal's commit -> the receipt -> the client's
+copy is deleted -> a destination reads the file with each attempt -> it is deleted once all deliveries of the signal are settled. So
+`stored` includes the file, and a crash leaves at most one copy too many: a client's copy is deleted after an hour, and so is a file in the
+store when no signal has its id.
 
-How long. While a delivery waits or is being sent its file stays. For one that is dead or in doubt it stays too, because `retry` may put it
-back, as long as there is room: above half of what the store may hold the oldest of those go, and the ledger's end is theirs in any case.
-All other ends are ends.
+Retention. While a delivery waits or is being sent its file stays. For a dead or unknown delivery it stays too, because `retry` may requeue
+it, as long as there is room: above half of the store's capacity the oldest of those are deleted, and all with the ledger's entry. Every
+other state releases the file.
 
-Whom we trust. A name in a request is a name in that one folder and nothing else, so the daemon never opens a path for anybody. What it
-opens is a regular file with one name, no link, and belongs to whoever sent the signal, as the kernel tells: else a member of a shared
-spool could have another's file posted where he can read it. Root and the daemon's own user stand for each other, because root hands in
-to a user's daemon. The file is copied and not moved: whoever has it open could go on writing to it.
+Trust. A name in a request is a name in that one folder, so the daemon never opens a path that a client chose. The opened file must be a
+regular file with one name and no link, and belong to the user who sent the signal, by the kernel's word: else a member of a shared spool
+could have another user's file posted where he can read it. Root and the daemon's own user may use each other's files, because root sends
+to a user's daemon. The file is copied and not moved: a process that has it open could go on writing to it.
 
-What cannot be had costs the signal nothing but its file: it says `attach_note` then.
+When a file cannot be taken over, the signal goes without it, and its field `attach_note` gives the reason.
 """
 
 from .manager import Attachments

@@ -1,4 +1,4 @@
-"""`attachments` below the spool, by plain system calls relative to its descriptor: run them in a thread."""
+"""`attachments` below the spool, by blocking system calls relative to its descriptor: call them in a thread."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 from tocsin.attachments import FOLDER, read_open
 from tocsin.spool import is_safe, is_shared, open_folder
 
-LEFT_SECONDS = 3600.0  # then no signal comes for it any more
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a pipe must not keep us waiting
+UNCLAIMED_SECONDS = 3600.0  # after them no signal will name the file
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a pipe must not block the thread
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Incoming:
-    """Where clients leave files; each call opens it anew, since it may be deleted, made and changed at any time. All raise OSError."""
+    """The folder where clients put files. Each call opens it again, since it may be deleted, created and changed. All raise OSError."""
 
     def __init__(self, spool: Path) -> None:
         self._spool = spool
 
     def content(self, name: str, uid: int) -> bytes:
-        """The file that `uid` left under this name."""
+        """The content of the file of this name, which must be `uid`'s."""
         if not _is_plain(name):
             raise OSError(errno.EINVAL, f"its name is none of a file in {FOLDER} below the spool")
         with self._opened() as place:
@@ -37,25 +37,25 @@ class Incoming:
                 os.close(file)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Delete what has been taken over: what `content` was given for, and nothing else."""
+        """Delete files that have been taken over. Pass only names that `content` returned something for."""
         with self._opened() as place:
             for name in filter(_is_plain, names):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=place)
 
     def sweep(self, now: float) -> None:
-        """Delete what nobody came for; and make the folder below a shared spool, as open as that is."""
+        """Delete old files that no signal named; and create the folder below a shared spool, with the spool's mode."""
         with self._opened() as place:
             for name in os.listdir(place):  # noqa: PTH208 - a descriptor has no path
                 with contextlib.suppress(OSError):
-                    if now - os.stat(name, dir_fd=place, follow_symlinks=False).st_mtime > LEFT_SECONDS:
+                    if now - os.stat(name, dir_fd=place, follow_symlinks=False).st_mtime > UNCLAIMED_SECONDS:
                         os.unlink(name, dir_fd=place)
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
         above = open_folder(str(self._spool))
         try:
-            place = _below(above)
+            place = _open_below(above)
         finally:
             os.close(above)
         try:
@@ -70,14 +70,14 @@ class Incoming:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether it leads nowhere but into the folder, to a file that is whole."""
+    """Whether it names a finished file in the folder itself."""
     return not ("/" in name or name.startswith(".") or "\0" in name)
 
 
-def _below(above: int) -> int:
-    """The folder, and if it is ours with the mode and group of the spool above it: who shares the one shares the other."""
+def _open_below(above: int) -> int:
+    """Open the folder. When the daemon owns it, it gets the mode and group of the spool above it: both have the same members."""
     spool = os.fstat(above)
-    if is_shared(spool):  # below a private one clients make it themselves
+    if is_shared(spool):  # below a private one clients create it themselves
         with contextlib.suppress(FileExistsError):
             os.mkdir(FOLDER, 0o700, dir_fd=above)
     place = os.open(FOLDER, _FOLDER, dir_fd=above)
@@ -89,9 +89,9 @@ def _below(above: int) -> int:
 
 
 def _check(found: os.stat_result, uid: int) -> None:
-    """Raises PermissionError for a file that must not be taken from this sender."""
+    """Raises PermissionError for a file that this sender may not use."""
     if found.st_nlink != 1:
         raise PermissionError(errno.EPERM, "it has another name elsewhere (a hard link)")
-    ours = {0, os.geteuid()}
-    if found.st_uid != uid and not {found.st_uid, uid} <= ours:
+    privileged = {0, os.geteuid()}
+    if found.st_uid != uid and not {found.st_uid, uid} <= privileged:
         raise PermissionError(errno.EPERM, f"it belongs to uid {found.st_uid}, and uid {uid} sent it")

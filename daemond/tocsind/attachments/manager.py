@@ -1,4 +1,4 @@
-"""Files taken over from the dropbox into the store, and let go when nobody waits for them."""
+"""Takes files over from the clients' folder into the store, and deletes them when no delivery needs them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tocsin.attachments import plain_name, without_file
 from tocsin.signals import Signal
 from tocsind.policy.delivery import OPEN, State
 
-from .incoming import LEFT_SECONDS, Incoming
+from .incoming import UNCLAIMED_SECONDS, Incoming
 from .store import MAX_BYTES, Store, StoredFile
 
-_AT_ONCE = 1  # a file in memory; and a signal that comes by two roads brings its file once
+_AT_ONCE = 1  # one file in memory; and a signal that arrives twice at once has its file taken over once
 
-_MAY_RETURN = frozenset({State.DEAD, State.UNKNOWN})  # when a person puts them back
+_MAY_RETURN = frozenset({State.DEAD, State.UNKNOWN})  # by `tocsin retry`
 
-Standing = Mapping[str, Collection[State]]  # of a signal's deliveries, by its id
+States = Mapping[str, Collection[State]]  # of the deliveries of a signal, by its id
 
 
 class Attachments:
@@ -31,18 +31,18 @@ class Attachments:
         self._threads = trio.CapacityLimiter(_AT_ONCE)
 
     async def adopt(self, signals: Sequence[Signal], uid: int, spare: int) -> list[Signal]:
-        """The signals with their files in safe keeping, as they go into the journal; `spare` bytes of disk may be used for it."""
-        return await trio.to_thread.run_sync(self._take_all, signals, uid, spare, limiter=self._threads)
+        """Copy the files into the store; the signals as they go into the journal. At most `spare` bytes of disk are used."""
+        return await trio.to_thread.run_sync(self._adopt_all, signals, uid, spare, limiter=self._threads)
 
-    def _take_all(self, signals: Sequence[Signal], uid: int, spare: int) -> list[Signal]:
-        taken = []
+    def _adopt_all(self, signals: Sequence[Signal], uid: int, spare: int) -> list[Signal]:
+        adopted = []
         for signal in signals:
             before = self.store.total_bytes
-            taken.append(self._take(signal, uid, spare) if signal.has_file else signal)
+            adopted.append(self._adopt(signal, uid, spare) if signal.has_file else signal)
             spare -= self.store.total_bytes - before
-        return taken
+        return adopted
 
-    def _take(self, signal: Signal, uid: int, spare: int) -> Signal:
+    def _adopt(self, signal: Signal, uid: int, spare: int) -> Signal:
         name = str(signal.attach)
         try:
             content = self._incoming.content(name, uid)
@@ -55,8 +55,8 @@ class Attachments:
         return Signal.trusted({**signal.as_dict(), "attach": shown})
 
     async def on_accepted(self, came: Sequence[Signal], taken: Sequence[Signal]) -> None:
-        """The commit is behind us: the senders' copies may go, of signals as they came and as `take` made them. What was not taken over is
-        left alone: it may be another's.
+        """Delete the senders' copies, after the commit. `came` are the signals as received, `taken` as `adopt` returned them. A file that
+        was not taken over stays: it may be another user's.
         """
         names = [str(signal.attach) for signal, kept in zip(came, taken, strict=True) if kept.has_file]
         await trio.to_thread.run_sync(self._forget, names, limiter=self._threads)
@@ -65,20 +65,20 @@ class Attachments:
         try:
             self._incoming.forget(names)
         except OSError:
-            return  # the sweep comes past it
+            return  # the sweep deletes them later
 
     async def sweep(self, now: float) -> None:
-        """Have a folder for clients, and nothing old in it. `now` is wall-clock seconds."""
+        """Create the folder for clients, and delete old files in it. `now` is wall-clock seconds."""
         await trio.to_thread.run_sync(self._sweep, now, limiter=self._threads)
 
     def _sweep(self, now: float) -> None:
         try:
             self._incoming.sweep(now)
         except OSError:
-            return  # whoever hands a file in is told why it is not taken
+            return  # a sender's receipt names the reason
 
-    async def delete_unneeded(self, ask: Callable[[Sequence[str]], Awaitable[Standing]], now: float) -> None:
-        """Let go of what nobody waits for. `ask` answers for those ids that the journal knows."""
+    async def delete_unneeded(self, ask: Callable[[Sequence[str]], Awaitable[States]], now: float) -> None:
+        """Delete files that no delivery needs. `ask` returns the states of deliveries for the ids that the journal has."""
         kept = await trio.to_thread.run_sync(self.store.listing, limiter=self._threads)
         if kept:
             found = await ask([each.id for each in kept])
@@ -91,20 +91,20 @@ def _reason(error: OSError) -> str:
     return "it is a link" if error.errno == errno.ELOOP else error.strerror or type(error).__name__
 
 
-def _unneeded(kept: Sequence[StoredFile], standing: Standing, now: float) -> list[StoredFile]:
-    """What may go, of files that are given oldest first."""
-    gone = [each for each in kept if _is_left(each, standing, now)]
+def _unneeded(kept: Sequence[StoredFile], states_of: States, now: float) -> list[StoredFile]:
+    """The files to delete. `kept` is oldest first."""
+    gone = [each for each in kept if _is_unneeded(each, states_of, now)]
     surplus = sum(each.size for each in kept) - sum(each.size for each in gone) - MAX_BYTES // 2
     for each in kept:
-        if surplus > 0 and each not in gone and OPEN.isdisjoint(standing.get(each.id, OPEN)):
+        if surplus > 0 and each not in gone and OPEN.isdisjoint(states_of.get(each.id, OPEN)):
             gone.append(each)
             surplus -= each.size
     return gone
 
 
-def _is_left(each: StoredFile, standing: Standing, now: float) -> bool:
-    """Whether its signal is through, or never came: the commit follows the file within moments."""
-    states = standing.get(each.id)
+def _is_unneeded(each: StoredFile, states_of: States, now: float) -> bool:
+    """Whether its signal is settled, or never came: the commit follows the file within moments."""
+    states = states_of.get(each.id)
     if states is None:
-        return now - each.since > LEFT_SECONDS
+        return now - each.since > UNCLAIMED_SECONDS
     return not any(state in OPEN or state in _MAY_RETURN for state in states)

@@ -1,4 +1,4 @@
-"""`attachments` below the state folder: a file a signal, named by its id. Plain system calls: run them in a thread."""
+"""`attachments` below the state folder: one file per signal, named by its id. Blocking system calls: call them in a thread."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tocsin import trust
 from tocsin.attachments import FOLDER
 from tocsin.spool import open_folder, write
 
-MAX_BYTES = 1024**3  # bytes of them all; what comes then goes without, which a backlog of charts may well do
+MAX_BYTES = 1024**3  # of all files; further signals go without theirs, as in a large backlog of charts
 
 
 class StoredFile(NamedTuple):
-    """One file: the id of its signal, its bytes, and when it was taken over (wall-clock seconds)."""
+    """One file: the id of its signal, its size in bytes, and when it was taken over (wall-clock seconds)."""
 
     id: str
     size: int
@@ -25,7 +25,7 @@ class StoredFile(NamedTuple):
 
 
 class Store:
-    """The files that are kept. `held` is how many bytes they have, as far as this process knows."""
+    """The stored files. `files` and `total_bytes` count them; `listing` counts afresh."""
 
     def __init__(self, state: Path) -> None:
         self.path = state / FOLDER
@@ -33,7 +33,7 @@ class Store:
         self.total_bytes = 0
 
     def save(self, id_: str, content: bytes) -> None:
-        """Put a signal's file on disk, synced; the first to come under an id stays. Raises OSError."""
+        """Write a signal's file, synced. An existing file of this id stays. Raises OSError."""
         if self.total_bytes + len(content) > MAX_BYTES:
             raise OSError(errno.ENOSPC, f"{self.total_bytes // 2**20} MiB of attachments wait already")
         place = open_folder(str(self.path))
@@ -48,7 +48,7 @@ class Store:
             os.close(place)
 
     def read(self, id_: str) -> bytes | None:
-        """A signal's file; None when it is gone."""
+        """The content of a signal's file; None when there is none."""
         try:
             place = trust.open_folder(str(self.path))
             try:
@@ -61,19 +61,19 @@ class Store:
             return None
 
     def size(self, id_: str) -> int:
-        """Bytes of a signal's file; none when it is gone."""
+        """The size of a signal's file in bytes; 0 when there is none."""
         try:
             return (self.path / id_).lstat().st_size
         except OSError:
             return 0
 
     def listing(self) -> list[StoredFile]:
-        """All of them, oldest first by their ids, and counted afresh; halves that a crash left among them."""
+        """All files, oldest first by their ids, unfinished ones from a crash included; counts them afresh."""
         try:
             with os.scandir(self.path) as entries:
                 found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
         except OSError:
-            found = []  # there is no folder yet; or the disk is ill, and the journal beside it will say so
+            found = []  # there is no folder yet; or the disk fails, which the journal reports
         self.files, self.total_bytes = len(found), sum(status.st_size for _, status in found)
         return sorted(StoredFile(name, status.st_size, status.st_mtime) for name, status in found)
 

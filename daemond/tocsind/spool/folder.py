@@ -1,4 +1,4 @@
-"""The folder itself, by plain system calls: run them in a thread. Every path is taken relative to the folder's descriptor."""
+"""The spool folder, by blocking system calls: call them in a thread. Every path is relative to the folder's descriptor."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from .outboxes import NoOutbox, Outbox, Reading, Sequences
 
 MOST_RECORDS = 512  # of several outboxes in one commit, and
 MOST_BODIES = 512 * 1024  # bytes of them
-MOST_AT_ONCE = 2 * 2**20  # bytes of several old files: so much is held in memory
-MOST_QUARANTINED = 1000  # files for a person; more stay where they are
-UNFINISHED_SECONDS = 3600.0  # then the process that made it will not come back
+MOST_AT_ONCE = 2 * 2**20  # bytes of several old files, held in memory
+MOST_QUARANTINED = 1000  # files; further ones stay where they are
+UNFINISHED_SECONDS = 3600.0  # after them the process that was writing the file has ended
 _REASON = ".why"  # beside each file in quarantine
 _LONGEST_REASON = 500  # characters
-_LONGEST_SAID = 256  # bytes, to clients
+_LONGEST_PUBLISHED = 256  # bytes, in the file that clients read
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 FileState = tuple[
     int, int, int
-]  # inode, time of the last change in nanoseconds, size: what cannot be read is looked at again when it differs
+]  # inode, modification time in nanoseconds, size: an unreadable file is read again when they differ
 
 
 class SpoolUnusable(Exception):  # noqa: N818 - names the condition
-    """The folder is not to be trusted, or cannot be used; the text says why."""
+    """The folder cannot be trusted, or not used; the text says why."""
 
 
 class SpoolStats(msgspec.Struct, frozen=True):
-    """How many files wait, how many are in quarantine, and why the latest of those is."""
+    """The numbers of waiting files and of files in quarantine, and the reason of the latest of those."""
 
     waiting: int
     quarantined: int
@@ -49,16 +49,16 @@ class SpoolStats(msgspec.Struct, frozen=True):
 
 
 class ScanResult(msgspec.Struct, frozen=True):
-    """One look at several outboxes: what was found, those that are gone, and those that are none, with the reason."""
+    """The result of one scan of several outboxes: their records, the deleted ones, and the files that are no outbox, with the reason."""
 
     readings: list[Reading]
     vanished: list[str]
     bad: dict[str, str]
-    left: list[str]  # not looked at: what was read before is enough for one commit
+    left: list[str]  # not read: the others filled one commit
 
 
 class Folder:
-    """One spool folder; each call opens it anew, since it may be deleted, made and changed at any time. All raise Unfit."""
+    """One spool folder. Each call opens it again, since it may be deleted, created and changed at any time. All raise SpoolUnusable."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -68,7 +68,7 @@ class Folder:
 
     @property
     def place(self) -> dict[str, str | int] | None:
-        """The folder as clients are told: its path, and by what they know that it is the one that they see. Raises nothing."""
+        """The folder, for clients: its path, and device and inode, by which a client recognizes it. Raises nothing."""
         try:
             found = self.path.stat()
         except OSError:
@@ -76,23 +76,23 @@ class Folder:
         return {"path": str(self.path.absolute()), "device": found.st_dev, "inode": found.st_ino}
 
     def prepare(self) -> None:
-        """Make the folder when there is none, and show clients that it is taken in."""
+        """Create the folder when there is none, and publish the file that shows clients that a daemon runs."""
         with self._opened() as place:
             self._publish(place)
 
     def publish_reason(self, reason: str | None) -> None:
-        """Tell clients why nothing is taken; None when it is. Writes a changed reason only: the kernel reports each write to the watch on
-        this folder, so a turn that wrote would start the next one.
+        """Publish for clients why nothing is imported; None when records are. Writes a changed reason only: the kernel reports each write
+        to the watch on this folder, so a turn that wrote would start the next one.
         """
         if reason == self._reason:
             return
         self._reason = reason
         if self._claim >= 0:
-            with contextlib.suppress(OSError):  # the disk fails: the daemon is about to say so, and to leave
+            with contextlib.suppress(OSError):  # the disk fails: the journal reports that, and the daemon stops
                 os.pwrite(self._claim, _published(reason), 0)
 
     def close(self) -> None:
-        """Nothing is taken any more."""
+        """Remove the file that shows that a daemon runs."""
         if self._claim >= 0:
             with contextlib.suppress(SpoolUnusable, OSError), self._opened() as place:
                 if _is_same(place, DAEMON, self._claim):
@@ -101,13 +101,13 @@ class Folder:
             self._claim = -1
 
     def _publish(self, place: int) -> None:
-        """Hold the lock of a file that is ours. A new one at each start: whoever opened the old one cannot have locked it."""
+        """Hold the lock of `.daemon`. Each start creates a new file: a process that opened the old one cannot have locked the new one."""
         if self._claim >= 0 and _is_same(place, DAEMON, self._claim):
             return
         name = f"{DAEMON}.{os.urandom(4).hex()}"
         claim = os.open(name, _NEW, 0o644, dir_fd=place)
         os.fchmod(claim, 0o644)  # whatever the umask
-        os.pwrite(claim, _published(self._reason), 0)  # in full, so that a full disk has room for any other word
+        os.pwrite(claim, _published(self._reason), 0)  # in full length, so that any other reason fits on a full disk
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.rename(name, DAEMON, src_dir_fd=place, dst_dir_fd=place)
         if self._claim >= 0:
@@ -115,20 +115,20 @@ class Folder:
         self._claim = claim
 
     def names(self, now: float) -> tuple[list[str], list[str]]:
-        """Outboxes, and files of earlier versions, oldest first. What was left half-made long before `now` is deleted on the way."""
-        found: list[tuple[float, str]] = []
+        """Outboxes, and files of earlier versions, oldest first. Deletes unfinished files that are old at `now` (Unix time)."""
+        listed: list[tuple[float, str]] = []
         unreadable: dict[str, FileState] = {}
         with self._opened() as place, os.scandir(place) as files:
             for file in files:
                 with contextlib.suppress(FileNotFoundError):
-                    facts = file.stat(follow_symlinks=False)
+                    found = file.stat(follow_symlinks=False)
                     if file.name.startswith("."):
-                        _sweep(place, file.name, facts, now)
-                    elif self._unreadable.get(file.name) == _file_state(facts):
-                        unreadable[file.name] = _file_state(facts)
-                    elif file.name.endswith((SUFFIX, FILE_NAME)) and not stat.S_ISDIR(facts.st_mode):
-                        found.append((facts.st_mtime, file.name))
-        ordered = [name for _, name in sorted(found)]
+                        _delete_unfinished(place, file.name, found, now)
+                    elif self._unreadable.get(file.name) == _file_state(found):
+                        unreadable[file.name] = _file_state(found)
+                    elif file.name.endswith((SUFFIX, FILE_NAME)) and not stat.S_ISDIR(found.st_mode):
+                        listed.append((found.st_mtime, file.name))
+        ordered = [name for _, name in sorted(listed)]
         self._unreadable = unreadable
         return [name for name in ordered if name.endswith(SUFFIX)], [
             name for name in ordered if name.endswith(FILE_NAME)
@@ -136,72 +136,72 @@ class Folder:
 
     def scan(self, names: Sequence[str], known: dict[str, Outbox], sequences: Sequences) -> ScanResult:
         """The next records of each of these outboxes."""
-        looked = ScanResult([], [], {}, [])
+        scanned = ScanResult([], [], {}, [])
         room, bodies = MOST_RECORDS, MOST_BODIES
         with self._opened() as place:
             for name in names:
                 if room <= 0 or bodies <= 0:
-                    looked.left.append(name)
+                    scanned.left.append(name)
                     continue
                 try:
-                    if name in self._unreadable and self._is_as_it_was(place, name):
+                    if name in self._unreadable and self._is_unchanged(place, name):
                         continue
                     reading = outboxes.read(place, name, known.get(name), sequences)
-                    looked.readings.append(reading)
+                    scanned.readings.append(reading)
                     room -= len(reading.records)
                     bodies -= sum(len(record.body) for record in reading.records)
                 except FileNotFoundError:
-                    looked.vanished.append(name)
+                    scanned.vanished.append(name)
                 except NoOutbox as reason:
-                    looked.bad[name] = str(reason)
-        return looked
+                    scanned.bad[name] = str(reason)
+        return scanned
 
-    def _is_as_it_was(self, place: int, name: str) -> bool:
+    def _is_unchanged(self, place: int, name: str) -> bool:
         return self._unreadable.get(name) == _file_state(os.stat(name, dir_fd=place, follow_symlinks=False))
 
     def confirm(self, readings: Sequence[Reading]) -> None:
-        """Behind the commit of what was read: confirm it, and delete what is over."""
+        """After the commit of these records: confirm them, and delete the outboxes whose owners have exited."""
         with self._opened() as place:
             for reading in readings:
-                with contextlib.suppress(OSError):  # its owner has deleted it: nobody waits for a confirmation
+                with contextlib.suppress(OSError):  # its owner has deleted it, and waits for no confirmation
                     if reading.is_over:
                         outboxes.delete(place, reading.after)
                     elif reading.records:
                         outboxes.confirm(place, reading.after)
 
     def read_old_files(self, names: Sequence[str], now: float) -> list[SpoolFile]:
-        """What the first of these files of earlier versions say, as many as are read at once. A file that has gone says nothing."""
-        letters: list[SpoolFile] = []
+        """Read the first of these files of earlier versions, as many as fit into memory. A deleted file has no signals."""
+        files: list[SpoolFile] = []
         room = MOST_AT_ONCE
         with self._opened() as place:
             for name in names:
-                content, read = _letter(place, name, now)
-                letters.append(read)
-                room -= content
+                size, file = _read_old_file(place, name, now)
+                files.append(file)
+                room -= size
                 if room <= 0:
                     break
-        return letters
+        return files
 
     def delete(self, names: Sequence[str]) -> None:
-        """Forget files whose signals are safe."""
+        """Delete files whose signals are committed."""
         with self._opened() as place:
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=place)
 
-    def forget_unreadable(self, name: str, reason: str, now: float) -> str | None:
-        """Put a file that is no outbox aside; the name that it has there. One that is just being made is left alone: None."""
+    def put_aside(self, name: str, reason: str, now: float) -> str | None:
+        """Move a file that is no outbox into quarantine; its name there. A file that is still being created stays: None."""
         with self._opened() as place, contextlib.suppress(FileNotFoundError):
-            facts = os.stat(name, dir_fd=place, follow_symlinks=False)
-            self._unreadable[name] = _file_state(facts)
-            if facts.st_size and not stat.S_ISDIR(facts.st_mode):
+            found = os.stat(name, dir_fd=place, follow_symlinks=False)
+            self._unreadable[name] = _file_state(found)
+            if found.st_size and not stat.S_ISDIR(found.st_mode):
                 return self.quarantine(name, reason)
-            if abs(now - facts.st_mtime) > UNFINISHED_SECONDS and not facts.st_size:
+            if abs(now - found.st_mtime) > UNFINISHED_SECONDS and not found.st_size:
                 os.unlink(name, dir_fd=place)
         return None
 
     def quarantine(self, name: str, reason: str, *, copy: bool = False) -> str:
-        """Put a file, or a copy of it, aside under a name of its own, with the reason beside it; that name."""
+        """Move a file, or a copy of it, into quarantine under a free name, with the reason beside it; that name."""
         with self._opened() as place, _quarantine(place) as aside:
             if len(os.listdir(aside)) >= 2 * MOST_QUARANTINED:  # noqa: PTH208 - a descriptor has no path
                 self._unreadable[name] = _file_state(os.stat(name, dir_fd=place, follow_symlinks=False))
@@ -218,19 +218,19 @@ class Folder:
             return put
 
     def stats(self, waiting: int) -> SpoolStats:
-        """How it looks, for people, given how many outboxes wait."""
+        """Numbers for the status. `waiting` is the number of outboxes that wait."""
         with self._opened() as place, _quarantine(place) as aside:
             with os.scandir(place) as files:
-                letters = sum(
+                old_files = sum(
                     each.name.endswith(FILE_NAME) and each.name[0] != "." and not each.is_dir(follow_symlinks=False)
                     for each in files
                 )
             held = sorted(name for name in os.listdir(aside) if not name.endswith(_REASON))  # noqa: PTH208 - as above
-            return SpoolStats(waiting + letters, len(held), _reason(aside, held) if held else None)
+            return SpoolStats(waiting + old_files, len(held), _reason(aside, held) if held else None)
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
-        """A descriptor of the folder, which is made when there is none. Raises Unfit, also for whatever else fails meanwhile."""
+        """A descriptor of the folder; creates it when there is none. Every OSError in the block becomes SpoolUnusable."""
         try:
             place = open_folder(str(self.path))
             try:
@@ -246,11 +246,11 @@ class Folder:
 
 
 def _published(reason: str | None) -> bytes:
-    return (reason or "").encode()[:_LONGEST_SAID].ljust(_LONGEST_SAID, b"\0")
+    return (reason or "").encode()[:_LONGEST_PUBLISHED].ljust(_LONGEST_PUBLISHED, b"\0")
 
 
-def _file_state(facts: os.stat_result) -> FileState:
-    return facts.st_ino, facts.st_mtime_ns, facts.st_size
+def _file_state(found: os.stat_result) -> FileState:
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _is_same(place: int, name: str, file: int) -> bool:
@@ -260,8 +260,8 @@ def _is_same(place: int, name: str, file: int) -> bool:
         return False
 
 
-def _letter(place: int, name: str, now: float) -> tuple[int, SpoolFile]:
-    """A file's bytes and what it says; one that cannot or must not be read has its reason for a fault."""
+def _read_old_file(place: int, name: str, now: float) -> tuple[int, SpoolFile]:
+    """The size of a file and its signals. For a file that cannot or must not be read, `errors` has the reason."""
     try:
         with outboxes.opened(place, name) as (file, found):
             if found.st_size > MAX_FILE_BYTES:
@@ -283,14 +283,14 @@ def _quarantine(place: int) -> Iterator[int]:
     aside = os.open(QUARANTINE, _FOLDER, dir_fd=place)
     try:
         if os.fstat(aside).st_uid not in (0, os.geteuid()):
-            raise SpoolUnusable(f"{QUARANTINE} in the spool is somebody else's")
+            raise SpoolUnusable(f"{QUARANTINE} in the spool belongs to another user")
         yield aside
     finally:
         os.close(aside)
 
 
 def _free_name(aside: int, name: str) -> str:
-    """The name, where it is short, a file's like any other, and free; else one that nothing has."""
+    """`name` when it is short, printable and free in quarantine; else a random one."""
     taken = os.listdir(aside)
     if len(name) <= 80 and name.isprintable() and name not in taken and not name.endswith(_REASON):
         return name
@@ -305,7 +305,7 @@ def _copy(place: int, name: str, aside: int, put: str) -> None:
 
 
 def _reason(aside: int, held: Sequence[str]) -> str | None:
-    """Why the latest file is here."""
+    """The reason of the latest file in quarantine."""
     with contextlib.suppress(OSError):
         latest = max(held, key=lambda name: os.stat(name, dir_fd=aside, follow_symlinks=False).st_ctime_ns)
         with outboxes.opened(aside, latest + _REASON) as (why, _):
@@ -313,7 +313,7 @@ def _reason(aside: int, held: Sequence[str]) -> str | None:
     return None
 
 
-def _sweep(place: int, name: str, facts: os.stat_result, now: float) -> None:
-    if name != DAEMON and abs(now - facts.st_mtime) > UNFINISHED_SECONDS:
+def _delete_unfinished(place: int, name: str, found: os.stat_result, now: float) -> None:
+    if name != DAEMON and abs(now - found.st_mtime) > UNFINISHED_SECONDS:
         with contextlib.suppress(OSError):
             os.unlink(name, dir_fd=place)

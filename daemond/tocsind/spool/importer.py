@@ -1,4 +1,4 @@
-"""The task that takes the spool in: when to look, and in which order things happen."""
+"""The task that imports the spool: when to scan, and the order of the steps."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ from .inotify import DirectoryWatch
 from .old_files import FILE_NAME, SpoolFile, aged, plain
 from .outboxes import Outbox, Reading
 
-SCAN_INTERVAL = 60.0  # s between two looks that nothing prompted
-POLL_INTERVAL = 2.0  # the same where the kernel tells nothing, or something is in the way
-BUSY = 4  # records in one look: programs write one upon the other, and
-PACE = 0.05  # s are then between two looks: each costs a commit, and its sync makes writers wait
+SCAN_INTERVAL = 60.0  # s between two scans of the whole folder without a reported change
+POLL_INTERVAL = 2.0  # s; the same without inotify, or while a problem lasts
+BUSY = 4  # records in one turn: then programs write one after the other, and
+PACE = 0.05  # s pass between two turns: each costs a commit, whose sync makes writers wait
 OUTBOXES_AT_ONCE = (
-    512  # read for one commit, one after the other by owner: nobody's thousand keep another's one waiting
+    512  # read for one commit, the owners in turn: a user with a thousand outboxes does not delay another's one
 )
 OLD_FILES_AT_ONCE = 128
 SIGNALS_AT_ONCE = 500  # of old files, in one commit
-CATCH_UP = 2.0  # s that a reload or a hand-off waits for what was written before it; most of them for none
+CATCH_UP = 2.0  # s that a reload or a request waits for the records before it; mostly there are none
 _ANY = list[dict[str, Any]]
 
 
 class SpoolImporter:
-    """Takes the spool in until it is cancelled."""
+    """Imports the spool. `run` until cancelled."""
 
     def __init__(
         self,
@@ -73,67 +73,67 @@ class SpoolImporter:
         self._clock = clock
         self._emit = emit
         self._problem: str | None = None
-        self._is_stopped = False  # the trouble keeps everything from being taken
+        self._is_stopped = False  # the problem stops all imports
         self._watch = DirectoryWatch()
-        self._known: dict[str, Outbox] = {}  # by name: outboxes whose owners live
-        self._sequences: dict[tuple[bytes, int], int] = {}  # as the journal has them
-        self._batch: dict[str, None] = {}  # names of outboxes that this turn looks at, in order
+        self._known: dict[str, Outbox] = {}  # by name: outboxes whose owners run
+        self._sequences: dict[tuple[bytes, int], int] = {}  # as in the journal
+        self._batch: dict[str, None] = {}  # names of outboxes that this turn reads, in order
         self._waiting: dict[str, None] = {}  # those for the next turn
-        self._full_scan = True  # all of the folder is to be looked at
+        self._full_scan = True  # the next turn lists the whole folder
         self._turning = False
-        self._taken = 0  # records, in this turn or the last
+        self._imported = 0  # records imported in this turn or the last
         self._pause = trio.CancelScope()  # the wait between two turns
-        self._turns = 0  # that have ended, and
-        self._wanted = 0  # how many shall have ended before the next wait
-        self._turned = trio.Event()  # the end of this turn, or between two of the next; replaced each time
-        disk_guard.on_change = self._on_intake_change
-        self.first_pass_done = trio.Event()  # what was there at the start is taken
+        self._turns = 0  # ended so far
+        self._wanted = 0  # turns to end before the next pause
+        self._turned = trio.Event()  # set at the end of a turn, and replaced
+        disk_guard.on_change = self._on_disk_guard_change
+        self.first_pass_done = trio.Event()  # the records of before the start are imported
 
     @property
     def place(self) -> dict[str, str | int] | None:
-        """Where outboxes are read, for clients; None while they are not."""
+        """The folder where outboxes are read, for clients; None while they are not."""
         return self._folder.place if self.first_pass_done.is_set() and self._problem is None else None
 
     async def run(self) -> None:
-        """Look at once, and then whenever there is reason to."""
+        """Import at once, and then at each change, question and interval."""
         self._sequences = await self._journal.run(queue.sequences)
         try:
             with self._watch:
                 while True:
-                    looks = self._full_scan
+                    full_scan = self._full_scan
                     await self._import_some()
-                    if looks and not (self._full_scan or self._waiting):
-                        await self._attachments.sweep(self._clock.wall())  # nothing waits that could name one
+                    if full_scan and not (self._full_scan or self._waiting):
+                        await self._attachments.sweep(self._clock.wall())  # no waiting record can name a file
                     await self._sleep()
         finally:
             self._folder.close()
 
     async def _sleep(self) -> None:
-        """Until something changes, or a question wants a turn, or a round is over."""
+        """Pause until a file changes, a question needs a turn, or the interval ends."""
         if self._turns < self._wanted:
             return
         begun = self._clock.now()
-        next_look = begun + (PACE if self._taken >= BUSY else 0.0)
-        quiet = SCAN_INTERVAL if self._watch.works and self._problem is None else POLL_INTERVAL
-        with trio.move_on_after(quiet) as self._pause:
+        next_turn = begun + (PACE if self._imported >= BUSY else 0.0)
+        interval = SCAN_INTERVAL if self._watch.works and self._problem is None else POLL_INTERVAL
+        with trio.move_on_after(interval) as self._pause:
             await self._watch.changed()
-            await trio.sleep(max(0.0, next_look - self._clock.now()))
-        if self._clock.now() - begun >= quiet:
+            await trio.sleep(max(0.0, next_turn - self._clock.now()))
+        if self._clock.now() - begun >= interval:
             self._full_scan = True
 
     async def catch_up(self, seconds: float = CATCH_UP) -> bool:
-        """Wait until all that is in the spool at this moment is committed, but at most so many seconds; whether it is."""
+        """Wait until all records that are in the spool now are committed, for so many seconds at most; whether they are."""
         self._collect()
         if self._turning or self._full_scan or self._waiting:
-            target = self._want_turn()
+            target = self._request_turn()
             with trio.move_on_after(seconds):
                 while self._turns < target:
                     await self._turned.wait()
             return self._turns >= target and self._problem is None
         return True
 
-    def _want_turn(self) -> int:
-        """Have all that is known to wait taken in without a pause; how many turns will have ended then."""
+    def _request_turn(self) -> int:
+        """Import all waiting records without a pause; the value of `_turns` when that is done."""
         current = self._turning
         target = self._turns + current + (not current or self._full_scan or bool(self._waiting))
         self._wanted = max(self._wanted, target)
@@ -141,7 +141,7 @@ class SpoolImporter:
         return target
 
     async def reach(self, outbox: str, sequence: int, uid: int) -> None:
-        """The same for one outbox, up to a record, given its id in hexadecimal."""
+        """As `catch_up`, for one outbox up to a record. `outbox` is its id in hexadecimal."""
         try:
             id_ = bytes.fromhex(outbox)
         except ValueError:
@@ -151,34 +151,34 @@ class SpoolImporter:
 
     @property
     def trouble(self) -> str | None:
-        """Why the spool is not taken in, or not all of it; None when it is."""
+        """Why the spool, or a part of it, is not imported; None when all of it is."""
         return self._problem
 
     async def view(self) -> tuple[dict[str, Any], list[str]]:
-        """The `spool` of the status, and what is wrong with it."""
+        """The `spool` object of the status, and the problems."""
         problems = [f"the spool is not taken in: {self._problem}"] if self._problem else []
-        told: dict[str, Any] = {"path": str(self._folder.path), "files": None, "quarantined": None, "reason": None}
+        view: dict[str, Any] = {"path": str(self._folder.path), "files": None, "quarantined": None, "reason": None}
         try:
-            census = await trio.to_thread.run_sync(self._folder.stats, len(self._batch | self._waiting))
-        except SpoolUnusable as unfit:
-            return told, problems or [f"the spool is not taken in: {unfit}"]
-        if census.quarantined:
+            stats = await trio.to_thread.run_sync(self._folder.stats, len(self._batch | self._waiting))
+        except SpoolUnusable as error:
+            return view, problems or [f"the spool is not taken in: {error}"]
+        if stats.quarantined:
             where = self._folder.path / QUARANTINE
             problems.append(
-                f"{census.quarantined} of the spool could not be taken and lie in {where}; the last: {census.reason}"
+                f"{stats.quarantined} of the spool could not be taken and lie in {where}; the last: {stats.reason}"
             )
-        return {**told, "files": census.waiting, "quarantined": census.quarantined, "reason": census.reason}, problems
+        return {**view, "files": stats.waiting, "quarantined": stats.quarantined, "reason": stats.reason}, problems
 
     async def _import_some(self) -> None:
-        """All that is there now. What changes meanwhile is for the next turn, so each of them ends."""
-        self._turning, self._taken = True, 0
+        """One turn: import the present records. Later changes are for the next turn, so each turn ends."""
+        self._turning, self._imported = True, 0
         try:
             self._collect()
-            trouble = await self._import_old_files(await self._scan()) if self._full_scan else self._problem
+            problem = await self._import_old_files(await self._scan()) if self._full_scan else self._problem
             self._batch, self._waiting = self._waiting, {}
             while self._batch:
-                trouble = await self._import_batch() or trouble
-            self._set_problem(trouble)
+                problem = await self._import_batch() or problem
+            self._set_problem(problem)
         except (SpoolUnusable, StorageFull) as error:
             self._full_scan = True
             self._set_problem(str(error), stops=True)
@@ -189,7 +189,7 @@ class SpoolImporter:
         turned.set()
 
     def _collect(self) -> None:
-        """What has changed, as the kernel tells."""
+        """Note the files that have changed, as inotify reports."""
         names = self._watch.names()
         if names is None or any(name.endswith(FILE_NAME) and name[0] != "." for name in names):
             self._full_scan = True
@@ -198,62 +198,64 @@ class SpoolImporter:
                 self._waiting[name] = None
 
     async def _scan(self) -> list[str]:
-        """Look for outboxes, and for files of earlier versions: their names."""
+        """List the folder: note the outboxes, and return the names of files of earlier versions."""
         await trio.to_thread.run_sync(self._folder.prepare)
-        self._watch.watch(self._folder.path)  # before the look: what comes after it is told
+        self._watch.watch(self._folder.path)  # before listing: inotify reports later files
         self._full_scan = False
-        names, letters = await trio.to_thread.run_sync(self._folder.names, self._clock.wall())
-        self._waiting = dict.fromkeys(names) | self._waiting  # which may hold one that is younger than the listing
+        names, old_files = await trio.to_thread.run_sync(self._folder.names, self._clock.wall())
+        self._waiting = dict.fromkeys(names) | self._waiting  # which may hold a file newer than the listing
         self._known = {name: self._known[name] for name in names if name in self._known}
-        return letters
+        return old_files
 
     async def _import_batch(self) -> str | None:
-        """Read some outboxes, and take in what they say. Answers what is in the way of a quarantine, if anything is."""
+        """Read some outboxes and commit their records. Returns why a file could not be put into quarantine, else None."""
         names = self._next_names()
-        for name in names:  # before the look: what is told meanwhile is looked at again
+        for name in names:  # before reading: a change that is reported meanwhile is read again
             del self._batch[name]
-        looked: ScanResult = await trio.to_thread.run_sync(self._folder.scan, names, self._known, self._sequences)
-        news = [reading for reading in looked.readings if reading.records]
+        scanned: ScanResult = await trio.to_thread.run_sync(self._folder.scan, names, self._known, self._sequences)
+        news = [reading for reading in scanned.readings if reading.records]
         if news:
-            await self._enter(news)
+            await self._commit(news)
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(self._folder.confirm, looked.readings)
-        trouble = None
-        for reading in looked.readings:
-            trouble = await self._settle(reading) or trouble
-        for name in looked.vanished:
+            await trio.to_thread.run_sync(self._folder.confirm, scanned.readings)
+        problem = None
+        for reading in scanned.readings:
+            problem = await self._settle(reading) or problem
+        for name in scanned.vanished:
             self._known.pop(name, None)
-        for name, reason in looked.bad.items():
-            trouble = await self._quarantine(name, reason) or trouble
-        left = {each.after.name: None for each in looked.readings if each.more}
-        self._batch = dict.fromkeys(looked.left) | self._batch | left
-        return trouble
+        for name, reason in scanned.bad.items():
+            problem = await self._quarantine(name, reason) or problem
+        left = {each.after.name: None for each in scanned.readings if each.more}
+        self._batch = dict.fromkeys(scanned.left) | self._batch | left
+        return problem
 
     def _next_names(self) -> list[str]:
-        """Outboxes for one commit: the oldest of each owner in turn, as far as the owners are known."""
+        """Outboxes for one commit: the oldest of each owner in turn. New outboxes, whose owners are not known yet, count as one owner."""
         queues: dict[int, list[str]] = {}
         for name in self._batch:
             known = self._known.get(name)
-            mine = queues.setdefault(known.uid if known else -1, [])
-            if len(mine) < OUTBOXES_AT_ONCE:
-                mine.append(name)
-        turns = (name for turn in range(OUTBOXES_AT_ONCE) for mine in queues.values() for name in mine[turn : turn + 1])
+            names = queues.setdefault(known.uid if known else -1, [])
+            if len(names) < OUTBOXES_AT_ONCE:
+                names.append(name)
+        turns = (
+            name for turn in range(OUTBOXES_AT_ONCE) for names in queues.values() for name in names[turn : turn + 1]
+        )
         return [name for name, _ in zip(turns, range(OUTBOXES_AT_ONCE), strict=False)]
 
-    async def _enter(self, news: list[Reading]) -> None:
-        """One commit for what was read, with how far. Raises StorageFull."""
+    async def _commit(self, news: list[Reading]) -> None:
+        """Commit the records together with the sequence numbers reached. Raises StorageFull."""
         now = self._clock.wall()
         groups = [self._group(each, now) for each in news]
         steady = self._clock.steady()
         marks = [OutboxPosition(each.after.id, each.after.uid, each.after.sequence, steady) for each in news]
         await self._acceptor.take_in(groups, marks)
-        self._taken += sum(len(each.records) for each in news)
+        self._imported += sum(len(each.records) for each in news)
         for each in news:
             self._sequences[each.after.id, each.after.uid] = each.after.sequence
-        self._tell_taken(len(news), sum(len(group.signals) for group in groups))
+        self._emit_imported(len(news), sum(len(group.signals) for group in groups))
 
     def _group(self, reading: Reading, now: float) -> Group:
-        """What an outbox says, and how long ago."""
+        """The signals of an outbox, and their ages in seconds."""
         found, ages = list[Signal](), list[float]()
         for record in reading.records:
             written = to_wall_time(record.written, reading.after.boot, record.booted)
@@ -277,7 +279,7 @@ class SpoolImporter:
         self._emit(SignalRefused(plain(field), plain(reason), outbox.uid, 0))
 
     def _addressed(self, signal: Signal, uid: int) -> Signal:
-        """The signal without destinations that there are not: that costs it its way, and not its life."""
+        """The signal without unknown destinations: it goes by the routes instead, and the message names them."""
         known = self._config.current.destinations
         unknown = [name for name in signal.to or () if name not in known]
         if not unknown:
@@ -291,77 +293,79 @@ class SpoolImporter:
         return Signal.trusted(values)
 
     async def _settle(self, reading: Reading) -> str | None:
-        """Remember an outbox, or forget it; and put a copy of a damaged one aside."""
-        outbox, trouble = reading.after, None
+        """Remember an outbox whose owner runs, forget any other, and put a damaged one into quarantine."""
+        outbox, problem = reading.after, None
         if reading.damage:
-            trouble = await self._quarantine(outbox.name, reading.damage, copy=not reading.is_over)
+            problem = await self._quarantine(outbox.name, reading.damage, copy=not reading.is_over)
         if reading.is_over:
             self._known.pop(outbox.name, None)
         else:
             self._known[outbox.name] = outbox
-        return trouble
+        return problem
 
     async def _quarantine(self, name: str, reason: str, *, copy: bool = False, whole: bool = False) -> str | None:
-        """Put a file aside, a copy of it, or all of it whatever it is. Answers what is in the way of that."""
+        """Put a file, or with `copy` a copy of it, into quarantine; returns why that failed, else None. Without `copy` and `whole` only a
+        file that is no outbox is moved.
+        """
 
         def put() -> str | None:
             if copy or whole:
                 return self._folder.quarantine(name, reason, copy=copy)
-            return self._folder.forget_unreadable(name, reason, self._clock.wall())
+            return self._folder.put_aside(name, reason, self._clock.wall())
 
         try:
             moved = await trio.to_thread.run_sync(put)
-        except SpoolUnusable as unfit:
-            return f"{plain(name)}: {plain(reason)}; {unfit}"
+        except SpoolUnusable as error:
+            return f"{plain(name)}: {plain(reason)}; {error}"
         if moved is not None:
             self._emit(Quarantined(plain(moved), plain(reason)))
         return None
 
     async def _import_old_files(self, names: list[str]) -> str | None:
-        """Files of earlier versions. Answers what is in the way of a quarantine, if anything is."""
-        trouble = None
+        """Import files of earlier versions. Returns why a file could not be put into quarantine, else None."""
+        problem = None
         while names:
-            letters = await trio.to_thread.run_sync(
+            files = await trio.to_thread.run_sync(
                 self._folder.read_old_files, names[:OLD_FILES_AT_ONCE], self._clock.wall()
             )
-            names = names[len(letters) :]
-            trouble = await self._import_files(letters) or trouble
-        return trouble
+            names = names[len(files) :]
+            problem = await self._import_files(files) or problem
+        return problem
 
-    async def _import_files(self, letters: list[SpoolFile]) -> str | None:
-        """First the commit, then the files."""
-        for (uid, gid), group in groupby(letters, key=lambda letter: (letter.uid, letter.gid)):
-            found = [(self._addressed(signal, uid), letter.age) for letter in group for signal in letter.signals]
+    async def _import_files(self, files: list[SpoolFile]) -> str | None:
+        """Commit the signals, then delete the files."""
+        for (uid, gid), group in groupby(files, key=lambda file: (file.uid, file.gid)):
+            found = [(self._addressed(signal, uid), file.age) for file in group for signal in file.signals]
             for start in range(0, len(found), SIGNALS_AT_ONCE):
                 signals, ages = zip(*found[start : start + SIGNALS_AT_ONCE], strict=True)
                 await self._acceptor.accept(signals, Peer(uid=uid, gid=gid, pid=0), ages=ages)
-        await trio.to_thread.run_sync(self._folder.delete, [letter.name for letter in letters if not letter.errors])
-        taken = sum(len(letter.signals) for letter in letters)
-        if taken:
-            self._tell_taken(len(letters), taken)
-        trouble = None
-        for letter in letters:
-            if letter.errors:
-                trouble = await self._quarantine(letter.name, "; ".join(letter.errors), whole=True) or trouble
-        return trouble
+        await trio.to_thread.run_sync(self._folder.delete, [file.name for file in files if not file.errors])
+        imported = sum(len(file.signals) for file in files)
+        if imported:
+            self._emit_imported(len(files), imported)
+        problem = None
+        for file in files:
+            if file.errors:
+                problem = await self._quarantine(file.name, "; ".join(file.errors), whole=True) or problem
+        return problem
 
-    def _tell_taken(self, files: int, signals: int) -> None:
-        """First clear what stopped the spool: a status that is read after the event must not show it any more."""
+    def _emit_imported(self, files: int, signals: int) -> None:
+        """Clear the problem before the event: a status that is read after the event must not show it any more."""
         if self._is_stopped:
             self._set_problem(None)
         self._emit(SpoolImported(files, signals))
 
-    def _set_problem(self, trouble: str | None, *, stops: bool = False) -> None:
+    def _set_problem(self, problem: str | None, *, stops: bool = False) -> None:
         self._is_stopped = stops
-        before, self._problem = self._problem, trouble
-        if trouble is not None and before is None:
-            self._emit(SpoolProblem(trouble))
-        if before is not None and trouble is None:
+        before, self._problem = self._problem, problem
+        if problem is not None and before is None:
+            self._emit(SpoolProblem(problem))
+        if before is not None and problem is None:
             self._emit(SpoolRecovered())
-        self._folder.publish_reason(trouble or self._disk_guard.closed)
+        self._folder.publish_reason(problem or self._disk_guard.closed)
 
-    def _on_intake_change(self) -> None:
-        """It was closed, or opened again: then what waits is taken now."""
+    def _on_disk_guard_change(self) -> None:
+        """The disk guard closed, or opened again: then import what waits at once."""
         self._folder.publish_reason(self._problem or self._disk_guard.closed)
         if self._disk_guard.closed is None:
-            self._want_turn()
+            self._request_turn()

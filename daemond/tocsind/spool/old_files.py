@@ -1,4 +1,4 @@
-"""Files of earlier versions: a hand-off each, a signal a line, as JSON. A person may write one, too. They are taken in as they come."""
+"""Files of earlier versions: one signal per line, as JSON. A person may write one, too."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tocsin.signals import Signal
 from tocsin.wire import MAX_FRAME
 
 FILE_NAME = ".jsonl"  # how their names end
-MAX_FILE_BYTES = 8 * MAX_FRAME  # of one file: a frame's worth of signals, which JSON may write more lengthily
-AT_ONCE = 2.0  # s; what is taken in so soon happened when it was accepted, as what comes over the socket did
-MAX_LINES = 5000  # as many as the door takes in one request; a client writes 500
-_MAX_ERRORS = 10  # of one file: whoever reads them mends the first and looks again
-_LONGEST = 200  # characters of other people's words in a fault or a fact: both stay in memory and go to the log
+MAX_FILE_BYTES = 8 * MAX_FRAME  # of one file: as many signals as one frame holds, which take more bytes as JSON
+AT_ONCE = 2.0  # s; a signal that is imported so soon has the time of its acceptance, like one from the socket
+MAX_LINES = 5000  # as many signals as one request may have; a client writes 500
+_MAX_ERRORS = 10  # reported of one file
+_LONGEST = 200  # characters of a user's text in an error or an event: both stay in memory and go to the log
 
 
 def plain(text: str) -> str:
-    """Other people's words as text that can be encoded: a file's name may be any bytes."""
+    """A user's text, cut, and with lone surrogates replaced: a file's name may be any bytes."""
     return text[:_LONGEST].encode("utf-8", "replace").decode()
 
 
 class SpoolFile(msgspec.Struct, frozen=True):
-    """One file, read. `uid` and `gid` are its owner's; `faults` say what is wrong with which line; `age` is in seconds."""
+    """The content of one file. `uid` and `gid` are its owner's; `errors` name each invalid line and its fault; `age` is in seconds."""
 
     name: str
     uid: int
@@ -39,9 +39,9 @@ class SpoolFile(msgspec.Struct, frozen=True):
 
 
 def parse(name: str, content: bytes, owner: tuple[int, int], written: float, now: float) -> SpoolFile:
-    """The letter in a file's content. `written` and `now` are wall-clock seconds."""
+    """Read a file's content. `written` and `now` are wall-clock seconds."""
     signals: list[Signal] = []
-    faults: list[str] = []
+    errors: list[str] = []
     lines = content.rstrip(b"\n").split(b"\n")
     seen: Counter[bytes] = Counter()
     if len(lines) > MAX_LINES:
@@ -52,14 +52,14 @@ def parse(name: str, content: bytes, owner: tuple[int, int], written: float, now
             try:
                 signals.append(aged(_signal(line, f"{name}:{seen[line]}:", written), written, now))
             except InvalidSignal as error:
-                faults.append(plain(f"line {number}: {error}"))
-    if not signals and not faults:
-        faults.append("it is empty")
-    return SpoolFile(name, *owner, signals, faults[:_MAX_ERRORS], max(0.0, now - written))
+                errors.append(plain(f"line {number}: {error}"))
+    if not signals and not errors:
+        errors.append("it is empty")
+    return SpoolFile(name, *owner, signals, errors[:_MAX_ERRORS], max(0.0, now - written))
 
 
 def _signal(line: bytes, place: str, written: float) -> Signal:
-    """The signal in a line. Its id, when it brings none, is that of these words in this file: a person may mend the lines around it."""
+    """The signal in a line. Without an id it gets one made from the line and the file's name: the lines around it may be corrected."""
     values = _values(line)
     if values.get("id") is None:
         digest = hashlib.sha256(place.encode("utf-8", "surrogateescape") + line).digest()
@@ -68,7 +68,7 @@ def _signal(line: bytes, place: str, written: float) -> Signal:
 
 
 def _named_milliseconds(name: str) -> int | None:
-    """When a file was written, by its name: the time that the kernel keeps changes when somebody mends it."""
+    """When a file was written, by its name: its modification time changes when a person corrects it."""
     nanoseconds = re.match(r"[0-9]{19}(?![0-9])", name)
     return int(nanoseconds[0]) // 1_000_000 if nanoseconds else None
 
@@ -81,7 +81,7 @@ def _values(line: bytes) -> dict[str, Any]:
 
 
 def aged(signal: Signal, written: float, now: float) -> Signal:
-    """The signal, raised when it was written, where it says nothing else and that was a while ago."""
+    """The signal with the time of its writing, when it has no time of its own and is older than AT_ONCE."""
     if now - written <= AT_ONCE or signal.timestamp is not None or signal.timestamp_text is not None:
         return signal
     return Signal.trusted({**signal.as_dict(), "timestamp": written})

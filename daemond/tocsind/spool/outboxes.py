@@ -1,4 +1,4 @@
-"""Reading outboxes: plain system calls relative to the folder's descriptor, run in a thread. The format is the client's own module."""
+"""Reads outboxes, by blocking system calls relative to the folder's descriptor: call them in a thread. `tocsin.outbox` has the format."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ from tocsin.outbox import BLOCK, FIRST, FORMAT, HEAD_BYTES, Record, read_boot, r
 from tocsin.spool import MOST_BYTES, is_shared
 
 MOST_RECORDS = 256  # of one outbox in one commit, and
-MOST_AT_ONCE = 256 * 1024  # bytes of their bodies, but one record in any case: about a thousand signals
-SCAN_AGAIN = 1.0  # s between two readings of a whole file, in search of a record that is not where it should be
-_LARGEST_FILE = 2 * MOST_BYTES  # bytes; nobody's outbox grows so far, a sparse file may
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a pipe must not keep us waiting
+MOST_AT_ONCE = 256 * 1024  # bytes of their bodies, at least one record: about a thousand signals
+SCAN_AGAIN = 1.0  # s between two searches of a whole file for a record that is not at its expected place
+_LARGEST_FILE = 2 * MOST_BYTES  # bytes; no outbox grows so large, a sparse file may
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a pipe must not block the thread
 _CHUNK = 256  # blocks
 
 Sequences = Mapping[tuple[bytes, int], int]  # by id and owner
 
 
 class NoOutbox(Exception):  # noqa: N818 - names the condition
-    """A file is no outbox that may be read; the text says why."""
+    """The file is no outbox, or must not be read; the text says why."""
 
 
 class Outbox(msgspec.Struct, frozen=True):
-    """What is known of one outbox, as far as it is committed."""
+    """The position in one outbox up to which records are committed."""
 
     name: str
     id: bytes
     uid: int
     gid: int
     inode: int
-    boot: str  # of the machine, that it was made in
-    sequence: int  # of the last record taken
-    block: int  # behind it
-    size: int = 0  # of the file, when all of it was searched in vain: no record was anywhere else then
-    scanned: float = 0.0  # when that was; monotonic
+    boot: str  # id of the machine's boot in which it was created
+    sequence: int  # of the last record committed
+    block: int  # after that record
+    size: int = 0  # of the file when all of it was searched and held no further record
+    scanned: float = 0.0  # when it was searched; monotonic
 
     @property
     def seed(self) -> int:
-        """What its records' checksums continue from."""
+        """The start value of its records' checksums."""
         return crc32(FORMAT + self.id)
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What one look at an outbox found. `after` is what is known once `records` are committed."""
+    """The records found by one read of an outbox. `after` is the position once they are committed."""
 
     after: Outbox
     records: list[Record]
-    is_over: bool  # its owner is gone, and nothing is left in it
-    more: bool  # there may be more to read
-    damage: str | None  # why records are missing that should be there
+    is_over: bool  # its owner has exited, and it holds no further record
+    more: bool  # it may hold further records
+    damage: str | None  # which records are missing
 
 
 def read(place: int, name: str, known: Outbox | None, sequences: Sequences) -> Reading:
-    """The next records of an outbox. Raises NoOutbox; FileNotFoundError when it is gone."""
+    """The next records of an outbox. Raises NoOutbox; FileNotFoundError when it was deleted."""
     with opened(place, name) as (file, found):
         if known is None or known.inode != found.st_ino:
-            known = _first_look(file, name, found, sequences)
-        is_over = not _is_owned(file)  # before the last look: what its owner wrote last is found by it
+            known = _first_position(file, name, found, sequences)
+        is_over = not _is_owned(file)  # before the last read, which finds the owner's last record
         records: list[Record] = []
         damage, room, at = None, MOST_AT_ONCE, known
         while room > 0 and len(records) < MOST_RECORDS:
@@ -82,7 +82,7 @@ def read(place: int, name: str, known: Outbox | None, sequences: Sequences) -> R
 
 @contextmanager
 def opened(place: int, name: str) -> Iterator[tuple[int, os.stat_result]]:
-    """A file of the spool that may be read, and its facts. Raises NoOutbox."""
+    """Open a file of the spool that may be read; the descriptor and its stat result. Raises NoOutbox."""
     try:
         file = os.open(name, _FILE, dir_fd=place)
     except FileNotFoundError:
@@ -98,7 +98,7 @@ def opened(place: int, name: str) -> Iterator[tuple[int, os.stat_result]]:
 
 
 def check(file: os.stat_result, folder: os.stat_result) -> None:
-    """Raises NoOutbox for what must not be read."""
+    """Raises NoOutbox for a file that must not be read."""
     if not stat.S_ISREG(file.st_mode):
         raise NoOutbox("it is no regular file")
     if file.st_nlink != 1:
@@ -109,7 +109,7 @@ def check(file: os.stat_result, folder: os.stat_result) -> None:
         raise NoOutbox(f"it has {file.st_size} bytes; at most {_LARGEST_FILE} are read")
 
 
-def _first_look(file: int, name: str, found: os.stat_result, sequences: Sequences) -> Outbox:
+def _first_position(file: int, name: str, found: os.stat_result, sequences: Sequences) -> Outbox:
     head = os.pread(file, HEAD_BYTES, 0)
     if not head:
         raise NoOutbox("it is empty")
@@ -122,7 +122,7 @@ def _first_look(file: int, name: str, found: os.stat_result, sequences: Sequence
 
 
 def _is_owned(file: int) -> bool:
-    """Whether the process that writes it lives."""
+    """Whether the process that writes it still runs."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -131,10 +131,10 @@ def _is_owned(file: int) -> bool:
 
 
 def _next(file: int, at: Outbox, *, thorough: bool) -> tuple[Record | None, Outbox]:
-    """The next record: where the one before ends, at the start of a lap, or else anywhere in the file.
+    """The next record: after the one before it, at the start of the file, or else anywhere in it.
 
-    Its owner writes meanwhile: behind our back the next record may have come to where we had looked, and a later one to where we had not.
-    So a later one alone proves nothing before a second search: whatever was written before it is visible by then.
+    Its owner writes while this thread searches: the next record may appear in blocks already searched, and a later record in the rest. So
+    a later record alone does not prove that one is missing; after a second search it does, because earlier writes are visible by then.
     """
     for block in dict.fromkeys((at.block, FIRST)):
         record = read_record(file, at.seed, block)
@@ -153,7 +153,7 @@ def _next(file: int, at: Outbox, *, thorough: bool) -> tuple[Record | None, Outb
 
 
 def _search(file: int, at: Outbox) -> list[Record]:
-    """The record that was taken last, if it is still there, and the one with the lowest sequence number above it."""
+    """The record that was committed last, if it is still there, and the one with the lowest sequence number above it."""
     found: list[Record] = []
     for _, block in sorted(_later(file, at.sequence - 1)):
         record = read_record(file, at.seed, block)
@@ -165,7 +165,7 @@ def _search(file: int, at: Outbox) -> list[Record]:
 
 
 def _later(file: int, sequence: int) -> Iterator[tuple[int, int]]:
-    """Blocks that begin like records above `sequence`, with their own: the checksum is still to be looked at."""
+    """(sequence number, block) of blocks that begin like records above `sequence`. The checksums are not checked yet."""
     first = FIRST
     while raw := os.pread(file, _CHUNK * BLOCK, first * BLOCK):
         for at in range(0, len(raw), BLOCK):
@@ -176,7 +176,7 @@ def _later(file: int, sequence: int) -> Iterator[tuple[int, int]]:
 
 
 def confirm(place: int, outbox: Outbox) -> None:
-    """Let the owner use the blocks again. Without a sync: the journal knows as well. Raises OSError."""
+    """Let the owner use the blocks again. Without a sync: the journal holds the position too. Raises OSError."""
     file = os.open(outbox.name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
     try:
         if os.fstat(file).st_ino == outbox.inode:
@@ -186,6 +186,6 @@ def confirm(place: int, outbox: Outbox) -> None:
 
 
 def delete(place: int, outbox: Outbox) -> None:
-    """Remove an outbox whose owner is gone, unless another file has its name by now."""
+    """Delete an outbox whose owner has exited, unless another file has its name now."""
     if os.stat(outbox.name, dir_fd=place, follow_symlinks=False).st_ino == outbox.inode:
         os.unlink(outbox.name, dir_fd=place)
