@@ -156,10 +156,10 @@ def test_what_is_no_size_is_refused(value: str) -> None:
         ('enabled = "false"', "enabled: must be true or false, not text"),
         ("fallback = 3", "fallback: must be text, not a number"),
         ("fallback = [3]", "fallback[0]: must be text, not a number"),
-        ('fallback = ["d", "d"]', 'fallback[1]: "d" stands here twice'),
+        ('fallback = ["d", "d"]', 'fallback[1]: "d" is listed twice'),
         ('fallback = "nobody"', 'fallback: no destination is called "nobody"; known here: f, d'),
         ("retry = 5", "retry: must be a table, not a number"),
-        ('retry = { first = "0s" }', 'retry.first: "0s" must be more than nothing, and have an end'),
+        ('retry = { first = "0s" }', 'retry.first: "0s" must be greater than zero and finite'),
         ('retry = { first = "2m" }', "retry: first (2m) must not exceed most (1m)"),
         ('retry = { first = "2m", most = "x" }', 'retry.most: "x" is no duration'),
         ('retry = { give_up = "1h" }', 'retry.give_up: unknown key; did you mean "give-up"?'),
@@ -331,15 +331,15 @@ def test_by_default_discord_digests_and_a_file_does_not(kind: str, lines: str, b
         ("mention = 5", "mention: must be a table, not a number"),
         ('mention = { urgnt = "here" }', 'mention.urgnt: unknown key; did you mean "urgent"?'),
         ("mention = { urgent = 5 }", "mention.urgent: must be text, not a number"),
-        ('mention = { urgent = "@here" }', 'mention.urgent: "@here" is nobody; did you mean "here"?'),
-        ('mention = { urgent = ["everyon"] }', 'mention.urgent[0]: "everyon" is nobody; did you mean "everyone"?'),
+        ('mention = { urgent = "@here" }', 'mention.urgent: "@here" is no mention; did you mean "here"?'),
+        ('mention = { urgent = ["everyon"] }', 'mention.urgent[0]: "everyon" is no mention; did you mean "everyone"?'),
         (
             'mention = { urgent = "<@1>" }',
-            'mention.urgent: "<@1>" is nobody; known here: everyone, here, role:ID, user:ID',
+            'mention.urgent: "<@1>" is no mention; known here: everyone, here, role:ID, user:ID',
         ),
-        ('mention = { urgent = "rolle:1" }', 'mention.urgent: nobody is called "rolle:1"; did you mean "role"?'),
+        ('mention = { urgent = "rolle:1" }', 'mention.urgent: "rolle:1" is no mention; did you mean "role"?'),
         ('mention = { urgent = "role:ops" }', 'mention.urgent: "role:ops" has no ID; it is the number'),
-        ('mention = { urgent = ["here", "here"] }', 'mention.urgent[1]: "here" stands here twice'),
+        ('mention = { urgent = ["here", "here"] }', 'mention.urgent[1]: "here" is listed twice'),
         (f"mention.urgent = {[f'user:{n}' for n in range(51)]}", "mention.urgent: mentions at most 50"),
         ('silent = "lo"', 'silent: no priority is called "lo"; did you mean "low"?'),
         ("silent = 5", "silent: must be text, not a number"),
@@ -348,7 +348,7 @@ def test_by_default_discord_digests_and_a_file_does_not(kind: str, lines: str, b
         ('channel-limit = "0/min"', "channel-limit: a rate counts from 1"),
         ('digest = "5m"', 'digest: must be false or a table like { normal = "2m", low = "5m" }, not text'),
         ("digest = { low = true }", 'digest.low: must be false or a duration like "5m", not true'),
-        ('digest = { low = "0s" }', 'digest.low: "0s" must be more than nothing'),
+        ('digest = { low = "0s" }', 'digest.low: "0s" must be greater than zero'),
         ('digest = { urgent = "5m" }', "digest.urgent: unknown key; known here: normal, low"),
     ],
 )
@@ -364,7 +364,7 @@ def test_what_only_discord_has_a_file_has_not(key: str) -> None:
 def test_a_mention_of_a_silent_priority_is_warned_of() -> None:
     lines = 'silent = ["low", "high"]\nmention = { high = "here", urgent = "here" }'
     warning = warnings_of(discord(lines))[-1]
-    assert warning == "11: destinations.d.mention.high: wakes nobody: `silent` names this priority as well"
+    assert warning == "11: destinations.d.mention.high: has no effect: `silent` names this priority as well"
 
 
 def test_what_is_switched_off_is_disabled_for_that_reason() -> None:

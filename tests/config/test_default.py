@@ -85,7 +85,7 @@ def test_named_file_that_somebody_else_can_change_is_obeyed_and_doubted(fresh: P
     config = load(str(file))
     assert list(config.destinations) == ["f"]
     assert config.warnings == (
-        f"{file}: others than its owner may write to it (mode {mode:04o}): whoever can change it gives orders to this daemon",
+        f"{file}: others than its owner may write to it (mode {mode:04o}): every user who can change it controls this daemon",
     )
 
 

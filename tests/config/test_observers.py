@@ -59,7 +59,7 @@ def test_what_is_wrong_is_told_with_its_place_all_at_once() -> None:
         'alerts.toml:4: alarms.breaker: must be false or a duration like "5m", not true',
         'alerts.toml:5: alarms.ages: unknown key; did you mean "age"?',
         "alerts.toml:7: heartbeat.every: must be at least 1s",
-        "alerts.toml:8: heartbeat.url: is sought in an unknown way; known here: env, file, credential",
+        "alerts.toml:8: heartbeat.url: has an unknown source; known here: env, file, credential",
     ]
     assert problems("[heartbeat]\n")[0].startswith("alerts.toml:1: heartbeat.url: missing")
 

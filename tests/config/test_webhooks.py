@@ -145,7 +145,9 @@ def test_a_file_that_cannot_be_opened_is_a_mistake(tmp_path: Path) -> None:
 
 
 def test_a_spot_shows_its_place_and_not_its_value() -> None:
-    assert repr(Location(URL, ("destinations", "d", "webhook"), Findings("x", {}))) == "<Spot destinations.d.webhook>"
+    assert (
+        repr(Location(URL, ("destinations", "d", "webhook"), Findings("x", {}))) == "<Location destinations.d.webhook>"
+    )
 
 
 def test_a_pipe_or_folder_is_refused_and_holds_nothing_up(tmp_path: Path) -> None:

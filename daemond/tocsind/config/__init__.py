@@ -1,31 +1,31 @@
-"""The configuration: alerts.toml, read all at once, or refused all at once.
+"""The configuration: alerts.toml, accepted as a whole or refused with all its mistakes.
 
-A person who fixes a file one complaint at a time stops trusting the tool that complains. So reading never stops at a mistake: a `Spot` is a
-value together with where it stands, every reader takes a Spot and either answers or raises `Mistake`, and `read_table` is the
-one place that catches it, writes it down with its line and goes on to the next key. A table of the file is a table here too (key ->
-Field), which is why unknown keys, missing ones and wrong types need no code of their own. What the readers return is only ever used
-when nobody complained.
+Reading never stops at a mistake: an operator should correct a file once, not once per mistake. A `Location` is a value with its place in
+the file. Every reader takes a Location and returns a value or raises `Mistake`; `read_table` alone catches it, records it with its line and
+goes on to the next key. A table of the file is described by a table here (key -> Field), so unknown keys, missing keys and wrong types
+need no code of their own. The values are used only when there was no mistake.
 
-    model         what a configuration is: frozen structs
-    problems      a complaint and its place; the error that carries all of them
-    lines         on which line a key stands: tomllib does not say
-    reader        Spot, Field, read_table: the mechanism
-    values        leaf readers: durations, rates, sizes, texts, choices
-    webhooks      where a webhook's secret comes from: variable, file, credential
-    webhook_url   what a webhook URL must look like, and its one normal form; pure
-    destinations  the keys of a destination, common and by kind
-    discord       those of kind "discord"
-    watching      the keys of [metrics], [alarms] and [heartbeat]: how others see that we are well
-    routes        the keys of a route
-    advice        what is allowed, and probably not meant
-    loading       finding the file, reading the document
-    starting      the text of `tocsind init`
-    report        the answer of `tocsind check`
+    model           the configuration: frozen structs
+    problems        a problem and its place; the error that carries all of them
+    lines           the line of each key, which tomllib does not give
+    reader          Location, Field, read_table: the mechanism
+    values          readers of single values: durations, rates, sizes, texts, choices
+    webhooks        the source of a secret: variable, file, credential
+    webhook_url     checks a webhook URL and brings it into its normal form; pure
+    destinations    the keys of a destination, common and by kind
+    discord         the keys of kind "discord"
+    observers       [metrics], [alarms] and [heartbeat]
+    routes          the keys of a route
+    advice          warnings: what is allowed, and probably a mistake
+    reserved_paths  names in the state folder that no file destination may use
+    loading         finds the file, reads the document
+    starter         the text of `tocsind init`
+    report          the answer of `tocsind check`
 
-A secret leaves this room only as a `Secret`. Complaints never quote a webhook, and because people paste URLs into the wrong key,
-whatever looks like one is masked in every complaint (`problems.masked`). What is not there yet (a variable that is not set, a file or
-credential that does not exist) disables its destination with the reason; what is there and wrong is a problem. Nothing here touches the
-network.
+A secret leaves this package only as a `Secret`. Messages never quote a webhook. Because people paste URLs into the wrong key, everything
+that looks like one is masked in every message (`problems.masked`). A secret that is not there yet (a variable that is not set, a file or
+credential that does not exist) disables its destination with the reason; one that is there and wrong is a problem. This package never uses
+the network.
 """
 
 from . import webhook_url

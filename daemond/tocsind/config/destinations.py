@@ -1,4 +1,4 @@
-"""The keys of a destination: those that all have, and those of its kind. A new kind is one more entry of `KINDS`."""
+"""The keys of a destination: the common ones, and those of its kind. A new kind is one more entry of `KINDS`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SWITCHED_OFF = "switched off in the configuration"
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """A kind of destination: its own keys, what they make (and why it is disabled, if so), and what holds where the file says nothing."""
+    """A kind of destination: its own keys, the function that makes options of them (and the reason if disabled), and defaults."""
 
     fields: Mapping[str, Field]
     options: Callable[[Location, Mapping[str, Any]], tuple[DiscordOptions | FileOptions, str | None]]
@@ -36,23 +36,23 @@ class Kind(msgspec.Struct, frozen=True):
     digest: Budgets | None
 
 
-def destinations(spot: Location) -> dict[str, DestinationOptions]:
+def destinations(location: Location) -> dict[str, DestinationOptions]:
     """All destinations of the file, by name, in its order."""
-    if not isinstance(spot.value, dict) or not spot.value:
+    if not isinstance(location.value, dict) or not location.value:
         raise Mistake("at least one [destinations.NAME] is needed, or nothing could be delivered")
-    names = tuple(spot.value)
-    read = {name: _destination(spot.at(name), name, names) for name in names}
+    names = tuple(location.value)
+    read = {name: _destination(location.at(name), name, names) for name in names}
     return {name: destination for name, destination in read.items() if destination}
 
 
-def _destination(spot: Location, name: str, names: Collection[str]) -> DestinationOptions | None:
+def _destination(location: Location, name: str, names: Collection[str]) -> DestinationOptions | None:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
-        spot.wrong("a destination's name has up to 64 letters, digits, dots, dashes and underscores")
-    kind = KINDS.get(str(spot.at("kind").value))
-    found = read_table(spot, _common(name, names) | dict(kind.fields if kind else _OF_ANY_KIND))
+        location.wrong("a destination's name has up to 64 letters, digits, dots, dashes and underscores")
+    kind = KINDS.get(str(location.at("kind").value))
+    found = read_table(location, _common(name, names) | dict(kind.fields if kind else _OF_ANY_KIND))
     if kind is None:
         return None
-    options, absent = kind.options(spot, found)
+    options, absent = kind.options(location, found)
     disabled = absent if found.get("enabled", True) else SWITCHED_OFF
     common: dict[str, Any] = {"limit": kind.limit, "digest": kind.digest}
     common.update(
@@ -64,10 +64,10 @@ def _destination(spot: Location, name: str, names: Collection[str]) -> Destinati
 def _common(name: str, names: Collection[str]) -> dict[str, Field]:
     known = one_of(names, "destination")
 
-    def fallback(spot: Location) -> str:
-        if spot.value == name:
+    def fallback(location: Location) -> str:
+        if location.value == name:
             raise Mistake("a destination cannot stand in for itself")
-        return known(spot)
+        return known(location)
 
     return {
         "kind": Field(one_of(KINDS, "kind"), missing=f"missing; one of {', '.join(KINDS)}"),
@@ -81,47 +81,51 @@ def _common(name: str, names: Collection[str]) -> dict[str, Field]:
     }
 
 
-def _retry(spot: Location) -> Retry:
-    found = Retry(**read_table(spot, {"first": Field(duration), "most": Field(duration), "give-up": Field(duration)}))
-    check_order(spot, found, "first", "most", format_duration)
+def _retry(location: Location) -> Retry:
+    found = Retry(
+        **read_table(location, {"first": Field(duration), "most": Field(duration), "give-up": Field(duration)})
+    )
+    check_order(location, found, "first", "most", format_duration)
     return found
 
 
-def _breaker(spot: Location) -> BreakerLimits:
+def _breaker(location: Location) -> BreakerLimits:
     fields = {"failures": Field(count), "rest": Field(duration), "most": Field(duration)}
-    found = BreakerLimits(**read_table(spot, fields))
-    check_order(spot, found, "rest", "most", format_duration)
+    found = BreakerLimits(**read_table(location, fields))
+    check_order(location, found, "rest", "most", format_duration)
     return found
 
 
-def _digest(spot: Location) -> Budgets | None:
-    match spot.value:
+def _digest(location: Location) -> Budgets | None:
+    match location.value:
         case bool() as wanted:
             return Budgets() if wanted else None
         case dict():
-            return Budgets(**read_table(spot, {"normal": Field(duration_or_never), "low": Field(duration_or_never)}))
+            return Budgets(
+                **read_table(location, {"normal": Field(duration_or_never), "low": Field(duration_or_never)})
+            )
         case other:
             raise Mistake(f'must be false or a table like {{ normal = "2m", low = "5m" }}, not {kind_of(other)}')
 
 
-def _patience(spot: Location) -> Patience:
-    match spot.value:
+def _patience(location: Location) -> Patience:
+    match location.value:
         case False | "never":
             return NEVER
         case dict():
-            return Patience(**read_table(spot, {priority: Field(_duration_or_never) for priority in PRIORITIES}))
+            return Patience(**read_table(location, {priority: Field(_duration_or_never) for priority in PRIORITIES}))
         case other:
             raise Mistake(
                 f'must be a table like {{ urgent = "30s", high = "2m", normal = "10m" }}, not {kind_of(other)}'
             )
 
 
-def _duration_or_never(spot: Location) -> float | None:
-    return None if spot.value == "never" else duration_or_never(spot)
+def _duration_or_never(location: Location) -> float | None:
+    return None if location.value == "never" else duration_or_never(location)
 
 
-def _path(spot: Location) -> str:
-    path = paths.expanded(text(spot))
+def _path(location: Location) -> str:
+    path = paths.expanded(text(location))
     if os.path.normpath(path).split("/", 1)[0] == "..":
         raise Mistake("leaves the state folder; a path elsewhere is written in full, from / on")
     if name := own_name(path):
@@ -129,7 +133,7 @@ def _path(spot: Location) -> str:
     return path
 
 
-def _file(spot: Location, found: Mapping[str, Any]) -> tuple[FileOptions, str | None]:  # noqa: ARG001 - the signature of Kind.options
+def _file(location: Location, found: Mapping[str, Any]) -> tuple[FileOptions, str | None]:  # noqa: ARG001 - the signature of Kind.options
     return FileOptions(path=found.get("path", "")), None
 
 
@@ -137,15 +141,15 @@ KINDS = {
     "discord": Kind(
         fields=discord.FIELDS,
         options=discord.options,
-        limit=Rate(30, 60.0),  # what one Discord channel takes from all its webhooks together
+        limit=Rate(30, 60.0),  # per minute: the limit of a Discord channel, for all its webhooks together
         digest=Budgets(),
     ),
     "file": Kind(
-        fields={"path": Field(_path, missing='missing; "alerts.jsonl" lies under the state folder')},
+        fields={"path": Field(_path, missing='missing; "alerts.jsonl" is below the state folder')},
         options=_file,
         limit=None,
         digest=None,
     ),
 }
-# Of a destination whose kind is not known no key can be called unknown that any kind has.
-_OF_ANY_KIND = {key: Field(lambda spot: spot.value) for kind in KINDS.values() for key in kind.fields}
+# When the kind is unknown, a key of any kind is accepted.
+_OF_ANY_KIND = {key: Field(lambda location: location.value) for kind in KINDS.values() for key in kind.fields}

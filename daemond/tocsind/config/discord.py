@@ -1,4 +1,4 @@
-"""The keys of a Discord destination, and what they make."""
+"""The keys of a Discord destination."""
 
 from __future__ import annotations
 
@@ -17,58 +17,58 @@ from .webhooks import SecretSource, webhook
 
 MOST_MENTIONS = 50  # a message's content has 2,000 code points, and an id may take 24 of them
 _ALL = ("everyone", "here")
-_SOMEBODY = ("role", "user")
+_WITH_ID = ("role", "user")
 
 
-def options(spot: Location, found: Mapping[str, Any]) -> tuple[DiscordOptions, str | None]:
-    """What the keys make, and why it cannot be used, if so."""
-    sought: SecretSource = found.get("webhook", SecretSource())
-    url = _normal(spot.at("webhook"), sought, allow_host=found.get("allow_host", False))
+def options(location: Location, found: Mapping[str, Any]) -> tuple[DiscordOptions, str | None]:
+    """The options, and the reason when the destination is disabled."""
+    source: SecretSource = found.get("webhook", SecretSource())
+    url = _normal(location.at("webhook"), source, allow_host=found.get("allow_host", False))
     own = {key: value for key, value in found.items() if key in _OWN}
-    return DiscordOptions(webhook=url, **own), sought.reason
+    return DiscordOptions(webhook=url, **own), source.reason
 
 
-def _normal(spot: Location, sought: SecretSource, *, allow_host: bool) -> Secret | None:
-    if sought.secret is None:
+def _normal(location: Location, source: SecretSource, *, allow_host: bool) -> Secret | None:
+    if source.secret is None:
         return None
     try:
-        return Secret(webhook_url.normalise(sought.secret.reveal(), allow_host=allow_host))
-    except ValueError as complaint:
-        spot.wrong(f"{sought.called} {complaint}")
+        return Secret(webhook_url.normalise(source.secret.reveal(), allow_host=allow_host))
+    except ValueError as error:
+        location.wrong(f"{source.called} {error}")
         return None
 
 
-def _username(spot: Location) -> str:
-    name = text(spot).strip()
+def _username(location: Location) -> str:
+    name = text(location).strip()
     if len(name) > 80 or any(word in name.lower() for word in ("clyde", "discord")):
         raise Mistake('Discord takes up to 80 characters without "clyde" and "discord"')
     return name
 
 
-def _mention(spot: Location) -> dict[str, tuple[str, ...]]:
-    """Whom each priority wakes. A priority that wakes nobody is as good as one that is not there."""
-    found = read_table(spot, {priority: Field(_some) for priority in PRIORITIES})
-    return {priority: some for priority, some in found.items() if some}
+def _mention(location: Location) -> dict[str, tuple[str, ...]]:
+    """The mentions of each priority. An empty list is left out."""
+    found = read_table(location, {priority: Field(_mentions) for priority in PRIORITIES})
+    return {priority: mentions for priority, mentions in found.items() if mentions}
 
 
-def _some(spot: Location) -> tuple[str, ...]:
-    found = several(_one)(spot)
+def _mentions(location: Location) -> tuple[str, ...]:
+    found = several(_one_mention)(location)
     if len(found) > MOST_MENTIONS:
         raise Mistake(f"mentions at most {MOST_MENTIONS}")
     return found
 
 
-def _one(spot: Location) -> str:
-    word = text(spot)
+def _one_mention(location: Location) -> str:
+    word = text(location)
     kind, colon, id_ = word.partition(":")
     if word in _ALL:
         return word
     if not colon:
-        raise Mistake(f"{shown(word)} is nobody; {did_you_mean(word, (*_ALL, 'role:ID', 'user:ID'))}")
-    if kind not in _SOMEBODY:
-        raise Mistake(f"nobody is called {shown(word)}; {did_you_mean(kind, _SOMEBODY)}")
+        raise Mistake(f"{shown(word)} is no mention; {did_you_mean(word, (*_ALL, 'role:ID', 'user:ID'))}")
+    if kind not in _WITH_ID:
+        raise Mistake(f"{shown(word)} is no mention; {did_you_mean(kind, _WITH_ID)}")
     if not re.fullmatch(r"[0-9]{1,20}", id_):
-        raise Mistake(f"{shown(word)} has no ID; it is the number that Discord's developer mode copies")
+        raise Mistake(f"{shown(word)} has no ID; the ID is the number that Discord's developer mode copies")
     return word
 
 

@@ -1,7 +1,7 @@
-"""On which line does a key stand? tomllib reads values and forgets their places, so this walks over the same text once more.
+"""Finds the line of each key. tomllib returns values without their places, so this module scans the same text once more.
 
-It follows only what a text that tomllib accepted can contain: keys, headers, brackets, and strings to be stepped over. The open tables and
-arrays are a stack of levels instead of calls, so that no depth of nesting that tomllib survived can fail here.
+It handles only texts that tomllib accepted: keys, headers, brackets, and strings to skip. The open tables and arrays are a stack and not
+recursive calls, so no depth of nesting that tomllib accepts can fail here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 Path = tuple[str | int, ...]  # keys, and indexes of arrays
 
-_DEEPEST = 32  # steps of a path; what lies deeper takes its line from there, so that no file costs more than its length
+_DEEPEST = 32  # steps of a path; a deeper value has the line of its ancestor, so that time grows with the length of the file only
 
 _TOKEN = re.compile(
     r'''
@@ -34,12 +34,12 @@ def lines_of(text: str) -> dict[Path, int]:
     for token in _TOKEN.finditer(text):
         line += text.count("\n", counted, token.start())
         counted = token.start()
-        walk.take(token.group(), line)
+        walk.feed(token.group(), line)
     return walk.lines
 
 
 def nearest(lines: Mapping[Path, int], path: Path) -> int | None:
-    """The line of `path`, or of the closest thing around it that has one."""
+    """The line of `path`, or of its closest ancestor that has one."""
     for length in range(len(path), 0, -1):
         if path[:length] in lines:
             return lines[path[:length]]
@@ -47,7 +47,7 @@ def nearest(lines: Mapping[Path, int], path: Path) -> int | None:
 
 
 def dotted(path: Path) -> str:
-    """A path as people write it: `destinations.x.limit`, `routes[0].to`."""
+    """A path as text: `destinations.x.limit`, `routes[0].to`."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{_written(part)}"
@@ -60,7 +60,7 @@ def _written(key: str) -> str:
 
 def _key(token: str) -> str:
     if token.startswith('"'):
-        return str(tomllib.loads(f"k={token}")["k"])  # escapes are tomllib's business
+        return str(tomllib.loads(f"k={token}")["k"])  # tomllib decodes the escapes
     return token[1:-1] if token.startswith("'") else token
 
 
@@ -73,12 +73,12 @@ class _Level:
         self.clear()
 
     def clear(self) -> None:
-        """Ready for the next key of a table."""
+        """Reset for the next key of a table."""
         self.keys: list[str] = []  # of the dotted key that is being read
-        self.slot: Path | None = None  # where the value behind the equals sign goes
+        self.slot: Path | None = None  # the path of the value after the equals sign
 
-    def following(self) -> None:
-        """A comma: the next element, or the next key."""
+    def on_comma(self) -> None:
+        """Go on with the next element, or the next key."""
         if self.index is None:
             self.clear()
         else:
@@ -86,32 +86,32 @@ class _Level:
 
 
 class _Walk:
-    """The levels that are open, the header that is being read, and the lines found."""
+    """The state of the scan: open levels, the current header, and the lines found."""
 
     def __init__(self) -> None:
         self.lines: dict[Path, int] = {}
         self._root = _Level((), array=False)
         self._levels = [self._root]
         self._header: list[str] | None = None
-        self._repeats = False  # the header is one of [[these]]
+        self._repeats = False  # the header has double brackets
         self._counts: dict[Path, int] = {}  # tables so far in each array of tables
 
-    def take(self, token: str, line: int) -> None:
-        """The next token of the text."""
+    def feed(self, token: str, line: int) -> None:
+        """Process the next token of the text."""
         if token.startswith("#"):
             return
         if self._header is not None:
-            self._take_in_header(self._header, token, line)
+            self._feed_header(self._header, token, line)
         else:
-            self._take_in_table(self._levels[-1], token, line)
+            self._feed_table(self._levels[-1], token, line)
 
-    def _take_in_table(self, level: _Level, token: str, line: int) -> None:
+    def _feed_table(self, level: _Level, token: str, line: int) -> None:
         match token:
             case "\n":
                 if level is self._root:
                     level.clear()
             case ",":
-                level.following()
+                level.on_comma()
             case "=":
                 level.slot = self._note(level.path, level.keys, line)
             case "[" if level is self._root and level.slot is None:
@@ -125,12 +125,12 @@ class _Walk:
             case _:
                 self._place(level, line)
 
-    def _take_in_header(self, header: list[str], token: str, line: int) -> None:
+    def _feed_header(self, header: list[str], token: str, line: int) -> None:
         match token:
             case "[":
                 self._repeats = True
             case "]":
-                self._root.path = self._opened(header, line)
+                self._root.path = self._open_table(header, line)
                 self._root.clear()
                 self._header = None
             case _:
@@ -140,8 +140,8 @@ class _Walk:
         if len(self._levels) > 1:  # the second bracket of [[a header]] closes nothing
             self._levels.pop()
 
-    def _opened(self, header: list[str], line: int) -> Path:
-        """The path of the table that a header opens; below an array of tables it means the latest of them."""
+    def _open_table(self, header: list[str], line: int) -> Path:
+        """The path of the table that a header opens; below an array of tables that is its last element."""
         path: Path = ()
         for depth, key in enumerate(header, 1):
             path = self._note(path, [key], line)
@@ -152,13 +152,13 @@ class _Walk:
         return path
 
     def _place(self, level: _Level, line: int) -> Path:
-        """Where a value that begins here goes."""
+        """The path of a value that begins here."""
         if level.index is None:
             return level.slot or level.path
         return self._step(level.path, level.index, line)
 
     def _note(self, path: Path, keys: list[str], line: int) -> Path:
-        """Remember the first line of each step of a dotted key."""
+        """Record the line of each step of a dotted key, if it is the first."""
         for key in keys:
             path = self._step(path, key, line)
         return path

@@ -1,4 +1,4 @@
-"""Finding the file, and reading the document as a whole."""
+"""Finds the file, and reads the document as a whole."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ BUILT_IN = "built-in default"
 def load(path: str | None = None) -> Config:
     """The configuration at `path`, else $TOCSIN_CONFIG, ./alerts.toml, /etc/tocsin/alerts.toml, else the built-in default.
 
-    Raises ConfigurationInvalid with everything that is wrong; that a named file is missing or unreadable is such a problem.
+    Raises ConfigurationInvalid with all problems; a named file that is missing or unreadable is one.
     """
     found = configuration.find(path, wait=True)
     if found.path is None:
-        return _doubted(parse(built_in_text(), BUILT_IN), found)
+        return _with_warnings(parse(built_in_text(), BUILT_IN), found)
     if found.trouble:
         raise _invalid(found.path, None, f"the configuration cannot be read: {found.trouble}")
     if len(found.content) > configuration.LARGEST:
         raise _invalid(found.path, None, f"the configuration is larger than {configuration.LARGEST} bytes")
-    return _doubted(_parsed(_decoded(found.content, found.path), found.path, exposed=found.exposed), found)
+    return _with_warnings(_parsed(_decoded(found.content, found.path), found.path, exposed=found.exposed), found)
 
 
-def _doubted(config: Config, found: configuration.Found) -> Config:
-    """The configuration, with what people should know of how it was found."""
-    doubts = [found.passed_over] if found.passed_over else []
+def _with_warnings(config: Config, found: configuration.Found) -> Config:
+    """The configuration, with warnings about the file and about files that were passed over."""
+    warnings = [found.passed_over] if found.passed_over else []
     if found.complaint:
-        doubts.append(f"{found.path}: {found.complaint}: whoever can change it gives orders to this daemon")
-    return msgspec.structs.replace(config, warnings=(*doubts, *config.warnings)) if doubts else config
+        warnings.append(f"{found.path}: {found.complaint}: every user who can change it controls this daemon")
+    return msgspec.structs.replace(config, warnings=(*warnings, *config.warnings)) if warnings else config
 
 
 def parse(text: str, source: str) -> Config:
-    """The configuration in a TOML text; `source` is what places are called after. Raises ConfigurationInvalid."""
+    """The configuration in a TOML text; `source` names it in messages. Raises ConfigurationInvalid."""
     return _parsed(text, source, exposed=False)
 
 
 def built_in_text() -> str:
-    """The documented default: part of the package where it is installed, at the top of the repository where it is developed."""
+    """The default alerts.toml: from the installed package, or from the top of the repository."""
     packaged = files("tocsind").joinpath("alerts.toml")
     if packaged.is_file():
         return packaged.read_text("utf-8")
@@ -78,7 +78,7 @@ def _parsed(text: str, source: str, *, exposed: bool) -> Config:
     data = _data(text, source)
     if (
         data and not {"destinations", "routes"} & data.keys()
-    ):  # a file may be about the daemon alone; an empty one is an accident
+    ):  # it configures the daemon alone; an empty file is an error
         data |= {
             key: value for key, value in tomllib.loads(built_in_text()).items() if key in ("destinations", "routes")
         }
@@ -91,7 +91,7 @@ def _parsed(text: str, source: str, *, exposed: bool) -> Config:
     if findings.problems:
         raise ConfigurationInvalid(sorted(findings.problems, key=_by_line), source=source, warnings=warnings)
     defaults: dict[str, Any] = {"daemon": DaemonOptions(), "priorities": Thresholds(), "routes": ()}
-    found.pop("client", None)  # it is for clients, who read it themselves (tocsin.paths); here it is only checked
+    found.pop("client", None)  # clients read it themselves (tocsin.paths); here it is only checked
     places = {name: _path_of(name, findings) for name, each in found["destinations"].items() if each.kind == "file"}
     return Config(**(defaults | found), warnings=warnings, source=source, places=places)
 
@@ -104,20 +104,20 @@ def _path_of(name: str, findings: Findings) -> str:
 def _data(text: str, source: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError is one; a number with thousands of digits is another
+    except ValueError as error:  # a TOMLDecodeError, or a number with thousands of digits
         message, line = _syntax(str(error), text)
     except RecursionError:
         message, line = "nested too deeply", None
     raise _invalid(source, line, message)
 
 
-def _syntax(complaint: str, text: str) -> tuple[str, int | None]:
-    """The sentence and the line: tomllib puts the place into the sentence."""
-    if place := re.search(r" \(at line ([0-9]+), column ([0-9]+)\)$", complaint):
-        return f"{complaint[: place.start()]} (column {place[2]})", int(place[1])
-    if complaint.endswith(" (at end of document)"):
-        return complaint, text.rstrip().count("\n") + 1
-    return complaint, None
+def _syntax(message: str, text: str) -> tuple[str, int | None]:
+    """The message and the line: tomllib puts the place into the message."""
+    if place := re.search(r" \(at line ([0-9]+), column ([0-9]+)\)$", message):
+        return f"{message[: place.start()]} (column {place[2]})", int(place[1])
+    if message.endswith(" (at end of document)"):
+        return message, text.rstrip().count("\n") + 1
+    return message, None
 
 
 def _by_line(problem: Problem) -> int:
@@ -125,23 +125,23 @@ def _by_line(problem: Problem) -> int:
 
 
 def _fields(data: dict[str, Any]) -> dict[str, Field]:
-    """The tables of the file. Routes need to know which destinations there are, even of those that cannot be read."""
+    """The tables of the file. Routes may name every destination, also one with mistakes."""
     below = data.get("destinations")
     names = tuple(below) if isinstance(below, dict) else ()
     return {
         "daemon": Field(_daemon),
-        "client": Field(lambda spot: read_table(spot, {"autostart": Field(flag)})),
+        "client": Field(lambda location: read_table(location, {"autostart": Field(flag)})),
         "priorities": Field(_priorities),
         "destinations": Field(destinations, missing="missing: at least one is needed, or nothing could be delivered"),
-        "routes": Field(lambda spot: routes(spot, names)),
+        "routes": Field(lambda location: routes(location, names)),
         "metrics": Field(metrics),
         "alarms": Field(alarms),
         "heartbeat": Field(heartbeat),
     }
 
 
-def _daemon(spot: Location) -> DaemonOptions:
-    return DaemonOptions(**read_table(spot, _DAEMON))
+def _daemon(location: Location) -> DaemonOptions:
+    return DaemonOptions(**read_table(location, _DAEMON))
 
 
 _DAEMON = {
@@ -154,7 +154,7 @@ _DAEMON = {
 }
 
 
-def _priorities(spot: Location) -> Thresholds:
-    found = Thresholds(**read_table(spot, {"urgent": Field(share), "high": Field(share)}))
-    check_order(spot, found, "high", "urgent", "{:g}".format)
+def _priorities(location: Location) -> Thresholds:
+    found = Thresholds(**read_table(location, {"urgent": Field(share), "high": Field(share)}))
+    check_order(location, found, "high", "urgent", "{:g}".format)
     return found

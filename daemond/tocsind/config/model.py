@@ -1,4 +1,4 @@
-"""What a configuration is, once nobody complained about it. Times are seconds, sizes are bytes."""
+"""A valid configuration. Times are seconds, sizes are bytes."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ from tocsind.secret import Secret
 
 
 class DaemonOptions(msgspec.Struct, frozen=True):
-    """The daemon itself. `socket` and `state` are None when the file leaves them to `tocsin.paths`."""
+    """The daemon itself. `socket` and `state` are None when the file does not set them; then `tocsin.paths` decides."""
 
     socket: str | None = None
     state: str | None = None
     ledger: float = 30 * 86400.0  # how long settled signals are kept
-    reserve: int = 64 * 2**20  # free disk below which intake is refused, so that outcomes can still be written down
+    reserve: int = 64 * 2**20  # free disk space below which signals are refused, so that outcomes can still be recorded
     log: str = "info"
-    client_webhooks: bool = False  # whether programs of ours may lend us webhooks (tocsind.core.client_webhooks)
+    client_webhooks: bool = False  # whether clients may add webhooks (tocsind.core.client_webhooks)
 
 
 class MetricsOptions(msgspec.Struct, frozen=True):
-    """Where `/metrics`, `/healthz` and `/readyz` are told: "127.0.0.1:9464", "[::1]:9464", or a Unix socket's path; None: nowhere."""
+    """Where `/metrics`, `/healthz` and `/readyz` are served: "127.0.0.1:9464", "[::1]:9464", or a Unix socket's path; None: nowhere."""
 
     listen: str | None = None
 
 
 class AlarmsOptions(msgspec.Struct, frozen=True):
-    """How long something must last before it raises an alarm about ourselves; None: never."""
+    """How long a condition must last before it raises an alarm; None: never."""
 
-    breaker: float | None = 120.0  # that a destination fails: shorter, and every hiccup is told
-    age: float | None = 900.0  # that something waits for one destination
+    breaker: float | None = 120.0  # a destination fails; a shorter time would report every short failure
+    age: float | None = 900.0  # a delivery waits for its destination
 
 
 class HeartbeatOptions(msgspec.Struct, frozen=True):
-    """Whom we tell that deliveries work. `url` is None when there is nobody; `absent` is why, if somebody was meant."""
+    """The external monitor that gets pings. `url` is None without one; `absent` is the reason when one was meant."""
 
     url: Secret | None = None
     absent: str | None = None
     every: float = 60.0
-    patience: float = 300.0  # that something may be due at a destination without a success
+    patience: float = 300.0  # how long a delivery may be due at a destination without a success
 
 
 class DiscordOptions(msgspec.Struct, frozen=True):
-    """A Discord webhook in its normal form; None when its secret is not there, and then the destination is disabled."""
+    """A Discord webhook, in its normal form; None when its secret is not there, and then the destination is disabled."""
 
     webhook: Secret | None = None
     username: str | None = None  # shown instead of the webhook's own name
-    deadline: float = 10.0  # for one request from connecting to the last byte
-    mention: Mapping[str, tuple[str, ...]] = {}  # priority -> who is woken: "role:ID", "user:ID", "everyone", "here"
+    deadline: float = 10.0  # of one request, from connecting to the last byte
+    mention: Mapping[str, tuple[str, ...]] = {}  # priority -> mentions: "role:ID", "user:ID", "everyone", "here"
     silent: tuple[str, ...] = ()  # priorities whose messages make no sound
-    webhook_limit: Rate = Rate(5, 2.0)  # what one webhook takes, until it tells us better
-    channel_limit: Rate = Rate(30, 60.0)  # what a channel takes from all its webhooks together, which is told nowhere
+    webhook_limit: Rate = Rate(5, 2.0)  # of one webhook, until its answers say otherwise
+    channel_limit: Rate = Rate(30, 60.0)  # of a channel, for all its webhooks together; no answer states it
 
 
 class FileOptions(msgspec.Struct, frozen=True):
-    """JSON lines in a file; a relative path lies under the state folder."""
+    """JSON lines in a file; a relative path is below the state folder."""
 
     path: str
 
@@ -75,7 +75,7 @@ class DestinationOptions(msgspec.Struct, frozen=True):
     kind: str
     options: DiscordOptions | FileOptions
     limit: Rate | None = None
-    digest: Budgets | None = None  # None: nothing is ever merged
+    digest: Budgets | None = None  # None: no digests
     fallback: tuple[str, ...] = ()
     retry: Retry = Retry()
     breaker: BreakerLimits = BreakerLimits()
@@ -84,27 +84,27 @@ class DestinationOptions(msgspec.Struct, frozen=True):
 
     @property
     def deadline(self) -> float:
-        """Seconds that one request may take; infinity where it is this machine that answers."""
+        """Seconds that one request may take; infinity for a destination on this machine."""
         return self.options.deadline if isinstance(self.options, DiscordOptions) else inf
 
     @property
     def fingerprint(self) -> str:
-        """Tells one far end from another without telling what it is: a short hash, which may be written down."""
+        """A short hash of the far end, which may be stored: it distinguishes far ends without revealing a secret."""
         options = self.options
         secret = options.path if isinstance(options, FileOptions) else options.webhook and options.webhook.reveal()
         return _hashed(f"{self.kind} {secret}")
 
     @property
     def endpoint(self) -> str:
-        """Tells one limited far end from another, as `fingerprint` does: threads of one webhook share it."""
+        """As `fingerprint`, for rate limits: threads of one webhook share it."""
         if isinstance(self.options, DiscordOptions) and self.options.webhook is not None:
             return _hashed(f"{self.kind} {self.options.webhook.reveal().partition('?')[0]}")
         return _hashed(f"{self.kind} {self.name} {self.fingerprint}")
 
 
 class Config(msgspec.Struct, frozen=True):
-    """All of alerts.toml. `destinations` keeps the order of the file; `warnings` are sentences that begin with their place; `problems` are
-    what keeps some of it from working where it runs, and status shows them.
+    """All of alerts.toml. `destinations` has the order of the file; `warnings` are sentences that begin with their place; `problems` are
+    the parts that cannot work on this machine, for the status.
     """
 
     daemon: DaemonOptions
@@ -117,11 +117,11 @@ class Config(msgspec.Struct, frozen=True):
     alarms: AlarmsOptions = AlarmsOptions()
     heartbeat: HeartbeatOptions = HeartbeatOptions()
     problems: tuple[str, ...] = ()
-    places: Mapping[str, str] = {}  # file destination -> where its path stands, for sentences about it
+    places: Mapping[str, str] = {}  # file destination -> the place of its path in the file, for messages
 
     @property
     def fallbacks(self) -> Mapping[str, tuple[str, ...]]:
-        """Destination -> its own fallbacks, as `policy.routes.chain` wants them."""
+        """Destination -> its own fallbacks, for `policy.routes.chain`."""
         return {name: destination.fallback for name, destination in self.destinations.items()}
 
 

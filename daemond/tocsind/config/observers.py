@@ -1,4 +1,4 @@
-"""The keys by which others see that we are well: [metrics], [alarms] and [heartbeat]. Each may be left out, and then nothing is done."""
+"""The tables [metrics], [alarms] and [heartbeat]. Each is optional; without it, its feature is off (alarms: has its defaults)."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from .reader import Field, Location, Mistake, read_table, shown
 from .values import duration, duration_or_never, socket_path, text
 from .webhooks import SecretSource, secret_url
 
-LEAST_BEAT = 1.0  # seconds between two beats: more often tells nobody anything
+MIN_HEARTBEAT_INTERVAL = 1.0  # seconds
 
 
-def metrics(spot: Location) -> MetricsOptions:
+def metrics(location: Location) -> MetricsOptions:
     """Read the table `metrics`."""
-    return MetricsOptions(**read_table(spot, {"listen": Field(_listen)}))
+    return MetricsOptions(**read_table(location, {"listen": Field(_listen)}))
 
 
-def alarms(spot: Location) -> AlarmsOptions:
+def alarms(location: Location) -> AlarmsOptions:
     """Read the table `alarms`."""
     fields = {"breaker": Field(duration_or_never), "age": Field(duration_or_never)}
-    return AlarmsOptions(**read_table(spot, fields))
+    return AlarmsOptions(**read_table(location, fields))
 
 
-def heartbeat(spot: Location) -> HeartbeatOptions:
+def heartbeat(location: Location) -> HeartbeatOptions:
     """Read the table `heartbeat`."""
-    found = read_table(spot, _HEARTBEAT)
-    sought: SecretSource = found.pop("url", SecretSource())
-    if sought.reason:
-        spot.at("url").warn(f"{sought.reason}: there is no heartbeat until it is")
-    return HeartbeatOptions(url=_checked(spot.at("url"), sought), absent=sought.reason, **found)
+    found = read_table(location, _HEARTBEAT)
+    source: SecretSource = found.pop("url", SecretSource())
+    if source.reason:
+        location.at("url").warn(f"{source.reason}: there is no heartbeat until it is")
+    return HeartbeatOptions(url=_checked(location.at("url"), source), absent=source.reason, **found)
 
 
-def _listen(spot: Location) -> str:
-    """Where to listen: a loopback address with a port, or a path. Whoever may ask is whoever is on this host."""
-    where = text(spot)
+def _listen(location: Location) -> str:
+    """Where to listen: a loopback address with a port, or a path. Only programs on this host can connect."""
+    where = text(location)
     if where.startswith("/"):
-        return socket_path(spot)
+        return socket_path(location)
     match = re.fullmatch(r"(localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", where)
     if match is None or int(match[2]) > 65535:
         raise Mistake(
@@ -49,7 +49,7 @@ def _listen(spot: Location) -> str:
         )
     if match[1] != "localhost" and not _is_loopback(match[1].strip("[]")):
         raise Mistake(
-            f"{shown(where)} can be reached from other hosts; only a loopback address or a Unix socket's path is taken"
+            f"{shown(where)} can be reached from other hosts; only a loopback address or a Unix socket's path is allowed"
         )
     return where
 
@@ -61,18 +61,18 @@ def _is_loopback(address: str) -> bool:
         raise Mistake(f"{shown(address)} is no address") from None
 
 
-def _checked(spot: Location, sought: SecretSource) -> Secret | None:
-    """The URL, if it is one that a secret may be sent to. No complaint quotes any part of it."""
-    if sought.secret is None:
+def _checked(location: Location, source: SecretSource) -> Secret | None:
+    """The URL, checked. No message quotes any part of it."""
+    if source.secret is None:
         return None
-    complaint = _complaint(sought.secret.reveal())
-    if complaint:
-        spot.wrong(f"{sought.called} {complaint}")
-    return sought.secret
+    problem = _url_problem(source.secret.reveal())
+    if problem:
+        location.wrong(f"{source.called} {problem}")
+    return source.secret
 
 
-def _complaint(url: str) -> str | None:
-    """The end of a sentence about it."""
+def _url_problem(url: str) -> str | None:
+    """The end of a sentence about the URL; None when it is right."""
     try:
         parts = urlsplit(url) if re.fullmatch(r"[!-~]+", url) else None
         host = parts.hostname if parts and parts.port != 0 else None
@@ -83,7 +83,7 @@ def _complaint(url: str) -> str | None:
     if "@" in parts.netloc or "#" in url:
         return "must not carry a user name, a password or a fragment (#)"
     if parts.scheme == "http" and not _is_this_host(host):
-        return "must be https: on its way anybody could read it"
+        return "must be https: others could read it on the way"
     return None
 
 
@@ -95,16 +95,17 @@ def _is_this_host(host: str) -> bool:
         return False
 
 
-def _every(spot: Location) -> float:
-    seconds = duration(spot)
-    if seconds < LEAST_BEAT:
-        raise Mistake(f"must be at least {LEAST_BEAT:g}s")
+def _every(location: Location) -> float:
+    seconds = duration(location)
+    if seconds < MIN_HEARTBEAT_INTERVAL:
+        raise Mistake(f"must be at least {MIN_HEARTBEAT_INTERVAL:g}s")
     return seconds
 
 
 _HEARTBEAT: dict[str, Field] = {
     "url": Field(
-        lambda spot: secret_url(spot, "a heartbeat's URL"), missing='missing; write it like { env = "HEARTBEAT_URL" }'
+        lambda location: secret_url(location, "a heartbeat's URL"),
+        missing='missing; write it like { env = "HEARTBEAT_URL" }',
     ),
     "every": Field(_every),
     "patience": Field(duration),

@@ -1,4 +1,4 @@
-"""A complaint and its place, and the error that carries all of them."""
+"""A problem and its place, and the error that carries all of them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tocsind.errors import EXIT_CONFIGURATION, DaemonError
 
 WEBHOOK = "https://discord.com/api/webhooks/ID/TOKEN"  # what a webhook's URL looks like
 PING = "https://hc-ping.com/UUID"  # what the URL of a dead man's switch looks like
-_OURS = re.compile(rf"(?<!\S)({re.escape(WEBHOOK)}|{re.escape(PING)}|https://)(?!\S)")
-_LONGEST = 400  # a complaint is a sentence, whatever was pasted into the file
+_EXAMPLES = re.compile(rf"(?<!\S)({re.escape(WEBHOOK)}|{re.escape(PING)}|https://)(?!\S)")
+_LONGEST = 400  # characters of a message, whatever was pasted into the file
 
 
 def masked(text: str) -> str:
-    """`text` without anything that looks like a URL, our examples apart: people paste webhooks into the wrong key."""
+    """`text` without anything that looks like a URL, except the examples above: people paste webhooks into the wrong key."""
     short = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
-    parts = _OURS.split(short)  # every other one is an example
+    parts = _EXAMPLES.split(short)  # every other one is an example
     return "".join(part if place % 2 else secret.masked(part) for place, part in enumerate(parts))
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What is wrong, and where. `line` is None when no line is to blame; `key` is empty when no key is."""
+    """What is wrong, and where. `line` is None when it concerns no line; `key` is empty when it concerns no key."""
 
     file: str
     line: int | None
@@ -41,7 +41,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class ConfigurationInvalid(DaemonError):  # noqa: N818 - names the condition, as its siblings in tocsind.errors do
-    """The configuration cannot be used. `problems` are all there are, in the order of the file; so is the text, one a line."""
+    """The configuration cannot be used. `problems` are all there are, in the order of the file; so is the text, one per line."""
 
     exit_code = EXIT_CONFIGURATION
 

@@ -1,4 +1,4 @@
-"""The mechanism: a value knows where it stands, and a table is read key by key, whatever is wrong with any of them."""
+"""The mechanism: a value has its place in the file, and all keys of a table are read, whatever is wrong with some of them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .lines import Path, dotted, nearest
 from .problems import Problem, masked
 
 
-class Mistake(ValueError):  # noqa: N818 - it is the user's, and called what it is
-    """What a reader raises instead of answering: a sentence about the value, without its place."""
+class Mistake(ValueError):  # noqa: N818 - a mistake of the operator
+    """A reader cannot read a value. The text is a sentence about the value, without its place."""
 
 
 class Findings:
-    """All that is wrong or doubtful in one file. `exposed` says that every user of this host can read it."""
+    """All problems and warnings of one file. `exposed` says that every user of this host can read it."""
 
     def __init__(self, source: str, lines: Mapping[Path, int], *, exposed: bool = False) -> None:
         self.source = source
@@ -27,12 +27,12 @@ class Findings:
         self._lines = lines
 
     def about(self, path: Path, message: str) -> Problem:
-        """A complaint, placed. Every text that leaves this room passes here, so the mask stands here."""
+        """A message with its place. All messages of this package are made here, so they are masked here."""
         return Problem(self.source, nearest(self._lines, path), masked(dotted(path)), masked(message))
 
 
 class Location:
-    """A value of the file, and where it stands."""
+    """A value of the file, with its place."""
 
     __slots__ = ("findings", "path", "value")
 
@@ -42,10 +42,10 @@ class Location:
         self.findings = findings
 
     def __repr__(self) -> str:
-        return f"<Spot {dotted(self.path)}>"  # never the value: it may be a secret
+        return f"<Location {dotted(self.path)}>"  # never the value: it may be a secret
 
     def at(self, key: str | int) -> Location:
-        """What stands below: a key of a table or an element of an array; the value is None where there is nothing."""
+        """The value of a key, or an element of an array; None when there is none."""
         match self.value:
             case dict() as table:
                 value = table.get(key)
@@ -56,60 +56,60 @@ class Location:
         return Location(value, (*self.path, key), self.findings)
 
     def wrong(self, message: str) -> None:
-        """The file cannot be used because of this."""
+        """Record a problem: the file cannot be used."""
         self.findings.problems.append(self.findings.about(self.path, message))
 
     def has_problems_below(self) -> bool:
-        """Whether anything in this table was complained of."""
+        """Whether there is a problem in this table."""
         here = masked(dotted(self.path))
         return any(problem.key.startswith(f"{here}.") for problem in self.findings.problems)
 
     def warn(self, message: str) -> None:
-        """The file can be used, but somebody should know."""
+        """Record a warning: the file can be used."""
         self.findings.warnings.append(self.findings.about(self.path, message))
 
 
 class Field(msgspec.Struct, frozen=True):
-    """A key of a table: how to read it, and what to say when it is missing (None: it need not be there)."""
+    """A key of a table: its reader, and the message when it is missing (None: it is optional)."""
 
     read: Callable[[Location], Any]
     missing: str | None = None
 
 
-def read_table(spot: Location, fields: Mapping[str, Field]) -> dict[str, Any]:
-    """The values of a table that could be read, by key with `_` for `-`; all that could not is complained of."""
-    if not isinstance(spot.value, dict):
-        spot.wrong(f"must be a table, not {kind_of(spot.value)}")
+def read_table(location: Location, fields: Mapping[str, Field]) -> dict[str, Any]:
+    """The readable values of a table, by key with `_` for `-`; all others become problems."""
+    if not isinstance(location.value, dict):
+        location.wrong(f"must be a table, not {kind_of(location.value)}")
         return {}
-    for key in spot.value:
+    for key in location.value:
         if key not in fields:
-            spot.at(key).wrong(f"unknown key; {did_you_mean(key, fields)}")
+            location.at(key).wrong(f"unknown key; {did_you_mean(key, fields)}")
     found: dict[str, Any] = {}
     for key, field in fields.items():
-        if key in spot.value:
-            read_into(found, key.replace("-", "_"), spot.at(key), field.read)
+        if key in location.value:
+            read_into(found, key.replace("-", "_"), location.at(key), field.read)
         elif field.missing:
-            spot.at(key).wrong(field.missing)
+            location.at(key).wrong(field.missing)
     return found
 
 
-def read_into(found: dict[str, Any], name: str, spot: Location, read: Callable[[Location], Any]) -> None:
-    """Read one value; a mistake is written down, and reading goes on."""
+def read_into(found: dict[str, Any], name: str, location: Location, read: Callable[[Location], Any]) -> None:
+    """Read one value, or record its mistake."""
     try:
-        found[name] = read(spot)
+        found[name] = read(location)
     except Mistake as mistake:
-        spot.wrong(str(mistake))
+        location.wrong(str(mistake))
 
 
-def check_order(spot: Location, read: object, low: str, high: str, written: Callable[[float], str]) -> None:
-    """Raise Mistake when `read.low` exceeds `read.high`. Silent where either is a default that stands in for an unreadable value."""
+def check_order(location: Location, read: object, low: str, high: str, written: Callable[[float], str]) -> None:
+    """Raise Mistake when `read.low` exceeds `read.high`. Does nothing when one of the two could not be read."""
     less, more = getattr(read, low), getattr(read, high)
-    if less > more and not spot.has_problems_below():
+    if less > more and not location.has_problems_below():
         raise Mistake(f"{low} ({written(less)}) must not exceed {high} ({written(more)})")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A suggestion, or all there is to choose from."""
+    """A suggestion, or all choices."""
     words = list(known)
     if close := get_close_matches(word, words, n=1):
         return f'did you mean "{close[0]}"?'
@@ -117,12 +117,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def kind_of(value: object) -> str:
-    """What a TOML value is, in the words of TOML's users."""
+    """The kind of a TOML value, for messages."""
     names = {dict: "a table", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
     return names.get(type(value), "a date or time")
 
 
 def shown(value: object) -> str:
-    """A value in a complaint, cut short."""
+    """A value in a message, cut to 60 characters."""
     text = f'"{value}"' if isinstance(value, str) else str(value)
     return text if len(text) <= 60 else text[:60] + '..."'

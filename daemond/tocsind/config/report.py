@@ -1,4 +1,4 @@
-"""The answer of `tocsind check`: what was found, ready for JSON, and never a secret."""
+"""The answer of `tocsind check`, ready for JSON, without secrets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .values import written_rate
 
 
 def report(result: Config | ConfigurationInvalid) -> dict[str, Any]:
-    """`schema`, `ok`, `source`, `problems`, `warnings`, `destinations`, `routes` (their number), of a success or a failure alike."""
+    """`schema`, `ok`, `source`, `problems`, `warnings`, `destinations`, `routes` (their number); on success and on failure."""
     config = result if isinstance(result, Config) else None
     problems = () if isinstance(result, Config) else result.problems
     return {

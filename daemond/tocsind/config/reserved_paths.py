@@ -1,4 +1,4 @@
-"""What in the state folder is the daemon's own: a file destination that wrote there would destroy what it depends on."""
+"""The daemon's own names in the state folder: a file destination that wrote there would destroy the daemon's data."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 _OWN = frozenset({"lock", "starting", "spool", "webhooks", "attachments"})
-_FAMILIES = ("journal.", "daemon.log", "damaged-")  # each with what belongs to it
+_FAMILIES = ("journal.", "daemon.log", "damaged-")  # prefixes of its own files and folders
 
 
 def own_name(path: str, folder: Path | None = None) -> str | None:
-    """The name below the state folder that `path` means and that is taken; None when it may be written.
+    """The reserved name below the state folder that `path` leads to; None when the path may be used.
 
-    With the `folder` at hand links are followed, and what is written in full is understood.
+    With `folder` (the state folder), links are followed and absolute paths are recognized.
     """
     where = os.path.normpath(path)
     if folder is not None:

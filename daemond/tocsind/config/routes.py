@@ -15,21 +15,21 @@ _WHEN = {
 }
 
 
-def routes(spot: Location, names: Collection[str]) -> tuple[Route, ...]:
-    """All routes, in the order in which they are tried; `names` are the destinations there are."""
-    if not isinstance(spot.value, list):
-        raise Mistake(f"must be written as [[routes]], not as {kind_of(spot.value)}")
-    return tuple(_route(spot.at(index), names) for index in range(len(spot.value)))
+def routes(location: Location, names: Collection[str]) -> tuple[Route, ...]:
+    """All routes, in the order in which they are tried; `names` are all destinations."""
+    if not isinstance(location.value, list):
+        raise Mistake(f"must be written as [[routes]], not as {kind_of(location.value)}")
+    return tuple(_route(location.at(index), names) for index in range(len(location.value)))
 
 
-def _route(spot: Location, names: Collection[str]) -> Route:
+def _route(location: Location, names: Collection[str]) -> Route:
     to = filled(several(one_of(names, "destination")))
     fields = {
         "when": Field(lambda when: read_table(when, _WHEN)),
         "to": Field(to, missing='missing; write it like to = ["NAME"]'),
         "continue": Field(flag),
     }
-    found = read_table(spot, fields)
+    found = read_table(location, fields)
     return Route(to=found.get("to", ()), when=found.get("when", {}), continues=found.get("continue", False))
 
 

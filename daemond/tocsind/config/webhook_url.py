@@ -1,9 +1,8 @@
-"""What a webhook URL must look like, and its one normal form: https://discord.com/api/v10/webhooks/ID/TOKEN, perhaps with a thread.
+"""Checks a webhook URL, and brings it into its normal form: https://discord.com/api/v10/webhooks/ID/TOKEN, with a thread if there is one.
 
-URLs as Discord's pages hand them out carry no version, and then get the oldest one, where `retry_after` is in other units: so every path is
-rewritten. The host decides how far a URL is trusted: discord.com by https only; a loopback address as it stands, because tests and proxies
-live there; any other by https only, and only when the file says `allow-host = true`. No complaint quotes any part of the URL: each part may
-be the secret.
+URLs from Discord's pages have no version, and Discord then uses the oldest one, where `retry_after` has other units: so every path is
+rewritten. The host decides about trust: discord.com must be https; a loopback address may be plain http, for tests and proxies; any other
+host must be https, and the file must say `allow-host = true`. No message quotes any part of the URL: each part may be the secret.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _WRAPPINGS = (
 
 
 def normalise(url: str, *, allow_host: bool = False) -> str:
-    """The normal form of a webhook URL. Raises ValueError with the end of a sentence about it, which shows nothing of it."""
+    """The normal form of a webhook URL. Raises ValueError with the end of a sentence about the URL, which quotes no part of it."""
     parts = _split(url)
     origin = _origin(parts, allow_host=allow_host)
     match = _PATH.fullmatch(parts.path)
@@ -60,7 +59,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _check_wrapping(url: str) -> None:
-    """Raises ValueError where an address was copied with what stood around it."""
+    """Raises ValueError for a URL that was copied together with quotes or brackets."""
     for left, right, what in _WRAPPINGS:
         if url.startswith(left) or url.endswith(right):
             raise ValueError(
@@ -77,7 +76,7 @@ def _origin(parts: SplitResult, *, allow_host: bool) -> str:
     if not (_is_loopback(host) or allow_host):
         raise ValueError("is on a host that is neither discord.com nor this machine; allow-host = true permits that")
     if parts.scheme != "https" and not _is_loopback(host):
-        raise ValueError("must be https on another machine: on its way anybody could read the token")
+        raise ValueError("must be https on another machine: others could read the token on the way")
     port = "" if parts.port is None else f":{parts.port}"
     return f"{parts.scheme}://{_written_host(host)}{port}"
 
@@ -106,7 +105,7 @@ def _written_host(host: str) -> str:
 
 
 def _thread(query: str) -> str:
-    """The one part of the query that says where; the rest says how, which is ours to say."""
+    """The thread, as a query; all other parameters are the daemon's to set."""
     threads = [value for key, value in parse_qsl(query, keep_blank_values=True) if key == "thread_id"]
     if not threads:
         return ""

@@ -1,6 +1,7 @@
-"""Where a secret URL comes from: a variable, a file, a credential of systemd, or, with a warning, the configuration itself.
+"""The source of a secret URL: a variable, a file, a credential of systemd, or, with a warning, the configuration itself.
 
-Not there yet is no mistake: a destination is disabled with the reason, and its signals go to its fallback. There and unsafe is one.
+A secret that is not there is no mistake: its destination is disabled with the reason, and its signals go to its fallback. One that is there
+and unsafe is a mistake.
 """
 
 from __future__ import annotations
@@ -22,31 +23,31 @@ from .problems import masked
 from .reader import Location, Mistake, did_you_mean, kind_of
 from .values import text
 
-_LONGEST = 4096  # bytes of a secret's file: a URL fits many times
+_LONGEST = 4096  # bytes of a secret's file, many times a URL
 _FORMS = '{ env = "NAME" }, { file = "/path" } or { credential = "name" }'
 
 
 class SecretSource(msgspec.Struct, frozen=True):
-    """A secret that was looked for: either it is there, or the reason why it is not. `called` is what complaints call it."""
+    """A secret, or the reason why it is not there. `called` names it in messages."""
 
     secret: Secret | None = None
     reason: str | None = None
     called: str = "the URL"
 
 
-def webhook(spot: Location) -> SecretSource:
-    """Read the value of `webhook`. The URL inside is not looked at yet."""
-    return secret_url(spot, "a webhook URL")
+def webhook(location: Location) -> SecretSource:
+    """Read the value of `webhook`. The URL is not checked yet."""
+    return secret_url(location, "a webhook URL")
 
 
-def secret_url(spot: Location, what: str) -> SecretSource:
-    """The same for any URL that is a secret; `what` it is, in words for people."""
-    match spot.value:
+def secret_url(location: Location, what: str) -> SecretSource:
+    """The same for any secret URL; `what` names it in messages."""
+    match location.value:
         case str() as url if url.strip():
-            spot.warn(_in_the_file(what, exposed=spot.findings.exposed))
+            location.warn(_in_the_file(what, exposed=location.findings.exposed))
             return SecretSource(Secret(url.strip()))
         case dict() as table if len(table) == 1:
-            return _from(spot, *table)
+            return _from(location, *table)
         case dict() | str():
             raise Mistake(f"must say where the URL is: {_FORMS}")
         case other:
@@ -58,30 +59,30 @@ def _in_the_file(what: str, *, exposed: bool) -> str:
     return f"{what} is a secret, and files get copied{worse}; better: {_FORMS}"
 
 
-def _from(spot: Location, source: str) -> SecretSource:
+def _from(location: Location, source: str) -> SecretSource:
     if source not in _SOURCES:
-        raise Mistake(f"is sought in an unknown way; {did_you_mean(source, _SOURCES)}")
-    return _SOURCES[source](spot.at(source))
+        raise Mistake(f"has an unknown source; {did_you_mean(source, _SOURCES)}")
+    return _SOURCES[source](location.at(source))
 
 
-def _from_variable(spot: Location) -> SecretSource:
-    name = text(spot)
+def _from_variable(location: Location) -> SecretSource:
+    name = text(location)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise Mistake("env takes the name of an environment variable, not its value")
     value = os.environ.get(name, "").strip()
     return SecretSource(Secret(value), called=name) if value else SecretSource(reason=f"{name} is not set")
 
 
-def _from_file(spot: Location) -> SecretSource:
-    name = text(spot)
+def _from_file(location: Location) -> SecretSource:
+    name = text(location)
     if masked(name) != name:
         raise Mistake("file takes a path, not the URL itself")
-    path = Path(spot.findings.source).parent / paths.expanded(name)  # a relative one lies beside the configuration
+    path = Path(location.findings.source).parent / paths.expanded(name)  # a relative one is beside the configuration
     return read_secret(path, name, f"{path} does not exist")
 
 
-def _from_credential(spot: Location) -> SecretSource:
-    name = text(spot)
+def _from_credential(location: Location) -> SecretSource:
+    name = text(location)
     if not re.fullmatch(r"[A-Za-z0-9_@.-]{1,255}", name) or name in {".", ".."}:
         raise Mistake("credential takes the plain name of a credential, as in LoadCredential=")
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
@@ -101,9 +102,9 @@ _SOURCES: dict[str, Callable[[Location], SecretSource]] = {
 
 
 def read_secret(path: Path, called: str, missing: str) -> SecretSource:
-    """The text of a secret's file, which is called `called` in what people read; `missing` says that there is none.
+    """The text of a secret's file. `called` names it in messages; `missing` is the reason when there is none.
 
-    Raises Mistake when it is there and unsafe.
+    Raises Mistake when the file is unsafe or cannot be read.
     """
     try:
         descriptor = trust.open_unjudged(str(path))
@@ -112,11 +113,13 @@ def read_secret(path: Path, called: str, missing: str) -> SecretSource:
     except (FileNotFoundError, NotADirectoryError):
         return SecretSource(reason=missing)
     except PermissionError as error:
-        raise Mistake(f"{called} cannot be read: {error.strerror}; {_run('chown', _our_name(), path)}") from None
+        raise Mistake(f"{called} cannot be read: {error.strerror}; {_run('chown', _own_name(), path)}") from None
     except OSError as error:
         raise Mistake(f"{called} cannot be read: {error.strerror}") from None
     try:
-        _check_owner_and_mode(os.fstat(descriptor), called, path)  # of what was opened, not of what stands there now
+        _check_owner_and_mode(
+            os.fstat(descriptor), called, path
+        )  # of the opened file, which may have been replaced since
         content = os.read(descriptor, _LONGEST + 1)
     except OSError as error:
         raise Mistake(f"{called} cannot be read: {error.strerror}") from None
@@ -137,7 +140,7 @@ def _check_owner_and_mode(status: os.stat_result, called: str, path: Path) -> No
         raise Mistake(f"{called} is no regular file")
     if status.st_uid not in {0, os.geteuid()}:
         who = f"another user (uid {status.st_uid}), who could change it"
-        raise Mistake(f"{called} belongs to {who}; {_run('chown', _our_name(), path)}")
+        raise Mistake(f"{called} belongs to {who}; {_run('chown', _own_name(), path)}")
     private = _run("chmod", "640" if status.st_mode & stat.S_IRGRP else "600", path)
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise Mistake(f"{called} can be changed by others; {private}")
@@ -149,7 +152,7 @@ def _run(*command: object) -> str:
     return f"run: {shlex.join(map(str, command))}"
 
 
-def _our_name() -> str:
+def _own_name() -> str:
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:  # a user without a name, as in a container
