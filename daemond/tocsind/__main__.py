@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before all that takes its time
+if __name__ == "__main__":  # before the imports, which take time
     from tocsind.host.interrupts import exit_quietly_on_interrupt
 
     exit_quietly_on_interrupt()
@@ -36,9 +36,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 EXAMPLES = """\
 tocsind init --output alerts.toml     write a starting configuration
-tocsind check --config alerts.toml    every mistake in it, each with its line
+tocsind check --config alerts.toml    all mistakes in it, each with its line
 tocsind run --config alerts.toml      serve until SIGTERM; SIGHUP reloads
-tocsind service install --dry-run     what a systemd service would be made of
+tocsind service install --dry-run     the files of a systemd service
 """
 EXITS = "0 ok; 64 usage; 70 internal; 73 cannot write; 75 another daemon is there; 77 permission; 78 configuration."
 
@@ -52,35 +52,35 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; answers its exit code."""
+    """Run the command; its exit code."""
     _fill_standard_streams()
     register_environment()
     arguments = _arguments(sys.argv[1:] if argv is None else list(argv))
     verb: Callable[[argparse.Namespace], int] = arguments.verb
-    complain = _write_in_time if verb is run else _write
+    report_error = _write_in_time if verb is run else _write
     try:
         return verb(arguments) if verb is run else _written(verb, arguments)
     except ConfigurationInvalid as invalid:
-        complain("\n".join(f"tocsind: {problem}" for problem in invalid.problems))
+        report_error("\n".join(f"tocsind: {problem}" for problem in invalid.problems))
         return EXIT_CONFIGURATION
     except DaemonError as error:
-        complain(f"tocsind: {error}")
+        report_error(f"tocsind: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except Exception:  # noqa: BLE001 - a bug: told with everything that finds it, and with the exit code that the manual promises
-        complain(masked(traceback.format_exc().rstrip("\n")))  # an exception's text may quote a webhook
+    except Exception:  # noqa: BLE001 - a bug: its traceback is printed, with the exit code that the manual promises
+        report_error(masked(traceback.format_exc().rstrip("\n")))  # an exception's text may quote a webhook
         return EXIT_INTERNAL
 
 
 def _written(verb: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """The exit code of a verb whose work is what it prints: a reader that has gone has read enough, a full disk has not."""
+    """Run a verb that prints its result. A closed pipe is no error: the reader has read enough. A full disk is one."""
     try:
         code = verb(arguments)
         sys.stdout.flush()
     except OSError as error:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # or Python complains about what is still buffered, on its way out
+        os.dup2(nowhere, sys.stdout.fileno())  # else Python reports at exit that it cannot flush its buffer
         if isinstance(error, BrokenPipeError):
             return 0
         _print(f"cannot write: {error.strerror or error}")
@@ -95,18 +95,18 @@ def _arguments(words: list[str]) -> argparse.Namespace:
 
 
 def _fill_standard_streams() -> None:
-    """Whoever started us with a closed stream gets /dev/null there: else the journal could be opened under the number of stderr."""
+    """Open /dev/null in place of closed standard streams: else the journal could be opened as descriptor 2."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     if sys.stderr is None:
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - it lives as long as we do
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - open until the process ends
 
 
 def daemon_parser() -> argparse.ArgumentParser:
-    """What reads the command line."""
+    """The parser of the command line."""
     parser = _Parser(
         prog="tocsind",
         description="The daemon that brings signals to Discord, durably.",
@@ -118,14 +118,14 @@ def daemon_parser() -> argparse.ArgumentParser:
         "--version",
         action="version",
         version=f"tocsind {__version__}",
-        help="show the version; with --json behind it, of everything inside",
+        help="show the version; with --json after it, the versions of all components",
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     _add(verbs, "run", run, "serve until SIGTERM").add_argument("--log", choices=LEVELS, help="how much to log")
-    _add(verbs, "check", check, "read the configuration and tell all that is wrong with it")
+    _add(verbs, "check", check, "read the configuration and report all mistakes")
     init_parser = _add(verbs, "init", init, "write a starting configuration", config=False)
     init_parser.add_argument(
-        "--output", default="alerts.toml", metavar="FILE", help="where to, `-` for stdout [%(default)s]"
+        "--output", default="alerts.toml", metavar="FILE", help="where to write, `-` for stdout [%(default)s]"
     )
     service.add_verb(verbs)
     _add(verbs, "demo", demo, "daemon, fake Discord and three producers, in a temporary folder", config=False)
@@ -154,7 +154,7 @@ def _add(
             "--state", metavar="FOLDER", help="where to keep the journal [$STATE_DIRECTORY, or as configured]"
         )
         parser.add_argument(
-            "--log-file", metavar="FILE", help="log there, in at most a mebibyte or two, and not on standard error"
+            "--log-file", metavar="FILE", help="log to this file (two mebibytes at most), not to standard error"
         )
     if name == "check":
         parser.add_argument("--json", action="store_true", help="one JSON object")
@@ -162,7 +162,7 @@ def _add(
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve. The exit code of what ended us, 0 after SIGTERM."""
+    """Serve; 0 after SIGTERM. Raises DaemonError."""
     import trio  # noqa: PLC0415 - `check` and `init` need no event loop
 
     from .daemon import Daemon  # noqa: PLC0415 - as above
@@ -175,27 +175,27 @@ def run(arguments: argparse.Namespace) -> int:
         log_write=_log_file(arguments.log_file),
     )
 
-    def not_listening(number: int, _: object) -> None:
-        """A signal that comes before the daemon listens to them ends us; once it leaves, none may change how."""
+    def before_serving(number: int, _: object) -> None:
+        """Before the daemon handles signals, one ends the process; once it stops, they are ignored."""
         if not daemon.leaving:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
     for number in _SIGNALS:
-        signal.signal(number, not_listening)
+        signal.signal(number, before_serving)
     try:
         trio.run(daemon.run)
     except BaseExceptionGroup as group:
         raise next(_expected(group), group) from None
     finally:
         for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # nor may one that comes during the interpreter's own goodbye
+            signal.signal(number, signal.SIG_IGN)  # also while the interpreter exits
         daemon.log.close()
     return 0
 
 
 def _log_file(path: str | None) -> Write | None:
-    """The log in a file, where one is named. Raises CannotWrite."""
+    """The function that writes the log to a file; None without a file. Raises CannotWrite."""
     try:
         return redirect_stderr_to(path) if path else None
     except OSError as error:
@@ -205,7 +205,7 @@ def _log_file(path: str | None) -> Write | None:
 
 
 def _expected(group: BaseExceptionGroup[BaseException]) -> Iterator[DaemonError]:
-    """The errors in a group that are told without a traceback; none unless all of them are such."""
+    """The errors in a group that are reported without a traceback; none when the group holds any other error."""
     expected, others = group.split(DaemonError)
     if others is None and expected is not None:
         for error in expected.exceptions:
@@ -213,10 +213,10 @@ def _expected(group: BaseExceptionGroup[BaseException]) -> Iterator[DaemonError]
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Read the configuration by the path that `run` takes, and tell everything at once."""
+    """Read the configuration as `run` does, and report all mistakes."""
     found: Config | ConfigurationInvalid
     try:
-        found = _with_state_override(load(arguments.config))
+        found = _as_run_sees_it(load(arguments.config))
     except ConfigurationInvalid as invalid:
         found = invalid
     if arguments.json:
@@ -228,10 +228,10 @@ def check(arguments: argparse.Namespace) -> int:
     return EXIT_CONFIGURATION if isinstance(found, ConfigurationInvalid) else 0
 
 
-def _with_state_override(config: Config) -> Config:
-    """The configuration, with what is lent below its state folder, and without what the network settings around us keep from working.
+def _as_run_sees_it(config: Config) -> Config:
+    """The configuration with the webhooks that clients added; destinations that the network settings of the process rule out are disabled.
 
-    Raises ConfigurationInvalid where `run` would refuse that folder.
+    Raises ConfigurationInvalid when `run` would refuse the state folder.
     """
     folder = Path(paths.expanded(paths.state_folder(config.daemon.state)))
     if refused := refusal(folder, "check"):
@@ -260,7 +260,7 @@ def init(arguments: argparse.Namespace) -> int:
     except OSError as error:
         _print(f"{arguments.output} cannot be written: {disk_errors.reason(error, str(Path(arguments.output).parent))}")
         return EXIT_CANNOT_WRITE
-    os.fchmod(descriptor, 0o600)  # whatever the umask took away
+    os.fchmod(descriptor, 0o600)  # whatever the umask is
     with os.fdopen(descriptor, "w", encoding="utf-8") as output:
         output.write(text)
     print(f"wrote {arguments.output}; next: tocsind check --config {arguments.output}")
@@ -268,18 +268,18 @@ def init(arguments: argparse.Namespace) -> int:
 
 
 def versions(_: argparse.Namespace) -> int:
-    """Tell what we are made of."""
-    from .observe.build_info import report as inside  # noqa: PLC0415 - it loads ssl and sqlite3, which `check` and `init` need not
+    """Print the versions of all components."""
+    from .observe.build_info import report as build_report  # noqa: PLC0415 - loads ssl and sqlite3, which `check` and `init` do not need
 
-    print(json.dumps(inside(), indent=2))
+    print(json.dumps(build_report(), indent=2))
     return 0
 
 
 def demo(_: argparse.Namespace) -> int:
-    """Show all of it on loopback."""
-    from .demo import main as show  # noqa: PLC0415 - only the demo needs the fake
+    """Run the demo."""
+    from .demo import main as run_demo  # noqa: PLC0415 - only the demo needs the fake
 
-    return show()
+    return run_demo()
 
 
 def _print(message: str) -> None:
@@ -291,7 +291,7 @@ def _write(text: str) -> None:
 
 
 def _write_in_time(text: str) -> None:
-    """For the end of a daemon: a terminal or pipe that nobody reads does not keep it."""
+    """Write for a limited time: a full pipe that no process reads must not keep the daemon from exiting."""
     writer = LogWriter(to_descriptor(2), str)
     for each in text.split("\n"):
         writer.put(each)

@@ -1,4 +1,4 @@
-"""Where both programs begin. Importing this makes interrupts quiet (`interrupts`), and imports next to nothing."""
+"""The entry points of both programs. Importing this installs the quiet handler of interrupts, and imports almost nothing else."""
 
 from __future__ import annotations
 

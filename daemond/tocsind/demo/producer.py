@@ -1,7 +1,7 @@
-"""A producer of the demo: `python -m tocsind.demo.producer SOCKET STRATEGY SYMBOL SIGNALS`. Its last word is one JSON object.
+"""A producer of the demo: `python -m tocsind.demo.producer SOCKET STRATEGY SYMBOL SIGNALS`. It prints one JSON object at its end.
 
-It knows nothing of what happens to the daemon: what no daemon takes is spooled. A signal that even the spool does not take is handed over
-again under the same id, so that the daemon takes it once.
+It does not know what happens to the daemon: without a daemon, signals are spooled. A signal that is not spooled either is sent again under
+the same id, so that the daemon stores it once.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Iterator
 import tocsin
 
 PAUSE = 0.03  # seconds between two signals
-PATIENCE = 60.0  # seconds for all of it
+PATIENCE = 60.0  # seconds for all signals
 
 
 def main(socket: str, strategy: str, symbol: str, signals: str) -> int:
-    """Raise the signals; print receipts and what each hand-off cost, in seconds."""
+    """Send the signals; print their ids and the seconds that each send took."""
     client = tocsin.Client(socket, timeout=1.0)
     ids, costs, repeats = [], [], 0
     end = time.monotonic() + PATIENCE
@@ -33,12 +33,12 @@ def main(socket: str, strategy: str, symbol: str, signals: str) -> int:
         costs.append(time.perf_counter() - began)
         ids.append(signal.id)
         time.sleep(PAUSE)
-    print(json.dumps({"ids": ids, "costs": costs, "repeats": repeats}))  # noqa: T201 - this is what the stage waits for
+    print(json.dumps({"ids": ids, "costs": costs, "repeats": repeats}))  # noqa: T201 - the scenario reads it
     return 0
 
 
 def _market(strategy: str, symbol: str, signals: int) -> Iterator[tocsin.Signal]:
-    """A random walk that somebody trades."""
+    """The signals of a strategy on a random walk."""
     chance = random.Random(strategy)
     price = chance.uniform(20, 70_000)
     for number in range(signals):

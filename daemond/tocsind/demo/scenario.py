@@ -1,4 +1,4 @@
-"""The play. One trio program: the fake lives in it, the daemon and the producers are processes that it owns and ends."""
+"""The scenario: one trio program that runs the fake, and starts and ends the daemon and the producers as processes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ import tocsin
 from tocsind.errors import EXIT_INTERNAL
 from tocsind.testing import FakeDiscord, Settings, Status, serve_fake
 
-from .progress_line import Screen
+from .progress_line import ProgressLine
 from .verdict import Verdict, judge
 
 PRODUCERS = (("ma_unified", "BTCUSDT"), ("breakout", "ETHUSDT"), ("mean_reversion", "SOLUSDT"))
-SIGNALS = 100  # a producer
-PATIENCE = 90.0  # seconds; the play takes about ten
-LOOK = 0.1  # seconds between two looks at the status
-STORM_AT, STORM_SECONDS = 60, 1.0  # Discord breaks once so many have arrived
-KILL_AT = 180
+SIGNALS = 100  # per producer
+PATIENCE = 90.0  # seconds; the demo takes about ten
+STATUS_INTERVAL = 0.1  # seconds
+OUTAGE_AT, OUTAGE_SECONDS = 60, 1.0  # Discord answers 503 once so many signals have arrived
+KILL_AT = 180  # the daemon is killed once so many have arrived
 SCALE = 0.05  # the fake's limits are Discord's own, twenty times as fast: 30 a channel in 3 s, 5 a webhook in 0.1 s
 
 _CONFIG = """\
@@ -63,81 +63,81 @@ to = ["signals-free"]
 
 
 def main() -> int:
-    """Play it; 0 only when nothing was lost."""
+    """Run the demo; 0 only when nothing was lost."""
     with tempfile.TemporaryDirectory(prefix="tocsin-demo-") as folder:
         try:
-            return trio.run(Stage(Path(folder)).play)
-        except* (NoShow, subprocess.CalledProcessError):
-            print("tocsind: the demo's daemon or a producer ended early; what it said stands above", file=sys.stderr)  # noqa: T201 - as a command does
+            return trio.run(Scenario(Path(folder)).run)
+        except* (ProcessEnded, subprocess.CalledProcessError):
+            print("tocsind: the demo's daemon or a producer ended early; its messages are above", file=sys.stderr)  # noqa: T201 - as a command does
     return EXIT_INTERNAL
 
 
-class NoShow(Exception):  # noqa: N818 - names the event
-    """A process of the play did not come, or left before its time."""
+class ProcessEnded(Exception):  # noqa: N818 - names the event
+    """A process of the demo did not start, or ended early."""
 
 
-class Stage:
-    """A folder, a fake, a daemon, and what a person sees of them."""
+class Scenario:
+    """A folder, a fake, a daemon, and the printed progress."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._socket = str(folder / "tocsin.sock")
-        # never this machine's own spool, nor what may lie in the working folder under the daemon's name
+        # not this machine's own spool, and no module of the working folder with the daemon's name
         self._env = {**os.environ, "TOCSIN_SPOOL": str(folder / "spool"), "PYTHONSAFEPATH": "1"}
-        self._screen = Screen(len(PRODUCERS) * SIGNALS)
+        self._progress = ProgressLine(len(PRODUCERS) * SIGNALS)
         self._producers: list[dict[str, Any]] = []
         self._trips = 0
 
-    async def play(self) -> int:
-        """All acts, then the verdict; the exit code."""
+    async def run(self) -> int:
+        """All steps, then the verdict; the exit code."""
         began = trio.current_time()
-        self._screen.say(
+        self._progress.print_line(
             f"a daemon, a fake Discord and {len(PRODUCERS)} producers with {SIGNALS} signals each, in {self._folder}"
         )
         async with serve_fake(Settings(webhooks=2, scale=SCALE)) as fake:
             self._write_config(fake)
             with trio.move_on_after(PATIENCE) as patience:
-                await self._acts(fake)
+                await self._steps(fake)
             verdict = judge(
                 self._producers,
                 fake.messages,
                 limited=sum(fake.counts.limited.values()),
                 seconds=trio.current_time() - began,
             )
-        self._tell(verdict, timed_out=patience.cancelled_caught)
+        self._print_verdict(verdict, timed_out=patience.cancelled_caught)
         return 0 if verdict.good and not patience.cancelled_caught else 1
 
     def _write_config(self, fake: FakeDiscord) -> None:
         self._folder.joinpath("alerts.toml").write_text(_CONFIG.format(premium=fake.url(0), free=fake.url(1)))
 
-    async def _acts(self, fake: FakeDiscord) -> None:
+    async def _steps(self, fake: FakeDiscord) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._storm, fake)
-            async with trio.open_nursery() as show:
-                show.start_soon(self._watch, fake)
+            nursery.start_soon(self._outage, fake)
+            async with trio.open_nursery() as watching:
+                watching.start_soon(self._watch, fake)
                 async with trio.open_nursery() as producers:
                     async with self._daemon() as daemon:
                         for strategy, symbol in PRODUCERS:
                             producers.start_soon(self._produce, strategy, symbol)
                         await fake.until(lambda: alerts(fake) >= KILL_AT)
-                        self._screen.say("the daemon is killed with -9 and started again")
+                        self._progress.print_line("the daemon is killed with -9 and started again")
                         daemon.kill()
                     async with self._daemon():
                         await fake.until(partial(self._all_there, fake))
                         await self._drained()
-                show.cancel_scope.cancel()
+                watching.cancel_scope.cancel()
 
     @asynccontextmanager
     async def _daemon(self) -> AsyncIterator[trio.Process]:
-        """The daemon as a process; ended by SIGTERM unless it is gone."""
+        """The daemon as a process; ended by SIGTERM if it still runs."""
         command = [sys.executable, "-m", "tocsind", "run", "--config", str(self._folder / "alerts.toml")]
         command += ["--socket", self._socket, "--state", str(self._folder / "state"), "--log", "error"]
         process = await trio.lowlevel.open_process(command, stdin=subprocess.DEVNULL, env=self._env)
         try:
             while await self._status() is None:
                 if process.returncode is not None:
-                    raise NoShow("the demo's daemon did not start")
-                await trio.sleep(LOOK)
+                    raise ProcessEnded("the demo's daemon did not start")
+                await trio.sleep(STATUS_INTERVAL)
             yield process
         finally:
             process.terminate()
@@ -150,34 +150,34 @@ class Stage:
         self._producers.append(json.loads(finished.stdout))
 
     def _all_there(self, fake: FakeDiscord) -> bool:
-        """Every producer is done, and as much arrived as they raised."""
+        """Whether as many signals arrived as the producers send."""
         return alerts(fake) >= len(PRODUCERS) * SIGNALS
 
     async def _drained(self) -> None:
-        """Wait until nothing is queued: a copy may still be on its way."""
-        while len(self._producers) < len(PRODUCERS) or await self._depth() != 0:  # noqa: ASYNC110 - other processes know, not we
-            await trio.sleep(LOOK)
+        """Wait until all producers have ended and nothing is queued: a copy may still be in flight."""
+        while len(self._producers) < len(PRODUCERS) or await self._depth() != 0:  # noqa: ASYNC110 - polls other processes
+            await trio.sleep(STATUS_INTERVAL)
 
     async def _depth(self) -> int | None:
         status = await self._status()
         return None if status is None else int(status["queue"]["depth"])
 
-    async def _storm(self, fake: FakeDiscord) -> None:
-        await fake.until(lambda: alerts(fake) >= STORM_AT)
-        self._screen.say(f"Discord answers 503 on one channel for {STORM_SECONDS:g} s")
+    async def _outage(self, fake: FakeDiscord) -> None:
+        await fake.until(lambda: alerts(fake) >= OUTAGE_AT)
+        self._progress.print_line(f"Discord answers 503 on one channel for {OUTAGE_SECONDS:g} s")
         fake.script(Status(status=503, webhook=fake.webhook(0).id, count=None))
-        await trio.sleep(STORM_SECONDS)
+        await trio.sleep(OUTAGE_SECONDS)
         fake.clear_script()
-        self._screen.say("Discord is back")
+        self._progress.print_line("Discord is back")
 
     async def _watch(self, fake: FakeDiscord) -> None:
         while True:
             status = await self._status()
-            self._screen.show(alerts(fake), status)
-            await trio.sleep(LOOK)
+            self._progress.update(alerts(fake), status)
+            await trio.sleep(STATUS_INTERVAL)
 
     async def _status(self) -> dict[str, Any] | None:
-        """The daemon's status; None while it is away."""
+        """The daemon's status; None while it is down."""
         try:
             status = await trio.to_thread.run_sync(tocsin.Client(self._socket).status)
         except tocsin.TocsinError:
@@ -185,15 +185,17 @@ class Stage:
         self._trips = max(self._trips, sum(lane["trips"] for lane in status["destinations"]))
         return status
 
-    def _tell(self, verdict: Verdict, *, timed_out: bool) -> None:
-        self._screen.say("")
+    def _print_verdict(self, verdict: Verdict, *, timed_out: bool) -> None:
+        self._progress.print_line("")
         for line in verdict.lines(self._trips):
-            self._screen.say(line)
+            self._progress.print_line(line)
         if timed_out:
-            self._screen.say(f"\nit did not end within {PATIENCE:g} s")
-        self._screen.say("\nnothing was lost" if verdict.good else "\nsomething was lost or doubled: this is a bug")
+            self._progress.print_line(f"\nthe demo did not end within {PATIENCE:g} s")
+        self._progress.print_line(
+            "\nnothing was lost" if verdict.good else "\nsomething was lost or doubled: this is a bug"
+        )
 
 
 def alerts(fake: FakeDiscord) -> int:
-    """How many arrived: a message carries up to ten."""
+    """The number of signals that arrived: a message carries up to ten."""
     return sum(len(message.payload["embeds"]) for message in fake.messages)

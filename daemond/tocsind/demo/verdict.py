@@ -1,4 +1,4 @@
-"""The verdict: what the producers hold receipts for, against what the fake has accepted."""
+"""The verdict: compares the producers' receipts with the messages that the fake has accepted."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class Verdict(msgspec.Struct, frozen=True):
     stored: int
     delivered: int
     lost: int
-    marked: int  # second copies that say so
-    unmarked: int  # second copies that do not
+    marked: int  # second copies marked as possible duplicates
+    unmarked: int  # second copies without the mark
     repeats: int
-    messages: int  # that carried them
-    limited: int  # requests that a rate limit refused
+    messages: int  # with these signals
+    limited: int  # requests answered with 429
     cost: float
     seconds: float
 
     @property
     def good(self) -> bool:
-        """Nothing lost, and nothing doubled without a word."""
+        """Whether nothing was lost, and no copy lacks its mark."""
         return self.stored > 0 and self.lost == 0 and self.unmarked == 0
 
     def lines(self, trips: int) -> list[str]:
-        """For people."""
+        """The verdict as text."""
         cost, night = f"{self.cost * 1000:.2f} ms", f"{trips} breaker trip{'s' * (trips != 1)} and one kill -9"
         return [
             f"  stored      {self.stored:>5}   receipts held by three producers; a hand-off took {cost} at the median",
@@ -47,7 +47,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def judge(producers: Iterable[dict[str, Any]], messages: Sequence[Message], *, limited: int, seconds: float) -> Verdict:
-    """Look every stored signal up by its id in the footers of what arrived; `limited` requests did not."""
+    """Look every stored signal up by its id in the footers of the messages. `limited` is the number of requests answered with 429."""
     stored = {id_ for producer in producers for id_ in producer["ids"]}
     footers = [embed["footer"]["text"] for message in messages for embed in message.payload["embeds"]]
     copies = Counter(footer[-ids.LENGTH :] for footer in footers)

@@ -1,13 +1,13 @@
-"""Units for systemd, written where they belong: `tocsind service install`. Nothing is started here unless somebody asks for it.
+"""Installs units for systemd: `tocsind service install`. Starts nothing unless the operator asks for it (`--now`).
 
-    program    what the units start, and whether the service could: quoting, folders that are closed to it
-    units      which files there are, and what stands in them
-    files      writing them, and taking back exactly what was written
+    program    the program that the units start, and whether the service's user can run it
+    units      the files to install, and their text
+    files      writes them, and removes exactly what was written
     command    the verbs
 
-The units lie in packaging/systemd, and in the wheel beside this room. What differs from one machine to the next is put in at install:
-the program, and what follows from where it lies. An administrator's own changes belong into drop-ins (`systemctl edit`), which no install
-or uninstall touches; so a file of ours carries a seal, and one whose seal is broken is somebody else's by now.
+The units are in packaging/systemd, and in the wheel beside this package. Install fills in what differs between machines: the program, and
+the settings that follow from its place. An administrator's own changes belong in drop-ins (`systemctl edit`), which neither install nor
+uninstall touches. So each installed file has a seal, a hash of its text: a file with a wrong seal was changed, and is left alone.
 """
 
 from .command import add_verb

@@ -1,7 +1,7 @@
-"""Writing the files, and taking back exactly what was written.
+"""Writes the files, and removes exactly the files that it wrote.
 
-Each file begins with a seal: a line that says who wrote it, with a hash of all that follows. A file whose seal is whole is ours to replace
-or to remove; any other is left alone and named, because somebody may miss it. A package's files have no seal: the packager takes them back.
+Each file begins with a seal: a line that names its author, with a hash of the rest. A file whose seal is right may be replaced or removed;
+any other is left alone and named, because an administrator changed it. A package's files have no seal: the package manager removes them.
 """
 
 from __future__ import annotations
@@ -21,37 +21,39 @@ _DROP_IN = "`systemctl edit` keeps changes in a drop-in; move this file away fir
 
 
 class NoPermission(DaemonError):  # noqa: N818 - names the condition
-    """The folders belong to somebody else."""
+    """The folders belong to another user."""
 
     exit_code = EXIT_NO_PERMISSION
 
 
 def sealed(text: str) -> str:
-    """The text behind its seal."""
+    """The text with its seal in front."""
     return f"# Written by `tocsind service install`; changes belong into a drop-in. Seal {_hash(text)}\n{text}"
 
 
 def write(units: Sequence[UnitFile], root: Path, *, seal: bool) -> list[Path]:
-    """Write all of them below `root`, or none; the paths. Raises CannotWrite, NoPermission."""
+    """Write all units below `root`, or none when one was changed; the paths. Raises CannotWrite, NoPermission."""
     contents = {below(root, unit): sealed(unit.text) if seal else unit.text for unit in units}
     for path in contents:
         if seal and _is_foreign(path):
-            raise CannotWrite(f"{path} is there, and is not as `tocsind service install` wrote it: {_DROP_IN}")
+            raise CannotWrite(
+                f"{path} exists, and was changed after `tocsind service install`, or not written by it: {_DROP_IN}"
+            )
     for path, content in contents.items():
         _replace(path, content)
     return list(contents)
 
 
-def standing(units: Sequence[UnitFile], root: Path) -> tuple[list[Path], list[Path]]:
-    """Which of them are there: as `write` wrote them, with the links by which they are enabled; and otherwise."""
+def installed(units: Sequence[UnitFile], root: Path) -> tuple[list[Path], list[Path]]:
+    """The existing files: those as `write` wrote them, with the links that enable them; and those that were changed."""
     there = [path for unit in units if (path := below(root, unit)).exists()]
     foreign = [path for path in there if _is_foreign(path)]
-    ours = [path for path in there if path not in foreign]
-    return [each for path in ours for each in (path, *_enabling(path))], foreign
+    unchanged = [path for path in there if path not in foreign]
+    return [each for path in unchanged for each in (path, *_enabling_links(path))], foreign
 
 
-def _enabling(path: Path) -> list[Path]:
-    """Links that `systemctl enable` made, and that would lead nowhere without the unit."""
+def _enabling_links(path: Path) -> list[Path]:
+    """Links that `systemctl enable` created, which would dangle without the unit."""
     links = [folder / path.name for folder in sorted(path.parent.glob("*.wants"))]
     return [link for link in links if link.is_symlink()]
 
@@ -66,7 +68,7 @@ def remove(paths: Sequence[Path]) -> None:
 
 
 def below(root: Path, unit: UnitFile) -> Path:
-    """Where a file lies below another root."""
+    """The path of a file below another root."""
     return root / unit.path.lstrip("/")
 
 
@@ -82,7 +84,7 @@ def _is_foreign(path: Path) -> bool:
 
 
 def _replace(path: Path, content: str) -> None:
-    """In one step: a manager that reads meanwhile sees the old file or the new one."""
+    """Replace the file atomically: the service manager reads either the old text or the new one."""
     unfinished = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

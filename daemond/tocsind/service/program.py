@@ -1,4 +1,4 @@
-"""What the units start: the words, as systemd reads them, and whether a service could run it."""
+"""The program that the units start: its command line in systemd's syntax, and whether the service's user can run it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _PRIVATE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the service has its own (PrivateTmp=, PrivateDevices=)
-_HOMES = ("/home", "/root", "/run/user")  # what ProtectHome= is about
+_HOMES = ("/home", "/root", "/run/user")  # hidden by ProtectHome=
 
 
 def own_program() -> list[str]:
-    """The command line of this very tocsind, without the verb."""
+    """The command line of the running tocsind, without the verb."""
     here = Path(sys.executable)
-    if hasattr(sys, "frozen"):  # a binary that is both commands, by its name or by its first word
+    if hasattr(sys, "frozen"):  # one binary for both commands, by its name or its first word
         return [str(here)] if here.name == "tocsind" else [str(here), "tocsind"]
     script = here.with_name("tocsind")
     return [str(script)] if os.access(script, os.X_OK) else [str(here), "-m", "tocsind"]
 
 
 def is_nameable(path: str) -> bool:
-    """Whether systemd takes it as the program of a unit: a whole path, without quotes, backslashes and the like."""
+    """Whether systemd accepts it as the program of a unit: an absolute path, without quotes and backslashes."""
     return path.startswith("/") and path.isprintable() and not set(path) & set("\"'\\")
 
 
 def quoted(words: Sequence[str]) -> str:
-    """Words as ExecStart= reads them. The first is a path, in which no variable is looked for. See systemd.service(5), "Command lines"."""
+    """Words in the syntax of ExecStart=. In the first, the path, `$` is not special. See systemd.service(5), "Command lines"."""
     program, *arguments = words
     return " ".join([_quoted(program), *(_quoted(each).replace("$", "$$") for each in arguments)])
 
@@ -38,8 +38,8 @@ def _quoted(word: str) -> str:
     return escaped if plain else f'"{escaped}"'
 
 
-def lies_in_a_home(words: Sequence[str]) -> bool:
-    """Whether the program lies where ProtectHome=yes would hide it."""
+def is_in_a_home(words: Sequence[str]) -> bool:
+    """Whether ProtectHome=yes would hide the program."""
     return any(_is_below(path, _HOMES) for path in _paths(words))
 
 
@@ -47,7 +47,7 @@ def out_of_reach(words: Sequence[str]) -> str | None:
     """Why a service with a user of its own cannot run the program; None when it can."""
     for path in _paths(words):
         if _is_below(path, _PRIVATE):
-            return f"{path} lies in a temporary folder, and the service has its own"
+            return f"{path} is in a temporary folder, and the service has its own"
         for each in (path, *path.parents):
             closed = _closed(each)
             if closed is not None:
@@ -56,7 +56,7 @@ def out_of_reach(words: Sequence[str]) -> str | None:
 
 
 def _paths(words: Sequence[str]) -> Iterator[Path]:
-    """The program, and when it is our own script also the interpreter behind it, wherever its links lead."""
+    """The program and its link target; for tocsin's own script also the interpreter."""
     yield Path(words[0])
     yield Path(os.path.realpath(words[0]))
     if list(words) == own_program():

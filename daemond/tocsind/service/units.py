@@ -1,4 +1,4 @@
-"""Which files there are, and what stands in them."""
+"""The files to install, and their text."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ import msgspec
 
 from tocsind.host.bundle import Bundle, bundle_kind
 
-from .program import lies_in_a_home, quoted
+from .program import is_in_a_home, quoted
 
 _UNITS = ("tocsind.socket", "tocsind.service")
 
 
 class UnitFile(msgspec.Struct, frozen=True):
-    """A file to be: its absolute path, and its text."""
+    """A file to write: its absolute path, and its text."""
 
     path: str
     text: str
 
 
 def unit_files(program: Sequence[str], *, user: bool = False, vendor: bool = False) -> list[UnitFile]:
-    """What `install` writes for a program (its words; the first is an absolute path).
+    """The files that `install` writes for a program (its words; the first is an absolute path).
 
-    `user` for a user's own manager; `vendor` for a package, which has /usr/lib where an administrator has /etc.
+    `user`: for a user's own service manager. `vendor`: for a package, below /usr/lib instead of /etc.
     """
     values = {
         "@EXEC@": quoted(program),
         "@NOTIFY_ACCESS@": "all" if bundle_kind() is Bundle.FILE else "main",
-        "@PROTECT_HOME@": "read-only" if lies_in_a_home(program) else "yes",
+        "@PROTECT_HOME@": "read-only" if is_in_a_home(program) else "yes",
     }
     return [UnitFile(place, _filled(source, values)) for source, place in _places(user=user, vendor=vendor)]
 
 
 def _places(*, user: bool, vendor: bool) -> list[tuple[str, str]]:
-    """Where each file of packaging/systemd goes."""
+    """Each file of packaging/systemd, and its destination."""
     if user:
         base = "/usr/lib/systemd/user" if vendor else f"{_config_home()}/systemd/user"
         return [(f"user/{unit}", f"{base}/{unit}") for unit in _UNITS]
@@ -60,7 +60,7 @@ def _filled(source: str, values: dict[str, str]) -> str:
 
 
 def _template(name: str) -> str:
-    """Part of the package where it is installed, in packaging/ where it is developed."""
+    """The text of a template: from the installed package, or from packaging/ in the repository."""
     packaged = files("tocsind").joinpath("service", "systemd", name)
     if packaged.is_file():
         return packaged.read_text("utf-8")
