@@ -195,7 +195,7 @@ class Daemon:
             lanes=lanes,
             spool=spool,
             status=status,
-            tail=self._feed,
+            feed=self._feed,
             add_webhook=add_webhook,
             clock=self._clock,
             emit=self._emit,

@@ -6,6 +6,7 @@
     request_turns     which request is served next
     connection        one peer: frames with their deadlines, replies in the peer's encoding
     protocol          the requests
+    decoding          the body of a frame as a request
     permissions       which user may make which request
     catching_up       how long a question waits for the spool, so that a caller reads what it wrote
     handlers          answers requests

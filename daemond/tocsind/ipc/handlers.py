@@ -1,19 +1,14 @@
-"""Decodes requests and answers them, by the core, the lanes and the status view."""
+"""Answers requests, by the core, the lanes and the status view."""
 
 from __future__ import annotations
 
-import gc
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from math import isnan
 from typing import Any, TypeVar
-
-import msgspec
 
 from tocsin.errors import InvalidSignal
 from tocsin.frames import signal_in
 from tocsin.signals import Receipt, Signal
-from tocsin.wire import PROTOCOL
 from tocsind.clock import Clock, steady_to_wall
 from tocsind.core.accept import Acceptor
 from tocsind.core.admission import Peer
@@ -53,92 +48,14 @@ from tocsind.spool import SpoolImporter
 
 from .catching_up import catch_up
 from .connection import Refusal
-from .lenient_json import lenient_json
 from .permissions import permit
 
 T = TypeVar("T")
-AddWebhook = Callable[
-    [str, Peer], Awaitable[str]
-]  # (URL of a webhook, peer) -> name of the destination. Raises WebhookRefused
-
-_json = msgspec.json.Decoder(AnyRequest)
-_msgpack = msgspec.msgpack.Decoder(AnyRequest)
+AddWebhook = Callable[[str, Peer], Awaitable[str]]  # from a webhook's URL to its destination. Raises WebhookRefused
 
 LONGEST_WAIT = 3600.0  # seconds that one `wait` may hold a connection
 MOST_SIGNALS = 5000  # per request; a frame holds fewer real ones, and 200,000 empty ones would block the event loop
-_MANY_OBJECTS = 16 * 2**10  # bytes; a larger frame is decoded with the garbage collector off
 _LONGEST_WORDS = 200  # characters of a peer's text that an event repeats: events stay in memory and go to the log
-
-
-class _Version(msgspec.Struct, frozen=True):
-    """The part of a request that all protocol versions share."""
-
-    v: int = PROTOCOL
-
-
-_json_version = msgspec.json.Decoder(_Version)
-_msgpack_version = msgspec.msgpack.Decoder(_Version)
-
-
-def decode(body: bytes) -> AnyRequest:
-    """The request in a frame's body. Raises Refusal."""
-    try:
-        with _without_collector() if len(body) > _MANY_OBJECTS else nullcontext():
-            request = _decode(body)
-    except msgspec.ValidationError as error:
-        _check_version(_version(body))  # another version may have other operations and fields: report the version first
-        raise _decode_error(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise Refusal("broken-frame", f"neither MessagePack nor JSON of a request: {reason}", closes=True) from None
-    _check_version(request.v)
-    return request
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """The garbage collector would scan the growing result a hundred times: 300 ms instead of 20 for 256 KiB of empty lists."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _decode(body: bytes) -> AnyRequest:
-    request: AnyRequest
-    if not body.startswith(b"{"):
-        request = _msgpack.decode(body)
-        return request
-    try:
-        request = _json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        if isinstance(error, msgspec.ValidationError) and "out of range" not in str(error):
-            raise
-        request = msgspec.convert(lenient_json(body, error), AnyRequest)
-    return request
-
-
-def _version(body: bytes) -> int:
-    """The version in a request; PROTOCOL when there is none that can be read."""
-    try:
-        return (_json_version if body.startswith(b"{") else _msgpack_version).decode(body).v
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return PROTOCOL
-
-
-def _check_version(version: int) -> None:
-    if version != PROTOCOL:
-        raise Refusal("protocol", f"this daemon speaks version {PROTOCOL} of the protocol, not {version}")
-
-
-def _decode_error(error: str) -> Refusal:
-    if error.endswith(("at `$.op`", "field `op`")):
-        operations = ", ".join(sorted(each.__struct_config__.tag for each in AnyRequest.__args__))
-        return Refusal("unknown-op", f"no such operation; there are {operations}")
-    return Refusal("bad-request", error)
 
 
 class Handlers:
@@ -190,11 +107,11 @@ class Handlers:
             raise Refusal("full", str(full)) from None
 
     async def catch_up(self, request: AnyRequest) -> None:
-        """Wait until what was written before a question is committed, so that a caller reads what it wrote. Raises Refusal."""
+        """Wait until the records written before this question are committed: a caller reads what it wrote. Raises Refusal."""
         await catch_up(request, self._spool, self._journal)
 
     async def permit(self, request: AnyRequest, peer: Peer) -> None:
-        """Raises Refusal where this user may not ask for this."""
+        """Raises Refusal when this user may not make this request."""
         await permit(request, peer, self._journal, self._emit)
 
     async def add_webhook(self, request: AddClientWebhook, peer: Peer) -> dict[str, Any]:
@@ -245,7 +162,7 @@ class Handlers:
         return {"why": story}
 
     def _to_wall_time(self, delivery: dict[str, Any]) -> None:
-        """The journal's times are on the steady clock; people read the wall clock, which may have been set meanwhile."""
+        """Convert the journal's times from the steady clock to the wall clock, which may have been set since."""
         delivery["since"] = steady_to_wall(self._clock, delivery["since"])
         for attempt in delivery["attempts"]:
             for instant in ("started", "ended"):
@@ -281,7 +198,7 @@ class Handlers:
             raise Refusal("invalid-signal", str(error), field=error.field) from None
 
     async def store_all(self, admitted: Sequence[Signal | Receipt], peer: Peer) -> list[Receipt]:
-        """Receipts for what `admit` gave, in order. Raises StorageFull."""
+        """Store the result of `parse_signals`; receipts, in order. Raises StorageFull."""
         stored = iter(await self._acceptor.accept([each for each in admitted if isinstance(each, Signal)], peer))
         return [next(stored) if isinstance(each, Signal) else each for each in admitted]
 
@@ -319,7 +236,7 @@ class Handlers:
         return await self._done(request.id, await self._operator.retry(request.id))
 
     async def _done(self, id_: str, deliveries: int) -> dict[str, Any]:
-        """What was done with a signal's deliveries; when that is nothing, why."""
+        """The reply to a change of a signal's deliveries; with a note when there were none."""
         return {"deliveries": deliveries} | ({} if deliveries else {"note": await self._operator.replaced_by(id_)})
 
     async def _must_exist(self, id_: str) -> None:
@@ -368,7 +285,7 @@ class Handlers:
         return dry_run(view, updated, counts, lane.preview(updated))
 
     async def _with_update(self, delivery: Delivery, edits_at: str | None) -> Delivery:
-        """A previewed delivery, with its update of a live message where the destination can edit messages."""
+        """A delivery of the dry run, with its update of a live message if the destination can edit messages."""
         return delivery if edits_at is None else await self._journal.run(live_messages.preview, delivery, edits_at)
 
     async def backup(self) -> AsyncGenerator[dict[str, Any], None]:

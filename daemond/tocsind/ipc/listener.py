@@ -24,7 +24,8 @@ from tocsind.ipc.protocol import AddClientWebhook, AnyRequest, Backup, Losses, S
 
 from .connection import Connection, Refusal
 from .connection_table import ConnectionTable, Phase
-from .handlers import Handlers, decode
+from .decoding import decode
+from .handlers import Handlers
 from .limits import Limits
 from .owners import Owners
 from .request_turns import LIGHT, QUESTION, RequestTurns, Turn
