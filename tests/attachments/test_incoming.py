@@ -1,4 +1,4 @@
-"""What is taken from the folder where clients put files: regular files of whoever sent the signal, and nothing else."""
+"""The folder where clients put files: only regular files of the signal's sender are read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def put(spool: Path, name: str = "chart.png", content: bytes = b"png") -> Path:
     return path
 
 
-def test_a_file_of_its_sender_is_read(spool: Path) -> None:
+def test_incoming_file_of_its_sender_is_read(spool: Path) -> None:
     put(spool)
     assert Incoming(spool).content("chart.png", ME) == b"png"
 
@@ -38,7 +38,7 @@ def test_a_file_of_its_sender_is_read(spool: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["../secret", "/etc/passwd", "sub/chart.png", "..", ".", "", ".hidden", "a\0b", "nothing", "x" * 300]
 )
-def test_a_name_leads_nowhere_but_into_the_folder(spool: Path, name: str) -> None:
+def test_incoming_name_outside_the_folder_is_refused(spool: Path, name: str) -> None:
     (spool / "secret").write_bytes(b"secret")
     (spool / "attachments" / "sub").mkdir()
     put(spool, "sub/chart.png")
@@ -69,7 +69,7 @@ def large(path: Path, _: Path) -> None:
 
 @pytest.mark.parametrize("make", [link, hard_link, pipe, folder, large])
 @pytest.mark.timeout(10)
-def test_nothing_but_a_regular_file_with_one_name_is_read(
+def test_incoming_file_that_is_not_a_plain_file_is_refused(
     spool: Path, tmp_path: Path, make: Callable[[Path, Path], None]
 ) -> None:
     secret = tmp_path / "secret"
@@ -79,14 +79,14 @@ def test_nothing_but_a_regular_file_with_one_name_is_read(
         Incoming(spool).content("chart.png", ME)
 
 
-def test_a_file_of_ours_is_not_for_a_stranger_to_name(spool: Path) -> None:
+def test_incoming_file_of_the_daemons_user_is_refused_to_another_user(spool: Path) -> None:
     put(spool)
     with pytest.raises(PermissionError, match=f"it belongs to uid {ME}, and uid {STRANGER} sent it"):
         Incoming(spool).content("chart.png", STRANGER)
 
 
 @root_only
-def test_a_strangers_file_is_for_himself_to_name_and_not_even_for_root(spool: Path) -> None:
+def test_incoming_file_of_another_user_is_refused_to_root(spool: Path) -> None:
     os.chown(put(spool), STRANGER, STRANGER)
     assert Incoming(spool).content("chart.png", STRANGER) == b"png"
     with pytest.raises(PermissionError):
@@ -94,27 +94,27 @@ def test_a_strangers_file_is_for_himself_to_name_and_not_even_for_root(spool: Pa
 
 
 @root_only
-def test_a_folder_that_somebody_else_owns_is_not_used(spool: Path) -> None:
+def test_incoming_folder_of_another_user_is_not_used(spool: Path) -> None:
     put(spool)
     os.chown(spool / "attachments", STRANGER, STRANGER)
     with pytest.raises(PermissionError, match=f"belongs to uid {STRANGER}"):
         Incoming(spool).content("chart.png", ME)
 
 
-def test_a_folder_that_others_may_write_to_is_not_used(spool: Path) -> None:
+def test_incoming_folder_writable_for_others_is_not_used(spool: Path) -> None:
     put(spool)
     (spool / "attachments").chmod(0o777)
     with pytest.raises(PermissionError, match="others may write"):
         Incoming(spool).content("chart.png", ME)
 
 
-def test_what_was_taken_over_goes(spool: Path) -> None:
+def test_incoming_file_is_deleted_after_it_was_taken_over(spool: Path) -> None:
     kept, gone, outside = put(spool, "a"), put(spool, "b"), put(spool, "../outside")
     Incoming(spool).forget(["b", "never was", "../outside", str(outside)])
     assert (kept.exists(), gone.exists(), outside.exists()) == (True, False, True)
 
 
-def test_what_nobody_came_for_within_an_hour_goes(spool: Path) -> None:
+def test_incoming_file_is_deleted_when_unclaimed_for_an_hour(spool: Path) -> None:
     old, new = put(spool, ".half"), put(spool, "b")
     os.utime(old, (1000.0, 1000.0))
     os.utime(new, (1000.0 + UNCLAIMED_SECONDS, 1000.0 + UNCLAIMED_SECONDS))
@@ -122,7 +122,7 @@ def test_what_nobody_came_for_within_an_hour_goes(spool: Path) -> None:
     assert (old.exists(), new.exists()) == (False, True)
 
 
-def test_below_a_shared_spool_the_folder_is_made_as_open_as_the_spool(spool: Path) -> None:
+def test_incoming_folder_gets_the_mode_of_a_shared_spool(spool: Path) -> None:
     spool.chmod(0o3770)
     Incoming(spool).sweep(0.0)
     assert stat.S_IMODE((spool / "attachments").stat().st_mode) == 0o3770

@@ -1,4 +1,4 @@
-"""Files are kept as long as somebody may want them, and no longer; and never more than there is room for."""
+"""The store of files: retention and capacity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ids(count: int) -> list[str]:
     return [id_of(1_700_000_000_000 + n, b"0123456789") for n in range(count)]
 
 
-def test_a_file_is_kept_and_read_and_the_first_under_an_id_stays(tmp_path: Path) -> None:
+def test_store_keeps_the_first_file_of_an_id(tmp_path: Path) -> None:
     (id_,) = ids(1)
     kept = Store(tmp_path)
     kept.save(id_, b"first")
@@ -32,12 +32,12 @@ def test_a_file_is_kept_and_read_and_the_first_under_an_id_stays(tmp_path: Path)
     assert modes == [0o700, 0o600]
 
 
-def test_what_is_gone_is_nothing_and_weighs_nothing(tmp_path: Path) -> None:
+def test_store_returns_none_and_size_zero_for_a_missing_file(tmp_path: Path) -> None:
     kept = Store(tmp_path)
     assert (kept.read("X"), kept.size("X"), kept.listing()) == (None, 0, [])
 
 
-def test_there_is_never_more_than_the_store_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_refuses_files_over_its_capacity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MAX_BYTES", 10)
     kept, (first, second) = Store(tmp_path), ids(2)
     kept.save(first, b"12345678")
@@ -48,7 +48,7 @@ def test_there_is_never_more_than_the_store_holds(tmp_path: Path, monkeypatch: p
     assert kept.total_bytes == 3
 
 
-def test_after_a_restart_the_files_are_counted_again(tmp_path: Path) -> None:
+def test_store_counts_its_files_after_a_restart(tmp_path: Path) -> None:
     for id_ in ids(3):
         Store(tmp_path).save(id_, b"1234")
     again = Store(tmp_path)
@@ -56,8 +56,8 @@ def test_after_a_restart_the_files_are_counted_again(tmp_path: Path) -> None:
     assert (again.files, again.total_bytes) == (3, 12)
 
 
-async def tidied(tmp_path: Path, states: Mapping[str, Collection[State]], *, now: float | None = None) -> list[str]:
-    """Which files are left when the journal says this of their signals."""
+async def remaining(tmp_path: Path, states: Mapping[str, Collection[State]], *, now: float | None = None) -> list[str]:
+    """The files that remain when the deliveries have these states."""
     attachments = Attachments(tmp_path, tmp_path / "spool")
 
     async def ask(_: Sequence[str]) -> Mapping[str, Collection[State]]:
@@ -74,7 +74,7 @@ async def tidied(tmp_path: Path, states: Mapping[str, Collection[State]], *, now
         ({State.QUEUED}, True),
         ({State.SENDING}, True),
         ({State.SENT, State.QUEUED}, True),
-        ({State.DEAD}, True),  # `retry` may put it back
+        ({State.DEAD}, True),  # `retry` may requeue it
         ({State.UNKNOWN, State.SENT}, True),
         ({State.SENT}, False),
         ({State.EXPIRED}, False),
@@ -83,31 +83,31 @@ async def tidied(tmp_path: Path, states: Mapping[str, Collection[State]], *, now
         ({State.DIGESTED}, False),
     ],
 )
-async def test_a_file_stays_as_long_as_a_delivery_may_need_it(tmp_path: Path, states: set[State], stays: bool) -> None:
+async def test_stored_file_stays_while_a_delivery_may_need_it(tmp_path: Path, states: set[State], stays: bool) -> None:
     (id_,) = ids(1)
     Store(tmp_path).save(id_, b"png")
-    assert await tidied(tmp_path, {id_: states}) == ([id_] if stays else [])
+    assert await remaining(tmp_path, {id_: states}) == ([id_] if stays else [])
 
 
-async def test_a_file_whose_signal_never_came_goes_after_an_hour(tmp_path: Path) -> None:
+async def test_stored_file_without_a_signal_is_deleted_after_an_hour(tmp_path: Path) -> None:
     (id_,) = ids(1)
     Store(tmp_path).save(id_, b"png")
-    assert await tidied(tmp_path, {}, now=UNCLAIMED_SECONDS) == [id_]
-    assert await tidied(tmp_path, {}, now=UNCLAIMED_SECONDS + 1) == []
+    assert await remaining(tmp_path, {}, now=UNCLAIMED_SECONDS) == [id_]
+    assert await remaining(tmp_path, {}, now=UNCLAIMED_SECONDS + 1) == []
 
 
-async def test_of_what_may_only_come_back_the_oldest_makes_room(
+async def test_oldest_files_of_dead_signals_are_deleted_over_half_the_capacity(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manager, "MAX_BYTES", 20)
     dead, waits, later, last = ids(4)
     for id_ in (dead, waits, later, last):
         Store(tmp_path).save(id_, b"1234")
-    standing = {dead: {State.DEAD}, waits: {State.QUEUED, State.DEAD}, later: {State.UNKNOWN}, last: {State.DEAD}}
-    assert await tidied(tmp_path, standing) == [waits, last]
+    states = {dead: {State.DEAD}, waits: {State.QUEUED, State.DEAD}, later: {State.UNKNOWN}, last: {State.DEAD}}
+    assert await remaining(tmp_path, states) == [waits, last]
 
 
-async def test_a_signal_goes_without_what_the_disk_has_no_room_for(tmp_path: Path) -> None:
+async def test_signal_loses_its_file_when_the_disk_is_at_its_reserve(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     (spool / "attachments").mkdir(parents=True)
     spool.chmod(0o700)
@@ -120,10 +120,10 @@ async def test_a_signal_goes_without_what_the_disk_has_no_room_for(tmp_path: Pat
     assert [signal.attach for signal in taken] == ["0.png", "1.png", None]
     assert taken[2].attach_note == "2.png does not come along: the disk is at its reserve"
     await attachments.on_accepted(signals, taken)
-    assert [path.name for path in (spool / "attachments").iterdir()] == ["2.png"]  # not ours to delete
+    assert [path.name for path in (spool / "attachments").iterdir()] == ["2.png"]  # not taken over, so not deleted
 
 
-async def test_a_reader_sees_the_files_own_name_and_not_its_number(tmp_path: Path) -> None:
+async def test_adopted_file_is_shown_without_its_id_prefix(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     (spool / "attachments").mkdir(parents=True)
     spool.chmod(0o700)

@@ -1,4 +1,4 @@
-"""Reading alerts.toml: what is wrong is told all at once, each with its place; what is right becomes a Config."""
+"""alerts.toml: all mistakes are reported at once, each with its place; a valid file becomes a Config."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ TO_FILE = '[[routes]]\nto = ["f"]\n'
 SECRET = "tHe-sEcReT_token"
 
 
-def complaints(text: str) -> list[str]:
-    """What is said about a text, without the file's name."""
+def problems(text: str) -> list[str]:
+    """The problems of a text, without the file's name."""
     with pytest.raises(ConfigurationInvalid) as caught:
         parse(text, "alerts.toml")
     assert str(caught.value) == "\n".join(map(str, caught.value.problems))
     return [str(problem).removeprefix("alerts.toml:") for problem in caught.value.problems]
 
 
-def only_complaint(text: str) -> str:
-    (complaint,) = complaints(text)
-    return complaint
+def only_problem(text: str) -> str:
+    (problem,) = problems(text)
+    return problem
 
 
 def discord(lines: str = "", webhook: str = '{ env = "NOT_SET_ANYWHERE" }') -> str:
@@ -41,7 +41,7 @@ def read(text: str) -> Config:
     return parse(text, "alerts.toml")
 
 
-def test_five_different_mistakes_are_told_at_once_each_with_its_line() -> None:
+def test_five_mistakes_are_reported_at_once_each_with_its_line() -> None:
     text = """\
 [daemon]
 ledger = "30 days"
@@ -59,7 +59,7 @@ fallback = [
 when = { priority = "urgnt" }
 to = ["mian"]
 """
-    assert complaints(text) == [
+    assert problems(text) == [
         '2: daemon.ledger: "30 days" is no duration; write it like 10s, 5m, 2h30m or 1d',
         '3: daemon.sokcet: unknown key; did you mean "socket"?',
         '8: destinations.main.limit: "fast" is no rate; write it like "30/min", "5/2s" or "100/h"',
@@ -69,7 +69,7 @@ to = ["mian"]
     ]
 
 
-def test_a_problem_knows_its_place_and_ends_the_daemon_with_78() -> None:
+def test_problem_has_its_place_and_exit_code_78() -> None:
     with pytest.raises(ConfigurationInvalid) as caught:
         parse("x = 1\n" + FILE, "/etc/tocsin/alerts.toml")
     (problem,) = caught.value.problems
@@ -88,8 +88,8 @@ def test_a_problem_knows_its_place_and_ends_the_daemon_with_78() -> None:
         ("a = " + "[" * 5000, "nested too deeply"),
     ],
 )
-def test_broken_toml_is_a_problem_with_a_place(text: str, place: str) -> None:
-    assert place in only_complaint(text)
+def test_invalid_toml_is_a_problem_with_its_line(text: str, place: str) -> None:
+    assert place in only_problem(text)
 
 
 @pytest.mark.parametrize("value", ["90", "90.0", '"90"', '"90s"', '"1m30s"'])
@@ -101,15 +101,15 @@ def test_config_reads_a_bare_number_as_seconds(value: str) -> None:
     "value",
     ["0", "-5", "nan", "inf", "[5]", '""', '"0s"', '"0"', '"5 s"', '"x"', "true", f'"{"9" * 400}d"', "2024-01-01"],
 )
-def test_what_is_no_duration_is_refused(value: str) -> None:
-    assert only_complaint(f"daemon.ledger = {value}\n" + FILE).startswith("1: daemon.ledger: ")
+def test_invalid_duration_is_refused(value: str) -> None:
+    assert only_problem(f"daemon.ledger = {value}\n" + FILE).startswith("1: daemon.ledger: ")
 
 
 @pytest.mark.parametrize(
     "value", ["30", '"30"', '"/min"', '"0/min"', '"-1/min"', '"30/0s"', '"30/day"', '"9999999/s"', "[]"]
 )
-def test_what_is_no_rate_is_refused(value: str) -> None:
-    assert only_complaint(FILE + f"limit = {value}").startswith("4: destinations.f.limit: ")
+def test_invalid_rate_is_refused(value: str) -> None:
+    assert only_problem(FILE + f"limit = {value}").startswith("4: destinations.f.limit: ")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_what_is_no_rate_is_refused(value: str) -> None:
         ("1/1m30s", Rate(1, 90)),
     ],
 )
-def test_a_rate_is_so_many_in_so_long(written: str, rate: Rate) -> None:
+def test_rate_is_a_count_per_time(written: str, rate: Rate) -> None:
     assert (
         read(FILE + TO_FILE.replace("[[", f'[destinations.g]\nkind="file"\npath="g"\nlimit="{written}"\n[['))
         .destinations["g"]
@@ -140,24 +140,24 @@ def test_a_rate_is_so_many_in_so_long(written: str, rate: Rate) -> None:
 @pytest.mark.parametrize(
     ("written", "size"), [("64MiB", 64 << 20), ("0B", 0), ("1kB", 1000), ("2 GB", 2 * 10**9), ("1TiB", 1 << 40)]
 )
-def test_a_size_is_a_number_with_a_unit(written: str, size: int) -> None:
+def test_size_is_a_number_with_a_unit(written: str, size: int) -> None:
     assert read(f'daemon.reserve = "{written}"\n{FILE}{TO_FILE}').daemon.reserve == size
 
 
 @pytest.mark.parametrize("value", ["64", '"64"', '"64 apples"', '"-1MB"', '"1.5GB"', "true"])
-def test_what_is_no_size_is_refused(value: str) -> None:
-    assert "is no size" in only_complaint(f"daemon.reserve = {value}\n" + FILE)
+def test_invalid_size_is_refused(value: str) -> None:
+    assert "is no size" in only_problem(f"daemon.reserve = {value}\n" + FILE)
 
 
 @pytest.mark.parametrize(
-    ("lines", "complaint"),
+    ("lines", "problem"),
     [
         ("enabled = 1", "enabled: must be true or false, not a number"),
         ('enabled = "false"', "enabled: must be true or false, not text"),
         ("fallback = 3", "fallback: must be text, not a number"),
         ("fallback = [3]", "fallback[0]: must be text, not a number"),
         ('fallback = ["d", "d"]', 'fallback[1]: "d" is listed twice'),
-        ('fallback = "nobody"', 'fallback: no destination is called "nobody"; known here: f, d'),
+        ('fallback = "missing"', 'fallback: no destination is called "missing"; known here: f, d'),
         ("retry = 5", "retry: must be a table, not a number"),
         ('retry = { first = "0s" }', 'retry.first: "0s" must be greater than zero and finite'),
         ('retry = { first = "2m" }', "retry: first (2m) must not exceed most (1m)"),
@@ -179,13 +179,13 @@ def test_what_is_no_size_is_refused(value: str) -> None:
         ('webhook = "x"', "webhook: unknown key; known here: kind, enabled"),
     ],
 )
-def test_a_mistake_in_a_destination_is_told_once_and_plainly(lines: str, complaint: str) -> None:
+def test_mistake_in_a_destination_is_reported_once(lines: str, problem: str) -> None:
     text = discord().replace('path = "f.jsonl"\n', f'path = "f.jsonl"\n{lines}\n')
-    assert only_complaint(text).startswith(f"4: destinations.f.{complaint}")
+    assert only_problem(text).startswith(f"4: destinations.f.{problem}")
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "problem"),
     [
         ("", " destinations: missing: at least one is needed"),
         ("destinations = {}", "1: destinations: at least one [destinations.NAME] is needed"),
@@ -221,11 +221,11 @@ def test_a_mistake_in_a_destination_is_told_once_and_plainly(lines: str, complai
         (FILE + TO_FILE + TO_FILE.replace('"f"', '"g"'), "7: routes[1].to[0]: no destination is called"),
     ],
 )
-def test_a_mistake_in_the_file_is_told_once_and_plainly(text: str, complaint: str) -> None:
-    assert only_complaint(text).startswith(complaint)
+def test_mistake_in_the_file_is_reported_once(text: str, problem: str) -> None:
+    assert only_problem(text).startswith(problem)
 
 
-def test_everything_that_can_be_written_arrives() -> None:
+def test_all_keys_of_the_file_are_read() -> None:
     config = read("""
         routes = [{ to = "d", when = { tier = "premium", tag = ["a", "b"] }, continue = true }, { to = ["f", "d"] }]
         [daemon]
@@ -293,18 +293,18 @@ def test_everything_that_can_be_written_arrives() -> None:
     assert chain("d", config.fallbacks) == ("f",)
 
 
-def test_every_key_that_policy_knows_can_be_routed_on() -> None:
+def test_routes_accept_every_route_key_of_policy() -> None:
     when = ", ".join(f'{key} = "{"urgent" if key == "priority" else "x"}"' for key in ROUTE_KEYS)
     assert tuple(read(FILE + TO_FILE + f"when = {{ {when} }}").routes[0].when) == ROUTE_KEYS
 
 
-def test_discord_is_limited_by_default_and_a_file_is_not() -> None:
+def test_default_limit_exists_for_discord_and_not_for_a_file() -> None:
     config = read(discord())
     assert config.destinations["d"].limit == Rate(30, 60.0)
     assert config.destinations["f"].limit is None
 
 
-def test_discords_own_limits_are_the_known_ones_until_the_file_says_otherwise() -> None:
+def test_webhook_and_channel_limits_have_discords_defaults() -> None:
     options = read(discord()).destinations["d"].options
     assert options == DiscordOptions(webhook_limit=Rate(5, 2.0), channel_limit=Rate(30, 60.0))
 
@@ -321,12 +321,12 @@ def test_discords_own_limits_are_the_known_ones_until_the_file_says_otherwise() 
         ("f", "", None),
     ],
 )
-def test_by_default_discord_digests_and_a_file_does_not(kind: str, lines: str, budgets: Budgets | None) -> None:
+def test_default_digest_exists_for_discord_and_not_for_a_file(kind: str, lines: str, budgets: Budgets | None) -> None:
     assert read(discord(lines)).destinations[kind].digest == budgets
 
 
 @pytest.mark.parametrize(
-    ("lines", "complaint"),
+    ("lines", "problem"),
     [
         ("mention = 5", "mention: must be a table, not a number"),
         ('mention = { urgnt = "here" }', 'mention.urgnt: unknown key; did you mean "urgent"?'),
@@ -352,52 +352,52 @@ def test_by_default_discord_digests_and_a_file_does_not(kind: str, lines: str, b
         ('digest = { urgent = "5m" }', "digest.urgent: unknown key; known here: normal, low"),
     ],
 )
-def test_a_mistake_in_a_discord_destination_is_told_once_and_plainly(lines: str, complaint: str) -> None:
-    assert only_complaint(discord(lines)).startswith(f"10: destinations.d.{complaint}")
+def test_mistake_in_a_discord_destination_is_reported_once(lines: str, problem: str) -> None:
+    assert only_problem(discord(lines)).startswith(f"10: destinations.d.{problem}")
 
 
 @pytest.mark.parametrize("key", ["mention = {}", "silent = []", 'webhook-limit = "1/s"', 'channel-limit = "1/s"'])
-def test_what_only_discord_has_a_file_has_not(key: str) -> None:
-    assert "unknown key" in only_complaint(FILE + key + "\n" + TO_FILE)
+def test_file_destination_refuses_discords_keys(key: str) -> None:
+    assert "unknown key" in only_problem(FILE + key + "\n" + TO_FILE)
 
 
-def test_a_mention_of_a_silent_priority_is_warned_of() -> None:
+def test_mention_of_a_silent_priority_is_a_warning() -> None:
     lines = 'silent = ["low", "high"]\nmention = { high = "here", urgent = "here" }'
     warning = warnings_of(discord(lines))[-1]
     assert warning == "11: destinations.d.mention.high: has no effect: `silent` names this priority as well"
 
 
-def test_what_is_switched_off_is_disabled_for_that_reason() -> None:
+def test_switched_off_destination_is_disabled_with_that_reason() -> None:
     assert read(discord("enabled = false")).destinations["d"].disabled == "switched off in the configuration"
     assert read(discord("enabled = true")).destinations["d"].disabled == "NOT_SET_ANYWHERE is not set"
 
 
 @pytest.mark.parametrize("name", ["Discord", "my clyde", "x" * 81, ""])
-def test_a_user_name_that_discord_refuses_is_refused_here(name: str) -> None:
-    assert "destinations.d.username" in only_complaint(discord(f'username = "{name}"'))
+def test_username_that_discord_refuses_is_a_mistake(name: str) -> None:
+    assert "destinations.d.username" in only_problem(discord(f'username = "{name}"'))
 
 
 def warnings_of(text: str) -> list[str]:
     return [warning.removeprefix("alerts.toml:") for warning in read(text).warnings]
 
 
-def test_a_file_in_which_no_route_takes_everything_is_warned_of() -> None:
+def test_routes_without_a_catch_all_are_a_warning() -> None:
     assert "no route takes everything" in warnings_of(FILE + TO_FILE + 'when.tier = "x"')[0]
     four = 'when.priority = ["urgent", "high", "normal", "low"]'
     assert warnings_of(FILE + TO_FILE + four) == []
 
 
-def test_a_route_behind_one_that_takes_everything_is_warned_of_unless_that_one_goes_on() -> None:
+def test_unreachable_route_is_a_warning_unless_the_catch_all_continues() -> None:
     assert warnings_of(FILE + TO_FILE + TO_FILE) == ["6: routes[1]: never reached: an earlier route takes everything"]
     assert warnings_of(FILE + TO_FILE + "continue = true\n" + TO_FILE) == []
 
 
-def test_a_destination_that_nothing_names_is_warned_of() -> None:
+def test_unused_destination_is_a_warning() -> None:
     (warning,) = warnings_of(discord())
     assert warning.startswith("6: destinations.d: no route and no fallback names it")
 
 
-def test_destinations_may_stand_in_for_one_another_and_each_is_tried_once() -> None:
+def test_fallback_chain_in_a_circle_tries_each_destination_once() -> None:
     loop = [
         '[destinations.{}]\nkind="file"\npath="{}"\nfallback="{}"\n'.format(*names) for names in ("aab", "bbc", "cca")
     ]
@@ -420,12 +420,12 @@ def test_patience_is_read_by_priority(written: str, patience: Patience) -> None:
     assert found.patience == patience
 
 
-def test_a_disabled_destination_with_nothing_to_stand_in_is_warned_of() -> None:
+def test_disabled_destination_without_fallback_is_a_warning() -> None:
     text = '[destinations.d]\nkind = "discord"\nwebhook = { env = "NOT_SET_ANYWHERE" }\n[[routes]]\nto = ["d"]'
     assert "nothing else can stand in" in warnings_of(text)[0]
 
 
-def test_two_destinations_on_one_file_are_warned_of() -> None:
+def test_two_destinations_with_one_file_are_a_warning() -> None:
     text = FILE + FILE.replace("destinations.f", "destinations.g") + '[[routes]]\nto = ["f", "g"]'
     assert warnings_of(text) == ['6: destinations.g.path: "f" writes to the same file']
 
@@ -440,10 +440,10 @@ def test_two_destinations_on_one_file_are_warned_of() -> None:
         'retry = {{ first = "{url}" }}',
     ],
 )
-def test_a_webhook_in_the_wrong_place_is_complained_of_without_being_shown(lines: str) -> None:
+def test_webhook_under_the_wrong_key_is_masked_in_the_problem(lines: str) -> None:
     for url in (f"https://discord.com/api/webhooks/123/{SECRET}", f"discord.com/api/webhooks/123/{SECRET}"):
-        for complaint in complaints(discord(lines.format(url=url))):
-            assert "SECRET" not in complaint.upper().replace("A SECRET", "")
+        for problem in problems(discord(lines.format(url=url))):
+            assert "SECRET" not in problem.upper().replace("A SECRET", "")
 
 
 toml_values = st.recursive(
@@ -474,7 +474,7 @@ tables = st.dictionaries(keys, toml_values, max_size=6)
         },
     )
 )
-def test_whatever_stands_in_the_file_is_either_read_or_refused(data: dict[str, object]) -> None:
+def test_any_document_is_read_or_refused(data: dict[str, object]) -> None:
     problems: tuple[Problem, ...] = ()
     try:
         assert parse(tomli_w.dumps(data), "x.toml").destinations
@@ -484,7 +484,7 @@ def test_whatever_stands_in_the_file_is_either_read_or_refused(data: dict[str, o
 
 
 @pytest.mark.parametrize(
-    ("path", "complaint"),
+    ("path", "problem"),
     [
         ("journal.db", "journal.db in the state folder is tocsin's own; it needs a file of its own"),
         ("./journal.db-wal", "journal.db-wal in the state folder is tocsin's own; it needs a file of its own"),
@@ -494,7 +494,7 @@ def test_whatever_stands_in_the_file_is_either_read_or_refused(data: dict[str, o
         ("../../etc/passwd", "leaves the state folder; a path elsewhere is written in full, from / on"),
     ],
 )
-def test_a_file_destination_keeps_off_what_is_the_daemons_own(path: str, complaint: str) -> None:
+def test_file_destination_refuses_reserved_paths(path: str, problem: str) -> None:
     text = f'[destinations.f]\nkind = "file"\npath = "{path}"\n{TO_FILE}'
-    assert only_complaint(text).endswith(f"destinations.f.path: {complaint}")
+    assert only_problem(text).endswith(f"destinations.f.path: {problem}")
     assert read(text.replace(path, "logs/journal/spool.jsonl")).warnings == ()

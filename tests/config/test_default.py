@@ -1,4 +1,4 @@
-"""Which file is read, what the built-in default does, and what `tocsind init` and `tocsind check` make of it."""
+"""The search for the file, the built-in default, `tocsind init` and the report of `tocsind check`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def only_problem(path: str | None = None) -> str:
     return str(problem)
 
 
-def test_the_file_is_looked_for_in_the_promised_order(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration_file_is_searched_in_the_documented_order(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load().source == BUILT_IN
     places = [
         fresh / "etc" / "alerts.toml",
@@ -65,11 +65,11 @@ def test_the_file_is_looked_for_in_the_promised_order(fresh: Path, monkeypatch: 
     assert load(str(places[3])).source == str(places[3])
 
 
-def test_the_promised_places_are_these() -> None:
+def test_configuration_places_are_the_documented_ones() -> None:
     assert PROMISED == ("alerts.toml", "/etc/tocsin/alerts.toml")
 
 
-def test_a_named_file_that_is_missing_is_a_problem(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_named_file_that_is_missing_is_a_problem(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert only_problem("no.toml") == "no.toml: the configuration cannot be read: No such file or directory"
     monkeypatch.setenv("TOCSIN_CONFIG", str(fresh / "no.toml"))
     assert "No such file" in only_problem()
@@ -77,7 +77,7 @@ def test_a_named_file_that_is_missing_is_a_problem(fresh: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("mode", [0o664, 0o646])
-def test_named_file_that_somebody_else_can_change_is_obeyed_and_doubted(fresh: Path, mode: int) -> None:
+def test_named_file_that_others_may_write_is_used_with_a_warning(fresh: Path, mode: int) -> None:
     file = fresh / "x.toml"
     file.write_text(MINIMAL)
     assert load(str(file)).warnings == ()
@@ -89,7 +89,7 @@ def test_named_file_that_somebody_else_can_change_is_obeyed_and_doubted(fresh: P
     )
 
 
-def test_a_file_that_is_passed_over_is_doubted(fresh: Path) -> None:
+def test_file_that_is_passed_over_is_a_warning(fresh: Path) -> None:
     (fresh / "work" / "alerts.toml").write_text(MINIMAL)
     (fresh / "work").chmod(0o777)
     config = load()
@@ -100,7 +100,7 @@ def test_a_file_that_is_passed_over_is_doubted(fresh: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["socket", "state"])
-def test_relative_place_is_a_problem_and_home_is_put_in_full(
+def test_relative_place_is_a_problem_and_home_is_expanded(
     fresh: Path, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/home/u")
@@ -111,7 +111,7 @@ def test_relative_place_is_a_problem_and_home_is_put_in_full(
     assert getattr(load(str(file)).daemon, key) == "/home/u/x"
 
 
-def test_a_file_that_cannot_be_read_is_a_problem_and_not_passed_over(fresh: Path) -> None:
+def test_unreadable_file_is_a_problem_and_not_passed_over(fresh: Path) -> None:
     (fresh / "work" / "alerts.toml").mkdir()
     assert only_problem() == "alerts.toml: the configuration cannot be read: Is a directory"
     (fresh / "work" / "alerts.toml").rmdir()
@@ -119,7 +119,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_not_passed_over(fresh: Path
     assert "cannot be read" in only_problem()
 
 
-def test_what_is_not_utf_8_or_too_large_is_a_problem(fresh: Path) -> None:
+def test_file_not_in_utf_8_or_too_large_is_a_problem(fresh: Path) -> None:
     file = fresh / "x.toml"
     file.write_bytes(b"# fine\n# \xff\n")
     assert only_problem(str(file)) == f"{file}:2: not UTF-8, which TOML is written in"
@@ -127,12 +127,12 @@ def test_what_is_not_utf_8_or_too_large_is_a_problem(fresh: Path) -> None:
     assert "larger than" in only_problem(str(file))
 
 
-def test_a_byte_order_mark_is_no_trouble(fresh: Path) -> None:
+def test_byte_order_mark_is_ignored(fresh: Path) -> None:
     (fresh / "x.toml").write_bytes(b"\xef\xbb\xbf" + MINIMAL.encode())
     assert load(str(fresh / "x.toml")).destinations
 
 
-def test_on_a_fresh_machine_everything_ends_in_the_local_file() -> None:
+def test_built_in_default_on_a_fresh_machine_uses_the_local_file() -> None:
     config = load()
     assert config.warnings == ()
     usable = [name for name, destination in config.destinations.items() if not destination.disabled]
@@ -142,7 +142,7 @@ def test_on_a_fresh_machine_everything_ends_in_the_local_file() -> None:
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-def test_default_channels_stand_in_for_one_another_before_the_file(name: str) -> None:
+def test_default_channels_fall_back_to_one_another_before_the_file(name: str) -> None:
     *channels, last = chain(name, load().fallbacks)
     assert ({name, *channels}, len(channels), last) == (set(CHANNELS), 3, "local-file")
 
@@ -151,13 +151,13 @@ def test_default_configuration_leaves_patience_at_its_defaults() -> None:
     assert {destination.patience for destination in load().destinations.values()} == {Patience()}
 
 
-def test_an_installed_package_brings_the_default_along(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_built_in_default_is_read_from_an_installed_package(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (fresh / "alerts.toml").write_text(MINIMAL)
     monkeypatch.setattr(loading, "files", {"tocsind": fresh}.__getitem__)
     assert list(load().destinations) == ["f"]
 
 
-def test_the_four_channels_have_their_promised_limits_and_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_channels_have_the_documented_limits_and_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = {"signals-free": 20, "signals-premium": 30, "alerts-critical": 10, "alerts-general": 15}
     channels = list(load().destinations.values())[:4]
     assert {channel.name: channel.limit for channel in channels} == {name: Rate(n, 60.0) for name, n in limits.items()}
@@ -175,11 +175,11 @@ def test_the_four_channels_have_their_promised_limits_and_variables(monkeypatch:
         ({"priority": "urgent"}, "alerts-critical"),
         ({"confidence": 0.85}, "alerts-critical"),
         ({"confidence": 0.5}, "alerts-general"),
-        ({"priority": "low", "tier": "unheard-of"}, "alerts-general"),
+        ({"priority": "low", "tier": "unknown"}, "alerts-general"),
         ({}, "alerts-general"),
     ],
 )
-def test_by_default_every_signal_goes_to_one_destination(fields: dict[str, Any], destination: str) -> None:
+def test_default_routes_choose_one_destination_per_signal(fields: dict[str, Any], destination: str) -> None:
     config, signal = load(), Signal("t", **fields)
     priority = priority_of(signal, config.priorities)
     assert isinstance(priority, Priority)
@@ -190,13 +190,13 @@ def without_lines(config: Config) -> Config:
     return msgspec.structs.replace(config, places={})
 
 
-def test_the_starting_configuration_reads_as_the_default_does() -> None:
+def test_starter_text_has_the_meaning_of_the_default() -> None:
     text = starter_text()
     assert without_lines(parse(text, BUILT_IN)) == without_lines(load())
     assert text.startswith("# ")
 
 
-def test_a_report_of_a_good_file_lists_its_destinations() -> None:
+def test_report_of_a_valid_file_lists_its_destinations() -> None:
     answer = report(load())
     assert json.loads(json.dumps(answer)) == answer
     assert (answer["schema"], answer["ok"], answer["source"], answer["problems"], answer["routes"]) == (
@@ -220,13 +220,13 @@ def test_a_report_of_a_good_file_lists_its_destinations() -> None:
 @pytest.mark.parametrize(
     ("written", "shown"), [("5/2s", "5/2s"), ("100/hour", "100/h"), ("3/1m", "3/min"), ("1/1d", "1/86400s")]
 )
-def test_a_report_writes_a_limit_as_a_file_would(written: str, shown: str) -> None:
+def test_report_writes_a_limit_as_in_the_file(written: str, shown: str) -> None:
     text = MINIMAL.replace("[[", f'limit = "{written}"\n[[')
     assert report(parse(text, "x"))["destinations"][0]["limit"] == shown
     assert parse(text.replace(written, shown), "x") == parse(text, "x")
 
 
-def test_a_report_of_a_bad_file_lists_its_problems() -> None:
+def test_report_of_an_invalid_file_lists_its_problems() -> None:
     with pytest.raises(ConfigurationInvalid) as caught:
         parse(MINIMAL + "x = 1", "a.toml")
     assert report(caught.value) == {
@@ -247,7 +247,7 @@ def test_a_report_of_a_bad_file_lists_its_problems() -> None:
     }
 
 
-def test_reading_never_touches_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration_is_read_without_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError("the network was touched")
 
@@ -257,7 +257,7 @@ def test_reading_never_touches_the_network(monkeypatch: pytest.MonkeyPatch) -> N
     assert not load().destinations["signals-free"].disabled
 
 
-def test_a_file_about_the_daemon_alone_has_the_default_destinations_and_routes() -> None:
+def test_file_with_daemon_settings_only_gets_the_default_destinations_and_routes() -> None:
     config = parse('[daemon]\nledger = "5d"\n', "a.toml")
     default = parse(loading.built_in_text(), "default")
     assert config.daemon.ledger == 5 * 86400

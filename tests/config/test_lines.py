@@ -1,4 +1,4 @@
-"""On which line does a key stand? The walk agrees with tomllib about what there is, and never fails where tomllib does not."""
+"""The line of each key: the scan finds the same keys as tomllib, and accepts every text that tomllib accepts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ u = 2
 '''
 
 
-def test_every_kind_of_key_has_its_line() -> None:
+def test_lines_of_finds_every_kind_of_key() -> None:
     lines = lines_of(SAMPLE)
     found = {dotted(path): line for path, line in lines.items()}
     assert found == {
@@ -86,7 +86,7 @@ def test_every_kind_of_key_has_its_line() -> None:
     assert set(paths_in(tomllib.loads(SAMPLE))) == set(lines)
 
 
-def test_what_has_no_line_of_its_own_takes_the_one_around_it() -> None:
+def test_nearest_falls_back_to_the_line_of_the_parent() -> None:
     lines = lines_of("[a]\nb = 1\n")
     assert nearest(lines, ("a", "b", "c", 7)) == 2
     assert nearest(lines, ("a", "missing")) == 1
@@ -94,11 +94,11 @@ def test_what_has_no_line_of_its_own_takes_the_one_around_it() -> None:
     assert nearest(lines, ()) is None
 
 
-def test_windows_line_ends_count_once() -> None:
+def test_windows_line_end_counts_once() -> None:
     assert lines_of('a = """\r\n\r\n"""\r\nb = 1\r\n')[("b",)] == 4
 
 
-def test_nesting_as_deep_as_tomllib_bears_is_no_trouble() -> None:
+def test_lines_of_accepts_the_nesting_that_tomllib_accepts() -> None:
     for depth in (200, 100_000):
         assert lines_of(f"a = {'[' * depth}{']' * depth}\nb = 1")[("b",)] == 2
         assert lines_of(f"{'a.' * depth}a = 1\nb = 1")[("b",)] == 2
@@ -128,7 +128,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(words, values, max_size=5), st.booleans())
-def test_the_walk_finds_exactly_what_tomllib_finds(data: dict[str, Any], multiline: bool) -> None:
+def test_lines_of_finds_exactly_the_keys_of_tomllib(data: dict[str, Any], multiline: bool) -> None:
     text = tomli_w.dumps(data, multiline_strings=multiline)
     lines = lines_of(text)
     assert set(lines) == set(paths_in(tomllib.loads(text)))
@@ -176,7 +176,7 @@ pieces = st.sampled_from(
 @given(st.lists(pieces, max_size=30).map("".join))
 @example("[[a]]\n[[a.b]]\n[a.b.c]\nd=1")
 @example('"\\u0041" = 1')
-def test_the_walk_never_fails_where_tomllib_does_not(text: str) -> None:
+def test_lines_of_accepts_every_text_that_tomllib_accepts(text: str) -> None:
     try:
         data = tomllib.loads(text)
     except ValueError:
@@ -187,5 +187,5 @@ def test_the_walk_never_fails_where_tomllib_does_not(text: str) -> None:
 @pytest.mark.parametrize(
     ("path", "text"), [((), ""), (("a", 0, "b"), "a[0].b"), (("a b", "c"), "'a b'.c"), (("ä", "", 1), "'ä'.''[1]")]
 )
-def test_a_path_is_written_as_people_write_it(path: Path, text: str) -> None:
+def test_path_is_written_with_dots_and_brackets(path: Path, text: str) -> None:
     assert dotted(path) == text

@@ -19,13 +19,13 @@ def problems(text: str) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_without_them_nobody_listens_and_nothing_beats() -> None:
+def test_default_has_no_listener_and_no_heartbeat() -> None:
     config = parse(REST, "alerts.toml")
     assert (config.metrics, config.heartbeat) == (MetricsOptions(None), HeartbeatOptions(None))
     assert config.alarms == AlarmsOptions(breaker=120.0, age=900.0)
 
 
-def test_what_the_default_shows_commented_out_is_the_default_and_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commented_examples_of_the_default_are_valid_and_its_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEARTBEAT_URL", "https://hc-ping.com/canary")
     text = built_in_text()
     for table in ("metrics", "alarms", "heartbeat"):
@@ -44,15 +44,15 @@ def test_what_the_default_shows_commented_out_is_the_default_and_reads(monkeypat
 @pytest.mark.parametrize(
     "listen", ["127.0.0.1:0", "127.8.9.10:65535", "localhost:1", "[::1]:9464", "/run/tocsin/m.sock"]
 )
-def test_a_place_of_this_host_is_taken_as_it_stands(listen: str) -> None:
+def test_listen_address_of_this_host_is_read_unchanged(listen: str) -> None:
     assert parse(f'[metrics]\nlisten = "{listen}"\n{REST}', "alerts.toml").metrics.listen == listen
 
 
-def test_an_alarm_may_be_switched_off() -> None:
+def test_alarm_can_be_switched_off() -> None:
     assert parse(f"[alarms]\nbreaker = false\nage = false\n{REST}", "alerts.toml").alarms == AlarmsOptions(None, None)
 
 
-def test_what_is_wrong_is_told_with_its_place_all_at_once() -> None:
+def test_observer_mistakes_are_reported_at_once_with_their_places() -> None:
     text = '[metrics]\nlisten = 9464\n[alarms]\nbreaker = true\nages = "1m"\n[heartbeat]\nevery = "1ms"\nurl = { path = "x" }\n'
     assert problems(text) == [
         "alerts.toml:2: metrics.listen: must be text, not a number",
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_told_with_its_place_all_at_once() -> None:
     assert problems("[heartbeat]\n")[0].startswith("alerts.toml:1: heartbeat.url: missing")
 
 
-def test_a_url_in_the_file_itself_works_and_warns(tmp_path: Path) -> None:
+def test_heartbeat_url_in_the_file_is_read_with_a_warning(tmp_path: Path) -> None:
     config = parse(f'[heartbeat]\nurl = "http://localhost:8000/canary"\n{REST}', "alerts.toml")
     (warning,) = config.warnings
     assert "a heartbeat's URL is a secret, and files get copied" in warning

@@ -1,4 +1,4 @@
-"""One normal form for every webhook URL, and no word about a bad one that shows any of it."""
+"""Webhook URLs: one normal form, and messages that quote no part of an invalid one."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ NORMAL = "https://discord.com/api/v10/webhooks/123/to-k_en"
         "https://discord.com/api/webhooks/123/to-k_en?wait=false&with_components=1",
     ],
 )
-def test_all_ways_to_write_a_discord_webhook_are_one(url: str) -> None:
+def test_webhook_url_forms_have_one_normal_form(url: str) -> None:
     assert normalise(url) == NORMAL
     assert normalise(url, allow_host=True) == NORMAL
 
 
-def test_the_thread_is_kept_and_the_rest_of_the_query_is_not() -> None:
+def test_webhook_url_keeps_the_thread_and_drops_the_rest_of_the_query() -> None:
     assert normalise(f"{NORMAL}?wait=1&thread_id=42") == f"{NORMAL}?thread_id=42"
 
 
@@ -50,19 +50,19 @@ def test_the_thread_is_kept_and_the_rest_of_the_query_is_not() -> None:
         "http://[::1]:8080",
     ],
 )
-def test_a_loopback_address_keeps_its_scheme_host_and_port(origin: str) -> None:
+def test_loopback_webhook_keeps_its_scheme_host_and_port(origin: str) -> None:
     assert normalise(f"{origin}/api/webhooks/1/t") == f"{origin}/api/v10/webhooks/1/t"
 
 
 @pytest.mark.parametrize("origin", ["https://proxy.example:8443", "https://10.0.0.1", "https://[2001:db8::1]:80"])
-def test_another_host_needs_permission_and_is_then_used_as_it_is(origin: str) -> None:
+def test_webhook_on_another_host_needs_allow_host_and_keeps_its_host(origin: str) -> None:
     with pytest.raises(ValueError, match="allow-host = true"):
         normalise(f"{origin}/api/v9/webhooks/1/t")
     assert normalise(f"{origin}/api/v9/webhooks/1/t", allow_host=True) == f"{origin}/api/v10/webhooks/1/t"
 
 
 @pytest.mark.parametrize("host", ["proxy.example", "10.0.0.1", "[2001:db8::1]:80", "0.0.0.0", "[::ffff:127.0.0.1]"])
-def test_token_goes_to_another_host_by_https_only_whatever_is_permitted(host: str) -> None:
+def test_webhook_on_another_host_must_be_https(host: str) -> None:
     with pytest.raises(ValueError, match="must be https on another machine"):
         normalise(f"http://{host}/api/webhooks/1/t", allow_host=True)
 
@@ -85,7 +85,7 @@ def test_token_goes_to_another_host_by_https_only_whatever_is_permitted(host: st
         "[::1%25lo]",
     ],
 )
-def test_a_host_that_only_looks_like_one_of_ours_is_another_host(host: str) -> None:
+def test_host_that_resembles_discord_or_loopback_is_another_host(host: str) -> None:
     with pytest.raises(ValueError, match="allow-host"):
         normalise(f"https://{host}/api/webhooks/1/t")
 
@@ -126,7 +126,7 @@ def test_a_host_that_only_looks_like_one_of_ours_is_another_host(host: str) -> N
         "https://a%41/api/webhooks/1/SECRET",
     ],
 )
-def test_what_is_no_webhook_url_is_refused_without_being_shown(url: str) -> None:
+def test_invalid_webhook_url_is_refused_and_not_quoted(url: str) -> None:
     for allow_host in (False, True):
         with pytest.raises(ValueError, match=r"^(is|must|has|lacks) ") as caught:
             normalise(url, allow_host=allow_host)
@@ -171,7 +171,7 @@ allowed = re.compile(
 
 
 @given(st.lists(pieces, max_size=12).map("".join) | st.text())
-def test_whatever_is_accepted_is_normal_and_goes_nowhere_else(url: str) -> None:
+def test_accepted_webhook_url_is_in_normal_form_on_an_allowed_host(url: str) -> None:
     try:
         normal = normalise(url)
     except ValueError:
@@ -187,7 +187,7 @@ def test_whatever_is_accepted_is_normal_and_goes_nowhere_else(url: str) -> None:
     st.from_regex(r"[A-Za-z0-9_-]{1,80}", fullmatch=True),
     st.sampled_from(["", "/slack", "/github", "/"]),
 )
-def test_the_id_and_token_arrive_unchanged(origin: str, version: str, number: int, token: str, tail: str) -> None:
+def test_webhook_url_keeps_id_and_token(origin: str, version: str, number: int, token: str, tail: str) -> None:
     url = f"{origin}/api{version}/webhooks/{number}/{token}{tail}"
     assert normalise(url) == f"https://discord.com/api/v10/webhooks/{number}/{token}"
 
@@ -205,7 +205,7 @@ def test_the_id_and_token_arrive_unchanged(origin: str, version: str, number: in
         (NORMAL.removeprefix("https:"), "lacks https://"),
     ],
 )
-def test_url_copied_with_what_stood_around_it_is_refused_by_that_name(url: str, what: str) -> None:
+def test_webhook_url_in_quotes_or_brackets_is_refused_by_their_name(url: str, what: str) -> None:
     with pytest.raises(ValueError, match=what) as caught:
         normalise(url)
     assert "https://discord.com/api/webhooks/ID/TOKEN" in str(caught.value)
@@ -221,7 +221,7 @@ def test_url_copied_with_what_stood_around_it_is_refused_by_that_name(url: str, 
         (f"{NORMAL}/more", "is no webhook path"),
     ],
 )
-def test_complaint_of_check_shows_the_shape_and_no_part_of_the_url(
+def test_problem_with_a_webhook_shows_the_format_and_no_part_of_the_url(
     value: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOOK", value)
@@ -234,6 +234,6 @@ def test_complaint_of_check_shows_the_shape_and_no_part_of_the_url(
     assert not any(part in problem.message for part in NORMAL.rsplit("/", 2)[1:])
 
 
-def test_url_in_a_complaint_is_masked_beside_the_example_of_one() -> None:
+def test_masked_hides_a_url_and_keeps_the_example() -> None:
     assert masked(f"{NORMAL} is wrong; it looks like {WEBHOOK}") == f"**** is wrong; it looks like {WEBHOOK}"
     assert masked(f"{WEBHOOK}x") == "****"

@@ -84,7 +84,7 @@ async def running_server(folder: Path, **limits: Any) -> AsyncIterator[RunningSe
                 lanes=lanes,
                 spool=spool,
                 status=status,
-                tail=EventFeed(clock),
+                feed=EventFeed(clock),
                 add_webhook=reject_webhook,
                 clock=clock,
                 emit=emit,

@@ -1,4 +1,4 @@
-"""Accepting connections while the process has no descriptor left: a real listener and a real limit, in a process of its own."""
+"""The accept loop when no file descriptor is left: a real listener and a real limit, in a process of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tocsind.host.accept_loop import AcceptLoop
 from tocsind.events import AcceptFailed
 
 async def main(path):
-    facts, served, shed = [], [], []
+    facts, served, evicted = [], [], []
     raw = socket.socket(socket.AF_UNIX)
     raw.bind(path)
     raw.listen(100)
@@ -29,14 +29,14 @@ async def main(path):
         served.append(stream)
         await trio.sleep_forever()
 
-    loop = AcceptLoop("socket", facts.append, 100, lambda: shed.append(1))
+    loop = AcceptLoop("socket", facts.append, 100, lambda: evicted.append(1))
     clients = [socket.socket(socket.AF_UNIX) for _ in range(10)]
     async with trio.open_nursery() as nursery:
         resource.setrlimit(resource.RLIMIT_NOFILE, (raw.fileno() + 15, 100))
         for client in clients:
             client.connect(path)
         nursery.start_soon(loop.run, listener, serve, nursery)
-        while len(shed) < 4:
+        while len(evicted) < 4:
             await trio.sleep(0.01)
         [fact] = facts
         assert isinstance(fact, AcceptFailed) and fact.times == 1, fact

@@ -1,4 +1,4 @@
-"""What the process permits itself."""
+"""Process limits."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def reads(path: str) -> bool:
     return True
 
 
-def same_user_reads_environment(*, tame: bool) -> bool:
+def same_user_reads_environment(*, hardened: bool) -> bool:
     """Whether a child of one user may read the environment, and so the webhooks, of its parent of the same user."""
     pid = os.fork()
     if pid == 0:
         try:
             os.setgid(STRANGER)
             os.setuid(STRANGER)
-            ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # as a program that this user starts has it
-            if tame:
+            ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # dumpable, like a program that this user starts
+            if hardened:
                 hardening.harden()
             parent, child = os.getpid(), os.fork()
             if child == 0:
@@ -40,7 +40,7 @@ def same_user_reads_environment(*, tame: bool) -> bool:
     return {0: False, 1: True}[os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_other_programs_of_its_user_cannot_read_its_memory_or_environment() -> None:
-    assert same_user_reads_environment(tame=False)
-    assert not same_user_reads_environment(tame=True)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_hardened_process_is_unreadable_for_other_processes_of_its_user() -> None:
+    assert same_user_reads_environment(hardened=False)
+    assert not same_user_reads_environment(hardened=True)

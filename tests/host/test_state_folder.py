@@ -1,4 +1,4 @@
-"""The state folder: whose it must be, what may stand in it, and that its name is on disk."""
+"""The state folder: its owner, its content, and the sync of its name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def error_of(folder: Path) -> str:
     return str(refused.value)
 
 
-def test_state_folder_is_made_private_with_what_is_missing_above(tmp_path: Path) -> None:
+def test_state_folder_is_created_private_with_its_parents(tmp_path: Path) -> None:
     with locked(tmp_path / "a" / "state") as folder:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert (folder / "lock").read_text() == f"{os.getpid()}\n"
@@ -34,7 +34,7 @@ def test_state_folder_is_made_private_with_what_is_missing_above(tmp_path: Path)
 def test_name_of_state_folder_is_synced_at_each_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str
 ) -> None:
-    """Else a power cut takes the folder along, and all that was stored in it."""
+    """Without it, a power cut may delete the folder with all stored signals."""
     synced = []
     sync = os.fsync
 
@@ -49,7 +49,7 @@ def test_name_of_state_folder_is_synced_at_each_start(
         assert str(tmp_path) in synced
 
 
-def test_name_of_the_folder_of_lent_webhooks_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_name_of_the_client_webhooks_folder_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     sync = os.fsync
 
@@ -83,7 +83,7 @@ def test_state_folder_of_another_user_is_refused_untouched_with_the_right_comman
 
 
 @AS_ROOT
-def test_user_makes_a_state_folder_below_roots_and_is_told_that_roots_own_is_none() -> None:
+def test_state_folder_of_a_user_below_roots_is_created_and_roots_own_is_refused() -> None:
     def seen() -> list[str | None]:
         with locked(folder / "state"):
             return [refusal(folder), refusal(folder / "state")]
@@ -103,7 +103,7 @@ def test_state_folder_that_others_may_write_to_is_refused(tmp_path: Path, mode: 
 
 
 @pytest.mark.parametrize("name", ["lock", "journal.db", "journal.db-wal", "starting", "daemon.log", "webhooks"])
-def test_link_with_a_name_of_ours_is_refused(tmp_path: Path, name: str) -> None:
+def test_state_folder_with_a_link_under_a_reserved_name_is_refused(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "state"
     folder.mkdir(mode=0o700)
     (tmp_path / "victim").write_text("precious")
@@ -113,7 +113,7 @@ def test_link_with_a_name_of_ours_is_refused(tmp_path: Path, name: str) -> None:
 
 
 @AS_ROOT
-def test_file_that_another_user_left_in_our_state_folder_is_named(tmp_path: Path) -> None:
+def test_state_folder_with_another_users_file_is_refused_by_that_name(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir(mode=0o700)
     (folder / "journal.db").touch()
@@ -131,7 +131,7 @@ def test_state_folder_behind_a_link_of_another_user_is_refused_and_behind_an_own
     assert "the link state belongs to" in error_of(tmp_path / "state")
 
 
-def test_what_is_no_folder_is_told(tmp_path: Path) -> None:
+def test_state_folder_that_is_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     with pytest.raises(CannotWrite, match="Not a directory"), locked(tmp_path / "state"):
         pass

@@ -1,4 +1,4 @@
-"""What the service manager hands down: taken when it is ours and fit to serve on, told in clear words when it is not."""
+"""The socket that the service manager passes: accepted when the daemon can serve on it, else refused with the reason."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def listening(tmp_path: Path) -> Iterator[Listening]:
 
 
 @pytest.fixture
-def hand_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[HandDown]:
-    """A call that hands down a copy of a descriptor."""
+def pass_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[HandDown]:
+    """A function that passes a copy of a descriptor, as the service manager does."""
     copies = []
 
     def hand(descriptor: int, pid: str | None = None, count: str = "1") -> None:
@@ -37,11 +37,11 @@ def hand_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[HandDown]:
 
     yield hand
     for copy in copies:
-        with suppress(OSError):  # whoever took it has closed it
+        with suppress(OSError):  # the code under test may have closed it
             os.close(copy)
 
 
-def test_sign_of_life_is_left_out_when_the_managers_queue_is_full(
+def test_watchdog_ping_is_dropped_when_the_managers_queue_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(systemd, "_PATIENCE", 3600.0)
@@ -51,13 +51,13 @@ def test_sign_of_life_is_left_out_when_the_managers_queue_is_full(
         assert systemd.ping_watchdog()
         while systemd.ping_watchdog():  # until the queue is full
             pass
-        assert not systemd.notify_status("it stands still")
+        assert not systemd.notify_status("it hangs")
         assert manager.recv(100).startswith(b"WATCHDOG=1")
         assert systemd.ping_watchdog()
 
 
-def test_it_is_taken_once_and_no_child_inherits_it(listening: Listening, hand_down: HandDown) -> None:
-    hand_down(listening.fileno())
+def test_inherited_socket_is_taken_once_and_not_inheritable(listening: Listening, pass_down: HandDown) -> None:
+    pass_down(listening.fileno())
     inherited = inherited_socket()
     assert inherited is not None
     with inherited:
@@ -68,19 +68,19 @@ def test_it_is_taken_once_and_no_child_inherits_it(listening: Listening, hand_do
 
 
 @pytest.mark.parametrize(("pid", "count"), [("1", "1"), ("", "1"), (None, "0"), (None, ""), (None, "many")])
-def test_what_is_meant_for_somebody_else_or_says_nothing_is_left_alone(
-    listening: Listening, hand_down: HandDown, pid: str | None, count: str
+def test_inherited_socket_of_another_process_or_without_count_is_ignored(
+    listening: Listening, pass_down: HandDown, pid: str | None, count: str
 ) -> None:
-    hand_down(listening.fileno(), pid, count)
+    pass_down(listening.fileno(), pid, count)
     assert inherited_socket() is None
 
 
-def test_nothing_handed_down_is_the_usual_case() -> None:
+def test_inherited_socket_is_none_without_variables() -> None:
     assert inherited_socket() is None
 
 
-def test_several_are_an_error_that_names_them(listening: Listening, hand_down: HandDown) -> None:
-    hand_down(listening.fileno(), count="2")
+def test_several_inherited_sockets_are_an_error_with_their_names(listening: Listening, pass_down: HandDown) -> None:
+    pass_down(listening.fileno(), count="2")
     with pytest.raises(WrongSocket, match=r"2 sockets were handed down \(a:b\).*one ListenStream="):
         inherited_socket()
 
@@ -105,19 +105,19 @@ def _abstract() -> socket.socket:
 
 
 @pytest.mark.parametrize("make", [_not_listening, _datagrams, _tcp, _abstract])
-def test_a_socket_of_another_kind_is_an_error_that_says_what_the_unit_must_say(
-    hand_down: HandDown, make: Callable[[], socket.socket]
+def test_inherited_socket_of_another_kind_is_an_error_with_the_unit_setting(
+    pass_down: HandDown, make: Callable[[], socket.socket]
 ) -> None:
     with make() as wrong:
-        hand_down(wrong.fileno())
+        pass_down(wrong.fileno())
         with pytest.raises(WrongSocket, match="ListenStream= must be a path, and Accept= no"):
             inherited_socket()
 
 
-def test_what_is_no_socket_is_told(tmp_path: Path, hand_down: HandDown) -> None:
+def test_inherited_descriptor_that_is_no_socket_is_an_error(tmp_path: Path, pass_down: HandDown) -> None:
     (tmp_path / "file").touch()
     with (tmp_path / "file").open() as file:
-        hand_down(file.fileno())
+        pass_down(file.fileno())
         with pytest.raises(WrongSocket, match="is no socket"):
             inherited_socket()
 
@@ -125,7 +125,7 @@ def test_what_is_no_socket_is_told(tmp_path: Path, hand_down: HandDown) -> None:
 @pytest.mark.parametrize(
     ("frozen", "pid", "ours"), [(False, os.getppid(), False), (True, os.getppid(), True), (True, 1, os.getppid() == 1)]
 )
-def test_a_single_file_binary_may_be_known_to_the_manager_by_its_bootloader(
+def test_inherited_socket_of_the_bootloader_is_taken_by_a_single_file_binary(
     monkeypatch: pytest.MonkeyPatch, frozen: bool, pid: int, ours: bool
 ) -> None:
     if frozen:

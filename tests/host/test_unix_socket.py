@@ -1,4 +1,4 @@
-"""The socket's file vanishes or is replaced: real sockets in a folder; `look` is called instead of waiting for it."""
+"""The socket's file is removed or replaced: real sockets in a folder; the tests call `look` instead of waiting for a check."""
 
 # ruff: noqa: ASYNC240 - the files are the subject, and a temporary folder does not block
 from __future__ import annotations
@@ -19,7 +19,7 @@ PATIENCE = 20.0
 
 
 class Served:
-    """A listener that greets every connection."""
+    """A listener that sends `hello` on every connection."""
 
     def __init__(self, listener: UnixListener, path: Path) -> None:
         self.listener = listener
@@ -85,7 +85,7 @@ async def test_socket_that_is_moved_away_is_bound_again_and_the_other_file_is_le
         assert [each.name for each in path.parent.iterdir()] == ["moved"]
 
 
-async def test_path_where_another_daemon_listens_is_left_to_it(path: Path) -> None:
+async def test_socket_path_of_another_daemon_is_left_alone(path: Path) -> None:
     async with served(open_listener(str(path)), path) as at:
         path.unlink()
         with socket.socket(socket.AF_UNIX) as other:
@@ -97,12 +97,12 @@ async def test_path_where_another_daemon_listens_is_left_to_it(path: Path) -> No
             assert [type(fact) for fact in at.facts] == [SocketProblem], "it is reported once"
             at.listener.remove()
             assert path.stat().st_ino == inode
-        assert at.look() is None, "nobody listens there any more"
+        assert at.look() is None, "no process listens there any more"
         assert await at.is_reached()
         assert at.facts[-1] == SocketRestored(str(path))
 
 
-async def test_file_of_another_kind_is_left_alone_and_reported(path: Path) -> None:
+async def test_file_of_another_kind_at_the_socket_path_is_left_alone_and_reported(path: Path) -> None:
     async with served(open_listener(str(path)), path) as at:
         path.unlink()
         path.write_text("precious")
@@ -113,7 +113,7 @@ async def test_file_of_another_kind_is_left_alone_and_reported(path: Path) -> No
         assert at.look() is None
 
 
-async def test_stale_socket_in_its_place_is_replaced(path: Path) -> None:
+async def test_stale_socket_at_the_path_is_replaced(path: Path) -> None:
     async with served(open_listener(str(path)), path) as at:
         path.unlink()
         with socket.socket(socket.AF_UNIX) as stale:

@@ -1,4 +1,4 @@
-"""Signs of life: what stops them, what brings them back, and what is told of it."""
+"""Watchdog pings: what stops them, what resumes them, and the events of both."""
 
 from __future__ import annotations
 
@@ -28,47 +28,49 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager
 
 
 def watchdog(here: InProcess) -> Watchdog:
-    progress = Liveness(here.journal, here.lanes, patience=0.2)
+    progress = Liveness(here.journal, here.lanes, here.clock, patience=0.2)
     return Watchdog(progress.check, here.clock, here.hear)
 
 
-async def hear(manager: Manager) -> dict[str, str]:
-    """The next message, while our loop goes on."""
+async def receive(manager: Manager) -> dict[str, str]:
+    """The next message to the manager; the event loop goes on meanwhile."""
     return (await trio.to_thread.run_sync(manager.receive))[0]
 
 
-async def hear_of(manager: Manager, name: str) -> dict[str, str]:
-    while name not in (heard := await hear(manager)):
+async def receive_until(manager: Manager, name: str) -> dict[str, str]:
+    while name not in (received := await receive(manager)):
         pass
-    return heard
+    return received
 
 
-def troubles(here: InProcess) -> list[ProgressStalled | ProgressResumed]:
+def progress_events(here: InProcess) -> list[ProgressStalled | ProgressResumed]:
     return [fact for fact in here.facts if isinstance(fact, ProgressStalled | ProgressResumed)]
 
 
-async def test_a_hung_journal_stops_the_signs_of_life_and_the_manager_hears_why(
+async def test_watchdog_pings_stop_while_the_journal_hangs_and_status_says_why(
     tmp_path: Path, manager: Manager
 ) -> None:
     hangs = threading.Event()
     async with in_process(tmp_path) as here, trio.open_nursery() as nursery:
         nursery.start_soon(watchdog(here).run)
-        assert "WATCHDOG" in await hear(manager)
+        assert "WATCHDOG" in await receive(manager)
         nursery.start_soon(here.journal.run, lambda _: hangs.wait(20))
         try:
-            trouble = await hear_of(manager, "STATUS")
-            while "WATCHDOG" in trouble:
-                trouble = await hear(manager)
-            assert trouble == {"STATUS": "the journal has not answered for 0.2 s"}
-            assert "WATCHDOG" not in await hear(manager)
+            message = await receive_until(manager, "STATUS")
+            while "WATCHDOG" in message:
+                message = await receive(manager)
+            assert message == {"STATUS": "the journal has not answered for 0.2 s"}
+            assert "WATCHDOG" not in await receive(manager)
         finally:
             hangs.set()
-        assert (await hear_of(manager, "WATCHDOG"))["STATUS"] == "serving"
+        assert (await receive_until(manager, "WATCHDOG"))["STATUS"] == "serving"
         nursery.cancel_scope.cancel()
-    assert troubles(here) == [ProgressStalled("the journal has not answered for 0.2 s"), ProgressResumed()], "once each"
+    assert progress_events(here) == [ProgressStalled("the journal has not answered for 0.2 s"), ProgressResumed()], (
+        "once each"
+    )
 
 
-async def test_a_lane_that_stands_still_stops_them_too(tmp_path: Path, manager: Manager) -> None:
+async def test_watchdog_pings_stop_while_a_lane_is_stuck(tmp_path: Path, manager: Manager) -> None:
     async with in_process(tmp_path) as here, trio.open_nursery() as nursery:
         await here.follow(destination("a"))
         assert await here.send("first", "a") == "delivered"
@@ -77,10 +79,10 @@ async def test_a_lane_that_stands_still_stops_them_too(tmp_path: Path, manager: 
         lane.turns.busy = True
         await here.store("second", to="a")
         await trio.testing.wait_all_tasks_blocked(0.05)
-        lane.turns.busy = False  # and nobody was told
+        lane.turns.busy = False  # without notifying the sender
         nursery.start_soon(watchdog(here).run)
-        assert await hear(manager) == {"STATUS": "a: a delivery may be sent, and no sender sends it"}
-        assert "WATCHDOG" not in await hear(manager)
+        assert await receive(manager) == {"STATUS": "a: a delivery may be sent, and no sender sends it"}
+        assert "WATCHDOG" not in await receive(manager)
         lane.turns.notify()
-        await hear_of(manager, "WATCHDOG")
+        await receive_until(manager, "WATCHDOG")
         nursery.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""Who has to give up a connection or unfinished bytes, in plain numbers."""
+"""Which connection is evicted when a limit is reached."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def test_connection_is_refused_when_its_owner_has_only_requests_that_are_being_s
     assert len(table) == 2
 
 
-def test_full_table_takes_from_the_owner_who_holds_most() -> None:
+def test_full_table_evicts_from_the_owner_with_most_connections() -> None:
     table = ConnectionTable(Limits(per_uid=8, connections=20, kept=4))
     few, many = fill(table, 1, 2, Phase.IDLE), [fill(table, owner, 7) for owner in (2, 3)]
     fill(table, 4, 1)
-    assert not evicted(few), "its connections are idle and older, but it holds few"
+    assert not evicted(few), "its connections are idle and older, but few"
     assert sorted(map(len, map(evicted, many))) == [0, 1]
     assert len(table) == 16
 
@@ -96,7 +96,7 @@ def test_kept_connections_are_for_root_and_the_daemons_own_user() -> None:
     assert len(table) == 20
 
 
-def test_root_gets_in_while_members_are_being_served_on_every_connection_of_theirs() -> None:
+def test_root_is_admitted_while_all_member_connections_are_served() -> None:
     table = ConnectionTable(Limits(per_uid=256))
     for owner in range(1, 5):
         fill(table, owner, 240, Phase.SERVED)
@@ -104,7 +104,7 @@ def test_root_gets_in_while_members_are_being_served_on_every_connection_of_thei
     assert table.admit(Occupant(ROOT, privileged=True))
 
 
-def test_thousand_uids_with_one_connection_each_shut_nobody_out() -> None:
+def test_new_connection_is_admitted_among_a_thousand_uids_with_one_each() -> None:
     table = ConnectionTable(Limits())
     for owner in range(1000, 3000):
         fill(table, owner, 1)
@@ -113,7 +113,7 @@ def test_thousand_uids_with_one_connection_each_shut_nobody_out() -> None:
     assert table.admit(Occupant(ROOT, privileged=True))
 
 
-def test_unfinished_bytes_of_an_owner_are_bounded_and_its_largest_goes() -> None:
+def test_unfinished_bytes_over_the_owner_limit_evict_its_largest_connection() -> None:
     table = ConnectionTable(Limits(unfinished_per_uid=1000, unfinished=10_000))
     own, other = fill(table, 1, 3, Phase.STALLED), fill(table, 2, 1, Phase.STALLED)
     table.set_bytes(other[0], 900)
@@ -127,7 +127,7 @@ def test_unfinished_bytes_of_an_owner_are_bounded_and_its_largest_goes() -> None
     assert table.unfinished == 900 + 300 + 201
 
 
-def test_unfinished_bytes_of_all_are_bounded_by_the_owner_who_holds_most() -> None:
+def test_unfinished_bytes_over_the_total_limit_evict_from_the_largest_owner() -> None:
     table = ConnectionTable(Limits(unfinished_per_uid=1000, unfinished=2500))
     held = [fill(table, owner, 2, Phase.STALLED) for owner in (1, 2, 3)]
     for occupants, size in zip(held, (400, 500, 300), strict=True):
@@ -157,7 +157,7 @@ def test_request_that_is_being_served_is_not_evicted_for_its_bytes() -> None:
     assert not served.is_evicted
 
 
-def test_tails_are_bounded_by_owner_and_for_all_members_and_the_oldest_goes() -> None:
+def test_tails_over_a_limit_evict_the_oldest_tail() -> None:
     table = ConnectionTable(Limits(tails_per_uid=2, tails=3))
     one, two = fill(table, 1, 3), fill(table, 2, 2)
     for each in one:
@@ -172,7 +172,7 @@ def test_tails_are_bounded_by_owner_and_for_all_members_and_the_oldest_goes() ->
     assert evicted(one) + evicted(two) == [0, 1], "root's tails do not count among the members'"
 
 
-def test_table_sheds_a_connection_when_descriptors_run_out() -> None:
+def test_table_evicts_a_connection_when_descriptors_run_out() -> None:
     table = ConnectionTable(Limits())
     assert not table.evict_idlest()
     (one,) = fill(table, 1, 1, Phase.IDLE)

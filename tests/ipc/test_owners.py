@@ -1,4 +1,4 @@
-"""Which uids count as one owner."""
+"""Which uids have one owner."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_all_subordinate_uids_of_a_user_are_one_owner(tmp_path: Path) -> None:
     assert owners.owner(300010) == 300010
 
 
-def test_change_of_the_ranges_is_noticed(tmp_path: Path) -> None:
+def test_owners_reads_changed_ranges_again(tmp_path: Path) -> None:
     subuid = tmp_path / "subuid"
     owners = Owners(subuid)
     assert owners.owner(100000) == 100000
@@ -28,7 +28,7 @@ def test_change_of_the_ranges_is_noticed(tmp_path: Path) -> None:
     assert owners.owner(100000) == 100000
 
 
-def test_lines_of_another_shape_are_skipped(tmp_path: Path) -> None:
+def test_owners_skips_lines_of_another_shape(tmp_path: Path) -> None:
     subuid = tmp_path / "subuid"
     subuid.write_bytes(b"\xff\n# a comment\nann\nann:x:5\nann:-1:5\nbob:7:2\n\n")
     owners = Owners(subuid)
@@ -36,7 +36,7 @@ def test_lines_of_another_shape_are_skipped(tmp_path: Path) -> None:
     assert owners.owner(9) == 9
 
 
-def test_name_of_a_user_is_no_uid(tmp_path: Path) -> None:
+def test_numeric_user_name_in_subuid_is_not_a_uid(tmp_path: Path) -> None:
     subuid = tmp_path / "subuid"
     subuid.write_text("1000:100000:65536\n")
     assert Owners(subuid).owner(100000) != 1000

@@ -1,4 +1,4 @@
-"""A question sees what was written to the spool before it: whatever the reader of the spool is at, and however long that takes."""
+"""A question sees the records written to the spool before it, whatever the importer does at that moment."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tocsind.spool import SpoolImporter
 
 
 class Held:
-    """A call of the spool's reader that waits, at its end or at its beginning, until the test lets it go on."""
+    """A call of the importer that waits, at its end or at its beginning, until the test releases it."""
 
     def __init__(self, call: Callable[..., Any], *, first: bool) -> None:
         self._call = call
-        self._first = first  # the call comes first, then the wait
+        self._first = first  # call first, then wait
         self._reached, self._let_go = threading.Event(), threading.Event()
 
     def __call__(self, *arguments: Any) -> Any:
@@ -56,7 +56,7 @@ async def reader(folder: Path) -> AsyncIterator[tuple[InProcess, SpoolImporter]]
 
 
 def written(spool: Path, title: str) -> str:
-    """The id of a signal that is in the outbox of a program that has ended."""
+    """Write a signal into the outbox of a program that has exited; its id."""
     signal = Signal(title)
     outbox = Outbox(str(spool))
     outbox.append(array_of([packed(signal)]), 1.0, synced=False)
@@ -68,9 +68,7 @@ async def is_stored(at: InProcess, id_: str) -> bool:
     return await at.journal.run(queries.states, id_) is not None
 
 
-async def test_question_between_two_turns_of_the_reader_sees_what_was_written_before_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_question_between_two_turns_sees_earlier_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with reader(tmp_path) as (at, spool):
         sweeping, go_on = trio.Event(), trio.Event()
 
@@ -80,7 +78,7 @@ async def test_question_between_two_turns_of_the_reader_sees_what_was_written_be
 
         monkeypatch.setattr(at.core.attachments, "sweep", sweep)
         at.nursery.start_soon(spool.run)
-        await sweeping.wait()  # the first turn is over, and the reader does not wait for changes yet
+        await sweeping.wait()  # the first turn has ended, and the importer does not wait for changes yet
         id_ = written(tmp_path / "spool", "a")
         async with trio.open_nursery() as asking:
             asking.start_soon(spool.catch_up, PATIENCE)
@@ -89,7 +87,7 @@ async def test_question_between_two_turns_of_the_reader_sees_what_was_written_be
         assert await is_stored(at, id_)
 
 
-async def test_question_sees_an_outbox_that_is_younger_than_the_listing_of_the_folder(
+async def test_question_sees_an_outbox_created_after_the_listing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with reader(tmp_path) as (at, spool):
@@ -105,7 +103,7 @@ async def test_question_sees_an_outbox_that_is_younger_than_the_listing_of_the_f
         assert await is_stored(at, id_)
 
 
-async def test_question_for_a_signal_waits_for_the_first_turn_and_an_overview_does_not(
+async def test_question_about_a_signal_waits_for_the_first_turn_unlike_an_overview(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catching_up, "CATCH_UP", 0.01)
@@ -123,7 +121,7 @@ async def test_question_for_a_signal_waits_for_the_first_turn_and_an_overview_do
         assert await is_stored(at, id_)
 
 
-async def test_question_for_an_unknown_signal_is_not_answered_with_not_found_while_the_spool_cannot_be_read(
+async def test_question_about_an_unknown_signal_is_busy_while_the_spool_is_unreadable(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "spool").write_text("no folder")
@@ -134,7 +132,7 @@ async def test_question_for_an_unknown_signal_is_not_answered_with_not_found_whi
         assert refused.value.kind == "busy"
 
 
-async def test_turn_of_the_reader_ends_though_something_changes_all_the_time(
+async def test_turn_of_the_importer_ends_despite_constant_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with reader(tmp_path) as (at, spool):
@@ -143,7 +141,7 @@ async def test_turn_of_the_reader_ends_though_something_changes_all_the_time(
 
         def busy(*arguments: Any) -> Any:
             ids.append(written(path, "next"))
-            trio.from_thread.run(spool.catch_up, 0.0)  # another's question
+            trio.from_thread.run(spool.catch_up, 0.0)  # a question of another client
             return look(*arguments)
 
         monkeypatch.setattr(spool._folder, "scan", busy)

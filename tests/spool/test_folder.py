@@ -1,4 +1,4 @@
-"""The folder: who is trusted, what is read, what is put aside."""
+"""The spool folder: trust, reading, quarantine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsind.spool import folder as room
+from tocsind.spool import folder as folder_module
 from tocsind.spool.folder import Folder, SpoolUnusable
 from tocsind.spool.old_files import MAX_FILE_BYTES
 
@@ -32,23 +32,23 @@ def write(path: Path, name: str = "a.jsonl", **signal: object) -> Path:
 
 
 def faults(path: Path) -> list[str]:
-    """Of all old files that wait."""
+    """The errors of all waiting old files."""
     folder = Folder(path)
-    return [fault for letter in folder.read_old_files(folder.names(NOW)[1], NOW) for fault in letter.errors]
+    return [fault for file in folder.read_old_files(folder.names(NOW)[1], NOW) for fault in file.errors]
 
 
 def test_old_files_are_read_oldest_first(path: Path) -> None:
     for n in range(5):
         os.utime(write(path, f"{9 - n}.jsonl", title=f"{n}"), (NOW + n, NOW + n))
     folder = Folder(path)
-    letters = folder.read_old_files(folder.names(NOW)[1], NOW)
-    assert [[signal.title for signal in letter.signals] for letter in letters] == [[f"{n}"] for n in range(5)]
-    assert {(letter.uid, letter.gid) for letter in letters} == {(os.geteuid(), os.getegid())}
-    folder.delete([letter.name for letter in letters])
+    found = folder.read_old_files(folder.names(NOW)[1], NOW)
+    assert [[signal.title for signal in file.signals] for file in found] == [[f"{n}"] for n in range(5)]
+    assert {(file.uid, file.gid) for file in found} == {(os.geteuid(), os.getegid())}
+    folder.delete([file.name for file in found])
     assert folder.names(NOW) == ([], [])
 
 
-def test_a_missing_folder_is_made_private(tmp_path: Path) -> None:
+def test_missing_spool_folder_is_created_private(tmp_path: Path) -> None:
     Folder(tmp_path / "state" / "spool").prepare()
     assert (tmp_path / "state" / "spool").stat().st_mode & 0o777 == 0o700
 
@@ -86,7 +86,7 @@ def _large(path: Path) -> None:
         (_large, "at most"),
     ],
 )
-def test_what_is_no_plain_file_of_its_own_is_not_read_but_put_aside(
+def test_old_file_that_is_not_a_plain_file_goes_into_quarantine(
     path: Path, make: Callable[[Path], None], said: str
 ) -> None:
     make(path)
@@ -94,10 +94,10 @@ def test_what_is_no_plain_file_of_its_own_is_not_read_but_put_aside(
     assert said in fault
     assert Folder(path).quarantine("a.jsonl", fault) == "a.jsonl"
     assert Folder(path).names(NOW) == ([], [])
-    assert Folder(path).stats(0) == room.SpoolStats(0, 1, fault)
+    assert Folder(path).stats(0) == folder_module.SpoolStats(0, 1, fault)
 
 
-def test_quarantine_keeps_evidence_whatever_the_names(path: Path) -> None:
+def test_quarantine_keeps_files_of_any_name(path: Path) -> None:
     folder, long = Folder(path), "x" * 240 + ".jsonl"
     first = folder.quarantine(write(path).name, "one")
     second = folder.quarantine(write(path, title="b").name, "another")
@@ -107,15 +107,15 @@ def test_quarantine_keeps_evidence_whatever_the_names(path: Path) -> None:
     assert folder.stats(0).quarantined == 3
 
 
-def test_folders_and_other_files_of_members_are_ignored(path: Path) -> None:
+def test_spool_ignores_folders_and_other_files(path: Path) -> None:
     (path / "a.outbox").mkdir()
     (path / "b.jsonl").mkdir()
     write(path, "notes.txt")
     assert Folder(path).names(NOW) == ([], [])
-    assert Folder(path).stats(0) == room.SpoolStats(0, 0, None)
+    assert Folder(path).stats(0) == folder_module.SpoolStats(0, 0, None)
 
 
-def test_unreadable_file_is_looked_at_again_only_when_it_changed(path: Path) -> None:
+def test_unreadable_file_is_read_again_only_after_a_change(path: Path) -> None:
     folder = Folder(path)
     (path / "a.outbox").touch()
     os.utime(path / "a.outbox", (NOW, NOW))
@@ -128,7 +128,7 @@ def test_unreadable_file_is_looked_at_again_only_when_it_changed(path: Path) -> 
     assert folder.scan(["a.outbox"], {}, {}).bad == {"a.outbox": "it is no outbox"}
 
 
-def test_future_times_do_not_keep_half_made_files(path: Path) -> None:
+def test_unfinished_file_with_a_future_time_is_deleted(path: Path) -> None:
     write(path, ".later")
     os.utime(path / ".later", (NOW + 1e8, NOW + 1e8))
     Folder(path).names(NOW)
@@ -136,40 +136,40 @@ def test_future_times_do_not_keep_half_made_files(path: Path) -> None:
 
 
 @root_only
-def test_a_strangers_file_in_a_private_folder_is_not_read(path: Path) -> None:
+def test_private_spool_refuses_files_of_other_users(path: Path) -> None:
     os.chown(write(path), STRANGER, STRANGER)
     assert faults(path) == [f"it belongs to uid {STRANGER}, and the spool is not shared"]
 
 
 @root_only
-def test_in_a_shared_folder_a_file_speaks_for_its_owner(path: Path) -> None:
+def test_shared_spool_reads_a_file_as_its_owners(path: Path) -> None:
     os.chown(write(path), STRANGER, STRANGER)
     path.chmod(0o3777)
-    [letter] = Folder(path).read_old_files(["a.jsonl"], NOW)
-    assert (letter.uid, letter.gid, letter.errors) == (STRANGER, STRANGER, [])
+    [file] = Folder(path).read_old_files(["a.jsonl"], NOW)
+    assert (file.uid, file.gid, file.errors) == (STRANGER, STRANGER, [])
 
 
-def test_a_folder_open_to_others_without_the_sticky_bit_is_not_used(path: Path) -> None:
+def test_spool_writable_for_others_without_sticky_bit_is_unusable(path: Path) -> None:
     path.chmod(0o770)
     with pytest.raises(SpoolUnusable, match="others may write"):
         Folder(path).names(NOW)
 
 
 @root_only
-def test_a_strangers_folder_is_not_used(path: Path) -> None:
+def test_spool_of_another_user_is_unusable(path: Path) -> None:
     os.chown(path, STRANGER, STRANGER)
     with pytest.raises(SpoolUnusable, match=f"uid {STRANGER}"):
         Folder(path).names(NOW)
 
 
-def test_a_link_to_a_folder_is_not_used(path: Path) -> None:
+def test_spool_that_is_a_link_is_unusable(path: Path) -> None:
     (path.parent / "link").symlink_to(path)
     with pytest.raises(SpoolUnusable):
         Folder(path.parent / "link").prepare()
 
 
 @root_only
-def test_a_strangers_quarantine_is_not_used(path: Path) -> None:
+def test_quarantine_of_another_user_is_unusable(path: Path) -> None:
     path.chmod(0o3777)
     (path / "quarantine").mkdir()
     os.chown(path / "quarantine", STRANGER, STRANGER)
@@ -179,8 +179,8 @@ def test_a_strangers_quarantine_is_not_used(path: Path) -> None:
     assert Folder(path).names(NOW)[1] == ["a.jsonl"]
 
 
-def test_a_full_quarantine_takes_no_more_and_says_what_to_do(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "MOST_QUARANTINED", 1)
+def test_full_quarantine_refuses_files_with_advice(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_module, "MOST_QUARANTINED", 1)
     write(path, "a.jsonl")
     write(path, "b.jsonl")
     Folder(path).quarantine("a.jsonl", "because")
@@ -189,22 +189,22 @@ def test_a_full_quarantine_takes_no_more_and_says_what_to_do(path: Path, monkeyp
     assert Folder(path).names(NOW)[1] == ["b.jsonl"]
 
 
-def test_what_is_being_written_is_left_alone_and_what_was_left_half_written_goes(path: Path) -> None:
-    for name, age in ((".fresh", 60.0), (".old", 2 * room.UNFINISHED_SECONDS)):
+def test_unfinished_file_is_deleted_only_when_it_is_old(path: Path) -> None:
+    for name, age in ((".fresh", 60.0), (".old", 2 * folder_module.UNFINISHED_SECONDS)):
         write(path, name)
         os.utime(path / name, (NOW - age, NOW - age))
     assert Folder(path).names(NOW) == ([], [])
     assert [file.name for file in path.iterdir()] == [".fresh"]
 
 
-def test_so_much_is_read_at_once_and_no_more(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "MOST_AT_ONCE", 30)
+def test_old_files_are_read_up_to_the_byte_limit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_module, "MOST_AT_ONCE", 30)
     for name in "abc":
         write(path, name)
-    assert [letter.name for letter in Folder(path).read_old_files(["a", "b", "c"], NOW)] == ["a", "b"]
+    assert [file.name for file in Folder(path).read_old_files(["a", "b", "c"], NOW)] == ["a", "b"]
 
 
-def test_a_file_that_has_gone_says_nothing_and_may_be_deleted_again(path: Path) -> None:
-    [letter] = Folder(path).read_old_files(["gone"], NOW)
-    assert (letter.signals, letter.errors) == ([], [])
+def test_deleted_old_file_has_no_signals_and_can_be_deleted_again(path: Path) -> None:
+    [file] = Folder(path).read_old_files(["gone"], NOW)
+    assert (file.signals, file.errors) == ([], [])
     Folder(path).delete(["gone"])

@@ -1,4 +1,4 @@
-"""The kernel tells of renames, and of a folder that goes away; it is the real one, so these run on the real clock."""
+"""inotify reports renames and a deleted folder. The tests use the real kernel, so they run on the real clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tocsind.spool.inotify import DirectoryWatch
 PATIENCE = 10.0
 
 
-async def test_a_file_that_was_renamed_into_the_folder_is_told(tmp_path: Path) -> None:
+async def test_watch_reports_a_file_renamed_into_the_folder(tmp_path: Path) -> None:
     with DirectoryWatch() as watch, trio.fail_after(PATIENCE):
         watch.watch(tmp_path)
         assert watch.works
@@ -36,7 +36,7 @@ async def test_watch_names_each_file_once_and_is_quiet_afterwards(tmp_path: Path
     assert waited.cancelled_caught
 
 
-async def test_watch_asks_for_the_whole_folder_when_the_daemons_file_is_deleted(tmp_path: Path) -> None:
+async def test_watch_requests_a_full_scan_when_the_daemons_file_is_deleted(tmp_path: Path) -> None:
     with DirectoryWatch() as watch:
         watch.watch(tmp_path)
         for name in ("a", DAEMON):
@@ -48,7 +48,7 @@ async def test_watch_asks_for_the_whole_folder_when_the_daemons_file_is_deleted(
         assert watch.names() is None
 
 
-async def test_a_folder_that_goes_away_is_told_and_one_made_anew_is_watched(tmp_path: Path) -> None:
+async def test_watch_reports_a_deleted_folder_and_watches_its_successor(tmp_path: Path) -> None:
     folder = tmp_path / "spool"
     folder.mkdir()
     with DirectoryWatch() as watch, trio.fail_after(PATIENCE):
@@ -63,7 +63,7 @@ async def test_a_folder_that_goes_away_is_told_and_one_made_anew_is_watched(tmp_
         await watch.changed()
 
 
-async def test_what_cannot_be_watched_is_known(tmp_path: Path) -> None:
+async def test_watch_does_not_work_for_a_missing_folder(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     (tmp_path / "file").touch()
     with DirectoryWatch() as watch:
@@ -72,7 +72,7 @@ async def test_what_cannot_be_watched_is_known(tmp_path: Path) -> None:
             assert not watch.works
 
 
-async def test_watch_is_quiet_while_the_daemon_repeats_that_it_takes_everything(tmp_path: Path) -> None:
+async def test_watch_reports_nothing_when_an_unchanged_reason_is_published(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     with DirectoryWatch() as watch:
         folder.prepare()

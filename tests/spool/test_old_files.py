@@ -1,4 +1,4 @@
-"""What a spooled file says."""
+"""The signals of a file of an earlier version."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def only(**signal: Any) -> Signal:
     return found
 
 
-def test_time_runs_from_when_it_was_written() -> None:
+def test_old_signal_has_the_time_of_its_writing() -> None:
     assert only(expires=250).expires == 250
     assert only().timestamp == WRITTEN
     assert only(timestamp=5).timestamp == 5
     assert only(timestamp="yesterday").timestamp is None
 
 
-def test_a_clock_that_was_set_back_gives_no_signal_a_longer_life() -> None:
+def test_signal_from_the_future_has_age_zero() -> None:
     found = parse("a", b'{"title": "a", "expires": 30}', (1, 2), NOW + 50, NOW)
     assert found.age == 0
 
 
-def test_an_id_is_kept_and_a_missing_one_follows_from_the_place() -> None:
+def test_missing_id_is_derived_from_file_and_line() -> None:
     given_id = new_id()
     assert only(id=given_id).id == given_id
     first, second = read({"title": "a"}, {"title": "a"}).signals
@@ -49,32 +49,32 @@ def test_an_id_is_kept_and_a_missing_one_follows_from_the_place() -> None:
     assert [signal.id for signal in read({"title": "a"}, {"title": "a"}).signals] == [first.id, second.id]
 
 
-def test_a_bad_line_is_named_and_the_others_stand() -> None:
+def test_invalid_line_is_reported_and_the_others_are_read() -> None:
     found = read({"title": "a"}, "", "{oops", {"priority": "high"}, "[]", {"title": "c"})
     assert [signal.title for signal in found.signals] == ["a", "c"]
     assert [fault.split(":")[0] for fault in found.errors] == ["line 3", "line 4", "line 5"]
 
 
-def test_an_empty_file_is_a_fault() -> None:
+def test_empty_old_file_is_an_error() -> None:
     assert read("\n \n").errors == ["it is empty"]
 
 
-def test_a_file_without_end_is_not_read_to_its_end() -> None:
+def test_old_file_with_too_many_lines_is_an_error() -> None:
     assert read(*["{}"] * 5001).errors == ["it has more than 5000 lines"]
     assert len(read(*["{}"] * 5000).errors) == 10
 
 
-def test_deep_nesting_is_a_fault_like_another() -> None:
+def test_deeply_nested_line_is_an_error() -> None:
     assert len(read('{"title": ' + "[" * 100_000).errors) == 1
 
 
 @given(st.binary(max_size=300))
-def test_whatever_stands_there_is_read_or_told(content: bytes) -> None:
+def test_any_content_is_parsed_or_reported(content: bytes) -> None:
     found = parse("a", content, (1, 2), WRITTEN, NOW)
     assert found.signals or found.errors
 
 
-def test_a_person_who_mends_a_line_raises_the_others_under_the_ids_that_they_had() -> None:
+def test_derived_ids_survive_the_correction_of_another_line() -> None:
     name = "1700000000123456789-120-abc.jsonl"
     before = parse(name, b'{"title": "one"}\n{"title": }\n{"title": "three"}\n', (1, 2), WRITTEN, NOW)
     after = parse(name, b'{"title": "one"}\n{"title": "2"}\n{"title": "three"}\n', (1, 2), WRITTEN + 50, NOW)
@@ -83,5 +83,5 @@ def test_a_person_who_mends_a_line_raises_the_others_under_the_ids_that_they_had
     assert len({signal.id for signal in after.signals}) == 3
 
 
-def test_two_equal_lines_are_two_signals() -> None:
+def test_equal_lines_are_separate_signals() -> None:
     assert len({signal.id for signal in read({"title": "a"}, {"title": "a"}).signals}) == 2

@@ -1,4 +1,4 @@
-"""What a program that follows the events may rely on: when one is emitted, the state that it names is the state that others see."""
+"""Order of events: when an event is emitted, the status already shows the state that it names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tocsin import Client
 from tocsind.events import Event, SpoolImported, SpoolProblem, SpoolRecovered
 
 
-async def test_spool_is_no_longer_in_trouble_when_it_says_that_it_was_taken(tmp_path: Path) -> None:
+async def test_spool_problem_is_cleared_before_spool_imported_is_emitted(tmp_path: Path) -> None:
     seen: list[tuple[type[Event], bool]] = []
     taken = trio.Event()
 

@@ -1,4 +1,4 @@
-"""Writer and reader of one outbox together: any interleaving, and every power cut."""
+"""Writer and reader of one outbox together: random interleavings and power cuts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def body(number: int, size: int) -> bytes:
 
 
 class Reader:
-    """The daemon's side: what is committed outlives it, what it knows beside that does not."""
+    """The daemon's side: a restart keeps `committed` and `sequences`, and loses `known`."""
 
     def __init__(self, spool: Path) -> None:
         self.folder = Folder(spool)
@@ -43,16 +43,16 @@ class Reader:
         self.known: dict[str, outboxes.Outbox] = {}
 
     def read(self) -> outboxes.Reading | None:
-        """Read the one outbox, commit what is new; the confirmation is for the caller."""
+        """Read the outbox and commit new records. The caller confirms."""
         names, _ = self.folder.names(0.0)
-        looked = self.folder.scan(names, self.known, self.sequences)
-        for reading in looked.readings:
+        scanned = self.folder.scan(names, self.known, self.sequences)
+        for reading in scanned.readings:
             outbox = reading.after
             got = self.committed.setdefault(outbox.id.hex(), [])
             got += [int(signal["title"]) for record in reading.records for signal in json.loads(record.body)]
             self.sequences[outbox.id, outbox.uid] = outbox.sequence
             self.known[outbox.name] = outbox
-        return looked.readings[0] if looked.readings else None
+        return scanned.readings[0] if scanned.readings else None
 
     def read_all(self) -> outboxes.Reading | None:
         reading = self.read()
@@ -97,10 +97,10 @@ class Interleaving(RuleBasedStateMachine):
 
     @rule(at=st.integers(0, 139))
     def torn_record(self, at: int) -> None:
-        """The start of the next record, as a writer leaves it that is killed in the middle."""
+        """The start of the next record, as a writer leaves it when it is killed in between."""
         box = self.outbox
         torn = writer.pack(box._seed, box._written + 1, body(self.count, 9000))[: at * 64 + 1]
-        if box._tail + 4 <= box._limit:  # where it would go
+        if box._tail + 4 <= box._limit:  # at its place
             os.pwrite(box._file, torn, box._tail * BLOCK)
 
     @invariant()
@@ -124,7 +124,7 @@ TestInterleaving = Interleaving.TestCase
 TestInterleaving.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
-def test_reader_beside_a_writer_that_never_pauses_takes_every_record_in_order(tmp_path: Path) -> None:
+def test_reader_beside_a_busy_writer_reads_every_record_in_order(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.folder.prepare()
     box, count, done = Outbox(str(tmp_path)), 4000, threading.Event()
@@ -171,7 +171,7 @@ def test_damage_at_any_byte_costs_only_the_record_that_it_hits(place: int, noise
         shutil.rmtree(spool)
 
 
-def test_file_in_place_of_an_outbox_is_taken_for_itself(tmp_path: Path) -> None:
+def test_file_that_replaces_an_outbox_is_read_as_a_new_outbox(tmp_path: Path) -> None:
     box, other = Outbox(str(tmp_path)), Outbox(str(tmp_path))
     box.append(body(0, 1), 1.0, synced=False)
     other.append(body(1, 1), 1.0, synced=False)
@@ -193,13 +193,13 @@ def test_file_in_place_of_an_outbox_is_taken_for_itself(tmp_path: Path) -> None:
         (b"something else" + bytes(BLOCK), "no outbox"),
     ],
 )
-def test_what_is_no_outbox_is_not_read(tmp_path: Path, head: bytes, said: str) -> None:
+def test_file_that_is_no_outbox_is_refused(tmp_path: Path, head: bytes, said: str) -> None:
     (tmp_path / "a.outbox").write_bytes(head)
     with Folder(tmp_path)._opened() as place, pytest.raises(NoOutbox, match=said):
         outboxes.read(place, "a.outbox", None, {})
 
 
-def test_links_and_huge_files_are_not_read(tmp_path: Path) -> None:
+def test_links_and_huge_outboxes_are_refused(tmp_path: Path) -> None:
     Outbox(str(tmp_path)).close()
     [name], _ = Folder(tmp_path).names(0.0)
     os.link(tmp_path / name, tmp_path / "b.outbox")
@@ -250,7 +250,7 @@ class Recorded(NamedTuple):
 
 
 def record(spool: Path, monkeypatch: pytest.MonkeyPatch, *, syncs: bool = True, confirms_late: bool = True) -> Recorded:
-    """Appends with receipts, and a daemon that takes in and confirms now and then; `syncs` and `confirms_late` are what keeps the law."""
+    """Appends with receipts, and a daemon that imports and confirms at random; without `syncs` or `confirms_late` signals get lost."""
     events: list[Event] = []
     write, sync = os.pwrite, os.fdatasync
 
@@ -279,14 +279,14 @@ def record(spool: Path, monkeypatch: pytest.MonkeyPatch, *, syncs: bool = True, 
         assert box.append(body(number, chance.choice((10, 10, 5000))), 1.0, synced=True) is None
         events.append(Promised(number))
         if chance.random() < 0.3:
-            looked = folder.scan([name], known, sequences)
-            [reading] = looked.readings
+            scanned = folder.scan([name], known, sequences)
+            [reading] = scanned.readings
             numbers = tuple(int(json.loads(each.body)[0]["title"]) for each in reading.records)
             commit = Committed(reading.after.sequence, numbers)
             if confirms_late:
                 events.append(commit)
             folder.confirm([reading])
-            for _ in range(0 if confirms_late else 5):  # the owner goes on meanwhile, in the blocks that it has back
+            for _ in range(0 if confirms_late else 5):  # the owner reuses the confirmed blocks
                 number_of_noise = 1000 + len(events)
                 box.append(body(number_of_noise, 10), 1.0, synced=True)
             if not confirms_late:
@@ -300,7 +300,7 @@ def record(spool: Path, monkeypatch: pytest.MonkeyPatch, *, syncs: bool = True, 
 
 
 def disk_after(events: list[Event], chance: random.Random) -> tuple[bytes, set[int], int, set[int]]:
-    """What a power cut behind these events leaves: the file, what was promised, what is committed."""
+    """The result of a power cut after these events: the file, the numbers with a receipt, the committed sequence and numbers."""
     image: dict[int, bytes] = {}
     unsynced: list[tuple[int, bytes]] = []
     promised, committed, sequence = set[int](), set[int](), 0
@@ -329,7 +329,7 @@ def disk_after(events: list[Event], chance: random.Random) -> tuple[bytes, set[i
 
 
 def lost_at_cuts(run: Recorded, folder: Path, chance: random.Random) -> set[int]:
-    """Signals with a receipt that some power cut takes."""
+    """Signals with a receipt that a power cut loses."""
     lost: set[int] = set()
     for cut in sorted(chance.sample(range(2, len(run.events)), CUTS)):
         content, promised, sequence, committed = disk_after(run.events[:cut], chance)
@@ -351,14 +351,14 @@ def _recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **removed: Any) -
     return record(tmp_path / "spool", monkeypatch, **removed)
 
 
-def test_every_receipt_outlasts_a_power_cut(
+def test_signals_with_a_receipt_survive_power_cuts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill_chance: random.Random
 ) -> None:
     assert lost_at_cuts(_recorded(tmp_path, monkeypatch), tmp_path, kill_chance) == set()
 
 
 @pytest.mark.parametrize("removed", [{"syncs": False}, {"confirms_late": False}])
-def test_power_cut_test_notices_a_missing_sync_and_a_confirmation_before_the_commit(
+def test_power_cut_test_detects_a_missing_sync_and_an_early_confirmation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill_chance: random.Random, removed: dict[str, bool]
 ) -> None:
     assert lost_at_cuts(_recorded(tmp_path, monkeypatch, **removed), tmp_path, kill_chance) != set()
