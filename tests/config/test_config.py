@@ -338,7 +338,7 @@ def test_default_digest_exists_for_discord_and_not_for_a_file(kind: str, lines: 
             'mention.urgent: "<@1>" is no mention; known here: everyone, here, role:ID, user:ID',
         ),
         ('mention = { urgent = "rolle:1" }', 'mention.urgent: "rolle:1" is no mention; did you mean "role"?'),
-        ('mention = { urgent = "role:ops" }', 'mention.urgent: "role:ops" has no ID; it is the number'),
+        ('mention = { urgent = "role:ops" }', 'mention.urgent: "role:ops" has no ID; the ID is the number'),
         ('mention = { urgent = ["here", "here"] }', 'mention.urgent[1]: "here" is listed twice'),
         (f"mention.urgent = {[f'user:{n}' for n in range(51)]}", "mention.urgent: mentions at most 50"),
         ('silent = "lo"', 'silent: no priority is called "lo"; did you mean "low"?'),

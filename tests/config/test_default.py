@@ -106,7 +106,7 @@ def test_relative_place_is_a_problem_and_home_is_expanded(
     monkeypatch.setenv("HOME", "/home/u")
     file = fresh / "x.toml"
     file.write_text(f'{MINIMAL}[daemon]\n{key} = "x"\n')
-    assert only_problem(str(file)).startswith(f'{file}:7: daemon.{key}: "x" is another place in each working folder')
+    assert only_problem(str(file)).startswith(f'{file}:7: daemon.{key}: "x" depends on the working folder')
     file.write_text(f'{MINIMAL}[daemon]\n{key} = "~/x"\n')
     assert getattr(load(str(file)).daemon, key) == "/home/u/x"
 

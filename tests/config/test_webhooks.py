@@ -76,7 +76,7 @@ def test_url_in_place_of_a_name_is_refused_and_not_quoted() -> None:
     assert "not its value" in problem(f'{{ env = "{URL}" }}')
     assert "not the URL" in problem(f'{{ file = "{URL}" }}')
     assert "plain name" in problem(f'{{ credential = "{URL}" }}')
-    assert "unknown way" in problem(f'{{ "{URL}" = "env" }}')
+    assert "unknown source" in problem(f'{{ "{URL}" = "env" }}')
 
 
 def test_webhook_is_read_from_a_file(secret: Path) -> None:

@@ -123,7 +123,7 @@ def test_changed_file_is_neither_replaced_nor_removed(tmp_path: Path, capsys: py
     assert service("install", "--root", tmp_path) == 73
     told = capsys.readouterr()
     assert told.out == "", "all of them or none"
-    assert f"{unit} is there" in told.err
+    assert f"{unit} exists, and was changed" in told.err
     assert "systemctl edit" in told.err
     assert service("uninstall", "--root", tmp_path) == 73
     assert f"{unit} was changed after install, and is left alone" in capsys.readouterr().err
@@ -165,7 +165,7 @@ def test_uninstall_without_files_is_no_error(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (["--exec", "tocsind"], "whole path"),
+        (["--exec", "tocsind"], "absolute path"),
         (["--exec", '/a"b/tocsind'], "without quotes"),
         (["--root", "/x", "--now"], "--now is for this system"),
         (["--now", "--dry-run"], "not allowed with"),
