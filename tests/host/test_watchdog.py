@@ -28,7 +28,7 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager
 
 
 def watchdog(here: InProcess) -> Watchdog:
-    progress = Liveness(here.journal, here.lanes, here.clock, patience=0.2)
+    progress = Liveness(here.journal, here.lanes, patience=0.2)
     return Watchdog(progress.check, here.clock, here.hear)
 
 
