@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.harness import DaemonProcess, FakeProcess, discord, file, route
+from tests.harness import DaemonProcess, FakeProcess, discord, file, route, until
 
 PLAIN = file() + route("local-file")
 
@@ -154,6 +154,30 @@ def test_reload_waits_for_requests_in_flight_of_changed_destination(daemon: Daem
     names = [message["payload"].get("username") for message in fake.messages()]
     assert names[0] is None
     assert "duplicate" not in json.dumps(fake.messages())
+
+
+def test_reload_of_two_destinations_lists_both_while_one_waits_for_its_request(daemon: DaemonProcess) -> None:
+    def configuration(**options: str) -> str:
+        pair = zip("de", fake.webhooks, strict=True)
+        return "".join(discord(name, webhook["url"], **options) for name, webhook in pair) + route("d")
+
+    with FakeProcess("--limits", "none", "--webhooks", "2") as fake:
+        take(daemon, configuration())
+        fake.script({"behaviour": "slow", "webhook": fake.webhooks[0]["id"], "method": "POST", "delay": 5.0})
+        slow = daemon.client.send("in flight").id
+        until(lambda: len(fake.messages()) == 1)
+        daemon.configure(configuration(username='"renamed"'))
+        daemon.reload()
+        until(lambda: daemon.client.send("fast", to="e").state == "stored" and sender(fake, "fast") == "renamed")
+        assert daemon.client.why(slow)["deliveries"][0]["state"] == "sending"
+        assert [each["name"] for each in daemon.status()["destinations"]] == ["d", "e"]
+        assert daemon.settled(slow) == ["delivered"]
+
+
+def sender(fake: FakeProcess, title: str) -> str | None:
+    """Under which name the last message with this title came."""
+    found = [each["payload"] for each in fake.messages() if title in json.dumps(each["payload"]["embeds"])]
+    return found[-1].get("username") if found else None
 
 
 def test_reload_with_another_socket_path_reports_that_it_needs_a_restart(daemon: DaemonProcess, tmp_path: Path) -> None:

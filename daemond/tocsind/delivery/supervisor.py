@@ -7,7 +7,7 @@ all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import trio
@@ -62,12 +62,26 @@ class Supervisor:
         return self._lanes.get(name)
 
     async def apply(self, config: Config, nursery: trio.Nursery) -> None:
-        """Start, stop and replace lanes so that they match the configuration."""
-        await self._stop([lane.name for lane in self if config.destinations.get(lane.name) != lane.options])
+        """Start, stop and replace lanes so that they match the configuration.
+
+        Lanes of removed destinations end first, while their fallbacks are known. Then each changed lane is replaced as soon as its own
+        request in flight has ended, and is listed until then.
+        """
+        removed = [lane.name for lane in self if lane.name not in config.destinations]
+        for name in removed:
+            self._stops[name]()
+        for name in removed:
+            await self._ended(name)
+            del self._lanes[name], self._wakeups.lanes[name]
         self._config.current = config  # before a new lane asks for its fallbacks
-        for lane in self:
-            lane.rediscover()
-        await self._start_missing(config, nursery)
+        async with trio.open_nursery() as replacing:
+            for lane in self:
+                options = config.destinations[lane.name]
+                if options == lane.options:
+                    lane.rediscover()
+                else:
+                    replacing.start_soon(self._replace, options, nursery)
+            await self._start_missing(config, nursery)
 
     async def add_missing(self, config: Config, nursery: trio.Nursery) -> None:
         """As `apply`, for a configuration that only adds destinations to the last one."""
@@ -95,13 +109,16 @@ class Supervisor:
             await lane.run()
         finished.set()
 
-    async def _stop(self, names: Sequence[str]) -> None:
-        for name in names:
-            self._stops.pop(name)()
-        for name in names:
-            await self._finished.pop(name).wait()
-            del self._lanes[name], self._wakeups.lanes[name]
-            self._limiters.forget(name)
+    async def _replace(self, options: DestinationOptions, nursery: trio.Nursery) -> None:
+        self._stops[options.name]()
+        await self._ended(options.name)
+        await self._start(options, nursery)
+
+    async def _ended(self, name: str) -> None:
+        """Wait until a stopped lane has ended, and withdraw the rates that it asked for."""
+        await self._finished[name].wait()
+        del self._stops[name], self._finished[name]
+        self._limiters.forget(name)
 
     def drain(self) -> None:
         """Stop all lanes: none makes a new request, requests in flight finish."""
