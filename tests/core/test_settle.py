@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 from tests.core.fixture import RETRY, fill_disk, free_disk, opened
 
 from tocsind.events import Ambiguous, Dead, Deferred, Rerouted, Sent, StorageProblem
-from tocsind.journal import LaneState, LimitState, RequestRecord
+from tocsind.journal import LaneState, LimitState, RequestRecord, RequestStart
 from tocsind.policy import outcomes
 from tocsind.policy.delivery import Priority, Settlement, State
 from tocsind.policy.outcomes import Delivered, Refused, Unknown
@@ -114,3 +116,23 @@ async def test_state_of_lanes_limits_and_requests_is_saved_and_loaded(tmp_path: 
         assert await fixture.core.store.requests("channel", "a") == [
             RequestRecord(None, expedited=False, destination="a")
         ]
+
+
+async def test_settle_and_begin_records_the_outcome_when_the_claim_cannot_read_a_row(tmp_path: Path) -> None:
+    def damage(connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE living SET lines = x'C1'")
+
+    asking = RequestStart("a", "channel", expedited=False, edits_at="here")
+    async with opened(tmp_path) as fixture:
+        store = fixture.core.store
+        ids = [await fixture.accept("one", key="k")]
+        told = await store.begin(await store.feed("a", Priority.NORMAL, 0, 10), asking)
+        await store.settle(told, [Delivered()], RETRY, None, ())
+        ids += [await fixture.accept("two"), await fixture.accept("three", key="k")]
+        two, three = await store.feed("a", Priority.NORMAL, 0, 10)
+        batch = await store.begin([two], asking)
+        await fixture.journal.run(damage)
+        with pytest.raises(msgspec.DecodeError):
+            await store.settle_and_begin(batch, [Delivered()], RETRY, None, (), following=[three], asking=asking)
+        assert [(await fixture.states(id_))["a"] for id_ in ids] == ["sent", "sent", "queued"]
+        assert len(fixture.events_of(Sent)) == 2

@@ -16,7 +16,7 @@ import trio
 
 from tocsin.signals import Signal
 from tocsind.clock import Clock
-from tocsind.errors import StorageFull
+from tocsind.errors import StorageFailed, StorageFull
 from tocsind.events import (
     Ambiguous,
     Dead,
@@ -110,9 +110,7 @@ class JournalStore:
     ) -> list[Settlement]:
         """Record how attempts ended, with the state of lane and limits; the settlement of each delivery."""
         now = self._clock.steady()
-        settled = self._settled_attempts(batch, outcomes, retry, now)
-        moved = await self._retry_while_full(lambda: self._journal.run(attempts.settle, settled, now, lane, scopes))
-        return self._announce(settled, moved, now)
+        return await self._record(self._settled_attempts(batch, outcomes, retry, now), now, lane, scopes)
 
     async def settle_and_begin(
         self,
@@ -125,14 +123,30 @@ class JournalStore:
         following: Sequence[Delivery],
         asking: RequestStart,
     ) -> tuple[list[Settlement], list[Delivery]]:
-        """`settle` a batch and `begin` the following one in the same commit; the results of both."""
+        """`settle` a batch and `begin` the following one in the same commit; the results of both.
+
+        A claim that cannot read a row raises, and that ends the daemon. The outcomes are recorded all the same: without them the next run
+        would send the batch again.
+        """
         now = self._clock.steady()
         settled = self._settled_attempts(batch, outcomes, retry, now)
         job = partial(attempts.settle_and_begin, following=following, asking=asking)
-        moved, claimed = await self._retry_while_full(
-            lambda: self._journal.run(job, settled, lane, scopes, now=self._clock.steady())
-        )
+        try:
+            moved, claimed = await self._retry_while_full(
+                lambda: self._journal.run(job, settled, lane, scopes, now=self._clock.steady())
+            )
+        except StorageFailed:
+            raise
+        except Exception:
+            await self._record(settled, now, lane, scopes)
+            raise
         return self._announce(settled, moved, now), claimed
+
+    async def _record(
+        self, settled: Sequence[SettledAttempt], now: float, lane: LaneState | None, scopes: Sequence[LimitState]
+    ) -> list[Settlement]:
+        moved = await self._retry_while_full(lambda: self._journal.run(attempts.settle, settled, now, lane, scopes))
+        return self._announce(settled, moved, now)
 
     async def replay(self) -> int:
         """Requeue what an earlier run left in flight, marked as possibly sent; the number of deliveries."""
