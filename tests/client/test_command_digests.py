@@ -26,7 +26,7 @@ ORIGINAL: dict[str, Any] = {
             "destination": "free",
             "priority": "low",
             "state": "digested",
-            "reason": f"told in sum by digest {DIGEST}",
+            "reason": f"replaced by digest {DIGEST}",
             "since": 1_700_000_002.0,
             "message": "m1",
             "digest": {"id": DIGEST, "state": "delivered"},
@@ -48,7 +48,7 @@ def test_why_of_an_original_names_its_digest_and_how_that_fared(serve: Serve, ca
         "  2023-11-14 22:13:20.250  accepted from uid 1000, pid 42; it is delivered",
         "",
         "free (low)",
-        f"  2023-11-14 22:13:22.000  digested: told in sum by digest {DIGEST}, message m1",
+        f"  2023-11-14 22:13:22.000  digested: replaced by digest {DIGEST}, message m1",
         f"                           that digest is delivered: `tocsin why {DIGEST}`",
     ]
 

@@ -65,7 +65,7 @@ def test_reload_reroutes_queue_of_removed_destination(daemon: DaemonProcess, fak
     assert [
         (each["destination"], each["state"], each["reason"]) for each in daemon.client.why(waiting)["deliveries"]
     ] == [
-        ("d", "rerouted", "to local-file: routed anew"),
+        ("d", "rerouted", "to local-file: routed again"),
         ("local-file", "sent", None),
     ]
     assert daemon.wait_for("orphans-requeued") | {"at": 0} == {

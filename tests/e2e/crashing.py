@@ -2,7 +2,7 @@
 
     CRASH=begin:committed:1 python -m tests.e2e.crashing run --config alerts.toml
 
-A job of the journal (enter, begin, settle, replay) has two points: `done`, after the job and before its commit, and
+A job of the journal (insert, begin, settle, replay) has two points: `done`, after the job and before its commit, and
 `committed`, before any caller gets the result. The confirmation of outboxes (confirm) and a destination's `deliver` have `before` and
 `after`; a scan of outboxes that found records (look) has `after`. All else is the real daemon.
 """
@@ -149,7 +149,7 @@ def build_crashing(options: DestinationOptions, client: HttpClient, state_folder
 if __name__ == "__main__":
     with ExitStack() as stack:
         stack.enter_context(patch.object(spool, "Folder", CrashingFolder))
-        for room, name in ((queue, "enter"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
+        for room, name in ((queue, "insert"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
             stack.enter_context(patch.object(room, name, crashable(getattr(room, name))))
         stack.enter_context(patch.object(writer, "_in_one_commit", in_one_commit))
         stack.enter_context(patch.object(supervisor, "build", build_crashing))

@@ -36,8 +36,8 @@ TWICE = (False, True)
 
 TABLE = {
     "look:after": Expected("duplicate", ONCE),
-    "enter:done": Expected("duplicate", ONCE),
-    "enter:committed": Expected("duplicate", ONCE),
+    "insert:done": Expected("duplicate", ONCE),
+    "insert:committed": Expected("duplicate", ONCE),
     "confirm:before": Expected("duplicate", ONCE),
     "confirm:after": Expected("duplicate", ONCE),
     "begin:done": Expected("duplicate", ONCE),
@@ -112,7 +112,7 @@ def test_crash_between_accept_and_settle_loses_nothing_and_repeats_only_ambiguou
         send_until_crash(daemon, signals)
         daemon.start()
         again = [daemon.client.send(each).state for each in signals]
-        lost_with_its_caller = (point, number) == ("enter:done", 1)  # sent over the socket, and not yet on disk
+        lost_with_its_caller = (point, number) == ("insert:done", 1)  # sent over the socket, and not yet on disk
         assert again[number - 1] == ("stored" if lost_with_its_caller else TABLE[point].again)
         assert all_delivered(daemon, (each.id for each in signals))
         copies = arrived(shared_fake)

@@ -152,7 +152,7 @@ def test_send_wait_of_digested_signal_ends_when_digest_arrives(tmp_path: Path, f
         listed = json.loads(daemon.tocsin("queue", "--state", "digested", "--json").stdout)["deliveries"]
         mine = delivery(daemon, receipt["id"])
     (digest,) = digests(fake)
-    assert f"digested: told in sum by digest {digest}, message {mine['message']}" in why
+    assert f"digested: replaced by digest {digest}, message {mine['message']}" in why
     assert f"that digest is delivered: `tocsin why {digest}`" in why
     assert listed[0]["id"] == receipt["id"]
     assert {row["state"] for row in listed} == {"digested"}

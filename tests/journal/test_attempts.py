@@ -160,7 +160,7 @@ def test_settle_and_begin_closes_the_request_that_ended_and_opens_the_next(books
     (claimed,) = attempts.begin(books, [one], asking("a"), NOW)
     ending, following = SettledAttempt(claimed, Settlement(State.SENT), "delivered"), [one, two]
     moved, begun_now = attempts.settle_and_begin(
-        books, [ending], None, [], following=following, asking=asking("a"), now=NOW + 3
+        books, [ending], None, [], following=following, request=asking("a"), now=NOW + 3
     )
     assert (moved, [each.id for each in begun_now]) == ([], [second])
     assert [standing(books, first), standing(books, second)] == [{"a": "sent"}, {"a": "sending"}]

@@ -69,7 +69,7 @@ def test_the_oldest_are_told_in_sum_and_each_says_by_which_digest(books: sqlite3
     assert fold.originals == tuple(ids[:3])
     assert [standing(books, id_)["a"] for id_ in ids] == ["digested"] * 3 + ["queued"] * 2
     (row,) = told(books, ids[0])["deliveries"]
-    assert (row["reason"], row["since"]) == (f"told in sum by digest {fold.id}", NOW + 60)
+    assert (row["reason"], row["since"]) == (f"replaced by digest {fold.id}", NOW + 60)
     assert row["digest"] == {"id": fold.id, "state": "queued"}
     assert row["message"] is None
 
@@ -299,7 +299,7 @@ def test_the_queue_lists_what_was_digested(books: sqlite3.Connection) -> None:
     fold = fold_of(books)
     rows = queries.queue(books, "digested", "a", 100)
     assert [row["id"] for row in rows] == list(fold.originals)
-    assert {row["reason"] for row in rows} == {f"told in sum by digest {fold.id}"}
+    assert {row["reason"] for row in rows} == {f"replaced by digest {fold.id}"}
     assert [row["id"] for row in queries.queue(books, None, None, 100)] == [fold.id]
 
 
@@ -325,7 +325,7 @@ def test_an_original_is_not_put_back_or_dropped_alone_and_a_person_is_told_what_
     assert change(books, original, NOW) == 0
     assert standing(books, original) == {"a": "digested"}
     assert digests.replaced_by(books, original) == (
-        f"a is told of it by digest {fold.id}: name the digest to put it back or to drop it, with all it stands for"
+        f"digest {fold.id} replaces it at a: name the digest to requeue or drop it, with all that it stands for"
     )
 
 

@@ -39,7 +39,7 @@ def test_unseen_names_a_few_and_counts_all(books: sqlite3.Connection) -> None:
     for _ in range(20):
         expired(books)
     (found,) = loss_reports.unseen(books)
-    assert (found.signals, len(found.shown)) == (20, loss_reports.MOST_SHOWN)
+    assert (found.signals, len(found.shown)) == (20, loss_reports.MAX_SHOWN)
 
 
 def test_unseen_counts_what_a_dead_digest_told(books: sqlite3.Connection) -> None:

@@ -169,7 +169,7 @@ def test_what_no_route_took_is_not_retried_but_rehomed(books: sqlite3.Connection
     assert len(maintenance.orphaned(books, None)) == 2
     assert maintenance.requeue_orphans(books, {number: ["a", "b"]}, NOW) == 1
     assert standing(books, id_) == {UNROUTED: "rerouted", "a": "queued", "b": "queued"}
-    assert column(books, "reason", id_)[0] == "to a, b: routed anew"
+    assert column(books, "reason", id_)[0] == "to a, b: routed again"
     assert standing(books, other) == {UNROUTED: "dead"}
 
 

@@ -105,7 +105,7 @@ def test_what_a_digest_tells_has_not_reached_nobody(books: sqlite3.Connection) -
 
 
 def test_what_is_dead_is_looked_at_in_chunks(books: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "MOST_ROWS", 2)
+    monkeypatch.setattr(queries, "MAX_ROWS", 2)
     for _ in range(3):
         put(books, "a", "b")
         tried(books, "a", State.DEAD)
@@ -141,9 +141,9 @@ def test_a_signal_stands_in_the_states_of_all_its_deliveries(books: sqlite3.Conn
     waits, sent, dead = put(books, "a"), put(books, "b"), put(books, "c")
     tried(books, "b", State.SENT)
     tried(books, "c", State.DEAD)
-    assert queries.standing(books, [waits, sent, dead, "01ARZ3NDEKTSV4RRFFQ69G5FAV"]) == {
+    assert queries.delivery_states(books, [waits, sent, dead, "01ARZ3NDEKTSV4RRFFQ69G5FAV"]) == {
         waits: {State.QUEUED},
         sent: {State.SENT},
         dead: {State.DEAD},
     }
-    assert queries.standing(books, []) == {}
+    assert queries.delivery_states(books, []) == {}

@@ -16,7 +16,7 @@ from tests.journal.factories import NOW, put, standing
 from tocsind.host import damaged_files
 from tocsind.journal import maintenance
 from tocsind.journal.commit_mark import CommitCounter, Mark, read
-from tocsind.journal.recovery import Recovered, Replaced, open_whole
+from tocsind.journal.recovery import Recovered, Replaced, open_intact
 from tocsind.journal.salvage import RECOVERED
 from tocsind.journal.schema import FILE_NAME, open_journal
 
@@ -40,7 +40,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a journal that was killed: half of its signals in the database, half in the log."""
     folder, kept = tmp_path_factory.mktemp("journal"), tmp_path_factory.mktemp("killed")
     for number in range(2):
-        with closing(open_whole(folder, NOW).connection) as connection:
+        with closing(open_intact(folder, NOW).connection) as connection:
             commits = CommitCounter(connection, folder)
             for _ in range(SIGNALS // 2):
                 commit(connection, commits, "a")
@@ -61,7 +61,7 @@ def waiting(connection: sqlite3.Connection) -> int:
 
 
 def test_killed_journal_is_whole(folder: Path) -> None:
-    opened = open_whole(folder, NOW)
+    opened = open_intact(folder, NOW)
     with closing(opened.connection):
         assert opened.finding is None
         assert waiting(opened.connection) == SIGNALS
@@ -88,7 +88,7 @@ def test_damage_anywhere_keeps_no_journal_from_opening(killed: Path, data: st.Da
                 path.unlink()
         if path.exists():
             path.write_bytes(content)
-        opened = open_whole(folder, NOW)
+        opened = open_intact(folder, NOW)
         with closing(opened.connection) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             commits = CommitCounter(connection, folder)
@@ -96,7 +96,7 @@ def test_damage_anywhere_keeps_no_journal_from_opening(killed: Path, data: st.Da
             commits.close()
             if opened.finding is None:
                 assert waiting(connection) == SIGNALS + 1
-        again = open_whole(folder, NOW)
+        again = open_intact(folder, NOW)
         again.connection.close()
         assert again.finding is None
 
@@ -107,7 +107,7 @@ def test_flipped_bit_in_the_log_costs_its_page_and_not_what_comes_after(folder: 
     content = bytearray(log.read_bytes())
     content[int(len(content) * share)] ^= 4
     log.write_bytes(content)
-    opened = open_whole(folder, NOW)
+    opened = open_intact(folder, NOW)
     with closing(opened.connection):
         assert isinstance(opened.finding, Recovered)
         assert "commits of the journal are missing" in opened.finding.reason
@@ -118,12 +118,12 @@ def test_flipped_bit_in_the_log_costs_its_page_and_not_what_comes_after(folder: 
 
 
 def test_broken_list_of_tables_costs_no_signal(folder: Path) -> None:
-    open_whole(folder, NOW).connection.close()
+    open_intact(folder, NOW).connection.close()
     path = folder / FILE_NAME
     content = bytearray(path.read_bytes())
     content[:2048] = b"\xa5" * 2048
     path.write_bytes(content)
-    opened = open_whole(folder, NOW)
+    opened = open_intact(folder, NOW)
     with closing(opened.connection):
         assert isinstance(opened.finding, Recovered)
         assert waiting(opened.connection) == SIGNALS
@@ -131,21 +131,21 @@ def test_broken_list_of_tables_costs_no_signal(folder: Path) -> None:
 
 
 def test_index_that_lacks_a_row_is_noticed(folder: Path) -> None:
-    with closing(open_whole(folder, NOW).connection) as connection:
+    with closing(open_intact(folder, NOW).connection) as connection:
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("DELETE FROM sqlite_schema WHERE name = 'waiting'")
         connection.execute("PRAGMA writable_schema = OFF")
-    opened = open_whole(folder, NOW)
+    opened = open_intact(folder, NOW)
     with closing(opened.connection):
         assert isinstance(opened.finding, Recovered)
         assert waiting(opened.connection) == SIGNALS
 
 
 def test_signal_without_deliveries_is_owed_again_while_it_is_young(tmp_path: Path) -> None:
-    with closing(open_whole(tmp_path, NOW).connection) as connection:
+    with closing(open_intact(tmp_path, NOW).connection) as connection:
         young, old = put(connection, "a", key="k"), put(connection, "a", accepted=NOW - 2 * 86_400)
         connection.execute("DROP TABLE deliveries")
-    opened = open_whole(tmp_path, NOW)
+    opened = open_intact(tmp_path, NOW)
     with closing(opened.connection) as connection:
         assert isinstance(opened.finding, Recovered)
         assert opened.finding.kept.owed_again == 1
@@ -156,21 +156,21 @@ def test_signal_without_deliveries_is_owed_again_while_it_is_young(tmp_path: Pat
 
 def test_recovery_that_was_killed_goes_on(folder: Path) -> None:
     (folder / WAL).unlink()
-    with closing(open_whole(folder, NOW).connection) as connection:
+    with closing(open_intact(folder, NOW).connection) as connection:
         kept = waiting(connection)
     (folder / FILE_NAME).rename(folder / "journal.fresh")  # as if the old files had been put aside, and no more
-    opened = open_whole(folder, NOW)
+    opened = open_intact(folder, NOW)
     with closing(opened.connection):
         assert waiting(opened.connection) == kept
 
 
 def test_another_journal_in_its_place_is_used_in_doubt(folder: Path, tmp_path: Path) -> None:
-    with closing(open_whole(tmp_path, NOW).connection) as connection:
+    with closing(open_intact(tmp_path, NOW).connection) as connection:
         put(connection, "a")
     for path in folder.glob("journal.*"):
         path.unlink()
     shutil.copyfile(tmp_path / FILE_NAME, folder / FILE_NAME)
-    opened = open_whole(folder, NOW)
+    opened = open_intact(folder, NOW)
     opened.connection.close()
     assert opened.finding == Replaced("another journal took its place", 1)
 
@@ -179,7 +179,7 @@ def test_mark_that_cannot_be_read_proves_nothing(folder: Path) -> None:
     (folder / "mark").write_text("tocsin mark 1 nonsense")
     assert read(folder) is None
     (folder / WAL).unlink()
-    opened = open_whole(folder, NOW)
+    opened = open_intact(folder, NOW)
     opened.connection.close()
     assert opened.finding is None
 
@@ -217,7 +217,7 @@ def test_folders_of_damaged_files_are_bounded_and_never_overwritten(tmp_path: Pa
 def young(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a journal that was killed before its first checkpoint: the log holds its tables, too."""
     folder, kept = tmp_path_factory.mktemp("journal"), tmp_path_factory.mktemp("young")
-    with closing(open_whole(folder, NOW).connection) as connection:
+    with closing(open_intact(folder, NOW).connection) as connection:
         commits = CommitCounter(connection, folder)
         for _ in range(SIGNALS):
             commit(connection, commits, "a")
@@ -247,11 +247,11 @@ def new_pages(log: bytes, end: int) -> list[int]:
 def test_flipped_bit_in_a_new_page_of_the_log_costs_no_signal_that_was_in_the_database_before(tmp_path: Path) -> None:
     first, killed = tmp_path / "first", tmp_path / "killed"
     first.mkdir()
-    with closing(open_whole(first, NOW).connection) as connection:
+    with closing(open_intact(first, NOW).connection) as connection:
         before = [
             put(connection, "a") for _ in range(8)
         ]  # on one page, which the next ones turn into one that leads to others
-    with closing(open_whole(first, NOW).connection) as connection:
+    with closing(open_intact(first, NOW).connection) as connection:
         commits = CommitCounter(connection, first)
         for _ in range(24):
             commit(connection, commits, "a")
@@ -263,7 +263,7 @@ def test_flipped_bit_in_a_new_page_of_the_log_costs_no_signal_that_was_in_the_da
         damaged = bytearray(log)
         damaged[frame + 24 + 100] ^= 1
         (folder / WAL).write_bytes(damaged)
-        with closing(open_whole(folder, NOW).connection) as connection:
+        with closing(open_intact(folder, NOW).connection) as connection:
             rows = connection.execute(
                 "SELECT id FROM signals JOIN deliveries ON signal = signals.number WHERE state = 'queued'"
             )
@@ -282,7 +282,7 @@ def test_flipped_bit_in_any_commit_of_a_young_journal_is_found_and_loses_no_sign
         damaged = bytearray(log)
         damaged[frame + 24 + 100] ^= 1
         (folder / WAL).write_bytes(damaged)
-        opened = open_whole(folder, NOW)
+        opened = open_intact(folder, NOW)
         with closing(opened.connection):
             assert isinstance(opened.finding, Recovered), number
             assert waiting(opened.connection) >= SIGNALS - 1, number

@@ -72,18 +72,20 @@ def test_give_back_takes_the_doubt_along_and_lets_each_delivery_come_back_once(b
     rerouting.reroute(books, "x", [URGENT], ["a"], "x has been failing", NOW, hurried=False)
     (delivery,) = attempts.begin(books, fed(books, "a", URGENT), asking("a"), NOW)
     ended(books, delivery, State.QUEUED, doubt=True)
-    assert [moved for _, moved in rerouting.give_back(books, "a", ["c", "x"], WHY, NOW)] == [Reroute(id_, "a", "x")]
+    assert [moved for _, moved in rerouting.return_to_origin(books, "a", ["c", "x"], WHY, NOW)] == [
+        Reroute(id_, "a", "x")
+    ]
     assert standing(books, id_) == {"x": "queued", "a": "rerouted"}
     assert column(books, "reason", id_) == ["back from a", f"back to x: {WHY}"]
     assert fed(books, "x", URGENT)[0].maybe_duplicate
     rerouting.reroute(books, "x", [URGENT], ["a"], "x has been failing", NOW, hurried=False)
     assert standing(books, id_) == {"x": "queued", "a": "rerouted"}
-    assert rerouting.give_back(books, "x", ["a"], WHY, NOW) == []
+    assert rerouting.return_to_origin(books, "x", ["a"], WHY, NOW) == []
 
 
 def test_give_back_leaves_what_is_routed_to_both_destinations(books: sqlite3.Connection) -> None:
     id_ = put(books, "x", "a")
-    assert rerouting.give_back(books, "a", ["x"], WHY, NOW) == []
+    assert rerouting.return_to_origin(books, "a", ["x"], WHY, NOW) == []
     assert standing(books, id_) == {"x": "queued", "a": "queued"}
 
 

@@ -125,11 +125,11 @@ class Acceptor:
         """Commit the arrivals. Alarms of the daemon may use the space that is kept for outcomes."""
         try:
             try:
-                return await self._journal.run(queue.enter, arrivals, positions)
+                return await self._journal.run(queue.insert, arrivals, positions)
             except StorageFull:
                 if not (ours and await self._journal.use_reserve()):
                     raise
-            return await self._journal.run(queue.enter, arrivals, positions)
+            return await self._journal.run(queue.insert, arrivals, positions)
         except StorageFull as full:
             self._disk_guard.close_until_written(str(full))
             raise

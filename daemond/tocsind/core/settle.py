@@ -130,7 +130,7 @@ class JournalStore:
         """
         now = self._clock.steady()
         settled = self._settled_attempts(batch, outcomes, retry, now)
-        job = partial(attempts.settle_and_begin, following=following, asking=asking)
+        job = partial(attempts.settle_and_begin, following=following, request=asking)
         try:
             moved, claimed = await self._retry_while_full(
                 lambda: self._journal.run(job, settled, lane, scopes, now=self._clock.steady())
@@ -222,7 +222,7 @@ class JournalStore:
         """Move a chunk of a disabled destination's queue to its fallbacks. False when nothing could be moved."""
         fallbacks = self._fallbacks(destination)
         disabled = [name for name in fallbacks if self._fitness(name) is Fitness.DISABLED]
-        if await self._give_back(destination, reason):
+        if await self._return_to_origin(destination, reason):
             return True
         if not fallbacks:
             return False
@@ -247,10 +247,10 @@ class JournalStore:
         )
         self._announce_moves([moved for _, moved in found], reason)
         if hurried and not found:
-            return await self._give_back(destination, reason)
+            return await self._return_to_origin(destination, reason)
         return [number for number, _ in found]
 
-    async def _give_back(self, destination: str, reason: str) -> list[int]:
+    async def _return_to_origin(self, destination: str, reason: str) -> list[int]:
         """Return deliveries that were moved here because of patience to destinations that work again; the numbers of what was moved."""
         config = self._config.current
         origins = [name for name in config.destinations if destination in chain(name, config.fallbacks)]
@@ -259,7 +259,7 @@ class JournalStore:
             return []
         now = self._clock.steady()
         found = await self._retry_while_full(
-            lambda: self._journal.run(rerouting.give_back, destination, working, reason, now)
+            lambda: self._journal.run(rerouting.return_to_origin, destination, working, reason, now)
         )
         self._announce_moves([moved for _, moved in found], reason)
         self._wakeups.rewind(moved.fallback for _, moved in found if moved.fallback)

@@ -91,7 +91,7 @@ class Housekeeping:
     async def _states(self, ids: Sequence[str]) -> dict[str, set[State]]:
         found: dict[str, set[State]] = {}
         for start in range(0, len(ids), maintenance.CHUNK):
-            found |= await self._journal.run(queries.standing, ids[start : start + maintenance.CHUNK])
+            found |= await self._journal.run(queries.delivery_states, ids[start : start + maintenance.CHUNK])
         return found
 
     async def digest_backlogs(self) -> None:

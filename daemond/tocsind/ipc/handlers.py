@@ -220,7 +220,7 @@ class Handlers:
 
     async def _on_queue(self, request: Queue) -> dict[str, Any]:
         await self._must_be_known(request.destination)
-        most = min(max(request.limit, 0), queries.MOST_ROWS)
+        most = min(max(request.limit, 0), queries.MAX_ROWS)
         rows = await self._journal.run(queries.queue, request.state, request.destination, most + 1)
         for row in rows:
             row["since"] = steady_to_wall(self._clock, row["since"])

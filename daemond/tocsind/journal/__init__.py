@@ -1,36 +1,36 @@
-"""The journal: the durable record of what was promised and what became of it. SQLite, WAL, synchronous=FULL.
+"""The journal: the durable record of signals and deliveries. SQLite, WAL, synchronous=FULL.
 
-One connection on one thread for the whole process (`writer`). Whoever wants something hands the thread a job, a function of the
-connection, and waits; the thread takes all jobs that wait at that moment and runs them in one transaction, so that a hundred callers
-share one sync and a single caller pays for one. An answer leaves only after its commit.
+One connection on one thread serves the whole process (`writer`). A caller hands the journal thread a job, a function of the connection, and
+waits. The thread takes all waiting jobs and runs them in one transaction, so that a hundred callers share one sync and a single caller
+pays for one. It answers a job only after the commit.
 
-    schema     the tables, their versions, how the file is opened
-    records    what goes in and comes out, frozen
-    files      the files from outside: whether they are still there, and the space that is kept for outcomes
-    writer     the thread and the group commit; what a failing disk means
-    mark       how many commits it has seen, noted outside of it, so that lost ones are missed; a job: touch
-    recovery   what is looked at when it is opened, and what follows from damage: put aside, rebuilt (logfile), read out (salvage)
-    copying    a consistent copy for `tocsin backup`
-    redo       what an earlier version may have left beside the tables
-    intake     jobs: enter (append), feed; sequences
-    attempts   jobs: begin, settle, replay
-    memory     jobs: keep, recall, recall_scope, requests: what must be known after a restart
-    living     what all those jobs know of living messages, and a job: foreseen
-    digests    jobs: fold, instead: many deliveries told in sum
-    upkeep     jobs: expire, retry, drop, forget
-    rerouting  jobs: divert, give_way: to the fallbacks
-    reports    jobs: unseen, reported, open_alarms: what people are told of
-    reading    jobs: why, queue, counts
+    schema           the tables, their versions, how the file is opened
+    records          what goes in and comes out, frozen
+    files            the files from outside: whether they are still there, and the space that is reserved for outcomes
+    writer           the thread and the group commit; what a failing disk means
+    commit_mark      how many commits the journal has seen, noted outside of it, so that a loss is noticed; a job: write_test
+    recovery         the examination on opening, and what follows from damage: move aside, rebuild (write_ahead_log), read out (salvage)
+    backup           a consistent copy for `tocsin backup`
+    redo_log         imports the log that an earlier version may have left
+    queue            jobs: insert (append), feed; sequences
+    attempts         jobs: begin, settle, replay
+    limiter_state    jobs: save, load_lane, load_limit, requests: what lanes and limits must know after a restart
+    live_messages    live messages within the jobs above, and a job: preview
+    digests          jobs: make_digest, replaced_by
+    maintenance      jobs: expire, retry, drop, delete_old
+    rerouting        jobs: divert, reroute, return_to_origin: to fallbacks and back
+    loss_reports     jobs: unseen, reported, open_alarms: what reports and alarms must know after a restart
+    queries          jobs: why, queue, counts
 
-So a caller reads `await journal.run(intake.enter, arrivals, marks)`.
+So a caller writes `await journal.run(queue.insert, arrivals, marks)`.
 
 How it holds together. A delivery's `state` column is the single truth about it, and every change of it is one of the jobs above. `begin`
 is the claim: it moves `queued` to `sending` and opens an attempt in one commit, and only then does a request leave. `tally` counts
-deliveries by destination, priority and state; triggers keep it, so that no job can forget to, and status over a million rows reads a
-dozen. `fold` is the other claim: it moves `queued` to `digested` and queues the digest in one commit, and `begin` finds nothing there any
-more. `begin` also notes the request, open until `settle`, which notes what was learned; so a crash leaves no request uncounted. Times in
-here are Unix seconds on the steady clock (`clock`), which no step of the wall clock changes; only `signals.accepted` is what the wall
-clock said, and `skew` beside it is how far the steady clock was ahead.
+deliveries by destination, priority and state; triggers maintain it, so that no job can forget to, and status over a million rows reads a
+dozen. `make_digest` is the other claim: it moves `queued` to `digested` and queues the digest in one commit; `begin` cannot claim these
+deliveries any more. `begin` also records the request as open until `settle`, which records what the response showed; so a crash leaves no
+request uncounted. Times are Unix seconds on the steady clock (`clock`), which no step of the wall clock changes. Only `signals.accepted` is
+on the wall clock; `skew` beside it is how far the steady clock was ahead.
 """
 
 from .backup import Copy, CopyFailed

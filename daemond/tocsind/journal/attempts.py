@@ -1,6 +1,6 @@
-"""Jobs around an attempt: it is on record before the request leaves (`begin`), its outcome after (`settle`).
+"""Jobs around an attempt: `begin` records it before the request leaves, `settle` records its outcome.
 
-Between the two lies the only doubt there is. `replay` finds what an earlier run left there.
+A crash between the two leaves the attempt open. `replay` finds the open attempts of an earlier run.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ INTERRUPTED = "tocsind stopped before the answer came"
 
 
 def begin(
-    connection: sqlite3.Connection, batch: Sequence[Delivery], asking: RequestStart, now: float
+    connection: sqlite3.Connection, batch: Sequence[Delivery], request: RequestStart, now: float
 ) -> list[Delivery]:
-    """Claim what is still queued and in time, and open an attempt for each; the rest is not ours to send any more.
+    """Claim the deliveries that are still queued and in time, and open an attempt for each. The others are not claimed.
 
-    One that belongs to a living message is told together with all that waits of its key.
+    The update of a live message also claims the other waiting deliveries of its key.
     """
     claimed = [mine for delivery in batch if (mine := _claim(connection, delivery, now))]
-    if claimed and asking.edits_at and (key := claimed[0].signal.key):
-        assert len(batch) == 1, "a living message carries nobody else's alert"
-        waiting = live_messages.waiting(connection, asking.destination, key)
+    if claimed and request.edits_at and (key := claimed[0].signal.key):
+        assert len(batch) == 1, "a live message is alone in its batch"
+        waiting = live_messages.waiting(connection, request.destination, key)
         claimed += [mine for delivery in waiting if (mine := _claim(connection, delivery, now))]
-        claimed = live_messages.updates(connection, claimed, key, asking.edits_at)
+        claimed = live_messages.updates(connection, claimed, key, request.edits_at)
     if claimed:
         _open(connection, claimed, now)
-        limiter_state.start_request(connection, asking, now)
+        limiter_state.start_request(connection, request, now)
     return claimed
 
 
 def _claim(connection: sqlite3.Connection, delivery: Delivery, now: float) -> Delivery | None:
-    """The delivery as the journal knows it, one attempt older: what memory held may be from before a retry by hand."""
+    """The delivery as the journal has it, one attempt older. The copy in memory may be from before a retry by the operator."""
     rows = connection.execute(
         "UPDATE deliveries SET state = 'sending', since = ?1, attempts = attempts + 1, first_try = coalesce(first_try, ?1)"
         " WHERE number = ?2 AND state = 'queued' AND (deadline IS NULL OR deadline > ?1)"
@@ -63,85 +63,85 @@ def _open(connection: sqlite3.Connection, claimed: Sequence[Delivery], now: floa
 
 def settle(
     connection: sqlite3.Connection,
-    endings: Sequence[SettledAttempt],
+    settled: Sequence[SettledAttempt],
     now: float,
     lane: LaneState | None,
     scopes: Sequence[LimitState] = (),
 ) -> list[Reroute]:
-    """Write the outcomes down, with what was learned from them. What also goes to a fallback is answered."""
-    _close(connection, endings, now)
-    live_messages.save(connection, endings)
-    for destination in {ending.delivery.destination for ending in endings}:
-        if all(ending.unsent for ending in endings):
+    """Record outcomes, and what the responses showed. Returns the deliveries that also go to a fallback."""
+    _close(connection, settled, now)
+    live_messages.save(connection, settled)
+    for destination in {attempt.delivery.destination for attempt in settled}:
+        if all(attempt.unsent for attempt in settled):
             limiter_state.cancel_request(connection, destination)
         else:
             limiter_state.finish_request(connection, destination, now)
     limiter_state.save(connection, lane, scopes)
     return [
         moved
-        for ending in endings
-        if ending.settlement.copy_to_fallback
-        for moved in _copy_to_fallback(connection, ending, now)
+        for attempt in settled
+        if attempt.settlement.copy_to_fallback
+        for moved in _copy_to_fallback(connection, attempt, now)
     ]
 
 
 def settle_and_begin(
     connection: sqlite3.Connection,
-    endings: Sequence[SettledAttempt],
+    settled: Sequence[SettledAttempt],
     lane: LaneState | None,
     scopes: Sequence[LimitState],
     *,
     following: Sequence[Delivery],
-    asking: RequestStart,
+    request: RequestStart,
     now: float,
 ) -> tuple[list[Reroute], list[Delivery]]:
-    """`settle`, then `begin` what follows: one commit serves both."""
-    return settle(connection, endings, now, lane, scopes), begin(connection, following, asking, now)
+    """`settle`, then `begin` for the next batch, in one commit."""
+    return settle(connection, settled, now, lane, scopes), begin(connection, following, request, now)
 
 
-def _close(connection: sqlite3.Connection, endings: Sequence[SettledAttempt], now: float) -> None:
+def _close(connection: sqlite3.Connection, settled: Sequence[SettledAttempt], now: float) -> None:
     connection.executemany(
         "UPDATE deliveries SET state = ?, since = ?, reason = ?, doubt = ?, unknowns = ?, plain = ?, message = ?"
         " WHERE number = ?",
-        [_state_of(ending, now) for ending in endings],
+        [_state_of(attempt, now) for attempt in settled],
     )
     connection.executemany(
         "UPDATE attempts SET ended = ?, outcome = ?, reason = ? WHERE delivery = ? AND number = ?",
-        [(now, each.outcome, each.settlement.reason, each.delivery.number, each.delivery.attempts) for each in endings],
+        [(now, each.outcome, each.settlement.reason, each.delivery.number, each.delivery.attempts) for each in settled],
     )
     connection.executemany(
         "UPDATE deliveries SET message = ? WHERE digest = (SELECT signal FROM deliveries WHERE number = ?)",
         [
             (each.settlement.message, each.delivery.number)
-            for each in endings
+            for each in settled
             if each.delivery.is_digest and each.settlement.state is State.SENT
         ],
     )
 
 
-def _state_of(ending: SettledAttempt, now: float) -> tuple[str, float, str | None, bool, int, bool, str | None, int]:
-    """A delivery's row from now on."""
-    to, number = ending.settlement, ending.delivery.number
+def _state_of(attempt: SettledAttempt, now: float) -> tuple[str, float, str | None, bool, int, bool, str | None, int]:
+    """The delivery's row after the attempt."""
+    to, number = attempt.settlement, attempt.delivery.number
     return to.state.value, now, to.reason, to.maybe_duplicate, to.unknown_count, to.plain_format, to.message, number
 
 
-def _copy_to_fallback(connection: sqlite3.Connection, ending: SettledAttempt, now: float) -> list[Reroute]:
-    delivery = ending.delivery
-    fallback = to_next_fallback(connection, delivery.number, ending.chain, now)
+def _copy_to_fallback(connection: sqlite3.Connection, attempt: SettledAttempt, now: float) -> list[Reroute]:
+    delivery = attempt.delivery
+    fallback = to_next_fallback(connection, delivery.number, attempt.chain, now)
     return [Reroute(delivery.id, delivery.destination, fallback)] if fallback else []
 
 
 def to_next_fallback(
     connection: sqlite3.Connection, number: int, chain: Sequence[str], now: float, *, hurried: bool = False
 ) -> str | None:
-    """Owe the delivery's signal, and its doubt, to the first destination of the chain that has not had it; None when all have.
+    """Queue the signal, with its mark, for the first destination of the chain that has not had it; None when all have.
 
-    `hurried`: its patience was over where it comes from.
+    `hurried`: the patience was over at the destination that it comes from.
     """
     row = connection.execute(
         "SELECT signal, priority, deadline, doubt, key FROM deliveries WHERE number = ?", (number,)
     ).fetchone()
-    if row is None:  # forgotten meanwhile
+    if row is None:  # retention deleted it
         return None
     signal, priority, deadline, doubt, key = row
     for name in chain:
@@ -152,8 +152,9 @@ def to_next_fallback(
 
 
 def replay(connection: sqlite3.Connection, now: float) -> int:
-    """Put back what was in flight when the last run ended, in doubt, whatever its priority: a crash, unlike a timeout, may well have
-    come before the request left. What was to edit a message has left no copy, whatever became of it.
+    """Requeue what was in flight when the last run ended, marked as a possible duplicate, whatever its priority.
+
+    A crash, unlike a timeout, may well have come before the request left. The edit of a message leaves no copy, so it needs no mark.
     """
     connection.execute(
         "UPDATE deliveries SET doubt = 1 WHERE state = 'sending' AND NOT EXISTS"

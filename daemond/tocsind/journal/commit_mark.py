@@ -1,9 +1,9 @@
-"""The mark: a small file that says how many commits the journal has seen, so that a journal that lost some cannot pass for a whole one.
+"""The commit mark: a small file with the number of commits that the journal has seen, so that a journal that lost some is recognised.
 
-SQLite takes what its write-ahead log holds up to the first frame that does not fit, and nothing when the log is missing. That is right
-after a power cut, where the rest was promised to nobody; it hides that a log was deleted, cut, or hit by a flipped bit. So each commit
-carries a number (table `commits`), and behind the synced commit the number is written here, into the same bytes each time and without a
-sync of its own. Whatever happens to the machine, the mark is never ahead of a journal that is whole.
+SQLite uses its write-ahead log up to the first frame that does not fit, and does without a missing log. That is right after a power cut,
+where no one was promised the rest; but it hides that a log was deleted, truncated, or hit by a flipped bit. So each commit has a number
+(table `commits`). After the synced commit the journal thread writes the number here, into the same bytes each time and without a sync of
+its own. Whatever happens to the machine, the mark is never ahead of an intact journal.
 
     tocsin mark 1 ID NUMBER STATE       STATE is `good`, or `suspect` when the journal's content made a job fail: the next start checks it
 """
@@ -21,7 +21,7 @@ _FORMAT = "tocsin mark 1"
 
 
 class Mark(NamedTuple):
-    """Which journal it is about (hex), and what is known of it."""
+    """The id (hex) of the journal, and its number of commits."""
 
     id: str
     commits: int
@@ -29,7 +29,7 @@ class Mark(NamedTuple):
 
 
 def read(folder: Path) -> Mark | None:
-    """What the file says; None when there is none, or nothing that can be read."""
+    """The content of the file; None without a file, or without readable content."""
     with suppress(OSError, ValueError):
         descriptor = os.open(folder / FILE_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
@@ -42,7 +42,7 @@ def read(folder: Path) -> Mark | None:
 
 
 class CommitCounter:
-    """Numbers the commits of an open journal that change anything, in the journal and behind it in the mark."""
+    """Numbers the commits of an open journal that change anything: in the journal, and after the commit in the mark."""
 
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
         id_, self._n = connection.execute("SELECT hex(id), n FROM commits").fetchone()
@@ -50,27 +50,27 @@ class CommitCounter:
         self._file = MarkFile(folder, Mark(id_.lower(), self._n))
 
     def begin(self, connection: sqlite3.Connection) -> None:
-        """At the beginning of a transaction."""
+        """Call at the beginning of a transaction."""
         self._changes = connection.total_changes
 
     def count(self, connection: sqlite3.Connection) -> bool:
-        """At its end: number it, unless it changed nothing; whether it did."""
+        """Call at its end: numbers it, unless it changed nothing. Returns whether it did."""
         if connection.total_changes == self._changes:
             return False
         connection.execute("UPDATE commits SET n = ?", (self._n + 1,))
         return True
 
     def committed(self) -> None:
-        """Behind the synced commit of one that was numbered."""
+        """Call after the synced commit of a numbered transaction."""
         self._n += 1
         self._file.write(self._n)
 
     def suspect(self) -> None:
-        """A job failed on what the journal holds: the next start shall look at every row."""
+        """A job failed on the journal's content: the next start checks every row."""
         self._file.suspect()
 
     def close(self) -> None:
-        """No more commits."""
+        """No more commits follow."""
         self._file.close()
 
 
@@ -80,7 +80,7 @@ def write_test(connection: sqlite3.Connection) -> None:
 
 
 class MarkFile:
-    """The file, open for writing; on a disk without room for it nothing is noted."""
+    """The file, open for writing. On a disk without room for it nothing is written."""
 
     def __init__(self, folder: Path, mark: Mark) -> None:
         self._mark = mark
@@ -97,13 +97,13 @@ class MarkFile:
         self._write_out()
 
     def suspect(self) -> None:
-        """The next start shall look at every row."""
+        """The next start must check every row."""
         if not self._mark.is_suspect:
             self._mark = self._mark._replace(is_suspect=True)
             self._write_out()
 
     def close(self) -> None:
-        """Nothing is noted any more."""
+        """Close the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,11 +1,12 @@
-"""The journal's files, seen from outside SQLite: whether they are still where they were opened, and the space that is kept for outcomes.
+"""The journal's files, seen from outside SQLite: whether they are still where they were opened, and the space that is reserved for
+outcomes.
 
 SQLite writes to the files that it opened, whatever became of their names. So a journal whose folder was deleted, or whose file was
 replaced, goes on without an error, and the next start finds nothing of it. `check` compares name and open file.
 
 `journal.reserve` occupies space that other programs cannot take. When the disk is full, `release` removes it and gives its space to the
 journal in the same moment: half to the write-ahead log, half to the database. Claims and outcomes then need no space from the disk until
-it is used up. `hold` makes it again once there is room.
+it is used up. `hold` creates it again once there is room.
 
 A descriptor of the database must stay open until the connection is closed: closing it would drop SQLite's locks, which belong to the
 process and not to the descriptor.
@@ -33,7 +34,7 @@ _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c
 
 
 class Reserve:
-    """The file that occupies space. `is_used` once its space was given to the journal, until `hold` succeeds again."""
+    """The file that occupies space. `is_used` after its space was given to the journal, until `hold` succeeds again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -76,7 +77,7 @@ class Reserve:
 
 
 class Files:
-    """The files of an open journal. For the journal's thread, but for `check`, which any thread may call."""
+    """The files of an open journal. For the journal thread only; any thread may call `check`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -84,8 +85,8 @@ class Files:
         self._inodes = [(str(path), _inode(os.fstat(descriptor))) for path, descriptor in self._opened.items()]
 
     def check(self) -> str | None:
-        """What is wrong with the files' names; None when each still leads to the file that is open."""
-        for path, opened in self._inodes:  # asked twice at every commit, so with as few system calls as it takes
+        """What is wrong with the files' names; None when each still leads to the open file."""
+        for path, opened in self._inodes:  # runs twice per commit, so with as few system calls as possible
             found = _stat(path)
             if found is None:
                 return f"{path} was deleted or moved away"
@@ -100,19 +101,19 @@ class Files:
         return (found := _stat(path)) is not None and found.st_ino != os.fstat(self._opened[path]).st_ino
 
     def copy(self) -> Copy:
-        """The database as its file is now, to be read while no checkpoint comes."""
+        """The database file as it is now, to be read while no checkpoint runs."""
         database, log = (self._opened.get(path) for path in (self._folder / FILE_NAME, self._folder / WAL_NAME))
         assert database is not None, "the journal is open"
         return Copy(database, log, os.fstat(database).st_size)
 
     def extend(self) -> None:
-        """Take half of the reserve's space for each file, beyond its end."""
+        """Allocate half of the reserve's space for each file, beyond its end."""
         for path, descriptor in self._opened.items():
             start = 0 if path.name == WAL_NAME else os.fstat(descriptor).st_size
-            _libc.fallocate(descriptor, _KEEP_SIZE, start, RESERVE // 2)  # where it fails, the space is just free
+            _libc.fallocate(descriptor, _KEEP_SIZE, start, RESERVE // 2)  # if this fails, the space stays free
 
     def close(self) -> None:
-        """After the connection was closed."""
+        """Call after the connection was closed."""
         for descriptor in self._opened.values():
             os.close(descriptor)
         self._opened = {}

@@ -1,8 +1,8 @@
-"""Living messages, as far as the journal knows them: what waits of a key, what shows it, what it was told (policy.living decides).
+"""Live messages in the journal: the waiting deliveries of a key, its message, and the states that it shows (`policy.live_message` decides).
 
-Everything happens within jobs that others are: what a message will say is settled in the commit that claims its deliveries, and what it
-says in the commit that settles them. So a crash leaves either the old truth or the new one, and between the two an attempt that says
-whether it edits, and then nothing is in doubt.
+All of this happens within other jobs. The commit that claims the deliveries fixes what the message will show; the commit that settles them
+records what it shows. So a crash leaves either the old or the new state. Between the two there is an attempt that says whether it edits,
+and an edit is never ambiguous.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from tocsind.policy.live_update import after, build, is_message_gone, line
 from .queue import COLUMNS, delivery_of
 from .records import SettledAttempt
 
-MAX_TOGETHER = 500  # as many as a digest takes; what waits beyond is told by the next edit
-UNSTORED_NUMBER = 2**62  # the order of a signal that is only looked at: after all that there are
+MAX_TOGETHER = 500  # deliveries, as many as in a digest; the next update shows the rest
+UNSTORED_NUMBER = 2**62  # the order of a signal that is not stored (preview): after all others
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[Line, ...]).decode
 
 
 def waiting(connection: sqlite3.Connection, destination: str, key: str) -> list[Delivery]:
-    """What waits of a key, whatever its priority; the newest when there are too many."""
+    """The waiting deliveries of a key, whatever their priority; the newest when there are too many."""
     rows = connection.execute(
-        f"SELECT d.priority, {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - our own text
+        f"SELECT d.priority, {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
         " WHERE d.destination = ? AND d.key = ? AND d.state = 'queued' ORDER BY d.signal DESC LIMIT ?",
         (destination, key, MAX_TOGETHER),
     )
@@ -38,13 +38,13 @@ def waiting(connection: sqlite3.Connection, destination: str, key: str) -> list[
 
 
 def updates(connection: sqlite3.Connection, claimed: Sequence[Delivery], key: str, about: str) -> list[Delivery]:
-    """What was claimed of a key, in order of acceptance, each knowing what becomes of the message."""
+    """The claimed deliveries of a key, in order of acceptance, each with the update of the message."""
     known, before = _known(connection, claimed[0].destination, key, about)
     return build(key, about, known, before, claimed)
 
 
 def preview(connection: sqlite3.Connection, delivery: Delivery, about: str) -> Delivery:
-    """A delivery that is not stored, told as it would be if it were: together with what waits of its key."""
+    """A delivery that is not stored, with the update that it would get, together with the waiting ones of its key."""
     key = delivery.signal.key
     if not key:
         return delivery
@@ -52,34 +52,34 @@ def preview(connection: sqlite3.Connection, delivery: Delivery, about: str) -> D
     return updates(connection, [*waiting(connection, delivery.destination, key), last], key, about)[-1]
 
 
-def save(connection: sqlite3.Connection, endings: Sequence[SettledAttempt]) -> None:
-    """What became of a living message: `endings` are of one attempt."""
-    telling = endings[0].delivery.update if endings else None
-    if telling is None:
+def save(connection: sqlite3.Connection, settled: Sequence[SettledAttempt]) -> None:
+    """Record the result of an update. `settled` are of one attempt."""
+    update = settled[0].delivery.update if settled else None
+    if update is None:
         return
-    destination, settlements = endings[0].delivery.destination, [ending.settlement for ending in endings]
+    destination, settlements = settled[0].delivery.destination, [attempt.settlement for attempt in settled]
     if is_message_gone(settlements):
         connection.execute(
-            "UPDATE living SET message = NULL WHERE destination = ? AND key = ?", (destination, telling.key)
+            "UPDATE living SET message = NULL WHERE destination = ? AND key = ?", (destination, update.key)
         )
-    known = after([ending.delivery for ending in endings], settlements)
+    known = after([attempt.delivery for attempt in settled], settlements)
     if known is not None and known.lines:
-        _write(connection, destination, telling.key, telling.about, known)
+        _write(connection, destination, update.key, update.about, known)
 
 
-def close_for_digest(connection: sqlite3.Connection, folded: Sequence[Delivery], about: str) -> None:
-    """A digest told these; none of their keys has a message."""
-    keyed = sorted((each for each in folded if each.signal.key), key=lambda each: (each.signal.key, each.order))
+def close_for_digest(connection: sqlite3.Connection, originals: Sequence[Delivery], about: str) -> None:
+    """A digest replaces these deliveries. None of their keys has a message."""
+    keyed = sorted((each for each in originals if each.signal.key), key=lambda each: (each.signal.key, each.order))
     for key, states in groupby(keyed, key=lambda delivery: delivery.signal.key):
-        known, _ = _known(connection, folded[0].destination, key, about)
+        known, _ = _known(connection, originals[0].destination, key, about)
         _, then = plan_update(known, [line(delivery) for delivery in states], wakes=False, doubt=False)
-        _write(connection, folded[0].destination, key, about, then)
+        _write(connection, originals[0].destination, key, about, then)
 
 
 def _known(
     connection: sqlite3.Connection, destination: str, key: str, about: str
 ) -> tuple[LiveMessage, Delivery | None]:
-    """What is known of a key, and whose state it shows."""
+    """What is known of a key, and the delivery whose state its message shows."""
     row = connection.execute(
         "SELECT message, lines, earlier, doubt, newest FROM living WHERE destination = ? AND key = ? AND about = ?",
         (destination, key, about),
@@ -92,14 +92,14 @@ def _known(
 
 def _delivery(connection: sqlite3.Connection, destination: str, signal: int) -> Delivery | None:
     row = connection.execute(
-        f"SELECT d.priority, {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - our own text
+        f"SELECT d.priority, {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
         " WHERE d.signal = ? AND d.destination = ?",
         (signal, destination),
     ).fetchone()
     return delivery_of(destination, Priority(row[0]), *row[1:]) if row else None
 
 
-def _write(connection: sqlite3.Connection, destination: str, key: str, about: str, living: LiveMessage) -> None:
+def _write(connection: sqlite3.Connection, destination: str, key: str, about: str, live_message: LiveMessage) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO living (destination, key, about, message, newest, lines, earlier, doubt)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -107,10 +107,10 @@ def _write(connection: sqlite3.Connection, destination: str, key: str, about: st
             destination,
             key,
             about,
-            living.message,
-            living.lines[-1].order,
-            _encode(living.lines),
-            living.earlier,
-            living.maybe_duplicate,
+            live_message.message,
+            live_message.lines[-1].order,
+            _encode(live_message.lines),
+            live_message.earlier,
+            live_message.maybe_duplicate,
         ),
     )

@@ -1,4 +1,4 @@
-"""Jobs that change many deliveries at once: time passed, a person decided, the ledger is old enough."""
+"""Jobs that change many deliveries at once: deadlines, commands of the operator, retention."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .attempts import to_next_fallback
 from .queue import UNROUTED
 from .records import Reroute
 
-CHUNK = 500  # deliveries a job: a transaction stays short, and others get their turn between two
-CUT_OFF = 512  # pages a job: 2 MiB
+CHUNK = 500  # deliveries per job: a transaction stays short, and other jobs run between two
+SHRINK_PAGES = 512  # pages per job: 2 MiB
 EXPIRED_REASON = "its time passed before it could be sent"
 DROPPED_REASON = "dropped by hand"
 
 
 def next_deadline(connection: sqlite3.Connection) -> float | None:
-    """The earliest deadline of anything that waits."""
+    """The earliest deadline of all waiting deliveries."""
     row = connection.execute(
         "SELECT min(deadline) FROM deliveries WHERE state = 'queued' AND deadline IS NOT NULL"
     ).fetchone()
@@ -27,7 +27,7 @@ def next_deadline(connection: sqlite3.Connection) -> float | None:
 
 
 def expire(connection: sqlite3.Connection, now: float) -> list[Reroute]:
-    """Settle what waited too long."""
+    """Settle deliveries whose deadline passed."""
     rows = connection.execute(
         "SELECT d.number, s.id, d.destination FROM deliveries d JOIN signals s ON s.number = d.signal"
         " WHERE d.state = 'queued' AND d.deadline <= ? LIMIT ?",
@@ -39,7 +39,7 @@ def expire(connection: sqlite3.Connection, now: float) -> list[Reroute]:
 
 
 def close(connection: sqlite3.Connection, number: int, state: State, reason: str, now: float) -> None:
-    """Settle a delivery that waits or is dead, without an attempt."""
+    """Settle a waiting or dead delivery without an attempt."""
     connection.execute(
         "UPDATE deliveries SET state = ?, reason = ?, since = ? WHERE number = ? AND state IN ('queued', 'dead')",
         (state.value, reason, now, number),
@@ -47,7 +47,7 @@ def close(connection: sqlite3.Connection, number: int, state: State, reason: str
 
 
 def drop(connection: sqlite3.Connection, id_: str, now: float) -> int:
-    """Settle what waits or is dead of one signal as dropped."""
+    """Settle the waiting and dead deliveries of one signal as dropped."""
     return connection.execute(
         "UPDATE deliveries SET state = 'dropped', reason = ?, since = ?"
         " WHERE signal = (SELECT number FROM signals WHERE id = ?) AND state IN ('queued', 'dead')",
@@ -59,18 +59,18 @@ _REQUEUED = "state = 'queued', reason = 'put back by hand', since = ?, first_try
 
 
 def retry_one(connection: sqlite3.Connection, id_: str, now: float) -> int:
-    """Put back what is dead of one signal, or may not have arrived: a person who names it has decided."""
+    """Requeue the dead and unknown deliveries of one signal: the operator who names it accepts a duplicate."""
     return connection.execute(
-        f"UPDATE deliveries SET {_REQUEUED} WHERE signal = (SELECT number FROM signals WHERE id = ?)"  # noqa: S608 - our own text
+        f"UPDATE deliveries SET {_REQUEUED} WHERE signal = (SELECT number FROM signals WHERE id = ?)"  # noqa: S608 - constant text
         " AND state IN ('dead', 'unknown') AND destination <> ?",
         (now, id_, UNROUTED),
     ).rowcount
 
 
 def retry_all(connection: sqlite3.Connection, destination: str | None, now: float) -> int:
-    """Put back a chunk of what is dead, of one destination or of all."""
+    """Requeue a chunk of the dead deliveries, of one destination or of all."""
     return connection.execute(
-        f"UPDATE deliveries SET {_REQUEUED} WHERE number IN"  # noqa: S608 - our own text
+        f"UPDATE deliveries SET {_REQUEUED} WHERE number IN"  # noqa: S608 - constant text
         " (SELECT number FROM deliveries WHERE state = 'dead' AND destination <> ?"
         " AND destination = coalesce(?, destination) LIMIT ?)",
         (now, UNROUTED, destination, CHUNK),
@@ -78,7 +78,7 @@ def retry_all(connection: sqlite3.Connection, destination: str | None, now: floa
 
 
 def orphaned(connection: sqlite3.Connection, id_: str | None) -> list[tuple[int, bytes]]:
-    """Deliveries that no route took (of one signal, or a chunk of all): number and the signal's body."""
+    """Deliveries without a route (of one signal, or a chunk of all): number and the signal's body."""
     return connection.execute(
         "SELECT d.number, s.body FROM deliveries d JOIN signals s ON s.number = d.signal"
         " WHERE d.state = 'dead' AND d.destination = ? AND s.id = coalesce(?, s.id) LIMIT ?",
@@ -87,7 +87,7 @@ def orphaned(connection: sqlite3.Connection, id_: str | None) -> list[tuple[int,
 
 
 def orphans(connection: sqlite3.Connection, destination: str) -> list[tuple[int, bytes]]:
-    """A chunk of what waits for a destination that is no longer there: number and the signal's body."""
+    """A chunk of the waiting deliveries of a destination that no longer exists: number and the signal's body."""
     return connection.execute(
         "SELECT d.number, s.body FROM deliveries d JOIN signals s ON s.number = d.signal"
         " WHERE d.destination = ? AND d.state = 'queued' LIMIT ?",
@@ -96,15 +96,15 @@ def orphans(connection: sqlite3.Connection, destination: str) -> list[tuple[int,
 
 
 def requeue_orphans(connection: sqlite3.Connection, homes: Mapping[int, Sequence[str]], now: float) -> int:
-    """Owe what has no home to the destinations that today's routes name."""
+    """Queue them for the destinations that the present routes name."""
     for number, destinations in homes.items():
         for name in destinations:
             to_next_fallback(connection, number, [name], now)
-        close(connection, number, State.REROUTED, f"to {', '.join(destinations)}: routed anew", now)
+        close(connection, number, State.REROUTED, f"to {', '.join(destinations)}: routed again", now)
     return len(homes)
 
 
-# Of itself, or of the digest that tells it: until then nobody knows how it fared. And a digest is kept for its originals' sake.
+# Its own, or those of its digest: until then its state is open. A digest is kept as long as its originals.
 _ALL_SETTLED = (
     "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.signal = s.number AND (d.state IN ('queued', 'sending') OR EXISTS"
     " (SELECT 1 FROM deliveries t WHERE t.signal = d.digest AND t.state IN ('queued', 'sending'))))"
@@ -113,9 +113,9 @@ _ALL_SETTLED = (
 
 
 def delete_old(connection: sqlite3.Connection, before: float) -> int:
-    """Delete a chunk of signals accepted before then (on the steady clock) of which nothing waits any more, and give the space back."""
+    """Delete a chunk of signals that were accepted before then (steady clock) and have no open delivery, and give the space back."""
     numbers = connection.execute(
-        f"SELECT number FROM signals s WHERE accepted + skew < ? AND {_ALL_SETTLED} LIMIT ?",  # noqa: S608 - our own text
+        f"SELECT number FROM signals s WHERE accepted + skew < ? AND {_ALL_SETTLED} LIMIT ?",  # noqa: S608 - constant text
         (before, CHUNK),
     ).fetchall()
     connection.executemany(
@@ -130,7 +130,7 @@ def delete_old(connection: sqlite3.Connection, before: float) -> int:
 
 
 def _shrink(connection: sqlite3.Connection) -> None:
-    """Cut free pages off the file. One at a time: the sqlite3 module steps a statement without columns only once."""
+    """Cut free pages off the file, one at a time: the sqlite3 module steps a statement without columns only once."""
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    for _ in range(min(free, CUT_OFF)):
+    for _ in range(min(free, SHRINK_PAGES)):
         connection.execute("PRAGMA incremental_vacuum(1)")

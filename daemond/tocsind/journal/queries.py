@@ -1,4 +1,4 @@
-"""Jobs that only look: for `why`, `queue`, `status`, alarms and the heartbeat. What they answer is plain data, ready for the wire."""
+"""Read-only jobs: for `why`, `queue`, `status`, alarms and the heartbeat. They return plain data, ready for the wire."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from .digests import FIRST
 from .records import Count
 
 _decode = msgspec.msgpack.Decoder().decode
-MOST_ROWS = 1000
-LONGEST_TITLE = 256  # code points; a listing shall fit into one reply
+MAX_ROWS = 1000
+MAX_TITLE = 256  # code points; a listing must fit into one reply
 
 Ages = dict[tuple[str, Priority], float]
 
 
 def why(connection: sqlite3.Connection, id_: str) -> dict[str, Any] | None:
-    """All that is known of a signal: what it said, and every attempt at every destination. None when the id is unknown.
+    """All that is known of a signal: its content, and every attempt at every destination. None when the id is unknown.
 
-    An attempt to edit a living message `edits` it.
-
-    A digest `stands_for` so many; a delivery that was digested names its `digest` (`id`, and the `state` of the whole of it).
+    An attempt to edit a live message has the message's id in `edits`. A digest `stands_for` so many; a digested delivery names its `digest`
+    (`id`, and the `state` of the whole digest).
     """
     row = connection.execute(
         "SELECT number, accepted, uid, pid, body, stands_for FROM signals WHERE id = ?", (id_,)
@@ -48,7 +47,7 @@ def why(connection: sqlite3.Connection, id_: str) -> dict[str, Any] | None:
 
 
 def summary(states: list[State]) -> str:
-    """One word for the whole signal: it reached someone, it still may, or how it failed to."""
+    """One word for the whole signal: it arrived somewhere, it still may, or how it failed."""
     found = set(states)
     if found & OPEN:
         return "queued"
@@ -58,7 +57,7 @@ def summary(states: list[State]) -> str:
 
 
 def sender(connection: sqlite3.Connection, id_: str) -> int | None:
-    """The uid that handed a signal in; None when there is none of this id."""
+    """The uid that sent a signal; None for an unknown id."""
     row = connection.execute("SELECT uid FROM signals WHERE id = ?", (id_,)).fetchone()
     return int(row[0]) if row else None
 
@@ -70,7 +69,7 @@ def states(connection: sqlite3.Connection, id_: str) -> str | None:
 
 
 def _states(connection: sqlite3.Connection, signal: int) -> list[State]:
-    """Where its deliveries stand, and those of the digests that tell it: `digested` alone says nothing of how it fares."""
+    """The states of its deliveries, and those of their digests: `digested` alone does not say whether it arrived."""
     rows = connection.execute(
         "SELECT state FROM deliveries WHERE signal = ?1 UNION ALL"
         " SELECT t.state FROM deliveries d JOIN deliveries t ON t.signal = d.digest WHERE d.signal = ?1",
@@ -129,14 +128,14 @@ def _attempts(connection: sqlite3.Connection, delivery: int) -> list[dict[str, A
 def _attempt(  # noqa: PLR0917 - a row of the query above, in its order
     number: int, started: float, ended: float | None, outcome: str | None, reason: str | None, edits: str | None
 ) -> dict[str, Any]:
-    told = {"number": number, "started": started, "ended": ended, "outcome": outcome, "reason": reason}
-    return told | ({"edits": edits} if edits else {})
+    row = {"number": number, "started": started, "ended": ended, "outcome": outcome, "reason": reason}
+    return row | ({"edits": edits} if edits else {})
 
 
 def queue(
     connection: sqlite3.Connection, state: str | None, destination: str | None, most: int
 ) -> list[dict[str, Any]]:
-    """Deliveries in one state (else all that are open or dead), in the order in which they would be sent."""
+    """Deliveries in one state (else all open or dead ones), in sending order."""
     rows = connection.execute(
         "SELECT s.id, s.body, d.destination, d.priority, d.state, d.reason, d.since, s.accepted, d.attempts"
         " FROM deliveries d JOIN signals s ON s.number = d.signal"
@@ -151,7 +150,7 @@ def _queue_row(row: tuple[Any, ...]) -> dict[str, Any]:
     id_, body, destination, priority, state, reason, since, accepted, attempts = row
     return {
         "id": id_,
-        "title": _decode(body)["title"][:LONGEST_TITLE],
+        "title": _decode(body)["title"][:MAX_TITLE],
         "destination": destination,
         "priority": Priority(priority).label,
         "state": state,
@@ -162,8 +161,8 @@ def _queue_row(row: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def standing(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, set[State]]:
-    """In which states the deliveries of signals are; an id that is not known is not answered."""
+def delivery_states(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, set[State]]:
+    """The states of the deliveries of these signals; unknown ids are left out."""
     found: dict[str, set[State]] = {}
     for id_, state in connection.execute(
         "SELECT s.id, d.state FROM signals s JOIN deliveries d ON d.signal = s.number"
@@ -175,13 +174,13 @@ def standing(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, se
 
 
 def counts(connection: sqlite3.Connection) -> list[Count]:
-    """How many deliveries stand where."""
+    """The number of deliveries by destination, priority and state."""
     rows = connection.execute("SELECT destination, priority, state, n FROM tally WHERE n > 0")
     return [Count(destination, Priority(priority), state, n) for destination, priority, state, n in rows]
 
 
 def ages(connection: sqlite3.Connection) -> Ages:
-    """By destination and priority: when the oldest that waits there, or is being sent, was accepted, on the steady clock."""
+    """By destination and priority: when the oldest open delivery was accepted, on the steady clock."""
     found = {
         (each.destination, each.priority): _oldest(connection, each) for each in counts(connection) if _queued(each)
     }
@@ -196,7 +195,7 @@ def ages(connection: sqlite3.Connection) -> Ages:
 
 
 def oldest_of(destination: str, ages: Ages) -> float | None:
-    """When the oldest that waits there was accepted, whatever its priority; None when nothing does."""
+    """When the oldest open delivery was accepted, whatever its priority; None without any."""
     return min((ages[destination, each] for each in Priority if (destination, each) in ages), default=None)
 
 
@@ -205,27 +204,27 @@ def _queued(count: Count) -> bool:
 
 
 def _oldest(connection: sqlite3.Connection, queue: Count) -> float:
-    """The first of a queue; behind the digests, which go first and are young, also the first of the others."""
+    """The first of a queue. Digests go first and are young, so it is also the first after them."""
     firsts = (_first_of(connection, queue.destination, queue.priority, after) for after in (FIRST, 0))
     return min(at for at in firsts if at is not None)
 
 
-Position = tuple[str, int]  # in the index of what is dead
+Position = tuple[str, int]  # in the index of dead deliveries
 BEGINNING: Position = ("", FIRST)
 
 
 def undelivered(connection: sqlite3.Connection, after: Position) -> tuple[int, Position | None]:
-    """Of a chunk of what is dead: how many deliveries are of signals that reached nobody, and wait for nobody either, so that only a
-    person can help them; and where to go on, None when that was all.
+    """For a chunk of the dead deliveries: how many belong to signals that neither arrived nor wait elsewhere, so that only the operator can
+    help. Also returns where to go on; None at the end.
     """
     rows = connection.execute(
         "SELECT d.destination, d.number, EXISTS (SELECT 1 FROM deliveries o WHERE o.signal = d.signal"
         " AND o.state IN ('queued', 'sending', 'sent', 'unknown', 'digested')) FROM deliveries d"
         " WHERE d.state = 'dead' AND (d.destination, d.number) > (?, ?) ORDER BY d.destination, d.number LIMIT ?",
-        (*after, MOST_ROWS),
+        (*after, MAX_ROWS),
     ).fetchall()
     lost = sum(not elsewhere for _, _, elsewhere in rows)
-    return lost, (rows[-1][0], rows[-1][1]) if len(rows) == MOST_ROWS else None
+    return lost, (rows[-1][0], rows[-1][1]) if len(rows) == MAX_ROWS else None
 
 
 def _first_of(connection: sqlite3.Connection, destination: str, priority: Priority, after: int) -> float | None:

@@ -1,4 +1,4 @@
-"""Jobs that take signals in and hand deliveries out, in order."""
+"""Jobs that store signals and read queued deliveries, in order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tocsind.policy.delivery import Delivery, Priority, State
 
 from .records import Arrival, OutboxPosition
 
-UNROUTED = "unrouted"  # the destination of what no route takes
+UNROUTED = "unrouted"  # the destination of signals that no route matches
 NO_ROUTE = "no route of the configuration takes this signal"
 COLUMNS = (  # of a delivery
     "d.number, d.signal, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, d.plain, s.accepted, s.skew, s.body"
@@ -50,12 +50,12 @@ def append(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[
     return fresh
 
 
-def enter(
+def insert(
     connection: sqlite3.Connection, arrivals: Sequence[Arrival], marks: Sequence[OutboxPosition]
 ) -> list[Arrival | None]:
-    """Store what is new, with how far the outboxes that it comes from are read; each as it is stored, None for what was there before.
+    """Store new signals, and the positions of their outboxes. Returns each as it is stored; None for one that was stored before.
 
-    An id is its user's own: the signal of one user under the id of another's is stored under a fresh one.
+    Ids are unique per user: a signal with the id of another user's signal gets a fresh one.
     """
     fresh = append(connection, arrivals)
     stored = [each if new else _under_fresh_id(connection, each) for each, new in zip(arrivals, fresh, strict=True)]
@@ -79,13 +79,13 @@ def _under_fresh_id(connection: sqlite3.Connection, arrival: Arrival) -> Arrival
 
 
 def sequences(connection: sqlite3.Connection) -> dict[tuple[bytes, int], int]:
-    """How far outboxes were read, by id and owner."""
+    """The positions up to which outboxes are imported, by id and owner."""
     rows = connection.execute("SELECT id, uid, sequence FROM outboxes")
     return {(id_, uid): sequence for id_, uid, sequence in rows}
 
 
 def _next_number(connection: sqlite3.Connection) -> int:
-    """The number that SQLite would give the next signal: known beforehand, one statement serves a signal and a thousand."""
+    """The number that SQLite would give the next signal. It is known beforehand, so one statement stores a signal or a thousand."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'signals'").fetchone()
     return row[0] + 1 if row else 1
 
@@ -93,7 +93,7 @@ def _next_number(connection: sqlite3.Connection) -> int:
 def _new_delivery(
     number: int, arrival: Arrival
 ) -> Iterator[tuple[int, str, int, str, float, str | None, float | None, str | None]]:
-    """The deliveries of a signal, as rows; one that no route takes is kept as dead."""
+    """The rows of a signal's deliveries. Without a route there is one, and it is dead."""
     accepted, deadline, priority, key = arrival.accepted + arrival.skew, arrival.deadline, arrival.priority, arrival.key
     for destination in arrival.destinations:
         yield number, destination, priority, State.QUEUED.value, accepted, None, deadline, key
@@ -113,7 +113,7 @@ def add_delivery(
     key: str | None = None,
     hurried: bool = False,
 ) -> bool:
-    """A new delivery, queued; False when the signal has been owed to this destination before."""
+    """A new delivery, queued; False when the destination had the signal before."""
     cursor = connection.execute(
         "INSERT OR IGNORE INTO deliveries (signal, destination, priority, state, since, deadline, doubt, key, hurried)"
         " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?)",
@@ -125,7 +125,7 @@ def add_delivery(
 def feed(connection: sqlite3.Connection, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
     """The next queued deliveries after number `after`: digests first, then in order of acceptance."""
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - our own text
+        f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
         " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ? ORDER BY d.number LIMIT ?",
         (destination, priority, after, most),
     )
@@ -147,7 +147,7 @@ def delivery_of(  # noqa: PLR0917 - a row of COLUMNS, in their order
     skew: float,
     body: bytes,
 ) -> Delivery:
-    """A row as the delivery that it is."""
+    """The delivery of a row."""
     return Delivery(
         number=number,
         signal=Signal.trusted(_decode(body)),

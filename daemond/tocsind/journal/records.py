@@ -8,9 +8,9 @@ from tocsind.policy.delivery import Delivery, Priority, Settlement
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True):
-    """A signal on its way in, as it is written down: plain values, for rows (and the format of an earlier version's redo log).
+    """A signal to be stored, as plain values for rows (also the format of an earlier version's redo log).
 
-    No destinations means that no route takes it: it is kept as dead.
+    Without destinations no route matches it: it is stored as dead.
     """
 
     id: str
@@ -18,15 +18,15 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
     uid: int
     pid: int
     body: bytes  # the signal's fields, MessagePack
-    priority: int  # not the enum: sqlite3 would ask how to adapt it
+    priority: int  # not the enum: sqlite3 would look for an adapter
     destinations: tuple[str, ...]
-    deadline: float | None  # when it is too late to post this as live
-    key: str | None = None  # of what is one thing with others
-    skew: float = 0.0  # steady clock minus wall clock, at acceptance: `accepted` is on the wall clock, `deadline` on the steady one
+    deadline: float | None  # after this it is not posted as live; steady clock
+    key: str | None = None  # of its live message
+    skew: float = 0.0  # steady clock minus wall clock, at acceptance: `accepted` is on the wall clock
 
 
 class OutboxPosition(msgspec.Struct, frozen=True):
-    """How far an outbox has been read: the last sequence number that is in the journal, and when (steady clock)."""
+    """How far an outbox is imported: the last sequence number in the journal, and when (steady clock)."""
 
     outbox: bytes
     uid: int
@@ -35,7 +35,7 @@ class OutboxPosition(msgspec.Struct, frozen=True):
 
 
 class SettledAttempt(msgspec.Struct, frozen=True):
-    """How one attempt ended and what follows; `chain` are the fallbacks, nearest first. `unsent`: its request never reached the far end."""
+    """The end of one attempt and its result. `chain` are the fallbacks, nearest first. `unsent`: its request never reached the server."""
 
     delivery: Delivery
     settlement: Settlement
@@ -45,7 +45,7 @@ class SettledAttempt(msgspec.Struct, frozen=True):
 
 
 class Reroute(msgspec.Struct, frozen=True):
-    """A delivery that left its destination's queue; `fallback` is None when there was nowhere left to go."""
+    """A delivery that left its destination's queue; `fallback` is None without a further fallback."""
 
     id: str
     destination: str
@@ -53,16 +53,16 @@ class Reroute(msgspec.Struct, frozen=True):
 
 
 class RequestStart(msgspec.Struct, frozen=True):
-    """A request that is about to leave: from which destination, into which channel, and whether it carries what is pressing."""
+    """A request that is about to leave: its destination, its channel, and whether it carries an expedited delivery."""
 
     destination: str
     channel: str
     expedited: bool
-    edits_at: str | None = None  # what can be edited there is at this far end; None: nothing can
+    edits_at: str | None = None  # hash of the webhook whose messages it may edit; None: it cannot edit
 
 
 class RequestRecord(msgspec.Struct, frozen=True):
-    """A request that left. `at` is when its answer came, on the steady clock; None: it is open, or was when the last run ended."""
+    """A request that left. `at` is when its response came, on the steady clock; None: it is open, or was when the last run ended."""
 
     at: float | None
     expedited: bool
@@ -70,10 +70,10 @@ class RequestRecord(msgspec.Struct, frozen=True):
 
 
 class LaneState(msgspec.Struct, frozen=True):
-    """What of a lane survives a restart. `rest_until` is on the steady clock."""
+    """What the journal keeps of a lane. `rest_until` is on the steady clock."""
 
     destination: str
-    about: str = ""  # which far end this is about: a new webhook under an old name begins afresh
+    about: str = ""  # hash of the webhook: a new one under an old name starts afresh
     disabled: str | None = None
     failures: int = 0
     rests: int = 0
@@ -81,13 +81,13 @@ class LaneState(msgspec.Struct, frozen=True):
     reason: str | None = None
     trips: int = 0
     strikes: int = 0
-    channel: str | None = None  # where it was found to lead
+    channel: str | None = None  # the channel that the webhook was found to post to
     failing_since: float | None = None  # policy.patience: when its outage began
     failing_because: str | None = None
 
 
 class LimitState(msgspec.Struct, frozen=True):
-    """What of a scope survives a restart (policy.scopes); instants are on the steady clock."""
+    """What the journal keeps of a limit (policy.rate_limits). Instants are on the steady clock."""
 
     scope: str
     blocked_until: float | None = None
@@ -95,11 +95,11 @@ class LimitState(msgspec.Struct, frozen=True):
     count: int | None = None
     per: float | None = None
     learned_at: float | None = None
-    blocked_for: float | None = None  # seconds, when the block was set
+    blocked_for: float | None = None  # s; length of the block when it was set
 
 
 class DigestResult(msgspec.Struct, frozen=True):
-    """Deliveries that are told in sum from now on: the digest's id, the number of its delivery, and the ids of what it stands for."""
+    """A new digest: its id, the number of its delivery, and the ids of the signals that it replaces."""
 
     id: str
     number: int
@@ -107,7 +107,7 @@ class DigestResult(msgspec.Struct, frozen=True):
 
 
 class Count(msgspec.Struct, frozen=True):
-    """How many deliveries stand in one state."""
+    """How many deliveries are in one state."""
 
     destination: str
     priority: Priority
@@ -116,22 +116,22 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class UnseenSignals(msgspec.Struct, frozen=True):
-    """Signals that ended at one destination without an arrival, and that people do not know of yet."""
+    """Signals that ended at one destination without arriving, and have not been reported."""
 
     destination: str
     state: str  # expired, dead or dropped
     signals: int
     last: int  # the greatest number of their deliveries
     since: float  # when the first of them ended
-    priority: Priority  # of the most pressing
+    priority: Priority  # the highest among them
     shown: tuple[tuple[str, str, Priority, float], ...]  # some of them: id, title, priority, when they ended
 
 
 class OpenAlarm(msgspec.Struct, frozen=True):
-    """An alarm that people were told, and whose all-clear is still to come. Instants are on the steady clock."""
+    """An alarm that was raised and whose all-clear has not been sent. Instants are on the steady clock."""
 
     kind: str
     about: str
-    since: float  # when the trouble began
+    since: float  # when the condition began
     raised: float
-    route: str  # the destination that told it
+    route: str  # the destination of the alarm

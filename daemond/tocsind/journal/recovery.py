@@ -1,23 +1,23 @@
-"""Damage is found at the start, and the daemon starts all the same: what was found is put aside, and what can be read goes on.
+"""Each start looks for damage, and the daemon starts all the same: damaged files are moved aside, and what can be read is used.
 
-    found                                                   by
-    journal deleted or emptied                              the mark (`mark`) knows of commits
-    write-ahead log deleted, cut, or hit by a flipped bit   the mark knows of more commits than the journal
-    no database, a page that is none, an index that is off  SQLite: at opening, or by integrity_check
-    a table, index or trigger that is missing               comparison with a fresh journal
-    a row that its readers cannot read                      `salvage.unsound`
-    another journal, or a backup, in its place              the mark is about another one; a backup says that it is one
+    damage                                                  found by
+    journal deleted or emptied                              the mark (`commit_mark`) has commits
+    write-ahead log deleted, cut, or hit by a flipped bit   the mark has more commits than the journal
+    no database, an invalid page, a wrong index             SQLite: at opening, or by integrity_check
+    a missing table, index or trigger                       comparison with a fresh journal
+    a row that its readers cannot read                      `salvage.count_unreadable`
+    another journal, or a backup, in its place              the mark has another id; a backup says that it is one
 
-Integrity_check and the look at every row read the whole file. A journal above CHECKED, or READ, is looked at only when a job of the last
-run failed on its content (`MarkFile.suspect`), which ended that run.
+Integrity_check and the check of every row read the whole file. A journal above MAX_CHECKED, or MAX_READ, is checked only when a job of the
+last run failed on its content (`MarkFile.suspect`), which ended that run.
 
-The recovery: from database and log a database without a log is rebuilt (`logfile`), its rows go into `journal.fresh` (`salvage`); then
-the old files are put aside (`tocsind.host.damaged_files`), and the new one takes its name. It is killed
+The recovery: a database is rebuilt from database and log (`write_ahead_log`), its rows go into `journal.fresh` (`salvage`); then the old
+files are moved aside (`tocsind.host.damaged_files`), and the new one gets the journal's name. If the daemon is killed
 
     before `journal.fresh` has its name     the next start finds the old files as they were, and begins again
-    before that is the journal's name       it is whole, because it was filled and synced under another name: the next start goes on
+    before that gets the journal's name     it is whole, because it was filled and synced under another name: the next start goes on
 
-Nothing here writes to the old files; SQLite's own log is copied first, because closing a database removes it.
+The old files are never written. SQLite's own log is copied first, because closing a database removes it.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from tocsind.host.damaged_files import quarantine_files
 
 from . import commit_mark as marks
 from .commit_mark import Mark
-from .salvage import Tally, salvage, supplement, unsound
+from .salvage import Tally, count_unreadable, salvage, supplement
 from .schema import FILE_NAME, MIGRATIONS, create, open_journal, prepare, version
 from .write_ahead_log import broken_frames, rebuild, transplant
 
 WAL_NAME = f"{FILE_NAME}-wal"
-CHECKED = 64 * 2**20  # bytes; SQLite reads and compares a journal of this size in a third of a second
-READ = 16 * 2**20  # bytes; so long takes a look at every row of one of this size
-_COPY = "journal.log-copy"  # the log as it was found, until it is clear that nothing is wrong
+MAX_CHECKED = 64 * 2**20  # bytes; SQLite reads and compares a journal of this size in a third of a second
+MAX_READ = 16 * 2**20  # bytes; the check of every row of a journal of this size takes as long
+_COPY = "journal.log-copy"  # the log as it was found, until the journal is known to be intact
 _REBUILT = "journal.rebuilt"
 _FILLING, _FRESH, _EMPTY = "journal.filling", "journal.fresh", "journal.empty"
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA})
@@ -57,28 +57,28 @@ class Recovered(NamedTuple):
 
 
 class Replaced(NamedTuple):
-    """The journal is whole, and not the one that was here before: a backup, or another one. What waits may have been delivered."""
+    """The journal is intact, but not the one of the last run: a backup, or another one. Waiting deliveries may have arrived."""
 
     reason: str
     waiting: int
 
 
 class Opened(NamedTuple):
-    """The journal, and what there is to say of it."""
+    """The journal, and what was found on opening it."""
 
     connection: sqlite3.Connection
     finding: Recovered | Replaced | None = None
 
 
 class _Damaged(Exception):  # noqa: N818 - a condition, and the text says which
-    """`in_doubt`: what is not settled in the journal may have been delivered."""
+    """`in_doubt`: deliveries that are open in the journal may have arrived."""
 
     def __init__(self, reason: str, *, in_doubt: bool = True) -> None:
         super().__init__(reason)
         self.in_doubt = in_doubt
 
 
-def open_whole(folder: Path, now: float) -> Opened:
+def open_intact(folder: Path, now: float) -> Opened:
     """The journal in `folder`, recovered if it was damaged. `now` is Unix time. Raises CannotWrite."""
     mark = marks.read(folder)
     try:
@@ -101,13 +101,13 @@ def _open(folder: Path, mark: Mark | None) -> Opened:
         if isinstance(error.__cause__, sqlite3.Error) and is_damage(error.__cause__):
             raise _Damaged(str(error.__cause__)) from error
         raise
-    except UnicodeError as error:  # SQLite's message quotes what it found in the file
+    except UnicodeError as error:  # SQLite's message quotes the file's content
         raise _Damaged("the journal's schema is malformed") from error
     return Opened(connection, _replaced(connection, mark))
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether it is the content of the file that is wrong, and not the disk or its room."""
+    """Whether the content of the file is wrong, and not the disk or its space."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     return code & 0xFF in _DAMAGE
 
@@ -133,7 +133,7 @@ def _copy_log(folder: Path) -> None:
 
 
 def _examine_untouched(connection: sqlite3.Connection, folder: Path, mark: Mark | None) -> None:
-    """When something is wrong, the file stays as it is: to close it would write the log into it, but for this. The log was copied."""
+    """Examine the journal. When something is wrong the file stays as it is: closing would write the log into it, but the log was copied."""
     try:
         prepare(connection)
         _examine(connection, folder, mark)
@@ -144,25 +144,25 @@ def _examine_untouched(connection: sqlite3.Connection, folder: Path, mark: Mark 
 
 
 def _examine(connection: sqlite3.Connection, folder: Path, mark: Mark | None) -> None:
-    """Before anything is written. Raises _Damaged, or sqlite3.Error."""
+    """Check before anything is written. Raises _Damaged, or sqlite3.Error."""
     known = version(connection)
     if known == 0 and mark and mark.commits:
         raise _Damaged("the journal is empty")
     if mark and mark.commits:
         _check_commits(connection, folder, mark)
     if known != len(MIGRATIONS):
-        return  # an older one goes unexamined through its migrations
+        return  # an older version runs its migrations without this check
     if missing := _expected(MIGRATIONS) - _objects(connection):
         raise _Damaged(f"the journal has no {', '.join(sorted(missing))}")
     size = 0 if mark and mark.is_suspect else (folder / FILE_NAME).stat().st_size
-    if size <= CHECKED:
+    if size <= MAX_CHECKED:
         _check_structure(connection)
-    if size <= READ and (rows := unsound(connection)):
+    if size <= MAX_READ and (rows := count_unreadable(connection)):
         raise _Damaged(f"{rows} rows of the journal cannot be read", in_doubt=False)
 
 
 def _check_commits(connection: sqlite3.Connection, folder: Path, mark: Mark) -> None:
-    """A log that breaks off early leaves a journal that looks like an older one: of an earlier schema, or before it was renamed.
+    """Compare with the mark: a log that ends early leaves a journal that looks like an older one, of an earlier schema or number.
 
     Raises _Damaged.
     """
@@ -195,7 +195,7 @@ def _objects(connection: sqlite3.Connection) -> frozenset[str]:
 
 
 def _replaced(connection: sqlite3.Connection, mark: Mark | None) -> Replaced | None:
-    """Mark what waits in a journal that is not the one which was here: since it was copied, it may have been delivered."""
+    """Mark the waiting deliveries of a journal that is not the one of the last run: they may have arrived since it was copied."""
     row = connection.execute("SELECT hex(id), copied FROM commits").fetchone()
     if row is None:
         return None
@@ -238,7 +238,9 @@ def describe(kept: Tally) -> str:
 
 
 def _read_out(folder: Path, now: float, *, in_doubt: bool) -> tuple[int, Tally]:
-    """Make the fresh journal: broken pages of the log, and what was kept. Content that defeats all reading leaves it empty."""
+    """Make the fresh journal. Returns the broken pages of the log, and what was kept. Content that cannot be read at all leaves it
+    empty.
+    """
     try:
         broken = rebuild(folder / FILE_NAME, folder / WAL_NAME, folder / _REBUILT)
         kept = _filled(folder, now, in_doubt=in_doubt)
@@ -254,7 +256,7 @@ def _read_out(folder: Path, now: float, *, in_doubt: bool) -> tuple[int, Tally]:
 
 
 def _supplemented(folder: Path, now: float, kept: Tally, *, in_doubt: bool) -> Tally:
-    """With what the commits before the break hold: the broken page may be one that leads to others, which are whole."""
+    """Add what the commits before the broken frame hold: the broken page may be one that leads to other, intact ones."""
     rebuild(folder / FILE_NAME, folder / WAL_NAME, folder / _REBUILT, to_the_break=True)
     with (
         closing(_opened(folder / _REBUILT)) as older,
@@ -271,8 +273,8 @@ def _supplemented(folder: Path, now: float, kept: Tally, *, in_doubt: bool) -> T
 
 
 def _filled(folder: Path, now: float, *, in_doubt: bool) -> Tally:
-    """As `_fill`; where the list of tables itself is broken, once more with a fresh one: a journal that this version made has its tables
-    on the same pages.
+    """As `_fill`. If the list of tables itself is broken, once more with a fresh one: a journal that this version made has its tables on
+    the same pages.
     """
     kept = _fill(folder, now, in_doubt=in_doubt)
     if kept.signals or not (folder / FILE_NAME).exists():
@@ -286,7 +288,7 @@ def _filled(folder: Path, now: float, *, in_doubt: bool) -> Tally:
 
 
 def _fill(folder: Path, now: float, *, in_doubt: bool) -> Tally:
-    """Fill a fresh journal, synced, with what was rebuilt."""
+    """Fill a fresh journal, synced, from the rebuilt one."""
     filling, rebuilt = folder / _FILLING, folder / _REBUILT
     for path in (filling, folder / f"{_FILLING}-journal"):
         path.unlink(missing_ok=True)
@@ -308,7 +310,7 @@ def _opened(rebuilt: Path) -> sqlite3.Connection:
 
 
 def _text(raw: bytes) -> str:
-    return raw.decode("utf-8")  # strict: what is no text is no row
+    return raw.decode("utf-8")  # strict: a row with invalid text is lost
 
 
 def _quoted(path: Path) -> str:
@@ -316,9 +318,9 @@ def _quoted(path: Path) -> str:
 
 
 def rescue(connection: sqlite3.Connection, folder: Path) -> None:
-    """The files were taken away, and the connection still reads them: write all of it to where the next start looks for it.
+    """The files were deleted or moved, and the connection still reads them: write all of it to where the next start looks for it.
 
-    Not where another file took the journal's name: a person may have put it there. Raises OSError, or sqlite3.Error.
+    Not where another file has the journal's name: the operator may have put it there. Raises OSError, or sqlite3.Error.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
@@ -333,7 +335,7 @@ def rescue(connection: sqlite3.Connection, folder: Path) -> None:
 
 
 def _finish(folder: Path) -> None:
-    """Give a fresh journal that is whole its name; what a kill left of the old one is put aside first."""
+    """Give a complete fresh journal its name. Files of the old one that a kill left are moved aside first."""
     for name in (_FILLING, _REBUILT, _EMPTY):
         (folder / name).unlink(missing_ok=True)
     if (folder / _FRESH).exists():

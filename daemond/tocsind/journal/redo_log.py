@@ -1,4 +1,4 @@
-"""The redo log of earlier versions: what a killed daemon of that time had acknowledged and not committed is entered once, at the start.
+"""The redo log of earlier versions: signals that a killed daemon had acknowledged and not committed are imported once, at the start.
 
 A record begins on a block of its own: checksum (CRC-32, continued from the record before it, the first from the journal's salt), length,
 number, and arrivals as MessagePack. Records up to `redo.applied` are in the tables already.
@@ -27,15 +27,15 @@ _FORMAT = b"tocsin redo log, version 1"
 _decode = msgspec.msgpack.Decoder(list[Arrival]).decode
 
 
-def enter_left(folder: Path, connection: sqlite3.Connection) -> None:
-    """Enter what is left of the log, and delete it. Raises CannotWrite."""
+def import_rest(folder: Path, connection: sqlite3.Connection) -> None:
+    """Import the rest of the log, and delete it. Raises CannotWrite."""
     try:
-        _enter(folder / FILE_NAME, connection)
+        _import(folder / FILE_NAME, connection)
     except (sqlite3.Error, OSError) as error:
         raise CannotWrite(f"what {folder / FILE_NAME} holds cannot be taken into the journal: {error}") from error
 
 
-def _enter(path: Path, connection: sqlite3.Connection) -> None:
+def _import(path: Path, connection: sqlite3.Connection) -> None:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:

@@ -1,9 +1,10 @@
-"""Jobs that move what waits for one destination to its fallbacks: it is disabled (`divert`), or patience is over (`give_way`). When
-a fallback fails as well, `give_back` returns what came there by patience to a destination that works again.
+"""Jobs that move the waiting deliveries of a destination to its fallbacks: it is disabled (`divert`), or patience is over (`reroute`).
 
-The delivery is settled as `rerouted` and a new one is queued at the fallback, in one commit. UNIQUE (signal, destination) keeps a signal
-from a second delivery to a destination that has had it, so every chain ends, also where destinations stand in for one another. Only
-`give_back` queues an old delivery again, and each delivery once: it marks it with `RETURNED`.
+When a fallback fails as well, `return_to_origin` returns what came there by patience to a destination that works again.
+
+The delivery is settled as `rerouted` and a new one is queued at the fallback, in one commit. UNIQUE (signal, destination) prevents a second
+delivery to the same destination, so every chain ends, even where destinations are each other's fallbacks. Only `return_to_origin` queues an
+old delivery again, and each one once: it marks it with `RETURNED`.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from .maintenance import CHUNK, close
 from .records import Reroute
 
 NO_FALLBACK = "no fallback is left"
-RETURNED = 2  # in `hurried`: 0, came by its route; 1, came because patience was over elsewhere
-MAX_MOVED = 100  # deliveries a `give_way`: 6 ms, measured, and a hand-off waits behind it
+RETURNED = 2  # in `hurried`: 0, came by its route; 1, came because patience was over elsewhere; 2, returned
+MAX_MOVED = 100  # deliveries per `reroute`: takes 6 ms, measured, and a hand-off waits for so long
 
 # Of a list of destinations as JSON: one that has not had the signal of the delivery d.
-_TAKES = (
+_CAN_TAKE = (
     "EXISTS (SELECT 1 FROM json_each(?) c WHERE NOT EXISTS"
     " (SELECT 1 FROM deliveries o WHERE o.signal = d.signal AND o.destination = c.value))"
 )
-# One that has handed the signal of the delivery d on, and has not taken it back yet.
-_HAD = (
-    "EXISTS (SELECT 1 FROM json_each(?) c JOIN deliveries o ON o.signal = d.signal AND o.destination = c.value"  # noqa: S608 - our own text
+# One that passed the signal of the delivery d on, and has not taken it back yet.
+_CAN_RETURN = (
+    "EXISTS (SELECT 1 FROM json_each(?) c JOIN deliveries o ON o.signal = d.signal AND o.destination = c.value"  # noqa: S608 - constant text
     f" WHERE o.state = 'rerouted' AND o.hurried < {RETURNED})"
 )
 _QUEUED = (
@@ -38,11 +39,11 @@ _QUEUED = (
 )
 
 # Each in the order of an index: a backlog is read once, not sorted for each chunk.
-_OF_PRIORITY = f"{_QUEUED} AND d.priority = ? AND {_TAKES} ORDER BY d.number LIMIT ?"
-_SECOND_FALLBACK = f"{_QUEUED} AND d.hurried = 1 AND {_TAKES} ORDER BY d.priority, d.number LIMIT ?"
-_RETURNING = f"{_QUEUED} AND d.hurried = 1 AND {_HAD} ORDER BY d.priority, d.number LIMIT ?"
+_OF_PRIORITY = f"{_QUEUED} AND d.priority = ? AND {_CAN_TAKE} ORDER BY d.number LIMIT ?"
+_SECOND_FALLBACK = f"{_QUEUED} AND d.hurried = 1 AND {_CAN_TAKE} ORDER BY d.priority, d.number LIMIT ?"
+_RETURNING = f"{_QUEUED} AND d.hurried = 1 AND {_CAN_RETURN} ORDER BY d.priority, d.number LIMIT ?"
 _TAKE_BACK = (
-    f"UPDATE deliveries SET state = 'queued', reason = ?, since = ?, first_try = NULL, unknowns = 0, hurried = {RETURNED},"  # noqa: S608 - our own text
+    f"UPDATE deliveries SET state = 'queued', reason = ?, since = ?, first_try = NULL, unknowns = 0, hurried = {RETURNED},"  # noqa: S608 - constant text
     " doubt = max(deliveries.doubt, d.doubt) FROM deliveries d WHERE d.number = ? AND deliveries.signal = d.signal"
     f" AND deliveries.destination = ? AND deliveries.state = 'rerouted' AND deliveries.hurried < {RETURNED}"
 )
@@ -56,14 +57,14 @@ def divert(  # noqa: PLR0917 - a queue, and what to do with it
     now: float,
     disabled: Collection[str] = (),
 ) -> list[Reroute]:
-    """Send a chunk of a disabled destination's queue to its fallbacks, most pressing first.
+    """Move a chunk of a disabled destination's queue to its fallbacks, in order of priority.
 
-    `disabled` are those of the chain that are disabled as well: what only these have not had yet stays queued. What all of the chain
-    have had is dead.
+    `disabled` are the fallbacks that are disabled as well: a delivery stays queued if only these have not had it. If all of the chain have
+    had it, it is dead.
     """
     enabled = [name for name in chain if name not in disabled]
     rows = connection.execute(
-        f"{_QUEUED} AND ({_TAKES} OR NOT {_TAKES}) ORDER BY d.priority, d.number LIMIT ?",
+        f"{_QUEUED} AND ({_CAN_TAKE} OR NOT {_CAN_TAKE}) ORDER BY d.priority, d.number LIMIT ?",
         (destination, json.dumps(enabled), json.dumps(chain), CHUNK),
     ).fetchall()
     return [_divert_one(connection, number, id_, destination, enabled, reason, now) for number, id_ in rows]
@@ -96,8 +97,8 @@ def reroute(  # noqa: PLR0917 - as above
     *,
     hurried: bool,
 ) -> list[tuple[int, Reroute]]:
-    """Move a chunk of a failing destination's queue to fallbacks that work: all with a priority in `over`, and with `hurried` also what
-    came here because its patience was over elsewhere. What no working fallback can take stays.
+    """Move a chunk of a failing destination's queue to working fallbacks: all with a priority in `over`, and with `hurried` also what came
+    here because its patience was over elsewhere. A delivery that no working fallback can take stays.
     """
     fallbacks, rows = json.dumps(working), list[tuple[int, str]]()
     for priority in sorted(over):
@@ -124,10 +125,10 @@ def _move(  # noqa: PLR0917 - as above
     return Reroute(id_, destination, fallback)
 
 
-def give_back(
+def return_to_origin(
     connection: sqlite3.Connection, destination: str, origins: Sequence[str], reason: str, now: float
 ) -> list[tuple[int, Reroute]]:
-    """Return a chunk of what came to a failing destination by patience to the first of `origins` that it had left, and that works."""
+    """Return a chunk of what came to a failing destination by patience, to the first of `origins` that it had left and that works."""
     rows = connection.execute(_RETURNING, (destination, json.dumps(origins), MAX_MOVED)).fetchall()
     return [(number, _return(connection, number, id_, destination, origins, reason, now)) for number, id_ in rows]
 

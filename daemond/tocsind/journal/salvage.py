@@ -1,10 +1,11 @@
-"""Row by row out of a damaged journal into a fresh one: what can be read and makes sense is kept, what does not is counted.
+"""Row by row from a damaged journal into a fresh one: sound rows are copied, the others are counted.
 
-A table is read in the order of its numbers. Where that fails, every number behind the failure is asked for alone, so a broken page costs
-the rows that lie on it. A row must be what its readers expect: a job that meets a row it cannot read would end the daemon at each start.
+A table is read in the order of its numbers. Where that fails, every number behind the failure is read alone, so a broken page costs only
+the rows on it. A row must be what its readers expect: a job that meets a row it cannot read would end the daemon at each start.
 
-What was not settled in the salvaged journal may have been delivered all the same, so it is marked: it may come twice. A signal whose
-deliveries are all lost is owed again, marked too, when it is younger than a day; older ones were delivered long ago, and are only kept.
+Deliveries that were open in the damaged journal may have arrived all the same, so they are marked as possible duplicates. A signal whose
+deliveries are all lost is delivered again, marked too, when it is younger than a day; older ones were delivered long ago, and are only
+kept.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from tocsind.policy.live_message import Line
 
 from .digests import BELOW
 
-RECOVERED = "recovered"  # the destination of what lost its deliveries: none of that name exists, so it goes where its routes say
+RECOVERED = "recovered"  # the destination of signals that lost their deliveries: none of that name exists, so their routes decide
 REASON = "recovered from a damaged journal"
-YOUNG = 86_400.0  # seconds
-_MOST_GAPS = 1_000_000  # numbers that are asked for one by one in one table
+MAX_AGE = 86_400.0  # seconds
+_MAX_GAPS = 1_000_000  # numbers that are read one by one in one table
 
 _body = msgspec.msgpack.Decoder(dict[str, Any]).decode
 _lines = msgspec.msgpack.Decoder(tuple[Line, ...]).decode
@@ -35,7 +36,7 @@ Row = tuple[Any, ...]
 
 
 class Tally(NamedTuple):
-    """What became of a journal: signals and deliveries kept, rows that could not be read, and signals that are owed again."""
+    """What became of a journal: signals and deliveries kept, rows that could not be read, and signals that are delivered again."""
 
     signals: int
     deliveries: int
@@ -44,7 +45,7 @@ class Tally(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """`number`: the column that rows are asked for by; None: by none. `is_sound` judges a row as a mapping of its columns."""
+    """`number`: the column by which single rows are read; None: by none. `is_sound` judges a row as a mapping of its columns."""
 
     name: str
     number: str | None
@@ -60,7 +61,7 @@ def _is_delivery(row: dict[str, Any]) -> bool:
     return row["state"] in _STATES and row["priority"] in range(len(PRIORITIES)) and isinstance(row["destination"], str)
 
 
-def _is_living(row: dict[str, Any]) -> bool:
+def _is_live_message(row: dict[str, Any]) -> bool:
     return isinstance(_lines(row["lines"]), tuple)
 
 
@@ -75,7 +76,7 @@ _TABLES = (
     _Table("requests", "number", _is_anything),
     _Table("lanes", None, _is_anything),
     _Table("scopes", None, _is_anything),
-    _Table("living", None, _is_living),
+    _Table("living", None, _is_live_message),
     _Table("boots", None, _is_anything),
     _Table("outboxes", None, _is_anything),
 )
@@ -83,7 +84,7 @@ _REPORTS = (_Table("unseen", "delivery", _is_anything), _Table("alarms", None, _
 
 
 def salvage(source: sqlite3.Connection, fresh: sqlite3.Connection, now: float, *, in_doubt: bool) -> Tally:
-    """Fill a fresh journal with what can be read of `source`. `in_doubt`: what is not settled there may have been delivered."""
+    """Fill a fresh journal with all sound rows of `source`. `in_doubt`: deliveries that are open there may have arrived."""
     fresh.execute("BEGIN IMMEDIATE")
     unreadable = sum(_copy(source, fresh, table) for table in _TABLES)
     fresh.execute(
@@ -93,7 +94,7 @@ def salvage(source: sqlite3.Connection, fresh: sqlite3.Connection, now: float, *
     _copy_reports(source, fresh)
     if in_doubt:
         fresh.execute("UPDATE deliveries SET doubt = 1 WHERE state IN ('queued', 'sending')")
-    owed = _owe_again(fresh, now)
+    owed = _requeue_lost(fresh, now)
     signals, deliveries = _counted(fresh)
     fresh.execute("COMMIT")
     return Tally(signals, deliveries, unreadable, owed)
@@ -102,10 +103,10 @@ def salvage(source: sqlite3.Connection, fresh: sqlite3.Connection, now: float, *
 def supplement(
     older: sqlite3.Connection, fresh: sqlite3.Connection, now: float, kept: Tally, *, in_doubt: bool
 ) -> Tally:
-    """Add to what `salvage` kept the signals that only an older state of the journal has: a page that led to them is broken."""
+    """Add the signals that only an older state of the journal has: a page that leads to them is broken."""
     fresh.execute("BEGIN IMMEDIATE")
     for table in ("signals", "deliveries"):
-        fresh.execute(f"CREATE TEMP TABLE known_{table} AS SELECT number FROM {table}")  # noqa: S608 - our own names
+        fresh.execute(f"CREATE TEMP TABLE known_{table} AS SELECT number FROM {table}")  # noqa: S608 - constant names
     for each in _TABLES[:2]:
         _copy(older, fresh, each)
     fresh.execute(
@@ -114,43 +115,43 @@ def supplement(
     )
     if in_doubt:
         fresh.execute("UPDATE deliveries SET doubt = 1 WHERE state IN ('queued', 'sending')")
-    owed = _owe_again(fresh, now)
+    owed = _requeue_lost(fresh, now)
     signals, deliveries = _counted(fresh)
     fresh.execute("COMMIT")
     return kept._replace(signals=signals, deliveries=deliveries, owed_again=kept.owed_again + owed)
 
 
 def _counted(fresh: sqlite3.Connection) -> list[int]:
-    return [fresh.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("signals", "deliveries")]  # noqa: S608 - our own names
+    return [fresh.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("signals", "deliveries")]  # noqa: S608 - constant names
 
 
 def _copy_redo(source: sqlite3.Connection, fresh: sqlite3.Connection) -> None:
-    """So that what the redo log holds is taken in."""
+    """Copy the position of the redo log, so that the log is imported."""
     with suppress(sqlite3.DatabaseError, UnicodeError):
         for row in source.execute("SELECT salt, applied FROM redo").fetchall():
             fresh.execute("UPDATE redo SET salt = ?, applied = ?", row)
 
 
 def _copy_reports(source: sqlite3.Connection, fresh: sqlite3.Connection) -> None:
-    """What people are still to be told; the triggers have listed every dead delivery anew, also those that were reported long ago."""
+    """Copy the pending reports. The triggers have listed every dead delivery again, also those that were reported long ago."""
     fresh.execute("DELETE FROM unseen")
     for table in _REPORTS:
         _copy(source, fresh, table)
     fresh.execute("DELETE FROM unseen WHERE delivery NOT IN (SELECT number FROM deliveries)")
 
 
-def unsound(source: sqlite3.Connection) -> int:
+def count_unreadable(source: sqlite3.Connection) -> int:
     """How many rows of a journal its readers could not read. Raises sqlite3.DatabaseError when a table cannot be read to its end."""
     found = 0
     for table in _TABLES:
-        cursor = source.execute(f"SELECT * FROM {table.name}")  # noqa: S608 - our own names
+        cursor = source.execute(f"SELECT * FROM {table.name}")  # noqa: S608 - constant names
         names = [column[0] for column in cursor.description]
         found += sum(not _sound(table, names, row) for row in cursor)
     return found
 
 
 def _copy(source: sqlite3.Connection, fresh: sqlite3.Connection, table: _Table) -> int:
-    """How many rows were lost, as far as is known."""
+    """Copy one table; returns how many rows were lost, as far as is known."""
     wanted = {row[1] for row in fresh.execute(f"PRAGMA table_info({table.name})")}
     try:
         names = [row[1] for row in source.execute(f"PRAGMA table_info({table.name})") if row[1] in wanted]
@@ -159,7 +160,7 @@ def _copy(source: sqlite3.Connection, fresh: sqlite3.Connection, table: _Table) 
     if not names:
         return 1
     columns, marks = ", ".join(names), ", ".join("?" * len(names))
-    insert = f"INSERT OR IGNORE INTO {table.name} ({columns}) VALUES ({marks})"  # noqa: S608 - columns of our own table
+    insert = f"INSERT OR IGNORE INTO {table.name} ({columns}) VALUES ({marks})"  # noqa: S608 - columns of a constant table
     lost = 0
     for row in _rows(source, table, columns):
         lost += row is None or not (_sound(table, names, row) and _insert(fresh, insert, row))
@@ -176,7 +177,7 @@ def _sound(table: _Table, names: Sequence[str], row: Row) -> bool:
 def _insert(fresh: sqlite3.Connection, insert: str, row: Row) -> bool:
     try:
         return fresh.execute(insert, row).rowcount == 1
-    except sqlite3.IntegrityError:  # a type that the column does not take
+    except sqlite3.IntegrityError:  # a type that the column does not accept
         return False
 
 
@@ -209,8 +210,8 @@ def _one_by_one(source: sqlite3.Connection, select: str, numbers: Iterable[int])
 
 
 def _numbers(source: sqlite3.Connection, table: str, last: int | None) -> Iterator[int]:
-    """Those behind the last that was read: digests' deliveries, whose numbers lie far below zero, and then all others."""
-    top = min(_highest(source, table), _MOST_GAPS + max(0, last or 0))
+    """The numbers after the last one read: first the digests' deliveries, whose numbers are far below zero, then all others."""
+    top = min(_highest(source, table), _MAX_GAPS + max(0, last or 0))
     digests = range(1 - BELOW, _highest(source, "signals") + 1 - BELOW) if table == "deliveries" else range(0)
     for number in (*digests, *range(1, top + 1)):
         if last is None or number > last:
@@ -220,7 +221,7 @@ def _numbers(source: sqlite3.Connection, table: str, last: int | None) -> Iterat
 def _highest(source: sqlite3.Connection, table: str) -> int:
     """The highest number that a table ever gave, or has."""
     for query in (
-        f"SELECT seq FROM sqlite_sequence WHERE name = '{table}'",  # noqa: S608 - our own names
+        f"SELECT seq FROM sqlite_sequence WHERE name = '{table}'",  # noqa: S608 - constant names
         f"SELECT max(number) FROM {table}",  # noqa: S608 - as above
     ):
         try:
@@ -232,12 +233,12 @@ def _highest(source: sqlite3.Connection, table: str) -> int:
     return 0
 
 
-def _owe_again(fresh: sqlite3.Connection, now: float) -> int:
-    """Queue what lost all its deliveries, in doubt; how many signals."""
+def _requeue_lost(fresh: sqlite3.Connection, now: float) -> int:
+    """Queue signals that lost all their deliveries, marked as possible duplicates; returns how many."""
     rows = fresh.execute(
         "SELECT number, body, accepted + skew FROM signals s WHERE accepted + skew > ? AND stands_for IS NULL"
         " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.signal = s.number)",
-        (now - YOUNG,),
+        (now - MAX_AGE,),
     ).fetchall()
     for number, raw, accepted in rows:
         body = _body(raw)

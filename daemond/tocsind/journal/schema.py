@@ -1,8 +1,8 @@
 """The tables and their versions. `user_version` counts the migrations that a file has seen; a fresh file runs them all.
 
-`waiting` is the queue: a partial index in the very order in which a feeder reads; digests, numbered below zero, stand first in it. UNIQUE
+`waiting` is the queue: a partial index in the very order in which a feeder reads; digests, numbered below zero, come first in it. UNIQUE
 (signal, destination) is the loop guard of fallbacks, and with the id's uniqueness it makes acceptance idempotent. AUTOINCREMENT, because a
-number that retention freed must not come again: feeders remember how far they read. Numbers below zero leave its counting alone.
+number that retention freed must not be used again: feeders remember how far they read. Numbers below zero do not affect it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CREATE TABLE signals (
     pid         INTEGER NOT NULL,
     body        BLOB NOT NULL               -- the signal's fields, MessagePack
 ) STRICT;
-CREATE INDEX ages ON signals (accepted);    -- else retention reads every signal to find none that is old
+CREATE INDEX ages ON signals (accepted);    -- for retention, which would else read every signal
 
 CREATE TABLE deliveries (
     number      INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -35,14 +35,14 @@ CREATE TABLE deliveries (
     destination TEXT NOT NULL,
     priority    INTEGER NOT NULL,
     state       TEXT NOT NULL,
-    since       REAL NOT NULL,              -- when it came into this state
+    since       REAL NOT NULL,              -- when it entered this state
     reason      TEXT,                       -- and why
     deadline    REAL,
     attempts    INTEGER NOT NULL DEFAULT 0,
     first_try   REAL,
     doubt       INTEGER NOT NULL DEFAULT 0,
     unknowns    INTEGER NOT NULL DEFAULT 0,
-    message     TEXT,                       -- the far end's own id
+    message     TEXT,                       -- the server's id
     UNIQUE (signal, destination)
 ) STRICT;
 CREATE INDEX waiting ON deliveries (destination, priority, number) WHERE state = 'queued';
@@ -60,7 +60,7 @@ CREATE TABLE attempts (
     PRIMARY KEY (delivery, number)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE requests (                     -- when each channel was last asked; pacing must not forget over a restart
+CREATE TABLE requests (                     -- when the last request went to each channel; pacing must know it after a restart
     channel     TEXT NOT NULL,
     at          REAL NOT NULL,
     PRIMARY KEY (channel, at)
@@ -100,15 +100,15 @@ CREATE TRIGGER count_gone AFTER DELETE ON deliveries BEGIN
 END;
 """
 
-# Scopes: a block is the webhook's and not the lane's, so it moves to where the webhook's memory is; two names may have led to one.
+# Limits: a block is the webhook's and not the lane's, so it moves to the webhook's row; two names may have led to one webhook.
 # Requests: the old time was that of sending, and the best that is known of the answer's.
 _SECOND = """
 ALTER TABLE deliveries ADD COLUMN plain INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE deliveries ADD COLUMN digest INTEGER;       -- number of the signal that tells this one in sum
+ALTER TABLE deliveries ADD COLUMN digest INTEGER;       -- number of the digest's signal
 CREATE INDEX digested ON deliveries (digest) WHERE digest IS NOT NULL;
-ALTER TABLE signals ADD COLUMN stands_for INTEGER;      -- a digest: of so many
+ALTER TABLE signals ADD COLUMN stands_for INTEGER;      -- a digest: number of its originals
 
-CREATE TABLE scopes (                       -- endpoints, channels, addresses: what was told about them, and learned
+CREATE TABLE scopes (                       -- webhooks, channels, addresses: their blocks and learned limits
     scope           TEXT PRIMARY KEY,
     blocked_until   REAL,
     blocked_because TEXT,
@@ -124,9 +124,9 @@ ALTER TABLE lanes ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE lanes ADD COLUMN channel TEXT;
 
 ALTER TABLE requests RENAME TO asked;
-CREATE TABLE requests (                     -- when each destination asked; pacing must not forget over a restart
+CREATE TABLE requests (                     -- the requests of each destination; pacing must know them after a restart
     number      INTEGER PRIMARY KEY,
-    channel     TEXT NOT NULL,              -- where it led at the time
+    channel     TEXT NOT NULL,              -- the destination's channel at the time
     destination TEXT NOT NULL,
     sent        REAL NOT NULL,
     answered    REAL,
@@ -139,54 +139,54 @@ CREATE INDEX unanswered ON requests (destination) WHERE answered IS NULL;
 """
 
 _THIRD = """
-CREATE TABLE redo (                         -- one row: whose log it is, and which of its records are in the tables
+CREATE TABLE redo (                         -- one row: the log's salt, and which of its records are in the tables
     salt        BLOB NOT NULL,
     applied     INTEGER NOT NULL
 ) STRICT;
 INSERT INTO redo VALUES (randomblob(16), 0);
 """
 
-# Living messages. What waited already has no key here: each of those is told by itself, in the order of its turn.
+# Live messages. Deliveries that wait already have no key here: each of them is sent by itself, in its order.
 _FOURTH = """
-ALTER TABLE deliveries ADD COLUMN key TEXT;             -- the signal's, for finding what else waits of it
+ALTER TABLE deliveries ADD COLUMN key TEXT;             -- the signal's, to find other waiting deliveries of it
 CREATE INDEX keyed ON deliveries (destination, key, signal) WHERE state = 'queued' AND key IS NOT NULL;
-ALTER TABLE attempts ADD COLUMN edits TEXT;             -- the message; an attempt that edits leaves no doubt behind
+ALTER TABLE attempts ADD COLUMN edits TEXT;             -- the message; an attempt that edits is never ambiguous
 
-CREATE TABLE living (                       -- what shows the signals of one key at one destination
+CREATE TABLE living (                       -- the live message of one key at one destination
     destination TEXT NOT NULL,
     key         TEXT NOT NULL,
-    about       TEXT NOT NULL,              -- at which far end: a new webhook under an old name begins afresh
-    message     TEXT,                       -- the far end's own id; none: the next state is posted
+    about       TEXT NOT NULL,              -- hash of the webhook: a new one under an old name starts afresh
+    message     TEXT,                       -- the server's id; none: the next state is posted
     newest      INTEGER NOT NULL,           -- number of the signal whose state it shows
     lines       BLOB NOT NULL,              -- the last states, MessagePack
     earlier     INTEGER NOT NULL,           -- states before those
     doubt       INTEGER NOT NULL,
     PRIMARY KEY (destination, key)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX shown ON living (newest);      -- a key is forgotten with the state that it showed last
+CREATE INDEX shown ON living (newest);      -- retention deletes a key with its last state
 """
 
-# Two clocks: what is in the file already was stamped by the wall clock alone, and goes on with a skew of nothing.
+# Two clocks: the wall clock alone stamped all earlier rows; their skew is zero.
 _FIFTH = """
 ALTER TABLE signals ADD COLUMN skew REAL NOT NULL DEFAULT 0;    -- steady clock minus wall clock, at acceptance
 DROP INDEX ages;
 CREATE INDEX ages ON signals (accepted + skew);
 CREATE TABLE boots (                        -- one row: the boot of the machine that this journal last ran in
     id          TEXT NOT NULL,
-    base        REAL NOT NULL               -- the Unix time at which its boot clock stood at zero
+    base        REAL NOT NULL               -- the Unix time at which its boot clock was zero
 ) STRICT;
 """
 
-# How long a block was when it was set: over a reboot the clock may be another, and no block may become longer by that.
+# The length of a block when it was set: after a reboot the clock may be another one, and must not make a block longer.
 _SIXTH = """
 ALTER TABLE scopes ADD COLUMN blocked_for REAL;         -- seconds
 """
 
-# Patience (policy.patience). What already waits at a fallback has its patience there.
+# Patience (policy.patience). Deliveries that wait at a fallback already have their patience there.
 _SEVENTH = """
 ALTER TABLE lanes ADD COLUMN failing_since REAL;        -- when the outage began
 ALTER TABLE lanes ADD COLUMN failing_because TEXT;
-ALTER TABLE deliveries ADD COLUMN hurried INTEGER NOT NULL DEFAULT 0;   -- its patience was over where it came from
+ALTER TABLE deliveries ADD COLUMN hurried INTEGER NOT NULL DEFAULT 0;   -- patience was over at the destination before
 """
 
 _EIGHTH = """
@@ -198,10 +198,10 @@ CREATE TABLE commits (                      -- one row: which journal this is, a
 INSERT INTO commits VALUES (randomblob(16), 0, NULL);
 """
 
-# Reports (journal.reports). What ended before this version is not reported.
+# Reports (journal.loss_reports). What ended before this version is not reported.
 _NINTH = """
 CREATE INDEX hurrying ON deliveries (destination, priority, number) WHERE state = 'queued' AND hurried = 1;
-CREATE TABLE unseen (                       -- deliveries that ended without an arrival, until people know
+CREATE TABLE unseen (                       -- deliveries that ended without arriving, until they are reported
     delivery    INTEGER PRIMARY KEY
 ) STRICT;
 CREATE TRIGGER unseen_new AFTER INSERT ON deliveries WHEN NEW.state = 'dead' BEGIN
@@ -218,21 +218,21 @@ END;
 CREATE TRIGGER unseen_gone AFTER DELETE ON deliveries WHEN OLD.state IN ('expired', 'dead', 'dropped') BEGIN
     DELETE FROM unseen WHERE delivery = OLD.number;
 END;
-CREATE TABLE alarms (                       -- that were raised, until their all-clear
+CREATE TABLE alarms (                       -- raised alarms, until their all-clear
     kind        TEXT NOT NULL,
     about       TEXT NOT NULL,
-    since       REAL NOT NULL,              -- when the trouble began
+    since       REAL NOT NULL,              -- when the condition began
     told        REAL NOT NULL,
-    road        TEXT NOT NULL,              -- the destination that told it
+    road        TEXT NOT NULL,              -- the destination of the alarm
     PRIMARY KEY (kind, about)
 ) STRICT, WITHOUT ROWID;
 """
 
 _TENTH = """
-CREATE TABLE outboxes (                     -- how far each was read, in the commit that holds what was read
-    id          BLOB NOT NULL,              -- its own, random
-    uid         INTEGER NOT NULL,           -- and its owner's: the id of another's outbox is worth nothing
-    sequence    INTEGER NOT NULL,           -- the last record that is in here
+CREATE TABLE outboxes (                     -- position of each, written in the commit of its signals
+    id          BLOB NOT NULL,              -- random
+    uid         INTEGER NOT NULL,           -- of the owner: another user cannot use the id
+    sequence    INTEGER NOT NULL,           -- the last record in the journal
     at          REAL NOT NULL,
     PRIMARY KEY (id, uid)
 ) STRICT, WITHOUT ROWID;
@@ -242,7 +242,7 @@ MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHT
 
 
 _SHAPE = (  # of the file; both must precede the first table, and an older file keeps its own
-    "page_size = 2048",  # what a sync costs goes by bytes: a tenth less than with 4096, measured
+    "page_size = 2048",  # the cost of a sync depends on bytes: a tenth less than with 4096, measured
     "auto_vacuum = INCREMENTAL",  # retention gives space back
 )
 
@@ -250,8 +250,8 @@ _SHAPE = (  # of the file; both must precede the first table, and an older file 
 def open_journal(folder: Path, look: Callable[[sqlite3.Connection], None] | None = None) -> sqlite3.Connection:
     """The journal in `folder`, at the newest version. Raises CannotWrite with what to do about it.
 
-    `look` calls `prepare` and may look at the journal before anything is written; what it raises, other than
-    sqlite3.Error and OSError, passes through.
+    `look` calls `prepare` and may examine the journal before anything is written. What it raises, other than sqlite3.Error and OSError,
+    passes through.
     """
     path = folder / FILE_NAME
     try:
@@ -269,13 +269,13 @@ def open_journal(folder: Path, look: Callable[[sqlite3.Connection], None] | None
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """How a journal is read and written, for as long as it is open; nothing is written to one that has tables."""
-    # first of all: a second connection could corrupt the WAL (SQLite before 3.51.3); and what reads the file before this would make a -shm
+    """Configure the connection. Nothing is written to a file that has tables."""
+    # first of all: a second connection could corrupt the WAL (SQLite before 3.51.3); and a read of the file before this would make a -shm
     # file beside it, for which a full disk has no room
     connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     for pragma in (
-        *(() if pages else _SHAPE),  # auto_vacuum writes, be it what the file says already
+        *(() if pages else _SHAPE),  # auto_vacuum writes, even when the file has the same setting
         "journal_mode = WAL",
         "synchronous = FULL",  # in WAL mode: every commit is synced before it returns
         f"wal_autocheckpoint = {CHECKPOINT}",
@@ -291,7 +291,7 @@ def version(connection: sqlite3.Connection) -> int:
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """All tables of a fresh journal, in an empty database."""
+    """Create all tables of a fresh journal, in an empty database."""
     for pragma in _SHAPE:
         connection.execute(f"PRAGMA {pragma}").fetchall()
     _migrate_from(connection, 0)

@@ -1,8 +1,8 @@
-"""The write-ahead log, read without SQLite: to rebuild a database from a log that SQLite would take only a part of, or nothing.
+"""The write-ahead log, read without SQLite: to rebuild a database from a log of which SQLite would use only a part, or nothing.
 
-Each frame's checksum continues from the one that is stored in the frame before it, so a frame that was hit by a flipped bit costs only
-itself: those behind it can still be verified. A page whose frame is broken keeps its older content, and `salvage` reads what fits.
-The format is SQLite's (sqlite.org/fileformat2.html, "The Write-Ahead Log").
+Each frame's checksum continues from the one that is stored in the frame before it, so a flipped bit costs only its own frame: those
+behind it can still be verified. A page whose frame is broken keeps its older content, and `salvage` reads what fits. The format is SQLite's
+(sqlite.org/fileformat2.html, "The Write-Ahead Log").
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 _HEADER = struct.Struct(">8I")  # magic, version, page size, checkpoint, salts, checksum
 _FRAME = struct.Struct(">6I")  # page number, pages after a commit or 0, salts, checksum
-_ORDERS = {0x377F0682: "<", 0x377F0683: ">"}  # by the magic number: in which byte order checksums are counted
+_ORDERS = {0x377F0682: "<", 0x377F0683: ">"}  # by the magic number: the byte order of the checksums
 _SIZES = frozenset(2**n for n in range(9, 17))
 _PAGE_SIZE_AT, _MODES_AT, _FREE_PAGES_AT, _VALID_FOR_AT, _TREE_AT = (
     16,
@@ -26,7 +26,7 @@ _PAGE_SIZE_AT, _MODES_AT, _FREE_PAGES_AT, _VALID_FOR_AT, _TREE_AT = (
     32,
     92,
     100,
-)  # in the first page of a database
+)  # offsets in the first page of a database
 _INTERIOR = 5  # the kind of page that leads to others
 
 
@@ -39,10 +39,10 @@ class _Frame(NamedTuple):
 
 
 def rebuild(database: Path, log: Path, target: Path, *, to_the_break: bool = False) -> int:
-    """Write to `target` the database with all of the log that can be verified; how many frames could not be. Raises OSError.
+    """Write to `target` the database with all verified frames of the log. Returns how many frames could not be verified. Raises OSError.
 
-    `database` and `log` may be missing. `target` is a database without a log. With `to_the_break` the commits before the first broken
-    frame are written, and nothing behind it: an older database, whose pages belong together.
+    `database` and `log` may be missing. `target` is a database without a log. With `to_the_break` the commits before the first broken frame
+    are written, and nothing behind it: an older database, whose pages belong together.
     """
     raw = log.read_bytes() if log.exists() else b""
     if database.exists():
@@ -52,7 +52,7 @@ def rebuild(database: Path, log: Path, target: Path, *, to_the_break: bool = Fal
     with target.open("r+b") as content:
         broken = _apply_all(raw, content, to_the_break=to_the_break)
         if content.seek(0, os.SEEK_END) > _VALID_FOR_AT + 4:
-            _overwrite(content, _MODES_AT, b"\1\1")  # no log belongs to it
+            _overwrite(content, _MODES_AT, b"\1\1")  # a mode without a log
             _overwrite(content, _VALID_FOR_AT, bytes(4))  # its length is that of the file
     return broken
 
@@ -89,7 +89,7 @@ def _schema_pages(source: bytes, size: int) -> list[int]:
 
 
 def _apply_all(raw: bytes, content: BinaryIO, *, to_the_break: bool) -> int:
-    """Write the pages of each commit; how many frames are broken."""
+    """Write the pages of each commit; returns how many frames are broken."""
     size, broken = _page_size(raw, content.read(_HEADER.size)), 0
     waiting: dict[int, bytes] = {}
     for frame in _frames(raw, size) if size else ():
@@ -117,14 +117,14 @@ def _overwrite(content: BinaryIO, at: int, data: bytes) -> None:
 
 
 def _page_size(raw: bytes, content: bytes) -> int:
-    """From the log's header, or where that is broken from the database's; 0: neither says."""
+    """From the log's header, or where that is broken from the database's; 0: from neither."""
     known = int.from_bytes(content[_PAGE_SIZE_AT : _PAGE_SIZE_AT + 2], "big")
     said = _HEADER.unpack_from(raw)[2] if len(raw) >= _HEADER.size else 0
     return next((size for size in (65536 if known == 1 else known, said) if size in _SIZES), 0)
 
 
 def _frames(raw: bytes, size: int) -> Iterator[_Frame]:
-    """The frames of the log's present lap, whole or broken; those of an earlier lap have other salts."""
+    """The frames of the log's current lap, whole or broken; those of an earlier lap have other salts."""
     if len(raw) < _HEADER.size:
         return
     header = _HEADER.unpack_from(raw)
@@ -141,7 +141,7 @@ def _frames(raw: bytes, size: int) -> Iterator[_Frame]:
 
 
 def _order(magic: int) -> str:
-    """This machine's own, when the header does not say."""
+    """The byte order by the header; else this machine's."""
     return _ORDERS.get(magic, "<" if sys.byteorder == "little" else ">")
 
 

@@ -1,12 +1,12 @@
-"""The journal's thread: one connection, jobs in, answers out, one commit for all that wait.
+"""The journal thread: one connection, jobs in, answers out, one commit for all waiting jobs.
 
 A job is a function of the connection. Jobs of one group share a transaction; if any of them fails, the group is rolled back and its jobs
-run again one by one, so that a poisoned job fails alone. Jobs must therefore touch nothing but the connection. The loop hears the answers
-behind the synced commit.
+run again one by one, so that a faulty job fails alone. Jobs must therefore change nothing but the connection. The event loop gets the
+answers after the synced commit.
 
 A full disk is a refusal (StorageFull): nothing was written, the same job may succeed later. A failed sync, a read error or corruption is
-the end (StorageFailed): after a failed fsync the kernel may have dropped the dirty pages, so nobody knows what the file holds until it
-is opened afresh. From then on every job is answered with that error, nothing is acknowledged, and the daemon leaves.
+the end (StorageFailed): after a failed fsync the kernel may have dropped the dirty pages, so it is unknown what the file holds until it
+is opened afresh. From then on every job is answered with that error, nothing is acknowledged, and the daemon stops.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tocsind.errors import CannotWrite, StorageFailed, StorageFull, StorageLost
 from .backup import Copy, CopyFailed, freeze, thaw
 from .commit_mark import CommitCounter
 from .files import Files, Reserve
-from .recovery import Recovered, Replaced, is_damage, open_whole, rescue
-from .redo_log import enter_left
+from .recovery import Recovered, Replaced, is_damage, open_intact, rescue
+from .redo_log import import_rest
 from .schema import CHECKPOINT
 
 T = TypeVar("T")
 P = ParamSpec("P")
-Connection = sqlite3.Connection  # what a job is given; who only hands jobs on needs no more of SQLite than this name
+Connection = sqlite3.Connection  # the type of a job's argument, for callers that do not import sqlite3
 Finding = Recovered | Replaced
 Answer = outcome.Value[Any] | outcome.Error
 _SHORT_CHECKPOINT = 500  # pages, 1 MiB: while the reserve is used, the log must stay within its share
@@ -43,7 +43,7 @@ _FATAL_CODES = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.
 
 
 class _Waiter:
-    """A job, and the task that waits for it; no task once that was cancelled: the job is done all the same."""
+    """A job, and the task that waits for it. The task is None after a cancellation: the job runs all the same."""
 
     __slots__ = ("job", "task")
 
@@ -52,15 +52,15 @@ class _Waiter:
         self.task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
 
     def abandon(self, _raise_cancel: object) -> trio.lowlevel.Abort:
-        """For trio, when the task is cancelled."""
+        """Called by trio when the task is cancelled."""
         self.task = None
         return trio.lowlevel.Abort.SUCCEEDED
 
 
 class Journal:
-    """Runs jobs on the journal's own thread. Use as `async with Journal(folder) as journal`.
+    """Runs jobs on the journal thread. Use as `async with Journal(folder) as journal`.
 
-    `now` is Unix time: what of a damaged journal lost its deliveries is owed again when it is younger than a day.
+    `now` is Unix time: a signal of a damaged journal that lost its deliveries is delivered again when it is younger than a day.
     """
 
     def __init__(self, folder: Path, now: float = 0.0) -> None:
@@ -75,28 +75,28 @@ class Journal:
         self._outside_transaction: deque[Callable[[sqlite3.Connection], None]] = deque()
         self._copying = False
         self.finding: Finding | None = None  # what was wrong with the files; known once they are open
-        self._jobs: SimpleQueue[_Waiter | None] = SimpleQueue()  # None ends it all
+        self._jobs: SimpleQueue[_Waiter | None] = SimpleQueue()  # None ends the thread
 
     @property
     def healthy(self) -> bool:
-        """False once the disk broke a promise."""
+        """False after a failed sync or write."""
         return self._failure is None
 
     @property
     def is_full(self) -> bool:
-        """Whether the journal lives on its reserve; from any thread."""
+        """Whether the journal uses its reserve; from any thread."""
         return self._reserve.is_used
 
     @property
     def holds_reserve(self) -> bool:
-        """Whether space is kept for outcomes; from any thread."""
+        """Whether space is reserved for outcomes; from any thread."""
         return self._reserve.is_held
 
     async def __aenter__(self) -> Self:
         self._token = trio.lowlevel.current_trio_token()
         threading.Thread(target=self._run, name="journal", daemon=True).start()
         try:
-            await self.run(lambda _: None)  # its answer comes after opening, or is the reason why not
+            await self.run(lambda _: None)  # it is answered after opening, or with the reason why not
         except BaseException:
             await self.__aexit__()
             raise
@@ -110,9 +110,9 @@ class Journal:
     async def run(
         self, job: Callable[Concatenate[sqlite3.Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """What `job(connection, ...)` returns, after its commit. Raises StorageFull, StorageFailed, or what the job raised.
+        """Returns what `job(connection, ...)` returns, after its commit. Raises StorageFull, StorageFailed, or what the job raised.
 
-        When the caller is cancelled the job still runs; whoever repeats it must be able to (ids make that so).
+        When the caller is cancelled the job still runs; a caller that repeats a job must be able to (ids make that so).
         """
         waiter = _Waiter(lambda connection: job(connection, *args, **kwargs))
         self._jobs.put(waiter)
@@ -120,21 +120,21 @@ class Journal:
         return result
 
     async def hold_reserve(self) -> bool:
-        """Keep space for outcomes; False when the disk does not have it."""
+        """Reserve space for outcomes; False when the disk does not have it."""
         return await self.run(self._hold)
 
     async def use_reserve(self) -> bool:
-        """Give the kept space to the journal, for outcomes; False when there is none left."""
+        """Give the reserved space to the journal, for outcomes; False when there is none left."""
         return await self.run(self._release)
 
     def check_files(self) -> None:
-        """Raises StorageFailed when the files are not where they were opened; from any thread, and it takes microseconds."""
+        """Raises StorageFailed when the files are not where they were opened. Any thread may call it; it takes microseconds."""
         if self._is_lost() and self._failure is not None:
             raise self._failure
 
     @asynccontextmanager
     async def copied(self, now: float) -> AsyncIterator[Copy]:
-        """The journal's file as it is at this moment (`copying`), until the context ends. Raises CopyFailed, StorageFull."""
+        """The journal's file as it is at this moment (`backup`), until the context ends. Raises CopyFailed, StorageFull."""
         if self._copying:
             raise CopyFailed("another copy is being made; try again")
         self._copying = True
@@ -149,7 +149,7 @@ class Journal:
 
     @property
     def _checkpoint(self) -> int:
-        """After so many pages of its log SQLite takes them into the database."""
+        """Pages of the log after which SQLite moves them into the database."""
         return _SHORT_CHECKPOINT if self._reserve.is_used else CHECKPOINT
 
     def _hold(self, connection: sqlite3.Connection) -> bool:
@@ -169,7 +169,7 @@ class Journal:
             connection.execute(f"PRAGMA wal_autocheckpoint = {self._checkpoint}").fetchall()
 
     async def _run_outside(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        """Let the journal's thread do something that no transaction may be open for. Raises what `work` raises, translated."""
+        """Run `work` on the journal thread outside any transaction. Raises what `work` raises, translated."""
         answer, done = list[Exception](), trio.Event()
 
         def attempt(connection: sqlite3.Connection) -> None:
@@ -186,7 +186,7 @@ class Journal:
             raise answer[0]
 
     def _is_lost(self) -> bool:
-        """Whether the files are gone from under us: then what is written there is not found by the next start."""
+        """Whether the files were deleted or moved: then the next start does not find what is written now."""
         if self._failure is None and self._files and (lost := self._files.check()):
             self._failure = StorageLost(f"the journal is gone: {lost}. Nothing is acknowledged any more")
         return self._failure is not None
@@ -194,7 +194,7 @@ class Journal:
     def _run(self) -> None:
         try:
             self._serve()
-        except BaseException as error:  # noqa: BLE001 - a bug of ours, and without this thread nothing goes on
+        except BaseException as error:  # noqa: BLE001 - a bug; without this thread the daemon cannot continue
             self._token.run_sync_soon(outcome.Error(error).unwrap)
 
     def _serve(self) -> None:
@@ -222,13 +222,13 @@ class Journal:
         self._token.run_sync_soon(self._closed.set)
 
     def _rescue(self, connection: sqlite3.Connection) -> None:
-        """What was taken away while it was open is still here: keep it for the next start."""
+        """Save the content of files that were deleted or moved while they were open, for the next start."""
         if isinstance(self._failure, StorageLost) and self._files and not self._files.is_replaced:
             with suppress(OSError, sqlite3.Error):  # it is lost already
                 rescue(connection, self._folder)
 
     def _open(self) -> sqlite3.Connection:
-        """The journal; on a full disk this may take the reserve."""
+        """Open the journal; on a full disk this may use the reserve."""
         try:
             return self._opened()
         except CannotWrite as error:
@@ -237,16 +237,16 @@ class Journal:
         return self._opened()
 
     def _opened(self) -> sqlite3.Connection:
-        connection, self.finding = open_whole(self._folder, self._now)
+        connection, self.finding = open_intact(self._folder, self._now)
         try:
-            enter_left(self._folder, connection)
+            import_rest(self._folder, connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
     def _next_group(self) -> list[_Waiter]:
-        """All jobs that wait, at least one; none when it is time to close."""
+        """All waiting jobs, at least one; none when it is time to close."""
         group: list[_Waiter] = []
         waiter = self._jobs.get()
         while waiter is not None:
@@ -259,7 +259,7 @@ class Journal:
         return group
 
     async def shrink(self) -> None:
-        """Give the write-ahead log's space back: it keeps its size for speed, and on a full disk that may be what is missing."""
+        """Give the write-ahead log's space back: it keeps its size for speed, and on a full disk that space may be missing."""
         self._shrinks = True
         await self.run(lambda _: None)
 
@@ -267,7 +267,7 @@ class Journal:
         try:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
-            self._translate(error)  # no job's failure; but a disk that broke a promise ends this run as anywhere else
+            self._translate(error)  # no job failed; but a failed sync ends this run as it does elsewhere
 
     def _reply(self, waiters: Sequence[_Waiter], answers: Sequence[Answer]) -> None:
         self._token.run_sync_soon(_reply_all, waiters, answers)
@@ -279,9 +279,9 @@ class Journal:
             assert self._commits is not None, "the journal is open"
             results = _in_one_commit(connection, waiters, self._commits)
             if self._is_lost():
-                return self._answers(connection, waiters)  # the error, each
+                return self._answers(connection, waiters)  # the same error for each
             return list(map(outcome.Value, results))
-        except Exception as error:  # noqa: BLE001 - the answer carries it to whoever asked
+        except Exception as error:  # noqa: BLE001 - it is raised in the task that waits for the job
             translated = self._translate(error)
             if len(waiters) == 1 or self._failure is not None:
                 return [outcome.Error(translated) for _ in waiters]
@@ -302,13 +302,13 @@ class Journal:
         return error
 
     def _mark_suspect(self, error: Exception) -> None:
-        """What a job could not read may be damaged: the next start looks."""
+        """A row that a job could not read may be damaged: the next start checks."""
         if self._commits and not isinstance(error, StorageFull):
             self._commits.suspect()
 
 
 def _primary_code(error: sqlite3.Error) -> int:
-    """What kind of error; the rest of SQLite's code tells which call it was."""
+    """The kind of error; the rest of SQLite's code names the call."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

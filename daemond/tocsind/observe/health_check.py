@@ -85,7 +85,7 @@ class HealthCheck:
                 return found
             undelivered, place = await self._journal.run(queries.undelivered, place)
             found += undelivered
-        return found + max(0, dead - MAX_QUERIES * queries.MOST_ROWS)
+        return found + max(0, dead - MAX_QUERIES * queries.MAX_ROWS)
 
 
 def _counts_and_ages(connection: Connection) -> tuple[list[Count], queries.Ages]:

@@ -286,7 +286,7 @@ class MemoryStore:
     async def divert(self, destination: str, reason: str) -> bool:
         await trio.lowlevel.checkpoint()
         fallbacks = self._ranked(destination)
-        if self._give_back(destination, reason):
+        if self._return_to_origin(destination, reason):
             return True
         if not fallbacks:
             return False
@@ -314,10 +314,10 @@ class MemoryStore:
             entry.state = State.REROUTED
             entry.reason = f"to {self._hand_on(entry.delivery, *working, hurried=True)}: {reason}"
         if hurried and not waiting:
-            return self._give_back(destination, reason)
+            return self._return_to_origin(destination, reason)
         return [entry.delivery.number for entry in waiting]
 
-    def _give_back(self, destination: str, reason: str) -> list[int]:
+    def _return_to_origin(self, destination: str, reason: str) -> list[int]:
         came_from = [name for name in self._fallbacks if destination in chain(name, self._fallbacks)]
         origins = {name for name in came_from if self._fitness(name) is Fitness.WORKING}
         came = [entry for entry in self._queued(destination) if entry.hurried == 1]
