@@ -96,11 +96,11 @@ def housekeeping(journal: Journal, core: Core, lanes: Iterable[Lane], clock: Clo
 class InProcess:
     def __init__(self, journal: Journal, client: HttpClient, folder: Path, nursery: trio.Nursery) -> None:
         self.clock = SteppedClock()
-        self.facts: list[Event] = []
+        self.events: list[Event] = []
         self.observers: list[Emit] = []
         self.journal = journal
-        self.core = assemble(journal, config(), self.clock, self.hear, folder)
-        self.lanes = supervisor(self.core, self.clock, self.hear, folder, client)
+        self.core = assemble(journal, config(), self.clock, self.record, folder)
+        self.lanes = supervisor(self.core, self.clock, self.record, folder, client)
         self.nursery = nursery
 
     def health_check(self, metrics: Metrics) -> HealthCheck:
@@ -109,15 +109,15 @@ class InProcess:
     def status_view(self, metrics: Metrics) -> StatusView:
         return status_view(self.journal, self.core, self.lanes, metrics, self.clock)
 
-    def hear(self, fact: Event) -> None:
-        self.facts.append(fact)
+    def record(self, event: Event) -> None:
+        self.events.append(event)
         for observe in self.observers:
-            observe(fact)
+            observe(event)
 
-    async def follow(self, *destinations: DestinationOptions) -> None:
+    async def apply(self, *destinations: DestinationOptions) -> None:
         await self.lanes.apply(config(*destinations), self.nursery)
 
-    async def store(self, *titles: str, **fields: Any) -> list[str]:
+    async def accept(self, *titles: str, **fields: Any) -> list[str]:
         receipts = await self.core.acceptor.accept([Signal(title, **fields) for title in titles], Peer(0, 0, 0))
         return [receipt.id for receipt in receipts]
 
@@ -135,10 +135,10 @@ class InProcess:
 
         await self.journal.run(mark)
         for id_ in ids:
-            self.hear(Dead(id_, "a", "400"))
+            self.record(Dead(id_, "a", "400"))
 
     async def send(self, title: str, to: str) -> str | None:
-        (id_,) = await self.store(title, to=to)
+        (id_,) = await self.accept(title, to=to)
         return await self.core.waiters.wait_settled(id_, PATIENCE)
 
 

@@ -33,15 +33,15 @@ async def states(here: InProcess, ids: list[str]) -> list[str]:
 
 async def test_the_oldest_of_a_backlog_are_told_in_sum_and_the_rest_one_by_one(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
-        await here.follow(narrow(Budgets(low=60.0)))
+        await here.apply(narrow(Budgets(low=60.0)))
         await here.send("the minute's first", "a")
-        low = await here.store(*(f"low {n}" for n in range(200)), priority="low", key="storm", to="a")
+        low = await here.accept(*(f"low {n}" for n in range(200)), priority="low", key="storm", to="a")
         await fold(here)
         assert await states(here, low) == ["digested"] * 168 + ["queued"] * 32
-        (told,) = [fact for fact in here.facts if isinstance(fact, Digested)]
+        (told,) = [fact for fact in here.events if isinstance(fact, Digested)]
         assert (told.destination, told.priority, told.deliveries) == ("a", "low", 168)
         assert await here.core.waiters.wait_settled(low[0], 0) == "queued"
-        (pressing,) = await here.store("pressing", priority="urgent", to="a")  # it takes the others along
+        (pressing,) = await here.accept("pressing", priority="urgent", to="a")  # it takes the others along
         assert await here.core.waiters.wait_settled(pressing, PATIENCE) == "delivered"
         assert await here.core.waiters.wait_settled(low[0], PATIENCE) == "delivered"
         digest = await here.core.operator.replaced_by(low[0])
@@ -58,22 +58,22 @@ async def test_the_oldest_of_a_backlog_are_told_in_sum_and_the_rest_one_by_one(t
 
 async def test_urgent_and_high_are_never_told_in_sum(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
-        await here.follow(narrow(Budgets(normal=1.0, low=1.0)))
+        await here.apply(narrow(Budgets(normal=1.0, low=1.0)))
         here.lanes.get("a").limiter.endpoint.block(here.clock.now() + 3600, "closed")  # type: ignore[union-attr]
         pressing = [
-            *await here.store(*map(str, range(300)), priority="urgent", to="a"),
-            *await here.store(*map(str, range(300)), priority="high", to="a"),
+            *await here.accept(*map(str, range(300)), priority="urgent", to="a"),
+            *await here.accept(*map(str, range(300)), priority="high", to="a"),
         ]
-        await here.store(*map(str, range(300)), priority="normal", to="a")
+        await here.accept(*map(str, range(300)), priority="normal", to="a")
         await fold(here)
         assert set(await states(here, pressing)) == {"queued"}
-        assert [fact.priority for fact in here.facts if isinstance(fact, Digested)] == [Priority.NORMAL.label]
+        assert [fact.priority for fact in here.events if isinstance(fact, Digested)] == [Priority.NORMAL.label]
 
 
 async def test_without_budgets_nothing_is_told_in_sum(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
-        await here.follow(narrow(None))
+        await here.apply(narrow(None))
         await here.send("the minute's first", "a")
-        low = await here.store(*map(str, range(300)), priority="low", to="a")
+        low = await here.accept(*map(str, range(300)), priority="low", to="a")
         await fold(here)
         assert set(await states(here, low)) == {"queued"}

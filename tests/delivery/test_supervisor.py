@@ -12,7 +12,7 @@ from tocsind.policy.bucket import Rate
 
 async def test_each_destination_has_a_lane_that_delivers(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
-        await here.follow(destination("a"), destination("b"))
+        await here.apply(destination("a"), destination("b"))
         assert [lane.name for lane in here.lanes] == ["a", "b"]
         assert await here.send("to a", "a") == "delivered"
         assert await here.send("to b", "b") == "delivered"
@@ -22,9 +22,9 @@ async def test_each_destination_has_a_lane_that_delivers(tmp_path: Path) -> None
 
 async def test_a_lane_whose_options_did_not_change_lives_through_a_reload(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
-        await here.follow(destination("a"), destination("b"))
+        await here.apply(destination("a"), destination("b"))
         kept, changed = here.lanes.get("a"), here.lanes.get("b")
-        await here.follow(destination("a"), destination("b", path="elsewhere.jsonl"))
+        await here.apply(destination("a"), destination("b", path="elsewhere.jsonl"))
         assert here.lanes.get("a") is kept
         assert here.lanes.get("b") is not changed
         assert await here.send("moved", "b") == "delivered"
@@ -33,21 +33,21 @@ async def test_a_lane_whose_options_did_not_change_lives_through_a_reload(tmp_pa
 
 async def test_what_waits_for_a_removed_destination_is_kept_until_it_comes_back(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
-        await here.follow(destination("a"))
-        await here.follow()
+        await here.apply(destination("a"))
+        await here.apply()
         assert list(here.lanes) == []
         assert here.lanes.get("a") is None
-        (early,) = await here.store("early", to="a")
+        (early,) = await here.accept("early", to="a")
         assert await here.core.waiters.wait_settled(early, 0) == "queued"
-        await here.follow(destination("a"))
+        await here.apply(destination("a"))
         assert await here.core.waiters.wait_settled(early, PATIENCE) == "delivered"
 
 
 async def test_a_new_lane_remembers_the_requests_of_the_old_one(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
-        await here.follow(destination("a", limit=Rate(1, 3600.0)))
+        await here.apply(destination("a", limit=Rate(1, 3600.0)))
         assert await here.send("one", "a") == "delivered"
-        await here.follow(destination("a", limit=Rate(1, 7200.0)))
+        await here.apply(destination("a", limit=Rate(1, 7200.0)))
         lane = here.lanes.get("a")
         assert lane is not None
         condition = lane.condition()
@@ -58,7 +58,7 @@ async def test_a_new_lane_remembers_the_requests_of_the_old_one(tmp_path: Path) 
 
 async def test_a_block_of_an_address_closes_every_lane_of_its_kind(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
-        await here.follow(destination("a"), destination("b"))
+        await here.apply(destination("a"), destination("b"))
         first = here.lanes.get("a")
         assert first is not None
         first.limiter.address.block(trio.current_time() + 60, "blocked")

@@ -29,7 +29,7 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager
 
 def watchdog(here: InProcess) -> Watchdog:
     progress = Liveness(here.journal, here.lanes, patience=0.2)
-    return Watchdog(progress.check, here.clock, here.hear)
+    return Watchdog(progress.check, here.clock, here.record)
 
 
 async def receive(manager: Manager) -> dict[str, str]:
@@ -44,7 +44,7 @@ async def receive_until(manager: Manager, name: str) -> dict[str, str]:
 
 
 def progress_events(here: InProcess) -> list[ProgressStalled | ProgressResumed]:
-    return [fact for fact in here.facts if isinstance(fact, ProgressStalled | ProgressResumed)]
+    return [fact for fact in here.events if isinstance(fact, ProgressStalled | ProgressResumed)]
 
 
 async def test_watchdog_pings_stop_while_the_journal_hangs_and_status_says_why(
@@ -72,12 +72,12 @@ async def test_watchdog_pings_stop_while_the_journal_hangs_and_status_says_why(
 
 async def test_watchdog_pings_stop_while_a_lane_is_stuck(tmp_path: Path, manager: Manager) -> None:
     async with in_process(tmp_path) as here, trio.open_nursery() as nursery:
-        await here.follow(destination("a"))
+        await here.apply(destination("a"))
         assert await here.send("first", "a") == "delivered"
         lane = here.lanes.get("a")
         assert lane is not None
         lane.turns.busy = True
-        await here.store("second", to="a")
+        await here.accept("second", to="a")
         await trio.testing.wait_all_tasks_blocked(0.05)
         lane.turns.busy = False  # without notifying the sender
         nursery.start_soon(watchdog(here).run)

@@ -66,52 +66,52 @@ class Watch:
             here.lanes,
             config=here.core.config,
             clock=here.clock,
-            emit=here.hear,
+            emit=here.record,
         )
         here.observers.append(self.noticed)
 
     async def told(self, *facts: Event) -> list[tuple[str, str, str]]:
         """The alarms that follow from facts, and from what lasts: trouble, about whom, told where."""
-        before = len(self.here.facts)
+        before = len(self.here.events)
         for fact in facts:
-            self.here.hear(fact)
+            self.here.record(fact)
         await self.alarms.raise_due()
         return [
             (each.condition, each.about, each.route)
-            for each in self.here.facts[before:]
+            for each in self.here.events[before:]
             if isinstance(each, AlarmRaised)
         ]
 
     async def cleared(self, *facts: Event) -> list[tuple[str, str, str]]:
         """The all-clears that follow."""
-        before = len(self.here.facts)
+        before = len(self.here.events)
         await self.told(*facts)
         return [
-            (each.condition, each.about, each.route) for each in self.here.facts[before:] if isinstance(each, AllClear)
+            (each.condition, each.about, each.route) for each in self.here.events[before:] if isinstance(each, AllClear)
         ]
 
     async def missed(self) -> list[tuple[str, str, int, str]]:
         """The reports that follow: missed where, how it ended, how many, told where."""
-        before = len(self.here.facts)
+        before = len(self.here.events)
         self.alarms._reports._next_look = 0.0
         await self.told()
-        found = [each for each in self.here.facts[before:] if isinstance(each, LossReported)]
+        found = [each for each in self.here.events[before:] if isinstance(each, LossReported)]
         return [(each.destination, each.state, each.signals, each.route) for each in found]
 
     async def reported(self) -> None:
         """Until every report has been delivered."""
-        for fact in self.here.facts:
+        for fact in self.here.events:
             if isinstance(fact, LossReported):
                 assert await self.here.core.waiters.wait_settled(fact.id, PATIENCE) == "delivered"
 
     async def settled(self) -> None:
         """Until every alarm has been delivered."""
-        for fact in self.here.facts:
+        for fact in self.here.events:
             if isinstance(fact, AlarmRaised):
                 assert await self.here.core.waiters.wait_settled(fact.id, PATIENCE) == "delivered"
 
     def unheard(self) -> list[str]:
-        return [fact.about for fact in self.here.facts if isinstance(fact, AlarmUndeliverable)]
+        return [fact.about for fact in self.here.events if isinstance(fact, AlarmUndeliverable)]
 
     def later(self, seconds: float) -> None:
         """So long ago was all that was told."""
@@ -141,7 +141,7 @@ class Watch:
 @asynccontextmanager
 async def watch(folder: Path, *destinations: DestinationOptions) -> AsyncIterator[Watch]:
     async with in_process(folder) as here:
-        await here.follow(*destinations)
+        await here.apply(*destinations)
         yield Watch(here)
 
 
@@ -195,7 +195,7 @@ async def test_when_no_road_is_left_that_is_said_once_and_the_alarm_waits_for_on
         assert await here.told(GONE) == []
         assert await here.told() == []
         assert here.unheard() == ["a"]
-        await here.here.follow(destination("a"), destination("b"))
+        await here.here.apply(destination("a"), destination("b"))
         assert await here.told() == [("disabled", "a", "b")]
 
 
@@ -204,7 +204,7 @@ async def test_what_is_over_before_anybody_could_be_told_is_not_told(tmp_path: P
         assert await here.told(GONE, IntakeClosed("full")) == [("disk", "the disk", "a")]
         here.later(MIN_INTERVAL)
         assert await here.told(Enabled("a"), IntakeClosed("full"), IntakeOpened()) == []
-        await here.here.follow(destination("a"), destination("b"))
+        await here.here.apply(destination("a"), destination("b"))
         assert await here.told() == []
 
 
@@ -254,7 +254,7 @@ async def test_all_clear_follows_an_alarm_with_its_duration_and_what_waits(tmp_p
     async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
         fail(here.lane("a"), since=3 * MINUTE)
         here.lane("a").limiter.endpoint.block(here.here.clock.now() + 0.2, "a moment")
-        await here.here.store("waits", to="a")
+        await here.here.accept("waits", to="a")
         assert await here.told() == [("breaker", "a", "b")]
         assert await here.cleared() == [], "it lasts"
         works(here.lane("a"))
@@ -341,12 +341,12 @@ async def test_all_clear_follows_when_the_disk_has_room_and_when_the_spool_is_ta
 async def test_all_clear_follows_when_a_block_ends_a_destination_is_enabled_and_a_queue_moves(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a"), destination("b")) as here:
         here.lane("a").limiter.endpoint.block(here.here.clock.now() + 3600.0, "banned")
-        await here.here.store("waits", to="a")
+        await here.here.accept("waits", to="a")
         here.here.clock.step(16 * MINUTE)
         assert set(await here.told(BANNED)) == {("limited", "a", "b"), ("age", "a", "b")}
         assert await here.cleared() == []
         await here.lane("a").enable()
-        (id_,) = await here.here.store("behind what waited", to="a", priority="low")
+        (id_,) = await here.here.accept("behind what waited", to="a", priority="low")
         assert await here.here.core.waiters.wait_settled(id_, PATIENCE) == "delivered"
         assert {each[0] for each in await here.cleared()} == {"limited", "age"}
         here.lane("a").disable("404")
@@ -390,7 +390,7 @@ async def test_all_clear_of_an_alarm_of_an_earlier_run_is_told_once(tmp_path: Pa
 async def test_what_expired_is_reported_where_it_was_missed_once_that_works(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
         fail(here.lane("a"))
-        ids = await here.here.store("BUY", "SELL", to="a", priority="urgent", expires=60)
+        ids = await here.here.accept("BUY", "SELL", to="a", priority="urgent", expires=60)
         here.here.clock.step(61.0)
         await here.here.core.store.expire()
         here.here.clock.step(6.0)
@@ -408,7 +408,7 @@ async def test_what_expired_is_reported_where_it_was_missed_once_that_works(tmp_
 async def test_what_expired_is_told_by_another_road_when_its_own_stays_away(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
         fail(here.lane("a"))
-        await here.here.store("BUY", to="a", expires=60)
+        await here.here.accept("BUY", to="a", expires=60)
         here.here.clock.step(61.0)
         await here.here.core.store.expire()
         here.here.clock.step(MIN_INTERVAL)
@@ -419,7 +419,7 @@ async def test_what_expired_while_nobody_ran_is_reported(tmp_path: Path) -> None
     options = destination("a", breaker=RESTS)
     async with watch(tmp_path, options) as here:
         fail(here.lane("a"))
-        await here.here.store("BUY", to="a", expires=60)
+        await here.here.accept("BUY", to="a", expires=60)
         await here.lane("a").save()
     async with watch(tmp_path, options) as here:
         here.here.clock.step(61.0)
@@ -434,7 +434,7 @@ async def test_dead_and_dropped_signals_are_reported_and_those_that_a_fallback_d
 ) -> None:
     async with watch(tmp_path, destination("a"), destination("b")) as here:
         here.lane("a").limiter.endpoint.block(here.here.clock.now() + 3600.0, "banned")
-        dropped, dead, told = await here.here.store("dropped", "dead", "told elsewhere", to="a", priority="urgent")
+        dropped, dead, told = await here.here.accept("dropped", "dead", "told elsewhere", to="a", priority="urgent")
         await here.here.core.operator.drop(dropped)
         await here.here.make_dead(dead, told)
         await here.here.journal.run(_also_sent, told)
@@ -450,10 +450,10 @@ async def test_dead_and_dropped_signals_are_reported_and_those_that_a_fallback_d
 async def test_reports_come_once_in_a_while_and_tell_of_all_until_then(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a"), destination("b")) as here:
         for number, expected in enumerate(([("a", "dead", 1, "b")], [])):
-            await here.here.make_dead(*await here.here.store(f"first {number}", to="a"))
+            await here.here.make_dead(*await here.here.accept(f"first {number}", to="a"))
             here.here.clock.step(6.0)
             assert await here.missed() == expected
-        await here.here.make_dead(*await here.here.store("third", to="a"))
+        await here.here.make_dead(*await here.here.accept("third", to="a"))
         here.later(MIN_INTERVAL)
         here.here.clock.step(6.0)
         assert await here.missed() == [("a", "dead", 2, "b")]
@@ -462,9 +462,9 @@ async def test_reports_come_once_in_a_while_and_tell_of_all_until_then(tmp_path:
 async def test_reports_of_our_own_signals_are_not_made(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a"), destination("b")) as here:
         alarm = Signal("an alarm", to="a", source="tocsin")
-        await here.here.core.acceptor.accept([alarm], Peer(0, 0, 0), ours=True)
+        await here.here.core.acceptor.accept([alarm], Peer(0, 0, 0), from_daemon=True)
         await here.here.make_dead(alarm.id)
-        theirs = await here.here.store("not an alarm", to="a", source="x", fields={"source": "tocsin"})
+        theirs = await here.here.accept("not an alarm", to="a", source="x", fields={"source": "tocsin"})
         await here.here.make_dead(*theirs)
         here.here.clock.step(6.0)
         assert await here.missed() == [("a", "dead", 1, "b")]
@@ -473,7 +473,7 @@ async def test_reports_of_our_own_signals_are_not_made(tmp_path: Path) -> None:
 async def test_what_is_put_back_in_time_is_not_reported(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a"), destination("b")) as here:
         here.lane("a").limiter.endpoint.block(here.here.clock.now() + 3600.0, "banned")
-        (id_,) = await here.here.store("dead", to="a")
+        (id_,) = await here.here.accept("dead", to="a")
         await here.here.make_dead(id_)
         assert await here.here.core.operator.retry(id_) == 1
         here.here.clock.step(6.0)
@@ -482,7 +482,7 @@ async def test_what_is_put_back_in_time_is_not_reported(tmp_path: Path) -> None:
 
 async def test_signal_that_no_route_takes_is_reported(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a")) as here:
-        await here.here.store("nowhere")
+        await here.here.accept("nowhere")
         here.here.clock.step(6.0)
         assert await here.missed() == [("unrouted", "dead", 1, "a")]
 
@@ -546,7 +546,7 @@ async def test_a_queue_that_grows_old_is_told(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
         here.options(breaker=None)
         fail(here.lane("a"))
-        await here.here.store("waits", to="a")
+        await here.here.accept("waits", to="a")
         here.here.clock.step(14 * MINUTE)
         assert await here.told() == []
         here.here.clock.step(2 * MINUTE)
@@ -559,7 +559,7 @@ async def test_both_may_be_switched_off(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
         here.options(breaker=None, age=None)
         fail(here.lane("a"), since=3600.0)
-        await here.here.store("waits", to="a")
+        await here.here.accept("waits", to="a")
         await here.told()
         here.here.clock.step(3600.0)
         assert await here.told() == []
@@ -599,7 +599,7 @@ async def test_alarm_that_waits_raises_no_alarm_and_what_waits_with_it_does(tmp_
         fail(here.lane("b"), since=3600.0)
         here.here.clock.step(3600.0)
         assert await here.told() == []
-        await here.here.store("somebody's", to="b")
+        await here.here.accept("somebody's", to="b")
         assert set(await here.told()) == {("breaker", "b", "a"), ("age", "b", "a")}
 
 
@@ -618,5 +618,5 @@ async def test_an_alarm_that_a_kill_prevented_is_raised_at_the_next_start_and_on
                 while here.alarms._reports._next_look < 0:  # the first round ends with the loss reports
                     await trio.testing.wait_all_tasks_blocked(0.001)
             await here.settled()
-            assert [(f.condition, f.about, f.route) for f in here.here.facts if isinstance(f, AlarmRaised)] == expected
+            assert [(f.condition, f.about, f.route) for f in here.here.events if isinstance(f, AlarmRaised)] == expected
     assert (tmp_path / "b.jsonl").read_text().count("a is disabled") == 1

@@ -34,7 +34,7 @@ class Switch:
         here.observers.append(self.metrics)
         self.still: str | None = None  # what stands still
         self.health = here.health_check(self.metrics)
-        self.heart = Heartbeat(self.health, self.prove, client, here.clock, here.hear)
+        self.heart = Heartbeat(self.health, self.prove, client, here.clock, here.record)
         self.reply = Reply(200)
         self.heard: list[str] = []
 
@@ -61,7 +61,7 @@ class Switch:
                 record.last_success -= seconds
 
     def said(self) -> list[str]:
-        return [type(fact).__name__ for fact in self.here.facts if isinstance(fact, Said)]
+        return [type(fact).__name__ for fact in self.here.events if isinstance(fact, Said)]
 
     def problems(self) -> list[str]:
         return self.heart.view()[1]
@@ -75,7 +75,7 @@ class Switch:
 @asynccontextmanager
 async def switch(folder: Path, *destinations: DestinationOptions) -> AsyncIterator[Switch]:
     async with in_process(folder) as here, HttpClient() as client, trio.open_nursery() as nursery:
-        await here.follow(*destinations)
+        await here.apply(*destinations)
         found = Switch(here, client)
         web = WebServer(found.listen, Bounds())
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -113,7 +113,7 @@ async def test_it_beats_at_once_and_then_in_its_time(tmp_path: Path) -> None:
 async def test_a_queue_that_moves_is_work_however_long_it_is(tmp_path: Path) -> None:
     async with switch(tmp_path, destination("a", breaker=RESTS)) as here:
         here.fail("a")
-        await here.here.store("waits", to="a")
+        await here.here.accept("waits", to="a")
         here.later(PATIENCE + 1)
         here.metrics(Sent("ID", "a", 1, 0.1))
         assert await here.beat() == 1
@@ -122,7 +122,7 @@ async def test_a_queue_that_moves_is_work_however_long_it_is(tmp_path: Path) -> 
 async def test_what_waits_for_a_limit_of_ours_is_not_due(tmp_path: Path) -> None:
     async with switch(tmp_path, destination("a", limit=Rate(1, 3600.0))) as here:
         assert await here.here.send("the hour's first", "a") == "delivered"
-        await here.here.store("the next", to="a")
+        await here.here.accept("the next", to="a")
         await trio.testing.wait_all_tasks_blocked(0.05)
         here.later(PATIENCE + 1)
         assert await here.beat() == 1
@@ -130,7 +130,7 @@ async def test_what_waits_for_a_limit_of_ours_is_not_due(tmp_path: Path) -> None
 
 async def test_what_the_configuration_leaves_out_is_none_of_ours(tmp_path: Path) -> None:
     async with switch(tmp_path, destination("a", disabled="switched off")) as here:
-        await here.here.store("waits", to="a")
+        await here.here.accept("waits", to="a")
         here.later(PATIENCE + 1)
         assert await here.beat() == 1
 
@@ -143,7 +143,7 @@ async def test_where_something_is_due_and_nothing_gets_through_it_is_withheld_un
 ) -> None:
     async with switch(tmp_path, destination("a", breaker=RESTS)) as here:
         here.fail("a")
-        await here.here.store("waits", to="a")
+        await here.here.accept("waits", to="a")
         here.later(PATIENCE - 1)
         assert await here.beat() == 1
         here.later(2)
@@ -160,7 +160,7 @@ async def test_one_that_is_gone_and_has_no_fallback_withholds_it(tmp_path: Path)
         lane = here.here.lanes.get("a")
         assert lane is not None
         lane.disable("404 from Discord")
-        await here.here.store("waits", to="a")
+        await here.here.accept("waits", to="a")
         here.later(PATIENCE + 1)
         assert await here.beat() == 0
 
@@ -204,6 +204,6 @@ async def test_that_nobody_is_there_is_said_without_the_url(tmp_path: Path) -> N
     async with switch(tmp_path, destination("a")) as here:
         here.heart.apply(HeartbeatOptions(url=Secret("http://127.0.0.1:9/canary")))
         await here.beat()
-        said = f"{here.heart.view()} {here.here.facts}"
+        said = f"{here.heart.view()} {here.here.events}"
         assert "cannot connect" in said
         assert "canary" not in said

@@ -22,10 +22,10 @@ from tocsind.observe.metrics import Metrics
 @asynccontextmanager
 async def monitored(folder: Path, listen: str) -> AsyncIterator[tuple[InProcess, HttpEndpoints]]:
     async with in_process(folder) as here:
-        await here.follow(destination("a"))
+        await here.apply(destination("a"))
         status = here.status_view(Metrics(here.clock))
         prove = Liveness(here.journal, here.lanes, patience=0.2).check
-        watching = HttpEndpoints(status, prove, lambda: here.core.disk_guard.closed, here.hear)
+        watching = HttpEndpoints(status, prove, lambda: here.core.disk_guard.closed, here.record)
         watching.apply(listen)
         here.nursery.start_soon(watching.run)
         yield here, watching
@@ -33,7 +33,7 @@ async def monitored(folder: Path, listen: str) -> AsyncIterator[tuple[InProcess,
 
 async def opened(here: InProcess) -> str:
     with trio.fail_after(PATIENCE):
-        while not (found := [fact.listen for fact in here.facts if isinstance(fact, HttpOpened)]):
+        while not (found := [fact.listen for fact in here.events if isinstance(fact, HttpOpened)]):
             await trio.testing.wait_all_tasks_blocked(0.001)
     return found[0]
 
@@ -53,7 +53,7 @@ async def test_a_lane_that_stands_still_is_unhealthy_until_it_moves(tmp_path: Pa
         lane = here.lanes.get("a")
         assert lane is not None
         lane.turns.busy = True  # the turn is not given back, and nobody was told that it is there again
-        await here.store("waits", to="a")
+        await here.accept("waits", to="a")
         await trio.testing.wait_all_tasks_blocked(0.05)
         lane.turns.busy = False
         assert await ask() == (503, "a: a delivery may be sent, and no sender sends it\n")

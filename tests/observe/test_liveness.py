@@ -25,35 +25,35 @@ def progress(here: InProcess, patience: float = SOON) -> Liveness:
 async def test_an_idle_daemon_is_well_and_so_is_one_without_lanes(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
         assert await progress(here).check() is None
-        await here.follow(destination("a"), destination("b"))
+        await here.apply(destination("a"), destination("b"))
         assert await progress(here).check() is None
 
 
 async def test_a_lane_that_works_is_well(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
-        await here.follow(destination("a"))
+        await here.apply(destination("a"))
         for round_ in range(20):
-            await here.store(*(f"{round_} {n}" for n in range(50)), to="a")
+            await here.accept(*(f"{round_} {n}" for n in range(50)), to="a")
             assert await progress(here).check() is None
 
 
 async def test_a_lane_that_waits_for_its_limit_is_well(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
-        await here.follow(destination("a", limit=Rate(1, 3600.0)))
+        await here.apply(destination("a", limit=Rate(1, 3600.0)))
         assert await here.send("the hour's first", "a") == "delivered"
-        await here.store("the next", priority="urgent", to="a")
+        await here.accept("the next", priority="urgent", to="a")
         await trio.testing.wait_all_tasks_blocked(0.05)
         assert await progress(here).check() is None
 
 
 async def test_a_lane_that_was_not_woken_stands_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with in_process(tmp_path) as here:
-        await here.follow(destination("a"))
+        await here.apply(destination("a"))
         assert await here.send("first", "a") == "delivered"
         lane = here.lanes.get("a")
         assert lane is not None
         lane.turns.busy = True  # the turn is not given back: nobody can take it
-        await here.store("second", to="a")
+        await here.accept("second", to="a")
         await trio.testing.wait_all_tasks_blocked(0.05)
         lane.turns.busy = False  # and nobody was told that it is there again
         assert await progress(here).check() == "a: a delivery may be sent, and no sender sends it"
@@ -63,7 +63,7 @@ async def test_a_lane_that_was_not_woken_stands_still(tmp_path: Path, monkeypatc
 
 async def test_a_queue_that_nobody_reads_stands_still(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
-        await here.follow(destination("a"))
+        await here.apply(destination("a"))
         assert await here.send("first", "a") == "delivered"
         lane = here.lanes.get("a")
         assert lane is not None
@@ -74,7 +74,7 @@ async def test_a_queue_that_nobody_reads_stands_still(tmp_path: Path) -> None:
 async def test_a_request_out_beyond_its_deadline_stands_still_and_one_within_it_is_well(tmp_path: Path) -> None:
     discord = DestinationOptions("a", "discord", DiscordOptions(Secret("http://127.0.0.1:9/"), deadline=10.0))
     async with in_process(tmp_path) as here:
-        await here.follow(destination("a"))
+        await here.apply(destination("a"))
         lane = here.lanes.get("a")
         assert lane is not None
         lane.options = discord

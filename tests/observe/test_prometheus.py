@@ -22,7 +22,7 @@ async def seen(folder: Path, *names: str) -> AsyncIterator[tuple[InProcess, Stat
     async with in_process(folder) as here:
         metrics = Metrics(here.clock)
         here.observers.append(metrics)
-        await here.follow(*(destination(name) for name in names), destination("out", disabled="switched off"))
+        await here.apply(*(destination(name) for name in names), destination("out", disabled="switched off"))
         yield here, here.status_view(metrics)
 
 
@@ -41,7 +41,7 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 async def test_it_says_what_the_status_says(tmp_path: Path) -> None:
     async with seen(tmp_path, "a", 'b"\\') as (here, status):
         assert await here.send("one", "a") == "delivered"
-        await here.store("two", "three", to="out", priority="low")
+        await here.accept("two", "three", to="out", priority="low")
         here.clock.step(90.0)
         told = await status.collect()
         samples = read(await render(told))

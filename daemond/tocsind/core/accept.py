@@ -66,13 +66,13 @@ class Acceptor:
         return self._admission.preview(signal)
 
     async def accept(
-        self, signals: Sequence[Signal], peer: Peer, *, ours: bool = False, ages: Sequence[float] = ()
+        self, signals: Sequence[Signal], peer: Peer, *, from_daemon: bool = False, ages: Sequence[float] = ()
     ) -> list[Receipt]:
-        """Store signals that have passed `check`; a receipt each, after the commit.
+        """Store signals that have passed `check`; a receipt each, after the commit. Raises StorageFull when the daemon accepts none.
 
-        `ours` marks alarms of the daemon, which may use the disk's reserve. Raises StorageFull when the daemon accepts no signals.
+        `from_daemon`: the signals are alarms of the daemon itself, which may use the disk's reserve.
         """
-        arrivals, stored, adopted = await self._enter([Group(signals, peer, ages)], (), ours=ours)
+        arrivals, stored, adopted = await self._enter([Group(signals, peer, ages)], (), from_daemon=from_daemon)
         notes = [note(before, after) for before, after in zip(signals, adopted, strict=True)]
         return with_sources(with_notes(receipts_of(arrivals, stored), adopted), notes)
 
@@ -81,13 +81,13 @@ class Acceptor:
         await self._enter(groups, positions)
 
     async def _enter(
-        self, groups: Sequence[Group], positions: Sequence[OutboxPosition], *, ours: bool = False
+        self, groups: Sequence[Group], positions: Sequence[OutboxPosition], *, from_daemon: bool = False
     ) -> _Entered:
         self._disk_guard.check()
-        if self._disk_guard.closed and not ours:
+        if self._disk_guard.closed and not from_daemon:
             await self._recheck_disk()
         permitted = [
-            group.signals if ours else without_reserved_source(group.signals, group.peer.uid) for group in groups
+            group.signals if from_daemon else without_reserved_source(group.signals, group.peer.uid) for group in groups
         ]
         adopted = [
             await self._adopt_files(signals, group.peer) for signals, group in zip(permitted, groups, strict=True)
@@ -97,7 +97,7 @@ class Acceptor:
             for signals, group in zip(adopted, groups, strict=True)
             for arrival in self._admission.arrivals(signals, group.peer, group.ages)
         ]
-        stored = await self._store(arrivals, positions, ours=ours)
+        stored = await self._store(arrivals, positions, from_daemon=from_daemon)
         self._announce_all(arrivals, stored)
         for before, after, group in zip(permitted, adopted, groups, strict=True):
             self._report_reserved_sources(group, before)
@@ -120,14 +120,14 @@ class Acceptor:
         return await self._attachments.adopt(signals, peer.uid, self._disk_guard.spare_bytes())
 
     async def _store(
-        self, arrivals: Sequence[Arrival], positions: Sequence[OutboxPosition], *, ours: bool
+        self, arrivals: Sequence[Arrival], positions: Sequence[OutboxPosition], *, from_daemon: bool
     ) -> list[Arrival | None]:
         """Commit the arrivals. Alarms of the daemon may use the space that is kept for outcomes."""
         try:
             try:
                 return await self._journal.run(queue.insert, arrivals, positions)
             except StorageFull:
-                if not (ours and await self._journal.use_reserve()):
+                if not (from_daemon and await self._journal.use_reserve()):
                     raise
             return await self._journal.run(queue.insert, arrivals, positions)
         except StorageFull as full:

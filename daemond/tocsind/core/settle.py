@@ -298,7 +298,7 @@ class JournalStore:
         while await self._retry_while_full(lambda: self._journal.run(maintenance.delete_old, before)):
             pass
 
-    async def fold(self, destination: str, priority: Priority, most: int) -> int:
+    async def make_digest(self, destination: str, priority: Priority, most: int) -> int:
         """Replace the oldest deliveries of a queue, at most so many, by one digest; how many were replaced."""
 
         def make(deliveries: Sequence[Delivery]) -> Signal:

@@ -103,7 +103,7 @@ class Housekeeping:
                 await self._digest_some(lane.name, priority, most)
 
     async def _digest_some(self, destination: str, priority: Priority, most: int) -> None:
-        while most > 0 and (folded := await self._store.fold(destination, priority, most)):
+        while most > 0 and (folded := await self._store.make_digest(destination, priority, most)):
             most -= folded
 
 

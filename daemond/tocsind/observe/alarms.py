@@ -273,7 +273,9 @@ class Alarms:
     async def _submit(self, signal: Signal, route: str) -> bool:
         """Store a signal of the daemon; False when not even the reserve of the disk is left."""
         try:
-            (receipt,) = await self._acceptor.accept([signal], Peer(os.getuid(), os.getgid(), os.getpid()), ours=True)
+            (receipt,) = await self._acceptor.accept(
+                [signal], Peer(os.getuid(), os.getgid(), os.getpid()), from_daemon=True
+            )
         except StorageFull:
             return False
         if receipt.state == "stored":
