@@ -93,7 +93,7 @@ class Watch:
     async def missed(self) -> list[tuple[str, str, int, str]]:
         """The reports that follow: missed where, how it ended, how many, told where."""
         before = len(self.here.events)
-        self.alarms._reports._next_look = 0.0
+        self.alarms._reports._next_query = 0.0
         await self.told()
         found = [each for each in self.here.events[before:] if isinstance(each, LossReported)]
         return [(each.destination, each.state, each.signals, each.route) for each in found]
@@ -615,7 +615,7 @@ async def test_an_alarm_that_a_kill_prevented_is_raised_at_the_next_start_and_on
         async with watch(tmp_path, options, destination("b")) as here:
             here.here.nursery.start_soon(here.alarms.run)
             with trio.fail_after(PATIENCE):
-                while here.alarms._reports._next_look < 0:  # the first round ends with the loss reports
+                while here.alarms._reports._next_query < 0:  # the first round ends with the loss reports
                     await trio.testing.wait_all_tasks_blocked(0.001)
             await here.settled()
             assert [(f.condition, f.about, f.route) for f in here.here.events if isinstance(f, AlarmRaised)] == expected

@@ -82,7 +82,7 @@ def test_close_does_not_wait_for_a_reader_that_never_reads() -> None:
 
 
 def test_lines_that_failed_are_counted_and_named_when_writing_works_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tocsind.observe.log_writer._AGAIN", 0.0)
+    monkeypatch.setattr("tocsind.observe.log_writer._RETRY_SECONDS", 0.0)
     reader = Reader()
     reader.error = OSError(28, "No space left on device")
     writer = LogWriter(reader.write, missing)

@@ -1,4 +1,4 @@
-"""What we are made of: for reports of bugs, and for whoever asks which OpenSSL a single binary brings along."""
+"""Versions of the daemon and its libraries, for bug reports; a single binary brings its own OpenSSL."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ LIBRARIES = (
     "prometheus_client",
     "tomli_w",
     "trio",
-)  # the binary brings their metadata along for this
+)  # the binary contains their metadata for this
 
 
 def report() -> dict[str, object]:
-    """What `tocsind --version --json` prints: a version, or null for a library that is not there."""
+    """The output of `tocsind --version --json`: a version, or null for a library that is not installed."""
     return {
         "schema": 1,
         "version": __version__,

@@ -1,6 +1,6 @@
-"""The latest facts, and those who watch them come: what `tocsin tail` reads.
+"""The latest events, and the stream of new ones: what `tocsin tail` reads.
 
-A watcher that does not keep up misses facts, and is told how many at the place where they are missing; the daemon never waits for one.
+The daemon never waits for a follower. A follower that is too slow misses events, and gets their number at the place where they are missing.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ import trio
 from tocsind.clock import Clock
 from tocsind.events import Event, EventsDropped
 
-KEPT_EVENTS = 1000  # facts in memory, and the window of one watcher
+KEPT_EVENTS = 1000  # events in memory, and the window of one follower
 
 
 class EventFeed:
-    """An observer of facts."""
+    """An observer that keeps the latest events."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._latest: deque[tuple[float, Event]] = deque(maxlen=KEPT_EVENTS)
         self._followers: set[_Follower] = set()
 
-    def __call__(self, fact: Event) -> None:
-        """Keep one fact, and show it."""
-        stamped = (self._clock.wall(), fact)
+    def __call__(self, event: Event) -> None:
+        """Keep one event, and pass it to the followers. Does not block."""
+        stamped = (self._clock.wall(), event)
         self._latest.append(stamped)
-        for watcher in self._followers:
-            watcher.put(stamped)
+        for follower in self._followers:
+            follower.put(stamped)
 
     def latest(self) -> Iterator[dict[str, Any]]:
-        """The facts that are in memory now, oldest first, ready for the wire: each is made so when it is wanted."""
-        return map(_plain, tuple(self._latest))
+        """The events in memory, oldest first, each as a dictionary for the wire."""
+        return map(_as_dict, tuple(self._latest))
 
     @contextmanager
     def follow(self) -> Iterator[AsyncIterator[dict[str, Any]]]:
-        """Facts as they come, from now on."""
-        watcher = _Follower()
-        self._followers.add(watcher)
+        """New events, from now on."""
+        follower = _Follower()
+        self._followers.add(follower)
         try:
-            yield watcher
+            yield follower
         finally:
-            self._followers.discard(watcher)
+            self._followers.discard(follower)
 
 
 class _Follower:
-    """An iterator and no generator: one that is left alone half way needs no closing."""
+    """An iterator rather than a generator, because one that is abandoned half way needs no closing."""
 
     def __init__(self) -> None:
         self._inlet, self._outlet = trio.open_memory_channel[tuple[float, Event]](KEPT_EVENTS)
@@ -59,7 +59,7 @@ class _Follower:
     def put(self, stamped: tuple[float, Event]) -> None:
         try:
             if self._missed:
-                self._inlet.send_nowait((stamped[0], EventsDropped(self._missed)))  # where the gap is
+                self._inlet.send_nowait((stamped[0], EventsDropped(self._missed)))  # at the place of the gap
                 self._missed = 0
             self._inlet.send_nowait(stamped)
         except trio.WouldBlock:
@@ -69,10 +69,10 @@ class _Follower:
         return self
 
     async def __anext__(self) -> dict[str, Any]:
-        return _plain(await self._outlet.receive())
+        return _as_dict(await self._outlet.receive())
 
 
-def _plain(stamped: tuple[float, Event]) -> dict[str, Any]:
-    at, fact = stamped
-    plain: dict[str, Any] = msgspec.to_builtins(fact)
-    return {"at": at, "level": fact.level, **plain}
+def _as_dict(stamped: tuple[float, Event]) -> dict[str, Any]:
+    at, event = stamped
+    fields: dict[str, Any] = msgspec.to_builtins(event)
+    return {"at": at, "level": event.level, **fields}

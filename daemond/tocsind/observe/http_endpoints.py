@@ -1,14 +1,13 @@
-"""What other programs of this host may ask over HTTP, read only: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever probes.
+"""Read-only HTTP endpoints for programs of this host: `/metrics` for Prometheus, `/healthz` and `/readyz` for probes.
 
-    /healthz   200 while we get on; 503 and why when something stands still, and only a fresh start would help. A Discord that is gone, a
-               limit, a full disk: those are no reason to start anew, and none to say so here
-    /readyz    200 while signals are taken; 503 and why while they are not
+    /healthz   200 while the daemon makes progress; 503 and the reason when something is stuck that only a restart can repair. A server
+               that is down, a limit or a full disk is no reason for a restart, and so none for a 503
+    /readyz    200 while the daemon accepts signals; 503 and the reason otherwise
     /metrics   the status, as Prometheus text
 
-One request a connection, few connections, small heads, no bodies, and everything within a deadline: whoever is on this host may ask, and
-none of them may hold anything up. A browser on this host may ask only for a page of this host: `Host` and `Origin` must be loopback names,
-or another site's script could read what stands here (DNS rebinding). A place where we cannot listen just now keeps the daemon from
-nothing: it is told, and tried again.
+Every user of this host may connect, and none may block the others: one request per connection, few connections, small heads, no bodies,
+and a deadline for each connection. `Host` and `Origin` must be loopback names; otherwise a script of a foreign site could read these pages
+through a browser on this host (DNS rebinding). When the address is not free, the daemon works all the same, reports it and tries again.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ from .prometheus import CONTENT_TYPE, render
 from .status import StatusView
 
 BOUNDS = Bounds(body=0, headers=8192, idle=2.0, head=2.0, connections=16)
-_ENDING = 8  # connections that are open besides: those just made room for
-DEADLINE = 30.0  # seconds for a connection; the proof that something stands still takes twenty
+_ENDING = 8  # connections beside these: those that are being closed to make room
+DEADLINE = 30.0  # seconds for a connection; the liveness check takes up to twenty
 REOPEN_INTERVAL = 10.0  # seconds between two tries to listen
 _BACKLOG = 16
 _ONCE = {"Connection": "close", "Cache-Control": "no-store"}
@@ -40,35 +39,37 @@ CheckLiveness = Callable[[], Awaitable[str | None]]
 
 
 class HttpEndpoints:
-    """Answers until cancelled; `follow` takes another place over. `prove` is the proof of progress, `unready` why no signal is taken."""
+    """Serves until cancelled; `apply` changes the address. `unready` returns why the daemon accepts no signals."""
 
-    def __init__(self, status: StatusView, prove: CheckLiveness, unready: Callable[[], str | None], emit: Emit) -> None:
+    def __init__(
+        self, status: StatusView, check_liveness: CheckLiveness, unready: Callable[[], str | None], emit: Emit
+    ) -> None:
         self._status = status
-        self._check = prove
+        self._check_liveness = check_liveness
         self._unready = unready
         self._emit = emit
         self._listen: str | None = None
         self._address: str | None = None
         self._problem: str | None = None
-        self._reconfigured = trio.CancelScope()  # the time between two changes of the place
+        self._reconfigured = trio.CancelScope()  # cancelled when the address changes
         self._web = WebServer(self.answer, BOUNDS)
         self._answers = {"/metrics": self._metrics, "/healthz": self._health, "/readyz": self._readiness}
 
     def apply(self, listen: str | None) -> None:
-        """The place may be another."""
+        """Listen on this address from now on; None: nowhere."""
         if listen != self._listen:
             self._listen = listen
             self._reconfigured.cancel()
 
     def view(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The `metrics` of the status (null where nobody listens), and what is wrong with it."""
+        """The `metrics` of the status (null without an address), and its problems."""
         if self._listen is None:
             return None, []
         problems = [f"[metrics] {self._listen} cannot be listened on: {self._problem}"] if self._problem else []
         return {"listen": self._address, "reason": self._problem}, problems
 
     async def run(self) -> None:
-        """Listen wherever we are told to."""
+        """Listen on the address of the configuration."""
         while True:
             with trio.CancelScope() as self._reconfigured:
                 if self._listen is None:
@@ -110,7 +111,7 @@ class HttpEndpoints:
         with trio.move_on_after(DEADLINE):
             await self._web.serve_connection(stream)
 
-    # --- what is answered ----------------------------------------------------------------------------------------------
+    # --- responses -----------------------------------------------------------------------------------------------------
 
     async def answer(self, request: Request) -> Reply:
         """The reply to a request."""
@@ -124,7 +125,7 @@ class HttpEndpoints:
         return await answer()
 
     def _refuse_foreign(self, request: Request) -> str | None:
-        """Why this is not answered: it is about a name that is none of this host's, or a page of another host asks."""
+        """Why the request gets a 403: its Host is no name of this host, or the page of another host sent it."""
         if (self._listen or "").startswith("/"):
             return None  # no browser reaches a Unix socket
         host, origin = request.headers.get("host"), request.headers.get("origin")
@@ -142,7 +143,7 @@ class HttpEndpoints:
         return Reply(200, {**_ONCE, "Content-Type": CONTENT_TYPE}, text)
 
     async def _health(self) -> Reply:
-        return _verdict(await self._check())
+        return _verdict(await self._check_liveness())
 
     async def _readiness(self) -> Reply:
         return _verdict(self._unready())
@@ -159,14 +160,14 @@ async def _open(listen: str) -> _Listener:
 
 
 def _address(listener: _Listener, listen: str) -> str:
-    """Where it listens, with the port that 0 became."""
+    """The address, with the port that the system chose for port 0."""
     if isinstance(listener, UnixListener):
         return listen
     return f"{listen.rpartition(':')[0]}:{listener.socket.getsockname()[1]}"
 
 
-def _verdict(trouble: str | None) -> Reply:
-    return _plain(503, trouble) if trouble else _plain(200, "ok")
+def _verdict(problem: str | None) -> Reply:
+    return _plain(503, problem) if problem else _plain(200, "ok")
 
 
 def _plain(status: int, text: str, **headers: str) -> Reply:

@@ -1,7 +1,7 @@
-"""The alarm of a daemon that can write nothing any more: its journal was deleted or replaced, or the disk broke.
+"""The last alarm of a daemon that cannot write any more: its journal was deleted or replaced, or the disk broke.
 
-Nothing is recorded, so no lane sends it and no limit is asked: it is one message, and the daemon leaves behind it. The destinations are
-tried one after the other, those that a person reads first, until one has it.
+Nothing can be recorded, so no lane sends the alarm and no limit applies: it is one message, and then the daemon exits. It goes to one
+destination after the other, first those that people read, until one accepts it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from tocsind.policy.outcomes import Delivered
 from tocsind.policy.routes import by_rules, chain
 from tocsind.policy.sources import DAEMON_SOURCE
 
-PATIENCE = 8.0  # seconds for all of it; the service manager waits for our end
-_EACH = 3.0  # and for one destination
-_SETTLED_IN = 60.0  # a daemon that fails sooner than this after its start is started again and again, and must not tell it each time
+PATIENCE = 8.0  # seconds for all destinations; the service manager waits for the daemon to exit
+_EACH = 3.0  # seconds for one destination
+_MIN_UPTIME = (
+    60.0  # seconds; a daemon that fails sooner is restarted again and again, and must not send the alarm each time
+)
 
 
 @asynccontextmanager
@@ -48,9 +50,9 @@ async def reporting_storage_failure(
 
 
 def should_report(error: BaseException, uptime: float) -> StorageFailed | None:
-    """The failure of the storage in an exception or a group, if people should be told of it."""
+    """The storage failure in an exception or a group, if it needs an alarm."""
     found = _storage_failure(error)
-    return found if isinstance(found, StorageLost) or uptime >= _SETTLED_IN else None
+    return found if isinstance(found, StorageLost) or uptime >= _MIN_UPTIME else None
 
 
 def _storage_failure(error: BaseException) -> StorageFailed | None:
@@ -60,12 +62,12 @@ def _storage_failure(error: BaseException) -> StorageFailed | None:
 
 
 async def send(error: StorageFailed, config: Config, destinations: Iterable[Destination], clock: Clock) -> str | None:
-    """Tell people of a failure; the destination that has it, None when there is none. `destinations` are
-    those of `targets`, in their order.
+    """Send the alarm; the name of the destination that accepted it, None when none did. `destinations` are built from
+    `destinations_in_order`, in that order.
     """
     signal = Signal(
         "tocsind stops: its journal is lost" if isinstance(error, StorageLost) else "tocsind stops: its disk failed",
-        body=f"{error}. What waited in it may be lost; `tocsin status` and the log of the next start tell more.",
+        body=f"{error}. Its undelivered signals may be lost; `tocsin status` and the log of the next start have details.",
         priority="urgent",
         source=DAEMON_SOURCE,
     )
@@ -85,7 +87,7 @@ async def _delivered(signal: Signal, name: str, destination: Destination, clock:
 
 
 def destinations_in_order(config: Config) -> list[DestinationOptions]:
-    """The destinations that are set up, in the order in which they are tried: as URGENT signals are routed, files last."""
+    """The destinations that are not disabled, in the order of the routes of an URGENT signal, files last."""
     known = [config.destinations[name] for name in dict.fromkeys(_names(config)) if name in config.destinations]
     return sorted((each for each in known if each.disabled is None), key=lambda each: each.kind == "file")
 

@@ -5,7 +5,7 @@ would repair none of them. What this check finds is a bug, or a machine that doe
 remedy: the watchdog stops its keep-alive messages to the service manager, and `/healthz` says why.
 
 Each check is independent. What could be done at its start must be done within PATIENCE, so the result does not depend on how often
-somebody asks, and a machine that was suspended is not taken for one that hangs.
+it runs, and a machine that was suspended is not taken for one that hangs.
 """
 
 from __future__ import annotations

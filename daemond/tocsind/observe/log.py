@@ -1,8 +1,8 @@
-"""Log lines: one a fact, `key=value`, on standard error. Nothing here decides what is told; a fact's own `level` does.
+"""Log lines: one for each event, `key=value`, on standard error. The `level` of an event decides whether it is logged.
 
 2026-11-22T02:30:00.125Z warning breaker-opened destination=signals-premium reason="503 from Discord" rest=10
 
-A line is made on the event loop and written by a thread (`log_writer`), so that a log that nobody reads stops nothing.
+The event loop makes a line and a thread writes it (`log_writer`), so a log without a reader blocks nothing.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tocsind.events import Event, LogLinesDropped
 from .log_writer import FLUSH, LogWriter, Write, to_descriptor
 
 LEVELS = ("debug", "info", "warning", "error")
-MOST_BYTES = 2**20  # of a log file of our own: beyond that it is begun anew, and the last one kept beside it
+MOST_BYTES = 2**20  # of the daemon's own log file; a longer one is copied to a second file and cut to nothing
 
 
 class Log:
-    """An observer of facts that writes what is at least as loud as `level`, with `write`, else to standard error."""
+    """An observer that logs events of `level` and above, with `write`, by default to standard error."""
 
     def __init__(self, clock: Clock, level: str = "info", write: Write | None = None) -> None:
         self._clock = clock
@@ -34,20 +34,20 @@ class Log:
 
     @property
     def dropped(self) -> int:
-        """Lines that were dropped because nobody read the ones before them, or because they could not be written."""
+        """Lines that were dropped because their reader was too slow, or because a write failed."""
         return self._writer.dropped
 
     def set_level(self, level: str) -> None:
-        """From now on, write facts of this level and louder."""
+        """From now on, log events of this level and above."""
         self._levels = frozenset(LEVELS[LEVELS.index(level) :])
 
-    def __call__(self, fact: Event) -> None:
-        """Write one fact, soon. Does not block."""
-        if fact.level in self._levels:
-            self._writer.put(line(fact, self._clock.wall()))
+    def __call__(self, event: Event) -> None:
+        """Log one event. Does not block."""
+        if event.level in self._levels:
+            self._writer.put(line(event, self._clock.wall()))
 
     def close(self, seconds: float = FLUSH) -> None:
-        """Wait until what was logged is written, so long at most; nothing is logged after that. Blocks."""
+        """Wait at most so long until all lines are written; later events are not logged. Blocks."""
         self._writer.close(seconds)
 
     def __repr__(self) -> str:
@@ -55,9 +55,10 @@ class Log:
 
 
 def redirect_stderr_to(path: str, most: int = MOST_BYTES) -> Write:
-    """Make `path` our standard error, for tracebacks too, and what a Log writes with, in at most `most` bytes. Raises OSError.
+    """Make the file `path`, of at most `most` bytes, the process's standard error, and return the function that a Log writes with.
 
-    For who has no supervisor to keep what we say. The file is copied and cut, not renamed: whoever has it open writes on in it.
+    Raises OSError. For a daemon without a supervisor that keeps its output. A full file is copied and cut rather than renamed, because
+    other processes may have it open and keep writing to it.
     """
     opened = trust.open_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     os.dup2(opened, 2)
@@ -75,7 +76,7 @@ def redirect_stderr_to(path: str, most: int = MOST_BYTES) -> Write:
 
 
 def _copy(file: int, path: str) -> None:
-    """All of an open file, in place of what `path` holds. Raises OSError, Untrusted for a file of another user's."""
+    """Copy an open file over the file `path`. Raises OSError, and Untrusted when `path` belongs to another user."""
     copy = trust.open_file(path, os.O_WRONLY | os.O_CREAT)
     try:
         os.ftruncate(copy, 0)
@@ -84,13 +85,13 @@ def _copy(file: int, path: str) -> None:
         os.close(copy)
 
 
-def line(fact: Event, wall: float) -> str:
-    """A fact as one line of text."""
-    fields: dict[str, Any] = msgspec.to_builtins(fact)
+def line(event: Event, wall: float) -> str:
+    """An event as one line of text."""
+    fields: dict[str, Any] = msgspec.to_builtins(event)
     name = fields.pop("event")
     when = datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return " ".join(
-        [when, fact.level, name, *(f"{key}={_value(value)}" for key, value in fields.items() if value is not None)]
+        [when, event.level, name, *(f"{key}={_value(value)}" for key, value in fields.items() if value is not None)]
     )
 
 
@@ -105,5 +106,5 @@ def _value(value: Any) -> str:
 
 
 def _quoted(character: str) -> str:
-    """As in JSON, and escaped whatever a terminal or a pager might act upon: C1 controls, U+2028, text that runs backwards."""
+    """Escaped as in JSON, and so is all that a terminal or pager may act upon: C1 controls, U+2028, right-to-left overrides."""
     return character if character.isprintable() and character not in '"\\' else json.dumps(character)[1:-1]

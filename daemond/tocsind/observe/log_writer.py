@@ -1,8 +1,8 @@
-"""Writes log lines on a thread of their own, so that a log that nobody reads stops nothing.
+"""A thread that writes log lines, so a log without a reader blocks nothing.
 
-Standard error may be a terminal that somebody stopped with Ctrl-S, or a pipe whose reader sleeps: a write there waits for ever, and on the
-event loop it would hold up every delivery and every signal. So lines wait here, at most BUFFER bytes of them. Beyond that they are dropped
-and counted, and once there is room again a line says how many are missing. `close` waits for what is left, but not for ever.
+Standard error may be a terminal that was stopped with Ctrl-S, or a pipe whose reader sleeps: a write there blocks forever, and on the event
+loop it would delay every delivery and every signal. So lines wait in memory, at most BUFFER bytes of them. Further lines are dropped and
+counted, and once there is room again a line says how many are missing. `close` waits for the rest, with a deadline.
 
 The thread writes to the file descriptor and never to `sys.stderr`, whose lock it would hold when the interpreter ends.
 """
@@ -17,23 +17,23 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-BUFFER = 256 * 2**10  # bytes of lines that wait: more than a thousand of them
-FLUSH = 1.0  # seconds that the end of the process waits for lines to be read
-_AT_ONCE = 64 * 2**10  # bytes of one write, so that little is lost with one that fails
-_AGAIN = 1.0  # seconds between two writes that fail
+BUFFER = 256 * 2**10  # bytes of waiting lines: more than a thousand lines
+FLUSH = 1.0  # seconds that the process waits for its log before it ends
+_MAX_WRITE = 64 * 2**10  # bytes of one write; a failed write loses no more
+_RETRY_SECONDS = 1.0  # between two writes that fail
 
-Write = Callable[[bytes], None]  # writes all of it, may block, raises OSError
+Write = Callable[[bytes], None]  # writes all of its bytes; may block; raises OSError
 
 
 class _Gap:
-    """Where lines are missing."""
+    """A place where lines are missing."""
 
     def __init__(self, lines: int) -> None:
         self.lines = lines
 
 
 class LogWriter:
-    """Lines to `write`, in order. `describe` makes the line that says how many are missing. For any thread."""
+    """Writes lines with `write`, in order. `describe` makes the line that says how many are missing. Any thread may use it."""
 
     def __init__(self, write: Write, describe: Callable[[int], str], most: int = BUFFER) -> None:
         self.dropped = 0  # lines, since the start
@@ -41,7 +41,7 @@ class LogWriter:
         self._describe = describe
         self._most = most
         self._waiting: deque[bytes | _Gap] = deque()
-        self._size = 0  # bytes that wait
+        self._size = 0  # bytes of waiting lines
         self._changed = threading.Condition()
         self._writing = False
         self._failing = False
@@ -49,7 +49,7 @@ class LogWriter:
         self._thread: threading.Thread | None = None
 
     def put(self, line: str) -> None:
-        """Write a line, which has no line feed yet, soon; or drop it. Does not block."""
+        """Queue a line, without its line feed, or drop it. Does not block."""
         encoded = f"{line}\n".encode(errors="backslashreplace")
         with self._changed:
             if self._closed or self._size + len(encoded) > self._most:
@@ -57,12 +57,12 @@ class LogWriter:
             else:
                 self._waiting.append(encoded)
                 self._size += len(encoded)
-            self._failing = False  # it is worth another try
+            self._failing = False  # the next write may succeed
             self._changed.notify_all()
         self._start()
 
     def close(self, seconds: float = FLUSH) -> None:
-        """Wait until all lines are written, so long at most. Later lines are dropped."""
+        """Wait at most so long until all lines are written. Later lines are dropped. Blocks."""
         end = time.monotonic() + seconds
         with self._changed:
             self._closed = True
@@ -76,7 +76,7 @@ class LogWriter:
         return bool(self._waiting) and not self._failing
 
     def _note_missing(self, lines: int, *, at_end: bool) -> None:
-        """Lines are dropped; where they would stand, a line will say so."""
+        """Count dropped lines, and leave a gap at their place."""
         self.dropped += lines
         neighbour = self._waiting[-1 if at_end else 0] if self._waiting else None
         if isinstance(neighbour, _Gap):
@@ -88,8 +88,8 @@ class LogWriter:
 
     def _start(self) -> None:
         if self._thread is None:
-            thread = threading.Thread(target=self._run, name="log", daemon=True)  # it may wait for a reader for ever
-            with suppress(RuntimeError):  # the interpreter ends
+            thread = threading.Thread(target=self._run, name="log", daemon=True)  # it may block forever
+            with suppress(RuntimeError):  # at the end of the interpreter
                 thread.start()
                 self._thread = thread
 
@@ -99,12 +99,12 @@ class LogWriter:
                 self._write(b"".join(self._rendered(each) for each in some))
             except (OSError, ValueError):  # a full disk, a closed pipe
                 self._failed(some)
-                time.sleep(_AGAIN)
+                time.sleep(_RETRY_SECONDS)
             else:
                 self._finished()
 
     def _next(self) -> list[bytes | _Gap] | None:
-        """What goes into one write; None at the end."""
+        """The lines of one write; None at the end."""
         with self._changed:
             while not self._has_work():
                 if self._closed:
@@ -112,7 +112,7 @@ class LogWriter:
                 self._changed.wait()
             some: list[bytes | _Gap] = []
             size = 0
-            while self._waiting and size < _AT_ONCE:
+            while self._waiting and size < _MAX_WRITE:
                 each = self._waiting.popleft()
                 some.append(each)
                 size += len(each) if isinstance(each, bytes) else 0
@@ -129,10 +129,10 @@ class LogWriter:
             self._changed.notify_all()
 
     def _failed(self, some: Sequence[bytes | _Gap]) -> None:
-        """What could not be written is missing; it is tried again with the next line."""
+        """Count the lines of a failed write as dropped; the next line starts another write."""
         with self._changed:
             known = sum(each.lines for each in some if isinstance(each, _Gap))
-            self.dropped -= known  # counted before, and once more below
+            self.dropped -= known  # they were counted before, and are counted again below
             self._note_missing(known + sum(isinstance(each, bytes) for each in some), at_end=False)
             self._failing = True
             self._writing = False
@@ -140,14 +140,14 @@ class LogWriter:
 
 
 def to_descriptor(number: int) -> Write:
-    """What writes to a file descriptor, in blocking mode or not."""
+    """A function that writes to a file descriptor, in blocking mode or not."""
 
     def write(data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             try:
                 rest = rest[os.write(number, rest) :]
-            except BlockingIOError:  # whoever shares it with us made it so
+            except BlockingIOError:  # another process that shares it made it non-blocking
                 poll = select.poll()
                 poll.register(number, select.POLLOUT)
                 poll.poll()

@@ -1,11 +1,11 @@
-"""Reports about signals that nobody saw: expired, dead or dropped. No alert ends in silence.
+"""Reports of signals that no person saw: expired, dead or dropped. No alert ends in silence.
 
-One report for each destination and kind, which counts them and names the most pressing, once in ten minutes at most. What expired is told
-where it should have been posted, as soon as that destination works again; while it does not, after ten minutes by another road. What is
-dead (refused, or given up, and no fallback delivered it) is told by another road first, because its own has just failed. What the
-journal keeps is enough to tell it once: also what expired while the daemon was not running, or before it was killed.
+There is one report for each destination and kind, at most once in ten minutes. It counts the signals and names those of the highest
+priority. A report of expired signals goes to their own destination as soon as that works again, or to another one after ten minutes. A
+report of dead signals (refused, or given up, and no fallback delivered them) goes to another destination first, because their own has just
+failed. The journal keeps what is unreported, so each signal is reported once, also one that expired while the daemon was not running.
 
-Reports are signals of our own and raise none themselves.
+Reports are signals of the daemon, and are never reported themselves.
 """
 
 from __future__ import annotations
@@ -27,53 +27,53 @@ from tocsind.policy.sources import DAEMON_SOURCE
 
 from .alarm_routes import AlarmRoutes
 
-GATHER_SECONDS = 5.0  # s from the first of them to the report, so that it tells of more than one
-RETRY_SECONDS = 2.0  # s until the next look for a destination that can tell
-QUIET_SECONDS = 1.0  # s between two looks at what is untold, however much happens
+GATHER_SECONDS = 5.0  # s from the first signal to the report, so that one report covers several
+RETRY_SECONDS = 2.0  # s until the next attempt to find a destination that works
+QUIET_SECONDS = 1.0  # s between two queries of the journal, however many events come
 LONGEST_TITLE = 100  # code points of a signal's title in a report
 
 Submit = Callable[
     [Signal, str], Awaitable[bool]
-]  # hands a signal of our own over, for a destination; False when that is not possible now
+]  # stores a signal of the daemon for a destination; False when it cannot
 
 
 class LossReports:
-    """Told by the alarms' task. `changed` says that there may be something new."""
+    """Called by the task of the alarms, which sets `is_waiting` when an event may bring a new loss."""
 
-    def __init__(self, journal: Journal, roads: AlarmRoutes, told: AlarmHistory, clock: Clock, emit: Emit) -> None:
+    def __init__(self, journal: Journal, routes: AlarmRoutes, throttle: AlarmHistory, clock: Clock, emit: Emit) -> None:
         self._journal = journal
-        self._routes = roads
-        self._throttle = told
+        self._routes = routes
+        self._throttle = throttle
         self._clock = clock
         self._emit = emit
-        self.is_waiting = True  # something may be untold: at the start nobody knows
-        self._next_look = -inf
+        self.is_waiting = True  # the journal may hold unreported losses; so it may at the start
+        self._next_query = -inf
 
-    async def send_due(self, hand: Submit) -> float:
-        """Report what is due; in how many seconds to look again, infinity when nothing is left."""
+    async def send_due(self, submit: Submit) -> float:
+        """Submit the reports that are due; in how many seconds to call again, infinity when nothing is left."""
         now = self._clock.now()
-        if not self.is_waiting or now < self._next_look:
-            return self._next_look - now if self.is_waiting else inf
-        self._next_look = now + QUIET_SECONDS
+        if not self.is_waiting or now < self._next_query:
+            return self._next_query - now if self.is_waiting else inf
+        self._next_query = now + QUIET_SECONDS
         found = await self._journal.run(loss_reports.unseen)
         self.is_waiting = bool(found)
-        return min([await self._send_one(each, hand) for each in found], default=inf)
+        return min([await self._send_one(each, submit) for each in found], default=inf)
 
-    async def _send_one(self, missed: UnseenSignals, hand: Submit) -> float:
+    async def _send_one(self, missed: UnseenSignals, submit: Submit) -> float:
         age = self._clock.steady() - missed.since
         if age < GATHER_SECONDS:
             return GATHER_SECONDS - age
-        road = self._route(missed, age)
+        route = self._route(missed, age)
         name = (missed.state, missed.destination)
         if not self._throttle.is_news(name, self._clock.now()):
             return inf
-        if road is None:
+        if route is None:
             return RETRY_SECONDS
-        signal = self._report(missed, road)
-        if await hand(signal, road):
+        signal = self._report(missed, route)
+        if await submit(signal, route):
             self._throttle.on_raised(name, self._clock.now())
             await self._journal.run(loss_reports.reported, missed.destination, missed.state, missed.last)
-            self._emit(LossReported(signal.id, missed.destination, missed.state, missed.signals, road))
+            self._emit(LossReported(signal.id, missed.destination, missed.state, missed.signals, route))
         return inf
 
     def _route(self, missed: UnseenSignals, age: float) -> str | None:
@@ -82,15 +82,15 @@ class LossReports:
             return self._routes.working(None if missed.destination == UNROUTED else missed.destination) or own
         return own or (self._routes.working(missed.destination) if age >= MIN_INTERVAL else None)
 
-    def _report(self, missed: UnseenSignals, road: str) -> Signal:
+    def _report(self, missed: UnseenSignals, route: str) -> Signal:
         identity = f"{missed.state} {missed.destination} {missed.last} {missed.signals} {missed.since}"
-        pressing = missed.priority <= Priority.HIGH and missed.state != "dropped"
+        is_urgent = missed.priority <= Priority.HIGH and missed.state != "dropped"
         return Signal(
             _title(missed),
             body="\n".join(self._lines(missed)),
-            priority="high" if pressing else "normal",
+            priority="high" if is_urgent else "normal",
             source=DAEMON_SOURCE,
-            to=road,
+            to=route,
             id=id_of(0, blake2s(identity.encode(), digest_size=10).digest()),
         )
 
@@ -106,8 +106,8 @@ class LossReports:
 
 
 _WHY = {
-    "expired": "Their time had passed before they could be posted, so they never will be.",
-    "dead": "They reached nobody. `tocsin why ID` tells why, `tocsin retry ID` puts one back.",
+    "expired": "Their time passed before they could be posted, so they never will be.",
+    "dead": "No destination delivered them. `tocsin why ID` shows the reason, `tocsin retry ID` queues one again.",
     "dropped": "An operator dropped them before they were posted.",
 }
 

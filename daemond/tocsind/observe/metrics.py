@@ -1,8 +1,8 @@
-"""Counts facts, under the contract's names. Counters start at zero with the daemon; what must outlive it is in the journal.
+"""Counts events, under the contract's names. Counters start at zero with the daemon; numbers that must outlive it are in the journal.
 
-What is about one destination is counted there as well, under the same name. `status` shows all of it, and the Prometheus text is made of
-what `status` shows: nothing is counted a second time. Of a hand-off's latency there is no histogram, because measuring it would be the
-larger part of what it adds; how old a delivery was at its arrival comes with the fact that it arrived.
+An event about one destination is counted for that destination as well, under the same name. `status` shows all counters, and the Prometheus
+text is made from `status`, so nothing is counted twice. There is no histogram of how long accepting a signal takes, because measuring it
+would be the larger part of its cost. The age of a delivery at its arrival comes with the event.
 """
 
 from __future__ import annotations
@@ -48,24 +48,21 @@ from tocsind.events import (
 from tocsind.policy.delivery import Priority
 
 _COUNTS: dict[type[Event], Callable[[Any], dict[str, int]]] = {
-    Accepted: lambda fact: {"signals_accepted": 1, "notifications_queued": len(fact.destinations)},
+    Accepted: lambda event: {"signals_accepted": 1, "notifications_queued": len(event.destinations)},
     Duplicate: lambda _: {"signals_duplicate": 1},
     SignalRefused: lambda _: {"signals_refused": 1},
-    LossesReported: lambda fact: {"signals_refused": fact.refused, "signals_dropped": fact.dropped},
+    LossesReported: lambda event: {"signals_refused": event.refused, "signals_dropped": event.dropped},
     Unrouted: lambda _: {"signals_unrouted": 1, "notifications_failed": 1},
-    SignalsLost: lambda fact: {"signals_lost": fact.signals},
+    SignalsLost: lambda event: {"signals_lost": event.signals},
     Sent: lambda _: {"notifications_sent": 1},
     Edited: lambda _: {"messages_edited": 1},
-    Ambiguous: lambda _: {
-        "notifications_sent": 1,
-        "deliveries_in_doubt": 1,
-    },  # it may have arrived; `why` admits the doubt
+    Ambiguous: lambda _: {"notifications_sent": 1, "deliveries_in_doubt": 1},  # it may have arrived; `why` says so
     Dead: lambda _: {"notifications_failed": 1},
     Deferred: lambda _: {"deliveries_deferred": 1},
     Expired: lambda _: {"deliveries_expired": 1},
     Rerouted: lambda _: {"deliveries_rerouted": 1},
-    Digested: lambda fact: {"deliveries_digested": fact.deliveries},
-    DroppedByOperator: lambda fact: {"deliveries_dropped": fact.deliveries},
+    Digested: lambda event: {"deliveries_digested": event.deliveries},
+    DroppedByOperator: lambda event: {"deliveries_dropped": event.deliveries},
     RateLimited: lambda _: {"rate_limited": 1},
     BreakerOpened: lambda _: {"circuit_breaker_trips": 1},
     ProbeFailed: lambda _: {"probes_failed": 1},
@@ -74,23 +71,23 @@ _COUNTS: dict[type[Event], Callable[[Any], dict[str, int]]] = {
     ConnectionRefused: lambda _: {"connections_refused": 1},
     RequestNotPermitted: lambda _: {"requests_not_permitted": 1},
     SourceReserved: lambda _: {"sources_reserved": 1},
-    SpoolImported: lambda fact: {"spool_signals_taken": fact.signals},
+    SpoolImported: lambda event: {"spool_signals_taken": event.signals},
     Quarantined: lambda _: {"spool_files_quarantined": 1},
     AlarmRaised: lambda _: {"alarms_raised": 1},
     AllClear: lambda _: {"all_clears": 1},
-    LossReported: lambda fact: {"signals_reported_missed": fact.signals},
+    LossReported: lambda event: {"signals_reported_missed": event.signals},
     AlarmUndeliverable: lambda _: {"alarms_undeliverable": 1},
 }
 _ERRORS = (Dead, Deferred, Disabled, Ambiguous, ProbeFailed, RateLimited, BreakerOpened)
 COUNTERS = (
     "notifications_queued",  # deliveries owed by accepted signals
-    "notifications_sent",  # deliveries that arrived, those in doubt included
+    "notifications_sent",  # deliveries that arrived or may have arrived
     "notifications_failed",  # deliveries given up on
     "circuit_breaker_trips",
     "signals_accepted",
     "signals_duplicate",
-    "signals_refused",  # those that programs report included
-    "signals_dropped",  # neither we nor the spool took them, as programs report
+    "signals_refused",  # reports of clients included
+    "signals_dropped",  # reports of clients: neither the daemon nor the spool took them
     "signals_unrouted",
     "signals_lost",  # ack=received or none, and then the disk was full
     "deliveries_deferred",
@@ -100,7 +97,7 @@ COUNTERS = (
     "deliveries_digested",
     "deliveries_dropped",
     "messages_edited",
-    "attachments_left",  # signals without the file that they should have brought
+    "attachments_left",  # signals that were stored without their file
     "rate_limited",
     "probes_failed",
     "destinations_disabled",
@@ -111,10 +108,10 @@ COUNTERS = (
     "spool_files_quarantined",
     "alarms_raised",
     "all_clears",
-    "signals_reported_missed",  # expired, dead or dropped, and people were told of it
-    "alarms_undeliverable",  # no road was left
+    "signals_reported_missed",  # expired, dead or dropped signals that a report named
+    "alarms_undeliverable",  # no destination for them worked
 )
-OF_DESTINATION = (  # those of them that are counted by destination as well
+OF_DESTINATION = (  # counted by destination as well
     "notifications_sent",
     "notifications_failed",
     "deliveries_deferred",
@@ -136,11 +133,11 @@ AGES = (
     300.0,
     900.0,
     3600.0,
-)  # seconds from acceptance to arrival: "at Discord in 5 s"
+)  # seconds from acceptance to arrival; the target is 5 s
 
 
 class DestinationRecord:
-    """What a destination did since the daemon began. `last_success` is on the monotonic clock."""
+    """What a destination did since the daemon started. `last_success` is on the monotonic clock."""
 
     def __init__(self) -> None:
         self.counters = dict.fromkeys(OF_DESTINATION, 0)
@@ -156,14 +153,14 @@ class DestinationRecord:
         self._ages += seconds
 
     def arrivals(self) -> dict[str, Any]:
-        """`count` deliveries arrived, `seconds` old all together; `le` tells how many were at most so many seconds old."""
+        """A histogram: `count` deliveries arrived, their ages add up to `seconds`; `le` counts those of at most so many seconds."""
         within = list(accumulate(self._arrived))
         le = {f"{age:g}": n for age, n in zip(AGES, within, strict=False)}
         return {"count": within[-1], "seconds": self._ages, "le": le}
 
 
 class Metrics:
-    """An observer of facts."""
+    """An observer that counts."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -175,23 +172,23 @@ class Metrics:
         """The record of one destination."""
         return self.destinations.setdefault(destination, DestinationRecord())
 
-    def __call__(self, fact: Event) -> None:
-        """Count one fact."""
-        count_of = _COUNTS.get(type(fact))
+    def __call__(self, event: Event) -> None:
+        """Count one event."""
+        count_of = _COUNTS.get(type(event))
         if count_of is None:
             return
-        counts = count_of(fact)
+        counts = count_of(event)
         for name, count in counts.items():
             self.counters[name] += count
-        if isinstance(fact, Accepted):
-            self.accepted[fact.priority] += 1
-        elif (destination := getattr(fact, "destination", None)) is not None:
-            self._count_there(self.of(destination), fact, counts)
+        if isinstance(event, Accepted):
+            self.accepted[event.priority] += 1
+        elif (destination := getattr(event, "destination", None)) is not None:
+            self._count_destination(self.of(destination), event, counts)
 
-    def _count_there(self, record: DestinationRecord, fact: Event, counts: dict[str, int]) -> None:
+    def _count_destination(self, record: DestinationRecord, event: Event, counts: dict[str, int]) -> None:
         for name in counts.keys() & record.counters.keys():
             record.counters[name] += counts[name]
-        if isinstance(fact, Sent):
-            record.on_delivered(fact.seconds, self._clock.now())
-        elif isinstance(fact, _ERRORS):
-            record.last_error = fact.reason
+        if isinstance(event, Sent):
+            record.on_delivered(event.seconds, self._clock.now())
+        elif isinstance(event, _ERRORS):
+            record.last_error = event.reason

@@ -1,8 +1,8 @@
 """The status as Prometheus text: `/metrics`, and `tocsin status --prometheus`.
 
-Every number stands in `tocsin status --json` already, so the two cannot disagree; a counter that is new there is new here, under the same
-name. Prometheus' own library writes the text. It is loaded when somebody asks for the first time, and in a thread, because it brings
-half of the standard library's HTTP along: an idle daemon does not hold it, and no sender waits for it.
+Every number comes from the status object, so the two cannot disagree; a new counter there appears here under the same name. Prometheus'
+own library writes the text. The first request loads it, in a worker thread: it imports much of the standard library's HTTP, so an idle
+daemon does not keep it in memory, and no client waits for it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CONDITIONS = ("ready", "limited", "failing", "probing", "disabled")
 HEALTH = ("ok", "degraded", "failing")
 
-Row = tuple[tuple[str, ...], float]  # the labels' values, and the number
+Row = tuple[tuple[str, ...], float]  # values of the labels, and the number
 _Status = Mapping[str, Any]
 
 
 class Series(msgspec.Struct, frozen=True):
-    """One metric with all its rows. A counter is named without its `_total`, as Prometheus' library has it."""
+    """One metric with all its rows. The name of a counter lacks its `_total`, which Prometheus' library adds."""
 
     kind: str  # "counter" or "gauge"
     name: str
@@ -35,7 +35,7 @@ class Series(msgspec.Struct, frozen=True):
 
 
 async def render(status: _Status) -> bytes:
-    """The text that says what this status says."""
+    """The text of a status object."""
     return await trio.to_thread.run_sync(_text, status)
 
 
@@ -46,7 +46,7 @@ def _text(status: _Status) -> bytes:
 
 
 class _Collector:
-    """What the library asks for metrics."""
+    """The object from which the library collects metrics."""
 
     def __init__(self, status: _Status) -> None:
         self._status = status
@@ -72,7 +72,7 @@ class _Collector:
         yield ages
 
 
-_ARRIVALS = "How old deliveries were when they arrived, from acceptance on."
+_ARRIVALS = "Age of deliveries at their arrival, in seconds since acceptance."
 
 
 def series(status: _Status) -> Iterator[Series]:
@@ -80,12 +80,12 @@ def series(status: _Status) -> Iterator[Series]:
     yield from _of_the_daemon(status)
     yield from _counters(status)
     yield from _of_destinations(status["destinations"])
-    yield from _of_gates(status["destinations"])
+    yield from _of_limits(status["destinations"])
     yield from _of_parts(status)
 
 
 def _gauge(name: str, about: str, value: float | None) -> Series:
-    """A number; one that is not known has no row."""
+    """A number; an unknown one has no row."""
     return Series("gauge", f"tocsin_{name}", about, (), [] if value is None else [((), float(value))])
 
 
@@ -96,84 +96,86 @@ def _one_of(name: str, about: str, words: Iterable[str], word: str) -> Series:
 def _of_the_daemon(status: _Status) -> Iterator[Series]:
     storage, queue = status["storage"], status["queue"]
     yield Series("gauge", "tocsin_build_info", "The daemon's version.", ("version",), [((status["version"],), 1.0)])
-    yield _gauge("uptime_seconds", "Since the daemon began.", status["uptime_seconds"])
-    yield _one_of("health", "1 at what `tocsin status` says of its health.", HEALTH, status["health"])
-    yield _gauge("problems", "What a person should look at: `tocsin status` tells each.", len(status["problems"]))
-    yield _gauge("undelivered_deliveries", "Dead deliveries of signals that reached nobody.", queue["undelivered"])
-    yield _gauge("journal_bytes", "Of the journal that are in use.", storage["bytes"])
-    yield _gauge("disk_free_bytes", "Free where the journal lies.", storage["free_bytes"])
-    yield _gauge("disk_reserve_bytes", "With less free than this no signal is taken.", storage["reserve_bytes"])
-    yield _gauge("storage_healthy", "1 while signals are taken and the journal can be written.", storage["healthy"])
+    yield _gauge("uptime_seconds", "Seconds since the daemon started.", status["uptime_seconds"])
+    yield _one_of("health", "1 for the health that `tocsin status` shows.", HEALTH, status["health"])
+    yield _gauge("problems", "Problems that need an operator: `tocsin status` lists them.", len(status["problems"]))
+    yield _gauge(
+        "undelivered_deliveries", "Dead deliveries of signals that no destination delivered.", queue["undelivered"]
+    )
+    yield _gauge("journal_bytes", "Bytes of the journal that are in use.", storage["bytes"])
+    yield _gauge("disk_free_bytes", "Free bytes on the disk of the journal.", storage["free_bytes"])
+    yield _gauge("disk_reserve_bytes", "With fewer free bytes the daemon accepts no signals.", storage["reserve_bytes"])
+    yield _gauge("storage_healthy", "1 while the daemon accepts signals and can write the journal.", storage["healthy"])
 
 
 def _counters(status: _Status) -> Iterator[Series]:
-    """Those that no destination has; the labelled ones are with their destinations."""
+    """Counters of the daemon; those of destinations have a label and are made below."""
     accepted = [((priority,), float(n)) for priority, n in status["accepted"].items()]
-    yield Series("counter", "tocsin_signals_accepted", "Signals on disk.", ("priority",), accepted)
-    elsewhere = {"signals_accepted", "circuit_breaker_trips", "queue_depth"}
-    elsewhere.update(*(destination["counters"] for destination in status["destinations"]))
+    yield Series("counter", "tocsin_signals_accepted", "Signals accepted.", ("priority",), accepted)
+    labelled = {"signals_accepted", "circuit_breaker_trips", "queue_depth"}
+    labelled.update(*(destination["counters"] for destination in status["destinations"]))
     for name, value in status["counters"].items():
-        if name not in elsewhere:
-            yield Series("counter", f"tocsin_{name}", _build_info(name), (), [((), float(value))])
+        if name not in labelled:
+            yield Series("counter", f"tocsin_{name}", _help_of(name), (), [((), float(value))])
 
 
-def _build_info(counter: str) -> str:
-    return _ABOUT.get(counter, counter.replace("_", " ").capitalize() + ".")
+def _help_of(counter: str) -> str:
+    return _HELP.get(counter, counter.replace("_", " ").capitalize() + ".")
 
 
-_ABOUT = {
+_HELP = {
     "notifications_queued": "Deliveries owed by accepted signals.",
-    "notifications_sent": "Deliveries that arrived, those in doubt included.",
+    "notifications_sent": "Deliveries that arrived or may have arrived.",
     "notifications_failed": "Deliveries given up on.",
-    "signals_duplicate": "Signals whose id came again.",
-    "signals_refused": "Signals that said nothing, or named a destination that does not exist; by programs' own reports included.",
-    "signals_dropped": "Signals that neither the daemon nor the spool took, as programs report.",
-    "signals_lost": "Signals whose sender did not wait for the disk, which was full.",
-    "signals_unrouted": "Signals that no route takes.",
-    "deliveries_deferred": "Attempts that did not succeed; the delivery waits for another.",
-    "deliveries_in_doubt": "Deliveries that may have arrived; nobody can say.",
+    "signals_duplicate": "Signals whose id was stored before.",
+    "signals_refused": "Signals without content, or for a destination that does not exist; reports of clients included.",
+    "signals_dropped": "Signals that neither the daemon nor the spool took, as clients report.",
+    "signals_lost": "Signals that were lost on a full disk, because their sender did not wait for it.",
+    "signals_unrouted": "Signals that match no route.",
+    "deliveries_deferred": "Attempts that failed; the delivery is tried again.",
+    "deliveries_in_doubt": "Deliveries that may have arrived.",
     "deliveries_expired": "Deliveries whose time passed before they could be sent.",
     "deliveries_rerouted": "Deliveries that went to a fallback.",
-    "deliveries_digested": "Deliveries told in sum, by a digest.",
-    "deliveries_dropped": "Deliveries dropped by hand.",
-    "rate_limited": "Rate limits that the far end told (429).",
-    "probes_failed": "Tries that found a resting far end still failing.",
-    "destinations_disabled": "Destinations told never to come back.",
-    "connections_refused": "Connections to the socket that were turned away.",
-    "requests_not_permitted": "Requests that only the sender, root or the daemon's own user may make.",
+    "deliveries_digested": "Deliveries that a digest summed up.",
+    "deliveries_dropped": "Deliveries that an operator dropped.",
+    "rate_limited": "Rate-limit responses of servers (429).",
+    "probes_failed": "Probes of failing destinations that failed.",
+    "destinations_disabled": "Destinations that were disabled because their server refused them for good.",
+    "connections_refused": "Connections to the socket that were refused or closed.",
+    "requests_not_permitted": "Requests without the permission of the sender, root or the daemon's user.",
     "sources_reserved": "Signals that claimed to come from tocsin itself; they are stored with another source.",
-    "spool_signals_taken": "Signals taken in from the spool.",
-    "spool_files_quarantined": "Files of the spool that could not be taken.",
+    "spool_signals_taken": "Signals imported from the spool.",
+    "spool_files_quarantined": "Files of the spool that could not be read.",
     "alarms_raised": "Alarms about the daemon itself.",
-    "all_clears": "Alarms about the daemon itself that were followed by an all-clear.",
-    "signals_reported_missed": "Signals that expired, died or were dropped, and that people were told of.",
-    "alarms_undeliverable": "Alarms about the daemon itself that no road was left for.",
+    "all_clears": "Alarms that were followed by an all-clear.",
+    "signals_reported_missed": "Expired, dead or dropped signals that a report named.",
+    "alarms_undeliverable": "Alarms for which no destination worked.",
 }
 
 
 _PER_DESTINATION = (
-    ("gauge", "destination_wanted", "wanted", "0 for a destination that the configuration leaves out."),
+    ("gauge", "destination_wanted", "wanted", "0 for a destination that the configuration disables."),
     ("gauge", "dead_deliveries", "dead", "Deliveries given up on, kept for a person."),
-    ("gauge", "last_success_age_seconds", "last_success_seconds", "Since something last arrived there."),
-    ("counter", "circuit_breaker_trips", "trips", "Rests that a failing far end was given."),
+    ("gauge", "last_success_age_seconds", "last_success_seconds", "Seconds since the last delivery arrived."),
+    ("counter", "circuit_breaker_trips", "trips", "How often the circuit breaker of the destination opened."),
 )
 
 
 def _of_destinations(destinations: list[dict[str, Any]]) -> Iterator[Series]:
-    yield _by_priority("queue_depth", "Deliveries that wait or are being sent.", "queued", destinations)
-    about = "Of the oldest that waits or is being sent; 0 when nothing does."
+    yield _by_priority("queue_depth", "Deliveries that wait or are in flight.", "queued", destinations)
+    about = "Age in seconds of the oldest delivery that waits or is in flight; 0 without one."
     yield _by_priority("queue_age_seconds", about, "oldest_by_priority", destinations)
     conditions = [
         ((each["name"], word), float(each["condition"] == word)) for each in destinations for word in CONDITIONS
     ]
-    about = "1 at the condition in which the destination is."
+    about = "1 for the condition of the destination."
     yield Series("gauge", "tocsin_destination_condition", about, ("destination", "condition"), conditions)
     for kind, name, key, about in _PER_DESTINATION:
         rows = [((each["name"],), float(each[key])) for each in destinations if each[key] is not None]
         yield Series(kind, f"tocsin_{name}", about, ("destination",), rows)
     for name in destinations[0]["counters"] if destinations else ():
         rows = [((each["name"],), float(each["counters"][name])) for each in destinations]
-        yield Series("counter", f"tocsin_{name}", _build_info(name), ("destination",), rows)
+        yield Series("counter", f"tocsin_{name}", _help_of(name), ("destination",), rows)
 
 
 def _by_priority(name: str, about: str, key: str, destinations: list[dict[str, Any]]) -> Series:
@@ -183,11 +185,11 @@ def _by_priority(name: str, about: str, key: str, destinations: list[dict[str, A
     return Series("gauge", f"tocsin_{name}", about, ("destination", "priority"), rows)
 
 
-def _of_gates(destinations: list[dict[str, Any]]) -> Iterator[Series]:
+def _of_limits(destinations: list[dict[str, Any]]) -> Iterator[Series]:
     for name, key, about in (
-        ("limit_size", "count", "Requests that a limit permits in its time."),
-        ("limit_left", "left", "Requests that are left of it now."),
-        ("limit_reserved", "kept", "Of these, kept for URGENT and HIGH."),
+        ("limit_size", "count", "Requests that a limit permits in its period."),
+        ("limit_left", "left", "Requests that are left of it."),
+        ("limit_reserved", "kept", "Of these, reserved for URGENT and HIGH."),
     ):
         rows = [
             ((each["name"], window["name"]), float(window[key]))
@@ -200,18 +202,24 @@ def _of_gates(destinations: list[dict[str, Any]]) -> Iterator[Series]:
 def _of_parts(status: _Status) -> Iterator[Series]:
     spool, heartbeat = status["spool"] or {}, status.get("heartbeat") or {}
     if log := status.get("log"):
-        about = "Lines of the log that nobody read, or that could not be written."
+        about = "Lines of the log that were dropped: the reader was too slow, or a write failed."
         yield Series("counter", "tocsin_log_lines_dropped", about, (), [((), float(log["dropped_lines"]))])
-    yield _gauge("spool_files", "Files in the spool that are to be taken in.", spool.get("files"))
-    yield _gauge("spool_quarantined", "Files of the spool put aside for a person.", spool.get("quarantined"))
+    yield _gauge("spool_files", "Files in the spool that are not imported yet.", spool.get("files"))
+    yield _gauge(
+        "spool_quarantined",
+        "Files of the spool that could not be read and lie in the quarantine.",
+        spool.get("quarantined"),
+    )
     for name, about in (
-        ("beats", "Heartbeats that were heard."),
-        ("failures", "Heartbeats that could not be told."),
+        ("beats", "Heartbeats that reached the monitor."),
+        ("failures", "Heartbeats that did not reach the monitor."),
         ("withheld", "Heartbeats withheld because deliveries did not work."),
     ):
         if name in heartbeat:
             yield Series("counter", f"tocsin_heartbeat_{name}", about, (), [((), float(heartbeat[name]))])
     if heartbeat:
         yield _gauge(
-            "heartbeat_age_seconds", "Since the last heartbeat that was heard.", heartbeat["last_success_seconds"]
+            "heartbeat_age_seconds",
+            "Seconds since a heartbeat last reached the monitor.",
+            heartbeat["last_success_seconds"],
         )
