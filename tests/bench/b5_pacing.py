@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from tests.simulator.floor import omniscient, universal
 from tests.simulator.many import RATES, REAL, models, run_all
-from tests.simulator.record import Book
+from tests.simulator.record import RunRecord
 from tests.simulator.scenario import Foreign, Scenario, ahead
 from tests.simulator.server import Model
 from tests.simulator.world import BEGIN
@@ -34,7 +34,7 @@ SENDERS = (TOCSIN, "headers only", "one each")
 SEEDS = {Size.TINY: 1, Size.QUICK: 1, Size.FULL: 3}
 BURST = "burst of 500"
 
-Runs = Sequence[tuple[Scenario, Book]]
+Runs = Sequence[tuple[Scenario, RunRecord]]
 
 
 class Case(NamedTuple):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tests.simulator.many import REAL, models, run_all
-from tests.simulator.record import Book
+from tests.simulator.record import RunRecord
 from tests.simulator.scenario import Scenario
 from tests.simulator.server import Model
 from tests.simulator.world import BEGIN
@@ -42,21 +42,24 @@ def measure(size: Size) -> Table:
     found = [
         (urgent, sender, [(scenario, next(records)) for scenario in scenarios]) for urgent, sender, scenarios in jobs
     ]
-    ours = [book for _, sender, runs in found if sender == SENDERS[0] for _, book in runs]
+    ours = [record for _, sender, runs in found if sender == SENDERS[0] for _, record in runs]
     return Table(
         bench="b6",
         title="URGENT into 1,000 LOW on one channel, in virtual time: the worst over all models of a server",
         rows=[Row(f"{urgent} a minute: {sender}", _figures(runs)) for urgent, sender, runs in found],
-        counts={"sent": sum(book.signals for book in ours), "arrived": sum(book.signals - book.lost for book in ours)},
+        counts={
+            "sent": sum(record.signals for record in ours),
+            "arrived": sum(record.signals - record.lost for record in ours),
+        },
         notes=[
             f"{len(every)} models, {SEEDS[size]} seeds each; waits of URGENT from hand-off to acceptance; adapted: after two minutes"
         ],
     )
 
 
-def _figures(runs: Sequence[tuple[Scenario, Book]]) -> dict[str, float]:
+def _figures(runs: Sequence[tuple[Scenario, RunRecord]]) -> dict[str, float]:
     return {
-        "429s": float(sum(book.refused.total() for _, book in runs)),
+        "429s": float(sum(record.refused.total() for _, record in runs)),
         "p50 s": _worst(runs, Priority.URGENT, 50),
         "p99 s": _worst(runs, Priority.URGENT, 99),
         "p99 s adapted": _worst(runs, Priority.URGENT, 99, after=ADAPTED),
@@ -65,10 +68,10 @@ def _figures(runs: Sequence[tuple[Scenario, Book]]) -> dict[str, float]:
     }
 
 
-def _worst(runs: Iterable[tuple[Scenario, Book]], priority: Priority, percent: float, after: float = 0.0) -> float:
+def _worst(runs: Iterable[tuple[Scenario, RunRecord]], priority: Priority, percent: float, after: float = 0.0) -> float:
     found: dict[Model, list[float]] = {}
-    for scenario, book in runs:
-        waits = (wait for at, wait in book.waits[priority] if at >= BEGIN + after)
+    for scenario, record in runs:
+        waits = (wait for at, wait in record.waits[priority] if at >= BEGIN + after)
         found.setdefault(scenario.model, []).extend(waits)
     return max(percentile(waits, percent) for waits in found.values())
 

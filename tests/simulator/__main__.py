@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tests.bench.table import percentile
 
-from .record import Book
+from .record import RunRecord
 from .scenario import SENDERS, Foreign, Scenario, run
 from .server import Model
 from .workloads import WORKLOADS
@@ -20,14 +20,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     scenario = Scenario(
         given.model, given.workload, given.seed, given.sender, given.webhooks, given.keys, given.kills, given.foreign
     )
-    book = run(scenario, None if given.brief else lambda now, line: print(f"{now - BEGIN:10.3f}  {line}"))
-    print("\n".join([str(scenario), *_summary(book)]))
+    record = run(scenario, None if given.brief else lambda now, line: print(f"{now - BEGIN:10.3f}  {line}"))
+    print("\n".join([str(scenario), *_summary(record)]))
 
 
-def _summary(book: Book) -> list[str]:
-    lines = [f"{book.requests} requests, finished after {book.finished - BEGIN:.2f} s, 429s {dict(book.refused)}"]
-    lines.append(f"lost {book.lost}, overtaken {book.overtaken}, copies {book.copies}{', banned' * book.banned}")
-    for priority, waits in sorted(book.waits.items()):
+def _summary(record: RunRecord) -> list[str]:
+    lines = [f"{record.requests} requests, finished after {record.finished - BEGIN:.2f} s, 429s {dict(record.refused)}"]
+    lines.append(
+        f"lost {record.lost}, overtaken {record.overtaken}, copies {record.copies}{', banned' * record.banned}"
+    )
+    for priority, waits in sorted(record.waits.items()):
         seconds = [wait for _, wait in waits]
         p50, p99 = percentile(seconds, 50), percentile(seconds, 99)
         lines.append(

@@ -1,7 +1,7 @@
-"""What others do, at its best: no mistakes but those of the plan.
+"""Other senders, implemented without mistakes.
 
-HeadersOnly   one signal a request, one request in flight a webhook; obeys the headers and every retry_after; knows of no channel
-OneEach       each signal is posted at once by whoever raised it; on 429 he waits retry_after and tries again
+HeadersOnly   one signal a request, one request in flight a webhook; obeys the headers and every retry_after; ignores the channel's limit
+OneEach       each program posts its signal at once; after a 429 it waits retry_after and tries again
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The arithmetic floor: how soon could a burst be over?
+"""The arithmetic floor: the least time in which a burst can be sent.
 
-It is computed by sending, with full messages, no latency and nobody else about: a request goes at the first instant at which both
-limiters let it pass, and asking costs nothing. With the limiters of one model, in the phase in which its server stands, that is what an
-omniscient sender would do under this model. With sliding logs it is what a sender would do who knows both limits and not how they
+It is computed by sending full messages without latency and without other programs: a request goes at the first instant at which both
+limits permit it. With the limits of one model, in the phase of its server, this is the time of an
+omniscient sender under this model. With sliding logs it is the time of a sender that knows both limits and not how they
 are counted: the least time in which no window, wherever it begins, holds more than its limit. The channel's way of counting is never
-told, so whoever is faster than the second floor breaks the rules of some other model; whoever is as fast needs no luck.
+known, so a sender that is faster than the second floor exceeds the limits of some other model.
 """
 
 from __future__ import annotations

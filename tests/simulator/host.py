@@ -1,4 +1,4 @@
-"""The machine that tocsin runs on: it takes signals while the daemon is down, and starts it again after a power cut."""
+"""The machine: it accepts signals while the daemon is down, and starts the daemon again after a power cut."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .tocsin import Tocsin
 from .wire import Wire
 from .world import World
 
-DOWN = 0.1, 2.0  # seconds until it is up again
+DOWN = 0.1, 2.0  # seconds until the daemon is up again
 
 
 class Host:
-    """Keeps the journal, and a daemon on it."""
+    """A journal, and a daemon that uses it."""
 
     def __init__(
         self, world: World, wire: Wire, rules: Rules, webhooks: int, rank: Callable[[Signal], Priority]
@@ -27,7 +27,7 @@ class Host:
         self._daemon: Tocsin | None = self._start()
 
     def hand(self, signal: Signal) -> None:
-        """On disk at once, whoever is up."""
+        """Store the signal at once, also while the daemon is down."""
         self._journal.open[signal.number] = signal
         if self._daemon is not None:
             self._daemon.hand(signal)

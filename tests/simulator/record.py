@@ -1,4 +1,4 @@
-"""What became of everything: the test's own record, which no sender sees."""
+"""The test's record of a run, which no sender sees."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .world import BEGIN
 BAN = 10_000, 600.0  # invalid requests in so many seconds, and Cloudflare bans the address
 
 
-class Book:
-    """Counts. `tell` is given a line for each event, when somebody wants the story."""
+class RunRecord:
+    """Counts of a run. `tell` receives a line for each event."""
 
     def __init__(self, tell: Callable[[float, str], None] | None = None) -> None:
         self.signals = 0
@@ -85,6 +85,6 @@ def _words(batch: Sequence[Signal]) -> str:
     return ", ".join(f"{n} {priority.label}" for priority, n in sorted(counts.items()))
 
 
-def waits(books: Iterable[Book], priority: Priority, after: float = 0.0) -> list[float]:
+def waits(records: Iterable[RunRecord], priority: Priority, after: float = 0.0) -> list[float]:
     """Seconds from hand-off to acceptance of the signals of one priority that were handed over `after` seconds into the run, or later."""
-    return [wait for book in books for at, wait in book.waits[priority] if at >= BEGIN + after]
+    return [wait for record in records for at, wait in record.waits[priority] if at >= BEGIN + after]

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from .baselines import HeadersOnly, OneEach
 from .host import Host
 from .journal import Rules
-from .record import Book
+from .record import RunRecord
 from .server import Model, Server
 from .signals import Signal
 from .tocsin import by_priority, first_come
@@ -18,16 +18,16 @@ from .wire import SPIKES, Wire
 from .workloads import LENGTH, WORKLOADS, signals
 from .world import BEGIN, World
 
-HOUR = 3600.0  # the server's clock stands at most so far off
-HORIZON = 6 * HOUR  # whoever is not through by then counts as having lost the rest
-AT_FIRST = 90.0  # half of the kills fall into so many seconds, in which a burst is sent
+HOUR = 3600.0  # the most by which the server's clock differs
+HORIZON = 6 * HOUR  # signals that are not accepted by then count as lost
+AT_FIRST = 90.0  # half of the kills fall into these first seconds, in which a burst is sent
 
 
 class Sender(Protocol):
-    """What is tested."""
+    """A sender under test."""
 
     def hand(self, signal: Signal) -> None:
-        """A program hands it over."""
+        """Accept a signal of a program."""
 
 
 class Foreign(NamedTuple):
@@ -81,23 +81,23 @@ SENDERS: dict[str, Callable[[World, Wire, Scenario], Sender]] = {
 }
 
 
-def run(scenario: Scenario, tell: Callable[[float, str], None] | None = None) -> Book:
+def run(scenario: Scenario, tell: Callable[[float, str], None] | None = None) -> RunRecord:
     """What became of it."""
     chance = {name: Random(f"{scenario.seed} {name}") for name in ("workload", "foreign", "kills")}
-    world, book = World(scenario.seed), Book(tell)
+    world, record = World(scenario.seed), RunRecord(tell)
     server = Server(scenario.model, ahead(scenario.seed))
-    sender = SENDERS[scenario.sender](world, Wire(world, server, book, scenario.spikes), scenario)
+    sender = SENDERS[scenario.sender](world, Wire(world, server, record, scenario.spikes), scenario)
     offers = WORKLOADS[scenario.workload](chance["workload"])
     handed = signals(offers, chance["workload"], BEGIN, scenario.webhooks, scenario.keys)
     for signal in handed:
-        world.at(signal.at, partial(hand_over, signal, book, sender))
+        world.at(signal.at, partial(hand_over, signal, record, sender))
     if scenario.foreign:
         intrude(world, server, scenario.foreign, chance["foreign"])
     if isinstance(sender, Host):
         for at in kills(scenario.kills, chance["kills"]):
             world.at(at, sender.kill)
-    world.run(BEGIN + HORIZON, enough=lambda: book.banned or (book.signals == len(handed) and not book.lost))
-    return book
+    world.run(BEGIN + HORIZON, enough=lambda: record.banned or (record.signals == len(handed) and not record.lost))
+    return record
 
 
 def ahead(seed: int) -> float:
@@ -105,9 +105,9 @@ def ahead(seed: int) -> float:
     return Random(f"{seed} server").uniform(0.0, 2 * HOUR)
 
 
-def hand_over(signal: Signal, book: Book, sender: Sender) -> None:
+def hand_over(signal: Signal, record: RunRecord, sender: Sender) -> None:
     """A program raises a signal."""
-    book.handed(signal)
+    record.handed(signal)
     sender.hand(signal)
 
 

@@ -61,7 +61,7 @@ class Server:
         return Answer(None, 0.0, told) if shared.passes else Answer(SHARED, ceil_ms(shared.reset_after), told)
 
     def foreign(self, now: float) -> None:
-        """Somebody else posts in the channel, if the channel lets him."""
+        """Another program posts in the channel, if the limit permits it."""
         self._channel.take(now + self._ahead)
 
     def _told(self, limiter: Limiter, verdict: Verdict) -> RateHeaders | None:

@@ -1,4 +1,4 @@
-"""What is handed over, as far as the gate and the batch care."""
+"""The fields of a signal that limiter and batch use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is promised of pace, over every way in which a server may count."""
+"""The goals of pacing, over every way in which a server may count."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.bench.table import percentile
 from tests.simulator.floor import universal
 from tests.simulator.journal import Rules
 from tests.simulator.many import ONE, RATES, REAL, models
-from tests.simulator.record import Book, waits
+from tests.simulator.record import RunRecord, waits
 from tests.simulator.scenario import Foreign, Scenario, run
 from tests.simulator.server import Model
 from tests.simulator.workloads import WORKLOADS
@@ -25,18 +25,18 @@ REALS = models([REAL], silent=False)
 SOME = REALS[::5]  # each way of counting once for the webhook and once for the channel
 
 
-def ran(scenario: Scenario) -> Book:
-    """What became of it: everything arrived, in order."""
-    book = run(scenario)
-    assert (book.lost, book.overtaken, book.banned) == (0, 0, False), scenario
-    return book
+def ran(scenario: Scenario) -> RunRecord:
+    """Run; every signal must arrive, in order."""
+    record = run(scenario)
+    assert (record.lost, record.overtaken, record.banned) == (0, 0, False), scenario
+    return record
 
 
-def clean(scenario: Scenario) -> Book:
-    """And nothing was refused."""
-    book = ran(scenario)
-    assert not book.refused.total(), scenario
-    return book
+def clean(scenario: Scenario) -> RunRecord:
+    """Run; as above, and no request may be refused."""
+    record = ran(scenario)
+    assert not record.refused.total(), scenario
+    return record
 
 
 @settings(max_examples=40)
@@ -48,56 +48,58 @@ def clean(scenario: Scenario) -> Book:
     webhooks=st.integers(1, 3),
     keys=st.integers(1, 2),
 )
-def test_nothing_is_refused_lost_or_overtaken_whatever_is_cut(
+def test_any_scenario_with_kills_refuses_loses_and_overtakes_nothing(
     *, model: Model, workload: str, seed: int, kills: int, webhooks: int, keys: int
 ) -> None:
-    book = clean(Scenario(model, workload, seed, kills=kills, webhooks=webhooks, keys=keys))
-    assert kills or not book.copies
+    record = clean(Scenario(model, workload, seed, kills=kills, webhooks=webhooks, keys=keys))
+    assert kills or not record.copies
 
 
 @pytest.mark.parametrize("model", EVERY, ids=str)
-def test_no_model_refuses_anything_of_a_burst_with_power_cuts_in_it(model: Model) -> None:
+def test_burst_with_kills_is_refused_by_no_model(model: Model) -> None:
     for seed in range(4):
         clean(Scenario(model, "burst of 500", seed, kills=8))
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_a_burst_ends_within_five_percent_of_the_floor(rate: tuple[int, float]) -> None:
-    """A silent webhook is asked by the rate that is known for all of them, so only that rate is tried without headers."""
+def test_burst_ends_within_five_percent_of_the_floor(rate: tuple[int, float]) -> None:
+    """A sender uses the published rate for a silent webhook, so only that rate is tested without headers."""
     for model in models([rate], silent=rate == REAL):
         took = [clean(Scenario(model, "burst of 500", seed)).finished - BEGIN for seed in range(5)]
         assert median(took) <= 1.05 * universal(model, 500), model
 
 
-def test_at_one_a_second_at_most_one_of_a_hundred_waits_longer_than_two_and_a_half_seconds() -> None:
+def test_one_signal_a_second_has_p99_wait_of_2500_ms() -> None:
     for model in SOME:
         found = waits((clean(Scenario(model, "1/s", seed)) for seed in range(5)), Priority.NORMAL)
         assert percentile(found, 99) <= 2.5, model
 
 
 @pytest.mark.parametrize("ours", [None, Rate(30, 60.0), Rate(20, 60.0), Rate(15, 60.0)], ids=str)
-def test_first_ten_alerts_of_a_quiet_channel_leave_within_three_seconds(ours: Rate | None) -> None:
+def test_first_ten_signals_of_quiet_channel_leave_within_three_seconds(ours: Rate | None) -> None:
     for model in SOME:
-        books = [clean(Scenario(model, "first ten", seed, rules=Rules(ours=ours))) for seed in range(20)]
-        assert max(waits(books, Priority.NORMAL)) <= 3.0, model
+        records = [clean(Scenario(model, "first ten", seed, rules=Rules(ours=ours))) for seed in range(20)]
+        assert max(waits(records, Priority.NORMAL)) <= 3.0, model
 
 
 @pytest.mark.parametrize("foreign", [Foreign(1), Foreign(10), Foreign(8, 4), Foreign(10, 10)])
-def test_where_others_post_too_less_than_three_of_a_hundred_requests_are_refused(foreign: Foreign) -> None:
+def test_foreign_posts_cause_429s_in_less_than_three_percent_of_requests(foreign: Foreign) -> None:
     for model in SOME:
-        books = [ran(Scenario(model, load, seed, foreign=foreign)) for load in ("1/s", "mixed") for seed in range(3)]
-        assert sum(book.refused["shared"] for book in books) < 0.03 * sum(book.requests for book in books), model
-        assert not any(book.refused["user"] for book in books), model
+        records = [ran(Scenario(model, load, seed, foreign=foreign)) for load in ("1/s", "mixed") for seed in range(3)]
+        assert sum(record.refused["shared"] for record in records) < 0.03 * sum(
+            record.requests for record in records
+        ), model
+        assert not any(record.refused["user"] for record in records), model
 
 
 @pytest.mark.parametrize(("urgent", "after"), [(4, 0.0), (10, 120.0)])
-def test_an_urgent_one_never_stands_behind_a_thousand_low(urgent: int, after: float) -> None:
+def test_urgent_signal_overtakes_thousand_low_ones(urgent: int, after: float) -> None:
     for model in SOME[::2]:
-        books = [clean(Scenario(model, f"backlog, {urgent} urgent", seed)) for seed in range(12)]
-        assert percentile(waits(books, Priority.URGENT, after), 99) <= 2.5, model
+        records = [clean(Scenario(model, f"backlog, {urgent} urgent", seed)) for seed in range(12)]
+        assert percentile(waits(records, Priority.URGENT, after), 99) <= 2.5, model
 
 
-def test_no_minute_holds_more_than_the_users_own_limit() -> None:
+def test_configured_limit_holds_in_every_minute() -> None:
     left: list[float] = []
     scenario = Scenario(ONE, "mixed", 0, kills=4, rules=Rules(ours=Rate(10, 60.0)))
     run(scenario, lambda now, line: left.append(now) if line.startswith("send") else None)
@@ -105,6 +107,6 @@ def test_no_minute_holds_more_than_the_users_own_limit() -> None:
     assert all(eleventh >= first + 60.0 for first, eleventh in zip(left, left[10:], strict=False)), scenario
 
 
-def test_several_webhooks_share_the_channel_and_are_no_faster_for_it() -> None:
-    book = clean(Scenario(ONE, "burst of 500", 0, webhooks=3))
-    assert book.finished - BEGIN > 60.0
+def test_several_webhooks_share_the_limit_of_their_channel() -> None:
+    record = clean(Scenario(ONE, "burst of 500", 0, webhooks=3))
+    assert record.finished - BEGIN > 60.0

@@ -17,18 +17,18 @@ def story(scenario: Scenario) -> list[tuple[float, str]]:
     return lines
 
 
-def test_a_seed_is_a_whole_run() -> None:
+def test_run_is_determined_by_its_seed() -> None:
     scenario = Scenario(ONE, "mixed", 7, kills=5, webhooks=2, foreign=Foreign(4, 2))
     assert story(scenario) == story(scenario)
     assert story(scenario) != story(scenario._replace(seed=8))
 
 
-def test_many_runs_at_once_are_the_same_runs() -> None:
+def test_parallel_runs_equal_single_runs() -> None:
     scenarios = [Scenario(ONE, "bar closes", seed) for seed in range(30)]
-    assert [book.finished for book in run_all(scenarios)] == [run(scenario).finished for scenario in scenarios]
+    assert [record.finished for record in run_all(scenarios)] == [run(scenario).finished for scenario in scenarios]
 
 
-def test_time_goes_forward_and_what_is_to_happen_at_once_happens_in_order() -> None:
+def test_virtual_time_is_monotonic_and_simultaneous_events_keep_order() -> None:
     world, seen = World(0), list[tuple[str, float]]()
     world.after(2.0, lambda: seen.append(("late", world.now - BEGIN)))
     world.after(1.0, lambda: world.at(0.0, lambda: seen.append(("overdue", world.now - BEGIN))))
@@ -38,44 +38,44 @@ def test_time_goes_forward_and_what_is_to_happen_at_once_happens_in_order() -> N
 
 
 @pytest.mark.parametrize("text", ["sliding:5/2,fixed:30/60", "leaky:5/5,aligned:30/60,silent"])
-def test_a_model_is_written_as_it_is_read(text: str) -> None:
+def test_model_text_round_trips(text: str) -> None:
     assert str(Model.parse(text)) == text
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [("5/1", 63.0), ("5/2", 66.0), ("5/5", 75.0)])
-def test_the_floor_is_what_arithmetic_says(rate: str, seconds: float) -> None:
+def test_floor_equals_arithmetic(rate: str, seconds: float) -> None:
     """Fifty messages: thirty in the first minute, and four rounds of five in the second."""
     assert universal(Model.parse(f"leaky:{rate},leaky:30/60"), 500) == pytest.approx(seconds, abs=1e-3)
 
 
-def test_who_knows_the_model_and_the_phase_may_be_faster() -> None:
+def test_omniscient_sender_may_be_faster_than_floor() -> None:
     assert omniscient(Model.parse("fixed:5/2,leaky:30/60"), 500) == pytest.approx(40.0, abs=1e-3)
     assert omniscient(Model.parse("fixed:5/2,aligned:30/60"), 500, at=50.0) == pytest.approx(18.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("model", models(silent=False)[::3], ids=str)
-def test_nobody_is_faster_than_one_who_knows_everything(model: Model) -> None:
-    book = run(Scenario(model, "burst of 500", 3))
-    assert book.finished - BEGIN >= omniscient(model, 500, BEGIN + ahead(3))
+def test_no_sender_is_faster_than_omniscient_one(model: Model) -> None:
+    record = run(Scenario(model, "burst of 500", 3))
+    assert record.finished - BEGIN >= omniscient(model, 500, BEGIN + ahead(3))
 
 
-def test_a_sender_that_knows_of_no_channel_is_refused() -> None:
-    book = run(Scenario(ONE, "burst of 500", 0, "headers only"))
-    assert book.refused["shared"] > 50
-    assert (book.refused["user"], book.lost, book.overtaken) == (0, 0, 0)
+def test_headers_only_sender_is_refused_by_channel() -> None:
+    record = run(Scenario(ONE, "burst of 500", 0, "headers only"))
+    assert record.refused["shared"] > 50
+    assert (record.refused["user"], record.lost, record.overtaken) == (0, 0, 0)
 
 
-def test_whoever_just_tries_again_is_banned() -> None:
-    book = run(Scenario(ONE, "burst of 500", 0, "one each"))
-    assert book.banned
-    assert book.lost > 400
+def test_retrying_sender_is_banned() -> None:
+    record = run(Scenario(ONE, "burst of 500", 0, "one each"))
+    assert record.banned
+    assert record.lost > 400
 
 
-def test_power_cuts_send_what_was_in_flight_again() -> None:
+def test_kills_repeat_requests_in_flight() -> None:
     assert run(Scenario(ONE, "burst of 500", 0, kills=30)).copies
 
 
-def test_a_failing_scenario_says_how_to_see_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_scenario_text_is_the_command_that_repeats_it(capsys: pytest.CaptureFixture[str]) -> None:
     scenario = Scenario(ONE, "bar closes", 5, kills=2, foreign=Foreign(2))
     arguments = str(scenario).replace("python -m tests.simulator ", "").replace("'bar closes'", "bar_closes")
     main([word.replace("_", " ").strip("'") for word in arguments.split()])

@@ -1,8 +1,8 @@
-"""tocsin, as far as pace goes: the policy under test, with the rules of a lane around it and a journal that outlives it.
+"""A sender with tocsin's pacing: the policy under test, with the rules of a lane and a journal that outlives it.
 
-The lanes of one channel take turns: one request in flight; of those that may go, the most expedited goes. A batch is formed when the gate
-opens. A killed one leaves its journal: what is not settled, when its requests were answered, and what the scopes learned by the last
-answer. What was in flight counts as answered at the restart, and goes again.
+The lanes of one channel take turns: one request in flight; of those that may go, the one with the highest priority goes. A batch is formed
+when the limiter opens. A kill leaves the journal: signals that are not settled, the times of responses, and the limits that were learned by
+the last response. A request in flight counts as answered at the restart, and is repeated.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ WINDOW = 64  # of a priority's queue are in memory
 
 
 class Lane:
-    """One webhook: its gate, and what waits for it."""
+    """One webhook: its limiter and its queue."""
 
-    def __init__(self, webhook: int, gate: Limiter) -> None:
+    def __init__(self, webhook: int, limiter: Limiter) -> None:
         self.webhook = webhook
-        self.gate = gate
+        self.limiter = limiter
         self.waiting: dict[Priority, deque[Signal]] = {priority: deque() for priority in Priority}
 
     def window(self) -> list[Signal]:
@@ -61,7 +61,7 @@ def first_come(_: Signal) -> Priority:
 
 
 class Tocsin:
-    """One run of the daemon: `hand` it signals. It posts as soon as its gates let it; `kill` makes it deaf."""
+    """One run of the daemon: `hand` gives it signals. It posts as soon as its limiters permit; `kill` ends it."""
 
     def __init__(  # noqa: PLR0917 - put together in one place, by `host`
         self,
@@ -88,7 +88,7 @@ class Tocsin:
         lane = self._lanes[signal.webhook]
         lane.waiting[self._rank(signal)].append(signal)
         if is_expedited(signal.priority):
-            lane.gate.note_demand(self._world.now)
+            lane.limiter.note_demand(self._world.now)
         self._look_soon()
 
     def kill(self) -> None:
@@ -117,7 +117,7 @@ class Tocsin:
 
     def _offer(self, lane: Lane, window: list[Signal]) -> Offer:
         batch, priority = self._form(window), self._rank(window[0])
-        when = lane.gate.ready_at(self._world.now, priority, full=batch.is_full)
+        when = lane.limiter.ready_at(self._world.now, priority, full=batch.is_full)
         return Offer(when, priority, [window[place] for place in batch.chosen], lane)
 
     def _form(self, window: list[Signal]) -> Batch:
@@ -127,20 +127,20 @@ class Tocsin:
         for signal in offer.batch:
             offer.lane.waiting[self._rank(signal)].remove(signal)
         self._in_flight = True
-        offer.lane.gate.acquire(self._world.now, offer.priority)
+        offer.lane.limiter.acquire(self._world.now, offer.priority)
         self._journal.requests.append(Request(offer.lane.webhook, is_expedited(offer.priority)))
         self._wire.post(offer.lane.webhook, offer.batch, lambda answer: self._answered(offer, answer))
 
     def _answered(self, offer: Offer, answer: Answer) -> None:
         if not self._alive:
             return
-        now, gate = self._world.now, offer.lane.gate
+        now, limiter = self._world.now, offer.lane.limiter
         outcome = outcome_of(answer)
-        gate.on_response(
+        limiter.on_response(
             now, offer.priority, Report((outcome,) * len(offer.batch), answer.told, invalid=answer.scope == USER)
         )
         if isinstance(outcome, Deferred):
-            gate.on_limited(now, outcome)
+            limiter.on_limited(now, outcome)
             for signal in reversed(offer.batch):
                 offer.lane.waiting[self._rank(signal)].appendleft(signal)
         self._settle(offer, answer)
@@ -153,7 +153,7 @@ class Tocsin:
         request = self._journal.requests.pop()
         self._journal.requests.append(request._replace(answered=self._world.now))
         self._journal.memories |= {"channel": self._channel.saved()} | {
-            str(lane.webhook): lane.gate.endpoint.saved() for lane in self._lanes
+            str(lane.webhook): lane.limiter.endpoint.saved() for lane in self._lanes
         }
         if answer.passed:
             for signal in offer.batch:
@@ -163,17 +163,17 @@ class Tocsin:
         memories = self._journal.memories
         self._channel.restore(memories.get("channel", SavedLimit()))
         for lane in self._lanes:
-            lane.gate.endpoint.restore(memories.get(str(lane.webhook), SavedLimit()))
-        self._remember()
+            lane.limiter.endpoint.restore(memories.get(str(lane.webhook), SavedLimit()))
+        self._save_state()
         for signal in self._journal.open.values():
             self._lanes[signal.webhook].waiting[self._rank(signal)].append(signal)
         self._look()
 
-    def _remember(self) -> None:
+    def _save_state(self) -> None:
         self._journal.reopen(self._world.now)
         for webhook, expedited, at in self._journal.requests:
             assert at is not None
-            self._lanes[webhook].gate.restore_requests(at, expedited=expedited, endpoint=True)
+            self._lanes[webhook].limiter.restore_requests(at, expedited=expedited, endpoint=True)
             self._channel.restore_request(at, expedited=expedited)
 
 

@@ -1,11 +1,11 @@
-"""Between a sender and a server: latency with spikes, and nobody knows when in between the server counts."""
+"""The connection between sender and server: latency with spikes; the server counts at a random instant of a request."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from random import Random
 
-from .record import Book
+from .record import RunRecord
 from .server import Answer, Server
 from .signals import Signal
 from .world import World
@@ -18,10 +18,10 @@ SPIKES = 1 / 200  # of all requests
 class Wire:
     """Carries requests to the server and answers back."""
 
-    def __init__(self, world: World, server: Server, book: Book, spikes: float = SPIKES) -> None:
+    def __init__(self, world: World, server: Server, record: RunRecord, spikes: float = SPIKES) -> None:
         self._world = world
         self._server = server
-        self._book = book
+        self._book = record
         self._spikes = spikes
 
     def post(self, webhook: int, batch: Sequence[Signal], answered: Callable[[Answer], None]) -> None:
