@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 OVERFLOW = 65534  # how the kernel shows a uid that this user namespace has no number for: it may be anybody's
-ANYBODY = range(2**32)  # every uid
+ANY_UID = range(2**32)  # every uid
 _MOST_LINKS = 40  # as the kernel has it
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -96,7 +96,7 @@ def open_file(
 def open_folder(
     path: str, *, dir_fd: int | None = None, by: Collection[int] | None = None, orders: bool = False
 ) -> int:
-    """A descriptor of a folder of root's or ours (or of one of `by`; ANYBODY for who judges by himself). With `orders` nobody else may
+    """A descriptor of a folder of root's or ours (or of one of `by`; ANY_UID for who judges by himself). With `orders` nobody else may
     write to it. Links on the way are root's and ours in any case. Raises OSError, Untrusted.
     """
     trusted = owners() if by is None else by

@@ -98,10 +98,10 @@ def test_missing_or_empty_secret_file_disables_the_destination(secret: Path) -> 
 )
 def test_secret_file_open_to_others_is_refused_with_a_command(secret: Path, mode: int, private: int) -> None:
     secret.chmod(mode)
-    told = problem(f'{{ file = "{secret}" }}')
-    assert told.startswith(f"{secret} can be ")
-    assert told.endswith(f"; run: chmod {private} {secret}")
-    subprocess.run(told.partition("run: ")[2], shell=True, check=True)
+    message = problem(f'{{ file = "{secret}" }}')
+    assert message.startswith(f"{secret} can be ")
+    assert message.endswith(f"; run: chmod {private} {secret}")
+    subprocess.run(message.partition("run: ")[2], shell=True, check=True)
     assert discord(f'{{ file = "{secret}" }}') == (NORMAL, None)
 
 
@@ -113,9 +113,9 @@ def test_secret_file_readable_for_its_group_is_read(secret: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_secret_file_of_another_user_is_refused(secret: Path) -> None:
     os.chown(secret, 12345, -1)
-    told = problem(f'{{ file = "{secret}" }}')
-    assert "belongs to another user (uid 12345)" in told
-    subprocess.run(told.partition("run: ")[2], shell=True, check=True)
+    message = problem(f'{{ file = "{secret}" }}')
+    assert "belongs to another user (uid 12345)" in message
+    subprocess.run(message.partition("run: ")[2], shell=True, check=True)
     assert discord(f'{{ file = "{secret}" }}') == (NORMAL, None)
 
 

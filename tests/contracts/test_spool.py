@@ -120,7 +120,9 @@ def test_unreadable_spool_file_is_quarantined_with_reason_in_status(tmp_path: Pa
         assert said in daemon.wait_for("quarantined", file="by-hand.jsonl")["reason"]
         status = daemon.status()
         assert status["health"] == "degraded"
-        assert any("1 of the spool could not be taken" in problem and said in problem for problem in status["problems"])
+        assert any(
+            "1 file of the spool could not be imported" in problem and said in problem for problem in status["problems"]
+        )
         assert (status["spool"]["files"], status["spool"]["quarantined"]) == (0, 1)
         assert said in status["spool"]["reason"]
         assert (daemon.spool / "quarantine" / "by-hand.jsonl").read_text() == content

@@ -19,7 +19,7 @@ from tocsind.host.accept_loop import AcceptLoop
 from tocsind.events import AcceptFailed
 
 async def main(path):
-    facts, served, evicted = [], [], []
+    events, served, evicted = [], [], []
     raw = socket.socket(socket.AF_UNIX)
     raw.bind(path)
     raw.listen(100)
@@ -29,7 +29,7 @@ async def main(path):
         served.append(stream)
         await trio.sleep_forever()
 
-    loop = AcceptLoop("socket", facts.append, 100, lambda: evicted.append(1))
+    loop = AcceptLoop("socket", events.append, 100, lambda: evicted.append(1))
     clients = [socket.socket(socket.AF_UNIX) for _ in range(10)]
     async with trio.open_nursery() as nursery:
         resource.setrlimit(resource.RLIMIT_NOFILE, (raw.fileno() + 15, 100))
@@ -38,15 +38,15 @@ async def main(path):
         nursery.start_soon(loop.run, listener, serve, nursery)
         while len(evicted) < 4:
             await trio.sleep(0.01)
-        [fact] = facts
-        assert isinstance(fact, AcceptFailed) and fact.times == 1, fact
-        assert fact.reason == "Too many open files", fact
+        [event] = events
+        assert isinstance(event, AcceptFailed) and event.times == 1, event
+        assert event.reason == "Too many open files", event
         before = len(served)
         assert before < 10
         resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
         while len(served) < 10:
             await trio.sleep(0.01)
-        assert len(facts) == 1
+        assert len(events) == 1
         nursery.cancel_scope.cancel()
     assert raw.fileno() == -1 or listener.socket.fileno() == -1
 

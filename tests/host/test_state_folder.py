@@ -74,9 +74,9 @@ def test_state_folder_of_another_user_is_refused_untouched_with_the_right_comman
     for name in ("lock", "starting", "journal.redo", "journal.db", "daemon.log"):
         (folder / name).symlink_to(victim)
     os.chown(folder, STRANGER, STRANGER)
-    for told in (error_of(folder), refusal(folder)):
+    for message in (error_of(folder), refusal(folder)):
         assert f"belongs to uid {STRANGER}, and this is root (uid 0): run `sudo -u '#{STRANGER}' tocsind run`" in str(
-            told
+            message
         )
     assert "tocsind check`" in str(refusal(folder, "check"))
     assert (victim.read_text(), len(list(folder.iterdir()))) == ("precious", 5)
@@ -89,8 +89,8 @@ def test_state_folder_of_a_user_below_roots_is_created_and_roots_own_is_refused(
             return [refusal(folder), refusal(folder / "state")]
 
     with public_folder(0o777) as folder:
-        told, own = as_stranger(seen)
-    assert "belongs to root (uid 0), and this is uid 12345: run `sudo tocsind run`" in told
+        message, own = as_stranger(seen)
+    assert "belongs to root (uid 0), and this is uid 12345: run `sudo tocsind run`" in message
     assert own is None
 
 

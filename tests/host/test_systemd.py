@@ -123,13 +123,14 @@ def test_inherited_descriptor_that_is_no_socket_is_an_error(tmp_path: Path, pass
 
 
 @pytest.mark.parametrize(
-    ("frozen", "pid", "ours"), [(False, os.getppid(), False), (True, os.getppid(), True), (True, 1, os.getppid() == 1)]
+    ("frozen", "pid", "expected"),
+    [(False, os.getppid(), False), (True, os.getppid(), True), (True, 1, os.getppid() == 1)],
 )
 def test_inherited_socket_of_the_bootloader_is_taken_by_a_single_file_binary(
-    monkeypatch: pytest.MonkeyPatch, frozen: bool, pid: int, ours: bool
+    monkeypatch: pytest.MonkeyPatch, frozen: bool, pid: int, expected: bool
 ) -> None:
     if frozen:
         monkeypatch.setattr("sys.frozen", True, raising=False)
     monkeypatch.setenv("WATCHDOG_USEC", "60000000")
     monkeypatch.setenv("WATCHDOG_PID", str(pid))
-    assert systemd.watchdog_interval() == (30.0 if ours else None)
+    assert systemd.watchdog_interval() == (30.0 if expected else None)

@@ -24,7 +24,7 @@ class Served:
     def __init__(self, listener: UnixListener, path: Path) -> None:
         self.listener = listener
         self.path = path
-        self.facts: list[Event] = []
+        self.events: list[Event] = []
 
     async def greet(self) -> None:
         while True:
@@ -32,7 +32,7 @@ class Served:
                 await stream.send_all(b"hello")
 
     def look(self) -> str | None:
-        self.listener.check(self.facts.append)
+        self.listener.check(self.events.append)
         return self.listener.problem
 
     async def is_reached(self) -> bool:
@@ -64,7 +64,7 @@ async def test_socket_that_is_removed_is_bound_again(path: Path) -> None:
             assert at.look() is None
             assert await at.is_reached()
             assert at.look() is None
-        assert at.facts == [SocketRestored(str(path))] * 3
+        assert at.events == [SocketRestored(str(path))] * 3
         assert path.stat().st_mode & 0o777 == 0o660
 
 
@@ -94,12 +94,12 @@ async def test_socket_path_of_another_daemon_is_left_alone(path: Path) -> None:
             inode = path.stat().st_ino
             for _ in range(2):
                 assert "another daemon listens" in (at.look() or "")
-            assert [type(fact) for fact in at.facts] == [SocketProblem], "it is reported once"
+            assert [type(event) for event in at.events] == [SocketProblem], "it is reported once"
             at.listener.remove()
             assert path.stat().st_ino == inode
         assert at.look() is None, "no process listens there any more"
         assert await at.is_reached()
-        assert at.facts[-1] == SocketRestored(str(path))
+        assert at.events[-1] == SocketRestored(str(path))
 
 
 async def test_file_of_another_kind_at_the_socket_path_is_left_alone_and_reported(path: Path) -> None:

@@ -48,10 +48,10 @@ class Held:
 
 @asynccontextmanager
 async def reader(folder: Path) -> AsyncIterator[tuple[InProcess, SpoolImporter]]:
-    facts: list[Event] = []
+    events: list[Event] = []
     with trio.fail_after(PATIENCE):
         async with in_process(folder) as at:
-            yield at, importer(folder / "spool", at.journal, at.core, SystemClock(), facts.append)
+            yield at, importer(folder / "spool", at.journal, at.core, SystemClock(), events.append)
             at.nursery.cancel_scope.cancel()
 
 

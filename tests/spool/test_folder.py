@@ -31,10 +31,10 @@ def write(path: Path, name: str = "a.jsonl", **signal: object) -> Path:
     return path / name
 
 
-def faults(path: Path) -> list[str]:
+def errors_of(path: Path) -> list[str]:
     """The errors of all waiting old files."""
     folder = Folder(path)
-    return [fault for file in folder.read_old_files(folder.names(NOW)[1], NOW) for fault in file.errors]
+    return [error for file in folder.read_old_files(folder.names(NOW)[1], NOW) for error in file.errors]
 
 
 def test_old_files_are_read_oldest_first(path: Path) -> None:
@@ -77,7 +77,7 @@ def _large(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (_link, "opened as a file"),
         (_hard_link, "another name elsewhere"),
@@ -87,14 +87,14 @@ def _large(path: Path) -> None:
     ],
 )
 def test_old_file_that_is_not_a_plain_file_goes_into_quarantine(
-    path: Path, make: Callable[[Path], None], said: str
+    path: Path, make: Callable[[Path], None], message: str
 ) -> None:
     make(path)
-    [fault] = faults(path)
-    assert said in fault
-    assert Folder(path).quarantine("a.jsonl", fault) == "a.jsonl"
+    [error] = errors_of(path)
+    assert message in error
+    assert Folder(path).quarantine("a.jsonl", error) == "a.jsonl"
     assert Folder(path).names(NOW) == ([], [])
-    assert Folder(path).stats(0) == folder_module.SpoolStats(0, 1, fault)
+    assert Folder(path).stats(0) == folder_module.SpoolStats(0, 1, error)
 
 
 def test_quarantine_keeps_files_of_any_name(path: Path) -> None:
@@ -138,7 +138,7 @@ def test_unfinished_file_with_a_future_time_is_deleted(path: Path) -> None:
 @root_only
 def test_private_spool_refuses_files_of_other_users(path: Path) -> None:
     os.chown(write(path), STRANGER, STRANGER)
-    assert faults(path) == [f"it belongs to uid {STRANGER}, and the spool is not shared"]
+    assert errors_of(path) == [f"it belongs to uid {STRANGER}, and the spool is not shared"]
 
 
 @root_only

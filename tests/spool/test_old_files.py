@@ -52,7 +52,7 @@ def test_missing_id_is_derived_from_file_and_line() -> None:
 def test_invalid_line_is_reported_and_the_others_are_read() -> None:
     found = read({"title": "a"}, "", "{oops", {"priority": "high"}, "[]", {"title": "c"})
     assert [signal.title for signal in found.signals] == ["a", "c"]
-    assert [fault.split(":")[0] for fault in found.errors] == ["line 3", "line 4", "line 5"]
+    assert [error.split(":")[0] for error in found.errors] == ["line 3", "line 4", "line 5"]
 
 
 def test_empty_old_file_is_an_error() -> None:

@@ -16,9 +16,9 @@ async def test_spool_problem_is_cleared_before_spool_imported_is_emitted(tmp_pat
     seen: list[tuple[type[Event], bool]] = []
     taken = trio.Event()
 
-    def note(fact: Event) -> None:
-        seen.append((type(fact), spool.place is None))
-        if isinstance(fact, SpoolImported):
+    def note(event: Event) -> None:
+        seen.append((type(event), spool.place is None))
+        if isinstance(event, SpoolImported):
             taken.set()
 
     Client(str(tmp_path / "no-daemon"), spool=tmp_path / "spool").send("waits")

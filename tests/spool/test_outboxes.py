@@ -186,16 +186,16 @@ def test_file_that_replaces_an_outbox_is_read_as_a_new_outbox(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("head", "said"),
+    ("head", "message"),
     [
         (b"", "it is empty"),
         (b"tocsin outbox 2\n" + bytes(BLOCK), "another version"),
         (b"something else" + bytes(BLOCK), "no outbox"),
     ],
 )
-def test_file_that_is_no_outbox_is_refused(tmp_path: Path, head: bytes, said: str) -> None:
+def test_file_that_is_no_outbox_is_refused(tmp_path: Path, head: bytes, message: str) -> None:
     (tmp_path / "a.outbox").write_bytes(head)
-    with Folder(tmp_path)._opened() as place, pytest.raises(NoOutbox, match=said):
+    with Folder(tmp_path)._opened() as place, pytest.raises(NoOutbox, match=message):
         outboxes.read(place, "a.outbox", None, {})
 
 
@@ -207,8 +207,8 @@ def test_links_and_huge_outboxes_are_refused(tmp_path: Path) -> None:
     with (tmp_path / "d.outbox").open("wb") as sparse:
         sparse.truncate(2**40)
     with Folder(tmp_path)._opened() as place:
-        for other, said in ((name, "hard link"), ("c.outbox", "cannot be opened"), ("d.outbox", "at most")):
-            with pytest.raises(NoOutbox, match=said):
+        for other, message in ((name, "hard link"), ("c.outbox", "cannot be opened"), ("d.outbox", "at most")):
+            with pytest.raises(NoOutbox, match=message):
                 outboxes.read(place, other, None, {})
 
 

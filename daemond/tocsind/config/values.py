@@ -66,7 +66,7 @@ def count(location: Location) -> int:
     if isinstance(location.value, bool) or not isinstance(location.value, int):
         raise Mistake(f"must be a whole number, not {kind_of(location.value)}")
     if not 1 <= location.value <= _MOST:
-        raise Mistake(f"must lie between 1 and {_MOST}")
+        raise Mistake(f"must be between 1 and {_MOST}")
     return location.value
 
 
@@ -75,7 +75,7 @@ def share(location: Location) -> float:
     if isinstance(location.value, bool) or not isinstance(location.value, (int, float)):
         raise Mistake(f"must be a number, not {kind_of(location.value)}")
     if not 0 <= location.value <= 1:  # NaN compares false, and is refused with the rest
-        raise Mistake("must lie between 0 and 1")
+        raise Mistake("must be between 0 and 1")
     return float(location.value)
 
 

@@ -66,7 +66,7 @@ def refusal(folder: Path, verb: str = "run") -> str | None:
 def _open_checked(folder: Path, verb: str = "run") -> int:
     """A descriptor of the folder. Raises OSError, NotPermitted."""
     try:
-        place = trust.open_folder(str(folder), by=trust.ANYBODY)
+        place = trust.open_folder(str(folder), by=trust.ANY_UID)
     except trust.Untrusted as error:
         raise NotPermitted(f"the state folder {folder} cannot be trusted: {error.strerror}") from None
     try:

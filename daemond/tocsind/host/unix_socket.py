@@ -169,7 +169,7 @@ def _make_folder(path: str) -> None:
             paths.check_private(path)
     except trust.Untrusted as error:
         advice = "choose another with [daemon] socket"
-        raise CannotWrite(f"the socket's folder {folder} is not ours: {error.strerror}; {advice}") from error
+        raise CannotWrite(f"the socket's folder {folder} cannot be trusted: {error.strerror}; {advice}") from error
     except OSError as error:
         raise CannotWrite(
             f"the socket's folder {folder} cannot be made: {disk_errors.reason(error, str(folder))}"

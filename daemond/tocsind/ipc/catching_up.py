@@ -22,7 +22,7 @@ async def catch_up(request: AnyRequest, spool: SpoolImporter, journal: Journal) 
         return
     patience = max(BACKLOG, request.seconds) if isinstance(request, Wait) else BACKLOG
     if not await spool.catch_up(patience) and await _names_unknown(request, journal):
-        reason = spool.trouble or "other records wait before it"
+        reason = spool.problem or "other records wait before it"
         raise Refusal("busy", f"the signal is not known yet; it may wait in the spool: {reason}; try again")
 
 

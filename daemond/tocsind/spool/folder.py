@@ -236,7 +236,7 @@ class Folder:
             try:
                 found = os.fstat(place)
                 if found.st_uid not in (0, os.geteuid()):
-                    raise SpoolUnusable(f"the spool belongs to uid {found.st_uid}, not to us")
+                    raise SpoolUnusable(f"the spool belongs to uid {found.st_uid}, not to the daemon's user")
                 check_safe(found)
                 yield place
             finally:

@@ -150,7 +150,7 @@ class SpoolImporter:
             await self.catch_up()
 
     @property
-    def trouble(self) -> str | None:
+    def problem(self) -> str | None:
         """Why the spool, or a part of it, is not imported; None when all of it is."""
         return self._problem
 
@@ -164,9 +164,8 @@ class SpoolImporter:
             return view, problems or [f"the spool is not taken in: {error}"]
         if stats.quarantined:
             where = self._folder.path / QUARANTINE
-            problems.append(
-                f"{stats.quarantined} of the spool could not be taken and lie in {where}; the last: {stats.reason}"
-            )
+            files = f"{stats.quarantined} file{'s' * (stats.quarantined != 1)}"
+            problems.append(f"{files} of the spool could not be imported: see {where}; the latest: {stats.reason}")
         return {**view, "files": stats.waiting, "quarantined": stats.quarantined, "reason": stats.reason}, problems
 
     async def _import_some(self) -> None:
