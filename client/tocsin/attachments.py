@@ -126,19 +126,12 @@ def _make(above: int, found: os.stat_result) -> None:
     except FileExistsError:
         return
     trust.set_mode(FOLDER, 0o700, dir_fd=above)
-    if os.geteuid() == 0 and found.st_uid:  # root hands in to a user's daemon, which must be able to clear up after it
-        _give_to_daemon(above, found)
-    os.fsync(above)
-
-
-def _give_to_daemon(above: int, found: os.stat_result) -> None:
-    """Give the new folder to the spool's owner: by descriptor, and only an empty one of root's, for its name may mean another by now."""
     place = os.open(FOLDER, _FOLDER, dir_fd=above)
     try:
-        if os.fstat(place).st_uid == os.geteuid() and not os.listdir(place):  # noqa: PTH208 - a descriptor has no path
-            os.fchown(place, found.st_uid, found.st_gid)
+        spool.give_new_folder(place, found)  # the daemon must be able to clear up after root
     finally:
         os.close(place)
+    os.fsync(above)
 
 
 def _reason(error: Exception) -> str:

@@ -283,6 +283,13 @@ def test_spool_whose_group_could_read_a_members_file_is_not_used(folder: Path) -
 
 
 @root_only
+def test_root_gives_a_new_spool_to_the_owner_of_the_state_folder(folder: Path) -> None:
+    os.chown(folder, STRANGER, STRANGER)
+    Client(folder / "s", spool=folder / "spool").send("BUY")
+    assert [each.stat().st_uid for each in (folder / "spool", *files(folder / "spool"))] == [STRANGER] * 2
+
+
+@root_only
 def test_root_gives_its_outbox_to_the_folders_owner(folder: Path) -> None:
     (folder / "spool").mkdir(mode=0o700)
     os.chown(folder / "spool", STRANGER, STRANGER)
