@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -105,6 +106,25 @@ def test_quarantine_keeps_files_of_any_name(path: Path) -> None:
     assert len({first, second, third}) == 3
     assert max(len(name) for name in (first, second, third)) < 100
     assert folder.stats(0).quarantined == 3
+
+
+def test_outbox_of_another_version_stays_while_its_program_runs(path: Path) -> None:
+    folder, reason = Folder(path), "it is of another version of the format"
+    outbox = path / "a.outbox"
+    outbox.write_bytes(b"tocsin outbox 9\n" + bytes(4096))
+    with outbox.open("ab") as program:
+        fcntl.flock(program, fcntl.LOCK_EX)
+        copied = folder.put_aside("a.outbox", reason, NOW)
+        assert copied is not None
+        assert folder.names(NOW)[0] == ["a.outbox"], "it is looked at again, for its program will exit"
+        program.write(b"written later")
+        program.flush()
+        assert folder.put_aside("a.outbox", reason, NOW) is None, "one copy is enough"
+        assert not (path / "quarantine" / copied).read_bytes().endswith(b"later")
+    moved = folder.put_aside("a.outbox", reason, NOW)
+    assert moved is not None
+    assert (path / "quarantine" / moved).read_bytes().endswith(b"written later")
+    assert folder.names(NOW) == ([], [])
 
 
 def test_spool_ignores_folders_and_other_files(path: Path) -> None:

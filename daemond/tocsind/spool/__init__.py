@@ -38,7 +38,8 @@ when one of them differs: 50,000 empty files cost one listing a minute.
     a record that is no JSON of signals    SignalRefused; counted, logged
     a `to` that does not exist             the alert goes by the routes, and the message names the destination (UnknownDestination)
     an id of another user's signal         it is stored under a fresh one (ForeignId)
-    another version of the format          quarantine; the program goes on writing to it, and its receipts say that nothing is confirmed
+    another version of the format          it stays while its program runs, and a later daemon may import it; a copy goes into quarantine.
+                                           The program's receipts say `spooled`. When the program has exited, the file goes into quarantine
     the disk at its reserve, or full       nothing is imported, `.daemon` has the reason; again when there is room, or in POLL_INTERVAL
 """
 

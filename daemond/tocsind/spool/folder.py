@@ -65,6 +65,9 @@ class Folder:
         self._claim = -1
         self._reason: str | None = None
         self._unreadable: dict[str, FileState] = {}
+        self._copied: dict[
+            str, int
+        ] = {}  # the inodes of files that a program holds open, and of which a copy is in quarantine
 
     @property
     def place(self) -> dict[str, str | int] | None:
@@ -130,6 +133,7 @@ class Folder:
                         listed.append((found.st_mtime, file.name))
         ordered = [name for _, name in sorted(listed)]
         self._unreadable = unreadable
+        self._copied = {name: self._copied[name] for name in ordered if name in self._copied}
         return [name for name in ordered if name.endswith(SUFFIX)], [
             name for name in ordered if name.endswith(FILE_NAME)
         ]
@@ -190,15 +194,26 @@ class Folder:
                     os.unlink(name, dir_fd=place)
 
     def put_aside(self, name: str, reason: str, now: float) -> str | None:
-        """Move a file that is no outbox into quarantine; its name there. A file that is still being created stays: None."""
+        """Move a file that is no outbox into quarantine; its name there. A file that is still being created stays: None.
+
+        A file that a program holds open stays until the program exits, and a copy of it goes into quarantine once: moved, it would take
+        along what the program still writes, and a later version of the daemon could not import it.
+        """
         with self._opened() as place, contextlib.suppress(FileNotFoundError):
             found = os.stat(name, dir_fd=place, follow_symlinks=False)
+            if found.st_size and outboxes.is_held(place, name):
+                return None if self._copied.get(name) == found.st_ino else self._copy_held(name, found.st_ino, reason)
             self._unreadable[name] = _file_state(found)
             if found.st_size and not stat.S_ISDIR(found.st_mode):
                 return self.quarantine(name, reason)
             if abs(now - found.st_mtime) > UNFINISHED_SECONDS and not found.st_size:
                 os.unlink(name, dir_fd=place)
         return None
+
+    def _copy_held(self, name: str, inode: int, reason: str) -> str:
+        copied = self.quarantine(name, reason, copy=True)
+        self._copied[name] = inode
+        return copied
 
     def quarantine(self, name: str, reason: str, *, copy: bool = False) -> str:
         """Move a file, or a copy of it, into quarantine under a free name, with the reason beside it; that name."""

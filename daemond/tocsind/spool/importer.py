@@ -34,7 +34,7 @@ from tocsind.journal import Journal, OutboxPosition, queue
 from .folder import Folder, ScanResult, SpoolUnusable
 from .inotify import DirectoryWatch
 from .old_files import FILE_NAME, SpoolFile, aged, plain
-from .outboxes import Outbox, Reading
+from .outboxes import NoOutbox, Outbox, Reading
 
 SCAN_INTERVAL = 60.0  # s between two scans of the whole folder without a reported change
 POLL_INTERVAL = 2.0  # s; the same without inotify, or while a problem lasts
@@ -316,6 +316,8 @@ class SpoolImporter:
             moved = await trio.to_thread.run_sync(put)
         except SpoolUnusable as error:
             return f"{plain(name)}: {plain(reason)}; {error}"
+        except NoOutbox:
+            return None  # its owner has replaced it since it was read: the next look judges it
         if moved is not None:
             self._emit(Quarantined(plain(moved), plain(reason)))
         return None

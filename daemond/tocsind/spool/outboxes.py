@@ -130,6 +130,15 @@ def _is_owned(file: int) -> bool:
     return False
 
 
+def is_held(place: int, name: str) -> bool:
+    """Whether a file that may be read is held open by the program that writes it. Raises FileNotFoundError."""
+    try:
+        with opened(place, name) as (file, _):
+            return _is_owned(file)
+    except NoOutbox:
+        return False
+
+
 def _next(file: int, at: Outbox, *, thorough: bool) -> tuple[Record | None, Outbox]:
     """The next record: after the one before it, at the start of the file, or else anywhere in it.
 
