@@ -10,68 +10,68 @@ from tocsind.observe.event_feed import KEPT_EVENTS, EventFeed
 from tocsind.testing.clock import SOME_MORNING, SteppedClock
 
 
-async def test_the_latest_facts_are_kept_oldest_first_and_ready_for_the_wire() -> None:
+async def test_event_feed_keeps_the_latest_events_oldest_first() -> None:
     clock = SteppedClock()
-    tail = EventFeed(clock)
-    tail(Recovered("d"))
+    feed = EventFeed(clock)
+    feed(Recovered("d"))
     clock.step(-60)
-    tail(Dead("ID", "d", "400"))
-    first, second = tail.latest()
+    feed(Dead("ID", "d", "400"))
+    first, second = feed.latest()
     assert abs(first.pop("at") - SOME_MORNING) < 5
     assert abs(second.pop("at") - SOME_MORNING + 60) < 5
     assert first == {"level": "info", "event": "recovered", "destination": "d"}
     assert second == {"level": "error", "event": "dead", "id": "ID", "destination": "d", "reason": "400"}
 
 
-async def test_no_more_than_so_many_facts_are_kept() -> None:
-    tail = EventFeed(SteppedClock())
+async def test_event_feed_bounds_the_events_in_memory() -> None:
+    feed = EventFeed(SteppedClock())
     for number in range(KEPT_EVENTS + 5):
-        tail(DroppedByOperator("ID", number))
-    assert [fact["deliveries"] for fact in tail.latest()] == list(range(5, KEPT_EVENTS + 5))
+        feed(DroppedByOperator("ID", number))
+    assert [event["deliveries"] for event in feed.latest()] == list(range(5, KEPT_EVENTS + 5))
 
 
-async def test_a_watcher_sees_what_comes_and_nothing_of_before() -> None:
-    tail = EventFeed(SteppedClock())
-    tail(DroppedByOperator("ID", 0))
-    with tail.follow() as facts:
-        tail(DroppedByOperator("ID", 1))
-        tail(DroppedByOperator("ID", 2))
-        assert [(await anext(facts))["deliveries"] for _ in range(2)] == [1, 2]
+async def test_follower_receives_new_events_only() -> None:
+    feed = EventFeed(SteppedClock())
+    feed(DroppedByOperator("ID", 0))
+    with feed.follow() as events:
+        feed(DroppedByOperator("ID", 1))
+        feed(DroppedByOperator("ID", 2))
+        assert [(await anext(events))["deliveries"] for _ in range(2)] == [1, 2]
 
 
-async def test_a_watcher_that_waits_is_woken(nursery: trio.Nursery) -> None:
-    tail, seen = EventFeed(SteppedClock()), []
+async def test_follower_that_waits_is_woken(nursery: trio.Nursery) -> None:
+    feed, seen = EventFeed(SteppedClock()), []
 
     async def watch() -> None:
-        with tail.follow() as facts:
-            seen.append((await anext(facts))["deliveries"])
+        with feed.follow() as events:
+            seen.append((await anext(events))["deliveries"])
 
     nursery.start_soon(watch)
     await trio.testing.wait_all_tasks_blocked()
-    tail(DroppedByOperator("ID", 7))
+    feed(DroppedByOperator("ID", 7))
     await trio.testing.wait_all_tasks_blocked()
     assert seen == [7]
 
 
-async def test_a_watcher_that_does_not_keep_up_is_told_how_many_it_missed_and_the_others_miss_none() -> None:
-    tail = EventFeed(SteppedClock())
-    with tail.follow() as slow, tail.follow() as quick:
+async def test_slow_follower_receives_the_number_of_missed_events() -> None:
+    feed = EventFeed(SteppedClock())
+    with feed.follow() as slow, feed.follow() as quick:
         for number in range(KEPT_EVENTS + 5):
-            tail(DroppedByOperator("ID", number))
+            feed(DroppedByOperator("ID", number))
             assert (await anext(quick))["deliveries"] == number
         assert [(await anext(slow))["deliveries"] for _ in range(KEPT_EVENTS)] == list(range(KEPT_EVENTS))
-        tail(DroppedByOperator("ID", -1))
+        feed(DroppedByOperator("ID", -1))
         missed = await anext(slow)
         assert (missed["event"], missed["events"]) == ("events-dropped", 5)
         assert (await anext(slow))["deliveries"] == -1
 
 
-async def test_a_watcher_that_left_costs_nothing_more() -> None:
-    tail = EventFeed(SteppedClock())
-    with tail.follow() as facts:
-        tail(DroppedByOperator("ID", 1))
-        await anext(facts)
-    del facts
+async def test_follower_that_left_is_forgotten() -> None:
+    feed = EventFeed(SteppedClock())
+    with feed.follow() as events:
+        feed(DroppedByOperator("ID", 1))
+        await anext(events)
+    del events
     gc.collect()
-    tail(DroppedByOperator("ID", 2))
-    assert len(tail._followers) == 0
+    feed(DroppedByOperator("ID", 2))
+    assert len(feed._followers) == 0

@@ -85,6 +85,12 @@ def test_health_without_conditions_is_ok() -> None:
     [
         pytest.param(failing(), "breaker", "a is failing: 503 from Discord", id="breaker open"),
         pytest.param(DISABLED, "disabled", "a is disabled: 404; `tocsin enable a` puts it back", id="disabled"),
+        pytest.param(
+            msgspec.structs.replace(failing(), disabled="404", condition=DISABLED.condition),
+            "disabled",
+            "a is disabled: 404; `tocsin enable a` puts it back",
+            id="disabled with an open breaker",
+        ),
         pytest.param(blocked(61.0), "limited", "a is limited: 429 from Discord, for another 1m1s", id="long block"),
         pytest.param(blocked(30.0), "limited", None, id="short block"),
         pytest.param(

@@ -1,4 +1,4 @@
-"""The monitor in a house of its own: what is due stands still, and a place that becomes free."""
+"""The HTTP endpoints of an in-process daemon: a stuck lane, and an address that becomes free."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ async def monitored(folder: Path, listen: str) -> AsyncIterator[tuple[InProcess,
     async with in_process(folder) as here:
         await here.apply(destination("a"))
         status = here.status_view(Metrics(here.clock))
-        prove = Liveness(here.journal, here.lanes, patience=0.2).check
-        watching = HttpEndpoints(status, prove, lambda: here.core.disk_guard.closed, here.record)
+        check = Liveness(here.journal, here.lanes, patience=0.2).check
+        watching = HttpEndpoints(status, check, lambda: here.core.disk_guard.closed, here.record)
         watching.apply(listen)
         here.nursery.start_soon(watching.run)
         yield here, watching
@@ -46,13 +46,13 @@ async def get(address: str, path: str) -> tuple[int, str]:
     return int(answer.split()[1]), answer.partition("\r\n\r\n")[2]
 
 
-async def test_a_lane_that_stands_still_is_unhealthy_until_it_moves(tmp_path: Path) -> None:
+async def test_healthz_is_503_while_a_lane_is_stuck(tmp_path: Path) -> None:
     async with monitored(tmp_path, "127.0.0.1:0") as (here, _):
         ask = partial(get, await opened(here), "/healthz")
         assert await ask() == (200, "ok\n")
         lane = here.lanes.get("a")
         assert lane is not None
-        lane.turns.busy = True  # the turn is not given back, and nobody was told that it is there again
+        lane.turns.busy = True  # the turn is not released, and later released without a notification
         await here.accept("waits", to="a")
         await trio.testing.wait_all_tasks_blocked(0.05)
         lane.turns.busy = False
@@ -61,7 +61,7 @@ async def test_a_lane_that_stands_still_is_unhealthy_until_it_moves(tmp_path: Pa
         assert await ask() == (200, "ok\n")
 
 
-async def test_a_place_that_becomes_free_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_http_endpoints_listen_once_the_address_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_endpoints, "REOPEN_INTERVAL", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"127.0.0.1:{taken.getsockname()[1]}"

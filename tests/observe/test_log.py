@@ -15,7 +15,7 @@ from tocsind.testing.clock import SOME_MORNING, SteppedClock
 
 
 @pytest.mark.parametrize(
-    ("fact", "text"),
+    ("event", "text"),
     [
         (
             BreakerOpened("d", "503 from Discord", 10.0),
@@ -33,27 +33,27 @@ from tocsind.testing.clock import SOME_MORNING, SteppedClock
         (BreakerOpened("d", "zwölf", 1.5), "warning breaker-opened destination=d reason=zwölf rest=1.5"),
     ],
 )
-def test_a_fact_is_one_line_of_key_and_value(fact: Event, text: str) -> None:
-    assert line(fact, SOME_MORNING + 0.125) == f"2026-01-01T00:00:00.125Z {text}"
+def test_log_line_has_keys_and_values(event: Event, text: str) -> None:
+    assert line(event, SOME_MORNING + 0.125) == f"2026-01-01T00:00:00.125Z {text}"
 
 
 @given(st.text(st.characters(), max_size=40))
-def test_no_text_breaks_a_line_or_moves_a_terminal(text: str) -> None:
-    told = line(SignalRefused(text, f"what {text} is", 0, 7), SOME_MORNING)
-    assert told.isprintable()
-    assert told.endswith(" uid=0 pid=7")
-    told.encode()
+def test_log_line_escapes_any_text(text: str) -> None:
+    logged = line(SignalRefused(text, f"what {text} is", 0, 7), SOME_MORNING)
+    assert logged.isprintable()
+    assert logged.endswith(" uid=0 pid=7")
+    logged.encode()
 
 
 @pytest.mark.parametrize("character", ["\n", "\x1b", "\x9b", "\u2028", "\u202e", "\ud800", "\U000e0001"])
-def test_what_is_not_printable_is_escaped(character: str) -> None:
-    told = line(SignalRefused("f", f"a{character}b", 0, 7), SOME_MORNING)
-    assert character not in told
-    assert '"a\\' in told
+def test_log_line_escapes_unprintable_characters(character: str) -> None:
+    logged = line(SignalRefused("f", f"a{character}b", 0, 7), SOME_MORNING)
+    assert character not in logged
+    assert '"a\\' in logged
 
 
 class Lines:
-    """What a log wrote."""
+    """The output of a log."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -63,18 +63,18 @@ class Lines:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-async def test_the_log_tells_what_is_at_least_as_loud_as_its_level(level: str) -> None:
+async def test_log_writes_events_of_its_level_and_above(level: str) -> None:
     lines = Lines()
     log = Log(SteppedClock(), level, lines.write)
-    facts = [Accepted("ID", "low", (), 0, 7), IntakeOpened(), BreakerOpened("d", "503", 1.0), Dead("ID", "d", "400")]
-    for fact in facts:
-        log(fact)
+    events = [Accepted("ID", "low", (), 0, 7), IntakeOpened(), BreakerOpened("d", "503", 1.0), Dead("ID", "d", "400")]
+    for event in events:
+        log(event)
     log.close()
-    names = [told.split()[2] for told in lines.text.splitlines()]
+    names = [each.split()[2] for each in lines.text.splitlines()]
     assert names == ["accepted", "intake-opened", "breaker-opened", "dead"][LEVELS.index(level) :]
 
 
-async def test_the_level_may_change() -> None:
+async def test_log_level_can_change() -> None:
     lines = Lines()
     log = Log(SteppedClock(), "error", lines.write)
     log(IntakeOpened())
@@ -85,7 +85,7 @@ async def test_the_level_may_change() -> None:
     assert repr(log) == "<Log error|info|warning>"
 
 
-async def test_lines_that_cannot_be_written_are_counted() -> None:
+async def test_log_counts_lines_of_failed_writes() -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: ASYNC230, PTH123 - a device
         log = Log(SteppedClock(), "info", to_descriptor(full.fileno()))
         log(IntakeOpened())
@@ -93,7 +93,7 @@ async def test_lines_that_cannot_be_written_are_counted() -> None:
         assert log.dropped == 1
 
 
-async def test_the_log_goes_to_standard_error_by_default(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_log_goes_to_standard_error_by_default(capfd: pytest.CaptureFixture[str]) -> None:
     log = Log(SteppedClock())
     log(Started("1", 7, "/s", "/f", 0, 0))
     log.close()
@@ -102,8 +102,8 @@ async def test_the_log_goes_to_standard_error_by_default(capfd: pytest.CaptureFi
     assert written.err.endswith(" info started version=1 pid=7 socket=/s state=/f queued=0 ambiguous=0\n")
 
 
-def test_a_log_file_stays_small_and_keeps_the_last_one_beside_it(tmp_path: Path) -> None:
-    """In a process of its own, whose standard error it becomes."""
+def test_log_file_is_bounded_and_copied_when_full(tmp_path: Path) -> None:
+    """Runs in another process, because the file becomes its standard error."""
     script = """
 import sys
 from tocsind.observe.log import redirect_stderr_to
@@ -122,7 +122,7 @@ print("a traceback", file=sys.stderr)
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_a_log_file_that_cannot_be_is_told(tmp_path: Path) -> None:
+def test_log_file_that_cannot_be_opened_exits_73(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tocsind", "run", "--log-file", tmp_path / "none" / "x", "--state", tmp_path],
         capture_output=True, text=True, timeout=30, check=False,

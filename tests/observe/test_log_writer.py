@@ -1,4 +1,4 @@
-"""Lines that nobody reads: real pipes, and writes that wait or fail when the test says so."""
+"""A log without a reader: real pipes, and writes that block or fail when the test says so."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENCE = 20.0
 
 
 class Reader:
-    """What is written to waits until the test lets it go on, and fails while `error` is set."""
+    """A reader: writes block until the test releases them, and fail while `error` is set."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -38,7 +38,7 @@ def missing(lines: int) -> str:
     return f"{lines} missing"
 
 
-def test_lines_beyond_the_buffer_are_dropped_and_a_line_says_how_many() -> None:
+def test_log_writer_drops_lines_beyond_its_buffer_and_counts_them() -> None:
     reader = Reader()
     writer = LogWriter(reader.write, missing, most=50)
     writer.put("in the write")
@@ -51,7 +51,7 @@ def test_lines_beyond_the_buffer_are_dropped_and_a_line_says_how_many() -> None:
     assert reader.text.splitlines() == ["in the write", *(f"line {number:04}" for number in range(5)), "5 missing"]
 
 
-def test_lines_go_on_behind_the_gap_once_there_is_room() -> None:
+def test_log_writer_continues_behind_the_gap() -> None:
     reader = Reader()
     writer = LogWriter(reader.write, missing, most=50)
     writer.put("in the write")
@@ -68,7 +68,7 @@ def test_lines_go_on_behind_the_gap_once_there_is_room() -> None:
     assert writer.dropped == 2
 
 
-def test_close_does_not_wait_for_a_reader_that_never_reads() -> None:
+def test_log_writer_close_has_a_deadline() -> None:
     reader = Reader()
     writer = LogWriter(reader.write, missing)
     writer.put("x")
@@ -81,7 +81,7 @@ def test_close_does_not_wait_for_a_reader_that_never_reads() -> None:
     reader.go_on()
 
 
-def test_lines_that_failed_are_counted_and_named_when_writing_works_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_writer_reports_the_lines_of_failed_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tocsind.observe.log_writer._RETRY_SECONDS", 0.0)
     reader = Reader()
     reader.error = OSError(28, "No space left on device")
@@ -102,7 +102,7 @@ def test_lines_that_failed_are_counted_and_named_when_writing_works_again(monkey
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-def test_descriptor_gets_all_of_a_large_write_in_blocking_mode_or_not(blocking: bool) -> None:
+def test_log_writer_writes_all_bytes_in_either_blocking_mode(blocking: bool) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, blocking)
     writer = LogWriter(to_descriptor(writing), missing)
@@ -118,7 +118,7 @@ def test_descriptor_gets_all_of_a_large_write_in_blocking_mode_or_not(blocking: 
     os.close(writing)
 
 
-def test_lone_surrogates_do_not_stop_the_log() -> None:
+def test_log_writer_escapes_lone_surrogates() -> None:
     reader = Reader()
     reader.go_on()
     writer = LogWriter(reader.write, missing)

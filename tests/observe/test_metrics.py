@@ -76,19 +76,19 @@ COUNTED: list[tuple[Event, dict[str, int]]] = [
 ]
 
 
-@pytest.mark.parametrize(("fact", "counts"), COUNTED, ids=lambda each: type(each).__name__)
-async def test_a_fact_counts_under_the_contracts_names(fact: Event, counts: dict[str, int]) -> None:
+@pytest.mark.parametrize(("event", "counts"), COUNTED, ids=lambda each: type(each).__name__)
+async def test_event_counts_under_the_names_of_the_contract(event: Event, counts: dict[str, int]) -> None:
     metrics = Metrics(SteppedClock())
-    metrics(fact)
+    metrics(event)
     assert {name: n for name, n in metrics.counters.items() if n} == counts
 
 
-async def test_every_counter_is_there_from_the_start_and_each_is_counted_by_some_fact() -> None:
+async def test_every_counter_starts_at_zero_and_has_an_event() -> None:
     metrics = Metrics(SteppedClock())
     assert metrics.counters == dict.fromkeys(COUNTERS, 0)
     assert set(COUNTERS) >= CONTRACT
-    for fact, _ in COUNTED:
-        metrics(fact)
+    for event, _ in COUNTED:
+        metrics(event)
     assert set(metrics.counters) == set(COUNTERS)
     assert all(metrics.counters.values())
 
@@ -97,7 +97,7 @@ def ended(record: DestinationRecord) -> tuple[int, int]:
     return record.counters["notifications_sent"], record.counters["notifications_failed"]
 
 
-async def test_a_destination_is_known_by_its_last_success_and_its_last_trouble(autojump_clock: MockClock) -> None:
+async def test_destination_record_has_last_success_and_last_error(autojump_clock: MockClock) -> None:
     clock = SteppedClock()
     metrics = Metrics(clock)
     metrics(Sent("ID", "d", 1, 0.1))
@@ -115,7 +115,7 @@ async def test_a_destination_is_known_by_its_last_success_and_its_last_trouble(a
 
 
 @pytest.mark.parametrize(
-    "fact",
+    "event",
     [
         Deferred("ID", "d", 1, 1.0, "why"),
         Ambiguous("ID", "d", "why"),
@@ -124,23 +124,23 @@ async def test_a_destination_is_known_by_its_last_success_and_its_last_trouble(a
         BreakerOpened("d", "why", 1.0),
         Disabled("d", "why"),
     ],
-    ids=lambda fact: type(fact).__name__,
+    ids=lambda event: type(event).__name__,
 )
-async def test_trouble_that_buried_nothing_is_no_failure_of_a_delivery(fact: Event) -> None:
+async def test_event_without_a_dead_delivery_counts_no_failure(event: Event) -> None:
     metrics = Metrics(SteppedClock())
-    metrics(fact)
+    metrics(event)
     assert metrics.of("d").counters["notifications_failed"] == 0
     assert metrics.of("d").last_error == "why"
 
 
-async def test_what_is_about_one_destination_is_counted_there_under_the_same_name() -> None:
+async def test_destination_counters_have_the_same_names() -> None:
     metrics = Metrics(SteppedClock())
-    for fact, _ in COUNTED:
-        metrics(fact)
+    for event, _ in COUNTED:
+        metrics(event)
     here = metrics.of("d").counters
     assert set(here) == set(OF_DESTINATION)
     assert here == {name: metrics.counters[name] - (name == "notifications_failed") for name in OF_DESTINATION}, (
-        "but for the one that no route takes"
+        "all but the unrouted signal"
     )
 
 
@@ -151,7 +151,7 @@ async def test_accepted_signals_are_counted_by_priority() -> None:
     assert metrics.accepted == {"urgent": 1, "high": 0, "normal": 0, "low": 1}
 
 
-async def test_the_age_at_arrival_falls_into_every_bucket_that_it_fits_into() -> None:
+async def test_arrival_age_counts_in_every_bucket_above_it() -> None:
     metrics = Metrics(SteppedClock())
     for seconds in (0.1, 0.11, 4.0, 9999.0):
         metrics(Sent("ID", "d", 1, seconds))

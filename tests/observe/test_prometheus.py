@@ -1,4 +1,4 @@
-"""The status as Prometheus text: what it says, and that Prometheus' own parser reads it."""
+"""The status as Prometheus text, read by Prometheus' own parser."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def value(samples: Samples, name: str, **labels: str) -> float:
     return samples[f"tocsin_{name}", tuple(sorted(labels.items()))]
 
 
-async def test_it_says_what_the_status_says(tmp_path: Path) -> None:
+async def test_prometheus_text_has_the_numbers_of_the_status(tmp_path: Path) -> None:
     async with seen(tmp_path, "a", 'b"\\') as (here, status):
         assert await here.send("one", "a") == "delivered"
         await here.accept("two", "three", to="out", priority="low")
         here.clock.step(90.0)
-        told = await status.collect()
-        samples = read(await render(told))
+        collected = await status.collect()
+        samples = read(await render(collected))
     assert value(samples, "signals_accepted_total", priority="normal") == 1
     assert value(samples, "signals_accepted_total", priority="low") == 2
     assert value(samples, "notifications_sent_total", destination="a") == 1
@@ -56,12 +56,12 @@ async def test_it_says_what_the_status_says(tmp_path: Path) -> None:
     assert value(samples, "arrival_age_seconds_count", destination="a") == 1
     assert value(samples, "arrival_age_seconds_bucket", destination="a", le="+Inf") == 1
     assert value(samples, "health", health="degraded") == 1
-    assert value(samples, "problems") == len(told["problems"])
+    assert value(samples, "problems") == len(collected["problems"])
     assert value(samples, "last_success_age_seconds", destination="a") < 90
     assert ("tocsin_last_success_age_seconds", (("destination", "out"),)) not in samples
 
 
-async def test_every_counter_and_every_destination_is_there_from_the_start(tmp_path: Path) -> None:
+async def test_prometheus_text_has_every_counter_and_destination_from_the_start(tmp_path: Path) -> None:
     async with seen(tmp_path, "a", "b") as (_, status):
         samples = read(await render(await status.collect()))
     there = {name for name, _ in samples}
@@ -80,22 +80,22 @@ async def test_every_counter_and_every_destination_is_there_from_the_start(tmp_p
     assert len(buckets) == len(AGES) + 1
 
 
-async def test_a_counter_that_is_new_in_the_status_needs_no_word_here(tmp_path: Path) -> None:
+async def test_prometheus_text_includes_new_counters_of_the_status(tmp_path: Path) -> None:
     async with seen(tmp_path, "a") as (_, status):
-        told: dict[str, Any] = await status.collect()
-        told["counters"]["edits_made"] = 7
-        text = await render(told)
+        collected: dict[str, Any] = await status.collect()
+        collected["counters"]["edits_made"] = 7
+        text = await render(collected)
     assert value(read(text), "edits_made_total") == 7
     assert b"# HELP tocsin_edits_made_total Edits made.\n" in text
 
 
-async def test_gates_spool_and_heartbeat_are_told_when_there_are_any(tmp_path: Path) -> None:
+async def test_prometheus_text_has_limits_spool_and_heartbeat(tmp_path: Path) -> None:
     async with seen(tmp_path, "a") as (_, status):
-        told: dict[str, Any] = await status.collect()
-    told["spool"] = {"files": 3, "quarantined": 1}
-    told["heartbeat"] = {"beats": 5, "failures": 2, "withheld": 1, "last_success_seconds": None}
-    told["destinations"][0]["limits"]["windows"] = [{"name": "channel", "count": 30, "left": 12, "kept": 4}]
-    samples = read(await render(told))
+        collected: dict[str, Any] = await status.collect()
+    collected["spool"] = {"files": 3, "quarantined": 1}
+    collected["heartbeat"] = {"beats": 5, "failures": 2, "withheld": 1, "last_success_seconds": None}
+    collected["destinations"][0]["limits"]["windows"] = [{"name": "channel", "count": 30, "left": 12, "kept": 4}]
+    samples = read(await render(collected))
     assert [value(samples, f"heartbeat_{name}_total") for name in ("beats", "failures", "withheld")] == [5, 2, 1]
     assert [value(samples, f"spool_{name}") for name in ("files", "quarantined")] == [3, 1]
     left = [value(samples, f"limit_{name}", destination="a", window="channel") for name in ("size", "left", "reserved")]
