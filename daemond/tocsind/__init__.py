@@ -55,12 +55,15 @@ The packages:
     testing       the fake Discord, memory stores and clocks, for the demo and the tests only
     demo          `tocsin demo`
 
+Two modules start all of it: `daemon` (start order, reload, shutdown) and `components` (makes each component, with what it needs).
+
 Imports go downwards only (tests/test_layers.py checks this table):
 
     start
     __main__
     demo
     daemon, testing, service
+    components
     ipc
     observe
     delivery, spool

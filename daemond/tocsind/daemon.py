@@ -38,11 +38,10 @@ from tocsin import paths
 
 from . import __version__
 from .clock import Boot, SystemClock
+from .components import Components
 from .config import Config, ConfigurationInvalid
 from .core.admission import Peer
-from .core.assembly import Core, assemble
 from .core.client_webhooks import ClientWebhooks
-from .delivery.housekeeping import Housekeeping
 from .delivery.supervisor import Supervisor
 from .destinations.file_paths import writable
 from .destinations.http import HttpClient
@@ -60,23 +59,18 @@ from .events import (
 from .host import hardening, systemd
 from .host.state_folder import locked
 from .host.watchdog import Watchdog
-from .ipc import Handlers, Server, UnixListener, adopt, fitted, open_listener
+from .ipc import Server, UnixListener, adopt, fitted, open_listener
 from .journal import Journal, limiter_state, queries
 from .observe import damage, last_alarm
 from .observe.alarm_tracker import AlarmTracker
-from .observe.alarms import Alarms
 from .observe.event_bus import EventBus
 from .observe.event_feed import EventFeed
 from .observe.health_check import HealthCheck
-from .observe.heartbeat import Heartbeat
 from .observe.http_endpoints import HttpEndpoints
-from .observe.liveness import Liveness
 from .observe.log import Log
 from .observe.log_writer import Write
 from .observe.metrics import Metrics
 from .observe.refusal_limit import RefusalLimit
-from .observe.status import StatusView
-from .spool import SpoolImporter
 
 DRAIN_SECONDS = 10.0  # from SIGTERM on, for requests in flight
 ABORT_SECONDS = 1.0  # from the second SIGTERM on, for the journal's last commit
@@ -117,7 +111,7 @@ class Daemon:
         self._emit = EventBus(self._metrics, RefusalLimit(self._clock, self._feed, self.log), self._alarm_tracker)
         self._reloading = trio.Lock()
         self._reload_problems: list[str] = []  # shown by `status` until a reload succeeds
-        self._catch_up: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint  # the spool's, once it exists
+        self._catch_up: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint  # the spool's, once it runs
         self._apply_to_observers: Callable[[Config], None] = lambda _: None  # replaced once the observers exist
         self.leaving = False  # a shutdown signal came
 
@@ -139,25 +133,25 @@ class Daemon:
                 self._emit(Stopped(await _queued(journal)))
 
     async def _run_lanes(self, journal: Journal, client: HttpClient) -> None:
-        core = assemble(journal, self._config, self._clock, self._emit, self.folder)
-        lanes = Supervisor(
-            core.config,
-            core.store,
-            operator=core.operator,
-            wakeups=core.wakeups,
+        components = Components(
+            journal,
+            client,
+            self._config,
+            self.folder,
+            metrics=self._metrics,
+            alarm_tracker=self._alarm_tracker,
+            concerns=lambda: [*self._reload_problems, *self._config.problems],
             clock=self._clock,
             emit=self._emit,
-            folder=self.folder,
-            client=client,
         )
         async with trio.open_nursery() as watch:
             async with trio.open_nursery() as nursery:
-                leave = await watch.start(self._on_signals, core, lanes, nursery)
-                watch.start_soon(self._enforce_drain_deadline, leave, lanes)
-                ambiguous = await core.store.replay()
+                leave = await watch.start(self._on_signals, components, nursery)
+                watch.start_soon(self._enforce_drain_deadline, leave, components.lanes)
+                ambiguous = await components.core.store.replay()
                 async with self._reloading:  # a SIGHUP may come as early as this
-                    await lanes.apply(self._config, nursery)
-                await self._serve(journal, core, lanes, client, nursery, leave, ambiguous)
+                    await components.lanes.apply(self._config, nursery)
+                await self._serve(journal, components, nursery, leave, ambiguous)
                 nursery.cancel_scope.cancel()  # the lanes finish what is in flight
             watch.cancel_scope.cancel()
 
@@ -166,134 +160,63 @@ class Daemon:
         with suppress(StorageFull):
             self._clock.resume(Boot(*await journal.run(limiter_state.load_boot, *self._clock.boot)))
 
-    async def _serve(  # noqa: PLR0917 - called in one place, above
+    async def _serve(
         self,
         journal: Journal,
-        core: Core,
-        lanes: Supervisor,
-        client: HttpClient,
+        components: Components,
         lanes_nursery: trio.Nursery,
         leave: trio.Event,
         ambiguous: int,
     ) -> None:
         listener = open_listener(self.socket) if self._inherited is None else adopt(self._inherited)
-        liveness = Liveness(journal, lanes)
-        health = HealthCheck(
-            journal, lanes, self._metrics, config=core.config, disk_guard=core.disk_guard, clock=self._clock
-        )
-        spool = self._make_spool(journal, core)
-        status = self._make_status(journal, core, health, spool, listener)
-
-        async def add_webhook(url: str, peer: Peer) -> str:
-            return await self._add_webhook(url, peer, lanes, lanes_nursery)
-
-        handlers = Handlers(
-            journal,
-            core.acceptor,
-            operator=core.operator,
-            waiters=core.waiters,
-            lanes=lanes,
-            spool=spool,
-            status=status,
-            feed=self._feed,
-            add_webhook=add_webhook,
-            clock=self._clock,
-            emit=self._emit,
-        )
-        server = Server(handlers, self._emit, fitted(hardening.descriptors()))
-        monitor, heartbeat = self._start_observers(health, client, status, liveness)
+        server = self._make_server(components, lanes_nursery)
+        endpoints = self._make_endpoints(components, listener)
+        self._catch_up = components.spool.catch_up
         async with trio.open_nursery() as nursery:
-            self._start_housekeeping(nursery, journal, core, lanes, health)
-            nursery.start_soon(spool.run)
+            nursery.start_soon(components.housekeeping.run)
+            nursery.start_soon(components.alarms.run)
+            nursery.start_soon(components.spool.run)
             with trio.move_on_after(SPOOL_SECONDS):
-                await spool.first_pass_done.wait()
+                await components.spool.first_pass_done.wait()
             nursery.start_soon(server.serve, listener)
             nursery.start_soon(listener.watch, self._emit)
-            nursery.start_soon(monitor.run)
-            nursery.start_soon(heartbeat.run)
+            nursery.start_soon(endpoints.run)
+            nursery.start_soon(components.heartbeat.run)
             await self._announce_ready(journal, ambiguous)
-            nursery.start_soon(Watchdog(liveness.check, self._clock, self._emit).run)
+            nursery.start_soon(Watchdog(components.liveness.check, self._clock, self._emit).run)
             await leave.wait()
             systemd.stopping()
-            lanes.drain()  # before the server's last replies, which take a moment: no new request may leave meanwhile
+            components.lanes.drain()  # before the server's last replies: no new request may leave while they are sent
             server.close()
             listener.remove()  # while the daemon still listens on it: afterwards the path may be a successor's
             nursery.cancel_scope.cancel()
 
-    def _make_spool(self, journal: Journal, core: Core) -> SpoolImporter:
-        spool = SpoolImporter(
-            Path(paths.spool_folder(str(self.folder))),
-            journal,
-            core.acceptor,
-            config=core.config,
-            disk_guard=core.disk_guard,
-            attachments=core.attachments,
-            clock=self._clock,
-            emit=self._emit,
-        )
-        self._catch_up = spool.catch_up
-        return spool
+    def _make_server(self, components: Components, lanes_nursery: trio.Nursery) -> Server:
+        async def add_webhook(url: str, peer: Peer) -> str:
+            return await self._add_webhook(url, peer, components.lanes, lanes_nursery)
 
-    def _make_status(
-        self, journal: Journal, core: Core, health: HealthCheck, spool: SpoolImporter, listener: UnixListener
-    ) -> StatusView:
-        status = StatusView(
-            journal,
-            health,
-            self._metrics,
-            config=core.config,
-            disk_guard=core.disk_guard,
-            attachments=core.attachments,
-            clock=self._clock,
-            concerns=lambda: [*self._reload_problems, *self._config.problems],
-            spool=spool,
+        handlers = components.handlers(self._feed, add_webhook)
+        return Server(handlers, self._emit, fitted(hardening.descriptors()))
+
+    def _make_endpoints(self, components: Components, listener: UnixListener) -> HttpEndpoints:
+        """The HTTP endpoints. From now on they and the heartbeat follow the configuration, and `status` shows them."""
+        status, heartbeat = components.status, components.heartbeat
+        endpoints = HttpEndpoints(
+            status, components.liveness.check, lambda: self._unready(components.health), self._emit
         )
         status.add_part("log", lambda: ({"dropped_lines": self.log.dropped}, []))
         status.add_part("socket", lambda: _socket_view(listener))
-        return status
-
-    def _start_housekeeping(
-        self, nursery: trio.Nursery, journal: Journal, core: Core, lanes: Supervisor, health: HealthCheck
-    ) -> None:
-        housekeeping = Housekeeping(
-            journal,
-            core.store,
-            lanes,
-            wakeups=core.wakeups,
-            disk_guard=core.disk_guard,
-            attachments=core.attachments,
-            clock=self._clock,
-        )
-        alarms = Alarms(
-            self._alarm_tracker,
-            health,
-            journal,
-            core.acceptor,
-            lanes,
-            config=core.config,
-            clock=self._clock,
-            emit=self._emit,
-        )
-        nursery.start_soon(housekeeping.run)
-        nursery.start_soon(alarms.run)
-
-    def _start_observers(
-        self, health: HealthCheck, client: HttpClient, status: StatusView, liveness: Liveness
-    ) -> tuple[HttpEndpoints, Heartbeat]:
-        """The HTTP endpoints and the heartbeat. From now on they follow the configuration, and `status` shows them."""
-        monitor = HttpEndpoints(status, liveness.check, lambda: self._unready(health), self._emit)
-        heartbeat = Heartbeat(health, liveness.check, client, self._clock, self._emit)
-        status.add_part("metrics", monitor.view)
+        status.add_part("metrics", endpoints.view)
         status.add_part("heartbeat", heartbeat.view)
         status.add_part("damage", lambda: damage.view(self.folder, self._clock))
 
         def apply(config: Config) -> None:
-            monitor.apply(config.metrics.listen)
+            endpoints.apply(config.metrics.listen)
             heartbeat.apply(config.heartbeat)
 
         self._apply_to_observers = apply
         apply(self._config)
-        return monitor, heartbeat
+        return endpoints
 
     def _unready(self, health: HealthCheck) -> str | None:
         """Why the daemon accepts no signals; None when it does."""
@@ -310,8 +233,7 @@ class Daemon:
 
     async def _on_signals(
         self,
-        core: Core,
-        lanes: Supervisor,
+        components: Components,
         nursery: trio.Nursery,
         task_status: trio.TaskStatus[trio.Event] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -322,7 +244,7 @@ class Daemon:
             async for number in signals:
                 if number == signal.SIGHUP:
                     if not self.leaving:
-                        nursery.start_soon(self._reload, core, lanes, nursery)
+                        nursery.start_soon(self._reload, components, nursery)
                 elif not self.leaving:
                     self._emit(Stopping(signal.Signals(number).name))
                     self.leaving = True
@@ -330,7 +252,7 @@ class Daemon:
                     first = self._clock.now()
                 elif self._clock.now() - first > SECOND_SIGNAL_AFTER:
                     break
-            await self._exit_at_once(lanes)
+            await self._exit_at_once(components.lanes)
 
     async def _enforce_drain_deadline(self, leave: trio.Event, lanes: Supervisor) -> None:
         """Stop waiting for a remote end that does not answer, or a disk that stays full; the journal holds the open attempt."""
@@ -345,7 +267,7 @@ class Daemon:
         self.log.close()
         os._exit(0)
 
-    async def _reload(self, core: Core, lanes: Supervisor, lanes_nursery: trio.Nursery) -> None:
+    async def _reload(self, components: Components, lanes_nursery: trio.Nursery) -> None:
         async with self._reloading:
             systemd.reloading()
             await self._catch_up()  # the old configuration applies to signals that were written before
@@ -358,8 +280,8 @@ class Daemon:
                 ]
                 self._emit(ReloadRefused(tuple(map(str, invalid.problems))))
             else:
-                await lanes.apply(config, lanes_nursery)
-                core.disk_guard.check()  # the reserve may have changed
+                await components.lanes.apply(config, lanes_nursery)
+                components.core.disk_guard.check()  # the reserve may have changed
                 self._apply(config)
             systemd.ready()
 

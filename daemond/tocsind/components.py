@@ -1,0 +1,117 @@
+"""Makes the components of a daemon on an open journal. Each gets the parts of the core that it needs, and the journal, here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tocsin import paths
+
+from .clock import Clock
+from .config import Config
+from .core.assembly import assemble
+from .delivery.housekeeping import Housekeeping
+from .delivery.supervisor import Supervisor
+from .destinations.http import HttpClient
+from .events import Emit
+from .ipc import Handlers
+from .ipc.handlers import AddWebhook
+from .journal import Journal
+from .observe.alarm_tracker import AlarmTracker
+from .observe.alarms import Alarms
+from .observe.event_feed import EventFeed
+from .observe.health_check import HealthCheck
+from .observe.heartbeat import Heartbeat
+from .observe.liveness import Liveness
+from .observe.metrics import Metrics
+from .observe.status import StatusView
+from .spool import SpoolImporter
+
+
+class Components:
+    """The components that exist before the socket is open. Making them starts no task.
+
+    `concerns` are the problems of the configuration, for `status`.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        client: HttpClient,
+        config: Config,
+        folder: Path,
+        *,
+        metrics: Metrics,
+        alarm_tracker: AlarmTracker,
+        concerns: Callable[[], list[str]],
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._emit = emit
+        self.core = core = assemble(journal, config, clock, emit, folder)
+        self.lanes = Supervisor(
+            core.config,
+            core.store,
+            operator=core.operator,
+            wakeups=core.wakeups,
+            clock=clock,
+            emit=emit,
+            folder=folder,
+            client=client,
+        )
+        self.health = HealthCheck(
+            journal, self.lanes, metrics, config=core.config, disk_guard=core.disk_guard, clock=clock
+        )
+        self.liveness = Liveness(journal, self.lanes)
+        self.spool = SpoolImporter(
+            Path(paths.spool_folder(str(folder))),
+            journal,
+            core.acceptor,
+            config=core.config,
+            disk_guard=core.disk_guard,
+            attachments=core.attachments,
+            clock=clock,
+            emit=emit,
+        )
+        self.status = StatusView(
+            journal,
+            self.health,
+            metrics,
+            config=core.config,
+            disk_guard=core.disk_guard,
+            attachments=core.attachments,
+            clock=clock,
+            concerns=concerns,
+            spool=self.spool,
+        )
+        self.housekeeping = Housekeeping(
+            journal,
+            core.store,
+            self.lanes,
+            wakeups=core.wakeups,
+            disk_guard=core.disk_guard,
+            attachments=core.attachments,
+            clock=clock,
+        )
+        self.alarms = Alarms(
+            alarm_tracker, self.health, journal, core.acceptor, self.lanes, config=core.config, clock=clock, emit=emit
+        )
+        self.heartbeat = Heartbeat(self.health, self.liveness.check, client, clock, emit)
+
+    def handlers(self, feed: EventFeed, add_webhook: AddWebhook) -> Handlers:
+        """The handlers of the socket's requests."""
+        return Handlers(
+            self._journal,
+            self.core.acceptor,
+            operator=self.core.operator,
+            waiters=self.core.waiters,
+            lanes=self.lanes,
+            spool=self.spool,
+            status=self.status,
+            feed=feed,
+            add_webhook=add_webhook,
+            clock=self._clock,
+            emit=self._emit,
+        )
