@@ -28,12 +28,12 @@ LIMITED = Deferred("429", Cause.LIMITED, Reach.ENDPOINT, wait=20.0)
 
 
 def about(seconds: float) -> Any:
-    """A time that may differ by a float's last digits; it stands where a float is wanted."""
+    """A time that is compared approximately, with the type of a float."""
     return pytest.approx(seconds)
 
 
-class Stage:
-    """One lane named `d`, what it talks to, and what it told."""
+class LaneFixture:
+    """One lane named `d`, its destination and store in memory, and the events that it emitted."""
 
     def __init__(
         self,
@@ -49,33 +49,33 @@ class Stage:
         self.options = DestinationOptions("d", "memory", FileOptions("unused"), **options)
         self.destination = MemoryDestination(script, otherwise=otherwise, most=most, seconds=seconds)
         self.clock = SteppedClock()
-        self.books = MemoryStore(self.clock, fallbacks, jitter=jitter)
-        self.facts: list[Event] = []
+        self.store = MemoryStore(self.clock, fallbacks, jitter=jitter)
+        self.events: list[Event] = []
         self.pace = pace
         self.lane = self.new_lane()
 
     def new_lane(self) -> Lane:
-        """A lane as a fresh start makes it, before it remembers anything."""
-        gates = LimiterRegistry(self.books, self.clock, lambda _: self.pace)
-        lane = Lane(self.options, self.destination, self.books, gates, self.clock, self.facts.append)
-        self.books.lanes["d"] = lane
-        self.is_open = False
+        """A lane as the daemon constructs it, before `restore`."""
+        limiters = LimiterRegistry(self.store, self.clock, lambda _: self.pace)
+        lane = Lane(self.options, self.destination, self.store, limiters, self.clock, self.events.append)
+        self.store.lanes["d"] = lane
+        self.is_restored = False
         return lane
 
     async def open(self) -> None:
-        """The lane remembers."""
-        if not self.is_open:
+        """Restore the lane, once."""
+        if not self.is_restored:
             await self.lane.restore()
-        self.is_open = True
+        self.is_restored = True
 
-    async def close_for(self, seconds: float) -> None:
-        """The far end wants to be left alone."""
+    async def block_for(self, seconds: float) -> None:
+        """The server blocks the webhook for some seconds."""
         await self.open()
         self.lane.limiter.endpoint.block(self.clock.now() + seconds, "closed")
         self.lane.turns.notify()
 
     def owe(self, *titles: str, priority: Priority = NORMAL, **fields: Any) -> list[int]:
-        return [self.books.owe("d", title, priority, **fields) for title in titles]
+        return [self.store.owe("d", title, priority, **fields) for title in titles]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[trio.Nursery]:
@@ -85,14 +85,14 @@ class Stage:
             yield nursery
             nursery.cancel_scope.cancel()
 
-    def told(self, kind: type[Event]) -> list[Event]:
-        return [fact for fact in self.facts if isinstance(fact, kind)]
+    def emitted(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
 
     def sent(self) -> list[str]:
-        return self.books.titles(State.SENT, "d")
+        return self.store.titles(State.SENT, "d")
 
 
-async def passing(seconds: float) -> None:
-    """Virtual time: whatever is due by then happens, and nobody waits for it."""
+async def elapse(seconds: float) -> None:
+    """Let virtual time elapse, and let all tasks do what is due by then."""
     await trio.sleep(seconds)
     await trio.testing.wait_all_tasks_blocked()

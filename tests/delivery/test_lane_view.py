@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 import trio
-from tests.delivery.lane_fixture import DOWN, HIGH, LIMITED, LOW, NORMAL, URGENT, Stage, passing
+from tests.delivery.lane_fixture import DOWN, HIGH, LIMITED, LOW, NORMAL, URGENT, LaneFixture, elapse
 from trio.testing import MockClock
 
 from tocsind.delivery.lane_view import Condition, SenderView
@@ -18,10 +18,10 @@ from tocsind.policy.patience import Fitness, Patience
 
 
 async def test_snapshot_of_an_idle_lane_has_no_problem(autojump_clock: MockClock) -> None:
-    stage = Stage(limit=Rate(4, 60.0), fallback=("f",))
-    async with stage.running():
-        await passing(1)
-        view = stage.lane.snapshot()
+    fixture = LaneFixture(limit=Rate(4, 60.0), fallback=("f",))
+    async with fixture.running():
+        await elapse(1)
+        view = fixture.lane.snapshot()
     assert (view.name, view.kind, view.fallbacks) == ("d", "memory", ("f",))
     assert (view.condition, view.fitness, view.breaker_ready) == (Condition("ready"), Fitness.WORKING, True)
     assert (view.disabled, view.excluded, view.failing_for, view.in_flight_for) == (None, None, 0.0, None)
@@ -35,22 +35,24 @@ async def test_snapshot_of_an_idle_lane_has_no_problem(autojump_clock: MockClock
 
 
 async def test_snapshot_shows_request_in_flight_and_taken_turn(autojump_clock: MockClock) -> None:
-    stage = Stage(seconds=10.0)
-    stage.owe("a", priority=URGENT)
-    async with stage.running():
-        await passing(4)
-        view = stage.lane.snapshot()
+    fixture = LaneFixture(seconds=10.0)
+    fixture.owe("a", priority=URGENT)
+    async with fixture.running():
+        await elapse(4)
+        view = fixture.lane.snapshot()
     assert view.in_flight_for == pytest.approx(4.0)
-    assert (view.turn_taken, view.turns, view.turn_queue) == (True, 1, stage.lane.turns.name)
+    assert (view.turn_taken, view.turns, view.turn_queue) == (True, 1, fixture.lane.turns.name)
 
 
 async def test_snapshot_shows_open_breaker_and_outage(autojump_clock: MockClock) -> None:
     down = BreakerLimits(failures=1, rest=100.0)
-    stage = Stage(otherwise=DOWN, breaker=down, patience=Patience(5.0, 60.0, 600.0, None), retry=Retry(first=1.0))
-    stage.owe("a")
-    async with stage.running():
-        await passing(10)
-        view = stage.lane.snapshot()
+    fixture = LaneFixture(
+        otherwise=DOWN, breaker=down, patience=Patience(5.0, 60.0, 600.0, None), retry=Retry(first=1.0)
+    )
+    fixture.owe("a")
+    async with fixture.running():
+        await elapse(10)
+        view = fixture.lane.snapshot()
     assert (view.condition.word, view.condition.reason, view.trips, view.breaker_ready) == ("failing", "503", 1, False)
     assert view.failing_for == pytest.approx(10.0)
     assert view.outage.is_on
@@ -68,11 +70,11 @@ async def test_snapshot_shows_open_breaker_and_outage(autojump_clock: MockClock)
 
 
 async def test_snapshot_shows_server_block_with_its_reason(autojump_clock: MockClock) -> None:
-    stage = Stage(LIMITED)
-    stage.owe("a")
-    async with stage.running():
-        await passing(1)
-        view = stage.lane.snapshot()
+    fixture = LaneFixture(LIMITED)
+    fixture.owe("a")
+    async with fixture.running():
+        await elapse(1)
+        view = fixture.lane.snapshot()
     assert view.condition.word == "limited"
     assert view.limits.blocked_for == pytest.approx(19.0)
     assert view.limits.waits_for[URGENT] == "429"
@@ -80,41 +82,41 @@ async def test_snapshot_shows_server_block_with_its_reason(autojump_clock: MockC
 
 
 async def test_snapshot_shows_block_of_the_whole_host(autojump_clock: MockClock) -> None:
-    stage = Stage()
-    await stage.open()
-    stage.lane.limiter.address.block(stage.clock.now() + 30.0, "banned")
-    assert stage.lane.snapshot().limits.host_block == "banned"
+    fixture = LaneFixture()
+    await fixture.open()
+    fixture.lane.limiter.address.block(fixture.clock.now() + 30.0, "banned")
+    assert fixture.lane.snapshot().limits.host_block == "banned"
     await trio.sleep(31)
-    assert stage.lane.snapshot().limits.host_block is None
+    assert fixture.lane.snapshot().limits.host_block is None
 
 
 async def test_snapshot_of_an_excluded_destination_has_no_senders(autojump_clock: MockClock) -> None:
-    stage = Stage(disabled="not set up")
-    async with stage.running():
-        await passing(1)
-        view = stage.lane.snapshot()
+    fixture = LaneFixture(disabled="not set up")
+    async with fixture.running():
+        await elapse(1)
+        view = fixture.lane.snapshot()
     assert (view.disabled, view.excluded, view.condition.word) == ("not set up", "not set up", "disabled")
     assert (view.senders, view.fitness) == ((), Fitness.DISABLED)
 
 
 async def test_snapshot_of_a_sender_shows_work_that_waits_for_its_limit(autojump_clock: MockClock) -> None:
-    stage = Stage()
-    await stage.close_for(10)
-    stage.owe("a", priority=HIGH)
-    async with stage.running():
-        await passing(1)
-        senders = {sender.priority: sender for sender in stage.lane.snapshot().senders}
+    fixture = LaneFixture()
+    await fixture.block_for(10)
+    fixture.owe("a", priority=HIGH)
+    async with fixture.running():
+        await elapse(1)
+        senders = {sender.priority: sender for sender in fixture.lane.snapshot().senders}
     assert senders[HIGH] == SenderView(HIGH, has_work=True, read_pending=False, reads=senders[HIGH].reads)
     assert not senders[LOW].has_work
 
 
 async def test_snapshot_is_not_changed_by_later_events(autojump_clock: MockClock) -> None:
-    stage = Stage(otherwise=DOWN, breaker=BreakerLimits(failures=1, rest=100.0))
-    async with stage.running():
-        await passing(1)
-        before = stage.lane.snapshot()
-        stage.owe("a")
-        await passing(1)
-        after = stage.lane.snapshot()
+    fixture = LaneFixture(otherwise=DOWN, breaker=BreakerLimits(failures=1, rest=100.0))
+    async with fixture.running():
+        await elapse(1)
+        before = fixture.lane.snapshot()
+        fixture.owe("a")
+        await elapse(1)
+        after = fixture.lane.snapshot()
     assert (before.trips, after.trips) == (0, 1)
     assert before.condition.word == "ready"

@@ -1,4 +1,4 @@
-"""Random outages of two destinations that stand in for one another, in virtual time: nothing is lost, and nothing told twice unmarked."""
+"""Random outages of two destinations that are fallbacks of each other, in virtual time: no loss, no unmarked duplicate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 import trio
-from tests.delivery.lane_fixture import passing
+from tests.delivery.lane_fixture import elapse
 from trio.testing import MockClock
 
 from tocsind.config import DestinationOptions, FileOptions
@@ -26,8 +26,8 @@ PATIENCE = Patience(urgent=30.0, high=60.0, normal=120.0)
 SIGNALS = 150
 
 
-class Fickle(MemoryDestination):
-    """It fails as long as a test says so, and now and then it does not answer though it has the message."""
+class Unreliable(MemoryDestination):
+    """A destination that fails while a test says so, and sometimes does not answer a request that it carried out."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__(most=1 + chance.randrange(3), seconds=chance.choice((0.01, 2.0)))
@@ -55,7 +55,7 @@ class Fickle(MemoryDestination):
         return ChannelInfo(answered=True) if self.up else ChannelInfo(problem=Deferred("refused"))
 
 
-async def weather(destination: Fickle) -> None:
+async def switch_at_random(destination: Unreliable) -> None:
     """Short, long and flapping outages."""
     while True:
         await trio.sleep(destination.chance.expovariate(1 / 60))
@@ -63,40 +63,42 @@ async def weather(destination: Fickle) -> None:
 
 
 @pytest.mark.parametrize("seed", range(25))
-async def test_random_outages_lose_nothing_and_double_only_what_is_marked(autojump_clock: MockClock, seed: int) -> None:
+async def test_random_outages_lose_no_signal_and_duplicate_only_marked_ones(
+    autojump_clock: MockClock, seed: int
+) -> None:
     chance = random.Random(seed)
     clock = SteppedClock()
-    books = MemoryStore(clock, {"a": ("b", "c"), "b": ("a", "c")}, jitter=chance.random(), chunk=7)
-    gates = LimiterRegistry(books, clock, lambda _: Pace(None, None, None))
-    destinations = {name: Fickle(chance) for name in "abc"}
+    store = MemoryStore(clock, {"a": ("b", "c"), "b": ("a", "c")}, jitter=chance.random(), chunk=7)
+    limiters = LimiterRegistry(store, clock, lambda _: Pace(None, None, None))
+    destinations = {name: Unreliable(chance) for name in "abc"}
     lanes = {}
     for name, destination in destinations.items():
         options = DestinationOptions(
             name, "memory", FileOptions(name), patience=PATIENCE, breaker=BreakerLimits(failures=3, most=60.0)
         )
-        lanes[name] = Lane(options, destination, books, gates, clock, lambda _: None)
+        lanes[name] = Lane(options, destination, store, limiters, clock, lambda _: None)
         await lanes[name].restore()
-    books.lanes.update(lanes)
+    store.lanes.update(lanes)
     async with trio.open_nursery() as nursery:
         for lane in lanes.values():
             nursery.start_soon(lane.run)
         async with trio.open_nursery() as outages:
             for name in "ab":
-                outages.start_soon(weather, destinations[name])
+                outages.start_soon(switch_at_random, destinations[name])
             for number in range(SIGNALS):
-                books.owe(
+                store.owe(
                     chance.choice("ab"), str(number), chance.choice([Priority.URGENT, Priority.HIGH, Priority.NORMAL])
                 )
                 await trio.sleep(chance.expovariate(1 / 5))
             outages.cancel_scope.cancel()
         for destination in destinations.values():
             destination.up = True
-        await passing(1200)
+        await elapse(1200)
         nursery.cancel_scope.cancel()
     arrived = sum((destination.arrived for destination in destinations.values()), Counter[str]())
     marked = set().union(*(destination.marked for destination in destinations.values()))
-    ids = {entry.delivery.id for entry in books._entries.values()}
+    ids = {entry.delivery.id for entry in store._entries.values()}
     assert set(arrived) == ids
     assert len(ids) == SIGNALS
     assert {id_ for id_, times in arrived.items() if times > 1} <= marked
-    assert all(entry.state in {State.SENT, State.REROUTED, State.UNKNOWN} for entry in books._entries.values())
+    assert all(entry.state in {State.SENT, State.REROUTED, State.UNKNOWN} for entry in store._entries.values())

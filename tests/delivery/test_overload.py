@@ -15,7 +15,7 @@ from tocsind.policy.delivery import Priority
 from tocsind.policy.digest import Budgets
 
 LANE = 64  # deliveries that the file takes in one go
-SLOW = Rate(2, 60.0)  # one for those who press, one for the others: 64 of them a minute
+SLOW = Rate(2, 60.0)  # one request for expedited deliveries, one for the others, which makes 64 of the others a minute
 
 
 def narrow(budgets: Budgets | None) -> DestinationOptions:
@@ -31,46 +31,46 @@ async def states(here: InProcess, ids: list[str]) -> list[str]:
     return [story["deliveries"][0]["state"] for story in stories if story]
 
 
-async def test_the_oldest_of_a_backlog_are_told_in_sum_and_the_rest_one_by_one(tmp_path: Path) -> None:
+async def test_digest_replaces_oldest_of_backlog_and_rest_is_sent_one_by_one(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
         await here.apply(narrow(Budgets(low=60.0)))
         await here.send("the minute's first", "a")
         low = await here.accept(*(f"low {n}" for n in range(200)), priority="low", key="storm", to="a")
         await fold(here)
         assert await states(here, low) == ["digested"] * 168 + ["queued"] * 32
-        (told,) = [fact for fact in here.events if isinstance(fact, Digested)]
-        assert (told.destination, told.priority, told.deliveries) == ("a", "low", 168)
+        (digested,) = [event for event in here.events if isinstance(event, Digested)]
+        assert (digested.destination, digested.priority, digested.deliveries) == ("a", "low", 168)
         assert await here.core.waiters.wait_settled(low[0], 0) == "queued"
-        (pressing,) = await here.accept("pressing", priority="urgent", to="a")  # it takes the others along
-        assert await here.core.waiters.wait_settled(pressing, PATIENCE) == "delivered"
+        (urgent,) = await here.accept("urgent", priority="urgent", to="a")  # it takes the others along
+        assert await here.core.waiters.wait_settled(urgent, PATIENCE) == "delivered"
         assert await here.core.waiters.wait_settled(low[0], PATIENCE) == "delivered"
         digest = await here.core.operator.replaced_by(low[0])
         assert digest is not None
-        assert told.id in digest
+        assert digested.id in digest
     lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert [line["title"] for line in lines[:3]] == [
         "the minute's first",
-        "pressing",
+        "urgent",
         "168 signals in one digest (low)",
     ]
     assert len(lines) == 3 + 32
 
 
-async def test_urgent_and_high_are_never_told_in_sum(tmp_path: Path) -> None:
+async def test_digest_never_contains_urgent_or_high(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
         await here.apply(narrow(Budgets(normal=1.0, low=1.0)))
         here.lanes.get("a").limiter.endpoint.block(here.clock.now() + 3600, "closed")  # type: ignore[union-attr]
-        pressing = [
+        urgent = [
             *await here.accept(*map(str, range(300)), priority="urgent", to="a"),
             *await here.accept(*map(str, range(300)), priority="high", to="a"),
         ]
         await here.accept(*map(str, range(300)), priority="normal", to="a")
         await fold(here)
-        assert set(await states(here, pressing)) == {"queued"}
+        assert set(await states(here, urgent)) == {"queued"}
         assert [fact.priority for fact in here.events if isinstance(fact, Digested)] == [Priority.NORMAL.label]
 
 
-async def test_without_budgets_nothing_is_told_in_sum(tmp_path: Path) -> None:
+async def test_digest_is_not_made_without_budgets(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
         await here.apply(narrow(None))
         await here.send("the minute's first", "a")

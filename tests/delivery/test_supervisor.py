@@ -1,4 +1,4 @@
-"""All lanes, as a configuration comes and changes: real journal, real files, real clock."""
+"""Lanes through changes of the configuration, with a real journal, real files and the real clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def test_each_destination_has_a_lane_that_delivers(tmp_path: Path) -> None
     assert "to b" in (tmp_path / "b.jsonl").read_text()
 
 
-async def test_a_lane_whose_options_did_not_change_lives_through_a_reload(tmp_path: Path) -> None:
+async def test_lane_with_unchanged_options_survives_reload(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
         await here.apply(destination("a"), destination("b"))
         kept, changed = here.lanes.get("a"), here.lanes.get("b")
@@ -31,7 +31,7 @@ async def test_a_lane_whose_options_did_not_change_lives_through_a_reload(tmp_pa
     assert "moved" in (tmp_path / "elsewhere.jsonl").read_text()
 
 
-async def test_what_waits_for_a_removed_destination_is_kept_until_it_comes_back(tmp_path: Path) -> None:
+async def test_queue_of_removed_destination_is_kept_until_it_returns(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
         await here.apply(destination("a"))
         await here.apply()
@@ -43,7 +43,7 @@ async def test_what_waits_for_a_removed_destination_is_kept_until_it_comes_back(
         assert await here.core.waiters.wait_settled(early, PATIENCE) == "delivered"
 
 
-async def test_a_new_lane_remembers_the_requests_of_the_old_one(tmp_path: Path) -> None:
+async def test_replaced_lane_counts_requests_of_the_old_one(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
         await here.apply(destination("a", limit=Rate(1, 3600.0)))
         assert await here.send("one", "a") == "delivered"
@@ -56,7 +56,7 @@ async def test_a_new_lane_remembers_the_requests_of_the_old_one(tmp_path: Path) 
         assert 7100 < condition.seconds <= 7200
 
 
-async def test_a_block_of_an_address_closes_every_lane_of_its_kind(tmp_path: Path) -> None:
+async def test_block_of_host_limits_every_lane_of_its_kind(tmp_path: Path) -> None:
     async with in_process(tmp_path) as here:
         await here.apply(destination("a"), destination("b"))
         first = here.lanes.get("a")
