@@ -49,8 +49,8 @@ PROVED_BY = {  # the beginning of a sentence -> the tests
     "A program that sees only": "contracts/test_trust.py::test_client_checks_uid_of_listener_not_of_replying_process",
     "In a user namespace": "contracts/test_members.py::test_program_in_user_namespace_sends_only_to_named_uid",
     "A volume that root owns": "host/test_state_folder.py::test_state_folder_of_a_user_below_roots_is_created_and_roots_own_is_refused",
-    "Every configured secret": "daemon/test_secret.py::test_secret_is_struck_in_every_form",
-    "So is what looks": "daemon/test_secret.py::test_shape_of_a_token_is_struck_though_nobody_configured_it",
+    "Every configured secret": "daemon/test_secret.py::test_redacted_replaces_a_secret_in_every_form",
+    "So is what looks": "daemon/test_secret.py::test_redacted_replaces_token_shapes_that_are_not_configured",
 }
 
 
