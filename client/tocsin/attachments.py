@@ -1,13 +1,13 @@
-"""Files that go along with signals. The client copies one into `attachments` below the spool, and the daemon takes it over from there.
+"""Attachments: the client copies a signal's file into `attachments` below the spool, and the daemon takes it over from there.
 
-By a copy, because the daemon may be another user who cannot read the original, and must not be made to open any path that a stranger
-names; and because a chart is drawn anew every minute. It is synced before the signal is handed over, so `stored` and `spooled` mean the
-file as well. Its name is the signal's id and the file's own name: sent twice it is there once.
+It is copied because the daemon may run as a user who cannot read the original, and must not open a path that a client names; and because
+a program may overwrite a chart every minute. It is synced before the signal is handed over, so `stored` and `spooled` cover the file as
+well. Its name is the signal's id and the file's own name, so a signal that is sent twice has one file.
 
-A file is never a reason to refuse a signal. One that is too large, missing or no file stays behind, and `attach_note` says so: in the
-receipt, in the message, and in `tocsin why`. What it costs its caller is one copy on the local disk.
+A file is never a reason to refuse a signal. When it is too large, missing or not a regular file, the signal is sent without it and
+`attach_note` says why: in the receipt, in the message, and in `tocsin why`. The caller waits for one copy on the local disk.
 
-The folder is the client's to make below a private spool; below a shared one only the daemon's, with the right mode and group.
+Below a private spool the client makes the folder; below a shared one only the daemon does, with the right mode and group.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from . import spool, trust
 from .signals import Signal
 
 MOST_BYTES = 8 * 1024 * 1024  # of one file: Discord takes 10 MiB
-MOST_HELD = 64 * 1024 * 1024  # that wait in the folder: as the spool, and for its reasons
+MOST_HELD = 64 * 1024 * 1024  # bytes that wait in the folder: the limit of the spool
 FOLDER = "attachments"  # below the spool
-_LONGEST_NAME = 80  # of the file's own name, at its end, where the kind stands
+_LONGEST_NAME = 80  # characters of the file's own name; its end, with the suffix, is kept
 _CHUNK = 64 * 1024  # bytes
 _HARMLESS = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
-)  # what Discord keeps in a name
-_SOURCE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a pipe must not keep us waiting
+)  # the letters of a name that Discord leaves unchanged
+_SOURCE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # opening a pipe must not block
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def copy_in(signal: Signal, folder: str) -> Signal:
-    """The signal as it travels: `attach` is its file's name below the spool `folder`, or `attach_note` says why there is none."""
+    """Copy the signal's file. `attach` of the result is the name below the spool `folder`, or `attach_note` says why there is none."""
     try:
         content = read(str(signal.attach))
         name = f"{signal.id}-{plain_name(str(signal.attach))}"
         _copy(folder, name, content)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the signal matters more than its picture
+    except Exception as error:  # noqa: BLE001 - the signal matters more than its file
         return without_file(signal, _reason(error))
     return Signal.trusted({**signal.as_dict(), "attach": name})
 
 
 def checked(signal: Signal) -> Signal:
-    """As `handed_in` would make it, but nothing is copied: `attach` is the name that a reader would see."""
+    """As `copy_in`, without copying: `attach` is the name that readers would see."""
     try:
         read(str(signal.attach))
     except Exception as error:  # noqa: BLE001 - as above
@@ -52,20 +52,20 @@ def checked(signal: Signal) -> Signal:
 
 
 def without_file(signal: Signal, reason: str) -> Signal:
-    """The signal without its file, and the note that says so."""
+    """The signal without its file, with a note that says why."""
     values = signal.as_dict()
     name = plain_name(values.pop("attach")).removeprefix(f"{signal.id}-")
-    return Signal.trusted({**values, "attach_note": f"{name} does not come along: {reason}"})
+    return Signal.trusted({**values, "attach_note": f"{name} is not attached: {reason}"})
 
 
 def plain_name(path: str) -> str:
-    """The last part of a path in letters that no far end objects to."""
+    """The last part of a path, in letters that every destination accepts."""
     name = "".join(letter if letter in _HARMLESS else "_" for letter in path.rsplit("/", 1)[-1])
     return name[-_LONGEST_NAME:].lstrip(".") or "file"
 
 
 def read(path: str) -> bytes:
-    """A file's content. Raises OSError, also for what is no file and for what is too large."""
+    """A file's content. Raises OSError, also for a file that is too large or not regular."""
     file = os.open(path, _SOURCE)
     try:
         return read_open(file, os.fstat(file))
@@ -74,12 +74,12 @@ def read(path: str) -> bytes:
 
 
 def read_open(file: int, found: os.stat_result) -> bytes:
-    """The same of one that is open; it may grow meanwhile, and what the kernel makes up has no size before it is read."""
+    """As `read`, of an open file. It may grow while it is read, and files of /proc report a size of zero."""
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     content = b""
     while len(content) <= MOST_BYTES and found.st_size <= MOST_BYTES:
-        chunk = os.read(file, max(found.st_size, _CHUNK) + 1)  # as a rule all of it: a large one is in memory once
+        chunk = os.read(file, max(found.st_size, _CHUNK) + 1)  # usually all of it: a large file is in memory only once
         if not chunk:
             return content
         content = content + chunk if content else chunk

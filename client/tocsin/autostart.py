@@ -1,18 +1,18 @@
-"""Start by first use: a daemon of one's own, when none runs, begun by whoever needs it first.
+"""Autostart: starts a daemon of the same user when none runs.
 
-    who        `tocsin.compat.on_strategy_start()`, which waits until it answers; and with `[client] autostart = true` in alerts.toml any
-               hand-off that finds no daemon at its socket: that one is spooled and waits for nothing, for a thread launches. The end of the
-               program waits for that thread, or nothing would come of the only hand-off of a script
-    once       however many begin together: a lock below the state folder lets one of them launch, and the others wait for the socket. The
-               daemon inherits that lock, so that nobody launches a second while the first is on its way; the kernel lets go of it, however
-               the daemon ends. Should two be launched after all, the second leaves: the daemon itself is alone on its state
-    which      a socket unit of systemd's that listens here, where the user's manager runs; else `tocsind run` by this interpreter, else
-               the one on $PATH (`launching`)
-    the same   socket, state and configuration that this client would use, as absolute paths: the daemon has another working folder
-    its end    SIGTERM, as for any daemon: `kill $(cat STATE/lock)`, where `status` tells the same pid. It outlives who began it, for it
-               is everybody's; nothing is lost when it ends, and the next who needs it begins another
+    when       `tocsin.compat.on_strategy_start()` starts one and waits until it answers. With `[client] autostart = true` in alerts.toml
+               every hand-off that finds no daemon at its socket starts one from a thread; the hand-off itself is spooled and does not wait.
+               The end of the program waits for that thread, so that a script with a single hand-off starts a daemon, too
+    once       a lock below the state folder lets one process start the daemon; the others wait for the socket. The daemon inherits the
+               lock, so that no second one is started while the first comes up, and the kernel releases it when the daemon ends. If two are
+               started nevertheless, the second exits: the daemon locks its state
+    which      the user's systemd socket unit, where the user's service manager runs and has one; else `tocsind run` by this interpreter,
+               else the one on $PATH (`spawn`)
+    settings   socket, state and configuration of this client, as absolute paths: the daemon has another working folder
+    stop       SIGTERM, as for any daemon: `kill $(cat STATE/lock)`; `status` shows the same pid. The daemon goes on when the program that
+               started it ends. No signal is lost when it is stopped, and the next hand-off starts another
 
-Nothing here raises: a daemon that does not come up leaves its reason in STATE/daemon.log, and signals in the spool.
+Nothing here raises. A daemon that fails to start logs the reason to STATE/daemon.log, and the signals stay in the spool.
 """
 
 from __future__ import annotations
@@ -27,45 +27,45 @@ from threading import Thread
 from . import notices, paths, trust
 from .connection import Deadline, connect
 
-PATIENCE = 5.0  # seconds for a daemon to come up in: half of one on an idle machine
+PATIENCE = 5.0  # seconds for a daemon to start, which takes half a second on an idle machine
 AGAIN = 10.0  # seconds between two attempts by hand-offs of one process
-LOCK = "starting"  # below the state folder: who launches holds it, and then the daemon that he launched, to its end
+LOCK = "starting"  # below the state folder: held by the process that starts the daemon, and then by the daemon
 _NAP = 0.01
 _RELAUNCH = 1.0  # seconds between two attempts of one wait
-_KNOCK = 0.1  # seconds for a connection: more takes only one whose backlog is full
+_CONNECT_SECONDS = 0.1  # a connection takes longer only when the backlog is full
 _next_attempt = 0.0
 
 
 def start(socket: str | None = None, patience: float = PATIENCE) -> bool:
-    """See to it that a daemon serves the socket, as given or by default; whether one does, within `patience` seconds. Never raises."""
+    """Start a daemon for the socket unless one runs. Whether one answers within `patience` seconds. Never raises."""
     try:
         return _started(socket, Deadline(patience))
-    except Exception:  # noqa: BLE001 - no strategy shall fail for want of a daemon
+    except Exception:  # noqa: BLE001 - a strategy must not fail because no daemon can be started
         return False
 
 
 def begin(socket: str | None = None) -> None:
-    """Launch a daemon, and wait for nothing: for a hand-off that found nobody, where alerts.toml says `autostart`. Never raises."""
+    """Start a daemon from a thread, without waiting: for a hand-off that found no daemon, with `autostart`. Never raises."""
     global _next_attempt
     now = time.monotonic()
     if now < _next_attempt:
         return
     _next_attempt = now + AGAIN
-    if sys.is_finalizing():  # a thread that is begun now may never run
+    if sys.is_finalizing():  # a thread that is started now may never run
         return
-    with suppress(RuntimeError):  # there are too many
+    with suppress(RuntimeError):  # there are too many threads
         Thread(target=_launch_quietly, args=(socket,), name="tocsin.autostart", daemon=False).start()
 
 
 def _launch_quietly(socket: str | None) -> None:
-    with suppress(Exception):  # the hand-off is spooled and told so already; the daemon's log has the rest
+    with suppress(Exception):  # the hand-off is spooled already; the daemon's log has the reason
         _launch_once(socket, Deadline(PATIENCE))
 
 
 def is_served(socket: str | None = None) -> bool:
-    """Whether somebody listens on the socket whom a client would trust."""
+    """Whether a trusted process listens on the socket."""
     try:
-        connect(socket, Deadline(_KNOCK)).close()
+        connect(socket, Deadline(_CONNECT_SECONDS)).close()
     except TimeoutError:
         return True  # its backlog is full
     except OSError:
@@ -80,22 +80,22 @@ def _started(socket: str | None, deadline: Deadline) -> bool:
             time.sleep(min(_NAP, deadline.left()))
         except TimeoutError:
             return False
-        if time.monotonic() > launch:  # again, for the first may have met one on its way out
+        if time.monotonic() > launch:  # repeated: the first attempt may have met a daemon that was stopping
             launch = time.monotonic() + _RELAUNCH
             _launch_once(socket, deadline)
     return True
 
 
 def _launch_once(socket: str | None, deadline: Deadline) -> None:
-    """Launch a daemon, unless somebody just did, or does. Raises OSError."""
-    from . import spawn  # noqa: PLC0415 - who finds a daemon, as nearly everybody does, does not need it
+    """Start a daemon, unless another process is starting one. Raises OSError."""
+    from . import spawn  # noqa: PLC0415 - not needed where a daemon runs
 
     state = os.path.abspath(paths.state_of_socket(socket))  # noqa: PTH100 - pathlib costs the client 3 ms at import
     trust.make_folder(state)
     try:
         lock = _opened_lock(state)
     except trust.Untrusted as error:
-        notices.once(f"no daemon is started: the state folder {state} is not this user's alone: {error.strerror}")
+        notices.once(f"no daemon is started: other users may change the state folder {state}: {error.strerror}")
         raise
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -103,13 +103,13 @@ def _launch_once(socket: str | None, deadline: Deadline) -> None:
             path = os.path.abspath(paths.socket_path(socket))  # noqa: PTH100 - as above
             spawn.spawn(path, state, lock, deadline)
     except BlockingIOError:
-        pass  # somebody else is at it, or whom he launched is on its way
+        pass  # another process is starting a daemon, or has started one that comes up
     finally:
         os.close(lock)
 
 
 def _opened_lock(state: str) -> int:
-    """The file that says who launches. Raises OSError, Untrusted for a folder in which another user could have put a link in its place."""
+    """Open the lock's file. Raises OSError, and Untrusted for a folder in which another user could replace it by a link."""
     folder = trust.open_folder(state, by=(os.geteuid(),), orders=True)
     try:
         return trust.open_file(LOCK, os.O_RDWR | os.O_CREAT, dir_fd=folder, follow=False)

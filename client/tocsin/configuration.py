@@ -1,13 +1,13 @@
-"""The configuration's file: which one counts, and its bytes. Client and daemon both read it here, so they cannot differ.
+"""The configuration file: which one is used, and its bytes. Client and daemon share this module, so they use the same file.
 
-    named       by --config or $TOCSIN_CONFIG: an order of the caller's, whoever owns the file
-    here        ./alerts.toml counts only where file and folder belong to the caller or to root and nobody else may write to them: else
-                whoever owns the folder that a command happens to run in could give it orders. Otherwise it is passed over (`passed_over`)
+    named       by --config or $TOCSIN_CONFIG: used in any case, because the caller chose it
+    here        ./alerts.toml is used only where the file and its folder belong to the caller or to root and no other user may write to
+                them: else the owner of any working folder could configure the command. Otherwise it is passed over (`passed_over`)
     system      /etc/tocsin/alerts.toml
     none        the built-in default
 
-What is judged is the descriptor that is read (`trust`). `complaint` says who else could change a file that is obeyed; nothing is launched
-by such a file.
+The checks are made on the descriptor that is read (`trust`). `complaint` says which other users could change a file that is used; a client
+starts no daemon because of such a file.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _LOOK = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Found:
-    """The file that counts: its `path` (None: there is none) and `content`, or the `error` that keeps it from being read."""
+    """The configuration file: its `path` (None: there is none) and `content`, or the `error` that keeps it from being read."""
 
     __slots__ = ("complaint", "content", "error", "exposed", "passed_over", "path")
 
     def __init__(self, path: str | None, passed_over: str | None = None) -> None:
         self.path = path
-        self.passed_over = passed_over  # why ./alerts.toml was not taken
+        self.passed_over = passed_over  # why ./alerts.toml was not used
         self.content = b""
         self.error: OSError | ValueError | None = None
         self.exposed = False  # every user of this host may read it
-        self.complaint: str | None = None  # who else could change it
+        self.complaint: str | None = None  # which other users could change it
 
     @property
     def trouble(self) -> str | None:
@@ -50,7 +50,7 @@ class Found:
 
 
 def find(named: str | None = None, *, wait: bool = False) -> Found:
-    """The configuration `named`, else the one that counts without a name. `wait` reads named pipes too, as long as that takes."""
+    """The configuration `named`, else the default one. With `wait` a named pipe is read to its end, too."""
     given = named or os.environ.get("TOCSIN_CONFIG")
     if given:
         return _read(Found(os.path.expanduser(given)), wait=wait)  # noqa: PTH111 - pathlib costs the client 3 ms at import
@@ -63,7 +63,7 @@ def find(named: str | None = None, *, wait: bool = False) -> Found:
 
 
 def _here() -> Found:
-    """./alerts.toml, where it counts."""
+    """./alerts.toml, where it is used."""
     try:
         os.lstat(HERE)
     except FileNotFoundError:
@@ -72,12 +72,12 @@ def _here() -> Found:
         return Found(None, f"./{HERE} is passed over: it cannot be looked at ({error.strerror})")
     try:
         return _judged_here()
-    except FileNotFoundError:  # a link that leads nowhere, or deleted meanwhile
+    except FileNotFoundError:  # a dangling link, or it was deleted in the meantime
         return Found(None)
     except trust.Untrusted as error:
         advice = "if you trust it, name it with --config or $TOCSIN_CONFIG"
         return Found(None, f"./{HERE} is passed over: {error.strerror}; {advice}")
-    except OSError as error:  # it is root's or ours, for nobody else may write to the folder
+    except OSError as error:  # no other user may write to the folder, so the file is this user's or root's
         found = Found(HERE)
         found.error = error
         return found
@@ -106,7 +106,7 @@ def _is_there(path: str) -> bool:
 
 
 def _read(found: Found, *, wait: bool) -> Found:
-    """The file by its name, with what there is to say about it."""
+    """Read the file by its path."""
     assert found.path is not None
     try:
         flags = os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC | (0 if wait else os.O_NONBLOCK)
@@ -117,7 +117,7 @@ def _read(found: Found, *, wait: bool) -> Found:
 
 
 def _filled(found: Found, file: int, *, wait: bool = False) -> Found:
-    """What `file` is a descriptor of, which is closed here. A client does not wait for the writer of a pipe: that reads as empty."""
+    """Read and close the descriptor `file`. A client does not wait for the writer of a pipe, which counts as empty."""
     try:
         status = os.fstat(file)
         if stat.S_ISDIR(status.st_mode):

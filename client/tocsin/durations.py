@@ -1,4 +1,4 @@
-"""Durations as people write them: `10s`, `5m`, `2h30m`, `1d`, `250ms`; a bare number is seconds. The result is in seconds."""
+"""Durations as text: `10s`, `5m`, `2h30m`, `1d`, `250ms`; a number without a unit is seconds. The result is in seconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in `text`. Raises ValueError that says what a duration looks like."""
+    """Seconds in `text`. Raises ValueError with an explanation of the format."""
     seconds, rest = 0.0, text.strip()
     if not rest.strip("0123456789."):
         rest += "s"
@@ -42,4 +42,4 @@ def _is_number(digits: str) -> bool:
 
 
 def _complaint(text: str) -> str:
-    return f"{text!r} is no duration; write it like 10s, 5m, 2h30m or 1d"
+    return f"{text!r} is not a duration; write it like 10s, 5m, 2h30m or 1d"

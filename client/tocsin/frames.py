@@ -1,4 +1,4 @@
-"""What is handed over, made ready: arguments become signals, signals become runs that fit a frame, mistakes are told by their field."""
+"""Prepares a hand-off: arguments become signals, and signals become requests that fit a frame."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-MOST_IN_A_FRAME = 500  # one commit of the daemon's; more would make other programs wait for ours
+MOST_IN_A_FRAME = 500  # signals: the daemon commits a frame at once, and other programs wait for that
 _MOST_OF_ONE = 6  # bytes of JSON that a character may take
-_ENVELOPE = 64  # bytes of a send_many request around its signals, generously
+_ENVELOPE = 64  # bytes, at most, of a send_many request without its signals
 
 
 def to_signal(title: Any, body: Any, more: tuple[Any, ...], fields: Mapping[str, Any]) -> Signal:
-    """The signal that `send` was given: by its title, body and fields, as a dict, or ready-made. Raises InvalidSignal.
+    """The signal for the arguments of `send`: title, body and fields, or a dict or Signal. Raises InvalidSignal.
 
-    Fields beside a dict or a Signal go before what that says. Words for which there is no place stand at the end of the body.
+    Fields given in addition to a dict or a Signal override its own. Further positional arguments are appended to the body.
     """
     kind = type(title)
     if kind is Signal and body is None and not fields and not more:
@@ -41,7 +41,7 @@ def _beside(whole: dict[Any, Any], body: Any, fields: Mapping[str, Any]) -> dict
 
 
 def to_signals(signals: Iterable[Any], *, strict: bool) -> list[Signal | Receipt]:
-    """Each signal, or the receipt that says why it is none. With strict, the first that is none raises."""
+    """The signals in order; in place of an invalid one its receipt. With strict, the first invalid one raises."""
     read: list[Signal | Receipt] = []
     for item in _unbroken(signals):
         try:
@@ -54,27 +54,27 @@ def to_signals(signals: Iterable[Any], *, strict: bool) -> list[Signal | Receipt
 
 
 def _unbroken(signals: Iterable[Any]) -> Iterator[Any]:
-    """The items, and in the place where a foreign iterator breaks, its exception: what came before is still sent."""
-    if issubclass(type(signals), (Signal, str, bytes, dict)):  # one, given without a list around it
+    """The items, and a BrokenInput when a foreign iterator raises, so that the items before it are still sent."""
+    if issubclass(type(signals), (Signal, str, bytes, dict)):  # a single signal without a list
         yield signals
         return
     try:
         yield from signals
-    except Exception as error:  # noqa: BLE001 - as foreign as any
+    except Exception as error:  # noqa: BLE001 - a foreign iterator may raise anything
         yield BrokenInput(error)
 
 
 class BrokenInput:
-    """Stands where a foreign iterator broke."""
+    """Stands for the exception that a foreign iterator raised."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
 
 
 def fits(item: Any) -> Signal:
-    """The signal in `item`, which fits a frame. Raises InvalidSignal."""
+    """The signal in `item`, checked to fit a frame. Raises InvalidSignal."""
     if type(item) is BrokenInput:
-        raise InvalidSignal("signals", f"cannot be read on: {describe(item.error)}") from item.error
+        raise InvalidSignal("signals", f"the iterator raised {describe(item.error)}") from item.error
     signal = item if type(item) is Signal else signal_in(item)
     if _may_be_large(signal) and len(packed(signal)) + _ENVELOPE > wire.MAX_FRAME:
         raise too_large(signal)
@@ -82,18 +82,18 @@ def fits(item: Any) -> Signal:
 
 
 def signal_in(item: Any) -> Signal:
-    """The signal in any object: a mapping's names are fields, a text or anything else is a title. Raises InvalidSignal."""
+    """The signal in any object: of a mapping the items are fields, any other object is the title. Raises InvalidSignal."""
     if issubclass(type(item), Signal):
         return item  # type: ignore[no-any-return]
     try:
         given = item if type(item) is dict else dict(item.items())
-    except Exception:  # noqa: BLE001 - no mapping, or one that cannot be read
+    except Exception:  # noqa: BLE001 - not a mapping, or a foreign one that raises
         return Signal(item)
     return Signal.from_dict(given)
 
 
 def _may_be_large(signal: Signal) -> bool:
-    """Most are not, and need not be packed to be measured: their names take no half of a frame, and their values are short."""
+    """A cheap upper bound, so that most signals need not be packed to be measured: the values take less than half a frame."""
     return _MOST_OF_ONE * sum(map(_length, signal.as_dict().values())) > wire.MAX_FRAME // 2
 
 
@@ -102,7 +102,7 @@ def _length(value: Any) -> int:
 
 
 def in_order(read: list[Signal | Receipt], handed: list[Receipt]) -> list[Receipt]:
-    """A receipt each: what was no signal has its own already, the others get theirs from `handed`, in turn."""
+    """A receipt for each item: an invalid one has its own, the others get theirs from `handed`, in order."""
     taken = iter(handed)
     return [item if isinstance(item, Receipt) else next(taken) for item in read]
 
@@ -113,7 +113,7 @@ def frames(signals: Iterable[Signal]) -> Iterator[list[Signal]]:
 
 
 def packed_frames(signals: Iterable[Signal]) -> Iterator[tuple[list[Signal], list[bytes]]]:
-    """The signals in runs that fit a frame each, with each signal as JSON: packing costs more than checking, so it is done once."""
+    """The signals in runs that fit a frame each, together with each signal as JSON, so that it is packed only once."""
     run: list[Signal] = []
     parts: list[bytes] = []
     room = wire.MAX_FRAME - _ENVELOPE
@@ -137,8 +137,8 @@ def array_of(parts: list[bytes]) -> bytes:
 def request_of(
     signals: list[Signal], parts: list[bytes], ack: str, *, many: bool, spool: bool, after: tuple[str, int] | None
 ) -> bytes:
-    """The request that hands over signals packed as JSON: `many`, or one. `spool` asks where the spool is, `after` names a record of an
-    outbox that the daemon shall take before. Raises InvalidSignal for one that fits no frame.
+    """The request that sends signals packed as JSON: `many`, or one. `spool` asks for the spool's path; `after` names the record of an
+    outbox up to which the daemon takes the outbox first. Raises InvalidSignal for a signal that does not fit a frame.
     """
     head = b'{"op":"send%b","v":%d,"signal%b":' % (
         b"_many" if many else b"",
@@ -148,7 +148,7 @@ def request_of(
     body = head + (array_of(parts) if many else parts[0]) + b',"ack":"%b"' % ack.encode()
     asks = b',"spool":true' if spool else b""
     asks += b',"after":["%b",%d]' % (after[0].encode(), after[1]) if after else b""
-    if len(body) + len(asks) < wire.MAX_FRAME:  # else what matters goes alone
+    if len(body) + len(asks) < wire.MAX_FRAME:  # else the signals are sent without them
         body += asks
     if len(body) >= wire.MAX_FRAME:
         raise too_large(signals[0])
@@ -157,11 +157,11 @@ def request_of(
 
 def packed(signal: Signal) -> bytes:
     """A signal as JSON."""
-    return wire.encode_json(signal._values)  # noqa: SLF001 - `as_dict` copies, and every hand-off would pay for it
+    return wire.encode_json(signal._values)  # noqa: SLF001 - `as_dict` copies, and this runs for every hand-off
 
 
 def too_large(signal: Signal) -> InvalidSignal:
-    """What is wrong with a signal that fits no frame."""
+    """The error for a signal that does not fit a frame; it names the largest field."""
     values = signal.as_dict()
     largest = max(values, key=lambda name: len(wire.encode({name: values[name]})))
-    return InvalidSignal(largest, f"is too large: a signal has room in {wire.MAX_FRAME} bytes; send a link to the rest")
+    return InvalidSignal(largest, f"is too large: a signal must fit {wire.MAX_FRAME} bytes; send a link to the rest")

@@ -1,6 +1,6 @@
 """ULIDs: 48 bits of Unix milliseconds and 80 random bits, 26 characters of Crockford's base 32.
 
-The client makes the id, so that a hand-off whose answer got lost can be repeated under the same one: the daemon stores an id once.
+The client makes the id, so that it can repeat a hand-off whose answer was lost: the daemon stores an id once.
 https://github.com/ulid/spec
 """
 
@@ -17,7 +17,7 @@ _LETTER_OF = (ALPHABET * 8).encode()  # of each byte: each letter stands for eig
 
 
 def new_id() -> str:
-    """A fresh ULID, sortable by the millisecond it was made in. Every hand-off pays for it: random letters are random bytes, translated."""
+    """A new ULID, sortable by its millisecond. Optimised, because every hand-off makes one: random letters are translated random bytes."""
     return _of_time(time.time_ns() // 1_000_000) + os.urandom(LENGTH - 10).translate(_LETTER_OF).decode()
 
 

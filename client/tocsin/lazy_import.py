@@ -1,12 +1,12 @@
-"""What is imported late: under a lock, and never for the first time while the interpreter closes.
+"""Imports modules on first use: under a lock, and never for the first time while the interpreter closes.
 
-`import tocsin` must stay lighter than `import socket`, so what only some hand-offs need is imported by the first that does.
+`import tocsin` must stay lighter than `import socket`, so a module that only some hand-offs need is imported by the first of them.
 
-    fork     a fork in the middle of an import, in another thread, would leave the child with half a module and a module lock that nobody
-             ever releases: its first `send` would wait for ever. So late imports hold `loading`, and a fork waits for it
-    closing  once the interpreter closes, `import` fails, even for a module that was imported before. Alerts may still come, from `__del__`
-             of a global. So `late` remembers each module, and an exit hook, which Python runs before it closes, imports what a hand-off
-             may need (`needed_at_exit`). A program that hands nothing over pays for that at its end
+    fork     a fork during an import of another thread would leave the child with half a module and a module lock that is never released,
+             so that its first `send` would wait for ever. Lazy imports hold `loading`, and a fork waits for it
+    closing  once the interpreter closes, `import` fails, even for a module that was imported before. Signals may still be sent, from
+             `__del__` of a global. So `lazy` stores each module, and an exit hook, which Python runs before it closes, imports the modules
+             that a hand-off may need (`needed_at_exit`), also in a program that sends nothing
 
     lazy("json").loads(text)
 """
@@ -31,13 +31,13 @@ _needed: list[Callable[[], object]] = []
 
 
 def lazy(name: str) -> Any:
-    """The module `name`, by its full name, imported by the first caller. Raises ImportError."""
+    """The module with the full name `name`, imported by the first caller. Raises ImportError."""
     found = _modules.get(name)
     return _import(name) if found is None else found
 
 
 def _import(name: str) -> Any:
-    if sys.is_finalizing():  # a thread that has stopped for ever may hold the lock
+    if sys.is_finalizing():  # a suspended daemon thread may hold the lock
         raise ImportError(f"{name} cannot be imported any more: the interpreter is closing")
     with loading:
         __import__(name)
@@ -46,12 +46,12 @@ def _import(name: str) -> Any:
 
 
 def needed_at_exit(prepare: Callable[[], object] | str) -> None:
-    """Have a module imported, or something else made ready, at the end of the program, while that is still possible."""
+    """Import a module, or call `prepare`, at the end of the program, while imports still work."""
     _needed.append((lambda: lazy(prepare)) if isinstance(prepare, str) else prepare)
 
 
 def nothing_at_exit() -> None:
-    """This program hands nothing over any more: what it has not loaded it does not load at its end either."""
+    """Cancel the imports at exit, for a program that sends nothing then."""
     _needed.clear()
 
 
@@ -60,5 +60,5 @@ def _prepare() -> None:
     for prepare in _needed:
         try:
             prepare()
-        except Exception:  # noqa: BLE001, S112 - what cannot be had now was not needed before either
+        except Exception:  # noqa: BLE001, S112 - the exit goes on
             continue

@@ -1,17 +1,17 @@
-"""Makes the fields of a signal of whatever was given for them: the alert matters more than its fields.
+"""Converts values of unusual types into the fields of a signal: the alert matters more than its fields.
 
-`Signal` takes proper values as they are and hands the others over to `complete`. Of those
+`Signal` takes values of the right type as they are and passes the others to `complete`. Each of those is
 
-    read        becomes the field's value (tocsin.values)
+    converted   to the field's type (tocsin.values)
     missing     NaN, None, an empty text for a number: the field is absent
-    unreadable  is left out of its field and stands in `fields` under the same name, as text
-    unknown     a name that is no field of a signal stands in `fields` under that name
-    too long    is cut
+    unreadable  put into `fields` under the same name, as text
+    unknown     a name that is not a field of a signal: put into `fields` under that name
+    too long    cut
 
-and for each a line in `input_notes` says so, which the receipt's reason and `tocsin why` show. Nothing is noted where a type is only
-another form of the same value (Decimal, Enum, timedelta, a tuple of tags). A signal is refused when it says nothing at all.
+and a line in `input_notes` records it, which the receipt's reason and `tocsin why` show. A conversion that changes only the type of a value
+is not noted (Decimal, Enum, timedelta, a tuple of tags). Only an empty signal is refused.
 
-Limits are those of the contract, and such that the largest signal fits a frame: six bytes of JSON a character.
+The limits are part of the public contract, and small enough that the largest signal fits a frame: six bytes of JSON a character.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-_MARK = "…"  # stands where something was cut
+_MARK = "…"  # marks a cut
 _TEXTS = ("tier", "strategy", "symbol", "action", "source", "timestamp_text", "attach_note", "host")
 _QUOTED = 40  # characters of a value that a note repeats
 
 
 def complete(values: dict[str, Any], odd: Iterable[tuple[Any, Any]]) -> None:
-    """Read the `odd` values (name and value) into `values`, and see that there is a title. Raises InvalidSignal when nothing is said."""
+    """Convert the `odd` pairs of name and value into `values`, and make a title if there is none. Raises InvalidSignal if empty."""
     reader = _Reader(values)
     for name, value in odd:
         reader.take(name, value)
@@ -60,7 +60,7 @@ def complete(values: dict[str, Any], odd: Iterable[tuple[Any, Any]]) -> None:
 
 
 def is_readable(name: str, value: Any) -> bool:
-    """Whether the field `name` can hold what `value` says. Not for iterators, which can be read once. Never raises."""
+    """Whether `value` can be converted for the field `name`. Not for iterators, which can be read only once. Never raises."""
     try:
         value = read.scalar(value)
         if read.is_missing(value):
@@ -72,7 +72,7 @@ def is_readable(name: str, value: Any) -> bool:
 
 
 class _Reader:
-    """Reads one signal: its proper `values`, `notes` on the others, and in `left` what goes among the fields."""
+    """Converts one signal: its `values`, `notes` on conversions, and in `left` the values that are put into `fields`."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
@@ -80,13 +80,13 @@ class _Reader:
         self.left: dict[str, Any] = {}
 
     def take(self, name: Any, value: Any) -> None:
-        """Read one value. Never raises, whatever foreign methods do."""
+        """Convert one value. Never raises, also when foreign methods do."""
         name = str.__str__(name) if issubclass(type(name), str) else name
         read_one = _READERS.get(name) if type(name) is str else None
         try:
             value = read.scalar(value)
             if read.is_missing(value):
-                raise Absent("missing")  # noqa: TRY301 - told like all else below
+                raise Absent("missing")  # noqa: TRY301 - handled like the errors below
             if read_one is None:
                 self._take_unknown(name, value)
             else:
@@ -97,11 +97,11 @@ class _Reader:
             self._leave(name, value)
 
     def note(self, name: Any, said: str) -> None:
-        """Say what became of a value."""
+        """Add a note on a value."""
         self.notes.append(f"{read.describe(name)[:_QUOTED]}: {said}")
 
     def cut(self, name: str, text: str, most: int) -> str:
-        """`text` within `most` characters."""
+        """`text`, cut to `most` characters."""
         if len(text) <= most:
             return text
         self.note(name, f"cut from {len(text):,} to {most:,} characters")
@@ -109,10 +109,10 @@ class _Reader:
 
     def _take_unknown(self, name: Any, value: Any) -> None:
         self.left[read.describe(name)] = value
-        self.note(name, "no field of a signal has this name; it stands among the fields")
+        self.note(name, "not a field of a signal; added to the fields")
 
     def _leave(self, name: str, value: Any) -> None:
-        """What cannot be read as this field stands in the message as text."""
+        """Keep a value that cannot be converted as text in the message."""
         if name == "title":
             self.values["title"] = self.cut(name, read.describe(value), TITLE)
         elif name == "timestamp":
@@ -122,7 +122,7 @@ class _Reader:
         self.note(name, f"cannot be read as {_MEANT.get(name, 'text')}; shown as text")
 
     def finish(self) -> None:
-        """Merge what goes among the fields, make a title where there is none, and store the notes."""
+        """Merge `left` into the fields, make a title where there is none, and store the notes."""
         if self.left:
             pairs = [*self.left.items(), *(self.values.get("fields") or {}).items()]
             self.values["fields"] = self.fields(pairs, len(pairs))
@@ -133,16 +133,16 @@ class _Reader:
             self.values["input_notes"] = [note[:NOTE] for note in [*earlier, *self.notes]][:MOST_NOTES]
 
     def fields(self, pairs: list[tuple[Any, Any]], total: int | None) -> dict[str, Any]:
-        """Fields of the first `pairs`, in plain types and within the limits. `total` is how many pairs there were, where that is known."""
+        """The fields of `pairs`, in plain types and within the limits. `total` is the number of pairs, None where it is unknown."""
         kept = pairs if len(pairs) <= MOST_FIELDS else pairs[: MOST_FIELDS - 1]
         found: dict[str, Any] = {}
-        room = ALL_VALUES - 40  # for how many more there are
+        room = ALL_VALUES - 40  # for the field that counts the rest
         for behind, (name, value) in zip(range(len(kept) - 1, -1, -1), kept, strict=True):
             label = _free(read.describe(name)[:SHORT], found)
             try:
                 found[label] = held = self._field(
                     label, value, min(VALUE, room - behind)
-                )  # one character at least for each that follows
+                )  # one character at least for each following field
                 room -= len(held) if isinstance(held, str) else 0
             except Absent as absent:
                 self.note(f"fields.{label}", f"{absent}; left out")
@@ -162,13 +162,13 @@ class _Reader:
         return self.cut(f"fields.{label}", held, most)
 
     def _make_title(self) -> None:
-        """A title of what else there is: what is to be done with what, the body's first line, or the first field."""
+        """Make a title from the other fields: action and symbol, the body's first line, or the first field."""
         values = self.values
         made = self._title()
         if not made:
-            raise InvalidSignal("title", "is required, or a body, or fields: this signal says nothing")
+            raise InvalidSignal("title", "is required, or a body, or fields: this signal is empty")
         values["title"] = made if len(made) <= TITLE else made[: TITLE - 1] + _MARK
-        self.note("title", "none was given; this one is made of the rest")
+        self.note("title", "none was given; made from the other fields")
 
     def _title(self) -> str:
         values = self.values
@@ -190,14 +190,14 @@ class _Reader:
 
 
 def _free(label: str, taken: dict[str, Any]) -> str:
-    """`label`, or the like of it that no other field has."""
+    """`label`, changed where another field has it."""
     while label in taken:
         label = f"{label} (given)" if len(label) < SHORT - 8 else f"{label[:-12]}…{len(taken)}"
     return label
 
 
 def _words(reader: _Reader, name: str, value: Any) -> str:
-    """The text in `value`, with a note where that is not only another form of text."""
+    """The text of `value`, with a note where its type is neither text nor an Enum."""
     found = read.text(value)
     if isinstance(value, (int, float, *_NOT_PLAIN)) and not isinstance(value, Enum):
         reader.note(name, f"read {_quoted(value)} as text")
@@ -216,7 +216,7 @@ def _title(reader: _Reader, name: str, value: Any) -> str:
 
 
 def _body(reader: _Reader, name: str, value: Any) -> str:
-    """A text; of a list or a generator of texts its lines."""
+    """A text; a list or generator of texts becomes lines."""
     if isinstance(value, (list, tuple)) or hasattr(value, "gi_frame"):
         reader.note(name, "read as lines")
         return reader.cut(name, _lines(value), BODY)
@@ -224,7 +224,7 @@ def _body(reader: _Reader, name: str, value: Any) -> str:
 
 
 def _lines(value: Any) -> str:
-    """Texts as lines, as many as a body holds."""
+    """Texts as lines, as many as fit a body."""
     found = ""
     for line in islice(value, BODY):
         found += f"{read.describe(line)}\n"
@@ -234,7 +234,7 @@ def _lines(value: Any) -> str:
 
 
 def _key(reader: _Reader, name: str, value: Any) -> str:
-    """One that is too long ends in a digest: two long keys stay two stories."""
+    """A key that is too long is cut and gets a checksum, so that two long keys stay different."""
     found = _words(reader, name, value)
     if len(found) <= SHORT:
         return found

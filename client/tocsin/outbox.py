@@ -1,6 +1,6 @@
 """The outbox: the file in the spool to which one process appends its signals. The daemon reads it (`tocsind.spool`).
 
-A durable hand-off is one write and one sync by the caller itself. No daemon stands in its way, so it costs the same with the daemon
+A durable hand-off is one write and one sync by the caller itself. It involves no daemon, so it costs the same with the daemon
 running, hung or stopped. A process opens an outbox at its second hand-off, or at the first that no daemon answers.
 
     head        block 0: format with its version, random id, and the id of the machine's boot. Written once
@@ -29,7 +29,7 @@ ext4, unwritten or new ones: 110 us).
     daemon, before it deletes        the file, fully taken; it is deleted at the next start
 
     fails                            what follows
-    the sync                         nobody knows what the disk holds: no receipt from this outbox any more. The signal goes over the
+    the sync                         it is unknown what the disk holds: no receipt from this outbox any more. The signal goes over the
                                      socket, and the next ones to a new outbox. What was synced before lies in other blocks
     the write, for want of room      the signal goes over the socket; else `dropped`, with the reason. The record's place is used again
     the ring is full                 the file grows, up to the bounds by owner; then as above
@@ -38,7 +38,7 @@ ext4, unwritten or new ones: 110 us).
     it is replaced by another file   the same, for this process still has the old one, without a name. The new one has its own id
     another user's, a link, a hard   the daemon takes it for what its owner (fstat) may hand in, or not at all
     link, of an unknown version      (tocsind.spool)
-    the wall clock is set            order is the sequence; and a record's age is told by the boot clock, within one boot
+    the wall clock is set            order is the sequence; and a record's age is measured by the boot clock, within one boot
     a fork, with a lock held         the child starts without outboxes (at fork), and closes its copies: the parent's lock is then its own
     two processes with one pid       names and ids are random, and the lock belongs to the open file: namespaces do not matter
     a signal handler calls `send`    in the middle of an append of its own thread: it appends to a second outbox (`_nested`). Elsewhere
@@ -85,12 +85,12 @@ HEAD_BYTES = 32  # format and id
 SUFFIX = ".outbox"
 DAEMON = ".daemon"  # in the spool: held locked by the daemon while it takes the spool in; what it contains is why it takes nothing
 LARGEST = 1024 * 1024  # bytes of a record: a frame's worth of signals, with room
-STALLED = 1.0  # s; a daemon that confirms nothing for so long, while something waits, does not count as there
+STALLED = 1.0  # s; a daemon that confirms nothing for so long, while records wait, counts as away
 _RECORD_HEAD = 32  # bytes: checksum 4, length 4, sequence 8, nanoseconds of the wall clock 8, since the boot 8
 _BOOT_BYTES = 128  # at most, of the boot's id
 _GROWTH = 256  # blocks that a file grows by at most: 1 MiB, which is synced together with one record
-_CHECK_INTERVAL = 0.02  # s between two looks whether the file still has its name
-_LEAST_RUN = 8  # of a ring of so many blocks, one free run is worth going to; else the file grows
+_CHECK_INTERVAL = 0.02  # s between two checks that the file still has its name
+_LEAST_RUN = 8  # a free run is reused if it has at least this fraction (1/8) of the file's blocks; else the file grows
 _ABSENT = "no daemon takes the spool at present; start one with `tocsind run`"
 _FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -105,7 +105,7 @@ def pack(seed: int, sequence: int, body: bytes) -> bytes:
 
 
 def unpack(seed: int, raw: bytes, block: int) -> Record | None:
-    """The record at the start of `raw`, which was read from `block`; None where there is none that is whole."""
+    """The record at the start of `raw`, which was read from `block`; None where there is no complete record."""
     length, sequence = int.from_bytes(raw[4:8], "little"), int.from_bytes(raw[8:16], "little")
     end = _RECORD_HEAD + length
     if not sequence or end > len(raw) or crc32(raw[4:end], seed) != int.from_bytes(raw[:4], "little"):
@@ -115,7 +115,7 @@ def unpack(seed: int, raw: bytes, block: int) -> Record | None:
 
 
 def size_of(raw: bytes) -> int:
-    """Bytes of the record whose first block is `raw`, as far as it can be believed."""
+    """Bytes of the record whose first block is `raw`, at most LARGEST: the length is not checked yet."""
     return min(_RECORD_HEAD + int.from_bytes(raw[4:8], "little"), LARGEST)
 
 
@@ -134,7 +134,7 @@ def read_confirmed(file: int) -> int:
 
 
 def boot_id() -> str:
-    """Which boot of the machine this is, and whose boot clock: a container may have one of its own. Empty where that is unknown."""
+    """Identifies the boot of the machine and its boot clock (a container may have a clock of its own). Empty where that is unknown."""
     try:
         file = os.open(
             "/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC
@@ -154,15 +154,15 @@ def read_boot(file: int) -> str:
 
 
 class OutboxLost(OSError):  # noqa: N818 - names the condition
-    """The file is not what it was: its owner needs another."""
+    """The file was deleted, cut, or failed to sync: its owner needs another."""
 
 
 class NotAppended(OSError):  # noqa: N818 - as above
-    """No daemon would take the record now, and the caller wants one that does."""
+    """No daemon takes records now, and the caller has asked not to append then."""
 
 
 class Outbox:
-    """One process's file in `folder`, made here. Raises OSError, as everything does that touches the disk."""
+    """One process's file in `folder`, created here. The constructor and every method that touches the disk raise OSError."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -176,7 +176,7 @@ class Outbox:
         self._written = self._synced = self._confirmed = 0
         self._next_look = 0.0
         self._since = 0.0  # when the daemon last confirmed something, or had nothing to confirm; monotonic
-        self._waiting: deque[tuple[int, int, int]] = deque()  # sequence, first block, end of what is not confirmed
+        self._waiting: deque[tuple[int, int, int]] = deque()  # unconfirmed records: sequence, first block, end
         self._tail = self._limit = self._end = FIRST  # next block, end of the free run there, end of the file
         self.held = 0  # bytes of its owner's other files
         self._file = self._make()
@@ -191,7 +191,7 @@ class Outbox:
             name = os.urandom(8).hex() + SUFFIX
             file = os.open("." + name, _FILE, 0o600, dir_fd=place)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # before it has its name: a daemon sees it owned
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # before it has its name: a daemon must see it locked
                 spool.give_to_daemon(file, found)
                 os.pwrite(file, (FORMAT + self.id + boot_id().encode()).ljust(FIRST * BLOCK, b"\0"), 0)
                 os.rename("." + name, name, src_dir_fd=place, dst_dir_fd=place)
@@ -209,11 +209,11 @@ class Outbox:
         return file
 
     def append(self, body: bytes, patience: float, *, synced: bool, only: str = "") -> str | None:
-        """Append one record. Returns None when a daemon is there to take it, else why it has to wait; then it is synced anyway.
+        """Append one record. Returns None when a daemon takes it now, else why it has to wait; such a record is synced in any case.
 
-        Waits `patience` seconds for other threads, besides the disk. With `only` = "taken" nothing is appended that no daemon would take
-        now, with "there" nothing unless a daemon holds the spool. Raises NotAppended then, and OSError, too, where the disk fails: there is
-        no record that anybody may rely on.
+        Waits `patience` seconds for other threads, besides the disk. With `only` = "taken" it raises NotAppended when no daemon takes
+        records now, with "there" when no daemon has locked the spool. Raises OSError where the disk fails. After an exception the record
+        may or may not be in the file.
         """
         if not self._lock.acquire(timeout=patience):
             return self._second().append(body, 0.0, synced=synced, only=only)
@@ -237,22 +237,22 @@ class Outbox:
         return reason
 
     def _second(self) -> Outbox:
-        """The one for hand-offs that may not, or cannot, wait for this one."""
+        """A second outbox, for hand-offs that must not wait for this one."""
         if self._nested is None:
             self._nested = Outbox(self.folder)
         return self._nested
 
     def distrust(self) -> None:
-        """No daemon answered: until one confirms a record of this outbox, none is there."""
+        """No daemon answered: the daemon counts as away until it confirms a record of this outbox."""
         self._since = float("-inf")
 
     @property
     def unconfirmed(self) -> tuple[str, int] | None:
-        """The outbox and its last record, where the daemon has not confirmed that yet."""
+        """The outbox's id and its last record; None when the daemon has confirmed it."""
         return (self.id.hex(), self._written) if self._written > self._confirmed else None
 
     def _wait_reason(self, now: float) -> str | None:
-        """Why a record that is written now has to wait; None when a daemon is there."""
+        """Why a record that is written now has to wait; None when a daemon takes it."""
         confirmed = read_confirmed(self._file)
         if self._confirmed < confirmed <= self._written:
             self._confirmed, self._since = confirmed, now
@@ -279,8 +279,8 @@ class Outbox:
         return sequence
 
     def _check(self, now: float) -> None:
-        """Raises OutboxLost for a file that is not what it was. Whether it still has its name is not asked each time: after a question for
-        its times a file gets a finer time with the next write, which costs the sync 40 us (Linux 6.13 and later).
+        """Raises OutboxLost for a file that was cut or deleted. Its name is not checked each time: after a stat of a file the kernel stores
+        a finer time at the next write, which costs the sync 40 us (Linux 6.13 and later).
         """
         lost = os.lseek(self._file, 0, os.SEEK_END) < self._end * BLOCK
         if not lost and now >= self._next_look:
@@ -290,7 +290,7 @@ class Outbox:
             raise OutboxLost(errno.ESTALE, "the outbox was deleted or cut")
 
     def _find_run(self, blocks: int) -> bool:
-        """Move to a run of free blocks, here or at the first record block, that is worth it."""
+        """Move to a run of free blocks, here or at the first record block, that is long enough."""
         least = max(blocks, self._end // _LEAST_RUN)
         for start in (self._tail, FIRST):
             limit = min((first for _, first, _ in self._waiting if first >= start), default=self._end)
@@ -300,13 +300,13 @@ class Outbox:
         return False
 
     def _grow(self, record: bytes, blocks: int) -> None:
-        """Write the record at the end of the file, with as many zeros behind it as the file may well need."""
+        """Write the record at the end of the file, followed by zeros, so that later records find allocated blocks."""
         room = (spool.MOST_BYTES - self.held) // BLOCK - self._end
         if blocks > room:
             raise OSError(
                 errno.ENOSPC, f"the outbox is full, with {self._end * BLOCK // 1024} KiB that no daemon has taken"
             )
-        for spare in (min(self._end, _GROWTH, room - blocks), 0):  # a disk that is nearly full takes what it must
+        for spare in (min(self._end, _GROWTH, room - blocks), 0):  # without zeros when the disk is nearly full
             try:
                 size = os.pwrite(self._file, record + bytes(spare * BLOCK), self._end * BLOCK)
             except OSError:
@@ -334,7 +334,7 @@ class Outbox:
             self._synced = max(self._synced, written)
 
     def unconfirmed_bodies(self) -> list[bytes]:
-        """The bodies that the daemon had not confirmed, as far as they can still be read."""
+        """The bodies of unconfirmed records, as far as they can still be read."""
         try:
             found = [read_record(self._file, self._seed, first) for _, first, _ in self._waiting]
         except OSError:
@@ -342,7 +342,7 @@ class Outbox:
         return [record.body for record in found if record]
 
     def close(self) -> None:
-        """Let go of the file: the daemon takes what is left in it, and deletes it."""
+        """Close the file, which releases its lock: the daemon takes what is left in it, and deletes it."""
         self._daemon.close()
         os.close(self._file)
         if self._nested is not None:
@@ -350,7 +350,7 @@ class Outbox:
 
 
 class _Daemon:
-    """Whether a daemon takes the spool in: it holds the lock of a file there, afresh at each start."""
+    """Whether a daemon imports the spool: it locks a file there, which it makes at each start."""
 
     def __init__(self, path: str, owner: int) -> None:
         self._path = path
@@ -359,7 +359,7 @@ class _Daemon:
         self.is_there = False
 
     def reason(self) -> str | None:
-        """Why nothing is taken; None when it is."""
+        """Why no daemon imports the spool; None when one does."""
         self.is_there = True
         if self._file >= 0 and self._is_held():
             return self._stated_reason()
@@ -374,7 +374,7 @@ class _Daemon:
         return _ABSENT
 
     def _is_held(self) -> bool:
-        """Whether somebody holds the lock; a file whose lock is free is of no more use."""
+        """Whether a daemon holds the lock; a file whose lock is free is closed."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -408,7 +408,7 @@ def outbox_in(folder: str) -> Outbox:
 
 
 def append(folder: str, body: bytes, patience: float, *, synced: bool, only: str = "") -> str | None:
-    """As `Outbox.hand_in`, by this process's outbox in `folder`, or a new one where that was lost."""
+    """As `Outbox.append`, by this process's outbox in `folder`, or a new one where that was lost."""
     outbox = outbox_in(folder)
     try:
         return outbox.append(body, patience, synced=synced, only=only)
@@ -418,8 +418,8 @@ def append(folder: str, body: bytes, patience: float, *, synced: bool, only: str
 
 
 def replace(folder: str, lost: Outbox) -> None:
-    """Open another outbox in place of one that was lost, with what that still holds. Other threads may still use its descriptor: it
-    stays open.
+    """Open another outbox in place of one that was lost, and append its unconfirmed records again. The descriptor of the lost one stays
+    open, because other threads may still use it.
     """
     if _outboxes.get(folder) is lost:
         del _outboxes[folder]
@@ -428,7 +428,7 @@ def replace(folder: str, lost: Outbox) -> None:
 
 
 def _forget() -> None:
-    """In a forked child: the parent's outboxes are the parent's."""
+    """In a forked child: close the copies of the parent's outboxes."""
     outboxes = list(_outboxes.values())
     _outboxes.clear()
     for outbox in outboxes:
@@ -442,6 +442,6 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def unconfirmed(folder: str) -> tuple[str, int] | None:
-    """This process's outbox in `folder` and its last record, where the daemon has not confirmed that yet."""
+    """The id of this process's outbox in `folder` and its last record; None when that is confirmed, or there is none."""
     outbox = _outboxes.get(folder)
     return None if outbox is None else outbox.unconfirmed

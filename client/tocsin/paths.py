@@ -1,14 +1,16 @@
-"""Where things are. Client and daemon both ask here, so that they meet without being told.
+"""The paths of socket, state and spool. Client and daemon share this module, so that they agree without configuration.
 
-The socket: as given, $TOCSIN_SOCKET, `[daemon] socket`, else the usual place of this user (`own_sockets`). A daemon listens at the first of
-those; a client takes the first where there is a socket, so a session's daemon and the same user's cron job, which has another environment,
-meet. The state: $STATE_DIRECTORY, `[daemon] state`, else the usual place. The spool: $TOCSIN_SPOOL, else below the state.
+    socket   as given, $TOCSIN_SOCKET, `[daemon] socket`, else the usual path of this user (`own_sockets`). A daemon listens on the first of
+             those; a client takes the first that exists, so a cron job finds the daemon of the same user's session, which has another
+             environment
+    state    $STATE_DIRECTORY, `[daemon] state`, else the usual path
+    spool    $TOCSIN_SPOOL, else below the state
 
-A client has one more thing to find out: whose daemon it is for. Its user's own, where that has a socket; else the system's, for a user who
-may write to that socket; and the spool goes with the socket, or no daemon would take in what was left there.
+A client uses the daemon of its own user, where that has a socket; else the system's, if the user may write to its socket. The spool belongs
+to the socket, or no daemon would read it.
 
-`~` is a home folder everywhere; a relative `socket` or `state` in the configuration would be another place in each working folder, so the
-daemon refuses it and a client does not use it.
+`~` is expanded everywhere. A relative `socket` or `state` in the configuration would depend on the working folder: the daemon refuses it,
+and a client ignores it.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ _SOCKET = "tocsin.sock"
 
 
 def socket_path(given: str | None = None) -> str:
-    """Where a client connects: as given, else $TOCSIN_SOCKET, else as the configuration says, else at the nearest usual place."""
+    """The socket that a client connects to: as given, else $TOCSIN_SOCKET, else as configured, else the first usual one that exists."""
     named = given or os.environ.get("TOCSIN_SOCKET")
     return expanded(named) if named else _configured("socket") or _nearest_socket()
 
@@ -48,7 +50,7 @@ def state_of_socket(socket: str | None) -> str:
     """The state folder of the daemon that a client of `socket` speaks to."""
     given = _supervised_state()
     if given.startswith(SERVICES) and os.environ.get("INVOCATION_ID") and not _holds_journal(given):
-        given = ""  # the client is a service of systemd's itself, and this is its own: no daemon looks into it
+        given = ""  # the client is a systemd service itself, and this is its own folder, which no daemon reads
     default = ROOT_STATE if socket_path(socket) == ROOT_SOCKET else _default_state()
     return given or _configured("state") or default
 
@@ -58,10 +60,10 @@ def _holds_journal(folder: str) -> bool:
 
 
 def daemon_users(socket: str | None) -> Collection[int]:
-    """Whom a client of `socket` hands over to: root, its own user, and the owner of the daemon's state folder.
+    """The uids of listeners that a client of `socket` trusts: root, its own user, and the owner of the daemon's state folder.
 
-    The system's state folder counts for every socket: only root can have given it to its owner. $TOCSIN_DAEMON_UID names one more, for a
-    container that sees the socket and no state folder.
+    The owner of the system's state folder counts for every socket, because only root can have made it so. $TOCSIN_DAEMON_UID names a
+    further uid, for a container that sees the socket and no state folder.
     """
     found = set(trust.owners())
     for folder in (state_of_socket(socket), ROOT_STATE):
@@ -76,14 +78,14 @@ def daemon_users(socket: str | None) -> Collection[int]:
 
 
 def configuration_path() -> str | None:
-    """The configuration that counts without being named to us: $TOCSIN_CONFIG, ./alerts.toml, /etc/tocsin/alerts.toml."""
+    """The configuration that is used without --config: $TOCSIN_CONFIG, ./alerts.toml, /etc/tocsin/alerts.toml."""
     return configuration.find().path
 
 
 def autostart() -> bool:
-    """Whether a client that finds no daemon shall start one: [client] autostart, in a file that nobody else can change."""
+    """Whether a client starts a daemon where none runs: [client] autostart, in a file that no other user can change."""
     found = configuration.find()
-    if _said(found, "client", "autostart") is not True:
+    if _value_of(found, "client", "autostart") is not True:
         return False
     if found.complaint and not os.environ.get("TOCSIN_CONFIG"):
         notices.once(f"{found.path} starts no daemon: {found.complaint}")
@@ -92,64 +94,64 @@ def autostart() -> bool:
 
 
 def configuration_problem() -> str | None:
-    """Why the configuration that counts cannot be read, as a sentence; None when it can, or there is none."""
+    """Why the configuration cannot be read, as a sentence; None when it can, or there is none."""
     found = configuration.find()
     return f"the configuration {found.path} cannot be read ({found.trouble})" if found.error else None
 
 
 def _configured(key: str) -> str | None:
-    """A path of the configuration's table `daemon`."""
+    """A path in the table `daemon` of the configuration."""
     found = configuration.find()
     if found.passed_over:
         notices.once(found.passed_over)
     if found.error:
         notices.once(f"the configuration {found.path} cannot be read ({found.trouble}): {_fallback()}")
-    path = _said(found, "daemon", key)
+    path = _value_of(found, "daemon", key)
     if not isinstance(path, str):
         return None
     if os.path.isabs(path := expanded(path)):  # noqa: PTH117 - as above
         return path
-    notices.once(f"{found.path}: [daemon] {key} = {path!r} is relative and is not used; `tocsind check` says more")
+    notices.once(f"{found.path}: [daemon] {key} = {path!r} is relative and is ignored; see `tocsind check`")
     return None
 
 
 def _fallback() -> str:
-    """Where a client goes that cannot read what the configuration says."""
+    """The paths that a client uses when it cannot read the configuration, as a sentence."""
     socket = os.environ.get("TOCSIN_SOCKET") or _nearest_socket()
     state = _supervised_state() or (ROOT_STATE if socket == ROOT_SOCKET else _default_state())
     spool = os.environ.get("TOCSIN_SPOOL") or os.path.join(state, SPOOL)  # noqa: PTH118 - as above
     return f"signals go to {socket}, and to the spool {spool} while no daemon answers there"
 
 
-def _said(found: configuration.Found, table: str, key: str) -> object:
-    """What the configuration says of `key`, if it does; whatever is wrong with it is for `tocsind check` to say."""
+def _value_of(found: configuration.Found, table: str, key: str) -> object:
+    """The value of `key` in the configuration; None where it has none, or has errors, which `tocsind check` reports."""
     if not any(key.encode() in line.partition(b"#")[0] for line in found.content.splitlines()):
         return None
     try:
-        said: object = lazy("tomllib").loads(found.text())[table][key]
-    except Exception:  # noqa: BLE001 - a hand-off must not fail for a file that is the daemon's
+        value: object = lazy("tomllib").loads(found.text())[table][key]
+    except Exception:  # noqa: BLE001 - a hand-off must not fail because of an error in the daemon's file
         return None
-    return said
+    return value
 
 
 def _prepare() -> None:
     found = configuration.find()
     for key in ("socket", "state"):
-        _said(found, "daemon", key)
+        _value_of(found, "daemon", key)
 
 
 needed_at_exit(_prepare)
 
 
 def expanded(path: str) -> str:
-    """A path with its `~` put in full."""
+    """A path with `~` expanded."""
     if path.startswith("~/") and "HOME" not in os.environ:
         return f"{_home()}{path[1:]}"
     return os.path.expanduser(path) if path.startswith("~") else path  # noqa: PTH111 - as above
 
 
 def _home() -> str:
-    """As os.path.expanduser finds it, which cannot while the interpreter closes: it imports `pwd` each time."""
+    """The home folder. os.path.expanduser fails while the interpreter closes, because it imports `pwd` at each call."""
     try:
         return str(lazy("pwd").getpwuid(os.getuid()).pw_dir)
     except KeyError:
@@ -157,14 +159,14 @@ def _home() -> str:
 
 
 def default_socket() -> str:
-    """Where a daemon of this user listens without being told."""
+    """The socket that a daemon of this user listens on by default."""
     return ROOT_SOCKET if os.geteuid() == 0 else own_sockets()[0]
 
 
 def own_sockets() -> list[str]:
-    """The places of this user's daemon, root's apart: the session's folder, the usual one of sessions, and private temporary ones.
+    """The usual sockets of a user's daemon, except root's: below XDG_RUNTIME_DIR, below /run/user, and in private temporary folders.
 
-    A session's folder that belongs to another user, as `su` leaves it behind, does not count.
+    An XDG_RUNTIME_DIR that belongs to another user, as `su` leaves it in the environment, is ignored.
     """
     runtime, usual = _absolute("XDG_RUNTIME_DIR"), f"{RUNTIMES}/{os.geteuid()}"
     folders = [f"{runtime}/tocsin"] if runtime and not _is_foreign(runtime) else []
@@ -174,7 +176,7 @@ def own_sockets() -> list[str]:
 
 
 def is_private(socket: str) -> bool:
-    """Whether it lies in a folder for temporary files, where anybody could have made its folder: that must be ours with mode 0700."""
+    """Whether it is in a folder for temporary files, where any user can create folders: its folder must be this user's, with mode 0700."""
     return os.path.dirname(socket) in _private_folders()  # noqa: PTH120 - as above
 
 
@@ -184,17 +186,17 @@ def _private_folders() -> list[str]:
 
 
 def _nearest_socket() -> str:
-    """The user's own place, unless no socket is there and the system's daemon lets this user in."""
+    """The user's own socket; the system's where there is none of the user's, and the user may connect to it."""
     if os.geteuid() == 0:
         return ROOT_SOCKET
     own = own_sockets()
     for socket in own:
-        if os.path.exists(socket) and (socket == own[0] or not is_private(socket) or _is_ours_alone(socket)):  # noqa: PTH110 - as above
+        if os.path.exists(socket) and (socket == own[0] or not is_private(socket) or _is_own_private(socket)):  # noqa: PTH110 - as above
             return socket
     return ROOT_SOCKET if os.access(ROOT_SOCKET, os.W_OK) else own[0]
 
 
-def _is_ours_alone(socket: str) -> bool:
+def _is_own_private(socket: str) -> bool:
     try:
         check_private(socket)
     except OSError:
@@ -203,13 +205,13 @@ def _is_ours_alone(socket: str) -> bool:
 
 
 def check_private(socket: str) -> None:
-    """Raises OSError unless the folder of a private socket is this user's own with mode 0700; Untrusted where it is another's."""
+    """Raises OSError unless the folder of a private socket belongs to this user and has mode 0700; Untrusted for another user's."""
     folder = os.path.dirname(socket)  # noqa: PTH120 - as above
     trust.check_private(os.lstat(folder), folder)
 
 
 def _is_own(folder: str) -> bool:
-    """Whether it is there, belongs to this user, and nobody else may write to it."""
+    """Whether it exists, belongs to this user, and no other user may write to it."""
     try:
         found = os.stat(folder)  # noqa: PTH116 - as above
     except OSError:
@@ -225,20 +227,18 @@ def _is_foreign(folder: str) -> bool:
 
 
 def _absolute(name: str) -> str | None:
-    """A variable that names a folder. The standard has relative ones ignored."""
+    """The value of a variable that names a folder. Relative ones are ignored, as the XDG specification requires."""
     value = os.environ.get(name, "")
     return value if value.startswith("/") else None
 
 
 def state_folder(configured: str | None = None) -> str:
-    """The daemon's state: $STATE_DIRECTORY, else as configured, else root's or the user's own place."""
+    """The daemon's state folder: $STATE_DIRECTORY, else as configured, else the usual one of root or the user."""
     return _supervised_state() or configured or _default_state()
 
 
 def _supervised_state() -> str:
-    return expanded(
-        os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    )  # systemd names several with colons; the first is ours
+    return expanded(os.environ.get("STATE_DIRECTORY", "").split(":")[0])  # systemd separates several with colons
 
 
 def _default_state() -> str:

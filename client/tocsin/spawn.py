@@ -1,10 +1,10 @@
-"""Launching a daemon that nobody's end takes along: detached from terminal, session, working folder, streams and descriptors of who asks.
+"""Starts a daemon that is detached from the caller's terminal, session, working folder, streams and descriptors.
 
-A shell does the second fork: `sh -c 'tocsind ... &'` in a session of its own ends at once, and its child belongs to init. So
-nothing of Python runs between a fork and an exec, which a program full of threads could not bear. What the daemon has to say goes to
-STATE/daemon.log, which it keeps small itself (`--log-file`).
+A shell does the second fork: `sh -c 'tocsind ... &'` in a session of its own ends at once, and its child belongs to init. So no Python code
+runs between a fork and an exec, which is not safe in a program with threads. The daemon logs to STATE/daemon.log, whose size it limits
+itself (`--log-file`).
 
-Nothing of a supervisor is passed on: the daemon would tell READY in the name of whoever launched it, or take its sockets for its own.
+Variables of a supervisor are not passed on: the daemon would report READY in the caller's name, or use the caller's sockets.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _UNIT_SECONDS = 2.0  # for `systemctl start`
 
 
 def spawn(socket: str, state: str, lock: int, deadline: Deadline) -> None:
-    """Begin a daemon for this socket and state, which inherits the descriptor `lock` and no other.
+    """Start a daemon for this socket and state, which inherits the descriptor `lock` and no other.
 
     Raises OSError, FileNotFoundError where none is installed, SubprocessError.
     """
     if _by_systemd(socket, deadline):
         return
     log = os.path.join(state, LOG)  # noqa: PTH118 - paths are texts in all of this package
-    os.close(trust.open_file(log, os.O_WRONLY | os.O_CREAT))  # whatever the umask of who asks
+    os.close(trust.open_file(log, os.O_WRONLY | os.O_CREAT))  # with mode 0600, independent of the umask
     command = [*_daemon(), "run", *_configuration(), "--socket", socket, "--state", state, "--log-file", log]
     subprocess.run(  # noqa: S603 - the daemon's own command line, and no shell reads it
         ["/bin/sh", "-c", _SCRIPT, "sh", log, *command],
@@ -53,9 +53,9 @@ def spawn(socket: str, state: str, lock: int, deadline: Deadline) -> None:
 
 
 def _configuration() -> list[str]:
-    """The words that name the daemon the configuration that counts here. Raises OSError.
+    """The daemon's arguments that name the configuration in use. Raises OSError.
 
-    The daemon reads it by its full name, so nobody may be able to move another folder into the place of the working folder meanwhile.
+    The daemon opens it by its absolute path, so no other user may be able to replace the working folder in between.
     """
     path = paths.configuration_path()
     if path is None:
@@ -74,30 +74,32 @@ def _environment() -> dict[str, str]:
     if given.get("TOCSIN_SPOOL"):
         given["TOCSIN_SPOOL"] = os.path.abspath(given["TOCSIN_SPOOL"])  # noqa: PTH100 - as above
     if getattr(sys, "frozen", False):
-        given["PYINSTALLER_RESET_ENVIRONMENT"] = "1"  # or it would live in our unpacked folder, which goes when we go
+        given["PYINSTALLER_RESET_ENVIRONMENT"] = (
+            "1"  # or it would use the unpacked folder of this process, which is deleted when this process ends
+        )
     return given
 
 
 def _daemon() -> list[str]:
-    """The command that is tocsind: the single binary's, this interpreter's, else the one on $PATH."""
+    """The command `tocsind`: of the single binary, of this interpreter, else the one on $PATH."""
     if getattr(sys, "frozen", False):
         return [sys.executable, "tocsind"]
     if sys.executable and all(find_spec(name) for name in _NEEDED):
         return [sys.executable, "-P", "-m", "tocsind"]
     found = _program("tocsind")
     if found is None:
-        raise FileNotFoundError("no tocsind here: pip install 'tocsin[daemon]'")
+        raise FileNotFoundError("tocsind is not installed: pip install 'tocsin[daemon]'")
     return [found]
 
 
 def _program(name: str) -> str | None:
-    """A program on $PATH; none that stands there by a relative folder, which would be whoever's the working folder is."""
+    """A program on $PATH; not one in a relative folder of $PATH, which depends on the working folder."""
     found = which(name)
     return found if found and os.path.isabs(found) else None  # noqa: PTH117 - as above
 
 
 def _by_systemd(socket: str, deadline: Deadline) -> bool:
-    """Whether the user's service manager listens on this socket for us now, asked only where it runs and has such a unit."""
+    """Start the user's socket unit; False where the user's service manager does not run or has no unit for this socket."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if not runtime or not os.path.exists(os.path.join(runtime, "systemd", "private")):  # noqa: PTH110, PTH118 - as above
         return False
@@ -127,7 +129,7 @@ def _unit_folders() -> list[str]:
 
 
 def _listens_on(folder: str, socket: str, runtime: str) -> bool:
-    """Whether the unit in this folder, if there is one, is for this very socket."""
+    """Whether there is a unit in this folder that listens on this socket."""
     try:
         with open(os.path.join(folder, UNIT), encoding="utf-8") as unit:  # noqa: PTH118, PTH123 - as above
             lines = [line.partition("=")[2].strip() for line in unit if line.startswith("ListenStream=")]

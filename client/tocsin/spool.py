@@ -1,13 +1,13 @@
 """The spool: the folder of outboxes (tocsin.outbox), and of the files that come with signals (tocsin.attachments).
 
-    private    0700, files 0600: of one user, whose daemon takes it in; root hands in there too, and gives its files to that user
-    shared     3777, setgid with a group that only the daemon is in: whoever gets as far as this folder may create files in it (0660, of
-               that group), and cannot read, replace or delete those of others. The folder above decides who gets so far. That names
-               can be listed tells nothing that `tocsin status` does not, and lets a client count its own files and sync the folder
-    bounded    in files and bytes of one owner, by the blocks that they really use. Names and times count for nothing
-    honest     a folder that the daemon would not read is not written to either
+    private    0700, files 0600: for one user, whose daemon reads it; root writes there, too, and gives its files to that user
+    shared     3777, setgid with a group that only the daemon is in: every user who can reach this folder may create files in it (0660, of
+               that group), and cannot read, replace or delete those of other users. The permissions of its parent decide who can reach it.
+               Names can be listed, so that a client can count its own files and sync the folder; `tocsin status` shows the same numbers
+    bounded    in files and bytes of one owner, by the blocks that the files use. Names and times are not trusted
+    checked    a client does not write to a folder that the daemon would not read
 
-A shared spool of a daemon that is root may have any group, for root reads files of mode 0600.
+A shared spool of a daemon that runs as root may have any group, because root reads files of mode 0600.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ import stat
 
 from . import trust
 
-MOST_FILES = 10_000  # of one owner: so many the daemon takes in within seconds
-MOST_BYTES = 64 * 1024 * 1024  # of one owner: a disk that has less to spare has other worries
-QUARANTINE = "quarantine"  # below the folder: what the daemon could not take, with the reason beside it
+MOST_FILES = 10_000  # of one owner: the daemon imports so many within seconds
+MOST_BYTES = 64 * 1024 * 1024  # of one owner
+QUARANTINE = (
+    "quarantine"  # below the folder: files that the daemon could not import, each with a file that gives the reason
+)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _STAT_BLOCK = 512  # bytes, whatever the file system's own blocks are
 
 
 def open_folder(folder: str) -> int:
-    """A descriptor of the folder, which is made, private, when there is none. Raises OSError."""
+    """A descriptor of the folder; a missing one is created, private. Raises OSError."""
     try:
         return os.open(folder, _FOLDER)
     except FileNotFoundError:
@@ -52,12 +54,12 @@ def give_new_folder(place: int, above: os.stat_result) -> None:
 
 
 def is_safe(folder: os.stat_result) -> bool:
-    """Whether nobody but its owner, and whoever owns a file in it, can move or delete that file."""
+    """Whether only the folder's owner and a file's owner can move or delete that file."""
     return not folder.st_mode & 0o022 or is_shared(folder)
 
 
 def is_shared(folder: os.stat_result) -> bool:
-    """Whether the folder is open to more than its owner, on purpose: the sticky bit says so."""
+    """Whether the folder is writable for other users on purpose, as its sticky bit shows."""
     return bool(folder.st_mode & stat.S_ISVTX and folder.st_mode & 0o022)
 
 
@@ -79,9 +81,9 @@ def check_room(place: int, folder: os.stat_result) -> int:
 
 
 def give_to_daemon(file: int, folder: os.stat_result) -> None:
-    """Let the folder's owner, who is the daemon, read a new file, and nobody else. Raises OSError."""
+    """Make a new file readable for the folder's owner, the daemon, and for no other user. Raises OSError."""
     user = os.geteuid()
-    os.fchmod(file, 0o600)  # whatever the umask: its owner's daemon must be able to read it
+    os.fchmod(file, 0o600)  # independent of the umask: the daemon must be able to read it
     if folder.st_uid in (0, user):
         return
     if user == 0:
@@ -95,8 +97,10 @@ def give_to_daemon(file: int, folder: os.stat_result) -> None:
 
 
 def write(place: int, name: str, content: bytes, folder: os.stat_result) -> None:
-    """A file in the folder that is open at `place`, whole and synced, or nothing of it. Raises OSError."""
-    unfinished = f".{name}.{os.urandom(4).hex()}"  # not in the way of another try, whatever a crash left of this one
+    """Write a file into the folder that is open at `place`, completely and synced, or not at all. Raises OSError."""
+    unfinished = (
+        f".{name}.{os.urandom(4).hex()}"  # random, so that a leftover of a crash does not block another attempt
+    )
     try:
         _fill(os.open(unfinished, _FILE, 0o600, dir_fd=place), content, folder)
         os.rename(unfinished, name, src_dir_fd=place, dst_dir_fd=place)
@@ -122,4 +126,4 @@ def _forget(place: int, name: str) -> None:
     try:  # noqa: SIM105 - contextlib would be a third of what `import tocsin` costs
         os.unlink(name, dir_fd=place)
     except OSError:
-        pass  # it is not there, or the disk does not answer any more: then it was not promised either
+        pass  # it does not exist, or the disk fails: no receipt was given for it

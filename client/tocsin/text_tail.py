@@ -1,18 +1,17 @@
-"""The end of a long text, which is what counts of a program's output and of a traceback: the error stands there.
+"""Cuts a long text at its beginning: the error of a program's output, or of a traceback, is at its end.
 
-A text that begins with MARK says that its end counts: whatever has to be cut of it again, because a message escapes its letters or has less
-room, is cut at its head.
+A text that begins with MARK is cut at its beginning again where a message has less room for it, or has to escape its characters.
 """
 
 from __future__ import annotations
 
 MARK = "…"
 MOST = 4096  # characters of a body
-_ESCAPED = "\\*`~|_#>+-<[:@"  # what takes two characters in a message, at most
+_ESCAPED = "\\*`~|_#>+-<[:@"  # characters that may take two characters in a message
 
 
 def tail(text: str, most: int = MOST) -> str:
-    """As much of the end of `text` as a body holds, marked where it was cut, or where a message may have to cut it."""
+    """The last `most` characters of `text`, marked if it was cut, or if a message may have to cut it."""
     if len(text) > most:
         return MARK + text[1 - most :]
     if len(text) + sum(map(text.count, _ESCAPED)) > most - 2 and not text.startswith(MARK):

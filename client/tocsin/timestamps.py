@@ -1,8 +1,8 @@
-"""The one place that reads a time: whatever a program calls a timestamp becomes Unix seconds in UTC, or None.
+"""Reads times: any value that a program uses as a timestamp becomes Unix seconds in UTC, or None.
 
 Numbers are seconds, milliseconds, microseconds or nanoseconds by their size: each unit is a thousand times the last, and the years
-1973 to 5138 do not overlap. Naive datetimes count as UTC. pandas and numpy values are read by what they can do, not by their type,
-so neither is imported. Nothing here raises: nonsense is None, and the caller decides what an unknown time means.
+1973 to 5138 do not overlap. Naive datetimes count as UTC. pandas and numpy values are recognised by their methods, not by their type, so
+neither is imported. Nothing here raises: an unreadable time is None, and the caller decides what that means.
 """
 
 from __future__ import annotations
@@ -68,4 +68,4 @@ def _from_calendar(value: Any) -> float:
     return float(value.timestamp())
 
 
-needed_at_exit(lambda: "datetime" in sys.modules and lazy("datetime"))  # else there are texts alone, and they are kept
+needed_at_exit(lambda: "datetime" in sys.modules and lazy("datetime"))  # without it timestamps are numbers or texts

@@ -1,16 +1,16 @@
-"""Whom this process trusts: files, folders and peers are used only when their owner is one who may give orders here.
+"""Trust by ownership: files, folders and peers are used only when their owner is trusted.
 
-Those are root and the user that this process runs as (`owners`). For a socket the owner of the daemon's state folder is one as well.
+Trusted are root and the user that this process runs as (`owners`), and for a socket also the owner of the daemon's state folder.
 
-    by descriptor   what is judged is what was opened (fstat), never a name that may mean something else a moment later
-    links           a symbolic link is followed only if root or this user owns it, wherever on the way it stands
-    regular         FIFOs and devices are no files: a FIFO would keep us waiting, a device does what it likes with our text
-    hard links      where others may write into the folder, a file with a second name may be anybody's choice
-    peers           the other end of a Unix socket is who the kernel says it is (SO_PEERCRED): for a listener the user who called listen(),
-                    which for socket activation is the service manager's
+    by descriptor   checks are made on the open file (fstat), never on a name, which may mean another file a moment later
+    links           a symbolic link anywhere in a path is followed only if root or this user owns it
+    regular         FIFOs and devices are rejected: opening a FIFO blocks, and writing to a device has effects
+    hard links      where other users may write into the folder, one of them may have made a file's second name
+    peers           the other end of a Unix socket is checked by SO_PEERCRED: of a listener that is the user who called listen(), with
+                    socket activation the service manager's
 
-`Untrusted` is an OSError, so code that handles a file that it cannot open needs no second path for one that it must not open. These are
-plain system calls, and block as long as the disk does.
+`Untrusted` is an OSError, so code that handles a file that it cannot open also handles one that it must not open. The functions make plain
+system calls, which block as long as the disk does.
 """
 
 from __future__ import annotations
@@ -27,14 +27,12 @@ if TYPE_CHECKING:
     from _socket import socket
     from collections.abc import Collection, Iterator
 
-OVERFLOW = 65534  # how the kernel shows a uid that this user namespace has no number for: it may be anybody's
-ANY_UID = range(2**32)  # every uid
-_MOST_LINKS = 40  # as the kernel has it
+OVERFLOW = 65534  # the uid that the kernel shows for every user who is not mapped into this user namespace
+ANY_UID = range(2**32)
+_MOST_LINKS = 40  # the limit of the kernel
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = (
-    os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-)  # a FIFO that takes a file's place must not keep us waiting
+_FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # opening a FIFO in a file's place must not block
 _PEERCRED = 17  # SO_PEERCRED
 
 needed_at_exit("pwd")
@@ -42,20 +40,20 @@ needed_at_exit("grp")
 
 
 class Untrusted(PermissionError):  # noqa: N818 - names the condition
-    """A file or folder that is there and may not be used; the text names its owner or what is wrong with it."""
+    """A file or folder that exists and must not be used; the text names its owner or the reason."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(errno.EPERM, reason)
 
 
 class UntrustedPeer(PermissionError):  # noqa: N818 - as above
-    """The other end of a socket is a stranger's. Without an errno, unlike a socket that the kernel does not let us use."""
+    """The other end of a socket belongs to an untrusted user. It has no errno, unlike the kernel's PermissionError."""
 
 
 def owners() -> frozenset[int]:
-    """The uids whose files, folders and listeners this process obeys."""
+    """The uids whose files, folders and listeners this process trusts."""
     uid = os.geteuid()
-    if uid == OVERFLOW and is_partial_namespace():  # then it is not ours alone: every foreign user has it
+    if uid == OVERFLOW and is_partial_namespace():  # every unmapped user has this uid
         return frozenset((0,))
     return frozenset((0, uid))
 
@@ -70,10 +68,10 @@ def open_file(
     orders: bool = False,
     follow: bool = True,
 ) -> int:
-    """A descriptor of a regular file of root's or ours (or of one of `by`), in a folder that is such an owner's as well.
+    """Open a regular file whose owner, like that of its folder, is trusted: one of `by` (default: root and this user).
 
-    With O_CREAT a missing one is made, with `mode`. With `orders` nobody else may write to the file or its folder. Without `follow` no link
-    is followed, our own neither. Raises OSError, Untrusted.
+    With O_CREAT a missing file is created, with `mode`. With `orders` no other user may have write permission for the file or its folder.
+    Without `follow` a symbolic link is an error. Raises OSError, Untrusted.
     """
     trusted = owners() if by is None else by
     folder, name = _reach(path, dir_fd, owners() if follow else ())
@@ -96,8 +94,8 @@ def open_file(
 def open_folder(
     path: str, *, dir_fd: int | None = None, by: Collection[int] | None = None, orders: bool = False
 ) -> int:
-    """A descriptor of a folder of root's or ours (or of one of `by`; ANY_UID for who judges by himself). With `orders` nobody else may
-    write to it. Links on the way are root's and ours in any case. Raises OSError, Untrusted.
+    """Open a folder whose owner is one of `by` (default: root and this user; ANY_UID where the caller checks it). With `orders` no other
+    user may have write permission. Links in the path must belong to root or this user in any case. Raises OSError, Untrusted.
     """
     trusted = owners() if by is None else by
     above, name = _reach(path, dir_fd, owners())
@@ -117,7 +115,7 @@ def open_folder(
 
 
 def status(path: str) -> os.stat_result:
-    """What a path leads to, by no link of a stranger's. Raises OSError, Untrusted."""
+    """The stat of a path, without following links of untrusted users. Raises OSError, Untrusted."""
     above, name = _reach(path, None, owners())
     try:
         return os.stat(name, dir_fd=above, follow_symlinks=False)
@@ -126,7 +124,7 @@ def status(path: str) -> os.stat_result:
 
 
 def open_unjudged(path: str, flags: int = os.O_RDONLY) -> int:
-    """A descriptor of what a path leads to, by no link of a stranger's, for who judges by himself what it is. Raises OSError, Untrusted."""
+    """Open a path without following links of untrusted users; the caller checks the file. Raises OSError, Untrusted."""
     above, name = _reach(path, None, owners())
     try:
         return os.open(name, flags | _FILE, dir_fd=above)
@@ -135,7 +133,7 @@ def open_unjudged(path: str, flags: int = os.O_RDONLY) -> int:
 
 
 def make_folder(path: str, mode: int = 0o700) -> None:
-    """Make a folder and what is missing above it, each synced into the one above, so that its name outlasts a power cut. Raises OSError."""
+    """Create a folder and its missing parents, each synced into its parent, so that it survives a power cut. Raises OSError."""
     path = os.path.abspath(path)  # noqa: PTH100 - pathlib costs the client 3 ms at import
     above = os.path.dirname(path)  # noqa: PTH120 - as above
     if not os.path.isdir(above):  # noqa: PTH112 - as above
@@ -145,15 +143,15 @@ def make_folder(path: str, mode: int = 0o700) -> None:
     except FileExistsError:
         if not os.path.isdir(path):  # noqa: PTH112 - as above
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
-        return  # another thread's, a moment ago
+        return  # another thread has created it
     set_mode(path, mode)
     sync_folder(above)
 
 
 def set_mode(folder: str, mode: int, *, dir_fd: int | None = None) -> None:
-    """Give a folder that this process has just made the mode that it asked for, whatever its umask took away. Raises OSError.
+    """Set the mode of a folder that this process has just created, in spite of its umask. Raises OSError.
 
-    By descriptor: its name may mean another folder by now. One that cannot be read is opened without reading it.
+    By descriptor, because another folder may have its name now, and with O_PATH, because it may not be readable.
     """
     made = os.open(folder, _LOOK | os.O_DIRECTORY, dir_fd=dir_fd)
     try:
@@ -165,7 +163,7 @@ def set_mode(folder: str, mode: int, *, dir_fd: int | None = None) -> None:
 
 
 def sync_folder(path: str) -> None:
-    """Have the names in a folder on disk. Raises OSError."""
+    """Sync the names in a folder to disk. Raises OSError."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
@@ -174,26 +172,26 @@ def sync_folder(path: str) -> None:
 
 
 def check_owner(found: os.stat_result, what: str, by: Collection[int]) -> None:
-    """Raises Untrusted unless one of `by` owns it; `what` it is begins the sentence."""
+    """Raises Untrusted unless one of `by` owns it; `what` is the subject of the error text."""
     if found.st_uid not in by:
         raise Untrusted(f"{what} belongs to {user(found.st_uid)}")
 
 
 def check_unwritable(found: os.stat_result, what: str) -> None:
-    """Raises Untrusted when others than the owner may write to it. (Where there are ACLs, the group's bits hold their mask.)"""
+    """Raises Untrusted when other users than the owner may write to it. (With ACLs the group's bits are their mask.)"""
     if others_may_write(found):
-        raise Untrusted(f"others than its owner may write to {what} (mode {stat.S_IMODE(found.st_mode):04o})")
+        raise Untrusted(f"other users than its owner may write to {what} (mode {stat.S_IMODE(found.st_mode):04o})")
 
 
 def others_may_write(found: os.stat_result) -> bool:
-    """Whether anybody but its owner may, and root."""
+    """Whether other users than its owner and root may write to it."""
     if found.st_mode & 0o022 == 0o020:
         return not _is_private_group(found.st_uid, found.st_gid)
     return bool(found.st_mode & 0o022)
 
 
 def _is_private_group(uid: int, gid: int) -> bool:
-    """Whether the group is a user's own, with his name and nobody else in it, as most systems make them. (Root's has not root alone.)"""
+    """Whether the group is the user's private group: it has the user's name and no other member. (Root's group may have others.)"""
     if uid == 0:
         return False
     try:
@@ -204,9 +202,9 @@ def _is_private_group(uid: int, gid: int) -> bool:
 
 
 def check_way(folder: str) -> None:
-    """Raises Untrusted where another user could put another folder in the place of this one: for a name that is opened again later.
+    """Raises Untrusted where another user could replace this folder or a parent of it, before its path is opened again.
 
-    `folder` is a real path, without links.
+    `folder` is a path without links.
     """
     while True:
         found = os.lstat(folder)
@@ -219,30 +217,30 @@ def check_way(folder: str) -> None:
 
 
 def check_private(found: os.stat_result, what: str) -> None:
-    """Raises Untrusted unless it is a folder of this user's own that nobody else may enter."""
+    """Raises Untrusted unless it is a folder of this user that no other user may enter."""
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         whose = f"it belongs to {user(found.st_uid)}, with mode {stat.S_IMODE(found.st_mode):04o}"
         raise Untrusted(f"{what} must be a folder of {user(os.geteuid())} with mode 0700; {whose}")
 
 
-def check_peer(door: socket, by: Collection[int]) -> None:
+def check_peer(connected: socket, by: Collection[int]) -> None:
     """Raises UntrustedPeer unless the other end of a connected Unix socket belongs to one of `by`."""
-    uid = peer_of(door)[1]
+    uid = peer_of(connected)[1]
     if uid not in by:
         raise UntrustedPeer(
-            f"who listens there is {user(uid)}, neither root nor you nor the owner of the daemon's state folder"
+            f"the listener belongs to {user(uid)}, who is neither root nor you nor the owner of the daemon's state folder"
         )
 
 
-def peer_of(door: socket) -> tuple[int, int, int]:
-    """Process, user and group at the other end of a connected Unix socket, as the kernel says."""
-    raw = door.getsockopt(1, _PEERCRED, 12)  # 1: SOL_SOCKET
+def peer_of(connected: socket) -> tuple[int, int, int]:
+    """The pid, uid and gid of the other end of a connected Unix socket, from the kernel."""
+    raw = connected.getsockopt(1, _PEERCRED, 12)  # 1: SOL_SOCKET
     pid, uid, gid = (int.from_bytes(raw[place : place + 4], sys.byteorder, signed=True) for place in (0, 4, 8))
     return pid, uid & 0xFFFFFFFF, gid & 0xFFFFFFFF
 
 
 def is_partial_namespace() -> bool:
-    """Whether this is a user namespace that has no number for some users, who all look like OVERFLOW then."""
+    """Whether this is a user namespace in which some users are not mapped, and appear as OVERFLOW."""
     try:
         with open("/proc/self/uid_map", "rb") as mapped:  # noqa: PTH123 - as above
             return mapped.read().split() != [b"0", b"0", b"4294967295"]
@@ -251,13 +249,13 @@ def is_partial_namespace() -> bool:
 
 
 def user(uid: int) -> str:
-    """How people know a user: `tocsin (uid 998)`."""
+    """A user for error texts: `tocsin (uid 998)`."""
     name = user_name(uid)
     return f"{name} (uid {uid})" if name else f"uid {uid}"
 
 
 def user_name(uid: int) -> str | None:
-    """A user's name; None where it has none, as in many containers."""
+    """A user's name; None where the uid has none, as in many containers."""
     try:
         return str(lazy("pwd").getpwuid(uid).pw_name)
     except KeyError:
@@ -265,11 +263,11 @@ def user_name(uid: int) -> str | None:
 
 
 def _opened(name: str, flags: int, mode: int, folder: int) -> int:
-    """The file as it stands there. One that is missing is made by us or not at all: nobody's may slip in between."""
+    """Open the file. A missing one is created with O_EXCL, so that no other process can create it in between."""
     plain = flags & ~(os.O_CREAT | os.O_EXCL) | _FILE
     while True:
         try:
-            _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=False))  # opening a device may be an act
+            _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=False))  # opening a device may have effects
             return os.open(name, plain, dir_fd=folder)
         except FileNotFoundError:
             if not flags & os.O_CREAT:
@@ -280,7 +278,7 @@ def _opened(name: str, flags: int, mode: int, folder: int) -> int:
             if flags & os.O_EXCL:
                 raise
         else:
-            os.fchmod(made, mode)  # a umask of 0777 leaves nobody a right, not even its owner
+            os.fchmod(made, mode)  # in spite of the umask
             return made
 
 
@@ -290,7 +288,7 @@ def _check_file(found: os.stat_result, folder: os.stat_result, by: Collection[in
     if orders:
         check_unwritable(found, "it")
     elif found.st_nlink != 1 and others_may_write(folder):
-        raise Untrusted("it has another name elsewhere (a hard link), and others may write to its folder")
+        raise Untrusted("it has another name (a hard link), and other users may write to its folder")
 
 
 def _check_regular(found: os.stat_result) -> None:
@@ -301,9 +299,9 @@ def _check_regular(found: os.stat_result) -> None:
 
 
 def _reach(path: str, dir_fd: int | None, by: Collection[int]) -> tuple[int, str]:
-    """A descriptor of the folder that holds what `path` names, and its name there: not a link, and never one a moment ago.
+    """A descriptor of the folder that contains the target of `path`, and the target's name there, which is not a link.
 
-    Links of one of `by` are followed, by hand, because the kernel would follow a stranger's.
+    Links that belong to one of `by` are resolved here, because the kernel would also follow those of untrusted users.
     """
     folder = os.open("/" if path.startswith("/") else ".", _LOOK | os.O_DIRECTORY, dir_fd=dir_fd)
     parts, links = _parts(path), iter(range(_MOST_LINKS))
@@ -323,7 +321,7 @@ def _reach(path: str, dir_fd: int | None, by: Collection[int]) -> tuple[int, str
 
 
 def _parts(path: str) -> list[str]:
-    """The names in a path, the first of them last."""
+    """The names in a path, in reverse order."""
     if not path:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     return [part for part in reversed(path.split("/")) if part and part != "."]
@@ -336,14 +334,14 @@ def _followed(target: str, links: Iterator[int]) -> list[str]:
 
 
 def _stepped(folder: int, name: str) -> int:
-    """The folder of this name below (`/` is the root), instead of the one that was open."""
+    """Open the folder of this name in `folder` (`/` is the root), and close `folder`."""
     below = os.open(name, _LOOK | os.O_DIRECTORY, dir_fd=folder)
     os.close(folder)
     return below
 
 
 def _link(name: str, folder: int, by: Collection[int]) -> str | None:
-    """Where a symbolic link leads; None for what is none, or is not there. Raises Untrusted for a stranger's."""
+    """The target of a symbolic link; None where there is no link. Raises Untrusted for a link of an untrusted user."""
     try:
         found = os.open(name, _LOOK, dir_fd=folder)
     except FileNotFoundError:

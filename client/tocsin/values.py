@@ -1,13 +1,13 @@
-"""Foreign values: what a person would read where a program put something else.
+"""Converts values of foreign types, as a reader would understand them.
 
 Prices come as `"64,000.50"`, Decimal or numpy.float32, a confidence as `"95%"`, a priority as logging.CRITICAL, a key as a number, a
-missing value as NaN or pandas.NA. Each function here reads one kind of value. It returns what the signal holds, or raises:
+missing value as NaN or pandas.NA. Each function here converts one kind of value. It returns the value of the field, or raises:
 
-    Absent       the value says that there is none (NaN, NaT, NA, infinity, an empty text for a number)
-    Unreadable   the value says something else; `describe` turns it into text, so that the message still shows it
+    Absent       there is no value (NaN, NaT, NA, infinity, an empty text for a number)
+    Unreadable   the value is of another kind; `describe` turns it into text, which the message shows
 
-Foreign methods may raise anything, and the caller counts that as Unreadable. numpy and pandas are recognised by what their objects can do;
-neither is imported. Containers are read to a bound (_MOST_ITEMS, _DEEPEST), so neither a recursive nor an endless one holds up a send.
+Foreign methods may raise anything, and the caller treats that as Unreadable. numpy and pandas are recognised by their methods; neither is
+imported. Containers are read up to a bound (_MOST_ITEMS, _DEEPEST), so that a recursive or endless one cannot block a send.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ _MISSING_TYPES = (
     "NAType",
     "NaTType",
     "MaskedConstant",
-)  # pandas.NA and NaT, numpy.ma.masked: their == answers nothing of use
+)  # pandas.NA and NaT, numpy.ma.masked: == does not return a bool
 _CURRENCIES = "$€£¥₿ \t\n\u00a0"
-_SPACES = str.maketrans(dict.fromkeys(" \u00a0\u2009\u202f\u2019", "'"))  # what stands between groups of digits
-_ROUNDING = 1e-6  # a sum of weights may miss 0 or 1 by so much, and is no percentage for that
+_SPACES = str.maketrans(dict.fromkeys(" \u00a0\u2009\u202f\u2019", "'"))  # separators between groups of digits
+_ROUNDING = 1e-6  # a sum of weights may exceed 1 by so much without being a percentage
 _BYTES = (bytes, bytearray, memoryview)
 _MOST_BYTES = 64 * 1024  # that become text
 _LONGEST_NUMBER = 64  # characters
-_MOST_DIGITS = 1000  # of a whole number as text, what a message shows of a field; then a power of ten
-_PIECE = 600  # digits; Python may be told to refuse to write more than 640 at once
+_MOST_DIGITS = 1000  # of a whole number as text; a larger one is written as a power of ten
+_PIECE = 600  # digits; Python may be configured to convert at most 640 at once
 _MOST_ITEMS = 50
 _DEEPEST = 4
 _LONGEST_TEXT = 8192  # characters of a container's text
 
 
-class Absent(Exception):  # noqa: N818 - a value, not an accident
-    """The value says that there is none; the text says how."""
+class Absent(Exception):  # noqa: N818 - not an error
+    """There is no value; the text says why."""
 
 
 class Unreadable(Exception):  # noqa: N818 - as above
@@ -65,7 +65,7 @@ class Unreadable(Exception):  # noqa: N818 - as above
 
 
 def is_missing(value: Any) -> bool:
-    """Whether `value` is None, NaN, NaT, NA or masked: what libraries of tables put where there is nothing."""
+    """Whether `value` is None, NaN, NaT, NA or masked, as table libraries mark missing values."""
     kind = type(value)
     if value is None or kind.__name__ in _MISSING_TYPES:
         return True
@@ -73,7 +73,7 @@ def is_missing(value: Any) -> bool:
         return False
     try:
         return bool(value != value)  # noqa: PLR0124 - NaN differs from itself
-    except Exception:  # noqa: BLE001 - an array, a foreign __ne__, or Decimal("sNaN"), which refuses to be compared
+    except Exception:  # noqa: BLE001 - an array, a foreign __ne__, or Decimal("sNaN"), which cannot be compared
         return kind.__name__ == "Decimal" and "sNaN" in repr(value)
 
 
@@ -92,7 +92,7 @@ def number(value: Any) -> float:
         return found
     if found != found or value == found:  # noqa: PLR0124 - as above
         raise Absent("not a finite number")
-    raise Unreadable  # Decimal("1e999") is finite, and no float
+    raise Unreadable  # Decimal("1e999") is finite, and too large for a float
 
 
 def confidence(value: Any) -> float:
@@ -125,7 +125,7 @@ def priority(value: Any) -> str:
 
 
 def expires(value: Any) -> float:
-    """Seconds from now: a number, a duration such as `90s`, a timedelta of any library, or a point in time that says its zone."""
+    """Seconds from now: a number, a duration such as `90s`, a timedelta of any library, or a time with a time zone."""
     seconds = _seconds(value)
     if not isfinite(seconds):
         raise Absent("not a finite number")
@@ -151,7 +151,7 @@ def _seconds(value: Any) -> float:
 
 
 def text(value: Any) -> str:
-    """The words in `value`: a text, a number's digits, an enum's value or name, the items of a list, or what its own __str__ says."""
+    """`value` as text: a text, a number's digits, an enum's value or name, the items of a list, or the result of __str__."""
     value = scalar(value)
     found = _text_in(value)
     if found is None:
@@ -160,7 +160,7 @@ def text(value: Any) -> str:
 
 
 def texts(value: Any, most: int) -> list[str]:
-    """Words, at most `most`: of a list, set, tuple, generator, array or mapping, or one alone. Missing ones are left out."""
+    """At most `most` texts, of a list, set, tuple, generator, array or mapping, or of one value. Missing values are left out."""
     single = _text_in(value)
     if single is not None or not hasattr(value, "__iter__") or getattr(value, "shape", None) == ():
         return [] if single == "" else [text(value)]
@@ -171,11 +171,11 @@ def texts(value: Any, most: int) -> list[str]:
 
 
 def first_of(items: Iterable[Any], most: int) -> list[Any]:
-    """The first items; of an iterator that breaks, those before."""
+    """The first items; those before the exception, if the iterator raises one."""
     found: list[Any] = []
     try:
         for item in islice(items, most):
-            found.append(item)  # noqa: PERF402 - what came before an exception counts
+            found.append(item)  # noqa: PERF402 - the items before an exception are kept
     except Exception:
         if not found:
             raise
@@ -183,7 +183,7 @@ def first_of(items: Iterable[Any], most: int) -> list[Any]:
 
 
 def path(value: Any) -> str:
-    """A path as it is: it names something only with the very bytes that it has."""
+    """A path, unchanged: with replaced characters it would name another file."""
     found = value.__fspath__() if hasattr(value, "__fspath__") else scalar(value)
     if isinstance(found, bytes):
         found = found.decode("utf-8", "surrogateescape")
@@ -193,7 +193,7 @@ def path(value: Any) -> str:
 
 
 def field(value: Any) -> Any:
-    """A field's value in plain types: text, a number, true, false; anything else as text. Raises Absent, and nothing else."""
+    """A field's value as text, number or bool; any other value as text. Raises Absent, and nothing else."""
     try:
         return _field(scalar(value))
     except Absent:
@@ -216,7 +216,7 @@ def _field(value: Any) -> Any:
 
 
 def describe(value: Any) -> str:
-    """`value` as text for a reader; what has no words of its own, or fails to say them, by its type. Never raises."""
+    """`value` as text; the name of its type where it has no text of its own, or fails to make it. Never raises."""
     try:
         return text(value)
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
@@ -224,7 +224,7 @@ def describe(value: Any) -> str:
 
 
 def attribute(value: Any, name: str) -> Any:
-    """What a foreign object has under this name, if it has; a property, or what stands in for one, may raise anything."""
+    """An attribute of a foreign object; None where it has none, or a property raises."""
     try:
         return getattr(value, name, None)
     except Exception:  # noqa: BLE001 - as above
@@ -232,14 +232,14 @@ def attribute(value: Any, name: str) -> Any:
 
 
 def masked(found: str) -> str:
-    """`found` without the addresses of webhooks: what goes along with a trade is often somebody's whole configuration."""
+    """`found` without webhook URLs: metadata of a trade often contains a whole configuration."""
     if "webhooks/" not in found:
         return found
     return str(lazy("re").sub(r"\S*webhooks/[0-9]+/\S*", "****", found))
 
 
 def masked_field(value: Any) -> Any:
-    """As `field`, and masked; what is missing stays as it is, for the signal to note. Never raises."""
+    """As `field`, and masked; a missing value is unchanged, so that the signal notes it. Never raises."""
     try:
         found = None if is_missing(value) else field(value)
     except Absent:
@@ -248,7 +248,7 @@ def masked_field(value: Any) -> Any:
 
 
 def scalar(value: Any) -> Any:
-    """What a numpy scalar, an array of one element or a table's cell holds; anything else as it is."""
+    """The value in a numpy scalar, an array of one element or a table's cell; any other value unchanged."""
     kind = type(value)
     if (
         issubclass(kind, (str, bytes, int, float))
@@ -266,7 +266,7 @@ def scalar(value: Any) -> Any:
 
 
 def _is_time(value: Any) -> bool:
-    """Whether it is one of numpy's times, whose numbers count some unit or other."""
+    """Whether it is a numpy time, whose number depends on its unit."""
     return str(attribute(value, "dtype")).startswith(("datetime64", "timedelta64"))
 
 
@@ -310,7 +310,7 @@ def _number_in(found: str) -> float:
 def _ungrouped(digits: str) -> str:
     """`64,000.50`, `64.000,50`, `64 000` and `1,00,000` as Python writes them.
 
-    The last mark stands before a fraction, unless it stands there twice, or is a lone comma before three digits.
+    The last separator precedes a fraction, unless it occurs twice, or is the only one, a comma, before three digits.
     """
     sign = digits[:1] if digits[:1] in {"+", "-"} else ""
     digits = digits[len(sign) :].translate(_SPACES)
@@ -346,7 +346,7 @@ def _digits(value: int) -> str:
 
 
 def _items_in(value: Any, depth: int) -> str | None:
-    """The items of a container, one behind the other, the fewer the deeper it lies; None where it is none."""
+    """The items of a container as text, fewer at greater depth; None where `value` is not a container."""
     most = _MOST_ITEMS >> 2 * depth
     if isinstance(value, dict) or (
         hasattr(value, "items") and hasattr(value, "keys") and hasattr(value, "__getitem__")
@@ -369,7 +369,7 @@ def _item(value: Any, depth: int) -> str:
 
 
 def _own_words(value: Any) -> str:
-    """What `value` says of itself. One that has only Python's own words, such as <Bar object at 0x7f...>, says nothing."""
+    """The result of `str(value)`. Raises Unreadable where that is Python's default, such as <Bar object at 0x7f...>."""
     kind = type(value)
     if callable(value) or all(getattr(kind, name) is getattr(object, name) for name in ("__str__", "__repr__")):
         raise Unreadable

@@ -1,9 +1,9 @@
-"""The wire, one copy for both ends.
+"""The protocol, shared by client and daemon.
 
 A frame is a 4-byte big-endian length and a body. The body is one request or one reply: MessagePack, or, when its first byte is `{`,
 the same thing as JSON. A reply uses its request's encoding, so anything that can write JSON to a Unix socket can raise a signal.
 Requests carry `op`, and `v`, the protocol's version; replies carry `ok`, and, when it is false, `error: {kind, message}`. Replies come
-in the order of the requests. The daemon knows who asks from the socket (SO_PEERCRED); no field can say so.
+in the order of the requests. The daemon gets the client's user from the socket (SO_PEERCRED), not from a field.
 
     {"op": "send", "v": 1, "signal": {"title": "BUY BTCUSDT", "priority": "urgent"}, "ack": "stored"}
     {"ok": true, "receipt": {"id": "01J...", "state": "stored", "reason": null}}
@@ -26,8 +26,8 @@ _decoder: Callable[[str], Any] | None = None
 
 PROTOCOL = 1
 HEADER_BYTES = 4
-MAX_FRAME = 256 * 1024  # a request; bounded so that a stranger cannot make the daemon hold more
-MAX_REPLY = 64 * 1024 * 1024  # the daemon is trusted further than a stranger, but not for ever
+MAX_FRAME = 256 * 1024  # bytes of a request: bounds the memory that a client can make the daemon use
+MAX_REPLY = 64 * 1024 * 1024  # bytes: bounds the memory of the client
 ACKS = (
     "stored",
     "received",
@@ -71,12 +71,12 @@ def encode(message: dict[str, Any]) -> bytes:
 
 
 def encode_json(message: dict[str, Any]) -> bytes:
-    """The same as JSON, on one line."""
+    """A request's body as JSON, on one line."""
     return (_encoder or _make_encoder())(message)
 
 
 def _make_encoder() -> Callable[[Any], bytes]:
-    """json.dumps makes one for each message, at a third of its price; and importing json costs more than importing this package."""
+    """json.dumps makes an encoder for each message, which is a third of its cost; and json costs more to import than this package."""
     global _encoder
     try:
         c = lazy("_json")
@@ -90,7 +90,7 @@ def _make_encoder() -> Callable[[Any], bytes]:
 
 
 def _refuse(value: Any) -> Any:
-    raise TypeError(f"{type(value).__name__} is nothing that JSON can say")
+    raise TypeError(f"{type(value).__name__} cannot be encoded as JSON")
 
 
 def decode(body: bytes) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def decode(body: bytes) -> dict[str, Any]:
     except Exception as error:
         raise ProtocolMismatch("the answer cannot be read: is that socket tocsind's?") from error
     if not isinstance(message, dict):
-        raise ProtocolMismatch("the answer is no object: is that socket tocsind's?")
+        raise ProtocolMismatch("the answer is not an object: is that socket tocsind's?")
     return message
 
 
@@ -111,7 +111,7 @@ def _decode(body: bytes) -> Any:
 
 
 class _Scanning:
-    """What a JSON scanner asks for."""
+    """The settings of a JSON scanner."""
 
     strict, object_hook, object_pairs_hook = True, None, None
     memo: dict[str, str] = {}  # noqa: RUF012 - never changed
@@ -134,7 +134,7 @@ def _make_decoder() -> Callable[[str], Any]:
 def _whole(scanned: tuple[Any, int], text: str) -> Any:
     value, end = scanned
     if text[end:].strip():
-        raise ValueError("something stands behind the object")
+        raise ValueError("there is text after the object")
     return value
 
 

@@ -118,7 +118,7 @@ async def test_signal_loses_its_file_when_the_disk_is_at_its_reserve(tmp_path: P
     attachments = Attachments(tmp_path, spool)
     taken = await attachments.adopt(signals, ME, spare=9)
     assert [signal.attach for signal in taken] == ["0.png", "1.png", None]
-    assert taken[2].attach_note == "2.png does not come along: the disk is at its reserve"
+    assert taken[2].attach_note == "2.png is not attached: the disk is at its reserve"
     await attachments.on_accepted(signals, taken)
     assert [path.name for path in (spool / "attachments").iterdir()] == ["2.png"]  # not taken over, so not deleted
 

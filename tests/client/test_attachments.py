@@ -137,13 +137,13 @@ def unset(_: Path) -> str:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (gone, "nothing.png does not come along: No such file or directory"),
-        (folder_itself, "it is no regular file"),
-        (too_large, "large.png does not come along: it is larger than 8 MiB"),
-        (endless, "zero does not come along: it is no regular file"),
-        (pipe, "pipe.png does not come along: it is no regular file"),
-        (impossible, "does not come along: ValueError"),
-        (unset, "file does not come along: No such file or directory"),
+        (gone, "nothing.png is not attached: No such file or directory"),
+        (folder_itself, "it is not a regular file"),
+        (too_large, "large.png is not attached: it is larger than 8 MiB"),
+        (endless, "zero is not attached: it is not a regular file"),
+        (pipe, "pipe.png is not attached: it is not a regular file"),
+        (impossible, "is not attached: ValueError"),
+        (unset, "file is not attached: No such file or directory"),
     ],
 )
 @pytest.mark.parametrize("strict", [False, True])
@@ -170,12 +170,12 @@ def test_the_largest_that_may_go_does(serve: Serve, spool: Path, tmp_path: Path)
 def test_a_spooled_signal_says_in_its_receipt_what_stayed_behind(folder: Path) -> None:
     receipt = Client(folder / "s").send("BUY", attach="nothing.png")
     assert receipt.state == "spooled"
-    assert (receipt.reason or "").endswith("; nothing.png does not come along: No such file or directory")
+    assert (receipt.reason or "").endswith("; nothing.png is not attached: No such file or directory")
 
 
 def test_so_does_one_whose_sender_does_not_wait(serve: Serve) -> None:
     with Client(serve().path, ack="none") as client:
-        assert "nothing.png does not come along" in (client.send("BUY", attach="nothing.png").reason or "")
+        assert "nothing.png is not attached" in (client.send("BUY", attach="nothing.png").reason or "")
 
 
 def test_a_folder_that_is_full_takes_no_more(

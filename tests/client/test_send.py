@@ -151,9 +151,7 @@ def test_send_shows_an_unknown_keyword_as_a_field_and_names_it(serve: Serve) -> 
         client.send("BUY", prioritty="high")  # type: ignore[call-arg]
     [request] = server.requests
     assert request["signal"]["fields"] == {"prioritty": "high"}
-    assert request["signal"]["input_notes"] == [
-        "prioritty: no field of a signal has this name; it stands among the fields"
-    ]
+    assert request["signal"]["input_notes"] == ["prioritty: not a field of a signal; added to the fields"]
 
 
 def test_send_takes_the_second_positional_argument_as_body(serve: Serve) -> None:

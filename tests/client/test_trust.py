@@ -99,7 +99,7 @@ def test_open_file_takes_no_orders_from_what_others_may_write(own: Path, writabl
     assert content(own / "file", orders=True) == "ours"
     path = own / "file" if writable == "file" else own
     path.chmod(0o755 | mode)
-    with pytest.raises(Untrusted, match="others than its owner may write"):
+    with pytest.raises(Untrusted, match="other users than its owner may write"):
         content(own / "file", orders=True)
 
 

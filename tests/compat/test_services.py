@@ -46,7 +46,7 @@ def test_settings_that_alerts_toml_has_now_are_named_once_without_their_values(
     caplog.set_level(logging.INFO, "tocsin.compat")
     for _ in range(2):
         compat.DiscordService("https://discord.com/api/webhooks/1/canary", max_workers=2)
-    assert caplog.messages == ["DiscordService: argument 1, max_workers: alerts.toml says that now"]
+    assert caplog.messages == ["DiscordService: argument 1, max_workers: ignored, configured in alerts.toml now"]
 
 
 def test_metrics_count_what_the_daemon_did(daemon: DaemonProcess, channels: FakeProcess) -> None:

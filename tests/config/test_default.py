@@ -85,7 +85,7 @@ def test_named_file_that_others_may_write_is_used_with_a_warning(fresh: Path, mo
     config = load(str(file))
     assert list(config.destinations) == ["f"]
     assert config.warnings == (
-        f"{file}: others than its owner may write to it (mode {mode:04o}): every user who can change it controls this daemon",
+        f"{file}: other users than its owner may write to it (mode {mode:04o}): every user who can change it controls this daemon",
     )
 
 
@@ -95,7 +95,8 @@ def test_file_that_is_passed_over_is_a_warning(fresh: Path) -> None:
     config = load()
     assert config.source == BUILT_IN
     assert (
-        "./alerts.toml is passed over: others than its owner may write to the folder (mode 0777)" in config.warnings[0]
+        "./alerts.toml is passed over: other users than its owner may write to the folder (mode 0777)"
+        in config.warnings[0]
     )
 
 

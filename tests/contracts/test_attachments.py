@@ -165,7 +165,7 @@ def test_attachment_missing_from_store_is_reported_in_message(
     fake.release()
     assert daemon.settled(receipt.id) == ["delivered"]
     message = fake.messages()[1]
-    assert told(message["payload"]["embeds"][0]) == "chart.png does not come along: it is not there any more"
+    assert told(message["payload"]["embeds"][0]) == "chart.png is not attached: it is not there any more"
     assert files(message) == {}
 
 
@@ -178,7 +178,7 @@ def test_attachment_too_large_for_discord_is_left_out_and_reported(
     [message] = fake.messages()
     assert files(message) == {}
     words = message["payload"]["embeds"][0]["description"].replace("\\", "")
-    assert "Attachment: chart.png does not come along: this is the form after a refusal" in words
+    assert "Attachment: chart.png is not attached: this is the form after a refusal" in words
     [attempt, _] = daemon.client.why(receipt.id)["deliveries"][0]["attempts"]
     assert "413 from Discord: too large" in attempt["reason"]
 
@@ -200,7 +200,7 @@ def test_daemon_opens_only_files_of_the_incoming_folder(
     receipts = [daemon.client.request("send", signal={"title": "BUY", "attach": name})["receipt"] for name in names]
     assert {receipt["state"] for receipt in receipts} == {"stored"}
     assert (daemon.spool / ".precious").exists()
-    assert all("does not come along" in receipt["reason"] for receipt in receipts)
+    assert all("is not attached" in receipt["reason"] for receipt in receipts)
     assert set(daemon.settled(first.id, *(receipt["id"] for receipt in receipts))) == {"delivered"}
     embeds = fake.embeds()[1:]
     assert [told(embed) for embed in embeds] == [receipt["reason"] for receipt in receipts]
@@ -244,8 +244,8 @@ def test_stored_attachment_is_counted_and_deleted_after_delivery(daemon: DaemonP
 def test_send_command_reports_rejected_attachments(daemon: DaemonProcess, tmp_path: Path) -> None:
     done = daemon.tocsin("send", "BUY", "--attach", str(tmp_path / "nothing.png"))
     assert done.returncode == 0
-    assert done.stderr == "tocsin: stored: nothing.png does not come along: No such file or directory\n"
-    assert "nothing.png does not come along" in daemon.tocsin("why", done.stdout.strip()).stdout
+    assert done.stderr == "tocsin: stored: nothing.png is not attached: No such file or directory\n"
+    assert "nothing.png is not attached" in daemon.tocsin("why", done.stdout.strip()).stdout
 
 
 def test_json_lines_of_send_command_attach_files(daemon: DaemonProcess, fake: FakeProcess, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_dry_run_shows_attachment_and_copies_nothing(daemon: DaemonProcess, tmp_
     assert '"url": "attachment://chart.png"' in said
     assert not (daemon.spool / "attachments").exists()
     said = daemon.tocsin("test", "BUY", "--attach", str(tmp_path)).stdout
-    assert "does not come along: it is no regular file" in said
+    assert "is not attached: it is no regular file" in said
 
 
 # --- between users ------------------------------------------------------------------------------------------------------------------
@@ -293,7 +293,7 @@ def test_member_attaches_own_chart_through_shared_spool(shared: DaemonProcess, f
         return [receipt.id, receipt.state, receipt.reason]
 
     id_, state, reason = as_stranger(send)
-    assert (state, "does not come along" in reason) == ("spooled", False)
+    assert (state, "is not attached" in reason) == ("spooled", False)
     until(lambda: shared.status()["counters"]["signals_accepted"] == 1)
     assert shared.settled(id_) == ["delivered"]
     assert shared.client.why(id_)["uid"] == STRANGER
@@ -316,6 +316,6 @@ def test_member_cannot_attach_file_of_another_user(shared: DaemonProcess, fake: 
     [message] = fake.messages()
     assert files(message) == {}
     said = told(message["payload"]["embeds"][0])
-    assert said == f"roots.png does not come along: it belongs to uid 0, and uid {STRANGER} sent it"
+    assert said == f"roots.png is not attached: it belongs to uid 0, and uid {STRANGER} sent it"
     until(lambda: not (shared.spool / "a.jsonl").exists())
     assert (shared.spool / "attachments" / "roots.png").exists()  # nor deleted

@@ -66,7 +66,7 @@ def test_dry_run_lines_show_the_same_as_json(daemon: DaemonProcess) -> None:
     lines = daemon.tocsin("test", "BUY BTCUSDT", "--tier", "premium", "--confidence", "0.93").stdout.splitlines()
     assert lines[0] == "BUY BTCUSDT (urgent) would go to d, local-file"
     assert "d (discord) is ready" in lines
-    assert "  earliest  at once" in lines
+    assert "  earliest  now" in lines
     assert any(line.startswith("  limit     ours 1/1") for line in lines)
     assert any(line.startswith("  limit     ") and line.endswith(" of 6,000") for line in lines)
     assert '  payload         "title": "BUY BTCUSDT",' in lines
@@ -120,7 +120,7 @@ def test_dry_run_shows_limiter_wait_and_queue_ahead(daemon: DaemonProcess) -> No
     assert 3500 < found["until_seconds"] <= 3600
     assert "the configured limit of 1 in 3600 s" in found["limits"]["waits_for"]["normal"]
     said = daemon.tocsin("test", "next", "--to", "d").stdout
-    assert "behind 1 that wait" in said
+    assert "after 1 queued" in said
     assert said.endswith("nothing was sent\n")
 
 
@@ -134,7 +134,7 @@ def test_dry_run_of_disabled_destination_names_fallback(daemon: DaemonProcess) -
     )
     said = daemon.tocsin("test", "x", "--to", "unset").stdout
     assert "is disabled: NOT_SET is not set; it would go to local-file" in said
-    assert "unknown: not before something changes" in said
+    assert "unknown: the destination sends nothing at present" in said
 
 
 def test_dry_run_of_invalid_signal_names_field_and_exits_65(daemon: DaemonProcess) -> None:
@@ -152,4 +152,4 @@ def test_dry_run_of_unrouted_signal_shows_it_as_dead(daemon: DaemonProcess) -> N
     daemon.reload()
     daemon.wait_for("reloaded")
     assert dry_run(daemon, "stray")["destinations"] == []
-    assert "would be kept as dead" in daemon.tocsin("test", "stray").stdout
+    assert "the signal would be dead" in daemon.tocsin("test", "stray").stdout

@@ -142,6 +142,6 @@ def test_program_in_user_namespace_sends_only_to_named_uid(daemon: DaemonProcess
     uid, before, after = as_stranger(sent)
     if uid != 65534:
         pytest.skip("no user namespaces here")
-    assert "who listens there is" in before
+    assert "the listener belongs to" in before
     assert "uid 65534" in before
     assert after == "stored"

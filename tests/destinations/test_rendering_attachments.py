@@ -1,4 +1,4 @@
-"""Files in a message: each is named once, shown by its own alert, and missed in words when it does not come along."""
+"""Files in a message: each is named once, shown by its own alert, and missed in words when it is not attached."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ def missed(made: dict[str, object]) -> list[str]:
 def test_a_file_that_is_gone_is_missed_in_words() -> None:
     payload = message([delivery(attach="a.png"), delivery(attach="b.png")], gone=[1])
     assert [each["id"] for each in payload["attachments"]] == [0]
-    assert [missed(made) for made in payload["embeds"]] == [[], ["b.png does not come along: it is not there any more"]]
+    assert [missed(made) for made in payload["embeds"]] == [[], ["b.png is not attached: it is not there any more"]]
 
 
 def test_what_stayed_behind_at_the_hand_off_says_why_it_did() -> None:
-    signal = delivery(attach_note="a.png does not come along: it is larger than 8 MiB")
-    assert missed(embed(signal)) == ["a.png does not come along: it is larger than 8 MiB"]
-    assert "Attachment: a.png does not come along" in plain(signal)["description"]
+    signal = delivery(attach_note="a.png is not attached: it is larger than 8 MiB")
+    assert missed(embed(signal)) == ["a.png is not attached: it is larger than 8 MiB"]
+    assert "Attachment: a.png is not attached" in plain(signal)["description"]
 
 
 def test_the_plain_form_brings_no_file_and_says_so() -> None:
     payload = message([delivery(attach="a.png", plain=True)])
     assert "attachments" not in payload
-    assert "Attachment: a.png does not come along: this is" in payload["embeds"][0]["description"]
+    assert "Attachment: a.png is not attached: this is" in payload["embeds"][0]["description"]
 
 
 def test_a_digest_counts_what_it_does_not_show() -> None:

@@ -56,7 +56,7 @@ def test_what_is_no_signal_is_reported_with_its_place_and_its_reason(caplog: pyt
     given_: Any = {"ma": [valid, TradingSignal()], "rsi": 5, "x": "text", "y": [Hostile()]}
     assert aggregator.aggregate_signals(given_) == [valid]
     assert list(map(str, aggregator.report.rejected)) == [
-        "ma[1]: symbol: is required: this signal says nothing",
+        "ma[1]: symbol: is required: this signal is empty",
         "rsi[0]: signals: must be a list of signals, not int",
         "x[0]: signals: must be a list of signals, not str",
         "y[0]: signal: cannot be read: ZeroDivisionError: symbol",

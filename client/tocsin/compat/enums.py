@@ -1,4 +1,4 @@
-"""Priorities and tiers, as old code names them; `tocsin.values` reads any other way of saying them."""
+"""Priorities and tiers under the old names; `tocsin.values` reads other spellings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class NotificationPriority(StrEnum):
-    """How pressing a signal is. Without one it goes by its confidence: over 0.9 urgent, over 0.8 high, as alerts.toml has it."""
+    """The priority of a signal. The default depends on its confidence, by alerts.toml: above 0.9 urgent, above 0.8 high."""
 
     URGENT = "urgent"
     HIGH = "high"
@@ -15,7 +15,7 @@ class NotificationPriority(StrEnum):
 
 
 class UserTier(StrEnum):
-    """Whom a signal is for; routes in alerts.toml tell channels by it. Any other word does as well."""
+    """The audience of a signal, which routes in alerts.toml use. Any other word is allowed, too."""
 
     FREE = "free"
     PREMIUM = "premium"

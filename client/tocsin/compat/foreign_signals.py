@@ -1,8 +1,8 @@
-"""Any object as a signal. Strategies have their own classes for it; what they have in common are the names.
+"""Converts any object to a signal. Strategies have classes of their own for it, which share the names of their attributes.
 
-A value is looked for under each of its names, as an attribute or, in a mapping, as a key; the first that can be read as this field is it.
-`tocsin.values` reads it, here as everywhere; what cannot be read stands among the fields. So do the contents of `metadata` and of
-`indicators`, the context that is given along, and what a mapping has under other names.
+Each field is looked up under several names, as an attribute or, in a mapping, as a key; the first value that can be converted is used
+(`tocsin.values`). Values that cannot be converted are added to the fields. So are the items of `metadata` and `indicators`, the given
+context, and the items of a mapping with unknown names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tocsin.normalize import is_readable
 from tocsin.signals import Signal
 from tocsin.values import attribute, describe, is_missing, masked, masked_field, text
 
-_LONGEST_LINE = 512  # characters that are looked at for one line: a signal's own limits come after
+_LONGEST_LINE = 512  # characters; the limits of a signal apply later
 _HOLDERS = (str, list, tuple, set, frozenset)
 _MAPPINGS = ("metadata", "indicators", "fields", "context")
 _ALIASES = {
@@ -51,7 +51,7 @@ _LEVELS = {  # fields that are rendered for traders
 
 
 def signal_of(given: Any, priority: Any = None, tier: Any = None, context: Any = None) -> Signal:
-    """The signal in `given`, pressing as `priority` says, for `tier`, with `context` in its fields. Raises InvalidSignal."""
+    """The signal in `given`, with this priority and tier, and with `context` in its fields. Raises InvalidSignal."""
     if given is None:
         raise InvalidSignal("signal", "is None")
     values = given.as_dict() if isinstance(given, Signal) else _read(given)
@@ -62,13 +62,13 @@ def signal_of(given: Any, priority: Any = None, tier: Any = None, context: Any =
         if is_readable(name, asked):
             values[name] = _READERS[name](asked)
         elif not is_missing(asked):
-            fields[name] = masked_field(asked)  # the signal's own word stays, and this one is not lost either
+            fields[name] = masked_field(asked)  # the signal keeps its own value, and this one is shown as well
     fields |= {_line(describe(name)) or "?": masked_field(value) for name, value in _items(context)}
     if fields:
         values["fields"] = fields
     try:
         return Signal.from_dict(values)
-    except InvalidSignal:  # what it has says nothing, such as an empty mapping for a title: then it is named by itself
+    except InvalidSignal:  # the values are empty, such as an empty mapping for a title: the title is the object's text
         return Signal.from_dict({**values, "title": _line(describe(given)) or type(given).__name__})
 
 
@@ -82,7 +82,7 @@ def _read(given: Any) -> dict[str, Any]:
         value, other = _first(look, aliases, _READERS[name])
         if value is not None:
             values[name] = value
-        elif name != "id" and not _is_nothing(other):  # the number of a row in a table is nothing to tell
+        elif name != "id" and not _is_nothing(other):  # the id of a table's row is not shown
             values[name] = other
     for name, aliases in _LEVELS.items():
         level, _ = _first(look, aliases, _as_it_is)
@@ -100,19 +100,19 @@ def _read(given: Any) -> dict[str, Any]:
 
 
 def _others(given: Any) -> Iterator[tuple[Any, Any]]:
-    """What a mapping has under names that mean nothing here."""
+    """The items of a mapping with unknown names."""
     if issubclass(type(given), Mapping):
         yield from ((name, value) for name, value in _items(given) if name not in _NAMES)
 
 
 def _looker(given: Any) -> Callable[[str], Any]:
-    """What asks for one name: a key of a mapping, or an attribute. Methods are not meant; foreign ones may raise anything."""
+    """A function that returns a key of a mapping, or an attribute; None for methods, and where foreign code raises."""
     ask = given.get if isinstance(given, Mapping) else partial(getattr, given)
 
     def look(name: str) -> Any:
         try:
             value = ask(name, None)
-            _ = value.__class__  # what does not even say what it is cannot be looked into
+            _ = value.__class__  # raises for objects that cannot be examined
         except Exception:  # noqa: BLE001 - as above
             return None
         return None if value is None or callable(value) else value
@@ -121,7 +121,7 @@ def _looker(given: Any) -> Callable[[str], Any]:
 
 
 def _first(look: Callable[[str], Any], names: Iterable[str], read: Callable[[Any], Any]) -> tuple[Any, Any]:
-    """What the first name that can be read says, and, where none can, the first thing that was there."""
+    """The first value that can be read, and None; where none can, None and the first value found."""
     other = None
     for name in names:
         found = look(name)
@@ -142,7 +142,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _titled(values: dict[str, Any], given: Any) -> dict[str, Any]:
-    """With a title: its own, else what is to be done with what, else the first line of its text, else how the object calls itself."""
+    """Add a title where there is none: action and symbol, else the first line of the body, else the object's text."""
     if "title" not in values:
         done = " ".join(_line(values[name]) or "" for name in ("action", "symbol") if name in values).strip()
         first, _, rest = (_text(values.get("body")) or "").strip().partition("\n")
@@ -153,14 +153,14 @@ def _titled(values: dict[str, Any], given: Any) -> dict[str, Any]:
 
 
 def _items(mapping: Any) -> list[tuple[Any, Any]]:
-    """What a foreign mapping holds; what is none is one thing itself."""
+    """The items of a foreign mapping; any other value as one item, `context`."""
     if mapping is None:
         return []
     if not issubclass(type(mapping), Mapping):
         return [("context", mapping)]
     try:
         return list(mapping.items())
-    except Exception:  # noqa: BLE001 - as foreign as any
+    except Exception:  # noqa: BLE001 - a foreign mapping may raise anything
         return [("context", type(mapping).__name__)]
 
 
@@ -179,23 +179,23 @@ def _line(value: Any) -> str | None:
 
 
 def _name(value: Any) -> str | None:
-    """Its text, or that of the thing it is the symbol of."""
+    """The name of an object: its value, symbol, ticker or name, else its text."""
     found = (_line(attribute(value, name)) for name in ("value", "symbol", "ticker", "name") if type(value) is not str)
     return next(filter(None, found), None) or _line(value)
 
 
 def _tier(value: Any) -> str | None:
-    """As routes have it: in small letters."""
+    """In lower case, as routes have it."""
     return line.lower() if (line := _line(value)) else None
 
 
 def _action(value: Any) -> str | None:
-    """BUY, SELL, HOLD or any word, in capitals."""
+    """In upper case, as BUY, SELL, HOLD."""
     return line.upper() if (line := _line(value)) else None
 
 
 def _if_readable(name: str) -> Callable[[Any], Any]:
-    """What takes a value as it is, for the signal to read, where it can."""
+    """A function that returns a value unchanged if the signal can convert it, else None."""
     return lambda value: value if is_readable(name, value) else None
 
 

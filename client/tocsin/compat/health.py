@@ -1,7 +1,7 @@
-"""Health and metrics under the names that old dashboards and checks ask for, told by the daemon. One question each, within a second.
+"""Health and metrics of the daemon under the names of old dashboards and checks. Each call is one request, within a second.
 
-What nobody can say is None, or "unknown", and never zero, "closed" or "ok": a dashboard that shows zero failures while the daemon is away
-would be wrong, and nobody would notice.
+An unknown value is None, or "unknown", never zero, "closed" or "ok": a dashboard that showed zero failures while the daemon is away would
+be wrong without a sign of it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ METRICS = (
     "queue_depth",
     "circuit_breaker_trips",
 )
-TIMEOUT = 1.0  # seconds; a daemon that takes longer to say how it is, is not well
-QUEUE_WARNING, QUEUE_CRITICAL = 100, 1000  # signals that wait
+TIMEOUT = 1.0  # seconds; a daemon that answers later is not healthy
+QUEUE_WARNING, QUEUE_CRITICAL = 100, 1000  # queued signals
 _STATUS = {"ok": "healthy", "degraded": "degraded", "failing": "unhealthy"}
 _BREAKERS = {
     **dict.fromkeys(("ready", "limited", "disabled"), "closed"),
@@ -33,26 +33,26 @@ _WORST = ("open", "half_open", _UNKNOWN, "closed")
 
 
 def get_metrics() -> dict[str, Any]:
-    """The daemon's counts since it began, by the names in METRICS. Without a daemon they are unknown: None. Only `queue_depth` is not:
-    then it says how much is spooled.
+    """The daemon's counters since its start, by the names in METRICS. Without a daemon they are None, except `queue_depth`, the number of
+    outboxes in the spool.
 
     Never raises.
     """
     try:
         return _metrics(_status())
-    except Exception:  # noqa: BLE001 - nobody answers, or not as we know it
+    except Exception:  # noqa: BLE001 - no daemon answers, or one of another version
         return _unknown_metrics(_spooled())
 
 
 def get_health_status(warning: int = QUEUE_WARNING, critical: int = QUEUE_CRITICAL) -> dict[str, Any]:
-    """How the service is. Never raises; a threshold that is no number is the usual one.
+    """The health of the service. Never raises; a threshold that is not a number is replaced by the default.
 
-    `status`: healthy, degraded or unhealthy; `service_running`; `queue_depth` and `queue_status`: ok, warning or critical, from so many
-    on; `circuit_breaker_state`: closed, half_open or open, the worst of all; `workers`: for each destination `healthy`, `condition`,
-    `reason`, `circuit_breaker_state`; `workers_healthy`; `problems`: sentences for people; `metrics`: as `get_metrics`.
+    `status`: healthy, degraded or unhealthy; `service_running`; `queue_depth` and `queue_status`: ok, warning or critical, by the
+    thresholds; `circuit_breaker_state`: closed, half_open or open, the worst of all; `workers`: for each destination `healthy`,
+    `condition`, `reason`, `circuit_breaker_state`; `workers_healthy`; `problems`: sentences for people; `metrics`: as `get_metrics`.
 
-    Without an answer of the daemon the status is unhealthy and the service not running; `circuit_breaker_state` is "unknown",
-    `workers_healthy` None, and `queue_depth` what is spooled. Where that cannot be read, it is None, and `queue_status` "unknown".
+    Without an answer of the daemon `status` is unhealthy, `service_running` False, `circuit_breaker_state` "unknown", `workers_healthy`
+    None, and `queue_depth` the number of outboxes in the spool. Where that cannot be read, it is None, and `queue_status` "unknown".
     """
     warning, critical = _number(warning, QUEUE_WARNING), _number(critical, QUEUE_CRITICAL)
     try:
@@ -93,7 +93,7 @@ def _health(status: dict[str, Any], warning: int, critical: int) -> dict[str, An
 
 
 def _worker(destination: dict[str, Any], problems: list[str]) -> dict[str, Any]:
-    """The senders of a destination. One that the configuration leaves out is as it should be."""
+    """The state of a destination. One that is disabled because its configuration is incomplete is healthy."""
     name, condition = destination["name"], destination["condition"]
     return {
         "healthy": not any(problem.startswith(f"{name} is ") for problem in problems),
@@ -119,7 +119,7 @@ def _queue(depth: int | None, warning: int, critical: int) -> str:
 
 
 def _away(error: Exception, warning: int, critical: int) -> dict[str, Any]:
-    """Without a daemon: signals are kept in the spool until there is one."""
+    """The health without a daemon: signals wait in the spool."""
     depth = _spooled()
     return {
         "status": "unhealthy",
@@ -135,7 +135,7 @@ def _away(error: Exception, warning: int, critical: int) -> dict[str, Any]:
 
 
 def _spooled() -> int | None:
-    """How many outboxes wait in the spool; None where that cannot be read. One that was never made holds nothing."""
+    """The number of outboxes in the spool; None where it cannot be read, zero where it does not exist."""
     try:
         return sum(name.endswith(".outbox") and not name.startswith(".") for name in os.listdir(paths.spool_folder()))  # noqa: PTH208 - names are all it takes
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The calls. Each answers whether the signal is on disk, the daemon's or the spool's; why one is not goes to the log `tocsin`."""
+"""The functions that send. Each returns whether the signal is on disk; the reason of a failure is logged to the logger `tocsin`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tocsin.replies import receipt_of
 from .foreign_signals import signal_of
 from .send_queue import send_queue
 
-_client = Client()  # opens nothing until it is used
+_client = Client()  # connects on first use
 
 
 async def send_signal_async(
@@ -19,11 +19,11 @@ async def send_signal_async(
     user_tier: Any = None,
     additional_context: Any = None,
 ) -> bool:
-    """Hand a signal over while the loop, asyncio's or trio's, goes on: True once it is on disk, the daemon's or the spool's.
+    """Hand a signal over while the loop, asyncio's or trio's, goes on. True once it is on disk, for the daemon or in the spool.
 
     `signal` is a mapping or any object with the usual attributes (tocsin.compat.foreign_signals). `priority` and `user_tier` are a
-    NotificationPriority and a UserTier, or say the same in another way; without a priority the confidence decides. `additional_context`, a
-    mapping, goes into the message's fields. Never raises, but cancellation.
+    NotificationPriority and a UserTier, or other spellings of them; the default priority depends on the confidence. `additional_context`, a
+    mapping, is added to the message's fields. Raises nothing but cancellation.
     """
     return await _sent(signal, priority, user_tier, additional_context)
 
@@ -34,7 +34,7 @@ async def send_signal_to_discord(
     user_tier: Any = None,
     additional_context: Any = None,
 ) -> bool:
-    """What old code falls back on: the same road once more, daemon first and then spool. It does not wait for Discord either."""
+    """As `send_signal_async`: the fallback of existing code. It does not wait for Discord."""
     return await _sent(signal, priority, user_tier, additional_context)
 
 
@@ -44,7 +44,7 @@ def send_signal_sync(
     user_tier: Any = None,
     additional_context: Any = None,
 ) -> bool:
-    """`send_signal_async` for code without a loop, in any thread: within 0.25 s and one local write. Never raises."""
+    """As `send_signal_async`, for code without a loop, in any thread. Takes at most 0.25 s and one local write. Never raises."""
     try:
         return _client.send(signal_of(signal, priority, user_tier, additional_context)).accepted
     except Exception as error:  # noqa: BLE001 - whatever a foreign object may raise
@@ -60,6 +60,6 @@ async def _sent(signal: Any, priority: Any, tier: Any, context: Any) -> bool:
 
 
 def _refused(error: Exception) -> bool:
-    """Log and count what is no signal at all; what the client could not hand over, it logs itself."""
+    """Log and count an object that cannot be converted; the client itself logs what it could not hand over."""
     _client.losses.note([receipt_of(error, "")], [None])
     return False

@@ -1,7 +1,7 @@
-"""The old classes, for code that makes and keeps them. What they did is the daemon's work now; they hand over, ask, and see that it runs.
+"""The old classes, for code that makes instances of them. They send, query the daemon, and start it.
 
-Whatever settings they were given (pools, limits, retries, webhooks) stand in alerts.toml today. They are taken and let be, and their
-names are logged once, so that nobody turns a screw that is not connected.
+The settings that they took (pools, limits, retries, webhooks) are now in alerts.toml. The arguments are accepted and ignored, and their
+names are logged once.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ _warned: set[str] = set()
 
 
 def on_strategy_start(*_: Any, patience: float = PATIENCE, **__: Any) -> bool:
-    """See to it that a daemon runs; whether one answers, within `patience` seconds. Never raises: without one signals are spooled.
+    """Start a daemon unless one runs. Whether one answers within `patience` seconds. Never raises: without a daemon signals are spooled.
 
-    Called in a strategy's `__init__`, as often as there are strategies. Whatever else it is given is let be. It waits, so a coroutine that
-    starts a strategy while others trade says `await AsyncNotificationStartup().start()` instead.
+    Each strategy calls it in its `__init__`. Other arguments are ignored. It blocks: a coroutine that starts a strategy while others trade
+    should call `await AsyncNotificationStartup().start()` instead.
     """
     return start(patience=patience)
 
 
 def on_strategy_stop(*_: Any, **__: Any) -> bool:
-    """Wait until what coroutines gave away was handed over, at most two seconds. The daemon runs on: it is everybody's."""
+    """Wait until the signals of coroutines are handed over, at most two seconds. The daemon goes on: other programs use it."""
     return flush()
 
 
 class _Service:
-    """What the old classes have in common. Each method answers as the function of its name does."""
+    """The methods of all old classes. Each returns the result of the function of its name."""
 
     def __init__(self, *given: Any, **settings: Any) -> None:
         _warn_ignored(type(self).__name__, [*(f"argument {n}" for n in range(1, len(given) + 1)), *settings])
@@ -47,11 +47,11 @@ class _Service:
     get_health_status = staticmethod(get_health_status)
 
     async def start(self) -> bool:
-        """See to it that a daemon runs, as `on_strategy_start` does."""
+        """As `on_strategy_start`, without blocking the loop."""
         return await in_thread(start)
 
     async def stop(self) -> bool:
-        """As `on_strategy_stop`."""
+        """As `on_strategy_stop`, without blocking the loop."""
         return await in_thread(flush)
 
     @property
@@ -68,14 +68,14 @@ class _Service:
 
 
 class AsyncNotificationService(_Service):
-    """The queue with its workers."""
+    """The old queue with its workers."""
 
     queue_notification = staticmethod(send_signal_async)
     queue_signal = staticmethod(send_signal_async)
 
 
 class DiscordService(_Service):
-    """The way to Discord."""
+    """The old sender to Discord."""
 
     send_signal = staticmethod(send_signal_to_discord)
     send_message = staticmethod(send_signal_to_discord)
@@ -83,14 +83,14 @@ class DiscordService(_Service):
 
 
 class NotificationIntegration(_Service):
-    """The layer for existing code."""
+    """The old layer for existing code."""
 
     send_signal = staticmethod(send_signal_async)
     send_signal_notification = staticmethod(send_signal_async)
 
 
 class AsyncNotificationStartup(_Service):
-    """The lifecycle."""
+    """The old start and stop."""
 
     on_strategy_start = staticmethod(on_strategy_start)
     on_strategy_stop = staticmethod(on_strategy_stop)
@@ -99,7 +99,7 @@ class AsyncNotificationStartup(_Service):
 
 
 def _warn_ignored(name: str, settings: list[str]) -> None:
-    """Only their names: a setting may be a webhook."""
+    """Log the names of settings, not their values: one may be a webhook."""
     if settings and name not in _warned:
         _warned.add(name)
-        _log.info("%s: %s: alerts.toml says that now", name, ", ".join(settings))
+        _log.info("%s: %s: ignored, configured in alerts.toml now", name, ", ".join(settings))

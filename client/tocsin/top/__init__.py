@@ -1,12 +1,13 @@
-"""`tocsin top`: the daemon as it is now, and now, and now.
+"""`tocsin top`: a live view of the daemon.
 
-    model       what a status says of each lane, and what two of them say together: rates
-    screens     which screen a person looks at, and what a key does there; decides, and neither asks nor draws
-    source      asks the daemon for what the screen wants, and keeps the last answer while the daemon is away
-    terminal    keys, resizes, and a terminal that is put back as it was, however we leave
-    painting    draws a screen with rich
-    lines       says the same in plain lines, where rich or a real terminal is missing, or a program reads
+    model         the lanes of a status, and rates from two statuses
+    screens       which screen is shown, and what a key does; a state machine without input or output
+    source        requests the data of a screen from the daemon, and keeps the last answer while the daemon is away
+    terminal      keys, window sizes, and the terminal's state, which it restores in any case
+    drawing       draws a screen with rich
+    full_screen   the loop of source, drawing and terminal
+    lines         the same data as plain lines, without rich or a terminal, or for a program
 
-One thread, one wait: for a key, a new window size, or the time of the next question. A daemon that does not answer holds a key up for
-at most PATIENCE; its last picture stays, with since when and why it is old above it.
+There is one thread with one wait: for a key, a new window size, or the next update. A daemon that does not answer delays a key by at most
+PATIENCE; the last picture stays, with its age and the error above it.
 """

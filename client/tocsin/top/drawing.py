@@ -1,4 +1,4 @@
-"""Draws a screen with rich. Colour says nothing that the words beside it do not say; text from signals cannot move the cursor."""
+"""Draws a screen with rich. The text alone has the full meaning, without colour; control characters of signals are escaped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _BARS = 8  # intervals
 
 
 def draw(screens: Screens, picture: Picture, console: Console, now: float) -> RenderableType:
-    """Everything, for a terminal of the console's size; `now` is monotonic, for how old a picture is."""
+    """The whole screen, for a terminal of the console's size; `now` is monotonic, for the age of a picture."""
     room = console.height - _HEAD_LINES - _FOOT_LINES
     layout = Layout()
     layout.split_column(
@@ -58,7 +58,9 @@ def _body(screens: Screens, picture: Picture, console: Console, room: int) -> Re
     shown = picture.story[screens.row : screens.row + room]
     if not shown:
         return _line(f"asking for {screens.subject} ...")
-    return Text("\n").join(Text.from_ansi(line) for line in shown)  # `why` has coloured them, and shown what is no text
+    return Text("\n").join(
+        Text.from_ansi(line) for line in shown
+    )  # `why` has coloured the lines and escaped control characters
 
 
 def _line(text: str, style: str = "") -> Text:
@@ -72,7 +74,7 @@ def _head(screens: Screens, picture: Picture, now: float) -> RenderableType:
 
 def _first(screens: Screens, picture: Picture, now: float) -> Text:
     if picture.trouble is not None:
-        return _line(f"no answer for {format_age(now - picture.since)}: {picture.trouble}; looking again", "bold red")
+        return _line(f"no answer for {format_age(now - picture.since)}: {picture.trouble}; retrying", "bold red")
     health, up = str(picture.status.get("health")), round(picture.status.get("uptime_seconds") or 0)
     text = Text(f"tocsind {plain(picture.status.get('version'))} is ", no_wrap=True, overflow="ellipsis")
     text.append(plain(health), _STYLES.get(health, ""))
@@ -96,19 +98,19 @@ def _problems(status: Any) -> str:
     return f"! {problems[0]}{more}" if problems else ""
 
 
-def _text(told: Any, style: str = "") -> Text:
-    """A cell: rich would read a plain string as its markup."""
-    return Text(plain(told), style=style)
+def _text(value: Any, style: str = "") -> Text:
+    """A cell: rich would parse a plain string as markup."""
+    return Text(plain(value), style=style)
 
 
 def _window(rows: int, chosen: int, room: int) -> range:
-    """Which of so many rows are shown, so that the chosen one is among them."""
+    """The rows that are shown, with the chosen one among them."""
     first = max(0, min(chosen - room // 2, rows - room))
     return range(first, min(rows, first + max(1, room)))
 
 
 def _grid(*columns: str, wide: str, right: Sequence[str] = ()) -> Table:
-    """A table as wide as the terminal; the column `wide` takes what the others leave."""
+    """A table as wide as the terminal; the column `wide` gets the remaining width."""
     grid = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column in columns:
         justify: Literal["left", "right"] = "right" if column in right else "left"
@@ -150,7 +152,7 @@ def _details(lane: Lane) -> list[Text]:
     until = f" (for {format_age(lane.until)})" if lane.until is not None else ""
     return [
         _line(f"{lane.name}, {lane.kind}: {lane.condition}{until}; sent {lane.sent:,}"),
-        _line(f"  {lane.why}" if lane.why else "  nothing to complain of"),
+        _line(f"  {lane.why}" if lane.why else "  no problem"),
         _line(f"  left of each limit: {budget([dict(window) for window in lane.windows]) or 'no limits'}"),
     ]
 
@@ -158,7 +160,7 @@ def _details(lane: Lane) -> list[Text]:
 def _deliveries(screens: Screens, picture: Picture, room: int) -> RenderableType:
     rows, now = picture.deliveries, time.time()
     if not rows:
-        return _line(f"nothing waits for {screens.subject}, and nothing is dead there")
+        return _line(f"{screens.subject} has no queued and no dead deliveries")
     grid = _grid("ID", "PRIORITY", "STATE", "SINCE", "TRIES", "TITLE", wide="TITLE")
     chosen = min(screens.row, len(rows) - 1)
     for row in _window(len(rows), chosen, room - 1):

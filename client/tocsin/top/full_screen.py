@@ -1,4 +1,4 @@
-"""The full screen: look, draw, wait for a key, until the person leaves. With `painting` the only module that needs rich."""
+"""The full screen: updates, draws and waits for a key, until the user quits. Only this module and `drawing` need rich."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .screens import Screens, Want
 from .source import Source
 from .terminal import SUSPEND, Terminal
 
-_PAUSED = 3600.0  # seconds: as good as for ever, and a number that select can wait for
+_PAUSED = 3600.0  # seconds to wait for a key while paused
 
 
 def show(source: Source, interval: float) -> None:
-    """Take the terminal, and give it back: at the end, and while Ctrl-Z has stopped us."""
+    """Show the screen until the user quits. The terminal is restored at the end, and while Ctrl-Z has stopped the process."""
     console, screens = Console(highlight=False), Screens()
     while not screens.over:
         with Terminal() as terminal, console.screen() as canvas:
@@ -28,13 +28,13 @@ def show(source: Source, interval: float) -> None:
 
 
 def _visit(screens: Screens, source: Source, terminal: Terminal, canvas: ScreenContext, interval: float) -> None:
-    """Until the person leaves, or stops us."""
-    asked: Want | None = None
+    """Run until the user quits or presses Ctrl-Z."""
+    shown: Want | None = None
     due = 0.0
     while not screens.over:
-        if screens.wants != asked or (not screens.paused and time.monotonic() >= due):
-            asked = screens.wants
-            source.look(asked)
+        if screens.wants != shown or (not screens.paused and time.monotonic() >= due):
+            shown = screens.wants
+            source.look(shown)
             due = time.monotonic() + interval
         _paint(screens, source, canvas)
         key = terminal.key(_PAUSED if screens.paused else due - time.monotonic())
@@ -45,7 +45,7 @@ def _visit(screens: Screens, source: Source, terminal: Terminal, canvas: ScreenC
 
 
 def _paint(screens: Screens, source: Source, canvas: ScreenContext) -> None:
-    """Draw from the upper left corner of the terminal as large as it is now: $COLUMNS and $LINES are of another time."""
+    """Draw at the current size of the terminal: $COLUMNS and $LINES may be out of date."""
     console, size = canvas.console, ConsoleDimensions(*os.get_terminal_size())
     console.control(*([Control.home()] if console.size == size else [Control.clear(), Control.home()]))
     console.size = size

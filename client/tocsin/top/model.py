@@ -1,4 +1,4 @@
-"""What a status says of each lane, and what a number of them say of its pace."""
+"""The lanes of a status, and delivery rates from several statuses."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _PLAIN_BARS = "_.:-=+*#"
 
 @dataclass(frozen=True)
 class Lane:
-    """One destination, as a line of the screen shows it. Ages are seconds; `rates` are deliveries a second, the newest last."""
+    """One destination, as the screen shows it. Ages are seconds; `rates` are deliveries a second, the newest last."""
 
     name: str
     kind: str
     condition: str
-    why: str  # the reason, or the last error, and until when
-    until: float | None
+    why: str  # the reason, or the last error
+    until: float | None  # seconds
     queued: tuple[int, ...]  # by priority, URGENT first
-    age: float | None  # of what waits longest
-    windows: tuple[Mapping[str, Any], ...]  # the gate's budget, as the status has it
+    age: float | None  # of the oldest queued delivery
+    windows: tuple[Mapping[str, Any], ...]  # the limits, as in the status
     rates: tuple[float, ...]
     sent: int
     dead: int
 
     @property
     def waiting(self) -> int:
-        """In all priorities."""
+        """Queued deliveries of all priorities."""
         return sum(self.queued)
 
     @property
     def left(self) -> str:
-        """What is left of the scarcest limit, as `12/30`."""
+        """The remaining requests of the scarcest limit, as `12/30`."""
         if not self.windows:
             return "-"
         scarcest = min(self.windows, key=lambda window: _number(window, "left") / max(1, _number(window, "count")))
@@ -50,13 +50,13 @@ def _number(of: Mapping[str, Any], name: str) -> int:
 
 
 class History:
-    """Statuses, one after the other; what is kept of them is how many each lane had sent, and when."""
+    """The number of sent deliveries of each lane in the latest statuses, with their times."""
 
     def __init__(self) -> None:
         self._sent: dict[str, deque[tuple[float, int]]] = {}
 
     def add(self, status: Mapping[str, Any], now: float) -> None:
-        """One more, of the instant `now`. A lane that has sent less than before belongs to a daemon that started anew."""
+        """Add a status of the time `now`. Where a count is lower than before, the daemon has restarted."""
         for each in status.get("destinations") or []:
             seen = self._sent.setdefault(str(each.get("name")), deque(maxlen=REMEMBERED + 1))
             sent = _number(each, "sent")
@@ -65,7 +65,7 @@ class History:
             seen.append((now, sent))
 
     def rates(self, name: str) -> tuple[float, ...]:
-        """Deliveries a second between each two statuses, the newest last."""
+        """Deliveries a second between successive statuses, the newest last."""
         seen = list(self._sent.get(name, ()))
         return tuple(
             (sent - before) / (at - earlier) for (earlier, before), (at, sent) in pairwise(seen) if at > earlier
@@ -102,16 +102,16 @@ _ORDERS: Mapping[str, Callable[[Lane], Any]] = {
     "rate": lambda lane: -(lane.rates[-1] if lane.rates else 0.0),
     "name": lambda lane: lane.name,
 }
-ORDERS = tuple(_ORDERS)  # as the configuration has them, and by what
+ORDERS = tuple(_ORDERS)  # "file" is the order of the configuration
 
 
 def ordered(found: Sequence[Lane], order: str) -> list[Lane]:
-    """Lanes by one of ORDERS; equals stay as the configuration has them."""
+    """Lanes sorted by one of ORDERS; the sort is stable."""
     return sorted(found, key=_ORDERS[order])
 
 
 def sparkline(rates: Sequence[float], width: int, *, plain: bool = False) -> str:
-    """The newest `width` rates as bars, the highest of them full; `plain` keeps to ASCII."""
+    """The newest `width` rates as bars, scaled to the highest; `plain` uses ASCII only."""
     bars = _PLAIN_BARS if plain else _BARS
     shown = rates[-width:]
     most = max(shown, default=0.0)

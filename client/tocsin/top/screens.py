@@ -3,7 +3,7 @@
     LANES  --enter-->  DELIVERIES (of the chosen lane)  --enter-->  STORY (of the chosen delivery)
        <----escape, q---------'   <-------escape, q-----------------------'      q on LANES leaves
 
-What has to be asked for a screen stands in `wants`: `source` asks, nobody here does.
+`wants` names the data that a screen needs; `source` requests it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .model import ORDERS, Lane, ordered
 
 
 class Screen(Enum):
-    """What fills the terminal."""
+    """The screens."""
 
     LANES = "lanes"
     DELIVERIES = "deliveries"
@@ -26,7 +26,7 @@ class Screen(Enum):
 
 @dataclass
 class Picture:
-    """What the daemon told last. `trouble` says why it tells nothing now, `since` when that began, by the monotonic clock."""
+    """The latest data of the daemon. `trouble` is the error while it does not answer, `since` when that began, by the monotonic clock."""
 
     status: Mapping[str, Any] = field(default_factory=dict)
     lanes: Sequence[Lane] = ()
@@ -38,14 +38,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Want:
-    """A question for the daemon, besides its status."""
+    """The data that a screen needs besides the status."""
 
     screen: Screen
     subject: str | None = None  # a destination, or a signal's id
 
 
 class Screens:
-    """Where a person is. `press` takes a key; what cannot be done here does nothing."""
+    """The shown screen. `press` handles a key; a key without a meaning on this screen is ignored."""
 
     def __init__(self) -> None:
         self.screen = Screen.LANES
@@ -58,16 +58,16 @@ class Screens:
 
     @property
     def wants(self) -> Want:
-        """What this screen shows."""
+        """The data that this screen needs."""
         return Want(self.screen, self._subject)
 
     @property
     def subject(self) -> str:
-        """The destination or signal that the screen is about."""
+        """The destination or signal that the screen shows."""
         return self._subject or ""
 
     def press(self, key: str, picture: Picture) -> None:
-        """Do what `key` means here."""
+        """Handle a key."""
         if key in {"q", "escape"}:
             self._back(leave=key == "q")
         elif key in {"p", " "}:
@@ -80,11 +80,11 @@ class Screens:
             self.row = max(0, min(self.row + _STEPS.get(key, 0), self.rows(picture) - 1))
 
     def rows(self, picture: Picture) -> int:
-        """How many lines there are to choose from."""
+        """The number of lines."""
         return len({Screen.LANES: picture.lanes, Screen.DELIVERIES: picture.deliveries}.get(self.screen, picture.story))
 
     def chosen_lane(self, picture: Picture) -> Lane | None:
-        """The lane under the cursor; none while there is no lane."""
+        """The lane under the cursor; None while there is no lane."""
         found = ordered(picture.lanes, self.order)
         return found[min(self.row, len(found) - 1)] if found else None
 

@@ -1,4 +1,4 @@
-"""Asks the daemon for what a screen shows. While it is away the last picture stays, and says so."""
+"""Requests the data of a screen from the daemon. While the daemon is away the last picture stays, with the error."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tocsin.replies import describe
 from .model import History, lanes
 from .screens import Picture, Screen, Want
 
-PATIENCE = 1.0  # seconds for one answer: a key must not wait longer for its effect
+PATIENCE = 1.0  # seconds for one answer, which a key may have to wait for
 _MOST_DELIVERIES = 200
-_OF_INTEREST = ("sending", "queued", "dead")  # what a person looks for, in the order in which it is shown
+_SHOWN_STATES = ("sending", "queued", "dead")  # in this order
 
 Story = Callable[[Mapping[str, Any]], Sequence[str]]
 
 
 class Source:
-    """A strict client, and what it was told. `story` puts the answer to `why` into lines."""
+    """A strict client, and the latest data. `story` formats the answer to `why` as lines."""
 
     def __init__(self, client: Client, story: Story) -> None:
         self._client = client
@@ -30,7 +30,7 @@ class Source:
         self.picture = Picture()
 
     def look(self, want: Want) -> Picture:
-        """Ask once for everything that the screen wants."""
+        """Request all data of a screen once."""
         now = time.monotonic()
         try:
             self._ask(want, now)
@@ -41,17 +41,17 @@ class Source:
     def _ask(self, want: Want, now: float) -> None:
         status = self._client.status()
         self._history.add(status, now)
-        told = Picture(status=status, lanes=lanes(status, self._history))
+        picture = Picture(status=status, lanes=lanes(status, self._history))
         if want.screen is Screen.DELIVERIES:
-            told.deliveries = self._deliveries(want.subject)
+            picture.deliveries = self._deliveries(want.subject)
         elif want.screen is Screen.STORY:
-            told.deliveries = self.picture.deliveries
-            told.story = self._story(self._client.why(str(want.subject)))
-        self.picture = told
+            picture.deliveries = self.picture.deliveries
+            picture.story = self._story(self._client.why(str(want.subject)))
+        self.picture = picture
 
     def _deliveries(self, destination: str | None) -> list[Mapping[str, Any]]:
         rows: list[Mapping[str, Any]] = []
-        for state in _OF_INTEREST:
+        for state in _SHOWN_STATES:
             reply = self._client.request("queue", state=state, destination=destination, limit=_MOST_DELIVERIES)
             rows += reply.get("deliveries") or []
         return rows[:_MOST_DELIVERIES]

@@ -1,7 +1,7 @@
-"""A terminal that hands over keys one by one, and is put back as it was.
+"""Reads keys from a terminal, and restores its state.
 
-Whatever ends us (a key, an exception, SIGTERM, SIGHUP) unwinds the `with` block: a signal becomes SystemExit with 128 + its number. Ctrl-Z
-becomes a key, because the screen has to be given back before we stop. A new window size wakes whoever waits for a key, and is none.
+The `with` block ends on every way out: a key, an exception, or SIGTERM and SIGHUP, which become SystemExit with 128 + their number. Ctrl-Z
+is a key, because the screen must be restored before the process stops. A new window size ends the wait for a key without one.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ class Terminal:
         self._suspend = self._suspend or number == signal.SIGTSTP
 
     def key(self, seconds: float) -> str | None:
-        """The next key by its name (`up`, `enter`, or the letter itself); None after so many seconds, or for a new size."""
+        """The next key by its name (`up`, `enter`, or the letter itself); None after `seconds`, or after a change of the window size."""
         if not self._unread:
             ready, _, _ = select.select([self._keys, self._woken], [], [], max(0.0, seconds))
             if self._woken in ready:
                 os.read(self._woken, 4096)
             if self._keys in ready:
-                self._unread = os.read(self._keys, 64) or b"q"  # a terminal that has gone asks for nothing more
+                self._unread = os.read(self._keys, 64) or b"q"  # the terminal is gone: quit
         if self._suspend:
             self._suspend = False
             return SUSPEND
@@ -84,6 +84,6 @@ class Terminal:
             return _SEQUENCES[known]
         letter, self._unread = self._unread[:1].decode("ascii", "replace"), self._unread[1:]
         if letter == "\x1b" and self._unread[:1] in {b"[", b"O"}:
-            self._unread = b""  # a key that we have no name for
+            self._unread = b""  # a key without a name here
             return "unknown"
         return _LETTERS.get(letter, letter)

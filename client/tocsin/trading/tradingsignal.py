@@ -141,7 +141,7 @@ class TradingSignal:
         if fields:
             given["fields"] = fields
         if not (given["title"] or fields):
-            raise InvalidSignal("symbol", "is required: this signal says nothing")
+            raise InvalidSignal("symbol", "is required: this signal is empty")
         return Signal.from_dict({**others, **given})
 
     def _fields(self) -> dict[str, Any]:
