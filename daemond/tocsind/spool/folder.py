@@ -65,9 +65,7 @@ class Folder:
         self._claim = -1
         self._reason: str | None = None
         self._unreadable: dict[str, FileState] = {}
-        self._copied: dict[
-            str, int
-        ] = {}  # the inodes of files that a program holds open, and of which a copy is in quarantine
+        self._copied: dict[str, int] = {}  # inodes of files held open by programs, with a copy in quarantine
 
     @property
     def place(self) -> dict[str, str | int] | None:

@@ -317,7 +317,7 @@ class SpoolImporter:
         except SpoolUnusable as error:
             return f"{plain(name)}: {plain(reason)}; {error}"
         except NoOutbox:
-            return None  # its owner has replaced it since it was read: the next look judges it
+            return None  # its owner has replaced it since it was read: the next turn reads it
         if moved is not None:
             self._emit(Quarantined(plain(moved), plain(reason)))
         return None
