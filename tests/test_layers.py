@@ -134,7 +134,7 @@ def test_the_client_needs_nothing_but_python_and_takes_msgspec_only_when_asked()
     assert all(each.lazy for each in foreign if top(each.name) != "rich")
 
 
-def test_rich_draws_the_screen_of_top_and_is_asked_for_by_nobody_else() -> None:
+def test_rich_is_imported_by_the_screen_of_top_alone() -> None:
     drawing = {"tocsin.top.full_screen", "tocsin.top.drawing"}
     assert {each.importer for each in CLIENTS if top(each.name) == "rich"} == drawing
     assert all(each.lazy for each in CLIENTS if each.name in drawing and each.importer not in drawing)

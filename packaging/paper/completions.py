@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from .commands import Option, Program, Verb
 
-# in `status --json` a destination has a name followed by its kind; a limit of its gate has a name and no kind
+# in `status --json` a destination has a name followed by its kind; its limits have a name and no kind
 _ASK = """tocsin status --json --timeout 1s 2>/dev/null | grep -o '"name": "[^"]*", "kind"' | cut -d'"' -f4"""
 
 

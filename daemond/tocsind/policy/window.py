@@ -9,7 +9,7 @@
       deferred     waits in memory for its next attempt                     its time -> queued, in order of acceptance
       left         deferred, but never read here: a live message carried    the first of their times -> journal, and a rewind
                    it together with another delivery
-      gone         settled, claimed by nobody, or moved to a fallback       a rewind -> buffered, if the journal queues it again
+      gone         settled, not claimed, or moved to a fallback       a rewind -> buffered, if the journal queues it again
 
 `remove` takes a delivery out of every state. A delivery is in one state only: a rewind sets the cursor back to the beginning, and a read
 passes over deliveries that are in memory or left.
