@@ -1,9 +1,9 @@
 """B1: how long a caller waits until its signal is on disk, beside the floor and beside peers with the same guarantee.
 
 The headline is `tocsin stored`: a daemon that at the same time delivers each signal to a file. `lane off` is the same daemon with that
-destination switched off, so the difference is what delivering takes from accepting; `stopped` and `hung` have no daemon that answers.
-B3 (`received`, `none`) and B2's `send_many` ride
-along in the same rounds; they compare with the floor that makes their promise, a trio echo without a disk.
+destination switched off, so the difference is the cost of delivery; `stopped` and `hung` have no daemon that answers.
+B3 (`received`, `none`) and
+B2's `send_many` are measured in the same rounds, beside the floor with their guarantee, a trio echo without a disk.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def measure(size: Size) -> Table:
     present = [thing for thing in durable_peers if not thing.missing()]
     with standing([*durable, *present, *quick, *many]) as things:
         seconds = interleaved(things, rounds, puts)
-        ours = [thing for thing in things if isinstance(thing, Tocsin)]
-        counts = {"sent": sum(t.sent for t in ours), "accounted for": sum(t.accounted_for() for t in ours)}
+        daemons = [thing for thing in things if isinstance(thing, Tocsin)]
+        counts = {"sent": sum(t.sent for t in daemons), "accounted for": sum(t.accounted_for() for t in daemons)}
     floors = {id(thing): group[0].name for group in ([*durable, *present, *many], quick) for thing in group}
     return Table(
         bench="b1",

@@ -1,8 +1,8 @@
 """B2: durable hand-offs a second, from 1, 4 and 16 processes at once, beside peers with the same guarantee; and `send_many`.
 
 Every process is a program of its own with a connection of its own, forked after the server stood; all begin at one moment and stop after
-the same time, and what they were told is safe by then counts. Clients and servers share the machine's cores: with sixteen of them a
-figure says as much about what a client costs as about the server. `send_many` is told in signals.
+the same time, and bodies that are stored by then count. Clients and servers share the machine's cores: with sixteen of them a
+figure says as much about what a client costs as about the server. `send_many` is counted in signals.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Load:
 def measure(size: Size) -> Table:
     """The table of B2."""
     rounds, seconds = _SIZES[size]
-    ours = [
+    daemons = [
         Tocsin("tocsin stored"),
         Tocsin("tocsin stored, lane off", config=SWITCHED_OFF),
         TocsinMany(f"tocsin send_many({MANY}) stored", MANY),
@@ -49,13 +49,13 @@ def measure(size: Size) -> Table:
     ]
     peers = [peer() for peer in PEERS]
     present = [peer for peer in peers if not peer.missing()]
-    with standing([*ours, *present]) as things:
+    with standing([*daemons, *present]) as things:
         loads = [Load(thing, processes, []) for thing in things for processes in PROCESSES]
         for _ in range(rounds):
             for load in loads:
                 load.rates.append(_rate(load.thing, load.processes, seconds))
                 load.thing.rest()
-        counts = {"sent": sum(t.sent for t in ours), "accounted for": sum(t.accounted_for() for t in ours)}
+        counts = {"sent": sum(t.sent for t in daemons), "accounted for": sum(t.accounted_for() for t in daemons)}
     best = max((median(load.rates) for load in loads if load.thing in present), default=0.0)
     return Table(
         bench="b2",
@@ -76,22 +76,22 @@ def _row(thing: Handoff, loads: Sequence[Load], best: float) -> Row:
 def _rate(thing: Handoff, processes: int, seconds: float) -> float:
     """Bodies a second that so many processes handed over together."""
     together = _fork.Barrier(processes + 1)
-    told, tell = os.pipe()
-    workers = [_fork.Process(target=_hand_over, args=(thing, together, seconds, tell)) for _ in range(processes)]
+    results, pipe = os.pipe()
+    workers = [_fork.Process(target=_hand_over, args=(thing, together, seconds, pipe)) for _ in range(processes)]
     for worker in workers:
         worker.start()
     together.wait(_PATIENCE)
     for worker in workers:
         worker.join()
         assert worker.exitcode == 0, f"{thing.name}: a process of {processes} fell over"
-    counts = [int(count) for count in os.read(told, 4096).split()]
-    os.close(told)
-    os.close(tell)
+    counts = [int(count) for count in os.read(results, 4096).split()]
+    os.close(results)
+    os.close(pipe)
     thing.sent += sum(counts)
     return sum(counts) / seconds
 
 
-def _hand_over(thing: Handoff, together: Barrier, seconds: float, tell: int) -> None:
+def _hand_over(thing: Handoff, together: Barrier, seconds: float, pipe: int) -> None:
     """One of the processes."""
     thing.join()
     thing.put(BODY)
@@ -100,7 +100,7 @@ def _hand_over(thing: Handoff, together: Barrier, seconds: float, tell: int) -> 
     while time.monotonic() < until:
         thing.put(BODY)
         count += thing.each
-    os.write(tell, b"%d " % count)
+    os.write(pipe, b"%d " % count)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """B6: URGENT at random instants into a backlog of LOW that never ends, on one channel; beside a sender without priorities.
 
-Virtual time (tests/simulator), webhook 5 in 2 s and channel 30 in 60 s, each counted in every way; the worst model is told. 1,000 LOW
+Virtual time (tests/simulator), webhook 5 in 2 s and channel 30 in 60 s, each counted in every way; the worst model is shown. 1,000 LOW
 wait at the beginning, three a second come behind them, and in each of ten minutes so many URGENT fall at random. The other sender is as
 good as tocsin at everything else: the same limits, the same full messages, no reserve to keep, first come, first served.
 """
@@ -42,14 +42,14 @@ def measure(size: Size) -> Table:
     found = [
         (urgent, sender, [(scenario, next(records)) for scenario in scenarios]) for urgent, sender, scenarios in jobs
     ]
-    ours = [record for _, sender, runs in found if sender == SENDERS[0] for _, record in runs]
+    tocsins = [record for _, sender, runs in found if sender == SENDERS[0] for _, record in runs]
     return Table(
         bench="b6",
         title="URGENT into 1,000 LOW on one channel, in virtual time: the worst over all models of a server",
         rows=[Row(f"{urgent} a minute: {sender}", _figures(runs)) for urgent, sender, runs in found],
         counts={
-            "sent": sum(record.signals for record in ours),
-            "arrived": sum(record.signals - record.lost for record in ours),
+            "sent": sum(record.signals for record in tocsins),
+            "arrived": sum(record.signals - record.lost for record in tocsins),
         },
         notes=[
             f"{len(every)} models, {SEEDS[size]} seeds each; waits of URGENT from hand-off to acceptance; adapted: after two minutes"

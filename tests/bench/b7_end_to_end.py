@@ -69,15 +69,15 @@ _MESSAGE = {"embeds": [{"title": TITLE, "description": TEXT}]}
 def measure(size: Size) -> Table:
     """The table of B7."""
     rounds, calls, burst = _COUNTS[size]
-    with TemporaryDirectory() as folder, path(Path(folder)) as (daemon, ours, theirs):
-        post = Post(theirs.webhooks[0]["url"])
+    with TemporaryDirectory() as folder, path(Path(folder)) as (daemon, fake, other):
+        post = Post(other.webhooks[0]["url"])
         found = [
-            Round(_arrivals(daemon, ours, calls), timed(post.fresh, calls), timed(post.kept, calls))
+            Round(_arrivals(daemon, fake, calls), timed(post.fresh, calls), timed(post.kept, calls))
             for _ in range(rounds)
         ]
         post.close()
-        speed = _burst(daemon, ours, burst)
-        sent, arrived = daemon.counter("signals_accepted"), len(ours.embeds())
+        speed = _burst(daemon, fake, burst)
+        sent, arrived = daemon.counter("signals_accepted"), len(fake.embeds())
     waits = [[arrival.waited for arrival in each.arrivals] for each in found]
     return Table(
         bench="b7",
@@ -102,11 +102,11 @@ def measure(size: Size) -> Table:
 def path(folder: Path) -> Iterator[tuple[Daemon, FakeProcess, FakeProcess]]:
     """A daemon, the fake that it delivers to, and another for programs without a daemon."""
     with (
-        FakeProcess("--limits", "none") as ours,
-        FakeProcess("--limits", "none") as theirs,
-        Daemon(folder, discord("d", ours.webhooks[0]["url"]) + route("d")).start() as daemon,
+        FakeProcess("--limits", "none") as fake,
+        FakeProcess("--limits", "none") as other,
+        Daemon(folder, discord("d", fake.webhooks[0]["url"]) + route("d")).start() as daemon,
     ):
-        yield daemon, ours, theirs
+        yield daemon, fake, other
         daemon.stop()
 
 

@@ -54,7 +54,7 @@ def files(message: dict[str, Any]) -> dict[str, str]:
     return {each["filename"]: each["sha256"] for each in message["payload"].get("attachments", [])}
 
 
-def told(embed: dict[str, Any]) -> str | None:
+def attachment_note(embed: dict[str, Any]) -> str | None:
     """The line of an embed about files that are missing from the message."""
     found: list[str] = [field["value"] for field in embed.get("fields", []) if field["name"] == "Attachment"]
     return found[0].replace("\\", "") if found else None
@@ -165,7 +165,7 @@ def test_attachment_missing_from_store_is_reported_in_message(
     fake.release()
     assert daemon.settled(receipt.id) == ["delivered"]
     message = fake.messages()[1]
-    assert told(message["payload"]["embeds"][0]) == "chart.png is not attached: it is not there any more"
+    assert attachment_note(message["payload"]["embeds"][0]) == "chart.png is not attached: it is not there any more"
     assert files(message) == {}
 
 
@@ -203,7 +203,7 @@ def test_daemon_opens_only_files_of_the_incoming_folder(
     assert all("is not attached" in receipt["reason"] for receipt in receipts)
     assert set(daemon.settled(first.id, *(receipt["id"] for receipt in receipts))) == {"delivered"}
     embeds = fake.embeds()[1:]
-    assert [told(embed) for embed in embeds] == [receipt["reason"] for receipt in receipts]
+    assert [attachment_note(embed) for embed in embeds] == [receipt["reason"] for receipt in receipts]
     assert [files(message) for message in fake.messages()] == [{"chart.png": digest(png())}] + [{}] * (
         len(fake.messages()) - 1
     )
@@ -315,7 +315,7 @@ def test_member_cannot_attach_file_of_another_user(shared: DaemonProcess, fake: 
     until(lambda: bool(fake.messages()))
     [message] = fake.messages()
     assert files(message) == {}
-    said = told(message["payload"]["embeds"][0])
+    said = attachment_note(message["payload"]["embeds"][0])
     assert said == f"roots.png is not attached: it belongs to uid 0, and uid {STRANGER} sent it"
     until(lambda: not (shared.spool / "a.jsonl").exists())
     assert (shared.spool / "attachments" / "roots.png").exists()  # nor deleted

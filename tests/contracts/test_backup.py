@@ -49,7 +49,7 @@ def test_backup_is_a_snapshot_although_reading_takes_time(daemon: DaemonProcess,
         replies = daemon.client.stream("backup", idle=20)
         pieces = [next(replies)]
         for number in range(600):
-            daemon.client.send(f"meanwhile {number}", body="x" * 4000)
+            daemon.client.send(f"signal {number}", body="x" * 4000)
         pieces += replies
         copy = tmp_path / "copy.db"
         copy.write_bytes(b"".join(piece["data"] for piece in pieces))

@@ -73,9 +73,9 @@ def test_check_reports_five_mistakes_with_file_and_line(tmp_path: Path) -> None:
     done = tocsind_("check", "--config", "alerts.toml", folder=tmp_path)
     assert done.returncode == 78
     assert done.stdout == ""
-    told = done.stderr.splitlines()
-    assert [line.split(": ")[1] for line in told] == [f"alerts.toml:{line}" for line in MISTAKEN_LINES]
-    for line, words in zip(told, ("ledger", "limt", "fax", "teir", "nowhere"), strict=True):
+    output = done.stderr.splitlines()
+    assert [line.split(": ")[1] for line in output] == [f"alerts.toml:{line}" for line in MISTAKEN_LINES]
+    for line, words in zip(output, ("ledger", "limt", "fax", "teir", "nowhere"), strict=True):
         assert words in line
 
 
@@ -91,19 +91,19 @@ def test_check_json_is_one_object_on_failure(tmp_path: Path) -> None:
     (tmp_path / "alerts.toml").write_text(FIVE_MISTAKES)
     done = tocsind_("check", "--config", "alerts.toml", "--json", folder=tmp_path)
     assert (done.returncode, done.stderr) == (78, "")
-    told = json.loads(done.stdout)
-    assert set(told) == {"schema", "ok", "source", "problems", "warnings", "destinations", "routes"}
-    assert (told["schema"], told["ok"]) == (1, False)
-    assert [set(problem) for problem in told["problems"]] == [{"file", "line", "key", "message"}] * 5
-    assert [problem["line"] for problem in told["problems"]] == list(MISTAKEN_LINES)
+    output = json.loads(done.stdout)
+    assert set(output) == {"schema", "ok", "source", "problems", "warnings", "destinations", "routes"}
+    assert (output["schema"], output["ok"]) == (1, False)
+    assert [set(problem) for problem in output["problems"]] == [{"file", "line", "key", "message"}] * 5
+    assert [problem["line"] for problem in output["problems"]] == list(MISTAKEN_LINES)
 
 
 def test_check_json_is_one_object_on_success(tmp_path: Path) -> None:
     done = tocsind_("check", "--json", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
-    assert (told["schema"], told["ok"], told["problems"]) == (1, True, [])
-    by_name = {destination["name"]: destination for destination in told["destinations"]}
+    output = json.loads(done.stdout)
+    assert (output["schema"], output["ok"], output["problems"]) == (1, True, [])
+    by_name = {destination["name"]: destination for destination in output["destinations"]}
     assert by_name["alerts-general"]["reason"] == "DISCORD_WEBHOOK_ALERTS_GENERAL is not set"
     assert by_name["local-file"]["condition"] == "ready"
 
@@ -208,10 +208,10 @@ def test_version_goes_to_stdout(tmp_path: Path) -> None:
 
 
 def test_version_json_has_all_fields_of_a_bug_report(tmp_path: Path) -> None:
-    told = json.loads(tocsind_("--version", "--json", folder=tmp_path, watched=True).stdout)
-    assert (told["schema"], told["version"], told["form"]) == (1, tocsind.__version__, "python")
-    assert (told["openssl"], told["sqlite"]) == (ssl.OPENSSL_VERSION, sqlite3.sqlite_version)
-    assert told["libraries"]["trio"] == trio.__version__
+    output = json.loads(tocsind_("--version", "--json", folder=tmp_path, watched=True).stdout)
+    assert (output["schema"], output["version"], output["form"]) == (1, tocsind.__version__, "python")
+    assert (output["openssl"], output["sqlite"]) == (ssl.OPENSSL_VERSION, sqlite3.sqlite_version)
+    assert output["libraries"]["trio"] == trio.__version__
 
 
 @pytest.mark.parametrize(

@@ -177,9 +177,9 @@ def test_every_signal_read_before_exit_has_a_receipt(tmp_path: Path) -> None:
         assert daemon.process.wait(PATIENCE) == 0
         daemon.start()
         assert daemon.settled(*stored) == ["delivered"] * len(stored)
-        told = [json.loads(line)["id"] for line in (daemon.state / "alerts.jsonl").read_text().splitlines()]
-        assert set(stored) <= set(told)
-        assert len(told) == len(set(told))
+        written = [json.loads(line)["id"] for line in (daemon.state / "alerts.jsonl").read_text().splitlines()]
+        assert set(stored) <= set(written)
+        assert len(written) == len(set(written))
 
 
 def test_exit_ends_tail_of_clients(tmp_path: Path) -> None:

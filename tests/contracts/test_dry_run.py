@@ -91,10 +91,10 @@ def test_dry_run_payload_equals_sent_payload(daemon: DaemonProcess, fake: FakePr
     sent = daemon.tocsin("send", *arguments, "--wait", "20s")
     assert sent.returncode == 0, sent.stderr
     (message,) = fake.messages()
-    told = message["payload"]
-    (planned,), (embed,) = shown.pop("embeds"), told.pop("embeds")
+    posted = message["payload"]
+    (planned,), (embed,) = shown.pop("embeds"), posted.pop("embeds")
     planned.pop("footer")  # the id in it is the signal's own
-    assert {key: told[key] for key in shown} == shown
+    assert {key: posted[key] for key in shown} == shown
     assert {key: embed[key] for key in planned} == planned
     assert shown["username"] == "The office"
     assert "@here" in shown["content"]
@@ -141,9 +141,9 @@ def test_dry_run_of_invalid_signal_names_field_and_exits_65(daemon: DaemonProces
     done = daemon.tocsin("test", "")
     assert (done.returncode, done.stdout) == (65, "")
     assert "title" in done.stderr
-    told = daemon.tocsin("test", "x", "--to", "nowhere", "--json")
-    answer = json.loads(told.stdout)
-    assert (told.returncode, answer["schema"], answer["ok"]) == (65, 1, False)
+    done = daemon.tocsin("test", "x", "--to", "nowhere", "--json")
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["schema"], answer["ok"]) == (65, 1, False)
     assert "nowhere" in answer["error"]["message"]
 
 

@@ -161,9 +161,9 @@ async def test_edit_changes_embed_without_mention_or_other_fields(fake: FakeDisc
     (before,) = fake.messages
     await destination.deliver(edit(before.message_id, state(1, "closed", Priority.HIGH)))
     (after,) = fake.messages
-    told = {"embeds", "allowed_mentions"}
-    assert {key: value for key, value in after.payload.items() if key not in told} == {
-        key: value for key, value in before.payload.items() if key not in told
+    changed = {"embeds", "allowed_mentions"}
+    assert {key: value for key, value in after.payload.items() if key not in changed} == {
+        key: value for key, value in before.payload.items() if key not in changed
     }
     assert (before.payload["content"], before.mentions.roles, after.mentions.roles) == ("<@&7>", ("7",), ())
 
@@ -200,7 +200,7 @@ async def test_edit_of_deleted_message_costs_one_request_and_keeps_webhook(
     assert (await webhook(fake, client).deliver(edit(message))).outcomes == (gone,) * 2
 
 
-# --- a fault in what is shown ----------------------------------------------------------------------------------------------
+# --- a rejected state ----------------------------------------------------------------------------------------------
 
 
 async def test_rejected_edit_blames_the_shown_state_only(fake: FakeDiscord, client: HttpClient) -> None:

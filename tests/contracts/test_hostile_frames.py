@@ -46,7 +46,7 @@ def peer(daemon: DaemonProcess) -> Iterator[Peer]:
         yield peer
 
 
-# --- what is no frame: told once, and closed ---------------------------------------------------------------------------
+# --- no frame: one error, and the connection closes ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_frame_of_exactly_the_limit_is_accepted(peer: Peer) -> None:
     assert reply["receipt"]["state"] == "stored"
 
 
-# --- what is a frame and means nothing: told, and the connection lives ---------------------------------------------------
+# --- invalid requests in valid frames: an error, and the connection stays ---------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -257,14 +257,14 @@ def write_for_ever(to: socket.socket, data: bytes) -> None:
         to.sendall(data)
 
 
-# --- who misbehaves in time and number -----------------------------------------------------------------------------------
+# --- slow, silent and numerous peers -----------------------------------------------------------------------------------
 
 
 def test_incomplete_frame_does_not_delay_other_clients(daemon: DaemonProcess) -> None:
     with ExitStack() as stack:
         for _ in range(50):
             stack.enter_context(Peer(daemon.socket)).write(framed(json.dumps(send("half")))[:20])
-        assert daemon.client.send("meanwhile").state == "stored"
+        assert daemon.client.send("another signal").state == "stored"
 
 
 def test_peer_that_disconnects_inside_a_frame_is_forgotten(daemon: DaemonProcess) -> None:
@@ -294,7 +294,7 @@ def test_peer_that_never_reads_replies_does_not_delay_other_clients(daemon: Daem
     asked = framed(json.dumps(request("status"))) * 1000
     with pytest.raises((BlockingIOError, TimeoutError)):  # the daemon stops reading from a client that does not read
         write_for_ever(peer.socket, asked)
-    assert daemon.client.send("meanwhile").state == "stored"
+    assert daemon.client.send("another signal").state == "stored"
 
 
 def test_thousand_idle_connections_do_not_block_new_clients(daemon: DaemonProcess) -> None:
@@ -304,7 +304,7 @@ def test_thousand_idle_connections_do_not_block_new_clients(daemon: DaemonProces
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with ExitStack() as stack:
         idle = [stack.enter_context(Peer(daemon.socket)) for _ in range(1000)]
-        assert daemon.client.send("meanwhile").state == "stored"
+        assert daemon.client.send("another signal").state == "stored"
         assert daemon.status()["health"] == "ok"
         assert idle[0].reply() is HUNG_UP, "the longest idle made room"
         assert (idle[-1].json(send("the latest")).reply() or {})["ok"] is True

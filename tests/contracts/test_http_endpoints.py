@@ -75,7 +75,7 @@ def daemon(running: DaemonProcess) -> Iterator[DaemonProcess]:
     assert ask(running, "/healthz")[:2] == (200, "ok\n")
 
 
-# --- asked well --------------------------------------------------------------------------------------------------------
+# --- valid requests --------------------------------------------------------------------------------------------------------
 
 
 def test_metrics_endpoint_and_command_print_the_same_prometheus_text(daemon: DaemonProcess) -> None:
@@ -146,7 +146,7 @@ def test_readyz_fails_and_healthz_succeeds_with_full_disk(tmp_path: Path) -> Non
         assert ask(daemon, "/healthz")[0] == 200
 
 
-# --- where -------------------------------------------------------------------------------------------------------------
+# --- addresses -------------------------------------------------------------------------------------------------------------
 
 
 def test_reload_moves_and_disables_http_endpoints(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_http_listens_on_loopback_only(tmp_path: Path, listen: str, said: str) -
     assert said in problem["message"]
 
 
-# --- asked ill ---------------------------------------------------------------------------------------------------------
+# --- invalid requests ---------------------------------------------------------------------------------------------------------
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 

@@ -43,7 +43,7 @@ ATTACKS = {
 @contextmanager
 def holding(uid: int, path: str, opening: bytes) -> Iterator[Callable[[], bool]]:
     """Another user opens EACH connections, writes `opening` on each, and reads nothing until the end; the call waits until that is done."""
-    ready, tell = os.pipe()
+    ready, start = os.pipe()
     wait, end = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -53,11 +53,11 @@ def holding(uid: int, path: str, opening: bytes) -> Iterator[Callable[[], bool]]
             os.setgid(uid)
             os.setuid(uid)
             connections = [opened(path, opening) for _ in range(EACH)]
-            os.write(tell, b"+" if connections else b"-")
+            os.write(start, b"+" if connections else b"-")
             os.read(wait, 1)
         finally:
             os._exit(0)
-    os.close(tell)
+    os.close(start)
     os.close(wait)
     try:
         yield lambda: os.read(ready, 1) == b"+"
@@ -89,8 +89,8 @@ def as_user(uid: int, work: Callable[[], str]) -> str:
         finally:
             os._exit(0)
     os.close(writer)
-    with os.fdopen(reader) as told:
-        answer = told.read()
+    with os.fdopen(reader) as output:
+        answer = output.read()
     os.waitpid(pid, 0)
     return answer
 

@@ -61,8 +61,8 @@ def test_member_drops_and_retries_own_signals_only(daemon: DaemonProcess) -> Non
             return as_member(daemon, lambda client: client.request(op, id=id_))
 
         assert "deliveries" in about(own)
-        told = about(roots)
-        assert told == "not-permitted: only its sender (uid 0), root and the daemon's own user may do that"
+        reply = about(roots)
+        assert reply == "not-permitted: only its sender (uid 0), root and the daemon's own user may do that"
         assert daemon.client.request(op, id=own)["ok"], "root may"
     unknown = as_member(daemon, lambda client: client.request("drop", id="0" * 26))
     assert unknown.startswith("not-found")
@@ -75,8 +75,8 @@ def test_member_drops_and_retries_own_signals_only(daemon: DaemonProcess) -> Non
 )
 def test_member_may_not_use_operator_requests(daemon: DaemonProcess, request_of: dict[str, Any]) -> None:
     before = daemon.status()["counters"]["requests_not_permitted"]
-    told = as_member(daemon, lambda client: client.request(**request_of))
-    assert told == "not-permitted: only root and the daemon's own user may do that"
+    reply = as_member(daemon, lambda client: client.request(**request_of))
+    assert reply == "not-permitted: only root and the daemon's own user may do that"
     assert daemon.status()["counters"]["requests_not_permitted"] == before + 1
     assert daemon.client.request(**request_of)["ok"]
 
@@ -135,9 +135,9 @@ def test_program_in_user_namespace_sends_only_to_named_uid(daemon: DaemonProcess
     def sent() -> list[Any]:
         ctypes.CDLL(None).unshare(CLONE_NEWUSER)
         spool = Path(daemon.folder / "container")
-        told = [Client(daemon.socket, spool=spool).send("x").reason]
+        replies = [Client(daemon.socket, spool=spool).send("x").reason]
         os.environ["TOCSIN_DAEMON_UID"] = "65534"
-        return [os.geteuid(), *told, Client(daemon.socket, timeout=20, spool=spool).send("y").state]
+        return [os.geteuid(), *replies, Client(daemon.socket, timeout=20, spool=spool).send("y").state]
 
     uid, before, after = as_stranger(sent)
     if uid != 65534:

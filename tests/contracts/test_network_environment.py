@@ -19,7 +19,7 @@ to = ["abroad"]
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "output"),
     [
         ({"ALL_PROXY": "socks4://u:hunter2@127.0.0.1:1"}, "ALL_PROXY names a proxy (socks4://127.0.0.1:1)"),
         ({"https_proxy": "http://u:hunter2@p:port"}, "https_proxy is no URL of a proxy"),
@@ -28,7 +28,7 @@ to = ["abroad"]
     ],
 )
 def test_unusable_proxy_settings_disable_only_affected_destinations(
-    tmp_path: Path, settings: dict[str, str], told: str
+    tmp_path: Path, settings: dict[str, str], output: str
 ) -> None:
     daemon = DaemonProcess(tmp_path, ABROAD + file(), {"NO_PROXY": "localhost,[::1],::1/128,[x", **settings})
     with daemon.start():
@@ -36,7 +36,7 @@ def test_unusable_proxy_settings_disable_only_affected_destinations(
         lane, status = daemon.destination("abroad"), daemon.status()
         assert daemon.stop() == 0
     assert lane["condition"] == "disabled"
-    assert lane["reason"].startswith(told)
+    assert lane["reason"].startswith(output)
     assert status["health"] == "degraded"
     assert f"abroad is disabled: {lane['reason']}" in status["problems"]
     log = daemon.log.read_text()
@@ -48,10 +48,10 @@ def test_check_reports_unusable_network_environment_as_daemon_does(tmp_path: Pat
     settings = {"HTTPS_PROXY": "socks4://u:hunter2@p", "NO_PROXY": "::1/128,[x"}
     daemon = DaemonProcess(tmp_path, ABROAD + file(), settings)
     command = [*daemon.command, "check", "--config", str(daemon.config)]
-    told = subprocess.run(command, env=daemon.env, capture_output=True, text=True, check=True)
+    output = subprocess.run(command, env=daemon.env, capture_output=True, text=True, check=True)
     report = json.loads(subprocess.run([*command, "--json"], env=daemon.env, capture_output=True, check=True).stdout)
-    assert "NO_PROXY: [x cannot be read, and is left out" in told.stderr
-    assert "disabled: HTTPS_PROXY names a proxy (socks4://p)" in told.stdout
+    assert "NO_PROXY: [x cannot be read, and is left out" in output.stderr
+    assert "disabled: HTTPS_PROXY names a proxy (socks4://p)" in output.stdout
     assert report["destinations"][0]["reason"].startswith("HTTPS_PROXY names a proxy (socks4://p)")
     assert [each["condition"] for each in report["destinations"]] == ["disabled", "ready"]
-    assert "hunter2" not in told.stdout + told.stderr + str(report)
+    assert "hunter2" not in output.stdout + output.stderr + str(report)

@@ -19,7 +19,7 @@ def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
         assert daemon.process.poll() is None, daemon.log.read_text()[-2000:]
 
 
-def take(daemon: DaemonProcess, config: str) -> None:
+def apply(daemon: DaemonProcess, config: str) -> None:
     """Reload, and wait until it is done. `tail` follows new events only, so an earlier reload does not count."""
     before = sum(reply["event"]["event"] == "reloaded" for reply in daemon.client.stream("tail"))
     daemon.configure(config)
@@ -37,7 +37,7 @@ def arrived(daemon: DaemonProcess, title: str, **fields: str) -> list[str]:
 def test_reload_applies_new_route_and_destination(daemon: DaemonProcess, fake: FakeProcess) -> None:
     assert arrived(daemon, "before", tier="premium") == ["local-file"]
     premium = '[[routes]]\nwhen = { tier = "premium" }\nto = ["d"]\n'
-    take(daemon, file() + discord("d", fake.webhooks[0]["url"]) + premium + route("local-file"))
+    apply(daemon, file() + discord("d", fake.webhooks[0]["url"]) + premium + route("local-file"))
     assert arrived(daemon, "after", tier="premium") == ["d"]
     assert arrived(daemon, "other", tier="free") == ["local-file"]
     assert [embed["title"] for embed in fake.embeds()] == ["after"]
@@ -45,7 +45,7 @@ def test_reload_applies_new_route_and_destination(daemon: DaemonProcess, fake: F
 
 def test_reload_detects_deleted_webhook_before_first_signal(daemon: DaemonProcess, fake: FakeProcess) -> None:
     fake.control("POST", "delete", {"webhook": fake.webhooks[0]["id"]})
-    take(daemon, file() + discord("d", fake.webhooks[0]["url"], fallback='["local-file"]') + route("d"))
+    apply(daemon, file() + discord("d", fake.webhooks[0]["url"], fallback='["local-file"]') + route("d"))
     assert daemon.wait_for("disabled", destination="d")["reason"] == "404 from Discord: Unknown Webhook"
     assert arrived(daemon, "the first alert") == ["local-file"]
     assert fake.counts()["posts"] == 0
@@ -53,13 +53,13 @@ def test_reload_detects_deleted_webhook_before_first_signal(daemon: DaemonProces
 
 def test_reload_reroutes_queue_of_removed_destination(daemon: DaemonProcess, fake: FakeProcess) -> None:
     there = discord("d", fake.webhooks[0]["url"], retry='{ first = "1h", most = "1h" }') + file()
-    take(daemon, there + route("d"))
+    apply(daemon, there + route("d"))
     fake.script({"behaviour": "status", "status": 503})
     waiting = daemon.client.send("patience").id
     daemon.wait_for("deferred", id=waiting)
 
-    take(daemon, PLAIN)
-    assert arrived(daemon, "meanwhile") == ["local-file"]
+    apply(daemon, PLAIN)
+    assert arrived(daemon, "another signal") == ["local-file"]
     assert [each["name"] for each in daemon.status()["destinations"]] == ["local-file"]
     assert daemon.settled(waiting) == ["delivered"]
     assert [
@@ -76,29 +76,29 @@ def test_reload_reroutes_queue_of_removed_destination(daemon: DaemonProcess, fak
 
 def test_unrouted_queue_of_removed_destination_waits_for_its_return(daemon: DaemonProcess, fake: FakeProcess) -> None:
     there = discord("d", fake.webhooks[0]["url"], retry='{ first = "1h", most = "1h" }') + file()
-    take(daemon, there + route("d"))
+    apply(daemon, there + route("d"))
     fake.script({"behaviour": "status", "status": 503})
     waiting = daemon.client.send("patience").id
     daemon.wait_for("deferred", id=waiting)
 
-    take(daemon, file() + '[[routes]]\nwhen = { tier = "premium" }\nto = ["local-file"]\n')
+    apply(daemon, file() + '[[routes]]\nwhen = { tier = "premium" }\nto = ["local-file"]\n')
     assert daemon.status()["problems"] == ["1 wait for d, which the configuration no longer names"]
     (row,) = daemon.client.request("queue", destination="d")["deliveries"]
     assert (row["id"], row["state"]) == (waiting, "queued")
 
-    take(daemon, there + route("d"))
+    apply(daemon, there + route("d"))
     assert daemon.settled(waiting) == ["delivered"]
     assert daemon.status()["problems"] == []
 
 
 def test_reload_with_wider_limit_releases_waiting_signals(daemon: DaemonProcess, fake: FakeProcess) -> None:
     url = fake.webhooks[0]["url"]
-    take(daemon, discord("d", url, limit='"1/h"') + route("d"))
+    apply(daemon, discord("d", url, limit='"1/h"') + route("d"))
     first = daemon.client.send("first").id
     assert daemon.settled(first) == ["delivered"]
     second = daemon.client.send("second").id
     assert daemon.client.request("wait", id=second, seconds=0)["state"] == "queued"
-    take(daemon, discord("d", url, limit='"1000/s"') + route("d"))
+    apply(daemon, discord("d", url, limit='"1000/s"') + route("d"))
     assert daemon.settled(second) == ["delivered"]
     assert [embed["title"] for embed in fake.embeds()] == ["first", "second"]
 
@@ -118,7 +118,7 @@ def test_reload_of_invalid_configuration_reports_all_problems_and_keeps_the_old_
     log = daemon.log.read_text()
     assert "error reload-refused" in log
     assert "colour" in log
-    take(daemon, PLAIN)
+    apply(daemon, PLAIN)
     assert daemon.status()["health"] == "ok"
 
 
@@ -141,7 +141,7 @@ def test_reload_of_missing_file_changes_nothing(daemon: DaemonProcess) -> None:
 
 
 def test_reload_waits_for_requests_in_flight_of_changed_destination(daemon: DaemonProcess, fake: FakeProcess) -> None:
-    take(daemon, discord("d", fake.webhooks[0]["url"]) + route("d"))
+    apply(daemon, discord("d", fake.webhooks[0]["url"]) + route("d"))
     fake.hold()
     ids = [daemon.client.send(title).id for title in ("in flight", "next")]
     fake.await_held()
@@ -162,7 +162,7 @@ def test_reload_of_two_destinations_lists_both_while_one_waits_for_its_request(d
         return "".join(discord(name, webhook["url"], **options) for name, webhook in pair) + route("d")
 
     with FakeProcess("--limits", "none", "--webhooks", "2") as fake:
-        take(daemon, configuration())
+        apply(daemon, configuration())
         fake.script({"behaviour": "slow", "webhook": fake.webhooks[0]["id"], "method": "POST", "delay": 5.0})
         slow = daemon.client.send("in flight").id
         until(lambda: len(fake.messages()) == 1)
@@ -181,7 +181,7 @@ def sender(fake: FakeProcess, title: str) -> str | None:
 
 
 def test_reload_with_another_socket_path_reports_that_it_needs_a_restart(daemon: DaemonProcess, tmp_path: Path) -> None:
-    take(daemon, f'[daemon]\nsocket = "{tmp_path}/other.sock"\n{PLAIN}')
+    apply(daemon, f'[daemon]\nsocket = "{tmp_path}/other.sock"\n{PLAIN}')
     assert "next start" in daemon.wait_for("configuration-warning")["problem"]
     assert daemon.listens()
 
@@ -189,6 +189,6 @@ def test_reload_with_another_socket_path_reports_that_it_needs_a_restart(daemon:
 def test_hundred_reloads_are_applied_in_sequence(daemon: DaemonProcess) -> None:
     for _ in range(100):
         daemon.reload()
-    assert arrived(daemon, "meanwhile") == ["local-file"]
-    take(daemon, PLAIN)
+    assert arrived(daemon, "another signal") == ["local-file"]
+    apply(daemon, PLAIN)
     assert arrived(daemon, "after") == ["local-file"]

@@ -112,7 +112,7 @@ ROWS = {
         invalid=True,
     ),
     # Cloudflare
-    "Cloudflare's 429, told how long": Row(
+    "Cloudflare's 429 with a duration": Row(
         RateLimited(scope=Scope.CLOUDFLARE, retry_after=99), limited(f"429 {BLOCKED} for 99 s", Reach.KIND, 99.0), invalid=True
     ),
     "Cloudflare's 429 as a page, untold": Row(
@@ -258,7 +258,7 @@ async def test_cancelled_request_is_outcome_unknown(fake: FakeDiscord, client: H
     assert len(fake.messages) == 1
 
 
-# --- the limits themselves, and not a script -------------------------------------------------------------------------------
+# --- rate limits of the fake, without a script -------------------------------------------------------------------------------
 
 
 async def spent(fake: FakeDiscord, client: HttpClient, url: str | None = None) -> Report:
@@ -351,7 +351,7 @@ async def test_redirect_is_never_followed(fake: FakeDiscord, client: HttpClient)
     assert (fake.counts.requests, fake.messages) == (1, ())
 
 
-# --- a rejected item---------------------------------------------------------------------------------------------------------
+# --- a rejected item --------------------------------------------------------------------------------------------------------
 
 
 ANOTHER = Deferred("400 from Discord: another alert of the same message was refused", Cause.BATCH_MATE)

@@ -60,8 +60,8 @@ def test_token_is_not_shown_after_any_response(tmp_path: Path, fake: FakeProcess
     token, url = fake.webhooks[0]["token"], fake.webhooks[0]["url"]
     config = discord("d", url, **QUICK).replace(f'"{url}"', '{ env = "CANARY" }') + file() + route("d")
     if behaviour:
-        told = json.dumps(behaviour).replace("{token}", token).replace("{url}", url)
-        fake.script(json.loads(told))
+        script = json.dumps(behaviour).replace("{token}", token).replace("{url}", url)
+        fake.script(json.loads(script))
     with DaemonProcess(tmp_path, config, {"CANARY": url}).start() as daemon:
         id_ = daemon.client.send("x").id
         daemon.wait_for(fact)

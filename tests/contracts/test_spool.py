@@ -249,10 +249,10 @@ def test_ten_thousand_spool_files_are_imported_in_order_while_socket_serves(tmp_
         (daemon.spool / f"{n:06d}.jsonl").write_text(json.dumps({"title": f"{n}", "id": new_id()}) + "\n")
     with daemon.start():
         with Client(daemon.socket, timeout=PATIENCE, strict=True) as program:
-            assert program.send("meanwhile", priority="urgent").state == "stored"
+            assert program.send("another signal", priority="urgent").state == "stored"
         until(lambda: waits(daemon) == 0)
         until(lambda: len(titles(daemon)) == count + 1)
-    arrived = [title for title in titles(daemon) if title != "meanwhile"]
+    arrived = [title for title in titles(daemon) if title != "another signal"]
     assert arrived == [f"{n}" for n in range(count)]
 
 

@@ -55,7 +55,7 @@ def test_member_of_spool_group_spools_under_own_uid(daemon: DaemonProcess, folde
 
 def test_member_cannot_change_spool_files_of_others(daemon: DaemonProcess, folder: Path) -> None:
     share_spool(folder / "spool")
-    ours = sent(daemon, "ours")()
+    own = sent(daemon, "own")()
     [held] = files(folder / "spool")
 
     def attack() -> list[str]:
@@ -69,7 +69,7 @@ def test_member_cannot_change_spool_files_of_others(daemon: DaemonProcess, folde
 
     assert as_stranger(attack) == ["PermissionError"] * 4
     daemon.start()
-    assert daemon.settled(ours["id"]) == ["delivered"]
+    assert daemon.settled(own["id"]) == ["delivered"]
 
 
 def test_member_cannot_make_daemon_read_files_of_others(daemon: DaemonProcess, folder: Path) -> None:

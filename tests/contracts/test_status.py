@@ -246,8 +246,8 @@ def test_configured_limit_shows_condition_limited_and_is_no_problem(daemon: Daem
     assert limited["condition"] == "limited"
     assert limited["reason"]
     assert 0 < limited["until_seconds"] <= 3600
-    (ours,) = [window for window in limited["limits"]["windows"] if window["name"] == "ours"]
-    assert (ours["count"], ours["per"], ours["left"]) == (1, 3600.0, 0)
+    (own,) = [window for window in limited["limits"]["windows"] if window["name"] == "ours"]
+    assert (own["count"], own["per"], own["left"]) == (1, 3600.0, 0)
     assert set(limited["limits"]["waits_for"].values()) == {"the configured limit of 1 in 3600 s"}
     assert all(0 < seconds <= 3600 for seconds in limited["limits"]["ready_seconds"].values())
     assert not any("limited" in problem for problem in daemon.status()["problems"])

@@ -93,8 +93,8 @@ def test_client_sends_to_owner_of_state_folder(folder: Path, monkeypatch: pytest
         assert tocsin.Client().send("BUY").state == "spooled"
         os.chown(folder / "state", STRANGER, STRANGER)
         tocsin.Client().send("SELL")
-        heard = ended()
-    assert (b"SELL" in heard, b"BUY" in heard) == (True, False)
+        received = ended()
+    assert (b"SELL" in received, b"BUY" in received) == (True, False)
 
 
 @pytest.mark.parametrize("how", ["system-state", "TOCSIN_DAEMON_UID"])
@@ -157,8 +157,8 @@ def test_root_ignores_configuration_of_stranger_in_working_folder(
         checked = command("tocsind", "check", cwd=hostile, STATE_DIRECTORY=str(folder / "state"), **env)
         assert ended() == b""
     assert (sent.returncode, checked.returncode) == (0, 0)
-    for told in (sent.stderr, checked.stderr):
-        assert "./alerts.toml is passed over: the folder belongs to" in told
+    for output in (sent.stderr, checked.stderr):
+        assert "./alerts.toml is passed over: the folder belongs to" in output
     assert "built-in default: ok" in checked.stdout
     assert (folder / "roots-file").read_text() == "#!/bin/sh\n"
     assert len(list((folder / "spool").iterdir())) == 1

@@ -44,14 +44,14 @@ def test_daemon_with_full_log_pipe_serves_and_exits(tmp_path: Path, reads_in_the
 
 
 def test_daemon_on_stopped_terminal_serves_and_exits(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
+    controller, terminal = pty.openpty()
     with DaemonProcess(tmp_path, CONFIG) as daemon:
-        daemon.start(stderr=theirs)
-        termios.tcflow(theirs, termios.TCOOFF)  # Ctrl-S
+        daemon.start(stderr=terminal)
+        termios.tcflow(terminal, termios.TCOOFF)  # Ctrl-S
         send_many(daemon)
         assert daemon.stop() == 0
-    os.close(theirs)
-    os.close(ours)
+    os.close(terminal)
+    os.close(controller)
 
 
 def test_daemon_that_cannot_start_exits_although_stderr_is_full(tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def verified(elsewhere: Elsewhere, *units: str) -> str:
 
 def test_install_commands_write_units_and_first_signal_arrives(elsewhere: Elsewhere, daemon: DaemonProcess) -> None:
     commands, first_signal = chapter("Install it")
-    [told] = chapter("Install it", "text")
-    written, _, following = told.partition("next:\n")
+    [output] = chapter("Install it", "text")
+    written, _, following = output.partition("next:\n")
     assert elsewhere.run(commands) == written
     assert elsewhere.noted() == ["pip install tocsin[daemon]"]
     assert following.splitlines() == [f"  {shlex.join(command)}" for command in after_install(user=False)]

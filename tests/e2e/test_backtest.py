@@ -34,7 +34,7 @@ class Backtest:
         # one priority for all: confidence must not change the order
         config = {"discord_alerts": True, "priority": "normal"}
         self._aggregator = SignalAggregator({"ma_unified": 1.0}, config, client=client)
-        self.told: list[Sent] = []
+        self.sent: list[Sent] = []
 
     def run(self, bars: int | None = None) -> set[str]:
         """Run over `bars` bars, or all; returns the states of the receipts. A stored signal is delivered before the next bar."""
@@ -61,7 +61,7 @@ class Backtest:
         assert self._aggregator.flush(PATIENCE)
         receipts = self._aggregator.report.receipts
         new = [Sent(each, receipt.id, receipt.state) for each, receipt in zip(raised, receipts, strict=True)]
-        self.told += new
+        self.sent += new
         return new
 
 
@@ -84,16 +84,16 @@ def test_backtest_shows_each_trade_as_one_live_message_despite_kill_and_restart(
         assert backtest.run(150) == {"spooled"}
         daemon.start()
         backtest.run()
-        assert set(daemon.settled(*(each.id for each in backtest.told))) == {"delivered"}
-        ledger = [daemon.client.why(each.id)["signal"] for each in backtest.told]
-    assert ledger == [_as_sent(each) for each in backtest.told]
-    assert_each_trade_is_one_message(fake, backtest.told)
+        assert set(daemon.settled(*(each.id for each in backtest.sent))) == {"delivered"}
+        ledger = [daemon.client.why(each.id)["signal"] for each in backtest.sent]
+    assert ledger == [_as_sent(each) for each in backtest.sent]
+    assert_each_trade_is_one_message(fake, backtest.sent)
 
 
 def killed_in_an_edit(fake: FakeProcess, daemon: DaemonProcess, backtest: Backtest) -> None:
     """kill -9 after Discord has saved the end of a trade, and before its response."""
     backtest.run_until("BUY")
-    daemon.settled(backtest.told[-1].id)
+    daemon.settled(backtest.sent[-1].id)
     fake.hold(saved=True)
     backtest.run_until("CLOSE")
     fake.await_held()
@@ -105,11 +105,11 @@ def _as_sent(each: Sent) -> dict[str, Any]:
     return each.signal.to_signal(id=each.id, priority="normal").as_dict()
 
 
-def assert_each_trade_is_one_message(fake: FakeProcess, told: list[Sent]) -> None:
+def assert_each_trade_is_one_message(fake: FakeProcess, sent: list[Sent]) -> None:
     """Messages are in the order in which trades were opened; each shows the last state and lists the earlier ones."""
     trades: dict[str, list[TradingSignal]] = defaultdict(list)
     last: dict[str, str] = {}
-    for each in told:
+    for each in sent:
         trades[each.signal.key].append(each.signal)
         last[each.signal.key] = each.id
     messages = fake.messages()

@@ -30,7 +30,7 @@ NUMBERS = count()
 
 
 class Step(NamedTuple):
-    """The faults, and the signals that are sent meanwhile, one by one or together."""
+    """The faults, and the signals that are sent during them, one by one or together."""
 
     connection: str
     daemon: str

@@ -78,7 +78,7 @@ class Digest(NamedTuple):
 
     priority: str
     stands_for: int
-    told: int
+    listed: int
     message: str
 
 
@@ -99,7 +99,7 @@ def number(text: str) -> int:
 
 
 def assert_each_arrives_once(
-    story: Mapping[str, dict[str, Any]], told: Mapping[str, Digest], copies: Mapping[str, int]
+    story: Mapping[str, dict[str, Any]], found: Mapping[str, Digest], copies: Mapping[str, int]
 ) -> None:
     """Each signal of `story` (its delivery, by id) arrived alone or is counted by one digest, and not both."""
     in_sum = {id_: mine["digest"]["id"] for id_, mine in story.items() if mine["state"] == "digested"}
@@ -107,11 +107,11 @@ def assert_each_arrives_once(
     assert all(mine["state"] == ("digested" if id_ in in_sum else "sent") for id_, mine in story.items())
     assert all(copies[id_] == (id_ not in in_sum) for id_ in story)
     # the digests count exactly the signals that did not arrive alone
-    assert Counter(in_sum.values()) == {id_: digest.stands_for for id_, digest in told.items()}
-    assert all(digest.told == digest.stands_for and copies[id_] == 1 for id_, digest in told.items())
+    assert Counter(in_sum.values()) == {id_: digest.stands_for for id_, digest in found.items()}
+    assert all(digest.listed == digest.stands_for and copies[id_] == 1 for id_, digest in found.items())
     # each signal names its digest and the message of that digest
-    assert all(story[id_]["message"] == told[digest].message for id_, digest in in_sum.items())
-    assert all(story[id_]["priority"] == told[digest].priority for id_, digest in in_sum.items())
+    assert all(story[id_]["message"] == found[digest].message for id_, digest in in_sum.items())
+    assert all(story[id_]["priority"] == found[digest].priority for id_, digest in in_sum.items())
 
 
 @pytest.mark.slow
@@ -128,12 +128,12 @@ def test_backlog_beyond_digest_budget_is_digested_despite_kill(tmp_path: Path, f
         fake.release()
         daemon.start()
         assert all_delivered(daemon, [plug, *ids])
-        story, told = {id_: delivery(daemon, id_) for id_ in ids}, digests(fake)
-        assert {id_: daemon.client.why(id_)["stands_for"] for id_ in told} == {
-            id_: digest.stands_for for id_, digest in told.items()
+        story, arrived_digests = {id_: delivery(daemon, id_) for id_ in ids}, digests(fake)
+        assert {id_: daemon.client.why(id_)["stands_for"] for id_ in arrived_digests} == {
+            id_: digest.stands_for for id_, digest in arrived_digests.items()
         }
         assert (daemon.status()["queue"]["depth"], fake.counts()["limited"]) == (0, {})
-        assert_each_arrives_once(story, told, Counter(copy.id for copy in arrived(fake)))
+        assert_each_arrives_once(story, arrived_digests, Counter(copy.id for copy in arrived(fake)))
 
 
 @pytest.mark.slow
@@ -145,9 +145,9 @@ def test_send_wait_of_digested_signal_ends_when_digest_arrives(tmp_path: Path, f
             daemon.wait_for("digested", priority="low")
             assert sender.poll() is None  # it has not arrived yet
             fake.release()
-            told, _ = sender.communicate(timeout=PATIENCE)
+            output, _ = sender.communicate(timeout=PATIENCE)
         assert sender.returncode == 0
-        receipt = json.loads(told)
+        receipt = json.loads(output)
         why = daemon.tocsin("why", receipt["id"]).stdout
         listed = json.loads(daemon.tocsin("queue", "--state", "digested", "--json").stdout)["deliveries"]
         mine = delivery(daemon, receipt["id"])

@@ -38,7 +38,7 @@ def test_foreign_posts_in_channel_cost_few_429s_and_lose_no_signal(tmp_path: Pat
             daemon.client.send_many(signals)
             assert all_delivered(daemon, (signal.id for signal in signals))
             window = channel(daemon)
-            told = daemon.tocsin("status").stdout
+            output = daemon.tocsin("status").stdout
             trips = daemon.destination("d")["trips"]
             daemon.kill()
             assert channel(daemon.start())["count"] == window["count"]  # the learned limit survives the restart
@@ -50,5 +50,5 @@ def test_foreign_posts_in_channel_cost_few_429s_and_lose_no_signal(tmp_path: Pat
     assert set(counts["limited"]) == {"shared"}  # the webhook's own limit was never reached
     assert counts["limited"]["shared"] <= 6
     assert 10 <= window["count"] < 30
-    assert re.search(rf"\bchannel \d+/{window['count']}\b", told)
+    assert re.search(rf"\bchannel \d+/{window['count']}\b", output)
     assert trips == 0

@@ -52,11 +52,11 @@ def test_three_states_across_two_restarts_are_one_live_message(daemon: DaemonPro
     (message,) = fake.messages()
     assert (shown(message).title, history(message)) == ("closed", ["filled", "opened · 64,000.5"])
     assert [version["embeds"][0]["title"] for version in message["versions"]] == ["opened", "filled"]
-    told = [delivery(daemon, id_) for id_ in (opened, filled, closed)]
-    assert [each["message"] for each in told] == [message["message_id"]] * 3
-    assert [each["reason"] for each in told] == [None, "edited in place", "edited in place"]
-    assert "edits" not in told[0]["attempts"][0]
-    assert told[2]["attempts"][0]["edits"] == message["message_id"]
+    deliveries = [delivery(daemon, id_) for id_ in (opened, filled, closed)]
+    assert [each["message"] for each in deliveries] == [message["message_id"]] * 3
+    assert [each["reason"] for each in deliveries] == [None, "edited in place", "edited in place"]
+    assert "edits" not in deliveries[0]["attempts"][0]
+    assert deliveries[2]["attempts"][0]["edits"] == message["message_id"]
     assert f"to edit message {message['message_id']}" in daemon.tocsin("why", closed).stdout
 
 
@@ -232,8 +232,8 @@ def test_queue_status_tail_and_dry_run_show_pending_edits(daemon: DaemonProcess,
 
 def dry_run(daemon: DaemonProcess) -> dict[str, Any]:
     """The reply of `tocsin test` about the key."""
-    told = json.loads(daemon.tocsin("test", "next", "--key", KEY, "--json").stdout)
-    found: dict[str, Any] = told["destinations"][0]["living"]
+    reply = json.loads(daemon.tocsin("test", "next", "--key", KEY, "--json").stdout)
+    found: dict[str, Any] = reply["destinations"][0]["living"]
     return found
 
 

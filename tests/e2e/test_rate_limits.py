@@ -27,20 +27,20 @@ def test_429_loses_nothing_opens_no_breaker_and_keeps_order(tmp_path: Path, fake
     fake.script(limit, {"behaviour": "normal"}, limit)
     with DaemonProcess(tmp_path, config).start() as daemon:
         stored = [daemon.client.send("signal 0").id]
-        told = daemon.wait_for("rate-limited", destination="d")
+        event = daemon.wait_for("rate-limited", destination="d")
         stored += [receipt.id for receipt in daemon.client.send_many([Signal(f"signal {n}") for n in range(1, 16)])]
         assert all_delivered(daemon, stored)
         status, lane = daemon.status(), daemon.destination("d")
         story = [attempts(daemon, id_) for id_ in stored]
     assert [copy.id for copy in arrived(fake)] == stored
     assert not any(copy.marked for copy in arrived(fake))
-    assert 0.3 <= told["seconds"] <= 1  # Cloudflare sends whole seconds
+    assert 0.3 <= event["seconds"] <= 1  # Cloudflare sends whole seconds
     assert (status["counters"]["circuit_breaker_trips"], lane["trips"]) == (0, 0)
     # a shared limit shows that other programs post there, so the lane slows down for a while
     assert lane["condition"] == "ready" or scope == "shared"
     assert status["counters"]["rate_limited"] == 2
     assert fake.counts()["posts"] == fake.counts()["accepted"] + 2
-    limited, passed = ("deferred", told["reason"]), ("delivered", None)
+    limited, passed = ("deferred", event["reason"]), ("delivered", None)
     assert story[0] == [limited, passed]
     assert [limited, passed] in story[1:]
     assert all(each in ([passed], [limited, passed]) for each in story)

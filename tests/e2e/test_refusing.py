@@ -32,11 +32,11 @@ def test_destination_that_refuses_everything_is_disabled_and_fallback_delivers(
         daemon.settled(*(signal.id for signal in signals))
         daemon.wait_for("disabled", destination="d")
         lane, health = daemon.destination("d"), daemon.status()["health"]
-        told = written(daemon.state / "alerts.jsonl")
+        lines = written(daemon.state / "alerts.jsonl")
     assert lane["condition"] == "disabled"
     assert words in lane["reason"]
     assert health == "degraded"
-    _, theirs = split_alarms(told)
+    _, theirs = split_alarms(lines)
     assert sorted(copy.id for copy in theirs) == sorted(signal.id for signal in signals)
 
 

@@ -20,7 +20,7 @@ def arrive(fake: FakeProcess, count: int) -> None:
 
 
 @contextmanager
-def told(daemon: DaemonProcess) -> Iterator[Callable[[], None]]:
+def started(daemon: DaemonProcess) -> Iterator[Callable[[], None]]:
     """Start the daemon; returns a call that waits for its next READY."""
     with notify_socket(daemon.folder) as (address, received):
 
@@ -36,7 +36,7 @@ def told(daemon: DaemonProcess) -> Iterator[Callable[[], None]]:
 def test_reload_under_load_loses_and_repeats_nothing(tmp_path: Path, fake: FakeProcess) -> None:
     url = fake.webhooks[0]["url"]
     configs = [discord("d", url, limit=f'"{100_000 + n}/s"') + route("d") for n in range(RELOADS)]
-    with DaemonProcess(tmp_path, configs[0]) as daemon, told(daemon) as ready, ExitStack() as stack:
+    with DaemonProcess(tmp_path, configs[0]) as daemon, started(daemon) as ready, ExitStack() as stack:
         programs = [stack.enter_context(Producer(daemon, f"p{n}", 10_000, 0.02)) for n in range(4)]
         for config in configs:
             arrive(fake, 10)
@@ -58,7 +58,7 @@ def test_reload_under_load_loses_and_repeats_nothing(tmp_path: Path, fake: FakeP
 def test_destination_removed_and_restored_by_reload_keeps_its_queue(tmp_path: Path, fake: FakeProcess) -> None:
     both = discord("d", fake.webhooks[0]["url"]) + file() + route("d", "local-file")
     without = file() + '[[routes]]\nwhen = { tier = "premium" }\nto = ["local-file"]\n'
-    with DaemonProcess(tmp_path, both) as daemon, told(daemon) as ready:
+    with DaemonProcess(tmp_path, both) as daemon, started(daemon) as ready:
         fake.script({"behaviour": "rate_limited", "retry_after": 3600})
         stored = [daemon.client.send(f"signal {n}").id for n in range(10)]
         daemon.wait_for("rate-limited", destination="d")

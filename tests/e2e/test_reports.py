@@ -42,8 +42,8 @@ def test_missed_signals_are_reported_and_the_alarm_is_cleared_when_the_outage_en
         assert message["title"] == "2 signals missed by d: expired"
         assert all(id_ in message["description"] for id_ in missed)
         assert daemon.destination("d")["unreported"] == 0
-        told = [copy.title for copy in written(daemon.state / "alerts.jsonl")]
-    assert next(title for title in told if "failing" in title).startswith("d has been failing for")
+        titles_in_file = [copy.title for copy in written(daemon.state / "alerts.jsonl")]
+    assert next(title for title in titles_in_file if "failing" in title).startswith("d has been failing for")
 
 
 def test_default_configuration_uses_other_channels_before_file(tmp_path: Path) -> None:

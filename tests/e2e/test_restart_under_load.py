@@ -64,10 +64,10 @@ def test_restarts_under_load_refuse_no_connection_and_lose_nothing(tmp_path: Pat
                 each.process.kill()
         assert codes == [0] * PROGRAMS, "no connection was refused"
         receipts = [receipt for each in clients for receipt in each.receipts()]
-        told = Counter((receipt["state"], receipt["reason"]) for receipt in receipts)
-        assert {state for state, _ in told} <= {"stored", "spooled"}, told
+        outcomes = Counter((receipt["state"], receipt["reason"]) for receipt in receipts)
+        assert {state for state, _ in outcomes} <= {"stored", "spooled"}, outcomes
         until(lambda: daemon.status()["spool"]["files"] == 0)
         assert all_delivered(daemon, (receipt["id"] for receipt in receipts))
         lines = [line.id for line in written(daemon.state / "alerts.jsonl")]
     assert sorted(lines) == sorted(receipt["id"] for receipt in receipts), "each once"
-    print(f"{len(receipts)} signals over {RESTARTS} restarts: {told}")
+    print(f"{len(receipts)} signals over {RESTARTS} restarts: {outcomes}")

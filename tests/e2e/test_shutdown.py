@@ -80,11 +80,11 @@ def test_failed_batch_settles_each_signal_as_the_table_says(tmp_path: Path, two:
             assert attempts(daemon, signal.id) == [ending.attempt, *([] if settled else [("delivered", None)])]
             assert delivery(daemon, signal.id)["state"] == ("unknown" if settled else "sent")
             assert delivery(daemon, signal.id)["possible_duplicate"]
-        told = daemon.tocsin("why", signals[0].id).stdout
+        why = daemon.tocsin("why", signals[0].id).stdout
         other = daemon.destination("other")
-    assert f"attempt 1: {ending.attempt[0]}" in told
-    assert ending.attempt[1] in told
-    assert "attempt 2: delivered" in told
+    assert f"attempt 1: {ending.attempt[0]}" in why
+    assert ending.attempt[1] in why
+    assert "attempt 2: delivered" in why
     assert (other["condition"], other["sent"], other["failed"], other["trips"]) == ("ready", 1, 0, 0)
 
 

@@ -36,7 +36,7 @@ def places(daemon: DaemonProcess) -> dict[str, str]:
     return {"TOCSIN_SOCKET": daemon.socket, "TOCSIN_SPOOL": str(daemon.spool)}
 
 
-# --- its names -----------------------------------------------------------------------------------------------------------
+# --- names -----------------------------------------------------------------------------------------------------------
 
 
 def test_binary_selects_program_by_name_or_first_argument(binary: Binary) -> None:
@@ -55,11 +55,11 @@ def test_binary_refuses_modules_of_others(binary: Binary) -> None:
 
 
 def test_binary_lists_versions(binary: Binary) -> None:
-    told = json.loads(run(binary, binary.tocsind, "--version", "--json").stdout)
-    assert told["form"] == binary.form
-    assert told["openssl"].startswith("OpenSSL 3")
-    assert all((told["sqlite"], *told["libraries"].values()))
-    assert {"certifi", "httpx", "msgspec", "trio"} <= set(told["libraries"])
+    output = json.loads(run(binary, binary.tocsind, "--version", "--json").stdout)
+    assert output["form"] == binary.form
+    assert output["openssl"].startswith("OpenSSL 3")
+    assert all((output["sqlite"], *output["libraries"].values()))
+    assert {"certifi", "httpx", "msgspec", "trio"} <= set(output["libraries"])
 
 
 def test_binary_passes_exit_codes_on(binary: Binary, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_binary_passes_exit_codes_on(binary: Binary, tmp_path: Path) -> None:
     assert run(binary, binary.tocsin, "status", "-q", TOCSIN_SOCKET=str(tmp_path / "none")).returncode == 69
 
 
-# --- its work ------------------------------------------------------------------------------------------------------------
+# --- delivery ------------------------------------------------------------------------------------------------------------
 
 
 def test_binary_delivers_and_shows_status(binary: Binary, tmp_path: Path, fake: FakeProcess) -> None:
@@ -109,14 +109,14 @@ def test_binary_runs_demo(binary: Binary, tmp_path: Path) -> None:
 
 def test_command_of_binary_gets_original_environment(binary: Binary) -> None:
     done = run(binary, binary.tocsin, "run", "--", "env", VIRTUAL_ENV="/somewhere", LD_LIBRARY_PATH="/else/where")
-    told = dict(line.split("=", 1) for line in done.stdout.splitlines())
-    assert (told["VIRTUAL_ENV"], told["LD_LIBRARY_PATH"]) == ("/somewhere", "/else/where")
-    assert not any("_PYI_" in name or "_MEI" in value for name, value in told.items())
+    output = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert (output["VIRTUAL_ENV"], output["LD_LIBRARY_PATH"]) == ("/somewhere", "/else/where")
+    assert not any("_PYI_" in name or "_MEI" in value for name, value in output.items())
     bare = run(binary, binary.tocsin, "run", "--", "env")
     assert "LD_LIBRARY_PATH" not in bare.stdout
 
 
-# --- its processes -------------------------------------------------------------------------------------------------------
+# --- processes -------------------------------------------------------------------------------------------------------
 
 
 def test_binary_notifies_service_manager_from_daemon_process(binary: Binary, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_daemon_gets_signal_to_process_group_once(
     config = discord("d", fake.webhooks[0]["url"]) + route("d")
     with DaemonProcess(tmp_path, config, {"TMPDIR": str(temporary)}, command=[binary.tocsind]) as daemon:
         serving = daemon.start(start_new_session=True).status()["pid"]
-        # its own: else both hear it, and that the bootloader passes it on as well is a race which this test rarely loses
+        # its own process group: else both get the signal, and a signal passed on by the bootloader would rarely show
         assert os.getpgid(serving) == serving
         assert len(list(temporary.iterdir())) == (binary.form == "file")
         fake.hold(saved=True)  # so that a daemon which did not wait for the answer sends a second one
@@ -190,7 +190,7 @@ def test_unpacked_folder_is_locked(tmp_path: Path) -> None:
         daemon.stop()
 
 
-# --- what is in it -------------------------------------------------------------------------------------------------------
+# --- content -------------------------------------------------------------------------------------------------------
 
 
 def test_binary_has_no_runpath_of_build_machine(binary: Binary) -> None:
@@ -199,8 +199,8 @@ def test_binary_has_no_runpath_of_build_machine(binary: Binary) -> None:
         pytest.skip("it is packed from the same files")
     for path in binary.path.parent.rglob("*"):
         if path.is_file() and path.read_bytes()[:4] == b"\x7fELF":
-            told = subprocess.run(["readelf", "--dynamic", path], capture_output=True, text=True, check=True).stdout
-            paths = [line for line in told.splitlines() if "RUNPATH" in line or "RPATH" in line]
+            output = subprocess.run(["readelf", "--dynamic", path], capture_output=True, text=True, check=True).stdout
+            paths = [line for line in output.splitlines() if "RUNPATH" in line or "RPATH" in line]
             assert all("[]" in line or "$ORIGIN" in line for line in paths), (path, paths)
 
 

@@ -31,9 +31,9 @@ def test_install_page_installs_uses_and_removes_package(system: System, package:
     unasked = 'apt() { command apt-get --quiet --yes "$@"; }; cd /\n'
     system.run("sh", "-c", STANDING_IN + unasked + install)
     with system.daemon():
-        told = system.run("sh", "-c", f"export TOCSIN_SOCKET={SOCKET}\n{STANDING_IN}{use}")
+        output = system.run("sh", "-c", f"export TOCSIN_SOCKET={SOCKET}\n{STANDING_IN}{use}")
     assert "hello" in (system.root / STATE / "alerts.jsonl").read_text()
-    assert "local-file" in told
+    assert "local-file" in output
     assert "/var/lib/tocsin stays" in system.run("sh", "-c", STANDING_IN + unasked + remove)
     system.run("sh", "-c", STANDING_IN + forget)
     assert not (system.root / STATE).exists()

@@ -121,10 +121,10 @@ def test_changed_file_is_neither_replaced_nor_removed(tmp_path: Path, capsys: py
     changed = unit.read_text()
     capsys.readouterr()
     assert service("install", "--root", tmp_path) == 73
-    told = capsys.readouterr()
-    assert told.out == "", "all of them or none"
-    assert f"{unit} exists, and was changed" in told.err
-    assert "systemctl edit" in told.err
+    captured = capsys.readouterr()
+    assert captured.out == "", "all of them or none"
+    assert f"{unit} exists, and was changed" in captured.err
+    assert "systemctl edit" in captured.err
     assert service("uninstall", "--root", tmp_path) == 73
     assert f"{unit} was changed after install, and is left alone" in capsys.readouterr().err
     assert files_below(tmp_path) == {str(unit.relative_to(tmp_path))}
@@ -182,9 +182,9 @@ def test_install_refuses_program_that_service_user_cannot_reach(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert service("install", "--exec", tmp_path / "tocsind") == 73
-    told = capsys.readouterr().err
-    assert "temporary folder" in told or "closed to other users" in told
-    assert "python3 -m venv /opt/tocsin" in told
+    captured = capsys.readouterr().err
+    assert "temporary folder" in captured or "closed to other users" in captured
+    assert "python3 -m venv /opt/tocsin" in captured
     assert not Path("/etc/systemd/system/tocsind.service").exists()
 
 
@@ -245,7 +245,7 @@ def test_quoted_words_are_read_back_by_systemd_rules(words: Sequence[str], text:
     assert quoted(words) == text
 
 
-# --- the users and folders that the units count on --------------------------------------------------------------------
+# --- users and folders of the units --------------------------------------------------------------------
 
 
 def as_user(uid: int, gid: int, work: Callable[[], int]) -> int:

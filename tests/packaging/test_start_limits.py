@@ -13,7 +13,7 @@ QUICKEST_START = 1.0  # seconds that a start with a bad configuration takes at m
 
 def setting(unit: Path, name: str) -> str:
     found = re.findall(rf"^{name}=(.*)$", unit.read_text(), re.MULTILINE)
-    assert len(found) == 1, f"{name} stands {len(found)} times in {unit}"
+    assert len(found) == 1, f"{name} occurs {len(found)} times in {unit}"
     return str(found[0])
 
 
