@@ -84,7 +84,7 @@ def test_each_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         aggregator.aggregate_signals({"ma": [5]})
     assert [record.message.partition(";")[0] for record in caplog.records] == [
-        "'wat' is no key of it and is ignored",
+        "'wat' is not a known key and is ignored",
         "the weight of ma must be a number, zero or more",
         "ma[0]: symbol: is required",
     ]

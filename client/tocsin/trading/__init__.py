@@ -1,26 +1,25 @@
-"""tocsin.trading: what strategies raise, weighed against one another, sorted, and handed over.
+"""tocsin.trading: weighs the signals of several strategies, sorts them, and hands them over as alerts.
 
     from tocsin.trading import MultiStrategyGenerator, SignalAggregator, TradingSignal
 
     aggregator = SignalAggregator({"ma": 0.6, "rsi": 0.4}, {"discord_alerts": True, "min_confidence": 0.7})
     signals = aggregator.aggregate_signals({"ma": [TradingSignal("BTCUSDT", "BUY", 64000.5, 0.93, bar.time)]})
 
-What comes in is anybody's, so it is read tolerantly (`tradingsignal`) and judged once, by the check that every signal goes through
-(tocsin.signals): valid is what can be handed over, whether alerts are on or not. From there three things are kept apart:
+Strategies give objects of any kind, which are converted (`tradingsignal`) and checked once (tocsin.signals). An input is
+valid if it can be handed over, whether alerts are on or not. Three results are kept apart:
 
-    returned    every valid input, the same object, sorted by (-confidence, -timestamp); what has no time, or nonsense, comes last among
-                its equals. Nothing is dropped or changed, for a strategy's own code goes on working with it
-    verdicts    what weights, agreement, conflict, window and minimum confidence make of each (`agreement`, `verdicts`): they decide what
-                is *alerted*, and why not, and stand in `aggregator.report`, beside the inputs that were none, each with place and reason
-    handed over what is alerted, oldest first whatever its confidence, so that a trade's end cannot overtake its beginning; which of it is
-                pressing is the daemon's business. A batch, and all batches that wait behind it, is one `send_many`
+    returned      every valid input, the same object, sorted by (-confidence, -timestamp); an input without a readable time comes last among
+                  equals. Inputs are never dropped or changed, because the strategy's own code goes on with them
+    verdicts      one for each valid input, by weights, agreement, conflict, window and minimum confidence (`consensus`, `decisions`):
+                  whether it is *alerted*, and why not. They are in `aggregator.report`, with the rejected inputs and the reasons
+    handed over   the alerts, oldest first whatever their confidence, so that a trade's end cannot overtake its beginning; the daemon sends
+                  urgent ones first. All batches that are queued are one `send_many`
 
-The caller does not even wait for the hand-off: `courier` does that on a thread, one a process, and `aggregate_signals` costs the same
-with alerts on and off. The price is a moment, the hand-off's millisecond, in which a batch is in memory alone: a process that is killed
-in it takes the batch along. `flush()` waits for the disk, for whoever must know before he trades; the end of the program waits by
-itself, two seconds at most.
+The caller does not wait for the hand-off: a background thread does it, one for each process (`submit_queue`), and `aggregate_signals` costs
+the same with alerts on and off. For that time, about a millisecond, a batch is in memory only, and lost if the process is killed. `flush()`
+waits until it is on disk; the end of the program waits by itself, two seconds at most.
 
-Two things that the code which this follows did are not done: no thread pool, and no `__del__`. There is nothing to leak.
+There is no thread pool and no `__del__`.
 """
 
 from __future__ import annotations

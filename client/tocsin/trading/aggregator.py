@@ -1,4 +1,4 @@
-"""The aggregator: reads, judges, sorts and hands over. Each of these is a room of its own; here is the walk through them."""
+"""The aggregator: reads, decides, sorts and hands over; each step has a module of its own."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from .submit_queue import submit_queue
 from .webhook_target import WebhookTarget
 
 _log = logging.getLogger("tocsin.trading")
-_MOST_TOLD = 100  # kinds of trouble that are logged; after so many, nobody reads on
+_MOST_LOGGED = 100  # kinds of problems that are logged
 
 
 class SignalAggregator:
-    """Weighs and sorts the signals of several strategies, and has them handed over, if so configured.
+    """Weighs and sorts the signals of several strategies, and hands them over, if so configured.
 
-    `strategy_weights` is {strategy: number}; who has none weighs 1. `aggregation_config` may have the keys discord_alerts (false),
+    `strategy_weights` is {strategy: number}; the default weight is 1. `aggregation_config` may have the keys discord_alerts (false),
     discord_webhook_url, discord_config, min_confidence (0), window (seconds or a duration, "1h"), conflict (tell, strongest or none), once
     (false), and for every alert tier, priority, expires, tags, to, source. `client` is a tocsin.Client; by default one is made.
 
-    May be used from any thread, coroutine or fork. Nothing here raises.
+    May be used from any thread, coroutine or forked process. Nothing here raises.
     """
 
     def __init__(
@@ -54,39 +54,39 @@ class SignalAggregator:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the configuration; the defaults stand in for it."""
+        """The errors in the configuration; the defaults are used instead."""
         return self._settings.problems
 
     def aggregate_signals(
         self, strategy_signals: Mapping[str, Iterable[Any]], *, failed: Sequence[Failed] = ()
     ) -> list[Any]:
-        """The valid ones of {strategy: signals}, all of them, sorted by (-confidence, -timestamp); alerts are on their way.
+        """Queue alerts, and return all valid signals of {strategy: signals}, sorted by (-confidence, -timestamp).
 
-        A signal is a TradingSignal, a tocsin.Signal, a mapping, or an object with a signal's attributes, and what is returned is the same
-        object. `report` has the rest of the story.
+        A signal is a TradingSignal, a tocsin.Signal, a mapping, or an object with a signal's attributes; the same object is returned.
+        `report` has the decisions and the rejected inputs.
         """
         read, rejected = _apart(read_all(strategy_signals, self._settings.in_every_alert))
         judged = list(zip(read, decide(read, self._weights, self._settings), strict=True))
         alerts = [self._alert(each.signal, verdict) for each, verdict in judged if verdict.alerted]
         judged.sort(key=lambda pair: rank(pair[0].signal.confidence, pair[0].signal.timestamp))
         report = Report(tuple(verdict for _, verdict in judged), tuple(rejected), tuple(failed))
-        for trouble in rejected:
-            self._log_once(f"{trouble.field} {trouble.reason}", f"{trouble}; the signal is left out")
+        for each in rejected:
+            self._log_once(f"{each.field} {each.reason}", f"{each}; the signal is left out")
         self._submit(alerts, report)
         self.report = report
         return [each.item for each, _ in judged]
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
-        """Wait until all that was alerted is handed over; False when it is not by then. `report.receipts` says what became of it."""
+        """Wait until all alerts are handed over; False when they are not within `seconds`. `report.receipts` has their receipts."""
         return submit_queue().flush(seconds)
 
     def cleanup(self) -> None:
-        """Flush, and close the connection. As often as you like; the aggregator stays usable."""
+        """Flush, and close the connection. May be called repeatedly; the aggregator stays usable."""
         self.flush()
         self._client.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy has the same settings; what waits is handed over by the original."""
+        """A copy has the same settings; the original hands over what is queued."""
         return {**vars(self), "_waiting": deque()}
 
     def __enter__(self) -> Self:
@@ -114,17 +114,17 @@ class SignalAggregator:
         self._log_once(reason, f"an alert was dropped: {reason}")
 
     def _submit_all(self) -> None:
-        """All that waits by now, at once: with a daemon that hangs each hand-off takes its whole timeout, however many it is for."""
+        """Hand over all queued batches at once: with a daemon that hangs each hand-off takes its whole timeout."""
         batches = [self._waiting.popleft() for _ in range(len(self._waiting))]
         receipts = iter(self._target.send([alert for alerts, _ in batches for alert in alerts]) if batches else ())
         for alerts, report in batches:
-            report.receipts.extend(islice(receipts, len(alerts)))  # the client has logged what was refused or dropped
+            report.receipts.extend(islice(receipts, len(alerts)))  # the client has logged refused and dropped ones
         if self._target.problem:
-            self._log_once("road", self._target.problem)
+            self._log_once("webhook", self._target.problem)
 
     def _log_once(self, kind: str, text: str) -> None:
-        """Each kind of trouble once: what is wrong in a loop is wrong a thousand times."""
-        if kind not in self._logged and len(self._logged) < _MOST_TOLD:
+        """Log each kind of problem once: in a loop it may occur a thousand times."""
+        if kind not in self._logged and len(self._logged) < _MOST_LOGGED:
             self._logged.add(kind)
             _log.warning("%s", text)
 
@@ -138,5 +138,5 @@ def _apart(found: Any) -> tuple[list[Read], list[Rejected]]:
 
 
 def _oldest_first(alert: Signal) -> tuple[bool, float]:
-    """What has no time is of now. Where times are the same, the order in which they were raised holds."""
+    """A sort key by time; an alert without a time counts as of now. The sort is stable."""
     return (alert.timestamp is None, alert.timestamp or 0.0)

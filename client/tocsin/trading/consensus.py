@@ -1,14 +1,13 @@
-"""Who agrees with whom: what the strategies say of one symbol at about the same time.
+"""Consensus: which strategies agree on a symbol at about the same time.
 
-Two signals speak of the same moment when they are no further apart than the window; signals without a time speak of now, all of them. In
-that moment each strategy has one voice, however often it said so, and weighs what its weight says. BUY and SELL contradict each other, HOLD
-and every other word contradict nobody. Who says both in one moment is undecided, and has no voice in what others say; nobody contradicts
-himself.
+Two signals are of the same time when they are no further apart than the window; signals without a time are all of now. Within a window each
+strategy has one vote, however many signals it raised, with the strategy's weight. BUY and SELL contradict each other; HOLD and all other
+actions contradict nothing. A strategy that says both within a window is undecided, and its vote does not count for the signals of others. A
+strategy never contradicts itself.
 
-    agreement = weight of those who say the same / weight of those who say the same or the contrary
+    share = weight of the strategies that say the same / weight of those that say the same or the opposite
 
-Each symbol's signals are walked once, in order of time, with both ends of the window moving along; so a year of signals costs what its
-length says, not the square of it.
+Each symbol's signals are walked once, in order of time, with a sliding window, so the cost grows linearly.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _SIDES = {
 
 
 class Vote(NamedTuple):
-    """What is asked of a signal here; `time` is in Unix seconds."""
+    """The parts of a signal that matter here; `time` is in Unix seconds."""
 
     strategy: str
     symbol: str
@@ -38,7 +37,7 @@ class Vote(NamedTuple):
 
 
 class Consensus(NamedTuple):
-    """How others see it. `share` lies between 0 and 1; the strategies' names are sorted."""
+    """The result for one signal. `share` is between 0 and 1; the names of the strategies are sorted."""
 
     share: float
     agree: tuple[str, ...]
@@ -46,7 +45,7 @@ class Consensus(NamedTuple):
 
 
 def consensus_of(voices: Sequence[Vote], weights: Mapping[str, float], window: float) -> list[Consensus]:
-    """One for each voice, in their order; `window` is in seconds, a strategy without a weight weighs 1."""
+    """One result for each vote, in order; `window` is in seconds, the default weight is 1."""
     found = [Consensus(1.0, (voice.strategy,), ()) for voice in voices]
     moments: dict[tuple[str, bool], list[int]] = defaultdict(list)
     for index, voice in enumerate(voices):
@@ -62,7 +61,7 @@ def consensus_of(voices: Sequence[Vote], weights: Mapping[str, float], window: f
 def _around(
     voices: Sequence[Vote], indices: Iterable[int], window: float
 ) -> Iterator[tuple[int, Counter[tuple[str, int]]]]:
-    """Each index, in order of time, with who says what within the window around it."""
+    """Yields each index, in order of time, with the votes within the window around it."""
     ordered = sorted(indices, key=lambda index: voices[index].time or 0.0)
     times = [voices[index].time or 0.0 for index in ordered]
     present: Counter[tuple[str, int]] = Counter()

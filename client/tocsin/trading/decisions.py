@@ -1,4 +1,4 @@
-"""What is to be alerted of what is valid, and why the rest is not."""
+"""Decides which valid signals are alerted, and why the others are not."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .settings import Settings
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
-    """What became of one valid signal.
+    """The decision on one valid signal.
 
-    `signal` is the input itself and `strategy` who raised it. `score` is its confidence times the `agreement` of the strategies that speak
-    of its symbol at that time, by their weights; None when it has no confidence. `reason` says why it is not `alerted`.
+    `signal` is the input itself, `strategy` the strategy that raised it. `score` is its confidence times the `agreement` of the strategies
+    with a vote on its symbol at that time, by their weights; None without a confidence. `reason` says why it is not `alerted`.
     """
 
     signal: Any
@@ -32,7 +32,7 @@ class Decision:
 
 
 def decide(read: Sequence[Read], weights: Mapping[str, float], settings: Settings) -> list[Decision]:
-    """One for each, in order."""
+    """One decision for each signal, in order."""
     voices = [_vote(each.strategy, each.signal) for each in read]
     return [
         _decision(each, seen, settings)
@@ -41,7 +41,7 @@ def decide(read: Sequence[Read], weights: Mapping[str, float], settings: Setting
 
 
 def as_alert(signal: Signal, verdict: Decision) -> Signal:
-    """The signal as people get it: with who else says so, where more than one strategy spoke."""
+    """The signal that is handed over: with the strategies that agree and disagree, where there is more than one."""
     if len(verdict.agree) + len(verdict.disagree) < 2:
         return signal
     said = {"agree": ", ".join(verdict.agree), "disagree": ", ".join(verdict.disagree)}

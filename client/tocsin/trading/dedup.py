@@ -1,8 +1,8 @@
-"""The same signal raised again, told once.
+"""Deduplication of signals that a strategy raises again.
 
-A strategy that looks at the last thirty days every hour raises the same signals every hour. Under `once` a signal's id is made of what it
-says, so the daemon, which stores an id once, answers `duplicate` to all but the first, as long as its ledger remembers. A signal without a
-time is new each time: nobody can say that it is the same.
+A strategy that evaluates the last thirty days every hour raises the same signals every hour. With `once` a signal's id is a hash of its
+content, so the daemon, which stores an id once, answers `duplicate` to all but the first, within the retention of its ledger. A signal
+without a time is new each time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tocsin.signals import Signal
 
 
 def with_stable_id(signal: Signal) -> Signal:
-    """The signal under an id that its content makes."""
+    """The signal with an id that is a hash of its content."""
     if signal.timestamp is None:
         return signal
     values = signal.as_dict()

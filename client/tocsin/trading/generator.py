@@ -1,8 +1,8 @@
-"""Several strategies, run one after another over the same days, and aggregated.
+"""Runs several strategies one after another over the same days, and aggregates their signals.
 
-One that fails stops nobody: what it said before counts, the reason stands in `report.failed`, and the log tells it when it begins to
-fail, not each time. They run in the caller's thread: a strategy is arithmetic, which threads do not speed up here, and nobody wants to
-lock his bars.
+A strategy that raises an exception does not stop the others: its signals until then count, the reason is in `report.failed`, and it is
+logged when the strategy begins to fail, not each time. Strategies run in the caller's thread: threads would not speed up arithmetic, and
+the data would need locks.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _log = logging.getLogger("tocsin.trading")
 
 
 class Strategy(Protocol):
-    """What a generator runs: anything that can say what it would have raised over the last so many days."""
+    """A strategy: returns the signals of the last `days` days."""
 
     def generate_signals(self, days: int) -> Iterable[Any]:
-        """Signals, in any order; a generator function will do."""
+        """The signals, in any order; may be a generator function."""
 
 
 class MultiStrategyGenerator:
@@ -54,11 +54,11 @@ class MultiStrategyGenerator:
 
     @property
     def report(self) -> Report:
-        """The last run's."""
+        """The report of the last run."""
         return self.aggregator.report
 
     def generate_aggregated_signals(self, days: int = 30) -> list[Any]:
-        """What all strategies raise over `days`, aggregated; alerts are on their way. Never raises."""
+        """Run all strategies over `days`, queue alerts, and return the aggregated signals. Never raises."""
         raised: dict[str, list[Any]] = {}
         failed = []
         for name, config in self._configs.items():
@@ -69,7 +69,7 @@ class MultiStrategyGenerator:
         return self.aggregator.aggregate_signals(raised, failed=failed)
 
     def cleanup(self) -> None:
-        """Wait for the hand-off, at most two seconds, and close the connection. As often as you like."""
+        """Wait for the hand-off, at most two seconds, and close the connection. May be called repeatedly."""
         self.aggregator.cleanup()
 
     def __enter__(self) -> Self:
@@ -110,7 +110,7 @@ def _config(given: Any) -> dict[str, Any]:
 
 
 def _run(config: dict[str, Any], days: int) -> tuple[list[Any], str | None]:
-    """What one strategy raised, and why that is not all."""
+    """The signals of one strategy, and the reason where it failed."""
     raised: list[Any] = []
     try:
         if not config.get("enabled", True):
@@ -118,9 +118,9 @@ def _run(config: dict[str, Any], days: int) -> tuple[list[Any], str | None]:
         found = _asked(config, days)
         if iscoroutine(found):
             found.close()
-            return raised, "is a coroutine function; await it yourself, and give what it raised to a SignalAggregator"
+            return raised, "is a coroutine function; await it, and pass its signals to a SignalAggregator"
         raised.extend(() if found is None else found)
-    except Exception as error:  # noqa: BLE001 - somebody else's code may raise anything
+    except Exception as error:  # noqa: BLE001 - foreign code may raise anything
         return raised, describe(error)
     return raised, None
 
@@ -134,5 +134,5 @@ def _asked(config: dict[str, Any], days: int) -> Any:
     if callable(strategy):
         return strategy(days)
     raise TypeError(
-        f"a strategy has generate_signals(days), or is a function of days; this is {type(strategy).__name__}"
+        f"a strategy must have generate_signals(days) or be a function of days; this is {type(strategy).__name__}"
     )

@@ -1,4 +1,4 @@
-"""What strategies handed in, read: each item a signal, or the reason why it is none, with its place."""
+"""Reads the signals of strategies: each item becomes a signal, or a rejection with its place and the reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .tradingsignal import TradingSignal
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An input that is no signal: where it stood (`ma[3]`: the fourth of what the strategy ma raised), which field, and what is wrong."""
+    """An input that is not a signal: its place (`ma[3]`: the fourth of strategy ma), the field, and the reason."""
 
     place: str
     field: str
@@ -29,7 +29,7 @@ class Rejected:
 
 
 class Read(NamedTuple):
-    """A valid input: the thing itself, and as what it is told."""
+    """A valid input: the object itself, and the signal made from it."""
 
     item: Any
     strategy: str
@@ -37,7 +37,7 @@ class Read(NamedTuple):
 
 
 def read_all(strategy_signals: Any, every: Mapping[str, Any]) -> Iterator[Read | Rejected]:
-    """All of {strategy: signals}, in order. `every` is what each signal says that does not say otherwise. Never raises."""
+    """Yields all of {strategy: signals}, in order. `every` has the defaults of a signal's fields. Never raises."""
     try:
         if not isinstance(strategy_signals, Mapping):
             reason = f"must map strategies to their signals; this is a {type(strategy_signals).__name__}"
@@ -52,7 +52,7 @@ def read_all(strategy_signals: Any, every: Mapping[str, Any]) -> Iterator[Read |
 
 
 class _Broken(NamedTuple):
-    """Stands where a strategy's signals could not be read on."""
+    """Stands for the exception that a strategy's iterator raised."""
 
     reason: str
 
@@ -68,7 +68,7 @@ def _unbroken(items: Any) -> Iterator[Any]:
 
 
 def _read(item: Any, strategy: str, place: str, every: Mapping[str, Any]) -> Read | Rejected:
-    """One item; even asking what it is may raise, and must not cost the others."""
+    """Read one item. Even isinstance may raise for it, which must not affect the others."""
     try:
         if isinstance(item, _Broken):
             return Rejected(place, "signals", item.reason)

@@ -1,4 +1,4 @@
-"""The order of signals: the surest first, among equals the latest first. Total, since only numbers and their absence are compared."""
+"""The order of signals: the highest confidence first, among equals the latest first. It is total: only numbers and bools are compared."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ Rank = tuple[bool, float, bool, float]
 
 
 def rank(confidence: float | None, seconds: float | None) -> Rank:
-    """A key to sort by, like (-confidence, -timestamp); what is not known comes behind all that is."""
+    """A sort key, (-confidence, -timestamp); unknown values come last."""
     return (confidence is None, -(confidence or 0.0), seconds is None, -(seconds or 0.0))

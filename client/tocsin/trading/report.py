@@ -1,4 +1,4 @@
-"""What `aggregate_signals` and a generator have to say beside the signals that they return."""
+"""The report of `aggregate_signals` and of a generator, beside the signals that they return."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .parsing import Rejected
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A strategy that could not say all it had to say, and why. What it had said before counts."""
+    """A strategy that raised an exception, with the reason. Its signals until then count."""
 
     strategy: str
     reason: str
@@ -20,10 +20,9 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """One run. `verdicts` stand in the order of what was returned, `rejected` in the order of the input.
+    """One run. `verdicts` are in the order of the returned signals, `rejected` in the order of the input.
 
-    `receipts` are those of the alerts, the oldest first and then as they were raised; they come with the hand-off, which `flush()`
-    waits for.
+    `receipts` are those of the alerts, the oldest first; they are added by the hand-off, which `flush()` waits for.
     """
 
     verdicts: tuple[Decision, ...] = ()

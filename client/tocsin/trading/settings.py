@@ -1,7 +1,7 @@
-"""The aggregator's configuration, read once. Nothing in it is fatal: what cannot be read is a problem, told once, and its default holds.
+"""The aggregator's configuration. No error in it is fatal: it is logged once as a problem, and the default is used.
 
-The keys of the seeds are taken as they are. `discord_config` said how to retry, and how fast; that is the daemon's business now
-(alerts.toml), so it is not read. `discord_webhook_url` is a secret: it is in no problem and in no repr.
+The keys are those of existing code. `discord_config`, which configured retries and rates, is accepted and ignored: alerts.toml has these
+settings now. `discord_webhook_url` is a secret, and is part of no problem and no repr.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from tocsin.values import describe as name_of
 from .mappings import pairs_of
 
 CONFLICTS = ("tell", "strongest", "none")
-IN_EVERY_ALERT = ("tier", "priority", "expires", "tags", "to", "source")  # a signal's own word goes first
+IN_EVERY_ALERT = ("tier", "priority", "expires", "tags", "to", "source")  # a signal's own values override these
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `aggregation_config` says.
+    """The values of `aggregation_config`.
 
-    `alerts`: hand over at all. `min_confidence`: below it, counted with the agreement, nothing is alerted. `window`, in seconds: how far
-    apart signals of one symbol may lie to speak of the same moment. `conflict`: whom to alert when strategies contradict each other:
-    everybody (tell), the weightier side (strongest), nobody (none). `once`: the same signal raised again is not alerted again.
+    `alerts`: whether to hand over at all. `min_confidence`: the least score (confidence times agreement) that is alerted. `window`, in
+    seconds: how far apart signals of one symbol may be to count as of the same time. `conflict`: which signals to alert when strategies
+    contradict each other: all (tell), those of the weightier side (strongest), none (none). `once`: do not alert the same signal again.
     """
 
     alerts: bool = False
@@ -41,7 +41,7 @@ class Settings:
 
 
 def settings(config: Any) -> Settings:
-    """What a configuration says, and what is wrong with it. Never raises."""
+    """The settings in a configuration, with its problems. Never raises."""
     if config is None:
         return Settings()
     given = pairs_of(config)
@@ -58,15 +58,15 @@ def settings(config: Any) -> Settings:
                 name, reader = _KEYS[key]
                 read[name] = reader(value)
         except KeyError:
-            problems.append(f"{name_of(key)[:50]!r} is no key of it and is ignored; there are {', '.join(_ALL)}")
+            problems.append(f"{name_of(key)[:50]!r} is not a known key and is ignored; the keys are {', '.join(_ALL)}")
         except Exception as error:  # noqa: BLE001 - foreign objects may raise anything
-            said = error if isinstance(error, ValueError) else ""
-            problems.append(f"{name_of(key)} {said or 'cannot be read'}; it is ignored")
+            reason = error if isinstance(error, ValueError) else ""
+            problems.append(f"{name_of(key)} {reason or 'cannot be read'}; it is ignored")
     return Settings(**read, in_every_alert=every, problems=tuple(problems))
 
 
 def _in_every_alert(key: str, value: Any) -> Any:
-    """What a signal makes of it. Raises ValueError where that is nothing."""
+    """The value as a signal's field. Raises ValueError where it cannot be converted."""
     signal = Signal("an alert", **{key: value})
     found = signal.as_dict().get(key)
     if found is None and value is not None:
@@ -75,7 +75,7 @@ def _in_every_alert(key: str, value: Any) -> Any:
 
 
 def weights(given: Any) -> tuple[dict[str, float], tuple[str, ...]]:
-    """What each strategy weighs, and what is wrong with that. Never raises."""
+    """The weight of each strategy, and the problems. Never raises."""
     if given is None:
         return {}, ()
     found = pairs_of(given)

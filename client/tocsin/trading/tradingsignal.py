@@ -1,9 +1,8 @@
-"""What a strategy raises, as tolerant as such things have to be.
+"""The signal of a strategy.
 
-Nothing is checked when a TradingSignal is made: strategies make them in loops that must not end because of one bad value, and the code
-that is moved here knows the same things under other names (`stop_loss`, `signal_type`, ...), which are taken as ours. The check comes
-when it becomes a tocsin.Signal. Strict there is what would make an alert a lie: symbol, price, confidence. What only goes along is told
-as it can be, in words if need be: an array in `metadata` is no reason to lose an alert.
+Nothing is checked when a TradingSignal is made: a strategy makes them in a loop that one invalid value must not end. Existing code has
+other names for some fields (`stop_loss`, `signal_type`, ...), which are accepted. The values are converted when it becomes a tocsin.Signal,
+as those of every signal: what cannot be converted is shown as text, because an array in `metadata` is no reason to lose an alert.
 """
 
 from __future__ import annotations
@@ -45,15 +44,14 @@ SYNONYMS = {
 
 @dataclass(init=False, eq=False, repr=False)
 class TradingSignal:
-    """One thing that a strategy says of one symbol.
+    """A signal of a strategy about one symbol.
 
-    `action` is BUY, SELL, HOLD, CLOSE or any word, or an enum's member; `confidence` lies between 0 and 1; `timestamp` is anything that
-    tocsin.timestamps reads. `entry`, `stop`, `target`, `exit` are prices, `pnl` is a profit or loss as you count it. Signals with the
-    same `key` are news of one trade. Whatever else a tocsin.Signal has (`priority`, `to`, `tags`, `link`, `attach`, ...) is meant as
-    there; an `id` that is no ULID is somebody's own number for it. `metadata`, `fields` and what is given by other names goes along as
-    fields.
+    `action` is BUY, SELL, HOLD, CLOSE, any other word, or an enum's member; `confidence` is between 0 and 1; `timestamp` is anything that
+    tocsin.timestamps reads. `entry`, `stop`, `target`, `exit` are prices, `pnl` is a profit or loss in any unit. Signals with the same
+    `key` belong to one trade. The other fields of a tocsin.Signal (`priority`, `to`, `tags`, `link`, `attach`, ...) have the same meaning;
+    an `id` that is not a ULID is a field. `metadata`, `fields` and unknown keywords become fields.
 
-    Signals are ordered by confidence and time, the surest and latest first, and are never equal but to themselves.
+    Signals are ordered by confidence and time, the highest and latest first. Each is equal only to itself.
     """
 
     symbol: Any
@@ -120,7 +118,7 @@ class TradingSignal:
 
     @property
     def rank(self) -> Rank:
-        """Where it stands among others. Never raises."""
+        """The sort key. Never raises."""
         try:
             confidence = Signal("rank", confidence=self.confidence, id=_NO_ID).confidence
         except Exception:  # noqa: BLE001 - a foreign __float__ may raise anything
@@ -128,9 +126,9 @@ class TradingSignal:
         return rank(confidence, to_seconds(self.timestamp))
 
     def to_signal(self, **others: Any) -> Signal:
-        """The tocsin.Signal that tells this; `others` are fields of it that stand where this says nothing.
+        """The tocsin.Signal with these values; `others` are defaults for fields that have none.
 
-        Values are read as `tocsin.send` reads them. Raises InvalidSignal when it says nothing.
+        Values are converted as by `tocsin.send`. Raises InvalidSignal when the signal is empty.
         """
         given = {name: value for name in _CARRIED if not is_missing(value := getattr(self, name))}
         fields = self._fields()
@@ -174,7 +172,7 @@ _BY_NAME = (
 )  # fmt: skip
 _NAMES = (*(field.name for field in fields(TradingSignal)), *SYNONYMS, "fields")
 _TELLING = ("symbol", "title", "ticker", "body", "action", "signal_type", "side", "direction")
-_NO_ID = id_of(0, bytes(10))  # to be judged only: it saves the making of one
+_NO_ID = id_of(0, bytes(10))  # for `rank`, which needs no id: saves making one
 
 
 def _title(*words: Any) -> str:
@@ -192,13 +190,13 @@ def _together(metadata: Any, others: dict[str, Any]) -> Any:
 
 
 def _is_ours(value: Any) -> bool:
-    """Whether an `id` is a signal's. Rows of tables have ids, too, and no alert is lost for that."""
+    """Whether an `id` is a ULID; rows of tables have other ids."""
     return issubclass(type(value), str) and is_id(value.upper())
 
 
 def _attributes(item: Any) -> dict[str, Any]:
-    """What a foreign object says of itself. Methods are no statement: every str has a `title`."""
+    """The known attributes of a foreign object, without methods: every str has a method `title`."""
     found = {name: getattr(item, name, None) for name in _NAMES}
-    if not _is_ours(found["id"]):  # a row's number: nothing that people are told
+    if not _is_ours(found["id"]):  # the id of a table's row is not shown
         del found["id"]
     return {name: value for name, value in found.items() if value is not None and not callable(value)}

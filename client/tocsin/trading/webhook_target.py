@@ -1,8 +1,8 @@
-"""Where alerts go: by the daemon's routes, or to the webhook that this process brings along, where the daemon permits that.
+"""The destination of alerts: by the daemon's routes, or the webhook of this process, where the daemon permits client webhooks.
 
-A webhook is lent with the first batch, on the courier's thread, and then it is a destination for good: the daemon keeps it over its
-restarts, and what is spooled while it is away may name it. Until it is lent the routes hold, since an alert in the wrong channel is better
-than none; so they do once a person took it back, which the daemon says by refusing.
+The background thread registers the webhook with the first batch. It is a destination from then on: the daemon keeps it over restarts, and
+signals that are spooled while the daemon is away may name it. Until it is registered, alerts go by the routes, because an alert in the
+wrong channel is better than none; so they do after an operator has removed it, when the daemon refuses them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from tocsin.signals import Receipt, Signal
 
 
 class WebhookTarget:
-    """Hands over by one client. `trouble` says why the webhook is not used, and never says the webhook."""
+    """Hands over by one client. `problem` says why the webhook is not used; it never contains the URL."""
 
     def __init__(self, client: Client, webhook: str | None) -> None:
         self.problem: str | None = None
         self._client = client
         self._webhook = webhook
-        self._destination: str | None = None  # what the webhook became
+        self._destination: str | None = None  # the webhook's destination
 
     def send(self, signals: Sequence[Signal]) -> list[Receipt]:
         """Receipts, in order. Never raises, unless the client is strict."""
@@ -49,5 +49,5 @@ class WebhookTarget:
 
 
 def _addressed(signal: Signal, to: str) -> Signal:
-    """To the webhook, unless the signal says where."""
+    """The signal with the webhook's destination, unless it has a `to` of its own."""
     return signal if signal.to else Signal.trusted({**signal.as_dict(), "to": [to]})
