@@ -243,7 +243,7 @@ def test_no_clock_is_imported_by_name() -> None:
 
 
 def journals_of_others(source: str) -> list[str]:
-    """What is read of a journal through another object than `self`: `dispatch.journal.run`, `self._core.journal.run`."""
+    """What is read of a journal through another object than `self`: `core.journal.run`, `self._core.journal.run`."""
     nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
     reads = [(node, node.value) for node in nodes if isinstance(node.value, ast.Attribute)]
     return [

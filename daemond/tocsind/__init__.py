@@ -25,13 +25,13 @@ Glossary. Code, log, status and documentation use one word for each thing.
 
 The path of a signal:
 
-    program -- tocsin.send() --> its outbox: write, sync, receipt --inotify--> spool --> core.accept.take_in
-    a client's first signal, and other languages  --frame--> ipc --> core.accept.accept        (one task per connection)
+    program -- tocsin.send() --> its outbox: write, sync, receipt --inotify--> spool --> core.accept
+    a client's first signal, and other languages  --frame--> ipc --> core.accept          (one task per connection)
                                                             | policy.routes: which destinations, which priority
-                                                            | journal: append, one group commit for all who wait
+                                                            | journal: append, one group commit for all waiting jobs
                           receipt of a frame, confirmation <-'  '-> the lanes are woken
     journal --> feeder --> channel (64) --> sender(priority) --> turn: limiter, breaker --> journal: attempt on record
-                                                 '--> destination.deliver(batch) --> outcome --> core.settle.settle
+                                                 '--> destination.deliver(batch) --> outcome --> core.settle
 
 The journal is the queue, and memory is a window on it: a feeder reads what is queued in order into a bounded channel, whether it came
 a moment ago or before a restart. A delivery in memory is only a hint: `begin` claims it in the journal, and a delivery that was dropped,

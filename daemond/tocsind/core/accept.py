@@ -1,6 +1,6 @@
 """The one way in: signals become arrivals, the journal commits them, and the receipts say what the journal answered.
 
-Law 1, written before promised: `accept` returns receipts, and `take_in` returns, only after the commit that holds the signals.
+Law 1, written before promised: `accept` returns receipts, and `accept_outboxes` returns, only after the commit that holds the signals.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Acceptor:
         notes = [note(before, after) for before, after in zip(signals, adopted, strict=True)]
         return with_sources(with_notes(receipts_of(arrivals, stored), adopted), notes)
 
-    async def take_in(self, groups: Sequence[Group], positions: Sequence[OutboxPosition]) -> None:
+    async def accept_outboxes(self, groups: Sequence[Group], positions: Sequence[OutboxPosition]) -> None:
         """Store what was read from outboxes, and how far it was read, in one commit. Raises StorageFull."""
         await self._enter(groups, positions)
 

@@ -247,7 +247,7 @@ class SpoolImporter:
         groups = [self._group(each, now) for each in news]
         steady = self._clock.steady()
         marks = [OutboxPosition(each.after.id, each.after.uid, each.after.sequence, steady) for each in news]
-        await self._acceptor.take_in(groups, marks)
+        await self._acceptor.accept_outboxes(groups, marks)
         self._imported += sum(len(each.records) for each in news)
         for each in news:
             self._sequences[each.after.id, each.after.uid] = each.after.sequence

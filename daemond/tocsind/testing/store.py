@@ -1,7 +1,7 @@
 """The delivery store in memory: what a lane needs of the journal, without a disk.
 
-They decide nothing that the real ones leave to others, and settle by the same law. They forget everything with the process, and know no
-digests; of living messages they know what `policy.living` makes of them. One contract runs over them and over dispatch with a real
+The store decides nothing itself and settles by the same law as the journal's. It forgets everything with the process, and makes no
+digests; live messages follow `policy.live_message`. One contract runs over it and over `core.settle.JournalStore` with a real
 journal (tests/delivery/test_store.py).
 """
 
@@ -69,7 +69,7 @@ class _Asked:
 
 
 class MemoryStore:
-    """What a lane asks of dispatch, without a disk. `jitter` is a constant draw; `chunk` is what one `divert` moves."""
+    """A lane's `DeliveryStore`, without a disk. `jitter` is a constant draw; `chunk` is what one `divert` moves."""
 
     def __init__(
         self,
