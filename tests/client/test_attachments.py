@@ -31,9 +31,7 @@ def held(spool: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (spool / "attachments").iterdir()}
 
 
-def test_the_copy_is_on_disk_under_the_signals_id_before_the_daemon_hears_of_it(
-    serve: Serve, spool: Path, chart: Path
-) -> None:
+def test_attachment_is_on_disk_under_the_signals_id_before_the_request(serve: Serve, spool: Path, chart: Path) -> None:
     seen: list[dict[str, bytes]] = []
 
     def look(request: dict[str, Any]) -> Any:
@@ -50,7 +48,7 @@ def test_the_copy_is_on_disk_under_the_signals_id_before_the_daemon_hears_of_it(
     assert stat.S_IMODE(copy.parent.stat().st_mode) == 0o700
 
 
-def test_what_travels_is_a_name_and_never_the_path(serve: Serve, chart: Path) -> None:
+def test_attachment_is_sent_as_a_name_without_its_path(serve: Serve, chart: Path) -> None:
     server = serve()
     with Client(server.path) as client:
         receipt = client.send("BUY", attach=str(chart))
@@ -59,14 +57,14 @@ def test_what_travels_is_a_name_and_never_the_path(serve: Serve, chart: Path) ->
     assert str(chart.parent) not in str(request)
 
 
-def test_without_a_daemon_the_file_waits_beside_its_signal(folder: Path, spool: Path, chart: Path) -> None:
+def test_attachment_is_in_the_spool_without_a_daemon(folder: Path, spool: Path, chart: Path) -> None:
     receipt = Client(folder / "s").send("BUY", attach=chart)
     assert receipt.state == "spooled"
     assert [signal["attach"] for signal in waiting(spool)] == [f"{receipt.id}-chart_of_BTC.png"]
     assert list(held(spool).values()) == [PNG]
 
 
-def test_a_daemon_that_does_not_answer_costs_its_time_and_no_more(serve: Serve, spool: Path, chart: Path) -> None:
+def test_attachment_with_a_hung_daemon_takes_one_timeout(serve: Serve, spool: Path, chart: Path) -> None:
     server = serve(silent)
     begun = time.monotonic()
     with Client(server.path, timeout=0.05) as client:
@@ -78,7 +76,7 @@ def test_a_daemon_that_does_not_answer_costs_its_time_and_no_more(serve: Serve, 
     ]  # under the same id: once it is there twice, it is taken once
 
 
-def test_of_many_each_has_its_own(serve: Serve, spool: Path, chart: Path) -> None:
+def test_send_many_attaches_each_signals_own_file(serve: Serve, spool: Path, chart: Path) -> None:
     server = serve()
     with Client(server.path) as client:
         receipts = client.send_many([Signal("A", attach=chart), Signal("B"), {"title": "C", "attach": str(chart)}])
@@ -86,7 +84,7 @@ def test_of_many_each_has_its_own(serve: Serve, spool: Path, chart: Path) -> Non
     assert held(spool) == {f"{receipts[n].id}-chart_of_BTC.png": PNG for n in (0, 2)}
 
 
-def test_a_signal_that_is_sent_again_is_left_as_it_was_and_has_one_file(serve: Serve, spool: Path, chart: Path) -> None:
+def test_signal_that_is_sent_again_has_one_file(serve: Serve, spool: Path, chart: Path) -> None:
     server = serve()
     signal = Signal("BUY", attach=chart)
     with Client(server.path) as client:
@@ -96,7 +94,7 @@ def test_a_signal_that_is_sent_again_is_left_as_it_was_and_has_one_file(serve: S
     assert len(held(spool)) == 1
 
 
-def test_what_the_kernel_makes_up_as_it_is_read_goes_along(serve: Serve, spool: Path) -> None:
+def test_attachment_from_proc_is_read(serve: Serve, spool: Path) -> None:
     with Client(serve().path) as client:
         client.send("BUY", attach="/proc/self/cmdline")
     assert list(held(spool).values()) == [Path("/proc/self/cmdline").read_bytes()]
@@ -148,7 +146,7 @@ def unset(_: Path) -> str:
 )
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.timeout(10)
-def test_what_cannot_go_along_is_told_and_costs_the_signal_nothing(
+def test_signal_is_sent_without_an_unreadable_attachment(
     serve: Serve, tmp_path: Path, make: Callable[[Path], Any], reason: str, strict: bool
 ) -> None:
     server = serve()
@@ -159,7 +157,7 @@ def test_what_cannot_go_along_is_told_and_costs_the_signal_nothing(
     assert "attach" not in request["signal"]
 
 
-def test_the_largest_that_may_go_does(serve: Serve, spool: Path, tmp_path: Path) -> None:
+def test_attachment_of_the_largest_size_is_sent(serve: Serve, spool: Path, tmp_path: Path) -> None:
     path = tmp_path / "large.bin"
     path.write_bytes(b"x" * attachments.MOST_BYTES)
     with Client(serve().path, timeout=5) as client:
@@ -167,18 +165,18 @@ def test_the_largest_that_may_go_does(serve: Serve, spool: Path, tmp_path: Path)
     assert [len(content) for content in held(spool).values()] == [attachments.MOST_BYTES]
 
 
-def test_a_spooled_signal_says_in_its_receipt_what_stayed_behind(folder: Path) -> None:
+def test_receipt_of_spooled_signal_names_the_missing_attachment(folder: Path) -> None:
     receipt = Client(folder / "s").send("BUY", attach="nothing.png")
     assert receipt.state == "spooled"
     assert (receipt.reason or "").endswith("; nothing.png is not attached: No such file or directory")
 
 
-def test_so_does_one_whose_sender_does_not_wait(serve: Serve) -> None:
+def test_receipt_with_ack_none_names_the_missing_attachment(serve: Serve) -> None:
     with Client(serve().path, ack="none") as client:
         assert "nothing.png is not attached" in (client.send("BUY", attach="nothing.png").reason or "")
 
 
-def test_a_folder_that_is_full_takes_no_more(
+def test_attachments_folder_that_is_full_takes_no_more(
     serve: Serve, spool: Path, chart: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attachments, "MOST_HELD", 2 * len(PNG))
@@ -190,7 +188,7 @@ def test_a_folder_that_is_full_takes_no_more(
     assert "is full" in server.requests[-1]["signal"]["attach_note"]
 
 
-def test_nothing_is_put_where_others_may_write_or_through_a_link(
+def test_attachment_is_not_written_where_others_may_write_or_through_a_link(
     serve: Serve, spool: Path, chart: Path, tmp_path: Path
 ) -> None:
     server = serve()
@@ -209,7 +207,7 @@ def test_nothing_is_put_where_others_may_write_or_through_a_link(
     assert len(list((tmp_path / "elsewhere").iterdir())) == 1
 
 
-def test_below_a_shared_spool_the_folder_is_the_daemons_to_make(serve: Serve, spool: Path, chart: Path) -> None:
+def test_client_makes_no_attachments_folder_in_a_shared_spool(serve: Serve, spool: Path, chart: Path) -> None:
     spool.mkdir()
     spool.chmod(0o3770)
     server = serve()
@@ -242,7 +240,7 @@ def test_attach_path_may_be_bytes() -> None:
         ("\udcff\n\"'\0.png", "_____.png"),
     ],
 )
-def test_a_name_has_letters_that_no_far_end_objects_to(path: str, name: str) -> None:
+def test_attachment_name_has_plain_letters_only(path: str, name: str) -> None:
     assert attachments.plain_name(path) == name
 
 

@@ -73,7 +73,7 @@ def _not_reading(visit: Visit) -> None:
     ],
 )
 @pytest.mark.usefixtures("in_time")
-def test_a_daemon_out_of_its_mind_costs_no_more_than_the_timeout(serve: Serve, manner: Manner, said: str) -> None:
+def test_send_to_a_faulty_daemon_takes_at_most_the_timeout(serve: Serve, manner: Manner, said: str) -> None:
     with Client(serve(manner).path, timeout=TIMEOUT) as client:
         receipt = client.send("BUY")
     assert receipt.state == "spooled"
@@ -81,27 +81,27 @@ def test_a_daemon_out_of_its_mind_costs_no_more_than_the_timeout(serve: Serve, m
 
 
 @pytest.mark.usefixtures("in_time")
-def test_a_daemon_that_does_not_read_costs_no_more_than_the_timeout(serve: Serve) -> None:
+def test_send_to_a_daemon_that_does_not_read_takes_at_most_the_timeout(serve: Serve) -> None:
     with Client(serve(_not_reading).path, timeout=TIMEOUT, ack="none") as client:
         states = [client.send("BUY", body="x" * 4000).state for _ in range(200)]  # these fill any socket's buffer
     assert "spooled" in states
 
 
 @pytest.mark.usefixtures("in_time")
-def test_no_daemon_is_told_at_once(folder: Path) -> None:
+def test_send_without_a_daemon_returns_at_once(folder: Path) -> None:
     receipt = Client(folder / "s", timeout=30).send("BUY")
     assert receipt.state == "spooled"
     assert "nothing is there" in (receipt.reason or "")
 
 
-def test_a_stale_socket_file_is_told_apart(folder: Path) -> None:
+def test_receipt_names_a_stale_socket_file(folder: Path) -> None:
     with socket.socket(socket.AF_UNIX) as gone:
         gone.bind(str(folder / "s"))
     assert "no process listens" in (Client(folder / "s").send("BUY").reason or "")
 
 
 @pytest.mark.parametrize("path", ["/" + "x" * 200, "/dev/null", "/dev/null/s", ".", "nul\0l"])
-def test_a_path_that_can_be_no_socket_is_no_exception(path: str) -> None:
+def test_send_to_an_impossible_socket_path_raises_nothing(path: str) -> None:
     receipt = Client(path, timeout=TIMEOUT).send("BUY")
     assert receipt.state == "spooled"
     assert receipt.reason
@@ -125,14 +125,14 @@ def _full_backlog(path: Path) -> Iterator[socket.socket]:
 
 
 @pytest.mark.usefixtures("in_time")
-def test_a_full_backlog_costs_no_more_than_the_timeout(folder: Path) -> None:
+def test_send_to_a_full_backlog_takes_at_most_the_timeout(folder: Path) -> None:
     with _full_backlog(folder / "s"):
         receipt = Client(folder / "s", timeout=TIMEOUT).send("BUY")
     assert receipt.state == "spooled"
     assert "no connection to" in (receipt.reason or "")
 
 
-def test_a_backlog_that_empties_in_time_lets_the_signal_in(folder: Path) -> None:
+def test_send_succeeds_when_the_backlog_empties_in_time(folder: Path) -> None:
     with _full_backlog(folder / "s") as listener, Client(folder / "s", timeout=10) as client:
         receipts: list[tocsin.Receipt] = []
         sender = threading.Thread(target=lambda: receipts.append(client.send("BUY")))
@@ -149,7 +149,7 @@ def test_a_backlog_that_empties_in_time_lets_the_signal_in(folder: Path) -> None
     assert receipts[0].state == "stored"
 
 
-def test_a_restarted_daemon_is_found_within_the_same_send(serve: Serve) -> None:
+def test_send_reconnects_to_a_restarted_daemon(serve: Serve) -> None:
     first = serve()
     with Client(first.path) as client:
         assert client.send("one").state == "stored"
@@ -159,7 +159,7 @@ def test_a_restarted_daemon_is_found_within_the_same_send(serve: Serve) -> None:
     assert [request["signal"]["title"] for request in second.requests] == ["two"]
 
 
-def test_a_daemon_that_leaves_in_the_middle_is_asked_again_under_the_same_id(serve: Serve) -> None:
+def test_send_repeats_an_interrupted_request_under_the_same_id(serve: Serve) -> None:
     heard: list[str] = []
 
     def leaving_once(visit: Visit) -> None:
@@ -178,7 +178,7 @@ def test_a_daemon_that_leaves_in_the_middle_is_asked_again_under_the_same_id(ser
     assert server.visits == 2
 
 
-def test_a_daemon_that_stays_away_is_told_by_the_second_try(serve: Serve) -> None:
+def test_send_gives_up_after_the_second_attempt(serve: Serve) -> None:
     server = serve()
     with Client(server.path) as client:
         client.send("one")
@@ -186,7 +186,7 @@ def test_a_daemon_that_stays_away_is_told_by_the_second_try(serve: Serve) -> Non
         assert "no process listens" in (client.send("two").reason or "")
 
 
-def test_the_last_words_of_a_daemon_that_turns_us_away_are_heard(serve: Serve) -> None:
+def test_client_reads_the_answer_of_a_daemon_that_rejects_the_connection(serve: Serve) -> None:
     def busy(visit: Visit) -> None:
         visit.door.shutdown(socket.SHUT_RD)
         visit.tell(refusing("busy")({}))
@@ -197,7 +197,7 @@ def test_the_last_words_of_a_daemon_that_turns_us_away_are_heard(serve: Serve) -
         )  # more than a socket holds: still on its way when the door closes
 
 
-def test_a_daemon_that_turns_us_away_without_a_word_is_unreachable(serve: Serve) -> None:
+def test_daemon_that_closes_without_an_answer_is_unreachable(serve: Serve) -> None:
     with (
         Client(serve(lambda _: None).path, timeout=10) as client,
         pytest.raises(tocsin.Unreachable, match="closed the connection"),
@@ -205,7 +205,7 @@ def test_a_daemon_that_turns_us_away_without_a_word_is_unreachable(serve: Serve)
         client.request("send", signal={"body": "x" * 1_000_000})
 
 
-def test_a_late_answer_is_never_read_as_the_next_one(serve: Serve) -> None:
+def test_client_never_reads_a_late_answer_as_the_next_one(serve: Serve) -> None:
     release = threading.Event()
 
     def late_once(visit: Visit) -> None:
@@ -222,7 +222,7 @@ def test_a_late_answer_is_never_read_as_the_next_one(serve: Serve) -> None:
     assert server.visits == 2
 
 
-def test_an_answer_that_nobody_asked_for_is_never_read_as_the_next_one(serve: Serve) -> None:
+def test_client_never_reads_an_unsolicited_answer_as_the_next_one(serve: Serve) -> None:
     said = threading.Event()
 
     def talkative(visit: Visit) -> None:
@@ -241,7 +241,7 @@ def test_an_answer_that_nobody_asked_for_is_never_read_as_the_next_one(serve: Se
     assert server.visits == 2
 
 
-def test_a_reply_over_the_limit_is_not_read(serve: Serve) -> None:
+def test_reply_over_the_limit_is_not_read(serve: Serve) -> None:
     def boastful(visit: Visit) -> None:
         visit.hear()
         visit.door.sendall(b"\x7f\xff\xff\xff{}")
@@ -252,7 +252,7 @@ def test_a_reply_over_the_limit_is_not_read(serve: Serve) -> None:
 
 
 @pytest.mark.usefixtures("in_time")
-def test_waiting_for_another_thread_counts_against_the_timeout(serve: Serve) -> None:
+def test_timeout_includes_the_wait_for_another_thread(serve: Serve) -> None:
     busy = threading.Event()
 
     def slow(visit: Visit) -> None:
@@ -278,7 +278,7 @@ def _quietly(run: Callable[[], Any]) -> Callable[[], None]:
     return quietly
 
 
-def test_ctrl_c_passes_and_leaves_a_usable_client(serve: Serve) -> None:
+def test_client_is_usable_after_ctrl_c(serve: Serve) -> None:
     def interrupting(visit: Visit) -> None:
         request = visit.hear()
         assert request is not None
@@ -294,12 +294,12 @@ def test_ctrl_c_passes_and_leaves_a_usable_client(serve: Serve) -> None:
         assert client.send("after").state == "stored"
 
 
-def test_a_timeout_of_nothing_sends_nothing(serve: Serve) -> None:
+def test_client_with_a_timeout_of_zero_sends_nothing(serve: Serve) -> None:
     with Client(serve().path, timeout=0) as client:
         assert client.send("BUY").state == "spooled"
 
 
-def test_a_timeout_without_end_is_a_long_one(serve: Serve) -> None:
+def test_infinite_timeout_is_accepted(serve: Serve) -> None:
     with Client(serve().path, timeout=float("inf")) as client:
         assert client.send("BUY").state == "stored"
 
@@ -319,7 +319,7 @@ def _connect() -> Any:
     connect(None, Deadline(TIMEOUT)).close()
 
 
-def test_a_link_in_the_temporary_folder_is_not_followed(default_place: Path, folder: Path) -> None:
+def test_client_follows_no_link_in_the_temporary_folder(default_place: Path, folder: Path) -> None:
     (folder / "trap").mkdir()
     default_place.symlink_to(folder / "trap")
     with pytest.raises(PermissionError, match="with mode 0700"):
@@ -328,14 +328,14 @@ def test_a_link_in_the_temporary_folder_is_not_followed(default_place: Path, fol
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_a_folder_of_another_user_in_the_temporary_folder_is_not_entered(default_place: Path) -> None:
+def test_client_uses_no_other_users_folder_in_the_temporary_folder(default_place: Path) -> None:
     default_place.mkdir()
     os.chown(default_place, 12345, 12345)
     with pytest.raises(PermissionError, match="with mode 0700"):
         _connect()
 
 
-def test_our_own_folder_in_the_temporary_folder_is_entered(default_place: Path) -> None:
+def test_client_uses_its_own_users_folder_in_the_temporary_folder(default_place: Path) -> None:
     default_place.mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(default_place / "tocsin.sock"))
@@ -344,9 +344,7 @@ def test_our_own_folder_in_the_temporary_folder_is_entered(default_place: Path) 
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o755, 0o770])
-def test_private_folder_that_others_may_enter_is_refused_and_the_signal_is_spooled(
-    default_place: Path, mode: int
-) -> None:
+def test_private_folder_that_others_may_enter_is_refused_and_signal_spooled(default_place: Path, mode: int) -> None:
     default_place.mkdir()
     default_place.chmod(mode)
     with socket.socket(socket.AF_UNIX) as listener:

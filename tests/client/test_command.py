@@ -62,7 +62,7 @@ def test_help_starts_with_examples_and_ends_with_exit_codes(words: list[str], ca
         (["status", "--timeout", "5 s"], "no duration"),
     ],
 )
-def test_a_mistake_is_usage_and_says_what_was_perhaps_meant(words: list[str], said: str, capsys: Capture) -> None:
+def test_usage_error_exits_64_with_a_suggestion(words: list[str], said: str, capsys: Capture) -> None:
     assert main(words) == 64
     out, err = capsys.readouterr()
     assert (out, err[:8]) == ("", "tocsin: ")
@@ -70,7 +70,7 @@ def test_a_mistake_is_usage_and_says_what_was_perhaps_meant(words: list[str], sa
     assert "--help`" in err
 
 
-def test_a_mistake_is_told_to_programs_too(capsys: Capture) -> None:
+def test_usage_error_with_json_is_an_object(capsys: Capture) -> None:
     assert main(["send", "--json", "--nonsense"]) == 64
     told = json.loads(capsys.readouterr().out)
     assert (told["schema"], told["ok"], told["error"]["kind"], told["id"], told["state"]) == (
@@ -98,7 +98,7 @@ def test_a_mistake_is_told_to_programs_too(capsys: Capture) -> None:
         ("a-kind-from-the-future", 70),
     ],
 )
-def test_each_kind_of_refusal_has_its_exit_code(serve: Serve, kind: str, code: int, capsys: Capture) -> None:
+def test_error_kind_determines_the_exit_code(serve: Serve, kind: str, code: int, capsys: Capture) -> None:
     path = serve(answering(refusing(kind))).path
     assert main(["--socket", path, "drop", "X", "--json"]) == code
     out, err = capsys.readouterr()
@@ -106,15 +106,13 @@ def test_each_kind_of_refusal_has_its_exit_code(serve: Serve, kind: str, code: i
     assert json.loads(out)["ok"] is False
 
 
-def test_garbage_is_a_protocol_mismatch(serve: Serve, capsys: Capture) -> None:
+def test_unreadable_answer_is_a_protocol_mismatch(serve: Serve, capsys: Capture) -> None:
     path = serve(lambda visit: visit.door.sendall(b"HTTP/1.1 400\r\n")).path
     assert main(["status", "--socket", path]) == 76
     assert "one version" in capsys.readouterr().err
 
 
-def test_a_socket_that_may_not_be_used_is_a_matter_of_permission(
-    monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
+def test_socket_without_permission_exits_77(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     def forbidden(*_: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -123,16 +121,16 @@ def test_a_socket_that_may_not_be_used_is_a_matter_of_permission(
     assert "cannot connect to /x" in capsys.readouterr().err
 
 
-def test_no_daemon_says_how_to_start_one(folder: Path, capsys: Capture) -> None:
+def test_error_without_a_daemon_says_how_to_start_one(folder: Path, capsys: Capture) -> None:
     assert main(["status", "--socket", str(folder / "s")]) == 69
     assert "tocsind run" in capsys.readouterr().err
 
 
-def test_a_hung_daemon_is_unreachable_after_the_timeout(serve: Serve) -> None:
+def test_command_exits_69_when_the_daemon_hangs(serve: Serve) -> None:
     assert main(["status", "--socket", serve(silent).path, "--timeout", "50ms"]) == 69
 
 
-def test_the_environment_and_either_place_of_the_option_name_the_socket(
+def test_socket_is_taken_from_environment_or_option_before_or_after_the_verb(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = serve().path
@@ -143,7 +141,7 @@ def test_the_environment_and_either_place_of_the_option_name_the_socket(
     assert main(["send", "d"]) == 0
 
 
-def test_a_full_disk_behind_stdout_cannot_be_written(serve: Serve) -> None:
+def test_command_exits_73_when_stdout_is_on_a_full_disk(serve: Serve) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "tocsin", "send", "x", "--socket", serve().path],
@@ -162,7 +160,7 @@ def _facts_without_end(visit: Visit) -> None:
         visit.tell({"ok": True, "event": {"event": "sent", "at": 0, "level": "info"}})
 
 
-def test_a_reader_who_has_read_enough_is_no_error(serve: Serve) -> None:
+def test_command_exits_0_when_the_reader_closes_the_pipe(serve: Serve) -> None:
     words = [sys.executable, "-m", "tocsin", "tail", "-f", "--socket", serve(_facts_without_end).path]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tail:
         assert tail.stdout is not None
@@ -172,7 +170,7 @@ def test_a_reader_who_has_read_enough_is_no_error(serve: Serve) -> None:
         assert (tail.wait(10), tail.stderr.read()) == (0, b"")
 
 
-def test_ctrl_c_is_quiet(serve: Serve) -> None:
+def test_command_exits_130_after_ctrl_c_without_a_traceback(serve: Serve) -> None:
     heard = threading.Event()
 
     def quiet_tail(visit: Visit) -> None:
@@ -187,7 +185,7 @@ def test_ctrl_c_is_quiet(serve: Serve) -> None:
         assert (*tail.communicate(timeout=10), tail.returncode) == (b"", b"", 130)
 
 
-def test_a_bug_is_told_with_its_traceback(serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+def test_command_prints_the_traceback_of_a_bug(serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr("tocsin.client.Client.status", lambda _: 1 / 0)
     assert main(["status", "--socket", serve().path]) == 70
     err = capsys.readouterr().err
@@ -195,7 +193,7 @@ def test_a_bug_is_told_with_its_traceback(serve: Serve, monkeypatch: pytest.Monk
     assert "a bug in tocsin: ZeroDivisionError" in err
 
 
-def test_a_verb_loads_only_what_it_needs() -> None:
+def test_verb_imports_only_its_own_modules() -> None:
     script = "import sys; from tocsin.cli import main; main(['retry']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
     loaded = set(done.stdout.split())
@@ -237,7 +235,7 @@ HEAVY = {
 
 
 @pytest.mark.parametrize("spools", [False, True])
-def test_a_hand_off_from_a_shell_loads_its_own_few_modules_and_nothing_heavy(
+def test_command_send_imports_few_modules(
     serve: Serve, folder: Path, monkeypatch: pytest.MonkeyPatch, spools: bool
 ) -> None:
     monkeypatch.setenv("TOCSIN_SPOOL", str(folder / "spool"))
@@ -253,7 +251,7 @@ def test_a_hand_off_from_a_shell_loads_its_own_few_modules_and_nothing_heavy(
     assert not loaded & HEAVY
 
 
-def test_demo_becomes_the_daemons_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_demo_execs_tocsind_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     became: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *given: became.append(given))
     monkeypatch.setattr("sys.stdout", sys.__stdout__)
@@ -263,7 +261,9 @@ def test_demo_becomes_the_daemons_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     assert env == {**os.environ, "PYTHONSAFEPATH": "1"}
 
 
-def test_demo_without_the_daemon_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+def test_command_demo_without_the_daemon_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
     monkeypatch.setattr("tocsin.cli.demo.find_spec", lambda name: None if name == "trio" else name)
     assert main(["demo"]) == 70
     assert "pip install 'tocsin[daemon]'" in capsys.readouterr().err

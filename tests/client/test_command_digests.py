@@ -41,7 +41,7 @@ def greenwich(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.localtime", __import__("time").gmtime)
 
 
-def test_why_of_an_original_names_its_digest_and_how_that_fared(serve: Serve, capsys: Capture) -> None:
+def test_command_why_names_the_digest_and_its_state(serve: Serve, capsys: Capture) -> None:
     path = serve(answering(lambda _: {"ok": True, "why": ORIGINAL})).path
     assert main(["why", ID, "--socket", path]) == 0
     assert capsys.readouterr().out.splitlines()[1:] == [
@@ -53,13 +53,13 @@ def test_why_of_an_original_names_its_digest_and_how_that_fared(serve: Serve, ca
     ]
 
 
-def test_why_of_a_digest_tells_how_many_it_stands_for(serve: Serve, capsys: Capture) -> None:
+def test_command_why_of_a_digest_counts_its_signals(serve: Serve, capsys: Capture) -> None:
     story = {**ORIGINAL, "id": DIGEST, "stands_for": 480, "deliveries": []}
     assert main(["why", DIGEST, "--socket", serve(answering(lambda _: {"ok": True, "why": story})).path]) == 0
     assert capsys.readouterr().out.splitlines()[1] == "  a digest of 480 signals"
 
 
-def test_queue_can_be_asked_for_what_was_digested(serve: Serve, capsys: Capture) -> None:
+def test_command_queue_lists_digested_deliveries(serve: Serve, capsys: Capture) -> None:
     heard: list[Any] = []
 
     def answer(request: Any) -> Any:

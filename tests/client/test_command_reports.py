@@ -91,27 +91,27 @@ def path(serve: Serve) -> Callable[..., str]:
 @pytest.mark.parametrize(
     ("health", "code"), [("ok", 0), ("degraded", 1), ("failing", 2), ("a-word-from-the-future", 2)]
 )
-def test_the_exit_code_of_a_quiet_status_is_the_health(path: Callable[..., str], health: str, code: int) -> None:
+def test_command_status_quiet_exits_with_the_health(path: Callable[..., str], health: str, code: int) -> None:
     assert main(["status", "-q", "--socket", path(status={**STATUS, "health": health})]) == code
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
-def test_a_status_that_was_told_is_a_success_however_bad_it_is(path: Callable[..., str], flags: list[str]) -> None:
+def test_command_status_exits_0_with_any_health(path: Callable[..., str], flags: list[str]) -> None:
     assert main(["status", *flags, "--socket", path(status={**STATUS, "health": "failing"})]) == 0
 
 
-def test_status_json_is_the_daemons_object_exactly(path: Callable[..., str], capsys: Capture) -> None:
+def test_command_status_json_is_the_daemons_object(path: Callable[..., str], capsys: Capture) -> None:
     main(["status", "--json", "--socket", path(status=STATUS)])
     assert json.loads(capsys.readouterr().out) == STATUS
 
 
-def test_quiet_says_nothing_at_all(path: Callable[..., str], capsys: Capture) -> None:
+def test_command_status_quiet_prints_nothing(path: Callable[..., str], capsys: Capture) -> None:
     assert main(["status", "-q", "--socket", path(status=STATUS)]) == 1
     assert main(["status", "-q", "--socket", "/nowhere/s"]) == 69
     assert capsys.readouterr() == ("", "")
 
 
-def test_status_tells_people_health_problems_queue_and_destinations(path: Callable[..., str], capsys: Capture) -> None:
+def test_command_status_shows_health_problems_queue_and_destinations(path: Callable[..., str], capsys: Capture) -> None:
     main(["status", "--socket", path(status=STATUS)])
     said = capsys.readouterr().out
     assert said.splitlines()[:2] == ["tocsind 0.1.0 is degraded, up 1h1m1s, pid 7", "  ! premium is failing: 503"]
@@ -122,12 +122,12 @@ def test_status_tells_people_health_problems_queue_and_destinations(path: Callab
     assert "storage is unhealthy" in said
 
 
-def test_status_bears_an_object_with_holes(path: Callable[..., str], capsys: Capture) -> None:
+def test_command_status_accepts_an_incomplete_object(path: Callable[..., str], capsys: Capture) -> None:
     assert main(["status", "--socket", path(status={"health": "ok"})]) == 0
     assert "no destinations" in capsys.readouterr().out
 
 
-def test_why_tells_the_story_in_lines_with_times(
+def test_command_why_prints_attempts_with_times(
     path: Callable[..., str], capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.localtime", __import__("time").gmtime)
@@ -144,17 +144,17 @@ def test_why_tells_the_story_in_lines_with_times(
     ]
 
 
-def test_why_says_so_when_nobody_is_owed_the_signal(path: Callable[..., str], capsys: Capture) -> None:
+def test_command_why_of_a_signal_without_destinations(path: Callable[..., str], capsys: Capture) -> None:
     main(["why", ID, "--socket", path(why={**WHY, "deliveries": []})])
     assert "no destination" in capsys.readouterr().out
 
 
-def test_why_json_is_the_daemons_object(path: Callable[..., str], capsys: Capture) -> None:
+def test_command_why_json_is_the_daemons_object(path: Callable[..., str], capsys: Capture) -> None:
     assert main(["why", ID, "--json", "--socket", path(why=WHY)]) == 0
     assert json.loads(capsys.readouterr().out) == {"ok": True, **WHY}
 
 
-def test_an_unknown_id_is_bad_data(serve: Serve, capsys: Capture) -> None:
+def test_command_why_exits_65_for_an_unknown_id(serve: Serve, capsys: Capture) -> None:
     assert main(["why", ID, "--json", "--socket", serve(answering(refusing("not-found"))).path]) == 65
     assert json.loads(capsys.readouterr().out)["error"] == {"kind": "not-found", "message": "told not-found"}
 
@@ -171,7 +171,7 @@ ROW = {
 }
 
 
-def test_queue_is_a_table(path: Callable[..., str], capsys: Capture) -> None:
+def test_command_queue_prints_a_table(path: Callable[..., str], capsys: Capture) -> None:
     assert main(["queue", "--socket", path(deliveries=[ROW], more=True)]) == 0
     out, err = capsys.readouterr()
     head, row = (line.split() for line in out.splitlines())
@@ -180,12 +180,12 @@ def test_queue_is_a_table(path: Callable[..., str], capsys: Capture) -> None:
     assert "--limit 1000" in err
 
 
-def test_an_empty_queue_has_no_data(path: Callable[..., str], capsys: Capture) -> None:
+def test_command_queue_prints_no_data_when_empty(path: Callable[..., str], capsys: Capture) -> None:
     assert main(["queue", "--socket", path(deliveries=[], more=False)]) == 0
     assert capsys.readouterr() == ("", "tocsin: no deliveries\n")
 
 
-def test_queue_passes_its_questions_on_and_answers_in_json(serve: Serve, capsys: Capture) -> None:
+def test_command_queue_passes_its_options_on_and_prints_json(serve: Serve, capsys: Capture) -> None:
     heard: list[Any] = []
 
     def answer(request: Any) -> Any:
@@ -211,7 +211,9 @@ def test_queue_passes_its_questions_on_and_answers_in_json(serve: Serve, capsys:
         (["enable", "d"], {"op": "enable", "destination": "d"}, "d is in service again"),
     ],
 )
-def test_upkeep_asks_and_tells(serve: Serve, words: list[str], request_: Any, said: str, capsys: Capture) -> None:
+def test_command_retry_drop_and_enable_send_requests_and_print_results(
+    serve: Serve, words: list[str], request_: Any, said: str, capsys: Capture
+) -> None:
     heard: list[Any] = []
 
     def answer(request: Any) -> Any:
@@ -247,20 +249,20 @@ def _two_facts(visit: Visit) -> None:
     )
 
 
-def test_tail_is_one_line_a_fact(serve: Serve, capsys: Capture) -> None:
+def test_command_tail_prints_one_line_an_event(serve: Serve, capsys: Capture) -> None:
     assert main(["tail", "--socket", serve(_two_facts).path]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.split()[1:] == ["00:00:01.500", "debug", "sent", f"id={ID}", "destination=d"]
     assert second.endswith('error    disabled       reason="401 for a while" names=a,b')
 
 
-def test_tail_json_is_one_object_a_line(serve: Serve, capsys: Capture) -> None:
+def test_command_tail_json_prints_one_object_a_line(serve: Serve, capsys: Capture) -> None:
     assert main(["tail", "--json", "--socket", serve(_two_facts).path]) == 0
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(each["schema"], each["event"]) for each in told] == [(1, "sent"), (1, "disabled")]
 
 
-def test_following_ends_with_69_when_the_daemon_has_gone(serve: Serve, capsys: Capture) -> None:
+def test_command_tail_follow_exits_69_when_the_daemon_stops(serve: Serve, capsys: Capture) -> None:
     assert main(["tail", "-f", "--socket", serve(_two_facts).path]) == 69
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 2
@@ -272,7 +274,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_is_coloured_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     assert paint("ok", "green", Terminal()) == "\x1b[32mok\x1b[0m"
@@ -285,11 +287,11 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
     assert paint("ok", "green", Terminal()) == "ok"
 
 
-def test_other_peoples_text_cannot_move_the_cursor() -> None:
+def test_output_escapes_control_characters_of_signals() -> None:
     assert plain("a\x1b[2J\nb\tc\x00\N{RIGHT-TO-LEFT OVERRIDE}ü") == "a\\x1b[2J b c\\x00\\u202eü"
 
 
-def test_numbers_have_the_right_noun() -> None:
+def test_counted_uses_singular_and_plural() -> None:
     assert [counted(n, "delivery") for n in (0, 1, 2000)] == ["0 deliveries", "1 delivery", "2,000 deliveries"]
     assert counted(2, "signal") == "2 signals"
 
@@ -305,5 +307,5 @@ def test_numbers_have_the_right_noun() -> None:
         ("x", "x"),
     ],
 )
-def test_a_small_price_has_no_exponent(value: object, shown: object) -> None:
+def test_output_of_a_small_price_has_no_exponent(value: object, shown: object) -> None:
     assert format_number(value) == shown

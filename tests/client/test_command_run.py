@@ -31,7 +31,7 @@ def told(server: Server) -> dict[str, Any]:
     return signal_
 
 
-def test_a_failure_is_told_with_its_code_its_duration_and_its_last_lines(serve: Serve) -> None:
+def test_command_run_reports_a_failure_with_code_duration_and_last_lines(serve: Serve) -> None:
     server = serve()
     done = run(server.path, *shell("echo fine; echo broken >&2; exit 3"))
     assert (done.returncode, done.stdout, done.stderr) == (3, b"fine\n", b"broken\n")
@@ -42,7 +42,7 @@ def test_a_failure_is_told_with_its_code_its_duration_and_its_last_lines(serve: 
     assert alert["fields"]["duration"].endswith("s")
 
 
-def test_success_is_told_only_when_wanted(serve: Serve) -> None:
+def test_command_run_reports_success_only_with_on_always(serve: Serve) -> None:
     server = serve()
     assert run(server.path, "--", "true").returncode == 0
     assert server.requests == []
@@ -50,7 +50,7 @@ def test_success_is_told_only_when_wanted(serve: Serve) -> None:
     assert (told(server)["title"][:15], told(server)["priority"]) == ("true succeeded ", "low")
 
 
-def test_the_flags_of_a_hand_off_reach_their_fields(serve: Serve) -> None:
+def test_command_run_options_set_the_signals_fields(serve: Serve) -> None:
     server = serve()
     words = [
         "--title",
@@ -77,21 +77,21 @@ def test_the_flags_of_a_hand_off_reach_their_fields(serve: Serve) -> None:
     }  # fmt: skip
 
 
-def test_the_name_of_a_command_shows_no_options_and_nothing_that_could_be_a_password(serve: Serve) -> None:
+def test_command_run_hides_options_and_possible_passwords(serve: Serve) -> None:
     server = serve()
     run(server.path, "--", "/usr/bin/env", "false", "SECRET=1", "--password", "hunter2")
     assert told(server)["title"].startswith("env false failed")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
-def test_a_command_that_a_signal_ended_leaves_with_128_and_its_number(serve: Serve, number: signal.Signals) -> None:
+def test_command_run_exits_with_128_and_the_signals_number(serve: Serve, number: signal.Signals) -> None:
     server = serve()
     assert run(server.path, *shell(f"kill -{number.value} $$")).returncode == 128 + number
     assert f"was ended by {number.name}" in told(server)["title"]
 
 
 @pytest.mark.parametrize(("command", "code"), [("no-such-command", 127), ("/etc/passwd", 126), ("/", 126)])
-def test_a_command_that_cannot_be_started_is_told_as_a_shell_does(serve: Serve, command: str, code: int) -> None:
+def test_command_run_exits_126_or_127_like_a_shell(serve: Serve, command: str, code: int) -> None:
     server = serve()
     done = run(server.path, "--", command)
     assert done.returncode == code
@@ -100,29 +100,29 @@ def test_a_command_that_cannot_be_started_is_told_as_a_shell_does(serve: Serve, 
 
 
 @pytest.mark.parametrize("words", [["make"], ["--"], ["--on", "never", "--", "make"], ["--lines", "-1", "--", "make"]])
-def test_a_mistake_runs_nothing(folder: Path, words: list[str]) -> None:
+def test_command_run_runs_nothing_after_a_usage_error(folder: Path, words: list[str]) -> None:
     assert run(str(folder / "s"), *words).returncode == 64
 
 
-def test_nobody_to_tell_changes_nothing_about_the_command(folder: Path) -> None:
+def test_command_run_without_a_daemon_keeps_the_commands_exit_code(folder: Path) -> None:
     env = {**os.environ, "TOCSIN_SPOOL": "/dev/null/spool"}
     done = run(str(folder / "s"), *shell("echo out; exit 3"), env=env)
     assert (done.returncode, done.stdout) == (3, b"out\n")
     assert done.stderr.startswith(b"tocsin: no signal was sent: dropped: no daemon")
 
 
-def test_a_hung_daemon_costs_the_hand_offs_timeout_and_no_more(serve: Serve, spool: Path) -> None:
+def test_command_run_with_a_hung_daemon_takes_at_most_the_timeout(serve: Serve, spool: Path) -> None:
     assert run(serve(silent).path, "--timeout", "50ms", "--", "false").returncode == 1
     assert len(list(spool.iterdir())) == 1
 
 
-def test_output_passes_unchanged_whatever_its_bytes_and_size(serve: Serve) -> None:
+def test_command_run_passes_output_on_unchanged(serve: Serve) -> None:
     script = "import os; [os.write(1, bytes(range(256)) * 256) for _ in range(64)]; os.write(2, b'\\xff' * 5)"
     done = run(serve().path, "--", sys.executable, "-c", script)
     assert (done.returncode, done.stdout, done.stderr) == (0, bytes(range(256)) * 256 * 64, b"\xff" * 5)
 
 
-def test_output_passes_as_it_comes(serve: Serve) -> None:
+def test_command_run_passes_output_on_at_once(serve: Serve) -> None:
     words = [*RUN, "--socket", serve().path, *shell("echo first; read line; echo $line")]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdin is not None
@@ -134,7 +134,7 @@ def test_output_passes_as_it_comes(serve: Serve) -> None:
         assert running.wait(10) == 0
 
 
-def test_only_the_end_of_a_long_output_is_told(serve: Serve) -> None:
+def test_command_run_reports_only_the_end_of_a_long_output(serve: Serve) -> None:
     server = serve()
     run(server.path, "--", sys.executable, "-c", "print('x' * 1_000_000); [print(n) for n in range(999)]; exit(1)")
     assert told(server)["body"].split("\n") == [str(n) for n in range(979, 999)]
@@ -144,7 +144,7 @@ def test_only_the_end_of_a_long_output_is_told(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("name", ["TERM", "HUP", "INT", "USR1"])
-def test_a_signal_goes_on_to_the_command(serve: Serve, name: str) -> None:
+def test_command_run_passes_signals_on(serve: Serve, name: str) -> None:
     words = [
         *RUN,
         "--socket",
@@ -171,7 +171,7 @@ print("got", len(heard), flush=True)
 """
 
 
-def test_ctrl_c_at_a_terminal_reaches_the_command_once(serve: Serve) -> None:
+def test_command_run_passes_ctrl_c_at_a_terminal_once(serve: Serve) -> None:
     path = serve().path
     pid, terminal = pty.fork()
     if pid == 0:
@@ -187,9 +187,7 @@ def test_ctrl_c_at_a_terminal_reaches_the_command_once(serve: Serve) -> None:
     assert b"got 1" in said
 
 
-def test_what_a_command_leaves_in_the_background_neither_holds_us_nor_loses_its_output(
-    serve: Serve, folder: Path
-) -> None:
+def test_command_run_exits_before_a_background_process_and_keeps_its_output(serve: Serve, folder: Path) -> None:
     os.mkfifo(folder / "go")
     script = f"(read line < {folder / 'go'}; echo later) & echo now; exit 5"
     with subprocess.Popen([*RUN, "--socket", serve().path, *shell(script)], stdout=subprocess.PIPE) as running:
@@ -200,7 +198,7 @@ def test_what_a_command_leaves_in_the_background_neither_holds_us_nor_loses_its_
         assert running.stdout.read() == b"later\n"
 
 
-def test_a_reader_that_has_gone_is_the_commands_broken_pipe(serve: Serve) -> None:
+def test_command_run_passes_a_broken_pipe_on(serve: Serve) -> None:
     server = serve()
     words = [*RUN, "--socket", server.path, "--on", "always", "--", "yes"]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as running:
@@ -211,7 +209,7 @@ def test_a_reader_that_has_gone_is_the_commands_broken_pipe(serve: Serve) -> Non
     assert "SIGPIPE" in told(server)["title"]
 
 
-def test_a_signal_that_is_ignored_for_us_is_ignored_for_the_command(serve: Serve) -> None:
+def test_command_run_passes_ignored_signals_on(serve: Serve) -> None:
     script = "import signal; print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)"
     done = run(
         serve().path,

@@ -27,14 +27,14 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Pipe:
     return lambda held: monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(held)))
 
 
-def test_send_prints_the_id_and_nothing_else(serve: Serve, capsys: Capture) -> None:
+def test_command_send_prints_only_the_id(serve: Serve, capsys: Capture) -> None:
     assert main(["send", "BUY", "--socket", serve().path]) == 0
     out, err = capsys.readouterr()
     assert is_id(out.strip())
     assert err == ""
 
 
-def test_every_flag_reaches_its_field(serve: Serve) -> None:
+def test_command_send_options_set_the_signals_fields(serve: Serve) -> None:
     server = serve()
     words = "--body b -p high --tier t --confidence 0.9 --strategy s --symbol y --action BUY --price 64000.5 --field rsi=33 --field m=a=b"
     more = (
@@ -53,14 +53,14 @@ def test_every_flag_reaches_its_field(serve: Serve) -> None:
     }  # fmt: skip
 
 
-def test_json_is_one_object_on_success(serve: Serve, capsys: Capture) -> None:
+def test_command_send_json_is_one_object_on_success(serve: Serve, capsys: Capture) -> None:
     assert main(["send", "BUY", "--json", "--socket", serve().path]) == 0
     told = json.loads(capsys.readouterr().out)
     assert is_id(told.pop("id"))
     assert told == {"schema": 1, "ok": True, "state": "stored", "reason": None}
 
 
-def test_without_a_daemon_the_signal_is_spooled_with_a_note(folder: Path, spool: Path, capsys: Capture) -> None:
+def test_command_send_spools_with_a_note_without_a_daemon(folder: Path, spool: Path, capsys: Capture) -> None:
     assert main(["send", "BUY", "--socket", str(folder / "s")]) == 0
     out, err = capsys.readouterr()
     assert err.startswith("tocsin: spooled: no daemon at ")
@@ -70,14 +70,14 @@ def test_without_a_daemon_the_signal_is_spooled_with_a_note(folder: Path, spool:
     assert (told["ok"], told["state"]) == (True, "spooled")
 
 
-def test_strict_spools_nothing(folder: Path, spool: Path) -> None:
+def test_command_send_strict_spools_nothing(folder: Path, spool: Path) -> None:
     assert main(["send", "BUY", "--strict", "--socket", str(folder / "s")]) == 69
     (folder / "lines").write_text('{"title": "a"}\n')
     assert main(["send", "--strict", "--json-lines", str(folder / "lines"), "--socket", str(folder / "s")]) == 69
     assert not spool.exists()
 
 
-def test_a_spool_that_cannot_be_written_either_leaves_with_why_no_daemon_took_it(
+def test_command_send_exits_with_the_daemons_error_when_the_spool_fails_too(
     folder: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setenv("TOCSIN_SPOOL", "/dev/null/spool")
@@ -86,9 +86,7 @@ def test_a_spool_that_cannot_be_written_either_leaves_with_why_no_daemon_took_it
     assert main(["send", "BUY", "--socket", serve(answering(refusing("stopping"))).path]) == 75
 
 
-def test_waiting_for_a_spooled_signal_outlasts_the_daemon_that_has_not_come_to_it(
-    serve: Serve, capsys: Capture
-) -> None:
+def test_command_send_wait_goes_on_until_the_spool_is_imported(serve: Serve, capsys: Capture) -> None:
     answers = iter(
         [
             {"ok": False, "error": {"kind": "stopping", "message": "soon"}},
@@ -100,7 +98,7 @@ def test_waiting_for_a_spooled_signal_outlasts_the_daemon_that_has_not_come_to_i
     assert "spooled: soon" in capsys.readouterr().err
 
 
-def test_json_is_one_object_on_failure(folder: Path, serve: Serve, capsys: Capture) -> None:
+def test_command_send_json_is_one_object_on_failure(folder: Path, serve: Serve, capsys: Capture) -> None:
     assert main(["send", "BUY", "--json", "--strict", "--socket", str(folder / "s")]) == 69
     told = json.loads(capsys.readouterr().out)
     assert (told["schema"], told["ok"], told["state"], told["error"]["kind"]) == (1, False, "dropped", "unreachable")
@@ -121,16 +119,14 @@ def test_json_is_one_object_on_failure(folder: Path, serve: Serve, capsys: Captu
         (["--id", "short"], "id"),
     ],
 )
-def test_send_command_names_an_odd_value_and_hands_the_signal_over(
-    serve: Serve, words: list[str], field: str, capsys: Capture
-) -> None:
+def test_command_send_notes_a_converted_value(serve: Serve, words: list[str], field: str, capsys: Capture) -> None:
     server = serve()
     assert main(["send", "BUY", *words, "--socket", server.path]) == 0
     assert server.requests[0]["signal"]["input_notes"][0].startswith(f"{field}: ")
     assert capsys.readouterr().out.strip() == server.requests[0]["signal"]["id"]
 
 
-def test_send_command_refuses_a_signal_that_says_nothing(serve: Serve, capsys: Capture) -> None:
+def test_command_send_refuses_an_empty_signal(serve: Serve, capsys: Capture) -> None:
     server = serve()
     assert main(["send", "", "-p", "high", "--json", "--socket", server.path]) == 65
     out, err = capsys.readouterr()
@@ -139,7 +135,7 @@ def test_send_command_refuses_a_signal_that_says_nothing(serve: Serve, capsys: C
     assert server.requests == [{"op": "losses", "v": 1, "refused": 1, "dropped": 0}]
 
 
-def test_a_duplicate_is_accepted_with_a_note(serve: Serve, capsys: Capture) -> None:
+def test_command_send_accepts_a_duplicate_with_a_note(serve: Serve, capsys: Capture) -> None:
     def twice(request: Any) -> Any:
         return {"ok": True, "receipt": {"id": request["signal"]["id"], "state": "duplicate", "reason": None}}
 
@@ -148,7 +144,9 @@ def test_a_duplicate_is_accepted_with_a_note(serve: Serve, capsys: Capture) -> N
 
 
 @pytest.mark.parametrize(("state", "code"), [("refused", 65), ("dropped", 75)])
-def test_a_receipt_that_says_no_is_a_failure(serve: Serve, state: str, code: int, capsys: Capture) -> None:
+def test_command_send_fails_with_a_refused_or_dropped_receipt(
+    serve: Serve, state: str, code: int, capsys: Capture
+) -> None:
     def no(request: Any) -> Any:
         return {"ok": True, "receipt": {"id": request["signal"]["id"], "state": state, "reason": "because"}}
 
@@ -156,7 +154,7 @@ def test_a_receipt_that_says_no_is_a_failure(serve: Serve, state: str, code: int
     assert capsys.readouterr().err == f"tocsin: {state}: because\n"
 
 
-def test_without_a_title_the_first_line_of_stdin_is_it(serve: Serve, pipe: Pipe) -> None:
+def test_command_send_takes_the_title_from_the_first_line_of_stdin(serve: Serve, pipe: Pipe) -> None:
     server = serve()
     pipe(b"\nBuild broken\n\nline 1\nline 2\n")
     assert main(["send", "--socket", server.path]) == 0
@@ -164,14 +162,14 @@ def test_without_a_title_the_first_line_of_stdin_is_it(serve: Serve, pipe: Pipe)
     assert server.requests[0]["signal"]["body"] == "line 1\nline 2"
 
 
-def test_a_title_alone_on_stdin_has_no_body(serve: Serve, pipe: Pipe) -> None:
+def test_command_send_of_one_line_has_no_body(serve: Serve, pipe: Pipe) -> None:
     server = serve()
     pipe(b"Build broken\n")
     assert main(["send", "--socket", server.path]) == 0
     assert "body" not in server.requests[0]["signal"]
 
 
-def test_a_dash_reads_the_body_whatever_its_bytes(serve: Serve, pipe: Pipe) -> None:
+def test_command_send_reads_a_body_of_any_bytes(serve: Serve, pipe: Pipe) -> None:
     server = serve()
     pipe("größe\n".encode() + b"\xff\n")
     assert main(["send", "T", "--body", "-", "--socket", server.path]) == 0
@@ -179,7 +177,7 @@ def test_a_dash_reads_the_body_whatever_its_bytes(serve: Serve, pipe: Pipe) -> N
 
 
 @pytest.mark.parametrize("words", [["Build broken", "--body", "-"], []], ids=["body", "title and body"])
-def test_end_of_a_long_stdin_is_kept_and_the_cut_is_said(
+def test_command_send_keeps_the_end_of_a_long_stdin_with_a_note(
     serve: Serve, pipe: Pipe, capsys: Capture, words: list[str]
 ) -> None:
     server = serve()
@@ -193,7 +191,7 @@ def test_end_of_a_long_stdin_is_kept_and_the_cut_is_said(
     assert "the body was cut to the last 4096 characters: stdin had 5400" in capsys.readouterr().err
 
 
-def test_command_that_writes_megabytes_ends_as_it_would_alone(serve: Serve) -> None:
+def test_command_send_reads_megabytes_to_the_end(serve: Serve) -> None:
     server = serve()
     job = f"{sys.executable} -c 'print(\"x\" * 3_000_000)'"
     script = f"set -o pipefail; {job} | {sys.executable} -m tocsin send T --body - --socket {server.path}"
@@ -202,7 +200,7 @@ def test_command_that_writes_megabytes_ends_as_it_would_alone(serve: Serve) -> N
     assert len(server.requests) == 1
 
 
-def test_a_title_leaves_stdin_alone(serve: Serve, pipe: Pipe) -> None:
+def test_command_send_with_a_title_does_not_read_stdin(serve: Serve, pipe: Pipe) -> None:
     server = serve()
     pipe(b"not this")
     assert main(["send", "T", "--socket", server.path]) == 0
@@ -210,14 +208,14 @@ def test_a_title_leaves_stdin_alone(serve: Serve, pipe: Pipe) -> None:
 
 
 @pytest.mark.parametrize(("held", "words", "code"), [(b"", [], 65), (b"text", ["--body", "-"], 64)])
-def test_stdin_without_a_usable_title_is_told(
+def test_command_send_reports_stdin_without_a_title(
     folder: Path, pipe: Pipe, held: bytes, words: list[str], code: int
 ) -> None:
     pipe(held)
     assert main(["send", *words, "--socket", str(folder / "s")]) == code
 
 
-def test_a_closed_stdin_is_no_title(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_send_reports_a_closed_stdin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert main(["send", "--socket", str(folder / "s")]) == 64
     assert main(["send", "T", "--body", "-", "--socket", str(folder / "s")]) == 66
@@ -231,14 +229,14 @@ def _settling(*states: str) -> Callable[[Any], Any]:
 
 
 @pytest.mark.parametrize(("state", "code"), [("delivered", 0), ("dead", 4), ("dropped", 5)])
-def test_waiting_ends_with_the_outcome(serve: Serve, state: str, code: int, capsys: Capture) -> None:
+def test_command_send_wait_exits_with_the_outcome(serve: Serve, state: str, code: int, capsys: Capture) -> None:
     path = serve(answering(_settling(state))).path
     assert main(["send", "BUY", "--wait", "--json", "--socket", path]) == code
     told = json.loads(capsys.readouterr().out)
     assert (told["ok"], told["outcome"], told["state"]) == (code == 0, state, "stored")
 
 
-def test_waiting_in_vain_is_still_queued(serve: Serve, capsys: Capture) -> None:
+def test_command_send_wait_exits_3_when_time_runs_out(serve: Serve, capsys: Capture) -> None:
     path = serve(
         answering(lambda request: {"ok": True, "state": "queued"} if request["op"] == "wait" else stored(request))
     ).path
@@ -247,7 +245,7 @@ def test_waiting_in_vain_is_still_queued(serve: Serve, capsys: Capture) -> None:
     assert f"{out.strip()} is still queued after 50ms; see `tocsin why {out.strip()}`" in err
 
 
-def test_waiting_outlasts_a_daemon_that_restarts(serve: Serve) -> None:
+def test_command_send_wait_reconnects_to_a_restarted_daemon(serve: Serve) -> None:
     seen = 0
 
     def restarting(visit: Any) -> None:
@@ -275,14 +273,12 @@ def test_waiting_outlasts_a_daemon_that_restarts(serve: Serve) -> None:
         ["--wait", "--", "BUY"],
     ],
 )
-def test_a_title_is_never_taken_for_a_duration(serve: Serve, words: list[str]) -> None:
+def test_command_send_wait_takes_no_title_for_its_duration(serve: Serve, words: list[str]) -> None:
     path = serve(answering(_settling("delivered"))).path
     assert main(["send", "--socket", path, *words]) == 0
 
 
-def test_lines_are_sent_and_a_bad_one_is_named_while_the_others_go_on(
-    serve: Serve, folder: Path, capsys: Capture
-) -> None:
+def test_json_lines_reports_an_invalid_line_and_sends_the_others(serve: Serve, folder: Path, capsys: Capture) -> None:
     server = serve()
     lines = ['{"title": "a"}', "", "{oops", '{"title": "b", "price": "dear"}', "[]", '{"title": "c"}', "{}"]
     (folder / "lines").write_text("\n".join(lines))
@@ -295,7 +291,7 @@ def test_lines_are_sent_and_a_bad_one_is_named_while_the_others_go_on(
     assert signals[1]["fields"] == {"price": "dear"}
 
 
-def test_many_lines_go_in_few_frames(serve: Serve, folder: Path, capsys: Capture) -> None:
+def test_json_lines_sends_many_lines_in_few_frames(serve: Serve, folder: Path, capsys: Capture) -> None:
     server = serve()
     (folder / "lines").write_text("".join(f'{{"title": "{n}"}}\n' for n in range(5000)))
     assert main(["send", "--json-lines", str(folder / "lines"), "--json", "--socket", server.path]) == 0
@@ -305,7 +301,7 @@ def test_many_lines_go_in_few_frames(serve: Serve, folder: Path, capsys: Capture
     assert len(server.requests) < 20
 
 
-def test_a_line_that_trickles_in_is_not_held_back(serve: Serve) -> None:
+def test_json_lines_sends_a_line_at_once(serve: Serve) -> None:
     words = [sys.executable, "-m", "tocsin", "send", "--json-lines", "-", "--json", "--socket", serve().path]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as sender:
         assert sender.stdin is not None
@@ -318,9 +314,7 @@ def test_a_line_that_trickles_in_is_not_held_back(serve: Serve) -> None:
         assert sender.wait(10) == 0
 
 
-def test_lines_without_a_daemon_are_spooled_a_file_a_frame_with_one_note(
-    folder: Path, spool: Path, capsys: Capture
-) -> None:
+def test_json_lines_are_spooled_with_one_note_without_a_daemon(folder: Path, spool: Path, capsys: Capture) -> None:
     (folder / "lines").write_text("".join(f'{{"title": "{n}"}}\n' for n in range(1200)))
     assert main(["send", "--json-lines", str(folder / "lines"), "--socket", str(folder / "s")]) == 0
     out, err = capsys.readouterr()
@@ -331,9 +325,7 @@ def test_lines_without_a_daemon_are_spooled_a_file_a_frame_with_one_note(
     assert [len(body) for [file] in [files(spool)] for body in bodies(file)] == [500, 500, 200]
 
 
-def test_send_lines_cuts_a_body_that_is_too_long_and_names_the_line(
-    serve: Serve, folder: Path, capsys: Capture
-) -> None:
+def test_json_lines_cuts_a_long_body_and_names_the_line(serve: Serve, folder: Path, capsys: Capture) -> None:
     (folder / "lines").write_text(json.dumps({"title": "a", "body": "x" * 262_100}) + '\n{"title": "b"}\n')
     assert main(["send", "--json-lines", str(folder / "lines"), "--socket", serve().path]) == 0
     out, err = capsys.readouterr()
@@ -341,7 +333,7 @@ def test_send_lines_cuts_a_body_that_is_too_long_and_names_the_line(
 
 
 @pytest.mark.parametrize("last", [b'\n{"title": "c"}\n', b""], ids=["in the middle", "at the end"])
-def test_line_of_megabytes_is_named_by_its_number_and_the_others_are_sent(
+def test_json_lines_reports_a_line_of_megabytes_and_sends_the_others(
     serve: Serve, folder: Path, capsys: Capture, last: bytes
 ) -> None:
     (folder / "lines").write_bytes(b'{"title": "a"}\n{"title": "b", "body": "' + b"x" * 5_000_000 + b'"}' + last)
@@ -351,7 +343,9 @@ def test_line_of_megabytes_is_named_by_its_number_and_the_others_are_sent(
     assert err.startswith("tocsin: line 2: refused: line: has more than ")
 
 
-def test_lines_that_reach_nobody_end_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+def test_json_lines_stops_when_neither_daemon_nor_spool_takes_a_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
     monkeypatch.setenv("TOCSIN_SPOOL", "/dev/null/spool")
     (folder / "lines").write_text('\n{"title": "a"}\n')
     assert main(["send", "--json-lines", str(folder / "lines"), "--socket", str(folder / "s")]) == 69
@@ -359,7 +353,7 @@ def test_lines_that_reach_nobody_end_the_run(folder: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("state", "code"), [("refused", 65), ("dropped", 75)])
-def test_lines_that_the_daemon_does_not_take_are_named(
+def test_json_lines_names_lines_that_the_daemon_refuses(
     serve: Serve, folder: Path, state: str, code: int, capsys: Capture
 ) -> None:
     def no(request: Any) -> Any:
@@ -373,20 +367,20 @@ def test_lines_that_the_daemon_does_not_take_are_named(
     assert capsys.readouterr().err == f"tocsin: line 1: {state}: because\n"
 
 
-def test_a_file_that_is_not_there_cannot_be_read(folder: Path, capsys: Capture) -> None:
+def test_json_lines_exits_66_for_a_missing_file(folder: Path, capsys: Capture) -> None:
     assert main(["send", "--json-lines", str(folder / "none"), "--socket", str(folder / "s")]) == 66
     assert "cannot read" in capsys.readouterr().err
 
 
-def test_a_file_without_lines_is_not_read_for_ever(folder: Path) -> None:
+def test_json_lines_stops_on_an_endless_device(folder: Path) -> None:
     assert main(["send", "--json-lines", "/dev/zero", "--socket", str(folder / "s")]) == 65
 
 
-def test_a_folder_is_no_file(folder: Path) -> None:
+def test_json_lines_exits_66_for_a_folder(folder: Path) -> None:
     assert main(["send", "--json-lines", str(folder), "--socket", str(folder / "s")]) == 66
 
 
-def test_stdin_of_one_endless_line_is_a_title_that_fits_and_a_body_that_shows_its_end(serve: Serve, pipe: Pipe) -> None:
+def test_command_send_cuts_a_long_line_of_stdin_to_title_and_body(serve: Serve, pipe: Pipe) -> None:
     server = serve()
     pipe(b"\0" * 100_000 + b"x" * 1_000_000 + b" the end")
     assert main(["send", "--socket", server.path]) == 0
@@ -396,7 +390,7 @@ def test_stdin_of_one_endless_line_is_a_title_that_fits_and_a_body_that_shows_it
     assert signal["body"].endswith("x the end")
 
 
-def test_stdin_that_escaping_makes_too_long_is_marked_so_that_its_end_is_shown(serve: Serve, pipe: Pipe) -> None:
+def test_command_send_marks_a_body_that_escaping_makes_too_long(serve: Serve, pipe: Pipe) -> None:
     server = serve()
     pipe(b"*" * 3000 + b" the end")
     assert main(["send", "T", "--socket", server.path, "--body", "-"]) == 0
@@ -404,14 +398,14 @@ def test_stdin_that_escaping_makes_too_long_is_marked_so_that_its_end_is_shown(s
     assert signal["body"] == "…\n" + "*" * 3000 + " the end"
 
 
-def test_blank_lines_before_a_title_on_stdin_do_not_hide_it(serve: Serve, pipe: Pipe) -> None:
+def test_command_send_skips_blank_lines_before_the_title(serve: Serve, pipe: Pipe) -> None:
     server = serve()
     pipe(b"\n" * 300_000 + b"late\nbody")
     assert main(["send", "--socket", server.path]) == 0
     assert server.requests[0]["signal"]["title"] == "late"
 
 
-def test_line_with_a_number_of_thousands_of_digits_is_sent(serve: Serve, folder: Path) -> None:
+def test_json_lines_sends_a_number_of_thousands_of_digits(serve: Serve, folder: Path) -> None:
     server = serve()
     (folder / "lines").write_text('{"title": "big", "fields": {"n": ' + "1" * 5000 + "}}\n")
     assert main(["send", "--json-lines", str(folder / "lines"), "--socket", server.path]) == 0

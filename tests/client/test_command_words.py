@@ -47,7 +47,7 @@ def thoroughly(verb: str, words: list[str]) -> dict[str, object] | None:
 @example("send", ["--body", "-", "BUY", "--tag", "a", "--tag=b", "--field", "a=1", "-p", "high", "--timeout", "2s"])
 @example("queue", ["--state", "alive"])
 @example("why", [])
-def test_plain_words_mean_what_argparse_makes_of_them(verb: str, words: list[str]) -> None:
+def test_plain_parser_agrees_with_argparse(verb: str, words: list[str]) -> None:
     plain = read_plain(verb_parser(verb)[0].arguments, words)
     assert plain is None or vars(plain) == thoroughly(verb, words)
 
@@ -55,11 +55,11 @@ def test_plain_words_mean_what_argparse_makes_of_them(verb: str, words: list[str
 @pytest.mark.parametrize(
     "words", [["BUY"], ["--body=b", "BUY", "-p", "urgent", "--price", "1.5", "--tag", "a", "--json"]]
 )
-def test_usual_words_are_plain(words: list[str]) -> None:
+def test_plain_parser_handles_the_usual_arguments(words: list[str]) -> None:
     assert read_plain(verb_parser("send")[0].arguments, words) is not None
 
 
-def test_command_loads_at_its_end_nothing_that_it_did_not_need() -> None:
+def test_command_imports_nothing_at_exit() -> None:
     script = (
         "import atexit, sys; atexit.register(lambda: print(*sys.modules));"
         "from tocsin.cli import main; sys.argv[1:] = ['send', 'BUY', '--strict', '--socket', '/nowhere']; main()"

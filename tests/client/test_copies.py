@@ -34,7 +34,7 @@ class Strategy:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_used_client_travels_without_its_connection(way: Callable[[Any], Any], serve: Serve) -> None:
+def test_used_client_is_pickled_without_its_connection(way: Callable[[Any], Any], serve: Serve) -> None:
     server = serve()
     with tocsin.Client(server.path, timeout=7, ack="received", spool=False, strict=True) as client:
         client.send("one")
@@ -48,7 +48,7 @@ def test_used_client_travels_without_its_connection(way: Callable[[Any], Any], s
 
 
 @pytest.mark.parametrize("way", [copy.deepcopy, pickled])
-def test_object_that_holds_a_used_client_travels(way: Callable[[Any], Any], serve: Serve) -> None:
+def test_object_with_a_used_client_is_pickled(way: Callable[[Any], Any], serve: Serve) -> None:
     with tocsin.Client(serve().path) as client:
         strategy = Strategy(client)
         client.send("one")
@@ -58,13 +58,13 @@ def test_object_that_holds_a_used_client_travels(way: Callable[[Any], Any], serv
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_process_wide_functions_travel(way: Callable[[Any], Any]) -> None:
+def test_module_functions_are_pickled(way: Callable[[Any], Any]) -> None:
     tocsin.send("one")
     assert way(tocsin.send)("two").state == "spooled"
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_used_handler_travels_with_its_settings(way: Callable[[Any], Any], serve: Serve) -> None:
+def test_used_handler_is_pickled_with_its_settings(way: Callable[[Any], Any], serve: Serve) -> None:
     server = serve()
     handler = tocsin.Handler(logging.ERROR, socket=server.path, window=0, tier="ops")
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
@@ -83,7 +83,7 @@ def test_used_handler_travels_with_its_settings(way: Callable[[Any], Any], serve
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_used_aggregator_and_generator_travel(way: Callable[[Any], Any], serve: Serve) -> None:
+def test_used_aggregator_and_generator_are_pickled(way: Callable[[Any], Any], serve: Serve) -> None:
     aggregator = SignalAggregator({"a": 1.0}, {"discord_alerts": True}, client=tocsin.Client(serve().path))
     signal = {"action": "BUY", "symbol": "BTCUSDT", "price": 1.0, "confidence": 0.9, "strategy": "a"}
     aggregator.aggregate_signals({"a": [signal]})
@@ -116,7 +116,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_used_client_travels_to_a_pool_of_multiprocessing(method: str, serve: Serve, folder: Path) -> None:
+def test_used_client_works_in_a_multiprocessing_pool(method: str, serve: Serve, folder: Path) -> None:
     server = serve()
     (folder / "program.py").write_text(_PROGRAM)
     done = subprocess.run(

@@ -6,7 +6,7 @@ from tocsin import dedup as room
 from tocsin.dedup import Repetitions
 
 
-def test_the_first_passes_and_the_others_are_counted_until_the_window_is_over() -> None:
+def test_repetitions_pass_the_first_and_count_the_others_within_the_window() -> None:
     floods = Repetitions(10)
     first = floods.add("a", {}, 0)
     assert first is not None
@@ -15,7 +15,7 @@ def test_the_first_passes_and_the_others_are_counted_until_the_window_is_over() 
     assert [(flood is first, flood.more) for flood in floods.finished(10)] == [(True, 3)]
 
 
-def test_a_flood_that_goes_on_is_told_once_a_window() -> None:
+def test_repetitions_report_once_a_window() -> None:
     floods = Repetitions(10)
     told = []
     for now in range(100):
@@ -25,7 +25,7 @@ def test_a_flood_that_goes_on_is_told_once_a_window() -> None:
     assert told == [-1, *[10] * 9]
 
 
-def test_what_was_not_repeated_is_forgotten_with_its_window() -> None:
+def test_repetitions_forget_a_single_message_after_its_window() -> None:
     floods = Repetitions(10)
     floods.add("a", {}, 0)
     assert floods.finished(10) == []
@@ -33,14 +33,14 @@ def test_what_was_not_repeated_is_forgotten_with_its_window() -> None:
     assert floods.add("a", {}, 11) is not None
 
 
-def test_a_repetition_that_nobody_came_to_tell_is_told_later() -> None:
+def test_repetitions_report_late_counts() -> None:
     floods = Repetitions(10)
     for now in (0, 1, 30):
         floods.add("a", {}, now)
     assert [flood.more for flood in floods.finished(40)] == [2]
 
 
-def test_all_can_be_told_before_their_time_and_count_on() -> None:
+def test_repetitions_report_all_before_the_window_ends() -> None:
     floods = Repetitions(10)
     for key in "aab":
         floods.add(key, {}, 0)
@@ -48,20 +48,20 @@ def test_all_can_be_told_before_their_time_and_count_on() -> None:
     assert floods.add("a", {}, 2) is None
 
 
-def test_different_messages_are_no_flood_and_the_memory_of_them_is_bounded() -> None:
+def test_repetitions_watch_a_bounded_number_of_messages() -> None:
     floods = Repetitions(10)
     assert all(floods.add(n, {}, 0) is not None for n in range(2 * room.MAX_TEXTS))
     assert floods.add(0, {}, 1) is None
     assert floods.add(2 * room.MAX_TEXTS - 1, {}, 1) is not None
 
 
-def test_no_window_folds_nothing() -> None:
+def test_repetitions_with_a_window_of_zero_count_nothing() -> None:
     floods = Repetitions(0)
     assert all(floods.add("a", {}, 0) is not None for _ in range(3))
     assert not floods
 
 
-def test_floods_report_repetitions_that_are_not_told_yet() -> None:
+def test_repetitions_know_of_unreported_counts() -> None:
     floods = Repetitions(10)
     floods.add("a", {}, 0)
     assert not floods.has_more()

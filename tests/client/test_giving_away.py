@@ -36,7 +36,7 @@ def owners(path: Path) -> tuple[int, int]:
     return found.st_uid, found.st_gid
 
 
-def test_spool_gives_the_file_that_it_opened_though_the_name_is_another_file(users: Path, secret: Path) -> None:
+def test_spool_changes_the_owner_by_descriptor(users: Path, secret: Path) -> None:
     file = os.open(users / "new", os.O_WRONLY | os.O_CREAT, 0o600)
     (users / "new").rename(users / "away")
     (users / "new").symlink_to(secret)
@@ -46,7 +46,7 @@ def test_spool_gives_the_file_that_it_opened_though_the_name_is_another_file(use
 
 
 @pytest.mark.parametrize("way", ["symbolic link", "hard link", "folder with content"])
-def test_client_gives_nothing_away_that_a_user_put_in_the_place_of_its_new_folder(
+def test_client_changes_no_owner_of_a_folder_that_replaced_its_own(
     users: Path, secret: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     mkdir, own, was_called = os.mkdir, secret.parent / "roots", list[str]()

@@ -45,7 +45,7 @@ def handled(log: logging.Logger, path: str | Path, **settings: Any) -> tocsin.Ha
     return handler
 
 
-def test_a_record_becomes_a_signal(serve: Serve, log: logging.Logger) -> None:
+def test_handler_sends_a_record_as_a_signal(serve: Serve, log: logging.Logger) -> None:
     server = serve()
     handler = handled(log, server.path, tier="ops", tags=["app"])
     before = time.time()
@@ -72,7 +72,7 @@ def test_a_record_becomes_a_signal(serve: Serve, log: logging.Logger) -> None:
         (logging.DEBUG, "low"),
     ],
 )
-def test_the_level_decides_the_priority(serve: Serve, log: logging.Logger, level: int, priority: str) -> None:
+def test_handler_maps_level_to_priority(serve: Serve, log: logging.Logger, level: int, priority: str) -> None:
     server = serve()
     handler = handled(log, server.path)
     log.log(level, "something")
@@ -80,7 +80,7 @@ def test_the_level_decides_the_priority(serve: Serve, log: logging.Logger, level
     assert [alert["priority"] for alert in heard(server)] == [priority]
 
 
-def test_only_warnings_and_worse_are_alerts_unless_asked_for(serve: Serve, log: logging.Logger) -> None:
+def test_handler_default_level_is_warning(serve: Serve, log: logging.Logger) -> None:
     server = serve()
     handler = tocsin.Handler(socket=server.path)
     log.addHandler(handler)
@@ -90,7 +90,7 @@ def test_only_warnings_and_worse_are_alerts_unless_asked_for(serve: Serve, log: 
     assert [alert["title"] for alert in heard(server)] == ["not fine"]
 
 
-def test_an_exception_shows_the_end_of_its_traceback(serve: Serve, log: logging.Logger) -> None:
+def test_handler_keeps_the_end_of_a_traceback(serve: Serve, log: logging.Logger) -> None:
     server = serve()
     handler = handled(log, server.path)
     try:
@@ -105,7 +105,7 @@ def test_an_exception_shows_the_end_of_its_traceback(serve: Serve, log: logging.
     assert len(alert["body"]) <= 4096
 
 
-def test_a_formatter_is_respected_and_an_empty_message_has_a_title(serve: Serve, log: logging.Logger) -> None:
+def test_handler_uses_its_formatter_and_titles_an_empty_message(serve: Serve, log: logging.Logger) -> None:
     server = serve()
     handler = handled(log, server.path)
     log.warning("")
@@ -115,7 +115,7 @@ def test_a_formatter_is_respected_and_an_empty_message_has_a_title(serve: Serve,
     assert [alert["title"] for alert in heard(server)] == ["WARNING without words", "WARNING|formatted"]
 
 
-def test_it_is_configured_by_dict_config(serve: Serve) -> None:
+def test_handler_is_configured_by_dict_config(serve: Serve) -> None:
     server = serve()
     logging.config.dictConfig(
         {
@@ -134,7 +134,7 @@ def test_it_is_configured_by_dict_config(serve: Serve) -> None:
     assert [(alert["title"], alert["tier"]) for alert in heard(server)] == [("yes", "ops")]
 
 
-def test_a_hung_daemon_costs_who_logs_nothing(serve: Serve, log: logging.Logger, spool: Path) -> None:
+def test_handler_does_not_wait_for_a_hung_daemon(serve: Serve, log: logging.Logger, spool: Path) -> None:
     handler = handled(log, serve(silent).path, window=0)
     started = time.monotonic()
     for n in range(1000):
@@ -145,7 +145,7 @@ def test_a_hung_daemon_costs_who_logs_nothing(serve: Serve, log: logging.Logger,
     assert kept == [str(n) for n in range(1000)]
 
 
-def test_a_full_queue_counts_what_it_cannot_hold_and_says_so(serve: Serve, log: logging.Logger) -> None:
+def test_handler_reports_records_lost_to_a_full_queue(serve: Serve, log: logging.Logger) -> None:
     hung, released = threading.Event(), threading.Event()
 
     def slow_once(visit: Visit) -> None:
@@ -168,7 +168,7 @@ def test_a_full_queue_counts_what_it_cannot_hold_and_says_so(serve: Serve, log: 
     ]  # fmt: skip
 
 
-def test_a_flood_is_told_once_and_its_repetitions_together(serve: Serve, log: logging.Logger) -> None:
+def test_handler_sends_repeated_records_once_with_their_count(serve: Serve, log: logging.Logger) -> None:
     server = serve()
     handler = handled(log, server.path, window=3600)
     for n in range(1002):
@@ -179,7 +179,7 @@ def test_a_flood_is_told_once_and_its_repetitions_together(serve: Serve, log: lo
     ]  # fmt: skip
 
 
-def test_the_repetitions_are_told_when_their_window_is_over(serve: Serve, log: logging.Logger) -> None:
+def test_handler_reports_repetitions_after_their_window(serve: Serve, log: logging.Logger) -> None:
     told = threading.Event()
 
     def answer(request: dict[str, Any]) -> Any:
@@ -196,7 +196,7 @@ def test_the_repetitions_are_told_when_their_window_is_over(serve: Serve, log: l
     assert heard(server)[-1]["title"] == "1 more time within 0.05 s: again"
 
 
-def test_our_own_logs_and_those_of_our_thread_are_not_handed_over(serve: Serve, log: logging.Logger) -> None:
+def test_handler_ignores_records_of_tocsin_and_of_its_thread(serve: Serve, log: logging.Logger) -> None:
     server = serve()
     handler = handled(log, server.path)
 
@@ -215,7 +215,7 @@ def test_our_own_logs_and_those_of_our_thread_are_not_handed_over(serve: Serve, 
     assert [alert["title"] for alert in heard(server)] == ["real"]
 
 
-def test_a_closed_handler_begins_again(serve: Serve, log: logging.Logger) -> None:
+def test_handler_works_after_close(serve: Serve, log: logging.Logger) -> None:
     server = serve()
     handler = handled(log, server.path)
     log.error("one")
@@ -225,7 +225,7 @@ def test_a_closed_handler_begins_again(serve: Serve, log: logging.Logger) -> Non
     assert [alert["title"] for alert in heard(server)] == ["one", "two"]
 
 
-def test_threads_log_at_once_and_nothing_is_lost(serve: Serve, log: logging.Logger) -> None:
+def test_handler_loses_no_record_of_concurrent_threads(serve: Serve, log: logging.Logger) -> None:
     server = serve()
     handler = handled(log, server.path, capacity=10_000, timeout=20)
 
@@ -273,20 +273,20 @@ log.error("parent after")
 
 
 @pytest.mark.parametrize("script", [_FORK, _MULTIPROCESSING])
-def test_a_forked_child_hands_over_its_own_records_and_none_of_its_parents(serve: Serve, script: str) -> None:
+def test_handler_in_a_forked_child_sends_only_its_own_records(serve: Serve, script: str) -> None:
     server = serve()
     done = _python(script, server.path)
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(alert["title"] for alert in heard(server)) == ["child", "parent after", "parent before"]
 
 
-def test_what_is_logged_last_is_handed_over_at_exit(serve: Serve) -> None:
+def test_handler_sends_the_last_records_at_exit(serve: Serve) -> None:
     server = serve()
     assert _python("[log.error(f'{n}') for n in range(300)]", server.path).returncode == 0
     assert [alert["title"] for alert in heard(server)] == [str(n) for n in range(300)]
 
 
-def test_flushing_and_then_closing_waits_once(serve: Serve, log: logging.Logger) -> None:
+def test_handler_flush_and_close_wait_once(serve: Serve, log: logging.Logger) -> None:
     handler = handled(log, serve(silent).path, timeout=30)
     log.error("nobody answers")
     started = time.monotonic()
@@ -305,7 +305,7 @@ print(time.monotonic() - started)
 """
 
 
-def test_a_hung_daemon_does_not_keep_a_program_from_ending(serve: Serve, spool: Path) -> None:
+def test_handler_delays_exit_by_two_seconds_with_a_hung_daemon(serve: Serve, spool: Path) -> None:
     done = _python(_HUNG, serve(silent).path)
     assert float(done.stdout) < PROMISE + 1.0  # our two seconds, and two busy cores
     assert len(held(spool)) == 1000
@@ -324,7 +324,7 @@ log.error("after")
 """
 
 
-def test_record_that_cannot_be_formatted_is_an_alert_with_its_parts(serve: Serve) -> None:
+def test_handler_sends_the_parts_of_an_unformattable_record(serve: Serve) -> None:
     server = serve()
     done = _python(_NONSENSE, server.path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -337,7 +337,7 @@ def test_record_that_cannot_be_formatted_is_an_alert_with_its_parts(serve: Serve
     ]
 
 
-def test_a_thread_that_cannot_be_had_any_more_is_stood_in_for(serve: Serve) -> None:
+def test_handler_flushes_itself_when_no_thread_can_be_started(serve: Serve) -> None:
     server = serve()
     script = "import threading\nthreading.Thread.start = lambda _: (_ for _ in ()).throw(RuntimeError('no more'))\nlog.error('last words')"
     done = _python(script, server.path)
@@ -358,21 +358,19 @@ log.handlers[0].flush()
 """
 
 
-def test_what_is_logged_while_the_interpreter_closes_is_handed_over_and_keeps_nobody(serve: Serve) -> None:
+def test_handler_sends_records_of_a_closing_interpreter(serve: Serve) -> None:
     server = serve()
     done = _python(_LAST_WORDS, server.path)
     assert (done.returncode, done.stderr) == (0, "")
     assert [alert["title"] for alert in heard(server)] == ["first words", "last words"]
 
 
-def test_the_promise_is_what_the_handler_keeps() -> None:
+def test_handler_flush_takes_two_seconds_at_most() -> None:
     assert FLUSH_SECONDS == PROMISE
     assert os.getpid() == tocsin.Handler()._own_queue().pid
 
 
-def test_traceback_that_escaping_makes_too_long_is_marked_so_that_its_end_is_shown(
-    serve: Serve, log: logging.Logger
-) -> None:
+def test_handler_marks_a_traceback_that_escaping_makes_too_long(serve: Serve, log: logging.Logger) -> None:
     server = serve()
     handler = handled(log, server.path)
     for stars in (3000, 9000):

@@ -68,25 +68,25 @@ def script(*lines: str) -> subprocess.CompletedProcess[str]:
         pytest.param("logging.getLogger('tocsin').addHandler(tocsin.Handler(socket='/nowhere/s', spool=False))", id="ours at ours"),
     ],
 )  # fmt: skip
-def test_lost_alert_is_said_on_standard_error(setting: str) -> None:
+def test_lost_signal_is_written_to_stderr(setting: str) -> None:
     said = script(setting, "client.send('disk full')").stderr
     assert said.count("alert 'disk full' was dropped: no daemon at /nowhere/s") == 1
 
 
-def test_lost_alerts_that_were_not_said_are_said_at_exit() -> None:
+def test_held_back_notices_are_written_at_exit() -> None:
     said = script("for n in range(5): client.send(f'disk {n} full')").stderr.splitlines()
     assert len(said) == 2
     assert said[1].startswith("4 more like it; the last: alert 'disk 4 full' was dropped")
 
 
-def test_logging_that_is_set_up_gets_lost_alerts_and_standard_error_does_not(tmp_path: Path) -> None:
+def test_lost_signal_is_logged_where_logging_is_configured(tmp_path: Path) -> None:
     log = tmp_path / "log"
     said = script(f"logging.basicConfig(filename={str(log)!r})", "client.send('disk full')").stderr
     assert said == ""
     assert "alert 'disk full' was dropped" in log.read_text()
 
 
-def test_handler_that_loses_records_says_so_without_a_circle() -> None:
+def test_handler_that_loses_records_writes_to_stderr() -> None:
     said = script(
         "handler = tocsin.Handler(socket='/nowhere/s', spool=False)",
         "logging.getLogger().addHandler(handler)",
@@ -114,7 +114,7 @@ def test_losses_are_reported_after_the_next_hand_off(serve: Serve, folder: Path)
     assert reports(server.requests) == [(0, 3)]
 
 
-def test_refusal_is_reported_at_once_and_the_daemons_own_is_not(serve: Serve) -> None:
+def test_losses_report_a_refusal_of_the_client_at_once(serve: Serve) -> None:
     server = serve()
     with Client(server.path) as client:
         client.send(priority="high")
@@ -126,7 +126,7 @@ def test_refusal_is_reported_at_once_and_the_daemons_own_is_not(serve: Serve) ->
         assert not client.losses
 
 
-def test_report_that_fails_waits_for_a_later_hand_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losses_retry_a_failed_report_later(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(losses, "RETRY", 0.0)
     client = Client(serve(silent).path, timeout=0.1)
     client.send(priority="high")
@@ -140,7 +140,7 @@ def test_report_that_fails_waits_for_a_later_hand_off(serve: Serve, monkeypatch:
     assert reports(server.requests)[-1] == (1, 0)
 
 
-def test_daemon_that_cannot_count_losses_ends_the_count(serve: Serve) -> None:
+def test_losses_are_discarded_with_an_old_daemon(serve: Serve) -> None:
     def old(request: dict[str, Any]) -> dict[str, Any] | None:
         return stored(request) if request["op"] != "losses" else refusing("unknown-op")(request)
 
