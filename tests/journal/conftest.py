@@ -14,7 +14,7 @@ from tocsind.journal.schema import open_journal
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """The file alone: a job is a function of the connection, and needs no thread to be looked at."""
     with closing(open_journal(tmp_path)) as connection:
         connection.execute("PRAGMA synchronous = OFF").fetchall()  # what a job does is looked at, not what a disk does

@@ -36,22 +36,22 @@ def arrival(*to: str, priority: Priority = Priority.NORMAL, accepted: float = NO
     return Arrival(signal.id, accepted, 1000, 4711, body, int(priority), to, deadline, signal.key)
 
 
-def put(books: sqlite3.Connection, /, *to: str, **fields: Any) -> str:
+def put(database: sqlite3.Connection, /, *to: str, **fields: Any) -> str:
     """One signal, stored; its id."""
     one = arrival(*to, **fields)
-    assert queue.append(books, [one]) == [True]
+    assert queue.append(database, [one]) == [True]
     return one.id
 
 
 def fed(
-    books: sqlite3.Connection,
+    database: sqlite3.Connection,
     destination: str,
     priority: Priority = Priority.NORMAL,
     after: int = FIRST,
     most: int = ALL,
 ) -> list[Delivery]:
     """What a feeder of this priority would read."""
-    return queue.feed(books, destination, priority, after, most)
+    return queue.feed(database, destination, priority, after, most)
 
 
 def asking(destination: str, channel: str = "channel", *, pressing: bool = False) -> RequestStart:
@@ -59,13 +59,13 @@ def asking(destination: str, channel: str = "channel", *, pressing: bool = False
     return RequestStart(destination, channel, pressing)
 
 
-def begun(books: sqlite3.Connection, destination: str, now: float = NOW) -> list[Delivery]:
+def begun(database: sqlite3.Connection, destination: str, now: float = NOW) -> list[Delivery]:
     """All that is queued there, claimed."""
-    return attempts.begin(books, fed(books, destination), asking(destination), now)
+    return attempts.begin(database, fed(database, destination), asking(destination), now)
 
 
 def ended(
-    books: sqlite3.Connection,
+    database: sqlite3.Connection,
     delivery: Delivery,
     state: State,
     *chain: str,
@@ -76,41 +76,45 @@ def ended(
     """An attempt settled; what is dead or unknown goes elsewhere unless told otherwise."""
     away = state in (State.DEAD, State.UNKNOWN) if elsewhere is None else elsewhere
     settlement = Settlement(state, f"because {state.value}", maybe_duplicate=doubt, copy_to_fallback=away)
-    return attempts.settle(books, [SettledAttempt(delivery, settlement, state.value, chain)], now, None)
+    return attempts.settle(database, [SettledAttempt(delivery, settlement, state.value, chain)], now, None)
 
 
 def folded(
-    books: sqlite3.Connection, destination: str, priority: Priority = Priority.NORMAL, most: int = ALL, now: float = NOW
+    database: sqlite3.Connection,
+    destination: str,
+    priority: Priority = Priority.NORMAL,
+    most: int = ALL,
+    now: float = NOW,
 ) -> DigestResult | None:
     """The oldest that wait there, told in sum by a signal whose title counts them."""
-    return digests.make_digest(books, destination, priority, most, now, lambda some: Signal(f"{len(some)} in sum"))
+    return digests.make_digest(database, destination, priority, most, now, lambda some: Signal(f"{len(some)} in sum"))
 
 
-def tried(books: sqlite3.Connection, destination: str, state: State, *, doubt: bool = False) -> Sequence[Reroute]:
+def tried(database: sqlite3.Connection, destination: str, state: State, *, doubt: bool = False) -> Sequence[Reroute]:
     """The one delivery that is queued there, sent and settled."""
-    (delivery,) = begun(books, destination)
-    return ended(books, delivery, state, doubt=doubt)
+    (delivery,) = begun(database, destination)
+    return ended(database, delivery, state, doubt=doubt)
 
 
-def standing(books: sqlite3.Connection, id_: str) -> dict[str, str]:
+def standing(database: sqlite3.Connection, id_: str) -> dict[str, str]:
     """Destination -> state of one signal."""
-    told = queries.why(books, id_)
+    told = queries.why(database, id_)
     assert told is not None
     return {each["destination"]: each["state"] for each in told["deliveries"]}
 
 
-def column(books: sqlite3.Connection, name: str, id_: str) -> list[Any]:
+def column(database: sqlite3.Connection, name: str, id_: str) -> list[Any]:
     """One column of a signal's deliveries."""
     query = f"SELECT d.{name} FROM deliveries d JOIN signals s ON s.number = d.signal WHERE s.id = ? ORDER BY d.number"
-    return [value for (value,) in books.execute(query, (id_,))]
+    return [value for (value,) in database.execute(query, (id_,))]
 
 
-def counted(books: sqlite3.Connection) -> Counter[tuple[str, int, str]]:
+def counted(database: sqlite3.Connection) -> Counter[tuple[str, int, str]]:
     """The deliveries, counted one by one."""
     query = "SELECT destination, priority, state, count(*) FROM deliveries GROUP BY 1, 2, 3"
-    return Counter({(destination, priority, state): n for destination, priority, state, n in books.execute(query)})
+    return Counter({(destination, priority, state): n for destination, priority, state, n in database.execute(query)})
 
 
-def tallied(books: sqlite3.Connection) -> Counter[tuple[str, int, str]]:
+def tallied(database: sqlite3.Connection) -> Counter[tuple[str, int, str]]:
     """The same, as `status` reads it."""
-    return Counter({(c.destination, int(c.priority), c.state): c.n for c in queries.counts(books)})
+    return Counter({(c.destination, int(c.priority), c.state): c.n for c in queries.counts(database)})

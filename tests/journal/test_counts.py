@@ -44,8 +44,8 @@ class Ledger(RuleBasedStateMachine):
     def open(self) -> None:
         folder = self.folder / str(next(self.numbers))
         folder.mkdir()
-        self.books = open_journal(folder)
-        self.books.execute("PRAGMA synchronous = OFF").fetchall()  # this test is about counting, not about disks
+        self.database = open_journal(folder)
+        self.database.execute("PRAGMA synchronous = OFF").fetchall()  # this test is about counting, not about disks
         self.now = NOW
         self.model: dict[tuple[str, str], Owed] = {}
         self.accepted: dict[str, float] = {}
@@ -54,8 +54,8 @@ class Ledger(RuleBasedStateMachine):
         self.digests: set[str] = set()
 
     def teardown(self) -> None:
-        if hasattr(self, "books"):
-            self.books.close()
+        if hasattr(self, "database"):
+            self.database.close()
 
     def hand_on(self, id_: str, chain: tuple[str, ...], owed: Owed) -> str | None:
         for name in chain:
@@ -71,7 +71,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(to=st.sets(names), priority=priorities, expires=st.none() | st.integers(1, 60))
     def a_signal_comes(self, to: set[str], priority: Priority, expires: int | None) -> None:
         one = arrival(*sorted(to), priority=priority, accepted=self.now, expires=expires)
-        assert queue.append(self.books, [one, one]) == [True, False]
+        assert queue.append(self.database, [one, one]) == [True, False]
         self.accepted[one.id] = self.now
         for name in to:
             self.model[one.id, name] = Owed(priority, "queued", one.deadline)
@@ -80,8 +80,8 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(name=names, priority=priorities, most=st.integers(1, 3))
     def a_batch_leaves(self, name: str, priority: Priority, most: int) -> None:
-        batch = fed(self.books, name, priority, most=most)
-        claimed = attempts.begin(self.books, batch, asking(name), self.now)
+        batch = fed(self.database, name, priority, most=most)
+        claimed = attempts.begin(self.database, batch, asking(name), self.now)
         for delivery in batch:
             owed = self.model[delivery.id, name]
             assert owed.state == "queued"
@@ -95,7 +95,7 @@ class Ledger(RuleBasedStateMachine):
         if self.in_flight:
             delivery = self.in_flight.pop(0)
             chain = CHAINS[delivery.destination]
-            moved = ended(self.books, delivery, state, *chain, now=self.now)
+            moved = ended(self.database, delivery, state, *chain, now=self.now)
             owed = self.model[delivery.id, delivery.destination]
             owed.state = state.value
             given_up = state in (State.DEAD, State.UNKNOWN)
@@ -105,21 +105,21 @@ class Ledger(RuleBasedStateMachine):
     @rule()
     def the_daemon_starts_again(self) -> None:
         sending = [owed for owed in self.model.values() if owed.state == "sending"]
-        assert attempts.replay(self.books, self.now) == len(sending)
+        assert attempts.replay(self.database, self.now) == len(sending)
         for owed in sending:
             owed.state = "queued"
         self.in_flight.clear()
 
     @rule()
     def deadlines_are_looked_at(self) -> None:
-        maintenance.expire(self.books, self.now)
+        maintenance.expire(self.database, self.now)
         for owed in self.model.values():
             if owed.state == "queued" and owed.deadline is not None and owed.deadline <= self.now:
                 owed.state = "expired"
 
     @rule(name=names)
     def a_destination_is_gone(self, name: str) -> None:
-        moved = rerouting.divert(self.books, name, CHAINS[name], "404", self.now)
+        moved = rerouting.divert(self.database, name, CHAINS[name], "404", self.now)
         assert len(moved) == sum(key[1] == name and owed.state == "queued" for key, owed in self.model.items())
         for each in moved:
             owed = self.model[each.id, name]
@@ -128,7 +128,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(name=st.none() | names)
     def a_person_retries_all(self, name: str | None) -> None:
-        maintenance.retry_all(self.books, name, self.now)
+        maintenance.retry_all(self.database, name, self.now)
         for (_, destination), owed in self.model.items():
             if owed.state == "dead" and destination != UNROUTED and name in (None, destination):
                 owed.state = "queued"
@@ -142,7 +142,7 @@ class Ledger(RuleBasedStateMachine):
                 if number % 2
                 else (maintenance.drop, ("queued", "dead"), "dropped")
             )
-            change(self.books, id_, self.now)
+            change(self.database, id_, self.now)
             for (each, destination), owed in self.model.items():
                 spared = change is maintenance.retry_one and destination == UNROUTED
                 if each == id_ and owed.state in before and not spared:
@@ -150,8 +150,8 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(name=names)
     def the_routes_have_changed(self, name: str) -> None:
-        homeless = [number for number, _ in maintenance.orphaned(self.books, None)]
-        maintenance.requeue_orphans(self.books, {number: [name] for number in homeless}, self.now)
+        homeless = [number for number, _ in maintenance.orphaned(self.database, None)]
+        maintenance.requeue_orphans(self.database, {number: [name] for number in homeless}, self.now)
         for (id_, destination), owed in list(self.model.items()):
             if destination == UNROUTED and owed.state == "dead":
                 owed.state = "rerouted"
@@ -166,7 +166,7 @@ class Ledger(RuleBasedStateMachine):
             and owed.deadline is None
             and id_ not in self.digests
         ][:most]
-        fold = folded(self.books, name, priority, most, self.now)
+        fold = folded(self.database, name, priority, most, self.now)
         assert (fold.originals if fold else ()) == tuple(waiting if len(waiting) > 1 else ())
         if fold:
             for id_ in waiting:
@@ -187,7 +187,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(age=st.integers(0, 60))
     def the_ledger_forgets(self, age: int) -> None:
-        maintenance.delete_old(self.books, self.now - age)
+        maintenance.delete_old(self.database, self.now - age)
         asked = set(self.told.values())
         old = [id_ for id_, accepted in self.accepted.items() if accepted < self.now - age and id_ not in asked]
         for id_ in [id_ for id_ in old if not OPEN.intersection(self.fates(id_))]:
@@ -199,22 +199,22 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def every_signal_fares_as_the_model_says(self) -> None:
         for id_ in self.accepted:
-            assert queries.states(self.books, id_) == queries.summary(self.fates(id_))
+            assert queries.states(self.database, id_) == queries.summary(self.fates(id_))
 
     @invariant()
     def every_delivery_stands_where_the_model_says(self) -> None:
         query = "SELECT s.id, d.destination, d.state FROM deliveries d JOIN signals s ON s.number = d.signal"
-        found = {(id_, name): state for id_, name, state in self.books.execute(query)}
+        found = {(id_, name): state for id_, name, state in self.database.execute(query)}
         assert found == {key: owed.state for key, owed in self.model.items()}
 
     @invariant()
     def the_tally_is_a_real_count(self) -> None:
-        assert tallied(self.books) == counted(self.books)
+        assert tallied(self.database) == counted(self.database)
         model = Counter((name, int(owed.priority), owed.state) for (_, name), owed in self.model.items())
-        assert tallied(self.books) == model
+        assert tallied(self.database) == model
 
 
-def test_the_tally_equals_a_count_after_any_sequence_of_jobs(tmp_path: Path) -> None:
+def test_tally_equals_a_count_after_any_sequence_of_jobs(tmp_path: Path) -> None:
     class Here(Ledger):
         folder = tmp_path
 

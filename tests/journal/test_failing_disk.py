@@ -72,7 +72,7 @@ def assert_left_for(daemon: DaemonProcess, *reasons: str) -> None:
     assert "Traceback" not in daemon.log.read_text()
 
 
-def test_a_failed_sync_gives_no_receipt_and_ends_the_daemon_with_its_reason(daemon: DaemonProcess, disk: Disk) -> None:
+def test_failed_sync_gives_no_receipt_and_stops_the_daemon_with_its_reason(daemon: DaemonProcess, disk: Disk) -> None:
     stored = daemon.client.send("before")
     assert daemon.settled(stored.id) == ["delivered"]
     disk.fail_syncs()
@@ -81,7 +81,7 @@ def test_a_failed_sync_gives_no_receipt_and_ends_the_daemon_with_its_reason(daem
     assert_left_for(daemon, "journal", "SQLITE_IOERR_FSYNC")
 
 
-def test_after_a_failed_sync_the_next_start_has_all_that_was_acknowledged(
+def test_start_after_failed_sync_has_all_acknowledged_signals(
     daemon: DaemonProcess, disk: Disk, fake: FakeProcess
 ) -> None:
     acknowledged = [daemon.client.send(f"signal {number}").id for number in range(20)]
@@ -112,9 +112,7 @@ def test_journal_commit_fails_behind_receipt_and_next_start_delivers_from_outbox
     assert (titles.count("before"), titles.count("in the outbox alone")) == (1, 1)
 
 
-def test_outbox_holds_what_a_full_disk_does_not_take_until_there_is_room(
-    daemon: DaemonProcess, disk: Disk, fake: FakeProcess
-) -> None:
+def test_outbox_holds_signals_while_the_disk_is_full(daemon: DaemonProcess, disk: Disk, fake: FakeProcess) -> None:
     with tocsin.Client(daemon.socket, timeout=PATIENCE) as polite:
         assert daemon.settled(polite.send("before").id) == ["delivered"]
         disk.be_full()
@@ -137,7 +135,7 @@ def test_outbox_holds_what_a_full_disk_does_not_take_until_there_is_room(
     assert daemon.settled(*held) == ["delivered"] * len(held)
 
 
-def test_outbox_record_on_a_full_disk_is_there_after_a_stop_and_a_start(
+def test_outbox_record_on_a_full_disk_survives_stop_and_start(
     daemon: DaemonProcess, disk: Disk, fake: FakeProcess
 ) -> None:
     assert daemon.settled(daemon.client.send("before").id) == ["delivered"]
@@ -151,7 +149,7 @@ def test_outbox_record_on_a_full_disk_is_there_after_a_stop_and_a_start(
     assert (titles.count("before"), titles.count("in the outbox alone")) == (1, 1)
 
 
-def test_a_disk_whose_syncs_fail_from_the_start_is_told_at_once(tmp_path: Path, disk: Disk) -> None:
+def test_disk_whose_syncs_fail_from_the_start_is_reported_at_once(tmp_path: Path, disk: Disk) -> None:
     disk.fail_syncs()
     with DaemonProcess(tmp_path, WAITING, disk.env) as daemon:
         assert daemon.spawn().wait(PATIENCE) == 73
@@ -159,9 +157,7 @@ def test_a_disk_whose_syncs_fail_from_the_start_is_told_at_once(tmp_path: Path, 
         assert line.startswith("tocsind: the journal ")
 
 
-def test_a_full_disk_refuses_what_comes_keeps_serving_and_takes_again_when_there_is_room(
-    daemon: DaemonProcess, disk: Disk
-) -> None:
+def test_full_disk_refuses_signals_and_accepts_them_once_there_is_room(daemon: DaemonProcess, disk: Disk) -> None:
     before = daemon.client.send("before")
     assert daemon.settled(before.id) == ["delivered"]
     disk.be_full()
@@ -174,9 +170,7 @@ def test_a_full_disk_refuses_what_comes_keeps_serving_and_takes_again_when_there
     assert daemon.stop() == 0
 
 
-def test_outcomes_wait_for_room_and_nothing_is_sent_twice_meanwhile(
-    daemon: DaemonProcess, disk: Disk, fake: FakeProcess
-) -> None:
+def test_outcomes_wait_for_room_and_nothing_is_sent_twice(daemon: DaemonProcess, disk: Disk, fake: FakeProcess) -> None:
     fake.hold(saved=True)
     receipt = daemon.client.send("on its way while the disk fills")
     fake.await_held()
@@ -188,9 +182,7 @@ def test_outcomes_wait_for_room_and_nothing_is_sent_twice_meanwhile(
     assert [embed["title"] for embed in fake.embeds()].count("on its way while the disk fills") == 1
 
 
-def test_a_full_disk_is_no_standstill_because_a_restart_would_make_no_room(
-    tmp_path: Path, disk: Disk, fake: FakeProcess
-) -> None:
+def test_full_disk_is_no_standstill(tmp_path: Path, disk: Disk, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"]) + route("d")
     with Manager(str(tmp_path / "manager")) as manager, DaemonProcess(tmp_path, config, disk.env) as daemon:
         daemon.spawn(env={"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"})
@@ -208,9 +200,7 @@ def test_a_full_disk_is_no_standstill_because_a_restart_would_make_no_room(
 RESERVE = '[daemon]\nreserve = "{reserve}"\n'
 
 
-def test_below_the_reserve_intake_closes_deliveries_go_on_and_a_saner_reserve_opens_it(
-    tmp_path: Path, fake: FakeProcess
-) -> None:
+def test_intake_closes_below_the_reserve_while_deliveries_go_on(tmp_path: Path, fake: FakeProcess) -> None:
     config = discord("d", fake.webhooks[0]["url"]) + route("d")
     with DaemonProcess(tmp_path, RESERVE.format(reserve="1 MiB") + config).start() as daemon:
         fake.control("POST", "hold", {})

@@ -30,7 +30,7 @@ def test_reserve_of_an_earlier_run_is_held(tmp_path: Path) -> None:
     assert Reserve(tmp_path).is_held
 
 
-def test_reserve_that_cannot_be_made_is_not_held(tmp_path: Path) -> None:
+def test_reserve_that_cannot_be_created_is_not_held(tmp_path: Path) -> None:
     assert not Reserve(tmp_path / "nowhere").hold()
 
 
@@ -46,7 +46,7 @@ def test_released_space_belongs_to_the_files_of_the_journal(tmp_path: Path) -> N
     files.close()
 
 
-def test_files_are_missed_when_their_names_lead_elsewhere(tmp_path: Path) -> None:
+def test_check_reports_files_whose_names_lead_elsewhere(tmp_path: Path) -> None:
     with closing(open_journal(tmp_path)) as connection:
         put(connection, "a")
         files = Files(tmp_path)
@@ -59,7 +59,7 @@ def test_files_are_missed_when_their_names_lead_elsewhere(tmp_path: Path) -> Non
     files.close()
 
 
-async def test_journal_whose_files_are_gone_acknowledges_nothing(tmp_path: Path) -> None:
+async def test_journal_without_its_files_acknowledges_nothing(tmp_path: Path) -> None:
     async with Journal(tmp_path) as journal:
         await journal.run(queries.counts)
         (tmp_path / FILE_NAME).unlink()

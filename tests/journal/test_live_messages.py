@@ -25,32 +25,32 @@ from tocsind.policy.delivery import Delivery, LiveUpdate, Priority, Settlement, 
 HOOK, OTHER = "one webhook", "another"
 
 
-def state(books: sqlite3.Connection, title: str, *to: str, key: str = "trade", **fields: Any) -> str:
+def state(database: sqlite3.Connection, title: str, *to: str, key: str = "trade", **fields: Any) -> str:
     """A signal of the key, for `a` unless said otherwise."""
-    return put(books, *(to or ("a",)), title=title, key=key, **fields)
+    return put(database, *(to or ("a",)), title=title, key=key, **fields)
 
 
 def begin(
-    books: sqlite3.Connection,
+    database: sqlite3.Connection,
     to: str = "a",
     priority: Priority = Priority.NORMAL,
     about: str | None = HOOK,
     now: float = NOW,
 ) -> list[Delivery]:
     """The first that waits there is claimed, and what belongs to it."""
-    return attempts.begin(books, fed(books, to, priority, most=1), RequestStart(to, "channel", False, about), now)
+    return attempts.begin(database, fed(database, to, priority, most=1), RequestStart(to, "channel", False, about), now)
 
 
-def settle(books: sqlite3.Connection, batch: Sequence[Delivery], settlement: Settlement) -> Sequence[Reroute]:
+def settle(database: sqlite3.Connection, batch: Sequence[Delivery], settlement: Settlement) -> Sequence[Reroute]:
     return attempts.settle(
-        books, [SettledAttempt(each, settlement, settlement.state.value) for each in batch], NOW, None
+        database, [SettledAttempt(each, settlement, settlement.state.value) for each in batch], NOW, None
     )
 
 
-def arrive(books: sqlite3.Connection, message: str, to: str = "a", **how: Any) -> LiveUpdate:
+def arrive(database: sqlite3.Connection, message: str, to: str = "a", **how: Any) -> LiveUpdate:
     """What waits first there arrives as this message; how it was told."""
-    batch = begin(books, to, **how)
-    settle(books, batch, Settlement(State.SENT, message=message))
+    batch = begin(database, to, **how)
+    settle(database, batch, Settlement(State.SENT, message=message))
     assert batch[0].update is not None
     return batch[0].update
 
@@ -59,140 +59,140 @@ def lines(telling: LiveUpdate) -> list[str]:
     return [line.title for line in telling.then.lines]
 
 
-def test_all_that_waits_of_a_key_is_claimed_by_the_first_that_goes(books: sqlite3.Connection) -> None:
+def test_claim_takes_all_waiting_deliveries_of_a_key(database: sqlite3.Connection) -> None:
     ids = [
-        state(books, "opened", priority=Priority.LOW),
-        state(books, "another trade", key="other"),
-        state(books, "filled", priority=Priority.HIGH),
-        state(books, "closed", priority=Priority.LOW),
+        state(database, "opened", priority=Priority.LOW),
+        state(database, "another trade", key="other"),
+        state(database, "filled", priority=Priority.HIGH),
+        state(database, "closed", priority=Priority.LOW),
     ]
-    claimed = begin(books, priority=Priority.HIGH)
+    claimed = begin(database, priority=Priority.HIGH)
     assert [each.signal.title for each in claimed] == ["opened", "filled", "closed"]
     assert [each.attempts for each in claimed] == [1, 1, 1]
-    assert [standing(books, id_)["a"] for id_ in ids] == ["sending", "queued", "sending", "sending"]
+    assert [standing(database, id_)["a"] for id_ in ids] == ["sending", "queued", "sending", "sending"]
     telling = claimed[0].update
     assert telling is not None
     assert (telling.message.signal.title, telling.edits) == ("closed", None)
 
 
-def test_the_message_is_known_by_destination_and_key(books: sqlite3.Connection) -> None:
-    state(books, "opened", "a", "b")
-    assert arrive(books, "m1").edits is None
-    assert arrive(books, "m2", "b").edits is None
-    state(books, "closed", "a", "b")
-    told = arrive(books, "m1")
+def test_message_is_known_by_destination_and_key(database: sqlite3.Connection) -> None:
+    state(database, "opened", "a", "b")
+    assert arrive(database, "m1").edits is None
+    assert arrive(database, "m2", "b").edits is None
+    state(database, "closed", "a", "b")
+    told = arrive(database, "m1")
     assert (told.edits, lines(told)) == ("m1", ["opened", "closed"])
-    assert arrive(books, "m2", "b").edits == "m2"
-    state(books, "opened", key="other")
-    assert arrive(books, "m3").edits is None
+    assert arrive(database, "m2", "b").edits == "m2"
+    state(database, "opened", key="other")
+    assert arrive(database, "m3").edits is None
 
 
-def test_where_nothing_can_be_edited_a_key_changes_nothing(books: sqlite3.Connection) -> None:
-    state(books, "opened")
-    state(books, "closed")
-    (claimed,) = begin(books, about=None)
+def test_key_changes_nothing_where_messages_cannot_be_edited(database: sqlite3.Connection) -> None:
+    state(database, "opened")
+    state(database, "closed")
+    (claimed,) = begin(database, about=None)
     assert claimed.update is None
-    settle(books, [claimed], Settlement(State.SENT, message="m1"))
-    (second,) = begin(books)
+    settle(database, [claimed], Settlement(State.SENT, message="m1"))
+    (second,) = begin(database)
     assert second.update is not None
     assert second.update.edits is None
 
 
-def test_a_new_webhook_under_an_old_name_begins_afresh(books: sqlite3.Connection) -> None:
-    state(books, "opened")
-    arrive(books, "m1")
-    state(books, "filled")
-    told = arrive(books, "m2", about=OTHER)
+def test_new_webhook_under_old_name_starts_a_new_message(database: sqlite3.Connection) -> None:
+    state(database, "opened")
+    arrive(database, "m1")
+    state(database, "filled")
+    told = arrive(database, "m2", about=OTHER)
     assert (told.edits, lines(told)) == (None, ["filled"])
-    state(books, "closed")
-    assert arrive(books, "m2", about=OTHER).edits == "m2"
+    state(database, "closed")
+    assert arrive(database, "m2", about=OTHER).edits == "m2"
 
 
-def test_what_comes_back_by_hand_after_a_later_one_is_history(books: sqlite3.Connection) -> None:
-    late = state(books, "opened")
-    settle(books, begin(books), Settlement(State.DEAD, "400"))
-    state(books, "closed")
-    arrive(books, "m1")
-    assert maintenance.retry_one(books, late, NOW) == 1
-    told = arrive(books, "m1")
+def test_retried_older_state_becomes_history(database: sqlite3.Connection) -> None:
+    late = state(database, "opened")
+    settle(database, begin(database), Settlement(State.DEAD, "400"))
+    state(database, "closed")
+    arrive(database, "m1")
+    assert maintenance.retry_one(database, late, NOW) == 1
+    told = arrive(database, "m1")
     assert (told.edits, told.message.signal.title, lines(told)) == ("m1", "closed", ["opened", "closed"])
 
 
-def test_what_comes_by_a_fallback_has_its_place_by_acceptance(books: sqlite3.Connection) -> None:
-    state(books, "opened", "lost")
-    state(books, "closed")
-    arrive(books, "m1")
-    rerouting.divert(books, "lost", ["a"], "404", NOW)
-    told = arrive(books, "m1")
+def test_rerouted_state_keeps_its_place_by_acceptance(database: sqlite3.Connection) -> None:
+    state(database, "opened", "lost")
+    state(database, "closed")
+    arrive(database, "m1")
+    rerouting.divert(database, "lost", ["a"], "404", NOW)
+    told = arrive(database, "m1")
     assert (told.message.signal.title, lines(told)) == ("closed", ["opened", "closed"])
 
 
-def test_by_a_fallback_the_states_of_a_key_are_told_together(books: sqlite3.Connection) -> None:
+def test_fallback_shows_states_of_a_key_together(database: sqlite3.Connection) -> None:
     for title in ("opened", "closed"):
-        state(books, title, "lost")
-    rerouting.divert(books, "lost", ["a"], "404", NOW)
-    assert lines(arrive(books, "m1")) == ["opened", "closed"]
+        state(database, title, "lost")
+    rerouting.divert(database, "lost", ["a"], "404", NOW)
+    assert lines(arrive(database, "m1")) == ["opened", "closed"]
 
 
-def test_a_message_that_is_gone_is_forgotten_and_what_it_told_is_not(books: sqlite3.Connection) -> None:
-    state(books, "opened")
-    arrive(books, "m1")
-    state(books, "closed")
-    settle(books, begin(books), Settlement(State.QUEUED, "404", repost=True))
-    told = arrive(books, "m2")
+def test_deleted_message_is_forgotten_and_its_states_are_kept(database: sqlite3.Connection) -> None:
+    state(database, "opened")
+    arrive(database, "m1")
+    state(database, "closed")
+    settle(database, begin(database), Settlement(State.QUEUED, "404", repost=True))
+    told = arrive(database, "m2")
     assert (told.edits, lines(told)) == (None, ["opened", "closed"])
-    state(books, "audited")
-    assert arrive(books, "m2").edits == "m2"
+    state(database, "audited")
+    assert arrive(database, "m2").edits == "m2"
 
 
-def test_a_crash_leaves_a_doubt_behind_a_post_and_none_behind_an_edit(books: sqlite3.Connection) -> None:
-    state(books, "opened")
-    begin(books)
-    assert attempts.replay(books, NOW) == 1
-    (posted,) = begin(books)
+def test_crash_marks_a_post_and_not_an_edit(database: sqlite3.Connection) -> None:
+    state(database, "opened")
+    begin(database)
+    assert attempts.replay(database, NOW) == 1
+    (posted,) = begin(database)
     assert posted.maybe_duplicate
-    settle(books, [posted], Settlement(State.SENT, message="m1"))
-    state(books, "closed")
-    begin(books)
-    assert attempts.replay(books, NOW) == 1
-    (edited,) = begin(books)
+    settle(database, [posted], Settlement(State.SENT, message="m1"))
+    state(database, "closed")
+    begin(database)
+    assert attempts.replay(database, NOW) == 1
+    (edited,) = begin(database)
     assert (edited.maybe_duplicate, edited.attempts) == (False, 2)
     assert edited.update is not None
     assert edited.update.message.maybe_duplicate, "the doubt of its message stays"
 
 
-def test_what_is_past_its_time_is_not_told_along(books: sqlite3.Connection) -> None:
-    state(books, "opened")
-    state(books, "in time", expires=60.0)
-    state(books, "too late", expires=5.0)
-    assert [each.signal.title for each in begin(books, now=NOW + 30)] == ["opened", "in time"]
+def test_expired_state_is_not_claimed(database: sqlite3.Connection) -> None:
+    state(database, "opened")
+    state(database, "in time", expires=60.0)
+    state(database, "too late", expires=5.0)
+    assert [each.signal.title for each in begin(database, now=NOW + 30)] == ["opened", "in time"]
 
 
-def test_why_says_what_an_attempt_was_to_edit(books: sqlite3.Connection) -> None:
-    state(books, "opened")
-    arrive(books, "m1")
-    id_ = state(books, "closed")
-    arrive(books, "m1")
-    told = queries.why(books, id_)
+def test_why_names_the_message_that_an_attempt_edits(database: sqlite3.Connection) -> None:
+    state(database, "opened")
+    arrive(database, "m1")
+    id_ = state(database, "closed")
+    arrive(database, "m1")
+    told = queries.why(database, id_)
     assert told is not None
     (attempt,) = told["deliveries"][0]["attempts"]
     assert attempt["edits"] == "m1"
 
 
-def test_a_key_is_forgotten_with_the_state_that_it_showed_last(books: sqlite3.Connection) -> None:
-    state(books, "opened", accepted=NOW - 100)
-    arrive(books, "m1")
-    state(books, "filled", accepted=NOW)
-    arrive(books, "m1")
-    assert maintenance.delete_old(books, NOW - 50) == 1
-    assert books.execute("SELECT message FROM living").fetchall() == [("m1",)]
-    assert maintenance.delete_old(books, NOW + 50) == 1
-    assert books.execute("SELECT message FROM living").fetchall() == []
-    state(books, "closed")
-    assert lines(arrive(books, "m2")) == ["closed"]
+def test_retention_deletes_key_with_its_last_state(database: sqlite3.Connection) -> None:
+    state(database, "opened", accepted=NOW - 100)
+    arrive(database, "m1")
+    state(database, "filled", accepted=NOW)
+    arrive(database, "m1")
+    assert maintenance.delete_old(database, NOW - 50) == 1
+    assert database.execute("SELECT message FROM living").fetchall() == [("m1",)]
+    assert maintenance.delete_old(database, NOW + 50) == 1
+    assert database.execute("SELECT message FROM living").fetchall() == []
+    state(database, "closed")
+    assert lines(arrive(database, "m2")) == ["closed"]
 
 
-def fold(books: sqlite3.Connection) -> set[str]:
+def fold(database: sqlite3.Connection) -> set[str]:
     """The titles that a digest tells."""
     found: list[str] = []
 
@@ -200,44 +200,46 @@ def fold(books: sqlite3.Connection) -> set[str]:
         found.extend(each.signal.title for each in some)
         return Signal("digest")
 
-    digests.make_digest(books, "a", Priority.NORMAL, 100, NOW, tell, HOOK)
+    digests.make_digest(database, "a", Priority.NORMAL, 100, NOW, tell, HOOK)
     return set(found)
 
 
-def test_a_key_that_has_a_message_is_never_told_in_sum(books: sqlite3.Connection) -> None:
-    state(books, "opened")
-    arrive(books, "m1")
-    state(books, "closed")
+def test_key_with_message_is_never_digested(database: sqlite3.Connection) -> None:
+    state(database, "opened")
+    arrive(database, "m1")
+    state(database, "closed")
     for n in range(3):
-        state(books, f"new {n}", key=f"new {n}")
-    put(books, "a", title="no key")
-    assert fold(books) == {"new 0", "new 1", "new 2", "no key"}
+        state(database, f"new {n}", key=f"new {n}")
+    put(database, "a", title="no key")
+    assert fold(database) == {"new 0", "new 1", "new 2", "no key"}
 
 
-def test_what_a_digest_told_of_a_key_is_remembered_when_an_earlier_state_comes(books: sqlite3.Connection) -> None:
-    state(books, "opened", priority=Priority.LOW)
+def test_digested_states_of_a_key_are_kept_for_later_ones(database: sqlite3.Connection) -> None:
+    state(database, "opened", priority=Priority.LOW)
     for title in ("filled", "closed"):
-        state(books, title)
-    assert fold(books) == {"filled", "closed"}
-    told = arrive(books, "m1", priority=Priority.LOW)
+        state(database, title)
+    assert fold(database) == {"filled", "closed"}
+    told = arrive(database, "m1", priority=Priority.LOW)
     assert (told.edits, told.message.signal.title) == (None, "closed")
     assert lines(told) == ["opened", "filled", "closed"]
 
 
-def test_where_nothing_can_be_edited_a_digest_takes_what_has_a_key(books: sqlite3.Connection) -> None:
-    state(books, "opened")
-    state(books, "closed")
-    assert folded(books, "a") is not None
-    assert books.execute("SELECT count(*) FROM living").fetchone() == (0,)
+def test_key_is_digested_where_messages_cannot_be_edited(database: sqlite3.Connection) -> None:
+    state(database, "opened")
+    state(database, "closed")
+    assert folded(database, "a") is not None
+    assert database.execute("SELECT count(*) FROM living").fetchone() == (0,)
 
 
-def test_what_is_only_looked_at_is_told_with_what_waits_and_changes_nothing(books: sqlite3.Connection) -> None:
-    state(books, "opened")
-    arrive(books, "m1")
-    waits = state(books, "filled")
+def test_preview_shows_update_and_changes_nothing(database: sqlite3.Connection) -> None:
+    state(database, "opened")
+    arrive(database, "m1")
+    waits = state(database, "filled")
     seen = Delivery(0, Signal("closed", key="trade"), "a", Priority.NORMAL, NOW)
-    telling = live_messages.preview(books, seen, HOOK).update
+    telling = live_messages.preview(database, seen, HOOK).update
     assert telling is not None
     assert (telling.edits, lines(telling)) == ("m1", ["opened", "filled", "closed"])
-    assert standing(books, waits) == {"a": "queued"}
-    assert live_messages.preview(books, Delivery(0, Signal("no key"), "a", Priority.NORMAL, NOW), HOOK).update is None
+    assert standing(database, waits) == {"a": "queued"}
+    assert (
+        live_messages.preview(database, Delivery(0, Signal("no key"), "a", Priority.NORMAL, NOW), HOOK).update is None
+    )

@@ -40,7 +40,7 @@ def fill(connection: sqlite3.Connection) -> None:
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """A journal that the first version wrote."""
     with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as old:
         old.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -50,52 +50,52 @@ def books(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def test_what_was_owed_is_owed_and_what_was_counted_is_counted(books: sqlite3.Connection) -> None:
-    assert standing(books, SIGNAL.id) == {"a": "sending", "b": "queued"}
-    assert standing(books, SENT.id) == {"a": "sent"}
-    assert tallied(books) == counted(books)
-    (delivery,) = fed(books, "b")
+def test_migration_keeps_queued_deliveries_and_counts(database: sqlite3.Connection) -> None:
+    assert standing(database, SIGNAL.id) == {"a": "sending", "b": "queued"}
+    assert standing(database, SENT.id) == {"a": "sent"}
+    assert tallied(database) == counted(database)
+    (delivery,) = fed(database, "b")
     assert (delivery.signal, delivery.maybe_duplicate, delivery.plain_format) == (SIGNAL, True, False)
 
 
-def test_what_was_in_flight_is_put_back_in_doubt(books: sqlite3.Connection) -> None:
-    assert attempts.replay(books, NOW + 9) == 1
-    (delivery,) = begun(books, "a", NOW + 10)
+def test_migration_requeues_deliveries_in_flight_marked_as_duplicate(database: sqlite3.Connection) -> None:
+    assert attempts.replay(database, NOW + 9) == 1
+    (delivery,) = begun(database, "a", NOW + 10)
     assert (delivery.attempts, delivery.maybe_duplicate) == (2, True)
-    ended(books, delivery, State.SENT)
-    assert queries.states(books, SIGNAL.id) == "queued"
+    ended(database, delivery, State.SENT)
+    assert queries.states(database, SIGNAL.id) == "queued"
 
 
-def test_requests_are_kept_as_those_of_their_destination(books: sqlite3.Connection) -> None:
-    assert limiter_state.requests(books, "a", "a") == [
+def test_migration_keeps_requests_as_those_of_their_destination(database: sqlite3.Connection) -> None:
+    assert limiter_state.requests(database, "a", "a") == [
         RequestRecord(at, expedited=False, destination="a") for at in (NOW - 2, NOW - 1)
     ]
-    assert limiter_state.requests(books, "channel:discord:1", "b") == [
+    assert limiter_state.requests(database, "channel:discord:1", "b") == [
         RequestRecord(NOW, expedited=False, destination="b")
     ]
 
 
-def test_a_block_is_the_webhooks_from_now_on_and_the_longer_of_two_holds(books: sqlite3.Connection) -> None:
-    assert limiter_state.load_limit(books, "endpoint:f1e2") == LimitState("endpoint:f1e2", NOW + 60, "a longer hour")
-    assert limiter_state.load_limit(books, "endpoint:beef") == LimitState("endpoint:beef")
+def test_migration_moves_block_to_the_webhook_and_keeps_the_longer_one(database: sqlite3.Connection) -> None:
+    assert limiter_state.load_limit(database, "endpoint:f1e2") == LimitState("endpoint:f1e2", NOW + 60, "a longer hour")
+    assert limiter_state.load_limit(database, "endpoint:beef") == LimitState("endpoint:beef")
 
 
-def test_the_rest_of_a_lanes_memory_is_kept(books: sqlite3.Connection) -> None:
-    assert limiter_state.load_lane(books, "a") == LaneState("a", "f1e2", None, 2, 1, NOW + 5, "503", 3)
-    assert limiter_state.load_lane(books, "c") == LaneState("c", "beef", "404", trips=1)
+def test_migration_keeps_other_lane_state(database: sqlite3.Connection) -> None:
+    assert limiter_state.load_lane(database, "a") == LaneState("a", "f1e2", None, 2, 1, NOW + 5, "503", 3)
+    assert limiter_state.load_lane(database, "c") == LaneState("c", "beef", "404", trips=1)
 
 
-def test_the_file_does_all_that_a_fresh_one_does(books: sqlite3.Connection) -> None:
-    id_ = put(books, "b")
-    fold = folded(books, "b")
+def test_migrated_file_works_like_a_fresh_one(database: sqlite3.Connection) -> None:
+    id_ = put(database, "b")
+    fold = folded(database, "b")
     assert fold is not None
     assert fold.originals == (SIGNAL.id, id_)
-    assert tallied(books) == counted(books)
+    assert tallied(database) == counted(database)
 
 
-def test_a_migrated_file_has_the_tables_of_a_fresh_one(books: sqlite3.Connection, tmp_path: Path) -> None:
+def test_migrated_file_has_the_tables_of_a_fresh_one(database: sqlite3.Connection, tmp_path: Path) -> None:
     (tmp_path / "fresh").mkdir()
     query = "SELECT type, name FROM sqlite_schema ORDER BY 1, 2"
     with closing(open_journal(tmp_path / "fresh")) as fresh:
-        assert books.execute(query).fetchall() == fresh.execute(query).fetchall()
-    assert books.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert database.execute(query).fetchall() == fresh.execute(query).fetchall()
+    assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -60,7 +60,7 @@ def waiting(connection: sqlite3.Connection) -> int:
     return int(found)
 
 
-def test_killed_journal_is_whole(folder: Path) -> None:
+def test_killed_journal_is_intact(folder: Path) -> None:
     opened = open_intact(folder, NOW)
     with closing(opened.connection):
         assert opened.finding is None
@@ -69,7 +69,7 @@ def test_killed_journal_is_whole(folder: Path) -> None:
 
 
 @given(data=st.data())
-def test_damage_anywhere_keeps_no_journal_from_opening(killed: Path, data: st.DataObject) -> None:
+def test_journal_with_damage_anywhere_opens(killed: Path, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = shutil.copytree(killed, Path(name) / "state")
         path = folder / data.draw(st.sampled_from([FILE_NAME, WAL]))
@@ -102,7 +102,7 @@ def test_damage_anywhere_keeps_no_journal_from_opening(killed: Path, data: st.Da
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_flipped_bit_in_the_log_costs_its_page_and_not_what_comes_after(folder: Path, share: float) -> None:
+def test_flipped_bit_in_the_log_costs_its_page_only(folder: Path, share: float) -> None:
     log = folder / WAL
     content = bytearray(log.read_bytes())
     content[int(len(content) * share)] ^= 4
@@ -141,7 +141,7 @@ def test_index_that_lacks_a_row_is_noticed(folder: Path) -> None:
         assert waiting(opened.connection) == SIGNALS
 
 
-def test_signal_without_deliveries_is_owed_again_while_it_is_young(tmp_path: Path) -> None:
+def test_young_signal_without_deliveries_is_delivered_again(tmp_path: Path) -> None:
     with closing(open_intact(tmp_path, NOW).connection) as connection:
         young, old = put(connection, "a", key="k"), put(connection, "a", accepted=NOW - 2 * 86_400)
         connection.execute("DROP TABLE deliveries")
@@ -154,7 +154,7 @@ def test_signal_without_deliveries_is_owed_again_while_it_is_young(tmp_path: Pat
         assert maintenance.orphans(connection, RECOVERED) != []
 
 
-def test_recovery_that_was_killed_goes_on(folder: Path) -> None:
+def test_killed_recovery_continues(folder: Path) -> None:
     (folder / WAL).unlink()
     with closing(open_intact(folder, NOW).connection) as connection:
         kept = waiting(connection)
@@ -164,7 +164,7 @@ def test_recovery_that_was_killed_goes_on(folder: Path) -> None:
         assert waiting(opened.connection) == kept
 
 
-def test_another_journal_in_its_place_is_used_in_doubt(folder: Path, tmp_path: Path) -> None:
+def test_another_journal_in_its_place_is_used_with_marked_deliveries(folder: Path, tmp_path: Path) -> None:
     with closing(open_intact(tmp_path, NOW).connection) as connection:
         put(connection, "a")
     for path in folder.glob("journal.*"):
@@ -175,7 +175,7 @@ def test_another_journal_in_its_place_is_used_in_doubt(folder: Path, tmp_path: P
     assert opened.finding == Replaced("another journal took its place", 1)
 
 
-def test_mark_that_cannot_be_read_proves_nothing(folder: Path) -> None:
+def test_unreadable_mark_proves_nothing(folder: Path) -> None:
     (folder / "mark").write_text("tocsin mark 1 nonsense")
     assert read(folder) is None
     (folder / WAL).unlink()
@@ -184,7 +184,7 @@ def test_mark_that_cannot_be_read_proves_nothing(folder: Path) -> None:
     assert opened.finding is None
 
 
-def test_mark_notes_each_commit_that_changes_something(tmp_path: Path) -> None:
+def test_mark_counts_each_commit_that_changes_something(tmp_path: Path) -> None:
     with closing(open_journal(tmp_path)) as connection:
         commits = CommitCounter(connection, tmp_path)
         commit(connection, commits, "a")
@@ -244,7 +244,7 @@ def new_pages(log: bytes, end: int) -> list[int]:
     return [at for page, at in pages.items() if page * size > end]
 
 
-def test_flipped_bit_in_a_new_page_of_the_log_costs_no_signal_that_was_in_the_database_before(tmp_path: Path) -> None:
+def test_flipped_bit_in_a_new_page_of_the_log_costs_no_older_signal(tmp_path: Path) -> None:
     first, killed = tmp_path / "first", tmp_path / "killed"
     first.mkdir()
     with closing(open_intact(first, NOW).connection) as connection:

@@ -22,26 +22,26 @@ def pragma(connection: sqlite3.Connection, name: str) -> object:
     return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
-def test_a_fresh_file_runs_all_migrations(tmp_path: Path) -> None:
+def test_fresh_file_runs_all_migrations(tmp_path: Path) -> None:
     with closing(open_journal(tmp_path)) as connection:
         assert pragma(connection, "user_version") == len(MIGRATIONS)
         put(connection, "a")
 
 
-def test_a_file_that_is_there_but_empty_is_a_fresh_one(tmp_path: Path) -> None:
+def test_empty_file_is_a_fresh_one(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).touch()
     open_journal(tmp_path).close()
     assert version(tmp_path) == len(MIGRATIONS)
 
 
-def test_what_was_stored_is_there_after_opening_again(tmp_path: Path) -> None:
+def test_stored_signals_are_there_after_opening_again(tmp_path: Path) -> None:
     with closing(open_journal(tmp_path)) as connection:
         id_ = put(connection, "a")
     with closing(open_journal(tmp_path)) as connection:
         assert [delivery.id for delivery in fed(connection, "a")] == [id_]
 
 
-def test_a_later_version_migrates_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_later_version_migrates_the_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(open_journal(tmp_path)) as connection:
         id_ = put(connection, "a")
     monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, "CREATE TABLE more (x) STRICT;".replace("(x)", "(x TEXT)")))
@@ -51,9 +51,7 @@ def test_a_later_version_migrates_what_is_there(tmp_path: Path, monkeypatch: pyt
     assert version(tmp_path) == len(MIGRATIONS) + 1
 
 
-def test_a_migration_that_fails_half_way_leaves_the_file_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_migration_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(open_journal(tmp_path)) as connection:
         id_ = put(connection, "a")
     broken = "CREATE TABLE more (x TEXT); CREATE TABLE signals (x TEXT);"
@@ -66,7 +64,7 @@ def test_a_migration_that_fails_half_way_leaves_the_file_as_it_was(
         assert [delivery.id for delivery in fed(connection, "a")] == [id_]
 
 
-def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     open_journal(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
         connection.execute("PRAGMA user_version = 99")
@@ -78,19 +76,19 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> 
     assert version(tmp_path) == 99
 
 
-def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"my diary\n" * 1000)
     with pytest.raises(CannotWrite, match="not a database"):
         open_journal(tmp_path)
     assert (tmp_path / FILE_NAME).read_bytes() == b"my diary\n" * 1000
 
 
-def test_a_folder_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
+def test_missing_folder_is_reported_in_words(tmp_path: Path) -> None:
     with pytest.raises(CannotWrite, match="cannot be opened: unable to open database file"):
         open_journal(tmp_path / "nowhere")
 
 
-def test_every_commit_is_synced_and_nobody_else_can_open_the_file(tmp_path: Path) -> None:
+def test_commits_are_synced_and_no_other_connection_can_open_the_file(tmp_path: Path) -> None:
     with closing(open_journal(tmp_path)) as connection:
         assert pragma(connection, "journal_mode") == "wal"
         assert pragma(connection, "synchronous") == 2  # FULL
@@ -103,7 +101,7 @@ def test_every_commit_is_synced_and_nobody_else_can_open_the_file(tmp_path: Path
             second.execute("SELECT count(*) FROM signals")
 
 
-def test_nobody_else_may_read_the_file(tmp_path: Path) -> None:
+def test_file_is_readable_for_its_owner_only(tmp_path: Path) -> None:
     with closing(open_journal(tmp_path)) as connection:
         put(connection, "a")
         assert {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == {

@@ -72,17 +72,17 @@ def summed(_: sqlite3.Connection, number: int, *, more: int) -> int:
     return number + more
 
 
-async def test_an_answer_is_what_the_job_returned(journal: Journal) -> None:
+async def test_run_returns_what_the_job_returned(journal: Journal) -> None:
     assert await journal.run(summed, 40, more=2) == 42
 
 
-async def test_an_answer_comes_after_its_commit(journal: Journal) -> None:
+async def test_run_returns_after_the_commit(journal: Journal) -> None:
     seen = await statements(journal)
     await journal.run(queue.append, [arrival("a")])
     assert seen["COMMIT"] == 1
 
 
-async def test_all_that_wait_share_one_commit(journal: Journal) -> None:
+async def test_waiting_jobs_share_one_commit(journal: Journal) -> None:
     seen = await statements(journal)
     arrivals = [arrival("a") for _ in range(100)]
     async with trio.open_nursery() as nursery:
@@ -96,7 +96,7 @@ async def test_all_that_wait_share_one_commit(journal: Journal) -> None:
     assert {each.id for each in await journal.run(fed, "a")} == {each.id for each in arrivals}
 
 
-async def test_a_group_is_bounded(journal: Journal) -> None:
+async def test_group_is_bounded(journal: Journal) -> None:
     seen = await statements(journal)
     async with trio.open_nursery() as nursery:
         busy = Busy(journal, nursery)
@@ -108,7 +108,7 @@ async def test_a_group_is_bounded(journal: Journal) -> None:
     assert seen["COMMIT"] == 1 + 3
 
 
-async def test_jobs_of_a_group_run_in_the_order_in_which_they_were_asked(journal: Journal) -> None:
+async def test_jobs_of_a_group_run_in_order(journal: Journal) -> None:
     ids = []
     async with trio.open_nursery() as nursery:
         busy = Busy(journal, nursery)
@@ -122,7 +122,7 @@ async def test_jobs_of_a_group_run_in_the_order_in_which_they_were_asked(journal
     assert [delivery.id for delivery in await journal.run(fed, "a")] == ids
 
 
-async def test_a_poisoned_job_fails_alone_and_its_group_is_committed(journal: Journal) -> None:
+async def test_faulty_job_fails_alone_and_its_group_is_committed(journal: Journal) -> None:
     before, after = arrival("a"), arrival("a")
 
     async def fails() -> None:
@@ -141,7 +141,7 @@ async def test_a_poisoned_job_fails_alone_and_its_group_is_committed(journal: Jo
     assert journal.healthy
 
 
-async def test_a_job_that_fails_half_way_leaves_nothing(journal: Journal) -> None:
+async def test_job_that_fails_half_way_changes_nothing(journal: Journal) -> None:
     one = arrival("a")
 
     def half_way(connection: sqlite3.Connection) -> None:
@@ -153,13 +153,13 @@ async def test_a_job_that_fails_half_way_leaves_nothing(journal: Journal) -> Non
     assert not await stored(journal, one.id)
 
 
-async def test_wrong_sql_is_its_own_jobs_trouble(journal: Journal) -> None:
+async def test_wrong_sql_fails_its_own_job_only(journal: Journal) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
         await journal.run(lambda connection: connection.execute("SELECT * FROM nowhere"))
     assert journal.healthy
 
 
-async def test_the_job_of_a_cancelled_caller_still_runs(journal: Journal) -> None:
+async def test_job_of_a_cancelled_caller_still_runs(journal: Journal) -> None:
     one = arrival("a")
     async with trio.open_nursery() as nursery:
         busy = Busy(journal, nursery)
@@ -174,7 +174,7 @@ async def test_the_job_of_a_cancelled_caller_still_runs(journal: Journal) -> Non
     assert await stored(journal, one.id)
 
 
-async def test_closing_waits_for_what_was_asked_before(tmp_path: Path) -> None:
+async def test_closing_waits_for_earlier_jobs(tmp_path: Path) -> None:
     one = arrival("a")
     async with trio.open_nursery() as nursery, Journal(tmp_path) as journal:
         busy = Busy(journal, nursery)
@@ -182,8 +182,8 @@ async def test_closing_waits_for_what_was_asked_before(tmp_path: Path) -> None:
         nursery.start_soon(journal.run, queue.append, [one])
         await trio.testing.wait_all_tasks_blocked()
         busy.release()
-    with closing(open_journal(tmp_path)) as books:
-        assert standing(books, one.id) == {"a": "queued"}
+    with closing(open_journal(tmp_path)) as database:
+        assert standing(database, one.id) == {"a": "queued"}
 
 
 async def test_closing_leaves_one_clean_file(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ async def test_closing_leaves_one_clean_file(tmp_path: Path) -> None:
         assert connection.execute("SELECT count(*) FROM deliveries").fetchone() == (1,)
 
 
-async def test_a_journal_that_cannot_be_opened_says_so_at_once(tmp_path: Path) -> None:
+async def test_journal_that_cannot_be_opened_raises_at_once(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).mkdir()
     with pytest.raises(CannotWrite, match="cannot be opened"):
         async with Journal(tmp_path):
@@ -212,7 +212,7 @@ def make_room(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA max_page_count = 1000000").fetchall()
 
 
-async def test_a_full_disk_is_a_refusal_and_room_is_used_when_it_is_there_again(journal: Journal) -> None:
+async def test_full_disk_refuses_jobs_until_there_is_room(journal: Journal) -> None:
     one = arrival("a", body="x" * 100_000)
     await journal.run(leave_no_room)
     with pytest.raises(StorageFull, match="the disk is full"):
@@ -223,7 +223,7 @@ async def test_a_full_disk_is_a_refusal_and_room_is_used_when_it_is_there_again(
     assert await journal.run(queue.append, [one]) == [True]
 
 
-async def test_what_still_fits_on_a_full_disk_is_stored_beside_what_does_not(journal: Journal) -> None:
+async def test_full_disk_stores_what_fits(journal: Journal) -> None:
     large, small = arrival("a", body="x" * 100_000), arrival("a")
 
     async def is_refused() -> None:
@@ -246,7 +246,7 @@ def break_disk(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA query_only = 1").fetchall()
 
 
-async def test_a_disk_that_breaks_a_promise_is_the_end_of_every_promise(journal: Journal, tmp_path: Path) -> None:
+async def test_broken_disk_fails_every_later_job(journal: Journal, tmp_path: Path) -> None:
     before = arrival("a")
     await journal.run(queue.append, [before])
     await journal.run(break_disk)
@@ -259,7 +259,7 @@ async def test_a_disk_that_breaks_a_promise_is_the_end_of_every_promise(journal:
         await journal.run(queries.states, before.id)
 
 
-async def test_a_broken_disk_fails_all_who_wait_and_runs_none_of_them_again(journal: Journal) -> None:
+async def test_broken_disk_fails_all_waiting_jobs_and_repeats_none(journal: Journal) -> None:
     ran: list[int] = []
 
     async def is_failed(number: int) -> None:
@@ -281,7 +281,7 @@ async def test_a_broken_disk_fails_all_who_wait_and_runs_none_of_them_again(jour
     assert len(ran) == 1
 
 
-async def test_the_log_gives_its_space_back_when_asked_and_goes_on(journal: Journal, tmp_path: Path) -> None:
+async def test_shrink_gives_space_of_the_log_back(journal: Journal, tmp_path: Path) -> None:
     for _ in range(20):
         await journal.run(queue.append, [arrival(body="x" * 4000)])
     log = tmp_path / f"{FILE_NAME}-wal"

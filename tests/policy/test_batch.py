@@ -11,7 +11,7 @@ shares = st.lists(
 
 
 @given(shares, st.integers(1, 10), st.integers(500, 6000))
-def test_a_batch_fits_and_nobody_overtakes_his_own_kind(offered: list[Footprint], most: int, room: int) -> None:
+def test_batch_fits_and_keeps_order_within_a_key(offered: list[Footprint], most: int, room: int) -> None:
     chosen, _ = form(offered, most, room)
     assert chosen[0] == 0
     going = [offered[place] for place in chosen]
@@ -22,7 +22,7 @@ def test_a_batch_fits_and_nobody_overtakes_his_own_kind(offered: list[Footprint]
 
 
 @given(shares, st.integers(1, 10), st.integers(500, 6000), st.integers(0, 900))
-def test_it_is_full_exactly_when_nobody_else_could_have_joined(
+def test_batch_is_full_exactly_when_no_other_delivery_could_join(
     offered: list[Footprint], most: int, room: int, size: int
 ) -> None:
     late = Footprint(0, offered[0].key)
@@ -34,37 +34,37 @@ def test_it_is_full_exactly_when_nobody_else_could_have_joined(
         assert joined == (*chosen, len(offered))
 
 
-def test_the_first_always_goes_however_large() -> None:
+def test_batch_always_has_the_first_delivery() -> None:
     assert form([Footprint(9000), Footprint(1)], 10, 6000) == Batch((0,), is_full=True)
     assert form([Footprint(weight=9000), Footprint(weight=1)], 10, 6000, 6000) == Batch((0,), is_full=True)
 
 
-def test_attachments_share_a_message_as_far_as_their_bytes_do() -> None:
+def test_batch_limits_bytes_of_attachments() -> None:
     offered = [Footprint(weight=4), Footprint(), Footprint(weight=5), Footprint(weight=2), Footprint()]
     assert form(offered, 10, 6000, 10) == Batch((0, 1, 2), is_full=True)
     assert form(offered, 10, 6000, 11) == Batch((0, 1, 2, 3, 4), is_full=False)
 
 
-def test_whoever_has_another_key_is_passed_over() -> None:
+def test_batch_skips_deliveries_with_another_key() -> None:
     assert form([Footprint(1, "a"), Footprint(1, "b"), Footprint(1, "a")], 10, 6000) == Batch((0, 2), is_full=False)
 
 
-def test_ten_are_full_and_nine_are_not() -> None:
+def test_batch_of_ten_is_full_and_of_nine_is_not() -> None:
     assert form([Footprint(1)] * 9, 10, 6000) == Batch(tuple(range(9)), is_full=False)
     assert form([Footprint(1)] * 10, 10, 6000) == Batch(tuple(range(10)), is_full=True)
     assert form([Footprint(1)] * 11, 10, 6000) == Batch(tuple(range(10)), is_full=True)
 
 
-def test_code_points_run_out_before_places_do() -> None:
+def test_batch_is_limited_by_code_points() -> None:
     assert form([Footprint(2500)] * 3, 10, 6000) == Batch((0, 1), is_full=True)
 
 
-def test_who_may_travel_in_small_company_only_makes_it_small() -> None:
+def test_batch_shrinks_to_max_batch_of_its_deliveries() -> None:
     assert form([Footprint(1, max_batch=1), Footprint(1)], 10, 6000) == Batch((0,), is_full=True)
     assert form([Footprint(1), Footprint(1, max_batch=2), Footprint(1)], 10, 6000) == Batch((0, 1), is_full=True)
 
 
-def test_who_would_make_the_company_too_large_already_stays_behind() -> None:
+def test_batch_leaves_out_delivery_whose_max_batch_is_reached() -> None:
     assert form([Footprint(1), Footprint(1), Footprint(1, max_batch=1), Footprint(1)], 10, 6000) == Batch(
         (0, 1), is_full=True
     )

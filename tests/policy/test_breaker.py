@@ -113,25 +113,25 @@ def probing(now: float) -> Breaker:
     return breaker
 
 
-def test_a_fresh_breaker_is_ready() -> None:
+def test_breaker_starts_ready() -> None:
     assert repr(Breaker(LIMITS)) == "<Breaker ready failures=0 rests=0 until=0>"
 
 
-def test_a_breaker_trips_at_its_limit_and_rests() -> None:
+def test_breaker_opens_at_its_limit_and_rests() -> None:
     breaker = tripped(now=100.0)
     assert repr(breaker) == "<Breaker failing failures=3 rests=1 until=110>"
     assert breaker.ready_at(100.0) == 110.0
     assert breaker.ready_at(111.0) == 111.0
 
 
-def test_a_success_in_between_begins_the_count_anew() -> None:
+def test_breaker_counts_from_zero_after_a_success() -> None:
     breaker = Breaker(LIMITS)
     for _ in range(10):
         assert [breaker.failed(0.0, "503"), breaker.failed(0.0, "503"), breaker.succeeded()] == [False, False, False]
     assert breaker.phase is Phase.READY
 
 
-def test_the_rest_doubles_with_each_failed_probe_up_to_the_longest() -> None:
+def test_breaker_rest_doubles_with_each_failed_probe_up_to_most() -> None:
     breaker, rests = tripped(), list[float]()
     for _ in range(70):  # more than a float has doublings for
         now = breaker.until
@@ -142,7 +142,7 @@ def test_the_rest_doubles_with_each_failed_probe_up_to_the_longest() -> None:
     assert set(rests[2:]) == {35.0}
 
 
-def test_after_a_recovery_the_next_rest_is_short_again() -> None:
+def test_breaker_rest_is_short_again_after_recovery() -> None:
     breaker = tripped()
     breaker.acquire()
     breaker.failed(10.0, "503")
@@ -154,51 +154,51 @@ def test_after_a_recovery_the_next_rest_is_short_again() -> None:
     assert breaker.ready_at(50.0) == 60.0
 
 
-def test_a_permit_given_back_lets_another_try_at_once_and_counts_for_nothing() -> None:
+def test_breaker_release_permits_another_probe() -> None:
     breaker = probing(10.0)
     breaker.release(12.0)
     assert breaker.ready_at(12.0) == 12.0
     assert (breaker.failures, breaker.rest_count, breaker.reason) == (3, 1, "503")
 
 
-def test_giving_back_without_a_probe_changes_nothing() -> None:
+def test_breaker_release_without_probe_changes_nothing() -> None:
     ready, resting = Breaker(LIMITS), tripped()
     ready.release(5.0)
     resting.release(5.0)
     assert (ready.ready_at(5.0), resting.ready_at(5.0)) == (5.0, 10.0)
 
 
-def test_taking_while_ready_is_no_probe() -> None:
+def test_breaker_acquire_while_ready_is_no_probe() -> None:
     breaker = Breaker(LIMITS)
     breaker.acquire()
     assert breaker.ready_at(3.0) == 3.0
 
 
-def test_a_failure_that_comes_in_late_lengthens_no_rest() -> None:
+def test_breaker_late_failure_does_not_prolong_a_rest() -> None:
     breaker = tripped()
     assert breaker.failed(5.0, "late") is False
     assert breaker.ready_at(5.0) == 10.0
 
 
-def test_a_healthy_breaker_remembers_its_failures_and_no_rest() -> None:
+def test_breaker_saves_failures_and_no_rest_while_ready() -> None:
     breaker = Breaker(LIMITS)
     breaker.failed(7.0, "503")
     assert breaker.saved(7.0) == SavedBreaker(failures=1, rests=0, rest_left=None, reason="503")
 
 
-def test_a_resting_breaker_remembers_what_is_left_of_its_rest() -> None:
+def test_breaker_saves_remaining_rest_while_failing() -> None:
     assert tripped().saved(4.0) == SavedBreaker(failures=3, rests=1, rest_left=6.0, reason="503")
     assert tripped().saved(400.0).rest_left == 0.0
 
 
-def test_what_was_probing_is_failing_again_after_a_restart() -> None:
+def test_breaker_restores_probing_as_failing() -> None:
     breaker = Breaker(LIMITS)
     breaker.restore(probing(11.0).saved(11.0), now=-50.0)
     assert breaker.phase is Phase.FAILING
     assert breaker.ready_at(-50.0) == -50.0
 
 
-def test_no_clock_makes_a_rest_longer_than_it_was_when_it_began() -> None:
+def test_breaker_restored_rest_is_never_longer_than_at_its_start() -> None:
     breaker = Breaker(BreakerLimits(failures=1, rest=10.0, most=300.0))
     breaker.restore(SavedBreaker(failures=3, rests=2, rest_left=86_400.0, reason="503"), now=5.0)
     assert breaker.ready_at(5.0) == 25.0, "the second rest is twice the first"
@@ -206,7 +206,7 @@ def test_no_clock_makes_a_rest_longer_than_it_was_when_it_began() -> None:
     assert breaker.ready_at(5.0) == 15.0
 
 
-def test_after_a_failure_that_may_have_arrived_a_single_delivery_goes_until_something_is_answered() -> None:
+def test_breaker_sends_single_deliveries_after_ambiguous_failure_until_a_response() -> None:
     def seen() -> bool:
         return breaker.is_probing
 
@@ -220,7 +220,7 @@ def test_after_a_failure_that_may_have_arrived_a_single_delivery_goes_until_some
     assert not seen()
 
 
-def test_a_probe_is_a_single_delivery() -> None:
+def test_breaker_probe_is_a_single_delivery() -> None:
     breaker = Breaker(BreakerLimits(failures=1))
     breaker.failed(1.0, "cannot connect")
     assert breaker.is_probing

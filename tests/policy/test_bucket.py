@@ -26,7 +26,7 @@ def sent(bucket: Bucket, now: float, *, expedited: bool = True) -> float:
 
 
 @given(rates, starts, journeys)
-def test_however_long_requests_travel_no_window_of_the_server_holds_more_than_count(
+def test_bucket_keeps_every_server_window_within_count_for_any_latency(
     rate: Rate, now: float, journeys: list[tuple[float, float, float, bool]]
 ) -> None:
     """The server counts at any instant between sending and answer: so from the answer, and at the sending, is the only safe way."""
@@ -42,7 +42,7 @@ def test_however_long_requests_travel_no_window_of_the_server_holds_more_than_co
 
 
 @given(rates, starts, pauses, st.booleans())
-def test_ready_at_is_the_first_instant_at_which_it_says_now(
+def test_bucket_ready_at_is_the_first_ready_instant(
     rate: Rate, now: float, pauses: list[float], expedited: bool
 ) -> None:
     bucket = Bucket(rate, Reserve())
@@ -58,7 +58,7 @@ def test_ready_at_is_the_first_instant_at_which_it_says_now(
 
 
 @given(rates, starts, st.lists(st.booleans(), max_size=40))
-def test_what_is_kept_is_lent_for_a_moment_at_most(rate: Rate, now: float, who: list[bool]) -> None:
+def test_bucket_reserve_is_borrowed_for_borrow_time_at_most(rate: Rate, now: float, who: list[bool]) -> None:
     bucket = Bucket(rate, Reserve())
     for expedited in who:
         now = sent(bucket, now, expedited=expedited)
@@ -67,14 +67,14 @@ def test_what_is_kept_is_lent_for_a_moment_at_most(rate: Rate, now: float, who: 
             assert patient <= rate.count - bucket.reserved(now)
 
 
-def test_asking_changes_nothing() -> None:
+def test_bucket_ready_at_changes_nothing() -> None:
     bucket = Bucket(Rate(5, 10.0), Reserve())
     sent(bucket, 1.0)
     answers = {(bucket.ready_at(2.0), bucket.ready_at(2.0, expedited=False), bucket.used(2.0)) for _ in range(3)}
     assert answers == {(2.0, 2.0, 1)}
 
 
-def test_each_token_comes_back_by_itself() -> None:
+def test_bucket_tokens_come_back_one_by_one() -> None:
     bucket = Bucket(Rate(2, 10.0))
     assert [bucket.used(0.0), bucket.ready_at(0.0)] == [0, 0.0]
     sent(bucket, 0.0)
@@ -86,7 +86,7 @@ def test_each_token_comes_back_by_itself() -> None:
     assert bucket.used(30.0) == 0
 
 
-def test_a_token_is_gone_from_the_sending_and_comes_back_by_the_answer() -> None:
+def test_bucket_token_is_used_from_sending_and_comes_back_after_answer() -> None:
     bucket = Bucket(Rate(1, 10.0))
     bucket.acquire(0.0)
     assert [bucket.used(3.0), bucket.ready_at(3.0)] == [1, 13.0]
@@ -94,7 +94,7 @@ def test_a_token_is_gone_from_the_sending_and_comes_back_by_the_answer() -> None
     assert [bucket.used(4.0), bucket.ready_at(4.0)] == [1, 14.0]
 
 
-def test_a_full_bucket_is_no_second_helping() -> None:
+def test_bucket_never_permits_twice_its_count_in_a_window() -> None:
     """The classic bucket refills while it is emptied, and lets twice its count through in one window."""
     bucket = Bucket(Rate(30, 60.0))
     for _ in range(30):
@@ -102,7 +102,7 @@ def test_a_full_bucket_is_no_second_helping() -> None:
     assert bucket.ready_at(159.9) == 160.0
 
 
-def test_what_is_kept_is_for_those_who_press() -> None:
+def test_bucket_reserve_is_for_expedited_requests() -> None:
     bucket = Bucket(Rate(3, 10.0), Reserve())
     sent(bucket, 0.0, expedited=False)
     sent(bucket, 1.0, expedited=False)
@@ -113,7 +113,7 @@ def test_what_is_kept_is_for_those_who_press() -> None:
     assert Bucket(Rate(3, 10.0)).reserved(0.0) == 0
 
 
-def test_what_they_wished_for_is_kept_where_something_is() -> None:
+def test_bucket_reserve_grows_with_demand() -> None:
     kept = Bucket(Rate(30, 60.0), Reserve())
     shared = Bucket(Rate(30, 60.0))
     for at in range(6):
@@ -122,7 +122,7 @@ def test_what_they_wished_for_is_kept_where_something_is() -> None:
     assert (kept.reserved(10.0), shared.reserved(10.0)) == (9, 0)
 
 
-def test_what_was_taken_beyond_the_last_token_is_counted_and_not_refused() -> None:
+def test_bucket_counts_requests_beyond_the_last_token() -> None:
     bucket = Bucket(Rate(2, 10.0))
     for now in (0.0, 1.0, 2.0):
         bucket.acquire(now)
@@ -130,7 +130,7 @@ def test_what_was_taken_beyond_the_last_token_is_counted_and_not_refused() -> No
     assert bucket.ready_at(3.0) == 11.0
 
 
-def test_after_another_rate_what_was_counted_stays_counted() -> None:
+def test_bucket_keeps_counted_requests_after_set_rate() -> None:
     bucket = Bucket(Rate(3, 10.0))
     for now in (0.0, 1.0, 2.0):
         sent(bucket, now)
@@ -138,14 +138,14 @@ def test_after_another_rate_what_was_counted_stays_counted() -> None:
     assert bucket.ready_at(3.0) == 21.0
 
 
-def test_requests_of_before_a_restart_may_be_remembered_in_any_order() -> None:
+def test_bucket_restores_requests_in_any_order() -> None:
     bucket = Bucket(Rate(3, 10.0), Reserve())
     for at in (5.0, 3.0, 4.0):
         bucket.restore_request(at, expedited=False)
     assert [bucket.ready_at(6.0), bucket.ready_at(13.5), bucket.used(13.5)] == [13.0, 13.5, 2]
 
 
-def test_of_more_requests_than_tokens_the_latest_are_remembered() -> None:
+def test_bucket_restores_the_latest_requests() -> None:
     bucket = Bucket(Rate(2, 10.0))
     for at in (5.0, 3.0, 4.0):
         bucket.restore_request(at)
@@ -155,7 +155,7 @@ def test_of_more_requests_than_tokens_the_latest_are_remembered() -> None:
 # --- the pace -----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_few_are_not_paced() -> None:
+def test_bucket_does_not_pace_few_requests() -> None:
     bucket = Bucket(Rate(30, 60.0), Reserve())
     for now in (0.0, 0.1, 0.2):
         assert bucket.paced_at(now) == now
@@ -165,7 +165,7 @@ def test_a_few_are_not_paced() -> None:
     assert bucket.paced_at(0.4) > 2.0
 
 
-def test_a_steady_stream_is_paced_evenly_and_is_never_stopped_by_the_window() -> None:
+def test_bucket_paces_steady_stream_evenly_and_never_blocks_it() -> None:
     bucket, now, left = Bucket(Rate(30, 60.0), Reserve()), 1000.0, list[float]()
     for _ in range(200):
         paced = bucket.paced_at(now)
@@ -179,7 +179,7 @@ def test_a_steady_stream_is_paced_evenly_and_is_never_stopped_by_the_window() ->
     assert waits[-1] == pytest.approx(60.0 / 26, abs=0.02)
 
 
-def test_the_pace_is_counted_from_one_leaving_to_the_next() -> None:
+def test_bucket_pace_is_counted_from_sending_to_sending() -> None:
     """From answers it would be slower by the time that requests travel."""
     quick, slow = (Bucket(Rate(30, 60.0), Reserve()) for _ in range(2))
     for bucket, latency in ((quick, 0.0), (slow, 1.0)):
@@ -189,21 +189,21 @@ def test_the_pace_is_counted_from_one_leaving_to_the_next() -> None:
     assert slow.paced_at(58.5) - quick.paced_at(58.0) == pytest.approx(0.0, abs=0.1)
 
 
-def test_after_a_burst_who_comes_late_waits_for_company_no_longer_than_twice_the_even_pace() -> None:
+def test_bucket_pace_after_burst_is_at_most_twice_the_even_pace() -> None:
     bucket = Bucket(Rate(30, 60.0), Reserve())
     for _ in range(25):
         sent(bucket, 100.0, expedited=False)
     assert bucket.paced_at(100.0) == pytest.approx(100.0 + 2 * 60.0 / 26)
 
 
-def test_those_who_press_do_not_slow_the_others() -> None:
+def test_bucket_expedited_requests_do_not_slow_the_pace() -> None:
     bucket = Bucket(Rate(30, 60.0), Reserve())
     for _ in range(10):
         sent(bucket, 0.0, expedited=True)
     assert bucket.paced_at(0.0) == 0.0
 
 
-def test_a_reserve_that_has_grown_over_what_is_used_already_leaves_a_pace() -> None:
+def test_bucket_has_a_pace_when_the_reserve_exceeds_free_tokens() -> None:
     bucket = Bucket(Rate(30, 60.0), Reserve())
     for _ in range(26):
         sent(bucket, 0.0, expedited=False)
@@ -213,19 +213,19 @@ def test_a_reserve_that_has_grown_over_what_is_used_already_leaves_a_pace() -> N
     assert bucket.ready_at(20.0, expedited=False) == 60.0 - BORROW_TIME
 
 
-def test_after_a_restart_the_pace_goes_on_from_the_last_answer() -> None:
+def test_bucket_pace_continues_from_last_answer_after_restart() -> None:
     bucket = Bucket(Rate(30, 60.0), Reserve())
     for n in range(20):
         bucket.restore_request(3.0 * n, expedited=False)
     assert 57.0 < bucket.paced_at(57.0) < 60.0
 
 
-def test_a_rate_reads_as_people_say_it() -> None:
+def test_rate_reads_as_text() -> None:
     assert str(Rate(30, 60.0)) == "30 in 60 s"
     assert str(Rate(1, 0.5)) == "1 in 0.5 s"
 
 
-def test_a_wide_bucket_remembers_no_more_than_its_window() -> None:
+def test_bucket_log_is_bounded_by_its_window() -> None:
     bucket = Bucket(Rate(100_000, 1.0), Reserve())
     for n in range(1000):
         sent(bucket, n / 10, expedited=False)
@@ -233,7 +233,7 @@ def test_a_wide_bucket_remembers_no_more_than_its_window() -> None:
 
 
 @pytest.mark.parametrize(("count", "early"), [(30, 10), (20, 10), (15, 10), (10, 7), (5, 2)])
-def test_first_requests_of_an_empty_window_wait_little_for_more_to_join(count: int, early: int) -> None:
+def test_bucket_paces_first_requests_of_empty_window_faster(count: int, early: int) -> None:
     bucket, now, held = Bucket(Rate(count, 60.0), Reserve()), 1000.0, list[float]()
     for _ in range(early):
         paced = bucket.paced_at(now)
@@ -245,7 +245,7 @@ def test_first_requests_of_an_empty_window_wait_little_for_more_to_join(count: i
 
 
 @given(st.floats(0, 10))
-def test_less_pressing_requests_use_the_reserve_as_long_before_their_own_token_as_it_is_lent(borrow: float) -> None:
+def test_bucket_borrows_reserve_for_borrow_seconds_before_own_token(borrow: float) -> None:
     bucket = Bucket(Rate(30, 60.0), Reserve())
     for _ in range(26):
         sent(bucket, 100.0, expedited=False)

@@ -128,7 +128,7 @@ TABLE = {
 
 @pytest.mark.parametrize("priority", Priority)
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
-def test_the_table_says_what_becomes_of_a_delivery(row: Row, priority: Priority) -> None:
+def test_settle_table(row: Row, priority: Priority) -> None:
     expected = row.low if row.low is not None and priority is Priority.LOW else row.normal
     assert settle(delivery(priority, **row.history), row.outcome, now=NOW, retry=RETRY, jitter=0.5) == expected
 
@@ -159,16 +159,14 @@ deliveries = st.builds(
 
 
 @given(deliveries, outcomes, st.floats(0, 1, exclude_max=True))
-def test_doubt_is_for_good_and_the_count_of_unknowns_never_falls(
-    before: Delivery, outcome: Outcome, jitter: float
-) -> None:
+def test_settle_keeps_duplicate_mark_and_count_of_unknowns(before: Delivery, outcome: Outcome, jitter: float) -> None:
     after = settle(before, outcome, now=NOW, retry=RETRY, jitter=jitter)
     assert after.maybe_duplicate >= before.maybe_duplicate
     assert after.unknown_count == before.unknown_count + isinstance(outcome, Unknown)
 
 
 @given(deliveries, outcomes, st.floats(0, 1, exclude_max=True))
-def test_only_what_is_given_up_goes_elsewhere_and_only_what_is_queued_waits(
+def test_settle_copies_only_final_states_and_waits_only_when_queued(
     before: Delivery, outcome: Outcome, jitter: float
 ) -> None:
     after = settle(before, outcome, now=NOW, retry=RETRY, jitter=jitter)
@@ -182,7 +180,9 @@ def test_only_what_is_given_up_goes_elsewhere_and_only_what_is_queued_waits(
 
 
 @given(deliveries, outcomes, st.floats(0, 1, exclude_max=True))
-def test_plain_is_for_good_and_company_never_grows(before: Delivery, outcome: Outcome, jitter: float) -> None:
+def test_settle_keeps_plain_format_and_never_raises_max_batch(
+    before: Delivery, outcome: Outcome, jitter: float
+) -> None:
     after = settle(before, outcome, now=NOW, retry=RETRY, jitter=jitter)
     assert after.plain_format >= before.plain_format
     if before.max_batch is not None:
@@ -190,7 +190,7 @@ def test_plain_is_for_good_and_company_never_grows(before: Delivery, outcome: Ou
         assert 1 <= after.max_batch <= before.max_batch
 
 
-def test_whoever_travels_with_a_culprit_is_alone_with_him_in_the_end() -> None:
+def test_halved_ends_at_a_batch_of_one() -> None:
     company: int | None = None
     seen = []
     while company != 1:
@@ -199,31 +199,31 @@ def test_whoever_travels_with_a_culprit_is_alone_with_him_in_the_end() -> None:
     assert halved(1) == 1
 
 
-def test_a_digest_stands_before_the_first_of_its_queue() -> None:
+def test_digest_has_negative_number() -> None:
     assert not delivery().is_digest
     assert replace(delivery(), number=-1).is_digest
 
 
-def test_open_and_settled_are_all_states_and_share_none() -> None:
+def test_open_and_settled_partition_all_states() -> None:
     assert set(State) == OPEN | SETTLED
     assert not OPEN & SETTLED
     assert {State.QUEUED, State.SENDING} == OPEN
 
 
-def test_a_delivery_without_a_deadline_never_expires() -> None:
+def test_delivery_without_deadline_never_expires() -> None:
     assert not expired(delivery(), NOW + 1e12)
 
 
-def test_a_delivery_expires_at_its_deadline() -> None:
+def test_delivery_expires_at_its_deadline() -> None:
     short = delivery(deadline=NOW + 5)
     assert not expired(short, NOW + 4.999)
     assert expired(short, NOW + 5)
 
 
-def test_a_delivery_goes_by_its_signals_id() -> None:
+def test_delivery_id_is_signal_id() -> None:
     one = delivery()
     assert one.id == one.signal.id
 
 
-def test_priorities_sort_most_pressing_first_under_the_words_that_users_write() -> None:
+def test_priorities_sort_urgent_first_with_user_words() -> None:
     assert [priority.label for priority in sorted(Priority)] == ["urgent", "high", "normal", "low"]

@@ -15,7 +15,7 @@ budgets = st.builds(Budgets, st.none() | st.floats(1, 600), st.none() | st.float
 
 
 @given(queues, budgets, st.floats(0.01, 100))
-def test_only_what_waits_and_may_be_merged_is_merged(
+def test_digest_surplus_is_within_waiting_of_normal_and_low(
     waiting: dict[Priority, int], budgets: Budgets, rate: float
 ) -> None:
     for priority, count in digest_surplus(waiting, budgets, rate).items():
@@ -24,9 +24,7 @@ def test_only_what_waits_and_may_be_merged_is_merged(
 
 
 @given(queues, st.floats(0.01, 100))
-def test_what_is_left_drains_in_time_or_is_all_that_may_not_be_merged(
-    waiting: dict[Priority, int], rate: float
-) -> None:
+def test_digest_surplus_leaves_what_drains_in_time(waiting: dict[Priority, int], rate: float) -> None:
     folded = digest_surplus(waiting, BUDGETS, rate)
     left = {priority: n - folded.get(priority, 0) for priority, n in waiting.items()}
     for priority, budget in ((NORMAL, 120.0), (LOW, 300.0)):
@@ -34,33 +32,33 @@ def test_what_is_left_drains_in_time_or_is_all_that_may_not_be_merged(
         assert until_the_last <= budget * rate or left.get(priority, 0) < MIN_DIGEST
 
 
-def test_a_backlog_that_drains_in_time_is_left_alone() -> None:
+def test_digest_surplus_is_empty_when_backlog_drains_in_time() -> None:
     assert digest_surplus({LOW: 1200, NORMAL: 100}, BUDGETS, 4.34) == {}
     assert digest_surplus({LOW: 10**6}, BUDGETS, inf) == {}
 
 
-def test_merging_goes_down_to_half_the_budget() -> None:
+def test_digest_surplus_goes_down_to_half_the_budget() -> None:
     assert digest_surplus({LOW: 400}, BUDGETS, 1.0) == {LOW: 250}
 
 
-def test_what_is_ahead_takes_its_part_of_the_time() -> None:
+def test_digest_surplus_counts_deliveries_of_higher_priority() -> None:
     assert digest_surplus({URGENT: 100, LOW: 250}, BUDGETS, 1.0) == {LOW: 200}
     assert digest_surplus({NORMAL: 130, LOW: 30}, BUDGETS, 1.0) == {NORMAL: 70}
 
 
-def test_what_was_merged_makes_room_for_the_less_pressing() -> None:
+def test_digest_surplus_of_normal_shortens_wait_of_low() -> None:
     assert digest_surplus({NORMAL: 500, LOW: 200}, BUDGETS, 1.0) == {NORMAL: 440}
 
 
-def test_urgent_and_high_are_never_merged() -> None:
+def test_digest_surplus_never_has_urgent_or_high() -> None:
     assert digest_surplus({URGENT: 5000, HIGH: 5000}, BUDGETS, 1.0) == {}
 
 
-def test_a_few_are_not_worth_a_digest() -> None:
+def test_digest_surplus_below_minimum_is_left_alone() -> None:
     assert digest_surplus({URGENT: 300, LOW: MIN_DIGEST - 1}, BUDGETS, 1.0) == {}
     assert digest_surplus({URGENT: 300, LOW: MIN_DIGEST}, BUDGETS, 1.0) == {LOW: MIN_DIGEST}
 
 
-def test_without_a_budget_nothing_is_merged() -> None:
+def test_digest_surplus_is_empty_without_budget() -> None:
     assert digest_surplus({NORMAL: 5000, LOW: 5000}, Budgets(normal=None, low=None), 1.0) == {}
     assert digest_surplus({NORMAL: 5000, LOW: 5000}, None, 1.0) == {}

@@ -18,5 +18,5 @@ DAY = 86400.0
         pytest.param(DAY, 299.0, False, False, id="an old backlog right after the start"),
     ],
 )
-def test_a_destination_stalls(waiting: float | None, without_success: float, paced: bool, stalled: bool) -> None:
+def test_is_stalled_table(waiting: float | None, without_success: float, paced: bool, stalled: bool) -> None:
     assert is_stalled(waiting, without_success, paced=paced, patience=300.0) is stalled

@@ -39,28 +39,28 @@ def told(*states: Delivery, known: LiveMessage | None = None, before: Delivery |
 # --- what one attempt does -------------------------------------------------------------------------------------------------
 
 
-def test_the_first_state_is_posted_and_the_next_edits_what_showed_it() -> None:
+def test_plan_posts_first_state_and_edits_with_the_next() -> None:
     assert plan_update(LiveMessage(), [OPENED], wakes=False, doubt=False) == (None, LiveMessage(None, (OPENED,)))
     assert plan_update(ALIVE, [FILLED], wakes=False, doubt=False) == ("m1", LiveMessage("m1", (OPENED, FILLED)))
 
 
-def test_what_wakes_people_is_posted_anew_with_all_that_was_told() -> None:
+def test_plan_posts_urgent_state_again_with_its_history() -> None:
     assert plan_update(ALIVE, [FILLED], wakes=True, doubt=False) == (None, LiveMessage(None, (OPENED, FILLED)))
 
 
-def test_one_that_comes_late_takes_its_place_in_the_history_and_never_the_last() -> None:
+def test_plan_puts_late_state_into_history() -> None:
     known = LiveMessage("m1", (OPENED, CLOSED))
     assert plan_update(known, [FILLED], wakes=False, doubt=False) == ("m1", LiveMessage("m1", (OPENED, FILLED, CLOSED)))
 
 
-def test_a_state_that_is_told_again_is_one_line() -> None:
+def test_plan_shows_repeated_state_as_one_line() -> None:
     assert plan_update(ALIVE, [OPENED, FILLED], wakes=False, doubt=True) == (
         "m1",
         LiveMessage("m1", (OPENED, FILLED), maybe_duplicate=True),
     )
 
 
-def test_the_doubt_of_a_message_stays_with_it() -> None:
+def test_plan_keeps_duplicate_mark_of_an_edited_message() -> None:
     _, then = plan_update(LiveMessage("m1", (OPENED,), maybe_duplicate=True), [FILLED], wakes=False, doubt=False)
     assert then.maybe_duplicate
     _, anew = plan_update(then, [CLOSED], wakes=True, doubt=False)
@@ -68,7 +68,7 @@ def test_the_doubt_of_a_message_stays_with_it() -> None:
 
 
 @given(st.lists(st.sets(st.integers(0, 60), min_size=1), min_size=1))
-def test_whatever_comes_in_whatever_order_the_last_accepted_is_shown_and_every_state_is_counted(
+def test_plan_shows_last_accepted_and_counts_every_state_in_any_order(
     rounds: list[set[int]],
 ) -> None:
     known, seen = LiveMessage("m1"), set[int]()
@@ -93,14 +93,14 @@ ENDS = {
 
 
 @pytest.mark.parametrize(("ended", "means"), ENDS.values(), ids=ENDS.keys())
-def test_an_edit_leaves_no_doubt_because_it_can_be_made_again(ended: Outcome, means: Outcome) -> None:
+def test_edit_outcome_is_never_ambiguous(ended: Outcome, means: Outcome) -> None:
     assert of_edit(ended) == means
 
 
 # --- the deliveries of it --------------------------------------------------------------------------------------------------
 
 
-def test_all_that_is_claimed_is_told_by_one_telling_that_shows_the_last_of_them() -> None:
+def test_build_shows_last_of_all_claimed_deliveries() -> None:
     low, high = state(2, Priority.LOW), state(1, Priority.HIGH)
     first, second = told(high, low)
     assert (first.number, second.number) == (1, 2)
@@ -110,7 +110,7 @@ def test_all_that_is_claimed_is_told_by_one_telling_that_shows_the_last_of_them(
     assert [line.title for line in first.update.history] == ["state 1"]
 
 
-def test_what_is_told_already_and_newer_goes_on_being_shown() -> None:
+def test_build_keeps_showing_a_newer_state() -> None:
     known = LiveMessage("m1", (Line(5, NOW, "state 5"),))
     (late,) = told(state(3), known=known, before=state(5))
     assert late.update is not None
@@ -121,26 +121,26 @@ def test_what_is_told_already_and_newer_goes_on_being_shown() -> None:
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_only_urgent_ones_wake(priority: Priority) -> None:
+def test_build_wakes_for_urgent_only(priority: Priority) -> None:
     (one,) = told(state(2, priority), known=ALIVE)
     assert one.update is not None
     assert (one.update.edits is None) is (priority is Priority.URGENT)
 
 
-def test_an_urgent_one_wakes_though_a_later_one_is_shown() -> None:
+def test_build_wakes_for_urgent_even_if_a_later_one_is_shown() -> None:
     last = told(state(2, Priority.URGENT), state(3, Priority.LOW), known=ALIVE)[-1]
     assert last.update is not None
     assert (last.update.edits, last.update.message.order) == (None, 3)
 
 
-def test_doubt_of_any_of_them_shows_on_the_one_that_is_shown() -> None:
+def test_build_marks_shown_delivery_if_any_may_be_a_duplicate() -> None:
     last = told(state(2, maybe_duplicate=True), state(3))[-1]
     assert last.update is not None
     assert last.update.message.maybe_duplicate
     assert not last.maybe_duplicate
 
 
-def test_a_state_stands_at_the_time_that_its_signal_gives() -> None:
+def test_line_has_the_time_of_its_signal() -> None:
     (dated,) = told(state(1, timestamp=NOW - 3600))
     assert dated.update is not None
     assert dated.update.then.lines == (Line(1, NOW - 3600, "state 1"),)
@@ -153,7 +153,7 @@ def reasons(*states: Delivery, known: LiveMessage | None = None) -> list[str | N
     return [settle(each, Delivered("m1"), now=NOW, retry=retry, jitter=0.5).reason for each in batch]
 
 
-def test_each_says_how_it_was_told_and_by_whose_state() -> None:
+def test_describe_says_how_and_by_which_state() -> None:
     first, second = state(2), state(3)
     by_second = f"shown together with {second.id}, which came later"
     assert reasons(first) == [None]
@@ -167,36 +167,36 @@ def test_each_says_how_it_was_told_and_by_whose_state() -> None:
 # --- what is known afterwards ----------------------------------------------------------------------------------------------
 
 
-def test_after_an_arrival_the_message_is_known() -> None:
+def test_after_arrival_the_message_is_known() -> None:
     batch = told(state(1), state(2))
     known = after(batch, [SENT, SENT])
     assert known == LiveMessage("m2", tuple(Line(n, NOW + n, f"state {n}") for n in (1, 2)))
 
 
 @pytest.mark.parametrize("settlements", [[QUEUED], [Settlement(State.DEAD, "400")]])
-def test_nothing_is_learned_from_what_did_not_arrive(settlements: Sequence[Settlement]) -> None:
+def test_after_failure_nothing_changes(settlements: Sequence[Settlement]) -> None:
     assert after(told(state(1)), settlements) is None
 
 
-def test_what_has_no_key_teaches_nothing() -> None:
+def test_after_delivery_without_key_nothing_changes() -> None:
     assert after([state(1)], [SENT]) is None
 
 
-def test_of_a_post_that_may_have_arrived_there_is_a_doubt_and_nothing_to_edit() -> None:
+def test_after_unknown_post_is_marked_and_has_no_message() -> None:
     low, normal = told(state(1, Priority.LOW), state(2))
     assert after([low, normal], [IN_DOUBT, QUEUED]) == LiveMessage(
         None, (Line(1, NOW + 1, "state 1"),), 0, maybe_duplicate=True
     )
 
 
-def test_those_that_wait_are_counted_neither_as_shown_nor_as_earlier() -> None:
+def test_after_leaves_out_states_that_wait_again() -> None:
     states = told(*(state(n) for n in range(MAX_LINES + 2)))  # the first two are cut off
     known = after(states, [QUEUED, IN_DOUBT, *[QUEUED] * MAX_LINES])
     assert known is not None
     assert (known.lines, known.earlier) == ((), 1)
 
 
-def test_a_message_that_cannot_be_edited_is_gone() -> None:
+def test_message_gone_is_recognised() -> None:
     assert is_message_gone([QUEUED, msgspec.structs.replace(QUEUED, repost=True)])
     assert not is_message_gone([QUEUED])
 
@@ -204,13 +204,13 @@ def test_a_message_that_cannot_be_edited_is_gone() -> None:
 # --- in company ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_living_message_takes_nobody_along_and_waits_for_company_only_while_nobody_stands_behind_it() -> None:
+def test_batch_with_live_message_is_alone_and_full_if_others_wait() -> None:
     trade, other = Footprint(key="trade", must_be_alone=True), Footprint(key="plain")
     assert form([trade], 10, 6000) == Batch((0,), is_full=False)
     assert form([trade, trade], 10, 6000) == Batch((0,), is_full=False)  # told along when it is claimed
     assert form([trade, other], 10, 6000) == Batch((0,), is_full=True)
 
 
-def test_others_pass_a_living_message_over() -> None:
+def test_batch_skips_live_messages() -> None:
     trade, other = Footprint(key="trade", must_be_alone=True), Footprint(key="plain")
     assert form([other, trade, other], 10, 6000).chosen == (0, 2)

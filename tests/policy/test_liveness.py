@@ -19,15 +19,15 @@ def out(seconds: float) -> Snapshot:
     ("before", "after"),
     [(IDLE, IDLE), (IDLE, DUE), (DUE, IDLE), (DUE, MOVED), (DUE, out(0.0)), (out(9.0), out(10.0 + LEEWAY))],
 )
-def test_idle_waiting_moving_and_out_within_the_deadline_are_well(before: Snapshot, after: Snapshot) -> None:
+def test_idle_waiting_moving_and_timely_requests_are_not_stuck(before: Snapshot, after: Snapshot) -> None:
     assert stuck(before, after) is None
 
 
-def test_what_is_due_and_does_not_move_stands_still() -> None:
+def test_due_part_without_moves_is_stuck() -> None:
     assert stuck(DUE, DUE) == "something may be sent"
 
 
-def test_what_is_out_beyond_its_deadline_stands_still_whatever_it_was_before() -> None:
+def test_request_beyond_its_deadline_is_stuck() -> None:
     for before in (IDLE, DUE, out(9.0)):
         told = stuck(before, out(16.0))
         assert told == "a request has been out for 16 s, and its deadline was 10 s"

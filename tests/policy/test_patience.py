@@ -18,7 +18,7 @@ def test_patience_defaults_are_those_of_the_contract() -> None:
     assert {NEVER.of(priority) for priority in Priority} == {inf}
 
 
-def test_ranked_puts_what_works_first_and_keeps_the_configured_order() -> None:
+def test_ranked_puts_working_fallbacks_first_in_configured_order() -> None:
     fitness = {"a": Fitness.DISABLED, "b": Fitness.FAILS, "c": Fitness.WORKING, "d": Fitness.WORKING}
     assert ranked("abcd", fitness.__getitem__) == ("c", "d", "b", "a")
 
@@ -42,7 +42,7 @@ def test_outage_counts_from_the_start_of_a_block_by_the_server() -> None:
     assert outage.works(SHORT_BLOCK - 1), "a used-up window is no outage of the destination"
 
 
-def test_outage_after_an_answered_question_goes_on_with_its_old_beginning() -> None:
+def test_outage_after_an_answered_query_continues_with_its_old_beginning() -> None:
     outage = Outage()
     outage.on_failure(0.0, "503")
     outage.on_recovery(100.0)
@@ -51,7 +51,7 @@ def test_outage_after_an_answered_question_goes_on_with_its_old_beginning() -> N
     assert outage.over_at(30.0) == 30.0
 
 
-def test_outage_long_after_an_answered_question_is_a_new_one() -> None:
+def test_outage_long_after_an_answered_query_is_a_new_one() -> None:
     outage = Outage()
     outage.on_failure(0.0, "503")
     outage.on_recovery(100.0)
@@ -59,7 +59,7 @@ def test_outage_long_after_an_answered_question_is_a_new_one() -> None:
     assert outage.over_at(30.0) == 131.0 + SUSPECT_TIME
 
 
-def test_question_is_asked_when_the_breaker_allows_it_and_not_soon_after_a_failure() -> None:
+def test_probe_is_due_when_breaker_permits_and_not_soon_after_a_failure() -> None:
     outage = Outage()
     assert outage.probe_at(5.0) == inf
     outage.on_failure(10.0, "503")
@@ -69,19 +69,19 @@ def test_question_is_asked_when_the_breaker_allows_it_and_not_soon_after_a_failu
     assert outage.probe_at(60.0) == 60.0 + PROBE_INTERVAL
 
 
-def test_question_after_a_block_is_due_when_the_block_ends() -> None:
+def test_probe_after_a_block_is_due_when_the_block_ends() -> None:
     outage = Outage()
     outage.on_block(10.0, "429")
     assert outage.probe_at(15.0) == 15.0
 
 
-def test_outage_that_is_not_on_cannot_come_back() -> None:
+def test_recovery_without_outage_changes_nothing() -> None:
     outage = Outage()
     outage.on_recovery(1.0)
     assert repr(outage) == "<Outage well since=None fails=False reason=None>"
 
 
-def test_outage_goes_on_after_a_restart() -> None:
+def test_outage_continues_after_restart() -> None:
     outage = Outage()
     outage.restore(-50.0, "refused")
     assert (outage.over_at(30.0), outage.duration(10.0), outage.reason) == (-20.0, 60.0, "refused")
@@ -90,7 +90,7 @@ def test_outage_goes_on_after_a_restart() -> None:
     assert repr(outage) == "<Outage back since=-50.0 fails=False reason='refused'>"
 
 
-def test_block_goes_on_after_a_restart_as_a_block() -> None:
+def test_block_continues_after_restart_as_block() -> None:
     outage = Outage()
     outage.restore(-50.0, "429", fails=False)
     assert (outage.over_at(30.0), outage.fails, outage.probe_at(allowed=7.0)) == (-20.0, False, 7.0)
@@ -148,7 +148,7 @@ TestOutageLaw.settings = settings(max_examples=60, stateful_step_count=40, deadl
 
 
 @given(st.lists(st.sampled_from(Fitness), max_size=6))
-def test_ranked_loses_nothing_and_adds_nothing(fitness: list[Fitness]) -> None:
+def test_ranked_is_a_permutation(fitness: list[Fitness]) -> None:
     names = [str(number) for number in range(len(fitness))]
     found = ranked(names, lambda name: fitness[int(name)])
     assert sorted(found) == names

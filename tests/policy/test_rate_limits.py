@@ -36,7 +36,7 @@ def sent(scope: RateLimit, *times: float, expedited: bool = True) -> None:
 
 
 @pytest.mark.parametrize("scope", [WebhookLimit(), ChannelLimit(), HostLimit()])
-def test_what_the_far_end_does_not_limit_is_always_open(scope: RateLimit) -> None:
+def test_limit_without_rate_is_always_open(scope: RateLimit) -> None:
     sent(scope, *[1.0] * 100)
     scope.acquire(1.0, expedited=True)
     scope.cancel(expedited=True)
@@ -47,9 +47,7 @@ def test_what_the_far_end_does_not_limit_is_always_open(scope: RateLimit) -> Non
 
 @pytest.mark.parametrize("make", [WebhookLimit, ChannelLimit, HostLimit])
 @given(blocks=blocks)
-def test_a_block_ends_with_the_last_instant_told_and_with_its_reason(
-    make: type[RateLimit], blocks: list[tuple[float, str]]
-) -> None:
+def test_block_ends_at_the_last_instant_with_its_reason(make: type[RateLimit], blocks: list[tuple[float, str]]) -> None:
     scope = make()
     for until, reason in blocks:
         scope.block(until, reason or "429")
@@ -58,7 +56,7 @@ def test_a_block_ends_with_the_last_instant_told_and_with_its_reason(
     assert scope.ready_at(ends) == ends
 
 
-def test_a_block_never_shortens_an_earlier_one() -> None:
+def test_block_never_shortens_an_earlier_one() -> None:
     scope = RateLimit()
     scope.block(8.0, "long")
     scope.block(5.0, "short")
@@ -66,7 +64,7 @@ def test_a_block_never_shortens_an_earlier_one() -> None:
     assert (scope.blocked_until, scope.blocked_because) == (8.0, "long")
 
 
-def test_a_person_may_lift_a_block() -> None:
+def test_unblock_drops_a_block() -> None:
     scope = RateLimit()
     scope.block(8.0, "429")
     scope.unblock()
@@ -74,7 +72,7 @@ def test_a_person_may_lift_a_block() -> None:
 
 
 @pytest.mark.parametrize("make", [WebhookLimit, ChannelLimit, HostLimit])
-def test_a_block_survives_a_restart(make: type[RateLimit]) -> None:
+def test_block_survives_restart(make: type[RateLimit]) -> None:
     before, after = make(), make()
     after.restore(before.saved())
     assert after.ready_at(1.0) == 1.0
@@ -83,7 +81,7 @@ def test_a_block_survives_a_restart(make: type[RateLimit]) -> None:
     assert (after.ready_at(1.0), after.blocked_because) == (8.0, "429")
 
 
-def test_a_block_remembers_how_long_it_was_when_it_was_set() -> None:
+def test_block_keeps_its_original_length() -> None:
     scope = RateLimit()
     scope.block(8.0, "429", 5.0)
     scope.block(7.0, "shorter", 6.0)
@@ -92,13 +90,13 @@ def test_a_block_remembers_how_long_it_was_when_it_was_set() -> None:
     assert scope.saved() == SavedLimit()
 
 
-def test_a_block_whose_reason_was_not_written_down_holds_too() -> None:
+def test_block_without_saved_reason_holds() -> None:
     scope = RateLimit()
     scope.restore(SavedLimit(blocked_until=8.0))
     assert (scope.ready_at(1.0), scope.blocked_because) == (8.0, "as before the restart")
 
 
-def test_the_configuration_may_name_another_rate() -> None:
+def test_apply_rate_changes_the_configured_rate() -> None:
     scope = HostLimit(Rate(2, 1.0))
     sent(scope, 1.0, 1.1)
     assert scope.ready_at(1.2) == 2.0
@@ -109,7 +107,7 @@ def test_the_configuration_may_name_another_rate() -> None:
 # --- the endpoint -----------------------------------------------------------------------------------------------------------
 
 
-def test_without_headers_our_own_log_decides() -> None:
+def test_webhook_without_headers_uses_its_log() -> None:
     scope = WebhookLimit(FIVE)
     for n in range(5):
         sent(scope, n / 10)
@@ -117,7 +115,7 @@ def test_without_headers_our_own_log_decides() -> None:
     assert scope.ready_at(0.5) == 2.0 + MARGIN
 
 
-def test_a_header_that_says_none_are_left_closes_although_the_log_has_room() -> None:
+def test_webhook_header_without_remaining_closes_although_log_has_room() -> None:
     """Another program posts through the same webhook."""
     scope = WebhookLimit(FIVE)
     sent(scope, 1.0)
@@ -125,7 +123,7 @@ def test_a_header_that_says_none_are_left_closes_although_the_log_has_room() -> 
     assert scope.ready_at(1.0) == 2.5
 
 
-def test_a_header_that_says_some_are_left_opens_although_the_log_is_full() -> None:
+def test_webhook_header_with_remaining_opens_although_log_is_full() -> None:
     """The window was nearly over when ours began."""
     scope = WebhookLimit(FIVE)
     sent(scope, 1.0, 1.1, 1.2, 1.3, 1.4)
@@ -133,7 +131,7 @@ def test_a_header_that_says_some_are_left_opens_although_the_log_is_full() -> No
     assert scope.ready_at(1.4) == 1.4
 
 
-def test_after_an_answer_that_was_lost_a_whole_window_is_waited_for_and_then_the_log_is_right() -> None:
+def test_webhook_waits_one_window_after_lost_response_and_then_uses_its_log() -> None:
     scope = WebhookLimit(FIVE)
     scope.on_response(1.0, RateHeaders(limit=5, remaining=0, reset_after=100.0))
     scope.on_response(2.0, None)
@@ -143,7 +141,7 @@ def test_after_an_answer_that_was_lost_a_whole_window_is_waited_for_and_then_the
     assert scope.ready_at(4.1) == 4.1
 
 
-def test_after_an_answer_that_was_lost_what_was_left_before_it_is_used_and_then_a_window_is_waited_for() -> None:
+def test_webhook_uses_remaining_of_earlier_response_after_lost_response_and_then_waits_one_window() -> None:
     scope = WebhookLimit(FIVE)
     scope.on_response(1.0, RateHeaders(limit=5, remaining=3, reset_after=1.9))
     for at in (1.1, 1.2):
@@ -156,7 +154,7 @@ def test_after_an_answer_that_was_lost_what_was_left_before_it_is_used_and_then_
     assert scope.ready_at(1.3) == pytest.approx(3.3 + MARGIN)
 
 
-def test_an_endpoint_without_a_rate_obeys_its_headers_and_learns_nothing() -> None:
+def test_webhook_without_rate_obeys_headers_and_learns_nothing() -> None:
     scope = WebhookLimit()
     scope.on_response(1.0, RateHeaders(limit=5, remaining=0, reset_after=3.0))
     assert scope.window_opens(1.0) == 4.0
@@ -170,7 +168,7 @@ def rate_of(scope: WebhookLimit, now: float) -> Rate:
     return scope.bucket.rate
 
 
-def test_longer_windows_and_smaller_counts_are_learned_and_survive_a_restart() -> None:
+def test_webhook_learns_longer_windows_and_smaller_counts_over_restart() -> None:
     before, after = WebhookLimit(FIVE), WebhookLimit(FIVE)
     before.on_response(1.0, RateHeaders(limit=5, remaining=4, reset_after=5.0))
     before.on_response(2.0, RateHeaders(limit=3, remaining=2, reset_after=1.0))
@@ -182,19 +180,19 @@ def test_longer_windows_and_smaller_counts_are_learned_and_survive_a_restart() -
     assert after.ready_at(10.3) == 15.0 + MARGIN
 
 
-def test_shorter_windows_and_larger_counts_are_not_learned() -> None:
+def test_webhook_does_not_learn_shorter_windows_or_larger_counts() -> None:
     scope = WebhookLimit(FIVE)
     scope.on_response(1.0, RateHeaders(limit=50, remaining=40, reset_after=0.3))
     assert (rate_of(scope, 1.0), scope.saved()) == (Rate(5, 2.0 + MARGIN), SavedLimit())
 
 
-def test_a_window_that_is_spent_teaches_nothing_for_good() -> None:
+def test_webhook_learns_nothing_from_used_up_window() -> None:
     scope = WebhookLimit(FIVE)
     scope.on_response(1.0, RateHeaders(limit=1, remaining=0, reset_after=59.0))
     assert (rate_of(scope, 1.0), scope.saved()) == (Rate(5, 2.0 + MARGIN), SavedLimit())
 
 
-def test_what_no_answer_confirms_is_forgotten_after_a_while() -> None:
+def test_webhook_drops_unconfirmed_observations() -> None:
     scope = WebhookLimit(FIVE)
     scope.on_response(100.0, RateHeaders(limit=4, remaining=2, reset_after=30.0))
     scope.on_response(100.0 + OBSERVATION_PERIOD - 1, RateHeaders(limit=4, remaining=2, reset_after=1.0))
@@ -205,14 +203,14 @@ def test_what_no_answer_confirms_is_forgotten_after_a_while() -> None:
     assert scope.saved() == SavedLimit()
 
 
-def test_what_answers_confirm_again_and_again_stays() -> None:
+def test_webhook_keeps_confirmed_observations() -> None:
     scope = WebhookLimit(FIVE)
     for n in range(10):
         scope.on_response(n * OBSERVATION_PERIOD, RateHeaders(limit=5, remaining=4, reset_after=5.0))
         assert rate_of(scope, n * OBSERVATION_PERIOD) == Rate(5, 5.0 + MARGIN)
 
 
-def test_a_looser_configuration_takes_effect_at_once_and_what_was_learned_still_holds() -> None:
+def test_webhook_apply_rate_is_immediate_and_learned_limit_still_holds() -> None:
     scope = WebhookLimit(Rate(1, 30.0))
     scope.apply_rate(FIVE)
     assert rate_of(scope, 1.0) == Rate(5, 2.0 + MARGIN)
@@ -223,20 +221,20 @@ def test_a_looser_configuration_takes_effect_at_once_and_what_was_learned_still_
     assert rate_of(scope, 1.0) == Rate(1, 30.0 + MARGIN)
 
 
-def test_a_rate_that_was_configured_is_not_remembered_as_learned() -> None:
+def test_webhook_does_not_save_configured_rate_as_learned() -> None:
     strict, after = WebhookLimit(Rate(1, 30.0)), WebhookLimit(FIVE)
     strict.on_response(1.0, RateHeaders(limit=5, remaining=4, reset_after=2.0))
     after.restore(strict.saved())
     assert rate_of(after, 2.0) == Rate(5, 2.0 + MARGIN)
 
 
-def test_a_rate_from_a_journal_that_did_not_tell_configured_from_learned_is_passed_over() -> None:
+def test_webhook_ignores_saved_rate_without_learned_at() -> None:
     scope = WebhookLimit(FIVE)
     scope.restore(SavedLimit(count=1, per=30.0))
     assert rate_of(scope, 2.0) == Rate(5, 2.0 + MARGIN)
 
 
-def test_the_first_request_after_a_restart_waits_only_while_the_slowest_webhook_might_be_spent() -> None:
+def test_webhook_after_restart_waits_only_while_slowest_webhook_might_be_used_up() -> None:
     scope = WebhookLimit(FIVE)
     for at in (9.0, 6.0, 10.0, 8.0):
         scope.restore_request(at, expedited=False)
@@ -251,7 +249,7 @@ def test_the_first_request_after_a_restart_waits_only_while_the_slowest_webhook_
     assert scope.ready_at(10.5) == 10.47 + 2.0 + MARGIN, "a whole window at most"
 
 
-def test_the_answer_to_the_first_request_after_a_restart_tells_anew() -> None:
+def test_webhook_first_response_after_restart_has_current_headers() -> None:
     scope = WebhookLimit(FIVE)
     for n in range(5):
         scope.restore_request(10.0 + n / 10, expedited=False)
@@ -261,7 +259,7 @@ def test_the_answer_to_the_first_request_after_a_restart_tells_anew() -> None:
     assert scope.ready_at(12.5) == 12.5
 
 
-def test_a_request_in_flight_at_a_kill_delays_nothing_where_the_window_is_nearly_unused() -> None:
+def test_webhook_request_in_flight_at_kill_delays_nothing_in_nearly_unused_window() -> None:
     scope = WebhookLimit(THIRTY)
     scope.restore_request(100.0, expedited=True)
     assert scope.ready_at(100.1) == 100.1
@@ -287,7 +285,7 @@ def learned(scope: ChannelLimit, now: float) -> int:
     return scope.bucket.count
 
 
-def test_thirty_of_a_minute_are_counted_and_some_kept() -> None:
+def test_channel_counts_thirty_a_minute_with_reserve() -> None:
     scope = ChannelLimit(THIRTY)
     sent(scope, *[1.0] * 26, expedited=False)
     assert scope.ready_at(2.0, expedited=False) == 61.0 + MARGIN - BORROW_TIME
@@ -296,20 +294,20 @@ def test_thirty_of_a_minute_are_counted_and_some_kept() -> None:
     assert scope.ready_at(4.0) == 61.0 + MARGIN
 
 
-def test_a_shared_429_closes_for_as_long_as_it_says_and_leaves_one_less_than_passed() -> None:
+def test_channel_shared_429_blocks_and_leaves_one_less_than_passed() -> None:
     scope = full(20)  # the twentieth is the one that did not pass
     scope.on_limited(2.0, 7.0, "429 shared")
     assert (scope.block_ends(2.0), scope.blocked_because) == (9.0, "429 shared")
     assert learned(scope, 9.0) == 18
 
 
-def test_one_more_is_dared_for_each_clean_minute_until_all_are_believed_again() -> None:
+def test_channel_count_rises_by_one_per_clean_minute() -> None:
     scope = full(28)
     scope.on_limited(3.0, 1.0, "429")
     assert [learned(scope, 3.0 + minutes * CLEAN_TIME) for minutes in (0, 0.9, 1, 2, 4, 50)] == [26, 26, 27, 28, 30, 30]
 
 
-def test_where_daring_is_punished_again_it_becomes_slower() -> None:
+def test_channel_count_rises_more_slowly_after_repeated_429() -> None:
     scope = full(10)
     scope.on_limited(1.0, 1.0, "429")
     assert learned(scope, 1.0 + CLEAN_TIME) == 9
@@ -323,20 +321,20 @@ def test_where_daring_is_punished_again_it_becomes_slower() -> None:
     assert learned(scope, now + MAX_CLEAN_TIME) == learned(scope, now) + 1
 
 
-def test_some_are_always_left_to_try_with() -> None:
+def test_channel_count_never_falls_below_minimum() -> None:
     scope = ChannelLimit(THIRTY)
     sent(scope, 1.0)
     scope.on_limited(1.0, 1.0, "429")
     assert learned(scope, 2.0) == MIN_LEARNED
 
 
-def test_a_channel_without_a_rate_is_closed_and_learns_nothing() -> None:
+def test_channel_without_rate_is_blocked_and_learns_nothing() -> None:
     scope = ChannelLimit()
     scope.on_limited(1.0, 5.0, "429")
     assert (scope.ready_at(1.0), scope.saved()) == (6.0, SavedLimit(6.0, "429", blocked_for=5.0))
 
 
-def test_what_a_channel_learned_survives_a_restart() -> None:
+def test_channel_learned_count_survives_restart() -> None:
     before, after = full(20), ChannelLimit(THIRTY)
     before.on_limited(2.0, 7.0, "429")
     after.restore(before.saved())
@@ -347,7 +345,7 @@ def test_what_a_channel_learned_survives_a_restart() -> None:
     assert learned(untouched, 9.0) == 30
 
 
-def test_requests_of_before_a_restart_count_and_those_that_pressed_were_wished_for() -> None:
+def test_channel_counts_restored_requests_and_demand_of_expedited_ones() -> None:
     scope = ChannelLimit(THIRTY)
     for n in range(12):
         scope.restore_request(float(n), expedited=n < 6)
@@ -358,13 +356,13 @@ def test_requests_of_before_a_restart_count_and_those_that_pressed_were_wished_f
 # --- the address ------------------------------------------------------------------------------------------------------------
 
 
-def test_every_request_of_the_address_counts() -> None:
+def test_host_counts_every_request() -> None:
     scope = HostLimit(Rate(2, 1.1))
     sent(scope, 1.0, 1.1)
     assert scope.ready_at(1.2) == pytest.approx(2.1)
 
 
-def test_too_many_invalid_requests_stop_all_until_the_oldest_is_forgotten() -> None:
+def test_host_guard_stops_requests_until_oldest_invalid_one_is_old() -> None:
     scope = HostLimit()
     for n in range(GUARD.count):
         assert scope.ready_at(float(n)) == n
@@ -374,7 +372,7 @@ def test_too_many_invalid_requests_stop_all_until_the_oldest_is_forgotten() -> N
     assert scope.ready_at(GUARD.per) == GUARD.per
 
 
-def test_an_address_is_shut_while_it_is_blocked_or_guarded_and_not_for_a_full_window() -> None:
+def test_host_is_blocked_by_block_or_guard_but_not_by_full_window() -> None:
     scope = HostLimit(Rate(1, 1.1))
     sent(scope, 1.0)
     assert not scope.is_blocked(1.0)
@@ -385,7 +383,7 @@ def test_an_address_is_shut_while_it_is_blocked_or_guarded_and_not_for_a_full_wi
     assert [scope.is_blocked(now) for now in (5.0, 5.0 + GUARD.per)] == [True, False]
 
 
-def test_a_block_without_a_time_is_believed_longer_each_time_until_somebody_answers() -> None:
+def test_host_unstated_block_doubles_until_a_request_passes() -> None:
     scope = HostLimit()
     assert [scope.on_unstated_block() for _ in range(8)] == [60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0]
     scope.on_answer()
@@ -403,7 +401,7 @@ def test_a_block_without_a_time_is_believed_longer_each_time_until_somebody_answ
     ],
     ids=str,
 )
-def test_endpoint_lends_the_reserve_for_longer_only_where_an_urgent_request_waits_for_it_anyway(
+def test_webhook_borrows_reserve_longer_only_where_urgent_request_waits_anyway(
     rate: Rate | None, seconds: float
 ) -> None:
     assert WebhookLimit(rate).may_borrow() == seconds

@@ -6,30 +6,30 @@ from tocsind.policy.refusals import MAX_REMEMBERED, STRIKES, Refusals
 ACCESS, STRIKE = Refused("403: Missing Access"), Refused("403: Missing Permissions", strike=True)
 
 
-def test_the_same_refusal_of_three_different_alerts_in_a_row_is_the_destinations() -> None:
+def test_same_refusal_of_three_alerts_in_a_row_is_the_destinations() -> None:
     refusals = Refusals()
     assert [refusals.on_refused(ACCESS, [alert]) for alert in ("a", "b")] == [None, None]
     assert refusals.on_refused(ACCESS, ["c"]) == "403: Missing Access (so for 3 different alerts in a row)"
 
 
-def test_three_alerts_in_one_request_are_three_alerts() -> None:
+def test_three_alerts_in_one_request_count_as_three() -> None:
     assert Refusals().on_refused(ACCESS, ["a", "b", "c"])
 
 
-def test_one_alert_that_is_tried_again_counts_once() -> None:
+def test_retried_alert_counts_once() -> None:
     refusals = Refusals()
     assert [refusals.on_refused(ACCESS, ["a"]) for _ in range(5)] == [None] * 5
     assert refusals.alerts == 1
 
 
-def test_another_refusal_begins_another_row() -> None:
+def test_different_refusal_starts_a_new_row() -> None:
     refusals = Refusals()
     for reason in ("403", "403", "405", "403", "403"):
         assert refusals.on_refused(Refused(reason), [f"{reason} {refusals.alerts}"]) is None
     assert refusals.on_refused(Refused("403"), ["last"])
 
 
-def test_a_delivery_ends_every_row() -> None:
+def test_delivery_ends_every_row() -> None:
     refusals = Refusals(strikes=2)
     refusals.on_refused(ACCESS, ["a", "b"])
     refusals.on_delivered()
@@ -37,7 +37,7 @@ def test_a_delivery_ends_every_row() -> None:
     assert refusals.on_refused(ACCESS, ["c", "d"]) is None
 
 
-def test_alerts_that_are_wrong_in_a_part_of_their_own_blame_no_destination_and_break_no_row() -> None:
+def test_named_refusal_does_not_count_against_destination() -> None:
     refusals, named = Refusals(), Refused("400: title", named=True)
     for alert in ("a", "b", "c", "d"):
         assert refusals.on_refused(named, [alert]) is None
@@ -49,7 +49,7 @@ def test_alerts_that_are_wrong_in_a_part_of_their_own_blame_no_destination_and_b
     assert refusals.on_refused(ACCESS, ["d"])
 
 
-def test_strikes_count_by_request_and_survive_a_restart() -> None:
+def test_strikes_count_by_request_and_survive_restart() -> None:
     refusals = Refusals()
     for n in range(STRIKES - 1):
         assert refusals.on_refused(STRIKE, [f"{n} {m}" for m in range(10)]) is None
@@ -58,13 +58,13 @@ def test_strikes_count_by_request_and_survive_a_restart() -> None:
     assert refusals.strikes == 0
 
 
-def test_a_strike_may_carry_another_reason_each_time() -> None:
+def test_strikes_may_differ_in_reason() -> None:
     refusals = Refusals()
     found = [refusals.on_refused(Refused(f"404 {n}", strike=True), ["a"]) for n in range(STRIKES)]
     assert found == [None, None, "404 2"]
 
 
-def test_what_is_remembered_of_refused_alerts_is_bounded() -> None:
+def test_refused_alerts_are_bounded() -> None:
     refusals = Refusals()
     for n in range(3):
         refusals.on_refused(Refused("400", named=True), [f"{n} {m}" for m in range(MAX_REMEMBERED // 2)])

@@ -29,13 +29,11 @@ graphs = st.dictionaries(st.sampled_from("abcdefg"), st.lists(st.sampled_from("a
         ({}, Priority.NORMAL),
     ],
 )
-def test_a_signal_is_as_pressing_as_it_says_or_as_its_confidence_is_above_a_threshold(
-    fields: dict[str, Any], priority: Priority
-) -> None:
+def test_priority_is_the_signals_own_or_follows_confidence(fields: dict[str, Any], priority: Priority) -> None:
     assert priority_of(Signal("t", **fields), Thresholds()) is priority
 
 
-def test_thresholds_are_the_users() -> None:
+def test_priority_uses_configured_thresholds() -> None:
     assert priority_of(Signal("t", confidence=0.5), Thresholds(urgent=0.4, high=0.1)) is Priority.URGENT
 
 
@@ -53,7 +51,7 @@ def test_thresholds_are_the_users() -> None:
         ({"strategy": ("ma",), "symbol": ("ETHUSDT",)}, False),
     ],
 )
-def test_a_rule_matches_when_each_key_has_one_of_its_values(when: dict[str, tuple[str, ...]], *, matched: bool) -> None:
+def test_rule_matches_when_each_key_has_one_of_its_values(when: dict[str, tuple[str, ...]], *, matched: bool) -> None:
     signal = Signal(
         "t", tier="premium", strategy="ma", symbol="BTCUSDT", action="BUY", source="bot", key="k", tags=["btc", "spot"]
     )
@@ -61,11 +59,11 @@ def test_a_rule_matches_when_each_key_has_one_of_its_values(when: dict[str, tupl
 
 
 @pytest.mark.parametrize("key", [key for key in ROUTE_KEYS if key != "priority"])
-def test_what_a_signal_does_not_say_matches_no_value(key: str) -> None:
+def test_rule_does_not_match_missing_field(key: str) -> None:
     assert not matches(Route(("d",), {key: ("", "None", "x")}), Signal("t"), Priority.NORMAL)
 
 
-def test_the_first_rule_that_matches_wins() -> None:
+def test_first_matching_rule_wins() -> None:
     rules = (Route(("never",), {"tier": ("x",)}), Route(("first",)), Route(("second",)))
     assert route(Signal("t"), Priority.NORMAL, rules) == ("first",)
 
@@ -75,16 +73,16 @@ def test_continue_goes_on_and_names_each_destination_once() -> None:
     assert route(Signal("t"), Priority.NORMAL, rules) == ("b", "a", "c")
 
 
-def test_no_rule_no_destination() -> None:
+def test_signal_without_matching_rule_has_no_destination() -> None:
     assert route(Signal("t"), Priority.NORMAL, (Route(("a",), {"tier": ("x",)}),)) == ()
 
 
-def test_a_signals_own_destinations_go_before_the_rules() -> None:
+def test_signals_own_destinations_precede_rules() -> None:
     assert route(Signal("t", to=["b", "a", "b"]), Priority.NORMAL, (Route(("c",)),)) == ("b", "a")
 
 
 @given(graphs, st.sampled_from("abcdefg"))
-def test_a_chain_visits_what_can_be_reached_each_once_and_never_itself(graph: dict[str, list[str]], start: str) -> None:
+def test_chain_has_each_reachable_destination_once_without_itself(graph: dict[str, list[str]], start: str) -> None:
     found = chain(start, graph)
     reachable, new = set[str](), {start}
     while new:
@@ -93,12 +91,12 @@ def test_a_chain_visits_what_can_be_reached_each_once_and_never_itself(graph: di
     assert sorted(found) == sorted(reachable - {start})
 
 
-def test_a_chain_is_walked_depth_first() -> None:
+def test_chain_is_walked_depth_first() -> None:
     graph = {"a": ["b", "c"], "b": ["d"], "d": ["a", "e"]}
     assert chain("a", graph) == ("b", "d", "e", "c")
 
 
-def test_a_loop_ends_where_it_began() -> None:
+def test_chain_ends_at_a_loop() -> None:
     assert chain("a", {"a": ["b"], "b": ["a", "b"]}) == ("b",)
     assert chain("a", {"a": ["a"]}) == ()
     assert chain("unknown", {}) == ()
@@ -133,14 +131,14 @@ signals = st.builds(
 
 
 @given(rules, st.lists(signals, max_size=8))
-def test_a_router_remembers_nothing_wrong(rules: list[Route], signals: list[Signal]) -> None:
+def test_router_cache_gives_same_result_as_rules(rules: list[Route], signals: list[Signal]) -> None:
     router = Router(Thresholds(), rules)
     for signal in signals:
         priority = priority_of(signal, Thresholds())
         assert router(signal) == (priority, route(signal, priority, rules))
 
 
-def test_a_router_remembers_only_so_many_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_router_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "MAX_CACHED", 2)
     router = Router(Thresholds(), [Route(("a",), {"key": ("k1", "k5")})])
     found = [router(Signal("t", key=f"k{number}"))[1] for number in range(8)]

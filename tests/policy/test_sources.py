@@ -22,16 +22,16 @@ from tocsind.policy.sources import DAEMON_SOURCE, is_reserved, note, without_res
         "\u03c4ocs\u03b9n",
     ],
 )
-def test_source_that_people_would_take_for_the_daemons_is_reserved(source: str) -> None:
+def test_source_that_looks_like_the_daemons_is_reserved(source: str) -> None:
     assert is_reserved(source)
 
 
 @pytest.mark.parametrize("source", [None, "", "backup", "tocsin-backup", "my tocsin", "tocsins"])
-def test_other_sources_are_free(source: str | None) -> None:
+def test_other_sources_are_not_reserved(source: str | None) -> None:
     assert not is_reserved(source)
 
 
-def test_signal_that_claims_it_says_who_sent_it_and_nothing_else_changes() -> None:
+def test_signal_with_reserved_source_gets_one_that_names_its_sender() -> None:
     came = [Signal("a", source=DAEMON_SOURCE, priority="high"), Signal("b", source="backup")]
     taken = without_reserved_source(came, 12345)
     assert [signal.source for signal in taken] == ["tocsin (sent by uid 12345)", "backup"]
@@ -44,6 +44,6 @@ def test_signal_that_claims_it_says_who_sent_it_and_nothing_else_changes() -> No
     assert note(came[1], taken[1]) is None
 
 
-def test_signals_that_do_not_claim_it_are_the_same() -> None:
+def test_signals_without_reserved_source_are_unchanged() -> None:
     signals = [Signal("a"), Signal("b", source="backup")]
     assert without_reserved_source(signals, 0) is signals
