@@ -1,4 +1,4 @@
-"""A journal in this test's own folder."""
+"""A journal in the test's own folder."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tocsind.journal.schema import open_journal
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """The file alone: a job is a function of the connection, and needs no thread to be looked at."""
+    """The connection alone: a job is a function of the connection, so most tests need no thread."""
     with closing(open_journal(tmp_path)) as connection:
-        connection.execute("PRAGMA synchronous = OFF").fetchall()  # what a job does is looked at, not what a disk does
+        connection.execute("PRAGMA synchronous = OFF").fetchall()  # these tests check jobs, not disks
         yield connection
 
 

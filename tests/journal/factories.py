@@ -1,4 +1,4 @@
-"""What the tests of this room put in, and how they look at what came of it."""
+"""Signals, attempts and digests for the tests of the journal, and views of the result."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def arrival(*to: str, priority: Priority = Priority.NORMAL, accepted: float = NO
 
 
 def put(database: sqlite3.Connection, /, *to: str, **fields: Any) -> str:
-    """One signal, stored; its id."""
+    """Store one signal; returns its id."""
     one = arrival(*to, **fields)
     assert queue.append(database, [one]) == [True]
     return one.id
@@ -54,14 +54,14 @@ def fed(
     return queue.feed(database, destination, priority, after, most)
 
 
-def asking(destination: str, channel: str = "channel", *, pressing: bool = False) -> RequestStart:
-    """A request from there."""
-    return RequestStart(destination, channel, pressing)
+def request_of(destination: str, channel: str = "channel", *, expedited: bool = False) -> RequestStart:
+    """A request of this destination."""
+    return RequestStart(destination, channel, expedited)
 
 
 def begun(database: sqlite3.Connection, destination: str, now: float = NOW) -> list[Delivery]:
-    """All that is queued there, claimed."""
-    return attempts.begin(database, fed(database, destination), asking(destination), now)
+    """All queued deliveries there, claimed."""
+    return attempts.begin(database, fed(database, destination), request_of(destination), now)
 
 
 def ended(
@@ -73,34 +73,34 @@ def ended(
     elsewhere: bool | None = None,
     doubt: bool = False,
 ) -> Sequence[Reroute]:
-    """An attempt settled; what is dead or unknown goes elsewhere unless told otherwise."""
+    """A settled attempt; a dead or unknown delivery goes to the fallback unless the test says otherwise."""
     away = state in (State.DEAD, State.UNKNOWN) if elsewhere is None else elsewhere
     settlement = Settlement(state, f"because {state.value}", maybe_duplicate=doubt, copy_to_fallback=away)
     return attempts.settle(database, [SettledAttempt(delivery, settlement, state.value, chain)], now, None)
 
 
-def folded(
+def digest_oldest(
     database: sqlite3.Connection,
     destination: str,
     priority: Priority = Priority.NORMAL,
     most: int = ALL,
     now: float = NOW,
 ) -> DigestResult | None:
-    """The oldest that wait there, told in sum by a signal whose title counts them."""
+    """A digest of the oldest deliveries there. Its title counts them."""
     return digests.make_digest(database, destination, priority, most, now, lambda some: Signal(f"{len(some)} in sum"))
 
 
 def tried(database: sqlite3.Connection, destination: str, state: State, *, doubt: bool = False) -> Sequence[Reroute]:
-    """The one delivery that is queued there, sent and settled."""
+    """Send and settle the one delivery that is queued there."""
     (delivery,) = begun(database, destination)
     return ended(database, delivery, state, doubt=doubt)
 
 
-def standing(database: sqlite3.Connection, id_: str) -> dict[str, str]:
+def states_of(database: sqlite3.Connection, id_: str) -> dict[str, str]:
     """Destination -> state of one signal."""
-    told = queries.why(database, id_)
-    assert told is not None
-    return {each["destination"]: each["state"] for each in told["deliveries"]}
+    story = queries.why(database, id_)
+    assert story is not None
+    return {each["destination"]: each["state"] for each in story["deliveries"]}
 
 
 def column(database: sqlite3.Connection, name: str, id_: str) -> list[Any]:

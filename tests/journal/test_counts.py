@@ -1,6 +1,4 @@
-"""Any sequence of jobs, against a model of plain Python: where each delivery stands, that the tally counts just that, and how each signal
-fares in one word.
-"""
+"""Any sequence of jobs, against a model of plain Python: the state of each delivery, the tally, and each signal's summary."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from tests.journal.factories import NOW, arrival, asking, counted, ended, fed, folded, tallied
+from tests.journal.factories import NOW, arrival, counted, digest_oldest, ended, fed, request_of, tallied
 
 from tocsind.journal import attempts, maintenance, queries, queue, rerouting
 from tocsind.journal.queue import UNROUTED
@@ -26,7 +24,7 @@ endings = st.sampled_from([State.SENT, State.QUEUED, State.DEAD, State.UNKNOWN])
 
 
 class Owed:
-    """A delivery as the model knows it."""
+    """A delivery in the model."""
 
     def __init__(self, priority: Priority, state: str, deadline: float | None) -> None:
         self.priority = priority
@@ -45,12 +43,12 @@ class Ledger(RuleBasedStateMachine):
         folder = self.folder / str(next(self.numbers))
         folder.mkdir()
         self.database = open_journal(folder)
-        self.database.execute("PRAGMA synchronous = OFF").fetchall()  # this test is about counting, not about disks
+        self.database.execute("PRAGMA synchronous = OFF").fetchall()  # this test checks counts, not disks
         self.now = NOW
         self.model: dict[tuple[str, str], Owed] = {}
         self.accepted: dict[str, float] = {}
         self.in_flight: list[Delivery] = []
-        self.told: dict[tuple[str, str], str] = {}  # by which digest
+        self.digest_of: dict[tuple[str, str], str] = {}  # (id, destination) -> id of its digest
         self.digests: set[str] = set()
 
     def teardown(self) -> None:
@@ -81,7 +79,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(name=names, priority=priorities, most=st.integers(1, 3))
     def a_batch_leaves(self, name: str, priority: Priority, most: int) -> None:
         batch = fed(self.database, name, priority, most=most)
-        claimed = attempts.begin(self.database, batch, asking(name), self.now)
+        claimed = attempts.begin(self.database, batch, request_of(name), self.now)
         for delivery in batch:
             owed = self.model[delivery.id, name]
             assert owed.state == "queued"
@@ -161,17 +159,17 @@ class Ledger(RuleBasedStateMachine):
     def a_backlog_is_told_in_sum(self, name: str, priority: Priority, most: int) -> None:
         waiting = [
             id_
-            for (id_, destination), owed in self.model.items()  # in the order in which they came to be owed
+            for (id_, destination), owed in self.model.items()  # in the order of their creation
             if (destination, owed.priority, owed.state) == (name, priority, "queued")
             and owed.deadline is None
             and id_ not in self.digests
         ][:most]
-        fold = folded(self.database, name, priority, most, self.now)
+        fold = digest_oldest(self.database, name, priority, most, self.now)
         assert (fold.originals if fold else ()) == tuple(waiting if len(waiting) > 1 else ())
         if fold:
             for id_ in waiting:
                 self.model[id_, name].state = "digested"
-                self.told[id_, name] = fold.id
+                self.digest_of[id_, name] = fold.id
             self.model[fold.id, name] = Owed(priority, "queued", None)
             self.accepted[fold.id] = self.now
             self.digests.add(fold.id)
@@ -180,20 +178,22 @@ class Ledger(RuleBasedStateMachine):
         return [key for key in self.model if key[0] == id_]
 
     def fates(self, id_: str) -> list[State]:
-        """Where its deliveries stand, and those of the digests that tell it."""
-        told = [key for each in self.keys_of(id_) if each in self.told for key in self.keys_of(self.told[each])]
-        own = [key for key in self.keys_of(id_) if key not in self.told]
-        return [State(self.model[key].state) for key in own + told]
+        """The states of its deliveries, and those of their digests."""
+        of_digests = [
+            key for each in self.keys_of(id_) if each in self.digest_of for key in self.keys_of(self.digest_of[each])
+        ]
+        own = [key for key in self.keys_of(id_) if key not in self.digest_of]
+        return [State(self.model[key].state) for key in own + of_digests]
 
     @rule(age=st.integers(0, 60))
     def the_ledger_forgets(self, age: int) -> None:
         maintenance.delete_old(self.database, self.now - age)
-        asked = set(self.told.values())
-        old = [id_ for id_, accepted in self.accepted.items() if accepted < self.now - age and id_ not in asked]
+        needed = set(self.digest_of.values())
+        old = [id_ for id_, accepted in self.accepted.items() if accepted < self.now - age and id_ not in needed]
         for id_ in [id_ for id_ in old if not OPEN.intersection(self.fates(id_))]:
             for key in self.keys_of(id_):
                 del self.model[key]
-                self.told.pop(key, None)
+                self.digest_of.pop(key, None)
             del self.accepted[id_]
 
     @invariant()

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from tests.journal.factories import (
     NOW,
     arrival,
-    asking,
     begun,
     column,
     counted,
+    digest_oldest,
     ended,
     fed,
-    folded,
     put,
-    standing,
+    request_of,
+    states_of,
     tallied,
 )
 
@@ -39,38 +39,38 @@ from tocsind.policy.delivery import Delivery, Priority, Settlement, State
 
 
 def fold_of(database: sqlite3.Connection, count: int = 2, destination: str = "a") -> DigestResult:
-    """So many signals, told in sum."""
+    """A digest of so many signals."""
     for _ in range(count):
         put(database, destination)
-    fold = folded(database, destination)
+    fold = digest_oldest(database, destination)
     assert fold is not None
     return fold
 
 
-def told(database: sqlite3.Connection, id_: str) -> dict[str, Any]:
+def story_of(database: sqlite3.Connection, id_: str) -> dict[str, Any]:
     story = queries.why(database, id_)
     assert story is not None
     return story
 
 
 def sent(database: sqlite3.Connection, destination: str, message: str) -> None:
-    """What waits there first arrived."""
+    """The first waiting delivery there arrived."""
     (first, *_) = begun(database, destination, NOW + 1)
     attempts.settle(
         database, [SettledAttempt(first, Settlement(State.SENT, message=message), "delivered")], NOW + 2, None
     )
 
 
-# --- folding ------------------------------------------------------------------------------------------------------------
+# --- making digests ---------------------------------------------------------------------------------------------------------
 
 
 def test_digest_replaces_oldest_deliveries_which_name_it(database: sqlite3.Connection) -> None:
     ids = [put(database, "a") for _ in range(5)]
-    fold = folded(database, "a", most=3, now=NOW + 60)
+    fold = digest_oldest(database, "a", most=3, now=NOW + 60)
     assert fold is not None
     assert fold.originals == tuple(ids[:3])
-    assert [standing(database, id_)["a"] for id_ in ids] == ["digested"] * 3 + ["queued"] * 2
-    (row,) = told(database, ids[0])["deliveries"]
+    assert [states_of(database, id_)["a"] for id_ in ids] == ["digested"] * 3 + ["queued"] * 2
+    (row,) = story_of(database, ids[0])["deliveries"]
     assert (row["reason"], row["since"]) == (f"replaced by digest {fold.id}", NOW + 60)
     assert row["digest"] == {"id": fold.id, "state": "queued"}
     assert row["message"] is None
@@ -78,7 +78,7 @@ def test_digest_replaces_oldest_deliveries_which_name_it(database: sqlite3.Conne
 
 def test_digest_is_a_signal_of_the_daemon_in_the_same_queue(database: sqlite3.Connection) -> None:
     fold = fold_of(database, 3)
-    story = told(database, fold.id)
+    story = story_of(database, fold.id)
     assert (story["signal"]["title"], story["accepted"], story["stands_for"]) == ("3 in sum", NOW, 3)
     assert story["state"] == "queued"
     (delivery,) = fed(database, "a")
@@ -86,7 +86,7 @@ def test_digest_is_a_signal_of_the_daemon_in_the_same_queue(database: sqlite3.Co
 
 
 def test_signal_that_is_no_digest_stands_for_none(database: sqlite3.Connection) -> None:
-    story = told(database, put(database, "a"))
+    story = story_of(database, put(database, "a"))
     assert "stands_for" not in story
     assert all("digest" not in row for row in story["deliveries"])
 
@@ -108,7 +108,7 @@ def test_digest_is_made_of_deliveries_in_order(database: sqlite3.Connection) -> 
 def test_digests_go_first_in_order_of_making(database: sqlite3.Connection) -> None:
     for _ in range(4):
         put(database, "a")
-    first, second = folded(database, "a", most=2), folded(database, "a", most=2)
+    first, second = digest_oldest(database, "a", most=2), digest_oldest(database, "a", most=2)
     later = put(database, "a")
     assert first is not None
     assert second is not None
@@ -139,43 +139,43 @@ def test_digest_leaves_other_queues_alone(database: sqlite3.Connection) -> None:
         put(database, "a", priority=Priority.URGENT),
     ]
     fold_of(database)
-    assert [list(standing(database, id_).values()) for id_ in others] == [["queued"]] * 3
+    assert [list(states_of(database, id_).values()) for id_ in others] == [["queued"]] * 3
 
 
 def test_digest_leaves_out_deliveries_in_flight_or_with_deadline(database: sqlite3.Connection) -> None:
-    """A digest may go out after the deadline, and what is late is never told as if it were not."""
+    """A digest may leave after the deadline, and an expired signal is never shown as live."""
     in_flight = put(database, "a")
     begun(database, "a")
     late, in_time = put(database, "a", expires=10), put(database, "a", expires=1000)
     first, last = put(database, "a"), put(database, "a")
-    fold = folded(database, "a", now=NOW + 10)
+    fold = digest_oldest(database, "a", now=NOW + 10)
     assert fold is not None
     assert fold.originals == (first, last)
-    assert [standing(database, id_)["a"] for id_ in (in_flight, late, in_time)] == ["sending", "queued", "queued"]
+    assert [states_of(database, id_)["a"] for id_ in (in_flight, late, in_time)] == ["sending", "queued", "queued"]
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_digest_needs_two_deliveries(database: sqlite3.Connection, count: int) -> None:
     ids = [put(database, "a") for _ in range(count)]
-    assert folded(database, "a") is None
-    assert [standing(database, id_)["a"] for id_ in ids] == ["queued"] * count
+    assert digest_oldest(database, "a") is None
+    assert [states_of(database, id_)["a"] for id_ in ids] == ["queued"] * count
     assert database.execute("SELECT count(*) FROM signals").fetchone() == (count,)
 
 
 def test_digest_never_replaces_digests_or_their_copies(database: sqlite3.Connection) -> None:
     folds = [fold_of(database), fold_of(database)]
-    assert folded(database, "a") is None
+    assert digest_oldest(database, "a") is None
     rerouting.divert(database, "a", ["b"], "404", NOW)
     mine = [put(database, "b"), put(database, "b")]
-    fold = folded(database, "b")
+    fold = digest_oldest(database, "b")
     assert fold is not None
     assert fold.originals == tuple(mine)
-    assert [standing(database, each.id)["b"] for each in folds] == ["queued", "queued"]
+    assert [states_of(database, each.id)["b"] for each in folds] == ["queued", "queued"]
 
 
 def test_digest_is_bounded_and_the_next_replaces_the_rest(database: sqlite3.Connection) -> None:
     queue.append(database, [arrival("a") for _ in range(MAX_IN_DIGEST + 2)])
-    folds = [folded(database, "a") for _ in range(3)]
+    folds = [digest_oldest(database, "a") for _ in range(3)]
     assert [fold and len(fold.originals) for fold in folds] == [MAX_IN_DIGEST, 2, None]
     assert counted(database) == tallied(database) == {("a", 2, "digested"): MAX_IN_DIGEST + 2, ("a", 2, "queued"): 2}
 
@@ -184,9 +184,9 @@ def test_digested_delivery_cannot_be_claimed_by_a_sender(database: sqlite3.Conne
     put(database, "a")
     put(database, "a")
     window = fed(database, "a")
-    assert folded(database, "a") is not None
+    assert digest_oldest(database, "a") is not None
     assert begun(database, "a", NOW)[0].is_digest
-    assert attempts.begin(database, window, asking("a"), NOW) == []
+    assert attempts.begin(database, window, request_of("a"), NOW) == []
 
 
 def test_digest_query_uses_the_index(database: sqlite3.Connection) -> None:
@@ -201,7 +201,7 @@ def test_digest_query_uses_the_index(database: sqlite3.Connection) -> None:
 def test_young_digest_does_not_hide_age_of_the_queue(database: sqlite3.Connection) -> None:
     for seconds in (1, 2, 3):
         put(database, "a", accepted=NOW + seconds)
-    folded(database, "a", most=2, now=NOW + 60)
+    digest_oldest(database, "a", most=2, now=NOW + 60)
     lane = ("a", Priority.NORMAL)
     assert queries.ages(database)[lane] == NOW + 3
     begun(database, "a")
@@ -214,30 +214,30 @@ def test_young_digest_does_not_hide_age_of_the_queue(database: sqlite3.Connectio
 def test_any_sequence_of_digests_has_each_signal_once_and_in_order(
     database: sqlite3.Connection, steps: list[tuple[int, int]]
 ) -> None:
-    """So many come, then at most so many are told in sum, again and again; who reads the queue learns of all of them as they came."""
+    """So many arrive, then at most so many are digested, again and again; a reader of the queue finds all of them in order."""
     database.execute("BEGIN")
     came: list[str] = []
     told_by: dict[str, tuple[str, ...]] = {}
     for arriving, most in steps:
         came += [put(database, "a") for _ in range(arriving)]
-        if fold := folded(database, "a", most=most):
+        if fold := digest_oldest(database, "a", most=most):
             told_by[fold.id] = fold.originals
             assert 2 <= len(fold.originals) <= most
-            assert told(database, fold.id)["stands_for"] == len(fold.originals)
+            assert story_of(database, fold.id)["stands_for"] == len(fold.originals)
     read = [id_ for delivery in fed(database, "a") for id_ in told_by.get(delivery.id, (delivery.id,))]
     assert read == came
     assert tallied(database) == counted(database)
     database.execute("ROLLBACK")
 
 
-# --- how an original fares ------------------------------------------------------------------------------------------------
+# --- states of originals ------------------------------------------------------------------------------------------------------
 
 
 def test_originals_have_message_of_arrived_digest(database: sqlite3.Connection) -> None:
     fold = fold_of(database)
     sent(database, "a", "m77")
     for id_ in fold.originals:
-        story = told(database, id_)
+        story = story_of(database, id_)
         assert story["state"] == "delivered"
         (row,) = story["deliveries"]
         assert (row["state"], row["message"]) == ("digested", "m77")
@@ -247,7 +247,7 @@ def test_originals_have_message_of_arrived_digest(database: sqlite3.Connection) 
 def test_originals_have_no_message_of_another_destination(database: sqlite3.Connection) -> None:
     ids = [put(database, "a", "b") for _ in range(2)]
     for name in ("a", "b"):
-        assert folded(database, name) is not None
+        assert digest_oldest(database, name) is not None
     sent(database, "a", "m1")
     assert column(database, "message", ids[0]) == ["m1", None]
     assert queries.states(database, ids[0]) == "queued"
@@ -266,7 +266,7 @@ def test_originals_have_the_state_of_their_digest(database: sqlite3.Connection, 
     assert {queries.states(database, id_) for id_ in fold.originals} == {"queued"}
     ended(database, digest, state)
     for id_ in (fold.id, *fold.originals):
-        assert queries.states(database, id_) == told(database, id_)["state"] == summary
+        assert queries.states(database, id_) == story_of(database, id_)["state"] == summary
 
 
 def test_originals_of_rerouted_digest_have_state_of_its_copy(database: sqlite3.Connection) -> None:
@@ -276,14 +276,14 @@ def test_originals_of_rerouted_digest_have_state_of_its_copy(database: sqlite3.C
     assert {queries.states(database, id_) for id_ in fold.originals} == {"queued"}
     sent(database, "b", "m5")
     assert {queries.states(database, id_) for id_ in fold.originals} == {"delivered"}
-    (row,) = told(database, fold.originals[0])["deliveries"]
-    assert row["message"] is None  # it names one at "a", and there is none
+    (row,) = story_of(database, fold.originals[0])["deliveries"]
+    assert row["message"] is None  # the digest's message is not at "a"
 
 
 def test_original_at_another_destination_counts_with_both(database: sqlite3.Connection) -> None:
     both = put(database, "a", "b")
     put(database, "a")
-    fold = folded(database, "a")
+    fold = digest_oldest(database, "a")
     assert fold is not None
     sent(database, "b", "m")
     assert queries.states(database, both) == "queued"
@@ -309,7 +309,7 @@ def test_queue_lists_digested_deliveries(database: sqlite3.Connection) -> None:
     assert [row["id"] for row in queries.queue(database, None, None, 100)] == [fold.id]
 
 
-# --- what people decide, and what time does -------------------------------------------------------------------------------
+# --- operator and retention ---------------------------------------------------------------------------------------------------
 
 
 def test_dead_digest_is_requeued_by_its_id_in_its_old_place(database: sqlite3.Connection) -> None:
@@ -327,7 +327,7 @@ def test_retry_and_drop_of_an_original_name_its_digest(database: sqlite3.Connect
     fold = fold_of(database)
     original = fold.originals[0]
     assert change(database, original, NOW) == 0
-    assert standing(database, original) == {"a": "digested"}
+    assert states_of(database, original) == {"a": "digested"}
     assert digests.replaced_by(database, original) == (
         f"digest {fold.id} replaces it at a: name the digest to requeue or drop it, with all that it stands for"
     )
@@ -358,12 +358,12 @@ def test_retention_keeps_originals_while_copy_of_digest_waits(database: sqlite3.
 def test_retention_keeps_digest_as_long_as_an_original(database: sqlite3.Connection) -> None:
     both = put(database, "a", "b")
     put(database, "a")
-    fold = folded(database, "a")
+    fold = digest_oldest(database, "a")
     assert fold is not None
     sent(database, "a", "m")
     forgotten = [maintenance.delete_old(database, NOW + 1) for _ in range(2)]
-    assert forgotten == [1, 0]  # what waits at b keeps its signal, and so the digest
-    assert told(database, both)["deliveries"][0]["digest"] == {"id": fold.id, "state": "delivered"}
+    assert forgotten == [1, 0]  # the delivery at b keeps its signal, and so the digest
+    assert story_of(database, both)["deliveries"][0]["digest"] == {"id": fold.id, "state": "delivered"}
     sent(database, "b", "m")
     assert [maintenance.delete_old(database, NOW + 1) for _ in range(3)] == [1, 1, 0]
     assert queries.why(database, fold.id) is None

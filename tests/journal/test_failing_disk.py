@@ -1,4 +1,4 @@
-"""The real daemon on a disk that breaks its promises: a failing sync, a full disk, a reserve that is reached."""
+"""The real daemon on a failing disk: a failing sync, a full disk, a used-up reserve."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def daemon(tmp_path: Path, disk: Disk, fake: FakeProcess) -> Iterator[DaemonProc
 
 
 def assert_left_for(daemon: DaemonProcess, *reasons: str) -> None:
-    """It left as it should, and its last words say why."""
+    """The daemon stopped with the right exit code, and its last line says why."""
     assert daemon.process.wait(PATIENCE) == 73
     last = daemon.log.read_text().splitlines()[-1]
     assert last.startswith("tocsind: the ")
@@ -108,7 +108,9 @@ def test_journal_commit_fails_behind_receipt_and_next_start_delivers_from_outbox
     disk.heal()
     daemon.start()
     assert daemon.settled(stored.id) == ["delivered"]
-    titles = [embed["title"] for embed in fake.embeds()]  # among them may be an alarm about the disk, and its end
+    titles = [
+        embed["title"] for embed in fake.embeds()
+    ]  # an alarm about the disk, and its all-clear, may be among them
     assert (titles.count("before"), titles.count("in the outbox alone")) == (1, 1)
 
 
@@ -121,17 +123,17 @@ def test_outbox_holds_signals_while_the_disk_is_full(daemon: DaemonProcess, disk
         receipt = polite.send("held by the outbox")
     assert (receipt.state, "full" in (receipt.reason or "")) == ("spooled", True)
     held.append(receipt.id)
-    status = daemon.status()  # who only reads is served meanwhile
+    status = daemon.status()  # read requests are served
     assert status["health"] == "failing"
     assert any("no signal is taken: the disk is full" in problem for problem in status["problems"])
-    for _ in range(5):  # each is a try, and none of them opens what the disk still refuses
+    for _ in range(5):  # each is a try, and none of them opens intake while the disk is full
         with pytest.raises(tocsin.RequestFailed, match="the disk is full"):
             daemon.client.send("refused")
         assert daemon.status()["health"] == "failing"
     assert "intake-opened" not in daemon.log.read_text()
     disk.heal()
     titles = {"taken, until it is found not to fit", "held by the outbox"}
-    until(lambda: titles <= {embed["title"] for embed in fake.embeds()})  # the daemon tries again of its own accord
+    until(lambda: titles <= {embed["title"] for embed in fake.embeds()})  # the daemon tries again by itself
     assert daemon.settled(*held) == ["delivered"] * len(held)
 
 
@@ -145,7 +147,9 @@ def test_outbox_record_on_a_full_disk_survives_stop_and_start(
     disk.heal()
     daemon.start()
     assert daemon.settled(stored.id) == ["delivered"]
-    titles = [embed["title"] for embed in fake.embeds()]  # among them may be an alarm about the disk, and its end
+    titles = [
+        embed["title"] for embed in fake.embeds()
+    ]  # an alarm about the disk, and its all-clear, may be among them
     assert (titles.count("before"), titles.count("in the outbox alone")) == (1, 1)
 
 

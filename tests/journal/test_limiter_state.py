@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.journal.factories import NOW, asking, begun, ended, fed, put, standing
+from tests.journal.factories import NOW, begun, ended, fed, put, request_of, states_of
 
 from tocsind.journal import LaneState, LimitState, RequestRecord, SettledAttempt, attempts, limiter_state
 from tocsind.journal.limiter_state import MAX_REQUESTS
@@ -16,11 +16,13 @@ LANE = LaneState("a", "f1e2", "404", 5, 2, NOW + 20, "503", 3, 2, "123")
 SCOPE = LimitState("channel:discord:123", NOW + 9, "429", 28, 60.0, NOW, 9.0)
 
 
-def asked(database: sqlite3.Connection, destination: str, channel: str, at: float, *, pressing: bool = False) -> None:
+def answered_request(
+    database: sqlite3.Connection, destination: str, channel: str, at: float, *, expedited: bool = False
+) -> None:
     """A request that is answered a second later."""
     put(database, destination)
     (delivery,) = attempts.begin(
-        database, fed(database, destination), asking(destination, channel, pressing=pressing), at
+        database, fed(database, destination), request_of(destination, channel, expedited=expedited), at
     )
     ended(database, delivery, State.SENT, now=at + 1)
 
@@ -34,7 +36,7 @@ def test_request_is_open_until_settled_and_counts_once_for_a_batch(
 ) -> None:
     for _ in range(3):
         put(database, "a")
-    batch = attempts.begin(database, fed(database, "a"), asking("a", "c", pressing=True), NOW + 7)
+    batch = attempts.begin(database, fed(database, "a"), request_of("a", "c", expedited=True), NOW + 7)
     assert limiter_state.requests(database, "c", "a") == [RequestRecord(None, expedited=True, destination="a")]
     attempts.settle(
         database, [SettledAttempt(each, Settlement(State.SENT), "delivered") for each in batch], NOW + 8, None
@@ -46,10 +48,10 @@ def test_request_is_open_until_settled_and_counts_once_for_a_batch(
 def test_request_that_never_reached_the_server_is_deleted(
     database: sqlite3.Connection, unsent: tuple[bool, ...], kept: int
 ) -> None:
-    asked(database, "b", "c", NOW)
+    answered_request(database, "b", "c", NOW)
     for _ in unsent:
         put(database, "a")
-    batch = attempts.begin(database, fed(database, "a"), asking("a", "c"), NOW + 2)
+    batch = attempts.begin(database, fed(database, "a"), request_of("a", "c"), NOW + 2)
     queued = Settlement(State.QUEUED)
     endings = [SettledAttempt(each, queued, "deferred", (), flag) for each, flag in zip(batch, unsent, strict=True)]
     attempts.settle(database, endings, NOW + 3, None)
@@ -64,10 +66,10 @@ def test_batch_without_claims_records_no_request(database: sqlite3.Connection) -
 def test_requests_are_those_of_the_channel_and_of_the_destination(
     database: sqlite3.Connection,
 ) -> None:
-    asked(database, "a", "old", NOW)
-    asked(database, "b", "shared", NOW + 1, pressing=True)
-    asked(database, "a", "shared", NOW + 2)
-    asked(database, "c", "elsewhere", NOW + 3)
+    answered_request(database, "a", "old", NOW)
+    answered_request(database, "b", "shared", NOW + 1, expedited=True)
+    answered_request(database, "a", "shared", NOW + 2)
+    answered_request(database, "c", "elsewhere", NOW + 3)
     assert limiter_state.requests(database, "shared", "a") == [
         RequestRecord(NOW + 1, expedited=False, destination="a"),
         RequestRecord(NOW + 2, expedited=True, destination="b"),
@@ -79,7 +81,7 @@ def test_requests_are_those_of_the_channel_and_of_the_destination(
 def test_requests_are_in_order_of_answers_and_open_ones_last(database: sqlite3.Connection) -> None:
     put(database, "b")
     (slow,) = begun(database, "b", NOW)
-    asked(database, "a", "channel", NOW + 1)
+    answered_request(database, "a", "channel", NOW + 1)
     put(database, "c")
     begun(database, "c", NOW + 2)
     ended(database, slow, State.SENT, now=NOW + 5)
@@ -89,15 +91,15 @@ def test_requests_are_in_order_of_answers_and_open_ones_last(database: sqlite3.C
 def test_finish_request_closes_only_its_own_destination(database: sqlite3.Connection) -> None:
     put(database, "a")
     begun(database, "a")
-    asked(database, "b", "channel", NOW)
+    answered_request(database, "b", "channel", NOW)
     assert times(database, "nowhere", "a") == [None]
     assert times(database, "nowhere", "b") == [NOW + 1]
 
 
 def test_requests_are_bounded_per_destination(database: sqlite3.Connection) -> None:
     for number in range(MAX_REQUESTS + 5):
-        asked(database, "a", "c", NOW + number)
-    asked(database, "b", "c", NOW)
+        answered_request(database, "a", "c", NOW + number)
+    answered_request(database, "b", "c", NOW)
     assert times(database, "nowhere", "a") == [NOW + number for number in range(6, MAX_REQUESTS + 6)]
     assert times(database, "nowhere", "b") == [NOW + 1]
 
@@ -110,13 +112,13 @@ def test_crash_after_begin_leaves_open_request_and_marked_delivery(tmp_path: Pat
         assert limiter_state.requests(database, "channel", "a") == [
             RequestRecord(None, expedited=False, destination="a")
         ]
-        assert standing(database, id_) == {"a": "sending"}
+        assert states_of(database, id_) == {"a": "sending"}
         attempts.replay(database, NOW + 9)
         assert [delivery.maybe_duplicate for delivery in fed(database, "a")] == [True]
 
 
 def test_close_requests_answers_open_ones_at_the_next_start(database: sqlite3.Connection) -> None:
-    """Or each later start would take it for its own, and wait for it anew."""
+    """Else each later start would count them as its own, and wait for them again."""
     put(database, "a")
     begun(database, "a", NOW)
     attempts.replay(database, NOW + 9)

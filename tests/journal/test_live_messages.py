@@ -1,4 +1,4 @@
-"""Living messages in the journal: what is claimed together, what is on record of an edit, what outlives whom."""
+"""Live messages in the journal: which deliveries are claimed together, the record of an edit, and retention."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from tests.journal.factories import NOW, fed, folded, put, standing
+from tests.journal.factories import NOW, digest_oldest, fed, put, states_of
 
 from tocsin.signals import Signal
 from tocsind.journal import (
@@ -26,7 +26,7 @@ HOOK, OTHER = "one webhook", "another"
 
 
 def state(database: sqlite3.Connection, title: str, *to: str, key: str = "trade", **fields: Any) -> str:
-    """A signal of the key, for `a` unless said otherwise."""
+    """A signal of the key, for `a` unless the test says otherwise."""
     return put(database, *(to or ("a",)), title=title, key=key, **fields)
 
 
@@ -37,7 +37,7 @@ def begin(
     about: str | None = HOOK,
     now: float = NOW,
 ) -> list[Delivery]:
-    """The first that waits there is claimed, and what belongs to it."""
+    """Claim the first waiting delivery there, and the others of its key."""
     return attempts.begin(database, fed(database, to, priority, most=1), RequestStart(to, "channel", False, about), now)
 
 
@@ -48,7 +48,7 @@ def settle(database: sqlite3.Connection, batch: Sequence[Delivery], settlement: 
 
 
 def arrive(database: sqlite3.Connection, message: str, to: str = "a", **how: Any) -> LiveUpdate:
-    """What waits first there arrives as this message; how it was told."""
+    """The first waiting delivery there arrives as this message; returns the update."""
     batch = begin(database, to, **how)
     settle(database, batch, Settlement(State.SENT, message=message))
     assert batch[0].update is not None
@@ -69,7 +69,7 @@ def test_claim_takes_all_waiting_deliveries_of_a_key(database: sqlite3.Connectio
     claimed = begin(database, priority=Priority.HIGH)
     assert [each.signal.title for each in claimed] == ["opened", "filled", "closed"]
     assert [each.attempts for each in claimed] == [1, 1, 1]
-    assert [standing(database, id_)["a"] for id_ in ids] == ["sending", "queued", "sending", "sending"]
+    assert [states_of(database, id_)["a"] for id_ in ids] == ["sending", "queued", "sending", "sending"]
     telling = claimed[0].update
     assert telling is not None
     assert (telling.message.signal.title, telling.edits) == ("closed", None)
@@ -80,8 +80,8 @@ def test_message_is_known_by_destination_and_key(database: sqlite3.Connection) -
     assert arrive(database, "m1").edits is None
     assert arrive(database, "m2", "b").edits is None
     state(database, "closed", "a", "b")
-    told = arrive(database, "m1")
-    assert (told.edits, lines(told)) == ("m1", ["opened", "closed"])
+    update = arrive(database, "m1")
+    assert (update.edits, lines(update)) == ("m1", ["opened", "closed"])
     assert arrive(database, "m2", "b").edits == "m2"
     state(database, "opened", key="other")
     assert arrive(database, "m3").edits is None
@@ -102,8 +102,8 @@ def test_new_webhook_under_old_name_starts_a_new_message(database: sqlite3.Conne
     state(database, "opened")
     arrive(database, "m1")
     state(database, "filled")
-    told = arrive(database, "m2", about=OTHER)
-    assert (told.edits, lines(told)) == (None, ["filled"])
+    update = arrive(database, "m2", about=OTHER)
+    assert (update.edits, lines(update)) == (None, ["filled"])
     state(database, "closed")
     assert arrive(database, "m2", about=OTHER).edits == "m2"
 
@@ -114,8 +114,8 @@ def test_retried_older_state_becomes_history(database: sqlite3.Connection) -> No
     state(database, "closed")
     arrive(database, "m1")
     assert maintenance.retry_one(database, late, NOW) == 1
-    told = arrive(database, "m1")
-    assert (told.edits, told.message.signal.title, lines(told)) == ("m1", "closed", ["opened", "closed"])
+    update = arrive(database, "m1")
+    assert (update.edits, update.message.signal.title, lines(update)) == ("m1", "closed", ["opened", "closed"])
 
 
 def test_rerouted_state_keeps_its_place_by_acceptance(database: sqlite3.Connection) -> None:
@@ -123,8 +123,8 @@ def test_rerouted_state_keeps_its_place_by_acceptance(database: sqlite3.Connecti
     state(database, "closed")
     arrive(database, "m1")
     rerouting.divert(database, "lost", ["a"], "404", NOW)
-    told = arrive(database, "m1")
-    assert (told.message.signal.title, lines(told)) == ("closed", ["opened", "closed"])
+    update = arrive(database, "m1")
+    assert (update.message.signal.title, lines(update)) == ("closed", ["opened", "closed"])
 
 
 def test_fallback_shows_states_of_a_key_together(database: sqlite3.Connection) -> None:
@@ -139,8 +139,8 @@ def test_deleted_message_is_forgotten_and_its_states_are_kept(database: sqlite3.
     arrive(database, "m1")
     state(database, "closed")
     settle(database, begin(database), Settlement(State.QUEUED, "404", repost=True))
-    told = arrive(database, "m2")
-    assert (told.edits, lines(told)) == (None, ["opened", "closed"])
+    update = arrive(database, "m2")
+    assert (update.edits, lines(update)) == (None, ["opened", "closed"])
     state(database, "audited")
     assert arrive(database, "m2").edits == "m2"
 
@@ -173,9 +173,9 @@ def test_why_names_the_message_that_an_attempt_edits(database: sqlite3.Connectio
     arrive(database, "m1")
     id_ = state(database, "closed")
     arrive(database, "m1")
-    told = queries.why(database, id_)
-    assert told is not None
-    (attempt,) = told["deliveries"][0]["attempts"]
+    story = queries.why(database, id_)
+    assert story is not None
+    (attempt,) = story["deliveries"][0]["attempts"]
     assert attempt["edits"] == "m1"
 
 
@@ -193,7 +193,7 @@ def test_retention_deletes_key_with_its_last_state(database: sqlite3.Connection)
 
 
 def fold(database: sqlite3.Connection) -> set[str]:
-    """The titles that a digest tells."""
+    """The titles of a digest's originals."""
     found: list[str] = []
 
     def tell(some: Sequence[Delivery]) -> Signal:
@@ -219,15 +219,15 @@ def test_digested_states_of_a_key_are_kept_for_later_ones(database: sqlite3.Conn
     for title in ("filled", "closed"):
         state(database, title)
     assert fold(database) == {"filled", "closed"}
-    told = arrive(database, "m1", priority=Priority.LOW)
-    assert (told.edits, told.message.signal.title) == (None, "closed")
-    assert lines(told) == ["opened", "filled", "closed"]
+    update = arrive(database, "m1", priority=Priority.LOW)
+    assert (update.edits, update.message.signal.title) == (None, "closed")
+    assert lines(update) == ["opened", "filled", "closed"]
 
 
 def test_key_is_digested_where_messages_cannot_be_edited(database: sqlite3.Connection) -> None:
     state(database, "opened")
     state(database, "closed")
-    assert folded(database, "a") is not None
+    assert digest_oldest(database, "a") is not None
     assert database.execute("SELECT count(*) FROM living").fetchone() == (0,)
 
 
@@ -239,7 +239,7 @@ def test_preview_shows_update_and_changes_nothing(database: sqlite3.Connection) 
     telling = live_messages.preview(database, seen, HOOK).update
     assert telling is not None
     assert (telling.edits, lines(telling)) == ("m1", ["opened", "filled", "closed"])
-    assert standing(database, waits) == {"a": "queued"}
+    assert states_of(database, waits) == {"a": "queued"}
     assert (
         live_messages.preview(database, Delivery(0, Signal("no key"), "a", Priority.NORMAL, NOW), HOOK).update is None
     )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from tests.journal.factories import NOW, begun, ended, folded, put, tried
+from tests.journal.factories import NOW, begun, digest_oldest, ended, put, tried
 
 from tocsind.journal import OpenAlarm, UnseenSignals, attempts, loss_reports, maintenance, queue, rerouting
 from tocsind.policy.delivery import Priority, State
@@ -45,7 +45,7 @@ def test_unseen_names_a_few_and_counts_all(database: sqlite3.Connection) -> None
 def test_unseen_counts_originals_of_a_dead_digest(database: sqlite3.Connection) -> None:
     for _ in range(3):
         put(database, "a", source="theirs")
-    assert folded(database, "a")
+    assert digest_oldest(database, "a")
     (digest,) = begun(database, "a")
     ended(database, digest, State.DEAD, elsewhere=False)
     (found,) = loss_reports.unseen(database)

@@ -11,11 +11,11 @@ from tests.journal.factories import (
     begun,
     column,
     counted,
+    digest_oldest,
     ended,
     fed,
-    folded,
     put,
-    standing,
+    states_of,
     tallied,
     tried,
 )
@@ -46,7 +46,7 @@ REASONS: dict[State, Callable[[sqlite3.Connection], object]] = {
     State.DEAD: dead,
     State.EXPIRED: lambda database: (put(database, "a", expires=5), maintenance.expire(database, NOW + 5)),
     State.REROUTED: lambda database: (put(database, "a"), rerouting.divert(database, "a", ["b"], "404", NOW)),
-    State.DIGESTED: lambda database: (put(database, "a"), put(database, "a"), folded(database, "a")),
+    State.DIGESTED: lambda database: (put(database, "a"), put(database, "a"), digest_oldest(database, "a")),
     State.DROPPED: lambda database: maintenance.drop(database, put(database, "a"), NOW),
 }
 
@@ -66,7 +66,7 @@ def test_expire_settles_overdue_deliveries_only(database: sqlite3.Connection) ->
     )
     begun(database, "b")
     assert maintenance.expire(database, NOW + 10) == [Reroute(late, "a")]
-    assert [standing(database, id_) for id_ in (late, in_time, patient, sending)] == [
+    assert [states_of(database, id_) for id_ in (late, in_time, patient, sending)] == [
         {"a": "expired"},
         {"a": "queued"},
         {"a": "queued"},
@@ -98,7 +98,7 @@ def test_divert_moves_queue_to_fallback_in_order_of_priority(database: sqlite3.C
         Reroute(normal, "a", "b"),
         Reroute(low, "a", "b"),
     ]
-    assert standing(database, urgent) == {"a": "rerouted", "b": "queued"}
+    assert states_of(database, urgent) == {"a": "rerouted", "b": "queued"}
     assert column(database, "reason", urgent) == ["to b: 404", None]
     assert [delivery.id for delivery in fed(database, "b", Priority.URGENT)] == [urgent]
     assert rerouting.divert(database, "a", ["b"], "404", NOW + 1) == []
@@ -107,7 +107,7 @@ def test_divert_moves_queue_to_fallback_in_order_of_priority(database: sqlite3.C
 def test_divert_without_fallback_is_dead_with_reason(database: sqlite3.Connection) -> None:
     id_ = put(database, "a", "b")
     assert rerouting.divert(database, "a", ["b"], "404", NOW) == [Reroute(id_, "a", None)]
-    assert standing(database, id_) == {"a": "dead", "b": "queued"}
+    assert states_of(database, id_) == {"a": "dead", "b": "queued"}
     assert column(database, "reason", id_) == ["404; no fallback is left", None]
 
 
@@ -135,7 +135,7 @@ def test_retry_leaves_other_states(database: sqlite3.Connection, state: State) -
     id_ = put(database, "a")
     database.execute("UPDATE deliveries SET state = ?", (state.value,))
     assert maintenance.retry_one(database, id_, NOW) == 0
-    assert standing(database, id_) == {"a": state.value}
+    assert states_of(database, id_) == {"a": state.value}
 
 
 def test_retry_all_requeues_dead_but_not_unknown_of_one_or_all_destinations(
@@ -144,9 +144,9 @@ def test_retry_all_requeues_dead_but_not_unknown_of_one_or_all_destinations(
     one, other, doubtful = dead(database, "a"), dead(database, "b"), put(database, "c")
     tried(database, "c", State.UNKNOWN)
     assert maintenance.retry_all(database, "b", NOW) == 1
-    assert [standing(database, id_) for id_ in (one, other)] == [{"a": "dead"}, {"b": "queued"}]
+    assert [states_of(database, id_) for id_ in (one, other)] == [{"a": "dead"}, {"b": "queued"}]
     assert maintenance.retry_all(database, None, NOW) == 1
-    assert [standing(database, id_) for id_ in (one, doubtful)] == [{"a": "queued"}, {"c": "unknown"}]
+    assert [states_of(database, id_) for id_ in (one, doubtful)] == [{"a": "queued"}, {"c": "unknown"}]
     assert maintenance.retry_all(database, None, NOW) == 0
 
 
@@ -156,8 +156,8 @@ def test_drop_settles_waiting_and_dead_and_leaves_the_rest(database: sqlite3.Con
         database.execute("UPDATE deliveries SET state = ? WHERE destination = ?", (state, name))
     other = put(database, "a")
     assert maintenance.drop(database, id_, NOW) == 2
-    assert standing(database, id_) == {"a": "dropped", "b": "dropped", "c": "sending", "d": "sent"}
-    assert standing(database, other) == {"a": "queued"}
+    assert states_of(database, id_) == {"a": "dropped", "b": "dropped", "c": "sending", "d": "sent"}
+    assert states_of(database, other) == {"a": "queued"}
 
 
 def test_unrouted_signal_is_not_retried_but_routed_again(database: sqlite3.Connection) -> None:
@@ -166,9 +166,9 @@ def test_unrouted_signal_is_not_retried_but_routed_again(database: sqlite3.Conne
     ((number, _),) = maintenance.orphaned(database, id_)
     assert len(maintenance.orphaned(database, None)) == 2
     assert maintenance.requeue_orphans(database, {number: ["a", "b"]}, NOW) == 1
-    assert standing(database, id_) == {UNROUTED: "rerouted", "a": "queued", "b": "queued"}
+    assert states_of(database, id_) == {UNROUTED: "rerouted", "a": "queued", "b": "queued"}
     assert column(database, "reason", id_)[0] == "to a, b: routed again"
-    assert standing(database, other) == {UNROUTED: "dead"}
+    assert states_of(database, other) == {UNROUTED: "dead"}
 
 
 def test_retention_deletes_only_old_signals_without_open_deliveries(database: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""A file of an earlier version, with content, opened by today's."""
+"""A file of the first version, with content, opened by the present one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.journal.factories import NOW, begun, counted, ended, fed, folded, put, standing, tallied
+from tests.journal.factories import NOW, begun, counted, digest_oldest, ended, fed, put, states_of, tallied
 
 from tocsin.signals import Signal
 from tocsind.journal import LaneState, LimitState, RequestRecord, attempts, limiter_state, queries
@@ -33,7 +33,7 @@ INSERT INTO lanes VALUES
 
 
 def fill(connection: sqlite3.Connection) -> None:
-    """What the first version could hold, in flight and settled."""
+    """Deliveries in flight and settled, as the first version stored them."""
     bodies = {"first": msgspec.msgpack.encode(SIGNAL.as_dict()), "second": msgspec.msgpack.encode(SENT.as_dict())}
     for statement in filter(str.strip, INTO_THE_FIRST.split(";")):
         connection.execute(statement, bodies if ":first" in statement else {})
@@ -51,8 +51,8 @@ def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def test_migration_keeps_queued_deliveries_and_counts(database: sqlite3.Connection) -> None:
-    assert standing(database, SIGNAL.id) == {"a": "sending", "b": "queued"}
-    assert standing(database, SENT.id) == {"a": "sent"}
+    assert states_of(database, SIGNAL.id) == {"a": "sending", "b": "queued"}
+    assert states_of(database, SENT.id) == {"a": "sent"}
     assert tallied(database) == counted(database)
     (delivery,) = fed(database, "b")
     assert (delivery.signal, delivery.maybe_duplicate, delivery.plain_format) == (SIGNAL, True, False)
@@ -87,7 +87,7 @@ def test_migration_keeps_other_lane_state(database: sqlite3.Connection) -> None:
 
 def test_migrated_file_works_like_a_fresh_one(database: sqlite3.Connection) -> None:
     id_ = put(database, "b")
-    fold = folded(database, "b")
+    fold = digest_oldest(database, "b")
     assert fold is not None
     assert fold.originals == (SIGNAL.id, id_)
     assert tallied(database) == counted(database)

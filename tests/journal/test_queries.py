@@ -4,7 +4,7 @@ import sqlite3
 from typing import cast
 
 import pytest
-from tests.journal.factories import NOW, begun, ended, folded, put, tried
+from tests.journal.factories import NOW, begun, digest_oldest, ended, put, tried
 
 from tocsind.journal import queries
 from tocsind.policy.delivery import OPEN, Priority, State
@@ -99,7 +99,7 @@ def test_undelivered_counts_dead_signals_that_arrived_nowhere(database: sqlite3.
 
 def test_undelivered_leaves_out_digested_signals(database: sqlite3.Connection) -> None:
     put(database, "a", "b")
-    folded(database, "a")
+    digest_oldest(database, "a")
     tried(database, "b", State.DEAD)
     assert undelivered(database) == 0
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from tests.journal.factories import NOW, arrival, begun, column, counted, ended, fed, put, standing, tallied
+from tests.journal.factories import NOW, arrival, begun, column, counted, ended, fed, put, states_of, tallied
 
 from tocsind.journal import queries, queue
 from tocsind.journal.queue import NO_ROUTE, UNROUTED
@@ -36,14 +36,14 @@ def test_append_stores_same_id_once_within_one_job(database: sqlite3.Connection)
 def test_append_of_duplicate_adds_no_destination(database: sqlite3.Connection) -> None:
     id_ = put(database, "a")
     assert queue.append(database, [arrival("b", id=id_)]) == [False]
-    assert standing(database, id_) == {"a": "queued"}
+    assert states_of(database, id_) == {"a": "queued"}
 
 
 def test_append_without_route_is_dead_with_reason(database: sqlite3.Connection) -> None:
     id_ = put(database)
-    told = queries.why(database, id_)
-    assert told is not None
-    assert [(each["destination"], each["state"], each["reason"]) for each in told["deliveries"]] == [
+    story = queries.why(database, id_)
+    assert story is not None
+    assert [(each["destination"], each["state"], each["reason"]) for each in story["deliveries"]] == [
         (UNROUTED, "dead", NO_ROUTE)
     ]
 
@@ -74,7 +74,7 @@ def test_feed_reads_only_queued_deliveries(database: sqlite3.Connection) -> None
     ended(database, delivery, State.SENT)
     waiting = put(database, "a")
     assert [delivery.id for delivery in fed(database, "a")] == [waiting]
-    assert standing(database, sent) == {"a": "sent"}
+    assert states_of(database, sent) == {"a": "sent"}
 
 
 def test_feed_query_uses_the_index_in_its_order(database: sqlite3.Connection) -> None:
@@ -82,7 +82,7 @@ def test_feed_query_uses_the_index_in_its_order(database: sqlite3.Connection) ->
         "EXPLAIN QUERY PLAN SELECT number FROM deliveries"
         " WHERE destination = 'a' AND priority = 1 AND state = 'queued' AND number > 7 ORDER BY number LIMIT 64"
     ).fetchall()
-    (step,) = (row[3] for row in plan)  # a second one would sort
+    (step,) = (row[3] for row in plan)  # a second step would sort
     assert "INDEX waiting (destination=? AND priority=? AND number>?)" in step
 
 
@@ -93,9 +93,9 @@ def test_append_turns_expires_into_deadline(database: sqlite3.Connection) -> Non
 
 
 def test_append_records_the_sender(database: sqlite3.Connection) -> None:
-    told = queries.why(database, put(database, "a"))
-    assert told is not None
-    assert (told["uid"], told["pid"], told["accepted"]) == (1000, 4711, NOW)
+    story = queries.why(database, put(database, "a"))
+    assert story is not None
+    assert (story["uid"], story["pid"], story["accepted"]) == (1000, 4711, NOW)
 
 
 def test_tally_counts_new_signals(database: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""Opening a journal that was damaged: in any place, it opens, is whole, and what was found is kept."""
+"""A journal that is damaged in any place opens and is intact, and the damaged files are kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.journal.factories import NOW, put, standing
+from tests.journal.factories import NOW, put, states_of
 
 from tocsind.host import damaged_files
 from tocsind.journal import maintenance
@@ -25,7 +25,7 @@ WAL = f"{FILE_NAME}-wal"
 
 
 def commit(connection: sqlite3.Connection, commits: CommitCounter, *to: str) -> str:
-    """One signal, in a commit that is numbered."""
+    """One signal, in a numbered commit."""
     connection.execute("BEGIN IMMEDIATE")
     commits.begin(connection)
     id_ = put(connection, *to, body="x" * 300)
@@ -37,7 +37,7 @@ def commit(connection: sqlite3.Connection, commits: CommitCounter, *to: str) -> 
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a journal that was killed: half of its signals in the database, half in the log."""
+    """The folder of a killed journal: half of its signals in the database, half in the log."""
     folder, kept = tmp_path_factory.mktemp("journal"), tmp_path_factory.mktemp("killed")
     for number in range(2):
         with closing(open_intact(folder, NOW).connection) as connection:
@@ -149,8 +149,8 @@ def test_young_signal_without_deliveries_is_delivered_again(tmp_path: Path) -> N
     with closing(opened.connection) as connection:
         assert isinstance(opened.finding, Recovered)
         assert opened.finding.kept.owed_again == 1
-        assert standing(connection, young) == {RECOVERED: "queued"}
-        assert standing(connection, old) == {}
+        assert states_of(connection, young) == {RECOVERED: "queued"}
+        assert states_of(connection, old) == {}
         assert maintenance.orphans(connection, RECOVERED) != []
 
 
@@ -158,7 +158,7 @@ def test_killed_recovery_continues(folder: Path) -> None:
     (folder / WAL).unlink()
     with closing(open_intact(folder, NOW).connection) as connection:
         kept = waiting(connection)
-    (folder / FILE_NAME).rename(folder / "journal.fresh")  # as if the old files had been put aside, and no more
+    (folder / FILE_NAME).rename(folder / "journal.fresh")  # as if only the old files had been moved aside
     opened = open_intact(folder, NOW)
     with closing(opened.connection):
         assert waiting(opened.connection) == kept
@@ -227,18 +227,18 @@ def young(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def commit_frames(log: bytes) -> list[int]:
-    """Where the frames begin that end a commit (sqlite.org/fileformat2.html)."""
+    """Offsets of the frames that end a commit (sqlite.org/fileformat2.html)."""
     return [at for at in frames(log) if int.from_bytes(log[at + 4 : at + 8], "big")]
 
 
 def frames(log: bytes) -> range:
-    """Where the frames begin."""
+    """Offsets of the frames."""
     length = 24 + int.from_bytes(log[8:12], "big")
     return range(32, len(log) - length + 1, length)
 
 
 def new_pages(log: bytes, end: int) -> list[int]:
-    """The last frame of each page that the database, of so many bytes, does not have."""
+    """The last frame of each page that the database of this size (bytes) does not have."""
     size = int.from_bytes(log[8:12], "big")
     pages = {int.from_bytes(log[at : at + 4], "big"): at for at in frames(log)}
     return [at for page, at in pages.items() if page * size > end]

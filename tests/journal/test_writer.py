@@ -1,4 +1,4 @@
-"""The thread and its group commit, on the real clock: what waits for a real thread cannot be jumped over."""
+"""The thread and its group commit, on the real clock: virtual time cannot skip the work of a real thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
-from tests.journal.factories import arrival, fed, put, standing
+from tests.journal.factories import arrival, fed, put, states_of
 
 from tocsind.errors import CannotWrite, StorageFailed, StorageFull
 from tocsind.journal import Journal, commit_mark, queries, queue
@@ -21,7 +21,7 @@ from tocsind.policy.delivery import Priority
 
 
 class Busy:
-    """Keeps the journal's thread at one job until `release`: what is asked meanwhile waits together."""
+    """Keeps the journal thread busy with one job until `release`, so that later jobs wait together."""
 
     def __init__(self, journal: Journal, nursery: trio.Nursery) -> None:
         self._journal = journal
@@ -42,7 +42,7 @@ class Busy:
 
 
 async def statements(journal: Journal) -> Counter[str]:
-    """From now on, what the connection executes, counted."""
+    """Counts what the connection executes from now on."""
     seen: Counter[str] = Counter()
 
     def note(statement: str) -> None:
@@ -183,7 +183,7 @@ async def test_closing_waits_for_earlier_jobs(tmp_path: Path) -> None:
         await trio.testing.wait_all_tasks_blocked()
         busy.release()
     with closing(open_journal(tmp_path)) as database:
-        assert standing(database, one.id) == {"a": "queued"}
+        assert states_of(database, one.id) == {"a": "queued"}
 
 
 async def test_closing_leaves_one_clean_file(tmp_path: Path) -> None:
@@ -204,8 +204,8 @@ async def test_journal_that_cannot_be_opened_raises_at_once(tmp_path: Path) -> N
 
 
 def leave_no_room(connection: sqlite3.Connection) -> None:
-    """From now on the file may not grow: what a full disk is to SQLite."""
-    connection.execute("PRAGMA max_page_count = 1").fetchall()  # it never goes below what is there
+    """The file may not grow from now on: SQLite's view of a full disk."""
+    connection.execute("PRAGMA max_page_count = 1").fetchall()  # it never goes below the present size
 
 
 def make_room(connection: sqlite3.Connection) -> None:
@@ -242,7 +242,7 @@ async def test_full_disk_stores_what_fits(journal: Journal) -> None:
 
 
 def break_disk(connection: sqlite3.Connection) -> None:
-    """From now on nothing can be written: what a disk that went read-only is to SQLite."""
+    """No write succeeds from now on: SQLite's view of a disk that became read-only."""
     connection.execute("PRAGMA query_only = 1").fetchall()
 
 
@@ -287,7 +287,7 @@ async def test_shrink_gives_space_of_the_log_back(journal: Journal, tmp_path: Pa
     log = tmp_path / f"{FILE_NAME}-wal"
     assert log.stat().st_size > 0
     await journal.shrink()
-    await journal.run(queries.counts)  # its answer comes behind the shrinking
+    await journal.run(queries.counts)  # its answer comes after the shrinking
     assert log.stat().st_size == 0
     await journal.run(queue.append, [arrival()])
     assert log.stat().st_size > 0

@@ -6,45 +6,45 @@ ABOUT = ("breaker", "a")
 
 
 def test_alarm_is_due_after_condition_has_lasted() -> None:
-    told = AlarmHistory()
-    assert not told.is_news(ABOUT, 1000.0, lasted=119.9, patience=120.0)
-    assert told.is_news(ABOUT, 1000.1, lasted=120.0, patience=120.0)
+    history = AlarmHistory()
+    assert not history.is_news(ABOUT, 1000.0, lasted=119.9, patience=120.0)
+    assert history.is_news(ABOUT, 1000.1, lasted=120.0, patience=120.0)
 
 
 def test_is_news_changes_nothing() -> None:
-    told = AlarmHistory()
-    assert told.is_news(ABOUT, 0.0)
-    assert told.is_news(ABOUT, 0.0)
+    history = AlarmHistory()
+    assert history.is_news(ABOUT, 0.0)
+    assert history.is_news(ABOUT, 0.0)
 
 
 def test_lasting_condition_raises_one_alarm() -> None:
-    told = AlarmHistory()
-    told.on_raised(ABOUT, 0.0, lasts=True)
-    assert not told.is_news(ABOUT, 100 * MIN_INTERVAL, lasted=1e9)
-    told.on_over(ABOUT)
-    assert told.is_news(ABOUT, 100 * MIN_INTERVAL)
+    history = AlarmHistory()
+    history.on_raised(ABOUT, 0.0, lasts=True)
+    assert not history.is_news(ABOUT, 100 * MIN_INTERVAL, lasted=1e9)
+    history.on_over(ABOUT)
+    assert history.is_news(ABOUT, 100 * MIN_INTERVAL)
 
 
 def test_intermittent_condition_raises_one_alarm_in_ten_minutes() -> None:
-    told = AlarmHistory()
-    told.on_raised(ABOUT, 0.0, lasts=True)
-    told.on_over(ABOUT)
-    assert not told.is_news(ABOUT, MIN_INTERVAL - 0.1)
-    assert told.is_news(ABOUT, MIN_INTERVAL)
+    history = AlarmHistory()
+    history.on_raised(ABOUT, 0.0, lasts=True)
+    history.on_over(ABOUT)
+    assert not history.is_news(ABOUT, MIN_INTERVAL - 0.1)
+    assert history.is_news(ABOUT, MIN_INTERVAL)
 
 
 def test_momentary_condition_raises_another_alarm_after_ten_minutes() -> None:
-    told = AlarmHistory()
-    told.on_raised(ABOUT, 0.0)
-    assert not told.is_news(ABOUT, 599.0)
-    assert told.is_news(ABOUT, 600.0)
+    history = AlarmHistory()
+    history.on_raised(ABOUT, 0.0)
+    assert not history.is_news(ABOUT, 599.0)
+    assert history.is_news(ABOUT, 600.0)
 
 
 def test_conditions_are_independent() -> None:
-    told = AlarmHistory()
-    told.on_raised(ABOUT, 0.0, lasts=True)
-    assert told.is_news(("breaker", "b"), 0.0)
-    assert told.is_news(("age", "a"), 0.0)
+    history = AlarmHistory()
+    history.on_raised(ABOUT, 0.0, lasts=True)
+    assert history.is_news(("breaker", "b"), 0.0)
+    assert history.is_news(("age", "a"), 0.0)
 
 
 def test_condition_without_patience_never_raises_an_alarm() -> None:

@@ -12,7 +12,7 @@ LIMITS = BreakerLimits(failures=3, rest=10.0, most=35.0)
 
 
 class BreakerLaw(RuleBasedStateMachine):
-    """The law, told a second time as plain numbers: what counts is the failures in a row, the rests in a row, and one permit."""
+    """The breaker as a model of plain numbers: failures in a row, rests in a row, and one probe."""
 
     @initialize(failures=st.integers(1, 4), rest=st.floats(0.5, 20), most=st.floats(1, 200))
     def begin(self, failures: int, rest: float, most: float) -> None:
@@ -65,7 +65,7 @@ class BreakerLaw(RuleBasedStateMachine):
     @precondition(lambda self: not self.probe_is_out)
     @rule(offset=st.floats(-1e6, 1e6))
     def restart(self, offset: float) -> None:
-        """The monotonic clock begins anew, and the breaker goes on where it stood."""
+        """The monotonic clock starts at another value, and the breaker continues."""
         memory = self.breaker.saved(self.now)
         if self.rest_ends is not None:
             length = min(self.limits.most, self.limits.rest * 2 ** (self.rests - 1))
@@ -93,7 +93,7 @@ class BreakerLaw(RuleBasedStateMachine):
         if self.breaker.phase is Phase.FAILING:
             assert (
                 self.breaker.until - self.now <= self.limits.most + 1e-6
-            )  # the last digits of a float went with a restart
+            )  # a restart costs the last digits of a float
 
 
 TestBreakerLaw = BreakerLaw.TestCase
@@ -133,7 +133,7 @@ def test_breaker_counts_from_zero_after_a_success() -> None:
 
 def test_breaker_rest_doubles_with_each_failed_probe_up_to_most() -> None:
     breaker, rests = tripped(), list[float]()
-    for _ in range(70):  # more than a float has doublings for
+    for _ in range(70):  # more doublings than a float can hold
         now = breaker.until
         breaker.acquire()
         assert breaker.failed(now, "503") is False

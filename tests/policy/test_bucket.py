@@ -11,14 +11,14 @@ from tocsind.policy.bucket import BORROW_TIME, EARLY_PACE, Bucket, Rate
 from tocsind.policy.reserve import Reserve
 
 rates = st.builds(Rate, st.integers(1, 12), st.floats(0.25, 120))
-starts = st.floats(1e4, 1e6)  # a monotonic clock begins anywhere
+starts = st.floats(1e4, 1e6)  # a monotonic clock starts anywhere
 pauses = st.lists(st.floats(0, 200), max_size=60)
 journeys = st.lists(st.tuples(st.floats(0, 60), st.floats(0, 5), st.floats(0, 1), st.booleans()), max_size=60)
-SAME = 1e-6  # what differs by less is the same instant
+SAME = 1e-6  # s; a smaller difference counts as the same instant
 
 
 def sent(bucket: Bucket, now: float, *, expedited: bool = True) -> float:
-    """Wait for the bucket, send, and have the answer at once; when that was."""
+    """Wait for the bucket, send, and get the answer at once; returns when."""
     now = bucket.ready_at(now, expedited=expedited)
     bucket.acquire(now, expedited=expedited)
     bucket.release(now, expedited=expedited)
@@ -29,7 +29,7 @@ def sent(bucket: Bucket, now: float, *, expedited: bool = True) -> float:
 def test_bucket_keeps_every_server_window_within_count_for_any_latency(
     rate: Rate, now: float, journeys: list[tuple[float, float, float, bool]]
 ) -> None:
-    """The server counts at any instant between sending and answer: so from the answer, and at the sending, is the only safe way."""
+    """The server counts at any instant between sending and answer."""
     bucket, counted = Bucket(rate, Reserve()), list[float]()
     for pause, latency, share, expedited in journeys:
         now = bucket.ready_at(now + pause, expedited=expedited)
@@ -95,7 +95,7 @@ def test_bucket_token_is_used_from_sending_and_comes_back_after_answer() -> None
 
 
 def test_bucket_never_permits_twice_its_count_in_a_window() -> None:
-    """The classic bucket refills while it is emptied, and lets twice its count through in one window."""
+    """The classic bucket refills while it is emptied, and permits twice its count in one window."""
     bucket = Bucket(Rate(30, 60.0))
     for _ in range(30):
         assert sent(bucket, 100.0) == 100.0
@@ -180,7 +180,7 @@ def test_bucket_paces_steady_stream_evenly_and_never_blocks_it() -> None:
 
 
 def test_bucket_pace_is_counted_from_sending_to_sending() -> None:
-    """From answers it would be slower by the time that requests travel."""
+    """From answers it would be slower by the latency."""
     quick, slow = (Bucket(Rate(30, 60.0), Reserve()) for _ in range(2))
     for bucket, latency in ((quick, 0.0), (slow, 1.0)):
         for n in range(20):
@@ -240,7 +240,7 @@ def test_bucket_paces_first_requests_of_empty_window_faster(count: int, early: i
         held.append(paced - now)
         now = sent(bucket, paced, expedited=False)
     assert max(held) <= EARLY_PACE + SAME
-    if count < 30:  # a window of 30 is paced about as fast all along
+    if count < 30:  # a window of 30 is paced about equally everywhere
         assert bucket.paced_at(now) - now > EARLY_PACE
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a delivery: the whole table, outcome by priority by history."""
+"""The result of an attempt for a delivery: the whole table, outcome by priority by history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tocsind.policy.delivery import OPEN, SETTLED, Delivery, Priority, Settlemen
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Reach, Refused, Unknown
 
 RETRY = Retry(first=8.0, most=60.0, give_up=3600.0)
-OLD = {"first_try": NOW - 3600.0, "attempts": 9}  # as long as anyone is patient
+OLD = {"first_try": NOW - 3600.0, "attempts": 9}  # older than any give-up
 IN_DOUBT = {"maybe_duplicate": True, "unknown_count": 1}
 LIMITED = Deferred("429", Cause.LIMITED, Reach.ENDPOINT, wait=20.0)
 
@@ -24,7 +24,7 @@ class Row(NamedTuple):
     outcome: Outcome
     history: dict[str, Any]
     normal: Settlement
-    low: Settlement | None = None  # None: as for the others
+    low: Settlement | None = None  # None: as for the other priorities
 
 
 def queued(reason: str, wait: float = 0.0, **known: Any) -> Settlement:
@@ -37,8 +37,8 @@ TABLE = {
         Delivered("m1"), IN_DOUBT, Settlement(State.SENT, message="m1", maybe_duplicate=True, unknown_count=1)
     ),
     "it arrived late": Row(Delivered(), OLD, Settlement(State.SENT)),
-    "it will never pass": Row(Refused("400"), {}, Settlement(State.DEAD, "400", copy_to_fallback=True)),
-    "it will never pass, and an earlier copy may have": Row(
+    "refused": Row(Refused("400"), {}, Settlement(State.DEAD, "400", copy_to_fallback=True)),
+    "refused, and an earlier copy may have": Row(
         Refused("400"),
         IN_DOUBT,
         Settlement(State.DEAD, "400", maybe_duplicate=True, unknown_count=1, copy_to_fallback=True),
@@ -48,77 +48,71 @@ TABLE = {
     "the destination is gone, and an earlier copy may have arrived": Row(
         Refused("404", disable=True), IN_DOUBT, queued("404", maybe_duplicate=True, unknown_count=1)
     ),
-    "nobody can say": Row(
+    "unknown": Row(
         Unknown("no answer"),
         {},
         queued("no answer", 4.0, maybe_duplicate=True, unknown_count=1),
         low=Settlement(State.UNKNOWN, "no answer", maybe_duplicate=True, unknown_count=1),
     ),
-    "nobody can say, and that is old": Row(
+    "unknown, and old": Row(
         Unknown("no answer"),
         OLD,
         queued("no answer", 30.0, maybe_duplicate=True, unknown_count=1),
         low=Settlement(State.UNKNOWN, "no answer", maybe_duplicate=True, unknown_count=1),
     ),
-    "nobody can say, for the second time": Row(
+    "unknown, for the second time": Row(
         Unknown("no answer"),
         IN_DOUBT,
         Settlement(State.UNKNOWN, "no answer", maybe_duplicate=True, unknown_count=2, copy_to_fallback=True),
         low=Settlement(State.UNKNOWN, "no answer", maybe_duplicate=True, unknown_count=2),
     ),
-    "nobody can say, after a crash that nobody watched": Row(
+    "unknown, after a crash": Row(
         Unknown("no answer"),
         {"maybe_duplicate": True},
         queued("no answer", 4.0, maybe_duplicate=True, unknown_count=1),
         low=Settlement(State.UNKNOWN, "no answer", maybe_duplicate=True, unknown_count=1),
     ),
-    "they failed": Row(Deferred("503"), {}, queued("503", 4.0)),
-    "they failed, for the third time": Row(Deferred("503"), {"attempts": 3}, queued("503", 16.0, max_batch=5)),
-    "they failed, and it may be the reason even in small company": Row(
+    "server failed": Row(Deferred("503"), {}, queued("503", 4.0)),
+    "server failed, for the third time": Row(Deferred("503"), {"attempts": 3}, queued("503", 16.0, max_batch=5)),
+    "server failed, and it may be the reason even in a small batch": Row(
         Deferred("503"), {"attempts": 2, "max_batch": 5}, queued("503", 8.0, max_batch=2)
     ),
-    "they failed, for the first time in small company": Row(
+    "server failed, for the first time in a small batch": Row(
         Deferred("503"), {"max_batch": 5}, queued("503", 4.0, max_batch=5)
     ),
-    "they failed, and said when to come back": Row(Deferred("503", wait=90.0), {}, queued("503", 90.0)),
-    "they failed, and asked for less than we would wait": Row(Deferred("503", wait=1.0), {}, queued("503", 4.0)),
-    "they failed, and may have saved it": Row(
+    "server failed, and asked for a wait": Row(Deferred("503", wait=90.0), {}, queued("503", 90.0)),
+    "server failed, and asked for less than the backoff": Row(Deferred("503", wait=1.0), {}, queued("503", 4.0)),
+    "server failed, and may have saved it": Row(
         Deferred("503", ambiguous=True), {}, queued("503: it may have arrived", 4.0, maybe_duplicate=True)
     ),
-    "they failed, and an earlier copy may have arrived": Row(
+    "server failed, and an earlier copy may have arrived": Row(
         Deferred("503"), IN_DOUBT, queued("503", 4.0, maybe_duplicate=True, unknown_count=1)
     ),
-    "they failed for as long as anyone is patient": Row(
+    "server failed until give-up": Row(
         Deferred("503"), OLD, Settlement(State.DEAD, "given up: 503", copy_to_fallback=True)
     ),
-    "they failed for as long as anyone is patient, and may have saved it": Row(
+    "server failed until give-up, and may have saved it": Row(
         Deferred("503", ambiguous=True),
         OLD,
         Settlement(State.DEAD, "given up: 503: it may have arrived", maybe_duplicate=True, copy_to_fallback=True),
     ),
-    "they failed for nearly as long": Row(Deferred("503"), {"first_try": NOW - 3599.0}, queued("503", 4.0)),
-    "they failed, and nobody wrote down when it began": Row(Deferred("503"), {"first_try": None}, queued("503", 4.0)),
+    "server failed until just before give-up": Row(Deferred("503"), {"first_try": NOW - 3599.0}, queued("503", 4.0)),
+    "server failed, without a first try": Row(Deferred("503"), {"first_try": None}, queued("503", 4.0)),
     "a rate limit: the lane waits and the delivery does not": Row(LIMITED, {}, queued("429")),
     "a rate limit never gives up": Row(
         LIMITED, {**OLD, **IN_DOUBT}, queued("429", maybe_duplicate=True, unknown_count=1)
     ),
-    "somebody in its message, and nobody knows who: it travels in half the company": Row(
-        Deferred("400", Cause.BATCH_REJECTED), {}, queued("400", max_batch=5)
-    ),
-    "somebody in its small message": Row(
-        Deferred("400", Cause.BATCH_REJECTED), {"max_batch": 3}, queued("400", max_batch=1)
-    ),
-    "it alone": Row(Deferred("400", Cause.BATCH_REJECTED), {"max_batch": 1}, queued("400", max_batch=1)),
-    "somebody else in its message was named": Row(Deferred("400", Cause.BATCH_MATE), {}, queued("400")),
-    "somebody else was named, whatever is known of it": Row(
+    "batch rejected: half the batch size": Row(Deferred("400", Cause.BATCH_REJECTED), {}, queued("400", max_batch=5)),
+    "small batch rejected": Row(Deferred("400", Cause.BATCH_REJECTED), {"max_batch": 3}, queued("400", max_batch=1)),
+    "alone and rejected": Row(Deferred("400", Cause.BATCH_REJECTED), {"max_batch": 1}, queued("400", max_batch=1)),
+    "batch mate named": Row(Deferred("400", Cause.BATCH_MATE), {}, queued("400")),
+    "batch mate named, with other history": Row(
         Deferred("400", Cause.BATCH_MATE),
         {**OLD, **IN_DOUBT, "max_batch": 5, "plain_format": True},
         queued("400", maybe_duplicate=True, unknown_count=1, max_batch=5, plain_format=True),
     ),
-    "the message that it was to edit is not there any more: it goes again at once": Row(
-        Deferred("404", Cause.TARGET_GONE), OLD, queued("404", repost=True)
-    ),
-    "its form was not taken: plain, and alone": Row(
+    "edited message is gone: again at once": Row(Deferred("404", Cause.TARGET_GONE), OLD, queued("404", repost=True)),
+    "format refused: plain, and alone": Row(
         Deferred("400", Cause.FORMAT),
         IN_DOUBT,
         queued("400", maybe_duplicate=True, unknown_count=1, plain_format=True, max_batch=1),
@@ -174,8 +168,8 @@ def test_settle_copies_only_final_states_and_waits_only_when_queued(
     assert not after.copy_to_fallback or after.state in {State.UNKNOWN, State.DEAD}
     assert after.copy_to_fallback or after.state is not State.DEAD
     assert after.wait == 0 or after.state is State.QUEUED
-    told = outcome.wait or 0.0 if isinstance(outcome, Deferred) else 0.0
-    assert 0 <= after.wait <= max(told, ceiling(RETRY, before.attempts))
+    requested = outcome.wait or 0.0 if isinstance(outcome, Deferred) else 0.0
+    assert 0 <= after.wait <= max(requested, ceiling(RETRY, before.attempts))
     assert after.reason or after.state is State.SENT
 
 

@@ -16,18 +16,18 @@ URGENT, HIGH, NORMAL, LOW = Priority
 ARRIVED = Report((Delivered("m"),))
 FIVE, THIRTY = Rate(5, 2.0), Rate(30, 60.0)
 requests = st.lists(st.tuples(st.floats(0, 5), st.floats(0, 1), st.sampled_from(Priority)), max_size=60)
-SAME = 1e-6  # what differs by less is the same instant
+SAME = 1e-6  # s; a smaller difference counts as the same instant
 
 
 def discord(ours: Rate | None = None) -> Limiter:
-    """As the documentation has it."""
+    """The limits of Discord's documentation."""
     return Limiter(ours, WebhookLimit(FIVE), ChannelLimit(THIRTY), HostLimit(Rate(45, 1.1)))
 
 
 def sent(
     limiter: Limiter, now: float, priority: Priority = NORMAL, report: Report = ARRIVED, latency: float = 0.0
 ) -> float:
-    """Wait for the limiter, send and have the answer; when that left."""
+    """Wait for the limiter, send and get the answer; returns when it left."""
     now = limiter.ready_at(now, priority)
     limiter.acquire(now, priority)
     limiter.on_response(now + latency, priority, report)
@@ -38,7 +38,7 @@ def limited(reach: Reach, wait: float | None = None, reason: str = "429") -> Def
     return Deferred(reason, Cause.LIMITED, reach, wait=wait)
 
 
-# --- when -----------------------------------------------------------------------------------------------------------------------
+# --- ready_at -------------------------------------------------------------------------------------------------------------------
 
 
 @given(st.none() | st.builds(Rate, st.integers(2, 40), st.floats(0.25, 120)), requests, st.sampled_from(Priority))
@@ -91,7 +91,7 @@ def test_limiter_longest_wait_decides_and_gives_the_reason() -> None:
     assert (limiter.ready_at(100.0, URGENT), limiter.wait_reason(100.0, URGENT)) == (140.0, "429 user")
 
 
-# --- each bar, alone: take one away and one of these says so -----------------------------------------------------------------
+# --- each limit alone: without it, one of these tests fails ------------------------------------------------------------------
 
 
 def test_limiter_waits_for_configured_limit() -> None:
@@ -221,7 +221,7 @@ def test_report_reached_the_server_unless_all_outcomes_are_unsent() -> None:
     assert ARRIVED.reached
 
 
-# --- what it learns ---------------------------------------------------------------------------------------------------------
+# --- on_response and on_limited ---------------------------------------------------------------------------------------------
 
 
 def test_limiter_blocks_what_the_reach_says() -> None:
@@ -282,7 +282,7 @@ def test_limiter_demand_grows_reserve_of_every_shared_window() -> None:
     }
 
 
-# --- what people are told -----------------------------------------------------------------------------------------------------
+# --- texts and views --------------------------------------------------------------------------------------------------------
 
 
 def test_limiter_windows_show_what_is_left() -> None:

@@ -1,4 +1,4 @@
-"""One key, one message: what is edited, what is posted, what is shown, and what is known afterwards."""
+"""One message per key: when it is edited or posted, what it shows, and what is known afterwards."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ IN_DOUBT = Settlement(State.UNKNOWN, "timeout")
 
 
 def state(order: int, priority: Priority = Priority.NORMAL, **known: Any) -> Delivery:
-    """A delivery of the key, the `order`th of its destination, too."""
+    """A delivery of the key, with this `order`."""
     signal = Signal(f"state {order}", key="trade", timestamp=known.pop("timestamp", None))
     return Delivery(order, signal, "d", priority, NOW + order, order=order, **known)
 
 
-def told(*states: Delivery, known: LiveMessage | None = None, before: Delivery | None = None) -> list[Delivery]:
+def updated(*states: Delivery, known: LiveMessage | None = None, before: Delivery | None = None) -> list[Delivery]:
     return build("trade", "webhook", known or LiveMessage(), before, states)
 
 
-# --- what one attempt does -------------------------------------------------------------------------------------------------
+# --- plan_update ---------------------------------------------------------------------------------------------------------------
 
 
 def test_plan_posts_first_state_and_edits_with_the_next() -> None:
@@ -63,8 +63,8 @@ def test_plan_shows_repeated_state_as_one_line() -> None:
 def test_plan_keeps_duplicate_mark_of_an_edited_message() -> None:
     _, then = plan_update(LiveMessage("m1", (OPENED,), maybe_duplicate=True), [FILLED], wakes=False, doubt=False)
     assert then.maybe_duplicate
-    _, anew = plan_update(then, [CLOSED], wakes=True, doubt=False)
-    assert not anew.maybe_duplicate, "there is one of it"
+    _, posted = plan_update(then, [CLOSED], wakes=True, doubt=False)
+    assert not posted.maybe_duplicate, "there is one of it"
 
 
 @given(st.lists(st.sets(st.integers(0, 60), min_size=1), min_size=1))
@@ -73,7 +73,7 @@ def test_plan_shows_last_accepted_and_counts_every_state_in_any_order(
 ) -> None:
     known, seen = LiveMessage("m1"), set[int]()
     for orders in rounds:
-        fresh = orders - seen  # nothing is told twice but what may not have arrived
+        fresh = orders - seen  # only a state that may not have arrived is shown twice
         if fresh:
             _, known = plan_update(known, [Line(order, 0.0, "x") for order in fresh], wakes=False, doubt=False)
             seen |= fresh
@@ -97,12 +97,12 @@ def test_edit_outcome_is_never_ambiguous(ended: Outcome, means: Outcome) -> None
     assert of_edit(ended) == means
 
 
-# --- the deliveries of it --------------------------------------------------------------------------------------------------
+# --- build ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_build_shows_last_of_all_claimed_deliveries() -> None:
     low, high = state(2, Priority.LOW), state(1, Priority.HIGH)
-    first, second = told(high, low)
+    first, second = updated(high, low)
     assert (first.number, second.number) == (1, 2)
     assert first.update is not None
     assert first.update is second.update
@@ -112,43 +112,43 @@ def test_build_shows_last_of_all_claimed_deliveries() -> None:
 
 def test_build_keeps_showing_a_newer_state() -> None:
     known = LiveMessage("m1", (Line(5, NOW, "state 5"),))
-    (late,) = told(state(3), known=known, before=state(5))
+    (late,) = updated(state(3), known=known, before=state(5))
     assert late.update is not None
     assert (late.update.message.order, late.update.edits) == (5, "m1")
-    (newer,) = told(state(6), known=known, before=state(5))
+    (newer,) = updated(state(6), known=known, before=state(5))
     assert newer.update is not None
     assert newer.update.message.order == 6
 
 
 @pytest.mark.parametrize("priority", Priority)
 def test_build_wakes_for_urgent_only(priority: Priority) -> None:
-    (one,) = told(state(2, priority), known=ALIVE)
+    (one,) = updated(state(2, priority), known=ALIVE)
     assert one.update is not None
     assert (one.update.edits is None) is (priority is Priority.URGENT)
 
 
 def test_build_wakes_for_urgent_even_if_a_later_one_is_shown() -> None:
-    last = told(state(2, Priority.URGENT), state(3, Priority.LOW), known=ALIVE)[-1]
+    last = updated(state(2, Priority.URGENT), state(3, Priority.LOW), known=ALIVE)[-1]
     assert last.update is not None
     assert (last.update.edits, last.update.message.order) == (None, 3)
 
 
 def test_build_marks_shown_delivery_if_any_may_be_a_duplicate() -> None:
-    last = told(state(2, maybe_duplicate=True), state(3))[-1]
+    last = updated(state(2, maybe_duplicate=True), state(3))[-1]
     assert last.update is not None
     assert last.update.message.maybe_duplicate
     assert not last.maybe_duplicate
 
 
 def test_line_has_the_time_of_its_signal() -> None:
-    (dated,) = told(state(1, timestamp=NOW - 3600))
+    (dated,) = updated(state(1, timestamp=NOW - 3600))
     assert dated.update is not None
     assert dated.update.then.lines == (Line(1, NOW - 3600, "state 1"),)
 
 
 def reasons(*states: Delivery, known: LiveMessage | None = None) -> list[str | None]:
-    """What each is told to be, once it arrived."""
-    batch = told(*states, known=known)
+    """The reason of each after it arrived."""
+    batch = updated(*states, known=known)
     retry = Retry()
     return [settle(each, Delivered("m1"), now=NOW, retry=retry, jitter=0.5).reason for each in batch]
 
@@ -164,18 +164,18 @@ def test_describe_says_how_and_by_which_state() -> None:
     assert reasons(first, second, known=ALIVE) == [f"{by_second}: edited in place", "edited in place"]
 
 
-# --- what is known afterwards ----------------------------------------------------------------------------------------------
+# --- after ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_after_arrival_the_message_is_known() -> None:
-    batch = told(state(1), state(2))
+    batch = updated(state(1), state(2))
     known = after(batch, [SENT, SENT])
     assert known == LiveMessage("m2", tuple(Line(n, NOW + n, f"state {n}") for n in (1, 2)))
 
 
 @pytest.mark.parametrize("settlements", [[QUEUED], [Settlement(State.DEAD, "400")]])
 def test_after_failure_nothing_changes(settlements: Sequence[Settlement]) -> None:
-    assert after(told(state(1)), settlements) is None
+    assert after(updated(state(1)), settlements) is None
 
 
 def test_after_delivery_without_key_nothing_changes() -> None:
@@ -183,14 +183,14 @@ def test_after_delivery_without_key_nothing_changes() -> None:
 
 
 def test_after_unknown_post_is_marked_and_has_no_message() -> None:
-    low, normal = told(state(1, Priority.LOW), state(2))
+    low, normal = updated(state(1, Priority.LOW), state(2))
     assert after([low, normal], [IN_DOUBT, QUEUED]) == LiveMessage(
         None, (Line(1, NOW + 1, "state 1"),), 0, maybe_duplicate=True
     )
 
 
 def test_after_leaves_out_states_that_wait_again() -> None:
-    states = told(*(state(n) for n in range(MAX_LINES + 2)))  # the first two are cut off
+    states = updated(*(state(n) for n in range(MAX_LINES + 2)))  # the first two are cut off
     known = after(states, [QUEUED, IN_DOUBT, *[QUEUED] * MAX_LINES])
     assert known is not None
     assert (known.lines, known.earlier) == ((), 1)
@@ -201,13 +201,13 @@ def test_message_gone_is_recognised() -> None:
     assert not is_message_gone([QUEUED])
 
 
-# --- in company ------------------------------------------------------------------------------------------------------------
+# --- batches -------------------------------------------------------------------------------------------------------------------
 
 
 def test_batch_with_live_message_is_alone_and_full_if_others_wait() -> None:
     trade, other = Footprint(key="trade", must_be_alone=True), Footprint(key="plain")
     assert form([trade], 10, 6000) == Batch((0,), is_full=False)
-    assert form([trade, trade], 10, 6000) == Batch((0,), is_full=False)  # told along when it is claimed
+    assert form([trade, trade], 10, 6000) == Batch((0,), is_full=False)  # the claim adds the second one
     assert form([trade, other], 10, 6000) == Batch((0,), is_full=True)
 
 

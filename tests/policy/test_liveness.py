@@ -1,4 +1,4 @@
-"""What stands still, in plain numbers."""
+"""Stuck parts, in plain numbers."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def test_due_part_without_moves_is_stuck() -> None:
 
 def test_request_beyond_its_deadline_is_stuck() -> None:
     for before in (IDLE, DUE, out(9.0)):
-        told = stuck(before, out(16.0))
-        assert told == "a request has been out for 16 s, and its deadline was 10 s"
+        reason = stuck(before, out(16.0))
+        assert reason == "a request has been out for 16 s, and its deadline was 10 s"

@@ -97,7 +97,7 @@ def test_block_continues_after_restart_as_block() -> None:
 
 
 class OutageLaw(RuleBasedStateMachine):
-    """The law, told a second time as plain numbers."""
+    """The outage as a model of plain numbers."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -26,13 +26,13 @@ blocks = st.lists(st.tuples(st.floats(1, 100), st.text()), max_size=5)
 
 
 def sent(scope: RateLimit, *times: float, expedited: bool = True) -> None:
-    """Requests that left and were answered then."""
+    """Requests that left and were answered at these instants."""
     for at in times:
         scope.acquire(at, expedited=expedited)
         scope.release(at, expedited=expedited)
 
 
-# --- all of them --------------------------------------------------------------------------------------------------------------
+# --- all limits ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scope", [WebhookLimit(), ChannelLimit(), HostLimit()])
@@ -104,7 +104,7 @@ def test_apply_rate_changes_the_configured_rate() -> None:
     assert scope.ready_at(1.2) == 1.2
 
 
-# --- the endpoint -----------------------------------------------------------------------------------------------------------
+# --- webhook ----------------------------------------------------------------------------------------------------------------
 
 
 def test_webhook_without_headers_uses_its_log() -> None:
@@ -124,7 +124,7 @@ def test_webhook_header_without_remaining_closes_although_log_has_room() -> None
 
 
 def test_webhook_header_with_remaining_opens_although_log_is_full() -> None:
-    """The window was nearly over when ours began."""
+    """The server's window was nearly over when the log's began."""
     scope = WebhookLimit(FIVE)
     sent(scope, 1.0, 1.1, 1.2, 1.3, 1.4)
     scope.on_response(1.4, RateHeaders(limit=5, remaining=3, reset_after=1.9))
@@ -268,11 +268,11 @@ def test_webhook_request_in_flight_at_kill_delays_nothing_in_nearly_unused_windo
     assert scope.ready_at(100.1) == pytest.approx(50.0 + 60.0 + MARGIN)
 
 
-# --- the channel --------------------------------------------------------------------------------------------------------------
+# --- channel -----------------------------------------------------------------------------------------------------------------
 
 
 def full(count: int = 30) -> ChannelLimit:
-    """A channel whose log is full but for those who must not send any more."""
+    """A channel without tokens for NORMAL and LOW."""
     scope = ChannelLimit(THIRTY)
     for n in range(count):
         sent(scope, n / 10)
@@ -295,7 +295,7 @@ def test_channel_counts_thirty_a_minute_with_reserve() -> None:
 
 
 def test_channel_shared_429_blocks_and_leaves_one_less_than_passed() -> None:
-    scope = full(20)  # the twentieth is the one that did not pass
+    scope = full(20)  # the twentieth is the refused one
     scope.on_limited(2.0, 7.0, "429 shared")
     assert (scope.block_ends(2.0), scope.blocked_because) == (9.0, "429 shared")
     assert learned(scope, 9.0) == 18
@@ -353,7 +353,7 @@ def test_channel_counts_restored_requests_and_demand_of_expedited_ones() -> None
     assert (scope.bucket.used(12.0), scope.bucket.reserved(12.0)) == (12, 9)
 
 
-# --- the address ------------------------------------------------------------------------------------------------------------
+# --- host --------------------------------------------------------------------------------------------------------------------
 
 
 def test_host_counts_every_request() -> None:
@@ -397,7 +397,7 @@ def test_host_unstated_block_doubles_until_a_request_passes() -> None:
         (Rate(5, 2.0), BORROW_TIME),
         (Rate(5, 5.0), 5.0 + MARGIN),
         (Rate(6, 5.0), BORROW_TIME),  # a backlog does not use it up at once
-        (Rate(5, 6.0), BORROW_TIME),  # a loan that long would be a reserve that is never there
+        (Rate(5, 6.0), BORROW_TIME),  # with so long a time the reserve would never be there
     ],
     ids=str,
 )

@@ -1,4 +1,4 @@
-"""The source "tocsin" is the daemon's own; a program's signal that claims it is taken under another."""
+"""The source "tocsin" is reserved for the daemon; a client's signal that claims it gets another one."""
 
 from __future__ import annotations
 
