@@ -54,13 +54,13 @@ class RecordingLane:
         self.rewound += 1
 
     def refresh(self) -> None:
-        raise NotImplementedError("no test folds here")
+        raise NotImplementedError("no test here makes a digest")
 
     def fitness(self) -> Fitness:
         return Fitness.WORKING
 
     def recheck_fallbacks(self) -> None:
-        raise NotImplementedError("no lane comes back here")
+        raise NotImplementedError("no lane becomes fit again here")
 
 
 class CoreFixture:

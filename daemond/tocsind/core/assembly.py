@@ -37,7 +37,7 @@ class Core(NamedTuple):
     attachments: Attachments
 
 
-def assemble(  # noqa: PLR0917 - called in one place, and by tests
+def assemble(  # noqa: PLR0917 - called by `components` and by tests
     journal: Journal,
     config: Config,
     clock: Clock,
