@@ -82,7 +82,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     end_daemon(found.state)
 
 
-def test_ten_strategies_that_start_together_have_one_daemon_and_all_their_signals_arrive(machine: Machine) -> None:
+def test_autostart_by_ten_processes_starts_one_daemon(machine: Machine) -> None:
     together = [machine.python(STRATEGY, f"S{n}") for n in range(10)]
     assert [said(each) for each in together] == ["True True"] * 10
     pid = machine.status()["pid"]
@@ -94,7 +94,7 @@ def test_ten_strategies_that_start_together_have_one_daemon_and_all_their_signal
     assert not autostart.is_served(machine.socket)
 
 
-def test_the_daemon_is_detached_from_all_that_its_starter_had(machine: Machine) -> None:
+def test_autostart_detaches_the_daemon(machine: Machine) -> None:
     script = """
 import os, sys
 from tocsin.compat import on_strategy_start
@@ -120,14 +120,14 @@ print(os.read(reader, 1))  # nobody else holds it: this is its end
     assert len(machine.status()["destinations"]) == 1
 
 
-def test_where_a_daemon_answers_none_is_started(machine: Machine) -> None:
+def test_autostart_starts_none_where_a_daemon_answers(machine: Machine) -> None:
     assert said(machine.python(STRATEGY, "first")) == "True True"
     pid = machine.status()["pid"]
     assert said(machine.python(STRATEGY, "second")) == "True True"
     assert machine.status()["pid"] == pid
 
 
-def test_a_daemon_that_was_killed_is_followed_by_another(machine: Machine) -> None:
+def test_autostart_replaces_a_killed_daemon(machine: Machine) -> None:
     assert said(machine.python(STRATEGY, "first")) == "True True"
     pid = machine.status()["pid"]
     os.kill(pid, signal.SIGKILL)
@@ -137,7 +137,7 @@ def test_a_daemon_that_was_killed_is_followed_by_another(machine: Machine) -> No
     until(lambda: set(machine.delivered()) == {"first", "second"})  # the kill may have come in the middle of the first
 
 
-def test_a_daemon_that_cannot_start_is_no_error_and_its_log_says_why(machine: Machine) -> None:
+def test_autostart_failure_is_in_the_daemons_log(machine: Machine) -> None:
     machine.configure(CONFIG + "colour = 1\n")
     script = STRATEGY.replace("patience=60", "patience=2")
     assert said(machine.python(script, "kept")) == "False True"
@@ -147,7 +147,7 @@ def test_a_daemon_that_cannot_start_is_no_error_and_its_log_says_why(machine: Ma
     until(lambda: sorted(machine.delivered()) == ["kept", "told"])
 
 
-def test_where_no_daemon_is_installed_it_is_no_error_either(machine: Machine) -> None:
+def test_autostart_without_an_installed_daemon_raises_nothing(machine: Machine) -> None:
     script = "import sys; sys.executable = ''\n" + STRATEGY.replace("60", "1")
     assert said(machine.python(script, "kept", PATH="/nonexistent")) == "False True"
 
@@ -155,7 +155,7 @@ def test_where_no_daemon_is_installed_it_is_no_error_either(machine: Machine) ->
 HAND_OFF = "import tocsin; receipt = tocsin.send('by itself'); print(receipt.state); print(receipt.reason, file=open('reason', 'w'))"
 
 
-def test_with_autostart_the_first_hand_off_starts_it_and_is_the_first_that_it_delivers(machine: Machine) -> None:
+def test_autostart_by_the_first_hand_off_delivers_it(machine: Machine) -> None:
     machine.configure(f"[client]\nautostart = true\n{CONFIG}")
     assert said(machine.python(HAND_OFF)) == "spooled"
     assert "[client] autostart is starting one" in (machine.folder / "reason").read_text()
@@ -163,7 +163,7 @@ def test_with_autostart_the_first_hand_off_starts_it_and_is_the_first_that_it_de
     assert said(machine.python(HAND_OFF)) == "stored"
 
 
-def test_without_autostart_a_hand_off_starts_nothing(machine: Machine) -> None:
+def test_hand_off_without_autostart_starts_no_daemon(machine: Machine) -> None:
     assert said(machine.python(HAND_OFF)) == "spooled"
     assert not (machine.state / "starting").exists()
 
@@ -210,14 +210,14 @@ def managed(machine: Machine) -> Iterator[Machine]:
 START = "from tocsin.compat import on_strategy_start; print(on_strategy_start(patience=60))"
 
 
-def test_where_systemd_has_a_unit_for_this_socket_it_is_asked(managed: Machine) -> None:
+def test_autostart_uses_the_users_systemd_unit(managed: Machine) -> None:
     assert said(managed.python(START)) == "True"
     assert (managed.folder / "asked").read_text() == "--user start tocsind.socket\n"
     assert not (managed.state / "daemon.log").exists()
 
 
 @pytest.mark.parametrize("trouble", ["broken", "another socket", "no manager"])
-def test_where_systemd_cannot_help_a_daemon_of_ones_own_is_started(managed: Machine, trouble: str) -> None:
+def test_autostart_without_a_working_unit_starts_a_daemon(managed: Machine, trouble: str) -> None:
     if trouble == "broken":
         (managed.folder / "broken").touch()
     elif trouble == "another socket":
@@ -230,7 +230,7 @@ def test_where_systemd_cannot_help_a_daemon_of_ones_own_is_started(managed: Mach
     assert (managed.folder / "asked").exists() is (trouble == "broken")
 
 
-def test_a_state_that_is_served_elsewhere_keeps_its_daemon(machine: Machine) -> None:
+def test_autostart_keeps_a_daemon_on_another_socket(machine: Machine) -> None:
     assert said(machine.python(STRATEGY, "first")) == "True True"
     other = str(machine.folder / "run" / "other.sock")
     assert said(machine.python(STRATEGY.replace("60", "1"), "second", TOCSIN_SOCKET=other)) == "False True"

@@ -45,7 +45,7 @@ def made(given: Any, **more: Any) -> dict[str, Any]:
     return values
 
 
-def test_a_mapping_and_an_object_with_the_same_names_are_the_same_signal() -> None:
+def test_foreign_mapping_and_object_give_the_same_signal() -> None:
     names = {"symbol": "ETH", "action": "sell", "price": 10, "confidence": 0.5, "strategy": "ma", "timestamp": 1.5e9}
     expected = {
         "title": "SELL ETH", "symbol": "ETH", "action": "SELL", "price": 10.0,
@@ -54,7 +54,7 @@ def test_a_mapping_and_an_object_with_the_same_names_are_the_same_signal() -> No
     assert made(names) == made(SimpleNamespace(**names)) == expected
 
 
-def test_enums_and_value_objects_are_looked_into() -> None:
+def test_foreign_enums_and_value_objects_are_read() -> None:
     entity = SimpleNamespace(
         symbol=Symbol("BTC"), signal_type=SignalType.BUY, entry_price=Decimal("64000.5"), user_tier=UserTier.PREMIUM
     )
@@ -64,7 +64,7 @@ def test_enums_and_value_objects_are_looked_into() -> None:
     }  # fmt: skip
 
 
-def test_levels_metadata_and_context_become_fields_and_the_context_wins() -> None:
+def test_foreign_levels_metadata_and_context_become_fields() -> None:
     signal = {
         "symbol": "X",
         "stop_loss": 1.5,
@@ -81,11 +81,11 @@ def test_levels_metadata_and_context_become_fields_and_the_context_wins() -> Non
     ("said", "priority"),
     [(NotificationPriority.URGENT, "urgent"), ("HIGH", "high"), (Rank.URGENT, "urgent"), (None, "low")],
 )
-def test_the_priority_that_is_asked_for_goes_before_the_signals_own(said: Any, priority: str) -> None:
+def test_given_priority_overrides_the_signals(said: Any, priority: str) -> None:
     assert made({"symbol": "X", "priority": "low"}, priority=said)["priority"] == priority
 
 
-def test_what_is_not_understood_is_told_in_a_field_and_not_guessed_at() -> None:
+def test_foreign_value_that_cannot_be_read_becomes_a_field() -> None:
     signal = made({"symbol": "X", "confidence": 870, "price": "a lot", "colour": "red"}, priority="soon", tier=7)
     assert signal == {
         "title": "X",
@@ -95,7 +95,7 @@ def test_what_is_not_understood_is_told_in_a_field_and_not_guessed_at() -> None:
     }
 
 
-def test_the_fields_of_tocsin_send_are_understood_in_a_mapping_and_an_object() -> None:
+def test_foreign_signal_accepts_all_fields_of_send() -> None:
     said = {
         "title": "t", "to": "desk", "tags": ["a", "b"], "link": "https://x.y", "attach": Path("/tmp/a.png"),
         "source": "box", "expires": "90s", "key": "k", "id": "01HQZX3Y5N8R7W2K4M6P9T1V3B",
@@ -104,7 +104,7 @@ def test_the_fields_of_tocsin_send_are_understood_in_a_mapping_and_an_object() -
     assert signal_of(said).as_dict() == signal_of(SimpleNamespace(**said)).as_dict() == expected
 
 
-def test_what_is_no_id_of_ours_and_what_holds_nothing_is_let_be_and_no_place_to_send_to_is_told() -> None:
+def test_foreign_signal_ignores_other_ids_and_empty_values() -> None:
     assert made({"symbol": "X", "id": 17, "to": [], "tags": ()}) == {"title": "X", "symbol": "X"}
     assert made({"symbol": "X", "to": 5, "attach": 7}) == {
         "title": "X",
@@ -118,7 +118,7 @@ def test_what_is_no_id_of_ours_and_what_holds_nothing_is_let_be_and_no_place_to_
     ("said", "confidence"),
     [("0.95", 0.95), (" 1 ", 1.0), ("nan", None), ("95", 0.95), ("95%", 0.95), (87, 0.87), ("x", None)],
 )
-def test_a_confidence_in_digits_is_the_number(said: Any, confidence: float | None) -> None:
+def test_foreign_confidence_as_text_is_a_number(said: Any, confidence: float | None) -> None:
     found = made({"symbol": "X", "confidence": said})
     assert found.get("confidence") == confidence
     assert ("fields" in found) is (said == "x")
@@ -127,42 +127,42 @@ def test_a_confidence_in_digits_is_the_number(said: Any, confidence: float | Non
 @pytest.mark.parametrize(
     ("said", "priority"), [("CRITICAL", "urgent"), ("emergency", "urgent"), ("Medium", "normal"), ("warning", "normal")]
 )
-def test_other_words_for_a_priority_are_understood_where_they_can_mean_nothing_else(said: str, priority: str) -> None:
+def test_foreign_priority_words_are_understood(said: str, priority: str) -> None:
     assert made({"symbol": "X", "priority": said}).get("priority") == priority
 
 
-def test_what_does_not_say_what_it_is_costs_no_alert() -> None:
+def test_hostile_object_still_gives_a_signal() -> None:
     odd = Nameless()
     signal = {"symbol": "X", "confidence": odd, "title": odd, "metadata": {"odd": odd}, "fields": odd}
     assert made(signal) == {"title": "X", "symbol": "X", "fields": {"odd": "Nameless"}}
 
 
-def test_a_text_is_a_title_and_a_body() -> None:
+def test_foreign_text_is_title_and_body() -> None:
     assert made("Disk is full\nof old logs\n") == {"title": "Disk is full", "body": "of old logs"}
 
 
-def test_an_object_without_any_of_the_names_calls_itself_something() -> None:
+def test_foreign_object_without_known_names_is_titled_by_its_text() -> None:
     assert made(ValueError("the feed is gone")) == {"title": "ValueError: the feed is gone"}
     assert made(SimpleNamespace())["title"] == "namespace()"
 
 
-def test_a_signal_of_ours_stays_as_it_is() -> None:
+def test_tocsin_signal_is_unchanged() -> None:
     signal = Signal("t", to=["d"], key="k", fields={"a": 1})
     assert signal_of(signal, context={"b": 2}).as_dict() == signal.as_dict() | {"fields": {"a": 1, "b": 2}}
 
 
-def test_a_webhook_in_somebodys_context_is_masked() -> None:
+def test_webhook_in_the_context_is_masked() -> None:
     url = "https://discord.com/api/webhooks/123/canary-canary"
     signal = made({"symbol": "X", "body": f"see {url}"}, context={"discord_webhook_url": url, "config": {"url": url}})
     assert "canary" not in repr(signal)
 
 
-def test_more_fields_than_anybody_reads_are_counted() -> None:
+def test_foreign_fields_beyond_the_limit_are_counted() -> None:
     fields = made({"symbol": "X"}, context={f"f{n}": n for n in range(1000)})["fields"]
     assert (len(fields), fields["…"]) == (MOST_FIELDS, "and 976 more")
 
 
-def test_the_largest_that_it_makes_fits_a_frame() -> None:
+def test_largest_foreign_signal_fits_a_frame() -> None:
     huge = "\x01x" * 10_000
     signal = dict.fromkeys(NAMES, huge) | {name: [f"{n}{huge}" for n in range(100)] for name in ("tags", "to")}
     signal |= {"priority": "low"}
@@ -170,11 +170,11 @@ def test_the_largest_that_it_makes_fits_a_frame() -> None:
     assert len(encode_json({"op": "send", "v": 1, "signal": made_of_it.as_dict(), "ack": "stored"})) < MAX_FRAME
 
 
-def test_an_unreadable_time_is_kept_as_text() -> None:
+def test_foreign_unreadable_time_is_kept_as_text() -> None:
     assert made({"symbol": "X", "timestamp": "yesterday"})["timestamp_text"] == "yesterday"
 
 
-def test_none_is_no_signal() -> None:
+def test_none_is_refused_as_a_signal() -> None:
     with pytest.raises(InvalidSignal, match="signal: is None"):
         signal_of(None)
 
@@ -215,7 +215,7 @@ SIGNALS = st.one_of(ANYTHING, NAMED, st.builds(lambda names: SimpleNamespace(**n
 
 @given(SIGNALS, ANYTHING, ANYTHING, st.one_of(ANYTHING, NAMED))
 @example({"title": {}}, None, None, {})
-def test_whatever_a_signal_is_made_of_it_is_one(given: Any, priority: Any, tier: Any, context: Any) -> None:
+def test_any_object_gives_a_signal(given: Any, priority: Any, tier: Any, context: Any) -> None:
     if given is None:
         return
     signal = signal_of(given, priority, tier, context)
@@ -224,5 +224,5 @@ def test_whatever_a_signal_is_made_of_it_is_one(given: Any, priority: Any, tier:
 
 
 @given(SIGNALS, ANYTHING, ANYTHING, st.one_of(ANYTHING, NAMED))
-def test_no_call_raises_whatever_it_is_given(given: Any, priority: Any, tier: Any, context: Any) -> None:
+def test_compat_calls_never_raise(given: Any, priority: Any, tier: Any, context: Any) -> None:
     assert send_signal_sync(given, priority, tier, context) is (given is not None)

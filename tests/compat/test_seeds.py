@@ -90,7 +90,7 @@ LOOPS = pytest.mark.parametrize("run", [in_asyncio, in_trio, in_a_thread])
 
 
 @LOOPS
-def test_the_strategy_of_the_seeds_reaches_its_tier(
+def test_strategy_of_the_seeds_reaches_its_tier(
     daemon: DaemonProcess, channels: FakeProcess, run: Callable[..., Any]
 ) -> None:
     ours, symbol = strategy(), run.__name__.upper()
@@ -104,7 +104,9 @@ def test_the_strategy_of_the_seeds_reaches_its_tier(
 
 
 @LOOPS
-def test_ten_and_more_at_once_all_arrive(daemon: DaemonProcess, channels: FakeProcess, run: Callable[..., Any]) -> None:
+def test_send_signal_async_in_ten_tasks_delivers_all(
+    daemon: DaemonProcess, channels: FakeProcess, run: Callable[..., Any]
+) -> None:
     ours, symbols = strategy(), [f"{run.__name__}{n}" for n in range(25)]
 
     async def all_in_asyncio() -> list[bool]:
@@ -125,7 +127,7 @@ def test_ten_and_more_at_once_all_arrive(daemon: DaemonProcess, channels: FakePr
     arrived(channels, 1, *(f"BUY {symbol}" for symbol in symbols))
 
 
-def test_code_without_a_loop_calls_from_any_thread(daemon: DaemonProcess, channels: FakeProcess) -> None:
+def test_send_signal_sync_works_in_any_thread(daemon: DaemonProcess, channels: FakeProcess) -> None:
     answers: list[bool] = []
     symbols = [f"T{n}" for n in range(12)]
 
@@ -144,7 +146,7 @@ def test_code_without_a_loop_calls_from_any_thread(daemon: DaemonProcess, channe
 @pytest.mark.parametrize(
     ("confidence", "priority"), [(0.95, "urgent"), (0.9, "high"), (0.85, "high"), (0.8, "normal"), (None, "normal")]
 )
-def test_without_a_priority_the_confidence_decides(
+def test_priority_depends_on_the_confidence_by_default(
     daemon: DaemonProcess, channels: FakeProcess, confidence: float | None, priority: str
 ) -> None:
     assert compat.send_signal_sync({"symbol": f"C{confidence}", "confidence": confidence}) is True
@@ -152,7 +154,7 @@ def test_without_a_priority_the_confidence_decides(
     assert embed["footer"]["text"].startswith(priority)
 
 
-def test_the_fallback_is_the_spool_and_the_answer_is_true(daemon: DaemonProcess, channels: FakeProcess) -> None:
+def test_send_signal_to_discord_spools_and_returns_true(daemon: DaemonProcess, channels: FakeProcess) -> None:
     daemon.kill()
     assert asyncio.run(compat.send_signal_async(SignalEntity(symbol="SPOOLED1"))) is True
     assert compat.send_signal_sync(SignalEntity(symbol="SPOOLED2")) is True
@@ -161,9 +163,7 @@ def test_the_fallback_is_the_spool_and_the_answer_is_true(daemon: DaemonProcess,
     arrived(channels, 1, "BUY SPOOLED1", "BUY SPOOLED2")
 
 
-def test_a_daemon_that_hangs_holds_up_no_loop_and_what_waits_for_it_goes_together(
-    daemon: DaemonProcess, channels: FakeProcess
-) -> None:
+def test_hung_daemon_does_not_block_the_loop(daemon: DaemonProcess, channels: FakeProcess) -> None:
     symbols = [f"HUNG{n}" for n in range(12)]
 
     async def trade() -> tuple[list[bool], int]:
@@ -187,7 +187,7 @@ def test_a_daemon_that_hangs_holds_up_no_loop_and_what_waits_for_it_goes_togethe
     arrived(channels, 1, *(f"BUY {symbol}" for symbol in symbols))
 
 
-def test_what_reached_neither_daemon_nor_disk_is_answered_false_and_logged(
+def test_dropped_signal_returns_false_and_is_logged(
     nobody: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(notices, "_kinds", {})  # an earlier test's notice of the same kind would hold this one back

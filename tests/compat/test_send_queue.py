@@ -58,7 +58,7 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     made.server.stop()
 
 
-def test_without_a_loop_the_coroutine_hands_over_itself(client: Client) -> None:
+def test_submit_without_a_loop_sends_directly(client: Client) -> None:
     ours = SendQueue(client)
     coroutine = ours.submit(Signal("x"))
     with pytest.raises(StopIteration) as ended:
@@ -67,7 +67,7 @@ def test_without_a_loop_the_coroutine_hands_over_itself(client: Client) -> None:
     assert not ours._thread.is_alive()
 
 
-async def test_a_trio_loop_that_runs_as_a_guest_of_asyncio_is_waited_for_in_trio(client: Client) -> None:
+async def test_submit_works_in_trio_on_top_of_asyncio(client: Client) -> None:
     ours = SendQueue(client)
 
     async def main() -> str:
@@ -88,7 +88,7 @@ async def test_a_trio_loop_that_runs_as_a_guest_of_asyncio_is_waited_for_in_trio
     assert await trio.to_thread.run_sync(asyncio.run, host()) == "stored"
 
 
-def test_what_waits_goes_together(gate: Gate) -> None:
+def test_send_queue_sends_queued_signals_together(gate: Gate) -> None:
     ours = SendQueue(Client(gate.server.path, timeout=PATIENCE))
 
     async def main() -> list[str]:
@@ -103,7 +103,7 @@ def test_what_waits_goes_together(gate: Gate) -> None:
     assert gate.titles == [["first"], [f"{n}" for n in range(20)]]
 
 
-def test_a_cancelled_coroutine_has_given_its_signal_away(gate: Gate) -> None:
+def test_send_queue_sends_the_signal_of_a_cancelled_coroutine(gate: Gate) -> None:
     ours = SendQueue(Client(gate.server.path, timeout=PATIENCE))
 
     async def main() -> None:
@@ -119,7 +119,7 @@ def test_a_cancelled_coroutine_has_given_its_signal_away(gate: Gate) -> None:
     assert gate.titles == [["given"]]
 
 
-def test_more_than_may_wait_are_turned_away_and_told(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_send_queue_drops_signals_beyond_its_capacity(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(send_queue, "CAPACITY", 3)
     ours = SendQueue(Client(gate.server.path, timeout=PATIENCE))
 
@@ -134,7 +134,7 @@ def test_more_than_may_wait_are_turned_away_and_told(gate: Gate, monkeypatch: py
     assert asyncio.run(main()) == ["stored"] * 4 + ["dropped"] * 2
 
 
-def test_a_forked_child_has_a_queue_of_its_own(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forked_child_has_a_send_queue_of_its_own(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(send_queue, "_queues", {})  # or later tests would send by this one's client
 
     async def send() -> str:
@@ -150,7 +150,7 @@ def test_a_forked_child_has_a_queue_of_its_own(client: Client, monkeypatch: pyte
     assert os.waitpid(pid, 0)[1] == 0
 
 
-def test_the_end_of_a_program_waits_for_what_it_gave_away(gate: Gate) -> None:
+def test_send_queue_is_flushed_at_exit(gate: Gate) -> None:
     script = """
 import asyncio, sys
 from tocsin.compat import send_signal_async

@@ -26,9 +26,7 @@ from tocsin.compat.health import METRICS
         (compat.AsyncNotificationStartup, "send_signal_async"),
     ],
 )
-def test_each_old_class_sends_within_its_life(
-    daemon: DaemonProcess, channels: FakeProcess, service: type, method: str
-) -> None:
+def test_old_classes_send(daemon: DaemonProcess, channels: FakeProcess, service: type, method: str) -> None:
     async def main() -> bool:
         async with service() as ours:
             assert ours.is_running
@@ -40,7 +38,7 @@ def test_each_old_class_sends_within_its_life(
     arrived(channels, 0, f"{service.__name__} says")
 
 
-def test_settings_that_alerts_toml_has_now_are_named_once_without_their_values(
+def test_old_settings_are_logged_once_without_values(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "tocsin.compat")
@@ -49,7 +47,7 @@ def test_settings_that_alerts_toml_has_now_are_named_once_without_their_values(
     assert caplog.messages == ["DiscordService: argument 1, max_workers: ignored, configured in alerts.toml now"]
 
 
-def test_metrics_count_what_the_daemon_did(daemon: DaemonProcess, channels: FakeProcess) -> None:
+def test_metrics_are_the_daemons_counters(daemon: DaemonProcess, channels: FakeProcess) -> None:
     until(lambda: compat.get_metrics()["queue_depth"] == 0)
     before = compat.get_metrics()
     assert tuple(before) == METRICS
@@ -59,7 +57,7 @@ def test_metrics_count_what_the_daemon_did(daemon: DaemonProcess, channels: Fake
     until(lambda: compat.get_metrics()["queue_depth"] == 0)
 
 
-def test_a_daemon_in_good_health_is_told_as_such(daemon: DaemonProcess) -> None:
+def test_health_of_a_healthy_daemon(daemon: DaemonProcess) -> None:
     health = compat.get_health_status()
     assert (health["status"], health["service_running"]) == ("healthy", True)
     assert (health["queue_status"], health["circuit_breaker_state"], health["workers_healthy"]) == (
@@ -71,9 +69,7 @@ def test_a_daemon_in_good_health_is_told_as_such(daemon: DaemonProcess) -> None:
     assert health["metrics"] == compat.get_metrics()
 
 
-def test_an_outage_opens_the_breaker_and_the_queue_passes_its_thresholds(
-    daemon: DaemonProcess, channels: FakeProcess
-) -> None:
+def test_health_shows_open_breaker_and_queue_thresholds(daemon: DaemonProcess, channels: FakeProcess) -> None:
     channels.script({"behaviour": "status", "status": 503, "count": 100})
     for n in range(6):
         compat.send_signal_sync({"title": f"outage {n}", "tier": "premium"})
@@ -88,7 +84,7 @@ def test_an_outage_opens_the_breaker_and_the_queue_passes_its_thresholds(
     assert compat.get_metrics()["circuit_breaker_trips"] == 1
 
 
-def test_without_a_daemon_health_says_so_and_the_depth_is_the_spools(nobody: Path, spool: Path) -> None:
+def test_health_without_a_daemon_has_the_spools_depth(nobody: Path, spool: Path) -> None:
     assert compat.send_signal_sync("kept") is True
     health = compat.get_health_status(warning=1)
     assert (health["status"], health["service_running"]) == ("unhealthy", False)
@@ -98,7 +94,7 @@ def test_without_a_daemon_health_says_so_and_the_depth_is_the_spools(nobody: Pat
     assert compat.get_metrics() == health["metrics"] == {**dict.fromkeys(METRICS), "queue_depth": 1}
 
 
-def test_without_a_daemon_and_a_readable_spool_the_depth_is_unknown(
+def test_health_without_a_readable_spool_has_unknown_depth(
     nobody: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -108,9 +104,7 @@ def test_without_a_daemon_and_a_readable_spool_the_depth_is_unknown(
     assert compat.get_metrics() == dict.fromkeys(METRICS)
 
 
-def test_daemon_that_does_not_answer_has_unknown_metrics(
-    nobody: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_metrics_without_an_answer_are_unknown(nobody: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "s"))
         listener.listen()
@@ -120,5 +114,5 @@ def test_daemon_that_does_not_answer_has_unknown_metrics(
 
 
 @pytest.mark.parametrize(("warning", "critical"), [("100", None), (object(), []), (float("nan"), float("inf"))])
-def test_thresholds_that_make_no_sense_are_the_usual_ones(nobody: Path, warning: Any, critical: Any) -> None:
+def test_health_replaces_invalid_thresholds(nobody: Path, warning: Any, critical: Any) -> None:
     assert compat.get_health_status(warning, critical)["queue_status"] == "ok"

@@ -68,7 +68,7 @@ def test_dry_run_lines_show_the_same_as_json(daemon: DaemonProcess) -> None:
     assert "d (discord) is ready" in lines
     assert "  earliest  now" in lines
     assert any(line.startswith("  limit     ours 1/1") for line in lines)
-    assert any(line.startswith("  limit     ") and line.endswith(" of 6,000") for line in lines)
+    assert any(line.startswith("  size      ") and line.endswith(" of 6,000") for line in lines)
     assert '  payload         "title": "BUY BTCUSDT",' in lines
     assert lines[-1] == "nothing was sent"
 

@@ -53,7 +53,7 @@ def picture() -> Picture:
     return Picture(status=STATUS, lanes=lanes(STATUS, History()))
 
 
-def test_at_80_by_24_every_fact_has_its_words(picture: Picture) -> None:
+def test_top_screen_at_80_by_24_shows_every_value(picture: Picture) -> None:
     lines = shown(Screens(), picture)
     assert len(lines) == 24
     assert lines[0].startswith("tocsind 0.1.0 is degraded, up 5s, pid 7")
@@ -66,18 +66,18 @@ def test_at_80_by_24_every_fact_has_its_words(picture: Picture) -> None:
     assert lines[-1].startswith("q leave  p pause  s sort (file)")
 
 
-def test_the_chosen_lane_is_on_the_screen_however_many_there_are(picture: Picture) -> None:
+def test_top_screen_shows_the_chosen_lane_of_many(picture: Picture) -> None:
     screens = Screens()
     screens.press("end", picture)
     assert any(line.startswith("destination-29 ") for line in shown(screens, picture))
 
 
-def test_a_picture_that_grows_old_says_since_when_and_why(picture: Picture) -> None:
+def test_top_screen_shows_age_and_error_of_an_old_picture(picture: Picture) -> None:
     picture.trouble, picture.since = "no daemon at /run/t.sock", 7.0
     assert shown(Screens(), picture)[0].startswith("no answer for 3s: no daemon at /run/t.sock")
 
 
-def test_text_from_signals_moves_no_cursor(picture: Picture) -> None:
+def test_top_screen_escapes_control_characters(picture: Picture) -> None:
     screens = Screens()
     picture.deliveries = [{"id": "X", "title": "\x1b[2J[red]evil[/red]", "state": "dead", "attempts": 3}]
     screens.press("enter", picture)
@@ -87,14 +87,14 @@ def test_text_from_signals_moves_no_cursor(picture: Picture) -> None:
 
 
 @given(st.integers(1, 200), st.integers(1, 60), st.lists(st.sampled_from(["down", "enter", "end", "s"]), max_size=5))
-def test_no_size_of_a_terminal_is_an_error(width: int, height: int, keys: list[str]) -> None:
+def test_top_screen_draws_at_any_size(width: int, height: int, keys: list[str]) -> None:
     screens, picture = Screens(), Picture(status=STATUS, lanes=lanes(STATUS, History()), story=["a line"] * 50)
     for key in keys:
         screens.press(key, picture)
     shown(screens, picture, width, height)
 
 
-def test_before_the_first_answer_there_is_nothing_to_show_and_that_is_no_error() -> None:
+def test_top_screen_draws_before_the_first_answer() -> None:
     lines = shown(Screens(), Picture(trouble="nobody"))
     assert [line.rstrip() for line in lines if line.startswith("queued")] == [
         "queued  urgent -  high -  normal -  low -"

@@ -23,7 +23,7 @@ def picture(*sent: int, **told: Any) -> Picture:
     return Picture(status=status(*sent, **told), lanes=lanes(status(*sent, **told), History()))
 
 
-def test_a_rate_is_what_was_sent_between_two_looks_by_the_time_between_them() -> None:
+def test_history_rate_is_sent_deliveries_by_time() -> None:
     history = History()
     for at, sent in ((0.0, 10), (2.0, 20), (3.0, 20)):
         history.add(status(sent), at)
@@ -31,14 +31,14 @@ def test_a_rate_is_what_was_sent_between_two_looks_by_the_time_between_them() ->
     assert history.rates("nobody") == ()
 
 
-def test_a_daemon_that_started_anew_has_no_negative_rate() -> None:
+def test_history_has_no_negative_rate_after_a_restart() -> None:
     history = History()
     for at, sent in ((0.0, 10), (1.0, 3), (2.0, 5)):
         history.add(status(sent), at)
     assert history.rates("a") == (2.0,)
 
 
-def test_a_lane_says_what_is_left_of_its_scarcest_limit() -> None:
+def test_lane_shows_what_is_left_of_its_scarcest_limit() -> None:
     windows = [{"name": "webhook", "left": 4, "count": 5}, {"name": "channel", "left": 3, "count": 30}]
     [lane] = lanes(status(0, limits={"windows": windows}), History())
     assert lane.left == "3/30"
@@ -47,20 +47,20 @@ def test_a_lane_says_what_is_left_of_its_scarcest_limit() -> None:
 @pytest.mark.parametrize(
     ("told", "why"), [({"reason": "503"}, "503"), ({"last_error": "timed out"}, "last error: timed out"), ({}, "")]
 )
-def test_a_lane_says_why_it_is_as_it_is_or_what_went_wrong_last(told: dict[str, Any], why: str) -> None:
+def test_lane_shows_its_reason_or_last_error(told: dict[str, Any], why: str) -> None:
     [lane] = lanes(status(0, **told), History())
     assert lane.why == why
 
 
 @given(st.lists(st.floats(0, 1e9), max_size=30), st.integers(1, 20))
-def test_a_sparkline_is_as_wide_as_asked_and_its_highest_bar_is_full(rates: list[float], width: int) -> None:
+def test_sparkline_has_the_given_width_and_is_scaled(rates: list[float], width: int) -> None:
     drawn = sparkline(rates, width)
     assert len(drawn) == width
     assert ("█" in drawn) == any(rate > 0 for rate in rates[-width:])
     assert sparkline(rates, width, plain=True).isascii()
 
 
-def test_lanes_are_sorted_by_what_waits_by_age_by_rate_and_by_name() -> None:
+def test_lanes_are_sorted_by_queue_age_rate_and_name() -> None:
     told = {
         "destinations": [
             {"name": "b", "queued": {"low": 2}, "oldest_seconds": 1.0},
@@ -73,7 +73,7 @@ def test_lanes_are_sorted_by_what_waits_by_age_by_rate_and_by_name() -> None:
     assert names == {"file": "bac", "queued": "abc", "age": "cba", "rate": "bac", "name": "abc"}
 
 
-def test_enter_opens_what_waits_for_a_lane_and_then_the_story_of_one_and_escape_leads_back() -> None:
+def test_top_keys_enter_and_escape_change_the_screen() -> None:
     screens, shown = Screens(), picture(1, 2)
     shown.deliveries = [{"id": "X"}, {"id": "Y"}]
     for key in ("down", "enter"):
@@ -92,7 +92,7 @@ def test_enter_opens_what_waits_for_a_lane_and_then_the_story_of_one_and_escape_
     assert screens.over
 
 
-def test_the_lane_that_is_opened_is_the_one_under_the_cursor_in_the_order_shown() -> None:
+def test_top_key_enter_opens_the_chosen_lane() -> None:
     shown = Picture(lanes=lanes({"destinations": [{"name": "b"}, {"name": "a"}]}, History()))
     screens = Screens()
     while screens.order != "name":
@@ -107,7 +107,7 @@ _KEYS = st.sampled_from(
 
 
 @given(st.lists(_KEYS, max_size=40), st.integers(0, 3), st.integers(0, 3))
-def test_no_key_leads_out_of_what_there_is(keys: list[str], many: int, rows: int) -> None:
+def test_top_keys_keep_the_cursor_in_range(keys: list[str], many: int, rows: int) -> None:
     screens, shown = Screens(), picture(*range(many))
     shown.deliveries = [{"id": str(at)} for at in range(rows)]
     shown.story = ["a", "b"]
@@ -117,7 +117,7 @@ def test_no_key_leads_out_of_what_there_is(keys: list[str], many: int, rows: int
     assert not screens.over  # only q leaves
 
 
-def test_in_plain_lines_stands_the_same() -> None:
+def test_top_plain_lines_show_the_same() -> None:
     shown = picture(7, queued={"urgent": 1}, condition="failing", reason="503\x1b[2J")
     shown.status = {**shown.status, "problems": ["a is failing"]}
     lines = block(shown, "12:00:00")

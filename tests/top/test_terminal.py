@@ -96,9 +96,7 @@ def left_as_it_was(terminal: Tmux, folder: Path, code: int) -> bool:
     return "DESTINATION" not in screen and (folder / "after").read_text() == (folder / "before").read_text()
 
 
-def test_it_shows_the_lanes_and_what_waits_and_why_and_gives_the_terminal_back(
-    top: Start, daemon: DaemonProcess, tmp_path: Path
-) -> None:
+def test_top_shows_all_screens_and_restores_the_terminal(top: Start, daemon: DaemonProcess, tmp_path: Path) -> None:
     receipt = daemon.client.send("a title to find")
     terminal = top()
     screen = terminal.shows(
@@ -113,7 +111,7 @@ def test_it_shows_the_lanes_and_what_waits_and_why_and_gives_the_terminal_back(
     assert left_as_it_was(terminal, tmp_path, 0)
 
 
-def test_it_lives_through_a_resize_and_a_restart_of_the_daemon(top: Start, daemon: DaemonProcess) -> None:
+def test_top_survives_a_resize_and_a_restart_of_the_daemon(top: Start, daemon: DaemonProcess) -> None:
     terminal = top()
     terminal.shows(r"^premium +ready")
     terminal.run("resize-window", "-x", "100", "-y", "12")
@@ -124,21 +122,21 @@ def test_it_lives_through_a_resize_and_a_restart_of_the_daemon(top: Start, daemo
     terminal.shows(rf"^tocsind \S+ is ok, up \d+m?s, pid {daemon.process.pid}$")
 
 
-def test_without_colour_it_says_the_same(top: Start) -> None:
+def test_top_without_colour_shows_the_same(top: Start) -> None:
     terminal = top(NO_COLOR="1")
     terminal.shows(r"^tocsind \S+ is ok", r"^premium +ready")
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", terminal.screen("-e"))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
-def test_whatever_ends_it_the_terminal_is_given_back(top: Start, tmp_path: Path, number: int, code: int) -> None:
+def test_top_restores_the_terminal_on_every_exit(top: Start, tmp_path: Path, number: int, code: int) -> None:
     terminal = top()
     terminal.shows(r"^premium +ready")
     terminal.signal(number)
     assert left_as_it_was(terminal, tmp_path, code)
 
 
-def test_pause_holds_the_picture_and_the_next_key_lets_it_go_on(top: Start, daemon: DaemonProcess) -> None:
+def test_top_key_pause_stops_and_resumes_updates(top: Start, daemon: DaemonProcess) -> None:
     terminal = top()
     terminal.shows(r"^premium +ready +0 +0 +0 +0 ")
     terminal.press("p")
@@ -149,11 +147,11 @@ def test_pause_holds_the_picture_and_the_next_key_lets_it_go_on(top: Start, daem
     terminal.shows(r"^premium +ready +0 +0 +1 +0 ")
 
 
-def test_a_terminal_that_can_do_nothing_gets_plain_lines(top: Start) -> None:
+def test_top_prints_plain_lines_on_a_dumb_terminal(top: Start) -> None:
     top("--count", "2", TERM="dumb").shows(r"^\d\d:\d\d:\d\d  ok  queued  urgent 0", r"^  premium +ready", r"^LEFT 0$")
 
 
-def test_for_programs_each_look_is_an_object(daemon: DaemonProcess) -> None:
+def test_top_json_prints_an_object_an_update(daemon: DaemonProcess) -> None:
     done = daemon.tocsin("top", "--count", "2", "--interval", "10ms", "--json")
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert [each["pid"] for each in told] == [daemon.process.pid] * 2

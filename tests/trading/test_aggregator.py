@@ -34,7 +34,7 @@ def arrived(daemon: DaemonProcess, aggregator: SignalAggregator) -> list[dict[st
     return [daemon.client.why(receipt.id)["signal"] for receipt in aggregator.report.receipts]
 
 
-def test_the_same_objects_come_back_the_surest_and_latest_first() -> None:
+def test_aggregator_returns_the_same_objects_by_confidence_and_time() -> None:
     sure, late, early, unknown = (
         buy(),
         buy(confidence=0.5, timestamp=NOON + 1),
@@ -45,12 +45,12 @@ def test_the_same_objects_come_back_the_surest_and_latest_first() -> None:
     assert list(map(id, found)) == list(map(id, [sure, late, early, unknown]))
 
 
-def test_a_signal_may_be_anything_that_has_a_signals_parts() -> None:
+def test_aggregator_accepts_any_object_with_a_signals_attributes() -> None:
     items = [buy(confidence=0.9), Signal("SELL ETH", confidence=0.8), {"symbol": "SOL", "confidence": 0.7}]
     assert SignalAggregator().aggregate_signals({"ma": iter(items)}) == items
 
 
-def test_what_is_no_signal_is_reported_with_its_place_and_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+def test_aggregator_reports_rejected_inputs_with_place_and_reason(caplog: pytest.LogCaptureFixture) -> None:
     aggregator = SignalAggregator()
     valid = buy()
     given_: Any = {"ma": [valid, TradingSignal()], "rsi": 5, "x": "text", "y": [Hostile()]}
@@ -66,13 +66,13 @@ def test_what_is_no_signal_is_reported_with_its_place_and_its_reason(caplog: pyt
 
 
 @pytest.mark.parametrize("nonsense", [None, 5, "text", [buy()]])
-def test_nonsense_instead_of_signals_is_reported_too(nonsense: Any) -> None:
+def test_aggregator_reports_an_input_that_is_not_a_list_of_signals(nonsense: Any) -> None:
     aggregator = SignalAggregator()
     assert aggregator.aggregate_signals(nonsense) == []
     assert len(aggregator.report.rejected) == 1
 
 
-def test_what_does_not_say_what_it_is_costs_nobody_else(nobody: Client) -> None:
+def test_aggregator_accepts_other_signals_beside_a_hostile_object(nobody: Client) -> None:
     odd, good, later = Nameless(), buy(), buy("ETH", 0.5)
     aggregator = SignalAggregator(odd, odd, client=nobody)  # type: ignore[arg-type]
     assert aggregator.aggregate_signals({"ma": [odd, good], "x": odd, "rsi": [later]}) == [good, later]  # type: ignore[dict-item]
@@ -81,9 +81,7 @@ def test_what_does_not_say_what_it_is_costs_nobody_else(nobody: Client) -> None:
     assert len(aggregator.report.rejected) == 1
 
 
-def test_what_is_said_for_every_alert_holds_for_our_own_signals_too_unless_they_say_otherwise(
-    daemon: DaemonProcess, tmp_path: Path
-) -> None:
+def test_aggregator_defaults_apply_to_signals_without_own_values(daemon: DaemonProcess, tmp_path: Path) -> None:
     client = Client(daemon.socket, timeout=PATIENCE, spool=daemon.spool)
     (tmp_path / "a.png").write_bytes(b"picture")
     mapping = {"symbol": "B", "tier": "free", "tags": ["m"], "attach": tmp_path / "a.png"}
@@ -95,7 +93,7 @@ def test_what_is_said_for_every_alert_holds_for_our_own_signals_too_unless_they_
     assert "attach_note" not in third
 
 
-def test_what_came_before_an_iterator_broke_counts() -> None:
+def test_aggregator_keeps_signals_before_an_iterator_raised() -> None:
     def breaking() -> Iterator[TradingSignal]:
         yield buy()
         raise ZeroDivisionError("no")
@@ -111,7 +109,7 @@ def test_what_came_before_an_iterator_broke_counts() -> None:
     ),
     st.booleans(),
 )
-def test_whatever_comes_in_the_valid_of_it_comes_out_sorted_and_the_rest_is_reported(given_: Any, alerts: bool) -> None:
+def test_aggregator_sorts_any_valid_input_and_reports_the_rest(given_: Any, alerts: bool) -> None:
     aggregator = SignalAggregator({}, {"discord_alerts": alerts}, client=Client("/nobody/there", spool=False))
     found = aggregator.aggregate_signals(given_)
     rejected = [each.item for each in aggregator.report.rejected]
@@ -123,20 +121,18 @@ def test_whatever_comes_in_the_valid_of_it_comes_out_sorted_and_the_rest_is_repo
 
 
 @given(st.lists(signals_of(steady)))
-def test_what_comes_out_is_in_order(raised: list[TradingSignal]) -> None:
+def test_aggregator_output_is_sorted(raised: list[TradingSignal]) -> None:
     assert all(before <= after for before, after in pairwise(SignalAggregator().aggregate_signals({"ma": raised})))
 
 
 @given(st.lists(st.builds(buy, confidence=st.floats(0, 1), timestamp=anything, metadata=anything, stop=anything)))
-def test_no_timestamp_and_no_field_spoils_a_signal(raised: list[TradingSignal]) -> None:
+def test_aggregator_accepts_any_timestamp_and_field(raised: list[TradingSignal]) -> None:
     aggregator = SignalAggregator()
     found = aggregator.aggregate_signals({"ma": raised})
     assert (len(found), aggregator.report.rejected) == (len(raised), ())
 
 
-def test_alerts_are_handed_over_oldest_first_with_all_that_a_trader_wants(
-    daemon: DaemonProcess, client: Client
-) -> None:
+def test_alerts_are_handed_over_oldest_first_with_their_fields(daemon: DaemonProcess, client: Client) -> None:
     with SignalAggregator({}, {**ON, "tier": "premium"}, client=client) as aggregator:
         aggregator.aggregate_signals(
             {"ma": [buy(confidence=0.9, timestamp=NOON + 60), buy(confidence=0.5, stop=98, target=110, key="t")]}
@@ -151,14 +147,14 @@ def test_alerts_are_handed_over_oldest_first_with_all_that_a_trader_wants(
     )
 
 
-def test_of_the_same_moment_what_was_raised_first_is_handed_over_first(daemon: DaemonProcess, client: Client) -> None:
+def test_alerts_of_the_same_time_keep_their_order(daemon: DaemonProcess, client: Client) -> None:
     with SignalAggregator({}, ON, client=client) as aggregator:
         exit_, entry = buy(confidence=0.5, key="old"), buy(confidence=0.9, key="new")
         assert aggregator.aggregate_signals({"ma": [exit_, entry]}) == [entry, exit_]
         assert [alert["key"] for alert in arrived(daemon, aggregator)] == ["old", "new"]
 
 
-def test_without_being_asked_nothing_is_handed_over_and_everything_is_judged(nobody: Client) -> None:
+def test_aggregator_without_alerts_decides_and_hands_nothing_over(nobody: Client) -> None:
     aggregator = SignalAggregator(client=nobody)
     aggregator.aggregate_signals({"ma": [buy()]})
     assert aggregator.flush(PATIENCE)
@@ -176,7 +172,7 @@ def test_without_being_asked_nothing_is_handed_over_and_everything_is_judged(nob
         ({"min_confidence": 0.5, "window": 10}, {"ma", "rsi"}),
     ],
 )
-def test_weights_agreement_and_thresholds_decide_what_is_alerted_and_nothing_else(
+def test_alerts_depend_on_weights_agreement_and_thresholds(
     nobody: Client, config: dict[str, Any], alerted: set[str]
 ) -> None:
     aggregator = SignalAggregator({"ma": 0.6, "rsi": 0.4}, {**ON, **config}, client=nobody)
@@ -190,7 +186,7 @@ def test_weights_agreement_and_thresholds_decide_what_is_alerted_and_nothing_els
         assert found["rsi"].disagree == ("ma",)
 
 
-def test_an_alert_says_who_else_spoke(daemon: DaemonProcess, client: Client) -> None:
+def test_alert_names_agreeing_and_disagreeing_strategies(daemon: DaemonProcess, client: Client) -> None:
     with SignalAggregator({}, ON, client=client) as aggregator:
         down = TradingSignal("BTC", "SELL", 100.0, 0.5, NOON)
         aggregator.aggregate_signals({"ma": [buy()], "rsi": [buy()], "break\udcffout": [down]})
@@ -200,7 +196,7 @@ def test_an_alert_says_who_else_spoke(daemon: DaemonProcess, client: Client) -> 
         }
 
 
-def test_a_daemon_that_does_not_answer_keeps_nobody(tmp_path: Path) -> None:
+def test_aggregator_does_not_wait_for_a_hung_daemon(tmp_path: Path) -> None:
     answered = threading.Event()
 
     def late(request: dict[str, Any]) -> Any:
@@ -218,7 +214,7 @@ def test_a_daemon_that_does_not_answer_keeps_nobody(tmp_path: Path) -> None:
     server.stop()
 
 
-def test_what_waits_for_a_slow_daemon_is_handed_over_at_once(tmp_path: Path) -> None:
+def test_aggregator_hands_queued_batches_over_together(tmp_path: Path) -> None:
     asked, answered = threading.Event(), threading.Event()
     sizes: list[int] = []
 
@@ -243,7 +239,7 @@ def test_what_waits_for_a_slow_daemon_is_handed_over_at_once(tmp_path: Path) -> 
     assert [len(report.receipts) for report in reports] == [2] * 9
 
 
-def test_an_alert_that_reached_nobody_is_logged_once(nobody: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_aggregator_logs_a_dropped_alert_once(nobody: Client, caplog: pytest.LogCaptureFixture) -> None:
     aggregator = SignalAggregator({}, ON, client=nobody)
     for _ in range(3):
         aggregator.aggregate_signals({"ma": [buy(), buy()]})
@@ -271,7 +267,7 @@ def test_aggregator_drops_alerts_when_the_queue_is_full(nobody: Client, monkeypa
     assert aggregator.flush(PATIENCE)
 
 
-def test_a_strict_client_costs_the_batch_that_failed_and_not_the_next(
+def test_aggregator_goes_on_after_a_strict_client_raised(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, daemon: DaemonProcess
 ) -> None:
     with Client(tmp_path / "nobody", strict=True) as client:
@@ -285,7 +281,7 @@ def test_a_strict_client_costs_the_batch_that_failed_and_not_the_next(
         assert len(arrived(daemon, aggregator)) == 1
 
 
-def test_the_same_signal_raised_again_is_told_once_where_that_is_wished(daemon: DaemonProcess, client: Client) -> None:
+def test_aggregator_once_sends_a_repeated_signal_once(daemon: DaemonProcess, client: Client) -> None:
     with SignalAggregator({}, {**ON, "once": True}, client=client) as aggregator:
         states: list[str] = []
         for others in ({}, {}, {"stop": 98}, {"timestamp": None}, {"timestamp": None}):
@@ -295,7 +291,7 @@ def test_the_same_signal_raised_again_is_told_once_where_that_is_wished(daemon: 
     assert Counter(states) == {"stored": 9, "duplicate": 1}
 
 
-def test_cleaning_up_may_happen_as_often_as_one_likes_and_ends_nothing(daemon: DaemonProcess, client: Client) -> None:
+def test_aggregator_is_usable_after_cleanup(daemon: DaemonProcess, client: Client) -> None:
     aggregator = SignalAggregator(MappingProxyType({"ma": 1.0}), ON, client=client)
     for _ in range(2):
         aggregator.cleanup()
@@ -304,14 +300,14 @@ def test_cleaning_up_may_happen_as_often_as_one_likes_and_ends_nothing(daemon: D
         assert len(arrived(daemon, aggregator)) == 1
 
 
-def test_no_thread_is_begun_and_none_is_left_by_making_aggregators() -> None:
+def test_aggregators_start_no_threads_when_made() -> None:
     before = threading.active_count()
     made = [SignalAggregator({}, ON) for _ in range(50)]
     assert threading.active_count() <= before
     del made
 
 
-def test_a_job_that_raises_does_not_end_the_queue() -> None:
+def test_submit_queue_goes_on_after_a_job_raised() -> None:
     def job() -> NoReturn:
         raise ZeroDivisionError
 

@@ -21,47 +21,47 @@ def one(*voices: Vote, window: float = 60) -> Consensus:
     return consensus_of(voices, WEIGHTS, window)[0]
 
 
-def test_a_lone_strategy_agrees_with_itself() -> None:
+def test_consensus_of_a_single_strategy_is_full() -> None:
     assert one(said("ma", "BUY")) == Consensus(1, ("ma",), ())
 
 
-def test_those_who_say_the_contrary_count_by_their_weight() -> None:
+def test_consensus_counts_disagreement_by_weight() -> None:
     assert one(said("ma", "BUY"), said("rsi", "SELL")) == Consensus(0.6, ("ma",), ("rsi",))
     assert one(said("rsi", "SHORT"), said("ma", "long ")) == Consensus(0.4, ("rsi",), ("ma",))
 
 
-def test_those_who_say_the_same_stand_by_it() -> None:
+def test_consensus_counts_agreement() -> None:
     found = one(said("ma", "BUY"), said("rsi", "BUY"), said("other", "SELL"))
     assert found == Consensus(0.5, ("ma", "rsi"), ("other",))  # who has no weight weighs 1
 
 
-def test_a_strategy_has_one_voice_and_does_not_contradict_itself() -> None:
+def test_consensus_gives_a_strategy_one_vote() -> None:
     assert one(said("ma", "BUY"), *[said("rsi", "SELL")] * 9).share == pytest.approx(0.6)
     assert one(said("ma", "BUY"), said("ma", "SELL", 5)) == Consensus(1, ("ma",), ())
 
 
-def test_who_says_both_in_one_moment_has_no_voice_in_what_others_say() -> None:
+def test_consensus_ignores_an_undecided_strategy() -> None:
     assert one(said("ma", "BUY"), said("rsi", "SELL"), said("rsi", "BUY", 5)) == Consensus(1, ("ma",), ())
 
 
 @pytest.mark.parametrize("word", ["HOLD", "CLOSE", "", "whatever"])
-def test_only_buying_and_selling_contradict_each_other(word: str) -> None:
+def test_consensus_knows_only_buy_and_sell_as_opposites(word: str) -> None:
     assert one(said("ma", word), said("rsi", "SELL")) == Consensus(1, ("ma",), ())
     assert one(said("rsi", "SELL"), said("ma", word)) == Consensus(1, ("rsi",), ())
 
 
-def test_another_symbol_or_another_time_is_another_matter() -> None:
+def test_consensus_separates_symbols_and_times() -> None:
     assert one(said("ma", "BUY"), said("rsi", "SELL", symbol="ETH")).disagree == ()
     assert one(said("ma", "BUY"), said("rsi", "SELL", 60)).disagree == ("rsi",)
     assert one(said("ma", "BUY"), said("rsi", "SELL", 60.1)).disagree == ()
 
 
-def test_signals_without_a_time_are_all_of_now() -> None:
+def test_consensus_treats_signals_without_time_as_simultaneous() -> None:
     assert one(said("ma", "BUY", None), said("rsi", "SELL", None)).disagree == ("rsi",)
     assert one(said("ma", "BUY", None), said("rsi", "SELL", 0.0)).disagree == ()
 
 
-def test_weights_of_nothing_decide_nothing() -> None:
+def test_consensus_with_zero_weights_is_full() -> None:
     assert consensus_of([said("a", "BUY"), said("b", "SELL")], {"a": 0, "b": 0}, 1)[0].share == 1
     assert one(said("mute", "BUY"), said("ma", "SELL")).share == 0
 
@@ -93,7 +93,7 @@ voices = st.builds(
 
 
 @given(st.lists(voices, max_size=30), st.integers(0, 120))
-def test_walking_with_a_window_finds_what_comparing_all_with_all_finds(given_: list[Vote], window: int) -> None:
+def test_consensus_window_agrees_with_pairwise_comparison(given_: list[Vote], window: int) -> None:
     quick, slow = consensus_of(given_, WEIGHTS, window), slowly(given_, WEIGHTS, window)
     assert [(each.agree, each.disagree) for each in quick] == [(each.agree, each.disagree) for each in slow]
     assert [each.share for each in quick] == pytest.approx([each.share for each in slow])

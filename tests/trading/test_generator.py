@@ -39,7 +39,7 @@ def symbols(found: list[Any]) -> list[str]:
     return [each.symbol for each in found]
 
 
-def test_a_strategy_is_an_object_a_class_or_a_function_with_or_without_a_configuration() -> None:
+def test_generator_accepts_objects_classes_and_functions() -> None:
     generator = MultiStrategyGenerator(
         {
             "object": Steady("A", 0.9),
@@ -56,13 +56,13 @@ def test_a_strategy_is_an_object_a_class_or_a_function_with_or_without_a_configu
     assert Steady.made == before  # a class is one strategy, which may remember
 
 
-def test_a_list_of_configurations_will_do() -> None:
+def test_generator_accepts_a_list_of_configurations() -> None:
     generator = MultiStrategyGenerator([{"name": "ma", "strategy": Steady}])
     assert symbols(generator.generate_aggregated_signals()) == ["BTC"]
     assert generator.report.verdicts[0].strategy == "ma"
 
 
-def test_a_strategy_that_fails_stops_nobody_and_what_it_said_before_counts(caplog: pytest.LogCaptureFixture) -> None:
+def test_generator_keeps_signals_of_a_failed_strategy_and_runs_the_others(caplog: pytest.LogCaptureFixture) -> None:
     generator = MultiStrategyGenerator(
         {"bad": breaking, "worse": {"strategy": Steady, "params": {"wat": 1}}, "good": Steady("BTC", 0.9)}
     )
@@ -75,13 +75,13 @@ def test_a_strategy_that_fails_stops_nobody_and_what_it_said_before_counts(caplo
 
 
 @pytest.mark.parametrize("nonsense", [None, 5, "ma", {}, {"strategy": "ma"}])
-def test_what_is_no_strategy_is_reported(nonsense: Any) -> None:
+def test_generator_reports_an_object_that_is_not_a_strategy(nonsense: Any) -> None:
     generator = MultiStrategyGenerator({"bad": nonsense, "good": Steady()})
     assert symbols(generator.generate_aggregated_signals()) == ["BTC"]
     assert [each.strategy for each in generator.report.failed] == ["bad"]
 
 
-def test_an_enabled_that_is_neither_true_nor_false_stops_nobody() -> None:
+def test_generator_accepts_any_value_of_enabled() -> None:
     generator = MultiStrategyGenerator({"bad": {"strategy": Steady, "enabled": Nameless()}, "good": Steady()})
     assert symbols(generator.generate_aggregated_signals()) == ["BTC"]
     assert generator.report.failed == (Failed("bad", "ZeroDivisionError: bool"),)
@@ -97,7 +97,7 @@ def test_an_enabled_that_is_neither_true_nor_false_stops_nobody() -> None:
         ([{"name": "a", "strategy": Steady}, ("b", Steady)], "; item 1 of the list is tuple, no mapping"),
     ],
 )
-def test_what_are_no_strategies_at_all_is_refused_with_what_is_wanted(given: Any, said: str) -> None:
+def test_generator_refuses_an_invalid_configuration(given: Any, said: str) -> None:
     with pytest.raises(TypeError) as refused:
         MultiStrategyGenerator(given)
     with pytest.raises(TypeError, match="not Nameless"):
@@ -106,7 +106,7 @@ def test_what_are_no_strategies_at_all_is_refused_with_what_is_wanted(given: Any
     assert str(refused.value) == wanted + said
 
 
-def test_a_coroutine_function_is_none_and_leaves_nothing_unawaited() -> None:
+def test_generator_refuses_a_coroutine_function_without_a_warning() -> None:
     async def coming(days: int) -> list[TradingSignal]:
         return []
 
@@ -115,9 +115,7 @@ def test_a_coroutine_function_is_none_and_leaves_nothing_unawaited() -> None:
     assert "is a coroutine function" in generator.report.failed[0].reason
 
 
-def test_weights_come_from_the_configurations_and_alerts_go_by_configuration_alone(
-    daemon: DaemonProcess, client: Client
-) -> None:
+def test_generator_takes_weights_from_the_strategies(daemon: DaemonProcess, client: Client) -> None:
     strategies = {
         "ma": {"strategy": Steady, "weight": 3},
         "rsi": {"strategy": lambda _: [TradingSignal("BTC", "SELL", 1.0, 0.9, 1.7e9)], "weight": 1},

@@ -57,7 +57,7 @@ def test_the_exponential_average_begins_with_its_first_value_and_follows() -> No
     assert [average.add(value) for value in (4, 8, 8)] == [4, 6, 7]
 
 
-def test_a_rise_opens_a_trade_up_with_stop_and_target_below_and_above() -> None:
+def test_ma_unified_buys_on_a_rise_with_stop_and_target() -> None:
     [entry, *_] = told(*UP)
     assert (entry.action, entry.symbol, entry.strategy, entry.price) == ("BUY", "TEST", "ma_unified", entry.entry)
     assert entry.stop < entry.entry < entry.target
@@ -65,7 +65,7 @@ def test_a_rise_opens_a_trade_up_with_stop_and_target_below_and_above() -> None:
     assert 0.5 <= entry.confidence <= 1
 
 
-def test_a_fall_opens_a_trade_down() -> None:
+def test_ma_unified_sells_on_a_fall() -> None:
     [entry, *_] = told(*[100.0] * 20, *[100.0 - 2 * n for n in range(1, 15)])
     assert entry.action == "SELL"
     assert entry.target < entry.entry < entry.stop
@@ -79,7 +79,7 @@ def test_a_fall_opens_a_trade_down() -> None:
         ([124.0, 123.0, 122.0, 121.0, 120.0, 119.0, 118.0], "the averages crossed back", False),
     ],
 )
-def test_a_trade_ends_under_the_key_it_began_with(then: list[float], why: str, wins: bool) -> None:
+def test_ma_unified_closes_a_trade_with_its_key(then: list[float], why: str, wins: bool) -> None:
     entry, exit_, *_ = told(*UP, *then, stop=2 if why == "stopped out" else 20, target=8 if wins else 50)
     assert (exit_.action, exit_.body, exit_.key) == ("CLOSE", why, entry.key)
     assert exit_.pnl == pytest.approx(exit_.exit - entry.entry)
@@ -101,19 +101,19 @@ def test_a_bar_that_opens_beyond_the_stop_ends_the_trade_there() -> None:
     assert exit_.exit < entry.stop
 
 
-def test_against_the_trend_nothing_is_opened() -> None:
+def test_ma_unified_opens_no_trade_against_the_trend() -> None:
     falling = [200.0 - 4 * n for n in range(30)]
     assert not [each for each in told(*falling, 86.0, 88.0, 90.0, 91.0, band=0.01) if each.action == "BUY"]
 
 
-def test_a_bar_with_a_hole_in_it_spoils_nothing() -> None:
+def test_ma_unified_skips_an_incomplete_price() -> None:
     strategy = quick()
     assert strategy.on_bar(Bar(0, math.nan, 1, 1, 1)) == []
     assert [each.key for each in strategy.signals(walk(*UP))] == [each.key for each in told(*UP)]
 
 
 @pytest.mark.parametrize(("fast", "slow"), [(0, 5), (5, 5), (9, 5)])
-def test_averages_that_make_no_sense_are_refused(fast: int, slow: int) -> None:
+def test_ma_unified_refuses_invalid_averages(fast: int, slow: int) -> None:
     with pytest.raises(ValueError, match="fast must be shorter than slow"):
         MovingAverages("TEST", fast, slow)
 
@@ -193,7 +193,7 @@ def test_bars_are_read_by_the_names_in_the_heading() -> None:
         ([HEAD, "2024-01-31,1,3,1.5,2,9"], "line 2: open and close must lie between low and high"),
     ],
 )
-def test_a_mistake_in_the_file_is_told_by_its_line(lines: list[str], said: str) -> None:
+def test_csv_error_names_the_line(lines: list[str], said: str) -> None:
     with pytest.raises(Mistake, match=re.escape(f"bars.csv, {said}")):
         list(csv(*lines))
 
@@ -210,7 +210,7 @@ def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Comple
     )
 
 
-def test_the_command_prints_what_is_raised_and_alerts_when_asked(daemon: DaemonProcess) -> None:
+def test_ma_unified_prints_signals_and_alerts_on_request(daemon: DaemonProcess) -> None:
     printed = run(str(quotes()), "--symbol", "AAPL", env=daemon.env)
     assert (printed.returncode, printed.stderr) == (0, "44 signals\n")
     assert len(printed.stdout.splitlines()) == 44
@@ -221,7 +221,7 @@ def test_the_command_prints_what_is_raised_and_alerts_when_asked(daemon: DaemonP
     until(lambda: bool(daemon.status()["counters"]["signals_accepted"] >= 44))
 
 
-def test_the_commands_errors_say_what_and_why(tmp_path: Path) -> None:
+def test_ma_unified_errors_name_the_cause(tmp_path: Path) -> None:
     missing = run(str(tmp_path / "no.csv"))
     assert (missing.returncode, "No such file" in missing.stderr) == (66, True)
     (tmp_path / "bad.csv").write_text(f"{HEAD}\n2024-01-31,1,3,0.5,x,9\n")
@@ -240,7 +240,7 @@ def test_the_commands_errors_say_what_and_why(tmp_path: Path) -> None:
         (["x.csv", "--fast", "50", "--slow", "20"], "fast must be shorter than slow"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(
+def test_ma_unified_refuses_invalid_options(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as refused:
@@ -249,19 +249,19 @@ def test_options_that_make_no_sense_are_refused(
     assert said in capsys.readouterr().err
 
 
-def test_a_file_from_a_spreadsheet_begins_with_a_mark_that_is_no_letter(tmp_path: Path) -> None:
+def test_csv_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"{HEAD}\n2024-01-31,1,3,0.5,2,9\n", encoding="utf-8-sig")
     found = run(str(tmp_path / "a.csv"))
     assert (found.returncode, found.stderr) == (0, "0 signals\n")
 
 
-def test_a_file_that_is_no_csv_is_bad_data(tmp_path: Path) -> None:
+def test_ma_unified_exits_65_for_a_file_that_is_not_csv(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"{HEAD}\n{'x' * 200_000}\n")
     found = run(str(tmp_path / "a.csv"))
     assert (found.returncode, "a.csv, line 2: field larger than" in found.stderr) == (65, True)
 
 
-def test_a_full_disk_is_told_without_a_traceback() -> None:
+def test_ma_unified_reports_a_full_disk_without_a_traceback() -> None:
     with Path("/dev/full").open("w") as full:
         found = subprocess.run(
             [sys.executable, str(PROGRAM), str(quotes())],
@@ -274,7 +274,7 @@ def test_a_full_disk_is_told_without_a_traceback() -> None:
     assert (found.returncode, found.stderr) == (73, "cannot write the signals: No space left on device\n")
 
 
-def test_an_interrupt_ends_it_without_a_traceback(tmp_path: Path) -> None:
+def test_ma_unified_exits_after_ctrl_c_without_a_traceback(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "bars")
     with (
         subprocess.Popen([sys.executable, str(PROGRAM), str(tmp_path / "bars")], stderr=subprocess.PIPE) as program,

@@ -59,13 +59,13 @@ def arrived(daemon: DaemonProcess, count: int) -> None:
     assert daemon.status()["counters"]["notifications_sent"] == count
 
 
-def test_in_sync_code(daemon: DaemonProcess) -> None:
+def test_aggregator_in_sync_code(daemon: DaemonProcess) -> None:
     found = automatic()
     assert [each.symbol for each in found] == ["ETHUSDT", "ETHUSDT", "BTCUSDT", "BTCUSDT"]
     arrived(daemon, 4)
 
 
-def test_under_asyncio(daemon: DaemonProcess) -> None:
+def test_aggregator_under_asyncio(daemon: DaemonProcess) -> None:
     async def main() -> list[Any]:
         return automatic()
 
@@ -73,7 +73,7 @@ def test_under_asyncio(daemon: DaemonProcess) -> None:
     arrived(daemon, 4)
 
 
-def test_under_trio(daemon: DaemonProcess) -> None:
+def test_aggregator_under_trio(daemon: DaemonProcess) -> None:
     async def main() -> list[Any]:
         return automatic()
 
@@ -81,13 +81,13 @@ def test_under_trio(daemon: DaemonProcess) -> None:
     arrived(daemon, 4)
 
 
-def test_in_threads_and_ten_at_once(daemon: DaemonProcess) -> None:
+def test_aggregators_in_ten_threads(daemon: DaemonProcess) -> None:
     with ThreadPoolExecutor(10) as pool:
         assert [len(found.result()) for found in [pool.submit(automatic) for _ in range(10)]] == [4] * 10
     arrived(daemon, 40)
 
 
-def test_one_aggregator_of_many_threads(daemon: DaemonProcess) -> None:
+def test_aggregator_shared_by_threads(daemon: DaemonProcess) -> None:
     with SignalAggregator({"ma": 0.6}, {"discord_alerts": True}) as aggregator:
         threads = [
             threading.Thread(target=aggregator.aggregate_signals, args=({"ma": Random().generate_signals(30)},))
@@ -119,7 +119,7 @@ work()
 """
 
 
-def test_a_program_that_ends_at_once_and_its_forked_children_lose_nothing(daemon: DaemonProcess) -> None:
+def test_aggregator_loses_nothing_at_exit_or_in_forked_children(daemon: DaemonProcess) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env=daemon.env,
@@ -148,7 +148,7 @@ strategy.aggregator.aggregate_signals({"ma": [TradingSignal("BTCUSDT", "BUY", 1,
 """
 
 
-def test_an_old_strategy_that_cleans_up_in_del_ends_and_what_it_raised_arrives(daemon: DaemonProcess) -> None:
+def test_aggregator_cleanup_in_del_hands_alerts_over(daemon: DaemonProcess) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITH_DEL], env=daemon.env, capture_output=True, text=True, timeout=PATIENCE, check=False
     )

@@ -13,17 +13,17 @@ from tocsin.trading.settings import Settings, settings, weights
 SECRET = "https://discord.com/api/webhooks/123/very-secret"
 
 
-def test_the_keys_that_old_code_has_are_taken() -> None:
+def test_settings_accept_the_keys_of_existing_code() -> None:
     found = settings({"discord_alerts": True, "discord_webhook_url": SECRET, "discord_config": object()})
     assert (found.alerts, found.webhook, found.problems) == (True, SECRET, ())
 
 
-def test_without_a_configuration_nothing_is_alerted() -> None:
+def test_settings_default_to_no_alerts() -> None:
     assert settings(None) == settings({}) == Settings()
     assert not Settings().alerts
 
 
-def test_ours_are_read_with_their_units() -> None:
+def test_settings_read_values_with_units() -> None:
     found = settings(
         {
             "min_confidence": 0.7,
@@ -55,14 +55,14 @@ def test_ours_are_read_with_their_units() -> None:
         (5, 5),
     ],
 )
-def test_a_mistake_is_told_by_its_key_and_the_default_holds(key: Any, value: Any) -> None:
+def test_settings_report_an_error_by_key_and_use_the_default(key: Any, value: Any) -> None:
     found = settings({key: value})
     assert found == Settings(problems=found.problems)
     [problem] = found.problems
     assert str(key) in problem
 
 
-def test_no_problem_and_no_repr_holds_the_webhook(caplog: pytest.LogCaptureFixture) -> None:
+def test_settings_never_show_the_webhook(caplog: pytest.LogCaptureFixture) -> None:
     aggregator = SignalAggregator(
         {}, {"discord_webhook_url": SECRET, "discord_config": {"url": SECRET}, "discord_webhook": SECRET}
     )
@@ -71,14 +71,14 @@ def test_no_problem_and_no_repr_holds_the_webhook(caplog: pytest.LogCaptureFixtu
     assert "'discord_webhook' is no key" in caplog.text
 
 
-def test_weights_are_numbers_and_who_has_none_weighs_one() -> None:
+def test_weights_are_numbers_with_default_one() -> None:
     assert weights({"ma": 0.6, 5: 1, "odd": "x", "worse": -1, "nan": float("nan")})[0] == {"ma": 0.6, "5": 1.0}
     assert len(weights({"odd": "x", "worse": -1})[1]) == 2
     assert weights(None) == ({}, ())
     assert weights([1])[0] == {}
 
 
-def test_each_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_settings_problems_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "tocsin.trading")
     aggregator = SignalAggregator({"ma": "heavy"}, {"wat": 1})  # type: ignore[dict-item]
     for _ in range(3):

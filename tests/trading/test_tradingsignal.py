@@ -28,7 +28,7 @@ class Word(StrEnum):
     SELL = "Sell"
 
 
-def test_it_becomes_a_signal_with_its_levels_among_the_fields() -> None:
+def test_trading_signal_puts_levels_into_fields() -> None:
     raised = TradingSignal(
         "AAPL", "BUY", 100.5, 0.93, NOON, "ma", stop=98, target=104.5, key="t1", metadata={"rsi": 33}
     )
@@ -39,7 +39,7 @@ def test_it_becomes_a_signal_with_its_levels_among_the_fields() -> None:
     }  # fmt: skip
 
 
-def test_names_that_other_code_has_for_it_are_understood() -> None:
+def test_trading_signal_accepts_synonyms() -> None:
     raised = TradingSignal(
         "AAPL", signal_type="BUY", strategy_name="ma", stop_loss=98, take_profit=104, user_tier="free"
     )
@@ -47,13 +47,13 @@ def test_names_that_other_code_has_for_it_are_understood() -> None:
     assert TradingSignal("AAPL", "SELL", side="BUY").action == "SELL"  # its own name goes first
 
 
-def test_what_it_does_not_know_by_name_goes_along() -> None:
+def test_trading_signal_puts_unknown_names_into_fields() -> None:
     assert TradingSignal("AAPL", rsi=33, metadata={"adx": 20}).to_signal().fields == {"adx": 20, "rsi": 33}
     assert TradingSignal("AAPL", rsi=33, metadata="a note").to_signal().fields == {"metadata": "a note", "rsi": 33}
 
 
 @pytest.mark.parametrize(("action", "word"), [(Side.BUY, "BUY"), (Word.SELL, "Sell"), ("hold", "hold")])
-def test_an_enum_is_the_word_it_stands_for(action: Any, word: str) -> None:
+def test_trading_signal_reads_an_enum_by_its_value(action: Any, word: str) -> None:
     assert TradingSignal("AAPL", action).to_signal().action == word
 
 
@@ -68,16 +68,16 @@ def test_an_enum_is_the_word_it_stands_for(action: Any, word: str) -> None:
         ("see https://discord.com/api/webhooks/12/token", "see ****"),
     ],
 )
-def test_what_goes_along_is_told_as_it_can_be_and_spoils_nothing(value: Any, said: str) -> None:
+def test_trading_signal_shows_any_metadata_as_text(value: Any, said: str) -> None:
     assert TradingSignal("AAPL", metadata={"it": value}).to_signal().fields == {"it": said}
 
 
-def test_what_cannot_even_speak_is_told_by_its_type() -> None:
+def test_trading_signal_shows_a_hostile_object_by_its_type() -> None:
     assert TradingSignal("AAPL", metadata={"it": Hostile()}).to_signal().fields == {"it": "Hostile"}
 
 
 @pytest.mark.parametrize("nothing", [float("nan"), None])
-def test_a_level_that_is_missing_is_left_out(nothing: Any) -> None:
+def test_trading_signal_leaves_a_missing_level_out(nothing: Any) -> None:
     assert TradingSignal("AAPL", stop=nothing, target=2.0).to_signal().fields == {"target": 2.0}
 
 
@@ -109,7 +109,7 @@ def test_trading_signal_reads_odd_values_as_send_does(given_: dict[str, Any], he
 
 
 @pytest.mark.parametrize("given_", [{}, {"symbol": " "}, {"priority": "high"}, {"price": float("nan")}])
-def test_trading_signal_that_says_nothing_is_refused(given_: dict[str, Any]) -> None:
+def test_trading_signal_that_is_empty_is_refused(given_: dict[str, Any]) -> None:
     with pytest.raises(InvalidSignal):
         TradingSignal(**given_).to_signal()
 
@@ -119,7 +119,7 @@ def test_trading_signal_unreadable_value_leaves_the_one_for_every_alert() -> Non
     assert (signal.priority, signal.expires, signal.fields) == ("high", 90.0, {"priority": "very"})
 
 
-def test_any_object_with_a_signals_attributes_and_any_mapping_is_one() -> None:
+def test_trading_signal_of_an_object_or_mapping() -> None:
     foreign = SimpleNamespace(symbol="AAPL", signal_type=Side.BUY, confidence=0.5, created_by=Hostile())
     assert TradingSignal.of(foreign).to_signal().title == "BUY AAPL"
     foreign.id, foreign.tags, foreign.fields = 17, ["a"], {"rsi": 3}
@@ -133,7 +133,7 @@ def test_any_object_with_a_signals_attributes_and_any_mapping_is_one() -> None:
             TradingSignal.of(item)
 
 
-def test_the_surest_come_first_then_the_latest_and_last_those_of_which_it_is_not_known() -> None:
+def test_trading_signals_sort_by_confidence_then_time_then_unknown() -> None:
     ordered = [
         TradingSignal("A", confidence=0.9, timestamp=NOON * 1000 + 2000),
         TradingSignal("B", confidence=0.9, timestamp="2023-11-14T22:13:20Z"),
@@ -153,22 +153,22 @@ def test_the_surest_come_first_then_the_latest_and_last_those_of_which_it_is_not
 
 
 @given(st.lists(signals_of(anything)))
-def test_sorting_them_never_fails_whatever_they_hold(raised: list[TradingSignal]) -> None:
+def test_trading_signals_with_any_values_can_be_sorted(raised: list[TradingSignal]) -> None:
     assert Counter(map(id, sorted(raised))) == Counter(map(id, raised))
 
 
 @given(st.lists(signals_of(steady)))
-def test_what_was_sorted_is_in_order(raised: list[TradingSignal]) -> None:
+def test_trading_signals_sorted_are_in_order(raised: list[TradingSignal]) -> None:
     assert all(before <= after for before, after in pairwise(sorted(raised)))
 
 
 @given(st.dictionaries(st.text(max_size=8), anything), anything)
-def test_making_one_never_fails(values: dict[str, Any], metadata: Any) -> None:
+def test_trading_signal_can_be_made_of_any_values(values: dict[str, Any], metadata: Any) -> None:
     known = {"self", "symbol", "action", "price", "confidence", "timestamp", "strategy", "metadata"}
     TradingSignal(metadata=metadata, **{name: value for name, value in values.items() if name not in known})
 
 
-def test_what_a_signal_says_of_where_and_how_it_is_told_goes_before_what_is_said_for_all() -> None:
+def test_trading_signal_values_override_the_defaults() -> None:
     said: dict[str, Any] = {
         "to": ["desk"], "tags": ["a"], "source": "box", "link": "https://x.y", "attach": "/tmp/a.png", "tier": "free",
         "priority": "low", "expires": 5.0, "key": "k", "id": "01HQZX3Y5N8R7W2K4M6P9T1V3B",
@@ -181,18 +181,18 @@ def test_what_a_signal_says_of_where_and_how_it_is_told_goes_before_what_is_said
     assert TradingSignal("A").to_signal(**every).to == ["all"]
 
 
-def test_an_id_that_is_none_of_ours_goes_along() -> None:
+def test_trading_signal_shows_an_id_that_is_not_a_ulid() -> None:
     assert TradingSignal("A", id=17).to_signal().fields == {"id": 17}
 
 
-def test_what_does_not_say_what_it_is_spoils_nothing_as_what_goes_along() -> None:
+def test_trading_signal_accepts_hostile_metadata() -> None:
     odd = Nameless()
     for raised in (TradingSignal("A", metadata=odd), TradingSignal("A", metadata={"metadata": odd})):
         assert raised.to_signal().fields == {"metadata": "Nameless"}
     assert TradingSignal("A", stop=odd, x=odd, fields=odd, id=odd).to_signal().fields is not None
 
 
-def test_its_repr_says_what_it_says() -> None:
+def test_trading_signal_repr_shows_its_values() -> None:
     assert (
         repr(TradingSignal("AAPL", "BUY", stop=98))
         == "TradingSignal(symbol='AAPL', action='BUY', stop=98, metadata={})"

@@ -42,7 +42,7 @@ def told(daemon: DaemonProcess, aggregator: SignalAggregator, **others: Any) -> 
     return [each["destination"] for each in daemon.client.why(receipt.id)["deliveries"]]
 
 
-def test_where_it_is_permitted_alerts_go_to_the_programs_own_webhook(
+def test_alerts_go_to_the_client_webhook_where_permitted(
     daemon: DaemonProcess, aggregator: SignalAggregator, fake: FakeProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     daemon.start()
@@ -53,21 +53,21 @@ def test_where_it_is_permitted_alerts_go_to_the_programs_own_webhook(
     assert caplog.records == []
 
 
-def test_a_signal_that_says_where_goes_there(daemon: DaemonProcess, fake: FakeProcess) -> None:
+def test_alert_with_its_own_destination_goes_there(daemon: DaemonProcess, fake: FakeProcess) -> None:
     daemon.start()
     config = {"discord_alerts": True, "discord_webhook_url": fake.webhooks[0]["url"], "to": "local-file"}
     with Client(daemon.socket, timeout=PATIENCE) as client:
         assert told(daemon, SignalAggregator({}, config, client=client)) == ["local-file"]
 
 
-def test_what_is_spooled_after_it_was_lent_goes_there_too(daemon: DaemonProcess, aggregator: SignalAggregator) -> None:
+def test_spooled_alerts_go_to_the_registered_webhook(daemon: DaemonProcess, aggregator: SignalAggregator) -> None:
     daemon.start()
     where = told(daemon, aggregator)
     daemon.kill()
     assert told(daemon, aggregator) == where
 
 
-def test_where_it_is_not_permitted_the_routes_hold_and_the_reason_is_logged_once_without_the_url(
+def test_alerts_go_by_routes_where_client_webhooks_are_not_permitted(
     daemon: DaemonProcess, aggregator: SignalAggregator, fake: FakeProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     daemon.configure(PLAIN)
@@ -79,9 +79,7 @@ def test_where_it_is_not_permitted_the_routes_hold_and_the_reason_is_logged_once
         assert secret not in caplog.text
 
 
-def test_once_a_person_took_it_back_the_routes_hold_and_no_alert_is_lost(
-    daemon: DaemonProcess, aggregator: SignalAggregator
-) -> None:
+def test_alerts_go_by_routes_after_the_webhook_was_removed(daemon: DaemonProcess, aggregator: SignalAggregator) -> None:
     daemon.start()
     [name] = told(daemon, aggregator)
     (daemon.state / "webhooks" / name).unlink()
@@ -91,7 +89,7 @@ def test_once_a_person_took_it_back_the_routes_hold_and_no_alert_is_lost(
     assert told(daemon, aggregator) == ["local-file"]
 
 
-def test_a_daemon_that_is_away_is_asked_again(daemon: DaemonProcess, aggregator: SignalAggregator) -> None:
+def test_webhook_is_registered_when_the_daemon_is_back(daemon: DaemonProcess, aggregator: SignalAggregator) -> None:
     assert told(daemon, aggregator) == ["local-file"]
     [name] = told(daemon, aggregator)
     assert name.startswith("client-")

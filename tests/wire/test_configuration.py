@@ -37,7 +37,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_own_file_in_own_folder_counts(work: Path, said: list[str]) -> None:
+def test_configuration_in_own_folder_is_used(work: Path, said: list[str]) -> None:
     assert paths.socket_path() == "/there/s.sock"
     (work / "alerts.toml").rename(work / "real.toml")
     (work / "alerts.toml").symlink_to("real.toml")
@@ -115,7 +115,7 @@ def fifo(work: Path) -> None:
         *(link_to_strangers_file, link_into_strangers_folder, link_into_open_folder, hard_link_of_strangers_file, fifo),
     ],
 )
-def test_file_that_somebody_else_could_write_is_passed_over_and_that_is_said_once(
+def test_configuration_that_others_may_write_is_passed_over_with_one_notice(
     work: Path, said: list[str], spoil: Callable[[Path], None]
 ) -> None:
     spoil(work)
@@ -125,7 +125,7 @@ def test_file_that_somebody_else_could_write_is_passed_over_and_that_is_said_onc
 
 
 @AS_ROOT
-def test_passed_over_file_gives_way_to_the_systems_and_obeys_when_it_is_named(
+def test_configuration_that_is_passed_over_can_be_named(
     work: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give_file_away(work)
@@ -139,7 +139,7 @@ def test_passed_over_file_gives_way_to_the_systems_and_obeys_when_it_is_named(
 
 
 @AS_ROOT
-def test_user_takes_orders_from_himself_and_root_and_not_from_others() -> None:
+def test_configuration_of_other_users_is_not_used() -> None:
     def sought() -> list[str]:
         configuration.SYSTEM = "/nonexistent"
         found = []
@@ -157,14 +157,14 @@ def test_user_takes_orders_from_himself_and_root_and_not_from_others() -> None:
         assert as_stranger(sought) == ["alerts.toml", "alerts.toml", "-"]
 
 
-def test_byte_order_mark_is_no_part_of_the_text(work: Path) -> None:
+def test_configuration_text_has_no_byte_order_mark(work: Path) -> None:
     (work / "alerts.toml").write_bytes(b"\xef\xbb\xbf" + SOCKET.encode())
     assert paths.socket_path() == "/there/s.sock"
 
 
 @AS_ROOT
 @pytest.mark.parametrize("where", ["here", "system", "named"])
-def test_file_that_cannot_be_read_is_said_with_where_signals_go_instead(where: str) -> None:
+def test_unreadable_configuration_notice_names_the_paths_used(where: str) -> None:
     def seen() -> list[str | None]:
         texts: list[str] = []
         notices.write = texts.append
@@ -193,14 +193,16 @@ def test_file_that_cannot_be_read_is_said_with_where_signals_go_instead(where: s
 
 
 @pytest.mark.parametrize("named", ["nowhere.toml", "."])
-def test_named_file_that_is_none_is_said(named: str, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_named_configuration_that_is_missing_is_reported(
+    named: str, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TOCSIN_CONFIG", named)
     assert paths.socket_path() == paths.default_socket()
     assert [text.partition(" (")[0] for text in said] == [f"the configuration {named} cannot be read"]
 
 
 @pytest.mark.parametrize("key", ["socket", "state"])
-def test_home_is_put_in_full_and_another_relative_place_is_not_used(
+def test_configured_paths_expand_home_and_must_be_absolute(
     work: Path, said: list[str], monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     sought: Callable[[], str] = paths.socket_path if key == "socket" else lambda: paths.state_of_socket(None)
@@ -214,7 +216,7 @@ def test_home_is_put_in_full_and_another_relative_place_is_not_used(
 
 
 @AS_ROOT
-def test_systems_file_that_somebody_else_can_change_starts_no_daemon(said: list[str], work: Path) -> None:
+def test_configuration_that_others_may_change_starts_no_daemon(said: list[str], work: Path) -> None:
     (work / "alerts.toml").unlink()
     system = Path(configuration.SYSTEM)
     system.parent.mkdir()

@@ -26,7 +26,7 @@ from tocsin.durations import format_duration, parse_duration
         ("1d2h3m4s5ms", 93784.005),
     ],
 )
-def test_a_duration_is_seconds(text: str, seconds: float) -> None:
+def test_duration_is_parsed_as_seconds(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
 
 
@@ -51,13 +51,13 @@ def test_a_duration_is_seconds(text: str, seconds: float) -> None:
         "٣s",
     ],
 )
-def test_what_is_no_duration_says_what_one_looks_like(text: str) -> None:
+def test_duration_error_shows_the_format(text: str) -> None:
     with pytest.raises(ValueError, match="write it like 10s, 5m, 2h30m or 1d"):
         parse_duration(text)
 
 
 @given(st.text("0123456789.dhms -e", max_size=12) | st.text())
-def test_any_text_is_a_duration_or_a_complaint(text: str) -> None:
+def test_duration_of_any_text_is_parsed_or_a_value_error(text: str) -> None:
     try:
         assert parse_duration(text) >= 0
     except ValueError as error:
@@ -65,17 +65,17 @@ def test_any_text_is_a_duration_or_a_complaint(text: str) -> None:
 
 
 @given(st.integers(1, 10**9))
-def test_what_is_formatted_reads_back(seconds: int) -> None:
+def test_duration_round_trips(seconds: int) -> None:
     assert parse_duration(format_duration(seconds)) == seconds
 
 
 @given(st.floats(0, 1e9))
-def test_what_is_formatted_reads_back_to_the_second_or_below_one_to_the_millisecond(seconds: float) -> None:
+def test_duration_round_trips_to_the_second_or_millisecond(seconds: float) -> None:
     assert abs(parse_duration(format_duration(seconds)) - seconds) <= (0.5 if seconds >= 1 else 0.0005001)
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0ms"), (0.25, "250ms"), (1, "1s"), (59.6, "1m"), (9000, "2h30m"), (86400, "1d")]
 )
-def test_a_duration_is_written_in_its_shortest_form(seconds: float, text: str) -> None:
+def test_duration_is_formatted_in_its_shortest_form(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text

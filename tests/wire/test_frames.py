@@ -29,25 +29,25 @@ _messages = st.dictionaries(
 
 
 @given(_messages)
-def test_what_is_encoded_here_is_decoded_here(message: dict[str, Any]) -> None:
+def test_wire_round_trips(message: dict[str, Any]) -> None:
     assert wire.decode(wire.encode(message)) == message
 
 
 @given(_messages)
-def test_both_encodings_mean_the_same(message: dict[str, Any]) -> None:
+def test_wire_encodings_are_equivalent(message: dict[str, Any]) -> None:
     text = json.dumps(message).encode()
     assert wire.decode(text) == wire.decode(msgspec.msgpack.encode(message)) == message
 
 
 @given(st.binary(max_size=100_000))
-def test_a_frame_announces_its_length(body: bytes) -> None:
+def test_frame_header_has_the_length(body: bytes) -> None:
     frame = wire.pack(body)
     assert wire.body_length(frame[: wire.HEADER_BYTES]) == len(body)
     assert frame[wire.HEADER_BYTES :] == body
 
 
 @given(st.binary())
-def test_bytes_that_are_no_message_are_a_mismatch_and_nothing_else(body: bytes) -> None:
+def test_wire_decode_of_any_bytes_raises_only_mismatch(body: bytes) -> None:
     try:
         assert isinstance(wire.decode(body), dict)
     except ProtocolMismatch as mismatch:
@@ -58,12 +58,12 @@ def test_bytes_that_are_no_message_are_a_mismatch_and_nothing_else(body: bytes) 
     "body",
     [b"", b"{", b"[]", b"\xc0", b"\x93\x01\x02\x03", b'{"a":' * 100_000, b"\x91" * 100_000, b"{}{}", b"\xff\xfe"],
 )
-def test_broken_nested_or_foreign_bodies_are_a_mismatch(body: bytes) -> None:
+def test_wire_decode_of_invalid_bodies_is_a_mismatch(body: bytes) -> None:
     with pytest.raises(ProtocolMismatch):
         wire.decode(body)
 
 
-def test_without_msgspec_the_wire_is_json() -> None:
+def test_wire_is_json_without_msgspec() -> None:
     script = """
 import sys, tocsin.wire as wire
 body = wire.encode({"title": "größe", "n": 1.5})
@@ -74,10 +74,10 @@ assert "msgspec" not in sys.modules
     assert subprocess.run([sys.executable, "-c", script], timeout=30, check=False).returncode == 0
 
 
-def test_with_msgspec_loaded_the_wire_is_message_pack() -> None:
+def test_wire_is_message_pack_with_msgspec_loaded() -> None:
     assert msgspec.msgpack.decode(wire.encode({"a": 1})) == {"a": 1}
 
 
-def test_a_signal_as_large_as_discord_shows_it_fits_a_frame_many_times() -> None:
+def test_frame_holds_several_signals_of_discords_size() -> None:
     signal = Signal("T", body="ü" * 4096, fields={f"k{n}": "v" * 1024 for n in range(25)})
     assert len(wire.encode({"op": "send", "v": 1, "signal": signal.as_dict()})) < wire.MAX_FRAME / 5

@@ -22,14 +22,14 @@ def _become(uid: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: uid)
 
 
-def test_root_has_the_systems_places(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_of_root_are_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     _become(0, monkeypatch)
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/0")
     assert paths.socket_path() == "/run/tocsin/tocsin.sock"
     assert paths.state_folder() == "/var/lib/tocsin"
 
 
-def test_others_have_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_of_other_users_are_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     _become(1000, monkeypatch)
     assert paths.socket_path() == "/tmp/tocsin-1000/tocsin.sock"
     assert paths.state_folder() == "/home/u/.local/state/tocsin"
@@ -41,21 +41,19 @@ def test_others_have_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert paths.state_folder() == "/state/tocsin"
 
 
-def test_the_socket_is_as_given_before_the_environment_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_socket_is_given_then_environment_then_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOCSIN_SOCKET", "/env")
     assert paths.socket_path() == "/env"
     assert paths.socket_path("/given") == "/given"
 
 
-def test_the_state_is_the_supervisors_before_the_configured_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_is_supervisors_then_configured_then_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert paths.state_folder("/configured") == "/configured"
     monkeypatch.setenv("STATE_DIRECTORY", "/supervised")
     assert paths.state_folder("/configured") == "/supervised"
 
 
-def test_the_socket_that_the_configuration_names_is_found_without_being_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_client_finds_the_configured_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOCSIN_SOCKET", raising=False)
     monkeypatch.delenv("TOCSIN_CONFIG", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -70,7 +68,7 @@ def test_the_socket_that_the_configuration_names_is_found_without_being_told(
 
 
 @pytest.mark.parametrize("content", [b"socket = \xff", b"socket = 5", b"[daemon]\nsocket = 5", b"[[[\nsocket"])
-def test_a_configuration_that_makes_no_sense_does_not_keep_a_hand_off_from_its_usual_place(
+def test_client_uses_the_usual_socket_with_an_invalid_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     monkeypatch.delenv("TOCSIN_SOCKET", raising=False)
@@ -92,7 +90,7 @@ def test_a_configuration_that_makes_no_sense_does_not_keep_a_hand_off_from_its_u
         ("[[[\nautostart = true", False),
     ],
 )
-def test_a_daemon_is_started_by_whoever_needs_it_only_where_the_configuration_says_so(
+def test_autostart_is_off_unless_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, wished: bool
 ) -> None:
     monkeypatch.setenv("TOCSIN_CONFIG", str(tmp_path / "alerts.toml"))
@@ -100,7 +98,7 @@ def test_a_daemon_is_started_by_whoever_needs_it_only_where_the_configuration_sa
     assert paths.autostart() is wished
 
 
-def test_of_several_state_folders_that_systemd_names_the_first_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_is_the_first_folder_of_state_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/one:/var/lib/two")
     assert paths.state_folder("/configured") == "/var/lib/one"
 
@@ -119,13 +117,13 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return socket
 
 
-def test_who_may_use_the_systems_daemon_and_has_none_of_his_own_uses_it_and_its_spool(system: Path) -> None:
+def test_user_without_a_daemon_uses_the_systems_socket_and_spool(system: Path) -> None:
     assert paths.socket_path() == str(system)
     assert paths.spool_folder() == "/var/lib/tocsin/spool"
     assert paths.default_socket() != str(system), "no daemon of his takes its place"
 
 
-def test_his_own_daemon_comes_first(system: Path, tmp_path: Path) -> None:
+def test_users_own_socket_comes_first(system: Path, tmp_path: Path) -> None:
     own = tmp_path / "user" / "tocsin" / "tocsin.sock"
     own.parent.mkdir(parents=True)
     own.touch()
@@ -133,18 +131,18 @@ def test_his_own_daemon_comes_first(system: Path, tmp_path: Path) -> None:
     assert paths.spool_folder() == "/home/u/.local/state/tocsin/spool"
 
 
-def test_a_system_daemon_that_shuts_him_out_is_not_for_him(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systems_socket_without_permission_is_not_used(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)
     assert paths.socket_path() == paths.default_socket()
     assert paths.spool_folder() == "/home/u/.local/state/tocsin/spool"
 
 
-def test_the_spool_goes_with_the_socket_that_was_named(system: Path) -> None:
+def test_spool_belongs_to_the_named_socket(system: Path) -> None:
     assert paths.spool_folder(socket="/elsewhere/t.sock") == "/home/u/.local/state/tocsin/spool"
     assert paths.spool_folder(socket=str(system)) == "/var/lib/tocsin/spool"
 
 
-def test_a_client_that_is_itself_a_service_does_not_spool_into_its_own_state(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_in_a_service_does_not_spool_into_the_services_state(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOCSIN_SPOOL")
     _become(0, monkeypatch)
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/trader")
@@ -198,9 +196,7 @@ def test_session_finds_the_socket_of_a_daemon_that_was_started_without_one(
 
 @AS_ROOT
 @pytest.mark.parametrize(("uid", "mode"), [(12345, 0o700), (0, 0o700), (1000, 0o777), (1000, 0o1777)])
-def test_private_folder_that_is_not_ours_alone_is_not_looked_into(
-    user: Path, monkeypatch: pytest.MonkeyPatch, uid: int, mode: int
-) -> None:
+def test_private_folder_of_others_is_not_used(user: Path, monkeypatch: pytest.MonkeyPatch, uid: int, mode: int) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(user / "session"))
     (_give(user / "t" / "tocsin-1000", 1000) / "tocsin.sock").touch()
     _give(user / "t" / "tocsin-1000", uid, mode)
@@ -209,13 +205,13 @@ def test_private_folder_that_is_not_ours_alone_is_not_looked_into(
 
 @AS_ROOT
 @pytest.mark.parametrize(("uid", "mode"), [(12345, 0o700), (1000, 0o777)])
-def test_runtime_folder_counts_only_where_it_is_ours_alone(user: Path, uid: int, mode: int) -> None:
+def test_runtime_folder_is_used_only_when_private(user: Path, uid: int, mode: int) -> None:
     _give(user / "1000", uid, mode)
     assert paths.default_socket() == f"{user}/t/tocsin-1000/tocsin.sock"
 
 
 @AS_ROOT
-def test_runtime_folder_that_su_left_behind_does_not_count(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runtime_folder_of_another_user_is_ignored(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(_give(user / "1001", 1001)))
     assert paths.default_socket() == f"{user}/t/tocsin-1000/tocsin.sock"
 
@@ -227,7 +223,7 @@ def test_relative_folders_in_variables_are_ignored(user: Path, monkeypatch: pyte
     assert paths.state_folder() == "/home/u/.local/state/tocsin"
 
 
-def test_home_is_put_in_full_wherever_a_place_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_is_expanded_in_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOCSIN_SPOOL", "~/spool")
     assert (paths.socket_path("~/s"), paths.spool_folder()) == ("/home/u/s", "/home/u/spool")
     monkeypatch.setenv("TOCSIN_SOCKET", "~/t")

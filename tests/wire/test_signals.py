@@ -36,7 +36,7 @@ class Text(str):
     __slots__ = ()
 
 
-def test_only_the_title_is_needed() -> None:
+def test_signal_needs_only_a_title() -> None:
     signal = Signal("BUY")
     assert signal.as_dict() == {"title": "BUY", "id": signal.id}
     assert is_id(signal.id)
@@ -74,7 +74,7 @@ def test_only_the_title_is_needed() -> None:
         ("id", "01j9z3ndektsv4rrffq69g5fav", "01J9Z3NDEKTSV4RRFFQ69G5FAV"),
     ],
 )
-def test_what_can_be_understood_is_held_in_plain_types(name: str, given: Any, held: Any) -> None:
+def test_signal_converts_values_to_plain_types(name: str, given: Any, held: Any) -> None:
     signal = Signal.from_dict({"title": "T", name: given})
     assert getattr(signal, name) == held
     assert type(getattr(signal, name)) is type(held)
@@ -115,7 +115,7 @@ def test_signal_keeps_its_own_field_beside_an_unreadable_value_of_that_name() ->
 @pytest.mark.parametrize(
     "given", [{}, {"body": " "}, {"priority": "high"}, {"fields": {}}, {"fields": {"a": math.nan}}, {"title": "\n"}]
 )
-def test_signal_that_says_nothing_is_refused(given: dict[str, Any]) -> None:
+def test_signal_that_is_empty_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(InvalidSignal, match=r"^title: is required"):
         Signal.from_dict(given)
 
@@ -136,7 +136,7 @@ def test_signal_without_a_title_gets_one_from_the_rest(given: dict[str, Any], ti
     assert (signal.title, signal.body) == (title, body)
 
 
-def test_a_timestamp_that_cannot_be_read_is_kept_as_text() -> None:
+def test_signal_keeps_an_unreadable_timestamp_as_text() -> None:
     signal = Signal("T", timestamp="half past nine")
     assert (signal.timestamp, signal.timestamp_text) == (None, "half past nine")
 
@@ -158,7 +158,7 @@ def test_signal_of_the_largest_values_fits_a_frame_and_stays_as_it_is() -> None:
     assert Signal.from_dict(signal.as_dict()) == signal
 
 
-def test_signal_of_a_huge_list_reads_no_more_of_it_than_a_body_holds() -> None:
+def test_signal_reads_a_bounded_part_of_a_huge_list() -> None:
     read = 0
 
     def lines() -> Iterator[str]:
@@ -173,17 +173,17 @@ def test_signal_of_a_huge_list_reads_no_more_of_it_than_a_body_holds() -> None:
     assert signal.input_notes == ["body: read as lines", "body: cut from 4,099 to 4,096 characters"]
 
 
-def test_signal_with_two_long_keys_stays_two_stories() -> None:
+def test_signal_keys_that_are_cut_stay_different() -> None:
     one, other = Signal("T", key="k" * 300 + "1"), Signal("T", key="k" * 300 + "2")
     assert one.key != other.key
     assert len(one.key or "") == 256
 
 
-def test_none_is_as_good_as_absent() -> None:
+def test_signal_treats_none_as_absent() -> None:
     assert set(Signal.from_dict({"title": "T", **dict.fromkeys(FIELD_NAMES[1:])}).as_dict()) == {"title", "id"}
 
 
-def test_a_signal_is_frozen_and_knows_its_fields_only() -> None:
+def test_signal_is_frozen_and_has_no_other_attributes() -> None:
     signal = Signal("T")
     with pytest.raises(AttributeError, match="frozen"):
         signal.title = "U"
@@ -193,7 +193,7 @@ def test_a_signal_is_frozen_and_knows_its_fields_only() -> None:
     assert signal.title == "T"
 
 
-def test_a_signal_survives_copying_and_pickling() -> None:
+def test_signal_can_be_copied_and_pickled() -> None:
     signal = Signal("T", fields={"a": 1}, tags=["x"])
     for other in (
         copy.copy(signal),
@@ -226,7 +226,7 @@ _anything = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(FIELD_NAMES), _anything))
-def test_any_value_in_any_field_makes_a_signal_that_travels_unless_it_says_nothing(values: dict[str, Any]) -> None:
+def test_signal_of_any_values_is_empty_or_can_be_encoded(values: dict[str, Any]) -> None:
     try:
         signal = Signal.from_dict(values)
     except InvalidSignal as refused:
@@ -253,18 +253,18 @@ _fields = st.fixed_dictionaries(
 
 
 @given(_fields)
-def test_what_is_checked_once_is_unchanged_by_being_checked_again(values: dict[str, Any]) -> None:
+def test_signal_is_unchanged_by_a_second_check(values: dict[str, Any]) -> None:
     signal = Signal.from_dict(values)
     assert Signal.from_dict(signal.as_dict()) == signal
     assert Signal.from_dict(signal.as_dict()).as_dict() == signal.as_dict()
 
 
 @pytest.mark.parametrize("state", RECEIPT_STATES)
-def test_a_receipt_knows_whether_the_signal_is_safe(state: str) -> None:
+def test_receipt_durable_follows_its_state(state: str) -> None:
     assert Receipt("1", state).accepted is (state in ("stored", "spooled", "duplicate"))
 
 
-def test_receipts_are_values() -> None:
+def test_receipts_compare_by_value() -> None:
     assert Receipt("1", "stored") == Receipt("1", "stored", None) != Receipt("1", "dropped", "why")
     assert len({Receipt("1", "stored"), Receipt("1", "stored")}) == 1
     assert repr(Receipt("1", "stored")) == "Receipt(id='1', state='stored', reason=None)"

@@ -80,7 +80,7 @@ class Period:
         (b"12", 12.0),
     ],
 )
-def test_a_time_is_unix_seconds(value: Any, seconds: float) -> None:
+def test_timestamp_is_unix_seconds(value: Any, seconds: float) -> None:
     assert to_seconds(value) == pytest.approx(seconds, abs=1e-3)
 
 
@@ -108,7 +108,7 @@ def test_a_time_is_unix_seconds(value: Any, seconds: float) -> None:
         NotATime(),
     ],
 )
-def test_nonsense_is_no_time(value: Any) -> None:
+def test_timestamp_of_nonsense_is_none(value: Any) -> None:
     assert to_seconds(value) is None
 
 
@@ -130,22 +130,22 @@ _values = (
 
 
 @given(_values)
-def test_every_value_is_a_finite_time_or_none(value: Any) -> None:
+def test_timestamp_of_any_value_is_finite_or_none(value: Any) -> None:
     seconds = to_seconds(value)
     assert seconds is None or math.isfinite(seconds)
 
 
 @given(st.lists(_values))
-def test_sorting_by_what_comes_back_never_fails(values: list[Any]) -> None:
+def test_timestamps_can_be_sorted(values: list[Any]) -> None:
     sorted(values, key=lambda value: -(to_seconds(value) or 0.0))
 
 
 @given(st.integers(100_000_000, 10**11 - 1), st.sampled_from([1, 10**3, 10**6, 10**9]))
-def test_each_unit_is_told_by_its_size(seconds: int, unit: int) -> None:
+def test_timestamp_unit_is_recognised_by_size(seconds: int, unit: int) -> None:
     assert to_seconds(seconds * unit) == pytest.approx(seconds, rel=1e-12)
 
 
 @given(st.datetimes(datetime(1970, 1, 2), datetime(5138, 1, 1)))  # noqa: DTZ001 - naive ones count as UTC: that is the case
-def test_a_datetime_and_its_iso_text_are_the_same_time(moment: datetime) -> None:
+def test_timestamp_of_a_datetime_equals_its_iso_text(moment: datetime) -> None:
     seconds = moment.replace(tzinfo=UTC).timestamp()
     assert [to_seconds(moment), to_seconds(moment.isoformat())] == [seconds, seconds]

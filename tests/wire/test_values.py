@@ -93,7 +93,7 @@ class Kind(Enum):
         (Numpy(0.10000000149011612, "float32", "0.1"), 0.1),
     ],
 )
-def test_number_reads_what_a_person_reads(given: Any, number: float) -> None:
+def test_number_reads_common_formats(given: Any, number: float) -> None:
     assert values.number(given) == number
 
 
@@ -112,7 +112,7 @@ def test_number_does_not_guess(given: Any) -> None:
 
 
 @pytest.mark.parametrize("given", [math.nan, -math.inf, "", " ", "NaN", "n/a", "None", "null", "<NA>", "-", "inf"])
-def test_number_that_says_nothing_is_absent(given: Any) -> None:
+def test_number_of_an_empty_value_is_absent(given: Any) -> None:
     with pytest.raises(Absent):
         values.number(given)
 
@@ -187,7 +187,7 @@ class Plain:
         (lambda: b"\xff", "\N{REPLACEMENT CHARACTER}"),
     ],
 )
-def test_describe_names_the_type_of_what_has_no_words(given: Any, said: str) -> None:
+def test_describe_names_the_type_of_an_object_without_text(given: Any, said: str) -> None:
     assert values.describe(given()) == said
 
 
@@ -209,7 +209,7 @@ def test_describe_and_field_never_raise_and_can_be_encoded(value: Any) -> None:
 
 
 @pytest.mark.parametrize("digits", [1, 20, 599, 600, 601, 1000])
-def test_whole_numbers_are_written_in_decimal_whatever_python_refuses_to_write(digits: int) -> None:
+def test_describe_writes_numbers_beyond_pythons_digit_limit(digits: int) -> None:
     number = 10**digits - 1
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(640)
