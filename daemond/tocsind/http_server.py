@@ -106,10 +106,10 @@ class WebServer:
 
 class _Connection:
     def __init__(
-        self, stream: trio.SocketStream, handler: Handler, bounds: Bounds, headless: dict[_Connection, None]
+        self, stream: trio.SocketStream, handler: Handler, bounds: Bounds, waiting_for_head: dict[_Connection, None]
     ) -> None:
         self.scope = trio.CancelScope()
-        self._waiting_for_head = headless
+        self._waiting_for_head = waiting_for_head
         self._stream = stream
         self._handler = handler
         self._bounds = bounds

@@ -1,7 +1,7 @@
 """Jobs around reports of lost signals and alarms, and what they must know after a restart.
 
 unseen    deliveries that ended without arriving: expired, dead, dropped. Triggers maintain the table, so no job can forget to. A row is
-deleted after its report, when the delivery is requeued, or when the signal arrived at another destination
+          deleted after its report, when the delivery is requeued, or when the signal arrived at another destination
 alarms    raised alarms whose all-clear has not been sent
 """
 

@@ -32,7 +32,7 @@ def import_rest(folder: Path, connection: sqlite3.Connection) -> None:
     try:
         _import(folder / FILE_NAME, connection)
     except (sqlite3.Error, OSError) as error:
-        raise CannotWrite(f"what {folder / FILE_NAME} holds cannot be taken into the journal: {error}") from error
+        raise CannotWrite(f"{folder / FILE_NAME} cannot be imported into the journal: {error}") from error
 
 
 def _import(path: Path, connection: sqlite3.Connection) -> None:
