@@ -115,8 +115,9 @@ def unpack(seed: int, raw: bytes, block: int) -> Record | None:
 
 
 def size_of(raw: bytes) -> int:
-    """Bytes of the record whose first block is `raw`, at most LARGEST: the length is not checked yet."""
-    return min(_RECORD_HEAD + int.from_bytes(raw[4:8], "little"), LARGEST)
+    """Bytes of the record whose first block begins with `raw`; 0 for what is none, as a block inside a record."""
+    size = _RECORD_HEAD + int.from_bytes(raw[4:8], "little")
+    return size if size <= LARGEST else 0
 
 
 def read_record(file: int, seed: int, block: int) -> Record | None:

@@ -171,6 +171,13 @@ def test_damage_at_any_byte_costs_only_the_record_that_it_hits(place: int, noise
         shutil.rmtree(spool)
 
 
+def test_search_reads_no_block_of_text_as_a_record(tmp_path: Path) -> None:
+    box = Outbox(str(tmp_path))
+    for number in range(2):
+        box.append(body(number, 100 * BLOCK), 1.0, synced=False)
+    assert [sequence for sequence, _ in outboxes._later(box._file, 0)] == [1, 2]
+
+
 def test_file_that_replaces_an_outbox_is_read_as_a_new_outbox(tmp_path: Path) -> None:
     box, other = Outbox(str(tmp_path)), Outbox(str(tmp_path))
     box.append(body(0, 1), 1.0, synced=False)
