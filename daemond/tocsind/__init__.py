@@ -30,12 +30,13 @@ The path of a signal:
                                                             | policy.routes: which destinations, which priority
                                                             | journal: append, one group commit for all waiting jobs
                           receipt of a frame, confirmation <-'  '-> the lanes are woken
-    journal --> feeder --> channel (64) --> sender(priority) --> turn: limiter, breaker --> journal: attempt on record
+    journal --> sender(priority): window (64) --> turn queue --> turn: limiter, breaker --> journal: attempt on record
                                                  '--> destination.deliver(batch) --> outcome --> core.settle
 
-The journal is the queue, and memory is a window on it: a feeder reads what is queued in order into a bounded channel, whether it came
-a moment ago or before a restart. A delivery in memory is only a hint: `begin` claims it in the journal, and a delivery that was dropped,
-expired or rerouted in the meantime cannot be claimed. A change of a delivery is therefore always a change of the journal.
+The journal is the queue, and memory is a window on it: each sender reads queued deliveries in order into a bounded window
+(`policy.window`), whether they came a moment ago or before a restart. A delivery in memory is only a hint: `begin` claims it in the
+journal, and a delivery that was dropped, expired or rerouted in the meantime cannot be claimed. A change of a delivery is therefore always
+a change of the journal.
 
 The packages:
 

@@ -138,9 +138,8 @@ class Lane:
         self.senders = Senders(Sender(self, priority) for priority in Priority)
         self.batcher = Batcher(self.destination, self.breaker)
         with trio.CancelScope() as self._serving:
-            for (
-                sender
-            ) in self.senders:  # each reads before the first one sends: else a LOW delivery could be sent first
+            # Each sender reads before the first one sends, or a LOW delivery could be sent before an URGENT one.
+            for sender in self.senders:
                 await sender.read_window()
             async with trio.open_nursery() as nursery:
                 for sender in self.senders:
@@ -230,10 +229,6 @@ class Lane:
     def opens_at(self, now: float, priority: Priority) -> float:
         """When limiter and breaker allow a batch whose first delivery has this priority."""
         return max(self.limiter.ready_at(now, priority, full=self._is_full(priority)), self.breaker.ready_at(now))
-
-    def limit_reason(self, now: float, priority: Priority) -> str | None:
-        """Why the limiter does not allow a request now, for people; None when it does."""
-        return self.limiter.wait_reason(now, priority, full=self._is_full(priority))
 
     def _is_full(self, priority: Priority) -> bool:
         return is_expedited(priority) or self.batcher.is_full(self._senders_in_batch())
@@ -333,14 +328,6 @@ class Lane:
             return Fitness.DISABLED
         return Fitness.WORKING if self.rerouting.works() else Fitness.FAILS
 
-    def blocked_for(self) -> float:
-        """Seconds that the server told the lane to wait; 0 without a block."""
-        return self.limiter.blocked_for(self.clock.now())
-
-    def failing_for(self) -> float:
-        """Seconds since the first failure in a row, while the breaker is not ready; else 0."""
-        return self.feedback.failing_for()
-
     def drain_rate(self) -> float:
         """Deliveries per second that NORMAL and LOW can expect, if each batch is as large as the last full one."""
         return self.limiter.rate(self.clock.now()) * self.batcher.max_items
@@ -356,7 +343,7 @@ class Lane:
             excluded=self.options.disabled,
             fallbacks=self.options.fallback,
             fitness=self.fitness(),
-            failing_for=self.failing_for(),
+            failing_for=self.feedback.failing_for(),
             breaker_ready=self.breaker.phase is Phase.READY,
             outage=self.rerouting.snapshot(),
             limits=self._limits_view(),
@@ -381,8 +368,8 @@ class Lane:
         return LimitsView(
             windows=tuple(self.limiter.windows(now)),
             ready_in={each: self.opens_at(now, each) - now for each in Priority},
-            waits_for={each: self.limit_reason(now, each) for each in Priority},
-            blocked_for=self.blocked_for(),
+            waits_for={each: self.limiter.wait_reason(now, each, full=self._is_full(each)) for each in Priority},
+            blocked_for=self.limiter.blocked_for(now),
             host_block=address.blocked_because if address.block_ends(now) > now else None,
         )
 

@@ -152,8 +152,3 @@ class Sender:
     def snapshot(self) -> SenderView:
         """The sender at this instant, for observers."""
         return SenderView(self.priority, self.has_work(), self.may_hold_more(), self._window.reads)
-
-    @property
-    def reads(self) -> int:
-        """How often the sender has read the journal."""
-        return self._window.reads
