@@ -260,7 +260,7 @@ def test_dry_run_shows_attachment_and_copies_nothing(daemon: DaemonProcess, tmp_
     assert '"url": "attachment://chart.png"' in said
     assert not (daemon.spool / "attachments").exists()
     said = daemon.tocsin("test", "BUY", "--attach", str(tmp_path)).stdout
-    assert "is not attached: it is no regular file" in said
+    assert "is not attached: it is not a regular file" in said
 
 
 # --- between users ------------------------------------------------------------------------------------------------------------------

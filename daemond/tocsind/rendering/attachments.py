@@ -28,8 +28,8 @@ def image(name: str | None) -> dict[str, Any] | None:
 
 
 def missing(delivery: Delivery, *, gone: bool = False) -> str | None:
-    """What a reader is told of a file that does not come along."""
+    """The note about a file that is not attached."""
     signal = delivery.signal
     if signal.attach and (gone or delivery.plain_format):
-        return f"{signal.attach} does not come along: {REFUSED_NOTE if delivery.plain_format else MISSING_NOTE}"
+        return f"{signal.attach} is not attached: {REFUSED_NOTE if delivery.plain_format else MISSING_NOTE}"
     return signal.attach_note
