@@ -20,8 +20,8 @@ Serve = Callable[..., "Server"]
 class Visit:
     """One accepted connection, seen from the server."""
 
-    def __init__(self, door: socket.socket, leaving: threading.Event) -> None:
-        self.door = door
+    def __init__(self, connection: socket.socket, leaving: threading.Event) -> None:
+        self.connection = connection
         self.leaving = leaving  # set when the server stops: wait on it instead of sleeping
 
     def hear(self) -> dict[str, Any] | None:
@@ -34,14 +34,14 @@ class Visit:
     def _exactly(self, size: int) -> bytes:
         got = b""
         while len(got) < size:
-            chunk = self.door.recv(size - len(got))
+            chunk = self.connection.recv(size - len(got))
             if not chunk:
                 return b""
             got += chunk
         return got
 
     def tell(self, message: Any) -> None:
-        self.door.sendall(wire.pack(json.dumps(message).encode()))
+        self.connection.sendall(wire.pack(json.dumps(message).encode()))
 
 
 class Server:
@@ -53,7 +53,7 @@ class Server:
         self.requests: list[dict[str, Any]] = []
         self._manner = manner
         self._leaving = threading.Event()
-        self._doors: list[socket.socket] = []
+        self._connections: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -69,20 +69,20 @@ class Server:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # the listener was shut down
             while True:
-                door, _ = self._listener.accept()
+                connection, _ = self._listener.accept()
                 self.visits += 1
-                self._doors.append(door)
-                self._start(self._serve, door)
+                self._connections.append(connection)
+                self._start(self._serve, connection)
 
-    def _serve(self, door: socket.socket) -> None:
-        with contextlib.suppress(OSError), door:
-            self._manner(Visit(door, self._leaving))
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            self._manner(Visit(connection, self._leaving))
 
     def stop(self) -> None:
         self._leaving.set()
-        for door in (self._listener, *self._doors):
+        for each in (self._listener, *self._connections):
             with contextlib.suppress(OSError):
-                door.shutdown(socket.SHUT_RDWR)
+                each.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(5)
         self._listener.close()

@@ -31,13 +31,13 @@ def in_time() -> Iterator[None]:
 
 
 def _garbage(visit: Visit) -> None:
-    visit.door.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    visit.connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     visit.leaving.wait()
 
 
 def _no_json(visit: Visit) -> None:
     visit.hear()
-    visit.door.sendall(b"\0\0\0\x05{oops")
+    visit.connection.sendall(b"\0\0\0\x05{oops")
     visit.leaving.wait()
 
 
@@ -47,14 +47,14 @@ def _hanging_up(visit: Visit) -> None:
 
 def _hanging_up_midway(visit: Visit) -> None:
     visit.hear()
-    visit.door.sendall(b'\0\0\0\x30{"ok":')
+    visit.connection.sendall(b'\0\0\0\x30{"ok":')
 
 
 def _trickling(visit: Visit) -> None:
     visit.hear()
-    visit.door.sendall(b"\0\0\xff\xff")
+    visit.connection.sendall(b"\0\0\xff\xff")
     while not visit.leaving.wait(0.02):
-        visit.door.sendall(b"{")
+        visit.connection.sendall(b"{")
 
 
 def _not_reading(visit: Visit) -> None:
@@ -109,7 +109,7 @@ def test_send_to_an_impossible_socket_path_raises_nothing(path: str) -> None:
 
 @contextlib.contextmanager
 def _full_backlog(path: Path) -> Iterator[socket.socket]:
-    """A listener that nobody can connect to until somebody is accepted."""
+    """A listener with a full backlog: connect blocks until a connection is accepted."""
     with contextlib.ExitStack() as open_sockets:
         listener = open_sockets.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(str(path))
@@ -188,13 +188,13 @@ def test_send_gives_up_after_the_second_attempt(serve: Serve) -> None:
 
 def test_client_reads_the_answer_of_a_daemon_that_rejects_the_connection(serve: Serve) -> None:
     def busy(visit: Visit) -> None:
-        visit.door.shutdown(socket.SHUT_RD)
+        visit.connection.shutdown(socket.SHUT_RD)
         visit.tell(refusing("busy")({}))
 
     with Client(serve(busy).path, timeout=10) as client, pytest.raises(tocsin.RequestFailed, match="told busy"):
         client.request(
             "send", signal={"body": "x" * 1_000_000}
-        )  # more than a socket holds: still on its way when the door closes
+        )  # more than a socket holds: still on its way when the listener closes
 
 
 def test_daemon_that_closes_without_an_answer_is_unreachable(serve: Serve) -> None:
@@ -229,7 +229,7 @@ def test_client_never_reads_an_unsolicited_answer_as_the_next_one(serve: Serve) 
         request = visit.hear()
         assert request is not None
         visit.tell(stored(request))
-        visit.tell({"ok": True, "receipt": "nobody's"})
+        visit.tell({"ok": True, "receipt": "absent's"})
         said.set()
         answering(stored)(visit)
 
@@ -244,7 +244,7 @@ def test_client_never_reads_an_unsolicited_answer_as_the_next_one(serve: Serve) 
 def test_reply_over_the_limit_is_not_read(serve: Serve) -> None:
     def boastful(visit: Visit) -> None:
         visit.hear()
-        visit.door.sendall(b"\x7f\xff\xff\xff{}")
+        visit.connection.sendall(b"\x7f\xff\xff\xff{}")
         visit.leaving.wait()
 
     with Client(serve(boastful).path, strict=True) as client, pytest.raises(tocsin.ProtocolMismatch, match="length"):

@@ -107,7 +107,7 @@ def test_error_kind_determines_the_exit_code(serve: Serve, kind: str, code: int,
 
 
 def test_unreadable_answer_is_a_protocol_mismatch(serve: Serve, capsys: Capture) -> None:
-    path = serve(lambda visit: visit.door.sendall(b"HTTP/1.1 400\r\n")).path
+    path = serve(lambda visit: visit.connection.sendall(b"HTTP/1.1 400\r\n")).path
     assert main(["status", "--socket", path]) == 76
     assert "one version" in capsys.readouterr().err
 

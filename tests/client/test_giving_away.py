@@ -68,7 +68,7 @@ def test_client_changes_no_owner_of_a_folder_that_replaced_its_own(
     monkeypatch.setattr(os, "mkdir", swapped)
     picture = secret.parent / "chart.png"
     picture.write_bytes(b"png")
-    sent = Client(str(secret.parent / "nobody"), spool=users).send(Signal("BUY", attach=str(picture)))
+    sent = Client(str(secret.parent / "absent"), spool=users).send(Signal("BUY", attach=str(picture)))
     assert sent.state == "spooled"
     assert was_called
     kept = users / attachments.FOLDER if way == "folder with content" else own

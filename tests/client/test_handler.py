@@ -1,4 +1,4 @@
-"""`tocsin.Handler`: what is logged reaches the daemon, and whoever logs does not notice."""
+"""`tocsin.Handler`: records reach the daemon, and a logging call does not wait."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ def test_handler_sends_the_last_records_at_exit(serve: Serve) -> None:
 
 def test_handler_flush_and_close_wait_once(serve: Serve, log: logging.Logger) -> None:
     handler = handled(log, serve(silent).path, timeout=30)
-    log.error("nobody answers")
+    log.error("absent answers")
     started = time.monotonic()
     handler.flush()
     handler.close()

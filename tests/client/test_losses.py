@@ -1,4 +1,4 @@
-"""What a client could not hand over: said once a kind, by a road that is there, and reported to the daemon that answers next."""
+"""Signals that a client could not hand over: logged once a kind, and reported to the daemon that answers next."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fresh_notices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notices, "_kinds", {})
 
 
-def nobody(folder: Path) -> Client:
+def no_daemon(folder: Path) -> Client:
     """A client without daemon and spool."""
     (folder / "file").touch()
     return Client(folder / "s", spool=folder / "file")
@@ -34,7 +34,7 @@ def test_client_logs_each_kind_of_loss_once_a_minute(
 ) -> None:
     now = [1000.0]
     monkeypatch.setattr("tocsin.notices.monotonic", lambda: now[0])
-    client = nobody(folder)
+    client = no_daemon(folder)
     for n in range(100):
         client.send(f"disk {n} full")
     client.send(priority="high")
@@ -53,7 +53,7 @@ def test_strict_client_raises_and_logs_nothing(folder: Path, caplog: pytest.LogC
 
 
 def script(*lines: str) -> subprocess.CompletedProcess[str]:
-    """What a program says that hands over to nobody."""
+    """The stderr of a program that sends without a daemon."""
     start = ["import logging, sys, tocsin", "client = tocsin.Client('/nowhere/s', spool='/dev/null/x')"]
     return subprocess.run(
         [sys.executable, "-c", "\n".join([*start, *lines])], capture_output=True, text=True, timeout=30, check=True
@@ -150,7 +150,7 @@ def test_losses_are_discarded_with_an_old_daemon(serve: Serve) -> None:
 
 
 def test_losses_stay_with_their_process_and_their_client(folder: Path) -> None:
-    client = nobody(folder)
+    client = no_daemon(folder)
     client.send("a")
     assert client.losses
     assert not pickle.loads(pickle.dumps(client.losses))

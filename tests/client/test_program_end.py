@@ -231,7 +231,7 @@ _LAST = {
 @pytest.mark.parametrize("name", list(_LAST))
 def test_send_from_del_at_interpreter_shutdown_is_on_disk(name: str, spool: Path, folder: Path) -> None:
     script = _MORTAL.format(last=_LAST[name])
-    done = python(script, env={"TOCSIN_SOCKET": str(folder / "nobody")})
+    done = python(script, env={"TOCSIN_SOCKET": str(folder / "absent")})
     assert (done.returncode, done.stderr) == (0, "")
     assert spooled_titles(spool) == ["last"]
 
@@ -247,7 +247,7 @@ def test_send_from_del_at_interpreter_shutdown_reaches_a_daemon(answers: bool, s
 def test_send_from_del_finds_what_the_configuration_says(spool: Path, folder: Path) -> None:
     own = folder / "own"
     own.mkdir(0o700)
-    (folder / "alerts.toml").write_text(f'[daemon]\nsocket = "{folder}/nobody"\nstate = "{own}"\n')
+    (folder / "alerts.toml").write_text(f'[daemon]\nsocket = "{folder}/absent"\nstate = "{own}"\n')
     script = _MORTAL.format(last=_LAST["send"])
     env = {"TOCSIN_CONFIG": str(folder / "alerts.toml")}
     code = f"import os\nos.environ.pop('TOCSIN_SPOOL', None); os.environ.pop('STATE_DIRECTORY', None)\n{script}"
@@ -258,7 +258,7 @@ def test_send_from_del_finds_what_the_configuration_says(spool: Path, folder: Pa
 
 def test_send_from_del_of_another_modules_global_is_on_disk(spool: Path, folder: Path) -> None:
     (folder / "library.py").write_text(_MORTAL.format(last=_LAST["send"]))
-    done = python("import library", env={"TOCSIN_SOCKET": str(folder / "nobody"), "PYTHONPATH": str(folder)})
+    done = python("import library", env={"TOCSIN_SOCKET": str(folder / "absent"), "PYTHONPATH": str(folder)})
     assert (done.returncode, done.stderr) == (0, "")
     assert spooled_titles(spool) == ["last"]
 
@@ -278,7 +278,7 @@ mortal = Mortal()
 
 
 def test_record_from_del_at_interpreter_shutdown_is_on_disk(spool: Path, folder: Path) -> None:
-    done = python(_LOGGED, env={"TOCSIN_SOCKET": str(folder / "nobody")})
+    done = python(_LOGGED, env={"TOCSIN_SOCKET": str(folder / "absent")})
     assert (done.returncode, done.stderr) == (0, "")
     assert spooled_titles(spool) == ["last"]
 

@@ -259,7 +259,7 @@ def test_a_stream_that_stops_midway_is_unreachable(serve: Serve) -> None:
     def manner(visit: Any) -> None:
         visit.hear()
         visit.tell({"ok": True})
-        visit.door.sendall(b"\0\0\0\x10half")
+        visit.connection.sendall(b"\0\0\0\x10half")
 
     stream = Client(serve(manner).path).stream("tail")
     assert next(stream) == {"ok": True}
@@ -267,12 +267,12 @@ def test_a_stream_that_stops_midway_is_unreachable(serve: Serve) -> None:
         next(stream)
 
 
-MORE_THAN_A_SOCKET_HOLDS = {"body": "x" * 1_000_000}  # so that the request is still on its way when the door closes
+MORE_THAN_A_SOCKET_HOLDS = {"body": "x" * 1_000_000}  # so that the request is still on its way when the listener closes
 
 
 def test_a_stream_that_is_turned_away_hears_why(serve: Serve) -> None:
     def busy(visit: Any) -> None:
-        visit.door.shutdown(socket.SHUT_RD)
+        visit.connection.shutdown(socket.SHUT_RD)
         visit.tell(refusing("busy")({}))
 
     with pytest.raises(tocsin.RequestFailed, match="told busy"):

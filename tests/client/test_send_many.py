@@ -74,9 +74,7 @@ def test_nothing_to_send_needs_no_daemon(folder: Path) -> None:
     assert Client(folder / "s", strict=True).send_many([]) == []
 
 
-def test_after_the_first_frame_that_reaches_nobody_the_rest_goes_to_the_spool_untried(
-    serve: Serve, spool: Path
-) -> None:
+def test_send_many_spools_the_rest_after_a_frame_that_failed(serve: Serve, spool: Path) -> None:
     replies = iter([True, False])
     server = serve(answering(lambda request: stored(request) if next(replies) else None))
     with Client(server.path, timeout=0.2) as client:

@@ -121,7 +121,7 @@ class Entry:
         (Entry(), Entry(gr_mem=[]), 0o777, True),
     ],
 )
-def test_group_of_one_user_alone_is_nobody_else(
+def test_private_group_of_a_user_has_no_other_member(
     monkeypatch: pytest.MonkeyPatch, owner: Entry, group: Entry, mode: int, expected: bool
 ) -> None:
     monkeypatch.setattr("pwd.getpwuid", lambda _: owner)
@@ -195,24 +195,24 @@ def listener(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def connected(path: str) -> socket.socket:
-    door = socket.socket(socket.AF_UNIX)
-    door.connect(path)
-    return door
+    listener = socket.socket(socket.AF_UNIX)
+    listener.connect(path)
+    return listener
 
 
 def test_peer_of_a_listener_is_who_listens(listener: socket.socket) -> None:
-    with connected(listener.getsockname()) as door:
-        assert trust.peer_of(door) == (os.getpid(), os.geteuid(), os.getegid())
-        trust.check_peer(door, trust.owners())
+    with connected(listener.getsockname()) as peer:
+        assert trust.peer_of(peer) == (os.getpid(), os.geteuid(), os.getegid())
+        trust.check_peer(peer, trust.owners())
 
 
 @AS_ROOT
 def test_check_peer_refuses_listener_of_stranger() -> None:
-    with public_folder(0o777) as folder, listening_stranger(folder / "s"), connected(str(folder / "s")) as door:
+    with public_folder(0o777) as folder, listening_stranger(folder / "s"), connected(str(folder / "s")) as peer:
         with pytest.raises(UntrustedPeer, match=f"uid {STRANGER}") as refused:
-            trust.check_peer(door, trust.owners())
+            trust.check_peer(peer, trust.owners())
         assert refused.value.errno is None, "not the kernel's refusal: the signal may go to the spool"
-        trust.check_peer(door, {STRANGER})
+        trust.check_peer(peer, {STRANGER})
 
 
 def test_check_way_names_the_folder_where_others_may_put_another(own: Path) -> None:

@@ -47,7 +47,7 @@ def daemon(served: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[D
 
 
 @pytest.fixture
-def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A socket at which no daemon is; its folder."""
     monkeypatch.setenv("TOCSIN_SOCKET", str(tmp_path / "t.sock"))
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))

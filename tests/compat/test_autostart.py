@@ -1,4 +1,4 @@
-"""Start by first use: one daemon, whoever asks and however many, and what it is detached from. Each is ended by its pid from `status`."""
+"""Autostart: one daemon for all callers, detached from its starter. Each is stopped by its pid from `status`."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ reader, writer = os.pipe()
 os.set_inheritable(writer, True)
 assert on_strategy_start(patience=60)
 os.close(writer)
-print(os.read(reader, 1))  # nobody else holds it: this is its end
+print(os.read(reader, 1))  # no other process holds it: this reads its end
 """
     assert said(machine.python(script, NOTIFY_SOCKET="/nonexistent/notify")) == "b''"
     pid = machine.status()["pid"]

@@ -97,10 +97,10 @@ def test_foreign_value_that_cannot_be_read_becomes_a_field() -> None:
 
 def test_foreign_signal_accepts_all_fields_of_send() -> None:
     said = {
-        "title": "t", "to": "desk", "tags": ["a", "b"], "link": "https://x.y", "attach": Path("/tmp/a.png"),
+        "title": "t", "to": "ops", "tags": ["a", "b"], "link": "https://x.y", "attach": Path("/tmp/a.png"),
         "source": "box", "expires": "90s", "key": "k", "id": "01HQZX3Y5N8R7W2K4M6P9T1V3B",
     }  # fmt: skip
-    expected = said | {"to": ["desk"], "attach": "/tmp/a.png", "expires": 90.0}
+    expected = said | {"to": ["ops"], "attach": "/tmp/a.png", "expires": 90.0}
     assert signal_of(said).as_dict() == signal_of(SimpleNamespace(**said)).as_dict() == expected
 
 

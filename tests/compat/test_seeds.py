@@ -188,11 +188,11 @@ def test_hung_daemon_does_not_block_the_loop(daemon: DaemonProcess, channels: Fa
 
 
 def test_dropped_signal_returns_false_and_is_logged(
-    nobody: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    no_daemon: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(notices, "_kinds", {})  # an earlier test's notice of the same kind would hold this one back
-    (nobody / "file").touch()
-    monkeypatch.setenv("TOCSIN_SPOOL", str(nobody / "file" / "spool"))
+    (no_daemon / "file").touch()
+    monkeypatch.setenv("TOCSIN_SPOOL", str(no_daemon / "file" / "spool"))
     assert compat.send_signal_sync(SignalEntity()) is False
     assert asyncio.run(compat.send_signal_async(SignalEntity())) is False
     assert asyncio.run(compat.send_signal_to_discord(None)) is False

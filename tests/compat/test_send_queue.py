@@ -29,7 +29,7 @@ def client(tmp_path: Path) -> Iterator[Client]:
     server.stop()
 
 
-class Gate:
+class SlowServer:
     """A server that answers nothing before it is let."""
 
     def __init__(self, path: Path) -> None:
@@ -51,8 +51,8 @@ class Gate:
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    made = Gate(tmp_path / "g")
+def slow(tmp_path: Path) -> Iterator[SlowServer]:
+    made = SlowServer(tmp_path / "g")
     yield made
     made.open.set()
     made.server.stop()
@@ -88,47 +88,47 @@ async def test_submit_works_in_trio_on_top_of_asyncio(client: Client) -> None:
     assert await trio.to_thread.run_sync(asyncio.run, host()) == "stored"
 
 
-def test_send_queue_sends_queued_signals_together(gate: Gate) -> None:
-    ours = SendQueue(Client(gate.server.path, timeout=PATIENCE))
+def test_send_queue_sends_queued_signals_together(slow: SlowServer) -> None:
+    ours = SendQueue(Client(slow.server.path, timeout=PATIENCE))
 
     async def main() -> list[str]:
         first = asyncio.ensure_future(ours.submit(Signal("first")))
-        await asyncio.to_thread(gate.heard.wait, PATIENCE)
+        await asyncio.to_thread(slow.heard.wait, PATIENCE)
         rest = [asyncio.ensure_future(ours.submit(Signal(f"{n}"))) for n in range(20)]
         await asyncio.sleep(0)
-        gate.open.set()
+        slow.open.set()
         return [receipt.state for receipt in await asyncio.gather(first, *rest)]
 
     assert asyncio.run(main()) == ["stored"] * 21
-    assert gate.titles == [["first"], [f"{n}" for n in range(20)]]
+    assert slow.titles == [["first"], [f"{n}" for n in range(20)]]
 
 
-def test_send_queue_sends_the_signal_of_a_cancelled_coroutine(gate: Gate) -> None:
-    ours = SendQueue(Client(gate.server.path, timeout=PATIENCE))
+def test_send_queue_sends_the_signal_of_a_cancelled_coroutine(slow: SlowServer) -> None:
+    ours = SendQueue(Client(slow.server.path, timeout=PATIENCE))
 
     async def main() -> None:
         task = asyncio.ensure_future(ours.submit(Signal("given")))
-        await asyncio.to_thread(gate.heard.wait, PATIENCE)
+        await asyncio.to_thread(slow.heard.wait, PATIENCE)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(main())
-    gate.open.set()  # and the bell rings in a loop that is closed
+    slow.open.set()  # and the bell rings in a loop that is closed
     assert ours.flush(PATIENCE)
-    assert gate.titles == [["given"]]
+    assert slow.titles == [["given"]]
 
 
-def test_send_queue_drops_signals_beyond_its_capacity(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_send_queue_drops_signals_beyond_its_capacity(slow: SlowServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(send_queue, "CAPACITY", 3)
-    ours = SendQueue(Client(gate.server.path, timeout=PATIENCE))
+    ours = SendQueue(Client(slow.server.path, timeout=PATIENCE))
 
     async def main() -> list[str]:
         first = asyncio.ensure_future(ours.submit(Signal("first")))
-        await asyncio.to_thread(gate.heard.wait, PATIENCE)
+        await asyncio.to_thread(slow.heard.wait, PATIENCE)
         rest = [asyncio.ensure_future(ours.submit(Signal(f"{n}"))) for n in range(5)]
         await asyncio.sleep(0)
-        gate.open.set()
+        slow.open.set()
         return [receipt.state for receipt in await asyncio.gather(first, *rest)]
 
     assert asyncio.run(main()) == ["stored"] * 4 + ["dropped"] * 2
@@ -150,7 +150,7 @@ def test_forked_child_has_a_send_queue_of_its_own(client: Client, monkeypatch: p
     assert os.waitpid(pid, 0)[1] == 0
 
 
-def test_send_queue_is_flushed_at_exit(gate: Gate) -> None:
+def test_send_queue_is_flushed_at_exit(slow: SlowServer) -> None:
     script = """
 import asyncio, sys
 from tocsin.compat import send_signal_async
@@ -163,10 +163,10 @@ asyncio.run(main())
 print("over", flush=True)
 """
     with subprocess.Popen(
-        [sys.executable, "-c", script, gate.server.path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, slow.server.path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "over\n"
-        gate.open.set()
+        slow.open.set()
         assert program.communicate(timeout=PATIENCE) == ("", "")
-    assert gate.titles == [["given away"]]
+    assert slow.titles == [["given away"]]

@@ -84,7 +84,7 @@ def test_health_shows_open_breaker_and_queue_thresholds(daemon: DaemonProcess, c
     assert compat.get_metrics()["circuit_breaker_trips"] == 1
 
 
-def test_health_without_a_daemon_has_the_spools_depth(nobody: Path, spool: Path) -> None:
+def test_health_without_a_daemon_has_the_spools_depth(no_daemon: Path, spool: Path) -> None:
     assert compat.send_signal_sync("kept") is True
     health = compat.get_health_status(warning=1)
     assert (health["status"], health["service_running"]) == ("unhealthy", False)
@@ -95,7 +95,7 @@ def test_health_without_a_daemon_has_the_spools_depth(nobody: Path, spool: Path)
 
 
 def test_health_without_a_readable_spool_has_unknown_depth(
-    nobody: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    no_daemon: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("TOCSIN_SPOOL", str(tmp_path / "file"))
@@ -104,7 +104,9 @@ def test_health_without_a_readable_spool_has_unknown_depth(
     assert compat.get_metrics() == dict.fromkeys(METRICS)
 
 
-def test_metrics_without_an_answer_are_unknown(nobody: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_without_an_answer_are_unknown(
+    no_daemon: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "s"))
         listener.listen()
@@ -114,5 +116,5 @@ def test_metrics_without_an_answer_are_unknown(nobody: Path, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize(("warning", "critical"), [("100", None), (object(), []), (float("nan"), float("inf"))])
-def test_health_replaces_invalid_thresholds(nobody: Path, warning: Any, critical: Any) -> None:
+def test_health_replaces_invalid_thresholds(no_daemon: Path, warning: Any, critical: Any) -> None:
     assert compat.get_health_status(warning, critical)["queue_status"] == "ok"

@@ -1,4 +1,4 @@
-"""What the screen shows at 80 by 24, and at sizes that nobody would choose."""
+"""The screen at 80 by 24, and at extreme sizes."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_top_screen_draws_at_any_size(width: int, height: int, keys: list[str]) 
 
 
 def test_top_screen_draws_before_the_first_answer() -> None:
-    lines = shown(Screens(), Picture(trouble="nobody"))
+    lines = shown(Screens(), Picture(trouble="absent"))
     assert [line.rstrip() for line in lines if line.startswith("queued")] == [
         "queued  urgent -  high -  normal -  low -"
     ]

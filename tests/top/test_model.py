@@ -28,7 +28,7 @@ def test_history_rate_is_sent_deliveries_by_time() -> None:
     for at, sent in ((0.0, 10), (2.0, 20), (3.0, 20)):
         history.add(status(sent), at)
     assert history.rates("a") == (5.0, 0.0)
-    assert history.rates("nobody") == ()
+    assert history.rates("absent") == ()
 
 
 def test_history_has_no_negative_rate_after_a_restart() -> None:
@@ -124,5 +124,5 @@ def test_top_plain_lines_show_the_same() -> None:
     assert lines[0].startswith("12:00:00  ok  queued  urgent 0")
     assert lines[1] == "  ! a is failing"
     assert lines[3].split() == ["a", "failing", "1", "-", "-", "7", "0", "-", "503\\x1b[2J"]
-    shown.trouble = "nobody there"
-    assert block(shown, "12:00:00") == ["12:00:00  no answer: nobody there"]
+    shown.trouble = "absent there"
+    assert block(shown, "12:00:00") == ["12:00:00  no answer: absent there"]

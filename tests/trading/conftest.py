@@ -21,12 +21,12 @@ def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
 
 @pytest.fixture
 def client(daemon: DaemonProcess) -> Iterator[Client]:
-    """Not strict, as everybody's."""
+    """A client that is not strict."""
     with Client(daemon.socket, timeout=PATIENCE, spool=False) as made:
         yield made
 
 
 @pytest.fixture
-def nobody(tmp_path: Path) -> Client:
+def no_daemon(tmp_path: Path) -> Client:
     """A client of a daemon that is not there, and without a spool."""
-    return Client(tmp_path / "nobody", spool=False)
+    return Client(tmp_path / "absent", spool=False)

@@ -72,9 +72,9 @@ def test_aggregator_reports_an_input_that_is_not_a_list_of_signals(nonsense: Any
     assert len(aggregator.report.rejected) == 1
 
 
-def test_aggregator_accepts_other_signals_beside_a_hostile_object(nobody: Client) -> None:
+def test_aggregator_accepts_other_signals_beside_a_hostile_object(no_daemon: Client) -> None:
     odd, good, later = Nameless(), buy(), buy("ETH", 0.5)
-    aggregator = SignalAggregator(odd, odd, client=nobody)  # type: ignore[arg-type]
+    aggregator = SignalAggregator(odd, odd, client=no_daemon)  # type: ignore[arg-type]
     assert aggregator.aggregate_signals({"ma": [odd, good], "x": odd, "rsi": [later]}) == [good, later]  # type: ignore[dict-item]
     assert [each.place for each in aggregator.report.rejected] == ["ma[0]", "x[0]"]
     assert aggregator.aggregate_signals(odd) == []  # type: ignore[arg-type]
@@ -110,7 +110,7 @@ def test_aggregator_keeps_signals_before_an_iterator_raised() -> None:
     st.booleans(),
 )
 def test_aggregator_sorts_any_valid_input_and_reports_the_rest(given_: Any, alerts: bool) -> None:
-    aggregator = SignalAggregator({}, {"discord_alerts": alerts}, client=Client("/nobody/there", spool=False))
+    aggregator = SignalAggregator({}, {"discord_alerts": alerts}, client=Client("/absent/there", spool=False))
     found = aggregator.aggregate_signals(given_)
     rejected = [each.item for each in aggregator.report.rejected]
     everything = [item for items in given_.values() for item in items]
@@ -154,8 +154,8 @@ def test_alerts_of_the_same_time_keep_their_order(daemon: DaemonProcess, client:
         assert [alert["key"] for alert in arrived(daemon, aggregator)] == ["old", "new"]
 
 
-def test_aggregator_without_alerts_decides_and_hands_nothing_over(nobody: Client) -> None:
-    aggregator = SignalAggregator(client=nobody)
+def test_aggregator_without_alerts_decides_and_hands_nothing_over(no_daemon: Client) -> None:
+    aggregator = SignalAggregator(client=no_daemon)
     aggregator.aggregate_signals({"ma": [buy()]})
     assert aggregator.flush(PATIENCE)
     [verdict] = aggregator.report.verdicts
@@ -173,9 +173,9 @@ def test_aggregator_without_alerts_decides_and_hands_nothing_over(nobody: Client
     ],
 )
 def test_alerts_depend_on_weights_agreement_and_thresholds(
-    nobody: Client, config: dict[str, Any], alerted: set[str]
+    no_daemon: Client, config: dict[str, Any], alerted: set[str]
 ) -> None:
-    aggregator = SignalAggregator({"ma": 0.6, "rsi": 0.4}, {**ON, **config}, client=nobody)
+    aggregator = SignalAggregator({"ma": 0.6, "rsi": 0.4}, {**ON, **config}, client=no_daemon)
     up, down = buy(), TradingSignal("BTC", "SELL", 100.0, 0.95, NOON + 20)
     assert aggregator.aggregate_signals({"ma": [up], "rsi": [down]}) == [down, up]
     found = {verdict.strategy: verdict for verdict in aggregator.report.verdicts}
@@ -239,8 +239,8 @@ def test_aggregator_hands_queued_batches_over_together(tmp_path: Path) -> None:
     assert [len(report.receipts) for report in reports] == [2] * 9
 
 
-def test_aggregator_logs_a_dropped_alert_once(nobody: Client, caplog: pytest.LogCaptureFixture) -> None:
-    aggregator = SignalAggregator({}, ON, client=nobody)
+def test_aggregator_logs_a_dropped_alert_once(no_daemon: Client, caplog: pytest.LogCaptureFixture) -> None:
+    aggregator = SignalAggregator({}, ON, client=no_daemon)
     for _ in range(3):
         aggregator.aggregate_signals({"ma": [buy(), buy()]})
         assert aggregator.flush(PATIENCE)
@@ -248,7 +248,7 @@ def test_aggregator_logs_a_dropped_alert_once(nobody: Client, caplog: pytest.Log
     assert [record.message.partition(": ")[0] for record in caplog.records] == ["alert 'BUY BTC' was dropped"]
 
 
-def test_aggregator_drops_alerts_when_the_queue_is_full(nobody: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aggregator_drops_alerts_when_the_queue_is_full(no_daemon: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = submit_queue.submit_queue()
     monkeypatch.setattr(queue, "_capacity", 3)
     running, held = threading.Event(), threading.Event()
@@ -260,7 +260,7 @@ def test_aggregator_drops_alerts_when_the_queue_is_full(nobody: Client, monkeypa
     assert queue.put(hold, 2)
     assert running.wait(20)
     assert queue.put(hold, 2)
-    aggregator = SignalAggregator({}, ON, client=nobody)
+    aggregator = SignalAggregator({}, ON, client=no_daemon)
     aggregator.aggregate_signals({"ma": [buy(), buy()]})
     assert [receipt.reason for receipt in aggregator.report.receipts] == ["too many signals wait already"] * 2
     held.set()
@@ -270,7 +270,7 @@ def test_aggregator_drops_alerts_when_the_queue_is_full(nobody: Client, monkeypa
 def test_aggregator_goes_on_after_a_strict_client_raised(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, daemon: DaemonProcess
 ) -> None:
-    with Client(tmp_path / "nobody", strict=True) as client:
+    with Client(tmp_path / "absent", strict=True) as client:
         aggregator = SignalAggregator({}, ON, client=client)
         aggregator.aggregate_signals({"ma": [buy()]})
         assert aggregator.flush(PATIENCE)

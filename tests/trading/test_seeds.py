@@ -32,7 +32,7 @@ strategy_configs = {"ma_unified": Random(), "rsi": {"strategy": Random, "weight"
 
 
 @pytest.fixture(autouse=True)
-def as_everybody(daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def default_client(daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     """Finds the daemon as a program does."""
     for name in ("TOCSIN_SOCKET", "TOCSIN_SPOOL"):
         monkeypatch.setenv(name, daemon.env[name])

@@ -170,7 +170,7 @@ def test_trading_signal_can_be_made_of_any_values(values: dict[str, Any], metada
 
 def test_trading_signal_values_override_the_defaults() -> None:
     said: dict[str, Any] = {
-        "to": ["desk"], "tags": ["a"], "source": "box", "link": "https://x.y", "attach": "/tmp/a.png", "tier": "free",
+        "to": ["ops"], "tags": ["a"], "source": "box", "link": "https://x.y", "attach": "/tmp/a.png", "tier": "free",
         "priority": "low", "expires": 5.0, "key": "k", "id": "01HQZX3Y5N8R7W2K4M6P9T1V3B",
     }  # fmt: skip
     every = {"to": ["all"], "tags": ["x"], "source": "y", "tier": "premium", "priority": "high", "expires": 90.0}

@@ -1,4 +1,4 @@
-"""Which configuration file counts, whoever asks: `./alerts.toml` gives no orders that somebody else could have written."""
+"""Which configuration file is used: `./alerts.toml` only where no other user could have written it."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def test_client_in_a_service_does_not_spool_into_the_services_state(monkeypatch:
 
 @pytest.fixture
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of everybody's runtime folders; this user may be root, who here has places as others have."""
+    """The folder of all runtime folders, for a user who is not root."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TOCSIN_CONFIG", raising=False)
     monkeypatch.setattr(paths, "ROOT_SOCKET", "/nowhere/tocsin.sock")

@@ -143,7 +143,7 @@ def test_expires_reads_durations_of_other_libraries_and_points_in_time() -> None
     with pytest.raises(Absent, match="zero or less"):
         values.expires(datetime.now(UTC) - timedelta(hours=1))
     with pytest.raises(Unreadable):
-        values.expires(datetime(2024, 1, 31))  # noqa: DTZ001 - nobody can say when that is
+        values.expires(datetime(2024, 1, 31))  # noqa: DTZ001 - without a zone the time is unknown
 
 
 def test_texts_reads_a_column_by_its_values_and_never_without_end() -> None:
