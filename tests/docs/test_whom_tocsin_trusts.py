@@ -1,7 +1,5 @@
 """Each sentence of docs/explanation/whom-tocsin-trusts.md has a test: this table names it, and the tests here check that it exists."""
 
-# ruff: noqa: E501 - a row each
-
 from __future__ import annotations
 
 import ast
@@ -13,19 +11,19 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/explanation/whom-tocsin-trusts.md"
 
 PROVED_BY = {  # the beginning of a sentence -> the tests
-    "`./alerts.toml` counts only": "wire/test_configuration.py::test_file_that_somebody_else_could_write_is_passed_over_and_that_is_said_once",
+    "`./alerts.toml` counts only": "wire/test_configuration.py::test_configuration_that_others_may_write_is_passed_over_with_one_notice",
     "A file there that does not count": "contracts/test_trust.py::test_root_ignores_configuration_of_stranger_in_working_folder",
     "That holds for root too": "contracts/test_trust.py::test_root_ignores_configuration_of_stranger_in_working_folder",
     "A file that is named": "config/test_default.py::test_named_file_that_others_may_write_is_used_with_a_warning",
-    "`/etc/tocsin/alerts.toml` is used": "wire/test_configuration.py::test_systems_file_that_somebody_else_can_change_starts_no_daemon",
-    "A configuration that is there": "wire/test_configuration.py::test_file_that_cannot_be_read_is_said_with_where_signals_go_instead",
+    "`/etc/tocsin/alerts.toml` is used": "wire/test_configuration.py::test_configuration_that_others_may_change_starts_no_daemon",
+    "A configuration that is there": "wire/test_configuration.py::test_unreadable_configuration_notice_names_the_paths_used",
     "A secret's file": "config/test_webhooks.py::test_secret_file_open_to_others_is_refused_with_a_command",
     "A webhook's token": "config/test_webhook_url.py::test_webhook_on_another_host_must_be_https",
     "A client sends only": "contracts/test_trust.py::test_client_sends_to_owner_of_state_folder",
     "Any other listener": "contracts/test_trust.py::test_client_sends_no_byte_to_listener_of_stranger",
     "The owner of the system's": "contracts/test_trust.py::test_client_sends_to_owner_of_system_state_and_to_named_uid",
     "Under socket activation": "contracts/test_trust.py::test_client_checks_uid_of_listener_not_of_replying_process",
-    "A private folder": "client/test_bad_connections.py::test_private_folder_that_others_may_enter_is_refused_and_the_signal_is_spooled",
+    "A private folder": "client/test_bad_connections.py::test_private_folder_that_others_may_enter_is_refused_and_signal_spooled",
     "A state folder of another user": "contracts/test_trust.py::test_daemon_and_check_of_root_refuse_state_folder_of_another_user",
     "So is one that others": "host/test_state_folder.py::test_state_folder_that_others_may_write_to_is_refused",
     "A link, or another": "host/test_state_folder.py::test_state_folder_with_a_link_under_a_reserved_name_is_refused",
