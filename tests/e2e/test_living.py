@@ -227,7 +227,7 @@ def test_queue_status_tail_and_dry_run_show_pending_edits(daemon: DaemonProcess,
     assert daemon.status()["counters"]["messages_edited"] in {1, 2}  # were both in one edit?
     assert daemon.wait_for("sent", id=ids[1])["reason"] == "edited in place"
     shown_to_people = daemon.tocsin("test", "audited", "--key", KEY).stdout
-    assert f"it would edit message {message}, with a history of 3 states" in shown_to_people
+    assert f"would edit message {message}, with a history of 3 states" in shown_to_people
 
 
 def dry_run(daemon: DaemonProcess) -> dict[str, Any]:
