@@ -32,6 +32,7 @@ def _run(found: Found) -> int:
     path = os.path.abspath(found.file)  # noqa: PTH100 - pathlib is not loaded here
     if not found.force and os.path.lexists(path):
         raise _exists(path)
+    _refuse_state_folder(os.path.dirname(path))  # noqa: PTH120 - as above
     partial = f"{path}.partial-{os.getpid()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(partial, flags, 0o600)
@@ -50,6 +51,14 @@ def _run(found: Found) -> int:
         raise
     _report(found, path, size)
     return 0
+
+
+def _refuse_state_folder(folder: str) -> None:
+    """With `--force` the copy could replace the journal of a running daemon."""
+    if all(os.path.lexists(os.path.join(folder, name)) for name in ("journal.db", "lock")):  # noqa: PTH118 - as above
+        raise Failure(
+            CANNOT_WRITE, "state", f"{folder} is the state folder of a daemon; write the copy to another folder"
+        )
 
 
 def _receive(daemon: Client, descriptor: int, patience: float) -> int:
