@@ -51,7 +51,7 @@ def test_help_starts_with_examples_and_ends_with_exit_codes(words: list[str], ca
         (["send", "x", "--conf", "1"], "unrecognized argument: --conf"),  # no abbreviations
         (["send", "x", "y"], "unrecognized argument: y"),
         (["send", "x", "--field", "rsi"], "'rsi' is not K=V"),
-        (["send", "x", "--wait=soon"], "no duration"),
+        (["send", "x", "--wait=soon"], "is not a duration"),
         (["send", "x", "--json-lines", "-"], "--json-lines excludes TITLE, --body and --wait"),
         (["why"], "required: ID"),
         (["queue", "--state", "lost"], "invalid choice"),
@@ -59,7 +59,7 @@ def test_help_starts_with_examples_and_ends_with_exit_codes(words: list[str], ca
         (["retry"], "either ID or --all is required"),
         (["retry", "X", "--all"], "either ID or --all is required"),
         (["retry", "X", "--destination", "d"], "--destination requires --all"),
-        (["status", "--timeout", "5 s"], "no duration"),
+        (["status", "--timeout", "5 s"], "is not a duration"),
     ],
 )
 def test_usage_error_exits_64_with_a_suggestion(words: list[str], said: str, capsys: Capture) -> None:

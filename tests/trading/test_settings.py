@@ -68,7 +68,7 @@ def test_settings_never_show_the_webhook(caplog: pytest.LogCaptureFixture) -> No
     )
     everything = f"{settings({'discord_webhook_url': SECRET})!r} {aggregator!r} {aggregator.problems} {caplog.text}"
     assert "secret" not in everything
-    assert "'discord_webhook' is no key" in caplog.text
+    assert "'discord_webhook' is not a known key" in caplog.text
 
 
 def test_weights_are_numbers_with_default_one() -> None:
