@@ -70,12 +70,13 @@ def test_backup_does_not_overwrite_existing_file(tmp_path: Path, daemon: DaemonP
 
 
 def test_backup_into_the_state_folder_is_refused(daemon: DaemonProcess) -> None:
-    before = (daemon.state / "journal.db").stat().st_ino
-    for name in ("journal.db", "lock", "new.db"):
-        refused = daemon.tocsin("backup", "--force", str(daemon.state / name))
-        assert (refused.returncode, "is the state folder of a daemon" in refused.stderr) == (73, True)
-    assert (daemon.state / "journal.db").stat().st_ino == before
-    assert daemon.client.send("still served").state == "stored"
+    with daemon.start():
+        before = (daemon.state / "journal.db").stat().st_ino
+        for name in ("journal.db", "lock", "new.db"):
+            refused = daemon.tocsin("backup", "--force", str(daemon.state / name))
+            assert (refused.returncode, "is the state folder of a daemon" in refused.stderr) == (73, True)
+        assert (daemon.state / "journal.db").stat().st_ino == before
+        assert daemon.client.send("still served").state == "stored"
 
 
 def test_backup_into_missing_folder_exits_with_cannot_write(tmp_path: Path, daemon: DaemonProcess) -> None:
