@@ -177,7 +177,7 @@ ROOMS_OF_SQLITE = (
     "recovery",
     "redo_log",
     "rerouting",
-    "salvage",
+    "row_recovery",
     "schema",
     "writer",
 )

@@ -20,7 +20,7 @@ from .journal import Journal
 from .observe.alarm_tracker import AlarmTracker
 from .observe.alarms import Alarms
 from .observe.event_feed import EventFeed
-from .observe.health_check import HealthCheck
+from .observe.health_readings import HealthCheck
 from .observe.heartbeat import Heartbeat
 from .observe.liveness import Liveness
 from .observe.metrics import Metrics

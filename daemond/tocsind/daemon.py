@@ -65,7 +65,7 @@ from .observe import damage, last_alarm
 from .observe.alarm_tracker import AlarmTracker
 from .observe.event_bus import EventBus
 from .observe.event_feed import EventFeed
-from .observe.health_check import HealthCheck
+from .observe.health_readings import HealthCheck
 from .observe.http_endpoints import HttpEndpoints
 from .observe.log import Log
 from .observe.log_writer import Write

@@ -20,7 +20,7 @@ from tocsind.delivery.supervisor import Supervisor
 from tocsind.destinations.http import HttpClient
 from tocsind.events import Dead, Emit, Event
 from tocsind.journal import Connection, Journal
-from tocsind.observe.health_check import HealthCheck
+from tocsind.observe.health_readings import HealthCheck
 from tocsind.observe.metrics import Metrics
 from tocsind.observe.status import StatusView
 from tocsind.policy.routes import Thresholds

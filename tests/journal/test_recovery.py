@@ -17,7 +17,7 @@ from tocsind.host import damaged_files
 from tocsind.journal import maintenance
 from tocsind.journal.commit_mark import CommitCounter, Mark, read
 from tocsind.journal.recovery import Recovered, Replaced, open_intact
-from tocsind.journal.salvage import RECOVERED
+from tocsind.journal.row_recovery import RECOVERED
 from tocsind.journal.schema import FILE_NAME, open_journal
 
 SIGNALS = 40

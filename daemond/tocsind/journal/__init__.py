@@ -9,7 +9,7 @@ pays for one. It answers a job only after the commit.
     files            the files from outside: whether they are still there, and the space that is reserved for outcomes
     writer           the thread and the group commit; what a failing disk means
     commit_mark      how many commits the journal has seen, noted outside of it, so that a loss is noticed; a job: write_test
-    recovery         the examination on opening, and what follows from damage: move aside, rebuild (write_ahead_log), read out (salvage)
+    recovery         the examination on opening, and what follows from damage (write_ahead_log, row_recovery)
     backup           a consistent copy for `tocsin backup`
     redo_log         imports the log that an earlier version may have left
     queue            jobs: insert (append), feed; sequences

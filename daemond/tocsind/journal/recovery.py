@@ -5,14 +5,14 @@
     write-ahead log deleted, cut, or hit by a flipped bit   the mark has more commits than the journal
     no database, an invalid page, a wrong index             SQLite: at opening, or by integrity_check
     a missing table, index or trigger                       comparison with a fresh journal
-    a row that its readers cannot read                      `salvage.count_unreadable`
+    a row that its readers cannot read                      `row_recovery.count_unreadable`
     another journal, or a backup, in its place              the mark has another id; a backup says that it is one
 
 Integrity_check and the check of every row read the whole file. A journal above MAX_CHECKED, or MAX_READ, is checked only when a job of the
 last run failed on its content (`MarkFile.suspect`), which ended that run.
 
-The recovery: a database is rebuilt from database and log (`write_ahead_log`), its rows go into `journal.fresh` (`salvage`); then the old
-files are moved aside (`tocsind.host.damaged_files`), and the new one gets the journal's name. If the daemon is killed
+The recovery: a database is rebuilt from database and log (`write_ahead_log`), its rows go into `journal.fresh` (`row_recovery`); then the
+old files are moved aside (`tocsind.host.damaged_files`), and the new one gets the journal's name. If the daemon is killed
 
     before `journal.fresh` has its name     the next start finds the old files as they were, and begins again
     before that gets the journal's name     it is whole, because it was filled and synced under another name: the next start goes on
@@ -35,7 +35,7 @@ from tocsind.host.damaged_files import quarantine_files
 
 from . import commit_mark as marks
 from .commit_mark import Mark
-from .salvage import Tally, count_unreadable, salvage, supplement
+from .row_recovery import Tally, count_unreadable, salvage, supplement
 from .schema import FILE_NAME, MIGRATIONS, create, open_journal, prepare, version
 from .write_ahead_log import broken_frames, rebuild, transplant
 

@@ -1,7 +1,7 @@
 """The write-ahead log, read without SQLite: to rebuild a database from a log of which SQLite would use only a part, or nothing.
 
-Each frame's checksum continues from the one that is stored in the frame before it, so a flipped bit costs only its own frame: those
-behind it can still be verified. A page whose frame is broken keeps its older content, and `salvage` reads what fits. The format is SQLite's
+Each frame's checksum continues from the one that is stored in the frame before it, so a flipped bit costs only its own frame: those behind
+it can still be verified. A page whose frame is broken keeps its older content, and `row_recovery` reads what fits. The format is SQLite's
 (sqlite.org/fileformat2.html, "The Write-Ahead Log").
 """
 

@@ -53,7 +53,7 @@ from .alarm_routes import AlarmRoutes
 from .alarm_texts import Alarm, all_clear, disabled, failing, late, limited
 from .alarm_tracker import AlarmTracker
 from .health import Condition, Health
-from .health_check import HealthCheck
+from .health_readings import HealthCheck
 from .loss_reports import LossReports
 
 INTERVAL = 15.0  # seconds between two evaluations of the conditions that last, which are counted in minutes

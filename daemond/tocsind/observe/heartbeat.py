@@ -18,7 +18,7 @@ from tocsind.destinations.http import Answer, HttpClient
 from tocsind.events import Emit, Event, HeartbeatFailed, HeartbeatResumed, HeartbeatWithheld
 from tocsind.secret import Secret
 
-from .health_check import HealthCheck
+from .health_readings import HealthCheck
 
 DEADLINE = 10.0  # seconds for one request, everything included
 FAILURES_BEFORE_EVENT = 3  # failures in a row before `status` shows a problem: single pings do get lost

@@ -23,7 +23,7 @@ from tocsind.spool import SpoolImporter
 
 from .destination_view import limits, summary
 from .health import Condition, Health, Readings
-from .health_check import HealthCheck
+from .health_readings import HealthCheck
 from .metrics import Metrics
 
 _HARMLESS = frozenset({"name", "kind", "version"})  # keys whose values quote no foreign text
