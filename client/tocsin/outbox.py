@@ -60,98 +60,14 @@ from collections import deque
 from zlib import crc32
 
 from . import spool
+from .daemon_lock import DAEMON, DaemonLock
+from .outbox_format import BLOCK, FIRST, FORMAT, HEAD_BYTES, SUFFIX, boot_id, pack, read_confirmed, read_record
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NamedTuple
-
-    class Record(NamedTuple):
-        """One hand-off. `written` is in wall-clock seconds, `booted` in seconds since the machine booted; `end` is the block behind it."""
-
-        sequence: int
-        written: float
-        booted: float
-        body: bytes
-        end: int
-else:
-    from collections import namedtuple
-
-    Record = namedtuple("Record", "sequence written booted body end")  # noqa: PYI024 - importing typing costs more than all of this
-
-BLOCK = 4096  # bytes; no disk's sector is larger, and no page of memory
-FIRST = 2  # the first block of the records
-FORMAT = b"tocsin outbox 1\n"
-HEAD_BYTES = 32  # format and id
-SUFFIX = ".outbox"
-DAEMON = ".daemon"  # in the spool: held locked by the daemon while it takes the spool in; what it contains is why it takes nothing
-LARGEST = 1024 * 1024  # bytes of a record: a frame's worth of signals, with room
 STALLED = 1.0  # s; a daemon that confirms nothing for so long, while records wait, counts as away
-_RECORD_HEAD = 32  # bytes: checksum 4, length 4, sequence 8, nanoseconds of the wall clock 8, since the boot 8
-_BOOT_BYTES = 128  # at most, of the boot's id
 _GROWTH = 256  # blocks that a file grows by at most: 1 MiB, which is synced together with one record
 _CHECK_INTERVAL = 0.02  # s between two checks that the file still has its name
 _LEAST_RUN = 8  # a free run is reused if it has at least this fraction (1/8) of the file's blocks; else the file grows
-_ABSENT = "no daemon takes the spool at present; start one with `tocsind run`"
 _FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-def pack(seed: int, sequence: int, body: bytes) -> bytes:
-    """A record as whole blocks."""
-    booted = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    head = len(body) | sequence << 32 | time.time_ns() << 96 | booted << 160
-    rest = head.to_bytes(_RECORD_HEAD - 4, "little") + body
-    record = crc32(rest, seed).to_bytes(4, "little") + rest
-    return record.ljust(-(-len(record) // BLOCK) * BLOCK, b"\0")
-
-
-def unpack(seed: int, raw: bytes, block: int) -> Record | None:
-    """The record at the start of `raw`, which was read from `block`; None where there is no complete record."""
-    length, sequence = int.from_bytes(raw[4:8], "little"), int.from_bytes(raw[8:16], "little")
-    end = _RECORD_HEAD + length
-    if not sequence or end > len(raw) or crc32(raw[4:end], seed) != int.from_bytes(raw[:4], "little"):
-        return None
-    written, booted = (int.from_bytes(raw[at : at + 8], "little") / 1e9 for at in (16, 24))
-    return Record(sequence, written, booted, bytes(raw[_RECORD_HEAD:end]), block + -(-end // BLOCK))
-
-
-def size_of(raw: bytes) -> int:
-    """Bytes of the record whose first block begins with `raw`; 0 for what is none, as a block inside a record."""
-    size = _RECORD_HEAD + int.from_bytes(raw[4:8], "little")
-    return size if size <= LARGEST else 0
-
-
-def read_record(file: int, seed: int, block: int) -> Record | None:
-    """The record at this block of an outbox. Raises OSError."""
-    raw = os.pread(file, BLOCK, block * BLOCK)
-    size = size_of(raw)
-    if size > BLOCK:
-        raw += os.pread(file, size - BLOCK, (block + 1) * BLOCK)
-    return unpack(seed, raw, block)
-
-
-def read_confirmed(file: int) -> int:
-    """The last sequence number that the daemon has committed. Raises OSError."""
-    return int.from_bytes(os.pread(file, 8, BLOCK), "little")
-
-
-def boot_id() -> str:
-    """Identifies the boot of the machine and its boot clock (a container may have a clock of its own). Empty where that is unknown."""
-    try:
-        file = os.open(
-            "/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC
-        )  # `open` is gone when the interpreter closes
-        try:
-            boot = os.read(file, _BOOT_BYTES).decode("ascii").strip()
-        finally:
-            os.close(file)
-        return f"{boot} {os.stat('/proc/self/ns/time').st_ino}"  # noqa: PTH116 - pathlib costs the client 3 ms at import
-    except OSError:
-        return ""
-
-
-def read_boot(file: int) -> str:
-    """The boot that an outbox was made in. Raises OSError."""
-    return os.pread(file, _BOOT_BYTES, HEAD_BYTES).rstrip(b"\0").decode("ascii", "replace")
 
 
 class OutboxLost(OSError):  # noqa: N818 - names the condition
@@ -188,7 +104,7 @@ class Outbox:
             found = os.fstat(place)
             spool.check_safe(found)
             self.held = spool.check_room(place, found)
-            self._daemon = _Daemon(os.path.join(self.folder, DAEMON), found.st_uid)  # noqa: PTH118 - pathlib costs the client 3 ms at import
+            self._daemon = DaemonLock(os.path.join(self.folder, DAEMON), found.st_uid)  # noqa: PTH118 - pathlib costs the client 3 ms at import
             name = os.urandom(8).hex() + SUFFIX
             file = os.open("." + name, _FILE, 0o600, dir_fd=place)
             try:
@@ -348,48 +264,6 @@ class Outbox:
         os.close(self._file)
         if self._nested is not None:
             self._nested.close()
-
-
-class _Daemon:
-    """Whether a daemon imports the spool: it locks a file there, which it makes at each start."""
-
-    def __init__(self, path: str, owner: int) -> None:
-        self._path = path
-        self._owners = {0, owner}
-        self._file = -1
-        self.is_there = False
-
-    def reason(self) -> str | None:
-        """Why no daemon imports the spool; None when one does."""
-        self.is_there = True
-        if self._file >= 0 and self._is_held():
-            return self._stated_reason()
-        try:
-            self._file = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            if os.fstat(self._file).st_uid in self._owners and self._is_held():
-                return self._stated_reason()
-        except OSError:
-            pass
-        self.close()
-        self.is_there = False
-        return _ABSENT
-
-    def _is_held(self) -> bool:
-        """Whether a daemon holds the lock; a file whose lock is free is closed."""
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        self.close()
-        return False
-
-    def _stated_reason(self) -> str | None:
-        return os.pread(self._file, 256, 0).rstrip(b"\0").decode("utf-8", "replace") or None
-
-    def close(self) -> None:
-        file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
 
 
 _outboxes: dict[str, Outbox] = {}

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 import trio
 
-from tocsin.outbox import boot_id
+from tocsin.outbox_format import boot_id
 
 
 class Clock(Protocol):

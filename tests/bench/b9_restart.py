@@ -19,7 +19,7 @@ from zlib import crc32
 from tests.harness import PATIENCE
 
 import tocsin
-from tocsin import outbox
+from tocsin import outbox_format
 from tocsin.ids import new_id
 
 from .command import Size, main
@@ -63,11 +63,11 @@ def _with_outboxes(daemon: Daemon, count: int) -> dict[str, float]:
     daemon.spool.mkdir(mode=0o700, parents=True)
     daemon.state.chmod(0o700)
     for number in range(count):
-        id_ = os.urandom(outbox.HEAD_BYTES - len(outbox.FORMAT))
+        id_ = os.urandom(outbox_format.HEAD_BYTES - len(outbox_format.FORMAT))
         body = b'[{"title":"BUY BTCUSDT","id":"%b"}]' % new_id().encode()
-        head = (outbox.FORMAT + id_).ljust(outbox.FIRST * outbox.BLOCK, b"\0")
-        record = outbox.pack(crc32(outbox.FORMAT + id_), 1, body)
-        (daemon.spool / f"{number:05d}{outbox.SUFFIX}").write_bytes(head + record)
+        head = (outbox_format.FORMAT + id_).ljust(outbox_format.FIRST * outbox_format.BLOCK, b"\0")
+        record = outbox_format.pack(crc32(outbox_format.FORMAT + id_), 1, body)
+        (daemon.spool / f"{number:05d}{outbox_format.SUFFIX}").write_bytes(head + record)
     os.sync()
     begun = time.perf_counter()
     with daemon.start():

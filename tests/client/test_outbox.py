@@ -21,7 +21,9 @@ from tests.outboxes import bodies, files, held
 import tocsin
 from tocsin import Client, Signal, outbox
 from tocsin import spool as bounds
-from tocsin.outbox import BLOCK, FIRST, Outbox, append, outbox_in
+from tocsin.daemon_lock import DAEMON
+from tocsin.outbox import Outbox, append, outbox_in
+from tocsin.outbox_format import BLOCK, FIRST
 from tocsind.spool.folder import Folder
 
 STRANGER, MEMBERS = 12345, 23456
@@ -147,7 +149,7 @@ def test_daemon_that_confirms_nothing_is_not_there_until_it_does(spool: Path, mo
 @root_only
 def test_daemon_file_of_a_stranger_is_not_believed(spool: Path) -> None:
     with daemon_there(spool):
-        os.chown(spool / outbox.DAEMON, STRANGER, STRANGER)
+        os.chown(spool / DAEMON, STRANGER, STRANGER)
         assert "no daemon takes the spool" in str(append(str(spool), body(1), 1.0, synced=True))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio
 
-from tocsin.outbox import DAEMON
+from tocsin.daemon_lock import DAEMON
 from tocsind.spool.folder import Folder
 from tocsind.spool.inotify import DirectoryWatch
 

@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tocsin import outbox as writer
-from tocsin.outbox import BLOCK, DAEMON, FIRST, FORMAT, HEAD_BYTES, Outbox
+from tocsin import outbox_format
+from tocsin.daemon_lock import DAEMON
+from tocsin.outbox import Outbox
+from tocsin.outbox_format import BLOCK, FIRST, FORMAT, HEAD_BYTES
 from tocsind.spool import outboxes
 from tocsind.spool.folder import Folder
 from tocsind.spool.outboxes import NoOutbox
@@ -99,7 +101,7 @@ class Interleaving(RuleBasedStateMachine):
     def torn_record(self, at: int) -> None:
         """The start of the next record, as a writer leaves it when it is killed in between."""
         box = self.outbox
-        torn = writer.pack(box._seed, box._written + 1, body(self.count, 9000))[: at * 64 + 1]
+        torn = outbox_format.pack(box._seed, box._written + 1, body(self.count, 9000))[: at * 64 + 1]
         if box._tail + 4 <= box._limit:  # at its place
             os.pwrite(box._file, torn, box._tail * BLOCK)
 
@@ -343,7 +345,7 @@ def lost_at_cuts(run: Recorded, folder: Path, chance: random.Random) -> set[int]
         place = folder / f"{cut}"
         place.mkdir()
         (place / run.name).write_bytes(content)
-        id_ = content[len(writer.FORMAT) : writer.HEAD_BYTES]
+        id_ = content[len(outbox_format.FORMAT) : outbox_format.HEAD_BYTES]
         reader = Reader(place)
         reader.sequences[id_, os.geteuid()] = sequence
         reader.read_all()

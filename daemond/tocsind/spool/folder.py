@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from tocsin import disk_errors
-from tocsin.outbox import DAEMON, SUFFIX
+from tocsin.daemon_lock import DAEMON
+from tocsin.outbox_format import SUFFIX
 from tocsin.spool import MOST_BYTES, QUARANTINE, check_safe, open_folder
 
 from . import outboxes

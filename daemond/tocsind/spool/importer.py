@@ -10,7 +10,7 @@ import msgspec
 import trio
 
 from tocsin.errors import InvalidSignal
-from tocsin.outbox import SUFFIX, Record
+from tocsin.outbox_format import SUFFIX, Record
 from tocsin.signals import Signal
 from tocsin.spool import QUARANTINE
 from tocsind.attachments import Attachments

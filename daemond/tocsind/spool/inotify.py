@@ -16,7 +16,7 @@ from typing import Self
 
 import trio
 
-from tocsin.outbox import DAEMON
+from tocsin.daemon_lock import DAEMON
 
 _MODIFY, _CLOSE_WRITE, _MOVED_TO, _DELETE, _DELETE_SELF, _MOVE_SELF = 0x2, 0x8, 0x80, 0x200, 0x400, 0x800
 _ONLYDIR, _DONT_FOLLOW = 0x01000000, 0x02000000

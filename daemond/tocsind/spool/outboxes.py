@@ -12,7 +12,17 @@ from zlib import crc32
 
 import msgspec
 
-from tocsin.outbox import BLOCK, FIRST, FORMAT, HEAD_BYTES, Record, read_boot, read_confirmed, read_record, size_of
+from tocsin.outbox_format import (
+    BLOCK,
+    FIRST,
+    FORMAT,
+    HEAD_BYTES,
+    Record,
+    read_boot,
+    read_confirmed,
+    read_record,
+    size_of,
+)
 from tocsin.spool import MOST_BYTES, is_shared
 
 MOST_RECORDS = 256  # of one outbox in one commit, and
