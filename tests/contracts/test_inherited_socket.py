@@ -88,6 +88,6 @@ def test_systemd_socket_activate_starts_daemon_at_first_connection(tmp_path: Pat
         activate = [need("systemd-socket-activate"), f"--listen={daemon.socket}", *passed]
         daemon.spawn(*activate, sys.executable, "-m", "tocsind")
         until(lambda: "Listening on" in daemon.log.read_text())  # its file is there a moment earlier
-        assert daemon.settled(daemon.client.send("the first connect").id) == ["delivered"]
+        assert daemon.settled(daemon.client.send("the first connection").id) == ["delivered"]
         assert daemon.status()["pid"] == daemon.process.pid
         assert daemon.stop() == 0

@@ -16,7 +16,7 @@ starts = st.floats(0, 1e6)
 
 
 def passed_at(limiter: Limiter, start: float, gaps: list[float]) -> list[float]:
-    """Knock after each gap (in windows); the instants that passed."""
+    """Request after each gap (in windows); the instants that passed."""
     passed, now = [], start
     for gap in gaps:
         now += gap * limiter.window
