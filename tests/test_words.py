@@ -44,6 +44,7 @@ RETIRED = {
 IN_PAGES = re.compile(r"\b(?:hatch|ours|told|meanwhile|letters?|far end|takes? in|taken in)\b", re.IGNORECASE)
 COLUMNS = {"pressing", "road", "askers"}  # names in the journal's schema, which only a migration could change
 PATTERNS = {re.compile(rf"(?<![a-z])(?:{words})(?![a-z])"): instead for words, instead in RETIRED.items()}
+ANY = re.compile(rf"(?<![a-z])(?:{'|'.join(RETIRED)})(?![a-z])")
 SUFFIXES = {
     ".py",
     ".md",
@@ -76,6 +77,8 @@ def as_words(text: str) -> str:
 def retired_in(name: str, text: str) -> list[str]:
     """A line for each retired word, with its place and the term to use."""
     allowed = COLUMNS if name.startswith(("daemond/tocsind/journal/", "tests/journal/")) else set()
+    if not ANY.search(as_words(text)):
+        return []
     return [
         f"{name}:{number}: {hit[0]!r}; write {instead}"
         for number, line in enumerate(text.splitlines(), 1)
