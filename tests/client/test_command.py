@@ -246,7 +246,7 @@ def test_command_send_imports_few_modules(
     done = subprocess.run([*words, "--socket", path], capture_output=True, text=True, timeout=30, check=True)
     loaded = set(done.stderr.splitlines()[-1].split())
     assert {name for name in loaded if name.partition(".")[0] == "tocsin"} == SEND_PATH | (
-        {"tocsin.outbox", "tocsin.spool"} if spools else set()
+        {"tocsin.daemon_lock", "tocsin.outbox", "tocsin.outbox_format", "tocsin.spool"} if spools else set()
     )
     assert not loaded & HEAVY
 

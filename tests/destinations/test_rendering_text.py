@@ -150,8 +150,8 @@ def test_blank_lines_one_after_another_are_one() -> None:
     assert clean("a" + "\n\u200b \u2060" * 600 + "\nb") == "a\n\nb"
 
 
-def test_what_turns_direction_and_what_controls_terminals_is_gone_and_lines_and_tabs_stay() -> None:
-    assert clean("a\u202eb\x00\x1b[31mc\u2066\r\nd\te\u2028f\ufeff") == "ab[31mc\nd\te\nf"
+def test_clean_removes_direction_marks_and_terminal_sequences_and_keeps_lines_and_tabs() -> None:
+    assert clean("a\u202eb\x00\x1b[31mc\u2066\r\nd\te\u2028f\ufeff") == "abc\nd\te\nf"
     assert one_line(" a\r\n\tb ") == "a b"
 
 

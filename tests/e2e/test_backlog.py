@@ -121,6 +121,7 @@ def test_backlog_of_50000_sends_urgent_first_at_the_permitted_rate(
         daemon.wait_for("breaker-opened", destination="d")
         store(daemon, 49_800, ("normal", "low"))
         store(daemon, 100, ("high", "urgent"))  # the last ones in
+        eventually(lambda: sum(daemon.status()["queue"]["by_priority"].values()) >= 50_000 - HUNDRED)
         before = queue(daemon)[:200]
         held = memory(daemon)
         daemon.configure(discord("d", fake.webhooks[0]["url"], limit=f'"{rate}/s"', **UP) + route("d"))

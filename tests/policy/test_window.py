@@ -333,7 +333,8 @@ class WindowOnJournal(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever has happened, everything that is queued is sent, and the window is empty."""
-        self.end_read()
+        if self.found is not None:
+            self.end_read()
         self.settle(None)
         for _ in range(20 * self.next_number):
             if self.window.should_read():
