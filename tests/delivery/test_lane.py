@@ -10,7 +10,7 @@ import trio.testing
 from tests.delivery.lane_fixture import DOWN, HIGH, LIMITED, LOW, NORMAL, URGENT, LaneFixture, about, elapse
 from trio.testing import MockClock
 
-from tocsind.delivery.lane_view import Condition
+from tocsind.delivery.condition import Condition
 from tocsind.destinations.registry import Pace
 from tocsind.events import BreakerOpened, DestinationNote, Disabled, Enabled, ProbeFailed, RateLimited, Recovered
 from tocsind.journal import LaneState

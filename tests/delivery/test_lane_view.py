@@ -9,7 +9,8 @@ import trio
 from tests.delivery.lane_fixture import DOWN, HIGH, LIMITED, LOW, NORMAL, URGENT, LaneFixture, elapse
 from trio.testing import MockClock
 
-from tocsind.delivery.lane_view import Condition, SenderView
+from tocsind.delivery.condition import Condition
+from tocsind.delivery.lane_view import SenderView
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate

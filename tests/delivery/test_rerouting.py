@@ -10,8 +10,8 @@ from tests.delivery.lane_fixture import DOWN, HIGH, LOW, NORMAL, URGENT, LaneFix
 from trio.testing import MockClock
 
 from tocsind.config import AlarmsOptions
+from tocsind.delivery.condition import Condition
 from tocsind.delivery.lane import Lane
-from tocsind.delivery.lane_view import Condition
 from tocsind.events import Recovered
 from tocsind.observe.health import Readings, evaluate
 from tocsind.policy.breaker import BreakerLimits

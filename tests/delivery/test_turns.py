@@ -12,9 +12,9 @@ import trio.testing
 from trio.testing import MockClock
 
 from tocsind.config import DestinationOptions, FileOptions
+from tocsind.delivery.condition import Condition
 from tocsind.delivery.discovery import DISCOVER_INTERVAL
 from tocsind.delivery.lane import Lane
-from tocsind.delivery.lane_view import Condition
 from tocsind.delivery.limiters import LimiterRegistry
 from tocsind.destinations.registry import Pace
 from tocsind.events import Disabled, Event, RateLimited

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tocsind.config import AlarmsOptions
-from tocsind.delivery.lane_view import Condition as LaneCondition
+from tocsind.delivery.condition import Condition as LaneCondition
 from tocsind.delivery.lane_view import LaneView, LimitsView, OutageView, RefusalsView
 from tocsind.journal import Count
 from tocsind.observe.health import Condition, Health, Readings, evaluate

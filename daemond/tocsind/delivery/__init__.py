@@ -2,6 +2,7 @@
 
 supervisor     starts, stops and replaces lanes when the configuration changes
 lane           one destination: restore, discover its channel, serve, divert while disabled
+condition      ready, limited, failing, probing or disabled: decides the word and the reason
 lane_view      what observers may know of a lane: a frozen snapshot
 attempt        one turn: claim a batch, deliver, learn, settle
 feedback       what a response changes: breaker, limits, outage, refusals

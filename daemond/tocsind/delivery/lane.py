@@ -5,17 +5,9 @@
                     |-- sender NORMAL --|
                     '-- sender LOW    --'
 
-The conditions, and what sets them:
-
-      ready       limiter and breaker allow a request now
-      limited     the limiter does not allow one: a rate limit, or a block by the server
-      failing     the breaker is open, or the outage has lasted longer than patience: signals take the fallback
-      probing     one request is in flight to find out whether the destination is back
-      disabled    the destination refused for good, or the configuration disables it; an operator enables it. Its queue moves to the
-                  fallback; without a fallback it stays
-
-The parts: `attempt` makes the requests of a turn, `feedback` applies the responses, `discovery` asks for the channel, `rerouting` watches
-the outage. The lane's task runs one of them after the other: divert while disabled, discover when that is wanted, else serve.
+The parts: `condition` says how the lane is, `attempt` makes the requests of a turn, `feedback` applies the responses, `discovery` asks for
+the channel, `rerouting` watches the outage. The lane's task runs one of them after the other: divert while disabled, discover when that is
+wanted, else serve.
 """
 
 from __future__ import annotations
@@ -40,9 +32,10 @@ from tocsind.policy.patience import Fitness
 
 from .attempt import Attempts
 from .batcher import Batcher
+from .condition import Condition, condition_of
 from .discovery import Discovery
 from .feedback import Feedback
-from .lane_view import Condition, LaneView, LimitsView, RefusalsView
+from .lane_view import LaneView, LimitsView, RefusalsView
 from .limiters import LimiterRegistry
 from .rerouting import Rerouting
 from .sender import Sender
@@ -374,13 +367,8 @@ class Lane:
         )
 
     def condition(self) -> Condition:
-        """The lane's state in one word; the table is at the head of this module."""
-        now, outage = self.clock.now(), self.rerouting.outage
-        if self.disabled is not None:
-            return Condition("disabled", self.disabled)
-        if self.breaker.phase is not Phase.READY:
-            return Condition(self.breaker.phase.value, self.breaker.reason, max(0.0, self.breaker.until - now))
+        """The lane's state in one word."""
         lead = self.senders.lead() or Priority.URGENT
-        if limit := self.limiter.wait_reason(now, lead):
-            return Condition("limited", limit, self.limiter.ready_at(now, lead) - now)
-        return Condition("failing", outage.reason) if self.rerouting.is_over() else Condition("ready")
+        outage = (self.rerouting.outage.reason or "") if self.rerouting.is_over() else None
+        now = self.clock.now()
+        return condition_of(now, self.disabled, self.breaker, self.limiter, lead=lead, rerouted_for=outage)

@@ -14,20 +14,9 @@ from tocsind.policy.delivery import Priority
 from tocsind.policy.limiter import Window
 from tocsind.policy.patience import Fitness
 
+from .condition import Condition
+
 LONG_BLOCK_SECONDS = 60.0  # a server that blocks a lane for longer is a problem to report
-
-
-class Condition(msgspec.Struct, frozen=True):
-    """The state of a lane in one word, with the reason."""
-
-    word: str
-    """"ready", "limited", "failing", "probing" or "disabled"; the table is at the head of `delivery.lane`."""
-
-    reason: str | None = None
-    """Why, for people; None while the lane is ready."""
-
-    seconds: float | None = None
-    """How much longer, if that is known."""
 
 
 class SenderView(msgspec.Struct, frozen=True):
