@@ -105,7 +105,7 @@ def test_a_client_that_shall_not_spool_does_not(folder: Path, spool: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["full", "invalid-signal"])
-def test_what_the_daemon_decided_over_the_socket_is_not_spooled(serve: Serve, spool: Path, kind: str) -> None:
+def test_client_does_not_spool_a_signal_that_the_daemon_refused(serve: Serve, spool: Path, kind: str) -> None:
     with Client(serve(answering(refusing(kind))).path) as client:
         assert client.send("BUY").accepted is False
     assert not spool.exists()

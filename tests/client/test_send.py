@@ -67,7 +67,7 @@ def test_without_an_answer_wanted_none_is_awaited(serve: Serve) -> None:
     assert many.reason == receipt.reason
 
 
-def test_what_is_only_in_the_daemons_memory_is_not_durable(serve: Serve) -> None:
+def test_receipt_of_a_signal_in_daemon_memory_is_not_durable(serve: Serve) -> None:
     with Client(serve().path, ack="received") as client:
         receipt = client.send("BUY")
         [many] = client.send_many([Signal("SELL")])
@@ -77,7 +77,7 @@ def test_what_is_only_in_the_daemons_memory_is_not_durable(serve: Serve) -> None
 
 
 @pytest.mark.parametrize("kind", ["stopping", "busy", "internal", "protocol", "a-kind-from-the-future"])
-def test_what_the_daemon_cannot_take_now_waits_in_the_spool(serve: Serve, kind: str) -> None:
+def test_client_spools_a_signal_that_the_daemon_cannot_accept_now(serve: Serve, kind: str) -> None:
     with Client(serve(answering(refusing(kind))).path) as client:
         receipt = client.send("BUY")
     assert (receipt.state, receipt.reason) == ("spooled", f"told {kind}")
@@ -90,7 +90,7 @@ def test_the_disks_last_reserve_is_not_for_the_spool_either(serve: Serve) -> Non
 
 
 @pytest.mark.parametrize("kind", ["invalid-signal", "too-large", "bad-request"])
-def test_what_the_daemon_will_never_take_is_refused(serve: Serve, kind: str) -> None:
+def test_client_refuses_a_signal_that_the_daemon_never_accepts(serve: Serve, kind: str) -> None:
     with Client(serve(answering(refusing(kind, field="tier"))).path) as client:
         receipt = client.send("BUY")
     assert receipt.state == "refused"

@@ -51,7 +51,7 @@ def test_receipts_stand_in_the_order_of_the_signals_bad_ones_included(serve: Ser
     assert receipts[4].id == mixed[4].id
 
 
-def test_what_came_before_an_iterator_broke_is_sent(serve: Serve) -> None:
+def test_send_many_sends_the_signals_before_a_broken_iterator(serve: Serve) -> None:
     def breaking() -> Iterator[Signal]:
         yield Signal("a")
         raise ZeroDivisionError
@@ -86,7 +86,7 @@ def test_send_many_spools_the_rest_after_a_frame_that_failed(serve: Serve, spool
     assert kept == [receipt.id for receipt in receipts[500:]]
 
 
-def test_what_the_spool_does_not_take_is_dropped_and_says_so_twice(folder: Path) -> None:
+def test_send_many_drops_signals_that_the_spool_refuses_and_logs_it(folder: Path) -> None:
     (folder / "file").touch()
     receipts = Client(folder / "s", spool=folder / "file").send_many([{"title": f"{n}"} for n in range(600)])
     assert {receipt.state for receipt in receipts} == {"dropped"}

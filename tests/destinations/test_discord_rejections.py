@@ -62,7 +62,7 @@ def test_without_a_name_all_go_in_smaller_company_until_one_is_alone() -> None:
     assert judged(UNNAMED, delivery(plain=True)) == [Refused("400 from Discord")]
 
 
-def test_what_no_form_cures_is_refused_as_soon_as_it_is_alone() -> None:
+def test_incurable_rejection_of_a_single_delivery_is_a_refusal() -> None:
     fault = Rejection("400 from Discord: offensive", curable=False)
     assert judged(fault, *batch()) == [Deferred("400 from Discord: offensive", Cause.BATCH_REJECTED)] * 3
     assert judged(fault, *batch(1)) == [Refused("400 from Discord: offensive")]

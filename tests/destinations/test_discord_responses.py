@@ -86,7 +86,7 @@ def test_a_window_in_which_nothing_fits_or_more_remains_than_fits_is_not_told() 
         (json(200, {"id": "1"}), False),
     ],
 )
-def test_what_cloudflare_holds_against_an_address_is_known(answer: Answer, invalid: bool) -> None:
+def test_response_says_whether_cloudflare_counts_it_as_invalid(answer: Answer, invalid: bool) -> None:
     assert Response(answer).is_invalid is invalid
 
 
@@ -312,7 +312,7 @@ def test_other_refusals_are_final(status: int, code: int) -> None:
 
 
 @pytest.mark.parametrize(("status", "code"), [(404, 10003), (403, 50013), (400, 220001), (400, 220004)])
-def test_what_may_mean_that_the_destination_is_gone_is_a_strike(status: int, code: int) -> None:
+def test_response_table_makes_a_doubtful_refusal_a_strike(status: int, code: int) -> None:
     assert means(json(status, {"message": "No", "code": code})) == Refused(f"{status} from Discord: No", strike=True)
 
 
@@ -365,7 +365,7 @@ def test_message_that_is_too_large_is_a_rejection(answer: Answer) -> None:
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, 200000), (403, 20009), (400, 240000), (400, 50006), (400, 0)])
-def test_what_a_filter_dislikes_is_a_fault_that_no_other_form_cures(status: int, code: int) -> None:
+def test_response_table_makes_a_blocked_text_an_incurable_rejection(status: int, code: int) -> None:
     assert means(json(status, {"message": "No", "code": code})) == Rejection(
         f"{status} from Discord: No", curable=False
     )
@@ -382,7 +382,7 @@ def test_a_request_that_timed_out_before_it_was_read_is_only_deferred() -> None:
     assert means(Answer(408)) == Deferred("408: the request did not get through")
 
 
-def test_what_the_far_end_says_carries_no_address_and_no_token() -> None:
+def test_reason_from_the_server_contains_no_address_and_no_token() -> None:
     token = "aB3-_" * 14
     answer = json(
         403, {"message": f"https://discord.com/api/webhooks/1/{token} is\n\x1b[31m bad {token}", "code": 50013}
@@ -390,7 +390,7 @@ def test_what_the_far_end_says_carries_no_address_and_no_token() -> None:
     assert means(answer) == Refused("403 from Discord: … is [31m bad …", strike=True)
 
 
-def test_what_the_far_end_says_is_cut() -> None:
+def test_reason_from_the_server_is_cut() -> None:
     assert bounded_reason("word " * 100) == ("word " * 24)[:119] + "…"
 
 

@@ -62,7 +62,7 @@ async def test_a_batch_is_one_message_and_shares_its_id(fake: FakeDiscord, clien
     assert fake.counts.posts == 1
 
 
-async def test_what_is_left_of_the_webhooks_window_is_told(client: HttpClient) -> None:
+async def test_report_contains_the_rate_headers_of_the_webhook(client: HttpClient) -> None:
     async with serve_fake() as fake:
         destination = webhook(fake, client)
         told = [(await destination.deliver([delivery()])).rate_headers for _ in range(5)]
@@ -165,7 +165,7 @@ async def test_a_webhook_that_is_gone_says_so_when_it_is_asked(fake: FakeDiscord
     assert await destination.discover() == ChannelInfo(problem=refused, invalid=True)
 
 
-async def test_what_keeps_it_from_being_asked_is_told_by_the_same_table(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_discover_reads_errors_by_the_response_table(fake: FakeDiscord, client: HttpClient) -> None:
     fake.script(
         RateLimited(scope=Scope.CLOUDFLARE, retry_after=99, method="GET"),
         Status(503, method="GET"),

@@ -136,7 +136,7 @@ async def test_an_edit_without_allowed_mentions_pings_again() -> None:
     assert fake.seen()[0].mentions.everyone
 
 
-async def test_what_a_message_said_before_each_edit_is_kept() -> None:
+async def test_fake_keeps_the_content_before_each_edit() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         posted = await http.post(versioned(fake), params={"wait": "true"}, json={"content": "one"})
         for content in ("two", "three"):

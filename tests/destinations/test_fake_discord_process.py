@@ -125,7 +125,7 @@ async def test_requests_can_be_held_and_released_over_http() -> None:
         ("GET", "nothing", b"", 404),
     ],
 )
-async def test_what_the_control_surface_cannot_read_it_refuses_with_a_reason(
+async def test_control_surface_refuses_unreadable_requests_with_a_reason(
     method: str, path: str, body: bytes, status: int
 ) -> None:
     async with serve_fake() as fake, httpx.AsyncClient() as http:

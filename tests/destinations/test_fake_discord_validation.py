@@ -134,7 +134,7 @@ def test_a_message_without_anything_to_see_is_empty_rather_than_faulty(body: dic
     assert checked.errors == {}
 
 
-def test_what_is_stored_is_trimmed_and_holds_no_unknown_keys() -> None:
+def test_stored_message_is_trimmed_and_has_no_unknown_keys() -> None:
     checked = check(
         {"content": " hello ", "nonce": 1, "flags": 4096 | 64, "embeds": [{"title": " t ", "mood": "grim"}]}
     )
@@ -199,7 +199,7 @@ def test_nothing_a_client_can_send_breaks_the_reading_of_it(body: dict[str, Any]
 
 
 @pytest.mark.parametrize("key", ["content", "username", "embeds", "flags", "allowed_mentions"])
-def test_what_is_deep_or_huge_is_refused_without_being_repeated(key: str) -> None:
+def test_deep_or_huge_value_is_refused_and_not_repeated(key: str) -> None:
     deep: Any = []
     for _ in range(5000):
         deep = [deep]

@@ -130,7 +130,7 @@ async def test_a_failed_sync_takes_the_batch_back(path: Path, monkeypatch: pytes
     assert path.read_bytes() == b""
 
 
-async def test_what_cannot_be_taken_back_is_told_as_ambiguous(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_write_that_cannot_be_truncated_is_ambiguous(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.touch()
     with monkeypatch.context() as patched:
         Failing(patched, "fsync", errno.EIO)
@@ -154,7 +154,7 @@ async def test_lines_of_another_writer_are_never_taken_back(path: Path, monkeypa
     assert path.read_bytes().endswith(b"other\n")
 
 
-async def test_what_is_no_file_is_deferred_with_its_name_and_without_its_path(tmp_path: Path) -> None:
+async def test_path_that_is_no_file_defers_with_its_name_only(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "plain").touch()

@@ -206,7 +206,7 @@ async def test_a_body_of_just_the_bound_is_whole() -> None:
     "url",
     ["gopher://example.com/", "no url", "http://exa\nmple.com/", "http://[::1", "http://xn--a.invalid/", "http://"],
 )
-async def test_what_is_no_url_ends_in_a_value_too(url: str) -> None:
+async def test_invalid_url_is_an_outcome(url: str) -> None:
     outcome = await asked(url)
     assert isinstance(outcome, (Refused, Deferred))
 

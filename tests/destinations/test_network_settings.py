@@ -37,7 +37,7 @@ def proxied(no_proxy: str, url: str = DISCORD) -> bool:
         "discord.com.",
     ],
 )
-def test_what_is_exempt_is_asked_directly(no_proxy: str) -> None:
+def test_exempt_host_is_requested_directly(no_proxy: str) -> None:
     assert not proxied(no_proxy)
 
 
@@ -54,7 +54,7 @@ def test_what_is_exempt_is_asked_directly(no_proxy: str) -> None:
         ",",
     ],
 )
-def test_what_is_not_exempt_goes_through_the_proxy(no_proxy: str) -> None:
+def test_host_that_is_not_exempt_is_requested_by_the_proxy(no_proxy: str) -> None:
     assert proxied(no_proxy)
 
 
@@ -92,7 +92,7 @@ def test_an_entry_that_cannot_be_read_is_left_out_with_a_warning_and_the_others_
 
 
 @pytest.mark.parametrize("entry", ["::1/128", "[::1]", "localhost", "127.0.0.0/8", ".svc.cluster.local", "10.0.0.0/8"])
-def test_what_containers_set_is_read(entry: str) -> None:
+def test_entry_that_containers_set_is_understood(entry: str) -> None:
     assert NetworkSettings({"NO_PROXY": entry}).warnings == ()
 
 

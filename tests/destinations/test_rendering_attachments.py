@@ -19,7 +19,7 @@ from tocsind.rendering.plain import plain
     ("name", "shown"),
     [("chart.png", True), ("a.JPG", True), ("b.jpeg", True), ("c.gif", True), ("d.webp", True), ("e.svg", False), ("f", False)],
 )  # fmt: skip
-def test_what_discord_shows_is_the_embeds_image_and_the_rest_hangs_below(name: str, shown: bool) -> None:
+def test_embed_shows_images_and_no_other_attachment(name: str, shown: bool) -> None:
     payload = message([delivery(attach=name)])
     assert payload["attachments"] == [{"id": 0, "filename": name}]
     assert payload["embeds"][0].get("image") == ({"url": f"attachment://{name}"} if shown else None)
@@ -52,7 +52,7 @@ def test_a_file_that_is_gone_is_missed_in_words() -> None:
     assert [missed(made) for made in payload["embeds"]] == [[], ["b.png is not attached: it is not there any more"]]
 
 
-def test_what_stayed_behind_at_the_hand_off_says_why_it_did() -> None:
+def test_embed_says_why_a_file_was_not_attached() -> None:
     signal = delivery(attach_note="a.png is not attached: it is larger than 8 MiB")
     assert missed(embed(signal)) == ["a.png is not attached: it is larger than 8 MiB"]
     assert "Attachment: a.png is not attached" in plain(signal)["description"]

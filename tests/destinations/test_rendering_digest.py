@@ -36,13 +36,13 @@ def test_a_line_tells_count_times_and_extremes_of_the_price() -> None:
     assert made == {"btc": "3 x, 12:00:00 to 12:00:20 UTC, price 63,900 to 64,200"}
 
 
-def test_what_has_a_key_says_what_its_last_state_was() -> None:
+def test_digest_of_a_key_shows_its_last_state() -> None:
     states = [owed(title, key="trade", order=order) for order, title in ((2, "closed"), (0, "opened"), (1, "filled"))]
     assert fields_of(*states) == {"trade": "3 x, 12:00:00 UTC, last: closed"}
     assert fields_of(*states[:1] * 2) == {"trade": "2 x, 12:00:00 UTC"}
 
 
-def test_what_happened_once_has_one_time_and_one_price() -> None:
+def test_digest_of_one_signal_shows_one_time_and_one_price() -> None:
     assert fields_of(owed(price=5.0), owed("SELL")) == {
         "BUY": "1 x, 12:00:00 UTC, price 5",
         "SELL": "1 x, 12:00:00 UTC",

@@ -57,7 +57,7 @@ def test_the_first_state_has_none() -> None:
     assert "fields" not in embed(telling(delivery("opened")))
 
 
-def test_what_a_program_wrote_is_what_a_person_reads() -> None:
+def test_history_shows_titles_as_they_were_written() -> None:
     line = Line(1, ACCEPTED, "@everyone *BUY*\nnow")
     assert history(telling(delivery("closed"), line)) == ["00:00:00 @\u200beveryone \\*BUY\\* now"]
 

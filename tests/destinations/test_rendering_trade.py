@@ -61,7 +61,7 @@ def test_an_action_has_a_mark_beside_its_word_and_a_colour(action: str, mark: st
 
 
 @pytest.mark.parametrize("action", ["", "RESTART", "BUY LUNCH", "LONG SHORT", "OPEN", "▲", None])
-def test_what_is_no_traders_action_keeps_its_own_words(action: str | None) -> None:
+def test_action_outside_trading_stays_as_it_is(action: str | None) -> None:
     signal = delivery(action=action, price=1.0, fields={"stop": 5})
     assert trade_of(signal.signal) is None
     values = {field["name"]: field["value"] for field in embed(signal)["fields"]}
@@ -114,14 +114,14 @@ def test_small_prices_keep_their_digits() -> None:
         ("BUY", {"stop": 100 - 1e-9, "target": 1e9}),  # absurd
     ],
 )
-def test_what_does_not_fit_together_is_shown_and_not_reckoned_with(action: str, levels: dict[str, float]) -> None:
+def test_inconsistent_levels_are_shown_without_a_ratio(action: str, levels: dict[str, float]) -> None:
     shown = told(action, 100.0, **levels)
     assert "Risk / reward" not in shown
     assert {name.capitalize() for name in levels} <= shown.keys()
 
 
 @pytest.mark.parametrize("value", ["market", "64,000", "1_000", "nan", "inf", "1e999", "٤", True, None, "", "9" * 99])
-def test_what_is_no_number_stays_a_field_like_any_other(value: Any) -> None:
+def test_level_that_is_no_number_stays_a_field(value: Any) -> None:
     shown = told("BUY", 100.0, stop=value)
     assert "Stop" not in shown
     assert "stop" in shown
@@ -199,7 +199,7 @@ def test_a_late_signal_says_how_old_it_is_where_a_notification_shows_it(seconds:
     assert embed(signal)["title"] == plain(signal)["title"] == title
 
 
-def test_what_was_to_expire_soon_is_late_sooner() -> None:
+def test_signal_with_short_expires_is_late_sooner() -> None:
     assert headline(late(40, expires=60)) == "BUY BTCUSDT · 40s late"
     assert headline(late(40)) == "BUY BTCUSDT"
 

@@ -97,7 +97,7 @@ class Fake:
         while not fact():
             await self._changed.wait()
 
-    # What it is told to do.
+    # Commands of a test.
 
     def script(self, *lines: Behaviour | Mapping[str, Any]) -> None:
         """Append behaviours for the next requests; see `behaviours` for their names."""
