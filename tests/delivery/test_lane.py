@@ -17,7 +17,7 @@ from tocsind.journal import LaneState
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
-from tocsind.policy.delivery import Priority, State
+from tocsind.policy.delivery import Delivery, Priority, State
 from tocsind.policy.limiter import UNSTATED_WAIT
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, RateHeaders, Reach, Refused, Report, Unknown
 from tocsind.policy.window import WINDOW
@@ -79,6 +79,24 @@ async def test_lane_settles_and_claims_in_one_commit_while_batches_arrive(autoju
         await elapse(60)
     assert fixture.destination.titles == list("abcde")
     assert [fixture.destination.most_in_flight, fixture.store.shared_commits] == [1, 4]
+
+
+async def test_lane_measures_next_batch_while_a_request_is_in_flight(autojump_clock: MockClock) -> None:
+    measured: list[str] = []
+
+    def size(delivery: Delivery) -> int:
+        measured.append(delivery.signal.title)
+        return 0
+
+    fixture = LaneFixture()
+    fixture.destination = MemoryDestination(size=size, seconds=5.0)
+    fixture.lane = fixture.new_lane()
+    fixture.owe("first", "second")
+    async with fixture.running():
+        await elapse(1.0)
+        assert (fixture.destination.titles, measured) == (["first"], ["first", "second"])
+        await elapse(5.0)
+        assert (fixture.destination.titles, measured) == (["first", "second"], ["first", "second"])
 
 
 async def test_lane_claims_nothing_in_the_commit_that_settles_a_failure(autojump_clock: MockClock) -> None:

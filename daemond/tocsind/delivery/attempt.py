@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from math import inf
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
@@ -37,6 +37,8 @@ from .limiters import LimiterRegistry
 from .senders import Senders
 from .store import DeliveryStore
 from .turns import TurnQueue
+
+_WRITTEN: Final = 0.002  # s; by then a request is written, and the event loop has nothing to do for it until the answer
 
 
 class Lane(Protocol):
@@ -59,6 +61,9 @@ class Lane(Protocol):
 
     def load_batch(self) -> list[Delivery]:
         """Take the next batch from the senders; empty when there is nothing to send here."""
+
+    def measure_batch(self) -> None:
+        """Measure what would be the next batch, so that it can be formed at once."""
 
     def may_continue(self) -> bool:
         """Whether the turn stays here for another request."""
@@ -119,13 +124,25 @@ class Attempts:
         """Send a claimed batch and settle it. Returns the batch that was claimed to follow it."""
         report: Report | None = None
         with trio.CancelScope(shield=True) as self._shield, self._lane.in_flight_timer():
-            report = redacted_struct(await self._lane.destination.deliver(claimed))
+            report = redacted_struct(await self._deliver(claimed))
         if report is None:  # abandoned
             return []
         is_stopping = trio.current_effective_deadline() == -inf
         with trio.CancelScope(shield=True) as self._shield:
             return await self._settle(claimed, report, may_continue=not is_stopping)
         return []
+
+    async def _deliver(self, claimed: Sequence[Delivery]) -> Report:
+        """Send a claimed batch. While the answer is awaited, the next batch is measured."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._measure_following)
+            report = await self._lane.destination.deliver(claimed)
+            nursery.cancel_scope.cancel()
+        return report
+
+    async def _measure_following(self) -> None:
+        await trio.sleep(_WRITTEN)
+        self._lane.measure_batch()
 
     def _start_request(self, batch: Sequence[Delivery]) -> RequestStart:
         """Count the request before the claim: while the journal works, other lanes would use up limits that they share with this one."""

@@ -260,6 +260,10 @@ class Lane:
         """Take the next batch from the senders; empty when all of it is about to move to a fallback."""
         return self.batcher.load(self._senders_in_batch())
 
+    def measure_batch(self) -> None:
+        """Measure what would be the next batch, so that it can be formed at once."""
+        self.batcher.is_full(self._senders_in_batch())
+
     def may_continue(self) -> bool:
         """Whether the turn stays here for another request: the limiter allows it, and no other sender could have the turn."""
         if self._serving.cancel_called:
