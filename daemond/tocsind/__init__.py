@@ -44,7 +44,8 @@ The packages:
     delivery      lanes: wait, take a turn, send, learn
     spool         imports outboxes
     ipc           the Unix socket: connections, requests, answers
-    observe       reads everything and changes nothing: status, metrics, log, alarms, heartbeat, HTTP endpoints
+    http          the HTTP listener: routes, tokens, monitoring
+    observe       reads everything and changes nothing: status, metrics, log, alarms, heartbeat
     journal       SQLite: schema, jobs, recovery, backup
     policy        pure decisions on plain numbers
     destinations  one module per kind, its table of answers, the HTTP client
@@ -65,7 +66,7 @@ Imports go downwards only (tests/test_layers.py checks this table):
     demo
     daemon, testing, service
     components
-    ipc
+    http, ipc
     observe
     delivery, spool
     core

@@ -14,6 +14,7 @@ from .delivery.housekeeping import Housekeeping
 from .delivery.supervisor import Supervisor
 from .destinations.http import HttpClient
 from .events import Emit
+from .http import HttpListener, make_router
 from .ipc import Handlers
 from .ipc.handlers import AddWebhook
 from .journal import Journal
@@ -115,3 +116,7 @@ class Components:
             clock=self._clock,
             emit=self._emit,
         )
+
+    def http(self, unready: Callable[[], str | None]) -> HttpListener:
+        """The HTTP listener with all its routes. `unready` returns why the daemon accepts no signals."""
+        return HttpListener(make_router(self.status, self.liveness.check, unready), self._emit)

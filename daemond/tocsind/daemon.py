@@ -59,6 +59,7 @@ from .events import (
 from .host import hardening, systemd
 from .host.state_folder import locked
 from .host.watchdog import Watchdog
+from .http import HttpListener
 from .ipc import Server, UnixListener, adopt, fitted, open_listener
 from .journal import Journal, limiter_state, queries
 from .observe import damage, last_alarm
@@ -66,7 +67,6 @@ from .observe.alarm_tracker import AlarmTracker
 from .observe.event_bus import EventBus
 from .observe.event_feed import EventFeed
 from .observe.health_readings import HealthCheck
-from .observe.http_endpoints import HttpEndpoints
 from .observe.log import Log
 from .observe.log_writer import Write
 from .observe.metrics import Metrics
@@ -170,7 +170,7 @@ class Daemon:
     ) -> None:
         listener = open_listener(self.socket) if self._inherited is None else adopt(self._inherited)
         server = self._make_server(components, lanes_nursery)
-        endpoints = self._make_endpoints(components, listener)
+        http = self._make_http(components, listener)
         self._catch_up = components.spool.catch_up
         async with trio.open_nursery() as nursery:
             nursery.start_soon(components.housekeeping.run)
@@ -180,7 +180,7 @@ class Daemon:
                 await components.spool.first_pass_done.wait()
             nursery.start_soon(server.serve, listener)
             nursery.start_soon(listener.watch, self._emit)
-            nursery.start_soon(endpoints.run)
+            nursery.start_soon(http.run)
             nursery.start_soon(components.heartbeat.run)
             await self._announce_ready(journal, ambiguous)
             nursery.start_soon(Watchdog(components.liveness.check, self._clock, self._emit).run)
@@ -198,25 +198,23 @@ class Daemon:
         handlers = components.handlers(self._feed, add_webhook)
         return Server(handlers, self._emit, fitted(hardening.descriptors()))
 
-    def _make_endpoints(self, components: Components, listener: UnixListener) -> HttpEndpoints:
-        """The HTTP endpoints. From now on they and the heartbeat follow the configuration, and `status` shows them."""
+    def _make_http(self, components: Components, listener: UnixListener) -> HttpListener:
+        """The HTTP listener. From now on it and the heartbeat follow the configuration, and `status` shows them."""
         status, heartbeat = components.status, components.heartbeat
-        endpoints = HttpEndpoints(
-            status, components.liveness.check, lambda: self._unready(components.health), self._emit
-        )
+        http = components.http(lambda: self._unready(components.health))
         status.add_part("log", lambda: ({"dropped_lines": self.log.dropped}, []))
         status.add_part("socket", lambda: _socket_view(listener))
-        status.add_part("metrics", endpoints.view)
+        status.add_part("http", http.view)
         status.add_part("heartbeat", heartbeat.view)
         status.add_part("damage", lambda: damage.view(self.folder, self._clock))
 
         def apply(config: Config) -> None:
-            endpoints.apply(config.metrics.listen)
+            http.apply(config.http)
             heartbeat.apply(config.heartbeat)
 
         self._apply_to_observers = apply
         apply(self._config)
-        return endpoints
+        return http
 
     def _unready(self, health: HealthCheck) -> str | None:
         """Why the daemon accepts no signals; None when it does."""

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route, until
 
-LISTEN = '[metrics]\nlisten = "127.0.0.1:0"\n'
+LISTEN = '[http]\nlisten = "127.0.0.1:0"\n'
 CONFIG = LISTEN + file() + route("local-file")
 
 
 def address(daemon: DaemonProcess) -> tuple[str, int]:
     """The address of the endpoints."""
-    host, _, port = daemon.status()["metrics"]["listen"].rpartition(":")
+    host, _, port = daemon.status()["http"]["listen"].rpartition(":")
     return host, int(port)
 
 
@@ -101,7 +101,7 @@ def test_head_request_has_content_length(daemon: DaemonProcess) -> None:
 
 def test_http_unix_socket_is_removed_at_exit(tmp_path: Path) -> None:
     place = tmp_path / "metrics.sock"
-    with DaemonProcess(tmp_path, f'[metrics]\nlisten = "{place}"\n{file()}{route("local-file")}').start() as daemon:
+    with DaemonProcess(tmp_path, f'[http]\nlisten = "{place}"\n{file()}{route("local-file")}').start() as daemon:
         daemon.wait_for("http-opened", listen=str(place))
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(place))
@@ -151,7 +151,7 @@ def test_readyz_fails_and_healthz_succeeds_with_full_disk(tmp_path: Path) -> Non
 
 def test_reload_moves_and_disables_http_endpoints(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
-        assert daemon.status()["metrics"] is None
+        assert daemon.status()["http"] is None
         daemon.configure(CONFIG)
         daemon.reload()
         daemon.wait_for("http-opened")
@@ -164,7 +164,7 @@ def test_reload_moves_and_disables_http_endpoints(tmp_path: Path) -> None:
         daemon.configure(file() + route("local-file"))
         daemon.reload()
         daemon.wait_for("reloaded", nth=3)
-        assert daemon.status()["metrics"] is None
+        assert daemon.status()["http"] is None
         with socket.socket() as probe:
             assert probe.connect_ex(before) != 0
 
@@ -175,7 +175,7 @@ def test_used_http_address_is_a_problem_in_status_and_not_fatal(tmp_path: Path) 
         with DaemonProcess(tmp_path, CONFIG.replace("127.0.0.1:0", where)).start() as daemon:
             assert daemon.wait_for("http-problem", listen=where)["reason"] == "Address already in use"
             assert daemon.settled(daemon.client.send("goes out").id) == ["delivered"]
-            problem = f"[metrics] {where} cannot be listened on: Address already in use"
+            problem = f"[http] {where} cannot be listened on: Address already in use"
             assert daemon.status()["problems"] == [problem]
 
 
@@ -194,7 +194,7 @@ def test_used_http_address_is_a_problem_in_status_and_not_fatal(tmp_path: Path) 
     ],
 )
 def test_http_listens_on_loopback_only(tmp_path: Path, listen: str, said: str) -> None:
-    (tmp_path / "alerts.toml").write_text(f'[metrics]\nlisten = "{listen}"\n')
+    (tmp_path / "alerts.toml").write_text(f'[http]\nlisten = "{listen}"\n')
     done = subprocess.run(
         [sys.executable, "-m", "tocsind", "check", "--json", "--config", "alerts.toml"],
         cwd=tmp_path,
@@ -203,7 +203,7 @@ def test_http_listens_on_loopback_only(tmp_path: Path, listen: str, said: str) -
         check=False,
     )
     (problem,) = json.loads(done.stdout)["problems"]
-    assert (done.returncode, problem["line"], problem["key"]) == (78, 2, "metrics.listen")
+    assert (done.returncode, problem["line"], problem["key"]) == (78, 2, "http.listen")
     assert said in problem["message"]
 
 

@@ -38,7 +38,7 @@ STATUS = {
         "reserve_bytes": int,
         "attachments": {"files": int, "bytes": int, "most_bytes": int},
     },
-    "metrics": type(None),
+    "http": type(None),
     "heartbeat": type(None),
     "damage": {"folders": list},
     "log": {"dropped_lines": int},

@@ -34,7 +34,7 @@ def test_monitor_page_prints_what_it_shows(tmp_path: Path, config: str) -> None:
         (tmp_path / "heartbeat.url").chmod(0o600)
         daemon.env["PATH"] = f"{Path(sys.executable).parent}:{daemon.env['PATH']}"
         daemon.start()
-        port = daemon.status()["metrics"]["listen"].rpartition(":")[2]
+        port = daemon.status()["http"]["listen"].rpartition(":")[2]
         until(lambda: daemon.status()["heartbeat"]["beats"] > 0)
         with Shell(tmp_path, daemon.env) as shell:
             for typed, shown in steps(PAGE):

@@ -14,7 +14,8 @@ need no code of their own. The values are used only when there was no mistake.
     webhook_url     checks a webhook URL and brings it into its normal form; pure
     destinations    the keys of a destination, common and by kind
     discord         the keys of kind "discord"
-    observers       [metrics], [alarms] and [heartbeat]
+    observers       [alarms] and [heartbeat]
+    http            [http]: where to listen, and the tokens
     routes          the keys of a route
     advice          warnings: what is allowed, and probably a mistake
     reserved_paths  names in the state folder that no file destination may use
@@ -38,7 +39,7 @@ from .model import (
     DiscordOptions,
     FileOptions,
     HeartbeatOptions,
-    MetricsOptions,
+    HttpOptions,
 )
 from .problems import ConfigurationInvalid, Problem
 from .report import report
@@ -53,7 +54,7 @@ __all__ = [
     "DiscordOptions",
     "FileOptions",
     "HeartbeatOptions",
-    "MetricsOptions",
+    "HttpOptions",
     "Problem",
     "load",
     "parse",

@@ -15,9 +15,10 @@ from tocsind.policy.routes import Thresholds
 
 from .advice import advise
 from .destinations import destinations
+from .http import http, metrics
 from .lines import lines_of
 from .model import Config, DaemonOptions
-from .observers import alarms, heartbeat, metrics
+from .observers import alarms, heartbeat
 from .problems import ConfigurationInvalid, Problem, masked
 from .reader import Field, Findings, Location, check_order, read_table
 from .routes import routes
@@ -134,6 +135,7 @@ def _fields(data: dict[str, Any]) -> dict[str, Field]:
         "priorities": Field(_priorities),
         "destinations": Field(destinations, missing="missing: at least one is needed, or nothing could be delivered"),
         "routes": Field(lambda location: routes(location, names)),
+        "http": Field(lambda location: http(location, names)),
         "metrics": Field(metrics),
         "alarms": Field(alarms),
         "heartbeat": Field(heartbeat),

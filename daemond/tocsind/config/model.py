@@ -28,10 +28,14 @@ class DaemonOptions(msgspec.Struct, frozen=True):
     client_webhooks: bool = False  # whether clients may add webhooks (tocsind.core.client_webhooks)
 
 
-class MetricsOptions(msgspec.Struct, frozen=True):
-    """Where `/metrics`, `/healthz` and `/readyz` are served: "127.0.0.1:9464", "[::1]:9464", or a Unix socket's path; None: nowhere."""
+class HttpOptions(msgspec.Struct, frozen=True):
+    """Where the daemon listens for HTTP: "127.0.0.1:9464", "[::1]:9464", or a Unix socket's path; None: nowhere. Without tokens only
+    `/metrics`, `/healthz` and `/readyz` answer.
+    """
 
     listen: str | None = None
+    token: Secret | None = None  # permits everything
+    tokens: Mapping[str, Secret] = {}  # destination -> the token that permits sending to it, and nothing else
 
 
 class AlarmsOptions(msgspec.Struct, frozen=True):
@@ -113,7 +117,7 @@ class Config(msgspec.Struct, frozen=True):
     routes: tuple[Route, ...]
     warnings: tuple[str, ...]
     source: str
-    metrics: MetricsOptions = MetricsOptions()
+    http: HttpOptions = HttpOptions()
     alarms: AlarmsOptions = AlarmsOptions()
     heartbeat: HeartbeatOptions = HeartbeatOptions()
     problems: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The tables [metrics], [alarms] and [heartbeat]. Each is optional; without it, its feature is off (alarms: has its defaults)."""
+"""The tables [alarms] and [heartbeat]. Each is optional; without it, its feature is off (alarms: has its defaults)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ from urllib.parse import urlsplit
 
 from tocsind.secret import Secret
 
-from .model import AlarmsOptions, HeartbeatOptions, MetricsOptions
+from .model import AlarmsOptions, HeartbeatOptions
 from .problems import PING
-from .reader import Field, Location, Mistake, read_table, shown
-from .values import duration, duration_or_never, socket_path, text
+from .reader import Field, Location, Mistake, read_table
+from .values import duration, duration_or_never
 from .webhooks import SecretSource, secret_url
 
 MIN_HEARTBEAT_INTERVAL = 1.0  # seconds
-
-
-def metrics(location: Location) -> MetricsOptions:
-    """Read the table `metrics`."""
-    return MetricsOptions(**read_table(location, {"listen": Field(_listen)}))
 
 
 def alarms(location: Location) -> AlarmsOptions:
@@ -35,30 +30,6 @@ def heartbeat(location: Location) -> HeartbeatOptions:
     if source.reason:
         location.at("url").warn(f"{source.reason}: there is no heartbeat until it is")
     return HeartbeatOptions(url=_checked(location.at("url"), source), absent=source.reason, **found)
-
-
-def _listen(location: Location) -> str:
-    """Where to listen: a loopback address with a port, or a path. Only programs on this host can connect."""
-    where = text(location)
-    if where.startswith("/"):
-        return socket_path(location)
-    match = re.fullmatch(r"(localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", where)
-    if match is None or int(match[2]) > 65535:
-        raise Mistake(
-            f'{shown(where)} is no place to listen; write it like "127.0.0.1:9464", "[::1]:9464" or "/run/a.sock"'
-        )
-    if match[1] != "localhost" and not _is_loopback(match[1].strip("[]")):
-        raise Mistake(
-            f"{shown(where)} can be reached from other hosts; only a loopback address or a Unix socket's path is allowed"
-        )
-    return where
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        raise Mistake(f"{shown(address)} is no address") from None
 
 
 def _checked(location: Location, source: SecretSource) -> Secret | None:

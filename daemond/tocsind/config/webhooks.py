@@ -42,14 +42,19 @@ def webhook(location: Location) -> SecretSource:
 
 def secret_url(location: Location, what: str) -> SecretSource:
     """The same for any secret URL; `what` names it in messages."""
+    return secret_text(location, what, "the URL")
+
+
+def secret_text(location: Location, what: str, called: str = "it") -> SecretSource:
+    """The same for any secret; `what` and `called` name it in messages."""
     match location.value:
         case str() as url if url.strip():
             location.warn(_in_the_file(what, exposed=location.findings.exposed))
-            return SecretSource(Secret(url.strip()))
+            return SecretSource(Secret(url.strip()), called=called)
         case dict() as table if len(table) == 1:
             return _from(location, *table)
         case dict() | str():
-            raise Mistake(f"must say where the URL is: {_FORMS}")
+            raise Mistake(f"must say where {called} is: {_FORMS}")
         case other:
             raise Mistake(f"must be {_FORMS}, not {kind_of(other)}")
 

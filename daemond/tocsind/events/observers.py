@@ -47,13 +47,13 @@ class AlarmUndeliverable(Event, frozen=True):
 
 
 class HttpOpened(Event, frozen=True):
-    """The HTTP endpoints `/metrics`, `/healthz` and `/readyz` answer on this address."""
+    """HTTP requests are answered on this address."""
 
     listen: str
 
 
 class HttpProblem(Event, frozen=True):
-    """The HTTP endpoints cannot listen on this address at present. The daemon tries again."""
+    """This address cannot be listened on at present. The daemon tries again."""
 
     level: ClassVar[str] = "error"
     listen: str

@@ -8,7 +8,7 @@ damage           damaged files of the state folder: alarms and status
 loss_reports     reports of expired, dead and dropped signals
 heartbeat        pings an external monitor while deliveries succeed
 liveness         whether journal and lanes make progress, for the watchdog and `/healthz`
-metrics          counters; prometheus: their text; http_endpoints: /metrics /healthz /readyz
+metrics          counters; prometheus: their text
 event_bus        gives each event to the observers
 event_feed       `tocsin tail`; log, log_writer: the log; refusal_limit: what both get of refused connections
 dry_run          `tocsin test`

@@ -1,4 +1,4 @@
-"""The HTTP endpoints of an in-process daemon: a stuck lane, and an address that becomes free."""
+"""The HTTP listener of an in-process daemon: a stuck lane, and an address that becomes free."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ import pytest
 import trio
 from tests.daemon.inprocess import PATIENCE, InProcess, destination, in_process
 
+from tocsind.config import HttpOptions
 from tocsind.events import HttpOpened
-from tocsind.observe import http_endpoints
-from tocsind.observe.http_endpoints import HttpEndpoints
+from tocsind.http import HttpListener, listener, make_router
 from tocsind.observe.liveness import Liveness
 from tocsind.observe.metrics import Metrics
 
 
 @asynccontextmanager
-async def monitored(folder: Path, listen: str) -> AsyncIterator[tuple[InProcess, HttpEndpoints]]:
+async def monitored(folder: Path, listen: str) -> AsyncIterator[tuple[InProcess, HttpListener]]:
     async with in_process(folder) as here:
         await here.apply(destination("a"))
         status = here.status_view(Metrics(here.clock))
         check = Liveness(here.journal, here.lanes, patience=0.2).check
-        watching = HttpEndpoints(status, check, lambda: here.core.disk_guard.closed, here.record)
-        watching.apply(listen)
+        router = make_router(status, check, lambda: here.core.disk_guard.closed)
+        watching = HttpListener(router, here.record)
+        watching.apply(HttpOptions(listen))
         here.nursery.start_soon(watching.run)
         yield here, watching
 
@@ -61,8 +62,8 @@ async def test_healthz_is_503_while_a_lane_is_stuck(tmp_path: Path) -> None:
         assert await ask() == (200, "ok\n")
 
 
-async def test_http_endpoints_listen_once_the_address_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_endpoints, "REOPEN_INTERVAL", 0.01)
+async def test_http_listener_opens_once_the_address_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "REOPEN_INTERVAL", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"127.0.0.1:{taken.getsockname()[1]}"
         async with monitored(tmp_path, where) as (here, watching):

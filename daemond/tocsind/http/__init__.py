@@ -1,0 +1,19 @@
+"""HTTP for programs and people of this host: one listener, one table of routes, one place that decides who may do what.
+
+    listener     the address of the configuration: opens it, moves it at a reload, reports that it cannot be had
+    routing      path and method -> handler; every answer that is not a handler's: 403, 401, 404, 405
+    access       Host, Origin and tokens; the cookie of a browser
+    replies      answers in plain text and JSON
+    monitoring   /metrics /healthz /readyz
+    assembly     makes the table of routes of this daemon
+
+A request passes, in this order: the bounds of `http_server`, Host and Origin (403), the path (404, 405), the token (401), the bound of the
+route's body (413), the handler. Nothing logs a request line: it may carry a token.
+
+Without `[http] listen` nothing listens, and without a token only the three paths of `monitoring` answer.
+"""
+
+from .assembly import make_router
+from .listener import HttpListener
+
+__all__ = ["HttpListener", "make_router"]
