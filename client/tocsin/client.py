@@ -382,7 +382,14 @@ def _outbox() -> Any:
 
 def _request(op: str, fields: Mapping[str, Any]) -> bytes:
     given = {name: value for name, value in fields.items() if value is not None}
-    return wire.encode({"op": op, "v": wire.PROTOCOL, **given})
+    try:
+        return wire.encode({"op": op, "v": wire.PROTOCOL, **given})
+    except UnicodeEncodeError:  # an argument of the command line that is not UTF-8
+        clean = {
+            name: value.encode("utf-8", "replace").decode() if type(value) is str else value
+            for name, value in given.items()
+        }
+        return wire.encode({"op": op, "v": wire.PROTOCOL, **clean})
 
 
 _process_wide = Client()  # connects on first use

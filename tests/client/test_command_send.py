@@ -410,3 +410,36 @@ def test_json_lines_sends_a_number_of_thousands_of_digits(serve: Serve, folder: 
     (folder / "lines").write_text('{"title": "big", "fields": {"n": ' + "1" * 5000 + "}}\n")
     assert main(["send", "--json-lines", str(folder / "lines"), "--socket", server.path]) == 0
     assert server.requests[0]["signals"][0]["fields"]["n"].startswith("111")
+
+
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [
+        (["--wait", "hello"], "hello"),
+        (["--wait=5", "5"], "5"),
+        (["--wait", "5", "hello"], "hello"),
+        (["hello", "--wait", "5"], "hello"),
+    ],
+)
+def test_command_send_wait_keeps_the_title(serve: Serve, words: list[str], title: str) -> None:
+    sent: list[str] = []
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        if request["op"] == "wait":
+            return {"ok": True, "state": "delivered"}
+        sent.append(request["signal"]["title"])
+        return stored(request)
+
+    assert main(["send", *words, "--socket", serve(answering(answer)).path]) == 0
+    assert sent == [title]
+
+
+def test_command_send_wait_explains_a_title_that_became_the_duration(
+    folder: Path, pipe: Pipe, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["send", "--wait", "5", "--socket", str(folder / "s")]) == 64
+    assert "`--wait=30s 5` has the title 5" in capsys.readouterr().err
+    pipe(b"")
+    assert main(["send", "--wait", "5", "--socket", str(folder / "s")]) == 64
+    assert "`--wait=30s 5` has the title 5" in capsys.readouterr().err

@@ -145,9 +145,9 @@ def verb_parser(name: str) -> tuple[Parser, Verb]:
     from .parsing import Parser  # noqa: PLC0415 - as above
 
     if name not in VERBS:
-        from .suggestion import did_you_mean  # noqa: PLC0415 - only a mistake pays for it
+        from .suggestion import other_verb  # noqa: PLC0415 - only a mistake pays for it
 
-        raise Failure(USAGE, "usage", f"unknown verb: {name}{did_you_mean(name, VERBS)}; see `tocsin --help`")
+        raise Failure(USAGE, "usage", f"unknown verb: {name}{other_verb(name, VERBS)}; see `tocsin --help`")
     module, summary = VERBS[name]
     verb: Verb = lazy(f"{__package__}.{module}").VERBS[name]
     parser = Parser(f"tocsin {name}", f"{summary[0].upper()}{summary[1:]}", verb.examples, verb.exits)

@@ -50,7 +50,7 @@ def arguments(parser: Parser) -> None:
         "--wait",
         metavar="DURATION",
         type=duration,
-        help="wait until the signal is delivered, at most DURATION (default: 30s)",
+        help="wait until the signal is delivered, at most DURATION (default: 30s); a DURATION that follows belongs to --wait",
     )
     parser.add_argument("--json-lines", metavar="FILE", help="send one signal a line, as JSON objects; `-` is stdin")
     common(parser)
@@ -145,9 +145,20 @@ def _title_and_body(found: Found) -> tuple[str | None, str | None]:
     if (found.body or found.field) and (sys.stdin is None or sys.stdin.isatty()):
         return None, found.body if found.body != "-" else read_stdin().ending()
     if found.body == "-" or sys.stdin is None or sys.stdin.isatty():
-        raise Failure(USAGE, "usage", "TITLE is required; see `tocsin send --help`", id=None, state="refused")
+        raise _no_title(found)
     text = read_stdin()
-    return text.first_line(), found.body or text.ending(after_first_line=True) or None
+    title = text.first_line() or None
+    if title is None and found.wait is not None and not (found.body or found.field):
+        raise _no_title(found)
+    return title, found.body or text.ending(after_first_line=True) or None
+
+
+def _no_title(found: Found) -> Failure:
+    """The word after --wait may have been meant as the title."""
+    hint = (
+        "" if found.wait is None else "; a number or duration after --wait is its limit: `--wait=30s 5` has the title 5"
+    )
+    return Failure(USAGE, "usage", f"TITLE is required{hint}; see `tocsin send --help`", id=None, state="refused")
 
 
 def _print_receipt(receipt: Receipt, found: Found, daemon: Client) -> int:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _USUAL_COLUMNS = 80
+_REQUIRED = "the following arguments are required: "
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -68,11 +69,17 @@ class Thorough(argparse.ArgumentParser):
         """Parse `words`. Raises Failure."""
         found, unknown = self.parse_known_args(words, self._found())
         if unknown:
-            from .suggestion import did_you_mean  # noqa: PLC0415 - only a mistake pays for it
-
-            known = [name for names, _ in self._declared.arguments for name in names if name.startswith("-")]
-            self.error(f"unrecognized argument: {unknown[0]}{did_you_mean(unknown[0], known)}")
+            self.error(self._unknown(unknown[0]))
         return found
+
+    def _unknown(self, word: str) -> str:
+        from .suggestion import did_you_mean  # noqa: PLC0415 - only a mistake pays for it
+
+        if word.startswith("-"):
+            known = [name for names, _ in self._declared.arguments for name in names if name.startswith("-")]
+            return f"unrecognized argument: {word}{did_you_mean(word, known)}"
+        has_title = any(names == ("title",) for names, _ in self._declared.arguments)
+        return f"one argument too many: {word}" + ("; a title of several words needs quotes" if has_title else "")
 
     def read_some(self, words: list[str]) -> Any:
         """Parse `words`; those that are not known are collected in `rest`."""
@@ -80,7 +87,20 @@ class Thorough(argparse.ArgumentParser):
         found.rest = rest
         return found
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """As argparse's, with a suggestion."""
+        if action.choices is None or value in action.choices:
+            return
+        from .suggestion import did_you_mean  # noqa: PLC0415 - as above
+
+        choices = [str(choice) for choice in action.choices]
+        hint = did_you_mean(str(value), choices) or f"; choose from {', '.join(choices)}"
+        raise argparse.ArgumentError(action, f"invalid choice: {value}{hint}")
+
     def error(self, message: str) -> NoReturn:
+        message = message.removeprefix("argument ").replace(": expected one argument", " requires a value")
+        if message.startswith(_REQUIRED):
+            message = f"{message.removeprefix(_REQUIRED)} is required"
         raise Failure(USAGE, "usage", f"{message}; see `{self.prog} --help`", **self._declared.facts)
 
     def format_help(self) -> str:

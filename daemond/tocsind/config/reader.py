@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
+
+from tocsin.likely_words import likely
 
 from .lines import Path, dotted, nearest
 from .problems import Problem, masked
@@ -111,9 +112,14 @@ def check_order(location: Location, read: object, low: str, high: str, written: 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A suggestion, or all choices."""
     words = list(known)
-    if close := get_close_matches(word, words, n=1):
-        return f'did you mean "{close[0]}"?'
+    if close := likely(word, words):
+        return f"did you mean {_quoted(close)}?"
     return f"known here: {', '.join(words)}" if words else "there is none"
+
+
+def _quoted(words: Iterable[str]) -> str:
+    """Alternatives in a question."""
+    return " or ".join(f'"{word}"' for word in words)
 
 
 def kind_of(value: object) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from tocsin.errors import InvalidSignal
+from tocsin.likely_words import likely_or_all
 from tocsin.replies import with_note
 from tocsin.signals import Receipt, Signal
 from tocsind.clock import Clock
@@ -49,7 +50,7 @@ class Admission:
         destinations = self._config.current.destinations
         for name in signal.to or ():
             if name not in destinations:
-                raise InvalidSignal("to", f"there is no destination {name!r}; there are {', '.join(destinations)}")
+                raise InvalidSignal("to", f"there is no destination {name!r}; {likely_or_all(name, destinations)}")
 
     def destinations(self) -> set[str]:
         """The names of the destinations of the configuration in force."""

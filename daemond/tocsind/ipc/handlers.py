@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from tocsin.errors import InvalidSignal
 from tocsin.frames import signal_in
+from tocsin.likely_words import likely_or_all
 from tocsin.signals import Receipt, Signal
 from tocsind.clock import Clock, steady_to_wall
 from tocsind.core.accept import Acceptor
@@ -250,8 +251,8 @@ class Handlers:
             raise self._no_destination(destination)
 
     def _no_destination(self, name: str) -> Refusal:
-        names = ", ".join(each.name for each in self._lanes)
-        return Refusal("not-found", f"there is no destination {name!r}; there are {names}")
+        hint = likely_or_all(name, (each.name for each in self._lanes))
+        return Refusal("not-found", f"there is no destination {name!r}; {hint}")
 
     async def _on_enable(self, request: Enable) -> dict[str, Any]:
         lane = self._lanes.get(request.destination)
