@@ -74,7 +74,7 @@ def test_webhook_variable_without_a_url_is_a_mistake_with_its_name(monkeypatch: 
 
 def test_url_in_place_of_a_name_is_refused_and_not_quoted() -> None:
     assert "not its value" in problem(f'{{ env = "{URL}" }}')
-    assert "not the URL" in problem(f'{{ file = "{URL}" }}')
+    assert "not the secret itself" in problem(f'{{ file = "{URL}" }}')
     assert "plain name" in problem(f'{{ credential = "{URL}" }}')
     assert "unknown source" in problem(f'{{ "{URL}" = "env" }}')
 
@@ -156,10 +156,12 @@ def test_secret_that_is_a_pipe_or_folder_is_refused_without_blocking(tmp_path: P
     assert "no regular file" in problem(f'{{ file = "{tmp_path}" }}')
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * 5000])
-def test_secret_file_without_a_url_is_a_mistake(secret: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"\xff\xfe", "no text in UTF-8"), (b"x" * 5000, "longer than 4096 bytes")]
+)
+def test_secret_file_that_holds_no_secret_is_a_mistake(secret: Path, content: bytes, message: str) -> None:
     secret.write_bytes(content)
-    assert "holds something else" in problem(f'{{ file = "{secret}" }}')
+    assert message in problem(f'{{ file = "{secret}" }}')
 
 
 def test_webhook_is_read_from_a_credential(monkeypatch: pytest.MonkeyPatch, secret: Path) -> None:

@@ -13,10 +13,10 @@ import trio.testing
 from tocsind.config import DestinationOptions, FileOptions
 from tocsind.delivery.lane import Lane
 from tocsind.delivery.limiters import LimiterRegistry
-from tocsind.destinations.registry import Pace
 from tocsind.events import Event
 from tocsind.policy.delivery import Priority, State
 from tocsind.policy.outcomes import Cause, Deferred, Reach
+from tocsind.policy.pace import Pace
 from tocsind.testing.clock import SteppedClock
 from tocsind.testing.memory import Answer, MemoryDestination
 from tocsind.testing.store import MemoryStore

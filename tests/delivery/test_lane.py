@@ -11,7 +11,6 @@ from tests.delivery.lane_fixture import DOWN, HIGH, LIMITED, LOW, NORMAL, URGENT
 from trio.testing import MockClock
 
 from tocsind.delivery.condition import Condition
-from tocsind.destinations.registry import Pace
 from tocsind.events import BreakerOpened, DestinationNote, Disabled, Enabled, ProbeFailed, RateLimited, Recovered
 from tocsind.journal import LaneState
 from tocsind.policy.backoff import Retry
@@ -20,6 +19,7 @@ from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Delivery, Priority, State
 from tocsind.policy.limiter import UNSTATED_WAIT
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, RateHeaders, Reach, Refused, Report, Unknown
+from tocsind.policy.pace import Pace
 from tocsind.policy.window import WINDOW
 from tocsind.testing.memory import Answer, MemoryDestination
 

@@ -8,11 +8,11 @@ import trio
 
 from tocsind.config import DestinationOptions, DiscordOptions
 from tocsind.delivery.limiters import LONGEST_BLOCK, LimiterRegistry
-from tocsind.destinations.registry import Pace
 from tocsind.journal import LimitState
 from tocsind.policy.bucket import Rate
 from tocsind.policy.limiter import Limiter
 from tocsind.policy.outcomes import RateHeaders
+from tocsind.policy.pace import Pace
 from tocsind.policy.rate_limits import MARGIN
 from tocsind.secret import Secret
 from tocsind.testing.clock import SteppedClock

@@ -16,10 +16,10 @@ from trio.testing import MockClock
 from tocsind.config import DestinationOptions, FileOptions
 from tocsind.delivery.lane import Lane
 from tocsind.delivery.limiters import LimiterRegistry
-from tocsind.destinations.registry import Pace
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Delivery, Priority, State
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Refused, Report, Unknown
+from tocsind.policy.pace import Pace
 from tocsind.testing.clock import SteppedClock
 from tocsind.testing.memory import Answer, MemoryDestination
 from tocsind.testing.store import MemoryStore

@@ -13,10 +13,10 @@ from trio.testing import MockClock
 from tocsind.config import DestinationOptions, FileOptions
 from tocsind.delivery.lane import Lane
 from tocsind.delivery.limiters import LimiterRegistry
-from tocsind.destinations.registry import Pace
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.delivery import Priority, State
 from tocsind.policy.outcomes import Cause, ChannelInfo, Deferred, Delivered, Outcome, Reach, Unknown
+from tocsind.policy.pace import Pace
 from tocsind.policy.patience import Patience
 from tocsind.testing.clock import SteppedClock
 from tocsind.testing.memory import MemoryDestination

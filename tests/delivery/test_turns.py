@@ -16,14 +16,13 @@ from tocsind.delivery.condition import Condition
 from tocsind.delivery.discovery import DISCOVER_INTERVAL
 from tocsind.delivery.lane import Lane
 from tocsind.delivery.limiters import LimiterRegistry
-from tocsind.destinations.registry import Pace
 from tocsind.events import Disabled, Event, RateLimited
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Delivery, Priority, State
 from tocsind.policy.outcomes import Cause, ChannelInfo, Deferred, Delivered, Outcome, Reach, Refused, Report
-from tocsind.policy.rate_limits import GUARD
+from tocsind.policy.pace import GUARD, Pace
 from tocsind.policy.refusals import STRIKES
 from tocsind.policy.window import WINDOW
 from tocsind.testing.clock import SteppedClock
@@ -31,7 +30,7 @@ from tocsind.testing.memory import MemoryDestination
 from tocsind.testing.store import MemoryStore
 
 URGENT, HIGH, NORMAL, LOW = Priority
-UNLIMITED = Pace(None, None, None)
+UNLIMITED = Pace(guard=GUARD)
 DOWN = Deferred("503")
 SHARED = Deferred("429 (shared)", Cause.LIMITED, Reach.CHANNEL, wait=20.0)
 

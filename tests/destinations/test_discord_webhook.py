@@ -14,10 +14,11 @@ from tests.destinations.signals import delivery
 from tocsind.config import DestinationOptions, DiscordOptions
 from tocsind.destinations.discord import DiscordWebhook, with_wait, without_token
 from tocsind.destinations.http import HttpClient
-from tocsind.destinations.registry import Pace, build, pace
+from tocsind.destinations.registry import build, pace
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.outcomes import Cause, ChannelInfo, Deferred, Delivered, Refused, Report
+from tocsind.policy.pace import GUARD, Pace
 from tocsind.rendering import Notify, size
 from tocsind.secret import Secret
 from tocsind.testing import FakeDiscord, NoId, NoWait, RateLimited, Scope, Settings, Status, serve_fake
@@ -280,6 +281,6 @@ async def test_the_registry_builds_a_destination_whose_webhook_is_not_set(client
 
 def test_the_registry_knows_how_fast_discord_may_be_asked() -> None:
     own = DiscordOptions(webhook_limit=Rate(3, 1.0), channel_limit=Rate(7, 60.0))
-    slower = Pace(Rate(3, 1.0), Rate(7, 60.0), Rate(45, 1.1))
+    slower = Pace(Rate(3, 1.0), Rate(7, 60.0), Rate(45, 1.1), GUARD)
     assert pace(DestinationOptions(name="d", kind="discord", options=own)) == slower
     assert pace(DestinationOptions(name="d", kind="discord", options=DiscordOptions())).endpoint == Rate(5, 2.0)

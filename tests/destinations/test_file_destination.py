@@ -18,9 +18,10 @@ from tests.harness import STRANGER
 from tocsind.config import DestinationOptions, FileOptions
 from tocsind.destinations.file import FileDestination
 from tocsind.destinations.http import HttpClient
-from tocsind.destinations.registry import Pace, build, pace
+from tocsind.destinations.registry import build, pace
 from tocsind.policy.batch import Footprint
 from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Refused, Report
+from tocsind.policy.pace import Pace
 
 
 @pytest.fixture

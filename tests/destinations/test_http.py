@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from tocsind import __version__
-from tocsind.destinations.http import LARGEST_ANSWER, Answer, HttpClient, silence
+from tocsind.destinations.http import LARGEST_ANSWER, Answer, Body, HttpClient, json_body, silence
 from tocsind.destinations.network_settings import is_loopback
 from tocsind.http_server import Bounds, Ending, Reply, Request, WebServer
 from tocsind.policy.outcomes import Deferred, Refused, Unknown
@@ -64,12 +64,32 @@ async def asked(url: str, method: str = "POST", **options: Any) -> Any:
 async def test_an_answer_carries_status_headers_and_body() -> None:
     seen: list[Request] = []
     async with answering(Reply(200, {"X-Thing": "Yes"}, b'{"id": "1"}'), seen=seen) as url:
-        answer = await asked(f"{url}?wait=true", json={"a": 1})
+        answer = await asked(f"{url}?wait=true", body=json_body({"a": "é"}))
     assert (answer.status, answer.headers["x-thing"], answer.json(), answer.whole) == (200, "Yes", {"id": "1"}, True)
     assert (seen[0].method, seen[0].path, seen[0].query) == ("POST", f"/{PATH}", {"wait": "true"})
-    assert seen[0].body == b'{"a":1}'
+    assert seen[0].body == '{"a":"é"}'.encode()
     assert seen[0].headers["content-type"] == "application/json"
-    assert seen[0].headers["user-agent"] == f"DiscordBot (https://github.com/tocsin/tocsin, {__version__})"
+    assert seen[0].headers["user-agent"] == f"tocsin/{__version__} (+https://github.com/tocsin/tocsin)"
+
+
+async def test_request_sends_its_own_headers_and_the_very_bytes_it_was_given(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[Request] = []
+    caplog.set_level(logging.DEBUG)
+    headers = {"Authorization": Secret("Bearer tk_swordfish"), "User-Agent": "another"}
+    async with answering(Reply(200), seen=seen) as url:
+        await asked(url, "PUT", body=Body("text/plain", [b"one\x00", b"two"]), headers=headers)
+    assert (seen[0].method, seen[0].body) == ("PUT", b"one\x00two")
+    assert seen[0].headers["authorization"] == "Bearer tk_swordfish"
+    assert seen[0].headers["user-agent"] == "another"
+    assert "swordfish" not in caplog.text
+
+
+async def test_header_that_no_request_can_carry_is_refused_without_naming_it() -> None:
+    async with answering(Reply(200)) as url:
+        for value in ("a\r\nb", "swordfish\u20ac"):
+            outcome = await asked(url, headers={"Authorization": Secret(value)})
+            assert isinstance(outcome, Refused)
+            assert "swordfish" not in outcome.reason
 
 
 async def test_a_get_has_no_body() -> None:

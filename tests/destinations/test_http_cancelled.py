@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from tocsind.destinations.http import Answer, HttpClient
+from tocsind.destinations.http import Answer, HttpClient, json_body
 from tocsind.secret import Secret
 from tocsind.testing import Settings, serve_fake
 
@@ -22,7 +22,7 @@ def pool_of(client: HttpClient) -> Any:
 
 async def cancelled_at_random(client: HttpClient, url: Secret, until: float) -> None:
     with trio.move_on_after(random.uniform(0, until)):
-        await client.request("POST", url, json={"content": "storm"})
+        await client.request("POST", url, body=json_body({"content": "storm"}))
 
 
 async def test_a_storm_of_cancellations_leaks_no_slot_of_the_pool() -> None:
@@ -36,7 +36,7 @@ async def test_a_storm_of_cancellations_leaks_no_slot_of_the_pool() -> None:
         assert pool._requests == []
         assert all(connection.is_idle() or connection.is_closed() for connection in pool.connections)
         with trio.fail_after(2):
-            assert isinstance(await client.request("POST", url, json={"content": "calm"}), Answer)
+            assert isinstance(await client.request("POST", url, body=json_body({"content": "calm"})), Answer)
         assert len(pool.connections) <= 33
 
 

@@ -10,7 +10,8 @@ from tocsind.policy.bucket import BORROW_TIME, Rate
 from tocsind.policy.delivery import Priority
 from tocsind.policy.limiter import UNSTATED_WAIT, Limiter, Window, is_expedited
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, RateHeaders, Reach, Refused, Report, Unknown
-from tocsind.policy.rate_limits import GUARD, MARGIN, ChannelLimit, HostLimit, WebhookLimit
+from tocsind.policy.pace import GUARD
+from tocsind.policy.rate_limits import MARGIN, ChannelLimit, HostLimit, WebhookLimit
 
 URGENT, HIGH, NORMAL, LOW = Priority
 ARRIVED = Report((Delivered("m"),))
@@ -137,8 +138,15 @@ def test_limiter_waits_for_address_window() -> None:
     assert limiters[0].wait_reason(100.0, URGENT) == "the address's limit of 45 in 1.1 s"
 
 
+def test_limiter_names_the_window_that_a_request_waits_for() -> None:
+    limiter = Limiter(None, WebhookLimit((Rate(5, 60.0), Rate(1, 1.0))))
+    sent(limiter, 100.0, URGENT)
+    assert limiter.wait_reason(100.0, URGENT) == "the webhook's limit of 1 in 1.02 s"
+    assert [(window.name, window.count) for window in limiter.windows(100.0)] == [("webhook", 5), ("webhook", 1)]
+
+
 def test_limiter_waits_after_too_many_invalid_requests() -> None:
-    limiter = Limiter(None)
+    limiter = Limiter(None, address=HostLimit(guard=GUARD))
     for _ in range(GUARD.count):
         sent(limiter, 100.0, report=Report((Refused("401"),), invalid=True))
     assert limiter.ready_at(100.0, URGENT) == 100.0 + GUARD.per

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from tocsind.policy.bucket import BORROW_TIME, Rate
 from tocsind.policy.outcomes import RateHeaders
+from tocsind.policy.pace import GUARD
 from tocsind.policy.rate_limits import (
     CLEAN_TIME,
-    GUARD,
     MARGIN,
     MAX_CLEAN_TIME,
     MIN_LEARNED,
@@ -353,6 +353,42 @@ def test_channel_counts_restored_requests_and_demand_of_expedited_ones() -> None
     assert (scope.bucket.used(12.0), scope.bucket.reserved(12.0)) == (12, 9)
 
 
+@given(
+    rates=st.lists(st.builds(Rate, st.integers(1, 5), st.floats(0.5, 20)), min_size=1, max_size=3),
+    gaps=st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=40),
+)
+@pytest.mark.parametrize("make", [WebhookLimit, ChannelLimit, HostLimit])
+def test_no_window_of_a_limit_ever_holds_more_requests_than_its_rate(
+    make: type[WebhookLimit | ChannelLimit | HostLimit], rates: list[Rate], gaps: list[tuple[float, bool]]
+) -> None:
+    scope, now, left = make(tuple(rates)), 1000.0, list[float]()
+    for gap, expedited in gaps:
+        now = scope.ready_at(now + gap, expedited=expedited)
+        now = max(now, scope.ready_at(now, expedited=expedited))
+        sent(scope, now, expedited=expedited)
+        left.append(now)
+        for rate in rates:
+            # A server's window is open at one end: (now - per, now].
+            assert sum(1 for at in left if at > now - rate.per + 1e-6) <= rate.count
+
+
+def test_limit_with_several_windows_waits_for_the_one_that_opens_last() -> None:
+    scope = HostLimit((Rate(2, 10.0), Rate(1, 1.0)))
+    sent(scope, 100.0)
+    assert scope.ready_at(100.0) == 101.0
+    sent(scope, 101.0)
+    assert scope.ready_at(101.0) == 110.0
+    scope.apply_rate((Rate(3, 10.0), Rate(1, 2.0)))
+    assert scope.ready_at(101.0) == 103.0
+
+
+def test_host_without_guard_counts_no_invalid_requests() -> None:
+    scope = HostLimit()
+    for _ in range(GUARD.count + 1):
+        scope.on_response(1.0, invalid=True)
+    assert scope.guard_ends(1.0) == 1.0
+
+
 # --- host --------------------------------------------------------------------------------------------------------------------
 
 
@@ -363,7 +399,7 @@ def test_host_counts_every_request() -> None:
 
 
 def test_host_guard_stops_requests_until_oldest_invalid_one_is_old() -> None:
-    scope = HostLimit()
+    scope = HostLimit(guard=GUARD)
     for n in range(GUARD.count):
         assert scope.ready_at(float(n)) == n
         scope.on_response(float(n), invalid=True)
@@ -373,7 +409,7 @@ def test_host_guard_stops_requests_until_oldest_invalid_one_is_old() -> None:
 
 
 def test_host_is_blocked_by_block_or_guard_but_not_by_full_window() -> None:
-    scope = HostLimit(Rate(1, 1.1))
+    scope = HostLimit(Rate(1, 1.1), GUARD)
     sent(scope, 1.0)
     assert not scope.is_blocked(1.0)
     scope.block(5.0, "429")

@@ -10,10 +10,11 @@ need no code of their own. The values are used only when there was no mistake.
     lines           the line of each key, which tomllib does not give
     reader          Location, Field, read_table: the mechanism
     values          readers of single values: durations, rates, sizes, texts, choices
-    webhooks        the source of a secret: variable, file, credential
-    webhook_url     checks a webhook URL and brings it into its normal form; pure
-    destinations    the keys of a destination, common and by kind
-    discord         the keys of kind "discord"
+    secret_sources  the source of a secret: variable, file, credential
+    web_address     checks the URL of a server
+    webhook_url     checks the URL of a Discord webhook and brings it into its normal form; pure
+    destinations    the keys that all kinds of destination have
+    kinds           a module for each kind: its options and its own keys; kind: what such a module must say
     observers       [alarms] and [heartbeat]
     http            [http]: where to listen, and the tokens
     routes          the keys of a route
@@ -30,16 +31,17 @@ the network.
 """
 
 from . import webhook_url
+from .kinds.discord import DiscordOptions
+from .kinds.file import FileOptions
 from .loading import load, parse
 from .model import (
     AlarmsOptions,
     Config,
     DaemonOptions,
     DestinationOptions,
-    DiscordOptions,
-    FileOptions,
     HeartbeatOptions,
     HttpOptions,
+    Options,
 )
 from .problems import ConfigurationInvalid, Problem
 from .report import report
@@ -55,6 +57,7 @@ __all__ = [
     "FileOptions",
     "HeartbeatOptions",
     "HttpOptions",
+    "Options",
     "Problem",
     "load",
     "parse",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tocsind.policy.routes import Route, chain
 
-from .model import DestinationOptions, DiscordOptions, FileOptions
+from .model import DestinationOptions
 from .reader import Location
 from .routes import takes_everything
 
@@ -53,7 +53,7 @@ def _warn_of_dead_ends(location: Location, destinations: _Destinations, fallback
 def _warn_of_shared_files(location: Location, destinations: _Destinations) -> None:
     first: dict[str, str] = {}
     for name, destination in destinations.items():
-        if isinstance(destination.options, FileOptions):
+        if destination.options.path:
             other = first.setdefault(destination.options.path, name)
             if other != name:
                 location.at(name).at("path").warn(f'"{other}" writes to the same file')
@@ -61,6 +61,5 @@ def _warn_of_shared_files(location: Location, destinations: _Destinations) -> No
 
 def _warn_of_silenced_mentions(location: Location, destinations: _Destinations) -> None:
     for name, destination in destinations.items():
-        if isinstance(destination.options, DiscordOptions):
-            for priority in destination.options.mention.keys() & destination.options.silent:
-                location.at(name).at("mention").at(priority).warn("has no effect: `silent` names this priority as well")
+        for priority in destination.options.mention.keys() & destination.options.silent:
+            location.at(name).at("mention").at(priority).warn("has no effect: `silent` names this priority as well")

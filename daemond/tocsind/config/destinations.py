@@ -1,39 +1,24 @@
-"""The keys of a destination: the common ones, and those of its kind. A new kind is one more entry of `KINDS`."""
+"""The keys of a destination: the common ones, and those of its kind. `kinds` has a module for each kind."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
-import msgspec
-
-from tocsin import paths
 from tocsin.durations import format_duration
 from tocsin.signals import PRIORITIES
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
-from tocsind.policy.bucket import Rate
 from tocsind.policy.digest import Budgets
 from tocsind.policy.patience import NEVER, Patience
 
-from . import discord
-from .model import DestinationOptions, DiscordOptions, FileOptions
+from .kinds import KINDS
+from .model import DestinationOptions
 from .reader import Field, Location, Mistake, check_order, kind_of, read_table
-from .reserved_paths import own_name
-from .values import count, duration, duration_or_never, flag, one_of, rate, several, text
+from .values import count, duration, duration_or_never, flag, one_of, rate, several
 
 SWITCHED_OFF = "switched off in the configuration"
-
-
-class Kind(msgspec.Struct, frozen=True):
-    """A kind of destination: its own keys, the function that makes options of them (and the reason if disabled), and defaults."""
-
-    fields: Mapping[str, Field]
-    options: Callable[[Location, Mapping[str, Any]], tuple[DiscordOptions | FileOptions, str | None]]
-    limit: Rate | None
-    digest: Budgets | None
 
 
 def destinations(location: Location) -> dict[str, DestinationOptions]:
@@ -124,32 +109,5 @@ def _duration_or_never(location: Location) -> float | None:
     return None if location.value == "never" else duration_or_never(location)
 
 
-def _path(location: Location) -> str:
-    path = paths.expanded(text(location))
-    if os.path.normpath(path).split("/", 1)[0] == "..":
-        raise Mistake("leaves the state folder; a path elsewhere is written in full, from / on")
-    if name := own_name(path):
-        raise Mistake(f"{name} in the state folder is tocsin's own; it needs a file of its own")
-    return path
-
-
-def _file(location: Location, found: Mapping[str, Any]) -> tuple[FileOptions, str | None]:  # noqa: ARG001 - the signature of Kind.options
-    return FileOptions(path=found.get("path", "")), None
-
-
-KINDS = {
-    "discord": Kind(
-        fields=discord.FIELDS,
-        options=discord.options,
-        limit=Rate(30, 60.0),  # per minute: the limit of a Discord channel, for all its webhooks together
-        digest=Budgets(),
-    ),
-    "file": Kind(
-        fields={"path": Field(_path, missing='missing; "alerts.jsonl" is below the state folder')},
-        options=_file,
-        limit=None,
-        digest=None,
-    ),
-}
 # When the kind is unknown, a key of any kind is accepted.
 _OF_ANY_KIND = {key: Field(lambda location: location.value) for kind in KINDS.values() for key in kind.fields}

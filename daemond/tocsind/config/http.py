@@ -11,8 +11,8 @@ from tocsind.secret import Secret
 
 from .model import HttpOptions
 from .reader import Field, Location, Mistake, did_you_mean, kind_of, read_into, read_table, shown
+from .secret_sources import SecretSource, secret_text
 from .values import socket_path, text
-from .webhooks import SecretSource, secret_text
 
 SHORTEST_TOKEN: Final = 8  # characters; anything shorter could be guessed through the listener itself
 _TOKEN: Final = re.compile(r"[!-~]+")

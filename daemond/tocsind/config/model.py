@@ -12,6 +12,7 @@ from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.bucket import Rate
 from tocsind.policy.digest import Budgets
+from tocsind.policy.pace import Pace
 from tocsind.policy.patience import Patience
 from tocsind.policy.routes import Route, Thresholds
 from tocsind.secret import Secret
@@ -54,22 +55,53 @@ class HeartbeatOptions(msgspec.Struct, frozen=True):
     patience: float = 300.0  # how long a delivery may be due at a destination without a success
 
 
-class DiscordOptions(msgspec.Struct, frozen=True):
-    """A Discord webhook, in its normal form; None when its secret is not there, and then the destination is disabled."""
+class Options(msgspec.Struct, frozen=True):
+    """The keys of one kind. Each kind has a subclass in `config.kinds`, and overrides what differs from a file on this machine."""
 
-    webhook: Secret | None = None
-    username: str | None = None  # shown instead of the webhook's own name
-    deadline: float = 10.0  # of one request, from connecting to the last byte
-    mention: Mapping[str, tuple[str, ...]] = {}  # priority -> mentions: "role:ID", "user:ID", "everyone", "here"
-    silent: tuple[str, ...] = ()  # priorities whose messages make no sound
-    webhook_limit: Rate = Rate(5, 2.0)  # of one webhook, until its answers say otherwise
-    channel_limit: Rate = Rate(30, 60.0)  # of a channel, for all its webhooks together; no answer states it
+    @property
+    def deadline(self) -> float:
+        """Seconds that one request may take; infinity for a destination on this machine."""
+        return inf
 
+    @property
+    def identity(self) -> str:
+        """The far end as text. It may contain a secret: only its hash is stored."""
+        raise NotImplementedError
 
-class FileOptions(msgspec.Struct, frozen=True):
-    """JSON lines in a file; a relative path is below the state folder."""
+    @property
+    def endpoint(self) -> str | None:
+        """As `identity`, for rate limits: what shares one limit. None: the destination has limits of its own."""
+        return None
 
-    path: str
+    @property
+    def address(self) -> str | None:
+        """The server (host and port) whose blocks are shared by all destinations there. None: the kind is one service."""
+        return None
+
+    @property
+    def pace(self) -> Pace:
+        """The server's limits as they are known before its first response."""
+        return Pace()
+
+    @property
+    def url(self) -> Secret | None:
+        """A URL that requests go to: network settings may make it unreachable. None without HTTP."""
+        return None
+
+    @property
+    def path(self) -> str | None:
+        """The file that is written to; None for all other kinds."""
+        return None
+
+    @property
+    def mention(self) -> Mapping[str, tuple[str, ...]]:
+        """Priority -> mentions."""
+        return {}
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Priorities whose messages make no sound."""
+        return ()
 
 
 class DestinationOptions(msgspec.Struct, frozen=True):
@@ -77,7 +109,7 @@ class DestinationOptions(msgspec.Struct, frozen=True):
 
     name: str
     kind: str
-    options: DiscordOptions | FileOptions
+    options: Options
     limit: Rate | None = None
     digest: Budgets | None = None  # None: no digests
     fallback: tuple[str, ...] = ()
@@ -89,21 +121,22 @@ class DestinationOptions(msgspec.Struct, frozen=True):
     @property
     def deadline(self) -> float:
         """Seconds that one request may take; infinity for a destination on this machine."""
-        return self.options.deadline if isinstance(self.options, DiscordOptions) else inf
+        return self.options.deadline
 
     @property
     def fingerprint(self) -> str:
         """A short hash of the far end, which may be stored: it distinguishes far ends without revealing a secret."""
-        options = self.options
-        secret = options.path if isinstance(options, FileOptions) else options.webhook and options.webhook.reveal()
-        return _hashed(f"{self.kind} {secret}")
+        return _hashed(f"{self.kind} {self.options.identity}")
 
     @property
     def endpoint(self) -> str:
         """As `fingerprint`, for rate limits: threads of one webhook share it."""
-        if isinstance(self.options, DiscordOptions) and self.options.webhook is not None:
-            return _hashed(f"{self.kind} {self.options.webhook.reveal().partition('?')[0]}")
-        return _hashed(f"{self.kind} {self.name} {self.fingerprint}")
+        return _hashed(f"{self.kind} {self.options.endpoint or f'{self.name} {self.fingerprint}'}")
+
+    @property
+    def address(self) -> str:
+        """The name of the limit that all destinations at the same server share."""
+        return f"{self.kind}:{self.options.address}" if self.options.address else self.kind
 
 
 class Config(msgspec.Struct, frozen=True):

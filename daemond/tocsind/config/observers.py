@@ -11,8 +11,8 @@ from tocsind.secret import Secret
 from .model import AlarmsOptions, HeartbeatOptions
 from .problems import PING
 from .reader import Field, Location, Mistake, read_table
+from .secret_sources import SecretSource, secret_url
 from .values import duration, duration_or_never
-from .webhooks import SecretSource, secret_url
 
 MIN_HEARTBEAT_INTERVAL = 1.0  # seconds
 

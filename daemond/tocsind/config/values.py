@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
+from typing import TypeVar
 from unicodedata import category
 
 from tocsin import paths
 from tocsin.durations import parse_duration
+from tocsin.signals import PRIORITIES
 from tocsind.policy.bucket import Rate
 
-from .reader import Location, Mistake, did_you_mean, kind_of, shown
+from .reader import Field, Location, Mistake, did_you_mean, kind_of, read_table, shown
+
+T = TypeVar("T")
 
 _PER = {
     "s": 1.0, "sec": 1.0, "second": 1.0,
@@ -178,3 +182,13 @@ def filled(read: Callable[[Location], tuple[str, ...]]) -> Callable[[Location], 
         return read(location)
 
     return read_some
+
+
+def by_priority(read: Callable[[Location], T]) -> Callable[[Location], Mapping[str, T]]:
+    """A reader of a table with a key for each priority. An empty list is left out."""
+
+    def read_all(location: Location) -> Mapping[str, T]:
+        found = read_table(location, {priority: Field(read) for priority in PRIORITIES})
+        return {priority: value for priority, value in found.items() if value != ()}
+
+    return read_all

@@ -21,10 +21,10 @@ from pathlib import Path
 import msgspec
 
 from tocsin import trust
-from tocsind.config import Config, DestinationOptions, DiscordOptions, FileOptions, webhook_url
-from tocsind.config.destinations import KINDS
+from tocsind.config import Config, DestinationOptions, DiscordOptions, webhook_url
+from tocsind.config.kinds import KINDS
 from tocsind.config.reader import Mistake
-from tocsind.config.webhooks import read_secret
+from tocsind.config.secret_sources import read_secret
 from tocsind.secret import Secret
 
 FOLDER = "webhooks"  # below the state folder
@@ -137,7 +137,7 @@ def _find(webhook: Secret, destinations: Mapping[str, DestinationOptions]) -> st
 
 def _options(name: str, webhook: Secret | None, config: Config, disabled: str | None = None) -> DestinationOptions:
     kind = KINDS["discord"]
-    files = [each.name for each in config.destinations.values() if isinstance(each.options, FileOptions)]
+    files = [each.name for each in config.destinations.values() if each.options.path is not None]
     options, fallback = DiscordOptions(webhook=webhook), tuple(files[-1:])
     return DestinationOptions(name, "discord", options, kind.limit, kind.digest, fallback, disabled=disabled)
 

@@ -1,7 +1,7 @@
 """The rate limits of all destinations: which destinations share a limit, and what a restart must not forget.
 
 Each limit exists once, under its name: `endpoint:` and a short hash of the webhook, `channel:` and the server's name of the channel,
-`address:` and the kind of destination. While a destination's channel is not known, its endpoint stands for the channel. When two
+`address:` and the service or server. While a destination's channel is not known, its endpoint stands for the channel. When two
 destinations set different rates for a limit that they share, the slower rate applies.
 
 What limits learned is saved with the outcome that taught it, in the same commit: `changed_limits` returns what the journal does not have
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -19,12 +20,12 @@ import trio
 
 from tocsind.clock import Clock
 from tocsind.config import DestinationOptions
-from tocsind.destinations.registry import Pace
 from tocsind.destinations.registry import pace as pace_of
 from tocsind.journal import LimitState, RequestRecord
 from tocsind.policy.bucket import Rate
 from tocsind.policy.limiter import Limiter
-from tocsind.policy.rate_limits import ChannelLimit, HostLimit, RateLimit, SavedLimit, WebhookLimit
+from tocsind.policy.pace import Pace, Rates
+from tocsind.policy.rate_limits import ChannelLimit, HostLimit, RateLimit, SavedLimit, WebhookLimit, windows
 
 from .store import LimitStore
 from .turns import TurnQueue
@@ -44,10 +45,10 @@ class LimiterRegistry:
         self._building = trio.Lock()  # two lanes that ask for one channel at once must get the same turn queue
         self._limits: dict[str, RateLimit] = {}
         self._turn_queues: dict[str, TurnQueue] = {}
-        self._rates: defaultdict[str, dict[str, Rate]] = defaultdict(
+        self._rates: defaultdict[str, dict[str, tuple[Rate, ...]]] = defaultdict(
             dict
         )  # by limit, then by the destination that sets it
-        self._in_use: dict[str, Rate | None] = {}  # by limit: the rate that applies
+        self._in_use: dict[str, tuple[Rate, ...]] = {}  # by limit: the rate that applies
         self._saved: dict[str, SavedLimit] = {}
 
     async def limiter(self, options: DestinationOptions) -> Limiter:
@@ -56,7 +57,8 @@ class LimiterRegistry:
         async with self._building:
             known = name in self._limits
             endpoint = await self._limit(name, options, rates.endpoint, WebhookLimit)
-            address = await self._limit(f"address:{options.kind}", options, rates.address, HostLimit)
+            make_address = partial(HostLimit, guard=rates.guard)
+            address = await self._limit(f"address:{options.address}", options, rates.address, make_address)
             limiter = Limiter(options.limit, endpoint, address=address)
             for each in await self._store.requests(name, options.name):
                 limiter.restore_requests(self._answered(each), expedited=each.expedited, endpoint=not known)
@@ -87,15 +89,15 @@ class LimiterRegistry:
             queue.notify()
 
     async def _limit(
-        self, name: str, options: DestinationOptions, rate: Rate | None, make: Callable[[Rate | None], AnyLimit]
+        self, name: str, options: DestinationOptions, rate: Rates, make: Callable[[Rates], AnyLimit]
     ) -> AnyLimit:
         if name not in self._limits:
             limit: AnyLimit = make(rate)
             limit.restore(self._from_steady(await self._store.load_limit(name)))
-            self._limits[name], self._saved[name], self._in_use[name] = limit, limit.saved(), rate
+            self._limits[name], self._saved[name], self._in_use[name] = limit, limit.saved(), windows(rate)
         found: AnyLimit = self._limits[name]  # type: ignore[assignment]  # the name's prefix says which class
         if rate is not None:
-            self._rates[name][options.name] = rate
+            self._rates[name][options.name] = windows(rate)
             self._apply_slowest(name)
         return found
 
@@ -109,7 +111,7 @@ class LimiterRegistry:
                 self._apply_slowest(name)
 
     def _apply_slowest(self, name: str) -> None:
-        slowest = min(self._rates[name].values(), key=lambda each: each.count / each.per)
+        slowest = min(self._rates[name].values(), key=_per_second)
         if slowest != self._in_use[name]:
             self._in_use[name] = slowest
             self._limits[name].apply_rate(slowest)
@@ -140,3 +142,8 @@ class LimiterRegistry:
             if known[instant] is not None:
                 known[instant] -= self._skew()
         return LimitState(scope=name, **known)
+
+
+def _per_second(rates: tuple[Rate, ...]) -> float:
+    """Requests a second that all windows together permit in the long run."""
+    return min(rate.count / rate.per for rate in rates)

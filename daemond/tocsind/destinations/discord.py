@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import msgspec
 import trio
 
+from tocsind import __version__
 from tocsind.attachments import Store
 from tocsind.config import DiscordOptions
 from tocsind.policy.batch import Footprint
@@ -28,8 +29,8 @@ from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Outcome, R
 from tocsind.rendering import Notify, limit_usage, living_message, message, size, warnings_for
 from tocsind.secret import Secret
 
-from .http import Answer, Failure, HttpClient
-from .multipart import File
+from .http import Answer, Body, Failure, HttpClient, json_body
+from .multipart import File, multipart
 from .rejections import Rejection, verdicts, verdicts_of_edit
 from .response import Response
 from .response_table import outcome_of, outcome_of_edit
@@ -38,6 +39,8 @@ _UPLOAD: Final = 512 * 1024.0  # bytes a second that a line carries at least: at
 NO_MESSAGE_ID: Final = (
     "it accepts messages without returning an id (204): does a proxy drop `wait=true`? They cannot be edited later"
 )
+# Discord's front refuses agents that do not name themselves in this form.
+_HEADERS: Final = {"User-Agent": f"DiscordBot (https://github.com/tocsin/tocsin, {__version__})"}
 _MENTIONING: Final = {"content", "allowed_mentions"}
 
 
@@ -156,7 +159,7 @@ class DiscordWebhook:
         self, method: str, url: Secret, payload: object = None, files: Sequence[File] = ()
     ) -> Answer | Failure:
         deadline = self._options.deadline + sum(len(file.content) for file in files) / _UPLOAD
-        return await self._client.request(method, url, json=payload, files=files, deadline=deadline)
+        return await self._client.request(method, url, body=_body(payload, files), headers=_HEADERS, deadline=deadline)
 
     @cached_property
     def _address(self) -> Secret:
@@ -167,6 +170,12 @@ class DiscordWebhook:
     def _webhook(self) -> Secret:
         assert self._options.webhook is not None, "a lane without a webhook is disabled and sends nothing"
         return self._options.webhook
+
+
+def _body(payload: object, files: Sequence[File]) -> Body | None:
+    if payload is None:
+        return None
+    return multipart(msgspec.json.encode(payload), files) if files else json_body(payload)
 
 
 def _brings_file(delivery: Delivery) -> bool:

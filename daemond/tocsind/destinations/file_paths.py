@@ -13,14 +13,14 @@ from pathlib import Path
 import msgspec
 
 from tocsin import trust
-from tocsind.config import Config, FileOptions
+from tocsind.config import Config
 
 
 def writable(config: Config, state: Path) -> Config:
     """The configuration with unwritable file destinations disabled. Opens files, writes nothing; `state` is the state folder."""
     destinations, said = dict(config.destinations), []
     for name, each in config.destinations.items():
-        if each.disabled is None and isinstance(each.options, FileOptions):
+        if each.disabled is None and each.options.path is not None:
             path = state / each.options.path
             if reason := permanent_problem(path):
                 destinations[name] = msgspec.structs.replace(each, disabled=reason)

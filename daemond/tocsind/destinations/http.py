@@ -32,11 +32,9 @@ from tocsind.policy.outcomes import Deferred, Refused, Unknown
 from tocsind.secret import Secret
 
 from .connect_errors import root_of
-from .multipart import File, multipart
 from .network_settings import NetworkSettings
 
-# Discord's front refuses agents that do not name themselves in this form.
-USER_AGENT: Final = f"DiscordBot (https://github.com/tocsin/tocsin, {__version__})"
+USER_AGENT: Final = f"tocsin/{__version__} (+https://github.com/tocsin/tocsin)"
 LARGEST_ANSWER: Final = 1024 * 1024  # bytes; Discord's answers have a few thousand, other servers may send anything
 
 _CONNECT: Final = 5.0  # seconds for TCP, and again for TLS
@@ -68,6 +66,18 @@ class Answer(msgspec.Struct, frozen=True):
         return f"Answer(status={self.status}, {len(self.body)} bytes{'' if self.whole else ', cut short'})"
 
 
+class Body(NamedTuple):
+    """The bytes of a request in parts, which are sent one after the other: joined, a large file would be in memory twice."""
+
+    content_type: str
+    parts: Sequence[bytes]
+
+
+def json_body(value: object) -> Body:
+    """A value as JSON: UTF-8, not escaped."""
+    return Body("application/json", [msgspec.json.encode(value)])
+
+
 class HttpClient:
     """Connections, shared by all destinations; an async context manager.
 
@@ -82,16 +92,21 @@ class HttpClient:
         self._clients: dict[tuple[str | None, bool], httpx.AsyncClient] = {}  # by proxy, and whether TLS works
 
     async def request(
-        self, method: str, url: Secret, *, json: object = None, files: Sequence[File] = (), deadline: float = 15.0
+        self,
+        method: str,
+        url: Secret,
+        *,
+        body: Body | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+        deadline: float = 15.0,
     ) -> Answer | Failure:
-        """Send one request, `json` as its body when given, and `files` with it. `deadline` is in seconds and covers everything."""
-        content = _content(json, files)
+        """Send one request. `headers` replace those of the client. `deadline` is in seconds and covers everything."""
         exchange = _Exchange()
         try:
             client = self._client_for(url.reveal())
             if isinstance(client, Deferred):
                 return client
-            request = _request(client, method, url, content, deadline, trace=exchange.trace)
+            request = _request(client, _Outgoing(method, url, body, headers or {}, deadline), exchange.trace)
         except (httpx.InvalidURL, ValueError):  # a host name that IDNA cannot read
             return _UNUSABLE
         try:
@@ -225,38 +240,36 @@ _parsed = lru_cache(maxsize=64)(httpx.URL)  # a destination's URL is the same fo
 _Trace = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 
-class _Content(NamedTuple):
-    """A body in parts, and the headers that describe it."""
-
-    headers: dict[str, str]
-    parts: list[bytes]
+def _headers(body: Body | None, further: Mapping[str, str | Secret]) -> dict[str, str]:
+    own = {"Content-Type": body.content_type, "Content-Length": str(sum(map(len, body.parts)))} if body else {}
+    return own | {name: each.reveal() if isinstance(each, Secret) else each for name, each in further.items()}
 
 
-def _content(json: object, files: Sequence[File]) -> _Content:
-    if json is None:
-        return _Content({}, [])
-    message = msgspec.json.encode(json)
-    kind, parts = multipart(message, files) if files else ("application/json", [message])
-    return _Content({"Content-Type": kind, "Content-Length": str(sum(map(len, parts)))}, parts)
+class _Outgoing(NamedTuple):
+    """A request, before it is given to a client."""
+
+    method: str
+    url: Secret
+    body: Body | None
+    headers: Mapping[str, str | Secret]
+    deadline: float
 
 
-def _request(
-    client: httpx.AsyncClient, method: str, url: Secret, content: _Content, deadline: float, *, trace: _Trace
-) -> httpx.Request:
+def _request(client: httpx.AsyncClient, outgoing: _Outgoing, trace: _Trace) -> httpx.Request:
     # TCP and TLS together end before the deadline does: httpcore leaves the socket of a cancelled handshake open.
-    connect = min(_CONNECT, 0.45 * deadline)
+    connect = min(_CONNECT, 0.45 * outgoing.deadline)
     request = client.build_request(
-        method,
-        _parsed(url.reveal()),
-        headers=content.headers,
-        timeout=httpx.Timeout(deadline, connect=connect),
+        outgoing.method,
+        _parsed(outgoing.url.reveal()),
+        headers=_headers(outgoing.body, outgoing.headers),
+        timeout=httpx.Timeout(outgoing.deadline, connect=connect),
         extensions={"trace": trace},
     )
-    request.stream = _Body(content.parts)
+    request.stream = _Stream(outgoing.body.parts if outgoing.body else ())
     return request
 
 
-class _Body(httpx.AsyncByteStream):
+class _Stream(httpx.AsyncByteStream):
     """A request's body. httpx's own is an async generator, which a cancelled write leaves unfinished."""
 
     def __init__(self, parts: Sequence[bytes]) -> None:

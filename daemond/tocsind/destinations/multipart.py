@@ -1,7 +1,6 @@
 """A request body with files: multipart/form-data as Discord expects it, the message in `payload_json`, each file in `files[n]`.
 
-It is a list of parts that are sent one after the other: joined, a large file would be in memory twice. File names come from
-`tocsin.attachments` and hold only characters that need no quoting.
+File names come from `tocsin.attachments` and hold only characters that need no quoting.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+from .http import Body
 
 
 class File(NamedTuple):
@@ -19,10 +20,10 @@ class File(NamedTuple):
     content: bytes
 
 
-def multipart(message: bytes, files: Sequence[File]) -> tuple[str, list[bytes]]:
-    """The content type, and the parts of the body that carries a JSON message and its files."""
+def multipart(message: bytes, files: Sequence[File]) -> Body:
+    """The body that carries a JSON message and its files."""
     boundary = f"tocsin-{os.urandom(16).hex()}"
-    return f"multipart/form-data; boundary={boundary}", list(_parts(boundary, message, files))
+    return Body(f"multipart/form-data; boundary={boundary}", list(_parts(boundary, message, files)))
 
 
 def _parts(boundary: str, message: bytes, files: Sequence[File]) -> Iterator[bytes]:

@@ -30,7 +30,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from tocsind.config import Config, DestinationOptions, DiscordOptions
+from tocsind.config import Config, DestinationOptions
 from tocsind.secret import Secret
 
 _NAME: Final = re.compile(r"(?:\*?\.)?[\w-]+(?:\.[\w-]+)*\.?")
@@ -171,7 +171,7 @@ def within(config: Config, environment: NetworkSettings | None = None) -> Config
 
 
 def _as_reachable(options: DestinationOptions, around: NetworkSettings) -> DestinationOptions:
-    url = options.options.webhook if isinstance(options.options, DiscordOptions) else None
+    url = options.options.url
     if options.disabled is not None or url is None:
         return options
     trouble = around.problem_with(url.reveal())

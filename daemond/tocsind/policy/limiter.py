@@ -22,7 +22,7 @@ import msgspec
 from .bucket import Bucket, Rate
 from .delivery import Priority
 from .outcomes import Deferred, Delivered, Reach, Report
-from .rate_limits import GUARD, ChannelLimit, HostLimit, RateLimit, WebhookLimit
+from .rate_limits import ChannelLimit, HostLimit, RateLimit, WebhookLimit
 from .reserve import Reserve
 
 LIMIT_NAMES = ("webhook", "channel", "address")  # as users call endpoint, channel and address
@@ -164,7 +164,7 @@ class Limiter:
         for limit in self.limits:
             yield Wait(limit.block_ends(now), limit.blocked_because or "")
         yield from self._window_waits(now, expedited=expedited)
-        yield Wait(self.address.guard_ends(now), "too many invalid requests: the guard of", GUARD)
+        yield Wait(self.address.guard_ends(now), "too many invalid requests: the guard of", self.address.guard)
         if not (full or expedited):
             paced = max((bucket.paced_at(now) for bucket in self._shared()), default=now)
             yield Wait(paced, "an even pace: more may join")
@@ -177,15 +177,18 @@ class Limiter:
         for text, limit in zip(_LIMIT_TEXTS, self.limits, strict=True):
             if limit.bucket:
                 yield Wait(limit.window_opens(now, expedited=expedited, borrow=borrow), text, limit.bucket.rate)
+            for bucket in limit.buckets[1:]:
+                yield Wait(bucket.ready_at(now, expedited=expedited, borrow=borrow), text, bucket.rate)
 
     def _buckets(self) -> Iterator[tuple[str, Bucket]]:
         if self.configured:
             yield "ours", self.configured
-        yield from ((name, limit.bucket) for name, limit in zip(LIMIT_NAMES, self.limits, strict=True) if limit.bucket)
+        named = zip(LIMIT_NAMES, self.limits, strict=True)
+        yield from ((name, bucket) for name, limit in named for bucket in limit.buckets)
 
     def _shared(self) -> Iterator[Bucket]:
         """The long windows: only these are paced and have a reserve."""
-        yield from (bucket for bucket in (self.configured, self.channel.bucket) if bucket is not None)
+        yield from (bucket for bucket in (self.configured, *self.channel.buckets) if bucket is not None)
 
     def _counting(self) -> Iterator[Bucket | RateLimit]:
         yield from (each for each in (self.configured, *self.limits) if each is not None)

@@ -31,7 +31,7 @@ class Reach(Enum):
     DELIVERY = "delivery"  # this delivery only; the breaker decides about the lane
     ENDPOINT = "endpoint"  # the webhook
     CHANNEL = "channel"  # every destination that posts there
-    KIND = "kind"  # every destination of the same kind: the server blocks this host
+    KIND = "kind"  # every destination at the same server: it blocks this host
 
 
 class Delivered(msgspec.Struct, frozen=True, tag=True):

@@ -2,7 +2,10 @@
 
     webhook    its responses say how many requests remain; without headers a log of our requests and what earlier headers said decide
     channel    a window that no header shows: a log of our requests, lowered when the server says 429 all the same (others post there too)
-    host       every request of this host; and a guard that stops all of them before too many were invalid and the host is banned
+    host       every request of this host to one server; and, where the server bans, a guard that stops all of them before too many were
+               invalid
+
+A limit may have several windows ("1 a second and 20 a minute"): a request leaves when all of them have room. Responses teach the first one.
 
 The server may block each of them: "not before". A limit without a rate is always open. All limiters that lead through a scope share its
 limit, and so what it learned. `SavedLimit` is what the next run must know.
@@ -19,9 +22,9 @@ import msgspec
 
 from .bucket import BORROW_TIME, Bucket, Rate
 from .outcomes import RateHeaders
+from .pace import Rates
 from .reserve import Reserve
 
-GUARD = Rate(500, 600.0)  # invalid requests; after 10,000 in so long Cloudflare bans the address
 MARGIN = 0.02  # s that our windows are longer than the server's: clocks run at slightly different speeds
 UNSTATED_BLOCK = 60.0  # s of a block of the whole address without a stated length; doubles up to an hour
 MAX_UNSTATED_BLOCK = 3600.0
@@ -45,28 +48,34 @@ class SavedLimit(msgspec.Struct, frozen=True):
 
 
 class RateLimit:
-    """Common part of all limits: an optional window, an optional block."""
+    """Common part of all limits: any number of windows, an optional block."""
 
     margin = 0.0  # s that our window is longer than the server's
 
-    def __init__(self, rate: Rate | None = None, reserve: Reserve | None = None) -> None:
-        self.bucket = None if rate is None else Bucket(self._with_margin(rate), reserve)
+    def __init__(self, rate: Rates = None, *, reserves: bool = False) -> None:
+        self.buckets = tuple(Bucket(self._with_margin(each), Reserve() if reserves else None) for each in windows(rate))
         self.blocked_until = 0.0
         self.blocked_because: str | None = None
         self.blocked_for: float | None = None
 
+    @property
+    def bucket(self) -> Bucket | None:
+        """The first window; None without any."""
+        return self.buckets[0] if self.buckets else None
+
     def ready_at(self, now: float, *, expedited: bool = True) -> float:
         """`now` if a request may leave, else a later instant."""
-        return max(self.block_ends(now), self.window_opens(now, expedited=expedited))
+        others = (bucket.ready_at(now, expedited=expedited) for bucket in self.buckets[1:])
+        return max(self.block_ends(now), self.window_opens(now, expedited=expedited), *others)
 
     def window_opens(self, now: float, *, expedited: bool = True, borrow: float = BORROW_TIME) -> float:
-        """When the count permits a request; `borrow` as in `Bucket.ready_at`."""
+        """When the count of the first window permits a request; `borrow` as in `Bucket.ready_at`."""
         return self.bucket.ready_at(now, expedited=expedited, borrow=borrow) if self.bucket else now
 
-    def apply_rate(self, rate: Rate) -> None:
-        """The configuration has another rate."""
-        if self.bucket:
-            self.bucket.set_rate(self._with_margin(rate))
+    def apply_rate(self, rate: Rates) -> None:
+        """The configuration has another rate. The number of windows stays as it is until the daemon restarts."""
+        for bucket, each in zip(self.buckets, windows(rate), strict=False):
+            bucket.set_rate(self._with_margin(each))
 
     def block_ends(self, now: float) -> float:
         """When the server's block ends; `now` without one."""
@@ -83,25 +92,25 @@ class RateLimit:
 
     def acquire(self, now: float, *, expedited: bool) -> None:
         """A request leaves."""
-        if self.bucket:
-            self.bucket.acquire(now, expedited=expedited)
+        for bucket in self.buckets:
+            bucket.acquire(now, expedited=expedited)
 
     def release(self, now: float, *, expedited: bool) -> None:
         """The request was answered."""
-        if self.bucket:
-            self.bucket.release(now, expedited=expedited)
+        for bucket in self.buckets:
+            bucket.release(now, expedited=expedited)
 
     def cancel(self, *, expedited: bool) -> None:
         """The acquired request did not leave."""
-        if self.bucket:
-            self.bucket.cancel(expedited=expedited)
+        for bucket in self.buckets:
+            bucket.cancel(expedited=expedited)
 
     def restore_request(self, at: float, *, expedited: bool) -> None:
         """Count a request of an earlier run. An expedited one also counts as demand."""
-        if self.bucket:
-            self.bucket.restore_request(at, expedited=expedited)
+        for bucket in self.buckets:
+            bucket.restore_request(at, expedited=expedited)
             if expedited:
-                self.bucket.note_demand(at)
+                bucket.note_demand(at)
 
     def _with_margin(self, rate: Rate) -> Rate:
         return Rate(rate.count, rate.per + self.margin)
@@ -117,6 +126,11 @@ class RateLimit:
             self.block(saved.blocked_until, saved.blocked_because or "as before the restart", saved.blocked_for)
 
 
+def windows(rate: Rates) -> tuple[Rate, ...]:
+    """The windows of one limit."""
+    return (rate,) if isinstance(rate, Rate) else rate or ()
+
+
 class WebhookLimit(RateLimit):
     """The limit of a webhook, or of the address of another destination. The headers of the last response decide.
 
@@ -128,7 +142,7 @@ class WebhookLimit(RateLimit):
 
     margin = MARGIN
 
-    def __init__(self, rate: Rate | None = None) -> None:
+    def __init__(self, rate: Rates = None) -> None:
         super().__init__(rate)
         self._configured = self.bucket.rate if self.bucket else None
         self._opens: float | None = None  # from the last headers; None: the log decides
@@ -157,9 +171,10 @@ class WebhookLimit(RateLimit):
             return BORROW_TIME
         return self.bucket.rate.per
 
-    def apply_rate(self, rate: Rate) -> None:
+    def apply_rate(self, rate: Rates) -> None:
+        super().apply_rate(rate)
         if self.bucket:
-            self._configured = self._with_margin(rate)
+            self._configured = self.bucket.rate
             self._apply_learned()
 
     def on_response(self, now: float, headers: RateHeaders | None) -> None:
@@ -255,8 +270,8 @@ class ChannelLimit(RateLimit):
 
     margin = MARGIN
 
-    def __init__(self, rate: Rate | None = None) -> None:
-        super().__init__(rate, Reserve())
+    def __init__(self, rate: Rates = None) -> None:
+        super().__init__(rate, reserves=True)
         self._learned: int | None = None  # requests that the last shared 429 left us
         self._learned_at = 0.0
         self._clean_time = CLEAN_TIME
@@ -298,11 +313,12 @@ class ChannelLimit(RateLimit):
 
 
 class HostLimit(RateLimit):
-    """The limit of all requests of one kind of destination from this host."""
+    """The limit of all requests of this host to one server. `guard`: invalid requests before all others wait; None: no limit of them."""
 
-    def __init__(self, rate: Rate | None = None) -> None:
+    def __init__(self, rate: Rates = None, guard: Rate | None = None) -> None:
         super().__init__(rate)
-        self._invalid: deque[float] = deque(maxlen=GUARD.count)
+        self.guard = guard
+        self._invalid: deque[float] = deque(maxlen=guard.count if guard else 0)
         self._unstated = 0  # blocks in a row without a stated length
 
     def ready_at(self, now: float, *, expedited: bool = True) -> float:
@@ -314,7 +330,9 @@ class HostLimit(RateLimit):
 
     def guard_ends(self, now: float) -> float:
         """When the number of invalid requests is low enough again."""
-        return max(now, self._invalid[0] + GUARD.per) if len(self._invalid) == GUARD.count else now
+        if self.guard is None or len(self._invalid) < self.guard.count:
+            return now
+        return max(now, self._invalid[0] + self.guard.per)
 
     def on_response(self, now: float, *, invalid: bool) -> None:
         """A response came."""

@@ -1,4 +1,4 @@
-"""The keys of a Discord destination."""
+"""Kind "discord": a webhook of Discord."""
 
 from __future__ import annotations
 
@@ -7,17 +7,50 @@ from collections.abc import Mapping
 from typing import Any
 
 from tocsin.signals import PRIORITIES
+from tocsind.config import webhook_url
+from tocsind.config.kind import Kind
+from tocsind.config.model import Options
+from tocsind.config.reader import Field, Location, Mistake, did_you_mean, shown
+from tocsind.config.secret_sources import SecretSource, secret_url
+from tocsind.config.values import by_priority, duration, flag, one_of, rate, several, text
+from tocsind.policy.bucket import Rate
+from tocsind.policy.digest import Budgets
+from tocsind.policy.pace import GUARD, Pace
 from tocsind.secret import Secret
-
-from . import webhook_url
-from .model import DiscordOptions
-from .reader import Field, Location, Mistake, did_you_mean, read_table, shown
-from .values import duration, flag, one_of, rate, several, text
-from .webhooks import SecretSource, webhook
 
 MOST_MENTIONS = 50  # a message's content has 2,000 code points, and an id may take 24 of them
 _ALL = ("everyone", "here")
 _WITH_ID = ("role", "user")
+# Discord takes 50 requests a second from an address without a token of its own; fewer in a longer window is the safe side.
+ADDRESS_LIMIT = Rate(45, 1.1)
+
+
+class DiscordOptions(Options, frozen=True):
+    """A Discord webhook, in its normal form; None when its secret is not there, and then the destination is disabled."""
+
+    webhook: Secret | None = None
+    username: str | None = None  # shown instead of the webhook's own name
+    deadline: float = 10.0  # of one request, from connecting to the last byte
+    mention: Mapping[str, tuple[str, ...]] = {}  # priority -> mentions: "role:ID", "user:ID", "everyone", "here"
+    silent: tuple[str, ...] = ()  # priorities whose messages make no sound
+    webhook_limit: Rate = Rate(5, 2.0)  # of one webhook, until its answers say otherwise
+    channel_limit: Rate = Rate(30, 60.0)  # of a channel, for all its webhooks together; no answer states it
+
+    @property
+    def identity(self) -> str:
+        return str(self.webhook and self.webhook.reveal())
+
+    @property
+    def endpoint(self) -> str | None:
+        return self.webhook.reveal().partition("?")[0] if self.webhook else None
+
+    @property
+    def pace(self) -> Pace:
+        return Pace(self.webhook_limit, self.channel_limit, ADDRESS_LIMIT, GUARD)
+
+    @property
+    def url(self) -> Secret | None:
+        return self.webhook
 
 
 def options(location: Location, found: Mapping[str, Any]) -> tuple[DiscordOptions, str | None]:
@@ -45,10 +78,9 @@ def _username(location: Location) -> str:
     return name
 
 
-def _mention(location: Location) -> dict[str, tuple[str, ...]]:
-    """The mentions of each priority. An empty list is left out."""
-    found = read_table(location, {priority: Field(_mentions) for priority in PRIORITIES})
-    return {priority: mentions for priority, mentions in found.items() if mentions}
+def _webhook(location: Location) -> SecretSource:
+    """The URL is not checked yet."""
+    return secret_url(location, "a webhook URL")
 
 
 def _mentions(location: Location) -> tuple[str, ...]:
@@ -73,13 +105,19 @@ def _one_mention(location: Location) -> str:
 
 
 FIELDS = {
-    "webhook": Field(webhook, missing='missing; write it like { env = "DISCORD_WEBHOOK_..." }'),
+    "webhook": Field(_webhook, missing='missing; write it like { env = "DISCORD_WEBHOOK_..." }'),
     "allow-host": Field(flag),
     "username": Field(_username),
     "deadline": Field(duration),
-    "mention": Field(_mention),
+    "mention": Field(by_priority(_mentions)),
     "silent": Field(several(one_of(PRIORITIES, "priority"))),
     "webhook-limit": Field(rate),
     "channel-limit": Field(rate),
 }
 _OWN = {key.replace("-", "_") for key in FIELDS} - {"webhook", "allow_host"}
+KIND = Kind(
+    FIELDS,
+    options,
+    limit=Rate(30, 60.0),  # per minute: the limit of a Discord channel, for all its webhooks together
+    digest=Budgets(),
+)

@@ -1,4 +1,4 @@
-"""The source of a secret URL: a variable, a file, a credential of systemd, or, with a warning, the configuration itself.
+"""The source of a secret: a variable, a file, a credential of systemd, or, with a warning, the configuration itself.
 
 A secret that is not there is no mistake: its destination is disabled with the reason, and its signals go to its fallback. One that is there
 and unsafe is a mistake.
@@ -35,22 +35,41 @@ class SecretSource(msgspec.Struct, frozen=True):
     called: str = "the URL"
 
 
-def webhook(location: Location) -> SecretSource:
-    """Read the value of `webhook`. The URL is not checked yet."""
-    return secret_url(location, "a webhook URL")
-
-
 def secret_url(location: Location, what: str) -> SecretSource:
-    """The same for any secret URL; `what` names it in messages."""
+    """Read a secret URL, which is not checked yet. `what` names it in messages."""
     return secret_text(location, what, "the URL")
 
 
+def secret(what: str) -> Callable[[Location], SecretSource]:
+    """A reader of any other secret: visible ASCII characters without blanks, as headers can carry. `what` names it, as "a bot token"."""
+    name = f"the {what.partition(' ')[2]}"
+
+    def read(location: Location) -> SecretSource:
+        found = secret_text(location, what, name)
+        if found.secret and not re.fullmatch(r"[!-~]+", found.secret.reveal()):
+            raise Mistake(f"{found.called} holds a blank or a character that is not ASCII")
+        return found
+
+    return read
+
+
+def password(what: str) -> Callable[[Location], SecretSource]:
+    """The same for a password: any characters."""
+    name = f"the {what.partition(' ')[2]}"
+    return lambda location: secret_text(location, what, name)
+
+
+def first_reason(*sources: SecretSource | None) -> str | None:
+    """Why a destination with these secrets is disabled; None when all are there. A secret that may be absent is None."""
+    return next((source.reason for source in sources if source and source.reason), None)
+
+
 def secret_text(location: Location, what: str, called: str = "it") -> SecretSource:
-    """The same for any secret; `what` and `called` name it in messages."""
+    """Read any secret; `what` and `called` name it in messages."""
     match location.value:
-        case str() as url if url.strip():
+        case str() as value if value.strip():
             location.warn(_in_the_file(what, exposed=location.findings.exposed))
-            return SecretSource(Secret(url.strip()), called=called)
+            return SecretSource(Secret(value.strip()), called=called)
         case dict() as table if len(table) == 1:
             return _from(location, *table)
         case dict() | str():
@@ -81,7 +100,7 @@ def _from_variable(location: Location) -> SecretSource:
 def _from_file(location: Location) -> SecretSource:
     name = text(location)
     if masked(name) != name:
-        raise Mistake("file takes a path, not the URL itself")
+        raise Mistake("file takes a path, not the secret itself")
     path = Path(location.findings.source).parent / paths.expanded(name)  # a relative one is beside the configuration
     return read_secret(path, name, f"{path} does not exist")
 
@@ -134,9 +153,12 @@ def read_secret(path: Path, called: str, missing: str) -> SecretSource:
 
 
 def _secret_in(content: bytes, called: str) -> SecretSource:
-    if len(content) > _LONGEST or not content.isascii():
-        raise Mistake(f"{called} holds something else than a URL")
-    value = content.decode("ascii").strip()
+    if len(content) > _LONGEST:
+        raise Mistake(f"{called} is longer than {_LONGEST} bytes")
+    try:
+        value = content.decode().strip()
+    except UnicodeDecodeError:
+        raise Mistake(f"{called} is no text in UTF-8") from None
     return SecretSource(Secret(value), called=called) if value else SecretSource(reason=f"{called} is empty")
 
 

@@ -1,0 +1,17 @@
+"""The kinds of destination: a module each, with its options, its keys (`FIELDS`) and its `KIND`.
+
+A new kind is one more module and one more entry here; `tocsind.destinations` says what else it needs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tocsind.config.kind import Kind
+
+from . import discord, file
+
+KINDS: Final[dict[str, Kind]] = {
+    "discord": discord.KIND,
+    "file": file.KIND,
+}
