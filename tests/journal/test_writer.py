@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections import Counter
@@ -16,7 +17,7 @@ from tests.journal.factories import arrival, fed, put, states_of
 from tocsind.errors import CannotWrite, StorageFailed, StorageFull
 from tocsind.journal import Journal, commit_mark, queries, queue
 from tocsind.journal.schema import FILE_NAME, open_journal
-from tocsind.journal.writer import MAX_JOBS
+from tocsind.journal.writer import MAX_JOBS, NICE
 from tocsind.policy.delivery import Priority
 
 
@@ -74,6 +75,14 @@ def summed(_: sqlite3.Connection, number: int, *, more: int) -> int:
 
 async def test_run_returns_what_the_job_returned(journal: Journal) -> None:
     assert await journal.run(summed, 40, more=2) == 42
+
+
+async def test_journal_thread_has_a_lower_priority_than_its_process(journal: Journal) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, os.getpid())
+    assert await journal.run(lambda _: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())) == min(
+        own + NICE, 19
+    )
+    assert os.getpriority(os.PRIO_PROCESS, os.getpid()) == own
 
 
 async def test_run_returns_after_the_commit(journal: Journal) -> None:
