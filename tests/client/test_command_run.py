@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.client.servers import Serve, Server, silent
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.client.servers import Serve, Server, answering, silent, stored
+
+from tocsin.cli.job_name import job_name
+from tocsin.origin import unit_of
 
 RUN = [sys.executable, "-m", "tocsin", "run"]
 
@@ -80,7 +87,7 @@ def test_command_run_options_set_the_signals_fields(serve: Serve) -> None:
 def test_command_run_hides_options_and_possible_passwords(serve: Serve) -> None:
     server = serve()
     run(server.path, "--", "/usr/bin/env", "false", "SECRET=1", "--password", "hunter2")
-    assert told(server)["title"].startswith("env false failed")
+    assert told(server)["title"].startswith("false failed")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
@@ -220,3 +227,116 @@ def test_command_run_passes_ignored_signals_on(serve: Serve) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
     )
     assert done.stdout == b"True\n"
+
+
+def test_command_run_takes_the_options_of_send(serve: Serve) -> None:
+    server = serve()
+    words = "--body restore --field db=orders --field rows=3 --link https://wiki.example/x --expires 5m --symbol S --host h --source o"
+    run(server.path, *words.split(), "-p", "CRITICAL", *shell("echo out; false"))
+    alert = told(server)
+    assert alert["fields"] | {"duration": ""} == {"exit code": 1, "duration": "", "db": "orders", "rows": "3"}
+    assert (alert["body"], alert["link"], alert["symbol"]) == ("restore\n\nout", "https://wiki.example/x", "S")
+    assert (alert["host"], alert["source"], alert["priority"]) == ("h", "o", "urgent")
+    assert alert["expires"] == 300
+
+
+@pytest.mark.parametrize("words", [["--body", "-"], ["--field", "x"], ["--expect", ""]])
+def test_command_run_runs_nothing_after_a_wrong_option(folder: Path, words: list[str]) -> None:
+    done = run(str(folder / "s"), *words, "--", "touch", str(folder / "ran"))
+    assert (done.returncode, (folder / "ran").exists()) == (64, False)
+
+
+def test_command_run_reports_by_the_routes_when_to_is_unknown(serve: Serve) -> None:
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        if request.get("signal", {}).get("to"):
+            return {"ok": False, "error": {"kind": "invalid-signal", "message": "to: there is no destination 'd'"}}
+        return stored(request)
+
+    done = run(serve(answering(answer)).path, "--to", "d", "--", "false")
+    assert (done.returncode, b"goes by the routes" in done.stderr) == (1, True)
+    assert b"no signal was sent" not in done.stderr
+
+
+def test_command_run_wait_keeps_the_commands_exit_code(serve: Serve) -> None:
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        return {"ok": True, "state": "dead"} if request["op"] == "wait" else stored(request)
+
+    done = run(serve(answering(answer)).path, "--wait", "5", "--", "sh", "-c", "exit 3")
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert b" is dead; see `tocsin why " in done.stderr
+
+
+def test_command_run_strict_spools_nothing(folder: Path, spool: Path) -> None:
+    done = run(str(folder / "s"), "--strict", "--", "false")
+    assert (done.returncode, b"no signal was sent: dropped" in done.stderr) == (1, True)
+    assert not spool.exists() or not list(spool.iterdir())
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_command_run_works_with_closed_streams(serve: Serve, folder: Path, closed: str) -> None:
+    server = serve()
+    command = f"{sys.executable} -m tocsin run --socket {server.path} -- sh -c 'echo out; exit 3' {closed}"
+    assert subprocess.run(["sh", "-c", command], timeout=30, check=False, capture_output=True).returncode == 3
+    assert told(server)["body"] == "out"
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("sh -c 'backup.sh --x'", "backup.sh"),
+        ("bash /path/x.sh", "x.sh"),
+        ("python -m pkg", "pkg"),
+        ("env FOO=1 cmd", "cmd"),
+        ("timeout -s KILL 5 cmd", "cmd"),
+        ("nice -n 5 make backup", "make backup"),
+        ("sudo -u db timeout 5m python3.11 -m reports daily --token x", "reports daily"),
+        ("bash -euo pipefail -c 'cd /srv; export A=1\nif ! rsync a b 2>&1 | tee log; then exit 1; fi'", "rsync a b"),
+        ("flock /run/lock -c 'backup.sh'", "backup.sh"),
+        ("sh -c 'echo fine >&2; exit 3'", "sh"),
+        ("sh -c 'TOKEN=abc curl -H x https://a'", "curl"),
+        ("perl -lane 'print 1' x", "perl"),
+        ('sh -c "open \'quote"', "sh"),
+        ("env false SECRET=1 --password x", "false"),
+        ("/", "/"),
+    ],
+)
+def test_job_name_is_that_of_the_script(command: str, name: str) -> None:
+    assert job_name(shlex.split(command)) == name
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ("sh", "env", "sudo", "-c", "-u", "python", "-m", "timeout", "--", "5", "A=b", "cd /; ./y", "'", "")
+        ),
+        min_size=1,
+    )
+)
+def test_job_name_exists_for_any_command(command: list[str]) -> None:
+    assert len(job_name(command)) <= 100
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "unit"),
+    [
+        ("0::/system.slice/backup.service\n", "backup.service"),
+        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service\n", "sync.service"),
+        ("0::/user.slice/user-1000.slice/user@1000.service\n", None),
+        ("0::/user.slice/user-1000.slice/session-3.scope\n", None),
+        ("0::/system.slice/docker.service/libpod-1.scope\n", None),
+        ("9:name=systemd:/system.slice/cron.service\n8:pids:/\n", "cron.service"),
+        ("0::/\n", None),
+        ("", None),
+        ("nonsense", None),
+    ],
+)
+def test_unit_is_the_innermost_service(cgroups: str, unit: str | None) -> None:
+    assert unit_of(cgroups) == unit
+
+
+def test_command_run_names_cron_as_the_starter(serve: Serve, folder: Path) -> None:
+    server = serve()
+    shutil.copy(shutil.which("sh") or "/bin/sh", folder / "cron")
+    job = f"{sys.executable} -m tocsin run --socket {server.path} -- false; true"
+    subprocess.run([str(folder / "cron"), "-c", job], timeout=30, check=True)
+    assert told(server)["fields"]["started by"] == "cron"

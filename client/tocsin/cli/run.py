@@ -3,6 +3,7 @@
 To its caller it behaves like the command: it exits with the command's exit code (128 + n after signal n), passes its output on byte for
 byte, and passes signals on to it. In addition it sends one tocsin signal, with the last lines of output. An error in that changes nothing.
 
+    job_name        what the command is called
     child_process   the command, and the signals for it
     output_tee      its output, and the last lines of it
 """
@@ -10,21 +11,21 @@ byte, and passes signals on to it. In addition it sends one tocsin signal, with 
 from __future__ import annotations
 
 import os
-import string
-from itertools import takewhile
+from typing import Any
 
 from tocsin.client import Client
 from tocsin.durations import format_duration
-from tocsin.signals import PRIORITIES
+from tocsin.errors import TocsinError
+from tocsin.signals import Receipt
 
 from .child_process import Child, Ending
 from .exit_codes import USAGE, Failure
 from .output import print_note
 from .parsing import Found, Parser, Verb, duration, misread
+from .send import await_outcome, given, signal_options, wait_option, with_wait
 
 _LINES = 20  # fit a Discord message together with the rest
 _MOST_LINES = 1000
-_PLAIN = frozenset(string.ascii_letters + string.digits + "._-/")
 _TIMEOUT = 5.0  # seconds: the caller waits for a command anyway
 
 
@@ -33,20 +34,13 @@ def _arguments(parser: Parser) -> None:
         "--on", choices=("failure", "always"), default="failure", help="when to send a signal (default: failure)"
     )
     parser.add_argument("--title", metavar="TEXT", help="the title (default: the command and how it ended)")
-    parser.add_argument(
-        "-p", "--priority", choices=PRIORITIES, help="the priority (default: high on failure, low on success)"
-    )
+    parser.add_argument("--body", metavar="TEXT", help="text before the last lines of output, such as what to do")
     parser.add_argument(
         "--lines", metavar="N", type=_count, default=_LINES, help=f"show the last N lines of output (default: {_LINES})"
     )
-    parser.add_argument("--tier", metavar="T", help="the tier, for routing")
-    parser.add_argument(
-        "--key", metavar="K", help="signals with the same key share one message, edited in place (Discord)"
-    )
-    parser.add_argument("--tag", metavar="T", action="append", help="add a tag; may be repeated")
-    parser.add_argument(
-        "--to", metavar="DEST", action="append", help="send to this destination, not by the routes; may be repeated"
-    )
+    signal_options(parser, priority="the priority (default: high on failure, low on success)")
+    parser.add_argument("--strict", action="store_true", help="do not spool the signal when no daemon answers")
+    wait_option(parser)
     parser.add_argument("--socket", metavar="PATH", help="the daemon's socket")
     parser.add_argument(
         "--timeout",
@@ -70,12 +64,15 @@ def _separated(words: list[str]) -> list[str]:
         raise Failure(
             USAGE, "usage", "-- is required before the command: `tocsin run -- make test`; see `tocsin run --help`"
         )
-    return words
+    return with_wait(words)
 
 
 def _run(found: Found) -> int:
     if not found.command:
         raise Failure(USAGE, "usage", "no command after --; see `tocsin run --help`")
+    if found.body == "-":
+        raise Failure(USAGE, "usage", "--body - is not possible: stdin belongs to the command; see `tocsin run --help`")
+    _open_standard_streams()
     ending = Child(found.command, found.lines).run()
     if ending.error:
         print_note(ending.error)
@@ -84,32 +81,58 @@ def _run(found: Found) -> int:
     return ending.code
 
 
+def _open_standard_streams() -> None:
+    """Give the descriptors 0, 1 and 2 to /dev/null where the caller has closed them: a pipe to the command must not get their numbers."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+
+
 def _report(ending: Ending, found: Found) -> None:
-    failed = ending.code != 0
-    name = _name(found.command)
-    with Client(found.socket, timeout=found.timeout) as client:
-        receipt = client.send(
-            found.title or f"{name} {ending.words} after {format_duration(ending.seconds)}",
-            body=ending.error or ending.tail or None,
-            priority=found.priority or ("high" if failed else "low"),
-            tier=found.tier,
-            key=found.key,
-            tags=found.tag,
-            to=found.to,
-            source=name,
-            host=os.uname().nodename,
-            code=True,
-            fields={"exit code": ending.code, "duration": format_duration(ending.seconds)},
-        )
+    title, values = _signal(ending, found)
+    with Client(found.socket, timeout=found.timeout, spool=not found.strict) as client:
+        receipt = client.send(title, **values)
+        if receipt.state == "refused" and values["to"]:
+            receipt = _sent_by_routes(client, receipt, title, values)
+        if receipt.accepted and found.wait is not None:
+            _await(receipt, found.wait, client)
     if not receipt.accepted:
         print_note(f"no signal was sent: {receipt.state}: {receipt.reason}")
 
 
-def _name(command: list[str]) -> str:
-    """The command without options, as `make backup`, and without arguments that could hold a password: a channel has many readers."""
-    program, *words = command[0].rpartition("/")[2], *command[1:]
-    plain = takewhile(lambda word: word[:1] != "-" and set(word) <= _PLAIN, words)
-    return " ".join((program, *plain))[:100]
+def _await(receipt: Receipt, seconds: float, client: Client) -> None:
+    try:
+        await_outcome(receipt, seconds, client)
+    except TocsinError as error:  # the exit code is the command's
+        print_note(str(error))
+
+
+def _sent_by_routes(client: Client, refused: Receipt, title: str, values: dict[str, Any]) -> Receipt:
+    """The receipt of a second try without `to`: the command is over, so a misspelled destination must not cost the report."""
+    print_note(f"{refused.reason}; the signal goes by the routes")
+    return client.send(title, **{**values, "to": None, "id": None})
+
+
+def _signal(ending: Ending, found: Found) -> tuple[str, dict[str, Any]]:
+    """The title and the other fields."""
+    from tocsin.origin import started_by  # noqa: PLC0415 - most commands end well, and nothing is reported
+
+    from .job_name import job_name  # noqa: PLC0415 - as above
+
+    name, origin = job_name(found.command), started_by()
+    facts: dict[str, Any] = {"exit code": ending.code, "duration": format_duration(ending.seconds)}
+    if origin:
+        facts["started by"] = origin
+    values = given(found)
+    values["fields"] = facts | (values["fields"] or {})
+    values["priority"] = values["priority"] or ("high" if ending.code else "low")
+    values["source"] = values["source"] or name
+    values["host"] = values["host"] or os.uname().nodename
+    values["code"] = True
+    values["body"] = "\n\n".join(text for text in (found.body, ending.error or ending.tail) if text) or None
+    return found.title or f"{name} {ending.words} after {format_duration(ending.seconds)}", values
 
 
 VERBS = {
@@ -119,6 +142,7 @@ VERBS = {
         """
 tocsin run -- pg_dump -f /backup/db.sql db
 tocsin run --on always --title "Nightly backup" -- /usr/local/bin/backup
+tocsin run --field database=orders --link https://wiki.example/restore -- sh -c 'pg_dump orders | gzip > orders.gz'
 0 3 * * *  tocsin run -p urgent -- /usr/local/bin/backup     (in a crontab)
 """,
         "the command's; 128 + n when signal n ended it; 126 command cannot be run; 127 command not found; 64 usage error.",

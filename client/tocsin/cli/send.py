@@ -20,6 +20,10 @@ from .output import print_json, print_line, print_note
 from .parsing import Found, Parser, Verb, client, common, duration, misread
 from .stdin import read_stdin
 
+TYPE_CHECKING = False  # importing typing is slow
+if TYPE_CHECKING:
+    from typing import Any
+
 _DEFAULT_WAIT = "30s"
 _TEXTS = ("tier", "strategy", "symbol", "action", "key", "expires", "timestamp", "link", "source", "host", "id")
 _NUMBERS = ("confidence", "price")
@@ -35,7 +39,26 @@ def arguments(parser: Parser) -> None:
         "title", metavar="TITLE", nargs="?", help="the title (default: the first line of stdin; the rest is the body)"
     )
     parser.add_argument("--body", metavar="TEXT", help="the body; `-` reads stdin and keeps the end of a long text")
-    parser.add_argument("-p", "--priority", metavar="P", help=", ".join(PRIORITIES))
+    signal_options(parser)
+    parser.add_argument("--strict", action="store_true", help="do not spool: exit with 69 when no daemon answers")
+    wait_option(parser)
+    parser.add_argument("--json-lines", metavar="FILE", help="send one signal a line, as JSON objects; `-` is stdin")
+    common(parser)
+
+
+def wait_option(parser: Parser) -> None:
+    """Add --wait; `with_wait` prepares its words."""
+    parser.add_argument(
+        "--wait",
+        metavar="DURATION",
+        type=duration,
+        help="wait until the signal is delivered, at most DURATION (default: 30s); a DURATION that follows belongs to --wait",
+    )
+
+
+def signal_options(parser: Parser, priority: str = ", ".join(PRIORITIES)) -> None:
+    """Add the options that describe a signal, without title and body. `priority` is the help of -p."""
+    parser.add_argument("-p", "--priority", metavar="P", help=priority)
     for name in (*_TEXTS, *_NUMBERS):
         parser.add_argument(f"--{name}", metavar=_METAVARS.get(name, name.upper()), help=_HELP.get(name))
     parser.add_argument("--code", action="store_true", help="show the body in a code block, as the output of a program")
@@ -45,15 +68,6 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--to", metavar="DEST", action="append", help="send to this destination, not by the routes; may be repeated"
     )
-    parser.add_argument("--strict", action="store_true", help="do not spool: exit with 69 when no daemon answers")
-    parser.add_argument(
-        "--wait",
-        metavar="DURATION",
-        type=duration,
-        help="wait until the signal is delivered, at most DURATION (default: 30s); a DURATION that follows belongs to --wait",
-    )
-    parser.add_argument("--json-lines", metavar="FILE", help="send one signal a line, as JSON objects; `-` is stdin")
-    common(parser)
 
 
 _METAVARS = {"expires": "DURATION", "timestamp": "TIME", "link": "URL", "id": "ULID", "price": "N", "confidence": "N"}
@@ -124,11 +138,20 @@ def _failure(error: TocsinError, id_: str | None) -> Failure:
 
 def signal_of(found: Found) -> Signal:
     """The signal that the arguments describe. Raises InvalidSignal, and Failure when stdin is needed and cannot be read."""
-    given = {name: getattr(found, name) for name in (*_TEXTS, "priority", "to", "attach")}
-    given |= {name: _number(getattr(found, name)) for name in _NUMBERS}
-    given |= {"fields": dict(found.field) if found.field else None, "tags": found.tag, "code": found.code or None}
+    values = given(found)
     title, body = _title_and_body(found)
-    return Signal(title, body, **given)
+    return Signal(title, body, **values)
+
+
+def given(found: Found) -> dict[str, Any]:
+    """What the options of `signal_options` say, by the names of a signal's fields."""
+    values = {name: getattr(found, name) for name in (*_TEXTS, "priority", "to", "attach")}
+    values |= {name: _number(getattr(found, name)) for name in _NUMBERS}
+    return values | {
+        "fields": dict(found.field) if found.field else None,
+        "tags": found.tag,
+        "code": found.code or None,
+    }
 
 
 def _number(text: str | None) -> float | str | None:
@@ -173,13 +196,19 @@ def _print_receipt(receipt: Receipt, found: Found, daemon: Client) -> int:
             print_note(f"{receipt.state}: {receipt.reason or 'it was stored before'}")
     code = OK
     if found.wait is not None:
-        result["outcome"] = outcome = _awaited(receipt, found.wait, daemon)
+        result["outcome"] = outcome = await_outcome(receipt, found.wait, daemon)
         code = _OUTCOMES.get(outcome, STILL_QUEUED)
-        if code != OK:
-            print_note(_unfinished(receipt.id, outcome, found.wait))
     if found.json:
         print_json({"schema": 1, "ok": code == OK, **result})
     return code
+
+
+def await_outcome(receipt: Receipt, seconds: float, daemon: Client) -> str:
+    """Wait for the signal's outcome; prints a note unless it was delivered. Raises the client's exceptions."""
+    outcome = _awaited(receipt, seconds, daemon)
+    if _OUTCOMES.get(outcome) != OK:
+        print_note(_unfinished(receipt.id, outcome, seconds))
+    return outcome
 
 
 def _awaited(receipt: Receipt, seconds: float, daemon: Client) -> str:
