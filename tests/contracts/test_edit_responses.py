@@ -1,4 +1,4 @@
-"""The outcomes of edits: every row of `response_table.EDITS`, and the rows that differ from posts, over real HTTP against the fake."""
+"""The outcomes of edits: every row of `discord_table.EDITS`, and the rows that differ from posts, over real HTTP against the fake."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The outcome of each response of Discord: every row of the table, over the real HTTP client, against the fake.
 
-The table is in `destinations/response_table`; here each row is a behaviour of the server and the reported outcome.
+The table is in `destinations/discord_table`; here each row is a behaviour of the server and the reported outcome.
 """
 
 from __future__ import annotations

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tocsind.destinations.discord_response import LONGEST_WINDOW, DiscordResponse
+from tocsind.destinations.discord_table import outcome_of
 from tocsind.destinations.http import Answer
 from tocsind.destinations.rejections import Rejection
-from tocsind.destinations.response import LONGEST_WAIT, LONGEST_WINDOW, Response, bounded, bounded_reason
-from tocsind.destinations.response_table import outcome_of
+from tocsind.destinations.response import LONGEST_WAIT, bounded, bounded_reason
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, RateHeaders, Reach, Refused, Unknown
 
 BETWEEN = "in words that are not Discord's: is a proxy, a firewall or a captive portal in between?"
@@ -29,7 +30,7 @@ def limited(seconds: Any, **headers: str) -> Answer:
 
 
 def means(answer: Answer) -> Any:
-    return outcome_of(Response(answer))
+    return outcome_of(DiscordResponse(answer))
 
 
 def limit(reason: str, wait: float, reach: Reach = Reach.ENDPOINT) -> Deferred:
@@ -46,7 +47,9 @@ def test_a_message_id_proves_delivery() -> None:
 
 def told(**headers: str) -> RateHeaders | None:
     given = {"limit": "5", "remaining": "3", "reset_after": "1.234", **headers}
-    return Response(json(404, {}, **{f"x_ratelimit_{name}": value for name, value in given.items()})).rate_headers
+    return DiscordResponse(
+        json(404, {}, **{f"x_ratelimit_{name}": value for name, value in given.items()})
+    ).rate_headers
 
 
 def test_any_answer_may_tell_of_the_webhooks_window() -> None:
@@ -87,7 +90,7 @@ def test_a_window_in_which_nothing_fits_or_more_remains_than_fits_is_not_told() 
     ],
 )
 def test_response_says_whether_cloudflare_counts_it_as_invalid(answer: Answer, invalid: bool) -> None:
-    assert Response(answer).is_invalid is invalid
+    assert DiscordResponse(answer).is_invalid is invalid
 
 
 @pytest.mark.parametrize(
@@ -421,7 +424,7 @@ _bodies = st.one_of(st.binary(max_size=50), _json.map(msgspec.json.encode))
 def test_any_answer_has_a_meaning_and_no_wait_is_absurd(
     status: int, headers: dict[str, str], body: Any, whole: bool
 ) -> None:
-    reading = Response(Answer(status, headers, body, whole))
+    reading = DiscordResponse(Answer(status, headers, body, whole))
     outcome = outcome_of(reading)
     assert 0.0 <= (getattr(outcome, "wait", None) or 0.0) <= LONGEST_WAIT
     assert isinstance(outcome, Delivered) or 0 < len(outcome.reason) < 400

@@ -7,11 +7,11 @@ expected failure is a value; an exception is a bug and stops the daemon, which l
     http              the only module that imports httpx: every request ends in a value, and no error text contains a URL
     network_settings  proxies and certificates from the environment, and which destinations they leave unreachable
     connect_errors    why a connection failed, as text without addresses
-    response          an answer of Discord's, parsed
-    response_table    what each answer means, as a table
+    response          an answer of any service, parsed as far as all agree
+    table             what each answer means, as a table; the meanings, and the default table
     rejections        which deliveries a refused message is about, and what follows for each
-    discord           webhooks
-    multipart         a request body with files
+    discord           Discord's webhooks; discord_response, discord_table and discord_rejections: its answers
+    multipart         a request body with files, as Discord expects it
     file              JSON lines, synced
     file_paths        whether a file destination can be written here
     registry          kind -> constructor and known rate limits

@@ -29,11 +29,11 @@ from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Outcome, R
 from tocsind.rendering import Notify, limit_usage, living_message, message, size, warnings_for
 from tocsind.secret import Secret
 
+from .discord_response import DiscordResponse
+from .discord_table import outcome_of, outcome_of_edit
 from .http import Answer, Body, Failure, HttpClient, json_body
 from .multipart import File, multipart
 from .rejections import Rejection, verdicts, verdicts_of_edit
-from .response import Response
-from .response_table import outcome_of, outcome_of_edit
 
 _UPLOAD: Final = 512 * 1024.0  # bytes a second that a line carries at least: attachments have that much longer
 NO_MESSAGE_ID: Final = (
@@ -45,7 +45,7 @@ _MENTIONING: Final = {"content", "allowed_mentions"}
 
 
 class DiscordWebhook:
-    """One webhook. `response_table` says what each answer means; the client is shared and stays open."""
+    """One webhook. `discord_table` says what each answer means; the client is shared and stays open."""
 
     max_items: Final = 10  # embeds
     max_chars: Final = 6000.0  # code points over all of them
@@ -70,7 +70,7 @@ class DiscordWebhook:
         answer = await self._request("GET", without_token(self._webhook))
         if not isinstance(answer, Answer):
             return ChannelInfo(problem=answer)
-        response = Response(answer)
+        response = DiscordResponse(answer)
         # GET's rate-limit headers describe another window than POST's, so they are ignored.
         if 200 <= response.status < 300 and response.body:
             return ChannelInfo(
@@ -93,11 +93,13 @@ class DiscordWebhook:
             answer = await self._request("POST", self._address, payload, files)
         if not isinstance(answer, Answer):
             return Report((of_edit(answer) if update and update.edits else answer,) * len(batch))
-        response = Response(answer)
+        response = DiscordResponse(answer)
         note = NO_MESSAGE_ID if response.status == 204 and not (update and update.edits) else None
         return Report(self._verdicts(response, batch, payload), response.rate_headers, response.is_invalid, note)
 
-    def _verdicts(self, response: Response, batch: Sequence[Delivery], payload: dict[str, Any]) -> tuple[Outcome, ...]:
+    def _verdicts(
+        self, response: DiscordResponse, batch: Sequence[Delivery], payload: dict[str, Any]
+    ) -> tuple[Outcome, ...]:
         update = batch[0].update
         verdict = outcome_of_edit(response) if update and update.edits else outcome_of(response)
         if update and update.edits and verdict == Delivered():
