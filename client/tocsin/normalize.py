@@ -39,6 +39,7 @@ from .signals import (
     VALUE,
 )
 from .timestamps import to_seconds
+from .titles import title_from
 from .values import Absent, Unreadable
 
 TYPE_CHECKING = False
@@ -99,6 +100,11 @@ class _Reader:
     def note(self, name: Any, said: str) -> None:
         """Add a note on a value."""
         self.notes.append(f"{read.describe(name)[:_QUOTED]}: {said}")
+
+    def note_failure(self, name: str, failure: str | None) -> None:
+        """Add a note where reading ended with an exception: what came before it is in the signal."""
+        if failure:
+            self.note(name, f"could not be read to its end: {failure}")
 
     def cut(self, name: str, text: str, most: int) -> str:
         """`text`, cut to `most` characters."""
@@ -162,31 +168,13 @@ class _Reader:
         return self.cut(f"fields.{label}", held, most)
 
     def _make_title(self) -> None:
-        """Make a title from the other fields: action and symbol, the body's first line, or the first field."""
+        """Make a title from the other fields. Raises InvalidSignal if the signal is empty."""
         values = self.values
-        made = self._title()
+        made = title_from(values)
         if not made:
             raise InvalidSignal("title", "is required, or a body, or fields: this signal is empty")
         values["title"] = made if len(made) <= TITLE else made[: TITLE - 1] + _MARK
         self.note("title", "none was given; made from the other fields")
-
-    def _title(self) -> str:
-        values = self.values
-        done = " ".join(values[name] for name in ("action", "symbol") if values.get(name)).strip()
-        if done:
-            return done
-        first, _, rest = (values.get("body") or "").strip().partition("\n")
-        if first:
-            if len(first) <= TITLE:
-                values["body"] = rest.strip("\n")
-            return str(first.strip())
-        for name, value in (values.get("fields") or {}).items():
-            if value not in {None, ""}:
-                return f"{name}: {value}"
-        for name in ("strategy", "price", "link", "attach", "tags"):
-            if values.get(name) not in (None, "", []):
-                return f"{name}: {read.describe(values[name])}"
-        return ""
 
 
 def _free(label: str, taken: dict[str, Any]) -> str:
@@ -250,7 +238,13 @@ def _link(_: _Reader, __: str, value: Any) -> str:
     return found
 
 
-def _path(_: _Reader, __: str, value: Any) -> str:
+def _path(reader: _Reader, name: str, value: Any) -> str:
+    """One path. Of a list of several the first is attached, and the message names the others."""
+    if isinstance(value, (list, tuple)) and value:
+        value, *others = value
+        if others:
+            reader.left[name] = ", ".join(map(read.describe, others))
+            reader.note(name, f"a signal has one file: the first of {len(others) + 1}")
     found = read.path(value)
     if len(found) > PATH:
         raise Unreadable
@@ -308,17 +302,14 @@ def _flag(_: _Reader, __: str, value: Any) -> bool:
 
 
 def _tags(reader: _Reader, name: str, value: Any) -> list[str]:
-    found = read.texts(value, MOST_TAGS + 1)
     if isinstance(value, (*_TEXT_LIKE, int, float)):
         reader.note(name, "read as one tag")
-    return _several(reader, name, found)
+    return _several(reader, name, value)
 
 
-def _to(reader: _Reader, name: str, value: Any) -> list[str]:
-    return _several(reader, name, read.texts(value, MOST_TAGS + 1))
-
-
-def _several(reader: _Reader, name: str, found: list[str]) -> list[str]:
+def _several(reader: _Reader, name: str, value: Any) -> list[str]:
+    found, failure = read.texts(value, MOST_TAGS + 1)
+    reader.note_failure(name, failure)
     if not found:
         raise Absent("empty")
     if len(found) > MOST_TAGS:
@@ -327,7 +318,7 @@ def _several(reader: _Reader, name: str, found: list[str]) -> list[str]:
 
 
 def _notes(_: _Reader, __: str, value: Any) -> list[str]:
-    return [each[:NOTE] for each in read.texts(value, MOST_NOTES)]
+    return [each[:NOTE] for each in read.texts(value, MOST_NOTES)[0]]
 
 
 def _fields(reader: _Reader, name: str, value: Any) -> dict[str, Any]:
@@ -335,7 +326,8 @@ def _fields(reader: _Reader, name: str, value: Any) -> dict[str, Any]:
     pairs = _pairs(value)
     if pairs is None:
         raise Unreadable
-    first = read.first_of(pairs, MOST_FIELDS + 1)
+    first, failure = read.first_of(pairs, MOST_FIELDS + 1)
+    reader.note_failure(name, failure)
     total = len(value) if hasattr(value, "__len__") else None
     if not hasattr(value, "items"):
         reader.note(name, f"read a {type(value).__name__} as names and values")
@@ -388,7 +380,7 @@ _READERS: dict[str, Callable[[_Reader, str, Any], Any]] = {
     "timestamp": _timestamp,
     "link": _link,
     "attach": _path,
-    "to": _to,
+    "to": _several,
     "code": _flag,
     "id": _id,
     "input_notes": _notes,

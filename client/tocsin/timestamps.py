@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_NO_TIMES = ("bool", "complex", "MaskedConstant")  # of Python and numpy: they have a number, or warn when asked for one
+_LONGEST = 64  # characters of a time
 _LARGEST_SECONDS = 1e11  # the year 5138; more than that is the next finer unit
 
 
@@ -29,10 +31,10 @@ def to_seconds(value: Any) -> float | None:
 
 
 def _read(value: Any) -> float | None:
-    if value is None or isinstance(value, bool) or value != value:  # noqa: PLR0124 - NaN and NaT differ from themselves
+    if value is None or type(value).__name__.startswith(_NO_TIMES) or value != value:  # noqa: PLR0124 - NaN and NaT differ from themselves
         return None
     if isinstance(value, str):
-        return _from_text(value.strip())
+        return _from_text(value.strip().removesuffix(" UTC")) if len(value) <= _LONGEST else None
     if hasattr(value, "astype") and hasattr(value, "dtype") and "datetime64" in str(value.dtype):
         return _from_number(int(value.astype("datetime64[ns]").astype("int64")) / 1e9)
     if hasattr(value, "to_timestamp"):  # pandas.Period: a bar, by its beginning

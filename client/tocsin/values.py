@@ -19,6 +19,7 @@ from math import isfinite, log10
 
 from .durations import parse_duration
 from .lazy_import import lazy
+from .number_text import parse_number
 from .signals import LARGEST_WHOLE, well_formed
 from .timestamps import to_seconds
 
@@ -37,20 +38,25 @@ _WORDS = {
 _PRIORITY_OF = {word: priority for priority, words in _WORDS.items() for word in words.split()}
 _LEVELS = ((50, "urgent"), (40, "high"), (30, "normal"), (10, "low"))  # those of `logging`
 _HIGHEST_LEVEL = 60
-_NOTHING = frozenset(("", "-", "nan", "nat", "none", "null", "na", "n/a", "<na>", "inf", "+inf", "-inf", "infinity"))
 _MISSING_TYPES = (
     "NAType",
     "NaTType",
     "MaskedConstant",
 )  # pandas.NA and NaT, numpy.ma.masked: == does not return a bool
-_CURRENCIES = "$€£¥₿ \t\n\u00a0"
-_SPACES = str.maketrans(dict.fromkeys(" \u00a0\u2009\u202f\u2019", "'"))  # separators between groups of digits
 _ROUNDING = 1e-6  # a sum of weights may exceed 1 by so much without being a percentage
+_OF_TIMES = ("timetuple", "total_seconds")  # methods of times and durations
+_BOOLS = ("bool", "bool_")  # Python's and numpy's
 _BYTES = (bytes, bytearray, memoryview)
 _MOST_BYTES = 64 * 1024  # that become text
-_LONGEST_NUMBER = 64  # characters
 _MOST_DIGITS = 1000  # of a whole number as text; a larger one is written as a power of ten
 _PIECE = 600  # digits; Python may be configured to convert at most 640 at once
+_ITERATORS = frozenset(
+    ("generator", "map", "filter", "zip", "enumerate", "list_iterator", "dict_keys", "dict_values", "dict_items")
+)
+_FUNCTIONS = ("function", "method", "builtin_function_or_method")
+_PERCENT = ("%", "\uff05", "percent", "pct")
+_PERCENT_LETTERS = "%\uff05percntPERCNT \t\n"
+_LONGEST_WORD = 64  # characters; a longer text is neither a priority nor a duration
 _MOST_ITEMS = 50
 _DEEPEST = 4
 _LONGEST_TEXT = 8192  # characters of a container's text
@@ -72,9 +78,10 @@ def is_missing(value: Any) -> bool:
     if issubclass(kind, (str, bytes, bool)):
         return False
     try:
-        return bool(value != value)  # noqa: PLR0124 - NaN differs from itself
-    except Exception:  # noqa: BLE001 - an array, a foreign __ne__, or Decimal("sNaN"), which cannot be compared
+        differs = value != value  # noqa: PLR0124 - NaN differs from itself
+    except Exception:  # noqa: BLE001 - a foreign __ne__, or Decimal("sNaN"), which cannot be compared
         return kind.__name__ == "Decimal" and "sNaN" in repr(value)
+    return type(differs).__name__ in _BOOLS and bool(differs)  # arrays and columns answer with another array
 
 
 def number(value: Any) -> float:
@@ -98,8 +105,8 @@ def number(value: Any) -> float:
 def confidence(value: Any) -> float:
     """A share from 0 to 1, given as one or as percent: `0.95`, `95`, `"95%"`."""
     text = _text_in(value)
-    if text is not None and text.strip().endswith("%"):
-        share = _number_in(text.strip()[:-1]) / 100
+    if text is not None and text[-_LONGEST_WORD:].rstrip().lower().endswith(_PERCENT):
+        share = _number_in(text.rstrip(_PERCENT_LETTERS)) / 100
     else:
         share = number(value)
         share = share / 100 if share > 1 + _ROUNDING else share
@@ -113,7 +120,7 @@ def priority(value: Any) -> str:
     names = [getattr(value, "value", None), getattr(value, "name", None)] if isinstance(value, Enum) else [value]
     for each in names:
         text = _text_in(each)
-        found = _PRIORITY_OF.get("" if text is None else text.strip().lower())
+        found = _PRIORITY_OF.get("" if text is None or len(text) > _LONGEST_WORD else text.strip().lower())
         if found is not None:
             return found
     level = number(value)
@@ -138,7 +145,7 @@ def _seconds(value: Any) -> float:
     text = _text_in(value)
     if text is not None:
         try:
-            return parse_duration(text)
+            return parse_duration(text if len(text) <= _LONGEST_WORD else "too long")
         except ValueError:
             return _number_in(text)
     if hasattr(value, "astype") and "timedelta64" in str(getattr(value, "dtype", "")):
@@ -159,27 +166,33 @@ def text(value: Any) -> str:
     return well_formed(_own_words(value) if found is None else found)
 
 
-def texts(value: Any, most: int) -> list[str]:
-    """At most `most` texts, of a list, set, tuple, generator, array or mapping, or of one value. Missing values are left out."""
+def texts(value: Any, most: int) -> tuple[list[str], str | None]:
+    """At most `most` texts, of a list, set, tuple, generator, array or mapping, or of one value. Missing values are left out.
+
+    With a text for the exception that ended them, if the iterator raised one.
+    """
     single = _text_in(value)
     if single is not None or not hasattr(value, "__iter__") or getattr(value, "shape", None) == ():
-        return [] if single == "" else [text(value)]
+        return [] if single == "" else [text(value)], None
     if hasattr(value, "items") and not hasattr(value, "dtype"):
-        value = [f"{describe(name)}={describe(item)}" for name, item in islice(value.items(), most)]
-    found = [describe(item) for item in first_of(value, most) if not is_missing(item)]
-    return sorted(found) if isinstance(value, (set, frozenset)) else found
+        pairs, failure = first_of(value.items(), most)
+        return [f"{describe(name)}={describe(item)}" for name, item in pairs], failure
+    items, failure = first_of(value, most)
+    found = [describe(item) for item in items if not is_missing(item)]
+    return sorted(found) if isinstance(value, (set, frozenset)) else found, failure
 
 
-def first_of(items: Iterable[Any], most: int) -> list[Any]:
-    """The first items; those before the exception, if the iterator raises one."""
+def first_of(items: Iterable[Any], most: int) -> tuple[list[Any], str | None]:
+    """The first items, and a text for the exception that ended them, if the iterator raised one. Raises it where there is no item."""
     found: list[Any] = []
     try:
         for item in islice(items, most):
             found.append(item)  # noqa: PERF402 - the items before an exception are kept
-    except Exception:
+    except Exception as error:
         if not found:
             raise
-    return found
+        return found, describe(error)
+    return found, None
 
 
 def path(value: Any) -> str:
@@ -257,8 +270,10 @@ def scalar(value: Any) -> Any:
         or not hasattr(kind, "dtype")
     ):
         return value
-    if getattr(value, "size", 1) != 1 or _is_time(value):
+    if getattr(value, "size", 1) != 1:
         return value
+    if _is_time(value):
+        return _one_time(value)
     found = value.item()
     if isinstance(found, float) and str(value.dtype) in ("float16", "float32"):
         return float(str(found if getattr(value, "shape", ()) else value))  # 0.1, not 0.10000000149011612
@@ -266,8 +281,19 @@ def scalar(value: Any) -> Any:
 
 
 def _is_time(value: Any) -> bool:
-    """Whether it is a numpy time, whose number depends on its unit."""
-    return str(attribute(value, "dtype")).startswith(("datetime64", "timedelta64"))
+    """Whether it is a time of numpy or pandas, whose number depends on its unit."""
+    kind = type(value)
+    return any(hasattr(kind, name) for name in _OF_TIMES) or str(attribute(value, "dtype")).startswith(
+        ("datetime64", "timedelta64")
+    )
+
+
+def _one_time(value: Any) -> Any:
+    """A time of numpy or pandas; of an array or column of one, its element."""
+    if not getattr(value, "shape", ()):
+        return value
+    found = value.item()
+    return found if _is_time(found) else value.reshape(-1)[0]  # `item` of nanoseconds is a number
 
 
 def _text_in(value: Any) -> str | None:
@@ -293,38 +319,10 @@ def _held(value: Any) -> Any:
 
 
 def _number_in(found: str) -> float:
-    plain = found.strip(_CURRENCIES).replace("\u2212", "-")
-    if plain.lower() in _NOTHING:
+    read = parse_number(found)
+    if read is None:
         raise Absent("an empty value")
-    if len(plain) > _LONGEST_NUMBER:
-        raise Unreadable
-    try:
-        number_ = float(plain)
-    except ValueError:
-        number_ = float(_ungrouped(plain.translate(_SPACES)))
-    if not isfinite(number_):
-        raise Unreadable
-    return number_
-
-
-def _ungrouped(digits: str) -> str:
-    """`64,000.50`, `64.000,50`, `64 000` and `1,00,000` as Python writes them.
-
-    The last separator precedes a fraction, unless it occurs twice, or is the only one, a comma, before three digits.
-    """
-    sign = digits[:1] if digits[:1] in {"+", "-"} else ""
-    digits = digits[len(sign) :].translate(_SPACES)
-    marks = [letter for letter in digits if letter in ".,'"]
-    whole, fraction = digits, "0"
-    if marks and marks[-1] != "'" and marks.count(marks[-1]) == 1:
-        head, _, tail = digits.rpartition(marks[-1])
-        if marks != [","] or len(tail) != 3:
-            whole, fraction = head, tail or "0"
-    groups = whole.replace(",", "'").replace(".", "'").split("'")
-    alike = len({letter for letter in whole if letter in ".,'"}) <= 1
-    if not alike or (len(groups) > 1 and (len(groups[-1]) != 3 or not all(1 <= len(each) <= 3 for each in groups))):
-        raise Unreadable
-    return f"{sign}{''.join(groups) or '0'}.{fraction}"
+    return read
 
 
 def _figure(value: Any) -> str:
@@ -348,30 +346,54 @@ def _digits(value: int) -> str:
 def _items_in(value: Any, depth: int) -> str | None:
     """The items of a container as text, fewer at greater depth; None where `value` is not a container."""
     most = _MOST_ITEMS >> 2 * depth
-    if isinstance(value, dict) or (
-        hasattr(value, "items") and hasattr(value, "keys") and hasattr(value, "__getitem__")
-    ):
-        pairs = first_of(value.items(), most + 1)
+    if is_mapping(value):
+        pairs, failure = first_of(value.items(), most + 1)
         found = [f"{_item(name, depth)}: {_item(item, depth)}" for name, item in pairs]
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        found = [_item(item, depth) for item in islice(value, most + 1)]
+    elif _is_sequence(value):
+        items, failure = first_of(value, most + 1)
+        found = [_item(item, depth) for item in items]
         found = sorted(found) if isinstance(value, (set, frozenset)) else found
     else:
         return None
-    shown = found[:most] + (["…"] if len(found) > most else [])
+    shown = found[:most] + (["…"] if failure or len(found) > most else [])
     return ", ".join(shown)[:_LONGEST_TEXT]
 
 
 def _item(value: Any, depth: int) -> str:
-    if isinstance(value, (dict, list, tuple, set, frozenset)):
-        return f"[{_items_in(value, depth + 1)}]" if depth < _DEEPEST else "…"
-    return describe(value)
+    """An item of a container. Nested ones count their depth, whatever their type: two endless ones would not end otherwise."""
+    if not (is_mapping(value) or _is_sequence(value)):
+        return describe(value)
+    if depth >= _DEEPEST:
+        return "…"
+    try:
+        return f"[{_items_in(value, depth + 1)}]"
+    except Exception:  # noqa: BLE001 - a foreign iterator may raise anything
+        return type(value).__name__
+
+
+def is_mapping(value: Any) -> bool:
+    """Whether `value` has names and values: a mapping, or what behaves as one, such as a row of pandas. Never raises."""
+    kind = type(value)
+    return issubclass(kind, dict) or all(hasattr(kind, name) for name in ("items", "keys", "__getitem__"))
+
+
+def _is_sequence(value: Any) -> bool:
+    """Whether a reader means its items. Other iterables have texts of their own, or are read at a cost, as files are."""
+    kind = type(value)
+    return issubclass(kind, (list, tuple, set, frozenset)) or kind.__name__ in _ITERATORS
 
 
 def _own_words(value: Any) -> str:
-    """The result of `str(value)`. Raises Unreadable where that is Python's default, such as <Bar object at 0x7f...>."""
+    """The result of `str(value)`, without addresses; the name of a class or function.
+
+    Raises Unreadable where that is Python's default, such as <Bar object at 0x7f...>.
+    """
     kind = type(value)
-    if callable(value) or all(getattr(kind, name) is getattr(object, name) for name in ("__str__", "__repr__")):
+    if issubclass(kind, type) or kind.__name__ in _FUNCTIONS:
+        return str(value.__name__)
+    if all(getattr(kind, name) is getattr(object, name) for name in ("__str__", "__repr__")):
         raise Unreadable
     said = str(value)
+    if " at 0x" in said:
+        said = lazy("re").sub(r"(<[^<>]*) at 0x[0-9a-fA-F]+(?=[^<>]*>)", r"\1", said)
     return f"{kind.__name__}: {said}" if isinstance(value, BaseException) else said

@@ -9,14 +9,18 @@ import pickle
 from collections.abc import Iterator
 from decimal import Decimal
 from enum import Enum, IntEnum
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.odd_values import ODD, LazyMapping
+from tests.trading.odd_values import anything
 
 from tocsin.errors import InvalidSignal
+from tocsin.frames import packed
 from tocsin.ids import is_id
 from tocsin.signals import FIELD_NAMES, PRIORITIES, RECEIPT_STATES, Receipt, Signal
 from tocsin.wire import MAX_FRAME, encode_json
@@ -158,6 +162,34 @@ def test_signal_of_the_largest_values_fits_a_frame_and_stays_as_it_is() -> None:
     assert Signal.from_dict(signal.as_dict()) == signal
 
 
+@pytest.mark.parametrize(
+    ("given", "path", "left", "notes"),
+    [
+        (["/a.png"], "/a.png", None, []),
+        ((Path("/a.png"),), "/a.png", None, []),
+        (["/a.png", "/b.png"], "/a.png", {"attach": "/b.png"}, ["attach: a signal has one file: the first of 2"]),
+        ([], None, {"attach": ""}, ["attach: cannot be read as a path; shown as text"]),
+    ],
+)
+def test_signal_attaches_the_first_path_of_a_list(given: Any, path: Any, left: Any, notes: list[str]) -> None:
+    signal = Signal("T", attach=given)
+    assert (signal.attach, signal.fields, signal.input_notes or []) == (path, left, notes)
+
+
+def test_signal_notes_where_reading_a_mapping_failed() -> None:
+    signal = Signal("T", fields=LazyMapping())
+    assert signal.fields == {"first": 1}
+    assert (signal.input_notes or [])[0] == "fields: could not be read to its end: OSError: the table is gone"
+
+
+@pytest.mark.parametrize("name", [name for name in FIELD_NAMES if name != "attach"])  # a path is not sent
+@pytest.mark.parametrize("odd", ODD)
+def test_signal_of_any_odd_value_fits_a_frame_and_stays_as_it_is(name: str, odd: str) -> None:
+    signal = Signal.from_dict({"title": "T", "body": "B", name: ODD[odd]()})
+    assert len(packed(signal)) < MAX_FRAME
+    assert Signal.from_dict(json.loads(packed(signal))) == signal
+
+
 def test_signal_reads_a_bounded_part_of_a_huge_list() -> None:
     read = 0
 
@@ -235,6 +267,15 @@ def test_signal_of_any_values_is_empty_or_can_be_encoded(values: dict[str, Any])
     plain = signal.as_dict()
     assert json.loads(json.dumps(plain, allow_nan=False, ensure_ascii=False).encode()) == plain
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(plain)) == plain
+
+
+@given(
+    st.dictionaries(st.sampled_from(FIELD_NAMES).filter(lambda name: name != "attach") | st.text(max_size=8), anything)
+)
+def test_signal_with_any_object_in_any_field_can_be_sent(values: dict[str, Any]) -> None:
+    signal = Signal.from_dict({"body": "B", **values, "title": "T"})
+    assert signal.title == "T"
+    assert Signal.from_dict(json.loads(packed(signal))) == signal
 
 
 _fields = st.fixed_dictionaries(

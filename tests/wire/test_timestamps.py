@@ -69,6 +69,7 @@ class Period:
         ("2023-11-14T22:13:20", NOON),
         ("2023-11-14 23:13:20+01:00", NOON),
         ("2023-11-14", NOON - 80_000),
+        ("2023-11-14 22:13:20 UTC", NOON),
         (datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC), NOON),
         (datetime(2023, 11, 14, 22, 13, 20), NOON),  # noqa: DTZ001 - the naive one is the case
         (datetime(2023, 11, 14, 23, 13, 20, tzinfo=timezone(timedelta(hours=1))), NOON),

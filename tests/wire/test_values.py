@@ -5,14 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.odd_values import LazyMapping, Timedelta, Timestamp
 from tests.trading.odd_values import Hostile, Nameless, anything
 
 from tocsin import values
@@ -67,6 +71,15 @@ class Series:
         return iter(["a", math.nan, "b"])
 
 
+class Mask:
+    """As a column with two missing values behaves: `!=` answers with another column, of some length."""
+
+    def __ne__(self, other: object) -> Any:
+        return [True, True]
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class Kind(Enum):
     WORD = "word"
     NUMBER = 7
@@ -103,6 +116,7 @@ def test_number_reads_common_formats(given: Any, number: float) -> None:
         *("a", "1,2,3", "1,23,4", "1.2.3", "5 5", "1e999", "(5)", "5 USD", "1" * 65),
         *(True, 1j, None, Kind.WORD, Decimal("1e999"), timedelta(1), datetime.now(UTC)),
         *(Numpy(10**18, "datetime64[ns]"), object(), [], {}, Hostile()),
+        *(Timestamp(2024, 1, 31, tzinfo=UTC), Timedelta(1), "5" * 10_000_000),
     ],
     ids=lambda value: f"{value!r:.20}",
 )
@@ -124,14 +138,24 @@ def test_missing_values_are_recognised(missing: Any) -> None:
 
 @pytest.mark.parametrize(
     "there",
-    ["", 0, False, "nan", math.inf, Hostile, Nameless, [math.nan], Series],
+    ["", 0, False, "nan", math.inf, Hostile, Nameless, [math.nan], Series, Mask],
 )
 def test_other_values_are_not_missing(there: Any) -> None:
     assert not values.is_missing(there() if isinstance(there, type) else there)
 
 
 @pytest.mark.parametrize(
-    ("given", "share"), [(1 + 1e-12, 1.0), (-1e-12, 0.0), (1.5, 0.015), (100, 1.0), ("0.5 %", 0.005)]
+    ("given", "share"),
+    [
+        (1 + 1e-12, 1.0),
+        (-1e-12, 0.0),
+        (1.5, 0.015),
+        (100, 1.0),
+        ("0.5 %", 0.005),
+        ("95 percent", 0.95),
+        ("95,5%", 0.955),
+        (b"93%", 0.93),
+    ],
 )
 def test_confidence_allows_for_rounding_and_percent(given: Any, share: float) -> None:
     assert values.confidence(given) == share
@@ -142,15 +166,18 @@ def test_expires_reads_durations_of_other_libraries_and_points_in_time() -> None
     assert 3590 < values.expires(datetime.now(UTC) + timedelta(hours=1)) <= 3600
     with pytest.raises(Absent, match="zero or less"):
         values.expires(datetime.now(UTC) - timedelta(hours=1))
-    with pytest.raises(Unreadable):
-        values.expires(datetime(2024, 1, 31))  # noqa: DTZ001 - without a zone the time is unknown
+    assert values.expires(Timedelta(seconds=90)) == 90
+    for without_zone in (datetime(2024, 1, 31), Timestamp(2024, 1, 31)):  # noqa: DTZ001 - the time is unknown
+        with pytest.raises(Unreadable):
+            values.expires(without_zone)
 
 
 def test_texts_reads_a_column_by_its_values_and_never_without_end() -> None:
-    assert values.texts(Series(), 9) == ["a", "b"]
-    assert values.texts(itertools.count(), 3) == ["0", "1", "2"]
-    assert values.texts({"env": "prod"}, 9) == ["env=prod"]
-    assert values.texts("", 9) == []
+    assert values.texts(Series(), 9) == (["a", "b"], None)
+    assert values.texts(itertools.count(), 3) == (["0", "1", "2"], None)
+    assert values.texts({"env": "prod"}, 9) == (["env=prod"], None)
+    assert values.texts("", 9) == ([], None)
+    assert values.texts(LazyMapping(), 9) == (["first=1"], "OSError: the table is gone")
 
 
 def test_describe_of_nested_containers_is_bounded() -> None:
@@ -167,6 +194,18 @@ def test_describe_of_nested_containers_is_bounded() -> None:
     assert values.describe(endless).startswith("self: [self: [")
 
 
+def test_describe_of_containers_that_hold_themselves_twice_ends() -> None:
+    held: dict[str, Any] = {}
+    held["a"] = held["b"] = MappingProxyType(held)
+    assert values.describe(held).startswith("a: [a: [")
+
+    def branches() -> Iterator[Any]:
+        yield branches()
+        yield branches()
+
+    assert values.describe(branches()).startswith("[[[")
+
+
 def test_describe_writes_whole_numbers_of_any_size() -> None:
     assert values.describe(10**300 - 1) == "9" * 300
     assert values.describe(10**5000) == "1.000000e+5000"
@@ -177,13 +216,27 @@ class Plain:
     """Has only Python's own words."""
 
 
+@dataclass
+class Holder:
+    held: object
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         (Plain, "Plain"),
         (Hostile, "Hostile"),
         (Nameless, "Nameless"),
-        (lambda: Plain, "type"),
+        (lambda: Plain, "Plain"),
+        (lambda: test_number_does_not_guess, "test_number_does_not_guess"),
+        (lambda: Mask().__ne__, "__ne__"),
+        (lambda: (each for each in (1, "b")), "1, b"),
+        (lambda: zip([1], [Plain()], strict=True), "[1, Plain]"),
+        ({"a": 1}.values, "1"),
+        (lambda: [Plain(), {"a": Plain()}], "Plain, [a: Plain]"),
+        (lambda: Holder(Plain()), "Holder(held=<tests.wire.test_values.Plain object>)"),
+        (lambda: KeyError("fault at 0x40"), "KeyError: 'fault at 0x40'"),
+        (LazyMapping, "first: 1, …"),
         (lambda: b"\xff", "\N{REPLACEMENT CHARACTER}"),
     ],
 )

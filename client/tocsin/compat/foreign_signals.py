@@ -7,15 +7,16 @@ context, and the items of a mapping with unknown names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 from tocsin.errors import InvalidSignal
 from tocsin.normalize import is_readable
 from tocsin.signals import Signal
-from tocsin.values import attribute, describe, is_missing, masked, masked_field, text
+from tocsin.values import attribute, describe, first_of, is_mapping, is_missing, masked, masked_field, text
 
+_MOST_ITEMS = 10_000  # of a mapping, which may be endless
 _LONGEST_LINE = 512  # characters; the limits of a signal apply later
 _HOLDERS = (str, list, tuple, set, frozenset)
 _MAPPINGS = ("metadata", "indicators", "fields", "context")
@@ -90,7 +91,7 @@ def _read(given: Any) -> dict[str, Any]:
             left[name] = level
     for name in _MAPPINGS:
         found = look(name)
-        if issubclass(type(found), Mapping):
+        if is_mapping(found):
             left.update(_items(found))
         elif not _is_nothing(found):
             left[name] = found
@@ -101,13 +102,13 @@ def _read(given: Any) -> dict[str, Any]:
 
 def _others(given: Any) -> Iterator[tuple[Any, Any]]:
     """The items of a mapping with unknown names."""
-    if issubclass(type(given), Mapping):
+    if is_mapping(given):
         yield from ((name, value) for name, value in _items(given) if name not in _NAMES)
 
 
 def _looker(given: Any) -> Callable[[str], Any]:
     """A function that returns a key of a mapping, or an attribute; None for methods, and where foreign code raises."""
-    ask = given.get if isinstance(given, Mapping) else partial(getattr, given)
+    ask = given.get if is_mapping(given) and hasattr(type(given), "get") else partial(getattr, given)
 
     def look(name: str) -> Any:
         try:
@@ -156,12 +157,14 @@ def _items(mapping: Any) -> list[tuple[Any, Any]]:
     """The items of a foreign mapping; any other value as one item, `context`."""
     if mapping is None:
         return []
-    if not issubclass(type(mapping), Mapping):
+    if not is_mapping(mapping):
         return [("context", mapping)]
     try:
-        return list(mapping.items())
+        pairs, failure = first_of(mapping.items(), _MOST_ITEMS)
+        found = [(name, value) for name, value in pairs]
     except Exception:  # noqa: BLE001 - a foreign mapping may raise anything
         return [("context", type(mapping).__name__)]
+    return [*found, ("not read to its end", failure)] if failure else found
 
 
 def _text(value: Any) -> str | None:

@@ -7,7 +7,6 @@ as those of every signal: what cannot be converted is shown as text, because an 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -16,7 +15,7 @@ from tocsin.ids import id_of, is_id
 from tocsin.normalize import is_readable
 from tocsin.signals import Signal
 from tocsin.timestamps import to_seconds
-from tocsin.values import describe, is_missing, masked_field
+from tocsin.values import describe, is_mapping, is_missing, masked_field
 
 from .mappings import pairs_of
 from .ranking import Rank, rank
@@ -111,7 +110,7 @@ class TradingSignal:
         """
         if isinstance(item, cls):
             return item
-        given = {str(name): value for name, value in item.items()} if isinstance(item, Mapping) else _attributes(item)
+        given = {str(name): value for name, value in item.items()} if is_mapping(item) else _attributes(item)
         if not any(given.get(name) is not None for name in _TELLING):
             raise InvalidSignal("symbol", f"is required; this {type(item).__name__} has none")
         return cls(**given)
