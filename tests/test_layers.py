@@ -179,6 +179,7 @@ ROOMS_OF_SQLITE = (
     "rerouting",
     "row_recovery",
     "schema",
+    "silences",
     "writer",
 )
 

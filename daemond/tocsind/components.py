@@ -18,6 +18,7 @@ from .http import HttpListener, make_router
 from .ipc import Handlers
 from .ipc.handlers import AddWebhook
 from .journal import Journal
+from .observe.alarm_routes import AlarmRoutes
 from .observe.alarm_tracker import AlarmTracker
 from .observe.alarms import Alarms
 from .observe.event_feed import EventFeed
@@ -25,6 +26,7 @@ from .observe.health_readings import HealthCheck
 from .observe.heartbeat import Heartbeat
 from .observe.liveness import Liveness
 from .observe.metrics import Metrics
+from .observe.silence_reports import SilenceReports
 from .observe.status import StatusView
 from .spool import SpoolImporter
 
@@ -99,6 +101,14 @@ class Components:
         self.alarms = Alarms(
             alarm_tracker, self.health, journal, core.acceptor, self.lanes, config=core.config, clock=clock, emit=emit
         )
+        self.silence_reports = SilenceReports(
+            core.silences,
+            core.acceptor,
+            AlarmRoutes(core.config, self.lanes),
+            config=core.config,
+            clock=clock,
+            emit=emit,
+        )
         self.heartbeat = Heartbeat(self.health, self.liveness.check, client, clock, emit)
 
     def handlers(self, feed: EventFeed, add_webhook: AddWebhook) -> Handlers:
@@ -107,6 +117,7 @@ class Components:
             self._journal,
             self.core.acceptor,
             operator=self.core.operator,
+            silences=self.core.silences,
             waiters=self.core.waiters,
             lanes=self.lanes,
             spool=self.spool,

@@ -9,6 +9,7 @@
                     |-- housekeeping deadlines, ledger, disk, digests
                     |-- watchdog     keep-alive messages to the service manager
                     |-- alarms       about the daemon and its destinations
+                    |-- silences     reports the end of each silence
                     |-- heartbeat    pings an external monitor while deliveries succeed
                     |-- monitor      /metrics, /healthz, /readyz
                     |-- spool        imports outboxes, first those that were written while the daemon was down
@@ -149,6 +150,7 @@ class Daemon:
                 leave = await watch.start(self._on_signals, components, nursery)
                 watch.start_soon(self._enforce_drain_deadline, leave, components.lanes)
                 ambiguous = await components.core.store.replay()
+                await components.core.silences.load()
                 async with self._reloading:  # a SIGHUP may come as early as this
                     await components.lanes.apply(self._config, nursery)
                 await self._serve(journal, components, nursery, leave, ambiguous)
@@ -175,6 +177,7 @@ class Daemon:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(components.housekeeping.run)
             nursery.start_soon(components.alarms.run)
+            nursery.start_soon(components.silence_reports.run)
             nursery.start_soon(components.spool.run)
             with trio.move_on_after(SPOOL_SECONDS):
                 await components.spool.first_pass_done.wait()
@@ -206,6 +209,7 @@ class Daemon:
         status.add_part("socket", lambda: _socket_view(listener))
         status.add_part("http", http.view)
         status.add_part("heartbeat", heartbeat.view)
+        status.add_part("silences", lambda: ({"active": len(components.core.silences)}, []))
         status.add_part("damage", lambda: damage.view(self.folder, self._clock))
 
         def apply(config: Config) -> None:

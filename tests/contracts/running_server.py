@@ -80,6 +80,7 @@ async def running_server(folder: Path, **limits: Any) -> AsyncIterator[RunningSe
                 journal,
                 core.acceptor,
                 operator=core.operator,
+                silences=core.silences,
                 waiters=core.waiters,
                 lanes=lanes,
                 spool=spool,

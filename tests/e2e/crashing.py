@@ -2,9 +2,9 @@
 
     CRASH=begin:committed:1 python -m tests.e2e.crashing run --config alerts.toml
 
-A job of the journal (insert, begin, settle, replay) has two points: `done`, after the job and before its commit, and
-`committed`, before any caller gets the result. The confirmation of outboxes (confirm) and a destination's `deliver` have `before` and
-`after`; a scan of outboxes that found records (look) has `after`. All else is the real daemon.
+A job of the journal (insert, begin, settle, replay; silence-add, silence-end, silence-reported) has two points: `done`, after the job
+and before its commit, and `committed`, before any caller gets the result. The confirmation of outboxes (confirm) and a destination's
+`deliver` have `before` and `after`; a scan of outboxes that found records (look) has `after`. All else is the real daemon.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tocsind.delivery import supervisor
 from tocsind.destinations import Destination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
-from tocsind.journal import attempts, queue, writer
+from tocsind.journal import attempts, queue, silences, writer
 from tocsind.journal.commit_mark import CommitCounter
 from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
@@ -59,13 +59,15 @@ crash_at = CrashPoint(os.environ["CRASH"])
 ran: list[str] = []  # the jobs of the group in the current commit
 
 
-def crashable(job: Callable[Concatenate[sqlite3.Connection, P], T]) -> Callable[Concatenate[sqlite3.Connection, P], T]:
-    """Wrap a job so that it has crash points."""
+def crashable(
+    job: Callable[Concatenate[sqlite3.Connection, P], T], name: str
+) -> Callable[Concatenate[sqlite3.Connection, P], T]:
+    """Wrap a job so that it has crash points under this name."""
 
     def run(connection: sqlite3.Connection, /, *args: P.args, **kwargs: P.kwargs) -> T:
         result = job(connection, *args, **kwargs)
-        ran.append(job.__name__)
-        crash_at(job.__name__, "done")
+        ran.append(name)
+        crash_at(name, "done")
         return result
 
     return run
@@ -150,7 +152,9 @@ if __name__ == "__main__":
     with ExitStack() as stack:
         stack.enter_context(patch.object(spool, "Folder", CrashingFolder))
         for room, name in ((queue, "insert"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
-            stack.enter_context(patch.object(room, name, crashable(getattr(room, name))))
+            stack.enter_context(patch.object(room, name, crashable(getattr(room, name), name)))
+        for name in ("add", "end", "reported"):
+            stack.enter_context(patch.object(silences, name, crashable(getattr(silences, name), f"silence-{name}")))
         stack.enter_context(patch.object(writer, "_in_one_commit", in_one_commit))
         stack.enter_context(patch.object(supervisor, "build", build_crashing))
         sys.exit(main())

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.journal.factories import (
     NOW,
@@ -47,6 +48,9 @@ REASONS: dict[State, Callable[[sqlite3.Connection], object]] = {
     State.EXPIRED: lambda database: (put(database, "a", expires=5), maintenance.expire(database, NOW + 5)),
     State.REROUTED: lambda database: (put(database, "a"), rerouting.divert(database, "a", ["b"], "404", NOW)),
     State.DIGESTED: lambda database: (put(database, "a"), put(database, "a"), digest_oldest(database, "a")),
+    State.SILENCED: lambda database: queue.append(
+        database, [msgspec.structs.replace(arrival("a"), silence=("S", "deploy"))]
+    ),
     State.DROPPED: lambda database: maintenance.drop(database, put(database, "a"), NOW),
 }
 

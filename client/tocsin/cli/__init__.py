@@ -34,6 +34,9 @@ VERBS = {  # name: module, summary
     "top": ("top", "show destinations and queues, live"),
     "retry": ("operate", "requeue dead deliveries"),
     "drop": ("operate", "drop the queued deliveries of a signal"),
+    "silence": ("silences", "store matching signals for a while and send none of them"),
+    "silences": ("silences", "list the silences in force"),
+    "unsilence": ("silences", "end a silence early"),
     "backup": ("backup", "copy the journal while the daemon runs"),
     "enable": ("operate", "put a disabled destination back into service"),
     "test": ("dry_run", "show where and when a signal would be sent, without sending it"),
@@ -132,7 +135,7 @@ def top_parser() -> Parser:
         EXITS,
         usage="tocsin [-h] [--version] [--socket PATH] VERB ...",
     )
-    parser.head += "\n".join(("\nVerbs:", *(f"  {name:<8}{summary}" for name, (_, summary) in VERBS.items()), ""))
+    parser.head += "\n".join(("\nVerbs:", *(f"  {name:<10}{summary}" for name, (_, summary) in VERBS.items()), ""))
     parser.add_argument("--socket", metavar="PATH", help="the daemon's socket; also accepted after the verb")
     parser.add_argument(
         "--version", action="version", version=f"tocsin {__version__}", help="show the version and exit"

@@ -36,6 +36,8 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
     yield f"{paint(plain(answer['signal'].get('title')), 'bold')} ({plain(answer['priority'])}) would go to {names or 'no destination'}"
     if not names:
         yield "  no route matches: the signal would be dead"
+    if answer.get("silenced"):
+        yield f"  it would be stored and not sent: {plain(answer['silenced'])}"
     for each in answer["destinations"]:
         yield ""
         yield from _destination_lines(each)

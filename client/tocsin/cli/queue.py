@@ -8,7 +8,7 @@ from typing import Any
 from .output import format_age, print_json, print_line, print_note, table
 from .parsing import Found, Parser, Verb, client, common, misread
 
-STATES = ("queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped")
+STATES = ("queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped", "silenced")
 _HEAD = ("ID", "PRIORITY", "DESTINATION", "STATE", "SINCE", "TRIES", "TITLE", "WHY")
 
 

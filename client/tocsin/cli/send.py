@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _DEFAULT_WAIT = "30s"
 _TEXTS = ("tier", "strategy", "symbol", "action", "key", "expires", "timestamp", "link", "source", "host", "id")
 _NUMBERS = ("confidence", "price")
-_OUTCOMES = {"delivered": OK, "queued": STILL_QUEUED, "dead": DEAD, "dropped": DROPPED}
+_OUTCOMES = {"delivered": OK, "queued": STILL_QUEUED, "dead": DEAD, "dropped": DROPPED, "silenced": DROPPED}
 _LATE = 0.5  # seconds that the daemon's answer to `wait` may be late
 _RECONNECT_SECONDS = 0.2  # between two attempts while `--wait` waits for a daemon that restarts
 
@@ -248,8 +248,8 @@ tocsin send --wait 1m "Deployed" || echo "not delivered"
 tocsin send --json-lines signals.jsonl
 """,
         "0 stored on disk, or spooled with a note (with --wait: delivered); 3 still queued when the time ran out; 4 dead; "
-        "5 dropped by a rule; 64 usage error; 65 invalid signal; 66 file not readable; 69 daemon unreachable (with --strict, or when the "
-        "spool cannot be written either); 75 temporary failure, try again later; 76 protocol mismatch; 77 permission denied.",
+        "5 dropped by a rule, or silenced; 64 usage error; 65 invalid signal; 66 file not readable; 69 daemon unreachable (with --strict, "
+        "or when the spool cannot be written either); 75 temporary failure, try again later; 76 protocol mismatch; 77 permission denied.",
         prepare=with_wait,
     ),
 }

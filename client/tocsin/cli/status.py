@@ -62,6 +62,7 @@ def _lines(status: dict[str, Any], our_spool: str) -> list[str]:
         "",
         *_queue_lines(status.get("queue") or {}),
         *_spool_lines(status.get("spool") or {}, our_spool),
+        *_silence_lines(status.get("silences") or {}),
         *_attachment_lines((status.get("storage") or {}).get("attachments") or {}),
         "",
         *_destination_lines(status.get("destinations") or []),
@@ -90,6 +91,10 @@ def _spool_lines(spool: dict[str, Any], own: str) -> list[str]:
         what = f"{counted(waiting, 'file')} in {own}, which this daemon does not read: it reads {spool.get('path')}"
         lines.append(f"  {paint('!', 'yellow')} {plain(what)}; set $TOCSIN_SPOOL to it")
     return lines
+
+
+def _silence_lines(silences: dict[str, Any]) -> list[str]:
+    return [f"silent  {counted(silences['active'], 'silence')}: `tocsin silences`"] if silences.get("active") else []
 
 
 def _waits(name: str) -> bool:

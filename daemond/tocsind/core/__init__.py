@@ -7,6 +7,7 @@
     active_config    the configuration in force
     disk_guard       whether the daemon accepts signals: not below the disk's reserve, not after a failed write
     operator         retry and drop; new destinations for deliveries whose destination left the configuration
+    silences         which silence applies to a signal; begins and ends silences
     waiters          clients that wait until a signal is settled (`send --wait`)
     client_webhooks  webhooks that programs bring along, where the configuration allows it
     assembly         makes these parts and connects them

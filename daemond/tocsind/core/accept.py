@@ -11,9 +11,10 @@ from typing import NamedTuple
 from tocsin.signals import PRIORITIES, Receipt, Signal
 from tocsind.attachments import Attachments
 from tocsind.errors import StorageFull
-from tocsind.events import Accepted, AttachmentDropped, Duplicate, Emit, ForeignId, SourceReserved, Unrouted
+from tocsind.events import Accepted, AttachmentDropped, Duplicate, Emit, ForeignId, Silenced, SourceReserved, Unrouted
 from tocsind.journal import Arrival, Journal, OutboxPosition, queue
 from tocsind.policy.delivery import Delivery, Priority
+from tocsind.policy.silence import Silence
 from tocsind.policy.sources import note, without_reserved_source
 
 from .admission import Admission, Peer, receipts_of, with_notes, with_sources
@@ -60,6 +61,10 @@ class Acceptor:
     def check(self, signal: Signal) -> None:
         """Raises InvalidSignal when `to` names no destination."""
         self._admission.check(signal)
+
+    def silence_of(self, signal: Signal, priority: Priority) -> Silence | None:
+        """The silence that would keep a signal of this priority from being sent now."""
+        return self._admission.silence_of(signal, priority)
 
     def preview(self, signal: Signal) -> tuple[Priority, list[Delivery]]:
         """What `accept` would make of a signal: its priority, and a delivery for each destination. Stores nothing."""
@@ -145,15 +150,19 @@ class Acceptor:
         new = [arrival for arrival in stored if arrival is not None]
         for arrival in new:
             self._announce(arrival)
-        for name, priority in dict.fromkeys((name, each.priority) for each in new for name in each.destinations):
+        sent = [arrival for arrival in new if arrival.silence is None]
+        for name, priority in dict.fromkeys((name, each.priority) for each in sent for name in each.destinations):
             self._wakeups.wake(name, [Priority(priority)])
-        if any(arrival.deadline is not None for arrival in new):
+        if any(arrival.deadline is not None for arrival in sent):
             self._wakeups.notify_deadline()
 
     def _announce(self, arrival: Arrival) -> None:
         label = PRIORITIES[arrival.priority]
-        self._emit(Accepted(arrival.id, label, arrival.destinations, arrival.uid, arrival.pid))
-        if not arrival.destinations:
+        owed = arrival.destinations if arrival.silence is None else ()
+        self._emit(Accepted(arrival.id, label, owed, arrival.uid, arrival.pid))
+        if arrival.silence is not None:
+            self._emit(Silenced(arrival.id, arrival.silence[0]))
+        elif not arrival.destinations:
             self._emit(Unrouted(arrival.id))
 
     def _report_reserved_sources(self, group: Group, permitted: Sequence[Signal]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from tocsind.clock import Clock
 from tocsind.journal import Arrival, queue
 from tocsind.policy.delivery import Delivery, Priority
 from tocsind.policy.routes import Router, by_rules, priority_of
+from tocsind.policy.silence import Silence
 
 from .active_config import ActiveConfig
 
@@ -40,9 +41,12 @@ class _Instant(NamedTuple):
 class Admission:
     """Makes arrivals of signals."""
 
-    def __init__(self, config: ActiveConfig, clock: Clock) -> None:
+    def __init__(
+        self, config: ActiveConfig, clock: Clock, silence_of: Callable[[Signal, Priority], Silence | None]
+    ) -> None:
         self._config = config
         self._clock = clock
+        self.silence_of = silence_of
         self._router = (config.current, Router(config.current.priorities, config.current.routes))
 
     def check(self, signal: Signal) -> None:
@@ -87,6 +91,7 @@ class Admission:
             values["timestamp"] = now.wall
         body = _encode(values)
         priority, destinations = self._route(signal)
+        silence = self.silence_of(signal, priority)
         deadline = None if signal.expires is None else now.steady + signal.expires - age
         return Arrival(
             signal.id,
@@ -99,6 +104,7 @@ class Admission:
             deadline,
             signal.key or None,
             now.steady - now.wall,
+            None if silence is None else (silence.id, silence.settlement()),
         )
 
     def _route(self, signal: Signal) -> tuple[Priority, tuple[str, ...]]:
@@ -136,5 +142,8 @@ def _receipt(arrival: Arrival, entered: Arrival | None) -> Receipt:
     if entered is None:
         return Receipt(arrival.id, "duplicate", "this id was stored before")
     notes = [] if entered.id == arrival.id else [f"the id {arrival.id} is that of another user's signal"]
-    notes += [] if entered.destinations else [queue.NO_ROUTE]
+    if entered.silence is not None:
+        notes.append(f"not sent: {entered.silence[1]}")
+    elif not entered.destinations:
+        notes.append(queue.NO_ROUTE)
     return Receipt(entered.id, "stored", "; ".join(notes) or None)

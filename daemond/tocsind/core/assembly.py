@@ -20,6 +20,7 @@ from .admission import Admission
 from .disk_guard import DiskGuard
 from .operator import Operator
 from .settle import JournalStore
+from .silences import Silences
 from .waiters import Waiters
 from .wakeups import Wakeups
 
@@ -31,6 +32,7 @@ class Core(NamedTuple):
     acceptor: Acceptor
     store: JournalStore
     operator: Operator
+    silences: Silences
     waiters: Waiters
     wakeups: Wakeups
     disk_guard: DiskGuard
@@ -47,7 +49,8 @@ def assemble(  # noqa: PLR0917 - called by `components` and by tests
 ) -> Core:
     """The core on an open journal in the state folder `folder`."""
     active, waiters, wakeups = ActiveConfig(config), Waiters(journal), Wakeups()
-    admission = Admission(active, clock)
+    silences = Silences(journal, clock, emit)
+    admission = Admission(active, clock, silences.matching)
     disk_guard = DiskGuard(journal, active, folder, emit)
     attachments = Attachments(folder, Path(paths.spool_folder(str(folder))))
     return Core(
@@ -64,6 +67,7 @@ def assemble(  # noqa: PLR0917 - called by `components` and by tests
             jitter=jitter,
         ),
         Operator(journal, admission, waiters=waiters, wakeups=wakeups, clock=clock, emit=emit),
+        silences,
         waiters,
         wakeups,
         disk_guard,

@@ -5,6 +5,7 @@ No event has a field for a secret, so none can reach the log.
     daemon      start, stop, configuration, requests of clients and operators
     intake      a signal until it is in the journal
     delivery    outcomes of deliveries, state of lanes
+    timed       silences
     observers   alarms, heartbeat, HTTP endpoints, log, event feed
     host        journal files, sockets, progress of the process
 """
@@ -83,6 +84,7 @@ from .observers import (
     LogLinesDropped,
     LossReported,
 )
+from .timed import SilenceAdded, Silenced, SilenceEnded, SilenceReported
 
 __all__ = [
     "AcceptFailed",
@@ -136,6 +138,10 @@ __all__ = [
     "Sent",
     "SignalRefused",
     "SignalsLost",
+    "SilenceAdded",
+    "SilenceEnded",
+    "SilenceReported",
+    "Silenced",
     "SocketProblem",
     "SocketRestored",
     "SourceReserved",

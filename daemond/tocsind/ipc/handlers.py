@@ -15,6 +15,7 @@ from tocsind.core.accept import Acceptor
 from tocsind.core.admission import Peer
 from tocsind.core.client_webhooks import WebhookRefused
 from tocsind.core.operator import Operator
+from tocsind.core.silences import Silences as SilenceRegister
 from tocsind.core.waiters import Waiters
 from tocsind.delivery.lane_view import LaneView
 from tocsind.delivery.supervisor import Supervisor
@@ -32,9 +33,12 @@ from tocsind.ipc.protocol import (
     Retry,
     Send,
     SendMany,
+    Silence,
+    Silences,
     Status,
     Tail,
     Test,
+    Unsilence,
     Wait,
     Why,
 )
@@ -50,6 +54,7 @@ from tocsind.spool import SpoolImporter
 from .catching_up import catch_up
 from .connection import Refusal
 from .permissions import permit
+from .silence_requests import SilenceRequests
 
 T = TypeVar("T")
 AddWebhook = Callable[[str, Peer], Awaitable[str]]  # from a webhook's URL to its destination. Raises WebhookRefused
@@ -68,6 +73,7 @@ class Handlers:
         acceptor: Acceptor,
         *,
         operator: Operator,
+        silences: SilenceRegister,
         waiters: Waiters,
         lanes: Supervisor,
         spool: SpoolImporter,
@@ -80,6 +86,7 @@ class Handlers:
         self._journal = journal
         self._acceptor = acceptor
         self._operator = operator
+        self._silences = SilenceRequests(silences, clock)
         self._waiters = waiters
         self._lanes = lanes
         self._spool = spool
@@ -96,6 +103,7 @@ class Handlers:
             Retry: self._on_retry,
             Drop: self._on_drop,
             Enable: self._on_enable,
+            Silences: self._silences.on_silences,
             Wait: self._on_wait,
             Test: self._on_test,
         }
@@ -122,6 +130,15 @@ class Handlers:
         except WebhookRefused as refused:
             self._emit(WebhookRejected(str(refused), peer.uid, peer.pid))
             raise Refusal(refused.kind, str(refused)) from None
+
+    async def change_silences(self, request: Silence | Unsilence, peer: Peer) -> dict[str, Any]:
+        """Begin or end a silence for this user; the reply. Raises Refusal."""
+        try:
+            if isinstance(request, Silence):
+                return {"ok": True, **await self._silences.on_silence(request, peer)}
+            return {"ok": True, **await self._silences.on_unsilence(request, peer)}
+        except StorageFull as full:
+            raise Refusal("full", str(full)) from None
 
     def count_losses(self, request: Losses, peer: Peer) -> dict[str, Any]:
         """Count signals that a client could not hand over; the reply."""
@@ -274,7 +291,9 @@ class Handlers:
         priority, deliveries = self._acceptor.preview(signal)
         counts = await self._journal.run(queries.counts)
         views = [view for each in deliveries if (view := await self._dry_run(each, counts)) is not None]
-        return {"test": {"schema": 1, "signal": signal.as_dict(), "priority": priority.label, "destinations": views}}
+        silence = self._acceptor.silence_of(signal, priority)
+        found = {"schema": 1, "signal": signal.as_dict(), "priority": priority.label, "destinations": views}
+        return {"test": {**found, "silenced": silence and silence.settlement()}}
 
     async def _dry_run(self, delivery: Delivery, counts: Sequence[Count]) -> dict[str, Any] | None:
         """What its destination would do with a previewed delivery; None without a lane."""

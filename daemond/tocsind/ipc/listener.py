@@ -20,7 +20,19 @@ from tocsind.core.admission import Peer
 from tocsind.errors import StorageFull
 from tocsind.events import ConnectionRefused, Emit, SignalsLost
 from tocsind.host.accept_loop import AcceptLoop
-from tocsind.ipc.protocol import AddClientWebhook, AnyRequest, Backup, Losses, Send, SendMany, Tail, Test, Wait
+from tocsind.ipc.protocol import (
+    AddClientWebhook,
+    AnyRequest,
+    Backup,
+    Losses,
+    Send,
+    SendMany,
+    Silence,
+    Tail,
+    Test,
+    Unsilence,
+    Wait,
+)
 
 from .connection import Connection, Refusal
 from .connection_table import ConnectionTable, Phase
@@ -131,6 +143,11 @@ class Server:
                 return False
             case AddClientWebhook():
                 connection.send_reply_now(await self._handlers.add_webhook(request, connection.peer), as_json=as_json)
+            case Silence() | Unsilence():
+                await self._catch_up(connection, request, turn)  # what was sent before is not silenced
+                await turn.acquire(QUESTION)
+                reply = await self._handlers.change_silences(request, connection.peer)
+                connection.send_reply_now(reply, as_json=as_json)
             case Losses():
                 await turn.acquire(QUESTION)
                 connection.send_reply_now(self._handlers.count_losses(request, connection.peer), as_json=as_json)

@@ -9,7 +9,9 @@ from msgspec import Meta
 
 from tocsin.wire import PROTOCOL
 
-State = Literal["queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped"]
+State = Literal[
+    "queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped", "silenced"
+]
 Ack = Literal["stored", "received", "none"]
 MOST_LOSSES = 1_000_000  # in one report: no client can make the counter useless with a single request
 
@@ -124,6 +126,24 @@ class Losses(Request, frozen=True, kw_only=True, tag="losses"):
     dropped: Annotated[int, Meta(ge=0, le=MOST_LOSSES)] = 0
 
 
+class Silence(Request, frozen=True, kw_only=True, tag="silence"):
+    """Store matching signals for so many seconds and send none of them. Every pair of `when` must match: a key of a route, and a value."""
+
+    when: list[tuple[str, str]]
+    seconds: float
+    reason: str | None = None
+
+
+class Silences(Request, frozen=True, kw_only=True, tag="silences"):
+    """The silences in force."""
+
+
+class Unsilence(Request, frozen=True, kw_only=True, tag="unsilence"):
+    """End a silence early."""
+
+    id: str
+
+
 AnyRequest = (
     Send
     | SendMany
@@ -140,4 +160,7 @@ AnyRequest = (
     | AddClientWebhook
     | Backup
     | Losses
+    | Silence
+    | Silences
+    | Unsilence
 )

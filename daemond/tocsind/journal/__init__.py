@@ -19,6 +19,7 @@ pays for one. It answers a job only after the commit.
     digests          jobs: make_digest, replaced_by
     maintenance      jobs: expire, retry, drop, delete_old
     rerouting        jobs: divert, reroute, return_to_origin: to fallbacks and back
+    silences         jobs: add, end, active, ended, reported; count and delete_old within jobs above
     loss_reports     jobs: unseen, reported, open_alarms: what reports and alarms must know after a restart
     queries          jobs: why, queue, counts
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from tocsind.policy.delivery import State
 
+from . import silences
 from .attempts import to_next_fallback
 from .queue import UNROUTED
 from .records import Reroute
@@ -125,6 +126,7 @@ def delete_old(connection: sqlite3.Connection, before: float) -> int:
     connection.executemany("DELETE FROM living WHERE newest = ?", numbers)
     connection.executemany("DELETE FROM signals WHERE number = ?", numbers)
     connection.execute("DELETE FROM outboxes WHERE at < ?", (before,))
+    silences.delete_old(connection, before)
     _shrink(connection)
     return len(numbers)
 

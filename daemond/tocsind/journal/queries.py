@@ -53,7 +53,9 @@ def summary(states: list[State]) -> str:
         return "queued"
     if found & {State.SENT, State.UNKNOWN}:
         return "delivered"
-    return "dead" if State.DEAD in found else "dropped"
+    if State.DEAD in found:
+        return "dead"
+    return "silenced" if State.SILENCED in found else "dropped"
 
 
 def sender(connection: sqlite3.Connection, id_: str) -> int | None:

@@ -12,6 +12,7 @@ from tocsin.ids import new_id
 from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery, Priority, State
 
+from . import silences
 from .records import Arrival, OutboxPosition
 
 UNROUTED = "unrouted"  # the destination of signals that no route matches
@@ -59,6 +60,7 @@ def insert(
     """
     fresh = append(connection, arrivals)
     stored = [each if new else _under_fresh_id(connection, each) for each, new in zip(arrivals, fresh, strict=True)]
+    silences.count(connection, [each for each in stored if each is not None])
     connection.executemany(
         "INSERT INTO outboxes (id, uid, sequence, at) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (id, uid) DO UPDATE SET sequence = max(sequence, excluded.sequence), at = excluded.at",
@@ -93,8 +95,12 @@ def _next_number(connection: sqlite3.Connection) -> int:
 def _new_delivery(
     number: int, arrival: Arrival
 ) -> Iterator[tuple[int, str, int, str, float, str | None, float | None, str | None]]:
-    """The rows of a signal's deliveries. Without a route there is one, and it is dead."""
+    """The rows of a signal's deliveries. Without a route there is one, and it is dead. Those of a silenced signal are settled."""
     accepted, deadline, priority, key = arrival.accepted + arrival.skew, arrival.deadline, arrival.priority, arrival.key
+    if arrival.silence is not None:
+        for destination in arrival.destinations or (UNROUTED,):
+            yield number, destination, priority, State.SILENCED.value, accepted, arrival.silence[1], deadline, key
+        return
     for destination in arrival.destinations:
         yield number, destination, priority, State.QUEUED.value, accepted, None, deadline, key
     if not arrival.destinations:

@@ -23,6 +23,7 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
     deadline: float | None  # after this it is not posted as live; steady clock
     key: str | None = None  # of its live message
     skew: float = 0.0  # steady clock minus wall clock, at acceptance: `accepted` is on the wall clock
+    silence: tuple[str, str] | None = None  # id of the silence that matches it, and the reason for its deliveries
 
 
 class OutboxPosition(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ import msgspec
 from tocsin.signals import PRIORITIES
 from tocsind.policy.delivery import Priority, State
 from tocsind.policy.live_message import Line
+from tocsind.policy.silence import Pair
 
 from .digests import BELOW
 
@@ -30,6 +31,7 @@ _MAX_GAPS = 1_000_000  # numbers that are read one by one in one table
 
 _body = msgspec.msgpack.Decoder(dict[str, Any]).decode
 _lines = msgspec.msgpack.Decoder(tuple[Line, ...]).decode
+_pairs = msgspec.json.Decoder(list[Pair]).decode
 _STATES = frozenset(state.value for state in State)
 
 Row = tuple[Any, ...]
@@ -65,6 +67,10 @@ def _is_live_message(row: dict[str, Any]) -> bool:
     return isinstance(_lines(row["lines"]), tuple)
 
 
+def _is_silence(row: dict[str, Any]) -> bool:
+    return bool(_pairs(row["keys"]))
+
+
 def _is_anything(_: dict[str, Any]) -> bool:
     return True
 
@@ -79,6 +85,7 @@ _TABLES = (
     _Table("living", None, _is_live_message),
     _Table("boots", None, _is_anything),
     _Table("outboxes", None, _is_anything),
+    _Table("silences", None, _is_silence),
 )
 _REPORTS = (_Table("unseen", "delivery", _is_anything), _Table("alarms", None, _is_anything))
 

@@ -238,7 +238,23 @@ CREATE TABLE outboxes (                     -- position of each, written in the 
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH, _TENTH)
+# Silences (policy.silence). Times are on the steady clock.
+_ELEVENTH = """
+CREATE TABLE silences (
+    id          TEXT PRIMARY KEY,
+    keys        TEXT NOT NULL,              -- [[key, value], ...] as JSON
+    uid         INTEGER NOT NULL,           -- of its owner
+    since       REAL NOT NULL,
+    until       REAL NOT NULL,
+    reason      TEXT,
+    ended_by    INTEGER,                    -- uid that ended it early
+    signals     INTEGER NOT NULL DEFAULT 0, -- silenced by it
+    highest     INTEGER,                    -- the highest priority among them
+    reported    INTEGER                     -- how many of them the report of its end counted; none: it was not reported
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH, _TENTH, _ELEVENTH)
 
 
 _SHAPE = (  # of the file; both must precede the first table, and an older file keeps its own

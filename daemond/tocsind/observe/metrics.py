@@ -41,6 +41,7 @@ from tocsind.events import (
     Sent,
     SignalRefused,
     SignalsLost,
+    Silenced,
     SourceReserved,
     SpoolImported,
     Unrouted,
@@ -53,6 +54,7 @@ _COUNTS: dict[type[Event], Callable[[Any], dict[str, int]]] = {
     SignalRefused: lambda _: {"signals_refused": 1},
     LossesReported: lambda event: {"signals_refused": event.refused, "signals_dropped": event.dropped},
     Unrouted: lambda _: {"signals_unrouted": 1, "notifications_failed": 1},
+    Silenced: lambda _: {"signals_silenced": 1},
     SignalsLost: lambda event: {"signals_lost": event.signals},
     Sent: lambda _: {"notifications_sent": 1},
     Edited: lambda _: {"messages_edited": 1},
@@ -89,6 +91,7 @@ COUNTERS = (
     "signals_refused",  # reports of clients included
     "signals_dropped",  # reports of clients: neither the daemon nor the spool took them
     "signals_unrouted",
+    "signals_silenced",
     "signals_lost",  # ack=received or none, and then the disk was full
     "deliveries_deferred",
     "deliveries_in_doubt",

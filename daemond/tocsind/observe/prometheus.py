@@ -132,6 +132,7 @@ _HELP = {
     "signals_dropped": "Signals that neither the daemon nor the spool took, as clients report.",
     "signals_lost": "Signals that were lost on a full disk, because their sender did not wait for it.",
     "signals_unrouted": "Signals that match no route.",
+    "signals_silenced": "Signals that were stored and not sent, because a silence matches them.",
     "deliveries_deferred": "Attempts that failed; the delivery is tried again.",
     "deliveries_in_doubt": "Deliveries that may have arrived.",
     "deliveries_expired": "Deliveries whose time passed before they could be sent.",
@@ -210,6 +211,8 @@ def _of_parts(status: _Status) -> Iterator[Series]:
         "Files of the spool that could not be read and lie in the quarantine.",
         spool.get("quarantined"),
     )
+    if silences := status.get("silences"):
+        yield _gauge("silences", "Silences in force.", silences["active"])
     for name, about in (
         ("beats", "Heartbeats that reached the monitor."),
         ("failures", "Heartbeats that did not reach the monitor."),

@@ -23,6 +23,7 @@ change nothing; methods such as `acquire`, `succeeded` and `failed` do. So all t
     alarm_throttle  when an alarm is due, and when again
     heartbeat       whether deliveries work
     routes          which destinations, which priority, which fallback
+    silence         which signals are stored and not sent for a while
     sources         the source names that are reserved for the daemon
 
 Limiter and breaker are separate on purpose: a rate limit never opens a breaker, and a failing server never changes a limit. The lane asks

@@ -2,9 +2,11 @@
 
                                   .--- drop ---> dropped
                                   |--- deadline passed ---> expired
-      accepted ---> queued -------|--- destination gone, or given up ---> rerouted (a new delivery at the fallback)
+      accepted -+-> queued -------|--- destination gone, or given up ---> rerouted (a new delivery at the fallback)
                                   |--- too many wait ---> digested (the delivery of the digest replaces it)
-                    ^  ^  |
+                |   ^  ^  |
+                '-- matches a silence ---> silenced
+                    |  |  |
           deferred  |  |  '-- attempt on record --> sending ---> sent
           unknown,  |  |                             |  |  '---> unknown (it may have arrived)
           once more '--|-----------------------------'  '------> dead (refused, or given up; kept for the operator)
@@ -13,7 +15,8 @@
 The journal has `sending` before the request leaves. So after a crash the state shows that the delivery may have arrived: the next start
 queues it again, marked as a possible duplicate. The mark stays for good: every later copy carries it. A dead or unknown delivery also goes
 to the fallback, because "it may have arrived" is no answer for the recipient of an alert. LOW is the exception: an unknown one counts as
-sent. A digested delivery ends as its digest does: `digest` names it, and the message that carried it.
+sent. A digested delivery ends as its digest does: `digest` names it, and the message that carried it. A silenced
+one never waits: a silence (policy.silence) matched its signal at acceptance.
 """
 
 from __future__ import annotations
@@ -57,6 +60,7 @@ class State(Enum):
     REROUTED = "rerouted"
     DIGESTED = "digested"
     DROPPED = "dropped"
+    SILENCED = "silenced"
 
 
 MAX_BATCH = 10  # deliveries; the batch size from which halving starts

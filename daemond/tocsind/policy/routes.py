@@ -5,7 +5,7 @@ A fallback chain is walked depth first, each destination once, so a loop in the 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -106,10 +106,11 @@ def by_rules(signal: Routable, priority: Priority, routes: Sequence[Route]) -> t
 
 def matches(rule: Route, signal: Routable, priority: Priority) -> bool:
     """Whether every key of the rule matches."""
-    return all(_matches(key, wanted, signal, priority) for key, wanted in rule.when.items())
+    return all(has_value(key, wanted, signal, priority) for key, wanted in rule.when.items())
 
 
-def _matches(key: str, wanted: tuple[str, ...], signal: Routable, priority: Priority) -> bool:
+def has_value(key: str, wanted: Collection[str], signal: Routable, priority: Priority) -> bool:
+    """Whether the signal has one of the wanted values for a key of ROUTE_KEYS."""
     match key:
         case "priority":
             return priority.label in wanted
