@@ -249,6 +249,20 @@ async def test_retry_waits_as_long_as_retry_after_says(autojump_clock: MockClock
     assert fixture.destination.times == pytest.approx([0, 90])
 
 
+async def test_unknown_outcome_of_a_repeatable_destination_is_repeated_without_a_mark(
+    autojump_clock: MockClock,
+) -> None:
+    fixture = LaneFixture(*[Unknown("cut off")] * 3)
+    destination = fixture.destination
+    destination.repeatable = True
+    fixture.owe("alert")
+    async with fixture.running():
+        await elapse(60)
+    assert fixture.sent() == ["alert"]
+    assert len(destination.tries) == 4
+    assert not any(delivery.maybe_duplicate for each in destination.tries for delivery in each.batch)
+
+
 async def test_unknown_outcome_is_retried_once_as_possible_duplicate_except_low(autojump_clock: MockClock) -> None:
     fixture = LaneFixture(Unknown("no answer"))
     fixture.owe("normal")

@@ -29,6 +29,7 @@ from tocsind.journal import attempts, queue, silences, writer
 from tocsind.journal.commit_mark import CommitCounter
 from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
+from tocsind.policy.live_message import Editing
 from tocsind.policy.outcomes import ChannelInfo, Report
 from tocsind.spool import importer as spool
 from tocsind.spool.folder import Folder, ScanResult
@@ -113,8 +114,12 @@ class CrashingDestination:
         return self._crashable.max_items
 
     @property
-    def edits(self) -> bool:
-        return self._crashable.edits
+    def editing(self) -> Editing:
+        return self._crashable.editing
+
+    @property
+    def repeatable(self) -> bool:
+        return self._crashable.repeatable
 
     @property
     def max_chars(self) -> float:

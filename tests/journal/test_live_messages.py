@@ -21,6 +21,7 @@ from tocsind.journal import (
     rerouting,
 )
 from tocsind.policy.delivery import Delivery, LiveUpdate, Priority, Settlement, State
+from tocsind.policy.live_message import Editing
 
 HOOK, OTHER = "one webhook", "another"
 
@@ -159,6 +160,29 @@ def test_crash_marks_a_post_and_not_an_edit(database: sqlite3.Connection) -> Non
     assert (edited.maybe_duplicate, edited.attempts) == (False, 2)
     assert edited.update is not None
     assert edited.update.message.maybe_duplicate, "the doubt of its message stays"
+
+
+def test_replay_marks_an_answer_in_a_thread_unless_its_request_is_repeatable(database: sqlite3.Connection) -> None:
+    for repeatable in (False, True):
+        request = RequestStart("a", "channel", False, HOOK, Editing.THREAD, repeatable)
+        state(database, f"next {repeatable}")
+        attempts.begin(database, fed(database, "a", Priority.NORMAL, most=1), request, NOW)
+        assert attempts.replay(database, NOW) == 1
+        (again,) = attempts.begin(database, fed(database, "a", Priority.NORMAL, most=1), request, NOW)
+        assert again.maybe_duplicate is not repeatable
+        settle(database, [again], Settlement(State.SENT, message="m1"))
+
+
+def test_replay_does_not_mark_a_repeatable_request(database: sqlite3.Connection) -> None:
+    id_ = put(database, "a", title="no key")
+    request = RequestStart("a", "channel", False, repeatable=True)
+    attempts.begin(database, fed(database, "a", Priority.NORMAL, most=1), request, NOW)
+    assert attempts.replay(database, NOW) == 1
+    (again,) = attempts.begin(database, fed(database, "a", Priority.NORMAL, most=1), request, NOW)
+    assert not again.maybe_duplicate
+    story = queries.why(database, id_)
+    assert story is not None
+    assert "edits" not in story["deliveries"][0]["attempts"][0]
 
 
 def test_expired_state_is_not_claimed(database: sqlite3.Connection) -> None:

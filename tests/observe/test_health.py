@@ -15,6 +15,7 @@ from tocsind.delivery.lane_view import LaneView, LimitsView, OutageView, Refusal
 from tocsind.journal import Count
 from tocsind.observe.health import Condition, Health, Readings, evaluate
 from tocsind.policy.delivery import Priority
+from tocsind.policy.live_message import Editing
 from tocsind.policy.patience import Fitness
 
 OPTIONS = AlarmsOptions(breaker=120.0, age=900.0)
@@ -35,6 +36,7 @@ WELL = LaneView(
     trips=0,
     note=None,
     edits_at=None,
+    editing=Editing.NONE,
     turn_queue="a",
     turns=0,
     turn_taken=False,

@@ -14,7 +14,7 @@ from tocsin.signals import Signal
 from tocsind.policy.backoff import Retry
 from tocsind.policy.batch import Batch, Footprint, form
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State, settle
-from tocsind.policy.live_message import MAX_LINES, Line, LiveMessage, of_edit, plan_update
+from tocsind.policy.live_message import MAX_LINES, Editing, Line, LiveMessage, of_edit, plan_update, unambiguous
 from tocsind.policy.live_update import after, build, is_message_gone
 from tocsind.policy.outcomes import Cause, Deferred, Delivered, Outcome, Refused, Unknown
 
@@ -199,6 +199,22 @@ def test_after_leaves_out_states_that_wait_again() -> None:
 def test_message_gone_is_recognised() -> None:
     assert is_message_gone([QUEUED, msgspec.structs.replace(QUEUED, repost=True)])
     assert not is_message_gone([QUEUED])
+
+
+@pytest.mark.parametrize(
+    ("editing", "edits"), [(Editing.SILENT, None), (Editing.LOUD, "m1"), (Editing.THREAD, "m1"), (Editing.STATE, "m1")]
+)
+def test_urgent_state_is_posted_again_only_where_an_edit_notifies_nobody(editing: Editing, edits: str | None) -> None:
+    known = LiveMessage("m1", (Line(1, NOW, "state 1"),))
+    (urgent,) = build("trade", "hook", known, None, [state(2, Priority.URGENT)], editing=editing)
+    assert urgent.update is not None
+    assert urgent.update.edits == edits
+
+
+def test_outcome_of_a_repeatable_request_is_never_ambiguous() -> None:
+    assert unambiguous(Unknown("cut off"), "no copy") == Deferred("cut off; no copy")
+    assert unambiguous(Deferred("503", ambiguous=True), "no copy") == Deferred("503")
+    assert unambiguous(Refused("403"), "no copy") == Refused("403")
 
 
 # --- batches -------------------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager
 from math import inf
 from typing import Final, Protocol
 
+import msgspec
 import trio
 
 from tocsind.clock import Clock
@@ -28,6 +29,7 @@ from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import Breaker
 from tocsind.policy.delivery import Delivery, Priority, Settlement
 from tocsind.policy.limiter import Limiter, is_expedited
+from tocsind.policy.live_message import unambiguous
 from tocsind.policy.outcomes import Delivered, Outcome, Report
 from tocsind.secret import redacted_struct
 
@@ -39,6 +41,9 @@ from .store import DeliveryStore
 from .turns import TurnQueue
 
 _WRITTEN: Final = 0.002  # s; by then a request is written, and the event loop has nothing to do for it until the answer
+
+
+REPEATABLE: Final = "it can be sent again without a copy"
 
 
 class Lane(Protocol):
@@ -110,7 +115,7 @@ class Attempts:
         """
         limiter, clock = self._lane.limiter, self._lane.clock
         limiter.acquire(clock.now(), delivery.priority)
-        report = redacted_struct(await self._lane.destination.deliver([delivery]))
+        report = self._known(await self._lane.destination.deliver([delivery]))
         limiter.on_response(clock.now(), delivery.priority, report)
         return isinstance(report.outcomes[0], Delivered)
 
@@ -124,7 +129,7 @@ class Attempts:
         """Send a claimed batch and settle it. Returns the batch that was claimed to follow it."""
         report: Report | None = None
         with trio.CancelScope(shield=True) as self._shield, self._lane.in_flight_timer():
-            report = redacted_struct(await self._deliver(claimed))
+            report = self._known(await self._deliver(claimed))
         if report is None:  # abandoned
             return []
         is_stopping = trio.current_effective_deadline() == -inf
@@ -144,11 +149,27 @@ class Attempts:
         await trio.sleep(_WRITTEN)
         self._lane.measure_batch()
 
+    def _known(self, report: Report) -> Report:
+        """The report without secrets, and without doubt where a request can be repeated."""
+        report = redacted_struct(report)
+        if not self._lane.destination.repeatable:
+            return report
+        outcomes = (unambiguous(outcome, REPEATABLE) for outcome in report.outcomes)
+        return msgspec.structs.replace(report, outcomes=tuple(outcomes))
+
     def _start_request(self, batch: Sequence[Delivery]) -> RequestStart:
         """Count the request before the claim: while the journal works, other lanes would use up limits that they share with this one."""
         self._lead = batch[0].priority
         self._lane.limiter.acquire(self._lane.clock.now(), self._lead)
-        return RequestStart(self._lane.name, self._lane.turns.name, is_expedited(self._lead), self._lane.edits_at)
+        lane, destination = self._lane, self._lane.destination
+        return RequestStart(
+            lane.name,
+            lane.turns.name,
+            is_expedited(self._lead),
+            lane.edits_at,
+            destination.editing,
+            destination.repeatable,
+        )
 
     def _claimed(self, batch: Sequence[Delivery], claimed: list[Delivery]) -> list[Delivery]:
         """What may be sent of a batch; the senders forget the rest."""

@@ -28,6 +28,7 @@ from tocsind.journal import LaneState
 from tocsind.policy.breaker import Breaker, Phase
 from tocsind.policy.delivery import Delivery, Priority
 from tocsind.policy.limiter import is_expedited
+from tocsind.policy.live_message import Editing
 from tocsind.policy.patience import Fitness
 
 from .attempt import Attempts
@@ -78,7 +79,7 @@ class Lane:
     @property
     def edits_at(self) -> str | None:
         """Fingerprint of the destination at which live messages can be edited; None where they cannot."""
-        return self.options.fingerprint if self.destination.edits else None
+        return None if self.destination.editing is Editing.NONE else self.options.fingerprint
 
     def __repr__(self) -> str:
         return f"<Lane {self.name} {self.condition().word}>"
@@ -348,6 +349,7 @@ class Lane:
             trips=self.feedback.trips,
             note=self.feedback.note,
             edits_at=self.edits_at,
+            editing=self.destination.editing,
             turn_queue=self.turns.name,
             turns=self.turns.turns,
             turn_taken=self.turns.busy,

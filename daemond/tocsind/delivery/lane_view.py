@@ -12,6 +12,7 @@ import msgspec
 
 from tocsind.policy.delivery import Priority
 from tocsind.policy.limiter import Window
+from tocsind.policy.live_message import Editing
 from tocsind.policy.patience import Fitness
 
 from .condition import Condition
@@ -127,6 +128,9 @@ class LaneView(msgspec.Struct, frozen=True):
 
     edits_at: str | None
     """Fingerprint of the destination at which live messages can be edited; None where they cannot."""
+
+    editing: Editing
+    """What an edit does there."""
 
     turn_queue: str
     """The name of the turn queue: lanes that share a channel share one."""

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 
 from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
+from tocsind.policy.live_message import Editing
 from tocsind.policy.outcomes import ChannelInfo, Report
 
 __all__ = ["Destination"]
@@ -37,8 +38,12 @@ class Destination(Protocol):
         """The number of deliveries that one request may carry."""
 
     @property
-    def edits(self) -> bool:
-        """Whether messages can be edited: then the signals of one key share a live message there (policy.live_message)."""
+    def editing(self) -> Editing:
+        """What can be done with a sent message. Unless NONE, the signals of one key share a live message there (policy.live_message)."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the server recognizes a request that it has seen: then a request without an answer is repeated and leaves no copy."""
 
     @property
     def max_chars(self) -> float:

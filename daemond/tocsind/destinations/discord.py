@@ -24,7 +24,7 @@ from tocsind.attachments import Store
 from tocsind.config import DiscordOptions
 from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
-from tocsind.policy.live_message import of_edit
+from tocsind.policy.live_message import Editing, of_edit
 from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Outcome, Refused, Report
 from tocsind.rendering import Notify, limit_usage, living_message, message, size, warnings_for
 from tocsind.secret import Secret
@@ -49,7 +49,8 @@ class DiscordWebhook:
 
     max_items: Final = 10  # embeds
     max_chars: Final = 6000.0  # code points over all of them
-    edits: Final = True
+    editing: Final = Editing.SILENT
+    repeatable: Final = False
     max_bytes: Final = (
         10.0 * 2**20
     )  # bytes; Discord accepts 25 MiB, but the lane waits for the upload, and the files are in memory

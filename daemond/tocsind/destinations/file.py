@@ -24,6 +24,7 @@ from tocsind.clock import Clock, SystemClock
 from tocsind.config.reserved_paths import own_name
 from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
+from tocsind.policy.live_message import Editing
 from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Outcome, Refused, Report
 from tocsind.rendering import json_line
 
@@ -33,7 +34,8 @@ class FileDestination:
 
     max_items: Final = 64  # lines a sync; a sync costs about as much for one as for all of them
     max_chars: Final = inf
-    edits: Final = False
+    editing: Final = Editing.NONE
+    repeatable: Final = False
     max_bytes: Final = inf  # a line names the attachment, no more
 
     def __init__(self, path: Path, state: Path | None = None, clock: Clock | None = None) -> None:

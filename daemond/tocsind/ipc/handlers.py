@@ -301,12 +301,14 @@ class Handlers:
         if lane is None:
             return None
         view = lane.snapshot()
-        updated = await self._with_update(delivery, view.edits_at)
+        updated = await self._with_update(delivery, view)
         return dry_run(view, updated, counts, lane.preview(updated))
 
-    async def _with_update(self, delivery: Delivery, edits_at: str | None) -> Delivery:
+    async def _with_update(self, delivery: Delivery, view: LaneView) -> Delivery:
         """A delivery of the dry run, with its update of a live message if the destination can edit messages."""
-        return delivery if edits_at is None else await self._journal.run(live_messages.preview, delivery, edits_at)
+        if view.edits_at is None:
+            return delivery
+        return await self._journal.run(live_messages.preview, delivery, view.edits_at, view.editing)
 
     async def backup(self) -> AsyncGenerator[dict[str, Any], None]:
         """The replies of a `backup`: the journal's copy in pieces, in order. Raises Refusal."""

@@ -31,9 +31,9 @@ def begin(
         assert len(batch) == 1, "a live message is alone in its batch"
         waiting = live_messages.waiting(connection, request.destination, key)
         claimed += [mine for delivery in waiting if (mine := _claim(connection, delivery, now))]
-        claimed = live_messages.updates(connection, claimed, key, request.edits_at)
+        claimed = live_messages.updates(connection, claimed, key, request.edits_at, request.editing)
     if claimed:
-        _open(connection, claimed, now)
+        _open(connection, claimed, request, now)
         limiter_state.start_request(connection, request, now)
     return claimed
 
@@ -53,8 +53,12 @@ def _claim(connection: sqlite3.Connection, delivery: Delivery, now: float) -> De
     return msgspec.structs.replace(delivery, **known, plain_format=bool(plain), tried=now - delivery.skew)
 
 
-def _open(connection: sqlite3.Connection, claimed: Sequence[Delivery], now: float) -> None:
-    edits = claimed[0].update.edits if claimed[0].update else None
+def _open(connection: sqlite3.Connection, claimed: Sequence[Delivery], request: RequestStart, now: float) -> None:
+    """`edits` is the message that is edited; empty: none, but the request may be repeated as an edit may; NULL: a copy may stay."""
+    update = claimed[0].update
+    edits = update.edits if update and not request.editing.leaves_copy else None
+    if request.repeatable:
+        edits = edits or ""
     connection.executemany(
         "INSERT INTO attempts (delivery, number, started, edits) VALUES (?, ?, ?, ?)",
         [(delivery.number, delivery.attempts, now, edits) for delivery in claimed],
@@ -154,7 +158,7 @@ def to_next_fallback(
 def replay(connection: sqlite3.Connection, now: float) -> int:
     """Requeue what was in flight when the last run ended, marked as a possible duplicate, whatever its priority.
 
-    A crash, unlike a timeout, may well have come before the request left. The edit of a message leaves no copy, so it needs no mark.
+    A crash, unlike a timeout, may well have come before the request left. What leaves no copy needs no mark.
     """
     connection.execute(
         "UPDATE deliveries SET doubt = 1 WHERE state = 'sending' AND NOT EXISTS"

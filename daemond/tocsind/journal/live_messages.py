@@ -14,7 +14,7 @@ from itertools import groupby
 import msgspec
 
 from tocsind.policy.delivery import Delivery, Priority
-from tocsind.policy.live_message import Line, LiveMessage, plan_update
+from tocsind.policy.live_message import Editing, Line, LiveMessage, plan_update
 from tocsind.policy.live_update import after, build, is_message_gone, line
 
 from .queue import COLUMNS, delivery_of
@@ -37,19 +37,23 @@ def waiting(connection: sqlite3.Connection, destination: str, key: str) -> list[
     return [delivery_of(destination, Priority(priority), *row) for priority, *row in rows]
 
 
-def updates(connection: sqlite3.Connection, claimed: Sequence[Delivery], key: str, about: str) -> list[Delivery]:
+def updates(
+    connection: sqlite3.Connection, claimed: Sequence[Delivery], key: str, about: str, editing: Editing = Editing.SILENT
+) -> list[Delivery]:
     """The claimed deliveries of a key, in order of acceptance, each with the update of the message."""
     known, before = _known(connection, claimed[0].destination, key, about)
-    return build(key, about, known, before, claimed)
+    return build(key, about, known, before, claimed, editing=editing)
 
 
-def preview(connection: sqlite3.Connection, delivery: Delivery, about: str) -> Delivery:
+def preview(
+    connection: sqlite3.Connection, delivery: Delivery, about: str, editing: Editing = Editing.SILENT
+) -> Delivery:
     """A delivery that is not stored, with the update that it would get, together with the waiting ones of its key."""
     key = delivery.signal.key
     if not key:
         return delivery
     last = msgspec.structs.replace(delivery, order=UNSTORED_NUMBER)
-    return updates(connection, [*waiting(connection, delivery.destination, key), last], key, about)[-1]
+    return updates(connection, [*waiting(connection, delivery.destination, key), last], key, about, editing)[-1]
 
 
 def save(connection: sqlite3.Connection, settled: Sequence[SettledAttempt]) -> None:

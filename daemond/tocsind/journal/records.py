@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tocsind.policy.delivery import Delivery, Priority, Settlement
+from tocsind.policy.live_message import Editing
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True):
@@ -54,12 +55,17 @@ class Reroute(msgspec.Struct, frozen=True):
 
 
 class RequestStart(msgspec.Struct, frozen=True):
-    """A request that is about to leave: its destination, its channel, and whether it carries an expedited delivery."""
+    """A request that is about to leave: its destination, its channel, and whether it carries an expedited delivery.
+
+    `repeatable`: made twice, it leaves no copy.
+    """
 
     destination: str
     channel: str
     expedited: bool
     edits_at: str | None = None  # hash of the webhook whose messages it may edit; None: it cannot edit
+    editing: Editing = Editing.SILENT  # what an edit does there
+    repeatable: bool = False
 
 
 class RequestRecord(msgspec.Struct, frozen=True):

@@ -11,8 +11,11 @@
 The order is the order of acceptance: the journal's number of the signal. It is the same at every destination, so a state that arrives by a
 fallback or by `retry` gets its place.
 
-An edit is never ambiguous: made twice, it shows the same. So an edit without an answer is repeated, and only a post may leave a second
-copy. That doubt belongs to the message: each edit keeps the mark "possible duplicate", a message that is posted again has none.
+What an edit is differs by kind (`Editing`). Where it notifies readers, an urgent state edits as well. Where it is a message of its own in
+the thread of the first one, it may be ambiguous as a post is.
+
+An edit in place is never ambiguous: made twice, it shows the same. So an edit without an answer is repeated, and only a post may leave a
+second copy. That doubt belongs to the message: each edit keeps the mark "possible duplicate", a message that is posted again has none.
 
 A live message belongs to a key at a destination. Another destination has a message of its own. A destination that cannot edit (file) gets
 each state as if it had no key. No other alert shares a live message. A key that has a message is never digested, because the message would
@@ -22,12 +25,33 @@ go on showing an old state. All states of a key cost one request, however many w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 
 import msgspec
 
 from .outcomes import Deferred, Outcome, Unknown
 
 MAX_LINES = 6  # the state shown and five before it: a history that is longer than the alert is not read
+
+
+class Editing(Enum):
+    """What a destination can do with a message that it sent."""
+
+    NONE = "none"  # nothing: each state is a message of its own
+    SILENT = "silent"  # edit it in place; no reader is notified (Discord, Telegram, Slack's bots)
+    LOUD = "loud"  # replace it; readers are notified again (ntfy)
+    THREAD = "thread"  # answer it: each state is a new message in one thread (e-mail)
+    STATE = "state"  # change the state of an incident, which notifies by rules of its own (PagerDuty)
+
+    @property
+    def notifies(self) -> bool:
+        """Whether readers notice an edit."""
+        return self is not Editing.SILENT
+
+    @property
+    def leaves_copy(self) -> bool:
+        """Whether an edit that is made twice shows twice."""
+        return self is Editing.THREAD
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
@@ -63,10 +87,15 @@ def plan_update(
 
 
 def of_edit(outcome: Outcome) -> Outcome:
-    """The outcome of an edit: it can be repeated, so it is never ambiguous."""
+    """The outcome of an edit in place: it can be repeated, so it is never ambiguous."""
+    return unambiguous(outcome, "an edit can be made again")
+
+
+def unambiguous(outcome: Outcome, why: str) -> Outcome:
+    """The outcome of a request that leaves no copy when it is repeated, and `why`."""
     match outcome:
         case Unknown(reason=reason):
-            return Deferred(f"{reason}; an edit can be made again")
+            return Deferred(f"{reason}; {why}")
         case Deferred():
             return msgspec.structs.replace(outcome, ambiguous=False)
     return outcome

@@ -7,13 +7,19 @@ from collections.abc import Sequence
 import msgspec
 
 from .delivery import Delivery, LiveUpdate, Priority, Settlement, State
-from .live_message import Line, LiveMessage, plan_update
+from .live_message import Editing, Line, LiveMessage, plan_update
 
 SHOWN = frozenset({State.SENT, State.UNKNOWN})  # an UNKNOWN one may have been shown, and is not sent again
 
 
 def build(
-    key: str, about: str, known: LiveMessage, before: Delivery | None, claimed: Sequence[Delivery]
+    key: str,
+    about: str,
+    known: LiveMessage,
+    before: Delivery | None,
+    claimed: Sequence[Delivery],
+    *,
+    editing: Editing = Editing.SILENT,
 ) -> list[Delivery]:
     """The claimed deliveries of a key (at least one), in order of acceptance, each with the update. `before` is the delivery shown so
     far.
@@ -22,7 +28,7 @@ def build(
     edits, then = plan_update(
         known,
         [line(delivery) for delivery in states],
-        wakes=any(delivery.priority is Priority.URGENT for delivery in states),
+        wakes=not editing.notifies and any(delivery.priority is Priority.URGENT for delivery in states),
         doubt=any(delivery.maybe_duplicate for delivery in states),
     )
     shown = states[-1] if before is None or before.order < states[-1].order else before

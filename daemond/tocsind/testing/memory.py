@@ -15,6 +15,7 @@ import trio
 
 from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
+from tocsind.policy.live_message import Editing
 from tocsind.policy.outcomes import ChannelInfo, Delivered, Outcome, Report
 
 from .store import MemoryStore
@@ -36,7 +37,7 @@ class Try(msgspec.Struct, frozen=True):
 class MemoryDestination:
     """Answers from `script`, one line a call, and `otherwise` when it is used up. A call takes `seconds`, and waits for the `hold`.
 
-    With `edits` the deliveries of one key share a live message, if the store says so.
+    With `edits` (or another `editing`) the deliveries of one key share a live message, if the store says so.
 
     Asked where it leads, it answers from `places`, then `place`, then `channel`. `size` and `key` say what a delivery takes of the `room`,
     and with whom it may travel.
@@ -55,6 +56,8 @@ class MemoryDestination:
         places: Iterable[ChannelInfo] = (),
         channel: str | None = None,
         edits: bool = False,
+        editing: Editing | None = None,
+        repeatable: bool = False,
     ) -> None:
         self.script = deque(script)
         self.otherwise: Answer = Delivered() if otherwise is None else otherwise
@@ -68,7 +71,8 @@ class MemoryDestination:
         self.most_in_flight = 0
         self.cut_off = 0
         self.closed = False
-        self.edits = edits
+        self.editing = editing or (Editing.SILENT if edits else Editing.NONE)
+        self.repeatable = repeatable
         self._most = most
         self._room = room
         self._size = size
@@ -108,7 +112,7 @@ class MemoryDestination:
         self._held = None
 
     def footprint(self, delivery: Delivery) -> Footprint:
-        living = delivery.signal.key if self.edits else None
+        living = delivery.signal.key if self.editing is not Editing.NONE else None
         return Footprint(
             self._size(delivery), living or self._key(delivery), delivery.max_batch, must_be_alone=bool(living)
         )

@@ -162,7 +162,7 @@ class MemoryStore:
             also = [entry.delivery for entry in self._waiting(asking.destination, key) if self._may_go(entry, now)]
             claimed += [self._claim(delivery, now) for delivery in also]
             known, before = self.living.get((asking.destination, key, asking.edits_at), (LiveMessage(), None))
-            claimed = build(key, asking.edits_at, known, before, claimed)
+            claimed = build(key, asking.edits_at, known, before, claimed, editing=asking.editing)
         if claimed:
             self.asked.append(_Asked(asking))
         return claimed
