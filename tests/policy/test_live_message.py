@@ -204,7 +204,7 @@ def test_message_gone_is_recognised() -> None:
 @pytest.mark.parametrize(
     ("editing", "edits"), [(Editing.SILENT, None), (Editing.LOUD, "m1"), (Editing.THREAD, "m1"), (Editing.STATE, "m1")]
 )
-def test_urgent_state_is_posted_again_only_where_an_edit_notifies_nobody(editing: Editing, edits: str | None) -> None:
+def test_urgent_state_is_posted_again_only_where_edits_are_silent(editing: Editing, edits: str | None) -> None:
     known = LiveMessage("m1", (Line(1, NOW, "state 1"),))
     (urgent,) = build("trade", "hook", known, None, [state(2, Priority.URGENT)], editing=editing)
     assert urgent.update is not None
