@@ -8,9 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.client.servers import Serve, Visit, answering, refusing
 
 from tocsin.cli import main
+from tocsin.cli.layout import NARROWEST, wrapped
 from tocsin.cli.output import counted, format_number, paint, plain
 
 Capture = pytest.CaptureFixture[str]
@@ -23,6 +26,7 @@ STATUS: dict[str, Any] = {
     "pid": 7,
     "uptime_seconds": 3661.0,
     "health": "degraded",
+    "configuration": "/etc/tocsin/alerts.toml",
     "problems": ["premium is failing: 503"],
     "counters": {"queue_depth": 3},
     "queue": {"depth": 3, "oldest_seconds": 65.2, "by_priority": {"urgent": 1, "high": 0, "normal": 2, "low": 0}},
@@ -33,6 +37,10 @@ STATUS: dict[str, Any] = {
             "condition": "failing",
             "reason": "503",
             "until_seconds": 9.5,
+            "failing_seconds": 65.2,
+            "oldest_seconds": 65.2,
+            "fallback": ["local"],
+            "fallback_in_seconds": {"urgent": 0.0, "high": None, "normal": 20.0, "low": None},
             "queued": {"urgent": 1, "normal": 2},
             "sent": 5,
             "failed": 2,
@@ -113,13 +121,57 @@ def test_command_status_quiet_prints_nothing(path: Callable[..., str], capsys: C
 
 def test_command_status_shows_health_problems_queue_and_destinations(path: Callable[..., str], capsys: Capture) -> None:
     main(["status", "--socket", path(status=STATUS)])
+    assert capsys.readouterr().out.splitlines() == [
+        "tocsind 0.1.0 is degraded, up 1h1m1s, pid 7",
+        "  configuration: /etc/tocsin/alerts.toml",
+        "  ! premium is failing: 503",
+        "",
+        "queued  urgent 1  high 0  normal 2  low 0  (the oldest for 1m5s)",
+        "",
+        "DESTINATION  KIND     CONDITION  QUEUED  SENT  FAILED  DEAD",
+        "premium      discord  failing    3       5     2       0",
+        "    503; failing for 1m5s; next attempt in 10s; waiting: 1 urgent, 2 normal, the",
+        "    oldest for 1m5s; local takes urgent now, normal in 20s",
+        "local        file     ready      0       -     -       -",
+        "    last error: disk was full",
+        "",
+        "storage is unhealthy: see the problems above",
+    ]
+
+
+LONG = "the-team-that-is-on-call-in-berlin-and-paris-during-nights-and-weekends"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_command_status_fits_the_columns(
+    path: Callable[..., str], capsys: Capture, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    windows = [{"name": name, "left": 27, "count": 30, "kept": 4} for name in ("ours", "webhook", "channel", "address")]
+    limits = {"windows": windows, "ready_seconds": {"low": 7.0}, "waits_for": {"low": "the window of the channel"}}
+    broken = {**STATUS["destinations"][0], "reason": f"cannot connect {'very ' * 40}{'x' * 300}", "limits": limits}
+    destinations = [
+        {**broken, "name": name} for name in ("a", "signals-premium-production-europe", LONG[: columns - 4])
+    ]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    status = {**STATUS, "destinations": destinations, "problems": [f"{LONG} is failing: {'very ' * 40}"]}
+    main(["status", "--socket", path(status=status)])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines[1:])) <= columns
+    assert "x" * 300 in "".join(line.strip() for line in lines)
+
+
+def test_command_status_hides_zeros(path: Callable[..., str], capsys: Capture) -> None:
+    main(["status", "--socket", path(status={**STATUS, "uptime_seconds": 0.2})])
     said = capsys.readouterr().out
-    assert said.splitlines()[:2] == ["tocsind 0.1.0 is degraded, up 1h1m1s, pid 7", "  ! premium is failing: 503"]
-    assert "urgent 1  high 0  normal 2  low 0  (the oldest for 1m5s)" in said
-    rows = [line.split() for line in said.splitlines() if line.startswith(("premium", "local"))]
-    assert rows[0] == ["premium", "discord", "failing", "3", "5", "2", "0", "503", "(for", "10s)"]
-    assert rows[1][-5:] == ["last", "error:", "disk", "was", "full"]
-    assert "storage is unhealthy" in said
+    assert "is degraded, just started, pid 7" in said
+    assert "0ms" not in said
+
+
+@given(st.text(max_size=200), st.integers(NARROWEST, 100))
+def test_wrapped_lines_fit_and_lose_no_word(text: str, width: int) -> None:
+    lines = wrapped(text, width)
+    assert all(len(line) <= width for line in lines)
+    assert "".join("".join(lines).split()) == "".join(plain(text).split())
 
 
 def test_command_status_accepts_an_incomplete_object(path: Callable[..., str], capsys: Capture) -> None:

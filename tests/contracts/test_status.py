@@ -25,6 +25,7 @@ STATUS = {
     "pid": int,
     "uptime_seconds": float,
     "health": str,
+    "configuration": str,
     "problems": list,
     "counters": dict,
     "accepted": PRIORITIES,
@@ -40,6 +41,7 @@ STATUS = {
     },
     "http": type(None),
     "heartbeat": type(None),
+    "silences": {"active": int},
     "damage": {"folders": list},
     "log": {"dropped_lines": int},
     "socket": {"path": str, "reason": (str, type(None))},
@@ -63,6 +65,8 @@ DESTINATION = {
     "counters": dict,
     "arrivals": {"count": int, "seconds": NUMBER, "le": dict},
     "limits": LIMITS,
+    "fallback": list,
+    "fallback_in_seconds": dict.fromkeys(PRIORITIES, (*NUMBER, type(None))),
 }
 COUNTERS = {
     "notifications_queued",

@@ -10,7 +10,7 @@ from .exit_codes import OK, USAGE, Failure
 from .output import counted, format_age, paint, plain, print_json, print_line
 from .parsing import Found, Verb, client
 from .send import arguments, signal_of, with_wait
-from .status import budget
+from .status_lines import budget
 
 
 def _run(found: Found) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from .output import format_age, print_json, print_line, print_note, table
+from .layout import table
+from .output import format_age, print_json, print_line, print_note
 from .parsing import Found, Parser, Verb, client, common, misread
 
 STATES = ("queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped", "silenced")

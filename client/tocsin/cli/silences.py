@@ -7,7 +7,8 @@ from typing import Any
 from tocsin.durations import format_duration
 
 from .exit_codes import USAGE, Failure
-from .output import counted, format_age, format_time, plain, print_json, print_line, print_note, table
+from .layout import table
+from .output import counted, format_age, format_time, plain, print_json, print_line, print_note
 from .parsing import Found, Parser, Verb, client, common, duration, misread
 
 KEYS = ("tier", "priority", "strategy", "symbol", "action", "source", "key", "tag")

@@ -1,16 +1,15 @@
 """The command line parsed by argparse: unusual spellings, usage errors and --help.
 
 Options cannot be abbreviated, because abbreviations break scripts when options are added. Help starts with examples and ends with exit
-codes. A usage error raises Failure with 64 (argparse would exit with 2, which means `failing` here), with a suggestion. The terminal's
-width is read without `shutil`, which imports all compressors.
+codes. A usage error raises Failure with 64 (argparse would exit with 2, which means `failing` here), with a suggestion.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 
 from .exit_codes import USAGE, Failure
+from .layout import columns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
         arguments: list[tuple[tuple[str, ...], dict[str, Any]]]
 
 
-_USUAL_COLUMNS = 80
 _REQUIRED = "the following arguments are required: "
 
 
@@ -36,17 +34,7 @@ class _Formatter(argparse.HelpFormatter):
     """A formatter that is given its width: argparse makes one for every added argument, and would import shutil."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_columns() - 2)
-
-
-def _columns() -> int:
-    named = os.environ.get("COLUMNS", "")
-    if named.isdecimal() and int(named) > 0:
-        return int(named)
-    try:
-        return os.get_terminal_size(1).columns or _USUAL_COLUMNS
-    except OSError:
-        return _USUAL_COLUMNS
+        super().__init__(prog, width=columns() - 2)
 
 
 class Thorough(argparse.ArgumentParser):

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tocsin.cli.output import by_priority, format_age, plain
-from tocsin.cli.status import budget
+from tocsin.cli.status_lines import budget
 from tocsin.durations import format_duration
 
 from .model import Lane, ordered, sparkline

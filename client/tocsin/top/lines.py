@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tocsin.cli.output import by_priority, format_age, plain, table
+from tocsin.cli.layout import table
+from tocsin.cli.output import by_priority, format_age, plain
 
 from .model import Lane
 from .screens import Picture

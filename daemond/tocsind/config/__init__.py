@@ -33,7 +33,7 @@ the network.
 from . import webhook_url
 from .kinds.discord import DiscordOptions
 from .kinds.file import FileOptions
-from .loading import load, parse
+from .loading import BUILT_IN, load, parse
 from .model import (
     AlarmsOptions,
     Config,
@@ -48,6 +48,7 @@ from .report import report
 from .starter import starter_text
 
 __all__ = [
+    "BUILT_IN",
     "AlarmsOptions",
     "Config",
     "ConfigurationInvalid",

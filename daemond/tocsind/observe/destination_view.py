@@ -39,6 +39,12 @@ def limits(view: LaneView) -> dict[str, Any]:
     }
 
 
+def fallback_in(view: LaneView) -> dict[str, float | None]:
+    """By priority: when a fallback takes what waits, during an outage; null while none would."""
+    in_outage = view.outage.is_on and view.disabled is None and view.fallbacks
+    return {each.label: _finite(max(0.0, view.outage.moves_after[each])) if in_outage else None for each in Priority}
+
+
 def wait_reason(view: LaneView, priority: Priority, known: str | None = None) -> str | None:
     """Why a delivery of this priority waits, for people; None when it is about to go. `known` is the journal's reason, if it has one."""
     if known is not None:

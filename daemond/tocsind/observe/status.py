@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from tocsind import __version__
 from tocsind.attachments import MAX_BYTES, Attachments
 from tocsind.clock import Clock
+from tocsind.config import BUILT_IN
 from tocsind.core.active_config import ActiveConfig
 from tocsind.core.disk_guard import DiskGuard
 from tocsind.delivery.lane_view import LaneView
@@ -21,7 +23,7 @@ from tocsind.policy.delivery import Priority
 from tocsind.secret import redacted_struct
 from tocsind.spool import SpoolImporter
 
-from .destination_view import limits, summary
+from .destination_view import fallback_in, limits, summary
 from .health import Condition, Health, Readings
 from .health_readings import HealthCheck
 from .metrics import Metrics
@@ -105,6 +107,7 @@ class StatusView:
             "pid": os.getpid(),
             "uptime_seconds": round(self._clock.now() - self._since, 3),
             "health": health.word,
+            "configuration": _place(self._config.current.source),
             "problems": health.problems,
         }
 
@@ -137,7 +140,14 @@ class StatusView:
             "counters": dict(record.counters),
             "arrivals": record.arrivals(),
             "limits": limits(view),
+            "fallback": list(view.fallbacks),
+            "fallback_in_seconds": fallback_in(view),
         }
+
+
+def _place(source: str) -> str:
+    """The configuration's file, or `built-in default`."""
+    return source if source == BUILT_IN else str(Path(source).absolute())
 
 
 def _queue(readings: Readings) -> dict[str, Any]:
