@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.client.servers import Serve, Visit, answering, refusing
 from tocsin.cli import main
 from tocsin.cli.layout import NARROWEST, wrapped
 from tocsin.cli.output import counted, format_number, paint, plain
+from tocsin.cli.tail_lines import event_line
 
 Capture = pytest.CaptureFixture[str]
 ID = "01J9Z3NDEKTSV4RRFFQ69G5FAV"
@@ -88,6 +90,12 @@ WHY: dict[str, Any] = {
         }
     ],
 }
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Local time is UTC."""
+    monkeypatch.setattr("time.localtime", time.gmtime)
 
 
 @pytest.fixture
@@ -284,7 +292,17 @@ def _two_facts(visit: Visit) -> None:
     visit.tell(
         {
             "ok": True,
-            "event": {"event": "sent", "at": 1.5, "level": "debug", "id": ID, "destination": "d", "message": None},
+            "event": {
+                "event": "sent",
+                "at": 1.5,
+                "level": "debug",
+                "id": ID,
+                "title": "BUY",
+                "destination": "d",
+                "attempts": 3,
+                "seconds": 0.34,
+                "message": None,
+            },
         }
     )
     visit.tell(
@@ -301,11 +319,71 @@ def _two_facts(visit: Visit) -> None:
     )
 
 
+@pytest.mark.usefixtures("utc")
 def test_command_tail_prints_one_line_an_event(serve: Serve, capsys: Capture) -> None:
     assert main(["tail", "--socket", serve(_two_facts).path]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first.split()[1:] == ["00:00:01.500", "debug", "sent", f"id={ID}", "destination=d"]
-    assert second.endswith('error    disabled       reason="401 for a while" names=a,b')
+    assert first.split() == [
+        "1970-01-01",
+        "00:00:01",
+        "sent",
+        "BUY",
+        "->",
+        "d:",
+        "3",
+        "attempts,",
+        "after",
+        "340ms",
+        ID,
+    ]
+    assert second.endswith("!! disabled        401 for a while, names a, b")
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (
+            {
+                "event": "deferred",
+                "level": "warning",
+                "title": "Disk\x1b[2J",
+                "destination": "d",
+                "wait": 2.0,
+                "reason": "503",
+            },
+            r"00:01:40 !  deferred        Disk\x1b[2J -> d: 503, next attempt in 2s",
+        ),
+        (
+            {
+                "event": "accepted",
+                "id": ID,
+                "title": "x" * 99,
+                "priority": "urgent",
+                "destinations": ["a", "b"],
+                "uid": 0,
+            },
+            f"00:01:40    accepted        {'x' * 59}… -> a, b: URGENT  {ID}",
+        ),
+        (
+            {"event": "breaker-opened", "destination": "d", "rest": 90.0},
+            "00:01:40    breaker-opened  d: next attempt in 1m30s",
+        ),
+        ({"event": "all-clear", "seconds": 0.25}, "00:01:40    all-clear       for 250ms"),
+        (
+            {"event": "future", "flag": True, "share": 0.5, "empty": [], "none": None},
+            "00:01:40    future          flag yes, share 0.5",
+        ),
+        ({}, "00:01:40    None"),
+    ],
+)
+@pytest.mark.usefixtures("utc")
+def test_event_line_has_title_and_human_numbers(event: dict[str, Any], line: str) -> None:
+    assert event_line({"at": 100.0, **event}, 200.0) == line
+
+
+@pytest.mark.usefixtures("utc")
+def test_event_line_of_another_day_has_the_date() -> None:
+    assert event_line({"at": 100.0, "event": "stopped"}, 9e5).startswith("1970-01-01 00:01:40 ")
 
 
 def test_command_tail_json_prints_one_object_a_line(serve: Serve, capsys: Capture) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
 
 from tocsin.errors import Unreachable
 
-from .output import format_time, paint, plain, print_json
+from .output import print_json
 from .parsing import Found, Parser, Verb, client, common
-
-_COLOUR = {"warning": "yellow", "error": "red", "debug": "dim"}
-_HEAD = ("event", "at", "level")
+from .tail_lines import event_line
 
 
 def _arguments(parser: Parser) -> None:
@@ -26,22 +24,10 @@ def _run(found: Found) -> int:
             if found.json:
                 print_json({"schema": 1, **event}, now=found.follow)
             else:
-                print(_line(event), flush=found.follow)
+                print(event_line(event, time.time()), flush=found.follow)
     if found.follow:
         raise Unreachable("the daemon closed the connection; run `tocsin tail -f` again after it has restarted")
     return 0
-
-
-def _line(event: dict[str, Any]) -> str:
-    level, name = plain(event.get("level", "")), plain(event.get("event"))
-    rest = {key: value for key, value in event.items() if key not in _HEAD and value is not None}
-    fields = " ".join(f"{key}={_value(value)}" for key, value in rest.items())
-    return f"{format_time(event.get('at') or 0)}  {paint(f'{level:<7}', _COLOUR.get(level))}  {name:<13}  {fields}".rstrip()
-
-
-def _value(value: Any) -> str:
-    text = plain(",".join(map(str, value)) if isinstance(value, list) else value)
-    return f'"{text}"' if " " in text or not text else text
 
 
 VERBS = {

@@ -53,6 +53,7 @@ from tocsind.spool import SpoolImporter
 
 from .catching_up import catch_up
 from .connection import Refusal
+from .event_titles import EventTitles
 from .permissions import permit
 from .silence_requests import SilenceRequests
 
@@ -324,13 +325,17 @@ class Handlers:
             raise Refusal("full", str(full)) from None
 
     async def events(self, request: Tail) -> AsyncGenerator[dict[str, Any], None]:
-        """The replies of a `tail`: the events in memory, and with `follow` all later ones."""
+        """The replies of a `tail`: the events in memory, and with `follow` all later ones. Those about a signal have its `title`."""
+        titles = EventTitles(self._journal)
         with self._feed.follow() as later:
-            for event in self._feed.latest():
-                yield {"ok": True, "event": event}
+            latest = list(self._feed.latest())
+            await titles.learn(latest)
+            for event in latest:
+                yield {"ok": True, "event": titles.added(event)}
             if request.follow:
                 async for event in later:
-                    yield {"ok": True, "event": event}
+                    await titles.learn([event])
+                    yield {"ok": True, "event": titles.added(event)}
 
 
 def _enable_notes(before: LaneView, after: LaneView) -> dict[str, str]:

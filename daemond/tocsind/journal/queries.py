@@ -64,6 +64,13 @@ def sender(connection: sqlite3.Connection, id_: str) -> int | None:
     return int(row[0]) if row else None
 
 
+def titles(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, str]:
+    """The titles of those signals that are known."""
+    marks = ", ".join("?" * len(ids))
+    rows = connection.execute(f"SELECT id, body FROM signals WHERE id IN ({marks})", tuple(ids))  # noqa: S608 - only marks
+    return {id_: _decode(body)["title"][:MAX_TITLE] for id_, body in rows}
+
+
 def states(connection: sqlite3.Connection, id_: str) -> str | None:
     """The summary alone."""
     row = connection.execute("SELECT number FROM signals WHERE id = ?", (id_,)).fetchone()

@@ -1,0 +1,53 @@
+"""What the commands report of a real daemon."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from tests.harness import DaemonProcess, file, route
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    folder = tmp_path_factory.mktemp("reports")
+    with DaemonProcess(folder, file("general-file") + route("general-file")).start() as running:
+        yield running
+
+
+def send(daemon: DaemonProcess, title: str) -> str:
+    id_ = daemon.tocsin("send", title, "--wait").stdout.strip()
+    assert len(id_) == 26
+    return id_
+
+
+def test_tail_shows_titles_of_signals(daemon: DaemonProcess) -> None:
+    id_ = send(daemon, "Backup failed")
+    lines = [line for line in daemon.tocsin("tail").stdout.splitlines() if line.endswith(id_)]
+    assert [line.split()[1] for line in lines] == ["accepted", "sent"]
+    assert all("Backup failed -> general-file: " in line for line in lines)
+    events = map(json.loads, daemon.tocsin("tail", "--json").stdout.splitlines())
+    assert {event.get("title") for event in events if event.get("id") == id_} == {"Backup failed"}
+
+
+def test_status_names_the_configuration(daemon: DaemonProcess) -> None:
+    assert f"  configuration: {daemon.config}" in daemon.tocsin("status").stdout.splitlines()
+    assert daemon.status()["configuration"] == str(daemon.config)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["enable", "genral-file"], ["queue", "--destination", "genral-file"], ["send", "x", "--to", "genral-file"]],
+)
+def test_unknown_destination_is_answered_with_the_likely_one(daemon: DaemonProcess, words: list[str]) -> None:
+    done = daemon.tocsin(*words)
+    assert (done.returncode, done.stdout) == (65, "")
+    assert done.stderr.endswith("there is no destination 'genral-file'; did you mean general-file?\n")
+
+
+@pytest.mark.parametrize("words", [["why", "\udcff"], ["drop", "\udcff"], ["queue", "--destination", "\udcff"]])
+def test_argument_that_is_not_utf8_is_an_unknown_name(daemon: DaemonProcess, words: list[str]) -> None:
+    done = daemon.tocsin(*words)
+    assert done.returncode == 65
+    assert "Traceback" not in done.stderr
