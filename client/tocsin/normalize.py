@@ -20,6 +20,7 @@ from binascii import crc32
 from enum import Enum
 from itertools import islice
 
+from . import payloads
 from . import values as read
 from .errors import InvalidSignal
 from .ids import is_id
@@ -168,13 +169,26 @@ class _Reader:
         return self.cut(f"fields.{label}", held, most)
 
     def _make_title(self) -> None:
-        """Make a title from the other fields. Raises InvalidSignal if the signal is empty."""
+        """Make a title from the payload or the other fields. Raises InvalidSignal if the signal is empty."""
         values = self.values
+        if "payload" in values:  # its text, which is no other than what was given
+            show_payload(values, values["payload"])
+            return
         made = title_from(values)
         if not made:
             raise InvalidSignal("title", "is required, or a body, or fields: this signal is empty")
         values["title"] = made if len(made) <= TITLE else made[: TITLE - 1] + _MARK
         self.note("title", "none was given; made from the other fields")
+
+
+def show_payload(values: dict[str, Any], payload: dict[str, Any]) -> None:
+    """Put the text of a payload where a signal has none of its own."""
+    title, body = payloads.text_of(payload)
+    values.setdefault("title", title)
+    if body:
+        values.setdefault("body", body)
+    if link := payloads.link_of(payload):
+        values.setdefault("link", link)
 
 
 def _free(label: str, taken: dict[str, Any]) -> str:
@@ -301,6 +315,17 @@ def _flag(_: _Reader, __: str, value: Any) -> bool:
     return word in _ON
 
 
+def _payload(reader: _Reader, _: str, value: Any) -> dict[str, Any]:
+    try:
+        found = payloads.read(value)
+    except payloads.TooLarge as large:
+        show_payload(reader.values, dict(large.payload))
+        raise Absent(f"larger than {payloads.MOST_BYTES // 1024} KiB, its text is sent instead") from None
+    if not found:
+        raise Absent("empty")
+    return found
+
+
 def _tags(reader: _Reader, name: str, value: Any) -> list[str]:
     if isinstance(value, (*_TEXT_LIKE, int, float)):
         reader.note(name, "read as one tag")
@@ -364,6 +389,7 @@ _MEANT = {
     "link": f"an address of at most {LINK:,} characters",
     "attach": "a path",
     "code": "yes or no",
+    "payload": "a Discord message",
     "id": "a ULID, so the signal has another",
 }
 _READERS: dict[str, Callable[[_Reader, str, Any], Any]] = {
@@ -382,6 +408,7 @@ _READERS: dict[str, Callable[[_Reader, str, Any], Any]] = {
     "attach": _path,
     "to": _several,
     "code": _flag,
+    "payload": _payload,
     "id": _id,
     "input_notes": _notes,
 }

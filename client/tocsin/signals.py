@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         source: str | None
         host: str | None
         code: bool | None
+        payload: Mapping[str, Any] | None
         id: str | None
 
 
@@ -175,6 +176,11 @@ def _flag(value: Any) -> bool | None:
     return value if type(value) is bool else None
 
 
+def _payload(value: Any) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = lazy("tocsin.payloads").checked(value) if type(value) is dict else None
+    return found
+
+
 def _id(value: Any) -> str | None:
     text = value.upper() if type(value) is str else ""
     return text if is_id(text) else None
@@ -203,6 +209,7 @@ _PROPER: dict[str, Callable[[Any], Any]] = {
     "source": _short,
     "host": _short,
     "code": _flag,
+    "payload": _payload,
     "id": _id,
     "input_notes": _notes,
 }
@@ -241,6 +248,9 @@ class Signal:
     source: str | None
     host: str | None  # the machine that the alert is about
     code: bool | None  # the body is output of a program
+    payload: (
+        dict[str, Any] | None
+    )  # a Discord message that goes as it is; title and body are its text, for other destinations
     input_notes: list[str] | None  # which values were converted, left as text, or cut
     id: str
 
@@ -311,6 +321,7 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 needed_at_exit("tocsin.normalize")
+needed_at_exit("tocsin.payloads")
 needed_at_exit("tocsin.timestamps")
 
 

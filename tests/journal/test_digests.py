@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -45,6 +46,16 @@ def fold_of(database: sqlite3.Connection, count: int = 2, destination: str = "a"
     fold = digest_oldest(database, destination)
     assert fold is not None
     return fold
+
+
+def test_raw_messages_are_not_digested(database: sqlite3.Connection) -> None:
+    raw = [msgspec.structs.replace(arrival("a", payload={"content": "x"}), raw=True) for _ in range(3)]
+    assert queue.append(database, raw) == [True] * 3
+    assert digest_oldest(database, "a") is None
+    others = [put(database, "a") for _ in range(2)]
+    fold = digest_oldest(database, "a")
+    assert fold is not None
+    assert list(fold.originals) == others
 
 
 def story_of(database: sqlite3.Connection, id_: str) -> dict[str, Any]:

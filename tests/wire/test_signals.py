@@ -157,6 +157,7 @@ def test_signal_of_the_largest_values_fits_a_frame_and_stays_as_it_is() -> None:
     fields = {f"{n}{huge}": huge for n in range(100)}
     given: dict[str, Any] = dict.fromkeys(FIELD_NAMES, huge)
     given |= {"tags": [huge] * 100, "to": [huge] * 100, "input_notes": [huge] * 100, "fields": fields, "x" * 9999: huge}
+    given["payload"] = {"content": "\x01" * 10_000}
     signal = Signal.from_dict(given)
     assert len(encode_json({"op": "send", "v": 1, "signal": signal.as_dict(), "ack": "received"})) < MAX_FRAME
     assert Signal.from_dict(signal.as_dict()) == signal

@@ -105,6 +105,7 @@ class Admission:
             signal.key or None,
             now.steady - now.wall,
             None if silence is None else (silence.id, silence.settlement()),
+            "payload" in values,
         )
 
     def _route(self, signal: Signal) -> tuple[Priority, tuple[str, ...]]:

@@ -11,6 +11,7 @@ expected failure is a value; an exception is a bug and stops the daemon, which l
     table             what each answer means, as a table; the meanings, and the default table
     rejections        which deliveries a refused message is about, and what follows for each
     discord           Discord's webhooks; discord_response, discord_table and discord_rejections: its answers
+    raw_messages      what a webhook does with messages that go as they are
     multipart         a request body with files, as Discord expects it
     file              JSON lines, synced
     file_paths        whether a file destination can be written here

@@ -11,7 +11,7 @@ the daemon restarts: an alert without its author is better than none.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -26,13 +26,14 @@ from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.live_message import Editing, of_edit
 from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Outcome, Refused, Report
-from tocsind.rendering import Notify, limit_usage, living_message, message, size, warnings_for
+from tocsind.rendering import Notify, limit_usage, living_message, message, raw, size, warnings_for
 from tocsind.secret import Secret
 
 from .discord_response import DiscordResponse
 from .discord_table import outcome_of, outcome_of_edit
 from .http import Answer, Body, Failure, HttpClient, json_body
 from .multipart import File, multipart
+from .raw_messages import about_deliveries, files_of, footprint, within_thread
 from .rejections import Rejection, verdicts, verdicts_of_edit
 
 _UPLOAD: Final = 512 * 1024.0  # bytes a second that a line carries at least: attachments have that much longer
@@ -65,6 +66,8 @@ class DiscordWebhook:
         key, weight = delivery.signal.key, 0
         if self._attachments and _brings_file(delivery):
             weight = self._attachments.size(delivery.id)
+        if raw.is_raw(delivery):
+            return footprint(delivery, self._notify(delivery), weight)
         return Footprint(size(delivery), key or self._notify(delivery), delivery.max_batch, bool(key), weight)
 
     async def discover(self) -> ChannelInfo:
@@ -87,6 +90,8 @@ class DiscordWebhook:
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
         update = batch[0].update
+        if raw.is_raw(update.message if update else batch[0]):
+            return await self._deliver_raw(batch)
         payload, files = await self._with_files(batch)
         if update and update.edits:
             answer = await self._request("PATCH", message_at(self._webhook, update.edits), payload, files)
@@ -115,7 +120,62 @@ class DiscordWebhook:
             return verdicts(fault, batch, response.status)
         return verdicts_of_edit(fault, batch, response.status, update.message)
 
+    async def _deliver_raw(self, batch: Sequence[Delivery]) -> Report:
+        """Post, edit or delete a message that goes as it is."""
+        update = batch[0].update
+        shown, edits = (update.message, update.edits) if update else (batch[0], None)
+        deletes, query = raw.is_deletion(shown), raw.query_of(shown)
+        if deletes and edits is None:
+            return Report((Delivered(),) * len(batch))  # it was never posted, or is gone
+        files = [] if deletes else await self._raw_files(batch)
+        payload = None if deletes else self._raw_payload(batch, shown, files, edits=edits is not None)
+        method = "DELETE" if deletes else "PATCH" if edits else "POST"
+        target = message_at(self._webhook, edits) if edits else self._address
+        answer = await self._request(method, with_query(target, query), payload, files)
+        if not isinstance(answer, Answer):
+            return Report((of_edit(answer) if edits else answer,) * len(batch))
+        response = DiscordResponse(answer)
+        if deletes and response.status == 404 and response.is_own:
+            return Report((Delivered(edits),) * len(batch), response.rate_headers)
+        outcomes = self._raw_verdicts(response, batch, shown, edits)
+        if "thread_id" in query:
+            outcomes = tuple(map(within_thread, outcomes))
+        return Report(outcomes, response.rate_headers, response.is_invalid)
+
+    async def _raw_files(self, batch: Sequence[Delivery]) -> list[File]:
+        files: list[File] = []
+        for each in batch:
+            payload = raw.payload_of(each)
+            content = await self._read(each) if raw.file_names(payload) else None
+            files += files_of(payload, content, len(files))
+        return files
+
+    def _raw_payload(
+        self, batch: Sequence[Delivery], shown: Delivery, files: Sequence[File] = (), *, edits: bool = False
+    ) -> dict[str, Any]:
+        notify = self._notify(shown)
+        if edits:
+            return raw.raw_edit(shown, notify)
+        together = batch if batch[0].update is None else [shown]
+        return raw.raw_message(together, self._options.username, notify, [file.name for file in files])
+
+    def _raw_verdicts(
+        self, response: DiscordResponse, batch: Sequence[Delivery], shown: Delivery, edits: str | None
+    ) -> tuple[Outcome, ...]:
+        verdict = outcome_of_edit(response) if edits else outcome_of(response)
+        if edits and verdict == Delivered():
+            verdict = Delivered(edits)
+        if not isinstance(verdict, Rejection):
+            return (verdict,) * len(batch)
+        fault = about_deliveries(verdict, batch if batch[0].update is None else [shown])
+        if batch[0].update is None:
+            return verdicts(fault, batch, response.status)
+        return verdicts_of_edit(fault, batch, response.status, shown)
+
     def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
+        if raw.is_raw(batch[0]):
+            payload = self._raw_payload(batch, batch[0])
+            return {"payload": payload, "limits": [], "notes": ["a Discord message that goes as it is"]}
         update, payload = batch[0].update, self._message(batch)
         if update is None:
             seen, told = batch, payload
@@ -206,6 +266,13 @@ def message_at(webhook: Secret, message: str) -> Secret:
 
 def with_wait(webhook: Secret) -> Secret:
     """The same URL and query (thread_id) with wait=true: without it, Discord answers before it saves the message."""
+    return with_query(webhook, {"wait": "true"})
+
+
+def with_query(webhook: Secret, more: Mapping[str, str]) -> Secret:
+    """The same URL with these values in its query, instead of its own ones of these names."""
+    if not more:
+        return webhook
     parts = urlsplit(webhook.reveal())
-    query = [(key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if key != "wait"]
-    return Secret(urlunsplit(parts._replace(query=urlencode([*query, ("wait", "true")]), fragment="")))
+    query = [(key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if key not in more]
+    return Secret(urlunsplit(parts._replace(query=urlencode([*query, *more.items()]), fragment="")))

@@ -1,6 +1,6 @@
 """A request body with files: multipart/form-data as Discord expects it, the message in `payload_json`, each file in `files[n]`.
 
-File names come from `tocsin.attachments` and hold only characters that need no quoting.
+In file names quotes and line breaks are escaped as browsers escape them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,16 @@ def _parts(boundary: str, message: bytes, files: Sequence[File]) -> Iterator[byt
     yield _head(boundary, 'name="payload_json"', "application/json")
     yield message
     for file in files:
-        yield _head(boundary, f'name="files[{file.place}]"; filename="{file.name}"', "application/octet-stream")
+        yield _head(
+            boundary, f'name="files[{file.place}]"; filename="{_quoted(file.name)}"', "application/octet-stream"
+        )
         yield file.content
     yield f"\r\n--{boundary}--\r\n".encode()
 
 
 def _head(boundary: str, disposition: str, kind: str) -> bytes:
     return f"\r\n--{boundary}\r\nContent-Disposition: form-data; {disposition}\r\nContent-Type: {kind}\r\n\r\n".encode()
+
+
+def _quoted(name: str) -> str:
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

@@ -5,6 +5,7 @@ A digest is a signal like any other. What is special about it:
     its place     first in its priority's queue; several digests in the order in which they were made. A queue is read by number, so
                   the digest's delivery has a negative one: the number of its signal, which is never used again, less `BELOW`. A copy
                   at a fallback is numbered, and waits there, like any other
+    raw messages  are never digested: they go as they are (rendering.raw)
     nesting       a digest never replaces another one (`signals.stands_for` tells them apart)
     live messages a key that has a message is not digested, or the message would go on showing an old state. A key without one may be; the
                   journal keeps the states, so that an earlier state that comes later gets its place
@@ -76,7 +77,7 @@ def _oldest_queued(connection: sqlite3.Connection, destination: str, priority: P
     rows = connection.execute(
         f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
         " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.deadline IS NULL"
-        " AND s.stands_for IS NULL AND NOT EXISTS (SELECT 1 FROM living l"
+        " AND s.stands_for IS NULL AND NOT s.raw AND NOT EXISTS (SELECT 1 FROM living l"
         " WHERE l.destination = d.destination AND l.key = d.key AND l.message IS NOT NULL)"
         " ORDER BY d.number LIMIT ?",
         (destination, priority, most),

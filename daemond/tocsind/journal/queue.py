@@ -30,8 +30,11 @@ def append(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[
     first = _next_number(connection)
     numbered = list(enumerate(arrivals, first))
     stored = connection.executemany(
-        "INSERT OR IGNORE INTO signals (number, id, accepted, uid, pid, body, skew) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(number, each.id, each.accepted, each.uid, each.pid, each.body, each.skew) for number, each in numbered],
+        "INSERT OR IGNORE INTO signals (number, id, accepted, uid, pid, body, skew, raw) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (number, each.id, each.accepted, each.uid, each.pid, each.body, each.skew, each.raw)
+            for number, each in numbered
+        ],
     ).rowcount
     if stored < len(numbered):
         new = {number for (number,) in connection.execute("SELECT number FROM signals WHERE number >= ?", (first,))}

@@ -25,6 +25,7 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
     key: str | None = None  # of its live message
     skew: float = 0.0  # steady clock minus wall clock, at acceptance: `accepted` is on the wall clock
     silence: tuple[str, str] | None = None  # id of the silence that matches it, and the reason for its deliveries
+    raw: bool = False  # a message that goes as it is, and into no digest
 
 
 class OutboxPosition(msgspec.Struct, frozen=True):

@@ -254,7 +254,12 @@ CREATE TABLE silences (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH, _TENTH, _ELEVENTH)
+# Raw messages (rendering.raw). Before this version there were none.
+_TWELFTH = """
+ALTER TABLE signals ADD COLUMN raw INTEGER NOT NULL DEFAULT 0;  -- it goes as it is, and into no digest
+"""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH, _TENTH, _ELEVENTH, _TWELFTH)
 
 
 _SHAPE = (  # of the file; both must precede the first table, and an older file keeps its own

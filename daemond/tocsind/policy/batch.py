@@ -28,6 +28,7 @@ class Footprint(msgspec.Struct, frozen=True):
     max_batch: int | None = None  # the largest batch that it may join; None: no limit
     must_be_alone: bool = False  # it updates a live message
     weight: int = 0  # bytes of its attachment
+    items: int = 1  # embeds, where a delivery may have several
 
 
 class Batch(NamedTuple):
@@ -42,13 +43,15 @@ def form(offered: Sequence[Footprint], most: int, room: float, load: float = inf
     if offered and offered[0].must_be_alone:
         return Batch((0,), is_full=any(share.key != offered[0].key for share in offered))
     chosen: list[int] = []
+    items = most
     for place, share in enumerate(offered):
         if chosen and share.key != offered[0].key:
             continue
         most = most if share.max_batch is None else min(most, share.max_batch)
-        if chosen and (len(chosen) >= most or share.size > room or share.weight > load):
+        if chosen and (len(chosen) >= most or share.items > items or share.size > room or share.weight > load):
             return Batch(tuple(chosen), is_full=True)
         chosen.append(place)
+        items -= share.items
         room -= share.size
         load -= share.weight
-    return Batch(tuple(chosen), is_full=len(chosen) >= most)
+    return Batch(tuple(chosen), is_full=bool(chosen) and (len(chosen) >= most or items <= 0))

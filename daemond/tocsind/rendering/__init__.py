@@ -12,6 +12,7 @@ accepts every signal: this package applies every limit, by cutting, because a cu
     plain        the same after a rejection: text only
     mentions     who is notified by a message
     message      deliveries as one Discord message, and how much of it each needs
+    raw          messages that a program wrote for Discord itself
     history      earlier states of a live message
     lint         how close a message comes to the limits, and what readers will not see
     digest       many deliveries as one signal
@@ -19,9 +20,10 @@ accepts every signal: this package applies every limit, by cutting, because a cu
     json_lines   a delivery as a line of JSON
 """
 
+from . import raw
 from .json_lines import json_line
 from .lint import limit_usage, warnings_for
 from .mentions import Notify
 from .message import living_message, message, size
 
-__all__ = ["Notify", "json_line", "limit_usage", "living_message", "message", "size", "warnings_for"]
+__all__ = ["Notify", "json_line", "limit_usage", "living_message", "message", "raw", "size", "warnings_for"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-_SILENT: Final = 4096  # SUPPRESS_NOTIFICATIONS: it appears without a sound
+SILENT: Final = 4096  # SUPPRESS_NOTIFICATIONS: it appears without a sound
 _WRITTEN: Final = {"role": "<@&{}>", "user": "<@{}>", "everyone": "@everyone", "here": "@here"}
 
 
@@ -23,7 +23,7 @@ class Notify(NamedTuple):
     def parts(self) -> dict[str, Any]:
         """The parts of the payload that carry these settings."""
         content = " ".join(map(_written, self.mentions))
-        parts = {"content": content, "flags": _SILENT * self.silent}
+        parts = {"content": content, "flags": SILENT * self.silent}
         return {key: value for key, value in parts.items() if value} | {"allowed_mentions": _allowed(self.mentions)}
 
 
