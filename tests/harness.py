@@ -27,6 +27,7 @@ from typing import Any, Self
 import pytest
 
 import tocsin
+from tocsind.testing.reader import Alert, alerts_in
 
 PATIENCE = 20.0  # seconds for anything that should take milliseconds: two busy cores
 STRANGER, GROUP = 12345, 23456  # a user without an account, and a group
@@ -395,6 +396,14 @@ class FakeProcess:
     def embeds(self) -> list[dict[str, Any]]:
         """The embeds of all accepted messages, in order."""
         return [embed for message in self.messages() for embed in message["payload"]["embeds"]]
+
+    def alerts(self) -> list[Alert]:
+        """The alerts in all accepted messages as a reader sees them, in order."""
+        return [alert for message in self.messages() for alert in alerts_in(message["payload"])]
+
+    def titles(self) -> list[str]:
+        """Their titles, without marks."""
+        return [alert.title for alert in self.alerts()]
 
     def __enter__(self) -> Self:
         return self
