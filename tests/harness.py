@@ -336,6 +336,43 @@ def notify_socket(folder: Path) -> Iterator[tuple[str, Callable[[], str]]]:
             address.unlink()
 
 
+class ServiceProcess:
+    """The fake of a kind other than Discord as a process (`python -m tocsind.testing KIND`)."""
+
+    def __init__(self, place: Mapping[str, Any]) -> None:
+        self.port: int = place["port"]
+        self.destination: dict[str, Any] = place["destination"]
+        self.environment: dict[str, str] = place["environment"]
+
+    def control(self, method: str, name: str, body: object = None) -> Any:
+        """Make one control request."""
+        return _control(self.port, method, name, body)
+
+
+@contextmanager
+def service_process(kind: str) -> Iterator[ServiceProcess]:
+    """The fake of a kind for the length of the block."""
+    command = [sys.executable, "-m", "tocsind.testing", kind]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield ServiceProcess(json.loads(process.stdout.readline()))
+        finally:
+            process.terminate()
+
+
+def _control(port: int, method: str, name: str, body: object) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request(method, f"/_fake/{name}", None if body is None else json.dumps(body))
+        answer = connection.getresponse()
+        content = json.loads(answer.read())
+        assert answer.status == 200, content
+        return content
+    finally:
+        connection.close()
+
+
 class FakeProcess:
     """The fake Discord as a process, with its control requests."""
 
@@ -353,15 +390,7 @@ class FakeProcess:
 
     def control(self, method: str, name: str, body: object = None) -> Any:
         """Make one control request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        try:
-            connection.request(method, f"/_fake/{name}", None if body is None else json.dumps(body))
-            answer = connection.getresponse()
-            content = json.loads(answer.read())
-            assert answer.status == 200, content
-            return content
-        finally:
-            connection.close()
+        return _control(self.port, method, name, body)
 
     def hold(self, *, saved: bool = False) -> None:
         """Hold the responses to posts from now on; `saved` saves the messages first. GET requests are answered."""
