@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from tocsin.signals import PRIORITIES
-from tocsind.testing.forms import Json
+from tocsind.discord_api.forms import Json
 from tocsind.testing.mentions import Mentions
 from tocsind.testing.messages import Message
 

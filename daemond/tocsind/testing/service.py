@@ -21,8 +21,8 @@ import msgspec
 import trio
 
 from tocsind.clock import SystemClock
+from tocsind.discord_api.errors import as_json
 from tocsind.http_server import Bounds, Reply, Request, WebServer
-from tocsind.testing.answers import as_json
 from tocsind.testing.behaviour import Asked, Behaviour
 from tocsind.testing.behaviours import RateLimited, Status, as_behaviour, read_behaviours
 from tocsind.testing.control import PREFIX

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from tocsind.discord_api.errors import as_json
 from tocsind.http_server import Reply, Request
-from tocsind.testing.answers import as_json
 from tocsind.testing.service import FakeService
 
 SECRET: Final = f"whsec_{b64encode(b'a fake signing secret of 32 byte').decode()}"
