@@ -20,6 +20,10 @@ MOST_BYTES = 64 * 1024  # as JSON; Discord's own limits come to less
 DELETED = "a message was deleted"
 NO_TEXT = "a message without text"
 _MARK = "…"
+_SHOWN = ("content", "embeds", "components", "poll")
+_KEYS = frozenset(
+    (*_SHOWN, "username", "avatar_url", "flags", "tts", "allowed_mentions", "thread_id", "thread_name", "applied_tags", "attachments")
+)  # fmt: skip
 _DEEPEST = 8  # components within components
 
 
@@ -31,6 +35,14 @@ class TooLarge(ValueError):  # noqa: N818 - names the condition
         self.payload = payload
 
 
+def is_message(value: Any) -> bool:
+    """Whether `value` maps what Execute Webhook takes: something to show, and no key of anything else. Never raises."""
+    try:
+        return hasattr(type(value), "keys") and _KEYS.issuperset(value) and any(value.get(name) for name in _SHOWN)
+    except Exception:  # noqa: BLE001 - a foreign mapping may raise anything
+        return False
+
+
 def checked(value: Any) -> dict[str, Any] | None:
     """The payload in plain JSON types; None when it is empty, no JSON object, or too large."""
     try:
@@ -40,12 +52,19 @@ def checked(value: Any) -> dict[str, Any] | None:
 
 
 def read(value: Any) -> dict[str, Any]:
-    """As `checked`, for JSON text, objects with `to_dict`, and values of other types, which become text. Raises ValueError, TooLarge."""
+    """As `checked`, for JSON text, objects with `to_dict` such as those of discord.py, and values of other types, which become text.
+
+    Raises ValueError, TooLarge.
+    """
     if hasattr(value, "to_dict"):
         value = value.to_dict()
     if isinstance(value, (str, bytes, bytearray)):
         value = json.loads(value)
-    return _plain(json.dumps(dict(value), ensure_ascii=False, default=str), value)
+    return _plain(json.dumps(dict(value), ensure_ascii=False, default=_plainer), value)
+
+
+def _plainer(value: Any) -> Any:
+    return value.to_dict() if hasattr(value, "to_dict") else str(value)
 
 
 def _plain(text: str, value: Any) -> dict[str, Any]:

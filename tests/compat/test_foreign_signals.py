@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.odd_values import LazyMapping, NaTType, Row
 from tests.trading.odd_values import Nameless
 
 from tocsin import InvalidSignal, Signal
@@ -102,6 +103,39 @@ def test_foreign_signal_accepts_all_fields_of_send() -> None:
     }  # fmt: skip
     expected = said | {"to": ["ops"], "attach": "/tmp/a.png", "expires": 90.0}
     assert signal_of(said).as_dict() == signal_of(SimpleNamespace(**said)).as_dict() == expected
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "hello"},
+        {"embeds": [{"title": "BUY"}], "username": "bot", "allowed_mentions": {"parse": []}},
+        MappingProxyType({"content": "hello"}),
+    ],
+)
+def test_mapping_that_is_a_discord_message_is_the_payload(message: Any) -> None:
+    signal = signal_of(message, priority="high", tier="free", context={"rsi": 33})
+    assert signal.payload == dict(message)
+    assert (signal.title, signal.priority, signal.tier) == ("hello" if "content" in message else "BUY", "high", "free")
+    assert signal.fields == {"rsi": 33}
+
+
+@pytest.mark.parametrize(
+    "other", [{"content": "", "embeds": []}, {"content": "x", "symbol": "BTC"}, {"username": "bot"}]
+)
+def test_mapping_with_other_keys_is_no_discord_message(other: dict[str, Any]) -> None:
+    assert signal_of(other).payload is None
+
+
+def test_row_of_a_table_is_read_by_its_names() -> None:
+    row = Row(symbol="BTC", side="buy", price=1.5, rsi=33, time=NaTType())
+    assert made(row) == made(vars(row)["_columns"])
+    assert made(row)["fields"] == {"rsi": 33}
+
+
+def test_mapping_that_fails_keeps_what_was_read() -> None:
+    fields = made({"symbol": "X"}, context=LazyMapping())["fields"]
+    assert fields == {"first": 1, "not read to its end": "OSError: the table is gone"}
 
 
 def test_foreign_signal_ignores_other_ids_and_empty_values() -> None:

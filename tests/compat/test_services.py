@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
+import os
+import pickle
 import socket
 from pathlib import Path
 from typing import Any
@@ -38,13 +41,109 @@ def test_old_classes_send(daemon: DaemonProcess, channels: FakeProcess, service:
     arrived(channels, 0, f"{service.__name__} says")
 
 
-def test_old_settings_are_logged_once_without_values(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level(logging.INFO, "tocsin.compat")
+MESSAGE = {
+    "content": "**bold** and @everyone",
+    "username": "old bot",
+    "embeds": [{"title": "BUY BTCUSDT", "color": 65280, "fields": [{"name": "RSI", "value": "33", "inline": True}]}],
+}
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        compat.send_signal_async,
+        compat.send_signal_to_discord,
+        lambda given: compat.DiscordService().send_message(given),
+    ],
+    ids=["async", "to-discord", "service"],
+)
+def test_discord_message_arrives_as_it_is(daemon: DaemonProcess, channels: FakeProcess, send: Any) -> None:
+    before = len(channels.messages())
+    assert asyncio.run(send(MESSAGE)) is True
+    until(lambda: len(channels.messages()) > before)
+    payload = channels.messages()[before]["payload"]
+    assert {name: payload[name] for name in ("content", "username")} == {
+        name: MESSAGE[name] for name in ("content", "username")
+    }
+    [embed] = payload["embeds"]
+    assert (embed["title"], embed["fields"]) == ("BUY BTCUSDT", [{"name": "RSI", "value": "33", "inline": True}])
+
+
+def test_discord_message_goes_by_priority_and_tier(daemon: DaemonProcess, channels: FakeProcess) -> None:
+    before = len(channels.messages())
+    assert compat.send_signal_sync({"content": "for some"}, priority="high", user_tier="premium") is True
+    until(lambda: len(channels.messages()) > before)
+    assert channels.messages()[before]["webhook_id"] == channels.webhooks[0]["id"]
+
+
+class Renamed(compat.AsyncNotificationService):
+    """As a subclass of the old service: its own `__init__`, one method changed, the others inherited."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    async def send_signal_async(self, signal: Any, *more: Any, **named: Any) -> bool:
+        self.seen.append(signal["title"])
+        return await super().send_signal_async({**signal, "title": f"{signal['title']} renamed"}, *more, **named)
+
+
+def test_override_in_a_subclass_of_a_service_has_its_effect(daemon: DaemonProcess, channels: FakeProcess) -> None:
+    ours = Renamed()
+    ours.logger.info("usable without the base's __init__")
+    assert ours.logger.name == __name__
+    assert asyncio.run(ours.queue_notification({"title": "inherited"}, channel="#signals-free")) is True
+    assert ours.seen == ["inherited"]
+    [embed] = arrived(channels, 1, "inherited renamed")
+    assert [(each["name"], each["value"].lstrip("\\")) for each in embed["fields"]] == [("channel", "#signals-free")]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda given: pickle.loads(pickle.dumps(given))])
+def test_used_service_can_be_copied(daemon: DaemonProcess, channels: FakeProcess, copied: Any) -> None:
+    ours = Renamed()
+    title = f"of {len(channels.messages())} messages"
+    assert asyncio.run(ours.queue_signal({"title": title})) is True
+    other = copied(ours)
+    assert asyncio.run(other.queue_signal({"title": f"{title}, a copy"})) is True
+    arrived(channels, 1, f"{title} renamed", f"{title}, a copy renamed")
+
+
+def test_service_works_in_a_forked_child(daemon: DaemonProcess, channels: FakeProcess) -> None:
+    service = compat.DiscordService()
+    assert asyncio.run(service.send_signal({"title": "parent"})) is True
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if asyncio.run(service.send_signal({"title": "child"})) else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    arrived(channels, 1, "parent", "child")
+
+
+def test_services_attributes_are_the_daemons_values(daemon: DaemonProcess) -> None:
+    service = compat.NotificationIntegration().notification_service
+    until(lambda: service.queue_depth == 0)
+    assert tuple(service.metrics) == METRICS
+    assert service.circuit_breaker_state == "closed"
+    assert isinstance(service.discord_service, compat.DiscordService)
+
+
+def test_services_attributes_are_unknown_without_a_daemon(no_daemon: Path) -> None:
+    service = compat.AsyncNotificationService()
+    assert service.circuit_breaker_state == "unknown"
+    assert service.metrics["notifications_sent"] is None
+    assert service.is_running is False
+
+
+def test_old_settings_are_warned_of_once_without_texts(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
-        compat.DiscordService("https://discord.com/api/webhooks/1/canary", max_workers=2)
-    assert caplog.messages == ["DiscordService: argument 1, max_workers: ignored, configured in alerts.toml now"]
+        compat.DiscordService(
+            "https://discord.com/api/webhooks/1/canary", max_workers=2, max_retries=3, retry_delay=1.5
+        )
+    retry = 'retry = { first = "1s", most = "60s", give-up = "6h" } under [destinations.NAME] in alerts.toml'
+    assert caplog.messages == [
+        "DiscordService: argument 1 is ignored: alerts.toml has the settings now",
+        "DiscordService: max_workers = 2 is ignored: each destination has four senders",
+        f"DiscordService: max_retries = 3, retry_delay = 1.5 are ignored: write {retry}",
+    ]
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 
 def test_metrics_are_the_daemons_counters(daemon: DaemonProcess, channels: FakeProcess) -> None:

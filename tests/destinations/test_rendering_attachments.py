@@ -6,12 +6,13 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.destinations.signals import deliveries, delivery, embed, plain
+from tests.destinations.signals import deliveries, delivery
 
 from tocsind.policy.delivery import Delivery
+from tocsind.rendering import message, size
 from tocsind.rendering.digest import digest
-from tocsind.rendering.discord import message, size
-from tocsind.rendering.discord.embed import length
+from tocsind.rendering.embed import embed, length
+from tocsind.rendering.plain import plain
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,34 @@ def test_client_webhook_is_used_only_where_permitted(host: DaemonProcess) -> Non
     assert row["destination"].startswith("client-")
 
 
+IN_CONTEXT = {
+    "sync": "main()",
+    "asyncio": "async def run():\n    main()\nimport asyncio\nasyncio.run(run())",
+    "trio": "async def run():\n    main()\nimport trio\ntrio.run(run)",
+    "threads": "import threading\none = threading.Thread(target=main)\none.start()\none.join()",
+}
+
+
+@pytest.mark.parametrize("context", IN_CONTEXT)
+def test_subclass_of_the_aggregator_alerts_in_every_context(host: DaemonProcess, context: str) -> None:
+    host.start()
+    definitions, _, use = blocks(5, "python")[0].partition("\nconfig = ")
+    indented = "".join(f"    {line}\n" for line in f"config = {use}".splitlines())
+    done = subprocess.run(
+        [sys.executable, "-c", f"{definitions}\ndef main():\n{indented}\n{IN_CONTEXT[context]}"],
+        env=host.env,
+        cwd=host.folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "['BTCUSDT']\n")
+    assert done.stderr == blocks(5, "text")[0]
+    [alert] = arrived(host)
+    assert (alert["title"], alert["confidence"], alert["priority"]) == ("BUY BTCUSDT", 0.93, "urgent")
+
+
 def test_health_and_metrics_example_prints_values(host: DaemonProcess) -> None:
     host.start()
     assert run(host, sys.executable, "-c", blocks(4, "python")[0]) == "healthy ok closed True\n0 0 0\n"

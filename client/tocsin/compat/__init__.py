@@ -12,7 +12,7 @@ are converted and handed over. The returned bool is the receipt's `accepted`: th
     enums             priorities and tiers
     foreign_signals   any object as a signal, by the names of its attributes or keys
     send              the calls, async and sync
-    send_queue        the queue and thread that coroutines send through; loop_waker wakes them
+    send_queue        the queue and thread that coroutines send through (tocsin.loop_waker wakes them)
     health            health and metrics under the old names
     services          the old classes
 

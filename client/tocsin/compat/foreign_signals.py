@@ -2,7 +2,8 @@
 
 Each field is looked up under several names, as an attribute or, in a mapping, as a key; the first value that can be converted is used
 (`tocsin.values`). Values that cannot be converted are added to the fields. So are the items of `metadata` and `indicators`, the given
-context, and the items of a mapping with unknown names.
+context, and the items of a mapping with unknown names. A mapping that is a Discord message, as code posts it to a webhook, is the signal's
+payload, which Discord gets as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from tocsin import payloads
 from tocsin.errors import InvalidSignal
 from tocsin.normalize import is_readable
 from tocsin.signals import Signal
@@ -41,6 +43,7 @@ _ALIASES = {
     "attach_note": ("attach_note",),
     "timestamp_text": ("timestamp_text",),
     "id": ("id",),
+    "payload": ("payload",),
 }
 _LEVELS = {  # fields that are rendered for traders
     "entry": ("entry", "entry_price"),
@@ -51,11 +54,11 @@ _LEVELS = {  # fields that are rendered for traders
 }
 
 
-def signal_of(given: Any, priority: Any = None, tier: Any = None, context: Any = None) -> Signal:
-    """The signal in `given`, with this priority and tier, and with `context` in its fields. Raises InvalidSignal."""
+def signal_of(given: Any, priority: Any = None, tier: Any = None, context: Any = None, others: Any = None) -> Signal:
+    """The signal in `given`, with this priority and tier, and with `context` and `others` in its fields. Raises InvalidSignal."""
     if given is None:
         raise InvalidSignal("signal", "is None")
-    values = given.as_dict() if isinstance(given, Signal) else _read(given)
+    values = _given(given)
     fields = dict(values.pop("fields", None) or {})
     for name, asked in (("priority", priority), ("tier", tier)):
         if asked is None:
@@ -64,13 +67,20 @@ def signal_of(given: Any, priority: Any = None, tier: Any = None, context: Any =
             values[name] = _READERS[name](asked)
         elif not is_missing(asked):
             fields[name] = masked_field(asked)  # the signal keeps its own value, and this one is shown as well
-    fields |= {_line(describe(name)) or "?": masked_field(value) for name, value in _items(context)}
+    fields |= {_line(describe(name)) or "?": masked_field(value) for name, value in (*_items(context), *_items(others))}
     if fields:
         values["fields"] = fields
     try:
         return Signal.from_dict(values)
     except InvalidSignal:  # the values are empty, such as an empty mapping for a title: the title is the object's text
         return Signal.from_dict({**values, "title": _line(describe(given)) or type(given).__name__})
+
+
+def _given(given: Any) -> dict[str, Any]:
+    """The fields in `given`; a Discord message goes as it is."""
+    if isinstance(given, Signal):
+        return given.as_dict()
+    return {"payload": given} if payloads.is_message(given) else _read(given)
 
 
 def _read(given: Any) -> dict[str, Any]:
@@ -211,7 +221,8 @@ def _several(value: Any) -> Any:
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     **{
-        name: _if_readable(name) for name in ("price", "confidence", "priority", "timestamp", "expires", "attach", "id")
+        name: _if_readable(name)
+        for name in ("price", "confidence", "priority", "timestamp", "expires", "attach", "id", "payload")
     },
     **dict.fromkeys(("title", "key", "source", "attach_note", "timestamp_text"), _line),
     **dict.fromkeys(("symbol", "strategy"), _name),

@@ -13,9 +13,8 @@ from typing import Any
 
 from tocsin.background import WorkQueue, own_queue
 from tocsin.client import Client
+from tocsin.loop_waker import loop_waker
 from tocsin.signals import Receipt, Signal
-
-from .loop_waker import loop_waker
 
 CAPACITY = 10_000  # signals that may wait for a disk that does not answer
 _BATCH = 500  # one frame

@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tocsin.at_exit import FLUSH_SECONDS
 from tocsin.client import Client
+from tocsin.loop_waker import in_thread
+from tocsin.replies import describe
 from tocsin.signals import Receipt, Signal
 
+from .alert_hooks import AlertHooks
 from .decisions import Decision, as_alert, decide
 from .dedup import with_stable_id
 from .parsing import Read, Rejected, read_all
@@ -22,17 +26,36 @@ from .submit_queue import submit_queue
 from .webhook_target import WebhookTarget
 
 _log = logging.getLogger("tocsin.trading")
+_MOST_RUNS = 16  # whose inputs are known, for subclasses that schedule the alerts of a run later
 _MOST_LOGGED = 100  # kinds of problems that are logged
 
 
-class SignalAggregator:
+class _Alert(NamedTuple):
+    """An alert, and its place in the input: alerts of one time keep their order."""
+
+    place: int
+    signal: Signal
+
+
+class _Result(NamedTuple):
+    """A returned input, its alerts that are not handed over yet, and its run's report."""
+
+    item: Any
+    alerts: list[_Alert]
+    report: Report
+
+
+_Results = dict[int, _Result]  # of one run, by the id of the input
+
+
+class SignalAggregator(AlertHooks):
     """Weighs and sorts the signals of several strategies, and hands them over, if so configured.
 
     `strategy_weights` is {strategy: number}; the default weight is 1. `aggregation_config` may have the keys discord_alerts (false),
     discord_webhook_url, discord_config, min_confidence (0), window (seconds or a duration, "1h"), conflict (tell, strongest or none), once
     (false), and for every alert tier, priority, expires, tags, to, source. `client` is a tocsin.Client; by default one is made.
 
-    May be used from any thread, coroutine or forked process. Nothing here raises.
+    May be used from any thread, coroutine or forked process. Nothing here raises. `alert_hooks` has the methods to override.
     """
 
     def __init__(
@@ -43,11 +66,15 @@ class SignalAggregator:
         client: Client | None = None,
     ) -> None:
         self.report = Report()
+        self.strategy_weights = strategy_weights if strategy_weights is not None else {}
+        self.aggregation_config = aggregation_config if aggregation_config is not None else {}
         self._settings = settings(aggregation_config)
-        self._weights, odd = weights(strategy_weights)
+        self._alerts_configured = self._settings.alerts
+        _, odd = weights(strategy_weights)
         self._client = client or Client()
         self._target = WebhookTarget(self._client, self._settings.webhook)
         self._waiting: deque[tuple[list[Signal], Report]] = deque()
+        self._results: deque[_Results] = deque(maxlen=_MOST_RUNS)
         self._logged: set[str] = set()
         for problem in (*self._settings.problems, *odd):
             self._log_once(problem, problem)
@@ -65,29 +92,53 @@ class SignalAggregator:
         A signal is a TradingSignal, a tocsin.Signal, a mapping, or an object with a signal's attributes; the same object is returned.
         `report` has the decisions and the rejected inputs.
         """
+        aggregated = self._process_signals(strategy_signals)
+        if failed:
+            self.report = replace(self.report, failed=tuple(failed))  # with the same list of receipts
+        if aggregated and self._alerts_are_on():
+            try:
+                self._schedule_discord_alerts(aggregated)
+            except Exception as error:  # noqa: BLE001 - an override may raise anything
+                self._log_once(
+                    "schedule", f"_schedule_discord_alerts raised {describe(error)}; the daemon gets the alerts"
+                )
+                self._submit_alerts(aggregated)
+        return aggregated
+
+    def _process_signals(self, strategy_signals: Mapping[str, Iterable[Any]]) -> list[Any]:
+        """As `aggregate_signals`, without alerts."""
         read, rejected = _apart(read_all(strategy_signals, self._settings.in_every_alert))
-        judged = list(zip(read, decide(read, self._weights, self._settings), strict=True))
-        alerts = [self._alert(each.signal, verdict) for each, verdict in judged if verdict.alerted]
-        judged.sort(key=lambda pair: rank(pair[0].signal.confidence, pair[0].signal.timestamp))
-        report = Report(tuple(verdict for _, verdict in judged), tuple(rejected), tuple(failed))
-        for each in rejected:
-            self._log_once(f"{each.field} {each.reason}", f"{each}; the signal is left out")
-        self._submit(alerts, report)
-        self.report = report
-        return [each.item for each, _ in judged]
+        chosen = replace(self._settings, alerts=self._alerts_are_on())
+        judged = list(zip(read, decide(read, weights(self.strategy_weights)[0], chosen), strict=True))
+        verdicts = sorted(judged, key=lambda pair: rank(pair[0].signal.confidence, pair[0].signal.timestamp))
+        self.report = report = Report(tuple(verdict for _, verdict in verdicts), tuple(rejected))
+        results: _Results = {}
+        for place, (each, verdict) in enumerate(judged):
+            alerts = results.setdefault(id(each.item), _Result(each.item, [], report)).alerts
+            if verdict.alerted:
+                alerts.append(_Alert(place, self._alert(each.signal, verdict)))
+        self._results.append(results)
+        for problem in rejected:
+            self._log_once(f"{problem.field} {problem.reason}", f"{problem}; the signal is left out")
+        return [each.item for each, _ in verdicts]
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
         """Wait until all alerts are handed over; False when they are not within `seconds`. `report.receipts` has their receipts."""
         return submit_queue().flush(seconds)
 
     def cleanup(self) -> None:
-        """Flush, and close the connection. May be called repeatedly; the aggregator stays usable."""
+        """Flush, and close the connection. May be called repeatedly, also if `__init__` failed; the aggregator stays usable."""
+        executor = vars(self).get("_discord_executor")
+        if executor is not None:
+            executor.shutdown(wait=True)
         self.flush()
-        self._client.close()
+        client = vars(self).get("_client")
+        if client is not None:
+            client.close()
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy has the same settings; the original hands over what is queued."""
-        return {**vars(self), "_waiting": deque()}
+        return {**vars(self), "_waiting": deque(), "_results": deque(maxlen=_MOST_RUNS)}
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +148,40 @@ class SignalAggregator:
 
     def _alert(self, signal: Signal, verdict: Decision) -> Signal:
         return as_alert(with_stable_id(signal) if self._settings.once else signal, verdict)
+
+    def _submit_alerts(self, signals: Iterable[Any]) -> None:
+        """Queue the alerts among `signals` that are not handed over yet: inputs of the last runs, or signals that a subclass made."""
+        found: dict[int, tuple[Report, list[_Alert]]] = {}
+        for item in signals:
+            report, alerts = self._taken(item)
+            found.setdefault(id(report), (report, []))[1].extend(alerts)
+        for report, alerts in found.values():
+            self._submit([alert.signal for alert in sorted(alerts, key=lambda alert: alert.place)], report)
+
+    def _taken(self, item: Any) -> tuple[Report, list[_Alert]]:
+        """The alerts for an item, and the report that gets their receipts."""
+        for results in reversed(tuple(self._results)):
+            known = results.get(id(item))
+            if known is not None:
+                return known.report, [known.alerts.pop() for _ in tuple(known.alerts)]
+        try:
+            return self.report, [_Alert(0, self._own_alert(item))]
+        except Exception as error:  # noqa: BLE001 - foreign objects may raise anything
+            self._log_once(describe(error), f"an alert was not sent: {describe(error)}")
+            return self.report, []
+
+    def _own_alert(self, item: Any) -> Signal:
+        """The alert for a signal of no run."""
+        from tocsin.compat.foreign_signals import signal_of  # noqa: PLC0415 - few subclasses make signals
+
+        return Signal.trusted({**self._settings.in_every_alert, **signal_of(item).as_dict()})
+
+    async def _hand_over(self, alerts: Sequence[Signal]) -> bool:
+        """Whether these are on disk."""
+        report = Report()
+        self._submit([Signal.trusted({**self._settings.in_every_alert, **each.as_dict()}) for each in alerts], report)
+        await in_thread(self.flush)
+        return len(report.receipts) == len(alerts) and all(receipt.accepted for receipt in report.receipts)
 
     def _submit(self, alerts: list[Signal], report: Report) -> None:
         if not alerts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from inspect import iscoroutine
 from typing import Any, Protocol, Self
 
@@ -47,6 +48,7 @@ class MultiStrategyGenerator:
         *,
         client: Client | None = None,
     ) -> None:
+        self.strategy_configs, self.aggregator_config = strategy_configs, aggregator_config
         self._configs = {name_of(name): _config(given) for name, given in _named(strategy_configs)}
         weights = {name: config["weight"] for name, config in self._configs.items() if "weight" in config}
         self.aggregator = SignalAggregator(weights, aggregator_config, client=client)
@@ -54,8 +56,9 @@ class MultiStrategyGenerator:
 
     @property
     def report(self) -> Report:
-        """The report of the last run."""
-        return self.aggregator.report
+        """The report of the last run. Empty after one of a foreign aggregator."""
+        found = getattr(self.aggregator, "report", None)
+        return found if isinstance(found, Report) else Report()
 
     def generate_aggregated_signals(self, days: int = 30) -> list[Any]:
         """Run all strategies over `days`, queue alerts, and return the aggregated signals. Never raises."""
@@ -66,7 +69,9 @@ class MultiStrategyGenerator:
             self._note(name, reason)
             if reason:
                 failed.append(Failed(name, reason))
-        return self.aggregator.aggregate_signals(raised, failed=failed)
+        found: list[Any] = self.aggregator.aggregate_signals(raised)  # an override may take nothing else
+        self.aggregator.report = replace(self.report, failed=tuple(failed))
+        return found
 
     def cleanup(self) -> None:
         """Wait for the hand-off, at most two seconds, and close the connection. May be called repeatedly."""

@@ -1,18 +1,19 @@
 """The aggregator's configuration. No error in it is fatal: it is logged once as a problem, and the default is used.
 
-The keys are those of existing code. `discord_config`, which configured retries and rates, is accepted and ignored: alerts.toml has these
-settings now. `discord_webhook_url` is a secret, and is part of no problem and no repr.
+The keys are those of existing code. `discord_config` configured retries and rates, which alerts.toml has now: each of its keys is a problem
+that names the key there. `discord_webhook_url` is a secret, and is part of no problem and no repr.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any
 
 from tocsin.durations import parse_duration
+from tocsin.old_settings import advice
 from tocsin.signals import Signal
+from tocsin.values import Absent, Unreadable, confidence, number
 from tocsin.values import describe as name_of
 
 from .mappings import pairs_of
@@ -49,12 +50,14 @@ def settings(config: Any) -> Settings:
         return Settings(problems=(f"the configuration must be a mapping, not {type(config).__name__}",))
     read: dict[str, Any] = {}
     every: dict[str, Any] = {}
-    problems = []
+    problems: list[str] = []
     for key, value in given:
         try:
             if key in IN_EVERY_ALERT:
                 every[key] = _in_every_alert(key, value)
-            elif key not in _IGNORED:
+            elif key == "discord_config":
+                problems.extend(advice(value, key) if value else ())
+            else:
                 name, reader = _KEYS[key]
                 read[name] = reader(value)
         except KeyError:
@@ -92,23 +95,25 @@ def weights(given: Any) -> tuple[dict[str, float], tuple[str, ...]]:
 
 
 def _yes_or_no(value: Any) -> bool:
-    return bool(value)
+    return value.strip().lower() not in _NO if isinstance(value, str) else bool(value)
 
 
 def _not_negative(value: Any) -> float:
-    if isinstance(value, (str, bytes)):
-        raise ValueError(f"must be a number, not {type(value).__name__}")  # noqa: TRY004 - one kind of mistake, one exception
-    number = float(value)
-    if not isfinite(number) or number < 0:
-        raise ValueError(f"must be zero or more, and finite, not {number}")
-    return number
+    try:
+        found = number(value)
+    except (Absent, Unreadable, ValueError):
+        raise ValueError(f"must be a number, not {name_of(value)[:50]!r}") from None
+    if found < 0:
+        raise ValueError(f"must be zero or more, not {found:g}")
+    return found
 
 
 def _confidence(value: Any) -> float:
-    number = _not_negative(value)
-    if number > 1:
-        raise ValueError(f"must lie between 0 and 1, not {number}")
-    return number
+    """A share, given as for a signal: 0.9, 90 or `"90%"`."""
+    try:
+        return confidence(value)
+    except (Absent, Unreadable, ValueError):
+        raise ValueError(f"must be a share from 0 to 1, not {name_of(value)[:50]!r}") from None
 
 
 def _duration(value: Any) -> float:
@@ -135,5 +140,5 @@ _KEYS: dict[Any, tuple[str, Callable[[Any], Any]]] = {
     "conflict": ("conflict", _conflict),
     "once": ("once", _yes_or_no),
 }
-_IGNORED = ("discord_config",)
-_ALL = (*_KEYS, *_IGNORED, *IN_EVERY_ALERT)
+_ALL = (*_KEYS, "discord_config", *IN_EVERY_ALERT)
+_NO = frozenset({"", "false", "no", "off", "0", "none"})

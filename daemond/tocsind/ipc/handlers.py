@@ -55,7 +55,6 @@ from .catching_up import catch_up
 from .connection import Refusal
 from .event_titles import EventTitles
 from .permissions import permit
-from .short_ids import whole_id
 from .silence_requests import SilenceRequests
 
 T = TypeVar("T")
@@ -174,8 +173,7 @@ class Handlers:
         return {"metrics": {"text": (await render(await self._status.collect())).decode()}}
 
     async def _on_why(self, request: Why) -> dict[str, Any]:
-        id_ = await whole_id(self._journal, request.id)
-        story = _found(await self._journal.run(queries.why, id_), request.id)
+        story = _found(await self._journal.run(queries.why, request.id), request.id)
         for delivery in story["deliveries"]:
             if delivery["state"] == "queued":
                 delivery["reason"] = self._wait_reason(delivery)

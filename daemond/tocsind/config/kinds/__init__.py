@@ -9,10 +9,9 @@ from typing import Final
 
 from tocsind.config.kind import Kind
 
-from . import discord, file, webhook
+from . import discord, file
 
 KINDS: Final[dict[str, Kind]] = {
     "discord": discord.KIND,
     "file": file.KIND,
-    "webhook": webhook.KIND,
 }

@@ -21,14 +21,22 @@ def loop_waker() -> LoopWaker | None:
     return _in_trio() or _in_asyncio()  # with trio on top of asyncio both run, and a task of trio's must wait in trio
 
 
-def _in_trio() -> LoopWaker | None:
+def is_in_trio() -> bool:
+    """Whether the caller is a task of trio."""
     trio = sys.modules.get("trio")
     if trio is None:
-        return None
+        return False
     try:
         trio.lowlevel.current_task()
     except RuntimeError:
+        return False
+    return True
+
+
+def _in_trio() -> LoopWaker | None:
+    if not is_in_trio():
         return None
+    trio = sys.modules["trio"]
     event, token = trio.Event(), trio.lowlevel.current_trio_token()
     return LoopWaker(lambda: token.run_sync_soon(event.set), event.wait)
 
