@@ -27,6 +27,7 @@ from typing import Any, Self
 import pytest
 
 import tocsin
+from tocsind.testing.reader import Alert, alerts_in
 
 PATIENCE = 20.0  # seconds for anything that should take milliseconds: two busy cores
 STRANGER, GROUP = 12345, 23456  # a user without an account, and a group
@@ -335,6 +336,43 @@ def notify_socket(folder: Path) -> Iterator[tuple[str, Callable[[], str]]]:
             address.unlink()
 
 
+class ServiceProcess:
+    """The fake of a kind other than Discord as a process (`python -m tocsind.testing KIND`)."""
+
+    def __init__(self, place: Mapping[str, Any]) -> None:
+        self.port: int = place["port"]
+        self.destination: dict[str, Any] = place["destination"]
+        self.environment: dict[str, str] = place["environment"]
+
+    def control(self, method: str, name: str, body: object = None) -> Any:
+        """Make one control request."""
+        return _control(self.port, method, name, body)
+
+
+@contextmanager
+def service_process(kind: str) -> Iterator[ServiceProcess]:
+    """The fake of a kind for the length of the block."""
+    command = [sys.executable, "-m", "tocsind.testing", kind]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield ServiceProcess(json.loads(process.stdout.readline()))
+        finally:
+            process.terminate()
+
+
+def _control(port: int, method: str, name: str, body: object) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request(method, f"/_fake/{name}", None if body is None else json.dumps(body))
+        answer = connection.getresponse()
+        content = json.loads(answer.read())
+        assert answer.status == 200, content
+        return content
+    finally:
+        connection.close()
+
+
 class FakeProcess:
     """The fake Discord as a process, with its control requests."""
 
@@ -352,15 +390,7 @@ class FakeProcess:
 
     def control(self, method: str, name: str, body: object = None) -> Any:
         """Make one control request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        try:
-            connection.request(method, f"/_fake/{name}", None if body is None else json.dumps(body))
-            answer = connection.getresponse()
-            content = json.loads(answer.read())
-            assert answer.status == 200, content
-            return content
-        finally:
-            connection.close()
+        return _control(self.port, method, name, body)
 
     def hold(self, *, saved: bool = False) -> None:
         """Hold the responses to posts from now on; `saved` saves the messages first. GET requests are answered."""
@@ -395,6 +425,14 @@ class FakeProcess:
     def embeds(self) -> list[dict[str, Any]]:
         """The embeds of all accepted messages, in order."""
         return [embed for message in self.messages() for embed in message["payload"]["embeds"]]
+
+    def alerts(self) -> list[Alert]:
+        """The alerts in all accepted messages as a reader sees them, in order."""
+        return [alert for message in self.messages() for alert in alerts_in(message["payload"])]
+
+    def titles(self) -> list[str]:
+        """Their titles, without marks."""
+        return [alert.title for alert in self.alerts()]
 
     def __enter__(self) -> Self:
         return self

@@ -54,6 +54,7 @@ The packages:
     config        alerts.toml
     host          the machine: systemd, Unix socket files, state folder, process limits
     service       `tocsind service install`
+    discord_api   what Discord's webhook API accepts, and its answers to the rest
     testing       the fake Discord, memory stores and clocks, for the demo and the tests only
     demo          `tocsin demo`
 
@@ -73,7 +74,7 @@ Imports go downwards only (tests/test_layers.py checks this table):
     journal, destinations
     host, attachments, rendering
     config
-    clock, events, policy
+    clock, events, policy, discord_api
     secret, errors, http_server
     tocsin
 

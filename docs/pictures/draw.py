@@ -13,6 +13,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
@@ -50,7 +51,13 @@ class Page:
 
 def shown(text: str) -> str:
     """What Discord shows of escaped text."""
-    return re.sub(r"\\([^0-9A-Za-z\s])", r"\1", text)
+    return re.sub(r"\\([^0-9A-Za-z\s])", r"\1", re.sub(r"<t:([0-9]+):([a-zA-Z])>", _time, text))
+
+
+def _time(stamp: re.Match[str]) -> str:
+    """A timestamp as a reader in UTC sees it, at the time of the picture, which is that of the timestamp."""
+    form = {"T": "%H:%M:%S", "R": "now"}.get(stamp[2], "%Y-%m-%d %H:%M")
+    return datetime.fromtimestamp(int(stamp[1]), UTC).strftime(form)
 
 
 def rows(fields: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -69,8 +76,9 @@ def draw_embed(page: Page, embed: dict[str, Any]) -> None:
     """One embed, with the bar of its colour at the left."""
     top, place, x = page.y, len(page.elements), LEFT + 16
     page.y += 12
-    page.text(x, shown(embed["title"]), "title link" if "url" in embed else "title")
-    page.y += LINE + 4
+    if "title" in embed:
+        page.text(x, shown(embed["title"]), "title link" if "url" in embed else "title")
+        page.y += LINE + 4
     for line in shown(embed.get("description", "")).splitlines():
         for part in textwrap.wrap(line, LETTERS) or [""]:
             page.text(x, part)
@@ -103,6 +111,9 @@ def draw(messages: list[dict[str, Any]]) -> str:
     page.elements.append(f'<text x="{LEFT + 10 * len(name) + 5}" y="{page.y + 13}" class="bot">APP</text>')
     page.y += LINE + 6
     for message in messages:
+        for line in shown(message.get("content", "")).splitlines():
+            page.text(LEFT, line)
+            page.y += LINE + 4
         for embed in message["embeds"]:
             draw_embed(page, embed)
     size = f'width="{WIDTH}" height="{page.y + 8}" viewBox="0 0 {WIDTH} {page.y + 8}"'

@@ -204,6 +204,17 @@ def test_command_why_prints_attempts_with_times(
     ]
 
 
+def test_command_why_shows_fields_tags_and_link(path: Callable[..., str], capsys: Capture) -> None:
+    more = {"fields": {"rsi": 33, "size": 0.00001}, "tags": ["a", "b"], "link": "https://x", "host": "db1"}
+    main(["why", ID, "--socket", path(why={**WHY, "signal": {**WHY["signal"], **more}})])
+    assert capsys.readouterr().out.splitlines()[1:5] == [
+        "  tier premium  price 1.5  host db1",
+        "  fields rsi=33, size=0.00001",
+        "  tags a, b",
+        "  link https://x",
+    ]
+
+
 def test_command_why_of_a_signal_without_destinations(path: Callable[..., str], capsys: Capture) -> None:
     main(["why", ID, "--socket", path(why={**WHY, "deliveries": []})])
     assert "no destination" in capsys.readouterr().out

@@ -10,6 +10,7 @@ import pytest
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, until
 
 from tocsin.compat import health, send
+from tocsind.testing.reader import alerts_in
 
 CONFIG = """
 [[routes]]
@@ -62,7 +63,7 @@ def arrived(fake: FakeProcess, webhook: int, *titles: str) -> list[dict[str, Any
 
     def all_there() -> bool:
         messages = [each for each in fake.messages() if each["webhook_id"] == id_]
-        found.update((embed["title"], embed) for message in messages for embed in message["payload"]["embeds"])
+        found.update((alert.title, alert.embed) for message in messages for alert in alerts_in(message["payload"]))
         return found.keys() >= set(titles)
 
     until(all_there)

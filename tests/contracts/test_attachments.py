@@ -134,10 +134,9 @@ def test_charts_with_equal_names_share_a_message_and_stay_distinct(
     assert set(daemon.settled(first.id, *(receipt.id for receipt in receipts))) == {"delivered"}
     content = {name: sha for message in fake.messages()[1:] for name, sha in files(message).items()}
     shown = {
-        embed["title"]: content[embed["image"]["url"].removeprefix("attachment://")]
-        for message in fake.messages()[1:]
-        for embed in message["payload"]["embeds"]
-        if "image" in embed
+        alert.title: content[alert.embed["image"]["url"].removeprefix("attachment://")]
+        for alert in fake.alerts()[1:]
+        if "image" in alert.embed
     }
     assert shown == {f"n{shade}": digest(png(shade)) for shade in range(3)}
     assert len(fake.messages()) == 2

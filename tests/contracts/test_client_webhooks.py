@@ -79,7 +79,7 @@ def test_client_webhook_is_a_destination_at_once(daemon: DaemonProcess, fake: Fa
     name = added(daemon, fake.webhooks[0]["url"])
     assert name.startswith("client-")
     assert arrived(daemon, name) == [(name, "sent")]
-    assert [embed["title"] for embed in fake.embeds()] == ["for a friend"]
+    assert fake.titles() == ["for a friend"]
     assert names(daemon) == ["local-file", name]
     assert daemon.wait_for("webhook-added")["destination"] == name
 

@@ -40,7 +40,7 @@ def test_reload_applies_new_route_and_destination(daemon: DaemonProcess, fake: F
     apply(daemon, file() + discord("d", fake.webhooks[0]["url"]) + premium + route("local-file"))
     assert arrived(daemon, "after", tier="premium") == ["d"]
     assert arrived(daemon, "other", tier="free") == ["local-file"]
-    assert [embed["title"] for embed in fake.embeds()] == ["after"]
+    assert fake.titles() == ["after"]
 
 
 def test_reload_detects_deleted_webhook_before_first_signal(daemon: DaemonProcess, fake: FakeProcess) -> None:
@@ -100,7 +100,7 @@ def test_reload_with_wider_limit_releases_waiting_signals(daemon: DaemonProcess,
     assert daemon.client.request("wait", id=second, seconds=0)["state"] == "queued"
     apply(daemon, discord("d", url, limit='"1000/s"') + route("d"))
     assert daemon.settled(second) == ["delivered"]
-    assert [embed["title"] for embed in fake.embeds()] == ["first", "second"]
+    assert fake.titles() == ["first", "second"]
 
 
 def test_reload_of_invalid_configuration_reports_all_problems_and_keeps_the_old_one(daemon: DaemonProcess) -> None:

@@ -51,3 +51,29 @@ def test_argument_that_is_not_utf8_is_an_unknown_name(daemon: DaemonProcess, wor
     done = daemon.tocsin(*words)
     assert done.returncode == 65
     assert "Traceback" not in done.stderr
+
+
+def test_why_takes_the_end_of_an_id_as_messages_show_it(daemon: DaemonProcess) -> None:
+    id_ = send(daemon, "short")
+    for shown in (id_[-8:], f"`{id_[-6:].lower()}`", f"…{id_[-6:]}", f" {id_.lower()} "):
+        assert daemon.tocsin("why", shown).stdout.startswith(f"{id_}  short\n")
+    assert daemon.tocsin("drop", id_[-8:]).returncode == daemon.tocsin("retry", id_[-8:]).returncode == 0
+
+
+def test_why_names_the_ids_that_share_an_end(daemon: DaemonProcess) -> None:
+    first, second = "01J9Z3NDEKTSV4RRFFQ69ZZZZZ", "01J9Z3NDEKTSV4RRFFQ68ZZZZZ"
+    for id_ in (first, second):
+        daemon.tocsin("send", "same end", "--id", id_)
+    done = daemon.tocsin("why", "zzzzz")
+    assert (done.returncode, done.stdout) == (65, "")
+    assert f"several ids end in ZZZZZ: {first}, {second}; " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["why", ""], 64), (["why", "`"], 64), (["why", "%%%%"], 65), (["why", "QQQQ"], 65), (["why", "Z"], 65)],
+)
+def test_why_of_no_id_says_so(daemon: DaemonProcess, words: list[str], code: int) -> None:
+    done = daemon.tocsin(*words, "--json")
+    assert done.returncode == code
+    assert json.loads(done.stdout)["schema"] == 1

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from hypothesis import HealthCheck, settings
 
+from tocsind.discord_api.validation import check
 from tocsind.testing.messages import Message, MessageLog, Moment
-from tocsind.testing.validation import check
 from tocsind.testing.webhooks import numbered_webhook
 
 slowly = settings(

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery, Priority
+from tocsind.rendering import card_of
+from tocsind.rendering.discord.embed import embed as embed_of
+from tocsind.rendering.discord.plain import plain as plain_of
 
 ACCEPTED = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -17,6 +20,16 @@ def delivery(title: str = "BUY BTCUSDT", *, doubt: bool = False, plain: bool = F
     return Delivery(
         1, signal(title, fields), "signals-premium", priority, ACCEPTED, maybe_duplicate=doubt, plain_format=plain
     )
+
+
+def embed(delivery: Delivery, *, gone: bool = False, **options: Any) -> dict[str, Any]:
+    """The embed of a delivery's card."""
+    return embed_of(card_of(delivery, gone=gone), **options)
+
+
+def plain(delivery: Delivery) -> dict[str, Any]:
+    """The plain form of a delivery's card."""
+    return plain_of(card_of(delivery))
 
 
 def signal(title: str, fields: dict[str, Any]) -> Signal:

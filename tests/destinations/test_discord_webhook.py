@@ -19,7 +19,7 @@ from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.outcomes import Cause, ChannelInfo, Deferred, Delivered, Refused, Report
 from tocsind.policy.pace import GUARD, Pace
-from tocsind.rendering import Notify, size
+from tocsind.rendering.discord import Notify, size
 from tocsind.secret import Secret
 from tocsind.testing import FakeDiscord, NoId, NoWait, RateLimited, Scope, Settings, Status, serve_fake
 from tocsind.testing.mentions import Mentions

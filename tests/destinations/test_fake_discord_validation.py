@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tocsind.discord_api.validation import check
 from tocsind.testing.mentions import Mentions, mentions_of
-from tocsind.testing.validation import check
 
 ASTRAL = "\N{POLICE CARS REVOLVING LIGHT}"  # one code point, two UTF-16 units, four bytes
 

@@ -20,7 +20,7 @@ from tocsind.policy.delivery import Delivery, Priority
 from tocsind.policy.live_message import LiveMessage
 from tocsind.policy.live_update import build
 from tocsind.policy.outcomes import Cause, Deferred, Delivered
-from tocsind.rendering import Notify, raw
+from tocsind.rendering.discord import Notify, raw
 from tocsind.secret import Secret
 from tocsind.testing import FakeDiscord, Settings, serve_fake
 

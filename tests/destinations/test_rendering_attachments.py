@@ -6,13 +6,12 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.destinations.signals import deliveries, delivery
+from tests.destinations.signals import deliveries, delivery, embed, plain
 
 from tocsind.policy.delivery import Delivery
-from tocsind.rendering import message, size
 from tocsind.rendering.digest import digest
-from tocsind.rendering.embed import embed, length
-from tocsind.rendering.plain import plain
+from tocsind.rendering.discord import message, size
+from tocsind.rendering.discord.embed import length
 
 
 @pytest.mark.parametrize(

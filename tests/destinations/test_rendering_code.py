@@ -7,14 +7,18 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.destinations.signals import delivery
+from tests.destinations.signals import delivery, embed, plain
 
-from tocsind.rendering.code import code_block
-from tocsind.rendering.embed import embed, length
-from tocsind.rendering.plain import plain
-from tocsind.rendering.text import FENCE, MARK, clean, cut
+from tocsind.rendering.discord.code import code_block
+from tocsind.rendering.discord.embed import length
+from tocsind.rendering.discord.markup import FENCE, cut
+from tocsind.rendering.text import MARK, clean, output_of_program
 
 OUTPUT = st.text(st.sampled_from("`\\*ab \n\r\t\x1b[31mK]0;;é🙂"), max_size=400)
+
+
+def block_of(output: str, most: int) -> str:
+    return code_block(output_of_program(output), most)
 
 
 def inside(block: str) -> str:
@@ -25,7 +29,7 @@ def inside(block: str) -> str:
 
 @given(OUTPUT, st.integers(1, 300))
 def test_code_block_holds_any_output_within_its_room(output: str, most: int) -> None:
-    block = code_block(output, most)
+    block = block_of(output, most)
     assert len(block) <= most
     assert "\x1b" not in block
     if block and block != MARK:
@@ -34,7 +38,7 @@ def test_code_block_holds_any_output_within_its_room(output: str, most: int) -> 
 
 @given(OUTPUT, st.integers(20, 300), st.integers(20, 300))
 def test_code_block_that_is_cut_again_is_a_code_block(output: str, first: int, second: int) -> None:
-    again = cut(code_block(output, first), second)
+    again = cut(block_of(output, first), second)
     assert len(again) <= second
     assert not again or inside(again)
 
@@ -53,28 +57,27 @@ def test_code_block_that_is_cut_again_is_a_code_block(output: str, first: int, s
 )
 def test_escape_sequence_of_a_terminal_is_removed_whole(output: str, text: str) -> None:
     assert clean(output) == text
-    assert inside(code_block(output, 100)) == text
+    assert inside(block_of(output, 100)) == text
 
 
 def test_line_that_a_program_overwrote_shows_its_last_state() -> None:
-    assert inside(code_block("1 %\r50 %\r100 %\ndone\r\n", 100)) == "100 %\ndone"
+    assert inside(block_of("1 %\r50 %\r100 %\ndone\r\n", 100)) == "100 %\ndone"
 
 
 def test_fence_in_the_output_does_not_end_the_block() -> None:
     assert (
-        inside(code_block("a\n```\n@everyone **b**\n````", 100)).replace("\u200b", "")
-        == "a\n```\n@everyone **b**\n````"
+        inside(block_of("a\n```\n@everyone **b**\n````", 100)).replace("\u200b", "") == "a\n```\n@everyone **b**\n````"
     )
 
 
 def test_indentation_and_tables_stay_as_they_are() -> None:
     table = "   NAME   SIZE\n   a.csv   1_0*2"
-    assert inside(code_block(f"\n{table}\n\n", 100)) == table
+    assert inside(block_of(f"\n{table}\n\n", 100)) == table
 
 
 def test_end_of_long_output_is_kept_from_the_start_of_a_line() -> None:
     lines = [f"line {number}" for number in range(1000)]
-    kept = inside(code_block("\n".join(lines), 200)).split("\n")
+    kept = inside(block_of("\n".join(lines), 200)).split("\n")
     assert kept[0] == MARK
     assert kept[1:] == lines[-len(kept) + 1 :]
 
@@ -102,5 +105,5 @@ def test_footer_names_the_host() -> None:
 @given(st.sampled_from(["\r", "\x1b", "`", "\x1b]"]))
 def test_code_block_of_hostile_output_is_fast(piece: str) -> None:
     began = time.process_time()
-    code_block(piece * 50_000, 4096)
+    block_of(piece * 50_000, 4096)
     assert time.process_time() - began < 5  # quadratic searches take minutes

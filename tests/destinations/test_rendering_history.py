@@ -13,7 +13,7 @@ from tests.destinations.signals import ACCEPTED, deliveries, delivery, titles
 
 from tocsind.policy.delivery import Delivery, LiveUpdate
 from tocsind.policy.live_message import MAX_LINES, Line, LiveMessage
-from tocsind.rendering import living_message
+from tocsind.rendering.discord import living_message
 
 DAY = 86400.0
 
@@ -32,7 +32,7 @@ def embed(told: LiveUpdate) -> dict[str, Any]:
 def history(told: LiveUpdate) -> list[str]:
     """Its lines, which stand in the last field."""
     field = embed(told)["fields"][-1]
-    assert (field["name"], field["inline"]) == ("History (UTC)", False)
+    assert (field["name"], field["inline"]) == ("History", False)
     return list(field["value"].split("\n"))
 
 
@@ -42,11 +42,11 @@ FILLED = Line(2, ACCEPTED - 60.5, "BUY BTCUSDT filled")
 
 def test_it_goes_back_in_time_with_the_price_of_each_state_and_the_date_where_it_is_another() -> None:
     assert history(telling(delivery("closed"), OPENED, FILLED)) == [
-        "2025-12-31 23:58:59 BUY BTCUSDT filled",
-        "2025-12-31 23:58:00 BUY BTCUSDT opened · 64,000.5",
+        "<t:1767225539:f> BUY BTCUSDT filled",
+        "<t:1767225480:f> BUY BTCUSDT opened · 64,000.5",
     ]
     same_day = msgspec.structs.replace(OPENED, at=ACCEPTED)
-    assert history(telling(delivery("closed"), same_day)) == ["00:00:00 BUY BTCUSDT opened · 64,000.5"]
+    assert history(telling(delivery("closed"), same_day)) == ["<t:1767225600:T> BUY BTCUSDT opened · 64,000.5"]
 
 
 def test_those_before_are_counted() -> None:
@@ -59,23 +59,25 @@ def test_the_first_state_has_none() -> None:
 
 def test_history_shows_titles_as_they_were_written() -> None:
     line = Line(1, ACCEPTED, "@everyone *BUY*\nnow")
-    assert history(telling(delivery("closed"), line)) == ["00:00:00 @\u200beveryone \\*BUY\\* now"]
+    assert history(telling(delivery("closed"), line)) == ["<t:1767225600:T> @\u200beveryone \\*BUY\\* now"]
 
 
 def test_with_all_its_fields_taken_it_stands_at_the_end_of_the_text() -> None:
     full = delivery("closed", body="Sold.", fields={f"f{n}": n for n in range(25)})
     made = embed(telling(full, OPENED))
     assert len(made["fields"]) == 25
-    assert made["description"] == "Sold.\n\nHistory (UTC)\n2025-12-31 23:58:00 BUY BTCUSDT opened · 64,000.5"
+    assert made["description"] == "Sold.\n\nHistory\n<t:1767225480:f> BUY BTCUSDT opened · 64,000.5"
 
 
 def test_in_plain_form_it_is_counted() -> None:
     made = embed(telling(delivery("closed", plain=True), OPENED, FILLED, earlier=1))
-    assert made["description"].endswith("History (UTC)\n… and 3 earlier")
+    assert made["description"].endswith("History\n… and 3 earlier")
 
 
-def test_an_edit_says_nothing_of_author_and_content() -> None:
-    assert living_message(telling(delivery("closed"), edits="m1"), "Bell").keys() == {"embeds", "allowed_mentions"}
+def test_an_edit_says_nothing_of_the_author_and_removes_the_content() -> None:
+    edit = living_message(telling(delivery("closed"), edits="m1"), "Bell")
+    assert edit.keys() == {"embeds", "allowed_mentions", "content"}
+    assert edit["content"] == ""
     assert living_message(telling(delivery("closed")), "Bell").keys() == {"embeds", "allowed_mentions", "username"}
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.destinations.discord_client import read
 from tests.destinations.signals import long, nasty
 
-from tocsind.rendering.text import MARK, TRACEBACK, clean, cut, escape, is_blank, one_line, shown
+from tocsind.rendering.discord.markup import cut, escape, shown
+from tocsind.rendering.text import MARK, TRACEBACK, clean, is_blank, one_line
 
 _THIN = "\u200a"  # what stands between an address and what would become part of it
 _AUTOLINK = re.compile(r"<(https?://[^\s<>]+)>")  # the client shows it without its angle brackets

@@ -34,7 +34,7 @@ def test_commands_of_page_print_what_it_shows(daemon: DaemonProcess, fake: FakeP
             assert code == 0, f"{command}\n{said}"
             assert shown is None or matches(shown, said), f"{command}\nshould say\n{shown}\nand says\n{said}"
     assert (daemon.folder / "discord-alerts.url").stat().st_mode & 0o777 == 0o600
-    assert [embed["title"] for embed in fake.embeds()] == ["Hello from tocsin"]
+    assert fake.titles() == ["Hello from tocsin"]
 
 
 def test_missing_file_and_deleted_webhook_show_what_the_table_says(daemon: DaemonProcess, fake: FakeProcess) -> None:

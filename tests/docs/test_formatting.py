@@ -13,7 +13,7 @@ from tests.docs.blocks import DOCS, Shell, blocks, matches, steps
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, route, until
 
 from tocsin.signals import FIELD_NAMES
-from tocsind.rendering.text import escape
+from tocsind.rendering.discord.markup import escape
 
 PAGE = "how-to/formatting.md"
 TEXT = (DOCS / PAGE).read_text()

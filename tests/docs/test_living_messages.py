@@ -21,16 +21,16 @@ def test_living_messages_page_prints_what_it_shows(tmp_path: Path, fake: FakePro
             assert shell.run(f"python - <<'end'\n{script}end")[0] == 0
             until(lambda: daemon.status()["queue"]["depth"] == 0)
             (message,) = fake.messages()
-            assert message["payload"]["embeds"][0]["title"] == "BTCUSDT closed"
+            assert [each.title for each in fake.alerts()] == ["BTCUSDT closed"]
             lines = message["payload"]["embeds"][0]["fields"][-1]["value"].split("\n")
-            assert [line.split(" ", 1)[1] for line in lines] == [
+            assert [line.split("> ", 1)[1] for line in lines] == [
                 "BTCUSDT filled · 64,010",
                 "BTCUSDT opened · 64,000.5",
             ]
             for typed, shown in rest:
                 code, said = shell.run(typed)
                 assert (code, shown is None or matches(shown, said)) == (0, True), said
-    assert [each["payload"]["embeds"][0]["title"] for each in fake.messages()] == [
+    assert fake.titles() == [
         "BTCUSDT audited",
         "BTCUSDT stopped out",
     ]

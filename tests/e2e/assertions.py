@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess
 
+from tocsind.testing.reader import alerts_in
+
 ALARM = re.compile(
     r"^\S+ (is disabled|is shut out for \S+|has been failing for \S+|is no longer failing|is no longer shut out|is enabled again)$"
     r"|^Signals (have been waiting|no longer wait too long) for |^[0-9,]+ signals? (missed by|taken by no route|was refused|were refused)"
@@ -37,7 +39,7 @@ def arrived(fake: FakeProcess, webhook: str | None = None) -> list[Copy]:
 
 def copies_in(message: dict[str, Any]) -> list[Copy]:
     """The copies in one message, in order."""
-    return [_copy(embed) for embed in message["payload"]["embeds"]]
+    return [Copy(each.id, each.title, each.priority, each.doubt) for each in alerts_in(message["payload"])]
 
 
 def shown(message: dict[str, Any]) -> Copy:
@@ -49,14 +51,8 @@ def shown(message: dict[str, Any]) -> Copy:
 def history(message: dict[str, Any]) -> list[str]:
     """The lines of a live message about earlier states, the latest first, without their times."""
     fields = message["payload"]["embeds"][0].get("fields", [])
-    lines = [field["value"] for field in fields if field["name"] == "History (UTC)"]
-    return [line if line.startswith("…") else line.split(" ", 1)[1] for text in lines for line in text.split("\n")]
-
-
-def _copy(embed: dict[str, Any]) -> Copy:
-    parts = embed["footer"]["text"].split(" · ")
-    marked = parts[0] == "possible duplicate"
-    return Copy(parts[-1], embed["title"], parts[marked], marked)
+    lines = [field["value"] for field in fields if field["name"] == "History"]
+    return [line if line.startswith("…") else line.split("> ", 1)[1] for text in lines for line in text.split("\n")]
 
 
 def written(path: Path) -> list[Copy]:

@@ -13,6 +13,7 @@ from tests.e2e.assertions import all_delivered, arrived, attempts, delivery, his
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import Signal
+from tocsind.testing.reader import alerts_in
 
 KEY = "trade-123"
 INTERRUPTED = ("unknown", "tocsind stopped before the answer came")
@@ -51,7 +52,7 @@ def test_three_states_across_two_restarts_are_one_live_message(daemon: DaemonPro
     closed = send(daemon, "closed")
     (message,) = fake.messages()
     assert (shown(message).title, history(message)) == ("closed", ["filled", "opened · 64,000.5"])
-    assert [version["embeds"][0]["title"] for version in message["versions"]] == ["opened", "filled"]
+    assert [alerts_in(version)[0].title for version in message["versions"]] == ["opened", "filled"]
     deliveries = [delivery(daemon, id_) for id_ in (opened, filled, closed)]
     assert [each["message"] for each in deliveries] == [message["message_id"]] * 3
     assert [each["reason"] for each in deliveries] == [None, "edited in place", "edited in place"]

@@ -14,4 +14,4 @@ def test_signal_reaches_channel(tmp_path: Path, fake: FakeProcess) -> None:
         assert receipt.state == "stored"
         assert daemon.settled(receipt.id) == ["delivered"]
         assert daemon.stop() == 0
-    assert [embed["title"] for embed in fake.embeds()] == ["BUY BTCUSDT"]
+    assert fake.titles() == ["BUY BTCUSDT"]

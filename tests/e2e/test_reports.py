@@ -37,10 +37,10 @@ def test_missed_signals_are_reported_and_the_alarm_is_cleared_when_the_outage_en
             clear = daemon.wait_for("all-clear", condition="breaker", about="d")
             assert clear["route"] == "d", "the alarm went to a file only, and d works again"
             assert all_delivered(daemon, [report["id"], clear["id"]])
-            (message,) = [each for each in back.embeds() if "missed" in each["title"]]
-            assert "d is no longer failing" in [each["title"] for each in back.embeds()]
-        assert message["title"] == "2 signals missed by d: expired"
-        assert all(id_ in message["description"] for id_ in missed)
+            (message,) = [each for each in back.alerts() if "missed" in each.title]
+            assert "d is no longer failing" in back.titles()
+        assert message.title == "2 signals missed by d: expired"
+        assert all(id_ in message.embed["description"] for id_ in missed)
         assert daemon.destination("d")["unreported"] == 0
         titles_in_file = [copy.title for copy in written(daemon.state / "alerts.jsonl")]
     assert next(title for title in titles_in_file if "failing" in title).startswith("d has been failing for")

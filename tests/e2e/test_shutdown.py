@@ -113,7 +113,7 @@ def test_signal_with_rejected_format_is_repaired_and_all_ten_arrive(tmp_path: Pa
         send_together(daemon, two, signals, {"behaviour": "poison", "text": "poison", "within": "fields"})
         assert all_delivered(daemon, (signal.id for signal in signals))
         story = attempts(daemon, signals[6].id)
-        (repaired,) = [embed for embed in two.embeds() if embed["title"] == "signal 6"]
+        (repaired,) = [alert.embed for alert in two.alerts() if alert.title == "signal 6"]
         copies = [copy.id for message in two.messages() for copy in copies_in(message)]
     assert [outcome for outcome, _ in story] == ["deferred", "delivered"]
     assert all(copies.count(signal.id) == 1 for signal in signals)

@@ -92,7 +92,7 @@ def test_start_after_failed_sync_has_all_acknowledged_signals(
     disk.heal()
     daemon.start()
     assert daemon.settled(*acknowledged) == ["delivered"] * 20
-    titles = {embed["title"] for embed in fake.embeds()}
+    titles = set(fake.titles())
     assert titles >= {f"signal {number}" for number in range(20)}
     assert daemon.client.send("after").state == "stored"
 
@@ -108,9 +108,7 @@ def test_journal_commit_fails_behind_receipt_and_next_start_delivers_from_outbox
     disk.heal()
     daemon.start()
     assert daemon.settled(stored.id) == ["delivered"]
-    titles = [
-        embed["title"] for embed in fake.embeds()
-    ]  # an alarm about the disk, and its all-clear, may be among them
+    titles = fake.titles()  # an alarm about the disk, and its all-clear, may be among them
     assert (titles.count("before"), titles.count("in the outbox alone")) == (1, 1)
 
 
@@ -133,7 +131,7 @@ def test_outbox_holds_signals_while_the_disk_is_full(daemon: DaemonProcess, disk
     assert "intake-opened" not in daemon.log.read_text()
     disk.heal()
     titles = {"taken, until it is found not to fit", "held by the outbox"}
-    until(lambda: titles <= {embed["title"] for embed in fake.embeds()})  # the daemon tries again by itself
+    until(lambda: titles <= set(fake.titles()))  # the daemon tries again by itself
     assert daemon.settled(*held) == ["delivered"] * len(held)
 
 
@@ -147,9 +145,7 @@ def test_outbox_record_on_a_full_disk_survives_stop_and_start(
     disk.heal()
     daemon.start()
     assert daemon.settled(stored.id) == ["delivered"]
-    titles = [
-        embed["title"] for embed in fake.embeds()
-    ]  # an alarm about the disk, and its all-clear, may be among them
+    titles = fake.titles()  # an alarm about the disk, and its all-clear, may be among them
     assert (titles.count("before"), titles.count("in the outbox alone")) == (1, 1)
 
 
@@ -183,7 +179,7 @@ def test_outcomes_wait_for_room_and_nothing_is_sent_twice(daemon: DaemonProcess,
     daemon.wait_for("storage-problem")
     disk.heal()
     assert daemon.settled(receipt.id) == ["delivered"]
-    assert [embed["title"] for embed in fake.embeds()].count("on its way while the disk fills") == 1
+    assert fake.titles().count("on its way while the disk fills") == 1
 
 
 def test_full_disk_is_no_standstill(tmp_path: Path, disk: Disk, fake: FakeProcess) -> None:

@@ -83,7 +83,7 @@ def test_binary_delivers_and_shows_status(binary: Binary, tmp_path: Path, fake: 
         assert "tocsin_build_info" in run(binary, binary.tocsin, "status", "--prometheus", **places(daemon)).stdout
         why = run(binary, binary.tocsin, "why", sent.stdout.strip(), **places(daemon))
         assert "delivered" in why.stdout
-    assert [embed["title"] for embed in fake.embeds()] == ["by a binary"]
+    assert fake.titles() == ["by a binary"]
 
 
 def test_binary_loses_nothing_in_five_kills(

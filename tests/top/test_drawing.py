@@ -61,7 +61,8 @@ def test_top_screen_at_80_by_24_shows_every_value(picture: Picture) -> None:
     assert lines[2].startswith("! premium is failing: 503  (and 1 more: `tocsin status`)")
     assert lines[4].split() == ["destination-0", "failing", "1", "0", "0", "1,234", "1m5s", "12/30", "0"]
     text = "\n".join(lines)
-    assert "destination-0, discord: failing (for 9s); sent 5" in text
+    assert "destination-0, discord: failing; sent 5" in text
+    assert "  503; next attempt in 9s; waiting: 1 urgent, 1,234 low, the oldest for 1m5s" in text
     assert "channel 12/30 (4 kept)" in text
     assert lines[-1].startswith("q leave  p pause  s sort (file)")
 
@@ -99,3 +100,43 @@ def test_top_screen_draws_before_the_first_answer() -> None:
     assert [line.rstrip() for line in lines if line.startswith("queued")] == [
         "queued  urgent -  high -  normal -  low -"
     ]
+
+
+def test_top_screen_on_a_wide_terminal_shows_each_reason(picture: Picture) -> None:
+    lines = shown(Screens(), picture, width=160, height=40)
+    assert lines[3].split()[-1] == "WHY"
+    assert all("503; next attempt in 9s; waiting: 1 urgent" in line for line in lines[4:20])
+    assert "WHY" not in "".join(shown(Screens(), picture))
+
+
+def test_top_key_question_mark_shows_help_until_the_next_key(picture: Picture) -> None:
+    screens = Screens()
+    screens.press("?", picture)
+    text = "\n".join(shown(screens, picture))
+    assert "any key closes it" in text
+    assert "out of service until `tocsin enable`" in text
+    screens.press("q", picture)
+    assert (screens.help, screens.over) == (False, False)
+    assert "destination-0" in "".join(shown(screens, picture))
+
+
+def test_top_screen_chooses_the_busiest_lane_until_a_key_is_pressed(picture: Picture) -> None:
+    def of(*waiting: int, conditions: str = "ready ready ready") -> Picture:
+        told = [
+            {"name": f"d{at}", "condition": word, "queued": {"low": many}}
+            for at, (many, word) in enumerate(zip(waiting, conditions.split(), strict=True))
+        ]
+        return Picture(lanes=lanes({"destinations": told}, History()))
+
+    screens = Screens()
+    for seen, row in (
+        (of(0, 0, 0), 0),
+        (of(0, 0, 0, conditions="ready failing ready"), 1),
+        (of(1, 5, 9), 2),
+        (Picture(), 0),
+    ):
+        screens.follow(seen)
+        assert screens.row == row
+    screens.press("down", of(0, 0, 0))
+    screens.follow(of(1, 5, 9))
+    assert screens.row == 1

@@ -1,12 +1,12 @@
-"""`tocsin test`: where a signal would go, its payload, and when it would be sent, by the running daemon's routes and limits."""
+"""`tocsin test`: where a signal would go, as what, and when, by the running daemon's routes and limits. --json has the payload."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from .exit_codes import OK, USAGE, Failure
+from .message_lines import message_lines
 from .output import counted, format_age, paint, plain, print_json, print_line
 from .parsing import Found, Verb, client
 from .send import arguments, signal_of, with_wait
@@ -51,13 +51,15 @@ def _destination_lines(each: dict[str, Any]) -> Iterator[str]:
     if live := each.get("living"):
         yield f"  key       {_live_message(live)}"
     for window in each["limits"]["windows"]:
-        yield f"  limit     {budget([window])} in {window['per']:g} s"
-    for limit in each["preview"].get("limits") or []:
-        yield f"  size      {plain(limit['name'])}: {limit['used']:,} of {limit['most']:,}"
-    for note in each["preview"].get("notes") or []:
+        yield f"  limit     {budget([window])} in {format_age(window['per'])}"
+    preview = each["preview"]
+    if limits := preview.get("limits"):
+        fullest = max(limits, key=lambda limit: limit["used"] / max(1, limit["most"]))
+        yield f"  size      {plain(fullest['name'])}: {fullest['used']:,} of {fullest['most']:,}"
+    for note in preview.get("notes") or []:
         yield f"  note      {plain(note)}"
-    payload = json.dumps(each["preview"].get("payload"), indent=2, ensure_ascii=False)
-    yield from (f"  payload   {plain(line)}" for line in payload.splitlines())
+    yield "  message"
+    yield from (f"  | {line}".rstrip() for line in message_lines(preview.get("payload")))
 
 
 def _live_message(live: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from .exit_codes import USAGE, Failure
 from .output import counted, print_json, print_line, print_note
 from .parsing import Found, Parser, Verb, client, common
+from .why import ID_HELP, whole_id
 
 _EXITS = (
     "0 success; 64 usage error; 65 unknown signal or destination; 69 daemon unreachable; 75 temporary failure, try again later; "
@@ -26,17 +27,17 @@ def _retry(found: Found) -> int:
         raise Failure(USAGE, "usage", "either ID or --all is required; see `tocsin retry --help`")
     if found.destination and not found.all:
         raise Failure(USAGE, "usage", "--destination requires --all; see `tocsin retry --help`")
-    reply = _asked(found, "retry", id=_upper(found.id), all=found.all or None, destination=found.destination)
+    reply = _asked(found, "retry", all=found.all or None, destination=found.destination)
     return _print_result(found, reply, f"{counted(reply.get('deliveries', 0), 'delivery')} requeued")
 
 
 def _id_arguments(parser: Parser) -> None:
-    parser.add_argument("id", metavar="ID", help="the signal's id")
+    parser.add_argument("id", metavar="ID", help=ID_HELP)
     common(parser)
 
 
 def _drop(found: Found) -> int:
-    reply = _asked(found, "drop", id=_upper(found.id))
+    reply = _asked(found, "drop")
     return _print_result(found, reply, f"{counted(reply.get('deliveries', 0), 'delivery')} dropped")
 
 
@@ -52,11 +53,9 @@ def _enable(found: Found) -> int:
 
 def _asked(found: Found, op: str, **fields: Any) -> dict[str, Any]:
     with client(found) as daemon:
+        if getattr(found, "id", None) is not None:
+            fields["id"] = whole_id(daemon, found.id)
         return daemon.request(op, **fields)
-
-
-def _upper(id_: str | None) -> str | None:
-    return None if id_ is None else id_.upper()
 
 
 def _print_result(found: Found, reply: dict[str, Any], sentence: str) -> int:

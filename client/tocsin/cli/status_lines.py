@@ -15,6 +15,7 @@ from .output import by_priority, counted, format_age, paint, plain
 
 TYPE_CHECKING = False  # importing typing is slow
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 _COLOUR = {"ok": "green", "degraded": "yellow", "failing": "red"}
@@ -110,12 +111,12 @@ def _row(destination: dict[str, Any]) -> list[Any]:
     return [*map(destination.get, first), queued, *map(destination.get, last)]
 
 
-def reason(destination: dict[str, Any]) -> str:
+def reason(destination: Mapping[str, Any]) -> str:
     """Why a destination is not ready and until when, what waits for it, and what did not reach it; empty when all is well."""
     return "; ".join(part for part in (*_condition(destination), *_waiting(destination), *_missed(destination)) if part)
 
 
-def _condition(destination: dict[str, Any]) -> list[str]:
+def _condition(destination: Mapping[str, Any]) -> list[str]:
     why, until = destination.get("reason"), destination.get("until_seconds")
     if why is None and destination.get("last_error"):
         why = f"last error: {destination['last_error']}"
@@ -135,7 +136,7 @@ def _in(seconds: float) -> str:
     return f"in {format_age(seconds)} (at {at})"
 
 
-def _waiting(destination: dict[str, Any]) -> list[str]:
+def _waiting(destination: Mapping[str, Any]) -> list[str]:
     """What waits, and when a fallback takes it."""
     queued, moves = destination.get("queued") or {}, destination.get("fallback_in_seconds") or {}
     counts = ", ".join(f"{queued[each]:,} {each}" for each in PRIORITIES if queued.get(each))
@@ -149,7 +150,7 @@ def _waiting(destination: dict[str, Any]) -> list[str]:
     ]
 
 
-def _missed(destination: dict[str, Any]) -> list[str]:
+def _missed(destination: Mapping[str, Any]) -> list[str]:
     """Deliveries that did not reach this destination, within the retention of the journal."""
     counts = {
         "went to a fallback": destination.get("rerouted"),

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tocsin.client import Client
+
+from .exit_codes import USAGE, Failure
 from .output import counted, format_number, format_time, paint, plain, print_json, print_line
 from .parsing import Found, Parser, Verb, client, common
 
-_ABOUT = ("priority", "tier", "strategy", "symbol", "action", "price", "confidence", "key", "source")
+ID_LENGTH = 26
+_ABOUT = ("priority", "tier", "strategy", "symbol", "action", "price", "confidence", "key", "source", "host")
 _COLOUR = {
     "delivered": "green",
     "sent": "green",
@@ -19,14 +23,31 @@ _COLOUR = {
 }
 
 
+ID_HELP = "the signal's id, as `tocsin send` prints it, or its end, as messages show it"
+
+
+def bare_id(text: str) -> str:
+    """An id without what stands around it in a message or a listing. Raises Failure when nothing is left."""
+    id_ = text.strip().strip("`<>[](){}.…,;:#\"'").upper()
+    if not id_:
+        raise Failure(USAGE, "usage", "ID is empty; `tocsin tail` and `tocsin queue` show ids")
+    return id_
+
+
+def whole_id(daemon: Client, text: str) -> str:
+    """The id that `text` names, by the daemon's answer where it is only the end. Raises Failure, and the client's exceptions."""
+    id_ = bare_id(text)
+    return id_ if len(id_) == ID_LENGTH else str(daemon.why(id_).get("id"))
+
+
 def _arguments(parser: Parser) -> None:
-    parser.add_argument("id", metavar="ID", help="the signal's id, as `tocsin send` prints it")
+    parser.add_argument("id", metavar="ID", help=ID_HELP)
     common(parser)
 
 
 def _run(found: Found) -> int:
     with client(found) as daemon:
-        story = daemon.why(found.id.upper())
+        story = daemon.why(bare_id(found.id))
     if found.json:
         print_json({"ok": True, **story})
         return 0
@@ -43,6 +64,7 @@ def story_lines(story: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{story.get('id')}  {paint(plain(signal.get('title')), 'bold')}",
         *([f"  {about}"] if about else []),
+        *_own_fields(signal),
         *([f"  a digest of {counted(digested, 'signal')}"] if digested else []),
         *([f"  attachment {plain(signal['attach'])}"] if "attach" in signal else []),
         *([f"  {plain(signal['attach_note'])}"] if "attach_note" in signal else []),
@@ -52,6 +74,16 @@ def story_lines(story: Mapping[str, Any]) -> list[str]:
     for delivery in story.get("deliveries") or []:
         lines += ["", *_delivery_lines(delivery)]
     return lines if story.get("deliveries") else [*lines, "  no destination"]
+
+
+def _own_fields(signal: Mapping[str, Any]) -> list[str]:
+    """The program's own fields and tags, and where the signal leads."""
+    fields = ", ".join(
+        f"{plain(name)}={plain(format_number(value))}" for name, value in (signal.get("fields") or {}).items()
+    )
+    tags = ", ".join(map(plain, signal.get("tags") or ()))
+    link = plain(signal.get("link") or "")
+    return [f"  {name} {text}" for name, text in (("fields", fields), ("tags", tags), ("link", link)) if text]
 
 
 def _delivery_lines(delivery: dict[str, Any]) -> list[str]:

@@ -11,11 +11,12 @@ from rich.layout import Layout
 from rich.table import Table
 from rich.text import Text
 
+from tocsin.cli.layout import NARROWEST, wrapped
 from tocsin.cli.output import by_priority, format_age, plain
 from tocsin.cli.status_lines import budget
 from tocsin.durations import format_duration
 
-from .model import Lane, ordered, sparkline
+from .model import REMEMBERED, Lane, ordered, sparkline
 from .screens import Picture, Screen, Screens
 
 _STYLES = {
@@ -30,12 +31,32 @@ _STYLES = {
     "dead": "red",
 }
 _KEYS = {
-    Screen.LANES: "q leave  p pause  s sort ({order})  up/down choose  enter what waits",
-    Screen.DELIVERIES: "q back  p pause  up/down choose  enter why",
-    Screen.STORY: "q back  p pause  up/down scroll",
+    Screen.LANES: "q leave  p pause  s sort ({order})  up/down choose  enter what waits  ? help",
+    Screen.DELIVERIES: "q back  p pause  up/down choose  enter why  ? help",
+    Screen.STORY: "q back  p pause  up/down scroll  ? help",
 }
-_HEAD_LINES, _FOOT_LINES, _DETAIL_LINES = 3, 1, 4
-_BARS = 8  # intervals
+_HEAD_LINES, _FOOT_LINES, _DETAIL_LINES = 3, 1, 5
+_BARS, _MANY_BARS = 8, REMEMBERED  # intervals
+_WIDE = 120  # columns from which on the table has the reasons
+_HELP = """\
+up, down, k, j      choose a destination or a delivery (also page up, end, ...)
+enter, w            open it: what waits for a destination; why, for a delivery
+escape, q           back; on the first screen q leaves
+s                   sort by the order of the file, queue, age, rate or name
+p, space            pause and go on
+?, h                this help; any key closes it
+
+URG HIGH NORM LOW   deliveries that wait, by priority
+AGE                 of the oldest of them
+LEFT                what is left of the scarcest limit
+DEAD                given up, for `tocsin retry`
+RATE                deliveries a second, the newest at the right
+
+ready               may send
+limited             waits for a rate limit, which is healthy
+failing             too many failures: it rests until the next attempt
+probing             one attempt is out to see whether it works again
+disabled            out of service until `tocsin enable`, or as configured"""
 
 
 def draw(screens: Screens, picture: Picture, console: Console, now: float) -> RenderableType:
@@ -51,6 +72,8 @@ def draw(screens: Screens, picture: Picture, console: Console, now: float) -> Re
 
 
 def _body(screens: Screens, picture: Picture, console: Console, room: int) -> RenderableType:
+    if screens.help:
+        return Text(_HELP, no_wrap=True, overflow="ellipsis")
     if screens.screen is Screen.LANES:
         return _lanes(screens, picture, console, room)
     if screens.screen is Screen.DELIVERIES:
@@ -125,17 +148,20 @@ _NUMBERS = ("URG", "HIGH", "NORM", "LOW", "AGE", "LEFT", "DEAD")
 def _lanes(screens: Screens, picture: Picture, console: Console, room: int) -> RenderableType:
     found = ordered(picture.lanes, screens.order)
     chosen = min(screens.row, len(found) - 1)
-    grid = _grid("DESTINATION", "CONDITION", *_NUMBERS, "RATE", wide="DESTINATION", right=_NUMBERS)
+    is_wide = console.width >= _WIDE
+    why, widest = (("WHY",), "WHY") if is_wide else ((), "DESTINATION")
+    grid = _grid("DESTINATION", "CONDITION", *_NUMBERS, "RATE", *why, wide=widest, right=_NUMBERS)
     ascii_only = console.encoding not in {"utf-8", "utf8"}
     for row in _window(len(found), chosen, room - _DETAIL_LINES - 1):
-        grid.add_row(*_cells(found[row], ascii_only=ascii_only), style="reverse" if row == chosen else "")
+        cells = _cells(found[row], _MANY_BARS if is_wide else _BARS, ascii_only=ascii_only)
+        grid.add_row(*cells, *([_text(found[row].about)] if is_wide else []), style="reverse" if row == chosen else "")
     parts: list[RenderableType] = [grid]
     if chosen >= 0:
-        parts += [Text(), *_details(found[chosen])]
+        parts += [Text(), *_details(found[chosen], console.width)]
     return Group(*parts)
 
 
-def _cells(lane: Lane, *, ascii_only: bool) -> list[str | Text]:
+def _cells(lane: Lane, bars: int, *, ascii_only: bool) -> list[str | Text]:
     pace = f"{lane.rates[-1]:.1f}/s" if lane.rates else ""
     return [
         _text(lane.name),
@@ -144,15 +170,15 @@ def _cells(lane: Lane, *, ascii_only: bool) -> list[str | Text]:
         format_age(lane.age),
         lane.left,
         f"{lane.dead:,}",
-        f"{sparkline(lane.rates, _BARS, plain=ascii_only)} {pace}".rstrip(),
+        f"{sparkline(lane.rates, bars, plain=ascii_only)} {pace}".rstrip(),
     ]
 
 
-def _details(lane: Lane) -> list[Text]:
-    until = f" (for {format_age(lane.until)})" if lane.until is not None else ""
+def _details(lane: Lane, width: int) -> list[Text]:
+    first, *more = wrapped(lane.about or "no problem", max(width, NARROWEST), "  ")
     return [
-        _line(f"{lane.name}, {lane.kind}: {lane.condition}{until}; sent {lane.sent:,}"),
-        _line(f"  {lane.why}" if lane.why else "  no problem"),
+        _line(f"{lane.name}, {lane.kind}: {lane.condition}; sent {lane.sent:,}"),
+        *map(_line, [first, " ".join([more[0], *(line.strip() for line in more[1:])])] if more else [first, ""]),
         _line(f"  left of each limit: {budget([dict(window) for window in lane.windows]) or 'no limits'}"),
     ]
 

@@ -34,7 +34,7 @@ def _visit(screens: Screens, source: Source, terminal: Terminal, canvas: ScreenC
     while not screens.over:
         if screens.wants != shown or (not screens.paused and time.monotonic() >= due):
             shown = screens.wants
-            source.look(shown)
+            screens.follow(source.look(shown))
             due = time.monotonic() + interval
         _paint(screens, source, canvas)
         key = terminal.key(_PAUSED if screens.paused else due - time.monotonic())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from tocsin.cli.status_lines import reason as status_reason
 from tocsin.signals import PRIORITIES
 
 REMEMBERED = 20  # intervals of a sparkline
@@ -23,6 +24,7 @@ class Lane:
     kind: str
     condition: str
     why: str  # the reason, or the last error
+    about: str  # the same, and until when, what waits, and what did not arrive
     until: float | None  # seconds
     queued: tuple[int, ...]  # by priority, URGENT first
     age: float | None  # of the oldest queued delivery
@@ -85,6 +87,7 @@ def _lane(told: Mapping[str, Any], history: History) -> Lane:
         kind=str(told.get("kind")),
         condition=str(told.get("condition")),
         why=str(reason or (f"last error: {error}" if error else "")),
+        about=status_reason(told),
         until=told.get("until_seconds"),
         queued=tuple(_number(queued, priority) for priority in PRIORITIES),
         age=told.get("oldest_seconds"),
@@ -95,6 +98,7 @@ def _lane(told: Mapping[str, Any], history: History) -> Lane:
     )
 
 
+_WELL = frozenset({"ready", "limited"})
 _ORDERS: Mapping[str, Callable[[Lane], Any]] = {
     "file": lambda _: 0,
     "queued": lambda lane: -lane.waiting,
@@ -108,6 +112,12 @@ ORDERS = tuple(_ORDERS)  # "file" is the order of the configuration
 def ordered(found: Sequence[Lane], order: str) -> list[Lane]:
     """Lanes sorted by one of ORDERS; the sort is stable."""
     return sorted(found, key=_ORDERS[order])
+
+
+def busiest(found: Sequence[Lane]) -> int:
+    """The place of the lane that needs the operator most: the most waiting; else one that is not ready; else the fastest."""
+    urgency = [(lane.waiting, lane.condition not in _WELL, lane.rates[-1] if lane.rates else 0.0) for lane in found]
+    return urgency.index(max(urgency)) if urgency else 0
 
 
 def sparkline(rates: Sequence[float], width: int, *, plain: bool = False) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from .model import ORDERS, Lane, ordered
+from .model import ORDERS, Lane, busiest, ordered
 
 
 class Screen(Enum):
@@ -51,7 +51,9 @@ class Screens:
         self.screen = Screen.LANES
         self.order = ORDERS[0]
         self.paused = False
+        self.help = False  # the overlay with the keys
         self.over = False
+        self._chosen_by_hand = False
         self.row = 0  # the chosen line of LANES or DELIVERIES, or the first shown of STORY
         self._way_back: list[tuple[Screen, int, str | None]] = []
         self._subject: str | None = None
@@ -68,6 +70,10 @@ class Screens:
 
     def press(self, key: str, picture: Picture) -> None:
         """Handle a key."""
+        if self.help or key in {"?", "h"}:
+            self.help = not self.help
+            return
+        self._chosen_by_hand = True
         if key in {"q", "escape"}:
             self._back(leave=key == "q")
         elif key in {"p", " "}:
@@ -78,6 +84,11 @@ class Screens:
             self._open(picture)
         else:
             self.row = max(0, min(self.row + _STEPS.get(key, 0), self.rows(picture) - 1))
+
+    def follow(self, picture: Picture) -> None:
+        """Choose the busiest lane of a new picture, until a key was pressed."""
+        if not self._chosen_by_hand:
+            self.row = busiest(ordered(picture.lanes, self.order))
 
     def rows(self, picture: Picture) -> int:
         """The number of lines."""

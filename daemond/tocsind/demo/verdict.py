@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from tocsin import ids
 from tocsind.testing import Message
+from tocsind.testing.reader import alerts_in
 
 MARK = "possible duplicate"
 
@@ -47,11 +47,11 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def judge(producers: Iterable[dict[str, Any]], messages: Sequence[Message], *, limited: int, seconds: float) -> Verdict:
-    """Look every stored signal up by its id in the footers of the messages. `limited` is the number of requests answered with 429."""
+    """Look every stored signal up by its id in the messages. `limited` is the number of requests answered with 429."""
     stored = {id_ for producer in producers for id_ in producer["ids"]}
-    footers = [embed["footer"]["text"] for message in messages for embed in message.payload["embeds"]]
-    copies = Counter(footer[-ids.LENGTH :] for footer in footers)
-    marked = sum(MARK in footer for footer in footers)
+    alerts = [alert for message in messages for alert in alerts_in(message.payload)]
+    copies = Counter(alert.id for alert in alerts)
+    marked = sum(alert.doubt for alert in alerts)
     twice = sum(copies[id_] - 1 for id_ in stored if copies[id_] > 1)
     return Verdict(
         stored=len(stored),

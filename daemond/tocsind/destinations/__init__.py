@@ -4,11 +4,28 @@ A destination does not log, retry, sleep or count, and does not know the journal
 `footprint` says how much of a message a delivery needs, `policy.batch` forms the batch, and the lane passes one batch at a time. An
 expected failure is a value; an exception is a bug and stops the daemon, which loses nothing, because the attempt is on record.
 
+How to add a kind KIND (an HTTP service; about 200 lines, most of them the table and the dialect):
+
+    1  config/kinds/KIND.py       its Options (a subclass with `deadline`, `identity`, `address`, `pace`, `url`), FIELDS, KIND; an entry in
+                                  config.kinds.KINDS. A secret is read by `secret_sources.secret`; a missing one disables: `first_reason`
+    2  destinations/KIND.py       a Response that says where the service puts its code, words, wait and proof; TABLE, which ends with
+                                  ANY_SERVICE; EDITS where messages can be edited; an HttpDestination (`base`) with `request`;
+                                  a builder in `registry`, and the tables in `table_page.PAGES`
+    3  rendering/KIND.py          the dialect: a Card as the service's message, measured and cut in its own unit
+    4  testing/kinds/KIND.py      the fake: a FakeService that keeps the service's limits and makes its mistakes on demand
+    5  tests/contracts/kinds.py   an entry: the contract suite then runs over the kind (tests/contracts/test_kinds.py)
+    6  docs/how-to/KIND.md, alerts.toml, CHANGELOG.md
+
+What decides the outcome of a request is stated in `table`. A kind is repeatable only when the service is known to recognize what it has
+seen. Text of a service reaches people only through `bounded_reason`, and a URL or header with a secret only as a Secret.
+
     http              the only module that imports httpx: every request ends in a value, and no error text contains a URL
     network_settings  proxies and certificates from the environment, and which destinations they leave unreachable
     connect_errors    why a connection failed, as text without addresses
     response          an answer of any service, parsed as far as all agree
     table             what each answer means, as a table; the meanings, and the default table
+    base              what destinations over HTTP have in common
+    table_page        the tables as a page of documentation
     rejections        which deliveries a refused message is about, and what follows for each
     discord           Discord's webhooks; discord_response, discord_table and discord_rejections: its answers
     raw_messages      what a webhook does with messages that go as they are

@@ -26,7 +26,7 @@ from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.live_message import Editing, of_edit
 from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Outcome, Refused, Report
-from tocsind.rendering import Notify, limit_usage, living_message, message, raw, size, warnings_for
+from tocsind.rendering.discord import Notify, limit_usage, living_message, message, raw, size, warnings_for
 from tocsind.secret import Secret
 
 from .discord_response import DiscordResponse

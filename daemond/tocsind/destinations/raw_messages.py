@@ -10,7 +10,7 @@ import msgspec
 from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.outcomes import Cause, Deferred, Outcome, Refused
-from tocsind.rendering import Notify, raw
+from tocsind.rendering.discord import Notify, raw
 
 from .multipart import File
 from .rejections import Rejection

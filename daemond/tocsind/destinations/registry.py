@@ -39,7 +39,17 @@ def _file(options: DestinationOptions, _: HttpClient, state_folder: Path) -> Des
     return FileDestination(state_folder / options.options.path, state_folder)
 
 
+def _webhook(options: DestinationOptions, client: HttpClient, _: Path) -> Destination:
+    from tocsind.config.kinds.webhook import WebhookOptions  # noqa: PLC0415
+
+    from .webhook import Webhook  # noqa: PLC0415
+
+    assert isinstance(options.options, WebhookOptions)
+    return Webhook(options.options, client)
+
+
 BUILDERS: Final[dict[str, Callable[[DestinationOptions, HttpClient, Path], Destination]]] = {
     "discord": _discord,
     "file": _file,
+    "webhook": _webhook,
 }

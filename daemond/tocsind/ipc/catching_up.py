@@ -7,10 +7,11 @@ answered as soon as the signal is in the journal. `not-found` is the answer only
 from __future__ import annotations
 
 from tocsind.ipc.protocol import AnyRequest, Drop, Retry, Wait, Why
-from tocsind.journal import Journal, queries
+from tocsind.journal import Journal
 from tocsind.spool import SpoolImporter
 
 from .connection import Refusal
+from .short_ids import is_known
 
 CATCH_UP = 3.0  # s that an overview waits; the command waits 5 s for its answer
 BACKLOG = 30.0  # s that a question waits for a signal that is not in the journal yet; most callers give up earlier
@@ -30,4 +31,4 @@ async def _names_unknown(request: AnyRequest, journal: Journal) -> bool:
     """Whether the request names one signal, and that signal is not in the journal."""
     if not isinstance(request, Why | Wait | Drop | Retry) or request.id is None:
         return False
-    return await journal.run(queries.states, request.id) is None
+    return not await is_known(journal, request.id)

@@ -55,6 +55,7 @@ from .catching_up import catch_up
 from .connection import Refusal
 from .event_titles import EventTitles
 from .permissions import permit
+from .short_ids import whole_id
 from .silence_requests import SilenceRequests
 
 T = TypeVar("T")
@@ -173,7 +174,8 @@ class Handlers:
         return {"metrics": {"text": (await render(await self._status.collect())).decode()}}
 
     async def _on_why(self, request: Why) -> dict[str, Any]:
-        story = _found(await self._journal.run(queries.why, request.id), request.id)
+        id_ = await whole_id(self._journal, request.id)
+        story = _found(await self._journal.run(queries.why, id_), request.id)
         for delivery in story["deliveries"]:
             if delivery["state"] == "queued":
                 delivery["reason"] = self._wait_reason(delivery)

@@ -64,6 +64,12 @@ def sender(connection: sqlite3.Connection, id_: str) -> int | None:
     return int(row[0]) if row else None
 
 
+def ids_ending_in(connection: sqlite3.Connection, end: str, most: int) -> list[str]:
+    """Ids of signals that end in these letters and digits, at most so many, the newest first."""
+    rows = connection.execute("SELECT id FROM signals WHERE id LIKE ? ORDER BY id DESC LIMIT ?", (f"%{end}", most))
+    return [id_ for (id_,) in rows]
+
+
 def titles(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, str]:
     """The titles of those signals that are known."""
     marks = ", ".join("?" * len(ids))

@@ -13,7 +13,7 @@ from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery
 
 from .numbers import iso, number
-from .text import EMPTY, MARK, cut, is_blank, one_line
+from .text import EMPTY, MARK, fitted, is_blank, one_line
 
 MOST_KEYS: Final = 24  # one field of an embed's 25 counts the rest
 _LABEL: Final = 80
@@ -52,7 +52,7 @@ def _kind(signal: Signal) -> str:
 
 
 def _label(kind: str) -> str:
-    label = cut(one_line(kind), _LABEL)
+    label = fitted(one_line(kind), _LABEL)
     return f"{EMPTY} {label}" if label.startswith(MARK) else label  # the mark is for the rest
 
 
@@ -64,7 +64,7 @@ def _line(deliveries: Sequence[Delivery], *, dated: bool) -> str:
         parts.append(f"price {low}" if low == high else f"price {low} to {high}")
     last = max(deliveries, key=lambda delivery: delivery.order).signal
     if last.key and any(delivery.signal.title != last.title for delivery in deliveries):
-        parts.append(f"last: {cut(one_line(last.title), _LABEL)}")
+        parts.append(f"last: {fitted(one_line(last.title), _LABEL)}")
     return ", ".join(parts)
 
 

@@ -1,71 +1,101 @@
-"""What a message shows of a signal beside title and body: facts, lateness, time, link and footer."""
+"""What a card says beside title and body: facts and fields, lateness, time, and the parts of the footer. All of it clean text."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from string import punctuation
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import quote, urlsplit
 
 from tocsin.durations import format_duration
 from tocsin.ids import milliseconds_of
 from tocsin.signals import Signal
-from tocsind.policy.delivery import Delivery
+from tocsind.policy.delivery import Delivery, Priority
 
-from .limits import LINK, TITLE
-from .numbers import bar, iso, number, percent
-from .text import clean, cut, is_blank, one_line, shown, silent
-from .trade import trade_of
+from .numbers import iso, number, percent
+from .text import clean, fitted, is_blank, one_line
+from .trade import Trade
 
 LATE: Final = 60.0  # seconds; pacing in a busy channel stays below it
 _OLDEST_ID: Final = 30 * 86_400.0
 _LONGEST_AGE: Final = 9  # longer than this an age is cut
 LATE_ROOM: Final = len(" ·  late") + _LONGEST_AGE  # code points that a title may grow by until it is sent
 _FOOTER_PART: Final = 60  # code points; a footer is for the id, and leaves room in a full batch
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+(?::[0-9]{1,5})?")
+
+MOST_NUMBERS: Final = 3  # in a push line
+_SHORT_NUMBER: Final = 20  # code points of a field's value that is a number with its unit
+_NUMERIC: Final = re.compile(r"[^\w\s]{0,2}[0-9]")
+_IN_TITLES: Final = frozenset({"Action", "Symbol", "Strategy"})  # left out where the title says them
+LEAD_WORDS: Final = ("Action", "Symbol")
+_BARE: Final = frozenset({"Price"})
+# What a reader of one line wants to know first: how a trade ended, then where it is entered and left.
+_NUMBERS: Final = ("Profit", "Loss", "Result", "Exit", "Entry", "Stop", "Target", "Price", "Confidence")
 
 Value = str | float | bool | None
-Fact = tuple[str, Value, bool]  # name, value, and whether it stands beside others whatever its length
 
 
-def facts(signal: Signal, *, linked: bool, drawn: bool = True, missing: str | None = None) -> Iterator[Fact]:
-    """The named facts, then the signal's own fields. `linked`: the title shows the link; `drawn`: with symbols and bars; `missing`: text
-    about a missing attachment.
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact. `inline`: it may stand beside others whatever its length. `leads`: it stands in the push line. `bare`: its value says what
+    it is.
     """
-    trade = trade_of(signal)
+
+    name: str
+    value: str
+    inline: bool = False
+    leads: bool = False
+    bare: bool = False
+
+
+def facts_of(signal: Signal, trade: Trade | None) -> Iterator[Fact]:
+    """What tocsin knows of the signal, and the title does not say."""
     named = {
-        "Action": f"{trade.step.value} {signal.action}" if trade and drawn else signal.action,
+        "Action": signal.action,
         "Symbol": signal.symbol,
         **({"Price": _price(signal.price)} if trade is None else dict(trade.facts())),
-        "Confidence": _confidence(signal.confidence, drawn=drawn),
+        "Confidence": None if signal.confidence is None else percent(signal.confidence),
         "Strategy": signal.strategy,
-        "Tier": signal.tier,
     }
-    yield from ((name, value, True) for name, value in named.items() if value)
-    if signal.link and not (linked and web_address(signal.link)):
-        yield "Link", signal.link, False
-    if missing:
-        yield "Attachment", missing, False
-    shown_by_trade = trade.read if trade else frozenset()
-    yield from ((name, value, False) for name, value in (signal.fields or {}).items() if name not in shown_by_trade)
+    facts = {name: clean(value) for name, value in named.items() if value}
+    said = _words(signal.title)
+    for name, value in facts.items():
+        if not is_blank(value) and not (name in _IN_TITLES and _is_said(value, said)):
+            yield Fact(name, value, inline=True, bare=name in _BARE)
+
+
+def fields_of(signal: Signal, trade: Trade | None) -> Iterator[Fact]:
+    """The signal's own fields, without those that the trade shows."""
+    shown_by_trade = trade.read if trade else frozenset[str]()
+    own = signal.fields or {}
+    return (Fact(one_line(name), as_text(value)) for name, value in own.items() if name not in shown_by_trade)
+
+
+def with_leads(facts: Sequence[Fact], fields: Sequence[Fact]) -> tuple[tuple[Fact, ...], tuple[Fact, ...]]:
+    """The same, with those marked that lead: action and symbol, and the few numbers that matter most."""
+    ranked = sorted((fact for fact in facts if fact.name in _NUMBERS), key=lambda fact: _NUMBERS.index(fact.name))
+    numbers = [*ranked, *(fact for fact in fields if _is_number(fact.value))][:MOST_NUMBERS]
+    leads = {id(fact) for fact in [*(fact for fact in facts if fact.name in LEAD_WORDS), *numbers]}
+    marked = [replace(fact, leads=id(fact) in leads) for fact in [*facts, *fields]]
+    return tuple(marked[: len(facts)]), tuple(marked[len(facts) :])
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower().replace("_", " "))
+
+
+def _is_said(value: str, words: Sequence[str]) -> bool:
+    """Whether `words` have all words of `value`, in this order: `BTC/USDT` is said by `btc usdt`, and by `BTCUSDT`."""
+    own = _words(value)
+    whole = any(words[place : place + len(own)] == own for place in range(len(words) - len(own) + 1))
+    return bool(own) and (whole or "".join(own) in words)
+
+
+def _is_number(value: str) -> bool:
+    return len(value) <= _SHORT_NUMBER and _NUMERIC.match(value) is not None
 
 
 def _price(price: float | None) -> str | None:
     return None if price is None else number(price)
-
-
-def _confidence(share: float | None, *, drawn: bool) -> str | None:
-    if share is None:
-        return None
-    return f"{bar(share)} {percent(share)}" if drawn else percent(share)
-
-
-def headline(delivery: Delivery) -> str:
-    """The title, with the age behind it when it is late: a notification shows the title first."""
-    age = lateness(delivery)
-    mark = "" if age is None else f" · {_age(age)} late"
-    return shown(one_line(delivery.signal.title), TITLE - len(mark)) + mark
 
 
 def lateness(delivery: Delivery) -> float | None:
@@ -85,7 +115,7 @@ def raised_at(delivery: Delivery) -> float:
     return made if delivery.accepted - _OLDEST_ID < made < delivery.accepted else delivery.accepted
 
 
-def _age(seconds: float) -> str:
+def age_of(seconds: float) -> str:
     """The two largest units of a duration."""
     unit = next((size for size in (86400, 3600, 60) if seconds >= size), 1)
     part = {86400: 3600, 3600: 60}.get(unit, unit)
@@ -93,7 +123,7 @@ def _age(seconds: float) -> str:
 
 
 def as_text(value: Value) -> str:
-    """A fact's value as clean text."""
+    """A value as clean text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
@@ -101,43 +131,33 @@ def as_text(value: Value) -> str:
     return clean(value or "")
 
 
-def when(delivery: Delivery) -> str | None:
-    """`timestamp`, else the time of acceptance; ISO 8601."""
+def shown_time(delivery: Delivery) -> float:
+    """`timestamp`, else the time of acceptance; Unix seconds that a calendar can show."""
     given = delivery.signal.timestamp
-    return (None if given is None else iso(given)) or iso(delivery.accepted)
+    return delivery.accepted if given is None or iso(given) is None else given
 
 
-def footer(delivery: Delivery) -> str:
-    """What a reader needs to find out more: a possible duplicate first, the id last. Not escaped: Discord shows a footer as it is."""
+def valid_until(delivery: Delivery) -> float | None:
+    """When it expires, in Unix seconds; None where it does not."""
+    if delivery.deadline is not None:
+        return delivery.deadline - delivery.skew
+    return None if delivery.signal.expires is None else delivery.accepted + delivery.signal.expires
+
+
+def footer_parts(delivery: Delivery) -> Iterator[str]:
+    """Where a message comes from, each part short: its priority unless that is normal, its tier, source and host, tags."""
     signal = delivery.signal
     unread = signal.timestamp_text
     if signal.timestamp is not None and iso(signal.timestamp) is None:
         unread = number(signal.timestamp)
-    parts = (
-        "possible duplicate" if delivery.maybe_duplicate else "",
-        delivery.priority.label,
-        _input_notes(" on ".join(filter(None, (signal.source, signal.host)))),
-        _input_notes(" ".join(f"#{tag}" for tag in signal.tags or ())),
-        f"time given as: {_input_notes(unread)}" if unread else "",
-        delivery.id,
-    )
-    return " · ".join(part for part in parts if part)
+    if delivery.priority is not Priority.NORMAL:
+        yield delivery.priority.label
+    yield from _short(signal.tier)
+    yield from _short(" on ".join(filter(None, (signal.source, signal.host))))
+    yield from _short(" ".join(f"#{tag}" for tag in signal.tags or ()))
+    yield from (f"time given as: {part}" for part in _short(unread))
 
 
-def _input_notes(text: str | None) -> str:
+def _short(text: str | None) -> Iterable[str]:
     line = one_line(text or "")
-    return "" if is_blank(line) else cut(silent(line), _FOOTER_PART)
-
-
-def web_address(link: str | None) -> str | None:
-    """`link` as Discord accepts it: http or https, a full host name, ASCII; else None."""
-    if not link or len(link) > LINK:
-        return None
-    address = quote(link.strip(), safe=punctuation)
-    try:
-        parts = urlsplit(address)
-        port = parts.port
-    except ValueError:
-        return None
-    well_formed = parts.scheme in {"http", "https"} and _HOST.fullmatch(parts.netloc) and port != 0
-    return address if well_formed and len(address) <= LINK else None
+    return () if is_blank(line) else (fitted(line, _FOOTER_PART, at_head=False),)

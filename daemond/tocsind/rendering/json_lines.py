@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from tocsind.policy.delivery import Delivery
@@ -10,7 +12,12 @@ from .numbers import iso
 
 
 def json_line(delivery: Delivery, wall: float) -> bytes:
-    """One JSON object and a line break, written at Unix time `wall`.
+    """One JSON object and a line break, written at Unix time `wall`."""
+    return msgspec.json.encode(json_object(delivery, wall)) + b"\n"
+
+
+def json_object(delivery: Delivery, wall: float) -> dict[str, Any]:
+    """The object of a line.
 
     The signal's own fields, with `priority` as it was resolved, and beside them `destination`, `accepted` and `written` (ISO 8601, UTC),
     `accepted_unix`, and `possible_duplicate`: true when an earlier attempt may have arrived.
@@ -26,4 +33,4 @@ def json_line(delivery: Delivery, wall: float) -> bytes:
         "written": iso(wall),
     }
     doubt = {"possible_duplicate": True} if delivery.maybe_duplicate else {}
-    return msgspec.json.encode(line | doubt | {k: v for k, v in signal.as_dict().items() if k not in line}) + b"\n"
+    return line | doubt | {k: v for k, v in signal.as_dict().items() if k not in line}

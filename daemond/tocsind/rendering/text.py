@@ -1,14 +1,4 @@
-"""Text that others wrote, made safe to show: cleaned, escaped, cut, in this order.
-
-Escaping happens only where Discord would do something: `BUY BTC-USDT (4h) | 93 %` goes out as it is, and `ma_unified` too, because an
-underscore between letters or digits opens and closes nothing as long as every other one is escaped. A backslash before anything but a
-letter, a digit or white space is what Discord removes, so a text of pairs is read as it was written, and what is cut is cut
-between pairs.
-
-Addresses stay as they are: Discord's client looks for them before it looks for escapes, in titles and names of fields too, so a backslash
-inside would be shown, and followed. Its own rule decides what is one: all that follows `https://` up to white space or `<`, without closing
-punctuation. `<https://...>` is one as well. A backslash right behind one would be taken for its last letter. So a `<` there stays bare
-where it means nothing (`</loc>`), and where it would mean something a thin space stands before it.
+"""Text that others wrote, clean: without what a terminal obeys and what no reader sees. And cut to fit, in any unit.
 
 Two kinds of text are cut at their head, because their end is what counts: one that begins with MARK, for it was cut there before, and a
 traceback.
@@ -18,13 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Final
 
 MARK: Final = "…"  # stands where something was cut
-FENCE: Final = "```"  # begins and ends a code block; escaped text never contains it
-EMPTY: Final = "—"  # stands where a far end insists on a text and there is none
+EMPTY: Final = "—"  # stands where a service insists on a text and there is none
 TRACEBACK: Final = "Traceback (most recent call last)"
-_THIN: Final = "\u200a"  # white space for Discord, hardly any for a reader
+
+Measure = Callable[[str], int]  # the length of a text in the unit of a service; it never shrinks when the text grows
 
 _BREAKS: Final = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Controls, half characters, the byte order mark, and what turns the direction of all that follows.
@@ -36,41 +27,9 @@ _SEQUENCE: Final = re.compile(
 )
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Mn", "Zl", "Zp", "Zs"})
 
-_MARKUP: Final = r"""
-    ^[^\S\n]* (?: [#>]+ | [-+](?=[\s\#]|$) | [0-9]+\.(?=\s|$) )   # headings, quotes, lists, at the start of a line
-    | [\\*`]+
-    | ~~+ | \|\|+
-    | <(?=[^:\ >]+:/[^\ >]+>) | <(?![\s=]|[0-9]+(?:[\s.,;:%]|$)|$) # mentions, times, emoji, commands, addresses
-    | :(?=[^\s:]+:)                                                # emoji by name, see `_is_name`
-    | (?i:@(?=everyone|here))
-"""
-_LINKED: Final = r"""
-    (?P<link> <https?://[^\s<>]+>)
-    | (?P<address> (?:https?|steam):// [^\s<]+ [^\s<.,:;"'\]])
-    | (?P<stub> (?:https?|steam)://)  # too short for one, until a backslash would follow
-"""
-
-
-def _pattern(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(alternatives), re.VERBOSE | re.MULTILINE)
-
-
-_UNDERSCORES: Final = "(?<![0-9A-Za-z])_+ | _+(?![0-9A-Za-z])"
-_MASK: Final = r"\["  # a link that hides where it leads is the only use of brackets
-_ESCAPED: Final = {
-    (False, False): _pattern(_LINKED, _MARKUP, _UNDERSCORES),
-    (False, True): _pattern(_LINKED, _MARKUP, _UNDERSCORES, _MASK),
-    (True, False): _pattern(_LINKED, _MARKUP, "_+"),  # one in an address could close what one in a word has opened
-    (True, True): _pattern(_LINKED, _MARKUP, "_+", _MASK),
-}
-_LINKS: Final = _pattern(_LINKED)
-_UNDERSCORED: Final = re.compile("(?:https?|steam)://[^\\s<]*_")
-_CLOSING: Final = ".,:;\"']"  # what Discord leaves out of an address at its end
-_MEANT: Final = re.compile(r"<(?:[@#:+]|a:|t:|id:|sound:|tel:|sms:|/[^>]*:[0-9]|[^\s<>@]+@|[^: >]+:/)")
-_NEAR: Final = 200  # code points of a line that a block may lose to begin with a whole one
 _BLANK_LINES: Final = re.compile("\n(?:(?:[^\\S\n]|[\u00ad\u180e\u200b-\u200f\u2060-\u2064])*\n){2,}")
-_SYMBOL: Final = re.compile(r"[^0-9A-Za-z\s]")
-_CALL: Final = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
+_OVERWRITTEN: Final = re.compile(r"^[^\n]*\r(?=[^\r\n])", re.MULTILINE)
+_EDGES: Final = re.compile(r"\A(?:[^\S\n]*\n)+|\s+\Z")
 
 
 def cleaned(text: str) -> str:
@@ -89,117 +48,47 @@ def one_line(text: str) -> str:
     return " ".join(part for part in parts if part)
 
 
+def output_of_program(text: str) -> str:
+    """`text` clean, without blank lines at both ends; empty when a reader would see nothing. A line that was overwritten with carriage
+    returns is its last state, as in a terminal.
+    """
+    output = _EDGES.sub("", cleaned(_OVERWRITTEN.sub("", text)))
+    return "" if is_blank(output) or output == MARK else output
+
+
 def is_blank(text: str) -> bool:
     """Whether a reader would see nothing."""
     return all(unicodedata.category(letter) in _INVISIBLE or letter.isspace() for letter in text)
 
 
-def escape(text: str) -> str:
-    """Clean `text` so written that Discord shows it as it is."""
-    return _escaped(text, _ESCAPED[_UNDERSCORED.search(text) is not None, "](" in text])
-
-
-def _escaped(text: str, pattern: re.Pattern[str]) -> str:
-    parts: list[str] = []
-    place, glued = 0, -1  # glued: a backslash up to this place would become part of an address
-    for match in pattern.finditer(text):
-        start, end = match.span()
-        parts.append(text[place:start])
-        if match.lastgroup:
-            parts.append(match.group())
-            glued = -1 if match.lastgroup == "link" else _behind(text, end, more=match.lastgroup == "stub")
-        else:
-            parts.append(_inert(match, glued=start <= glued))
-        place = end
-    return "".join((*parts, text[place:]))
-
-
-def _behind(text: str, end: int, *, more: bool = False) -> int:
-    """The place behind the closing punctuation of an address that ends at `end`; `more`: and one letter of any kind, and its own."""
-    while end < len(text) and text[end] in _CLOSING:
-        end += 1
-    return _behind(text, end + 1) if more and end < len(text) and not text[end].isspace() and text[end] != "<" else end
-
-
-def silent(text: str) -> str:
-    """`text` that calls neither everyone nor here: a space of no width stands between."""
-    return _CALL.sub("@\u200b", text)
-
-
-def shown(text: str, most: int) -> str:
-    """Clean `text` escaped and cut to `most`; a placeholder when a reader would see nothing."""
-    # Escaping never shortens, so what lies beyond could not show: a long text costs no more than a short one.
-    part = MARK + text[-most:] if _ends_in_what_counts(text) and len(text) > most else text[: most + 1]
-    return cut(EMPTY if is_blank(part) else escape(part), most)
-
-
-def cut(text: str, most: int) -> str:
-    """`text` in at most `most` code points, marked where it was cut, never within an escape. `most` is at least 1."""
-    if len(text) <= most:
-        return text
-    if text.startswith(f"{FENCE}\n") and text.endswith(f"\n{FENCE}"):
-        return _shorter_block(text, most)
-    return _without_head(text, most) if _ends_in_what_counts(text) else _without_end(text, most)
-
-
-def _shorter_block(text: str, most: int) -> str:
-    """The end of a code block, from the start of a line if one is near; without its fences where they do not fit."""
-    room = most - 2 * len(FENCE) - 4
-    if room < 1:
-        return MARK
-    end = text[-room - len(FENCE) - 1 :]
-    line = end.find("\n", 0, _NEAR)
-    return f"{FENCE}\n{MARK}\n{end[line + 1 :] if 0 <= line < room else end}"
-
-
-def _ends_in_what_counts(text: str) -> bool:
+def ends_in_what_counts(text: str) -> bool:
+    """Whether `text` is to be cut at its head."""
     return text.startswith(MARK) or TRACEBACK in text
 
 
-def _without_end(text: str, most: int) -> str:
-    # An underscore that loses what followed it could close an emphasis.
-    head = text[: most - 1].rstrip("_ \t\n")
-    if _backslashes(head) % 2:
-        head = head[:-1].rstrip()
-    return head + MARK
+def utf16_units(text: str) -> int:
+    """The length in UTF-16 units, which Telegram counts."""
+    return len(text) + sum(letter > "\uffff" for letter in text)
 
 
-def _without_head(text: str, most: int) -> str:
-    start = len(text) - most + 1
-    for match in _LINKS.finditer(text):
-        end = _behind(text, match.end())
-        if match.start() < start < end:  # what is left of an address is none, nor shall it hold another
-            start = max(start, text.rfind("://", start, end) + 3)
-            rest = _escaped(text[start:end], _ESCAPED[True, True]) + text[end:]
-            return _without_head(rest, most) if len(rest) >= most else MARK + rest.lstrip("_ \t\n")
-        if end > start:
-            break
-    start += _backslashes(text[:start]) % 2  # the other half of a pair
-    # An underscore that loses what stood before it could open an emphasis; what stands at the start of a line now did not before.
-    return MARK + text[start:].lstrip("_ \t\n")
+def utf8_bytes(text: str) -> int:
+    """The length in bytes of UTF-8."""
+    return len(text.encode())
 
 
-def _backslashes(text: str) -> int:
-    """How many of them end the text."""
-    return len(text) - len(text.rstrip("\\"))
+def fitted(text: str, most: int, measure: Measure = len, *, at_head: bool | None = None) -> str:
+    """`text` in at most `most` units, marked where it was cut; empty where not even the mark fits. For text without markup.
 
-
-def _is_name(word: str) -> bool:
-    """Whether an emoji may be called so: not what stands between the colons of a time."""
-    return word in {"100", "1234", "+1", "-1"} or any(letter.isalpha() for letter in word)
-
-
-def _inert(match: re.Match[str], *, glued: bool) -> str:
-    """Markup that does nothing."""
-    found, text, end = match.group(), match.string, match.end()
-    if found == "@":
-        return "@\u200b"
-    if found == ":" and not _is_name(text[end : text.index(":", end)]):
-        return found
-    if glued and found == "<" and not _MEANT.match(text, match.start()):
-        return found
-    return (_THIN if glued else "") + _SYMBOL.sub(_backslashed, found)
-
-
-def _backslashed(symbol: re.Match[str]) -> str:
-    return f"\\{symbol.group()}"  # a template would be expanded again for each symbol, which takes five times as long
+    `at_head` None: the head is cut where the end is what counts.
+    """
+    if measure(text) <= most:
+        return text
+    if measure(MARK) > most:
+        return ""
+    at_head = ends_in_what_counts(text) if at_head is None else at_head
+    low, high = 0, len(text)
+    while low < high:  # the most code points that fit
+        middle = (low + high + 1) // 2
+        part = text[len(text) - middle :] if at_head else text[:middle]
+        low, high = (middle, high) if measure(part) + measure(MARK) <= most else (low, middle - 1)
+    return MARK + text[len(text) - low :].lstrip() if at_head else text[:low].rstrip() + MARK

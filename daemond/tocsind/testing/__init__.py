@@ -12,13 +12,13 @@ What it promises, because clients depend on it:
 What it does not: it is made from documentation, statements of staff and what others observed; where the real thing
 is not known it is strict. Which limiter model Discord uses is not known: run against all four. `wait=false` swallows
 every fault of a message, which may be more than Discord swallows. There are no gateway, no threads that must
-exist, no forums, no components, no polls, no files that could be read back, no TLS.
+exist, no forums, no files that could be read back, no TLS; components are stored and not looked at.
 
 How it hangs together (each file is a noun; arrows are imports):
 
     __main__ -> discord -> control
                 discord -> api -> guild -> quotas -> limits          state, and who may
-                           api -> routes -> validation -> embeds -> forms   what a message is
+                           api -> routes -> discord_api                     what a message is
                            api -> script -> behaviours -> poison -> behaviour, answers    what is told instead
                 discord -> reader -> messages -> mentions            what became of it
                 discord -> tocsind.http_server                         h11 over trio; knows no Discord

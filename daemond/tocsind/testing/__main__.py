@@ -1,8 +1,13 @@
-"""A fake Discord as a process of its own.
+"""A fake service as a process of its own: Discord, or another kind.
 
     python -m tocsind.testing --webhooks 2 --channels 1 --limits 0.01 --log accepted.jsonl
 
-The first line on stdout is one JSON object: {"port", "control", "webhooks": [{"id", "token", "url", "channel_id",
+    python -m tocsind.testing KIND --port 8080
+
+The other kinds are in `kinds`; their first line on stdout is {"kind", "port", "control", "destination", "environment"}: the keys of a
+destination in alerts.toml that leads there, and the variables that it names (see `service` for the control surface).
+
+Discord's first line on stdout is one JSON object: {"port", "control", "webhooks": [{"id", "token", "url", "channel_id",
 "name"}]}. Then it serves until SIGTERM or SIGINT, and leaves with 0. What is written to its log and its control
 surface is described in `control` and `messages`.
 """
@@ -15,19 +20,26 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import trio
 
 from tocsind.testing.control import PREFIX, described
 from tocsind.testing.discord import FakeDiscord, serve_fake
+from tocsind.testing.kinds import SERVICES
 from tocsind.testing.limits import Limit
+from tocsind.testing.service import serving
 from tocsind.testing.settings import CHANNEL_LIMIT, WEBHOOK_LIMIT, Settings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop; argparse leaves with 2 for what it cannot read."""
-    trio.run(partial(_serve, settings_from(argv)))
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments and not arguments[0].startswith("-") and arguments[0] != "discord":
+        trio.run(_serve_service, *_service_from(arguments))
+    else:
+        trio.run(partial(_serve, settings_from(arguments[arguments[:1] == ["discord"] :])))
     return 0
 
 
@@ -56,12 +68,39 @@ async def _serve(settings: Settings) -> None:
                 return
 
 
+def _service_from(arguments: Sequence[str]) -> tuple[str, int]:
+    parser = argparse.ArgumentParser(prog="tocsind.testing", description="A fake service.", allow_abbrev=False)
+    parser.add_argument("kind", choices=["discord", *SERVICES])
+    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 takes a free one")
+    given = parser.parse_args(arguments)
+    return given.kind, given.port
+
+
+async def _serve_service(kind: str, port: int) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with serving(SERVICES[kind](port)) as service:
+            place = {
+                "kind": kind,
+                "port": service.port,
+                "control": f"{service.url}{PREFIX}",
+                "destination": service.destination(),
+                "environment": service.environment(),
+            }
+            _say(place)
+            async for _ in signals:
+                return
+
+
 def _introduce(fake: FakeDiscord) -> None:
     place = {
         "port": fake.port,
         "control": f"http://127.0.0.1:{fake.port}{PREFIX}",
         "webhooks": [described(fake, webhook) for webhook in fake.webhooks],
     }
+    _say(place)
+
+
+def _say(place: dict[str, Any]) -> None:
     sys.stdout.write(msgspec.json.encode(place).decode() + "\n")
     sys.stdout.flush()  # the parent process waits for this line at the other end of a pipe
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from enum import StrEnum
-from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
+from tocsind.discord_api import errors
 from tocsind.http_server import Reply
 
 # The last version whose retry_after counts milliseconds; an unversioned path means version 6.
@@ -30,67 +28,6 @@ class Scope(StrEnum):
     CLOUDFLARE = "cloudflare"
 
 
-def as_json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
-    """Any value as a JSON answer."""
-    return Reply(status, {"Content-Type": "application/json", **(headers or {})}, msgspec.json.encode(value))
-
-
-def error(status: int, code: int, message: str, errors: Mapping[str, Any] | None = None) -> Reply:
-    """A refusal in Discord's words; `errors` is the tree of a 50035."""
-    body: dict[str, Any] = {"message": message, "code": code}
-    return as_json(status, body | {"errors": errors} if errors else body)
-
-
-def plain_error(status: int) -> Reply:
-    """What the router says when it never came to Discord's own code: code 0."""
-    return error(status, 0, f"{status}: {_phrase(status)}")
-
-
-def unknown_webhook() -> Reply:
-    """Never was, or was deleted."""
-    return error(404, 10015, "Unknown Webhook")
-
-
-def unknown_message() -> Reply:
-    """No living message of this webhook."""
-    return error(404, 10008, "Unknown Message")
-
-
-def invalid_token() -> Reply:
-    """The webhook is there, the token is another one's."""
-    return error(401, 50027, "Invalid Webhook Token")
-
-
-def invalid_version() -> Reply:
-    """An API that is gone, or not there yet."""
-    return error(400, 50041, "Invalid API version provided")
-
-
-def too_large() -> Reply:
-    """A file beyond the limit, in the words of the edge."""
-    return error(413, 40005, "Request entity too large")
-
-
-def invalid_json() -> Reply:
-    """The body cannot be decoded at all."""
-    return error(400, 50109, "The request body contains invalid JSON.")
-
-
-def empty_message() -> Reply:
-    """Nothing for a reader to see; no form error, so no path."""
-    return error(400, 50006, "Cannot send an empty message")
-
-
-def no_forum() -> Reply:
-    """`thread_name` outside a forum; the fake has none."""
-    return error(400, 220003, "Webhooks can only create threads in forum channels")
-
-
-def invalid_form(errors: Mapping[str, Any]) -> Reply:
-    """The form errors of `forms.Faults.tree`."""
-    return error(400, 50035, "Invalid Form Body", errors)
-
-
 def bad_user_agent() -> Reply:
     """Cloudflare's browser check; the text is all there is."""
     return Reply(403, {"Content-Type": "text/plain; charset=UTF-8"}, b"error code: 1010")
@@ -98,7 +35,7 @@ def bad_user_agent() -> Reply:
 
 def html(status: int, headers: Mapping[str, str] | None = None) -> Reply:
     """What a proxy in front of Discord says when Discord does not."""
-    title = f"{status} {_phrase(status)}"
+    title = f"{status} {errors.phrase(status)}"
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1><hr>cloudflare</body></html>"
     return Reply(
         status,
@@ -120,7 +57,7 @@ def limited(scope: Scope, retry_after: float, version: int, headers: Mapping[str
         "retry_after": _in_unit_of(version, retry_after),
         "global": scope is Scope.GLOBAL,
     }
-    return as_json(429, body, {**headers, **wait, "X-RateLimit-Scope": scope})
+    return errors.as_json(429, body, {**headers, **wait, "X-RateLimit-Scope": scope})
 
 
 def ceil_ms(seconds: float) -> float:
@@ -130,10 +67,3 @@ def ceil_ms(seconds: float) -> float:
 
 def _in_unit_of(version: int, seconds: float) -> float:
     return math.ceil(seconds * 1000) if version <= _LAST_IN_MILLISECONDS else ceil_ms(seconds)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown Error"  # Cloudflare's 52x are in no registry

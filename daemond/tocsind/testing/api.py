@@ -12,11 +12,12 @@ from typing import Any
 
 import msgspec
 
+from tocsind.discord_api import errors
+from tocsind.discord_api.bodies import Body, read_body
 from tocsind.http_server import Reply
 from tocsind.testing import answers
 from tocsind.testing.answers import Scope
 from tocsind.testing.behaviour import Asked
-from tocsind.testing.bodies import Body, read_body
 from tocsind.testing.counts import is_invalid
 from tocsind.testing.guild import Guild
 from tocsind.testing.limits import Verdict
@@ -84,14 +85,14 @@ class Api:
         if not address.passes:
             return self._limited(call, Scope.GLOBAL, address)
         if not call.route.is_known_version:
-            return answers.invalid_version()
+            return errors.invalid_version()
         webhook = self._guild.living(call.route.webhook_id)
         if webhook is None:
-            return answers.unknown_webhook()
+            return errors.unknown_webhook()
         if webhook.token != call.route.token:
-            return answers.invalid_token()
+            return errors.invalid_token()
         work = ROUTES.get(call.kind)
-        return self._within_bucket(call, webhook, work) if work else answers.plain_error(405)
+        return self._within_bucket(call, webhook, work) if work else errors.plain_error(405)
 
     def _within_bucket(self, call: Call, webhook: Webhook, work: Work) -> Reply:
         verdict = self._guild.quotas.take_webhook(webhook.id, call.kind, call.at.steady)

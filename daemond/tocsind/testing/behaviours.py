@@ -24,8 +24,9 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from tocsind.discord_api.errors import as_json, error, plain_error
 from tocsind.http_server import Ending, Reply
-from tocsind.testing.answers import Scope, as_json, ceil_ms, error, html, limited, plain_error
+from tocsind.testing.answers import Scope, ceil_ms, html, limited
 from tocsind.testing.behaviour import Asked, Behaviour, FinalStatus, Location, Seconds
 from tocsind.testing.poison import Poison
 

@@ -25,8 +25,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from tocsind.discord_api.errors import as_json
 from tocsind.http_server import Reply, Request
-from tocsind.testing.answers import as_json
 from tocsind.testing.behaviours import read_behaviours
 from tocsind.testing.fake import Fake
 from tocsind.testing.webhooks import Webhook

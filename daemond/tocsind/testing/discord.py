@@ -19,8 +19,9 @@ from email.utils import formatdate
 import msgspec
 import trio
 
+from tocsind.discord_api import errors
 from tocsind.http_server import Reply, Request, WebServer
-from tocsind.testing import answers, control
+from tocsind.testing import control
 from tocsind.testing.api import Api
 from tocsind.testing.fake import HOST, Fake
 from tocsind.testing.routes import Call
@@ -58,7 +59,7 @@ class FakeDiscord(Fake):
             return control.answer(self, request)
         route = route_of(request.path)
         if route is None:
-            return answers.plain_error(404)
+            return errors.plain_error(404)
         channel, asks = self._guild.channel_of(route.webhook_id), request.method == "GET"
         self._tally.enter(channel, posting=request.method == "POST" and route.message_id is None, asking=asks)
         try:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from tocsind.testing.forms import Json
+from tocsind.discord_api.forms import Json
 from tocsind.testing.mentions import Mentions, mentions_of
 from tocsind.testing.webhooks import Webhook
 

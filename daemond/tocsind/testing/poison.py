@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tocsind.discord_api.errors import error, invalid_form
+from tocsind.discord_api.forms import Faults
 from tocsind.http_server import Reply
-from tocsind.testing.answers import error, invalid_form
 from tocsind.testing.behaviour import Asked, Behaviour, Count
-from tocsind.testing.forms import Faults
 
 
 class Poison(Behaviour, frozen=True, kw_only=True, tag="poison"):

@@ -6,17 +6,25 @@ that all link to the same page is one visible alert. SUPPRESS_EMBEDS hides them 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from itertools import zip_longest
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from tocsind.testing.forms import Json
+from tocsin.signals import PRIORITIES
+from tocsind.discord_api.forms import Json
 from tocsind.testing.mentions import Mentions
 from tocsind.testing.messages import Message
 
 _SUPPRESS_EMBEDS: Final = 4
 _SILENT: Final = 4096
+_LABEL: Final = re.compile("^[①-⑩] ?")
+_SIGNS: Final = re.compile("^(?:[🚨❗▲▼■◆] ?)+")
+_MENTIONS: Final = re.compile(r"(?:^| )(?:<@&?[0-9]+>|@everyone|@here)(?= |$)")
+_LATE: Final = re.compile(r" · [0-9dhms]+ late$")
+_DOUBT: Final = " · possible duplicate"
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +46,37 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         """The content, or the embed's title or else its description: enough to tell alerts apart."""
         embed = self.embed or {}
         return self.content or embed.get("title") or embed.get("description") or ""
+
+
+class Alert(NamedTuple):
+    """One alert of tocsin's in a message, read as a person reads it."""
+
+    id: str  # as far as the message shows it
+    title: str  # without marks
+    priority: str
+    doubt: bool
+    late: bool
+    line: str  # of content; empty where there is none
+    embed: Json
+
+
+def alerts_in(payload: Json) -> list[Alert]:
+    """The alerts of a message that tocsin posted, in order: each has an embed, and perhaps a line of content."""
+    lines = _MENTIONS.sub("", payload.get("content") or "").split("\n")
+    return [
+        _alert(embed, line or "")
+        for embed, line in zip_longest(payload.get("embeds", ()), lines)
+        if embed and "footer" in embed
+    ]
+
+
+def _alert(embed: dict[str, Any], line: str) -> Alert:
+    first = _LABEL.sub("", line) or _LABEL.sub("", embed.get("title", ""))
+    head = first.partition(_DOUBT)[0]
+    title = _LATE.sub("", head.partition(" · ")[0] if line else head)
+    *where, id_ = embed["footer"]["text"].split(" · ")
+    priority = next((word for word in where[:1] if word in PRIORITIES), "normal")
+    return Alert(id_, _SIGNS.sub("", title), priority, _DOUBT in first, " late" in first, line, embed)
 
 
 def seen_in(messages: Iterable[Message], place: str) -> tuple[Seen, ...]:

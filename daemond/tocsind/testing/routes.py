@@ -9,22 +9,24 @@ request has, and it finds a message of a thread only when it names the thread.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import msgspec
 
+from tocsind.discord_api import errors
+from tocsind.discord_api.bodies import Body, read_body
+from tocsind.discord_api.forms import Json
+from tocsind.discord_api.validation import Checked, check
 from tocsind.http_server import Reply, Request
 from tocsind.testing import answers
 from tocsind.testing.answers import Scope
-from tocsind.testing.bodies import Body, read_body
-from tocsind.testing.forms import Json
 from tocsind.testing.guild import Guild
 from tocsind.testing.messages import Message, Moment
-from tocsind.testing.validation import Checked, check
 from tocsind.testing.webhooks import GUILD, Route, Webhook
 
-_EDITABLE: Final = frozenset({"content", "embeds", "flags"})
+_EDITABLE: Final = frozenset({"content", "embeds", "flags", "components"})
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -40,6 +42,11 @@ class Call(msgspec.Struct, frozen=True):
         return f"{self.request.method} {'message' if self.route.message_id else 'webhook'}"
 
     @property
+    def has_components(self) -> bool:
+        """Whether it asks for components; without that they are dropped."""
+        return self.request.query.get("with_components", "").lower() in {"true", "1"}
+
+    @property
     def waits(self) -> bool:
         return self.request.query.get("wait", "").lower() in {"true", "1"}
 
@@ -53,15 +60,15 @@ def _execute(guild: Guild, call: Call, webhook: Webhook) -> Reply:
     if isinstance(body, Reply):
         return body
     if isinstance(body.value, dict) and body.value.get("thread_name"):
-        return answers.no_forum()
-    checked = _with_place(check(body.value), call, body)
+        return errors.no_forum()
+    checked = _with_place(check(body.value, with_components=call.has_components), call, body)
     if fault := _fault_of(checked):
         return fault if call.waits else _unsaved(guild)
     room = guild.quotas.take_channel(webhook.channel_id, call.at.steady)
     if not room.passes:
         return answers.limited(Scope.SHARED, room.reset_after, call.route.version, {})
     message = guild.accept(webhook, checked.payload, call.request.query.get("thread_id"), call.at)
-    return answers.as_json(200, _shown(message, webhook)) if call.waits else Reply(204)
+    return errors.as_json(200, _shown(message, webhook)) if call.waits else Reply(204)
 
 
 def _unsaved(guild: Guild) -> Reply:
@@ -71,7 +78,7 @@ def _unsaved(guild: Guild) -> Reply:
 
 def _tell(_guild: Guild, _call: Call, webhook: Webhook) -> Reply:
     """GET: what a webhook is."""
-    return answers.as_json(200, _described(webhook))
+    return errors.as_json(200, _described(webhook))
 
 
 def _delete(guild: Guild, _call: Call, webhook: Webhook) -> Reply:
@@ -81,20 +88,20 @@ def _delete(guild: Guild, _call: Call, webhook: Webhook) -> Reply:
 
 def _read_message(guild: Guild, call: Call, webhook: Webhook) -> Reply:
     message = _message(guild, call, webhook)
-    return answers.as_json(200, _shown(message, webhook)) if message else answers.unknown_message()
+    return errors.as_json(200, _shown(message, webhook)) if message else errors.unknown_message()
 
 
 def _edit_message(guild: Guild, call: Call, webhook: Webhook) -> Reply:
     """PATCH: what is named is replaced, what is not stays; mentions are parsed again either way."""
     message = _message(guild, call, webhook)
     if message is None:
-        return answers.unknown_message()
+        return errors.unknown_message()
     body = read_body(call.request)
     if isinstance(body, Reply):
         return body
-    checked = check(body.value)
+    checked = check(body.value, with_components=call.has_components)
     if not checked.errors:
-        files = {"attachments": list(body.attachments)} if body.attachments else {}
+        files = {"attachments": _attachments(body)} if body.files else {}
         checked = Checked(_merged(message.payload, body.value, checked.payload) | files, {})
     if fault := _fault_of(checked):
         return fault
@@ -102,13 +109,13 @@ def _edit_message(guild: Guild, call: Call, webhook: Webhook) -> Reply:
     if not room.passes:
         return answers.limited(Scope.SHARED, room.reset_after, call.route.version, {})
     guild.tally.edited += 1
-    return answers.as_json(200, _shown(guild.log.edit(message, checked.payload), webhook))
+    return errors.as_json(200, _shown(guild.log.edit(message, checked.payload), webhook))
 
 
 def _delete_message(guild: Guild, call: Call, webhook: Webhook) -> Reply:
     message = _message(guild, call, webhook)
     if message is None:
-        return answers.unknown_message()
+        return errors.unknown_message()
     guild.tally.removed += 1
     guild.log.remove(message)
     return Reply(204)
@@ -131,20 +138,33 @@ def _message(guild: Guild, call: Call, webhook: Webhook) -> Message | None:
 
 def _fault_of(checked: Checked) -> Reply | None:
     if checked.errors:
-        return answers.invalid_form(checked.errors)
-    return answers.empty_message() if checked.is_empty else None
+        return errors.invalid_form(checked.errors)
+    return errors.empty_message() if checked.is_empty else None
 
 
 def _with_place(checked: Checked, call: Call, body: Body) -> Checked:
     """Add what the body of a message does not hold: its files, and faults of the thread it is meant for."""
-    payload, errors = checked.payload, checked.errors
-    if body.attachments:
-        payload = payload | {"attachments": list(body.attachments)}
+    payload, faults = checked.payload, checked.errors
+    if body.files:
+        payload = payload | {"attachments": _attachments(body)}
     thread = call.request.query.get("thread_id")
     if thread is not None and not thread.isdecimal():
         coerce = {"code": "NUMBER_TYPE_COERCE", "message": f'Value "{thread}" is not snowflake.'}
-        errors = errors | {"thread_id": {"_errors": [coerce]}}
-    return Checked(payload, errors)
+        faults = faults | {"thread_id": {"_errors": [coerce]}}
+    return Checked(payload, faults)
+
+
+def _attachments(body: Body) -> list[Json]:
+    """The files as attachment objects, with the `sha256` that proves their content."""
+    return [
+        {
+            "id": file.id,
+            "filename": file.filename,
+            "size": len(file.content),
+            "sha256": hashlib.sha256(file.content).hexdigest(),
+        }
+        for file in body.files
+    ]
 
 
 def _merged(old: Json, body: Json, new: Json) -> Json:

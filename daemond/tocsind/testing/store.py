@@ -101,9 +101,10 @@ class MemoryStore:
 
     def owe(self, destination: str, title: str, priority: Priority = Priority.NORMAL, **fields: Any) -> int:
         """A signal was accepted; the number of its delivery."""
-        return self._owe(destination, Signal(title, **fields), priority)
+        return self.owe_signal(destination, Signal(title, **fields), priority)
 
-    def _owe(self, destination: str, signal: Signal, priority: Priority) -> int:
+    def owe_signal(self, destination: str, signal: Signal, priority: Priority) -> int:
+        """The same for any signal."""
         number, now = len(self._entries) + 1, self._clock.steady()
         deadline = None if signal.expires is None else now + signal.expires
         self._entries[number] = _Entry(Delivery(number, signal, destination, priority, now, deadline, order=number))
@@ -112,6 +113,10 @@ class MemoryStore:
         if destination in self.lanes:
             self.lanes[destination].wake(priority)
         return number
+
+    def delivery(self, number: int) -> Delivery:
+        """A delivery as it is on record."""
+        return self._entries[number].delivery
 
     def state(self, number: int) -> State:
         """Where a delivery stands."""
@@ -259,7 +264,7 @@ class MemoryStore:
     def _hand_on(self, delivery: Delivery, *fallbacks: str, hurried: bool = False) -> str | None:
         for name in fallbacks or self._ranked(delivery.destination):
             if (delivery.id, name) not in self._owed:
-                copy = self._entries[self._owe(name, delivery.signal, delivery.priority)]
+                copy = self._entries[self.owe_signal(name, delivery.signal, delivery.priority)]
                 known = {
                     "deadline": delivery.deadline,
                     "maybe_duplicate": delivery.maybe_duplicate,

@@ -9,9 +9,10 @@ from typing import Final
 
 from tocsind.config.kind import Kind
 
-from . import discord, file
+from . import discord, file, webhook
 
 KINDS: Final[dict[str, Kind]] = {
     "discord": discord.KIND,
     "file": file.KIND,
+    "webhook": webhook.KIND,
 }

@@ -8,8 +8,6 @@ from typing import Any, Final
 from tocsind.policy.delivery import Delivery
 
 _SHOWN: Final = (".png", ".jpg", ".jpeg", ".gif", ".webp")  # Discord shows these in an embed, by the name's ending
-MISSING_NOTE: Final = "it is not there any more"
-REFUSED_NOTE: Final = "this is the form after a refusal"
 
 
 def attachment_names(deliveries: Sequence[Delivery], gone: Container[int] = ()) -> dict[int, str]:
@@ -25,11 +23,3 @@ def attachment_names(deliveries: Sequence[Delivery], gone: Container[int] = ()) 
 def image(name: str | None) -> dict[str, Any] | None:
     """An embed's image, when the file of this name is one."""
     return {"url": f"attachment://{name}"} if name and name.lower().endswith(_SHOWN) else None
-
-
-def missing(delivery: Delivery, *, gone: bool = False) -> str | None:
-    """The note about a file that is not attached."""
-    signal = delivery.signal
-    if signal.attach and (gone or delivery.plain_format):
-        return f"{signal.attach} is not attached: {REFUSED_NOTE if delivery.plain_format else MISSING_NOTE}"
-    return signal.attach_note

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tocsind.policy.delivery import Delivery
 
-from .mentions import SILENT, Notify
+from .line import SILENT, Notify
 
 _SENDER: Final = frozenset({"username", "avatar_url"})
 _SHARED: Final = _SENDER | {"embeds"}

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery
+from tocsind.rendering.card import BodyForm, Card, card_of
+from tocsind.rendering.text import is_blank
 
-from .attachments import missing
 from .code import code_block
-from .embed import length
-from .facts import as_text, facts, web_address
+from .embed import length, rows, web_address
 from .limits import CONTENT, DESCRIPTION, FIELDS, FOOTER, MOST_EMBEDS, MOST_ROOM, NAME, TITLE, USERNAME, VALUE
-from .text import clean, escape, is_blank, one_line
+from .line import LABELS
+from .markup import escape
+
+_ALL = 10**6  # code points: as much as there is
 
 Embed = dict[str, Any]
 
@@ -48,34 +50,35 @@ def warnings_for(deliveries: Sequence[Delivery], payload: dict[str, Any], userna
 
 
 def _about(delivery: Delivery, made: Embed) -> Iterator[str]:
-    signal = delivery.signal
-    yield from _cut("title", escape(one_line(signal.title)), made["title"])
+    card = card_of(delivery)
+    led = made.get("title", "") in {"", *LABELS}
+    if not led:
+        yield from _cut("title", escape(card.title), made["title"])
     if delivery.plain_format:
         yield "in plain form: its own was refused, so link, fields and colour are lines of text"
         return
-    yield from _cut("body", _whole_body(signal), made.get("description", ""))
-    if "url" not in made and signal.link:
-        why = "another alert of this message has the same" if web_address(signal.link) else "Discord takes no such one"
+    yield from _cut("body", _whole_body(card), made.get("description", ""))
+    if "url" not in made and card.link and "title" in made:
+        why = "another alert of this message has the same" if web_address(card.link) else "Discord takes no such one"
         yield f"link is shown as a field: {why}"
-    if signal.attach:
-        yield f"{signal.attach} goes along{', and is shown as the image' if 'image' in made else ''}"
-    yield from _about_fields(delivery, made)
+    if card.file:
+        yield f"{card.file} goes along{', and is shown as the image' if 'image' in made else ''}"
+    yield from _about_fields(card, made, led=led)
 
 
-def _whole_body(signal: Signal) -> str:
-    body = signal.body or ""
-    return code_block(body, 2 * len(body) + 16) if signal.code else escape(clean(body))
+def _whole_body(card: Card) -> str:
+    return code_block(card.body, _ALL) if card.form is BodyForm.CODE else escape(card.body)
 
 
-def _about_fields(delivery: Delivery, made: Embed) -> Iterator[str]:
-    told = list(facts(delivery.signal, linked="url" in made, missing=missing(delivery)))
-    shown = made.get("fields", [])
-    whole = len(told) == len(shown)
-    if not whole:
-        yield f"{len(told) - len(shown) + 1} of {len(told)} fields were left out"
-    for (name, value, _), field in zip(told, shown if whole else shown[:-1], strict=False):
-        yield from _cut("a field's name", escape(one_line(name)), field["name"])
-        yield from _cut(f"field {field['name']}", escape(as_text(value)), field["value"])
+def _about_fields(card: Card, made: Embed, *, led: bool) -> Iterator[str]:
+    whole = list(rows(card, linked="url" in made, led=led, name=_ALL, value=_ALL))
+    fields = made.get("fields", [])
+    complete = len(whole) == len(fields)
+    if not complete:
+        yield f"{len(whole) - len(fields) + 1} of {len(whole)} fields were left out"
+    for row, field in zip(whole, fields if complete else fields[:-1], strict=False):
+        yield from _cut("a field's name", row["name"], field["name"])
+        yield from _cut(f"field {field['name']}", row["value"], field["value"])
 
 
 def _cut(what: str, whole: str, shown: str) -> Iterator[str]:

@@ -9,27 +9,27 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tocsind.policy.delivery import LiveUpdate
-from tocsind.policy.live_message import Line
+from tocsind.rendering.card import Card, PastState
+from tocsind.rendering.text import fitted
 
+from . import stamps
 from .embed import length
 from .limits import DESCRIPTION, FIELDS, MOST_ROOM, VALUE
-from .numbers import iso, number
-from .text import cut, one_line, shown
+from .markup import cut, shown
 
-NAME: Final = "History (UTC)"
+NAME: Final = "History"
 _TITLE: Final = 100  # code points of a state's title
 _BREAK: Final = "\n\n"
 
 Embed = dict[str, Any]
 
 
-def with_history(made: Embed, update: LiveUpdate) -> Embed:
-    """An embed with the history of its living message, if there is any."""
-    lines, earlier = [_line(line, update.then.lines[-1]) for line in reversed(update.history)], update.then.earlier
+def with_history(made: Embed, card: Card, *, plainly: bool = False) -> Embed:
+    """The embed of `card` with the history of its living message, if there is any."""
+    lines, earlier = [_line(state, card.time) for state in card.history], card.earlier
     if not lines and not earlier:
         return made
-    if update.message.plain_format:
+    if plainly:
         return _in_text(made, [], earlier + len(lines))
     if len(made.get("fields", ())) >= FIELDS:
         return _in_text(made, lines, earlier)
@@ -65,12 +65,6 @@ def _fitted(lines: list[str], earlier: int, room: int) -> str:
     return ""
 
 
-def _line(line: Line, last: Line) -> str:
-    price = "" if line.price is None else f" · {number(line.price)}"
-    return f"{_time(line.at, last.at)} {shown(cut(one_line(line.title), _TITLE), 2 * _TITLE)}{price}"
-
-
-def _time(at: float, last: float) -> str:
-    """The time of day; with its date, when that is not the date of the state that is shown."""
-    then, now = iso(at) or "", iso(last) or ""
-    return then[11:19] if then[:10] == now[:10] else f"{then[:10]} {then[11:19]}"
+def _line(state: PastState, last: float) -> str:
+    price = f" · {state.price}" if state.price else ""
+    return f"{stamps.beside(state.at, last)} {shown(fitted(state.title, _TITLE), 2 * _TITLE)}{price}".lstrip()

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tocsind.testing.forms import Faults, Json, brief, link, mapping, objects, text, whole
+from tocsind.discord_api.forms import Faults, Json, brief, link, mapping, objects, text, whole
 
 MOST_EMBEDS: Final = 10
 MOST_TITLE: Final = 256

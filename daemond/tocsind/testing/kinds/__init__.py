@@ -1,0 +1,12 @@
+"""The fakes by kind. Each keeps the limits of its service as they are documented, and makes the service's mistakes on demand."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tocsind.testing.kinds.webhook import WebhookService
+from tocsind.testing.service import FakeService
+
+SERVICES: Final[dict[str, type[FakeService]]] = {
+    "webhook": WebhookService,
+}

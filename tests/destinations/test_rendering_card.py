@@ -1,0 +1,158 @@
+"""A card says what a message says, for every service: one line for a lock screen, and the rest without its words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.destinations.saved_messages import slowly
+from tests.destinations.signals import ACCEPTED, deliveries, delivery
+
+from tocsin.signals import Signal
+from tocsind.policy.delivery import Delivery, LiveUpdate
+from tocsind.policy.live_message import Line, LiveMessage
+from tocsind.rendering import card_of, card_of_update, headline, push_line
+from tocsind.rendering.plain_text import text_of
+from tocsind.rendering.text import fitted, utf8_bytes, utf16_units
+
+TRADE = {"entry": 64000.5, "stop": 63360.5, "target": 65600.5}
+
+
+@pytest.mark.parametrize(
+    ("title", "fields", "line"),
+    [
+        (
+            "BUY BTCUSDT",
+            {"action": "BUY", "symbol": "BTCUSDT", "priority": "urgent", "fields": TRADE, "confidence": 0.93},
+            "🚨 ▲ BUY BTCUSDT · entry 64,000.5 · stop 63,360.5 (-1 %) · target 65,600.5 (+2.5 %)",
+        ),
+        (
+            "fast MA crossed slow MA",
+            {"action": "SELL", "symbol": "ETHUSDT", "priority": "high", "price": 1800.0, "confidence": 0.8},
+            "❗ ▼ fast MA crossed slow MA · SELL ETHUSDT · 1,800 · confidence 80 %",
+        ),
+        (
+            "Out of the trade",
+            {"action": "CLOSE LONG", "fields": {"entry": 100, "exit": 104, "pnl": 40}},
+            "◆ Out of the trade · CLOSE LONG · entry 100 · exit 104 · profit +40 (+4 %)",
+        ),
+        (
+            "disk is filling up",
+            {"fields": {"host": "db1", "used": "97 %", "free": "1.2 GB", "since": "yesterday"}},
+            "disk is filling up · used 97 % · free 1.2 GB",
+        ),
+        ("backup failed", {"fields": {"exit code": 2, "ok": False, "a": 1, "b": 2}}, "backup failed · exit code 2 · a 1 · b 2"),
+    ],
+)  # fmt: skip
+def test_push_line_says_what_happened_and_the_numbers_that_matter(
+    title: str, fields: dict[str, Any], line: str
+) -> None:
+    assert push_line(card_of(delivery(title, **fields))) == line
+
+
+def test_headline_says_how_late_and_whether_it_may_be_a_copy() -> None:
+    late = msgspec.structs.replace(delivery("disk full", doubt=True), tried=ACCEPTED + 3600)
+    assert headline(card_of(late)) == "disk full · 1h late · possible duplicate"
+
+
+@pytest.mark.parametrize(
+    ("title", "symbol", "is_said"),
+    [
+        ("BUY BTCUSDT now", "BTC/USDT", True),
+        ("buy btc-usdt", "BTC/USDT", True),
+        ("BUY BTCUSDTX", "BTCUSDT", False),
+        ("short squeeze", "SHO", False),
+    ],
+)
+def test_fact_that_the_title_says_is_left_out(title: str, symbol: str, is_said: bool) -> None:
+    names = [fact.name for fact in card_of(delivery(title, symbol=symbol)).facts]
+    assert ("Symbol" not in names) is is_said
+
+
+@pytest.mark.parametrize(
+    ("body", "fields", "title", "rest"),
+    [
+        ("the disk is full\nsee below", {}, "the disk is full", "see below"),
+        ("the disk is full", {}, "the disk is full", ""),
+        (None, {"action": "BUY", "symbol": "BTC"}, "BUY BTC", ""),
+        (None, {}, "(no title)", ""),
+    ],
+)
+def test_title_of_no_width_is_replaced(body: str | None, fields: dict[str, Any], title: str, rest: str) -> None:
+    signal = Signal.trusted(
+        {**delivery(**fields).signal.as_dict(), "title": "\u200b", **({"body": body} if body else {})}
+    )
+    card = card_of(msgspec.structs.replace(delivery(), signal=signal))
+    assert (card.title, card.body) == (title, rest)
+
+
+def test_card_says_until_when_it_is_valid_on_the_wall_clock() -> None:
+    alert = msgspec.structs.replace(delivery(expires=90), deadline=1090.0, skew=-ACCEPTED)
+    assert card_of(alert).valid_until == ACCEPTED + 1090
+    assert card_of(delivery()).valid_until is None
+
+
+def test_footer_says_a_priority_only_when_it_is_not_normal() -> None:
+    assert card_of(delivery(priority="low", tier="premium", source="bot", host="web1")).footer == (
+        "low",
+        "premium",
+        "bot on web1",
+    )
+    assert card_of(delivery()).footer == ()
+
+
+def test_card_of_a_live_message_has_its_history() -> None:
+    shown = delivery("closed")
+    lines = Line(1, ACCEPTED - 60, "opened\nnow", 64000.5), Line(2, ACCEPTED, "closed")
+    card = card_of_update(LiveUpdate("trade", "webhook", None, LiveMessage(None, lines, 3), shown))
+    assert [tuple(state) for state in card.history] == [(ACCEPTED - 60, "opened now", "64,000.5")]
+    assert card.earlier == 3
+
+
+def test_plain_text_says_all_that_the_headline_does_not() -> None:
+    alert = delivery(
+        "BUY BTCUSDT",
+        body="fast MA crossed slow MA",
+        action="BUY",
+        price=64000.5,
+        fields={"rsi": 33, "note": "a\nb"},
+        link="https://example.com/1",
+        expires=90,
+        source="bot",
+    )
+    assert text_of(card_of(alert)).split("\n") == [
+        "fast MA crossed slow MA",
+        "",
+        "Price: 64,000.5",
+        "rsi: 33",
+        "note: a b",
+        "",
+        "Valid until 2026-01-01 00:01:30 UTC",
+        "https://example.com/1",
+        f"bot · 2026-01-01 00:00:00 UTC · {alert.id[-8:]}",
+    ]
+    assert "Price" not in text_of(card_of(alert), led=True)
+
+
+@slowly
+@given(delivery=deliveries, most=st.integers(1, 5000), measure=st.sampled_from([len, utf8_bytes, utf16_units]))
+def test_plain_text_fits_any_room_in_any_unit(delivery: Delivery, most: int, measure: Any) -> None:
+    text = text_of(card_of(delivery), most, measure)
+    assert measure(text) <= most
+    if most > 4000:
+        assert delivery.id[-8:] in text
+
+
+@given(text=st.text(max_size=50), most=st.integers(0, 60), measure=st.sampled_from([len, utf8_bytes, utf16_units]))
+def test_cut_text_fits_and_is_marked(text: str, most: int, measure: Any) -> None:
+    cut = fitted(text, most, measure)
+    assert measure(cut) <= most
+    assert cut == text or "…" in cut or cut == ""
+
+
+def test_end_of_a_traceback_is_kept() -> None:
+    text = "Traceback (most recent call last)\n" + "x\n" * 500 + "ValueError: the end"
+    assert fitted(text, 60).endswith("ValueError: the end")
