@@ -242,13 +242,32 @@ ROW = {
 }
 
 
-def test_command_queue_prints_a_table(path: Callable[..., str], capsys: Capture) -> None:
+def test_command_queue_prints_a_table(
+    path: Callable[..., str], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     assert main(["queue", "--socket", path(deliveries=[ROW], more=True)]) == 0
     out, err = capsys.readouterr()
     head, row = (line.split() for line in out.splitlines())
     assert head == ["ID", "PRIORITY", "DESTINATION", "STATE", "SINCE", "TRIES", "TITLE", "WHY"]
     assert [*row[:4], *row[5:]] == [ID, "low", "d", "dead", "3", "BUY", "404"]
     assert "--limit 1000" in err
+
+
+def test_command_queue_fits_a_narrow_terminal(
+    path: Callable[..., str], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [
+        {**ROW, "destination": "operations-on-call-berlin", "reason": "503 " * 30},
+        {**ROW, "reason": "d is failing"},
+    ]
+    main(["queue", "--socket", path(deliveries=rows, more=False)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["ID", "PRIORITY", "STATE", "SINCE", "TRIES"]
+    assert lines[2].startswith("    BUY -> operations-on-call-berlin: 503 503 ")
+    assert lines[-1] == "    BUY -> d is failing"
+    assert max(map(len, lines)) <= 80
 
 
 def test_command_queue_prints_no_data_when_empty(path: Callable[..., str], capsys: Capture) -> None:

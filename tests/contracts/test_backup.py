@@ -79,9 +79,21 @@ def test_backup_into_the_state_folder_is_refused(daemon: DaemonProcess) -> None:
         assert daemon.client.send("still served").state == "stored"
 
 
-def test_backup_into_missing_folder_exits_with_cannot_write(tmp_path: Path, daemon: DaemonProcess) -> None:
+def test_backup_into_missing_folder_names_it_and_the_next_command(tmp_path: Path, daemon: DaemonProcess) -> None:
     with daemon.start():
-        assert daemon.tocsin("backup", str(tmp_path / "nowhere" / "copy.db")).returncode == 73
+        done = daemon.tocsin("backup", str(tmp_path / "nowhere" / "copy.db"), "--json")
+    assert done.returncode == 73
+    error = json.loads(done.stdout)["error"]["message"]
+    assert error.startswith(f"cannot write {tmp_path}/nowhere/copy.db: the folder {tmp_path}/nowhere does not exist; ")
+    assert f"`mkdir -p {tmp_path}/nowhere`" in error
+
+
+@pytest.mark.parametrize("words", [[], ["--force"]])
+def test_backup_onto_a_folder_suggests_a_file_in_it(tmp_path: Path, daemon: DaemonProcess, words: list[str]) -> None:
+    with daemon.start():
+        done = daemon.tocsin("backup", *words, str(tmp_path))
+    assert (done.returncode, done.stdout) == (73, "")
+    assert f"{tmp_path} is a folder; name a file in it: `tocsin backup {tmp_path}/tocsin.db`" in done.stderr
 
 
 def test_backup_without_daemon_leaves_no_file(tmp_path: Path, daemon: DaemonProcess) -> None:

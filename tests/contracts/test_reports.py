@@ -6,13 +6,21 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from tests.harness import DaemonProcess, file, route
+from tests.harness import DaemonProcess, discord, file, route
 
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     folder = tmp_path_factory.mktemp("reports")
-    with DaemonProcess(folder, file("general-file") + route("general-file")).start() as running:
+    nothing_listens = "http://127.0.0.1:9/api/webhooks/1/token"
+    retry = '{ first = "1h", most = "1h", give-up = "1d" }'
+    tables = [
+        file("general-file"),
+        discord("down", nothing_listens, retry=retry, breaker="{ failures = 1 }"),
+        '[destinations.unset]\nkind = "discord"\nwebhook = { env = "NOT_SET" }\nfallback = ["general-file"]\n',
+        route("general-file"),
+    ]
+    with DaemonProcess(folder, "".join(tables)).start() as running:
         yield running
 
 
@@ -77,3 +85,21 @@ def test_why_of_no_id_says_so(daemon: DaemonProcess, words: list[str], code: int
     done = daemon.tocsin(*words, "--json")
     assert done.returncode == code
     assert json.loads(done.stdout)["schema"] == 1
+
+
+def test_queue_says_why_a_delivery_without_attempts_waits(daemon: DaemonProcess) -> None:
+    daemon.tocsin("send", "first", "--to", "down")
+    daemon.wait_for("breaker-opened", destination="down")
+    daemon.tocsin("send", "second", "--to", "down")
+    rows = json.loads(daemon.tocsin("queue", "--json").stdout)["deliveries"]
+    reasons = {row["title"]: row["reason"] for row in rows}
+    assert reasons["second"].startswith("down is failing: cannot connect")
+    lines = daemon.tocsin("status").stdout.splitlines()
+    assert any(line.startswith("    cannot connect (Connection refused)") for line in lines)
+    assert "waiting: 2 normal, the oldest for " in " ".join(line.strip() for line in lines)
+
+
+def test_enable_says_how_to_end_what_the_configuration_disables(daemon: DaemonProcess) -> None:
+    done = daemon.tocsin("enable", "unset")
+    assert done.returncode == 65
+    assert "NOT_SET is not set; change that, and reload or restart the daemon" in done.stderr

@@ -30,12 +30,15 @@ def _arguments(parser: Parser) -> None:
 
 def _run(found: Found) -> int:
     path = os.path.abspath(found.file)  # noqa: PTH100 - pathlib is not loaded here
-    if not found.force and os.path.lexists(path):
+    if os.path.isdir(path) or (not found.force and os.path.lexists(path)):  # noqa: PTH112 - as above
         raise _exists(path)
     _refuse_state_folder(os.path.dirname(path))  # noqa: PTH120 - as above
     partial = f"{path}.partial-{os.getpid()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(partial, flags, 0o600)
+    try:
+        descriptor = os.open(partial, flags, 0o600)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
     try:
         try:
             os.fchmod(descriptor, 0o600)
@@ -45,9 +48,11 @@ def _run(found: Found) -> int:
         finally:
             os.close(descriptor)
         _name(partial, path, force=found.force)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(partial)  # noqa: PTH108 - as above
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            raise _cannot_write(path, error) from error
         raise
     _report(found, path, size)
     return 0
@@ -93,7 +98,21 @@ def _name(partial: str, path: str, *, force: bool) -> None:
     trust.sync_folder(os.path.dirname(path))  # noqa: PTH120 - as above
 
 
+def _cannot_write(path: str, error: OSError) -> Failure:
+    """What is wrong, and the next command where there is one."""
+    folder = os.path.dirname(path)  # noqa: PTH120 - as above
+    if isinstance(error, FileNotFoundError) and not os.path.exists(folder):  # noqa: PTH110 - as above
+        why = f"the folder {folder} does not exist; make it with `mkdir -p {folder}`"
+    else:
+        why = error.strerror or str(error)
+    return Failure(CANNOT_WRITE, "cannot-write", f"cannot write {path}: {why}")
+
+
 def _exists(path: str) -> Failure:
+    if os.path.isdir(path):  # noqa: PTH112 - as above
+        return Failure(
+            CANNOT_WRITE, "exists", f"{path} is a folder; name a file in it: `tocsin backup {path}/tocsin.db`"
+        )
     return Failure(CANNOT_WRITE, "exists", f"{path} exists and was not replaced; use `--force` to replace it")
 
 

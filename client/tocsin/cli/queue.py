@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from .layout import table
+from .layout import columns, table
 from .output import format_age, print_json, print_line, print_note
 from .parsing import Found, Parser, Verb, client, common, misread
 
 STATES = ("queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped", "silenced")
+_NO_LIMIT = 10**6  # columns: in a pipe each delivery is one line
+_SHORT = (0, 1, 3, 4, 5)  # the columns of _HEAD on a narrow terminal
 _HEAD = ("ID", "PRIORITY", "DESTINATION", "STATE", "SINCE", "TRIES", "TITLE", "WHY")
 
 
@@ -35,10 +37,7 @@ def _run(found: Found) -> int:
         print_json({"schema": 1, "ok": True, "deliveries": rows, "more": more})
         return 0
     if rows:
-        now = time.time()
-        for line in table(
-            _HEAD, ([*_first_cells(row), format_age(now - row.get("since", now)), *_last_cells(row)] for row in rows)
-        ):
+        for line in _lines(rows, time.time(), columns(piped=_NO_LIMIT)):
             print_line(line)
     else:
         print_note("no deliveries")
@@ -47,12 +46,25 @@ def _run(found: Found) -> int:
     return 0
 
 
-def _first_cells(row: dict[str, Any]) -> list[Any]:
-    return [row.get("id"), row.get("priority"), row.get("destination"), row.get("state")]
+def _lines(rows: list[dict[str, Any]], now: float, width: int) -> list[str]:
+    """A table; where a terminal is too narrow for it, title, destination and reason stand beneath each delivery."""
+    lines = table(_HEAD, [_cells(row, now) for row in rows])
+    if all(len(line) <= width for line in lines):
+        return lines
+    short = [[cell for at, cell in enumerate(_cells(row, now)) if at in _SHORT] for row in rows]
+    return table([_HEAD[at] for at in _SHORT], short, width, [_beneath(row) for row in rows])
 
 
-def _last_cells(row: dict[str, Any]) -> list[Any]:
-    return [row.get("attempts"), row.get("title"), row.get("reason") or ""]
+def _cells(row: dict[str, Any], now: float) -> list[Any]:
+    age = format_age(now - row.get("since", now))
+    first, last = ("id", "priority", "destination", "state"), ("attempts", "title")
+    return [*map(row.get, first), age, *map(row.get, last), row.get("reason") or ""]
+
+
+def _beneath(row: dict[str, Any]) -> str:
+    title, destination, why = row.get("title"), str(row.get("destination")), row.get("reason") or ""
+    about = why if why.startswith(destination) else f"{destination}{': ' if why else ''}{why}"
+    return f"{title} -> {about}"
 
 
 VERBS = {

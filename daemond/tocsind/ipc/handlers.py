@@ -245,6 +245,8 @@ class Handlers:
         rows = await self._journal.run(queries.queue, request.state, request.destination, most + 1)
         for row in rows:
             row["since"] = steady_to_wall(self._clock, row["since"])
+            if row["state"] == "queued":
+                row["reason"] = self._wait_reason(row)
         return {"deliveries": rows[:most], "more": len(rows) > most}
 
     async def _on_retry(self, request: Retry) -> dict[str, Any]:
@@ -280,7 +282,8 @@ class Handlers:
             raise self._no_destination(request.destination)
         before = lane.snapshot()
         if before.excluded:
-            raise Refusal("bad-request", f"{lane.name} is disabled by the configuration: {before.excluded}")
+            why = f"{lane.name} is disabled by the configuration: {before.excluded}"
+            raise Refusal("bad-request", f"{why}; change that, and reload or restart the daemon")
         await lane.enable()
         return {"destination": lane.name} | _enable_notes(before, lane.snapshot())
 
