@@ -217,15 +217,16 @@ def test_client_makes_no_attachments_folder_in_a_shared_spool(serve: Serve, spoo
     assert not (spool / "attachments").exists()
 
 
-@pytest.mark.parametrize("value", [3, ["chart.png"]])
+@pytest.mark.parametrize("value", [3, [3], {"chart.png"}])
 def test_attach_that_is_no_path_is_shown_as_text(value: Any) -> None:
     signal = Signal("BUY", attach=value)
     assert (signal.attach, list(signal.fields or {})) == (None, ["attach"])
     assert signal.input_notes == ["attach: cannot be read as a path; shown as text"]
 
 
-def test_attach_path_may_be_bytes() -> None:
-    assert Signal("BUY", attach=b"chart.png").attach == "chart.png"
+def test_attach_path_may_be_bytes_or_in_a_list() -> None:
+    for value in (b"chart.png", ["chart.png"], (Path("chart.png"),)):
+        assert Signal("BUY", attach=value).attach == "chart.png"
 
 
 @pytest.mark.parametrize(

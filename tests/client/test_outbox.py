@@ -56,7 +56,7 @@ def blocks(spool: Path) -> int:
     return file.stat().st_size // BLOCK
 
 
-def test_without_a_daemon_a_signal_is_in_the_outbox_under_its_id(folder: Path, spool: Path) -> None:
+def test_signal_without_a_daemon_is_in_the_outbox_under_its_id(folder: Path, spool: Path) -> None:
     receipt = Client(folder / "s").send("BUY", body="line\nline", fields={"größe": 1}, timestamp=1700000000)
     assert (receipt.state, receipt.accepted, receipt.durable) == ("spooled", True, True)
     assert "nothing is there" in (receipt.reason or "")
@@ -74,7 +74,7 @@ def test_unanswered_signal_is_in_the_outbox_under_the_same_id(serve: Serve, spoo
     assert server.visits == 1
 
 
-def test_a_batch_is_one_record(folder: Path, spool: Path) -> None:
+def test_batch_is_one_record(folder: Path, spool: Path) -> None:
     receipts = Client(folder / "s").send_many([Signal(f"{n}") for n in range(20)])
     [file] = files(spool)
     assert [[each["id"] for each in record] for record in bodies(file)] == [[receipt.id for receipt in receipts]]
@@ -97,7 +97,7 @@ def test_folders_and_files_are_private_whatever_the_umask(folder: Path) -> None:
     assert [mode(file) for file in files(folder / "a" / "spool")] == [0o600]
 
 
-def test_a_client_that_shall_not_spool_does_not(folder: Path, spool: Path) -> None:
+def test_client_without_a_spool_drops_and_strict_client_raises(folder: Path, spool: Path) -> None:
     assert Client(folder / "s", spool=False).send("BUY").state == "dropped"
     with pytest.raises(tocsin.Unreachable):
         Client(folder / "s", strict=True).send("BUY")
@@ -111,7 +111,7 @@ def test_client_does_not_spool_a_signal_that_the_daemon_refused(serve: Serve, sp
     assert not spool.exists()
 
 
-def test_a_socket_that_is_shut_to_us_is_no_reason_to_spool(folder: Path, spool: Path, monkeypatch: Any) -> None:
+def test_client_does_not_spool_when_the_socket_forbids_connecting(folder: Path, spool: Path, monkeypatch: Any) -> None:
     def forbidden(*_: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -134,7 +134,9 @@ def test_receipt_says_stored_only_while_a_daemon_takes_the_spool(spool: Path) ->
     assert "no daemon takes the spool" in str(append(str(spool), body(1), 1.0, synced=True))
 
 
-def test_daemon_that_confirms_nothing_is_not_there_until_it_does(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_daemon_that_confirms_nothing_counts_as_absent_until_it_does(
+    spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with daemon_there(spool):
         assert append(str(spool), body(1), 1.0, synced=True) is None
         monkeypatch.setattr(outbox, "STALLED", -1.0)
@@ -153,7 +155,7 @@ def test_daemon_file_of_a_stranger_is_not_believed(spool: Path) -> None:
         assert "no daemon takes the spool" in str(append(str(spool), body(1), 1.0, synced=True))
 
 
-def test_only_what_a_daemon_takes_is_appended_where_that_is_asked(spool: Path) -> None:
+def test_append_with_a_condition_needs_a_daemon_that_meets_it(spool: Path) -> None:
     for only in ("taken", "there"):
         with pytest.raises(outbox.NotAppended):
             append(str(spool), body(1), 1.0, synced=True, only=only)
@@ -182,7 +184,7 @@ def test_file_grows_while_nothing_is_confirmed_and_keeps_everything_in_order(spo
     assert [each["title"] for each in held(spool)] == [f"{n}" for n in range(300)]
 
 
-def test_a_full_spool_says_so_and_what_it_holds_stays(
+def test_full_spool_drops_signals_and_keeps_earlier_ones(
     folder: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds, "MOST_BYTES", (FIRST + 3) * BLOCK)
@@ -193,7 +195,7 @@ def test_a_full_spool_says_so_and_what_it_holds_stays(
     assert [each["title"] for each in held(spool)] == ["0", "1", "2"]
 
 
-def test_too_many_files_of_ones_own_are_no_room_for_another(folder: Path, spool: Path, monkeypatch: Any) -> None:
+def test_spool_with_too_many_files_of_one_user_takes_no_other(folder: Path, spool: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(bounds, "MOST_FILES", 3)
     spool.mkdir(mode=0o700)
     for n in range(3):
@@ -201,7 +203,7 @@ def test_too_many_files_of_ones_own_are_no_room_for_another(folder: Path, spool:
     assert "3 files of yours" in (Client(folder / "s").send("BUY").reason or "")
 
 
-def test_names_and_sparse_sizes_take_no_room(folder: Path, spool: Path) -> None:
+def test_spool_counts_neither_names_nor_sparse_sizes(folder: Path, spool: Path) -> None:
     spool.mkdir(mode=0o700)
     (spool / ".0-99999999999-x").touch()
     os.utime(spool / ".0-99999999999-x", (4e9, 4e9))
@@ -211,7 +213,7 @@ def test_names_and_sparse_sizes_take_no_room(folder: Path, spool: Path) -> None:
 
 
 @root_only
-def test_files_of_others_take_no_room(folder: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spool_does_not_count_files_of_others(folder: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "MOST_FILES", 1)
     spool.mkdir()
     spool.chmod(0o3777)
@@ -236,7 +238,9 @@ def _open_to_all(place: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [_a_file, _a_link, _open_to_all])
-def test_a_spool_that_the_daemon_would_not_read_is_not_written(folder: Path, make: Callable[[Path], None]) -> None:
+def test_client_does_not_write_to_a_spool_that_the_daemon_would_not_read(
+    folder: Path, make: Callable[[Path], None]
+) -> None:
     make(folder / "spool")
     receipt = Client(folder / "s", spool=folder / "spool").send("BUY")
     assert receipt.state == "dropped"
@@ -303,9 +307,7 @@ def test_root_gives_its_outbox_to_the_folders_owner(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("call", ["pwrite", "fsync", "fdatasync", "rename"])
-def test_a_disk_that_fails_gives_no_receipt(
-    folder: Path, spool: Path, call: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_disk_gives_no_receipt(folder: Path, spool: Path, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
@@ -318,7 +320,7 @@ def test_a_disk_that_fails_gives_no_receipt(
     assert [file for file in spool.iterdir() if file.name.startswith(".")] == []
 
 
-def test_sync_that_failed_once_is_never_trusted_again(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outbox_is_not_used_again_after_a_failed_sync(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append(str(spool), b'[{"title":"safe"}]', 1.0, synced=True)
     first = outbox_in(str(spool))
 
@@ -473,7 +475,7 @@ sys.modules["kept"] = last
 """
 
 
-def test_a_send_while_the_interpreter_closes_reaches_the_disk_though_none_came_before(folder: Path) -> None:
+def test_first_send_while_the_interpreter_closes_reaches_the_disk(folder: Path) -> None:
     words = [sys.executable, "-c", _LAST, str(folder / "s"), str(folder / "spool")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")

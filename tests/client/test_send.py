@@ -13,7 +13,7 @@ import tocsin
 from tocsin import Client, Receipt, Signal
 
 
-def test_a_stored_signal_has_the_daemons_receipt(serve: Serve) -> None:
+def test_send_returns_the_daemons_receipt(serve: Serve) -> None:
     server = serve()
     with Client(server.path) as client:
         receipt = client.send("BUY", price=1, fields={"rsi": 33})
@@ -28,7 +28,7 @@ def test_a_stored_signal_has_the_daemons_receipt(serve: Serve) -> None:
     }
 
 
-def test_a_ready_made_signal_is_sent_as_it_is(serve: Serve) -> None:
+def test_send_takes_a_ready_made_signal_unchanged(serve: Serve) -> None:
     signal = Signal("BUY")
     with Client(serve().path) as client:
         assert client.send(signal).id == signal.id
@@ -42,14 +42,14 @@ def test_send_merges_fields_beside_a_ready_made_signal(serve: Serve) -> None:
     assert server.requests[0]["signal"] == {"title": "BUY", "tier": "premium", "priority": "high", "id": signal.id}
 
 
-def test_many_sends_share_one_connection(serve: Serve) -> None:
+def test_sends_share_one_connection(serve: Serve) -> None:
     server = serve()
     with Client(server.path) as client:
         assert {client.send(f"{n}").state for n in range(20)} == {"stored"}
     assert server.visits == 1
 
 
-def test_a_closed_client_opens_again(serve: Serve) -> None:
+def test_closed_client_connects_again(serve: Serve) -> None:
     server = serve()
     with Client(server.path) as client:
         client.send("one")
@@ -59,7 +59,7 @@ def test_a_closed_client_opens_again(serve: Serve) -> None:
     assert server.visits == 2
 
 
-def test_without_an_answer_wanted_none_is_awaited(serve: Serve) -> None:
+def test_ack_none_waits_for_no_answer(serve: Serve) -> None:
     with Client(serve(silent).path, ack="none", timeout=5) as client:
         receipt = client.send("BUY")
         [many] = client.send_many([Signal("SELL")])
@@ -83,7 +83,7 @@ def test_client_spools_a_signal_that_the_daemon_cannot_accept_now(serve: Serve, 
     assert (receipt.state, receipt.reason) == ("spooled", f"told {kind}")
 
 
-def test_the_disks_last_reserve_is_not_for_the_spool_either(serve: Serve) -> None:
+def test_client_does_not_spool_when_the_disk_is_full(serve: Serve) -> None:
     with Client(serve(answering(refusing("full"))).path) as client:
         receipt = client.send("BUY")
     assert (receipt.state, receipt.reason) == ("dropped", "told full")
@@ -97,7 +97,7 @@ def test_client_refuses_a_signal_that_the_daemon_never_accepts(serve: Serve, kin
     assert f"told {kind}" in (receipt.reason or "")
 
 
-def test_a_refusal_names_the_field_once(serve: Serve) -> None:
+def test_refused_receipt_names_the_field_once(serve: Serve) -> None:
     answer = {"ok": False, "error": {"kind": "invalid-signal", "message": "to: no such destination", "field": "to"}}
     with Client(serve(answering(lambda _: answer)).path) as client:
         assert client.send("BUY").reason == "to: no such destination"
@@ -118,7 +118,7 @@ class Hostile:
 @pytest.mark.parametrize(
     "value", [Hostile(), object(), [Hostile()], {Hostile(): Hostile()}, b"\xff", float("nan"), -1, 1j]
 )
-def test_nonsense_in_a_field_never_raises(folder: Path, name: str, value: Any) -> None:
+def test_send_raises_nothing_for_nonsense_in_a_field(folder: Path, name: str, value: Any) -> None:
     fields = {"title": "BUY", name: value}
     receipt = Client(folder / "s").send(**fields)
     if name == "title" and isinstance(value, float):  # NaN, and nothing else is said
@@ -170,7 +170,7 @@ def test_send_cuts_a_body_that_is_too_long_and_says_so(folder: Path) -> None:
     assert "body: cut from 300,000 to 4,096 characters" in (receipt.reason or "")
 
 
-def test_strict_raises_what_the_receipt_would_say(serve: Serve, folder: Path) -> None:
+def test_strict_client_raises_what_the_receipt_would_say(serve: Serve, folder: Path) -> None:
     with pytest.raises(tocsin.InvalidSignal, match=r"title: is required"):
         Client(folder / "s", strict=True).send(priority="high")
     with pytest.raises(tocsin.Unreachable, match="tocsind run"):
@@ -181,7 +181,7 @@ def test_strict_raises_what_the_receipt_would_say(serve: Serve, folder: Path) ->
     assert failed.value.kind == "full"
 
 
-def test_another_version_is_a_protocol_mismatch(serve: Serve) -> None:
+def test_reply_of_another_version_is_a_protocol_mismatch(serve: Serve) -> None:
     with (
         Client(serve(answering(refusing("protocol"))).path, strict=True) as client,
         pytest.raises(tocsin.ProtocolMismatch),
@@ -202,7 +202,7 @@ def test_another_version_is_a_protocol_mismatch(serve: Serve) -> None:
         {"ok": True, "receipt": {"id": "another's", "state": "stored"}},
     ],
 )
-def test_a_strange_answer_is_no_receipt(serve: Serve, reply: Any) -> None:
+def test_strange_answer_is_no_receipt(serve: Serve, reply: Any) -> None:
     server = serve(answering(lambda _: reply))
     with Client(server.path) as client:
         assert client.send("BUY", to="a").state == "spooled"
@@ -214,12 +214,12 @@ def test_a_strange_answer_is_no_receipt(serve: Serve, reply: Any) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"ack": "maybe"}, {"timeout": -1}, {"timeout": float("nan")}])
-def test_a_client_that_cannot_work_is_not_made(settings: Any) -> None:
+def test_client_refuses_impossible_arguments(settings: Any) -> None:
     with pytest.raises(ValueError, match="must be"):
         Client(**settings)
 
 
-def test_the_module_sends_where_the_environment_says(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_module_sends_to_the_socket_of_the_environment(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOCSIN_SOCKET", serve().path)
     assert tocsin.send("BUY", priority="urgent").state == "stored"
     assert [receipt.state for receipt in tocsin.send_many([Signal("SELL")])] == ["stored"]
@@ -233,19 +233,19 @@ def test_status_and_why_are_the_daemons_own_objects(serve: Serve) -> None:
         assert client.why("1") == {"id": "1"}
 
 
-def test_status_raises_when_it_cannot_tell(serve: Serve, folder: Path) -> None:
+def test_status_raises_without_an_answer(serve: Serve, folder: Path) -> None:
     with pytest.raises(tocsin.Unreachable):
         Client(folder / "s").status()
     with Client(serve(answering(lambda _: {"ok": True})).path) as client, pytest.raises(tocsin.ProtocolMismatch):
         client.status()
 
 
-def test_a_request_leaves_out_what_is_none(serve: Serve) -> None:
+def test_request_leaves_out_fields_that_are_none(serve: Serve) -> None:
     with Client(serve(answering(lambda request: {"ok": True, "heard": request})).path) as client:
         assert client.request("queue", state=None, limit=3)["heard"] == {"op": "queue", "v": 1, "limit": 3}
 
 
-def test_a_stream_gives_every_reply_until_the_daemon_hangs_up(serve: Serve) -> None:
+def test_stream_yields_every_reply_until_the_daemon_closes(serve: Serve) -> None:
     def manner(visit: Any) -> None:
         visit.hear()
         for n in range(3):
@@ -255,7 +255,7 @@ def test_a_stream_gives_every_reply_until_the_daemon_hangs_up(serve: Serve) -> N
     assert [reply["event"]["n"] for reply in client.stream("tail")] == [0, 1, 2]
 
 
-def test_a_stream_that_stops_midway_is_unreachable(serve: Serve) -> None:
+def test_stream_that_stops_midway_raises_unreachable(serve: Serve) -> None:
     def manner(visit: Any) -> None:
         visit.hear()
         visit.tell({"ok": True})
@@ -270,7 +270,7 @@ def test_a_stream_that_stops_midway_is_unreachable(serve: Serve) -> None:
 MORE_THAN_A_SOCKET_HOLDS = {"body": "x" * 1_000_000}  # so that the request is still on its way when the listener closes
 
 
-def test_a_stream_that_is_turned_away_hears_why(serve: Serve) -> None:
+def test_stream_that_is_refused_raises_the_reason(serve: Serve) -> None:
     def busy(visit: Any) -> None:
         visit.connection.shutdown(socket.SHUT_RD)
         visit.tell(refusing("busy")({}))
@@ -279,16 +279,16 @@ def test_a_stream_that_is_turned_away_hears_why(serve: Serve) -> None:
         list(Client(serve(busy).path, timeout=10).stream("send", signal=MORE_THAN_A_SOCKET_HOLDS))
 
 
-def test_a_stream_waits_no_longer_than_it_may_idle(serve: Serve) -> None:
+def test_stream_waits_no_longer_than_idle(serve: Serve) -> None:
     with pytest.raises(tocsin.Unreachable):
         list(Client(serve(silent).path).stream("tail", idle=0.05))
 
 
-def test_a_stream_may_be_left_early(serve: Serve) -> None:
+def test_stream_may_be_closed_early(serve: Serve) -> None:
     stream = Client(serve(answering(stored)).path).stream("send", signal={"id": "1"})
     assert next(stream)["ok"]
     stream.close()
 
 
-def test_a_client_shows_how_it_was_made() -> None:
+def test_client_repr_shows_its_arguments() -> None:
     assert repr(Client("/x", timeout=1)) == "Client(socket='/x', timeout=1, ack='stored', spool=True, strict=False)"

@@ -14,7 +14,7 @@ import tocsin
 from tocsin import Client, Signal, wire
 
 
-def test_many_signals_go_in_frames_of_five_hundred(serve: Serve) -> None:
+def test_send_many_sends_frames_of_five_hundred_signals(serve: Serve) -> None:
     server = serve()
     signals = [Signal(f"{n}") for n in range(1200)]
     with Client(server.path, timeout=5) as client:
@@ -23,7 +23,7 @@ def test_many_signals_go_in_frames_of_five_hundred(serve: Serve) -> None:
     assert [len(request["signals"]) for request in server.requests] == [500, 500, 200]
 
 
-def test_no_frame_is_over_the_limit(serve: Serve) -> None:
+def test_send_many_sends_no_frame_over_the_limit(serve: Serve) -> None:
     server = serve()
     signals = [Signal(f"{n}", body="ü" * 4000, fields={str(i): "ü" * 600 for i in range(20)}) for n in range(40)]
     with Client(server.path, timeout=5) as client:
@@ -32,7 +32,7 @@ def test_no_frame_is_over_the_limit(serve: Serve) -> None:
     assert all(len(wire.encode(request)) <= wire.MAX_FRAME for request in server.requests)
 
 
-def test_receipts_stand_in_the_order_of_the_signals_bad_ones_included(serve: Serve) -> None:
+def test_send_many_returns_receipts_in_order_with_invalid_signals(serve: Serve) -> None:
     mixed: list[Any] = [
         Signal("a"),
         {"title": "b"},
@@ -61,7 +61,7 @@ def test_send_many_sends_the_signals_before_a_broken_iterator(serve: Serve) -> N
 
 
 @pytest.mark.parametrize("signals", [None, 3])
-def test_nonsense_instead_of_signals_never_raises(folder: Path, signals: Any) -> None:
+def test_send_many_raises_nothing_for_nonsense(folder: Path, signals: Any) -> None:
     assert {receipt.state for receipt in Client(folder / "s").send_many(signals)} == {"refused"}
 
 
@@ -70,7 +70,7 @@ def test_send_many_takes_one_signal_without_a_list_around_it(folder: Path, one: 
     assert [receipt.state for receipt in Client(folder / "s").send_many(one)] == ["spooled"]
 
 
-def test_nothing_to_send_needs_no_daemon(folder: Path) -> None:
+def test_send_many_of_nothing_needs_no_daemon(folder: Path) -> None:
     assert Client(folder / "s", strict=True).send_many([]) == []
 
 
@@ -94,19 +94,19 @@ def test_send_many_drops_signals_that_the_spool_refuses_and_logs_it(folder: Path
     assert all("no daemon" in (each.reason or "") and "Not a directory" in (each.reason or "") for each in receipts)
 
 
-def test_strict_checks_every_signal_before_the_first_is_sent(serve: Serve) -> None:
+def test_strict_send_many_checks_all_signals_before_it_sends(serve: Serve) -> None:
     server = serve()
     with Client(server.path, strict=True) as client, pytest.raises(tocsin.InvalidSignal):
         client.send_many([{"title": "a"}, {"priority": "high"}])
     assert server.visits == 0
 
 
-def test_strict_raises_the_daemons_no(serve: Serve) -> None:
+def test_strict_send_many_raises_the_daemons_refusal(serve: Serve) -> None:
     with Client(serve(answering(refusing("full"))).path, strict=True) as client, pytest.raises(tocsin.RequestFailed):
         client.send_many([{"title": "a"}])
 
 
-def test_a_signal_that_the_daemon_refuses_without_its_id_keeps_ours(serve: Serve) -> None:
+def test_refused_receipt_without_an_id_gets_the_signals_id(serve: Serve) -> None:
     def answer(_: Any) -> Any:
         return {"ok": True, "receipts": [{"id": "", "state": "refused", "reason": "to: no such destination"}]}
 

@@ -50,7 +50,7 @@ def test_importing_tocsin_imports_nothing_heavy() -> None:
     assert not {*HEAVY, *OF_FEW} & set(done.stdout.split())
 
 
-def test_a_hand_off_loads_json_and_nothing_else_that_is_heavy() -> None:
+def test_hand_off_imports_no_heavy_module_but_json() -> None:
     script = "import sys, tocsin; before = set(sys.modules); tocsin.send('BUY'); print(*set(sys.modules) - before)"
     assert set(HEAVY) & set(_python(script).split()) <= {"json"}
 
@@ -76,7 +76,7 @@ def test_threads_share_a_client_and_each_gets_its_own_receipt(serve: Serve) -> N
     assert server.visits == 1
 
 
-def test_a_running_asyncio_loop_does_not_matter(serve: Serve) -> None:
+def test_send_works_inside_a_running_asyncio_loop(serve: Serve) -> None:
     with Client(serve().path) as client:
 
         async def main() -> str:
@@ -85,7 +85,7 @@ def test_a_running_asyncio_loop_does_not_matter(serve: Serve) -> None:
         assert asyncio.run(main()) == "stored"
 
 
-async def test_a_running_trio_loop_does_not_matter(serve: Serve) -> None:
+async def test_send_works_inside_a_running_trio_loop(serve: Serve) -> None:
     with Client(serve().path) as client:
         await trio.lowlevel.checkpoint()
         assert client.send("BUY").state == "stored"
@@ -108,14 +108,14 @@ client.close()
 """
 
 
-def test_a_forked_child_opens_its_own_connection_and_leaves_the_parents_alone(serve: Serve) -> None:
+def test_forked_child_opens_its_own_connection(serve: Serve) -> None:
     server = serve()
     _python(_FORK.format(before="", after=""), server.path)
     assert [request["signal"]["title"] for request in server.requests] == ["parent", "child", "child", "parent"]
     assert server.visits == 2
 
 
-def test_a_fork_in_the_middle_of_another_threads_send_does_not_lock_the_child_out(serve: Serve) -> None:
+def test_fork_during_another_threads_send_leaves_the_child_able_to_send(serve: Serve) -> None:
     lock = "client._session()._lock"
     _python(_FORK.format(before=f"{lock}.acquire()", after=f"{lock}.release()"), serve().path)
 
@@ -148,7 +148,7 @@ assert status == 0, status
 """
 
 
-def test_a_fork_in_the_middle_of_the_first_import_leaves_the_child_whole(serve: Serve) -> None:
+def test_fork_during_the_first_import_leaves_the_child_able_to_send(serve: Serve) -> None:
     server = serve()
     folder = str(__import__("tocsin").__path__[0]).removesuffix("/tocsin")
     done = subprocess.run(
@@ -173,7 +173,7 @@ print(state, *told, client.send("after").state)
 """
 
 
-def test_a_signal_handler_may_send_through_the_very_client_that_it_interrupted(serve: Serve) -> None:
+def test_signal_handler_may_send_through_the_client_that_it_interrupted(serve: Serve) -> None:
     parent: list[int] = []
 
     def interrupting(visit: Visit) -> None:
@@ -193,7 +193,7 @@ def test_a_signal_handler_may_send_through_the_very_client_that_it_interrupted(s
     assert (program.returncode, out) == (0, "stored stored stored\n")
 
 
-def test_a_program_that_restored_sigpipe_survives_a_daemon_that_hangs_up(serve: Serve) -> None:
+def test_program_with_default_sigpipe_survives_a_daemon_that_closes(serve: Serve) -> None:
     def once(visit: Visit) -> None:
         request = visit.hear()
         assert request is not None
@@ -209,7 +209,7 @@ with tocsin.Client(sys.argv[1]) as client:
 
 
 @pytest.mark.parametrize("where", ["atexit.register(lambda: print(tocsin.send('BUY').state))", "kept = Last()"])
-def test_a_hand_off_while_the_interpreter_closes_does_not_raise(serve: Serve, where: str) -> None:
+def test_hand_off_while_the_interpreter_closes_raises_nothing(serve: Serve, where: str) -> None:
     script = f"""
 import atexit, os, sys, tocsin
 os.environ["TOCSIN_SOCKET"] = sys.argv[1]
@@ -233,7 +233,7 @@ class Last:
         assert done.stderr == ""
 
 
-def test_the_default_client_leaves_nothing_open_behind(serve: Serve) -> None:
+def test_default_client_leaves_nothing_open(serve: Serve) -> None:
     script = "import os, sys, tocsin; os.environ['TOCSIN_SOCKET'] = sys.argv[1]; print(tocsin.send('BUY').state)"
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", script, serve().path],

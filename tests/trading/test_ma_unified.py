@@ -38,21 +38,21 @@ def told(*closes: float, **others: Any) -> list[TradingSignal]:
 
 
 @given(st.lists(st.floats(0.01, 1e6), min_size=1, max_size=60), st.integers(1, 20))
-def test_the_running_mean_is_the_mean(values: list[float], length: int) -> None:
+def test_running_mean_equals_the_mean(values: list[float], length: int) -> None:
     mean = Mean(length)
     for count, value in enumerate(values, 1):
         assert mean.add(value) == pytest.approx(fmean(values[max(0, count - length) : count]), rel=1e-9)
         assert mean.full == (count >= length)
 
 
-def test_on_six_years_of_real_prices_the_running_sums_do_not_drift() -> None:
+def test_running_sums_do_not_drift_over_six_years_of_prices() -> None:
     mean, closes = Mean(50), [bar.close for bar in apple()] * 50
     for close in closes:
         mean.add(close)
     assert mean.value == pytest.approx(fmean(closes[-50:]), rel=1e-12)
 
 
-def test_the_exponential_average_begins_with_its_first_value_and_follows() -> None:
+def test_exponential_average_begins_with_its_first_value() -> None:
     average = Smooth(3)
     assert [average.add(value) for value in (4, 8, 8)] == [4, 6, 7]
 
@@ -93,7 +93,7 @@ def test_ma_unified_closes_a_trade_with_its_key(then: list[float], why: str, win
     )
 
 
-def test_a_bar_that_opens_beyond_the_stop_ends_the_trade_there() -> None:
+def test_bar_that_opens_beyond_the_stop_ends_the_trade() -> None:
     strategy = quick()
     [entry] = [signal for bar in walk(*UP[:24]) for signal in strategy.on_bar(bar)]
     [exit_, *_] = strategy.on_bar(Bar(1e9, 50.0, 51.0, 49.0, 50.0))
@@ -118,7 +118,7 @@ def test_ma_unified_refuses_invalid_averages(fast: int, slow: int) -> None:
         MovingAverages("TEST", fast, slow)
 
 
-def test_on_real_prices_each_trade_is_opened_and_closed_once_and_one_after_the_other() -> None:
+def test_ma_unified_opens_and_closes_each_trade_once_on_real_prices() -> None:
     raised = list(MovingAverages("AAPL", 5, 15, 50).signals(apple()))
     assert len(raised) > 80
     assert all(0.5 <= each.confidence <= 1 for each in raised)
@@ -146,7 +146,7 @@ class Counted(float):
     __mul__, __rmul__, __lt__, __gt__ = map(_counts, ("__mul__", "__rmul__", "__lt__", "__gt__"))
 
 
-def test_a_bar_costs_the_same_however_many_came_before_and_however_long_the_averages() -> None:
+def test_cost_of_a_bar_does_not_depend_on_earlier_bars() -> None:
     def work(slow: int, warm: int) -> int:
         strategy = MovingAverages("TEST", 5, slow, 200)
         counted = Bar(1e9, *map(Counted, (100.0, 101.0, 99.0, 100.0)))
