@@ -172,6 +172,7 @@ ROOMS_OF_SQLITE = (
     "live_messages",
     "loss_reports",
     "maintenance",
+    "messages",
     "queries",
     "queue",
     "recovery",

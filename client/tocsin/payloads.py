@@ -85,7 +85,7 @@ def text_of(payload: dict[str, Any]) -> tuple[str, str]:
     """Title and body for destinations that show text, within the limits of a signal."""
     if payload.get("deleted") is True:
         return DELETED, ""
-    lines = [line for part in _texts(payload) for line in part.strip().split("\n")]
+    lines = [line for part in _texts(payload) if part.strip() for line in part.strip().split("\n")]
     title = next((line.strip() for line in lines if line.strip()), NO_TEXT)
     rest = "\n".join(lines).strip()
     if len(title) > TITLE:

@@ -14,7 +14,7 @@ from .delivery.housekeeping import Housekeeping
 from .delivery.supervisor import Supervisor
 from .destinations.http import HttpClient
 from .events import Emit
-from .http import HttpListener, make_router
+from .http import HttpListener, Intake, make_router
 from .ipc import Handlers
 from .ipc.handlers import AddWebhook
 from .journal import Journal
@@ -130,4 +130,13 @@ class Components:
 
     def http(self, unready: Callable[[], str | None]) -> HttpListener:
         """The HTTP listener with all its routes. `unready` returns why the daemon accepts no signals."""
-        return HttpListener(make_router(self.status, self.liveness.check, unready), self._emit)
+        core = self.core
+        intake = Intake(
+            core.acceptor,
+            self._journal,
+            config=core.config,
+            disk_guard=core.disk_guard,
+            attachments=core.attachments,
+        )
+        router = make_router(self.status, self.liveness.check, unready, intake=intake, clock=self._clock)
+        return HttpListener(router, self._emit)

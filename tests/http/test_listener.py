@@ -25,7 +25,7 @@ async def monitored(folder: Path, listen: str) -> AsyncIterator[tuple[InProcess,
         await here.apply(destination("a"))
         status = here.status_view(Metrics(here.clock))
         check = Liveness(here.journal, here.lanes, patience=0.2).check
-        router = make_router(status, check, lambda: here.core.disk_guard.closed)
+        router = make_router(status, check, lambda: here.core.disk_guard.closed, clock=here.clock)
         watching = HttpListener(router, here.record)
         watching.apply(HttpOptions(listen))
         here.nursery.start_soon(watching.run)

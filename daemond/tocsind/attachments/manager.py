@@ -15,6 +15,7 @@ from tocsind.policy.delivery import OPEN, State
 from .incoming import UNCLAIMED_SECONDS, Incoming
 from .store import MAX_BYTES, Store, StoredFile
 
+_NO_ROOM = "the disk is at its reserve"
 _AT_ONCE = 1  # one file in memory; and a signal that arrives twice at once has its file taken over once
 
 _MAY_RETURN = frozenset({State.DEAD, State.UNKNOWN})  # by `tocsin retry`
@@ -47,12 +48,25 @@ class Attachments:
         try:
             content = self._incoming.content(name, uid)
             if len(content) > spare:
-                return without_file(signal, "the disk is at its reserve")
+                return without_file(signal, _NO_ROOM)
             self.store.save(signal.id, content)
         except OSError as error:
             return without_file(signal, _reason(error))
         shown = plain_name(name.removeprefix(f"{signal.id}-"))
         return Signal.trusted({**signal.as_dict(), "attach": shown})
+
+    async def save(self, id_: str, content: bytes, spare: int) -> str | None:
+        """Store a file of this daemon's own intake; the reason when there is no room for it. `spare`: as for `adopt`."""
+        return await trio.to_thread.run_sync(self._save, id_, content, spare, limiter=self._threads)
+
+    def _save(self, id_: str, content: bytes, spare: int) -> str | None:
+        if len(content) > spare:
+            return _NO_ROOM
+        try:
+            self.store.save(id_, content)
+        except OSError as error:
+            return _reason(error)
+        return None
 
     async def on_accepted(self, came: Sequence[Signal], taken: Sequence[Signal]) -> None:
         """Delete the senders' copies, after the commit. `came` are the signals as received, `taken` as `adopt` returned them. A file that

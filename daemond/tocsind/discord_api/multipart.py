@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from email.message import Message
 from email.parser import HeaderParser
+from itertools import islice
 from typing import Final, NamedTuple
 
 _MOST_PARTS: Final = 100
@@ -31,21 +33,15 @@ def read_parts(content_type: str, body: bytes) -> list[Part]:
 
 
 def _sections(body: bytes, delimiter: bytes) -> Iterator[bytes]:
-    """What stands between the delimiters, each of which begins a line."""
-    place = 0 if body.startswith(delimiter) else _after(body.find(b"\r\n" + delimiter), 2)
-    for _ in range(_MOST_PARTS):
-        if place < 0 or body.startswith(b"--", place + len(delimiter)):
+    """What stands between the lines that are delimiters; without the last one, the part before it is incomplete and left out."""
+    line = re.compile(rb"(?:\A|\r\n)" + re.escape(delimiter) + rb"(--)?[ \t]*(?=\r\n|\Z)")
+    begin = None
+    for found in islice(line.finditer(body), _MOST_PARTS):
+        if begin is not None:
+            yield body[begin : found.start()]
+        if found[1]:
             return
-        begin = body.find(b"\r\n", place + len(delimiter))
-        end = body.find(b"\r\n" + delimiter, begin)
-        if begin < 0 or end < 0:
-            return
-        yield body[begin + 2 : end]
-        place = end + 2
-
-
-def _after(place: int, more: int) -> int:
-    return place if place < 0 else place + more
+        begin = found.end() + 2
 
 
 def _part(section: bytes) -> Part | None:

@@ -5,6 +5,8 @@
     access       Host, Origin and tokens; the cookie of a browser
     replies      answers in plain text and JSON
     monitoring   /metrics /healthz /readyz
+    intake       from a request into the core: signals, files, stored messages
+    webhooks     Discord's webhook API; slack: its route for Slack's format; message_ids, message_objects: what it answers
     assembly     makes the table of routes of this daemon
 
 A request passes, in this order: the bounds of `http_server`, Host and Origin (403), the path (404, 405), the token (401), the bound of the
@@ -14,6 +16,7 @@ Without `[http] listen` nothing listens, and without a token only the three path
 """
 
 from .assembly import make_router
+from .intake import Intake
 from .listener import HttpListener
 
-__all__ = ["HttpListener", "make_router"]
+__all__ = ["HttpListener", "Intake", "make_router"]

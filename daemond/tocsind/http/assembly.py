@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tocsind.clock import Clock
 from tocsind.observe.status import StatusView
 
 from . import monitoring
+from .intake import Intake
 from .monitoring import CheckLiveness
 from .routing import Router
+from .webhooks import DiscordWebhooks
 
 
-def make_router(status: StatusView, check_liveness: CheckLiveness, unready: Callable[[], str | None]) -> Router:
-    """All routes; each module adds its own."""
+def make_router(
+    status: StatusView,
+    check_liveness: CheckLiveness,
+    unready: Callable[[], str | None],
+    *,
+    intake: Intake | None = None,
+    clock: Clock,
+) -> Router:
+    """All routes; each module adds its own. Without an intake they only read."""
     router = Router()
     monitoring.add_routes(router, status, check_liveness, unready)
+    if intake is not None:
+        DiscordWebhooks(intake, clock).add_routes(router)
     return router

@@ -16,6 +16,7 @@ pays for one. It answers a job only after the commit.
     attempts         jobs: begin, settle, replay
     limiter_state    jobs: save, load_lane, load_limit, requests: what lanes and limits must know after a restart
     live_messages    live messages within the jobs above, and a job: preview
+    messages         jobs: load, save
     digests          jobs: make_digest, replaced_by
     maintenance      jobs: expire, retry, drop, delete_old
     rerouting        jobs: divert, reroute, return_to_origin: to fallbacks and back

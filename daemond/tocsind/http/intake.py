@@ -1,0 +1,74 @@
+"""The way from HTTP into the core. What is answered with 2xx is in the journal, and so are the files that came with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from tocsin.signals import Receipt, Signal
+from tocsind.attachments import Attachments
+from tocsind.core.accept import Acceptor
+from tocsind.core.active_config import ActiveConfig
+from tocsind.core.admission import Peer
+from tocsind.core.disk_guard import DiskGuard
+from tocsind.http_server import Request
+from tocsind.journal import Journal, messages
+
+from .message_ids import alias_of
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class Intake:
+    """Stores signals that came over HTTP, and answers what is stored. Methods raise StorageFull while the daemon accepts nothing."""
+
+    def __init__(
+        self,
+        acceptor: Acceptor,
+        journal: Journal,
+        *,
+        config: ActiveConfig,
+        disk_guard: DiskGuard,
+        attachments: Attachments,
+    ) -> None:
+        self._acceptor = acceptor
+        self._journal = journal
+        self._config = config
+        self._disk_guard = disk_guard
+        self._attachments = attachments
+        self._aliases: tuple[object, Mapping[str, str]] = (None, {})
+
+    def destination(self, name: str) -> str | None:
+        """The destination of this name, or of this number (`alias_of`); None when there is none."""
+        known = self._config.current.destinations
+        if self._aliases[0] is not known:
+            self._aliases = (known, {alias_of(each): each for each in known})
+        return name if name in known else self._aliases[1].get(name)
+
+    async def store(self, signals: Sequence[Signal], request: Request) -> list[Receipt]:
+        """Store signals; a receipt each, after the commit. Raises InvalidSignal for a `to` that does not exist, and StorageFull."""
+        for signal in signals:
+            self._acceptor.check(signal)
+        return await self._acceptor.accept(signals, _peer_of(request))
+
+    async def save_files(self, id_: str, contents: Sequence[bytes]) -> str | None:
+        """Store the files of a signal, before the signal itself; the reason when there is no room for them."""
+        content = contents[0] if len(contents) == 1 else _encode(list(contents))
+        return await self._attachments.save(id_, content, self._disk_guard.spare_bytes())
+
+    async def load(self, id_: str) -> Signal | None:
+        """A stored signal."""
+        body = await self._journal.run(messages.load, id_)
+        return None if body is None else Signal.trusted(_decode(body))
+
+    async def save(self, signal: Signal) -> None:
+        """Replace a stored signal by one of the same id."""
+        await self._journal.run(messages.save, signal.id, _encode(signal.as_dict()))
+
+
+def _peer_of(request: Request) -> Peer:
+    """Who sent a request: over a Unix socket the kernel knows; over TCP a token acts for this daemon's user."""
+    return Peer(os.geteuid() if request.peer is None else request.peer, os.getegid(), 0)
