@@ -59,6 +59,8 @@ def test_help_starts_with_examples_and_ends_with_exit_codes(words: list[str], ca
         (["queue", "--state"], "--state requires a value"),
         (["send", "x", "--message", "y"], "unrecognized argument: --message; did you mean --body?"),
         (["cancel", "X"], "did you mean drop?"),
+        (["help"], "did you mean `tocsin --help`?"),
+        (["send", "--title", "x"], "unrecognized argument: --title; the title needs no option"),
         (["check"], "did you mean `tocsind check`?"),
         (["queue", "--limit", "0"], "whole number"),
         (["retry"], "either ID or --all is required"),

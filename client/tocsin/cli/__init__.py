@@ -61,6 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns its exit code; only --help and --version raise SystemExit, with 0."""
     if argv is None:  # this process is the command
         nothing_at_exit()
+        _escape_what_stdout_cannot_encode()
     words = sys.argv[1:] if argv is None else argv
     before = notices.write, losses.log
     notices.write, losses.log = _notice, _no_log
@@ -73,6 +74,12 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
     finally:
         notices.write, losses.log = before
+
+
+def _escape_what_stdout_cannot_encode() -> None:
+    """Titles are Unicode, and a terminal or a cron job may be ASCII or Latin-1."""
+    if sys.stdout is not None and sys.stdout.encoding.lower() != "utf-8":
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # it is a TextIOWrapper
 
 
 def _notice(text: str) -> None:

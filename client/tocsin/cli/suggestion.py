@@ -39,6 +39,7 @@ _ELSEWHERE = {  # verbs of the daemon, and what its supervisor does
     "start": "tocsind run",
     "serve": "tocsind run",
     "version": "tocsin --version",
+    "help": "tocsin --help",
     "stop": "systemctl stop tocsind",
     "restart": "systemctl restart tocsind",
     "reload": "systemctl reload tocsind",

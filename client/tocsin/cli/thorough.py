@@ -63,10 +63,12 @@ class Thorough(argparse.ArgumentParser):
     def _unknown(self, word: str) -> str:
         from .suggestion import did_you_mean  # noqa: PLC0415 - only a mistake pays for it
 
+        has_title = any(names == ("title",) for names, _ in self._declared.arguments)
+        if has_title and word.partition("=")[0] == "--title":
+            return f"unrecognized argument: {word}; the title needs no option"
         if word.startswith("-"):
             known = [name for names, _ in self._declared.arguments for name in names if name.startswith("-")]
             return f"unrecognized argument: {word}{did_you_mean(word, known)}"
-        has_title = any(names == ("title",) for names, _ in self._declared.arguments)
         return f"one argument too many: {word}" + ("; a title of several words needs quotes" if has_title else "")
 
     def read_some(self, words: list[str]) -> Any:
