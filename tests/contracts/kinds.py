@@ -57,6 +57,10 @@ class Subject:
         """Everything that a reader sees of each message."""
         return [f"{each.title}\n{each.text}\n{each.body}" for each in self.fake.saved]
 
+    def violations(self) -> list[str]:
+        """What the service accepted, and no client should send."""
+        return self.fake.violations
+
     def lose_answer(self) -> None:
         """The next message is saved, and its answer is lost."""
         self.fake.script(Drop(saved=True))
@@ -103,6 +107,9 @@ class DiscordSubject(Subject):
 
     def texts(self) -> list[str]:
         return [str(embed) for embed in self._embeds()]
+
+    def violations(self) -> list[str]:
+        return []
 
     def lose_answer(self) -> None:
         self.discord.script(Drop(saved=True))

@@ -45,16 +45,18 @@ async def test_signal_is_saved_once_and_delivered_once(kind: KindFixture) -> Non
 
 
 async def test_signal_whose_answer_was_lost_comes_again_marked_or_without_a_copy(kind: KindFixture) -> None:
+    repeatable = kind.lane.destination.repeatable
     kind.subject.lose_answer()
     (number,) = kind.owe("lost")
     assert await kind.until_settled(number) == [State.SENT]
     shown = [text for text in kind.subject.texts() if "lost" in text]
-    if kind.lane.destination.repeatable:
+    if repeatable:
         assert len(shown) == 1
         assert DOUBT not in shown[0]
         assert "possible_duplicate" not in shown[0]
     else:
-        assert [DOUBT in text for text in shown] == [False, True]
+        assert len(shown) <= 2
+        assert DOUBT in shown[-1]
 
 
 async def test_limited_signal_is_not_sent_before_the_service_permits(kind: KindFixture) -> None:
@@ -129,6 +131,7 @@ CORPUS = {
 async def test_service_accepts_every_signal_within_its_limits(kind: KindFixture, name: str) -> None:
     numbers = [kind.owe(CORPUS[name], priority=priority)[0] for priority in (Priority.URGENT, Priority.LOW)]
     assert await kind.until_settled(*numbers) == [State.SENT] * 2
+    assert kind.subject.violations() == []
 
 
 async def test_preview_shows_what_is_sent_without_a_secret(kind: KindFixture) -> None:
@@ -194,11 +197,7 @@ def test_no_output_of_the_daemon_contains_a_secret(tmp_path: Path, kind_name: st
         config = tomli_w.dumps({"destinations": {"d": keys, "f": files}, "routes": [{"to": ["d"]}]})
         with DaemonProcess(tmp_path, config, service.environment).start() as daemon:
             id_ = daemon.client.send("x").id
-            daemon.wait_for(
-                {"delivered": "sent", "401": "disabled", "410": "disabled", "400": "dead", "429": "rate-limited"}.get(
-                    fault, "deferred"
-                )
-            )
+            daemon.wait_for(ENDS.get(fault, "deferred"))
             said = visible_text(daemon, id_)
         assert id_ in said
         for secret in secrets:

@@ -211,6 +211,10 @@ def test_urgent_state_is_posted_again_only_where_edits_are_silent(editing: Editi
     assert urgent.update.edits == edits
 
 
+def test_only_an_answer_in_a_thread_leaves_a_copy() -> None:
+    assert [each for each in Editing if each.leaves_copy] == [Editing.THREAD]
+
+
 def test_outcome_of_a_repeatable_request_is_never_ambiguous() -> None:
     assert unambiguous(Unknown("cut off"), "no copy") == Deferred("cut off; no copy")
     assert unambiguous(Deferred("503", ambiguous=True), "no copy") == Deferred("503")

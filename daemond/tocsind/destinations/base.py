@@ -61,8 +61,8 @@ class HttpDestination(Generic[OptionsT]):
         """The name of what this destination shares a limit with, without secrets (`Pace.channel`); None: with nothing."""
         return None
 
-    def note(self, response: Response) -> str | None:  # noqa: ARG002
-        """What the operator should know after this answer; logged once."""
+    def learn(self, response: Response) -> str | None:  # noqa: ARG002
+        """Note what an answer shows of the service. Returns what the operator should know; logged once."""
         return None
 
     def limits(self, payload: Any) -> list[dict[str, Any]]:  # noqa: ARG002
@@ -89,7 +89,7 @@ class HttpDestination(Generic[OptionsT]):
         response = self.response(answer)
         verdict = judge(response, *(self.edit_tables if edits else self.tables))
         outcomes = self._assigned(verdict, batch, response.status)
-        return Report(outcomes, response.rate_headers, response.is_invalid, self.note(response))
+        return Report(outcomes, response.rate_headers, response.is_invalid, self.learn(response))
 
     def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
         payload = self.request(batch).payload

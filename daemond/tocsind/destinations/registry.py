@@ -39,6 +39,15 @@ def _file(options: DestinationOptions, _: HttpClient, state_folder: Path) -> Des
     return FileDestination(state_folder / options.options.path, state_folder)
 
 
+def _ntfy(options: DestinationOptions, client: HttpClient, _: Path) -> Destination:
+    from tocsind.config.kinds.ntfy import NtfyOptions  # noqa: PLC0415
+
+    from .ntfy import Ntfy  # noqa: PLC0415
+
+    assert isinstance(options.options, NtfyOptions)
+    return Ntfy(options.options, client)
+
+
 def _webhook(options: DestinationOptions, client: HttpClient, _: Path) -> Destination:
     from tocsind.config.kinds.webhook import WebhookOptions  # noqa: PLC0415
 
@@ -51,5 +60,6 @@ def _webhook(options: DestinationOptions, client: HttpClient, _: Path) -> Destin
 BUILDERS: Final[dict[str, Callable[[DestinationOptions, HttpClient, Path], Destination]]] = {
     "discord": _discord,
     "file": _file,
+    "ntfy": _ntfy,
     "webhook": _webhook,
 }

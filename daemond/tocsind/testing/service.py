@@ -2,7 +2,8 @@
 
 A kind's fake (`testing.kinds`) is a FakeService that answers one request in `process`. The frame does the rest, the same for all kinds:
 
-    script    behaviours for the next requests (`behaviours`): answers that are lost, late, cut, limited, or another server's
+    script    behaviours for the next requests (`behaviours`): answers that are lost, late, cut, limited, or a proxy's; a `status` with a
+              `text` is the service's own
     dead      the destination is gone: each request gets `gone_reply`
     poison    a request whose body holds this text gets `rejected_reply`
     hold      requests wait until `release`
@@ -21,7 +22,6 @@ import msgspec
 import trio
 
 from tocsind.clock import SystemClock
-from tocsind.discord_api.errors import as_json
 from tocsind.http_server import Bounds, Reply, Request, WebServer
 from tocsind.testing.behaviour import Asked, Behaviour
 from tocsind.testing.behaviours import RateLimited, Status, as_behaviour, read_behaviours
@@ -31,6 +31,11 @@ from tocsind.testing.script import Script
 HOST: Final = "127.0.0.1"
 ServiceT = TypeVar("ServiceT", bound="FakeService")
 _NOTHING_ASKED: Final = Asked("", "", 10, {})
+
+
+def json_reply(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
+    """Any value as a JSON answer."""
+    return Reply(status, {"Content-Type": "application/json", **(headers or {})}, msgspec.json.encode(value))
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -55,6 +60,7 @@ class FakeService:
         self.saved: list[Saved] = []
         self.statuses: Counter[int] = Counter()
         self.requests: list[Request] = []
+        self.violations: list[str] = []  # what the service accepts, and no client should send
         self.clock = SystemClock()
         self.dead = False
         self.poison: str | None = None
@@ -79,15 +85,19 @@ class FakeService:
 
     def limited_reply(self, wait: float) -> Reply:
         """The service's answer to one request too many."""
-        return as_json(429, {"error": "too many requests"}, {"Retry-After": f"{wait:g}"})
+        return json_reply(429, {"error": "too many requests"}, {"Retry-After": f"{wait:g}"})
+
+    def error_reply(self, status: int, words: str) -> Reply:
+        """Any other refusal in the service's own form."""
+        return json_reply(status, {"error": words})
 
     def gone_reply(self) -> Reply:
         """The answer when the destination is gone for good."""
-        return as_json(401, {"error": "unauthorized"})
+        return json_reply(401, {"error": "unauthorized"})
 
     def rejected_reply(self) -> Reply:
         """The answer to a message that the service does not like."""
-        return as_json(400, {"error": "bad request"})
+        return json_reply(400, {"error": "bad request"})
 
     # --- what it saw --------------------------------------------------------------------------------------------------
 
@@ -178,6 +188,8 @@ class FakeService:
     def _instead(self, line: Behaviour) -> Reply:
         if isinstance(line, RateLimited):
             return self.limited_reply(line.retry_after)
+        if isinstance(line, Status) and line.text and not line.html:
+            return self.error_reply(line.status, line.text)
         return line.instead(_NOTHING_ASKED)
 
     def _notify(self) -> None:
@@ -188,16 +200,21 @@ class FakeService:
 
     def _control(self, request: Request) -> Reply:
         try:
-            return as_json(200, self._commanded(f"{request.method} {request.path.removeprefix(PREFIX)}", request))
+            return json_reply(200, self._commanded(f"{request.method} {request.path.removeprefix(PREFIX)}", request))
         except (msgspec.DecodeError, LookupError, ValueError) as problem:
-            return as_json(400, {"problem": str(problem)})
+            return json_reply(400, {"problem": str(problem)})
 
     def _commanded(self, command: str, request: Request) -> Any:
         match command:
             case "GET log":
                 return {"messages": self.saved}
             case "GET counts":
-                return {"requests": len(self.requests), "saved": len(self.saved), "by_status": self.statuses}
+                return {
+                    "requests": len(self.requests),
+                    "saved": len(self.saved),
+                    "by_status": self.statuses,
+                    "violations": self.violations,
+                }
             case "POST script":
                 self.script(*read_behaviours(request.body))
             case "POST hold":

@@ -9,10 +9,11 @@ from typing import Final
 
 from tocsind.config.kind import Kind
 
-from . import discord, file, webhook
+from . import discord, file, ntfy, webhook
 
 KINDS: Final[dict[str, Kind]] = {
     "discord": discord.KIND,
     "file": file.KIND,
+    "ntfy": ntfy.KIND,
     "webhook": webhook.KIND,
 }

@@ -12,9 +12,8 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from tocsind.discord_api.errors import as_json
 from tocsind.http_server import Reply, Request
-from tocsind.testing.service import FakeService
+from tocsind.testing.service import FakeService, json_reply
 
 SECRET: Final = f"whsec_{b64encode(b'a fake signing secret of 32 byte').decode()}"
 PATH: Final = "/hooks/a-Path-that-Is-Secret-5417"
@@ -34,17 +33,17 @@ class WebhookService(FakeService):
 
     def process(self, request: Request) -> Reply:
         if request.path != PATH:
-            return as_json(404, {"error": "not found"})
+            return json_reply(404, {"error": "not found"})
         if request.method != "POST":
-            return as_json(405, {"error": "method not allowed"})
+            return json_reply(405, {"error": "method not allowed"})
         if problem := _problem(request, self.clock.wall()):
-            return as_json(401, {"error": problem})
+            return json_reply(401, {"error": problem})
         id_ = request.headers["webhook-id"]
         if self.recognize(id_) is None:
             body = msgspec.json.decode(request.body)
             data = body.get("data", {})
             self.save(id_, data.get("title", ""), data.get("body", ""), body)
-        return as_json(200, {"ok": True})
+        return json_reply(200, {"ok": True})
 
     def gone_reply(self) -> Reply:
         return Reply(410)

@@ -1,0 +1,120 @@
+"""ntfy: a message on a phone, by priority.
+
+A message carries a sequence id: of the key for a live message, else of the signal. A server from 2.16 on shows a later message with the
+same id in place of the first, and notifies again by its priority (so edits are LOUD), and a request that is repeated leaves no copy. An
+older server ignores the id and shows every message: its answers have no sequence id. Then each state of a key is posted, and a request
+without an answer is in doubt.
+
+All topics of a server share the limits of a client: requests, and on ntfy.sh messages a day. A 429 has no time in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from hashlib import blake2s
+from typing import Any, ClassVar, Final
+
+from tocsind.config.kinds.ntfy import NtfyOptions
+from tocsind.policy.delivery import Delivery
+from tocsind.policy.live_message import Editing
+from tocsind.policy.outcomes import Reach
+from tocsind.rendering import card_of, card_of_update
+from tocsind.rendering.ntfy import MAX_TEXT, message
+from tocsind.rendering.text import utf8_bytes
+from tocsind.secret import Secret
+
+from .base import HttpDestination, HttpRequest
+from .http import json_body
+from .response import Response
+from .table import ANY_SERVICE, FIVE, TWO, Row, delivered, failed_before, gone, limited, rejected, strike
+
+OLD_SERVER: Final = (
+    "its server ignores sequence ids (it is older than 2.16): each state of a key is a message of its own there"
+)
+
+
+class NtfyResponse(Response):
+    """ntfy answers with the message, or with `code`, `http` and `error`."""
+
+    service = "ntfy"
+
+    @property
+    def is_own(self) -> bool:
+        return "id" in self.body or self.code is not None
+
+    @property
+    def code(self) -> int | None:
+        code = self.body.get("code")
+        return code if isinstance(code, int) and not isinstance(code, bool) else None
+
+    @property
+    def proof(self) -> str | None:
+        """The sequence id, which a later message may replace."""
+        found = self.body.get("sequence_id")
+        return found if isinstance(found, str) and 0 < len(found) <= 64 else None
+
+
+def _has_id(response: NtfyResponse) -> bool:
+    """With the id of a message"""
+    return "id" in response.body
+
+
+TABLE: Final[tuple[Row[NtfyResponse], ...]] = (
+    Row(TWO, None, delivered, _has_id),
+    Row({429}, None, limited(Reach.KIND)),
+    Row({507}, None, failed_before),
+    Row(FIVE, {50701}, failed_before),
+    Row({401, 403}, {40101, 40301}, gone),
+    Row({400}, {40009, 40010}, strike),  # the topic is invalid, or not allowed
+    Row({400}, range(40000, 40100), rejected),
+)
+
+
+class Ntfy(HttpDestination[NtfyOptions]):
+    """One topic."""
+
+    editing = Editing.LOUD
+    response = NtfyResponse
+    tables: ClassVar = (TABLE, ANY_SERVICE)
+    edit_tables: ClassVar = tables
+
+    def channel(self) -> str | None:
+        return self.options.account
+
+    def request(self, batch: Sequence[Delivery]) -> HttpRequest:
+        update = batch[0].update
+        shown = update.message if update else batch[0]
+        card = card_of_update(update) if update else card_of(shown)
+        lead = min(batch, key=lambda delivery: delivery.priority)
+        payload = {
+            "topic": self.options.topic_name,
+            **message(card, plain=shown.plain_format),
+            "priority": self.options.priority_of(lead.priority.label),
+            "sequence_id": _sequence(update.key) if update else shown.id,
+        }
+        seen = payload | {"topic": "****"} if isinstance(self.options.topic, Secret) else payload
+        return HttpRequest(self._url, json_body(payload), seen, headers=self._headers)
+
+    def learn(self, response: Response) -> str | None:
+        if not (response.status in TWO and "id" in response.body):
+            return None
+        self.repeatable = response.proof is not None
+        return None if self.repeatable else OLD_SERVER
+
+    def limits(self, payload: Any) -> list[dict[str, Any]]:
+        return [{"name": "message, in bytes", "used": utf8_bytes(payload["message"]), "most": MAX_TEXT}]
+
+    @cached_property
+    def _url(self) -> Secret:
+        return Secret(f"{self.options.server}/")
+
+    @cached_property
+    def _headers(self) -> dict[str, str | Secret]:
+        token = self.options.token
+        return {"Authorization": Secret(f"Bearer {token.reveal()}")} if token else {}
+
+
+def _sequence(key: str) -> str:
+    """The sequence id of a key: a key may have characters that an id must not have."""
+    return blake2s(key.encode(), digest_size=12).hexdigest()
