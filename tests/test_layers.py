@@ -168,6 +168,7 @@ ROOMS_OF_SQLITE = (
     "backup",
     "commit_mark",
     "digests",
+    "expectations",
     "limiter_state",
     "live_messages",
     "loss_reports",

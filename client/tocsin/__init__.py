@@ -8,6 +8,7 @@
     outbox, spool           store a signal on disk, for a daemon that takes it now or later
     wire, frames, replies   the protocol
     paths, configuration    where the socket, the state and alerts.toml are; trust says whose files are used
+    expectation             beats: the daemon reports a program that stops beating, or dies
     losses, notices         count and report signals that were not handed over
     handler                 for logging; its thread and queue are in background
     autostart, spawn        start a daemon where none runs
@@ -27,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .expectation import expect
     from .handler import Handler
 
 __version__ = "0.1.0"
@@ -40,6 +42,7 @@ __all__ = [
     "Signal",
     "TocsinError",
     "Unreachable",
+    "expect",
     "send",
     "send_many",
     "status",
@@ -48,9 +51,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`tocsin.Handler`, imported on first use: logging costs more to import than this package."""
+    """`tocsin.Handler` and `tocsin.expect`, imported on first use: logging costs more to import than this package."""
     if name == "Handler":
         from .handler import Handler  # noqa: PLC0415 - as above
 
         return Handler
+    if name == "expect":
+        from .expectation import expect  # noqa: PLC0415 - few programs need it
+
+        return expect
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

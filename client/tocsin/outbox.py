@@ -3,7 +3,7 @@
 A durable hand-off is one write and one sync by the caller itself. It involves no daemon, so it costs the same with the daemon
 running, hung or stopped. A process opens an outbox at its second hand-off, or at the first that no daemon answers.
 
-    head        block 0: format with its version, random id, and the id of the machine's boot. Written once
+    head        block 0: format with its version, random id, the id of the machine's boot, and the pid. Written once
     confirmed   block 1: the last sequence number that the daemon committed. Only the daemon writes it, without a sync: lost, it costs
                 nothing, because the journal has the same number
     record      starts on a block of its own, so no write touches a block that holds an acknowledged record. Checksum, length of the
@@ -61,7 +61,7 @@ from zlib import crc32
 
 from . import spool
 from .daemon_lock import DAEMON, DaemonLock
-from .outbox_format import BLOCK, FIRST, FORMAT, HEAD_BYTES, SUFFIX, boot_id, pack, read_confirmed, read_record
+from .outbox_format import BLOCK, FIRST, FORMAT, HEAD_BYTES, SUFFIX, head, pack, read_confirmed, read_record
 
 STALLED = 1.0  # s; a daemon that confirms nothing for so long, while records wait, counts as away
 _GROWTH = 256  # blocks that a file grows by at most: 1 MiB, which is synced together with one record
@@ -110,7 +110,7 @@ class Outbox:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # before it has its name: a daemon must see it locked
                 spool.give_to_daemon(file, found)
-                os.pwrite(file, (FORMAT + self.id + boot_id().encode()).ljust(FIRST * BLOCK, b"\0"), 0)
+                os.pwrite(file, head(self.id), 0)
                 os.rename("." + name, name, src_dir_fd=place, dst_dir_fd=place)
                 os.fsync(place)
             except BaseException:

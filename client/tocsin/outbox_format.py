@@ -31,6 +31,7 @@ SUFFIX = ".outbox"
 LARGEST = 1024 * 1024  # bytes of a record: a frame's worth of signals, with room
 _RECORD_HEAD = 32  # bytes: checksum 4, length 4, sequence 8, nanoseconds of the wall clock 8, since the boot 8
 _BOOT_BYTES = 128  # at most, of the boot's id
+_PID_BYTES = 4  # after it; files of earlier versions have zero there
 
 
 def pack(seed: int, sequence: int, body: bytes) -> bytes:
@@ -85,6 +86,17 @@ def boot_id() -> str:
         return f"{boot} {os.stat('/proc/self/ns/time').st_ino}"  # noqa: PTH116 - pathlib costs the client 3 ms at import
     except OSError:
         return ""
+
+
+def head(id_: bytes) -> bytes:
+    """The blocks before the first record of a new outbox of this process."""
+    boot = boot_id().encode().ljust(_BOOT_BYTES, b"\0")
+    return (FORMAT + id_ + boot + os.getpid().to_bytes(_PID_BYTES, "little")).ljust(FIRST * BLOCK, b"\0")
+
+
+def read_pid(file: int) -> int:
+    """The process that made an outbox, as it called itself; 0 where that is unknown. Raises OSError."""
+    return int.from_bytes(os.pread(file, _PID_BYTES, HEAD_BYTES + _BOOT_BYTES), "little")
 
 
 def read_boot(file: int) -> str:

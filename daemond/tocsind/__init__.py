@@ -43,6 +43,7 @@ The packages:
     core          accepts signals and settles deliveries; the two laws are proved here
     delivery      lanes: wait, take a turn, send, learn
     spool         imports outboxes
+    expectations  reports programs that do not beat
     ipc           the Unix socket: connections, requests, answers
     http          the HTTP listener: routes, tokens, monitoring
     observe       reads everything and changes nothing: status, metrics, log, alarms, heartbeat
@@ -69,7 +70,7 @@ Imports go downwards only (tests/test_layers.py checks this table):
     components
     http, ipc
     observe
-    delivery, spool
+    delivery, expectations, spool
     core
     journal, destinations
     host, attachments, rendering

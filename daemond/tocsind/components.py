@@ -14,6 +14,7 @@ from .delivery.housekeeping import Housekeeping
 from .delivery.supervisor import Supervisor
 from .destinations.http import HttpClient
 from .events import Emit
+from .expectations import Expectations
 from .http import HttpListener, Intake, make_router
 from .ipc import Handlers
 from .ipc.handlers import AddWebhook
@@ -109,6 +110,7 @@ class Components:
             clock=clock,
             emit=emit,
         )
+        self.expectations = Expectations(journal, core.acceptor, config=core.config, clock=clock, emit=emit)
         self.heartbeat = Heartbeat(self.health, self.liveness.check, client, clock, emit)
 
     def handlers(self, feed: EventFeed, add_webhook: AddWebhook) -> Handlers:
@@ -118,6 +120,7 @@ class Components:
             self.core.acceptor,
             operator=self.core.operator,
             silences=self.core.silences,
+            expectations=self.expectations,
             waiters=self.core.waiters,
             lanes=self.lanes,
             spool=self.spool,

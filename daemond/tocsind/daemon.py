@@ -10,6 +10,7 @@
                     |-- watchdog     keep-alive messages to the service manager
                     |-- alarms       about the daemon and its destinations
                     |-- silences     reports the end of each silence
+                    |-- expectations reports programs that do not beat, with a task for each watched process
                     |-- heartbeat    pings an external monitor while deliveries succeed
                     |-- monitor      /metrics, /healthz, /readyz
                     |-- spool        imports outboxes, first those that were written while the daemon was down
@@ -178,6 +179,7 @@ class Daemon:
             nursery.start_soon(components.housekeeping.run)
             nursery.start_soon(components.alarms.run)
             nursery.start_soon(components.silence_reports.run)
+            await nursery.start(components.expectations.run)
             nursery.start_soon(components.spool.run)
             with trio.move_on_after(SPOOL_SECONDS):
                 await components.spool.first_pass_done.wait()
@@ -209,6 +211,7 @@ class Daemon:
         status.add_part("socket", lambda: _socket_view(listener))
         status.add_part("http", http.view)
         status.add_part("heartbeat", heartbeat.view)
+        status.add_part("expectations", lambda: (components.expectations.summary(), []))
         status.add_part("silences", lambda: ({"active": len(components.core.silences)}, []))
         status.add_part("damage", lambda: damage.view(self.folder, self._clock))
 
@@ -283,6 +286,8 @@ class Daemon:
                 self._emit(ReloadRefused(tuple(map(str, invalid.problems))))
             else:
                 await components.lanes.apply(config, lanes_nursery)
+                with suppress(StorageFull):  # the next reload repeats it
+                    await components.expectations.apply(config)
                 components.core.disk_guard.check()  # the reserve may have changed
                 self._apply(config)
             systemd.ready()

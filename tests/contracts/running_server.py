@@ -19,6 +19,7 @@ from tocsind.core.admission import Peer
 from tocsind.core.assembly import assemble
 from tocsind.destinations.http import HttpClient
 from tocsind.events import ConnectionRefused, Event
+from tocsind.expectations import Expectations
 from tocsind.ipc import Handlers, Limits, Server, open_listener
 from tocsind.ipc.connection_table import Phase
 from tocsind.journal import Journal
@@ -81,6 +82,7 @@ async def running_server(folder: Path, **limits: Any) -> AsyncIterator[RunningSe
                 core.acceptor,
                 operator=core.operator,
                 silences=core.silences,
+                expectations=Expectations(journal, core.acceptor, config=core.config, clock=clock, emit=emit),
                 waiters=core.waiters,
                 lanes=lanes,
                 spool=spool,

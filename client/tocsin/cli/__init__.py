@@ -37,6 +37,8 @@ VERBS = {  # name: module, summary
     "silence": ("silences", "store matching signals for a while and send none of them"),
     "silences": ("silences", "list the silences in force"),
     "unsilence": ("silences", "end a silence early"),
+    "expect": ("expect", "say that a program works, and raise an alarm when it stops saying so"),
+    "expected": ("expect", "list what is expected to beat"),
     "backup": ("backup", "copy the journal while the daemon runs"),
     "enable": ("operate", "put a disabled destination back into service"),
     "test": ("dry_run", "show where and when a signal would be sent, without sending it"),

@@ -24,14 +24,25 @@ from .output import print_note
 from .parsing import Found, Parser, Verb, duration, misread
 from .send import await_outcome, given, signal_options, wait_option, with_wait
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tocsin.expectation import Expectation
+
 _LINES = 20  # fit a Discord message together with the rest
 _MOST_LINES = 1000
+_LONGEST_NAME = 64  # of an expectation
 _TIMEOUT = 5.0  # seconds: the caller waits for a command anyway
 
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument(
         "--on", choices=("failure", "always"), default="failure", help="when to send a signal (default: failure)"
+    )
+    parser.add_argument(
+        "--expect",
+        metavar="EVERY",
+        type=duration,
+        help="expect the next run within EVERY: an alarm when it does not start in time, or is killed together with `tocsin run`",
     )
     parser.add_argument("--title", metavar="TEXT", help="the title (default: the command and how it ended)")
     parser.add_argument("--body", metavar="TEXT", help="text before the last lines of output, such as what to do")
@@ -73,7 +84,10 @@ def _run(found: Found) -> int:
     if found.body == "-":
         raise Failure(USAGE, "usage", "--body - is not possible: stdin belongs to the command; see `tocsin run --help`")
     _open_standard_streams()
+    expectation = _expectation(found)
     ending = Child(found.command, found.lines).run()
+    if expectation is not None:
+        expectation.goodbye()
     if ending.error:
         print_note(ending.error)
     if ending.code or found.on == "always":
@@ -88,6 +102,19 @@ def _open_standard_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+
+
+def _expectation(found: Found) -> Expectation | None:
+    """The expectation that `--expect` asks for, by the base name of the command, after its first beat."""
+    if found.expect is None:
+        return None
+    from tocsin.expectation import Expectation  # noqa: PLC0415 - few runs need it
+
+    expectation = Expectation(
+        found.command[0].rpartition("/")[2][:_LONGEST_NAME], found.expect, to=found.to, socket=found.socket
+    )
+    expectation.beat()
+    return expectation
 
 
 def _report(ending: Ending, found: Found) -> None:
@@ -141,6 +168,7 @@ VERBS = {
         _run,
         """
 tocsin run -- pg_dump -f /backup/db.sql db
+tocsin run --expect 24h -- /usr/local/bin/backup
 tocsin run --on always --title "Nightly backup" -- /usr/local/bin/backup
 tocsin run --field database=orders --link https://wiki.example/restore -- sh -c 'pg_dump orders | gzip > orders.gz'
 0 3 * * *  tocsin run -p urgent -- /usr/local/bin/backup     (in a crontab)

@@ -18,6 +18,7 @@ need no code of their own. The values are used only when there was no mistake.
     observers       [alarms] and [heartbeat]
     http            [http]: where to listen, and the tokens
     routes          the keys of a route
+    expect          the keys of an expectation
     advice          warnings: what is allowed, and probably a mistake
     reserved_paths  names in the state folder that no file destination may use
     loading         finds the file, reads the document
@@ -39,6 +40,7 @@ from .model import (
     Config,
     DaemonOptions,
     DestinationOptions,
+    ExpectOptions,
     HeartbeatOptions,
     HttpOptions,
     Options,
@@ -55,6 +57,7 @@ __all__ = [
     "DaemonOptions",
     "DestinationOptions",
     "DiscordOptions",
+    "ExpectOptions",
     "FileOptions",
     "HeartbeatOptions",
     "HttpOptions",

@@ -15,6 +15,7 @@ from tocsind.policy.routes import Thresholds
 
 from .advice import advise
 from .destinations import destinations
+from .expect import expect
 from .http import http, metrics
 from .lines import lines_of
 from .model import Config, DaemonOptions
@@ -135,6 +136,7 @@ def _fields(data: dict[str, Any]) -> dict[str, Field]:
         "priorities": Field(_priorities),
         "destinations": Field(destinations, missing="missing: at least one is needed, or nothing could be delivered"),
         "routes": Field(lambda location: routes(location, names)),
+        "expect": Field(lambda location: expect(location, names)),
         "http": Field(lambda location: http(location, names)),
         "metrics": Field(metrics),
         "alarms": Field(alarms),

@@ -139,6 +139,16 @@ class DestinationOptions(msgspec.Struct, frozen=True):
         return f"{self.kind}:{self.options.address}" if self.options.address else self.kind
 
 
+class ExpectOptions(msgspec.Struct, frozen=True):
+    """A program that is expected to beat. `to` is empty when the routes decide."""
+
+    name: str
+    every: float
+    grace: float
+    priority: str = "high"
+    to: tuple[str, ...] = ()
+
+
 class Config(msgspec.Struct, frozen=True):
     """All of alerts.toml. `destinations` has the order of the file; `warnings` are sentences that begin with their place; `problems` are
     the parts that cannot work on this machine, for the status.
@@ -153,6 +163,7 @@ class Config(msgspec.Struct, frozen=True):
     http: HttpOptions = HttpOptions()
     alarms: AlarmsOptions = AlarmsOptions()
     heartbeat: HeartbeatOptions = HeartbeatOptions()
+    expect: tuple[ExpectOptions, ...] = ()
     problems: tuple[str, ...] = ()
     places: Mapping[str, str] = {}  # file destination -> the place of its path in the file, for messages
 

@@ -5,7 +5,7 @@ No event has a field for a secret, so none can reach the log.
     daemon      start, stop, configuration, requests of clients and operators
     intake      a signal until it is in the journal
     delivery    outcomes of deliveries, state of lanes
-    timed       silences
+    timed       silences, expectations
     observers   alarms, heartbeat, HTTP endpoints, log, event feed
     host        journal files, sockets, progress of the process
 """
@@ -84,7 +84,16 @@ from .observers import (
     LogLinesDropped,
     LossReported,
 )
-from .timed import SilenceAdded, Silenced, SilenceEnded, SilenceReported
+from .timed import (
+    ExpectationEnded,
+    ExpectationLate,
+    ExpectationMet,
+    Expected,
+    SilenceAdded,
+    Silenced,
+    SilenceEnded,
+    SilenceReported,
+)
 
 __all__ = [
     "AcceptFailed",
@@ -109,6 +118,10 @@ __all__ = [
     "Enabled",
     "Event",
     "EventsDropped",
+    "ExpectationEnded",
+    "ExpectationLate",
+    "ExpectationMet",
+    "Expected",
     "Expired",
     "ForeignId",
     "HeartbeatFailed",

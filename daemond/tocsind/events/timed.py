@@ -1,4 +1,4 @@
-"""Events of silences: an operator's decisions to hear nothing of some signals for a while."""
+"""Events of silences and of expectations."""
 
 from __future__ import annotations
 
@@ -42,3 +42,39 @@ class Silenced(Event, frozen=True):
     level: ClassVar[str] = "debug"
     id: str
     silence: str
+
+
+class Expected(Event, frozen=True):
+    """A user's program is expected to beat at least every so many seconds from now on."""
+
+    name: str
+    every: float
+    uid: int
+    pid: int
+
+
+class ExpectationEnded(Event, frozen=True):
+    """A user ended an expectation."""
+
+    name: str
+    uid: int
+    pid: int
+
+
+class ExpectationLate(Event, frozen=True):
+    """The journal has the alarm, the signal `id`: a beat did not come, or the process left. `uid` is -1 for one of alerts.toml."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    name: str
+    cause: str
+    uid: int
+
+
+class ExpectationMet(Event, frozen=True):
+    """A beat came after an alarm, `gap` seconds after the one before. The signal `id` reports it."""
+
+    id: str
+    name: str
+    gap: float
+    uid: int

@@ -11,6 +11,7 @@
     catching_up       how long a question waits for the spool, so that a caller reads what it wrote
     handlers          answers requests
     silence_requests  answers requests about silences
+    expect_requests   answers requests about expectations
     lenient_json      signals in JSON that the standard does not allow
     listener          the accept loop, and the task of each connection
 

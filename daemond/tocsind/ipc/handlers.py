@@ -21,13 +21,17 @@ from tocsind.delivery.lane_view import LaneView
 from tocsind.delivery.supervisor import Supervisor
 from tocsind.errors import StorageFull
 from tocsind.events import Emit, LossesReported, SignalRefused, WebhookRejected
+from tocsind.expectations import Expectations
 from tocsind.ipc.protocol import (
     AddClientWebhook,
     AnyRequest,
     Backup,
     Drop,
     Enable,
+    Expect,
+    Expected,
     Exposition,
+    Goodbye,
     Losses,
     Queue,
     Retry,
@@ -54,6 +58,7 @@ from tocsind.spool import SpoolImporter
 from .catching_up import catch_up
 from .connection import Refusal
 from .event_titles import EventTitles
+from .expect_requests import ExpectRequests
 from .permissions import permit
 from .short_ids import whole_id
 from .silence_requests import SilenceRequests
@@ -76,6 +81,7 @@ class Handlers:
         *,
         operator: Operator,
         silences: SilenceRegister,
+        expectations: Expectations,
         waiters: Waiters,
         lanes: Supervisor,
         spool: SpoolImporter,
@@ -89,6 +95,7 @@ class Handlers:
         self._acceptor = acceptor
         self._operator = operator
         self._silences = SilenceRequests(silences, clock)
+        self._expectations = ExpectRequests(expectations, clock)
         self._waiters = waiters
         self._lanes = lanes
         self._spool = spool
@@ -106,6 +113,7 @@ class Handlers:
             Drop: self._on_drop,
             Enable: self._on_enable,
             Silences: self._silences.on_silences,
+            Expected: self._expectations.on_expected,
             Wait: self._on_wait,
             Test: self._on_test,
         }
@@ -139,6 +147,15 @@ class Handlers:
             if isinstance(request, Silence):
                 return {"ok": True, **await self._silences.on_silence(request, peer)}
             return {"ok": True, **await self._silences.on_unsilence(request, peer)}
+        except StorageFull as full:
+            raise Refusal("full", str(full)) from None
+
+    async def beat(self, request: Expect | Goodbye, peer: Peer) -> dict[str, Any]:
+        """A beat or a goodbye of this user's program; the reply. Raises Refusal."""
+        try:
+            if isinstance(request, Expect):
+                return {"ok": True, **await self._expectations.on_expect(request, peer)}
+            return {"ok": True, **await self._expectations.on_goodbye(request, peer)}
         except StorageFull as full:
             raise Refusal("full", str(full)) from None
 

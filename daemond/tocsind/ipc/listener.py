@@ -24,6 +24,8 @@ from tocsind.ipc.protocol import (
     AddClientWebhook,
     AnyRequest,
     Backup,
+    Expect,
+    Goodbye,
     Losses,
     Send,
     SendMany,
@@ -143,6 +145,8 @@ class Server:
                 return False
             case AddClientWebhook():
                 connection.send_reply_now(await self._handlers.add_webhook(request, connection.peer), as_json=as_json)
+            case Expect() | Goodbye():
+                connection.send_reply_now(await self._handlers.beat(request, connection.peer), as_json=as_json)
             case Silence() | Unsilence():
                 await self._catch_up(connection, request, turn)  # what was sent before is not silenced
                 await turn.acquire(QUESTION)

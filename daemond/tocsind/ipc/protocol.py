@@ -144,6 +144,29 @@ class Unsilence(Request, frozen=True, kw_only=True, tag="unsilence"):
     id: str
 
 
+class Expect(Request, frozen=True, kw_only=True, tag="expect"):
+    """A beat of the program `name`, which is expected `every` so many seconds; `watch` the process of this connection until its goodbye."""
+
+    name: str
+    every: float | None = None
+    grace: float | None = None
+    priority: Literal["urgent", "high", "normal", "low"] | None = None
+    to: list[str] | None = None
+    message: str | None = None
+    watch: bool = False
+
+
+class Goodbye(Request, frozen=True, kw_only=True, tag="goodbye"):
+    """The program `name` ends as it should; with `forget` it is no longer expected."""
+
+    name: str
+    forget: bool = False
+
+
+class Expected(Request, frozen=True, kw_only=True, tag="expected"):
+    """All expectations."""
+
+
 AnyRequest = (
     Send
     | SendMany
@@ -163,4 +186,7 @@ AnyRequest = (
     | Silence
     | Silences
     | Unsilence
+    | Expect
+    | Goodbye
+    | Expected
 )

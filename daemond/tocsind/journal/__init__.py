@@ -20,6 +20,7 @@ pays for one. It answers a job only after the commit.
     digests          jobs: make_digest, replaced_by
     maintenance      jobs: expire, retry, drop, delete_old
     rerouting        jobs: divert, reroute, return_to_origin: to fallbacks and back
+    expectations     jobs: load, save, delete, last_signal
     silences         jobs: add, end, active, ended, reported; count and delete_old within jobs above
     loss_reports     jobs: unseen, reported, open_alarms: what reports and alarms must know after a restart
     queries          jobs: why, queue, counts
@@ -42,6 +43,7 @@ from .records import (
     Arrival,
     Count,
     DigestResult,
+    ExpectationRow,
     LaneState,
     LimitState,
     OpenAlarm,
@@ -66,6 +68,7 @@ __all__ = [
     "CopyFailed",
     "Count",
     "DigestResult",
+    "ExpectationRow",
     "Journal",
     "LaneState",
     "LimitState",

@@ -123,6 +123,30 @@ class Count(msgspec.Struct, frozen=True):
     n: int
 
 
+class ExpectationRow(msgspec.Struct, frozen=True):
+    """An expectation (policy.expectation). Instants are on the steady clock; lists are JSON."""
+
+    uid: int
+    name: str
+    every: float
+    grace: float
+    priority: str
+    destinations: str  # its own `to`
+    counted: float
+    since: float
+    last: float | None
+    stage: str
+    cause: str | None
+    gap: float | None
+    message: str | None  # the last words of a beat
+    pid: int | None  # the watched process
+    started: int | None  # its start, in the kernel's ticks: another process with this pid has another one
+    boot: str | None  # the boot of the machine that pid and start belong to
+    ending: str | None  # how the process ended
+    alarm: str | None  # id of the last alarm
+    alarmed: str  # destinations of the last alarm
+
+
 class UnseenSignals(msgspec.Struct, frozen=True):
     """Signals that ended at one destination without arriving, and have not been reported."""
 

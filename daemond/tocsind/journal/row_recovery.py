@@ -19,6 +19,7 @@ import msgspec
 
 from tocsin.signals import PRIORITIES
 from tocsind.policy.delivery import Priority, State
+from tocsind.policy.expectation import Stage
 from tocsind.policy.live_message import Line
 from tocsind.policy.silence import Pair
 
@@ -31,6 +32,7 @@ _MAX_GAPS = 1_000_000  # numbers that are read one by one in one table
 
 _body = msgspec.msgpack.Decoder(dict[str, Any]).decode
 _lines = msgspec.msgpack.Decoder(tuple[Line, ...]).decode
+_names = msgspec.json.Decoder(list[str]).decode
 _pairs = msgspec.json.Decoder(list[Pair]).decode
 _STATES = frozenset(state.value for state in State)
 
@@ -71,6 +73,10 @@ def _is_silence(row: dict[str, Any]) -> bool:
     return bool(_pairs(row["keys"]))
 
 
+def _is_expectation(row: dict[str, Any]) -> bool:
+    return bool(Stage(row["stage"])) and _names(row["destinations"]) is not None and _names(row["alarmed"]) is not None
+
+
 def _is_anything(_: dict[str, Any]) -> bool:
     return True
 
@@ -86,6 +92,7 @@ _TABLES = (
     _Table("boots", None, _is_anything),
     _Table("outboxes", None, _is_anything),
     _Table("silences", None, _is_silence),
+    _Table("expectations", None, _is_expectation),
 )
 _REPORTS = (_Table("unseen", "delivery", _is_anything), _Table("alarms", None, _is_anything))
 

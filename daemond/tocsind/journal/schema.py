@@ -259,7 +259,47 @@ _TWELFTH = """
 ALTER TABLE signals ADD COLUMN raw INTEGER NOT NULL DEFAULT 0;  -- it goes as it is, and into no digest
 """
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH, _TENTH, _ELEVENTH, _TWELFTH)
+# Expectations (policy.expectation). Times are on the steady clock.
+_THIRTEENTH = """
+CREATE TABLE expectations (
+    uid          INTEGER NOT NULL,          -- of the owner; -1: of alerts.toml
+    name         TEXT NOT NULL,
+    every        REAL NOT NULL,
+    grace        REAL NOT NULL,
+    priority     TEXT NOT NULL,
+    destinations TEXT NOT NULL,             -- its own `to`, JSON
+    counted      REAL NOT NULL,
+    since        REAL NOT NULL,
+    last         REAL,
+    stage        TEXT NOT NULL,
+    cause        TEXT,
+    gap          REAL,
+    message      TEXT,
+    pid          INTEGER,                   -- of the watched process, with its start in ticks and the boot they belong to
+    started      INTEGER,
+    boot         TEXT,
+    ending       TEXT,
+    alarm        TEXT,                      -- id of the last alarm, and its destinations (JSON)
+    alarmed      TEXT NOT NULL,
+    PRIMARY KEY (uid, name)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (
+    _FIRST,
+    _SECOND,
+    _THIRD,
+    _FOURTH,
+    _FIFTH,
+    _SIXTH,
+    _SEVENTH,
+    _EIGHTH,
+    _NINTH,
+    _TENTH,
+    _ELEVENTH,
+    _TWELFTH,
+    _THIRTEENTH,
+)
 
 
 _SHAPE = (  # of the file; both must precede the first table, and an older file keeps its own

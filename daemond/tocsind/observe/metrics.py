@@ -30,6 +30,8 @@ from tocsind.events import (
     Duplicate,
     Edited,
     Event,
+    ExpectationLate,
+    ExpectationMet,
     Expired,
     LossesReported,
     LossReported,
@@ -55,6 +57,8 @@ _COUNTS: dict[type[Event], Callable[[Any], dict[str, int]]] = {
     LossesReported: lambda event: {"signals_refused": event.refused, "signals_dropped": event.dropped},
     Unrouted: lambda _: {"signals_unrouted": 1, "notifications_failed": 1},
     Silenced: lambda _: {"signals_silenced": 1},
+    ExpectationLate: lambda _: {"expectations_late": 1},
+    ExpectationMet: lambda _: {"expectations_met": 1},
     SignalsLost: lambda event: {"signals_lost": event.signals},
     Sent: lambda _: {"notifications_sent": 1},
     Edited: lambda _: {"messages_edited": 1},
@@ -109,6 +113,8 @@ COUNTERS = (
     "sources_reserved",
     "spool_signals_taken",
     "spool_files_quarantined",
+    "expectations_late",  # alarms
+    "expectations_met",  # all-clears
     "alarms_raised",
     "all_clears",
     "signals_reported_missed",  # expired, dead or dropped signals that a report named

@@ -22,6 +22,7 @@ change nothing; methods such as `acquire`, `succeeded` and `failed` do. So all t
     liveness        whether what should move does move
     alarm_throttle  when an alarm is due, and when again
     heartbeat       whether deliveries work
+    expectation     when a program that should beat is late, and when it is back
     routes          which destinations, which priority, which fallback
     silence         which signals are stored and not sent for a while
     sources         the source names that are reserved for the daemon

@@ -26,11 +26,11 @@ The daemon holds the lock of the file `.daemon`, which each start creates afresh
 nothing is imported: a client's receipt says `spooled` while the disk is at its reserve. The records wait in their outboxes meanwhile.
 
 Trust. A record counts like a frame on the socket. There SO_PEERCRED names the sender; here the file's owner does, which the kernel keeps
-and no user without privilege can give away. The owner becomes the signal's uid (its pid is 0). In a private folder only files of root and
-of the daemon's user count; in a shared one (sticky, tocsin.spool) members send as themselves. Links are never followed, only regular files
-with one name are read, none that is larger than an outbox can be, and no name or time is trusted: each outbox's own sequence gives the
-order, and times only decide which outbox is read first. A file that cannot be read is remembered by inode, time and size, and read again
-when one of them differs: 50,000 empty files cost one listing a minute.
+and no user without privilege can give away. The owner becomes the signal's uid; its pid is what the file says. In a private folder only
+files of root and of the daemon's user count; in a shared one (sticky, tocsin.spool) members send as themselves. Links are never followed,
+only regular files with one name are read, none that is larger than an outbox can be, and no name or time is trusted: each outbox's own
+sequence gives the order, and times only decide which outbox is read first. A file that cannot be read is remembered by inode, time and
+size, and read again when one of them differs: 50,000 empty files cost one listing a minute.
 
     found                                  what follows
     a wrong checksum at the end            an unfinished record: the importer waits for it until its owner exits

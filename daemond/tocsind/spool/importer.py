@@ -265,7 +265,7 @@ class SpoolImporter:
                     ages.append(max(0.0, now - written))
                 except InvalidSignal as error:
                     self._refuse(error.field, error.reason, reading.after)
-        return Group(found, Peer(uid=reading.after.uid, gid=reading.after.gid, pid=0), ages)
+        return Group(found, Peer(uid=reading.after.uid, gid=reading.after.gid, pid=reading.after.pid), ages)
 
     def _values(self, record: Record, outbox: Outbox) -> list[dict[str, Any]]:
         try:

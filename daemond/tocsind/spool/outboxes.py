@@ -20,6 +20,7 @@ from tocsin.outbox_format import (
     Record,
     read_boot,
     read_confirmed,
+    read_pid,
     read_record,
     size_of,
 )
@@ -52,6 +53,7 @@ class Outbox(msgspec.Struct, frozen=True):
     block: int  # after that record
     size: int = 0  # of the file when all of it was searched and held no further record
     scanned: float = 0.0  # when it was searched; monotonic
+    pid: int = 0  # of the process that made it, in its own words: another user's process cannot be meant, because `uid` is checked
 
     @property
     def seed(self) -> int:
@@ -128,7 +130,9 @@ def _first_position(file: int, name: str, found: os.stat_result, sequences: Sequ
         raise NoOutbox("it is of another version of the format" if version else "it is no outbox")
     id_ = head[len(FORMAT) :]
     sequence = max(sequences.get((id_, found.st_uid), 0), read_confirmed(file))
-    return Outbox(name, id_, found.st_uid, found.st_gid, found.st_ino, read_boot(file), sequence, FIRST)
+    return Outbox(
+        name, id_, found.st_uid, found.st_gid, found.st_ino, read_boot(file), sequence, FIRST, pid=read_pid(file)
+    )
 
 
 def _is_owned(file: int) -> bool:

@@ -1,0 +1,106 @@
+"""The alarm of an expectation and its all-clear, for the people who read them."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from hashlib import blake2s
+
+from tocsin.durations import format_duration
+from tocsin.ids import id_of
+from tocsin.signals import Signal
+from tocsind.clock import Clock, steady_to_wall
+from tocsind.policy.expectation import Cause
+
+from .entry import Entry
+
+LastSignal = tuple[str, str, float]  # id, title, when (steady clock)
+_LONGEST_TITLE = 100  # code points of another signal's title
+
+
+def alarm(entry: Entry, last_signal: LastSignal | None, clock: Clock) -> Signal:
+    """The alarm of a late expectation. Its id follows from the commit that made it late."""
+    lines = [_what_was_expected(entry, clock), _process_line(entry), *_last_words(entry, last_signal, clock)]
+    if entry.state.unreported:
+        times = "once" if entry.state.unreported == 1 else f"{entry.state.unreported} times"
+        lines.append(f"Since the last alarm it was late {times} and came back.")
+    return Signal(
+        _title(entry, clock),
+        body="\n".join(filter(None, lines)),
+        priority=entry.priority,
+        source=entry.name,
+        host=os.uname().nodename,
+        to=list(entry.to) or None,
+        id=_derived_id("late", entry),
+    )
+
+
+def all_clear(entry: Entry, to: list[str]) -> Signal:
+    """A beat came after the alarm. `to`: where the alarm went; empty: by the routes."""
+    return Signal(
+        f"{entry.name} is back after {_duration(entry.state.gap or 0.0)} without a beat",
+        body=f"The alarm was {entry.alarm}." + (f"\nIt says: {entry.message}" if entry.message else ""),
+        priority="normal",
+        source=entry.name,
+        host=os.uname().nodename,
+        to=to or None,
+        id=_derived_id("back", entry),
+    )
+
+
+def ended(entry: Entry, to: list[str], uid: int) -> Signal:
+    """A user ended an expectation whose alarm stands."""
+    return Signal(
+        f"{entry.name} is no longer expected",
+        body=f"uid {uid} ended the expectation. The alarm was {entry.alarm}.",
+        priority="normal",
+        source=entry.name,
+        host=os.uname().nodename,
+        to=to or None,
+        id=_derived_id("done", entry),
+    )
+
+
+def _title(entry: Entry, clock: Clock) -> str:
+    state = entry.state
+    if state.cause is Cause.LEFT:
+        return f"{entry.name} ended without a goodbye" + (f", {entry.ending}" if entry.ending else "")
+    if state.last is None:
+        return f"{entry.name}: no beat yet"
+    return f"{entry.name}: no beat for {_duration(clock.steady() - state.last)}"
+
+
+def _what_was_expected(entry: Entry, clock: Clock) -> str:
+    state = entry.state
+    expected = f"A beat is expected every {_duration(state.every)}"
+    if state.last is None:
+        return f"{expected}, and none came since {_at(state.counted, clock)}."
+    return f"{expected}; the last one came at {_at(state.last, clock)}."
+
+
+def _process_line(entry: Entry) -> str:
+    """What is known of the watched process."""
+    if entry.state.cause is Cause.LEFT and entry.last_process:
+        return f"Its process {entry.last_process.pid} ended {entry.ending or 'in an unknown way'}."
+    return f"Its process {entry.process.pid} still runs." if entry.process else ""
+
+
+def _last_words(entry: Entry, last_signal: LastSignal | None, clock: Clock) -> list[str]:
+    lines = [f"Its last message: {entry.message}"] if entry.message else []
+    if last_signal:
+        id_, title, at = last_signal
+        lines.append(f"Its last signal: {title[:_LONGEST_TITLE]} ({id_}, {_at(at, clock)})")
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    return format_duration(seconds if seconds < 1 else round(seconds))
+
+
+def _at(instant: float, clock: Clock) -> str:
+    return f"{datetime.fromtimestamp(steady_to_wall(clock, instant), UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _derived_id(what: str, entry: Entry) -> str:
+    identity = f"{what} {entry.uid} {entry.name} {entry.state.since}"
+    return id_of(0, blake2s(identity.encode(), digest_size=10).digest())
