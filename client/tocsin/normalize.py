@@ -40,7 +40,7 @@ from .signals import (
     VALUE,
 )
 from .timestamps import to_seconds
-from .titles import title_from
+from .titles import show_payload, title_from
 from .values import Absent, Unreadable
 
 TYPE_CHECKING = False
@@ -147,9 +147,8 @@ class _Reader:
         for behind, (name, value) in zip(range(len(kept) - 1, -1, -1), kept, strict=True):
             label = _free(read.describe(name)[:SHORT], found)
             try:
-                found[label] = held = self._field(
-                    label, value, min(VALUE, room - behind)
-                )  # one character at least for each following field
+                most = min(VALUE, room - behind)  # one character at least for each following field
+                found[label] = held = self._field(label, value, most)
                 room -= len(held) if isinstance(held, str) else 0
             except Absent as absent:
                 self.note(f"fields.{label}", f"{absent}; left out")
@@ -179,16 +178,6 @@ class _Reader:
             raise InvalidSignal("title", "is required, or a body, or fields: this signal is empty")
         values["title"] = made if len(made) <= TITLE else made[: TITLE - 1] + _MARK
         self.note("title", "none was given; made from the other fields")
-
-
-def show_payload(values: dict[str, Any], payload: dict[str, Any]) -> None:
-    """Put the text of a payload where a signal has none of its own."""
-    title, body = payloads.text_of(payload)
-    values.setdefault("title", title)
-    if body:
-        values.setdefault("body", body)
-    if link := payloads.link_of(payload):
-        values.setdefault("link", link)
 
 
 def _free(label: str, taken: dict[str, Any]) -> str:
@@ -288,10 +277,6 @@ def _priority(reader: _Reader, name: str, value: Any) -> str:
     said = read.describe(value).strip().lower()
     _noted(reader, name, value, found, expected=said == found or not isinstance(value, (str, int, float)))
     return found
-
-
-def _expires(_: _Reader, __: str, value: Any) -> float:
-    return read.expires(value)
 
 
 def _timestamp(_: _Reader, __: str, value: Any) -> float:
@@ -402,7 +387,7 @@ _READERS: dict[str, Callable[[_Reader, str, Any], Any]] = {
     "fields": _fields,
     "tags": _tags,
     "key": _key,
-    "expires": _expires,
+    "expires": lambda _, __, value: read.expires(value),
     "timestamp": _timestamp,
     "link": _link,
     "attach": _path,

@@ -1,7 +1,8 @@
-"""The title of a signal that was given none."""
+"""The title of a signal that was given none, from its other fields or from its payload."""
 
 from __future__ import annotations
 
+from . import payloads
 from .signals import TITLE
 from .values import describe
 
@@ -32,3 +33,13 @@ def title_from(values: dict[str, Any]) -> str:
         if values.get(name) not in (None, "", []):
             return f"{name}: {describe(values[name])}"
     return ""
+
+
+def show_payload(values: dict[str, Any], payload: dict[str, Any]) -> None:
+    """Put the text of a payload where a signal has none of its own."""
+    title, body = payloads.text_of(payload)
+    values.setdefault("title", title)
+    if body:
+        values.setdefault("body", body)
+    if link := payloads.link_of(payload):
+        values.setdefault("link", link)

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.client.servers import Serve, answering, refusing, silent
-from tests.outboxes import bodies, files, held
+from tests.outboxes import bodies, close_outboxes, files, held
+from tests.trading.odd_values import anything
 
 import tocsin
 from tocsin import Client, Signal, outbox
@@ -24,6 +28,7 @@ from tocsin import spool as bounds
 from tocsin.daemon_lock import DAEMON
 from tocsin.outbox import Outbox, append, outbox_in
 from tocsin.outbox_format import BLOCK, FIRST
+from tocsin.signals import FIELD_NAMES
 from tocsind.spool.folder import Folder
 
 STRANGER, MEMBERS = 12345, 23456
@@ -63,6 +68,25 @@ def test_signal_without_a_daemon_is_in_the_outbox_under_its_id(folder: Path, spo
     assert held(spool) == [
         {"title": "BUY", "body": "line\nline", "fields": {"größe": 1}, "timestamp": 1700000000.0, "id": receipt.id}
     ]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    anything,
+    st.dictionaries(
+        st.sampled_from(FIELD_NAMES).filter(lambda name: name not in {"title", "id"}) | st.text(), anything
+    ),
+)
+def test_client_spools_a_signal_with_any_object_in_any_field(title: Any, values: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory(prefix="toc-") as place:
+        client = Client(Path(place) / "s", spool=Path(place) / "spool")
+        fields = {"n": 1, **values} if "fields" not in values else {**values, "body": "B"}
+        receipt = client.send(title, **fields)
+        assert receipt.state == "spooled"
+        [signal] = held(Path(place) / "spool")
+        assert (signal["id"], bool(signal["title"].strip())) == (receipt.id, True)
+        assert all(note in (receipt.reason or "") for note in signal.get("input_notes", ()))
+        close_outboxes()
 
 
 def test_unanswered_signal_is_in_the_outbox_under_the_same_id(serve: Serve, spool: Path) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import pickle
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import pytest
 import trio
 from tests.compat.conftest import arrived
 from tests.harness import DaemonProcess, FakeProcess, until
+from tests.outboxes import files
 
-from tocsin import compat
+from tocsin import Client, compat
 from tocsin.compat.health import METRICS
+from tocsin.outbox_format import BLOCK
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,11 @@ MESSAGE = {
 }
 
 
+def with_content(channels: FakeProcess, content: Any) -> list[dict[str, Any]]:
+    """The messages with this content; alerts of earlier tests may still arrive."""
+    return [message for message in channels.messages() if message["payload"].get("content") == content]
+
+
 @pytest.mark.parametrize(
     "send",
     [
@@ -58,22 +66,19 @@ MESSAGE = {
     ids=["async", "to-discord", "service"],
 )
 def test_discord_message_arrives_as_it_is(daemon: DaemonProcess, channels: FakeProcess, send: Any) -> None:
-    before = len(channels.messages())
+    before = len(with_content(channels, MESSAGE["content"]))
     assert asyncio.run(send(MESSAGE)) is True
-    until(lambda: len(channels.messages()) > before)
-    payload = channels.messages()[before]["payload"]
-    assert {name: payload[name] for name in ("content", "username")} == {
-        name: MESSAGE[name] for name in ("content", "username")
-    }
+    until(lambda: len(with_content(channels, MESSAGE["content"])) > before)
+    payload = with_content(channels, MESSAGE["content"])[before]["payload"]
+    assert payload["username"] == MESSAGE["username"]
     [embed] = payload["embeds"]
     assert (embed["title"], embed["fields"]) == ("BUY BTCUSDT", [{"name": "RSI", "value": "33", "inline": True}])
 
 
 def test_discord_message_goes_by_priority_and_tier(daemon: DaemonProcess, channels: FakeProcess) -> None:
-    before = len(channels.messages())
     assert compat.send_signal_sync({"content": "for some"}, priority="high", user_tier="premium") is True
-    until(lambda: len(channels.messages()) > before)
-    assert channels.messages()[before]["webhook_id"] == channels.webhooks[0]["id"]
+    until(lambda: bool(with_content(channels, "for some")))
+    assert with_content(channels, "for some")[0]["webhook_id"] == channels.webhooks[0]["id"]
 
 
 class Renamed(compat.AsyncNotificationService):
@@ -184,13 +189,28 @@ def test_health_shows_open_breaker_and_queue_thresholds(daemon: DaemonProcess, c
 
 
 def test_health_without_a_daemon_has_the_spools_depth(no_daemon: Path, spool: Path) -> None:
-    assert compat.send_signal_sync("kept") is True
-    health = compat.get_health_status(warning=1)
+    assert compat.get_metrics()["queue_depth"] == 0  # there is no spool
+    assert [compat.send_signal_sync(f"kept {n}") for n in range(3)] == [True] * 3
+    health = compat.get_health_status(warning=3)
     assert (health["status"], health["service_running"]) == ("unhealthy", False)
-    assert (health["queue_depth"], health["queue_status"]) == (1, "warning")
+    assert (health["queue_depth"], health["queue_status"]) == (3, "warning")
     assert "no daemon at" in health["problems"][0]
     assert (health["circuit_breaker_state"], health["workers"], health["workers_healthy"]) == ("unknown", {}, None)
-    assert compat.get_metrics() == health["metrics"] == {**dict.fromkeys(METRICS), "queue_depth": 1}
+    assert compat.get_metrics() == health["metrics"] == {**dict.fromkeys(METRICS), "queue_depth": 3}
+
+
+def test_spooled_signals_are_counted_from_several_records_and_outboxes(no_daemon: Path, spool: Path) -> None:
+    Client().send_many([{"title": f"{n}"} for n in range(20)])
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda n: Client().send(f"{n}", "x" * 4000), range(5)))
+    assert compat.get_metrics()["queue_depth"] == 25
+    [*boxes] = files(spool)
+    with boxes[0].open("r+b") as box:
+        box.seek(BLOCK)
+        box.write((1).to_bytes(8, "little"))  # as a daemon confirms the first record
+    assert compat.get_metrics()["queue_depth"] == 5
+    (spool / "x.outbox").symlink_to("/dev/null")
+    assert compat.get_metrics()["queue_depth"] is None
 
 
 def test_health_without_a_readable_spool_has_unknown_depth(

@@ -13,7 +13,7 @@ are converted and handed over. The returned bool is the receipt's `accepted`: th
     foreign_signals   any object as a signal, by the names of its attributes or keys
     send              the calls, async and sync
     send_queue        the queue and thread that coroutines send through (tocsin.loop_waker wakes them)
-    health            health and metrics under the old names
+    health            health and metrics under the old names; spooled counts what waits while no daemon answers
     services          the old classes
 
 Why coroutines use a thread. A hand-off takes some tenths of a millisecond with a healthy daemon, which a loop could bear. But with a daemon

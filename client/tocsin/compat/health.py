@@ -6,12 +6,12 @@ be wrong without a sign of it.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from tocsin import paths
 from tocsin.client import Client
 from tocsin.replies import describe
+
+from .spooled import spooled_signals
 
 METRICS = (
     "notifications_queued",
@@ -34,14 +34,14 @@ _WORST = ("open", "half_open", _UNKNOWN, "closed")
 
 def get_metrics() -> dict[str, Any]:
     """The daemon's counters since its start, by the names in METRICS. Without a daemon they are None, except `queue_depth`, the number of
-    outboxes in the spool.
+    signals in the spool.
 
     Never raises.
     """
     try:
         return _metrics(_status())
     except Exception:  # noqa: BLE001 - no daemon answers, or one of another version
-        return _unknown_metrics(_spooled())
+        return _unknown_metrics(spooled_signals(TIMEOUT))
 
 
 def get_health_status(warning: int = QUEUE_WARNING, critical: int = QUEUE_CRITICAL) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def get_health_status(warning: int = QUEUE_WARNING, critical: int = QUEUE_CRITIC
     `condition`, `reason`, `circuit_breaker_state`; `workers_healthy`; `problems`: sentences for people; `metrics`: as `get_metrics`.
 
     Without an answer of the daemon `status` is unhealthy, `service_running` False, `circuit_breaker_state` "unknown", `workers_healthy`
-    None, and `queue_depth` the number of outboxes in the spool. Where that cannot be read, it is None, and `queue_status` "unknown".
+    None, and `queue_depth` the number of signals in the spool. Where that cannot be read, it is None, and `queue_status` "unknown".
     """
     warning, critical = _number(warning, QUEUE_WARNING), _number(critical, QUEUE_CRITICAL)
     try:
@@ -120,7 +120,7 @@ def _queue(depth: int | None, warning: int, critical: int) -> str:
 
 def _away(error: Exception, warning: int, critical: int) -> dict[str, Any]:
     """The health without a daemon: signals wait in the spool."""
-    depth = _spooled()
+    depth = spooled_signals(TIMEOUT)
     return {
         "status": "unhealthy",
         "service_running": False,
@@ -132,13 +132,3 @@ def _away(error: Exception, warning: int, critical: int) -> dict[str, Any]:
         "problems": [describe(error)],
         "metrics": _unknown_metrics(depth),
     }
-
-
-def _spooled() -> int | None:
-    """The number of outboxes in the spool; None where it cannot be read, zero where it does not exist."""
-    try:
-        return sum(name.endswith(".outbox") and not name.startswith(".") for name in os.listdir(paths.spool_folder()))  # noqa: PTH208 - names are all it takes
-    except FileNotFoundError:
-        return 0
-    except OSError:
-        return None
