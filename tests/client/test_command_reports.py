@@ -16,7 +16,8 @@ from tests.client.servers import Serve, Visit, answering, refusing
 from tocsin.cli import main
 from tocsin.cli.layout import NARROWEST, wrapped
 from tocsin.cli.output import counted, format_number, paint, plain
-from tocsin.cli.tail_lines import event_line
+from tocsin.cli.queue import queue_lines
+from tocsin.cli.tail_lines import event_lines
 
 Capture = pytest.CaptureFixture[str]
 ID = "01J9Z3NDEKTSV4RRFFQ69G5FAV"
@@ -254,20 +255,17 @@ def test_command_queue_prints_a_table(
     assert "--limit 1000" in err
 
 
-def test_command_queue_fits_a_narrow_terminal(
-    path: Callable[..., str], capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+def test_queue_lines_fit_a_narrow_terminal() -> None:
     rows = [
         {**ROW, "destination": "operations-on-call-berlin", "reason": "503 " * 30},
         {**ROW, "reason": "d is failing"},
     ]
-    main(["queue", "--socket", path(deliveries=rows, more=False)])
-    lines = capsys.readouterr().out.splitlines()
+    lines = queue_lines(rows, 60.0, 80)
     assert lines[0].split() == ["ID", "PRIORITY", "STATE", "SINCE", "TRIES"]
     assert lines[2].startswith("    BUY -> operations-on-call-berlin: 503 503 ")
     assert lines[-1] == "    BUY -> d is failing"
     assert max(map(len, lines)) <= 80
+    assert len(queue_lines(rows, 60.0, 1000)) == 3
 
 
 def test_command_queue_prints_no_data_when_empty(path: Callable[..., str], capsys: Capture) -> None:
@@ -408,12 +406,28 @@ def test_command_tail_prints_one_line_an_event(serve: Serve, capsys: Capture) ->
 )
 @pytest.mark.usefixtures("utc")
 def test_event_line_has_title_and_human_numbers(event: dict[str, Any], line: str) -> None:
-    assert event_line({"at": 100.0, **event}, 200.0) == line
+    assert event_lines({"at": 100.0, **event}, 200.0) == [line]
 
 
 @pytest.mark.usefixtures("utc")
 def test_event_line_of_another_day_has_the_date() -> None:
-    assert event_line({"at": 100.0, "event": "stopped"}, 9e5).startswith("1970-01-01 00:01:40 ")
+    assert event_lines({"at": 100.0, "event": "stopped"}, 9e5) == ["1970-01-01 00:01:40    stopped"]
+
+
+@pytest.mark.usefixtures("utc")
+def test_event_lines_fit_a_terminal() -> None:
+    event = {
+        "event": "rerouted",
+        "title": "Backup failed",
+        "destination": "ops-berlin",
+        "reason": "503 " * 20,
+        "id": ID,
+        "at": 1.0,
+    }
+    lines = event_lines(event, 200.0, 80)
+    assert lines[0].startswith("00:00:01    rerouted        Backup failed -> ops-berlin: 503 503")
+    assert all(line.startswith(" " * 12 + "503") or line.endswith(ID) for line in lines[1:])
+    assert max(map(len, lines)) <= 80
 
 
 def test_command_tail_json_prints_one_object_a_line(serve: Serve, capsys: Capture) -> None:

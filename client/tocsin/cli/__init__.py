@@ -172,7 +172,8 @@ def _complain(failure: Failure, words: list[str]) -> int:
     from .output import print_json, print_note  # noqa: PLC0415 - most commands do not fail
 
     print_note(failure.message)
-    if "--json" in words:
+    own = words[: words.index("--")] if "--" in words else words  # `tocsin run -- CMD --json` is the command's option
+    if "--json" in own:
         try:
             print_json(failure.as_json(), now=True)
         except OSError:  # perhaps stdout is what failed; stderr and the exit code report the failure

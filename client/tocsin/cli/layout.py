@@ -13,18 +13,24 @@ if TYPE_CHECKING:
 
 USUAL_COLUMNS = 80
 NARROWEST = 20  # a terminal that claims fewer columns gets lines of this many
+NO_LIMIT = 10**6  # columns: in a pipe one thing is one line
 INDENT = "    "
 
 
-def columns(piped: int = USUAL_COLUMNS) -> int:
-    """The width for stdout: $COLUMNS, that of the terminal, or `piped`. Read without `shutil`, which imports all compressors."""
+def columns(piped: int | None = None) -> int:
+    """The width for stdout: $COLUMNS, or that of the terminal; for a pipe or file `piped`, where that is given.
+
+    Read without `shutil`, which imports all compressors.
+    """
+    if piped is not None and not os.isatty(1):
+        return piped
     named = os.environ.get("COLUMNS", "")
     if named.isdecimal() and int(named) > 0:
         return max(NARROWEST, int(named))
     try:
-        return max(NARROWEST, os.get_terminal_size(1).columns or piped)
+        return max(NARROWEST, os.get_terminal_size(1).columns or USUAL_COLUMNS)
     except OSError:
-        return piped
+        return USUAL_COLUMNS
 
 
 def wrapped(text: str, width: int, first: str = INDENT, then: str | None = None) -> list[str]:
@@ -45,7 +51,7 @@ def _pieces(words: list[str], most: int) -> list[str]:
 
 
 def table(
-    head: Sequence[str], rows: Iterable[Sequence[Any]], width: int = 10**6, below: Sequence[str] = ()
+    head: Sequence[str], rows: Iterable[Sequence[Any]], width: int = NO_LIMIT, below: Sequence[str] = ()
 ) -> list[str]:
     """Lines with aligned columns; the last column is not padded.
 

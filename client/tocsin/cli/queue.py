@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from .layout import columns, table
+from .layout import NO_LIMIT, columns, table
 from .output import format_age, print_json, print_line, print_note
 from .parsing import Found, Parser, Verb, client, common, misread
 
 STATES = ("queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped", "silenced")
-_NO_LIMIT = 10**6  # columns: in a pipe each delivery is one line
 _SHORT = (0, 1, 3, 4, 5)  # the columns of _HEAD on a narrow terminal
 _HEAD = ("ID", "PRIORITY", "DESTINATION", "STATE", "SINCE", "TRIES", "TITLE", "WHY")
 
@@ -37,7 +36,7 @@ def _run(found: Found) -> int:
         print_json({"schema": 1, "ok": True, "deliveries": rows, "more": more})
         return 0
     if rows:
-        for line in _lines(rows, time.time(), columns(piped=_NO_LIMIT)):
+        for line in queue_lines(rows, time.time(), columns(piped=NO_LIMIT)):
             print_line(line)
     else:
         print_note("no deliveries")
@@ -46,7 +45,7 @@ def _run(found: Found) -> int:
     return 0
 
 
-def _lines(rows: list[dict[str, Any]], now: float, width: int) -> list[str]:
+def queue_lines(rows: list[dict[str, Any]], now: float, width: int) -> list[str]:
     """A table; where a terminal is too narrow for it, title, destination and reason stand beneath each delivery."""
     lines = table(_HEAD, [_cells(row, now) for row in rows])
     if all(len(line) <= width for line in lines):

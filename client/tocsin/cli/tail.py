@@ -6,9 +6,10 @@ import time
 
 from tocsin.errors import Unreachable
 
+from .layout import NO_LIMIT, columns
 from .output import print_json
 from .parsing import Found, Parser, Verb, client, common
-from .tail_lines import event_line
+from .tail_lines import event_lines
 
 
 def _arguments(parser: Parser) -> None:
@@ -17,6 +18,7 @@ def _arguments(parser: Parser) -> None:
 
 
 def _run(found: Found) -> int:
+    width = columns(piped=NO_LIMIT)
     with client(found) as daemon:
         idle = None if found.follow else found.timeout
         for reply in daemon.stream("tail", idle=idle, follow=found.follow):
@@ -24,7 +26,7 @@ def _run(found: Found) -> int:
             if found.json:
                 print_json({"schema": 1, **event}, now=found.follow)
             else:
-                print(event_line(event, time.time()), flush=found.follow)
+                print("\n".join(event_lines(event, time.time(), width)), flush=found.follow)
     if found.follow:
         raise Unreachable("the daemon closed the connection; run `tocsin tail -f` again after it has restarted")
     return 0

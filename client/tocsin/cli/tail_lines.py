@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 
+from .layout import NO_LIMIT, wrapped
 from .output import format_age, paint, plain
 
 TYPE_CHECKING = False  # importing typing is slow
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 _COLOUR = {"warning": "yellow", "error": "red", "debug": "dim"}
 _MARK = {"warning": "!", "error": "!!"}
-_SHOWN_BEFORE = frozenset({"event", "at", "level", "id", "title", "destination", "destinations", "reason"})
+_SHOWN_BEFORE = frozenset({"event", "at", "level", "id", "title", "destination", "destinations", "reason", "message"})
 _LONGEST_TITLE = 60
+_CONTINUED = " " * 12  # before a second line
 _DURATIONS = {  # fields in seconds, and how they are said
     "wait": "next attempt in {}",
     "rest": "next attempt in {}",
@@ -27,16 +29,28 @@ _DURATIONS = {  # fields in seconds, and how they are said
 }
 
 
-def event_line(event: dict[str, Any], now: float) -> str:
-    """The line. `now` is the wall clock: an event of another day has its date."""
+def event_lines(event: dict[str, Any], now: float, width: int = NO_LIMIT) -> list[str]:
+    """One line; several where that is wider than `width`. `now` is the wall clock: an event of another day has its date."""
     name, level = plain(event.get("event")), str(event.get("level"))
-    mark = f"{_MARK.get(level, ''):<2}"
-    about, reason = _about(event), plain(event.get("reason") or "")
-    details = [word for word in (reason, *_details(event)) if word]
-    text = ": ".join(part for part in (about, ", ".join(details)) if part)
-    head = f"{_time(event.get('at') or 0, now)} {paint(mark, _COLOUR.get(level))} {paint(f'{name:<15}', _COLOUR.get(level))}"
-    id_ = f"  {paint(plain(event['id']), 'dim')}" if event.get("id") else ""
-    return f"{head} {text}{id_}".rstrip()
+    at, mark, name = _time(event.get("at") or 0, now), f"{_MARK.get(level, ''):<2}", f"{name:<15}"
+    head = f"{at} {paint(mark, _COLOUR.get(level))} {paint(name, _COLOUR.get(level))} "
+    size = len(f"{at} {mark} {name} ")
+    title, where = _title(event), _where(event)
+    details = ", ".join(word for word in (plain(event.get("reason") or ""), *_details(event)) if word)
+    id_ = plain(event.get("id") or "")
+    text = _joined(title, where, details, id_)
+    if size + len(text) <= width:
+        return [
+            f"{head}{_joined(paint(title, 'bold') if title else '', where, details, paint(id_, 'dim') if id_ else '')}".rstrip()
+        ]
+    first, *more = wrapped(text, width, " " * size, _CONTINUED)
+    return [f"{head}{first[size:]}", *more]
+
+
+def _joined(title: str, where: str, details: str, id_: str) -> str:
+    about = f"{title} -> {where}" if title and where else title or where
+    text = ": ".join(part for part in (about, details) if part)
+    return f"{text}  {id_}" if id_ else text
 
 
 def _time(at: float, now: float) -> str:
@@ -44,16 +58,14 @@ def _time(at: float, now: float) -> str:
     return time.strftime("%H:%M:%S" if moment[:3] == today[:3] else "%Y-%m-%d %H:%M:%S", moment)
 
 
-def _about(event: dict[str, Any]) -> str:
-    """The signal's title and the destinations."""
+def _title(event: dict[str, Any]) -> str:
     title = plain(event.get("title") or "")
-    if len(title) > _LONGEST_TITLE:
-        title = f"{title[: _LONGEST_TITLE - 1]}…"
+    return title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…"
+
+
+def _where(event: dict[str, Any]) -> str:
     named = [event["destination"]] if event.get("destination") else event.get("destinations") or []
-    where = ", ".join(map(plain, named))
-    if not (title or event.get("id")):
-        return where
-    return f"{paint(title, 'bold')} -> {where}".strip() if where else paint(title, "bold")
+    return ", ".join(map(plain, named))
 
 
 def _details(event: dict[str, Any]) -> list[str]:
