@@ -176,6 +176,7 @@ ROOMS_OF_SQLITE = (
     "messages",
     "queries",
     "queue",
+    "recent",
     "recovery",
     "redo_log",
     "rerouting",

@@ -45,7 +45,8 @@ The packages:
     spool         imports outboxes
     expectations  reports programs that do not beat
     ipc           the Unix socket: connections, requests, answers
-    http          the HTTP listener: routes, tokens, monitoring
+    http          the HTTP listener: routes, tokens, monitoring, the page
+    page          what the page at `/` shows: overview, last hour, search
     observe       reads everything and changes nothing: status, metrics, log, alarms, heartbeat
     journal       SQLite: schema, jobs, recovery, backup
     policy        pure decisions on plain numbers
@@ -69,6 +70,7 @@ Imports go downwards only (tests/test_layers.py checks this table):
     daemon, testing, service
     components
     http, ipc
+    page
     observe
     delivery, expectations, spool
     core

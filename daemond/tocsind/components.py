@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tocsin import paths
@@ -16,6 +17,7 @@ from .destinations.http import HttpClient
 from .events import Emit
 from .expectations import Expectations
 from .http import HttpListener, Intake, make_router
+from .http.page import Page
 from .ipc import Handlers
 from .ipc.handlers import AddWebhook
 from .journal import Journal
@@ -29,6 +31,10 @@ from .observe.liveness import Liveness
 from .observe.metrics import Metrics
 from .observe.silence_reports import SilenceReports
 from .observe.status import StatusView
+from .observe.story import Stories
+from .page.last_hour import LastHour
+from .page.overview import Overviews
+from .page.silences import silence_list
 from .spool import SpoolImporter
 
 
@@ -90,6 +96,8 @@ class Components:
             concerns=concerns,
             spool=self.spool,
         )
+        self.last_hour = LastHour(clock)
+        self.stories = Stories(journal, self.lanes, clock)
         self.housekeeping = Housekeeping(
             journal,
             core.store,
@@ -125,6 +133,7 @@ class Components:
             lanes=self.lanes,
             spool=self.spool,
             status=self.status,
+            stories=self.stories,
             feed=feed,
             add_webhook=add_webhook,
             clock=self._clock,
@@ -142,4 +151,7 @@ class Components:
             attachments=core.attachments,
         )
         router = make_router(self.status, self.liveness.check, unready, intake=intake, clock=self._clock)
+        overviews = Overviews(self.status, self.last_hour, self._journal, self._clock)
+        overviews.add_list("silences", partial(silence_list, self.core.silences, self._clock))
+        Page(self._journal, self.stories, overviews).add_routes(router)
         return HttpListener(router, self._emit)

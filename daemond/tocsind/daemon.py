@@ -146,6 +146,7 @@ class Daemon:
             clock=self._clock,
             emit=self._emit,
         )
+        self._emit.add(components.last_hour)
         async with trio.open_nursery() as watch:
             async with trio.open_nursery() as nursery:
                 leave = await watch.start(self._on_signals, components, nursery)

@@ -25,6 +25,7 @@ from tocsind.ipc.connection_table import Phase
 from tocsind.journal import Journal
 from tocsind.observe.event_feed import EventFeed
 from tocsind.observe.metrics import Metrics
+from tocsind.observe.story import Stories
 
 
 class RunningServer:
@@ -87,6 +88,7 @@ async def running_server(folder: Path, **limits: Any) -> AsyncIterator[RunningSe
                 lanes=lanes,
                 spool=spool,
                 status=status,
+                stories=Stories(journal, lanes, clock),
                 feed=EventFeed(clock),
                 add_webhook=reject_webhook,
                 clock=clock,

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,15 @@ def test_binary_delivers_and_shows_status(binary: Binary, tmp_path: Path, fake: 
         why = run(binary, binary.tocsin, "why", sent.stdout.strip(), **places(daemon))
         assert "delivered" in why.stdout
     assert fake.titles() == ["by a binary"]
+
+
+def test_binary_serves_its_page(binary: Binary, tmp_path: Path) -> None:
+    config = '[http]\nlisten = "127.0.0.1:0"\ntoken = { env = "PAGE_TOKEN" }\n' + file() + route("local-file")
+    with DaemonProcess(tmp_path, config, {"PAGE_TOKEN": "a-token"}, command=[binary.tocsind]).start() as daemon:
+        address = daemon.status()["http"]["listen"]
+        page = urllib.request.Request(f"http://{address}/", headers={"Authorization": "Bearer a-token"})
+        with urllib.request.urlopen(page, timeout=PATIENCE) as answer:
+            assert b'id="headline"' in answer.read()
 
 
 def test_binary_loses_nothing_in_five_kills(

@@ -61,11 +61,11 @@ def test_wheel_has_no_dependency(binaries: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_wheel_contains_default_configuration_and_units(wheel: Path) -> None:
+def test_wheel_contains_default_configuration_units_and_page(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     units = ROOT / "packaging" / "systemd"
     wanted = {f"tocsind/service/systemd/{path.relative_to(units)}" for path in units.rglob("*") if path.is_file()}
-    assert {"tocsind/alerts.toml", *wanted} <= held
+    assert {"tocsind/alerts.toml", "tocsind/page/page.html", "tocsind/page/locked.html", *wanted} <= held
     assert len(wanted) == 6
 
 

@@ -28,6 +28,8 @@ class Call(msgspec.Struct, frozen=True):
     values: Mapping[str, str]
     """The segments that the path names, decoded."""
     grant: Grant
+    cookie: str | None = None
+    """`Set-Cookie` for a browser that sent the token in the query, where reading is all that the route needs."""
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Reply]]
@@ -112,7 +114,8 @@ class Router:
         grant = self._access.grant(request, route.needs, values.get("token"))
         if grant is None:
             return self._unauthorised(route)
-        return route, Call(request, values, grant)
+        cookie = self._access.cookie_for(request) if route.needs is Needs.READ else None
+        return route, Call(request, values, grant, cookie)
 
     def _unknown_path(self) -> Reply:
         """Names paths without a named segment: those are what a person would type."""

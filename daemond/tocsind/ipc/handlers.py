@@ -47,12 +47,12 @@ from tocsind.ipc.protocol import (
     Why,
 )
 from tocsind.journal import CopyFailed, Count, Journal, live_messages, queries
-from tocsind.observe.destination_view import wait_reason
 from tocsind.observe.dry_run import dry_run
 from tocsind.observe.event_feed import EventFeed
 from tocsind.observe.prometheus import render
 from tocsind.observe.status import StatusView
-from tocsind.policy.delivery import Delivery, Priority
+from tocsind.observe.story import Stories
+from tocsind.policy.delivery import Delivery
 from tocsind.spool import SpoolImporter
 
 from .catching_up import catch_up
@@ -86,6 +86,7 @@ class Handlers:
         lanes: Supervisor,
         spool: SpoolImporter,
         status: StatusView,
+        stories: Stories,
         feed: EventFeed,
         add_webhook: AddWebhook,
         clock: Clock,
@@ -100,6 +101,7 @@ class Handlers:
         self._lanes = lanes
         self._spool = spool
         self._status = status
+        self._stories = stories
         self._feed = feed
         self._add_webhook = add_webhook
         self._clock = clock
@@ -192,25 +194,7 @@ class Handlers:
 
     async def _on_why(self, request: Why) -> dict[str, Any]:
         id_ = await whole_id(self._journal, request.id)
-        story = _found(await self._journal.run(queries.why, id_), request.id)
-        for delivery in story["deliveries"]:
-            if delivery["state"] == "queued":
-                delivery["reason"] = self._wait_reason(delivery)
-            self._to_wall_time(delivery)
-        return {"why": story}
-
-    def _to_wall_time(self, delivery: dict[str, Any]) -> None:
-        """Convert the journal's times from the steady clock to the wall clock, which may have been set since."""
-        delivery["since"] = steady_to_wall(self._clock, delivery["since"])
-        for attempt in delivery["attempts"]:
-            for instant in ("started", "ended"):
-                if attempt[instant] is not None:
-                    attempt[instant] = steady_to_wall(self._clock, attempt[instant])
-
-    def _wait_reason(self, delivery: dict[str, Any]) -> str | None:
-        """Why a delivery waits, and when a fallback takes it. The journal knows its attempts, its lane everything else."""
-        lane, known = self._lanes.get(delivery["destination"]), delivery["reason"]
-        return wait_reason(lane.snapshot(), Priority[delivery["priority"].upper()], known) if lane else known
+        return {"why": _found(await self._stories.read(id_), request.id)}
 
     async def _on_drop(self, request: Drop) -> dict[str, Any]:
         await self._must_exist(request.id)
@@ -263,7 +247,7 @@ class Handlers:
         for row in rows:
             row["since"] = steady_to_wall(self._clock, row["since"])
             if row["state"] == "queued":
-                row["reason"] = self._wait_reason(row)
+                row["reason"] = self._stories.wait_reason(row)
         return {"deliveries": rows[:most], "more": len(rows) > most}
 
     async def _on_retry(self, request: Retry) -> dict[str, Any]:

@@ -24,6 +24,7 @@ pays for one. It answers a job only after the commit.
     silences         jobs: add, end, active, ended, reported; count and delete_old within jobs above
     loss_reports     jobs: unseen, reported, open_alarms: what reports and alarms must know after a restart
     queries          jobs: why, queue, counts
+    recent           jobs: search, minutes: recent signals, and the last hour
 
 So a caller writes `await journal.run(queue.insert, arrivals, marks)`.
 

@@ -40,7 +40,7 @@ def why(connection: sqlite3.Connection, id_: str) -> dict[str, Any] | None:
         "accepted": accepted,
         "uid": uid,
         "pid": pid,
-        "state": summary(_states(connection, number)),
+        "state": summary(states_of(connection, number)),
         **({"stands_for": stands_for} if stands_for else {}),
         "deliveries": _deliveries(connection, number),
     }
@@ -80,10 +80,10 @@ def titles(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, str]
 def states(connection: sqlite3.Connection, id_: str) -> str | None:
     """The summary alone."""
     row = connection.execute("SELECT number FROM signals WHERE id = ?", (id_,)).fetchone()
-    return summary(_states(connection, row[0])) if row else None
+    return summary(states_of(connection, row[0])) if row else None
 
 
-def _states(connection: sqlite3.Connection, signal: int) -> list[State]:
+def states_of(connection: sqlite3.Connection, signal: int) -> list[State]:
     """The states of its deliveries, and those of their digests: `digested` alone does not say whether it arrived."""
     rows = connection.execute(
         "SELECT state FROM deliveries WHERE signal = ?1 UNION ALL"
@@ -129,7 +129,7 @@ def _live_message(  # noqa: PLR0917 - a row of the query above, in its order
 
 def _digest(connection: sqlite3.Connection, signal: int) -> dict[str, Any]:
     (id_,) = connection.execute("SELECT id FROM signals WHERE number = ?", (signal,)).fetchone()
-    return {"id": id_, "state": summary(_states(connection, signal))}
+    return {"id": id_, "state": summary(states_of(connection, signal))}
 
 
 def _attempts(connection: sqlite3.Connection, delivery: int) -> list[dict[str, Any]]:

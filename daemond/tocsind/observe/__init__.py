@@ -2,6 +2,7 @@
 
 health           what is wrong, evaluated in one place; health_check reads what that needs
 status           `tocsin status`; destination_view: one destination, as JSON
+story            the story of one signal, for `why` and the page
 alarms           alarms and all-clears; alarm_tracker: alarms from events; alarm_texts, alarm_routes: what they say, where they go
 last_alarm       the alarm of a daemon that has lost its journal
 damage           damaged files of the state folder: alarms and status

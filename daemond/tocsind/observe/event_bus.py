@@ -12,7 +12,11 @@ class EventBus:
     """Gives each event to every observer, without the secrets that a quoted text may hold."""
 
     def __init__(self, *observers: Emit) -> None:
-        self._observers = observers
+        self._observers = list(observers)
+
+    def add(self, observe: Emit) -> None:
+        """Give later events to this observer too."""
+        self._observers.append(observe)
 
     def __call__(self, event: Event) -> None:
         """Redact the event and give it to the observers, in their order."""
