@@ -48,6 +48,15 @@ def _ntfy(options: DestinationOptions, client: HttpClient, _: Path) -> Destinati
     return Ntfy(options.options, client)
 
 
+def _telegram(options: DestinationOptions, client: HttpClient, _: Path) -> Destination:
+    from tocsind.config.kinds.telegram import TelegramOptions  # noqa: PLC0415
+
+    from .telegram import Telegram  # noqa: PLC0415
+
+    assert isinstance(options.options, TelegramOptions)
+    return Telegram(options.options, client)
+
+
 def _webhook(options: DestinationOptions, client: HttpClient, _: Path) -> Destination:
     from tocsind.config.kinds.webhook import WebhookOptions  # noqa: PLC0415
 
@@ -61,5 +70,6 @@ BUILDERS: Final[dict[str, Callable[[DestinationOptions, HttpClient, Path], Desti
     "discord": _discord,
     "file": _file,
     "ntfy": _ntfy,
+    "telegram": _telegram,
     "webhook": _webhook,
 }

@@ -37,11 +37,13 @@ def fact_lines(card: Card, *, led: bool = False) -> Iterator[str]:
 
 
 def end_lines(card: Card) -> Iterator[str]:
-    """How long it is valid, the link, and the footer, with the time in UTC and the id."""
+    """How long it is valid, the link, a file that is not sent along, and the footer, with the time in UTC and the id."""
     if card.valid_until is not None and (until := utc(card.valid_until)):
         yield f"Valid until {until}"
     if card.link:
         yield card.link
+    if card.file:
+        yield f"{card.file} is not sent to this service"
     yield " · ".join(filter(None, (*card.footer, utc(card.time), card.short_id)))
 
 

@@ -9,11 +9,12 @@ from typing import Final
 
 from tocsind.config.kind import Kind
 
-from . import discord, file, ntfy, webhook
+from . import discord, file, ntfy, telegram, webhook
 
 KINDS: Final[dict[str, Kind]] = {
     "discord": discord.KIND,
     "file": file.KIND,
     "ntfy": ntfy.KIND,
+    "telegram": telegram.KIND,
     "webhook": webhook.KIND,
 }

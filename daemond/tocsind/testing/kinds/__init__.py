@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from tocsind.testing.kinds.ntfy import NtfyService
+from tocsind.testing.kinds.telegram import TelegramService
 from tocsind.testing.kinds.webhook import WebhookService
 from tocsind.testing.service import FakeService
 
 SERVICES: Final[dict[str, type[FakeService]]] = {
     "ntfy": NtfyService,
+    "telegram": TelegramService,
     "webhook": WebhookService,
 }
