@@ -80,6 +80,11 @@ async def test_message_has_priority_link_and_utf8_text() -> None:
     assert (await payload_of(delivery(priority="low"), priority={"low": 1}))["priority"] == 1
 
 
+async def test_file_that_came_along_is_named_as_not_attached() -> None:
+    found = await payload_of(delivery("x", attach="chart.png"))
+    assert "chart.png is not attached: no files are sent here" in found["message"]
+
+
 async def test_rejected_message_is_sent_once_more_without_its_link() -> None:
     assert "click" not in await payload_of(delivery("x", body="y", link="https://example.com/x", plain=True))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 import tomli_w
 from tests.destinations.signals import delivery
@@ -12,7 +13,7 @@ from tests.destinations.signals import delivery
 from tocsind.config import Config, ConfigurationInvalid, parse
 from tocsind.config.kinds.webhook import WebhookOptions
 from tocsind.destinations.http import HttpClient
-from tocsind.destinations.webhook import Webhook, signature
+from tocsind.destinations.webhook import Stories, Webhook, signature
 from tocsind.rendering.webhook import alertmanager
 from tocsind.secret import Secret
 
@@ -89,6 +90,24 @@ def test_mistake_is_named_with_its_place_and_without_the_secret(keys: dict[str, 
     assert said in message
     assert message.startswith("alerts.toml:")
     assert not any(value in message for value in keys.values() if isinstance(value, str) and value.startswith("whsec_"))
+
+
+def test_alert_of_a_key_has_one_beginning_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tocsind.destinations.webhook.MAX_STORIES", 2)
+    opened, closed = delivery("BUY", key="a", action="BUY"), delivery("CLOSE", key="a", action="CLOSED")
+    stories = Stories()
+    assert stories.began(opened) is None
+    stories.note(opened)
+    later = msgspec.structs.replace(opened, accepted=opened.accepted + 60)
+    stories.note(later)
+    assert stories.began(later) == opened.accepted
+    assert alertmanager(later, 0.0, stories.began(later))["alerts"][0]["startsAt"] == "2026-01-01T00:00:00.000+00:00"
+    stories.note(closed)
+    assert stories.began(opened) is None
+    for key in "abc":
+        stories.note(delivery("x", key=key))
+    assert [stories.began(delivery("x", key=key)) is None for key in "abc"] == [True, False, False]
+    stories.note(delivery("without a key"))
 
 
 def test_alertmanager_resolves_the_alert_that_a_key_opened() -> None:

@@ -85,7 +85,7 @@ class Ntfy(HttpDestination[NtfyOptions]):
     def request(self, batch: Sequence[Delivery]) -> HttpRequest:
         update = batch[0].update
         shown = update.message if update else batch[0]
-        card = card_of_update(update) if update else card_of(shown)
+        card = card_of_update(update, takes_files=False) if update else card_of(shown, takes_files=False)
         lead = min(batch, key=lambda delivery: delivery.priority)
         payload = {
             "topic": self.options.topic_name,

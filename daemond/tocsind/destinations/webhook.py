@@ -14,14 +14,15 @@ import hmac
 from base64 import b64encode
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from tocsind.clock import SystemClock
 from tocsind.config.kinds.webhook import WebhookOptions, key_of
 from tocsind.policy.delivery import Delivery
-from tocsind.rendering.webhook import alertmanager, standard
+from tocsind.policy.outcomes import Delivered, Report
+from tocsind.rendering.webhook import alertmanager, ends_story, standard
 from tocsind.secret import Secret
 
 from .base import HttpDestination, HttpRequest
@@ -29,7 +30,7 @@ from .http import Body, HttpClient
 from .response import Response
 from .table import ANY_SERVICE, Row, refused
 
-FORMATS: Final = {"standard": standard, "alertmanager": alertmanager}
+MAX_STORIES: Final = 10_000  # keys; the oldest are forgotten first
 
 
 class WebhookResponse(Response):
@@ -55,11 +56,12 @@ class Webhook(HttpDestination[WebhookOptions]):
     def __init__(self, options: WebhookOptions, client: HttpClient, clock: SystemClock | None = None) -> None:
         super().__init__(options, client)
         self._clock = clock or SystemClock()
+        self._stories = Stories()
 
     def request(self, batch: Sequence[Delivery]) -> HttpRequest:
         (delivery,) = batch
         wall = self._clock.wall()
-        payload = FORMATS[self.options.format](delivery, wall)
+        payload = self._payload(delivery, wall)
         content = msgspec.json.encode(payload)
         headers: dict[str, str | Secret] = {
             **self.options.headers,
@@ -67,6 +69,43 @@ class Webhook(HttpDestination[WebhookOptions]):
         }
         assert self.options.target is not None, "a lane without a URL is disabled and sends nothing"
         return HttpRequest(self.options.target, Body("application/json", [content]), payload, headers=headers)
+
+    async def deliver(self, batch: Sequence[Delivery]) -> Report:
+        report = await super().deliver(batch)
+        if isinstance(report.outcomes[0], Delivered):
+            self._stories.note(batch[0])
+        return report
+
+    def _payload(self, delivery: Delivery, wall: float) -> dict[str, Any]:
+        if self.options.format == "standard":
+            return standard(delivery, wall)
+        return alertmanager(delivery, wall, self._stories.began(delivery))
+
+
+class Stories:
+    """When the alert of each key began: Alertmanager's receivers tell alerts apart by labels and `startsAt`.
+
+    Kept in memory only: after a restart an alert that is still open seems to begin again.
+    """
+
+    def __init__(self) -> None:
+        self._began: dict[str, float] = {}
+
+    def began(self, delivery: Delivery) -> float | None:
+        """When the story of this signal began, in Unix seconds; None when it begins with it."""
+        return self._began.get(delivery.signal.key or "")
+
+    def note(self, delivery: Delivery) -> None:
+        """A signal arrived."""
+        key = delivery.signal.key
+        if not key:
+            return
+        if ends_story(delivery):
+            self._began.pop(key, None)
+        else:
+            self._began.setdefault(key, delivery.accepted)
+        while len(self._began) > MAX_STORIES:
+            del self._began[next(iter(self._began))]
 
 
 def signature(id_: str, at: int, content: bytes, secrets: Sequence[Secret]) -> dict[str, str]:

@@ -40,6 +40,7 @@ UNTITLED: Final = "(no title)"
 SHORT_ID: Final = 8  # letters, 40 random bits
 MISSING_NOTE: Final = "it is not there any more"
 REFUSED_NOTE: Final = "this is the form after a refusal"
+NO_FILES_NOTE: Final = "no files are sent here"
 _RECENT: Final = 128  # cards kept in memory: a delivery is rendered to be measured and again to be sent
 _MARK_OF_PRIORITY: Final = {Priority.URGENT: "🚨", Priority.HIGH: "❗"}
 _TONE_OF_PRIORITY: Final = {
@@ -120,31 +121,39 @@ def _in_line(fact: Fact, name: str) -> str:
     return value if fact.bare else f"{name} {value}"
 
 
-def card_of(delivery: Delivery, *, gone: bool = False) -> Card:
-    """The card of `delivery`. `gone`: its file is not there any more.
+def card_of(delivery: Delivery, *, gone: bool = False, takes_files: bool = True) -> Card:
+    """The card of `delivery`. `gone`: its file is not there any more. `takes_files`: whether the destination sends files.
 
     The claim between measuring and sending changes nothing visible, unless the delivery is late.
     """
     tried = None if lateness(delivery) is None else delivery.tried
     alike = msgspec.structs.replace(delivery, attempts=0, first_try=None, tried=tried, update=None)
-    return _card(alike, gone=gone)
+    return _card(alike, why_no_file(delivery, gone=gone, takes_files=takes_files))
 
 
-def card_of_update(update: LiveUpdate, *, gone: bool = False) -> Card:
+def card_of_update(update: LiveUpdate, *, gone: bool = False, takes_files: bool = True) -> Card:
     """The card of a live message: its state, and the states before it."""
     history = tuple(
         PastState(line.at, one_line(line.title), "" if line.price is None else number(line.price))
         for line in reversed(update.history)
     )
-    return msgspec.structs.replace(card_of(update.message, gone=gone), history=history, earlier=update.then.earlier)
+    card = card_of(update.message, gone=gone, takes_files=takes_files)
+    return msgspec.structs.replace(card, history=history, earlier=update.then.earlier)
+
+
+def why_no_file(delivery: Delivery, *, gone: bool, takes_files: bool) -> str:
+    """Why the file that came with a signal does not go along; empty when it does."""
+    if delivery.plain_format:
+        return REFUSED_NOTE
+    return MISSING_NOTE if gone else "" if takes_files else NO_FILES_NOTE
 
 
 @lru_cache(maxsize=_RECENT)
-def _card(delivery: Delivery, *, gone: bool) -> Card:
+def _card(delivery: Delivery, no_file: str) -> Card:
     signal = delivery.signal
     trade, age = trade_of(signal), lateness(delivery)
     facts, fields = with_leads(
-        [*facts_of(signal, trade), *_about_file(delivery, gone=gone)], list(fields_of(signal, trade))
+        [*facts_of(signal, trade), *_about_file(signal, no_file)], list(fields_of(signal, trade))
     )
     title, body = _title_and_body(signal)
     return Card(
@@ -164,7 +173,7 @@ def _card(delivery: Delivery, *, gone: bool) -> Card:
         footer=tuple(footer_parts(delivery)),
         link=clean(signal.link) or None if signal.link else None,
         valid_until=valid_until(delivery),
-        file=signal.attach if signal.attach and not (gone or delivery.plain_format) else None,
+        file=signal.attach if signal.attach and not no_file else None,
     )
 
 
@@ -187,11 +196,10 @@ def _body(signal: Signal) -> str:
     return "" if is_blank(body) else body
 
 
-def _about_file(delivery: Delivery, *, gone: bool) -> Iterator[Fact]:
-    """A note about a file that is not attached."""
-    signal = delivery.signal
+def _about_file(signal: Signal, no_file: str) -> Iterator[Fact]:
+    """A note about a file that is not attached, and why."""
     note = signal.attach_note
-    if signal.attach and (gone or delivery.plain_format):
-        note = f"{signal.attach} is not attached: {REFUSED_NOTE if delivery.plain_format else MISSING_NOTE}"
+    if signal.attach and no_file:
+        note = f"{signal.attach} is not attached: {no_file}"
     if note:
         yield Fact("Attachment", clean(note))

@@ -29,10 +29,13 @@ def standard(delivery: Delivery, wall: float) -> dict[str, Any]:
     }
 
 
-def alertmanager(delivery: Delivery, wall: float) -> dict[str, Any]:
-    """One alert. The labels identify it, so they hold no price and no id: all signals of one key are one alert, which its end resolves."""
+def alertmanager(delivery: Delivery, wall: float, began: float | None = None) -> dict[str, Any]:
+    """One alert, which began at Unix time `began` (None: with this signal).
+
+    The labels identify it, so they hold no price and no id: all signals of one key are one alert, which its end resolves.
+    """
     signal = delivery.signal
-    resolved = (signal.action or "").upper() in _CLOSING
+    resolved = ends_story(delivery)
     labels = _labels(delivery)
     annotations = {
         name: text
@@ -50,7 +53,7 @@ def alertmanager(delivery: Delivery, wall: float) -> dict[str, Any]:
         "status": "resolved" if resolved else "firing",
         "labels": labels,
         "annotations": annotations,
-        "startsAt": iso(delivery.accepted),
+        "startsAt": iso(delivery.accepted if began is None else began),
         "endsAt": iso(wall) if resolved else _NEVER,
         "generatorURL": signal.link or "",
         "fingerprint": _fingerprint(labels),
@@ -67,6 +70,11 @@ def alertmanager(delivery: Delivery, wall: float) -> dict[str, Any]:
         "externalURL": "",
         "alerts": [alert],
     }
+
+
+def ends_story(delivery: Delivery) -> bool:
+    """Whether a signal is the last one of its key."""
+    return (delivery.signal.action or "").upper() in _CLOSING
 
 
 def _labels(delivery: Delivery) -> dict[str, str]:

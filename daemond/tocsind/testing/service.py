@@ -7,7 +7,8 @@ A kind's fake (`testing.kinds`) is a FakeService that answers one request in `pr
     dead      the destination is gone: each request gets `gone_reply`
     poison    a request whose body holds this text gets `rejected_reply`
     hold      requests wait until `release`
-    control   the same over HTTP, for a fake in a process of its own: GET log, counts; POST script, hold, release, dead, poison
+    control   the same over HTTP, for a fake in a process of its own: GET log, counts; POST script, hold, release, dead, poison, and `set`
+              for the switches of a kind: {"is_old": true}
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class FakeService:
     """The state of one fake and its server."""
 
     kind: ClassVar[str] = ""
+    switches: ClassVar[frozenset[str]] = frozenset()  # attributes of the kind that may be set from outside
 
     def __init__(self, port: int = 0) -> None:
         self.port = port
@@ -231,9 +233,17 @@ class FakeService:
                 self.dead = bool(msgspec.json.decode(request.body or b"true"))
             case "POST poison":
                 self.poison = msgspec.json.decode(request.body, type=str | None)
+            case "POST set":
+                self._set(msgspec.json.decode(request.body, type=dict[str, bool]))
             case _:
                 raise LookupError(f"there is no {command}")
         return {"done": True}
+
+    def _set(self, wanted: Mapping[str, bool]) -> None:
+        for name, value in wanted.items():
+            if name not in self.switches:
+                raise LookupError(f"there is no switch {name}; there are: {', '.join(sorted(self.switches)) or 'none'}")
+            setattr(self, name, value)
 
 
 @asynccontextmanager

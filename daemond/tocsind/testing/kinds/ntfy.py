@@ -28,6 +28,7 @@ class NtfyService(FakeService):
     """One server with one topic, which the token's account may write to."""
 
     kind: ClassVar[str] = "ntfy"
+    switches = frozenset({"is_old", "limited"})
     is_old = False
     limited = False  # whether the limits of a client apply
 
