@@ -16,8 +16,11 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from textwrap import indent
+from typing import Any, NoReturn
 
 from tocsin import disk_errors, paths
+from tocsin.cli import VERBS as CLIENT_VERBS
+from tocsin.cli.suggestion import did_you_mean
 
 from . import __version__, service
 from .config import Config, ConfigurationInvalid, Problem, load, report, starter_text
@@ -43,19 +46,51 @@ tocsind service install --dry-run     the files of a systemd service
 EXITS = "0 ok; 64 usage; 70 internal; 73 cannot write; 75 another daemon is there; 77 permission; 78 configuration."
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse with the exit code that the manual promises."""
+class _Misuse(Exception):  # noqa: N818 - an operator's mistake
+    """The command line cannot be parsed."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]  # it leaves, as its parent does
-        self.print_usage(sys.stderr)
-        self.exit(EXIT_USAGE, f"{self.prog}: {message}\ntry `{self.prog} --help`\n")
+    def __init__(self, parser: argparse.ArgumentParser, message: str) -> None:
+        super().__init__(message)
+        self.parser = parser
+        self.message = message
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises _Misuse, with a suggestion."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _Misuse(self, message)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse's; the parser of a verb refuses what it does not know, because it can suggest what was meant."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            options = [name for action in self._actions for name in action.option_strings]
+            self.error(
+                f"unrecognized argument: {rest[0]}{did_you_mean(rest[0], options) if rest[0][:1] == '-' else ''}"
+            )
+        return found, rest
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        choices = [str(choice) for choice in action.choices]
+        if action.metavar == "VERB" and value in CLIENT_VERBS:
+            hint = f"; did you mean `tocsin {value}`?"
+        else:
+            hint = did_you_mean(str(value), choices) or f"; choose from {', '.join(choices)}"
+        raise argparse.ArgumentError(action, f"invalid choice: {value}{hint}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; its exit code."""
     _fill_standard_streams()
     register_environment()
-    arguments = _arguments(sys.argv[1:] if argv is None else list(argv))
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        arguments = _arguments(words)
+    except _Misuse as misuse:
+        return _refuse(misuse, words)
     verb: Callable[[argparse.Namespace], int] = arguments.verb
     report_error = _write_in_time if verb is run else _write
     try:
@@ -71,6 +106,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:  # noqa: BLE001 - a bug: its traceback is printed, with the exit code that the manual promises
         report_error(masked(traceback.format_exc().rstrip("\n")))  # an exception's text may quote a webhook
         return EXIT_INTERNAL
+
+
+def _refuse(misuse: _Misuse, words: Sequence[str]) -> int:
+    """Explain a mistake on the command line; with --json on stdout as well."""
+    prog = misuse.parser.prog
+    _write(f"{misuse.parser.format_usage()}{prog}: {misuse.message}\ntry `{prog} --help`")
+    if "--json" in words:
+        print(json.dumps({"schema": 1, "ok": False, "error": {"kind": "usage", "message": misuse.message}}))
+    return EXIT_USAGE
 
 
 def _written(verb: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:

@@ -241,3 +241,26 @@ def test_failed_write_to_stdout_is_reported_and_exits_73(tmp_path: Path, argumen
     assert done.returncode == 73
     assert "tocsind: cannot write: No space left on device\n" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["chek"], "did you mean check?"),
+        (["status"], "did you mean `tocsin status`?"),
+        (["run", "--confg", "x"], "tocsind run: unrecognized argument: --confg; did you mean --config?"),
+        (["service", "instal"], "did you mean install?"),
+        (["run", "--log", "nope"], "invalid choice: nope; choose from debug, info, warning, error"),
+        (["check", "extra"], "unrecognized argument: extra\n"),
+    ],
+)
+def test_usage_error_suggests_the_likely_word(tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = tocsind_(*arguments, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert said in done.stderr
+
+
+def test_usage_error_is_an_object_with_json(tmp_path: Path) -> None:
+    done = tocsind_("check", "--json", "--nope", folder=tmp_path)
+    error = {"kind": "usage", "message": "unrecognized argument: --nope"}
+    assert (done.returncode, json.loads(done.stdout)) == (64, {"schema": 1, "ok": False, "error": error})
