@@ -56,7 +56,7 @@ _QUOTED = 40  # characters of a value that a note repeats
 def complete(values: dict[str, Any], odd: Iterable[tuple[Any, Any]]) -> None:
     """Convert the `odd` pairs of name and value into `values`, and make a title if there is none. Raises InvalidSignal if empty."""
     reader = _Reader(values)
-    for name, value in odd:
+    for name, value in odd if values.keys() & {"title", "body", "fields", "payload"} else payloads.gathered(list(odd)):
         reader.take(name, value)
     reader.finish()
 

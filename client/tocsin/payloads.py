@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 
-from .signals import BODY, LARGEST_WHOLE, LINK, TITLE, well_formed
+from .signals import BODY, FIELD_NAMES, LARGEST_WHOLE, LINK, TITLE, well_formed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +41,17 @@ def is_message(value: Any) -> bool:
         return hasattr(type(value), "keys") and _KEYS.issuperset(value) and any(value.get(name) for name in _SHOWN)
     except Exception:  # noqa: BLE001 - a foreign mapping may raise anything
         return False
+
+
+def gathered(pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """The names and values of a signal; a Discord message among them, given as the signal itself, is its `payload`."""
+    message = {name: value for name, value in pairs if type(name) is str and name not in FIELD_NAMES}
+    if not is_message(message):
+        return pairs
+    return [
+        ("payload", message),
+        *((name, value) for name, value in pairs if type(name) is not str or name not in message),
+    ]
 
 
 def checked(value: Any) -> dict[str, Any] | None:

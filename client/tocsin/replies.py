@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 from . import wire
 from .connection import NoAnswer
 from .errors import InvalidSignal, ProtocolMismatch, RequestFailed, TocsinError
@@ -124,12 +127,22 @@ def describe(error: Exception) -> str:
 
 def advice(error: OSError, path: str, seconds: float) -> str:
     """The error message for a failed exchange: what happened, and what to do about it."""
+    if isinstance(error, ConnectionRefusedError) and not _is_socket(path):
+        return f"no daemon at {path}: that is no socket; name the daemon's with --socket or $TOCSIN_SOCKET"
     for kind, text in _TRANSPORT_ADVICE:
         if isinstance(error, kind):
             return text.format(path=path, seconds=seconds, error=error.strerror or error)
     return f"cannot talk to {path}: {error.strerror or error}"
 
 
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 - pathlib is not loaded here
+    except (OSError, ValueError):  # it was deleted in the meantime
+        return True
+
+
+MAY_BE_STORED = "; it may have stored the signal"
 _TRANSPORT_ADVICE: tuple[tuple[type[OSError], str], ...] = (
     (FileNotFoundError, "no daemon at {path}: nothing is there; start one with `tocsind run`"),
     (ConnectionRefusedError, "no daemon at {path}: no process listens there any more; start one with `tocsind run`"),
@@ -143,7 +156,9 @@ _TRANSPORT_ADVICE: tuple[tuple[type[OSError], str], ...] = (
     ),
     (
         NoAnswer,
-        "the daemon at {path} accepted the request and did not answer within {seconds:g} s; it may have stored the signal; see its log",
+        "the daemon at {path} accepted the request and did not answer within {seconds:g} s"
+        + MAY_BE_STORED
+        + "; see its log",
     ),
     (
         TimeoutError,
@@ -151,6 +166,6 @@ _TRANSPORT_ADVICE: tuple[tuple[type[OSError], str], ...] = (
     ),
     (
         ConnectionError,
-        "the daemon at {path} closed the connection without an answer; it may have stored the signal; see its log",
+        "the daemon at {path} closed the connection without an answer" + MAY_BE_STORED + "; see its log",
     ),
 )

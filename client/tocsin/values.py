@@ -46,6 +46,7 @@ _MISSING_TYPES = (
 _ROUNDING = 1e-6  # a sum of weights may exceed 1 by so much without being a percentage
 _OF_TIMES = ("timetuple", "total_seconds")  # methods of times and durations
 _BOOLS = ("bool", "bool_")  # Python's and numpy's
+_CONTAINERS = (list, tuple, dict, set, frozenset)
 _BYTES = (bytes, bytearray, memoryview)
 _MOST_BYTES = 64 * 1024  # that become text
 _MOST_DIGITS = 1000  # of a whole number as text; a larger one is written as a power of ten
@@ -244,22 +245,6 @@ def attribute(value: Any, name: str) -> Any:
         return None
 
 
-def masked(found: str) -> str:
-    """`found` without webhook URLs: metadata of a trade often contains a whole configuration."""
-    if "webhooks/" not in found:
-        return found
-    return str(lazy("re").sub(r"\S*webhooks/[0-9]+/\S*", "****", found))
-
-
-def masked_field(value: Any) -> Any:
-    """As `field`, and masked; a missing value is unchanged, so that the signal notes it. Never raises."""
-    try:
-        found = None if is_missing(value) else field(value)
-    except Absent:
-        return value
-    return masked(found) if isinstance(found, str) else value if found is None else found
-
-
 def scalar(value: Any) -> Any:
     """The value in a numpy scalar, an array of one element or a table's cell; any other value unchanged."""
     kind = type(value)
@@ -380,7 +365,7 @@ def is_mapping(value: Any) -> bool:
 def _is_sequence(value: Any) -> bool:
     """Whether a reader means its items. Other iterables have texts of their own, or are read at a cost, as files are."""
     kind = type(value)
-    return issubclass(kind, (list, tuple, set, frozenset)) or kind.__name__ in _ITERATORS
+    return issubclass(kind, _CONTAINERS) or kind.__name__ in _ITERATORS
 
 
 def _own_words(value: Any) -> str:

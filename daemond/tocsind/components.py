@@ -34,7 +34,7 @@ from .observe.status import StatusView
 from .observe.story import Stories
 from .page.last_hour import LastHour
 from .page.overview import Overviews
-from .page.silences import silence_list
+from .page.timed import expectation_list, silence_list
 from .spool import SpoolImporter
 
 
@@ -153,5 +153,6 @@ class Components:
         router = make_router(self.status, self.liveness.check, unready, intake=intake, clock=self._clock)
         overviews = Overviews(self.status, self.last_hour, self._journal, self._clock)
         overviews.add_list("silences", partial(silence_list, self.core.silences, self._clock))
+        overviews.add_list("expected", partial(expectation_list, self.expectations))
         Page(self._journal, self.stories, overviews).add_routes(router)
         return HttpListener(router, self._emit)

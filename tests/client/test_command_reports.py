@@ -6,12 +6,13 @@ import io
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.client.servers import Serve, Visit, answering, refusing
+from tests.client.servers import Serve, Visit, answering, refusing, silent
 
 from tocsin.cli import main
 from tocsin.cli.layout import NARROWEST, wrapped
@@ -120,6 +121,29 @@ def test_command_status_exits_0_with_any_health(path: Callable[..., str], flags:
 def test_command_status_json_is_the_daemons_object(path: Callable[..., str], capsys: Capture) -> None:
     main(["status", "--json", "--socket", path(status=STATUS)])
     assert json.loads(capsys.readouterr().out) == STATUS
+
+
+def test_command_status_without_a_daemon_names_the_spool(folder: Path, spool: Path, capsys: Capture) -> None:
+    assert main(["status", "--socket", str(folder / "s")]) == 69
+    assert "spool" not in capsys.readouterr().err
+    main(["send", "BUY", "--socket", str(folder / "s")])
+    capsys.readouterr()
+    assert main(["status", "--socket", str(folder / "s"), "--json"]) == 69
+    said = capsys.readouterr()
+    assert said.err.endswith(f"; the spool {spool} has 1 file for the next daemon\n")
+    assert json.loads(said.out)["schema"] == 1
+
+
+def test_command_names_what_is_no_socket(folder: Path, capsys: Capture) -> None:
+    (folder / "file").touch()
+    for path in (folder, folder / "file"):
+        assert main(["status", "--socket", str(path)]) == 69
+        assert f"no daemon at {path}: that is no socket; name the daemon's with --socket" in capsys.readouterr().err
+
+
+def test_command_question_without_an_answer_speaks_of_no_signal(serve: Serve, capsys: Capture) -> None:
+    assert main(["status", "--timeout", "50ms", "--socket", serve(silent).path]) == 69
+    assert "did not answer within 0.05 s; see its log" in capsys.readouterr().err
 
 
 def test_command_status_quiet_prints_nothing(path: Callable[..., str], capsys: Capture) -> None:

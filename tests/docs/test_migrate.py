@@ -88,8 +88,16 @@ def test_autostart_starts_daemon_at_send(host: DaemonProcess) -> None:
     until(lambda: " stopped " in (host.state / "daemon.log").read_text())
 
 
+def test_message_of_old_code_is_the_payload(host: DaemonProcess) -> None:
+    host.start()
+    run(host, sys.executable, "-c", blocks(3, "python")[2])
+    [alert] = arrived(host)
+    assert (alert["title"], alert["tier"]) == ("BUY BTCUSDT at 64000.5", "premium")
+    assert host.client.why(alert["id"])["signal"]["payload"]["embeds"] == [{"title": "RSI", "description": "33"}]
+
+
 def test_client_webhook_is_used_only_where_permitted(host: DaemonProcess) -> None:
-    script = blocks(3, "python")[2]
+    script = blocks(3, "python")[3]
     host.start()
     assert "alerts go by the routes: write `client-webhooks = true` under [daemon]" in run(
         host, sys.executable, "-c", script

@@ -177,6 +177,17 @@ def test_streams_are_bounded_and_end_with_the_daemon(daemon: DaemonProcess) -> N
         stream.close()
 
 
+def test_reader_that_reads_nothing_delays_no_other(daemon: DaemonProcess) -> None:
+    slow, quick = streams(daemon, 2)
+    with slow, quick, quick.makefile("rb") as events:
+        for number in range(20):
+            daemon.client.send(f"number {number}")
+            if number % 5 == 0:
+                while not events.readline().startswith(b"data: "):
+                    pass
+        assert daemon.client.send("the last").state == "stored"
+
+
 def test_reader_that_leaves_makes_room(daemon: DaemonProcess) -> None:
     for stream in streams(daemon, MAX_READERS):
         stream.close()
@@ -298,6 +309,17 @@ def test_page_shows_silences(tab: Tab, daemon: DaemonProcess) -> None:
     assert "maintenance" in text
     assert "tocsin unsilence" in text
     assert tab.value("document.getElementById('expected').hidden")
+
+
+def test_page_shows_expectations_and_late_ones_as_problems(tab: Tab, daemon: DaemonProcess) -> None:
+    assert daemon.tocsin("expect", "backup", "--every", "24h", "--message", "41 GB").returncode == 0
+    assert daemon.tocsin("expect", "bot", "--every", "1s", "--grace", "0.1s").returncode == 0
+    visit(tab, daemon)
+    tab.until("document.body.dataset.level === 'look'")
+    for part in ("One problem", "bot is late: no beat", "every 1 d", "41 GB", "in time"):
+        assert part in tab.text()
+    assert tab.value("document.querySelector('#expected li').innerText").startswith("bot")  # the late one comes first
+    assert tab.errors == []
 
 
 def test_hostile_texts_stay_text(tab: Tab, daemon: DaemonProcess) -> None:

@@ -31,6 +31,25 @@ def test_payload_text_is_title_and_body() -> None:
     assert signal.payload == {"content": "look", "embeds": [EMBED]}
 
 
+@pytest.mark.parametrize(
+    ("given", "payload"),
+    [
+        ({"content": "look"}, {"content": "look"}),
+        ({"embeds": [EMBED], "username": "bot"}, {"embeds": [EMBED], "username": "bot"}),
+        ({"content": "look", "priority": "CRITICAL", "tier": "free"}, {"content": "look"}),
+        ({"content": "look", "title": "T"}, None),
+        ({"content": "look", "colour": "red"}, None),
+        ({"content": "look", 5: "red"}, {"content": "look"}),
+        ({"username": "bot"}, None),
+        ({"content": "", "embeds": [], "username": "bot"}, None),
+    ],
+)
+def test_signal_that_is_a_discord_message_has_it_as_payload(given: dict[Any, Any], payload: Any) -> None:
+    signal = Signal.from_dict(given)
+    assert signal.payload == payload
+    assert signal.priority == ("urgent" if "priority" in given else None)
+
+
 def test_payload_leaves_given_title_and_body_alone() -> None:
     signal = Signal("mine", "own", payload={"content": "look"})
     assert (signal.title, signal.body) == ("mine", "own")

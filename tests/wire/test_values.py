@@ -20,6 +20,7 @@ from tests.odd_values import LazyMapping, Timedelta, Timestamp
 from tests.trading.odd_values import Hostile, Nameless, anything
 
 from tocsin import values
+from tocsin.masking import masked, masked_field
 from tocsin.values import Absent, Unreadable
 
 
@@ -246,8 +247,8 @@ def test_describe_names_the_type_of_an_object_without_text(given: Any, said: str
 
 def test_masked_hides_webhooks_in_whatever_holds_them() -> None:
     url = "https://discord.com/api/webhooks/123/canary"
-    assert "canary" not in str(values.masked_field({"config": {"url": url}}))
-    assert values.masked(f"see\n{url}\nthere") == "see\n****\nthere"
+    assert "canary" not in str(masked_field({"config": {"url": url}}))
+    assert masked(f"see\n{url}\nthere") == "see\n****\nthere"
 
 
 @given(anything | st.lists(anything) | st.dictionaries(st.text(), anything))

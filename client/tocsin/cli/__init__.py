@@ -18,7 +18,7 @@ from tocsin import losses, notices
 from tocsin.errors import TocsinError
 from tocsin.lazy_import import lazy, nothing_at_exit
 
-from .exit_codes import CANNOT_WRITE, INTERNAL, INTERRUPTED, OK, USAGE, Failure, failure_of
+from .exit_codes import CANNOT_WRITE, INTERNAL, INTERRUPTED, OK, USAGE, Failure, failure_of_question
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _guarded(words: list[str]) -> int:
     except Failure as failure:
         return _complain(failure, words)
     except TocsinError as error:
-        return _complain(failure_of(error), words)
+        return _complain(failure_of_question(error), words)
     except BrokenPipeError:
         raise
     except OSError as error:

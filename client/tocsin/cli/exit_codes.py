@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tocsin.errors import InvalidSignal, ProtocolMismatch, RequestFailed, TocsinError, Unreachable
-from tocsin.replies import describe
+from tocsin.replies import MAY_BE_STORED, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,3 +71,10 @@ def failure_of(error: TocsinError) -> Failure:
         case Unreachable() if isinstance(error.__cause__, PermissionError):
             return Failure(PERMISSION, "permission", describe(error))
     return Failure(UNREACHABLE, "unreachable", describe(error))
+
+
+def failure_of_question(error: TocsinError) -> Failure:
+    """The failure of a request that carries no signal."""
+    failure = failure_of(error)
+    failure.message = failure.message.replace(MAY_BE_STORED, "")
+    return failure

@@ -6,11 +6,11 @@ from tocsin import paths
 from tocsin.errors import TocsinError
 from tocsin.replies import items
 
-from .exit_codes import DEGRADED, FAILING, OK, USAGE, Failure, failure_of
+from .exit_codes import DEGRADED, FAILING, OK, USAGE, Failure, failure_of_question
 from .layout import columns
 from .output import print_json, print_line
 from .parsing import Found, Parser, Verb, client, common
-from .status_lines import status_lines
+from .status_lines import spooled_note, status_lines
 
 _OF_HEALTH = {"ok": OK, "degraded": DEGRADED, "failing": FAILING}
 
@@ -35,9 +35,11 @@ def _run(found: Found) -> int:
         with client(found) as daemon:
             status = daemon.status()
     except TocsinError as error:
+        failure = failure_of_question(error)
         if found.quiet:
-            return failure_of(error).code
-        raise
+            return failure.code
+        failure.message += spooled_note(paths.spool_folder(socket=found.socket))
+        raise failure from error
     if found.quiet:
         return _OF_HEALTH.get(str(status.get("health")), FAILING)
     if found.json:

@@ -84,6 +84,15 @@ def _silence_lines(silences: dict[str, Any]) -> list[str]:
     return [f"silent  {counted(silences['active'], 'silence')}: `tocsin silences`"] if silences.get("active") else []
 
 
+def spooled_note(folder: str) -> str:
+    """What waits for a daemon while none answers; empty when nothing does."""
+    try:
+        waiting = sum(_waits(name) for name in os.listdir(folder))  # noqa: PTH208 - as in paths
+    except OSError:
+        return ""
+    return f"; the spool {folder} has {counted(waiting, 'file')} for the next daemon" if waiting else ""
+
+
 def _waits(name: str) -> bool:
     return not name.startswith(".") and name not in (QUARANTINE, FOLDER)
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from tocsin import payloads
 from tocsin.errors import InvalidSignal
+from tocsin.masking import masked, masked_field
 from tocsin.normalize import is_readable
 from tocsin.signals import Signal
-from tocsin.values import attribute, describe, first_of, is_mapping, is_missing, masked, masked_field, text
+from tocsin.values import attribute, describe, first_of, is_mapping, is_missing, text
 
 _MOST_ITEMS = 10_000  # of a mapping, which may be endless
 _LONGEST_LINE = 512  # characters; the limits of a signal apply later

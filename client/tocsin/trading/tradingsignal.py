@@ -12,10 +12,11 @@ from typing import Any
 
 from tocsin.errors import InvalidSignal
 from tocsin.ids import id_of, is_id
+from tocsin.masking import masked_field
 from tocsin.normalize import is_readable
 from tocsin.signals import Signal
 from tocsin.timestamps import to_seconds
-from tocsin.values import describe, is_mapping, is_missing, masked_field
+from tocsin.values import describe, is_mapping, is_missing
 
 from .mappings import pairs_of
 from .ranking import Rank, rank

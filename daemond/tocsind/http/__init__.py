@@ -8,6 +8,8 @@
     intake       from a request into the core: signals, files, stored messages
     webhooks     Discord's webhook API; slack: its route for Slack's format; message_ids, message_objects: what it answers
     page         `/`, for people who look, and what its script asks for; `tocsind.page` makes the data
+    send         signals as JSON, and text in ntfy's style
+    alertmanager the webhook of Alertmanager and Grafana; receipts: the answers of both
     assembly     makes the table of routes of this daemon
 
 A request passes, in this order: the bounds of `http_server`, Host and Origin (403), the path (404, 405), the token (401), the bound of the

@@ -8,9 +8,11 @@ from tocsind.clock import Clock
 from tocsind.observe.status import StatusView
 
 from . import monitoring
+from .alertmanager import AlertmanagerWebhook
 from .intake import Intake
 from .monitoring import CheckLiveness
 from .routing import Router
+from .send import Send
 from .webhooks import DiscordWebhooks
 
 
@@ -27,4 +29,6 @@ def make_router(
     monitoring.add_routes(router, status, check_liveness, unready)
     if intake is not None:
         DiscordWebhooks(intake, clock).add_routes(router)
+        Send(intake).add_routes(router)
+        AlertmanagerWebhook(intake).add_routes(router)
     return router

@@ -16,7 +16,7 @@ from tocsind.policy.delivery import Priority, State
 
 from .queries import MAX_TITLE, states_of, summary
 
-MAX_READ = 500  # signals that one job reads: about 5 ms
+MAX_READ = 250  # signals that one job reads: a few milliseconds; ten for a search by state
 MINUTE = 60.0  # seconds
 _SHOWN = ("key", "symbol", "strategy", "source", "host")
 _SEARCHED = ("title", "body", "action", "tags", *_SHOWN)

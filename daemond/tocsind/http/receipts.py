@@ -1,0 +1,48 @@
+"""Receipts as HTTP answers: 200 when a signal is on disk, 400 when it never will be, 503 when the sender shall try again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tocsin.errors import InvalidSignal
+from tocsin.signals import Receipt, Signal
+from tocsind.errors import StorageFull
+from tocsind.http_server import Reply
+
+from .intake import Intake
+from .replies import as_json
+from .routing import Call
+
+Receipts = Sequence[Receipt]
+_RETRY_AFTER = "5"  # seconds
+
+
+def refused(status: int, message: str, **headers: str) -> Reply:
+    """An answer that names what is wrong."""
+    return as_json(status, {"error": {"message": message}}, **headers)
+
+
+def refusal(status: int, message: str) -> Reply:
+    """The same, for a route's own refusals."""
+    return refused(status, message)
+
+
+async def store(intake: Intake, signals: Sequence[Signal], call: Call) -> Receipts | Reply:
+    """The receipts of signals, or the answer to a request that stores none."""
+    if call.grant.only is not None and any(not _is_within(signal, call.grant.only) for signal in signals):
+        return refused(403, f"this token permits {call.grant.only} only")
+    try:
+        return await intake.store(signals, call.request)
+    except InvalidSignal as invalid:
+        return refused(400, str(invalid))
+    except StorageFull as full:
+        return refused(503, str(full), **{"Retry-After": _RETRY_AFTER})
+
+
+def as_object(receipt: Receipt) -> dict[str, str | None]:
+    """A receipt as JSON."""
+    return {"id": receipt.id, "state": receipt.state, "reason": receipt.reason}
+
+
+def _is_within(signal: Signal, only: str) -> bool:
+    return signal.to == [only]
