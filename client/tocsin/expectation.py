@@ -116,6 +116,8 @@ class Expectation:
             self.reason = describe(error)
             notices.rate_limited(f"beat {self.name}", f"no beat of {self.name!r} reached the daemon: {self.reason}")
             return False
+        finally:
+            self._client.close()  # beats are rare: a connection that idles between them would use up the user's share of connections
         self.reason = None
         return True
 

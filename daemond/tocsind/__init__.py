@@ -18,6 +18,8 @@ Glossary. Code, log, status and documentation use one word for each thing.
     settle        to record an outcome
     dead          a delivery given up on and kept for a person; `tocsin retry` requeues it
     live message  the message that tells the story of one key and is edited in place
+    silence       keys and a time; signals that match are stored and not sent
+    expectation   a program that is expected to beat; its beats; an alarm when one does not come, or the process dies
     digest        one message that sums up many signals
     fallback      a destination that stands in; patience says how long its own destination may fail first
     event         something that happened: log, metrics, feed and alarms observe events

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsind.config import AlarmsOptions, ConfigurationInvalid, HeartbeatOptions, HttpOptions, parse
+from tocsind.config import AlarmsOptions, ConfigurationInvalid, ExpectOptions, HeartbeatOptions, HttpOptions, parse
 from tocsind.config.loading import built_in_text
 
 REST = '[destinations.f]\nkind = "file"\npath = "f"\n[[routes]]\nto = ["f"]\n'
@@ -28,12 +28,13 @@ def test_default_has_no_listener_and_no_heartbeat() -> None:
 def test_commented_examples_of_the_default_are_valid_and_its_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEARTBEAT_URL", "https://hc-ping.com/canary")
     text = built_in_text()
-    for table in ("http", "alarms", "heartbeat"):
-        before, shown, after = text.partition(f"# [{table}]\n")
+    for table in ("[http]", "[alarms]", "[heartbeat]", "[[expect]]"):
+        before, shown, after = text.partition(f"# {table}\n")
         lines, _, rest = after.partition("\n\n")
         text = f"{before}{shown[2:]}{re.sub('^# ', '', lines, flags=re.MULTILINE)}\n\n{rest}"
     config = parse(text, "alerts.toml")
     assert config.http == HttpOptions("127.0.0.1:9464")
+    assert config.expect == (ExpectOptions("backup", 86_400.0, 1800.0),)
     assert config.alarms == AlarmsOptions()
     beat = config.heartbeat
     assert (beat.every, beat.patience) == (HeartbeatOptions().every, HeartbeatOptions().patience)

@@ -90,6 +90,8 @@ def test_process_that_ends_without_a_goodbye_is_reported_at_once(
     assert f"Its process {process.pid} ended {words}." in alarm["body"]
     assert (expected(daemon)[name]["state"], expected(daemon)[name]["cause"]) == ("reported", "left")
     assert daemon.status()["expectations"]["late"].count(name) == 1
+    assert name in daemon.tocsin("status").stdout.partition("late: ")[2].partition("\n\n")[0]
+    assert f'tocsin_expectation_late{{name="{name}"}} 1.0' in daemon.tocsin("status", "--prometheus").stdout
 
 
 def test_block_killed_inside_is_reported_and_its_next_run_brings_the_all_clear(daemon: DaemonProcess) -> None:

@@ -53,6 +53,12 @@ def picture() -> Picture:
     return Picture(status=STATUS, lanes=lanes(STATUS, History()))
 
 
+def test_top_screen_names_late_programs_and_counts_silences() -> None:
+    status = {**STATUS, "silences": {"active": 2}, "expectations": {"expected": 3, "late": ["backup", "bot"]}}
+    lines = shown(Screens(), Picture(status=status, lanes=lanes(status, History())), width=120)
+    assert lines[1].rstrip().endswith("silences 2  late: backup, bot")
+
+
 def test_top_screen_at_80_by_24_shows_every_value(picture: Picture) -> None:
     lines = shown(Screens(), picture)
     assert len(lines) == 24

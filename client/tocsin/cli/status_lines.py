@@ -35,6 +35,7 @@ def status_lines(status: dict[str, Any], our_spool: str, width: int) -> list[str
         *_queue_lines(status.get("queue") or {}, width),
         *_spool_lines(status.get("spool") or {}, our_spool, width),
         *_silence_lines(status.get("silences") or {}),
+        *_expectation_lines(status.get("expectations") or {}, width),
         *_attachment_lines(storage.get("attachments") or {}),
         "",
         *_destination_lines(destinations, width),
@@ -91,6 +92,14 @@ def spooled_note(folder: str) -> str:
     except OSError:
         return ""
     return f"; the spool {folder} has {counted(waiting, 'file')} for the next daemon" if waiting else ""
+
+
+def _expectation_lines(expectations: dict[str, Any], width: int) -> list[str]:
+    if not expectations.get("expected"):
+        return []
+    late = expectations.get("late") or []
+    lines = wrapped(f"late: {', '.join(map(plain, late))}", width, "  ! ", "    ") if late else []
+    return [f"expects {counted(expectations['expected'], 'program')}: `tocsin expected`", *lines]
 
 
 def _waits(name: str) -> bool:

@@ -112,7 +112,15 @@ def _queue(status: Any) -> Text:
     return _line(
         f"queued  {by_priority(waiting if status else None)}"
         + ("" if oldest is None else f"  (the oldest for {format_age(oldest)})")
+        + _silences_and_late(status)
     )
+
+
+def _silences_and_late(status: Any) -> str:
+    """How many silences are in force, and which programs are late."""
+    silences = (status.get("silences") or {}).get("active")
+    late = (status.get("expectations") or {}).get("late")
+    return (f"  silences {silences}" if silences else "") + (f"  late: {', '.join(late)}" if late else "")
 
 
 def _problems(status: Any) -> str:

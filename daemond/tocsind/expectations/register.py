@@ -157,7 +157,8 @@ class Expectations:
                     await changed.wait()
                 asked = min(wait, self._clock.now() - before[1])
                 if self._clock.steady() - before[0] - asked > ABSENCE:
-                    self._resume()
+                    async with self._lock:
+                        self._resume()
 
     async def advance(self) -> float:
         """Do all that is due; in how many seconds to call again, infinity when only an event can bring more."""
