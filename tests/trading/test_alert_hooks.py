@@ -247,13 +247,13 @@ def test_discord_manager_sends_signals_texts_and_messages(
             await manager.send_message("a text"),
             await manager.send_message({"content": "a message"}),
             await manager.send_alerts([{"symbol": "A"}, {"symbol": "B"}]),
-            await manager.send_alert(None),
+            await manager.send_alerts([None, {"symbol": "C"}]),
         ]
         await manager.close()
         return found
 
     assert run(main()) == [True, True, True, True, False]
-    assert arrived(daemon, 5) == ["A", "B", "BUY BTC", "a message", "a text"]
+    assert arrived(daemon, 6) == ["A", "B", "BUY BTC", "C", "a message", "a text"]
 
 
 def test_alert_below_the_thresholds_is_not_sent_by_a_subclass(daemon: DaemonProcess, client: Client) -> None:
@@ -280,6 +280,17 @@ def test_attributes_of_the_seeds_exist(caplog: pytest.LogCaptureFixture) -> None
     assert caplog.text.count("max_retries = 3 is ignored: write retry =") == 2
 
 
+def test_aggregator_knows_a_bounded_number_of_inputs(no_daemon: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tocsin.trading.aggregator._MOST_INPUTS", 5)
+    aggregator = Filtering({}, ON, client=no_daemon)
+    for _ in range(4):
+        aggregator.aggregate_signals(signals("A", "B", "C"))
+    assert [len(results) for results in aggregator._results] == [3]
+    off = SignalAggregator({}, {}, client=no_daemon)
+    off.aggregate_signals(signals("A"))
+    assert not off._results
+
+
 def test_changed_weights_count_in_the_next_run(no_daemon: Client) -> None:
     given = {"a": 1.0, "b": 1.0}
     aggregator = SignalAggregator(given, {}, client=no_daemon)
@@ -304,8 +315,11 @@ def test_generator_runs_a_subclass_of_the_aggregator(daemon: DaemonProcess, clie
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda given: pickle.loads(pickle.dumps(given))])
-def test_used_aggregator_can_be_copied(daemon: DaemonProcess, client: Client, copied: Callable[[Any], Any]) -> None:
-    original = SignalAggregator({}, ON, client=client)
+@pytest.mark.parametrize("kind", [SignalAggregator, OfTheSeeds])
+def test_used_aggregator_can_be_copied(
+    daemon: DaemonProcess, client: Client, copied: Callable[[Any], Any], kind: type[SignalAggregator]
+) -> None:
+    original = kind({}, ON, client=client)
     original.aggregate_signals(signals("FIRST"))
     assert original._discord_executor is not None
     original._discord_executor.submit(pow, 2, 3).result(PATIENCE)
@@ -314,6 +328,7 @@ def test_used_aggregator_can_be_copied(daemon: DaemonProcess, client: Client, co
     other.aggregate_signals(signals("SECOND"))
     for each in (original, other):
         each.cleanup()
+        SignalAggregator.cleanup(each)  # which that of the seeds does not call
     assert arrived(daemon, 2) == ["BUY FIRST", "BUY SECOND"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple, Self
@@ -18,6 +19,7 @@ from tocsin.signals import Receipt, Signal
 from .alert_hooks import AlertHooks
 from .decisions import Decision, as_alert, decide
 from .dedup import with_stable_id
+from .mappings import pairs_of
 from .parsing import Read, Rejected, read_all
 from .ranking import rank
 from .report import Failed, Report
@@ -26,7 +28,8 @@ from .submit_queue import submit_queue
 from .webhook_target import WebhookTarget
 
 _log = logging.getLogger("tocsin.trading")
-_MOST_RUNS = 16  # whose inputs are known, for subclasses that schedule the alerts of a run later
+_MOST_RUNS = 16  # whose inputs are known, for subclasses that schedule the alerts of a run later, and
+_MOST_INPUTS = 10_000  # of several runs
 _MOST_LOGGED = 100  # kinds of problems that are logged
 
 
@@ -70,7 +73,8 @@ class SignalAggregator(AlertHooks):
         self.aggregation_config = aggregation_config if aggregation_config is not None else {}
         self._settings = settings(aggregation_config)
         self._alerts_configured = self._settings.alerts
-        _, odd = weights(strategy_weights)
+        self._weights, odd = weights(strategy_weights)
+        self._weights_of = pairs_of(strategy_weights)
         self._client = client or Client()
         self._target = WebhookTarget(self._client, self._settings.webhook)
         self._waiting: deque[tuple[list[Signal], Report]] = deque()
@@ -108,8 +112,10 @@ class SignalAggregator(AlertHooks):
     def _process_signals(self, strategy_signals: Mapping[str, Iterable[Any]]) -> list[Any]:
         """As `aggregate_signals`, without alerts."""
         read, rejected = _apart(read_all(strategy_signals, self._settings.in_every_alert))
-        chosen = replace(self._settings, alerts=self._alerts_are_on())
-        judged = list(zip(read, decide(read, weights(self.strategy_weights)[0], chosen), strict=True))
+        chosen = self._settings
+        if chosen.alerts is not self._alerts_are_on():
+            chosen = replace(chosen, alerts=not chosen.alerts)
+        judged = list(zip(read, decide(read, self._current_weights(), chosen), strict=True))
         verdicts = sorted(judged, key=lambda pair: rank(pair[0].signal.confidence, pair[0].signal.timestamp))
         self.report = report = Report(tuple(verdict for _, verdict in verdicts), tuple(rejected))
         results: _Results = {}
@@ -117,10 +123,22 @@ class SignalAggregator(AlertHooks):
             alerts = results.setdefault(id(each.item), _Result(each.item, [], report)).alerts
             if verdict.alerted:
                 alerts.append(_Alert(place, self._alert(each.signal, verdict)))
-        self._results.append(results)
+        if chosen.alerts:
+            self._remember(results)
         for problem in rejected:
             self._log_once(f"{problem.field} {problem.reason}", f"{problem}; the signal is left out")
         return [each.item for each, _ in verdicts]
+
+    def _current_weights(self) -> dict[str, float]:
+        """The weights, read again where the program has changed them."""
+        given = pairs_of(self.strategy_weights)
+        try:
+            changed = given != self._weights_of
+        except Exception:  # noqa: BLE001 - a foreign __eq__ may raise anything
+            changed = True
+        if changed:
+            self._weights, self._weights_of = weights(self.strategy_weights)[0], given
+        return self._weights
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
         """Wait until all alerts are handed over; False when they are not within `seconds`. `report.receipts` has their receipts."""
@@ -130,15 +148,18 @@ class SignalAggregator(AlertHooks):
         """Flush, and close the connection. May be called repeatedly, also if `__init__` failed; the aggregator stays usable."""
         executor = vars(self).get("_discord_executor")
         if executor is not None:
-            executor.shutdown(wait=True)
+            with suppress(Exception):  # a subclass's own
+                executor.shutdown(wait=True)
         self.flush()
         client = vars(self).get("_client")
         if client is not None:
             client.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy has the same settings; the original hands over what is queued."""
-        return {**vars(self), "_waiting": deque(), "_results": deque(maxlen=_MOST_RUNS)}
+        """A copy has the same settings, and threads of its own; the original hands over what is queued."""
+        state = {**vars(self), "_waiting": deque(), "_results": deque(maxlen=_MOST_RUNS)}
+        state.pop("_discord_executor", None)
+        return state
 
     def __enter__(self) -> Self:
         return self
@@ -148,6 +169,14 @@ class SignalAggregator(AlertHooks):
 
     def _alert(self, signal: Signal, verdict: Decision) -> Signal:
         return as_alert(with_stable_id(signal) if self._settings.once else signal, verdict)
+
+    def _remember(self, results: _Results) -> None:
+        """Know the inputs of this run and some earlier ones."""
+        known = self._results
+        known.append(results)
+        with suppress(IndexError):  # another thread forgets, too
+            while len(known) > 1 and sum(map(len, tuple(known))) > _MOST_INPUTS:
+                known.popleft()
 
     def _submit_alerts(self, signals: Iterable[Any]) -> None:
         """Queue the alerts among `signals` that are not handed over yet: inputs of the last runs, or signals that a subclass made."""

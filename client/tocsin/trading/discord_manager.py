@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tocsin.loop_waker import in_thread
+from tocsin.replies import describe
 
 
 class DiscordManager:
@@ -35,10 +36,11 @@ class DiscordManager:
     async def _send(self, signals: Iterable[Any], context: dict[str, Any]) -> bool:
         from tocsin.compat.foreign_signals import signal_of  # noqa: PLC0415 - few aggregators send single signals
 
-        try:
-            alerts = [signal_of(each, context=context or None) for each in signals]
-        except Exception as error:  # noqa: BLE001 - foreign objects may raise anything
-            self._aggregator.logger.warning("an alert was not sent: %s", error)
-            return False
-        stored: bool = await self._aggregator._hand_over(alerts)  # noqa: SLF001 - the aggregator's own part
-        return stored
+        alerts, whole = [], True
+        for each in signals:
+            try:
+                alerts.append(signal_of(each, context=context or None))
+            except Exception as error:  # noqa: BLE001 - foreign objects may raise anything
+                self._aggregator.logger.warning("an alert was not sent: %s", describe(error))
+                whole = False
+        return bool(await self._aggregator._hand_over(alerts)) and whole  # noqa: SLF001 - the aggregator's own part
