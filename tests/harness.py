@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from tests.whole_ids import look_in
 
 import tocsin
 from tocsind.testing.reader import Alert, alerts_in
@@ -50,6 +51,7 @@ class DaemonProcess:
         self.command = command
         self.socket = socket or str(folder / "t.sock")
         self.state = folder / "state"
+        look_in(self.state)
         self.config = folder / "alerts.toml"
         self.log = folder / "daemon.log"
         self.spool = self.state / "spool"

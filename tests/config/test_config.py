@@ -247,6 +247,7 @@ def test_all_keys_of_the_file_are_read() -> None:
         deadline = "5s"
         mention = { urgent = ["role:123", "user:456"], high = "here", low = [] }
         silent = "low"
+        push = ["urgent"]
         webhook-limit = "3/s"
         channel-limit = "20/min"
         digest = { normal = false, low = "10m" }
@@ -277,6 +278,7 @@ def test_all_keys_of_the_file_are_read() -> None:
         deadline=5.0,
         mention={"urgent": ("role:123", "user:456"), "high": ("here",)},
         silent=("low",),
+        push=("urgent",),
         webhook_limit=Rate(3, 1.0),
         channel_limit=Rate(20, 60.0),
     )
@@ -342,6 +344,8 @@ def test_default_digest_exists_for_discord_and_not_for_a_file(kind: str, lines: 
         ('mention = { urgent = ["here", "here"] }', 'mention.urgent[1]: "here" is listed twice'),
         (f"mention.urgent = {[f'user:{n}' for n in range(51)]}", "mention.urgent: mentions at most 50"),
         ('silent = "lo"', 'silent: no priority is called "lo"; did you mean "low"?'),
+        ('push = "some"', 'push: no priority is called "some"'),
+        ('push = ["all"]', 'push[0]: no priority is called "all"'),
         ("silent = 5", "silent: must be text, not a number"),
         ('webhook-limit = "5"', 'webhook-limit: "5" is no rate'),
         ('webhook_limit = "5/s"', 'webhook_limit: unknown key; did you mean "webhook-limit"?'),
@@ -359,6 +363,23 @@ def test_mistake_in_a_discord_destination_is_reported_once(lines: str, problem: 
 @pytest.mark.parametrize("key", ["mention = {}", "silent = []", 'webhook-limit = "1/s"', 'channel-limit = "1/s"'])
 def test_file_destination_refuses_discords_keys(key: str) -> None:
     assert "unknown key" in only_problem(FILE + key + "\n" + TO_FILE)
+
+
+@pytest.mark.parametrize(
+    ("line", "push"),
+    [
+        ("", ("urgent", "high")),
+        ('push = "all"', ("urgent", "high", "normal", "low")),
+        ('push = "none"', ()),
+        ("push = []", ()),
+        ('push = "urgent"', ("urgent",)),
+        ('push = ["normal", "low"]', ("normal", "low")),
+    ],
+)
+def test_push_names_priorities_or_all_or_none(line: str, push: tuple[str, ...]) -> None:
+    options = read(discord(line)).destinations["d"].options
+    assert isinstance(options, DiscordOptions)
+    assert options.push == push
 
 
 def test_mention_of_a_silent_priority_is_a_warning() -> None:

@@ -161,11 +161,12 @@ async def test_edit_changes_embed_without_mention_or_other_fields(fake: FakeDisc
     (before,) = fake.messages
     await destination.deliver(edit(before.message_id, state(1, "closed", Priority.HIGH)))
     (after,) = fake.messages
-    changed = {"embeds", "allowed_mentions"}
+    changed = {"embeds", "allowed_mentions", "content"}
     assert {key: value for key, value in after.payload.items() if key not in changed} == {
         key: value for key, value in before.payload.items() if key not in changed
     }
-    assert (before.payload["content"], before.mentions.roles, after.mentions.roles) == ("<@&7>", ("7",), ())
+    assert (before.payload["content"], before.mentions.roles) == ("❗ opened <@&7>", ("7",))
+    assert (after.payload["content"], after.mentions.roles) == ("❗ closed <@&7>", ())
 
 
 async def test_post_mentions_as_its_most_urgent_state_requires(fake: FakeDiscord, client: HttpClient) -> None:
@@ -173,7 +174,8 @@ async def test_post_mentions_as_its_most_urgent_state_requires(fake: FakeDiscord
     batch = build("trade", "webhook", LiveMessage(), None, states)
     await webhook(fake, client, mention={"urgent": ("role:7",)}).deliver(batch)
     (seen, shown) = fake.seen()
-    assert (seen.mentions.roles, shown.text) == (("7",), "booked")
+    assert (seen.mentions.roles, seen.content) == (("7",), "booked <@&7>")
+    assert "title" not in (shown.embed or {})
 
 
 async def test_edit_in_thread_names_the_thread(fake: FakeDiscord, client: HttpClient) -> None:

@@ -101,7 +101,7 @@ async def test_a_silent_priority_makes_no_sound_and_the_others_do(fake: FakeDisc
 def test_only_those_who_wake_the_same_people_as_loudly_travel_together() -> None:
     destination = offline(HttpClient(), mention=WAKING, silent=("low",))
     shares = {name: destination.footprint(delivery(priority=name)) for name in ("urgent", "high", "normal", "low")}
-    assert shares["urgent"].key == Notify(("role:123", "user:456"))
+    assert shares["urgent"].key == Notify(("role:123", "user:456"), push=("urgent", "high"))
     assert len({share.key for share in shares.values()}) == 4
     plain = offline(HttpClient())
     assert len({plain.footprint(delivery(priority=name)).key for name in shares}) == 1
@@ -213,11 +213,11 @@ async def test_a_preview_is_what_would_be_sent_and_sends_nothing(fake: FakeDisco
     assert fake.counts.requests == 0
     await destination.deliver(batch)
     stored = fake.messages[0].payload
-    assert preview["payload"]["content"] == stored["content"] == "<@&123> <@456>"
-    assert preview["payload"]["embeds"][0]["fields"] == stored["embeds"][0]["fields"]
+    assert preview["payload"]["content"] == stored["content"] == "🚨 BUY BTCUSDT · rsi 33 <@&123> <@456>"
+    assert preview["payload"]["embeds"][0]["description"] == stored["embeds"][0]["description"] == "fast MA"
     assert preview["notes"] == []
-    assert used(preview)["embed title"] == (11, 256)
-    assert used(preview)["field value"] == (2, 1024)
+    assert used(preview)["embed title"] == (0, 256)
+    assert used(preview)["content"] == (37, 2000)
     assert used(preview)["username"] == (4, 80)
     assert msgspec.json.decode(msgspec.json.encode(preview)) == preview
     assert fake.webhooks[0].token not in str(preview)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess
+from tests.whole_ids import whole_ids
 
 from tocsind.testing.reader import alerts_in
 
@@ -32,14 +33,18 @@ class Copy(NamedTuple):
 
 def arrived(fake: FakeProcess, webhook: str | None = None) -> list[Copy]:
     """All posted copies, in order; of one webhook, or of all."""
-    return [
-        copy for message in fake.messages() if webhook in {None, message["webhook_id"]} for copy in copies_in(message)
-    ]
+    return _copies(message for message in fake.messages() if webhook in {None, message["webhook_id"]})
 
 
 def copies_in(message: dict[str, Any]) -> list[Copy]:
     """The copies in one message, in order."""
-    return [Copy(each.id, each.title, each.priority, each.doubt) for each in alerts_in(message["payload"])]
+    return _copies([message])
+
+
+def _copies(messages: Iterable[dict[str, Any]]) -> list[Copy]:
+    alerts = [alert for message in messages for alert in alerts_in(message["payload"])]
+    ids = whole_ids(alert.id for alert in alerts)
+    return [Copy(id_, each.title, each.priority, each.doubt) for id_, each in zip(ids, alerts, strict=True)]
 
 
 def shown(message: dict[str, Any]) -> Copy:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from tocsind.rendering.card import SHORT_ID
 from tocsind.testing import Message
 from tocsind.testing.reader import alerts_in
 
@@ -50,13 +51,14 @@ def judge(producers: Iterable[dict[str, Any]], messages: Sequence[Message], *, l
     """Look every stored signal up by its id in the messages. `limited` is the number of requests answered with 429."""
     stored = {id_ for producer in producers for id_ in producer["ids"]}
     alerts = [alert for message in messages for alert in alerts_in(message.payload)]
-    copies = Counter(alert.id for alert in alerts)
+    shown = Counter(alert.id for alert in alerts)
+    copies = {id_: shown[id_[-SHORT_ID:]] for id_ in stored}  # a message shows the end of an id
     marked = sum(alert.doubt for alert in alerts)
     twice = sum(copies[id_] - 1 for id_ in stored if copies[id_] > 1)
     return Verdict(
         stored=len(stored),
-        delivered=sum(id_ in copies for id_ in stored),
-        lost=sum(id_ not in copies for id_ in stored),
+        delivered=sum(copies[id_] > 0 for id_ in stored),
+        lost=sum(copies[id_] == 0 for id_ in stored),
         marked=min(marked, twice),
         unmarked=max(0, twice - marked),
         repeats=sum(producer["repeats"] for producer in producers),

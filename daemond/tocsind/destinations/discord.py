@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import msgspec
 import trio
 
+from tocsin.signals import PRIORITIES
 from tocsind import __version__
 from tocsind.attachments import Store
 from tocsind.config import DiscordOptions
@@ -181,7 +182,7 @@ class DiscordWebhook:
             seen, told = batch, payload
         else:  # no warnings about the history: it is always cut
             seen = [update.message]
-            told = message(seen, self._options.username)
+            told = message(seen, self._options.username, self._notify(update.message))
         return {
             "payload": payload,
             "limits": limit_usage(payload),
@@ -208,15 +209,22 @@ class DiscordWebhook:
         update = batch[0].update
         if update is None:
             return message(batch, username, self._notify(batch[0]), gone)
-        notify = self._notify(min(batch, key=lambda delivery: delivery.priority))
+        most_urgent = min(batch, key=lambda delivery: delivery.priority)
+        notify = self._notify(most_urgent)
+        if (
+            most_urgent.priority.label in notify.push
+        ):  # what it notifies of is the state shown, whatever the priority of that
+            notify = notify._replace(push=PRIORITIES)
         place = _latest_file(batch)
         attached = None if place is None or place in gone else (place, batch[place].signal.attach or "file")
         return living_message(update, username, notify, attached, gone=place in gone)
 
     def _notify(self, delivery: Delivery) -> Notify:
         label = delivery.priority.label
-        mentions = () if _MENTIONING & self._unsupported else self._options.mention.get(label, ())
-        return Notify(mentions, label in self._options.silent and "flags" not in self._unsupported)
+        is_silent = label in self._options.silent and "flags" not in self._unsupported
+        if _MENTIONING & self._unsupported:
+            return Notify((), is_silent)
+        return Notify(self._options.mention.get(label, ()), is_silent, self._options.push)
 
     async def _request(
         self, method: str, url: Secret, payload: object = None, files: Sequence[File] = ()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -63,20 +62,27 @@ class Alert(NamedTuple):
 def alerts_in(payload: Json) -> list[Alert]:
     """The alerts of a message that tocsin posted, in order: each has an embed, and perhaps a line of content."""
     lines = _MENTIONS.sub("", payload.get("content") or "").split("\n")
-    return [
-        _alert(embed, line or "")
-        for embed, line in zip_longest(payload.get("embeds", ()), lines)
-        if embed and "footer" in embed
-    ]
+    by_label = {_label(line): line for line in lines}
+    embeds = [embed for embed in payload.get("embeds", ()) if "footer" in embed]
+    if len(embeds) == 1:
+        return [_alert(embeds[0], lines[0])]
+    return [_alert(embed, by_label.get(_label(embed.get("title", "")) or "none", "")) for embed in embeds]
+
+
+def _label(text: str) -> str:
+    found = _LABEL.match(text)
+    return found[0].strip() if found else ""
 
 
 def _alert(embed: dict[str, Any], line: str) -> Alert:
-    first = _LABEL.sub("", line) or _LABEL.sub("", embed.get("title", ""))
-    head = first.partition(_DOUBT)[0]
-    title = _LATE.sub("", head.partition(" · ")[0] if line else head)
+    in_embed, in_line = _LABEL.sub("", embed.get("title", "")), _LABEL.sub("", line)
+    is_whole = in_line and not in_line.endswith("…")
+    head = (in_line if is_whole else in_embed).partition(_DOUBT)[0]
+    title = head.partition(" · ")[0] if is_whole else _LATE.sub("", head)
     *where, id_ = embed["footer"]["text"].split(" · ")
     priority = next((word for word in where[:1] if word in PRIORITIES), "normal")
-    return Alert(id_, _SIGNS.sub("", title), priority, _DOUBT in first, " late" in first, line, embed)
+    text = in_line or in_embed
+    return Alert(id_, _SIGNS.sub("", title), priority, _DOUBT in text, " late" in text, line, embed)
 
 
 def seen_in(messages: Iterable[Message], place: str) -> tuple[Seen, ...]:

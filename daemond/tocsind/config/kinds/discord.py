@@ -21,6 +21,7 @@ from tocsind.secret import Secret
 MOST_MENTIONS = 50  # a message's content has 2,000 code points, and an id may take 24 of them
 _ALL = ("everyone", "here")
 _WITH_ID = ("role", "user")
+_PUSH = {"all": PRIORITIES, "none": ()}
 # Discord takes 50 requests a second from an address without a token of its own; fewer in a longer window is the safe side.
 ADDRESS_LIMIT = Rate(45, 1.1)
 
@@ -35,6 +36,7 @@ class DiscordOptions(Options, frozen=True):
     silent: tuple[str, ...] = ()  # priorities whose messages make no sound
     webhook_limit: Rate = Rate(5, 2.0)  # of one webhook, until its answers say otherwise
     channel_limit: Rate = Rate(30, 60.0)  # of a channel, for all its webhooks together; no answer states it
+    push: tuple[str, ...] = ("urgent", "high")  # priorities whose alerts begin with a line of text
 
     @property
     def identity(self) -> str:
@@ -83,6 +85,13 @@ def _webhook(location: Location) -> SecretSource:
     return secret_url(location, "a webhook URL")
 
 
+def _push(location: Location) -> tuple[str, ...]:
+    if isinstance(location.value, list):
+        return several(one_of(PRIORITIES, "priority"))(location) if location.value else ()
+    word = one_of((*PRIORITIES, *_PUSH), "priority")(location)
+    return _PUSH.get(word, (word,))
+
+
 def _mentions(location: Location) -> tuple[str, ...]:
     found = several(_one_mention)(location)
     if len(found) > MOST_MENTIONS:
@@ -111,6 +120,7 @@ FIELDS = {
     "deadline": Field(duration),
     "mention": Field(by_priority(_mentions)),
     "silent": Field(several(one_of(PRIORITIES, "priority"))),
+    "push": Field(_push),
     "webhook-limit": Field(rate),
     "channel-limit": Field(rate),
 }

@@ -37,15 +37,16 @@ def embed(
     card: Card, *, linked: bool = True, led: bool = False, label: str = "", attached: str | None = None
 ) -> dict[str, Any]:
     """The embed of `card`. With `linked` its title is the link; otherwise, or when Discord would refuse the link, a field shows it.
-    `led`: the message's content says what happened, so `label` is all of the title. `attached`: name of the attached file.
+    `led`: the message's content says what happened, so the title is `label`, or the host that the link leads to. `attached`: name of the
+    attached file.
     """
     return dict(_embed(card, linked=linked, led=led, label=label, attached=attached))
 
 
 @lru_cache(maxsize=_RECENT)
 def _embed(card: Card, *, linked: bool, led: bool, label: str, attached: str | None) -> dict[str, Any]:
-    title, last = label if led else title_of(card, label), footer(card)
-    url = web_address(card.link) if linked and title else None
+    url, last = web_address(card.link) if linked else None, footer(card)
+    title = (label or host_of(url)) if led else title_of(card, label)
     left = MOST_ROOM - len(title) - len(last)
     body = body_of(card)
     fields = _fitted(list(rows(card, linked=url is not None, led=led)), left - min(len(body), left // 2))
@@ -67,6 +68,11 @@ def title_of(card: Card, label: str = "") -> str:
     head = "".join(f"{part} " for part in (label, card.sign) if part)
     tail = "".join(f" · {part}" for part in (card.late, card.doubt) if part)
     return f"{head}{shown(card.title, TITLE - len(head) - len(tail))}{tail}"
+
+
+def host_of(url: str | None) -> str:
+    """The host of a web address, escaped."""
+    return shown(urlsplit(url).netloc, TITLE) if url else ""
 
 
 def rows(card: Card, *, linked: bool, led: bool, name: int = NAME, value: int = VALUE) -> Iterator[Field]:
@@ -94,7 +100,7 @@ def body_of(card: Card) -> str:
 
 def footer(card: Card) -> str:
     """The id last. Not escaped: Discord shows a footer as it is."""
-    return " · ".join((*map(silent, card.footer), card.id))
+    return " · ".join((*map(silent, card.footer), card.short_id))
 
 
 def length(made: dict[str, Any]) -> int:

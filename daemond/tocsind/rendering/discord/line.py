@@ -20,15 +20,18 @@ from .markup import bracketed, cut, escape
 LABELS: Final = "①②③④⑤⑥⑦⑧⑨⑩"  # which line belongs to which embed
 SILENT: Final = 4096  # SUPPRESS_NOTIFICATIONS: it appears without a sound
 _WRITTEN: Final = {"role": "<@&{}>", "user": "<@{}>", "everyone": "@everyone", "here": "@here"}
-_PING: Final = re.compile(r"@(?=[!&]?[0-9])")
+_ONE: Final = re.compile(r"(?<=<)@(?=[!&]?[0-9])")
+_ALL_IN_ADDRESS: Final = re.compile(r"@(?=everyone|here)")
 
 
 class Notify(NamedTuple):
-    """Notification settings of a message. `mentions` are "role:ID", "user:ID", "everyone", "here". `push`: content says what happened."""
+    """Notification settings of a message. `mentions` are "role:ID", "user:ID", "everyone", "here"; `push` are the priorities whose alerts
+    have a line of content.
+    """
 
     mentions: tuple[str, ...] = ()
     silent: bool = False
-    push: bool = False
+    push: tuple[str, ...] = ()
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -38,23 +41,27 @@ class Notify(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line of content. `led`: it says the whole title and all facts that lead, so the embed leaves them out."""
+    """A line of content, or none. `led`: it says the whole title and all facts that lead, so the embed leaves them out."""
 
-    text: str
-    led: bool
+    text: str = ""
+    led: bool = False
     label: str = ""
 
 
 def lines_of(cards: Sequence[Card], notify: Notify) -> list[Line]:
-    """The line of each card, in order; with labels where there are several."""
-    room = (CONTENT - len(mentions(notify)) - 1) // len(cards)
-    labels = LABELS if len(cards) > 1 else ("",)
-    return [_line(card, label, room - 1) for card, label in zip(cards, labels, strict=False)]
+    """The line of each card, in order. A message of several embeds labels them: a label stands before a line and in its embed's title."""
+    pushed = [card.priority.label in notify.push for card in cards]
+    room = (CONTENT - len(mentions(notify)) - 1) // max(1, sum(pushed))
+    labels = iter(LABELS if len(cards) > 1 else ("",))
+    return [
+        _line(card, next(labels), room - 1) if is_pushed else Line()
+        for card, is_pushed in zip(cards, pushed, strict=True)
+    ]
 
 
 def content(lines: Iterable[Line], notify: Notify) -> str:
     """The content of a message; empty when it notifies in no way of its own."""
-    return " ".join(filter(None, ("\n".join(line.text for line in lines), mentions(notify))))
+    return " ".join(filter(None, ("\n".join(line.text for line in lines if line.text), mentions(notify))))
 
 
 def mentions(notify: Notify) -> str:
@@ -71,7 +78,8 @@ def _line(card: Card, label: str, room: int) -> Line:
 
 
 def _harmless(text: str) -> str:
-    return _PING.sub("@\u200b", bracketed(escape(text)))
+    """`text` without anything that Discord's server could take for a mention. Elsewhere than in addresses `escape` has broken @everyone."""
+    return _ALL_IN_ADDRESS.sub("%40", _ONE.sub("@\u200b", bracketed(escape(text))))
 
 
 def _written(mention: str) -> str:

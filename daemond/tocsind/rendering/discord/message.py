@@ -24,7 +24,6 @@ from .markup import cut
 from .plain import plain
 
 _FORBIDDEN_IN_NAMES: Final = ("clyde", "discord")
-_NO_LINE: Final = Line("", led=False)
 
 
 def message(
@@ -41,10 +40,10 @@ def message(
     notify = notify or Notify()
     names = attachment_names(deliveries, gone) if named is None else named
     cards = [card_of(delivery, gone=place in gone) for place, delivery in enumerate(deliveries)]
-    lines = lines_of(cards, notify) if notify.push else [_NO_LINE] * len(cards)
+    lines = lines_of(cards, notify)
     forms = [delivery.plain_format for delivery in deliveries]
     made = list(_embeds(cards, lines, names, forms))
-    return _payload(made, content(lines if notify.push else (), notify), notify, names, _name(username))
+    return _payload(made, content(lines, notify), notify, names, _name(username))
 
 
 def living_message(
@@ -63,7 +62,7 @@ def living_message(
     """
     notify = notify or Notify()
     card = card_of_update(update, gone=gone)
-    line = lines_of([card], notify)[0] if notify.push else _NO_LINE
+    [line] = lines_of([card], notify)
     is_plain = update.message.plain_format
     made = _form(card, line, plainly=is_plain, attached=attached[1] if attached else None)
     made = with_history(made, card, plainly=is_plain)
@@ -79,7 +78,7 @@ def size(delivery: Delivery) -> int:
     cards = [card_of(delivery)]
     if delivery.signal.attach:
         cards.append(card_of(delivery, gone=True))
-    lines = (_NO_LINE, Line("", led=False, label=LABELS[0]), Line("", led=True))
+    lines = (Line(), Line(label=LABELS[0]), Line(led=True, label=LABELS[0]), Line(led=True))
     forms = (
         _form(card, line, plainly=delivery.plain_format, linked=linked)
         for card in cards
