@@ -168,6 +168,10 @@ class Client:
         """The history of the signal `id`, attempt by attempt. Raises as `status` does; RequestFailed(`not-found`) for an unknown id."""
         return items(self.request("why", id=id), "why")
 
+    def acknowledge(self, name: str) -> dict[str, Any]:
+        """Acknowledge a signal by its id, or a story by its key: it is not repeated any more, at no destination. Raises as `why` does."""
+        return self.request("acknowledge", name=name)
+
     def add_webhook(self, url: str) -> ClientWebhook:
         """Register a Discord webhook's URL with the daemon. Returns the name of its destination, for `to` of later signals.
 

@@ -375,6 +375,7 @@ _MEANT = {
     "attach": "a path",
     "code": "yes or no",
     "payload": "a Discord message",
+    "done": "yes or no",
     "id": "a ULID, so the signal has another",
 }
 _READERS: dict[str, Callable[[_Reader, str, Any], Any]] = {
@@ -394,6 +395,7 @@ _READERS: dict[str, Callable[[_Reader, str, Any], Any]] = {
     "to": _several,
     "code": _flag,
     "payload": _payload,
+    "done": _flag,
     "id": _id,
     "input_notes": _notes,
 }

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         host: str | None
         code: bool | None
         payload: Mapping[str, Any] | None
+        done: bool | None
         id: str | None
 
 
@@ -210,6 +211,7 @@ _PROPER: dict[str, Callable[[Any], Any]] = {
     "host": _short,
     "code": _flag,
     "payload": _payload,
+    "done": _flag,
     "id": _id,
     "input_notes": _notes,
 }
@@ -251,6 +253,7 @@ class Signal:
     payload: (
         dict[str, Any] | None
     )  # a Discord message that goes as it is; title and body are its text, for other destinations
+    done: bool | None  # it ends the story of its key
     input_notes: list[str] | None  # which values were converted, left as text, or cut
     id: str
 

@@ -102,6 +102,7 @@ class Components:
             journal,
             core.store,
             self.lanes,
+            timekeeper=core.timekeeper,
             wakeups=core.wakeups,
             disk_guard=core.disk_guard,
             attachments=core.attachments,

@@ -239,7 +239,7 @@ def test_report_of_an_invalid_file_lists_its_problems() -> None:
                 "file": "a.toml",
                 "line": 6,
                 "key": "routes[0].x",
-                "message": "unknown key; known here: when, to, continue",
+                "message": "unknown key; known here: when, to, continue, delay",
             }
         ],
         "warnings": [],

@@ -86,6 +86,7 @@ def housekeeping(journal: Journal, core: Core, lanes: Iterable[Lane], clock: Clo
         journal,
         core.store,
         lanes,
+        timekeeper=core.timekeeper,
         wakeups=core.wakeups,
         disk_guard=core.disk_guard,
         attachments=core.attachments,

@@ -30,10 +30,11 @@ ALL = 10**6
 
 def arrival(*to: str, priority: Priority = Priority.NORMAL, accepted: float = NOW, **fields: Any) -> Arrival:
     """A signal for these destinations."""
+    known = {name: fields.pop(name) for name in ("holds", "ends") if name in fields}
     signal = Signal(fields.pop("title", "BUY BTCUSDT"), **fields)
     body = msgspec.msgpack.encode(signal.as_dict())
     deadline = None if signal.expires is None else accepted + signal.expires
-    return Arrival(signal.id, accepted, 1000, 4711, body, int(priority), to, deadline, signal.key)
+    return Arrival(signal.id, accepted, 1000, 4711, body, int(priority), to, deadline, signal.key, **known)
 
 
 def put(database: sqlite3.Connection, /, *to: str, **fields: Any) -> str:

@@ -21,11 +21,15 @@ from tests.journal.factories import (
     tried,
 )
 
-from tocsind.journal import Reroute, attempts, maintenance, queries, queue, rerouting
+from tocsind.journal import Reroute, attempts, held, maintenance, queries, queue, rerouting
 from tocsind.journal.maintenance import CHUNK
 from tocsind.journal.queue import UNROUTED
 from tocsind.journal.schema import FILE_NAME
 from tocsind.policy.delivery import Priority, State
+from tocsind.policy.quiet import Hold
+
+NIGHT = Hold(NOW + 60, "held until 07:00 by quiet hours", is_quiet=True)
+DELAY = Hold(NOW + 60, "held for 1m by the delay of its route", is_quiet=False)
 
 
 def dead(database: sqlite3.Connection, destination: str = "a") -> str:
@@ -50,6 +54,12 @@ REASONS: dict[State, Callable[[sqlite3.Connection], object]] = {
     State.DIGESTED: lambda database: (put(database, "a"), put(database, "a"), digest_oldest(database, "a")),
     State.SILENCED: lambda database: queue.append(
         database, [msgspec.structs.replace(arrival("a"), silence=("S", "deploy"))]
+    ),
+    State.HELD: lambda database: (put(database, "a"), held.hold(database, {1: NIGHT}, NOW)),
+    State.SUPERSEDED: lambda database: (
+        put(database, "a", key="k", holds={"a": DELAY}),
+        put(database, "a", key="k", ends=True),
+        held.release_delayed(database, [1], {}, NOW + 60),
     ),
     State.DROPPED: lambda database: maintenance.drop(database, put(database, "a"), NOW),
 }

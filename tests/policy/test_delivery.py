@@ -201,7 +201,7 @@ def test_digest_has_negative_number() -> None:
 def test_open_and_settled_partition_all_states() -> None:
     assert set(State) == OPEN | SETTLED
     assert not OPEN & SETTLED
-    assert {State.QUEUED, State.SENDING} == OPEN
+    assert {State.HELD, State.QUEUED, State.SENDING} == OPEN
 
 
 def test_delivery_without_deadline_never_expires() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tocsin.signals import Signal
 from tocsind.policy import routes
 from tocsind.policy.delivery import Priority
-from tocsind.policy.routes import ROUTE_KEYS, Route, Router, Thresholds, chain, matches, priority_of, route
+from tocsind.policy.routes import ROUTE_KEYS, Route, Router, Thresholds, chain, delays, matches, priority_of, route
 
 graphs = st.dictionaries(st.sampled_from("abcdefg"), st.lists(st.sampled_from("abcdefg"), max_size=4))
 
@@ -144,3 +144,17 @@ def test_router_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [router(Signal("t", key=f"k{number}"))[1] for number in range(8)]
     assert found == [("a",) if number in {1, 5} else () for number in range(8)]
     assert len(router._cache) <= 2
+
+
+def test_delay_belongs_to_its_route() -> None:
+    free = Route(("free", "log"), {"tier": ("free",)}, continues=True, delay=900.0)
+    rules = [free, Route(("log", "all")), Route(("never",), delay=5.0)]
+    assert delays(Signal("t", tier="free"), Priority.LOW, rules) == {"free": 900.0, "log": 900.0}
+    assert delays(Signal("t", tier="paid"), Priority.LOW, rules) == {}
+    assert delays(Signal("t", tier="free", to=["free"]), Priority.LOW, rules) == {}
+
+
+def test_router_returns_the_delays_of_its_routes() -> None:
+    held = Router(Thresholds(), [Route(("a",), delay=5.0)])
+    assert held.delays(Signal("t"), Priority.LOW) == {"a": 5.0}
+    assert Router(Thresholds(), [Route(("a",))]).delays(Signal("t"), Priority.LOW) == {}

@@ -34,6 +34,7 @@ VERBS = {  # name: module, summary
     "top": ("top", "show destinations and queues, live"),
     "retry": ("operate", "requeue dead deliveries"),
     "drop": ("operate", "drop the queued deliveries of a signal"),
+    "ack": ("acknowledge", "acknowledge an alert, so that it is not repeated"),
     "silence": ("silences", "store matching signals for a while and send none of them"),
     "silences": ("silences", "list the silences in force"),
     "unsilence": ("silences", "end a silence early"),

@@ -9,13 +9,28 @@ from .layout import NO_LIMIT, columns, table
 from .output import format_age, print_json, print_line, print_note
 from .parsing import Found, Parser, Verb, client, common, misread
 
-STATES = ("queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped", "silenced")
+STATES = (
+    "held",
+    "queued",
+    "sending",
+    "sent",
+    "unknown",
+    "dead",
+    "expired",
+    "rerouted",
+    "digested",
+    "dropped",
+    "silenced",
+    "superseded",
+)
 _SHORT = (0, 1, 3, 4, 5)  # the columns of _HEAD on a narrow terminal
 _HEAD = ("ID", "PRIORITY", "DESTINATION", "STATE", "SINCE", "TRIES", "TITLE", "WHY")
 
 
 def _arguments(parser: Parser) -> None:
-    parser.add_argument("--state", choices=STATES, help="only deliveries in this state (default: queued and sending)")
+    parser.add_argument(
+        "--state", choices=STATES, help="only deliveries in this state (default: held, queued, sending and dead)"
+    )
     parser.add_argument("--destination", metavar="DEST", help="only deliveries for this destination")
     parser.add_argument("--limit", metavar="N", type=count, default=100, help="show at most N (default: 100)")
     common(parser)

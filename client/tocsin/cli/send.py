@@ -61,6 +61,7 @@ def signal_options(parser: Parser, priority: str = ", ".join(PRIORITIES)) -> Non
     parser.add_argument("-p", "--priority", metavar="P", help=priority)
     for name in (*_TEXTS, *_NUMBERS):
         parser.add_argument(f"--{name}", metavar=_METAVARS.get(name, name.upper()), help=_HELP.get(name))
+    parser.add_argument("--done", action="store_true", help="this signal ends the story of its --key")
     parser.add_argument("--code", action="store_true", help="show the body in a code block, as the output of a program")
     parser.add_argument("--field", metavar="K=V", action="append", type=_pair, help="add a field; may be repeated")
     parser.add_argument("--attach", metavar="PATH", help="attach a file of up to 8 MiB; an image is shown inline")
@@ -151,6 +152,7 @@ def given(found: Found) -> dict[str, Any]:
         "fields": dict(found.field) if found.field else None,
         "tags": found.tag,
         "code": found.code or None,
+        "done": found.done or None,
     }
 
 

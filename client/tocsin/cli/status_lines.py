@@ -34,6 +34,7 @@ def status_lines(status: dict[str, Any], our_spool: str, width: int) -> list[str
         "",
         *_queue_lines(status.get("queue") or {}, width),
         *_spool_lines(status.get("spool") or {}, our_spool, width),
+        *_held_lines(status.get("held") or [], width),
         *_silence_lines(status.get("silences") or {}),
         *_expectation_lines(status.get("expectations") or {}, width),
         *_attachment_lines(storage.get("attachments") or {}),
@@ -79,6 +80,17 @@ def _spool_lines(spool: dict[str, Any], own: str, width: int) -> list[str]:
         return lines
     what = f"{counted(waiting, 'file')} in {own}, which this daemon does not read: it reads {spool.get('path')}"
     return [*lines, *_warning(f"{what}; set $TOCSIN_SPOOL to it", width)]
+
+
+def _held_lines(held: list[dict[str, Any]], width: int) -> list[str]:
+    """What quiet hours and the delays of routes hold back, and until when."""
+    return [line for group in held for line in wrapped(_held(group), width, "held    ", " " * 8)]
+
+
+def _held(group: dict[str, Any]) -> str:
+    reason, left = str(group.get("reason")).removeprefix("held "), format_age(group.get("until_seconds") or 0)
+    when = f"in {left}" if group.get("by") == "quiet" else f"the first in {left}"
+    return f"{group.get('deliveries'):,} for {group.get('destination')} {reason}, {when}"
 
 
 def _silence_lines(silences: dict[str, Any]) -> list[str]:

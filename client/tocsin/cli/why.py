@@ -70,6 +70,7 @@ def story_lines(story: Mapping[str, Any]) -> list[str]:
         *([f"  {plain(signal['attach_note'])}"] if "attach_note" in signal else []),
         *(f"  {plain(note)}" for note in signal.get("input_notes") or ()),
         f"  {_at(story.get('accepted'))}  {accepted}",
+        *_acknowledged_lines(story.get("acknowledged")),
     ]
     for delivery in story.get("deliveries") or []:
         lines += ["", *_delivery_lines(delivery)]
@@ -95,8 +96,24 @@ def _delivery_lines(delivery: dict[str, Any]) -> list[str]:
         *attempts,
         f"  {_at(delivery.get('since'))}  {_coloured(delivery.get('state'))}{_because(delivery.get('reason'))}"
         + (f", message {plain(message)}" if message else ""),
+        *_time_lines(delivery),
         *_digest_lines(delivery.get("digest")),
     ]
+
+
+def _acknowledged_lines(acknowledged: dict[str, Any] | None) -> list[str]:
+    return [f"  {_at(acknowledged.get('at'))}  acknowledged by uid {acknowledged.get('uid')}"] if acknowledged else []
+
+
+def _time_lines(delivery: dict[str, Any]) -> list[str]:
+    """Until when a delivery is held, how often it was repeated, and when it is again."""
+    held_until, repeats, repeat_at = delivery.get("held_until"), delivery.get("repeats"), delivery.get("repeat_at")
+    lines = [f"  {_at(held_until)}  it is released"] if held_until else []
+    if repeats:
+        lines.append(f"  {'':<23}  posted again {'once' if repeats == 1 else f'{repeats} times'}")
+    if repeat_at:
+        lines.append(f"  {_at(repeat_at)}  it is posted again, unless it is acknowledged: `tocsin ack`")
+    return lines
 
 
 def _digest_lines(digest: dict[str, Any] | None) -> list[str]:

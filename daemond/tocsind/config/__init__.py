@@ -19,6 +19,8 @@ need no code of their own. The values are used only when there was no mistake.
     http            [http]: where to listen, and the tokens
     routes          the keys of a route
     expect          the keys of an expectation
+    quiet           the keys of quiet hours
+    zones           time zones: of the database, and of this host
     advice          warnings: what is allowed, and probably a mistake
     reserved_paths  names in the state folder that no file destination may use
     loading         finds the file, reads the document

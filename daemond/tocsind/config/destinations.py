@@ -12,6 +12,7 @@ from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
 from tocsind.policy.digest import Budgets
 from tocsind.policy.patience import NEVER, Patience
+from tocsind.policy.repeat import Repeat
 
 from .kinds import KINDS
 from .model import DestinationOptions
@@ -41,7 +42,9 @@ def _destination(location: Location, name: str, names: Collection[str]) -> Desti
     disabled = absent if found.get("enabled", True) else SWITCHED_OFF
     common: dict[str, Any] = {"limit": kind.limit, "digest": kind.digest}
     common.update(
-        (key, found[key]) for key in ("limit", "digest", "fallback", "retry", "breaker", "patience") if key in found
+        (key, found[key])
+        for key in ("limit", "digest", "fallback", "retry", "breaker", "patience", "repeat")
+        if key in found
     )
     return DestinationOptions(**common, name=name, kind=found["kind"], options=options, disabled=disabled)
 
@@ -63,6 +66,7 @@ def _common(name: str, names: Collection[str]) -> dict[str, Field]:
         "retry": Field(_retry),
         "breaker": Field(_breaker),
         "patience": Field(_patience),
+        "repeat": Field(_repeat),
     }
 
 
@@ -103,6 +107,17 @@ def _patience(location: Location) -> Patience:
             raise Mistake(
                 f'must be a table like {{ urgent = "30s", high = "2m", normal = "10m" }}, not {kind_of(other)}'
             )
+
+
+def _repeat(location: Location) -> Repeat | None:
+    match location.value:
+        case False:
+            return None
+        case dict():
+            fields = {**{priority: Field(duration) for priority in PRIORITIES}, "most": Field(count)}
+            return Repeat(**read_table(location, fields))
+        case other:
+            raise Mistake(f'must be false or a table like {{ urgent = "5m", most = 12 }}, not {kind_of(other)}')
 
 
 def _duration_or_never(location: Location) -> float | None:

@@ -21,6 +21,7 @@ from .lines import lines_of
 from .model import Config, DaemonOptions
 from .observers import alarms, heartbeat
 from .problems import ConfigurationInvalid, Problem, masked
+from .quiet import quiet
 from .reader import Field, Findings, Location, check_order, read_table
 from .routes import routes
 from .values import duration, flag, folder_path, one_of, share, size, socket_path
@@ -137,6 +138,7 @@ def _fields(data: dict[str, Any]) -> dict[str, Field]:
         "destinations": Field(destinations, missing="missing: at least one is needed, or nothing could be delivered"),
         "routes": Field(lambda location: routes(location, names)),
         "expect": Field(lambda location: expect(location, names)),
+        "quiet": Field(quiet),
         "http": Field(lambda location: http(location, names)),
         "metrics": Field(metrics),
         "alarms": Field(alarms),

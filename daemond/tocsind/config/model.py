@@ -14,6 +14,8 @@ from tocsind.policy.bucket import Rate
 from tocsind.policy.digest import Budgets
 from tocsind.policy.pace import Pace
 from tocsind.policy.patience import Patience
+from tocsind.policy.quiet import QuietRule
+from tocsind.policy.repeat import Repeat
 from tocsind.policy.routes import Route, Thresholds
 from tocsind.secret import Secret
 
@@ -116,6 +118,7 @@ class DestinationOptions(msgspec.Struct, frozen=True):
     retry: Retry = Retry()
     breaker: BreakerLimits = BreakerLimits()
     patience: Patience = Patience()
+    repeat: Repeat | None = None  # None: nothing is repeated
     disabled: str | None = None
 
     @property
@@ -165,6 +168,7 @@ class Config(msgspec.Struct, frozen=True):
     heartbeat: HeartbeatOptions = HeartbeatOptions()
     expect: tuple[ExpectOptions, ...] = ()
     problems: tuple[str, ...] = ()
+    quiet: tuple[QuietRule, ...] = ()
     places: Mapping[str, str] = {}  # file destination -> the place of its path in the file, for messages
 
     @property

@@ -8,7 +8,7 @@ from tocsin.signals import PRIORITIES
 from tocsind.policy.routes import ROUTE_KEYS, Route
 
 from .reader import Field, Location, Mistake, kind_of, read_table
-from .values import filled, flag, one_of, several, text
+from .values import duration, filled, flag, one_of, several, text
 
 _WHEN = {
     key: Field(filled(several(one_of(PRIORITIES, "priority") if key == "priority" else text))) for key in ROUTE_KEYS
@@ -25,12 +25,23 @@ def routes(location: Location, names: Collection[str]) -> tuple[Route, ...]:
 def _route(location: Location, names: Collection[str]) -> Route:
     to = filled(several(one_of(names, "destination")))
     fields = {
-        "when": Field(lambda when: read_table(when, _WHEN)),
+        "when": Field(when),
         "to": Field(to, missing='missing; write it like to = ["NAME"]'),
         "continue": Field(flag),
+        "delay": Field(duration),
     }
     found = read_table(location, fields)
-    return Route(to=found.get("to", ()), when=found.get("when", {}), continues=found.get("continue", False))
+    return Route(
+        to=found.get("to", ()),
+        when=found.get("when", {}),
+        continues=found.get("continue", False),
+        delay=found.get("delay", 0.0),
+    )
+
+
+def when(location: Location) -> dict[str, tuple[str, ...]]:
+    """The `when` of a route, or of quiet hours."""
+    return read_table(location, _WHEN)
 
 
 def takes_everything(route: Route) -> bool:

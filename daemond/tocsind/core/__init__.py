@@ -2,6 +2,8 @@
 
     accept           stores signals in the journal and makes receipts
     settle           the lanes' store: claims deliveries, records outcomes, moves deliveries to fallbacks
+    quiet            what quiet hours and the delays of routes hold back, now
+    timekeeper       does what is due at an instant: quiet hours begin and end, delays end, alerts are repeated
     wakeups          the running lanes, and the ways to wake them
     admission        what the configuration makes of a signal: priority, destinations, deadline
     active_config    the configuration in force

@@ -11,7 +11,17 @@ from typing import NamedTuple
 from tocsin.signals import PRIORITIES, Receipt, Signal
 from tocsind.attachments import Attachments
 from tocsind.errors import StorageFull
-from tocsind.events import Accepted, AttachmentDropped, Duplicate, Emit, ForeignId, Silenced, SourceReserved, Unrouted
+from tocsind.events import (
+    Accepted,
+    AttachmentDropped,
+    Duplicate,
+    Emit,
+    ForeignId,
+    Held,
+    Silenced,
+    SourceReserved,
+    Unrouted,
+)
 from tocsind.journal import Arrival, Journal, OutboxPosition, queue
 from tocsind.policy.delivery import Delivery, Priority
 from tocsind.policy.silence import Silence
@@ -155,6 +165,8 @@ class Acceptor:
             self._wakeups.wake(name, [Priority(priority)])
         if any(arrival.deadline is not None for arrival in sent):
             self._wakeups.notify_deadline()
+        if any(arrival.holds for arrival in new):
+            self._wakeups.notify_schedule()
 
     def _announce(self, arrival: Arrival) -> None:
         label = PRIORITIES[arrival.priority]
@@ -164,6 +176,8 @@ class Acceptor:
             self._emit(Silenced(arrival.id, arrival.silence[0]))
         elif not arrival.destinations:
             self._emit(Unrouted(arrival.id))
+        for name, hold in arrival.holds.items():
+            self._emit(Held(arrival.id, name, hold.reason))
 
     def _report_reserved_sources(self, group: Group, permitted: Sequence[Signal]) -> None:
         """Signals that named the daemon's own source and lost it."""

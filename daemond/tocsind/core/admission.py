@@ -17,8 +17,10 @@ from tocsind.journal import Arrival, queue
 from tocsind.policy.delivery import Delivery, Priority
 from tocsind.policy.routes import Router, by_rules, priority_of
 from tocsind.policy.silence import Silence
+from tocsind.policy.story import ends_story
 
 from .active_config import ActiveConfig
+from .quiet import Quiet
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -42,11 +44,12 @@ class Admission:
     """Makes arrivals of signals."""
 
     def __init__(
-        self, config: ActiveConfig, clock: Clock, silence_of: Callable[[Signal, Priority], Silence | None]
+        self, config: ActiveConfig, clock: Clock, silence_of: Callable[[Signal, Priority], Silence | None], quiet: Quiet
     ) -> None:
         self._config = config
         self._clock = clock
         self.silence_of = silence_of
+        self._quiet = quiet
         self._router = (config.current, Router(config.current.priorities, config.current.routes))
 
     def check(self, signal: Signal) -> None:
@@ -93,6 +96,8 @@ class Admission:
         priority, destinations = self._route(signal)
         silence = self.silence_of(signal, priority)
         deadline = None if signal.expires is None else now.steady + signal.expires - age
+        delays = self._router[1].delays(signal, priority)
+        holds = self._quiet.holds_of(signal, priority, destinations, delays, now.steady - age)
         return Arrival(
             signal.id,
             now.wall,
@@ -106,6 +111,8 @@ class Admission:
             now.steady - now.wall,
             None if silence is None else (silence.id, silence.settlement()),
             "payload" in values,
+            holds if silence is None else {},
+            ends_story(signal),
         )
 
     def _route(self, signal: Signal) -> tuple[Priority, tuple[str, ...]]:

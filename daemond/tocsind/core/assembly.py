@@ -19,8 +19,10 @@ from .active_config import ActiveConfig
 from .admission import Admission
 from .disk_guard import DiskGuard
 from .operator import Operator
+from .quiet import Quiet
 from .settle import JournalStore
 from .silences import Silences
+from .timekeeper import Timekeeper
 from .waiters import Waiters
 from .wakeups import Wakeups
 
@@ -33,6 +35,7 @@ class Core(NamedTuple):
     store: JournalStore
     operator: Operator
     silences: Silences
+    timekeeper: Timekeeper
     waiters: Waiters
     wakeups: Wakeups
     disk_guard: DiskGuard
@@ -50,24 +53,32 @@ def assemble(  # noqa: PLR0917 - called by `components` and by tests
     """The core on an open journal in the state folder `folder`."""
     active, waiters, wakeups = ActiveConfig(config), Waiters(journal), Wakeups()
     silences = Silences(journal, clock, emit)
-    admission = Admission(active, clock, silences.matching)
+    quiet = Quiet(active, clock)
+    admission = Admission(active, clock, silences.matching, quiet)
     disk_guard = DiskGuard(journal, active, folder, emit)
     attachments = Attachments(folder, Path(paths.spool_folder(str(folder))))
+    store = JournalStore(
+        journal,
+        active,
+        disk_guard=disk_guard,
+        waiters=waiters,
+        wakeups=wakeups,
+        quiet=quiet,
+        clock=clock,
+        emit=emit,
+        jitter=jitter,
+    )
+    operator = Operator(journal, admission, waiters=waiters, wakeups=wakeups, clock=clock, emit=emit)
+    timekeeper = Timekeeper(
+        journal, active, quiet, store=store, operator=operator, waiters=waiters, wakeups=wakeups, clock=clock, emit=emit
+    )
     return Core(
         active,
         Acceptor(journal, admission, disk_guard=disk_guard, attachments=attachments, wakeups=wakeups, emit=emit),
-        JournalStore(
-            journal,
-            active,
-            disk_guard=disk_guard,
-            waiters=waiters,
-            wakeups=wakeups,
-            clock=clock,
-            emit=emit,
-            jitter=jitter,
-        ),
-        Operator(journal, admission, waiters=waiters, wakeups=wakeups, clock=clock, emit=emit),
+        store,
+        operator,
         silences,
+        timekeeper,
         waiters,
         wakeups,
         disk_guard,

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tocsind.clock import Clock
-from tocsind.events import DroppedByOperator, Emit, OrphansRequeued, Requeued
-from tocsind.journal import Journal, digests, maintenance, queries, queue
+from tocsind.events import AcknowledgedBy, DroppedByOperator, Emit, OrphansRequeued, Requeued
+from tocsind.journal import Acknowledged, Journal, acknowledgements, digests, maintenance, queries, queue
 
-from .admission import Admission
+from .admission import Admission, Peer
 from .waiters import Waiters
 from .wakeups import Wakeups
 
@@ -53,6 +53,13 @@ class Operator:
             self._emit(DroppedByOperator(id_, dropped))
             self._waiters.release_all()
         return dropped
+
+    async def acknowledge(self, name: str, peer: Peer) -> Acknowledged | None:
+        """Record who acknowledges a signal (by its id) or a story (by its key), and end the repetitions; None when neither is known."""
+        done = await self._journal.run(acknowledgements.acknowledge, name, peer.uid, self._clock.wall())
+        if done is not None:
+            self._emit(AcknowledgedBy(done.id, done.key, done.stopped, peer.uid, peer.pid))
+        return done
 
     async def replaced_by(self, id_: str) -> str:
         """Why `retry` or `drop` found no delivery of a signal: the digest that replaced it, or its state."""

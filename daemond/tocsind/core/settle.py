@@ -8,7 +8,7 @@ does both in one commit.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -25,11 +25,13 @@ from tocsind.events import (
     Edited,
     Emit,
     Expired,
+    Held,
     Rerouted,
     Sent,
     StorageProblem,
 )
 from tocsind.journal import (
+    Connection,
     Journal,
     LaneState,
     LimitState,
@@ -39,9 +41,11 @@ from tocsind.journal import (
     SettledAttempt,
     attempts,
     digests,
+    held,
     limiter_state,
     maintenance,
     queue,
+    repeats,
     rerouting,
 )
 from tocsind.policy import delivery as law
@@ -49,12 +53,15 @@ from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import Delivery, Priority, Settlement, State
 from tocsind.policy.outcomes import Outcome, is_unsent
 from tocsind.policy.patience import Fitness, ranked
+from tocsind.policy.quiet import Hold
 from tocsind.policy.routes import chain
 from tocsind.policy.sources import DAEMON_SOURCE
+from tocsind.policy.story import ends_story
 from tocsind.rendering.digest import digest
 
 from .active_config import ActiveConfig
 from .disk_guard import DiskGuard
+from .quiet import Quiet
 from .waiters import Waiters
 from .wakeups import Wakeups
 
@@ -74,6 +81,7 @@ class JournalStore:
         disk_guard: DiskGuard,
         waiters: Waiters,
         wakeups: Wakeups,
+        quiet: Quiet,
         clock: Clock,
         emit: Emit,
         jitter: Callable[[], float] = random.random,
@@ -83,6 +91,7 @@ class JournalStore:
         self._disk_guard = disk_guard
         self._waiters = waiters
         self._wakeups = wakeups
+        self._quiet = quiet
         self._clock = clock
         self._emit = emit
         self._jitter = jitter
@@ -95,6 +104,7 @@ class JournalStore:
 
     async def begin(self, batch: Sequence[Delivery], asking: RequestStart) -> list[Delivery]:
         """Claim deliveries and open an attempt for each. Only what is returned may be sent."""
+        batch = await self.hold_back(batch)
         # each try reads the clock again: a deadline may pass while the disk is full
         return await self._retry_while_full(
             lambda: self._journal.run(attempts.begin, batch, asking, self._clock.steady())
@@ -128,6 +138,7 @@ class JournalStore:
         A claim that cannot read a row raises, and that ends the daemon. The outcomes are recorded all the same: without them the next run
         would send the batch again.
         """
+        following = await self.hold_back(following)
         now = self._clock.steady()
         settled = self._settled_attempts(batch, outcomes, retry, now)
         job = partial(attempts.settle_and_begin, following=following, request=asking)
@@ -148,6 +159,27 @@ class JournalStore:
         moved = await self._retry_while_full(lambda: self._journal.run(attempts.settle, settled, now, lane, scopes))
         return self._announce(settled, moved, now)
 
+    async def hold_back(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Hold those of these queued deliveries that may not be posted in quiet hours; the others.
+
+        A repetition is not held: it is due again when the quiet ends.
+        """
+        holds = self._quiet.holds(deliveries)
+        if not holds:
+            return deliveries
+        ahead = self._clock.steady() - self._clock.wall()
+        later = {
+            each.number: holds.pop(each.number).until + ahead
+            for each in deliveries
+            if each.repeats > 0 and each.number in holds
+        }
+        await self._retry_while_full(lambda: self._journal.run(_hold, holds, later, self._clock.steady()))
+        for each in deliveries:
+            if each.number in holds:
+                self._emit(Held(each.id, each.destination, holds[each.number].reason))
+        self._wakeups.notify_schedule()
+        return [each for each in deliveries if each.number not in holds and each.number not in later]
+
     async def replay(self) -> int:
         """Requeue what an earlier run left in flight, marked as possibly sent; the number of deliveries."""
         return await self._retry_while_full(lambda: self._journal.run(attempts.replay, self._clock.steady()))
@@ -163,7 +195,18 @@ class JournalStore:
     def _settled_attempt(self, delivery: Delivery, outcome: Outcome, retry: Retry, now: float) -> SettledAttempt:
         settlement = law.settle(delivery, outcome, now=now, retry=retry, jitter=self._jitter())
         fallbacks = self._fallbacks(delivery.destination)
-        return SettledAttempt(delivery, settlement, type(outcome).__name__.lower(), fallbacks, is_unsent(outcome))
+        repeat_at = self._repeat_at(delivery, now) if settlement.state is State.SENT else None
+        return SettledAttempt(
+            delivery, settlement, type(outcome).__name__.lower(), fallbacks, is_unsent(outcome), repeat_at
+        )
+
+    def _repeat_at(self, delivery: Delivery, now: float) -> float | None:
+        """When to post this delivery again, unless it is acknowledged; None: its destination does not repeat it."""
+        options = self._config.current.destinations.get(delivery.destination)
+        if options is None or options.repeat is None or delivery.is_digest or ends_story(delivery.signal):
+            return None
+        every = options.repeat.every(delivery.priority)
+        return None if every is None else now + every
 
     # --- events and wake-ups, after the commit --------------------------------------------------------------------------
 
@@ -176,6 +219,8 @@ class JournalStore:
             attempt.delivery.deadline is not None and attempt.settlement.state is not State.SENT for attempt in settled
         ):
             self._wakeups.notify_deadline()
+        if any(attempt.repeat_at is not None for attempt in settled):
+            self._wakeups.notify_schedule()
         return [attempt.settlement for attempt in settled]
 
     def _announce_outcome(self, attempt: SettledAttempt, now: float) -> None:
@@ -183,7 +228,7 @@ class JournalStore:
         id_, destination, reason = delivery.id, delivery.destination, settlement.reason or ""
         match settlement.state:
             case State.SENT:
-                age = now - delivery.skew - delivery.accepted
+                age = now - delivery.waits_since
                 self._emit(Sent(id_, destination, delivery.attempts, age, settlement.message, settlement.reason))
             case State.UNKNOWN:
                 self._emit(Ambiguous(id_, destination, reason))
@@ -349,3 +394,8 @@ class JournalStore:
                     self._emit(StorageProblem(f"{full}; outcomes are kept in memory until they can be written"))
                 reported = True
             await trio.sleep(RETRY_INTERVAL)
+
+
+def _hold(connection: Connection, holds: Mapping[int, Hold], later: Mapping[int, float], now: float) -> None:
+    held.hold(connection, holds, now)
+    repeats.postpone(connection, later)

@@ -43,6 +43,7 @@ class Wakeups:
 
     def __init__(self) -> None:
         self.lanes: dict[str, LaneHandle] = {}
+        self.schedule_changed = trio.Event()  # as the next: the nearest instant of the timekeeper may have changed
         self.deadline_changed = trio.Event()  # replaced each time it is set: the nearest deadline may have changed
 
     def wake(self, name: str, priorities: Iterable[Priority] = Priority) -> None:
@@ -67,7 +68,13 @@ class Wakeups:
         for lane in self.lanes.values():
             lane.recheck_fallbacks()
 
+    def notify_schedule(self) -> None:
+        """A delivery is held or to be repeated that was not before, or the configuration changed."""
+        self.schedule_changed.set()
+        self.schedule_changed = trio.Event()
+
     def notify_deadline(self) -> None:
         """A delivery with a deadline is queued that was not queued before: new, requeued, or no longer being sent."""
         self.deadline_changed.set()
+        self.schedule_changed = trio.Event()  # as the next: the nearest instant of the timekeeper may have changed
         self.deadline_changed = trio.Event()

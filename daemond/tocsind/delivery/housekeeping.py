@@ -1,4 +1,5 @@
-"""Housekeeping: one task each for deadlines, old records, free disk, digests of backlogs, and attachments that no signal needs.
+"""Housekeeping: one task each for quiet hours and other instants (`core.timekeeper`), deadlines, old records, free disk, digests of
+backlogs, and attachments that no signal needs.
 
 Each task sleeps until its next round, or until a nearer deadline is set.
 """
@@ -14,6 +15,7 @@ from tocsind.attachments import Attachments
 from tocsind.clock import Clock, sleep_until_round
 from tocsind.core.disk_guard import DiskGuard
 from tocsind.core.settle import JournalStore
+from tocsind.core.timekeeper import Timekeeper
 from tocsind.core.wakeups import Wakeups
 from tocsind.journal import Count, Journal, maintenance, queries
 from tocsind.policy.delivery import Priority, State
@@ -38,6 +40,7 @@ class Housekeeping:
         store: JournalStore,
         lanes: Iterable[Lane],
         *,
+        timekeeper: Timekeeper,
         wakeups: Wakeups,
         disk_guard: DiskGuard,
         attachments: Attachments,
@@ -46,6 +49,7 @@ class Housekeeping:
         self._journal = journal
         self._store = store
         self._lanes = lanes
+        self._timekeeper = timekeeper
         self._wakeups = wakeups
         self._disk_guard = disk_guard
         self._attachments = attachments
@@ -54,6 +58,7 @@ class Housekeeping:
     async def run(self) -> None:
         """Run all tasks."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._timekeeper.run)
             nursery.start_soon(self._expire)
             nursery.start_soon(self._delete_old)
             nursery.start_soon(self._watch_disk)

@@ -93,6 +93,7 @@ class Supervisor:
             if options.name not in self._lanes:
                 await self._start(options, nursery)
         await self._operator.requeue_orphans()
+        self._wakeups.notify_schedule()
 
     async def _start(self, options: DestinationOptions, nursery: trio.Nursery) -> None:
         destination = build(options, self._client, self._folder)

@@ -11,6 +11,7 @@ No event has a field for a secret, so none can reach the log.
 """
 
 from .daemon import (
+    AcknowledgedBy,
     ConfigurationWarning,
     ConnectionRefused,
     DroppedByOperator,
@@ -35,12 +36,18 @@ from .delivery import (
     Edited,
     Enabled,
     Expired,
+    Held,
     OrphansRequeued,
     ProbeFailed,
+    QuietEnded,
     RateLimited,
     Recovered,
+    Released,
+    Repeated,
     Rerouted,
     Sent,
+    Superseded,
+    Unacknowledged,
 )
 from .event import Emit, Event
 from .host import (
@@ -98,6 +105,7 @@ from .timed import (
 __all__ = [
     "AcceptFailed",
     "Accepted",
+    "AcknowledgedBy",
     "AlarmRaised",
     "AlarmUndeliverable",
     "AllClear",
@@ -127,6 +135,7 @@ __all__ = [
     "HeartbeatFailed",
     "HeartbeatResumed",
     "HeartbeatWithheld",
+    "Held",
     "HttpOpened",
     "HttpProblem",
     "IntakeClosed",
@@ -141,10 +150,13 @@ __all__ = [
     "ProgressResumed",
     "ProgressStalled",
     "Quarantined",
+    "QuietEnded",
     "RateLimited",
     "Recovered",
+    "Released",
     "ReloadRefused",
     "Reloaded",
+    "Repeated",
     "RequestNotPermitted",
     "Requeued",
     "Rerouted",
@@ -165,6 +177,8 @@ __all__ = [
     "Stopped",
     "Stopping",
     "StorageProblem",
+    "Superseded",
+    "Unacknowledged",
     "UnknownDestination",
     "Unrouted",
     "WebhookAdded",

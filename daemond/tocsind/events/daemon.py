@@ -95,6 +95,16 @@ class DroppedByOperator(Event, frozen=True):
     deliveries: int
 
 
+class AcknowledgedBy(Event, frozen=True):
+    """A user acknowledged a signal (`id`) or the story of a `key`; it ended so many repetitions."""
+
+    id: str | None
+    key: str | None
+    stopped: int
+    uid: int
+    pid: int
+
+
 class Requeued(Event, frozen=True):
     """An operator requeued so many dead deliveries."""
 

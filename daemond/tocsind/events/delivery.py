@@ -86,6 +86,56 @@ class Digested(Event, frozen=True):
     deliveries: int
 
 
+class Held(Event, frozen=True):
+    """Quiet hours or the delay of a route hold a delivery back."""
+
+    level: ClassVar[str] = "debug"
+    id: str
+    destination: str
+    reason: str
+
+
+class Released(Event, frozen=True):
+    """The delay of a route is over: the delivery is queued, or quiet hours hold it now."""
+
+    level: ClassVar[str] = "debug"
+    id: str
+    destination: str
+
+
+class QuietEnded(Event, frozen=True):
+    """Quiet hours have ended at a destination: the digest `id` stands for so many signals."""
+
+    id: str
+    destination: str
+    signals: int
+
+
+class Superseded(Event, frozen=True):
+    """The story of a signal's key ended while the delay of its route held it: only the end is told."""
+
+    level: ClassVar[str] = "debug"
+    id: str
+
+
+class Repeated(Event, frozen=True):
+    """A signal that is not acknowledged is posted again, for the `repeats`-th time."""
+
+    id: str
+    destination: str
+    repeats: int
+
+
+class Unacknowledged(Event, frozen=True):
+    """All repetitions of a signal are used up. The fallback is told once; None: no fallback is left."""
+
+    level: ClassVar[str] = "warning"
+    id: str
+    destination: str
+    repeats: int
+    fallback: str | None
+
+
 class OrphansRequeued(Event, frozen=True):
     """A destination was removed from the configuration. The routes assigned its deliveries to other destinations."""
 

@@ -23,6 +23,7 @@ from tocsind.errors import StorageFull
 from tocsind.events import Emit, LossesReported, SignalRefused, WebhookRejected
 from tocsind.expectations import Expectations
 from tocsind.ipc.protocol import (
+    Acknowledge,
     AddClientWebhook,
     AnyRequest,
     Backup,
@@ -143,9 +144,11 @@ class Handlers:
             self._emit(WebhookRejected(str(refused), peer.uid, peer.pid))
             raise Refusal(refused.kind, str(refused)) from None
 
-    async def change_silences(self, request: Silence | Unsilence, peer: Peer) -> dict[str, Any]:
-        """Begin or end a silence for this user; the reply. Raises Refusal."""
+    async def change(self, request: Acknowledge | Silence | Unsilence, peer: Peer) -> dict[str, Any]:
+        """Acknowledge an alert, or begin or end a silence, in the name of this user; the reply. Raises Refusal."""
         try:
+            if isinstance(request, Acknowledge):
+                return {"ok": True, **await self._acknowledge(request.name, peer)}
             if isinstance(request, Silence):
                 return {"ok": True, **await self._silences.on_silence(request, peer)}
             return {"ok": True, **await self._silences.on_unsilence(request, peer)}
@@ -195,6 +198,14 @@ class Handlers:
     async def _on_why(self, request: Why) -> dict[str, Any]:
         id_ = await whole_id(self._journal, request.id)
         return {"why": _found(await self._stories.read(id_), request.id)}
+
+    async def _acknowledge(self, name: str, peer: Peer) -> dict[str, Any]:
+        done = await self._operator.acknowledge(name, peer)
+        if done is None:
+            done = await self._operator.acknowledge(await whole_id(self._journal, name.upper()), peer)
+        if done is None:
+            raise Refusal("not-found", f"no signal and no key {_cut(name)!r} is known here")
+        return {"id": done.id, "key": done.key, "stopped": done.stopped}
 
     async def _on_drop(self, request: Drop) -> dict[str, Any]:
         await self._must_exist(request.id)

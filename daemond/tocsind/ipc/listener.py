@@ -21,6 +21,7 @@ from tocsind.errors import StorageFull
 from tocsind.events import ConnectionRefused, Emit, SignalsLost
 from tocsind.host.accept_loop import AcceptLoop
 from tocsind.ipc.protocol import (
+    Acknowledge,
     AddClientWebhook,
     AnyRequest,
     Backup,
@@ -147,10 +148,10 @@ class Server:
                 connection.send_reply_now(await self._handlers.add_webhook(request, connection.peer), as_json=as_json)
             case Expect() | Goodbye():
                 connection.send_reply_now(await self._handlers.beat(request, connection.peer), as_json=as_json)
-            case Silence() | Unsilence():
+            case Acknowledge() | Silence() | Unsilence():
                 await self._catch_up(connection, request, turn)  # what was sent before is not silenced
                 await turn.acquire(QUESTION)
-                reply = await self._handlers.change_silences(request, connection.peer)
+                reply = await self._handlers.change(request, connection.peer)
                 connection.send_reply_now(reply, as_json=as_json)
             case Losses():
                 await turn.acquire(QUESTION)

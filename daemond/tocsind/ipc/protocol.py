@@ -10,7 +10,18 @@ from msgspec import Meta
 from tocsin.wire import PROTOCOL
 
 State = Literal[
-    "queued", "sending", "sent", "unknown", "dead", "expired", "rerouted", "digested", "dropped", "silenced"
+    "held",
+    "queued",
+    "sending",
+    "sent",
+    "unknown",
+    "dead",
+    "expired",
+    "rerouted",
+    "digested",
+    "dropped",
+    "silenced",
+    "superseded",
 ]
 Ack = Literal["stored", "received", "none"]
 MOST_LOSSES = 1_000_000  # in one report: no client can make the counter useless with a single request
@@ -126,6 +137,12 @@ class Losses(Request, frozen=True, kw_only=True, tag="losses"):
     dropped: Annotated[int, Meta(ge=0, le=MOST_LOSSES)] = 0
 
 
+class Acknowledge(Request, frozen=True, kw_only=True, tag="acknowledge"):
+    """End the repetitions of a signal (`name` is its id) or of a story (its key)."""
+
+    name: str
+
+
 class Silence(Request, frozen=True, kw_only=True, tag="silence"):
     """Store matching signals for so many seconds and send none of them. Every pair of `when` must match: a key of a route, and a value."""
 
@@ -183,6 +200,7 @@ AnyRequest = (
     | AddClientWebhook
     | Backup
     | Losses
+    | Acknowledge
     | Silence
     | Silences
     | Unsilence

@@ -18,6 +18,9 @@ pays for one. It answers a job only after the commit.
     live_messages    live messages within the jobs above, and a job: preview
     messages         jobs: load, save
     digests          jobs: make_digest, replaced_by
+    held             jobs: hold, gather, finish, release_delayed: what quiet hours and delays hold back
+    repeats          jobs: due, again, tell_fallback: alerts that are posted again
+    acknowledgements a job: acknowledge; what ends repetitions, within the jobs above
     maintenance      jobs: expire, retry, drop, delete_old
     rerouting        jobs: divert, reroute, return_to_origin: to fallbacks and back
     expectations     jobs: load, save, delete, last_signal
@@ -41,10 +44,12 @@ from .backup import Copy, CopyFailed
 from .digests import FIRST
 from .files import RESERVE
 from .records import (
+    Acknowledged,
     Arrival,
     Count,
     DigestResult,
     ExpectationRow,
+    HeldGroup,
     LaneState,
     LimitState,
     OpenAlarm,
@@ -63,6 +68,7 @@ __all__ = [
     "FIRST",
     "RESERVE",
     "SQLITE_VERSION",
+    "Acknowledged",
     "Arrival",
     "Connection",
     "Copy",
@@ -70,6 +76,7 @@ __all__ = [
     "Count",
     "DigestResult",
     "ExpectationRow",
+    "HeldGroup",
     "Journal",
     "LaneState",
     "LimitState",

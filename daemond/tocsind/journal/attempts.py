@@ -12,7 +12,7 @@ import msgspec
 
 from tocsind.policy.delivery import Delivery, Priority, State
 
-from . import limiter_state, live_messages
+from . import acknowledgements, limiter_state, live_messages
 from .queue import add_delivery
 from .records import LaneState, LimitState, RequestStart, Reroute, SettledAttempt
 
@@ -75,6 +75,7 @@ def settle(
     """Record outcomes, and what the responses showed. Returns the deliveries that also go to a fallback."""
     _close(connection, settled, now)
     live_messages.save(connection, settled)
+    _schedule_repeats(connection, settled)
     for destination in {attempt.delivery.destination for attempt in settled}:
         if all(attempt.unsent for attempt in settled):
             limiter_state.cancel_request(connection, destination)
@@ -114,13 +115,21 @@ def _close(connection: sqlite3.Connection, settled: Sequence[SettledAttempt], no
         [(now, each.outcome, each.settlement.reason, each.delivery.number, each.delivery.attempts) for each in settled],
     )
     connection.executemany(
-        "UPDATE deliveries SET message = ? WHERE digest = (SELECT signal FROM deliveries WHERE number = ?)",
+        "UPDATE deliveries SET message = ? WHERE state = 'digested' AND digest = (SELECT signal FROM deliveries WHERE number = ?)",
         [
             (each.settlement.message, each.delivery.number)
             for each in settled
             if each.delivery.is_digest and each.settlement.state is State.SENT
         ],
     )
+
+
+def _schedule_repeats(connection: sqlite3.Connection, settled: Sequence[SettledAttempt]) -> None:
+    for attempt in settled:
+        if attempt.repeat_at is not None:
+            delivery = attempt.delivery
+            key = delivery.signal.key or None
+            acknowledgements.schedule(connection, delivery.number, delivery.order, key, attempt.repeat_at)
 
 
 def _state_of(attempt: SettledAttempt, now: float) -> tuple[str, float, str | None, bool, int, bool, str | None, int]:
@@ -136,21 +145,29 @@ def _copy_to_fallback(connection: sqlite3.Connection, attempt: SettledAttempt, n
 
 
 def to_next_fallback(
-    connection: sqlite3.Connection, number: int, chain: Sequence[str], now: float, *, hurried: bool = False
+    connection: sqlite3.Connection,
+    number: int,
+    chain: Sequence[str],
+    now: float,
+    *,
+    hurried: bool = False,
+    repeats: int = 0,
 ) -> str | None:
     """Queue the signal, with its mark, for the first destination of the chain that has not had it; None when all have.
 
     `hurried`: the patience was over at the destination that it comes from.
     """
     row = connection.execute(
-        "SELECT signal, priority, deadline, doubt, key FROM deliveries WHERE number = ?", (number,)
+        "SELECT signal, priority, deadline, doubt, key, ends, released FROM deliveries WHERE number = ?", (number,)
     ).fetchone()
     if row is None:  # retention deleted it
         return None
-    signal, priority, deadline, doubt, key = row
+    signal, priority, deadline, doubt, key, ends, released = row
+    inherited = {"deadline": deadline, "doubt": bool(doubt), "key": key, "ends": bool(ends), "released": released}
     for name in chain:
-        inherited = {"deadline": deadline, "doubt": bool(doubt), "key": key, "hurried": hurried}
-        if add_delivery(connection, signal, name, Priority(priority), now, **inherited):
+        if add_delivery(
+            connection, signal, name, Priority(priority), now, **inherited, hurried=hurried, repeats=repeats
+        ):
             return name
     return None
 

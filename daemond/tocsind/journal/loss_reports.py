@@ -21,7 +21,7 @@ CHUNK = 1000  # rows per job
 
 _decode = msgspec.msgpack.Decoder().decode
 _OTHERS = "SELECT 1 FROM deliveries o WHERE o.signal = d.signal AND o.number <> d.number AND o.state IN"
-_PENDING = f"(d.state = 'dead' AND EXISTS ({_OTHERS} ('queued', 'sending')))"  # the fallback has not ended yet
+_PENDING = f"(d.state = 'dead' AND EXISTS ({_OTHERS} ('held', 'queued', 'sending')))"  # the fallback has not ended yet
 _ARRIVED = f"(d.state = 'dead' AND EXISTS ({_OTHERS} ('sent', 'unknown', 'digested')))"  # the signal arrived elsewhere
 # `source = "tocsin"` in MessagePack; a signal with a field of that name has the same bytes, so the decoded signal decides.
 _FROM_DAEMON = "instr(s.body, X'A6736F75726365A6746F6373696E') > 0"

@@ -21,7 +21,7 @@ DROPPED_REASON = "dropped by hand"
 def next_deadline(connection: sqlite3.Connection) -> float | None:
     """The earliest deadline of all waiting deliveries."""
     row = connection.execute(
-        "SELECT min(deadline) FROM deliveries WHERE state = 'queued' AND deadline IS NOT NULL"
+        "SELECT min(deadline) FROM deliveries WHERE state IN ('queued', 'held') AND deadline IS NOT NULL"
     ).fetchone()
     earliest: float | None = row[0]
     return earliest
@@ -31,18 +31,23 @@ def expire(connection: sqlite3.Connection, now: float) -> list[Reroute]:
     """Settle deliveries whose deadline passed."""
     rows = connection.execute(
         "SELECT d.number, s.id, d.destination FROM deliveries d JOIN signals s ON s.number = d.signal"
-        " WHERE d.state = 'queued' AND d.deadline <= ? LIMIT ?",
+        " WHERE d.state IN ('queued', 'held') AND d.deadline IS NOT NULL AND d.deadline <= ? LIMIT ?",
         (now, CHUNK),
     ).fetchall()
     for number, _, _ in rows:
         close(connection, number, State.EXPIRED, EXPIRED_REASON, now)
+    # what expired in quiet hours is told in their digest
+    connection.executemany(
+        "DELETE FROM unseen WHERE delivery = ?1 AND (SELECT quiet_until FROM deliveries WHERE number = ?1) IS NOT NULL",
+        [(number,) for number, _, _ in rows],
+    )
     return [Reroute(id_, destination) for _, id_, destination in rows]
 
 
 def close(connection: sqlite3.Connection, number: int, state: State, reason: str, now: float) -> None:
     """Settle a waiting or dead delivery without an attempt."""
     connection.execute(
-        "UPDATE deliveries SET state = ?, reason = ?, since = ? WHERE number = ? AND state IN ('queued', 'dead')",
+        "UPDATE deliveries SET state = ?, reason = ?, since = ? WHERE number = ? AND state IN ('queued', 'held', 'dead')",
         (state.value, reason, now, number),
     )
 
@@ -51,7 +56,7 @@ def drop(connection: sqlite3.Connection, id_: str, now: float) -> int:
     """Settle the waiting and dead deliveries of one signal as dropped."""
     return connection.execute(
         "UPDATE deliveries SET state = 'dropped', reason = ?, since = ?"
-        " WHERE signal = (SELECT number FROM signals WHERE id = ?) AND state IN ('queued', 'dead')",
+        " WHERE signal = (SELECT number FROM signals WHERE id = ?) AND state IN ('queued', 'held', 'dead')",
         (DROPPED_REASON, now, id_),
     ).rowcount
 
@@ -107,8 +112,8 @@ def requeue_orphans(connection: sqlite3.Connection, homes: Mapping[int, Sequence
 
 # Its own, or those of its digest: until then its state is open. A digest is kept as long as its originals.
 _ALL_SETTLED = (
-    "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.signal = s.number AND (d.state IN ('queued', 'sending') OR EXISTS"
-    " (SELECT 1 FROM deliveries t WHERE t.signal = d.digest AND t.state IN ('queued', 'sending'))))"
+    "NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.signal = s.number AND (d.state IN ('held', 'queued', 'sending') OR EXISTS"
+    " (SELECT 1 FROM deliveries t WHERE t.signal = d.digest AND t.state IN ('held', 'queued', 'sending'))))"
     " AND NOT EXISTS (SELECT 1 FROM deliveries o WHERE o.digest = s.number)"
 )
 
@@ -123,10 +128,14 @@ def delete_old(connection: sqlite3.Connection, before: float) -> int:
         "DELETE FROM attempts WHERE delivery IN (SELECT number FROM deliveries WHERE signal = ?)", numbers
     )
     connection.executemany("DELETE FROM deliveries WHERE signal = ?", numbers)
+    connection.executemany("DELETE FROM acknowledged WHERE signal = ?", numbers)
     connection.executemany("DELETE FROM living WHERE newest = ?", numbers)
     connection.executemany("DELETE FROM signals WHERE number = ?", numbers)
     connection.execute("DELETE FROM outboxes WHERE at < ?", (before,))
     silences.delete_old(connection, before)
+    connection.execute(
+        "DELETE FROM acknowledged_stories WHERE newest <= (SELECT coalesce(min(number), 0) - 1 FROM signals)"
+    )
     _shrink(connection)
     return len(numbers)
 

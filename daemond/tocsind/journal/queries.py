@@ -11,6 +11,7 @@ import msgspec
 
 from tocsind.policy.delivery import OPEN, Priority, State
 
+from .acknowledgements import by_whom
 from .digests import FIRST
 from .records import Count
 
@@ -42,8 +43,14 @@ def why(connection: sqlite3.Connection, id_: str) -> dict[str, Any] | None:
         "pid": pid,
         "state": summary(states_of(connection, number)),
         **({"stands_for": stands_for} if stands_for else {}),
+        **_acknowledged(connection, number, _decode(body).get("key")),
         "deliveries": _deliveries(connection, number),
     }
+
+
+def _acknowledged(connection: sqlite3.Connection, signal: int, key: str | None) -> dict[str, Any]:
+    found = by_whom(connection, signal, key)
+    return {"acknowledged": {"uid": found[0], "at": found[1]}} if found else {}
 
 
 def summary(states: list[State]) -> str:
@@ -87,7 +94,7 @@ def states_of(connection: sqlite3.Connection, signal: int) -> list[State]:
     """The states of its deliveries, and those of their digests: `digested` alone does not say whether it arrived."""
     rows = connection.execute(
         "SELECT state FROM deliveries WHERE signal = ?1 UNION ALL"
-        " SELECT t.state FROM deliveries d JOIN deliveries t ON t.signal = d.digest WHERE d.signal = ?1",
+        " SELECT t.state FROM deliveries d JOIN deliveries t ON t.signal = d.digest WHERE d.signal = ?1 AND d.state = 'digested'",
         (signal,),
     )
     return [State(state) for (state,) in rows]
@@ -95,8 +102,8 @@ def states_of(connection: sqlite3.Connection, signal: int) -> list[State]:
 
 def _deliveries(connection: sqlite3.Connection, signal: int) -> list[dict[str, Any]]:
     cursor = connection.execute(
-        "SELECT number, destination, priority, state, reason, since, message, doubt, digest FROM deliveries"
-        " WHERE signal = ? ORDER BY number",
+        "SELECT number, destination, priority, state, reason, since, message, doubt, digest, quiet_until, delayed_until, repeats,"
+        " repeat_at FROM deliveries WHERE signal = ? ORDER BY number",
         (signal,),
     )
     return [_live_message(connection, *row) for row in cursor.fetchall()]
@@ -113,8 +120,16 @@ def _live_message(  # noqa: PLR0917 - a row of the query above, in its order
     message: str | None,
     doubt: int,
     digest: int | None,
+    quiet_until: float | None,
+    delayed_until: float | None,
+    repeats: int,
+    repeat_at: float | None,
 ) -> dict[str, Any]:
+    held = {"quiet_until": quiet_until, "delayed_until": delayed_until} if state == State.HELD.value else {}
+    repeated = {"repeats": max(0, repeats), "repeat_at": repeat_at} if repeats > 0 or repeat_at is not None else {}
     return {
+        **held,
+        **repeated,
         "destination": destination,
         "priority": Priority(priority).label,
         "state": state,
@@ -154,7 +169,7 @@ def queue(
     rows = connection.execute(
         "SELECT s.id, s.body, d.destination, d.priority, d.state, d.reason, d.since, s.accepted, d.attempts"
         " FROM deliveries d JOIN signals s ON s.number = d.signal"
-        " WHERE (d.state = ?1 OR ?1 IS NULL AND d.state IN ('queued', 'sending', 'dead'))"
+        " WHERE (d.state = ?1 OR ?1 IS NULL AND d.state IN ('held', 'queued', 'sending', 'dead'))"
         " AND d.destination = coalesce(?2, d.destination) ORDER BY d.priority, d.number LIMIT ?3",
         (state, destination, most),
     )
@@ -195,12 +210,15 @@ def counts(connection: sqlite3.Connection) -> list[Count]:
 
 
 def ages(connection: sqlite3.Connection) -> Ages:
-    """By destination and priority: when the oldest open delivery was accepted, on the steady clock."""
+    """By destination and priority: since when the oldest queued delivery waits, on the steady clock. What was held waits from its release
+    on.
+    """
     found = {
         (each.destination, each.priority): _oldest(connection, each) for each in counts(connection) if _queued(each)
     }
     sending = connection.execute(
-        "SELECT d.destination, d.priority, s.accepted + s.skew FROM deliveries d JOIN signals s ON s.number = d.signal"
+        "SELECT d.destination, d.priority, coalesce(d.released, s.accepted + s.skew) FROM deliveries d"
+        " JOIN signals s ON s.number = d.signal"
         " WHERE d.state = 'sending'"
     )
     for destination, priority, accepted in sending:
@@ -234,7 +252,7 @@ def undelivered(connection: sqlite3.Connection, after: Position) -> tuple[int, P
     """
     rows = connection.execute(
         "SELECT d.destination, d.number, EXISTS (SELECT 1 FROM deliveries o WHERE o.signal = d.signal"
-        " AND o.state IN ('queued', 'sending', 'sent', 'unknown', 'digested')) FROM deliveries d"
+        " AND o.state IN ('held', 'queued', 'sending', 'sent', 'unknown', 'digested')) FROM deliveries d"
         " WHERE d.state = 'dead' AND (d.destination, d.number) > (?, ?) ORDER BY d.destination, d.number LIMIT ?",
         (*after, MAX_ROWS),
     ).fetchall()
@@ -244,7 +262,7 @@ def undelivered(connection: sqlite3.Connection, after: Position) -> tuple[int, P
 
 def _first_of(connection: sqlite3.Connection, destination: str, priority: Priority, after: int) -> float | None:
     row = connection.execute(
-        "SELECT s.accepted + s.skew FROM deliveries d JOIN signals s ON s.number = d.signal"
+        "SELECT coalesce(d.released, s.accepted + s.skew) FROM deliveries d JOIN signals s ON s.number = d.signal"
         " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ? ORDER BY d.number LIMIT 1",
         (destination, priority, after),
     ).fetchone()

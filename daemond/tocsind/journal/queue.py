@@ -12,13 +12,14 @@ from tocsin.ids import new_id
 from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery, Priority, State
 
-from . import silences
+from . import acknowledgements, silences
 from .records import Arrival, OutboxPosition
 
 UNROUTED = "unrouted"  # the destination of signals that no route matches
 NO_ROUTE = "no route of the configuration takes this signal"
 COLUMNS = (  # of a delivery
-    "d.number, d.signal, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, d.plain, s.accepted, s.skew, s.body"
+    "d.number, d.signal, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, d.plain, d.released, d.repeats,"
+    " s.accepted, s.skew, s.body"
 )
 
 _decode = msgspec.msgpack.Decoder().decode
@@ -42,8 +43,8 @@ def append(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[
     else:
         fresh = [True] * len(numbered)
     connection.executemany(
-        "INSERT INTO deliveries (signal, destination, priority, state, since, reason, deadline, key)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO deliveries (signal, destination, priority, state, since, reason, deadline, key, ends, quiet_until, delayed_until)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             row
             for (number, each), new in zip(numbered, fresh, strict=True)
@@ -51,6 +52,9 @@ def append(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[
             for row in _new_delivery(number, each)
         ],
     )
+    for each, is_new in zip(arrivals, fresh, strict=True):
+        if is_new and each.ends and each.key:
+            acknowledgements.end_story(connection, each.key)
     return fresh
 
 
@@ -95,19 +99,26 @@ def _next_number(connection: sqlite3.Connection) -> int:
     return row[0] + 1 if row else 1
 
 
-def _new_delivery(
-    number: int, arrival: Arrival
-) -> Iterator[tuple[int, str, int, str, float, str | None, float | None, str | None]]:
+_Row = tuple[int, str, int, str, float, str | None, float | None, str | None, bool, float | None, float | None]
+
+
+def _new_delivery(number: int, arrival: Arrival) -> Iterator[_Row]:
     """The rows of a signal's deliveries. Without a route there is one, and it is dead. Those of a silenced signal are settled."""
     accepted, deadline, priority, key = arrival.accepted + arrival.skew, arrival.deadline, arrival.priority, arrival.key
+    ends = arrival.ends
     if arrival.silence is not None:
-        for destination in arrival.destinations or (UNROUTED,):
-            yield number, destination, priority, State.SILENCED.value, accepted, arrival.silence[1], deadline, key
+        state, reason = State.SILENCED.value, arrival.silence[1]
+        for name in arrival.destinations or (UNROUTED,):
+            yield number, name, priority, state, accepted, reason, deadline, key, ends, None, None
         return
-    for destination in arrival.destinations:
-        yield number, destination, priority, State.QUEUED.value, accepted, None, deadline, key
+    for name in arrival.destinations:
+        if arrival.holds and (hold := arrival.holds.get(name)):
+            until = (hold.until, None) if hold.is_quiet else (None, hold.until)
+            yield number, name, priority, State.HELD.value, accepted, hold.reason, deadline, key, ends, *until
+        else:
+            yield number, name, priority, State.QUEUED.value, accepted, None, deadline, key, ends, None, None
     if not arrival.destinations:
-        yield number, UNROUTED, priority, State.DEAD.value, accepted, NO_ROUTE, deadline, key
+        yield number, UNROUTED, priority, State.DEAD.value, accepted, NO_ROUTE, deadline, key, ends, None, None
 
 
 def add_delivery(
@@ -121,12 +132,16 @@ def add_delivery(
     doubt: bool = False,
     key: str | None = None,
     hurried: bool = False,
+    ends: bool = False,
+    released: float | None = None,
+    repeats: int = 0,
 ) -> bool:
     """A new delivery, queued; False when the destination had the signal before."""
     cursor = connection.execute(
-        "INSERT OR IGNORE INTO deliveries (signal, destination, priority, state, since, deadline, doubt, key, hurried)"
-        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?)",
-        (signal, destination, priority, now, deadline, doubt, key, hurried),
+        "INSERT OR IGNORE INTO deliveries"
+        " (signal, destination, priority, state, since, deadline, doubt, key, hurried, ends, released, repeats)"
+        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)",
+        (signal, destination, priority, now, deadline, doubt, key, hurried, ends, released, repeats),
     )
     return cursor.rowcount == 1
 
@@ -152,6 +167,8 @@ def delivery_of(  # noqa: PLR0917 - a row of COLUMNS, in their order
     doubt: int,
     unknowns: int,
     plain: int,
+    released: float | None,
+    repeats: int,
     accepted: float,
     skew: float,
     body: bytes,
@@ -171,4 +188,6 @@ def delivery_of(  # noqa: PLR0917 - a row of COLUMNS, in their order
         plain_format=bool(plain),
         order=order,
         skew=skew,
+        released=released,
+        repeats=repeats,
     )

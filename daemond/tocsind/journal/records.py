@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from tocsind.policy.delivery import Delivery, Priority, Settlement
 from tocsind.policy.live_message import Editing
+from tocsind.policy.quiet import Hold
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True):
@@ -26,6 +29,8 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
     skew: float = 0.0  # steady clock minus wall clock, at acceptance: `accepted` is on the wall clock
     silence: tuple[str, str] | None = None  # id of the silence that matches it, and the reason for its deliveries
     raw: bool = False  # a message that goes as it is, and into no digest
+    holds: Mapping[str, Hold] = {}  # destinations at which it is held at first
+    ends: bool = False  # it ends the story of its key
 
 
 class OutboxPosition(msgspec.Struct, frozen=True):
@@ -45,6 +50,7 @@ class SettledAttempt(msgspec.Struct, frozen=True):
     outcome: str
     chain: tuple[str, ...] = ()
     unsent: bool = False
+    repeat_at: float | None = None  # when to post it again, unless it is acknowledged; None: not at all
 
 
 class Reroute(msgspec.Struct, frozen=True):
@@ -104,6 +110,27 @@ class LimitState(msgspec.Struct, frozen=True):
     per: float | None = None
     learned_at: float | None = None
     blocked_for: float | None = None  # s; length of the block when it was set
+
+
+class HeldGroup(msgspec.Struct, frozen=True):
+    """Held deliveries of one destination that are released together (by quiet hours), or one after the other (by the delay of a route).
+
+    `until` is when the first is released: on the wall clock for quiet hours, else on the steady clock. `reason` is that of one of them.
+    """
+
+    destination: str
+    is_quiet: bool
+    n: int
+    until: float
+    reason: str | None
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """The result of an acknowledgement: the id or the key that it covers, and how many repetitions it ended."""
+
+    id: str | None
+    key: str | None
+    stopped: int
 
 
 class DigestResult(msgspec.Struct, frozen=True):

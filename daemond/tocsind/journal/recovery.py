@@ -203,7 +203,9 @@ def _replaced(connection: sqlite3.Connection, mark: Mark | None) -> Replaced | N
     if copied is None and (mark is None or not mark.commits or id_.lower() == mark.id):
         return None
     connection.execute("BEGIN IMMEDIATE")
-    waiting = connection.execute("UPDATE deliveries SET doubt = 1 WHERE state IN ('queued', 'sending')").rowcount
+    waiting = connection.execute(
+        "UPDATE deliveries SET doubt = 1 WHERE state IN ('held', 'queued', 'sending')"
+    ).rowcount
     connection.execute("UPDATE commits SET id = randomblob(16), copied = NULL")
     connection.execute("COMMIT")
     return Replaced("another journal took its place" if copied is None else "it was restored from a backup", waiting)

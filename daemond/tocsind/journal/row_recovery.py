@@ -93,6 +93,8 @@ _TABLES = (
     _Table("outboxes", None, _is_anything),
     _Table("silences", None, _is_silence),
     _Table("expectations", None, _is_expectation),
+    _Table("acknowledged", None, _is_anything),
+    _Table("acknowledged_stories", None, _is_anything),
 )
 _REPORTS = (_Table("unseen", "delivery", _is_anything), _Table("alarms", None, _is_anything))
 
@@ -107,7 +109,7 @@ def salvage(source: sqlite3.Connection, fresh: sqlite3.Connection, now: float, *
     _copy_redo(source, fresh)
     _copy_reports(source, fresh)
     if in_doubt:
-        fresh.execute("UPDATE deliveries SET doubt = 1 WHERE state IN ('queued', 'sending')")
+        fresh.execute("UPDATE deliveries SET doubt = 1 WHERE state IN ('held', 'queued', 'sending')")
     owed = _requeue_lost(fresh, now)
     signals, deliveries = _counted(fresh)
     fresh.execute("COMMIT")
@@ -128,7 +130,7 @@ def supplement(
         " (signal IN (SELECT number FROM known_signals) OR signal NOT IN (SELECT number FROM signals))"
     )
     if in_doubt:
-        fresh.execute("UPDATE deliveries SET doubt = 1 WHERE state IN ('queued', 'sending')")
+        fresh.execute("UPDATE deliveries SET doubt = 1 WHERE state IN ('held', 'queued', 'sending')")
     owed = _requeue_lost(fresh, now)
     signals, deliveries = _counted(fresh)
     fresh.execute("COMMIT")

@@ -285,6 +285,35 @@ CREATE TABLE expectations (
 ) STRICT, WITHOUT ROWID;
 """
 
+# Time (policy.quiet, policy.story, policy.repeat). `ends` of earlier deliveries is not known: their stories have not ended.
+_FOURTEENTH = """
+ALTER TABLE deliveries ADD COLUMN quiet_until REAL;     -- held by quiet hours; wall clock, because people set it
+ALTER TABLE deliveries ADD COLUMN delayed_until REAL;   -- held by the delay of its route
+ALTER TABLE deliveries ADD COLUMN released REAL;        -- when it was queued after it had been held
+ALTER TABLE deliveries ADD COLUMN ends INTEGER NOT NULL DEFAULT 0;      -- it ends the story of its key
+ALTER TABLE deliveries ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0;   -- how often it was posted again; -1: it never is
+ALTER TABLE deliveries ADD COLUMN repeat_at REAL;       -- when it is posted again, unless it is acknowledged
+CREATE INDEX held ON deliveries (destination, quiet_until, delayed_until) WHERE state = 'held';
+CREATE INDEX quiet ON deliveries (quiet_until) WHERE state = 'held' AND quiet_until IS NOT NULL;
+CREATE INDEX delayed ON deliveries (delayed_until) WHERE state = 'held' AND delayed_until IS NOT NULL;
+CREATE INDEX missed ON deliveries (quiet_until) WHERE state = 'expired' AND quiet_until IS NOT NULL AND digest IS NULL;
+CREATE INDEX repeating ON deliveries (repeat_at) WHERE repeat_at IS NOT NULL;
+CREATE INDEX stories ON deliveries (key, signal) WHERE key IS NOT NULL;
+DROP INDEX deadlines;
+CREATE INDEX deadlines ON deliveries (deadline) WHERE state IN ('queued', 'held') AND deadline IS NOT NULL;
+CREATE TABLE acknowledged (                 -- signals that need no repetition any more
+    signal      INTEGER PRIMARY KEY,
+    uid         INTEGER NOT NULL,
+    at          REAL NOT NULL
+) STRICT;
+CREATE TABLE acknowledged_stories (         -- of a key: until its story ends
+    key         TEXT PRIMARY KEY,
+    uid         INTEGER NOT NULL,
+    at          REAL NOT NULL,
+    newest      INTEGER NOT NULL            -- number of the newest signal of the key at that time
+) STRICT, WITHOUT ROWID;
+"""
+
 MIGRATIONS = (
     _FIRST,
     _SECOND,
@@ -299,6 +328,7 @@ MIGRATIONS = (
     _ELEVENTH,
     _TWELFTH,
     _THIRTEENTH,
+    _FOURTEENTH,
 )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from tocsind.clock import Clock
 from tocsind.events import (
     Accepted,
+    AcknowledgedBy,
     AlarmRaised,
     AlarmUndeliverable,
     AllClear,
@@ -33,11 +34,14 @@ from tocsind.events import (
     ExpectationLate,
     ExpectationMet,
     Expired,
+    Held,
     LossesReported,
     LossReported,
     ProbeFailed,
     Quarantined,
+    QuietEnded,
     RateLimited,
+    Repeated,
     RequestNotPermitted,
     Rerouted,
     Sent,
@@ -46,6 +50,8 @@ from tocsind.events import (
     Silenced,
     SourceReserved,
     SpoolImported,
+    Superseded,
+    Unacknowledged,
     Unrouted,
 )
 from tocsind.policy.delivery import Priority
@@ -67,6 +73,12 @@ _COUNTS: dict[type[Event], Callable[[Any], dict[str, int]]] = {
     Deferred: lambda _: {"deliveries_deferred": 1},
     Expired: lambda _: {"deliveries_expired": 1},
     Rerouted: lambda _: {"deliveries_rerouted": 1},
+    Held: lambda _: {"deliveries_held": 1},
+    QuietEnded: lambda _: {"quiet_digests": 1},
+    Superseded: lambda _: {"deliveries_superseded": 1},
+    Repeated: lambda _: {"deliveries_repeated": 1},
+    Unacknowledged: lambda _: {"signals_unacknowledged": 1},
+    AcknowledgedBy: lambda _: {"acknowledgements": 1},
     Digested: lambda event: {"deliveries_digested": event.deliveries},
     DroppedByOperator: lambda event: {"deliveries_dropped": event.deliveries},
     RateLimited: lambda _: {"rate_limited": 1},
@@ -103,6 +115,12 @@ COUNTERS = (
     "deliveries_rerouted",
     "deliveries_digested",
     "deliveries_dropped",
+    "deliveries_held",  # by quiet hours, or by the delay of a route
+    "deliveries_superseded",  # their story ended during the delay
+    "deliveries_repeated",
+    "quiet_digests",  # at the end of quiet hours
+    "signals_unacknowledged",  # after all their repetitions
+    "acknowledgements",
     "messages_edited",
     "attachments_left",  # signals that were stored without their file
     "rate_limited",

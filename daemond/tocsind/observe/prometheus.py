@@ -138,6 +138,12 @@ _HELP = {
     "deliveries_expired": "Deliveries whose time passed before they could be sent.",
     "deliveries_rerouted": "Deliveries that went to a fallback.",
     "deliveries_digested": "Deliveries that a digest summed up.",
+    "deliveries_held": "Deliveries that quiet hours or the delay of a route held back.",
+    "deliveries_superseded": "Delayed deliveries whose story ended before they were sent.",
+    "deliveries_repeated": "Repetitions of signals that were not acknowledged.",
+    "quiet_digests": "Digests at the end of quiet hours.",
+    "signals_unacknowledged": "Signals that were not acknowledged after all repetitions.",
+    "acknowledgements": "Acknowledgements by users.",
     "deliveries_dropped": "Deliveries that an operator dropped.",
     "rate_limited": "Rate-limit responses of servers (429).",
     "probes_failed": "Probes of failing destinations that failed.",
@@ -158,6 +164,7 @@ _HELP = {
 
 _PER_DESTINATION = (
     ("gauge", "destination_wanted", "wanted", "0 for a destination that the configuration disables."),
+    ("gauge", "held_deliveries", "held", "Deliveries that quiet hours or the delay of a route hold back."),
     ("gauge", "dead_deliveries", "dead", "Deliveries given up on, kept for a person."),
     ("gauge", "last_success_age_seconds", "last_success_seconds", "Seconds since the last delivery arrived."),
     ("counter", "circuit_breaker_trips", "trips", "How often the circuit breaker of the destination opened."),

@@ -18,7 +18,7 @@ from tocsind.config import BUILT_IN
 from tocsind.core.active_config import ActiveConfig
 from tocsind.core.disk_guard import DiskGuard
 from tocsind.delivery.lane_view import LaneView
-from tocsind.journal import Count, Journal, loss_reports, queries
+from tocsind.journal import Count, HeldGroup, Journal, held, loss_reports, queries
 from tocsind.policy.delivery import Priority
 from tocsind.secret import redacted_struct
 from tocsind.spool import SpoolImporter
@@ -29,7 +29,7 @@ from .health_readings import HealthCheck
 from .metrics import Metrics
 
 _HARMLESS = frozenset({"name", "kind", "version"})  # keys whose values quote no foreign text
-_ENDED = ("dead", "expired", "rerouted")
+_STATES = ("held", "dead", "expired", "rerouted", "superseded")  # counted for each destination
 
 Part = tuple[dict[str, Any] | None, list[str]]  # a part of the status object, and its problems for people
 PartView = Callable[[], Part]
@@ -86,8 +86,21 @@ class StatusView:
                 {**self._destination(view, health.readings), "unreported": unreported.get(view.name, 0)}
                 for view in health.readings.lanes
             ],
+            "held": [self._held(group) for group in await self._journal.run(held.groups)],
             **{name: part for name, (part, _) in parts.items() if name != "configuration"},
             "storage": await self._storage(health),
+        }
+
+    def _held(self, group: HeldGroup) -> dict[str, Any]:
+        now = self._clock.wall() if group.is_quiet else self._clock.steady()
+        left = max(0.0, group.until - now)
+        return {
+            "destination": group.destination,
+            "by": "quiet" if group.is_quiet else "delay",
+            "deliveries": group.n,
+            "reason": group.reason,
+            "until": round(self._clock.wall() + left, 3),
+            "until_seconds": round(left, 3),
         }
 
     async def _part_views(self) -> dict[str, Part]:
@@ -132,7 +145,7 @@ class StatusView:
             "oldest_by_priority": {each.label: readings.waiting.get((view.name, each)) for each in Priority},
             "sent": record.counters["notifications_sent"],
             "failed": record.counters["notifications_failed"],
-            **{state: sum(count.n for count in counts if count.state == state) for state in _ENDED},
+            **{state: sum(count.n for count in counts if count.state == state) for state in _STATES},
             "trips": view.trips,
             "last_success_seconds": None if record.last_success is None else self._clock.now() - record.last_success,
             "last_error": record.last_error,

@@ -31,6 +31,11 @@ class Stories:
 
     def _to_wall_time(self, delivery: dict[str, Any]) -> None:
         delivery["since"] = steady_to_wall(self._clock, delivery["since"])
+        quiet, delay = delivery.pop("quiet_until", None), delivery.pop("delayed_until", None)
+        if quiet is not None or delay is not None:
+            delivery["held_until"] = quiet if delay is None else steady_to_wall(self._clock, delay)
+        if delivery.get("repeat_at") is not None:
+            delivery["repeat_at"] = steady_to_wall(self._clock, delivery["repeat_at"])
         for attempt in delivery["attempts"]:
             for instant in ("started", "ended"):
                 if attempt[instant] is not None:

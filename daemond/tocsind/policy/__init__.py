@@ -23,6 +23,11 @@ change nothing; methods such as `acquire`, `succeeded` and `failed` do. So all t
     alarm_throttle  when an alarm is due, and when again
     heartbeat       whether deliveries work
     expectation     when a program that should beat is late, and when it is back
+    calendar        hours of the day in a time zone, as instants
+    quiet           which signals quiet hours hold, and until when
+    quiet_digest    what the digest at their end tells
+    story           which signal ends the story of a key
+    repeat          when an alert is posted again until it is acknowledged
     routes          which destinations, which priority, which fallback
     silence         which signals are stored and not sent for a while
     sources         the source names that are reserved for the daemon

@@ -17,6 +17,13 @@ queues it again, marked as a possible duplicate. The mark stays for good: every 
 to the fallback, because "it may have arrived" is no answer for the recipient of an alert. LOW is the exception: an unknown one counts as
 sent. A digested delivery ends as its digest does: `digest` names it, and the message that carried it. A silenced
 one never waits: a silence (policy.silence) matched its signal at acceptance.
+
+Time has states of its own (`quiet`, `story`, `repeat`). No attempt sees a held delivery; its deadline runs on, and the operator may
+drop it:
+
+      accepted, queued --- quiet hours ---> held --- they end ---> digested, or queued where a live message shows its key
+      accepted --- delay of its route ---> held --- it is over ---> queued; superseded if the story of its key has ended
+      sent --- not acknowledged in time ---> queued, as a repetition
 """
 
 from __future__ import annotations
@@ -51,6 +58,7 @@ class Priority(IntEnum):
 class State(Enum):
     """The state of a delivery. The values are the words in the journal and of `tocsin queue --state`."""
 
+    HELD = "held"
     QUEUED = "queued"
     SENDING = "sending"
     SENT = "sent"
@@ -61,10 +69,11 @@ class State(Enum):
     DIGESTED = "digested"
     DROPPED = "dropped"
     SILENCED = "silenced"
+    SUPERSEDED = "superseded"
 
 
 MAX_BATCH = 10  # deliveries; the batch size from which halving starts
-OPEN = frozenset({State.QUEUED, State.SENDING})
+OPEN = frozenset({State.HELD, State.QUEUED, State.SENDING})
 SETTLED = frozenset(State) - OPEN
 
 
@@ -90,11 +99,18 @@ class Delivery(msgspec.Struct, frozen=True):
     update: LiveUpdate | None = None  # set by the claim: the update of the live message of its key
     tried: float | None = None  # when the attempt in flight began
     skew: float = 0.0  # steady clock minus wall clock, at acceptance
+    released: float | None = None  # when it was queued after it had been held: it has waited since then only
+    repeats: int = 0  # how often it was posted again (`repeat`)
 
     @property
     def id(self) -> str:
         """The signal's id."""
         return self.signal.id
+
+    @property
+    def waits_since(self) -> float:
+        """Since when it could be sent: from acceptance on, or from the end of its hold."""
+        return self.accepted + self.skew if self.released is None else self.released
 
     @property
     def is_digest(self) -> bool:

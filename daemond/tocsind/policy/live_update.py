@@ -28,7 +28,8 @@ def build(
     edits, then = plan_update(
         known,
         [line(delivery) for delivery in states],
-        wakes=not editing.notifies and any(delivery.priority is Priority.URGENT for delivery in states),
+        wakes=any(delivery.repeats > 0 for delivery in states)
+        or (not editing.notifies and any(delivery.priority is Priority.URGENT for delivery in states)),
         doubt=any(delivery.maybe_duplicate for delivery in states),
     )
     shown = states[-1] if before is None or before.order < states[-1].order else before

@@ -50,6 +50,7 @@ class Route(msgspec.Struct, frozen=True):
     to: tuple[str, ...]
     when: Mapping[str, tuple[str, ...]] = {}
     continues: bool = False  # the configuration's `continue`
+    delay: float = 0.0  # seconds for which its destinations are held back
 
 
 def priority_of(signal: Routable, thresholds: Thresholds) -> Priority:
@@ -77,6 +78,7 @@ class Router:
         self._routes = routes
         self._used_keys = sorted({key for rule in routes for key in rule.when} - {"priority", "tag"})
         self._uses_tags = any("tag" in rule.when for rule in routes)
+        self._delays = any(rule.delay for rule in routes)
         self._cache: dict[Hashable, tuple[str, ...]] = {}
 
     def __call__(self, signal: Routable) -> tuple[Priority, tuple[str, ...]]:
@@ -92,6 +94,10 @@ class Router:
             found = self._cache[cache_key] = by_rules(signal, priority, self._routes)
         return priority, found
 
+    def delays(self, signal: Routable, priority: Priority) -> dict[str, float]:
+        """As the function of this name."""
+        return delays(signal, priority, self._routes) if self._delays else {}
+
 
 def by_rules(signal: Routable, priority: Priority, routes: Sequence[Route]) -> tuple[str, ...]:
     """The destinations by the rules alone, without the signal's own `to`."""
@@ -104,9 +110,28 @@ def by_rules(signal: Routable, priority: Priority, routes: Sequence[Route]) -> t
     return tuple(found)
 
 
+def delays(signal: Routable, priority: Priority, routes: Sequence[Route]) -> dict[str, float]:
+    """The seconds for which each destination is held back, without those that are not. A delay belongs to its route: a signal's own `to`
+    passes it by, and of two routes to one destination the first counts.
+    """
+    found: dict[str, float] = {}
+    for rule in () if signal.to else routes:
+        if matches(rule, signal, priority):
+            for name in rule.to:
+                found.setdefault(name, rule.delay)
+            if not rule.continues:
+                break
+    return {name: delay for name, delay in found.items() if delay}
+
+
 def matches(rule: Route, signal: Routable, priority: Priority) -> bool:
     """Whether every key of the rule matches."""
-    return all(has_value(key, wanted, signal, priority) for key, wanted in rule.when.items())
+    return matches_all(rule.when, signal, priority)
+
+
+def matches_all(when: Mapping[str, tuple[str, ...]], signal: Routable, priority: Priority) -> bool:
+    """Whether every key of a `when` matches one of its values."""
+    return all(has_value(key, wanted, signal, priority) for key, wanted in when.items())
 
 
 def has_value(key: str, wanted: Collection[str], signal: Routable, priority: Priority) -> bool:
