@@ -3,7 +3,8 @@
     import tocsin
     receipt = tocsin.send("BUY BTCUSDT", priority="urgent", price=64000.5)
 
-    signals                 the fields of a signal, and receipts; normalize and values read values of other types
+    signals                 the fields of a signal, and receipts; normalize and values read values of other types, number_text
+                            numbers in texts; titles makes a title, payloads reads Discord messages
     client, connection      send a signal over the daemon's socket
     outbox, spool           store a signal on disk, for a daemon that takes it now or later
     wire, frames, replies   the protocol
@@ -13,7 +14,8 @@
     handler                 for logging; its thread and queue are in background
     autostart, spawn        start a daemon where none runs
     cli, top                the command `tocsin`
-    trading, compat         for strategies; for code that calls AsyncNotificationService
+    trading, compat         for strategies; for code that calls AsyncNotificationService; both use loop_waker for coroutines,
+                            masking for webhooks in values, and old_settings, which says what alerts.toml has instead
 
 The package uses the standard library only, on every path: it must never be the reason that a program fails to import or to run.
 """

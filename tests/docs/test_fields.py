@@ -22,6 +22,11 @@ def test_fields_page_example_prints_what_the_page_shows(tmp_path: Path) -> None:
     assert matches(shown.text, done.stdout)
 
 
+def test_fields_page_says_when_a_signal_is_a_discord_message() -> None:
+    assert Signal.from_dict({"content": "hello", "priority": "high"}).payload == {"content": "hello"}
+    assert Signal.from_dict({"content": "hello", "rsi": 33}).payload is None
+
+
 @pytest.mark.parametrize(
     ("field", "given", "held"),
     [
@@ -41,6 +46,9 @@ def test_fields_page_example_prints_what_the_page_shows(tmp_path: Path) -> None:
         ("body", ["a", "b"], "a\nb"),
         ("expires", 0, None),
         ("attach", ["/tmp/a.png", "/tmp/b.png"], "/tmp/a.png"),
+        ("body", Decimal, "Decimal"),
+        ("body", object(), None),
+        ("fields", {"pairs": map(str.upper, "ab")}, {"pairs": "A, B"}),
         ("price", "nan", None),
         ("price", "a lot", None),
     ],
