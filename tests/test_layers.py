@@ -219,6 +219,7 @@ CLOCKS = {
 READERS = {
     "tocsind.clock": "it is the clock",
     "tocsind.host.accept_loop": "how long until a failing listener is reported again: trio's clock, compared with itself",
+    "tocsind.http_server": "deadlines of a head and a body: trio's clock, compared with itself",
     "tocsind.ipc.connection": "how long a peer has been idle or slow: never written down, and each clock compared with itself",
     "tocsind.ipc.connection_table": "as above: which connection has been idle, stalled or following for longest",
     "tocsind.observe.log_writer": "how long the end of the process waits for its log: a thread without trio's clock, compared with itself",

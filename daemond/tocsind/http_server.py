@@ -15,9 +15,10 @@ connection that is closed over unread bytes is reset, and the client would lose 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from enum import Enum
+from math import inf
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -26,6 +27,7 @@ import msgspec
 import trio
 
 _READ_SIZE: Final = 65_536
+_SMALL: Final = 64 * 1024  # bytes of a body that needs no reservation
 _LINGER: Final = 2.0  # seconds in which the rest of a refused body is read
 _MOST_LINGER: Final = 64 * 2**20  # bytes of it
 
@@ -42,8 +44,10 @@ class Bounds(msgspec.Struct, frozen=True):
     """Seconds until the head of a request is complete, from the first byte, or from the connection on."""
     keep_alive: float = 75.0
     """Seconds that a connection may wait for its next request."""
-    transfer: float = float("inf")
+    transfer: float = inf
     """Seconds until a body is complete."""
+    bodies: float = inf
+    """Bytes of the large bodies of all connections together."""
     connections: int = 512
     per_peer: int = 512
     """Connections of one peer, where the peer is known."""
@@ -83,17 +87,27 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Reply]]
-Inspect: TypeAlias = Callable[[Request], Reply | int]
-"""Sees a request before its body was read: the answer, when it needs none, or how many bytes the body may have."""
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """What becomes of a request whose head was read: its handler, and how many bytes the body may have."""
+
+    handler: Handler
+    body: int
+
+
+Inspect: TypeAlias = Callable[[Request], Reply | Admitted]
+"""Sees a request before its body was read: the answer, when it needs no body, or who handles it."""
 
 
 class WebServer:
     """Serves one handler on any number of connections. `serve_connection` is for `trio.serve_listeners`."""
 
     def __init__(self, handler: Handler, bounds: Bounds, inspect: Inspect | None = None) -> None:
-        self._handler = handler
+        admitted = Admitted(handler, bounds.body)
         self._bounds = bounds
-        self._inspect = inspect or (lambda _: bounds.body)
+        self._inspect = inspect or (lambda _: admitted)
+        self._bodies = _Memory(bounds.bodies)
         self._by_peer: Counter[int | None] = Counter()
         self.open_connections = 0
         self.connections = 0
@@ -108,7 +122,7 @@ class WebServer:
         self.connections += 1
         self.open_connections += 1
         self._by_peer[peer] += 1
-        connection = _Connection(stream, self._handler, self._inspect, self._bounds, self._waiting_for_head, peer=peer)
+        connection = _Connection(stream, self._inspect, self._bounds, self._bodies, self._waiting_for_head, peer=peer)
         try:
             async with stream:
                 if self._has_room(peer):
@@ -140,9 +154,9 @@ class _Connection:
     def __init__(
         self,
         stream: trio.SocketStream,
-        handler: Handler,
         inspect: Inspect,
         bounds: Bounds,
+        bodies: _Memory,
         waiting_for_head: dict[_Connection, None],
         *,
         peer: int | None,
@@ -151,9 +165,10 @@ class _Connection:
         self.peer = peer
         self._waiting_for_head = waiting_for_head
         self._stream = stream
-        self._handler = handler
         self._inspect = inspect
         self._bounds = bounds
+        self._bodies = bodies
+        self._deadline = inf  # of the head or the body that is being read
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=bounds.headers)
 
     async def run(self) -> None:
@@ -183,29 +198,31 @@ class _Connection:
         verdict = self._inspect(request)
         if isinstance(verdict, Reply):
             return await self._answer_early(verdict, bodiless=request.method == "HEAD")
-        body = await self._body(verdict)
-        if body is None:
-            return await self._answer_early(Reply(413))
-        if body:
-            request = msgspec.structs.replace(request, body=body)
-        return await self._answer(await self._handler(request), bodiless=request.method == "HEAD")
+        async with self._bodies.reserved(_announced(request, verdict.body)):
+            body = await self._body(verdict.body)
+            if body is None:
+                return await self._answer_early(Reply(413))
+            if body:
+                request = msgspec.structs.replace(request, body=body)
+            reply = await verdict.handler(request)
+        return await self._answer(reply, bodiless=request.method == "HEAD")
 
     async def _head(self) -> h11.Event:
         self._waiting_for_head[self] = None
-        with trio.fail_after(self._bounds.head):
-            head = await self._next_event()
+        self._deadline = trio.current_time() + self._bounds.head
+        head = await self._next_event()
         self._waiting_for_head.pop(self, None)
         return head
 
     async def _body(self, most: int) -> bytes | None:
         """The whole body, or None when it is too long."""
         body = bytearray()
-        with trio.fail_after(self._bounds.transfer):
-            while not isinstance(event := await self._next_event(), h11.EndOfMessage):
-                if isinstance(event, h11.Data):
-                    body += event.data
-                if isinstance(event, h11.ConnectionClosed) or len(body) > most:
-                    return None
+        self._deadline = trio.current_time() + self._bounds.transfer
+        while not isinstance(event := await self._next_event(), h11.EndOfMessage):
+            if isinstance(event, h11.Data):
+                body += event.data
+            if isinstance(event, h11.ConnectionClosed) or len(body) > most:
+                return None
         return bytes(body)
 
     async def _answer_early(self, reply: Reply, *, bodiless: bool = False) -> bool:
@@ -275,7 +292,7 @@ class _Connection:
         while not isinstance(event := self._http.next_event(), h11.Event):
             if self._http.they_are_waiting_for_100_continue:
                 await self._write(self._send(h11.InformationalResponse(status_code=100, headers=[])))
-            with trio.fail_after(self._bounds.idle):
+            with trio.fail_at(min(self._deadline, trio.current_time() + self._bounds.idle)):
                 self._http.receive_data(await self._stream.receive_some(_READ_SIZE))
         return event
 
@@ -285,6 +302,37 @@ class _Connection:
     async def _write(self, wire: bytes) -> None:
         with trio.fail_after(self._bounds.idle):
             await self._stream.send_all(wire)
+
+
+class _Memory:
+    """Bytes that large bodies may use together: a further one waits until there is room. Small ones do not count."""
+
+    def __init__(self, most: float) -> None:
+        self._most = most
+        self._used = 0
+        self._waiting = trio.lowlevel.ParkingLot()
+
+    @asynccontextmanager
+    async def reserved(self, size: int) -> AsyncIterator[None]:
+        """Hold so many bytes for the length of the block. One body always has room, whatever its size."""
+        if size <= _SMALL:
+            yield
+            return
+        while self._used and self._used + size > self._most:
+            await self._waiting.park()
+        self._used += size
+        try:
+            yield
+        finally:
+            self._used -= size
+            self._waiting.unpark_all()
+
+
+def _announced(request: Request, most: int) -> int:
+    """The bytes that a body may turn out to have. h11 has checked that the length is a number."""
+    if "transfer-encoding" in request.headers:
+        return most
+    return min(int(request.headers.get("content-length", "0")), most)
 
 
 def _request(head: h11.Request, peer: int | None) -> Request:

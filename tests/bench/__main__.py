@@ -11,6 +11,7 @@ from . import (
     b9_restart,
     b10_idle,
     b11_trading,
+    b13_http,
 )
 from .command import main
 
@@ -25,6 +26,7 @@ BENCHES = {
     "b9": b9_restart.measure,
     "b10": b10_idle.measure,
     "b11": b11_trading.measure,
+    "b13": b13_http.measure,
 }
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ ROWS = {
     "b8": {"daemon, idle", "daemon, 500 queued"},
     "b9": {"0 queued", "500 queued", "difference"},
     "b10": {"daemon, idle"},
+    "b13": {"tocsin, one", "floor: bare server, one", "tocsin, 16", "floor: bare server, 16"},
     "b11": {"30 days of hourly bars, alerts on", "one signal, until it is on disk"},
 }
 

@@ -10,7 +10,7 @@ from tocsind.config import HttpOptions
 from tocsind.http.access import COOKIE, Access, Grant, Needs
 from tocsind.http.replies import plain
 from tocsind.http.routing import Call, Router
-from tocsind.http_server import Reply, Request
+from tocsind.http_server import Admitted, Reply, Request
 from tocsind.secret import Secret
 
 TOKEN, ONE = "the-token-of-all", "the-token-of-one"
@@ -41,7 +41,7 @@ def router(options: HttpOptions = OPTIONS) -> Router:
     return made
 
 
-def verdict(found: Reply | int) -> int:
+def verdict(found: Reply | Admitted) -> int:
     return found.status if isinstance(found, Reply) else 200
 
 

@@ -7,18 +7,16 @@ that fits is used, so a fixed path is added before one with names in the same pl
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeAlias
+from typing import TypeAlias
 from urllib.parse import unquote
 
 import msgspec
 
 from tocsind.config import HttpOptions
-from tocsind.http_server import Reply, Request
+from tocsind.http_server import Admitted, Reply, Request
 
 from .access import Access, Grant, Needs, refuse_foreign
 from .replies import plain
-
-_SAFE: Final = frozenset({"GET", "HEAD"})
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -42,6 +40,7 @@ class Route(msgspec.Struct, frozen=True):
 
     method: str
     path: str
+    segments: tuple[str, ...]
     handler: Handler
     needs: Needs
     body: int
@@ -49,15 +48,12 @@ class Route(msgspec.Struct, frozen=True):
     refusal: Shape
 
     def match(self, segments: list[str]) -> dict[str, str] | None:
-        """The named segments of a path that fits; None for one that does not."""
-        own = self.path.split("/")
-        if len(own) != len(segments):
-            return None
+        """The named segments of a path with as many segments; None for one that does not fit."""
         values = {}
-        for mine, given in zip(own, segments, strict=True):
-            if mine.startswith("{"):
-                values[mine[1:-1]] = unquote(given)
-            elif mine != given:
+        for own, given in zip(self.segments, segments, strict=True):
+            if own[:1] == "{":
+                values[own[1:-1]] = unquote(given)
+            elif own != given:
                 return None
         return values
 
@@ -66,7 +62,7 @@ class Router:
     """All routes of a listener."""
 
     def __init__(self) -> None:
-        self._routes: list[Route] = []
+        self._routes: dict[int, list[Route]] = {}  # by the number of segments
         self._options = HttpOptions()
         self._access = Access(self._options)
 
@@ -78,55 +74,57 @@ class Router:
         self, method: str, path: str, handler: Handler, *, needs: Needs, body: int = 0, refusal: Shape = plain
     ) -> None:
         """Add a route. `refusal` makes its 401 and 413, for routes whose clients expect a shape of their own."""
-        self._routes.append(Route(method, path, handler, needs, body, refusal))
+        segments = tuple(path.split("/"))
+        route = Route(method, path, segments, handler, needs, body, refusal)
+        self._routes.setdefault(len(segments), []).append(route)
 
-    def inspect(self, request: Request) -> Reply | int:
-        """The refusal of a request, or how many bytes its body may have. For `http_server`, before the body is read."""
-        found = self._find(request)
-        if isinstance(found, Reply):
-            return found
-        route, _ = found
-        if _length(request) > route.body:
-            return route.refusal(413, f"the body may have {route.body} bytes")
-        return route.body
-
-    async def answer(self, request: Request) -> Reply:
-        """The reply to a request."""
-        found = self._find(request)
-        if isinstance(found, Reply):
-            return found
-        route, call = found
-        return await route.handler(call)
-
-    def _find(self, request: Request) -> tuple[Route, Call] | Reply:
+    def inspect(self, request: Request) -> Reply | Admitted:
+        """The refusal of a request, or who handles it. For `http_server`, before the body is read."""
         if foreign := refuse_foreign(request, self._options.listen or ""):
             return foreign
-        segments = request.path.split("/")
-        fitting = [(route, values) for route in self._routes if (values := route.match(segments)) is not None]
-        if not self._access.has_tokens:
-            fitting = [each for each in fitting if each[0].needs is Needs.NOTHING]
-        if not fitting:
-            return self._unknown_path()
-        method = "GET" if request.method == "HEAD" else request.method
-        route, values = next((each for each in fitting if each[0].method == method), (None, {}))
-        if route is None:
-            return _wrong_method({each.method for each, _ in fitting})
+        found = self._find(request)
+        if isinstance(found, Reply):
+            return found
+        route, values = found
         grant = self._access.grant(request, route.needs, values.get("token"))
         if grant is None:
-            return self._unauthorised(route)
-        cookie = self._access.cookie_for(request) if route.needs is Needs.READ else None
-        return route, Call(request, values, grant, cookie)
+            return _unauthorised(route)
+        if _length(request) > route.body:
+            return route.refusal(413, f"the body may have {route.body} bytes")
+        return Admitted(lambda whole: route.handler(Call(whole, values, grant)), route.body)
+
+    async def answer(self, request: Request) -> Reply:
+        """The reply to a whole request."""
+        found = self.inspect(request)
+        return found if isinstance(found, Reply) else await found.handler(request)
+
+    def _find(self, request: Request) -> tuple[Route, dict[str, str]] | Reply:
+        """The route of a request, and the segments that its path names."""
+        segments = request.path.split("/")
+        method = "GET" if request.method == "HEAD" else request.method
+        others: set[str] = set()
+        for route in self._routes.get(len(segments), ()):
+            if not self._is_usable(route) or (values := route.match(segments)) is None:
+                continue
+            if route.method == method:
+                return route, values
+            others.add(route.method)
+        return _wrong_method(others) if others else self._unknown_path()
+
+    def _is_usable(self, route: Route) -> bool:
+        return route.needs is Needs.NOTHING or self._access.has_tokens
 
     def _unknown_path(self) -> Reply:
         """Names paths without a named segment: those are what a person would type."""
-        usable = [each for each in self._routes if self._access.has_tokens or each.needs is Needs.NOTHING]
+        usable = [each for routes in self._routes.values() for each in routes if self._is_usable(each)]
         known = dict.fromkeys(each.path for each in usable if "{" not in each.path)
         more = "" if self._access.has_tokens else "; with a `token` in [http] there is more"
         return plain(404, f"there are {', '.join(known)}{more}")
 
-    def _unauthorised(self, route: Route) -> Reply:
-        refusal = route.refusal(401, "the token is missing or wrong")
-        return msgspec.structs.replace(refusal, headers={**refusal.headers, "WWW-Authenticate": "Bearer"})
+
+def _unauthorised(route: Route) -> Reply:
+    refusal = route.refusal(401, "the token is missing or wrong")
+    return msgspec.structs.replace(refusal, headers={**refusal.headers, "WWW-Authenticate": "Bearer"})
 
 
 def _wrong_method(methods: set[str]) -> Reply:

@@ -114,10 +114,7 @@ class DiscordWebhooks:
         body = await _read(call.request)
         if isinstance(body, Reply):
             return body
-        stored = await self._execute(call, body, waits=_is_true(call.request, "wait"))
-        if isinstance(stored, Reply):
-            return stored
-        return errors.as_json(200, stored) if _is_true(call.request, "wait") else Reply(204)
+        return await self._execute(call, body, waits=_is_true(call.request, "wait"))
 
     async def execute_slack(self, call: Call) -> Reply:
         """POST in Slack's format."""
@@ -125,10 +122,10 @@ class DiscordWebhooks:
         if isinstance(body, Reply):
             return body
         stored = await self._execute(call, Body(from_slack(body.value)), waits=False)
-        return stored if isinstance(stored, Reply) else Reply(200, {"Content-Type": "text/plain"}, b"ok")
+        return stored if stored.status != 204 else Reply(200, {"Content-Type": "text/plain"}, b"ok")
 
-    async def _execute(self, call: Call, body: Body, *, waits: bool) -> Json | Reply:
-        """The message object of a stored message, or what is wrong with it."""
+    async def _execute(self, call: Call, body: Body, *, waits: bool) -> Reply:
+        """204 or, with `waits`, the message object of a stored message; or what is wrong with it."""
         if fault := _fault(body, call.request, body.files):
             return fault
         payload = _payload(body, call.request)
@@ -139,7 +136,7 @@ class DiscordWebhooks:
             key = key_of(snowflake) if waits else None
             fields = {"key": key, "id": signal_id(snowflake), "priority": _priority(call.request)}
             if await self._store(call, payload, body, fields):
-                return message_object(snowflake, call.values["destination"], payload)
+                return _stored(snowflake, call.values["destination"], payload) if waits else Reply(204)
         return _unavailable("no id is free")
 
     async def _store(self, call: Call, payload: Json, body: Body, fields: Mapping[str, Any]) -> bool:
@@ -217,6 +214,10 @@ async def _read(request: Request) -> Body | Reply:
     if len(request.body) > _IN_A_THREAD:
         return await trio.to_thread.run_sync(read_body, request)
     return read_body(request)
+
+
+def _stored(snowflake: int, destination: str, payload: Json) -> Reply:
+    return errors.as_json(200, message_object(snowflake, destination, payload))
 
 
 def _fault(body: Body, request: Request, files: object, *, edit: Body | None = None) -> Reply | None:
