@@ -89,9 +89,9 @@ def test_binary_delivers_and_shows_status(binary: Binary, tmp_path: Path, fake: 
 
 def test_binary_serves_its_page(binary: Binary, tmp_path: Path) -> None:
     config = '[http]\nlisten = "127.0.0.1:0"\ntoken = { env = "PAGE_TOKEN" }\n' + file() + route("local-file")
-    with DaemonProcess(tmp_path, config, {"PAGE_TOKEN": "a-token"}, command=[binary.tocsind]).start() as daemon:
+    with DaemonProcess(tmp_path, config, {"PAGE_TOKEN": "the-token"}, command=[binary.tocsind]).start() as daemon:
         address = daemon.status()["http"]["listen"]
-        page = urllib.request.Request(f"http://{address}/", headers={"Authorization": "Bearer a-token"})
+        page = urllib.request.Request(f"http://{address}/", headers={"Authorization": "Bearer the-token"})
         with urllib.request.urlopen(page, timeout=PATIENCE) as answer:
             assert b'id="headline"' in answer.read()
 

@@ -256,6 +256,19 @@ def test_page_finds_what_is_typed(tab: Tab, daemon: DaemonProcess) -> None:
     assert "1 signal found" in tab.text()
 
 
+def test_page_shows_older_signals_and_goes_back(tab: Tab, daemon: DaemonProcess) -> None:
+    daemon.client.send_many([Signal(f"number {n}") for n in range(60)])
+    visit(tab, daemon)
+    tab.until("document.querySelectorAll('#rows li').length === 50 && !document.getElementById('older').hidden")
+    tab.value("document.getElementById('older').click()")
+    tab.until("document.querySelectorAll('#rows li').length === 60 && document.getElementById('older').hidden")
+    assert "60 signals, not live" in tab.text()
+    daemon.client.send("the newest of all")
+    tab.value("document.getElementById('newest').click()")
+    tab.until("document.querySelector('#rows li').innerText.includes('the newest of all')")
+    assert tab.value("document.getElementById('newest').hidden")
+
+
 def test_page_tells_the_story_with_the_commands(tab: Tab, daemon: DaemonProcess) -> None:
     id_ = daemon.client.send(
         "Disk full", body="on db1\nsince noon", fields={"rsi": 33}, link="https://example.org/x"

@@ -29,7 +29,7 @@ class LastHour:
         self._started = clock.steady()
         self._newest = self._minute_of(self._started)
         self._minutes = deque((_Minute() for _ in range(MINUTES)), maxlen=MINUTES)
-        self._is_loaded = False
+        self._next_to_load = 0  # a minute
         self.changes = 0
         """Grows with each event: a reader that shows signals learns that there may be new ones."""
 
@@ -49,16 +49,15 @@ class LastHour:
         return {name: [getattr(each, name) for each in self._minutes] for name in ("accepted", "delivered", "failed")}
 
     async def load(self, journal: Journal) -> None:
-        """Add what the journal knows of the time before the daemon started: once, a minute in each job."""
-        if self._is_loaded:
-            return
-        self._is_loaded = True
+        """Add what the journal knows of the time before the daemon started: once, a minute in each job. After a cancellation the next call
+        goes on where it stopped.
+        """
         origin = self._minute_of(self._clock.steady()) - MINUTES + 1
-        for minute in range(origin, self._minute_of(self._started) + 1):
-            begin, end = minute * MINUTE, min((minute + 1) * MINUTE, self._started)
-            accepted, ended = await journal.run(
-                partial(recent.minutes, origin=origin * MINUTE, until=self._started), begin, end
-            )
+        job = partial(recent.minutes, origin=origin * MINUTE, until=self._started)
+        while (minute := max(self._next_to_load, origin)) <= self._minute_of(self._started):
+            end = min((minute + 1) * MINUTE, self._started)
+            accepted, ended = await journal.run(job, minute * MINUTE, end)
+            self._next_to_load = minute + 1
             self._add(minute, accepted=accepted)
             for (since, state), n in ended.items():
                 self._add(origin + since, **{_FIELDS[state]: n})
