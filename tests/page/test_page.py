@@ -324,6 +324,25 @@ def test_page_shows_silences(tab: Tab, daemon: DaemonProcess) -> None:
     assert tab.value("document.getElementById('expected').hidden")
 
 
+def test_page_shows_what_is_held_and_what_repeats(tab: Tab, tmp_path: Path, fake: FakeProcess) -> None:
+    lane = discord("d", fake.webhooks[0]["url"], repeat='{ urgent = "5m" }')
+    held = '[[routes]]\nwhen = { symbol = "SLOW" }\nto = ["d"]\ndelay = "2h"\n'
+    with DaemonProcess(tmp_path, HTTP + lane + held + route("d"), {"PAGE_TOKEN": TOKEN}).start() as daemon:
+        daemon.client.send("later", symbol="SLOW")
+        id_ = daemon.client.send("now", priority="urgent").id
+        daemon.settled(id_)
+        visit(tab, daemon, id_)
+        tab.until("document.getElementById('story').open")
+        story = tab.value("document.getElementById('story').innerText")
+        assert "it is posted again, unless it is acknowledged" in story
+        assert f"tocsin ack {id_}" in story
+        assert "1 for d" in tab.value("document.getElementById('held').innerText")
+        assert daemon.tocsin("ack", id_).returncode == 0
+        tab.until("document.getElementById('story').innerText.includes('acknowledged')")
+        tab.until("!document.getElementById('story').innerText.includes('tocsin ack')")
+        assert tab.errors == []
+
+
 def test_page_shows_expectations_and_late_ones_as_problems(tab: Tab, daemon: DaemonProcess) -> None:
     assert daemon.tocsin("expect", "backup", "--every", "24h", "--message", "41 GB").returncode == 0
     assert daemon.tocsin("expect", "bot", "--every", "1s", "--grace", "0.1s").returncode == 0
