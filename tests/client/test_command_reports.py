@@ -425,12 +425,42 @@ def test_command_tail_prints_one_line_an_event(serve: Serve, capsys: Capture) ->
             {"event": "future", "flag": True, "share": 0.5, "empty": [], "none": None},
             "00:01:40    future          flag yes, share 0.5",
         ),
+        ({"event": "reloaded", "destinations": 5}, "00:01:40    reloaded        destinations 5"),
         ({}, "00:01:40    None"),
     ],
 )
 @pytest.mark.usefixtures("utc")
 def test_event_line_has_title_and_human_numbers(event: dict[str, Any], line: str) -> None:
     assert event_lines({"at": 100.0, **event}, 200.0) == [line]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "event",
+                "level",
+                "id",
+                "title",
+                "destination",
+                "destinations",
+                "reason",
+                "seconds",
+                "wait",
+                "attempts",
+                "x",
+            ]
+        ),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text()
+        | st.lists(st.text() | st.integers()),
+    )
+)
+def test_event_line_exists_for_any_event(event: dict[str, Any]) -> None:
+    assert all(line.isprintable() for line in event_lines(event, 200.0, 80))
 
 
 @pytest.mark.usefixtures("utc")

@@ -64,12 +64,15 @@ def _title(event: dict[str, Any]) -> str:
 
 
 def _where(event: dict[str, Any]) -> str:
-    named = [event["destination"]] if event.get("destination") else event.get("destinations") or []
-    return ", ".join(map(plain, named))
+    named = event.get("destinations")
+    if event.get("destination"):
+        return plain(event["destination"])
+    return ", ".join(map(plain, named)) if isinstance(named, list) else ""
 
 
 def _details(event: dict[str, Any]) -> list[str]:
-    hidden = _SHOWN_BEFORE | ({"uid", "pid"} if event.get("event") == "accepted" else set())
+    before = _SHOWN_BEFORE if isinstance(event.get("destinations", []), list) else _SHOWN_BEFORE - {"destinations"}
+    hidden = before | ({"uid", "pid"} if event.get("event") == "accepted" else set())
     shown = ((key, value) for key, value in event.items() if key not in hidden and value not in (None, [], ""))
     return [_detail(str(event.get("event")), key, value) for key, value in shown]
 
@@ -80,8 +83,8 @@ def _detail(name: str, key: str, value: Any) -> str:
     if key == "seconds" and isinstance(value, (int, float)):
         return f"{'after' if name == 'sent' else 'for'} {format_age(value)}"
     if key == "attempts":
-        return "" if value == 1 else f"{value} attempts"
-    return plain(value).upper() if key == "priority" else f"{key} {_words(value)}"
+        return "" if value == 1 else f"{plain(value)} attempts"
+    return plain(value).upper() if key == "priority" else f"{plain(key)} {_words(value)}"
 
 
 def _words(value: Any) -> str:
