@@ -256,7 +256,7 @@ def test_json_lines_of_send_command_attach_files(daemon: DaemonProcess, fake: Fa
 def test_dry_run_shows_attachment_and_copies_nothing(daemon: DaemonProcess, tmp_path: Path) -> None:
     said = daemon.tocsin("test", "BUY", "--attach", str(write(tmp_path))).stdout
     assert "chart.png goes along, and is shown as the image" in said
-    assert '"url": "attachment://chart.png"' in said
+    assert "| [chart.png]" in said
     assert not (daemon.spool / "attachments").exists()
     said = daemon.tocsin("test", "BUY", "--attach", str(tmp_path)).stdout
     assert "is not attached: it is not a regular file" in said
