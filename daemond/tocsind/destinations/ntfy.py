@@ -27,7 +27,7 @@ from tocsind.secret import Secret
 from .base import HttpDestination, HttpRequest
 from .http import json_body
 from .response import Response
-from .table import ANY_SERVICE, FIVE, TWO, Row, delivered, failed_before, gone, limited, rejected, strike
+from .table import ANY_SERVICE, TWO, Row, delivered, gone, limited, rejected, strike
 
 OLD_SERVER: Final = (
     "its server ignores sequence ids (it is older than 2.16): each state of a key is a message of its own there"
@@ -63,8 +63,6 @@ def _has_id(response: NtfyResponse) -> bool:
 TABLE: Final[tuple[Row[NtfyResponse], ...]] = (
     Row(TWO, None, delivered, _has_id),
     Row({429}, None, limited(Reach.KIND)),
-    Row({507}, None, failed_before),
-    Row(FIVE, {50701}, failed_before),
     Row({401, 403}, {40101, 40301}, gone),
     Row({400}, {40009, 40010}, strike),  # the topic is invalid, or not allowed
     Row({400}, range(40000, 40100), rejected),

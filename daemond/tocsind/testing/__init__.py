@@ -26,6 +26,8 @@ How it hangs together (each file is a noun; arrows are imports):
 Of these only `discord` and `__main__` know trio; only `discord` reads a clock. Everything else is handed the
 Moment, so one request is decided in one synchronous step and nothing races.
 
+The fakes of the other kinds of destination are in `kinds`, each on the frame in `service`.
+
 Beside it stand two that know no Discord, for lanes in virtual time: `memory` (a destination that answers by a script,
 and a store without a disk) and `clock` (a wall that is set by hand). They are imported by their own names.
 """
