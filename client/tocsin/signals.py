@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         source: str | None
         host: str | None
         code: bool | None
+        markdown: bool | None
         payload: Mapping[str, Any] | None
         done: bool | None
         id: str | None
@@ -210,6 +211,7 @@ _PROPER: dict[str, Callable[[Any], Any]] = {
     "source": _short,
     "host": _short,
     "code": _flag,
+    "markdown": _flag,
     "payload": _payload,
     "done": _flag,
     "id": _id,
@@ -250,6 +252,7 @@ class Signal:
     source: str | None
     host: str | None  # the machine that the alert is about
     code: bool | None  # the body is output of a program
+    markdown: bool | None  # the body is Markdown; `code` wins
     payload: (
         dict[str, Any] | None
     )  # a Discord message that goes as it is; title and body are its text, for other destinations

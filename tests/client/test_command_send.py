@@ -443,3 +443,19 @@ def test_command_send_wait_explains_a_title_that_became_the_duration(
     pipe(b"")
     assert main(["send", "--wait", "5", "--socket", str(folder / "s")]) == 64
     assert "`--wait=30s 5` has the title 5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["--format", "markdown"], {"markdown": True}),
+        (["--format=code"], {"code": True}),
+        (["--code"], {"code": True}),
+        (["--format", "text"], {}),
+    ],
+)
+def test_format_says_how_the_body_is_read(serve: Serve, words: list[str], shown: dict[str, Any]) -> None:
+    server = serve()
+    assert main(["send", "T", "--body", "**b**", *words, "--socket", server.path]) == 0
+    signal = server.requests[0]["signal"]
+    assert {key: signal[key] for key in ("code", "markdown") if key in signal} == shown

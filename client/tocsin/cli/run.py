@@ -157,7 +157,7 @@ def _signal(ending: Ending, found: Found) -> tuple[str, dict[str, Any]]:
     values["priority"] = values["priority"] or ("high" if ending.code else "low")
     values["source"] = values["source"] or name
     values["host"] = values["host"] or os.uname().nodename
-    values["code"] = True
+    values["code"] = found.code or found.format in {None, "code"} or None
     values["body"] = "\n\n".join(text for text in (found.body, ending.error or ending.tail) if text) or None
     return found.title or f"{name} {ending.words} after {format_duration(ending.seconds)}", values
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _DEFAULT_WAIT = "30s"
 _TEXTS = ("tier", "strategy", "symbol", "action", "key", "expires", "timestamp", "link", "source", "host", "id")
 _NUMBERS = ("confidence", "price")
+FORMATS = ("text", "markdown", "code")
 _OUTCOMES = {"delivered": OK, "queued": STILL_QUEUED, "dead": DEAD, "dropped": DROPPED, "silenced": DROPPED}
 _LATE = 0.5  # seconds that the daemon's answer to `wait` may be late
 _RECONNECT_SECONDS = 0.2  # between two attempts while `--wait` waits for a daemon that restarts
@@ -62,7 +63,12 @@ def signal_options(parser: Parser, priority: str = ", ".join(PRIORITIES)) -> Non
     for name in (*_TEXTS, *_NUMBERS):
         parser.add_argument(f"--{name}", metavar=_METAVARS.get(name, name.upper()), help=_HELP.get(name))
     parser.add_argument("--done", action="store_true", help="this signal ends the story of its --key")
-    parser.add_argument("--code", action="store_true", help="show the body in a code block, as the output of a program")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="how the body is to be read: text as it is (default), markdown with bold, lists and links, or code, in a block",
+    )
+    parser.add_argument("--code", action="store_true", help="the same as --format code")
     parser.add_argument("--field", metavar="K=V", action="append", type=_pair, help="add a field; may be repeated")
     parser.add_argument("--attach", metavar="PATH", help="attach a file of up to 8 MiB; an image is shown inline")
     parser.add_argument("--tag", metavar="T", action="append", help="add a tag; may be repeated")
@@ -151,8 +157,9 @@ def given(found: Found) -> dict[str, Any]:
     return values | {
         "fields": dict(found.field) if found.field else None,
         "tags": found.tag,
-        "code": found.code or None,
         "done": found.done or None,
+        "code": found.code or found.format == "code" or None,
+        "markdown": found.format == "markdown" or None,
     }
 
 

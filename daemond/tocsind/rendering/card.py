@@ -167,7 +167,7 @@ def _card(delivery: Delivery, no_file: str) -> Card:
         late="" if age is None else f"{age_of(age)} late",
         doubt=DOUBT if delivery.maybe_duplicate else "",
         body=body,
-        form=BodyForm.CODE if signal.code else BodyForm.TEXT,
+        form=_form(signal),
         facts=facts,
         fields=fields,
         footer=tuple(footer_parts(delivery)),
@@ -189,6 +189,12 @@ def _title_and_body(signal: Signal) -> tuple[str, str]:
         if first
         else (one_line(" ".join(words)) or UNTITLED, "")
     )
+
+
+def _form(signal: Signal) -> BodyForm:
+    if signal.code:
+        return BodyForm.CODE
+    return BodyForm.MARKDOWN if signal.markdown else BodyForm.TEXT
 
 
 def _body(signal: Signal) -> str:

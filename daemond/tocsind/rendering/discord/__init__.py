@@ -7,6 +7,8 @@ alert without a line has its title in its embed.
     limits       what a message may hold
     markup       escaping and cutting
     code         output of programs
+    markdown     bodies in Markdown
+    stamps       times that each reader sees in his zone
     line         the line of content, and who is mentioned
     embed        a card as an embed
     plain        the same after a rejection: text only

@@ -24,6 +24,7 @@ from . import stamps
 from .attachments import image
 from .code import code_block
 from .limits import DESCRIPTION, FIELDS, LINK, MOST_ROOM, NAME, TITLE, VALUE
+from .markdown import markdown
 from .markup import cut, shown, silent
 
 _SHORT: Final = 40  # code points of a value that may stand beside others
@@ -52,7 +53,7 @@ def _embed(card: Card, *, linked: bool, led: bool, label: str, attached: str | N
     fields = _fitted(list(rows(card, linked=url is not None, led=led)), left - min(len(body), left // 2))
     made = {
         "title": title,
-        "description": cut(body, min(DESCRIPTION, left - sum(map(_size, fields)))),
+        "description": body_of(card, min(DESCRIPTION, left - sum(map(_size, fields)))),
         "url": url,
         "color": card.tone,
         "fields": fields,
@@ -91,11 +92,13 @@ def rows(card: Card, *, linked: bool, led: bool, name: int = NAME, value: int = 
             yield _field(fact, name, value)
 
 
-def body_of(card: Card) -> str:
-    """The body, cut to a description: a code block for output of a program."""
+def body_of(card: Card, most: int = DESCRIPTION) -> str:
+    """The body in at most `most` code points: a code block for output of a program."""
     if card.form is BodyForm.CODE:
-        return code_block(card.body, DESCRIPTION)
-    return shown(card.body, DESCRIPTION) if card.body else ""
+        return code_block(card.body, most)
+    if card.form is BodyForm.MARKDOWN:
+        return markdown(card.body, most)
+    return shown(card.body, most) if card.body else ""
 
 
 def footer(card: Card) -> str:

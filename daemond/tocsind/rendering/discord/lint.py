@@ -13,6 +13,7 @@ from .code import code_block
 from .embed import host_of, length, rows, web_address
 from .limits import CONTENT, DESCRIPTION, FIELDS, FOOTER, MOST_EMBEDS, MOST_ROOM, NAME, TITLE, USERNAME, VALUE
 from .line import LABELS
+from .markdown import markdown
 from .markup import escape
 
 _ALL = 10**6  # code points: as much as there is
@@ -67,6 +68,8 @@ def _about(delivery: Delivery, made: Embed) -> Iterator[str]:
 
 
 def _whole_body(card: Card) -> str:
+    if card.form is BodyForm.MARKDOWN:
+        return markdown(card.body, _ALL)
     return code_block(card.body, _ALL) if card.form is BodyForm.CODE else escape(card.body)
 
 

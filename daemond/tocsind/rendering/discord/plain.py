@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from tocsind.rendering.card import Card
+from msgspec.structs import replace
+
+from tocsind.rendering.card import BodyForm, Card
 from tocsind.rendering.text import one_line
 
 from . import stamps
@@ -22,6 +24,8 @@ _BREAK: Final = "\n\n"
 
 def plain(card: Card, *, led: bool = False, label: str = "") -> dict[str, Any]:
     """The plain embed of `card`."""
+    if card.form is BodyForm.MARKDOWN:
+        card = replace(card, form=BodyForm.TEXT)
     body = body_of(card)
     lines = cut("\n".join(_lines(card, led=led)), DESCRIPTION - len(_BREAK) - min(len(body), DESCRIPTION // 2))
     body = cut(body, DESCRIPTION - len(_BREAK) - len(lines))
