@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from tests.client.servers import Serve, Visit, answering, refusing, silent
 
 from tocsin.cli import main
-from tocsin.cli.layout import NARROWEST, wrapped
+from tocsin.cli.layout import NARROWEST, folded, wrapped
 from tocsin.cli.output import counted, format_number, paint, plain
 from tocsin.cli.queue import queue_lines
 from tocsin.cli.tail_lines import event_lines
@@ -198,6 +199,18 @@ def test_command_status_hides_zeros(path: Callable[..., str], capsys: Capture) -
     said = capsys.readouterr().out
     assert "is degraded, just started, pid 7" in said
     assert "0ms" not in said
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=9), min_size=1), st.integers(NARROWEST, 60))
+def test_folded_lines_fit_and_lose_no_word(words: list[str], width: int) -> None:
+    coloured = [f"\x1b[31m{word}\x1b[0m" for word in words]
+    lines = folded("  " + " ".join(coloured), width, "    ")
+    assert all(len(re.sub(r"\x1b\[\d+m", "", line)) <= width for line in lines)
+    assert [word for line in lines for word in line.split()] == coloured
+
+
+def test_folded_keeps_a_line_that_fits() -> None:
+    assert folded("  two  spaces   stay", 80, "    ") == ["  two  spaces   stay"]
 
 
 @given(st.text(max_size=200), st.integers(NARROWEST, 100))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from .output import plain
 
@@ -15,6 +16,7 @@ USUAL_COLUMNS = 80
 NARROWEST = 20  # a terminal that claims fewer columns gets lines of this many
 NO_LIMIT = 10**6  # columns: in a pipe one thing is one line
 INDENT = "    "
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def columns(piped: int | None = None) -> int:
@@ -43,6 +45,21 @@ def wrapped(text: str, width: int, first: str = INDENT, then: str | None = None)
             line = then
         line += f"{word} "
     return [*lines, line.rstrip()]
+
+
+def folded(line: str, width: int, then: str) -> list[str]:
+    """A line that may have colours, broken at spaces; `then` stands before the second and later parts. Long words are not cut."""
+    lines: list[str] = []
+    at = 0
+    for word in line.split(" "):
+        size = len(_COLOUR.sub("", word))
+        if lines and (at + 1 + size <= width or not lines[-1].strip()):
+            lines[-1] += f" {word}"
+            at += 1 + size
+        else:
+            lines.append(f"{then}{word}" if lines else word)
+            at = (len(then) if len(lines) > 1 else 0) + size
+    return lines
 
 
 def _pieces(words: list[str], most: int) -> list[str]:

@@ -8,10 +8,12 @@ from typing import Any
 from tocsin.client import Client
 
 from .exit_codes import USAGE, Failure
+from .layout import NO_LIMIT, columns, folded
 from .output import counted, format_number, format_time, paint, plain, print_json, print_line
 from .parsing import Found, Parser, Verb, client, common
 
 ID_LENGTH = 26
+_CONTINUED = " " * 27  # behind the time of a line
 _ABOUT = ("priority", "tier", "strategy", "symbol", "action", "price", "confidence", "key", "source", "host")
 _COLOUR = {
     "delivered": "green",
@@ -51,8 +53,10 @@ def _run(found: Found) -> int:
     if found.json:
         print_json({"ok": True, **story})
         return 0
+    width = columns(piped=NO_LIMIT)
     for line in story_lines(story):
-        print_line(line)
+        for part in folded(line, width, _CONTINUED):
+            print_line(part)
     return 0
 
 
