@@ -42,6 +42,7 @@ STATUS = {
     "http": type(None),
     "heartbeat": type(None),
     "silences": {"active": int},
+    "expectations": {"expected": int, "late": list},
     "damage": {"folders": list},
     "log": {"dropped_lines": int},
     "socket": {"path": str, "reason": (str, type(None))},

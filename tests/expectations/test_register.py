@@ -103,6 +103,7 @@ async def test_missing_beat_brings_one_alarm_and_its_return_one_all_clear(tmp_pa
         assert back["title"].startswith("bot is back after 17m")
         assert (back["priority"], back["to"]) == ("normal", ["a"]), "where the alarm went"
         assert alarm["id"] in back["body"]
+        assert (back["key"], back["done"]) == (alarm["key"], True), "one story"
         assert here.stages() == {"bot": "waiting"}
 
 

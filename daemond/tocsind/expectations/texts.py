@@ -24,6 +24,7 @@ def alarm(entry: Entry, last_signal: LastSignal | None, clock: Clock) -> Signal:
     if entry.state.unreported:
         times = "once" if entry.state.unreported == 1 else f"{entry.state.unreported} times"
         lines.append(f"Since the last alarm it was late {times} and came back.")
+    id_ = _derived_id("late", entry)
     return Signal(
         _title(entry, clock),
         body="\n".join(filter(None, lines)),
@@ -31,34 +32,42 @@ def alarm(entry: Entry, last_signal: LastSignal | None, clock: Clock) -> Signal:
         source=entry.name,
         host=os.uname().nodename,
         to=list(entry.to) or None,
-        id=_derived_id("late", entry),
+        key=_key(id_),
+        id=id_,
     )
 
 
 def all_clear(entry: Entry, to: list[str]) -> Signal:
     """A beat came after the alarm. `to`: where the alarm went; empty: by the routes."""
-    return Signal(
-        f"{entry.name} is back after {_duration(entry.state.gap or 0.0)} without a beat",
-        body=f"The alarm was {entry.alarm}." + (f"\nIt says: {entry.message}" if entry.message else ""),
-        priority="normal",
-        source=entry.name,
-        host=os.uname().nodename,
-        to=to or None,
-        id=_derived_id("back", entry),
+    says = f"\nIt says: {entry.message}" if entry.message else ""
+    return _end(
+        entry, to, "back", f"{entry.name} is back after {_duration(entry.state.gap or 0.0)} without a beat", says
     )
 
 
 def ended(entry: Entry, to: list[str], uid: int) -> Signal:
     """A user ended an expectation whose alarm stands."""
+    return _end(entry, to, "done", f"{entry.name} is no longer expected", f"\nuid {uid} ended the expectation.")
+
+
+def _end(entry: Entry, to: list[str], what: str, title: str, more: str) -> Signal:
+    """The end of the story that the alarm began."""
     return Signal(
-        f"{entry.name} is no longer expected",
-        body=f"uid {uid} ended the expectation. The alarm was {entry.alarm}.",
+        title,
+        body=f"The alarm was {entry.alarm}.{more}",
         priority="normal",
         source=entry.name,
         host=os.uname().nodename,
         to=to or None,
-        id=_derived_id("done", entry),
+        key=_key(entry.alarm or ""),
+        done=True,
+        id=_derived_id(what, entry),
     )
+
+
+def _key(alarm: str) -> str:
+    """An alarm and its end are one story: one message where messages can be edited, and an end of repetitions."""
+    return f"expect {alarm}"
 
 
 def _title(entry: Entry, clock: Clock) -> str:
