@@ -115,3 +115,10 @@ def test_titles_are_escaped_where_stdout_cannot_encode_them(daemon: DaemonProces
         del daemon.env["PYTHONIOENCODING"]
     assert (done.returncode, done.stderr) == (0, "")
     assert r"caf\xe9" in done.stdout
+
+
+def test_ack_takes_the_end_of_an_id(daemon: DaemonProcess) -> None:
+    id_ = send(daemon, "to acknowledge")
+    assert daemon.tocsin("ack", id_[-7:].lower()).stdout.startswith(f"acknowledged {id_}")
+    for name in ("no-such-key", "zz", "ABCDEF"):
+        assert daemon.tocsin("ack", name).returncode == 65

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from tocsin.client import Client
+from tocsin.errors import RequestFailed
+
+from .exit_codes import Failure
 from .output import counted, plain, print_json, print_line
 from .parsing import Found, Parser, Verb, client, common
+from .why import whole_id
 
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument(
-        "name", metavar="ID|KEY", help="the id of a signal, or a key: that covers its story until it ends"
+        "name", metavar="ID|KEY", help="the id of a signal or its end, or a key: that covers its story until it ends"
     )
     common(parser)
 
 
 def _run(found: Found) -> int:
     with client(found) as daemon:
-        reply = daemon.acknowledge(found.name)
+        reply = _acknowledge(daemon, found.name)
     if found.json:
         print_json({"schema": 1, **reply})
         return 0
@@ -24,6 +31,22 @@ def _run(found: Found) -> int:
     ended = f": ended {counted(stopped, 'repetition')}" if stopped else "; nothing was being repeated"
     print_line(f"acknowledged {what}{ended}")
     return 0
+
+
+def _acknowledge(daemon: Client, name: str) -> dict[str, Any]:
+    """By id or key; else by the end of an id, as messages show it. Raises the client's exceptions."""
+    try:
+        return daemon.acknowledge(name)
+    except RequestFailed as unknown:
+        if unknown.kind != "not-found":
+            raise
+        try:
+            id_ = whole_id(daemon, name)
+        except (RequestFailed, Failure):
+            raise unknown from None
+        if id_ == name:
+            raise
+        return daemon.acknowledge(id_)
 
 
 VERBS = {
