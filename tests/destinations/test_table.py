@@ -33,7 +33,8 @@ def test_any_service_accepts_with_every_2xx(status: int) -> None:
         ({"retry_after": "30"}, 30.0),
         ({"retry_after": "Sun, 29 Nov 2026 12:01:30 GMT", "date": "Sun, 29 Nov 2026 12:00:00 GMT"}, 90.0),
         ({"retry_after": "Sun, 29 Nov 2026 12:01:30 GMT"}, None),
-        ({"retry_after": "Sun, 29 Nov 2026 12:01:30 GMT", "date": "29 Nov 2026 12:00:00 -0000"}, None),
+        ({"retry_after": "Sun, 29 Nov 2026 12:01:30 GMT", "date": "29 Nov 2026 12:00:00 -0000"}, 90.0),
+        ({"retry_after": "Sun, 29 Nov 2026 11:01:30 GMT", "date": "29 Nov 2026 12:00:00 -0000"}, 0.0),
         ({"retry_after": "soon"}, None),
         ({"retry_after": "9999999"}, 86400.0),
         ({}, None),
@@ -45,6 +46,12 @@ def test_limit_of_any_service_holds_for_its_endpoint_as_long_as_stated(
     found = outcome(429, {"message": "slow down"}, **headers)
     assert isinstance(found, Deferred)
     assert (found.cause, found.reach, found.wait) == (Cause.LIMITED, Reach.ENDPOINT, wait)
+
+
+def test_date_of_a_limit_is_measured_by_this_hosts_clock_where_the_server_sends_none() -> None:
+    response = Response(Answer(429, {"retry-after": "Thu, 01 Jan 2026 00:00:40 GMT"}))
+    response.received = 1_767_225_600.0
+    assert response.wait == 40.0
 
 
 @pytest.mark.parametrize(

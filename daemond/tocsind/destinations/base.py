@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
+from tocsind.clock import Clock, SystemClock
 from tocsind.config import Options
 from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
@@ -47,9 +48,10 @@ class HttpDestination(Generic[OptionsT]):
     tables: ClassVar[tuple[tuple[Row[Any], ...], ...]] = (ANY_SERVICE,)
     edit_tables: ClassVar[tuple[tuple[Row[Any], ...], ...]] = (ANY_SERVICE,)
 
-    def __init__(self, options: OptionsT, client: HttpClient) -> None:
+    def __init__(self, options: OptionsT, client: HttpClient, clock: Clock | None = None) -> None:
         self.options = options
         self.client = client
+        self.clock = clock or SystemClock()
 
     # --- what a kind overrides ----------------------------------------------------------------------------------------
 
@@ -87,6 +89,7 @@ class HttpDestination(Generic[OptionsT]):
         if not isinstance(answer, Answer):
             return Report((of_edit(answer) if self._is_edit_in_place(edits) else answer,) * len(batch))
         response = self.response(answer)
+        response.received = self.clock.wall()
         verdict = judge(response, *(self.edit_tables if edits else self.tables))
         outcomes = self._assigned(verdict, batch, response.status)
         return Report(outcomes, response.rate_headers, response.is_invalid, self.learn(response))

@@ -8,7 +8,7 @@ that could be an address or a token before a person or the journal sees them.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any, Final
@@ -29,6 +29,7 @@ class Response:
     """One answer: status, body, headers. `service` names the far end in messages."""
 
     service = "the server"
+    received: float | None = None  # Unix seconds by this host's clock
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -102,18 +103,16 @@ class Response:
         return bounded(self.header(name))
 
     def _until_date(self, name: str) -> float | None:
-        """A header with a date, as seconds from the server's own date: this host's clock does not matter."""
-        until, now = _date(self.header(name)), _date(self.header("date"))
-        try:
-            return bounded((until - now).total_seconds()) if until and now else None
-        except TypeError:  # only one of them has a time zone
-            return None
+        """A header with a date, as seconds from the server's own date, or, where it sends none, from this host's."""
+        until, now = _date(self.header(name)), _date(self.header("date")) or self.received
+        return None if until is None or now is None else bounded(until - now)
 
 
-def _date(header: str) -> datetime | None:
+def _date(header: str) -> float | None:
+    """A date of HTTP in Unix seconds."""
     try:
-        return parsedate_to_datetime(header)
-    except ValueError:
+        return parsedate_to_datetime(header).replace(tzinfo=UTC).timestamp()  # HTTP dates are in GMT
+    except (ValueError, OverflowError):
         return None
 
 

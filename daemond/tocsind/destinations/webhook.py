@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from tocsind.clock import SystemClock
+from tocsind.clock import Clock
 from tocsind.config.kinds.webhook import WebhookOptions, key_of
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.outcomes import Delivered, Report
@@ -53,14 +53,13 @@ class Webhook(HttpDestination[WebhookOptions]):
     response = WebhookResponse
     tables: ClassVar = (TABLE, ANY_SERVICE)
 
-    def __init__(self, options: WebhookOptions, client: HttpClient, clock: SystemClock | None = None) -> None:
-        super().__init__(options, client)
-        self._clock = clock or SystemClock()
+    def __init__(self, options: WebhookOptions, client: HttpClient, clock: Clock | None = None) -> None:
+        super().__init__(options, client, clock)
         self._stories = Stories()
 
     def request(self, batch: Sequence[Delivery]) -> HttpRequest:
         (delivery,) = batch
-        wall = self._clock.wall()
+        wall = self.clock.wall()
         payload = self._payload(delivery, wall)
         content = msgspec.json.encode(payload)
         headers: dict[str, str | Secret] = {

@@ -7,8 +7,8 @@ A kind's fake (`testing.kinds`) is a FakeService that answers one request in `pr
     dead      the destination is gone: each request gets `gone_reply`
     poison    a request whose body holds this text gets `rejected_reply`
     hold      requests wait until `release`
-    control   the same over HTTP, for a fake in a process of its own: GET log, counts; POST script, hold, release, dead, poison, and `set`
-              for the switches of a kind: {"is_old": true}
+    control   the same over HTTP, for a fake in a process of its own: GET log, counts; DELETE script; POST script, hold, release, dead,
+              poison, and `set` for the switches of a kind: {"is_old": true}
 """
 
 from __future__ import annotations
@@ -225,6 +225,8 @@ class FakeService:
                 }
             case "POST script":
                 self.script(*read_behaviours(request.body))
+            case "DELETE script":
+                self._script.clear()
             case "POST hold":
                 self.hold()
             case "POST release":
