@@ -104,6 +104,22 @@ def test_cookie_permits_reading_and_never_sending() -> None:
     assert access.cookie_for(request("/page", query={"token": ONE})) is None
 
 
+async def test_call_has_the_cookie_where_reading_is_enough() -> None:
+    found: list[str | None] = []
+
+    async def handler(call: Call) -> Reply:
+        found.append(call.cookie)
+        return plain(200, "")
+
+    made = router()
+    made.add("GET", "/look", handler, needs=Needs.READ)
+    made.add("POST", "/look", handler, needs=Needs.SEND)
+    for method in ("GET", "POST"):
+        await made.answer(request("/look", method, query={"token": TOKEN}))
+    await made.answer(request("/look", authorization=f"Bearer {TOKEN}"))
+    assert [each is not None for each in found] == [True, False, False]
+
+
 def test_cookie_ends_with_its_token() -> None:
     cookie = Access(OPTIONS).cookie_for(request("/page", query={"token": TOKEN}))
     assert cookie is not None

@@ -81,28 +81,30 @@ def visit(tab: Tab, daemon: DaemonProcess, fragment: str = "") -> None:
 # --- HTTP -------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/", "/page/stream", "/page/signals", "/page/signal?id=x"])
-def test_page_needs_the_token_and_is_closed_to_other_sites(daemon: DaemonProcess, path: str) -> None:
+PATHS = ("/", "/page/stream", "/page/signals", "/page/signal?id=x")
+
+
+def test_page_needs_the_token_and_is_closed_to_other_sites(daemon: DaemonProcess) -> None:
     daemon.client.send("a title that is a secret")
-    for token in (None, "wrong"):
-        status, text, _ = get(daemon, path, token)
-        assert (status, "secret" in text) == (401, False)
-    assert get(daemon, path, Host="evil.example")[0] == 403
-    assert get(daemon, path, Origin="https://evil.example")[0] == 403
-    if path != "/":
-        assert (
-            get(daemon, path, Sec_Fetch_Site="cross-site")[0] == get(daemon, path, Sec_Fetch_Site="same-site")[0] == 403
-        )
+    for path in PATHS:
+        for token in (None, "wrong"):
+            status, text, _ = get(daemon, path, token)
+            assert (status, "secret" in text) == (401, False)
+        assert get(daemon, path, Host="evil.example")[0] == 403
+        assert get(daemon, path, Origin="https://evil.example")[0] == 403
+    for path in PATHS[1:]:
+        for site in ("cross-site", "same-site"):
+            assert get(daemon, path, Sec_Fetch_Site=site)[0] == 403
 
 
-@pytest.mark.parametrize("path", ["/", "/page/signals", "/page/signal?id=x"])
-def test_page_forbids_frames_and_other_readers(daemon: DaemonProcess, path: str) -> None:
-    _, _, headers = get(daemon, path)
-    assert headers["x-frame-options"] == "DENY"
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["cross-origin-resource-policy"] == "same-origin"
-    assert headers["cache-control"] == "no-store"
-    assert not [name for name in headers if name.startswith("access-control")]
+def test_page_forbids_frames_and_other_readers(daemon: DaemonProcess) -> None:
+    for path in ("/", "/page/signals", "/page/signal?id=x"):
+        _, _, headers = get(daemon, path)
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["cache-control"] == "no-store"
+        assert not [name for name in headers if name.startswith("access-control")]
 
 
 def test_page_policy_permits_its_own_script_only() -> None:
@@ -436,23 +438,27 @@ def test_foreign_page_can_neither_read_nor_frame_nor_post(tab: Tab, daemon: Daem
     assert len(daemon.client.request("queue", state="sent")["deliveries"]) == 1  # nothing was posted
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True])
-def test_page_fits_the_screen(tab: Tab, tmp_path: Path, width: int, dark: bool) -> None:
+def test_page_fits_the_screen(tab: Tab, tmp_path: Path) -> None:
     lanes = "".join(file(f"{'long-name-' * 6}{n}") for n in range(20))
     with DaemonProcess(tmp_path, HTTP + lanes + file("f") + route("f"), {"PAGE_TOKEN": TOKEN}).start() as daemon:
         daemon.client.send("x" * 256, body="y" * 4000, priority="urgent")
-        tab.show(width, dark=dark)
         visit(tab, daemon)
-        tab.until(
-            "document.querySelectorAll('#rows li').length === 1 && document.querySelectorAll('#lanes li').length === 21"
-        )
-        assert tab.value("document.documentElement.scrollWidth") == width
-        tab.value("document.querySelector('#rows a').click()")
-        tab.until("document.getElementById('story').open")
-        assert tab.value("document.getElementById('story').scrollWidth <= document.getElementById('story').clientWidth")
-        assert _contrast(tab, "#headline", "header") > 7
-        assert _contrast(tab, ".soft", "section") > 4.5
+        for width, dark in ((390, False), (390, True), (1280, False), (1280, True)):
+            tab.show(width, dark=dark)
+            tab.open(address(daemon))
+            tab.until(
+                "document.querySelectorAll('#rows li').length && document.querySelectorAll('#lanes li').length === 21"
+            )
+            tab.until("document.body.dataset.level === 'ok'")
+            assert tab.value("document.documentElement.scrollWidth") == width
+            assert _contrast(tab, "#headline", "header") > 7
+            assert _contrast(tab, ".soft", "section") > 4.5
+            tab.value("document.querySelector('#rows a').click()")
+            tab.until("document.getElementById('story').open")
+            assert tab.value(
+                "(({scrollWidth, clientWidth}) => scrollWidth <= clientWidth)(document.getElementById('story'))"
+            )
+            tab.value("document.getElementById('close').click()")
         assert tab.errors == []
 
 

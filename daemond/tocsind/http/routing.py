@@ -91,7 +91,8 @@ class Router:
             return _unauthorised(route)
         if _length(request) > route.body:
             return route.refusal(413, f"the body may have {route.body} bytes")
-        return Admitted(lambda whole: route.handler(Call(whole, values, grant)), route.body)
+        cookie = self._access.cookie_for(request) if route.needs is Needs.READ else None
+        return Admitted(lambda whole: route.handler(Call(whole, values, grant, cookie)), route.body)
 
     async def answer(self, request: Request) -> Reply:
         """The reply to a whole request."""
