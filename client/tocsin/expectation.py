@@ -74,20 +74,25 @@ class Expectation:
 
     def beat(self, message: str | None = None) -> bool:
         """Say that this program works; True when the daemon knows. `message` is shown in a later alarm, as the last words."""
-        done = self._tell("expect", lambda: {**self._settings(), "message": _text(message), "watch": True})
-        if done:
-            _beating[self.name] = (os.getpid(), self)
-        return done
+        reply = self._tell("expect", lambda: {**self._settings(), "message": _text(message), "watch": True})
+        if reply is None:
+            return False
+        _beating[self.name] = (os.getpid(), self)
+        if (reply.get("expectation") or {}).get("pid") is None:
+            notices.once(
+                f"the daemon cannot watch the process of {self.name!r}, as in a container: only a missing beat is reported"
+            )
+        return True
 
     def goodbye(self) -> bool:
         """This process ends as it should, or goes on with other work: it is no longer watched. The next beat is due in `every`."""
         _beating.pop(self.name, None)
-        return self._tell("goodbye", dict)
+        return self._tell("goodbye", dict) is not None
 
     def done(self) -> bool:
         """The program is no longer expected at all."""
         _beating.pop(self.name, None)
-        return self._tell("goodbye", lambda: {"forget": True})
+        return self._tell("goodbye", lambda: {"forget": True}) is not None
 
     def __enter__(self) -> Self:
         self.beat()
@@ -109,17 +114,18 @@ class Expectation:
             "to": None if self.to is None else list(self.to),
         }
 
-    def _tell(self, op: str, fields: Callable[[], dict[str, Any]]) -> bool:
+    def _tell(self, op: str, fields: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        """The daemon's reply; None when there is none, with the `reason`."""
         try:
-            self._client.request(op, name=self.name, **fields())
+            reply = self._client.request(op, name=self.name, **fields())
         except Exception as error:  # noqa: BLE001 - a beat never raises
             self.reason = describe(error)
             notices.rate_limited(f"beat {self.name}", f"no beat of {self.name!r} reached the daemon: {self.reason}")
-            return False
+            return None
         finally:
             self._client.close()  # beats are rare: a connection that idles between them would use up the user's share of connections
         self.reason = None
-        return True
+        return reply
 
     def __repr__(self) -> str:
         return f"Expectation({self.name!r}, every={self.every!r})"

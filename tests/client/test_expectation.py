@@ -17,7 +17,7 @@ from tests.harness import PATIENCE
 import tocsin
 from tocsin import expectation, notices
 
-OK = {"ok": True}
+OK = {"ok": True, "expectation": {"pid": 7}}
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +115,16 @@ def test_refused_beat_has_the_daemons_reason(serve: Serve) -> None:
     bot = tocsin.expect("bot", every=60, socket=serve(answering(lambda _: refusal)).path)
     assert not bot.beat()
     assert bot.reason == "no room"
+
+
+def test_process_that_is_not_watched_is_noted_once(
+    serve: Serve, notes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "_written", set())
+    path = serve(answering(lambda _: {"ok": True, "expectation": {"pid": None}})).path
+    bot = tocsin.expect("bot", every=60, socket=path)
+    assert [bot.beat(), bot.beat()] == [True, True]
+    assert notes == ["the daemon cannot watch the process of 'bot', as in a container: only a missing beat is reported"]
 
 
 def test_threads_share_one_expectation(serve: Serve) -> None:

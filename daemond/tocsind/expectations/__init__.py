@@ -2,6 +2,7 @@
 
     register   the owner of all expectations: beats, goodbyes, configuration, and the one task that notices what is due
     entry      one expectation: its state (policy.expectation), its settings, its row in the journal and its view
+    watches    a task for each watched process
     process    the process behind an expectation: its identity, its end (pidfd), how it ended
     texts      the alarm and the all-clear
 

@@ -29,13 +29,12 @@ from tocsind.policy.expectation import Cause, Expectation, Stage
 
 from . import texts
 from .entry import Entry, Owner, entry_of
-from .process import Process, how_it_ended, open_pidfd, reopen
+from .process import Process
+from .watches import Watches
 
 RETRY_SECONDS = 5.0  # s until the next attempt while the disk is full
 LONGEST_SLEEP = 600.0  # s between two looks at what is due
 ABSENCE = 2.0  # s; if the task wakes so much too late, the machine or the daemon slept, and beats may be lost
-GOODBYE_SECONDS = 0.5  # s from a process's end to its alarm: its goodbye may still wait in the socket
-MAX_WATCHED = 512  # processes, one file descriptor each
 _SAVE_SHARE, _SAVE_INTERVAL = (
     0.1,
     1.0,
@@ -73,10 +72,9 @@ class Expectations:
         self._emit = emit
         self._entries: dict[Owner, Entry] = {}
         self._saved: dict[Owner, Entry] = {}  # as the journal has them
-        self._watches: dict[Owner, trio.CancelScope] = {}
         self._lock = trio.Lock()
         self._changed = trio.Event()
-        self._nursery: trio.Nursery
+        self._watches: Watches
 
     # --- requests -------------------------------------------------------------------------------------------------------
 
@@ -93,8 +91,13 @@ class Expectations:
                 entry, state=law.beat(entry.state, now), message=_cut(beat.message) or entry.message
             )
             if beat.watch:
-                entry = self._watch_peer(entry, peer)
-            await self._store(entry, must=known is None)
+                process = self._watches.start(entry.owner, peer.pid, entry.process)
+                entry = msgspec.structs.replace(entry, process=process)
+            try:
+                await self._store(entry, must=known is None)
+            except StorageFull:
+                self._watches.stop(entry.owner)
+                raise
             if known is None:
                 self._emit(Expected(entry.name, entry.state.every, peer.uid, peer.pid))
             return entry
@@ -110,7 +113,7 @@ class Expectations:
             if forget:
                 await self._forget(entry, peer)
                 return
-            self._unwatch(entry.owner)
+            self._watches.stop(entry.owner)
             state = law.beat(entry.state, self._clock.steady())
             await self._store(msgspec.structs.replace(entry, state=state, process=None))
 
@@ -144,7 +147,8 @@ class Expectations:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Report what is late and what is back, as it comes."""
-        async with trio.open_nursery() as self._nursery:
+        async with trio.open_nursery() as nursery:
+            self._watches = Watches(nursery, self._on_left)
             await self._restore()
             with suppress(StorageFull):  # the next start or reload expects them
                 await self.apply(self._config.current)
@@ -217,11 +221,8 @@ class Expectations:
         rows = await self._journal.run(jobs.load)
         self._entries = {each.owner: each for each in map(entry_of, rows)}
         for entry in list(self._entries.values()):
-            pidfd = reopen(entry.process) if entry.process else None
-            if entry.process and pidfd is None:
+            if entry.process and not self._watches.resume(entry.owner, entry.process):
                 self._entries[entry.owner] = msgspec.structs.replace(entry, process=None)
-            elif entry.process and pidfd is not None:
-                self._start_watch(entry.owner, entry.process, pidfd)
         self._resume()
         self._saved = dict(self._entries)
 
@@ -231,45 +232,14 @@ class Expectations:
         for owner, entry in self._entries.items():
             self._entries[owner] = msgspec.structs.replace(entry, state=law.resumed(entry.state, now))
 
-    # --- processes ------------------------------------------------------------------------------------------------------
-
-    def _watch_peer(self, entry: Entry, peer: Peer) -> Entry:
-        """Watch the process of a connection in place of the one that was watched before."""
-        found = open_pidfd(peer.pid) if peer.pid > 0 else None
-        if found is None:
-            return entry
-        process, pidfd = found
-        if process == entry.process or len(self._watches) >= MAX_WATCHED:
-            os.close(pidfd)
-            return entry
-        self._start_watch(entry.owner, process, pidfd)
-        return msgspec.structs.replace(entry, process=process)
-
-    def _start_watch(self, owner: Owner, process: Process, pidfd: int) -> None:
-        self._unwatch(owner)
-        scope = self._watches[owner] = trio.CancelScope()
-        self._nursery.start_soon(self._watch, owner, process, pidfd, scope)
-
-    def _unwatch(self, owner: Owner) -> None:
-        if scope := self._watches.pop(owner, None):
-            scope.cancel()
-
-    async def _watch(self, owner: Owner, process: Process, pidfd: int, scope: trio.CancelScope) -> None:
-        try:
-            with scope:
-                await trio.lowlevel.wait_readable(pidfd)
-                await trio.sleep(GOODBYE_SECONDS)
-                await self._on_left(owner, process, how_it_ended(pidfd, process.pid))
-        finally:
-            os.close(pidfd)
+    # --- processes --------------------------------------------------------------------------------------------------------
 
     async def _on_left(self, owner: Owner, process: Process, ending: str | None) -> None:
-        """The watched process ended. Its goodbye would have cancelled this."""
+        """The watched process ended without a goodbye, which would have stopped the watch."""
         async with self._lock:
             entry = self._entries.get(owner)
             if entry is None or entry.process != process:
                 return
-            self._watches.pop(owner, None)
             state = law.left(entry.state, self._clock.steady())
             with suppress(StorageFull):  # `advance` saves it before the alarm
                 await self._store(
@@ -333,7 +303,7 @@ class Expectations:
 
     async def _delete(self, entry: Entry) -> None:
         await self._journal.run(jobs.delete, [entry.owner])
-        self._unwatch(entry.owner)
+        self._watches.stop(entry.owner)
         self._entries.pop(entry.owner, None)
         self._saved.pop(entry.owner, None)
         self._notify()
