@@ -31,6 +31,7 @@ STATUS = {
     "accepted": PRIORITIES,
     "queue": {"depth": int, "oldest_seconds": (*NUMBER, type(None)), "by_priority": PRIORITIES, "undelivered": int},
     "destinations": list,
+    "held": list,
     "spool": {"path": str, "files": int, "quarantined": int, "reason": (str, type(None))},
     "storage": {
         "healthy": bool,
@@ -57,6 +58,8 @@ DESTINATION = {
     "failed": int,
     "dead": int,
     "expired": int,
+    "held": int,
+    "superseded": int,
     "rerouted": int,
     "unreported": int,
     "trips": int,
