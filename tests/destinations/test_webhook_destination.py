@@ -57,6 +57,13 @@ async def test_request_signs_the_bytes_that_it_sends() -> None:
     assert json.loads(content)["data"]["title"] == "é"
 
 
+async def test_repetition_has_an_id_of_its_own() -> None:
+    again = msgspec.structs.replace(delivery("x"), repeats=2)
+    async with HttpClient() as client:
+        outgoing = Webhook(WebhookOptions(Secret("https://example.com/x")), client).request([again])
+    assert outgoing.headers["webhook-id"] == f"{again.id}-2"
+
+
 def test_configuration_reads_secrets_headers_and_format(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEY", NEW)
     monkeypatch.setenv("TOKEN", "Bearer abc def")

@@ -1,6 +1,7 @@
 """Any program that takes JSON over HTTP, one signal a request, as Standard Webhooks describes.
 
-    webhook-id          the signal's id, the same on every try: a receiver drops what it has seen
+    webhook-id          the signal's id, the same on every try: a receiver drops what it has seen. A repetition (`repeat`) has a
+                        number of its own: it is meant to be seen again
     webhook-timestamp   Unix seconds of this try
     webhook-signature   v1,BASE64(HMAC-SHA256(secret, "id.timestamp.body")), one for each secret, with a blank between
 
@@ -22,7 +23,8 @@ from tocsind.clock import Clock
 from tocsind.config.kinds.webhook import WebhookOptions, key_of
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.outcomes import Delivered, Report
-from tocsind.rendering.webhook import alertmanager, ends_story, standard
+from tocsind.policy.story import ends_story
+from tocsind.rendering.webhook import alertmanager, standard
 from tocsind.secret import Secret
 
 from .base import HttpDestination, HttpRequest
@@ -64,7 +66,7 @@ class Webhook(HttpDestination[WebhookOptions]):
         content = msgspec.json.encode(payload)
         headers: dict[str, str | Secret] = {
             **self.options.headers,
-            **signature(delivery.id, int(wall), content, self.options.secrets),
+            **signature(_id_of(delivery), int(wall), content, self.options.secrets),
         }
         assert self.options.target is not None, "a lane without a URL is disabled and sends nothing"
         return HttpRequest(self.options.target, Body("application/json", [content]), payload, headers=headers)
@@ -99,12 +101,16 @@ class Stories:
         key = delivery.signal.key
         if not key:
             return
-        if ends_story(delivery):
+        if ends_story(delivery.signal):
             self._began.pop(key, None)
         else:
             self._began.setdefault(key, delivery.accepted)
         while len(self._began) > MAX_STORIES:
             del self._began[next(iter(self._began))]
+
+
+def _id_of(delivery: Delivery) -> str:
+    return f"{delivery.id}-{delivery.repeats}" if delivery.repeats > 0 else delivery.id
 
 
 def signature(id_: str, at: int, content: bytes, secrets: Sequence[Secret]) -> dict[str, str]:

@@ -6,11 +6,11 @@ from hashlib import blake2s
 from typing import Any, Final
 
 from tocsind.policy.delivery import Delivery, Priority
+from tocsind.policy.story import ends_story
 
 from .json_lines import json_object
 from .numbers import iso
 
-_CLOSING: Final = frozenset({"CLOSE", "CLOSED", "EXIT", "RESOLVED"})
 _SEVERITY: Final = {
     Priority.URGENT: "critical",
     Priority.HIGH: "error",
@@ -35,7 +35,7 @@ def alertmanager(delivery: Delivery, wall: float, began: float | None = None) ->
     The labels identify it, so they hold no price and no id: all signals of one key are one alert, which its end resolves.
     """
     signal = delivery.signal
-    resolved = ends_story(delivery)
+    resolved = ends_story(signal)
     labels = _labels(delivery)
     annotations = {
         name: text
@@ -70,11 +70,6 @@ def alertmanager(delivery: Delivery, wall: float, began: float | None = None) ->
         "externalURL": "",
         "alerts": [alert],
     }
-
-
-def ends_story(delivery: Delivery) -> bool:
-    """Whether a signal is the last one of its key."""
-    return (delivery.signal.action or "").upper() in _CLOSING
 
 
 def _labels(delivery: Delivery) -> dict[str, str]:
