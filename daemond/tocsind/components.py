@@ -150,8 +150,11 @@ class Components:
             config=core.config,
             disk_guard=core.disk_guard,
             attachments=core.attachments,
+            emit=self._emit,
         )
-        router = make_router(self.status, self.liveness.check, unready, intake=intake, clock=self._clock)
+        router = make_router(
+            self.status, self.liveness.check, unready, intake=intake, clock=self._clock, emit=self._emit
+        )
         overviews = Overviews(self.status, self.last_hour, self._journal, self._clock)
         overviews.add_list("silences", partial(silence_list, self.core.silences, self._clock))
         overviews.add_list("expected", partial(expectation_list, self.expectations))

@@ -291,6 +291,23 @@ def test_token_for_one_destination_reaches_no_other(tmp_path: Path, fake: FakePr
         assert "token-of-the-file" not in daemon.log.read_text()
 
 
+def test_refused_message_and_wrong_token_are_counted_and_logged(tmp_path: Path, fake: FakeProcess) -> None:
+    with daemon_with(tmp_path, fake).start() as daemon:
+        for _ in range(3):
+            assert ask(daemon, "POST", "/api/webhooks/alerts/wrong", {"content": "x"}).status == 401
+        assert post(daemon, {"content": "x" * 2001}).status == 400
+        refused = daemon.wait_for("signal-refused")
+        assert refused["reason"] == "a message for alerts: Invalid Form Body: content: Must be 2000 or fewer in length."
+        closed = daemon.wait_for("connection-refused")
+        assert (closed["kind"], closed["reason"]) == (
+            "http-401",
+            "an HTTP request was refused: its token is missing or wrong",
+        )
+        counters = daemon.status()["counters"]
+        assert (counters["signals_refused"], counters["connections_refused"]) == (1, 3)
+        assert daemon.log.read_text().count("connection-refused") == 1
+
+
 def test_full_disk_is_a_503_and_no_429(tmp_path: Path, fake: FakeProcess) -> None:
     with daemon_with(tmp_path, fake, '[daemon]\nreserve = "999999TB"\n').start() as daemon:
         answer = post(daemon, {"content": "x"})

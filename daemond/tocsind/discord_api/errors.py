@@ -5,7 +5,7 @@ Sources: Discord's documentation of error codes; bodies seen in other libraries'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -81,3 +81,18 @@ def phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Unknown Error"  # Cloudflare's 52x are in no registry
+
+
+def reason_of(reply: Reply) -> str:
+    """A refusal as one line for people: its message, and the first fault with its place."""
+    body = msgspec.json.decode(reply.body)
+    fault = next(_faults(body.get("errors")), None)
+    return f"{body['message']}: {fault}" if fault else str(body["message"])
+
+
+def _faults(tree: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    if isinstance(tree, dict):
+        for step, below in tree.items():
+            yield from _faults(below, path if step == "_errors" else (*path, step))
+    elif isinstance(tree, list):
+        yield from (f"{'.'.join(path)}: {each['message']}" for each in tree)

@@ -68,12 +68,13 @@ class WebhookRejected(Event, frozen=True):
 
 
 class ConnectionRefused(Event, frozen=True):
-    """The listener refused or closed a client's connection. The log and the event feed get one event per uid and kind in a minute
-    (`observe.refusal_limit`); `omitted` counts those of that uid and kind that were left out since the one before.
+    """A listener refused a client: it closed the connection, or answered an HTTP request with 401, 403 or 413. `uid` is None over TCP. The
+    log and the event feed get one event per uid and kind in a minute (`observe.refusal_limit`); `omitted` counts those of that uid and kind
+    that were left out since the one before.
     """
 
     level: ClassVar[str] = "warning"
-    uid: int
+    uid: int | None
     kind: str
     reason: str
     omitted: int = 0

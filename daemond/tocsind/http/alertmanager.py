@@ -53,20 +53,30 @@ class AlertmanagerWebhook:
 
     async def receive(self, call: Call) -> Reply:
         """Store a signal for each alert."""
-        try:
-            message = msgspec.json.decode(call.request.body)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            return refused(400, f"the body is no JSON: {error}")
-        alerts = message.get("alerts") if isinstance(message, dict) else None
-        if not isinstance(alerts, list) or not all(isinstance(each, dict) for each in alerts):
-            return refused(400, "there is no list `alerts`: this is not the webhook of Alertmanager or Grafana")
-        if len(alerts) > MOST_ALERTS:
-            return refused(413, f"a request may have {MOST_ALERTS} alerts")
+        message = _message(call.request.body)
+        if isinstance(message, Reply):
+            self._intake.report_refused(call.request, "a request to /alertmanager without alerts")
+            return message
+        alerts = message["alerts"]
         to = [call.grant.only] if call.grant.only else _names(call.request.query.get("to"))
         stored = await store(self._intake, [signal_of(each, message, to) for each in alerts], call)
         if isinstance(stored, Reply):
             return stored
         return as_json(200, {"receipts": [as_object(each) for each in stored]})
+
+
+def _message(body: bytes) -> dict[str, Any] | Reply:
+    """The message with its list of alerts, or what is wrong with it."""
+    try:
+        message = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        return refused(400, f"the body is no JSON: {error}")
+    alerts = message.get("alerts") if isinstance(message, dict) else None
+    if not isinstance(alerts, list) or not all(isinstance(each, dict) for each in alerts):
+        return refused(400, "there is no list `alerts`: this is not the webhook of Alertmanager or Grafana")
+    if len(alerts) > MOST_ALERTS:
+        return refused(413, f"a request may have {MOST_ALERTS} alerts")
+    return dict(message)
 
 
 def signal_of(alert: Mapping[str, Any], message: Mapping[str, Any], to: list[str] | None = None) -> Signal:

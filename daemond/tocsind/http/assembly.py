@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tocsind.clock import Clock
+from tocsind.events import Emit
 from tocsind.observe.status import StatusView
 
 from . import monitoring
@@ -23,9 +24,10 @@ def make_router(
     *,
     intake: Intake | None = None,
     clock: Clock,
+    emit: Emit = lambda _: None,
 ) -> Router:
     """All routes; each module adds its own. Without an intake they only read."""
-    router = Router()
+    router = Router(emit)
     monitoring.add_routes(router, status, check_liveness, unready)
     if intake is not None:
         DiscordWebhooks(intake, clock).add_routes(router)

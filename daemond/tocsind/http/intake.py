@@ -13,11 +13,13 @@ from tocsind.core.accept import Acceptor
 from tocsind.core.active_config import ActiveConfig
 from tocsind.core.admission import Peer
 from tocsind.core.disk_guard import DiskGuard
+from tocsind.events import Emit, SignalRefused
 from tocsind.http_server import Request
 from tocsind.journal import Journal, messages
 
 from .message_ids import alias_of
 
+_LONGEST_REASON = 300  # characters
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -33,12 +35,14 @@ class Intake:
         config: ActiveConfig,
         disk_guard: DiskGuard,
         attachments: Attachments,
+        emit: Emit,
     ) -> None:
         self._acceptor = acceptor
         self._journal = journal
         self._config = config
         self._disk_guard = disk_guard
         self._attachments = attachments
+        self._emit = emit
         self._aliases: tuple[object, Mapping[str, str]] = (None, {})
 
     def destination(self, name: str) -> str | None:
@@ -53,6 +57,10 @@ class Intake:
         for signal in signals:
             self._acceptor.check(signal)
         return await self._acceptor.accept(signals, _peer_of(request))
+
+    def report_refused(self, request: Request, reason: str) -> None:
+        """Count and log a signal that was refused. Its sender got the reason, and may not have read it."""
+        self._emit(SignalRefused("HTTP", reason[:_LONGEST_REASON], _peer_of(request).uid, 0))
 
     async def save_files(self, id_: str, contents: Sequence[bytes]) -> str | None:
         """Store the files of a signal, before the signal itself; the reason when there is no room for them."""

@@ -34,6 +34,7 @@ async def store(intake: Intake, signals: Sequence[Signal], call: Call) -> Receip
     try:
         return await intake.store(signals, call.request)
     except InvalidSignal as invalid:
+        intake.report_refused(call.request, str(invalid))
         return refused(400, str(invalid))
     except StorageFull as full:
         return refused(503, str(full), **{"Retry-After": _RETRY_AFTER})

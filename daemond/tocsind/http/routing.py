@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from tocsind.config import HttpOptions
+from tocsind.events import ConnectionRefused, Emit
 from tocsind.http_server import Admitted, Reply, Request
 
 from .access import Access, Grant, Needs, refuse_foreign
@@ -61,7 +62,8 @@ class Route(msgspec.Struct, frozen=True):
 class Router:
     """All routes of a listener."""
 
-    def __init__(self) -> None:
+    def __init__(self, emit: Emit = lambda _: None) -> None:
+        self._emit = emit
         self._routes: dict[int, list[Route]] = {}  # by the number of segments
         self._options = HttpOptions()
         self._access = Access(self._options)
@@ -81,18 +83,24 @@ class Router:
     def inspect(self, request: Request) -> Reply | Admitted:
         """The refusal of a request, or who handles it. For `http_server`, before the body is read."""
         if foreign := refuse_foreign(request, self._options.listen or ""):
-            return foreign
+            return self._refused(request, foreign, "its Host or Origin is of another host")
         found = self._find(request)
         if isinstance(found, Reply):
             return found
         route, values = found
         grant = self._access.grant(request, route.needs, values.get("token"))
         if grant is None:
-            return _unauthorised(route)
+            return self._refused(request, _unauthorised(route), "its token is missing or wrong")
         if _length(request) > route.body:
-            return route.refusal(413, f"the body may have {route.body} bytes")
+            too_large = route.refusal(413, f"the body may have {route.body} bytes")
+            return self._refused(request, too_large, f"its body has {_length(request)} bytes")
         cookie = self._access.cookie_for(request) if route.needs is Needs.READ else None
         return Admitted(lambda whole: route.handler(Call(whole, values, grant, cookie)), route.body)
+
+    def _refused(self, request: Request, reply: Reply, reason: str) -> Reply:
+        """The refusal, reported. The path may carry a token, so no report names it."""
+        self._emit(ConnectionRefused(request.peer, f"http-{reply.status}", f"an HTTP request was refused: {reason}"))
+        return reply
 
     async def answer(self, request: Request) -> Reply:
         """The reply to a whole request."""

@@ -63,8 +63,12 @@ class Send:
         """Store what the request holds; one receipt, or a list for a list."""
         given = _given(call.request)
         if isinstance(given, Reply):
+            self._intake.report_refused(call.request, "a request to /send that is no signal")
             return given
         read = [_signal(each, call) for each in given]
+        for each in read:
+            if isinstance(each, Receipt):
+                self._intake.report_refused(call.request, each.reason or "")
         stored = await store(self._intake, [each for each in read if isinstance(each, Signal)], call)
         if isinstance(stored, Reply):
             return stored

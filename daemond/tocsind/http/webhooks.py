@@ -89,6 +89,8 @@ class DiscordWebhooks:
                     reply = await handler(msgspec.structs.replace(call, values={**call.values, "destination": name}))
                 except StorageFull as full:
                     return _unavailable(str(full))
+                if reply.status in {400, 413}:
+                    self._intake.report_refused(call.request, f"a message for {name}: {errors.reason_of(reply)}")
             return msgspec.structs.replace(reply, headers={**self._room(), **reply.headers})
 
         return guarded
