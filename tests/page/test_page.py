@@ -315,6 +315,17 @@ def test_page_says_what_is_wrong_and_since_when(tab: Tab, tmp_path: Path, fake: 
         tab.until("document.getElementById('headline').textContent === 'No contact with the daemon'")
 
 
+def test_page_comes_back_when_the_daemon_does(tab: Tab, daemon: DaemonProcess) -> None:
+    daemon.configure(daemon.config.read_text().replace(":0", f":{port_of(daemon)}"))
+    visit(tab, daemon)
+    daemon.kill()
+    tab.until("document.getElementById('contact').textContent === 'reconnecting'")
+    daemon.start()
+    daemon.client.send("after the kill")
+    tab.until("document.getElementById('contact').textContent === 'live'")
+    tab.until("document.getElementById('rows').innerText.includes('after the kill')")
+
+
 def test_page_shows_silences(tab: Tab, daemon: DaemonProcess) -> None:
     assert daemon.tocsin("silence", "symbol=ETHUSDT", "--for", "2h", "--reason", "maintenance").returncode == 0
     visit(tab, daemon)
