@@ -157,9 +157,9 @@ async def test_machine_that_slept_raises_no_alarm(tmp_path: Path, monkeypatch: p
         await here.beat("other", every=60.0)
         await trio.testing.wait_all_tasks_blocked()
         here.core.clock.step(3600)
-        await here.beat("other")  # wakes the task
+        await here.beat("third", every=60.0)  # wakes the task
         await trio.testing.wait_all_tasks_blocked(0.05)
-        assert here.stages() == {"bot": "waiting", "other": "waiting"}
+        assert here.stages() == {"bot": "waiting", "other": "waiting", "third": "waiting"}
         assert await here.signals() == []
 
 

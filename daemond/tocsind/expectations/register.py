@@ -167,7 +167,8 @@ class Expectations:
     async def advance(self) -> float:
         """Do all that is due; in how many seconds to call again, infinity when only an event can bring more."""
         try:
-            for owner in list(self._entries):
+            now = self._clock.steady()
+            for owner in [owner for owner, each in self._entries.items() if law.due_at(each.state) <= now]:
                 async with self._lock:
                     await self._advance(owner)
         except StorageFull:
@@ -292,8 +293,11 @@ class Expectations:
             except StorageFull:
                 if saved is None:
                     raise
+        before = self._entries.get(entry.owner)
         self._entries[entry.owner] = entry
-        self._notify()
+        if before is None or law.due_at(entry.state) < law.due_at(before.state):  # a beat only postpones
+            self._changed.set()
+            self._changed = trio.Event()
 
     async def _forget(self, entry: Entry, peer: Peer) -> None:
         if entry.state.stage is Stage.REPORTED:
@@ -306,11 +310,6 @@ class Expectations:
         self._watches.stop(entry.owner)
         self._entries.pop(entry.owner, None)
         self._saved.pop(entry.owner, None)
-        self._notify()
-
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
 
     def _known(self, names: tuple[str, ...] | list[str]) -> list[str]:
         """Those of these destinations that the configuration has."""

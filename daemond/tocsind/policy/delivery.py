@@ -15,8 +15,8 @@
 The journal has `sending` before the request leaves. So after a crash the state shows that the delivery may have arrived: the next start
 queues it again, marked as a possible duplicate. The mark stays for good: every later copy carries it. A dead or unknown delivery also goes
 to the fallback, because "it may have arrived" is no answer for the recipient of an alert. LOW is the exception: an unknown one counts as
-sent. A digested delivery ends as its digest does: `digest` names it, and the message that carried it. A silenced
-one never waits: a silence (policy.silence) matched its signal at acceptance.
+sent. A digested delivery ends as its digest does: `digest` names it, and the message that carried it. A silenced one never waits: a
+silence (`silence`) matched its signal at acceptance.
 
 Time has states of its own (`quiet`, `story`, `repeat`). No attempt sees a held delivery; its deadline runs on, and the operator may
 drop it:
