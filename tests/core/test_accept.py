@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.core.fixture import PEER, config, fill_disk, free_disk, opened
@@ -14,6 +16,7 @@ from tocsind.errors import StorageFull
 from tocsind.events import Accepted, Duplicate, IntakeClosed, IntakeOpened, Unrouted
 from tocsind.policy.delivery import Priority
 from tocsind.policy.outcomes import Delivered
+from tocsind.policy.sources import DAEMON_SOURCE
 
 
 async def test_accept_stores_and_routes_a_signal_and_wakes_its_lane(tmp_path: Path) -> None:
@@ -90,3 +93,26 @@ async def test_below_the_reserve_signals_are_refused_and_deliveries_are_settled(
         fixture.core.config.current = config(reserve=0)
         await fixture.accept()
         assert len(fixture.events_of(IntakeOpened)) == 1
+
+
+async def test_host_is_named_once_signals_of_another_host_were_seen(tmp_path: Path) -> None:
+    async with opened(tmp_path) as fixture:
+        own = os.uname().nodename
+
+        async def host_of(**fields: Any) -> str | None:
+            await fixture.accept(**fields)
+            return (await fixture.begin()).signal.host
+
+        assert await host_of() is None
+        assert await host_of(host=own) == own
+        assert await host_of() is None
+        fixture.core.acceptor.preview(Signal("a dry run", host="web1"))
+        assert await host_of() is None
+        assert await host_of(host="web1") == "web1"
+        assert await host_of() == own
+
+
+async def test_signal_of_the_daemon_itself_names_its_host(tmp_path: Path) -> None:
+    async with opened(tmp_path) as fixture:
+        await fixture.core.acceptor.accept([Signal("a is disabled", source=DAEMON_SOURCE)], PEER, from_daemon=True)
+        assert (await fixture.begin()).signal.host == os.uname().nodename

@@ -156,3 +156,11 @@ def test_cut_text_fits_and_is_marked(text: str, most: int, measure: Any) -> None
 def test_end_of_a_traceback_is_kept() -> None:
     text = "Traceback (most recent call last)\n" + "x\n" * 500 + "ValueError: the end"
     assert fitted(text, 60).endswith("ValueError: the end")
+
+
+def test_host_stands_in_the_push_line_and_then_not_in_the_footer() -> None:
+    card = card_of(delivery("backup failed", source="cron", host="web1", tier="ops", fields={"exit code": 2}))
+    assert push_line(card) == "backup failed · web1 · exit code 2"
+    assert card.footer == ("ops", "cron on web1")
+    assert card.footer_without_host == ("ops", "cron")
+    assert card_of(delivery(host="web1")).footer_without_host == ()

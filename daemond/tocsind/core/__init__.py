@@ -6,6 +6,7 @@
     timekeeper       does what is due at an instant: quiet hours begin and end, delays end, alerts are repeated
     wakeups          the running lanes, and the ways to wake them
     admission        what the configuration makes of a signal: priority, destinations, deadline
+    hosts            which hosts signals come from
     active_config    the configuration in force
     disk_guard       whether the daemon accepts signals: not below the disk's reserve, not after a failed write
     operator         retry and drop; new destinations for deliveries whose destination left the configuration

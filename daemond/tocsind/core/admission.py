@@ -20,6 +20,7 @@ from tocsind.policy.silence import Silence
 from tocsind.policy.story import ends_story
 
 from .active_config import ActiveConfig
+from .hosts import Hosts
 from .quiet import Quiet
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -50,6 +51,7 @@ class Admission:
         self._clock = clock
         self.silence_of = silence_of
         self._quiet = quiet
+        self._hosts = Hosts()
         self._router = (config.current, Router(config.current.priorities, config.current.routes))
 
     def check(self, signal: Signal) -> None:
@@ -66,6 +68,8 @@ class Admission:
     def arrivals(self, signals: Sequence[Signal], peer: Peer, ages: Sequence[float] = ()) -> list[Arrival]:
         """The arrivals of signals that came together. `ages`: how many seconds ago each was sent; empty when all were sent just now."""
         now = self._now()
+        for signal in signals:
+            self._hosts.note(signal.host)
         return [
             self._arrival(signal, peer, now, age) for signal, age in zip(signals, ages or repeat(0.0), strict=False)
         ]
@@ -92,6 +96,7 @@ class Admission:
         values = signal.as_dict()
         if signal.timestamp_text is not None and signal.timestamp is None:  # unreadable: stored as text, and as now
             values["timestamp"] = now.wall
+        self._hosts.add_to(values)
         body = _encode(values)
         priority, destinations = self._route(signal)
         silence = self.silence_of(signal, priority)

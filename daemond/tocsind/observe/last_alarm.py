@@ -6,6 +6,7 @@ destination after the other, first those that people read, until one accepts it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -70,6 +71,7 @@ async def send(error: StorageFailed, config: Config, destinations: Iterable[Dest
         body=f"{error}. Its undelivered signals may be lost; `tocsin status` and the log of the next start have details.",
         priority="urgent",
         source=DAEMON_SOURCE,
+        host=os.uname().nodename,
     )
     with trio.move_on_after(PATIENCE):
         for options, destination in zip(destinations_in_order(config), destinations, strict=True):

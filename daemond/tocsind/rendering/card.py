@@ -27,6 +27,7 @@ from .facts import (
     fields_of,
     footer_parts,
     lateness,
+    short,
     shown_time,
     valid_until,
     with_leads,
@@ -85,6 +86,7 @@ class Card(msgspec.Struct, frozen=True):
     fields: tuple[Fact, ...] = ()  # the program's own
     history: tuple[PastState, ...] = ()  # the latest first
     earlier: int = 0  # states before those
+    host: str = ""  # where it happened, when a reader has to be told; the footer has it as well
     footer: tuple[str, ...] = ()  # priority, tier, source and host, tags; each part is short
     link: str | None = None
     valid_until: float | None = None  # Unix seconds
@@ -94,6 +96,12 @@ class Card(msgspec.Struct, frozen=True):
     def all_facts(self) -> tuple[Fact, ...]:
         """All facts and fields, in order."""
         return self.facts + self.fields
+
+    @property
+    def footer_without_host(self) -> tuple[str, ...]:
+        """The footer of a message whose push line says the host."""
+        parts = (part.removesuffix(self.host).removesuffix(" on ") if self.host else part for part in self.footer)
+        return tuple(part for part in parts if part)
 
     @property
     def short_id(self) -> str:
@@ -108,12 +116,12 @@ def headline(card: Card) -> str:
 
 
 def push_line(card: Card) -> str:
-    """The headline, with the facts that lead."""
+    """The headline, with the host and the facts that lead."""
     leads = [fact for fact in card.facts if fact.leads]
     words = " ".join(one_line(fact.value) for fact in leads if fact.name in LEAD_WORDS)
     facts = (_in_line(fact, fact.name.lower()) for fact in leads if fact.name not in LEAD_WORDS)
     fields = (_in_line(fact, fact.name) for fact in card.fields if fact.leads)
-    return " · ".join(filter(None, (headline(card), words, *facts, *fields)))
+    return " · ".join(filter(None, (headline(card), card.host, words, *facts, *fields)))
 
 
 def _in_line(fact: Fact, name: str) -> str:
@@ -170,6 +178,7 @@ def _card(delivery: Delivery, no_file: str) -> Card:
         form=_form(signal),
         facts=facts,
         fields=fields,
+        host=next(iter(short(signal.host)), ""),
         footer=tuple(footer_parts(delivery)),
         link=clean(signal.link) or None if signal.link else None,
         valid_until=valid_until(delivery),

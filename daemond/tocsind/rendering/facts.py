@@ -152,12 +152,13 @@ def footer_parts(delivery: Delivery) -> Iterator[str]:
         unread = number(signal.timestamp)
     if delivery.priority is not Priority.NORMAL:
         yield delivery.priority.label
-    yield from _short(signal.tier)
-    yield from _short(" on ".join(filter(None, (signal.source, signal.host))))
-    yield from _short(" ".join(f"#{tag}" for tag in signal.tags or ()))
-    yield from (f"time given as: {part}" for part in _short(unread))
+    yield from short(signal.tier)
+    yield from short(" on ".join(filter(None, (signal.source, signal.host))))
+    yield from short(" ".join(f"#{tag}" for tag in signal.tags or ()))
+    yield from (f"time given as: {part}" for part in short(unread))
 
 
-def _short(text: str | None) -> Iterable[str]:
+def short(text: str | None) -> Iterable[str]:
+    """`text` as a part of a footer; none where a reader would see nothing."""
     line = one_line(text or "")
     return () if is_blank(line) else (fitted(line, _FOOTER_PART, at_head=False),)

@@ -46,7 +46,7 @@ def embed(
 
 @lru_cache(maxsize=_RECENT)
 def _embed(card: Card, *, linked: bool, led: bool, label: str, attached: str | None) -> dict[str, Any]:
-    url, last = web_address(card.link) if linked else None, footer(card)
+    url, last = web_address(card.link) if linked else None, footer(card, led=led)
     title = (label or host_of(url)) if led else title_of(card, label)
     left = MOST_ROOM - len(title) - len(last)
     body = body_of(card)
@@ -101,9 +101,10 @@ def body_of(card: Card, most: int = DESCRIPTION) -> str:
     return shown(card.body, most) if card.body else ""
 
 
-def footer(card: Card) -> str:
+def footer(card: Card, *, led: bool = False) -> str:
     """The id last. Not escaped: Discord shows a footer as it is."""
-    return " · ".join((*map(silent, card.footer), card.short_id))
+    parts = card.footer_without_host if led else card.footer
+    return " · ".join((*map(silent, parts), card.short_id))
 
 
 def length(made: dict[str, Any]) -> int:

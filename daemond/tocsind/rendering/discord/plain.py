@@ -31,7 +31,7 @@ def plain(card: Card, *, led: bool = False, label: str = "") -> dict[str, Any]:
     body = cut(body, DESCRIPTION - len(_BREAK) - len(lines))
     title = label if led else title_of(card, label)
     made = {"title": title, "description": _BREAK.join(part for part in (body, lines) if part)}
-    return {key: value for key, value in made.items() if value} | {"footer": {"text": footer(card)}}
+    return {key: value for key, value in made.items() if value} | {"footer": {"text": footer(card, led=led)}}
 
 
 def _lines(card: Card, *, led: bool) -> Iterator[str]:
