@@ -125,7 +125,7 @@ def test_alert_is_one_message_from_firing_to_resolved(running: DaemonProcess, di
 def test_alert_becomes_a_signal_with_what_it_says() -> None:
     signal = signal_of(FIRING, {"alerts": []})
     assert (signal.title, signal.body) == ("CPU of web-1 is hot", "91 % for 5 minutes")
-    assert (signal.priority, signal.link, signal.host) == ("urgent", "http://prometheus.example/graph", "web-1:9100")
+    assert (signal.priority, signal.link, signal.host) == ("urgent", "http://prometheus.example/graph", "web-1")
     assert signal.fields == {"instance": "web-1:9100", "job": "node", "runbook_url": "https://r.example"}
     assert signal.timestamp == 1_767_225_600.0
     resolved = signal_of(RESOLVED, {})

@@ -9,6 +9,7 @@ duplicates, which the journal stores once, and a repeated firing posts nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hashlib import blake2s
 from typing import Any, Final
@@ -37,6 +38,7 @@ _PRIORITIES: Final = {
 _LINKS: Final = ("panelURL", "dashboardURL", "generatorURL")
 _TITLES: Final = ("summary", "title")
 _BODIES: Final = ("description", "message")
+_PORT: Final = re.compile(r":[0-9]+$")
 _SHOWN: Final = frozenset({"alertname", "severity"})
 
 
@@ -94,7 +96,7 @@ def signal_of(alert: Mapping[str, Any], message: Mapping[str, Any], to: list[str
         priority=_priority(labels, is_resolved=is_resolved),
         action="RESOLVED" if is_resolved else None,
         timestamp=alert.get("endsAt") if is_resolved else since or None,
-        host=labels.get("instance"),
+        host=_PORT.sub("", labels.get("instance", "")) or None,
         link=_link(alert, message),
         fields=_fields(labels, annotations, alert),
         source="grafana" if "orgId" in message else "alertmanager",
