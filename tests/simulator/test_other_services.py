@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from tocsind.config.kinds.slack import SlackOptions
 from tocsind.config.kinds.telegram import TelegramOptions
 from tocsind.policy.delivery import Priority
 from tocsind.policy.limiter import Limiter
@@ -18,6 +19,7 @@ from tocsind.testing.limits import Limiter as ServerLimit
 PACES = {
     "telegram group": TelegramOptions(chat_id="-1001").pace,
     "telegram private": TelegramOptions(chat_id="1001").pace,
+    "slack bot": SlackOptions(channel="C0123ABCD").pace,
 }
 MODELS = (FixedWindow, SlidingLog, LeakyBucket, AlignedWindow)
 BURST = 100

@@ -48,6 +48,15 @@ def _ntfy(options: DestinationOptions, client: HttpClient, _: Path) -> Destinati
     return Ntfy(options.options, client)
 
 
+def _slack(options: DestinationOptions, client: HttpClient, _: Path) -> Destination:
+    from tocsind.config.kinds.slack import SlackOptions  # noqa: PLC0415
+
+    from .slack import SlackBot, SlackWebhook  # noqa: PLC0415
+
+    assert isinstance(options.options, SlackOptions)
+    return (SlackWebhook if options.options.webhook else SlackBot)(options.options, client)
+
+
 def _telegram(options: DestinationOptions, client: HttpClient, _: Path) -> Destination:
     from tocsind.config.kinds.telegram import TelegramOptions  # noqa: PLC0415
 
@@ -70,6 +79,7 @@ BUILDERS: Final[dict[str, Callable[[DestinationOptions, HttpClient, Path], Desti
     "discord": _discord,
     "file": _file,
     "ntfy": _ntfy,
+    "slack": _slack,
     "telegram": _telegram,
     "webhook": _webhook,
 }

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Container, Iterator
 from typing import Any, Final
 
-from . import discord_table, ntfy, table, telegram, webhook
+from . import discord_table, ntfy, slack, table, telegram, webhook
 from .table import Row
 
 _RANGES: Final = {table.TWO: "2xx", table.THREE: "3xx", table.FOUR: "4xx", table.FIVE: "5xx", table.EVERY: "any"}
@@ -15,6 +15,9 @@ PAGES: Final[dict[str, _Table]] = {
     "Discord": discord_table.TABLE,
     "Discord, the answer to an edit (these rows come first)": discord_table.EDITS,
     "ntfy (after these, the rows of any HTTP service)": ntfy.TABLE,
+    "Slack, by a bot (after these, the rows of any HTTP service)": slack.API_TABLE,
+    "Slack, the answer to an edit (these rows come first)": slack.API_EDITS,
+    "Slack, by a webhook (after these, the rows of any HTTP service)": slack.WEBHOOK_TABLE,
     "Telegram (after these, the rows of any HTTP service)": telegram.TABLE,
     "Telegram, the answer to an edit (these rows come first)": telegram.EDITS,
     "Webhook (after these, the rows of any HTTP service)": webhook.TABLE,

@@ -9,12 +9,13 @@ from typing import Final
 
 from tocsind.config.kind import Kind
 
-from . import discord, file, ntfy, telegram, webhook
+from . import discord, file, ntfy, slack, telegram, webhook
 
 KINDS: Final[dict[str, Kind]] = {
     "discord": discord.KIND,
     "file": file.KIND,
     "ntfy": ntfy.KIND,
+    "slack": slack.KIND,
     "telegram": telegram.KIND,
     "webhook": webhook.KIND,
 }

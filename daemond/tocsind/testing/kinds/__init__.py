@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from tocsind.testing.kinds.ntfy import NtfyService
+from tocsind.testing.kinds.slack import SlackBotService, SlackWebhookService
 from tocsind.testing.kinds.telegram import TelegramService
 from tocsind.testing.kinds.webhook import WebhookService
 from tocsind.testing.service import FakeService
 
 SERVICES: Final[dict[str, type[FakeService]]] = {
     "ntfy": NtfyService,
+    "slack": SlackBotService,
+    "slack-webhook": SlackWebhookService,
     "telegram": TelegramService,
     "webhook": WebhookService,
 }
