@@ -44,6 +44,11 @@ TRADE = {"entry": 64000.5, "stop": 63360.5, "target": 65600.5}
             {"fields": {"host": "db1", "used": "97 %", "free": "1.2 GB", "since": "yesterday"}},
             "disk is filling up · used 97 % · free 1.2 GB",
         ),
+        (
+            "make failed with exit code 2 after 8ms",
+            {"fields": {"exit code": 2, "duration": "8ms", "tries": 3}},
+            "make failed with exit code 2 after 8ms · tries 3",
+        ),
         ("backup failed", {"fields": {"exit code": 2, "ok": False, "a": 1, "b": 2}}, "backup failed · exit code 2 · a 1 · b 2"),
     ],
 )  # fmt: skip
@@ -164,3 +169,15 @@ def test_host_stands_in_the_push_line_and_then_not_in_the_footer() -> None:
     assert card.footer == ("ops", "cron on web1")
     assert card.footer_without_host == ("ops", "cron")
     assert card_of(delivery(host="web1")).footer_without_host == ()
+
+
+def test_field_that_the_title_says_is_left_out() -> None:
+    fields = {"exit code": 2, "duration": "8ms"}
+    card = card_of(delivery("make failed with exit code 2 after 8ms", fields=fields))
+    assert [fact.name for fact in card.fields] == ["duration"]
+
+
+def test_end_of_what_was_wrong_has_a_mark_and_the_end_of_a_trade_its_sign() -> None:
+    assert headline(card_of(delivery("disk has room again", done=True))) == "✅ disk has room again"
+    assert headline(card_of(delivery("resolved", action="RESOLVED"))) == "✅ resolved"
+    assert headline(card_of(delivery("closed", action="CLOSE", done=True))) == "◆ closed"

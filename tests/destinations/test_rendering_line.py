@@ -89,6 +89,12 @@ def test_edit_replaces_the_line_and_removes_one_that_no_longer_holds(priority: s
     assert living_message(update, notify=USUAL)["content"] == content
 
 
+def test_embed_of_an_alert_that_its_line_says_whole_shows_the_time() -> None:
+    [embed] = message([delivery("disk full", priority="high")], notify=USUAL)["embeds"]
+    assert embed["description"] == "<t:1767225600:f>"
+    assert not embed.keys() & {"title", "fields", "timestamp"}
+
+
 # --- whom it notifies -----------------------------------------------------------------------------------------------------
 
 

@@ -186,7 +186,7 @@ class Alarms:
         lasted = max(0.0, self._clock.steady() - alarm.since)
         title, body = all_clear(alarm.kind, alarm.about, lasted, health.readings.open_deliveries(alarm.about))
         id_ = _derived_id(f"over {alarm.kind} {alarm.about} {alarm.raised}")
-        signal = Signal(title, body=body, priority="normal", source=DAEMON_SOURCE, to=route, id=id_)
+        signal = Signal(title, body=body, priority="normal", source=DAEMON_SOURCE, to=route, done=True, id=id_)
         submitted = await self._submit(signal, route)
         if submitted:
             self._emit(AllClear(signal.id, alarm.kind, alarm.about, route, lasted))

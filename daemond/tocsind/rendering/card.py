@@ -18,6 +18,7 @@ import msgspec
 
 from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery, LiveUpdate, Priority
+from tocsind.policy.story import ENDS
 
 from .facts import (
     LEAD_WORDS,
@@ -44,6 +45,7 @@ REFUSED_NOTE: Final = "this is the form after a refusal"
 NO_FILES_NOTE: Final = "no files are sent here"
 _RECENT: Final = 128  # cards kept in memory: a delivery is rendered to be measured and again to be sent
 _MARK_OF_PRIORITY: Final = {Priority.URGENT: "🚨", Priority.HIGH: "❗"}
+_ENDED: Final = "✅"  # what was wrong is over
 _TONE_OF_PRIORITY: Final = {
     Priority.URGENT: 0xC0392B,
     Priority.HIGH: 0xE67E22,
@@ -76,7 +78,7 @@ class Card(msgspec.Struct, frozen=True):
     priority: Priority
     time: float  # Unix seconds: the signal's own time, else its acceptance
     tone: int  # a colour, 0xRRGGBB: that of the trade, else that of the priority
-    mark: str = ""  # of urgent and high ones, for the head of a line
+    mark: str = ""  # of urgent and high ones, and of the end of what was wrong, for the head of a line
     sign: str = ""  # what a trading signal does to its trade: ▲ ▼ ■ ◆, for readers who cannot tell the colours apart
     late: str = ""  # "5m late"
     doubt: str = ""  # "possible duplicate"
@@ -161,7 +163,7 @@ def _card(delivery: Delivery, no_file: str) -> Card:
     signal = delivery.signal
     trade, age = trade_of(signal), lateness(delivery)
     facts, fields = with_leads(
-        [*facts_of(signal, trade), *_about_file(signal, no_file)], list(fields_of(signal, trade))
+        signal.title, [*facts_of(signal, trade), *_about_file(signal, no_file)], list(fields_of(signal, trade))
     )
     title, body = _title_and_body(signal)
     return Card(
@@ -170,7 +172,7 @@ def _card(delivery: Delivery, no_file: str) -> Card:
         priority=delivery.priority,
         time=shown_time(delivery),
         tone=trade.colour if trade else _TONE_OF_PRIORITY[delivery.priority],
-        mark=_MARK_OF_PRIORITY.get(delivery.priority, ""),
+        mark=_MARK_OF_PRIORITY.get(delivery.priority, _ENDED if trade is None and _ends(signal) else ""),
         sign=trade.step.value if trade else "",
         late="" if age is None else f"{age_of(age)} late",
         doubt=DOUBT if delivery.maybe_duplicate else "",
@@ -198,6 +200,11 @@ def _title_and_body(signal: Signal) -> tuple[str, str]:
         if first
         else (one_line(" ".join(words)) or UNTITLED, "")
     )
+
+
+def _ends(signal: Signal) -> bool:
+    """Whether it says that something is over; unlike the end of a story, without a key as well."""
+    return bool(signal.done) or (signal.action or "").strip().upper() in ENDS
 
 
 def _form(signal: Signal) -> BodyForm:

@@ -64,17 +64,21 @@ def facts_of(signal: Signal, trade: Trade | None) -> Iterator[Fact]:
 
 
 def fields_of(signal: Signal, trade: Trade | None) -> Iterator[Fact]:
-    """The signal's own fields, without those that the trade shows."""
+    """The signal's own fields, without those that the trade or the title shows (`failed with exit code 2` shows `exit code`)."""
     shown_by_trade = trade.read if trade else frozenset[str]()
-    own = signal.fields or {}
-    return (Fact(one_line(name), as_text(value)) for name, value in own.items() if name not in shown_by_trade)
+    said = _words(signal.title)
+    for name, value in (signal.fields or {}).items():
+        text = as_text(value)
+        if name not in shown_by_trade and not _is_said(f"{name} {text}", said):
+            yield Fact(one_line(name), text)
 
 
-def with_leads(facts: Sequence[Fact], fields: Sequence[Fact]) -> tuple[tuple[Fact, ...], tuple[Fact, ...]]:
-    """The same, with those marked that lead: action and symbol, and the few numbers that matter most."""
+def with_leads(title: str, facts: Sequence[Fact], fields: Sequence[Fact]) -> tuple[tuple[Fact, ...], tuple[Fact, ...]]:
+    """The same, with those marked that lead: action and symbol, and the few numbers that matter most and that the title does not say."""
     ranked = sorted((fact for fact in facts if fact.name in _NUMBERS), key=lambda fact: _NUMBERS.index(fact.name))
-    numbers = [*ranked, *(fact for fact in fields if _is_number(fact.value))][:MOST_NUMBERS]
-    leads = {id(fact) for fact in [*(fact for fact in facts if fact.name in LEAD_WORDS), *numbers]}
+    said = _words(title)
+    numbers = [*ranked, *(fact for fact in fields if _is_number(fact.value) and not _is_said(fact.value, said))]
+    leads = {id(fact) for fact in [*(fact for fact in facts if fact.name in LEAD_WORDS), *numbers[:MOST_NUMBERS]]}
     marked = [replace(fact, leads=id(fact) in leads) for fact in [*facts, *fields]]
     return tuple(marked[: len(facts)]), tuple(marked[len(facts) :])
 

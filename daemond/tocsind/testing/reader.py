@@ -20,7 +20,7 @@ from tocsind.testing.messages import Message
 _SUPPRESS_EMBEDS: Final = 4
 _SILENT: Final = 4096
 _LABEL: Final = re.compile("^[①-⑩] ?")
-_SIGNS: Final = re.compile("^(?:[🚨❗▲▼■◆] ?)+")
+_SIGNS: Final = re.compile("^(?:[🚨❗✅▲▼■◆] ?)+")
 _MENTIONS: Final = re.compile(r"(?:^| )(?:<@&?[0-9]+>|@everyone|@here)(?= |$)")
 _LATE: Final = re.compile(r" · [0-9dhms]+ late$")
 _DOUBT: Final = " · possible duplicate"

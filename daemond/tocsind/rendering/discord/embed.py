@@ -31,6 +31,9 @@ _SHORT: Final = 40  # code points of a value that may stand beside others
 _RECENT: Final = 128  # embeds kept in memory: the next messages of a few busy destinations
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+(?::[0-9]{1,5})?")
 
+_NAMED_IN_FOOTER: Final = frozenset({"urgent", "high"})
+_CONTENT: Final = frozenset({"title", "description", "fields", "image"})
+
 Field = dict[str, Any]
 
 
@@ -61,12 +64,20 @@ def _embed(card: Card, *, linked: bool, led: bool, label: str, attached: str | N
         "footer": {"text": last},
         "timestamp": iso(card.time),
     }
-    return {key: value for key, value in made.items() if value not in (None, "", [])}
+    shown = {key: value for key, value in made.items() if value not in (None, "", [])}
+    return shown if shown.keys() & _CONTENT else _with_time_as_text(shown, card)
+
+
+def _with_time_as_text(shown: dict[str, Any], card: Card) -> dict[str, Any]:
+    """The embed of a card that the line of content has said whole: one that has only a footer might be refused."""
+    shown.pop("timestamp", None)
+    return shown | {"description": stamps.full(card.time) or MARK}
 
 
 def title_of(card: Card, label: str = "") -> str:
     """The headline; when it is too long, only the title itself is cut."""
-    head = "".join(f"{part} " for part in (label, card.sign) if part)
+    mark = "" if card.priority.label in _NAMED_IN_FOOTER else card.mark
+    head = "".join(f"{part} " for part in (label, mark, card.sign) if part)
     tail = "".join(f" · {part}" for part in (card.late, card.doubt) if part)
     return f"{head}{shown(card.title, TITLE - len(head) - len(tail))}{tail}"
 
