@@ -9,7 +9,7 @@
                     |-- housekeeping deadlines, ledger, disk, digests
                     |-- watchdog     keep-alive messages to the service manager
                     |-- alarms       about the daemon and its destinations
-                    |-- silences     reports the end of each silence
+                    |-- silences     settle what waits when one begins; report the end of each
                     |-- expectations reports programs that do not beat, with a task for each watched process
                     |-- heartbeat    pings an external monitor while deliveries succeed
                     |-- monitor      /metrics, /healthz, /readyz
@@ -179,6 +179,7 @@ class Daemon:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(components.housekeeping.run)
             nursery.start_soon(components.alarms.run)
+            nursery.start_soon(components.core.silences.run)
             nursery.start_soon(components.silence_reports.run)
             await nursery.start(components.expectations.run)
             nursery.start_soon(components.spool.run)

@@ -80,9 +80,9 @@ class CoreFixture:
         self._recorded.set()
         self._recorded = trio.Event()
 
-    async def until(self, kind: type[Event]) -> None:
+    async def until(self, kind: type[Event], count: int = 1) -> None:
         with trio.fail_after(PATIENCE):
-            while not any(isinstance(event, kind) for event in self.events):
+            while len(self.events_of(kind)) < count:
                 await self._recorded.wait()
 
     async def accept(self, title: str = "BUY", **fields: Any) -> str:

@@ -6,7 +6,8 @@ from math import inf
 from pathlib import Path
 
 import pytest
-from tests.core.fixture import PEER, CoreFixture, config, opened
+import trio
+from tests.core.fixture import PATIENCE, PEER, CoreFixture, config, opened
 
 from tocsin.signals import Signal
 from tocsind.core.admission import Peer
@@ -99,6 +100,40 @@ async def test_other_user_may_end_a_silence_and_is_recorded(tmp_path: Path) -> N
         assert await fixture.states(await fixture.accept(symbol="BTC")) == {"a": "queued"}
         with pytest.raises(SilenceRefused, match="is in force"):
             await fixture.core.silences.end(silence.id, OTHER)
+
+
+async def test_signals_that_wait_when_a_silence_begins_are_settled_and_counted_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as fixture, trio.open_nursery() as nursery:
+        nursery.start_soon(fixture.core.silences.run)
+        sending = await fixture.accept("in flight", symbol="BTC")
+        await fixture.begin()
+        waiting = [await fixture.accept(str(n), symbol="BTC", priority="urgent") for n in range(2)]
+        both = await fixture.accept("both", symbol="BTC", to=["a", "b"])
+        other = await fixture.accept("other", symbol="ETH")
+        silence = await silenced(fixture)
+        await fixture.until(Silenced, 3)
+        assert await fixture.core.waiters.wait_settled(both, PATIENCE) == "silenced"
+        assert await fixture.states(sending) == {"a": "sending"}
+        assert [await fixture.states(id_) for id_ in waiting] == [{"a": "silenced"}] * 2
+        assert (await fixture.states(both), await fixture.states(other)) == (
+            {"a": "silenced", "b": "silenced"},
+            {"a": "queued"},
+        )
+        (listed,) = await fixture.core.silences.list_active()
+        assert (listed.id, listed.signals, listed.highest) == (silence.id, 3, 0)
+        nursery.cancel_scope.cancel()
+
+
+async def test_kill_before_the_waiting_signals_were_settled_is_made_up_for_by_the_next_start(tmp_path: Path) -> None:
+    async with opened(tmp_path) as fixture:
+        id_ = await fixture.accept(symbol="BTC")
+        await silenced(fixture)
+    async with opened(tmp_path) as fixture, trio.open_nursery() as nursery:
+        await fixture.core.silences.load()
+        nursery.start_soon(fixture.core.silences.run)
+        await fixture.until(Silenced)
+        assert await fixture.states(id_) == {"a": "silenced"}
+        nursery.cancel_scope.cancel()
 
 
 async def test_silences_of_one_user_are_limited(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def assemble(  # noqa: PLR0917 - called by `components` and by tests
 ) -> Core:
     """The core on an open journal in the state folder `folder`."""
     active, waiters, wakeups = ActiveConfig(config), Waiters(journal), Wakeups()
-    silences = Silences(journal, clock, emit)
+    silences = Silences(journal, waiters, clock, emit)
     quiet = Quiet(active, clock)
     admission = Admission(active, clock, silences.matching, quiet)
     disk_guard = DiskGuard(journal, active, folder, emit)

@@ -1,10 +1,12 @@
 """The silences in force: in memory for acceptance, in the journal for everything else.
 
-A silence is in the journal before its operator gets an answer, and its signals are counted there in the commit that stores them.
+A silence is in the journal before its operator gets an answer, and its signals are counted there in the commit that stores or settles them.
+A task settles what waited when a silence began. A start repeats that for all silences, because a kill may have interrupted it.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import trio
@@ -12,14 +14,19 @@ import trio
 from tocsin.ids import new_id
 from tocsin.signals import Signal
 from tocsind.clock import Clock
-from tocsind.events import Emit, SilenceAdded, SilenceEnded
-from tocsind.journal import Journal
+from tocsind.errors import StorageFull
+from tocsind.events import Emit, SilenceAdded, Silenced, SilenceEnded
+from tocsind.journal import FIRST, Count, Journal, queries, queue
 from tocsind.journal import silences as jobs
 from tocsind.policy import silence as law
 from tocsind.policy.delivery import Priority
 from tocsind.policy.silence import Pair, Silence
 
 from .admission import Peer
+from .waiters import Waiters
+
+CHUNK = 500  # waiting deliveries that one job reads
+RETRY_SECONDS = 1.0  # s until the next attempt while the disk is full
 
 
 class SilenceRefused(Exception):  # noqa: N818 - an answer, not a fault
@@ -33,17 +40,20 @@ class SilenceRefused(Exception):  # noqa: N818 - an answer, not a fault
 class Silences:
     """Answers which silence applies to a signal, and changes them for operators."""
 
-    def __init__(self, journal: Journal, clock: Clock, emit: Emit) -> None:
+    def __init__(self, journal: Journal, waiters: Waiters, clock: Clock, emit: Emit) -> None:
         self._journal = journal
+        self._waiters = waiters
         self._clock = clock
         self._emit = emit
         self._active: dict[str, Silence] = {}
+        self._new: deque[Silence] = deque()  # what waits has not been compared with them
         self.changed = trio.Event()  # replaced each time it is set: a silence began, or ended early
 
     async def load(self) -> None:
         """Load the silences of an earlier run."""
         active = await self._journal.run(jobs.active, self._clock.steady())
         self._active = {each.id: each for each in active}
+        self._new.extend(active)
 
     def matching(self, signal: Signal, priority: Priority) -> Silence | None:
         """The first silence that applies to a signal now."""
@@ -64,9 +74,46 @@ class Silences:
         await self._journal.run(jobs.add, silence)
         self._forget_ended(now)
         self._active[silence.id] = silence
+        self._new.append(silence)
         self._emit(SilenceAdded(silence.id, silence.written, seconds, silence.reason, peer.uid, peer.pid))
         self._notify()
         return silence
+
+    async def run(self) -> None:
+        """Settle what waited when a silence began, until cancelled."""
+        while True:
+            changed = self.changed
+            while self._new:
+                await self._settle_waiting(self._new[0])
+                self._new.popleft()
+            await changed.wait()
+
+    async def _settle_waiting(self, silence: Silence) -> None:
+        for each in await self._journal.run(queries.counts):
+            if each.state == "queued":
+                await self._settle_queue(silence, each)
+
+    async def _settle_queue(self, silence: Silence, waiting: Count) -> None:
+        after = FIRST
+        while silence.id in self._active and (
+            found := await self._journal.run(queue.feed, waiting.destination, waiting.priority, after, CHUNK)
+        ):
+            now = self._clock.steady()
+            matching = [
+                each.number
+                for each in found
+                if law.matches(silence, each.signal, each.priority, each.signal.source, now)
+            ]
+            try:
+                settled = await self._journal.run(jobs.settle, silence, matching, now) if matching else []
+            except StorageFull:
+                await trio.sleep(RETRY_SECONDS)
+                continue
+            for id_, is_first in settled:
+                if is_first:
+                    self._emit(Silenced(id_, silence.id))
+                self._waiters.release(id_)
+            after = found[-1].number
 
     async def end(self, id_: str, peer: Peer) -> Silence:
         """End a silence early; what it was at its end. Raises SilenceRefused, StorageFull."""

@@ -24,7 +24,7 @@ pays for one. It answers a job only after the commit.
     maintenance      jobs: expire, retry, drop, delete_old
     rerouting        jobs: divert, reroute, return_to_origin: to fallbacks and back
     expectations     jobs: load, save, delete, last_signal
-    silences         jobs: add, end, active, ended, reported; count and delete_old within jobs above
+    silences         jobs: add, end, settle, active, ended, reported; count and delete_old within jobs above
     loss_reports     jobs: unseen, reported, open_alarms: what reports and alarms must know after a restart
     queries          jobs: why, queue, counts
     recent           jobs: search, minutes: recent signals, and the last hour

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tocsind.policy.silence import Silence
 
 from .records import Arrival
 
+_COUNT = "UPDATE silences SET signals = signals + 1, highest = min(coalesce(highest, ?1), ?1) WHERE id = ?2"
 _COLUMNS = "id, keys, uid, since, until, reason, ended_by, signals, highest"
 
 
@@ -44,9 +45,36 @@ def reported(connection: sqlite3.Connection, silence: Silence) -> None:
 def count(connection: sqlite3.Connection, stored: Iterable[Arrival]) -> None:
     """Count new signals for the silences that match them."""
     connection.executemany(
-        "UPDATE silences SET signals = signals + 1, highest = min(coalesce(highest, ?1), ?1) WHERE id = ?2",
+        _COUNT,
         [(each.priority, each.silence[0]) for each in stored if each.silence is not None],
     )
+
+
+def settle(
+    connection: sqlite3.Connection, silence: Silence, numbers: Sequence[int], now: float
+) -> list[tuple[str, bool]]:
+    """Settle waiting deliveries as silenced, and count their signals, each once. A repetition is left alone.
+
+    Returns the signal's id for each, and whether it was counted now.
+    """
+    settled: list[tuple[str, bool]] = []
+    for number in numbers:
+        row = connection.execute(
+            "SELECT s.id, d.priority, EXISTS (SELECT 1 FROM deliveries o WHERE o.signal = d.signal AND o.state = 'silenced')"
+            " FROM deliveries d JOIN signals s ON s.number = d.signal WHERE d.number = ? AND d.state = 'queued' AND d.repeats = 0",
+            (number,),
+        ).fetchone()
+        if row is None:
+            continue
+        id_, priority, is_counted = row
+        connection.execute(
+            "UPDATE deliveries SET state = 'silenced', reason = ?, since = ? WHERE number = ?",
+            (silence.settlement(), now, number),
+        )
+        settled.append((id_, not is_counted))
+        if not is_counted:
+            connection.execute(_COUNT, (priority, silence.id))
+    return settled
 
 
 def delete_old(connection: sqlite3.Connection, before: float) -> None:

@@ -2,11 +2,10 @@
 
                                   .--- drop ---> dropped
                                   |--- deadline passed ---> expired
-      accepted -+-> queued -------|--- destination gone, or given up ---> rerouted (a new delivery at the fallback)
+                                  |--- a silence matches ---> silenced (at once, where one is in force at acceptance)
+      accepted ---> queued -------|--- destination gone, or given up ---> rerouted (a new delivery at the fallback)
                                   |--- too many wait ---> digested (the delivery of the digest replaces it)
-                |   ^  ^  |
-                '-- matches a silence ---> silenced
-                    |  |  |
+                    ^  ^  |
           deferred  |  |  '-- attempt on record --> sending ---> sent
           unknown,  |  |                             |  |  '---> unknown (it may have arrived)
           once more '--|-----------------------------'  '------> dead (refused, or given up; kept for the operator)
@@ -15,8 +14,7 @@
 The journal has `sending` before the request leaves. So after a crash the state shows that the delivery may have arrived: the next start
 queues it again, marked as a possible duplicate. The mark stays for good: every later copy carries it. A dead or unknown delivery also goes
 to the fallback, because "it may have arrived" is no answer for the recipient of an alert. LOW is the exception: an unknown one counts as
-sent. A digested delivery ends as its digest does: `digest` names it, and the message that carried it. A silenced one never waits: a
-silence (`silence`) matched its signal at acceptance.
+sent. A digested delivery ends as its digest does: `digest` names it, and the message that carried it.
 
 Time has states of its own (`quiet`, `story`, `repeat`). No attempt sees a held delivery; its deadline runs on, and the operator may
 drop it:

@@ -1,7 +1,8 @@
 """Silences: signals that match one are stored and settled as `silenced`, and not sent.
 
 A silence has keys and values as a route's `when` has, and every pair must match. It begins at once and ends at `until`, or earlier by an
-operator. It applies at acceptance: what waited before it began is sent.
+operator. It applies to signals that come, and to those that wait in the queue when it begins; not to what quiet hours or a delay hold, and
+not to repetitions of an alert that people have seen.
 
 The daemon's own signals (source "tocsin": alarms, reports, digests) are exempt: an operator who silences a symbol or a priority does not
 mean the daemon's troubles. A silence that names `source` = "tocsin" applies to them.
