@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.destinations.signals import ACCEPTED, delivery
 
 from tocsin.signals import Signal
@@ -15,6 +17,7 @@ from tocsind.attachments import Store
 from tocsind.config import DiscordOptions
 from tocsind.destinations.discord import DiscordWebhook
 from tocsind.destinations.http import HttpClient
+from tocsind.destinations.raw_messages import files_of, footprint
 from tocsind.policy.batch import form
 from tocsind.policy.delivery import Delivery, Priority
 from tocsind.policy.live_message import LiveMessage
@@ -182,6 +185,51 @@ async def test_refused_part_of_a_raw_message_is_not_left_out_of_others(fake: Fak
     assert refused.outcomes[0].cause is Cause.FORMAT
     await destination.deliver([delivery("ordinary")])
     assert fake.messages[0].payload["username"] == "tocsin"
+
+
+# --- unchecked payloads: `tocsin.send` takes any --------------------------------------------------------
+
+_names = st.sampled_from(
+    [
+        "content",
+        "embeds",
+        "title",
+        "fields",
+        "author",
+        "footer",
+        "text",
+        "name",
+        "value",
+        "url",
+        "filename",
+        "id",
+        "parse",
+    ]
+)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**63) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names, inner, max_size=3),
+    max_leaves=12,
+)
+_parts = (
+    "content", "embeds", "username", "avatar_url", "flags", "tts", "allowed_mentions", "components", "poll", "attachments",
+    "thread_id", "with_components", "deleted",
+)  # fmt: skip
+
+
+@given(payload=st.fixed_dictionaries({}, optional=dict.fromkeys(_parts, _json)), content=st.binary(max_size=20))
+def test_any_payload_is_rendered(payload: dict[str, Any], content: bytes) -> None:
+    signal = Signal("T", payload=payload, to="signals-premium")
+    each = Delivery(1, signal, "signals-premium", Priority.NORMAL, ACCEPTED)
+    notify = Notify(("role:1", "user:2", "everyone"), silent=True)
+    if not raw.is_raw(each):
+        return
+    footprint(each, notify, 0)
+    raw.query_of(each)
+    raw.owners([each])
+    files = files_of(each, content, 0)
+    msgspec.json.encode(raw.raw_message([each], "name", notify, [file.name for file in files]))
+    msgspec.json.encode(raw.raw_edit(each, notify))
 
 
 # --- files --------------------------------------------------------------------------------------------------------------

@@ -146,9 +146,8 @@ class DiscordWebhook:
     async def _raw_files(self, batch: Sequence[Delivery]) -> list[File]:
         files: list[File] = []
         for each in batch:
-            payload = raw.payload_of(each)
-            content = await self._read(each) if raw.file_names(payload) else None
-            files += files_of(payload, content, len(files))
+            content = await self._read(each) if raw.file_names(each) else None
+            files += files_of(each, content, len(files))
         return files
 
     def _raw_payload(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -28,13 +27,21 @@ def footprint(delivery: Delivery, notify: Notify, weight: int) -> Footprint:
     return Footprint(size, shared, delivery.max_batch, items=items)
 
 
-def files_of(payload: dict[str, Any], content: bytes | None, first: int) -> list[File]:
-    """The files that a signal brought, numbered from `first`. Several are stored as one: a MessagePack list of their contents."""
-    names = raw.file_names(payload)
+def files_of(delivery: Delivery, content: bytes | None, first: int) -> list[File]:
+    """The files that a signal brought, numbered from `first`. The intake stores several as one: a MessagePack list of their contents."""
+    names = raw.file_names(delivery)
     if content is None or not names:
         return []
-    contents = [content] if len(names) == 1 else _bundle(content)
+    contents = [content] if len(names) == 1 else _contents(content)
     return [File(first + place, name, each) for place, (name, each) in enumerate(zip(names, contents, strict=False))]
+
+
+def _contents(content: bytes) -> list[bytes]:
+    """The contents in a stored list; a client's own file is no such list, whatever its payload says."""
+    try:
+        return _bundle(content)
+    except msgspec.DecodeError:
+        return [content]
 
 
 def about_deliveries(fault: Rejection, batch: Sequence[Delivery]) -> Rejection:

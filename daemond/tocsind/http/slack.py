@@ -22,7 +22,7 @@ def from_slack(value: Any) -> Any:
         value = _loaded(value["payload"])
     if not isinstance(value, dict):
         return value
-    embeds = [_embed(each) for each in value.get("attachments") or () if isinstance(each, dict)]
+    embeds = [_embed(each) for each in _objects(value.get("attachments"))]
     found = {
         "content": _content(value),
         "username": value.get("username"),
@@ -42,11 +42,11 @@ def _loaded(text: str) -> Any:
 def _content(value: Mapping[str, Any]) -> str:
     parts = [_text(value.get("text"))]
     if not parts[0]:
-        blocks = [each for each in value.get("blocks") or () if isinstance(each, dict)]
+        blocks = _objects(value.get("blocks"))
         parts = [
             _text((block.get("text") or {}).get("text")) for block in blocks if isinstance(block.get("text"), dict)
         ]
-    parts += [_text(each.get("pretext")) for each in value.get("attachments") or () if isinstance(each, dict)]
+    parts += [_text(each.get("pretext")) for each in _objects(value.get("attachments"))]
     return "\n".join(filter(None, parts))
 
 
@@ -67,7 +67,7 @@ def _embed(attachment: Mapping[str, Any]) -> Json:
         "image": _part({"url": attachment.get("image_url")}, "url"),
         "thumbnail": _part({"url": attachment.get("thumb_url")}, "url"),
         "timestamp": _time(attachment.get("ts")),
-        "fields": [_field(each) for each in attachment.get("fields") or () if isinstance(each, dict)],
+        "fields": [_field(each) for each in _objects(attachment.get("fields"))],
     }
     made = {key: value for key, value in found.items() if value not in (None, "", [])}
     return made if made.keys() - {"color", "timestamp", "url"} else {}
@@ -83,6 +83,10 @@ def _field(field: Mapping[str, Any]) -> Json:
         "value": _text(field.get("value")) or "-",
         "inline": field.get("short") is True,
     }
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str:

@@ -262,7 +262,8 @@ def _attachments(body: Body) -> Json:
     if not body.files:
         return {}
     entries = body.value.get("attachments") if isinstance(body.value, dict) else None
-    named = {str(each.get("id")): each for each in entries or () if isinstance(each, dict)}
+    given = entries if isinstance(entries, list) else []
+    named = {str(each.get("id")): each for each in given if isinstance(each, dict)}
     return {
         "attachments": [
             {"id": place, "filename": file.filename[:256], "size": len(file.content)}

@@ -5,6 +5,8 @@ and the name, where the payload has none. Nothing else is added, no doubt and no
 
 Messages of plain embeds with the same name and picture may share one message, as long as no embed has an address: of several embeds with
 the same one Discord shows only the first.
+
+A payload may come from `tocsin.send`, which checks nothing in it: each part may be any JSON here. What Discord refuses goes as text.
 """
 
 from __future__ import annotations
@@ -41,23 +43,38 @@ def is_deletion(delivery: Delivery) -> bool:
 
 def query_of(delivery: Delivery) -> dict[str, str]:
     """The query that its request needs. A thread belongs to the destination that was named, and to no fallback."""
-    here = delivery.destination in (delivery.signal.to or ())
-    found = {key: payload_of(delivery).get(key) for key in _QUERY}
-    return {key: str(value) for key, value in found.items() if value and (here or key != "thread_id")}
+    payload, query = payload_of(delivery), {}
+    thread = str(payload.get("thread_id"))
+    if thread.isdecimal() and delivery.destination in (delivery.signal.to or ()):
+        query["thread_id"] = thread
+    if str(payload.get("with_components")).lower() in {"true", "1"}:
+        query["with_components"] = "true"
+    return query
 
 
 def share_key(delivery: Delivery, notify: Notify) -> Hashable | None:
     """What the messages that may share one have in common; None: it is sent alone."""
     payload, query = payload_of(delivery), query_of(delivery)
     shared = {key for key, value in payload.items() if value or value == 0} - {*_QUERY, "allowed_mentions"}
-    if not shared <= _SHARED or not payload.get("embeds") or any(embed.get("url") for embed in embeds_of(payload)):
+    embeds = embeds_of(payload)
+    if not shared <= _SHARED or not embeds or any(embed.get("url") for embed in embeds):
         return None
-    return ("raw", *(payload.get(part) for part in sorted(_SENDER)), query.get("thread_id"), notify.silent)
+    sender = (str(payload.get(part)) for part in sorted(_SENDER))
+    return ("raw", *sender, *sorted(query.items()), notify.silent)
 
 
 def embeds_of(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The embeds of a payload."""
-    return [embed for embed in payload.get("embeds") or () if isinstance(embed, dict)]
+    return _objects(payload.get("embeds"))
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _flags(payload: Mapping[str, Any]) -> int:
+    found = payload.get("flags")
+    return found if isinstance(found, int) else 0
 
 
 def embeds_length(payload: Mapping[str, Any]) -> int:
@@ -66,7 +83,7 @@ def embeds_length(payload: Mapping[str, Any]) -> int:
 
 
 def _texts(embed: Mapping[str, Any]) -> Iterable[str]:
-    parts = [embed, *(embed.get(part) for part in ("author", "footer")), *(embed.get("fields") or ())]
+    parts = [embed, *(embed.get(part) for part in ("author", "footer")), *_objects(embed.get("fields"))]
     for part in parts:
         if isinstance(part, dict):
             yield from (str(part[key]) for key in ("title", "description", "name", "value", "text") if part.get(key))
@@ -88,7 +105,7 @@ def raw_message(
     if username and not payload.get("username"):
         payload["username"] = username
     if notify.silent:
-        payload["flags"] = (payload.get("flags") or 0) | SILENT
+        payload["flags"] = _flags(payload) | SILENT
     if files:
         payload["attachments"] = _described(batch, files)
     return payload
@@ -98,22 +115,25 @@ def raw_edit(delivery: Delivery, notify: Notify) -> dict[str, Any]:
     """The body of an edit: the whole message as it shall be. Files that are there stay."""
     payload = payload_of(delivery)
     edited: dict[str, Any] = {"allowed_mentions": narrowed(payload.get("allowed_mentions"), notify.mentions)}
-    if (payload.get("flags") or 0) & _COMPONENTS_V2:
+    if _flags(payload) & _COMPONENTS_V2:
         return edited | {"components": payload.get("components") or [], "flags": _COMPONENTS_V2}
     edited |= {"content": payload.get("content") or "", "embeds": payload.get("embeds") or []}
     return edited | ({"components": payload["components"] or []} if "components" in payload else {})
 
 
-def file_names(payload: Mapping[str, Any]) -> list[str]:
-    """The names of the files that a payload brings, in order."""
-    found = payload.get("attachments") or ()
-    return [str(each.get("filename") or f"file-{place}") for place, each in enumerate(found) if isinstance(each, dict)]
+def file_names(delivery: Delivery) -> list[str]:
+    """The names of the files that a message brings, in order: those of its payload, else that of its signal."""
+    entries = _objects(payload_of(delivery).get("attachments"))
+    named = [str(each.get("filename") or f"file-{place}") for place, each in enumerate(entries)]
+    return named or ([delivery.signal.attach] if delivery.signal.attach else [])
 
 
 def _described(batch: Sequence[Delivery], files: Sequence[str]) -> list[dict[str, Any]]:
     """The entries for files; a description is kept."""
-    given = [entry for each in batch for entry in payload_of(each).get("attachments") or () if isinstance(entry, dict)]
-    texts = [{key: entry[key] for key in ("description",) if entry.get(key)} for entry in given]
+    given = [entry for each in batch for entry in _objects(payload_of(each).get("attachments"))]
+    texts = [
+        {"description": entry["description"]} if isinstance(entry.get("description"), str) else {} for entry in given
+    ]
     texts += [{}] * (len(files) - len(texts))
     return [
         {"id": place, "filename": name} | text for place, (name, text) in enumerate(zip(files, texts, strict=False))
@@ -125,14 +145,18 @@ def narrowed(asked: Any, permitted: Sequence[str]) -> dict[str, Any]:
     mentions.
     """
     asked = asked if isinstance(asked, dict) else {"parse": ["everyone", "roles", "users"]}
-    parse = [str(each) for each in asked.get("parse") or ()]
+    parse = _names(asked.get("parse"))
     found: dict[str, Any] = {"parse": ["everyone"] if "everyone" in parse and _has_everyone(permitted) else []}
     for kind in ("roles", "users"):
-        named = {str(each) for each in asked.get(kind) or ()}
+        named = _names(asked.get(kind))
         own = [id_ for word, _, id_ in (each.partition(":") for each in permitted) if f"{word}s" == kind and id_]
         if ids := [id_ for id_ in own if kind in parse or id_ in named]:
             found[kind] = ids
     return found
+
+
+def _names(value: Any) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []
 
 
 def _has_everyone(permitted: Sequence[str]) -> bool:
