@@ -274,3 +274,12 @@ async def test_timekeeper_looks_at_the_wall_clock_while_there_are_quiet_hours(tm
         assert await fixture.core.timekeeper.seconds_to_next() == pytest.approx(20, abs=10)
         fixture.core.config.current = config()
         assert await fixture.core.timekeeper.seconds_to_next() == LONGEST_SLEEP
+
+
+async def test_notice_of_a_deadline_does_not_hide_a_change_of_the_schedule(tmp_path: Path) -> None:
+    async with opened(tmp_path) as fixture:
+        wakeups = fixture.core.wakeups
+        changed = wakeups.schedule_changed
+        wakeups.notify_deadline()
+        wakeups.notify_schedule()
+        assert changed.is_set()

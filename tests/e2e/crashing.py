@@ -2,9 +2,10 @@
 
     CRASH=begin:committed:1 python -m tests.e2e.crashing run --config alerts.toml
 
-A job of the journal (insert, begin, settle, replay; silence-add, silence-end, silence-reported; expect-save) has two points: `done`,
-after the job and before its commit, and `committed`, before any caller gets the result. The confirmation of outboxes (confirm) and a
-destination's `deliver` have `before` and `after`; a scan of outboxes that found records (look) has `after`. All else is the real daemon.
+A job of the journal (insert, begin, settle, replay, gather, finish, release_delayed, again; silence-add, silence-end, silence-reported;
+expect-save) has two points: `done`, after the job and before its commit, and `committed`, before any caller gets the result. The
+confirmation of outboxes (confirm) and a destination's `deliver` have `before` and `after`; a scan of outboxes that found records (look)
+has `after`. All else is the real daemon.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tocsind.delivery import supervisor
 from tocsind.destinations import Destination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
-from tocsind.journal import attempts, expectations, queue, silences, writer
+from tocsind.journal import attempts, expectations, held, queue, repeats, silences, writer
 from tocsind.journal.commit_mark import CommitCounter
 from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
@@ -153,10 +154,21 @@ def build_crashing(options: DestinationOptions, client: HttpClient, state_folder
     return CrashingDestination(build(options, client, state_folder))
 
 
+JOBS = (
+    (queue, "insert"),
+    (attempts, "begin"),
+    (attempts, "settle"),
+    (attempts, "replay"),
+    (held, "gather"),
+    (held, "finish"),
+    (held, "release_delayed"),
+    (repeats, "again"),
+)
+
 if __name__ == "__main__":
     with ExitStack() as stack:
         stack.enter_context(patch.object(spool, "Folder", CrashingFolder))
-        for room, name in ((queue, "insert"), (attempts, "begin"), (attempts, "settle"), (attempts, "replay")):
+        for room, name in JOBS:
             stack.enter_context(patch.object(room, name, crashable(getattr(room, name), name)))
         for name in ("add", "end", "reported"):
             stack.enter_context(patch.object(silences, name, crashable(getattr(silences, name), f"silence-{name}")))

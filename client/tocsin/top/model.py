@@ -76,18 +76,26 @@ class History:
 
 def lanes(status: Mapping[str, Any], history: History) -> list[Lane]:
     """The lanes of a status, in the configuration's order."""
-    return [_lane(each, history) for each in status.get("destinations") or []]
+    held: dict[str, list[str]] = {}
+    for each in status.get("held") or []:
+        what = f"{_number(each, 'deliveries'):,} {each.get('reason')}"
+        held.setdefault(str(each.get("destination")), []).append(what)
+    return [
+        _lane(each, history, "; ".join(held.get(str(each.get("name")), ())))
+        for each in status.get("destinations") or []
+    ]
 
 
-def _lane(told: Mapping[str, Any], history: History) -> Lane:
+def _lane(told: Mapping[str, Any], history: History, held: str) -> Lane:
+    """A lane of a status. `held`: what quiet hours and delays hold back there, for people."""
     name, queued = str(told.get("name")), told.get("queued") or {}
     reason, error = told.get("reason"), told.get("last_error")
     return Lane(
         name=name,
         kind=str(told.get("kind")),
         condition=str(told.get("condition")),
-        why=str(reason or (f"last error: {error}" if error else "")),
-        about=status_reason(told),
+        why=str(reason or held or (f"last error: {error}" if error else "")),
+        about=held if held and not reason else status_reason(told),
         until=told.get("until_seconds"),
         queued=tuple(_number(queued, priority) for priority in PRIORITIES),
         age=told.get("oldest_seconds"),

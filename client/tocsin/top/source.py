@@ -15,7 +15,7 @@ from .screens import Picture, Screen, Want
 
 PATIENCE = 1.0  # seconds for one answer, which a key may have to wait for
 _MOST_DELIVERIES = 200
-_SHOWN_STATES = ("sending", "queued", "dead")  # in this order
+_SHOWN_STATES = ("sending", "queued", "held", "dead")  # in this order
 
 Story = Callable[[Mapping[str, Any]], Sequence[str]]
 

@@ -76,5 +76,4 @@ class Wakeups:
     def notify_deadline(self) -> None:
         """A delivery with a deadline is queued that was not queued before: new, requeued, or no longer being sent."""
         self.deadline_changed.set()
-        self.schedule_changed = trio.Event()  # as the next: the nearest instant of the timekeeper may have changed
         self.deadline_changed = trio.Event()

@@ -16,7 +16,7 @@ def due(connection: sqlite3.Connection, now: float, most: int) -> list[Delivery]
     """Sent deliveries whose time to be repeated has come."""
     rows = connection.execute(
         f"SELECT d.destination, d.priority, {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
-        " WHERE d.repeat_at <= ? ORDER BY d.repeat_at LIMIT ?",
+        " WHERE d.repeat_at <= ? AND d.state = 'sent' ORDER BY d.repeat_at LIMIT ?",
         (now, most),
     )
     return [delivery_of(destination, Priority(priority), *row) for destination, priority, *row in rows]

@@ -18,6 +18,7 @@ import msgspec
 
 from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery, LiveUpdate, Priority
+from tocsind.policy.repeat import NEVER_AGAIN
 from tocsind.policy.story import ENDS
 
 from .facts import (
@@ -38,6 +39,7 @@ from .text import clean, is_blank, one_line, output_of_program
 from .trade import trade_of
 
 DOUBT: Final = "possible duplicate"
+UNACKNOWLEDGED: Final = "not acknowledged elsewhere"
 UNTITLED: Final = "(no title)"
 SHORT_ID: Final = 8  # letters, 40 random bits
 MISSING_NOTE: Final = "it is not there any more"
@@ -82,6 +84,7 @@ class Card(msgspec.Struct, frozen=True):
     sign: str = ""  # what a trading signal does to its trade: ▲ ▼ ■ ◆, for readers who cannot tell the colours apart
     late: str = ""  # "5m late"
     doubt: str = ""  # "possible duplicate"
+    again: str = ""  # "reminder 2": it was posted before, and is not acknowledged
     body: str = ""
     form: BodyForm = BodyForm.TEXT
     facts: tuple[Fact, ...] = ()  # what tocsin knows: action, prices, confidence
@@ -114,7 +117,7 @@ class Card(msgspec.Struct, frozen=True):
 def headline(card: Card) -> str:
     """The title with what a reader must know before he acts on it: how urgent it is, how late, and whether he may have seen it before."""
     title = " ".join(filter(None, (card.mark, card.sign, card.title)))
-    return " · ".join(filter(None, (title, card.late, card.doubt)))
+    return " · ".join(filter(None, (title, card.late, card.doubt, card.again)))
 
 
 def push_line(card: Card) -> str:
@@ -176,6 +179,7 @@ def _card(delivery: Delivery, no_file: str) -> Card:
         sign=trade.step.value if trade else "",
         late="" if age is None else f"{age_of(age)} late",
         doubt=DOUBT if delivery.maybe_duplicate else "",
+        again=_again(delivery.repeats),
         body=body,
         form=_form(signal),
         facts=facts,
@@ -186,6 +190,10 @@ def _card(delivery: Delivery, no_file: str) -> Card:
         valid_until=valid_until(delivery),
         file=signal.attach if signal.attach and not no_file else None,
     )
+
+
+def _again(repeats: int) -> str:
+    return f"reminder {repeats}" if repeats > 0 else UNACKNOWLEDGED if repeats == NEVER_AGAIN else ""
 
 
 def _title_and_body(signal: Signal) -> tuple[str, str]:

@@ -20,7 +20,8 @@ def json_object(delivery: Delivery, wall: float) -> dict[str, Any]:
     """The object of a line.
 
     The signal's own fields, with `priority` as it was resolved, and beside them `destination`, `accepted` and `written` (ISO 8601, UTC),
-    `accepted_unix`, and `possible_duplicate`: true when an earlier attempt may have arrived.
+    `accepted_unix`, and `possible_duplicate`: true when an earlier attempt may have arrived. `reminder` counts the repetitions of an alert
+    that is not acknowledged; `unacknowledged`: the fallback gets it after all of them.
     """
     signal = delivery.signal
     line = {
@@ -32,5 +33,7 @@ def json_object(delivery: Delivery, wall: float) -> dict[str, Any]:
         "accepted_unix": delivery.accepted,
         "written": iso(wall),
     }
-    doubt = {"possible_duplicate": True} if delivery.maybe_duplicate else {}
+    doubt: dict[str, Any] = {"possible_duplicate": True} if delivery.maybe_duplicate else {}
+    if delivery.repeats:
+        doubt |= {"reminder": delivery.repeats} if delivery.repeats > 0 else {"unacknowledged": True}
     return line | doubt | {k: v for k, v in signal.as_dict().items() if k not in line}

@@ -78,7 +78,7 @@ def title_of(card: Card, label: str = "") -> str:
     """The headline; when it is too long, only the title itself is cut."""
     mark = "" if card.priority.label in _NAMED_IN_FOOTER else card.mark
     head = "".join(f"{part} " for part in (label, mark, card.sign) if part)
-    tail = "".join(f" · {part}" for part in (card.late, card.doubt) if part)
+    tail = "".join(f" · {part}" for part in (card.late, card.doubt, card.again) if part)
     return f"{head}{shown(card.title, TITLE - len(head) - len(tail))}{tail}"
 
 
