@@ -23,6 +23,7 @@ from tocsind.core.admission import Peer
 from tocsind.errors import StorageFull
 from tocsind.events import ExpectationEnded, ExpectationLate, ExpectationMet, Expected
 from tocsind.expectations import Beat, Expectations, ExpectRefused, register
+from tocsind.expectations import process as process_module
 from tocsind.journal import queries
 from tocsind.policy import expectation as law
 from tocsind.policy.routes import Route
@@ -289,6 +290,38 @@ async def test_watch_goes_on_after_a_restart_and_ends_with_a_reboot(tmp_path: Pa
             process.kill()
             await here.core.until(ExpectationLate)
             assert here.stages() == {"bot": "reported", "rebooted": "waiting", "reused": "waiting"}
+
+
+async def test_start_time_identifies_a_process_where_pidfds_share_an_inode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "_pidfd_inode", lambda _: None)  # as before Linux 6.9
+    with child() as process:
+        async with running(tmp_path) as here:
+            await here.beat("bot", every=3600.0, peer=of(process), watch=True)
+            await here.beat("reused", every=3600.0, peer=of(process), watch=True)
+            await here.core.journal.run(_change, "UPDATE expectations SET started = 1 WHERE name = 'reused'")
+        async with running(tmp_path) as here:
+            assert {each["name"]: each["pid"] for each in here.expectations.views()} == {
+                "bot": process.pid,
+                "reused": None,
+            }
+
+
+async def test_process_without_an_identity_is_watched_until_the_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "_pidfd_inode", lambda _: None)
+    monkeypatch.setattr(process_module, "_stat", lambda *_: None)  # ProtectProc=invisible
+    with child() as process:
+        async with running(tmp_path) as here:
+            await here.beat("bot", every=3600.0, peer=of(process), watch=True)
+            assert here.expectations.views()[0]["pid"] == process.pid
+        async with running(tmp_path) as here:
+            assert here.expectations.views()[0]["pid"] is None
+            await here.beat("bot", peer=of(process), watch=True)
+            process.kill()
+            await here.core.until(ExpectationLate)
 
 
 def _change(connection: Any, statement: str) -> int:

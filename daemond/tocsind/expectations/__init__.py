@@ -7,9 +7,9 @@
     texts      the alarm and the all-clear
 
 A beat is a request on the socket. It names the process that sent it (SO_PEERCRED), if that is to be watched: when it ends without a
-goodbye, its pidfd becomes readable and the alarm follows at once. Pid, start time and boot id identify it over a restart of the daemon,
-which opens its pidfd again. A process that ended while the daemon was down is not reported as such, because its goodbye may have been lost
-as well: the next beat is due instead. After a reboot of the machine no process of before is watched.
+goodbye, its pidfd becomes readable and the alarm follows at once. Pid, identity and boot id find it again after a restart of the daemon,
+which opens its pidfd once more. A process that ended while the daemon was down is not reported as such, because its goodbye may have been
+lost as well: the next beat is due instead. After a reboot of the machine no process of before is watched.
 
 Written before done: a new expectation is in the journal before its client gets the answer; that one is late is committed before the alarm
 is stored, and the alarm's id follows from that commit, so a kill between any two of these neither loses an alarm nor repeats one. Beats are

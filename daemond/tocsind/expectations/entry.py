@@ -61,7 +61,7 @@ class Entry(msgspec.Struct, frozen=True):
             state.gap,
             self.message,
             None if process is None else process.pid,
-            None if process is None else process.started,
+            None if process is None else process.identity,
             None if process is None else process.boot,
             self.ending,
             self.alarm,

@@ -1,4 +1,9 @@
-"""A process of this machine, by pid, start time and boot, and how it ended."""
+"""A process of this machine, by pid, identity and boot, and how it ended.
+
+The identity distinguishes processes that have had the same pid: the inode of the pidfd, which no two processes of one boot share (since
+Linux 6.9), else the start time in /proc, which a service with ProtectProc=invisible reads of its own user's processes only. Without either
+the process is watched all the same, but not again after a restart of the daemon.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +28,10 @@ _INFO = struct.Struct("<QQ11Ii")  # mask, cgroup, ids, exit code
 
 
 class Process(msgspec.Struct, frozen=True):
-    """One process. `started` is in the kernel's ticks since the boot."""
+    """One process. `identity` is zero where it is unknown."""
 
     pid: int
-    started: int
+    identity: int
     boot: str
 
 
@@ -34,18 +39,14 @@ def open_pidfd(pid: int) -> tuple[Process, int] | None:
     """The process that has this pid now and its pidfd, which the caller closes; None without such a process."""
     try:
         pidfd = os.pidfd_open(pid)
-    except OSError:  # it has ended, or belongs to a pid namespace that is not visible here (pid 0)
+    except OSError:  # it has ended
         return None
-    started = _stat(pid, _START)
-    if started is None:
-        os.close(pidfd)
-        return None
-    return Process(pid, started, boot_id()), pidfd
+    return Process(pid, _pidfd_inode(pidfd) or _stat(pid, _START) or 0, boot_id()), pidfd
 
 
 def reopen(known: Process) -> int | None:
     """The pidfd of a process of an earlier run; None when it has ended."""
-    found = open_pidfd(known.pid) if known.boot and known.boot == boot_id() else None
+    found = open_pidfd(known.pid) if known.identity and known.boot and known.boot == boot_id() else None
     if found is None:
         return None
     if found[0] != known:
@@ -60,6 +61,14 @@ def how_it_ended(pidfd: int, pid: int) -> str | None:
     if status is None:
         status = _stat(pid, _EXIT_CODE) or None  # a zero may only mean that it may not be read
     return None if status is None else _words(status)
+
+
+def _pidfd_inode(pidfd: int) -> int | None:
+    """The inode, where pidfds have inodes of their own; before, all of them shared one."""
+    try:
+        return os.fstat(pidfd).st_ino if str(Path(f"/proc/self/fd/{pidfd}").readlink()).startswith("pidfd:") else None
+    except OSError:
+        return None
 
 
 def _reaped_status(pidfd: int) -> int | None:

@@ -167,8 +167,8 @@ class ExpectationRow(msgspec.Struct, frozen=True):
     gap: float | None
     message: str | None  # the last words of a beat
     pid: int | None  # the watched process
-    started: int | None  # its start, in the kernel's ticks: another process with this pid has another one
-    boot: str | None  # the boot of the machine that pid and start belong to
+    started: int | None  # its identity: another process with this pid has another one
+    boot: str | None  # the boot of the machine that pid and identity belong to
     ending: str | None  # how the process ended
     alarm: str | None  # id of the last alarm
     alarmed: str  # destinations of the last alarm
