@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.harness import DaemonProcess, FakeProcess, discord, file, route, until
-from tests.http_client import LISTEN, TOKEN, WEBHOOK, Answer, ask, configuration, daemon_with, multipart
+from tests.harness import DaemonProcess, FakeProcess, discord, file, need, route, until
+from tests.http_client import LISTEN, TOKEN, WEBHOOK, Answer, address, ask, configuration, daemon_with, multipart
 
 
 @pytest.fixture(scope="module")
@@ -306,6 +307,36 @@ def test_refused_message_and_wrong_token_are_counted_and_logged(tmp_path: Path, 
         counters = daemon.status()["counters"]
         assert (counters["signals_refused"], counters["connections_refused"]) == (1, 3)
         assert daemon.log.read_text().count("connection-refused") == 1
+
+
+def test_reload_changes_the_token(tmp_path: Path, fake: FakeProcess) -> None:
+    with daemon_with(tmp_path, fake).start() as daemon:
+        place = address(daemon)
+        daemon.configure(configuration(fake).replace(TOKEN, "another-token"))
+        daemon.reload()
+        daemon.wait_for("reloaded")
+        assert address(daemon) == place
+        assert post(daemon, {"content": "x"}).status == 401
+        assert ask(daemon, "POST", "/api/webhooks/alerts/another-token", {"content": "x"}).status == 204
+
+
+def test_unix_socket_takes_messages_whatever_the_host_header(tmp_path: Path, fake: FakeProcess) -> None:
+    place = tmp_path / "http.sock"
+    config = configuration(fake).replace("127.0.0.1:0", str(place))
+    with DaemonProcess(tmp_path, config).start() as daemon:
+        daemon.wait_for("http-opened")
+        command = [need("curl"), "--silent", "--write-out", "%{http_code}", "--unix-socket", str(place)]
+        for host in ("localhost", "whatever.example"):
+            url = f"http://{host}{WEBHOOK}"
+            done = subprocess.run(
+                [*command, url, "--json", '{"content": "over a socket"}'],
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=True,
+            )
+            assert done.stdout == "204"
+        arrived(fake, "over a socket")
 
 
 def test_full_disk_is_a_503_and_no_429(tmp_path: Path, fake: FakeProcess) -> None:
