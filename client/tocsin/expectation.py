@@ -45,7 +45,7 @@ def expect(
     """An expectation of the program `name`, which beats at least `every` so many seconds (or a duration as "24h") and `grace` more.
 
     Without `every` the daemon knows the name already, from an earlier beat or alerts.toml. `priority` is that of the alarm (default: high),
-    `to` its destinations (default: by the routes). Never raises; asks the daemon nothing before the first beat.
+    `to` its destinations (default: by the routes). Asks the daemon nothing before the first beat, which is false for a wrong setting.
     """
     return Expectation(name, every, grace=grace, priority=priority, to=to, socket=socket, timeout=timeout)
 
@@ -70,7 +70,8 @@ class Expectation:
         self.priority = priority
         self.to = [to] if isinstance(to, str) else to
         self.reason: str | None = None
-        self._client = Client(socket, timeout=timeout, spool=False, strict=True)
+        self.socket = socket
+        self.timeout = timeout
 
     def beat(self, message: str | None = None) -> bool:
         """Say that this program works; True when the daemon knows. `message` is shown in a later alarm, as the last words."""
@@ -117,13 +118,13 @@ class Expectation:
     def _tell(self, op: str, fields: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         """The daemon's reply; None when there is none, with the `reason`."""
         try:
-            reply = self._client.request(op, name=self.name, **fields())
+            # beats are rare: a connection that idles between them would use up the user's share of connections
+            with Client(self.socket, timeout=self.timeout, spool=False, strict=True) as client:
+                reply = client.request(op, name=self.name, **fields())
         except Exception as error:  # noqa: BLE001 - a beat never raises
             self.reason = describe(error)
             notices.rate_limited(f"beat {self.name}", f"no beat of {self.name!r} reached the daemon: {self.reason}")
             return None
-        finally:
-            self._client.close()  # beats are rare: a connection that idles between them would use up the user's share of connections
         self.reason = None
         return reply
 
@@ -146,7 +147,7 @@ def _is_success(kind: type[BaseException] | None, error: BaseException | None) -
     """Whether a block ended as it should: without an exception, by exit code 0, or by Ctrl-C of a person who watches."""
     if kind is None or issubclass(kind, KeyboardInterrupt):
         return True
-    return isinstance(error, SystemExit) and error.code in {None, 0}
+    return isinstance(error, SystemExit) and error.code in (None, 0)
 
 
 _beating: dict[str, tuple[int, Expectation]] = {}  # by name: the process that beat, for its goodbye

@@ -64,7 +64,14 @@ def test_block_beats_at_its_beginning_and_says_goodbye_at_its_end(serve: Serve) 
 
 @pytest.mark.parametrize(
     ("error", "goodbyes"),
-    [(ValueError(), 0), (SystemExit(1), 0), (SystemExit(0), 1), (SystemExit(), 1), (KeyboardInterrupt(), 1)],
+    [
+        (ValueError(), 0),
+        (SystemExit(1), 0),
+        (SystemExit([1]), 0),
+        (SystemExit(0), 1),
+        (SystemExit(), 1),
+        (KeyboardInterrupt(), 1),
+    ],
     ids=repr,
 )
 def test_block_that_fails_says_no_goodbye(serve: Serve, error: BaseException, goodbyes: int) -> None:
@@ -97,6 +104,7 @@ def test_beat_on_a_daemon_that_hangs_takes_its_timeout(serve: Serve) -> None:
         ({"every": object()}, "TypeError"),
         ({"every": 60, "grace": "x"}, "is not a duration"),
         ({"every": 60, "to": 7}, "TypeError"),
+        ({"every": 60, "timeout": -1}, "ValueError"),
     ],
 )
 def test_unusable_settings_are_named_and_never_raise(

@@ -111,7 +111,11 @@ def _expectation(found: Found) -> Expectation | None:
     from tocsin.expectation import Expectation  # noqa: PLC0415 - few runs need it
 
     expectation = Expectation(
-        found.command[0].rpartition("/")[2][:_LONGEST_NAME], found.expect, to=found.to, socket=found.socket
+        found.command[0].rpartition("/")[2][:_LONGEST_NAME],
+        found.expect,
+        priority=found.priority,
+        to=found.to,
+        socket=found.socket,
     )
     expectation.beat()
     return expectation
