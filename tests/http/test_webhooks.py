@@ -298,7 +298,7 @@ def test_refused_message_and_wrong_token_are_counted_and_logged(tmp_path: Path, 
             assert ask(daemon, "POST", "/api/webhooks/alerts/wrong", {"content": "x"}).status == 401
         assert post(daemon, {"content": "x" * 2001}).status == 400
         refused = daemon.wait_for("signal-refused")
-        assert refused["reason"] == "a message for alerts: Invalid Form Body: content: Must be 2000 or fewer in length."
+        assert refused["reason"] == "a message for alerts: Invalid Form Body: content: Must be 2000 or fewer in length"
         closed = daemon.wait_for("connection-refused")
         assert (closed["kind"], closed["reason"]) == (
             "http-401",

@@ -60,7 +60,7 @@ class Intake:
 
     def report_refused(self, request: Request, reason: str) -> None:
         """Count and log a signal that was refused. Its sender got the reason, and may not have read it."""
-        self._emit(SignalRefused("HTTP", reason[:_LONGEST_REASON], _peer_of(request).uid, 0))
+        self._emit(SignalRefused("HTTP", reason[:_LONGEST_REASON].rstrip("."), _peer_of(request).uid, 0))
 
     async def save_files(self, id_: str, contents: Sequence[bytes]) -> str | None:
         """Store the files of a signal, before the signal itself; the reason when there is no room for them."""
