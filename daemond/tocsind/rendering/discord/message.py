@@ -7,7 +7,8 @@ their link as a field.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any, Final
 
 from tocsind.policy.delivery import Delivery, LiveUpdate
@@ -24,6 +25,9 @@ from .markup import cut
 from .plain import plain
 
 _FORBIDDEN_IN_NAMES: Final = ("clyde", "discord")
+_LABEL: Final = 2  # code points of a label and its space
+_UNCUT: Final = 2000  # code points: in a shorter embed nothing was cut
+_LED: Final = (Line(label=LABELS[0]), Line(led=True, label=LABELS[0]), Line(led=True))
 
 
 def message(
@@ -78,14 +82,16 @@ def size(delivery: Delivery) -> int:
     cards = [card_of(delivery)]
     if delivery.signal.attach:
         cards.append(card_of(delivery, gone=True))
-    lines = (Line(), Line(label=LABELS[0]), Line(led=True, label=LABELS[0]), Line(led=True))
-    forms = (
-        _form(card, line, plainly=delivery.plain_format, linked=linked)
-        for card in cards
-        for line in lines
-        for linked in (True, False)
-    )
-    return min(max(map(length, forms)) + LATE_ROOM, MOST_ROOM)
+    largest = max(_sizes(cards, (Line(),), plainly=delivery.plain_format)) + _LABEL
+    if largest > _UNCUT:  # where something may have been cut, the form with more to say is not always the longer one
+        largest = max(largest, *_sizes(cards, _LED, plainly=delivery.plain_format))
+    return min(largest + LATE_ROOM, MOST_ROOM)
+
+
+def _sizes(cards: Iterable[Card], lines: Iterable[Line], *, plainly: bool) -> Iterator[int]:
+    for card, line in product(cards, lines):
+        for linked in (True, False) if card.link else (True,):
+            yield length(_form(card, line, plainly=plainly, linked=linked))
 
 
 def _payload(
