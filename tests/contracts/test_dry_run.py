@@ -17,6 +17,7 @@ DESTINATION = {
     "fallback": list,
     "ahead": int,
     "earliest_seconds": (*NUMBER, type(None)),
+    "held": (str, type(None)),
     "limits": LIMITS,
     "preview": {"payload": dict, "limits": [LIMIT], "notes": list},
 }

@@ -221,3 +221,8 @@ def test_delivery_id_is_signal_id() -> None:
 
 def test_priorities_sort_urgent_first_with_user_words() -> None:
     assert [priority.label for priority in sorted(Priority)] == ["urgent", "high", "normal", "low"]
+
+
+def test_delivery_waits_since_its_acceptance_or_its_release() -> None:
+    assert delivery(accepted=NOW, skew=5.0).waits_since == NOW + 5
+    assert delivery(accepted=NOW, released=NOW + 900).waits_since == NOW + 900

@@ -47,6 +47,8 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
 
 def _destination_lines(each: dict[str, Any]) -> Iterator[str]:
     yield f"{paint(plain(each['name']), 'bold')} ({plain(each['kind'])}) is {_condition(each)}"
+    if each.get("held"):
+        yield f"  {plain(each['held'])}"
     yield f"  earliest  {_earliest(each)}"
     if live := each.get("living"):
         yield f"  key       {_live_message(live)}"

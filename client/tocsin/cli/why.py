@@ -98,11 +98,19 @@ def _delivery_lines(delivery: dict[str, Any]) -> list[str]:
     return [
         f"{name} ({plain(delivery.get('priority'))})",
         *attempts,
-        f"  {_at(delivery.get('since'))}  {_coloured(delivery.get('state'))}{_because(delivery.get('reason'))}"
+        f"  {_at(delivery.get('since'))}  {_state_and_reason(delivery)}"
         + (f", message {plain(message)}" if message else ""),
         *_time_lines(delivery),
         *_digest_lines(delivery.get("digest")),
     ]
+
+
+def _state_and_reason(delivery: dict[str, Any]) -> str:
+    """The state and why; a reason that begins with the state stands alone."""
+    state, reason = str(delivery.get("state")), delivery.get("reason")
+    if str(reason).startswith(f"{state} "):
+        return plain(reason)
+    return f"{_coloured(state)}{_because(reason)}"
 
 
 def _acknowledged_lines(acknowledged: dict[str, Any] | None) -> list[str]:

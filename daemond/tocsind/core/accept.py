@@ -5,7 +5,7 @@ Law 1, written before promised: `accept` returns receipts, and `accept_outboxes`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tocsin.signals import PRIORITIES, Receipt, Signal
@@ -24,6 +24,7 @@ from tocsind.events import (
 )
 from tocsind.journal import Arrival, Journal, OutboxPosition, queue
 from tocsind.policy.delivery import Delivery, Priority
+from tocsind.policy.quiet import Hold
 from tocsind.policy.silence import Silence
 from tocsind.policy.sources import note, without_reserved_source
 
@@ -79,6 +80,10 @@ class Acceptor:
     def preview(self, signal: Signal) -> tuple[Priority, list[Delivery]]:
         """What `accept` would make of a signal: its priority, and a delivery for each destination. Stores nothing."""
         return self._admission.preview(signal)
+
+    def holds(self, signal: Signal) -> Mapping[str, Hold]:
+        """The destinations at which quiet hours or delays would hold this signal, and why."""
+        return self._admission.holds(signal)
 
     async def accept(
         self, signals: Sequence[Signal], peer: Peer, *, from_daemon: bool = False, ages: Sequence[float] = ()

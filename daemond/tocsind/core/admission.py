@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from tocsin.signals import Receipt, Signal
 from tocsind.clock import Clock
 from tocsind.journal import Arrival, queue
 from tocsind.policy.delivery import Delivery, Priority
+from tocsind.policy.quiet import Hold
 from tocsind.policy.routes import Router, by_rules, priority_of
 from tocsind.policy.silence import Silence
 from tocsind.policy.story import ends_story
@@ -82,6 +83,10 @@ class Admission:
             Delivery(0, seen, name, priority, arrival.accepted, arrival.deadline, skew=arrival.skew)
             for name in arrival.destinations
         ]
+
+    def holds(self, signal: Signal) -> Mapping[str, Hold]:
+        """The destinations at which this signal would be held, and why."""
+        return self._arrival(signal, Peer(0, 0, 0), self._now()).holds
 
     def _now(self) -> _Instant:
         return _Instant(self._clock.wall(), self._clock.steady())

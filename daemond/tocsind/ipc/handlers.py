@@ -54,6 +54,7 @@ from tocsind.observe.prometheus import render
 from tocsind.observe.status import StatusView
 from tocsind.observe.story import Stories
 from tocsind.policy.delivery import Delivery
+from tocsind.policy.quiet import Hold
 from tocsind.spool import SpoolImporter
 
 from .catching_up import catch_up
@@ -308,19 +309,29 @@ class Handlers:
             raise Refusal("invalid-signal", str(error), field=error.field) from None
         priority, deliveries = self._acceptor.preview(signal)
         counts = await self._journal.run(queries.counts)
-        views = [view for each in deliveries if (view := await self._dry_run(each, counts)) is not None]
+        holds = self._acceptor.holds(signal)
+        views = [
+            view
+            for each in deliveries
+            if (view := await self._dry_run(each, counts, holds.get(each.destination))) is not None
+        ]
         silence = self._acceptor.silence_of(signal, priority)
         found = {"schema": 1, "signal": signal.as_dict(), "priority": priority.label, "destinations": views}
         return {"test": {**found, "silenced": silence and silence.settlement()}}
 
-    async def _dry_run(self, delivery: Delivery, counts: Sequence[Count]) -> dict[str, Any] | None:
+    async def _dry_run(self, delivery: Delivery, counts: Sequence[Count], hold: Hold | None) -> dict[str, Any] | None:
         """What its destination would do with a previewed delivery; None without a lane."""
         lane = self._lanes.get(delivery.destination)
         if lane is None:
             return None
         view = lane.snapshot()
         updated = await self._with_update(delivery, view)
-        return dry_run(view, updated, counts, lane.preview(updated))
+        return dry_run(view, updated, counts, lane.preview(updated), self._held(hold))
+
+    def _held(self, hold: Hold | None) -> tuple[str, float] | None:
+        """The reason of a hold, and how many seconds it lasts."""
+        now = self._clock.wall() if hold and hold.is_quiet else self._clock.steady()
+        return (hold.reason, round(max(0.0, hold.until - now), 3)) if hold else None
 
     async def _with_update(self, delivery: Delivery, view: LaneView) -> Delivery:
         """A delivery of the dry run, with its update of a live message if the destination can edit messages."""
