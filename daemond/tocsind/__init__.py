@@ -58,6 +58,7 @@ The packages:
     config        alerts.toml
     host          the machine: systemd, Unix socket files, state folder, process limits
     service       `tocsind service install`
+    setup         `tocsind init` and `tocsind check`
     discord_api   what Discord's webhook API accepts, and its answers to the rest
     testing       the fake Discord, memory stores and clocks, for the demo and the tests only
     demo          `tocsin demo`
@@ -69,7 +70,7 @@ Imports go downwards only (tests/test_layers.py checks this table):
     start
     __main__
     demo
-    daemon, testing, service
+    daemon, testing, service, setup
     components
     http, ipc
     page

@@ -18,18 +18,14 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any, NoReturn
 
-from tocsin import disk_errors, paths
+from tocsin import disk_errors
 from tocsin.cli import VERBS as CLIENT_VERBS
 from tocsin.cli.suggestion import did_you_mean
 
-from . import __version__, service
-from .config import Config, ConfigurationInvalid, Problem, load, report, starter_text
-from .core.client_webhooks import ClientWebhooks
-from .destinations.file_paths import writable
-from .destinations.network_settings import within
+from . import __version__, service, setup
+from .config import ConfigurationInvalid, load
 from .errors import EXIT_CANNOT_WRITE, EXIT_CONFIGURATION, EXIT_INTERNAL, CannotWrite, DaemonError
 from .host.interrupts import run_interruptible
-from .host.state_folder import refusal
 from .observe.log import LEVELS, redirect_stderr_to
 from .observe.log_writer import LogWriter, Write, to_descriptor
 from .secret import masked, register_environment
@@ -40,10 +36,14 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EXAMPLES = """\
 tocsind init --output alerts.toml     write a starting configuration
 tocsind check --config alerts.toml    all mistakes in it, each with its line
+tocsind check --online                whether each service can be reached and knows the token; posts nothing
 tocsind run --config alerts.toml      serve until SIGTERM; SIGHUP reloads
 tocsind service install --dry-run     the files of a systemd service
 """
-EXITS = "0 ok; 64 usage; 70 internal; 73 cannot write; 75 another daemon is there; 77 permission; 78 configuration."
+EXITS = (
+    "0 ok; 64 usage; 69 a service cannot be reached (check --online); 70 internal; 73 cannot write; 75 another daemon is there; "
+    "77 permission; 78 configuration."
+)
 
 
 class _Misuse(Exception):  # noqa: N818 - an operator's mistake
@@ -166,11 +166,8 @@ def daemon_parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     _add(verbs, "run", run, "serve until SIGTERM").add_argument("--log", choices=LEVELS, help="how much to log")
-    _add(verbs, "check", check, "read the configuration and report all mistakes")
-    init_parser = _add(verbs, "init", init, "write a starting configuration", config=False)
-    init_parser.add_argument(
-        "--output", default="alerts.toml", metavar="FILE", help="where to write, `-` for stdout [%(default)s]"
-    )
+    setup.check_options(_add(verbs, "check", setup.check, "read the configuration and report all mistakes"))
+    setup.init_options(_add(verbs, "init", setup.init, "write a starting configuration", config=False))
     service.add_verb(verbs)
     _add(verbs, "demo", demo, "daemon, fake Discord and three producers, in a temporary folder", config=False)
     return parser
@@ -200,8 +197,6 @@ def _add(
         parser.add_argument(
             "--log-file", metavar="FILE", help="log to this file (two mebibytes at most), not to standard error"
         )
-    if name == "check":
-        parser.add_argument("--json", action="store_true", help="one JSON object")
     return parser
 
 
@@ -254,61 +249,6 @@ def _expected(group: BaseExceptionGroup[BaseException]) -> Iterator[DaemonError]
     if others is None and expected is not None:
         for error in expected.exceptions:
             yield from _expected(error) if isinstance(error, BaseExceptionGroup) else (error,)
-
-
-def check(arguments: argparse.Namespace) -> int:
-    """Read the configuration as `run` does, and report all mistakes."""
-    found: Config | ConfigurationInvalid
-    try:
-        found = _as_run_sees_it(load(arguments.config))
-    except ConfigurationInvalid as invalid:
-        found = invalid
-    if arguments.json:
-        print(json.dumps(report(found), indent=2))
-    elif isinstance(found, ConfigurationInvalid):
-        raise found
-    else:
-        _print_report(found)
-    return EXIT_CONFIGURATION if isinstance(found, ConfigurationInvalid) else 0
-
-
-def _as_run_sees_it(config: Config) -> Config:
-    """The configuration with the webhooks that clients added; destinations that the network settings of the process rule out are disabled.
-
-    Raises ConfigurationInvalid when `run` would refuse the state folder.
-    """
-    folder = Path(paths.expanded(paths.state_folder(config.daemon.state)))
-    if refused := refusal(folder, "check"):
-        problem = Problem(config.source, None, "daemon.state", refused)
-        raise ConfigurationInvalid([problem], source=config.source, warnings=config.warnings)
-    return writable(within(ClientWebhooks(folder).merge_into(config)), folder)
-
-
-def _print_report(config: Config) -> None:
-    for warning in config.warnings:
-        _print(f"warning: {warning}")
-    for destination in config.destinations.values():
-        state = f"disabled: {destination.disabled}" if destination.disabled else "ready"
-        print(f"{destination.name:<20} {destination.kind:<8} {state}")
-    print(f"{config.source}: ok, {len(config.destinations)} destinations, {len(config.routes)} routes")
-
-
-def init(arguments: argparse.Namespace) -> int:
-    """Write a starting configuration; an existing file is never overwritten."""
-    text = starter_text()
-    if arguments.output == "-":
-        print(text, end="")
-        return 0
-    try:
-        descriptor = os.open(arguments.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        _print(f"{arguments.output} cannot be written: {disk_errors.reason(error, str(Path(arguments.output).parent))}")
-        return EXIT_CANNOT_WRITE
-    os.fchmod(descriptor, 0o600)  # whatever the umask is
-    with os.fdopen(descriptor, "w", encoding="utf-8") as output:
-        output.write(text)
-    print(f"wrote {arguments.output}; next: tocsind check --config {arguments.output}")
-    return 0
 
 
 def versions(_: argparse.Namespace) -> int:

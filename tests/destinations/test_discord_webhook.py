@@ -146,13 +146,15 @@ async def test_a_part_of_ours_that_is_refused_is_left_out_from_then_on(
 
 async def test_a_webhook_tells_where_it_leads(fake: FakeDiscord, client: HttpClient) -> None:
     place = await webhook(fake, client, query="?thread_id=5").discover()
-    assert place == ChannelInfo(fake.webhooks[0].channel_id, answered=True)
+    assert place == ChannelInfo(fake.webhooks[0].channel_id, answered=True, shows="the webhook Webhook 0 answers")
     assert (fake.counts.requests, fake.counts.posts) == (1, 0)
 
 
 async def test_the_window_of_asking_is_not_told_as_that_of_posting(client: HttpClient) -> None:
     async with serve_fake() as fake:
-        assert await webhook(fake, client).discover() == ChannelInfo(fake.webhooks[0].channel_id, answered=True)
+        assert await webhook(fake, client).check() == ChannelInfo(
+            fake.webhooks[0].channel_id, answered=True, shows="the webhook Webhook 0 answers"
+        )
 
 
 async def test_a_webhook_that_is_gone_says_so_when_it_is_asked(fake: FakeDiscord, client: HttpClient) -> None:
@@ -196,7 +198,9 @@ async def test_discover_reads_errors_by_the_response_table(fake: FakeDiscord, cl
 
 async def test_a_webhook_that_tells_no_channel_stands_for_itself(fake: FakeDiscord, client: HttpClient) -> None:
     fake.script(NoId(method="GET"))
-    assert await webhook(fake, client).discover() == ChannelInfo(answered=True)
+    assert await webhook(fake, client).discover() == ChannelInfo(
+        answered=True, shows="the webhook without a name answers"
+    )
 
 
 # --- what it would send ---------------------------------------------------------------------------------------------------

@@ -142,6 +142,9 @@ class CrashingDestination:
     async def aclose(self) -> None:
         await self._crashable.aclose()
 
+    async def check(self) -> ChannelInfo:
+        return await self._crashable.check()
+
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
         crash_at("deliver", "before")
         report = await self._crashable.deliver(batch)

@@ -9,7 +9,8 @@ How to add a kind KIND (an HTTP service; about 200 lines, most of them the table
     1  config/kinds/KIND.py       its Options (a subclass with `deadline`, `identity`, `address`, `pace`, `url`), FIELDS, KIND; an entry in
                                   config.kinds.KINDS. A secret is read by `secret_sources.secret`; a missing one disables: `first_reason`
     2  destinations/KIND.py       a Response that says where the service puts its code, words, wait and proof; TABLE, which ends with
-                                  ANY_SERVICE; EDITS where messages can be edited; an HttpDestination (`base`) with `request`;
+                                  ANY_SERVICE; EDITS where messages can be edited; an HttpDestination (`base`) with `request`, and with
+                                  `discover` or `check` where the service has a question without side effects;
                                   a builder in `registry`, and the tables in `table_page.PAGES`
     3  rendering/KIND.py          the dialect: a Card as the service's message, measured and cut in its own unit
     4  testing/kinds/KIND.py      the fake: a FakeService that keeps the service's limits and makes its mistakes on demand
@@ -76,6 +77,9 @@ class Destination(Protocol):
 
     async def discover(self) -> ChannelInfo:
         """Ask which channel the destination leads to. One request, or none where there is nothing to ask."""
+
+    async def check(self) -> ChannelInfo:
+        """Ask whether it works, without posting anything, for `tocsind check --online`. `shows` says in a few words what is known then."""
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
         """Send the batch in this order, in one request: 1 to `max_items` deliveries that fit. After a cancellation the outcome is unknown.

@@ -81,6 +81,15 @@ class HttpDestination(Generic[OptionsT]):
         """Nothing is asked: most services have no question that is free of side effects."""
         return ChannelInfo(self.channel())
 
+    async def check(self) -> ChannelInfo:
+        """Ask as `discover` does. Where there is nothing to ask, connect, and send nothing."""
+        found = await self.discover()
+        if found.answered or found.problem is not None:
+            return found
+        assert self.options.url is not None, "a destination without its secret is disabled and is not asked"
+        problem = await self.client.connect(self.options.url, self.options.deadline)
+        return ChannelInfo(found.channel, problem, shows="connected; only a message can show more")
+
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
         update = batch[0].update
         edits = update.edits if update else None

@@ -36,6 +36,7 @@ from .http import Answer, Body, Failure, HttpClient, json_body
 from .multipart import File, multipart
 from .raw_messages import about_deliveries, files_of, footprint, within_thread
 from .rejections import Rejection, verdicts, verdicts_of_edit
+from .response import bounded_reason
 
 _UPLOAD: Final = 512 * 1024.0  # bytes a second that a line carries at least: attachments have that much longer
 NO_MESSAGE_ID: Final = (
@@ -78,9 +79,9 @@ class DiscordWebhook:
         response = DiscordResponse(answer)
         # GET's rate-limit headers describe another window than POST's, so they are ignored.
         if 200 <= response.status < 300 and response.body:
-            return ChannelInfo(
-                response.id("channel_id"), answered=True
-            )  # without a channel id, the webhook counts as a channel of its own
+            # Without a channel id, the webhook counts as a channel of its own.
+            shows = f"the webhook {bounded_reason(str(response.body.get('name') or 'without a name'), 80)} answers"
+            return ChannelInfo(response.id("channel_id"), answered=True, shows=shows)
         verdict = outcome_of(response)
         if isinstance(verdict, Delivered):  # a 204 to GET answers nothing: ask again later
             return ChannelInfo(problem=Deferred(f"{response.status} when asked for the channel"))
@@ -88,6 +89,9 @@ class DiscordWebhook:
         return ChannelInfo(
             problem=Refused(verdict.reason) if isinstance(verdict, Rejection) else verdict, invalid=response.is_invalid
         )
+
+    async def check(self) -> ChannelInfo:
+        return await self.discover()
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
         update = batch[0].update

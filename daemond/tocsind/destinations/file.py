@@ -55,6 +55,10 @@ class FileDestination:
             else ChannelInfo()
         )
 
+    async def check(self) -> ChannelInfo:
+        """As `discover`: whether the file can be written, the plain check has said."""
+        return await self.discover()
+
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
         lines = b"".join(self._lines(batch))
         # Not abandoned on cancellation: the outcome of a started write matters, and a disk answers.

@@ -118,6 +118,26 @@ class HttpClient:
             return exchange.ended(_translated(error))
         return exchange.ended(f"no answer within {deadline:g} s")
 
+    async def connect(self, url: Secret, deadline: float = 15.0) -> Failure | None:
+        """Connect to a URL's server, with TLS and through the proxy as a request would, and send nothing. None: it works."""
+        try:
+            client = self._client_for(url.reveal())
+            if isinstance(client, Deferred):
+                return client
+            request = _request(client, _Outgoing("POST", url, None, {}, deadline), _stop_before_sending)
+        except (httpx.InvalidURL, ValueError):
+            return _UNUSABLE
+        try:
+            with trio.move_on_after(deadline):
+                await client.send(request)
+        except _Connected:
+            return None
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
+            return _UNUSABLE
+        except httpx.HTTPError as error:
+            return _unsent(_translated(error))
+        return _unsent(f"no connection within {deadline:g} s")
+
     def _client_for(self, url: str) -> httpx.AsyncClient | Deferred:
         """The client for this URL, or why there is none. Raises ValueError for an invalid URL."""
         proxy = self._environment.proxy_for(url)
@@ -193,6 +213,15 @@ class _Exchange:
         if self._sent:
             return Unknown(f"{why}: it may have arrived")
         return _unsent(why)
+
+
+class _Connected(Exception):  # noqa: N818 - the end that was wanted
+    """The first byte of a request would be sent now."""
+
+
+async def _stop_before_sending(event: str, info: Mapping[str, Any]) -> None:
+    if event == _FIRST_BYTE and info["request"].method != b"CONNECT":
+        raise _Connected
 
 
 def _unsent(why: str) -> Deferred:

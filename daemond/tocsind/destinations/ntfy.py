@@ -18,16 +18,17 @@ from typing import Any, ClassVar, Final
 from tocsind.config.kinds.ntfy import NtfyOptions
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.live_message import Editing
-from tocsind.policy.outcomes import Reach
+from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Reach
 from tocsind.rendering import card_of, card_of_update
 from tocsind.rendering.ntfy import MAX_TEXT, message
 from tocsind.rendering.text import utf8_bytes
 from tocsind.secret import Secret
 
 from .base import HttpDestination, HttpRequest
-from .http import json_body
+from .http import Answer, json_body
+from .rejections import Rejection
 from .response import Response
-from .table import ANY_SERVICE, TWO, Row, delivered, gone, limited, rejected, strike
+from .table import ANY_SERVICE, TWO, Row, delivered, gone, judge, limited, rejected, strike
 
 OLD_SERVER: Final = (
     "its server ignores sequence ids (it is older than 2.16): each state of a key is a message of its own there"
@@ -79,6 +80,27 @@ class Ntfy(HttpDestination[NtfyOptions]):
 
     def channel(self) -> str | None:
         return self.options.account
+
+    async def check(self) -> ChannelInfo:
+        """Ask whether the server is healthy, and whether it knows the token. That the token may write shows only with a message."""
+        healthy = await self._asked("v1/health")
+        if healthy.problem is not None or self.options.token is None:
+            return healthy
+        return await self._asked("v1/account")
+
+    async def _asked(self, path: str) -> ChannelInfo:
+        url = Secret(f"{self._url.reveal()}{path}")
+        answer = await self.client.request("GET", url, headers=self._headers, deadline=self.options.deadline)
+        if not isinstance(answer, Answer):
+            return ChannelInfo(self.channel(), problem=answer)
+        response = NtfyResponse(answer)
+        if response.status == 200 and (response.body.get("healthy") is True or "role" in response.body):
+            known = " and knows the token" if self.options.token else ""
+            return ChannelInfo(self.channel(), answered=True, shows=f"the server answers{known}")
+        verdict = judge(response, *self.tables)
+        if isinstance(verdict, Delivered | Rejection):
+            verdict = Deferred(f"{response.status} from /{path}: is this a server of ntfy?")
+        return ChannelInfo(self.channel(), problem=verdict)
 
     def request(self, batch: Sequence[Delivery]) -> HttpRequest:
         update = batch[0].update

@@ -21,7 +21,7 @@ from tocsind.secret import Secret
 from .base import HttpDestination, HttpRequest
 from .http import Answer, json_body
 from .rejections import Rejection
-from .response import Response
+from .response import Response, bounded_reason
 from .table import (
     ANY_SERVICE,
     Row,
@@ -195,7 +195,8 @@ class SlackBot(_Slack):
             return ChannelInfo(self.channel(), problem=answer)
         response = ApiResponse(answer)
         if response.body.get("ok") is True:
-            return ChannelInfo(self.channel(), answered=True)
+            bot, team = (bounded_reason(str(response.body.get(key) or "?"), 80) for key in ("user", "team"))
+            return ChannelInfo(self.channel(), answered=True, shows=f"the token is that of {bot} in {team}")
         verdict = judge(response, *self.tables)
         if isinstance(verdict, Rejection):
             verdict = Refused(verdict.reason)

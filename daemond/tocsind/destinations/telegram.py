@@ -6,7 +6,7 @@ names it, the destination uses it from then on, and the operator is told to writ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from tocsind.config.kinds.telegram import TelegramOptions
@@ -21,7 +21,7 @@ from tocsind.rendering.text import utf16_units
 from .base import HttpDestination, HttpRequest
 from .http import Answer, HttpClient, json_body
 from .rejections import Rejection
-from .response import Response, bounded
+from .response import Response, bounded, bounded_reason
 from .table import ANY_SERVICE, Row, delivered, gone, judge, limited, no_proof, post_again, rejected, strike, too_large
 
 
@@ -113,6 +113,12 @@ EDITS: Final[tuple[Row[TelegramResponse], ...]] = (
 )
 
 
+def _described(chat: Mapping[str, Any]) -> str:
+    """A chat, for people; its texts come from the service."""
+    name = bounded_reason(str(chat.get("title") or chat.get("first_name") or chat.get("id")), 80)
+    return f"the {bounded_reason(str(chat.get('type') or 'chat'), 20)} {name}"
+
+
 class Telegram(HttpDestination[TelegramOptions]):
     """One chat."""
 
@@ -138,7 +144,7 @@ class Telegram(HttpDestination[TelegramOptions]):
             return ChannelInfo(self._chat_id, problem=answer)
         response = TelegramResponse(answer)
         if isinstance(number := response.result.get("id"), int):
-            return ChannelInfo(str(number), answered=True)
+            return ChannelInfo(str(number), answered=True, shows=f"the bot sees {_described(response.result)}")
         self.learn(response)
         verdict = judge(response, *self.tables)
         if isinstance(verdict, Delivered | Rejection):

@@ -111,10 +111,11 @@ class Report(msgspec.Struct, frozen=True):
 class ChannelInfo(msgspec.Struct, frozen=True):
     """What a destination found out about its channel, which it may share with other destinations.
 
-    `problem` is the outcome when the query failed, or when the webhook does not exist.
+    `problem` is the outcome when the query failed, or when the webhook does not exist. `shows` is what people learn of an answer.
     """
 
     channel: str | None = None
     problem: Deferred | Refused | Unknown | None = None
     invalid: bool = False
     answered: bool = False  # the server answered the query: it works, as far as a query can show
+    shows: str = ""

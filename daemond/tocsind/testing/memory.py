@@ -125,6 +125,9 @@ class MemoryDestination:
     def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
         return {"payload": {"titles": [delivery.signal.title for delivery in batch]}, "limits": [], "notes": []}
 
+    async def check(self) -> ChannelInfo:
+        return await self.discover()
+
     async def deliver(self, batch: Sequence[Delivery]) -> Report:
         self.tries.append(Try(trio.current_time(), tuple(batch)))
         answer = self.script.popleft() if self.script else self.otherwise

@@ -49,7 +49,12 @@ class NtfyService(FakeService):
     def environment(self) -> dict[str, str]:
         return {"FAKE_NTFY_TOPIC": TOPIC, "FAKE_NTFY_TOKEN": TOKEN}
 
+    def is_query(self, request: Request) -> bool:
+        return request.method == "GET"
+
     def process(self, request: Request) -> Reply:
+        if request.method == "GET":
+            return self._shown(request)
         if self.limited and not self._take():
             return _error(429, 42901, "limit reached: too many requests")
         if (request.method, request.path) not in {("POST", "/"), ("PUT", "/")}:
@@ -59,6 +64,14 @@ class NtfyService(FakeService):
         if len(request.body) > MAX_JSON:
             return _error(413, 41303, "JSON body too large")
         return self._publish(msgspec.json.decode(request.body))
+
+    def _shown(self, request: Request) -> Reply:
+        """Every request with a token that is not known is refused; without one, the client is anonymous."""
+        if request.headers.get("authorization", f"Bearer {TOKEN}") != f"Bearer {TOKEN}":
+            return _error(401, 40101, "unauthorized")
+        known = {"/v1/health": {"healthy": True}, "/v1/account": {"username": "*", "role": "anonymous"}}
+        found = known.get(request.path)
+        return json_reply(200, found) if found else _error(404, 40401, "page not found")
 
     def _publish(self, body: dict[str, Any]) -> Reply:
         topic = body.get("topic", "")

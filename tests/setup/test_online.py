@@ -1,0 +1,143 @@
+"""`tocsind check --online`: each service is asked, none gets a message, and every question ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+import trio
+from tests.contracts.kinds import SUBJECTS, Subject, parsed
+from tests.harness import PATIENCE, FakeProcess, service_process
+
+from tocsind.config import parse
+from tocsind.destinations.http import HttpClient
+from tocsind.secret import Secret
+from tocsind.setup import online
+from tocsind.setup.online import Finding
+
+ASKED = ("discord", "ntfy", "slack", "telegram")  # kinds whose service has a question without side effects
+
+
+async def finding(subject: Subject, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Finding:
+    config = parsed(subject, folder, monkeypatch, deadline="2s")
+    found = await online.ask(config.destinations, folder)
+    assert found["f"] == Finding(0, "")
+    return found["d"]
+
+
+@pytest.mark.parametrize("kind", SUBJECTS)
+async def test_every_kind_is_asked_without_posting(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = SUBJECTS[kind]()
+    async with subject.serving():
+        found = await finding(subject, tmp_path, monkeypatch)
+    assert (found.exit_code, bool(found.words), subject.titles()) == (0, True, [])
+    assert not any(secret in found.words for secret in subject.environment().values())
+
+
+@pytest.mark.parametrize("kind", ASKED)
+async def test_service_that_refuses_is_a_mistake_of_the_configuration(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = SUBJECTS[kind]()
+    async with subject.serving():
+        subject.kill()
+        found = await finding(subject, tmp_path, monkeypatch)
+    assert found.exit_code == 78
+    assert found.line.startswith("refused: ")
+    assert not any(secret in found.words for secret in subject.environment().values())
+
+
+@pytest.mark.parametrize("kind", SUBJECTS)
+async def test_service_that_is_away_is_not_reached(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = SUBJECTS[kind]()
+    async with subject.serving():
+        pass  # it has a port now, at which nothing listens any more
+    found = await finding(subject, tmp_path, monkeypatch)
+    assert found.exit_code == 69
+    assert found.line.startswith("not reached: ")
+    assert not any(secret in found.words for secret in subject.environment().values())
+
+
+async def test_questions_are_asked_all_at_once_and_end_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online, "LONGEST", 0.5)
+    (silent,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    server = f"http://127.0.0.1:{silent.socket.getsockname()[1]}"
+    table = {f"n{number}": {"kind": "ntfy", "server": server, "topic": "alerts"} for number in range(20)}
+    config = parse(tomli_w.dumps({"destinations": table, "routes": [{"to": ["n0"]}]}), "alerts.toml")
+    begin = trio.current_time()
+    found = await online.ask(config.destinations, tmp_path)
+    assert trio.current_time() - begin < 5  # one after the other they would take ten
+    assert {each.line for each in found.values()} == {"not reached: no answer within 0.5 s"}
+    await silent.aclose()
+
+
+async def test_connecting_sends_nothing() -> None:
+    received: list[bytes] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        received.append(await stream.receive_some())
+
+    async with trio.open_nursery() as nursery, HttpClient() as client:
+        listeners = await nursery.start(trio.serve_tcp, serve, 0)
+        port = listeners[0].socket.getsockname()[1]
+        assert await client.connect(Secret(f"http://127.0.0.1:{port}/hooks/x")) is None
+        with trio.fail_after(PATIENCE):
+            while not received:  # noqa: ASYNC110 - the end of the connection
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    assert received == [b""]
+
+
+def check(folder: Path, destinations: dict[str, Any], env: dict[str, str], *options: str) -> Any:
+    first = next(iter(destinations))
+    (folder / "alerts.toml").write_text(tomli_w.dumps({"destinations": destinations, "routes": [{"to": [first]}]}))
+    return subprocess.run(
+        [sys.executable, "-m", "tocsind", "check", "--config", "alerts.toml", *options],
+        cwd=folder,
+        env={**os.environ, "STATE_DIRECTORY": str(folder / "state"), **env},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_command_has_a_line_for_each_destination_and_no_secret(tmp_path: Path, fake: FakeProcess) -> None:
+    discord = {"kind": "discord", "webhook": {"env": "HOOK"}}
+    absent = {"kind": "discord", "webhook": {"env": "NOT_SET_ANYWHERE"}}
+    with service_process("ntfy") as phone:
+        env = {"HOOK": fake.webhooks[0]["url"], **phone.environment}
+        table = {"signals": discord, "phone": phone.destination, "absent": absent}
+        done = check(tmp_path, table, env, "--online")
+        wrong = check(tmp_path, table, env | {"FAKE_NTFY_TOKEN": "tk_ofanotheraccountatall"}, "--online", "--json")
+        assert phone.control("GET", "counts")["requests"] == 0
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"{'signals':<20} discord  ready: the webhook {fake.webhooks[0]['name']} answers"
+    assert lines[1] == f"{'phone':<20} ntfy     ready: the server answers and knows the token"
+    assert lines[2] == f"{'absent':<20} discord  disabled: NOT_SET_ANYWHERE is not set"
+    assert fake.messages() == []
+    report = json.loads(wrong.stdout)
+    assert (wrong.returncode, report["ok"]) == (78, False)
+    by_name = {each["name"]: each.get("online") for each in report["destinations"]}
+    assert by_name["signals"]["ok"] is True
+    assert by_name["phone"] == {"ok": False, "reason": "401 from ntfy: unauthorized"}
+    assert by_name["absent"] is None
+    assert "tk_ofanother" not in wrong.stdout + wrong.stderr
+    away = check(tmp_path, table, env, "--online")  # the fake ntfy has ended
+    assert away.returncode == 69
+    assert "phone                ntfy     not reached: cannot connect" in away.stdout
+    assert "1 of 2 services would take no alert now" in away.stdout
+
+
+def test_plain_check_asks_no_service(tmp_path: Path) -> None:
+    with service_process("telegram") as chat:
+        env = chat.environment | {"FAKE_TELEGRAM_BOT": "123456789:" + "A" * 35}
+        done = check(tmp_path, {"chat": chat.destination}, env)
+    assert (done.returncode, done.stdout.splitlines()[0].split()) == (0, ["chat", "telegram", "ready"])
