@@ -15,7 +15,7 @@ from tests.core.fixture import PEER, RETRY, CoreFixture, config, opened
 from tocsin.signals import Signal
 from tocsind.config import Config
 from tocsind.core.timekeeper import LONGEST_SLEEP, QUIET_SLEEP
-from tocsind.events import Held, QuietEnded, Released, Superseded
+from tocsind.events import Held, QuietEnded, Released, Silenced, Superseded
 from tocsind.journal import FIRST, Journal, RequestStart, held, loss_reports, queries
 from tocsind.policy.calendar import Hours
 from tocsind.policy.delivery import Delivery, Priority
@@ -194,6 +194,28 @@ async def test_held_signal_survives_a_restart_and_an_unfinished_digest_is_finish
         assert (await story(again, id_))["state"] == "delivered"
 
 
+async def test_held_signal_is_no_part_of_an_outage(tmp_path: Path) -> None:
+    async with at_night(tmp_path) as fixture:
+        id_ = await fixture.accept()
+        assert not await fixture.core.store.divert("a", "404")
+        assert await fixture.core.store.reroute("a", set(Priority), "503", hurried=True) == []
+        assert await fixture.core.store.make_digest("a", NORMAL, 100) == 0
+        assert await fixture.states(id_) == {"a": "held"}
+        assert await fixture.core.waiters.wait_settled(id_, 0) == "queued"
+
+
+async def test_digest_of_a_destination_that_left_the_configuration_goes_by_the_routes(tmp_path: Path) -> None:
+    async with at_night(tmp_path) as fixture:
+        await fixture.accept()
+        left = config((Route(("b",)),))
+        fixture.core.config.current = msgspec.structs.replace(
+            left, destinations={name: each for name, each in left.destinations.items() if name != "a"}
+        )
+        await wake_up(fixture, 0)
+        (digest,) = await claim_all(fixture, "b")
+        assert digest.signal.title == "Quiet hours are over: 1 signal in one digest"
+
+
 async def test_dropped_signal_is_no_longer_held(tmp_path: Path) -> None:
     async with at_night(tmp_path) as fixture:
         id_ = await fixture.accept()
@@ -206,8 +228,8 @@ async def test_quiet_digest_of_more_than_a_chunk_is_one(tmp_path: Path) -> None:
         many = [Signal(f"signal {number % 30}") for number in range(held.CHUNK + 20)]
         await fixture.core.acceptor.accept(many, PEER)
         (digest,) = await wake_up(fixture, 7.1)
-        assert digest.signal.title == "Quiet hours are over: 520 signals in one digest"
-        assert list((digest.signal.fields or {}).items())[-1] == ("… and 6 more", "102 x")
+        assert digest.signal.title == "Quiet hours are over: 220 signals in one digest"
+        assert list((digest.signal.fields or {}).items())[-1] == ("… and 6 more", "42 x")
 
 
 async def test_delay_holds_a_signal_of_its_route(tmp_path: Path) -> None:
@@ -283,3 +305,14 @@ async def test_notice_of_a_deadline_does_not_hide_a_change_of_the_schedule(tmp_p
         wakeups.notify_deadline()
         wakeups.notify_schedule()
         assert changed.is_set()
+
+
+async def test_silence_settles_what_is_held(tmp_path: Path) -> None:
+    async with at_night(tmp_path) as fixture, trio.open_nursery() as nursery:
+        silenced, other = await fixture.accept(symbol="BTC"), await fixture.accept(symbol="ETH")
+        nursery.start_soon(fixture.core.silences.run)
+        await fixture.core.silences.add([("symbol", "BTC")], 60, None, PEER)
+        await fixture.until(Silenced)
+        nursery.cancel_scope.cancel()
+        assert await fixture.states(silenced) == {"a": "silenced"}
+        assert await fixture.states(other) == {"a": "held"}

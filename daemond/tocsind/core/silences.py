@@ -16,7 +16,7 @@ from tocsin.signals import Signal
 from tocsind.clock import Clock
 from tocsind.errors import StorageFull
 from tocsind.events import Emit, SilenceAdded, Silenced, SilenceEnded
-from tocsind.journal import FIRST, Count, Journal, queries, queue
+from tocsind.journal import FIRST, Count, Journal, held, queries, queue
 from tocsind.journal import silences as jobs
 from tocsind.policy import silence as law
 from tocsind.policy.delivery import Priority
@@ -90,13 +90,13 @@ class Silences:
 
     async def _settle_waiting(self, silence: Silence) -> None:
         for each in await self._journal.run(queries.counts):
-            if each.state == "queued":
+            if each.state in {"queued", "held"}:
                 await self._settle_queue(silence, each)
 
     async def _settle_queue(self, silence: Silence, waiting: Count) -> None:
-        after = FIRST
+        after, feed = FIRST, queue.feed if waiting.state == "queued" else held.feed_queue
         while silence.id in self._active and (
-            found := await self._journal.run(queue.feed, waiting.destination, waiting.priority, after, CHUNK)
+            found := await self._journal.run(feed, waiting.destination, waiting.priority, after, CHUNK)
         ):
             now = self._clock.steady()
             matching = [

@@ -61,7 +61,8 @@ def settle(
     for number in numbers:
         row = connection.execute(
             "SELECT s.id, d.priority, EXISTS (SELECT 1 FROM deliveries o WHERE o.signal = d.signal AND o.state = 'silenced')"
-            " FROM deliveries d JOIN signals s ON s.number = d.signal WHERE d.number = ? AND d.state = 'queued' AND d.repeats = 0",
+            " FROM deliveries d JOIN signals s ON s.number = d.signal"
+            " WHERE d.number = ? AND d.state IN ('queued', 'held') AND d.repeats = 0",
             (number,),
         ).fetchone()
         if row is None:
