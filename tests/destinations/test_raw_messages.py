@@ -130,6 +130,7 @@ def shares(*payloads: dict[str, Any], **fields: Any) -> tuple[int, ...]:
 
 def test_plain_embeds_of_one_sender_share_a_message() -> None:
     assert shares(embeds("a"), embeds("b", "c")) == (0, 1)
+    assert shares(embeds("a", content="", tts=False, flags=0, components=[]), embeds("b")) == (0, 1)
     assert shares(embeds("a", username="x"), embeds("b", username="y"), embeds("c", username="x")) == (0, 2)
     assert shares(embeds(*"abcdef"), embeds(*"ghijk"), embeds("l")) == (0,)
     assert shares(embeds("x" * 250), *[{"embeds": [{"description": "x" * 3000}]}] * 2) == (0, 1)

@@ -68,3 +68,13 @@ def test_batch_leaves_out_delivery_whose_max_batch_is_reached() -> None:
     assert form([Footprint(1), Footprint(1), Footprint(1, max_batch=1), Footprint(1)], 10, 6000) == Batch(
         (0, 1), is_full=True
     )
+
+
+def test_batch_counts_the_items_of_a_delivery() -> None:
+    three, eight = Footprint(key="k", items=3), Footprint(key="k", items=8)
+    assert form([three, three, three, three], 10, 6000) == Batch((0, 1, 2), is_full=True)
+    assert form([eight, three], 10, 6000) == Batch((0,), is_full=True)
+    assert form([Footprint(key="k", items=10), three], 10, 6000) == Batch((0,), is_full=True)
+    assert form([three], 10, 6000) == Batch((0,), is_full=False)
+    assert form([Footprint(key="k", items=10)], 10, 6000).is_full
+    assert form([three, three], 1, 6000) == Batch((0,), is_full=True)

@@ -55,7 +55,7 @@ def query_of(delivery: Delivery) -> dict[str, str]:
 def share_key(delivery: Delivery, notify: Notify) -> Hashable | None:
     """What the messages that may share one have in common; None: it is sent alone."""
     payload, query = payload_of(delivery), query_of(delivery)
-    shared = {key for key, value in payload.items() if value or value == 0} - {*_QUERY, "allowed_mentions"}
+    shared = {key for key, value in payload.items() if value} - {*_QUERY, "allowed_mentions"}
     embeds = embeds_of(payload)
     if not shared <= _SHARED or not embeds or any(embed.get("url") for embed in embeds):
         return None
