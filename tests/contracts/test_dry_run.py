@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,15 @@ DESTINATION = {
     "limits": LIMITS,
     "preview": {"payload": dict, "limits": [LIMIT], "notes": list},
 }
-TEST = {"ok": bool, "schema": int, "signal": dict, "priority": str, "destinations": list, "silenced": (str, type(None))}
+TEST = {
+    "ok": bool,
+    "schema": int,
+    "signal": dict,
+    "priority": str,
+    "routes": list,
+    "destinations": list,
+    "silenced": (str, type(None)),
+}
 PREMIUM = '[[routes]]\nwhen = { tier = "premium" }\nto = ["d", "local-file"]\n'
 
 
@@ -137,6 +146,52 @@ def test_dry_run_of_disabled_destination_names_fallback(daemon: DaemonProcess) -
     said = daemon.tocsin("test", "x", "--to", "unset").stdout
     assert "is disabled: NOT_SET is not set; it would go to local-file" in said
     assert "unknown: the destination sends nothing at present" in said
+
+
+def test_dry_run_shows_what_the_fallback_of_a_disabled_destination_gets(daemon: DaemonProcess) -> None:
+    (found,) = dry_run(daemon, "x", "--to", "unset")["destinations"]
+    assert (found["instead"]["name"], found["instead"]["condition"]) == ("local-file", "ready")
+    assert found["instead"]["preview"]["payload"]["lines"][0]["title"] == "x"
+    said = daemon.tocsin("test", "x", "--to", "unset").stdout
+    assert "in its place: local-file (file) is ready\n  earliest  now\n" in said
+
+
+def test_dry_run_names_the_matching_routes(daemon: DaemonProcess) -> None:
+    premium, other, named = (
+        dry_run(daemon, "x", *options)["routes"] for options in (["--tier", "premium"], [], ["--to", "d"])
+    )
+    assert premium == [{"number": 1, "when": {"tier": ["premium"]}, "to": ["d", "local-file"]}]
+    assert [each["number"] for each in other] == [2]
+    assert named == []
+    assert "  by route 1, which matches tier = premium\n" in daemon.tocsin("test", "x", "--tier", "premium").stdout
+    assert "  by route 2, which matches everything\n" in daemon.tocsin("test", "x").stdout
+    assert "by route" not in daemon.tocsin("test", "x", "--to", "d").stdout
+
+
+def test_test_message_is_sent_marked_and_its_outcome_is_shown(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    host = os.uname().nodename
+    done = daemon.tocsin("test", "--to", "d", "--send", "--key", "trade-1")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith("--key left out: a test is no state of a story\n")
+    assert f"Test from {host}" in done.stdout.splitlines()[0]
+    assert "attempt 1: delivered" in done.stdout
+    assert fake.titles() == [f"Test from {host}"]
+
+
+def test_test_message_of_a_disabled_destination_shows_the_fallback(daemon: DaemonProcess) -> None:
+    done = daemon.tocsin("test", "hello", "--to", "unset", "--send", "--json")
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["schema"], answer["ok"], answer["outcome"]) == (0, 1, True, "delivered")
+    assert [each["destination"] for each in answer["why"]["deliveries"]] == ["unset", "local-file"]
+    assert answer["why"]["signal"]["title"].endswith(": hello")
+
+
+def test_test_message_that_waits_too_long_exits_with_3(daemon: DaemonProcess, fake: FakeProcess) -> None:
+    fake.hold()
+    done = daemon.tocsin("test", "--to", "d", "--send", "--wait", "200ms")
+    fake.release()
+    assert done.returncode == 3
+    assert "attempt 1: in flight" in done.stdout
 
 
 def test_dry_run_of_invalid_signal_names_field_and_exits_65(daemon: DaemonProcess) -> None:

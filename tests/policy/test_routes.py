@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 from tocsin.signals import Signal
 from tocsind.policy import routes
 from tocsind.policy.delivery import Priority
-from tocsind.policy.routes import ROUTE_KEYS, Route, Router, Thresholds, chain, delays, matches, priority_of, route
+from tocsind.policy.routes import (
+    ROUTE_KEYS,
+    Route,
+    Router,
+    Thresholds,
+    applying,
+    chain,
+    delays,
+    matches,
+    priority_of,
+    route,
+)
 
 graphs = st.dictionaries(st.sampled_from("abcdefg"), st.lists(st.sampled_from("abcdefg"), max_size=4))
 
@@ -158,3 +169,9 @@ def test_router_returns_the_delays_of_its_routes() -> None:
     held = Router(Thresholds(), [Route(("a",), delay=5.0)])
     assert held.delays(Signal("t"), Priority.LOW) == {"a": 5.0}
     assert Router(Thresholds(), [Route(("a",))]).delays(Signal("t"), Priority.LOW) == {}
+
+
+def test_applying_rules_have_their_numbers_and_end_with_the_first_that_does_not_continue() -> None:
+    rules = [Route(("a",), {"tier": ("free",)}), Route(("b",), continues=True), Route(("c",)), Route(("d",))]
+    assert [number for number, _ in applying(Signal("t", tier="x"), Priority.LOW, rules)] == [2, 3]
+    assert list(applying(Signal("t"), Priority.LOW, rules[:1])) == []

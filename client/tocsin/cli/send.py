@@ -28,7 +28,7 @@ _DEFAULT_WAIT = "30s"
 _TEXTS = ("tier", "strategy", "symbol", "action", "key", "expires", "timestamp", "link", "source", "host", "id")
 _NUMBERS = ("confidence", "price")
 FORMATS = ("text", "markdown", "code")
-_OUTCOMES = {"delivered": OK, "queued": STILL_QUEUED, "dead": DEAD, "dropped": DROPPED, "silenced": DROPPED}
+OUTCOMES = {"delivered": OK, "queued": STILL_QUEUED, "dead": DEAD, "dropped": DROPPED, "silenced": DROPPED}
 _LATE = 0.5  # seconds that the daemon's answer to `wait` may be late
 _RECONNECT_SECONDS = 0.2  # between two attempts while `--wait` waits for a daemon that restarts
 
@@ -146,7 +146,7 @@ def _failure(error: TocsinError, id_: str | None) -> Failure:
 def signal_of(found: Found) -> Signal:
     """The signal that the arguments describe. Raises InvalidSignal, and Failure when stdin is needed and cannot be read."""
     values = given(found)
-    title, body = _title_and_body(found)
+    title, body = title_and_body(found)
     return Signal(title, body, **values)
 
 
@@ -171,7 +171,8 @@ def _number(text: str | None) -> float | str | None:
         return text
 
 
-def _title_and_body(found: Found) -> tuple[str | None, str | None]:
+def title_and_body(found: Found) -> tuple[str | None, str | None]:
+    """What the arguments say, or stdin. Raises Failure when stdin is needed and cannot be read."""
     if found.title is not None:
         return found.title, read_stdin().ending() if found.body == "-" else found.body
     if (found.body or found.field) and (sys.stdin is None or sys.stdin.isatty()):
@@ -206,7 +207,7 @@ def _print_receipt(receipt: Receipt, found: Found, daemon: Client) -> int:
     code = OK
     if found.wait is not None:
         result["outcome"] = outcome = await_outcome(receipt, found.wait, daemon)
-        code = _OUTCOMES.get(outcome, STILL_QUEUED)
+        code = OUTCOMES.get(outcome, STILL_QUEUED)
     if found.json:
         print_json({"schema": 1, "ok": code == OK, **result})
     return code
@@ -215,7 +216,7 @@ def _print_receipt(receipt: Receipt, found: Found, daemon: Client) -> int:
 def await_outcome(receipt: Receipt, seconds: float, daemon: Client) -> str:
     """Wait for the signal's outcome; prints a note unless it was delivered. Raises the client's exceptions."""
     outcome = _awaited(receipt, seconds, daemon)
-    if _OUTCOMES.get(outcome) != OK:
+    if OUTCOMES.get(outcome) != OK:
         print_note(_unfinished(receipt.id, outcome, seconds))
     return outcome
 

@@ -25,6 +25,7 @@ from tocsind.events import (
 from tocsind.journal import Arrival, Journal, OutboxPosition, queue
 from tocsind.policy.delivery import Delivery, Priority
 from tocsind.policy.quiet import Hold
+from tocsind.policy.routes import Route
 from tocsind.policy.silence import Silence
 from tocsind.policy.sources import note, without_reserved_source
 
@@ -76,6 +77,10 @@ class Acceptor:
     def silence_of(self, signal: Signal, priority: Priority) -> Silence | None:
         """The silence that would keep a signal of this priority from being sent now."""
         return self._admission.silence_of(signal, priority)
+
+    def routes(self, signal: Signal, priority: Priority) -> list[tuple[int, Route]]:
+        """The routes that lead a signal to its destinations, with their numbers from 1; none when the signal names its own."""
+        return self._admission.routes(signal, priority)
 
     def preview(self, signal: Signal) -> tuple[Priority, list[Delivery]]:
         """What `accept` would make of a signal: its priority, and a delivery for each destination. Stores nothing."""

@@ -16,7 +16,7 @@ from tocsind.clock import Clock
 from tocsind.journal import Arrival, queue
 from tocsind.policy.delivery import Delivery, Priority
 from tocsind.policy.quiet import Hold
-from tocsind.policy.routes import Router, by_rules, priority_of
+from tocsind.policy.routes import Route, Router, applying, by_rules, priority_of
 from tocsind.policy.silence import Silence
 from tocsind.policy.story import ends_story
 
@@ -83,6 +83,10 @@ class Admission:
             Delivery(0, seen, name, priority, arrival.accepted, arrival.deadline, skew=arrival.skew)
             for name in arrival.destinations
         ]
+
+    def routes(self, signal: Signal, priority: Priority) -> list[tuple[int, Route]]:
+        """The routes that lead a signal to its destinations, with their numbers from 1; none when the signal names its own."""
+        return [] if signal.to else list(applying(signal, priority, self._config.current.routes))
 
     def holds(self, signal: Signal) -> Mapping[str, Hold]:
         """The destinations at which this signal would be held, and why."""

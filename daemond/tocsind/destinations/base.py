@@ -27,9 +27,11 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 class HttpRequest(NamedTuple):
-    """What is sent for a batch. `payload` is what people see of it in a dry run: plain values, without secrets."""
+    """What is sent for a batch. `payload` is what people see of it in a dry run: plain values, without secrets. `url` is None only for the
+    preview of a destination without its secret, which is disabled and sends nothing.
+    """
 
-    url: Secret
+    url: Secret | None
     body: Body
     payload: Any
     method: str = "POST"
@@ -111,6 +113,7 @@ class HttpDestination(Generic[OptionsT]):
         """Do nothing: the connections belong to the client."""
 
     async def _send(self, outgoing: HttpRequest) -> Answer | Failure:
+        assert outgoing.url is not None, "a lane without its secret is disabled and sends nothing"
         return await self.client.request(
             outgoing.method,
             outgoing.url,

@@ -68,7 +68,6 @@ class Webhook(HttpDestination[WebhookOptions]):
             **self.options.headers,
             **signature(_id_of(delivery), int(wall), content, self.options.secrets),
         }
-        assert self.options.target is not None, "a lane without a URL is disabled and sends nothing"
         return HttpRequest(self.options.target, Body("application/json", [content]), payload, headers=headers)
 
     async def deliver(self, batch: Sequence[Delivery]) -> Report:

@@ -47,18 +47,16 @@ from tocsind.ipc.protocol import (
     Wait,
     Why,
 )
-from tocsind.journal import CopyFailed, Count, Journal, live_messages, queries
-from tocsind.observe.dry_run import dry_run
+from tocsind.journal import CopyFailed, Journal, queries
 from tocsind.observe.event_feed import EventFeed
 from tocsind.observe.prometheus import render
 from tocsind.observe.status import StatusView
 from tocsind.observe.story import Stories
-from tocsind.policy.delivery import Delivery
-from tocsind.policy.quiet import Hold
 from tocsind.spool import SpoolImporter
 
 from .catching_up import catch_up
 from .connection import Refusal
+from .dry_run_requests import DryRunRequests
 from .event_titles import EventTitles
 from .expect_requests import ExpectRequests
 from .permissions import permit
@@ -119,7 +117,7 @@ class Handlers:
             Silences: self._silences.on_silences,
             Expected: self._expectations.on_expected,
             Wait: self._on_wait,
-            Test: self._on_test,
+            Test: DryRunRequests(journal, acceptor, lanes, clock).on_test,
         }
 
     async def answer(self, request: AnyRequest) -> dict[str, Any]:
@@ -299,45 +297,6 @@ class Handlers:
             raise Refusal("bad-request", f"{why}; change that, and reload or restart the daemon")
         await lane.enable()
         return {"destination": lane.name} | _enable_notes(before, lane.snapshot())
-
-    async def _on_test(self, request: Test) -> dict[str, Any]:
-        """The destinations, the rendered messages and the send times of this signal. Stores and sends nothing."""
-        try:
-            signal = signal_in(request.signal)
-            self._acceptor.check(signal)
-        except InvalidSignal as error:
-            raise Refusal("invalid-signal", str(error), field=error.field) from None
-        priority, deliveries = self._acceptor.preview(signal)
-        counts = await self._journal.run(queries.counts)
-        holds = self._acceptor.holds(signal)
-        views = [
-            view
-            for each in deliveries
-            if (view := await self._dry_run(each, counts, holds.get(each.destination))) is not None
-        ]
-        silence = self._acceptor.silence_of(signal, priority)
-        found = {"schema": 1, "signal": signal.as_dict(), "priority": priority.label, "destinations": views}
-        return {"test": {**found, "silenced": silence and silence.settlement()}}
-
-    async def _dry_run(self, delivery: Delivery, counts: Sequence[Count], hold: Hold | None) -> dict[str, Any] | None:
-        """What its destination would do with a previewed delivery; None without a lane."""
-        lane = self._lanes.get(delivery.destination)
-        if lane is None:
-            return None
-        view = lane.snapshot()
-        updated = await self._with_update(delivery, view)
-        return dry_run(view, updated, counts, lane.preview(updated), self._held(hold))
-
-    def _held(self, hold: Hold | None) -> tuple[str, float] | None:
-        """The reason of a hold, and how many seconds it lasts."""
-        now = self._clock.wall() if hold and hold.is_quiet else self._clock.steady()
-        return (hold.reason, round(max(0.0, hold.until - now), 3)) if hold else None
-
-    async def _with_update(self, delivery: Delivery, view: LaneView) -> Delivery:
-        """A delivery of the dry run, with its update of a live message if the destination can edit messages."""
-        if view.edits_at is None:
-            return delivery
-        return await self._journal.run(live_messages.preview, delivery, view.edits_at, view.editing)
 
     async def backup(self) -> AsyncGenerator[dict[str, Any], None]:
         """The replies of a `backup`: the journal's copy in pieces, in order. Raises Refusal."""

@@ -8,6 +8,7 @@ from typing import Any
 from tocsind.delivery.lane_view import LaneView
 from tocsind.journal import Count
 from tocsind.policy.delivery import Delivery
+from tocsind.policy.routes import Route
 
 from .destination_view import limits, summary
 
@@ -35,6 +36,11 @@ def dry_run(
         **_live_message(delivery),
         "preview": preview,
     }
+
+
+def route_view(number: int, route: Route) -> dict[str, Any]:
+    """A route, by its number in alerts.toml, from 1."""
+    return {"number": number, "when": {key: list(values) for key, values in route.when.items()}, "to": list(route.to)}
 
 
 def _live_message(delivery: Delivery) -> dict[str, Any]:

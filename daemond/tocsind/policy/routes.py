@@ -5,7 +5,7 @@ A fallback chain is walked depth first, each destination once, so a loop in the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -102,12 +102,18 @@ class Router:
 def by_rules(signal: Routable, priority: Priority, routes: Sequence[Route]) -> tuple[str, ...]:
     """The destinations by the rules alone, without the signal's own `to`."""
     found: dict[str, None] = {}
-    for rule in routes:
-        if matches(rule, signal, priority):
-            found.update(dict.fromkeys(rule.to))
-            if not rule.continues:
-                break
+    for _, rule in applying(signal, priority, routes):
+        found.update(dict.fromkeys(rule.to))
     return tuple(found)
+
+
+def applying(signal: Routable, priority: Priority, routes: Sequence[Route]) -> Iterator[tuple[int, Route]]:
+    """The rules that decide about a signal, each with its number in the configuration, from 1. A signal's own `to` is not considered."""
+    for number, rule in enumerate(routes, 1):
+        if matches(rule, signal, priority):
+            yield number, rule
+            if not rule.continues:
+                return
 
 
 def delays(signal: Routable, priority: Priority, routes: Sequence[Route]) -> dict[str, float]:
@@ -115,12 +121,9 @@ def delays(signal: Routable, priority: Priority, routes: Sequence[Route]) -> dic
     passes it by, and of two routes to one destination the first counts.
     """
     found: dict[str, float] = {}
-    for rule in () if signal.to else routes:
-        if matches(rule, signal, priority):
-            for name in rule.to:
-                found.setdefault(name, rule.delay)
-            if not rule.continues:
-                break
+    for _, rule in () if signal.to else applying(signal, priority, routes):
+        for name in rule.to:
+            found.setdefault(name, rule.delay)
     return {name: delay for name, delay in found.items() if delay}
 
 

@@ -47,7 +47,7 @@ class TelegramOptions(Options, frozen=True):
 
     @property
     def url(self) -> Secret | None:
-        return self.method("sendMessage") if self.bot_token else None
+        return self.method("sendMessage")
 
     @property
     def pace(self) -> Pace:
@@ -60,10 +60,9 @@ class TelegramOptions(Options, frozen=True):
         """Whether the chat is with one person."""
         return self.chat_id.isdecimal()
 
-    def method(self, name: str) -> Secret:
-        """The URL of a method of the API; it contains the token."""
-        assert self.bot_token is not None, "a lane without a token is disabled and sends nothing"
-        return Secret(f"{self.api_url}/bot{self.bot_token.reveal()}/{name}")
+    def method(self, name: str) -> Secret | None:
+        """The URL of a method of the API; it contains the token. None without one."""
+        return self.bot_token and Secret(f"{self.api_url}/bot{self.bot_token.reveal()}/{name}")
 
 
 def options(location: Location, found: Mapping[str, Any]) -> tuple[TelegramOptions, str | None]:
