@@ -28,6 +28,7 @@ import trio
 
 _READ_SIZE: Final = 65_536
 _SMALL: Final = 64 * 1024  # bytes of a body that needs no reservation
+_WRITING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _LINGER: Final = 2.0  # seconds in which the rest of a refused body is read
 _MOST_LINGER: Final = 64 * 2**20  # bytes of it
 
@@ -46,6 +47,8 @@ class Bounds(msgspec.Struct, frozen=True):
     """Seconds that a connection may wait for its next request."""
     transfer: float = inf
     """Seconds until a body is complete."""
+    finish: float = 0.0
+    """Seconds that a request which may change something has to finish in, also while the server is cancelled; 0: it is cancelled too."""
     bodies: float = inf
     """Bytes of the large bodies of all connections together."""
     connections: int = 512
@@ -204,8 +207,18 @@ class _Connection:
                 return await self._answer_early(Reply(413))
             if body:
                 request = msgspec.structs.replace(request, body=body)
+            if self._bounds.finish and request.method in _WRITING:
+                return await self._finish(verdict.handler, request)
             reply = await verdict.handler(request)
         return await self._answer(reply, bodiless=request.method == "HEAD")
+
+    async def _finish(self, handler: Handler, request: Request) -> bool:
+        """Handle a request that may change something, and answer it, also while the server is cancelled: a client that gets no answer
+        sends the same again.
+        """
+        with trio.move_on_after(self._bounds.finish, shield=True):
+            return await self._answer(await handler(request))
+        return False
 
     async def _head(self) -> h11.Event:
         self._waiting_for_head[self] = None

@@ -202,6 +202,32 @@ def test_500_posts_at_once_are_all_accepted_and_arrive_without_a_429(tmp_path: P
         assert daemon.status()["counters"]["rate_limited"] == 0
 
 
+def test_every_message_that_is_stored_while_the_daemon_stops_was_answered(tmp_path: Path, fake: FakeProcess) -> None:
+    daemon = daemon_with(tmp_path, fake).start()
+    url = base_url(daemon) + WEBHOOK
+    answered: list[str] = []
+
+    def post_until_refused(name: int) -> None:
+        with requests.Session() as session:
+            for number in range(10_000):
+                try:
+                    status = session.post(url, json={"content": f"{name} {number}"}, timeout=20).status_code
+                except requests.ConnectionError:
+                    return
+                assert status == 204
+                answered.append(f"{name} {number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        posting = [pool.submit(post_until_refused, name) for name in range(8)]
+        until(lambda: len(answered) > 50)
+        assert daemon.stop() == 0
+        for each in posting:
+            each.result()
+    with daemon.start():
+        until(lambda: daemon.status()["queue"]["depth"] == 0)
+        assert sorted(each["payload"]["content"] for each in fake.messages()) == sorted(answered)
+
+
 def test_kill_right_after_the_answer_loses_nothing(tmp_path: Path, fake: FakeProcess) -> None:
     answered: list[str] = []
     daemon = daemon_with(tmp_path, fake)

@@ -15,6 +15,8 @@
 A request passes, in this order: the bounds of `http_server`, Host and Origin (403), the path (404, 405), the token (401), the bound of the
 route's body (413), the handler. Nothing logs a request line: it may carry a token.
 
+A request that stores something is finished and answered also while the daemon stops: without its answer the client would send it again.
+
 Without `[http] listen` nothing listens, and without a token only the three paths of `monitoring` answer.
 """
 

@@ -24,7 +24,14 @@ from tocsind.http_server import Bounds, WebServer
 from .routing import Router
 
 BOUNDS = Bounds(
-    headers=16 * 1024, idle=10.0, head=4.0, transfer=60.0, bodies=16.0 * 2**20, connections=512, per_peer=256
+    headers=16 * 1024,
+    idle=10.0,
+    head=4.0,
+    transfer=60.0,
+    finish=8.0,
+    bodies=16.0 * 2**20,
+    connections=512,
+    per_peer=256,
 )
 _ENDING = 8  # connections beside these: those that are being closed to make room
 REOPEN_INTERVAL = 10.0  # seconds between two tries to listen
