@@ -161,7 +161,7 @@ def test_init_does_not_overwrite_existing_file(tmp_path: Path) -> None:
     (tmp_path / "alerts.toml").write_text("precious")
     done = tocsind_("init", folder=tmp_path)
     assert done.returncode == 73
-    assert done.stderr == "tocsind: alerts.toml cannot be written: File exists\n"
+    assert done.stderr == "tocsind: alerts.toml exists; --force replaces it\n"
     assert (tmp_path / "alerts.toml").read_text() == "precious"
 
 
