@@ -191,7 +191,7 @@ def test_mistake_in_a_destination_is_reported_once(lines: str, problem: str) -> 
         ("destinations = {}", "1: destinations: at least one [destinations.NAME] is needed"),
         ("destinations = 5", "1: destinations: at least one [destinations.NAME] is needed"),
         ("[destinations]\nx = 5", "2: destinations.x: must be a table, not a number"),
-        ("[destinations.x]\n", "1: destinations.x.kind: missing; one of discord, file"),
+        ("[destinations.x]\n", "1: destinations.x.kind: missing; one of discord, email"),
         ('[destinations.x]\nkind = "flie"', '2: destinations.x.kind: no kind is called "flie"; did you mean "file"?'),
         ('[destinations.x]\nkind = ["file"]\n', "2: destinations.x.kind: must be text, not a list"),
         ('[destinations.x]\nkind = "discord"', "1: destinations.x.webhook: missing; write it like"),

@@ -5,7 +5,7 @@ A new kind adds one entry to `SUBJECTS`, and a subclass of Subject where its fak
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,10 @@ QUICK = {"limit": "1000/s", "retry": {"first": "20ms", "most": "50ms"}, "fallbac
 
 class Subject:
     """A kind, and its fake as the suite sees it."""
+
+    facts: Mapping[str, str] = {}  # what follows a fault (test_kinds.FAULTS), where that differs from HTTP
+    is_remote = True  # whether it is reached over a network
+    says_why = True  # whether it can say that it is gone, or that a signal is at fault
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -130,9 +134,28 @@ class DiscordSubject(Subject):
         return [embed for message in self.discord.messages for embed in message.payload["embeds"]]
 
 
+class SilentSubject(Subject):
+    """A far end that cannot say for how long it is limited."""
+
+    facts: Mapping[str, str] = {"429": "deferred"}
+
+    def table(self) -> dict[str, Any]:
+        return {**super().table(), "breaker": {"failures": 1000}}
+
+    def limit(self, wait: float) -> None:
+        self.fake.limited_until = self.fake.clock.now() + wait
+
+
+class ExecSubject(SilentSubject):
+    """A command."""
+
+    is_remote = False
+
+
 SUBJECTS: dict[str, Callable[[], Subject]] = {
     "discord": DiscordSubject,
     **{kind: partial(Subject, kind) for kind in SERVICES},
+    "exec": partial(ExecSubject, "exec"),
 }
 
 

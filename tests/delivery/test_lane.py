@@ -139,6 +139,20 @@ async def test_failed_batch_counts_as_one_failure(autojump_clock: MockClock) -> 
         assert fixture.lane.condition().word == "ready"
 
 
+async def test_mail_that_some_recipients_have_waits_and_is_no_failure_of_its_destination(
+    autojump_clock: MockClock,
+) -> None:
+    waits = Deferred("452", Cause.PARTLY)
+    fixture = LaneFixture(waits, waits, breaker=BreakerLimits(failures=1))
+    (number,) = fixture.owe("a")
+    async with fixture.running():
+        await elapse(0)
+        assert fixture.store.state(number) is State.QUEUED
+        assert fixture.lane.breaker.failures == 0
+        await elapse(200)
+        assert fixture.store.state(number) is State.SENT
+
+
 # --- the limiter ----------------------------------------------------------------------------------------------------------
 
 

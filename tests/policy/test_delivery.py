@@ -98,6 +98,10 @@ TABLE = {
     ),
     "server failed until just before give-up": Row(Deferred("503"), {"first_try": NOW - 3599.0}, queued("503", 4.0)),
     "server failed, without a first try": Row(Deferred("503"), {"first_try": None}, queued("503", 4.0)),
+    "some recipients have it": Row(Deferred("452", Cause.PARTLY), {"attempts": 2}, queued("452", 8.0, max_batch=5)),
+    "some recipients never get it": Row(
+        Deferred("452", Cause.PARTLY), OLD, Settlement(State.DEAD, "given up: 452", copy_to_fallback=True)
+    ),
     "a rate limit: the lane waits and the delivery does not": Row(LIMITED, {}, queued("429")),
     "a rate limit never gives up": Row(
         LIMITED, {**OLD, **IN_DOUBT}, queued("429", maybe_duplicate=True, unknown_count=1)

@@ -32,6 +32,25 @@ def _discord(options: DestinationOptions, client: HttpClient, state_folder: Path
     return DiscordWebhook(options.options, client, Store(state_folder))
 
 
+def _email(options: DestinationOptions, _: HttpClient, state_folder: Path) -> Destination:
+    from tocsind.attachments import Store  # noqa: PLC0415
+    from tocsind.config.kinds.email import EmailOptions  # noqa: PLC0415
+
+    from .email import EmailDestination  # noqa: PLC0415
+
+    assert isinstance(options.options, EmailOptions)
+    return EmailDestination(options.options, Store(state_folder))
+
+
+def _exec(options: DestinationOptions, _: HttpClient, __: Path) -> Destination:
+    from tocsind.config.kinds.exec import ExecOptions  # noqa: PLC0415
+
+    from .exec import ExecDestination  # noqa: PLC0415
+
+    assert isinstance(options.options, ExecOptions)
+    return ExecDestination(options.options)
+
+
 def _file(options: DestinationOptions, _: HttpClient, state_folder: Path) -> Destination:
     from .file import FileDestination  # noqa: PLC0415
 
@@ -77,6 +96,8 @@ def _webhook(options: DestinationOptions, client: HttpClient, _: Path) -> Destin
 
 BUILDERS: Final[dict[str, Callable[[DestinationOptions, HttpClient, Path], Destination]]] = {
     "discord": _discord,
+    "email": _email,
+    "exec": _exec,
     "file": _file,
     "ntfy": _ntfy,
     "slack": _slack,

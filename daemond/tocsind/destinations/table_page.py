@@ -6,7 +6,8 @@ import sys
 from collections.abc import Container, Iterator
 from typing import Any, Final
 
-from . import discord_table, ntfy, slack, table, telegram, webhook
+from . import discord_table, email, ntfy, slack, table, telegram, webhook
+from . import exec as exec_
 from .table import Row
 
 _RANGES: Final = {table.TWO: "2xx", table.THREE: "3xx", table.FOUR: "4xx", table.FIVE: "5xx", table.EVERY: "any"}
@@ -21,6 +22,8 @@ PAGES: Final[dict[str, _Table]] = {
     "Telegram (after these, the rows of any HTTP service)": telegram.TABLE,
     "Telegram, the answer to an edit (these rows come first)": telegram.EDITS,
     "Webhook (after these, the rows of any HTTP service)": webhook.TABLE,
+    "E-mail, by the reply and the stage at which it came": email.TABLE,
+    "Exec, by the command's exit code": exec_.TABLE,
     "Any HTTP service (the last rows of every kind but Discord)": table.ANY_SERVICE,
 }
 _HEAD = """\

@@ -164,7 +164,7 @@ def settle(delivery: Delivery, outcome: Outcome, *, now: float, retry: Retry, ji
 
 def _after_deferral(delivery: Delivery, outcome: Deferred, now: float, retry: Retry, jitter: float) -> Settlement:
     match outcome.cause:
-        case Cause.FAILED:
+        case Cause.FAILED | Cause.PARTLY:
             return _after_failure(delivery, outcome, now, retry, jitter)
         case Cause.BATCH_REJECTED:
             return _after(delivery, State.QUEUED, outcome.reason, max_batch=halved(delivery.max_batch))

@@ -22,6 +22,7 @@ class Cause(Enum):
     )
     BATCH_MATE = "batch-mate"  # the server named another delivery of the batch as the faulty one
     TARGET_GONE = "target-gone"  # the message to be edited is gone, or closed to edits: post it again
+    PARTLY = "partly"  # some recipients have it; the others are tried again, later
     FORMAT = "format"  # the server refused its format: send it once more in plain format, and alone
 
 

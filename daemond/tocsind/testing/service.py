@@ -66,6 +66,7 @@ class FakeService:
         self.clock = SystemClock()
         self.dead = False
         self.poison: str | None = None
+        self.limited_until = 0.0  # monotonic seconds; requests before are one too many
         self._script = Script()
         self._changed = trio.Event()
         self._released: trio.Event | None = None
@@ -191,6 +192,8 @@ class FakeService:
             return self.gone_reply()
         if self.poison is not None and self.poison.encode() in request.body:
             return self.rejected_reply()
+        if (left := self.limited_until - self.clock.now()) > 0:
+            return self.limited_reply(left)
         return self.process(request)
 
     def _instead(self, line: Behaviour) -> Reply:

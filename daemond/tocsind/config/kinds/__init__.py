@@ -9,10 +9,13 @@ from typing import Final
 
 from tocsind.config.kind import Kind
 
-from . import discord, file, ntfy, slack, telegram, webhook
+from . import discord, email, file, ntfy, slack, telegram, webhook
+from . import exec as exec_
 
 KINDS: Final[dict[str, Kind]] = {
     "discord": discord.KIND,
+    "email": email.KIND,
+    "exec": exec_.KIND,
     "file": file.KIND,
     "ntfy": ntfy.KIND,
     "slack": slack.KIND,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from tocsind.testing.kinds.email import EmailService
+from tocsind.testing.kinds.exec import ExecService
 from tocsind.testing.kinds.ntfy import NtfyService
 from tocsind.testing.kinds.slack import SlackBotService, SlackWebhookService
 from tocsind.testing.kinds.telegram import TelegramService
@@ -11,6 +13,8 @@ from tocsind.testing.kinds.webhook import WebhookService
 from tocsind.testing.service import FakeService
 
 SERVICES: Final[dict[str, type[FakeService]]] = {
+    "email": EmailService,
+    "exec": ExecService,
     "ntfy": NtfyService,
     "slack": SlackBotService,
     "slack-webhook": SlackWebhookService,

@@ -1,0 +1,40 @@
+"""Programs that the daemon starts: they run with its rights, so no other user may be able to change or replace them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tocsin import trust
+
+from .reader import Location, Mistake, shown
+from .values import folder_path
+
+
+def program(location: Location) -> str:
+    """The absolute path of a program. A missing one is no mistake; see `missing`."""
+    path = folder_path(location)
+    problem = problem_with(path)
+    if problem and not missing(path):
+        raise Mistake(f"{shown(path)} cannot be used: {problem}")
+    return path
+
+
+def missing(path: str) -> str | None:
+    """Why a destination with this program is disabled: it does not exist."""
+    return None if Path(path).exists() else f"{path} does not exist"
+
+
+def problem_with(path: str) -> str | None:
+    """Why a program must not or cannot be started; None when it can. Blocks for a few system calls."""
+    try:
+        file = trust.open_file(path, os.O_PATH, orders=True)
+        try:
+            if not os.access(f"/proc/self/fd/{file}", os.X_OK):
+                return "it is not executable"
+        finally:
+            os.close(file)
+        trust.check_way(str(Path(path).resolve().parent))
+    except OSError as error:
+        return error.strerror or "it cannot be opened"
+    return None

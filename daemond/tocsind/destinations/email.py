@@ -1,0 +1,262 @@
+"""Mail: a signal is one mail to all recipients, and it has arrived when the relay says so.
+
+Its Message-ID is made of the signal's id, so a mail that is sent again is the same mail, which most stores keep once. A recipient for whom
+the relay is not ready yet is tried again alone, with the same mail; one that it refuses is reported to the operator when others have the
+mail. After a restart all recipients are tried again.
+
+The later signals of a key answer the first mail, and mail programs show them as one thread.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import ssl
+from collections.abc import Sequence
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate
+from math import inf
+from typing import Any, Final
+
+import trio
+
+from tocsind.attachments import Store
+from tocsind.clock import Clock, SystemClock
+from tocsind.config.kinds.email import EmailOptions, Mailbox
+from tocsind.policy.batch import Footprint
+from tocsind.policy.delivery import Delivery, Priority
+from tocsind.policy.live_message import Editing
+from tocsind.policy.outcomes import Cause, ChannelInfo, Deferred, Delivered, Outcome, Reach, Report, Unknown
+from tocsind.rendering import card_of, card_of_update
+from tocsind.rendering.email import MailText, mail_text
+
+from .http import Answer
+from .network_settings import NetworkSettings
+from .rejections import Rejection, verdicts, verdicts_of_edit
+from .response import Response, bounded_reason
+from .smtp import Ended, Mail, Relay, SmtpReply, submit
+from .table import EVERY, FIVE, FOUR, Row, delivered, gone, judge, limited, rejected, strike, too_large
+
+MAX_FILE: Final = 7 * 2**20  # bytes; as Base64 they fit into the 10 MB that relays take at least
+_MAX_WAITING: Final = 1000  # mails that some recipients have and others not
+_IMPORTANCE: Final = {Priority.URGENT: ("1", "high"), Priority.HIGH: ("2", "high"), Priority.LOW: ("5", "low")}
+
+
+class MailResponse(Response):
+    """A reply of a relay, with the stage at which it came as its code."""
+
+    service = "the mail server"
+
+    def __init__(self, stage: str, reply: SmtpReply) -> None:
+        super().__init__(Answer(reply.code))
+        self._stage = stage
+        self._text = reply.text
+
+    @property
+    def code(self) -> str:
+        return self._stage
+
+    @property
+    def words(self) -> str:
+        return self._text
+
+
+def put_off(response: MailResponse) -> Outcome:
+    """Deferred"""
+    return Deferred(f"{response.status} from {response.service}{response.said}")
+
+
+_LIMITS: Final = r"too many|too fast|rate limit|limit exceeded|rate exceeded|sending (limit|quota)|throttl|\b4\.7\.28\b"
+TABLE: Final[tuple[Row[MailResponse], ...]] = (
+    Row({250}, {"end"}, delivered),
+    Row(FOUR, None, limited(Reach.ENDPOINT), says=_LIMITS),
+    Row(FOUR, None, put_off),
+    Row({530, 534, 535}, None, gone),
+    Row({552}, {"MAIL", "end"}, too_large),
+    Row(FIVE, {"DATA", "end"}, rejected),
+    Row(FIVE, None, strike),
+    Row(EVERY, None, put_off),
+)
+
+
+class EmailDestination:
+    """The recipients of one destination."""
+
+    max_items: Final = 1
+    max_chars: Final = inf
+    max_bytes: Final = inf  # one file a mail
+    editing: Final = Editing.THREAD
+    repeatable: Final = True
+
+    def __init__(self, options: EmailOptions, attachments: Store | None = None, clock: Clock | None = None) -> None:
+        self._options = options
+        self._attachments = attachments
+        self._clock = clock or SystemClock()
+        self._tls: ssl.SSLContext | None = None  # loaded for the first mail
+        self._waiting: dict[str, tuple[Mailbox, ...]] = {}  # Message-ID -> the recipients that do not have it yet
+
+    def footprint(self, delivery: Delivery) -> Footprint:
+        key = delivery.signal.key
+        return Footprint(key=key, max_batch=delivery.max_batch, must_be_alone=bool(key))
+
+    async def discover(self) -> ChannelInfo:
+        """Nothing is asked: a login without a mail is what relays count against a host."""
+        return ChannelInfo()
+
+    async def check(self) -> ChannelInfo:
+        """Greet the relay and log in."""
+        relay = self._relay()
+        if isinstance(relay, Deferred):
+            return ChannelInfo(problem=relay)
+        ended = await submit(relay, None, self._options.deadline)
+        if ended.reply is not None and ended.reply.is_positive:
+            done = "takes the login" if relay.username else "answers"
+            return ChannelInfo(answered=True, shows=f"the mail server {done}; only a mail can show more")
+        verdict, _ = self._verdict(ended, "", ())
+        problem = Deferred(verdict.reason) if isinstance(verdict, Rejection) else verdict
+        return ChannelInfo(problem=None if isinstance(problem, Delivered) else problem)
+
+    async def deliver(self, batch: Sequence[Delivery]) -> Report:
+        relay = self._relay()
+        if isinstance(relay, Deferred):
+            return Report((relay,) * len(batch))
+        message = self._message(batch, await self._file(_shown(batch)))
+        id_ = str(message["Message-ID"])
+        recipients = self._waiting.get(id_, self._options.recipients)
+        mail = Mail(
+            self._options.sender.address, tuple(each.address for each in recipients), message.as_bytes(policy=SMTP)
+        )
+        ended = await submit(relay, mail, self._options.deadline)
+        verdict, note = self._verdict(ended, id_, recipients)
+        return Report(_assigned(verdict, ended, batch), note=note)
+
+    def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
+        message = self._message(batch, None)
+        payload = {name.lower(): str(value) for name, value in message.items()}
+        return {"payload": {**payload, "text": self._text(batch, with_file=False).text}, "limits": [], "notes": []}
+
+    async def aclose(self) -> None:
+        """Do nothing: no connection outlives `deliver`."""
+
+    # --- the mail -----------------------------------------------------------------------------------------------------
+
+    def _text(self, batch: Sequence[Delivery], *, with_file: bool) -> MailText:
+        update, shown = batch[0].update, _shown(batch)
+        gone = shown.signal.has_file and not with_file
+        card = card_of_update(update, gone=gone) if update else card_of(shown, gone=gone)
+        return mail_text(card, with_file=with_file)
+
+    def _message(self, batch: Sequence[Delivery], file: bytes | None) -> EmailMessage:
+        update, shown, last = batch[0].update, _shown(batch), batch[-1]
+        subject, text = self._text(batch, with_file=file is not None)
+        message = EmailMessage(policy=SMTP)
+        message["From"] = _header(self._options.sender)
+        message["To"] = [_header(each) for each in self._options.recipients]
+        message["Subject"] = subject
+        message["Date"] = formatdate(self._clock.wall())
+        message["Message-ID"] = self._message_id(last)
+        if update and update.edits:
+            message["In-Reply-To"] = message["References"] = update.edits
+        message["Auto-Submitted"] = "auto-generated"  # no vacation notes
+        if importance := _IMPORTANCE.get(min(each.priority for each in batch)):
+            message["X-Priority"], message["Importance"] = importance
+        message.set_content(text, cte="quoted-printable")
+        if file is not None:
+            _attach(message, shown.signal.attach or "file", file)
+        return message
+
+    def _message_id(self, delivery: Delivery) -> str:
+        """The same for every try. A repetition is another mail."""
+        # A destination's name may have dots where an id must not: at its ends, and two in a row.
+        name = delivery.destination.replace(".", "=2E")
+        repetition = f".{delivery.repeats}" if delivery.repeats > 0 else ""
+        return f"<{delivery.id}{repetition}.{name}@{self._options.sender.address.partition('@')[2]}>"
+
+    async def _file(self, delivery: Delivery) -> bytes | None:
+        """The file of a signal; None where there is none, where it is too large, and after a rejection."""
+        if self._attachments is None or not delivery.signal.has_file or delivery.plain_format:
+            return None
+        if self._attachments.size(delivery.id) > MAX_FILE:
+            return None
+        return await trio.to_thread.run_sync(self._attachments.read, delivery.id)
+
+    # --- what became of it --------------------------------------------------------------------------------------------
+
+    def _relay(self) -> Relay | Deferred:
+        """The relay, or why certificates cannot be checked. They are read for the first mail."""
+        own = self._options
+        try:
+            self._tls = self._tls or (NetworkSettings().tls() if own.tls != "none" else None)
+        except OSError:
+            return Deferred(NetworkSettings().certificate_problem() or "TLS does not work", unsent=True)
+        return Relay(own.host, own.port, own.tls, self._tls, own.username, own.password)
+
+    def _verdict(self, ended: Ended, id_: str, recipients: Sequence[Mailbox]) -> tuple[Outcome | Rejection, str | None]:
+        if ended.reply is None:
+            if ended.is_ambiguous:
+                return Unknown(f"{ended.why}: it may have arrived"), None
+            return Deferred(f"{ended.why}: nothing was sent", unsent=ended.is_unsent), None
+        if ended.stage == "RCPT" and len(ended.refused) == len(recipients):
+            return self._none_accepted(ended), None
+        verdict = judge(MailResponse(ended.stage, ended.reply), TABLE)
+        if not isinstance(verdict, Delivered):
+            return verdict, None
+        later = tuple(each for each in recipients if (reply := ended.refused.get(each.address)) and reply.code < 500)
+        if later:
+            self._remember(id_, later)
+            reply = ended.refused[later[0].address]
+            verdict = Deferred(f"{_said(reply)} for {later[0].address}; other recipients have it", Cause.PARTLY)
+        else:
+            self._waiting.pop(id_, None)
+            verdict = Delivered(id_)
+        return verdict, _note(ended.refused)
+
+    def _none_accepted(self, ended: Ended) -> Outcome | Rejection:
+        """What the relay said of the recipients, of which it accepted none: one that may be accepted later decides."""
+        reply = min(ended.refused.values(), key=lambda each: each.code)
+        return judge(MailResponse("RCPT", reply), TABLE)
+
+    def _remember(self, id_: str, later: tuple[Mailbox, ...]) -> None:
+        self._waiting[id_] = later
+        while len(self._waiting) > _MAX_WAITING:
+            del self._waiting[next(iter(self._waiting))]
+
+
+def _assigned(verdict: Outcome | Rejection, ended: Ended, batch: Sequence[Delivery]) -> tuple[Outcome, ...]:
+    update = batch[0].update
+    if isinstance(verdict, Rejection):
+        status = ended.reply.code if ended.reply else 0
+        return (
+            verdicts(verdict, batch, status)
+            if update is None
+            else verdicts_of_edit(verdict, batch, status, update.message)
+        )
+    if isinstance(verdict, Delivered) and update and update.edits:
+        verdict = Delivered(update.edits)  # the first mail of the thread
+    return (verdict,) * len(batch)
+
+
+def _shown(batch: Sequence[Delivery]) -> Delivery:
+    update = batch[0].update
+    return update.message if update else batch[0]
+
+
+def _note(refused: dict[str, SmtpReply]) -> str | None:
+    """What the operator should know of recipients that were refused for good."""
+    found = [f"{address} is refused: {_said(reply)}" for address, reply in refused.items() if reply.code >= 500]
+    return "; ".join(found) or None
+
+
+def _said(reply: SmtpReply) -> str:
+    return f"{reply.code} {bounded_reason(reply.text)}".strip()
+
+
+def _header(mailbox: Mailbox) -> Address:
+    return Address(mailbox.name, addr_spec=mailbox.address)
+
+
+def _attach(message: EmailMessage, name: str, content: bytes) -> None:
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    main, _, sub = kind.partition("/")
+    message.add_attachment(content, maintype=main, subtype=sub, filename=name)
