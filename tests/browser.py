@@ -32,6 +32,13 @@ _FLAGS = (
     "--remote-debugging-pipe",  # it reads from descriptor 3 and writes to 4
 )
 
+_BOUNDS = """(() => {
+  const all = [...document.querySelectorAll(SELECTOR)].map((each) => each.getBoundingClientRect());
+  const [left, top] = [Math.min(...all.map((each) => each.left)), Math.min(...all.map((each) => each.top))];
+  const [right, bottom] = [Math.max(...all.map((each) => each.right)), Math.max(...all.map((each) => each.bottom))];
+  return {x: left + scrollX, y: top + scrollY, width: right - left, height: bottom - top};
+})()"""
+
 
 class Tab:
     """One page. `errors` are what the console of the browser shows as an error: exceptions, failed requests, violations of a policy."""
@@ -111,9 +118,12 @@ class Tab:
         """All text that a person sees."""
         return str(self.value("document.body ? document.body.innerText : ''"))
 
-    def picture(self, path: Path, *, whole: bool = False) -> None:
-        """A screenshot, as a PNG file; `whole`: of all that scrolling would show."""
-        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
+    def picture(self, path: Path, *, whole: bool = False, of: str | None = None) -> None:
+        """A screenshot, as a PNG file; `whole`: of all that scrolling would show; `of`: of the elements that this selector finds."""
+        clip = {"clip": {**self.value(_BOUNDS.replace("SELECTOR", json.dumps(of))), "scale": 1}} if of else {}
+        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole or of is not None, **clip)[
+            "data"
+        ]
         path.write_bytes(base64.b64decode(data))
 
 

@@ -1,6 +1,6 @@
 """Draws messages as Discord's dark theme shows them.
 
-    python docs/pictures/draw.py < docs/pictures/messages.json > docs/pictures/messages.svg
+    python -m docs.pictures.draw < docs/pictures/messages.json > docs/pictures/messages.svg
 
 The input is a JSON array of the requests that tocsin posted, as a fake Discord received them. tests/docs/test_readme.py posts them again
 and compares both files with the result.
@@ -9,13 +9,13 @@ and compares both files with the result.
 from __future__ import annotations
 
 import json
-import re
 import sys
 import textwrap
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from html import escape
 from typing import Any
+
+from docs.pictures.discord_text import rows, shown
 
 WIDTH = 640  # of the picture, in pixels
 LEFT = 72  # where messages begin; the avatar stands before it
@@ -49,47 +49,30 @@ class Page:
         return f'<rect x="{x}" y="{y}" width="{size[0]}" height="{size[1]}" rx="{radius}" fill="{colour}"/>'
 
 
-def shown(text: str) -> str:
-    """What Discord shows of escaped text."""
-    return re.sub(r"\\([^0-9A-Za-z\s])", r"\1", re.sub(r"<t:([0-9]+):([a-zA-Z])>", _time, text))
-
-
-def _time(stamp: re.Match[str]) -> str:
-    """A timestamp as a reader in UTC sees it, at the time of the picture, which is that of the timestamp."""
-    form = {"T": "%H:%M:%S", "R": "now"}.get(stamp[2], "%Y-%m-%d %H:%M")
-    return datetime.fromtimestamp(int(stamp[1]), UTC).strftime(form)
-
-
-def rows(fields: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Fields as Discord arranges them: up to three that are inline share a row."""
-    row: list[dict[str, Any]] = []
-    for field in fields:
-        if row and (len(row) == 3 or not (field["inline"] and row[-1]["inline"])):
-            yield row
-            row = []
-        row.append(field)
-    if row:
-        yield row
+def time_of(embed: dict[str, Any]) -> float:
+    """When a reader sees it: at the embed's own time."""
+    return datetime.fromisoformat(embed["timestamp"]).timestamp()
 
 
 def draw_embed(page: Page, embed: dict[str, Any]) -> None:
     """One embed, with the bar of its colour at the left."""
     top, place, x = page.y, len(page.elements), LEFT + 16
+    now = time_of(embed)
     page.y += 12
     if "title" in embed:
-        page.text(x, shown(embed["title"]), "title link" if "url" in embed else "title")
+        page.text(x, shown(embed["title"], now), "title link" if "url" in embed else "title")
         page.y += LINE + 4
-    for line in shown(embed.get("description", "")).splitlines():
+    for line in shown(embed.get("description", ""), now).splitlines():
         for part in textwrap.wrap(line, LETTERS) or [""]:
             page.text(x, part)
             page.y += LINE
     for row in rows(embed.get("fields", [])):
         page.y += 6
         for column, field in enumerate(row):
-            page.text(x + column * COLUMN, shown(field["name"]), "label")
+            page.text(x + column * COLUMN, shown(field["name"], now), "label")
         page.y += LINE
         for column, field in enumerate(row):
-            page.text(x + column * COLUMN, shown(field["value"]))
+            page.text(x + column * COLUMN, shown(field["value"], now))
         page.y += LINE
     page.y += 4
     page.text(x, f"{embed['footer']['text']} · {embed['timestamp'][:10]} {embed['timestamp'][11:16]}", "small")
@@ -111,7 +94,7 @@ def draw(messages: list[dict[str, Any]]) -> str:
     page.elements.append(f'<text x="{LEFT + 10 * len(name) + 5}" y="{page.y + 13}" class="bot">APP</text>')
     page.y += LINE + 6
     for message in messages:
-        for line in shown(message.get("content", "")).splitlines():
+        for line in shown(message.get("content", ""), time_of(message["embeds"][0])).splitlines():
             page.text(LEFT, line)
             page.y += LINE + 4
         for embed in message["embeds"]:

@@ -88,7 +88,7 @@ def test_picture_shows_what_arrives_in_discord(payloads: list[dict[str, Any]], t
 
 def test_picture_is_drawn_from_its_payloads() -> None:
     drawn = draw(json.loads((PICTURES / "messages.json").read_text()))
-    again = "python docs/pictures/draw.py < docs/pictures/messages.json > docs/pictures/messages.svg"
+    again = "python -m docs.pictures.draw < docs/pictures/messages.json > docs/pictures/messages.svg"
     assert drawn == (PICTURES / "messages.svg").read_text(), again
 
 
