@@ -18,6 +18,10 @@ Glossary. Code, log, status and documentation use one word for each thing.
     settle        to record an outcome
     dead          a delivery given up on and kept for a person; `tocsin retry` requeues it
     live message  the message that tells the story of one key and is edited in place
+    story         the signals of one key, until one ends it
+    quiet hours   a daily time in which matching signals are held; one digest for each destination when it ends
+    delay         how long a route holds its signals
+    repetition    an alert posted again, because it is not acknowledged
     silence       keys and a time; signals that match are stored and not sent
     expectation   a program that is expected to beat; its beats; an alarm when one does not come, or the process dies
     digest        one message that sums up many signals

@@ -316,3 +316,11 @@ async def test_silence_settles_what_is_held(tmp_path: Path) -> None:
         nursery.cancel_scope.cancel()
         assert await fixture.states(silenced) == {"a": "silenced"}
         assert await fixture.states(other) == {"a": "held"}
+
+
+async def test_raw_message_is_queued_as_it_is_when_the_quiet_ends(tmp_path: Path) -> None:
+    async with at_night(tmp_path) as fixture:
+        id_ = await fixture.accept(payload={"content": "hello"})
+        (posted,) = await wake_up(fixture, 7.1)
+        assert posted.id == id_
+        assert fixture.lanes["a"].rewound == 1

@@ -13,7 +13,7 @@ is due. What is due is in the journal, so a tick that was interrupted is done by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from math import inf
 
@@ -143,7 +143,9 @@ class Timekeeper:
         while found := await self._journal.run(held.due, self._clock.wall()):
             holds = self._quiet.holds(found)  # by rules that follow, or have changed
             await self._journal.run(held.hold, holds, self._clock.steady())
-            await self._gather([each for each in found if each.number not in holds])
+            released = [each for each in found if each.number not in holds]
+            await self._gather(released)
+            await self._wake({each.destination for each in released})  # live messages, raw ones and digests are queued
         await self._journal.run(held.gather_expired, self._clock.wall(), self._clock.steady())
         for destination, digest in await self._journal.run(held.unfinished):
             await self._finish(destination, digest)
@@ -211,7 +213,7 @@ class Timekeeper:
         if fallback:
             self._wakeups.wake(fallback)
 
-    async def _wake(self, destinations: Iterable[str]) -> None:
+    async def _wake(self, destinations: Collection[str]) -> None:
         """Deliveries of these destinations are queued; one that the configuration has lost sends them where the routes lead."""
         self._wakeups.rewind(destinations)
         self._wakeups.notify_deadline()
