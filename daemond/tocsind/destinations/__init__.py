@@ -10,7 +10,7 @@ How to add a kind KIND (an HTTP service; about 200 lines, most of them the table
                                   config.kinds.KINDS. A secret is read by `secret_sources.secret`; a missing one disables: `first_reason`
     2  destinations/KIND.py       a Response that says where the service puts its code, words, wait and proof; TABLE, which ends with
                                   ANY_SERVICE; EDITS where messages can be edited; an HttpDestination (`base`) with `request`, and with
-                                  `discover` or `check` where the service has a question without side effects;
+                                  `question` and `found` where the service can be asked without side effects;
                                   a builder in `registry`, and the tables in `table_page.PAGES`
     3  rendering/KIND.py          the dialect: a Card as the service's message, measured and cut in its own unit
     4  testing/kinds/KIND.py      the fake: a FakeService that keeps the service's limits and makes its mistakes on demand

@@ -15,7 +15,7 @@ from tocsind.config import Options
 from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.live_message import Editing, of_edit
-from tocsind.policy.outcomes import ChannelInfo, Delivered, Outcome, Report
+from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Outcome, Refused, Report, Unknown
 from tocsind.secret import Secret
 
 from .http import Answer, Body, Failure, HttpClient
@@ -61,6 +61,14 @@ class HttpDestination(Generic[OptionsT]):
         """The request for a batch. With `batch[0].update`, it posts or edits a live message. Pure: it sends and reads nothing."""
         raise NotImplementedError
 
+    def question(self) -> HttpRequest | None:
+        """A request that has no side effects and shows whether the destination works; None: most services have none."""
+        return None
+
+    def found(self, response: Response) -> ChannelInfo | None:  # noqa: ARG002
+        """What the answer to the question shows; None when it is no success."""
+        return None
+
     def channel(self) -> str | None:
         """The name of what this destination shares a limit with, without secrets (`Pace.channel`); None: with nothing."""
         return None
@@ -80,8 +88,28 @@ class HttpDestination(Generic[OptionsT]):
         return Footprint(key=key, max_batch=delivery.max_batch, must_be_alone=bool(key))
 
     async def discover(self) -> ChannelInfo:
-        """Nothing is asked: most services have no question that is free of side effects."""
-        return ChannelInfo(self.channel())
+        """Ask the question, if there is one: what is wrong with the destination is known before the first alert."""
+        question = self.question()
+        if question is None:
+            return ChannelInfo(self.channel())
+        answer = await self._send(question)
+        if not isinstance(answer, Answer):
+            return ChannelInfo(self.channel(), answer)
+        response = self.response(answer)
+        if found := self.found(response):
+            return found
+        self.learn(response)
+        return ChannelInfo(self.channel(), self._problem(response))
+
+    def _problem(self, response: Response) -> Deferred | Refused | Unknown:
+        """What a failed question means. It has no message that could be rejected or delivered."""
+        match judge(response, *self.tables):
+            case Rejection(reason=reason):
+                return Refused(reason)
+            case Delivered():
+                return Deferred(f"{response.status} from {response.service} without what was asked for")
+            case problem:
+                return problem
 
     async def check(self) -> ChannelInfo:
         """Ask as `discover` does. Where there is nothing to ask, connect, and send nothing."""

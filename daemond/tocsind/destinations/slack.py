@@ -13,14 +13,13 @@ from tocsind.config.kinds.slack import SlackOptions
 from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.live_message import Editing
-from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Reach, Refused
+from tocsind.policy.outcomes import ChannelInfo, Reach
 from tocsind.rendering.card import card_of, card_of_update
 from tocsind.rendering.slack import MAX_TEXT, message, size
 from tocsind.secret import Secret
 
 from .base import HttpDestination, HttpRequest
-from .http import Answer, json_body
-from .rejections import Rejection
+from .http import json_body
 from .response import Response, bounded_reason
 from .table import (
     ANY_SERVICE,
@@ -28,7 +27,6 @@ from .table import (
     delivered,
     failed,
     gone,
-    judge,
     limited,
     no_proof,
     post_again,
@@ -187,20 +185,15 @@ class SlackBot(_Slack):
     tables: ClassVar = (API_TABLE, ANY_SERVICE)
     edit_tables: ClassVar = (API_EDITS, API_TABLE, ANY_SERVICE)
 
-    async def discover(self) -> ChannelInfo:
-        """Ask whom the token belongs to: an invalid one disables before the first alert."""
-        answer = await self._send(self._calling("auth.test", {}))
-        if not isinstance(answer, Answer):
-            return ChannelInfo(self.channel(), problem=answer)
-        response = ApiResponse(answer)
-        if response.body.get("ok") is True:
-            bot, team = (bounded_reason(str(response.body.get(key) or "?"), 80) for key in ("user", "team"))
-            return ChannelInfo(self.channel(), answered=True, shows=f"the token is that of {bot} in {team}")
-        verdict = judge(response, *self.tables)
-        if isinstance(verdict, Rejection):
-            verdict = Refused(verdict.reason)
-        problem = Deferred(f"{response.status} from Slack") if isinstance(verdict, Delivered) else verdict
-        return ChannelInfo(self.channel(), problem=problem)
+    def question(self) -> HttpRequest:
+        """Ask whom the token belongs to."""
+        return self._calling("auth.test", {})
+
+    def found(self, response: Response) -> ChannelInfo | None:
+        if response.body.get("ok") is not True:
+            return None
+        bot, team = (bounded_reason(str(response.body.get(key) or "?"), 80) for key in ("user", "team"))
+        return ChannelInfo(self.channel(), answered=True, shows=f"the token is that of {bot} in {team}")
 
     def channel(self) -> str | None:
         return self.options.channel

@@ -13,16 +13,15 @@ from tocsind.config.kinds.telegram import TelegramOptions
 from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.live_message import Editing
-from tocsind.policy.outcomes import Cause, ChannelInfo, Deferred, Delivered, Outcome, Reach, Refused
+from tocsind.policy.outcomes import Cause, ChannelInfo, Deferred, Outcome, Reach
 from tocsind.rendering.card import Card, card_of, card_of_update
 from tocsind.rendering.telegram import MAX_TEXT, message, size
 from tocsind.rendering.text import utf16_units
 
 from .base import HttpDestination, HttpRequest
-from .http import Answer, HttpClient, json_body
-from .rejections import Rejection
+from .http import HttpClient, json_body
 from .response import Response, bounded, bounded_reason
-from .table import ANY_SERVICE, Row, delivered, gone, judge, limited, no_proof, post_again, rejected, strike, too_large
+from .table import ANY_SERVICE, Row, delivered, gone, limited, no_proof, post_again, rejected, strike, too_large
 
 
 class TelegramResponse(Response):
@@ -137,19 +136,16 @@ class Telegram(HttpDestination[TelegramOptions]):
         key = delivery.signal.key
         return Footprint(size(card_of(delivery)), key or self._is_silent([delivery]), delivery.max_batch, bool(key))
 
-    async def discover(self) -> ChannelInfo:
-        """Ask for the chat: an invalid token or chat disables before the first alert, and destinations of one chat share its limit."""
-        answer = await self._send(self._asking("getChat", {"chat_id": self._chat_id}))
-        if not isinstance(answer, Answer):
-            return ChannelInfo(self._chat_id, problem=answer)
-        response = TelegramResponse(answer)
-        if isinstance(number := response.result.get("id"), int):
-            return ChannelInfo(str(number), answered=True, shows=f"the bot sees {_described(response.result)}")
-        self.learn(response)
-        verdict = judge(response, *self.tables)
-        if isinstance(verdict, Delivered | Rejection):
-            verdict = Refused(verdict.reason) if isinstance(verdict, Rejection) else Deferred("no chat in the answer")
-        return ChannelInfo(self._chat_id, problem=verdict)
+    def question(self) -> HttpRequest:
+        """Ask for the chat: destinations of one chat share its limit, whether they have its id or its name."""
+        return self._asking("getChat", {"chat_id": self._chat_id})
+
+    def found(self, response: Response) -> ChannelInfo | None:
+        assert isinstance(response, TelegramResponse)
+        number = response.result.get("id")
+        if not isinstance(number, int):
+            return None
+        return ChannelInfo(str(number), answered=True, shows=f"the bot sees {_described(response.result)}")
 
     def request(self, batch: Sequence[Delivery]) -> HttpRequest:
         update = batch[0].update
