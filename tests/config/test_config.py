@@ -330,7 +330,7 @@ def test_default_digest_exists_for_discord_and_not_for_a_file(kind: str, lines: 
 @pytest.mark.parametrize(
     ("lines", "problem"),
     [
-        ("mention = 5", "mention: must be a table, not a number"),
+        ("mention = 5", "mention: must be a table by priority, like { urgent = ... }, not a number"),
         ('mention = { urgnt = "here" }', 'mention.urgnt: unknown key; did you mean "urgent"?'),
         ("mention = { urgent = 5 }", "mention.urgent: must be text, not a number"),
         ('mention = { urgent = "@here" }', 'mention.urgent: "@here" is no mention; did you mean "here"?'),

@@ -170,7 +170,7 @@ def test_pace_is_that_of_a_client_and_on_ntfy_sh_of_a_day_too() -> None:
     ("keys", "said"),
     [
         ({"topic": "with spaces"}, "no topic"),
-        ({"topic": "ntfy.sh/topic"}, "without the server"),
+        ({"topic": "ntfy.sh/topic"}, "is `server`"),
         ({"topic": "x" * 65}, "no topic"),
         ({"topic": {"env": "BAD"}}, "BAD holds no topic"),
         ({"token": {"env": "BAD2"}}, "begins with tk_"),

@@ -11,8 +11,9 @@ from tocsind import secret
 from tocsind.errors import EXIT_CONFIGURATION, DaemonError
 
 WEBHOOK = "https://discord.com/api/webhooks/ID/TOKEN"  # what a webhook's URL looks like
+SLACK = "https://hooks.slack.com/services/T.../B.../..."  # what an incoming webhook of Slack looks like
 PING = "https://hc-ping.com/UUID"  # what the URL of a dead man's switch looks like
-_EXAMPLES = re.compile(rf"(?<!\S)({re.escape(WEBHOOK)}|{re.escape(PING)}|https://)(?!\S)")
+_EXAMPLES = re.compile(rf"(?<!\S)({re.escape(WEBHOOK)}|{re.escape(SLACK)}|{re.escape(PING)}|https://)(?!\S)")
 _LONGEST = 400  # characters of a message, whatever was pasted into the file
 
 

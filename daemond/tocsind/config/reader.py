@@ -112,7 +112,7 @@ def check_order(location: Location, read: object, low: str, high: str, written: 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A suggestion, or all choices."""
     words = list(known)
-    if close := likely(word, words):
+    if close := likely(word, words) or [each for each in words if word in each.split("-")]:
         return f"did you mean {_quoted(close)}?"
     return f"known here: {', '.join(words)}" if words else "there is none"
 

@@ -188,6 +188,8 @@ def by_priority(read: Callable[[Location], T]) -> Callable[[Location], Mapping[s
     """A reader of a table with a key for each priority. An empty list is left out."""
 
     def read_all(location: Location) -> Mapping[str, T]:
+        if not isinstance(location.value, dict):
+            raise Mistake(f"must be a table by priority, like {{ urgent = ... }}, not {kind_of(location.value)}")
         found = read_table(location, {priority: Field(read) for priority in PRIORITIES})
         return {priority: value for priority, value in found.items() if value != ()}
 

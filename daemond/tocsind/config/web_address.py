@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from .reader import Location, Mistake
 from .values import text
 
+EXAMPLE = "https:// and the name of a host"
+
 
 def problem_with(url: str, example: str) -> str | None:
     """The end of a sentence about the URL; None when it is right: https, or plain http to this machine."""
@@ -34,10 +36,26 @@ def is_this_host(host: str) -> bool:
         return False
 
 
+_SERVICES = {
+    "discord.com": "discord",
+    "discordapp.com": "discord",
+    "hooks.slack.com": "slack",
+    "api.telegram.org": "telegram",
+    "ntfy.sh": "ntfy",
+}
+
+
+def other_kind(url: str, own: str) -> str | None:
+    """The end of a sentence about a URL that leads to a service with a kind of its own; None when it does not, or the kind is `own`."""
+    host = (urlsplit(url).hostname or "").removeprefix("ptb.").removeprefix("canary.")
+    kind = _SERVICES.get(host, own)
+    return None if kind == own else f'leads to a service that has a kind of its own: kind = "{kind}"'
+
+
 def server(location: Location) -> str:
-    """The base of a server's URLs, without a slash at its end."""
+    """The base of a server's URLs, without a slash at its end. It may have a path."""
     url = text(location).rstrip("/")
-    if problem := problem_with(url, "https://"):
+    if problem := problem_with(url, EXAMPLE):
         raise Mistake(f"the address {problem}")
     if "?" in url:
         raise Mistake("the address must not carry a query (?)")

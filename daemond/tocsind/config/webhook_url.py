@@ -12,6 +12,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from .problems import WEBHOOK as _SHAPE
+from .web_address import other_kind
 
 DISCORD = "discord.com"
 _ALSO_DISCORD = {f"{branch}{name}" for name in ("discord.com", "discordapp.com") for branch in ("", "ptb.", "canary.")}
@@ -73,6 +74,8 @@ def _origin(parts: SplitResult, *, allow_host: bool) -> str:
         if parts.scheme != "https" or parts.port not in {None, 443}:
             raise ValueError("must be https on Discord's own port: anything else would give the token away")
         return f"https://{DISCORD}"
+    if other := other_kind(parts.geturl(), "discord"):
+        raise ValueError(other)
     if not (_is_loopback(host) or allow_host):
         raise ValueError("is on a host that is neither discord.com nor this machine; allow-host = true permits that")
     if parts.scheme != "https" and not _is_loopback(host):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from hashlib import blake2s
 from typing import Any
+from urllib.parse import urlsplit
 
 from tocsin.signals import PRIORITIES
 from tocsind.config import web_address
@@ -23,6 +24,7 @@ SERVER = "https://ntfy.sh"
 USUAL_PRIORITY = dict(zip(PRIORITIES, (5, 4, 3, 2), strict=True))  # 5: long vibration and a pop-over; 2: no sound
 PER_CLIENT = Rate(60, 300.0)  # a client's requests: 60 at once, and one more every 5 s
 DAILY = Rate(250, 86_400.0)  # messages a day of a client of ntfy.sh without a paid account
+_SHAPE = "up to 64 letters, digits, dashes and underscores; the address before it is `server`"
 _TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}")
 
 
@@ -90,17 +92,22 @@ def options(location: Location, found: Mapping[str, Any]) -> tuple[NtfyOptions, 
     return read, first_reason(source, token)
 
 
+def _server(location: Location) -> str:
+    url = web_address.server(location)
+    if urlsplit(url).path:
+        raise Mistake("has a path; a server of ntfy has none, and the topic is a key of its own: topic")
+    return url
+
+
 def _topic(location: Location) -> SecretSource | str:
     if isinstance(location.value, dict):
         source = secret("a topic")(location)
         if source.secret and not _TOPIC.fullmatch(source.secret.reveal()):
-            raise Mistake(f"{source.called} holds no topic: up to 64 letters, digits, dashes and underscores")
+            raise Mistake(f"{source.called} holds no topic: {_SHAPE}")
         return source
     name = text(location)
     if not _TOPIC.fullmatch(name):
-        raise Mistake(
-            f"{shown(name)} is no topic: up to 64 letters, digits, dashes and underscores, without the server"
-        )
+        raise Mistake(f"{shown(name)} is no topic: {_SHAPE}")
     return name
 
 
@@ -119,7 +126,7 @@ def _level(location: Location) -> int:
 
 
 FIELDS = {
-    "server": Field(web_address.server),
+    "server": Field(_server),
     "topic": Field(_topic, missing='missing; write it like { env = "NTFY_TOPIC" } or "name"'),
     "token": Field(_token),
     "priority": Field(by_priority(_level)),

@@ -11,6 +11,7 @@ from tocsin.signals import PRIORITIES
 from tocsind.config import web_address
 from tocsind.config.kind import Kind
 from tocsind.config.model import Options
+from tocsind.config.problems import SLACK
 from tocsind.config.reader import Field, Location, Mistake, read_table, shown
 from tocsind.config.secret_sources import SecretSource, first_reason, secret, secret_url
 from tocsind.config.values import duration, several, text
@@ -21,7 +22,6 @@ from tocsind.secret import Secret
 
 API = "https://slack.com/api"
 EVERYONE = ("channel", "here", "everyone")
-_EXAMPLE = "https://hooks.slack.com/services/T.../B.../..."
 _ONE_A_SECOND = Rate(1, 1.0)  # in a channel, and for a webhook; short bursts may pass, but nothing says how long
 
 
@@ -64,7 +64,7 @@ def options(location: Location, found: Mapping[str, Any]) -> tuple[SlackOptions,
     token: SecretSource | None = found.get("bot_token")
     if (webhook is None) == (token is None):
         location.wrong("needs either `webhook`, or `bot-token` and `channel`")
-    elif token and "channel" not in found:
+    elif token and not _has_channel(location):
         location.at("channel").wrong('missing; a bot needs one: the id, like "C0123ABCD"')
     elif webhook and (extra := {"channel", "api_url"} & found.keys()):
         location.at(min(extra).replace("_", "-")).wrong("is for a bot; a webhook posts to its own channel")
@@ -77,18 +77,27 @@ def options(location: Location, found: Mapping[str, Any]) -> tuple[SlackOptions,
     return read, first_reason(webhook, token)
 
 
+def _has_channel(location: Location) -> bool:
+    """Whether there is one, right or wrong."""
+    return isinstance(location.value, dict) and "channel" in location.value
+
+
 def _check_shapes(location: Location, webhook: SecretSource | None, token: SecretSource | None) -> None:
     if webhook and webhook.secret and (problem := _problem_with(webhook.secret.reveal())):
         location.at("webhook").wrong(f"{webhook.called} {problem}")
     if token and token.secret and not re.fullmatch(r"xox[bpe]-[\w.-]{8,}", token.secret.reveal()):
-        location.at("bot-token").wrong(f"{token.called} is no bot token; those of Slack begin with xoxb-")
+        location.at("bot-token").wrong(
+            f"{token.called} is no bot token; it begins with xoxb- and stands below OAuth & Permissions of the app"
+        )
 
 
 def _problem_with(url: str) -> str | None:
-    if problem := web_address.problem_with(url, _EXAMPLE):
+    if problem := web_address.problem_with(url, SLACK):
         return problem
+    if other := web_address.other_kind(url, "slack"):
+        return other
     if urlsplit(url).path.startswith(("/triggers/", "/workflows/")):
-        return f"starts a workflow, which takes another form; an incoming webhook looks like {_EXAMPLE}"
+        return f"starts a workflow, which takes another form; an incoming webhook looks like {SLACK}"
     return None
 
 

@@ -70,10 +70,18 @@ def options(location: Location, found: Mapping[str, Any]) -> tuple[TelegramOptio
     token: SecretSource = found.get("bot_token", SecretSource())
     own = {key: found[key] for key in ("chat_id", "thread_id", "api_url", "silent", "deadline") if key in found}
     if token.secret and not re.fullmatch(_BOT, token.secret.reveal()):
-        location.at("bot-token").wrong(
-            f"{token.called} is no bot token; BotFather's have up to 12 digits, a colon and 35 characters"
-        )
+        location.at("bot-token").wrong(f"{token.called} {_problem_with(token.secret.reveal())}")
+    if own.get("api_url", "").endswith("/bot"):
+        location.at("api-url").wrong("ends before /bot: the token and the method follow it")
     return TelegramOptions(bot_token=token.secret, **own), first_reason(token)
+
+
+def _problem_with(token: str) -> str:
+    if re.search(rf"\b(bot)?{_BOT}", token):
+        return (
+            "has something around the bot token: only the digits, the colon and the characters behind it belong to it"
+        )
+    return "is no bot token; BotFather's have up to 12 digits, a colon and 35 characters"
 
 
 def _chat_id(location: Location) -> str:
@@ -83,13 +91,17 @@ def _chat_id(location: Location) -> str:
     written = str(value).strip()
     if _GROUP_WITHOUT_MINUS.fullmatch(written):
         raise Mistake(f"{written} has no minus: the ids of groups and channels begin with -100")
+    if "t.me/" in written:
+        raise Mistake(
+            'is a link; a public group or channel is written as its name, like "@channel", and a private one by its id'
+        )
     if not re.fullmatch(r"-?[1-9][0-9]{0,17}|@[A-Za-z][A-Za-z0-9_]{3,31}", written):
         raise Mistake(f'{shown(written)} is no chat id; it looks like -1001234567890, 123456789 or "@channel"')
     return written
 
 
 FIELDS = {
-    "bot-token": Field(secret("a bot token"), missing='missing; write it like { env = "TELEGRAM_BOT_BOT" }'),
+    "bot-token": Field(secret("a bot token"), missing='missing; write it like { env = "TELEGRAM_BOT_TOKEN" }'),
     "chat-id": Field(_chat_id, missing="missing; it looks like -1001234567890"),
     "thread-id": Field(count),
     "api-url": Field(web_address.server),

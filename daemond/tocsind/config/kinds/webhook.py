@@ -16,7 +16,6 @@ from tocsind.config.secret_sources import SecretSource, first_reason, secret, se
 from tocsind.config.values import duration, one_of
 from tocsind.secret import Secret
 
-EXAMPLE = "https://"
 FORMATS = ("standard", "alertmanager")
 _KEY_BYTES = range(24, 65)  # of a signing secret
 _OWN_HEADERS = {"host", "content-length", "content-type", "transfer-encoding", "connection"}
@@ -53,7 +52,7 @@ def options(location: Location, found: Mapping[str, Any]) -> tuple[WebhookOption
     target: SecretSource = found.get("url", SecretSource())
     keys = [found[key] for key in ("secret", "old_secret") if key in found]
     headers: Mapping[str, SecretSource] = found.get("headers", {})
-    if target.secret and (problem := web_address.problem_with(target.secret.reveal(), EXAMPLE)):
+    if target.secret and (problem := _problem_with(target.secret.reveal())):
         location.at("url").wrong(f"{target.called} {problem}")
     if "old_secret" in found and "secret" not in found:
         location.at("old-secret").wrong("is used together with `secret`, during a change from one to the other")
@@ -64,6 +63,10 @@ def options(location: Location, found: Mapping[str, Any]) -> tuple[WebhookOption
         **{key: found[key] for key in ("format", "deadline") if key in found},
     )
     return read, first_reason(target, *keys, *headers.values())
+
+
+def _problem_with(url: str) -> str | None:
+    return web_address.problem_with(url, web_address.EXAMPLE) or web_address.other_kind(url, "webhook")
 
 
 def key_of(written: Secret) -> bytes:
@@ -83,7 +86,7 @@ def _signing(location: Location) -> SecretSource:
         try:
             key_of(found.secret)
         except ValueError as error:
-            raise Mistake(f"{found.called} {error}; it looks like whsec_ and 32 to 88 characters of Base64") from None
+            raise Mistake(f"{found.called} {error}; `openssl rand -base64 32` makes one") from None
     return found
 
 
