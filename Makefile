@@ -38,9 +38,10 @@ bench: $(READY)  ## every benchmark, with the installed peers
 paper: $(READY)  ## manual pages and completions, below build/paper
 	PYTHONPATH=packaging $(BIN)/python -m paper build/paper
 
-reference: $(READY)  ## docs/reference/commands.md from the parsers, answers.md from the tables
+reference: $(READY)  ## docs/reference/commands.md from the parsers, answers.md from the tables, kinds.md from the kinds
 	PYTHONPATH=packaging $(BIN)/python -m paper --commands > docs/reference/commands.md
 	$(BIN)/python -m tocsind.destinations.table_page > docs/reference/answers.md
+	$(BIN)/python -m tocsind.destinations.kinds_page > docs/reference/kinds.md
 
 binary: $(BUNDLED)/.ready  ## dist/tocsin/ for a service, dist/tocsin-VERSION-ARCH as one file
 	PYTHONHASHSEED=1 $(BUNDLED)/bin/pyinstaller --noconfirm --clean --log-level WARN --distpath dist --workpath build/pyinstaller packaging/tocsin.spec

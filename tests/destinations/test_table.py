@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tocsind.config.kinds import KINDS
+from tocsind.destinations import kinds_page
 from tocsind.destinations.http import Answer
 from tocsind.destinations.rejections import Rejection
 from tocsind.destinations.response import Response
@@ -124,3 +126,10 @@ def test_page_of_answers_is_made_from_the_tables() -> None:
     assert page() == kept.read_text(), "run `make reference`"
     assert "| 401, 410 |  | refused, and the destination is disabled |" in page()
     assert "| 500, 502-504, 520-529 |  | deferred, and it may have been saved |" in page()
+
+
+def test_page_of_kinds_is_made_from_the_code_and_has_every_kind() -> None:
+    kept = Path(__file__).parents[2] / "docs/reference/kinds.md"
+    assert kinds_page.page() == kept.read_text(), "run `make reference`"
+    assert {row.kind for row in kinds_page.ROWS} == set(KINDS)
+    assert "| discord | edited in place, silently | 10 | yes | yes |  | 10 MiB | marked | 30/min |" in kinds_page.page()

@@ -11,7 +11,8 @@ How to add a kind KIND (an HTTP service; about 200 lines, most of them the table
     2  destinations/KIND.py       a Response that says where the service puts its code, words, wait and proof; TABLE, which ends with
                                   ANY_SERVICE; EDITS where messages can be edited; an HttpDestination (`base`) with `request`, and with
                                   `question` and `found` where the service can be asked without side effects;
-                                  a builder in `registry`, and the tables in `table_page.PAGES`
+                                  a builder in `registry`, and the tables in `table_page.PAGES`, a row in
+                                  `kinds_page.ROWS`
     3  rendering/KIND.py          the dialect: a Card as the service's message, measured and cut in its own unit
     4  testing/kinds/KIND.py      the fake: a FakeService that keeps the service's limits and makes its mistakes on demand
     5  tests/contracts/kinds.py   an entry: the contract suite then runs over the kind (tests/contracts/test_kinds.py)
@@ -27,6 +28,7 @@ seen. Text of a service reaches people only through `bounded_reason`, and a URL 
     table             what each answer means, as a table; the meanings, and the default table
     base              what destinations over HTTP have in common
     table_page        the tables as a page of documentation
+    kinds_page        what each kind can do, as a page of documentation
     rejections        which deliveries a refused message is about, and what follows for each
     discord           Discord's webhooks; discord_response, discord_table and discord_rejections: its answers
     raw_messages      what a webhook does with messages that go as they are

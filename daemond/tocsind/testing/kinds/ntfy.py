@@ -28,8 +28,9 @@ class NtfyService(FakeService):
     """One server with one topic, which the token's account may write to."""
 
     kind: ClassVar[str] = "ntfy"
-    switches = frozenset({"is_old", "limited"})
+    switches = frozenset({"is_old", "is_open", "limited"})
     is_old = False
+    is_open = False  # whether the topic takes messages without a token
     limited = False  # whether the limits of a client apply
 
     def __init__(self, port: int = 0) -> None:
@@ -59,7 +60,7 @@ class NtfyService(FakeService):
             return _error(429, 42901, "limit reached: too many requests")
         if (request.method, request.path) not in {("POST", "/"), ("PUT", "/")}:
             return _error(404, 40401, "page not found")
-        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+        if not self.is_open and request.headers.get("authorization") != f"Bearer {TOKEN}":
             return _error(401, 40101, "unauthorized")
         if len(request.body) > MAX_JSON:
             return _error(413, 41303, "JSON body too large")
