@@ -24,6 +24,7 @@ from tocsind.destinations.registry import build
 from tocsind.policy.delivery import Priority, State
 from tocsind.testing import Drop, FakeDiscord, Poison, RateLimited, Settings, Status
 from tocsind.testing.kinds import SERVICES
+from tocsind.testing.kinds.apprise import QUICK as QUICK_APPRISE
 from tocsind.testing.service import FakeService, serving
 from tocsind.testing.store import MemoryStore
 
@@ -52,6 +53,10 @@ class Subject:
     def environment(self) -> dict[str, str]:
         """The variables that they name; all are secret."""
         return self.fake.environment()
+
+    def variables(self) -> dict[str, str]:
+        """Further variables of the daemon; none is secret."""
+        return {}
 
     def titles(self) -> list[str]:
         """The messages that a reader sees, in order."""
@@ -146,6 +151,17 @@ class SilentSubject(Subject):
         self.fake.limited_until = self.fake.clock.now() + wait
 
 
+class AppriseSubject(SilentSubject):
+    """Apprise, quickly: the real one is in test_kinds.FAULTS and in the destination's own tests. It says no, and never why."""
+
+    is_remote = False
+    says_why = False
+    facts = dict.fromkeys(("400", "500", "redirect", "dropped", "401", "429"), "deferred")
+
+    def variables(self) -> dict[str, str]:
+        return {"PYTHONPATH": QUICK_APPRISE}
+
+
 class ExecSubject(SilentSubject):
     """A command."""
 
@@ -155,6 +171,7 @@ class ExecSubject(SilentSubject):
 SUBJECTS: dict[str, Callable[[], Subject]] = {
     "discord": DiscordSubject,
     **{kind: partial(Subject, kind) for kind in SERVICES},
+    "apprise": partial(AppriseSubject, "apprise"),
     "exec": partial(ExecSubject, "exec"),
 }
 
@@ -188,7 +205,7 @@ def configuration(subject: Subject, folder: Path, **keys: Any) -> str:
 
 
 def parsed(subject: Subject, folder: Path, monkeypatch: Any, **keys: Any) -> Config:
-    for name, value in subject.environment().items():
+    for name, value in (subject.variables() | subject.environment()).items():
         monkeypatch.setenv(name, value)
     return parse(configuration(subject, folder, **keys), "alerts.toml")
 

@@ -70,6 +70,8 @@ async def test_limited_signal_is_not_sent_before_the_service_permits(kind: KindF
 
 
 async def test_destination_that_is_gone_is_disabled_and_its_queue_moves(kind: KindFixture) -> None:
+    if not kind.subject.says_why:
+        pytest.skip("the service does not say that it is gone")
     kind.subject.kill()
     numbers = kind.owe("one", "two", "three")
     assert await kind.until_settled(*numbers) == [State.REROUTED] * 3
@@ -79,6 +81,8 @@ async def test_destination_that_is_gone_is_disabled_and_its_queue_moves(kind: Ki
 
 
 async def test_refused_signal_hurts_only_itself(kind: KindFixture) -> None:
+    if not kind.subject.says_why:
+        pytest.skip("the service does not say which signal is at fault")
     kind.subject.poison("arsenic")
     numbers = kind.owe("bread", "arsenic", "water")
     assert await kind.until_settled(*numbers) == [State.SENT, State.DEAD, State.SENT]

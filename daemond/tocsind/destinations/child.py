@@ -17,6 +17,8 @@ from typing import Final, NamedTuple
 
 import trio
 
+from .response import Response
+
 GRACE: Final = 2.0  # seconds between SIGTERM and SIGKILL
 OUTPUT: Final = 4096  # bytes
 _LAST_OUTPUT: Final = 0.2  # seconds to read what an ended process has written
@@ -29,6 +31,15 @@ class Ended(NamedTuple):
 
     code: int | None
     output: bytes
+
+
+class ChildResponse(Response):
+    """An exit code as the status, and the last line of what the child wrote."""
+
+    @property
+    def words(self) -> str:
+        lines = self.answer.body.decode("utf-8", "replace").split("\n")
+        return next((line for line in reversed(lines) if line.strip()), "")
 
 
 def clean_environment() -> dict[str, str]:

@@ -24,22 +24,16 @@ from tocsind.policy.outcomes import ChannelInfo, Deferred, Outcome, Refused, Rep
 from tocsind.rendering import json_line
 from tocsind.secret import Secret
 
-from .child import Ended, clean_environment, run
+from .child import ChildResponse, Ended, clean_environment, run
 from .http import Answer
 from .rejections import Rejection, verdicts
-from .response import Response
 from .table import EVERY, Row, content_blocked, delivered, failed, failed_before, gone, judge, strike
 
 
-class ExecResponse(Response):
-    """An exit code as the status, and the last line of the output."""
+class ExecResponse(ChildResponse):
+    """An exit code of the command, and its last line."""
 
     service = "the command"
-
-    @property
-    def words(self) -> str:
-        lines = self.answer.body.decode("utf-8", "replace").split("\n")
-        return next((line for line in reversed(lines) if line.strip()), "")
 
 
 TABLE: Final[tuple[Row[ExecResponse], ...]] = (

@@ -14,6 +14,7 @@ from tocsind.config.values import written_rate
 from tocsind.policy.live_message import Editing
 
 from . import Destination, discord, email, file, ntfy, slack, telegram, webhook
+from .apprise import AppriseDestination
 from .exec import ExecDestination
 
 T = TypeVar("T")
@@ -47,6 +48,7 @@ ROWS: Final = (
     Shown("email", "email", email.EmailDestination, "a mail program that knows the Message-ID shows no copy"),
     Shown("webhook", "webhook", webhook.Webhook, "a receiver that looks at `webhook-id` sees no copy"),
     Shown("exec", "exec", ExecDestination, "a line names the attachment"),
+    Shown("apprise", "apprise", AppriseDestination, "what Apprise did not deliver may have arrived in part"),
     Shown("file", "file", file.FileDestination, "a line names the attachment"),
 )
 _HEAD = """\

@@ -23,6 +23,15 @@ def pace(options: DestinationOptions) -> Pace:
     return options.options.pace
 
 
+def _apprise(options: DestinationOptions, _: HttpClient, __: Path) -> Destination:
+    from tocsind.config.kinds.apprise import AppriseOptions  # noqa: PLC0415
+
+    from .apprise import AppriseDestination  # noqa: PLC0415
+
+    assert isinstance(options.options, AppriseOptions)
+    return AppriseDestination(options.options)
+
+
 def _discord(options: DestinationOptions, client: HttpClient, state_folder: Path) -> Destination:
     from tocsind.attachments import Store  # noqa: PLC0415 - see above
 
@@ -95,6 +104,7 @@ def _webhook(options: DestinationOptions, client: HttpClient, _: Path) -> Destin
 
 
 BUILDERS: Final[dict[str, Callable[[DestinationOptions, HttpClient, Path], Destination]]] = {
+    "apprise": _apprise,
     "discord": _discord,
     "email": _email,
     "exec": _exec,

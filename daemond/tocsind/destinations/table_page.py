@@ -6,7 +6,7 @@ import sys
 from collections.abc import Container, Iterator
 from typing import Any, Final
 
-from . import discord_table, email, ntfy, slack, table, telegram, webhook
+from . import apprise, discord_table, email, ntfy, slack, table, telegram, webhook
 from . import exec as exec_
 from .table import Row
 
@@ -24,6 +24,7 @@ PAGES: Final[dict[str, _Table]] = {
     "Webhook (after these, the rows of any HTTP service)": webhook.TABLE,
     "E-mail, by the reply and the stage at which it came": email.TABLE,
     "Exec, by the command's exit code": exec_.TABLE,
+    "Apprise, by the exit code of the process that runs it": apprise.TABLE,
     "Any HTTP service (the last rows of every kind but Discord)": table.ANY_SERVICE,
 }
 _HEAD = """\

@@ -9,7 +9,7 @@ from typing import Final
 
 from tocsind.config.kind import Kind
 
-from . import discord, email, file, ntfy, slack, telegram, webhook
+from . import apprise, discord, email, file, ntfy, slack, telegram, webhook
 from . import exec as exec_
 
 KINDS: Final[dict[str, Kind]] = {
@@ -21,4 +21,5 @@ KINDS: Final[dict[str, Kind]] = {
     "slack": slack.KIND,
     "telegram": telegram.KIND,
     "webhook": webhook.KIND,
+    "apprise": apprise.KIND,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tocsind.testing.kinds.apprise import AppriseService
 from tocsind.testing.kinds.email import EmailService
 from tocsind.testing.kinds.exec import ExecService
 from tocsind.testing.kinds.ntfy import NtfyService
@@ -13,6 +14,7 @@ from tocsind.testing.kinds.webhook import WebhookService
 from tocsind.testing.service import FakeService
 
 SERVICES: Final[dict[str, type[FakeService]]] = {
+    "apprise": AppriseService,
     "email": EmailService,
     "exec": ExecService,
     "ntfy": NtfyService,
