@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -18,7 +20,7 @@ from tests.destinations.signals import delivery
 from tocsind.config import Config, ConfigurationInvalid, parse
 from tocsind.config.kinds.apprise import NOT_IN_BINARY, NOT_INSTALLED, AppriseOptions
 from tocsind.destinations import child
-from tocsind.destinations.apprise import AppriseDestination
+from tocsind.destinations.apprise import _WORKER, AppriseDestination
 from tocsind.policy.delivery import Delivery, Priority
 from tocsind.policy.outcomes import Deferred, Delivered, Outcome, Refused
 from tocsind.rendering import card_of
@@ -95,7 +97,7 @@ async def test_real_apprise_delivers(service: AppriseService) -> None:
 
 
 async def test_real_apprise_knows_no_such_service() -> None:
-    found = await outcome("nosuchservice://user@token-of-mine")
+    found = await outcome("nosuchservice://a-user-of-mine-88@a-token-of-mine")
     assert found == Refused("78 from Apprise: no service of Apprise fits the URL", disable=True)
 
 
@@ -178,3 +180,11 @@ def test_title_that_is_cut_stands_whole_in_the_text() -> None:
         "info",
         "info",
     ]
+
+
+async def test_process_ends_on_its_own_when_the_daemon_was_killed() -> None:
+    wanted = {"url": "json://x:1/hang", "deadline": -4.0, "title": "t", "body": "b", "type": "info"}
+    ended = await child.run(
+        [sys.executable, "-P", _WORKER], json.dumps(wanted).encode(), {"PYTHONPATH": QUICK}, 20.0, keep_errors=False
+    )
+    assert ended.code == 128 + signal.SIGALRM

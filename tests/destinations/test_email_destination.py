@@ -126,6 +126,7 @@ async def test_mail_has_what_a_reader_and_a_filter_need(relay: EmailService) -> 
     text = mail.get_content().replace("\r\n", "\n")
     assert "fast crossed slow\n.hidden dot" in text
     assert shown.id[-8:] in text
+    assert mail["Date"].datetime.tzinfo is not None
     assert relay.smtp.violations == []
 
 
@@ -234,6 +235,11 @@ async def test_dripping_server_is_left_at_the_deadline(relay: EmailService, stag
         ("MAIL", "553 5.1.8 sender", Refused("553 from the mail server: 5.1.8 sender", strike=True)),
         ("RCPT", "550 5.1.1 unknown", Refused("550 from the mail server: 5.1.1 unknown", strike=True)),
         ("RCPT", "450 4.2.0 greylisted", Deferred("450 from the mail server: 4.2.0 greylisted")),
+        (
+            "RCPT",
+            "451 4.7.1 Greylisted, try again in 5 minutes",
+            Deferred("451 from the mail server: 4.7.1 Greylisted, try again in 5 minutes", wait=300.0),
+        ),
         ("connect", "554 5.7.1 blocked", Refused("554 from the mail server: 5.7.1 blocked", strike=True)),
         ("end", "554 5.7.1 spam", Deferred("554 from the mail server: 5.7.1 spam", Cause.FORMAT)),
         ("end", "552 5.3.4 size", Deferred("552 from the mail server: too large", Cause.FORMAT)),
@@ -241,7 +247,12 @@ async def test_dripping_server_is_left_at_the_deadline(relay: EmailService, stag
         (
             "MAIL",
             "450 4.7.1 Too many mails",
-            Deferred("450 from the mail server: 4.7.1 Too many mails", Cause.LIMITED, Reach.ENDPOINT),
+            Deferred("450 from the mail server: 4.7.1 Too many mails", Cause.LIMITED, Reach.KIND),
+        ),
+        (
+            "end",
+            "550 5.4.5 Daily user sending limit exceeded",
+            Deferred("550 from the mail server: 5.4.5 Daily user sending limit exceeded", Cause.LIMITED, Reach.KIND),
         ),
         ("MAIL", "999 what", Deferred("the server's answer is no SMTP: nothing was sent")),
         ("MAIL", "250-more\n251 than one code", Deferred("251 from the mail server: more than one code")),

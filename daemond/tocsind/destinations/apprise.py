@@ -98,7 +98,7 @@ class AppriseDestination:
         assert own.target is not None, "a destination without its URL is disabled"
         if own.python and (problem := await trio.to_thread.run_sync(problem_with, own.python)):
             return Refused(f"{own.python} cannot be used: {problem}", disable=True)
-        given = msgspec.json.encode({"url": own.target.reveal(), **wanted})
+        given = msgspec.json.encode({"url": own.target.reveal(), "deadline": own.deadline, **wanted})
         command = [
             own.python or sys.executable,
             "-P",

@@ -1,7 +1,9 @@
 """The process in which Apprise sends one message: a JSON object on standard input, an exit code, and a line of text on standard output.
 
-    {"url", "title", "body", "type"}      0 delivered, 1 not delivered or only in part, 78 no service fits the URL, or no Apprise
-    {"url"}                               0 a service fits, 78 as above
+    {"url", "deadline", "title", "body", "type"}    0 delivered, 1 not or only in part, 78 no service fits the URL, or no Apprise
+    {"url", "deadline"}                             0 a service fits, 78 as above
+
+The daemon kills it at its deadline, a number of seconds; if the daemon has been killed itself, the process ends a little later on its own.
 
 It is run by its path, never imported, and needs nothing but Apprise. The process ends without waiting for threads: Apprise's outlive a send
 to a slow server.
@@ -10,10 +12,12 @@ to a slow server.
 import json
 import logging
 import os
+import signal
 import sys
 
 _NOT_DELIVERED = 1
 _UNUSABLE = 78
+_AFTER_DEADLINE = 5  # seconds
 
 
 class _LastWords(logging.Handler):
@@ -28,6 +32,7 @@ class _LastWords(logging.Handler):
 def main() -> tuple[int, str]:
     """The exit code and the text."""
     wanted = json.load(sys.stdin)
+    signal.alarm(int(wanted["deadline"]) + _AFTER_DEADLINE)
     try:
         import apprise  # noqa: PLC0415 - it may not be there
     except ImportError:

@@ -9,6 +9,7 @@ The later signals of a key answer the first mail, and mail programs show them as
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Sequence
 from math import inf
@@ -27,7 +28,7 @@ from tocsind.policy.outcomes import Cause, ChannelInfo, Deferred, Delivered, Out
 from .http import Answer
 from .network_settings import NetworkSettings
 from .rejections import Rejection, verdicts, verdicts_of_edit
-from .response import Response, bounded_reason
+from .response import Response, bounded, bounded_reason
 from .smtp import Ended, Mail, Relay, SmtpReply, submit
 from .table import EVERY, FIVE, FOUR, Row, delivered, gone, judge, limited, rejected, strike, too_large
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
 _MAX_WAITING: Final = 1000  # mails that some recipients have and others not
+_WAIT: Final = re.compile(r"\b(?:in|after|for|within) ([0-9]{1,5}) ?(s|m)(?:ec|in|econd|inute)?s?\b")
 
 
 class MailResponse(Response):
@@ -55,16 +57,24 @@ class MailResponse(Response):
     def words(self) -> str:
         return self._text
 
+    @property
+    def wait(self) -> float | None:
+        """Seconds, of `try again in 300 seconds`, as greylisting says."""
+        match = _WAIT.search(self._text)
+        return bounded(float(match[1]) * (60 if match[2].startswith("m") else 1)) if match else None
+
 
 def put_off(response: MailResponse) -> Outcome:
     """Deferred"""
-    return Deferred(f"{response.status} from {response.service}{response.said}")
+    return Deferred(f"{response.status} from {response.service}{response.said}", wait=response.wait)
 
 
 _LIMITS: Final = r"too many|too fast|rate limit|limit exceeded|rate exceeded|sending (limit|quota)|throttl|\b4\.7\.28\b"
+_DAILY_LIMIT: Final = r"\b5\.4\.5\b|daily (user )?sending (limit|quota)"  # Gmail's, which is no refusal
 TABLE: Final[tuple[Row[MailResponse], ...]] = (
     Row({250}, {"end"}, delivered),
-    Row(FOUR, None, limited(Reach.ENDPOINT), says=_LIMITS),
+    Row(FOUR, None, limited(Reach.KIND), says=_LIMITS),
+    Row(FIVE, None, limited(Reach.KIND), says=_DAILY_LIMIT),
     Row(FOUR, None, put_off),
     Row({530, 534, 535}, None, gone),
     Row({552}, {"MAIL", "end"}, too_large),
@@ -126,7 +136,9 @@ class EmailDestination:
 
     def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
         message = self._message(batch, None)
-        payload = {name.lower(): str(value) for name, value in message.items()} | {"text": message.get_content()}
+        headers = {name.lower(): str(value) for name, value in message.items()}
+        payload = {name: value for name, value in headers.items() if not name.startswith(("content-", "mime-"))}
+        payload["text"] = message.get_content()
         return {"payload": payload, "limits": [], "notes": []}
 
     async def aclose(self) -> None:
@@ -170,7 +182,8 @@ class EmailDestination:
         if later:
             self._remember(id_, later)
             reply = ended.refused[later[0].address]
-            verdict = Deferred(f"{_said(reply)} for {later[0].address}; other recipients have it", Cause.PARTLY)
+            reason = f"{_said(reply)} for {later[0].address}; other recipients have it"
+            verdict = Deferred(reason, Cause.PARTLY, wait=MailResponse("RCPT", reply).wait)
         else:
             self._waiting.pop(id_, None)
             verdict = Delivered(id_)

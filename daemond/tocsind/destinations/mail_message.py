@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import formatdate
+from email.utils import format_datetime
 from typing import Final
 
 from tocsind.config.kinds.email import EmailOptions, Mailbox
@@ -30,7 +31,7 @@ def message_of(options: EmailOptions, batch: Sequence[Delivery], file: bytes | N
     message["From"] = _header(options.sender)
     message["To"] = [_header(each) for each in options.recipients]
     message["Subject"] = subject
-    message["Date"] = formatdate(wall)
+    message["Date"] = format_datetime(datetime.fromtimestamp(int(wall), UTC))
     message["Message-ID"] = message_id(last, options.sender)
     if update and update.edits:
         message["In-Reply-To"] = message["References"] = update.edits

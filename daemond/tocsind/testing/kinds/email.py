@@ -10,6 +10,7 @@ from __future__ import annotations
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from math import ceil
 from typing import Any, ClassVar
 
 import trio
@@ -85,8 +86,8 @@ class EmailService(FakeService):
 
 def _instead(line: Behaviour) -> str:
     match line:
-        case RateLimited():
-            return "450 4.7.28 too many mails, slow down"
+        case RateLimited(retry_after=wait):
+            return f"450 4.7.28 too many mails, try again in {ceil(wait)} seconds"
         case Status(status=401, text=text):
             return f"535 5.7.8 {_first_line(text)}"
         case Status(status=status, text=text, html=False) if 400 <= status < 500:
