@@ -8,10 +8,13 @@ TOGETHER := --numprocesses 3 --dist worksteal
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1750000000)
 BUNDLED := build/venv
 
-.PHONY: demo run test quick lint coverage bench paper reference binary deb test-binary clean
+.PHONY: demo demo-hosts run test quick lint coverage bench paper reference binary deb test-binary clean
 
 demo: $(READY)  ## daemon, fake Discord, three producers, and the outcome of their signals
 	$(BIN)/tocsin demo
+
+demo-hosts: $(READY)  ## three daemons that share one webhook, a kill of the one that sends, and the verdict; needs redis-server
+	PYTHONPATH=. $(BIN)/python -m tests.shared.demo_hosts
 
 run: $(READY)  ## the daemon with ./alerts.toml, in the foreground
 	$(BIN)/tocsind run

@@ -168,6 +168,7 @@ def test_policy_is_pure() -> None:
 
 
 ROOMS_OF_SQLITE = (
+    "shared",
     "acknowledgements",
     "attempts",
     "backup",
@@ -229,6 +230,7 @@ READERS = {
     "tocsind.demo.scenario": "as above",
     "tocsind.testing.fake": "the far end has its own clock",
     "tocsind.testing.clock": "a clock for tests",
+    "tocsind.testing.engine": "leases that end on trio's time",
     "tocsind.testing.memory": "notes when a test's destination was called, on trio's time",
 }
 

@@ -49,6 +49,7 @@ The packages:
     core          accepts signals and settles deliveries; the two laws are proved here
     delivery      lanes: wait, take a turn, send, learn
     spool         imports outboxes
+    shared        several hosts, one channel: the engine, leases, what is handed over; imported only with [shared]
     expectations  reports programs that do not beat
     ipc           the Unix socket: connections, requests, answers
     http          the HTTP listener: routes, tokens, monitoring, the page
@@ -79,7 +80,7 @@ Imports go downwards only (tests/test_layers.py checks this table):
     http, ipc
     page
     observe
-    delivery, expectations, spool
+    delivery, expectations, shared, spool
     core
     journal, destinations
     host, attachments, rendering

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tocsin import paths
 
 from .clock import Clock
 from .config import Config
-from .core.assembly import assemble
+from .core.assembly import Core, assemble
+from .core.settle import JournalStore
 from .delivery.housekeeping import Housekeeping
 from .delivery.supervisor import Supervisor
 from .destinations.http import HttpClient
@@ -37,6 +39,29 @@ from .page.overview import Overviews
 from .page.timed import expectation_list, silence_list
 from .spool import SpoolImporter
 
+if TYPE_CHECKING:
+    from .shared.hub import Hub
+
+
+def _assembled(journal: Journal, config: Config, clock: Clock, emit: Emit, folder: Path) -> Core:
+    if config.shared.url is None:
+        return assemble(journal, config, clock, emit, folder)
+    from .shared import assembly as sharing  # noqa: PLC0415 - a host alone does not load it
+
+    make_store = sharing.store_maker(config.shared, folder, clock)
+    return assemble(journal, config, clock, emit, folder, make_store=make_store)
+
+
+def _hub(
+    config: Config, journal: Journal, store: JournalStore, lanes: Supervisor, *, clock: Clock, emit: Emit
+) -> Hub | None:
+    """The tasks by which this host takes part; None without [shared]."""
+    if config.shared.url is None:
+        return None
+    from .shared import assembly as sharing  # noqa: PLC0415 - as above
+
+    return sharing.make_hub(config.shared, journal, store, lanes, clock=clock, emit=emit)
+
 
 class Components:
     """The components that exist before the socket is open. Making them starts no task.
@@ -60,7 +85,7 @@ class Components:
         self._journal = journal
         self._clock = clock
         self._emit = emit
-        self.core = core = assemble(journal, config, clock, emit, folder)
+        self.core = core = _assembled(journal, config, clock, emit, folder)
         self.lanes = Supervisor(
             core.config,
             core.store,
@@ -71,6 +96,7 @@ class Components:
             folder=folder,
             client=client,
         )
+        self.hub = _hub(config, journal, core.store, self.lanes, clock=clock, emit=emit)
         self.health = HealthCheck(
             journal, self.lanes, metrics, config=core.config, disk_guard=core.disk_guard, clock=clock
         )

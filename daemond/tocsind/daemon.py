@@ -4,6 +4,7 @@
       nursery
         |-- on_signals               SIGHUP reloads; the first SIGTERM or SIGINT drains, the second exits at once; ends last
         '-- nursery
+              |-- shared             with [shared]: leases, what is handed over and fetched (tocsind.shared)
               |-- a task per lane    with its senders; cancelled after the server, and requests in flight finish
               '-- nursery
                     |-- housekeeping deadlines, ledger, disk, digests
@@ -155,6 +156,9 @@ class Daemon:
                 await components.core.silences.load()
                 async with self._reloading:  # a SIGHUP may come as early as this
                     await components.lanes.apply(self._config, nursery)
+                if components.hub:
+                    nursery.start_soon(components.hub.run)
+                    components.status.add_part("shared", components.hub.view)
                 await self._serve(journal, components, nursery, leave, ambiguous)
                 nursery.cancel_scope.cancel()  # the lanes finish what is in flight
             watch.cancel_scope.cancel()
@@ -311,6 +315,8 @@ class Daemon:
     def _apply(self, config: Config) -> None:
         if (config.daemon.socket, config.daemon.state) != (self._config.daemon.socket, self._config.daemon.state):
             self._emit(ConfigurationWarning("[daemon] socket and state take effect at the next start only"))
+        if config.shared != self._config.shared:
+            self._emit(ConfigurationWarning("[shared] takes effect at the next start only"))
         self._config = config
         self._reload_problems = []
         self.log.set_level(self._log_level or config.daemon.log)

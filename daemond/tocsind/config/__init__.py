@@ -46,6 +46,7 @@ from .model import (
     HeartbeatOptions,
     HttpOptions,
     Options,
+    SharedOptions,
 )
 from .problems import ConfigurationInvalid, Problem
 from .report import report
@@ -65,6 +66,7 @@ __all__ = [
     "HttpOptions",
     "Options",
     "Problem",
+    "SharedOptions",
     "load",
     "parse",
     "report",

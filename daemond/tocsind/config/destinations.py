@@ -46,6 +46,7 @@ def _destination(location: Location, name: str, names: Collection[str]) -> Desti
         for key in ("limit", "digest", "fallback", "retry", "breaker", "patience", "repeat")
         if key in found
     )
+    common["may_share"] = found.get("shared", True)
     return DestinationOptions(**common, name=name, kind=found["kind"], options=options, disabled=disabled)
 
 
@@ -67,6 +68,7 @@ def _common(name: str, names: Collection[str]) -> dict[str, Field]:
         "breaker": Field(_breaker),
         "patience": Field(_patience),
         "repeat": Field(_repeat),
+        "shared": Field(flag),
     }
 
 

@@ -24,6 +24,7 @@ from .problems import ConfigurationInvalid, Problem, masked
 from .quiet import quiet
 from .reader import Field, Findings, Location, check_order, read_table
 from .routes import routes
+from .shared import shared
 from .values import duration, flag, folder_path, one_of, share, size, socket_path
 
 BUILT_IN = "built-in default"
@@ -143,6 +144,7 @@ def _fields(data: dict[str, Any]) -> dict[str, Field]:
         "metrics": Field(metrics),
         "alarms": Field(alarms),
         "heartbeat": Field(heartbeat),
+        "shared": Field(shared),
     }
 
 

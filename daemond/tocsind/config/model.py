@@ -57,6 +57,14 @@ class HeartbeatOptions(msgspec.Struct, frozen=True):
     patience: float = 300.0  # how long a delivery may be due at a destination without a success
 
 
+class SharedOptions(msgspec.Struct, frozen=True):
+    """The engine that several hosts share. `url` is None without one; `absent` is the reason when one was meant."""
+
+    url: Secret | None = None
+    absent: str | None = None
+    on_outage: str = "degrade"  # or "hold": what URGENT and HIGH do while the engine is away
+
+
 class Options(msgspec.Struct, frozen=True):
     """The keys of one kind. Each kind has a subclass in `config.kinds`, and overrides what differs from a file on this machine."""
 
@@ -120,6 +128,12 @@ class DestinationOptions(msgspec.Struct, frozen=True):
     patience: Patience = Patience()
     repeat: Repeat | None = None  # None: nothing is repeated
     disabled: str | None = None
+    may_share: bool = True  # `shared = false`: this host alone sends to it, whatever others do
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether hosts with a common engine send to it together: a network kind that works here."""
+        return self.may_share and self.disabled is None and self.kind != "exec" and self.deadline < inf
 
     @property
     def deadline(self) -> float:
@@ -167,6 +181,7 @@ class Config(msgspec.Struct, frozen=True):
     alarms: AlarmsOptions = AlarmsOptions()
     heartbeat: HeartbeatOptions = HeartbeatOptions()
     expect: tuple[ExpectOptions, ...] = ()
+    shared: SharedOptions = SharedOptions()
     problems: tuple[str, ...] = ()
     quiet: tuple[QuietRule, ...] = ()
     places: Mapping[str, str] = {}  # file destination -> the place of its path in the file, for messages

@@ -49,6 +49,7 @@ def assemble(  # noqa: PLR0917 - called by `components` and by tests
     emit: Emit,
     folder: Path,
     jitter: Callable[[], float] = random.random,
+    make_store: Callable[..., JournalStore] = JournalStore,
 ) -> Core:
     """The core on an open journal in the state folder `folder`."""
     active, waiters, wakeups = ActiveConfig(config), Waiters(journal), Wakeups()
@@ -57,7 +58,7 @@ def assemble(  # noqa: PLR0917 - called by `components` and by tests
     admission = Admission(active, clock, silences.matching, quiet)
     disk_guard = DiskGuard(journal, active, folder, emit)
     attachments = Attachments(folder, Path(paths.spool_folder(str(folder))))
-    store = JournalStore(
+    store = make_store(
         journal,
         active,
         disk_guard=disk_guard,

@@ -58,6 +58,12 @@ class Wakeups:
         for name in self.lanes.keys() & set(names):
             self.lanes[name].rewind()
 
+    def refresh(self, name: str) -> None:
+        """The deliveries that a destination may send are others now."""
+        lane = self.lanes.get(name)
+        if lane is not None:
+            lane.refresh()
+
     def rewind_all(self) -> None:
         """Old deliveries are queued again, possibly with deadlines."""
         self.notify_deadline()

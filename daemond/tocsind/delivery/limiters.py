@@ -101,6 +101,21 @@ class LimiterRegistry:
             self._apply_slowest(name)
         return found
 
+    def learn(self, limits: Iterable[LimitState]) -> None:
+        """What another host learned of limits that exist here."""
+        for each in limits:
+            if each.scope in self._limits:
+                self._limits[each.scope].restore(self._from_steady(each))
+
+    def divide(self, options: DestinationOptions, names: Iterable[str], hosts: int) -> None:
+        """Use the limits of a destination, by name, at a share: as many hosts use them without knowing of each other. One: all of it."""
+        for name in names:
+            if hosts <= 1:
+                self._withdraw(_DIVIDED, [name])
+            elif rates := self._rates[name].get(options.name):
+                self._rates[name][_DIVIDED] = tuple(_divided(rate, hosts) for rate in rates)
+                self._apply_slowest(name)
+
     def forget(self, destination: str) -> None:
         """A destination was removed: the rates that it set no longer apply."""
         self._withdraw(destination, list(self._rates))
@@ -142,6 +157,15 @@ class LimiterRegistry:
             if known[instant] is not None:
                 known[instant] -= self._skew()
         return LimitState(scope=name, **known)
+
+
+_DIVIDED = "a share"  # in place of a destination; no destination's name has a blank
+
+
+def _divided(rate: Rate, hosts: int) -> Rate:
+    """The share of one of so many hosts: together they stay below the rate, whenever each of them begins."""
+    count = rate.count // hosts
+    return Rate(count, rate.per) if count else Rate(1, rate.per * hosts / rate.count)
 
 
 def _per_second(rates: tuple[Rate, ...]) -> float:

@@ -7,7 +7,7 @@ all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import trio
@@ -20,6 +20,7 @@ from tocsind.core.wakeups import Wakeups
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
 from tocsind.events import Emit
+from tocsind.journal import LaneState, LimitState
 
 from .lane import Lane
 from .limiters import LimiterRegistry
@@ -120,6 +121,31 @@ class Supervisor:
         await self._finished[name].wait()
         del self._stops[name], self._finished[name]
         self._limiters.forget(name)
+
+    def take_over(
+        self,
+        name: str,
+        saved: LaneState | None,
+        limits: Collection[LimitState],
+        requests: Collection[tuple[float, bool]],
+    ) -> None:
+        """Let a lane continue from what another host learned. `requests`: when each was answered (monotonic), whether it was expedited."""
+        self._limiters.learn(limits)
+        lane = self._lanes[name]
+        for at, expedited in requests:
+            lane.limiter.restore_requests(at, expedited=expedited, endpoint=True)
+            lane.turns.limit.restore_request(at, expedited=expedited)
+        if saved is not None:
+            lane.feedback.restore(saved)
+            if saved.disabled is not None and lane.disabled is None:
+                lane.disable(saved.disabled)
+        lane.refresh()
+
+    def share_limits(self, name: str, hosts: int) -> None:
+        """Let a lane send at the share of one of so many hosts, which do not know of each other's requests now; 1: all of it."""
+        lane = self._lanes[name]
+        self._limiters.divide(lane.options, (f"endpoint:{lane.options.endpoint}", lane.turns.name), hosts)
+        lane.refresh()
 
     def drain(self) -> None:
         """Stop all lanes: none makes a new request, requests in flight finish."""

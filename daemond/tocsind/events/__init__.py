@@ -7,6 +7,7 @@ No event has a field for a secret, so none can reach the log.
     delivery    outcomes of deliveries, state of lanes
     timed       silences, expectations
     observers   alarms, heartbeat, HTTP endpoints, log, event feed
+    shared      the engine of several hosts, leases
     host        journal files, sockets, progress of the process
 """
 
@@ -91,6 +92,16 @@ from .observers import (
     LogLinesDropped,
     LossReported,
 )
+from .shared import (
+    EngineForgot,
+    EngineFound,
+    EngineLost,
+    EngineMissing,
+    EngineUnsafe,
+    ItemQuarantined,
+    LeaseLost,
+    LeaseTaken,
+)
 from .timed import (
     ExpectationEnded,
     ExpectationLate,
@@ -124,6 +135,11 @@ __all__ = [
     "Edited",
     "Emit",
     "Enabled",
+    "EngineForgot",
+    "EngineFound",
+    "EngineLost",
+    "EngineMissing",
+    "EngineUnsafe",
     "Event",
     "EventsDropped",
     "ExpectationEnded",
@@ -140,8 +156,11 @@ __all__ = [
     "HttpProblem",
     "IntakeClosed",
     "IntakeOpened",
+    "ItemQuarantined",
     "JournalRecovered",
     "JournalReplaced",
+    "LeaseLost",
+    "LeaseTaken",
     "LogLinesDropped",
     "LossReported",
     "LossesReported",

@@ -22,6 +22,7 @@ pays for one. It answers a job only after the commit.
     repeats          jobs: due, again, tell_fallback: alerts that are posted again
     acknowledgements a job: acknowledge; what ends repetitions, within the jobs above
     maintenance      jobs: expire, retry, drop, delete_old
+    shared           jobs: leaving, handed_over, begun, take_in, ended, told, settle, ...: what several hosts send together
     rerouting        jobs: divert, reroute, return_to_origin: to fallbacks and back
     expectations     jobs: load, save, delete, last_signal
     silences         jobs: add, end, settle, active, ended, reported; count and delete_old within jobs above

@@ -93,6 +93,7 @@ _TABLES = (
     _Table("outboxes", None, _is_anything),
     _Table("silences", None, _is_silence),
     _Table("expectations", None, _is_expectation),
+    _Table("shared", "delivery", _is_anything),
     _Table("acknowledged", None, _is_anything),
     _Table("acknowledged_stories", None, _is_anything),
 )

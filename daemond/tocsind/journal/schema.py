@@ -314,6 +314,19 @@ CREATE TABLE acknowledged_stories (         -- of a key: until its story ends
 ) STRICT, WITHOUT ROWID;
 """
 
+# Deliveries that several hosts share (journal.shared).
+_FIFTEENTH = """
+CREATE TABLE shared (
+    delivery    INTEGER PRIMARY KEY,
+    id          TEXT NOT NULL UNIQUE,       -- over all hosts
+    target      TEXT NOT NULL,
+    origin      TEXT NOT NULL,              -- the host that accepted it
+    stage       TEXT NOT NULL,
+    since       REAL NOT NULL
+) STRICT;
+CREATE INDEX shared_open ON shared (target) WHERE stage IN ('begun', 'waits');
+"""
+
 MIGRATIONS = (
     _FIRST,
     _SECOND,
@@ -329,6 +342,7 @@ MIGRATIONS = (
     _TWELFTH,
     _THIRTEENTH,
     _FOURTEENTH,
+    _FIFTEENTH,
 )
 
 

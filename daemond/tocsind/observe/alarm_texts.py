@@ -6,6 +6,7 @@ import msgspec
 
 from tocsin.durations import format_duration
 from tocsind.events import (
+    EngineMissing,
     IntakeClosed,
     LossesReported,
     Quarantined,
@@ -102,6 +103,12 @@ def socket_gone(fact: SocketProblem) -> Alarm:
     return Alarm("socket", fact.socket, f"Programs cannot connect to {fact.socket}", body)
 
 
+def engine_missing(fact: EngineMissing) -> Alarm:
+    """The engine that several hosts share has been away for so long."""
+    title = f"The engine {fact.engine} has been away for {format_duration(round(fact.seconds))}"
+    return Alarm("engine", fact.engine, title, f"{fact.reason}. Until it is back, {fact.then}.")
+
+
 def lost(fact: SignalsLost) -> Alarm:
     """Signals that were not on disk could not be stored."""
     body = f"{fact.reason}. Their senders chose not to wait for the disk; no other signals were lost."
@@ -120,7 +127,7 @@ def all_clear(kind: str, about: str, seconds: float, waiting: int) -> tuple[str,
     """Title and body of the signal that follows an alarm when its condition is over; so many deliveries wait for the destination."""
     title = _OVER[kind].format(about)
     lasted = f"It lasted {format_duration(max(1, round(seconds)))}."
-    if kind in {"disk", "spool", "socket"}:
+    if kind in {"disk", "spool", "socket", "engine"}:
         return title, lasted
     if not waiting:
         return title, f"{lasted} Nothing waits for it."
@@ -134,5 +141,6 @@ _OVER = {
     "age": "Signals no longer wait too long for {}",
     "disk": "Signals are taken again: the disk has room",
     "spool": "The daemon reads the spool again",
+    "engine": "The engine {} is there again",
     "socket": "Programs can connect to {} again",
 }

@@ -15,6 +15,8 @@ from tocsind.events import (
     Disabled,
     DroppedByOperator,
     Enabled,
+    EngineFound,
+    EngineMissing,
     Event,
     Expired,
     IntakeClosed,
@@ -135,6 +137,7 @@ _ALARMS: dict[type[Event], Callable[[Any], Alarm | None]] = {
     Quarantined: texts.quarantined,
     SpoolProblem: texts.spool_unread,
     SocketProblem: texts.socket_gone,
+    EngineMissing: texts.engine_missing,
     SignalsLost: texts.lost,
 }
 _OVER: dict[type[Event], Callable[[Any], tuple[str, str]]] = {
@@ -142,8 +145,9 @@ _OVER: dict[type[Event], Callable[[Any], tuple[str, str]]] = {
     Enabled: lambda event: ("disabled", event.destination),
     SpoolRecovered: lambda _: ("spool", "the spool"),
     SocketRestored: lambda event: ("socket", event.socket),
+    EngineFound: lambda event: ("engine", event.engine),
 }
-_BEGINNINGS: dict[type[Event], str] = {SpoolProblem: "spool", SocketProblem: "socket"}
-_RECOVERIES: dict[type[Event], str] = {SpoolRecovered: "spool", SocketRestored: "socket"}
+_BEGINNINGS: dict[type[Event], str] = {SpoolProblem: "spool", SocketProblem: "socket", EngineMissing: "engine"}
+_RECOVERIES: dict[type[Event], str] = {SpoolRecovered: "spool", SocketRestored: "socket", EngineFound: "engine"}
 _UNSEEN = (Dead, DroppedByOperator, Expired, Unrouted)
-_NOTIFYING = (*_UNSEEN, Enabled, IntakeOpened, Recovered, SocketRestored, SpoolRecovered)
+_NOTIFYING = (*_UNSEEN, Enabled, EngineFound, IntakeOpened, Recovered, SocketRestored, SpoolRecovered)

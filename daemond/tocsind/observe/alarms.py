@@ -57,7 +57,9 @@ from .health_readings import HealthCheck
 from .loss_reports import LossReports
 
 INTERVAL = 15.0  # seconds between two evaluations of the conditions that last, which are counted in minutes
-_ENDING = frozenset({"breaker", "age", "limited", "disabled", "disk", "spool", "socket"})  # kinds with an all-clear
+_ENDING = frozenset(
+    {"breaker", "age", "limited", "disabled", "disk", "spool", "socket", "engine"}
+)  # kinds with an all-clear
 _LASTING = frozenset({"breaker", "age"})  # kinds whose alarms come from the evaluation, once while they last
 _FROM_EVALUATION = _LASTING | {"limited"}  # an event raises `limited`; the evaluation knows whether it lasts
 _OUTAGES = frozenset({"breaker", "limited"})  # an all-clear for one of them waits until neither is on

@@ -1,0 +1,101 @@
+"""The table [shared]: the engine by which several hosts share channels, and what a host does while it is away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+import msgspec
+
+from tocsind.secret import Secret
+
+from .model import SharedOptions
+from .reader import Field, Location, read_table
+from .secret_sources import SecretSource, secret_url
+from .values import one_of
+from .web_address import is_this_host
+
+ON_OUTAGE = ("degrade", "hold")
+_EXAMPLE = "redis://HOST:6379/0, rediss://USER:PASSWORD@HOST:6380/0 or unix:///run/redis/redis.sock"
+_PORT = 6379
+
+
+class EngineAddress(msgspec.Struct, frozen=True):
+    """Where the engine listens: `path` of a Unix socket, or host and port; and what it wants to know first."""
+
+    host: str = ""
+    port: int = _PORT
+    path: str | None = None
+    tls: bool = False
+    user: Secret | None = None
+    password: Secret | None = None
+    database: int = 0
+
+    @property
+    def is_near(self) -> bool:
+        """Whether nothing of it crosses a network."""
+        return self.path is not None or is_this_host(self.host)
+
+    @property
+    def name(self) -> str:
+        """The address as people may see it: without user and password."""
+        return f"unix://{self.path}" if self.path else f"redis{'s' if self.tls else ''}://{self.host}:{self.port}"
+
+
+def shared(location: Location) -> SharedOptions:
+    """Read the table `shared`."""
+    found = read_table(location, _SHARED)
+    source: SecretSource = found.pop("url", SecretSource())
+    below = location.at("url")
+    if source.reason:
+        below.warn(f"{source.reason}: this host shares nothing until it is")
+        return SharedOptions(absent=source.reason, **found)
+    if source.secret is None:
+        return SharedOptions(**found)
+    address = address_of(source.secret.reveal())
+    if address is None:
+        below.wrong(f"{source.called} is no address of an engine; it looks like {_EXAMPLE}")
+        return SharedOptions(**found)
+    for each in _risks(address):
+        below.warn(each)
+    return SharedOptions(url=source.secret, **found)
+
+
+def address_of(url: str) -> EngineAddress | None:
+    """The parts of an engine's URL; None when it is none."""
+    try:
+        parts = urlsplit(url) if re.fullmatch(r"[!-~]+", url) else None
+        return _address(parts) if parts else None
+    except ValueError:
+        return None
+
+
+def _address(parts: SplitResult) -> EngineAddress | None:
+    user = Secret(unquote(parts.username)) if parts.username else None
+    password = Secret(unquote(parts.password)) if parts.password else None
+    if parts.scheme == "unix" and parts.path.startswith("/"):
+        number = parse_qs(parts.query).get("db", ["0"])[0]
+        return EngineAddress(path=unquote(parts.path), user=user, password=password, database=int(number))
+    if parts.scheme in {"redis", "rediss"} and parts.hostname and parts.port != 0:
+        number, tls = parts.path.strip("/") or "0", parts.scheme == "rediss"
+        return EngineAddress(parts.hostname, parts.port or _PORT, None, tls, user, password, int(number))
+    return None
+
+
+def _risks(address: EngineAddress) -> Sequence[str]:
+    if address.is_near:
+        return ()
+    risks = [] if address.tls else ["without TLS others can read every alert on the way; better: rediss://"]
+    if address.password is None:
+        risks.append("without a password every program that reaches the engine can read and change what waits")
+    return risks
+
+
+_SHARED: dict[str, Field] = {
+    "url": Field(
+        lambda location: secret_url(location, "an engine's URL"),
+        missing='missing; write it like { env = "TOCSIN_REDIS" }',
+    ),
+    "on-outage": Field(one_of(ON_OUTAGE, "way through an outage")),
+}

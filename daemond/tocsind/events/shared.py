@@ -1,0 +1,69 @@
+"""Events of destinations that several hosts share."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from .event import Event
+
+
+class EngineLost(Event, frozen=True):
+    """The engine does not answer. What this host accepts stays in its journal; `then` says what happens to it."""
+
+    level: ClassVar[str] = "warning"
+    reason: str
+    then: str
+
+
+class EngineMissing(Event, frozen=True):
+    """The engine has been away for so long that people have to know. `then` as in EngineLost."""
+
+    level: ClassVar[str] = "error"
+    engine: str
+    reason: str
+    then: str
+    seconds: float
+
+
+class EngineFound(Event, frozen=True):
+    """The engine answers again, or for the first time. `complaint` is what is wrong with its settings."""
+
+    engine: str
+
+
+class EngineUnsafe(Event, frozen=True):
+    """A setting of the engine, or a version, may lose what waits."""
+
+    level: ClassVar[str] = "warning"
+    reason: str
+
+
+class EngineForgot(Event, frozen=True):
+    """The engine has lost its memory. What waits is handed over again."""
+
+    level: ClassVar[str] = "warning"
+    destination: str
+
+
+class LeaseTaken(Event, frozen=True):
+    """This host sends for a destination from now on. `before` is the host that did."""
+
+    destination: str
+    before: str
+
+
+class LeaseLost(Event, frozen=True):
+    """This host does not send for a destination any more. So many deliveries of other hosts were given back."""
+
+    destination: str
+    holder: str
+    returned: int
+
+
+class ItemQuarantined(Event, frozen=True):
+    """The engine holds something that is no delivery. It was put aside there."""
+
+    level: ClassVar[str] = "error"
+    destination: str
+    item: str
+    reason: str

@@ -1,0 +1,386 @@
+"""Jobs for deliveries that several hosts share: which of them the engine knows, which came from another host, what became of them.
+
+The table `shared` has a row for each delivery that the engine may know. Its `stage`:
+
+    begun      this host began an attempt before it handed the delivery over
+    waits      the engine has it
+    told       it ended, and the engine knows
+    returned   it came from another host, and this one no longer sends for that destination
+
+`origin` is the host that accepted it. Rows stay until retention has deleted their delivery: what ended here is never sent again, even when
+an engine that lost its memory gets it once more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from tocsin.ids import new_id
+from tocsind.policy.delivery import Delivery, Priority
+
+from . import limiter_state
+from .queue import COLUMNS, delivery_of
+
+HANDED_OVER = "handed over to the hosts that share this destination"
+RETURNED = "returned to the engine: another host sends for this destination"
+WITHDRAWN = "its host has withdrawn it"
+MAX_ROWS = 200
+
+_encode = msgspec.msgpack.Encoder().encode
+_OPEN = "('queued', 'sending', 'held')"
+
+
+class Here(msgspec.Struct, frozen=True):
+    """This host, one of its destinations, and the target that it leads to."""
+
+    host: str
+    target: str
+    destination: str
+
+
+class Leaving(msgspec.Struct, frozen=True):
+    """A delivery of this host that the engine does not know yet, with what another host needs beyond it."""
+
+    delivery: Delivery
+    key: str | None
+    ends: bool
+    raw: bool
+
+
+class Arriving(msgspec.Struct, frozen=True):
+    """A delivery that the engine has. Instants are on this host's steady clock. `attempted`: a host may have sent it, and did not say."""
+
+    id: str
+    origin: str
+    signal: str
+    body: bytes
+    priority: int
+    accepted: float
+    skew: float
+    deadline: float | None
+    key: str | None
+    ends: bool
+    raw: bool
+    attempted: bool
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A shared delivery that has ended here."""
+
+    id: str
+    origin: str
+    state: str
+    reason: str | None
+    message: str | None
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """A delivery of this host that ended at another one."""
+
+    signal: str
+    destination: str
+    state: str
+    attempts: int
+    age: float
+
+
+def leaving(
+    connection: sqlite3.Connection, here: Here, priority: Priority, after: int, most: int, *, digests: bool
+) -> list[Leaving]:
+    """The next queued deliveries after number `after` that the engine does not know. A host that sends keeps its digests: it may have
+    handed over what they stand for.
+    """
+    rows = connection.execute(
+        f"SELECT d.key, d.ends, s.raw, {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
+        " LEFT JOIN shared e ON e.delivery = d.number"
+        " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ? AND (s.stands_for IS NULL OR ?)"
+        " AND d.repeats <= 0 AND (e.delivery IS NULL OR (e.stage IN ('begun', 'told') AND e.origin = ?)) ORDER BY d.number LIMIT ?",
+        (here.destination, priority, after, digests, here.host, most),
+    ).fetchall()
+    return [
+        Leaving(delivery_of(here.destination, priority, *row), key, bool(ends), bool(raw))
+        for key, ends, raw, *row in rows
+    ]
+
+
+def handed_over(connection: sqlite3.Connection, here: Here, handed: Mapping[int, str], now: float) -> None:
+    """The engine has these deliveries of this host, by number."""
+    connection.executemany(
+        "INSERT INTO shared (delivery, id, target, origin, stage, since) VALUES (?, ?, ?, ?, 'waits', ?)"
+        " ON CONFLICT (delivery) DO UPDATE SET stage = 'waits'",
+        [(number, id_, here.target, here.host, now) for number, id_ in handed.items()],
+    )
+    connection.executemany(
+        "UPDATE deliveries SET reason = ? WHERE number = ? AND state = 'queued' AND reason IS NULL",
+        [(HANDED_OVER, number) for number in handed],
+    )
+
+
+def begun(connection: sqlite3.Connection, here: Here, mine: Mapping[int, str], now: float) -> list[tuple[str, bool]]:
+    """Deliveries of this host or others, by number, for which an attempt begins: the id of each, and whether another host accepted it."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO shared (delivery, id, target, origin, stage, since) VALUES (?, ?, ?, ?, 'begun', ?)",
+        [(number, id_, here.target, here.host, now) for number, id_ in mine.items()],
+    )
+    rows = connection.execute(
+        "SELECT id, origin <> ? FROM shared WHERE delivery IN (SELECT value FROM json_each(?))",
+        (here.host, json.dumps(list(mine))),
+    )
+    return [(id_, bool(foreign)) for id_, foreign in rows]
+
+
+def take_in(
+    connection: sqlite3.Connection, here: Here, arriving: Sequence[Arriving], now: float
+) -> tuple[set[Priority], bool]:
+    """Queue what other hosts accepted, once. What an attempt is open for gets its mark. Returns the priorities of what is new, and whether
+    something was queued again.
+    """
+    known = [_again(connection, here, each, now) for each in arriving]
+    for each, is_queued_again in zip(arriving, known, strict=True):
+        if is_queued_again is None:
+            _insert(connection, here, each, now)
+    new = {Priority(each.priority) for each, known_before in zip(arriving, known, strict=True) if known_before is None}
+    return new, any(known)
+
+
+def _again(connection: sqlite3.Connection, here: Here, each: Arriving, now: float) -> bool | None:
+    """What follows for a delivery that was here before: whether it is queued again; None: it was not here."""
+    row = connection.execute("SELECT delivery, stage FROM shared WHERE id = ?", (each.id,)).fetchone()
+    if row is None and each.origin == here.host:
+        row = _own(connection, here, each, now)
+    if row is None:
+        return None
+    number, stage = row
+    if each.attempted:
+        connection.execute(
+            "UPDATE deliveries SET doubt = 1 WHERE number = ? AND state IN ('queued', 'rerouted')", (number,)
+        )
+    if stage == "returned":
+        connection.execute(
+            "UPDATE deliveries SET state = 'queued', reason = ?, since = ? WHERE number = ? AND state = 'rerouted'",
+            (_accepted_by(each), now, number),
+        )
+    connection.execute("UPDATE shared SET stage = 'waits' WHERE id = ?", (each.id,))
+    return bool(stage == "returned")
+
+
+def _accepted_by(each: Arriving) -> str:
+    return f"accepted by {each.origin}"
+
+
+def _own(connection: sqlite3.Connection, here: Here, each: Arriving, now: float) -> tuple[int, str] | None:
+    """This host's delivery of an item that it handed over, when its row is missing."""
+    row = connection.execute(
+        "SELECT d.number FROM deliveries d JOIN signals s ON s.number = d.signal WHERE s.id = ? AND d.destination = ?",
+        (each.signal, here.destination),
+    ).fetchone()
+    if row is None:
+        return None
+    connection.execute(
+        "INSERT OR IGNORE INTO shared (delivery, id, target, origin, stage, since) VALUES (?, ?, ?, ?, 'waits', ?)",
+        (row[0], each.id, here.target, each.origin, now),
+    )
+    return row[0], "waits"
+
+
+def _insert(connection: sqlite3.Connection, here: Here, each: Arriving, now: float) -> None:
+    signal = _signal(connection, each, each.signal) or _known(connection, each)
+    number = signal and _queue(connection, here, each, signal, now)
+    if not number:  # another signal has this id, or a second destination of its host leads to this one
+        signal = _signal(connection, each, new_id())
+        assert signal, "an id that was just made is free"
+        number = _queue(connection, here, each, signal, now)
+    connection.execute(
+        "INSERT INTO shared (delivery, id, target, origin, stage, since) VALUES (?, ?, ?, ?, 'waits', ?)",
+        (number, each.id, here.target, each.origin, now),
+    )
+
+
+def _queue(connection: sqlite3.Connection, here: Here, each: Arriving, signal: int, now: float) -> int | None:
+    cursor = connection.execute(
+        "INSERT OR IGNORE INTO deliveries (signal, destination, priority, state, since, reason, deadline, key, ends, doubt)"
+        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)",
+        (
+            signal,
+            here.destination,
+            each.priority,
+            now,
+            _accepted_by(each),
+            each.deadline,
+            each.key,
+            each.ends,
+            each.attempted,
+        ),
+    )
+    return cursor.lastrowid if cursor.rowcount == 1 else None
+
+
+def _signal(connection: sqlite3.Connection, each: Arriving, id_: str) -> int | None:
+    """The number of the stored signal; None when its id is taken."""
+    cursor = connection.execute(
+        "INSERT OR IGNORE INTO signals (id, accepted, uid, pid, body, skew, raw) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (id_, each.accepted, os.geteuid(), os.getpid(), each.body, each.skew, each.raw),
+    )
+    return cursor.lastrowid if cursor.rowcount == 1 else None
+
+
+def _known(connection: sqlite3.Connection, each: Arriving) -> int | None:
+    """The number of the signal when it came from the same host before, for another destination."""
+    row = connection.execute(
+        "SELECT d.signal FROM deliveries d JOIN shared e ON e.delivery = d.number JOIN signals s ON s.number = d.signal"
+        " WHERE s.id = ? AND e.origin = ?",
+        (each.signal, each.origin),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def ended(connection: sqlite3.Connection, target: str, most: int = MAX_ROWS) -> list[Ended]:
+    """What has ended here and the engine does not know. What moved to a fallback has ended when it has ended there, a digested delivery
+    when its digest has.
+    """
+    rows = connection.execute(
+        "SELECT e.id, e.origin, coalesce(d.state, 'dropped'), d.reason, d.message"  # noqa: S608, RUF100 - constant text
+        " FROM shared e LEFT JOIN deliveries d ON d.number = e.delivery"
+        " WHERE e.target = ? AND e.stage IN ('begun', 'waits') "
+        f" AND (d.state IS NULL OR d.state NOT IN {_OPEN})"
+        " AND NOT (coalesce(d.state, '') = 'digested' AND EXISTS"
+        f" (SELECT 1 FROM deliveries g WHERE g.signal = d.digest AND g.state IN {_OPEN}))"
+        " AND NOT (coalesce(d.state, '') IN ('rerouted', 'dead', 'unknown') AND EXISTS"
+        f" (SELECT 1 FROM deliveries o WHERE o.signal = d.signal AND o.number > d.number AND o.state IN {_OPEN}))"
+        " LIMIT ?",
+        (target, most),
+    )
+    return [Ended(*row) for row in rows]
+
+
+def told(connection: sqlite3.Connection, ids: Collection[str]) -> None:
+    """The engine knows that these have ended."""
+    connection.execute(
+        "UPDATE shared SET stage = 'told' WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
+    )
+
+
+def settle(
+    connection: sqlite3.Connection, news: Sequence[Ended], reasons: Mapping[str, str], now: float
+) -> list[Settled]:
+    """Record what became of this host's deliveries at another one. `reasons` by id. Returns those that had not ended here."""
+    found = []
+    for each in news:
+        row = connection.execute(
+            "UPDATE deliveries SET state = ?, since = ?, reason = ?, message = ? WHERE state IN ('queued', 'held')"
+            " AND number = (SELECT delivery FROM shared WHERE id = ?)"
+            " RETURNING signal, destination, attempts",
+            (each.state, now, reasons[each.id], each.message, each.id),
+        ).fetchall()
+        for signal, destination, attempts in row:
+            (id_, age) = connection.execute(
+                "SELECT id, ? - (accepted + skew) FROM signals WHERE number = ?", (now, signal)
+            ).fetchone()
+            found.append(Settled(id_, destination, each.state, attempts, age))
+    told(connection, [each.id for each in news])
+    return found
+
+
+def unclaim(
+    connection: sqlite3.Connection, claimed: Sequence[Delivery], destination: str, gone: Collection[str]
+) -> None:
+    """Undo `begin`: the attempt was not made. Those in `gone` (ids) the engine does not have any more."""
+    numbers = json.dumps([delivery.number for delivery in claimed])
+    connection.execute(
+        "DELETE FROM attempts WHERE ended IS NULL AND delivery IN (SELECT value FROM json_each(?))", (numbers,)
+    )
+    connection.execute(
+        "UPDATE deliveries SET state = 'queued', attempts = attempts - 1"
+        " WHERE state = 'sending' AND number IN (SELECT value FROM json_each(?))",
+        (numbers,),
+    )
+    limiter_state.cancel_request(connection, destination)
+    connection.execute(
+        "UPDATE deliveries SET state = 'rerouted', reason = ? WHERE state = 'queued'"
+        " AND number IN (SELECT delivery FROM shared WHERE id IN (SELECT value FROM json_each(?)))",
+        (WITHDRAWN, json.dumps(list(gone))),
+    )
+    connection.execute(
+        "UPDATE shared SET stage = 'returned' WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(gone)),)
+    )
+
+
+def return_foreign(connection: sqlite3.Connection, here: Here, now: float) -> int:
+    """Another host sends for this destination now: give back what other hosts accepted, and what waits in digests. How many."""
+    for (digest,) in connection.execute(
+        "SELECT signal FROM deliveries g WHERE destination = ? AND state = 'queued' AND EXISTS (SELECT 1 FROM deliveries d"
+        " JOIN shared e ON e.delivery = d.number WHERE d.digest = g.signal AND e.stage = 'waits')",
+        (here.destination,),
+    ).fetchall():
+        _dissolve(connection, here.destination, digest, now)
+    numbers = connection.execute(
+        "UPDATE deliveries SET state = 'rerouted', reason = ?, since = ? WHERE state IN ('queued', 'held')"
+        " AND destination = ? AND number IN (SELECT delivery FROM shared WHERE target = ? AND origin <> ?) RETURNING number",
+        (RETURNED, now, here.destination, here.target, here.host),
+    ).fetchall()
+    connection.executemany("UPDATE shared SET stage = 'returned' WHERE delivery = ?", numbers)
+    return len(numbers)
+
+
+def _dissolve(connection: sqlite3.Connection, destination: str, digest: int, now: float) -> None:
+    """The engine has what a digest stands for, so another host sends that: queue it again in place of the digest."""
+    connection.execute(
+        "UPDATE deliveries SET state = 'queued', reason = NULL, digest = NULL, since = ? WHERE digest = ? AND destination = ?",
+        (now, digest, destination),
+    )
+    connection.execute(
+        "UPDATE deliveries SET state = 'rerouted', reason = ?, since = ? WHERE signal = ? AND destination = ?",
+        (RETURNED, now, digest, destination),
+    )
+
+
+def offer_again(connection: sqlite3.Connection, host: str, target: str) -> None:
+    """The engine has lost its memory: what this host accepted and has not ended is handed over again."""
+    connection.execute(
+        "UPDATE shared SET stage = 'begun' WHERE target = ? AND origin = ? AND stage = 'waits'", (target, host)
+    )
+
+
+def feed_own(  # noqa: PLR0917 - as `queue.feed`
+    connection: sqlite3.Connection, here: Here, priority: Priority, after: int, most: int, before: float
+) -> list[Delivery]:
+    """As `queue.feed`, while the engine is away: what this host accepted, and handed over not after `before` if at all."""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
+        " LEFT JOIN shared e ON e.delivery = d.number"
+        " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ?"
+        " AND (e.delivery IS NULL OR (e.origin = ? AND (e.stage = 'begun' OR e.since <= ?))) ORDER BY d.number LIMIT ?",
+        (here.destination, priority, after, here.host, before, most),
+    ).fetchall()
+    return [delivery_of(here.destination, priority, *row) for row in rows]
+
+
+def doubt(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Another host may have sent these, as the engine has them."""
+    connection.execute(
+        "UPDATE deliveries SET doubt = 1 WHERE number IN"
+        " (SELECT delivery FROM shared WHERE stage = 'waits' AND delivery IN (SELECT value FROM json_each(?)))",
+        (json.dumps(list(numbers)),),
+    )
+
+
+def counts(connection: sqlite3.Connection, host: str) -> list[tuple[str, bool, int]]:
+    """How many deliveries wait: target, whether this host accepted them, and the number."""
+    rows = connection.execute(
+        "SELECT s.target, s.origin = ?, count(*) FROM shared s JOIN deliveries d ON d.number = s.delivery"  # noqa: S608 - constant text
+        f" WHERE s.stage IN ('begun', 'waits') AND d.state IN {_OPEN} GROUP BY 1, 2",
+        (host,),
+    )
+    return [(target, bool(own), n) for target, own, n in rows]
+
+
+def forget(connection: sqlite3.Connection) -> None:
+    """Delete rows whose delivery retention has deleted."""
+    connection.execute(
+        "DELETE FROM shared WHERE stage <> 'waits' AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.number = shared.delivery)"
+    )

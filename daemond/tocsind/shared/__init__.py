@@ -1,0 +1,43 @@
+"""Several hosts, one channel: hosts that share an engine (Redis or Valkey) send to their common destinations as one.
+
+    engine         what hosts need of the engine, as a protocol; all that is kept there
+    redis_engine   it on Redis or Valkey; scripts: the steps in Lua; resp: the client. `testing.engine` is it in memory
+    items          what is handed over, as bytes; what comes back is checked
+    targets        what this host knows of each lease
+    store          the lanes' store: the journal, and the engine's steps around it
+    hub            the tasks: tend leases, hand over, fetch
+    assembly       makes them, and the host's name
+
+Words. A *host* is a state folder. A *target* is a far end (hash of its endpoint): what shares the server's limits. The *holder* of a
+target's lease sends for all hosts. An *item* is a delivery that was handed over.
+
+How it holds together.
+
+    The accepting host stays responsible. A delivery stays queued in its journal until the engine tells how it ended. What the engine
+    loses is handed over again.
+    One sender. Only the holder's lane is fed. It is the same lane, with the same policy and limiter, as on one host: what other hosts
+    accepted is in its journal like its own. So batches, digests, live messages and pace need no second implementation.
+    Law 3 over hosts. An attempt is on record in the journal, then in the engine, and only then does its request leave. The engine refuses
+    without the lease, and the record in the journal is undone. The next holder marks what has an open attempt as a possible duplicate.
+    The holder's own deliveries are handed over as well, or its death would delay them until it is back. An attempt for one that is not
+    handed over yet is noted all the same, because the copy may arrive in the engine after the attempt began.
+    What ended is told by id to the host that accepted it, and stays in the engine until that host has recorded it: until then the same
+    item is not stored again. The journal of a sender keeps what ended there, so an engine that lost its memory causes no second copy.
+    A lease is trusted for a shorter time than it lasts, counted from before the question. A host that was stopped and wakes up asks the
+    engine before it sends, and is refused.
+    Requests are noted in the engine with the engine's time; the next holder counts them in its own limiter. Blocks, learned windows,
+    breaker and outage follow with each outcome. An engine without a past gives the lease at once only to the host that had it before;
+    others wait for 2 s, while all hosts report the requests that they made.
+    While the engine is away: `hold` waits. `degrade` sends URGENT and HIGH of this host, at its share of the limits; what the engine
+    already has may have been sent by another host that still reaches it, so that waits for 10 s more, and is marked. Afterwards hosts first
+    tell what they sent, and take leases 1.5 s later.
+
+Why not otherwise. Consumer groups of streams would do what the lease already does. A client library: redis-py needs a thread, and a command
+that times out there leaves the thread waiting; coredis leaks connections. The subset of the protocol that is needed is a page of code on
+trio's own streams (`resp`), where a deadline closes the connection; `make binary` needs no further package.
+
+Known limits. Two webhooks of one channel are two targets: their channel's limit is shared on each host, not between hosts. A repetition
+(`repeat`) goes on at the host that sent the alert, and `ack` is asked there. The history of a live message does not move with the lease:
+the next holder posts the next state of a key as a new message. A file that comes with a signal stays on its host. A destination that
+fails for the holder alone does not move the lease.
+"""

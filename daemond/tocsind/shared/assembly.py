@@ -1,0 +1,71 @@
+"""Makes the parts by which a host takes part, for `components`. The engine is Redis or Valkey."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tocsind.clock import Clock
+from tocsind.config import SharedOptions
+from tocsind.config.shared import EngineAddress, address_of
+from tocsind.core.active_config import ActiveConfig
+from tocsind.core.settle import JournalStore
+from tocsind.events import Emit
+from tocsind.journal import Journal
+
+from .engine import Engine
+from .hub import Hub, Lanes
+from .redis_engine import RedisEngine
+from .store import SharedStore
+from .targets import Targets
+
+FILE_NAME: Final = "host"
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,96}")
+
+
+def address(options: SharedOptions) -> EngineAddress:
+    """Where the engine of a configuration with one is."""
+    found = address_of(options.url.reveal()) if options.url else None
+    assert found is not None, "the configuration was checked"
+    return found
+
+
+def store_maker(
+    options: SharedOptions, folder: Path, clock: Clock, engine: Engine | None = None
+) -> Callable[..., SharedStore]:
+    """Makes the store of the lanes from the parts that JournalStore takes. `engine` replaces that of the configuration."""
+
+    def targets(config: ActiveConfig) -> Targets:
+        return Targets(config, clock, degrades=options.on_outage == "degrade")
+
+    return partial(SharedStore, engine=engine or RedisEngine(address(options)), targets=targets, host=host_name(folder))
+
+
+def make_hub(
+    options: SharedOptions, journal: Journal, store: JournalStore, lanes: Lanes, *, clock: Clock, emit: Emit
+) -> Hub:
+    """The tasks of this host. `store` is the one that `store_maker` made."""
+    assert isinstance(store, SharedStore), "store_maker made it"
+    return Hub(journal, store, lanes, clock, emit, name=address(options).name)
+
+
+def host_name(folder: Path) -> str:
+    """The name of the host that this state folder is: made once, of the machine's name and a random part."""
+    path = folder / FILE_NAME
+    try:
+        known = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        known = ""
+    if _NAME.fullmatch(known):
+        return known
+    machine = re.sub(r"[^A-Za-z0-9_.-]", "-", os.uname().nodename)[:64] or "host"
+    name = f"{machine}-{secrets.token_hex(3)}"
+    fresh = path.with_suffix(".new")
+    fresh.write_text(f"{name}\n", "ascii")
+    fresh.replace(path)
+    return name

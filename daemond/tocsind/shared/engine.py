@@ -1,0 +1,129 @@
+"""What hosts need of the engine that they share, and what they keep in it.
+
+All methods raise EngineAway when the engine does not answer in time, refuses, or is not there; then nothing is known of what it did, so
+every method may be called again. Times are milliseconds of the engine's own clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+LEASE_MS: Final = 2000
+RENEW_SECONDS: Final = LEASE_MS / 3000
+SETTLING_MS: Final = 2000  # an engine without a past waits so long for the host that held the lease before
+SEEN_MS: Final = 10_000  # a host that was not seen for so long does not count
+MAX_REQUESTS: Final = 300  # per target, as the journal keeps
+
+
+class EngineAway(Exception):  # noqa: N818 - names the condition
+    """The engine cannot be used now. The text says why, without a secret."""
+
+
+class Tended(msgspec.Struct, frozen=True):
+    """The lease of a target after a host asked for it. `token` is that of the holder, "" without one."""
+
+    token: str
+    now: int
+    epoch: str  # another one: the engine has lost its memory since
+    hosts: int  # seen of late, this one included
+
+    @property
+    def holder(self) -> str:
+        """The name of the host that holds the lease."""
+        return self.token.partition(":")[0]
+
+
+class Item(msgspec.Struct, frozen=True):
+    """A delivery as it is handed over: its id over all hosts, its priority, and the rest as bytes that only hosts read."""
+
+    id: str
+    priority: int
+    body: bytes
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An item in the engine: its place in its stream, and whether an attempt for it was begun and not settled."""
+
+    place: str
+    id: str
+    body: bytes
+    attempted: bool = False
+
+
+class Done(msgspec.Struct, frozen=True):
+    """How a delivery ended, for the host that accepted it (`origin`)."""
+
+    id: str
+    origin: str
+    result: bytes
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """The end of an attempt. `waiting` are the ids that are tried again; `request` was counted unless `unsent`."""
+
+    done: Sequence[Done] = ()
+    waiting: Sequence[str] = ()
+    request: str | None = None
+    unsent: bool = False
+    state: Mapping[str, bytes] = {}  # what the next holder must know
+
+
+class Learned(msgspec.Struct, frozen=True):
+    """What the next holder must know. `requests`: each with the time of its answer; one without an answer counts as answered now."""
+
+    state: Mapping[str, bytes]
+    requests: Sequence[tuple[str, int]]
+
+
+class Engine(Protocol):
+    """The engine. `target` names a far end; `host` a state folder; `token` proves that a lease is held."""
+
+    async def tend(self, target: str, host: str, *, token: str, wants: bool) -> Tended:
+        """Renew the lease that `token` proves, or take it when it is free and this host `wants` it; note that the host is there."""
+
+    async def release(self, target: str, token: str) -> None:
+        """Give the lease back."""
+
+    async def offer(self, target: str, host: str, items: Sequence[Item]) -> None:
+        """Store the items of a host that are neither stored nor done, in this order, and wake the holder."""
+
+    async def read(self, target: str, priority: int, after: str, most: int) -> list[Stored]:
+        """The items of a priority after this place ("": from the first), in the order in which they came."""
+
+    async def begin(
+        self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str
+    ) -> list[str] | None:
+        """Note an attempt for these ids, and its request. None: the lease is not held, so nothing was noted and nothing may be sent.
+
+        Else the `foreign` ids that are not stored any more: with any of them nothing was noted either.
+        """
+
+    async def settle(self, target: str, token: str, settled: Settled) -> None:
+        """Note how an attempt ended. What was done counts without the lease; the rest needs it."""
+
+    async def news(self, target: str, host: str, most: int) -> list[Done]:
+        """What ended of this host's items."""
+
+    async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
+        """The host has recorded this news."""
+
+    async def learned(self, target: str) -> Learned:
+        """What earlier holders learned."""
+
+    async def report(self, target: str, requests: Mapping[str, int]) -> None:
+        """Requests that this host made, with the times of their answers, for an engine without a past."""
+
+    async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
+        """Put an item aside that no host can read."""
+
+    async def wait(self, targets: Sequence[str]) -> None:
+        """Return when something may have changed at one of these targets: new items, news."""
+
+    async def complaints(self) -> list[str]:
+        """What is wrong with the engine's own settings, as sentences."""
+
+    async def aclose(self) -> None:
+        """Close all connections."""

@@ -1,0 +1,175 @@
+"""What hosts hand over through the engine, as bytes; and what they learned, for the next holder of a lease.
+
+Instants are on the engine's clock (seconds) there, and on each host's own clocks here: `Offset` converts. What comes out of the engine is
+checked like any input from outside: it may be of another version, or of a stranger who wrote into the engine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+
+from tocsin.errors import InvalidSignal
+from tocsin.signals import Signal
+from tocsind.journal import LaneState, LimitState
+from tocsind.journal.shared import Arriving, Ended, Leaving
+from tocsind.policy.delivery import SETTLED
+
+from .engine import Done, Item, Stored
+
+AnyState = TypeVar("AnyState", LaneState, LimitState)
+
+VERSION: Final = 1
+_STATES: Final = frozenset(state.value for state in SETTLED)
+_LIMIT, _LANE = "limit ", "lane "
+_signal_of = msgspec.msgpack.Decoder(dict[str, object]).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class _Body(msgspec.Struct, frozen=True, array_like=True):
+    version: int
+    far: str  # fingerprint of the far end
+    origin: str
+    signal: bytes
+    accepted: float  # on the wall clock of its host
+    waits_since: float
+    deadline: float | None
+    key: str | None
+    ends: bool
+    raw: bool
+    doubt: bool
+
+
+class _Result(msgspec.Struct, frozen=True, array_like=True):
+    state: str
+    reason: str | None
+    message: str | None
+    host: str
+
+
+class Unreadable(Exception):  # noqa: N818 - names the condition
+    """What the engine holds is no delivery."""
+
+
+class OtherVersion(Exception):  # noqa: N818 - names the condition
+    """A host with another version of tocsin handed it over."""
+
+
+def id_of(host: str, signal: str, destination: str) -> str:
+    """The id of a delivery over all hosts."""
+    return f"{host}/{signal}/{destination}"
+
+
+def item_of(leaving: Leaving, host: str, far: str, offset: float) -> Item:
+    """A delivery of this host, for the others. A file stays where it is. `offset`: engine's clock minus this host's steady clock."""
+    delivery = leaving.delivery
+    values = delivery.signal.as_dict()
+    values.setdefault("host", os.uname().nodename)  # readers have to know it, now that there are several
+    if delivery.signal.has_file:
+        values["attach_note"] = f"{values.pop('attach')} is on {host}"
+    deadline = None if delivery.deadline is None else delivery.deadline + offset
+    packed = _encode(
+        _Body(
+            VERSION,
+            far,
+            host,
+            _encode(values),
+            delivery.accepted,
+            delivery.accepted + delivery.skew + offset,
+            deadline,
+            leaving.key,
+            leaving.ends,
+            leaving.raw,
+            delivery.maybe_duplicate,
+        )
+    )
+    return Item(id_of(host, delivery.id, delivery.destination), delivery.priority, packed)
+
+
+def arriving(stored: Stored, priority: int, offset: float) -> tuple[str, Arriving]:
+    """What another host handed over, and the fingerprint of its far end. Raises Unreadable, OtherVersion."""
+    try:
+        body = msgspec.msgpack.decode(stored.body, type=_Body)
+        if body.version != VERSION:
+            raise OtherVersion
+        if not stored.id.startswith(f"{body.origin}/"):
+            raise Unreadable("it says that another host accepted it")
+        signal = Signal.from_dict(_signal_of(body.signal))
+    except (msgspec.MsgspecError, InvalidSignal, ValueError, TypeError) as error:
+        raise Unreadable(str(error)) from None
+    deadline = None if body.deadline is None else body.deadline - offset
+    return body.far, Arriving(
+        id=stored.id,
+        origin=body.origin,
+        signal=signal.id,
+        body=_encode(signal.as_dict()),
+        priority=priority,
+        accepted=body.accepted,
+        skew=body.waits_since - offset - body.accepted,
+        deadline=deadline,
+        key=body.key,
+        ends=body.ends,
+        raw=body.raw,
+        attempted=stored.attempted or body.doubt,
+    )
+
+
+def done_of(ended: Ended, host: str) -> Done:
+    """How a delivery ended here, for the host that accepted it."""
+    return Done(ended.id, ended.origin, _encode(_Result(ended.state, ended.reason, ended.message, host)))
+
+
+def ended_of(done: Done) -> tuple[Ended, str]:
+    """How a delivery of this host ended, and at which host. Raises Unreadable."""
+    try:
+        result = msgspec.msgpack.decode(done.result, type=_Result)
+    except msgspec.MsgspecError as error:
+        raise Unreadable(str(error)) from None
+    if result.state not in _STATES:
+        raise Unreadable("it names no state")
+    state = "sent" if result.state == "digested" else result.state
+    return Ended(done.id, done.origin, state, result.reason, result.message), result.host
+
+
+# --- what a holder learned ------------------------------------------------------------------------------------------------
+
+
+def states_of(far: str, lane: LaneState | None, limits: Iterable[LimitState], offset: float) -> dict[str, bytes]:
+    """What a lane and limits learned."""
+    found = {f"{_LIMIT}{each.scope}": _encode(_moved(each, offset)) for each in limits}
+    if lane is not None:
+        found[f"{_LANE}{far}"] = _encode(_moved(lane, offset))
+    return found
+
+
+def lane_in(state: Mapping[str, bytes], far: str, name: str, offset: float) -> LaneState | None:
+    """What earlier holders learned of a far end; None without it, or when it cannot be read."""
+    packed = state.get(f"{_LANE}{far}")
+    try:
+        found = msgspec.msgpack.decode(packed, type=LaneState) if packed else None
+    except msgspec.MsgspecError:
+        return None
+    return None if found is None else msgspec.structs.replace(_moved(found, -offset), destination=name)
+
+
+def limits_in(state: Mapping[str, bytes], offset: float) -> list[LimitState]:
+    """What earlier holders learned of limits; without what cannot be read."""
+    found = []
+    for name, packed in state.items():
+        if name.startswith(_LIMIT):
+            try:
+                found.append(_moved(msgspec.msgpack.decode(packed, type=LimitState), -offset))
+            except msgspec.MsgspecError:
+                continue
+    return found
+
+
+_INSTANTS: Final = ("rest_until", "failing_since", "blocked_until", "learned_at")
+
+
+def _moved(state: AnyState, offset: float) -> AnyState:
+    changes = {name: at + offset for name in _INSTANTS if (at := getattr(state, name, None)) is not None}
+    return msgspec.structs.replace(state, **changes)

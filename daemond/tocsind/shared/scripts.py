@@ -1,0 +1,149 @@
+"""The scripts that the engine runs: each is one step that is done as a whole or not at all. Lua, commands of Redis 7.0 and Valkey 7.2.
+
+Keys of a target, all in one hash slot, below `tocsin:{TARGET}:`
+
+    lease     TOKEN of the holder, HOST:FENCE; it expires
+    fence     counts the leases that were given
+    epoch     hash id, at: made when the engine knew nothing of the target
+    hosts     sorted set HOST -> when it was last seen
+    s0 to s3  streams of the priorities: i the item's id, b its body. Nothing trims them
+    at        hash item's id -> PRIORITY/PLACE
+    open      hash item's id -> TOKEN that noted an attempt which is not settled
+    asked     sorted set request -> when it was answered; infinite: no answer yet
+    state     hash name -> what the next holder must know
+    bad       hash item's id -> a body that no host could read
+    news:HOST hash item's id -> how it ended, until its host has recorded it
+
+The clock is the engine's. A host's is never compared with it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_NOW: Final = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+
+# KEYS lease fence epoch hosts | ARGV host token wants lease_ms settling_ms seen_ms new_epoch
+TEND: Final = (
+    _NOW
+    + """
+redis.call('ZADD', KEYS[4], now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now - 3600000)
+if redis.call('HSETNX', KEYS[3], 'id', ARGV[7]) == 1 then redis.call('HSET', KEYS[3], 'at', now) end
+local epoch = redis.call('HMGET', KEYS[3], 'id', 'at')
+local held = redis.call('GET', KEYS[1])
+if held and held == ARGV[2] then
+    redis.call('PEXPIRE', KEYS[1], ARGV[4])
+elseif not held and ARGV[3] == '1' and (ARGV[2] ~= '' or now - tonumber(epoch[2]) >= tonumber(ARGV[5])) then
+    held = ARGV[1] .. ':' .. redis.call('INCR', KEYS[2]) .. '.' .. now
+    redis.call('SET', KEYS[1], held, 'PX', ARGV[4])
+end
+return {held or '', now, epoch[1], redis.call('ZCOUNT', KEYS[4], now - tonumber(ARGV[6]), '+inf')}
+"""
+)
+
+# KEYS lease | ARGV token channel
+RELEASE: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+    redis.call('PUBLISH', ARGV[2], 'free')
+end
+return 1
+"""
+
+# KEYS at news s0 s1 s2 s3 | ARGV channel, then id priority body of each
+OFFER: Final = """
+local new = 0
+for i = 2, #ARGV, 3 do
+    if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 0 and redis.call('HEXISTS', KEYS[2], ARGV[i]) == 0 then
+        local place = redis.call('XADD', KEYS[3 + ARGV[i + 1]], '*', 'i', ARGV[i], 'b', ARGV[i + 2])
+        redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1] .. '/' .. place)
+        new = new + 1
+    end
+end
+if new > 0 then redis.call('PUBLISH', ARGV[1], 'new') end
+return new
+"""
+
+# KEYS stream open | ARGV start most
+READ: Final = """
+local found = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
+local all = {}
+for _, each in ipairs(found) do
+    local fields = each[2]
+    if #fields == 4 then
+        all[#all + 1] = {each[1], fields[2], fields[4], redis.call('HEXISTS', KEYS[2], fields[2])}
+    else
+        all[#all + 1] = {each[1], each[1], '', 0}
+    end
+end
+return all
+"""
+
+# KEYS lease open at asked | ARGV token request n, n ids, foreign ids
+BEGIN: Final = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
+local n, gone = tonumber(ARGV[3]), {}
+for i = 4 + n, #ARGV do
+    if redis.call('HEXISTS', KEYS[3], ARGV[i]) == 0 then gone[#gone + 1] = ARGV[i] end
+end
+if #gone > 0 then return gone end
+for i = 4, 3 + n do redis.call('HSET', KEYS[2], ARGV[i], ARGV[1]) end
+redis.call('ZADD', KEYS[4], '+inf', ARGV[2])
+return {}
+"""
+
+# KEYS lease open at asked state s0 s1 s2 s3, news of each | ARGV token request unsent channel most n_done n_waiting keep_ms,
+# id result of each done, id of each waiting, name value of each state
+SETTLE: Final = (
+    _NOW
+    + """
+local done, waiting = tonumber(ARGV[6]), tonumber(ARGV[7])
+local i = 9
+for d = 1, done do
+    local id, place = ARGV[i], redis.call('HGET', KEYS[3], ARGV[i])
+    if place then
+        redis.call('XDEL', KEYS[6 + place:sub(1, 1)], place:sub(3))
+        redis.call('HDEL', KEYS[3], id)
+    end
+    redis.call('HDEL', KEYS[2], id)
+    redis.call('HSET', KEYS[9 + d], id, ARGV[i + 1])
+    redis.call('PEXPIRE', KEYS[9 + d], ARGV[8])
+    i = i + 2
+end
+for _ = 1, waiting do
+    if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[i]) end
+    i = i + 1
+end
+if ARGV[2] ~= '' then
+    if ARGV[3] == '1' then redis.call('ZREM', KEYS[4], ARGV[2])
+    else redis.call('ZADD', KEYS[4], now, ARGV[2]) end
+    redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -1 - tonumber(ARGV[5]))
+end
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+    while i < #ARGV do
+        redis.call('HSET', KEYS[5], ARGV[i], ARGV[i + 1])
+        i = i + 2
+    end
+end
+if done > 0 then redis.call('PUBLISH', ARGV[4], 'done') end
+return 1
+"""
+)
+
+# KEYS state asked
+LEARNED: Final = (
+    _NOW
+    + """
+for _, open in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '+inf', '+inf')) do redis.call('ZADD', KEYS[2], now, open) end
+return {redis.call('HGETALL', KEYS[1]), redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')}
+"""
+)
+
+# KEYS stream at bad | ARGV place id body
+QUARANTINE: Final = """
+redis.call('XDEL', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[2])
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+return 1
+"""

@@ -1,0 +1,243 @@
+"""The lanes' store when hosts share destinations: `core.settle.JournalStore`, and the engine's steps around it.
+
+    feed      empty, unless this host holds the lease of the target
+    begin     the journal records the attempt, then the engine; only then does the request leave. Without the lease the engine records
+              nothing, the journal's record is undone, and nothing is sent
+    settle    the journal records the outcomes, then the engine: what has ended, and what the response taught
+
+While the engine is away, nothing is fed; with `on-outage = "degrade"` what this host accepted as URGENT or HIGH is. What the engine has of
+it may have been sent by another host: it waits for ALONE_AFTER and is marked.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+import trio
+
+from tocsin.ids import new_id
+from tocsind.clock import Clock
+from tocsind.core.active_config import ActiveConfig
+from tocsind.core.disk_guard import DiskGuard
+from tocsind.core.quiet import Quiet
+from tocsind.core.settle import JournalStore
+from tocsind.core.waiters import Waiters
+from tocsind.core.wakeups import Wakeups
+from tocsind.events import Emit
+from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, RequestStart, shared
+from tocsind.policy.backoff import Retry
+from tocsind.policy.delivery import OPEN, Delivery, Priority, Settlement
+from tocsind.policy.outcomes import Outcome, is_unsent
+
+from .engine import Engine, EngineAway, Settled
+from .items import done_of, id_of, states_of
+from .targets import DEGRADED, Target, Targets
+
+ALONE_AFTER: Final = 10.0  # s that a delivery which the engine has waits for another host, while the engine is away
+
+
+class SharedStore(JournalStore):
+    """As JournalStore; destinations that are not shared notice nothing. `wake` says that there may be something to hand over."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        config: ActiveConfig,
+        *,
+        engine: Engine,
+        targets: Callable[[ActiveConfig], Targets],
+        host: str,
+        disk_guard: DiskGuard,
+        waiters: Waiters,
+        wakeups: Wakeups,
+        quiet: Quiet,
+        clock: Clock,
+        emit: Emit,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        super().__init__(
+            journal,
+            config,
+            disk_guard=disk_guard,
+            waiters=waiters,
+            wakeups=wakeups,
+            quiet=quiet,
+            clock=clock,
+            emit=emit,
+            jitter=jitter,
+        )
+        self.engine = engine
+        self.targets = targets(config)
+        self.host = host
+        self.wakeups = wakeups
+        self.waiters = waiters
+        self.changed = trio.Event()  # replaced each time it is set
+
+    def wake(self) -> None:
+        """There may be something to hand over, or to fetch."""
+        self.changed.set()
+        self.changed = trio.Event()
+
+    # --- the lane's steps ---------------------------------------------------------------------------------------------
+
+    async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
+        """As in the base, of what this host may send."""
+        target, now = self.targets.of(destination), self._clock.now()
+        if target is None:
+            return await super().feed(destination, priority, after, most)
+        self.wake()
+        if target.holds(now):
+            return await super().feed(destination, priority, after, most)
+        if self.targets.is_degraded(now) and priority in DEGRADED:
+            before = self._clock.steady() - ALONE_AFTER
+            return await self._journal.run(
+                shared.feed_own, self._here(target, destination), priority, after, most, before
+            )
+        return []
+
+    async def begin(self, batch: Sequence[Delivery], asking: RequestStart) -> list[Delivery]:
+        """As in the base, with the engine's consent."""
+        target, now = self.targets.of(asking.destination), self._clock.now()
+        if target is None:
+            return await super().begin(batch, asking)
+        if target.holds(now):
+            return await self._begin(target, await super().begin(batch, asking), asking)
+        if self.targets.is_degraded(now) and batch[0].priority in DEGRADED:
+            await self._journal.run(shared.doubt, [delivery.number for delivery in batch])
+            claimed = await super().begin(batch, asking)
+            await self._ids(target, claimed)
+            return claimed
+        return []
+
+    async def _begin(self, target: Target, claimed: list[Delivery], asking: RequestStart) -> list[Delivery]:
+        if not claimed:
+            return []
+        known = await self._ids(target, claimed)
+        request = f"{self.host}/{new_id()}/{int(asking.expedited)}"
+        gone: list[str] | None
+        try:
+            ids, foreign = [id_ for id_, _ in known], [id_ for id_, is_foreign in known if is_foreign]
+            gone = await self.engine.begin(target.name, target.token, ids, foreign, request)
+        except EngineAway:
+            gone = None
+        if gone == []:
+            target.requests[asking.destination] = request
+            return claimed
+        await self._retry_while_full(lambda: self._journal.run(shared.unclaim, claimed, asking.destination, gone or ()))
+        if gone is None:
+            target.lose()
+            target.is_left = True
+        self.wakeups.rewind([asking.destination])
+        self.wake()
+        return []
+
+    async def _ids(self, target: Target, claimed: Sequence[Delivery]) -> list[tuple[str, bool]]:
+        """The ids over all hosts of claimed deliveries, and whether another host accepted them."""
+        mine = {delivery.number: self._id(delivery) for delivery in claimed}
+        now = self._clock.steady()
+        return await self._retry_while_full(lambda: self._journal.run(shared.begun, self._here(target, ""), mine, now))
+
+    def _here(self, target: Target, destination: str) -> shared.Here:
+        return shared.Here(self.host, target.name, destination)
+
+    def _id(self, delivery: Delivery) -> str:
+        id_ = id_of(self.host, delivery.id, delivery.destination)
+        return f"{id_}/{delivery.repeats}" if delivery.repeats > 0 else id_
+
+    async def settle(
+        self,
+        batch: Sequence[Delivery],
+        outcomes: Sequence[Outcome],
+        retry: Retry,
+        lane: LaneState | None,
+        scopes: Sequence[LimitState],
+    ) -> list[Settlement]:
+        """As in the base, and in the engine."""
+        settlements = await super().settle(batch, outcomes, retry, lane, scopes)
+        destination = batch[0].destination
+        target = self.targets.of(destination)
+        if target is not None:
+            waits = [delivery for delivery, end in zip(batch, settlements, strict=True) if end.state in OPEN]
+            known = await self._ids(target, waits)
+            far = self.targets.options(destination).fingerprint
+            settled = Settled(
+                waiting=[id_ for id_, _ in known],
+                request=target.requests.get(destination),
+                unsent=all(is_unsent(outcome) for outcome in outcomes),
+                state=states_of(far, lane, scopes, self.targets.offset),
+            )
+            await self._tell(target, settled)
+            target.requests.pop(destination, None)
+            target.is_left |= not self._holds(target)
+        return settlements
+
+    async def settle_and_begin(
+        self,
+        batch: Sequence[Delivery],
+        outcomes: Sequence[Outcome],
+        retry: Retry,
+        lane: LaneState | None,
+        scopes: Sequence[LimitState],
+        *,
+        following: Sequence[Delivery],
+        asking: RequestStart,
+    ) -> tuple[list[Settlement], list[Delivery]]:
+        """As in the base; with the engine these are two steps."""
+        if self.targets.of(asking.destination) is None:
+            return await super().settle_and_begin(
+                batch, outcomes, retry, lane, scopes, following=following, asking=asking
+            )
+        settlements = await self.settle(batch, outcomes, retry, lane, scopes)
+        return settlements, await self.begin(following, asking)
+
+    async def _tell(self, target: Target, settled: Settled) -> None:
+        """Tell the engine what has ended. What it cannot be told now, `tell_all` tells it later."""
+        target.owed.append(settled)
+        try:
+            await self.tell_all(target)
+        except EngineAway:
+            self.wake()
+
+    async def tell_all(self, target: Target) -> None:
+        """Tell the engine all that it does not know. Raises EngineAway."""
+        async with target.telling:
+            while (ended := await self._journal.run(shared.ended, target.name)) or target.owed:
+                first = target.owed[0] if target.owed else Settled()
+                done = [done_of(each, self.host) for each in ended]
+                await self.engine.settle(target.name, target.token, msgspec.structs.replace(first, done=done))
+                del target.owed[:1]
+                await self._told([each.id for each in ended])
+
+    async def _told(self, ids: Sequence[str]) -> None:
+        if ids:
+            await self._retry_while_full(lambda: self._journal.run(shared.told, ids))
+
+    async def save(self, lane: LaneState | None, scopes: Sequence[LimitState]) -> None:
+        """As in the base, and in the engine."""
+        await super().save(lane, scopes)
+        state = lane
+        target = self.targets.of(state.destination) if state else None
+        if state is not None and target is not None and self._holds(target):
+            far = self.targets.options(state.destination).fingerprint
+            await self._tell(target, Settled(state=states_of(far, lane, scopes, self.targets.offset)))
+
+    # --- what only the host that sends may do ---------------------------------------------------------------------------
+
+    async def make_digest(self, destination: str, priority: Priority, most: int) -> int:
+        """As in the base, where this host sends."""
+        target = self.targets.of(destination)
+        return await super().make_digest(destination, priority, most) if target is None or self._holds(target) else 0
+
+    async def requests(self, channel: str, destination: str) -> list[RequestRecord]:
+        """As in the base, with those of the hosts that sent before."""
+        known, target = await super().requests(channel, destination), self.targets.of(destination)
+        if target is None or not target.learned:
+            return known
+        both = [*known, *target.learned]
+        return sorted(both, key=lambda each: (each.at is None, each.at or 0.0))
+
+    def _holds(self, target: Target) -> bool:
+        return target.holds(self._clock.now())

@@ -1,0 +1,111 @@
+"""What this host knows of each target: who holds its lease, until when this host may send, and what it still has to tell the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import inf
+from typing import Final
+
+import trio
+
+from tocsind.clock import Clock
+from tocsind.config import DestinationOptions
+from tocsind.core.active_config import ActiveConfig
+from tocsind.journal import RequestRecord
+from tocsind.policy.delivery import Priority
+
+from .engine import LEASE_MS, Settled, Tended
+
+MARGIN: Final = 0.2  # s before its end at which a lease is not trusted any more
+DEGRADED: Final = (Priority.URGENT, Priority.HIGH)
+
+
+class Target:
+    """A far end that hosts share. `token` is that of the lease which this host held last; `valid_until` is monotonic."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.token = ""
+        self.holder = ""
+        self.valid_until = -inf
+        self.is_behind = True  # another host may have learned more than this one
+        self.is_left = False  # an attempt ended after the lease had gone: deliveries of other hosts may be left here
+        self.telling = trio.Lock()
+        self.ready = False  # what earlier holders left is here
+        self.epoch = ""
+        self.hosts = 1
+        self.places: dict[int, str] = {}  # by priority: how far the engine was read
+        self.requests: dict[str, str] = {}  # destination -> the request in flight
+        self.owed: list[Settled] = []  # what the engine was not told, as it was away
+        self.learned: list[RequestRecord] = []  # requests of other hosts, on this host's steady clock
+        self.known: set[str] = set()  # names of those
+
+    def on_tended(self, tended: Tended, host: str, asked: float) -> bool:
+        """The engine has answered a question of `asked` (monotonic). Whether this host has just got the lease."""
+        self.holder, self.hosts = tended.holder, max(1, tended.hosts)
+        if tended.holder != host:
+            self.is_behind |= bool(tended.holder)
+            return False
+        is_new = tended.token != self.token or not self.holds(asked)
+        self.token, self.valid_until = tended.token, asked + LEASE_MS / 1000 - MARGIN
+        return is_new
+
+    def holds(self, now: float) -> bool:
+        """Whether this host may send."""
+        return self.ready and now < self.valid_until
+
+    def lose(self) -> None:
+        """Another host may send now. The token stays: it proves who held the lease last."""
+        self.ready, self.valid_until = False, -inf
+        self.places.clear()
+
+
+class Targets:
+    """The targets of the configuration, by name; and which destinations lead to them."""
+
+    def __init__(self, config: ActiveConfig, clock: Clock, *, degrades: bool) -> None:
+        self._config = config
+        self._clock = clock
+        self.degrades = degrades
+        self._targets: dict[str, Target] = {}
+        self.offset = 0.0  # engine's clock minus this host's steady clock
+        self.away_since: float | None = clock.now()  # monotonic; None: the engine answers
+
+    def __iter__(self) -> Iterator[Target]:
+        names = {options.endpoint for options in self._shared().values()}
+        return iter([self._target(name) for name in sorted(names)])
+
+    def of(self, destination: str) -> Target | None:
+        """The target of a destination; None when only this host sends to it."""
+        options = self._config.current.destinations.get(destination)
+        return self._target(options.endpoint) if options and options.is_shared else None
+
+    def options(self, destination: str) -> DestinationOptions:
+        """The options of a shared destination."""
+        return self._config.current.destinations[destination]
+
+    def destinations(self, target: Target) -> Mapping[str, str]:
+        """The destinations that lead to a target: name by the fingerprint of the far end."""
+        return {
+            options.fingerprint: name for name, options in self._shared().items() if options.endpoint == target.name
+        }
+
+    def names(self, target: Target) -> list[str]:
+        """The destinations that lead to a target; two may have one far end."""
+        return [name for name, options in self._shared().items() if options.endpoint == target.name]
+
+    def is_degraded(self, now: float) -> bool:
+        """Whether the engine has been away for longer than any lease, and this host sends URGENT and HIGH on its own."""
+        return self.degrades and self.is_away(now)
+
+    def is_away(self, now: float) -> bool:
+        """Whether the engine has been away for longer than any lease."""
+        return self.away_since is not None and now - self.away_since > LEASE_MS / 1000
+
+    def _shared(self) -> dict[str, DestinationOptions]:
+        return {name: options for name, options in self._config.current.destinations.items() if options.is_shared}
+
+    def _target(self, name: str) -> Target:
+        if name not in self._targets:
+            self._targets[name] = Target(name)
+        return self._targets[name]

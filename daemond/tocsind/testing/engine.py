@@ -1,0 +1,177 @@
+"""The engine that hosts share, in memory: the same steps as the scripts, on trio's clock. `away` makes every method fail."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from math import inf
+
+import trio
+
+from tocsin.ids import new_id
+from tocsind.shared.engine import (
+    LEASE_MS,
+    MAX_REQUESTS,
+    SEEN_MS,
+    SETTLING_MS,
+    Done,
+    EngineAway,
+    Item,
+    Learned,
+    Settled,
+    Stored,
+    Tended,
+)
+
+
+class _Target:
+    def __init__(self, now: int) -> None:
+        self.epoch, self.made = new_id(), now
+        self.token, self.ends, self.fence = "", 0, 0
+        self.hosts: dict[str, int] = {}
+        self.streams: tuple[dict[str, tuple[str, bytes]], ...] = ({}, {}, {}, {})
+        self.at: dict[str, tuple[int, str]] = {}
+        self.open: dict[str, str] = {}
+        self.asked: dict[str, float] = {}
+        self.state: dict[str, bytes] = {}
+        self.bad: dict[str, bytes] = {}
+        self.news: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
+        self.last = 0
+
+    def holds(self, token: str, now: int) -> bool:
+        return bool(token) and self.token == token and now < self.ends
+
+
+class MemoryEngine:
+    """One engine for all hosts of a test."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self._targets: dict[str, _Target] = {}
+        self._changed = trio.Event()
+
+    def flush(self) -> None:
+        """Forget everything, as FLUSHALL does."""
+        self._targets.clear()
+
+    def quarantined(self, target: str) -> dict[str, bytes]:
+        """What was put aside."""
+        return self._of(target).bad
+
+    async def tend(self, target: str, host: str, *, token: str, wants: bool) -> Tended:
+        it, now = self._of(target), _now()
+        it.hosts[host] = now
+        if it.holds(token, now):
+            it.ends = now + LEASE_MS
+        elif now >= it.ends and wants and (token or now - it.made >= SETTLING_MS):
+            it.fence += 1
+            it.token, it.ends = f"{host}:{it.fence}.{now}", now + LEASE_MS
+        seen = sum(at >= now - SEEN_MS for at in it.hosts.values())
+        return Tended(it.token if now < it.ends else "", now, it.epoch, seen)
+
+    async def release(self, target: str, token: str) -> None:
+        it = self._of(target)
+        if it.holds(token, _now()):
+            it.ends = 0
+            self._wake()
+
+    async def offer(self, target: str, host: str, items: Sequence[Item]) -> None:
+        it = self._of(target)
+        for item in items:
+            if item.id not in it.at and item.id not in it.news[host]:
+                it.last += 1
+                place = f"{it.last:020}-0"
+                it.streams[item.priority][place] = (item.id, item.body)
+                it.at[item.id] = (item.priority, place)
+        self._wake()
+
+    async def read(self, target: str, priority: int, after: str, most: int) -> list[Stored]:
+        it = self._of(target)
+        rows = [(place, *row) for place, row in it.streams[priority].items() if place > after]
+        return [Stored(place, id_, body, id_ in it.open) for place, id_, body in rows[:most]]
+
+    async def begin(
+        self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str
+    ) -> list[str] | None:
+        it = self._of(target)
+        if not it.holds(token, _now()):
+            return None
+        if gone := [id_ for id_ in foreign if id_ not in it.at]:
+            return gone
+        it.open |= dict.fromkeys(ids, token)
+        it.asked[request] = inf
+        return []
+
+    async def settle(self, target: str, token: str, settled: Settled) -> None:
+        it = self._of(target)
+        for each in settled.done:
+            priority, place = it.at.pop(each.id, (0, ""))
+            it.streams[priority].pop(place, None)
+            it.open.pop(each.id, None)
+            it.news[each.origin][each.id] = each.result
+        for id_ in settled.waiting:
+            if it.open.get(id_) == token:
+                del it.open[id_]
+        if settled.request:
+            it.asked[settled.request] = _now()
+            if settled.unsent:
+                del it.asked[settled.request]
+            newest = sorted(it.asked.items(), key=lambda pair: pair[1])[-MAX_REQUESTS:]
+            it.asked = dict(newest)
+        if it.holds(token, _now()):
+            it.state |= settled.state
+        self._wake()
+
+    async def news(self, target: str, host: str, most: int) -> list[Done]:
+        found = self._of(target).news[host]
+        return [Done(id_, host, result) for id_, result in list(found.items())[:most]]
+
+    async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
+        found = self._of(target).news[host]
+        for id_ in ids:
+            found.pop(id_, None)
+
+    async def learned(self, target: str) -> Learned:
+        it = self._of(target)
+        it.asked = {name: min(at, _now()) for name, at in it.asked.items()}
+        return Learned(dict(it.state), [(name, int(at)) for name, at in it.asked.items()])
+
+    async def report(self, target: str, requests: Mapping[str, int]) -> None:
+        it = self._of(target)
+        it.asked = {**requests, **it.asked}
+
+    async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
+        it = self._of(target)
+        it.streams[priority].pop(stored.place, None)
+        it.at.pop(stored.id, None)
+        it.bad[stored.id] = stored.body
+
+    async def wait(self, targets: Sequence[str]) -> None:
+        del targets  # every change wakes
+        self._check()
+        await self._changed.wait()
+
+    async def complaints(self) -> list[str]:
+        self._check()
+        return []
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def _of(self, target: str) -> _Target:
+        self._check()
+        if target not in self._targets:
+            self._targets[target] = _Target(_now())
+        return self._targets[target]
+
+    def _check(self) -> None:
+        if self.away:
+            raise EngineAway("the engine does not answer")
+
+
+def _now() -> int:
+    return int(trio.current_time() * 1000) + 10**6

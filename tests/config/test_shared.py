@@ -1,0 +1,82 @@
+"""The table [shared], and `shared` of a destination."""
+
+from __future__ import annotations
+
+import pytest
+
+from tocsind.config import Config, ConfigurationInvalid, parse
+from tocsind.config.shared import address_of
+
+HOOK = '[destinations.d]\nkind = "discord"\nwebhook = "https://discord.com/api/webhooks/1/%s"\n' % ("x" * 68)
+FILE = '[destinations.f]\nkind = "file"\npath = "a.jsonl"\n[[routes]]\nto = ["d", "f"]\n'
+
+
+def config(shared: str, more: str = "") -> Config:
+    return parse(f"{shared}\n{HOOK}{more}\n{FILE}", "alerts.toml")
+
+
+def problem(shared: str) -> str:
+    with pytest.raises(ConfigurationInvalid) as invalid:
+        config(shared)
+    return "\n".join(map(str, invalid.value.problems))
+
+
+def test_without_the_table_nothing_is_shared() -> None:
+    assert config("").shared.url is None
+
+
+def test_the_url_is_a_secret_and_an_outage_degrades_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_REDIS", "unix:///run/redis.sock")
+    found = config('[shared]\nurl = { env = "TOCSIN_REDIS" }')
+    assert found.shared.url
+    assert found.shared.url.reveal() == "unix:///run/redis.sock"
+    assert found.shared.on_outage == "degrade"
+    assert "unix" not in repr(found.shared)
+
+
+def test_a_variable_that_is_not_set_is_a_warning_and_the_host_stays_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOCSIN_REDIS", raising=False)
+    found = config('[shared]\nurl = { env = "TOCSIN_REDIS" }')
+    assert found.shared.url is None
+    assert any("shares nothing" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://h", "redis://", "redis://h:0", "redis://h/x", "unix://relative", "redis://h:99999", "a b"]
+)
+def test_what_is_no_engine_is_named_without_the_url(url: str) -> None:
+    found = problem(f'[shared]\nurl = "{url}"')
+    assert "alerts.toml:2: shared.url" in found
+    assert "no address of an engine" in found
+
+
+def test_a_wrong_way_through_an_outage_is_named() -> None:
+    assert "on-outage" in problem('[shared]\nurl = "redis://localhost"\non-outage = "stop"')
+    assert "missing" in problem("[shared]")
+
+
+def test_an_engine_over_a_network_needs_tls_and_a_password() -> None:
+    warnings = "\n".join(config('[shared]\nurl = "redis://engine.example.com"').warnings)
+    assert "TLS" in warnings
+    assert "password" in warnings
+    near = "\n".join(config('[shared]\nurl = "redis://127.0.0.1:1"').warnings)
+    assert "TLS" not in near
+
+
+def test_the_parts_of_an_address() -> None:
+    found = address_of("rediss://us%40er:pa%2Fss@h.example.com:6380/3")
+    assert found
+    assert (found.host, found.port, found.tls, found.database) == ("h.example.com", 6380, True, 3)
+    assert found.user
+    assert found.password
+    assert (found.user.reveal(), found.password.reveal()) == ("us@er", "pa/ss")
+    assert found.name == "rediss://h.example.com:6380"
+    local = address_of("unix:///run/a.sock?db=2")
+    assert local
+    assert (local.path, local.database, local.is_near) == ("/run/a.sock", 2, True)
+
+
+def test_network_kinds_are_shared_unless_the_destination_says_otherwise() -> None:
+    found = config("").destinations
+    assert (found["d"].is_shared, found["f"].is_shared) == (True, False)
+    assert not config("", "shared = false").destinations["d"].is_shared

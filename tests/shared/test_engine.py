@@ -1,0 +1,225 @@
+"""The contract of the engine, for the one in memory and for Redis."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+
+import pytest
+import trio
+from tests.shared.conftest import RedisServer
+
+from tocsind.config.shared import EngineAddress
+from tocsind.shared import engine as engines
+from tocsind.shared.engine import Done, Engine, EngineAway, Item, Settled
+from tocsind.shared.redis_engine import RedisEngine
+
+T, A, B = "target", "host-a", "host-b"
+
+
+async def holder(engine: Engine, host: str = A) -> str:
+    """The token of a host that has got the lease: as one that held it before, so that a new engine gives it at once."""
+    while (found := await engine.tend(T, host, token=f"{host}:0", wants=True)).holder != host:  # noqa: ASYNC110 - the engine does not tell
+        await trio.sleep(0.1)
+    return found.token
+
+
+def item(n: int, priority: int = 2) -> Item:
+    return Item(f"{A}/{n}", priority, b"body %d" % n)
+
+
+async def test_one_host_holds_a_lease_and_another_waits(engine: Engine) -> None:
+    token = await holder(engine)
+    other = await engine.tend(T, B, token="", wants=True)
+    assert (other.holder, other.hosts) == (A, 2)
+    assert (await engine.tend(T, A, token=token, wants=True)).token == token
+
+
+async def test_a_new_engine_waits_for_the_host_that_held_the_lease_before(engine: Engine) -> None:
+    assert not (await engine.tend(T, B, token="", wants=True)).token
+    assert (await engine.tend(T, A, token=f"{A}:7.1", wants=True)).holder == A
+
+
+async def test_a_lease_that_is_not_renewed_goes_to_another_host_with_a_new_fence(engine: Engine) -> None:
+    old = await holder(engine)
+    with trio.fail_after(engines.LEASE_MS / 1000 + 1):
+        new = await holder(engine, B)
+    assert new != old
+    assert await engine.begin(T, old, [f"{A}/1"], [], "r") is None
+    assert await engine.begin(T, new, [f"{A}/1"], [], "r") == []
+
+
+async def test_a_lease_that_is_given_back_is_free_at_once(engine: Engine) -> None:
+    token = await holder(engine)
+    await engine.release(T, "another token")
+    assert (await engine.tend(T, B, token="before", wants=True)).holder == A
+    await engine.release(T, token)
+    assert (await engine.tend(T, B, token="before", wants=True)).holder == B
+
+
+async def test_items_are_stored_once_and_read_in_order_by_priority(engine: Engine) -> None:
+    await engine.offer(T, A, [item(1), item(2, priority=0), item(3)])
+    await engine.offer(T, A, [item(3), item(4)])
+    found = await engine.read(T, 2, "", 10)
+    assert [each.id for each in found] == [f"{A}/1", f"{A}/3", f"{A}/4"]
+    assert [each.body for each in await engine.read(T, 0, "", 10)] == [b"body 2"]
+    assert [each.id for each in await engine.read(T, 2, found[0].place, 1)] == [f"{A}/3"]
+    assert all(a.place != b.place for a, b in pairwise(found))
+
+
+async def test_what_is_done_is_gone_told_and_never_stored_again(engine: Engine) -> None:
+    token = await holder(engine)
+    await engine.offer(T, A, [item(1), item(2)])
+    await engine.settle(T, token, Settled(done=[Done(f"{A}/1", A, b"sent")]))
+    await engine.offer(T, A, [item(1)])
+    assert [each.id for each in await engine.read(T, 2, "", 10)] == [f"{A}/2"]
+    assert await engine.news(T, A, 10) == [Done(f"{A}/1", A, b"sent")]
+    assert await engine.news(T, B, 10) == []
+    await engine.forget(T, A, [f"{A}/1"])
+    assert await engine.news(T, A, 10) == []
+
+
+async def test_an_attempt_is_noted_until_it_is_settled(engine: Engine) -> None:
+    token = await holder(engine)
+    await engine.offer(T, A, [item(1), item(2)])
+    ids = [f"{A}/1", f"{A}/2"]
+    assert await engine.begin(T, token, ids, ids, "r") == []
+    assert [each.attempted for each in await engine.read(T, 2, "", 10)] == [True, True]
+    await engine.settle(T, token, Settled(done=[Done(ids[0], A, b"")], waiting=ids[1:], request="r"))
+    assert [each.attempted for each in await engine.read(T, 2, "", 10)] == [False]
+
+
+async def test_an_attempt_names_what_another_host_has_ended(engine: Engine) -> None:
+    token = await holder(engine)
+    await engine.offer(T, A, [item(1), item(2)])
+    await engine.settle(T, "", Settled(done=[Done(f"{A}/1", A, b"dropped")]))
+    ids = [f"{A}/1", f"{A}/2"]
+    assert await engine.begin(T, token, ids, ids, "r") == [f"{A}/1"]
+    assert not (await engine.read(T, 2, "", 10))[0].attempted
+
+
+async def test_a_late_holder_may_say_what_arrived_and_nothing_else(engine: Engine) -> None:
+    old = await holder(engine)
+    await engine.offer(T, A, [item(1), item(2)])
+    new = await holder(engine, B)
+    await engine.begin(T, new, [f"{A}/2"], [], "r2")
+    end = Settled([Done(f"{A}/1", A, b"sent")], [f"{A}/2"], state={"limits": b"old"})
+    await engine.settle(T, old, end)
+    assert [(each.id, each.attempted) for each in await engine.read(T, 2, "", 10)] == [(f"{A}/2", True)]
+    assert (await engine.learned(T)).state == {}
+
+
+async def test_the_next_holder_learns_states_and_requests(engine: Engine) -> None:
+    token = await holder(engine)
+    for request in ("answered", "unsent", "open"):
+        await engine.begin(T, token, [], [], request)
+    await engine.settle(T, token, Settled(request="answered", state={"limits": b"1"}))
+    await engine.settle(T, token, Settled(request="unsent", unsent=True, state={"limits": b"2"}))
+    now = (await engine.tend(T, A, token=token, wants=True)).now
+    learned = await engine.learned(T)
+    assert learned.state == {"limits": b"2"}
+    assert {name for name, _ in learned.requests} == {"answered", "open"}
+    assert all(now - 2000 <= at <= now + 2000 for _, at in learned.requests)
+
+
+async def test_hosts_report_requests_to_an_engine_without_a_past(engine: Engine) -> None:
+    await engine.report(T, {"r": 12345})
+    await engine.report(T, {})
+    assert list((await engine.learned(T)).requests) == [("r", 12345)]
+
+
+async def test_what_no_host_can_read_is_put_aside(engine: Engine) -> None:
+    await engine.offer(T, A, [item(1)])
+    (stored,) = await engine.read(T, 2, "", 10)
+    await engine.quarantine(T, 2, stored)
+    assert await engine.read(T, 2, "", 10) == []
+
+
+async def test_a_waiting_host_is_woken_by_new_items_and_by_news(engine: Engine) -> None:
+    token, woken = await holder(engine), trio.Semaphore(0)
+
+    async def wait() -> None:
+        while True:
+            await engine.wait([T])
+            woken.release()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        with trio.fail_after(5):
+            n = 0
+            while woken.value == 0:  # until it is subscribed
+                n += 1
+                await engine.offer(T, A, [item(n)])
+                await trio.sleep(0.02)
+            before = woken.value
+            await engine.settle(T, token, Settled(done=[Done(f"{A}/1", A, b"sent")]))
+            while woken.value == before:  # noqa: ASYNC110 - as above
+                await trio.sleep(0.02)
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_engine_without_its_memory_has_another_epoch(redis_server: RedisServer) -> None:
+    engine = RedisEngine(EngineAddress(path=str(redis_server.socket)))
+    before = (await engine.tend(T, A, token="", wants=False)).epoch
+    assert (await engine.tend(T, A, token="", wants=False)).epoch == before
+    redis_server.command("FLUSHALL")
+    assert (await engine.tend(T, A, token="", wants=False)).epoch != before
+    await engine.aclose()
+
+
+async def test_an_engine_that_was_killed_is_away_and_comes_back_with_what_it_held(redis_server: RedisServer) -> None:
+    engine = RedisEngine(EngineAddress(path=str(redis_server.socket)))
+    await engine.offer(T, A, [item(1)])
+    await trio.to_thread.run_sync(lambda: redis_server.command("BGREWRITEAOF"))
+    redis_server.command("CONFIG", "SET", "appendfsync", "always")
+    await engine.offer(T, A, [item(2)])
+    redis_server.kill()
+    for _ in range(2):
+        with pytest.raises(EngineAway):
+            await engine.read(T, 2, "", 10)
+    redis_server.start()
+    assert len(await engine.read(T, 2, "", 10)) == 2
+    await engine.aclose()
+
+
+async def test_a_cancelled_command_leaves_no_answer_for_the_next_one(redis_server: RedisServer) -> None:
+    engine = RedisEngine(EngineAddress(path=str(redis_server.socket)))
+    await engine.offer(T, A, [item(1)])
+    for _ in range(50):
+        with trio.move_on_after(0):
+            await engine.read(T, 2, "", 10)
+        assert (await engine.tend(T, A, token="", wants=False)).holder == ""
+    assert int(redis_server.command("INFO", "clients").partition("connected_clients:")[2].split()[0]) <= 3
+    await engine.aclose()
+
+
+async def test_a_server_that_speaks_otherwise_is_away(tmp_path: object) -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        port = listeners[0].socket.getsockname()[1]
+        with pytest.raises(EngineAway, match="no engine"):
+            await RedisEngine(EngineAddress("127.0.0.1", port)).read(T, 2, "", 1)
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_engine_that_may_lose_what_waits_is_complained_about(redis_server: RedisServer) -> None:
+    engine = RedisEngine(EngineAddress(path=str(redis_server.socket)))
+    assert await engine.complaints() == []
+    redis_server.command("CONFIG", "SET", "appendonly", "no")
+    redis_server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    assert [word in " ".join(await engine.complaints()) for word in ("append-only", "noeviction")] == [True, True]
+    await engine.aclose()
+
+
+async def test_a_wrong_password_is_named_and_not_shown(redis_server: RedisServer) -> None:
+    from tocsind.secret import Secret
+
+    redis_server.command("CONFIG", "SET", "requirepass", "right-one")
+    address = EngineAddress(path=str(redis_server.socket), password=Secret("wrong-one"))
+    with pytest.raises(EngineAway, match="refuses this host") as refused:
+        await RedisEngine(address).complaints()
+    assert "wrong-one" not in str(refused.value)
