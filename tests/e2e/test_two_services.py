@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ def configuration(*, webhooks: dict[str, str], phone: ServiceProcess, patience: 
 
 def titles(phone: ServiceProcess) -> list[str]:
     return [f"{each['title']}{each['text'].partition(chr(10))[0]}" for each in phone.control("GET", "log")["messages"]]
+
+
+def texts(chat: ServiceProcess) -> list[str]:
+    """Everything that a reader sees of each message; one may hold several alerts."""
+    return [f"{each['title']}\n{each['text']}" for each in chat.control("GET", "log")["messages"]]
 
 
 def free_port() -> int:
@@ -72,3 +78,37 @@ def test_block_of_all_of_discord_leaves_another_service_alone(tmp_path: Path, tw
             assert daemon.settled(id_) == ["delivered"]
             assert "still here" in titles(phone)  # beside the daemon's own alarm about the block
             assert "shut out" not in titles(phone)
+
+
+def test_block_of_all_of_discord_leaves_the_telegram_lane_alone_and_its_alarm_arrives_there(
+    tmp_path: Path, two: FakeProcess
+) -> None:
+    hooks = {"a": two.webhooks[0]["url"], "b": two.webhooks[1]["url"]}
+    with service_process("telegram") as chat:
+        environment = {f"HOOK_{name.upper()}": url for name, url in hooks.items()} | chat.environment
+        config = configuration(webhooks=hooks, phone=chat, patience="1h")
+        two.script({"behaviour": "rate_limited", "scope": "cloudflare", "retry_after": 600, "count": None})
+        with DaemonProcess(tmp_path, config, environment).start() as daemon:
+            daemon.client.send("left behind", to="a")
+            daemon.wait_for("rate-limited")
+            until(lambda: daemon.destination("b")["condition"] == "limited")
+            started = time.monotonic()
+            assert daemon.settled(daemon.client.send("still here", to="phone", priority="urgent").id) == ["delivered"]
+            assert time.monotonic() - started < 3  # Telegram's one message a second, behind the alarm
+            until(lambda: any("is shut out for 10m" in text for text in texts(chat)))
+            assert any("still here" in text for text in texts(chat))
+            assert not any("left behind" in text for text in texts(chat))
+
+
+def test_alarm_about_a_dead_discord_reaches_telegram(tmp_path: Path, fake: FakeProcess) -> None:
+    url = fake.webhooks[0]["url"]
+    with service_process("telegram") as chat:
+        config = configuration(webhooks={"signals": url}, phone=chat)
+        with DaemonProcess(tmp_path, config, {"HOOK_SIGNALS": url, **chat.environment}).start() as daemon:
+            fake.control("POST", "delete", {"webhook": fake.webhooks[0]["id"]})
+            id_ = daemon.client.send("disk full", priority="high").id
+            assert daemon.settled(id_) == ["delivered"]
+            daemon.wait_for("sent", id=id_, destination="phone")
+            until(lambda: any("signals is disabled" in text for text in texts(chat)))
+            assert any("disk full" in text for text in texts(chat))
+            assert fake.messages() == []

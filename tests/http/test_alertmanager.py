@@ -122,6 +122,13 @@ def test_alert_is_one_message_from_firing_to_resolved(running: DaemonProcess, di
     until(lambda: len(discord_fake.messages()) == before + 1)
 
 
+@pytest.mark.parametrize("since", [None, "", "0001-01-01T00:00:00Z"])
+def test_alert_without_a_time_fires_again_after_it_was_resolved(running: DaemonProcess, since: str | None) -> None:
+    firing = {"status": "firing", "labels": {"alertname": f"timeless {since}"}, "startsAt": since}
+    for alert in (firing, {**firing, "status": "resolved"}, firing):
+        assert states(post(running, alert)) == ["stored"]
+
+
 def test_alert_becomes_a_signal_with_what_it_says() -> None:
     signal = signal_of(FIRING, {"alerts": []})
     assert (signal.title, signal.body) == ("CPU of web-1 is hot", "91 % for 5 minutes")

@@ -57,6 +57,14 @@ def test_json_list_has_a_receipt_for_each(running: DaemonProcess) -> None:
     assert [stored(running, receipts[n]["id"])["title"] for n in (0, 2, 3)] == ["one", "two", "three"]
 
 
+def test_unknown_destination_in_a_list_costs_the_others_nothing(running: DaemonProcess) -> None:
+    answer = send(running, [{"title": "before"}, {"title": "lost", "to": "nowhere"}, {"title": "after"}])
+    receipts = answer.json()["receipts"]
+    assert (answer.status, [each["state"] for each in receipts]) == (200, ["stored", "refused", "stored"])
+    assert "there is no destination 'nowhere'" in receipts[1]["reason"]
+    assert [stored(running, receipts[n]["id"])["title"] for n in (0, 2)] == ["before", "after"]
+
+
 def test_id_makes_a_repetition_a_duplicate(running: DaemonProcess) -> None:
     signal = {"title": "once", "id": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}
     assert [send(running, signal).json()["state"] for _ in range(2)] == ["stored", "duplicate"]

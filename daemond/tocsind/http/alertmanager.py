@@ -2,7 +2,8 @@
 
 Each alert is one live message. Its key is the fingerprint and the time since when it fires. So it goes from firing to resolved in place,
 and firing again later is a new story. The id of a state is made from the same two and the status. So the repetitions of Alertmanager are
-duplicates, which the journal stores once, and a repeated firing posts nothing.
+duplicates, which the journal stores once, and a repeated firing posts nothing. A sender that gives no time has no such repetitions: its
+second firing may be news, so each of its alerts is stored, and shown in the message of its fingerprint until that is resolved.
 
     severity   critical, page = urgent; error = high; warning = normal; info = low; a resolved alert is never urgent
 """
@@ -104,9 +105,12 @@ def signal_of(alert: Mapping[str, Any], message: Mapping[str, Any], to: list[str
     )
 
 
-def _id(fingerprint: str, since: str, status: str) -> str:
-    seconds = to_seconds(since) or 0.0
-    milliseconds = int(min(max(seconds, 0.0), 2e10) * 1000) % 2**48
+def _id(fingerprint: str, since: str, status: str) -> str | None:
+    """The id of a state; None, which is a fresh one, when `since` is no time, or the zero time that Go writes for none."""
+    seconds = to_seconds(since)
+    if seconds is None or seconds <= 0:
+        return None
+    milliseconds = int(min(seconds, 2e10) * 1000) % 2**48
     return id_of(milliseconds, blake2s(f"{fingerprint}\n{since}\n{status}".encode(), digest_size=10).digest())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from tocsin.errors import InvalidSignal
 from tocsin.signals import Receipt, Signal
 from tocsind.attachments import Attachments
 from tocsind.core.accept import Acceptor
@@ -52,10 +53,16 @@ class Intake:
             self._aliases = (known, {alias_of(each): each for each in known})
         return name if name in known else self._aliases[1].get(name)
 
-    async def store(self, signals: Sequence[Signal], request: Request) -> list[Receipt]:
-        """Store signals; a receipt each, after the commit. Raises InvalidSignal for a `to` that does not exist, and StorageFull."""
-        for signal in signals:
+    def problem(self, signal: Signal) -> str | None:
+        """Why a signal is refused: its `to` does not exist. None when it is not."""
+        try:
             self._acceptor.check(signal)
+        except InvalidSignal as invalid:
+            return str(invalid)
+        return None
+
+    async def store(self, signals: Sequence[Signal], request: Request) -> list[Receipt]:
+        """Store signals without a `problem`; a receipt each, after the commit. Raises StorageFull."""
         return await self._acceptor.accept(signals, _peer_of(request))
 
     def report_refused(self, request: Request, reason: str) -> None:

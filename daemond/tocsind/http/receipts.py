@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tocsin.errors import InvalidSignal
 from tocsin.signals import Receipt, Signal
 from tocsind.errors import StorageFull
 from tocsind.http_server import Reply
@@ -28,16 +27,20 @@ def refusal(status: int, message: str) -> Reply:
 
 
 async def store(intake: Intake, signals: Sequence[Signal], call: Call) -> Receipts | Reply:
-    """The receipts of signals, or the answer to a request that stores none."""
+    """The receipts of signals in their order, or the answer to a request that stores none. One bad signal costs the others nothing."""
     if call.grant.only is not None and any(not _is_within(signal, call.grant.only) for signal in signals):
         return refused(403, f"this token permits {call.grant.only} only")
+    problems = [intake.problem(signal) for signal in signals]
+    for problem in filter(None, problems):
+        intake.report_refused(call.request, problem)
+    if problems and all(problems):
+        return refused(400, problems[0] or "")
+    good = [signal for signal, problem in zip(signals, problems, strict=True) if problem is None]
     try:
-        return await intake.store(signals, call.request)
-    except InvalidSignal as invalid:
-        intake.report_refused(call.request, str(invalid))
-        return refused(400, str(invalid))
+        stored = iter(await intake.store(good, call.request))
     except StorageFull as full:
         return refused(503, str(full), **{"Retry-After": _RETRY_AFTER})
+    return [next(stored) if problem is None else Receipt("", "refused", problem) for problem in problems]
 
 
 def as_object(receipt: Receipt) -> dict[str, str | None]:
