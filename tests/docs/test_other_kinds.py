@@ -1,7 +1,8 @@
-"""docs/how-to/ntfy.md and docs/how-to/webhook.md, typed against the fakes of their services."""
+"""The pages of the kinds in docs/how-to, typed against the fakes of their services."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,27 @@ def _webhook(config: str, service: ServiceProcess) -> str:
     return config + FILE + '[[routes]]\nto = ["bot"]\n'
 
 
-@pytest.mark.parametrize(("page", "adapted"), [("ntfy", _ntfy), ("webhook", _webhook)])
+def _email(config: str, service: ServiceProcess) -> str:
+    """The page's own, with the relay on this machine."""
+    config = config.replace('"alerts@example.com"', json.dumps(service.destination["username"]))
+    config = config.replace('"smtp.example.com:587"', f'{json.dumps(service.destination["smarthost"])}\ntls = "none"')
+    return config + FILE + '[[routes]]\nto = ["signals-premium"]\n'
+
+
+def _exec(config: str, service: ServiceProcess) -> str:
+    """The page's own, with another command."""
+    command = json.dumps(service.destination["command"])
+    return config.replace('["/usr/local/bin/siren", "--loud"]', command) + FILE + '[[routes]]\nto = ["siren"]\n'
+
+
+def _apprise(config: str, _: ServiceProcess) -> str:
+    return config + FILE + '[[routes]]\nto = ["pager"]\n'
+
+
+@pytest.mark.parametrize(
+    ("page", "adapted"),
+    [("ntfy", _ntfy), ("webhook", _webhook), ("email", _email), ("exec", _exec), ("apprise", _apprise)],
+)
 def test_commands_of_page_send_to_the_service(
     tmp_path: Path, fake: FakeProcess, page: str, adapted: Callable[[str, ServiceProcess], str]
 ) -> None:
@@ -39,6 +60,9 @@ def test_commands_of_page_send_to_the_service(
         environment = {
             "NTFY_TOPIC": TOPIC,
             "NTFY_TOKEN": TOKEN,
+            "SMTP_PASSWORD": service.environment.get("FAKE_EMAIL_PASSWORD", ""),
+            "SIREN_KEY": "a-key-of-the-siren",
+            "APPRISE_URL": service.environment.get("FAKE_APPRISE_URL", ""),
             "BOT_URL": service.environment.get("FAKE_WEBHOOK_URL", ""),
             "BOT_SECRET": service.environment.get("FAKE_WEBHOOK_SECRET", ""),
             "DISCORD_WEBHOOK_SIGNALS_PREMIUM": fake.webhooks[0]["url"],

@@ -98,7 +98,7 @@ async def submit(relay: Relay, mail: Mail | None, deadline: float) -> Ended:
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             why = transaction.why_lost(error)
         return transaction.ended(why)
-    return transaction.ended(f"no answer within {deadline:g} s")
+    return transaction.ended("" if transaction.is_answered else f"no answer within {deadline:g} s")
 
 
 class _RefusedError(Exception):
@@ -133,6 +133,11 @@ class _Transaction:
         finally:
             if self._stream is not None:
                 await trio.aclose_forcefully(self._stream)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the whole mail has its answer: what follows changes nothing."""
+        return self.stage == "end" and self._reply is not None
 
     def ended(self, why: str) -> Ended:
         """The state as it is."""
