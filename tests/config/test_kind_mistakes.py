@@ -47,6 +47,9 @@ TELEGRAM = 'kind = "telegram"\nbot-token = { env = "IT" }\nchat-id = %s\n'
         ('kind = "webhook"\nurl = { env = "IT" }', HOOK, 3, "url", 'kind = "slack"'),
         ('kind = "webhook"\nurl = { env = "IT" }', "https://ntfy.sh/secret-topic", 3, "url", 'kind = "ntfy"'),
         ('kind = "webhook"\nurl = "https://x.example"\nsecret = { env = "IT" }', "s3cret", 4, "secret", "openssl rand"),
+        ('kind = "teams"', "", 2, "kind", 'kind = "apprise"'),
+        ('kind = "smtp"', "", 2, "kind", 'did you mean "email"?'),
+        ('kind = "email"\nto = "a@x.example, b@x.example"', "", 3, "to", "write a list"),
         ('kind = "discord"\nwebhook = { env = "IT" }', HOOK, 3, "webhook", 'kind = "slack"'),
     ],
 )  # fmt: skip
@@ -59,3 +62,11 @@ def test_mistake_has_one_message_with_its_place(  # noqa: PLR0917 - parameters b
     (problem,) = [each for each in caught.value.problems if each.key == f"destinations.d.{key}"]
     assert (problem.place, said in problem.message) == (f"alerts.toml:{line}", True), problem
     assert not value or value not in str(caught.value)
+
+
+def test_port_of_implicit_tls_with_starttls_is_a_warning() -> None:
+    table = (
+        'kind = "email"\nsmarthost = "smtp.x.example:465"\ntls = "starttls"\nfrom = "a@x.example"\nto = ["b@x.example"]'
+    )
+    (warning,) = parse(f'[destinations.d]\n{table}\n[[routes]]\nto = ["d"]\n', "alerts.toml").warnings
+    assert warning.startswith("alerts.toml:4: destinations.d.tls: port 465 speaks TLS from the start")

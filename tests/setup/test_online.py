@@ -135,7 +135,7 @@ def test_command_has_a_line_for_each_destination_and_no_secret(tmp_path: Path, f
     away = check(tmp_path, table, env, "--online")  # the fake ntfy has ended
     assert away.returncode == 69
     assert "phone                ntfy     not reached: cannot connect" in away.stdout
-    assert "1 of 2 services would take no alert now" in away.stdout
+    assert "1 of 2 destinations would take no alert now" in away.stdout
 
 
 def test_plain_check_asks_no_service(tmp_path: Path) -> None:

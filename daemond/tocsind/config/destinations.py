@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from tocsin.durations import format_duration
+from tocsin.likely_words import likely
 from tocsin.signals import PRIORITIES
 from tocsind.policy.backoff import Retry
 from tocsind.policy.breaker import BreakerLimits
@@ -16,8 +17,8 @@ from tocsind.policy.repeat import Repeat
 
 from .kinds import KINDS
 from .model import DestinationOptions
-from .reader import Field, Location, Mistake, check_order, kind_of, read_table
-from .values import count, duration, duration_or_never, flag, one_of, rate, several
+from .reader import Field, Location, Mistake, check_order, kind_of, read_table, shown
+from .values import count, duration, duration_or_never, flag, one_of, rate, several, text
 
 SWITCHED_OFF = "switched off in the configuration"
 
@@ -59,7 +60,7 @@ def _common(name: str, names: Collection[str]) -> dict[str, Field]:
         return known(location)
 
     return {
-        "kind": Field(one_of(KINDS, "kind"), missing=f"missing; one of {', '.join(KINDS)}"),
+        "kind": Field(_kind, missing=f"missing; one of {', '.join(KINDS)}"),
         "enabled": Field(flag),
         "limit": Field(rate),
         "digest": Field(_digest),
@@ -124,6 +125,27 @@ def _repeat(location: Location) -> Repeat | None:
 
 def _duration_or_never(location: Location) -> float | None:
     return None if location.value == "never" else duration_or_never(location)
+
+
+_MEANINGS = {
+    "smtp": "email",
+    "mail": "email",
+    "command": "exec",
+    "script": "exec",
+    "http": "webhook",
+    "https": "webhook",
+}
+
+
+def _kind(location: Location) -> str:
+    """The name of a kind."""
+    word = text(location)
+    if word in KINDS:
+        return word
+    close = " or ".join(f'"{each}"' for each in likely(word, KINDS, _MEANINGS))
+    others = f'known here: {", ".join(KINDS)}; Apprise reaches many other services: kind = "apprise"'
+    hint = f"did you mean {close}?" if close else others
+    raise Mistake(f"no kind is called {shown(word)}; {hint}")
 
 
 # When the kind is unknown, a key of any kind is accepted.

@@ -90,5 +90,5 @@ def _print_report(config: Config, findings: Mapping[str, Finding]) -> None:
         state = f"disabled: {destination.disabled}" if destination.disabled else finding.line if finding else "ready"
         print(f"{destination.name:<20} {destination.kind:<8} {state}")
     wrong = sum(finding.exit_code != 0 for finding in findings.values())
-    ok = f"{wrong} of {len(findings)} services would take no alert now" if wrong else "ok"
+    ok = f"{wrong} of {len(findings)} destinations would take no alert now" if wrong else "ok"
     print(f"{config.source}: {ok}, {len(config.destinations)} destinations, {len(config.routes)} routes")

@@ -57,7 +57,7 @@ def _unusable(python: str | None) -> str | None:
 def _url(location: Location) -> SecretSource:
     source = secret_text(location, "a URL of Apprise", "the URL")
     if source.secret and "://" not in source.secret.reveal():
-        raise Mistake(f"{source.called} holds no URL of Apprise; it looks like pover://user@token")
+        raise Mistake(f"{source.called} holds no URL of Apprise; it begins with the name of a service and ://")
     return source
 
 

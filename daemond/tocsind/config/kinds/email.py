@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from email.utils import parseaddr
+from email.utils import getaddresses, parseaddr
 from typing import Any, Final
 
 import msgspec
@@ -79,6 +79,8 @@ def _check(location: Location, read: EmailOptions, *, has_password: bool) -> Non
     if has_password != (read.username is not None):
         here, other = ("password", "username") if has_password else ("username", "password")
         location.at(here).wrong(f"needs a {other} beside it")
+    if read.tls == "starttls" and read.port == IMPLICIT_PORT:
+        location.at("tls").warn('port 465 speaks TLS from the start; write "implicit", or leave it out')
     if read.tls != "none" or not read.host or web_address.is_this_host(read.host):
         return
     if has_password:
@@ -98,6 +100,8 @@ def _smarthost(location: Location) -> tuple[str, int]:
 def _mailbox(location: Location) -> str:
     """Checked, and as it was written."""
     written = text(location)
+    if "," in written and len(getaddresses([written])) > 1:
+        raise Mistake('holds several addresses; write a list: ["me@example.com", "you@example.com"]')
     if not _ADDRESS.fullmatch(_mailbox_in(written).address):
         raise Mistake(
             f'{shown(written)} is no address; it looks like "me@example.com" or "Name <me@example.com>", in ASCII'
