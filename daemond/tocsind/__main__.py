@@ -88,13 +88,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     register_environment()
     words = sys.argv[1:] if argv is None else list(argv)
     try:
-        arguments = _arguments(words)
+        return _run(_arguments(words))
     except _Misuse as misuse:
         return _refuse(misuse, words)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Run a verb; its exit code. Raises _Misuse for options that contradict each other."""
     verb: Callable[[argparse.Namespace], int] = arguments.verb
     report_error = _write_in_time if verb is run else _write
     try:
         return verb(arguments) if verb is run else _written(verb, arguments)
+    except _Misuse:
+        raise
     except ConfigurationInvalid as invalid:
         report_error("\n".join(f"tocsind: {problem}" for problem in invalid.problems))
         return EXIT_CONFIGURATION

@@ -199,10 +199,10 @@ def test_background_thread_goes_on_when_work_came_before_its_end() -> None:
         work.clear()
         ends.append(background.finish(lambda: not work))
 
-    background = BackgroundThread("test", run)
+    background = BackgroundThread("last_work", run)
     assert background.start()
     for thread in threading.enumerate():
-        if thread.name == "test":
+        if thread.name == "last_work":
             thread.join()
     assert ends == [False, True]
     assert not background.is_alive()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.contracts.test_members import as_member
 from tests.harness import GROUP, DaemonProcess, file, public_folder, route
+
+from tocsin import Client
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +92,20 @@ def test_socket_refuses_a_silence_without_keys(daemon: DaemonProcess) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_member_begins_and_ends_silences_under_its_own_uid(daemon: DaemonProcess) -> None:
+def test_member_silences_signals_of_others_and_ends_any_silence(daemon: DaemonProcess) -> None:
     os.chown(daemon.socket, 0, GROUP)
     made = as_member(daemon, lambda client: client.request("silence", when=[["key", "k"]], seconds=60)["silence"])
     (listed,) = daemon.client.request("silences")["silences"]
     assert listed["uid"] == made["uid"] != 0
-    ended = as_member(daemon, lambda client: client.request("unsilence", id=made["id"])["silence"])
-    assert ended["id"] == made["id"]
+    assert daemon.settled(daemon.client.send("root's", key="k").id) == ["silenced"]
+    roots = read(daemon, "silence", "key=other", "--for", "60")["id"]
+    for id_ in (made["id"], roots):
+        assert as_member(daemon, partial(Client.request, op="unsilence", id=id_))["silence"]["id"] == id_
+        assert daemon.wait_for("silence-ended", id=id_)["uid"] == made["uid"]
+    report = daemon.wait_for("silence-reported", silence=made["id"])
+    body = daemon.client.why(report["id"])["signal"]["body"]
+    assert f"by uid {made['uid']}" in body
+    assert f"ended early by uid {made['uid']}" in body
 
 
 def test_report_of_the_end_goes_by_the_routes(daemon: DaemonProcess) -> None:

@@ -58,8 +58,8 @@ def arrive(fake: FakeProcess, expected: Sequence[str], *, formatted: bool = Fals
     found: dict[str, str] = {}
 
     def all_there() -> bool:
-        for embed in fake.embeds():
-            text = "\n".join(_texts(embed))
+        for message in fake.messages():
+            text = "\n".join(_texts({name: message["payload"].get(name) for name in ("content", "embeds")}))
             found.update(dict.fromkeys(_MARK.findall(text), text))
         return found.keys() >= set(expected)
 

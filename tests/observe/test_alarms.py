@@ -250,15 +250,15 @@ async def test_alarm_does_not_go_to_a_failing_destination(tmp_path: Path) -> Non
 # --- all-clears --------------------------------------------------------------------------------------------------------
 
 
-async def test_all_clear_has_duration_and_waiting_deliveries(tmp_path: Path) -> None:
+async def test_all_clear_has_duration_and_comes_once_the_destination_delivers(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a", breaker=RESTS), destination("b")) as here:
         fail(here.lane("a"), since=3 * MINUTE)
         here.lane("a").limiter.endpoint.block(here.here.clock.now() + 0.2, "a moment")
-        await here.here.accept("waits", to="a")
+        (waits,) = await here.here.accept("waits", to="a")
         assert await here.raised() == [("breaker", "a", "b")]
         assert await here.cleared() == [], "it lasts"
         works(here.lane("a"))
-        await trio.sleep(0.25)
+        assert await here.here.core.waiters.wait_settled(waits, PATIENCE) == "delivered"  # until then the block counts
         assert await here.cleared() == [("breaker", "a", "b")]
         assert await here.cleared() == []
         await here.settled()
