@@ -36,6 +36,8 @@ TIMEOUT = 0.5  # seconds a hand-off: if the daemon hangs, the exit waits for one
 _LONGEST = 4000  # characters of a body; of a longer one, such as a traceback, the end is kept
 _PRIORITIES = ((logging.CRITICAL, "urgent"), (logging.ERROR, "high"), (logging.WARNING, "normal"))
 
+_SAID_BY_PRIORITY = ((logging.CRITICAL, "CRITICAL"), (logging.ERROR, "ERROR"), (logging.WARNING, "WARNING"))
+
 
 class Handler(logging.Handler):
     """A logging handler. `socket`, `timeout` and `spool` are those of a Client; `capacity` is in records, `window` in seconds.
@@ -101,7 +103,7 @@ class Handler(logging.Handler):
             "source": record.name,
             "host": os.uname().nodename,
             "code": True if body else None,  # what follows the first line is a traceback, or other output of a program
-            "fields": {"level": record.levelname, "where": f"{record.filename}:{record.lineno} {record.funcName}"},
+            "fields": {**_level(record, self._fields), "where": f"{record.filename}:{record.lineno} {record.funcName}"},
             **self._fields,
         }
 
@@ -136,6 +138,12 @@ class Handler(logging.Handler):
 
     def __repr__(self) -> str:
         return f"<Handler {logging.getLevelName(self.level)} {self._client!r}>"
+
+
+def _level(record: logging.LogRecord, fields: dict[str, Any]) -> dict[str, str]:
+    """The level as a field, where the priority does not say it."""
+    is_said = (record.levelno, record.levelname) in _SAID_BY_PRIORITY and "priority" not in fields
+    return {} if is_said else {"level": record.levelname}
 
 
 def _shows_time(formatter: Any) -> bool:

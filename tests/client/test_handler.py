@@ -379,3 +379,12 @@ def test_handler_marks_a_traceback_that_escaping_makes_too_long(serve: Serve, lo
     bodies = [alert["body"] for alert in heard(server)]
     assert [body[0] for body in bodies] == ["…", "…"]
     assert all(body.endswith("*\nValueError: the end") and len(body) <= 4096 for body in bodies)
+
+
+def test_handler_names_a_level_that_the_priority_does_not_say(serve: Serve, log: logging.Logger) -> None:
+    server = serve()
+    handler = handled(log, server.path)
+    for level in (logging.ERROR, 45, logging.INFO):
+        log.log(level, "one of %d", level)
+    handler.flush()
+    assert [alert["fields"].get("level") for alert in heard(server)] == [None, "Level 45", "INFO"]

@@ -107,7 +107,7 @@ def test_block_killed_inside_is_reported_and_its_next_run_brings_the_all_clear(d
     assert end(again) == 0
     back = alarm_of(daemon, "block", nth=2)
     assert back["title"].startswith("block is back after ")
-    assert alarm["id"] in back["body"]
+    assert alarm["id"] in back["key"], "one story"
     assert (expected(daemon)["block"]["state"], expected(daemon)["block"]["pid"]) == ("waiting", None)
     if process.stdin:
         process.stdin.close()
@@ -140,8 +140,8 @@ def test_hung_program_is_reported_by_its_beat_and_its_return_with_the_gap(daemon
     process = program(daemon, text, stdin=subprocess.PIPE)
     await_ready(process)
     alarm = alarm_of(daemon, "hung")
-    assert alarm["title"].startswith("hung: no beat for ")
-    assert f"Its process {process.pid} still runs.\nIts last message: epoch 1" in alarm["body"]
+    assert alarm["title"].startswith("hung is silent: no beat for ")
+    assert f"Its process {process.pid} still runs: it may hang.\nIts last message: epoch 1" in alarm["body"]
     assert process.communicate("\n", PATIENCE)[0] == "True\n"
     assert alarm_of(daemon, "hung", nth=2)["title"].startswith("hung is back after ")
     daemon.tocsin("expect", "hung", "--done")
@@ -279,4 +279,4 @@ def test_stopped_daemon_raises_no_false_alarm_when_it_goes_on(tmp_path: Path) ->
         daemon.process.send_signal(signal.SIGCONT)
         assert expected(daemon)["job"]["state"] == "waiting"
         assert not written(daemon, "job")
-        assert alarm_of(daemon, "job", within=PATIENCE)["title"].startswith("job: no beat for ")
+        assert alarm_of(daemon, "job", within=PATIENCE)["title"].startswith("job is silent: no beat for ")

@@ -131,7 +131,7 @@ async def test_quiet_digest_comes_beside_a_live_message_that_goes_on(tmp_path: P
         assert edited.update is not None
         assert edited.update.edits == "m1"
         (digest,) = [each for each in claimed if each.is_digest]
-        assert digest.signal.fields == {"trade": "normal, 00:00 UTC, it has ended, closed"}
+        assert digest.signal.fields == {"closed": "00:00 UTC, it has ended"}
 
 
 async def test_quiet_holds_what_waits_when_it_begins(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ TRADE = {"entry": 64000.5, "stop": 63360.5, "target": 65600.5}
         (
             "Out of the trade",
             {"action": "CLOSE LONG", "fields": {"entry": 100, "exit": 104, "pnl": 40}},
-            "◆ Out of the trade · CLOSE LONG · entry 100 · exit 104 · profit +40 (+4 %)",
+            "◆ Out of the trade · CLOSE LONG · profit +40 (+4 %) · entry 100 · exit 104",
         ),
         (
             "disk is filling up",
@@ -172,9 +172,43 @@ def test_host_stands_in_the_push_line_and_then_not_in_the_footer() -> None:
 
 
 def test_field_that_the_title_says_is_left_out() -> None:
-    fields = {"exit code": 2, "duration": "8ms"}
+    fields = {"exit code": 2, "duration": "8ms", "started by": "cron"}
     card = card_of(delivery("make failed with exit code 2 after 8ms", fields=fields))
-    assert [fact.name for fact in card.fields] == ["duration"]
+    assert [fact.name for fact in card.fields] == ["started by"]
+    assert [fact.name for fact in card_of(delivery("no backup", fields=fields)).fields] == list(fields)
+
+
+@pytest.mark.parametrize(
+    ("title", "action", "is_said"),
+    [
+        ("BTC closed", "CLOSE", True),
+        ("buying BTC", "BUY", True),
+        ("Buyer wanted", "BUY", False),
+        ("BTC", "SELL", False),
+    ],
+)
+def test_action_that_the_title_says_in_another_form_is_left_out(title: str, action: str, is_said: bool) -> None:
+    assert ("Action" not in [fact.name for fact in card_of(delivery(title, action=action)).facts]) is is_said
+
+
+@pytest.mark.parametrize(
+    ("last", "cause"),
+    [
+        ("TimeoutError: no answer within 10 s", "TimeoutError"),
+        ("shop.errors.NoStock", "NoStock"),
+        ("ValueError: of the title", ""),
+        ("  | an exception group", ""),
+    ],
+)
+def test_push_line_names_the_exception_of_a_traceback(last: str, cause: str) -> None:
+    body = f'Traceback (most recent call last):\n  File "a.py", line 1\n{last}'
+    line = push_line(card_of(delivery("no charge, not a ValueError", body=body, code=True, host="web2")))
+    assert line == " · ".join(filter(None, ("no charge, not a ValueError", "web2", cause)))
+
+
+def test_field_of_the_daemons_own_signal_is_no_number_for_the_push_line() -> None:
+    own = delivery("3 signals in one digest", source="tocsin", fields={"backup": "23:12 UTC"})
+    assert push_line(card_of(own)) == "3 signals in one digest"
 
 
 def test_end_of_what_was_wrong_has_a_mark_and_the_end_of_a_trade_its_sign() -> None:

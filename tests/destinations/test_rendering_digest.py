@@ -27,25 +27,25 @@ def fields_of(*deliveries: Delivery) -> dict[str, str]:
 def test_it_says_how_many_of_which_priority_and_from_when_to_when() -> None:
     made = digest([owed(at=NOON + 65), owed(at=NOON), owed(at=NOON + 360)], "normal")
     assert (made["title"], made["priority"], made["source"]) == ("3 signals in one digest (normal)", "normal", "tocsin")
-    assert made["body"].startswith("2026-01-01 12:00:00 to 12:06:00 UTC: ")
+    assert made["body"].startswith("2026-01-01 12:00 to 12:06 UTC: ")
 
 
 def test_a_line_tells_count_times_and_extremes_of_the_price() -> None:
     prices = (64_000.5, 63_900.0, 64_200.0)
-    made = fields_of(*(owed(at=NOON + 10 * n, key="btc", price=price) for n, price in enumerate(prices)))
-    assert made == {"btc": "3 x, 12:00:00 to 12:00:20 UTC, price 63,900 to 64,200"}
+    made = fields_of(*(owed(at=NOON + 60 * n, key="btc", price=price) for n, price in enumerate(prices)))
+    assert made == {"btc": "3 x, 12:00 to 12:02 UTC, price 63,900 to 64,200"}
 
 
 def test_digest_of_a_key_shows_its_last_state() -> None:
     states = [owed(title, key="trade", order=order) for order, title in ((2, "closed"), (0, "opened"), (1, "filled"))]
-    assert fields_of(*states) == {"trade": "3 x, 12:00:00 UTC, last: closed"}
-    assert fields_of(*states[:1] * 2) == {"trade": "2 x, 12:00:00 UTC"}
+    assert fields_of(*states) == {"trade": "3 x, 12:00 UTC, last: closed"}
+    assert fields_of(*states[:1] * 2) == {"trade": "2 x, 12:00 UTC"}
 
 
 def test_digest_of_one_signal_shows_one_time_and_one_price() -> None:
     assert fields_of(owed(price=5.0), owed("SELL")) == {
-        "BUY": "1 x, 12:00:00 UTC, price 5",
-        "SELL": "1 x, 12:00:00 UTC",
+        "BUY": "1 x, 12:00 UTC, price 5",
+        "SELL": "1 x, 12:00 UTC",
     }
 
 
@@ -84,10 +84,10 @@ def test_the_rest_is_counted_in_the_last_field() -> None:
 
 def test_over_midnight_every_time_has_its_date() -> None:
     made = digest([owed(at=NOON), owed(at=NOON + DAY), owed("SELL", at=NOON)], "low")
-    assert made["body"].startswith("2026-01-01 12:00:00 to 2026-01-02 12:00:00 UTC: ")
+    assert made["body"].startswith("2026-01-01 12:00 to 2026-01-02 12:00 UTC: ")
     assert made["fields"] == {
-        "BUY": "2 x, 2026-01-01 12:00:00 to 2026-01-02 12:00:00 UTC",
-        "SELL": "1 x, 2026-01-01 12:00:00 UTC",
+        "BUY": "2 x, 2026-01-01 12:00 to 2026-01-02 12:00 UTC",
+        "SELL": "1 x, 2026-01-01 12:00 UTC",
     }
 
 

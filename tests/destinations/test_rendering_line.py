@@ -43,9 +43,9 @@ def test_alert_of_another_priority_has_its_title_in_its_embed() -> None:
     assert payload["embeds"][0]["title"] == "disk full"
 
 
-def test_link_below_a_line_is_the_host_that_it_leads_to() -> None:
+def test_link_below_a_line_says_where_it_leads() -> None:
     payload = message([delivery("disk full", link="https://grafana.example.com/d/1")], notify=ALL)
-    assert payload["embeds"][0]["title"] == "grafana.example.com"
+    assert payload["embeds"][0]["title"] == "grafana.example.com/d/1"
     assert payload["embeds"][0]["url"] == "https://grafana.example.com/d/1"
 
 

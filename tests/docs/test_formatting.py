@@ -48,7 +48,7 @@ def test_example_arrives_as_table_says(daemon: DaemonProcess, fake: FakeProcess)
     [message] = fake.messages()
     (embed,) = fake.embeds()
     assert message["payload"]["content"] == "❗ Disk is 91 % full · free 42 GB"
-    assert embed["title"] == "grafana.example.com"
+    assert embed["title"] == "grafana.example.com/d/disk"
     assert embed["url"] == "https://grafana.example.com/d/disk"
     assert embed["description"].split("\n")[1] == "The disk is full in about 3 hours."
     assert [(field["name"], field["value"], field["inline"]) for field in embed["fields"]] == [

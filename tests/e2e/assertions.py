@@ -16,8 +16,9 @@ from tests.whole_ids import whole_ids
 from tocsind.testing.reader import alerts_in
 
 ALARM = re.compile(
-    r"^\S+ (is disabled|is shut out for \S+|has been failing for \S+|is no longer failing|is no longer shut out|is enabled again)$"
-    r"|^Signals (have been waiting|no longer wait too long) for |^[0-9,]+ signals? (missed by|taken by no route|was refused|were refused)"
+    r"^No alerts reach \S+: (it is disabled|shut out for \S+|failing for \S+)$"
+    r"|^Alerts (reach|go to) \S+ again: it is (no longer failing|no longer shut out|enabled)$"
+    r"|^Alerts (have been waiting|no longer wait too long) for |^[0-9,]+ signals? (missed by|taken by no route|was refused|were refused)"
 )
 ROUND = 0.01  # seconds between two requests to the fake, which sends no notifications
 

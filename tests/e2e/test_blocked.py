@@ -42,7 +42,7 @@ def test_webhook_deleted_while_daemon_is_down_is_detected_without_a_signal(
         moved = delivery(daemon, first)
         copies = arrived(two) + (written(daemon.state / "alerts.jsonl") if fallback == "local-file" else [])
     alarms, theirs = split_alarms(copies)
-    assert [(alarm.title, alarm.priority) for alarm in alarms] == [("d is disabled", "high")]
+    assert [(alarm.title, alarm.priority) for alarm in alarms] == [("No alerts reach d: it is disabled", "high")]
     assert sorted(copy.id for copy in theirs) == sorted([first, *later])
     assert (moved["state"], moved["reason"]) == ("rerouted", f"to {fallback}: {GONE}")
     assert two.counts()["after_deletion"] == {two.webhooks[0]["id"]: 1}  # a probe
@@ -64,7 +64,7 @@ def test_address_ban_limits_all_discord_lanes_and_alarms_through_file(tmp_path: 
     assert d["reason"] == other["reason"] == "429 from Cloudflare: this address is blocked for 3600 s"
     assert all(HOUR - 60 < lane["until_seconds"] <= HOUR for lane in (d, other))
     assert story == [("deferred", d["reason"])]
-    assert [alarm.title for alarm in alarms] == ["d is shut out for 1h"]
+    assert [alarm.title for alarm in alarms] == ["No alerts reach d: shut out for 1h"]
     assert [copy.id for copy in theirs] == written_
     assert (counters["circuit_breaker_trips"], counters["notifications_failed"]) == (0, 0)
     assert two.counts()["posts"] == 1
@@ -112,7 +112,7 @@ def test_retry_after_of_an_hour_is_shown_and_survives_restart(tmp_path: Path, tw
     assert reason in status
     assert "earliest  in 59m" in dry_run or "earliest  in 1h" in dry_run
     alarms, _ = split_alarms(arrived(two, two.webhooks[1]["id"]))
-    assert [alarm.title for alarm in alarms] == ["d is shut out for 1h"]
+    assert [alarm.title for alarm in alarms] == ["No alerts reach d: shut out for 1h"]
     assert two.counts()["limited"] == {"user": 1}
     assert two.counts()["posts"] == 2  # and the alarm
 

@@ -65,7 +65,7 @@ def test_deleted_webhook_gets_one_request_and_its_queue_moves_to_fallback(tmp_pa
             copies = arrived(fake) if kind == "webhook" else written(daemon.state / "alerts.jsonl")
         assert_hit_once(fake)
     alarms, theirs = split_alarms(copies)
-    assert [alarm.title for alarm in alarms] == ["d is disabled"]
+    assert [alarm.title for alarm in alarms] == ["No alerts reach d: it is disabled"]
     ids = [copy.id for copy in theirs]
     if kind == "webhook":
         assert ids == [busy, *stored]

@@ -193,7 +193,7 @@ def test_fallback_has_its_own_live_message(tmp_path: Path, two: FakeProcess) -> 
         assert daemon.destination("a")["condition"] == "disabled"
         assert delivery(daemon, filled, "a")["state"] == "rerouted"
         theirs = [message for message in two.messages() if message["webhook_id"] == two.webhooks[1]["id"]]
-        trades = [message for message in theirs if "is disabled" not in shown(message).title]
+        trades = [message for message in theirs if "it is disabled" not in shown(message).title]
     (message,) = trades
     assert (shown(message).title, history(message), message["edits"]) == ("closed", ["filled"], 1)
 

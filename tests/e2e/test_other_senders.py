@@ -18,7 +18,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "is gone": {"behaviour": "status", "status": 404, "code": 10015, "count": None},
     "has banned us": {"behaviour": "rate_limited", "scope": "cloudflare", "retry_after": 3600, "count": None},
 }
-ALARMS = {"is gone": ["d is disabled"], "has banned us": ["d is shut out for 1h"]}
+ALARMS = {"is gone": ["No alerts reach d: it is disabled"], "has banned us": ["No alerts reach d: shut out for 1h"]}
 
 
 @pytest.mark.parametrize("fault", FAULTS)

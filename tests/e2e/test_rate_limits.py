@@ -69,7 +69,7 @@ def test_429_limits_only_its_scope(tmp_path: Path, two: FakeProcess, scope: str)
     assert two.counts()["posts"] - two.counts()["accepted"] == 1
     here, there = (arrived(two, hook["id"]) for hook in two.webhooks)
     elsewhere = [copy.title for copy in (*alarms, *split_alarms(there)[0])]
-    assert (here, elsewhere) == ([], ["d is shut out for 1h"])
+    assert (here, elsewhere) == ([], ["No alerts reach d: shut out for 1h"])
     assert bool(there) is not everywhere
 
 

@@ -38,12 +38,12 @@ def test_missed_signals_are_reported_and_the_alarm_is_cleared_when_the_outage_en
             assert clear["route"] == "d", "the alarm went to a file only, and d works again"
             assert all_delivered(daemon, [report["id"], clear["id"]])
             (message,) = [each for each in back.alerts() if "missed" in each.title]
-            assert "d is no longer failing" in back.titles()
+            assert "Alerts reach d again: it is no longer failing" in back.titles()
         assert message.title == "2 signals missed by d: expired"
         assert all(id_ in message.embed["description"] for id_ in missed)
         assert daemon.destination("d")["unreported"] == 0
         titles_in_file = [copy.title for copy in written(daemon.state / "alerts.jsonl")]
-    assert next(title for title in titles_in_file if "failing" in title).startswith("d has been failing for")
+    assert next(title for title in titles_in_file if "failing" in title).startswith("No alerts reach d: failing for")
 
 
 def test_default_configuration_uses_other_channels_before_file(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_default_configuration_uses_other_channels_before_file(tmp_path: Path) -
             assert delivery(daemon, urgent, "alerts-critical")["state"] == "sent"
             assert alarm["route"] == "alerts-critical"
             assert not (daemon.state / "alerts.jsonl").exists()
-        assert sorted(titles(fake, 2)) == ["premium", "signals-premium is disabled"]
+        assert sorted(titles(fake, 2)) == ["No alerts reach signals-premium: it is disabled", "premium"]
 
 
 def test_fresh_machine_without_any_webhook_delivers_to_the_file_in_one_step(tmp_path: Path) -> None:

@@ -180,8 +180,8 @@ async def test_alarm_goes_to_the_fallback_otherwise_to_any_other(tmp_path: Path)
         assert await here.raised(Disabled("b", "404")) == [("disabled", "b", "a")]
         await here.settled()
     line = (tmp_path / "c.jsonl").read_text()
-    assert "a is disabled" in line
-    assert "`tocsin enable a`" in line
+    assert "a: it is disabled" in line
+    assert "tocsin enable a" in line
 
 
 async def test_alarm_does_not_go_to_a_disabled_destination(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ async def test_all_clear_has_duration_and_comes_once_the_destination_delivers(tm
         assert await here.cleared() == []
         await here.settled()
     text = (tmp_path / "b.jsonl").read_text()
-    assert "a is no longer failing" in text
+    assert "Alerts reach a again: it is no longer failing" in text
     assert "It lasted 3m" in text
 
 
@@ -293,7 +293,7 @@ async def test_alarm_in_a_file_is_repeated_once_to_people(tmp_path: Path) -> Non
         assert await here.raised() == [("disabled", "b", "a"), ("quarantine", "the spool", "a")]
         assert await here.raised() == []
         await here.settled()
-    assert (tmp_path / "a.jsonl").read_text().count("b is disabled") == 1
+    assert (tmp_path / "a.jsonl").read_text().count("b: it is disabled") == 1
 
 
 async def test_alarm_in_a_file_is_repeated_to_people_after_a_restart(tmp_path: Path) -> None:
@@ -520,7 +520,7 @@ async def test_long_block_raises_an_alarm_and_a_short_one_does_not(tmp_path: Pat
         assert await here.raised(RateLimited("a", "429", 59.0)) == []
         assert await here.raised(BANNED) == [("limited", "a", "b")]
         await here.settled()
-    assert "a is shut out for 1h" in (tmp_path / "b.jsonl").read_text()
+    assert "No alerts reach a: shut out for 1h" in (tmp_path / "b.jsonl").read_text()
 
 
 async def test_open_breaker_raises_one_alarm(tmp_path: Path) -> None:
@@ -532,7 +532,7 @@ async def test_open_breaker_raises_one_alarm(tmp_path: Path) -> None:
         here.later(MIN_INTERVAL)
         assert await here.raised() == [], "it lasts"
         await here.settled()
-    assert "a has been failing for 2m" in (tmp_path / "b.jsonl").read_text()
+    assert "No alerts reach a: failing for 2m" in (tmp_path / "b.jsonl").read_text()
 
 
 async def test_breaker_that_closes_in_time_raises_no_alarm(tmp_path: Path) -> None:
@@ -554,7 +554,7 @@ async def test_old_queue_raises_an_alarm(tmp_path: Path) -> None:
         here.here.clock.step(2 * MINUTE)
         assert await here.raised() == [("age", "a", "b")]
         await here.settled()
-    assert "Signals have been waiting for a for 16m" in (tmp_path / "b.jsonl").read_text()
+    assert "Alerts have been waiting for a for 16m" in (tmp_path / "b.jsonl").read_text()
 
 
 async def test_old_queue_raises_an_alarm_again_after_its_all_clear(tmp_path: Path) -> None:
@@ -635,4 +635,4 @@ async def test_alarm_that_a_kill_prevented_is_raised_once_at_the_next_start(tmp_
                     await trio.testing.wait_all_tasks_blocked(0.001)
             await here.settled()
             assert [(f.condition, f.about, f.route) for f in here.here.events if isinstance(f, AlarmRaised)] == expected
-    assert (tmp_path / "b.jsonl").read_text().count("a is disabled") == 1
+    assert (tmp_path / "b.jsonl").read_text().count("a: it is disabled") == 1

@@ -17,6 +17,10 @@ from tocsind.events import (
 )
 from tocsind.host.damaged_files import Finding
 
+_TRIED_AGAIN = (
+    "tocsin tries again by itself; what waits too long goes to the fallback, if one works.\nWhat waits: tocsin status"
+)
+
 
 class Alarm(msgspec.Struct, frozen=True):
     """A condition as people read it."""
@@ -43,34 +47,27 @@ class Alarm(msgspec.Struct, frozen=True):
 
 def disabled(name: str, reason: str) -> Alarm:
     """The destination is out of service."""
-    body = f"{reason}. Its deliveries go to its fallback; `tocsin enable {name}` puts it back."
-    return Alarm("disabled", name, f"{name} is disabled", body, unreachable=name)
+    body = f"{reason}. They go to its fallback.\nWhen it is mended: tocsin enable {name}"
+    return Alarm("disabled", name, f"No alerts reach {name}: it is disabled", body, unreachable=name)
 
 
 def failing(name: str, reason: str | None, seconds: float) -> Alarm:
     """The destination's breaker has been open for so long."""
-    body = (
-        f"{reason or 'it fails'}. A delivery that waits longer than its patience goes to a fallback, if one works;"
-        " the daemon keeps trying the destination."
-    )
-    return Alarm("breaker", name, f"{name} has been failing for {format_duration(seconds)}", body, unreachable=name)
+    title = f"No alerts reach {name}: failing for {format_duration(seconds)}"
+    return Alarm("breaker", name, title, f"{reason or 'It fails'}. {_TRIED_AGAIN}", unreachable=name)
 
 
 def late(name: str, seconds: float) -> Alarm:
     """A delivery has waited longer than `[alarms] age`."""
-    body = "`tocsin status` shows the reason. If a limit of yours causes such waits, raise `[alarms] age`."
-    title = f"Signals have been waiting for {name} for {format_duration(seconds)}"
+    title = f"Alerts have been waiting for {name} for {format_duration(seconds)}"
+    body = "If a limit of yours causes such waits, raise age in [alarms].\nWhy they wait: tocsin status"
     return Alarm("age", name, title, body, unreachable=name)
 
 
 def limited(name: str, reason: str | None, seconds: float) -> Alarm:
     """The server of the destination blocks it for so much longer."""
-    body = (
-        f"{reason or 'it is blocked'}. A delivery that waits longer than its patience goes to a fallback, if one works;"
-        " `tocsin status` shows how long the block lasts."
-    )
-    title = f"{name} is shut out for {format_duration(round(seconds))}"
-    return Alarm("limited", name, title, body, unreachable=name)
+    title = f"No alerts reach {name}: shut out for {format_duration(round(seconds))}"
+    return Alarm("limited", name, title, f"{reason or 'It is blocked'}. {_TRIED_AGAIN}", unreachable=name)
 
 
 def damaged(finding: Finding) -> Alarm:
@@ -88,7 +85,7 @@ def disk_full(fact: IntakeClosed) -> Alarm:
 
 def quarantined(fact: Quarantined) -> Alarm:
     """A file of the spool could not be read."""
-    body = f"{fact.file}: {fact.reason}. It lies in the spool's quarantine, perhaps with others; `tocsin status` shows the folder."
+    body = f"{fact.file}: {fact.reason}. It lies in the spool's quarantine, perhaps with others.\nWhere: tocsin status"
     return Alarm("quarantine", "the spool", "Signals of the spool could not be read", body)
 
 
@@ -131,14 +128,14 @@ def all_clear(kind: str, about: str, seconds: float, waiting: int) -> tuple[str,
         return title, lasted
     if not waiting:
         return title, f"{lasted} Nothing waits for it."
-    return title, f"{lasted} {waiting:,} {'signal waits' if waiting == 1 else 'signals wait'} for it."
+    return title, f"{lasted} {'1 alert follows' if waiting == 1 else f'{waiting:,} alerts follow'} now."
 
 
 _OVER = {
-    "breaker": "{} is no longer failing",
-    "limited": "{} is no longer shut out",
-    "disabled": "{} is enabled again",
-    "age": "Signals no longer wait too long for {}",
+    "breaker": "Alerts reach {} again: it is no longer failing",
+    "limited": "Alerts go to {} again: it is no longer shut out",
+    "disabled": "Alerts go to {} again: it is enabled",
+    "age": "Alerts no longer wait too long for {}",
     "disk": "Signals are taken again: the disk has room",
     "spool": "The daemon reads the spool again",
     "engine": "The engine {} is there again",

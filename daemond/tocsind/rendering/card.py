@@ -9,6 +9,7 @@ leaves the facts that `leads` marks, and the title, out of the rest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
@@ -19,6 +20,7 @@ import msgspec
 from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery, LiveUpdate, Priority
 from tocsind.policy.repeat import NEVER_AGAIN
+from tocsind.policy.sources import DAEMON_SOURCE
 from tocsind.policy.story import ENDS
 
 from .facts import (
@@ -35,7 +37,7 @@ from .facts import (
     with_leads,
 )
 from .numbers import number
-from .text import clean, is_blank, one_line, output_of_program
+from .text import TRACEBACK, clean, is_blank, one_line, output_of_program
 from .trade import trade_of
 
 DOUBT: Final = "possible duplicate"
@@ -47,6 +49,7 @@ REFUSED_NOTE: Final = "this is the form after a refusal"
 NO_FILES_NOTE: Final = "no files are sent here"
 _RECENT: Final = 128  # cards kept in memory: a delivery is rendered to be measured and again to be sent
 _MARK_OF_PRIORITY: Final = {Priority.URGENT: "🚨", Priority.HIGH: "❗"}
+_EXCEPTION: Final = re.compile(r"[A-Za-z_.]*?([A-Za-z_]\w{0,60})(?::|$)")
 _ENDED: Final = "✅"  # what was wrong is over
 _TONE_OF_PRIORITY: Final = {
     Priority.URGENT: 0xC0392B,
@@ -91,6 +94,8 @@ class Card(msgspec.Struct, frozen=True):
     fields: tuple[Fact, ...] = ()  # the program's own
     history: tuple[PastState, ...] = ()  # the latest first
     earlier: int = 0  # states before those
+    cause: str = ""  # the exception at the end of a traceback: TimeoutError
+    own: bool = False  # the daemon wrote it: times in it are in UTC, as it writes them
     host: str = ""  # where it happened, when a reader has to be told; the footer has it as well
     footer: tuple[str, ...] = ()  # priority, tier, source and host, tags; each part is short
     link: str | None = None
@@ -120,13 +125,18 @@ def headline(card: Card) -> str:
     return " · ".join(filter(None, (title, card.late, card.doubt, card.again)))
 
 
+def title_with_host(card: Card) -> str:
+    """The headline, with the host."""
+    return " · ".join(filter(None, (headline(card), card.host)))
+
+
 def push_line(card: Card) -> str:
-    """The headline, with the host and the facts that lead."""
+    """The headline, with the host, the exception, and the facts that lead."""
     leads = [fact for fact in card.facts if fact.leads]
     words = " ".join(one_line(fact.value) for fact in leads if fact.name in LEAD_WORDS)
     facts = (_in_line(fact, fact.name.lower()) for fact in leads if fact.name not in LEAD_WORDS)
     fields = (_in_line(fact, fact.name) for fact in card.fields if fact.leads)
-    return " · ".join(filter(None, (headline(card), card.host, words, *facts, *fields)))
+    return " · ".join(filter(None, (title_with_host(card), card.cause, words, *facts, *fields)))
 
 
 def _in_line(fact: Fact, name: str) -> str:
@@ -165,9 +175,9 @@ def why_no_file(delivery: Delivery, *, gone: bool, takes_files: bool) -> str:
 def _card(delivery: Delivery, no_file: str) -> Card:
     signal = delivery.signal
     trade, age = trade_of(signal), lateness(delivery)
-    facts, fields = with_leads(
-        signal.title, [*facts_of(signal, trade), *_about_file(signal, no_file)], list(fields_of(signal, trade))
-    )
+    facts, fields = (*facts_of(signal, trade), *_about_file(signal, no_file)), tuple(fields_of(signal, trade))
+    if not (own := signal.source == DAEMON_SOURCE):  # the fields of a digest are lines of text
+        facts, fields = with_leads(signal.title, facts, fields)
     title, body = _title_and_body(signal)
     return Card(
         id=delivery.id,
@@ -184,6 +194,8 @@ def _card(delivery: Delivery, no_file: str) -> Card:
         form=_form(signal),
         facts=facts,
         fields=fields,
+        cause=_cause(title, body) if signal.code else "",
+        own=own,
         host=next(iter(short(signal.host)), ""),
         footer=tuple(footer_parts(delivery)),
         link=clean(signal.link) or None if signal.link else None,
@@ -224,6 +236,12 @@ def _form(signal: Signal) -> BodyForm:
 def _body(signal: Signal) -> str:
     body = (output_of_program if signal.code else clean)(signal.body or "")
     return "" if is_blank(body) else body
+
+
+def _cause(title: str, body: str) -> str:
+    """The name of the exception that a traceback at the end of `body` reports; empty where the title has it."""
+    found = _EXCEPTION.match(body.rpartition("\n")[2]) if TRACEBACK in body else None
+    return found[1] if found and found[1] not in title else ""
 
 
 def _about_file(signal: Signal, no_file: str) -> Iterator[Fact]:

@@ -17,7 +17,7 @@ from .text import EMPTY, MARK, fitted, is_blank, one_line
 
 MOST_KEYS: Final = 24  # one field of an embed's 25 counts the rest
 _LABEL: Final = 80
-_NO_TIME: Final = "????-??-??T??:??:??"
+_NO_TIME: Final = "????-??-??T??:??"
 
 
 def digest(deliveries: Sequence[Delivery], priority: str) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def digest(deliveries: Sequence[Delivery], priority: str) -> dict[str, Any]:
     alike = _alike(deliveries)
     return {
         "title": f"{len(deliveries):,} signals in one digest ({priority})",
-        "body": f"{_span(first, last, dated=True)}: there were too many to tell them one by one in time."
+        "body": f"{_span(first, last, dated=True)}: too many to post one by one."
         f"{_doubt(deliveries)}{_unseen(deliveries)}",
         "priority": priority,
         "source": "tocsin",
@@ -91,6 +91,6 @@ def _ends(deliveries: Sequence[Delivery]) -> tuple[str, str]:
 
 def _span(first: str, last: str, *, dated: bool) -> str:
     """Two ISO times as people say it; with `dated`, the date once, or twice where it differs."""
-    low = f"{first[:10]} {first[11:19]}" if dated else first[11:19]
-    high = f"{last[:10]} {last[11:19]}" if dated and last[:10] != first[:10] else last[11:19]
-    return f"{low} UTC" if first[:19] == last[:19] else f"{low} to {high} UTC"
+    low = f"{first[:10]} {first[11:16]}" if dated else first[11:16]
+    high = f"{last[:10]} {last[11:16]}" if dated and last[:10] != first[:10] else last[11:16]
+    return f"{low} UTC" if first[:16] == last[:16] else f"{low} to {high} UTC"

@@ -28,6 +28,10 @@ _SHORT_NUMBER: Final = 20  # code points of a field's value that is a number wit
 _NUMERIC: Final = re.compile(r"[^\w\s]{0,2}[0-9]")
 _IN_TITLES: Final = frozenset({"Action", "Symbol", "Strategy"})  # left out where the title says them
 LEAD_WORDS: Final = ("Action", "Symbol")
+_FIELDS_IN_TITLES: Final = frozenset(
+    {"duration", "host"}
+)  # the same for fields: `failed after 12m34s` shows the duration
+_ENDINGS: Final = ("s", "d", "ed", "ing")
 _BARE: Final = frozenset({"Price"})
 # What a reader of one line wants to know first: how a trade ended, then where it is entered and left.
 _NUMBERS: Final = ("Profit", "Loss", "Result", "Exit", "Entry", "Stop", "Target", "Price", "Confidence")
@@ -60,7 +64,7 @@ def facts_of(signal: Signal, trade: Trade | None) -> Iterator[Fact]:
     facts = {name: clean(value) for name, value in named.items() if value}
     said = _words(signal.title)
     for name, value in facts.items():
-        if not is_blank(value) and not (name in _IN_TITLES and _is_said(value, said)):
+        if not is_blank(value) and not (name in _IN_TITLES and (_is_said(value, said) or _is_inflected(value, said))):
             yield Fact(name, value, inline=True, bare=name in _BARE)
 
 
@@ -70,7 +74,8 @@ def fields_of(signal: Signal, trade: Trade | None) -> Iterator[Fact]:
     said = _words(signal.title)
     for name, value in (signal.fields or {}).items():
         text = as_text(value)
-        if name not in shown_by_trade and not _is_said(f"{name} {text}", said):
+        what = text if name in _FIELDS_IN_TITLES else f"{name} {text}"
+        if name not in shown_by_trade and not _is_said(what, said):
             yield Fact(one_line(name), text)
 
 
@@ -93,6 +98,12 @@ def _is_said(value: str, words: Sequence[str]) -> bool:
     own = _words(value)
     whole = any(words[place : place + len(own)] == own for place in range(len(words) - len(own) + 1))
     return bool(own) and (whole or "".join(own) in words)
+
+
+def _is_inflected(value: str, words: Sequence[str]) -> bool:
+    """Whether a form of the word is among `words`: CLOSE is said by `closed`."""
+    stem = value.lower()
+    return not {f"{stem}{ending}" for ending in _ENDINGS}.isdisjoint(words)
 
 
 def _is_number(value: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .card import Card, headline
+from .card import Card, title_with_host
 from .plain_text import end_lines, text_of
 from .text import fitted, utf8_bytes
 
@@ -24,9 +24,10 @@ _MAX_TEXT_JSON: Final = 6400  # bytes of the text as JSON: the rest of a request
 
 def message(card: Card, *, plain: bool = False) -> dict[str, Any]:
     """`title`, `message` and `click`. `plain`: no link, after a rejection."""
-    head = fitted(headline(card), MAX_TITLE, utf8_bytes)
+    head = fitted(title_with_host(card), MAX_TITLE, utf8_bytes)
+    card = msgspec.structs.replace(card, footer=card.footer_without_host)
     if not (card.body or card.all_facts or card.history):
-        text = fitted("\n\n".join((headline(card), *end_lines(card))), MAX_TEXT, _weight)
+        text = fitted("\n\n".join((title_with_host(card), *end_lines(card))), MAX_TEXT, _weight)
         return {"message": text, **_click(card, plain=plain)}
     return {"title": head, "message": text_of(card, MAX_TEXT, _weight), **_click(card, plain=plain)}
 

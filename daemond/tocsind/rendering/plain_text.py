@@ -17,7 +17,7 @@ _BREAK = "\n\n"
 
 def text_of(card: Card, most: float = float("inf"), measure: Measure = len, *, led: bool = False) -> str:
     """The text in at most `most` units. `led`: the push line stands above it, so the facts that it says are left out."""
-    facts, end = list(fact_lines(card, led=led)), "\n".join(end_lines(card))
+    facts, end = list(fact_lines(card, led=led)), "\n".join(end_lines(card, led=led))
     for past in (list(history_lines(card)), []):
         whole = _joined(card.body, "\n".join(facts), end, "\n".join(past))
         if measure(whole) <= most:
@@ -36,15 +36,17 @@ def fact_lines(card: Card, *, led: bool = False) -> Iterator[str]:
             yield f"{fact.name or EMPTY}: {one_line(fact.value) or EMPTY}"
 
 
-def end_lines(card: Card) -> Iterator[str]:
-    """How long it is valid, the link, a file that is not sent along, and the footer, with the time in UTC and the id."""
+def end_lines(card: Card, *, led: bool = False) -> Iterator[str]:
+    """How long it is valid, the link, a file that is not sent along, and the footer, with the time in UTC and the id. `led`: a line above
+    says the host.
+    """
     if card.valid_until is not None and (until := utc(card.valid_until)):
         yield f"Valid until {until}"
     if card.link:
         yield card.link
     if card.file:
         yield f"{card.file} is not sent to this service"
-    yield " · ".join(filter(None, (*card.footer, utc(card.time), card.short_id)))
+    yield " · ".join(filter(None, (*(card.footer_without_host if led else card.footer), utc(card.time), card.short_id)))
 
 
 def history_lines(card: Card) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from tocsind.policy.delivery import Priority
 from tocsind.policy.quiet_digest import Group, QuietDigest
 
 from .numbers import iso, number
@@ -91,19 +92,23 @@ def _fields(lines: Sequence[Group]) -> dict[str, str]:
 
 
 def _label(group: Group) -> str:
-    label = EMPTY if is_blank(group.label) else fitted(one_line(group.label), _LABEL)
+    text = group.title if group.key and not is_blank(group.title) else group.label  # a key is for programs
+    label = EMPTY if is_blank(text) else fitted(one_line(text), _LABEL)
     return f"{EMPTY} {label}" if label.startswith(MARK) else label  # the mark is for the rest
 
 
 def _line(group: Group) -> str:
     first, last = (iso(at) or _NO_TIME for at in (group.first, group.last))
-    parts = [f"{group.count:,} x" if group.count > 1 else "", group.priority.label]
+    parts = [
+        f"{group.count:,} x" if group.count > 1 else "",
+        "" if group.priority is Priority.NORMAL else group.priority.label,
+    ]
     parts.append(f"{first[11:16]} UTC" if first[:16] == last[:16] else f"{first[11:16]} to {last[11:16]} UTC")
     if group.low is not None and group.high is not None:
         low, high = number(group.low), number(group.high)
         parts.append(f"price {low}" if low == high else f"price {low} to {high}")
     if group.has_ended:
         parts.append("it has ended")
-    if group.title != group.label:
+    if group.title != group.label and not group.key:
         parts.append(f"{'last: ' if group.count > 1 else ''}{fitted(one_line(group.title), _LABEL)}")
     return ", ".join(filter(None, parts))

@@ -82,6 +82,8 @@ class Trade(NamedTuple):
     def facts(self) -> Iterator[tuple[str, str]]:
         """Its figures, in words, in the order of a trader's questions."""
         entry, exit_ = self.entry, self.exit
+        if self.gain is not None:
+            yield "Profit" if self.gain > 0 else "Loss" if self.gain < 0 else "Result", self._result(self.gain)
         if self.price is not None and self.price not in {entry, exit_}:
             yield "Price", number(self.price)
         if entry is not None:
@@ -93,8 +95,6 @@ class Trade(NamedTuple):
             yield "Risk / reward", f"1 : {ratio}"
         if exit_ is not None:
             yield "Exit", number(exit_)
-        if self.gain is not None:
-            yield "Profit" if self.gain > 0 else "Loss" if self.gain < 0 else "Result", self._result(self.gain)
 
     def _level(self, level: float) -> str:
         away = "" if self.step is Step.CLOSE else _percent(self.entry, level)

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 from tocsind.rendering.card import BodyForm, Card
 from tocsind.rendering.facts import Fact
 from tocsind.rendering.numbers import iso
-from tocsind.rendering.text import MARK
+from tocsind.rendering.text import MARK, fitted
 
 from . import stamps
 from .attachments import image
@@ -29,6 +29,7 @@ from .markup import cut, shown, silent
 
 _SHORT: Final = 40  # code points of a value that may stand beside others
 _RECENT: Final = 128  # embeds kept in memory: the next messages of a few busy destinations
+_PLACE: Final = 60  # code points of an address that stand for a link
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+(?::[0-9]{1,5})?")
 
 _NAMED_IN_FOOTER: Final = frozenset({"urgent", "high"})
@@ -41,7 +42,7 @@ def embed(
     card: Card, *, linked: bool = True, led: bool = False, label: str = "", attached: str | None = None
 ) -> dict[str, Any]:
     """The embed of `card`. With `linked` its title is the link; otherwise, or when Discord would refuse the link, a field shows it.
-    `led`: the message's content says what happened, so the title is `label`, or the host that the link leads to. `attached`: name of the
+    `led`: the message's content says what happened, so the title is `label`, or where the link leads. `attached`: name of the
     attached file.
     """
     return dict(_embed(card, linked=linked, led=led, label=label, attached=attached))
@@ -50,7 +51,7 @@ def embed(
 @lru_cache(maxsize=_RECENT)
 def _embed(card: Card, *, linked: bool, led: bool, label: str, attached: str | None) -> dict[str, Any]:
     url, last = web_address(card.link) if linked else None, footer(card, led=led)
-    title = (label or host_of(url)) if led else title_of(card, label)
+    title = (label or place_of(url)) if led else title_of(card, label)
     left = MOST_ROOM - len(title) - len(last)
     body = body_of(card)
     fields = _fitted(list(rows(card, linked=url is not None, led=led)), left - min(len(body), left // 2))
@@ -82,9 +83,10 @@ def title_of(card: Card, label: str = "") -> str:
     return f"{head}{shown(card.title, TITLE - len(head) - len(tail))}{tail}"
 
 
-def host_of(url: str | None) -> str:
-    """The host of a web address, escaped."""
-    return shown(urlsplit(url).netloc, TITLE) if url else ""
+def place_of(url: str | None) -> str:
+    """Host and path of a web address, short and escaped."""
+    parts = urlsplit(url or "")
+    return shown(fitted(f"{parts.netloc}{parts.path.rstrip('/')}", _PLACE), TITLE) if url else ""
 
 
 def rows(card: Card, *, linked: bool, led: bool, name: int = NAME, value: int = VALUE) -> Iterator[Field]:
@@ -93,14 +95,14 @@ def rows(card: Card, *, linked: bool, led: bool, name: int = NAME, value: int = 
     """
     for fact in card.facts:
         if not (led and fact.leads):
-            yield _field(fact, name, value)
+            yield _in_zone(_field(fact, name, value), card, value)
     if card.valid_until is not None and (until := stamps.relative(card.valid_until)):
         yield {"name": "Valid until", "value": until, "inline": True}
     if card.link and not linked:
         yield _field(Fact("Link", card.link), name, value)
     for fact in card.fields:
         if not (led and fact.leads):
-            yield _field(fact, name, value)
+            yield _in_zone(_field(fact, name, value), card, value)
 
 
 def body_of(card: Card, most: int = DESCRIPTION) -> str:
@@ -109,7 +111,7 @@ def body_of(card: Card, most: int = DESCRIPTION) -> str:
         return code_block(card.body, most)
     if card.form is BodyForm.MARKDOWN:
         return markdown(card.body, most)
-    return shown(card.body, most) if card.body else ""
+    return _with_stamps(shown(card.body, most), card, most) if card.body else ""
 
 
 def footer(card: Card, *, led: bool = False) -> str:
@@ -141,6 +143,16 @@ def web_address(link: str | None) -> str | None:
 def _field(fact: Fact, name: int, value: int) -> Field:
     text = shown(fact.value, value)
     return {"name": shown(fact.name, name), "value": text, "inline": fact.inline or len(text) <= _SHORT}
+
+
+def _in_zone(field: Field, card: Card, most: int) -> Field:
+    return field | {"value": _with_stamps(field["value"], card, most)} if card.own else field
+
+
+def _with_stamps(text: str, card: Card, most: int) -> str:
+    """The daemon's own text with its times in the reader's zone, where there is room for that."""
+    stamped = stamps.stamped(text, card.time) if card.own else text
+    return stamped if len(stamped) <= most else text
 
 
 def _size(field: Field) -> int:

@@ -10,7 +10,7 @@ from tocsind.rendering.card import BodyForm, Card, card_of
 from tocsind.rendering.text import is_blank
 
 from .code import code_block
-from .embed import host_of, length, rows, web_address
+from .embed import length, place_of, rows, web_address
 from .limits import CONTENT, DESCRIPTION, FIELDS, FOOTER, MOST_EMBEDS, MOST_ROOM, NAME, TITLE, USERNAME, VALUE
 from .line import LABELS
 from .markdown import markdown
@@ -52,7 +52,7 @@ def warnings_for(deliveries: Sequence[Delivery], payload: dict[str, Any], userna
 
 def _about(delivery: Delivery, made: Embed) -> Iterator[str]:
     card = card_of(delivery)
-    led = made.get("title", "") in {"", *LABELS, host_of(made.get("url"))}
+    led = made.get("title", "") in {"", *LABELS, place_of(made.get("url"))}
     if not led:
         yield from _cut("title", escape(card.title), made["title"])
     if delivery.plain_format:

@@ -83,7 +83,8 @@ def size(delivery: Delivery) -> int:
     if delivery.signal.attach:
         cards.append(card_of(delivery, gone=True))
     largest = max(_sizes(cards, (Line(),), plainly=delivery.plain_format)) + _LABEL
-    if largest > _UNCUT:  # where something may have been cut, the form with more to say is not always the longer one
+    # Where something may have been cut, the form with more to say is not always the longer one; an address may be longer than a title.
+    if largest > _UNCUT or cards[0].link:
         largest = max(largest, *_sizes(cards, _LED, plainly=delivery.plain_format))
     return min(largest + LATE_ROOM, MOST_ROOM)
 
