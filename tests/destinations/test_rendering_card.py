@@ -213,5 +213,6 @@ def test_field_of_the_daemons_own_signal_is_no_number_for_the_push_line() -> Non
 
 def test_end_of_what_was_wrong_has_a_mark_and_the_end_of_a_trade_its_sign() -> None:
     assert headline(card_of(delivery("disk has room again", done=True))) == "✅ disk has room again"
-    assert headline(card_of(delivery("resolved", action="RESOLVED"))) == "✅ resolved"
+    for priority in ("normal", "high"):
+        assert headline(card_of(delivery("resolved", action="RESOLVED", priority=priority))) == "✅ resolved"
     assert headline(card_of(delivery("closed", action="CLOSE", done=True))) == "◆ closed"

@@ -185,7 +185,7 @@ def _card(delivery: Delivery, no_file: str) -> Card:
         priority=delivery.priority,
         time=shown_time(delivery),
         tone=trade.colour if trade else _TONE_OF_PRIORITY[delivery.priority],
-        mark=_MARK_OF_PRIORITY.get(delivery.priority, _ENDED if trade is None and _ends(signal) else ""),
+        mark=_ENDED if trade is None and _ends(signal) else _MARK_OF_PRIORITY.get(delivery.priority, ""),
         sign=trade.step.value if trade else "",
         late="" if age is None else f"{age_of(age)} late",
         doubt=DOUBT if delivery.maybe_duplicate else "",
