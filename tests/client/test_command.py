@@ -50,7 +50,9 @@ def test_help_starts_with_examples_and_ends_with_exit_codes(words: list[str], ca
         (["send", "x", "--priorty", "high"], "did you mean --priority?"),
         (["send", "x", "--conf", "1"], "unrecognized argument: --conf"),  # no abbreviations
         (["send", "x", "y"], "one argument too many: y; a title of several words needs quotes"),
+        (["send", "--", "x", "--to", "file"], "--to stands after `--`"),
         (["send", "x", "--field", "rsi"], "'rsi' is not K=V"),
+        (["send", "x", "--field=--"], "'--' is not K=V"),
         (["send", "x", "--wait=soon"], "is not a duration"),
         (["send", "x", "--json-lines", "-"], "--json-lines excludes TITLE, --body and --wait"),
         (["why"], "ID is required"),

@@ -153,7 +153,10 @@ def _signal(ending: Ending, found: Found) -> tuple[str, dict[str, Any]]:
     from .job_name import job_name  # noqa: PLC0415 - as above
 
     name, origin = job_name(found.command), started_by()
-    facts: dict[str, Any] = {"exit code": ending.code, "duration": format_duration(ending.seconds)}
+    duration = format_duration(ending.seconds)
+    facts: dict[str, Any] = {"exit code": ending.code}
+    if not ending.error:  # what did not start took no time
+        facts["duration"] = duration
     if origin:
         facts["started by"] = origin
     values = given(found)
@@ -163,7 +166,7 @@ def _signal(ending: Ending, found: Found) -> tuple[str, dict[str, Any]]:
     values["host"] = values["host"] or os.uname().nodename
     values["code"] = found.code or found.format in {None, "code"} or None
     values["body"] = "\n\n".join(text for text in (found.body, ending.error or ending.tail) if text) or None
-    return found.title or f"{name} {ending.words} after {format_duration(ending.seconds)}", values
+    return found.title or f"{name} {ending.words}" + ("" if ending.error else f" after {duration}"), values
 
 
 VERBS = {

@@ -68,6 +68,8 @@ class Thorough(argparse.ArgumentParser):
             return f"unrecognized argument: {word}; the title needs no option"
         if word.startswith("-"):
             known = [name for names, _ in self._declared.arguments for name in names if name.startswith("-")]
+            if word in known:
+                return f"{word} stands after `--`, where all words are plain ones; write options before it"
             return f"unrecognized argument: {word}{did_you_mean(word, known)}"
         return f"one argument too many: {word}" + ("; a title of several words needs quotes" if has_title else "")
 
@@ -76,6 +78,12 @@ class Thorough(argparse.ArgumentParser):
         found, rest = self.parse_known_args(words, self._found())
         found.rest = rest
         return found
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """As argparse's, which drops the value of `--symbol=--`."""
+        if action.option_strings and arg_strings == ["--"]:
+            return self._get_value(action, "--")
+        return super()._get_values(action, arg_strings)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """As argparse's, with a suggestion."""
