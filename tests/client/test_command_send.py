@@ -245,6 +245,13 @@ def test_command_send_wait_exits_3_when_time_runs_out(serve: Serve, capsys: Capt
     assert f"{out.strip()} is still queued after 50ms; see `tocsin why {out.strip()}`" in err
 
 
+def test_command_send_wait_says_that_the_signal_is_held(serve: Serve, capsys: Capture) -> None:
+    held = {"ok": True, "state": "queued", "reason": "held until 07:00 by quiet hours"}
+    path = serve(answering(lambda request: held if request["op"] == "wait" else stored(request))).path
+    assert main(["send", "BUY", "--wait", "0s", "--socket", path]) == 3
+    assert "is held until 07:00 by quiet hours; see `tocsin why" in capsys.readouterr().err
+
+
 def test_command_send_wait_reconnects_to_a_restarted_daemon(serve: Serve) -> None:
     seen = 0
 

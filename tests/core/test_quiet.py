@@ -71,6 +71,8 @@ async def test_quiet_holds_normal_and_lets_urgent_pass(tmp_path: Path) -> None:
         assert [each.id for each in await claim_all(fixture)] == [urgent]
         (delivery,) = (await story(fixture, normal))["deliveries"]
         assert (delivery["state"], delivery["reason"]) == ("held", "held until 07:00 by quiet hours")
+        assert await fixture.journal.run(queries.why_held, normal) == delivery["reason"]
+        assert await fixture.journal.run(queries.why_held, urgent) is None
         assert fixture.events_of(Held) == [Held(normal, "a", "held until 07:00 by quiet hours")]
         (group,) = await fixture.journal.run(held.groups)
         assert (group.destination, group.n, group.until) == ("a", 1, fixture.clock.wall() + 7 * HOUR) or group.n == 1

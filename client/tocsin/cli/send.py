@@ -215,20 +215,24 @@ def _print_receipt(receipt: Receipt, found: Found, daemon: Client) -> int:
 
 def await_outcome(receipt: Receipt, seconds: float, daemon: Client) -> str:
     """Wait for the signal's outcome; prints a note unless it was delivered. Raises the client's exceptions."""
-    outcome = _awaited(receipt, seconds, daemon)
+    outcome, held = _awaited(receipt, seconds, daemon)
     if OUTCOMES.get(outcome) != OK:
-        print_note(_unfinished(receipt.id, outcome, seconds))
+        print_note(_unfinished(receipt.id, outcome, seconds, held))
     return outcome
 
 
-def _awaited(receipt: Receipt, seconds: float, daemon: Client) -> str:
-    """The signal's outcome within `seconds`. Reconnects to a daemon that restarts: it has the signal in its journal or spool."""
+def _awaited(receipt: Receipt, seconds: float, daemon: Client) -> tuple[str, str | None]:
+    """The signal's outcome within `seconds`, and why it is held if it is.
+
+    Reconnects to a daemon that restarts: it has the signal in its journal or spool.
+    """
     end = time.monotonic() + seconds
     while True:
+        held = None
         left = max(0.0, end - time.monotonic())
         try:
             reply = daemon.request("wait", timeout=left + _LATE, id=receipt.id, seconds=left)
-            state = str(reply.get("state"))
+            state, held = str(reply.get("state")), reply.get("reason")
         except Unreachable:
             state = "queued"
         except RequestFailed as failed:
@@ -236,12 +240,12 @@ def _awaited(receipt: Receipt, seconds: float, daemon: Client) -> str:
                 raise
             state = "queued"  # the daemon has restarted, and has not taken the spool in yet
         if state != "queued" or time.monotonic() >= end:
-            return state
+            return state, held
         time.sleep(min(_RECONNECT_SECONDS, max(0.0, end - time.monotonic())))
 
 
-def _unfinished(id_: str, outcome: str, seconds: float) -> str:
-    what = f"still queued after {format_duration(seconds)}" if outcome == "queued" else outcome
+def _unfinished(id_: str, outcome: str, seconds: float, held: str | None) -> str:
+    what = held or (f"still queued after {format_duration(seconds)}" if outcome == "queued" else outcome)
     return f"{id_} is {what}; see `tocsin why {id_}`"
 
 

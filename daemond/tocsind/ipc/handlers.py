@@ -214,7 +214,9 @@ class Handlers:
         if isnan(request.seconds):  # MessagePack can encode NaN, and no timer takes it
             raise Refusal("bad-request", "`seconds` is not a number")
         seconds = min(max(request.seconds, 0.0), LONGEST_WAIT)
-        return {"state": _found(await self._waiters.wait_settled(request.id, seconds), request.id)}
+        state = _found(await self._waiters.wait_settled(request.id, seconds), request.id)
+        held = await self._journal.run(queries.why_held, request.id) if state == "queued" else None
+        return {"state": state} | ({"reason": held} if held else {})
 
     async def parse_signals(self, request: Send | SendMany, peer: Peer) -> list[Signal | Receipt]:
         """The signals of a request, checked. Of a list, an invalid signal becomes a receipt and the others go on. Raises Refusal."""

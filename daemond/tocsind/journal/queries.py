@@ -90,6 +90,16 @@ def states(connection: sqlite3.Connection, id_: str) -> str | None:
     return summary(states_of(connection, row[0])) if row else None
 
 
+def why_held(connection: sqlite3.Connection, id_: str) -> str | None:
+    """Why a signal is held, and until when; None when no delivery of it is, or another waits for something else."""
+    rows = connection.execute(
+        "SELECT state, reason FROM deliveries WHERE signal = (SELECT number FROM signals WHERE id = ?) ORDER BY number",
+        (id_,),
+    )
+    waiting = [(State(state), reason) for state, reason in rows if State(state) in OPEN]
+    return next((reason for _, reason in waiting if all(state is State.HELD for state, _ in waiting)), None)
+
+
 def states_of(connection: sqlite3.Connection, signal: int) -> list[State]:
     """The states of its deliveries, and those of their digests: `digested` alone does not say whether it arrived."""
     rows = connection.execute(
