@@ -29,6 +29,7 @@ PROVED_BY = {  # the beginning of a sentence -> the tests
     "A link, or another": "host/test_state_folder.py::test_state_folder_with_a_link_under_a_reserved_name_is_refused",
     "A file destination, a log": "contracts/test_trust.py::test_daemon_refuses_log_file_of_stranger",
     "A file destination that": "destinations/test_file_destination.py::test_file_of_another_user_is_not_appended_to",
+    "A command (`kind": "destinations/test_exec_destination.py::test_command_below_a_folder_that_others_may_change_is_refused",
     "Root changes the owner": "client/test_attachments.py::test_root_gives_the_spools_owner_the_folder_it_made_and_no_other",
     "Root and the daemon's": "contracts/test_members.py::test_member_drops_and_retries_own_signals_only",
     "A member may send": "contracts/test_members.py::test_member_sends_and_reads_status",

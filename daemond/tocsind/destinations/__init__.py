@@ -18,6 +18,9 @@ How to add a kind KIND (an HTTP service; about 200 lines, most of them the table
     5  tests/contracts/kinds.py   an entry: the contract suite then runs over the kind (tests/contracts/test_kinds.py)
     6  docs/how-to/KIND.md, alerts.toml, CHANGELOG.md
 
+A kind without HTTP (email, exec, apprise) is a class of its own with the members of `Destination`. Its answers are a table as well: an
+SMTP reply or an exit code is the status of a Response. In the contract suite it has a subclass of Subject.
+
 What decides the outcome of a request is stated in `table`. A kind is repeatable only when the service is known to recognize what it has
 seen. Text of a service reaches people only through `bounded_reason`, and a URL or header with a secret only as a Secret.
 
@@ -33,6 +36,9 @@ seen. Text of a service reaches people only through `bounded_reason`, and a URL 
     discord           Discord's webhooks; discord_response, discord_table and discord_rejections: its answers
     raw_messages      what a webhook does with messages that go as they are
     multipart         a request body with files, as Discord expects it
+    email             mail; smtp: the client, mail_message: the mail itself
+    exec              a command of the operator's; child: a process with a hard end
+    apprise           any service that Apprise knows; apprise_worker: the process that sends
     file              JSON lines, synced
     file_paths        whether a file destination can be written here
     registry          kind -> constructor and known rate limits
