@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tocsin import disk_errors
 from tocsin.likely_words import likely_or_all
@@ -19,6 +19,7 @@ from tocsind.errors import EXIT_CANNOT_WRITE, DaemonError
 
 from .services import SERVICES, Chosen, configuration, variables
 
+T = TypeVar("T")
 _TRIES = 3  # answers to one question
 
 
@@ -156,7 +157,8 @@ def _value(kind: str) -> str:
     return _answer(f"{kind}: {service.asks}{usual}", read) if service.asks else ""
 
 
-def _answer(question: str, read: Any) -> Any:
+def _answer(question: str, read: Callable[[str], T]) -> T:
+    """What `read` makes of the answer; its Unusable is shown, and the question asked again."""
     for tries in range(1, _TRIES + 1):
         _say(question)
         print("> ", end="", file=sys.stderr, flush=True)
