@@ -94,6 +94,7 @@ log.warning("by logging")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 USES = {  # an extra besides `daemon`, and modules that it makes importable
     "top": "tocsin.top.full_screen",
+    "apprise": "apprise",
     "dev": "hypothesis, mypy, pytest, pytest_trio, ruff, tocsin.top.full_screen, tocsind.daemon",
     "binary": "PyInstaller, tocsin.top.full_screen, tocsind.daemon",
     "bench": "greenstalk, huey, persistqueue, pytest, redis",
@@ -129,7 +130,7 @@ def test_daemon_extra_runs_a_daemon_that_delivers(wheel: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     "extra",
     # those of developers take up to a minute each: `make test-binary` runs them
-    [each if each == "top" else pytest.param(each, marks=pytest.mark.binary) for each in USES],
+    [each if each in {"top", "apprise"} else pytest.param(each, marks=pytest.mark.binary) for each in USES],
 )
 def test_extra_can_be_imported(extra: str, wheel: Path, tmp_path: Path) -> None:
     run(environment(extra, wheel, tmp_path) / "python", "-c", f"import {USES[extra]}")
