@@ -35,6 +35,7 @@ from .table import EVERY, FIVE, FOUR, Row, delivered, gone, judge, limited, reje
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
+_UPLOAD: Final = 512 * 1024  # bytes a second that a line carries at least: a mail with a file has that much longer
 _MAX_WAITING: Final = 1000  # mails that some recipients have and others not
 _WAIT: Final = re.compile(r"\b(?:in|after|for|within) ([0-9]{1,5}) ?(s|m)(?:ec|in|econd|inute)?s?\b")
 
@@ -130,7 +131,7 @@ class EmailDestination:
         recipients = self._waiting.get(id_, self._options.recipients)
         addresses = tuple(each.address for each in recipients)
         mail = Mail(self._options.sender.address, addresses, message.as_bytes())
-        ended = await submit(relay, mail, self._options.deadline)
+        ended = await submit(relay, mail, self._options.deadline + len(mail.content) // _UPLOAD)
         verdict, note = self._verdict(ended, id_, recipients)
         return Report(_assigned(verdict, ended, batch), note=note)
 
