@@ -45,6 +45,7 @@ class Scene(NamedTuple):
     payload: dict[str, Any]
     posted: float  # Unix seconds
     now: float  # when a reader looks at it
+    edited: bool  # an edit notifies no reader
 
 
 def page(scenes: Sequence[Scene]) -> str:
@@ -60,7 +61,9 @@ def page(scenes: Sequence[Scene]) -> str:
 
 
 def notification(scene: Scene) -> str:
-    """The text of a push notification: the content, without markup. Embeds do not show in it."""
+    """The text of a push notification: the content, without markup; empty when there is none. Embeds do not show in it."""
+    if scene.edited:
+        return ""
     text = re.sub(r"<(https?://[^\s<>]+)>", r"\1", scene.payload.get("content", ""))
     text = STAMP.sub(lambda stamp: stamp_text(stamp, scene.now, ZONE), text)
     return re.sub(r"\\([^0-9A-Za-z\s])", r"\1", re.sub(r"<@&?[0-9]+>", "@on-call", text))
@@ -69,7 +72,7 @@ def notification(scene: Scene) -> str:
 def _section(scene: Scene) -> str:
     return "\n".join(
         [
-            f'<section id="{scene.name}"><h2>{escape(scene.heading)}</h2><p>{escape(scene.note)}</p><div class="screen">',
+            f'<section id="{scene.name}"><h2>{escape(scene.heading)}</h2><p>{_markup(scene.note, scene)}</p><div class="screen">',
             *_lock_screen(scene),
             *_message(scene),
             "</div></section>",
@@ -88,8 +91,9 @@ def _message(scene: Scene) -> Iterator[str]:
         f'<span class="name">{name}</span><span class="app">APP</span><span class="small">Today at {time:%H:%M}</span>'
     )
     yield f'<div class="message"><div class="avatar">{name[0]}</div><div><div>{head}</div>'
+    mark = ' <span class="small">(edited)</span>' if scene.edited else ""
     if content := scene.payload.get("content"):
-        yield f'<div class="content">{_markup(content, scene)}</div>'
+        yield f'<div class="content">{_markup(content, scene)}{mark}</div>'
     for embed in scene.payload["embeds"]:
         yield from _embed(embed, scene)
     yield "</div></div>"

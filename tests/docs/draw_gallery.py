@@ -39,7 +39,7 @@ def text(made: Sequence[Scene]) -> str:
 
 def _chapter(scene: Scene) -> str:
     words = notification(scene)
-    said = f"The lock screen says: {words}" if words else "The lock screen shows no text of it."
+    said = f"The lock screen says: {words}" if words else "The lock screen shows nothing of it."
     return f"## {scene.heading}\n\n{scene.note}\n\n{_picture(scene.name, said)}\n"
 
 

@@ -79,7 +79,7 @@ def scenes() -> list[Scene]:
         ).payload  # an edit has no username, the message keeps its own
         update, tried = each.batch[0].update, each.batch[0].tried or NOW
         posted = update.then.lines[0].at if update else tried
-        made.append(Scene(each.name, each.heading, each.note, payload, posted, tried))
+        made.append(Scene(each.name, each.heading, each.note, payload, posted, tried, bool(update and update.edits)))
     return made
 
 
@@ -192,7 +192,11 @@ def _trade() -> list[Shown]:
     states = [opened, filled, closed]
     notes = (
         ("trade-opened", "A trade is opened", "The first state of the key posts the message."),
-        ("trade-filled", "… filled", "The second state edits it; the history has the first."),
+        (
+            "trade-filled",
+            "… filled",
+            "The second state edits the message, which notifies no reader; the history has the first.",
+        ),
         ("trade-closed", "… and closed", "The same message, with how it ended, and the chart that came along."),
     )
     return [Shown(*notes[place], [_live(states[: place + 1])]) for place in range(3)]

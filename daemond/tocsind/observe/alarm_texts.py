@@ -47,7 +47,7 @@ class Alarm(msgspec.Struct, frozen=True):
 
 def disabled(name: str, reason: str) -> Alarm:
     """The destination is out of service."""
-    body = f"{reason}. They go to its fallback.\nWhen it is mended: tocsin enable {name}"
+    body = f"{reason}. Its alerts go to its fallback.\nWhen that is mended: tocsin enable {name}"
     return Alarm("disabled", name, f"No alerts reach {name}: it is disabled", body, unreachable=name)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from tocsind.policy.delivery import Priority
 
-from .card import Card, headline, push_line
+from .card import Card, headline, push_line, title_with_host
 from .plain_text import text_of
 from .text import fitted
 
@@ -27,7 +27,7 @@ def mail_text(card: Card, *, with_file: bool = False) -> MailText:
 
     The subject of urgent and high ones has the numbers that matter, because a notification shows no more.
     """
-    line = push_line(card) if card.priority <= Priority.HIGH else headline(card)
+    line = push_line(card) if card.priority <= Priority.HIGH else title_with_host(card)
     subject = fitted(line, MAX_SUBJECT)
     text = text_of(msgspec.structs.replace(card, file=None) if with_file else card)
     return MailText(subject, text if subject == line else f"{headline(card)}\n\n{text}")
