@@ -95,7 +95,7 @@ def test_block_of_all_of_discord_leaves_the_telegram_lane_alone_and_its_alarm_ar
             started = time.monotonic()
             assert daemon.settled(daemon.client.send("still here", to="phone", priority="urgent").id) == ["delivered"]
             assert time.monotonic() - started < 3  # Telegram's one message a second, behind the alarm
-            until(lambda: any("is shut out for 10m" in text for text in texts(chat)))
+            until(lambda: any("No alerts reach a: shut out for 10m" in text for text in texts(chat)))
             assert any("still here" in text for text in texts(chat))
             assert not any("left behind" in text for text in texts(chat))
 
@@ -109,6 +109,6 @@ def test_alarm_about_a_dead_discord_reaches_telegram(tmp_path: Path, fake: FakeP
             id_ = daemon.client.send("disk full", priority="high").id
             assert daemon.settled(id_) == ["delivered"]
             daemon.wait_for("sent", id=id_, destination="phone")
-            until(lambda: any("signals is disabled" in text for text in texts(chat)))
+            until(lambda: any("No alerts reach signals: it is disabled" in text for text in texts(chat)))
             assert any("disk full" in text for text in texts(chat))
             assert fake.messages() == []
