@@ -20,7 +20,7 @@ import trio
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 from aiosmtpd.smtp import AuthResult
-from hypothesis import given
+from hypothesis import given, settings
 from tests.destinations.signals import deliveries, delivery
 
 from tocsind.attachments import Store
@@ -177,6 +177,7 @@ async def test_file_of_a_signal_is_an_attachment(relay: EmailService, tmp_path: 
     assert "chart.png is not attached" in plain.get_content()
 
 
+@settings(max_examples=40)  # headers of the standard library take their time
 @given(deliveries)
 def test_every_signal_becomes_a_mail_that_relays_accept(shown: Delivery) -> None:
     options = EmailOptions(sender=Mailbox("a@example.com"), recipients=(Mailbox("b@example.com", 'Zoë, "x"'),))
