@@ -179,7 +179,8 @@ class DiscordWebhooks:
                 return fault
             if len(msgspec.json.encode(payload)) > MOST_BYTES:
                 return errors.too_large()
-            own = {**{key: value for key, value in payload.items() if key != "attachments"}, **_attachments(body)}
+            kept = {key: value for key, value in payload.items() if key != "attachments" or not value}
+            own = {**kept, **_attachments(body)}
             await self._add_state(call, signal, own, body)
             await self._intake.save(_with_payload(signal, payload))
         return errors.as_json(200, message_object(snowflake, call.values["destination"], payload, self._clock.wall()))
@@ -276,6 +277,11 @@ def _attachments(body: Body) -> Json:
 def _merged(old: Mapping[str, Any], value: Any) -> Json:
     """The payload after an edit; null takes a part away."""
     named = {key: value[key] for key in _EDITED if key in value} if isinstance(value, dict) else {}
+    if isinstance(value, dict) and value.get("attachments", 1) in (
+        [],
+        None,
+    ):  # the ids in another list are not Discord's: all stay
+        named["attachments"] = []
     return {key: each for key, each in {**old, **named}.items() if each is not None}
 
 

@@ -170,7 +170,8 @@ def _attachments(body: Body) -> list[Json]:
 def _merged(old: Json, body: Json, new: Json) -> Json:
     """The payload after an edit; `body` tells an absent key from one set to null."""
     named = _EDITABLE & body.keys()
-    kept = {key: value for key, value in old.items() if key not in named | {"allowed_mentions"}}
+    gone = {"attachments"} if body.get("attachments") == [] else set()
+    kept = {key: value for key, value in old.items() if key not in named | gone | {"allowed_mentions"}}
     return kept | {key: value for key, value in new.items() if key in named | {"allowed_mentions"}}
 
 

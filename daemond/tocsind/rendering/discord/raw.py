@@ -112,9 +112,11 @@ def raw_message(
 
 
 def raw_edit(delivery: Delivery, notify: Notify) -> dict[str, Any]:
-    """The body of an edit: the whole message as it shall be. Files that are there stay."""
+    """The body of an edit: the whole message as it shall be. Files that are there stay, unless its list of them is empty."""
     payload = payload_of(delivery)
     edited: dict[str, Any] = {"allowed_mentions": narrowed(payload.get("allowed_mentions"), notify.mentions)}
+    if payload.get("attachments") == []:
+        edited["attachments"] = []
     if _flags(payload) & _COMPONENTS_V2:
         return edited | {"components": payload.get("components") or [], "flags": _COMPONENTS_V2}
     edited |= {"content": payload.get("content") or "", "embeds": payload.get("embeds") or []}
