@@ -54,7 +54,7 @@ def page(scenes: Sequence[Scene]) -> str:
     return "\n".join(
         [
             f'<!DOCTYPE html>\n<html lang="en"><head>{head}<link rel="icon" href="data:,"><style>{STYLE}</style></head><body>',
-            *(_section(scene) for scene in scenes),
+            *map(section, scenes),
             "</body></html>\n",
         ]
     )
@@ -69,7 +69,8 @@ def notification(scene: Scene) -> str:
     return re.sub(r"\\([^0-9A-Za-z\s])", r"\1", re.sub(r"<@&?[0-9]+>", "@on-call", text))
 
 
-def _section(scene: Scene) -> str:
+def section(scene: Scene) -> str:
+    """The part of the page for one scene."""
     return "\n".join(
         [
             f'<section id="{scene.name}"><h2>{escape(scene.heading)}</h2><p>{_markup(scene.note, scene)}</p><div class="screen">',

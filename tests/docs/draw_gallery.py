@@ -5,10 +5,10 @@ python -m tests.docs.draw_gallery
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from docs.pictures.discord_page import Scene, notification, page
+from docs.pictures.discord_page import STYLE, Scene, notification, page, section
 from tests.browser import Tab, browser
 from tests.docs.gallery_scenes import scenes
 
@@ -47,20 +47,27 @@ def _picture(name: str, words: str) -> str:
     return f"![{' '.join(words.split())}](pictures/gallery/{name}.png)"
 
 
-def draw(tab: Tab, made: Sequence[Scene]) -> None:
-    """All pictures."""
+def draw(tab: Tab, changed: Collection[str]) -> None:
+    """The pictures of these scenes: no two drawings have the same bytes, so the other files stay as they are."""
     tab.show(PHONE, dark=True)
     tab.open(PAGE.as_uri())
-    for scene in made:
-        tab.picture(PICTURES / f"{scene.name}.png", of=f"#{scene.name} .screen")
+    for name in changed:
+        tab.picture(PICTURES / f"{name}.png", of=f"#{name} .screen")
     for name, (_, width, dark, elements) in _OTHERS.items():
-        tab.show(width, dark=dark)
-        tab.picture(PICTURES / f"{name}.png", of=elements)
+        if any(f"#{each} " in elements for each in changed):
+            tab.show(width, dark=dark)
+            tab.picture(PICTURES / f"{name}.png", of=elements)
+
+
+def changed(made: Sequence[Scene], before: str) -> list[str]:
+    """The scenes that look different in the page that was drawn before."""
+    return [scene.name for scene in made if STYLE not in before or section(scene) not in before]
 
 
 if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
+    drawn = PAGE.read_text() if PAGE.exists() else ""
     PAGE.write_text(page(scenes()))
     TEXT.write_text(text(scenes()))
     with browser() as chromium:
-        draw(chromium, scenes())
+        draw(chromium, changed(scenes(), drawn))

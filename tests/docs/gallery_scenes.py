@@ -326,11 +326,12 @@ def _expectation() -> list[Shown]:
     late = Expectation(60, 6, last, NOW - 306, last=last, stage=Stage.LATE, cause=Cause.NO_BEAT)
     entry = Entry(1000, "grid-bot", late, message="42 orders open", process=Process(4242, 1, "boot"))
     alarm = _of(expectation_texts.alarm(entry, None, FixedClock()), 43, host="trade1")
-    back = msgspec.structs.replace(late, stage=Stage.RECOVERED, gap=548.0)
+    gap = 548.0
+    back = msgspec.structs.replace(late, stage=Stage.RECOVERED, gap=gap)
     over = expectation_texts.all_clear(
         msgspec.structs.replace(entry, state=back, alarm=alarm.id, message="42 orders open"), []
     )
-    end = msgspec.structs.replace(_of(over, 44, host="trade1"), accepted=NOW)
+    end = msgspec.structs.replace(_of(over, 44, host="trade1"), accepted=last + gap)
     return [
         Shown(
             "silent",

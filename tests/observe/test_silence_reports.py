@@ -45,7 +45,7 @@ async def test_report_counts_the_signals_and_names_owner_and_reason(tmp_path: Pa
         assert report["title"] == "Silence over: 14 signals silenced"
         assert report["body"] == (
             "symbol=BTC, by uid 1000, for 1m.\nReason: deploy\n"
-            "The highest priority was high. `tocsin queue --state silenced` lists the signals."
+            "The highest priority was high.\nWhich they are: tocsin queue --state silenced"
         )
         assert (report["source"], report["priority"], report["to"]) == ("tocsin", "normal", ["a"])  # no route takes it
 

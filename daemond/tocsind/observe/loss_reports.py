@@ -101,13 +101,13 @@ class LossReports:
             lines.append(f"{priority.label} {title[:LONGEST_TITLE]} ({id_}, {at:%H:%M:%S} UTC)")
         left = missed.signals - len(missed.shown)
         if left > 0:
-            lines.append(f"and {left} more: `tocsin queue --state {missed.state} --destination {missed.destination}`")
+            lines.append(f"and {left} more: tocsin queue --state {missed.state} --destination {missed.destination}")
         return lines
 
 
 _WHY = {
     "expired": "Their time passed before they could be posted, so they never will be.",
-    "dead": "No destination delivered them. `tocsin why ID` shows the reason, `tocsin retry ID` queues one again.",
+    "dead": "No destination delivered them. Why: tocsin why ID; once more: tocsin retry ID",
     "dropped": "An operator dropped them before they were posted.",
 }
 

@@ -96,7 +96,7 @@ def _lines(silence: Silence, lasted: str) -> list[str]:
     lines += [f"Reason: {silence.reason}"] if silence.reason else []
     if silence.highest is not None:
         highest = Priority(silence.highest).label
-        lines.append(f"The highest priority was {highest}. `tocsin queue --state silenced` lists the signals.")
+        lines.append(f"The highest priority was {highest}.\nWhich they are: tocsin queue --state silenced")
     return lines
 
 
