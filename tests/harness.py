@@ -207,6 +207,14 @@ def as_stranger(work: Callable[[], Any]) -> Any:
 
 
 @contextmanager
+def memory_folder() -> Iterator[Path]:
+    """A new folder in memory where there is such a thing: for thousands of commits of which none has to survive the machine."""
+    shared = "/dev/shm"
+    with tempfile.TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@contextmanager
 def public_folder(mode: int = 0o755) -> Iterator[Path]:
     """A folder that every user can enter, and write to if `mode` permits it."""
     name = Path(tempfile.mkdtemp(prefix="toc-"))

@@ -46,6 +46,15 @@ class _Posts(Handoff):
         """Open the connections."""
         self._clients = [_connected(self.address) for _ in range(CONNECTIONS)]
 
+    def reconnect(self) -> None:
+        """Open new connections; the intake closes those on which nothing comes for ten seconds."""
+        self.disconnect()
+        self.connect()
+
+    def disconnect(self) -> None:
+        for client in self._clients:
+            client.close()
+
     def put(self, body: bytes) -> None:  # noqa: ARG002 - a request of its own
         for client in self._clients[: self.width]:
             client.sendall(REQUEST)
@@ -75,8 +84,7 @@ class Intake(_Posts):
         return self.daemon.counter("notifications_sent")
 
     def stop(self) -> None:
-        for client in self._clients:
-            client.close()
+        self.disconnect()
         self.daemon.stop()
         self.daemon.client.close()
 
@@ -93,8 +101,7 @@ class Bare(_Posts, Server):
         self.connect()
 
     def stop(self) -> None:
-        for client in self._clients:
-            client.close()
+        self.disconnect()
         super().stop()
 
 

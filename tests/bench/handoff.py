@@ -41,6 +41,9 @@ class Handoff:
     def join(self) -> None:
         """In a forked process: connect a client of its own to the server that the parent started."""
 
+    def reconnect(self) -> None:
+        """Before each round, which is not measured: open the connections again that the server may have closed as idle."""
+
     def put(self, body: bytes) -> None:
         """Hand `body` over; it is stored when this returns."""
         raise NotImplementedError
@@ -92,6 +95,7 @@ def interleaved(things: Sequence[Handoff], rounds: int, puts: int) -> dict[str, 
     found: dict[str, list[list[float]]] = {thing.name: [] for thing in things}
     for number in range(rounds + 1):
         for thing in things:
+            thing.reconnect()
             seconds = timed(lambda put=thing.put: put(BODY), puts)  # type: ignore[misc]  # a default binds early
             thing.rest()
             if number:

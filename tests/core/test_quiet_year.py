@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from tests.core.fixture import RETRY, CoreFixture, config, opened
+from tests.harness import memory_folder
 from tests.policy.test_calendar import NIGHT, comes_twice, shows_quiet
 
 from tocsind.journal import FIRST, RequestStart, held, queries
@@ -79,10 +80,15 @@ class Year:
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
-async def test_a_year_of_quiet_nights_loses_nothing_and_posts_nothing_at_night(tmp_path: Path, zone: str) -> None:
+async def test_a_year_of_quiet_nights_loses_nothing_and_posts_nothing_at_night(zone: str) -> None:
+    with memory_folder() as folder:
+        await live_through_a_year(folder, zone)
+
+
+async def live_through_a_year(folder: Path, zone: str) -> None:
     hours = Hours(*NIGHT, zone=ZoneInfo(zone))
     known = msgspec.structs.replace(config(ROUTES), quiet=(QuietRule(hours),))
-    async with opened(tmp_path, known) as fixture:
+    async with opened(folder, known) as fixture:
         year = Year(fixture, hours, seed=len(zone))
         while fixture.clock.wall() < NEXT_YEAR:
             await year.pass_time()

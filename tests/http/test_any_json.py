@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.harness import DaemonProcess, FakeProcess
-from tests.http_client import TOKEN, WEBHOOK, ask, daemon_with, multipart
+from tests.harness import FakeProcess, memory_folder
+from tests.http_client import TOKEN, WEBHOOK, address, ask, daemon_with, multipart
 
 from tocsin.signals import FIELD_NAMES
 from tocsind.discord_api.validation import check
@@ -52,9 +52,14 @@ def test_any_alert_becomes_a_signal(alert: dict[str, Any], message: dict[str, An
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    with FakeProcess("--limits", "none") as fake, daemon_with(tmp_path_factory.mktemp("any"), fake).start() as daemon:
-        yield daemon
+def running() -> Iterator[tuple[str, int]]:
+    """Where a daemon listens."""
+    with (
+        memory_folder() as folder,
+        FakeProcess("--limits", "none") as fake,
+        daemon_with(folder, fake).start() as daemon,
+    ):
+        yield address(daemon)
         assert daemon.process.poll() is None, daemon.log.read_text()[-3000:]
 
 
@@ -63,7 +68,7 @@ _signals = st.dictionaries(st.sampled_from((*FIELD_NAMES, "other")), _json, max_
 
 @settings(max_examples=100)
 @given(body=st.one_of(_object, _json), signal=st.one_of(_signals, st.lists(_signals, max_size=3), _json))
-def test_any_json_is_answered(running: DaemonProcess, body: Any, signal: Any) -> None:
+def test_any_json_is_answered(running: tuple[str, int], body: Any, signal: Any) -> None:
     requests = [
         (f"{WEBHOOK}?wait=true&with_components=true", body),
         (f"{WEBHOOK}/slack", body),
@@ -88,7 +93,7 @@ def test_any_json_is_answered(running: DaemonProcess, body: Any, signal: Any) ->
     body=st.binary(max_size=200),
     kind=st.sampled_from(["application/json", "multipart/form-data; boundary=b", "text/plain", "", "x/y;;="]),
 )
-def test_any_bytes_are_answered(running: DaemonProcess, body: bytes, kind: str) -> None:
+def test_any_bytes_are_answered(running: tuple[str, int], body: bytes, kind: str) -> None:
     for path in (WEBHOOK, f"/alertmanager/{TOKEN}", f"/send?token={TOKEN}"):
         for content in (body, b"--b\r\n" + body + b"\r\n--b--"):
             assert ask(running, "POST", path, content, Content_Type=kind).status in {200, 204, 400}
