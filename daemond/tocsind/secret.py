@@ -81,6 +81,8 @@ def register(value: str) -> None:
     for part in _secret_parts(value):
         for form in _forms(part):
             _add(form, _pattern(form))
+        for form in _as_base64(part.encode()) if len(part) >= _WHOLE_WORD_BELOW else ():
+            _add(form, re.compile(rf"[\w+/-]*{re.escape(form)}[\w+/-]*={{0,2}}", re.IGNORECASE))
         if len(part) >= _PREFIX_FROM:
             _add(part[:_PREFIX_LENGTH], re.compile(rf"{re.escape(part[:_PREFIX_LENGTH])}[\w.~%+/=-]*", re.IGNORECASE))
 
@@ -159,8 +161,6 @@ def _forms(value: str) -> Iterator[str]:
     for form in plain | {change(word) for word in plain for change in _CHANGES}:
         if len(form) >= MIN_LENGTH:
             yield form
-    if len(value) >= _WHOLE_WORD_BELOW:
-        yield from _as_base64(value.encode())
 
 
 def _as_json(word: str) -> str:
@@ -186,7 +186,10 @@ _CHANGES = (
 
 
 def _as_base64(value: bytes) -> Iterator[str]:
-    """The part that every Base64 text with the value in it contains, for each of the three positions at which the value may begin."""
+    """The part that every Base64 text with the value in it contains, for each of the three positions at which the value may begin.
+
+    Up to two bytes at each end of the value share a group of characters with their neighbours: these groups are not part of it.
+    """
     for before in range(3):
         padded = bytes(before) + value
         whole = padded[: len(padded) // 3 * 3]

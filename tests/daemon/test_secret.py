@@ -51,6 +51,12 @@ def test_redacted_replaces_a_secret_in_every_form(form: str, value: str) -> None
         assert part not in text, text
 
 
+@pytest.mark.parametrize("before", [b"", b"u:", b"\0u\0", b"\0user\0"])
+def test_redacted_leaves_nothing_of_the_base64_text_around_a_secret(before: bytes) -> None:
+    Secret("aPasswordOfTheRelay99")
+    assert redacted(f"bad {b64encode(before + b'aPasswordOfTheRelay99').decode()} here") == "bad **** here"
+
+
 def test_redacted_replaces_password_path_and_query_of_a_secret_url() -> None:
     Secret("https://user:hunter22@hooks.example/services/T0ABCDEFG/my-Private-path?room=attic7&n=1")
     for part in ("hunter22", "T0ABCDEFG", "my-Private-path", "attic7"):

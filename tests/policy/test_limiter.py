@@ -304,6 +304,10 @@ def test_limiter_windows_show_what_is_left() -> None:
     ]
 
 
+def test_limiter_rate_is_that_of_the_webhook_where_nothing_else_limits_it() -> None:
+    assert Limiter(None, WebhookLimit(Rate(1, 1.0))).rate(0.0) == pytest.approx(1 / 1.02)
+
+
 def test_limiter_rate_is_that_of_the_narrowest_long_window() -> None:
     assert discord().rate(0.0) == pytest.approx(26 / 60.02)
     assert discord(Rate(10, 60.0)).rate(0.0) == pytest.approx(9 / 60.0)

@@ -14,6 +14,7 @@ from math import isfinite
 from typing import Any, Final
 
 from tocsind.policy.outcomes import RateHeaders
+from tocsind.rendering.text import cleaned
 from tocsind.secret import redacted
 
 from .http import Answer
@@ -124,7 +125,7 @@ def bounded(value: object) -> float | None:
 
 def bounded_reason(words: str, most: int = 120) -> str:
     """Text of the far end: one line, cut, without secrets, addresses or anything as long as a token."""
-    line = " ".join(_REVEALING.sub("…", redacted(words[:2000])).split())
+    line = " ".join(_REVEALING.sub("…", redacted(cleaned(words[:2000]))).split())
     line = "".join(character for character in line if character.isprintable())
     return line if len(line) <= most else f"{line[: most - 1]}…"
 

@@ -148,8 +148,8 @@ class Limiter:
 
     def rate(self, now: float) -> float:
         """Requests a second that NORMAL and LOW may use in the long run; infinity without a limit."""
-        shared = (max(bucket.count - bucket.reserved(now), 1) / bucket.rate.per for bucket in self._shared())
-        return min(shared, default=float("inf"))
+        buckets = (*self._shared(), *self.endpoint.buckets)
+        return min((max(each.count - each.reserved(now), 1) / each.rate.per for each in buckets), default=float("inf"))
 
     def windows(self, now: float) -> list[Window]:
         """The state of every limit, the configured one first."""
