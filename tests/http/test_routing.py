@@ -7,6 +7,7 @@ from base64 import b64encode
 import pytest
 
 from tocsind.config import HttpOptions
+from tocsind.events import ConnectionRefused, Emit, Event
 from tocsind.http.access import COOKIE, Access, Grant, Needs
 from tocsind.http.replies import plain
 from tocsind.http.routing import Call, Router
@@ -31,8 +32,8 @@ async def _answer(call: Call) -> Reply:
     return plain(200, f"{dict(call.values)} {call.grant.only}")
 
 
-def router(options: HttpOptions = OPTIONS) -> Router:
-    made = Router()
+def router(options: HttpOptions = OPTIONS, emit: Emit = lambda _: None) -> Router:
+    made = Router(emit)
     made.apply(options)
     made.add("GET", "/open", _answer, needs=Needs.NOTHING)
     made.add("GET", "/page", _answer, needs=Needs.READ)
@@ -74,6 +75,15 @@ def verdict(found: Reply | Admitted) -> int:
 )
 def test_router_answers_what_no_handler_has_to(asked: Request, status: int) -> None:
     assert verdict(router().inspect(asked)) == status
+
+
+def test_what_may_be_an_alert_is_reported_where_its_path_is_unknown() -> None:
+    told: list[Event] = []
+    made = router(emit=told.append)
+    for method in ("GET", "POST", "PUT", "PATCH"):
+        made.inspect(request("/sned", method))
+    reports = [each.kind for each in told if isinstance(each, ConnectionRefused)]
+    assert (reports, len(told)) == (["http-404"] * 3, 3)
 
 
 def test_router_without_token_knows_open_paths_only() -> None:

@@ -304,8 +304,9 @@ def test_refused_message_and_wrong_token_are_counted_and_logged(tmp_path: Path, 
             "http-401",
             "an HTTP request was refused: its token is missing or wrong",
         )
+        assert ask(daemon, "POST", f"/api/webhooks/renamed/{TOKEN}", {"content": "x"}).status == 404
         counters = daemon.status()["counters"]
-        assert (counters["signals_refused"], counters["connections_refused"]) == (1, 3)
+        assert (counters["signals_refused"], counters["connections_refused"]) == (2, 3)
         assert daemon.log.read_text().count("connection-refused") == 1
 
 

@@ -68,9 +68,9 @@ class WebhookRejected(Event, frozen=True):
 
 
 class ConnectionRefused(Event, frozen=True):
-    """A listener refused a client: it closed the connection, or answered an HTTP request with 401, 403 or 413. `uid` is None over TCP. The
-    log and the event feed get one event per uid and kind in a minute (`observe.refusal_limit`); `omitted` counts those of that uid and kind
-    that were left out since the one before.
+    """A listener refused a client: it closed the connection, or answered an HTTP request with 401, 403 or 413, or with 404 or 405 what may
+    have been an alert. `uid` is None over TCP. The log and the event feed get one event per uid and kind in a minute
+    (`observe.refusal_limit`); `omitted` counts those of that uid and kind that were left out since the one before.
     """
 
     level: ClassVar[str] = "warning"

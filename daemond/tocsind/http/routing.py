@@ -7,7 +7,7 @@ that fits is used, so a fixed path is added before one with names in the same pl
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import unquote
 
 import msgspec
@@ -59,6 +59,9 @@ class Route(msgspec.Struct, frozen=True):
         return values
 
 
+_SENDING: Final = frozenset({"POST", "PUT", "PATCH"})  # methods that may bring an alert: it must not be lost unnoticed
+
+
 class Router:
     """All routes of a listener."""
 
@@ -86,7 +89,9 @@ class Router:
             return self._refused(request, foreign, "its Host or Origin is of another host")
         found = self._find(request)
         if isinstance(found, Reply):
-            return found
+            return (
+                self._refused(request, found, "its path or method is unknown") if request.method in _SENDING else found
+            )
         route, values = found
         grant = self._access.grant(request, route.needs, values.get("token"))
         if grant is None:

@@ -84,6 +84,8 @@ class DiscordWebhooks:
                 reply = errors.invalid_token()
             elif name is None:
                 reply = errors.unknown_webhook()
+                if call.request.method in {"POST", "PATCH"}:
+                    self._intake.report_refused(call.request, f"there is no destination {call.values['destination']!r}")
             else:
                 try:
                     reply = await handler(msgspec.structs.replace(call, values={**call.values, "destination": name}))
