@@ -114,7 +114,8 @@ async def test_the_next_holder_learns_states_and_requests(engine: Engine) -> Non
     for request in ("answered", "unsent", "open"):
         await engine.begin(T, token, [], [], request)
     await engine.settle(T, token, Settled(request="answered", state={"limits": b"1"}))
-    await engine.settle(T, token, Settled(request="unsent", unsent=True, state={"limits": b"2"}))
+    await engine.settle(T, token, Settled(request="unsent", unsent=True, state={"limits": b"2", "story": b"x"}))
+    await engine.settle(T, token, Settled(state={"story": b""}))
     now = (await engine.tend(T, A, token=token, wants=True)).now
     learned = await engine.learned(T)
     assert learned.state == {"limits": b"2"}

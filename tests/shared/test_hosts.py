@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.assertions import history
 from tests.harness import DaemonProcess, FakeProcess, discord, need, route, until
 from tests.shared.conftest import RedisServer
 
@@ -251,3 +252,19 @@ def test_a_host_alone_loads_nothing_of_it() -> None:
     code = "import sys, tocsind.daemon; print([name for name in sys.modules if name.startswith('tocsind.shared')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_key_on_two_hosts_is_one_story_and_goes_on_after_the_death_of_its_host(
+    tmp_path: Path, fake: FakeProcess, redis_server: RedisServer
+) -> None:
+    with hosts(tmp_path, fake, redis_server) as found:
+        holder = holder_of(found)
+        others = [host for host in found if host is not holder]
+        for n, host in enumerate([holder, others[0]]):
+            host.settled(host.client.send(f"state {n}", key="trade").id)
+        assert len(fake.messages()) == 1
+        holder.kill()
+        others[1].settled(others[1].client.send("state 2", key="trade").id)
+        (message,) = fake.messages()
+        assert message["payload"]["embeds"][0]["title"].startswith("state 2")
+        assert len(history(message)) == 2

@@ -22,6 +22,7 @@ import msgspec
 
 from tocsin.ids import new_id
 from tocsind.policy.delivery import Delivery, Priority
+from tocsind.policy.live_message import Line
 
 from . import limiter_state
 from .queue import COLUMNS, delivery_of
@@ -32,6 +33,7 @@ WITHDRAWN = "its host has withdrawn it"
 MAX_ROWS = 200
 
 _encode = msgspec.msgpack.Encoder().encode
+_lines_of = msgspec.msgpack.Decoder(tuple[Line, ...]).decode
 _OPEN = "('queued', 'sending', 'held')"
 
 
@@ -50,6 +52,16 @@ class Leaving(msgspec.Struct, frozen=True):
     key: str | None
     ends: bool
     raw: bool
+
+
+class Story(msgspec.Struct, frozen=True, array_like=True):
+    """The live message of a key: hash of the webhook that holds it, its id, and the states that it shows."""
+
+    about: str
+    message: str
+    lines: tuple[Line, ...]
+    earlier: int
+    maybe_duplicate: bool
 
 
 class Arriving(msgspec.Struct, frozen=True):
@@ -369,6 +381,27 @@ def doubt(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
     )
 
 
+def story(connection: sqlite3.Connection, destination: str, key: str) -> Story | None:
+    """What the live message of a key shows; None without one that can be edited."""
+    row = connection.execute(
+        "SELECT about, message, lines, earlier, doubt FROM living"
+        " WHERE destination = ? AND key = ? AND message IS NOT NULL",
+        (destination, key),
+    ).fetchone()
+    return Story(row[0], row[1], _lines_of(row[2]), row[3], bool(row[4])) if row else None
+
+
+def adopt_story(connection: sqlite3.Connection, destination: str, key: str, story: Story) -> None:
+    """Go on with a message that another host posted. Its states precede all that wait here, so they get numbers that no signal has."""
+    n = len(story.lines)
+    lines = [msgspec.structs.replace(line, order=place - n) for place, line in enumerate(story.lines)]
+    connection.execute(
+        "INSERT OR REPLACE INTO living (destination, key, about, message, newest, lines, earlier, doubt)"
+        " VALUES (?, ?, ?, ?, -1, ?, ?, ?)",
+        (destination, key, story.about, story.message, _encode(lines), story.earlier, story.maybe_duplicate),
+    )
+
+
 def counts(connection: sqlite3.Connection, host: str) -> list[tuple[str, bool, int]]:
     """How many deliveries wait: target, whether this host accepted them, and the number."""
     rows = connection.execute(
@@ -380,7 +413,8 @@ def counts(connection: sqlite3.Connection, host: str) -> list[tuple[str, bool, i
 
 
 def forget(connection: sqlite3.Connection) -> None:
-    """Delete rows whose delivery retention has deleted."""
+    """Delete rows whose delivery retention has deleted, and stories of other hosts that have not gone on here: the engine has them."""
+    connection.execute("DELETE FROM living WHERE newest < 0")
     connection.execute(
         "DELETE FROM shared WHERE stage <> 'waits' AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.number = shared.delivery)"
     )

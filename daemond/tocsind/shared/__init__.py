@@ -26,8 +26,8 @@ How it holds together.
     A lease is trusted for a shorter time than it lasts, counted from before the question. A host that was stopped and wakes up asks the
     engine before it sends, and is refused.
     Requests are noted in the engine with the engine's time; the next holder counts them in its own limiter. Blocks, learned windows,
-    breaker and outage follow with each outcome. An engine without a past gives the lease at once only to the host that had it before;
-    others wait for 2 s, while all hosts report the requests that they made.
+    breaker, outage and live messages follow with each outcome. An engine without a past gives the lease at once only to the host that had
+    it before; others wait for 2 s, while all hosts report the requests that they made.
     While the engine is away: `hold` waits. `degrade` sends URGENT and HIGH of this host, at its share of the limits; what the engine
     already has may have been sent by another host that still reaches it, so that waits for 10 s more, and is marked. Afterwards hosts first
     tell what they sent, and take leases 1.5 s later.
@@ -37,7 +37,6 @@ that times out there leaves the thread waiting; coredis leaks connections. The s
 trio's own streams (`resp`), where a deadline closes the connection; `make binary` needs no further package.
 
 Known limits. Two webhooks of one channel are two targets: their channel's limit is shared on each host, not between hosts. A repetition
-(`repeat`) goes on at the host that sent the alert, and `ack` is asked there. The history of a live message does not move with the lease:
-the next holder posts the next state of a key as a new message. A file that comes with a signal stays on its host. A destination that
-fails for the holder alone does not move the lease.
+(`repeat`) goes on at the host that sent the alert, and `ack` is asked there. A file that comes with a signal stays on its host. A
+destination that fails for the holder alone does not move the lease.
 """

@@ -15,6 +15,7 @@ LEASE_MS: Final = 2000
 RENEW_SECONDS: Final = LEASE_MS / 3000
 SETTLING_MS: Final = 2000  # an engine without a past waits so long for the host that held the lease before
 SEEN_MS: Final = 10_000  # a host that was not seen for so long does not count
+MAX_STORIES: Final = 2000  # live messages per target; of older ones the next holder knows nothing
 MAX_REQUESTS: Final = 300  # per target, as the journal keeps
 
 
@@ -68,7 +69,7 @@ class Settled(msgspec.Struct, frozen=True):
     waiting: Sequence[str] = ()
     request: str | None = None
     unsent: bool = False
-    state: Mapping[str, bytes] = {}  # what the next holder must know
+    state: Mapping[str, bytes] = {}  # what the next holder must know; empty: to be forgotten
 
 
 class Learned(msgspec.Struct, frozen=True):

@@ -33,11 +33,12 @@ from tocsind.journal import FIRST, Journal, LaneState, LimitState, RequestRecord
 from tocsind.policy.delivery import Priority
 
 from .engine import RENEW_SECONDS, EngineAway, Stored
-from .items import OtherVersion, Unreadable, arriving, ended_of, item_of, lane_in, limits_in
+from .items import OtherVersion, Unreadable, arriving, ended_of, item_of, lane_in, limits_in, stories_in
 from .store import ALONE_AFTER, SharedStore
 from .targets import Target
 
 POLL_SECONDS: Final = 1.0
+GAP_SECONDS: Final = 0.02  # between two exchanges: what comes together is handed over together
 FULL_SCAN_SECONDS: Final = 10.0  # deliveries that were queued again lie before what was read
 RETRY_SECONDS: Final = 0.5
 REJOIN_SECONDS: Final = 1.5  # after an outage: first every host tells what it sent alone, then leases are taken
@@ -122,6 +123,7 @@ class Hub:
                 await trio.sleep(RETRY_SECONDS)
             except StorageFull:
                 await trio.sleep(RETRY_SECONDS)
+            await trio.sleep(GAP_SECONDS)
             with trio.move_on_after(POLL_SECONDS):
                 await changed.wait()
 
@@ -188,6 +190,9 @@ class Hub:
         for name in names:
             far = self._targets.options(name).fingerprint
             saved = lane_in(learned.state, far, name, offset) if target.is_behind else None
+            if target.is_behind:
+                for key, story in stories_in(learned.state, far).items():
+                    await self._journal.run(shared.adopt_story, name, key, story)
             with suppress(KeyError):  # the lane has not started
                 self._lanes.take_over(name, saved, limits, requests if name == names[0] else ())
             self._emit(LeaseTaken(name, before))
@@ -377,11 +382,12 @@ class Hub:
     def view(self) -> tuple[dict[str, Any], list[str]]:
         """The part `shared` of the status, and its problems."""
         now = self._clock.now()
+        is_away = self._targets.is_away(now)
         counts, away = {(target, own): n for target, own, n in self._counts}, self._targets.away_since
         lanes = [
             {
                 "destinations": list(self._targets.names(target)),
-                "holder": target.holder or None,
+                "holder": None if is_away else target.holder or None,
                 "here": target.holds(now),
                 "hosts": target.hosts,
                 "waiting": counts.get((target.name, True), 0),
@@ -390,8 +396,8 @@ class Hub:
             for target in self._targets
         ]
         problems = list(self._complaints)
-        if self._targets.is_away(now):
-            problems.append(f"the engine {self._name} is away: {self._problem}; {self._then()}")
+        if is_away:
+            problems.append(f"the engine is away: {self._problem}; {self._then()}")
         if self._strange:
             n = len(self._strange)
             problems.append(f"other hosts handed over {n} deliveries that this host has no destination for")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from tocsin.errors import InvalidSignal
 from tocsin.signals import Signal
 from tocsind.journal import LaneState, LimitState
-from tocsind.journal.shared import Arriving, Ended, Leaving
+from tocsind.journal.shared import Arriving, Ended, Leaving, Story
 from tocsind.policy.delivery import SETTLED
 
 from .engine import Done, Item, Stored
@@ -24,7 +25,7 @@ AnyState = TypeVar("AnyState", LaneState, LimitState)
 
 VERSION: Final = 1
 _STATES: Final = frozenset(state.value for state in SETTLED)
-_LIMIT, _LANE = "limit ", "lane "
+_LIMIT, _LANE, _STORY = "limit ", "lane ", "story "
 _signal_of = msgspec.msgpack.Decoder(dict[str, object]).decode
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -153,6 +154,21 @@ def lane_in(state: Mapping[str, bytes], far: str, name: str, offset: float) -> L
     except msgspec.MsgspecError:
         return None
     return None if found is None else msgspec.structs.replace(_moved(found, -offset), destination=name)
+
+
+def story_state(far: str, key: str, story: Story | None) -> dict[str, bytes]:
+    """What the live message of a key shows, or that there is none to go on with."""
+    return {f"{_STORY}{far} {key}": _encode(story) if story else b""}
+
+
+def stories_in(state: Mapping[str, bytes], far: str) -> dict[str, Story]:
+    """The live messages of a far end by key; without what cannot be read."""
+    found = {}
+    for name, packed in state.items():
+        if packed and name.startswith(start := f"{_STORY}{far} "):
+            with suppress(msgspec.MsgspecError):
+                found[name.removeprefix(start)] = msgspec.msgpack.decode(packed, type=Story)
+    return found
 
 
 def limits_in(state: Mapping[str, bytes], offset: float) -> list[LimitState]:

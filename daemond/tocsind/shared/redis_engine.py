@@ -16,6 +16,7 @@ from . import scripts
 from .engine import (
     LEASE_MS,
     MAX_REQUESTS,
+    MAX_STORIES,
     SEEN_MS,
     SETTLING_MS,
     Done,
@@ -76,8 +77,8 @@ class RedisEngine:
 
     async def settle(self, target: str, token: str, settled: Settled) -> None:
         news = [f"news:{each.origin}" for each in settled.done]
-        keys = _keys(target, "lease", "open", "at", "asked", "state", *_STREAMS, *news)
-        counts = (MAX_REQUESTS, len(settled.done), len(settled.waiting), NEWS_KEPT_MS)
+        keys = _keys(target, "lease", "open", "at", "asked", "state", *_STREAMS, "stories", *news)
+        counts = (MAX_REQUESTS, len(settled.done), len(settled.waiting), NEWS_KEPT_MS, MAX_STORIES)
         given: list[Argument] = [value for each in settled.done for value in (each.id, each.result)]
         given += [*settled.waiting, *(value for pair in settled.state.items() for value in pair)]
         head = (token, settled.request or "", int(settled.unsent), _channel(target), *counts)

@@ -11,6 +11,7 @@ Keys of a target, all in one hash slot, below `tocsin:{TARGET}:`
     open      hash item's id -> TOKEN that noted an attempt which is not settled
     asked     sorted set request -> when it was answered; infinite: no answer yet
     state     hash name -> what the next holder must know
+    stories   sorted set name of a live message in `state` -> when it changed; the oldest are forgotten
     bad       hash item's id -> a body that no host could read
     news:HOST hash item's id -> how it ended, until its host has recorded it
 
@@ -93,13 +94,14 @@ redis.call('ZADD', KEYS[4], '+inf', ARGV[2])
 return {}
 """
 
-# KEYS lease open at asked state s0 s1 s2 s3, news of each | ARGV token request unsent channel most n_done n_waiting keep_ms,
+# KEYS lease open at asked state s0 s1 s2 s3 stories, news of each
+# ARGV token request unsent channel most n_done n_waiting keep_ms most_stories,
 # id result of each done, id of each waiting, name value of each state
 SETTLE: Final = (
     _NOW
     + """
 local done, waiting = tonumber(ARGV[6]), tonumber(ARGV[7])
-local i = 9
+local i = 10
 for d = 1, done do
     local id, place = ARGV[i], redis.call('HGET', KEYS[3], ARGV[i])
     if place then
@@ -107,8 +109,8 @@ for d = 1, done do
         redis.call('HDEL', KEYS[3], id)
     end
     redis.call('HDEL', KEYS[2], id)
-    redis.call('HSET', KEYS[9 + d], id, ARGV[i + 1])
-    redis.call('PEXPIRE', KEYS[9 + d], ARGV[8])
+    redis.call('HSET', KEYS[10 + d], id, ARGV[i + 1])
+    redis.call('PEXPIRE', KEYS[10 + d], ARGV[8])
     i = i + 2
 end
 for _ = 1, waiting do
@@ -122,8 +124,20 @@ if ARGV[2] ~= '' then
 end
 if redis.call('GET', KEYS[1]) == ARGV[1] then
     while i < #ARGV do
-        redis.call('HSET', KEYS[5], ARGV[i], ARGV[i + 1])
+        local is_story = ARGV[i]:sub(1, 6) == 'story '
+        if ARGV[i + 1] == '' then
+            redis.call('HDEL', KEYS[5], ARGV[i])
+            redis.call('ZREM', KEYS[10], ARGV[i])
+        else
+            redis.call('HSET', KEYS[5], ARGV[i], ARGV[i + 1])
+            if is_story then redis.call('ZADD', KEYS[10], now, ARGV[i]) end
+        end
         i = i + 2
+    end
+    local surplus = redis.call('ZCARD', KEYS[10]) - tonumber(ARGV[9])
+    if surplus > 0 then
+        local old = redis.call('ZPOPMIN', KEYS[10], surplus)
+        for n = 1, #old, 2 do redis.call('HDEL', KEYS[5], old[n]) end
     end
 end
 if done > 0 then redis.call('PUBLISH', ARGV[4], 'done') end

@@ -31,9 +31,10 @@ from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, Reque
 from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import OPEN, Delivery, Priority, Settlement
 from tocsind.policy.outcomes import Outcome, is_unsent
+from tocsind.policy.story import ends_story
 
 from .engine import Engine, EngineAway, Settled
-from .items import done_of, id_of, states_of
+from .items import done_of, id_of, states_of, story_state
 from .targets import DEGRADED, Target, Targets
 
 ALONE_AFTER: Final = 10.0  # s that a delivery which the engine has waits for another host, while the engine is away
@@ -156,23 +157,42 @@ class SharedStore(JournalStore):
         scopes: Sequence[LimitState],
     ) -> list[Settlement]:
         """As in the base, and in the engine."""
-        settlements = await super().settle(batch, outcomes, retry, lane, scopes)
-        destination = batch[0].destination
-        target = self.targets.of(destination)
-        if target is not None:
-            waits = [delivery for delivery, end in zip(batch, settlements, strict=True) if end.state in OPEN]
-            known = await self._ids(target, waits)
-            far = self.targets.options(destination).fingerprint
-            settled = Settled(
-                waiting=[id_ for id_, _ in known],
-                request=target.requests.get(destination),
-                unsent=all(is_unsent(outcome) for outcome in outcomes),
-                state=states_of(far, lane, scopes, self.targets.offset),
-            )
-            await self._tell(target, settled)
-            target.requests.pop(destination, None)
-            target.is_left |= not self._holds(target)
+        target = self.targets.of(batch[0].destination)
+        if target is None:
+            return await super().settle(batch, outcomes, retry, lane, scopes)
+        target.settling += 1  # until what it taught can be told in the step that says what has ended
+        try:
+            settlements = await super().settle(batch, outcomes, retry, lane, scopes)
+            waits = [each for each, end in zip(batch, settlements, strict=True) if end.state in OPEN]
+            settled = await self._settled(target, batch, waits, lane, scopes)
+        finally:
+            target.settling -= 1
+        await self._tell(target, msgspec.structs.replace(settled, unsent=all(map(is_unsent, outcomes))))
+        target.requests.pop(batch[0].destination, None)
+        target.is_left |= not self._holds(target)
         return settlements
+
+    async def _settled(
+        self,
+        target: Target,
+        batch: Sequence[Delivery],
+        waits: Sequence[Delivery],
+        lane: LaneState | None,
+        scopes: Sequence[LimitState],
+    ) -> Settled:
+        """What the engine has to know of an attempt, besides what has ended."""
+        known, destination = await self._ids(target, waits), batch[0].destination
+        far = self.targets.options(destination).fingerprint
+        state = states_of(far, lane, scopes, self.targets.offset) | await self._story(far, batch)
+        return Settled(waiting=[id_ for id_, _ in known], request=target.requests.get(destination), state=state)
+
+    async def _story(self, far: str, batch: Sequence[Delivery]) -> dict[str, bytes]:
+        """The live message that this batch has changed; a story that has ended leaves nothing."""
+        update = batch[0].update
+        if update is None:
+            return {}
+        story = await self._journal.run(shared.story, batch[0].destination, update.key)
+        return story_state(far, update.key, None if ends_story(batch[-1].signal) else story)
 
     async def settle_and_begin(
         self,
@@ -204,12 +224,16 @@ class SharedStore(JournalStore):
     async def tell_all(self, target: Target) -> None:
         """Tell the engine all that it does not know. Raises EngineAway."""
         async with target.telling:
-            while (ended := await self._journal.run(shared.ended, target.name)) or target.owed:
+            while (ended := await self._ended(target)) or target.owed:
                 first = target.owed[0] if target.owed else Settled()
                 done = [done_of(each, self.host) for each in ended]
                 await self.engine.settle(target.name, target.token, msgspec.structs.replace(first, done=done))
                 del target.owed[:1]
                 await self._told([each.id for each in ended])
+
+    async def _ended(self, target: Target) -> list[shared.Ended]:
+        """What has ended; nothing while an attempt is being settled, whose own step will tell it."""
+        return [] if target.settling else await self._journal.run(shared.ended, target.name)
 
     async def _told(self, ids: Sequence[str]) -> None:
         if ids:

@@ -30,6 +30,7 @@ class Target:
         self.valid_until = -inf
         self.is_behind = True  # another host may have learned more than this one
         self.is_left = False  # an attempt ended after the lease had gone: deliveries of other hosts may be left here
+        self.settling = 0  # attempts that are in the journal, and not yet in `owed`
         self.telling = trio.Lock()
         self.ready = False  # what earlier holders left is here
         self.epoch = ""

@@ -119,7 +119,7 @@ class MemoryEngine:
             newest = sorted(it.asked.items(), key=lambda pair: pair[1])[-MAX_REQUESTS:]
             it.asked = dict(newest)
         if it.holds(token, _now()):
-            it.state |= settled.state
+            it.state = {name: value for name, value in {**it.state, **settled.state}.items() if value}
         self._wake()
 
     async def news(self, target: str, host: str, most: int) -> list[Done]:
