@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.contracts.raw_peer import framed, request
-from tests.harness import DaemonProcess, file, public_folder, route
+from tests.harness import PATIENCE, DaemonProcess, file, public_folder, route
 
 import tocsin
 
@@ -117,7 +117,7 @@ def test_1024_connections_of_four_members_block_no_client_and_stay_below_memory_
         members = [stack.enter_context(holding(uid, daemon.socket, ATTACKS[attack])) for uid in MEMBERS]
 
         def send() -> str:
-            client = tocsin.Client(daemon.socket, timeout=5.0, spool=False)
+            client = tocsin.Client(daemon.socket, timeout=PATIENCE, spool=False)
             return client.send("another member's").state
 
         assert as_user(ANOTHER, send) == "stored"

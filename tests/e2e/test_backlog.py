@@ -89,7 +89,7 @@ def test_100000_queued_signals_cost_no_memory_and_delay_neither_send_nor_start(t
         many.status()
         idle = memory(many)
         store(many, MANY)
-        eventually(lambda: many.status()["queue"]["depth"] == MANY + 2_000)
+        eventually(lambda: many.status()["queue"]["depth"] == MANY + 2_000, 60)
         grown = memory(many) - idle
         quick, loaded = hand_offs(none.start(), many)
         slower = loaded / quick
@@ -121,7 +121,7 @@ def test_backlog_of_50000_sends_urgent_first_at_the_permitted_rate(
         daemon.wait_for("breaker-opened", destination="d")
         store(daemon, 49_800, ("normal", "low"))
         store(daemon, 100, ("high", "urgent"))  # the last ones in
-        eventually(lambda: sum(daemon.status()["queue"]["by_priority"].values()) >= 50_000 - HUNDRED)
+        eventually(lambda: sum(daemon.status()["queue"]["by_priority"].values()) >= 50_000 - HUNDRED, 60)
         before = queue(daemon)[:200]
         held = memory(daemon)
         daemon.configure(discord("d", fake.webhooks[0]["url"], limit=f'"{rate}/s"', **UP) + route("d"))

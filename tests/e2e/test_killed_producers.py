@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.e2e.assertions import by_id, written
 from tests.harness import PATIENCE, DaemonProcess, file, route, until
 
-SECONDS = 8.0
+SECONDS = 8.0  # at least; on a busy machine until there were KILLS
+KILLS = 10
 PROGRAMS = 4
 _PROGRAM = """
 import json, sys, time, tocsin
@@ -35,7 +36,7 @@ def test_kills_of_producers_and_daemon_lose_nothing_and_keep_order(tmp_path: Pat
     with DaemonProcess(tmp_path, file() + route("local-file")).start() as daemon:
         programs = [begin(daemon, f"p{next(names)}") for _ in range(PROGRAMS)]
         end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
+        while time.monotonic() < end or kills < KILLS:
             time.sleep(chance.uniform(0.1, 0.6))
             victim = chance.randrange(PROGRAMS + 1)
             if victim == PROGRAMS:
@@ -61,7 +62,6 @@ def test_kills_of_producers_and_daemon_lose_nothing_and_keep_order(tmp_path: Pat
         if line[-1:] == b"]"
     ]
     arrived = by_id(copies)
-    assert kills > 10
     assert len(receipts) > 100
     assert {state for _, state, _ in receipts} <= {"stored", "spooled"}
     assert {id_ for id_, _, _ in receipts} <= set(arrived)
