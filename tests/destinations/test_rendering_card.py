@@ -196,6 +196,8 @@ def test_action_that_the_title_says_in_another_form_is_left_out(title: str, acti
     [
         ("TimeoutError: no answer within 10 s", "TimeoutError"),
         ("shop.errors.NoStock", "NoStock"),
+        ("psycopg2.errors.UniqueViolation: duplicate key\nDETAIL: Key (id)=(1) exists.", "UniqueViolation"),
+        ("KeyError: 1\nTraceback (most recent call last):\n  File\nIndexError: 2\nmake: *** Error 1", "IndexError"),
         ("ValueError: of the title", ""),
         ("  | an exception group", ""),
     ],

@@ -49,7 +49,7 @@ REFUSED_NOTE: Final = "this is the form after a refusal"
 NO_FILES_NOTE: Final = "no files are sent here"
 _RECENT: Final = 128  # cards kept in memory: a delivery is rendered to be measured and again to be sent
 _MARK_OF_PRIORITY: Final = {Priority.URGENT: "🚨", Priority.HIGH: "❗"}
-_EXCEPTION: Final = re.compile(r"[A-Za-z_.]*?([A-Za-z_]\w{0,60})(?::|$)")
+_EXCEPTION: Final = re.compile(r"(?:\w+\.)*([^\W\d]\w{0,60})(?::|$)")
 _ENDED: Final = "✅"  # what was wrong is over
 _TONE_OF_PRIORITY: Final = {
     Priority.URGENT: 0xC0392B,
@@ -94,7 +94,7 @@ class Card(msgspec.Struct, frozen=True):
     fields: tuple[Fact, ...] = ()  # the program's own
     history: tuple[PastState, ...] = ()  # the latest first
     earlier: int = 0  # states before those
-    cause: str = ""  # the exception at the end of a traceback: TimeoutError
+    cause: str = ""  # the exception that a traceback reports: TimeoutError
     own: bool = False  # the daemon wrote it: times in it are in UTC, as it writes them
     host: str = ""  # where it happened, when a reader has to be told; the footer has it as well
     footer: tuple[str, ...] = ()  # priority, tier, source and host, tags; each part is short
@@ -239,8 +239,10 @@ def _body(signal: Signal) -> str:
 
 
 def _cause(title: str, body: str) -> str:
-    """The name of the exception that a traceback at the end of `body` reports; empty where the title has it."""
-    found = _EXCEPTION.match(body.rpartition("\n")[2]) if TRACEBACK in body else None
+    """The name of the exception that the last traceback in `body` reports, behind its indented lines; empty where the title has it."""
+    _, traceback, rest = body.rpartition(TRACEBACK)
+    lines = rest.split("\n")[1:] if traceback else []
+    found = _EXCEPTION.match(next((line for line in lines if line[:1] not in {" ", ""}), ""))
     return found[1] if found and found[1] not in title else ""
 
 

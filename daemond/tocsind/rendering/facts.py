@@ -28,9 +28,7 @@ _SHORT_NUMBER: Final = 20  # code points of a field's value that is a number wit
 _NUMERIC: Final = re.compile(r"[^\w\s]{0,2}[0-9]")
 _IN_TITLES: Final = frozenset({"Action", "Symbol", "Strategy"})  # left out where the title says them
 LEAD_WORDS: Final = ("Action", "Symbol")
-_FIELDS_IN_TITLES: Final = frozenset(
-    {"duration", "host"}
-)  # the same for fields: `failed after 12m34s` shows the duration
+_FIELDS_IN_TITLES: Final = frozenset({"duration", "host"})  # the same for fields: `failed after 12m34s`
 _ENDINGS: Final = ("s", "d", "ed", "ing")
 _BARE: Final = frozenset({"Price"})
 # What a reader of one line wants to know first: how a trade ended, then where it is entered and left.
