@@ -124,14 +124,20 @@ def _fallback() -> str:
 
 
 def _value_of(found: configuration.Found, table: str, key: str) -> object:
-    """The value of `key` in the configuration; None where it has none, or has errors, which `tocsind check` reports."""
+    """The value of `key` in the configuration; None where it has none, or is no TOML, which a notice says once."""
     if not any(key.encode() in line.partition(b"#")[0] for line in found.content.splitlines()):
         return None
+    held = _tables(found).get(table)
+    return held.get(key) if isinstance(held, dict) else None
+
+
+def _tables(found: configuration.Found) -> dict[str, object]:
     try:
-        value: object = lazy("tomllib").loads(found.text())[table][key]
-    except Exception:  # noqa: BLE001 - a hand-off must not fail because of an error in the daemon's file
-        return None
-    return value
+        tables: dict[str, object] = lazy("tomllib").loads(found.text())
+    except Exception as error:  # noqa: BLE001 - a hand-off must not fail because of an error in the daemon's file
+        notices.once(f"the configuration {found.path} cannot be read ({error}; see `tocsind check`): {_fallback()}")
+        return {}
+    return tables
 
 
 def _prepare() -> None:

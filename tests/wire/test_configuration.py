@@ -201,6 +201,16 @@ def test_named_configuration_that_is_missing_is_reported(
     assert [text.partition(" (")[0] for text in said] == [f"the configuration {named} cannot be read"]
 
 
+@pytest.mark.parametrize("content", [b'[daemon\nsocket = "/there/s.sock"\n', b'[daemon]\nsocket = "/there/\xff"\n'])
+def test_configuration_that_is_no_toml_is_reported_with_the_paths_used(
+    work: Path, said: list[str], content: bytes
+) -> None:
+    (work / "alerts.toml").write_bytes(content)
+    assert paths.socket_path() == paths.default_socket()
+    assert [text.partition(" (")[0] for text in said] == ["the configuration alerts.toml cannot be read"]
+    assert f"see `tocsind check`): signals go to {paths.default_socket()}, and to the spool" in said[0]
+
+
 @pytest.mark.parametrize("key", ["socket", "state"])
 def test_configured_paths_expand_home_and_must_be_absolute(
     work: Path, said: list[str], monkeypatch: pytest.MonkeyPatch, key: str
