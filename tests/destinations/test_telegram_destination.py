@@ -81,6 +81,15 @@ async def test_upgraded_group_gets_messages_under_its_new_id_and_operator_is_tol
     assert "-1009999999999" in str(first.note)
 
 
+async def test_group_that_is_said_to_have_moved_to_its_own_id_is_a_strike() -> None:
+    async with telegram() as (fake, destination):
+        fake.migrate_to = fake.chat
+        report = await destination.deliver([delivery("moved")])
+    (outcome,) = report.outcomes
+    assert isinstance(outcome, Refused)
+    assert outcome.strike
+
+
 async def test_low_signal_makes_no_sound_and_thread_is_named() -> None:
     async with telegram(thread_id=7) as (fake, destination):
         await destination.deliver([delivery("quiet", priority="low")])

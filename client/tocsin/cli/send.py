@@ -86,7 +86,7 @@ _HELP = {
     "symbol": "the symbol that is traded",
     "action": "BUY, SELL, or any other word",
     "expires": "do not post the signal after this time: 90s, 5m",
-    "key": "signals with the same key share one message, edited in place (Discord)",
+    "key": "signals with the same key share one message, edited in place where the service can",
     "timestamp": "time of the event, in any usual format (without a zone: UTC; default: now)",
     "link": "the URL that the title links to",
     "source": "the program that sends the signal",

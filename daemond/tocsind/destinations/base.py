@@ -73,6 +73,10 @@ class HttpDestination(Generic[OptionsT]):
         """The name of what this destination shares a limit with, without secrets (`Pace.channel`); None: with nothing."""
         return None
 
+    def read(self, answer: Answer) -> Response:
+        """An answer as the kind reads it."""
+        return self.response(answer)
+
     def learn(self, response: Response) -> str | None:  # noqa: ARG002
         """Note what an answer shows of the service. Returns what the operator should know; logged once."""
         return None
@@ -95,7 +99,7 @@ class HttpDestination(Generic[OptionsT]):
         answer = await self._send(question)
         if not isinstance(answer, Answer):
             return ChannelInfo(self.channel(), answer)
-        response = self.response(answer)
+        response = self.read(answer)
         if found := self.found(response):
             return found
         self.learn(response)
@@ -127,7 +131,7 @@ class HttpDestination(Generic[OptionsT]):
         answer = await self._send(outgoing)
         if not isinstance(answer, Answer):
             return Report((of_edit(answer) if self._is_edit_in_place(edits) else answer,) * len(batch))
-        response = self.response(answer)
+        response = self.read(answer)
         response.received = self.clock.wall()
         verdict = judge(response, *(self.edit_tables if edits else self.tables))
         outcomes = self._assigned(verdict, batch, response.status)

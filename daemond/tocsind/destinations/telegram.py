@@ -19,7 +19,7 @@ from tocsind.rendering.telegram import MAX_TEXT, message, size
 from tocsind.rendering.text import utf16_units
 
 from .base import HttpDestination, HttpRequest
-from .http import HttpClient, json_body
+from .http import Answer, HttpClient, json_body
 from .response import Response, bounded, bounded_reason
 from .table import ANY_SERVICE, Row, delivered, gone, limited, no_proof, post_again, rejected, strike, too_large
 
@@ -28,6 +28,7 @@ class TelegramResponse(Response):
     """An answer of the Bot API: `ok`, then `result`, or `error_code`, `description` and `parameters`."""
 
     service = "Telegram"
+    known_chats: frozenset[str] = frozenset()  # the ids that were tried: a group cannot move to one of them
 
     @property
     def is_own(self) -> bool:
@@ -61,7 +62,7 @@ class TelegramResponse(Response):
     def new_chat_id(self) -> str | None:
         """The id that the group has since it was upgraded."""
         number = self._parameters.get("migrate_to_chat_id")
-        return str(number) if isinstance(number, int) else None
+        return str(number) if isinstance(number, int) and str(number) not in self.known_chats else None
 
     @property
     def _parameters(self) -> dict[str, Any]:
@@ -92,6 +93,7 @@ def _sent_there(response: TelegramResponse) -> Outcome:  # noqa: ARG001 - the si
 _GONE: Final = "kicked|blocked by the user|not a member|user is deactivated|was deleted"
 _STRIKES: Final = (
     "chat not found|not enough rights|have no rights|thread not found|TOPIC_|CHAT_WRITE_FORBIDDEN|need administrator"
+    "|was upgraded"
 )
 _CLOSED: Final = "message to edit not found|message can't be edited|MESSAGE_ID_INVALID"
 
@@ -159,6 +161,11 @@ class Telegram(HttpDestination[TelegramOptions]):
 
     def channel(self) -> str | None:
         return self._chat_id
+
+    def read(self, answer: Answer) -> TelegramResponse:
+        response = TelegramResponse(answer)
+        response.known_chats = frozenset({self.options.chat_id, self._chat_id})
+        return response
 
     def learn(self, response: Response) -> str | None:
         assert isinstance(response, TelegramResponse)
