@@ -91,6 +91,18 @@ def test_unrouted_queue_of_removed_destination_waits_for_its_return(daemon: Daem
     assert daemon.status()["problems"] == []
 
 
+def test_reload_without_a_delay_releases_what_it_held(daemon: DaemonProcess) -> None:
+    delayed = PLAIN + 'delay = "{}"\n'
+    apply(daemon, delayed.format("1h"))
+    id_ = daemon.client.send("held").id
+    apply(daemon, delayed.format("2h"))
+    (delivery,) = daemon.client.why(id_)["deliveries"]
+    assert delivery["reason"] == "held for 2h by the delay of its route"
+    assert 3600 < delivery["held_until"] - delivery["since"] <= 7201
+    apply(daemon, PLAIN)
+    assert daemon.settled(id_) == ["delivered"]
+
+
 def test_reload_with_wider_limit_releases_waiting_signals(daemon: DaemonProcess, fake: FakeProcess) -> None:
     url = fake.webhooks[0]["url"]
     apply(daemon, discord("d", url, limit='"1/h"') + route("d"))

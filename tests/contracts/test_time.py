@@ -51,7 +51,10 @@ def test_held_signals_are_shown_with_the_reason_and_the_end(daemon: DaemonProces
         (delivery,) = read(daemon, "why", id_)["deliveries"]
         assert (delivery["state"], delivery["reason"].endswith(reason)) == ("held", True)
         assert delivery["held_until"] > delivery["since"]
-        assert reason in daemon.tocsin("why", id_).stdout
+        head, end = daemon.tocsin("why", id_).stdout.split("\n\n")
+        assert reason in head
+        assert "queued" not in head
+        assert reason in end
     assert {each["id"] for each in read(daemon, "queue", "--state", "held")["deliveries"]} == {quiet, later}
     assert daemon.tocsin("send", "waits", "-p", "low", "--wait", "0.1s").returncode == 3
     assert read(daemon, "status")["destinations"][0]["held"] == 3

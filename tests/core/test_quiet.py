@@ -269,6 +269,32 @@ async def test_delay_that_ends_in_the_quiet_is_held_until_its_end(tmp_path: Path
         assert len(await wake_up(fixture, 7)) == 1
 
 
+@pytest.mark.parametrize(("delay", "early", "late"), [(0.0, 0, 0), (600.0, 400, 201), (3600.0, 3300, 301)])
+async def test_delay_of_another_length_counts_from_the_acceptance(
+    tmp_path: Path, delay: float, early: float, late: float
+) -> None:
+    async with opened(tmp_path, config(DELAYED)) as fixture:
+        id_ = await fixture.accept("later")
+        await wake_up(fixture, 0)
+        fixture.core.config.current = config((Route(("a",), delay=delay),))
+        assert [each.id for each in await wake_up(fixture, early / HOUR)] == ([] if delay else [id_])
+        if delay:
+            assert [each.id for each in await wake_up(fixture, late / HOUR)] == [id_]
+
+
+async def test_delay_of_a_destination_that_is_gone_goes_on_and_the_same_delay_as_well(tmp_path: Path) -> None:
+    async with opened(tmp_path, config(DELAYED)) as fixture:
+        await fixture.accept("later")
+        (before,) = await fixture.journal.run(held.groups)
+        gone = config((Route(("b",)),))
+        gone = msgspec.structs.replace(gone, destinations={"b": gone.destinations["b"]})
+        for known in (config(DELAYED), gone):
+            fixture.core.config.current = known
+            fixture.clock.step(60)
+            await fixture.core.timekeeper.tick()
+            assert await fixture.journal.run(held.groups) == [before]
+
+
 async def test_age_of_a_released_delivery_counts_from_its_release(tmp_path: Path) -> None:
     async with opened(tmp_path, config(DELAYED)) as fixture:
         await fixture.accept()

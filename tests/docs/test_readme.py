@@ -52,6 +52,12 @@ def test_ten_lines_print_what_the_readme_shows(tmp_path: Path, env: dict[str, st
     assert matches(shown, said), f"should say\n{shown}\nand says\n{said}"
 
 
+def test_no_page_waits_until_the_daemon_is_healthy() -> None:
+    """A degraded daemon answers and works; a loop on the exit code of `status` would not end."""
+    for page in [DOCS.parent / "README.md", *DOCS.rglob("*.md")]:
+        assert "until tocsin status" not in page.read_text(), page
+
+
 @pytest.fixture
 def payloads(tmp_path: Path, fake: FakeProcess) -> Iterator[list[dict[str, Any]]]:
     """What Discord receives when the README's program runs, and then a failed backup. Ids and times are fixed."""

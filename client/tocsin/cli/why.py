@@ -25,6 +25,8 @@ _COLOUR = {
 }
 
 
+_WAITING = ("queued", "sending", "held")  # states of a delivery that is not settled
+
 ID_HELP = "the signal's id, as `tocsin send` prints it, or its end, as messages show it"
 
 
@@ -64,7 +66,7 @@ def story_lines(story: Mapping[str, Any]) -> list[str]:
     """The answer to `why`, as lines of text."""
     signal, digested = story.get("signal") or {}, story.get("stands_for")
     about = "  ".join(f"{name} {plain(format_number(signal[name]))}" for name in _ABOUT if name in signal)
-    accepted = f"accepted from uid {story.get('uid')}, pid {story.get('pid')}; it is {_coloured(story.get('state'))}"
+    accepted = f"accepted from uid {story.get('uid')}, pid {story.get('pid')}; it is {_summary(story)}"
     lines = [
         f"{story.get('id')}  {paint(plain(signal.get('title')), 'bold')}",
         *([f"  {about}"] if about else []),
@@ -79,6 +81,21 @@ def story_lines(story: Mapping[str, Any]) -> list[str]:
     for delivery in story.get("deliveries") or []:
         lines += ["", *_delivery_lines(delivery)]
     return lines if story.get("deliveries") else [*lines, "  no destination"]
+
+
+def _summary(story: Mapping[str, Any]) -> str:
+    """The state of the whole signal; if all that still waits is held: where, why and until when."""
+    deliveries = story.get("deliveries") or []
+    waiting = [each for each in deliveries if each.get("state") in _WAITING]
+    if story.get("state") != "queued" or not waiting or any(each.get("state") != "held" for each in waiting):
+        return _coloured(story.get("state"))
+    return "; ".join(_held(each, is_only=len(deliveries) == 1) for each in waiting)
+
+
+def _held(delivery: Mapping[str, Any], *, is_only: bool) -> str:
+    reason, until = plain(delivery.get("reason") or "held"), delivery.get("held_until")
+    end = f", until {format_time(until)}" if until and "held until" not in reason else ""
+    return ("" if is_only else f"at {plain(delivery.get('destination'))} ") + reason + end
 
 
 def _own_fields(signal: Mapping[str, Any]) -> list[str]:

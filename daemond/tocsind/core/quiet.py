@@ -17,6 +17,7 @@ from tocsin.signals import Signal
 from tocsind.clock import Clock
 from tocsind.policy.delivery import Delivery, Priority
 from tocsind.policy.quiet import Hold, QuietHours
+from tocsind.policy.routes import delays
 
 from .active_config import ActiveConfig
 
@@ -48,6 +49,19 @@ class Quiet:
             return {}
         found = ((each.number, self.hold(each.signal, each.priority)) for each in deliveries)
         return {number: hold for number, hold in found if hold}
+
+    def delays(self, deliveries: Iterable[Delivery]) -> dict[int, Hold | None]:
+        """Until when the present routes delay these deliveries, by number; None: they do not.
+
+        One whose destination is gone is left out: it is rerouted at the end of its own delay.
+        """
+        config = self._config.current
+        found = dict[int, Hold | None]()
+        for each in deliveries:
+            if each.destination in config.destinations:
+                seconds = delays(each.signal, each.priority, config.routes).get(each.destination)
+                found[each.number] = _delay(seconds, each.accepted + each.skew) if seconds else None
+        return found
 
     def holds_of(
         self, signal: Signal, priority: Priority, destinations: Iterable[str], delays: Mapping[str, float], since: float

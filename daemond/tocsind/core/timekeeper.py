@@ -21,6 +21,7 @@ import trio
 
 from tocsin.signals import Signal
 from tocsind.clock import Clock
+from tocsind.config import Config
 from tocsind.errors import StorageFull
 from tocsind.events import Emit, QuietEnded, Released, Repeated, Superseded, Unacknowledged
 from tocsind.journal import FIRST, Journal, held, queries, queue, repeats
@@ -70,6 +71,7 @@ class Timekeeper:
         self._emit = emit
         self._swept: tuple[QuietHours, float] | None = None  # the hours under which the queue was looked through
         self._reviewed: tuple[tuple[QuietRule, ...], float] | None = None  # as `_swept`, for what is held: rules, clock
+        self._delays_reviewed: Config | None = None  # the configuration whose delays hold what is delayed
 
     async def run(self) -> None:
         """Sleep and tick. On a full disk the next tick does what this one could not write."""
@@ -87,6 +89,7 @@ class Timekeeper:
         """Do all that is due. Raises StorageFull."""
         await self._review()
         await self._hold_queued()
+        await self._review_delays()
         await self._end_delays()
         await self._end_quiet()
         await self._repeat()
@@ -171,6 +174,16 @@ class Timekeeper:
         await self._wake([destination])
 
     # --- delays and repetitions -------------------------------------------------------------------------------------------
+
+    async def _review_delays(self) -> None:
+        """Hold what routes delay until another time, or no longer, once after the configuration has changed."""
+        config, after = self._config.current, FIRST
+        if self._delays_reviewed is config:
+            return
+        while found := await self._journal.run(held.feed_delayed, after):
+            await self._journal.run(held.delay_until, self._quiet.delays(found), self._clock.steady())
+            after = found[-1].number
+        self._delays_reviewed = config
 
     async def _end_delays(self) -> None:
         while found := await self._journal.run(held.due_delays, self._clock.steady()):

@@ -37,6 +37,7 @@ class Shown(NamedTuple):
     kind: str
     destination: type[Destination]
     note: str = ""
+    names_files: bool = False  # a line names the attachment, and the file is not sent
 
 
 ROWS: Final = (
@@ -47,9 +48,9 @@ ROWS: Final = (
     Shown("slack, by a webhook", "slack", slack.SlackWebhook),
     Shown("email", "email", email.EmailDestination, "a mail program that knows the Message-ID shows no copy"),
     Shown("webhook", "webhook", webhook.Webhook, "a receiver that looks at `webhook-id` sees no copy"),
-    Shown("exec", "exec", ExecDestination, "a line names the attachment"),
+    Shown("exec", "exec", ExecDestination, names_files=True),
     Shown("apprise", "apprise", AppriseDestination, "what Apprise did not deliver may have arrived in part"),
-    Shown("file", "file", file.FileDestination, "a line names the attachment"),
+    Shown("file", "file", file.FileDestination, names_files=True),
 )
 _HEAD = """\
 # What each kind of destination can do
@@ -60,7 +61,7 @@ This page is made from the code (`daemond/tocsind/destinations/kinds_page.py`), 
   ([living messages](../how-to/living-messages.md)).
 - **together**: the most signals that share one message or request.
 - **silent**, **mentions**, **priority**: whether the destination has the key `silent`, `mention` or `priority` in alerts.toml.
-- **attachments**: whether files are sent, and how many bytes of them a message takes.
+- **attachments**: whether files are sent, and how many bytes of them a message takes; "named": a line names the file, which stays here.
 - **an answer that is lost**: whether the request is repeated without a mark, or the message says "possible duplicate".
 - **limit**: the default of `limit`; the limits of the service are kept beside it.
 """
@@ -81,7 +82,7 @@ def _table() -> Iterator[str]:
             _EDITING[_attribute(made, "editing", Editing)],
             str(_attribute(made, "max_items", int)),
             *("yes" if key in kind.fields else "" for key in ("silent", "mention", "priority")),
-            _files(_attribute(made, "max_bytes", float)),
+            "named" if shown.names_files else _files(_attribute(made, "max_bytes", float)),
             "repeated" if _attribute(made, "repeatable", bool) else "marked",
             written_rate(kind.limit) if kind.limit else "",
         )

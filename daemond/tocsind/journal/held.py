@@ -36,6 +36,7 @@ from .records import HeldGroup
 
 CHUNK = 200  # deliveries per job: takes 10 ms, measured, and a hand-off waits for so long
 RELEASED = "quiet hours hold it no longer"
+NOT_DELAYED = "its route delays it no longer"
 GATHERING = "collects what quiet hours held"
 SUPERSEDED = "the story of its key ended during the delay; only the end is told"
 
@@ -105,11 +106,26 @@ def hold_until(connection: sqlite3.Connection, holds: Mapping[int, Hold | None],
     )
 
 
+def delay_until(connection: sqlite3.Connection, holds: Mapping[int, Hold | None], now: float) -> None:
+    """Change until when routes delay deliveries; None: they do not, so that their release is due now. The same delay changes nothing."""
+    connection.executemany(
+        "UPDATE deliveries SET delayed_until = ?1, reason = ?2 WHERE number = ?3 AND state = 'held' AND delayed_until IS NOT NULL"
+        " AND reason IS NOT ?2",
+        [(each.until if each else now, each.reason if each else NOT_DELAYED, number) for number, each in holds.items()],
+    )
+
+
 def feed(connection: sqlite3.Connection, after: int) -> list[Delivery]:
     """The next deliveries after number `after` that quiet hours hold."""
     return _deliveries(
         connection, "d.state = 'held' AND d.quiet_until IS NOT NULL AND d.number > ? ORDER BY d.number", after
     )
+
+
+def feed_delayed(connection: sqlite3.Connection, after: int) -> list[Delivery]:
+    """The next deliveries after number `after` that routes delay."""
+    where = "d.state = 'held' AND d.delayed_until IS NOT NULL AND d.number > ? ORDER BY d.number"
+    return _deliveries(connection, where, after)
 
 
 def feed_queue(
