@@ -189,7 +189,7 @@ class Client:
         it reports an error, ProtocolMismatch when the answer cannot be understood.
         """
         deadline = Deadline(self.timeout if timeout is None else timeout)
-        return self._ask(_request(op, fields), deadline, lambda reply: reply)
+        return self._ask(wire.request(op, fields), deadline, lambda reply: reply)
 
     def stream(self, op: str, idle: float | None = None, **fields: Any) -> Generator[dict[str, Any], None, None]:
         """Yields the replies to one request as they arrive, over a connection of its own, until the daemon ends the stream.
@@ -200,7 +200,7 @@ class Client:
         connection = None
         try:
             connection = connect(self.socket, deadline)
-            body = connection.start(_request(op, fields), deadline)
+            body = connection.start(wire.request(op, fields), deadline)
             if body:
                 yield read_reply(body)
             while (body := connection.recv_frame(None if idle is None else Deadline(idle))) is not None:
@@ -382,18 +382,6 @@ def _start_daemon(socket: str | None) -> None:
 def _outbox() -> Any:
     """The module `outbox`, loaded on first use: a program that sends one signal does not need it."""
     return lazy("tocsin.outbox")
-
-
-def _request(op: str, fields: Mapping[str, Any]) -> bytes:
-    given = {name: value for name, value in fields.items() if value is not None}
-    try:
-        return wire.encode({"op": op, "v": wire.PROTOCOL, **given})
-    except UnicodeEncodeError:  # an argument of the command line that is not UTF-8
-        clean = {
-            name: value.encode("utf-8", "replace").decode() if type(value) is str else value
-            for name, value in given.items()
-        }
-        return wire.encode({"op": op, "v": wire.PROTOCOL, **clean})
 
 
 _process_wide = Client()  # connects on first use

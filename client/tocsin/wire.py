@@ -18,7 +18,7 @@ from .lazy_import import lazy, needed_at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 _encoder: Callable[[Any], bytes] | None = None  # once it is needed
@@ -91,6 +91,19 @@ def _make_encoder() -> Callable[[Any], bytes]:
 
 def _refuse(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be encoded as JSON")
+
+
+def request(op: str, fields: Mapping[str, Any]) -> bytes:
+    """The body of a request; fields that are None are left out."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        return encode({"op": op, "v": PROTOCOL, **given})
+    except UnicodeEncodeError:  # an argument of the command line that is not UTF-8
+        clean = {
+            name: value.encode("utf-8", "replace").decode() if type(value) is str else value
+            for name, value in given.items()
+        }
+        return encode({"op": op, "v": PROTOCOL, **clean})
 
 
 def decode(body: bytes) -> dict[str, Any]:
