@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -135,3 +135,25 @@ async def trickle(stream: trio.SocketStream) -> None:
     while True:
         await stream.send_all(b"x")
         await trio.sleep(0.02)
+
+
+async def test_stream_ends_when_its_reader_takes_nothing() -> None:
+    ended = trio.Event()
+
+    async def endless() -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield b"x" * BIG
+        finally:
+            ended.set()
+
+    async def handler(_: Request) -> Reply:
+        return Reply(200, {"Connection": "close"}, stream=endless)
+
+    async with serving(handler, Bounds(idle=0.2)) as streams:
+        reader = await streams.open()
+        await reader.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with trio.fail_after(5):
+            await ended.wait()
+            while await reader.receive_some(BIG):
+                pass
