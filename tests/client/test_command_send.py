@@ -53,6 +53,18 @@ def test_command_send_options_set_the_signals_fields(serve: Serve) -> None:
     }  # fmt: skip
 
 
+def test_command_send_names_a_second_file_instead_of_losing_it(serve: Serve, spool: Path, folder: Path) -> None:
+    server, files_ = serve(), [folder / name for name in ("chart.png", "trace.txt")]
+    for file in files_:
+        file.write_bytes(b"x")
+    words = [word for file in files_ for word in ("--attach", str(file))]
+    assert main(["send", "BUY", *words, "--socket", server.path]) == 0
+    signal = server.requests[0]["signal"]
+    assert signal["attach"].endswith("-chart.png")
+    assert (spool / "attachments" / signal["attach"]).exists()
+    assert "trace.txt" in signal["fields"]["attach"]
+
+
 def test_command_send_json_is_one_object_on_success(serve: Serve, capsys: Capture) -> None:
     assert main(["send", "BUY", "--json", "--socket", serve().path]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -70,7 +70,12 @@ def signal_options(parser: Parser, priority: str = ", ".join(PRIORITIES)) -> Non
     )
     parser.add_argument("--code", action="store_true", help="the same as --format code")
     parser.add_argument("--field", metavar="K=V", action="append", type=_pair, help="add a field; may be repeated")
-    parser.add_argument("--attach", metavar="PATH", help="attach a file of up to 8 MiB; an image is shown inline")
+    parser.add_argument(
+        "--attach",
+        metavar="PATH",
+        action="append",  # a second one is named in the message instead of lost
+        help="attach a file of up to 8 MiB; an image is shown inline",
+    )
     parser.add_argument("--tag", metavar="T", action="append", help="add a tag; may be repeated")
     parser.add_argument(
         "--to", metavar="DEST", action="append", help="send to this destination, not by the routes; may be repeated"
