@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -268,3 +269,35 @@ def test_a_key_on_two_hosts_is_one_story_and_goes_on_after_the_death_of_its_host
         (message,) = fake.messages()
         assert message["payload"]["embeds"][0]["title"].startswith("state 2")
         assert len(history(message)) == 2
+
+
+def test_what_is_no_delivery_is_put_aside_and_the_rest_arrives(
+    tmp_path: Path, fake: FakeProcess, redis_server: RedisServer
+) -> None:
+    with hosts(tmp_path, fake, redis_server, 2) as found:
+        holder = holder_of(found)
+        (stream,) = [key.rpartition(":")[0] for key in redis_server.command("KEYS", "*:epoch").split()]
+        redis_server.command("XADD", f"{stream}:s2", "*", "i", "evil/1/d", "b", "no delivery")
+        redis_server.command("XADD", f"{stream}:s2", "*", "one", "field")
+        redis_server.command("XADD", f"{stream}:s2", "*", "i", "host/2/d", "b", "\x9b\x01\xa0\xa0")
+        assert holder.wait_for("item-quarantined", nth=3)["destination"]
+        other = next(host for host in found if host is not holder)
+        assert other.settled(other.client.send("good").id) == ["delivered"]
+        assert fake.titles() == ["good"]
+        assert redis_server.command("XLEN", f"{stream}:s2") == "0"
+
+
+def test_a_host_starts_and_stops_in_time_while_the_engine_hangs(
+    tmp_path: Path, fake: FakeProcess, redis_server: RedisServer
+) -> None:
+    redis_server.process.send_signal(signal.SIGSTOP)
+    try:
+        config = f'[shared]\nurl = "{redis_server.url}"\n' + discord("d", fake.webhooks[0]["url"]) + route("d")
+        with DaemonProcess(tmp_path, config).start() as daemon:
+            urgent = daemon.client.send("urgent", priority="urgent").id
+            assert daemon.settled(urgent) == ["delivered"]
+            began = time.monotonic()
+            assert daemon.stop() == 0
+            assert time.monotonic() - began < 5
+    finally:
+        redis_server.process.send_signal(signal.SIGCONT)
