@@ -20,12 +20,12 @@ from tocsind.journal import Journal
 
 from .engine import Engine
 from .hub import Hub, Lanes
+from .items import HOST_NAME
 from .redis_engine import RedisEngine
 from .store import SharedStore
 from .targets import Targets
 
 FILE_NAME: Final = "host"
-_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,96}")
 
 
 def address(options: SharedOptions) -> EngineAddress:
@@ -61,7 +61,7 @@ def host_name(folder: Path) -> str:
         known = path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
         known = ""
-    if _NAME.fullmatch(known):
+    if HOST_NAME.fullmatch(known):
         return known
     machine = re.sub(r"[^A-Za-z0-9_.-]", "-", os.uname().nodename)[:64] or "host"
     name = f"{machine}-{secrets.token_hex(3)}"

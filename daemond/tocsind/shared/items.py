@@ -7,8 +7,10 @@ checked like any input from outside: it may be of another version, or of a stran
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from math import isfinite
 from typing import Final, TypeVar
 
 import msgspec
@@ -24,6 +26,8 @@ from .engine import Done, Item, Stored
 AnyState = TypeVar("AnyState", LaneState, LimitState)
 
 VERSION: Final = 1
+HOST_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,96}")
+_LARGEST: Final = 1e15
 _STATES: Final = frozenset(state.value for state in SETTLED)
 _LIMIT, _LANE, _STORY = "limit ", "lane ", "story "
 _signal_of = msgspec.msgpack.Decoder(dict[str, object]).decode
@@ -53,6 +57,12 @@ class _Result(msgspec.Struct, frozen=True, array_like=True):
 
 class Unreadable(Exception):  # noqa: N818 - names the condition
     """What the engine holds is no delivery."""
+
+
+def _is_sound(values: msgspec.Struct) -> bool:
+    """Whether a journal can store these: no infinity, no number beyond a column."""
+    numbers = [each for each in msgspec.structs.astuple(values) if isinstance(each, int | float)]
+    return all(isfinite(each) and abs(each) < _LARGEST for each in numbers)
 
 
 class OtherVersion(Exception):  # noqa: N818 - names the condition
@@ -96,8 +106,10 @@ def arriving(stored: Stored, priority: int, offset: float) -> tuple[str, Arrivin
         body = msgspec.msgpack.decode(stored.body, type=_Body)
         if body.version != VERSION:
             raise OtherVersion
-        if not stored.id.startswith(f"{body.origin}/"):
+        if not (stored.id.startswith(f"{body.origin}/") and HOST_NAME.fullmatch(body.origin)):
             raise Unreadable("it says that another host accepted it")
+        if not _is_sound(body):
+            raise Unreadable("it has a number that is none")
         signal = Signal.from_dict(_signal_of(body.signal))
     except (msgspec.MsgspecError, InvalidSignal, ValueError, TypeError) as error:
         raise Unreadable(str(error)) from None
@@ -153,7 +165,11 @@ def lane_in(state: Mapping[str, bytes], far: str, name: str, offset: float) -> L
         found = msgspec.msgpack.decode(packed, type=LaneState) if packed else None
     except msgspec.MsgspecError:
         return None
-    return None if found is None else msgspec.structs.replace(_moved(found, -offset), destination=name)
+    return (
+        None
+        if found is None or not _is_sound(found)
+        else msgspec.structs.replace(_moved(found, -offset), destination=name)
+    )
 
 
 def story_state(far: str, key: str, story: Story | None) -> dict[str, bytes]:
@@ -167,7 +183,9 @@ def stories_in(state: Mapping[str, bytes], far: str) -> dict[str, Story]:
     for name, packed in state.items():
         if packed and name.startswith(start := f"{_STORY}{far} "):
             with suppress(msgspec.MsgspecError):
-                found[name.removeprefix(start)] = msgspec.msgpack.decode(packed, type=Story)
+                story = msgspec.msgpack.decode(packed, type=Story)
+                if _is_sound(story):
+                    found[name.removeprefix(start)] = story
     return found
 
 
@@ -176,10 +194,10 @@ def limits_in(state: Mapping[str, bytes], offset: float) -> list[LimitState]:
     found = []
     for name, packed in state.items():
         if name.startswith(_LIMIT):
-            try:
-                found.append(_moved(msgspec.msgpack.decode(packed, type=LimitState), -offset))
-            except msgspec.MsgspecError:
-                continue
+            with suppress(msgspec.MsgspecError):
+                limit = msgspec.msgpack.decode(packed, type=LimitState)
+                if _is_sound(limit):
+                    found.append(_moved(limit, -offset))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha1
+from math import isfinite
 from typing import Final, TypeVar
 
 import trio
@@ -102,7 +103,8 @@ class RedisEngine:
     async def learned(self, target: str) -> Learned:
         state, asked = map(_list, _list(await self._run(scripts.LEARNED, _keys(target, "state", "asked"), ())))
         known = {_text(name): _bytes(value) for name, value in zip(state[::2], state[1::2], strict=True)}
-        requests = [(_text(name), int(float(_text(at)))) for name, at in zip(asked[::2], asked[1::2], strict=True)]
+        scores = [(_text(name), float(_text(at))) for name, at in zip(asked[::2], asked[1::2], strict=True)]
+        requests = [(name, int(at)) for name, at in scores if isfinite(at)]
         return Learned(known, requests)
 
     async def report(self, target: str, requests: Mapping[str, int]) -> None:
@@ -116,14 +118,14 @@ class RedisEngine:
 
     async def wait(self, targets: Sequence[str]) -> None:
         channels = tuple(map(_channel, targets))
-        if self._subscribed is None or channels != self._channels:
-            await self._subscribe(channels)
-        assert self._subscribed is not None, "it was just made"
         try:
+            if self._subscribed is None or channels != self._channels:
+                await self._subscribe(channels)
+            assert self._subscribed is not None, "it was just made"
             await self._subscribed.push()
-        except EngineAway:
+        except (EngineAway, CommandFailed) as error:
             self._subscribed = None
-            raise
+            raise EngineAway(str(error)) from None
 
     async def complaints(self) -> list[str]:
         found = []

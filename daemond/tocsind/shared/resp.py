@@ -20,6 +20,7 @@ from .engine import EngineAway
 CONNECT_SECONDS: Final = 1.0
 COMMAND_SECONDS: Final = 3.0
 LARGEST: Final = 512 * 2**20  # bytes of one answer, Redis' own limit
+DEEPEST: Final = 8  # arrays in arrays; the scripts need 3
 _CHUNK: Final = 65536
 
 Argument = str | bytes | int
@@ -94,7 +95,7 @@ class Connection:
         """Close it at once."""
         await trio.aclose_forcefully(self._stream)
 
-    async def _answer(self) -> Answer | CommandFailed:
+    async def _answer(self, depth: int = 0) -> Answer | CommandFailed:
         line = await self._line()
         kind, text = line[:1], line[1:]
         match kind:
@@ -103,17 +104,17 @@ class Connection:
             case b"-":
                 return CommandFailed(text.decode(errors="replace"))
             case b":":
-                return int(text)
+                return _number(text)
             case b"$":
                 return await self._bulk(_length(text))
-            case b"*":
-                return await self._array(_length(text))
+            case b"*" if depth < DEEPEST:
+                return await self._array(_length(text), depth + 1)
         raise EngineAway("what answers is no engine")
 
-    async def _array(self, length: int) -> Answer:
+    async def _array(self, length: int, depth: int) -> Answer:
         if length < 0:
             return None
-        found = [await self._answer() for _ in range(length)]
+        found = [await self._answer(depth) for _ in range(length)]
         return [each for each in found if not isinstance(each, CommandFailed)]
 
     async def _bulk(self, length: int) -> bytes | None:
@@ -139,10 +140,17 @@ class Connection:
         self._buffer += data
 
 
-def _length(text: bytes) -> int:
-    if not text.removeprefix(b"-").isdigit() or int(text) > LARGEST:
+def _number(text: bytes) -> int:
+    if not text.removeprefix(b"-").isdigit() or len(text) > 20:
         raise EngineAway("what answers is no engine")
     return int(text)
+
+
+def _length(text: bytes) -> int:
+    length = _number(text)
+    if length > LARGEST:
+        raise EngineAway("what answers is no engine")
+    return length
 
 
 def _encoded(arguments: Sequence[Argument]) -> bytes:
