@@ -21,11 +21,14 @@ from tocsind.events import (
     DroppedByOperator,
     Duplicate,
     Edited,
+    EngineLost,
     Event,
     ExpectationLate,
     ExpectationMet,
     Expired,
     Held,
+    ItemQuarantined,
+    LeaseTaken,
     LossesReported,
     LossReported,
     ProbeFailed,
@@ -91,6 +94,9 @@ COUNTED: list[tuple[Event, dict[str, int]]] = [
     (AllClear("ID", "breaker", "d", "f", 60.0), {"all_clears": 1}),
     (LossReported("ID", "d", "expired", 7, "d"), {"signals_reported_missed": 7}),
     (AlarmUndeliverable("breaker", "d"), {"alarms_undeliverable": 1}),
+    (EngineLost("no answer", "it waits"), {"engine_losses": 1}),
+    (LeaseTaken("d", "host-2"), {"leases_taken": 1}),
+    (ItemQuarantined("d", "x", "no delivery"), {"items_quarantined": 1}),
 ]
 
 

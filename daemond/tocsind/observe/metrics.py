@@ -30,11 +30,14 @@ from tocsind.events import (
     DroppedByOperator,
     Duplicate,
     Edited,
+    EngineLost,
     Event,
     ExpectationLate,
     ExpectationMet,
     Expired,
     Held,
+    ItemQuarantined,
+    LeaseTaken,
     LossesReported,
     LossReported,
     ProbeFailed,
@@ -95,6 +98,9 @@ _COUNTS: dict[type[Event], Callable[[Any], dict[str, int]]] = {
     AllClear: lambda _: {"all_clears": 1},
     LossReported: lambda event: {"signals_reported_missed": event.signals},
     AlarmUndeliverable: lambda _: {"alarms_undeliverable": 1},
+    EngineLost: lambda _: {"engine_losses": 1},
+    LeaseTaken: lambda _: {"leases_taken": 1},
+    ItemQuarantined: lambda _: {"items_quarantined": 1},
 }
 _ERRORS = (Dead, Deferred, Disabled, Ambiguous, ProbeFailed, RateLimited, BreakerOpened)
 COUNTERS = (
@@ -137,6 +143,9 @@ COUNTERS = (
     "all_clears",
     "signals_reported_missed",  # expired, dead or dropped signals that a report named
     "alarms_undeliverable",  # no destination for them worked
+    "engine_losses",  # the engine that several hosts share stopped answering
+    "leases_taken",  # this host began to send for a destination
+    "items_quarantined",  # in the engine, and no deliveries
 )
 OF_DESTINATION = (  # counted by destination as well
     "notifications_sent",

@@ -159,6 +159,9 @@ _HELP = {
     "all_clears": "Alarms that were followed by an all-clear.",
     "signals_reported_missed": "Expired, dead or dropped signals that a report named.",
     "alarms_undeliverable": "Alarms for which no destination worked.",
+    "engine_losses": "Times at which the engine that several hosts share stopped answering.",
+    "leases_taken": "Times at which this host began to send for a destination that several hosts share.",
+    "items_quarantined": "Items in the engine that are no deliveries and were put aside.",
 }
 
 
