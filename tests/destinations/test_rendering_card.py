@@ -218,3 +218,17 @@ def test_end_of_what_was_wrong_has_a_mark_and_the_end_of_a_trade_its_sign() -> N
     for priority in ("normal", "high"):
         assert headline(card_of(delivery("resolved", action="RESOLVED", priority=priority))) == "✅ resolved"
     assert headline(card_of(delivery("closed", action="CLOSE", done=True))) == "◆ closed"
+
+
+def test_end_of_a_trade_has_its_sign_and_no_mark_of_priority() -> None:
+    closed = delivery(
+        "closed", action="CLOSE", symbol="BTCUSDT", key="t", priority="urgent", fields={"entry": 1, "exit": 2}
+    )
+    assert headline(card_of(closed)) == "◆ closed"
+
+
+def test_reminder_says_what_stops_it_and_a_first_message_does_not() -> None:
+    first = delivery("disk fills", priority="urgent")
+    again = card_of(msgspec.structs.replace(first, repeats=2))
+    assert f"To stop the reminders: tocsin ack {first.id[-8:]}" in text_of(again)
+    assert "tocsin ack" not in text_of(card_of(first))

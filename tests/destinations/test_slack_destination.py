@@ -132,7 +132,7 @@ async def test_discovery_disables_an_invalid_token() -> None:
         ({}, "d", "needs either `webhook`, or `bot-token` and `channel`"),
         ({"webhook": HOOK, "bot-token": BOT}, "d", "needs either"),
         ({"bot-token": BOT}, "d.channel", "a bot needs one"),
-        ({"bot-token": "12345678", "channel": "C0123ABCD"}, "d.bot-token", "begins with xoxb-"),
+        ({"bot-token": "not-a-token", "channel": "C0123ABCD"}, "d.bot-token", "begins with xoxb-"),
         ({"bot-token": BOT, "channel": "my channel"}, "d.channel", "is no channel"),
         ({"webhook": "https://hooks.slack.com/triggers/T0/1/abc"}, "d.webhook", "starts a workflow"),
         ({"webhook": "http://hooks.slack.com/services/T0/B0/x"}, "d.webhook", "must be https"),

@@ -146,7 +146,7 @@ async def test_rate_limit_waits_as_long_as_parameters_say() -> None:
         ({"chat-id": 1001234567890}, "1001234567890 has no minus: the ids of groups and channels begin with -100"),
         ({"chat-id": "my group"}, "is no chat id"),
         ({"chat-id": True}, "must be a number"),
-        ({"bot-token": "12345"}, "is no bot token; BotFather's have up to 12 digits, a colon and 35 characters"),
+        ({"bot-token": "not-a-token"}, "is no bot token; BotFather's have up to 12 digits, a colon and 35 characters"),
         ({"api-url": "http://example.com"}, "must be https"),
         ({"silent": ["quiet"]}, "priority"),
     ],

@@ -18,7 +18,8 @@ from tocsind.events import (
 from tocsind.host.damaged_files import Finding
 
 _TRIED_AGAIN = (
-    "tocsin tries again by itself; what waits too long goes to the fallback, if one works.\nWhat waits: tocsin status"
+    "tocsin tries again by itself; what waits too long goes to the fallback, if one works.\n"
+    "To see what waits, run: tocsin status"
 )
 
 
@@ -47,7 +48,7 @@ class Alarm(msgspec.Struct, frozen=True):
 
 def disabled(name: str, reason: str) -> Alarm:
     """The destination is out of service."""
-    body = f"{reason}. Its alerts go to its fallback.\nWhen that is mended: tocsin enable {name}"
+    body = f"{reason}. tocsin sends nothing there any more; its alerts go to its fallback.\nWhen it is mended, run: tocsin enable {name}"
     return Alarm("disabled", name, f"No alerts reach {name}: it is disabled", body, unreachable=name)
 
 
@@ -60,7 +61,7 @@ def failing(name: str, reason: str | None, seconds: float) -> Alarm:
 def late(name: str, seconds: float) -> Alarm:
     """A delivery has waited longer than `[alarms] age`."""
     title = f"Alerts have been waiting for {name} for {format_duration(seconds)}"
-    body = "If a limit of yours causes such waits, raise age in [alarms].\nWhy they wait: tocsin status"
+    body = "If a limit of yours causes such waits, raise age in [alarms].\nTo see why they wait, run: tocsin status"
     return Alarm("age", name, title, body, unreachable=name)
 
 

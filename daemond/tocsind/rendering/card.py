@@ -38,7 +38,7 @@ from .facts import (
 )
 from .numbers import number
 from .text import TRACEBACK, clean, is_blank, one_line, output_of_program
-from .trade import trade_of
+from .trade import Trade, trade_of
 
 DOUBT: Final = "possible duplicate"
 UNACKNOWLEDGED: Final = "not acknowledged elsewhere"
@@ -175,7 +175,10 @@ def why_no_file(delivery: Delivery, *, gone: bool, takes_files: bool) -> str:
 def _card(delivery: Delivery, no_file: str) -> Card:
     signal = delivery.signal
     trade, age = trade_of(signal), lateness(delivery)
-    facts, fields = (*facts_of(signal, trade), *_about_file(signal, no_file)), tuple(fields_of(signal, trade))
+    facts, fields = (
+        (*facts_of(signal, trade), *_about_file(signal, no_file), *_about_repetitions(delivery)),
+        tuple(fields_of(signal, trade)),
+    )
     if not (own := signal.source == DAEMON_SOURCE):  # the fields of a digest are lines of text
         facts, fields = with_leads(signal.title, facts, fields)
     title, body = _title_and_body(signal)
@@ -185,7 +188,7 @@ def _card(delivery: Delivery, no_file: str) -> Card:
         priority=delivery.priority,
         time=shown_time(delivery),
         tone=trade.colour if trade else _TONE_OF_PRIORITY[delivery.priority],
-        mark=_ENDED if trade is None and _ends(signal) else _MARK_OF_PRIORITY.get(delivery.priority, ""),
+        mark=_mark(delivery, trade),
         sign=trade.step.value if trade else "",
         late="" if age is None else f"{age_of(age)} late",
         doubt=DOUBT if delivery.maybe_duplicate else "",
@@ -227,6 +230,13 @@ def _ends(signal: Signal) -> bool:
     return bool(signal.done) or (signal.action or "").strip().upper() in ENDS
 
 
+def _mark(delivery: Delivery, trade: Trade | None) -> str:
+    """What is over needs no hurry. A trade that ends has its sign, whether it was won or lost."""
+    if _ends(delivery.signal):
+        return "" if trade else _ENDED
+    return _MARK_OF_PRIORITY.get(delivery.priority, "")
+
+
 def _form(signal: Signal) -> BodyForm:
     if signal.code:
         return BodyForm.CODE
@@ -253,3 +263,9 @@ def _about_file(signal: Signal, no_file: str) -> Iterator[Fact]:
         note = f"{signal.attach} is not attached: {no_file}"
     if note:
         yield Fact("Attachment", clean(note))
+
+
+def _about_repetitions(delivery: Delivery) -> Iterator[Fact]:
+    """How to end the reminders."""
+    if delivery.repeats > 0:
+        yield Fact("To stop the reminders", f"tocsin ack {delivery.id[-SHORT_ID:]}")

@@ -20,7 +20,6 @@ LATE: Final = 60.0  # seconds; pacing in a busy channel stays below it
 _OLDEST_ID: Final = 30 * 86_400.0
 _LONGEST_AGE: Final = 9  # longer than this an age is cut
 LATE_ROOM: Final = len(" ·  late") + _LONGEST_AGE  # code points that a title may grow by until it is sent
-_SHORT_ID: Final = 8  # as many as `card` shows, and `tocsin ack` takes
 _FOOTER_PART: Final = 60  # code points; a footer is for the id, and leaves room in a full batch
 
 MOST_NUMBERS: Final = 3  # in a push line
@@ -162,15 +161,11 @@ def valid_until(delivery: Delivery) -> float | None:
 
 
 def footer_parts(delivery: Delivery) -> Iterator[str]:
-    """Where a message comes from, each part short: how to end its repetitions, its priority unless that is normal, its tier, source and
-    host, tags.
-    """
+    """Where a message comes from, each part short: its priority unless that is normal, its tier, source and host, tags."""
     signal = delivery.signal
     unread = signal.timestamp_text
     if signal.timestamp is not None and iso(signal.timestamp) is None:
         unread = number(signal.timestamp)
-    if delivery.repeats > 0:
-        yield f"tocsin ack {delivery.id[-_SHORT_ID:]}"
     if delivery.priority is not Priority.NORMAL:
         yield delivery.priority.label
     yield from short(signal.tier)

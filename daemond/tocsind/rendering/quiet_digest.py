@@ -39,7 +39,7 @@ def _title(found: QuietDigest, lines: Sequence[Group]) -> str:
 
 
 def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {'stories' if what == 'story' else f'{what}s'}"
+    return f"{n:,} {what}{'s' if n != 1 else ''}"
 
 
 def _span(found: QuietDigest) -> str:
@@ -56,7 +56,7 @@ def _cancelled(found: QuietDigest) -> str:
     if not groups:
         return ""
     signals = sum(group.count for group in groups)
-    return f"{_counted(len(groups), 'story')} began and ended in the meantime ({_counted(signals, 'signal')})."
+    return f"{_counted(len(groups), 'alert')} began and ended in the meantime ({_counted(signals, 'signal')})."
 
 
 def _expired(found: QuietDigest) -> str:
