@@ -32,6 +32,8 @@ _PREFIX_LENGTH = 10
 _MAX_FORMS = 4096  # forms that are remembered
 _LIKE_A_URL = re.compile(r"\S*(?:\w://|webhooks/[0-9]+/)\S*")
 _REVEALING_SEGMENT = re.compile(r"(?=.*[0-9_A-Z-]).{8,}")  # of a path: no plain word, and no plain number
+_NAMES_A_SECRET = re.compile(r"key|token|secret|auth|pass|sig|code", re.IGNORECASE)  # of a query
+_PLAIN_WORD = re.compile(r"[A-Za-z][a-z]{,10}")  # `admin`: to replace it would make texts unreadable, and hides nothing
 _SHAPES = re.compile(
     r"(?i:(?<=webhooks/)[0-9]+/[\w-]+|(?<=webhooks%2f)[0-9]+%2f[\w-]+"  # Discord's webhooks
     r"|(?<=hooks\.slack\.com/)\S+|(?<=hooks\.slack\.com%2f)\S+|\bxox[a-z]-[\w-]{8,}|\bxapp-[\w-]{8,}"  # Slack
@@ -140,16 +142,20 @@ def _cleaned_struct(struct: msgspec.Struct, skip: Collection[str]) -> msgspec.St
 
 
 def _secret_parts(value: str) -> Iterator[str]:
-    """The secret parts of a value: of a URL the password, the revealing segments of its path, and the values of its query."""
+    """The secret parts of a value: of a URL the password, the revealing segments of its path, and the values of its query.
+
+    A plain word in a URL is a secret only as a password, or under a name in the query that says so.
+    """
     if "://" not in value:
         yield value
         return
     try:
         parts = urlsplit(value)
-        words = [parts.password or parts.username or ""]
+        query = [(name, found) for name, found in parse_qsl(parts.query) if len(found) > MIN_LENGTH]
+        words = [parts.password or ""] + [found for name, found in query if _NAMES_A_SECRET.search(name)]
         words += [found for found in parts.path.split("/") if _REVEALING_SEGMENT.fullmatch(found)]
-        words += [found for _, found in parse_qsl(parts.query) if len(found) > MIN_LENGTH]
-        words += [parts.fragment]
+        others = ["" if parts.password else parts.username or "", *(found for _, found in query), parts.fragment]
+        words += [found for found in others if not _PLAIN_WORD.fullmatch(found)]
     except ValueError:  # no URL after all
         words = [value]
     yield from (word for word in words if not word.isdecimal())

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.client.servers import Serve, Server, answering, silent, stored
 
-from tocsin.cli.job_name import job_name
+from tocsin.cli.job_name import job_name, program_name
 from tocsin.origin import unit_of
 
 RUN = [sys.executable, "-m", "tocsin", "run"]
@@ -295,6 +295,15 @@ def test_command_run_works_with_closed_streams(serve: Serve, folder: Path, close
         ("bash -euo pipefail -c 'cd /srv; export A=1\nif ! rsync a b 2>&1 | tee log; then exit 1; fi'", "rsync a b"),
         ("flock /run/lock -c 'backup.sh'", "backup.sh"),
         ("sh -c 'echo fine >&2; exit 3'", "sh"),
+        ("sh -c 'cd /x && backup.sh'", "backup.sh"),
+        ("sh -c 'set -e; ./job'", "job"),
+        ("sh -c 'exec job'", "job"),
+        ("sh -c '. env; job'", "job"),
+        ("sh -c 'VAR=1 job'", "job"),
+        ("sh -c 'A=$(date) B=`date` exec job'", "job"),
+        ("sh -c 'cd \"$(dirname x)\" && ./job'", "job"),
+        ("bash -c '[[ -f x ]] || exit; shopt -s x; declare -x A=1; alias a=b; eval job'", "job"),
+        ("sh -c 'command -v gzip >/dev/null || exit 1; command job'", "job"),
         ("sh -c 'TOKEN=abc curl -H x https://a'", "curl"),
         ("perl -lane 'print 1' x", "perl"),
         ('sh -c "open \'quote"', "sh"),
@@ -304,6 +313,20 @@ def test_command_run_works_with_closed_streams(serve: Serve, folder: Path, close
 )
 def test_job_name_is_that_of_the_script(command: str, name: str) -> None:
     assert job_name(shlex.split(command)) == name
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("/usr/bin/backup --all", "backup"),
+        ("sh -c 'cd /x && ./backup.sh --all'", "backup.sh"),
+        ("bash /x/backup.sh", "backup.sh"),
+        ("sh -c 'exit 3'", "sh"),
+        ("env A=1 backup", "env"),
+    ],
+)
+def test_program_name_is_that_of_the_command_or_of_the_first_job_of_a_shell(command: str, name: str) -> None:
+    assert program_name(shlex.split(command)) == name
 
 
 @given(

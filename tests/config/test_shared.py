@@ -67,9 +67,8 @@ def test_the_parts_of_an_address() -> None:
     found = address_of("rediss://us%40er:pa%2Fss@h.example.com:6380/3")
     assert found
     assert (found.host, found.port, found.tls, found.database) == ("h.example.com", 6380, True, 3)
-    assert found.user
     assert found.password
-    assert (found.user.reveal(), found.password.reveal()) == ("us@er", "pa/ss")
+    assert (found.user, found.password.reveal()) == ("us@er", "pa/ss")
     assert found.name == "rediss://h.example.com:6380"
     local = address_of("unix:///run/a.sock?db=2")
     assert local

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
@@ -62,6 +63,32 @@ def test_redacted_replaces_password_path_and_query_of_a_secret_url() -> None:
     for part in ("hunter22", "T0ABCDEFG", "my-Private-path", "attic7"):
         assert redacted(f"at {part} it failed") == "at **** it failed"
     assert redacted("hooks.example services room user 1") == "hooks.example services room user 1"
+
+
+def test_redacted_leaves_plain_words_of_a_secret_url_readable() -> None:
+    Secret("https://admin@hooks.example/services/aB3defghijk?channel=alerts&priority=urgent#General")
+    Secret("redis://default:hunter22@redis.example/0")
+    text = "admin: the default of alerts is urgent in General"
+    assert redacted(text) == text
+    assert redacted("no aB3defghijk, no hunter22") == "no ****, no ****"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ops:sesame@hooks.example/",
+        "https://se5ame@hooks.example/",
+        "https://sesameandmuchmore@hooks.example/",
+        "https://hooks.example/?token=sesame",
+        "https://hooks.example/?api_key=sesame",
+        "https://hooks.example/?room=sesame-7",
+    ],
+)
+def test_redacted_replaces_a_word_of_a_url_that_is_a_password_or_a_token(url: str) -> None:
+    Secret(url)
+    word = re.search(r"se[s5]ame[\w-]*", url)
+    assert word
+    assert redacted(f"they say {word[0]} is wrong") == "they say **** is wrong"
 
 
 def test_redacted_replaces_a_short_secret_only_as_a_whole_word() -> None:

@@ -21,9 +21,11 @@ _DEEPEST = 10  # commands within commands
 _WRAPPERS = {
     "chronic": ("", 0),
     "chrt": ("TPD", 1),
+    "builtin": ("", 0),
     "command": ("", 0),
     "doas": ("Cu", 0),
     "env": ("Cu", 0),
+    "eval": ("", 0),
     "exec": ("a", 0),
     "flock": ("Ew", 1),
     "ionice": ("cn", 0),
@@ -46,27 +48,12 @@ _SEPARATORS = ";&|()\n"
 _REDIRECTION = re.compile(r"\d*[<>]&\d*-?|&?\d*[<>]{1,2}\s*[^\s;&|()<>]+")
 _BEFORE_A_COMMAND = frozenset({"!", "do", "else", "elif", "if", "then", "until", "while", "{"})
 _NO_JOB = {
-    *(
-        ".",
-        ":",
-        "[",
-        "}",
-        "cd",
-        "case",
-        "do",
-        "done",
-        "echo",
-        "esac",
-        "exit",
-        "export",
-        "fi",
-        "for",
-        "function",
-        "kill",
-    ),
-    *("printf", "pushd", "read", "return", "select", "set", "shift", "sleep", "source", "test", "trap", "true"),
-    *("ulimit", "umask", "unset", "wait"),
-}
+    *(".", ":", "[", "[[", "}", "alias", "bind", "cd", "case", "declare", "dirs", "disown", "do", "done", "echo", "enable"),
+    *("esac", "exit", "export", "fg", "fi", "for", "function", "getopts", "hash", "jobs", "kill", "let", "local", "popd"),
+    *("printf", "pushd", "pwd", "read", "readonly", "return", "select", "set", "setopt", "shift", "shopt", "sleep", "source"),
+    *("test", "times", "trap", "true", "type", "typeset", "ulimit", "umask", "unalias", "unset", "wait", "which"),
+}  # fmt: skip
+_SUBSTITUTION = re.compile(r"\$\([^()]*\)|`[^`]*`")  # `A=$(date) job`: `date` is not the job
 
 
 def job_name(command: list[str]) -> str:
@@ -75,6 +62,12 @@ def job_name(command: list[str]) -> str:
     plain = takewhile(lambda word: word[:1] != "-" and set(word) <= _PLAIN, words[1:])
     name = " ".join((_base(words[0]), *plain))
     return name.encode("utf-8", "replace").decode()[:_LONGEST]
+
+
+def program_name(command: list[str]) -> str:
+    """The base name of the program, for an expectation; of a shell with a script, that of the script's first job."""
+    base = _base(command[0])
+    return _base(_unwrapped(command, _DEEPEST)[0]) if base in _SHELLS else base
 
 
 def _base(program: str) -> str:
@@ -133,7 +126,8 @@ def _of_shell(words: list[str]) -> list[str]:
 
 
 def _first_job(script: str) -> list[str]:
-    lexer = shlex.shlex(_REDIRECTION.sub(" ", script), posix=True, punctuation_chars=_SEPARATORS)
+    plain = _REDIRECTION.sub(" ", _SUBSTITUTION.sub("$", script))
+    lexer = shlex.shlex(plain, posix=True, punctuation_chars=_SEPARATORS)
     lexer.whitespace = " \t\r"
     lexer.whitespace_split = True
     try:
@@ -143,12 +137,17 @@ def _first_job(script: str) -> list[str]:
     job: list[str] = []
     for word in [*words, ";"]:
         if set(word) <= set(_SEPARATORS):
-            if job and job[0] not in _NO_JOB:
+            if job and not _is_preparation(job):
                 return job
             job = []
         elif job or not (word in _BEFORE_A_COMMAND or _is_assignment(word)):
             job.append(word)
     return []
+
+
+def _is_preparation(job: list[str]) -> bool:
+    """Whether a command of a script is no job: a builtin, or a question whether a program is there (`command -v pg_dump`)."""
+    return job[0] in _NO_JOB or (job[0] == "command" and job[1:2] in (["-v"], ["-V"]))
 
 
 def _of_interpreter(words: list[str]) -> list[str]:

@@ -28,7 +28,7 @@ class EngineAddress(msgspec.Struct, frozen=True):
     port: int = _PORT
     path: str | None = None
     tls: bool = False
-    user: Secret | None = None
+    user: str | None = None
     password: Secret | None = None
     database: int = 0
 
@@ -72,7 +72,7 @@ def address_of(url: str) -> EngineAddress | None:
 
 
 def _address(parts: SplitResult) -> EngineAddress | None:
-    user = Secret(unquote(parts.username)) if parts.username else None
+    user = unquote(parts.username) if parts.username else None
     password = Secret(unquote(parts.password)) if parts.password else None
     if parts.scheme == "unix" and parts.path.startswith("/"):
         number = parse_qs(parts.query).get("db", ["0"])[0]

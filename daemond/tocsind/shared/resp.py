@@ -55,7 +55,7 @@ class Connection:
 
     async def _log_in(self, address: EngineAddress) -> None:
         if address.password:
-            user = [address.user.reveal()] if address.user else []
+            user = [address.user] if address.user else []
             await self.call("AUTH", *user, address.password.reveal())
         if address.database:
             await self.call("SELECT", address.database)
