@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route, until
 
 TOKEN = "a-token-for-tests"
 LISTEN = f'[http]\nlisten = "127.0.0.1:0"\ntoken = "{TOKEN}"\n'
@@ -61,6 +61,22 @@ def ask(where: DaemonProcess | tuple[str, int], method: str, path: str, body: ob
         connection.request(method, path, content, named)
         answer = connection.getresponse()
         return Answer(answer.status, dict(answer.getheaders()), answer.read())
+
+
+def post(daemon: DaemonProcess, payload: object, query: str = "") -> Answer:
+    """Post a message to `alerts`."""
+    return ask(daemon, "POST", WEBHOOK + query, payload)
+
+
+def contents(fake: FakeProcess) -> list[str]:
+    """The contents of the messages that are at the fake Discord."""
+    return [message["payload"].get("content", "") for message in fake.messages() if not message["deleted"]]
+
+
+def arrived(fake: FakeProcess, content: str) -> dict[str, Any]:
+    """The message with this content, once it is there."""
+    until(lambda: content in contents(fake))
+    return next(each for each in fake.messages() if each["payload"].get("content") == content)
 
 
 def multipart(fields: Mapping[str, str], files: Mapping[str, tuple[str, bytes]]) -> tuple[bytes, str]:

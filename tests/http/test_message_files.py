@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness import FakeProcess
-from tests.http.test_webhooks import arrived, post
-from tests.http_client import WEBHOOK, ask, daemon_with, multipart
+from tests.http_client import WEBHOOK, arrived, ask, daemon_with, multipart, post
 
 
 def upload(daemon: Any, method: str, path: str, message: dict[str, Any], **files: bytes) -> Any:
