@@ -33,7 +33,7 @@ from tocsind.journal import FIRST, Journal, LaneState, LimitState, RequestRecord
 from tocsind.policy.delivery import Priority
 
 from .engine import RENEW_SECONDS, EngineAway, Stored
-from .items import OtherVersion, Unreadable, arriving, ended_of, item_of, lane_in, limits_in, stories_in
+from .items import LAST_SENDER, OtherVersion, Unreadable, arriving, ended_of, item_of, lane_in, limits_in, stories_in
 from .store import ALONE_AFTER, SharedStore
 from .targets import Target
 
@@ -174,6 +174,7 @@ class Hub:
         target.places.clear()
         self._strange.clear()
         learned = await self._engine.learned(target.name)
+        is_behind = target.is_behind and learned.state.get(LAST_SENDER) != self._host.encode()
         await self._fetch(target)
         offset, steady, now = self._targets.offset, self._clock.steady(), self._clock.now()
         requests = []
@@ -185,12 +186,12 @@ class Hub:
                 target.learned.append(RequestRecord(answered, rest.endswith("/1"), ""))
                 requests.append((now - (steady - answered), rest.endswith("/1")))
         target.ready = True
-        limits = limits_in(learned.state, offset) if target.is_behind else []
+        limits = limits_in(learned.state, offset) if is_behind else []
         names = self._targets.names(target)
         for name in names:
             far = self._targets.options(name).fingerprint
-            saved = lane_in(learned.state, far, name, offset) if target.is_behind else None
-            if target.is_behind:
+            saved = lane_in(learned.state, far, name, offset) if is_behind else None
+            if is_behind:
                 for key, story in stories_in(learned.state, far).items():
                     await self._journal.run(shared.adopt_story, name, key, story)
             with suppress(KeyError):  # the lane has not started

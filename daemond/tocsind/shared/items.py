@@ -29,6 +29,7 @@ VERSION: Final = 1
 HOST_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,96}")
 _LARGEST: Final = 1e15
 _STATES: Final = frozenset(state.value for state in SETTLED)
+LAST_SENDER: Final = "last sender"  # the host whose journal knows at least as much as the engine
 _LIMIT, _LANE, _STORY = "limit ", "lane ", "story "
 _signal_of = msgspec.msgpack.Decoder(dict[str, object]).decode
 _encode = msgspec.msgpack.Encoder().encode

@@ -34,7 +34,7 @@ from tocsind.policy.outcomes import Outcome, is_unsent
 from tocsind.policy.story import ends_story
 
 from .engine import Engine, EngineAway, Settled
-from .items import done_of, id_of, states_of, story_state
+from .items import LAST_SENDER, done_of, id_of, states_of, story_state
 from .targets import DEGRADED, Target, Targets
 
 ALONE_AFTER: Final = 10.0  # s that a delivery which the engine has waits for another host, while the engine is away
@@ -120,7 +120,8 @@ class SharedStore(JournalStore):
         request = f"{self.host}/{new_id()}/{int(asking.expedited)}"
         gone: list[str] | None
         try:
-            ids, foreign = [id_ for id_, _ in known], [id_ for id_, is_foreign in known if is_foreign]
+            foreign = [id_ for id_, is_foreign in known if is_foreign]
+            ids = [id_ for id_, _ in known] if _may_leave_copy(claimed, asking) else []
             gone = await self.engine.begin(target.name, target.token, ids, foreign, request)
         except EngineAway:
             gone = None
@@ -184,6 +185,7 @@ class SharedStore(JournalStore):
         known, destination = await self._ids(target, waits), batch[0].destination
         far = self.targets.options(destination).fingerprint
         state = states_of(far, lane, scopes, self.targets.offset) | await self._story(far, batch)
+        state[LAST_SENDER] = self.host.encode()
         return Settled(waiting=[id_ for id_, _ in known], request=target.requests.get(destination), state=state)
 
     async def _story(self, far: str, batch: Sequence[Delivery]) -> dict[str, bytes]:
@@ -265,3 +267,10 @@ class SharedStore(JournalStore):
 
     def _holds(self, target: Target) -> bool:
         return target.holds(self._clock.now())
+
+
+def _may_leave_copy(claimed: Sequence[Delivery], asking: RequestStart) -> bool:
+    """Whether the request, made twice, leaves two messages: else the next holder need not mark what was in flight (`attempts.replay`)."""
+    update = claimed[0].update
+    edits = update is not None and update.edits is not None and not asking.editing.leaves_copy
+    return not edits and not asking.repeatable
