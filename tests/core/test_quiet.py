@@ -100,7 +100,7 @@ async def test_quiet_digest_in_one_line_when_nothing_fires(tmp_path: Path) -> No
         (digest,) = await wake_up(fixture, 7.1)
         assert digest.signal.title == "Quiet hours are over: nothing fires any more (2 signals)"
         assert digest.signal.fields is None
-        assert digest.signal.body == "2026-01-01 00:00 UTC. 1 story began and ended in the meantime (2 signals)."
+        assert digest.signal.body == "2026-01-01 00:00 UTC. 1 alert began and ended in the meantime (2 signals)."
         assert digest.priority is LOW
 
 

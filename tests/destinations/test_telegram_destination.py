@@ -48,7 +48,7 @@ def configured(**keys: Any) -> Config:
 async def test_batch_is_one_message_with_a_number_as_proof() -> None:
     async with telegram() as (fake, destination):
         report = await destination.deliver([delivery("one"), delivery("two")])
-    assert report.outcomes == (Delivered("1"), Delivered("1"))
+    assert report.outcomes == (Delivered(f"{CHAT}:1"),) * 2
     (message,) = fake.saved
     assert "one" in message.title
     assert "two" in message.text
@@ -57,15 +57,15 @@ async def test_batch_is_one_message_with_a_number_as_proof() -> None:
 async def test_live_message_is_edited_and_edit_without_change_is_delivered() -> None:
     async with telegram() as (fake, destination):
         await destination.deliver([state("opened", None)])
-        edit = state("closed", "1")
-        assert (await destination.deliver([edit])).outcomes == (Delivered("1"),)
-        assert (await destination.deliver([edit])).outcomes == (Delivered("1"),)
+        edit = state("closed", f"{CHAT}:1")
+        assert (await destination.deliver([edit])).outcomes == (Delivered(f"{CHAT}:1"),)
+        assert (await destination.deliver([edit])).outcomes == (Delivered(f"{CHAT}:1"),)
     assert [(message.title, message.edits) for message in fake.saved] == [("closed", 1)]
 
 
 async def test_edit_of_a_deleted_message_is_posted_again() -> None:
     async with telegram() as (_, destination):
-        report = await destination.deliver([state("closed", "99")])
+        report = await destination.deliver([state("closed", f"{CHAT}:99")])
     (outcome,) = report.outcomes
     assert isinstance(outcome, Deferred)
     assert outcome.cause is Cause.TARGET_GONE
@@ -77,7 +77,7 @@ async def test_upgraded_group_gets_messages_under_its_new_id_and_operator_is_tol
         first = await destination.deliver([delivery("moved")])
         second = await destination.deliver([delivery("moved")])
     assert isinstance(first.outcomes[0], Deferred)
-    assert second.outcomes == (Delivered("1"),)
+    assert second.outcomes == (Delivered("-1009999999999:1"),)
     assert "-1009999999999" in str(first.note)
 
 
@@ -88,6 +88,17 @@ async def test_group_that_is_said_to_have_moved_to_its_own_id_is_a_strike() -> N
     (outcome,) = report.outcomes
     assert isinstance(outcome, Refused)
     assert outcome.strike
+
+
+async def test_edit_of_a_message_from_before_the_upgrade_is_posted_again_and_changes_no_other() -> None:
+    async with telegram() as (fake, destination):
+        fake.migrate_to = -1009999999999
+        await destination.deliver([delivery("moved")])
+        await destination.deliver([delivery("other")])
+        (outcome,) = (await destination.deliver([state("closed", f"{CHAT}:1")])).outcomes
+    assert isinstance(outcome, Deferred)
+    assert outcome.cause is Cause.TARGET_GONE
+    assert [each.title for each in fake.saved] == ["other"]
 
 
 async def test_low_signal_makes_no_sound_and_thread_is_named() -> None:

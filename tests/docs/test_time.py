@@ -55,7 +55,7 @@ def test_quiet_hours_page_prints_what_it_shows(tmp_path: Path) -> None:
         until(lambda: alerts.read_text().count("\n") == 2)
         digest = json.loads(alerts.read_text().splitlines()[1])
     assert digest["title"] == "Quiet hours are over: 3 signals in one digest"
-    assert "1 story began and ended in the meantime (2 signals)." in digest["body"]
+    assert "1 alert began and ended in the meantime (2 signals)." in digest["body"]
     assert list(digest["fields"]) == ["weekly report is ready"]
 
 

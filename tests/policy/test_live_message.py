@@ -28,7 +28,7 @@ IN_DOUBT = Settlement(State.UNKNOWN, "timeout")
 
 def state(order: int, priority: Priority = Priority.NORMAL, **known: Any) -> Delivery:
     """A delivery of the key, with this `order`."""
-    signal = Signal(f"state {order}", key="trade", timestamp=known.pop("timestamp", None))
+    signal = Signal(f"state {order}", key="trade", timestamp=known.pop("timestamp", None), done=known.pop("done", None))
     return Delivery(order, signal, "d", priority, NOW + order, order=order, **known)
 
 
@@ -118,6 +118,20 @@ def test_build_keeps_showing_a_newer_state() -> None:
     (newer,) = updated(state(6), known=known, before=state(5))
     assert newer.update is not None
     assert newer.update.message.order == 6
+
+
+def test_build_posts_first_state_of_a_new_story_without_the_ended_one() -> None:
+    ended = state(1, done=True)
+    (posted,) = updated(state(2), known=LiveMessage("m1", (OPENED, FILLED)), before=ended)
+    assert posted.update is not None
+    assert (posted.update.edits, posted.update.history, posted.update.is_repost) == (None, (), False)
+
+
+@pytest.mark.parametrize("late", [state(1), state(3, done=True)], ids=["a late state", "a further end"])
+def test_build_edits_the_message_of_an_ended_story_with_what_belongs_to_it(late: Delivery) -> None:
+    (edited,) = updated(late, known=LiveMessage("m1", (OPENED, FILLED)), before=state(2, done=True))
+    assert edited.update is not None
+    assert edited.update.edits == "m1"
 
 
 @pytest.mark.parametrize("priority", Priority)

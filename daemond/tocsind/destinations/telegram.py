@@ -55,8 +55,11 @@ class TelegramResponse(Response):
 
     @property
     def proof(self) -> str | None:
-        number = self.result.get("message_id")
-        return str(number) if isinstance(number, int) else None
+        """The ids of chat and message: an edit needs both."""
+        chat, number = self.result.get("chat"), self.result.get("message_id")
+        if not isinstance(number, int):
+            return None
+        return f"{chat['id']}:{number}" if isinstance(chat, dict) and isinstance(chat.get("id"), int) else str(number)
 
     @property
     def new_chat_id(self) -> str | None:
@@ -95,7 +98,7 @@ _STRIKES: Final = (
     "chat not found|not enough rights|have no rights|thread not found|TOPIC_|CHAT_WRITE_FORBIDDEN|need administrator"
     "|was upgraded"
 )
-_CLOSED: Final = "message to edit not found|message can't be edited|MESSAGE_ID_INVALID"
+_CLOSED: Final = "message to edit not found|message can't be edited|MESSAGE_ID_INVALID|was upgraded"
 
 TABLE: Final[tuple[Row[TelegramResponse], ...]] = (
     Row({200}, None, delivered, _proven),
@@ -154,7 +157,12 @@ class Telegram(HttpDestination[TelegramOptions]):
         cards: list[Card] = [card_of_update(update)] if update else [card_of(each) for each in batch]
         values = {"chat_id": self._chat_id, **message(cards), "link_preview_options": {"is_disabled": True}}
         if update and update.edits:
-            return self._asking("editMessageText", {**values, "message_id": int(update.edits)})
+            chat, _, number = update.edits.rpartition(":")
+            in_chat = {
+                "chat_id": chat or self._chat_id,
+                "message_id": int(number),
+            }  # a group that was upgraded has another id
+            return self._asking("editMessageText", values | in_chat)
         thread = {} if self.options.thread_id is None else {"message_thread_id": self.options.thread_id}
         silent = {"disable_notification": True} if self._is_silent(batch) else {}
         return self._asking("sendMessage", {**values, **thread, **silent})

@@ -3,6 +3,7 @@
       the first state of a key ----------> post: this is the live message
       a later one -----------------------> edit: it shows that state, and the earlier ones as its history
       one that must notify (URGENT) -----> post again: an edit notifies no one. The new message is the live one, the old one stays as it is
+      the first state of a new story ----> post: the story before it has ended (`story`), and its message stays as it is
       the message is gone, or closed ----> post again, at the next turn
       several that wait -----------------> one request: it shows the last of them, the others are its history
       one that comes late ---------------> a line of the history, never the state shown: that is the last *accepted* one, whatever its

@@ -8,6 +8,7 @@ import msgspec
 
 from .delivery import Delivery, LiveUpdate, Priority, Settlement, State
 from .live_message import Editing, Line, LiveMessage, plan_update
+from .story import ends_story
 
 SHOWN = frozenset({State.SENT, State.UNKNOWN})  # an UNKNOWN one may have been shown, and is not sent again
 
@@ -25,6 +26,8 @@ def build(
     far.
     """
     states = sorted(claimed, key=lambda delivery: delivery.order)
+    if before is not None and _is_new_story(before, states):
+        known, before = LiveMessage(), None
     edits, then = plan_update(
         known,
         [line(delivery) for delivery in states],
@@ -38,6 +41,13 @@ def build(
         key, about, edits, then, msgspec.structs.replace(shown, maybe_duplicate=then.maybe_duplicate), is_repost
     )
     return [msgspec.structs.replace(delivery, update=update) for delivery in states]
+
+
+def _is_new_story(before: Delivery, states: Sequence[Delivery]) -> bool:
+    """Whether the message told a story that has ended, and one of `states` (at least one) begins another."""
+    return ends_story(before.signal) and any(
+        state.order > before.order and not ends_story(state.signal) for state in states
+    )
 
 
 def after(batch: Sequence[Delivery], settlements: Sequence[Settlement]) -> LiveMessage | None:
