@@ -220,7 +220,7 @@ async def test_all_files_of_a_request_together_may_be_too_large() -> None:
     assert answer.status_code == 413
 
 
-async def test_an_edit_brings_files_of_its_own_or_leaves_those_that_are_there() -> None:
+async def test_an_edit_adds_files_replaces_them_or_leaves_those_that_are_there() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         form = {"payload_json": json.dumps({"content": "see"})}
         sent = await http.post(
@@ -228,9 +228,12 @@ async def test_an_edit_brings_files_of_its_own_or_leaves_those_that_are_there() 
         )
         place = f"{versioned(fake)}/messages/{sent.json()['id']}"
         kept = await http.patch(place, json={"content": "still there"})
-        other = await http.patch(place, data=form, files={"files[0]": ("b.txt", b"6")})
+        added = await http.patch(place, data=form, files={"files[0]": ("b.txt", b"6")})
+        only = {"payload_json": json.dumps({"attachments": [{"id": 0, "filename": "c.txt"}]})}
+        other = await http.patch(place, data=only, files={"files[0]": ("c.txt", b"7")})
+    assert [each["filename"] for each in added.json()["attachments"]] == ["a.txt", "b.txt"]
     assert [each["filename"] for each in kept.json()["attachments"]] == ["a.txt"]
-    assert [each["filename"] for each in other.json()["attachments"]] == ["b.txt"]
+    assert [each["filename"] for each in other.json()["attachments"]] == ["c.txt"]
 
 
 async def test_a_form_will_do_where_json_is_too_much_to_ask() -> None:

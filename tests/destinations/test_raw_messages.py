@@ -18,8 +18,9 @@ from tocsind.config import DiscordOptions
 from tocsind.destinations.discord import DiscordWebhook
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.raw_messages import files_of, footprint
+from tocsind.policy.backoff import Retry
 from tocsind.policy.batch import form
-from tocsind.policy.delivery import Delivery, Priority
+from tocsind.policy.delivery import Delivery, Priority, settle
 from tocsind.policy.live_message import LiveMessage
 from tocsind.policy.live_update import build
 from tocsind.policy.outcomes import Cause, Deferred, Delivered
@@ -55,6 +56,23 @@ def raw_delivery(payload: dict[str, Any], number: int = 1, **fields: Any) -> Del
 
 def embeds(*titles: str, **more: Any) -> dict[str, Any]:
     return {"embeds": [{"title": title} for title in titles], **more}
+
+
+async def test_raw_message_for_a_forum_goes_as_it_is_to_a_channel_that_is_none(
+    fake: FakeDiscord, client: HttpClient
+) -> None:
+    hook = webhook(fake, client)
+    message = raw_delivery({"content": "**news**", "thread_name": "t", "applied_tags": ["1"], **embeds("E")})
+    (refused,) = (await hook.deliver([message])).outcomes
+    assert isinstance(refused, Deferred)
+    assert "without thread_name" in refused.reason
+    next_ = settle(message, refused, now=0.0, retry=Retry(), jitter=0.0)
+    assert (next_.wait, next_.plain_format) == (0.0, False)
+    (delivered,) = (await hook.deliver([message])).outcomes
+    assert isinstance(delivered, Delivered)
+    (found,) = fake.messages
+    assert (found.payload["content"], found.payload["embeds"][0]["title"]) == ("**news**", "E")
+    assert "thread_name" not in found.payload
 
 
 async def test_raw_message_arrives_as_it_was_written(fake: FakeDiscord, client: HttpClient) -> None:

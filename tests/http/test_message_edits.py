@@ -49,6 +49,14 @@ def test_edit_and_deletion_reach_a_message_that_was_sent(running: DaemonProcess,
         assert (gone.status, gone.json()["code"]) == (404, 10008)
 
 
+def test_message_object_says_when_it_was_edited(running: DaemonProcess) -> None:
+    path = f"{WEBHOOK}/messages/{post(running, {'content': 'new'}, '?wait=true').json()['id']}"
+    assert ask(running, "GET", path).json()["edited_timestamp"] is None
+    edited = ask(running, "PATCH", path, {"content": "other"}).json()
+    assert edited["edited_timestamp"] >= edited["timestamp"]
+    assert ask(running, "GET", path).json() == edited
+
+
 def test_edit_survives_a_restart(tmp_path: Path, fake: FakeProcess) -> None:
     daemon = daemon_with(tmp_path, fake)
     with daemon.start():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -42,3 +43,32 @@ def test_edit_with_no_attachments_takes_the_file_away(tmp_path: Path, fake: Fake
         assert names(arrived(fake, "without it")["payload"]) == []
         empty = ask(daemon, "PATCH", path, {"content": ""})
         assert (empty.status, empty.json()["code"]) == (400, 50006)
+
+
+def test_edit_with_a_file_adds_it_or_replaces_what_is_there(tmp_path: Path, fake: FakeProcess) -> None:
+    with daemon_with(tmp_path, fake).start() as daemon:
+        id_ = upload(daemon, "POST", f"{WEBHOOK}?wait=true", {"content": "one"}, old=b"OLD").json()["id"]
+        arrived(fake, "one")
+        path = f"{WEBHOOK}/messages/{id_}"
+        added = upload(daemon, "PATCH", path, {"content": "two"}, new=b"NEW").json()
+        assert names(added) == names(ask(daemon, "GET", path).json()) == ["old", "new"]
+        assert len({each["id"] for each in added["attachments"]}) == 2
+        assert names(arrived(fake, "two")["payload"]) == ["old", "new"]
+        only = {"content": "three", "attachments": [{"id": 0, "filename": "last"}]}
+        assert names(upload(daemon, "PATCH", path, only, last=b"LAST").json()) == ["last"]
+        assert names(arrived(fake, "three")["payload"]) == ["last"]
+        assert names(ask(daemon, "PATCH", path, {"content": "four"}).json()) == ["last"]
+        assert names(arrived(fake, "four")["payload"]) == ["last"]
+
+
+def test_edit_before_sending_replaces_the_file(tmp_path: Path, fake: FakeProcess) -> None:
+    fake.hold()
+    with daemon_with(tmp_path, fake).start() as daemon:
+        post(daemon, {"content": "in flight"})
+        fake.await_held()
+        id_ = upload(daemon, "POST", f"{WEBHOOK}?wait=true", {"content": "waits"}, old=b"OLD").json()["id"]
+        only = {"content": "edited", "attachments": [{"id": 0}]}
+        upload(daemon, "PATCH", f"{WEBHOOK}/messages/{id_}", only, new=b"NEW")
+        fake.release()
+        [found] = arrived(fake, "edited")["payload"]["attachments"]
+        assert (found["filename"], found["sha256"]) == ("new", hashlib.sha256(b"NEW").hexdigest())

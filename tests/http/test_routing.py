@@ -42,6 +42,15 @@ def router(options: HttpOptions = OPTIONS, emit: Emit = lambda _: None) -> Route
     return made
 
 
+def test_unknown_path_is_answered_with_the_paths_that_are_there() -> None:
+    made = router()
+    made.add("GET", "/x/{name}/{token}", _answer, needs=Needs.SEND, shown="/x/NAME/TOKEN")
+    found = made.inspect(request("/elsewhere"))
+    assert isinstance(found, Reply)
+    assert b"/x/NAME/TOKEN" in found.body
+    assert b"{" not in found.body
+
+
 def verdict(found: Reply | Admitted) -> int:
     return found.status if isinstance(found, Reply) else 200
 

@@ -42,6 +42,22 @@ def test_answer_leaves_room_in_the_rate_limit_headers(running: DaemonProcess) ->
     assert float(headers["X-RateLimit-Reset-After"]) <= 1
 
 
+def test_names_in_the_query_ignore_case_and_a_slash_may_end_the_path(
+    running: DaemonProcess, discord_fake: FakeProcess
+) -> None:
+    answer = post(running, {"content": "loud"}, "/?WAIT=True&Thread_ID=78&PRIORITY=low")
+    assert (answer.status, answer.json()["content"], answer.json()["channel_id"]) == (200, "loud", "78")
+    assert arrived(discord_fake, "loud")["thread_id"] == "78"
+    assert post(running, {"content": "x"}, "?THREAD_id=abc").status == 400
+
+
+def test_thread_name_is_left_out_where_the_channel_is_no_forum(
+    running: DaemonProcess, discord_fake: FakeProcess
+) -> None:
+    assert post(running, {"content": "*for* a forum", "thread_name": "t", "embeds": [{"title": "E"}]}).status == 204
+    assert arrived(discord_fake, "*for* a forum")["payload"]["embeds"][0]["title"] == "E"
+
+
 def test_wait_returns_a_message_object(running: DaemonProcess) -> None:
     answer = post(running, {"content": "waited for", "embeds": [{"title": "T"}]}, "?wait=True")
     message = answer.json()

@@ -34,7 +34,7 @@ from .discord_response import DiscordResponse
 from .discord_table import outcome_of, outcome_of_edit
 from .http import Answer, Body, Failure, HttpClient, json_body
 from .multipart import File, multipart
-from .raw_messages import about_deliveries, files_of, footprint, within_thread
+from .raw_messages import NO_FORUM, about_deliveries, files_of, footprint, within_thread, without_forum
 from .rejections import Rejection, verdicts, verdicts_of_edit
 from .response import bounded_reason
 
@@ -63,6 +63,7 @@ class DiscordWebhook:
         self._client = client
         self._attachments = attachments
         self._unsupported: frozenset[str] = frozenset()  # parts of the request that Discord refused
+        self._is_forum = True  # a `thread_name` may be sent: Discord has not said that the channel is no forum
 
     def footprint(self, delivery: Delivery) -> Footprint:
         key, weight = delivery.signal.key, 0
@@ -142,6 +143,9 @@ class DiscordWebhook:
         response = DiscordResponse(answer)
         if deletes and response.status == 404 and response.is_own:
             return Report((Delivered(edits),) * len(batch), response.rate_headers)
+        if payload and without_forum(response, payload):
+            self._is_forum = False
+            return Report((NO_FORUM,) * len(batch), response.rate_headers, response.is_invalid)
         outcomes = self._raw_verdicts(response, batch, shown, edits)
         if "thread_id" in query:
             outcomes = tuple(map(within_thread, outcomes))
@@ -149,7 +153,7 @@ class DiscordWebhook:
 
     async def _raw_files(self, batch: Sequence[Delivery]) -> list[File]:
         files: list[File] = []
-        for each in batch:
+        for each in raw.with_files(batch):
             content = await self._read(each) if raw.file_names(each) else None
             files += files_of(each, content, len(files))
         return files
@@ -157,11 +161,11 @@ class DiscordWebhook:
     def _raw_payload(
         self, batch: Sequence[Delivery], shown: Delivery, files: Sequence[File] = (), *, edits: bool = False
     ) -> dict[str, Any]:
-        notify = self._notify(shown)
+        notify, names = self._notify(shown), [file.name for file in files]
         if edits:
-            return raw.raw_edit(shown, notify)
+            return raw.raw_edit(shown, notify, names)
         together = batch if batch[0].update is None else [shown]
-        return raw.raw_message(together, self._options.username, notify, [file.name for file in files])
+        return raw.raw_message(together, self._options.username, notify, names, is_forum=self._is_forum)
 
     def _raw_verdicts(
         self, response: DiscordResponse, batch: Sequence[Delivery], shown: Delivery, edits: str | None

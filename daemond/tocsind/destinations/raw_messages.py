@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -11,9 +12,15 @@ from tocsind.policy.delivery import Delivery
 from tocsind.policy.outcomes import Cause, Deferred, Outcome, Refused
 from tocsind.rendering.discord import Notify, raw
 
+from .discord_response import DiscordResponse
 from .multipart import File
 from .rejections import Rejection
 
+_NO_FORUM_CODE: Final = 220003
+NO_FORUM: Final = Deferred(
+    "400 from Discord: the channel is no forum; the message goes without thread_name", Cause.BATCH_MATE
+)
+"""The same message is sent again at once, without the parts that only a forum takes."""
 _bundle = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
@@ -49,6 +56,11 @@ def about_deliveries(fault: Rejection, batch: Sequence[Delivery]) -> Rejection:
     owners = raw.owners(batch) if len(batch) > 1 else []
     items = {owners[place]: words for place, words in fault.items.items() if place < len(owners)}
     return msgspec.structs.replace(fault, items=items, is_whole_request=frozenset(), curable=True)
+
+
+def without_forum(response: DiscordResponse, payload: Mapping[str, Any]) -> bool:
+    """Whether a message is refused for nothing but its `thread_name`: the channel is no forum."""
+    return response.status == 400 and response.code == _NO_FORUM_CODE and "thread_name" in payload
 
 
 def within_thread(outcome: Outcome) -> Outcome:

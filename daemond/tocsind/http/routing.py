@@ -47,6 +47,8 @@ class Route(msgspec.Struct, frozen=True):
     body: int
     """Bytes that the body may have."""
     refusal: Shape
+    shown: str | None
+    """How an answer names the path to people; None: it does not."""
 
     def match(self, segments: list[str]) -> dict[str, str] | None:
         """The named segments of a path with as many segments; None for one that does not fit."""
@@ -76,11 +78,22 @@ class Router:
         self._options, self._access = options, Access(options)
 
     def add(
-        self, method: str, path: str, handler: Handler, *, needs: Needs, body: int = 0, refusal: Shape = plain
+        self,
+        method: str,
+        path: str,
+        handler: Handler,
+        *,
+        needs: Needs,
+        body: int = 0,
+        refusal: Shape = plain,
+        shown: str | None = None,
     ) -> None:
-        """Add a route. `refusal` makes its 401 and 413, for routes whose clients expect a shape of their own."""
+        """Add a route. `refusal` makes its 401 and 413, for routes whose clients expect a shape of their own; `shown` is its path as people
+        read it, which a path without a named segment needs not.
+        """
         segments = tuple(path.split("/"))
-        route = Route(method, path, segments, handler, needs, body, refusal)
+        own = path if "{" not in path else None
+        route = Route(method, path, segments, handler, needs, body, refusal, shown or own)
         self._routes.setdefault(len(segments), []).append(route)
 
     def inspect(self, request: Request) -> Reply | Admitted:
@@ -114,7 +127,7 @@ class Router:
 
     def _find(self, request: Request) -> tuple[Route, dict[str, str]] | Reply:
         """The route of a request, and the segments that its path names."""
-        segments = request.path.split("/")
+        segments = _segments(request.path)
         method = "GET" if request.method == "HEAD" else request.method
         others: set[str] = set()
         for route in self._routes.get(len(segments), ()):
@@ -129,11 +142,16 @@ class Router:
         return route.needs is Needs.NOTHING or self._access.has_tokens
 
     def _unknown_path(self) -> Reply:
-        """Names paths without a named segment: those are what a person would type."""
+        """Names the paths that a person would type: those without a named segment, and those that have a name for it."""
         usable = [each for routes in self._routes.values() for each in routes if self._is_usable(each)]
-        known = dict.fromkeys(each.path for each in usable if "{" not in each.path)
+        known = dict.fromkeys(each.shown for each in usable if each.shown)
         more = "" if self._access.has_tokens else "; with a `token` in [http] there is more"
         return plain(404, f"there are {', '.join(known)}{more}")
+
+
+def _segments(path: str) -> list[str]:
+    """The segments of a path; a slash at its end adds none."""
+    return path.removesuffix("/").split("/") if len(path) > 1 else path.split("/")
 
 
 def _unauthorised(route: Route) -> Reply:

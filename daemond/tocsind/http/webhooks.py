@@ -30,15 +30,18 @@ from tocsind.discord_api.forms import Json
 from tocsind.discord_api.validation import Checked, check
 from tocsind.errors import StorageFull
 from tocsind.http_server import Reply, Request
+from tocsind.rendering.discord.raw import REPLACES_FILES
 
 from .access import Needs
 from .intake import Intake
 from .message_ids import MessageIds, key_of, read, signal_id
-from .message_objects import message_object, webhook_object
+from .message_objects import EDITED, SHOWN_FILES, files_of, message_object, webhook_object
 from .routing import Call, Handler, Router
 from .slack import from_slack
 
 _PREFIXES: Final = ("/api", "/api/{version}")
+_PATH: Final = "/api/webhooks/{destination}/{token}"
+_SHOWN: Final = "/api/webhooks/DESTINATION/TOKEN"
 _SENT: Final = (
     "content", "embeds", "username", "avatar_url", "tts", "flags", "allowed_mentions", "components", "poll", "thread_name", "applied_tags"
 )  # fmt: skip
@@ -72,8 +75,8 @@ class DiscordWebhooks:
             self._add(router, "DELETE", path + "/messages/{message}", self.delete_message)
 
     def _add(self, router: Router, method: str, path: str, handler: Handler) -> None:
-        body = MOST_REQUEST if method in {"POST", "PATCH"} else 0
-        router.add(method, path, self._guarded(handler), needs=Needs.SEND, body=body, refusal=_refusal)
+        body, shown = MOST_REQUEST if method in {"POST", "PATCH"} else 0, _SHOWN if path == _PATH else None
+        router.add(method, path, self._guarded(handler), needs=Needs.SEND, body=body, refusal=_refusal, shown=shown)
 
     def _guarded(self, handler: Handler) -> Handler:
         """The handler for a destination that is there and that the token permits, with the headers that clients look for."""
@@ -179,13 +182,15 @@ class DiscordWebhooks:
             payload = _merged(signal.payload or {}, body.value)
             if fault := _fault(Body(payload), call.request, payload.get("attachments") or body.files, edit=body):
                 return fault
-            if len(msgspec.json.encode(payload)) > MOST_BYTES:
+            new = _attachments(body).get("attachments", [])
+            replaces = _replaces_files(body)
+            files = [*([] if replaces else files_of(payload)), *new]
+            stored = {**payload, SHOWN_FILES: files, EDITED: self._clock.wall()}
+            if len(msgspec.json.encode(stored)) > MOST_BYTES:
                 return errors.too_large()
-            kept = {key: value for key, value in payload.items() if key != "attachments" or not value}
-            own = {**kept, **_attachments(body)}
-            await self._add_state(call, signal, own, body)
-            await self._intake.save(_with_payload(signal, payload))
-        return errors.as_json(200, message_object(snowflake, call.values["destination"], payload, self._clock.wall()))
+            await self._add_state(call, signal, _state(payload, files, new, replaces=replaces), body)
+            await self._intake.save(_with_payload(signal, stored))
+        return errors.as_json(200, message_object(snowflake, call.values["destination"], stored))
 
     async def delete_message(self, call: Call) -> Reply:
         """DELETE: it is deleted at Discord too, or never posted."""
@@ -239,8 +244,8 @@ def _fault(body: Body, request: Request, files: object, *, edit: Body | None = N
 
 
 def _thread_fault(request: Request) -> Json:
-    thread = request.query.get("thread_id")
-    if thread is None or thread.isdecimal():
+    thread = _asked(request, "thread_id")
+    if not thread or thread.isdecimal():
         return {}
     return {
         "thread_id": {
@@ -253,7 +258,7 @@ def _payload(body: Body, request: Request) -> Json:
     """The payload to store: the parts that Discord knows, its files, and what belongs into the query there."""
     value: Json = body.value
     payload = {key: value[key] for key in _SENT if value.get(key) is not None}
-    if thread := request.query.get("thread_id"):
+    if thread := _asked(request, "thread_id"):
         payload["thread_id"] = thread
     if _is_true(request, "with_components"):
         payload["with_components"] = "true"
@@ -287,6 +292,25 @@ def _merged(old: Mapping[str, Any], value: Any) -> Json:
     return {key: each for key, each in {**old, **named}.items() if each is not None}
 
 
+def _replaces_files(body: Body) -> bool:
+    """Whether an edit takes the files away that were there: its list of attachments names none, or only files of its own.
+
+    Any other list may name files of the message, by ids that are not Discord's: all stay.
+    """
+    if not isinstance(body.value, dict) or "attachments" not in body.value:
+        return False
+    listed, own = body.value["attachments"] or [], {file.id for file in body.files}
+    return isinstance(listed, list) and all(isinstance(each, dict) and str(each.get("id")) in own for each in listed)
+
+
+def _state(payload: Json, files: list[Json], new: list[Json], *, replaces: bool) -> Json:
+    """The state that an edit makes: the whole message, and of its files those that are new."""
+    state = {key: value for key, value in payload.items() if key not in {"attachments", SHOWN_FILES, EDITED}}
+    if new:
+        return state | {"attachments": new} | ({REPLACES_FILES: True} if replaces else {})
+    return state | ({"attachments": []} if not files and "attachments" in payload else {})
+
+
 def _thread(payload: Mapping[str, Any]) -> Json:
     return {"thread_id": payload["thread_id"]} if "thread_id" in payload else {}
 
@@ -301,12 +325,17 @@ def _says_something(payload: Mapping[str, Any]) -> bool:
 
 def _priority(request: Request) -> str | None:
     """The priority that the query or a header asks for; what cannot be read asks for none."""
-    found = request.query.get("priority") or request.headers.get("x-priority")
+    found = _asked(request, "priority") or request.headers.get("x-priority")
     return found if found and is_readable("priority", found) else None
 
 
+def _asked(request: Request, name: str) -> str:
+    """A value of the query; the case of its name does not matter. Empty without one."""
+    return next((value for key, value in request.query.items() if key.lower() == name), "")
+
+
 def _is_true(request: Request, name: str) -> bool:
-    return request.query.get(name, "").lower() in _TRUE
+    return _asked(request, name).lower() in _TRUE
 
 
 def _refusal(status: int, text: str) -> Reply:

@@ -101,7 +101,7 @@ def _edit_message(guild: Guild, call: Call, webhook: Webhook) -> Reply:
         return body
     checked = check(body.value, with_components=call.has_components)
     if not checked.errors:
-        files = {"attachments": _attachments(body)} if body.files else {}
+        files = {"attachments": _kept_files(message.payload, body) + _attachments(body)} if body.files else {}
         checked = Checked(_merged(message.payload, body.value, checked.payload) | files, {})
     if fault := _fault_of(checked):
         return fault
@@ -152,6 +152,12 @@ def _with_place(checked: Checked, call: Call, body: Body) -> Checked:
         coerce = {"code": "NUMBER_TYPE_COERCE", "message": f'Value "{thread}" is not snowflake.'}
         faults = faults | {"thread_id": {"_errors": [coerce]}}
     return Checked(payload, faults)
+
+
+def _kept_files(payload: Json, body: Body) -> list[Json]:
+    """The files that stay beside new ones: all, or with a list of attachments none, as a list of new files is all that is sent here."""
+    is_listed = isinstance(body.value, dict) and "attachments" in body.value
+    return [] if is_listed else list(payload.get("attachments", ()))
 
 
 def _attachments(body: Body) -> list[Json]:

@@ -21,7 +21,11 @@ from .line import SILENT, Notify
 _SENDER: Final = frozenset({"username", "avatar_url"})
 _SHARED: Final = _SENDER | {"embeds"}
 _QUERY: Final = ("thread_id", "with_components")
-_NOT_SENT: Final = frozenset({*_QUERY, "attachments", "deleted"})
+REPLACES_FILES: Final = "replaces_files"  # in the payload of an edit: its files replace those of the message
+_NOT_SENT: Final = frozenset(
+    {*_QUERY, "attachments", "deleted", "edited_timestamp", "shown_attachments", REPLACES_FILES}
+)
+_OF_A_FORUM: Final = frozenset({"thread_name", "applied_tags"})
 _COMPONENTS_V2: Final = 1 << 15  # the message consists of components only; cannot be taken back
 _EDITED: Final = ("content", "embeds", "components")
 
@@ -95,10 +99,14 @@ def owners(batch: Sequence[Delivery]) -> list[int]:
 
 
 def raw_message(
-    batch: Sequence[Delivery], username: str | None, notify: Notify, files: Sequence[str]
+    batch: Sequence[Delivery], username: str | None, notify: Notify, files: Sequence[str], *, is_forum: bool = True
 ) -> dict[str, Any]:
-    """The message of one delivery, or of several that share it. `files` are the names of the files that go along."""
-    payload = {key: value for key, value in payload_of(batch[0]).items() if key not in _NOT_SENT}
+    """The message of one delivery, or of several that share it. `files` are the names of the files that go along.
+
+    Without a forum it opens no thread.
+    """
+    left_out = _NOT_SENT if is_forum else _NOT_SENT | _OF_A_FORUM
+    payload = {key: value for key, value in payload_of(batch[0]).items() if key not in left_out}
     if len(batch) > 1:
         payload["embeds"] = [embed for each in batch for embed in embeds_of(payload_of(each))]
     payload["allowed_mentions"] = narrowed(payload.get("allowed_mentions"), notify.mentions)
@@ -111,12 +119,22 @@ def raw_message(
     return payload
 
 
-def raw_edit(delivery: Delivery, notify: Notify) -> dict[str, Any]:
-    """The body of an edit: the whole message as it shall be. Files that are there stay, unless its list of them is empty."""
+def with_files(batch: Sequence[Delivery]) -> Sequence[Delivery]:
+    """Those whose files a message has: from the last one on whose files replace the earlier ones."""
+    replacing = [place for place, each in enumerate(batch) if payload_of(each).get(REPLACES_FILES)]
+    return batch[replacing[-1] :] if replacing else batch
+
+
+def raw_edit(delivery: Delivery, notify: Notify, files: Sequence[str] = ()) -> dict[str, Any]:
+    """The body of an edit: the whole message as it shall be. Files that are there stay, unless its list of them is empty, or `files`, which
+    go along, replace them.
+    """
     payload = payload_of(delivery)
     edited: dict[str, Any] = {"allowed_mentions": narrowed(payload.get("allowed_mentions"), notify.mentions)}
     if payload.get("attachments") == []:
         edited["attachments"] = []
+    if payload.get(REPLACES_FILES):
+        edited["attachments"] = _described([delivery], files)
     if _flags(payload) & _COMPONENTS_V2:
         return edited | {"components": payload.get("components") or [], "flags": _COMPONENTS_V2}
     edited |= {"content": payload.get("content") or "", "embeds": payload.get("embeds") or []}
