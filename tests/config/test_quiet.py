@@ -40,6 +40,12 @@ def test_quiet_hours_default_to_every_day_and_the_zone_of_the_host(monkeypatch: 
     assert rule == QuietRule(Hours(0, DAY, EVERY_DAY, ZoneInfo("Asia/Kolkata"), None))
 
 
+def test_quiet_hours_without_an_end_are_warned_of() -> None:
+    (warning,) = parsed('[[quiet]]\nfrom = "00:00"\nuntil = "24:00"\n').warnings
+    assert "quiet[0]: never ends" in warning
+    assert parsed('[[quiet]]\nfrom = "00:00"\nuntil = "24:00"\ndays = ["sat", "sun"]\n').warnings == ()
+
+
 def test_host_zone_is_that_of_the_file_without_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("TZ", raising=False)
     monkeypatch.setattr(zones, "HOST_ZONE", Path("/usr/share/zoneinfo/America/New_York"))

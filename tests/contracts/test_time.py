@@ -44,13 +44,14 @@ def test_held_signals_are_shown_with_the_reason_and_the_end(daemon: DaemonProces
     held = {each["by"]: each for each in read(daemon, "status")["held"]}
     assert 0 < held["delay"]["until_seconds"] <= 3600
     assert (held["quiet"]["destination"], held["quiet"]["deliveries"]) == ("local-file", 1)
-    assert held["quiet"]["reason"].endswith(" by quiet hours")
+    assert (held["quiet"]["reason"], held["quiet"]["until_seconds"]) == ("held without an end by quiet hours", None)
     status = daemon.tocsin("status").stdout
+    assert "held    1 for local-file without an end by quiet hours\n" in status
     assert "held    1 for local-file for 1h by the delay of its route, the first in" in status
     for id_, reason in ((quiet, "by quiet hours"), (later, "held for 1h by the delay of its route")):
         (delivery,) = read(daemon, "why", id_)["deliveries"]
         assert (delivery["state"], delivery["reason"].endswith(reason)) == ("held", True)
-        assert delivery["held_until"] > delivery["since"]
+        assert delivery["held_until"] is None if id_ == quiet else delivery["held_until"] > delivery["since"]
         head, end = daemon.tocsin("why", id_).stdout.split("\n\n")
         assert reason in head
         assert "queued" not in head

@@ -6,6 +6,7 @@ import json
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ from tests.harness import DaemonProcess, file, route, until
 
 from tocsind.config import parse
 
-ALWAYS_QUIET = """
+NOW = datetime.now(UTC)
+QUIET_NOW = f"""
 [[quiet]]
-when = { priority = ["low", "normal"] }
-from = "00:00"
-until = "24:00"
+when = {{ priority = ["low", "normal"] }}
+from = "{NOW - timedelta(hours=2):%H:%M}"
+until = "{NOW + timedelta(hours=3):%H:%M}"
+zone = "UTC"
 """
 TWO_TIERS = """
 [[routes]]
@@ -47,7 +50,7 @@ def typed_page(tmp_path: Path, page: str, config: str) -> Iterator[DaemonProcess
 
 
 def test_quiet_hours_page_prints_what_it_shows(tmp_path: Path) -> None:
-    with typed_page(tmp_path, "how-to/quiet-hours.md", file() + route("local-file") + ALWAYS_QUIET) as daemon:
+    with typed_page(tmp_path, "how-to/quiet-hours.md", file() + route("local-file") + QUIET_NOW) as daemon:
         alerts = daemon.state / "alerts.jsonl"
         assert [json.loads(line)["title"] for line in alerts.read_text().splitlines()] == ["exchange is down"]
         daemon.configure(file() + route("local-file"))

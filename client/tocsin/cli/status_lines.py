@@ -89,9 +89,10 @@ def _held_lines(held: list[dict[str, Any]], width: int) -> list[str]:
 
 
 def _held(group: dict[str, Any]) -> str:
-    reason, left = str(group.get("reason")).removeprefix("held "), format_age(group.get("until_seconds") or 0)
-    when = f"in {left}" if group.get("by") == "quiet" else f"the first in {left}"
-    return f"{group.get('deliveries'):,} for {group.get('destination')} {reason}, {when}"
+    reason, seconds = str(group.get("reason")).removeprefix("held "), group.get("until_seconds")
+    first = "" if group.get("by") == "quiet" else "the first "
+    when = "" if seconds is None else f", {first}in {format_age(seconds)}"
+    return f"{group.get('deliveries'):,} for {group.get('destination')} {reason}{when}"
 
 
 def _silence_lines(silences: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, tzinfo
 from typing import Any
 
-from tocsind.policy.calendar import DAY, Hours
+from tocsind.policy.calendar import DAY, EVERY_DAY, Hours
 from tocsind.policy.quiet import QuietRule
 
 from .reader import Field, Location, Mistake, kind_of, read_table, shown
@@ -38,6 +38,8 @@ def _rule(location: Location) -> QuietRule:
     if start == end:
         location.at("until").wrong('is the same as `from`; a whole day is from = "00:00", until = "24:00"')
     days = frozenset(DAYS.index(day) for day in found.get("days", DAYS))
+    if (start, end, days) == (0, DAY, EVERY_DAY):
+        location.warn("never ends: what it holds is given back when this table is removed; `tocsin silence` has an end")
     own, name = _zone_of(location, found)
     return QuietRule(Hours(start, end, days, own, name), found.get("when", {}))
 

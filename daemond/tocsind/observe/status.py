@@ -20,6 +20,7 @@ from tocsind.core.disk_guard import DiskGuard
 from tocsind.delivery.lane_view import LaneView
 from tocsind.journal import Count, HeldGroup, Journal, held, loss_reports, queries
 from tocsind.policy.delivery import Priority
+from tocsind.policy.quiet import ENDLESS
 from tocsind.secret import redacted_struct
 from tocsind.spool import SpoolImporter
 
@@ -93,14 +94,14 @@ class StatusView:
 
     def _held(self, group: HeldGroup) -> dict[str, Any]:
         now = self._clock.wall() if group.is_quiet else self._clock.steady()
-        left = max(0.0, group.until - now)
+        left, is_endless = max(0.0, group.until - now), group.reason == ENDLESS
         return {
             "destination": group.destination,
             "by": "quiet" if group.is_quiet else "delay",
             "deliveries": group.n,
             "reason": group.reason,
-            "until": round(self._clock.wall() + left, 3),
-            "until_seconds": round(left, 3),
+            "until": None if is_endless else round(self._clock.wall() + left, 3),
+            "until_seconds": None if is_endless else round(left, 3),
         }
 
     async def _part_views(self) -> dict[str, Part]:

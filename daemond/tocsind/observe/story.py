@@ -8,6 +8,7 @@ from tocsind.clock import Clock, steady_to_wall
 from tocsind.delivery.supervisor import Supervisor
 from tocsind.journal import Journal, queries
 from tocsind.policy.delivery import Priority
+from tocsind.policy.quiet import ENDLESS
 
 from .destination_view import wait_reason
 
@@ -33,7 +34,8 @@ class Stories:
         delivery["since"] = steady_to_wall(self._clock, delivery["since"])
         quiet, delay = delivery.pop("quiet_until", None), delivery.pop("delayed_until", None)
         if quiet is not None or delay is not None:
-            delivery["held_until"] = quiet if delay is None else steady_to_wall(self._clock, delay)
+            until = quiet if delay is None else steady_to_wall(self._clock, delay)
+            delivery["held_until"] = None if delivery["reason"] == ENDLESS else until
         if delivery.get("repeat_at") is not None:
             delivery["repeat_at"] = steady_to_wall(self._clock, delivery["repeat_at"])
         for attempt in delivery["attempts"]:

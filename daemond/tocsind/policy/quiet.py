@@ -22,6 +22,8 @@ LONGEST = (
     8 * 86400.0
 )  # seconds; hours that cover the whole week never end, so the question is asked again after so long
 
+ENDLESS = "held without an end by quiet hours"
+
 
 class Hold(msgspec.Struct, frozen=True):
     """Why a delivery is held, and until when: on the wall clock for quiet hours, on the steady clock for the delay of a route."""
@@ -89,7 +91,9 @@ def quiet_until(hours: Sequence[Hours], now: float) -> Hold | None:
         if not ends:
             break
         until, last = max(ends, key=lambda end: end[0])
-    return None if last is None else Hold(until, describe(until, last, now), is_quiet=True)
+    if last is None:
+        return None
+    return Hold(until, ENDLESS if until >= now + LONGEST else describe(until, last, now), is_quiet=True)
 
 
 def describe(until: float, hours: Hours, now: float) -> str:
