@@ -34,7 +34,7 @@ from .discord_response import DiscordResponse
 from .discord_table import outcome_of, outcome_of_edit
 from .http import Answer, Body, Failure, HttpClient, json_body
 from .multipart import File, multipart
-from .raw_messages import NO_FORUM, about_deliveries, files_of, footprint, within_thread, without_forum
+from .raw_messages import NO_FORUM, about_deliveries, files_of, footprint, lacks_forum, within_thread
 from .rejections import Rejection, verdicts, verdicts_of_edit
 from .response import bounded_reason
 
@@ -143,7 +143,7 @@ class DiscordWebhook:
         response = DiscordResponse(answer)
         if deletes and response.status == 404 and response.is_own:
             return Report((Delivered(edits),) * len(batch), response.rate_headers)
-        if payload and without_forum(response, payload):
+        if payload and lacks_forum(response, payload):
             self._is_forum = False
             return Report((NO_FORUM,) * len(batch), response.rate_headers, response.is_invalid)
         outcomes = self._raw_verdicts(response, batch, shown, edits)

@@ -58,7 +58,7 @@ def about_deliveries(fault: Rejection, batch: Sequence[Delivery]) -> Rejection:
     return msgspec.structs.replace(fault, items=items, is_whole_request=frozenset(), curable=True)
 
 
-def without_forum(response: DiscordResponse, payload: Mapping[str, Any]) -> bool:
+def lacks_forum(response: DiscordResponse, payload: Mapping[str, Any]) -> bool:
     """Whether a message is refused for nothing but its `thread_name`: the channel is no forum."""
     return response.status == 400 and response.code == _NO_FORUM_CODE and "thread_name" in payload
 
