@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.client.servers import Serve, Server, answering, silent, stored
 
-from tocsin.cli.job_name import job_name, program_name
+from tocsin.cli.job_name import job_name
 from tocsin.origin import unit_of
 
 RUN = [sys.executable, "-m", "tocsin", "run"]
@@ -313,20 +313,6 @@ def test_command_run_works_with_closed_streams(serve: Serve, folder: Path, close
 )
 def test_job_name_is_that_of_the_script(command: str, name: str) -> None:
     assert job_name(shlex.split(command)) == name
-
-
-@pytest.mark.parametrize(
-    ("command", "name"),
-    [
-        ("/usr/bin/backup --all", "backup"),
-        ("sh -c 'cd /x && ./backup.sh --all'", "backup.sh"),
-        ("bash /x/backup.sh", "backup.sh"),
-        ("sh -c 'exit 3'", "sh"),
-        ("env A=1 backup", "env"),
-    ],
-)
-def test_program_name_is_that_of_the_command_or_of_the_first_job_of_a_shell(command: str, name: str) -> None:
-    assert program_name(shlex.split(command)) == name
 
 
 @given(

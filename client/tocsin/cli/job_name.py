@@ -64,12 +64,6 @@ def job_name(command: list[str]) -> str:
     return name.encode("utf-8", "replace").decode()[:_LONGEST]
 
 
-def program_name(command: list[str]) -> str:
-    """The base name of the program, for an expectation; of a shell with a script, that of the script's first job."""
-    base = _base(command[0])
-    return _base(_unwrapped(command, _DEEPEST)[0]) if base in _SHELLS else base
-
-
 def _base(program: str) -> str:
     return program.rstrip("/").rpartition("/")[2] or program
 

@@ -105,15 +105,13 @@ def _open_standard_streams() -> None:
 
 
 def _expectation(found: Found) -> Expectation | None:
-    """The expectation that `--expect` asks for, by the base name of the command or of a shell's first job, after its first beat."""
+    """The expectation that `--expect` asks for, by the base name of the command, after its first beat."""
     if found.expect is None:
         return None
     from tocsin.expectation import Expectation  # noqa: PLC0415 - few runs need it
 
-    from .job_name import program_name  # noqa: PLC0415 - as above
-
     expectation = Expectation(
-        program_name(found.command)[:_LONGEST_NAME],
+        found.command[0].rpartition("/")[2][:_LONGEST_NAME],
         found.expect,
         priority=found.priority,
         to=found.to,
