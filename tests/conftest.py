@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from tests.outboxes import close_outboxes
 # No example is timed, because the machine may be busy. All else is hypothesis' default: in CI the same examples in each run.
 settings.register_profile("unhurried", parent=settings(), deadline=None)
 settings.load_profile("unhurried")
+
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` ignores it, and so would every process that a test starts
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
