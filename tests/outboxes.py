@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.harness import GROUP
 
 from tocsin import outbox
@@ -26,6 +29,21 @@ def share_spool(spool: Path, mode: int = 0o3770) -> None:
     spool.mkdir()
     os.chown(spool, 0, GROUP)
     spool.chmod(mode)
+
+
+def delete_when_listed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Delete a file as soon as its name has been read from its folder, as a daemon or another program may."""
+    scandir = os.scandir
+
+    @contextmanager
+    def listed(place: int) -> Iterator[list[os.DirEntry[str]]]:
+        with scandir(place) as entries:
+            found = list(entries)
+        if file.name in {entry.name for entry in found}:
+            file.unlink()
+        yield found
+
+    monkeypatch.setattr(os, "scandir", listed)
 
 
 def files(spool: Path) -> list[Path]:

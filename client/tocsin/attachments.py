@@ -91,8 +91,7 @@ def _copy(folder: str, name: str, content: bytes) -> None:
     try:
         if not spool.is_safe(found := os.fstat(place)):
             raise PermissionError(errno.EPERM, f"others may write into the folder {FOLDER} of the spool")
-        with os.scandir(place) as files:
-            held = sum(file.stat(follow_symlinks=False).st_size for file in files)
+        held = sum(each.st_size for each in spool.entries(place))
         if held + len(content) > MOST_HELD:
             raise OSError(errno.ENOSPC, f"the folder {FOLDER} of the spool is full, with {held // 2**20} MiB")
         spool.write(place, name, content, found)

@@ -72,12 +72,27 @@ def check_safe(folder: os.stat_result) -> None:
 def check_room(place: int, folder: os.stat_result) -> int:
     """Bytes that this user's files in the folder use. Raises OSError when there is no room for more."""
     owners = {os.geteuid(), folder.st_uid} if os.geteuid() == 0 else {os.geteuid()}
-    with os.scandir(place) as files:
-        found = [file.stat(follow_symlinks=False) for file in files if file.is_file(follow_symlinks=False)]
-    own = [each.st_blocks * _STAT_BLOCK for each in found if each.st_uid in owners]
+    own = [
+        each.st_blocks * _STAT_BLOCK for each in entries(place) if each.st_uid in owners and stat.S_ISREG(each.st_mode)
+    ]
     if len(own) >= MOST_FILES or sum(own) >= MOST_BYTES:
         raise OSError(errno.ENOSPC, f"it is full, with {len(own)} files of yours and {sum(own) // 1024} KiB")
     return sum(own)
+
+
+def entries(place: int) -> list[os.stat_result]:
+    """What the folder that is open at `place` holds. Raises OSError.
+
+    The daemon deletes and renames files there, and other clients do: one whose name is gone when its turn comes is left out.
+    """
+    found = []
+    with os.scandir(place) as listed:
+        for entry in listed:
+            try:
+                found.append(entry.stat(follow_symlinks=False))
+            except FileNotFoundError:
+                continue
+    return found
 
 
 def give_to_daemon(file: int, folder: os.stat_result) -> None:

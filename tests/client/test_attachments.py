@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.client.servers import Serve, answering, silent, stored
 from tests.harness import STRANGER
+from tests.outboxes import delete_when_listed
 from tests.outboxes import held as waiting
 
 from tocsin import Client, Signal, attachments
@@ -186,6 +187,17 @@ def test_attachments_folder_that_is_full_takes_no_more(
             client.send("BUY", attach=chart)
     assert len(held(spool)) == 2
     assert "is full" in server.requests[-1]["signal"]["attach_note"]
+
+
+def test_attachment_is_copied_though_another_vanishes_while_they_are_counted(
+    serve: Serve, spool: Path, chart: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Client(serve().path) as client:
+        client.send("BUY", attach=chart)
+        [first] = held(spool)
+        delete_when_listed(spool / attachments.FOLDER / first, monkeypatch)
+        client.send("SELL", attach=chart)
+    assert len(held(spool).keys() - {first}) == 1
 
 
 def test_attachment_is_not_written_where_others_may_write_or_through_a_link(

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.client.servers import Serve, answering, refusing, silent
-from tests.outboxes import bodies, close_outboxes, files, held
+from tests.outboxes import bodies, close_outboxes, delete_when_listed, files, held
 from tests.trading.odd_values import anything
 
 import tocsin
@@ -234,6 +234,16 @@ def test_spool_counts_neither_names_nor_sparse_sizes(folder: Path, spool: Path) 
     with (spool / "sparse").open("wb") as sparse:
         sparse.truncate(2**40)
     assert Client(folder / "s").send("BUY").state == "spooled"
+
+
+def test_file_that_vanishes_while_the_spool_is_counted_keeps_no_signal_out(
+    folder: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.mkdir(mode=0o700)
+    (spool / "taken.outbox").touch()
+    delete_when_listed(spool / "taken.outbox", monkeypatch)
+    assert Client(folder / "s").send("BUY").state == "spooled"
+    assert not (spool / "taken.outbox").exists()
 
 
 @root_only
