@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from tests.outboxes import delete_when_listed
 
 from tocsin.ids import id_of
 from tocsin.signals import Signal
@@ -87,6 +88,18 @@ async def test_stored_file_stays_while_a_delivery_may_need_it(tmp_path: Path, st
     (id_,) = ids(1)
     Store(tmp_path).save(id_, b"png")
     assert await remaining(tmp_path, {id_: states}) == ([id_] if stays else [])
+
+
+def test_file_that_vanishes_while_the_store_is_counted_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stays, goes = ids(2)
+    kept = Store(tmp_path)
+    kept.save(stays, b"stays")
+    kept.save(goes, b"goes")
+    delete_when_listed(kept.path / goes, monkeypatch)
+    assert [each.id for each in kept.listing()] == [stays]
+    assert (kept.files, kept.total_bytes) == (1, 5)
 
 
 async def test_stored_file_without_a_signal_is_deleted_after_an_hour(tmp_path: Path) -> None:

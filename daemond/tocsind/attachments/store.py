@@ -71,11 +71,11 @@ class Store:
         """All files, oldest first by their ids, unfinished ones from a crash included; counts them afresh."""
         try:
             with os.scandir(self.path) as entries:
-                found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+                found = sorted(filter(None, map(_stored, entries)))
         except OSError:
             found = []  # there is no folder yet; or the disk fails, which the journal reports
-        self.files, self.total_bytes = len(found), sum(status.st_size for _, status in found)
-        return sorted(StoredFile(name, status.st_size, status.st_mtime) for name, status in found)
+        self.files, self.total_bytes = len(found), sum(each.size for each in found)
+        return found
 
     def delete(self, kept: Iterable[StoredFile]) -> None:
         """Delete files."""
@@ -84,3 +84,12 @@ class Store:
                 (self.path / each.id).unlink()
                 self.files -= 1
                 self.total_bytes -= each.size
+
+
+def _stored(entry: os.DirEntry[str]) -> StoredFile | None:
+    """A file of the folder; None when it is gone by now."""
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return StoredFile(entry.name, status.st_size, status.st_mtime)
