@@ -253,6 +253,8 @@ class Client:
         only = "taken" if self.strict or not self.spool else "there" if monotonic() >= session.next_try else ""
         outbox = _outbox()
         try:
+            if not only and not session.is_named:
+                folder = session.folder = self._spool_folder()  # the settings may name another by now
             reason = outbox.append(
                 folder, array_of(parts), deadline.remaining(), synced=self.ack == "stored", only=only
             )
@@ -308,7 +310,7 @@ class Client:
         """Append to the outbox after the socket failed with `error`. Raises `error` where spooling is not allowed, or fails."""
         if self.strict or not self.spool or not may_be_spooled(error):
             raise error
-        folder = session.folder or self._spool_folder()
+        folder = session.folder if session.folder and session.is_named else self._spool_folder()
         try:
             _outbox().append(folder, array_of(parts), 0.0, synced=True)
             _outbox().outbox_in(folder).distrust()

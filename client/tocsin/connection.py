@@ -155,11 +155,12 @@ class Connection:
 class Session:
     """One process's connection, and the lock that lets one thread at a time use it.
 
-    `folder` is the spool that the daemon has named, for this client's outbox; None until then. `next_try` is the time from which the socket
-    is tried again while hand-offs go to an outbox that no daemon seems to take.
+    `folder` is the spool for this client's outbox, None at first: one that the daemon has named (`is_named`), or one that the client's
+    settings named when no daemon answered. `next_try` is the time from which the socket is tried again while hand-offs go to an outbox that
+    no daemon seems to take.
     """
 
-    __slots__ = ("_connection", "_lock", "_reconfirm_at", "_sent", "folder", "next_try")
+    __slots__ = ("_connection", "_lock", "_reconfirm_at", "_sent", "folder", "is_named", "next_try")
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -167,6 +168,7 @@ class Session:
         self._sent: dict[str, None] = {}  # the latest ids
         self._reconfirm_at = 0.0  # when to ask for the spool's path again
         self.folder: str | None = None
+        self.is_named = False
         self.next_try = 0.0
 
     def needs_receipt(self, signals: list[Signal]) -> bool:
@@ -204,11 +206,11 @@ class Session:
         except (OSError, ValueError, TypeError, KeyError):
             return
         if same and os.access(path, os.W_OK | os.X_OK):
-            self.folder = path
+            self.folder, self.is_named = path, True
 
     def forget_spool(self) -> None:
         """Use the socket, and ask for the spool's path again later."""
-        self.folder = None
+        self.folder, self.is_named = None, False
         self._reconfirm_at = time.monotonic() + _RECONFIRM_SECONDS
 
     def exchange(self, given: str | None, body: bytes, deadline: Deadline, *, answered: bool) -> bytes:
@@ -253,7 +255,7 @@ class Session:
         if self._lock.acquire(timeout=min(timeout, _LONGEST)):
             try:
                 self.abandon()
-                self.folder, self._reconfirm_at, self.next_try = None, 0.0, 0.0
+                self.folder, self.is_named, self._reconfirm_at, self.next_try = None, False, 0.0, 0.0
             finally:
                 self._lock.release()
 

@@ -98,6 +98,20 @@ def test_unanswered_signal_is_in_the_outbox_under_the_same_id(serve: Serve, spoo
     assert server.visits == 1
 
 
+def test_client_without_a_daemon_follows_a_change_of_its_settings(
+    folder: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a program does that reads its `.env` after its first hand-off: only the folder that it names last has a daemon later."""
+    client = Client(folder / "s")
+    client.send("before")
+    client._session().next_try = float("inf")  # no second attempt on the socket within this test
+    other = folder / "other"
+    monkeypatch.setenv("TOCSIN_SPOOL", str(other))
+    assert [client.send(title).state for title in ("after", "more")] == ["spooled", "spooled"]
+    assert [signal["title"] for signal in held(spool)] == ["before"]
+    assert [signal["title"] for signal in held(other)] == ["after", "more"]
+
+
 def test_batch_is_one_record(folder: Path, spool: Path) -> None:
     receipts = Client(folder / "s").send_many([Signal(f"{n}") for n in range(20)])
     [file] = files(spool)

@@ -38,22 +38,27 @@ def served(tmp_path_factory: pytest.TempPathFactory, channels: FakeProcess) -> I
         yield process.start()
 
 
+@pytest.fixture(autouse=True)
+def fresh_client(spool: Path) -> Iterator[None]:
+    """Close the client of this process after each test, or the next one would go on to the same daemon or outbox."""
+    yield
+    send._client.close()
+
+
 @pytest.fixture
-def daemon(served: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaemonProcess]:
+def daemon(served: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> DaemonProcess:
     monkeypatch.setenv("TOCSIN_SOCKET", served.socket)
     monkeypatch.setenv("TOCSIN_SPOOL", str(served.spool))
     monkeypatch.setattr(health, "TIMEOUT", PATIENCE)
-    yield served
-    send._client.close()  # or it would go on to this module's daemon
+    return served
 
 
 @pytest.fixture
-def no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A socket at which no daemon is; its folder."""
     monkeypatch.setenv("TOCSIN_SOCKET", str(tmp_path / "t.sock"))
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    yield tmp_path
-    send._client.close()  # or it would go on to the outbox of this test
+    return tmp_path
 
 
 def arrived(fake: FakeProcess, webhook: int, *titles: str) -> list[dict[str, Any]]:

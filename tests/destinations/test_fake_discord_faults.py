@@ -250,7 +250,7 @@ async def test_endless_headers_are_cut_short() -> None:
 
 async def test_a_body_beyond_the_bound_is_refused() -> None:
     async with serve_fake(Settings(bounds=Bounds(body=10))) as fake:
-        wire = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n" + b"x" * 11
+        wire = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 11\r\n\r\n" + b"x" * 11
         assert (await raw(fake, wire)).startswith(b"HTTP/1.1 413 ")
 
 

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -415,7 +415,8 @@ class _Evil(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def foreign() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), _Evil) as server:
+    """With a thread for each connection: a single one would wait for a spare connection of Chromium's, for a minute."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Evil) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://localhost:{server.server_port}/"
