@@ -253,8 +253,8 @@ class Client:
         only = "taken" if self.strict or not self.spool else "there" if monotonic() >= session.next_try else ""
         outbox = _outbox()
         try:
-            if not only and not session.is_named:
-                folder = session.folder = self._spool_folder()  # the settings may name another by now
+            if not only and not session.is_named and session.follow_environment():
+                return None  # another daemon may be meant by now
             reason = outbox.append(
                 folder, array_of(parts), deadline.remaining(), synced=self.ack == "stored", only=only
             )
@@ -315,6 +315,7 @@ class Client:
             _outbox().append(folder, array_of(parts), 0.0, synced=True)
             _outbox().outbox_in(folder).distrust()
             session.folder = folder
+            session.follow_environment()
         except Exception as problem:  # noqa: BLE001 - reported together with the first error
             error.add_note(f"and the spool {folder} does not take it: {disk_errors.reason(problem, folder)}")
             raise error from error.__cause__

@@ -160,13 +160,14 @@ class Session:
     no daemon seems to take.
     """
 
-    __slots__ = ("_connection", "_lock", "_reconfirm_at", "_sent", "folder", "is_named", "next_try")
+    __slots__ = ("_connection", "_lock", "_reconfirm_at", "_sent", "_variables", "folder", "is_named", "next_try")
 
     def __init__(self) -> None:
         self._lock = RLock()
         self._connection: Connection | None = None
         self._sent: dict[str, None] = {}  # the latest ids
         self._reconfirm_at = 0.0  # when to ask for the spool's path again
+        self._variables: tuple[str | None, ...] = ()
         self.folder: str | None = None
         self.is_named = False
         self.next_try = 0.0
@@ -187,6 +188,11 @@ class Session:
     def try_later(self, deadline: Deadline) -> None:
         """No daemon answered. The longer that took, the later the next attempt, because hand-offs wait for it."""
         self.next_try = time.monotonic() + _RETRY + _RETRY_SHARE * deadline.elapsed()
+
+    def follow_environment(self) -> bool:
+        """Whether the variables that choose daemon and spool have changed since the last call."""
+        before, self._variables = self._variables, paths.variables()
+        return before != self._variables
 
     def wants_spool(self) -> bool:
         """Whether to ask the daemon for its spool's path."""

@@ -30,6 +30,20 @@ RUNTIMES = "/run/user"  # where sessions have their XDG_RUNTIME_DIR
 SERVICES = "/var/lib/"  # where systemd puts the state of services
 SPOOL = "spool"  # below the state folder
 _SOCKET = "tocsin.sock"
+_VARIABLES = (
+    "TOCSIN_SOCKET",
+    "TOCSIN_SPOOL",
+    "TOCSIN_CONFIG",
+    "STATE_DIRECTORY",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+    "HOME",
+)
+
+
+def variables() -> tuple[str | None, ...]:
+    """The environment as far as it chooses socket, state and spool; cheap enough for each hand-off."""
+    return tuple(map(os.environ.get, _VARIABLES))
 
 
 def socket_path(given: str | None = None) -> str:
