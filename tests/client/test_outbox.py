@@ -116,11 +116,11 @@ def test_client_without_a_daemon_finds_the_daemon_that_changed_settings_name(
     folder: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOCSIN_SOCKET", str(folder / "none"))
-    client = Client()
-    client.send("before")
-    client._session().next_try = float("inf")
-    monkeypatch.setenv("TOCSIN_SOCKET", serve().path)
-    assert client.send("after").state == "stored"
+    with Client() as client:
+        client.send("before")
+        client._session().next_try = float("inf")
+        monkeypatch.setenv("TOCSIN_SOCKET", serve().path)
+        assert client.send("after").state == "stored"
 
 
 def test_batch_is_one_record(folder: Path, spool: Path) -> None:
