@@ -7,3 +7,9 @@ The fake Discord and the HTTP intake share it, so what the one refuses the other
     multipart    multipart/form-data, read
     errors       answers in Discord's shape
 """
+
+from __future__ import annotations
+
+from typing import Final
+
+REPLACES_FILES: Final = "replaces_files"  # in the stored payload of an edit: its files replace those of the message

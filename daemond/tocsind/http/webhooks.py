@@ -24,13 +24,12 @@ from tocsin.normalize import is_readable
 from tocsin.payloads import MOST_BYTES
 from tocsin.signals import Signal
 from tocsind.clock import Clock
-from tocsind.discord_api import errors
+from tocsind.discord_api import REPLACES_FILES, errors
 from tocsind.discord_api.bodies import MOST_REQUEST, Body, read_body
 from tocsind.discord_api.forms import Json
 from tocsind.discord_api.validation import Checked, check
 from tocsind.errors import StorageFull
 from tocsind.http_server import Reply, Request
-from tocsind.rendering.discord.raw import REPLACES_FILES
 
 from .access import Needs
 from .intake import Intake

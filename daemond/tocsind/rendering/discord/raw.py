@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from tocsind.discord_api import REPLACES_FILES
 from tocsind.policy.delivery import Delivery
 
 from .line import SILENT, Notify
@@ -21,7 +22,6 @@ from .line import SILENT, Notify
 _SENDER: Final = frozenset({"username", "avatar_url"})
 _SHARED: Final = _SENDER | {"embeds"}
 _QUERY: Final = ("thread_id", "with_components")
-REPLACES_FILES: Final = "replaces_files"  # in the payload of an edit: its files replace those of the message
 _NOT_SENT: Final = frozenset(
     {*_QUERY, "attachments", "deleted", "edited_timestamp", "shown_attachments", REPLACES_FILES}
 )
