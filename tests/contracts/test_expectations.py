@@ -273,9 +273,9 @@ def test_restarted_daemon_watches_again_and_raises_no_false_alarm(tmp_path: Path
 
 def test_stopped_daemon_raises_no_false_alarm_when_it_goes_on(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
-        daemon.tocsin("expect", "job", "--every", "2s", "--grace", "0")
+        daemon.tocsin("expect", "job", "--every", "4s", "--grace", "0")  # so long may the question below take
         daemon.process.send_signal(signal.SIGSTOP)
-        time.sleep(4.5)
+        time.sleep(6.5)
         daemon.process.send_signal(signal.SIGCONT)
         assert expected(daemon)["job"]["state"] == "waiting"
         assert not written(daemon, "job")
