@@ -8,8 +8,8 @@ from tocsin.durations import format_duration
 from tocsin.signals import PRIORITIES
 
 from .exit_codes import USAGE, Failure
-from .layout import table
-from .output import format_age, print_json, print_line, print_note
+from .layout import print_rows
+from .output import format_age, print_json
 from .parsing import Found, Parser, Verb, client, common, duration
 
 _HEAD = ("NAME", "STATE", "LAST", "EVERY", "DUE", "PID", "UID", "MESSAGE")
@@ -59,13 +59,7 @@ def _expect(found: Found) -> int:
 def _expected(found: Found) -> int:
     with client(found) as daemon:
         rows = daemon.request("expected").get("expected") or []
-    if found.json:
-        print_json({"schema": 1, "ok": True, "expected": rows})
-    elif rows:
-        for line in table(_HEAD, map(_row, rows)):
-            print_line(line)
-    else:
-        print_note("nothing is expected")
+    print_rows(rows, _HEAD, _row, key="expected", none="nothing is expected", as_json=found.json)
     return 0
 
 

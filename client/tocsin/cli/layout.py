@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 
-from .output import plain
+from .output import plain, print_json, print_line, print_note
 
 TYPE_CHECKING = False  # importing typing is slow
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
 USUAL_COLUMNS = 80
@@ -92,3 +92,22 @@ def table(
         if place < len(notes) and notes[place]:
             lines += wrapped(notes[place], width)
     return lines
+
+
+def print_rows(
+    rows: Sequence[dict[str, Any]],
+    head: Sequence[str],
+    row: Callable[[dict[str, Any]], Sequence[Any]],
+    *,
+    key: str,
+    none: str,
+    as_json: bool,
+) -> None:
+    """Print the answer to a question for a list: a table, a note when it is empty, or one JSON object with the list below `key`."""
+    if as_json:
+        print_json({"schema": 1, "ok": True, key: rows})
+    elif rows:
+        for line in table(head, map(row, rows)):
+            print_line(line)
+    else:
+        print_note(none)

@@ -7,7 +7,7 @@ from typing import Any
 from tocsin.durations import format_duration
 
 from .exit_codes import USAGE, Failure
-from .layout import table
+from .layout import print_rows
 from .output import counted, format_age, format_time, plain, print_json, print_line, print_note
 from .parsing import Found, Parser, Verb, client, common, duration, misread
 
@@ -84,13 +84,7 @@ def _silence(found: Found) -> int:
 def _silences(found: Found) -> int:
     with client(found) as daemon:
         rows = daemon.request("silences").get("silences") or []
-    if found.json:
-        print_json({"schema": 1, "ok": True, "silences": rows})
-    elif rows:
-        for line in table(_HEAD, map(_row, rows)):
-            print_line(line)
-    else:
-        print_note("nothing is silenced")
+    print_rows(rows, _HEAD, _row, key="silences", none="nothing is silenced", as_json=found.json)
     return 0
 
 

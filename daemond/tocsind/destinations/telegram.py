@@ -1,7 +1,7 @@
 """Telegram, by a bot: a batch becomes one message, and its number in the answer proves that it arrived.
 
 The signals of one key are one live message, which is edited; an edit notifies no one. A group that was upgraded has another id: the answer
-names it, the destination uses it from then on, and the operator is told to write it into alerts.toml.
+names it, the destination uses it from then on, and a note asks the operator to write it into alerts.toml.
 """
 
 from __future__ import annotations

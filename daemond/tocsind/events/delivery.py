@@ -112,7 +112,7 @@ class QuietEnded(Event, frozen=True):
 
 
 class Superseded(Event, frozen=True):
-    """The story of a signal's key ended while the delay of its route held it: only the end is told."""
+    """The story of a signal's key ended while the delay of its route held it: only the end is sent."""
 
     level: ClassVar[str] = "debug"
     id: str
@@ -127,7 +127,7 @@ class Repeated(Event, frozen=True):
 
 
 class Unacknowledged(Event, frozen=True):
-    """All repetitions of a signal are used up. The fallback is told once; None: no fallback is left."""
+    """All repetitions of a signal are used up. The fallback gets the signal once; None: no fallback is left."""
 
     level: ClassVar[str] = "warning"
     id: str

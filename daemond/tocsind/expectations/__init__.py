@@ -17,7 +17,7 @@ committed at most ten times in `every` (and once a second), because a lost one c
 away when a beat came.
 
 The alarm is a signal of the routes whose source is the expectation's name, by which it can be routed and silenced. Its all-clear goes where
-the alarm went, and ends the story of its key: repetitions stop, quiet hours and delays tell the end only.
+the alarm went, and ends the story of its key: repetitions stop, quiet hours and delays send the end only.
 """
 
 from .register import Beat, Expectations, ExpectRefused

@@ -88,7 +88,7 @@ class Access:
         return ALL if found == ALL or self._has_cookie(request) else None
 
     def _grant_of(self, given: list[str]) -> Grant | None:
-        """Compares with every token, so that the time tells nothing about which one is near."""
+        """Compares with every token, so that the time reveals nothing about which one is near."""
         grants = [Grant(name) for name, token in self._tokens.items() if _is_among(token, given)]
         if self._token is not None and _is_among(self._token, given):
             return ALL

@@ -9,7 +9,7 @@ to the digest and creates that with the first chunk; `members` reads it again fo
 loses nothing: the digest is held, and the next start goes on (`unfinished`).
 
 A key that has a live message is queued and not digested, or the message would go on showing an old state; the digest counts it all the
-same. A raw message is queued, and so is the digest of a backlog. What expired in the quiet stays expired; the digest tells it in place of
+same. A raw message is queued, and so is the digest of a backlog. What expired in the quiet stays expired; the digest names it in place of
 the report of lost signals (`loss_reports`).
 """
 
@@ -38,7 +38,7 @@ CHUNK = 200  # deliveries per job: takes 10 ms, measured, and a hand-off waits f
 RELEASED = "quiet hours hold it no longer"
 NOT_DELAYED = "its route delays it no longer"
 GATHERING = "collects what quiet hours held"
-SUPERSEDED = "the story of its key ended during the delay; only the end is told"
+SUPERSEDED = "the story of its key ended during the delay; only the end is sent"
 
 _encode = msgspec.msgpack.Encoder().encode
 _SELECT = f"SELECT d.destination, d.priority, {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
@@ -47,7 +47,7 @@ _ENDED_MEANWHILE = (
     " AND e.destination = deliveries.destination AND e.signal > deliveries.signal"
     " AND e.state NOT IN ('dropped', 'expired', 'dead', 'superseded', 'silenced'))"
 )
-# Of a delivery d that ends a story: people were told of an earlier state of the same story.
+# Of a delivery d that ends a story: an earlier state of the same story was sent.
 _WAS_KNOWN = (
     "EXISTS (SELECT 1 FROM deliveries o WHERE o.key = d.key AND o.destination = d.destination AND o.signal < d.signal"
     " AND o.ends = 0 AND o.state IN ('sent', 'unknown', 'rerouted', 'digested') AND o.digest IS NOT d.digest"
@@ -228,8 +228,8 @@ def unfinished(connection: sqlite3.Connection) -> list[tuple[str, int]]:
 
 
 def members(connection: sqlite3.Connection, digest: int, after: int) -> list[tuple[Delivery, bool, bool]]:
-    """A chunk of what a digest stands for, after number `after`: a delivery, whether it expired, and whether it ends a story that people
-    were told of before.
+    """A chunk of what a digest stands for, after number `after`: a delivery, whether it expired, and whether it ends a story of
+    which an earlier state was sent.
     """
     where = f"d.digest = ? AND d.number > ? ORDER BY d.number LIMIT {CHUNK}"
     return _members(connection, where, digest, after)

@@ -36,7 +36,7 @@ def expire(connection: sqlite3.Connection, now: float) -> list[Reroute]:
     ).fetchall()
     for number, _, _ in rows:
         close(connection, number, State.EXPIRED, EXPIRED_REASON, now)
-    # what expired in quiet hours is told in their digest
+    # the digest of quiet hours names what expired in them
     connection.executemany(
         "DELETE FROM unseen WHERE delivery = ?1 AND (SELECT quiet_until FROM deliveries WHERE number = ?1) IS NOT NULL",
         [(number,) for number, _, _ in rows],

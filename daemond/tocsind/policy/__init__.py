@@ -25,7 +25,7 @@ change nothing; methods such as `acquire`, `succeeded` and `failed` do. So all t
     expectation     when a program that should beat is late, and when it is back
     calendar        hours of the day in a time zone, as instants
     quiet           which signals quiet hours hold, and until when
-    quiet_digest    what the digest at their end tells
+    quiet_digest    what the digest at their end contains
     story           which signal ends the story of a key
     repeat          when an alert is posted again until it is acknowledged
     routes          which destinations, which priority, which fallback

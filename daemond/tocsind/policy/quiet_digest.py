@@ -1,10 +1,10 @@
-"""What one digest tells at the end of quiet hours.
+"""What one digest contains at the end of quiet hours.
 
     keyless signals                            what is alike is one line: how many, from when to when, the last title
     a story (one key) that is still open       one line, with its last state
     a story that began and ended in the quiet  it cancels out: it is only counted
-    a story that people knew of, and ended     one line
-    a signal whose time passed (`expires`)     counted and named apart; it is never told as live
+    a story that was sent before, and ended     one line
+    a signal whose time passed (`expires`)     counted and named apart; it is never sent as live
 
 Nothing is left out of the counting. Deliveries are added one by one, in any order, so that memory holds one entry a line and not a
 delivery each.
@@ -31,7 +31,7 @@ class Group(msgspec.Struct):
     order: int  # of the newest
     title: str  # of the newest
     has_ended: bool  # the newest ends the story
-    was_known: bool  # people were told of the story before
+    was_known: bool  # a state of the story was sent before
     count: int = 0
     low: float | None = None
     high: float | None = None
@@ -49,7 +49,7 @@ class QuietDigest:
         self.expired_titles: list[str] = []
 
     def add(self, delivery: Delivery, *, has_expired: bool = False, was_known: bool = False) -> None:
-        """Add a delivery. `was_known`: people were told of an earlier state of the story that it ends."""
+        """Add a delivery. `was_known`: an earlier state of the story that it ends was sent."""
         self.signals += 1
         if has_expired:
             self.expired += 1
@@ -68,7 +68,7 @@ class QuietDigest:
         return [each for each in self._groups.values() if _is_cancelled(each)]
 
     def priority(self) -> Priority:
-        """That of the digest: the highest of what it tells; LOW if nothing fires any more."""
+        """That of the digest: the highest of what it contains; LOW if nothing fires any more."""
         return min((each.priority for each in self.lines() if not each.has_ended), default=Priority.LOW)
 
     def span(self) -> tuple[float, float] | None:

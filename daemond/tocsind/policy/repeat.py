@@ -1,6 +1,6 @@
 """Repeat until acknowledged: an alert is posted again until a person acknowledges it.
 
-      sent ---- `every` seconds ----> queued again, as a repetition ---> sent ---- ... ---> `most` repetitions: told to the fallback, once
+      sent ---- `every` seconds ----> queued again, as a repetition ---> sent ---- ... ---> `most` repetitions: sent to the fallback, once
 
 It ends by `tocsin ack`, by the end of the story of its key, by a later signal of its key that takes over, or when its time has passed
 (`expires`). A repetition is a delivery like any other: the limits of its destination hold for it, and an outage moves it to the fallback.
@@ -14,7 +14,7 @@ import msgspec
 
 from .delivery import Priority
 
-NEVER_AGAIN = -1  # as a number of repetitions: this delivery tells the fallback, and is not repeated there
+NEVER_AGAIN = -1  # as a number of repetitions: this delivery is the fallback's, and is not repeated there
 
 
 class Repeat(msgspec.Struct, frozen=True):

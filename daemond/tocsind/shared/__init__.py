@@ -13,7 +13,7 @@ target's lease sends for all hosts. An *item* is a delivery that was handed over
 
 How it holds together.
 
-    The accepting host stays responsible. A delivery stays queued in its journal until the engine tells how it ended. What the engine
+    The accepting host stays responsible. A delivery stays queued in its journal until the engine reports how it ended. What the engine
     loses is handed over again.
     One sender. Only the holder's lane is fed. It is the same lane, with the same policy and limiter, as on one host: what other hosts
     accepted is in its journal like its own. So batches, digests, live messages and pace need no second implementation.
@@ -21,8 +21,8 @@ How it holds together.
     without the lease, and the record in the journal is undone. The next holder marks what has an open attempt as a possible duplicate.
     The holder's own deliveries are handed over as well, or its death would delay them until it is back. An attempt for one that is not
     handed over yet is noted all the same, because the copy may arrive in the engine after the attempt began.
-    What ended is told by id to the host that accepted it, and stays in the engine until that host has recorded it: until then the same
-    item is not stored again. The journal of a sender keeps what ended there, so an engine that lost its memory causes no second copy.
+    The engine reports each end, by id, to the host that accepted the signal, and keeps it until that host has recorded it: until then the
+    same item is not stored again. The journal of a sender keeps what ended there, so an engine that lost its memory causes no second copy.
     A lease is trusted for a shorter time than it lasts, counted from before the question. A host that was stopped and wakes up asks the
     engine before it sends, and is refused.
     Requests are noted in the engine with the engine's time; the next holder counts them in its own limiter. Blocks, learned windows,
@@ -30,7 +30,7 @@ How it holds together.
     it before; others wait for 2 s, while all hosts report the requests that they made.
     While the engine is away: `hold` waits. `degrade` sends URGENT and HIGH of this host, at its share of the limits; what the engine
     already has may have been sent by another host that still reaches it, so that waits for 10 s more, and is marked. Afterwards hosts first
-    tell what they sent, and take leases 1.5 s later.
+    report what they sent, and take leases 1.5 s later.
 
 Why not otherwise. Consumer groups of streams would do what the lease already does. A client library: redis-py needs a thread, and a command
 that times out there leaves the thread waiting; coredis leaks connections. The subset of the protocol that is needed is a page of code on

@@ -1,7 +1,7 @@
 """The tasks by which this host takes part: it tends the leases, hands its deliveries over, and fetches what it is to send.
 
 tend      every 0.67 s, each target: renew the lease, or take it when it is free
-exchange  when something changed, and every second: tell what has ended, record news, hand over, fetch
+exchange  when something changed, and every second: report what has ended, record news, hand over, fetch
 listen    the engine's wake-ups
 """
 
@@ -41,7 +41,7 @@ POLL_SECONDS: Final = 1.0
 GAP_SECONDS: Final = 0.02  # between two exchanges: what comes together is handed over together
 FULL_SCAN_SECONDS: Final = 10.0  # deliveries that were queued again lie before what was read
 RETRY_SECONDS: Final = 0.5
-REJOIN_SECONDS: Final = 1.5  # after an outage: first every host tells what it sent alone, then leases are taken
+REJOIN_SECONDS: Final = 1.5  # after an outage: first every host reports what it sent alone, then leases are taken
 RELEASE_SECONDS: Final = 10.0  # at the end, for requests in flight
 ALARM_SECONDS: Final = 60.0
 CHUNK: Final = 100
@@ -142,7 +142,7 @@ class Hub:
                 while target.requests:  # noqa: ASYNC110 - the lanes end by themselves, within their deadlines
                     await trio.sleep(0.02)
                 if target.holds(self._clock.now()):
-                    await self._store.tell_all(target)
+                    await self._store.report_all(target)
                     target.lose()
                     await self._engine.release(target.name, target.token)
         await self._engine.aclose()
@@ -231,7 +231,7 @@ class Hub:
     # --- deliveries -------------------------------------------------------------------------------------------------------
 
     async def _exchange_one(self, target: Target) -> None:
-        await self._store.tell_all(target)
+        await self._store.report_all(target)
         await self._record_news(target)
         await self._hand_over(target)
         if target.holds(self._clock.now()):

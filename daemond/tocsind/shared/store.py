@@ -161,14 +161,14 @@ class SharedStore(JournalStore):
         target = self.targets.of(batch[0].destination)
         if target is None:
             return await super().settle(batch, outcomes, retry, lane, scopes)
-        target.settling += 1  # until what it taught can be told in the step that says what has ended
+        target.settling += 1  # until the step that reports the end can report what it taught
         try:
             settlements = await super().settle(batch, outcomes, retry, lane, scopes)
             waits = [each for each, end in zip(batch, settlements, strict=True) if end.state in OPEN]
             settled = await self._settled(target, batch, waits, lane, scopes)
         finally:
             target.settling -= 1
-        await self._tell(target, msgspec.structs.replace(settled, unsent=all(map(is_unsent, outcomes))))
+        await self._report(target, msgspec.structs.replace(settled, unsent=all(map(is_unsent, outcomes))))
         target.requests.pop(batch[0].destination, None)
         target.is_left |= not self._holds(target)
         return settlements
@@ -215,15 +215,15 @@ class SharedStore(JournalStore):
         settlements = await self.settle(batch, outcomes, retry, lane, scopes)
         return settlements, await self.begin(following, asking)
 
-    async def _tell(self, target: Target, settled: Settled) -> None:
-        """Tell the engine what has ended. What it cannot be told now, `tell_all` tells it later."""
+    async def _report(self, target: Target, settled: Settled) -> None:
+        """Report to the engine what has ended. `report_all` repeats what cannot be reported now."""
         target.owed.append(settled)
         try:
-            await self.tell_all(target)
+            await self.report_all(target)
         except EngineAway:
             self.wake()
 
-    async def tell_all(self, target: Target) -> None:
+    async def report_all(self, target: Target) -> None:
         """Tell the engine all that it does not know. Raises EngineAway."""
         async with target.telling:
             while (ended := await self._ended(target)) or target.owed:
@@ -234,7 +234,7 @@ class SharedStore(JournalStore):
                 await self._told([each.id for each in ended])
 
     async def _ended(self, target: Target) -> list[shared.Ended]:
-        """What has ended; nothing while an attempt is being settled, whose own step will tell it."""
+        """What has ended; nothing while an attempt is being settled, whose own step will report it."""
         return [] if target.settling else await self._journal.run(shared.ended, target.name)
 
     async def _told(self, ids: Sequence[str]) -> None:
@@ -248,7 +248,7 @@ class SharedStore(JournalStore):
         target = self.targets.of(state.destination) if state else None
         if state is not None and target is not None and self._holds(target):
             far = self.targets.options(state.destination).fingerprint
-            await self._tell(target, Settled(state=states_of(far, lane, scopes, self.targets.offset)))
+            await self._report(target, Settled(state=states_of(far, lane, scopes, self.targets.offset)))
 
     # --- what only the host that sends may do ---------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What this host knows of each target: who holds its lease, until when this host may send, and what it still has to tell the engine."""
+"""What this host knows of each target: who holds its lease, until when this host may send, and what the engine has yet to learn."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Target:
         self.hosts = 1
         self.places: dict[int, str] = {}  # by priority: how far the engine was read
         self.requests: dict[str, str] = {}  # destination -> the request in flight
-        self.owed: list[Settled] = []  # what the engine was not told, as it was away
+        self.owed: list[Settled] = []  # not reported to the engine, which was away
         self.learned: list[RequestRecord] = []  # requests of other hosts, on this host's steady clock
         self.known: set[str] = set()  # names of those
 

@@ -1,4 +1,5 @@
-"""The command of the fake of kind "exec": it posts its standard input to the fake at the port in its first argument, and ends as told.
+"""The command of the fake of kind "exec": it posts its standard input to the fake at the port in its first argument. The answer says
+with which exit code it ends.
 
 It uses the standard library only, and runs without site packages, because it starts for each batch.
 """
