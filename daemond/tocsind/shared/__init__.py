@@ -5,7 +5,8 @@
     items          what is handed over, as bytes; what comes back is checked
     targets        what this host knows of each lease
     store          the lanes' store: the journal, and the engine's steps around it
-    hub            the tasks: tend leases, hand over, fetch
+    exchange       hand over, fetch, record news; leases: tend them, take over, give back
+    hub            the tasks that do so again and again; outages, and the view
     assembly       makes them, and the host's name
 
 Words. A *host* is a state folder. A *target* is a far end (hash of its endpoint): what shares the server's limits. The *holder* of a

@@ -19,8 +19,9 @@ from tocsind.events import Emit
 from tocsind.journal import Journal
 
 from .engine import Engine
-from .hub import Hub, Lanes
+from .hub import Hub
 from .items import HOST_NAME
+from .leases import Lanes
 from .redis_engine import RedisEngine
 from .store import SharedStore
 from .targets import Targets

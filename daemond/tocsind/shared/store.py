@@ -95,7 +95,7 @@ class SharedStore(JournalStore):
         if self.targets.is_degraded(now) and priority in DEGRADED:
             before = self._clock.steady() - ALONE_AFTER
             return await self._journal.run(
-                shared.feed_own, self._here(target, destination), priority, after, most, before
+                shared.feed_own, self.here(target, destination), priority, after, most, before
             )
         return []
 
@@ -140,9 +140,10 @@ class SharedStore(JournalStore):
         """The ids over all hosts of claimed deliveries, and whether another host accepted them."""
         mine = {delivery.number: self._id(delivery) for delivery in claimed}
         now = self._clock.steady()
-        return await self._retry_while_full(lambda: self._journal.run(shared.begun, self._here(target, ""), mine, now))
+        return await self._retry_while_full(lambda: self._journal.run(shared.begun, self.here(target, ""), mine, now))
 
-    def _here(self, target: Target, destination: str) -> shared.Here:
+    def here(self, target: Target, destination: str) -> shared.Here:
+        """This host, a target and a destination that leads there, for the journal's jobs."""
         return shared.Here(self.host, target.name, destination)
 
     def _id(self, delivery: Delivery) -> str:

@@ -1,0 +1,122 @@
+"""What this host hands over to the engine and fetches from it, target by target; and the news of what ended elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from tocsind.clock import Clock
+from tocsind.events import Emit, ItemQuarantined, Sent
+from tocsind.journal import FIRST, Journal, shared
+from tocsind.policy.delivery import Priority
+
+from .engine import Stored
+from .items import OtherVersion, Unreadable, arriving, ended_of, item_of
+from .store import SharedStore
+from .targets import Target
+
+FULL_SCAN_SECONDS: Final = 10.0  # deliveries that were queued again lie before what was read
+CHUNK: Final = 100
+
+
+class Exchange:
+    """The steps for one target. They raise EngineAway, StorageFull; each may be repeated."""
+
+    def __init__(self, journal: Journal, store: SharedStore, clock: Clock, emit: Emit) -> None:
+        self._journal = journal
+        self.store = store
+        self._engine = store.engine
+        self._targets = store.targets
+        self._clock = clock
+        self._emit = emit
+        self.handed: dict[tuple[str, Priority], int] = {}  # by destination: the last number that was handed over
+        self._scan_at = 0.0
+        self.strange: set[str] = set()  # items that this host cannot send
+
+    async def step(self, target: Target) -> None:
+        """Report what has ended, record news, hand over; fetch where this host sends."""
+        await self.store.report_all(target)
+        await self._record_news(target)
+        await self._hand_over(target)
+        if target.holds(self._clock.now()):
+            await self.fetch(target)
+
+    async def _record_news(self, target: Target) -> None:
+        while news := await self._engine.news(target.name, self.store.host, CHUNK):
+            ended, reasons = [], {}
+            for each in news:
+                try:
+                    end, host = ended_of(each)
+                except Unreadable as unreadable:
+                    self._emit(ItemQuarantined(target.name, each.id, str(unreadable)))
+                    continue
+                ended.append(end)
+                by = f"{end.state} by {host}"
+                reasons[end.id] = f"{by}: {end.reason}" if end.reason else by
+            settled = await self._journal.run(shared.settle, ended, reasons, self._clock.steady())
+            await self._engine.forget(target.name, self.store.host, [each.id for each in news])
+            for one in settled:
+                if one.state == "sent":
+                    self._emit(Sent(one.signal, one.destination, one.attempts, one.age, None, "sent by another host"))
+                self.store.waiters.release(one.signal)
+
+    async def _hand_over(self, target: Target) -> None:
+        if self._clock.now() >= self._scan_at:
+            self.handed.clear()
+            self._scan_at = self._clock.now() + FULL_SCAN_SECONDS
+        for name in self._targets.names(target):
+            for priority in Priority:
+                await self._hand_over_queue(target, name, priority)
+
+    async def _hand_over_queue(self, target: Target, name: str, priority: Priority) -> None:
+        far = self._targets.options(name).fingerprint
+        read = partial(shared.leaving, digests=not target.holds(self._clock.now()))
+        while leaving := await self._journal.run(
+            read, self.store.here(target, name), priority, self.handed.get((name, priority), FIRST), CHUNK
+        ):
+            items = [item_of(each, self.store.host, far, self._targets.offset) for each in leaving]
+            await self._engine.offer(target.name, self.store.host, items)
+            numbers = [each.delivery.number for each in leaving]
+            handed = dict(zip(numbers, (item.id for item in items), strict=True))
+            await self._journal.run(shared.handed_over, self.store.here(target, name), handed, self._clock.steady())
+            self.handed[name, priority] = numbers[-1]
+
+    async def fetch(self, target: Target) -> None:
+        """Take in what other hosts handed over, URGENT first."""
+        for priority in Priority:
+            while stored := await self._engine.read(target.name, priority, target.places.get(priority, ""), CHUNK):
+                await self._take_in(target, priority, stored)
+                target.places[priority] = stored[-1].place
+
+    async def _take_in(self, target: Target, priority: Priority, stored: Sequence[Stored]) -> None:
+        found: dict[str, list[shared.Arriving]] = {}
+        destinations = self._targets.destinations(target)
+        for each in stored:
+            try:
+                far, item = arriving(each, priority, self._targets.offset)
+            except OtherVersion:
+                self.strange.add(each.id)
+                continue
+            except Unreadable as unreadable:
+                await self._engine.quarantine(target.name, priority, each)
+                self._emit(ItemQuarantined(target.name, each.id, str(unreadable)))
+                continue
+            name = self._named(item, destinations.get(far), target)
+            if name is None:
+                self.strange.add(each.id)
+            else:
+                found.setdefault(name, []).append(item)
+        for name, items in found.items():
+            new, again = await self._journal.run(
+                shared.take_in, self.store.here(target, name), items, self._clock.steady()
+            )
+            self.store.wakeups.wake(name, new)
+            if again or any(each.attempted for each in items):
+                self.store.wakeups.refresh(name)
+            self.store.wakeups.notify_deadline()
+
+    def _named(self, item: shared.Arriving, name: str | None, target: Target) -> str | None:
+        """The destination here. One of this host's own items keeps its own: two destinations may have one far end."""
+        own = item.id.rpartition("/")[2]
+        return own if item.origin == self.store.host and own in self._targets.names(target) else name

@@ -1,0 +1,121 @@
+"""The lease of a target: asked for, taken over, given back; and what follows when the engine has lost its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Protocol
+
+from tocsind.clock import Clock
+from tocsind.events import Emit, EngineForgot, LeaseLost, LeaseTaken
+from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, limiter_state, shared
+
+from .exchange import Exchange
+from .items import LAST_SENDER, lane_in, limits_in, stories_in
+from .targets import Target
+
+
+class Lanes(Protocol):
+    """What this package needs of the lanes."""
+
+    def take_over(
+        self,
+        name: str,
+        saved: LaneState | None,
+        limits: Collection[LimitState],
+        requests: Collection[tuple[float, bool]],
+    ) -> None:
+        """Let a lane continue from what another host learned."""
+
+    def share_limits(self, name: str, hosts: int) -> None:
+        """Let a lane send at the share of one of so many hosts."""
+
+
+class Leases:
+    """The steps for one target. They raise EngineAway."""
+
+    def __init__(self, journal: Journal, exchange: Exchange, lanes: Lanes, clock: Clock, emit: Emit) -> None:
+        self._journal = journal
+        self._store = exchange.store
+        self._engine = self._store.engine
+        self._targets = self._store.targets
+        self._exchange = exchange
+        self._lanes = lanes
+        self._clock = clock
+        self._emit = emit
+
+    async def tend(self, target: Target, *, wants: bool) -> None:
+        """Renew the lease, or take it when it is free and this host `wants` it."""
+        asked, before = self._clock.now(), target.holder
+        had = target.ready
+        tended = await self._engine.tend(target.name, self._store.host, token=target.token, wants=wants)
+        self._targets.offset = tended.now / 1000 - self._clock.steady()
+        await self._compare_epochs(target, tended.epoch)
+        if target.on_tended(tended, self._store.host, asked):
+            await self._take_over(target, before)
+            target.is_behind = False
+        elif tended.holder != self._store.host and (
+            had or target.is_left or (tended.holder and tended.holder != before)
+        ):
+            await self._give_back(target)
+
+    async def _take_over(self, target: Target, before: str) -> None:
+        """Fetch what is not done, and what earlier holders learned; then the lanes may send."""
+        target.places.clear()
+        self._exchange.strange.clear()
+        learned = await self._engine.learned(target.name)
+        is_behind = target.is_behind and learned.state.get(LAST_SENDER) != self._store.host.encode()
+        await self._exchange.fetch(target)
+        offset, steady, now = self._targets.offset, self._clock.steady(), self._clock.now()
+        requests = []
+        for name, at in learned.requests:
+            host, _, rest = name.partition("/")
+            if host != self._store.host and name not in target.known:
+                target.known.add(name)
+                answered = min(at / 1000 - offset, steady)
+                target.learned.append(RequestRecord(answered, rest.endswith("/1"), ""))
+                requests.append((now - (steady - answered), rest.endswith("/1")))
+        target.ready = True
+        limits = limits_in(learned.state, offset) if is_behind else []
+        names = self._targets.names(target)
+        for name in names:
+            far = self._targets.options(name).fingerprint
+            saved = lane_in(learned.state, far, name, offset) if is_behind else None
+            if is_behind:
+                for key, story in stories_in(learned.state, far).items():
+                    await self._journal.run(shared.adopt_story, name, key, story)
+            with suppress(KeyError):  # the lane has not started
+                self._lanes.take_over(name, saved, limits, requests if name == names[0] else ())
+            self._emit(LeaseTaken(name, before))
+
+    async def _give_back(self, target: Target) -> None:
+        target.lose()
+        target.is_left = False
+        for name in self._targets.names(target):
+            returned = await self._journal.run(
+                shared.return_foreign, self._store.here(target, name), self._clock.steady()
+            )
+            self._store.wakeups.refresh(name)
+            self._emit(LeaseLost(name, target.holder, returned))
+
+    async def _compare_epochs(self, target: Target, epoch: str) -> None:
+        """After the engine has lost its memory: hand everything over again, and report requests to the next holder."""
+        if target.epoch and target.epoch != epoch:
+            await self._journal.run(shared.offer_again, self._store.host, target.name)
+            self._exchange.handed.clear()
+            target.places.clear()
+            target.known.clear()
+            for name in self._targets.names(target):
+                await self._report(target, name)
+                self._emit(EngineForgot(name))
+        target.epoch = epoch
+
+    async def _report(self, target: Target, destination: str) -> None:
+        known = await self._journal.run(limiter_state.requests, "", destination)
+        offset = self._targets.offset
+        requests = {
+            f"{self._store.host}/{number}/{int(each.expedited)}": int((each.at + offset) * 1000)
+            for number, each in enumerate(known)
+            if each.at is not None
+        }
+        await self._engine.report(target.name, requests)
