@@ -7,7 +7,9 @@ A logging call does not wait and does not raise:
     queue       `emit` formats the record and puts it into a bounded queue (handler_queue). A background thread hands the records over
     full        records that find the queue full are counted, and the next hand-off reports the count
     repetition  the same text of one logger and level is sent once, and the number of its repetitions once a window (dedup): a loop that
-                fails a thousand times a second causes two alerts. A time that the formatter puts into the text makes no difference
+                fails a thousand times a second causes two alerts. A time that the formatter puts into the text makes no difference,
+                nor do fields: the report shows the values that they had (handler_queue)
+    fields      what the program gives a record in `extra` (record_fields), and where it was logged
     no daemon   the thread writes to the spool (tocsin.client)
     no echo     records of the loggers below `tocsin`, and those of the background thread, are not handed over
     fork        a child inherits the queue but not the thread, so it starts with an empty queue
@@ -24,6 +26,7 @@ from contextlib import suppress
 
 from .client import Client
 from .handler_queue import HandlerQueue
+from .record_fields import record_fields
 from .text_tail import tail
 
 TYPE_CHECKING = False
@@ -103,9 +106,17 @@ class Handler(logging.Handler):
             "source": record.name,
             "host": os.uname().nodename,
             "code": True if body else None,  # what follows the first line is a traceback, or other output of a program
-            "fields": {**_level(record, self._fields), "where": f"{record.filename}:{record.lineno} {record.funcName}"},
             **self._fields,
+            "fields": self._fields_of(record),
         }
+
+    def _fields_of(self, record: logging.LogRecord) -> Any:
+        """The record's own fields, what the program gave it in `extra`, and this handler's `fields`, which win."""
+        where = {"where": f"{record.filename}:{record.lineno} {record.funcName}"}
+        given = self._fields.get("fields") or {}
+        if not isinstance(given, dict):
+            return given
+        return {**_level(record, self._fields), **where, **record_fields(record), **given}
 
     def _new_queue(self) -> HandlerQueue:
         return HandlerQueue(self._client, self._capacity, self._window)

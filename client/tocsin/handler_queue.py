@@ -7,7 +7,7 @@ import time
 
 from . import at_exit
 from .background import WorkQueue
-from .dedup import Repetition, Repetitions
+from .dedup import MAX_VALUES, Repetition, Repetitions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class HandlerQueue(WorkQueue):
         """No room: the record is reported with its repetitions, or only counted."""
         with self._lock:
             if repetition.watched:
-                repetition.more += 1
+                repetition.count(repetition.first)
             else:
                 self.lost += 1
 
@@ -76,9 +76,20 @@ class HandlerQueue(WorkQueue):
     def _repeated(self, *, all_of_them: bool) -> list[dict[str, Any]]:
         with self._lock:
             over = self._repetitions.finished(time.monotonic(), all_of_them=all_of_them)
-        return [_summary(each.first, each.more, self._repetitions.window) for each in over]
+        return [_summary(each, self._repetitions.window) for each in over]
 
 
-def _summary(first: dict[str, Any], more: int, window: float) -> dict[str, Any]:
+def _summary(repetition: Repetition, window: float) -> dict[str, Any]:
+    """The signal that reports repetitions: how many, and the values that their fields had."""
+    first, more = repetition.first, repetition.more
     times = f"{more} more time{'s' if more > 1 else ''} within {window:g} s"
-    return {**first, "title": f"{times}: {first.get('title', 'a message')}", "timestamp": time.time()}
+    fields = {name: _values(found) for name, found in repetition.values.items()}
+    title = f"{times}: {first.get('title', 'a message')}"
+    return {**first, "title": title, "fields": fields, "timestamp": time.time()}
+
+
+def _values(found: list[Any]) -> Any:
+    """One value as it is, several as a list."""
+    if len(found) == 1:
+        return found[0]
+    return ", ".join([*map(str, found[:MAX_VALUES]), *(["…"] if len(found) > MAX_VALUES else [])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import logging.config
 import os
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -388,3 +390,70 @@ def test_handler_names_a_level_that_the_priority_does_not_say(serve: Serve, log:
         log.log(level, "one of %d", level)
     handler.flush()
     assert [alert["fields"].get("level") for alert in heard(server)] == [None, "Level 45", "INFO"]
+
+
+def test_handler_sends_extra_as_fields(serve: Serve, log: logging.Logger) -> None:
+    server = serve()
+    handler = handled(log, server.path, fields={"env": "prod"})
+    log.error(
+        "order failed", extra={"symbol": "BTCUSDT", "size": 0.25, "retry": True, "user": None, "_hidden": 1, "env": "x"}
+    )
+    handler.flush()
+    [alert] = heard(server)
+    assert alert["fields"].pop("where").startswith("test_handler.py:")
+    assert alert["fields"] == {"symbol": "BTCUSDT", "size": 0.25, "retry": True, "user": None, "env": "prod"}
+
+
+class Unspeakable:
+    """Raises whatever is asked."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("not now")
+
+    __repr__ = __str__
+
+
+def test_handler_reads_odd_extra_values_when_they_are_logged(serve: Serve, log: logging.Logger) -> None:
+    server = serve()
+    handler = handled(log, server.path)
+    endless: list[Any] = [1]
+    endless.append(endless)
+    given = {
+        "decimal": Decimal("1.50"), "nan": float("nan"), "huge": "x" * 10_000, "bytes": b"\xff\x00", "endless": endless,
+        "bad": Unspeakable(), "kind": Path, "day": dt.date(2026, 1, 31), "nested": {"a": [1, 2]}, "half": "\ud800",
+    }  # fmt: skip
+    log.error("odd", extra=given)
+    endless.clear()
+    handler.flush()
+    [alert] = heard(server)
+    fields = alert["fields"]
+    assert {name: fields[name] for name in ("decimal", "nan", "bad", "day", "nested")} == {
+        "decimal": 1.5, "nan": "nan", "bad": "Unspeakable", "day": "2026-01-31", "nested": "a: [1, 2]",
+    }  # fmt: skip
+    assert set(fields) == {*given, "where"}
+    assert fields["endless"].startswith("1, [1, ")
+    assert fields["huge"].endswith("x…")
+    assert all(len(str(value)) <= 250 for value in fields.values())
+
+
+def test_handler_says_how_many_extra_fields_it_leaves_out(serve: Serve, log: logging.Logger) -> None:
+    server = serve()
+    handler = handled(log, server.path)
+    log.error("many", extra={f"n{n}": n for n in range(100)})
+    handler.flush()
+    [alert] = heard(server)
+    assert alert["fields"]["n19"] == 19
+    assert "n20" not in alert["fields"]
+    assert alert["fields"]["…"] == "and 80 more"
+
+
+def test_handler_reports_the_values_of_repeated_records(serve: Serve, log: logging.Logger) -> None:
+    server = serve()
+    handler = handled(log, server.path)
+    for n in range(7):
+        log.error("order failed", extra={"order": n, "market": "spot"})
+    handler.flush()
+    first, others = heard(server)
+    assert (first["fields"]["order"], first["fields"]["market"]) == (0, "spot")
+    assert others["title"].startswith("6 more times")
+    assert (others["fields"]["order"], others["fields"]["market"]) == ("1, 2, 3, 4, …", "spot")
