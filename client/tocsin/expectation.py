@@ -81,7 +81,7 @@ class Expectation:
         _beating[self.name] = (os.getpid(), self)
         if (reply.get("expectation") or {}).get("pid") is None:
             notices.once(
-                f"the daemon cannot watch the process of {self.name!r}, as in a container: only a missing beat is reported"
+                f"the daemon cannot watch the process of {self.name!r}, as in a container: only a missing heartbeat is reported"
             )
         return True
 
@@ -123,7 +123,9 @@ class Expectation:
                 reply = client.request(op, name=self.name, **fields())
         except Exception as error:  # noqa: BLE001 - a beat never raises
             self.reason = describe(error)
-            notices.rate_limited(f"beat {self.name}", f"no beat of {self.name!r} reached the daemon: {self.reason}")
+            notices.rate_limited(
+                f"beat {self.name}", f"no heartbeat of {self.name!r} reached the daemon: {self.reason}"
+            )
             return None
         self.reason = None
         return reply

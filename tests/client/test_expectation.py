@@ -85,7 +85,7 @@ def test_beat_without_a_daemon_is_false_and_logged_once(folder: Path, notes: lis
     bot = tocsin.expect("bot", every=60, socket=folder / "s")
     assert [bot.beat(), bot.beat(), bot.goodbye()] == [False] * 3
     assert "no daemon at" in str(bot.reason)
-    assert notes == [f"no beat of 'bot' reached the daemon: {bot.reason}"]
+    assert notes == [f"no heartbeat of 'bot' reached the daemon: {bot.reason}"]
     assert list(folder.iterdir()) == [], "nothing is spooled"
 
 
@@ -132,7 +132,9 @@ def test_process_that_is_not_watched_is_noted_once(
     path = serve(answering(lambda _: {"ok": True, "expectation": {"pid": None}})).path
     bot = tocsin.expect("bot", every=60, socket=path)
     assert [bot.beat(), bot.beat()] == [True, True]
-    assert notes == ["the daemon cannot watch the process of 'bot', as in a container: only a missing beat is reported"]
+    assert notes == [
+        "the daemon cannot watch the process of 'bot', as in a container: only a missing heartbeat is reported"
+    ]
 
 
 def test_threads_share_one_expectation(serve: Serve) -> None:

@@ -140,7 +140,7 @@ def test_hung_program_is_reported_by_its_beat_and_its_return_with_the_gap(daemon
     process = program(daemon, text, stdin=subprocess.PIPE)
     await_ready(process)
     alarm = alarm_of(daemon, "hung")
-    assert alarm["title"].startswith("hung is silent: no beat for ")
+    assert alarm["title"].startswith("hung is silent: no heartbeat for ")
     assert f"Its process {process.pid} still runs: it may hang.\nIts last message: epoch 1" in alarm["body"]
     assert process.communicate("\n", PATIENCE)[0] == "True\n"
     assert alarm_of(daemon, "hung", nth=2)["title"].startswith("hung is back after ")
@@ -165,7 +165,7 @@ def test_run_expects_its_command_by_base_name_and_says_goodbye(daemon: DaemonPro
 
 def test_shell_beats_and_ends_an_expectation(daemon: DaemonProcess) -> None:
     unknown = daemon.tocsin("expect", "shell")
-    assert (unknown.returncode, "the first beat says how often" in unknown.stderr) == (65, True)
+    assert (unknown.returncode, "the first heartbeat says how often" in unknown.stderr) == (65, True)
     first = daemon.tocsin("expect", "shell", "--every", "5m", "-p", "low", "--message", "14 GB")
     assert (first.returncode, first.stdout, first.stderr) == (0, "", "")
     found = expected(daemon)["shell"]
@@ -279,4 +279,4 @@ def test_stopped_daemon_raises_no_false_alarm_when_it_goes_on(tmp_path: Path) ->
         daemon.process.send_signal(signal.SIGCONT)
         assert expected(daemon)["job"]["state"] == "waiting"
         assert not written(daemon, "job")
-        assert alarm_of(daemon, "job", within=PATIENCE)["title"].startswith("job is silent: no beat for ")
+        assert alarm_of(daemon, "job", within=PATIENCE)["title"].startswith("job is silent: no heartbeat for ")

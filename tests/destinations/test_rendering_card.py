@@ -15,6 +15,7 @@ from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery, LiveUpdate
 from tocsind.policy.live_message import Line, LiveMessage
 from tocsind.rendering import card_of, card_of_update, headline, push_line
+from tocsind.rendering.numbers import iso
 from tocsind.rendering.plain_text import text_of
 from tocsind.rendering.text import fitted, utf8_bytes, utf16_units
 
@@ -232,3 +233,17 @@ def test_reminder_says_what_stops_it_and_a_first_message_does_not() -> None:
     again = card_of(msgspec.structs.replace(first, repeats=2))
     assert f"To stop the reminders: tocsin ack {first.id[-8:]}" in text_of(again)
     assert "tocsin ack" not in text_of(card_of(first))
+
+
+def test_push_line_says_the_time_of_numbers_that_come_late_or_again() -> None:
+    used = delivery("disk fills", priority="high", fields={"used": "97 %"})
+    shown = iso(ACCEPTED) or ""
+    at, day_before = f"{shown[11:16]} UTC", f"{shown[:10]} {shown[11:16]} UTC"
+    late = msgspec.structs.replace(used, tried=ACCEPTED + 600)
+    assert push_line(card_of(late)) == f"❗ disk fills · 10m late · as of {at} · used 97 %"
+    old = msgspec.structs.replace(used, tried=ACCEPTED + 86_400)
+    assert push_line(card_of(old)) == f"❗ disk fills · 1d late · as of {day_before} · used 97 %"
+    again = msgspec.structs.replace(used, repeats=1, released=ACCEPTED + 300, tried=ACCEPTED + 301)
+    assert push_line(card_of(again)) == f"❗ disk fills · reminder 1 · as of {at} · used 97 %"
+    assert "as of" not in push_line(card_of(used))
+    assert "as of" not in push_line(card_of(msgspec.structs.replace(delivery("disk fills"), tried=ACCEPTED + 600)))

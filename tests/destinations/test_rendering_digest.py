@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,8 +71,14 @@ def test_alike_is_what_has_one_key_else_strategy_symbol_and_action_else_title(
     assert list(fields_of(owed("a title", **fields))) == [label]
 
 
-def test_the_most_frequent_stand_first_and_else_who_came_first() -> None:
+def test_digest_has_the_most_frequent_first_and_else_what_came_first() -> None:
     assert list(fields_of(owed("b"), owed("a"), owed("c"), owed("c"))) == ["c", "b", "a"]
+
+
+def test_digest_has_higher_priorities_first_and_ended_stories_last() -> None:
+    ended = [owed("down", key="over", order=1), owed("up", key="over", order=2, done=True)]
+    high = msgspec.structs.replace(owed("high"), priority=Priority.HIGH)
+    assert list(fields_of(*ended, owed("low"), owed("low"), high)) == ["high", "low", "over"]
 
 
 def test_the_rest_is_counted_in_the_last_field() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.destinations.signals import delivery
@@ -80,3 +81,9 @@ def test_every_signal_fits_and_its_size_is_what_it_takes(
     small = card("small", "one", priority="low")
     both = message([small, one])
     assert utf16_units(both["text"]) <= size(small) + size(one)
+
+
+def test_size_of_a_card_has_room_for_its_lateness() -> None:
+    alert = delivery("disk fills", priority="high", fields={"used": "97 %"})
+    late = msgspec.structs.replace(alert, tried=alert.accepted + 20 * 86_400)
+    assert utf16_units(message([card_of(late)])["text"]) <= size(card_of(alert))

@@ -318,7 +318,8 @@ def _from_tocsin() -> list[Shown]:
 
 
 def _alarm(number: int, alarm: alarm_texts.Alarm) -> Delivery:
-    return delivery(number, alarm.title, body=alarm.body, priority=alarm.priority, source=DAEMON_SOURCE, host="db1")
+    body = alarm.text("ops-telegram")
+    return delivery(number, alarm.title, body=body, priority=alarm.priority, source=DAEMON_SOURCE, host="db1")
 
 
 def _expectation() -> list[Shown]:
@@ -336,7 +337,7 @@ def _expectation() -> list[Shown]:
         Shown(
             "silent",
             "A program is silent",
-            '`tocsin.expect("grid-bot", every=60)`, and no beat comes.',
+            '`tocsin.expect("grid-bot", every=60)`, and no heartbeat comes.',
             [_live([alarm])],
         ),
         Shown(

@@ -65,8 +65,8 @@ def test_killed_daemon_alarms_once_and_says_once_that_the_program_is_back(
                 beat(daemon)
         assert_crashed(daemon)
         daemon.start()
-        until(lambda: "bot is silent: no beat" in titles(daemon))
+        until(lambda: "bot is silent: no heartbeat" in titles(daemon))
         until(lambda: beats_and_is_back(daemon))
         daemon.client.request("goodbye", name="bot", forget=True)
         daemon.settled(daemon.client.send("the last").id)
-        assert sorted(titles(daemon)) == ["bot is back", "bot is silent: no beat", "the last"]
+        assert sorted(titles(daemon)) == ["bot is back", "bot is silent: no heartbeat", "the last"]

@@ -95,7 +95,7 @@ async def test_missing_beat_brings_one_alarm_and_its_return_one_all_clear(tmp_pa
         await here.pass_by(66)
         await here.pass_by(1000)
         (alarm,) = await here.signals()
-        assert alarm["title"].startswith("bot is silent: no beat for 1m")
+        assert alarm["title"].startswith("bot is silent: no heartbeat for 1m")
         assert (alarm["priority"], alarm["source"], alarm["host"]) == ("urgent", "bot", os.uname().nodename)
         assert "Its last message: epoch 3" in alarm["body"]
         await here.beat()
@@ -217,7 +217,7 @@ async def test_beat_changes_the_settings_of_its_own_expectation_only(tmp_path: P
         assert (bot["every"], bot["grace"], bot["priority"], bot["to"]) == (120, 12, "low", ["c"])
         with pytest.raises(ExpectRefused, match="no destination 'x'"):
             await here.beat(to=("x",))
-        with pytest.raises(ExpectRefused, match="the first beat says how often"):
+        with pytest.raises(ExpectRefused, match="the first heartbeat says how often"):
             await here.beat("unknown")
 
 

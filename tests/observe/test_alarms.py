@@ -35,6 +35,7 @@ from tocsind.events import (
     SpoolRecovered,
 )
 from tocsind.journal import Connection, LaneState
+from tocsind.observe import alarm_texts
 from tocsind.observe.alarm_routes import AlarmRoutes
 from tocsind.observe.alarm_tracker import AlarmTracker
 from tocsind.observe.alarms import Alarms
@@ -182,6 +183,22 @@ async def test_alarm_goes_to_the_fallback_otherwise_to_any_other(tmp_path: Path)
     line = (tmp_path / "c.jsonl").read_text()
     assert "a: it is disabled" in line
     assert "tocsin enable a" in line
+
+
+async def test_alarm_names_the_destination_that_takes_the_alerts(tmp_path: Path) -> None:
+    discord = DiscordOptions(webhook=Secret("http://127.0.0.1:9/api/webhooks/1/c"))
+    chat, off = DestinationOptions("c", "discord", discord), destination("x", disabled="DISCORD_WEBHOOK is not set")
+    config = [destination("a", fallback=("x", "b")), destination("b"), destination("d", fallback=("c",)), chat, off]
+    async with watch(tmp_path, *config, destination("e")) as here:
+        routes = AlarmRoutes(here.here.core.config, here.here.lanes)
+        assert [routes.fallback(name) for name in ("a", "d", "e", None)] == ["the file b", "c", None, None]
+    gone = alarm_texts.disabled("a", "404")
+    assert gone.text("ops").splitlines() == [
+        "404. tocsin sends nothing there any more. Its alerts go to ops now.",
+        "When it is mended, run: tocsin enable a",
+    ]
+    assert "No other destination takes its alerts: they wait." in gone.text(None)
+    assert "Alerts that wait too long for it go to ops." in alarm_texts.failing("a", "503", 660).text("ops")
 
 
 async def test_alarm_does_not_go_to_a_disabled_destination(tmp_path: Path) -> None:

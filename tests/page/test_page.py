@@ -361,7 +361,7 @@ def test_page_shows_expectations_and_late_ones_as_problems(tab: Tab, daemon: Dae
     assert daemon.tocsin("expect", "bot", "--every", "1s", "--grace", "0.1s").returncode == 0
     visit(tab, daemon)
     tab.until("document.body.dataset.level === 'look'")
-    for part in ("One problem", "bot is late: no beat", "every 1 d", "41 GB", "in time"):
+    for part in ("One problem", "bot is late: no heartbeat", "every 1 d", "41 GB", "in time"):
         assert part in tab.text()
     assert tab.value("document.querySelector('#expected li').innerText").startswith("bot")  # the late one comes first
     assert tab.errors == []

@@ -103,3 +103,14 @@ def test_digest_leaves_nothing_out_of_the_counting(
     for group in digest.cancelled():
         mine = [delivery for delivery, expired, _ in rows if delivery.signal.key == group.key and not expired]
         assert ends_story(max(mine, key=lambda each: each.order).signal)
+
+
+def test_digest_has_the_worst_line_first() -> None:
+    digest = QuietDigest()
+    digest.add(held(1, "ended", HIGH, key="ended"), was_known=True)
+    digest.add(held(2, "ended", HIGH, key="ended", done=True), was_known=True)
+    digest.add(held(3, "rare"))
+    for order in (4, 5):
+        digest.add(held(order, "often"))
+    digest.add(held(6, "worst", HIGH))
+    assert [group.title for group in digest.lines()] == ["worst", "often", "rare", "ended"]

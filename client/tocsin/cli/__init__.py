@@ -39,7 +39,7 @@ VERBS = {  # name: module, summary
     "silences": ("silences", "list the silences in force"),
     "unsilence": ("silences", "end a silence early"),
     "expect": ("expect", "say that a program works, and raise an alarm when it stops saying so"),
-    "expected": ("expect", "list what is expected to beat"),
+    "expected": ("expect", "list the programs whose heartbeats are expected"),
     "backup": ("backup", "copy the journal while the daemon runs"),
     "enable": ("operate", "put a disabled destination back into service"),
     "test": ("dry_run", "show where and when a signal would be sent, without sending it; --send sends a marked test"),

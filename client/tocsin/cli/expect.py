@@ -13,6 +13,7 @@ from .output import format_age, print_json
 from .parsing import Found, Parser, Verb, client, common, duration
 
 _HEAD = ("NAME", "STATE", "LAST", "EVERY", "DUE", "PID", "UID", "MESSAGE")
+_CAUSES = {"no beat": "no heartbeat", "left": "ended without a goodbye"}  # of an alarm
 _EXITS = (
     "0 success; 64 usage error; 65 invalid, or not expected yet and without --every; 69 daemon unreachable; "
     "75 temporary failure, try again later; 76 protocol mismatch; 77 permission denied."
@@ -22,7 +23,7 @@ _EXITS = (
 def _expect_arguments(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="the program's name; the alarm has it as its source")
     parser.add_argument(
-        "--every", metavar="DURATION", type=duration, help="how often it beats; required the first time"
+        "--every", metavar="DURATION", type=duration, help="how often a heartbeat comes; required the first time"
     )
     parser.add_argument(
         "--grace", metavar="DURATION", type=duration, help="how much later is in time (default: a tenth, at most 1m)"
@@ -35,7 +36,7 @@ def _expect_arguments(parser: Parser) -> None:
         help="send the alarm to this destination, not by the routes; may be repeated",
     )
     parser.add_argument(
-        "--message", metavar="TEXT", help="the last words, if this is the last beat; shown in the alarm"
+        "--message", metavar="TEXT", help="the last words, if no other heartbeat follows; shown in the alarm"
     )
     parser.add_argument("--done", action="store_true", help="no longer expect it")
     common(parser)
@@ -65,7 +66,8 @@ def _expected(found: Found) -> int:
 
 def _row(each: dict[str, Any]) -> list[Any]:
     last, due = each.get("last_seconds"), each.get("due_seconds")
-    state = f"{each.get('state')}: {each['cause']}" if each.get("cause") else each.get("state")
+    cause = _CAUSES.get(str(each.get("cause")), each.get("cause"))
+    state = f"{each.get('state')}: {cause}" if cause else each.get("state")
     return [
         each.get("name"),
         state,

@@ -262,7 +262,7 @@ class Expectations:
 
     def _new(self, beat: Beat, peer: Peer, now: float) -> Entry:
         if beat.every is None:
-            reason = f"nothing called {beat.name!r} is expected; the first beat says how often: `--every`"
+            reason = f"nothing called {beat.name!r} is expected; the first heartbeat says how often: `--every`"
             raise ExpectRefused("not-found", reason)
         own = sum(uid == peer.uid for uid, _ in self._entries)
         if own >= law.MAX_PER_USER or len(self._entries) >= law.MAX_ALL:

@@ -39,8 +39,8 @@ def alarm(entry: Entry, last_signal: LastSignal | None, clock: Clock) -> Signal:
 
 
 def all_clear(entry: Entry, to: list[str]) -> Signal:
-    """A beat came after the alarm. `to`: where the alarm went; empty: by the routes."""
-    title = f"{entry.name} is back after {_duration(entry.state.gap or 0.0)} without a beat"
+    """A heartbeat came after the alarm. `to`: where the alarm went; empty: by the routes."""
+    title = f"{entry.name} is back after {_duration(entry.state.gap or 0.0)} without a heartbeat"
     return _end(entry, to, "back", title, f"It says: {entry.message}" if entry.message else None)
 
 
@@ -74,13 +74,13 @@ def _title(entry: Entry, clock: Clock) -> str:
     if state.cause is Cause.LEFT:
         return f"{entry.name} ended without a goodbye" + (f", {entry.ending}" if entry.ending else "")
     if state.last is None:
-        return f"{entry.name} is silent: no beat yet"
-    return f"{entry.name} is silent: no beat for {_duration(clock.steady() - state.last)}"
+        return f"{entry.name} is silent: no heartbeat yet"
+    return f"{entry.name} is silent: no heartbeat for {_duration(clock.steady() - state.last)}"
 
 
 def _what_was_expected(entry: Entry, clock: Clock) -> str:
     state = entry.state
-    expected = f"A beat is expected every {_duration(state.every)}"
+    expected = f"A heartbeat is expected every {_duration(state.every)}"
     if state.last is None:
         return f"{expected}, and none came in {_duration(clock.steady() - state.counted)}."
     if state.cause is Cause.LEFT:

@@ -32,6 +32,14 @@ class AlarmRoutes:
         working = {view.name for view in self._views() if _works(view)}
         return next((name for name in self.all(unreachable) if name in working), None)
 
+    def fallback(self, name: str | None) -> str | None:
+        """What people read of the destination that takes the alerts of `name` now: the nearest fallback that works; None without one."""
+        if name is None:
+            return None
+        working = {view.name for view in self._views() if _works(view)}
+        found = next((each for each in chain(name, self._config.current.fallbacks) if each in working), None)
+        return found if found is None or self.is_read(found) else f"the file {found}"
+
     def is_up(self, name: str) -> bool:
         """Whether the destination of this name works."""
         return any(view.name == name and _works(view) for view in self._views())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import msgspec
 
 from tocsin.durations import format_duration
@@ -17,10 +19,16 @@ from tocsind.events import (
 )
 from tocsind.host.damaged_files import Finding
 
-_TRIED_AGAIN = (
-    "tocsin tries again by itself; what waits too long goes to the fallback, if one works.\n"
-    "To see what waits, run: tocsin status"
-)
+_TRIED_AGAIN = "tocsin tries again by itself."
+_SEE = "To see what waits, run: tocsin status"
+_NOWHERE = "No other destination takes its alerts: they wait."
+
+
+class Moves(Enum):
+    """Which alerts of a destination that does not work go to its fallback; a text that names it."""
+
+    ALL = "Its alerts go to {} now."
+    LATE = "Alerts that wait too long for it go to {}."
 
 
 class Alarm(msgspec.Struct, frozen=True):
@@ -30,6 +38,10 @@ class Alarm(msgspec.Struct, frozen=True):
     about: str
     title: str
     body: str
+    command: str = ""
+    """The last line: what to do, or where to look."""
+
+    moves: Moves | None = None
     unreachable: str | None = None
     """The destination that the condition concerns: the alarm does not go there."""
 
@@ -45,17 +57,23 @@ class Alarm(msgspec.Struct, frozen=True):
         """Kind and subject. An alarm of one name is raised once while its condition lasts."""
         return self.kind, self.about
 
+    def text(self, fallback: str | None) -> str:
+        """The body as people read it. `fallback`: the destination that now takes the alerts of the one concerned, as they know it."""
+        moved = "" if self.moves is None else self.moves.value.format(fallback) if fallback else _NOWHERE
+        return "\n".join(filter(None, (" ".join(filter(None, (self.body, moved))), self.command)))
+
 
 def disabled(name: str, reason: str) -> Alarm:
     """The destination is out of service."""
-    body = f"{reason}. tocsin sends nothing there any more; its alerts go to its fallback.\nWhen it is mended, run: tocsin enable {name}"
-    return Alarm("disabled", name, f"No alerts reach {name}: it is disabled", body, unreachable=name)
+    title = f"No alerts reach {name}: it is disabled"
+    body, command = f"{reason}. tocsin sends nothing there any more.", f"When it is mended, run: tocsin enable {name}"
+    return Alarm("disabled", name, title, body, command, Moves.ALL, unreachable=name)
 
 
 def failing(name: str, reason: str | None, seconds: float) -> Alarm:
     """The destination's breaker has been open for so long."""
     title = f"No alerts reach {name}: failing for {format_duration(seconds)}"
-    return Alarm("breaker", name, title, f"{reason or 'It fails'}. {_TRIED_AGAIN}", unreachable=name)
+    return Alarm("breaker", name, title, f"{reason or 'It fails'}. {_TRIED_AGAIN}", _SEE, Moves.LATE, unreachable=name)
 
 
 def late(name: str, seconds: float) -> Alarm:
@@ -68,7 +86,9 @@ def late(name: str, seconds: float) -> Alarm:
 def limited(name: str, reason: str | None, seconds: float) -> Alarm:
     """The server of the destination blocks it for so much longer."""
     title = f"No alerts reach {name}: shut out for {format_duration(round(seconds))}"
-    return Alarm("limited", name, title, f"{reason or 'It is blocked'}. {_TRIED_AGAIN}", unreachable=name)
+    return Alarm(
+        "limited", name, title, f"{reason or 'It is blocked'}. {_TRIED_AGAIN}", _SEE, Moves.LATE, unreachable=name
+    )
 
 
 def damaged(finding: Finding) -> Alarm:

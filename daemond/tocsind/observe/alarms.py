@@ -222,7 +222,7 @@ class Alarms:
 
     async def _repeat(self, alarm: Alarm, route: str) -> bool:
         """Submit an alarm again under another id; False when not even the reserve of the disk is left."""
-        signal = _signal(alarm, route, new_id())
+        signal = self._signal(alarm, route, new_id())
         if not await self._submit(signal, route):
             return False
         self._emit(AlarmRaised(signal.id, alarm.kind, alarm.about, route))
@@ -240,7 +240,7 @@ class Alarms:
         if route is None:
             self._note_undeliverable(alarm)
             return False
-        signal = _signal(alarm, route, await self._id(alarm))
+        signal = self._signal(alarm, route, await self._id(alarm))
         known = signal.id in self._tracker.known
         if not await self._submit(signal, route):
             route = await self._send_unrecorded(alarm, signal)
@@ -251,6 +251,10 @@ class Alarms:
         if is_new:
             self._emit(AlarmRaised(signal.id, alarm.kind, alarm.about, route))
         return True
+
+    def _signal(self, alarm: Alarm, route: str, id_: str) -> Signal:
+        body = alarm.text(self._routes.fallback(alarm.unreachable))
+        return Signal(alarm.title, body=body, priority=alarm.priority, source=DAEMON_SOURCE, to=route, id=id_)
 
     async def _on_raised(self, alarm: Alarm, route: str, lasted: float, *, is_new: bool) -> None:
         self._throttle.on_raised(alarm.name, self._clock.now(), lasts=alarm.kind in _LASTING)
@@ -321,10 +325,6 @@ def _alarm_of(condition: Condition, health: Health) -> Alarm:
     if condition.kind == "limited":
         return limited(view.name, view.condition.reason, view.limits.blocked_for)
     return failing(view.name, view.condition.reason, condition.lasted)
-
-
-def _signal(alarm: Alarm, route: str, id_: str) -> Signal:
-    return Signal(alarm.title, body=alarm.body, priority=alarm.priority, source=DAEMON_SOURCE, to=route, id=id_)
 
 
 def _derived_id(text: str) -> str:

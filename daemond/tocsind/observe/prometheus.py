@@ -153,8 +153,8 @@ _HELP = {
     "sources_reserved": "Signals that claimed to come from tocsin itself; they are stored with another source.",
     "spool_signals_taken": "Signals imported from the spool.",
     "spool_files_quarantined": "Files of the spool that could not be read.",
-    "expectations_late": "Alarms about programs that did not beat, or left without a goodbye.",
-    "expectations_met": "Programs that beat again after such an alarm.",
+    "expectations_late": "Alarms about programs that sent no heartbeat, or left without a goodbye.",
+    "expectations_met": "Programs that sent heartbeats again after such an alarm.",
     "alarms_raised": "Alarms about the daemon itself.",
     "all_clears": "Alarms that were followed by an all-clear.",
     "signals_reported_missed": "Expired, dead or dropped signals that a report named.",
@@ -224,7 +224,7 @@ def _of_parts(status: _Status) -> Iterator[Series]:
         spool.get("quarantined"),
     )
     if expectations := status.get("expectations"):
-        yield _gauge("expectations", "Programs that are expected to beat.", expectations["expected"])
+        yield _gauge("expectations", "Programs whose heartbeats are expected.", expectations["expected"])
         late = [((name,), 1.0) for name in expectations["late"]]
         yield Series("gauge", "tocsin_expectation_late", "1 for a program that is late.", ("name",), late)
     if silences := status.get("silences"):

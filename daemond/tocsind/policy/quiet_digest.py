@@ -59,9 +59,11 @@ class QuietDigest:
             _extend(self._group(delivery), delivery, was_known=was_known)
 
     def lines(self) -> list[Group]:
-        """What needs a line: the most urgent first, then in the order of acceptance."""
+        """What needs a line, the worst first: the most urgent, then the most frequent, then in the order of acceptance. What has ended
+        comes last.
+        """
         shown = [each for each in self._groups.values() if not _is_cancelled(each)]
-        return sorted(shown, key=lambda group: (group.has_ended, group.priority, group.first))
+        return sorted(shown, key=lambda group: (group.has_ended, group.priority, -group.count, group.first))
 
     def cancelled(self) -> list[Group]:
         """The stories that began and ended in the quiet."""

@@ -4,7 +4,7 @@ A destination's dialect makes its message from a card alone and never reads the 
 says is decided once. `card_of` makes the card of a delivery, `card_of_update` that of a live message.
 
 `push_line` is the one line of a notification: what happened, and the two or three numbers that matter. A message that begins with it
-leaves the facts that `leads` marks, and the title, out of the rest.
+leaves the facts that `leads` marks, and the title, out of the rest. Where the alert comes late or again, the time of its numbers is said.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .facts import (
     LEAD_WORDS,
     Fact,
     age_of,
+    as_of,
     facts_of,
     fields_of,
     footer_parts,
@@ -88,6 +89,7 @@ class Card(msgspec.Struct, frozen=True):
     late: str = ""  # "5m late"
     doubt: str = ""  # "possible duplicate"
     again: str = ""  # "reminder 2": it was posted before, and is not acknowledged
+    as_of: str = ""  # "as of 02:13 UTC": when the numbers of a late alert, or of a reminder, were true
     body: str = ""
     form: BodyForm = BodyForm.TEXT
     facts: tuple[Fact, ...] = ()  # what tocsin knows: action, prices, confidence
@@ -136,7 +138,9 @@ def push_line(card: Card) -> str:
     words = " ".join(one_line(fact.value) for fact in leads if fact.name in LEAD_WORDS)
     facts = (_in_line(fact, fact.name.lower()) for fact in leads if fact.name not in LEAD_WORDS)
     fields = (_in_line(fact, fact.name) for fact in card.fields if fact.leads)
-    return " · ".join(filter(None, (title_with_host(card), card.cause, words, *facts, *fields)))
+    numbers = [*facts, *fields]
+    when = [card.as_of] if numbers else []
+    return " · ".join(filter(None, (title_with_host(card), card.cause, words, *when, *numbers)))
 
 
 def _in_line(fact: Fact, name: str) -> str:
@@ -193,6 +197,7 @@ def _card(delivery: Delivery, no_file: str) -> Card:
         late="" if age is None else f"{age_of(age)} late",
         doubt=DOUBT if delivery.maybe_duplicate else "",
         again=_again(delivery.repeats),
+        as_of=as_of(delivery),
         body=body,
         form=_form(signal),
         facts=facts,

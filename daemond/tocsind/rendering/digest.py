@@ -1,7 +1,8 @@
 """Many deliveries as one signal: how many of what, from when to when, and between which prices.
 
-A reader of a digest wants to know what he missed and how much of it, so what is alike is one line, the most frequent first. Alike is what
-has the same key; without one the same strategy, symbol and action; without those the same title. Nothing is left out of the counting.
+A reader of a digest wants to know what he missed and how much of it, so what is alike is one line. The worst comes first: the highest
+priority, then the most frequent; stories that have ended come last. Alike is what has the same key; without one the same strategy, symbol
+and action; without those the same title. Nothing is left out of the counting.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from tocsin.signals import Signal
 from tocsind.policy.delivery import Delivery
+from tocsind.policy.story import ends_story
 
 from .numbers import iso, number
 from .text import EMPTY, MARK, fitted, is_blank, one_line
@@ -36,14 +38,23 @@ def digest(deliveries: Sequence[Delivery], priority: str) -> dict[str, Any]:
 
 
 def _alike(deliveries: Sequence[Delivery]) -> list[tuple[str, list[Delivery]]]:
-    """Most frequent first, else in the order in which they came."""
+    """The worst first, else in the order in which they came."""
     kinds: dict[str, list[Delivery]] = {}
     for delivery in deliveries:
         kinds.setdefault(_kind(delivery.signal), []).append(delivery)
     found: dict[str, list[Delivery]] = {}
     for kind, some in kinds.items():
         found.setdefault(_label(kind), []).extend(some)  # what reads the same is the same
-    return sorted(found.items(), key=lambda item: -len(item[1]))
+    return sorted(found.items(), key=lambda item: _order(item[1]))
+
+
+def _order(alike: Sequence[Delivery]) -> tuple[bool, int, int]:
+    """Sorts the worst first."""
+    return ends_story(_last(alike).signal), min(delivery.priority for delivery in alike), -len(alike)
+
+
+def _last(alike: Sequence[Delivery]) -> Delivery:
+    return max(alike, key=lambda delivery: delivery.order)
 
 
 def _kind(signal: Signal) -> str:
@@ -62,7 +73,7 @@ def _line(deliveries: Sequence[Delivery], *, dated: bool) -> str:
     if prices:
         low, high = number(min(prices)), number(max(prices))
         parts.append(f"price {low}" if low == high else f"price {low} to {high}")
-    last = max(deliveries, key=lambda delivery: delivery.order).signal
+    last = _last(deliveries).signal
     if last.key and any(delivery.signal.title != last.title for delivery in deliveries):
         parts.append(f"last: {fitted(one_line(last.title), _LABEL)}")
     return ", ".join(parts)

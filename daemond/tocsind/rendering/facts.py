@@ -20,6 +20,8 @@ LATE: Final = 60.0  # seconds; pacing in a busy channel stays below it
 _OLDEST_ID: Final = 30 * 86_400.0
 _LONGEST_AGE: Final = 9  # longer than this an age is cut
 LATE_ROOM: Final = len(" ·  late") + _LONGEST_AGE  # code points that a title may grow by until it is sent
+_AS_OF: Final = "as of {} UTC"
+LINE_ROOM: Final = LATE_ROOM + len(" · ") + len(_AS_OF.format("2026-01-31 02:13"))  # the same for a push line
 _FOOTER_PART: Final = 60  # code points; a footer is for the id, and leaves room in a full batch
 
 MOST_NUMBERS: Final = 3  # in a push line
@@ -129,6 +131,15 @@ def raised_at(delivery: Delivery) -> float:
     """
     made = milliseconds_of(delivery.id) / 1000
     return made if delivery.accepted - _OLDEST_ID < made < delivery.accepted else delivery.accepted
+
+
+def as_of(delivery: Delivery) -> str:
+    """When the numbers of an alert were true, for one that comes late or again: `as of 02:13 UTC`, with the date on another day."""
+    raised = iso(raised_at(delivery))
+    if raised is None or (delivery.repeats == 0 and lateness(delivery) is None):
+        return ""
+    now = iso(delivery.tried or delivery.released or delivery.accepted) or ""
+    return _AS_OF.format(raised[11:16] if raised[:10] == now[:10] else f"{raised[:10]} {raised[11:16]}")
 
 
 def age_of(seconds: float) -> str:

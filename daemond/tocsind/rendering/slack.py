@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from .card import BodyForm, Card, push_line
+from .facts import LINE_ROOM
 from .plain_text import text_of
 from .text import EMPTY, fitted
 
@@ -23,8 +24,8 @@ _BREAK: Final = "\n\n"
 
 
 def size(card: Card) -> int:
-    """The code points that a card takes of a message."""
-    return sum(map(len, _parts(card)))
+    """The most code points that a card takes of a message, late or not."""
+    return sum(map(len, _parts(card))) + LINE_ROOM
 
 
 def message(cards: Sequence[Card], mentions: Sequence[str] = ()) -> dict[str, Any]:

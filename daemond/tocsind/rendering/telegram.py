@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from .card import BodyForm, Card, push_line
+from .facts import LINE_ROOM
 from .plain_text import text_of
 from .text import fitted, utf16_units
 
@@ -22,8 +23,8 @@ _UNNAMED: Final = "@\u200b"
 
 
 def size(card: Card) -> int:
-    """The units that a card takes of a message, with what separates it from the next one."""
-    return min(utf16_units("".join(_parts(card))) + len(SEPARATOR), MAX_TEXT)
+    """The most units that a card takes of a message, late or not, with what separates it from the next one."""
+    return min(utf16_units("".join(_parts(card))) + LINE_ROOM + len(SEPARATOR), MAX_TEXT)
 
 
 def message(cards: Sequence[Card]) -> dict[str, Any]:
