@@ -566,3 +566,10 @@ def test_status_says_which_host_sends() -> None:
         "        c: vm-2 sends, of 3 hosts; 1,200 of this host wait",
         "        d: no host at present sends, of 1 host",
     ]
+
+
+def test_status_shows_what_the_operator_should_know_of_a_destination() -> None:
+    noted = {"name": "premium", "kind": "discord", "condition": "ready", "note": "messages go without mentions"}
+    assert any(
+        "messages go without mentions" in line for line in status_lines({"destinations": [noted]}, "/nowhere", 100)
+    )

@@ -731,6 +731,15 @@ async def test_note_about_destination_is_emitted_once(autojump_clock: MockClock)
     assert fixture.lane.snapshot().note == "no ids"
 
 
+async def test_note_about_destination_ends_with_an_empty_note(autojump_clock: MockClock) -> None:
+    fixture = LaneFixture(Report((Delivered(),), note="no text"), otherwise=Report((Delivered(),), note=""))
+    fixture.owe("a", "b", "c")
+    async with fixture.running():
+        await elapse(1)
+    assert fixture.emitted(DestinationNote) == [DestinationNote("d", "no text")]
+    assert fixture.lane.snapshot().note is None
+
+
 async def test_ambiguous_outage_marks_few_deliveries_as_possible_duplicates(
     autojump_clock: MockClock,
 ) -> None:

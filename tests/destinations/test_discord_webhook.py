@@ -11,9 +11,11 @@ import pytest
 import trio
 from tests.destinations.signals import delivery
 
+from tocsind.clock import SystemClock
 from tocsind.config import DestinationOptions, DiscordOptions
 from tocsind.destinations.discord import DiscordWebhook, with_wait, without_token
 from tocsind.destinations.http import HttpClient
+from tocsind.destinations.refused_parts import FIRST_PAUSE
 from tocsind.destinations.registry import build, pace
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Delivery
@@ -42,7 +44,8 @@ async def client() -> AsyncIterator[HttpClient]:
 
 def webhook(fake: FakeDiscord, client: HttpClient, **options: Any) -> DiscordWebhook:
     url = fake.url().replace("/api/webhooks", "/api/v10/webhooks") + options.pop("query", "")
-    return DiscordWebhook(DiscordOptions(webhook=Secret(url), **{"deadline": 5.0, **options}), client)
+    clock = options.pop("clock", None)
+    return DiscordWebhook(DiscordOptions(webhook=Secret(url), **{"deadline": 5.0, **options}), client, clock=clock)
 
 
 def offline(client: HttpClient, **options: Any) -> DiscordWebhook:
@@ -139,6 +142,37 @@ async def test_a_part_of_ours_that_is_refused_is_left_out_from_then_on(
     assert ("username" in kept.payload) == (part != "username")
     assert bool(kept.mentions) == (part not in {"content", "allowed_mentions"})
     assert bool(kept.payload["flags"]) == (part != "flags")
+
+
+class LaterClock(SystemClock):
+    """The machine's clock, some seconds ahead."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+
+async def test_refused_line_of_text_returns_after_a_while(fake: FakeDiscord, client: HttpClient) -> None:
+    clock = LaterClock()
+    destination = webhook(fake, client, clock=clock)
+    batch = [delivery("one", priority="urgent")]
+    errors = {"content": {"_errors": [{"code": "X", "message": "Bad"}]}}
+    refusal = Status(400, code=50035, message="Invalid Form Body", errors=errors)
+    for pause in (FIRST_PAUSE, 2 * FIRST_PAUSE):
+        fake.script(refusal)
+        refused = await destination.deliver(batch)
+        assert "no text and mention no one: 400 from Discord: content: Bad (tried again after" in str(refused.note)
+        plain = await destination.deliver(batch)
+        assert (plain.note, "content" in fake.messages[-1].payload) == (refused.note, False)
+        clock.ahead += pause - 10
+        assert "content" not in destination.preview(batch)["payload"]
+        clock.ahead += 11
+    whole = await destination.deliver(batch)
+    assert fake.messages[-1].payload["content"] == "🚨 one"
+    assert whole.note == ""
+    fake.script(refusal)
+    assert "tried again after 5m" in str((await destination.deliver(batch)).note)
 
 
 # --- where it leads --------------------------------------------------------------------------------------------------------

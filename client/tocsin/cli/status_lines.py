@@ -159,7 +159,13 @@ def _row(destination: dict[str, Any]) -> list[Any]:
 
 def reason(destination: Mapping[str, Any]) -> str:
     """Why a destination is not ready and until when, what waits for it, and what did not reach it; empty when all is well."""
-    return "; ".join(part for part in (*_condition(destination), *_waiting(destination), *_missed(destination)) if part)
+    parts = (
+        *_condition(destination),
+        *_waiting(destination),
+        *_missed(destination),
+        str(destination.get("note") or ""),
+    )
+    return "; ".join(filter(None, parts))
 
 
 def _condition(destination: Mapping[str, Any]) -> list[str]:

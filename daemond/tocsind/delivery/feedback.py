@@ -133,9 +133,10 @@ class Feedback:
             self.refusals.on_delivered()
 
     def _on_note(self, note: str | None) -> None:
-        if note is not None and note != self.note:
-            self.note = note
-            self._emit(DestinationNote(self._lane.name, note))
+        if note is not None and note != (self.note or ""):
+            self.note = note or None
+            if note:
+                self._emit(DestinationNote(self._lane.name, note))
 
     def _on_delivery_answered(self) -> None:
         self._lane.rerouting.answered()

@@ -33,6 +33,7 @@ seen. Text of a service reaches people only through `bounded_reason`, and a URL 
     table_page        the tables as a page of documentation
     kinds_page        what each kind can do, as a page of documentation
     rejections        which deliveries a refused message is about, and what follows for each
+    refused_parts     parts of a Discord message that are left out for a while
     discord           Discord's webhooks; discord_response, discord_table and discord_rejections: its answers
     raw_messages      what a webhook does with messages that go as they are
     multipart         a request body with files, as Discord expects it

@@ -5,8 +5,8 @@ and nothing else, and it notifies no reader, so mentions belong to posts alone. 
 unknown whether the channel's hidden limit counts them. To be safe they are counted as posts everywhere; their headers are applied like a
 post's, because both are blocked while either of them is.
 
-Name, mentions and silence belong to the destination, not to an alert. When Discord refuses one of them, the destination leaves it out until
-the daemon restarts: an alert without its author is better than none.
+Name, line of text, mentions and silence belong to the destination, not to an alert. When Discord refuses one of them, the destination
+leaves it out for a while (`refused_parts`): an alert without its author is better than none.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import trio
 from tocsin.signals import PRIORITIES
 from tocsind import __version__
 from tocsind.attachments import Store
+from tocsind.clock import Clock, SystemClock
 from tocsind.config import DiscordOptions
 from tocsind.policy.batch import Footprint
 from tocsind.policy.delivery import Delivery
@@ -35,6 +36,7 @@ from .discord_table import outcome_of, outcome_of_edit
 from .http import Answer, Body, Failure, HttpClient, json_body
 from .multipart import File, multipart
 from .raw_messages import NO_FORUM, about_deliveries, files_of, footprint, lacks_forum, within_thread
+from .refused_parts import RefusedParts
 from .rejections import Rejection, verdicts, verdicts_of_edit
 from .response import bounded_reason
 
@@ -58,11 +60,17 @@ class DiscordWebhook:
         10.0 * 2**20
     )  # bytes; Discord accepts 25 MiB, but the lane waits for the upload, and the files are in memory
 
-    def __init__(self, options: DiscordOptions, client: HttpClient, attachments: Store | None = None) -> None:
+    def __init__(
+        self,
+        options: DiscordOptions,
+        client: HttpClient,
+        attachments: Store | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._options = options
         self._client = client
         self._attachments = attachments
-        self._unsupported: frozenset[str] = frozenset()  # parts of the request that Discord refused
+        self._refused_parts = RefusedParts(clock or SystemClock())
         self._is_forum = True  # a `thread_name` may be sent: Discord has not said that the channel is no forum
 
     def footprint(self, delivery: Delivery) -> Footprint:
@@ -106,8 +114,9 @@ class DiscordWebhook:
         if not isinstance(answer, Answer):
             return Report((of_edit(answer) if update and update.edits else answer,) * len(batch))
         response = DiscordResponse(answer)
-        note = NO_MESSAGE_ID if response.status == 204 and not (update and update.edits) else None
-        return Report(self._verdicts(response, batch, payload), response.rate_headers, response.is_invalid, note)
+        outcomes = self._verdicts(response, batch, payload)
+        note = NO_MESSAGE_ID if response.status == 204 and not (update and update.edits) else self._refused_parts.note
+        return Report(outcomes, response.rate_headers, response.is_invalid, note)
 
     def _verdicts(
         self, response: DiscordResponse, batch: Sequence[Delivery], payload: dict[str, Any]
@@ -116,12 +125,14 @@ class DiscordWebhook:
         verdict = outcome_of_edit(response) if update and update.edits else outcome_of(response)
         if update and update.edits and verdict == Delivered():
             verdict = Delivered(update.edits)
+        if isinstance(verdict, Delivered):
+            sent = {part for part, value in payload.items() if value}  # an edit may have an empty line of text
+            self._refused_parts.on_accepted(sent - self._refused_parts.left_out)
         if not isinstance(verdict, Rejection):
             return (verdict,) * len(batch)
-        fault = msgspec.structs.replace(
-            verdict, is_whole_request=verdict.is_whole_request & payload.keys() - self._unsupported
-        )
-        self._unsupported |= fault.is_whole_request
+        parts = verdict.is_whole_request & payload.keys() - self._refused_parts.left_out
+        fault = msgspec.structs.replace(verdict, is_whole_request=parts)
+        self._refused_parts.on_refused(parts, verdict.reason)
         if update is None:
             return verdicts(fault, batch, response.status)
         return verdicts_of_edit(fault, batch, response.status, update.message)
@@ -212,7 +223,7 @@ class DiscordWebhook:
         return await trio.to_thread.run_sync(self._attachments.read, delivery.id)
 
     def _message(self, batch: Sequence[Delivery], gone: Collection[int] = ()) -> dict[str, Any]:
-        username = None if "username" in self._unsupported else self._options.username
+        username = None if "username" in self._refused_parts.left_out else self._options.username
         update = batch[0].update
         if update is None:
             return message(batch, username, self._notify(batch[0]), gone)
@@ -227,9 +238,9 @@ class DiscordWebhook:
         return living_message(update, username, notify, attached, gone=place in gone)
 
     def _notify(self, delivery: Delivery) -> Notify:
-        label = delivery.priority.label
-        is_silent = label in self._options.silent and "flags" not in self._unsupported
-        if _MENTIONING & self._unsupported:
+        label, left_out = delivery.priority.label, self._refused_parts.left_out
+        is_silent = label in self._options.silent and "flags" not in left_out
+        if _MENTIONING & left_out:
             return Notify((), is_silent)
         return Notify(self._options.mention.get(label, ()), is_silent, self._options.push)
 

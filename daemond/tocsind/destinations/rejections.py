@@ -4,7 +4,7 @@ the server names                   the named deliveries                 the othe
 some of the deliveries             are sent once more, in plain         are sent again, unchanged
 format and alone; dead when they
 were plain already
-a part of the whole request:       -                                    are sent again; this part is left out from now on
+a part of the whole request:       -                                    are sent again; this part is left out for a while
 name, mentions, silence
 nothing                            -                                    are sent again in half the batch, until the refused one
 is alone; then as above

@@ -95,7 +95,7 @@ class Report(msgspec.Struct, frozen=True):
     """How one request ended: an outcome for each delivery of its batch, in order, and what the response said about pace.
 
     `invalid`: it counts against this host's address (Cloudflare counts 401, 403, and 429 for our own limits). `note`: text for the
-    operator, logged once.
+    operator, logged once and shown in `status`; an empty text takes back the last one.
     """
 
     outcomes: tuple[Outcome, ...]
