@@ -174,14 +174,15 @@ def secret_parts(subject: Subject) -> list[str]:
     return found
 
 
-# In this order: a limit may close the service for all destinations.
+# In this order: a limit may close the service for all destinations. Each behaviour lasts until the next one, because a delivery that
+# waits for its retry may take part at any time: the delay is random.
 FAULTS: dict[str, tuple[str, dict[str, Any] | None]] = {
     "delivered": ("sent", None),
-    "400": ("dead", {"behaviour": "status", "status": 400, "text": "{secrets}", "count": 2}),
-    "500": ("deferred", {"behaviour": "status", "status": 500, "text": "{secrets}"}),
-    "redirect": ("deferred", {"behaviour": "redirect", "location": "http://127.0.0.1:9/elsewhere"}),
-    "dropped": ("deferred", {"behaviour": "drop", "saved": True}),
-    "401": ("disabled", {"behaviour": "status", "status": 401, "text": "{secrets}"}),
+    "400": ("dead", {"behaviour": "status", "status": 400, "text": "{secrets}", "count": None}),
+    "500": ("deferred", {"behaviour": "status", "status": 500, "text": "{secrets}", "count": None}),
+    "redirect": ("deferred", {"behaviour": "redirect", "location": "http://127.0.0.1:9/elsewhere", "count": None}),
+    "dropped": ("deferred", {"behaviour": "drop", "saved": True, "count": None}),
+    "401": ("disabled", {"behaviour": "status", "status": 401, "text": "{secrets}", "count": None}),
     "429": ("rate-limited", {"behaviour": "rate_limited", "retry_after": 30, "count": None}),
 }
 

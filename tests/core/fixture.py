@@ -71,7 +71,7 @@ class CoreFixture:
         self.events: list[Event] = []
         self._recorded = trio.Event()
         self.journal = journal
-        self.core = assemble(journal, known, self.clock, self._record, folder, jitter=lambda: 0.5)
+        self.core = assemble(journal, known, self.clock, self._record, folder, jitter=lambda: 0.0)
         self.lanes = {name: RecordingLane() for name in known.destinations}
         self.core.wakeups.lanes.update(self.lanes)
 

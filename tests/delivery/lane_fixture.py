@@ -43,7 +43,7 @@ class LaneFixture:
         seconds: float = 0.0,
         pace: Pace = UNLIMITED,
         fallbacks: dict[str, tuple[str, ...]] | None = None,
-        jitter: float = 0.5,
+        jitter: float = 0.0,
         **options: Any,
     ) -> None:
         self.options = DestinationOptions("d", "memory", FileOptions("unused"), **options)

@@ -50,7 +50,7 @@ class JournalBackend:
         config = Config(DaemonOptions(reserve=0), Thresholds(), names, (), (), "test")
         self.clock = SteppedClock()
         self._journal = journal
-        self._core = assemble(journal, config, self.clock, lambda _: None, folder, jitter=lambda: 0.5)
+        self._core = assemble(journal, config, self.clock, lambda _: None, folder, jitter=lambda: 0.0)
         self.store: DeliveryStore = self._core.store
 
     async def owe(self, to: str, title: str, **fields: Any) -> None:

@@ -128,7 +128,7 @@ TABLE = {
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
 def test_settle_table(row: Row, priority: Priority) -> None:
     expected = row.low if row.low is not None and priority is Priority.LOW else row.normal
-    assert settle(delivery(priority, **row.history), row.outcome, now=NOW, retry=RETRY, jitter=0.5) == expected
+    assert settle(delivery(priority, **row.history), row.outcome, now=NOW, retry=RETRY, jitter=0) == expected
 
 
 outcomes = st.one_of(

@@ -164,7 +164,7 @@ def reasons(*states: Delivery, known: LiveMessage | None = None) -> list[str | N
     """The reason of each after it arrived."""
     batch = updated(*states, known=known)
     retry = Retry()
-    return [settle(each, Delivered("m1"), now=NOW, retry=retry, jitter=0.5).reason for each in batch]
+    return [settle(each, Delivered("m1"), now=NOW, retry=retry, jitter=0).reason for each in batch]
 
 
 def test_describe_says_how_and_by_which_state() -> None:

@@ -1,7 +1,8 @@
-"""Exponential backoff with full jitter: the wait is drawn evenly from zero up to a ceiling that doubles with each attempt.
+"""Exponential backoff with equal jitter: the wait is drawn evenly from half of a ceiling up to it; the ceiling doubles with each attempt.
 
-Full jitter spreads many simultaneous retries best (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). The caller
-passes the random number, so that policy stays a function of its arguments.
+A host has one sender for each channel, so few retries meet, and half a ceiling spreads them enough
+(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). A wait near zero would ask a server again that has just failed,
+and would make little of `first = "1h"`. The caller passes the random number, so that policy stays a function of its arguments.
 """
 
 from __future__ import annotations
@@ -25,4 +26,4 @@ def ceiling(retry: Retry, attempts: int) -> float:
 
 def backoff(retry: Retry, attempts: int, jitter: float) -> float:
     """Seconds to wait after `attempts` attempts. `jitter` is drawn evenly from [0, 1)."""
-    return ceiling(retry, attempts) * jitter
+    return ceiling(retry, attempts) * (0.5 + jitter / 2)

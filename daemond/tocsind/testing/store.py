@@ -76,7 +76,7 @@ class MemoryStore:
         clock: Clock,
         fallbacks: Mapping[str, Sequence[str]] | None = None,
         *,
-        jitter: float = 0.5,
+        jitter: float = 0.0,
         chunk: int = 500,
     ) -> None:
         self.lanes: dict[str, LaneHandle] = {}
