@@ -48,6 +48,7 @@ ERROR_KINDS = {
     "stopping": "the daemon is going away; try again later",
     "not-permitted": "the configuration does not allow it, or not to this user",
     "not-found": "no such signal or destination",
+    "not-configured": "the configuration lacks what the request is about",
     "internal": "a bug in the daemon, which is leaving because of it",
 }
 

@@ -163,6 +163,7 @@ class Components:
             stories=self.stories,
             feed=feed,
             add_webhook=add_webhook,
+            hosts=self.hub.view.hosts if self.hub else None,
             clock=self._clock,
             emit=self._emit,
         )

@@ -158,7 +158,8 @@ class Daemon:
                     await components.lanes.apply(self._config, nursery)
                 if components.hub:
                     nursery.start_soon(components.hub.run)
-                    components.status.add_part("shared", components.hub.view)
+                    components.status.add_part("shared", components.hub.view.part)
+                    components.hub.view.presence.describe = components.status.brief
                 await self._serve(journal, components, nursery, leave, ambiguous)
                 nursery.cancel_scope.cancel()  # the lanes finish what is in flight
             watch.cancel_scope.cancel()

@@ -553,21 +553,6 @@ def test_output_of_a_small_price_has_no_exponent(value: object, shown: object) -
     assert format_number(value) == shown
 
 
-def test_status_says_which_host_sends() -> None:
-    lanes = [
-        {"destinations": ["a", "b"], "holder": "vm-1", "here": True, "hosts": 3, "waiting": 0, "taken": 7},
-        {"destinations": ["c"], "holder": "vm-2", "here": False, "hosts": 3, "waiting": 1200, "taken": 0},
-        {"destinations": ["d"], "holder": None, "here": False, "hosts": 1, "waiting": 0, "taken": 0},
-    ]
-    shared = {"host": "vm-1", "engine": "unix:///run/redis.sock", "lanes": lanes}
-    assert [line for line in status_lines({"shared": shared}, "/nowhere", 100) if "send" in line or "vm-1" in line] == [
-        "shared  this host is vm-1, by unix:///run/redis.sock",
-        "        a, b: this host sends, of 3 hosts; 7 of other hosts wait here",
-        "        c: vm-2 sends, of 3 hosts; 1,200 of this host wait",
-        "        d: no host at present sends, of 1 host",
-    ]
-
-
 def test_status_shows_what_the_operator_should_know_of_a_destination() -> None:
     noted = {"name": "premium", "kind": "discord", "condition": "ready", "note": "messages go without mentions"}
     assert any(

@@ -224,3 +224,53 @@ async def test_a_wrong_password_is_named_and_not_shown(redis_server: RedisServer
     with pytest.raises(EngineAway, match="refuses this host") as refused:
         await RedisEngine(address).complaints()
     assert "wrong-one" not in str(refused.value)
+
+
+async def test_hosts_say_what_they_do_and_others_read_it(engine: Engine) -> None:
+    assert await engine.note(A, b"first") == []
+    assert await engine.note(B, b"b") == []
+    assert await engine.note(A, b"second") == []
+    found = {each.host: each for each in await engine.hosts()}
+    assert {host: each.note for host, each in found.items()} == {A: b"second", B: b"b"}
+    assert all(0 <= each.ago < 5000 for each in found.values())
+    assert found[A].at >= found[B].at
+
+
+async def test_only_the_first_host_that_asks_tells_people(engine: Engine) -> None:
+    assert await engine.claim("the same", A, 60)
+    assert not await engine.claim("the same", B, 60)
+    assert await engine.claim("the same", A, 60)
+    assert await engine.claim("another", B, 60)
+
+
+async def test_what_was_claimed_is_free_after_its_time(engine: Engine) -> None:
+    assert await engine.claim("it", A, 0.05)
+    with trio.fail_after(10):
+        while not await engine.claim("it", B, 60):  # noqa: ASYNC110 - the engine does not tell
+            await trio.sleep(0.02)
+
+
+async def test_a_host_that_says_nothing_is_missing_and_forgotten_after_a_day(redis_server: RedisServer) -> None:
+    engine = RedisEngine(EngineAddress(path=str(redis_server.socket)))
+    seconds, micro = redis_server.command("TIME").split()
+    now = int(seconds) * 1000 + int(micro) // 1000
+    for host, ago in {"new": 0, "gone": 90_000, "longer": 100_000, "day": 90_000_000}.items():
+        redis_server.command("ZADD", "tocsin:{hosts}:seen", str(now - ago), host)
+        redis_server.command("HSET", "tocsin:{hosts}:notes", host, f"note of {host}")
+    missing = await engine.note(A, b"here")
+    assert [(each.host, each.note) for each in missing] == [("gone", b"note of gone"), ("longer", b"note of longer")]
+    assert all(90_000 <= each.ago < 160_000 for each in missing)
+    assert {each.host for each in await engine.hosts()} == {A, "new", "gone", "longer"}
+    assert redis_server.command("HEXISTS", "tocsin:{hosts}:notes", "day") == "0"
+    assert int(redis_server.command("TTL", "tocsin:{hosts}:seen")) > 86_000
+    assert int(redis_server.command("TTL", "tocsin:{hosts}:notes")) > 86_000
+    await engine.aclose()
+
+
+async def test_notes_of_the_latest_hosts_are_kept(redis_server: RedisServer) -> None:
+    engine = RedisEngine(EngineAddress(path=str(redis_server.socket)))
+    for number in range(engines.MAX_HOSTS + 2):
+        await engine.note(f"h{number}", b"")
+    known = {each.host for each in await engine.hosts()}
+    assert known == {f"h{number}" for number in range(2, engines.MAX_HOSTS + 2)}
+    await engine.aclose()

@@ -24,6 +24,7 @@ CANNOT_WRITE = 73
 TRY_LATER = 75
 PROTOCOL = 76
 PERMISSION = 77
+CONFIGURATION = 78
 INTERRUPTED = 130
 
 _OF_KIND = {
@@ -35,6 +36,7 @@ _OF_KIND = {
     "full": TRY_LATER,
     "stopping": TRY_LATER,
     "not-permitted": PERMISSION,
+    "not-configured": CONFIGURATION,
     "unknown-op": PROTOCOL,
     "protocol": PROTOCOL,
     "broken-frame": PROTOCOL,

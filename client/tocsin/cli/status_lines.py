@@ -12,6 +12,7 @@ from tocsin.spool import QUARANTINE
 
 from .layout import table, wrapped
 from .output import by_priority, counted, format_age, paint, plain
+from .shared_lines import shared_lines
 
 TYPE_CHECKING = False  # importing typing is slow
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def status_lines(status: dict[str, Any], our_spool: str, width: int) -> list[str
         *_held_lines(status.get("held") or [], width),
         *_silence_lines(status.get("silences") or {}),
         *_expectation_lines(status.get("expectations") or {}, width),
-        *_shared_lines(status.get("shared") or {}, width),
+        *shared_lines(status.get("shared") or {}, width),
         *_attachment_lines(storage.get("attachments") or {}),
         "",
         *_destination_lines(destinations, width),
@@ -114,20 +115,6 @@ def _expectation_lines(expectations: dict[str, Any], width: int) -> list[str]:
     late = expectations.get("late") or []
     lines = wrapped(f"late: {', '.join(map(plain, late))}", width, "  ! ", "    ") if late else []
     return [f"expects {counted(expectations['expected'], 'program')}: `tocsin expected`", *lines]
-
-
-def _shared_lines(shared: dict[str, Any], width: int) -> list[str]:
-    """Which host sends for the destinations that several hosts share."""
-    if not shared:
-        return []
-    lines = wrapped(f"this host is {shared.get('host')}, by {shared.get('engine')}", width, "shared  ", " " * 8)
-    for lane in shared.get("lanes") or []:
-        who = "this host" if lane.get("here") else lane.get("holder") or "no host at present"
-        over = f"; {lane['waiting']:,} of this host wait" if lane.get("waiting") else ""
-        taken = f"; {lane['taken']:,} of other hosts wait here" if lane.get("taken") else ""
-        text = f"{', '.join(lane.get('destinations') or [])}: {who} sends, of {counted(lane.get('hosts') or 0, 'host')}"
-        lines += wrapped(text + over + taken, width, " " * 8, " " * 10)
-    return lines
 
 
 def _waits(name: str) -> bool:

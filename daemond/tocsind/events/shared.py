@@ -67,3 +67,26 @@ class ItemQuarantined(Event, frozen=True):
     destination: str
     item: str
     reason: str
+
+
+class HostMissing(Event, frozen=True):
+    """Another host has said nothing for so long. It held `queued` deliveries, of which `kept` are in its journal alone."""
+
+    level: ClassVar[str] = "error"
+    host: str
+    seconds: float
+    kept: int
+    queued: int
+
+
+class HostFound(Event, frozen=True):
+    """A host that was missing is there again, or has stopped as it should."""
+
+    host: str
+
+
+class HostForgotten(Event, frozen=True):
+    """A host has been missing for a day: it is not looked for any more."""
+
+    level: ClassVar[str] = "warning"
+    host: str

@@ -33,6 +33,7 @@ from tocsind.ipc.protocol import (
     Expected,
     Exposition,
     Goodbye,
+    Hosts,
     Losses,
     Queue,
     Retry,
@@ -65,6 +66,7 @@ from .silence_requests import SilenceRequests
 
 T = TypeVar("T")
 AddWebhook = Callable[[str, Peer], Awaitable[str]]  # from a webhook's URL to its destination. Raises WebhookRefused
+ReadHosts = Callable[[], Awaitable[dict[str, Any]]]  # `shared.view`
 
 LONGEST_WAIT = 3600.0  # seconds that one `wait` may hold a connection
 MOST_SIGNALS = 5000  # per request; a frame holds fewer real ones, and 200,000 empty ones would block the event loop
@@ -89,6 +91,7 @@ class Handlers:
         stories: Stories,
         feed: EventFeed,
         add_webhook: AddWebhook,
+        hosts: ReadHosts | None = None,
         clock: Clock,
         emit: Emit,
     ) -> None:
@@ -104,6 +107,7 @@ class Handlers:
         self._stories = stories
         self._feed = feed
         self._add_webhook = add_webhook
+        self._hosts = hosts
         self._clock = clock
         self._emit = emit
         self._handlers: dict[type[AnyRequest], Callable[[Any], Awaitable[dict[str, Any]]]] = {
@@ -116,6 +120,7 @@ class Handlers:
             Enable: self._on_enable,
             Silences: self._silences.on_silences,
             Expected: self._expectations.on_expected,
+            Hosts: self._on_hosts,
             Wait: self._on_wait,
             Test: DryRunRequests(journal, acceptor, lanes, clock).on_test,
         }
@@ -193,6 +198,11 @@ class Handlers:
 
     async def _on_exposition(self, _: Exposition) -> dict[str, Any]:
         return {"metrics": {"text": (await render(await self._status.collect())).decode()}}
+
+    async def _on_hosts(self, _: Hosts) -> dict[str, Any]:
+        if self._hosts is None:
+            raise Refusal("not-configured", "this host shares nothing: alerts.toml has no [shared] with a url")
+        return {"hosts": await self._hosts()}
 
     async def _on_why(self, request: Why) -> dict[str, Any]:
         id_ = await whole_id(self._journal, request.id)

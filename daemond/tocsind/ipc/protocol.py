@@ -184,6 +184,10 @@ class Expected(Request, frozen=True, kw_only=True, tag="expected"):
     """All expectations."""
 
 
+class Hosts(Request, frozen=True, kw_only=True, tag="hosts"):
+    """The hosts that share an engine with this one."""
+
+
 AnyRequest = (
     Send
     | SendMany
@@ -207,4 +211,5 @@ AnyRequest = (
     | Expect
     | Goodbye
     | Expected
+    | Hosts
 )

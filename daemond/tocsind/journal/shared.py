@@ -91,6 +91,16 @@ class Ended(msgspec.Struct, frozen=True):
     message: str | None
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """So many deliveries wait for a destination. Another host may have sent those `in_doubt`, and did not say."""
+
+    destination: str
+    is_own: bool  # this host accepted them
+    is_known: bool  # the engine has them
+    n: int
+    in_doubt: int
+
+
 class Settled(msgspec.Struct, frozen=True):
     """A delivery of this host that ended at another one."""
 
@@ -402,14 +412,15 @@ def adopt_story(connection: sqlite3.Connection, destination: str, key: str, stor
     )
 
 
-def counts(connection: sqlite3.Connection, host: str) -> list[tuple[str, bool, int]]:
-    """How many deliveries wait: target, whether this host accepted them, and the number."""
+def waiting(connection: sqlite3.Connection, *, host: str, destinations: Sequence[str]) -> list[Waiting]:
+    """What waits for these destinations."""
     rows = connection.execute(
-        "SELECT s.target, s.origin = ?, count(*) FROM shared s JOIN deliveries d ON d.number = s.delivery"  # noqa: S608 - constant text
-        f" WHERE s.stage IN ('begun', 'waits') AND d.state IN {_OPEN} GROUP BY 1, 2",
-        (host,),
+        "SELECT d.destination, coalesce(s.origin, ?1) = ?1, coalesce(s.stage = 'waits', 0), count(*), sum(d.doubt)"  # noqa: S608 - constant text
+        " FROM deliveries d LEFT JOIN shared s ON s.delivery = d.number"
+        f" WHERE d.state IN {_OPEN} AND d.destination IN (SELECT value FROM json_each(?2)) GROUP BY 1, 2, 3",
+        (host, json.dumps(list(destinations))),
     )
-    return [(target, bool(own), n) for target, own, n in rows]
+    return [Waiting(name, bool(own), bool(known), n, in_doubt) for name, own, known, n, in_doubt in rows]
 
 
 def forget(connection: sqlite3.Connection) -> None:

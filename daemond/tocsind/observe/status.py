@@ -7,7 +7,8 @@ problem only while no destination has delivered its signal, and until it is requ
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ _HARMLESS = frozenset({"name", "kind", "version"})  # keys whose values quote no
 _STATES = ("held", "dead", "expired", "rerouted", "superseded")  # counted for each destination
 
 Part = tuple[dict[str, Any] | None, list[str]]  # a part of the status object, and its problems for people
-PartView = Callable[[], Part]
+PartView = Callable[[], Part | Awaitable[Part]]
 
 
 class StatusView:
@@ -72,10 +73,18 @@ class StatusView:
         """The status object, without secrets. Raises what the journal raises."""
         return redacted_struct(await self._collected(), _HARMLESS)
 
+    async def brief(self) -> tuple[str, list[str], dict[str, int]]:
+        """The health word, the problems, and how many deliveries wait by priority. Raises what the journal raises."""
+        health = await self._evaluated(await self._part_views())
+        return health.word, health.problems, _by_priority(health.readings.counts)
+
+    async def _evaluated(self, parts: Mapping[str, Part]) -> Health:
+        reported = [Condition(name, name, problem) for name, (_, problems) in parts.items() for problem in problems]
+        return await self._health.check(reported=reported, with_dead=True)
+
     async def _collected(self) -> dict[str, Any]:
         parts = await self._part_views()
-        reported = [Condition(name, name, problem) for name, (_, problems) in parts.items() for problem in problems]
-        health = await self._health.check(reported=reported, with_dead=True)
+        health = await self._evaluated(parts)
         unreported = await self._journal.run(loss_reports.count_unseen)
         queue = _queue(health.readings)
         return {
@@ -110,7 +119,7 @@ class StatusView:
         return {
             "spool": spool,
             "configuration": (None, self._concerns()),
-            **{name: view() for name, view in self._parts.items()},
+            **{name: await _seen(view) for name, view in self._parts.items()},
         }
 
     def _head(self, health: Health) -> dict[str, Any]:
@@ -157,6 +166,11 @@ class StatusView:
             "fallback": list(view.fallbacks),
             "fallback_in_seconds": fallback_in(view),
         }
+
+
+async def _seen(view: PartView) -> Part:
+    found = view()
+    return await found if isawaitable(found) else found
 
 
 def _place(source: str) -> str:

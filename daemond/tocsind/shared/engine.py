@@ -17,6 +17,10 @@ SETTLING_MS: Final = 2000  # an engine without a past waits so long for the host
 SEEN_MS: Final = 10_000  # a host that was not seen for so long does not count
 MAX_STORIES: Final = 2000  # live messages per target; of older ones the next holder knows nothing
 MAX_REQUESTS: Final = 300  # per target, as the journal keeps
+MISSING_MS: Final = 60_000  # a host that has said nothing for so long is missing
+NOTE_KEPT_MS: Final = 86_400_000  # and after so long it is forgotten
+MAX_HOSTS: Final = 500  # whose notes are kept: the latest
+MAX_MISSING: Final = 50  # that one answer names
 
 
 class EngineAway(Exception):  # noqa: N818 - names the condition
@@ -79,6 +83,15 @@ class Learned(msgspec.Struct, frozen=True):
     requests: Sequence[tuple[str, int]]
 
 
+class Noted(msgspec.Struct, frozen=True):
+    """What a host said of itself, at this time of the engine; that is `ago` milliseconds ago."""
+
+    host: str
+    at: int
+    ago: int
+    note: bytes
+
+
 class Engine(Protocol):
     """The engine. `target` names a far end; `host` a state folder; `token` proves that a lease is held."""
 
@@ -119,6 +132,15 @@ class Engine(Protocol):
 
     async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
         """Put an item aside that no host can read."""
+
+    async def note(self, host: str, note: bytes) -> list[Noted]:
+        """Keep what this host says of itself. Returns the hosts that are missing, the one that was seen last first."""
+
+    async def hosts(self) -> list[Noted]:
+        """What each host said of itself last, in no order."""
+
+    async def claim(self, about: str, host: str, seconds: float) -> bool:
+        """Whether this host tells people `about` something that all hosts notice: the first that asks, for so long."""
 
     async def wait(self, targets: Sequence[str]) -> None:
         """Return when something may have changed at one of these targets: new items, news."""

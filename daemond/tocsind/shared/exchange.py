@@ -33,6 +33,7 @@ class Exchange:
         self.handed: dict[tuple[str, Priority], int] = {}  # by destination: the last number that was handed over
         self._scan_at = 0.0
         self.strange: set[str] = set()  # items that this host cannot send
+        self.quarantined = 0
 
     async def step(self, target: Target) -> None:
         """Report what has ended, record news, hand over; fetch where this host sends."""
@@ -49,7 +50,7 @@ class Exchange:
                 try:
                     end, host = ended_of(each)
                 except Unreadable as unreadable:
-                    self._emit(ItemQuarantined(target.name, each.id, str(unreadable)))
+                    self._put_aside(target, each.id, unreadable)
                     continue
                 ended.append(end)
                 by = f"{end.state} by {host}"
@@ -100,7 +101,7 @@ class Exchange:
                 continue
             except Unreadable as unreadable:
                 await self._engine.quarantine(target.name, priority, each)
-                self._emit(ItemQuarantined(target.name, each.id, str(unreadable)))
+                self._put_aside(target, each.id, unreadable)
                 continue
             name = self._named(item, destinations.get(far), target)
             if name is None:
@@ -115,6 +116,10 @@ class Exchange:
             if again or any(each.attempted for each in items):
                 self.store.wakeups.refresh(name)
             self.store.wakeups.notify_deadline()
+
+    def _put_aside(self, target: Target, item: str, reason: Unreadable) -> None:
+        self.quarantined += 1
+        self._emit(ItemQuarantined(target.name, item, str(reason)))
 
     def _named(self, item: shared.Arriving, name: str | None, target: Target) -> str | None:
         """The destination here. One of this host's own items keeps its own: two destinations may have one far end."""

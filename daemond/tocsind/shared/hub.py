@@ -3,6 +3,7 @@
 tend      every 0.67 s, each target: renew the lease, or take it when it is free
 exchange  when something changed, and every second: report what has ended, record news, hand over, fetch
 listen    the engine's wake-ups
+tell      every 3 s: a note of this host, for the others (presence)
 """
 
 from __future__ import annotations
@@ -28,13 +29,16 @@ from tocsind.journal import Journal, shared
 from .engine import RENEW_SECONDS, EngineAway
 from .exchange import Exchange
 from .leases import Lanes, Leases
+from .presence import NOTE_SECONDS, Presence
 from .store import ALONE_AFTER, SharedStore
+from .view import EngineState, View
 
 POLL_SECONDS: Final = 1.0
 GAP_SECONDS: Final = 0.02  # between two exchanges: what comes together is handed over together
 RETRY_SECONDS: Final = 0.5
 REJOIN_SECONDS: Final = 1.5  # after an outage: first every host reports what it sent alone, then leases are taken
 RELEASE_SECONDS: Final = 10.0  # at the end, for requests in flight
+GOODBYE_SECONDS: Final = 1.0
 ALARM_SECONDS: Final = 60.0
 
 
@@ -58,10 +62,11 @@ class Hub:
         self._problem: str | None = "it has not answered yet"
         self._complaints: list[str] = []
         self._rejoins_at = 0.0  # monotonic
-        self._counts: list[tuple[str, bool, int]] = []
         self._has_alarmed = False
         self._has_hinted = False  # lanes know that they send alone
         self._sends_alone_since = 0.0
+        presence = Presence(self._engine, self._host, clock, emit)
+        self.view = View(self._state, presence, self._targets, journal, clock, host=self._host)
 
     async def run(self) -> None:
         """Take part."""
@@ -71,6 +76,7 @@ class Hub:
                 nursery.start_soon(self._repeat, self._tend_all, RENEW_SECONDS)
                 nursery.start_soon(self._exchange_all)
                 nursery.start_soon(self._listen)
+                nursery.start_soon(self._repeat, self.view.tell, NOTE_SECONDS)
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(RELEASE_SECONDS):
                 await self._leave()
@@ -91,7 +97,6 @@ class Hub:
             try:
                 for target in self._targets:
                     await self._exchange.step(target)
-                self._counts = await self._journal.run(shared.counts, self._host)
             except EngineAway as away:
                 self._lost(str(away))
                 await trio.sleep(RETRY_SECONDS)
@@ -127,6 +132,9 @@ class Hub:
                     await self._store.report_all(target)
                     target.lose()
                     await self._engine.release(target.name, target.token)
+            if self._targets.away_since is None:
+                with trio.move_on_after(GOODBYE_SECONDS):
+                    await self.view.presence.leave()
         await self._engine.aclose()
 
     # --- outages ----------------------------------------------------------------------------------------------------------
@@ -190,35 +198,7 @@ class Hub:
                 with suppress(KeyError):
                     self._lanes.share_limits(name, target.hosts if alone else 1)
 
-    # --- for observers ----------------------------------------------------------------------------------------------------
-
-    def view(self) -> tuple[dict[str, Any], list[str]]:
-        """The part `shared` of the status, and its problems."""
-        now = self._clock.now()
-        is_away = self._targets.is_away(now)
-        counts, away = {(target, own): n for target, own, n in self._counts}, self._targets.away_since
-        lanes = [
-            {
-                "destinations": list(self._targets.names(target)),
-                "holder": None if is_away else target.holder or None,
-                "here": target.holds(now),
-                "hosts": target.hosts,
-                "waiting": counts.get((target.name, True), 0),
-                "taken": counts.get((target.name, False), 0),
-            }
-            for target in self._targets
-        ]
-        problems = list(self._complaints)
-        if is_away:
-            problems.append(f"the engine is away: {self._problem}; {self._then()}")
-        if self._exchange.strange:
-            n = len(self._exchange.strange)
-            problems.append(f"other hosts handed over {n} deliveries that this host has no destination for")
-        return {
-            "host": self._host,
-            "engine": self._name,
-            "away_seconds": None if away is None else now - away,
-            "reason": self._problem,
-            "complaints": self._complaints,
-            "lanes": lanes,
-        }, problems
+    def _state(self) -> EngineState:
+        """For observers."""
+        known = self._leases.forgot_at, len(self._exchange.strange), self._exchange.quarantined
+        return EngineState(self._name, self._problem, self._then(), self._complaints, *known)

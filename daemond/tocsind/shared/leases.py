@@ -43,6 +43,7 @@ class Leases:
         self._lanes = lanes
         self._clock = clock
         self._emit = emit
+        self.forgot_at: float | None = None  # monotonic: when the engine was last found without its memory
 
     async def tend(self, target: Target, *, wants: bool) -> None:
         """Renew the lease, or take it when it is free and this host `wants` it."""
@@ -108,6 +109,7 @@ class Leases:
             for name in self._targets.names(target):
                 await self._report(target, name)
                 self._emit(EngineForgot(name))
+            self.forgot_at = self._clock.now()
         target.epoch = epoch
 
     async def _report(self, target: Target, destination: str) -> None:

@@ -16,14 +16,19 @@ from tocsind.config.shared import EngineAddress
 from . import scripts
 from .engine import (
     LEASE_MS,
+    MAX_HOSTS,
+    MAX_MISSING,
     MAX_REQUESTS,
     MAX_STORIES,
+    MISSING_MS,
+    NOTE_KEPT_MS,
     SEEN_MS,
     SETTLING_MS,
     Done,
     EngineAway,
     Item,
     Learned,
+    Noted,
     Settled,
     Stored,
     Tended,
@@ -115,6 +120,18 @@ class RedisEngine:
     async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
         keys = _keys(target, _STREAMS[priority], "at", "bad")
         await self._run(scripts.QUARANTINE, keys, (stored.place, stored.id, stored.body))
+
+    async def note(self, host: str, note: bytes) -> list[Noted]:
+        arguments = (host, note, NOTE_KEPT_MS, MISSING_MS, MAX_HOSTS, MAX_MISSING)
+        return _noted(await self._run(scripts.NOTE, _keys("hosts", "seen", "notes"), arguments))
+
+    async def hosts(self) -> list[Noted]:
+        return _noted(await self._run(scripts.HOSTS, _keys("hosts", "seen", "notes"), ()))
+
+    async def claim(self, about: str, host: str, seconds: float) -> bool:
+        (key,) = _keys("hosts", f"told:{about}")
+        before = await self._call("SET", key, host, "NX", "GET", "PX", int(seconds * 1000))
+        return before is None or _text(before) == host
 
     async def wait(self, targets: Sequence[str]) -> None:
         channels = tuple(map(_channel, targets))
@@ -210,6 +227,11 @@ def _keys(target: str, *names: str) -> list[str]:
 
 def _channel(target: str) -> str:
     return f"tocsin:{{{target}}}:wake"
+
+
+def _noted(answer: Answer) -> list[Noted]:
+    rows = map(_list, _list(answer))
+    return [Noted(_text(host), _int(at), _int(ago), _bytes(note)) for host, at, ago, note in rows]
 
 
 def _list(answer: Answer) -> list[Answer]:

@@ -15,6 +15,12 @@ Keys of a target, all in one hash slot, below `tocsin:{TARGET}:`
     bad       hash item's id -> a body that no host could read
     news:HOST hash item's id -> how it ended, until its host has recorded it
 
+Keys of all hosts, below `tocsin:{hosts}:`, which expire:
+
+    seen      sorted set HOST -> when it last said something of itself
+    notes     hash HOST -> what it said
+    told:NAME the host that tells people about NAME
+
 The clock is the engine's. A host's is never compared with it.
 """
 
@@ -161,3 +167,37 @@ redis.call('HDEL', KEYS[2], ARGV[2])
 redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
 return 1
 """
+
+# KEYS seen notes | ARGV host note keep_ms missing_ms most most_missing
+NOTE: Final = (
+    _NOW
+    + """
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[3]))
+local surplus = redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[5])
+if surplus > #gone then gone = redis.call('ZRANGE', KEYS[1], 0, surplus - 1) end
+for _, host in ipairs(gone) do
+    redis.call('ZREM', KEYS[1], host)
+    redis.call('HDEL', KEYS[2], host)
+end
+for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[3]) end
+local missing, all = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[4]), 'WITHSCORES'), {}
+for i = #missing - 1, math.max(1, #missing - 2 * tonumber(ARGV[6]) + 1), -2 do
+    all[#all + 1] = {missing[i], tonumber(missing[i + 1]), now - tonumber(missing[i + 1]), redis.call('HGET', KEYS[2], missing[i]) or ''}
+end
+return all
+"""
+)
+
+# KEYS seen notes
+HOSTS: Final = (
+    _NOW
+    + """
+local seen, all = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), {}
+for i = 1, #seen, 2 do
+    all[#all + 1] = {seen[i], tonumber(seen[i + 1]), now - tonumber(seen[i + 1]), redis.call('HGET', KEYS[2], seen[i]) or ''}
+end
+return all
+"""
+)

@@ -11,13 +11,18 @@ import trio
 from tocsin.ids import new_id
 from tocsind.shared.engine import (
     LEASE_MS,
+    MAX_HOSTS,
+    MAX_MISSING,
     MAX_REQUESTS,
+    MISSING_MS,
+    NOTE_KEPT_MS,
     SEEN_MS,
     SETTLING_MS,
     Done,
     EngineAway,
     Item,
     Learned,
+    Noted,
     Settled,
     Stored,
     Tended,
@@ -48,11 +53,15 @@ class MemoryEngine:
     def __init__(self) -> None:
         self.away = False
         self._targets: dict[str, _Target] = {}
+        self._notes: dict[str, tuple[int, bytes]] = {}
+        self._told: dict[str, tuple[str, float]] = {}
         self._changed = trio.Event()
 
     def flush(self) -> None:
         """Forget everything, as FLUSHALL does."""
         self._targets.clear()
+        self._notes.clear()
+        self._told.clear()
 
     def quarantined(self, target: str) -> dict[str, bytes]:
         """What was put aside."""
@@ -145,6 +154,25 @@ class MemoryEngine:
         it.streams[priority].pop(stored.place, None)
         it.at.pop(stored.id, None)
         it.bad[stored.id] = stored.body
+
+    async def note(self, host: str, note: bytes) -> list[Noted]:
+        self._check()
+        self._notes[host] = _now(), note
+        latest = sorted(self._notes.items(), key=lambda each: -each[1][0])[:MAX_HOSTS]
+        self._notes = {name: said for name, said in latest if said[0] > _now() - NOTE_KEPT_MS}
+        return [each for each in await self.hosts() if each.ago >= MISSING_MS][:MAX_MISSING]
+
+    async def hosts(self) -> list[Noted]:
+        self._check()
+        return [Noted(host, at, _now() - at, note) for host, (at, note) in self._notes.items()]
+
+    async def claim(self, about: str, host: str, seconds: float) -> bool:
+        self._check()
+        teller, until = self._told.get(about, ("", 0.0))
+        if _now() >= until:
+            teller = host
+            self._told[about] = host, _now() + seconds * 1000
+        return teller == host
 
     async def wait(self, targets: Sequence[str]) -> None:
         del targets  # every change wakes

@@ -1,0 +1,177 @@
+"""What hosts tell each other of themselves: a note in the engine, every few seconds, for `tocsin status --all-hosts` and for alarms.
+
+A note has no secret: its texts pass `secret.redacted`. What other hosts wrote is checked like any input from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from tocsind import __version__
+from tocsind.clock import Clock
+from tocsind.events import Emit, HostForgotten, HostFound, HostMissing
+from tocsind.policy.delivery import Priority
+from tocsind.secret import redacted_struct
+
+from .engine import MISSING_MS, SEEN_MS, Engine, EngineAway, Noted
+from .items import HOST_NAME
+
+NOTE_SECONDS: Final = 3.0
+CLAIM_SECONDS: Final = 86_400.0  # so long only the host that reported a missing host may do that again
+MAX_TEXTS: Final = 10  # problems, and destinations
+MAX_TEXT: Final = 160  # code points
+
+State = tuple[str, Sequence[str], Mapping[str, int]]  # health, problems, and what waits by priority
+Describe = Callable[[], Awaitable[State]]
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Note(msgspec.Struct, frozen=True, array_like=True):
+    """What a host says of itself."""
+
+    version: str = ""
+    health: str = ""
+    problems: tuple[str, ...] = ()
+    sends_for: tuple[str, ...] = ()
+    queued: tuple[int, ...] = (0, 0, 0, 0)
+    kept: int = 0  # of these, deliveries that no other host can send
+    stopped: bool = False
+
+
+def note_of(state: State, sends_for: Iterable[str], kept: int, *, stopped: bool = False) -> Note:
+    """What this host says of itself."""
+    health, problems, queued = state
+    waiting = tuple(queued.get(priority.label, 0) for priority in Priority)
+    found = Note(__version__, health, _short(problems), _short(sends_for), waiting, kept, stopped)
+    return redacted_struct(found, ("version", "health"))
+
+
+def _short(texts: Iterable[str]) -> tuple[str, ...]:
+    """Few texts of limited length; the last one says how many are left out."""
+    all_ = list(map(_cut, texts))
+    more = len(all_) - MAX_TEXTS
+    return tuple([*all_[: MAX_TEXTS - 1], f"and {more + 1} more"] if more > 0 else all_)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 3]}..."
+
+
+def read_note(packed: bytes) -> Note | None:
+    """What a host said; None when it cannot be read: another version wrote it, or a stranger."""
+    try:
+        note = msgspec.msgpack.decode(packed, type=Note)
+    except msgspec.MsgspecError:
+        return None
+    texts = {"version": _cut(note.version), "health": _cut(note.health)}
+    return msgspec.structs.replace(note, problems=_short(note.problems), sends_for=_short(note.sends_for), **texts)
+
+
+class Presence:
+    """Tells of this host, and of those that are missing. `describe` is set by the daemon once it can answer.
+
+    `step` raises EngineAway.
+    """
+
+    def __init__(self, engine: Engine, host: str, clock: Clock, emit: Emit) -> None:
+        self._engine = engine
+        self._host = host
+        self._clock = clock
+        self._emit = emit
+        self.describe: Describe = _nothing
+        self._read: list[Noted] = []
+        self._read_at: float | None = None  # monotonic; None: the engine was never asked
+        self._there_since: float | None = None  # monotonic, since the engine answers without a gap
+        self._missing: set[str] = set()  # hosts that this one has reported
+
+    async def step(self, sends_for: Iterable[str], kept: int) -> None:
+        """Say what is to be said, and report hosts that are missing."""
+        note = note_of(await self.describe(), sends_for, kept)
+        try:
+            missing = await self._engine.note(self._host, _encode(note))
+            if self._read_at is None or self._missing:
+                await self._read_all()
+        except EngineAway:
+            self._there_since = None
+            raise
+        now = self._clock.now()
+        self._there_since = now if self._there_since is None else self._there_since
+        if now - self._there_since >= MISSING_MS / 1000:  # after an outage every host has had time to say something
+            await self._report(missing)
+
+    async def leave(self) -> None:
+        """Say that this host stops as it should. Raises EngineAway."""
+        await self._engine.note(self._host, _encode(note_of(await self.describe(), (), 0, stopped=True)))
+
+    async def _report(self, missing: Sequence[Noted]) -> None:
+        found = {each.host: each for each in missing if _is_missed(each)}
+        for host, each in found.items():
+            if host not in self._missing and await self._may_report(each):
+                self._missing.add(host)
+                note = read_note(each.note) or Note()
+                self._emit(HostMissing(host, each.ago / 1000, note.kept, sum(note.queued)))
+        seen = {each.host for each in self._read}
+        for host in self._missing - found.keys():
+            self._missing.discard(host)
+            self._emit(HostFound(host) if host in seen else HostForgotten(host))
+
+    async def _may_report(self, noted: Noted) -> bool:
+        """Whether no other host reports this absence."""
+        return await self._engine.claim(f"{noted.host} {noted.at}", self._host, CLAIM_SECONDS)
+
+    async def _read_all(self) -> None:
+        self._read = await self._engine.hosts()
+        self._read_at = self._clock.now()
+
+    async def view(self, sends_for: Iterable[str], kept: int) -> tuple[float | None, list[dict[str, Any]]]:
+        """How old the answer is (seconds; None: the engine never gave one), and each host, this one first, then by name."""
+        try:
+            await self._read_all()
+            is_old = False
+        except EngineAway:
+            is_old = True
+        own = _row(self._host, 0.0, note_of(await self.describe(), sends_for, kept), is_old=False) | {"here": True}
+        age = None if self._read_at is None else self._clock.now() - self._read_at
+        others = [
+            _row(each.host, each.ago / 1000 + (age or 0.0), read_note(each.note), is_old=is_old)
+            for each in sorted(self._read, key=lambda each: each.host)
+            if each.host != self._host and HOST_NAME.fullmatch(each.host)
+        ]
+        return age, [own, *others]
+
+
+async def _nothing() -> State:
+    return "", (), {}
+
+
+def _is_missed(noted: Noted) -> bool:
+    """Whether people should know that this host is missing: it is one, and has not stopped as it should."""
+    note = read_note(noted.note)
+    return bool(HOST_NAME.fullmatch(noted.host)) and not (note and note.stopped)
+
+
+def _row(host: str, seconds: float, note: Note | None, *, is_old: bool) -> dict[str, Any]:
+    known = note or Note()
+    return {
+        "host": host,
+        "here": False,
+        "state": _state(seconds, note, is_old=is_old),
+        "seen_seconds": round(seconds, 3),
+        "version": known.version,
+        "health": known.health,
+        "problems": list(known.problems) if note else ["what it says of itself cannot be read: another version?"],
+        "sends_for": list(known.sends_for),
+        "queued": {priority.label: n for priority, n in zip(Priority, known.queued, strict=False)},
+        "kept": known.kept,
+    }
+
+
+def _state(seconds: float, note: Note | None, *, is_old: bool) -> str:
+    if note is not None and note.stopped:
+        return "stopped"
+    if is_old:
+        return "unknown"
+    return "absent" if seconds * 1000 >= SEEN_MS else "present"

@@ -1,0 +1,135 @@
+"""What people see of the hosts together: the part `shared` of the status, the notes of all hosts, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from math import inf
+from typing import Any, Final
+
+import msgspec
+
+from tocsind.clock import Clock
+from tocsind.journal import Journal, shared
+
+from .presence import Presence
+from .targets import Target, Targets
+
+_SHARE: Final = 20  # counting takes at most one part in so many of the time
+
+
+class EngineState(msgspec.Struct, frozen=True):
+    """How the engine is. `problem` is None while it answers; `then` is what happens to deliveries while it is away. Times are monotonic."""
+
+    name: str
+    problem: str | None
+    then: str
+    complaints: Sequence[str] = ()
+    forgot_at: float | None = None
+    strange: int = 0
+    quarantined: int = 0
+
+
+class View:
+    """For observers. `engine` is asked at each look."""
+
+    def __init__(
+        self,
+        engine: Callable[[], EngineState],
+        presence: Presence,
+        targets: Targets,
+        journal: Journal,
+        clock: Clock,
+        *,
+        host: str,
+    ) -> None:
+        self._engine = engine
+        self._targets = targets
+        self._journal = journal
+        self._clock = clock
+        self._host = host
+        self.presence = presence
+        self._counts: Sequence[shared.Waiting] = ()
+        self._counted, self._took = -inf, 0.0
+
+    async def part(self) -> tuple[dict[str, Any], list[str]]:
+        """The part `shared` of the status, and its problems."""
+        now, engine = self._clock.now(), self._engine()
+        is_away, counts = self._targets.is_away(now), await self._count()
+        lanes = [_lane(self._targets, target, now, counts, is_away=is_away) for target in self._targets]
+        return {
+            "host": self._host,
+            "engine": engine.name,
+            "on_outage": "degrade" if self._targets.degrades else "hold",
+            "away_seconds": _ago(self._targets.away_since, now),
+            "reason": engine.problem,
+            "forgot_seconds": _ago(engine.forgot_at, now),
+            "complaints": list(engine.complaints),
+            "quarantined": engine.quarantined,
+            "lanes": lanes,
+        }, _problems(engine, is_away=is_away)
+
+    async def hosts(self) -> dict[str, Any]:
+        """Every host that the engine knows; what is known last while it is away."""
+        counts = await self._count()
+        age, hosts = await self.presence.view(self._sends_for(), _kept(counts))
+        engine, now = self._engine(), self._clock.now()
+        return {
+            "schema": 1,
+            "engine": engine.name,
+            "away_seconds": _ago(self._targets.away_since, now),
+            "reason": engine.problem,
+            "as_of": None if age is None else round(self._clock.wall() - age, 3),
+            "hosts": hosts,
+        }
+
+    async def tell(self) -> None:
+        """Tell other hosts of this one. Raises EngineAway."""
+        await self.presence.step(self._sends_for(), _kept(await self._count()))
+
+    def _sends_for(self) -> list[str]:
+        now = self._clock.now()
+        return [name for target in self._targets if target.holds(now) for name in self._targets.names(target)]
+
+    async def _count(self) -> Sequence[shared.Waiting]:
+        now = self._clock.now()
+        if now - self._counted >= self._took * _SHARE:
+            names = [name for target in self._targets for name in self._targets.names(target)]
+            self._counts = await self._journal.run(partial(shared.waiting, host=self._host, destinations=names))
+            self._counted = self._clock.now()
+            self._took = self._counted - now
+        return self._counts
+
+
+def _lane(
+    targets: Targets, target: Target, now: float, counts: Iterable[shared.Waiting], *, is_away: bool
+) -> Mapping[str, Any]:
+    names = targets.names(target)
+    here = [each for each in counts if each.destination in names]
+    return {
+        "destinations": names,
+        "holder": None if is_away else target.holder or None,
+        "here": target.holds(now),
+        "hosts": target.hosts,
+        "waiting": sum(each.n for each in here if each.is_own),
+        "handed_over": sum(each.n for each in here if each.is_own and each.is_known),
+        "taken": sum(each.n for each in here if not each.is_own),
+        "in_doubt": sum(each.in_doubt for each in here),
+    }
+
+
+def _kept(counts: Iterable[shared.Waiting]) -> int:
+    return sum(each.n for each in counts if each.is_own and not each.is_known)
+
+
+def _ago(at: float | None, now: float) -> float | None:
+    return None if at is None else round(now - at, 3)
+
+
+def _problems(engine: EngineState, *, is_away: bool) -> list[str]:
+    problems = list(engine.complaints)
+    if is_away:
+        problems.append(f"the engine is away: {engine.problem}; {engine.then}")
+    if engine.strange:
+        problems.append(f"other hosts handed over {engine.strange} deliveries that this host has no destination for")
+    return problems
