@@ -18,8 +18,9 @@ from tests.destinations.signals import deliveries, delivery
 from tocsin.signals import Signal
 from tocsind.config import Config, ConfigurationInvalid, parse
 from tocsind.config.kinds.ntfy import DAILY, PER_CLIENT, NtfyOptions
-from tocsind.destinations.http import HttpClient
-from tocsind.destinations.ntfy import OLD_SERVER, Ntfy
+from tocsind.destinations.http import Answer, HttpClient
+from tocsind.destinations.ntfy import OLD_SERVER, TABLE, Ntfy, NtfyResponse
+from tocsind.destinations.table import judge
 from tocsind.policy.bucket import Rate
 from tocsind.policy.delivery import Delivery, Priority, State
 from tocsind.policy.outcomes import Cause, Deferred, Reach
@@ -147,12 +148,52 @@ async def test_limit_of_the_server_closes_all_its_topics(kind: KindFixture) -> N
             await direct.deliver([delivery("x")])
         (outcome,) = (await direct.deliver([delivery("x")])).outcomes
     assert isinstance(outcome, Deferred)
-    assert (outcome.cause, outcome.reach, outcome.wait) == (Cause.LIMITED, Reach.KIND, None)
+    assert (outcome.cause, outcome.reach, outcome.wait) == (Cause.LIMITED, Reach.KIND, 5.0)
     (number,) = kind.owe("held")
     with trio.move_on_after(0.3):
         await kind.until_settled(number)
     assert kind.store.state(number) is State.QUEUED
-    assert kind.lane.limiter.address.blocked_because == "429 from ntfy: limit reached: too many requests"
+    assert kind.lane.limiter.address.blocked_because == "429 from ntfy: 5 s"
+
+
+async def test_each_further_refusal_of_requests_doubles_the_wait(kind: KindFixture) -> None:
+    fake = kind.subject.fake
+    assert isinstance(fake, NtfyService)
+    async with HttpClient() as client:
+        direct = Ntfy(NtfyOptions(server=fake.url, topic=TOPIC, token=Secret(TOKEN)), client)
+        fake.limited = True
+        for _ in range(BURST):
+            await direct.deliver([delivery("x")])
+        assert [await waited(direct) for _ in range(6)] == [5.0, 10.0, 20.0, 40.0, 80.0, 80.0]
+        fake.limited = False
+        assert await waited(direct) is None
+        fake.limited = True
+        assert await waited(direct) == 5.0
+
+
+async def waited(destination: Ntfy) -> float | None:
+    (outcome,) = (await destination.deliver([delivery("x")])).outcomes
+    return outcome.wait if isinstance(outcome, Deferred) else None
+
+
+@pytest.mark.parametrize(
+    ("headers", "received", "wait"),
+    [
+        ({"date": "Mon, 30 Nov 2026 23:00:00 GMT"}, None, 3605.0),
+        ({}, 1_767_225_600.0 + 6 * 3600, 18 * 3600 + 5.0),
+        ({"retry-after": "30"}, 1_767_225_600.0, 30.0),
+        ({}, None, None),
+    ],
+)
+def test_messages_of_a_day_return_at_midnight_utc(
+    headers: dict[str, str], received: float | None, wait: float | None
+) -> None:
+    response = NtfyResponse(Answer(429, headers, b'{"code": 42908, "http": 429, "error": "limit reached"}'))
+    response.received = received
+    outcome = judge(response, TABLE)
+    assert outcome == Deferred(
+        "429 from ntfy: the messages of this day are used up, until 00:00 UTC", Cause.LIMITED, Reach.KIND, wait
+    )
 
 
 def test_pace_is_that_of_a_client_and_on_ntfy_sh_of_a_day_too() -> None:

@@ -5,7 +5,9 @@ same id in place of the first, and notifies again by its priority (so edits are 
 older server ignores the id and shows every message: its answers have no sequence id. Then each state of a key is posted, and a request
 without an answer is in doubt.
 
-All topics of a server share the limits of a client: requests, and on ntfy.sh messages a day. A 429 has no time in it.
+All topics of a server share the limits of a client: requests, and on ntfy.sh messages a day. A 429 has no time in it, but a code: 42901
+for too many requests, of which a client gets one more every 5 s, and 42908 for the messages of a day, which are counted anew at midnight
+UTC. A server bans clients that go on asking, so each further 42901 in a row doubles the wait.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any, ClassVar, Final
 from tocsind.config.kinds.ntfy import NtfyOptions
 from tocsind.policy.delivery import Delivery
 from tocsind.policy.live_message import Editing
-from tocsind.policy.outcomes import ChannelInfo, Deferred, Delivered, Reach
+from tocsind.policy.outcomes import Cause, ChannelInfo, Deferred, Delivered, Outcome, Reach
 from tocsind.rendering import card_of, card_of_update
 from tocsind.rendering.ntfy import MAX_TEXT, message
 from tocsind.rendering.text import utf8_bytes
@@ -35,10 +37,19 @@ OLD_SERVER: Final = (
 )
 
 
+MANY_REQUESTS: Final = 42901
+MANY_MESSAGES: Final = 42908
+_REFILL: Final = 5.0  # seconds until a client may send one more request
+_LONGEST_REFILL: Final = 80.0
+_DAY: Final = 86_400.0
+_RESET: Final = 5.0  # seconds after midnight, for a server whose timer is late
+
+
 class NtfyResponse(Response):
-    """ntfy answers with the message, or with `code`, `http` and `error`."""
+    """ntfy answers with the message, or with `code`, `http` and `error`. `refill`: the wait after too many requests."""
 
     service = "ntfy"
+    refill = _REFILL
 
     @property
     def is_own(self) -> bool:
@@ -48,6 +59,16 @@ class NtfyResponse(Response):
     def code(self) -> int | None:
         code = self.body.get("code")
         return code if isinstance(code, int) and not isinstance(code, bool) else None
+
+    @property
+    def wait(self) -> float | None:
+        """What a proxy says, else what the code means."""
+        if (stated := super().wait) is not None:
+            return stated
+        now = self.server_time
+        if self.code == MANY_MESSAGES and now is not None:
+            return _DAY - now % _DAY + _RESET
+        return self.refill if self.code == MANY_REQUESTS else None
 
     @property
     def proof(self) -> str | None:
@@ -61,8 +82,15 @@ def _has_id(response: NtfyResponse) -> bool:
     return "id" in response.body
 
 
+def _used_up(response: NtfyResponse) -> Outcome:
+    """deferred: the messages of a day are used up, at this server until midnight UTC"""
+    reason = "429 from ntfy: the messages of this day are used up, until 00:00 UTC"
+    return Deferred(reason, Cause.LIMITED, Reach.KIND, response.wait)
+
+
 TABLE: Final[tuple[Row[NtfyResponse], ...]] = (
     Row(TWO, None, delivered, _has_id),
+    Row({429}, {MANY_MESSAGES}, _used_up),
     Row({429}, None, limited(Reach.KIND)),
     Row({401, 403}, {40101, 40301}, gone),
     Row({400}, {40009, 40010}, strike),  # the topic is invalid, or not allowed
@@ -77,6 +105,7 @@ class Ntfy(HttpDestination[NtfyOptions]):
     response = NtfyResponse
     tables: ClassVar = (TABLE, ANY_SERVICE)
     edit_tables: ClassVar = tables
+    _refill = _REFILL
 
     def channel(self) -> str | None:
         return self.options.account
@@ -116,7 +145,16 @@ class Ntfy(HttpDestination[NtfyOptions]):
         seen = payload | {"topic": "****"} if isinstance(self.options.topic, Secret) else payload
         return HttpRequest(self._url, json_body(payload), seen, headers=self._headers)
 
+    def read(self, answer: Answer) -> NtfyResponse:
+        response = NtfyResponse(answer)
+        response.refill = self._refill
+        return response
+
     def learn(self, response: Response) -> str | None:
+        if response.code == MANY_REQUESTS:
+            self._refill = min(2 * self._refill, _LONGEST_REFILL)
+        elif response.status in TWO:
+            self._refill = _REFILL
         if not (response.status in TWO and "id" in response.body):
             return None
         self.repeatable = response.proof is not None

@@ -104,9 +104,14 @@ class Response:
         return bounded(self.header(name))
 
     def _until_date(self, name: str) -> float | None:
-        """A header with a date, as seconds from the server's own date, or, where it sends none, from this host's."""
-        until, now = _date(self.header(name)), _date(self.header("date")) or self.received
+        """A header with a date, as seconds from now."""
+        until, now = _date(self.header(name)), self.server_time
         return None if until is None or now is None else bounded(until - now)
+
+    @property
+    def server_time(self) -> float | None:
+        """Unix seconds by the server's own date, or, where it sends none, by this host's clock."""
+        return _date(self.header("date")) or self.received
 
 
 def _date(header: str) -> float | None:
