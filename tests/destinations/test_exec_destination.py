@@ -217,7 +217,23 @@ async def test_command_without_an_interpreter_is_deferred(tmp_path: Path) -> Non
     path.write_text("#!/nowhere/at/all\n")
     path.chmod(0o755)
     found = await outcome(str(path))
-    assert found == Deferred("the command cannot be started: No such file or directory", unsent=True)
+    assert found == Deferred(
+        "the command cannot be started: the program in its first line (#!) does not exist", unsent=True
+    )
+
+
+async def test_command_that_is_no_program_disables_the_destination(tmp_path: Path) -> None:
+    path = tmp_path / "command"
+    path.write_text("echo a script without its first line\n")
+    path.chmod(0o755)
+    found = await outcome(str(path))
+    assert isinstance(found, Refused)
+    assert found.disable
+    assert found.reason.startswith(f"{path} cannot be started: it is a script whose first line does not begin with #!")
+    path.write_text(f"#!{tmp_path}\n")  # a folder is not executed
+    found = await outcome(str(path))
+    assert isinstance(found, Refused)
+    assert "must not be executed" in found.reason
 
 
 def test_preview_shows_command_and_lines() -> None:

@@ -157,3 +157,12 @@ def test_every_signal_is_a_message_that_slack_takes(title: str, body: str, field
     assert problem_of(made) is None
     assert size(card) <= MAX_CARD
     assert "<" not in made["text"]
+
+
+def test_channel_that_is_given_by_name_is_warned_about() -> None:
+    (warning,) = configured(**{"bot-token": "xoxb-123-abcdefghij", "channel": "#alerts"}).warnings[-1:]
+    assert "channel" in warning
+    assert "is a name, and alerts stop when the channel is renamed" in warning
+    assert not any(
+        "a name" in each for each in configured(**{"bot-token": "xoxb-123-abcdefghij", "channel": "C0123ABCD"}).warnings
+    )

@@ -8,6 +8,7 @@ text of a signal is in the arguments or in the environment.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from errno import EACCES, ENOENT, ENOEXEC
 from math import inf
 from typing import Any, Final
 
@@ -28,6 +29,11 @@ from .child import ChildResponse, Ended, clean_environment, run
 from .http import Answer
 from .rejections import Rejection, verdicts
 from .table import EVERY, Row, content_blocked, delivered, failed, failed_before, gone, judge, strike
+
+_NO_PROGRAM: Final = {
+    ENOEXEC: "it is a script whose first line does not begin with #!, such as #!/bin/sh, or a program for another machine",
+    EACCES: "it, or the program in its first line (#!), must not be executed",
+}
 
 
 class ExecResponse(ChildResponse):
@@ -95,19 +101,27 @@ class ExecDestination:
         problem = await trio.to_thread.run_sync(problem_with, self._options.command[0])
         return Refused(f"{self._options.command[0]} cannot be used: {problem}", disable=True) if problem else None
 
-    async def _run(self, given: bytes) -> Ended | Deferred:
+    async def _run(self, given: bytes) -> Ended | Deferred | Refused:
         own = {
             name: each.reveal() if isinstance(each, Secret) else each
             for name, each in self._options.environment.items()
         }
         try:
             return await run(self._options.command, given, clean_environment() | own, self._options.deadline)
-        except OSError as error:  # no memory, no process left, or no program behind its #!
-            return Deferred(f"the command cannot be started: {error.strerror}", unsent=True)
+        except OSError as error:
+            return _not_started(self._options.command[0], error)
 
     def _lines(self, batch: Sequence[Delivery]) -> list[bytes]:
         wall = self._clock.wall()
         return [json_line(delivery, wall) for delivery in batch]
+
+
+def _not_started(program: str, error: OSError) -> Deferred | Refused:
+    """A file that is no program stays one. No memory, no process left, and a program behind #! that is not there now may pass."""
+    if error.errno in _NO_PROGRAM:
+        return Refused(f"{program} cannot be started: {_NO_PROGRAM[error.errno]}", disable=True)
+    reason = "the program in its first line (#!) does not exist" if error.errno == ENOENT else error.strerror
+    return Deferred(f"the command cannot be started: {reason}", unsent=True)
 
 
 def _outcomes(code: int, output: bytes, batch: Sequence[Delivery]) -> tuple[Outcome, ...]:

@@ -107,6 +107,10 @@ def _channel(location: Location) -> str:
         raise Mistake(
             f'{shown(name)} is no channel; it looks like "C0123ABCD" (below "About" of the channel) or "#alerts"'
         )
+    if name.startswith("#"):
+        location.warn(
+            'is a name, and alerts stop when the channel is renamed; better its id, like "C0123ABCD" (below "About" of the channel)'
+        )
     return name
 
 
