@@ -740,6 +740,20 @@ async def test_note_about_destination_ends_with_an_empty_note(autojump_clock: Mo
     assert fixture.lane.snapshot().note is None
 
 
+async def test_problem_of_a_note_is_new_until_a_note_takes_it_back(autojump_clock: MockClock) -> None:
+    texts = ("550 id=1", "550 id=2", "", "550 id=3")
+    reports = [Report((Delivered(),), note=text, is_problem=bool(text)) for text in texts]
+    fixture = LaneFixture(*reports)
+    fixture.owe("a", "b", "c", "d")
+    async with fixture.running():
+        await elapse(4)
+    assert fixture.emitted(DestinationNote) == [
+        DestinationNote("d", "550 id=1", is_problem=True),
+        DestinationNote("d", "550 id=2"),
+        DestinationNote("d", "550 id=3", is_problem=True),
+    ]
+
+
 async def test_ambiguous_outage_marks_few_deliveries_as_possible_duplicates(
     autojump_clock: MockClock,
 ) -> None:

@@ -283,9 +283,27 @@ async def test_recipient_that_is_not_ready_is_tried_again_alone_with_the_same_ma
 
 async def test_recipient_that_is_refused_is_reported_when_others_have_the_mail(relay: EmailService) -> None:
     relay.smtp.replies["RCPT", "b@example.com"] = ["550 5.1.1 no such user"]
-    report: Report = await to(relay, "a@example.com", "b@example.com").deliver([delivery()])
+    destination, refused = (
+        to(relay, "a@example.com", "b@example.com"),
+        "b@example.com is refused: 550 5.1.1 no such user",
+    )
+    report: Report = await destination.deliver([delivery()])
     assert isinstance(report.outcomes[0], Delivered)
-    assert report.note == "b@example.com is refused: 550 5.1.1 no such user"
+    assert (report.outcomes[0].but, report.note, report.is_problem) == (refused, refused, True)
+    whole = await destination.deliver([delivery("another")])
+    assert (whole.outcomes[0].but, whole.note, whole.is_problem) == (None, "", False)  # type: ignore[union-attr]
+
+
+async def test_refused_recipient_is_named_also_after_a_later_one_has_the_mail(relay: EmailService) -> None:
+    relay.smtp.replies["RCPT", "b@example.com"] = ["550 5.1.1 no such user"]
+    relay.smtp.replies["RCPT", "c@example.com"] = ["452 4.2.2 full"]
+    destination, shown = to(relay, "a@example.com", "b@example.com", "c@example.com"), delivery()
+    waits = await outcome(destination, shown)
+    assert isinstance(waits, Deferred)
+    assert "b@example.com is refused" in waits.reason
+    found = await outcome(destination, shown)
+    assert isinstance(found, Delivered)
+    assert found.but == "b@example.com is refused: 550 5.1.1 no such user"
 
 
 async def test_reply_without_end_is_left(relay: EmailService) -> None:

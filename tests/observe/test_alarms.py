@@ -20,6 +20,7 @@ from tocsind.events import (
     AlarmRaised,
     AlarmUndeliverable,
     AllClear,
+    DestinationNote,
     Disabled,
     Enabled,
     Event,
@@ -199,6 +200,18 @@ async def test_alarm_names_the_destination_that_takes_the_alerts(tmp_path: Path)
     ]
     assert "No other destination takes its alerts: they wait." in gone.text(None)
     assert "Alerts that wait too long for it go to ops." in alarm_texts.failing("a", "503", 660).text("ops")
+
+
+async def test_alarm_says_that_alerts_arrive_only_in_part(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a"), destination("b")) as here:
+        assert await here.raised(DestinationNote("a", "an old server")) == []
+        assert await here.raised(DestinationNote("a", "b@example.com is refused", is_problem=True)) == [
+            ("note", "a", "a")
+        ]
+        await here.settled()
+    line = json.loads((tmp_path / "a.jsonl").read_text())
+    assert line["title"] == "Alerts of a arrive only in part"
+    assert line["body"].startswith("b@example.com is refused.\n")
 
 
 async def test_alarm_does_not_go_to_a_disabled_destination(tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ TABLE = {
     "it arrived, and an earlier copy may have": Row(
         Delivered("m1"), IN_DOUBT, Settlement(State.SENT, message="m1", maybe_duplicate=True, unknown_count=1)
     ),
+    "it arrived in part": Row(
+        Delivered("m1", "b is refused"), {}, Settlement(State.SENT, "b is refused", message="m1")
+    ),
     "it arrived late": Row(Delivered(), OLD, Settlement(State.SENT)),
     "refused": Row(Refused("400"), {}, Settlement(State.DEAD, "400", copy_to_fallback=True)),
     "refused, and an earlier copy may have": Row(

@@ -45,6 +45,7 @@ class Feedback:
         self.trips = 0
         self.refusals = Refusals()
         self.note: str | None = None
+        self._has_problem = False  # the note is one that people were told of
         self._lane = lane
         self._store = store
         self._emit = emit
@@ -89,7 +90,7 @@ class Feedback:
 
     def on_report(self, batch: Sequence[Delivery], report: Report) -> None:
         """A batch was answered."""
-        self._on_note(report.note)
+        self._on_note(report.note, is_problem=report.is_problem)
         for outcome in dict.fromkeys(report.outcomes):
             both = zip(batch, report.outcomes, strict=True)
             self._on_outcome(outcome, [_alert_of(delivery) for delivery, each in both if each == outcome])
@@ -132,11 +133,14 @@ class Feedback:
         if isinstance(outcome, Delivered):
             self.refusals.on_delivered()
 
-    def _on_note(self, note: str | None) -> None:
-        if note is not None and note != (self.note or ""):
-            self.note = note or None
-            if note:
-                self._emit(DestinationNote(self._lane.name, note))
+    def _on_note(self, note: str | None, *, is_problem: bool) -> None:
+        """Keep a note for `status`. A problem is new to people once, until a note takes it back: its words may differ each time."""
+        if note is None or note == (self.note or ""):
+            return
+        is_new = is_problem and not self._has_problem
+        self.note, self._has_problem = note or None, is_problem
+        if note:
+            self._emit(DestinationNote(self._lane.name, note, is_new))
 
     def _on_delivery_answered(self) -> None:
         self._lane.rerouting.answered()

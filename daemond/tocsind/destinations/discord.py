@@ -36,7 +36,7 @@ from .discord_table import outcome_of, outcome_of_edit
 from .http import Answer, Body, Failure, HttpClient, json_body
 from .multipart import File, multipart
 from .raw_messages import NO_FORUM, about_deliveries, files_of, footprint, lacks_forum, within_thread
-from .refused_parts import RefusedParts
+from .refused_parts import MENTIONING, RefusedParts
 from .rejections import Rejection, verdicts, verdicts_of_edit
 from .response import bounded_reason
 
@@ -46,7 +46,6 @@ NO_MESSAGE_ID: Final = (
 )
 # Discord's front refuses agents that do not name themselves in this form.
 _HEADERS: Final = {"User-Agent": f"DiscordBot (https://github.com/tocsin/tocsin, {__version__})"}
-_MENTIONING: Final = {"content", "allowed_mentions"}
 
 
 class DiscordWebhook:
@@ -116,7 +115,9 @@ class DiscordWebhook:
         response = DiscordResponse(answer)
         outcomes = self._verdicts(response, batch, payload)
         note = NO_MESSAGE_ID if response.status == 204 and not (update and update.edits) else self._refused_parts.note
-        return Report(outcomes, response.rate_headers, response.is_invalid, note)
+        return Report(
+            outcomes, response.rate_headers, response.is_invalid, note, is_problem=self._refused_parts.silences_phones
+        )
 
     def _verdicts(
         self, response: DiscordResponse, batch: Sequence[Delivery], payload: dict[str, Any]
@@ -240,7 +241,7 @@ class DiscordWebhook:
     def _notify(self, delivery: Delivery) -> Notify:
         label, left_out = delivery.priority.label, self._refused_parts.left_out
         is_silent = label in self._options.silent and "flags" not in left_out
-        if _MENTIONING & left_out:
+        if MENTIONING & left_out:
             return Notify((), is_silent)
         return Notify(self._options.mention.get(label, ()), is_silent, self._options.push)
 

@@ -1,8 +1,8 @@
 """Mail: a signal is one mail to all recipients, and it has arrived when the relay says so.
 
 Its Message-ID is made of the signal's id, so a mail that is sent again is the same mail, which most stores keep once. A recipient for whom
-the relay is not ready yet is tried again alone, with the same mail; one that it refuses is reported to the operator when others have the
-mail. After a restart all recipients are tried again.
+the relay is not ready yet is tried again alone, with the same mail. One that it refuses is named in `why` when others have the mail, and an
+alarm reports it. After a restart all recipients are tried again.
 
 The later signals of a key answer the first mail, and mail programs show them as one thread.
 """
@@ -13,7 +13,7 @@ import re
 import ssl
 from collections.abc import Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import trio
 
@@ -85,6 +85,13 @@ TABLE: Final[tuple[Row[MailResponse], ...]] = (
 )
 
 
+class _Waiting(NamedTuple):
+    """A mail that some recipients do not have yet, and those that were refused for good, as text."""
+
+    recipients: tuple[Mailbox, ...]
+    refused: str
+
+
 class EmailDestination:
     """The recipients of one destination."""
 
@@ -99,7 +106,7 @@ class EmailDestination:
         self._attachments = attachments
         self._clock = clock or SystemClock()
         self._tls: ssl.SSLContext | None = None  # loaded for the first mail
-        self._waiting: dict[str, tuple[Mailbox, ...]] = {}  # Message-ID -> the recipients that do not have it yet
+        self._waiting: dict[str, _Waiting] = {}  # by Message-ID
 
     def footprint(self, delivery: Delivery) -> Footprint:
         key = delivery.signal.key
@@ -128,12 +135,13 @@ class EmailDestination:
             return Report((relay,) * len(batch))
         message = self._message(batch, await self._file(shown(batch)))
         id_ = str(message["Message-ID"])
-        recipients = self._waiting.get(id_, self._options.recipients)
+        known = self._waiting.get(id_)
+        recipients = known.recipients if known else self._options.recipients
         addresses = tuple(each.address for each in recipients)
         mail = Mail(self._options.sender.address, addresses, message.as_bytes())
         ended = await submit(relay, mail, self._options.deadline + len(mail.content) // _UPLOAD)
         verdict, note = self._verdict(ended, id_, recipients)
-        return Report(_assigned(verdict, ended, batch), note=note)
+        return Report(_assigned(verdict, ended, batch), note=note, is_problem=bool(note))
 
     def preview(self, batch: Sequence[Delivery]) -> dict[str, Any]:
         message = self._message(batch, None)
@@ -180,23 +188,25 @@ class EmailDestination:
         if not isinstance(verdict, Delivered):
             return verdict, None
         later = tuple(each for each in recipients if (reply := ended.refused.get(each.address)) and reply.code < 500)
+        known = self._waiting.pop(id_, None)
+        refused = "; ".join(filter(None, (known and known.refused, _refused(ended.refused))))
         if later:
-            self._remember(id_, later)
+            self._remember(id_, _Waiting(later, refused))
             reply = ended.refused[later[0].address]
             reason = f"{_said(reply)} for {later[0].address}; other recipients have it"
+            reason = f"{reason}; {refused}" if refused else reason
             verdict = Deferred(reason, Cause.PARTLY, wait=MailResponse("RCPT", reply).wait)
         else:
-            self._waiting.pop(id_, None)
-            verdict = Delivered(id_)
-        return verdict, _note(ended.refused)
+            verdict = Delivered(id_, refused or None)
+        return verdict, refused
 
     def _none_accepted(self, ended: Ended) -> Outcome | Rejection:
         """What the relay said of the recipients, of which it accepted none: one that may be accepted later decides."""
         reply = min(ended.refused.values(), key=lambda each: each.code)
         return judge(MailResponse("RCPT", reply), TABLE)
 
-    def _remember(self, id_: str, later: tuple[Mailbox, ...]) -> None:
-        self._waiting[id_] = later
+    def _remember(self, id_: str, waiting: _Waiting) -> None:
+        self._waiting[id_] = waiting
         while len(self._waiting) > _MAX_WAITING:
             del self._waiting[next(iter(self._waiting))]
 
@@ -211,7 +221,7 @@ def _assigned(verdict: Outcome | Rejection, ended: Ended, batch: Sequence[Delive
             else verdicts_of_edit(verdict, batch, status, update.message)
         )
     if isinstance(verdict, Delivered) and update and update.edits:
-        verdict = Delivered(update.edits)  # the first mail of the thread
+        verdict = Delivered(update.edits, verdict.but)  # the first mail of the thread
     return (verdict,) * len(batch)
 
 
@@ -221,10 +231,10 @@ def shown(batch: Sequence[Delivery]) -> Delivery:
     return update.message if update else batch[0]
 
 
-def _note(refused: dict[str, SmtpReply]) -> str | None:
-    """What the operator should know of recipients that were refused for good."""
+def _refused(refused: dict[str, SmtpReply]) -> str:
+    """The recipients that were refused for good; empty without any."""
     found = [f"{address} is refused: {_said(reply)}" for address, reply in refused.items() if reply.code >= 500]
-    return "; ".join(found) or None
+    return "; ".join(found)
 
 
 def _said(reply: SmtpReply) -> str:

@@ -15,6 +15,7 @@ from tocsind.clock import Clock
 
 FIRST_PAUSE: Final = 300.0  # seconds; one faulty alert does not cost hours of notifications
 LONGEST_PAUSE: Final = 21_600.0  # seconds
+MENTIONING: Final = frozenset({"content", "allowed_mentions"})
 _WORDS: Final = {
     "username": "the configured name",
     "content": "the line of text, so phones show no text and mention no one",
@@ -51,6 +52,11 @@ class RefusedParts:
         """A message with these parts arrived."""
         for part in self._until.keys() & parts:
             del self._until[part], self._pause[part]
+
+    @property
+    def silences_phones(self) -> bool:
+        """Whether no phone shows text, and no one is mentioned."""
+        return not MENTIONING.isdisjoint(self._until)
 
     @property
     def note(self) -> str | None:

@@ -153,11 +153,15 @@ class RateLimited(Event, frozen=True):
 
 
 class DestinationNote(Event, frozen=True):
-    """A response shows a lasting fact about a destination that the operator should know. Deliveries continue."""
+    """A response shows a lasting fact about a destination that the operator should know. Deliveries continue.
+
+    `is_problem`: alerts arrive only in part, from now on.
+    """
 
     level: ClassVar[str] = "warning"
     destination: str
     note: str
+    is_problem: bool = False
 
 
 class BreakerOpened(Event, frozen=True):

@@ -76,6 +76,13 @@ def failing(name: str, reason: str | None, seconds: float) -> Alarm:
     return Alarm("breaker", name, title, f"{reason or 'It fails'}. {_TRIED_AGAIN}", _SEE, Moves.LATE, unreachable=name)
 
 
+def partly(name: str, note: str) -> Alarm:
+    """What the destination sends arrives only in part."""
+    return Alarm(
+        "note", name, f"Alerts of {name} arrive only in part", f"{note}.", "To see its state, run: tocsin status"
+    )
+
+
 def late(name: str, seconds: float) -> Alarm:
     """A delivery has waited longer than `[alarms] age`."""
     title = f"Alerts have been waiting for {name} for {format_duration(seconds)}"

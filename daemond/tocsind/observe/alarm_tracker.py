@@ -12,6 +12,7 @@ from tocsind.delivery.lane_view import LONG_BLOCK_SECONDS
 from tocsind.events import (
     Ambiguous,
     Dead,
+    DestinationNote,
     Disabled,
     DroppedByOperator,
     Enabled,
@@ -132,6 +133,7 @@ def _limited(event: RateLimited) -> Alarm | None:
 
 _ALARMS: dict[type[Event], Callable[[Any], Alarm | None]] = {
     Disabled: lambda event: texts.disabled(event.destination, event.reason),
+    DestinationNote: lambda event: texts.partly(event.destination, event.note) if event.is_problem else None,
     RateLimited: _limited,
     IntakeClosed: texts.disk_full,
     Quarantined: texts.quarantined,

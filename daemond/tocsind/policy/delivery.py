@@ -150,8 +150,9 @@ class Settlement(msgspec.Struct, frozen=True):
 def settle(delivery: Delivery, outcome: Outcome, *, now: float, retry: Retry, jitter: float) -> Settlement:
     """The result of an attempt with this outcome. `now` is on the steady clock, `jitter` lies in [0, 1)."""
     match outcome:
-        case Delivered(message=message):
-            return _after(delivery, State.SENT, describe(delivery.update, delivery.order), message=message)
+        case Delivered(message=message, but=but):
+            reason = "; ".join(filter(None, (describe(delivery.update, delivery.order), but))) or None
+            return _after(delivery, State.SENT, reason, message=message)
         case Refused(reason=reason, disable=True):
             # The alert is not at fault. It stays queued; the same outcome disables the lane, which reroutes its whole queue.
             return _after(delivery, State.QUEUED, reason)

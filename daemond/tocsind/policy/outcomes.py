@@ -36,9 +36,10 @@ class Reach(Enum):
 
 
 class Delivered(msgspec.Struct, frozen=True, tag=True):
-    """It arrived. `message` is the server's id for it."""
+    """It arrived. `message` is the server's id for it. `but`: what of it did not arrive, for people."""
 
     message: str | None = None
+    but: str | None = None
 
 
 class Deferred(msgspec.Struct, frozen=True, tag=True):
@@ -95,13 +96,15 @@ class Report(msgspec.Struct, frozen=True):
     """How one request ended: an outcome for each delivery of its batch, in order, and what the response said about pace.
 
     `invalid`: it counts against this host's address (Cloudflare counts 401, 403, and 429 for our own limits). `note`: text for the
-    operator, logged once and shown in `status`; an empty text takes back the last one.
+    operator, logged once and shown in `status`; an empty text takes back the last one. `is_problem`: people must
+    know of it, because alerts arrive only in part.
     """
 
     outcomes: tuple[Outcome, ...]
     rate_headers: RateHeaders | None = None
     invalid: bool = False
     note: str | None = None
+    is_problem: bool = False
 
     @property
     def reached(self) -> bool:
