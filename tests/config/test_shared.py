@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tocsind.config import Config, ConfigurationInvalid, parse
+from tocsind.config import shared as config_shared
 from tocsind.config.shared import address_of
 
 HOOK = '[destinations.d]\nkind = "discord"\nwebhook = "https://discord.com/api/webhooks/1/%s"\n' % ("x" * 68)
@@ -39,6 +40,15 @@ def test_a_variable_that_is_not_set_is_a_warning_and_the_host_stays_alone(monkey
     found = config('[shared]\nurl = { env = "TOCSIN_REDIS" }')
     assert found.shared.url is None
     assert any("shares nothing" in warning for warning in found.warnings)
+
+
+def test_a_client_library_that_is_not_installed_is_a_warning_and_the_host_stays_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(config_shared, "find_spec", lambda _: None)
+    found = config('[shared]\nurl = "redis://localhost"')
+    assert found.shared.url is None
+    assert any("pip install 'tocsin[shared]'" in warning for warning in found.warnings)
 
 
 @pytest.mark.parametrize(

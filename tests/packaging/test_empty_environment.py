@@ -95,7 +95,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 USES = {  # an extra besides `daemon`, and modules that it makes importable
     "top": "tocsin.top.full_screen",
     "apprise": "apprise",
-    "shared": "tocsind.daemon, tocsind.shared",
+    "shared": "tocsind.daemon, tocsind.shared.redis_engine",
     "dev": "hypothesis, mypy, pytest, pytest_trio, ruff, tocsin.top.full_screen, tocsind.daemon",
     "binary": "PyInstaller, tocsin.top.full_screen, tocsind.daemon",
     "bench": "greenstalk, huey, persistqueue, pytest, redis",

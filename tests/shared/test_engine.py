@@ -10,6 +10,7 @@ import trio
 from tests.shared.conftest import RedisServer
 
 from tocsind.config.shared import EngineAddress
+from tocsind.policy.delivery import Priority
 from tocsind.shared import engine as engines
 from tocsind.shared.engine import Done, Engine, EngineAway, Item, Settled
 from tocsind.shared.redis_engine import RedisEngine
@@ -24,7 +25,7 @@ async def holder(engine: Engine, host: str = A) -> str:
     return found.token
 
 
-def item(n: int, priority: int = 2) -> Item:
+def item(n: int, priority: int = Priority.NORMAL) -> Item:
     return Item(f"{A}/{n}", priority, b"body %d" % n)
 
 
@@ -58,7 +59,7 @@ async def test_a_lease_that_is_given_back_is_free_at_once(engine: Engine) -> Non
 
 
 async def test_items_are_stored_once_and_read_in_order_by_priority(engine: Engine) -> None:
-    await engine.offer(T, A, [item(1), item(2, priority=0), item(3)])
+    await engine.offer(T, A, [item(1), item(2, priority=Priority.URGENT), item(3)])
     await engine.offer(T, A, [item(3), item(4)])
     found = await engine.read(T, 2, "", 10)
     assert [each.id for each in found] == [f"{A}/1", f"{A}/3", f"{A}/4"]

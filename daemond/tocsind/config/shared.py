@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import msgspec
@@ -19,6 +20,7 @@ from .web_address import is_this_host
 ON_OUTAGE = ("degrade", "hold")
 _EXAMPLE = "redis://HOST:6379/0, rediss://USER:PASSWORD@HOST:6380/0 or unix:///run/redis/redis.sock"
 _PORT = 6379
+NOT_INSTALLED = "redis is not installed: pip install 'tocsin[shared]'"
 
 
 class EngineAddress(msgspec.Struct, frozen=True):
@@ -48,9 +50,10 @@ def shared(location: Location) -> SharedOptions:
     found = read_table(location, _SHARED)
     source: SecretSource = found.pop("url", SecretSource())
     below = location.at("url")
-    if source.reason:
-        below.warn(f"{source.reason}: this host shares nothing until it is")
-        return SharedOptions(absent=source.reason, **found)
+    absent = source.reason or (None if find_spec("redis") else NOT_INSTALLED)
+    if absent:
+        below.warn(f"{absent}: this host shares nothing until it is")
+        return SharedOptions(absent=absent, **found)
     if source.secret is None:
         return SharedOptions(**found)
     address = address_of(source.secret.reveal())

@@ -17,6 +17,7 @@ LIBRARIES = (
     "httpx",
     "msgspec",
     "prometheus_client",
+    "redis",
     "tomli_w",
     "trio",
 )  # the binary contains their metadata for this

@@ -1,7 +1,7 @@
 """Several hosts, one channel: hosts that share an engine (Redis or Valkey) send to their common destinations as one.
 
     engine         what hosts need of the engine, as a protocol; all that is kept there
-    redis_engine   it on Redis or Valkey; scripts: the steps in Lua; resp: the client. `testing.engine` is it in memory
+    redis_engine   it on Redis or Valkey; scripts: the steps in Lua; client: redis-py in a thread. `testing.engine` is it in memory
     items          what is handed over, as bytes; what comes back is checked
     targets        what this host knows of each lease
     store          the lanes' store: the journal, and the engine's steps around it
@@ -33,9 +33,12 @@ How it holds together.
     already has may have been sent by another host that still reaches it, so that waits for 10 s more, and is marked. Afterwards hosts first
     report what they sent, and take leases 1.5 s later.
 
-Why not otherwise. Consumer groups of streams would do what the lease already does. A client library: redis-py needs a thread, and a command
-that times out there leaves the thread waiting; coredis leaks connections. The subset of the protocol that is needed is a page of code on
-trio's own streams (`resp`), where a deadline closes the connection; `make binary` needs no further package.
+Why not otherwise. Consumer groups of streams would do what the lease already does. The client library was chosen by measurement: with
+this engine's steps, on loopback, redis-py in a thread makes 2,000 to 6,000 calls a second at 0.13 to 0.2 ms of processor time each, where
+one destination needs fewer than ten a second. A client of our own on trio's streams made 6,000 to 11,000 (0.07 ms), hiredis' parser on
+such streams 8,000 to 14,000 (0.05 ms), coredis on trio 2,600 to 5,600 (0.16 ms). All four survive a stopped proxy, a hung and a killed
+server, and 200 cancelled steps, with one connection each. redis-py costs 8 MB and 50 ms at the start of a daemon with [shared]; it knows
+Redis' errors, TLS and Sentinel, and other people maintain it.
 
 Known limits. Two webhooks of one channel are two targets: their channel's limit is shared on each host, not between hosts. A repetition
 (`repeat`) goes on at the host that sent the alert, and `ack` is asked there. A file that comes with a signal stays on its host. A

@@ -1,19 +1,19 @@
-"""The engine on Redis or Valkey (`engine.Engine`): each method is one script or command, and commands go one after the other."""
+"""The engine on Redis or Valkey (`engine.Engine`): each method is one script or command, and they go one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from hashlib import sha1
+from collections.abc import Mapping, Sequence
+from functools import partial
 from math import isfinite
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-import trio
+import redis
 
 from tocsin.ids import new_id
 from tocsind.config.shared import EngineAddress
 
 from . import scripts
+from .client import Argument, Client
 from .engine import (
     LEASE_MS,
     MAX_HOSTS,
@@ -33,7 +33,6 @@ from .engine import (
     Stored,
     Tended,
 )
-from .resp import Answer, Argument, CommandFailed, Connection
 
 T = TypeVar("T")
 
@@ -42,14 +41,13 @@ OLDEST: Final = (7, 0)
 
 
 class RedisEngine:
-    """Use from any number of tasks; they take turns. `wait` has a connection of its own."""
+    """Use from any number of tasks; they take turns."""
 
     def __init__(self, address: EngineAddress) -> None:
         self.address = address
-        self._turn = trio.Lock()
-        self._connection: Connection | None = None
-        self._subscribed: Connection | None = None
-        self._channels: tuple[str, ...] = ()
+        self._client = Client(address)
+        self._run = self._client.run_script
+        self.aclose = self._client.aclose
 
     # --- the engine's steps ---------------------------------------------------------------------------------------------
 
@@ -64,7 +62,9 @@ class RedisEngine:
         await self._run(scripts.RELEASE, _keys(target, "lease"), (token, _channel(target)))
 
     async def offer(self, target: str, host: str, items: Sequence[Item]) -> None:
-        given = [value for item in items for value in (item.id, item.priority, item.body)]
+        given = [
+            value for item in items for value in (item.id, int(item.priority), item.body)
+        ]  # redis-py writes the repr of an enum
         keys = _keys(target, "at", f"news:{host}", *_STREAMS)
         await self._run(scripts.OFFER, keys, (_channel(target), *given))
 
@@ -92,18 +92,12 @@ class RedisEngine:
 
     async def news(self, target: str, host: str, most: int) -> list[Done]:
         (key,) = _keys(target, f"news:{host}")
-        found: list[Done] = []
-        cursor = "0"
-        while True:
-            place, pairs = _list(await self._call("HSCAN", key, cursor, "COUNT", most))
-            flat, cursor = _list(pairs), _text(place)
-            found += [Done(_text(id_), host, _bytes(end)) for id_, end in zip(flat[::2], flat[1::2], strict=True)]
-            if cursor == "0" or len(found) >= most:
-                return found
+        found = await self._client.run(partial(_some_of_hash, key, most))
+        return [Done(_text(id_), host, _bytes(end)) for id_, end in found.items()]
 
     async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
         (key,) = _keys(target, f"news:{host}")
-        await self._call("HDEL", key, *ids)
+        await self._client.run(lambda client: client.hdel(key, *ids))
 
     async def learned(self, target: str) -> Learned:
         state, asked = map(_list, _list(await self._run(scripts.LEARNED, _keys(target, "state", "asked"), ())))
@@ -115,7 +109,7 @@ class RedisEngine:
     async def report(self, target: str, requests: Mapping[str, int]) -> None:
         if requests:
             (key,) = _keys(target, "asked")
-            await self._call("ZADD", key, "NX", *(value for name, at in requests.items() for value in (at, name)))
+            await self._client.run(lambda client: client.zadd(key, requests, nx=True))
 
     async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
         keys = _keys(target, _STREAMS[priority], "at", "bad")
@@ -130,95 +124,30 @@ class RedisEngine:
 
     async def claim(self, about: str, host: str, seconds: float) -> bool:
         (key,) = _keys("hosts", f"told:{about}")
-        before = await self._call("SET", key, host, "NX", "GET", "PX", int(seconds * 1000))
+        milliseconds = int(seconds * 1000)
+        before = await self._client.run(lambda client: client.set(key, host, nx=True, get=True, px=milliseconds))
         return before is None or _text(before) == host
 
     async def wait(self, targets: Sequence[str]) -> None:
-        channels = tuple(map(_channel, targets))
-        try:
-            if self._subscribed is None or channels != self._channels:
-                await self._subscribe(channels)
-            assert self._subscribed is not None, "it was just made"
-            await self._subscribed.push()
-        except (EngineAway, CommandFailed) as error:
-            self._subscribed = None
-            raise EngineAway(str(error)) from None
+        await self._client.hear([_channel(target) for target in targets])
 
     async def complaints(self) -> list[str]:
         found = []
-        server, persistence, memory = [
-            _info(await self._call("INFO", section)) for section in ("server", "persistence", "memory")
-        ]
-        version = server.get("redis_version", "0.0")
-        if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
+        info = await self._client.run(_info)
+        version = info.get("redis_version", "0.0")
+        if tuple(int(part) for part in str(version).split(".")[:2] if part.isdigit()) < OLDEST:
             found.append(f"the engine is version {version}; it needs Redis 7.0 or Valkey 7.2")
-        if persistence.get("aof_enabled") != "1":
+        if not info.get("aof_enabled"):
             found.append(
                 "the engine keeps no append-only file (appendonly yes): its end loses what it holds; hosts send it again"
             )
-        policy = memory.get("maxmemory_policy", "noeviction")
+        policy = info.get("maxmemory_policy", "noeviction")
         if policy != "noeviction":
             found.append(f"the engine may evict what waits: maxmemory-policy is {policy}, and has to be noeviction")
         return found
 
-    async def aclose(self) -> None:
-        for connection in (self._connection, self._subscribed):
-            if connection is not None:
-                await connection.aclose()
-        self._connection = self._subscribed = None
-
-    # --- connections ------------------------------------------------------------------------------------------------------
-
-    async def _subscribe(self, channels: tuple[str, ...]) -> None:
-        if self._subscribed is not None:
-            await self._subscribed.aclose()
-        self._subscribed, self._channels = await Connection.open(self.address), channels
-        await self._subscribed.call("SUBSCRIBE", channels[0])
-        for channel in channels[1:]:
-            await self._subscribed.call("SUBSCRIBE", channel)
-
-    async def _run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Answer:
-        """Run a script; the engine learns its text when it does not have it."""
-        rest: list[Argument] = [len(keys), *keys, *arguments]
-        async with self._connected() as connection:
-            try:
-                return await connection.call("EVALSHA", _digest(script), *rest)
-            except CommandFailed as failed:
-                if not str(failed).startswith("NOSCRIPT"):
-                    raise
-                return await connection.call("EVAL", script, *rest)
-
-    async def _call(self, *arguments: Argument) -> Answer:
-        async with self._connected() as connection:
-            return await connection.call(*arguments)
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Connection]:
-        """The connection, for one step. One that failed is not used again."""
-        async with self._turn:
-            if self._connection is None:
-                self._connection = await Connection.open(self.address)
-            whole = False
-            try:
-                yield self._connection
-                whole = True
-            except CommandFailed as failed:
-                raise EngineAway(f"the engine refuses a command: {failed}") from None
-            finally:
-                if not whole:
-                    connection, self._connection = self._connection, None
-                    if connection is not None:
-                        await connection.aclose()
-
 
 _STREAMS: Final = ("s0", "s1", "s2", "s3")
-_DIGESTS: dict[str, str] = {}
-
-
-def _digest(script: str) -> str:
-    if script not in _DIGESTS:
-        _DIGESTS[script] = sha1(script.encode()).hexdigest()  # noqa: S324 - the name by which Redis knows a script
-    return _DIGESTS[script]
 
 
 def _keys(target: str, *names: str) -> list[str]:
@@ -229,33 +158,43 @@ def _channel(target: str) -> str:
     return f"tocsin:{{{target}}}:wake"
 
 
-def _noted(answer: Answer) -> list[Noted]:
+def _noted(answer: object) -> list[Noted]:
     rows = map(_list, _list(answer))
     return [Noted(_text(host), _int(at), _int(ago), _bytes(note)) for host, at, ago, note in rows]
 
 
-def _list(answer: Answer) -> list[Answer]:
+def _some_of_hash(key: str, most: int, client: redis.Redis) -> dict[object, object]:
+    """At least so many fields of a hash, or all; what is written meanwhile may be missing."""
+    found: dict[object, object] = {}
+    cursor = 0
+    while True:
+        cursor, some = client.hscan(key, cursor, count=most)
+        found |= _typed(some, dict)
+        if cursor == 0 or len(found) >= most:
+            return found
+
+
+def _info(client: redis.Redis) -> dict[str, Any]:
+    return {**client.info("server"), **client.info("persistence"), **client.info("memory")}
+
+
+def _list(answer: object) -> list[object]:
     return _typed(answer, list)
 
 
-def _bytes(answer: Answer) -> bytes:
+def _bytes(answer: object) -> bytes:
     return _typed(answer, bytes)
 
 
-def _int(answer: Answer) -> int:
+def _int(answer: object) -> int:
     return _typed(answer, int)
 
 
-def _text(answer: Answer) -> str:
+def _text(answer: object) -> str:
     return _bytes(answer).decode(errors="replace")
 
 
-def _typed(answer: Answer, kind: type[T]) -> T:
+def _typed(answer: object, kind: type[T]) -> T:
     if not isinstance(answer, kind):
         raise EngineAway("the engine answers with something else than was asked for")
     return answer
-
-
-def _info(answer: Answer) -> dict[str, str]:
-    lines = (line.partition(":") for line in _text(answer).splitlines())
-    return {name: value for name, found, value in lines if found}

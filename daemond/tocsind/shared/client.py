@@ -1,0 +1,160 @@
+"""The connection to the engine: redis-py, which blocks, in a thread; one step at a time.
+
+A step waits for its turn, for the connection (1 s) and for each answer (3 s), together no longer than STEP_SECONDS. A caller that gives up
+leaves its thread behind. That thread ends by itself, within those times, and until then no other step begins: so steps reach the engine in
+the order in which they were begun, and no two threads use one connection. redis-py closes a connection whose answer did not come; it
+repeats nothing by itself.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+import redis
+import trio
+from redis.backoff import NoBackoff
+from redis.client import PubSub
+from redis.exceptions import AuthenticationError, InvalidResponse, RedisError, ResponseError
+from redis.retry import Retry
+
+from tocsind.config.shared import EngineAddress
+
+from .engine import EngineAway
+
+T = TypeVar("T")
+
+CONNECT_SECONDS: Final = 1.0
+COMMAND_SECONDS: Final = 3.0
+STEP_SECONDS: Final = CONNECT_SECONDS + COMMAND_SECONDS
+CLOSE_SECONDS: Final = 0.2
+_LOST: Final = {  # an engine that vanished: seconds of silence, between probes, probes; milliseconds without an acknowledgement
+    socket.TCP_KEEPIDLE: 10,
+    socket.TCP_KEEPINTVL: 5,
+    socket.TCP_KEEPCNT: 3,
+    socket.TCP_USER_TIMEOUT: int(COMMAND_SECONDS * 1000),
+}
+_NO_ENGINE: Final = (
+    InvalidResponse,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)  # of the parser
+
+Argument = str | bytes | int
+Step = Callable[[redis.Redis], T]
+
+
+class Client:
+    """Use from any number of tasks, which take turns."""
+
+    def __init__(self, address: EngineAddress) -> None:
+        self._name = address.name
+        self._turn = trio.CapacityLimiter(1)
+        self._redis = _redis(address)
+        self._heard: PubSub | None = None
+        self._channels: Sequence[str] = ()
+
+    async def run(self, step: Step[T]) -> T:
+        """What a step returns. It is called in a thread, and may block. Raises EngineAway."""
+        try:
+            with trio.fail_after(STEP_SECONDS):
+                return await trio.to_thread.run_sync(self._tried, step, abandon_on_cancel=True, limiter=self._turn)
+        except trio.TooSlowError:
+            raise EngineAway(f"{self._name} does not answer in time") from None
+
+    async def run_script(self, text: str, keys: Sequence[str], arguments: Sequence[Argument]) -> object:
+        """The answer of a script. The engine learns its text when it does not have it. Raises EngineAway."""
+        script = self._redis.register_script(text)
+        return await self.run(lambda _: script(keys, arguments))
+
+    async def hear(self, channels: Sequence[str]) -> None:
+        """Return at the next message on these channels, or when it begins to listen. For one task. Raises EngineAway."""
+        try:
+            if self._heard is None or channels != self._channels:
+                self._heard, self._channels = await self.run(partial(_subscribed, channels)), channels
+                return
+            while True:
+                await trio.lowlevel.wait_readable(_socket(self._heard))
+                if await self.run(partial(_has_message, self._heard)):
+                    return
+        except EngineAway:
+            self._heard = None
+            raise
+
+    async def aclose(self) -> None:
+        """Close the connections. A thread that was left behind and still runs closes its own when it ends."""
+        with trio.move_on_after(CLOSE_SECONDS):
+            await trio.to_thread.run_sync(self._close, limiter=self._turn)
+
+    def _tried(self, step: Step[T]) -> T:
+        """In a thread: a step, its errors as EngineAway. After any of them the next step connects again, to where the name leads then."""
+        try:
+            return step(self._redis)
+        except AuthenticationError as error:
+            reason = f"{self._name} refuses this host: {error}"
+        except ResponseError as error:
+            reason = f"the engine refuses a command: {error}"
+        except _NO_ENGINE:
+            reason = "what answers is no engine"
+        except (RedisError, OSError) as error:
+            reason = f"{self._name} does not answer: {error}"
+        self._redis.connection_pool.disconnect(inuse_connections=False)
+        raise EngineAway(reason)
+
+    def _close(self) -> None:
+        if self._heard is not None:
+            self._heard.close()
+            self._heard = None
+        self._redis.close()
+
+
+def _redis(address: EngineAddress) -> redis.Redis:
+    where = (
+        {"unix_socket_path": address.path}
+        if address.path
+        else {
+            "host": address.host,
+            "port": address.port,
+            "ssl": address.tls,
+            "socket_keepalive": True,
+            "socket_keepalive_options": _LOST,
+        }
+    )
+    return redis.Redis(
+        **where,
+        db=address.database,
+        username=address.user,
+        password=address.password.reveal() if address.password else None,
+        protocol=2,
+        driver_info=None,  # CLIENT SETINFO, which a user of Redis 7.0 cannot be allowed
+        retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_timeout=COMMAND_SECONDS,
+    )
+
+
+def _subscribed(channels: Sequence[str], client: redis.Redis) -> PubSub:
+    found = PubSub(client.connection_pool)
+    found.subscribe(*channels)
+    return found
+
+
+def _socket(heard: PubSub) -> socket.socket:
+    """The subscription's socket, to wait for it without a thread: redis-py offers only to block. Raises EngineAway without one."""
+    found: socket.socket | None = getattr(heard.connection, "_sock", None)
+    if found is None:
+        raise EngineAway("the engine closed the subscription")
+    return found
+
+
+def _has_message(heard: PubSub, _: redis.Redis) -> bool:
+    """Read what has come. Many messages are one reason to wake up."""
+    found = False
+    while message := heard.get_message(timeout=0):
+        found |= message["type"] == "message"
+    return found
