@@ -6,7 +6,7 @@ older server ignores the id and shows every message: its answers have no sequenc
 without an answer is in doubt.
 
 All topics of a server share the limits of a client: requests, and on ntfy.sh messages a day. A 429 has no time in it, but a code: 42901
-for too many requests, of which a client gets one more every 5 s, and 42908 for the messages of a day, which are counted anew at midnight
+for too many requests, of which a client gets one more every 5 s, and 42908 for the messages of a day, which are counted again from midnight
 UTC. A server bans clients that go on asking, so each further 42901 in a row doubles the wait.
 """
 
