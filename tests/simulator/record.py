@@ -30,7 +30,7 @@ class RunRecord:
         self.banned = False
         self._tell = tell
         self._waiting: dict[int, Signal] = {}
-        self._last: dict[tuple[int, Priority, int], int] = {}
+        self._last: dict[tuple[int, int, Priority, int], int] = {}
         self._invalid: list[float] = []
 
     @property
@@ -67,7 +67,7 @@ class RunRecord:
         if self._waiting.pop(signal.number, None) is None:
             self.copies += 1
             return
-        kind = signal.webhook, signal.priority, signal.key
+        kind = signal.host, signal.webhook, signal.priority, signal.key
         self.overtaken += signal.number < self._last.get(kind, -1)
         self._last[kind] = signal.number
         self.waits.setdefault(signal.priority, []).append((signal.at, now - signal.at))

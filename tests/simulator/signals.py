@@ -16,3 +16,4 @@ class Signal(NamedTuple):
     webhook: int = 0
     size: int = 300  # code points
     key: int = 0  # only those with the same may share a message
+    host: int = 0  # that accepts it

@@ -52,20 +52,32 @@ class MemoryEngine:
 
     def __init__(self) -> None:
         self.away = False
-        self._targets: dict[str, _Target] = {}
+        self.content: dict[str, _Target] = {}  # by target
         self._notes: dict[str, tuple[int, bytes]] = {}
         self._told: dict[str, tuple[str, float]] = {}
         self._changed = trio.Event()
 
     def flush(self) -> None:
         """Forget everything, as FLUSHALL does."""
-        self._targets.clear()
+        self.content.clear()
         self._notes.clear()
         self._told.clear()
 
     def quarantined(self, target: str) -> dict[str, bytes]:
         """What was put aside."""
         return self._of(target).bad
+
+    def left(self) -> list[str]:
+        """What it still has of deliveries: items, attempts that have not ended, and ends that their host has not recorded."""
+        found = []
+        for it in self.content.values():
+            found += [f"{id_} in {priority}/{place}" for id_, (priority, place) in it.at.items()]
+            found += [
+                f"{row[0]} at {place}" for each in it.streams for place, row in each.items() if row[0] not in it.at
+            ]
+            found += [f"attempt for {id_}" for id_ in it.open]
+            found += [f"news of {id_}" for news in it.news.values() for id_ in news]
+        return found
 
     async def tend(self, target: str, host: str, *, token: str, wants: bool) -> Tended:
         it, now = self._of(target), _now()
@@ -192,9 +204,9 @@ class MemoryEngine:
 
     def _of(self, target: str) -> _Target:
         self._check()
-        if target not in self._targets:
-            self._targets[target] = _Target(_now())
-        return self._targets[target]
+        if target not in self.content:
+            self.content[target] = _Target(_now())
+        return self.content[target]
 
     def _check(self) -> None:
         if self.away:

@@ -1,0 +1,106 @@
+"""A host's way to the engine that all hosts share: it takes time, and it may be cut."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import Enum
+from random import Random
+from typing import Final, NoReturn, TypeVar
+
+from tocsind.shared.engine import Done, EngineAway, Item, Learned, Noted, Settled, Stored, Tended
+from tocsind.testing.engine import MemoryEngine
+
+from .life import Life
+
+T = TypeVar("T")
+SILENCE: Final = 3.0  # s, after which a host gives up on an answer
+THERE: Final = 0.0002, 0.002  # s, and the same back
+
+
+class Cut(Enum):
+    """What of a question and its answer is lost."""
+
+    NOTHING = "nothing"
+    QUESTIONS = "questions"  # the question, without a word
+    ANSWERS = "answers"  # the engine does it, and the host does not hear of it
+
+
+class Way:
+    """The engine, as one life of a host sees it: `tocsind.shared.engine.Engine`. `cut` belongs to the host and outlives its lives."""
+
+    def __init__(self, engine: MemoryEngine, life: Life, cut: Callable[[], Cut], chance: Random) -> None:
+        self._engine = engine
+        self._life = life
+        self._cut = cut
+        self._chance = chance
+
+    async def tend(self, target: str, host: str, *, token: str, wants: bool) -> Tended:
+        return await self._ask(lambda: self._engine.tend(target, host, token=token, wants=wants))
+
+    async def release(self, target: str, token: str) -> None:
+        await self._ask(lambda: self._engine.release(target, token))
+
+    async def offer(self, target: str, host: str, items: Sequence[Item]) -> None:
+        await self._ask(lambda: self._engine.offer(target, host, items))
+
+    async def read(self, target: str, priority: int, after: str, most: int) -> list[Stored]:
+        return await self._ask(lambda: self._engine.read(target, priority, after, most))
+
+    async def begin(
+        self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str
+    ) -> list[str] | None:
+        return await self._ask(lambda: self._engine.begin(target, token, ids, foreign, request))
+
+    async def settle(self, target: str, token: str, settled: Settled) -> None:
+        await self._ask(lambda: self._engine.settle(target, token, settled))
+
+    async def news(self, target: str, host: str, most: int) -> list[Done]:
+        return await self._ask(lambda: self._engine.news(target, host, most))
+
+    async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
+        await self._ask(lambda: self._engine.forget(target, host, ids))
+
+    async def learned(self, target: str) -> Learned:
+        return await self._ask(lambda: self._engine.learned(target))
+
+    async def report(self, target: str, requests: Mapping[str, int]) -> None:
+        await self._ask(lambda: self._engine.report(target, requests))
+
+    async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
+        await self._ask(lambda: self._engine.quarantine(target, priority, stored))
+
+    async def note(self, host: str, note: bytes) -> list[Noted]:
+        return await self._ask(lambda: self._engine.note(host, note))
+
+    async def hosts(self) -> list[Noted]:
+        return await self._ask(self._engine.hosts)
+
+    async def claim(self, about: str, host: str, seconds: float) -> bool:
+        return await self._ask(lambda: self._engine.claim(about, host, seconds))
+
+    async def complaints(self) -> list[str]:
+        return await self._ask(self._engine.complaints)
+
+    async def wait(self, targets: Sequence[str]) -> None:
+        await self._life.step()
+        if self._cut() is not Cut.NOTHING:
+            raise EngineAway("it hung up")
+        await self._engine.wait(targets)
+        await self._life.step(self._chance.uniform(*THERE))
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        await self._life.step(self._chance.uniform(*THERE))
+        if self._cut() is Cut.QUESTIONS:
+            await self._wait_in_vain()
+        answer = await question()
+        if self._cut() is not Cut.NOTHING:
+            await self._wait_in_vain()
+        await self._life.step(self._chance.uniform(*THERE))
+        return answer
+
+    async def _wait_in_vain(self) -> NoReturn:
+        await self._life.step(SILENCE)
+        raise EngineAway("no answer")
