@@ -12,7 +12,6 @@ from tocsin import paths
 from .clock import Clock
 from .config import Config
 from .core.assembly import Core, assemble
-from .core.settle import JournalStore
 from .delivery.housekeeping import Housekeeping
 from .delivery.supervisor import Supervisor
 from .destinations.http import HttpClient
@@ -52,15 +51,13 @@ def _assembled(journal: Journal, config: Config, clock: Clock, emit: Emit, folde
     return assemble(journal, config, clock, emit, folder, make_store=make_store)
 
 
-def _hub(
-    config: Config, journal: Journal, store: JournalStore, lanes: Supervisor, *, clock: Clock, emit: Emit
-) -> Hub | None:
+def _hub(config: Config, journal: Journal, core: Core, lanes: Supervisor, *, clock: Clock, emit: Emit) -> Hub | None:
     """The tasks by which this host takes part; None without [shared]."""
     if config.shared.url is None:
         return None
     from .shared import assembly as sharing  # noqa: PLC0415 - as above
 
-    return sharing.make_hub(config.shared, journal, store, lanes, clock=clock, emit=emit)
+    return sharing.make_hub(config.shared, journal, core.store, lanes, hosts=core.hosts, clock=clock, emit=emit)
 
 
 class Components:
@@ -96,7 +93,7 @@ class Components:
             folder=folder,
             client=client,
         )
-        self.hub = _hub(config, journal, core.store, self.lanes, clock=clock, emit=emit)
+        self.hub = _hub(config, journal, core, self.lanes, clock=clock, emit=emit)
         self.health = HealthCheck(
             journal, self.lanes, metrics, config=core.config, disk_guard=core.disk_guard, clock=clock
         )

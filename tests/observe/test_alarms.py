@@ -23,9 +23,16 @@ from tocsind.events import (
     DestinationNote,
     Disabled,
     Enabled,
+    EngineFound,
+    EngineMissing,
+    EngineUnsafe,
     Event,
+    HostForgotten,
+    HostFound,
+    HostMissing,
     IntakeClosed,
     IntakeOpened,
+    ItemQuarantined,
     LossesReported,
     LossReported,
     Quarantined,
@@ -366,6 +373,54 @@ async def test_all_clear_follows_when_disk_and_spool_recover(tmp_path: Path) -> 
         core.config.current = msgspec.structs.replace(core.config.current, daemon=DaemonOptions(reserve=0))
         core.disk_guard.check()
         assert await here.cleared(SpoolRecovered()) == [("disk", "the disk", "a"), ("spool", "the spool", "a")]
+
+
+async def test_all_clear_follows_when_the_engine_or_a_host_is_there_again(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a")) as here:
+        missing = EngineMissing("redis://e:1", "no answer", "what it accepts waits", 60.0)
+        assert await here.raised(missing, HostMissing("vm-2", 61.0, 1, 3)) == [
+            ("engine", "redis://e:1", "a"),
+            ("host", "vm-2", "a"),
+        ]
+        assert await here.cleared(HostFound("vm-3")) == []
+        assert await here.cleared(EngineFound("redis://e:1")) == [("engine", "redis://e:1", "a")]
+        assert await here.cleared(HostFound("vm-2")) == [("host", "vm-2", "a")]
+    assert "1 alert waits in its journal alone" in alarm_texts.host_missing(HostMissing("vm-2", 61.0, 1, 3)).body
+
+
+async def test_all_clear_for_a_missing_engine_of_an_earlier_run_waits_until_it_is_known(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a")) as here:
+        await here.raised(EngineMissing("redis://e:1", "no answer", "it waits", 60.0))
+        here.restart()
+        await here.alarms.load()
+        assert await here.cleared() == []
+        assert await here.cleared(EngineFound("redis://e:1")) == [("engine", "redis://e:1", "a")]
+
+
+async def test_no_all_clear_for_a_host_that_is_not_looked_for_any_more(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a")) as here:
+        await here.raised(HostMissing("vm-2", 61.0, 0, 0))
+        assert await here.cleared(HostForgotten("vm-2")) == []
+        assert await here.cleared(HostFound("vm-2")) == []
+
+
+async def test_settings_of_the_engine_are_told_by_one_host_once(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a")) as here:
+        assert await here.raised(EngineUnsafe("redis://e:1", "no append-only file")) == []
+        told = EngineUnsafe("redis://e:1", "no append-only file", reports=True)
+        assert await here.raised(told) == [("engine-settings", "redis://e:1", "a")]
+        here.later(MIN_INTERVAL)
+        assert await here.raised(told) == []
+
+
+async def test_entries_that_are_no_alerts_accumulate_until_the_next_alarm(tmp_path: Path) -> None:
+    async with watch(tmp_path, destination("a")) as here:
+        entry = ItemQuarantined("a", "evil/1/d", "it names no state")
+        assert await here.raised(entry) == [("item", "the engine", "a")]
+        assert await here.raised(entry, entry) == []
+        here.later(MIN_INTERVAL)
+        assert await here.raised() == [("item", "the engine", "a")]
+        assert alarm_texts.item_put_aside(entry, 2).title.startswith("2 entries")
 
 
 async def test_all_clear_follows_the_end_of_block_old_queue_and_disablement(tmp_path: Path) -> None:

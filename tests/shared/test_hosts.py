@@ -283,7 +283,8 @@ def test_what_is_no_delivery_is_put_aside_and_the_rest_arrives(
         assert holder.wait_for("item-quarantined", nth=3)["destination"]
         other = next(host for host in found if host is not holder)
         assert other.settled(other.client.send("good").id) == ["delivered"]
-        assert fake.titles() == ["good"]
+        until(lambda: any("in the engine" in title for title in fake.titles()))
+        assert [title for title in fake.titles() if "in the engine" not in title] == ["good"]
         assert redis_server.command("XLEN", f"{stream}:s2") == "0"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from tests.harness import DaemonProcess, FakeProcess, discord, route, until
 from tests.shared.conftest import RedisServer
-from tests.shared.test_hosts import hosts
+from tests.shared.test_hosts import holder_of, hosts
 
 
 def all_hosts(host: DaemonProcess) -> dict[str, Any]:
@@ -28,6 +29,9 @@ def test_status_of_all_hosts_names_the_living_the_dead_and_the_stopped(
         answer = all_hosts(first)
         assert [each["here"] for each in answer["hosts"]] == [True, False, False]
         until(lambda: sum("d" in each["sends_for"] for each in all_hosts(first)["hosts"]) == 1)
+        assert holder_of([first, second, third]).client.send("from a host among several").state == "stored"
+        until(lambda: bool(fake.messages()))
+        assert os.uname().nodename in json.dumps(fake.messages()[0])
         name = second.status()["shared"]["host"]
         second.kill()
         long_ago = str((int(redis_server.command("TIME").split()[0]) - 15) * 1000)

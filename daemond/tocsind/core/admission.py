@@ -46,13 +46,18 @@ class Admission:
     """Makes arrivals of signals."""
 
     def __init__(
-        self, config: ActiveConfig, clock: Clock, silence_of: Callable[[Signal, Priority], Silence | None], quiet: Quiet
+        self,
+        config: ActiveConfig,
+        clock: Clock,
+        silence_of: Callable[[Signal, Priority], Silence | None],
+        quiet: Quiet,
+        hosts: Hosts,
     ) -> None:
         self._config = config
         self._clock = clock
         self.silence_of = silence_of
         self._quiet = quiet
-        self._hosts = Hosts()
+        self._hosts = hosts
         self._router = (config.current, Router(config.current.priorities, config.current.routes))
 
     def check(self, signal: Signal) -> None:

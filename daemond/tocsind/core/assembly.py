@@ -18,6 +18,7 @@ from .accept import Acceptor
 from .active_config import ActiveConfig
 from .admission import Admission
 from .disk_guard import DiskGuard
+from .hosts import Hosts
 from .operator import Operator
 from .quiet import Quiet
 from .settle import JournalStore
@@ -40,6 +41,7 @@ class Core(NamedTuple):
     wakeups: Wakeups
     disk_guard: DiskGuard
     attachments: Attachments
+    hosts: Hosts
 
 
 def assemble(  # noqa: PLR0917 - called by `components` and by tests
@@ -55,7 +57,8 @@ def assemble(  # noqa: PLR0917 - called by `components` and by tests
     active, waiters, wakeups = ActiveConfig(config), Waiters(journal), Wakeups()
     silences = Silences(journal, waiters, clock, emit)
     quiet = Quiet(active, clock)
-    admission = Admission(active, clock, silences.matching, quiet)
+    hosts = Hosts()
+    admission = Admission(active, clock, silences.matching, quiet, hosts)
     disk_guard = DiskGuard(journal, active, folder, emit)
     attachments = Attachments(folder, Path(paths.spool_folder(str(folder))))
     store = make_store(
@@ -84,4 +87,5 @@ def assemble(  # noqa: PLR0917 - called by `components` and by tests
         wakeups,
         disk_guard,
         attachments,
+        hosts,
     )

@@ -1,6 +1,7 @@
 """Which hosts signals come from. While it is one, no message says so; from the second host on, each says from which one it is.
 
-A signal without a host comes from this one. What this run has seen counts: after a restart the first signal of another host decides again.
+A signal without a host comes from this one. What this run has seen counts: after a restart the first signal of another host decides again,
+or the engine, where hosts share channels.
 The daemon's own signals (alarms, reports) always name their host.
 """
 
@@ -22,6 +23,10 @@ class Hosts:
     def note(self, host: str | None) -> None:
         """Note the host of a signal that came."""
         self.are_several |= host is not None and host != self.own
+
+    def note_others(self) -> None:
+        """Other hosts send to the same channels."""
+        self.are_several = True
 
     def add_to(self, values: dict[str, Any]) -> None:
         """Add this host to the fields of a signal that names none, where a reader has to know it."""

@@ -32,10 +32,12 @@ class EngineFound(Event, frozen=True):
 
 
 class EngineUnsafe(Event, frozen=True):
-    """A setting of the engine, or a version, may lose what waits."""
+    """A setting of the engine, or its version, may lose what waits. `reports`: this host tells people, for all hosts."""
 
     level: ClassVar[str] = "warning"
+    engine: str
     reason: str
+    reports: bool = False
 
 
 class EngineForgot(Event, frozen=True):

@@ -9,7 +9,10 @@ import msgspec
 from tocsin.durations import format_duration
 from tocsind.events import (
     EngineMissing,
+    EngineUnsafe,
+    HostMissing,
     IntakeClosed,
+    ItemQuarantined,
     LossesReported,
     Quarantined,
     SignalRefused,
@@ -134,6 +137,36 @@ def engine_missing(fact: EngineMissing) -> Alarm:
     return Alarm("engine", fact.engine, title, f"{fact.reason}. Until it is back, {fact.then}.")
 
 
+def engine_unsafe(fact: EngineUnsafe) -> Alarm | None:
+    """The engine may lose what waits. Once, by one of the hosts."""
+    if not fact.reports:
+        return None
+    title = f"The engine {fact.engine} may lose what waits"
+    return Alarm("engine-settings", fact.engine, title, f"{_sentence(fact.reason)}.", priority="normal", once=True)
+
+
+def item_put_aside(fact: ItemQuarantined, items: int) -> Alarm:
+    """The engine held something that is no delivery."""
+    title = "1 entry in the engine was no alert" if items == 1 else f"{items:,} entries in the engine were no alerts"
+    body = (
+        f"The last: {fact.item}: {fact.reason}. It was put aside there, and is not sent.\n"
+        "A program that can write to the engine can have alerts posted in your name: see who can."
+    )
+    return Alarm("item", "the engine", title, body, accumulates=True)
+
+
+def host_missing(fact: HostMissing) -> Alarm:
+    """Another host has said nothing for so long."""
+    title = f"The host {fact.host} has been missing for {format_duration(round(fact.seconds))}"
+    kept = "1 alert waits" if fact.kept == 1 else f"{fact.kept:,} alerts wait"
+    body = f"It has died, or does not reach the engine. What it had handed over, other hosts send. {kept} in its journal alone."
+    return Alarm("host", fact.host, title, f"{body}\nTo see all hosts, run: tocsin status --all-hosts")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def lost(fact: SignalsLost) -> Alarm:
     """Signals that were not on disk could not be stored."""
     body = f"{fact.reason}. Their senders chose not to wait for the disk; no other signals were lost."
@@ -152,7 +185,7 @@ def all_clear(kind: str, about: str, seconds: float, waiting: int) -> tuple[str,
     """Title and body of the signal that follows an alarm when its condition is over; so many deliveries wait for the destination."""
     title = _OVER[kind].format(about)
     lasted = f"It lasted {format_duration(max(1, round(seconds)))}."
-    if kind in {"disk", "spool", "socket", "engine"}:
+    if kind in {"disk", "spool", "socket", "engine", "host"}:
         return title, lasted
     if not waiting:
         return title, f"{lasted} Nothing waits for it."
@@ -167,5 +200,6 @@ _OVER = {
     "disk": "Signals are taken again: the disk has room",
     "spool": "The daemon reads the spool again",
     "engine": "The engine {} is there again",
+    "host": "The host {} is there again",
     "socket": "Programs can connect to {} again",
 }

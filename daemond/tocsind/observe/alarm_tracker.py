@@ -18,10 +18,15 @@ from tocsind.events import (
     Enabled,
     EngineFound,
     EngineMissing,
+    EngineUnsafe,
     Event,
     Expired,
+    HostForgotten,
+    HostFound,
+    HostMissing,
     IntakeClosed,
     IntakeOpened,
+    ItemQuarantined,
     LossesReported,
     Quarantined,
     RateLimited,
@@ -52,8 +57,11 @@ class AlarmTracker:
         self.changed = trio.Event()  # replaced each time it is set
         self.losses_possible = False  # signals ended that perhaps no person saw
         self.reports_wait = False  # a loss report waits until its destination works
-        self.lasting: set[str] = set()  # kinds of conditions that concern no destination and are on
-        self.recovered: set[str] = set()  # and of those that ended
+        self.lasting: set[tuple[str, str]] = (
+            set()
+        )  # kind and subject of conditions that concern no destination and are on
+        self.recovered: set[tuple[str, str]] = set()  # and of those that ended
+        self.given_up: set[tuple[str, str]] = set()  # and of those that are not watched any more
         self._unreported: Counter[str] = Counter()  # signals refused and dropped since the last alarm
         self._submitted: dict[str, str | None] = {}  # by id: the destination where it waits, if it waits
 
@@ -81,11 +89,16 @@ class AlarmTracker:
         elif isinstance(event, LossesReported):
             self._count_lost("refused", event.refused, event, "it said nothing")
             self._count_lost("dropped", event.dropped, event, "neither the daemon nor its spool took it")
-        elif kind := _BEGINNINGS.get(type(event)):
-            self.lasting.add(kind)
-        elif kind := _RECOVERIES.get(type(event)):
-            self.lasting.discard(kind)
-            self.recovered.add(kind)
+        elif isinstance(event, ItemQuarantined):
+            self._unreported["item"] += 1
+            self.observe(texts.item_put_aside(event, self._unreported["item"]))
+        elif begins := _BEGINNINGS.get(type(event)):
+            self.lasting.add(begins(event))
+        elif ends := _RECOVERIES.get(type(event)):
+            self.lasting.discard(ends(event))
+            self.recovered.add(ends(event))
+        elif isinstance(event, HostForgotten):
+            self.given_up.add(("host", event.host))
 
     def _count_lost(self, kind: str, signals: int, event: SignalRefused | LossesReported, reason: str) -> None:
         if signals:
@@ -140,16 +153,27 @@ _ALARMS: dict[type[Event], Callable[[Any], Alarm | None]] = {
     SpoolProblem: texts.spool_unread,
     SocketProblem: texts.socket_gone,
     EngineMissing: texts.engine_missing,
+    EngineUnsafe: texts.engine_unsafe,
+    HostMissing: texts.host_missing,
     SignalsLost: texts.lost,
+}
+_RECOVERIES: dict[type[Event], Callable[[Any], tuple[str, str]]] = {
+    SpoolRecovered: lambda _: ("spool", "the spool"),
+    SocketRestored: lambda event: ("socket", event.socket),
+    EngineFound: lambda event: ("engine", event.engine),
+    HostFound: lambda event: ("host", event.host),
 }
 _OVER: dict[type[Event], Callable[[Any], tuple[str, str]]] = {
     IntakeOpened: lambda _: ("disk", "the disk"),
     Enabled: lambda event: ("disabled", event.destination),
-    SpoolRecovered: lambda _: ("spool", "the spool"),
-    SocketRestored: lambda event: ("socket", event.socket),
-    EngineFound: lambda event: ("engine", event.engine),
+    **_RECOVERIES,
+    HostForgotten: lambda event: ("host", event.host),
 }
-_BEGINNINGS: dict[type[Event], str] = {SpoolProblem: "spool", SocketProblem: "socket", EngineMissing: "engine"}
-_RECOVERIES: dict[type[Event], str] = {SpoolRecovered: "spool", SocketRestored: "socket", EngineFound: "engine"}
+_BEGINNINGS: dict[type[Event], Callable[[Any], tuple[str, str]]] = {
+    SpoolProblem: lambda _: ("spool", "the spool"),
+    SocketProblem: lambda event: ("socket", event.socket),
+    EngineMissing: lambda event: ("engine", event.engine),
+    HostMissing: lambda event: ("host", event.host),
+}
 _UNSEEN = (Dead, DroppedByOperator, Expired, Unrouted)
-_NOTIFYING = (*_UNSEEN, Enabled, EngineFound, IntakeOpened, Recovered, SocketRestored, SpoolRecovered)
+_NOTIFYING: tuple[type[Event], ...] = (*_UNSEEN, *_RECOVERIES, Enabled, HostForgotten, IntakeOpened, Recovered)

@@ -58,14 +58,13 @@ from .loss_reports import LossReports
 
 INTERVAL = 15.0  # seconds between two evaluations of the conditions that last, which are counted in minutes
 _ENDING = frozenset(
-    {"breaker", "age", "limited", "disabled", "disk", "spool", "socket", "engine"}
+    {"breaker", "age", "limited", "disabled", "disk", "spool", "socket", "engine", "host"}
 )  # kinds with an all-clear
 _LASTING = frozenset({"breaker", "age"})  # kinds whose alarms come from the evaluation, once while they last
 _FROM_EVALUATION = _LASTING | {"limited"}  # an event raises `limited`; the evaluation knows whether it lasts
 _OUTAGES = frozenset({"breaker", "limited"})  # an all-clear for one of them waits until neither is on
-_SETTLING_SECONDS = (
-    60.0  # after the start; a spool or socket problem of the last run that still lasts shows within them
-)
+_OF_EVENTS = {"spool": 60.0, "socket": 60.0, "engine": 180.0, "host": 180.0}
+"""Kinds whose beginning and end are events; a problem of the last run that still lasts shows within so many seconds after the start."""
 
 
 class Alarms:
@@ -171,14 +170,20 @@ class Alarms:
         """Whether the condition of an alarm has ended; None when it needs no all-clear any more."""
         if alarm.kind == "disk":
             return health.get("disk", alarm.about) is None
-        if alarm.kind in {"spool", "socket"}:
-            settled = self._clock.now() - self._started > _SETTLING_SECONDS
-            return (alarm.kind in self._tracker.recovered or settled) and alarm.kind not in self._tracker.lasting
+        if alarm.kind in _OF_EVENTS:
+            return self._is_event_over(alarm.kind, alarm.about)
         view = next((view for view in health.readings.lanes if view.name == alarm.about), None)
         if view is None or view.excluded is not None or (view.disabled is not None and alarm.kind != "disabled"):
             return None
         kinds = _OUTAGES if alarm.kind in _OUTAGES else {alarm.kind}
         return all(health.get(kind, alarm.about) is None for kind in kinds)
+
+    def _is_event_over(self, kind: str, about: str) -> bool | None:
+        name = kind, about
+        if name in self._tracker.given_up:
+            return None
+        settled = self._clock.now() - self._started > _OF_EVENTS[kind]
+        return (name in self._tracker.recovered or settled) and name not in self._tracker.lasting
 
     async def _clear(self, alarm: OpenAlarm, health: Health) -> bool:
         """Submit the all-clear; False when that is not possible now."""

@@ -14,6 +14,7 @@ from tocsind.clock import Clock
 from tocsind.config import SharedOptions
 from tocsind.config.shared import EngineAddress, address_of
 from tocsind.core.active_config import ActiveConfig
+from tocsind.core.hosts import Hosts
 from tocsind.core.settle import JournalStore
 from tocsind.events import Emit
 from tocsind.journal import Journal
@@ -48,11 +49,18 @@ def store_maker(
 
 
 def make_hub(
-    options: SharedOptions, journal: Journal, store: JournalStore, lanes: Lanes, *, clock: Clock, emit: Emit
+    options: SharedOptions,
+    journal: Journal,
+    store: JournalStore,
+    lanes: Lanes,
+    *,
+    hosts: Hosts,
+    clock: Clock,
+    emit: Emit,
 ) -> Hub:
     """The tasks of this host. `store` is the one that `store_maker` made."""
     assert isinstance(store, SharedStore), "store_maker made it"
-    return Hub(journal, store, lanes, clock, emit, name=address(options).name)
+    return Hub(journal, store, lanes, clock, emit, name=address(options).name, hosts=hosts)
 
 
 def host_name(folder: Path) -> str:

@@ -18,6 +18,7 @@ from .targets import Target
 
 FULL_SCAN_SECONDS: Final = 10.0  # deliveries that were queued again lie before what was read
 CHUNK: Final = 100
+MAX_SHOWN: Final = 200  # code points of what a stranger wrote into the engine
 
 
 class Exchange:
@@ -119,7 +120,8 @@ class Exchange:
 
     def _put_aside(self, target: Target, item: str, reason: Unreadable) -> None:
         self.quarantined += 1
-        self._emit(ItemQuarantined(target.name, item, str(reason)))
+        name = next(iter(self._targets.names(target)), target.name)
+        self._emit(ItemQuarantined(name, item[:MAX_SHOWN], str(reason)[:MAX_SHOWN]))
 
     def _named(self, item: shared.Arriving, name: str | None, target: Target) -> str | None:
         """The destination here. One of this host's own items keeps its own: two destinations may have one far end."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 import trio
 
 from tocsind.clock import Clock
+from tocsind.core.hosts import Hosts
 from tocsind.errors import StorageFull
 from tocsind.events import (
     Emit,
@@ -29,7 +30,7 @@ from tocsind.journal import Journal, shared
 from .engine import RENEW_SECONDS, EngineAway
 from .exchange import Exchange
 from .leases import Lanes, Leases
-from .presence import NOTE_SECONDS, Presence
+from .presence import CLAIM_SECONDS, NOTE_SECONDS, Presence
 from .store import ALONE_AFTER, SharedStore
 from .view import EngineState, View
 
@@ -46,7 +47,7 @@ class Hub:
     """Runs until cancelled; then gives the leases back."""
 
     def __init__(
-        self, journal: Journal, store: SharedStore, lanes: Lanes, clock: Clock, emit: Emit, *, name: str
+        self, journal: Journal, store: SharedStore, lanes: Lanes, clock: Clock, emit: Emit, *, name: str, hosts: Hosts
     ) -> None:
         self._journal = journal
         self._store = store
@@ -58,6 +59,7 @@ class Hub:
         self._clock = clock
         self._emit = emit
         self._name = name
+        self._hosts = hosts
         self._host = store.host
         self._problem: str | None = "it has not answered yet"
         self._complaints: list[str] = []
@@ -112,6 +114,8 @@ class Hub:
                 await self._leases.tend(target, wants=self._clock.now() >= self._rejoins_at)
         finally:
             self._check_outage()
+        if any(target.hosts > 1 for target in self._targets):
+            self._hosts.note_others()
         await self._found()
 
     async def _listen(self) -> None:
@@ -154,6 +158,8 @@ class Hub:
     async def _found(self) -> None:
         if self._targets.away_since is None:
             return
+        self._complaints = await self._engine.complaints()
+        reports = bool(self._complaints) and await self._engine.claim("settings", self._host, CLAIM_SECONDS)
         self._targets.away_since, self._problem, self._has_alarmed = None, None, False
         for target in self._targets:  # it may have lost its last second
             await self._journal.run(shared.offer_again, self._host, target.name)
@@ -161,10 +167,9 @@ class Hub:
         if self._has_hinted:
             self._rejoins_at = self._clock.now() + REJOIN_SECONDS
         self._share_limits(alone=False)
-        self._complaints = await self._engine.complaints()
         self._emit(EngineFound(self._name))
-        for complaint in self._complaints:
-            self._emit(EngineUnsafe(complaint))
+        if self._complaints:
+            self._emit(EngineUnsafe(self._name, "; ".join(self._complaints), reports))
         self._store.wake()
 
     def _check_outage(self) -> None:

@@ -156,7 +156,15 @@ class Host:
             await lanes.apply(self._config, nursery)
             if isinstance(core.store, SharedStore):
                 self.targets = core.store.targets
-                hub = make_hub(self._config.shared, journal, core.store, lanes, clock=self._clock, emit=self._emit)
+                hub = make_hub(
+                    self._config.shared,
+                    journal,
+                    core.store,
+                    lanes,
+                    hosts=core.hosts,
+                    clock=self._clock,
+                    emit=self._emit,
+                )
                 nursery.start_soon(hub.run)
             nursery.start_soon(self._accept, core)
 
