@@ -74,6 +74,18 @@ async def test_signal_moves_to_the_fallback_when_its_patience_is_over(autojump_c
     assert fixture.store.reason(urgent) == "to f: d has been failing since 2026-01-01T00:00:00Z: 503"
 
 
+async def test_patience_includes_the_deadlines_of_a_destination_that_hangs(autojump_clock: MockClock) -> None:
+    fixture = outage(otherwise=TIMEOUT, seconds=10.0)
+    fixture.destination.query_seconds = 10.0
+    fixture.destination.places.clear()
+    fixture.owe("urgent", priority=URGENT)
+    async with fixture.running():
+        await elapse(29)
+        assert moved(fixture) == []
+        await elapse(2)
+        assert moved(fixture) == ["urgent"]
+
+
 async def test_signal_that_arrives_during_the_outage_moves_at_once_and_is_not_tried(autojump_clock: MockClock) -> None:
     fixture = outage()
     fixture.owe("first", priority=URGENT)

@@ -158,3 +158,29 @@ def test_ranked_is_a_permutation(fitness: list[Fitness]) -> None:
 @pytest.mark.parametrize("priority", Priority)
 def test_patience_of_one_priority_can_be_switched_off(priority: Priority) -> None:
     assert Patience(**{priority.label: None}).of(priority) == inf
+
+
+def test_outage_begins_when_the_first_request_that_fails_leaves() -> None:
+    outage = Outage()
+    outage.on_failure(10.0, "no answer within 10 s", began=0.0)
+    outage.on_failure(20.0, "no answer within 10 s", began=10.0)
+    assert (outage.over_at(30.0), outage.duration(20.0)) == (30.0, 20.0)
+
+
+def test_query_that_failed_directly_before_a_request_is_the_first_failure() -> None:
+    outage = Outage()
+    outage.on_query(10.0, 0.0, failed=True)
+    assert not outage.is_on
+    outage.on_failure(21.0, "no answer within 10 s", began=11.0)
+    assert outage.over_at(30.0) == 30.0
+
+
+def test_query_of_long_ago_or_that_was_answered_is_no_first_failure() -> None:
+    outage = Outage()
+    outage.on_query(10.0, 0.0, failed=True)
+    outage.on_failure(40.0, "503", began=39.0)
+    assert outage.over_at(30.0) == 69.0
+    outage = Outage()
+    outage.on_query(10.0, 0.0, failed=False)
+    outage.on_failure(12.0, "503", began=11.0)
+    assert outage.over_at(30.0) == 41.0

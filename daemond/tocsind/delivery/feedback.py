@@ -30,6 +30,7 @@ class Lane(Protocol):
     breaker: Breaker
     limiter: Limiter
     rerouting: Rerouting
+    request_began: float
 
     def disable(self, reason: str) -> None:
         """Send nothing more until an operator enables the lane."""
@@ -111,7 +112,13 @@ class Feedback:
                 self._on_failure(reason)
 
     def on_discovery(self, found: ChannelInfo) -> None:
-        """A query for the channel has ended. Only a limit and a refusal of the whole destination count against it."""
+        """A query for the channel has ended. Only a limit and a refusal of the whole destination count against it; a failure is the
+        beginning of an outage if the next delivery fails, too.
+        """
+        failed = isinstance(found.problem, Unknown) or (
+            isinstance(found.problem, Deferred) and found.problem.cause is Cause.FAILED
+        )
+        self._lane.rerouting.outage.on_query(self._lane.clock.now(), self._lane.request_began, failed=failed)
         match found.problem:
             case Refused(reason=reason, disable=True):
                 self._lane.disable(reason)
@@ -154,7 +161,7 @@ class Feedback:
     def _on_failure(self, reason: str, *, doubt: bool = False) -> None:
         now, breaker = self._lane.clock.now(), self._lane.breaker
         was_probing = breaker.phase is Phase.PROBING
-        self._lane.rerouting.outage.on_failure(now, reason)
+        self._lane.rerouting.outage.on_failure(now, reason, self._lane.request_began)
         if breaker.failed(now, reason, doubt=doubt):
             self.trips += 1
             self._emit(BreakerOpened(self._lane.name, reason, breaker.until - now))

@@ -64,6 +64,7 @@ class Lane:
         self.breaker = Breaker(options.breaker)
         self.disabled = options.disabled
         self.in_flight_since: float | None = None  # monotonic; None: no request is in flight
+        self.request_began = 0.0  # monotonic; when the last request left
         self._store = store
         self._limiters = limiters
         self._emit = emit
@@ -251,7 +252,7 @@ class Lane:
     @contextmanager
     def in_flight_timer(self) -> Iterator[None]:
         """Measure how long a request is in flight."""
-        self.in_flight_since = self.clock.now()
+        self.in_flight_since = self.request_began = self.clock.now()
         try:
             yield
         finally:

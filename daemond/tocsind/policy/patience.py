@@ -1,7 +1,8 @@
 """Patience: how long a destination may fail before its waiting deliveries move to a fallback.
 
-An outage begins with the first failure in a row, or with a block by the server. It ends with the first delivery that gets an answer: it
-arrived, or was refused for its content. A block by the server counts; one of our own limits does not, because the lane knows when it may
+An outage begins with the first request in a row that fails, when that leaves: a server that hangs would otherwise have the request's
+deadline beside the patience. It also begins with a block by the server. It ends with the first delivery that gets an answer: it arrived, or
+was refused for its content. A block by the server counts; one of our own limits does not, because the lane knows when it may
 send again.
 
       well --- a failure, or a block by the server ---> out --- a query answered, or the block over ---> back
@@ -81,6 +82,7 @@ class Outage:
         self.fails = False  # the outage includes a failure; else the server only asked for a wait
         self._last = 0.0  # the latest failure, or query that could not be sent
         self._back_at: float | None = None
+        self._query: tuple[float, float] | None = None  # when the last query left and ended, if it failed
 
     def __repr__(self) -> str:
         word = "out" if self.is_on else "well" if self.since is None else "back"
@@ -91,10 +93,16 @@ class Outage:
         """Whether no delivery gets through now."""
         return self.since is not None and self._back_at is None
 
-    def on_failure(self, now: float, reason: str) -> None:
-        """A request failed."""
-        self._continue(now, reason)
+    def on_failure(self, now: float, reason: str, began: float | None = None) -> None:
+        """A request failed that left at `began`. A query that failed directly before it counts as the first failure."""
+        if began is not None and self._query is not None and began - self._query[1] <= PROBE_INTERVAL:
+            began = min(began, self._query[0])
+        self._continue(now, reason, began)
         self.fails = True
+
+    def on_query(self, now: float, began: float, *, failed: bool) -> None:
+        """A query that left at `began` has ended. That begins no outage by itself."""
+        self._query = (began, now) if failed else None
 
     def on_block(self, now: float, reason: str) -> None:
         """The server asked for a wait."""
@@ -136,8 +144,8 @@ class Outage:
         """Whether the destination can be a fallback. `blocked_for`: seconds that the server asked for."""
         return blocked_for < SHORT_BLOCK and not (self.is_on and self.fails)
 
-    def _continue(self, now: float, reason: str) -> None:
+    def _continue(self, now: float, reason: str, began: float | None = None) -> None:
         trusted = self._back_at is not None and now - self._back_at > SUSPECT_TIME
         if self.since is None or trusted:
-            self.since = now
+            self.since = now if began is None else began
         self.reason, self._last, self._back_at = reason, now, None

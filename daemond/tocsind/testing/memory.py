@@ -62,6 +62,7 @@ class MemoryDestination:
         self.script = deque(script)
         self.otherwise: Answer = Delivered() if otherwise is None else otherwise
         self.seconds = seconds
+        self.query_seconds = 0.0  # how long a query takes
         self.places = deque(places)
         self.place: ChannelInfo | None = None
         self.channel = channel
@@ -118,7 +119,7 @@ class MemoryDestination:
         )
 
     async def discover(self) -> ChannelInfo:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.query_seconds)
         self.located.append(trio.current_time())
         return self.places.popleft() if self.places else self.place or ChannelInfo(self.channel)
 
