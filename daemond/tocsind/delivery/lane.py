@@ -147,6 +147,12 @@ class Lane:
         if not await self._store.divert(self.name, reason):
             await changed.wait()
 
+    def adopt_channel(self, channel: str | None) -> None:
+        """Another host knows this channel: use it, unless the server says otherwise now."""
+        if channel is not None and channel != self._discovery.channel:
+            self._discovery.channel = channel
+            self.rediscover()
+
     def rediscover(self) -> None:
         """Ask for the channel again; what is in flight finishes first."""
         self._discovery.wanted = True

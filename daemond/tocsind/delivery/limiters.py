@@ -107,14 +107,13 @@ class LimiterRegistry:
             if each.scope in self._limits:
                 self._limits[each.scope].restore(self._from_steady(each))
 
-    def divide(self, options: DestinationOptions, names: Iterable[str], hosts: int) -> None:
-        """Use the limits of a destination, by name, at a share: as many hosts use them without knowing of each other. One: all of it."""
-        for name in names:
-            if hosts <= 1:
-                self._withdraw(_DIVIDED, [name])
-            elif rates := self._rates[name].get(options.name):
-                self._rates[name][_DIVIDED] = tuple(_divided(rate, hosts) for rate in rates)
-                self._apply_slowest(name)
+    def divide(self, options: DestinationOptions, name: str, hosts: int) -> None:
+        """Use a limit of a destination at a share: as many hosts use it without knowing of each other. One: all of it."""
+        if hosts <= 1:
+            self._withdraw(_DIVIDED, [name])
+        elif rates := self._rates[name].get(options.name):
+            self._rates[name][_DIVIDED] = tuple(_divided(rate, hosts) for rate in rates)
+            self._apply_slowest(name)
 
     def forget(self, destination: str) -> None:
         """A destination was removed: the rates that it set no longer apply."""

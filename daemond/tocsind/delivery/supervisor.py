@@ -25,6 +25,7 @@ from tocsind.journal import LaneState, LimitState
 from .lane import Lane
 from .limiters import LimiterRegistry
 from .store import DeliveryStore
+from .turns import TurnQueue
 
 
 class Supervisor:
@@ -129,22 +130,36 @@ class Supervisor:
         limits: Collection[LimitState],
         requests: Collection[tuple[float, bool]],
     ) -> None:
-        """Let a lane continue from what another host learned. `requests`: when each was answered (monotonic), whether it was expedited."""
-        self._limiters.learn(limits)
+        """Let a lane continue from what another host learned. `requests`: when each was answered (monotonic), whether it was expedited;
+        those into the channel are counted there already (`turn_queue`).
+        """
+        self.learn(limits)
         lane = self._lanes[name]
         for at, expedited in requests:
             lane.limiter.restore_requests(at, expedited=expedited, endpoint=True)
-            lane.turns.limit.restore_request(at, expedited=expedited)
         if saved is not None:
+            lane.adopt_channel(saved.channel)
             lane.feedback.restore(saved)
             if saved.disabled is not None and lane.disabled is None:
                 lane.disable(saved.disabled)
         lane.refresh()
 
-    def share_limits(self, name: str, hosts: int) -> None:
-        """Let a lane send at the share of one of so many hosts, which do not know of each other's requests now; 1: all of it."""
+    def turn_queue(self, destination: str) -> TurnQueue | None:
+        """The turn queue of a destination, with the limit of its channel; None without a lane."""
+        lane = self._lanes.get(destination)
+        return lane.turns if lane else None
+
+    def learn(self, limits: Collection[LimitState]) -> None:
+        """Use what another host learned of limits."""
+        self._limiters.learn(limits)
+
+    def share_limits(self, name: str, hosts: int, in_channel: int) -> None:
+        """Let a lane send at the share of one of so many hosts, and of so many in its channel, which do not know of each other's requests
+        now; 1: all of it.
+        """
         lane = self._lanes[name]
-        self._limiters.divide(lane.options, (f"endpoint:{lane.options.endpoint}", lane.turns.name), hosts)
+        self._limiters.divide(lane.options, f"endpoint:{lane.options.endpoint}", hosts)
+        self._limiters.divide(lane.options, lane.turns.name, in_channel)
         lane.refresh()
 
     def drain(self) -> None:

@@ -412,6 +412,18 @@ def adopt_story(connection: sqlite3.Connection, destination: str, key: str, stor
     )
 
 
+def requests(
+    connection: sqlite3.Connection, channel: str, destinations: Collection[str], since: float
+) -> list[tuple[int, float | None, bool]]:
+    """Requests into a channel and of these destinations, answered after `since` or in flight: number, answer, whether it was expedited."""
+    rows = connection.execute(
+        "SELECT number, answered, pressing FROM requests"
+        " WHERE (channel = ? OR destination IN (SELECT value FROM json_each(?))) AND (answered IS NULL OR answered > ?)",
+        (channel, json.dumps(list(destinations)), since),
+    )
+    return [(number, answered, bool(expedited)) for number, answered, expedited in rows]
+
+
 def waiting(connection: sqlite3.Connection, *, host: str, destinations: Sequence[str]) -> list[Waiting]:
     """What waits for these destinations."""
     rows = connection.execute(

@@ -275,10 +275,15 @@ class ChannelLimit(RateLimit):
         self._learned: int | None = None  # requests that the last shared 429 left us
         self._learned_at = 0.0
         self._clean_time = CLEAN_TIME
+        self._held_until = 0.0
 
     def window_opens(self, now: float, *, expedited: bool = True, borrow: float = BORROW_TIME) -> float:
         self._try_faster(now)
-        return super().window_opens(now, expedited=expedited, borrow=borrow)
+        return max(self._held_until, super().window_opens(now, expedited=expedited, borrow=borrow))
+
+    def hold(self, until: float) -> None:
+        """Other senders, whose requests are not all counted here yet, fill the window until then."""
+        self._held_until = max(self._held_until, until)
 
     def on_limited(self, now: float, wait: float, reason: str) -> None:
         """A shared 429 came although our count permitted the request: another sender posts there. Lower the count to what passed."""

@@ -4,13 +4,15 @@
     redis_engine   it on Redis or Valkey; scripts: the steps in Lua; client: redis-py in a thread. `testing.engine` is it in memory
     items          what is handed over, as bytes; what comes back is checked
     targets        what this host knows of each lease
+    scopes         limits that several targets share: room for each request; scope_scripts: the engine's part
     store          the lanes' store: the journal, and the engine's steps around it
     exchange       hand over, fetch, record news; leases: tend them, take over, give back
     hub            the tasks that do so again and again; outages, and the view
     assembly       makes them, and the host's name
 
 Words. A *host* is a state folder. A *target* is a far end (hash of its endpoint): what shares the server's limits. The *holder* of a
-target's lease sends for all hosts. An *item* is a delivery that was handed over.
+target's lease sends for all hosts. An *item* is a delivery that was handed over. A *scope* is a limit that several targets may share: a
+Discord channel with two webhooks, a chat with two Telegram bots, an ntfy account with two topics; by name, the limit of a turn queue.
 
 How it holds together.
 
@@ -29,6 +31,16 @@ How it holds together.
     Requests are noted in the engine with the engine's time; the next holder counts them in its own limiter. Blocks, learned windows,
     breaker, outage and live messages follow with each outcome. An engine without a past gives the lease at once only to the host that had
     it before; others wait for 2 s, while all hosts report the requests that they made.
+    Room in a scope. Several hosts may hold leases of targets that share a limit, and a host may know only one of these targets. So before
+    each request the holder asks the engine for room in the scope. The engine has the requests of all hosts there, counts those in flight as
+    well, and refuses one that would be too many: no host has to know which others send, and a change of holders changes nothing. The answer
+    shows what others sent; each host counts that in its own limiter, so that it seldom asks in vain, paces and reserves as on one host.
+    Blocks and learned limits of a scope travel the same way. An expedited request that finds no room is noted, and others wait for it.
+    A request in flight of a host that is not seen for 2 s counts as answered then. An engine without a past of a scope gives no room for
+    2 s, in which all hosts report. After each outage they report as well, and ask 1.5 s later: the engine may have lost its last second.
+    A channel that becomes known late, or is another one than before, is another scope: the host reports its requests there first. A holder
+    knows the channel that the last holder knew. Scopes have keys of their own: not in the hash slot of a target, so asked by a script of
+    their own, before the attempt is noted. What was given and not used is given back.
     While the engine is away: `hold` waits. `degrade` sends URGENT and HIGH of this host, at its share of the limits; what the engine
     already has may have been sent by another host that still reaches it, so that waits for 10 s more, and is marked. Afterwards hosts first
     report what they sent, and take leases 1.5 s later.
@@ -40,7 +52,10 @@ such streams 8,000 to 14,000 (0.05 ms), coredis on trio 2,600 to 5,600 (0.16 ms)
 server, and 200 cancelled steps, with one connection each. redis-py costs 8 MB and 50 ms at the start of a daemon with [shared]; it knows
 Redis' errors, TLS and Sentinel, and other people maintain it.
 
-Known limits. Two webhooks of one channel are two targets: their channel's limit is shared on each host, not between hosts. A repetition
+One lease for all targets of a scope, and shares of its limit for hosts that do not know all targets, would need more: a share is wasted
+while the other host is idle, each change of their number needs an agreement, and a channel that becomes known late moves leases.
+
+Known limits. Limits of an address (requests of one machine to one server) are not shared: each host has its own address. A repetition
 (`repeat`) goes on at the host that sent the alert, and `ack` is asked there. A file that comes with a signal stays on its host. A
 destination that fails for the holder alone does not move the lease.
 """

@@ -16,11 +16,13 @@ RENEW_SECONDS: Final = LEASE_MS / 3000
 SETTLING_MS: Final = 2000  # an engine without a past waits so long for the host that held the lease before
 SEEN_MS: Final = 10_000  # a host that was not seen for so long does not count
 MAX_STORIES: Final = 2000  # live messages per target; of older ones the next holder knows nothing
-MAX_REQUESTS: Final = 300  # per target, as the journal keeps
 MISSING_MS: Final = 60_000  # a host that has said nothing for so long is missing
 NOTE_KEPT_MS: Final = 86_400_000  # and after so long it is forgotten
 MAX_HOSTS: Final = 500  # whose notes are kept: the latest
 MAX_MISSING: Final = 50  # that one answer names
+MAX_REQUESTS: Final = 300  # per target and scope, as the journal keeps
+GONE_MS: Final = LEASE_MS  # a request in flight of a host that was not seen for so long counts as answered
+FULL_MS: Final = 100  # a request that waits for requests in flight asks again after so long
 
 
 class EngineAway(Exception):  # noqa: N818 - names the condition
@@ -92,6 +94,32 @@ class Noted(msgspec.Struct, frozen=True):
     note: bytes
 
 
+class Question(msgspec.Struct, frozen=True):
+    """A host asks for room in a scope, or only looks (`takes` is False).
+
+    `request` is the one that is to leave, or is in flight; "" without one: all others of this host are answered. `windows`: requests, and
+    milliseconds. `epoch`: the one that this host has reported its requests to.
+    """
+
+    host: str
+    request: str
+    windows: Sequence[tuple[int, int]]
+    epoch: str = ""
+    takes: bool = False
+    expedited: bool = False
+
+
+class Room(msgspec.Struct, frozen=True):
+    """The engine's answer. The request was noted when it `takes` and `wait` is 0; else to be asked again after `wait` milliseconds."""
+
+    wait: int
+    now: int
+    epoch: str
+    hosts: int  # seen of late in this scope
+    requests: Sequence[tuple[str, int]]  # of all hosts, with the times of their answers, within the longest window
+    state: bytes  # what hosts learned of the limit
+
+
 class Engine(Protocol):
     """The engine. `target` names a far end; `host` a state folder; `token` proves that a lease is held."""
 
@@ -129,6 +157,18 @@ class Engine(Protocol):
 
     async def report(self, target: str, requests: Mapping[str, int]) -> None:
         """Requests that this host made, with the times of their answers, for an engine without a past."""
+
+    async def ask(self, scope: str, question: Question) -> Room:
+        """Ask for room in a scope, and note that the host is there."""
+
+    async def answered(self, scope: str, request: str, ago: int | None) -> None:
+        """A request that had room was answered so many milliseconds ago; None: it did not leave."""
+
+    async def recall(self, scope: str, requests: Mapping[str, int | None]) -> None:
+        """Requests that this host knows of: answered so many milliseconds ago; None: in flight. Those that the engine has stay."""
+
+    async def teach(self, scope: str, state: bytes) -> None:
+        """What this host learned of the limit."""
 
     async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
         """Put an item aside that no host can read."""

@@ -61,6 +61,7 @@ class Hub:
         self._name = name
         self._hosts = hosts
         self._host = store.host
+        store.scopes.attach(lanes)
         self._problem: str | None = "it has not answered yet"
         self._complaints: list[str] = []
         self._rejoins_at = 0.0  # monotonic
@@ -112,6 +113,7 @@ class Hub:
         try:
             for target in self._targets:
                 await self._leases.tend(target, wants=self._clock.now() >= self._rejoins_at)
+            await self._store.scopes.join(self._targets.all_names())
         finally:
             self._check_outage()
         if any(target.hosts > 1 for target in self._targets):
@@ -144,6 +146,7 @@ class Hub:
     # --- outages ----------------------------------------------------------------------------------------------------------
 
     def _lost(self, reason: str) -> None:
+        self._store.scopes.on_outage()
         if self._targets.away_since is None or self._problem == "it has not answered yet":
             self._emit(EngineLost(reason, self._then()))
         if self._targets.away_since is None:
@@ -163,6 +166,7 @@ class Hub:
         self._targets.away_since, self._problem, self._has_alarmed = None, None, False
         for target in self._targets:  # it may have lost its last second
             await self._journal.run(shared.offer_again, self._host, target.name)
+            await self._leases.report(target)
         self._exchange.handed.clear()
         if self._has_hinted:
             self._rejoins_at = self._clock.now() + REJOIN_SECONDS
@@ -201,7 +205,8 @@ class Hub:
             target.ready = target.ready and not alone
             for name in self._targets.names(target):
                 with suppress(KeyError):
-                    self._lanes.share_limits(name, target.hosts if alone else 1)
+                    in_channel = max(target.hosts, self._store.scopes.hosts(name))
+                    self._lanes.share_limits(name, *((target.hosts, in_channel) if alone else (1, 1)))
 
     def _state(self) -> EngineState:
         """For observers."""

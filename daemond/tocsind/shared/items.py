@@ -153,7 +153,7 @@ def ended_of(done: Done) -> tuple[Ended, str]:
 
 def states_of(far: str, lane: LaneState | None, limits: Iterable[LimitState], offset: float) -> dict[str, bytes]:
     """What a lane and limits learned."""
-    found = {f"{_LIMIT}{each.scope}": _encode(_moved(each, offset)) for each in limits}
+    found = {f"{_LIMIT}{each.scope}": packed_limit(each, offset) for each in limits}
     if lane is not None:
         found[f"{_LANE}{far}"] = _encode(_moved(lane, offset))
     return found
@@ -200,6 +200,17 @@ def limits_in(state: Mapping[str, bytes], offset: float) -> list[LimitState]:
                 if _is_sound(limit):
                     found.append(_moved(limit, -offset))
     return found
+
+
+def packed_limit(limit: LimitState, offset: float) -> bytes:
+    """What this host learned of a limit."""
+    return _encode(_moved(limit, offset))
+
+
+def limit_in(packed: bytes, name: str, offset: float) -> LimitState | None:
+    """What hosts learned of the limit of this name; None without it, or when it cannot be read."""
+    found = limits_in({f"{_LIMIT}{name}": packed}, offset) if packed else []
+    return next((limit for limit in found if limit.scope == name), None)
 
 
 _INSTANTS: Final = ("rest_until", "failing_since", "blocked_until", "learned_at")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
 
 from tocsind.clock import Clock
 from tocsind.events import Emit, EngineForgot, LeaseLost, LeaseTaken
-from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, limiter_state, shared
+from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, shared
 
 from .exchange import Exchange
 from .items import LAST_SENDER, lane_in, limits_in, stories_in
+from .scopes import TurnQueues, name_of
 from .targets import Target
 
+LONGEST_WINDOW: Final = 86_400.0  # s; older requests use up nothing
 
-class Lanes(Protocol):
+
+class Lanes(TurnQueues, Protocol):
     """What this package needs of the lanes."""
 
     def take_over(
@@ -27,8 +30,8 @@ class Lanes(Protocol):
     ) -> None:
         """Let a lane continue from what another host learned."""
 
-    def share_limits(self, name: str, hosts: int) -> None:
-        """Let a lane send at the share of one of so many hosts."""
+    def share_limits(self, name: str, hosts: int, in_channel: int) -> None:
+        """Let a lane send at the share of one of so many hosts, and of so many in its channel."""
 
 
 class Leases:
@@ -105,19 +108,19 @@ class Leases:
             await self._journal.run(shared.offer_again, self._store.host, target.name)
             self._exchange.handed.clear()
             target.places.clear()
-            target.known.clear()
+            await self.report(target)
             for name in self._targets.names(target):
-                await self._report(target, name)
                 self._emit(EngineForgot(name))
             self.forgot_at = self._clock.now()
         target.epoch = epoch
 
-    async def _report(self, target: Target, destination: str) -> None:
-        known = await self._journal.run(limiter_state.requests, "", destination)
-        offset = self._targets.offset
+    async def report(self, target: Target) -> None:
+        """Report the requests of this host, which an engine that lost its memory, or was away, does not know."""
+        since, offset = self._clock.steady() - LONGEST_WINDOW, self._targets.offset
+        known = await self._journal.run(shared.requests, "", self._targets.names(target), since)
         requests = {
-            f"{self._store.host}/{number}/{int(each.expedited)}": int((each.at + offset) * 1000)
-            for number, each in enumerate(known)
-            if each.at is not None
+            name_of(self._store.host, number, expedited=expedited): int((at + offset) * 1000)
+            for number, at, expedited in known
+            if at is not None
         }
         await self._engine.report(target.name, requests)

@@ -12,9 +12,11 @@ import redis
 from tocsin.ids import new_id
 from tocsind.config.shared import EngineAddress
 
-from . import scripts
+from . import scope_scripts, scripts
 from .client import Argument, Client
 from .engine import (
+    FULL_MS,
+    GONE_MS,
     LEASE_MS,
     MAX_HOSTS,
     MAX_MISSING,
@@ -29,6 +31,8 @@ from .engine import (
     Item,
     Learned,
     Noted,
+    Question,
+    Room,
     Settled,
     Stored,
     Tended,
@@ -102,14 +106,32 @@ class RedisEngine:
     async def learned(self, target: str) -> Learned:
         state, asked = map(_list, _list(await self._run(scripts.LEARNED, _keys(target, "state", "asked"), ())))
         known = {_text(name): _bytes(value) for name, value in zip(state[::2], state[1::2], strict=True)}
-        scores = [(_text(name), float(_text(at))) for name, at in zip(asked[::2], asked[1::2], strict=True)]
-        requests = [(name, int(at)) for name, at in scores if isfinite(at)]
-        return Learned(known, requests)
+        return Learned(known, _requests(asked))
 
     async def report(self, target: str, requests: Mapping[str, int]) -> None:
         if requests:
             (key,) = _keys(target, "asked")
             await self._client.run(lambda client: client.zadd(key, requests, nx=True))
+
+    async def ask(self, scope: str, question: Question) -> Room:
+        times = (SETTLING_MS, SEEN_MS, GONE_MS, FULL_MS, scope_scripts.KEPT_MS)
+        head = (question.host, question.request, int(question.takes), int(question.expedited), question.epoch)
+        windows = [number for window in question.windows for number in window]
+        keys = _keys(scope, "log", "since", "hosts", "urgent", "limit")
+        answer = await self._run(scope_scripts.ASK, keys, (*head, *times, new_id(), *windows))
+        wait, now, epoch, hosts, state, log = _list(answer)
+        return Room(_int(wait), _int(now), _text(epoch), _int(hosts), _requests(_list(log)), _bytes(state))
+
+    async def answered(self, scope: str, request: str, ago: int | None) -> None:
+        await self._run(scope_scripts.ANSWERED, _keys(scope, "log"), (request, _or_none(ago), MAX_REQUESTS))
+
+    async def recall(self, scope: str, requests: Mapping[str, int | None]) -> None:
+        given = [value for name, ago in requests.items() for value in (name, _or_none(ago))]
+        await self._run(scope_scripts.RECALL, _keys(scope, "log"), given)
+
+    async def teach(self, scope: str, state: bytes) -> None:
+        (key,) = _keys(scope, "limit")
+        await self._client.run(lambda client: client.set(key, state, px=scope_scripts.KEPT_MS))
 
     async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
         keys = _keys(target, _STREAMS[priority], "at", "bad")
@@ -176,6 +198,16 @@ def _some_of_hash(key: str, most: int, client: redis.Redis) -> dict[object, obje
 
 def _info(client: redis.Redis) -> dict[str, Any]:
     return {**client.info("server"), **client.info("persistence"), **client.info("memory")}
+
+
+def _requests(flat: Sequence[object]) -> list[tuple[str, int]]:
+    """Requests with the times of their answers; without what has no time."""
+    scores = [(_text(name), float(_text(at))) for name, at in zip(flat[::2], flat[1::2], strict=True)]
+    return [(name, int(at)) for name, at in scores if isfinite(at)]
+
+
+def _or_none(ago: int | None) -> Argument:
+    return "" if ago is None else ago
 
 
 def _list(answer: object) -> list[object]:

@@ -28,11 +28,11 @@ from __future__ import annotations
 
 from typing import Final
 
-_NOW: Final = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+NOW: Final = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 
 # KEYS lease fence epoch hosts | ARGV host token wants lease_ms settling_ms seen_ms new_epoch
 TEND: Final = (
-    _NOW
+    NOW
     + """
 redis.call('ZADD', KEYS[4], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now - 3600000)
@@ -104,7 +104,7 @@ return {}
 # ARGV token request unsent channel most n_done n_waiting keep_ms most_stories,
 # id result of each done, id of each waiting, name value of each state
 SETTLE: Final = (
-    _NOW
+    NOW
     + """
 local done, waiting = tonumber(ARGV[6]), tonumber(ARGV[7])
 local i = 10
@@ -153,7 +153,7 @@ return 1
 
 # KEYS state asked
 LEARNED: Final = (
-    _NOW
+    NOW
     + """
 for _, open in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '+inf', '+inf')) do redis.call('ZADD', KEYS[2], now, open) end
 return {redis.call('HGETALL', KEYS[1]), redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')}
@@ -170,7 +170,7 @@ return 1
 
 # KEYS seen notes | ARGV host note keep_ms missing_ms most most_missing
 NOTE: Final = (
-    _NOW
+    NOW
     + """
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
@@ -192,7 +192,7 @@ return all
 
 # KEYS seen notes
 HOSTS: Final = (
-    _NOW
+    NOW
     + """
 local seen, all = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), {}
 for i = 1, #seen, 2 do

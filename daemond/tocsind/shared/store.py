@@ -1,8 +1,8 @@
 """The lanes' store when hosts share destinations: `core.settle.JournalStore`, and the engine's steps around it.
 
     feed      empty, unless this host holds the lease of the target
-    begin     the journal records the attempt, then the engine; only then does the request leave. Without the lease the engine records
-              nothing, the journal's record is undone, and nothing is sent
+    begin     the journal records the attempt, then the engine; only then does the request leave. Without the lease, or without room in a
+              limit that several targets share (`scopes`), the journal's record is undone, and nothing is sent
     settle    the journal records the outcomes, then the engine: what has ended, and what the response taught
 
 While the engine is away, nothing is fed; with `on-outage = "degrade"` what this host accepted as URGENT or HIGH is. What the engine has of
@@ -18,7 +18,6 @@ from typing import Final
 import msgspec
 import trio
 
-from tocsin.ids import new_id
 from tocsind.clock import Clock
 from tocsind.core.active_config import ActiveConfig
 from tocsind.core.disk_guard import DiskGuard
@@ -27,7 +26,7 @@ from tocsind.core.settle import JournalStore
 from tocsind.core.waiters import Waiters
 from tocsind.core.wakeups import Wakeups
 from tocsind.events import Emit
-from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, RequestStart, shared
+from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, RequestStart, limiter_state, shared
 from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import OPEN, Delivery, Priority, Settlement
 from tocsind.policy.outcomes import Outcome, is_unsent
@@ -35,6 +34,7 @@ from tocsind.policy.story import ends_story
 
 from .engine import Engine, EngineAway, Settled
 from .items import LAST_SENDER, done_of, id_of, states_of, story_state
+from .scopes import Scopes, name_of
 from .targets import DEGRADED, Target, Targets
 
 ALONE_AFTER: Final = 10.0  # s that a delivery which the engine has waits for another host, while the engine is away
@@ -73,6 +73,7 @@ class SharedStore(JournalStore):
         self.engine = engine
         self.targets = targets(config)
         self.host = host
+        self.scopes = Scopes(engine, journal, self.targets, clock, host)
         self.wakeups = wakeups
         self.waiters = waiters
         self.changed = trio.Event()  # replaced each time it is set
@@ -117,24 +118,33 @@ class SharedStore(JournalStore):
         if not claimed:
             return []
         known = await self._ids(target, claimed)
-        request = f"{self.host}/{new_id()}/{int(asking.expedited)}"
-        gone: list[str] | None
+        request = await self._request_of(asking)
+        gone: list[str] | None = None
+        has_room = True
         try:
-            foreign = [id_ for id_, is_foreign in known if is_foreign]
-            ids = [id_ for id_, _ in known] if _may_leave_copy(claimed, asking) else []
-            gone = await self.engine.begin(target.name, target.token, ids, foreign, request)
+            if has_room := await self.scopes.take(asking, request):
+                foreign = [id_ for id_, is_foreign in known if is_foreign]
+                ids = [id_ for id_, _ in known] if _may_leave_copy(claimed, asking) else []
+                gone = await self.engine.begin(target.name, target.token, ids, foreign, request)
         except EngineAway:
-            gone = None
+            self.scopes.on_outage()
         if gone == []:
             target.requests[asking.destination] = request
             return claimed
+        await self.scopes.settle(request, None)
         await self._retry_while_full(lambda: self._journal.run(shared.unclaim, claimed, asking.destination, gone or ()))
-        if gone is None:
+        if gone is None and has_room:
             target.lose()
             target.is_left = True
         self.wakeups.rewind([asking.destination])
         self.wake()
         return []
+
+    async def _request_of(self, asking: RequestStart) -> str:
+        """The name of the request that the journal has just recorded, over all hosts."""
+        number = await self._journal.run(limiter_state.last_request, asking.destination)
+        assert number is not None, "it was just recorded"
+        return name_of(self.host, number, expedited=asking.expedited)
 
     async def _ids(self, target: Target, claimed: Sequence[Delivery]) -> list[tuple[str, bool]]:
         """The ids over all hosts of claimed deliveries, and whether another host accepted them."""
@@ -162,15 +172,18 @@ class SharedStore(JournalStore):
         target = self.targets.of(batch[0].destination)
         if target is None:
             return await super().settle(batch, outcomes, retry, lane, scopes)
+        answered = self._clock.now()
         target.settling += 1  # until the step that reports the end can report what it taught
         try:
             settlements = await super().settle(batch, outcomes, retry, lane, scopes)
             waits = [each for each, end in zip(batch, settlements, strict=True) if end.state in OPEN]
-            settled = await self._settled(target, batch, waits, lane, scopes)
+            settled = await self._settled(target, batch, waits, lane, await self.scopes.teach(scopes))
         finally:
             target.settling -= 1
-        await self._report(target, msgspec.structs.replace(settled, unsent=all(map(is_unsent, outcomes))))
-        target.requests.pop(batch[0].destination, None)
+        is_unused = all(map(is_unsent, outcomes))
+        await self._report(target, msgspec.structs.replace(settled, unsent=is_unused))
+        request = target.requests.pop(batch[0].destination, "")
+        await self.scopes.settle(request, None if is_unused else answered)
         target.is_left |= not self._holds(target)
         return settlements
 
@@ -245,7 +258,7 @@ class SharedStore(JournalStore):
     async def save(self, lane: LaneState | None, scopes: Sequence[LimitState]) -> None:
         """As in the base, and in the engine."""
         await super().save(lane, scopes)
-        state = lane
+        state, scopes = lane, await self.scopes.teach(scopes)
         target = self.targets.of(state.destination) if state else None
         if state is not None and target is not None and self._holds(target):
             far = self.targets.options(state.destination).fingerprint
@@ -259,9 +272,9 @@ class SharedStore(JournalStore):
         return await super().make_digest(destination, priority, most) if target is None or self._holds(target) else 0
 
     async def requests(self, channel: str, destination: str) -> list[RequestRecord]:
-        """As in the base, with those of the hosts that sent before."""
+        """As in the base, with those of the hosts that sent before. What others sent into a channel is counted by its scope."""
         known, target = await super().requests(channel, destination), self.targets.of(destination)
-        if target is None or not target.learned:
+        if target is None or not target.learned or not channel.startswith("endpoint:"):
             return known
         both = [*known, *target.learned]
         return sorted(both, key=lambda each: (each.at is None, each.at or 0.0))

@@ -95,6 +95,10 @@ class Targets:
         """The destinations that lead to a target; two may have one far end."""
         return [name for name, options in self._shared().items() if options.endpoint == target.name]
 
+    def all_names(self) -> list[str]:
+        """All shared destinations."""
+        return list(self._shared())
+
     def is_degraded(self, now: float) -> bool:
         """Whether the engine has been away for longer than any lease, and this host sends URGENT and HIGH on its own."""
         return self.degrades and self.is_away(now)

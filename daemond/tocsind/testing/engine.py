@@ -23,10 +23,14 @@ from tocsind.shared.engine import (
     Item,
     Learned,
     Noted,
+    Question,
+    Room,
     Settled,
     Stored,
     Tended,
 )
+
+from .engine_scope import MemoryScope
 
 
 class _Target:
@@ -55,6 +59,7 @@ class MemoryEngine:
         self.content: dict[str, _Target] = {}  # by target
         self._notes: dict[str, tuple[int, bytes]] = {}
         self._told: dict[str, tuple[str, float]] = {}
+        self.scopes: dict[str, MemoryScope] = {}  # by name
         self._changed = trio.Event()
 
     def flush(self) -> None:
@@ -62,6 +67,7 @@ class MemoryEngine:
         self.content.clear()
         self._notes.clear()
         self._told.clear()
+        self.scopes.clear()
 
     def quarantined(self, target: str) -> dict[str, bytes]:
         """What was put aside."""
@@ -161,6 +167,19 @@ class MemoryEngine:
         it = self._of(target)
         it.asked = {**requests, **it.asked}
 
+    async def ask(self, scope: str, question: Question) -> Room:
+        return self._scope(scope).ask(question, _now())
+
+    async def answered(self, scope: str, request: str, ago: int | None) -> None:
+        self._scope(scope).answered(request, None if ago is None else _now() - ago)
+
+    async def recall(self, scope: str, requests: Mapping[str, int | None]) -> None:
+        for request, ago in requests.items():
+            self._scope(scope).recall(request, inf if ago is None else _now() - ago)
+
+    async def teach(self, scope: str, state: bytes) -> None:
+        self._scope(scope).state = state
+
     async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
         it = self._of(target)
         it.streams[priority].pop(stored.place, None)
@@ -207,6 +226,12 @@ class MemoryEngine:
         if target not in self.content:
             self.content[target] = _Target(_now())
         return self.content[target]
+
+    def _scope(self, name: str) -> MemoryScope:
+        self._check()
+        if name not in self.scopes:
+            self.scopes[name] = MemoryScope(_now())
+        return self.scopes[name]
 
     def _check(self) -> None:
         if self.away:

@@ -168,11 +168,11 @@ class Cluster:
         start = BEGIN + fault.at
         if fault.what is What.LOSE_TAIL:
             await trio.sleep_until(start - fault.seconds)
-            kept = copy.deepcopy(self._engine.content)
+            kept = copy.deepcopy((self._engine.content, self._engine.scopes))
             await trio.sleep_until(start)
             self._engine.away = True
             await trio.sleep(1.0)
-            self._engine.content, self._engine.away = kept, False
+            (self._engine.content, self._engine.scopes), self._engine.away = kept, False
             return
         await trio.sleep_until(start)
         await self._strike(fault)

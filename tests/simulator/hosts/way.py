@@ -7,7 +7,7 @@ from enum import Enum
 from random import Random
 from typing import Final, NoReturn, TypeVar
 
-from tocsind.shared.engine import Done, EngineAway, Item, Learned, Noted, Settled, Stored, Tended
+from tocsind.shared.engine import Done, EngineAway, Item, Learned, Noted, Question, Room, Settled, Stored, Tended
 from tocsind.testing.engine import MemoryEngine
 
 from .life import Life
@@ -65,6 +65,18 @@ class Way:
 
     async def report(self, target: str, requests: Mapping[str, int]) -> None:
         await self._ask(lambda: self._engine.report(target, requests))
+
+    async def ask(self, scope: str, question: Question) -> Room:
+        return await self._ask(lambda: self._engine.ask(scope, question))
+
+    async def answered(self, scope: str, request: str, ago: int | None) -> None:
+        await self._ask(lambda: self._engine.answered(scope, request, ago))
+
+    async def recall(self, scope: str, requests: Mapping[str, int | None]) -> None:
+        await self._ask(lambda: self._engine.recall(scope, requests))
+
+    async def teach(self, scope: str, state: bytes) -> None:
+        await self._ask(lambda: self._engine.teach(scope, state))
 
     async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
         await self._ask(lambda: self._engine.quarantine(target, priority, stored))
