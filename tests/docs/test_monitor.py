@@ -57,6 +57,7 @@ def test_monitor_page_names_only_existing_metrics(tmp_path: Path, config: str) -
     named = set(re.findall(r"`(tocsin_\w+)`", (DOCS / PAGE).read_text()))
     (tmp_path / "heartbeat.url").write_text("http://127.0.0.1:9/x")
     (tmp_path / "heartbeat.url").chmod(0o600)
-    with DaemonProcess(tmp_path, config.replace('every    = "1m"', 'every = "1h"')).start() as daemon:
+    config = '[shared]\nurl = "unix:///nowhere/engine.sock"\n' + config.replace('every    = "1m"', 'every = "1h"')
+    with DaemonProcess(tmp_path, config).start() as daemon:
         text = daemon.client.request("metrics")["metrics"]["text"]
     assert named - set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE)) == set()

@@ -98,6 +98,27 @@ async def test_prometheus_text_has_limits_spool_and_heartbeat(tmp_path: Path) ->
     samples = read(await render(collected))
     assert [value(samples, f"heartbeat_{name}_total") for name in ("beats", "failures", "withheld")] == [5, 2, 1]
     assert [value(samples, f"spool_{name}") for name in ("files", "quarantined")] == [3, 1]
+    assert not any(("engine" in name and "up" in name) or "lane" in name for name, _ in samples)
     left = [value(samples, f"limit_{name}", destination="a", window="channel") for name in ("size", "left", "reserved")]
     assert left == [30, 12, 4]
     assert not any(name == "tocsin_heartbeat_age_seconds" for name, _ in samples)
+
+
+async def test_prometheus_text_has_engine_and_holders(tmp_path: Path) -> None:
+    async with seen(tmp_path, "a") as (_, status):
+        collected: dict[str, Any] = await status.collect()
+    counts = {"waiting": 7, "handed_over": 5, "taken": 3, "in_doubt": 1}
+    lanes = [
+        {"destinations": ["a", "b"], "holder": "vm-2", "here": False, "hosts": 3, **counts},
+        {"destinations": ["c"], "holder": None, "here": True, "hosts": 1, **dict.fromkeys(counts, 0)},
+    ]
+    collected["shared"] = {"away_seconds": None, "complaints": ["no append-only file"], "lanes": lanes}
+    samples = read(await render(collected))
+    assert [value(samples, f"engine_{name}") for name in ("up", "away_seconds", "complaints")] == [1, 0, 1]
+    assert value(samples, "lane_holder", destination="a,b", host="vm-2") == 1
+    assert [value(samples, "lane_sends_here", destination=name) for name in ("a,b", "c")] == [0, 1]
+    names = ("hosts", "handed_over", "kept", "taken", "in_doubt")
+    assert [value(samples, f"lane_{name}", destination="a,b") for name in names] == [3, 5, 2, 3, 1]
+    collected["shared"]["away_seconds"] = 12.5
+    samples = read(await render(collected))
+    assert [value(samples, f"engine_{name}") for name in ("up", "away_seconds")] == [0, 12.5]

@@ -50,7 +50,9 @@ def queries() -> Iterator[str]:
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
     """The metrics of a real daemon that has delivered a signal and pinged its monitor."""
     with FakeProcess("--limits", "none") as fake, running_monitor() as switch:
-        config = HEARTBEAT + discord("d", fake.webhooks[0]["url"]) + file() + route("d", "local-file")
+        url = fake.webhooks[0]["url"]
+        config = '[shared]\nurl = "unix:///nowhere/engine.sock"\n' + HEARTBEAT + discord("d", url, shared="false")
+        config += discord("of-all-hosts", url) + file() + route("d", "local-file")
         folder = tmp_path_factory.mktemp("watched")
         with DaemonProcess(folder, config, {"HEARTBEAT_URL": switch.url}).start() as daemon:
             assert daemon.settled(daemon.client.send("x").id) == ["delivered"]

@@ -337,6 +337,17 @@ def test_page_shows_silences(tab: Tab, daemon: DaemonProcess) -> None:
     assert tab.value("document.getElementById('expected').hidden")
 
 
+def test_page_says_that_the_engine_of_several_hosts_is_away(tab: Tab, tmp_path: Path, fake: FakeProcess) -> None:
+    config = '[shared]\nurl = "unix:///nowhere/engine.sock"\n'
+    config += HTTP + discord("d", fake.webhooks[0]["url"]) + route("d")
+    with DaemonProcess(tmp_path, config, {"PAGE_TOKEN": TOKEN}).start() as daemon:
+        visit(tab, daemon)
+        tab.until("!document.getElementById('shared').hidden")
+        text = " ".join(tab.value("document.getElementById('shared').innerText").split())
+        assert "unix:///nowhere/engine.sock away for" in text
+        assert "d no host sends now" in text
+
+
 def test_page_shows_what_is_held_and_what_repeats(tab: Tab, tmp_path: Path, fake: FakeProcess) -> None:
     lane = discord("d", fake.webhooks[0]["url"], repeat='{ urgent = "5m" }')
     held = '[[routes]]\nwhen = { symbol = "SLOW" }\nto = ["d"]\ndelay = "2h"\n'

@@ -53,6 +53,14 @@ def picture() -> Picture:
     return Picture(status=STATUS, lanes=lanes(STATUS, History()))
 
 
+def test_top_screen_says_which_host_sends_and_that_the_engine_is_away() -> None:
+    there = [{"destinations": ["d"], "holder": "vm-2", "hosts": 2, "waiting": 3, "handed_over": 3}]
+    status = {"destinations": [{"name": "d"}], "shared": {"away_seconds": 12.0, "lanes": there}}
+    lines = shown(Screens(), Picture(status=status, lanes=lanes(status, History())), width=200)
+    assert lines[1].rstrip().endswith("engine away for 12s")
+    assert any("sent by vm-2, for 2 hosts; 3 of this host wait, all handed over" in line for line in lines)
+
+
 def test_top_screen_names_late_programs_and_counts_silences() -> None:
     status = {**STATUS, "silences": {"active": 2}, "expectations": {"expected": 3, "late": ["backup", "bot"]}}
     lines = shown(Screens(), Picture(status=status, lanes=lanes(status, History())), width=120)

@@ -9,6 +9,7 @@ from .output import counted, format_age, paint, plain
 
 TYPE_CHECKING = False  # importing typing is slow
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 _HEAD = ("HOST", "STATE", "SEEN", "WAIT", "VERSION", "SENDS FOR")
@@ -36,14 +37,23 @@ def _engine(shared: dict[str, Any]) -> str:
 
 
 def _lane(lane: dict[str, Any]) -> str:
-    names, n = ", ".join(map(str, lane.get("destinations") or [])), lane.get("hosts") or 1
-    who = (
-        "sent here" if lane.get("here") else f"sent by {lane['holder']}" if lane.get("holder") else "no host sends now"
-    )
-    return "; ".join((f"{names}: {who}, for {counted(n, 'host')}", *_waiting(lane)))
+    return f"{', '.join(map(str, lane.get('destinations') or []))}: {who_sends(lane)}"
 
 
-def _waiting(lane: dict[str, Any]) -> list[str]:
+def who_sends(lane: Mapping[str, Any]) -> str:
+    """Which host sends, and what waits."""
+    holder = lane.get("holder")
+    who = "sent here" if lane.get("here") else f"sent by {holder}" if holder else "no host sends now"
+    return "; ".join((f"{who}, for {counted(lane.get('hosts') or 1, 'host')}", *_waiting(lane)))
+
+
+def engine_trouble(shared: Mapping[str, Any]) -> str:
+    """That the engine is away; empty while it answers, or without one."""
+    away = shared.get("away_seconds")
+    return "" if away is None else f"engine away for {format_age(away)}"
+
+
+def _waiting(lane: Mapping[str, Any]) -> list[str]:
     waiting, handed = lane.get("waiting") or 0, lane.get("handed_over") or 0
     taken, doubt = lane.get("taken") or 0, lane.get("in_doubt") or 0
     own = f"{waiting:,} of this host {_wait(waiting)}, {_handed(waiting, handed)}" if waiting else ""

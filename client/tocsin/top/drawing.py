@@ -13,6 +13,7 @@ from rich.text import Text
 
 from tocsin.cli.layout import NARROWEST, wrapped
 from tocsin.cli.output import by_priority, format_age, plain
+from tocsin.cli.shared_lines import engine_trouble
 from tocsin.cli.status_lines import budget
 from tocsin.durations import format_duration
 
@@ -113,6 +114,7 @@ def _queue(status: Any) -> Text:
         f"queued  {by_priority(waiting if status else None)}"
         + ("" if oldest is None else f"  (the oldest for {format_age(oldest)})")
         + _silences_and_late(status)
+        + _engine(status)
     )
 
 
@@ -121,6 +123,11 @@ def _silences_and_late(status: Any) -> str:
     silences = (status.get("silences") or {}).get("active")
     late = (status.get("expectations") or {}).get("late")
     return (f"  silences {silences}" if silences else "") + (f"  late: {', '.join(late)}" if late else "")
+
+
+def _engine(status: Any) -> str:
+    trouble = engine_trouble(status.get("shared") or {})
+    return f"  {trouble}" if trouble else ""
 
 
 def _problems(status: Any) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from tocsin.cli.shared_lines import who_sends
 from tocsin.cli.status_lines import reason as status_reason
 from tocsin.signals import PRIORITIES
 
@@ -80,22 +81,27 @@ def lanes(status: Mapping[str, Any], history: History) -> list[Lane]:
     for each in status.get("held") or []:
         what = f"{_number(each, 'deliveries'):,} {each.get('reason')}"
         held.setdefault(str(each.get("destination")), []).append(what)
+    sent_by = {
+        name: who_sends(lane)
+        for lane in (status.get("shared") or {}).get("lanes") or []
+        for name in lane.get("destinations") or []
+    }
     return [
-        _lane(each, history, "; ".join(held.get(str(each.get("name")), ())))
+        _lane(each, history, "; ".join(held.get(str(each.get("name")), ())), sent_by.get(str(each.get("name")), ""))
         for each in status.get("destinations") or []
     ]
 
 
-def _lane(told: Mapping[str, Any], history: History, held: str) -> Lane:
-    """A lane of a status. `held`: what quiet hours and delays hold back there, for people."""
+def _lane(told: Mapping[str, Any], history: History, held: str, sent_by: str) -> Lane:
+    """A lane of a status. `held`: what quiet hours and delays hold back there; `sent_by`: which host sends; for people."""
     name, queued = str(told.get("name")), told.get("queued") or {}
     reason, error = told.get("reason"), told.get("last_error")
     return Lane(
         name=name,
         kind=str(told.get("kind")),
         condition=str(told.get("condition")),
-        why=str(reason or held or (f"last error: {error}" if error else "")),
-        about=held if held and not reason else status_reason(told),
+        why=_joined(str(reason or held or (f"last error: {error}" if error else "")), sent_by),
+        about=_joined(held if held and not reason else status_reason(told), sent_by),
         until=told.get("until_seconds"),
         queued=tuple(_number(queued, priority) for priority in PRIORITIES),
         age=told.get("oldest_seconds"),
@@ -104,6 +110,10 @@ def _lane(told: Mapping[str, Any], history: History, held: str) -> Lane:
         sent=_number(told, "sent"),
         dead=_number(told, "dead"),
     )
+
+
+def _joined(*texts: str) -> str:
+    return "; ".join(filter(None, texts))
 
 
 _WELL = frozenset({"ready", "limited"})

@@ -82,6 +82,7 @@ def series(status: _Status) -> Iterator[Series]:
     yield from _of_destinations(status["destinations"])
     yield from _of_limits(status["destinations"])
     yield from _of_parts(status)
+    yield from _of_hosts(status.get("shared") or {})
 
 
 def _gauge(name: str, about: str, value: float | None) -> Series:
@@ -242,3 +243,34 @@ def _of_parts(status: _Status) -> Iterator[Series]:
             "Seconds since a heartbeat last reached the monitor.",
             heartbeat["last_success_seconds"],
         )
+
+
+_OF_LANE = (
+    ("sends_here", "1 where this host sends for all."),
+    ("hosts", "Hosts that share the destination and were seen of late, this one included."),
+    ("handed_over", "Deliveries of this host that wait and that another host can send."),
+    ("kept", "Deliveries of this host that wait and were not handed over."),
+    ("taken", "Deliveries of other hosts that wait here."),
+    ("in_doubt", "Deliveries that wait and were perhaps sent before."),
+)
+
+
+def _of_hosts(shared: Mapping[str, Any]) -> Iterator[Series]:
+    """The engine that several hosts share, and who sends. A lane of several destinations has their names as one label."""
+    if not shared:
+        return
+    away, lanes = shared["away_seconds"], shared["lanes"]
+    yield _gauge("engine_up", "1 while the engine that several hosts share answers.", away is None)
+    yield _gauge("engine_away_seconds", "Seconds since it stopped answering; 0 while it answers.", away or 0.0)
+    yield _gauge("engine_complaints", "Settings of the engine that may lose what waits.", len(shared["complaints"]))
+    holders = [((",".join(each["destinations"]), each["holder"]), 1.0) for each in lanes if each["holder"]]
+    yield Series("gauge", "tocsin_lane_holder", "1 for the host that sends.", ("destination", "host"), holders)
+    for name, about in _OF_LANE:
+        rows = [((",".join(each["destinations"]),), _lane_number(each, name)) for each in lanes]
+        yield Series("gauge", f"tocsin_lane_{name}", about, ("destination",), rows)
+
+
+def _lane_number(lane: Mapping[str, Any], name: str) -> float:
+    if name == "sends_here":
+        return float(lane["here"])
+    return float(lane["waiting"] - lane["handed_over"] if name == "kept" else lane[name])

@@ -26,7 +26,7 @@ QUIET_INTERVAL: Final = 5.0  # and while nothing does
 LONGEST: Final = 600.0  # seconds that one reader may watch
 _POLL: Final = 0.25  # seconds
 _SHARE: Final = 20  # making it takes at most one part in so many of the time
-_HEAD = ("version", "health", "problems", "uptime_seconds", "queue", "held")
+_HEAD = ("version", "health", "problems", "uptime_seconds", "queue", "held", "shared")
 _OF_DESTINATION = (
     "name",
     "kind",
