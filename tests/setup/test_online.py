@@ -14,8 +14,9 @@ import tomli_w
 import trio
 from tests.contracts.kinds import SUBJECTS, Subject, parsed
 from tests.harness import PATIENCE, FakeProcess, service_process
+from tests.shared.conftest import RedisServer
 
-from tocsind.config import parse
+from tocsind.config import SharedOptions, parse
 from tocsind.destinations.http import HttpClient
 from tocsind.secret import Secret
 from tocsind.setup import online
@@ -143,3 +144,54 @@ def test_plain_check_asks_no_service(tmp_path: Path) -> None:
         env = chat.environment | {"FAKE_TELEGRAM_BOT": "123456789:" + "A" * 35}
         done = check(tmp_path, {"chat": chat.destination}, env)
     assert (done.returncode, done.stdout.splitlines()[0].split()) == (0, ["chat", "telegram", "ready"])
+
+
+# --- the engine of several hosts ------------------------------------------------------------------------------------------
+
+
+async def asked(url: str) -> Finding:
+    found = await online.ask_engine(SharedOptions(url=Secret(url)))
+    assert found is not None
+    return found
+
+
+async def test_engine_that_answers_is_ready_and_its_settings_are_named(redis_server: RedisServer) -> None:
+    assert await asked(redis_server.url) == Finding(0, "0 hosts there now")
+    redis_server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    found = await asked(redis_server.url)
+    assert found.exit_code == 0
+    assert "maxmemory-policy is allkeys-lru" in found.words
+
+
+async def test_engine_that_refuses_the_password_or_a_command_is_a_mistake(redis_server: RedisServer) -> None:
+    redis_server.command("ACL", "SETUSER", "tocsin", "on", ">right-one", "~tocsin:*", "+info", "+auth", "+select")
+    assert (await asked(f"{redis_server.url}?db=0")).exit_code == 0
+    address = redis_server.url.replace("unix://", "unix://tocsin:wrong-one@")
+    found = await asked(address)
+    assert found.exit_code == 78
+    assert "wrong-one" not in found.line
+    assert (await asked(address.replace("wrong-one", "right-one"))).exit_code == 78, "it may run no script"
+
+
+async def test_engine_that_is_away_is_not_reached(tmp_path: Path) -> None:
+    assert (await asked(f"unix://{tmp_path}/engine.sock")).exit_code == 69
+    assert await online.ask_engine(SharedOptions()) is None
+
+
+def test_check_online_names_the_engine(tmp_path: Path) -> None:
+    config = {
+        "shared": {"url": f"unix://{tmp_path}/engine.sock"},
+        "destinations": {"f": {"kind": "file", "path": "f"}},
+        "routes": [{"to": ["f"]}],
+    }
+    (tmp_path / "alerts.toml").write_text(tomli_w.dumps(config))
+    command = [sys.executable, "-m", "tocsind", "check", "--online", "--config", str(tmp_path / "alerts.toml")]
+    environment = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state")}
+    shown = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=PATIENCE)
+    assert shown.returncode == 69
+    assert "[shared]             engine   not reached: " in shown.stdout
+    assert "the engine cannot be used, 1 destinations" in shown.stdout
+    shown = subprocess.run(
+        [*command, "--json"], capture_output=True, text=True, check=False, env=environment, timeout=PATIENCE
+    )
+    assert json.loads(shown.stdout)["shared"]["online"]["ok"] is False

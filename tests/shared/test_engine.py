@@ -12,6 +12,7 @@ from tests.shared.conftest import RedisServer
 from tocsind.config.shared import EngineAddress
 from tocsind.policy.delivery import Priority
 from tocsind.shared import engine as engines
+from tocsind.shared import redis_engine
 from tocsind.shared.engine import Done, Engine, EngineAway, Item, Settled
 from tocsind.shared.redis_engine import RedisEngine
 
@@ -275,3 +276,18 @@ async def test_notes_of_the_latest_hosts_are_kept(redis_server: RedisServer) -> 
     known = {each.host for each in await engine.hosts()}
     assert known == {f"h{number}" for number in range(2, engines.MAX_HOSTS + 2)}
     await engine.aclose()
+
+
+@pytest.mark.parametrize(
+    ("info", "is_old"),
+    [
+        ({"redis_version": "7.0.15"}, False),
+        ({"redis_version": "8.2.1"}, False),
+        ({"redis_version": "6.2.14"}, True),
+        ({"redis_version": "7.2.4", "valkey_version": "8.1.0"}, False),
+        ({"redis_version": "7.2.4", "valkey_version": "7.0.0"}, True),
+        ({}, True),
+    ],
+)
+def test_an_engine_that_is_too_old_is_known_by_its_version(info: dict[str, str], is_old: bool) -> None:
+    assert redis_engine.is_too_old(info) is is_old

@@ -27,7 +27,7 @@ def check_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--online",
         action="store_true",
-        help="ask each service whether it can be reached and knows the token; nothing is posted",
+        help="ask each service, and the engine of several hosts, whether it can be reached and knows the token; nothing is posted",
     )
 
 
@@ -40,21 +40,22 @@ def check(arguments: argparse.Namespace) -> int:
             raise
         print(json.dumps(report(invalid), indent=2))
         return EXIT_CONFIGURATION
-    findings = _asked(config) if arguments.online else {}
-    code = max((finding.exit_code for finding in findings.values()), default=0)
+    findings, engine = _asked(config) if arguments.online else ({}, None)
+    code = max((each.exit_code for each in (*findings.values(), engine) if each is not None), default=0)
     if arguments.json:
-        print(json.dumps(_with_findings(config, findings, code), indent=2))
+        print(json.dumps(_with_findings(config, findings, engine, code), indent=2))
     else:
-        _print_report(config, findings)
+        _print_report(config, findings, engine)
     return code
 
 
-def _asked(config: Config) -> Mapping[str, Finding]:
+def _asked(config: Config) -> tuple[Mapping[str, Finding], Finding | None]:
+    """The findings by destination, and that of the engine of several hosts."""
     import trio  # noqa: PLC0415 - the plain check needs no event loop
 
-    from .online import ask  # noqa: PLC0415 - as above
+    from .online import ask, ask_engine  # noqa: PLC0415 - as above
 
-    return trio.run(ask, config.destinations, _state_folder(config))
+    return trio.run(ask, config.destinations, _state_folder(config)), trio.run(ask_engine, config.shared)
 
 
 def _state_folder(config: Config) -> Path:
@@ -73,22 +74,34 @@ def _as_run_sees_it(config: Config) -> Config:
     return writable(within(ClientWebhooks(folder).merge_into(config)), folder)
 
 
-def _with_findings(config: Config, findings: Mapping[str, Finding], code: int) -> dict[str, object]:
-    """The report; each destination that was asked has `online`: `ok` and `reason`."""
+def _with_findings(
+    config: Config, findings: Mapping[str, Finding], engine: Finding | None, code: int
+) -> dict[str, object]:
+    """The report; each destination that was asked has `online`: `ok` and `reason`; so has `shared`, the engine of several hosts."""
     found = report(config)
     for each in found["destinations"]:
         if finding := findings.get(each["name"]):
-            each["online"] = {"ok": finding.exit_code == 0, "reason": finding.words}
+            each["online"] = _online(finding)
+    if engine:
+        found["shared"] = {"online": _online(engine)}
     return found | {"ok": code == 0}
 
 
-def _print_report(config: Config, findings: Mapping[str, Finding]) -> None:
+def _online(finding: Finding) -> dict[str, object]:
+    return {"ok": finding.exit_code == 0, "reason": finding.words}
+
+
+def _print_report(config: Config, findings: Mapping[str, Finding], engine: Finding | None) -> None:
     for warning in config.warnings:
         print(f"tocsind: warning: {warning}", file=sys.stderr)
     for destination in config.destinations.values():
         finding = findings.get(destination.name)
         state = f"disabled: {destination.disabled}" if destination.disabled else finding.line if finding else "ready"
         print(f"{destination.name:<20} {destination.kind:<8} {state}")
+    if engine:
+        print(f"{'[shared]':<20} {'engine':<8} {engine.line}")
     wrong = sum(finding.exit_code != 0 for finding in findings.values())
     ok = f"{wrong} of {len(findings)} destinations would take no alert now" if wrong else "ok"
+    if engine and engine.exit_code:
+        ok = f"{'' if ok == 'ok' else f'{ok}, '}the engine cannot be used"
     print(f"{config.source}: {ok}, {len(config.destinations)} destinations, {len(config.routes)} routes")

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import trio
 
-from tocsind.config import DestinationOptions
+from tocsind.config import DestinationOptions, SharedOptions
 from tocsind.destinations import Destination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
@@ -21,7 +21,10 @@ LONGEST: Final = 10.0  # seconds, whatever the destination's own deadline is
 
 
 class Finding(NamedTuple):
-    """What a destination answered. `exit_code` is 0, 69 (not reached, or not now) or 78 (it refuses what the configuration says)."""
+    """What a destination, or the engine, answered.
+
+    `exit_code` is 0, 69 (not reached, or not now) or 78 (it refuses what the configuration says).
+    """
 
     exit_code: int
     words: str
@@ -49,6 +52,27 @@ async def ask(destinations: Mapping[str, DestinationOptions], folder: Path) -> d
             if options.disabled is None:
                 nursery.start_soon(ask_one, options, client)
     return findings
+
+
+async def ask_engine(options: SharedOptions) -> Finding | None:
+    """Whether the engine of several hosts can be used; None without one. What may lose deliveries is said and no failure."""
+    if options.url is None:
+        return None
+    from tocsind.shared.assembly import address  # noqa: PLC0415 - a host alone does not load it
+    from tocsind.shared.engine import SEEN_MS, EngineAway, EngineRefuses  # noqa: PLC0415 - as above
+    from tocsind.shared.redis_engine import TOO_OLD, RedisEngine  # noqa: PLC0415 - as above
+
+    engine = RedisEngine(address(options))
+    try:
+        hosts = [each for each in await engine.hosts() if each.ago < SEEN_MS]
+        complaints = await engine.complaints()
+    except EngineAway as away:
+        return Finding(EXIT_CONFIGURATION if isinstance(away, EngineRefuses) else EXIT_UNREACHABLE, str(away))
+    finally:
+        await engine.aclose()
+    is_refused = any(each.startswith(TOO_OLD) for each in complaints)
+    seen = f"{len(hosts)} host{'' if len(hosts) == 1 else 's'} there now"
+    return Finding(EXIT_CONFIGURATION if is_refused else 0, "; ".join([*complaints, seen]))
 
 
 async def _answered(destination: Destination) -> ChannelInfo:

@@ -17,12 +17,12 @@ import redis
 import trio
 from redis.backoff import NoBackoff
 from redis.client import PubSub
-from redis.exceptions import AuthenticationError, InvalidResponse, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
 from tocsind.config.shared import EngineAddress
 
-from .engine import EngineAway
+from .engine import EngineAway, EngineRefuses
 
 T = TypeVar("T")
 
@@ -95,8 +95,9 @@ class Client:
         """In a thread: a step, its errors as EngineAway. After any of them the next step connects again, to where the name leads then."""
         try:
             return step(self._redis)
-        except AuthenticationError as error:
-            reason = f"{self._name} refuses this host: {error}"
+        except (AuthenticationError, NoPermissionError) as error:
+            self._redis.connection_pool.disconnect(inuse_connections=False)
+            raise EngineRefuses(f"{self._name} refuses this host: {error}") from None
         except ResponseError as error:
             reason = f"the engine refuses a command: {error}"
         except _NO_ENGINE:

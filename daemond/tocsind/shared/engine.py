@@ -29,6 +29,10 @@ class EngineAway(Exception):  # noqa: N818 - names the condition
     """The engine cannot be used now. The text says why, without a secret."""
 
 
+class EngineRefuses(EngineAway):
+    """It answers, and refuses this host: a password, or a permission."""
+
+
 class Tended(msgspec.Struct, frozen=True):
     """The lease of a target after a host asked for it. `token` is that of the holder, "" without one."""
 

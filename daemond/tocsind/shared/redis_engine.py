@@ -41,7 +41,7 @@ from .engine import (
 T = TypeVar("T")
 
 NEWS_KEPT_MS: Final = 30 * 86_400_000  # for a host that is away
-OLDEST: Final = (7, 0)
+TOO_OLD: Final = "the engine is too old: "
 
 
 class RedisEngine:
@@ -156,9 +156,9 @@ class RedisEngine:
     async def complaints(self) -> list[str]:
         found = []
         info = await self._client.run(_info)
-        version = info.get("redis_version", "0.0")
-        if tuple(int(part) for part in str(version).split(".")[:2] if part.isdigit()) < OLDEST:
-            found.append(f"the engine is version {version}; it needs Redis 7.0 or Valkey 7.2")
+        if is_too_old(info):
+            name, version = _name_and_version(info)
+            found.append(f"{TOO_OLD}it is {name} {version}; it has to be Redis 7.0 or Valkey 7.2, or later")
         if not info.get("aof_enabled"):
             found.append(
                 "the engine keeps no append-only file (appendonly yes): its end loses what it holds; hosts send it again"
@@ -208,6 +208,20 @@ def _requests(flat: Sequence[object]) -> list[tuple[str, int]]:
 
 def _or_none(ago: int | None) -> Argument:
     return "" if ago is None else ago
+
+
+def is_too_old(info: Mapping[str, Any]) -> bool:
+    """Whether an engine that says this of itself lacks commands or options that are used."""
+    name, version = _name_and_version(info)
+    numbers = [int(part) for part in version.split(".")[:2] if part.isdigit()]
+    return tuple(numbers) < ((7, 2) if name == "Valkey" else (7, 0))
+
+
+def _name_and_version(info: Mapping[str, Any]) -> tuple[str, str]:
+    """Valkey says for Redis' clients that it is Redis 7.2."""
+    if "valkey_version" in info:
+        return "Valkey", str(info["valkey_version"])
+    return "Redis", str(info.get("redis_version", "0.0"))
 
 
 def _list(answer: object) -> list[object]:
