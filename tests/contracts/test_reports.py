@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from tests.harness import DaemonProcess, discord, file, route
@@ -38,6 +39,28 @@ def test_tail_shows_titles_of_signals(daemon: DaemonProcess) -> None:
     assert all("Backup failed -> general-file: " in line for line in lines)
     events = map(json.loads, daemon.tocsin("tail", "--json").stdout.splitlines())
     assert {event.get("title") for event in events if event.get("id") == id_} == {"Backup failed"}
+
+
+def test_tail_shows_the_last_lines_only(daemon: DaemonProcess) -> None:
+    send(daemon, "Backup failed")
+    assert len(daemon.tocsin("tail").stdout.splitlines()) > 2
+    assert len(daemon.tocsin("tail", "-n", "2").stdout.splitlines()) == 2
+    assert daemon.tocsin("tail", "--lines", "0").stdout == ""
+    wrong = daemon.tocsin("tail", "-n", "-1")
+    assert (wrong.returncode, "must be a whole number of at most 9 digits" in wrong.stderr) == (64, True)
+
+
+def test_each_tail_follows_after_its_last_lines(daemon: DaemonProcess) -> None:
+    with (
+        closing(daemon.client.stream("tail", idle=60, follow=True, last=1)) as one,
+        closing(daemon.client.stream("tail", idle=60, follow=True, last=1)) as other,
+    ):
+        next(one), next(other)  # both follow from here on
+        id_ = send(daemon, "Later")
+        for replies in (one, other):
+            mine = (each["event"] for each in replies if each["event"].get("id") == id_)
+            events = [next(mine), next(mine)]
+            assert [(event["event"], event["title"]) for event in events] == [("accepted", "Later"), ("sent", "Later")]
 
 
 def test_status_names_the_configuration(daemon: DaemonProcess) -> None:

@@ -63,6 +63,7 @@ DESTINATION = {
     "rerouted": int,
     "unreported": int,
     "trips": int,
+    "in_doubt": int,
     "last_success_seconds": (*NUMBER, type(None)),
     "last_error": (str, type(None)),
     "note": (str, type(None)),

@@ -192,6 +192,7 @@ def _waiting(destination: Mapping[str, Any]) -> list[str]:
 def _missed(destination: Mapping[str, Any]) -> list[str]:
     """Deliveries that did not reach this destination, within the retention of the journal."""
     counts = {
+        "of those sent may not have arrived": destination.get("in_doubt"),
         "went to a fallback": destination.get("rerouted"),
         "expired and were never posted": destination.get("expired"),
         "ended without a message, still to be reported": destination.get("unreported"),

@@ -1,9 +1,11 @@
-"""The titles of the signals that events are about, for one `tail`: events have ids only, and people read titles."""
+"""The titles of the signals that events are about, for all tails: events have ids only, and people read titles."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import trio
 
 from tocsind.errors import StorageFull
 from tocsind.journal import Journal, queries
@@ -12,27 +14,49 @@ MOST = 2000  # titles in memory: more than the events that the feed keeps
 
 
 class EventTitles:
-    """Titles by id, read from the journal once each."""
+    """Titles by id. A title is read from the journal once for all tails, and none is kept while there is no tail."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._known: dict[str, str | None] = {}
+        self._known: dict[str, str] = {}
+        self._reading: dict[str, trio.Event] = {}
+        self._tails = 0
 
-    async def learn(self, events: Iterable[dict[str, Any]]) -> None:
-        """Read the titles that are not known yet. While the disk is full, events stay without titles."""
-        ids = dict.fromkeys(id_ for event in events if (id_ := event.get("id")) and id_ not in self._known)
-        if not ids:
-            return
+    @contextmanager
+    def tail(self) -> Iterator[None]:
+        """A tail needs titles."""
+        self._tails += 1
         try:
-            found = await self._journal.run(queries.titles, tuple(ids))
+            yield
+        finally:
+            self._tails -= 1
+            if not self._tails:
+                self._known.clear()
+
+    async def learn(self, ids: Iterable[str | None]) -> None:
+        """Read the titles that are not known yet. While the disk is full, events stay without titles."""
+        unknown = [id_ for id_ in dict.fromkeys(ids) if id_ is not None and id_ not in self._known]
+        own = [id_ for id_ in unknown if id_ not in self._reading]
+        if own:
+            await self._read(own)
+        for id_ in unknown:
+            if (other := self._reading.get(id_)) is not None:  # another tail reads it
+                await other.wait()
+
+    def get(self, id_: str | None) -> str | None:
+        """The title, if it is known."""
+        return None if id_ is None else self._known.get(id_)
+
+    async def _read(self, ids: list[str]) -> None:
+        done = trio.Event()
+        self._reading |= dict.fromkeys(ids, done)
+        try:
+            self._known |= await self._journal.run(queries.titles, tuple(ids))
         except StorageFull:
             return
-        for id_ in ids:
-            self._known[id_] = found.get(id_)
+        finally:
+            for id_ in ids:
+                del self._reading[id_]
+            done.set()
         for id_ in list(self._known)[: max(0, len(self._known) - MOST)]:
             del self._known[id_]
-
-    def added(self, event: dict[str, Any]) -> dict[str, Any]:
-        """The event with its title, if that is known."""
-        title = self._known.get(event.get("id", ""))
-        return event if title is None else {**event, "title": title}

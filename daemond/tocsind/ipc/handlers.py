@@ -49,7 +49,7 @@ from tocsind.ipc.protocol import (
     Why,
 )
 from tocsind.journal import CopyFailed, Journal, queries
-from tocsind.observe.event_feed import EventFeed
+from tocsind.observe.event_feed import KEPT_EVENTS, EventFeed
 from tocsind.observe.prometheus import render
 from tocsind.observe.status import StatusView
 from tocsind.observe.story import Stories
@@ -106,6 +106,7 @@ class Handlers:
         self._status = status
         self._stories = stories
         self._feed = feed
+        self._titles = EventTitles(journal)
         self._add_webhook = add_webhook
         self._hosts = hosts
         self._clock = clock
@@ -323,18 +324,18 @@ class Handlers:
         except StorageFull as full:
             raise Refusal("full", str(full)) from None
 
-    async def events(self, request: Tail) -> AsyncGenerator[dict[str, Any], None]:
-        """The replies of a `tail`: the events in memory, and with `follow` all later ones. Those about a signal have its `title`."""
-        titles = EventTitles(self._journal)
-        with self._feed.follow() as later:
-            latest = list(self._feed.latest())
-            await titles.learn(latest)
-            for event in latest:
-                yield {"ok": True, "event": titles.added(event)}
+    async def events(self, request: Tail, *, as_json: bool) -> AsyncGenerator[dict[str, Any], None]:
+        """The replies of a `tail`: the last events in memory, and with `follow` all later ones. Those about a signal have its `title`."""
+        titles = self._titles
+        with titles.tail(), self._feed.follow() as later:
+            latest = self._feed.latest(KEPT_EVENTS if request.last is None else max(0, request.last))
+            await titles.learn(each.signal for each in latest)
+            for each in latest:
+                yield {"ok": True, "event": each.as_dict(titles.get(each.signal))}
             if request.follow:
-                async for event in later:
-                    await titles.learn([event])
-                    yield {"ok": True, "event": titles.added(event)}
+                async for each in later:
+                    await titles.learn([each.signal])
+                    yield {"ok": True, "event": each.encoded(titles.get(each.signal), as_json=as_json)}
 
 
 def _enable_notes(before: LaneView, after: LaneView) -> dict[str, str]:

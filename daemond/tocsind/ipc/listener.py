@@ -178,7 +178,8 @@ class Server:
             return await _while_connected(connection, lambda: self._answer(connection, request, as_json=as_json))
         self.table.mark_tail(connection.slot)
         await _while_connected(
-            connection, lambda: self._stream(connection, self._handlers.events(request), as_json=as_json)
+            connection,
+            lambda: self._stream(connection, self._handlers.events(request, as_json=as_json), as_json=as_json),
         )
         return False
 

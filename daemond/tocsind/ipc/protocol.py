@@ -99,9 +99,10 @@ class Enable(Request, frozen=True, kw_only=True, tag="enable"):
 
 
 class Tail(Request, frozen=True, kw_only=True, tag="tail"):
-    """The latest events, and with `follow` all later ones."""
+    """The latest events, at most `last` of them, and with `follow` all later ones."""
 
     follow: bool = False
+    last: int | None = None
 
 
 class Wait(Request, frozen=True, kw_only=True, tag="wait"):

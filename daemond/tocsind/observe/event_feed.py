@@ -1,6 +1,7 @@
 """The latest events, and the stream of new ones: what `tocsin tail` reads.
 
 The daemon never waits for a follower. A follower that is too slow misses events, and gets their number at the place where they are missing.
+All followers get the same object for an event, which encodes it once for all of them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,33 @@ from tocsind.events import Event, EventsDropped
 KEPT_EVENTS = 1000  # events in memory, and the window of one follower
 
 
+class StampedEvent:
+    """An event, and when it happened in Unix seconds."""
+
+    def __init__(self, at: float, event: Event) -> None:
+        self.at = at
+        self.event = event
+        self._encoded: dict[tuple[bool, str | None], msgspec.Raw] = {}
+
+    @property
+    def signal(self) -> str | None:
+        """The id of the signal that it is about."""
+        return getattr(self.event, "id", None)
+
+    def as_dict(self, title: str | None = None) -> dict[str, Any]:
+        """For the wire: when, the level, and the event's own fields; with the `title` of the signal."""
+        fields: dict[str, Any] = msgspec.to_builtins(self.event)
+        return {"at": self.at, "level": self.event.level, **fields} | ({} if title is None else {"title": title})
+
+    def encoded(self, title: str | None, *, as_json: bool) -> msgspec.Raw:
+        """The same as JSON or MessagePack, which is kept for the next follower."""
+        form = as_json, title
+        if form not in self._encoded:
+            encode = msgspec.json.encode if as_json else msgspec.msgpack.encode
+            self._encoded[form] = msgspec.Raw(encode(self.as_dict(title)))
+        return self._encoded[form]
+
+
 class EventFeed:
     """An observer that keeps the latest events."""
 
@@ -29,17 +57,20 @@ class EventFeed:
 
     def __call__(self, event: Event) -> None:
         """Keep one event, and pass it to the followers. Does not block."""
-        stamped = (self._clock.wall(), event)
-        self._latest.append(stamped)
-        for follower in self._followers:
-            follower.put(stamped)
+        at = self._clock.wall()
+        self._latest.append((at, event))
+        if self._followers:
+            stamped = StampedEvent(at, event)
+            for follower in self._followers:
+                follower.put(stamped)
 
-    def latest(self) -> Iterator[dict[str, Any]]:
-        """The events in memory, oldest first, each as a dictionary for the wire."""
-        return map(_as_dict, tuple(self._latest))
+    def latest(self, most: int = KEPT_EVENTS) -> list[StampedEvent]:
+        """The last events in memory, at most `most` of them, oldest first."""
+        known = list(self._latest)
+        return [StampedEvent(at, event) for at, event in known[max(0, len(known) - most) :]]
 
     @contextmanager
-    def follow(self) -> Iterator[AsyncIterator[dict[str, Any]]]:
+    def follow(self) -> Iterator[AsyncIterator[StampedEvent]]:
         """New events, from now on."""
         follower = _Follower()
         self._followers.add(follower)
@@ -53,13 +84,15 @@ class _Follower:
     """An iterator rather than a generator, because one that is abandoned half way needs no closing."""
 
     def __init__(self) -> None:
-        self._inlet, self._outlet = trio.open_memory_channel[tuple[float, Event]](KEPT_EVENTS)
+        self._inlet, self._outlet = trio.open_memory_channel[StampedEvent](KEPT_EVENTS)
         self._missed = 0
 
-    def put(self, stamped: tuple[float, Event]) -> None:
+    def put(self, stamped: StampedEvent) -> None:
         try:
             if self._missed:
-                self._inlet.send_nowait((stamped[0], EventsDropped(self._missed)))  # at the place of the gap
+                self._inlet.send_nowait(
+                    StampedEvent(stamped.at, EventsDropped(self._missed))
+                )  # at the place of the gap
                 self._missed = 0
             self._inlet.send_nowait(stamped)
         except trio.WouldBlock:
@@ -68,11 +101,5 @@ class _Follower:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> dict[str, Any]:
-        return _as_dict(await self._outlet.receive())
-
-
-def _as_dict(stamped: tuple[float, Event]) -> dict[str, Any]:
-    at, event = stamped
-    fields: dict[str, Any] = msgspec.to_builtins(event)
-    return {"at": at, "level": event.level, **fields}
+    async def __anext__(self) -> StampedEvent:
+        return await self._outlet.receive()

@@ -154,6 +154,7 @@ class StatusView:
             "oldest_seconds": readings.oldest(view.name),
             "oldest_by_priority": {each.label: readings.waiting.get((view.name, each)) for each in Priority},
             "sent": record.counters["notifications_sent"],
+            "in_doubt": record.counters["deliveries_in_doubt"],  # of those sent
             "failed": record.counters["notifications_failed"],
             **{state: sum(count.n for count in counts if count.state == state) for state in _STATES},
             "trips": view.trips,
