@@ -8,7 +8,7 @@ import pytest
 
 from tocsind.config import HttpOptions
 from tocsind.events import ConnectionRefused, Emit, Event
-from tocsind.http.access import COOKIE, Access, Grant, Needs
+from tocsind.http.access import Access, Grant, Needs, cookie_name
 from tocsind.http.replies import plain
 from tocsind.http.routing import Call, Router
 from tocsind.http_server import Admitted, Reply, Request
@@ -119,8 +119,28 @@ def test_cookie_permits_reading_and_never_sending() -> None:
     returned = request("/page", cookie=f"other=1; {cookie.partition(';')[0]}")
     assert access.grant(returned, Needs.READ) == Grant()
     assert access.grant(returned, Needs.SEND) is None
-    assert access.grant(request("/page", cookie=f"{COOKIE}={TOKEN}"), Needs.READ) is None
+    assert access.grant(request("/page", cookie=f"{cookie_name(returned)}={TOKEN}"), Needs.READ) is None
     assert access.cookie_for(request("/page", query={"token": ONE})) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("localhost:9464", "tocsin-9464"),
+        ("[::1]:80", "tocsin-80"),
+        ("localhost", "tocsin"),
+        ("[::1]", "tocsin"),
+        ("a:b", "tocsin"),
+    ],
+)
+def test_cookie_is_named_by_the_port_that_the_browser_knows(host: str, name: str) -> None:
+    access = Access(OPTIONS)
+    cookie = access.cookie_for(request("/page", query={"token": TOKEN}, host=host))
+    assert cookie is not None
+    assert cookie.startswith(f"{name}=")
+    sent = cookie.partition(";")[0]
+    assert access.grant(request("/page", cookie=f"tocsin-1=another; {sent}", host=host), Needs.READ) is not None
+    assert access.grant(request("/page", cookie=sent, host="localhost:9999"), Needs.READ) is None
 
 
 async def test_call_has_the_cookie_where_reading_is_enough() -> None:

@@ -3,7 +3,8 @@
     Host, Origin   must name this host, or a script of a foreign site could read and post through a browser on it (DNS rebinding)
     token          the `token` of the configuration permits everything; one of `tokens` permits sending to its destination
     where          `Authorization: Bearer`, the password of `Authorization: Basic`, the query `?token=`, or a segment of the path
-    cookie         permits reading only, so that no page can post with it. Its value is made from the token, and is not the token
+    cookie         permits reading only, so that no page can post with it. Its value is made from the token, and is not the token. Browsers
+                   ignore the port of a cookie, so its name has the port: two daemons on one host do not replace each other's
 
 Tokens are compared in constant time, and the text of a refusal says nothing about them.
 """
@@ -27,7 +28,7 @@ from tocsind.secret import Secret
 
 from .replies import plain
 
-COOKIE: Final = "tocsin"
+_COOKIE: Final = "tocsin"
 _PURPOSE: Final = b"the cookie of tocsin's page"
 _YEAR: Final = 365 * 86400
 
@@ -95,7 +96,8 @@ class Access:
         return grants[0] if grants else None
 
     def _has_cookie(self, request: Request) -> bool:
-        found = [value for name, value in _cookies(request) if name == COOKIE]
+        own = cookie_name(request)
+        found = [value for name, value in _cookies(request) if name == own]
         return self._token is not None and any(
             hmac.compare_digest(_cookie_of(self._token).encode(), value.encode()) for value in found
         )
@@ -105,7 +107,13 @@ class Access:
         given = request.query.get("token")
         if self._token is None or given is None or not _is_among(self._token, [given]):
             return None
-        return f"{COOKIE}={_cookie_of(self._token)}; Path=/; Max-Age={_YEAR}; HttpOnly; SameSite=Strict"
+        return f"{cookie_name(request)}={_cookie_of(self._token)}; Path=/; Max-Age={_YEAR}; HttpOnly; SameSite=Strict"
+
+
+def cookie_name(request: Request) -> str:
+    """The cookie's name: with the port as the browser knows it, which may be that of a forwarded connection."""
+    _, colon, port = request.headers.get("host", "").rpartition(":")
+    return f"{_COOKIE}-{port}" if colon and port.isascii() and port.isdecimal() else _COOKIE
 
 
 def _is_among(token: Secret, given: list[str]) -> bool:
