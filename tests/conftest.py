@@ -25,6 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kill-seed", type=int, help="repeats the moments of the kills of an earlier run; default: random"
     )
+    parser.addoption(
+        "--shared",
+        choices=("none", "tenth", "all"),
+        default="tenth",
+        help="how many of the end-to-end tests give their daemons an engine ([shared]); default: a tenth, other ones in each run",
+    )
 
 
 @pytest.fixture

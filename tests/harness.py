@@ -32,6 +32,7 @@ from tocsind.testing.reader import Alert, alerts_in
 
 PATIENCE = 20.0  # seconds for anything that should take milliseconds: two busy cores
 STRANGER, GROUP = 12345, 23456  # a user without an account, and a group
+shared_engine: str | None = None  # the address of an engine that each daemon is given; set by tests/e2e/conftest.py
 
 
 class DaemonProcess:
@@ -66,6 +67,8 @@ class DaemonProcess:
 
     def configure(self, config: str) -> None:
         """Write the configuration; SIGHUP or the next start applies it."""
+        if shared_engine and "[shared]" not in config:
+            config += f'\n[shared]\nurl = "{shared_engine}"\n'
         self.config.write_text(config)
 
     def start(self, *command: str, **popen: Any) -> Self:

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +26,7 @@ class RedisServer:
         self.folder = folder
         self.socket = folder / "engine.sock"
         self.options = options
+        self.databases = count(1)
         self.process: subprocess.Popen[bytes]
 
     @property

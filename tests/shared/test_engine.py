@@ -42,6 +42,34 @@ async def test_a_new_engine_waits_for_the_host_that_held_the_lease_before(engine
     assert (await engine.tend(T, A, token=f"{A}:7.1", wants=True)).holder == A
 
 
+async def test_a_new_engine_gives_a_host_without_any_past_the_lease_at_once(engine: Engine) -> None:
+    found = await engine.tend(T, A, token="", wants=True, alone=True)
+    assert (found.holder, found.hosts, found.young) == (A, 1, True)
+
+
+async def test_a_new_engine_does_not_take_a_host_for_alone_that_is_not(engine: Engine) -> None:
+    await engine.tend(T, B, token="", wants=False)
+    assert not (await engine.tend(T, A, token="", wants=True, alone=True)).token
+
+
+async def test_a_host_that_was_killed_goes_on_with_its_own_lease_under_a_new_fence(engine: Engine) -> None:
+    old = await holder(engine)
+    assert (await engine.tend(T, B, token="", wants=True)).token == old
+    new = (await engine.tend(T, A, token="", wants=True)).token
+    assert new.startswith(f"{A}:")
+    assert new != old
+    assert await engine.begin(T, old, [], [], "r") is None
+    assert (await engine.tend(T, A, token=old, wants=True)).token == new, (
+        "a copy of the state folder does not take it back"
+    )
+
+
+async def test_troubles_of_hosts_are_shown_until_they_end(engine: Engine) -> None:
+    await engine.tend(T, A, token="", wants=False, trouble=b"shut out")
+    assert (await engine.tend(T, B, token="", wants=False)).troubles == {A: b"shut out"}
+    assert (await engine.tend(T, A, token="", wants=False)).troubles == {}
+
+
 async def test_a_lease_that_is_not_renewed_goes_to_another_host_with_a_new_fence(engine: Engine) -> None:
     old = await holder(engine)
     with trio.fail_after(engines.LEASE_MS / 1000 + 1):

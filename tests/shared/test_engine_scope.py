@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 from tests.shared.conftest import RedisServer
@@ -228,3 +229,14 @@ async def test_the_documented_user_may_take_every_step(redis_server: RedisServer
         await engine.answered(SCOPE, f"{A}/3/0", None)
     assert await engine.complaints() == []
     await engine.aclose()
+
+
+async def test_a_host_that_is_alone_does_not_wait_for_the_reports_of_others(
+    engine: Engine, times: Callable[..., None]
+) -> None:
+    times(SETTLING_MS=MINUTE)
+    epoch = (await look(engine)).epoch
+    asked = Question(A, f"{A}/1/0", ((3, MINUTE),), epoch, takes=True, alone=True)
+    assert (await engine.ask(SCOPE, asked)).wait == 0
+    await look(engine, B)
+    assert (await engine.ask(SCOPE, msgspec.structs.replace(asked, request=f"{A}/2/0"))).wait > 0

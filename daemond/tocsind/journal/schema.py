@@ -327,6 +327,15 @@ CREATE TABLE shared (
 CREATE INDEX shared_open ON shared (target) WHERE stage IN ('begun', 'waits');
 """
 
+# Whom this host has met (journal.shared), and deliveries that it took back from the engine.
+_SIXTEENTH = """
+CREATE TABLE met (                          -- the first host that this one has met
+    host        TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+DROP INDEX shared_open;
+CREATE INDEX shared_open ON shared (target) WHERE stage IN ('begun', 'waits', 'withdrawn');
+"""
+
 MIGRATIONS = (
     _FIRST,
     _SECOND,
@@ -343,6 +352,7 @@ MIGRATIONS = (
     _THIRTEENTH,
     _FOURTEENTH,
     _FIFTEENTH,
+    _SIXTEENTH,
 )
 
 

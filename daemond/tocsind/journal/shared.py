@@ -441,3 +441,13 @@ def forget(connection: sqlite3.Connection) -> None:
     connection.execute(
         "DELETE FROM shared WHERE stage <> 'waits' AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.number = shared.delivery)"
     )
+
+
+def has_met(connection: sqlite3.Connection) -> bool:
+    """Whether this host has ever met another one."""
+    return connection.execute("SELECT 1 FROM met").fetchone() is not None
+
+
+def meet(connection: sqlite3.Connection, host: str) -> None:
+    """This host has met another one: from now on an engine without a past may not know what hosts have sent."""
+    connection.execute("INSERT OR IGNORE INTO met VALUES (?)", (host,))

@@ -13,7 +13,9 @@ import msgspec
 
 LEASE_MS: Final = 2000
 RENEW_SECONDS: Final = LEASE_MS / 3000
-SETTLING_MS: Final = 2000  # an engine without a past waits so long for the host that held the lease before
+SETTLING_MS: Final = (
+    2000  # an engine without a past waits so long for the host that held the lease before, unless one host is alone
+)
 SEEN_MS: Final = 10_000  # a host that was not seen for so long does not count
 MAX_STORIES: Final = 2000  # live messages per target; of older ones the next holder knows nothing
 MISSING_MS: Final = 60_000  # a host that has said nothing for so long is missing
@@ -39,12 +41,19 @@ class Tended(msgspec.Struct, frozen=True):
     token: str
     now: int
     epoch: str  # another one: the engine has lost its memory since
-    hosts: int  # seen of late, this one included
+    seen: Sequence[str]  # the hosts that were there of late, this one included
+    young: bool = False  # the engine has known the target for less than SETTLING_MS
+    troubles: Mapping[str, bytes] = {}  # by host: why it cannot send now
 
     @property
     def holder(self) -> str:
         """The name of the host that holds the lease."""
         return self.token.partition(":")[0]
+
+    @property
+    def hosts(self) -> int:
+        """How many hosts were there of late."""
+        return max(1, len(self.seen))
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -102,7 +111,7 @@ class Question(msgspec.Struct, frozen=True):
     """A host asks for room in a scope, or only looks (`takes` is False).
 
     `request` is the one that is to leave, or is in flight; "" without one: all others of this host are answered. `windows`: requests, and
-    milliseconds. `epoch`: the one that this host has reported its requests to.
+    milliseconds. `epoch`: the one that this host has reported its requests to. `alone`: as for `tend`.
     """
 
     host: str
@@ -111,6 +120,7 @@ class Question(msgspec.Struct, frozen=True):
     epoch: str = ""
     takes: bool = False
     expedited: bool = False
+    alone: bool = False
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -127,8 +137,14 @@ class Room(msgspec.Struct, frozen=True):
 class Engine(Protocol):
     """The engine. `target` names a far end; `host` a state folder; `token` proves that a lease is held."""
 
-    async def tend(self, target: str, host: str, *, token: str, wants: bool) -> Tended:
-        """Renew the lease that `token` proves, or take it when it is free and this host `wants` it; note that the host is there."""
+    async def tend(
+        self, target: str, host: str, *, token: str, wants: bool, alone: bool = False, trouble: bytes = b""
+    ) -> Tended:
+        """Renew the lease that `token` proves, or take it when it is free and this host `wants` it; note that the host is there.
+
+        A host without a token takes the lease of its earlier run. Of an engine without a past it waits for SETTLING_MS, unless it is
+        `alone`: it has never met another host, and the engine has not either. `trouble` is why this host cannot send; empty when it can.
+        """
 
     async def release(self, target: str, token: str) -> None:
         """Give the lease back."""

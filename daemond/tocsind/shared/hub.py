@@ -65,6 +65,8 @@ class Hub:
         self._problem: str | None = "it has not answered yet"
         self._complaints: list[str] = []
         self._rejoins_at = 0.0  # monotonic
+        self._listens_to: list[str] = []
+        self._listening = trio.CancelScope()
         self._has_alarmed = False
         self._has_hinted = False  # lanes know that they send alone
         self._sends_alone_since = 0.0
@@ -74,6 +76,7 @@ class Hub:
     async def run(self) -> None:
         """Take part."""
         await self._journal.run(shared.forget)
+        self._targets.is_alone = not await self._journal.run(shared.has_met)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._repeat, self._tend_all, RENEW_SECONDS)
@@ -92,11 +95,14 @@ class Hub:
             except EngineAway as away:
                 self._lost(str(away))
                 await trio.sleep(RETRY_SECONDS)
+            except StorageFull:
+                await trio.sleep(RETRY_SECONDS)
             await trio.sleep_until(began + every)
 
     async def _exchange_all(self) -> None:
         while True:
             changed = self._store.changed
+            self._follow_configuration()
             try:
                 for target in self._targets:
                     await self._exchange.step(target)
@@ -122,11 +128,20 @@ class Hub:
 
     async def _listen(self) -> None:
         while True:
+            self._listens_to = [target.name for target in self._targets]
             try:
-                await self._engine.wait([target.name for target in self._targets])
+                with trio.CancelScope() as self._listening:
+                    if not self._listens_to:
+                        await trio.sleep_forever()
+                    await self._engine.wait(self._listens_to)
                 self._store.wake()
             except EngineAway:
                 await trio.sleep(RETRY_SECONDS)
+
+    def _follow_configuration(self) -> None:
+        """Listen to other targets after a reload."""
+        if self._listens_to != [target.name for target in self._targets]:
+            self._listening.cancel()
 
     async def _leave(self) -> None:
         """Give the leases back, when no request is in flight any more."""

@@ -10,6 +10,7 @@ from tocsind.clock import Clock
 from tocsind.events import Emit, EngineForgot, LeaseLost, LeaseTaken
 from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, shared
 
+from .engine import Learned, Tended
 from .exchange import Exchange
 from .items import LAST_SENDER, lane_in, limits_in, stories_in
 from .scopes import TurnQueues, name_of
@@ -52,9 +53,12 @@ class Leases:
         """Renew the lease, or take it when it is free and this host `wants` it."""
         asked, before = self._clock.now(), target.holder
         had = target.ready
-        tended = await self._engine.tend(target.name, self._store.host, token=target.token, wants=wants)
+        tended = await self._engine.tend(
+            target.name, self._store.host, token=target.token, wants=wants, alone=self._targets.is_alone
+        )
         self._targets.offset = tended.now / 1000 - self._clock.steady()
-        await self._compare_epochs(target, tended.epoch)
+        await self._meet(tended)
+        await self._compare_epochs(target, tended)
         if target.on_tended(tended, self._store.host, asked):
             await self._take_over(target, before)
             target.is_behind = False
@@ -62,6 +66,13 @@ class Leases:
             had or target.is_left or (tended.holder and tended.holder != before)
         ):
             await self._give_back(target)
+        elif target.ready and tended.young:
+            self._count(target, await self._learn_requests(target))
+
+    async def _meet(self, tended: Tended) -> None:
+        if tended.hosts > 1 and self._targets.is_alone:
+            await self._journal.run(shared.meet, next(each for each in tended.seen if each != self._store.host))
+            self._targets.is_alone = False
 
     async def _take_over(self, target: Target, before: str) -> None:
         """Fetch what is not done, and what earlier holders learned; then the lanes may send."""
@@ -70,15 +81,7 @@ class Leases:
         learned = await self._engine.learned(target.name)
         is_behind = target.is_behind and learned.state.get(LAST_SENDER) != self._store.host.encode()
         await self._exchange.fetch(target)
-        offset, steady, now = self._targets.offset, self._clock.steady(), self._clock.now()
-        requests = []
-        for name, at in learned.requests:
-            host, _, rest = name.partition("/")
-            if host != self._store.host and name not in target.known:
-                target.known.add(name)
-                answered = min(at / 1000 - offset, steady)
-                target.learned.append(RequestRecord(answered, rest.endswith("/1"), ""))
-                requests.append((now - (steady - answered), rest.endswith("/1")))
+        requests, offset = self._requests_in(target, learned), self._targets.offset
         target.ready = True
         limits = limits_in(learned.state, offset) if is_behind else []
         names = self._targets.names(target)
@@ -92,6 +95,28 @@ class Leases:
                 self._lanes.take_over(name, saved, limits, requests if name == names[0] else ())
             self._emit(LeaseTaken(name, before))
 
+    async def _learn_requests(self, target: Target) -> list[tuple[float, bool]]:
+        """Requests that other hosts have reported since this one took the lease of an engine without a past."""
+        return self._requests_in(target, await self._engine.learned(target.name))
+
+    def _requests_in(self, target: Target, learned: Learned) -> list[tuple[float, bool]]:
+        """Requests of other hosts that this one does not know: when each was answered (monotonic), whether it was expedited."""
+        offset, steady, now = self._targets.offset, self._clock.steady(), self._clock.now()
+        found = []
+        for name, at in learned.requests:
+            host, _, rest = name.partition("/")
+            if host != self._store.host and name not in target.known:
+                target.known.add(name)
+                answered = min(at / 1000 - offset, steady)
+                target.learned.append(RequestRecord(answered, rest.endswith("/1"), ""))
+                found.append((now - (steady - answered), rest.endswith("/1")))
+        return found
+
+    def _count(self, target: Target, requests: Collection[tuple[float, bool]]) -> None:
+        if requests:
+            with suppress(KeyError):  # the lane has not started
+                self._lanes.take_over(self._targets.names(target)[0], None, (), requests)
+
     async def _give_back(self, target: Target) -> None:
         target.lose()
         target.is_left = False
@@ -102,17 +127,21 @@ class Leases:
             self._store.wakeups.refresh(name)
             self._emit(LeaseLost(name, target.holder, returned))
 
-    async def _compare_epochs(self, target: Target, epoch: str) -> None:
+    async def _compare_epochs(self, target: Target, tended: Tended) -> None:
         """After the engine has lost its memory: hand everything over again, and report requests to the next holder."""
-        if target.epoch and target.epoch != epoch:
+        if target.epoch == tended.epoch:
+            return
+        known, names = target.epoch, self._targets.names(target)
+        if known:
             await self._journal.run(shared.offer_again, self._store.host, target.name)
             self._exchange.handed.clear()
             target.places.clear()
-            await self.report(target)
-            for name in self._targets.names(target):
-                self._emit(EngineForgot(name))
             self.forgot_at = self._clock.now()
-        target.epoch = epoch
+        if known or tended.young:
+            await self.report(target)
+        for name in names if known else ():
+            self._emit(EngineForgot(name))
+        target.epoch = tended.epoch
 
     async def report(self, target: Target) -> None:
         """Report the requests of this host, which an engine that lost its memory, or was away, does not know."""

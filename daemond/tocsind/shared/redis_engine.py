@@ -55,12 +55,17 @@ class RedisEngine:
 
     # --- the engine's steps ---------------------------------------------------------------------------------------------
 
-    async def tend(self, target: str, host: str, *, token: str, wants: bool) -> Tended:
-        arguments = (host, token, int(wants), LEASE_MS, SETTLING_MS, SEEN_MS, new_id())
-        held, now, epoch, hosts = _list(
-            await self._run(scripts.TEND, _keys(target, "lease", "fence", "epoch", "hosts"), arguments)
-        )
-        return Tended(_text(held), _int(now), _text(epoch), _int(hosts))
+    async def tend(
+        self, target: str, host: str, *, token: str, wants: bool, alone: bool = False, trouble: bytes = b""
+    ) -> Tended:
+        keys = _keys(target, "lease", "fence", "epoch", "hosts", "trouble")
+        times = (LEASE_MS, SETTLING_MS, SEEN_MS)
+        arguments = (host, token, int(wants), *times, new_id(), int(alone), trouble)
+        held, now, epoch, seen, young, notes = _list(await self._run(scripts.TEND, keys, arguments))
+        flat = _list(notes)
+        troubles = {_text(name): _bytes(note) for name, note in zip(flat[::2], flat[1::2], strict=True)}
+        names = list(map(_text, _list(seen)))
+        return Tended(_text(held), _int(now), _text(epoch), names, bool(young), troubles)
 
     async def release(self, target: str, token: str) -> None:
         await self._run(scripts.RELEASE, _keys(target, "lease"), (token, _channel(target)))
@@ -118,7 +123,7 @@ class RedisEngine:
         head = (question.host, question.request, int(question.takes), int(question.expedited), question.epoch)
         windows = [number for window in question.windows for number in window]
         keys = _keys(scope, "log", "since", "hosts", "urgent", "limit")
-        answer = await self._run(scope_scripts.ASK, keys, (*head, *times, new_id(), *windows))
+        answer = await self._run(scope_scripts.ASK, keys, (*head, *times, new_id(), int(question.alone), *windows))
         wait, now, epoch, hosts, state, log = _list(answer)
         return Room(_int(wait), _int(now), _text(epoch), _int(hosts), _requests(_list(log)), _bytes(state))
 

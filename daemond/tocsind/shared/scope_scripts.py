@@ -18,7 +18,7 @@ from .scripts import NOW
 KEPT_MS: Final = 30 * 86_400_000  # longer than any window
 
 # KEYS log since hosts urgent limit
-# ARGV host request takes expedited epoch, settling_ms seen_ms gone_ms full_ms kept_ms new_epoch, count and ms of each window
+# ARGV host request takes expedited epoch, settling_ms seen_ms gone_ms full_ms kept_ms new_epoch alone, count and ms of each window
 ASK: Final = (
     NOW
     + """
@@ -37,9 +37,10 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '+inf', '+inf')) do
     end
 end
 local since = redis.call('HMGET', KEYS[2], 'id', 'at')
-local wait, longest = math.max(0, since[2] + ARGV[6] - now), 0
+local wait, longest = 0, 0
+if ARGV[12] == '0' or redis.call('ZCARD', KEYS[3]) > 1 then wait = math.max(0, since[2] + ARGV[6] - now) end
 if since[1] ~= ARGV[5] then wait = math.max(wait, 1) end
-for i = 12, #ARGV, 2 do
+for i = 13, #ARGV, 2 do
     local count, per = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
     longest = math.max(longest, per)
     local surplus = redis.call('ZCOUNT', KEYS[1], '(' .. (now - per), now) + open - count

@@ -160,7 +160,9 @@ class Scopes:
         return self._scopes[queue.name]
 
     async def _ask(self, scope: Scope, *, takes: bool = False, expedited: bool = False) -> Room:
-        question = Question(self._host, scope.request, scope.windows(), scope.epoch, takes, expedited)
+        question = Question(
+            self._host, scope.request, scope.windows(), scope.epoch, takes, expedited, self._targets.is_alone
+        )
         room = await self._engine.ask(scope.key, question)
         scope.hosts = max(1, room.hosts)
         if room.epoch != scope.epoch:

@@ -6,6 +6,7 @@ Keys of a target, all in one hash slot, below `tocsin:{TARGET}:`
     fence     counts the leases that were given
     epoch     hash id, at: made when the engine knew nothing of the target
     hosts     sorted set HOST -> when it was last seen
+    trouble   hash HOST -> why it cannot send now
     s0 to s3  streams of the priorities: i the item's id, b its body. Nothing trims them
     at        hash item's id -> PRIORITY/PLACE
     open      hash item's id -> TOKEN that noted an attempt which is not settled
@@ -30,22 +31,28 @@ from typing import Final
 
 NOW: Final = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 
-# KEYS lease fence epoch hosts | ARGV host token wants lease_ms settling_ms seen_ms new_epoch
+# KEYS lease fence epoch hosts trouble | ARGV host token wants lease_ms settling_ms seen_ms new_epoch alone trouble
 TEND: Final = (
     NOW
     + """
 redis.call('ZADD', KEYS[4], now, ARGV[1])
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now - 3600000)) do redis.call('HDEL', KEYS[5], gone) end
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now - 3600000)
+if ARGV[9] == '' then redis.call('HDEL', KEYS[5], ARGV[1]) else redis.call('HSET', KEYS[5], ARGV[1], ARGV[9]) end
 if redis.call('HSETNX', KEYS[3], 'id', ARGV[7]) == 1 then redis.call('HSET', KEYS[3], 'at', now) end
 local epoch = redis.call('HMGET', KEYS[3], 'id', 'at')
-local held = redis.call('GET', KEYS[1])
+local held, is_first = redis.call('GET', KEYS[1]), ARGV[2] == ''
+local seen = redis.call('ZRANGEBYSCORE', KEYS[4], now - tonumber(ARGV[6]), '+inf')
+local young = now - tonumber(epoch[2]) < tonumber(ARGV[5])
+local is_own = is_first and held and held:sub(1, #ARGV[1] + 1) == ARGV[1] .. ':'
+local is_free = not held and (not is_first or not young or (ARGV[8] == '1' and #seen == 1))
 if held and held == ARGV[2] then
     redis.call('PEXPIRE', KEYS[1], ARGV[4])
-elseif not held and ARGV[3] == '1' and (ARGV[2] ~= '' or now - tonumber(epoch[2]) >= tonumber(ARGV[5])) then
+elseif ARGV[3] == '1' and (is_own or is_free) then
     held = ARGV[1] .. ':' .. redis.call('INCR', KEYS[2]) .. '.' .. now
     redis.call('SET', KEYS[1], held, 'PX', ARGV[4])
 end
-return {held or '', now, epoch[1], redis.call('ZCOUNT', KEYS[4], now - tonumber(ARGV[6]), '+inf')}
+return {held or '', now, epoch[1], seen, young and 1 or 0, redis.call('HGETALL', KEYS[5])}
 """
 )
 

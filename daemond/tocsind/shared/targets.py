@@ -69,6 +69,7 @@ class Targets:
         self._clock = clock
         self.degrades = degrades
         self._targets: dict[str, Target] = {}
+        self.is_alone = False  # this host has never met another one
         self.offset = 0.0  # engine's clock minus this host's steady clock
         self.away_since: float | None = clock.now()  # monotonic; None: the engine answers
 

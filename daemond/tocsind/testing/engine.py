@@ -38,6 +38,7 @@ class _Target:
         self.epoch, self.made = new_id(), now
         self.token, self.ends, self.fence = "", 0, 0
         self.hosts: dict[str, int] = {}
+        self.troubles: dict[str, bytes] = {}
         self.streams: tuple[dict[str, tuple[str, bytes]], ...] = ({}, {}, {}, {})
         self.at: dict[str, tuple[int, str]] = {}
         self.open: dict[str, str] = {}
@@ -85,16 +86,22 @@ class MemoryEngine:
             found += [f"news of {id_}" for news in it.news.values() for id_ in news]
         return found
 
-    async def tend(self, target: str, host: str, *, token: str, wants: bool) -> Tended:
+    async def tend(
+        self, target: str, host: str, *, token: str, wants: bool, alone: bool = False, trouble: bytes = b""
+    ) -> Tended:
         it, now = self._of(target), _now()
         it.hosts[host] = now
+        it.troubles = {name: note for name, note in {**it.troubles, host: trouble}.items() if note}
+        seen = [name for name, at in it.hosts.items() if at >= now - SEEN_MS]
+        young = now - it.made < SETTLING_MS
+        is_own = now < it.ends and not token and it.token.startswith(f"{host}:")
+        is_free = now >= it.ends and (token or not young or (alone and len(seen) == 1))
         if it.holds(token, now):
             it.ends = now + LEASE_MS
-        elif now >= it.ends and wants and (token or now - it.made >= SETTLING_MS):
+        elif wants and (is_own or is_free):
             it.fence += 1
             it.token, it.ends = f"{host}:{it.fence}.{now}", now + LEASE_MS
-        seen = sum(at >= now - SEEN_MS for at in it.hosts.values())
-        return Tended(it.token if now < it.ends else "", now, it.epoch, seen)
+        return Tended(it.token if now < it.ends else "", now, it.epoch, seen, young, dict(it.troubles))
 
     async def release(self, target: str, token: str) -> None:
         it = self._of(target)

@@ -58,7 +58,9 @@ class MemoryScope:
                 self._log[name] = now
 
     def _wait(self, question: Question, now: int) -> int:
-        waits = [0, self._since + SETTLING_MS - now, int(question.epoch != self._epoch)]
+        waits = [0, int(question.epoch != self._epoch)]
+        if not question.alone or len(self._hosts) > 1:
+            waits.append(self._since + SETTLING_MS - now)
         open_ = sum(self._is_open(name) for name in self._log if name != question.request)
         for count, per in question.windows:
             used = sorted(at for at in self._log.values() if now - per < at <= now)

@@ -34,8 +34,12 @@ class Way:
         self._cut = cut
         self._chance = chance
 
-    async def tend(self, target: str, host: str, *, token: str, wants: bool) -> Tended:
-        return await self._ask(lambda: self._engine.tend(target, host, token=token, wants=wants))
+    async def tend(
+        self, target: str, host: str, *, token: str, wants: bool, alone: bool = False, trouble: bytes = b""
+    ) -> Tended:
+        return await self._ask(
+            lambda: self._engine.tend(target, host, token=token, wants=wants, alone=alone, trouble=trouble)
+        )
 
     async def release(self, target: str, token: str) -> None:
         await self._ask(lambda: self._engine.release(target, token))
