@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -424,6 +425,7 @@ def test_threads_append_whole_records_and_share_syncs(
     def counted(file: int) -> None:
         syncs.append(file)
         real(file)
+        time.sleep(0.001)  # as on a disk
 
     client.send("first")
     monkeypatch.setattr(os, "fdatasync", counted)

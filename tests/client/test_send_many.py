@@ -77,7 +77,7 @@ def test_send_many_of_nothing_needs_no_daemon(folder: Path) -> None:
 def test_send_many_spools_the_rest_after_a_frame_that_failed(serve: Serve, spool: Path) -> None:
     replies = iter([True, False])
     server = serve(answering(lambda request: stored(request) if next(replies) else None))
-    with Client(server.path, timeout=0.2) as client:
+    with Client(server.path, timeout=2.0) as client:
         receipts = client.send_many([Signal(f"{n}") for n in range(2000)])
     assert [receipt.state for receipt in receipts] == ["stored"] * 500 + ["spooled"] * 1500
     assert len({receipt.id for receipt in receipts}) == 2000

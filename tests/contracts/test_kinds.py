@@ -64,7 +64,7 @@ async def test_limited_signal_is_not_sent_before_the_service_permits(kind: KindF
     began = trio.current_time()
     (number,) = kind.owe("limited")
     assert await kind.until_settled(number) == [State.SENT]
-    assert 0.95 <= trio.current_time() - began < 4.0
+    assert trio.current_time() - began >= 0.95
     assert len(kind.subject.titles()) == 1
     assert kind.lane.disabled is None
 

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.contracts.raw_peer import Peer, framed
-from tests.harness import DaemonProcess, file, route
+from tests.harness import PATIENCE, DaemonProcess, file, route
 from tests.trading.odd_values import Hostile, Nameless, anything
 
 import tocsin
@@ -305,7 +305,7 @@ def _named(values: dict[str, Any]) -> dict[str, Any]:
 
 def test_empty_signal_is_refused_logged_and_counted(daemon: DaemonProcess, caplog: pytest.LogCaptureFixture) -> None:
     before = daemon.status()["counters"]["signals_refused"]
-    with Client(daemon.socket) as client:
+    with Client(daemon.socket, timeout=PATIENCE) as client:
         assert client.send(priority="high").state == "refused"
         assert daemon.status()["counters"]["signals_refused"] == before + 1
     with Peer(daemon.socket) as peer:
@@ -319,7 +319,7 @@ def test_dropped_signals_are_counted_by_restarted_daemon(daemon: DaemonProcess, 
     before = daemon.status()["counters"]["signals_dropped"]
     link = tmp_path / "s"
     (tmp_path / "file").touch()
-    with Client(link, spool=tmp_path / "file") as client:
+    with Client(link, timeout=PATIENCE, spool=tmp_path / "file") as client:
         assert {client.send(f"{n}").state for n in range(3)} == {"dropped"}
         link.symlink_to(daemon.socket)
         assert client.send("T").state == "stored"

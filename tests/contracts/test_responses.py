@@ -244,8 +244,8 @@ async def test_response_after_timeout_is_outcome_unknown(fake: FakeDiscord, clie
         fake.script(Slow(delay=30))
     else:
         fake.hold()
-    report = await webhook(fake, client, deadline=0.3).deliver(ALERTS)
-    assert report == Report((Unknown("no answer within 0.3 s: it may have arrived"),) * 3)
+    report = await webhook(fake, client, deadline=1.0).deliver(ALERTS)
+    assert report == Report((Unknown("no answer within 1 s: it may have arrived"),) * 3)
     assert len(fake.messages) == kept
 
 
@@ -316,21 +316,21 @@ async def test_cloudflare_ban_in_html_limits_host(client: HttpClient) -> None:
 
 
 async def test_webhook_url_without_api_version_gets_retry_after_in_seconds(client: HttpClient) -> None:
-    async with serve_fake(Settings(webhook_limit=Limit(Model.FIXED, 1, 5.0))) as fake:
+    async with serve_fake(Settings(webhook_limit=Limit(Model.FIXED, 1, 60.0))) as fake:
         text = f'[destinations.d]\nkind = "discord"\nwebhook = "{fake.url()}"\n[[routes]]\nto = ["d"]'
         options = parse(text, "alerts.toml").destinations["d"].options
         assert isinstance(options, DiscordOptions)
         assert options.webhook
         outcome = only(await spent(fake, client, options.webhook.reveal()))
     assert outcome.wait is not None
-    assert 4 < outcome.wait <= 5
+    assert 30 < outcome.wait <= 60
 
 
 async def test_retry_after_in_milliseconds_is_recognised_by_its_header(client: HttpClient) -> None:
-    async with serve_fake(Settings(webhook_limit=Limit(Model.FIXED, 1, 5.0))) as fake:
+    async with serve_fake(Settings(webhook_limit=Limit(Model.FIXED, 1, 60.0))) as fake:
         outcome = only(await spent(fake, client, fake.url()))
     assert outcome.wait is not None
-    assert 4 < outcome.wait <= 5
+    assert 30 < outcome.wait <= 60
 
 
 # --- the webhook itself ----------------------------------------------------------------------------------------------------

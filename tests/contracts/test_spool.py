@@ -37,7 +37,7 @@ def drop(daemon: DaemonProcess, content: str, name: str = "by-hand.jsonl") -> No
 
 
 def client(daemon: DaemonProcess, **settings: Any) -> Client:
-    return Client(daemon.socket, spool=daemon.spool, **settings)
+    return Client(daemon.socket, **{"timeout": PATIENCE, "spool": daemon.spool, **settings})
 
 
 def waits(daemon: DaemonProcess) -> int:
@@ -72,8 +72,9 @@ def test_restart_imports_no_spooled_signal_twice(tmp_path: Path) -> None:
 
 def test_signals_spooled_while_daemon_hangs_are_imported_when_it_resumes(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
-        with client(daemon, timeout=0.2) as program:
+        with client(daemon) as program:
             assert program.send("before").state == "stored"
+            program.timeout = 0.2
             daemon.process.send_signal(signal.SIGSTOP)
             asked, fresh = program.send("by the outbox"), client(daemon, timeout=0.2).send("on a new connection")
             later = program.send("by the outbox, when no daemon had answered")

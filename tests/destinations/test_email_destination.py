@@ -215,16 +215,16 @@ async def test_connection_lost_leaves_doubt_only_after_the_whole_mail(relay: Ema
 
 @pytest.mark.parametrize("stage", ["connect", "end"])
 async def test_dripping_server_is_left_at_the_deadline(relay: EmailService, stage: str) -> None:
-    destination = to(relay, deadline=0.5)
+    destination = to(relay, deadline=1.0)
     if stage == "end":
         relay.smtp.held = trio.Event()
     else:
         relay.smtp.drip = 0.1
     began = trio.current_time()
     found = await outcome(destination)
-    assert 0.4 < trio.current_time() - began < 5
+    assert 0.9 < trio.current_time() - began < 20
     assert isinstance(found, Unknown if stage == "end" else Deferred)
-    assert "no answer within 0.5 s" in found.reason
+    assert "no answer within 1 s" in found.reason
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ class Producer:
 
 def main(name: str, count: str, every: str) -> None:
     """Send the signals."""
-    with tocsin.Client(timeout=5.0, strict=True) as client:
+    with tocsin.Client(timeout=20.0, strict=True) as client:
         for number in range(int(count)):
             if select.select([sys.stdin], [], [], float(every))[0]:
                 return

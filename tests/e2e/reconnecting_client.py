@@ -24,7 +24,7 @@ def main(name: str) -> None:
             return
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(os.environ["TOCSIN_SOCKET"])  # raises without a listener: then this program has failed
-        with tocsin.Client(timeout=5.0) as client:
+        with tocsin.Client(timeout=20.0) as client:
             receipt = client.send(f"{name} {number}")
         print(json.dumps({"id": receipt.id, "state": receipt.state, "reason": receipt.reason}), flush=True)
 

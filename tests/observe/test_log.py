@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,7 +75,7 @@ async def test_log_writes_events_of_its_level_and_above(level: str) -> None:
     assert names == ["accepted", "intake-opened", "breaker-opened", "dead"][LEVELS.index(level) :]
 
 
-async def test_log_level_can_change() -> None:
+async def test_log_level_can_change(mock_clock: trio.testing.MockClock) -> None:
     lines = Lines()
     log = Log(SteppedClock(), "error", lines.write)
     log(IntakeOpened())

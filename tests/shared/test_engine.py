@@ -176,7 +176,7 @@ async def test_a_waiting_host_is_woken_by_new_items_and_by_news(engine: Engine) 
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait)
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             n = 0
             while woken.value == 0:  # until it is subscribed
                 n += 1
