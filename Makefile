@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-TOGETHER := --numprocesses 3 --dist worksteal
+TOGETHER := --numprocesses 4 --dist worksteal
 
 # The dates in packages are that of the commit, so that the same commit gives the same bytes.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1750000000)
@@ -19,7 +19,7 @@ demo-hosts: $(READY)  ## three daemons that share one webhook, a kill of the one
 run: $(READY)  ## the daemon with ./alerts.toml, in the foreground
 	$(BIN)/tocsind run
 
-test: $(READY)  ## the whole suite; three tests at a time, because many wait for processes and rate limits
+test: $(READY)  ## the whole suite; four tests at a time, because many wait for processes and rate limits
 	$(BIN)/pytest $(TOGETHER)
 
 quick: $(READY)  ## the suite without its slow tests

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import signal
+import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from tests import fork_server, memory
 from tests.harness import FakeProcess
 from tests.outboxes import close_outboxes
+from tests.slow_first import slow_first
 
 # No example is timed, because the machine may be busy. All else is hypothesis' default: in CI the same examples in each run.
 settings.register_profile("unhurried", parent=settings(), deadline=None)
@@ -19,6 +26,12 @@ settings.load_profile("unhurried")
 
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` ignores it, and so would every process that a test starts
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's `&` ignores this one
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Hundreds of processes import the same modules, and each worker the same tests: they compile them once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +44,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="tenth",
         help="how many of the end-to-end tests give their daemons an engine ([shared]); default: a tenth, other ones in each run",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    memory.prepare(config)
+    fork_server.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # xdist has no types
+    node.workerinput["files"] = tempfile.tempdir
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items[:] = slow_first(items, getattr(config, "workerinput", {"workercount": 1})["workercount"])
 
 
 @pytest.fixture
@@ -49,6 +77,14 @@ def spool(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TOCSIN_SPOOL", str(folder))
     yield folder
     close_outboxes()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    """A folder on the disk, with a short name."""
+    with tempfile.TemporaryDirectory(prefix="toc-", dir=memory.DISK, ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 @pytest.fixture

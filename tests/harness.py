@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from tests import fork_server
 from tests.whole_ids import look_in
 
 import tocsin
@@ -46,10 +47,13 @@ class DaemonProcess:
         *,
         socket: str | None = None,
         command: Sequence[str] = (sys.executable, "-m", "tocsind"),
+        executed: bool = False,
     ) -> None:
+        """`executed`: start an interpreter, see tests/fork_server.py."""
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.command = command
+        self.executed = executed
         self.socket = socket or str(folder / "t.sock")
         self.state = folder / "state"
         look_in(self.state)
@@ -82,8 +86,8 @@ class DaemonProcess:
         """Start the daemon without waiting. `popen` is passed to Popen."""
         with self.log.open("ab") as log:
             streams = {"stderr": log, "stdin": subprocess.DEVNULL}
-            self.process = subprocess.Popen(
-                self.argv(*command), env={**self.env, **(env or {})}, **{**streams, **popen}
+            self.process = fork_server.popen(
+                self.argv(*command), env={**self.env, **(env or {})}, executed=self.executed, **{**streams, **popen}
             )
         return self.process
 
@@ -152,16 +156,8 @@ class DaemonProcess:
 
     def tocsin(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run the `tocsin` command against this daemon."""
-        return subprocess.run(
-            [sys.executable, "-m", "tocsin", *arguments],
-            env=self.env,
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE * 2,
-            check=False,
-        )
+        command = [sys.executable, "-m", "tocsin", *arguments]
+        return fork_server.run(command, env=self.env, input=stdin, timeout=PATIENCE * 2)
 
     def __enter__(self) -> Self:
         return self
@@ -366,7 +362,7 @@ class ServiceProcess:
 def service_process(kind: str) -> Iterator[ServiceProcess]:
     """The fake of a kind for the length of the block."""
     command = [sys.executable, "-m", "tocsind.testing", kind]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
+    with fork_server.popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
             yield ServiceProcess(json.loads(process.stdout.readline()))
@@ -390,7 +386,7 @@ class FakeProcess:
     """The fake Discord as a process, with its control requests."""
 
     def __init__(self, *options: str) -> None:
-        self.process = subprocess.Popen(
+        self.process = fork_server.popen(
             [sys.executable, "-m", "tocsind.testing", *options],
             stdout=subprocess.PIPE,
             stdin=subprocess.DEVNULL,

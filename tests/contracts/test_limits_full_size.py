@@ -110,14 +110,15 @@ def memory_high() -> int:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_1024_connections_of_four_members_block_no_client_and_stay_below_memory_limit(attack: str) -> None:
-    with public_folder() as folder, DaemonProcess(folder, file() + route("local-file")) as daemon, ExitStack() as stack:
+    config = file() + route("local-file")
+    with public_folder() as folder, DaemonProcess(folder, config, executed=True) as daemon, ExitStack() as stack:
         daemon.start()
         Path(daemon.socket).chmod(0o666)
         daemon.client.send_many([tocsin.Signal(f"signal {number}", body="y" * 1000) for number in range(1000)])
         members = [stack.enter_context(holding(uid, daemon.socket, ATTACKS[attack])) for uid in MEMBERS]
 
         def send() -> str:
-            client = tocsin.Client(daemon.socket, timeout=PATIENCE, spool=False)
+            client = tocsin.Client(daemon.socket, timeout=PATIENCE * 3, spool=False)
             return client.send("another member's").state
 
         assert as_user(ANOTHER, send) == "stored"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from tests.harness import PATIENCE, DaemonProcess
@@ -21,5 +20,4 @@ def visible_text(daemon: DaemonProcess, id_: str) -> str:
     # the folder `webhooks` may hold secrets
     files = [path for path in sorted(daemon.state.rglob("*")) if path.is_file()]
     written = [path.read_bytes().decode("latin-1") for path in files if path.parent.name != "webhooks"]
-    argv = Path(f"/proc/{daemon.process.pid}/cmdline").read_text()
-    return "\n".join([json.dumps(asked), *written, argv, daemon.log.read_text()])
+    return "\n".join([json.dumps(asked), *written, *daemon.argv(), daemon.log.read_text()])

@@ -37,3 +37,9 @@ def sharing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     engine: RedisServer = request.getfixturevalue("e2e_engine")
     print("this test had [shared] set; repeat it with --shared=all")
     monkeypatch.setattr(harness, "shared_engine", f"{engine.url}?db={next(engine.databases)}")
+
+
+@pytest.fixture
+def tmp_path(on_disk: Path) -> Path:
+    """A folder on the disk: these tests kill in the middle of commits."""
+    return on_disk

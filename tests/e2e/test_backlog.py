@@ -84,7 +84,10 @@ def test_100000_queued_signals_cost_no_memory_and_delay_neither_send_nor_start(t
     config = discord("d", nowhere, **DOWN) + route("d")
     (tmp_path / "none").mkdir()
     (tmp_path / "many").mkdir()
-    with DaemonProcess(tmp_path / "none", config) as none, DaemonProcess(tmp_path / "many", config) as many:
+    with (
+        DaemonProcess(tmp_path / "none", config, executed=True) as none,
+        DaemonProcess(tmp_path / "many", config, executed=True) as many,
+    ):
         store(many.start(), 2_000)  # warm: code loaded, windows and caches full
         many.status()
         idle = memory(many)
@@ -116,7 +119,7 @@ def test_backlog_of_50000_sends_urgent_first_at_the_permitted_rate(
     tmp_path: Path, nowhere: str, fake: FakeProcess
 ) -> None:
     rate = 50
-    with DaemonProcess(tmp_path, discord("d", nowhere, **DOWN) + route("d")).start() as daemon:
+    with DaemonProcess(tmp_path, discord("d", nowhere, **DOWN) + route("d"), executed=True).start() as daemon:
         store(daemon, HUNDRED, ("normal", "low"))
         daemon.wait_for("breaker-opened", destination="d")
         store(daemon, 49_800, ("normal", "low"))

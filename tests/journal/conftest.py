@@ -14,6 +14,12 @@ from tocsind.journal.schema import open_journal
 
 
 @pytest.fixture
+def tmp_path(on_disk: Path) -> Path:
+    """A folder on the disk: these tests are about it."""
+    return on_disk
+
+
+@pytest.fixture
 def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """The connection alone: a job is a function of the connection, so most tests need no thread."""
     with closing(open_journal(tmp_path)) as connection:
