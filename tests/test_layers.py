@@ -174,6 +174,7 @@ ROOMS_OF_SQLITE = (
     "backup",
     "commit_mark",
     "digests",
+    "epochs",
     "expectations",
     "held",
     "limiter_state",
@@ -191,6 +192,7 @@ ROOMS_OF_SQLITE = (
     "row_recovery",
     "schema",
     "silences",
+    "stories",
     "writer",
 )
 

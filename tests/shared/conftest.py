@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Self
 
 import pytest
+from tests.harness import need, until
 
 from tocsind.config.shared import EngineAddress
-from tocsind.shared.engine import Engine
+from tocsind.shared.engine import Engine, EngineAway
 from tocsind.shared.redis_engine import RedisEngine
 from tocsind.testing.engine import MemoryEngine
+
+PROGRAM = os.environ.get("TOCSIN_TEST_ENGINE", "redis-server")  # or valkey-server
 
 
 class RedisServer:
@@ -37,12 +42,23 @@ class RedisServer:
         self.socket.unlink(missing_ok=True)
         arguments = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder)]
         arguments += ["--appendonly", "yes", "--appendfsync", "everysec", "--save", "", *self.options]
-        self.process = subprocess.Popen(["redis-server", *arguments], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
-        while self.command("PING") != "PONG":
-            assert time.monotonic() < deadline, "redis-server does not answer"
-            time.sleep(0.01)
+        self.process = subprocess.Popen([PROGRAM, *arguments], stdout=subprocess.DEVNULL)
+        until(lambda: self.command("PING") == "PONG")
         return self
+
+    def replica(self, folder: Path) -> RedisServer:
+        """Another server, which has all that this one has and follows it."""
+        self.command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+        port = self.command("CONFIG", "GET", "port").split()[1]
+        while port == "0":
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                port = str(free.getsockname()[1])
+            if self.command("CONFIG", "SET", "port", port) != "OK":
+                port = "0"
+        folder.mkdir()
+        found = RedisServer(folder, *self.options, "--replicaof", f"127.0.0.1 {port}").start()
+        until(lambda: "master_link_status:up" in found.command("INFO", "replication"))
+        return found
 
     def command(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -57,8 +73,7 @@ class RedisServer:
 
 @pytest.fixture
 def redis_server() -> Iterator[RedisServer]:
-    if not shutil.which("redis-server"):
-        pytest.skip("redis-server is not installed")
+    need(PROGRAM)
     folder = Path(tempfile.mkdtemp(prefix="tocsin-engine-"))
     server = RedisServer(folder).start()
     try:
@@ -77,3 +92,26 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     found = RedisEngine(EngineAddress(path=str(server.socket)))
     yield found
     await found.aclose()
+
+
+@pytest.fixture
+def restart(engine: Engine, request: pytest.FixtureRequest) -> Callable[[], Awaitable[None]]:
+    """Restart the engine, which loses nothing by it."""
+    server: RedisServer | None = None
+    if not isinstance(engine, MemoryEngine):
+        server = request.getfixturevalue("redis_server")
+        server.command(
+            "CONFIG", "SET", "appendfsync", "always"
+        )  # else it answers before it writes while a sync takes its time
+
+    async def again() -> None:
+        if server is None:
+            assert isinstance(engine, MemoryEngine)
+            engine.fail_over()
+            return
+        server.kill()
+        server.start()
+        with suppress(EngineAway):  # the connection has gone
+            await engine.complaints()
+
+    return again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from tocsind.config.shared import EngineAddress
 from tocsind.policy.delivery import Priority
 from tocsind.shared import engine as engines
 from tocsind.shared import redis_engine
-from tocsind.shared.engine import Done, Engine, EngineAway, Item, Settled
+from tocsind.shared.engine import Account, Done, Engine, EngineAway, Item, Settled
 from tocsind.shared.redis_engine import RedisEngine
 
 T, A, B = "target", "host-a", "host-b"
@@ -26,8 +27,13 @@ async def holder(engine: Engine, host: str = A) -> str:
     return found.token
 
 
-def item(n: int, priority: int = Priority.NORMAL) -> Item:
-    return Item(f"{A}/{n}", priority, b"body %d" % n)
+async def epoch_of(engine: Engine) -> str:
+    """Its epoch; a new engine begins one."""
+    return (await engine.tend(T, A, token="", wants=False)).epoch
+
+
+def item(n: int, priority: int = Priority.NORMAL, epoch: str = "") -> Item:
+    return Item(f"{A}/{n}", priority, b"body %d" % n, epoch)
 
 
 async def test_one_host_holds_a_lease_and_another_waits(engine: Engine) -> None:
@@ -43,6 +49,7 @@ async def test_a_new_engine_waits_for_the_host_that_held_the_lease_before(engine
 
 
 async def test_a_new_engine_gives_a_host_without_any_past_the_lease_at_once(engine: Engine) -> None:
+    await epoch_of(engine)
     found = await engine.tend(T, A, token="", wants=True, alone=True)
     assert (found.holder, found.hosts, found.young) == (A, 1, True)
 
@@ -88,6 +95,7 @@ async def test_a_lease_that_is_given_back_is_free_at_once(engine: Engine) -> Non
 
 
 async def test_items_are_stored_once_and_read_in_order_by_priority(engine: Engine) -> None:
+    await epoch_of(engine)
     await engine.offer(T, A, [item(1), item(2, priority=Priority.URGENT), item(3)])
     await engine.offer(T, A, [item(3), item(4)])
     found = await engine.read(T, 2, "", 10)
@@ -159,7 +167,61 @@ async def test_hosts_report_requests_to_an_engine_without_a_past(engine: Engine)
     assert list((await engine.learned(T)).requests) == [("r", 12345)]
 
 
+async def lapsed(engine: Engine) -> list[bool]:
+    return [each.lapsed for each in await engine.read(T, 2, "", 10)]
+
+
+async def test_after_a_restart_what_was_there_has_lapsed_until_all_hosts_have_said_what_they_sent(
+    engine: Engine, restart: Callable[[], Awaitable[None]]
+) -> None:
+    token = await holder(engine)
+    before = (await engine.tend(T, B, token="", wants=False)).epoch
+    await engine.offer(T, A, [item(1, epoch=before)])
+    await restart()
+    tended = await engine.tend(T, A, token=token, wants=True)
+    assert (tended.epoch != before, tended.missing) == (True, 2)
+    await engine.offer(T, A, [item(2, epoch=tended.epoch), item(3, epoch="?")])
+    assert await lapsed(engine) == [True, False, True]
+    for host in (A, B):
+        await engine.account(T, host, Account(tended.epoch, before, token=token, open=[f"{A}/2"]))
+    assert await lapsed(engine) == [False, False, True], "what is from an unknown epoch stays so"
+    assert [each.attempted for each in await engine.read(T, 2, "", 10)] == [False, True, False]
+    await restart()
+    assert (await engine.tend(T, A, token=token, wants=True)).missing == 2
+    await restart()
+    again = await engine.tend(T, A, token=token, wants=True)
+    for host in (A, B):
+        await engine.account(T, host, Account(again.epoch))
+    assert await lapsed(engine) == [True, True, True], "nothing is known of an epoch of which accounts were missing"
+
+
+async def test_a_lease_in_a_new_epoch_waits_for_the_accounts_or_for_so_long_as_a_lease_lasts(
+    engine: Engine, restart: Callable[[], Awaitable[None]]
+) -> None:
+    token = await holder(engine)
+    await engine.tend(T, B, token="", wants=False)
+    await engine.release(T, token)
+    await restart()
+    first = await engine.tend(T, A, token=token, wants=True)
+    await engine.account(T, A, Account(first.epoch))
+    early = await engine.tend(T, A, token=token, wants=True)
+    assert not early.token or early.now - first.now >= engines.SETTLING_MS
+    await engine.account(T, B, Account(first.epoch))
+    assert (await engine.tend(T, A, token=token, wants=True)).holder == A
+
+
+async def test_an_engine_without_its_memory_learns_from_the_hosts_who_sent(engine: Engine) -> None:
+    epoch = await epoch_of(engine)
+    await engine.account(T, A, Account(epoch, before="lost", senders=[A, B]))
+    await engine.offer(T, A, [item(1, epoch="lost")])
+    assert (await engine.tend(T, A, token="", wants=False)).missing == 1
+    assert await lapsed(engine) == [True]
+    await engine.account(T, B, Account(epoch))
+    assert await lapsed(engine) == [False]
+
+
 async def test_what_no_host_can_read_is_put_aside(engine: Engine) -> None:
+    await epoch_of(engine)
     await engine.offer(T, A, [item(1)])
     (stored,) = await engine.read(T, 2, "", 10)
     await engine.quarantine(T, 2, stored)
@@ -200,6 +262,7 @@ async def test_an_engine_without_its_memory_has_another_epoch(redis_server: Redi
 
 async def test_an_engine_that_was_killed_is_away_and_comes_back_with_what_it_held(redis_server: RedisServer) -> None:
     engine = RedisEngine(EngineAddress(path=str(redis_server.socket)))
+    await epoch_of(engine)
     await engine.offer(T, A, [item(1)])
     await trio.to_thread.run_sync(lambda: redis_server.command("BGREWRITEAOF"))
     redis_server.command("CONFIG", "SET", "appendfsync", "always")

@@ -14,7 +14,7 @@ from tocsind.config.shared import EngineAddress
 from tocsind.secret import Secret
 from tocsind.shared import engine as engines
 from tocsind.shared import redis_engine
-from tocsind.shared.engine import Done, Engine, Item, Question, Room, Settled
+from tocsind.shared.engine import Account, Done, Engine, Item, Question, Room, Settled
 from tocsind.shared.redis_engine import RedisEngine
 from tocsind.testing import engine_scope
 
@@ -207,8 +207,11 @@ async def test_the_documented_user_may_take_every_step(redis_server: RedisServer
     redis_server.command("ACL", "SETUSER", *rules.split()[1:])
     address = EngineAddress(path=str(redis_server.socket), user="tocsin", password=Secret("PASSWORD"))
     engine = RedisEngine(address)
+    epoch = (await engine.tend("t", A, token="", wants=False)).epoch
+    await engine.account("t", A, Account(epoch, "before", [B], "token", ["1"]))
+    await engine.account("t", B, Account(epoch))
     token = (await engine.tend("t", A, token=f"{A}:0", wants=True)).token
-    await engine.offer("t", A, [Item(f"{A}/1", 2, b"body")])
+    await engine.offer("t", A, [Item(f"{A}/1", 2, b"body", "")])
     (stored,) = await engine.read("t", 2, "", 10)
     assert await engine.begin("t", token, [stored.id], [stored.id], "r") == []
     end = Settled([Done(stored.id, A, b"sent")], request="r", state={"limit x": b"1", "story x": b"2"})

@@ -24,7 +24,7 @@ def stored(**changes: Any) -> Stored:
     """A delivery of this host as the engine has it. `changes` are of its body, by place."""
     signal = Signal("title", "body", key="k")
     delivery = Delivery(1, signal, "d", Priority.HIGH, accepted=50.0, deadline=70.0, skew=5.0)
-    item = items.item_of(Leaving(delivery, "k", ends=False, raw=False), HERE, "far", OFFSET)
+    item = items.item_of(Leaving(delivery, "k", ends=False, raw=False), HERE, "far", OFFSET, "epoch")
     body = msgspec.msgpack.decode(item.body)
     for place, value in changes.items():
         body[int(place.removeprefix("at"))] = value

@@ -47,6 +47,14 @@ class EngineForgot(Event, frozen=True):
     destination: str
 
 
+class EngineRestarted(Event, frozen=True):
+    """The engine is another process than before: restarted, or a replica in its place. It may have lost its last steps, so all hosts say
+    again what they know.
+    """
+
+    destination: str
+
+
 class LeaseTaken(Event, frozen=True):
     """This host sends for a destination from now on. `before` is the host that did."""
 

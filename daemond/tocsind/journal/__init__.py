@@ -22,7 +22,9 @@ pays for one. It answers a job only after the commit.
     repeats          jobs: due, again, tell_fallback: alerts that are posted again
     acknowledgements a job: acknowledge; what ends repetitions, within the jobs above
     maintenance      jobs: expire, retry, drop, delete_old
+    epochs           jobs: account, offer_again, feed_own, doubt: what the hosts' engine may have forgotten
     shared           jobs: leaving, handed_over, begun, take_in, ended, told, settle, ...: what several hosts send together
+    stories          jobs: story, adopt: live messages that go on at another host
     rerouting        jobs: divert, reroute, return_to_origin: to fallbacks and back
     expectations     jobs: load, save, delete, last_signal
     silences         jobs: add, end, settle, active, ended, reported; count and delete_old within jobs above

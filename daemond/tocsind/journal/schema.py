@@ -336,6 +336,11 @@ DROP INDEX shared_open;
 CREATE INDEX shared_open ON shared (target) WHERE stage IN ('begun', 'waits', 'withdrawn');
 """
 
+# The engine's epoch in which it got a shared delivery first (journal.epochs).
+_SEVENTEENTH = """
+ALTER TABLE shared ADD COLUMN epoch TEXT;    -- NULL: it was not handed over yet
+"""
+
 MIGRATIONS = (
     _FIRST,
     _SECOND,
@@ -353,6 +358,7 @@ MIGRATIONS = (
     _FOURTEENTH,
     _FIFTEENTH,
     _SIXTEENTH,
+    _SEVENTEENTH,
 )
 
 

@@ -22,7 +22,6 @@ import msgspec
 
 from tocsin.ids import new_id
 from tocsind.policy.delivery import Delivery, Priority
-from tocsind.policy.live_message import Line
 
 from . import limiter_state
 from .queue import COLUMNS, delivery_of
@@ -32,8 +31,6 @@ RETURNED = "returned to the engine: another host sends for this destination"
 WITHDRAWN = "its host has withdrawn it"
 MAX_ROWS = 200
 
-_encode = msgspec.msgpack.Encoder().encode
-_lines_of = msgspec.msgpack.Decoder(tuple[Line, ...]).decode
 _OPEN = "('queued', 'sending', 'held')"
 
 
@@ -52,20 +49,13 @@ class Leaving(msgspec.Struct, frozen=True):
     key: str | None
     ends: bool
     raw: bool
-
-
-class Story(msgspec.Struct, frozen=True, array_like=True):
-    """The live message of a key: hash of the webhook that holds it, its id, and the states that it shows."""
-
-    about: str
-    message: str
-    lines: tuple[Line, ...]
-    earlier: int
-    maybe_duplicate: bool
+    epoch: str | None = None  # in which it was handed over before
 
 
 class Arriving(msgspec.Struct, frozen=True):
-    """A delivery that the engine has. Instants are on this host's steady clock. `attempted`: a host may have sent it, and did not say."""
+    """A delivery that the engine has. Instants are on this host's steady clock. `attempted`: a host may have sent it, and did not say;
+    `lapsed`: and what the engine knew of that is lost.
+    """
 
     id: str
     origin: str
@@ -79,6 +69,7 @@ class Arriving(msgspec.Struct, frozen=True):
     ends: bool
     raw: bool
     attempted: bool
+    lapsed: bool = False
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -118,24 +109,26 @@ def leaving(
     handed over what they stand for.
     """
     rows = connection.execute(
-        f"SELECT d.key, d.ends, s.raw, {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
+        f"SELECT d.key, d.ends, s.raw, e.epoch, {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
         " LEFT JOIN shared e ON e.delivery = d.number"
         " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ? AND (s.stands_for IS NULL OR ?)"
         " AND d.repeats <= 0 AND (e.delivery IS NULL OR (e.stage IN ('begun', 'told') AND e.origin = ?)) ORDER BY d.number LIMIT ?",
         (here.destination, priority, after, digests, here.host, most),
     ).fetchall()
     return [
-        Leaving(delivery_of(here.destination, priority, *row), key, bool(ends), bool(raw))
-        for key, ends, raw, *row in rows
+        Leaving(delivery_of(here.destination, priority, *row), key, bool(ends), bool(raw), epoch)
+        for key, ends, raw, epoch, *row in rows
     ]
 
 
-def handed_over(connection: sqlite3.Connection, here: Here, handed: Mapping[int, str], now: float) -> None:
-    """The engine has these deliveries of this host, by number."""
+def handed_over(
+    connection: sqlite3.Connection, here: Here, handed: Mapping[int, str], now: float, *, epoch: str
+) -> None:
+    """The engine has these deliveries of this host, by number, since this epoch or an earlier one."""
     connection.executemany(
-        "INSERT INTO shared (delivery, id, target, origin, stage, since) VALUES (?, ?, ?, ?, 'waits', ?)"
-        " ON CONFLICT (delivery) DO UPDATE SET stage = 'waits'",
-        [(number, id_, here.target, here.host, now) for number, id_ in handed.items()],
+        "INSERT INTO shared (delivery, id, target, origin, stage, since, epoch) VALUES (?, ?, ?, ?, 'waits', ?, ?)"
+        " ON CONFLICT (delivery) DO UPDATE SET stage = 'waits', epoch = coalesce(epoch, excluded.epoch)",
+        [(number, id_, here.target, here.host, now, epoch) for number, id_ in handed.items()],
     )
     connection.executemany(
         "UPDATE deliveries SET reason = ? WHERE number = ? AND state = 'queued' AND reason IS NULL",
@@ -157,20 +150,32 @@ def begun(connection: sqlite3.Connection, here: Here, mine: Mapping[int, str], n
 
 
 def take_in(
-    connection: sqlite3.Connection, here: Here, arriving: Sequence[Arriving], now: float
+    connection: sqlite3.Connection,
+    here: Here,
+    arriving: Sequence[Arriving],
+    now: float,
+    *,
+    epoch: str,
+    sent_alone: bool,
 ) -> tuple[set[Priority], bool]:
-    """Queue what other hosts accepted, once. What an attempt is open for gets its mark. Returns the priorities of what is new, and whether
+    """Queue what other hosts accepted, once. What a host may have sent gets its mark. Returns the priorities of what is new, and whether
     something was queued again.
+
+    `sent_alone`: no other host has sent since this one began, so what waits here since then has not lapsed.
     """
-    known = [_again(connection, here, each, now) for each in arriving]
+    known = [_again(connection, here, each, now, is_known=sent_alone) for each in arriving]
     for each, is_queued_again in zip(arriving, known, strict=True):
         if is_queued_again is None:
             _insert(connection, here, each, now)
+    connection.execute(
+        "UPDATE shared SET epoch = ? WHERE origin <> ? AND id IN (SELECT value FROM json_each(?))",
+        (epoch, here.host, json.dumps([each.id for each in arriving])),
+    )
     new = {Priority(each.priority) for each, known_before in zip(arriving, known, strict=True) if known_before is None}
     return new, any(known)
 
 
-def _again(connection: sqlite3.Connection, here: Here, each: Arriving, now: float) -> bool | None:
+def _again(connection: sqlite3.Connection, here: Here, each: Arriving, now: float, *, is_known: bool) -> bool | None:
     """What follows for a delivery that was here before: whether it is queued again; None: it was not here."""
     row = connection.execute("SELECT delivery, stage FROM shared WHERE id = ?", (each.id,)).fetchone()
     if row is None and each.origin == here.host:
@@ -178,7 +183,7 @@ def _again(connection: sqlite3.Connection, here: Here, each: Arriving, now: floa
     if row is None:
         return None
     number, stage = row
-    if each.attempted:
+    if each.attempted or (each.lapsed and not (is_known and stage == "waits")):
         connection.execute(
             "UPDATE deliveries SET doubt = 1 WHERE number = ? AND state IN ('queued', 'rerouted')", (number,)
         )
@@ -236,7 +241,7 @@ def _queue(connection: sqlite3.Connection, here: Here, each: Arriving, signal: i
             each.deadline,
             each.key,
             each.ends,
-            each.attempted,
+            each.attempted or each.lapsed,
         ),
     )
     return cursor.lastrowid if cursor.rowcount == 1 else None
@@ -358,57 +363,6 @@ def _dissolve(connection: sqlite3.Connection, destination: str, digest: int, now
     connection.execute(
         "UPDATE deliveries SET state = 'rerouted', reason = ?, since = ? WHERE signal = ? AND destination = ?",
         (RETURNED, now, digest, destination),
-    )
-
-
-def offer_again(connection: sqlite3.Connection, host: str, target: str) -> None:
-    """The engine has lost its memory: what this host accepted and has not ended is handed over again."""
-    connection.execute(
-        "UPDATE shared SET stage = 'begun' WHERE target = ? AND origin = ? AND stage = 'waits'", (target, host)
-    )
-
-
-def feed_own(  # noqa: PLR0917 - as `queue.feed`
-    connection: sqlite3.Connection, here: Here, priority: Priority, after: int, most: int, before: float
-) -> list[Delivery]:
-    """As `queue.feed`, while the engine is away: what this host accepted, and handed over not after `before` if at all."""
-    rows = connection.execute(
-        f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
-        " LEFT JOIN shared e ON e.delivery = d.number"
-        " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ?"
-        " AND (e.delivery IS NULL OR (e.origin = ? AND (e.stage = 'begun' OR e.since <= ?))) ORDER BY d.number LIMIT ?",
-        (here.destination, priority, after, here.host, before, most),
-    ).fetchall()
-    return [delivery_of(here.destination, priority, *row) for row in rows]
-
-
-def doubt(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    """Another host may have sent these, as the engine has them."""
-    connection.execute(
-        "UPDATE deliveries SET doubt = 1 WHERE number IN"
-        " (SELECT delivery FROM shared WHERE stage = 'waits' AND delivery IN (SELECT value FROM json_each(?)))",
-        (json.dumps(list(numbers)),),
-    )
-
-
-def story(connection: sqlite3.Connection, destination: str, key: str) -> Story | None:
-    """What the live message of a key shows; None without one that can be edited."""
-    row = connection.execute(
-        "SELECT about, message, lines, earlier, doubt FROM living"
-        " WHERE destination = ? AND key = ? AND message IS NOT NULL",
-        (destination, key),
-    ).fetchone()
-    return Story(row[0], row[1], _lines_of(row[2]), row[3], bool(row[4])) if row else None
-
-
-def adopt_story(connection: sqlite3.Connection, destination: str, key: str, story: Story) -> None:
-    """Go on with a message that another host posted. Its states precede all that wait here, so they get numbers that no signal has."""
-    n = len(story.lines)
-    lines = [msgspec.structs.replace(line, order=place - n) for place, line in enumerate(story.lines)]
-    connection.execute(
-        "INSERT OR REPLACE INTO living (destination, key, about, message, newest, lines, earlier, doubt)"
-        " VALUES (?, ?, ?, ?, -1, ?, ?, ?)",
-        (destination, key, story.about, story.message, _encode(lines), story.earlier, story.maybe_duplicate),
     )
 
 

@@ -41,6 +41,11 @@ How it holds together.
     A channel that becomes known late, or is another one than before, is another scope: the host reports its requests there first. A holder
     knows the channel that the last holder knew. Scopes have keys of their own: not in the hash slot of a target, so asked by a script of
     their own, before the attempt is noted. What was given and not used is given back.
+    The engine may forget. A server's process that is another one than before (restart, replica) may have lost its last steps; FLUSHALL
+    loses all. Either begins another *epoch*: each host hands over again, tells once more what has ended, and gives its *account*: requests,
+    open attempts. An item has the epoch in which it was first handed over. While the account of a host is missing that took part before,
+    items of earlier epochs have *lapsed*: who reads one marks it, unless it sent alone all the time. So the loss of steps alone marks
+    nothing, and with the death of the host that sent no copy goes unmarked.
     While the engine is away: `hold` waits. `degrade` sends URGENT and HIGH of this host, at its share of the limits; what the engine
     already has may have been sent by another host that still reaches it, so that waits for 10 s more, and is marked. Afterwards hosts first
     report what they sent, and take leases 1.5 s later.

@@ -40,10 +40,11 @@ class Tended(msgspec.Struct, frozen=True):
 
     token: str
     now: int
-    epoch: str  # another one: the engine has lost its memory since
+    epoch: str  # another one: the engine has lost its memory since, or may have lost its last steps
     seen: Sequence[str]  # the hosts that were there of late, this one included
     young: bool = False  # the engine has known the target for less than SETTLING_MS
     troubles: Mapping[str, bytes] = {}  # by host: why it cannot send now
+    missing: int = 0  # hosts that took part before this epoch and have not said since what they sent
 
     @property
     def holder(self) -> str:
@@ -57,20 +58,29 @@ class Tended(msgspec.Struct, frozen=True):
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A delivery as it is handed over: its id over all hosts, its priority, and the rest as bytes that only hosts read."""
+    """A delivery as it is handed over: its id over all hosts, its priority, and the rest as bytes that only hosts read.
+
+    `epoch` is that in which it was first handed over.
+    """
 
     id: str
     priority: int
     body: bytes
+    epoch: str
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An item in the engine: its place in its stream, and whether an attempt for it was begun and not settled."""
+    """An item in the engine: its place in its stream, and whether an attempt for it was begun and not settled.
+
+    `lapsed`: a host may have sent it, and what the engine knew of that is lost: it is from an earlier epoch, and a host that took part
+    then has not said what it sent.
+    """
 
     place: str
     id: str
     body: bytes
     attempted: bool = False
+    lapsed: bool = False
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -89,6 +99,20 @@ class Settled(msgspec.Struct, frozen=True):
     request: str | None = None
     unsent: bool = False
     state: Mapping[str, bytes] = {}  # what the next holder must know; empty: to be forgotten
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What a host knows, for an engine that has lost something. What it sent, it has settled once more before.
+
+    `before`: the epoch that it knew; "" when it has not followed it to its end. `senders`: hosts that sent of late. `open`: ids of attempts
+    whose end it does not know, with the `token` under which it made the last one.
+    """
+
+    epoch: str
+    before: str = ""
+    senders: Sequence[str] = ()
+    token: str = ""
+    open: Sequence[str] = ()
 
 
 class Learned(msgspec.Struct, frozen=True):
@@ -142,8 +166,9 @@ class Engine(Protocol):
     ) -> Tended:
         """Renew the lease that `token` proves, or take it when it is free and this host `wants` it; note that the host is there.
 
-        A host without a token takes the lease of its earlier run. Of an engine without a past it waits for SETTLING_MS, unless it is
-        `alone`: it has never met another host, and the engine has not either. `trouble` is why this host cannot send; empty when it can.
+        A host without a token takes the lease of its earlier run. In a new epoch it waits for SETTLING_MS. One that held the lease last
+        (`token`) waits until no account is missing; one that is `alone` as well: it has never met another host, and the engine has not
+        either. `trouble` is why this host cannot send; empty when it can.
         """
 
     async def release(self, target: str, token: str) -> None:
@@ -176,7 +201,10 @@ class Engine(Protocol):
         """What earlier holders learned."""
 
     async def report(self, target: str, requests: Mapping[str, int]) -> None:
-        """Requests that this host made, with the times of their answers, for an engine without a past."""
+        """Requests that this host made, with the times of their answers, for an engine that has lost something."""
+
+    async def account(self, target: str, host: str, account: Account) -> None:
+        """Store what a host knows from before this epoch; nothing when the epoch is another one by now."""
 
     async def ask(self, scope: str, question: Question) -> Room:
         """Ask for room in a scope, and note that the host is there."""

@@ -38,9 +38,11 @@ class Exchange:
 
     async def step(self, target: Target) -> None:
         """Report what has ended, record news, hand over; fetch where this host sends."""
+        if not target.epoch:
+            return
         await self.store.report_all(target)
         await self._record_news(target)
-        await self._hand_over(target)
+        await self.hand_over(target, digests=not target.holds(self._clock.now()))
         if target.holds(self._clock.now()):
             await self.fetch(target)
 
@@ -63,25 +65,24 @@ class Exchange:
                     self._emit(Sent(one.signal, one.destination, one.attempts, one.age, None, "sent by another host"))
                 self.store.waiters.release(one.signal)
 
-    async def _hand_over(self, target: Target) -> None:
+    async def hand_over(self, target: Target, *, digests: bool) -> None:
+        """Hand over what this host accepted and the engine does not have; its `digests` as well."""
         if self._clock.now() >= self._scan_at:
             self.handed.clear()
             self._scan_at = self._clock.now() + FULL_SCAN_SECONDS
         for name in self._targets.names(target):
             for priority in Priority:
-                await self._hand_over_queue(target, name, priority)
+                await self._hand_over_queue(target, name, priority, digests=digests)
 
-    async def _hand_over_queue(self, target: Target, name: str, priority: Priority) -> None:
-        far = self._targets.options(name).fingerprint
-        read = partial(shared.leaving, digests=not target.holds(self._clock.now()))
-        while leaving := await self._journal.run(
-            read, self.store.here(target, name), priority, self.handed.get((name, priority), FIRST), CHUNK
-        ):
-            items = [item_of(each, self.store.host, far, self._targets.offset) for each in leaving]
+    async def _hand_over_queue(self, target: Target, name: str, priority: Priority, *, digests: bool) -> None:
+        far, epoch, here = self._targets.options(name).fingerprint, target.epoch, self.store.here(target, name)
+        read = partial(shared.leaving, digests=digests)
+        while leaving := await self._journal.run(read, here, priority, self.handed.get((name, priority), FIRST), CHUNK):
+            items = [item_of(each, self.store.host, far, self._targets.offset, epoch) for each in leaving]
             await self._engine.offer(target.name, self.store.host, items)
             numbers = [each.delivery.number for each in leaving]
             handed = dict(zip(numbers, (item.id for item in items), strict=True))
-            await self._journal.run(shared.handed_over, self.store.here(target, name), handed, self._clock.steady())
+            await self._journal.run(partial(shared.handed_over, epoch=epoch), here, handed, self._clock.steady())
             self.handed[name, priority] = numbers[-1]
 
     async def fetch(self, target: Target) -> None:
@@ -110,11 +111,10 @@ class Exchange:
             else:
                 found.setdefault(name, []).append(item)
         for name, items in found.items():
-            new, again = await self._journal.run(
-                shared.take_in, self.store.here(target, name), items, self._clock.steady()
-            )
+            take_in = partial(shared.take_in, epoch=target.epoch, sent_alone=target.sends_alone)
+            new, again = await self._journal.run(take_in, self.store.here(target, name), items, self._clock.steady())
             self.store.wakeups.wake(name, new)
-            if again or any(each.attempted for each in items):
+            if again or any(each.attempted or each.lapsed for each in items):
                 self.store.wakeups.refresh(name)
             self.store.wakeups.notify_deadline()
 

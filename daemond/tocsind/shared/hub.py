@@ -25,7 +25,7 @@ from tocsind.events import (
     EngineMissing,
     EngineUnsafe,
 )
-from tocsind.journal import Journal, shared
+from tocsind.journal import Journal, epochs, shared
 
 from .engine import RENEW_SECONDS, EngineAway
 from .exchange import Exchange
@@ -180,7 +180,7 @@ class Hub:
         reports = bool(self._complaints) and await self._engine.claim("settings", self._host, CLAIM_SECONDS)
         self._targets.away_since, self._problem, self._has_alarmed = None, None, False
         for target in self._targets:  # it may have lost its last second
-            await self._journal.run(shared.offer_again, self._host, target.name)
+            await self._journal.run(epochs.offer_again, self._host, target.name)
             await self._leases.report(target)
         self._exchange.handed.clear()
         if self._has_hinted:

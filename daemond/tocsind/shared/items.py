@@ -18,7 +18,8 @@ import msgspec
 from tocsin.errors import InvalidSignal
 from tocsin.signals import Signal
 from tocsind.journal import LaneState, LimitState
-from tocsind.journal.shared import Arriving, Ended, Leaving, Story
+from tocsind.journal.shared import Arriving, Ended, Leaving
+from tocsind.journal.stories import Story
 from tocsind.policy.delivery import SETTLED
 
 from .engine import Done, Item, Stored
@@ -75,8 +76,10 @@ def id_of(host: str, signal: str, destination: str) -> str:
     return f"{host}/{signal}/{destination}"
 
 
-def item_of(leaving: Leaving, host: str, far: str, offset: float) -> Item:
-    """A delivery of this host, for the others. A file stays where it is. `offset`: engine's clock minus this host's steady clock."""
+def item_of(leaving: Leaving, host: str, far: str, offset: float, epoch: str) -> Item:
+    """A delivery of this host, for the others. A file stays where it is. `offset`: engine's clock minus this host's steady clock;
+    `epoch`: the present one.
+    """
     delivery = leaving.delivery
     values = delivery.signal.as_dict()
     values.setdefault("host", os.uname().nodename)  # readers have to know it, now that there are several
@@ -98,7 +101,8 @@ def item_of(leaving: Leaving, host: str, far: str, offset: float) -> Item:
             delivery.maybe_duplicate,
         )
     )
-    return Item(id_of(host, delivery.id, delivery.destination), delivery.priority, packed)
+    id_ = id_of(host, delivery.id, delivery.destination)
+    return Item(id_, delivery.priority, packed, leaving.epoch or epoch)
 
 
 def arriving(stored: Stored, priority: int, offset: float) -> tuple[str, Arriving]:
@@ -128,6 +132,7 @@ def arriving(stored: Stored, priority: int, offset: float) -> tuple[str, Arrivin
         ends=body.ends,
         raw=body.raw,
         attempted=stored.attempted or body.doubt,
+        lapsed=stored.lapsed,
     )
 
 

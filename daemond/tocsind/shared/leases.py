@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 from typing import Final, Protocol
 
 from tocsind.clock import Clock
-from tocsind.events import Emit, EngineForgot, LeaseLost, LeaseTaken
-from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, shared
+from tocsind.events import Emit, EngineForgot, EngineRestarted, LeaseLost, LeaseTaken
+from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, epochs, shared, stories
 
-from .engine import Learned, Tended
+from .engine import Account, Learned, Tended
 from .exchange import Exchange
 from .items import LAST_SENDER, lane_in, limits_in, stories_in
 from .scopes import TurnQueues, name_of
 from .targets import Target
 
 LONGEST_WINDOW: Final = 86_400.0  # s; older requests use up nothing
+FOLLOWED_SECONDS: Final = 1800.0  # a host that has not heard of the engine for longer knows nothing of an epoch's end
+SENDERS_SECONDS: Final = 30.0
 
 
 class Lanes(TurnQueues, Protocol):
@@ -51,15 +54,11 @@ class Leases:
 
     async def tend(self, target: Target, *, wants: bool) -> None:
         """Renew the lease, or take it when it is free and this host `wants` it."""
-        asked, before = self._clock.now(), target.holder
-        had = target.ready
-        tended = await self._engine.tend(
-            target.name, self._store.host, token=target.token, wants=wants, alone=self._targets.is_alone
-        )
-        self._targets.offset = tended.now / 1000 - self._clock.steady()
-        await self._meet(tended)
-        await self._compare_epochs(target, tended)
-        if target.on_tended(tended, self._store.host, asked):
+        before, had = target.holder, target.ready
+        asked, tended = await self._ask(target, wants=wants)
+        if await self._compare_epochs(target, tended):
+            asked, tended = await self._ask(target, wants=wants)  # no lease is given before that
+        if target.on_tended(tended, self._store.host, asked, self._clock.now()):
             await self._take_over(target, before)
             target.is_behind = False
         elif tended.holder != self._store.host and (
@@ -74,10 +73,20 @@ class Leases:
             await self._journal.run(shared.meet, next(each for each in tended.seen if each != self._store.host))
             self._targets.is_alone = False
 
+    async def _ask(self, target: Target, *, wants: bool) -> tuple[float, Tended]:
+        asked = self._clock.now()
+        tended = await self._engine.tend(
+            target.name, self._store.host, token=target.claim, wants=wants, alone=self._targets.is_alone
+        )
+        self._targets.offset = tended.now / 1000 - self._clock.steady()
+        await self._meet(tended)
+        return asked, tended
+
     async def _take_over(self, target: Target, before: str) -> None:
         """Fetch what is not done, and what earlier holders learned; then the lanes may send."""
         target.places.clear()
         self._exchange.strange.clear()
+        await self._exchange.hand_over(target, digests=False)  # to learn what may have been sent of it
         learned = await self._engine.learned(target.name)
         is_behind = target.is_behind and learned.state.get(LAST_SENDER) != self._store.host.encode()
         await self._exchange.fetch(target)
@@ -90,7 +99,7 @@ class Leases:
             saved = lane_in(learned.state, far, name, offset) if is_behind else None
             if is_behind:
                 for key, story in stories_in(learned.state, far).items():
-                    await self._journal.run(shared.adopt_story, name, key, story)
+                    await self._journal.run(stories.adopt, name, key, story)
             with suppress(KeyError):  # the lane has not started
                 self._lanes.take_over(name, saved, limits, requests if name == names[0] else ())
             self._emit(LeaseTaken(name, before))
@@ -127,21 +136,37 @@ class Leases:
             self._store.wakeups.refresh(name)
             self._emit(LeaseLost(name, target.holder, returned))
 
-    async def _compare_epochs(self, target: Target, tended: Tended) -> None:
-        """After the engine has lost its memory: hand everything over again, and report requests to the next holder."""
-        if target.epoch == tended.epoch:
-            return
-        known, names = target.epoch, self._targets.names(target)
-        if known:
-            await self._journal.run(shared.offer_again, self._store.host, target.name)
-            self._exchange.handed.clear()
-            target.places.clear()
-            self.forgot_at = self._clock.now()
-        if known or tended.young:
-            await self.report(target)
-        for name in names if known else ():
-            self._emit(EngineForgot(name))
+    async def _compare_epochs(self, target: Target, tended: Tended) -> bool:
+        """In a new epoch of the engine: hand everything over again, and say what this host knows. Whether it is a new one."""
+        known = target.epoch
+        if known == tended.epoch:
+            return False
+        now = self._clock.now()
+        followed = bool(known) and now - target.heard_at < FOLLOWED_SECONDS
+        account = partial(epochs.account, epoch=tended.epoch, followed=followed)
+        since = self._clock.steady() - 2 * FOLLOWED_SECONDS
+        attempts = await self._journal.run(account, self._store.host, target.name, since)
+        self._exchange.handed.clear()
+        target.places.clear()
+        await self._store.report_all(target, at_once=True)
+        told = Account(
+            tended.epoch,
+            known if followed else "",
+            target.sent_since(now - SENDERS_SECONDS),
+            target.token,
+            attempts,
+        )
+        await self.report(target)
+        await self._engine.account(target.name, self._store.host, told)
         target.epoch = tended.epoch
+        target.sends_alone |= tended.token == target.token != ""
+        if known:
+            has_memory = known.partition(".")[0] == tended.epoch.partition(".")[0]
+            for name in self._targets.names(target):
+                self._emit(EngineRestarted(name) if has_memory else EngineForgot(name))
+            if not has_memory:
+                self.forgot_at = now
+        return True
 
     async def report(self, target: Target) -> None:
         """Report the requests of this host, which an engine that lost its memory, or was away, does not know."""

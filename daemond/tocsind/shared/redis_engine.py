@@ -26,6 +26,7 @@ from .engine import (
     NOTE_KEPT_MS,
     SEEN_MS,
     SETTLING_MS,
+    Account,
     Done,
     EngineAway,
     Item,
@@ -58,30 +59,33 @@ class RedisEngine:
     async def tend(
         self, target: str, host: str, *, token: str, wants: bool, alone: bool = False, trouble: bytes = b""
     ) -> Tended:
-        keys = _keys(target, "lease", "fence", "epoch", "hosts", "trouble")
+        keys = _keys(target, "lease", "fence", "epoch", "hosts", "trouble", "witnesses", "past")
         times = (LEASE_MS, SETTLING_MS, SEEN_MS)
         arguments = (host, token, int(wants), *times, new_id(), int(alone), trouble)
-        held, now, epoch, seen, young, notes = _list(await self._run(scripts.TEND, keys, arguments))
+        held, now, epoch, seen, young, notes, missing = _list(await self._run(scripts.TEND, keys, arguments))
         flat = _list(notes)
         troubles = {_text(name): _bytes(note) for name, note in zip(flat[::2], flat[1::2], strict=True)}
         names = list(map(_text, _list(seen)))
-        return Tended(_text(held), _int(now), _text(epoch), names, bool(young), troubles)
+        return Tended(_text(held), _int(now), _text(epoch), names, bool(young), troubles, _int(missing))
 
     async def release(self, target: str, token: str) -> None:
         await self._run(scripts.RELEASE, _keys(target, "lease"), (token, _channel(target)))
 
     async def offer(self, target: str, host: str, items: Sequence[Item]) -> None:
         given = [
-            value for item in items for value in (item.id, int(item.priority), item.body)
+            value for item in items for value in (item.id, int(item.priority), item.body, item.epoch)
         ]  # redis-py writes the repr of an enum
         keys = _keys(target, "at", f"news:{host}", *_STREAMS)
         await self._run(scripts.OFFER, keys, (_channel(target), *given))
 
     async def read(self, target: str, priority: int, after: str, most: int) -> list[Stored]:
-        keys = _keys(target, _STREAMS[priority], "open")
+        keys = _keys(target, _STREAMS[priority], "open", "epoch", "witnesses", "past")
         found = _list(await self._run(scripts.READ, keys, (f"({after}" if after else "-", most)))
         rows = map(_list, found)
-        return [Stored(_text(place), _text(id_), _bytes(body), bool(tried)) for place, id_, body, tried in rows]
+        return [
+            Stored(_text(place), _text(id_), _bytes(body), bool(tried), bool(lapsed))
+            for place, id_, body, tried, lapsed in rows
+        ]
 
     async def begin(
         self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str
@@ -112,6 +116,11 @@ class RedisEngine:
         state, asked = map(_list, _list(await self._run(scripts.LEARNED, _keys(target, "state", "asked"), ())))
         known = {_text(name): _bytes(value) for name, value in zip(state[::2], state[1::2], strict=True)}
         return Learned(known, _requests(asked))
+
+    async def account(self, target: str, host: str, account: Account) -> None:
+        keys = _keys(target, "epoch", "witnesses", "past", "open")
+        head = (host, account.epoch, account.before, len(account.senders), account.token)
+        await self._run(scripts.ACCOUNT, keys, (*head, *account.senders, *account.open))
 
     async def report(self, target: str, requests: Mapping[str, int]) -> None:
         if requests:

@@ -4,10 +4,13 @@ Keys of a target, all in one hash slot, below `tocsin:{TARGET}:`
 
     lease     TOKEN of the holder, HOST:FENCE; it expires
     fence     counts the leases that were given
-    epoch     hash id, at: made when the engine knew nothing of the target
+    epoch     hash id (RANDOM.N), run, at. The random part is made when the engine knows nothing of the target. N is counted up when the
+              server's process is another one than before (`run`): it was restarted or replaced, and may have lost its last steps
+    witnesses hash HOST -> epoch in which it last said what it knows. Another one than the present: that is missing
+    past      hash of earlier epochs; what was sent in them is known, unless an account is missing
     hosts     sorted set HOST -> when it was last seen
     trouble   hash HOST -> why it cannot send now
-    s0 to s3  streams of the priorities: i the item's id, b its body. Nothing trims them
+    s0 to s3  streams of the priorities: i the item's id, b its body, e the epoch in which it was first handed over. Nothing trims them
     at        hash item's id -> PRIORITY/PLACE
     open      hash item's id -> TOKEN that noted an attempt which is not settled
     asked     sorted set request -> when it was answered; infinite: no answer yet
@@ -31,28 +34,56 @@ from typing import Final
 
 NOW: Final = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 
-# KEYS lease fence epoch hosts trouble | ARGV host token wants lease_ms settling_ms seen_ms new_epoch alone trouble
+_MISSING: Final = """
+local function missing(key, id)
+    local count, all = 0, redis.call('HGETALL', key)
+    for n = 2, #all, 2 do if all[n] ~= id then count = count + 1 end end
+    return count
+end
+"""
+
+# KEYS lease fence epoch hosts trouble witnesses past | ARGV host token wants lease_ms settling_ms seen_ms new_epoch alone trouble
 TEND: Final = (
     NOW
+    + _MISSING
     + """
+local known = redis.call('HMGET', KEYS[3], 'id', 'run', 'at')
+local id, run, at = known[1], redis.call('INFO', 'server'):match('run_id:(%w+)') or '', known[3]
+local is_new = not id or known[2] ~= run
+if not id then
+    id = ARGV[7] .. '.0'
+elseif is_new then
+    if missing(KEYS[6], id) > 0 or #redis.call('HGETALL', KEYS[7]) > 200 then redis.call('DEL', KEYS[7]) end
+    redis.call('HSET', KEYS[7], id, '')
+    redis.call('DEL', KEYS[6])
+    local newest = redis.call('ZRANGE', KEYS[4], -1, -1, 'WITHSCORES')[2]
+    for _, host in ipairs(newest and redis.call('ZRANGEBYSCORE', KEYS[4], newest - ARGV[6], '+inf') or {}) do
+        redis.call('HSET', KEYS[6], host, '')
+    end
+    local start, count = id:match('^(.*)%.(%d+)$')
+    id = (start or ARGV[7]) .. '.' .. ((count or 0) + 1)
+    redis.call('PEXPIRE', KEYS[1], ARGV[4])
+end
+if is_new then
+    at = now
+    redis.call('HSET', KEYS[3], 'id', id, 'run', run, 'at', at)
+end
 redis.call('ZADD', KEYS[4], now, ARGV[1])
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now - 3600000)) do redis.call('HDEL', KEYS[5], gone) end
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now - 3600000)
 if ARGV[9] == '' then redis.call('HDEL', KEYS[5], ARGV[1]) else redis.call('HSET', KEYS[5], ARGV[1], ARGV[9]) end
-if redis.call('HSETNX', KEYS[3], 'id', ARGV[7]) == 1 then redis.call('HSET', KEYS[3], 'at', now) end
-local epoch = redis.call('HMGET', KEYS[3], 'id', 'at')
-local held, is_first = redis.call('GET', KEYS[1]), ARGV[2] == ''
+local held, is_first, owed = redis.call('GET', KEYS[1]), ARGV[2] == '', missing(KEYS[6], id)
 local seen = redis.call('ZRANGEBYSCORE', KEYS[4], now - tonumber(ARGV[6]), '+inf')
-local young = now - tonumber(epoch[2]) < tonumber(ARGV[5])
+local young = now - tonumber(at) < tonumber(ARGV[5])
 local is_own = is_first and held and held:sub(1, #ARGV[1] + 1) == ARGV[1] .. ':'
-local is_free = not held and (not is_first or not young or (ARGV[8] == '1' and #seen == 1))
+local is_free = not held and (not young or (owed == 0 and (not is_first or (ARGV[8] == '1' and #seen == 1))))
 if held and held == ARGV[2] then
     redis.call('PEXPIRE', KEYS[1], ARGV[4])
-elseif ARGV[3] == '1' and (is_own or is_free) then
+elseif ARGV[3] == '1' and not is_new and (is_own or is_free) then
     held = ARGV[1] .. ':' .. redis.call('INCR', KEYS[2]) .. '.' .. now
     redis.call('SET', KEYS[1], held, 'PX', ARGV[4])
 end
-return {held or '', now, epoch[1], seen, young and 1 or 0, redis.call('HGETALL', KEYS[5])}
+return {held or '', now, id, seen, young and 1 or 0, redis.call('HGETALL', KEYS[5]), owed}
 """
 )
 
@@ -65,12 +96,12 @@ end
 return 1
 """
 
-# KEYS at news s0 s1 s2 s3 | ARGV channel, then id priority body of each
+# KEYS at news s0 s1 s2 s3 | ARGV channel, then id priority body epoch of each
 OFFER: Final = """
 local new = 0
-for i = 2, #ARGV, 3 do
+for i = 2, #ARGV, 4 do
     if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 0 and redis.call('HEXISTS', KEYS[2], ARGV[i]) == 0 then
-        local place = redis.call('XADD', KEYS[3 + ARGV[i + 1]], '*', 'i', ARGV[i], 'b', ARGV[i + 2])
+        local place = redis.call('XADD', KEYS[3 + ARGV[i + 1]], '*', 'i', ARGV[i], 'b', ARGV[i + 2], 'e', ARGV[i + 3])
         redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1] .. '/' .. place)
         new = new + 1
     end
@@ -79,20 +110,28 @@ if new > 0 then redis.call('PUBLISH', ARGV[1], 'new') end
 return new
 """
 
-# KEYS stream open | ARGV start most
-READ: Final = """
+# KEYS stream open epoch witnesses past | ARGV start most
+READ: Final = (
+    _MISSING
+    + """
 local found = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
+local id = redis.call('HGET', KEYS[3], 'id')
+if not id then return {} end
+local owed = missing(KEYS[4], id)
 local all = {}
 for _, each in ipairs(found) do
     local fields = each[2]
-    if #fields == 4 then
-        all[#all + 1] = {each[1], fields[2], fields[4], redis.call('HEXISTS', KEYS[2], fields[2])}
+    if #fields == 6 then
+        local epoch = fields[6]
+        local lapsed = epoch ~= id and (owed > 0 or redis.call('HEXISTS', KEYS[5], epoch) == 0)
+        all[#all + 1] = {each[1], fields[2], fields[4], redis.call('HEXISTS', KEYS[2], fields[2]), lapsed and 1 or 0}
     else
-        all[#all + 1] = {each[1], each[1], '', 0}
+        all[#all + 1] = {each[1], each[1], '', 0, 0}
     end
 end
 return all
 """
+)
 
 # KEYS lease open at asked | ARGV token request n, n ids, foreign ids
 BEGIN: Final = """
@@ -157,6 +196,17 @@ if done > 0 then redis.call('PUBLISH', ARGV[4], 'done') end
 return 1
 """
 )
+
+# KEYS epoch witnesses past open | ARGV host epoch before n_senders token, senders, ids
+ACCOUNT: Final = """
+local id, senders = redis.call('HGET', KEYS[1], 'id'), tonumber(ARGV[4])
+if id ~= ARGV[2] then return 0 end
+for n = 6, 5 + senders do redis.call('HSETNX', KEYS[2], ARGV[n], '') end
+for n = 6 + senders, #ARGV do redis.call('HSET', KEYS[4], ARGV[n], ARGV[5]) end
+redis.call('HSET', KEYS[2], ARGV[1], id)
+if ARGV[3] ~= '' and id:sub(-2) == '.0' then redis.call('HSET', KEYS[3], ARGV[3], '') end
+return 1
+"""
 
 # KEYS state asked
 LEARNED: Final = (

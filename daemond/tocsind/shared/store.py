@@ -26,7 +26,17 @@ from tocsind.core.settle import JournalStore
 from tocsind.core.waiters import Waiters
 from tocsind.core.wakeups import Wakeups
 from tocsind.events import Emit
-from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, RequestStart, limiter_state, shared
+from tocsind.journal import (
+    Journal,
+    LaneState,
+    LimitState,
+    RequestRecord,
+    RequestStart,
+    epochs,
+    limiter_state,
+    shared,
+    stories,
+)
 from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import OPEN, Delivery, Priority, Settlement
 from tocsind.policy.outcomes import Outcome, is_unsent
@@ -96,7 +106,7 @@ class SharedStore(JournalStore):
         if self.targets.is_degraded(now) and priority in DEGRADED:
             before = self._clock.steady() - ALONE_AFTER
             return await self._journal.run(
-                shared.feed_own, self.here(target, destination), priority, after, most, before
+                epochs.feed_own, self.here(target, destination), priority, after, most, before
             )
         return []
 
@@ -108,7 +118,7 @@ class SharedStore(JournalStore):
         if target.holds(now):
             return await self._begin(target, await super().begin(batch, asking), asking)
         if self.targets.is_degraded(now) and batch[0].priority in DEGRADED:
-            await self._journal.run(shared.doubt, [delivery.number for delivery in batch])
+            await self._journal.run(epochs.doubt, [delivery.number for delivery in batch])
             claimed = await super().begin(batch, asking)
             await self._ids(target, claimed)
             return claimed
@@ -207,7 +217,7 @@ class SharedStore(JournalStore):
         update = batch[0].update
         if update is None:
             return {}
-        story = await self._journal.run(shared.story, batch[0].destination, update.key)
+        story = await self._journal.run(stories.story, batch[0].destination, update.key)
         return story_state(far, update.key, None if ends_story(batch[-1].signal) else story)
 
     async def settle_and_begin(
@@ -237,19 +247,19 @@ class SharedStore(JournalStore):
         except EngineAway:
             self.wake()
 
-    async def report_all(self, target: Target) -> None:
-        """Tell the engine all that it does not know. Raises EngineAway."""
+    async def report_all(self, target: Target, *, at_once: bool = False) -> None:
+        """Tell the engine all that it does not know; what ends just now also, if `at_once`. Raises EngineAway."""
         async with target.telling:
-            while (ended := await self._ended(target)) or target.owed:
+            while (ended := await self._ended(target, at_once=at_once)) or target.owed:
                 first = target.owed[0] if target.owed else Settled()
                 done = [done_of(each, self.host) for each in ended]
                 await self.engine.settle(target.name, target.token, msgspec.structs.replace(first, done=done))
                 del target.owed[:1]
                 await self._told([each.id for each in ended])
 
-    async def _ended(self, target: Target) -> list[shared.Ended]:
+    async def _ended(self, target: Target, *, at_once: bool) -> list[shared.Ended]:
         """What has ended; nothing while an attempt is being settled, whose own step will report it."""
-        return [] if target.settling else await self._journal.run(shared.ended, target.name)
+        return [] if target.settling and not at_once else await self._journal.run(shared.ended, target.name)
 
     async def _told(self, ids: Sequence[str]) -> None:
         if ids:

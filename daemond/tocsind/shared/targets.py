@@ -34,6 +34,10 @@ class Target:
         self.telling = trio.Lock()
         self.ready = False  # what earlier holders left is here
         self.epoch = ""
+        self.heard_at = -inf  # monotonic: when the engine last answered
+        self.sends_alone = False  # from lease to lease no other host had one
+        self.superseded = False  # another host had the lease since this one
+        self.senders: dict[str, float] = {}  # hosts that had the lease: when they were last seen with it, monotonic
         self.hosts = 1
         self.places: dict[int, str] = {}  # by priority: how far the engine was read
         self.requests: dict[str, str] = {}  # destination -> the request in flight
@@ -41,15 +45,30 @@ class Target:
         self.learned: list[RequestRecord] = []  # requests of other hosts, on this host's steady clock
         self.known: set[str] = set()  # names of those
 
-    def on_tended(self, tended: Tended, host: str, asked: float) -> bool:
+    def on_tended(self, tended: Tended, host: str, asked: float, now: float) -> bool:
         """The engine has answered a question of `asked` (monotonic). Whether this host has just got the lease."""
-        self.holder, self.hosts = tended.holder, max(1, tended.hosts)
+        self.holder, self.hosts, self.heard_at = tended.holder, max(1, tended.hosts), asked
+        if tended.holder:
+            self.senders[tended.holder] = asked
         if tended.holder != host:
             self.is_behind |= bool(tended.holder)
+            self.superseded |= bool(tended.holder)
             return False
         is_new = tended.token != self.token or not self.holds(asked)
+        if tended.token != self.token:  # a lease that was valid until now was no other host's meanwhile
+            self.sends_alone = now < self.valid_until and not self.superseded
+        self.superseded = False
         self.token, self.valid_until = tended.token, asked + LEASE_MS / 1000 - MARGIN
         return is_new
+
+    @property
+    def claim(self) -> str:
+        """The token, if no other host is known to have had the lease since."""
+        return "" if self.superseded else self.token
+
+    def sent_since(self, instant: float) -> list[str]:
+        """The hosts that were seen with the lease since this monotonic instant."""
+        return [host for host, at in self.senders.items() if at >= instant]
 
     def holds(self, now: float) -> bool:
         """Whether this host may send."""

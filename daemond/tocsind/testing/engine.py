@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from math import inf
 
 import trio
@@ -18,6 +19,7 @@ from tocsind.shared.engine import (
     NOTE_KEPT_MS,
     SEEN_MS,
     SETTLING_MS,
+    Account,
     Done,
     EngineAway,
     Item,
@@ -34,12 +36,14 @@ from .engine_scope import MemoryScope
 
 
 class _Target:
-    def __init__(self, now: int) -> None:
-        self.epoch, self.made = new_id(), now
+    def __init__(self) -> None:
+        self.epoch, self.made, self.run = "", 0, 0
+        self.witnesses: dict[str, str] = {}
+        self.past: set[str] = set()
         self.token, self.ends, self.fence = "", 0, 0
         self.hosts: dict[str, int] = {}
         self.troubles: dict[str, bytes] = {}
-        self.streams: tuple[dict[str, tuple[str, bytes]], ...] = ({}, {}, {}, {})
+        self.streams: tuple[dict[str, Item], ...] = ({}, {}, {}, {})
         self.at: dict[str, tuple[int, str]] = {}
         self.open: dict[str, str] = {}
         self.asked: dict[str, float] = {}
@@ -51,6 +55,29 @@ class _Target:
     def holds(self, token: str, now: int) -> bool:
         return bool(token) and self.token == token and now < self.ends
 
+    def missing(self) -> int:
+        return sum(epoch != self.epoch for epoch in self.witnesses.values())
+
+    def lapsed(self, epoch: str) -> bool:
+        return epoch != self.epoch and (self.missing() > 0 or epoch not in self.past)
+
+    def count_up(self, run: int, now: int) -> bool:
+        """Begin another epoch when the server is another one. Whether it is."""
+        if self.epoch and self.run == run:
+            return False
+        if self.epoch:
+            if self.missing():
+                self.past.clear()
+            self.past.add(self.epoch)
+            recent = max(self.hosts.values(), default=0) - SEEN_MS
+            self.witnesses = {host: "" for host, at in self.hosts.items() if at >= recent}
+            start, _, count = self.epoch.rpartition(".")
+            self.epoch, self.ends = f"{start}.{int(count) + 1}", now + LEASE_MS if now < self.ends else 0
+        else:
+            self.epoch = f"{new_id()}.0"
+        self.made, self.run = now, run
+        return True
+
 
 class MemoryEngine:
     """One engine for all hosts of a test."""
@@ -58,6 +85,7 @@ class MemoryEngine:
     def __init__(self) -> None:
         self.away = False
         self.content: dict[str, _Target] = {}  # by target
+        self._run = 0
         self._notes: dict[str, tuple[int, bytes]] = {}
         self._told: dict[str, tuple[str, float]] = {}
         self.scopes: dict[str, MemoryScope] = {}  # by name
@@ -70,6 +98,15 @@ class MemoryEngine:
         self._told.clear()
         self.scopes.clear()
 
+    def copy(self) -> dict[str, _Target]:
+        """What a replica has now."""
+        return deepcopy(self.content)
+
+    def fail_over(self, replica: dict[str, _Target] | None = None) -> None:
+        """Be another server's process, with what this replica has; without one, a restart that lost nothing."""
+        self._run += 1
+        self.content = self.content if replica is None else replica
+
     def quarantined(self, target: str) -> dict[str, bytes]:
         """What was put aside."""
         return self._of(target).bad
@@ -80,7 +117,7 @@ class MemoryEngine:
         for it in self.content.values():
             found += [f"{id_} in {priority}/{place}" for id_, (priority, place) in it.at.items()]
             found += [
-                f"{row[0]} at {place}" for each in it.streams for place, row in each.items() if row[0] not in it.at
+                f"{row.id} at {place}" for each in it.streams for place, row in each.items() if row.id not in it.at
             ]
             found += [f"attempt for {id_}" for id_ in it.open]
             found += [f"news of {id_}" for news in it.news.values() for id_ in news]
@@ -90,18 +127,21 @@ class MemoryEngine:
         self, target: str, host: str, *, token: str, wants: bool, alone: bool = False, trouble: bytes = b""
     ) -> Tended:
         it, now = self._of(target), _now()
+        is_new = it.count_up(self._run, now)
         it.hosts[host] = now
         it.troubles = {name: note for name, note in {**it.troubles, host: trouble}.items() if note}
         seen = [name for name, at in it.hosts.items() if at >= now - SEEN_MS]
         young = now - it.made < SETTLING_MS
         is_own = now < it.ends and not token and it.token.startswith(f"{host}:")
-        is_free = now >= it.ends and (token or not young or (alone and len(seen) == 1))
+        is_alone = alone and len(seen) == 1
+        is_free = now >= it.ends and (not young or (not it.missing() and (token or is_alone)))
         if it.holds(token, now):
             it.ends = now + LEASE_MS
-        elif wants and (is_own or is_free):
+        elif wants and not is_new and (is_own or is_free):
             it.fence += 1
             it.token, it.ends = f"{host}:{it.fence}.{now}", now + LEASE_MS
-        return Tended(it.token if now < it.ends else "", now, it.epoch, seen, young, dict(it.troubles))
+        shown = it.token if now < it.ends else ""
+        return Tended(shown, now, it.epoch, seen, young, dict(it.troubles), it.missing())
 
     async def release(self, target: str, token: str) -> None:
         it = self._of(target)
@@ -115,14 +155,16 @@ class MemoryEngine:
             if item.id not in it.at and item.id not in it.news[host]:
                 it.last += 1
                 place = f"{it.last:020}-0"
-                it.streams[item.priority][place] = (item.id, item.body)
+                it.streams[item.priority][place] = item
                 it.at[item.id] = (item.priority, place)
         self._wake()
 
     async def read(self, target: str, priority: int, after: str, most: int) -> list[Stored]:
         it = self._of(target)
-        rows = [(place, *row) for place, row in it.streams[priority].items() if place > after]
-        return [Stored(place, id_, body, id_ in it.open) for place, id_, body in rows[:most]]
+        rows = [(place, item) for place, item in it.streams[priority].items() if place > after and it.epoch]
+        return [
+            Stored(place, item.id, item.body, item.id in it.open, it.lapsed(item.epoch)) for place, item in rows[:most]
+        ]
 
     async def begin(
         self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str
@@ -169,6 +211,15 @@ class MemoryEngine:
         it = self._of(target)
         it.asked = {name: min(at, _now()) for name, at in it.asked.items()}
         return Learned(dict(it.state), [(name, int(at)) for name, at in it.asked.items()])
+
+    async def account(self, target: str, host: str, account: Account) -> None:
+        it = self._of(target)
+        if it.epoch != account.epoch:
+            return
+        it.witnesses = {**dict.fromkeys(account.senders, ""), **it.witnesses, host: it.epoch}
+        it.open |= dict.fromkeys(account.open, account.token)
+        if account.before and it.epoch.endswith(".0"):
+            it.past.add(account.before)
 
     async def report(self, target: str, requests: Mapping[str, int]) -> None:
         it = self._of(target)
@@ -231,7 +282,7 @@ class MemoryEngine:
     def _of(self, target: str) -> _Target:
         self._check()
         if target not in self.content:
-            self.content[target] = _Target(_now())
+            self.content[target] = _Target()
         return self.content[target]
 
     def _scope(self, name: str) -> MemoryScope:

@@ -7,7 +7,19 @@ from enum import Enum
 from random import Random
 from typing import Final, NoReturn, TypeVar
 
-from tocsind.shared.engine import Done, EngineAway, Item, Learned, Noted, Question, Room, Settled, Stored, Tended
+from tocsind.shared.engine import (
+    Account,
+    Done,
+    EngineAway,
+    Item,
+    Learned,
+    Noted,
+    Question,
+    Room,
+    Settled,
+    Stored,
+    Tended,
+)
 from tocsind.testing.engine import MemoryEngine
 
 from .life import Life
@@ -69,6 +81,9 @@ class Way:
 
     async def report(self, target: str, requests: Mapping[str, int]) -> None:
         await self._ask(lambda: self._engine.report(target, requests))
+
+    async def account(self, target: str, host: str, account: Account) -> None:
+        await self._ask(lambda: self._engine.account(target, host, account))
 
     async def ask(self, scope: str, question: Question) -> Room:
         return await self._ask(lambda: self._engine.ask(scope, question))
