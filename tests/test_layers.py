@@ -169,6 +169,7 @@ def test_policy_is_pure() -> None:
 
 ROOMS_OF_SQLITE = (
     "shared",
+    "shared_view",
     "acknowledgements",
     "attempts",
     "backup",

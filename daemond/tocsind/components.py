@@ -120,7 +120,7 @@ class Components:
             spool=self.spool,
         )
         self.last_hour = LastHour(clock)
-        self.stories = Stories(journal, self.lanes, clock)
+        self.stories = Stories(journal, self.lanes, clock, self.hub.view.tell_story if self.hub else None)
         self.housekeeping = Housekeeping(
             journal,
             core.store,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tocsin.signals import Signal
 from tocsind.journal import LaneState, LimitState
 from tocsind.journal.shared import Ended, Leaving
+from tocsind.journal.shared_view import Try
 from tocsind.policy.delivery import Delivery, Priority
 from tocsind.shared import items
 from tocsind.shared.engine import Done, Stored
@@ -61,7 +62,7 @@ def test_no_bytes_do_more_than_be_refused(junk: bytes, id_: str) -> None:
     with pytest.raises(items.Unreadable):
         items.arriving(Stored("1-0", id_, junk), 1, OFFSET)
     with pytest.raises(items.Unreadable):
-        items.ended_of(Done(id_, HERE, junk))
+        items.ended_of(Done(id_, HERE, junk), OFFSET)
     state = {"lane far": junk, "limit endpoint:x": junk, "story far k": junk}
     assert items.lane_in(state, "far", "d", OFFSET) is None
     assert items.limits_in(state, OFFSET) == []
@@ -69,12 +70,22 @@ def test_no_bytes_do_more_than_be_refused(junk: bytes, id_: str) -> None:
 
 
 def test_an_end_comes_back_with_the_host_that_caused_it() -> None:
-    ended = Ended("host-1/s/d", HERE, "sent", None, "42")
-    assert items.ended_of(items.done_of(ended, "host-2")) == (ended, "host-2")
-    digested, _ = items.ended_of(items.done_of(msgspec.structs.replace(ended, state="digested"), "host-2"))
+    tried = Try(1, 10.0, 10.5, "delivered", None)
+    ended = Ended("host-1/s/d", HERE, "sent", None, "42", tries=[tried], doubt=True, note="host-3 began an attempt")
+    back = msgspec.structs.replace(ended, sender="host-2")
+    assert items.ended_of(items.done_of(ended, "host-2", OFFSET), OFFSET) == (back, "host-2")
+    later, _ = items.ended_of(items.done_of(ended, "host-2", OFFSET), OFFSET - 100)
+    assert later.tries == [msgspec.structs.replace(tried, started=110.0, ended=110.5)]
+    digested, _ = items.ended_of(items.done_of(msgspec.structs.replace(ended, state="digested"), "host-2", 0), 0)
     assert digested.state == "sent"
     with pytest.raises(items.Unreadable):
-        items.ended_of(items.done_of(msgspec.structs.replace(ended, state="queued"), "host-2"))
+        items.ended_of(items.done_of(msgspec.structs.replace(ended, state="queued"), "host-2", 0), 0)
+
+
+def test_an_end_from_a_host_of_the_version_before_is_read() -> None:
+    done = Done("host-1/s/d", HERE, msgspec.msgpack.encode(["sent", None, "42", "host-2"]))
+    ended, host = items.ended_of(done, OFFSET)
+    assert (ended.state, ended.tries, ended.doubt, host) == ("sent", [], False, "host-2")
 
 
 def test_what_a_holder_learned_is_on_the_clock_of_the_next_one() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.harness import DaemonProcess, FakeProcess, discord, route, until
 from tests.shared.conftest import RedisServer
-from tests.shared.test_hosts import holder_of, hosts
+from tests.shared.test_hosts import holder_of, hosts, lane
 
 
 def all_hosts(host: DaemonProcess) -> dict[str, Any]:
@@ -29,7 +29,9 @@ def test_status_of_all_hosts_names_the_living_the_dead_and_the_stopped(
         answer = all_hosts(first)
         assert [each["here"] for each in answer["hosts"]] == [True, False, False]
         until(lambda: sum("d" in each["sends_for"] for each in all_hosts(first)["hosts"]) == 1)
-        assert holder_of([first, second, third]).client.send("from a host among several").state == "stored"
+        holder = holder_of([first, second, third])
+        until(lambda: lane(holder)["hosts"] == 3)
+        assert holder.client.send("from a host among several").state == "stored"
         until(lambda: bool(fake.messages()))
         assert os.uname().nodename in json.dumps(fake.messages()[0])
         name = second.status()["shared"]["host"]
@@ -53,3 +55,57 @@ def test_status_of_all_hosts_says_that_a_host_alone_shares_nothing(tmp_path: Pat
         shown = host.tocsin("status", "--all-hosts")
         assert (shown.returncode, shown.stdout) == (78, "")
         assert "no [shared]" in shown.stderr
+
+
+def story(host: DaemonProcess, id_: str) -> str:
+    return " ".join(host.tocsin("why", id_).stdout.split())
+
+
+def test_why_on_the_accepting_host_says_who_sent_and_what_was_tried(
+    tmp_path: Path, fake: FakeProcess, redis_server: RedisServer
+) -> None:
+    with hosts(tmp_path, fake, redis_server, 2) as found:
+        holder = holder_of(found)
+        (other,) = (host for host in found if host is not holder)
+        name, of_other = (host.status()["shared"]["host"] for host in (holder, other))
+        id_ = other.client.send("one").id
+        assert other.settled(id_) == ["delivered"]
+        told = story(other, id_)
+        assert "handed over to the hosts that share this destination" in told
+        assert f"attempt 1 by {name}: delivered after" in told
+        assert f"it was sent by {name}" in told
+        assert f"message {json.loads(other.tocsin('why', id_, '--json').stdout)['deliveries'][0]['message']}" in told
+        assert f"came from {of_other}, which accepted it" in story(holder, id_)
+
+
+def test_why_on_the_accepting_host_tells_a_death_and_a_doubt(
+    tmp_path: Path, fake: FakeProcess, redis_server: RedisServer
+) -> None:
+    with hosts(tmp_path, fake, redis_server, 3) as found:
+        holder = holder_of(found)
+        accepting, _ = (host for host in found if host is not holder)
+        name = holder.status()["shared"]["host"]
+        fake.hold(saved=True)
+        id_ = accepting.client.send("one").id
+        fake.await_held()
+        waiting = story(accepting, id_)
+        assert f"{name} sends" in waiting
+        holder.kill()
+        fake.release()
+        assert accepting.settled(id_) == ["delivered"]
+        told = story(accepting, id_)
+        assert f"{name} began an attempt and did not say how it ended" in told
+        assert "it may have arrived twice, and is marked" in told
+
+
+def test_why_says_that_the_engine_was_away(tmp_path: Path, fake: FakeProcess, redis_server: RedisServer) -> None:
+    with hosts(tmp_path, fake, redis_server, 1) as (host,):
+        redis_server.kill()
+        host.wait_for("engine-lost")
+        until(lambda: "the engine is away" in " ".join(host.status()["problems"]))
+        told = story(host, host.client.send("normal").id)
+        assert "the engine is away: " in told
+        assert "the rest waits" in told
+        assert "handed over" not in told
+        urgent = host.client.send("urgent", priority="urgent").id
+        assert host.settled(urgent) == ["delivered"]

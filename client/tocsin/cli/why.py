@@ -114,9 +114,11 @@ def _delivery_lines(delivery: dict[str, Any]) -> list[str]:
     message = delivery.get("message")
     return [
         f"{name} ({plain(delivery.get('priority'))})",
+        *_from_host_lines(delivery.get("shared") or {}),
         *attempts,
         f"  {_at(delivery.get('since'))}  {_state_and_reason(delivery)}"
         + (f", message {plain(message)}" if message else ""),
+        *_to_host_lines(delivery.get("shared") or {}, is_doubtful=bool(delivery.get("possible_duplicate"))),
         *_time_lines(delivery),
         *_digest_lines(delivery.get("digest")),
     ]
@@ -145,6 +147,27 @@ def _time_lines(delivery: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _from_host_lines(shared: Mapping[str, Any]) -> list[str]:
+    """Where a delivery that several hosts share comes from, and since when others can send it."""
+    if not shared:
+        return []
+    if not shared.get("here", True):
+        return [f"  {_at(shared.get('since'))}  came from {plain(shared.get('accepted_by'))}, which accepted it"]
+    is_known = shared.get("stage") not in {None, "begun"}
+    return [f"  {_at(shared.get('since'))}  handed over to the hosts that share this destination"] if is_known else []
+
+
+def _to_host_lines(shared: Mapping[str, Any], *, is_doubtful: bool) -> list[str]:
+    """Who sent it, or would send it now; and what came between."""
+    lines = [
+        f"it was sent by {plain(shared['sent_by'])}" if shared.get("sent_by") else "",
+        plain(shared.get("sends") or ""),
+        plain(shared.get("note") or ""),
+        "it may have arrived twice, and is marked" if shared and is_doubtful else "",
+    ]
+    return [f"  {'':<23}  {line}" for line in lines if line]
+
+
 def _digest_lines(digest: dict[str, Any] | None) -> list[str]:
     if not digest:
         return []
@@ -154,7 +177,9 @@ def _digest_lines(digest: dict[str, Any] | None) -> list[str]:
 def _attempt_lines(attempt: dict[str, Any]) -> list[str]:
     started, ended = attempt.get("started"), attempt.get("ended")
     edits = attempt.get("edits")
-    head = f"  {_at(started)}  attempt {attempt.get('number')}" + (f", to edit message {plain(edits)}" if edits else "")
+    host = f" by {plain(attempt['host'])}" if attempt.get("host") else ""
+    edit = f", to edit message {plain(edits)}" if edits else ""
+    head = f"  {_at(started)}  attempt {attempt.get('number')}{host}{edit}"
     if ended is None:
         return [f"{head}: {_coloured(attempt.get('outcome') or 'in flight')}{_because(attempt.get('reason'))}"]
     took = "" if started is None else f" after {max(0.0, ended - started):.3f} s"

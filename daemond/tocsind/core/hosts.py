@@ -1,7 +1,7 @@
 """Which hosts signals come from. While it is one, no message says so; from the second host on, each says from which one it is.
 
 A signal without a host comes from this one. What this run has seen counts: after a restart the first signal of another host decides again,
-or the engine, where hosts share channels.
+or the journal, where hosts share channels and this one has met another.
 The daemon's own signals (alarms, reports) always name their host.
 """
 

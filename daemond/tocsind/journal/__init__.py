@@ -25,6 +25,7 @@ pays for one. It answers a job only after the commit.
     epochs           jobs: account, offer_again, feed_own, doubt: what the hosts' engine may have forgotten
     shared           jobs: leaving, handed_over, begun, take_in, ended, told, settle, ...: what several hosts send together
     stories          jobs: story, adopt: live messages that go on at another host
+    shared_view      jobs: waiting, note_loss; what `why` tells of that, within the jobs above
     rerouting        jobs: divert, reroute, return_to_origin: to fallbacks and back
     expectations     jobs: load, save, delete, last_signal
     silences         jobs: add, end, settle, active, ended, reported; count and delete_old within jobs above

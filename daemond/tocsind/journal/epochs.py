@@ -13,6 +13,7 @@ from typing import Final
 
 from tocsind.policy.delivery import Delivery, Priority
 
+from . import shared_view
 from .queue import COLUMNS, delivery_of
 from .shared import Here
 
@@ -70,6 +71,7 @@ def feed_own(  # noqa: PLR0917 - as `queue.feed`
 
 def doubt(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
     """Another host may have sent these, as the engine had them."""
+    shared_view.note_alone(connection, numbers)
     connection.execute(
         "UPDATE deliveries SET doubt = 1 WHERE number IN"
         " (SELECT delivery FROM shared WHERE epoch IS NOT NULL AND delivery IN (SELECT value FROM json_each(?)))",

@@ -11,6 +11,7 @@ import msgspec
 
 from tocsind.policy.delivery import OPEN, Priority, State
 
+from . import shared_view
 from .acknowledgements import by_whom
 from .digests import FIRST
 from .records import Count
@@ -135,6 +136,7 @@ def _live_message(  # noqa: PLR0917 - a row of the query above, in its order
     repeats: int,
     repeat_at: float | None,
 ) -> dict[str, Any]:
+    hosts, elsewhere = shared_view.of(connection, number)
     held = {"quiet_until": quiet_until, "delayed_until": delayed_until} if state == State.HELD.value else {}
     repeated = {"repeats": max(0, repeats), "repeat_at": repeat_at} if repeats > 0 or repeat_at is not None else {}
     return {
@@ -148,7 +150,8 @@ def _live_message(  # noqa: PLR0917 - a row of the query above, in its order
         "message": message,
         "possible_duplicate": bool(doubt),
         **({"digest": _digest(connection, digest)} if digest else {}),
-        "attempts": _attempts(connection, number),
+        **hosts,
+        "attempts": [*_attempts(connection, number), *elsewhere],
     }
 
 

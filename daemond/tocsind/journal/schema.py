@@ -341,6 +341,13 @@ _SEVENTEENTH = """
 ALTER TABLE shared ADD COLUMN epoch TEXT;    -- NULL: it was not handed over yet
 """
 
+# For people: who sent a shared delivery, what was tried there, and what came between (journal.shared_view).
+_EIGHTEENTH = """
+ALTER TABLE shared ADD COLUMN sender TEXT;
+ALTER TABLE shared ADD COLUMN tries BLOB;
+ALTER TABLE shared ADD COLUMN note TEXT;
+"""
+
 MIGRATIONS = (
     _FIRST,
     _SECOND,
@@ -359,6 +366,7 @@ MIGRATIONS = (
     _FIFTEENTH,
     _SIXTEENTH,
     _SEVENTEENTH,
+    _EIGHTEENTH,
 )
 
 

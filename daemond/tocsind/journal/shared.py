@@ -23,7 +23,7 @@ import msgspec
 from tocsin.ids import new_id
 from tocsind.policy.delivery import Delivery, Priority
 
-from . import limiter_state
+from . import limiter_state, shared_view
 from .queue import COLUMNS, delivery_of
 
 HANDED_OVER = "handed over to the hosts that share this destination"
@@ -70,6 +70,7 @@ class Arriving(msgspec.Struct, frozen=True):
     raw: bool
     attempted: bool
     lapsed: bool = False
+    attempted_by: str = ""  # the host that noted the attempt, where it is known
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -80,16 +81,10 @@ class Ended(msgspec.Struct, frozen=True):
     state: str
     reason: str | None
     message: str | None
-
-
-class Waiting(msgspec.Struct, frozen=True):
-    """So many deliveries wait for a destination. Another host may have sent those `in_doubt`, and did not say."""
-
-    destination: str
-    is_own: bool  # this host accepted them
-    is_known: bool  # the engine has them
-    n: int
-    in_doubt: int
+    sender: str = ""
+    tries: Sequence[shared_view.Try] = ()
+    doubt: bool = False
+    note: str | None = None
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -171,6 +166,7 @@ def take_in(
         "UPDATE shared SET epoch = ? WHERE origin <> ? AND id IN (SELECT value FROM json_each(?))",
         (epoch, here.host, json.dumps([each.id for each in arriving])),
     )
+    shared_view.note_attempts(connection, {each.id: each.attempted_by for each in arriving if each.attempted_by})
     new = {Priority(each.priority) for each, known_before in zip(arriving, known, strict=True) if known_before is None}
     return new, any(known)
 
@@ -271,7 +267,7 @@ def ended(connection: sqlite3.Connection, target: str, most: int = MAX_ROWS) -> 
     when its digest has.
     """
     rows = connection.execute(
-        "SELECT e.id, e.origin, coalesce(d.state, 'dropped'), d.reason, d.message"  # noqa: S608, RUF100 - constant text
+        "SELECT e.id, e.origin, coalesce(d.state, 'dropped'), d.reason, d.message, e.delivery, coalesce(d.doubt, 0), e.note"  # noqa: S608, RUF100 - constant text
         " FROM shared e LEFT JOIN deliveries d ON d.number = e.delivery"
         " WHERE e.target = ? AND e.stage IN ('begun', 'waits') "
         f" AND (d.state IS NULL OR d.state NOT IN {_OPEN})"
@@ -282,7 +278,10 @@ def ended(connection: sqlite3.Connection, target: str, most: int = MAX_ROWS) -> 
         " LIMIT ?",
         (target, most),
     )
-    return [Ended(*row) for row in rows]
+    return [
+        Ended(id_, origin, state, reason, message, "", shared_view.tries(connection, number), bool(doubt), note)
+        for id_, origin, state, reason, message, number, doubt, note in rows.fetchall()
+    ]
 
 
 def told(connection: sqlite3.Connection, ids: Collection[str]) -> None:
@@ -299,11 +298,13 @@ def settle(
     found = []
     for each in news:
         row = connection.execute(
-            "UPDATE deliveries SET state = ?, since = ?, reason = ?, message = ? WHERE state IN ('queued', 'held')"
-            " AND number = (SELECT delivery FROM shared WHERE id = ?)"
+            "UPDATE deliveries SET state = ?, since = ?, reason = ?, message = ?, doubt = doubt OR ?"
+            " WHERE state IN ('queued', 'held') AND number = (SELECT delivery FROM shared WHERE id = ?)"
             " RETURNING signal, destination, attempts",
-            (each.state, now, reasons[each.id], each.message, each.id),
+            (each.state, now, reasons[each.id], each.message, each.doubt, each.id),
         ).fetchall()
+        if row:
+            shared_view.record(connection, each.id, each.sender, each.tries, each.note)
         for signal, destination, attempts in row:
             (id_, age) = connection.execute(
                 "SELECT id, ? - (accepted + skew) FROM signals WHERE number = ?", (now, signal)
@@ -376,17 +377,6 @@ def requests(
         (channel, json.dumps(list(destinations)), since),
     )
     return [(number, answered, bool(expedited)) for number, answered, expedited in rows]
-
-
-def waiting(connection: sqlite3.Connection, *, host: str, destinations: Sequence[str]) -> list[Waiting]:
-    """What waits for these destinations."""
-    rows = connection.execute(
-        "SELECT d.destination, coalesce(s.origin, ?1) = ?1, coalesce(s.stage = 'waits', 0), count(*), sum(d.doubt)"  # noqa: S608 - constant text
-        " FROM deliveries d LEFT JOIN shared s ON s.delivery = d.number"
-        f" WHERE d.state IN {_OPEN} AND d.destination IN (SELECT value FROM json_each(?2)) GROUP BY 1, 2, 3",
-        (host, json.dumps(list(destinations))),
-    )
-    return [Waiting(name, bool(own), bool(known), n, in_doubt) for name, own, known, n, in_doubt in rows]
 
 
 def forget(connection: sqlite3.Connection) -> None:

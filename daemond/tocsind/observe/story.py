@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tocsind.clock import Clock, steady_to_wall
@@ -16,7 +17,11 @@ from .destination_view import wait_reason
 class Stories:
     """Reads stories. Its times are those of the wall clock as it is set now."""
 
-    def __init__(self, journal: Journal, lanes: Supervisor, clock: Clock) -> None:
+    def __init__(
+        self, journal: Journal, lanes: Supervisor, clock: Clock, tell: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
+        """`tell` adds what is known of a delivery that several hosts share."""
+        self._tell = tell
         self._journal = journal
         self._lanes = lanes
         self._clock = clock
@@ -32,6 +37,10 @@ class Stories:
 
     def _to_wall_time(self, delivery: dict[str, Any]) -> None:
         delivery["since"] = steady_to_wall(self._clock, delivery["since"])
+        if told := delivery.get("shared"):
+            told["since"] = steady_to_wall(self._clock, told["since"])
+        if self._tell:
+            self._tell(delivery)
         quiet, delay = delivery.pop("quiet_until", None), delivery.pop("delayed_until", None)
         if quiet is not None or delay is not None:
             until = quiet if delay is None else steady_to_wall(self._clock, delay)

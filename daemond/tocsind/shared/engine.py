@@ -72,6 +72,7 @@ class Item(msgspec.Struct, frozen=True):
 class Stored(msgspec.Struct, frozen=True):
     """An item in the engine: its place in its stream, and whether an attempt for it was begun and not settled.
 
+    `attempted_by`: the host of that attempt.
     `lapsed`: a host may have sent it, and what the engine knew of that is lost: it is from an earlier epoch, and a host that took part
     then has not said what it sent.
     """
@@ -81,6 +82,7 @@ class Stored(msgspec.Struct, frozen=True):
     body: bytes
     attempted: bool = False
     lapsed: bool = False
+    attempted_by: str = ""
 
 
 class Done(msgspec.Struct, frozen=True):

@@ -51,7 +51,7 @@ class Exchange:
             ended, reasons = [], {}
             for each in news:
                 try:
-                    end, host = ended_of(each)
+                    end, host = ended_of(each, self._targets.offset)
                 except Unreadable as unreadable:
                     self._put_aside(target, each.id, unreadable)
                     continue

@@ -77,6 +77,7 @@ class Hub:
         """Take part."""
         await self._journal.run(shared.forget)
         self._targets.is_alone = not await self._journal.run(shared.has_met)
+        self._note_others()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._repeat, self._tend_all, RENEW_SECONDS)
@@ -86,6 +87,11 @@ class Hub:
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(RELEASE_SECONDS):
                 await self._leave()
+
+    def _note_others(self) -> None:
+        """Alerts say from which host they are, from the first other host on that this one meets, restarts included."""
+        if not self._targets.is_alone:
+            self._hosts.note_others()
 
     async def _repeat(self, step: Callable[[], Any], every: float) -> None:
         while True:
@@ -122,8 +128,7 @@ class Hub:
             await self._store.scopes.join(self._targets.all_names())
         finally:
             self._check_outage()
-        if any(target.hosts > 1 for target in self._targets):
-            self._hosts.note_others()
+        self._note_others()
         await self._found()
 
     async def _listen(self) -> None:

@@ -19,6 +19,7 @@ from tocsin.errors import InvalidSignal
 from tocsin.signals import Signal
 from tocsind.journal import LaneState, LimitState
 from tocsind.journal.shared import Arriving, Ended, Leaving
+from tocsind.journal.shared_view import Try
 from tocsind.journal.stories import Story
 from tocsind.policy.delivery import SETTLED
 
@@ -55,6 +56,9 @@ class _Result(msgspec.Struct, frozen=True, array_like=True):
     reason: str | None
     message: str | None
     host: str
+    tries: tuple[Try, ...] = ()
+    doubt: bool = False
+    note: str | None = None
 
 
 class Unreadable(Exception):  # noqa: N818 - names the condition
@@ -133,24 +137,36 @@ def arriving(stored: Stored, priority: int, offset: float) -> tuple[str, Arrivin
         raw=body.raw,
         attempted=stored.attempted or body.doubt,
         lapsed=stored.lapsed,
+        attempted_by=stored.attempted_by if HOST_NAME.fullmatch(stored.attempted_by) else "",
     )
 
 
-def done_of(ended: Ended, host: str) -> Done:
-    """How a delivery ended here, for the host that accepted it."""
-    return Done(ended.id, ended.origin, _encode(_Result(ended.state, ended.reason, ended.message, host)))
+def done_of(ended: Ended, host: str, offset: float) -> Done:
+    """How a delivery ended here, for the host that accepted it. `offset` as in `item_of`."""
+    tries = tuple(_at(each, offset) for each in ended.tries)
+    result = _Result(ended.state, ended.reason, ended.message, host, tries, ended.doubt, ended.note)
+    return Done(ended.id, ended.origin, _encode(result))
 
 
-def ended_of(done: Done) -> tuple[Ended, str]:
+def _at(made: Try, offset: float) -> Try:
+    ended = None if made.ended is None else made.ended + offset
+    return msgspec.structs.replace(made, started=made.started + offset, ended=ended)
+
+
+def ended_of(done: Done, offset: float) -> tuple[Ended, str]:
     """How a delivery of this host ended, and at which host. Raises Unreadable."""
     try:
         result = msgspec.msgpack.decode(done.result, type=_Result)
     except msgspec.MsgspecError as error:
         raise Unreadable(str(error)) from None
-    if result.state not in _STATES:
-        raise Unreadable("it names no state")
+    if result.state not in _STATES or not HOST_NAME.fullmatch(result.host):
+        raise Unreadable("it names no state or no host")
     state = "sent" if result.state == "digested" else result.state
-    return Ended(done.id, done.origin, state, result.reason, result.message), result.host
+    tries = [_at(each, -offset) for each in result.tries if _is_sound(each)]
+    ended = Ended(
+        done.id, done.origin, state, result.reason, result.message, result.host, tries, result.doubt, result.note
+    )
+    return ended, result.host
 
 
 # --- what a holder learned ------------------------------------------------------------------------------------------------

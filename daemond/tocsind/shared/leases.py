@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from tocsind.clock import Clock
 from tocsind.events import Emit, EngineForgot, EngineRestarted, LeaseLost, LeaseTaken
-from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, epochs, shared, stories
+from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, epochs, shared, shared_view, stories
 
 from .engine import Account, Learned, Tended
 from .exchange import Exchange
@@ -166,6 +166,7 @@ class Leases:
                 self._emit(EngineRestarted(name) if has_memory else EngineForgot(name))
             if not has_memory:
                 self.forgot_at = now
+                await self._journal.run(shared_view.note_loss, self._store.host, target.name)
         return True
 
     async def report(self, target: Target) -> None:

@@ -83,7 +83,7 @@ class RedisEngine:
         found = _list(await self._run(scripts.READ, keys, (f"({after}" if after else "-", most)))
         rows = map(_list, found)
         return [
-            Stored(_text(place), _text(id_), _bytes(body), bool(tried), bool(lapsed))
+            Stored(_text(place), _text(id_), _bytes(body), bool(tried), bool(lapsed), _host(tried))
             for place, id_, body, tried, lapsed in rows
         ]
 
@@ -192,6 +192,11 @@ def _keys(target: str, *names: str) -> list[str]:
 
 def _channel(target: str) -> str:
     return f"tocsin:{{{target}}}:wake"
+
+
+def _host(token: object) -> str:
+    """The host that a token proves; empty for None."""
+    return "" if token is None else _text(token).partition(":")[0]
 
 
 def _noted(answer: object) -> list[Noted]:

@@ -124,9 +124,9 @@ for _, each in ipairs(found) do
     if #fields == 6 then
         local epoch = fields[6]
         local lapsed = epoch ~= id and (owed > 0 or redis.call('HEXISTS', KEYS[5], epoch) == 0)
-        all[#all + 1] = {each[1], fields[2], fields[4], redis.call('HEXISTS', KEYS[2], fields[2]), lapsed and 1 or 0}
+        all[#all + 1] = {each[1], fields[2], fields[4], redis.call('HGET', KEYS[2], fields[2]), lapsed and 1 or 0}
     else
-        all[#all + 1] = {each[1], each[1], '', 0, 0}
+        all[#all + 1] = {each[1], each[1], '', false, 0}
     end
 end
 return all

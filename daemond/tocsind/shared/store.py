@@ -252,7 +252,7 @@ class SharedStore(JournalStore):
         async with target.telling:
             while (ended := await self._ended(target, at_once=at_once)) or target.owed:
                 first = target.owed[0] if target.owed else Settled()
-                done = [done_of(each, self.host) for each in ended]
+                done = [done_of(each, self.host, self.targets.offset) for each in ended]
                 await self.engine.settle(target.name, target.token, msgspec.structs.replace(first, done=done))
                 del target.owed[:1]
                 await self._told([each.id for each in ended])

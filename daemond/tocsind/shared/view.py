@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from tocsind.clock import Clock
-from tocsind.journal import Journal, shared
+from tocsind.journal import Journal, shared_view
 
 from .presence import Presence
 from .targets import Target, Targets
@@ -49,7 +49,7 @@ class View:
         self._clock = clock
         self._host = host
         self.presence = presence
-        self._counts: Sequence[shared.Waiting] = ()
+        self._counts: Sequence[shared_view.Waiting] = ()
         self._counted, self._took = -inf, 0.0
 
     async def part(self) -> tuple[dict[str, Any], list[str]]:
@@ -68,6 +68,26 @@ class View:
             "quarantined": engine.quarantined,
             "lanes": lanes,
         }, _problems(engine, is_away=is_away)
+
+    def tell_story(self, delivery: dict[str, Any]) -> None:
+        """Add to a delivery in `why` whether it was accepted here, and who would send it now."""
+        target, is_open = self._targets.of(delivery["destination"]), delivery["state"] in {"queued", "held"}
+        told = delivery.get("shared")
+        if told is None:
+            if target is None or not is_open:
+                return
+            told = dict.fromkeys(("stage", "since", "sent_by", "note")) | {"accepted_by": self._host}
+            delivery["shared"] = told
+        told["here"] = told["accepted_by"] == self._host
+        told["sends"] = self._who_sends(target) if target and is_open else None
+
+    def _who_sends(self, target: Target) -> str:
+        now, engine = self._clock.now(), self._engine()
+        if self._targets.is_away(now):
+            return f"the engine is away: {engine.problem}; {engine.then}"
+        if target.holds(now):
+            return "this host sends"
+        return f"{target.holder} sends" if target.holder else "no host sends at present"
 
     async def hosts(self) -> dict[str, Any]:
         """Every host that the engine knows; what is known last while it is away."""
@@ -91,18 +111,18 @@ class View:
         now = self._clock.now()
         return [name for target in self._targets if target.holds(now) for name in self._targets.names(target)]
 
-    async def _count(self) -> Sequence[shared.Waiting]:
+    async def _count(self) -> Sequence[shared_view.Waiting]:
         now = self._clock.now()
         if now - self._counted >= self._took * _SHARE:
             names = [name for target in self._targets for name in self._targets.names(target)]
-            self._counts = await self._journal.run(partial(shared.waiting, host=self._host, destinations=names))
+            self._counts = await self._journal.run(partial(shared_view.waiting, host=self._host, destinations=names))
             self._counted = self._clock.now()
             self._took = self._counted - now
         return self._counts
 
 
 def _lane(
-    targets: Targets, target: Target, now: float, counts: Iterable[shared.Waiting], *, is_away: bool
+    targets: Targets, target: Target, now: float, counts: Iterable[shared_view.Waiting], *, is_away: bool
 ) -> Mapping[str, Any]:
     names = targets.names(target)
     here = [each for each in counts if each.destination in names]
@@ -118,7 +138,7 @@ def _lane(
     }
 
 
-def _kept(counts: Iterable[shared.Waiting]) -> int:
+def _kept(counts: Iterable[shared_view.Waiting]) -> int:
     return sum(each.n for each in counts if each.is_own and not each.is_known)
 
 

@@ -163,7 +163,15 @@ class MemoryEngine:
         it = self._of(target)
         rows = [(place, item) for place, item in it.streams[priority].items() if place > after and it.epoch]
         return [
-            Stored(place, item.id, item.body, item.id in it.open, it.lapsed(item.epoch)) for place, item in rows[:most]
+            Stored(
+                place,
+                item.id,
+                item.body,
+                item.id in it.open,
+                it.lapsed(item.epoch),
+                it.open.get(item.id, "").partition(":")[0],
+            )
+            for place, item in rows[:most]
         ]
 
     async def begin(

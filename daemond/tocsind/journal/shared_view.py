@@ -1,0 +1,115 @@
+"""What people see of deliveries that several hosts share: how many wait; for `why`, who accepted and who sent one, and what came between.
+
+The columns `sender`, `tries` and `note` of the table `shared` are for people only: nothing is decided by them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+MAX_TRIES: Final = 5  # the last ones, of one delivery at another host
+MAX_REASON: Final = 200  # code points
+ALONE: Final = "the engine was away: this host sent it alone, and another may have sent it"
+FORGOTTEN: Final = "the engine lost what it held: it was handed over again"
+
+_OPEN: Final = "('queued', 'sending', 'held')"
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Try(msgspec.Struct, frozen=True, array_like=True):
+    """An attempt of another host, on this host's steady clock."""
+
+    number: int
+    started: float
+    ended: float | None
+    outcome: str | None
+    reason: str | None
+    edits: str | None = None
+
+
+_tries_of = msgspec.msgpack.Decoder(tuple[Try, ...]).decode
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """So many deliveries wait for a destination. Another host may have sent those `in_doubt`, and did not say."""
+
+    destination: str
+    is_own: bool  # this host accepted them
+    is_known: bool  # the engine has them
+    n: int
+    in_doubt: int
+
+
+def in_doubt(host: str) -> str:
+    """The note of a delivery that a host began to send, and that ended there in an unknown way."""
+    return f"{host} began an attempt and did not say how it ended: it died, or lost the engine"
+
+
+def tries(connection: sqlite3.Connection, delivery: int) -> tuple[Try, ...]:
+    """The last attempts of a delivery here."""
+    rows = connection.execute(
+        "SELECT number, started, ended, outcome, substr(reason, 1, ?), edits FROM attempts WHERE delivery = ?"
+        " ORDER BY number DESC LIMIT ?",
+        (MAX_REASON, delivery, MAX_TRIES),
+    )
+    return tuple(reversed([Try(*row) for row in rows]))
+
+
+def waiting(connection: sqlite3.Connection, *, host: str, destinations: Sequence[str]) -> list[Waiting]:
+    """What waits for these destinations."""
+    rows = connection.execute(
+        "SELECT d.destination, coalesce(s.origin, ?1) = ?1, coalesce(s.stage = 'waits', 0), count(*), sum(d.doubt)"  # noqa: S608 - constant text
+        " FROM deliveries d LEFT JOIN shared s ON s.delivery = d.number"
+        f" WHERE d.state IN {_OPEN} AND d.destination IN (SELECT value FROM json_each(?2)) GROUP BY 1, 2, 3",
+        (host, json.dumps(list(destinations))),
+    )
+    return [Waiting(name, bool(own), bool(known), n, in_doubt) for name, own, known, n, in_doubt in rows]
+
+
+def record(connection: sqlite3.Connection, id_: str, sender: str, made: Sequence[Try], note: str | None) -> None:
+    """What another host, the sender, did for a delivery of this one."""
+    connection.execute(
+        "UPDATE shared SET sender = ?, tries = ?, note = coalesce(?, note) WHERE id = ?",
+        (sender, _encode(made) if made else None, note, id_),
+    )
+
+
+def note_attempts(connection: sqlite3.Connection, hosts: Mapping[str, str]) -> None:
+    """Note which host began an attempt, by the id of what was handed over."""
+    connection.executemany(
+        "UPDATE shared SET note = ? WHERE id = ?", [(in_doubt(host), id_) for id_, host in hosts.items()]
+    )
+
+
+def note_alone(connection: sqlite3.Connection, deliveries: Collection[int]) -> None:
+    """Note that this host sends alone what the engine had, by number."""
+    connection.execute(
+        "UPDATE shared SET note = ? WHERE epoch IS NOT NULL AND delivery IN (SELECT value FROM json_each(?))",
+        (ALONE, json.dumps(list(deliveries))),
+    )
+
+
+def note_loss(connection: sqlite3.Connection, host: str, target: str) -> None:
+    """Note that the engine has lost what this host handed over."""
+    connection.execute(
+        "UPDATE shared SET note = ? WHERE target = ? AND origin = ? AND stage IN ('begun', 'waits') AND epoch IS NOT NULL",
+        (FORGOTTEN, target, host),
+    )
+
+
+def of(connection: sqlite3.Connection, delivery: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The part `shared` of a delivery (empty: it is not), and the attempts of another host."""
+    row = connection.execute(
+        "SELECT origin, stage, since, sender, note, tries FROM shared WHERE delivery = ?", (delivery,)
+    ).fetchone()
+    if row is None:
+        return {}, []
+    origin, stage, since, sender, note, packed = row
+    told = {"accepted_by": origin, "stage": stage, "since": since, "sent_by": sender, "note": note}
+    made = [msgspec.structs.asdict(each) | {"host": sender} for each in _tries_of(packed or b"\x90")]
+    return {"shared": told}, made
