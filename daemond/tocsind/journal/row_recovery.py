@@ -107,6 +107,7 @@ def salvage(source: sqlite3.Connection, fresh: sqlite3.Connection, now: float, *
     fresh.execute(
         "DELETE FROM deliveries WHERE NOT EXISTS (SELECT 1 FROM signals s WHERE s.number = deliveries.signal)"
     )
+    fresh.execute("DELETE FROM shared WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.number = shared.delivery)")
     _copy_redo(source, fresh)
     _copy_reports(source, fresh)
     if in_doubt:
