@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Awaitable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, TypeVar
 
@@ -17,7 +16,11 @@ from .client import Argument, Client
 from .engine import (
     FULL_MS,
     GONE_MS,
+    LARGEST_BODY,
+    LARGEST_STATE,
     LEASE_MS,
+    LONGEST_ID,
+    MAX_BAD,
     MAX_HOSTS,
     MAX_MISSING,
     MAX_REQUESTS,
@@ -51,7 +54,6 @@ class RedisEngine:
     def __init__(self, address: EngineAddress) -> None:
         self.address = address
         self._client = Client(address)
-        self._run = self._client.run_script
         self.aclose = self._client.aclose
 
     # --- the engine's steps ---------------------------------------------------------------------------------------------
@@ -80,7 +82,9 @@ class RedisEngine:
 
     async def read(self, target: str, priority: int, after: str, most: int) -> list[Stored]:
         keys = _keys(target, _STREAMS[priority], "open", "epoch", "witnesses", "past")
-        found = _list(await self._run(scripts.READ, keys, (f"({after}" if after else "-", most)))
+        found = _list(
+            await self._run(scripts.READ, keys, (f"({after}" if after else "-", most, LONGEST_ID, LARGEST_BODY))
+        )
         rows = map(_list, found)
         return [
             Stored(_text(place), _text(id_), _bytes(body), bool(tried), bool(lapsed), _host(tried))
@@ -104,16 +108,23 @@ class RedisEngine:
         await self._run(scripts.SETTLE, keys, (*head, *given))
 
     async def news(self, target: str, host: str, most: int) -> list[Done]:
-        (key,) = _keys(target, f"news:{host}")
-        found = await self._client.run(partial(_some_of_hash, key, most))
-        return [Done(_text(id_), host, _bytes(end)) for id_, end in found.items()]
+        keys, found, cursor = _keys(target, f"news:{host}"), [], "0"
+        while True:
+            place, pairs = _list(await self._run(scripts.NEWS, keys, (cursor, most, LARGEST_BODY)))
+            flat, cursor = _list(pairs), _text(place)
+            found += [Done(_text(id_), host, _bytes(end)) for id_, end in zip(flat[::2], flat[1::2], strict=True)]
+            if cursor == "0" or len(found) >= most:
+                return found
 
     async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
         (key,) = _keys(target, f"news:{host}")
-        await self._client.run(lambda client: client.hdel(key, *ids))
+        await self._on([key], self._client.run(lambda client: client.hdel(key, *ids)))
 
     async def learned(self, target: str) -> Learned:
-        state, asked = map(_list, _list(await self._run(scripts.LEARNED, _keys(target, "state", "asked"), ())))
+        state, asked = map(
+            _list,
+            _list(await self._run(scripts.LEARNED, _keys(target, "state", "asked"), (LARGEST_STATE, MAX_REQUESTS))),
+        )
         known = {_text(name): _bytes(value) for name, value in zip(state[::2], state[1::2], strict=True)}
         return Learned(known, _requests(asked))
 
@@ -125,7 +136,7 @@ class RedisEngine:
     async def report(self, target: str, requests: Mapping[str, int]) -> None:
         if requests:
             (key,) = _keys(target, "asked")
-            await self._client.run(lambda client: client.zadd(key, requests, nx=True))
+            await self._on([key], self._client.run(lambda client: client.zadd(key, requests, nx=True)))
 
     async def ask(self, scope: str, question: Question) -> Room:
         times = (SETTLING_MS, SEEN_MS, GONE_MS, FULL_MS, scope_scripts.KEPT_MS)
@@ -149,7 +160,7 @@ class RedisEngine:
 
     async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
         keys = _keys(target, _STREAMS[priority], "at", "bad")
-        await self._run(scripts.QUARANTINE, keys, (stored.place, stored.id, stored.body))
+        await self._run(scripts.QUARANTINE, keys, (stored.place, stored.id, stored.body, int(priority), MAX_BAD))
 
     async def note(self, host: str, note: bytes) -> list[Noted]:
         arguments = (host, note, NOTE_KEPT_MS, MISSING_MS, MAX_HOSTS, MAX_MISSING)
@@ -182,8 +193,46 @@ class RedisEngine:
             found.append(f"the engine may evict what waits: maxmemory-policy is {policy}, and has to be noeviction")
         return found
 
+    async def _run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> object:
+        return await self._on(keys, self._client.run_script(script, keys, arguments))
+
+    async def _on(self, keys: Sequence[str], step: Awaitable[T]) -> T:
+        """What a step on keys of one target or scope returns. A key of another type than it has to have is put aside."""
+        try:
+            return await step
+        except EngineAway as away:
+            if "WRONGTYPE" in str(away):
+                await self._put_aside(keys)
+            raise
+
+    async def _put_aside(self, keys: Sequence[str]) -> None:
+        """Rename what has a wrong type. The target has forgotten its items then; hosts hand them over again."""
+        start = keys[0][: keys[0].index("}:") + 2]
+        is_target = not start.startswith(("tocsin:{scope-", "tocsin:{hosts}"))
+        kinds = _KINDS if is_target else _OTHER_KINDS
+        named = {**{f"{start}{name}": kind for name, kind in kinds.items()}, **dict.fromkeys(keys, "hash")}
+        named |= {key: kind for key in keys if (kind := kinds.get(key.removeprefix(start)))}
+        arguments: list[Argument] = [*named.values(), int(is_target)]
+        aside = _list(await self._client.run_script(scripts.PUT_ASIDE, list(named), arguments))
+        if aside:
+            names = ", ".join(map(_text, aside))
+            raise EngineAway(
+                f"something else was at {names} in the engine; it is put aside there, with :wrong at its end"
+            )
+
 
 _STREAMS: Final = ("s0", "s1", "s2", "s3")
+_KINDS: Final = {
+    **dict.fromkeys(_STREAMS, "stream"),
+    **dict.fromkeys(("lease", "fence"), "string"),
+    **dict.fromkeys(("hosts", "asked", "stories"), "zset"),
+    **dict.fromkeys(("epoch", "trouble", "witnesses", "past", "at", "open", "state", "bad"), "hash"),
+}
+_OTHER_KINDS: Final = {  # of a scope, and of what hosts say of themselves
+    **dict.fromkeys(("urgent", "limit"), "string"),
+    **dict.fromkeys(("log", "hosts", "seen"), "zset"),
+    **dict.fromkeys(("since", "notes"), "hash"),
+}
 
 
 def _keys(target: str, *names: str) -> list[str]:
@@ -202,17 +251,6 @@ def _host(token: object) -> str:
 def _noted(answer: object) -> list[Noted]:
     rows = map(_list, _list(answer))
     return [Noted(_text(host), _int(at), _int(ago), _bytes(note)) for host, at, ago, note in rows]
-
-
-def _some_of_hash(key: str, most: int, client: redis.Redis) -> dict[object, object]:
-    """At least so many fields of a hash, or all; what is written meanwhile may be missing."""
-    found: dict[object, object] = {}
-    cursor = 0
-    while True:
-        cursor, some = client.hscan(key, cursor, count=most)
-        found |= _typed(some, dict)
-        if cursor == 0 or len(found) >= most:
-            return found
 
 
 def _info(client: redis.Redis) -> dict[str, Any]:

@@ -16,7 +16,8 @@ Keys of a target, all in one hash slot, below `tocsin:{TARGET}:`
     asked     sorted set request -> when it was answered; infinite: no answer yet
     state     hash name -> what the next holder must know
     stories   sorted set name of a live message in `state` -> when it changed; the oldest are forgotten
-    bad       hash item's id -> a body that no host could read
+    bad       hash item's id -> a body that no host could read; no more than MAX_BAD
+    KEY:wrong what was found under a key, and was of another type
     news:HOST hash item's id -> how it ended, until its host has recorded it
 
 Keys of all hosts, below `tocsin:{hosts}:`, which expire:
@@ -57,7 +58,7 @@ elseif is_new then
     redis.call('HSET', KEYS[7], id, '')
     redis.call('DEL', KEYS[6])
     local newest = redis.call('ZRANGE', KEYS[4], -1, -1, 'WITHSCORES')[2]
-    for _, host in ipairs(newest and redis.call('ZRANGEBYSCORE', KEYS[4], newest - ARGV[6], '+inf') or {}) do
+    for _, host in ipairs(newest and redis.call('ZRANGEBYSCORE', KEYS[4], newest - ARGV[6], '+inf', 'LIMIT', 0, 1000) or {}) do
         redis.call('HSET', KEYS[6], host, '')
     end
     local start, count = id:match('^(.*)%.(%d+)$')
@@ -73,14 +74,20 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now - 3600000
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now - 3600000)
 if ARGV[9] == '' then redis.call('HDEL', KEYS[5], ARGV[1]) else redis.call('HSET', KEYS[5], ARGV[1], ARGV[9]) end
 local held, is_first, owed = redis.call('GET', KEYS[1]), ARGV[2] == '', missing(KEYS[6], id)
-local seen = redis.call('ZRANGEBYSCORE', KEYS[4], now - tonumber(ARGV[6]), '+inf')
-local young = now - tonumber(at) < tonumber(ARGV[5])
+local seen = redis.call('ZRANGEBYSCORE', KEYS[4], now - tonumber(ARGV[6]), '+inf', 'LIMIT', 0, 1000)
+local young = now - (tonumber(at) or 0) < tonumber(ARGV[5])
 local is_own = is_first and held and held:sub(1, #ARGV[1] + 1) == ARGV[1] .. ':'
 local is_free = not held and (not young or (owed == 0 and (not is_first or (ARGV[8] == '1' and #seen == 1))))
-if held and held == ARGV[2] then
+local lasts = held and redis.call('PTTL', KEYS[1])
+if held and (held == ARGV[2] or lasts < 0 or lasts > tonumber(ARGV[4])) then
     redis.call('PEXPIRE', KEYS[1], ARGV[4])
 elseif ARGV[3] == '1' and not is_new and (is_own or is_free) then
-    held = ARGV[1] .. ':' .. redis.call('INCR', KEYS[2]) .. '.' .. now
+    local fence = redis.pcall('INCR', KEYS[2])
+    if type(fence) == 'table' then
+        redis.call('DEL', KEYS[2])
+        fence = redis.call('INCR', KEYS[2])
+    end
+    held = ARGV[1] .. ':' .. fence .. '.' .. now
     redis.call('SET', KEYS[1], held, 'PX', ARGV[4])
 end
 return {held or '', now, id, seen, young and 1 or 0, redis.call('HGETALL', KEYS[5]), owed}
@@ -110,7 +117,7 @@ if new > 0 then redis.call('PUBLISH', ARGV[1], 'new') end
 return new
 """
 
-# KEYS stream open epoch witnesses past | ARGV start most
+# KEYS stream open epoch witnesses past | ARGV start most longest_id largest_body
 READ: Final = (
     _MISSING
     + """
@@ -121,7 +128,7 @@ local owed = missing(KEYS[4], id)
 local all = {}
 for _, each in ipairs(found) do
     local fields = each[2]
-    if #fields == 6 then
+    if #fields == 6 and #fields[2] <= tonumber(ARGV[3]) and #fields[4] <= tonumber(ARGV[4]) then
         local epoch = fields[6]
         local lapsed = epoch ~= id and (owed > 0 or redis.call('HEXISTS', KEYS[5], epoch) == 0)
         all[#all + 1] = {each[1], fields[2], fields[4], redis.call('HGET', KEYS[2], fields[2]), lapsed and 1 or 0}
@@ -157,7 +164,8 @@ local i = 10
 for d = 1, done do
     local id, place = ARGV[i], redis.call('HGET', KEYS[3], ARGV[i])
     if place then
-        redis.call('XDEL', KEYS[6 + place:sub(1, 1)], place:sub(3))
+        local stream = KEYS[6 + (tonumber(place:match('^[0-3]')) or 0)]
+        redis.pcall('XDEL', stream, place:sub(3))
         redis.call('HDEL', KEYS[3], id)
     end
     redis.call('HDEL', KEYS[2], id)
@@ -208,21 +216,55 @@ if ARGV[3] ~= '' and id:sub(-2) == '.0' then redis.call('HSET', KEYS[3], ARGV[3]
 return 1
 """
 
-# KEYS state asked
+# KEYS state asked | ARGV largest, most
 LEARNED: Final = (
     NOW
     + """
 for _, open in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '+inf', '+inf')) do redis.call('ZADD', KEYS[2], now, open) end
-return {redis.call('HGETALL', KEYS[1]), redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')}
+local all, some, size = redis.call('HGETALL', KEYS[1]), {}, 0
+for n = 1, #all, 2 do
+    size = size + #all[n] + #all[n + 1]
+    if size > tonumber(ARGV[1]) then break end
+    some[n], some[n + 1] = all[n], all[n + 1]
+end
+return {some, redis.call('ZRANGE', KEYS[2], -ARGV[2], -1, 'WITHSCORES')}
 """
 )
 
-# KEYS stream at bad | ARGV place id body
+# KEYS stream at bad | ARGV place id body priority most
 QUARANTINE: Final = """
 redis.call('XDEL', KEYS[1], ARGV[1])
-redis.call('HDEL', KEYS[2], ARGV[2])
-redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[4] .. '/' .. ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[2]) end
+if redis.call('HLEN', KEYS[3]) < tonumber(ARGV[5]) then redis.call('HSET', KEYS[3], ARGV[2], ARGV[3]) end
 return 1
+"""
+
+# KEYS news | ARGV cursor most largest
+NEWS: Final = """
+local found = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+local pairs = found[2]
+for n = 2, #pairs, 2 do
+    if #pairs[n] > tonumber(ARGV[3]) then pairs[n] = '' end
+end
+return {found[1], pairs}
+"""
+
+# KEYS of a target or scope | ARGV the type that each has to have, all of them or those that make up a target's memory
+PUT_ASIDE: Final = """
+local aside = {}
+for n, key in ipairs(KEYS) do
+    local kind = redis.call('TYPE', key).ok
+    if kind ~= 'none' and kind ~= ARGV[n] then
+        redis.call('RENAME', key, key .. ':wrong')
+        aside[#aside + 1] = key
+    end
+end
+if ARGV[#KEYS + 1] == '1' and #aside > 0 then
+    for n, key in ipairs(KEYS) do
+        if ARGV[n] == 'stream' or key:sub(-3) == ':at' or key:sub(-6) == ':epoch' then redis.call('DEL', key) end
+    end
+end
+return aside
 """
 
 # KEYS seen notes | ARGV host note keep_ms missing_ms most most_missing
