@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 
+import msgspec
 from tests.journal.factories import NOW, put
 
 from tocsin.signals import Signal
-from tocsind.journal import epochs, queries, shared, shared_view
+from tocsind.journal import epochs, loss_reports, queries, shared, shared_view
 from tocsind.journal.shared import Arriving, Ended, Here
 from tocsind.journal.shared_view import MAX_REASON, MAX_TRIES, Try, Waiting
 
@@ -119,3 +120,29 @@ def test_an_outage_and_a_loss_of_the_engine_are_noted(database: sqlite3.Connecti
     epochs.doubt(database, [number])
     assert shared_view.ALONE in str(told(database, alone)["shared"])
     assert "shared" not in told(database, put(database, "a"))
+
+
+def test_what_another_host_accepted_expires_without_a_report_here(database: sqlite3.Connection) -> None:
+    own = put(database, "a", expires=10.0)
+    found = arriving(Signal("x"))
+    take_in(database, msgspec.structs.replace(found, deadline=NOW + 10))
+    assert shared_view.expire_foreign(database, "vm-1", NOW + 9) == []
+    assert shared_view.expire_foreign(database, "vm-1", NOW + 11) == [(found.signal, "a", "vm-2")]
+    assert loss_reports.unseen(database) == []
+    assert told(database, found.signal)["state"] == "expired"
+    assert told(database, own)["state"] == "queued"
+
+
+def test_origins_are_those_of_other_hosts(database: sqlite3.Connection) -> None:
+    _, own = handed_over(database)
+    take_in(database, arriving(Signal("x")))
+    (foreign,) = database.execute("SELECT max(number) FROM deliveries").fetchone()
+    assert shared_view.origins(database, "vm-1", [own, foreign, 99]) == {foreign: "vm-2"}
+
+
+def test_a_death_at_another_host_is_reported_there_alone(database: sqlite3.Connection) -> None:
+    id_, _ = handed_over(database)
+    end = Ended(f"vm-1/{id_}/a", "vm-1", "dead", "400", None, "vm-2")
+    (settled,) = shared.settle(database, [end], {end.id: "dead by vm-2: 400"}, NOW)
+    assert (settled.state, settled.sender, settled.reason) == ("dead", "vm-2", "dead by vm-2: 400")
+    assert loss_reports.unseen(database) == []

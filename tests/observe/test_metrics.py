@@ -96,6 +96,11 @@ COUNTED: list[tuple[Event, dict[str, int]]] = [
     (AlarmUndeliverable("breaker", "d"), {"alarms_undeliverable": 1}),
     (EngineLost("no answer", "it waits"), {"engine_losses": 1}),
     (LeaseTaken("d", "host-2"), {"leases_taken": 1}),
+    (Sent("ID", "d", 1, 0.5, by="vm-2"), {"notifications_sent": 1, "deliveries_by_others": 1}),
+    (Sent("ID", "d", 1, 0.5, origin="vm-2"), {"deliveries_for_others": 1}),
+    (Ambiguous("ID", "d", "no answer", "vm-2"), {"deliveries_for_others": 1}),
+    (Dead("ID", "d", "400", "vm-2"), {"deliveries_for_others": 1}),
+    (Expired("ID", "d", "vm-2"), {"deliveries_for_others": 1}),
     (ItemQuarantined("d", "x", "no delivery"), {"items_quarantined": 1}),
 ]
 

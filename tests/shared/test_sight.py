@@ -57,6 +57,12 @@ def test_status_of_all_hosts_says_that_a_host_alone_shares_nothing(tmp_path: Pat
         assert "no [shared]" in shown.stderr
 
 
+def counts(host: DaemonProcess) -> list[int]:
+    """What arrived of this host, what it sent for others, and what others sent for it."""
+    names = ("notifications_sent", "deliveries_for_others", "deliveries_by_others")
+    return [host.status()["counters"][name] for name in names]
+
+
 def story(host: DaemonProcess, id_: str) -> str:
     return " ".join(host.tocsin("why", id_).stdout.split())
 
@@ -76,6 +82,10 @@ def test_why_on_the_accepting_host_says_who_sent_and_what_was_tried(
         assert f"it was sent by {name}" in told
         assert f"message {json.loads(other.tocsin('why', id_, '--json').stdout)['deliveries'][0]['message']}" in told
         assert f"came from {of_other}, which accepted it" in story(holder, id_)
+        assert holder.settled(holder.client.send("two").id) == ["delivered"]
+        until(lambda: counts(holder) == [1, 1, 0])
+        assert counts(other) == [1, 0, 1], "all hosts together have sent two"
+        assert [host.destination("d")["last_success_seconds"] is None for host in found] == [False, False]
 
 
 def test_why_on_the_accepting_host_tells_a_death_and_a_doubt(

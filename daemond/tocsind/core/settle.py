@@ -226,18 +226,25 @@ class JournalStore:
     def _announce_outcome(self, attempt: SettledAttempt, now: float) -> None:
         delivery, settlement = attempt.delivery, attempt.settlement
         id_, destination, reason = delivery.id, delivery.destination, settlement.reason or ""
+        origin = self._origin(delivery)
         match settlement.state:
             case State.SENT:
                 age = now - delivery.waits_since
-                self._emit(Sent(id_, destination, delivery.attempts, age, settlement.message, settlement.reason))
+                message, shown = settlement.message, settlement.reason
+                self._emit(Sent(id_, destination, delivery.attempts, age, message, shown, origin))
             case State.UNKNOWN:
-                self._emit(Ambiguous(id_, destination, reason))
+                self._emit(Ambiguous(id_, destination, reason, origin))
             case State.DEAD:
-                self._emit(Dead(id_, destination, reason))
+                self._emit(Dead(id_, destination, reason, origin))
             case _:
                 self._emit(Deferred(id_, destination, delivery.attempts, settlement.wait, reason))
         if settlement.state in law.SETTLED:
             self._release_waiters(delivery)
+
+    def _origin(self, delivery: Delivery) -> str | None:
+        """The host that accepted a delivery that was just settled; None: this one."""
+        del delivery
+        return None
 
     def _release_waiters(self, delivery: Delivery) -> None:
         if delivery.signal.source == DAEMON_SOURCE:  # it may be a digest

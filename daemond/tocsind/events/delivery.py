@@ -1,4 +1,7 @@
-"""Events of delivery: outcomes of deliveries, and changes of a lane's state."""
+"""Events of delivery: outcomes of deliveries, and changes of a lane's state.
+
+`origin` is the host that accepted the signal, where hosts share the destination and it was another one; `by` is the one that sent it.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ class Sent(Event, frozen=True):
     seconds: float
     message: str | None = None
     reason: str | None = None  # of a live message: how the signal was shown
+    origin: str | None = None
+    by: str | None = None
 
 
 class Edited(Event, frozen=True):
@@ -37,6 +42,7 @@ class Ambiguous(Event, frozen=True):
     id: str
     destination: str
     reason: str
+    origin: str | None = None
 
 
 class Deferred(Event, frozen=True):
@@ -56,6 +62,7 @@ class Dead(Event, frozen=True):
     id: str
     destination: str
     reason: str
+    origin: str | None = None
 
 
 class Expired(Event, frozen=True):
@@ -64,6 +71,7 @@ class Expired(Event, frozen=True):
     level: ClassVar[str] = "warning"
     id: str
     destination: str
+    origin: str | None = None
 
 
 class Rerouted(Event, frozen=True):

@@ -95,6 +95,8 @@ class Settled(msgspec.Struct, frozen=True):
     state: str
     attempts: int
     age: float
+    sender: str
+    reason: str
 
 
 def leaving(
@@ -309,7 +311,10 @@ def settle(
             (id_, age) = connection.execute(
                 "SELECT id, ? - (accepted + skew) FROM signals WHERE number = ?", (now, signal)
             ).fetchone()
-            found.append(Settled(id_, destination, each.state, attempts, age))
+            found.append(Settled(id_, destination, each.state, attempts, age, each.sender, reasons[each.id]))
+    connection.executemany(  # the host where they ended reports them to people
+        "DELETE FROM unseen WHERE delivery = (SELECT delivery FROM shared WHERE id = ?)", [(each.id,) for each in news]
+    )
     told(connection, [each.id for each in news])
     return found
 

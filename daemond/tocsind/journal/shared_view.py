@@ -12,6 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
+from tocsind.policy.delivery import State
+
+from . import maintenance
+
 MAX_TRIES: Final = 5  # the last ones, of one delivery at another host
 MAX_REASON: Final = 200  # code points
 ALONE: Final = "the engine was away: this host sent it alone, and another may have sent it"
@@ -69,6 +73,29 @@ def waiting(connection: sqlite3.Connection, *, host: str, destinations: Sequence
         (host, json.dumps(list(destinations))),
     )
     return [Waiting(name, bool(own), bool(known), n, in_doubt) for name, own, known, n, in_doubt in rows]
+
+
+def origins(connection: sqlite3.Connection, host: str, deliveries: Collection[int]) -> dict[int, str]:
+    """Which other host accepted each of these deliveries, by number."""
+    rows = connection.execute(
+        "SELECT delivery, origin FROM shared WHERE origin <> ? AND delivery IN (SELECT value FROM json_each(?))",
+        (host, json.dumps(list(deliveries))),
+    )
+    return dict(rows.fetchall())
+
+
+def expire_foreign(connection: sqlite3.Connection, host: str, now: float) -> list[tuple[str, str, str]]:
+    """Settle what other hosts accepted and whose deadline has passed: signal, destination and host. That host reports them to people."""
+    rows = connection.execute(
+        "SELECT d.number, s.id, d.destination, e.origin FROM deliveries d JOIN signals s ON s.number = d.signal"
+        " JOIN shared e ON e.delivery = d.number"
+        " WHERE d.state IN ('queued', 'held') AND d.deadline IS NOT NULL AND d.deadline <= ? AND e.origin <> ? LIMIT ?",
+        (now, host, maintenance.CHUNK),
+    ).fetchall()
+    for number, _, _, _ in rows:
+        maintenance.close(connection, number, State.EXPIRED, maintenance.EXPIRED_REASON, now)
+    connection.executemany("DELETE FROM unseen WHERE delivery = ?", [(number,) for number, *_ in rows])
+    return [(id_, destination, origin) for _, id_, destination, origin in rows]
 
 
 def record(connection: sqlite3.Connection, id_: str, sender: str, made: Sequence[Try], note: str | None) -> None:

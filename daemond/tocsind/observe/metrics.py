@@ -59,6 +59,12 @@ from tocsind.events import (
 )
 from tocsind.policy.delivery import Priority
 
+
+def _here(event: Sent | Ambiguous | Dead | Expired, **counts: int) -> dict[str, int]:
+    """Where hosts share a destination, an end counts at the host that accepted the signal: so the sum over hosts is right."""
+    return counts if event.origin is None else {"deliveries_for_others": 1}
+
+
 _COUNTS: dict[type[Event], Callable[[Any], dict[str, int]]] = {
     Accepted: lambda event: {"signals_accepted": 1, "notifications_queued": len(event.destinations)},
     Duplicate: lambda _: {"signals_duplicate": 1},
@@ -69,12 +75,14 @@ _COUNTS: dict[type[Event], Callable[[Any], dict[str, int]]] = {
     ExpectationLate: lambda _: {"expectations_late": 1},
     ExpectationMet: lambda _: {"expectations_met": 1},
     SignalsLost: lambda event: {"signals_lost": event.signals},
-    Sent: lambda _: {"notifications_sent": 1},
+    Sent: lambda event: _here(event, notifications_sent=1, deliveries_by_others=int(event.by is not None)),
     Edited: lambda _: {"messages_edited": 1},
-    Ambiguous: lambda _: {"notifications_sent": 1, "deliveries_in_doubt": 1},  # it may have arrived; `why` says so
-    Dead: lambda _: {"notifications_failed": 1},
+    Ambiguous: lambda event: _here(
+        event, notifications_sent=1, deliveries_in_doubt=1
+    ),  # it may have arrived; `why` says so
+    Dead: lambda event: _here(event, notifications_failed=1),
     Deferred: lambda _: {"deliveries_deferred": 1},
-    Expired: lambda _: {"deliveries_expired": 1},
+    Expired: lambda event: _here(event, deliveries_expired=1),
     Rerouted: lambda _: {"deliveries_rerouted": 1},
     Held: lambda _: {"deliveries_held": 1},
     QuietEnded: lambda _: {"quiet_digests": 1},
@@ -144,6 +152,8 @@ COUNTERS = (
     "signals_reported_missed",  # expired, dead or dropped signals that a report named
     "alarms_undeliverable",  # no destination for them worked
     "engine_losses",  # the engine that several hosts share stopped answering
+    "deliveries_for_others",  # that ended here; another host accepted them, and counts their end
+    "deliveries_by_others",  # of `notifications_sent`: that another host sent
     "leases_taken",  # this host began to send for a destination
     "items_quarantined",  # in the engine, and no deliveries
 )
@@ -155,6 +165,8 @@ OF_DESTINATION = (  # counted by destination as well
     "deliveries_expired",
     "deliveries_rerouted",
     "deliveries_digested",
+    "deliveries_for_others",
+    "deliveries_by_others",
     "rate_limited",
 )
 AGES = (
@@ -224,7 +236,9 @@ class Metrics:
     def _count_destination(self, record: DestinationRecord, event: Event, counts: dict[str, int]) -> None:
         for name in counts.keys() & record.counters.keys():
             record.counters[name] += counts[name]
-        if isinstance(event, Sent):
+        if isinstance(event, Sent) and event.origin is None:
             record.on_delivered(event.seconds, self._clock.now())
+        elif isinstance(event, Sent):
+            record.last_success = self._clock.now()
         elif isinstance(event, _ERRORS):
             record.last_error = event.reason

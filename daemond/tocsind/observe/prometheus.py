@@ -161,6 +161,8 @@ _HELP = {
     "signals_reported_missed": "Expired, dead or dropped signals that a report named.",
     "alarms_undeliverable": "Alarms for which no destination worked.",
     "engine_losses": "Times at which the engine that several hosts share stopped answering.",
+    "deliveries_for_others": "Deliveries that ended here and that another host accepted and counts.",
+    "deliveries_by_others": "Deliveries of this host that another host sent; notifications_sent has them.",
     "leases_taken": "Times at which this host began to send for a destination that several hosts share.",
     "items_quarantined": "Items in the engine that are no deliveries and were put aside.",
 }

@@ -38,6 +38,8 @@ class LastHour:
         self.changes += 1
         if isinstance(event, Accepted):
             self._current().accepted += 1
+        elif isinstance(event, Sent | Dead | Expired) and event.origin is not None:
+            return  # the host that accepted it counts it
         elif isinstance(event, Sent):
             self._current().delivered += 1
         elif isinstance(event, Dead | Expired):

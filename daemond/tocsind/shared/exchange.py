@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from tocsind.clock import Clock
-from tocsind.events import Emit, ItemQuarantined, Sent
+from tocsind.events import Ambiguous, Dead, Emit, Expired, ItemQuarantined, Sent
 from tocsind.journal import FIRST, Journal, shared
 from tocsind.policy.delivery import Priority
 
@@ -61,9 +61,21 @@ class Exchange:
             settled = await self._journal.run(shared.settle, ended, reasons, self._clock.steady())
             await self._engine.forget(target.name, self.store.host, [each.id for each in news])
             for one in settled:
-                if one.state == "sent":
-                    self._emit(Sent(one.signal, one.destination, one.attempts, one.age, None, "sent by another host"))
+                self._announce(one)
                 self.store.waiters.release(one.signal)
+
+    def _announce(self, ended: shared.Settled) -> None:
+        """What ended at another host has ended here: it counts where it was accepted."""
+        id_, destination, sender = ended.signal, ended.destination, ended.sender
+        match ended.state:
+            case "sent":
+                self._emit(Sent(id_, destination, ended.attempts, ended.age, None, ended.reason, by=sender))
+            case "unknown":
+                self._emit(Ambiguous(id_, destination, ended.reason))
+            case "dead":
+                self._emit(Dead(id_, destination, ended.reason))
+            case "expired":
+                self._emit(Expired(id_, destination))
 
     async def hand_over(self, target: Target, *, digests: bool) -> None:
         """Hand over what this host accepted and the engine does not have; its `digests` as well."""

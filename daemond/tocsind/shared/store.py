@@ -25,7 +25,7 @@ from tocsind.core.quiet import Quiet
 from tocsind.core.settle import JournalStore
 from tocsind.core.waiters import Waiters
 from tocsind.core.wakeups import Wakeups
-from tocsind.events import Emit
+from tocsind.events import Emit, Expired
 from tocsind.journal import (
     Journal,
     LaneState,
@@ -35,6 +35,7 @@ from tocsind.journal import (
     epochs,
     limiter_state,
     shared,
+    shared_view,
     stories,
 )
 from tocsind.policy.backoff import Retry
@@ -86,6 +87,9 @@ class SharedStore(JournalStore):
         self.scopes = Scopes(engine, journal, self.targets, clock, host)
         self.wakeups = wakeups
         self.waiters = waiters
+        self._origins: dict[
+            int, str
+        ] = {}  # by number, of deliveries that are being settled: the other host that accepted them
         self.changed = trio.Event()  # replaced each time it is set
 
     def wake(self) -> None:
@@ -185,7 +189,11 @@ class SharedStore(JournalStore):
         answered = self._clock.now()
         target.settling += 1  # until the step that reports the end can report what it taught
         try:
+            numbers = [delivery.number for delivery in batch]
+            self._origins |= await self._journal.run(shared_view.origins, self.host, numbers)
             settlements = await super().settle(batch, outcomes, retry, lane, scopes)
+            for number in numbers:
+                self._origins.pop(number, None)
             waits = [each for each, end in zip(batch, settlements, strict=True) if end.state in OPEN]
             settled = await self._settled(target, batch, waits, lane, await self.scopes.teach(scopes))
         finally:
@@ -196,6 +204,19 @@ class SharedStore(JournalStore):
         await self.scopes.settle(request, None if is_unused else answered)
         target.is_left |= not self._holds(target)
         return settlements
+
+    def _origin(self, delivery: Delivery) -> str | None:
+        return self._origins.get(delivery.number)
+
+    async def expire(self) -> float | None:
+        """As in the base. What another host accepted counts there, and is reported there."""
+        now = self._clock.steady()
+        for id_, destination, origin in await self._retry_while_full(
+            lambda: self._journal.run(shared_view.expire_foreign, self.host, now)
+        ):
+            self._emit(Expired(id_, destination, origin))
+            self.waiters.release(id_)
+        return await super().expire()
 
     async def _settled(
         self,
