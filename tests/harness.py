@@ -31,7 +31,7 @@ from tests.whole_ids import look_in
 import tocsin
 from tocsind.testing.reader import Alert, alerts_in
 
-PATIENCE = 20.0  # seconds for anything that should take milliseconds: two busy cores
+PATIENCE = 40.0  # seconds for anything that should take milliseconds: two busy cores
 STRANGER, GROUP = 12345, 23456  # a user without an account, and a group
 shared_engine: str | None = None  # the address of an engine that each daemon is given; set by tests/e2e/conftest.py
 

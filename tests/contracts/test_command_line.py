@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from tests import fork_server
 from tests.harness import PATIENCE
 
 import tocsind
@@ -53,15 +54,11 @@ def tocsind_(*arguments: str, folder: Path, watched: bool = False, **env: str) -
     command = ["-c", WATCHED] if watched else ["-m", "tocsind"]
     places = {"STATE_DIRECTORY": str(folder / "state"), "TOCSIN_SOCKET": str(folder / "t.sock")}
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("DISCORD_", "TOCSIN_"))}
-    return subprocess.run(
+    return fork_server.run(
         [sys.executable, *command, *arguments],
         cwd=folder,
         env={**clean, **places, **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
         timeout=PATIENCE,
-        check=False,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests import fork_server
 from tests.contracts.heartbeat_monitor import CANARY, HEARTBEAT, Monitor, running_monitor
 from tests.contracts.visible import visible_text
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route, until
@@ -75,14 +76,11 @@ def test_missing_heartbeat_url_is_no_mistake_and_found_by_reload(tmp_path: Path,
 @pytest.mark.parametrize("form", ['"{url}"', '{{ env = "HEARTBEAT_URL" }}'])
 def test_invalid_heartbeat_url_is_reported_without_quoting_it(tmp_path: Path, url: str, said: str, form: str) -> None:
     (tmp_path / "alerts.toml").write_text(f"[heartbeat]\nurl = {form.format(url=url)}\n")
-    done = subprocess.run(
+    done = fork_server.run(
         [sys.executable, "-m", "tocsind", "check", "--json", "--config", "alerts.toml"],
         cwd=tmp_path,
-        env={"HEARTBEAT_URL": url},
-        capture_output=True,
-        text=True,
+        env={**os.environ, "HEARTBEAT_URL": url},
         timeout=PATIENCE,
-        check=False,
     )
     (problem,) = json.loads(done.stdout)["problems"]
     assert (done.returncode, problem["line"], problem["key"]) == (78, 2, "heartbeat.url")
@@ -92,12 +90,9 @@ def test_invalid_heartbeat_url_is_reported_without_quoting_it(tmp_path: Path, ur
 
 def test_heartbeat_keeps_its_interval(tmp_path: Path) -> None:
     (tmp_path / "alerts.toml").write_text('[heartbeat]\nurl = { env = "U" }\nevery = "10ms"\n')
-    done = subprocess.run(
+    done = fork_server.run(
         [sys.executable, "-m", "tocsind", "check", "--config", "alerts.toml"],
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
         timeout=PATIENCE,
-        check=False,
     )
     assert (done.returncode, "alerts.toml:3: heartbeat.every: must be at least 1s" in done.stderr) == (78, True)

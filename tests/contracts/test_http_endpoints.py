@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+from tests import fork_server
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route, until
 
 LISTEN = '[http]\nlisten = "127.0.0.1:0"\n'
@@ -195,12 +196,10 @@ def test_used_http_address_is_a_problem_in_status_and_not_fatal(tmp_path: Path) 
 )
 def test_http_listens_on_loopback_only(tmp_path: Path, listen: str, said: str) -> None:
     (tmp_path / "alerts.toml").write_text(f'[http]\nlisten = "{listen}"\n')
-    done = subprocess.run(
+    done = fork_server.run(
         [sys.executable, "-m", "tocsind", "check", "--json", "--config", "alerts.toml"],
         cwd=tmp_path,
-        capture_output=True,
         timeout=PATIENCE,
-        check=False,
     )
     (problem,) = json.loads(done.stdout)["problems"]
     assert (done.returncode, problem["line"], problem["key"]) == (78, 2, "http.listen")

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Iterator
@@ -16,12 +15,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests import fork_server
 from tests.contracts.visible import visible_text
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin import Client
 
-QUICK = {"deadline": '"300ms"', "retry": '{ first = "1h", most = "1h" }', "fallback": '["local-file"]'}
+QUICK = {"retry": '{ first = "1h", most = "1h" }', "fallback": '["local-file"]'}
 
 
 @pytest.fixture
@@ -58,7 +58,8 @@ BEHAVIOURS: dict[str, tuple[dict[str, Any] | None, str]] = {
 def test_token_is_not_shown_after_any_response(tmp_path: Path, fake: FakeProcess, name: str) -> None:
     behaviour, fact = BEHAVIOURS[name]
     token, url = fake.webhooks[0]["token"], fake.webhooks[0]["url"]
-    config = discord("d", url, **QUICK).replace(f'"{url}"', '{ env = "CANARY" }') + file() + route("d")
+    keys = {**QUICK, "deadline": '"1s"' if name == "too late" else '"20s"'}
+    config = discord("d", url, **keys).replace(f'"{url}"', '{ env = "CANARY" }') + file() + route("d")
     if behaviour:
         script = json.dumps(behaviour).replace("{token}", token).replace("{url}", url)
         fake.script(json.loads(script))
@@ -131,14 +132,11 @@ def test_malformed_webhook_url_is_reported_without_quoting_it(tmp_path: Path, ar
         webhook = form.format(url=url, name=f"CANARY{number}")
         text += f'[destinations.d{number}]\nkind = "discord"\nwebhook = {webhook}\n'
     (tmp_path / "alerts.toml").write_text(text)
-    done = subprocess.run(
+    done = fork_server.run(
         [sys.executable, "-m", "tocsind", *arguments],
         cwd=tmp_path,
         env=env,
-        capture_output=True,
-        text=True,
         timeout=PATIENCE,
-        check=False,
     )
     assert done.returncode == 78
     said = done.stdout + done.stderr
@@ -194,13 +192,10 @@ def test_token_from_any_source_is_in_no_command_output(tmp_path: Path, fake: Fak
 
 def printed(daemon: DaemonProcess, program: str, *words: str) -> str:
     config = ["--config", str(daemon.config)] if program == "tocsind" else []
-    done = subprocess.run(
+    done = fork_server.run(
         [sys.executable, "-m", program, *words, *config],
         env=daemon.env,
-        capture_output=True,
-        text=True,
         timeout=PATIENCE,
-        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr

@@ -11,6 +11,7 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
+from tests import fork_server
 from tests.harness import PATIENCE
 
 from tocsind.config import parse
@@ -36,15 +37,11 @@ def environment() -> dict[str, str]:
 
 
 def tocsind(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return fork_server.run(
         [sys.executable, "-m", "tocsind", *arguments],
         cwd=folder,
         env=environment() | {"STATE_DIRECTORY": str(folder / "state")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
         timeout=PATIENCE,
-        check=False,
     )
 
 

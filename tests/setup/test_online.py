@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import tomli_w
 import trio
+from tests import fork_server
 from tests.contracts.kinds import SUBJECTS, Subject, parsed
 from tests.harness import PATIENCE, FakeProcess, service_process
 from tests.shared.conftest import RedisServer
@@ -26,7 +27,7 @@ ASKED = ("discord", "email", "ntfy", "slack", "telegram")  # kinds whose service
 
 
 async def finding(subject: Subject, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Finding:
-    config = parsed(subject, folder, monkeypatch, deadline="2s")
+    config = parsed(subject, folder, monkeypatch, deadline="20s")
     found = await online.ask(config.destinations, folder)
     assert found["f"] == Finding(0, "")
     return found["d"]
@@ -68,15 +69,15 @@ async def test_service_that_is_away_is_not_reached(kind: str, tmp_path: Path, mo
 
 
 async def test_questions_are_asked_all_at_once_and_end_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online, "LONGEST", 0.5)
+    monkeypatch.setattr(online, "LONGEST", 1.0)
     (silent,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     server = f"http://127.0.0.1:{silent.socket.getsockname()[1]}"
     table = {f"n{number}": {"kind": "ntfy", "server": server, "topic": "alerts"} for number in range(20)}
     config = parse(tomli_w.dumps({"destinations": table, "routes": [{"to": ["n0"]}]}), "alerts.toml")
     begin = trio.current_time()
     found = await online.ask(config.destinations, tmp_path)
-    assert trio.current_time() - begin < 5  # one after the other they would take ten
-    assert {each.line for each in found.values()} == {"not reached: no answer within 0.5 s"}
+    assert trio.current_time() - begin < 15  # one after the other they would take twenty
+    assert {each.line for each in found.values()} == {"not reached: no answer within 1 s"}
     await silent.aclose()
 
 
@@ -100,14 +101,11 @@ async def test_connecting_sends_nothing() -> None:
 def check(folder: Path, destinations: dict[str, Any], env: dict[str, str], *options: str) -> Any:
     first = next(iter(destinations))
     (folder / "alerts.toml").write_text(tomli_w.dumps({"destinations": destinations, "routes": [{"to": [first]}]}))
-    return subprocess.run(
+    return fork_server.run(
         [sys.executable, "-m", "tocsind", "check", "--config", "alerts.toml", *options],
         cwd=folder,
         env={**os.environ, "STATE_DIRECTORY": str(folder / "state"), **env},
-        capture_output=True,
-        text=True,
         timeout=PATIENCE,
-        check=False,
     )
 
 
