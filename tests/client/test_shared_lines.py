@@ -49,9 +49,14 @@ def test_status_says_which_host_sends_and_what_waits() -> None:
 def test_status_says_since_when_and_why_the_engine_is_away_and_that_it_forgot() -> None:
     away = SHARED | {"away_seconds": 75.0, "reason": "no answer within 3 s", "forgot_seconds": 300.0, "quarantined": 2}
     text = " ".join(" ".join(shared_lines(away, 80)).split())
-    assert "is away for 1m15s: no answer within 3 s" in text
+    assert "is away for 1m15s; " in text
     assert "it lost what it held 5m ago" in text
     assert "2 entries there put aside as no alert" in text
+
+
+def test_while_the_engine_is_away_each_host_sends_its_own() -> None:
+    (line,) = shared_lines(SHARED | {"lanes": [LANES[2] | {"alone": True}]}, 100)[1:]
+    assert line.strip() == "d: each host sends its own, for 1 host"
 
 
 def test_a_host_alone_has_no_such_lines() -> None:

@@ -79,7 +79,7 @@ def test_why_on_the_accepting_host_says_who_sent_and_what_was_tried(
         told = story(other, id_)
         assert "handed over to the hosts that share this destination" in told
         assert f"attempt 1 by {name}: delivered after" in told
-        assert f"it was sent by {name}" in told
+        assert f"sent by {name}, message" in told
         assert f"message {json.loads(other.tocsin('why', id_, '--json').stdout)['deliveries'][0]['message']}" in told
         assert f"came from {of_other}, which accepted it" in story(holder, id_)
         assert holder.settled(holder.client.send("two").id) == ["delivered"]

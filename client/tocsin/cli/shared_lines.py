@@ -28,7 +28,7 @@ def shared_lines(shared: dict[str, Any], width: int) -> list[str]:
 
 def _engine(shared: dict[str, Any]) -> str:
     away, forgot = shared.get("away_seconds"), shared.get("forgot_seconds")
-    state = "answers" if away is None else f"is away for {format_age(away)}: {shared.get('reason')}"
+    state = "answers" if away is None else f"is away for {format_age(away)}"
     memory = "" if forgot is None else f"; it lost what it held {format_age(forgot)} ago, and was told again"
     aside = (
         f"; {counted(shared['quarantined'], 'entry')} there put aside as no alert" if shared.get("quarantined") else ""
@@ -42,8 +42,8 @@ def _lane(lane: dict[str, Any]) -> str:
 
 def who_sends(lane: Mapping[str, Any]) -> str:
     """Which host sends, and what waits."""
-    holder = lane.get("holder")
-    who = "sent here" if lane.get("here") else f"sent by {holder}" if holder else "no host sends now"
+    holder, without = lane.get("holder"), "each host sends its own" if lane.get("alone") else "no host sends now"
+    who = "sent here" if lane.get("here") else f"sent by {holder}" if holder else without
     return "; ".join((f"{who}, for {counted(lane.get('hosts') or 1, 'host')}", *_waiting(lane)))
 
 

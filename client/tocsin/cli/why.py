@@ -160,7 +160,6 @@ def _from_host_lines(shared: Mapping[str, Any]) -> list[str]:
 def _to_host_lines(shared: Mapping[str, Any], *, is_doubtful: bool) -> list[str]:
     """Who sent it, or would send it now; and what came between."""
     lines = [
-        f"it was sent by {plain(shared['sent_by'])}" if shared.get("sent_by") else "",
         plain(shared.get("sends") or ""),
         plain(shared.get("note") or ""),
         "it may have arrived twice, and is marked" if shared and is_doubtful else "",

@@ -154,16 +154,16 @@ def _is_missed(noted: Noted) -> bool:
 
 
 def _row(host: str, seconds: float, note: Note | None, *, is_old: bool) -> dict[str, Any]:
-    known = note or Note()
+    known, state = note or Note(), _state(seconds, note, is_old=is_old)
     return {
         "host": host,
         "here": False,
-        "state": _state(seconds, note, is_old=is_old),
+        "state": state,
         "seen_seconds": round(seconds, 3),
         "version": known.version,
         "health": known.health,
         "problems": list(known.problems) if note else ["what it says of itself cannot be read: another version?"],
-        "sends_for": list(known.sends_for),
+        "sends_for": list(known.sends_for) if state == "present" else [],
         "queued": {priority.label: n for priority, n in zip(Priority, known.queued, strict=False)},
         "kept": known.kept,
     }

@@ -11,6 +11,7 @@ import msgspec
 
 from tocsind.clock import Clock
 from tocsind.journal import Journal, shared_view
+from tocsind.secret import redacted_struct
 
 from .presence import Presence
 from .targets import Target, Targets
@@ -94,7 +95,7 @@ class View:
         counts = await self._count()
         age, hosts = await self.presence.view(self._sends_for(), _kept(counts))
         engine, now = self._engine(), self._clock.now()
-        return {
+        answer = {
             "schema": 1,
             "engine": engine.name,
             "away_seconds": _ago(self._targets.away_since, now),
@@ -102,6 +103,7 @@ class View:
             "as_of": None if age is None else round(self._clock.wall() - age, 3),
             "hosts": hosts,
         }
+        return redacted_struct(answer, ("version", "health"))
 
     async def tell(self) -> None:
         """Tell other hosts of this one. Raises EngineAway."""
@@ -130,6 +132,7 @@ def _lane(
         "destinations": names,
         "holder": None if is_away else target.holder or None,
         "here": target.holds(now),
+        "alone": is_away and targets.degrades,
         "hosts": target.hosts,
         "waiting": sum(each.n for each in here if each.is_own),
         "handed_over": sum(each.n for each in here if each.is_own and each.is_known),
