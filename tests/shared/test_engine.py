@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 import trio
 from tests.shared.conftest import RedisServer
+from tests.shared.looks import news, read
 
 from tocsind.config.shared import EngineAddress
 from tocsind.policy.delivery import Priority
@@ -98,11 +99,21 @@ async def test_items_are_stored_once_and_read_in_order_by_priority(engine: Engin
     await epoch_of(engine)
     await engine.offer(T, A, [item(1), item(2, priority=Priority.URGENT), item(3)])
     await engine.offer(T, A, [item(3), item(4)])
-    found = await engine.read(T, 2, "", 10)
+    found = await read(engine)
     assert [each.id for each in found] == [f"{A}/1", f"{A}/3", f"{A}/4"]
-    assert [each.body for each in await engine.read(T, 0, "", 10)] == [b"body 2"]
-    assert [each.id for each in await engine.read(T, 2, found[0].place, 1)] == [f"{A}/3"]
+    assert [each.body for each in await read(engine, Priority.URGENT)] == [b"body 2"]
+    assert [each.id for each in await read(engine, after=found[0].place, most=2)] == [f"{A}/3"]
     assert all(a.place != b.place for a, b in pairwise(found))
+
+
+async def test_a_look_finds_urgent_items_first_and_says_whether_it_found_all(engine: Engine) -> None:
+    await epoch_of(engine)
+    items = [item(n, priority) for n, priority in enumerate((3, 2, 0, 2, 1))]
+    await engine.offer(T, A, items)
+    some = await engine.look(T, A, {}, 3)
+    assert ([priority for priority, _ in some.items], some.is_all) == ([0, 1, 2], False)
+    rest = await engine.look(T, A, {priority: stored.place for priority, stored in some.items}, 3)
+    assert ([stored.body for _, stored in rest.items], rest.is_all) == ([b"body 3", b"body 0"], True)
 
 
 async def test_what_is_done_is_gone_told_and_never_stored_again(engine: Engine) -> None:
@@ -110,11 +121,11 @@ async def test_what_is_done_is_gone_told_and_never_stored_again(engine: Engine) 
     await engine.offer(T, A, [item(1), item(2)])
     await engine.settle(T, token, Settled(done=[Done(f"{A}/1", A, b"sent")]))
     await engine.offer(T, A, [item(1)])
-    assert [each.id for each in await engine.read(T, 2, "", 10)] == [f"{A}/2"]
-    assert await engine.news(T, A, 10) == [Done(f"{A}/1", A, b"sent")]
-    assert await engine.news(T, B, 10) == []
+    assert [each.id for each in await read(engine)] == [f"{A}/2"]
+    assert await news(engine, A) == [Done(f"{A}/1", A, b"sent")]
+    assert await news(engine, B) == []
     await engine.forget(T, A, [f"{A}/1"])
-    assert await engine.news(T, A, 10) == []
+    assert await news(engine, A) == []
 
 
 async def test_an_attempt_is_noted_until_it_is_settled(engine: Engine) -> None:
@@ -122,9 +133,9 @@ async def test_an_attempt_is_noted_until_it_is_settled(engine: Engine) -> None:
     await engine.offer(T, A, [item(1), item(2)])
     ids = [f"{A}/1", f"{A}/2"]
     assert await engine.begin(T, token, ids, ids, "r") == []
-    assert [each.attempted for each in await engine.read(T, 2, "", 10)] == [True, True]
+    assert [each.attempted for each in await read(engine)] == [True, True]
     await engine.settle(T, token, Settled(done=[Done(ids[0], A, b"")], waiting=ids[1:], request="r"))
-    assert [each.attempted for each in await engine.read(T, 2, "", 10)] == [False]
+    assert [each.attempted for each in await read(engine)] == [False]
 
 
 async def test_an_attempt_names_what_another_host_has_ended(engine: Engine) -> None:
@@ -133,7 +144,7 @@ async def test_an_attempt_names_what_another_host_has_ended(engine: Engine) -> N
     await engine.settle(T, "", Settled(done=[Done(f"{A}/1", A, b"dropped")]))
     ids = [f"{A}/1", f"{A}/2"]
     assert await engine.begin(T, token, ids, ids, "r") == [f"{A}/1"]
-    assert not (await engine.read(T, 2, "", 10))[0].attempted
+    assert not (await read(engine))[0].attempted
 
 
 async def test_a_late_holder_may_say_what_arrived_and_nothing_else(engine: Engine) -> None:
@@ -143,7 +154,7 @@ async def test_a_late_holder_may_say_what_arrived_and_nothing_else(engine: Engin
     await engine.begin(T, new, [f"{A}/2"], [], "r2")
     end = Settled([Done(f"{A}/1", A, b"sent")], [f"{A}/2"], state={"limits": b"old"})
     await engine.settle(T, old, end)
-    assert [(each.id, each.attempted) for each in await engine.read(T, 2, "", 10)] == [(f"{A}/2", True)]
+    assert [(each.id, each.attempted) for each in await read(engine)] == [(f"{A}/2", True)]
     assert (await engine.learned(T)).state == {}
 
 
@@ -168,7 +179,7 @@ async def test_hosts_report_requests_to_an_engine_without_a_past(engine: Engine)
 
 
 async def lapsed(engine: Engine) -> list[bool]:
-    return [each.lapsed for each in await engine.read(T, 2, "", 10)]
+    return [each.lapsed for each in await read(engine)]
 
 
 async def test_after_a_restart_what_was_there_has_lapsed_until_all_hosts_have_said_what_they_sent(
@@ -185,7 +196,7 @@ async def test_after_a_restart_what_was_there_has_lapsed_until_all_hosts_have_sa
     for host in (A, B):
         await engine.account(T, host, Account(tended.epoch, before, token=token, open=[f"{A}/2"]))
     assert await lapsed(engine) == [False, False, True], "what is from an unknown epoch stays so"
-    assert [each.attempted for each in await engine.read(T, 2, "", 10)] == [False, True, False]
+    assert [each.attempted for each in await read(engine)] == [False, True, False]
     await restart()
     assert (await engine.tend(T, A, token=token, wants=True)).missing == 2
     await restart()
@@ -223,9 +234,9 @@ async def test_an_engine_without_its_memory_learns_from_the_hosts_who_sent(engin
 async def test_what_no_host_can_read_is_put_aside(engine: Engine) -> None:
     await epoch_of(engine)
     await engine.offer(T, A, [item(1)])
-    (stored,) = await engine.read(T, 2, "", 10)
+    (stored,) = await read(engine)
     await engine.quarantine(T, 2, stored)
-    assert await engine.read(T, 2, "", 10) == []
+    assert await read(engine) == []
 
 
 async def test_a_waiting_host_is_woken_by_new_items_and_by_news(engine: Engine) -> None:
@@ -233,7 +244,7 @@ async def test_a_waiting_host_is_woken_by_new_items_and_by_news(engine: Engine) 
 
     async def wait() -> None:
         while True:
-            await engine.wait([T])
+            assert list(await engine.wait([T], A)) == [T]
             woken.release()
 
     async with trio.open_nursery() as nursery:
@@ -270,9 +281,9 @@ async def test_an_engine_that_was_killed_is_away_and_comes_back_with_what_it_hel
     redis_server.kill()
     for _ in range(2):
         with pytest.raises(EngineAway):
-            await engine.read(T, 2, "", 10)
+            await read(engine)
     redis_server.start()
-    assert len(await engine.read(T, 2, "", 10)) == 2
+    assert len(await read(engine)) == 2
     await engine.aclose()
 
 
@@ -281,7 +292,7 @@ async def test_a_cancelled_command_leaves_no_answer_for_the_next_one(redis_serve
     await engine.offer(T, A, [item(1)])
     for _ in range(50):
         with trio.move_on_after(0):
-            await engine.read(T, 2, "", 10)
+            await read(engine)
         assert (await engine.tend(T, A, token="", wants=False)).holder == ""
     assert int(redis_server.command("INFO", "clients").partition("connected_clients:")[2].split()[0]) <= 3
     await engine.aclose()
@@ -296,7 +307,7 @@ async def test_a_server_that_speaks_otherwise_is_away(tmp_path: object) -> None:
         listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
         port = listeners[0].socket.getsockname()[1]
         with pytest.raises(EngineAway, match="no engine"):
-            await RedisEngine(EngineAddress("127.0.0.1", port)).read(T, 2, "", 1)
+            await RedisEngine(EngineAddress("127.0.0.1", port)).look(T, A, None, 1)
         nursery.cancel_scope.cancel()
 
 

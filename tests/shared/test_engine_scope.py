@@ -212,12 +212,12 @@ async def test_the_documented_user_may_take_every_step(redis_server: RedisServer
     await engine.account("t", B, Account(epoch))
     token = (await engine.tend("t", A, token=f"{A}:0", wants=True)).token
     await engine.offer("t", A, [Item(f"{A}/1", 2, b"body", "")])
-    (stored,) = await engine.read("t", 2, "", 10)
+    ((_, stored),) = (await engine.look("t", A, {}, 10)).items
     assert await engine.begin("t", token, [stored.id], [stored.id], "r") == []
     end = Settled([Done(stored.id, A, b"sent")], request="r", state={"limit x": b"1", "story x": b"2"})
     await engine.settle("t", token, end)
     await engine.settle("t", token, Settled(request="r2", unsent=True, state={"story x": b""}))
-    assert await engine.news("t", A, 10)
+    assert (await engine.look("t", A, None, 10)).news
     await engine.forget("t", A, [stored.id])
     await engine.report("t", {"r3": 1})
     assert (await engine.learned("t")).state

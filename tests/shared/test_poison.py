@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 import trio
 from tests.shared.conftest import RedisServer
+from tests.shared.looks import news, read
 
 from tocsind.config.shared import EngineAddress
 from tocsind.policy.delivery import Priority
@@ -36,14 +37,14 @@ async def use(engine: RedisEngine) -> list[Done]:
     await engine.report(T, {"r0": 1})
     items = [Item(f"{A}/{priority.value}", priority, b"body", tended.epoch) for priority in Priority]
     await engine.offer(T, A, items)
-    ids = [each.id for priority in Priority for each in await engine.read(T, priority, "", 10)]
+    ids = [each.id for priority in Priority for each in await read(engine, priority)]
     await engine.begin(T, token, ids, [], "r")
     done = [Done(id_, A, b"sent") for id_ in ids]
     await engine.settle(T, token, Settled(done=done, request="r", state={"story x": b"1"}))
     await engine.learned(T)
-    news = await engine.news(T, A, 10)
-    await engine.forget(T, A, [each.id for each in news])
-    return news
+    ended = await news(engine)
+    await engine.forget(T, A, [each.id for each in ended])
+    return ended
 
 
 @pytest.mark.parametrize("name", [*KEYS, *MORE_KEYS])
@@ -54,17 +55,17 @@ async def test_a_key_of_another_type_is_put_aside_and_all_goes_on(
     redis_server.command("DEL", key(name))
     wrong = ("LPUSH", "wrong") if name in {"lease", "fence"} else ("SET", "wrong")
     redis_server.command(wrong[0], key(name), wrong[1])
-    news: list[Done] = []
+    ended: list[Done] = []
     for _ in range(3):  # the first step on the key fails
         with suppress(EngineAway):
-            news = news or await use(engine)
+            ended = ended or await use(engine)
     if name == "bad":
         redis_server.command("XADD", key("s2"), "*", "junk", "x")
-        (stored,) = await engine.read(T, Priority.NORMAL, "", 10)
+        (stored,) = await read(engine)
         with pytest.raises(EngineAway, match="put aside"):
             await engine.quarantine(T, Priority.NORMAL, stored)
         await engine.quarantine(T, Priority.NORMAL, stored)
-    assert len(news) == len(Priority)
+    assert len(ended) == len(Priority)
     assert name == "fence" or redis_server.command("EXISTS", f"{key(name)}:wrong") == "1"
     await engine.aclose()
 
@@ -89,9 +90,9 @@ async def test_what_is_too_large_is_not_read(engine: RedisEngine, redis_server: 
         ("HSET", f"news:{A}", '["a", "LARGE"]'),
     ):
         assert "ERR" not in redis_server.command("EVAL", fill, "1", key(name), command, fields, str(large))
-    found = await engine.read(T, 2, "", 10)
+    found = await read(engine)
     assert [(each.body, each.id == each.place) for each in found] == [(b"", True), (b"", True)]
-    assert await engine.news(T, A, 10) == [Done("a", A, b"")]
+    assert await news(engine) == [Done("a", A, b"")]
     for n in range(1 + LARGEST_STATE // large):
         redis_server.command("EVAL", fill, "1", key("state"), "HSET", f'["{n}", "LARGE"]', str(large))
     assert sum(map(len, (await engine.learned(T)).state.values())) <= LARGEST_STATE
@@ -104,11 +105,11 @@ async def test_the_engine_keeps_a_limited_number_of_bad_items_and_the_true_item_
     epoch = (await engine.tend(T, A, token="", wants=False)).epoch
     await engine.offer(T, A, [Item(f"{A}/1", 2, b"body", epoch)])
     redis_server.command("XADD", key("s2"), "*", "i", f"{A}/1", "b", "false", "e", "")
-    true, false = await engine.read(T, 2, "", 10)
+    true, false = await read(engine)
     many = "for n = 1, tonumber(ARGV[1]) do redis.call('HSET', KEYS[1], n, '') end"
     redis_server.command("EVAL", many, "1", key("bad"), str(MAX_BAD))
     await engine.quarantine(T, 2, false)
     assert redis_server.command("HLEN", key("bad")) == str(MAX_BAD)
     await engine.settle(T, "", Settled(done=[Done(true.id, A, b"sent")]))
-    assert await engine.read(T, 2, "", 10) == []
+    assert await read(engine) == []
     await engine.aclose()

@@ -100,11 +100,21 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 def leaving(
+    connection: sqlite3.Connection, here: Here, after: Mapping[Priority, int], most: int, *, digests: bool
+) -> list[Leaving]:
+    """The next queued deliveries that the engine does not know, URGENT first: of each priority those after number `after`. A host that
+    sends keeps its digests: it may have handed over what they stand for.
+    """
+    found: list[Leaving] = []
+    for priority, number in after.items():
+        if len(found) < most:
+            found += _leaving(connection, here, priority, number, most - len(found), digests=digests)
+    return found
+
+
+def _leaving(
     connection: sqlite3.Connection, here: Here, priority: Priority, after: int, most: int, *, digests: bool
 ) -> list[Leaving]:
-    """The next queued deliveries after number `after` that the engine does not know. A host that sends keeps its digests: it may have
-    handed over what they stand for.
-    """
     rows = connection.execute(
         f"SELECT d.key, d.ends, s.raw, e.epoch, {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
         " LEFT JOIN shared e ON e.delivery = d.number"

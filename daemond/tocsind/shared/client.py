@@ -72,16 +72,19 @@ class Client:
         script = self._redis.register_script(text)
         return await self.run(lambda _: script(keys, arguments))
 
-    async def hear(self, channels: Sequence[str]) -> None:
-        """Return at the next message on these channels, or when it begins to listen. For one task. Raises EngineAway."""
+    async def hear(self, channels: Sequence[str]) -> list[tuple[str, str]] | None:
+        """The next messages on these channels, each with its channel; None: it has just begun to listen. Raises EngineAway.
+
+        For one task.
+        """
         try:
             if self._heard is None or channels != self._channels:
                 self._heard, self._channels = await self.run(partial(_subscribed, channels)), channels
-                return
+                return None
             while True:
                 await trio.lowlevel.wait_readable(_socket(self._heard))
-                if await self.run(partial(_has_message, self._heard)):
-                    return
+                if found := await self.run(partial(_messages, self._heard)):
+                    return found
         except EngineAway:
             self._heard = None
             raise
@@ -153,9 +156,10 @@ def _socket(heard: PubSub) -> socket.socket:
     return found
 
 
-def _has_message(heard: PubSub, _: redis.Redis) -> bool:
-    """Read what has come. Many messages are one reason to wake up."""
-    found = False
+def _messages(heard: PubSub, _: redis.Redis) -> list[tuple[str, str]]:
+    """What has come, without waiting."""
+    found = []
     while message := heard.get_message(timeout=0):
-        found |= message["type"] == "message"
+        if message["type"] == "message":
+            found.append((message["channel"].decode(), message["data"].decode(errors="replace")))
     return found

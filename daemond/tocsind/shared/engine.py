@@ -6,7 +6,7 @@ every method may be called again. Times are milliseconds of the engine's own clo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -97,6 +97,14 @@ class Done(msgspec.Struct, frozen=True):
     result: bytes
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """What the engine has for a host: news of its own items, and items to send, each with its priority. `is_all`: it has no more."""
+
+    news: Sequence[Done]
+    items: Sequence[tuple[int, Stored]]
+    is_all: bool
+
+
 class Settled(msgspec.Struct, frozen=True):
     """The end of an attempt. `waiting` are the ids that are tried again; `request` was counted unless `unsent`."""
 
@@ -183,8 +191,10 @@ class Engine(Protocol):
     async def offer(self, target: str, host: str, items: Sequence[Item]) -> None:
         """Store the items of a host that are neither stored nor done, in this order, and wake the holder."""
 
-    async def read(self, target: str, priority: int, after: str, most: int) -> list[Stored]:
-        """The items of a priority after this place ("": from the first), in the order in which they came."""
+    async def look(self, target: str, host: str, after: Mapping[int, str] | None, most: int) -> Seen:
+        """News for this host, and the items after these places, by priority, in the order in which they came. A priority without a place:
+        from the first. None: no items. About so many of each.
+        """
 
     async def begin(
         self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str
@@ -196,9 +206,6 @@ class Engine(Protocol):
 
     async def settle(self, target: str, token: str, settled: Settled) -> None:
         """Note how an attempt ended. What was done counts without the lease; the rest needs it."""
-
-    async def news(self, target: str, host: str, most: int) -> list[Done]:
-        """What ended of this host's items."""
 
     async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
         """The host has recorded this news."""
@@ -236,8 +243,8 @@ class Engine(Protocol):
     async def claim(self, about: str, host: str, seconds: float) -> bool:
         """Whether this host tells people `about` something that all hosts notice: the first that asks, for so long."""
 
-    async def wait(self, targets: Sequence[str]) -> None:
-        """Return when something may have changed at one of these targets: new items, news."""
+    async def wait(self, targets: Sequence[str], host: str) -> Collection[str]:
+        """Those targets, as soon as there are any, at which there may be something for this host: new items, news."""
 
     async def complaints(self) -> list[str]:
         """What is wrong with the engine's own settings, as sentences."""

@@ -11,7 +11,7 @@ from tocsind.events import Ambiguous, Dead, Emit, Expired, ItemQuarantined, Sent
 from tocsind.journal import FIRST, Journal, shared
 from tocsind.policy.delivery import Priority
 
-from .engine import Stored
+from .engine import Done, Stored
 from .items import OtherVersion, Unreadable, arriving, ended_of, item_of
 from .store import SharedStore
 from .targets import Target
@@ -37,32 +37,45 @@ class Exchange:
         self.quarantined = 0
 
     async def step(self, target: Target) -> None:
-        """Report what has ended, record news, hand over; fetch where this host sends."""
+        """Report what has ended, hand over, record news, fetch where this host sends: each where there may be something."""
         if not target.epoch:
             return
-        await self.store.report_all(target)
-        await self._record_news(target)
-        await self.hand_over(target, digests=not target.holds(self._clock.now()))
-        if target.holds(self._clock.now()):
-            await self.fetch(target)
+        if target.is_due:
+            target.is_due = False
+            await self.store.report_all(target)
+            await self.hand_over(target, digests=not target.holds(self._clock.now()))
+        if target.is_stale:
+            await self.fetch(target, sends=target.holds(self._clock.now()))
 
-    async def _record_news(self, target: Target) -> None:
-        while news := await self._engine.news(target.name, self.store.host, CHUNK):
-            ended, reasons = [], {}
-            for each in news:
-                try:
-                    end, host = ended_of(each, self._targets.offset)
-                except Unreadable as unreadable:
-                    self._put_aside(target, each.id, unreadable)
-                    continue
-                ended.append(end)
-                by = f"{end.state} by {host}"
-                reasons[end.id] = f"{by}: {end.reason}" if end.reason else by
-            settled = await self._journal.run(shared.settle, ended, reasons, self._clock.steady())
-            await self._engine.forget(target.name, self.store.host, [each.id for each in news])
-            for one in settled:
-                self._announce(one)
-                self.store.waiters.release(one.signal)
+    async def fetch(self, target: Target, *, sends: bool) -> None:
+        """Record news; where this host `sends`, take in what other hosts handed over, URGENT first."""
+        target.is_stale = False  # what comes from here on says so again
+        is_all = False
+        while not is_all:
+            seen = await self._engine.look(target.name, self.store.host, target.places if sends else None, CHUNK)
+            if seen.news:
+                await self._record(target, seen.news)
+            if seen.items:
+                await self._take_in(target, seen.items)
+            target.places |= {priority: stored.place for priority, stored in seen.items}
+            is_all = seen.is_all
+
+    async def _record(self, target: Target, news: Sequence[Done]) -> None:
+        ended, reasons = [], {}
+        for each in news:
+            try:
+                end, host = ended_of(each, self._targets.offset)
+            except Unreadable as unreadable:
+                self._put_aside(target, each.id, unreadable)
+                continue
+            ended.append(end)
+            by = f"{end.state} by {host}"
+            reasons[end.id] = f"{by}: {end.reason}" if end.reason else by
+        settled = await self._journal.run(shared.settle, ended, reasons, self._clock.steady())
+        await self._engine.forget(target.name, self.store.host, [each.id for each in news])
+        for one in settled:
+            self._announce(one)
+            self.store.waiters.release(one.signal)
 
     def _announce(self, ended: shared.Settled) -> None:
         """What ended at another host has ended here: it counts where it was accepted."""
@@ -83,31 +96,27 @@ class Exchange:
             self.handed.clear()
             self._scan_at = self._clock.now() + FULL_SCAN_SECONDS
         for name in self._targets.names(target):
-            for priority in Priority:
-                await self._hand_over_queue(target, name, priority, digests=digests)
+            while await self._hand_over_some(target, name, digests=digests):
+                pass
 
-    async def _hand_over_queue(self, target: Target, name: str, priority: Priority, *, digests: bool) -> None:
+    async def _hand_over_some(self, target: Target, name: str, *, digests: bool) -> bool:
+        """Whether there may be more."""
         far, epoch, here = self._targets.options(name).fingerprint, target.epoch, self.store.here(target, name)
-        read = partial(shared.leaving, digests=digests)
-        while leaving := await self._journal.run(read, here, priority, self.handed.get((name, priority), FIRST), CHUNK):
+        after = {priority: self.handed.get((name, priority), FIRST) for priority in Priority}
+        leaving = await self._journal.run(partial(shared.leaving, digests=digests), here, after, CHUNK)
+        if leaving:
             items = [item_of(each, self.store.host, far, self._targets.offset, epoch) for each in leaving]
             await self._engine.offer(target.name, self.store.host, items)
-            numbers = [each.delivery.number for each in leaving]
-            handed = dict(zip(numbers, (item.id for item in items), strict=True))
-            await self._journal.run(partial(shared.handed_over, epoch=epoch), here, handed, self._clock.steady())
-            self.handed[name, priority] = numbers[-1]
+            ids = {each.delivery.number: item.id for each, item in zip(leaving, items, strict=True)}
+            await self._journal.run(partial(shared.handed_over, epoch=epoch), here, ids, self._clock.steady())
+            self.handed |= {(name, each.delivery.priority): each.delivery.number for each in leaving}
+            target.is_stale = True
+        return len(leaving) == CHUNK
 
-    async def fetch(self, target: Target) -> None:
-        """Take in what other hosts handed over, URGENT first."""
-        for priority in Priority:
-            while stored := await self._engine.read(target.name, priority, target.places.get(priority, ""), CHUNK):
-                await self._take_in(target, priority, stored)
-                target.places[priority] = stored[-1].place
-
-    async def _take_in(self, target: Target, priority: Priority, stored: Sequence[Stored]) -> None:
+    async def _take_in(self, target: Target, seen: Sequence[tuple[int, Stored]]) -> None:
         found: dict[str, list[shared.Arriving]] = {}
         destinations = self._targets.destinations(target)
-        for each in stored:
+        for priority, each in seen:
             try:
                 far, item = arriving(each, priority, self._targets.offset)
             except OtherVersion:

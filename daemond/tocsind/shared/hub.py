@@ -8,7 +8,7 @@ tell      every 3 s: a note of this host, for the others (presence)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from math import inf
 from typing import Any, Final
@@ -67,6 +67,7 @@ class Hub:
         self._rejoins_at = 0.0  # monotonic
         self._listens_to: list[str] = []
         self._listening = trio.CancelScope()
+        self._poll_at = 0.0  # monotonic
         self._has_alarmed = False
         self._has_hinted = False  # lanes know that they send alone
         self._sends_alone_since = 0.0
@@ -109,6 +110,7 @@ class Hub:
         while True:
             changed = self._store.changed
             self._follow_configuration()
+            self._poll()
             try:
                 for target in self._targets:
                     await self._exchange.step(target)
@@ -120,6 +122,14 @@ class Hub:
             await trio.sleep(GAP_SECONDS)
             with trio.move_on_after(POLL_SECONDS):
                 await changed.wait()
+
+    def _poll(self) -> None:
+        """Every second, have each target looked at, whatever was or was not said to have changed."""
+        now = self._clock.now()
+        if now >= self._poll_at:
+            self._poll_at = now + POLL_SECONDS
+            for target in self._targets:
+                target.is_due = target.is_stale = True
 
     async def _tend_all(self) -> None:
         try:
@@ -138,8 +148,8 @@ class Hub:
                 with trio.CancelScope() as self._listening:
                     if not self._listens_to:
                         await trio.sleep_forever()
-                    await self._engine.wait(self._listens_to)
-                self._store.wake()
+                    names = await self._engine.wait(self._listens_to, self._host)
+                    self._on_wakeup(names)
             except EngineAway:
                 await trio.sleep(RETRY_SECONDS)
 
@@ -147,6 +157,12 @@ class Hub:
         """Listen to other targets after a reload."""
         if self._listens_to != [target.name for target in self._targets]:
             self._listening.cancel()
+
+    def _on_wakeup(self, names: Collection[str]) -> None:
+        stale = [target for target in self._targets if target.name in names]
+        for target in stale:
+            target.is_stale = True
+        self._store.wake(stale)
 
     async def _leave(self) -> None:
         """Give the leases back, when no request is in flight any more."""

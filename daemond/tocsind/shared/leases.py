@@ -89,7 +89,7 @@ class Leases:
         await self._exchange.hand_over(target, digests=False)  # to learn what may have been sent of it
         learned = await self._engine.learned(target.name)
         is_behind = target.is_behind and learned.state.get(LAST_SENDER) != self._store.host.encode()
-        await self._exchange.fetch(target)
+        await self._exchange.fetch(target, sends=True)
         requests, offset = self._requests_in(target, learned), self._targets.offset
         target.ready = True
         limits = limits_in(learned.state, offset) if is_behind else []

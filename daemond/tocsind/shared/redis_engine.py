@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, TypeVar
 
@@ -37,6 +37,7 @@ from .engine import (
     Noted,
     Question,
     Room,
+    Seen,
     Settled,
     Stored,
     Tended,
@@ -80,16 +81,22 @@ class RedisEngine:
         keys = _keys(target, "at", f"news:{host}", *_STREAMS)
         await self._run(scripts.OFFER, keys, (_channel(target), *given))
 
-    async def read(self, target: str, priority: int, after: str, most: int) -> list[Stored]:
-        keys = _keys(target, _STREAMS[priority], "open", "epoch", "witnesses", "past")
-        found = _list(
-            await self._run(scripts.READ, keys, (f"({after}" if after else "-", most, LONGEST_ID, LARGEST_BODY))
+    async def look(self, target: str, host: str, after: Mapping[int, str] | None, most: int) -> Seen:
+        keys = _keys(target, f"news:{host}", "open", "epoch", "witnesses", "past", *_STREAMS)
+        begins = [""] * 4 if after is None else [f"({after[n]}" if after.get(n) else "-" for n in range(4)]
+        news, items, is_all = _list(await self._run(scripts.LOOK, keys, (most, LONGEST_ID, LARGEST_BODY, *begins)))
+        told = _list(news)
+        return Seen(
+            [Done(_text(id_), host, _bytes(end)) for id_, end in zip(told[::2], told[1::2], strict=True)],
+            [
+                (
+                    _int(priority),
+                    Stored(_text(place), _text(id_), _bytes(body), bool(tried), bool(lapsed), _host(tried)),
+                )
+                for priority, place, id_, body, tried, lapsed in map(_list, _list(items))
+            ],
+            bool(is_all),
         )
-        rows = map(_list, found)
-        return [
-            Stored(_text(place), _text(id_), _bytes(body), bool(tried), bool(lapsed), _host(tried))
-            for place, id_, body, tried, lapsed in rows
-        ]
 
     async def begin(
         self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str
@@ -106,15 +113,6 @@ class RedisEngine:
         given += [*settled.waiting, *(value for pair in settled.state.items() for value in pair)]
         head = (token, settled.request or "", int(settled.unsent), _channel(target), *counts)
         await self._run(scripts.SETTLE, keys, (*head, *given))
-
-    async def news(self, target: str, host: str, most: int) -> list[Done]:
-        keys, found, cursor = _keys(target, f"news:{host}"), [], "0"
-        while True:
-            place, pairs = _list(await self._run(scripts.NEWS, keys, (cursor, most, LARGEST_BODY)))
-            flat, cursor = _list(pairs), _text(place)
-            found += [Done(_text(id_), host, _bytes(end)) for id_, end in zip(flat[::2], flat[1::2], strict=True)]
-            if cursor == "0" or len(found) >= most:
-                return found
 
     async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
         (key,) = _keys(target, f"news:{host}")
@@ -175,8 +173,14 @@ class RedisEngine:
         before = await self._client.run(lambda client: client.set(key, host, nx=True, get=True, px=milliseconds))
         return before is None or _text(before) == host
 
-    async def wait(self, targets: Sequence[str]) -> None:
-        await self._client.hear([_channel(target) for target in targets])
+    async def wait(self, targets: Sequence[str], host: str) -> Collection[str]:
+        channels = {_channel(target): target for target in targets}
+        while True:
+            heard = await self._client.hear(list(channels))
+            if heard is None:  # it did not listen before
+                return targets
+            if found := {channels[name] for name, about in heard if name in channels and _concerns(about, host)}:
+                return found
 
     async def complaints(self) -> list[str]:
         found = []
@@ -251,6 +255,12 @@ def _host(token: object) -> str:
 def _noted(answer: object) -> list[Noted]:
     rows = map(_list, _list(answer))
     return [Noted(_text(host), _int(at), _int(ago), _bytes(note)) for host, at, ago, note in rows]
+
+
+def _concerns(about: str, host: str) -> bool:
+    """Whether a wake-up is for this host: one about news names the hosts that have some."""
+    kind, *hosts = about.split()
+    return kind != "done" or host in hosts
 
 
 def _info(client: redis.Redis) -> dict[str, Any]:

@@ -117,26 +117,34 @@ if new > 0 then redis.call('PUBLISH', ARGV[1], 'new') end
 return new
 """
 
-# KEYS stream open epoch witnesses past | ARGV start most longest_id largest_body
-READ: Final = (
+# KEYS news open epoch witnesses past s0 s1 s2 s3 | ARGV most longest_id largest_body, the place where each stream begins ("": none of it)
+LOOK: Final = (
     _MISSING
     + """
-local found = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
+local most, news, cursor, items = tonumber(ARGV[1]), {}, '0', {}
+repeat
+    local page = redis.call('HSCAN', KEYS[1], cursor, 'COUNT', most)
+    cursor = page[1]
+    for n, each in ipairs(page[2]) do news[#news + 1] = (n % 2 == 1 or #each <= tonumber(ARGV[3])) and each or '' end
+until cursor == '0' or #news >= 2 * most
 local id = redis.call('HGET', KEYS[3], 'id')
-if not id then return {} end
+if not id then return {news, {}, 1} end
 local owed = missing(KEYS[4], id)
-local all = {}
-for _, each in ipairs(found) do
-    local fields = each[2]
-    if #fields == 6 and #fields[2] <= tonumber(ARGV[3]) and #fields[4] <= tonumber(ARGV[4]) then
-        local epoch = fields[6]
-        local lapsed = epoch ~= id and (owed > 0 or redis.call('HEXISTS', KEYS[5], epoch) == 0)
-        all[#all + 1] = {each[1], fields[2], fields[4], redis.call('HGET', KEYS[2], fields[2]), lapsed and 1 or 0}
-    else
-        all[#all + 1] = {each[1], each[1], '', false, 0}
+for stream = 0, 3 do
+    local place, left = ARGV[4 + stream], most - #items
+    local found = place ~= '' and left > 0 and redis.call('XRANGE', KEYS[6 + stream], place, '+', 'COUNT', left) or {}
+    for _, each in ipairs(found) do
+        local fields = each[2]
+        if #fields == 6 and #fields[2] <= tonumber(ARGV[2]) and #fields[4] <= tonumber(ARGV[3]) then
+            local epoch, attempt = fields[6], redis.call('HGET', KEYS[2], fields[2])
+            local lapsed = epoch ~= id and (owed > 0 or redis.call('HEXISTS', KEYS[5], epoch) == 0)
+            items[#items + 1] = {stream, each[1], fields[2], fields[4], attempt, lapsed and 1 or 0}
+        else
+            items[#items + 1] = {stream, each[1], each[1], '', false, 0}
+        end
     end
 end
-return all
+return {news, items, (cursor == '0' and #items < most) and 1 or 0}
 """
 )
 
@@ -160,7 +168,7 @@ SETTLE: Final = (
     NOW
     + """
 local done, waiting = tonumber(ARGV[6]), tonumber(ARGV[7])
-local i = 10
+local i, hosts = 10, {}
 for d = 1, done do
     local id, place = ARGV[i], redis.call('HGET', KEYS[3], ARGV[i])
     if place then
@@ -171,6 +179,7 @@ for d = 1, done do
     redis.call('HDEL', KEYS[2], id)
     redis.call('HSET', KEYS[10 + d], id, ARGV[i + 1])
     redis.call('PEXPIRE', KEYS[10 + d], ARGV[8])
+    hosts[d] = KEYS[10 + d]:match('news:(.*)$')
     i = i + 2
 end
 for _ = 1, waiting do
@@ -200,7 +209,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
         for n = 1, #old, 2 do redis.call('HDEL', KEYS[5], old[n]) end
     end
 end
-if done > 0 then redis.call('PUBLISH', ARGV[4], 'done') end
+if done > 0 then redis.call('PUBLISH', ARGV[4], 'done ' .. table.concat(hosts, ' ')) end
 return 1
 """
 )
@@ -237,16 +246,6 @@ redis.call('XDEL', KEYS[1], ARGV[1])
 if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[4] .. '/' .. ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[2]) end
 if redis.call('HLEN', KEYS[3]) < tonumber(ARGV[5]) then redis.call('HSET', KEYS[3], ARGV[2], ARGV[3]) end
 return 1
-"""
-
-# KEYS news | ARGV cursor most largest
-NEWS: Final = """
-local found = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
-local pairs = found[2]
-for n = 2, #pairs, 2 do
-    if #pairs[n] > tonumber(ARGV[3]) then pairs[n] = '' end
-end
-return {found[1], pairs}
 """
 
 # KEYS of a target or scope | ARGV the type that each has to have, all of them or those that make up a target's memory

@@ -12,7 +12,7 @@ it may have been sent by another host: it waits for ALONE_AFTER and is marked.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -92,8 +92,10 @@ class SharedStore(JournalStore):
         ] = {}  # by number, of deliveries that are being settled: the other host that accepted them
         self.changed = trio.Event()  # replaced each time it is set
 
-    def wake(self) -> None:
-        """There may be something to hand over, or to fetch."""
+    def wake(self, targets: Iterable[Target] | None = None) -> None:
+        """There may be something to hand over, or to report: for these targets, or for any."""
+        for target in self.targets if targets is None else targets:
+            target.is_due = True
         self.changed.set()
         self.changed = trio.Event()
 
@@ -104,7 +106,7 @@ class SharedStore(JournalStore):
         target, now = self.targets.of(destination), self._clock.now()
         if target is None:
             return await super().feed(destination, priority, after, most)
-        self.wake()
+        self.wake([target])
         if target.holds(now):
             return await super().feed(destination, priority, after, most)
         if self.targets.is_degraded(now) and priority in DEGRADED:
@@ -151,7 +153,7 @@ class SharedStore(JournalStore):
             target.lose()
             target.is_left = True
         self.wakeups.rewind([asking.destination])
-        self.wake()
+        self.wake([target])
         return []
 
     async def _request_of(self, asking: RequestStart) -> str:
@@ -266,17 +268,20 @@ class SharedStore(JournalStore):
         try:
             await self.report_all(target)
         except EngineAway:
-            self.wake()
+            self.wake([target])
 
     async def report_all(self, target: Target, *, at_once: bool = False) -> None:
         """Tell the engine all that it does not know; what ends just now also, if `at_once`. Raises EngineAway."""
         async with target.telling:
-            while (ended := await self._ended(target, at_once=at_once)) or target.owed:
+            ended = await self._ended(target, at_once=at_once)
+            while ended or target.owed:
                 first = target.owed[0] if target.owed else Settled()
                 done = [done_of(each, self.host, self.targets.offset) for each in ended]
                 await self.engine.settle(target.name, target.token, msgspec.structs.replace(first, done=done))
                 del target.owed[:1]
                 await self._told([each.id for each in ended])
+                is_all = len(ended) < shared.MAX_ROWS
+                ended = [] if is_all else await self._ended(target, at_once=at_once)
 
     async def _ended(self, target: Target, *, at_once: bool) -> list[shared.Ended]:
         """What has ended; nothing while an attempt is being settled, whose own step will report it."""

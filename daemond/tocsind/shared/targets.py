@@ -30,6 +30,8 @@ class Target:
         self.valid_until = -inf
         self.is_behind = True  # another host may have learned more than this one
         self.is_left = False  # an attempt ended after the lease had gone: deliveries of other hosts may be left here
+        self.is_due = True  # the journal may have something to report or to hand over
+        self.is_stale = True  # the engine may have something for this host
         self.settling = 0  # attempts that are in the journal, and not yet in `owed`
         self.telling = trio.Lock()
         self.ready = False  # what earlier holders left is here

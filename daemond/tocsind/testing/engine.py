@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from math import inf
 
@@ -27,6 +27,7 @@ from tocsind.shared.engine import (
     Noted,
     Question,
     Room,
+    Seen,
     Settled,
     Stored,
     Tended,
@@ -159,20 +160,26 @@ class MemoryEngine:
                 it.at[item.id] = (item.priority, place)
         self._wake()
 
-    async def read(self, target: str, priority: int, after: str, most: int) -> list[Stored]:
+    async def look(self, target: str, host: str, after: Mapping[int, str] | None, most: int) -> Seen:
         it = self._of(target)
-        rows = [(place, item) for place, item in it.streams[priority].items() if place > after and it.epoch]
-        return [
-            Stored(
-                place,
-                item.id,
-                item.body,
-                item.id in it.open,
-                it.lapsed(item.epoch),
-                it.open.get(item.id, "").partition(":")[0],
+        news = [Done(id_, host, result) for id_, result in it.news[host].items()]
+        items = [
+            (
+                priority,
+                Stored(
+                    place,
+                    item.id,
+                    item.body,
+                    item.id in it.open,
+                    it.lapsed(item.epoch),
+                    it.open.get(item.id, "").partition(":")[0],
+                ),
             )
-            for place, item in rows[:most]
+            for priority, stream in enumerate(it.streams)
+            for place, item in stream.items()
+            if after is not None and place > after.get(priority, "") and it.epoch
         ]
+        return Seen(news[:most], items[:most], len(news) < most and len(items) < most)
 
     async def begin(
         self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str
@@ -205,10 +212,6 @@ class MemoryEngine:
         if it.holds(token, _now()):
             it.state = {name: value for name, value in {**it.state, **settled.state}.items() if value}
         self._wake()
-
-    async def news(self, target: str, host: str, most: int) -> list[Done]:
-        found = self._of(target).news[host]
-        return [Done(id_, host, result) for id_, result in list(found.items())[:most]]
 
     async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
         found = self._of(target).news[host]
@@ -271,10 +274,11 @@ class MemoryEngine:
             self._told[about] = host, _now() + seconds * 1000
         return teller == host
 
-    async def wait(self, targets: Sequence[str]) -> None:
-        del targets  # every change wakes
+    async def wait(self, targets: Sequence[str], host: str) -> Collection[str]:
+        del host  # every change wakes all
         self._check()
         await self._changed.wait()
+        return targets
 
     async def complaints(self) -> list[str]:
         self._check()

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from enum import Enum
 from random import Random
 from typing import Final, NoReturn, TypeVar
 
 from tocsind.shared.engine import (
     Account,
-    Done,
     EngineAway,
     Item,
     Learned,
     Noted,
     Question,
     Room,
+    Seen,
     Settled,
     Stored,
     Tended,
@@ -59,8 +59,8 @@ class Way:
     async def offer(self, target: str, host: str, items: Sequence[Item]) -> None:
         await self._ask(lambda: self._engine.offer(target, host, items))
 
-    async def read(self, target: str, priority: int, after: str, most: int) -> list[Stored]:
-        return await self._ask(lambda: self._engine.read(target, priority, after, most))
+    async def look(self, target: str, host: str, after: Mapping[int, str] | None, most: int) -> Seen:
+        return await self._ask(lambda: self._engine.look(target, host, after, most))
 
     async def begin(
         self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str
@@ -69,9 +69,6 @@ class Way:
 
     async def settle(self, target: str, token: str, settled: Settled) -> None:
         await self._ask(lambda: self._engine.settle(target, token, settled))
-
-    async def news(self, target: str, host: str, most: int) -> list[Done]:
-        return await self._ask(lambda: self._engine.news(target, host, most))
 
     async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
         await self._ask(lambda: self._engine.forget(target, host, ids))
@@ -112,12 +109,13 @@ class Way:
     async def complaints(self) -> list[str]:
         return await self._ask(self._engine.complaints)
 
-    async def wait(self, targets: Sequence[str]) -> None:
+    async def wait(self, targets: Sequence[str], host: str) -> Collection[str]:
         await self._life.step()
         if self._cut() is not Cut.NOTHING:
             raise EngineAway("it hung up")
-        await self._engine.wait(targets)
+        found = await self._engine.wait(targets, host)
         await self._life.step(self._chance.uniform(*THERE))
+        return found
 
     async def aclose(self) -> None:
         """Nothing is open."""
