@@ -221,11 +221,14 @@ class Hub:
         if not self._has_hinted:
             self._sends_alone_since, self._rejoins_at = now, inf
             self._share_limits(alone=True)
+            self._refresh()  # what was read while this host held leases is not only its own
         elif now - self._sends_alone_since > ALONE_AFTER:
             self._sends_alone_since = now
-            for target in self._targets:
-                for name in self._targets.names(target):
-                    self._store.wakeups.refresh(name)
+            self._refresh()
+
+    def _refresh(self) -> None:
+        for name in self._targets.all_names():
+            self._store.wakeups.refresh(name)
 
     def _raise_alarm(self, now: float) -> None:
         seconds = now - (self._targets.away_since or now)

@@ -124,11 +124,18 @@ class SharedStore(JournalStore):
         if target.holds(now):
             return await self._begin(target, await super().begin(batch, asking), asking)
         if self.targets.is_degraded(now) and batch[0].priority in DEGRADED:
-            await self._journal.run(epochs.doubt, [delivery.number for delivery in batch])
-            claimed = await super().begin(batch, asking)
-            await self._ids(target, claimed)
-            return claimed
+            return await self._begin_alone(target, batch, asking)
         return []
+
+    async def _begin_alone(self, target: Target, batch: Sequence[Delivery], asking: RequestStart) -> list[Delivery]:
+        """Without the engine. What was read while this host held the lease, and waits, does not travel along."""
+        permitted = [delivery for delivery in batch if delivery.priority in DEGRADED]
+        if len(permitted) < len(batch):
+            self.wakeups.rewind([asking.destination])
+        await self._journal.run(epochs.doubt, [delivery.number for delivery in permitted])
+        claimed = await super().begin(permitted, asking)
+        await self._ids(target, claimed)
+        return claimed
 
     async def _begin(self, target: Target, claimed: list[Delivery], asking: RequestStart) -> list[Delivery]:
         if not claimed:
