@@ -200,6 +200,7 @@ ROOMS_OF_SQLITE = (
     "rerouting",
     "row_recovery",
     "schema",
+    "shared_news",
     "silences",
     "stories",
     "writer",

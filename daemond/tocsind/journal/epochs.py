@@ -42,7 +42,7 @@ def account(
             (UNKNOWN, target, epoch, host),
         )
     connection.execute(
-        f"UPDATE shared SET stage = 'waits' WHERE {earlier} AND stage = 'told'"  # noqa: S608 - constant text
+        "UPDATE shared SET stage = 'waits' WHERE target = ? AND epoch IS NOT ? AND stage = 'told'"
         " AND (SELECT since FROM deliveries WHERE number = delivery) >= ?",
         (target, epoch, since),
     )

@@ -129,13 +129,14 @@ def _leaving(
 
 
 def handed_over(
-    connection: sqlite3.Connection, here: Here, handed: Mapping[int, str], now: float, *, epoch: str
+    connection: sqlite3.Connection, here: Here, handed: Mapping[int, str], now: float, *, epoch: str, surely: bool
 ) -> None:
-    """The engine has these deliveries of this host, by number, since this epoch or an earlier one."""
+    """The engine has these deliveries of this host, by number, since this epoch or an earlier one; or may have them: it did not answer."""
+    stage = "waits" if surely else "begun"
     connection.executemany(
-        "INSERT INTO shared (delivery, id, target, origin, stage, since, epoch) VALUES (?, ?, ?, ?, 'waits', ?, ?)"
-        " ON CONFLICT (delivery) DO UPDATE SET stage = 'waits', epoch = coalesce(epoch, excluded.epoch)",
-        [(number, id_, here.target, here.host, now, epoch) for number, id_ in handed.items()],
+        "INSERT INTO shared (delivery, id, target, origin, stage, since, epoch) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (delivery) DO UPDATE SET stage = excluded.stage, epoch = coalesce(epoch, excluded.epoch)",
+        [(number, id_, here.target, here.host, stage, now, epoch) for number, id_ in handed.items()],
     )
     connection.executemany(
         "UPDATE deliveries SET reason = ? WHERE number = ? AND state = 'queued' AND reason IS NULL",

@@ -8,10 +8,10 @@ from typing import Final
 
 from tocsind.clock import Clock
 from tocsind.events import Ambiguous, Dead, Emit, Expired, ItemQuarantined, Sent
-from tocsind.journal import FIRST, Journal, shared
+from tocsind.journal import FIRST, Journal, shared, shared_news
 from tocsind.policy.delivery import Priority
 
-from .engine import Done, Stored
+from .engine import Done, EngineAway, Stored
 from .items import OtherVersion, Unreadable, arriving, ended_of, item_of
 from .store import SharedStore
 from .targets import Target
@@ -61,21 +61,28 @@ class Exchange:
             is_all = seen.is_all
 
     async def _record(self, target: Target, news: Sequence[Done]) -> None:
-        ended, reasons = [], {}
-        for each in news:
-            try:
-                end, host = ended_of(each, self._targets.offset)
-            except Unreadable as unreadable:
-                self._put_aside(target, each.id, unreadable)
-                continue
-            ended.append(end)
-            by = f"{end.state} by {host}"
-            reasons[end.id] = f"{by}: {end.reason}" if end.reason else by
-        settled = await self._journal.run(shared.settle, ended, reasons, self._clock.steady())
-        await self._engine.forget(target.name, self.store.host, [each.id for each in news])
+        """Record what ended; but for what is being sent here, which waits until that has ended."""
+        readable = [found for each in news if (found := self._read(target, each))]
+        ended, open_ = [end for end, _ in readable], set[str]()
+        if ended:
+            open_ |= set(await self._journal.run(shared_news.under_way, ended, self._clock.steady()))
+        target.is_stale |= bool(open_)
+        reasons = {
+            end.id: f"{end.state} by {host}" + (f": {end.reason}" if end.reason else "") for end, host in readable
+        }
+        closed = [end for end in ended if end.id not in open_]
+        settled = await self._journal.run(shared.settle, closed, reasons, self._clock.steady())
+        await self._engine.forget(target.name, self.store.host, [each.id for each in news if each.id not in open_])
         for one in settled:
             self._announce(one)
             self.store.waiters.release(one.signal)
+
+    def _read(self, target: Target, news: Done) -> tuple[shared.Ended, str] | None:
+        try:
+            return ended_of(news, self._targets.offset)
+        except Unreadable as unreadable:
+            self._put_aside(target, news.id, unreadable)
+            return None
 
     def _announce(self, ended: shared.Settled) -> None:
         """What ended at another host has ended here: it counts where it was accepted."""
@@ -106,9 +113,14 @@ class Exchange:
         leaving = await self._journal.run(partial(shared.leaving, digests=digests), here, after, CHUNK)
         if leaving:
             items = [item_of(each, self.store.host, far, self._targets.offset, epoch) for each in leaving]
-            await self._engine.offer(target.name, self.store.host, items)
             ids = {each.delivery.number: item.id for each, item in zip(leaving, items, strict=True)}
-            await self._journal.run(partial(shared.handed_over, epoch=epoch), here, ids, self._clock.steady())
+            note = partial(shared.handed_over, here=here, handed=ids, now=self._clock.steady(), epoch=epoch)
+            try:
+                await self._engine.offer(target.name, self.store.host, items)
+            except EngineAway:
+                await self._journal.run(partial(note, surely=False))
+                raise
+            await self._journal.run(partial(note, surely=True))
             self.handed |= {(name, each.delivery.priority): each.delivery.number for each in leaving}
             target.is_stale = True
         return len(leaving) == CHUNK

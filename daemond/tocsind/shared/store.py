@@ -142,15 +142,18 @@ class SharedStore(JournalStore):
             return []
         known = await self._ids(target, claimed)
         request = await self._request_of(asking)
+        foreign = [id_ for id_, is_foreign in known if is_foreign]
+        ids = [id_ for id_, _ in known] if _may_leave_copy(claimed, asking) else []
         gone: list[str] | None = None
         has_room = True
         try:
             if has_room := await self.scopes.take(asking, request):
-                foreign = [id_ for id_, is_foreign in known if is_foreign]
-                ids = [id_ for id_, _ in known] if _may_leave_copy(claimed, asking) else []
                 gone = await self.engine.begin(target.name, target.token, ids, foreign, request)
         except EngineAway:
             self.scopes.on_outage()
+        if gone == [] and not self._holds(target):  # this host was stopped meanwhile: another one may send by now
+            await self._report(target, Settled(waiting=ids, request=request, unsent=True))
+            gone = None
         if gone == []:
             target.requests[asking.destination] = request
             return claimed

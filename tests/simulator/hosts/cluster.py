@@ -41,7 +41,8 @@ class What(Enum):
     STOP = "stop"  # SIGSTOP for so many seconds
     CUT_OFF = "cut off"  # the host's questions do not reach the engine
     DEAF = "deaf"  # the engine's answers do not reach the host
-    AWAY = "away"  # the engine is down, and keeps what it has
+    AWAY = "away"  # no host reaches the engine
+    RESTART = "restart"  # the engine is down, and is there again with all that it had
     FORGET = "forget"  # the engine loses everything
     LOSE_TAIL = "lose tail"  # a failover: the engine is away for 1 s, and has lost the last seconds before
 
@@ -129,7 +130,7 @@ class Cluster:
             await self._hand_over()
             left = await self._end()
             for host in self.hosts:
-                host.kill()
+                host.end(at_once=True)
             self._nursery.cancel_scope.cancel()
         return Finding(self.record, self._discord.unmarked_copies, left)
 
@@ -168,11 +169,12 @@ class Cluster:
         start = BEGIN + fault.at
         if fault.what is What.LOSE_TAIL:
             await trio.sleep_until(start - fault.seconds)
-            kept = copy.deepcopy((self._engine.content, self._engine.scopes))
+            replica, scopes = self._engine.copy(), copy.deepcopy(self._engine.scopes)
             await trio.sleep_until(start)
             self._engine.away = True
             await trio.sleep(1.0)
-            (self._engine.content, self._engine.scopes), self._engine.away = kept, False
+            self._engine.fail_over(replica)
+            self._engine.scopes, self._engine.away = scopes, False
             return
         await trio.sleep_until(start)
         await self._strike(fault)
@@ -182,16 +184,14 @@ class Cluster:
         match fault.what:
             case What.FORGET:
                 self._engine.flush()
-            case What.AWAY:
+            case What.AWAY | What.RESTART:
                 self._engine.away = True
                 await trio.sleep(fault.seconds)
+                if fault.what is What.RESTART:
+                    self._engine.fail_over()
                 self._engine.away = False
-            case What.KILL:
-                host.kill()
-                await trio.sleep(fault.seconds)
-                self._nursery.start_soon(host.run)
-            case What.TERMINATE:
-                host.terminate()
+            case What.KILL | What.TERMINATE if host.is_up:
+                host.end(at_once=fault.what is What.KILL)
                 await trio.sleep(fault.seconds)
                 await host.ended.wait()
                 self._nursery.start_soon(host.run)

@@ -88,6 +88,7 @@ class Host:
         self._discord = discord
         self._clock = HostClock(ahead)
         self._chance = chance
+        self.is_up = True
         self.ended = trio.Event()
         self._spool: list[signals.Signal] = []
         self._handed = trio.Event()
@@ -101,13 +102,13 @@ class Host:
         self._spool.append(signal)
         self._handed.set()
 
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.life.kill()
-
-    def terminate(self) -> None:
-        """SIGTERM: what is in flight ends, and leases are given back."""
-        self.life.scope.cancel()
+    def end(self, *, at_once: bool) -> None:
+        """SIGKILL; or SIGTERM: what is in flight ends, and leases are given back."""
+        self.is_up = False
+        if at_once:
+            self.life.kill()
+        else:
+            self.life.scope.cancel()
 
     def is_holder(self) -> bool:
         """Whether it sends for all."""
@@ -127,6 +128,7 @@ class Host:
     async def run(self) -> None:
         """One life, until it is killed."""
         self.life, self.ended = life, ended = Life(), trio.Event()
+        self.is_up = True
         try:
             with life.scope:
                 await self._live(life)
