@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from tests.e2e.assertions import all_delivered, written
 from tests.harness import PATIENCE, DaemonProcess, file, route, until
 from tests.manager import Listening
@@ -45,6 +46,7 @@ def await_receipts(clients: Sequence[ReconnectingClient], count: int) -> None:
     until(lambda: all(len(each.receipts()) >= count for each in clients))
 
 
+@pytest.mark.slow
 def test_restarts_under_load_refuse_no_connection_and_lose_nothing(tmp_path: Path) -> None:
     with Listening(tmp_path / "t.sock") as listening, DaemonProcess(tmp_path, file() + route("local-file")) as daemon:
 

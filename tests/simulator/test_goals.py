@@ -40,6 +40,7 @@ def clean(scenario: Scenario) -> RunRecord:
 
 
 @settings(max_examples=40)
+@pytest.mark.slow
 @given(
     model=st.sampled_from(EVERY),
     workload=st.sampled_from(list(WORKLOADS)),
