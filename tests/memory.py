@@ -2,7 +2,8 @@
 
 Hundreds of tests start a daemon, whose journal and spool wait for the disk at each commit, although no test ends the machine: what a
 killed process has written survives in memory as on a disk. Tests in `tests/e2e` and `tests/journal` use the disk: they kill in the
-middle of commits, which are too short in memory. All tests of a run with --basetemp use that folder.
+middle of commits, which are too short in memory. All tests of a run with --basetemp use that folder, and `make test-binary`, which
+installs a Debian, uses the disk.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pytest
 
 DISK = tempfile.gettempdir()
 SHARED = Path("/dev/shm")
-ROOM = 2 << 30  # bytes; the suite uses a tenth at a time, because the folder of a test that passed is removed
+ROOM = 1 << 30  # bytes; the suite uses a tenth at a time, because the folder of a test that passed is removed
 _PREFIX = "toc-"
 
 
@@ -24,7 +25,7 @@ def prepare(config: pytest.Config) -> None:
     """Put the temporary files of this process into memory. In a worker: where the controller's are."""
     if hasattr(config, "workerinput"):
         _use(config.workerinput["files"])
-    elif config.option.basetemp is None and has_room(SHARED):
+    elif config.option.basetemp is None and config.option.markexpr != "binary" and has_room(SHARED):
         _remove_abandoned()
         folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=SHARED))
         folder.chmod(0o1777)  # other users enter it, as they do /tmp
