@@ -19,9 +19,11 @@ import gc
 import json
 import os
 import runpy
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -127,6 +129,7 @@ class _Server:
     """The server's process, and the socket to it."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._socket, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         nowhere = subprocess.DEVNULL
         with its:
@@ -140,12 +143,13 @@ class _Server:
         """Start a process; returns its number. A stream of -1 is that of this process."""
         given = [number if stream == -1 else stream for number, stream in enumerate(streams)]
         libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        try:
-            socket.send_fds(self._socket, [json.dumps(job).encode()], given)
-            return int(self._socket.recv(_NUMBER))
-        finally:
-            libc.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+        with self._lock:
+            libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            try:
+                socket.send_fds(self._socket, [json.dumps(job).encode()], given)
+                return int(self._socket.recv(_NUMBER))
+            finally:
+                libc.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
     def _end(self) -> None:
         if os.getpid() == _owner:
@@ -155,6 +159,7 @@ class _Server:
 
 def serve() -> None:
     """Import the modules and fork a process for each job. Returns in these when they have run, and in the server at the end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of Ctrl-C in the terminal: the end of the tests ends this
     for name in _IMPORTED:
         import_module(name)
     gc.collect()
@@ -194,6 +199,7 @@ def _run(job: _Job, streams: Sequence[int]) -> None:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     os.closerange(_STREAMS, _DESCRIPTORS)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(job.folder)
     os.environ.clear()
     os.environ.update(job.environment)
