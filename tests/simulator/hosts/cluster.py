@@ -1,4 +1,4 @@
-"""A run of several hosts that share one webhook: a model of the server, a workload spread over them, faults, and a seed."""
+"""A run of several hosts that share a channel: a model of the server, a workload spread over them, faults, and a seed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Fault(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One run. `hosts`: 0 is one host without an engine."""
+    """One run. `hosts`: 0 is one host without an engine. `webhooks`: those that each host has, one after the other and over again."""
 
     model: Model
     workload: str
@@ -67,6 +67,7 @@ class Case(NamedTuple):
     on_outage: str = "degrade"
     spikes: float = SPIKES
     length: float | None = None  # s of the workload
+    webhooks: tuple[tuple[int, ...], ...] = ((0,),)
 
 
 class Finding(NamedTuple):
@@ -99,14 +100,14 @@ class Cluster:
         self._case = case
         self._folder = folder
         self._chance = {
-            name: Random(f"{case.seed} {name}") for name in ("workload", "hosts", "wire", "discord", "down")
+            name: Random(f"{case.seed} {name}") for name in ("workload", "hosts", "webhooks", "wire", "discord", "down")
         }
         self.record = RunRecord()
 
     async def run(self) -> Finding:
         case = self._case
         self._engine = MemoryEngine()
-        config = configuration(case.on_outage if case.hosts else None)
+        on_outage = case.on_outage if case.hosts else None
         async with trio.open_nursery() as self._nursery:
             server = Server(case.model, ahead(case.seed))
             self._discord = Discord(server, self.record, self._nursery, self._chance["discord"], case.spikes)
@@ -114,7 +115,7 @@ class Cluster:
                 Host(
                     f"host-{n}",
                     self._folder / str(n),
-                    config,
+                    configuration(on_outage, self._webhooks(n)),
                     self._engine,
                     self._discord,
                     self._chance["hosts"].uniform(-DAY, DAY) if n else 0.0,
@@ -134,6 +135,9 @@ class Cluster:
             self._nursery.cancel_scope.cancel()
         return Finding(self.record, self._discord.unmarked_copies, left)
 
+    def _webhooks(self, host: int) -> tuple[int, ...]:
+        return self._case.webhooks[host % len(self._case.webhooks)]
+
     async def _hand_over(self) -> None:
         offers = WORKLOADS[self._case.workload](self._chance["workload"])
         handed = signals(offers, self._chance["workload"], BEGIN)
@@ -141,7 +145,7 @@ class Cluster:
             if self._case.length is not None and each.at > BEGIN + self._case.length:
                 break
             host = self._chance["hosts"].randrange(len(self.hosts))
-            signal = each._replace(host=host)
+            signal = each._replace(host=host, webhook=self._chance["webhooks"].choice(self._webhooks(host)))
             await trio.sleep_until(signal.at)
             self._discord.signals[signal.number] = signal
             self.record.handed(signal)

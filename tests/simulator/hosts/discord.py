@@ -1,4 +1,5 @@
-"""One webhook of Discord in virtual time, in place of the HTTP client: the destination, its messages and its table of answers are real.
+"""Webhooks of one channel of Discord in virtual time, in place of the HTTP client. The destination, its messages and its table of answers
+are real.
 
 The server counts a request at an instant between its sending and its answer, whatever becomes of the host meanwhile.
 """
@@ -25,7 +26,7 @@ from tocsind.testing.reader import alerts_in
 
 from .life import Life
 
-URL: Final = "https://discord.com/api/webhooks/100000000000000001/" + "t" * 68
+URL: Final = "https://discord.com/api/webhooks/10000000000000000{}/" + "t" * 68  # of a webhook, by number
 TITLE: Final = "alert {}"
 _NUMBER: Final = re.compile("[0-9]+")
 
@@ -49,7 +50,7 @@ class Discord:
         """How many arrivals were not the first and do not say so. (A mark without an earlier arrival is harmless.)"""
         return sum(max(0, n - 1 - self.marked[number]) for number, n in self.arrivals.items())
 
-    async def post(self, body: Body) -> Verdict:
+    async def post(self, webhook: int, body: Body) -> Verdict:
         """One message."""
         self.record.requests += 1
         latency = draw(self._chance, self._spikes)
@@ -59,7 +60,7 @@ class Discord:
 
         async def count() -> None:
             await trio.sleep(counted_after)
-            found.append(self._counted(body))
+            found.append(self._counted(webhook, body))
             await trio.sleep(latency - counted_after)
             answered.set()
 
@@ -71,12 +72,12 @@ class Discord:
         self._messages += 1
         return str(200000000000000000 + self._messages)
 
-    def _counted(self, body: Body) -> Verdict:
+    def _counted(self, webhook: int, body: Body) -> Verdict:
         now = trio.current_time()
         alerts = alerts_in(msgspec.json.decode(b"".join(body.parts)))
         numbers = [int(found[0]) for each in alerts if (found := _NUMBER.search(each.title))]
         batch = [self.signals[number] for number in numbers]
-        verdict = self._server.ask(0, now)
+        verdict = self._server.ask(webhook, now)
         self.record.answered(now, batch, verdict.scope)
         if verdict.passed:
             self.arrivals.update(numbers)
@@ -100,12 +101,12 @@ class Connection(HttpClient):
         headers: Mapping[str, str | Secret] | None = None,
         deadline: float = 15.0,
     ) -> Answer | Failure:
-        del method, url, headers, deadline  # there is one webhook, and it answers in time
+        del method, headers, deadline  # it answers in time
         await self._life.step()
         if body is None:  # which channel is it?
             return _answer(200, {"channel_id": "300000000000000001", "name": "alerts"})
         self._discord.record.requests += 1
-        verdict = await self._discord.post(body)
+        verdict = await self._discord.post(int(url.reveal().split("/")[-2][-1]), body)
         await self._life.step()
         told = {}
         if verdict.told is not None:

@@ -5,7 +5,7 @@ The daemon is the real one from acceptance to the messages: acceptor, store, lan
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -34,18 +34,19 @@ PEER: Final = Peer(1000, 1000, 4711)
 SOME_MORNING: Final = 1_767_225_600.0
 TABLE: Final = '[shared]\nurl = "unix:///engine.sock"\non-outage = "{}"\n'
 DISCORD: Final = f"""
-[destinations.d]
+[destinations.d{{}}]
 kind = "discord"
 webhook = "{URL}"
 channel-limit = "30/60s"
-[[routes]]
-to = ["d"]
 """
+ROUTE: Final = '[[routes]]\nto = ["d{}"]\n'
 
 
-def configuration(on_outage: str | None) -> Config:
-    """One webhook; None: this host shares it with no other."""
-    return parse((TABLE.format(on_outage) if on_outage else "") + DISCORD, "alerts.toml")
+def configuration(on_outage: str | None, webhooks: Sequence[int] = (0,)) -> Config:
+    """Webhooks of the channel, by number; None: this host shares them with no other."""
+    head = TABLE.format(on_outage) if on_outage else ""
+    text = head + "".join(DISCORD.format(n, n) for n in webhooks) + ROUTE.format(webhooks[0])
+    return parse(text, "alerts.toml")
 
 
 class HostClock:
@@ -190,4 +191,5 @@ def _signal(signal: signals.Signal) -> Signal:
         body="x" * signal.size,
         priority=PRIORITIES[signal.priority],
         id=f"{signal.number:026}",
+        to=[f"d{signal.webhook}"],
     )
