@@ -441,3 +441,44 @@ def test_webhook_borrows_reserve_longer_only_where_urgent_request_waits_anyway(
     rate: Rate | None, seconds: float
 ) -> None:
     assert WebhookLimit(rate).may_borrow() == seconds
+
+
+# --- requests of other senders into a channel -----------------------------------------------------------------------------------
+
+
+def test_channel_that_other_senders_fill_waits_for_them() -> None:
+    limit = ChannelLimit(THIRTY)
+    limit.hold(5.0, expedited=False)
+    assert (limit.ready_at(1.0), limit.ready_at(1.0, expedited=False)) == (1.0, 5.0)
+    limit.hold(3.0, expedited=True)
+    limit.hold(2.0, expedited=True)
+    assert (limit.ready_at(1.0), limit.ready_at(1.0, expedited=False)) == (3.0, 5.0)
+    assert limit.ready_at(6.0, expedited=False) == 6.0
+
+
+@pytest.mark.parametrize("expedited", [True, False])
+def test_requests_of_other_senders_use_up_the_channel(expedited: bool) -> None:
+    limit = ChannelLimit(Rate(3, 60.0))
+    for at in (1.0, 2.0, 3.0):
+        limit.count_foreign(at, expedited=expedited)
+    assert limit.ready_at(10.0) == pytest.approx(61.0, abs=2 * MARGIN)
+
+
+def test_pace_goes_on_from_the_latest_request_of_any_sender() -> None:
+    alone, both = ChannelLimit(THIRTY), ChannelLimit(THIRTY)
+    for limit in (alone, both):
+        for n in range(10):
+            sent(limit, float(n), expedited=False)
+    paced = alone.buckets[0].paced_at(9.0)
+    both.count_foreign(9.0, expedited=True)
+    assert both.buckets[0].paced_at(9.0) == pytest.approx(paced, abs=0.5)
+    both.count_foreign(paced - 0.5, expedited=False)
+    assert both.buckets[0].paced_at(paced) > paced
+    both.count_foreign(1.0, expedited=False)  # one that is learned of late does not bring the pace forward
+    assert both.buckets[0].paced_at(paced) > paced
+
+
+def test_pace_begins_with_the_first_request_of_another_sender() -> None:
+    limit = ChannelLimit(THIRTY)
+    limit.count_foreign(1.0, expedited=False)
+    assert limit.buckets[0].paced_at(1.1) == 1.1, "few requests are not paced"

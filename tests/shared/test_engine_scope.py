@@ -14,7 +14,7 @@ from tocsind.config.shared import EngineAddress
 from tocsind.secret import Secret
 from tocsind.shared import engine as engines
 from tocsind.shared import redis_engine
-from tocsind.shared.engine import Account, Done, Engine, Item, Question, Room, Settled
+from tocsind.shared.engine import Account, Done, Engine, Item, Question, Room, Settled, Window
 from tocsind.shared.redis_engine import RedisEngine
 from tocsind.testing import engine_scope
 
@@ -40,16 +40,21 @@ def settled(times: Callable[..., None]) -> None:
     times(SETTLING_MS=0)
 
 
-async def look(engine: Engine, host: str = A, request: str = "", *windows: tuple[int, int]) -> Room:
+def window(count: int, per: int, others: int | None = None) -> Window:
+    """Without a reserve, unless it says how many requests may be others than expedited ones."""
+    return Window(count, per, count if others is None else others, 0)
+
+
+async def look(engine: Engine, host: str = A, request: str = "", *windows: Window) -> Room:
     """What a host sees without taking room."""
-    return await engine.ask(SCOPE, Question(host, request, windows or ((3, MINUTE),)))
+    return await engine.ask(SCOPE, Question(host, request, windows or (window(3, MINUTE),)))
 
 
-async def take(engine: Engine, request: str, *windows: tuple[int, int], expedited: bool = False) -> int:
+async def take(engine: Engine, request: str, *windows: Window, expedited: bool = False) -> int:
     """Milliseconds to wait, 0 when there was room. Each host has reported its requests before."""
     host = request.partition("/")[0]
     epoch = (await look(engine, host)).epoch
-    asked = Question(host, request, windows or ((3, MINUTE),), epoch, takes=True, expedited=expedited)
+    asked = Question(host, request, windows or (window(3, MINUTE),), epoch, takes=True, expedited=expedited)
     return (await engine.ask(SCOPE, asked)).wait
 
 
@@ -66,31 +71,46 @@ async def test_hosts_share_a_window_and_the_one_too_many_waits_for_the_oldest_an
 
 @pytest.mark.usefixtures("settled")
 async def test_a_request_in_flight_takes_room_until_it_is_answered_or_did_not_leave(engine: Engine) -> None:
-    assert await take(engine, f"{A}/1/0", (1, 1)) == 0
-    assert await take(engine, f"{B}/1/0", (1, 1)) == engines.FULL_MS
-    assert (await look(engine, B, "", (1, MINUTE))).requests == []
+    assert await take(engine, f"{A}/1/0", window(1, 1)) == 0
+    assert await take(engine, f"{B}/1/0", window(1, 1)) == engines.FULL_MS
+    assert (await look(engine, B, "", window(1, MINUTE))).requests == []
     await engine.answered(SCOPE, f"{A}/1/0", None)
-    assert await take(engine, f"{B}/1/0", (1, MINUTE)) == 0
+    assert await take(engine, f"{B}/1/0", window(1, MINUTE)) == 0
     await engine.answered(SCOPE, f"{B}/1/0", 0)
-    assert await take(engine, f"{A}/2/0", (1, MINUTE)) > 50_000
-    assert await take(engine, f"{A}/2/0", (2, MINUTE)) == 0
+    assert await take(engine, f"{A}/2/0", window(1, MINUTE)) > 50_000
+    assert await take(engine, f"{A}/2/0", window(2, MINUTE)) == 0
 
 
 @pytest.mark.usefixtures("settled")
 async def test_every_window_must_have_room(engine: Engine) -> None:
     for n in range(2):
-        assert await take(engine, f"{A}/{n}/0", (2, MINUTE), (30, 1000)) == 0
+        assert await take(engine, f"{A}/{n}/0", window(2, MINUTE), window(30, 1000)) == 0
         await engine.answered(SCOPE, f"{A}/{n}/0", 10_000)
-    assert await take(engine, f"{A}/3/0", (30, 1000)) == 0
+    assert await take(engine, f"{A}/3/0", window(30, 1000)) == 0
     await engine.answered(SCOPE, f"{A}/3/0", None)
-    assert 45_000 < await take(engine, f"{A}/3/0", (30, 1000), (2, MINUTE)) <= 50_000
+    assert 45_000 < await take(engine, f"{A}/3/0", window(30, 1000), window(2, MINUTE)) <= 50_000
+
+
+@pytest.mark.usefixtures("settled")
+async def test_expedited_requests_may_use_what_others_leave(engine: Engine) -> None:
+    half = window(4, MINUTE, 2)
+    assert await take(engine, f"{A}/1/0", half) == 0
+    assert await take(engine, f"{B}/1/0", half) == 0
+    await engine.answered(SCOPE, f"{A}/1/0", 10_000)
+    assert 45_000 < await take(engine, f"{A}/2/0", half) <= 50_000
+    assert await take(engine, f"{A}/2/0", half._replace(borrow=51_000)) == 0
+    await engine.answered(SCOPE, f"{A}/2/0", None)
+    for n in range(3, 5):
+        assert await take(engine, f"{A}/{n}/1", half, expedited=True) == 0
+        await engine.answered(SCOPE, f"{A}/{n}/1", 0)
+    assert await take(engine, f"{A}/5/1", half, expedited=True) > 45_000
 
 
 @pytest.mark.usefixtures("settled")
 async def test_a_host_that_asks_again_for_one_request_takes_room_once(engine: Engine) -> None:
-    assert await take(engine, f"{A}/1/0", (1, MINUTE)) == 0
+    assert await take(engine, f"{A}/1/0", window(1, MINUTE)) == 0
     epoch = (await look(engine, A, f"{A}/1/0")).epoch
-    again = Question(A, f"{A}/1/0", ((1, MINUTE),), epoch, takes=True)
+    again = Question(A, f"{A}/1/0", (window(1, MINUTE),), epoch, takes=True)
     assert (await engine.ask(SCOPE, again)).wait == 0
 
 
@@ -127,13 +147,13 @@ async def test_a_new_engine_gives_room_when_all_hosts_had_time_to_report(
     assert 30_000 < await take(engine, f"{A}/1/0") <= MINUTE
     await engine.recall(SCOPE, {f"{B}/1/0": 1000})
     times(SETTLING_MS=0)
-    assert await take(engine, f"{A}/1/0", (1, MINUTE)) > 0
-    assert await take(engine, f"{A}/1/0", (2, MINUTE)) == 0
+    assert await take(engine, f"{A}/1/0", window(1, MINUTE)) > 0
+    assert await take(engine, f"{A}/1/0", window(2, MINUTE)) == 0
 
 
 @pytest.mark.usefixtures("settled")
 async def test_a_host_that_has_not_reported_to_this_engine_gets_no_room(engine: Engine) -> None:
-    asked = Question(A, f"{A}/1/0", ((3, MINUTE),), "another engine", takes=True)
+    asked = Question(A, f"{A}/1/0", (window(3, MINUTE),), "another engine", takes=True)
     room = await engine.ask(SCOPE, asked)
     assert room.wait == 1
     assert (await look(engine)).requests == []
@@ -153,22 +173,22 @@ async def test_reports_add_what_is_missing_and_change_no_known_answer(engine: En
 @pytest.mark.usefixtures("settled")
 async def test_an_expedited_request_without_room_goes_before_others(engine: Engine, times: Callable[..., None]) -> None:
     times(FULL_MS=10_000)
-    assert await take(engine, f"{A}/1/0", (1, MINUTE)) == 0
-    assert await take(engine, f"{B}/1/1", (1, MINUTE), expedited=True) == 10_000
+    assert await take(engine, f"{A}/1/0", window(1, MINUTE)) == 0
+    assert await take(engine, f"{B}/1/1", window(1, MINUTE), expedited=True) == 10_000
     await engine.answered(SCOPE, f"{A}/1/0", None)
-    assert await take(engine, f"{A}/2/0", (1, MINUTE)) == 10_000
-    assert await take(engine, f"{B}/1/1", (1, MINUTE), expedited=True) == 0
+    assert await take(engine, f"{A}/2/0", window(1, MINUTE)) == 10_000
+    assert await take(engine, f"{B}/1/1", window(1, MINUTE), expedited=True) == 0
     await engine.answered(SCOPE, f"{B}/1/1", None)
-    assert await take(engine, f"{A}/2/0", (1, MINUTE)) == 0
+    assert await take(engine, f"{A}/2/0", window(1, MINUTE)) == 0
 
 
 @pytest.mark.usefixtures("settled")
 async def test_an_expedited_request_that_is_not_made_holds_others_up_for_a_short_time_only(engine: Engine) -> None:
-    assert await take(engine, f"{A}/1/0", (1, MINUTE)) == 0
-    assert await take(engine, f"{B}/1/1", (1, MINUTE), expedited=True) > 0
+    assert await take(engine, f"{A}/1/0", window(1, MINUTE)) == 0
+    assert await take(engine, f"{B}/1/1", window(1, MINUTE), expedited=True) > 0
     await engine.answered(SCOPE, f"{A}/1/0", None)
     with trio.fail_after(10):
-        while await take(engine, f"{A}/2/0", (1, MINUTE)):  # noqa: ASYNC110 - the engine does not tell
+        while await take(engine, f"{A}/2/0", window(1, MINUTE)):  # noqa: ASYNC110 - the engine does not tell
             await trio.sleep(0.05)
 
 
@@ -180,11 +200,11 @@ async def test_hosts_see_what_one_learned_of_the_limit(engine: Engine) -> None:
 
 @pytest.mark.usefixtures("settled")
 async def test_the_newest_requests_are_kept(engine: Engine) -> None:
-    window = (1000, 10 * MINUTE)
+    widest = window(1000, 10 * MINUTE)
     await engine.recall(SCOPE, {f"{A}/{n}/0": 1000 + n for n in range(engines.MAX_REQUESTS)})
-    assert await take(engine, f"{B}/1/0", window) == 0
+    assert await take(engine, f"{B}/1/0", widest) == 0
     await engine.answered(SCOPE, f"{B}/1/0", 0)
-    names = {name for name, _ in (await look(engine, A, "", window)).requests}
+    names = {name for name, _ in (await look(engine, A, "", widest)).requests}
     assert len(names) == engines.MAX_REQUESTS
     assert f"{B}/1/0" in names
     assert f"{A}/{engines.MAX_REQUESTS - 1}/0" not in names
@@ -239,7 +259,7 @@ async def test_a_host_that_is_alone_does_not_wait_for_the_reports_of_others(
 ) -> None:
     times(SETTLING_MS=MINUTE)
     epoch = (await look(engine)).epoch
-    asked = Question(A, f"{A}/1/0", ((3, MINUTE),), epoch, takes=True, alone=True)
+    asked = Question(A, f"{A}/1/0", (window(3, MINUTE),), epoch, takes=True, alone=True)
     assert (await engine.ask(SCOPE, asked)).wait == 0
     await look(engine, B)
     assert (await engine.ask(SCOPE, msgspec.structs.replace(asked, request=f"{A}/2/0"))).wait > 0

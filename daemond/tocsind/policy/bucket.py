@@ -121,6 +121,10 @@ class Bucket:
         if not expedited:
             self._normal = _inserted(self._normal, at)
 
+    def note_sent(self, at: float) -> None:
+        """A request that is not expedited left at `at`, from elsewhere: the pace goes on from there."""
+        self._last_sent = at if self._last_sent is None else max(self._last_sent, at)
+
     def set_rate(self, rate: Rate) -> None:
         """Use another rate from now on. Counted requests stay counted."""
         self.rate, self.count = rate, rate.count

@@ -276,14 +276,28 @@ class ChannelLimit(RateLimit):
         self._learned_at = 0.0
         self._clean_time = CLEAN_TIME
         self._held_until = 0.0
+        self._others_held_until = 0.0
 
     def window_opens(self, now: float, *, expedited: bool = True, borrow: float = BORROW_TIME) -> float:
         self._try_faster(now)
-        return max(self._held_until, super().window_opens(now, expedited=expedited, borrow=borrow))
+        held = self._held_until if expedited else max(self._held_until, self._others_held_until)
+        return max(held, super().window_opens(now, expedited=expedited, borrow=borrow))
 
-    def hold(self, until: float) -> None:
-        """Other senders, whose requests are not all counted here yet, fill the window until then."""
-        self._held_until = max(self._held_until, until)
+    def hold(self, until: float, *, expedited: bool) -> None:
+        """Requests of other senders, not all of which are counted here yet, leave no room until then. Only for an expedited request this
+        means that there is none for any.
+        """
+        if expedited:
+            self._held_until = max(self._held_until, until)
+        else:
+            self._others_held_until = max(self._others_held_until, until)
+
+    def count_foreign(self, at: float, *, expedited: bool) -> None:
+        """Count a request of another sender that was answered at `at`; the pace goes on from there."""
+        self.restore_request(at, expedited=expedited)
+        for bucket in self.buckets:
+            if not expedited:
+                bucket.note_sent(at)
 
     def on_limited(self, now: float, wait: float, reason: str) -> None:
         """A shared 429 came although our count permitted the request: another sender posts there. Lower the count to what passed."""

@@ -35,7 +35,8 @@ How it holds together.
     each request the holder asks the engine for room in the scope. The engine has the requests of all hosts there, counts those in flight as
     well, and refuses one that would be too many: no host has to know which others send, and a change of holders changes nothing. The answer
     shows what others sent; each host counts that in its own limiter, so that it seldom asks in vain, paces and reserves as on one host.
-    Blocks and learned limits of a scope travel the same way. An expedited request that finds no room is noted, and others wait for it.
+    Blocks and learned limits of a scope travel the same way. The engine keeps the reserve as well: a request that is not expedited needs
+    room among those that are not. An expedited request that finds no room is noted, and others wait for it.
     A request in flight of a host that is not seen for 2 s counts as answered then. An engine without a past of a scope gives no room for
     2 s, in which all hosts report. After each outage they report as well, and ask 1.5 s later: the engine may have lost its last second.
     A channel that becomes known late, or is another one than before, is another scope: the host reports its requests there first. A holder

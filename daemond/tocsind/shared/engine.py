@@ -7,7 +7,7 @@ every method may be called again. Times are milliseconds of the engine's own clo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -145,16 +145,27 @@ class Noted(msgspec.Struct, frozen=True):
     note: bytes
 
 
+class Window(NamedTuple):
+    """At most so many requests in so many milliseconds. Those that are not expedited may use `others` of them, and borrow a token from the
+    rest so many milliseconds before one of their own comes back.
+    """
+
+    most: int
+    per: int
+    others: int
+    borrow: int
+
+
 class Question(msgspec.Struct, frozen=True):
     """A host asks for room in a scope, or only looks (`takes` is False).
 
-    `request` is the one that is to leave, or is in flight; "" without one: all others of this host are answered. `windows`: requests, and
-    milliseconds. `epoch`: the one that this host has reported its requests to. `alone`: as for `tend`.
+    `request` is the one that is to leave, or is in flight; "" without one: all others of this host are answered. `epoch`: the one that this
+    host has reported its requests to. `alone`: as for `tend`.
     """
 
     host: str
     request: str
-    windows: Sequence[tuple[int, int]]
+    windows: Sequence[Window]
     epoch: str = ""
     takes: bool = False
     expedited: bool = False

@@ -18,7 +18,8 @@ from .scripts import NOW
 KEPT_MS: Final = 30 * 86_400_000  # longer than any window
 
 # KEYS log since hosts urgent limit
-# ARGV host request takes expedited epoch, settling_ms seen_ms gone_ms full_ms kept_ms new_epoch alone, count and ms of each window
+# ARGV host request takes expedited epoch, settling_ms seen_ms gone_ms full_ms kept_ms new_epoch alone,
+# then count, per, others and borrow of each window
 ASK: Final = (
     NOW
     + """
@@ -27,38 +28,46 @@ redis.call('ZADD', KEYS[3], now, host)
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - 3600000)
 if redis.call('HSETNX', KEYS[2], 'id', ARGV[11]) == 1 then redis.call('HSET', KEYS[2], 'at', now) end
 for _, key in ipairs({KEYS[1], KEYS[2], KEYS[3], KEYS[5]}) do redis.call('PEXPIRE', key, ARGV[10]) end
-local open = 0
+local open, open_others = 0, 0
+local function is_other(name) return name:sub(-2) ~= '/1' end
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '+inf', '+inf')) do
     local of = name:match('^(.-)/') or name
     local seen = redis.call('ZSCORE', KEYS[3], of)
-    if name ~= request then
-        if of == host or not seen or now - seen > tonumber(ARGV[8]) then redis.call('ZADD', KEYS[1], now, name)
-        else open = open + 1 end
+    if name == request then
+    elseif of == host or not seen or now - seen > tonumber(ARGV[8]) then redis.call('ZADD', KEYS[1], now, name)
+    else
+        open = open + 1
+        if is_other(name) then open_others = open_others + 1 end
     end
 end
 local since = redis.call('HMGET', KEYS[2], 'id', 'at')
-local wait, longest = 0, 0
+local wait, longest, full = 0, 0, tonumber(ARGV[9])
 if ARGV[12] == '0' or redis.call('ZCARD', KEYS[3]) > 1 then wait = math.max(0, since[2] + ARGV[6] - now) end
 if since[1] ~= ARGV[5] then wait = math.max(wait, 1) end
-for i = 13, #ARGV, 2 do
-    local count, per = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
-    longest = math.max(longest, per)
-    local surplus = redis.call('ZCOUNT', KEYS[1], '(' .. (now - per), now) + open - count
-    if open >= count then
-        wait = math.max(wait, tonumber(ARGV[9]))
-    elseif surplus >= 0 then
-        local oldest = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. (now - per), now, 'WITHSCORES', 'LIMIT', surplus, 1)
-        wait = math.max(wait, oldest[2] + per - now)
+local log = {}
+local function need(allowed, per, open, counts)
+    local used = {}
+    for i = 1, #log, 2 do
+        if now - log[i + 1] < per and counts(log[i]) then used[#used + 1] = log[i + 1] end
     end
+    if open >= allowed then wait = math.max(wait, full)
+    elseif #used + open >= allowed then wait = math.max(wait, used[#used + open - allowed + 1] + per - now) end
+end
+for i = 13, #ARGV, 4 do longest = math.max(longest, ARGV[i + 1]) end
+log = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. (now - longest), now, 'WITHSCORES')
+for i = 13, #ARGV, 4 do
+    local count, per, others, borrow = unpack(ARGV, i, i + 3)
+    need(tonumber(count), tonumber(per), open, function() return true end)
+    if takes and not expedited then need(tonumber(others), per - borrow, open_others, is_other) end
 end
 if takes then
-    if not expedited and redis.call('GET', KEYS[4]) then wait = math.max(wait, tonumber(ARGV[9])) end
+    if not expedited and redis.call('GET', KEYS[4]) then wait = math.max(wait, full) end
     if wait == 0 then redis.call('ZADD', KEYS[1], '+inf', request) end
     if expedited and wait == 0 then redis.call('DEL', KEYS[4])
-    elseif expedited then redis.call('SET', KEYS[4], request, 'PX', math.ceil(wait) + 5 * ARGV[9]) end
+    elseif expedited then redis.call('SET', KEYS[4], request, 'PX', math.ceil(wait) + 5 * full) end
 end
-return {math.ceil(wait), now, since[1], redis.call('ZCOUNT', KEYS[3], now - ARGV[7], '+inf'), redis.call('GET', KEYS[5]) or '',
-    redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. (now - longest), now, 'WITHSCORES')}
+local hosts = redis.call('ZCOUNT', KEYS[3], now - ARGV[7], '+inf')
+return {math.ceil(wait), now, since[1], hosts, redis.call('GET', KEYS[5]) or '', log}
 """
 )
 

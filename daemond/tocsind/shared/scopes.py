@@ -17,9 +17,10 @@ import msgspec
 
 from tocsind.clock import Clock
 from tocsind.journal import Journal, LimitState, RequestStart, shared
+from tocsind.policy.bucket import BORROW_TIME
 from tocsind.policy.rate_limits import MARGIN, ChannelLimit
 
-from .engine import Engine, EngineAway, Question, Room
+from .engine import Engine, EngineAway, Question, Room, Window
 from .items import limit_in, packed_limit
 from .targets import Targets
 
@@ -60,9 +61,17 @@ class Scope:
         self.limit: LimitState | None = None  # the same on this host's clock
         self.owed: LimitState | None = None  # not taught to the engine yet
 
-    def windows(self) -> list[tuple[int, int]]:
-        """Requests, and milliseconds: a little less than this host itself waits, so that its own requests find room."""
-        return [(each.count, round((each.rate.per - MARGIN / 2) * 1000)) for each in self.queue.limit.buckets]
+    def windows(self, now: float) -> list[Window]:
+        """The windows in use: a little shorter than this host itself waits, so that its own requests find room."""
+        return [
+            Window(
+                each.count,
+                round((each.rate.per - MARGIN / 2) * 1000),
+                each.count - each.reserved(now),
+                round(BORROW_TIME * 1000),
+            )
+            for each in self.queue.limit.buckets
+        ]
 
     @property
     def longest(self) -> float:
@@ -101,13 +110,13 @@ class Scopes:
         if scope is None:
             return True
         if self._clock.now() < self._resumes_at:
-            scope.queue.limit.hold(self._resumes_at)
+            scope.queue.limit.hold(self._resumes_at, expedited=True)
             return False
         scope.request, self._taken[request] = request, scope
         room = await self._ask(scope, takes=True, expedited=asking.expedited)
         now = self._clock.now()
         if room.wait:
-            scope.queue.limit.hold(now + room.wait / 1000)
+            scope.queue.limit.hold(now + room.wait / 1000, expedited=asking.expedited)
         return not room.wait and scope.queue.limit.block_ends(now) <= now  # else another host was told to wait
 
     async def settle(self, request: str, answered: float | None) -> None:
@@ -161,7 +170,13 @@ class Scopes:
 
     async def _ask(self, scope: Scope, *, takes: bool = False, expedited: bool = False) -> Room:
         question = Question(
-            self._host, scope.request, scope.windows(), scope.epoch, takes, expedited, self._targets.is_alone
+            self._host,
+            scope.request,
+            scope.windows(self._clock.now()),
+            scope.epoch,
+            takes,
+            expedited,
+            self._targets.is_alone,
         )
         room = await self._engine.ask(scope.key, question)
         scope.hosts = max(1, room.hosts)
@@ -191,7 +206,7 @@ class Scopes:
         ages = {name: max(0, room.now - at) / 1000 for name, at in room.requests}
         for name, age in ages.items():
             if name not in known and not name.startswith(f"{self._host}/"):
-                scope.queue.limit.restore_request(now - age, expedited=name.endswith("/1"))
+                scope.queue.limit.count_foreign(now - age, expedited=name.endswith("/1"))
         scope.answered = {name: steady - age for name, age in ages.items()}
 
     def _learn(self, scope: Scope, packed: bytes) -> None:

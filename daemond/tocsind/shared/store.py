@@ -161,7 +161,7 @@ class SharedStore(JournalStore):
         await self._retry_while_full(lambda: self._journal.run(shared.unclaim, claimed, asking.destination, gone or ()))
         if gone is None and has_room:
             target.lose()
-            target.is_left = True
+        target.is_left |= not self._holds(target)
         self.wakeups.rewind([asking.destination])
         self.wake([target])
         return []

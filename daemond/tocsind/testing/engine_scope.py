@@ -30,7 +30,7 @@ class MemoryScope:
                 self._log[question.request] = inf
             if question.expedited:
                 self._urgent_until = now + wait + 5 * FULL_MS if wait else 0
-        longest = max((per for _, per in question.windows), default=0)
+        longest = max((window.per for window in question.windows), default=0)
         requests = [(name, int(at)) for name, at in self._log.items() if now - longest < at <= now]
         hosts = sum(at >= now - SEEN_MS for at in self._hosts.values())
         return Room(wait, now, self._epoch, hosts, requests, self.state)
@@ -61,12 +61,18 @@ class MemoryScope:
         waits = [0, int(question.epoch != self._epoch)]
         if not question.alone or len(self._hosts) > 1:
             waits.append(self._since + SETTLING_MS - now)
-        open_ = sum(self._is_open(name) for name in self._log if name != question.request)
-        for count, per in question.windows:
-            used = sorted(at for at in self._log.values() if now - per < at <= now)
-            surplus = len(used) + open_ - count
-            if open_ >= count:
-                waits.append(FULL_MS)
-            elif surplus >= 0:
-                waits.append(int(used[surplus]) + per - now)
+        for count, per, others, borrow in question.windows:
+            waits.append(self._needs(count, per, now, list(self._log), but=question.request))
+            if question.takes and not question.expedited:
+                names = [name for name in self._log if not name.endswith("/1")]
+                waits.append(self._needs(others, per - borrow, now, names, but=question.request))
         return max(waits)
+
+    def _needs(self, allowed: int, per: int, now: int, names: list[str], but: str) -> int:
+        """Milliseconds until one more of these requests has room."""
+        open_ = sum(self._is_open(name) for name in names if name != but)
+        used = sorted(at for at in map(self._log.__getitem__, names) if now - per < at <= now)
+        surplus = len(used) + open_ - allowed
+        if open_ >= allowed:
+            return FULL_MS
+        return int(used[surplus]) + per - now if surplus >= 0 else 0
