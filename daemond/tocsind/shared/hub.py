@@ -39,7 +39,7 @@ GAP_SECONDS: Final = 0.02  # between two exchanges: what comes together is hande
 RETRY_SECONDS: Final = 0.5
 REJOIN_SECONDS: Final = 1.5  # after an outage: first every host reports what it sent alone, then leases are taken
 RELEASE_SECONDS: Final = 10.0  # at the end, for requests in flight
-GOODBYE_SECONDS: Final = 1.0
+GOODBYE_SECONDS: Final = 3.0
 ALARM_SECONDS: Final = 60.0
 
 
@@ -198,7 +198,9 @@ class Hub:
         if self._targets.away_since is None:
             return
         self._complaints = await self._engine.complaints()
-        reports = bool(self._complaints) and await self._engine.claim("settings", self._host, CLAIM_SECONDS)
+        reports = bool(self._complaints) and await self._engine.claim(
+            f"settings {next((target.name for target in self._targets), '')}", self._host, CLAIM_SECONDS
+        )
         self._targets.away_since, self._problem, self._has_alarmed = None, None, False
         for target in self._targets:  # it may have lost its last second
             await self._journal.run(epochs.offer_again, self._host, target.name)

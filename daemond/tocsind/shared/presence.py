@@ -5,10 +5,12 @@ A note has no secret: its texts pass `secret.redacted`. What other hosts wrote i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
+import trio
 
 from tocsind import __version__
 from tocsind.clock import Clock
@@ -20,9 +22,14 @@ from .engine import MISSING_MS, SEEN_MS, Engine, EngineAway, Noted
 from .items import HOST_NAME
 
 NOTE_SECONDS: Final = 3.0
+READ_SECONDS: Final = (
+    30.0  # between two looks at all notes: while the engine is away, what is known of others is so old at most
+)
+ASK_SECONDS: Final = 2.0  # that who asks waits for the engine
 CLAIM_SECONDS: Final = 86_400.0  # so long only the host that reported a missing host may do that again
 MAX_TEXTS: Final = 10  # problems, and destinations
 MAX_TEXT: Final = 160  # code points
+MAX_TARGETS: Final = 50
 
 State = tuple[str, Sequence[str], Mapping[str, int]]  # health, problems, and what waits by priority
 Describe = Callable[[], Awaitable[State]]
@@ -39,14 +46,24 @@ class Note(msgspec.Struct, frozen=True, array_like=True):
     queued: tuple[int, ...] = (0, 0, 0, 0)
     kept: int = 0  # of these, deliveries that no other host can send
     stopped: bool = False
+    targets: tuple[str, ...] = ()  # that it shares
 
 
-def note_of(state: State, sends_for: Iterable[str], kept: int, *, stopped: bool = False) -> Note:
+class Part(msgspec.Struct, frozen=True):
+    """What a host has to do with others: its targets, the destinations for which it sends, and how many deliveries only it has."""
+
+    targets: Sequence[str] = ()
+    sends_for: Sequence[str] = ()
+    kept: int = 0
+
+
+def note_of(state: State, part: Part, *, stopped: bool = False) -> Note:
     """What this host says of itself."""
     health, problems, queued = state
     waiting = tuple(queued.get(priority.label, 0) for priority in Priority)
-    found = Note(__version__, health, _short(problems), _short(sends_for), waiting, kept, stopped)
-    return redacted_struct(found, ("version", "health"))
+    shared, targets = _short(part.sends_for), tuple(part.targets[:MAX_TARGETS])
+    found = Note(__version__, health, _short(problems), shared, waiting, part.kept, stopped, targets)
+    return redacted_struct(found, ("version", "health", "targets"))
 
 
 def _short(texts: Iterable[str]) -> tuple[str, ...]:
@@ -66,7 +83,8 @@ def read_note(packed: bytes) -> Note | None:
         note = msgspec.msgpack.decode(packed, type=Note)
     except msgspec.MsgspecError:
         return None
-    texts = {"version": _cut(note.version), "health": _cut(note.health)}
+    texts: dict[str, Any] = {"version": _cut(note.version), "health": _cut(note.health)}
+    texts["targets"] = note.targets[:MAX_TARGETS]
     return msgspec.structs.replace(note, problems=_short(note.problems), sends_for=_short(note.sends_for), **texts)
 
 
@@ -87,12 +105,12 @@ class Presence:
         self._there_since: float | None = None  # monotonic, since the engine answers without a gap
         self._missing: set[str] = set()  # hosts that this one has reported
 
-    async def step(self, sends_for: Iterable[str], kept: int) -> None:
-        """Say what is to be said, and report hosts that are missing."""
-        note = note_of(await self.describe(), sends_for, kept)
+    async def step(self, part: Part) -> None:
+        """Say what is to be said, and report hosts that are missing: those that share a target with this one."""
+        note = note_of(await self.describe(), part)
         try:
             missing = await self._engine.note(self._host, _encode(note))
-            if self._read_at is None or self._missing:
+            if self._missing or self._is_old():
                 await self._read_all()
         except EngineAway:
             self._there_since = None
@@ -100,14 +118,14 @@ class Presence:
         now = self._clock.now()
         self._there_since = now if self._there_since is None else self._there_since
         if now - self._there_since >= MISSING_MS / 1000:  # after an outage every host has had time to say something
-            await self._report(missing)
+            await self._report([each for each in missing if _is_missed(each, part.targets)])
 
     async def leave(self) -> None:
         """Say that this host stops as it should. Raises EngineAway."""
-        await self._engine.note(self._host, _encode(note_of(await self.describe(), (), 0, stopped=True)))
+        await self._engine.note(self._host, _encode(note_of(await self.describe(), Part(), stopped=True)))
 
     async def _report(self, missing: Sequence[Noted]) -> None:
-        found = {each.host: each for each in missing if _is_missed(each)}
+        found = {each.host: each for each in missing}
         for host, each in found.items():
             if host not in self._missing and await self._may_report(each):
                 self._missing.add(host)
@@ -122,18 +140,20 @@ class Presence:
         """Whether no other host reports this absence."""
         return await self._engine.claim(f"{noted.host} {noted.at}", self._host, CLAIM_SECONDS)
 
+    def _is_old(self) -> bool:
+        return self._read_at is None or self._clock.now() - self._read_at >= READ_SECONDS
+
     async def _read_all(self) -> None:
         self._read = await self._engine.hosts()
         self._read_at = self._clock.now()
 
-    async def view(self, sends_for: Iterable[str], kept: int) -> tuple[float | None, list[dict[str, Any]]]:
+    async def view(self, part: Part) -> tuple[float | None, list[dict[str, Any]]]:
         """How old the answer is (seconds; None: the engine never gave one), and each host, this one first, then by name."""
-        try:
+        is_old = True
+        with suppress(EngineAway), trio.move_on_after(ASK_SECONDS):
             await self._read_all()
             is_old = False
-        except EngineAway:
-            is_old = True
-        own = _row(self._host, 0.0, note_of(await self.describe(), sends_for, kept), is_old=False) | {"here": True}
+        own = _row(self._host, 0.0, note_of(await self.describe(), part), is_old=False) | {"here": True}
         age = None if self._read_at is None else self._clock.now() - self._read_at
         others = [
             _row(each.host, each.ago / 1000 + (age or 0.0), read_note(each.note), is_old=is_old)
@@ -147,10 +167,10 @@ async def _nothing() -> State:
     return "", (), {}
 
 
-def _is_missed(noted: Noted) -> bool:
-    """Whether people should know that this host is missing: it is one, and has not stopped as it should."""
+def _is_missed(noted: Noted, targets: Collection[str]) -> bool:
+    """Whether people here should know that this host is missing: it shares a target, and has not stopped as it should."""
     note = read_note(noted.note)
-    return bool(HOST_NAME.fullmatch(noted.host)) and not (note and note.stopped)
+    return note is not None and not note.stopped and not set(targets).isdisjoint(note.targets)
 
 
 def _row(host: str, seconds: float, note: Note | None, *, is_old: bool) -> dict[str, Any]:

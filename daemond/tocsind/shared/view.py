@@ -13,7 +13,7 @@ from tocsind.clock import Clock
 from tocsind.journal import Journal, shared_view
 from tocsind.secret import redacted_struct
 
-from .presence import Presence
+from .presence import Part, Presence
 from .targets import Target, Targets
 
 _SHARE: Final = 20  # counting takes at most one part in so many of the time
@@ -93,7 +93,7 @@ class View:
     async def hosts(self) -> dict[str, Any]:
         """Every host that the engine knows; what is known last while it is away."""
         counts = await self._count()
-        age, hosts = await self.presence.view(self._sends_for(), _kept(counts))
+        age, hosts = await self.presence.view(self._part(counts))
         engine, now = self._engine(), self._clock.now()
         answer = {
             "schema": 1,
@@ -107,11 +107,13 @@ class View:
 
     async def tell(self) -> None:
         """Tell other hosts of this one. Raises EngineAway."""
-        await self.presence.step(self._sends_for(), _kept(await self._count()))
+        await self.presence.step(self._part(await self._count()))
 
-    def _sends_for(self) -> list[str]:
-        now = self._clock.now()
-        return [name for target in self._targets if target.holds(now) for name in self._targets.names(target)]
+    def _part(self, counts: Iterable[shared_view.Waiting]) -> Part:
+        now, targets = self._clock.now(), list(self._targets)
+        sends_for = [name for target in targets if target.holds(now) for name in self._targets.names(target)]
+        kept = sum(each.n for each in counts if each.is_own and not each.is_known)
+        return Part([target.name for target in targets], sends_for, kept)
 
     async def _count(self) -> Sequence[shared_view.Waiting]:
         now = self._clock.now()
@@ -139,10 +141,6 @@ def _lane(
         "taken": sum(each.n for each in here if not each.is_own),
         "in_doubt": sum(each.in_doubt for each in here),
     }
-
-
-def _kept(counts: Iterable[shared_view.Waiting]) -> int:
-    return sum(each.n for each in counts if each.is_own and not each.is_known)
 
 
 def _ago(at: float | None, now: float) -> float | None:
