@@ -176,8 +176,6 @@ def test_policy_is_pure() -> None:
 
 
 ROOMS_OF_SQLITE = (
-    "shared",
-    "shared_view",
     "acknowledgements",
     "attempts",
     "backup",
@@ -191,6 +189,7 @@ ROOMS_OF_SQLITE = (
     "loss_reports",
     "maintenance",
     "messages",
+    "opening",
     "queries",
     "queue",
     "recent",
@@ -199,8 +198,9 @@ ROOMS_OF_SQLITE = (
     "repeats",
     "rerouting",
     "row_recovery",
-    "schema",
+    "shared",
     "shared_news",
+    "shared_view",
     "silences",
     "stories",
     "writer",

@@ -333,7 +333,7 @@ def _notes(_: _Reader, __: str, value: Any) -> list[str]:
 
 def _fields(reader: _Reader, name: str, value: Any) -> dict[str, Any]:
     """Fields of a mapping, a table's row, a dataclass, a named tuple, or a list of pairs."""
-    pairs = _pairs(value)
+    pairs = read.pairs(value)
     if pairs is None:
         raise Unreadable
     first, failure = read.first_of(pairs, MOST_FIELDS + 1)
@@ -342,18 +342,6 @@ def _fields(reader: _Reader, name: str, value: Any) -> dict[str, Any]:
     if not hasattr(value, "items"):
         reader.note(name, f"read a {type(value).__name__} as names and values")
     return reader.fields(first, total)
-
-
-def _pairs(value: Any) -> Iterable[Any] | None:
-    if hasattr(value, "items"):
-        return value.items()  # type: ignore[no-any-return]
-    if hasattr(value, "_asdict"):
-        return value._asdict().items()  # type: ignore[no-any-return]
-    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        return [(name, read.attribute(value, name)) for name in value.__dataclass_fields__]
-    if isinstance(value, (list, tuple)) and value and all(isinstance(each, tuple) and len(each) == 2 for each in value):
-        return value
-    return None
 
 
 def _quoted(value: Any) -> str:

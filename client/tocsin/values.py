@@ -196,6 +196,19 @@ def first_of(items: Iterable[Any], most: int) -> tuple[list[Any], str | None]:
     return found, None
 
 
+def pairs(value: Any) -> Iterable[Any] | None:
+    """Names and values of a mapping, a named tuple, a dataclass or a list of pairs; None where `value` has none."""
+    if hasattr(value, "items"):
+        return value.items()  # type: ignore[no-any-return]
+    if hasattr(value, "_asdict"):
+        return value._asdict().items()  # type: ignore[no-any-return]
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        return [(name, attribute(value, name)) for name in value.__dataclass_fields__]
+    if isinstance(value, (list, tuple)) and value and all(isinstance(each, tuple) and len(each) == 2 for each in value):
+        return value
+    return None
+
+
 def path(value: Any) -> str:
     """A path, unchanged: with replaced characters it would name another file."""
     found = value.__fspath__() if hasattr(value, "__fspath__") else scalar(value)

@@ -82,34 +82,60 @@ class Components:
         self._journal = journal
         self._clock = clock
         self._emit = emit
-        self.core = core = _assembled(journal, config, clock, emit, folder)
+        self.core = _assembled(journal, config, clock, emit, folder)
+        self._make_lanes(config, folder, client)
+        self._make_intake(folder)
+        self._make_observers(metrics, client, concerns)
+        self._make_reporters(alarm_tracker)
+
+    def _make_lanes(self, config: Config, folder: Path, client: HttpClient) -> None:
+        """What sends deliveries and settles them in time."""
+        core, clock = self.core, self._clock
         self.lanes = Supervisor(
             core.config,
             core.store,
             operator=core.operator,
             wakeups=core.wakeups,
             clock=clock,
-            emit=emit,
+            emit=self._emit,
             folder=folder,
             client=client,
         )
-        self.hub = _hub(config, journal, core, self.lanes, clock=clock, emit=emit)
-        self.health = HealthCheck(
-            journal, self.lanes, metrics, config=core.config, disk_guard=core.disk_guard, clock=clock
+        self.hub = _hub(config, self._journal, core, self.lanes, clock=clock, emit=self._emit)
+        self.housekeeping = Housekeeping(
+            self._journal,
+            core.store,
+            self.lanes,
+            timekeeper=core.timekeeper,
+            wakeups=core.wakeups,
+            disk_guard=core.disk_guard,
+            attachments=core.attachments,
+            clock=clock,
         )
-        self.liveness = Liveness(journal, self.lanes)
+
+    def _make_intake(self, folder: Path) -> None:
+        """What takes signals in without a connection."""
+        core = self.core
         self.spool = SpoolImporter(
             Path(paths.spool_folder(str(folder))),
-            journal,
+            self._journal,
             core.acceptor,
             config=core.config,
             disk_guard=core.disk_guard,
             attachments=core.attachments,
-            clock=clock,
-            emit=emit,
+            clock=self._clock,
+            emit=self._emit,
         )
+
+    def _make_observers(self, metrics: Metrics, client: HttpClient, concerns: Callable[[], list[str]]) -> None:
+        """What reads the others: health, status, the page, the heartbeat."""
+        core, clock = self.core, self._clock
+        self.health = HealthCheck(
+            self._journal, self.lanes, metrics, config=core.config, disk_guard=core.disk_guard, clock=clock
+        )
+        self.liveness = Liveness(self._journal, self.lanes)
         self.status = StatusView(
-            journal,
+            self._journal,
             self.health,
             metrics,
             config=core.config,
@@ -120,19 +146,21 @@ class Components:
             spool=self.spool,
         )
         self.last_hour = LastHour(clock)
-        self.stories = Stories(journal, self.lanes, clock, self.hub.view.tell_story if self.hub else None)
-        self.housekeeping = Housekeeping(
-            journal,
-            core.store,
-            self.lanes,
-            timekeeper=core.timekeeper,
-            wakeups=core.wakeups,
-            disk_guard=core.disk_guard,
-            attachments=core.attachments,
-            clock=clock,
-        )
+        self.stories = Stories(self._journal, self.lanes, clock, self.hub.view.tell_story if self.hub else None)
+        self.heartbeat = Heartbeat(self.health, self.liveness.check, client, clock, self._emit)
+
+    def _make_reporters(self, alarm_tracker: AlarmTracker) -> None:
+        """What sends signals of the daemon's own."""
+        core, clock, emit = self.core, self._clock, self._emit
         self.alarms = Alarms(
-            alarm_tracker, self.health, journal, core.acceptor, self.lanes, config=core.config, clock=clock, emit=emit
+            alarm_tracker,
+            self.health,
+            self._journal,
+            core.acceptor,
+            self.lanes,
+            config=core.config,
+            clock=clock,
+            emit=emit,
         )
         self.silence_reports = SilenceReports(
             core.silences,
@@ -142,8 +170,7 @@ class Components:
             clock=clock,
             emit=emit,
         )
-        self.expectations = Expectations(journal, core.acceptor, config=core.config, clock=clock, emit=emit)
-        self.heartbeat = Heartbeat(self.health, self.liveness.check, client, clock, emit)
+        self.expectations = Expectations(self._journal, core.acceptor, config=core.config, clock=clock, emit=emit)
 
     def handlers(self, feed: EventFeed, add_webhook: AddWebhook) -> Handlers:
         """The handlers of the socket's requests."""

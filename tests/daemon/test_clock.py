@@ -8,7 +8,7 @@ import pytest
 
 from tocsind.clock import Boot, SystemClock
 from tocsind.journal import limiter_state
-from tocsind.journal.schema import open_journal
+from tocsind.journal.opening import open_journal
 
 
 def test_steady_clock_starts_at_the_wall_clock_and_ignores_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:

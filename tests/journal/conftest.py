@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tocsind.journal import Journal
-from tocsind.journal.schema import open_journal
+from tocsind.journal.opening import open_journal
 
 
 @pytest.fixture

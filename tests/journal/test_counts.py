@@ -12,8 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.journal.factories import NOW, arrival, counted, digest_oldest, ended, fed, request_of, tallied
 
 from tocsind.journal import attempts, maintenance, queries, queue, rerouting
+from tocsind.journal.opening import open_journal
 from tocsind.journal.queue import UNROUTED
-from tocsind.journal.schema import open_journal
 from tocsind.policy.delivery import OPEN, Delivery, Priority, State
 
 NAMES = ("a", "b", "c")

@@ -11,7 +11,7 @@ from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, n
 from tests.manager import Manager
 
 import tocsin
-from tocsind.journal.schema import FILE_NAME
+from tocsind.journal.opening import FILE_NAME
 
 WAITING = file() + route("local-file")
 

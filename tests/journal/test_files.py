@@ -9,7 +9,7 @@ from tests.journal.factories import put
 from tocsind.errors import StorageLost
 from tocsind.journal import Journal, queries
 from tocsind.journal.files import RESERVE, Files, Reserve
-from tocsind.journal.schema import FILE_NAME, open_journal
+from tocsind.journal.opening import FILE_NAME, open_journal
 
 
 def test_reserve_occupies_its_space_until_it_is_released(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tests.journal.factories import NOW, begun, ended, fed, put, request_of, sta
 
 from tocsind.journal import LaneState, LimitState, RequestRecord, SettledAttempt, attempts, limiter_state
 from tocsind.journal.limiter_state import MAX_REQUESTS
-from tocsind.journal.schema import open_journal
+from tocsind.journal.opening import open_journal
 from tocsind.policy.delivery import Settlement, State
 
 LANE = LaneState("a", "f1e2", "404", 5, 2, NOW + 20, "503", 3, 2, "123")

@@ -23,8 +23,8 @@ from tests.journal.factories import (
 
 from tocsind.journal import Reroute, attempts, held, maintenance, queries, queue, rerouting
 from tocsind.journal.maintenance import CHUNK
+from tocsind.journal.opening import FILE_NAME
 from tocsind.journal.queue import UNROUTED
-from tocsind.journal.schema import FILE_NAME
 from tocsind.policy.delivery import Priority, State
 from tocsind.policy.quiet import Hold
 

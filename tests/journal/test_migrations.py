@@ -13,7 +13,8 @@ from tests.journal.factories import NOW, begun, counted, digest_oldest, ended, f
 
 from tocsin.signals import Signal
 from tocsind.journal import LaneState, LimitState, RequestRecord, attempts, limiter_state, queries
-from tocsind.journal.schema import FILE_NAME, MIGRATIONS, open_journal
+from tocsind.journal.opening import FILE_NAME, open_journal
+from tocsind.journal.schema import MIGRATIONS
 from tocsind.policy.delivery import State
 
 SIGNAL = Signal("BUY BTCUSDT")

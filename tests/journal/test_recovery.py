@@ -16,9 +16,9 @@ from tests.journal.factories import NOW, put, states_of
 from tocsind.host import damaged_files
 from tocsind.journal import maintenance
 from tocsind.journal.commit_mark import CommitCounter, Mark, read
+from tocsind.journal.opening import FILE_NAME, open_journal
 from tocsind.journal.recovery import Recovered, Replaced, open_intact
 from tocsind.journal.row_recovery import RECOVERED
-from tocsind.journal.schema import FILE_NAME, open_journal
 
 SIGNALS = 40
 WAL = f"{FILE_NAME}-wal"

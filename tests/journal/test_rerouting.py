@@ -21,8 +21,8 @@ from tests.journal.factories import (
 )
 
 from tocsind.journal import Reroute, attempts, queue, rerouting
+from tocsind.journal.opening import open_journal
 from tocsind.journal.rerouting import MAX_MOVED
-from tocsind.journal.schema import open_journal
 from tocsind.policy.delivery import Priority, State
 
 URGENT, HIGH, NORMAL, LOW = Priority

@@ -9,8 +9,8 @@ from pathlib import Path
 from tests.journal.factories import NOW
 
 from tocsind.journal import ExpectationRow, expectations, silences
+from tocsind.journal.opening import create, open_journal
 from tocsind.journal.row_recovery import salvage
-from tocsind.journal.schema import create, open_journal
 from tocsind.policy.silence import Silence
 
 SILENCE = Silence("01J9Z3NDEKTSV4RRFFQ69G5FAV", (("symbol", "BTC"), ("tier", "free")), 1000, NOW, NOW + 60, "deploy")

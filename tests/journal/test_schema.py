@@ -8,8 +8,9 @@ import pytest
 from tests.journal.factories import fed, put
 
 from tocsind.errors import EXIT_CANNOT_WRITE, CannotWrite
-from tocsind.journal import schema
-from tocsind.journal.schema import FILE_NAME, MIGRATIONS, open_journal
+from tocsind.journal import opening
+from tocsind.journal.opening import FILE_NAME, open_journal
+from tocsind.journal.schema import MIGRATIONS
 
 
 def version(folder: Path) -> int:
@@ -44,7 +45,9 @@ def test_stored_signals_are_there_after_opening_again(tmp_path: Path) -> None:
 def test_later_version_migrates_the_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(open_journal(tmp_path)) as connection:
         id_ = put(connection, "a")
-    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, "CREATE TABLE more (x) STRICT;".replace("(x)", "(x TEXT)")))
+    monkeypatch.setattr(
+        opening, "MIGRATIONS", (*MIGRATIONS, "CREATE TABLE more (x) STRICT;".replace("(x)", "(x TEXT)"))
+    )
     with closing(open_journal(tmp_path)) as connection:
         assert connection.execute("SELECT count(*) FROM more").fetchone() == (0,)
         assert [delivery.id for delivery in fed(connection, "a")] == [id_]
@@ -56,7 +59,7 @@ def test_failing_migration_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch
         id_ = put(connection, "a")
     broken = "CREATE TABLE more (x TEXT); CREATE TABLE signals (x TEXT);"
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, broken))
+        patch.setattr(opening, "MIGRATIONS", (*MIGRATIONS, broken))
         with pytest.raises(CannotWrite, match="table signals already exists"):
             open_journal(tmp_path)
     with closing(open_journal(tmp_path)) as connection:

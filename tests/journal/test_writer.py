@@ -16,7 +16,7 @@ from tests.journal.factories import arrival, fed, put, states_of
 
 from tocsind.errors import CannotWrite, StorageFailed, StorageFull
 from tocsind.journal import Journal, commit_mark, queries, queue
-from tocsind.journal.schema import FILE_NAME, open_journal
+from tocsind.journal.opening import FILE_NAME, open_journal
 from tocsind.journal.writer import MAX_JOBS, NICE
 from tocsind.policy.delivery import Priority
 

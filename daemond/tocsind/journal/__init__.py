@@ -4,7 +4,8 @@ One connection on one thread serves the whole process (`writer`). A caller hands
 waits. The thread takes all waiting jobs and runs them in one transaction, so that a hundred callers share one sync and a single caller
 pays for one. It answers a job only after the commit.
 
-    schema           the tables, their versions, how the file is opened
+    schema           the tables, and their versions
+    opening          how the file is opened
     records          what goes in and comes out, frozen
     files            the files from outside: whether they are still there, and the space that is reserved for outcomes
     writer           the thread and the group commit; what a failing disk means
@@ -48,6 +49,7 @@ on the wall clock; `skew` beside it is how far the steady clock was ahead.
 from .backup import Copy, CopyFailed
 from .digests import FIRST
 from .files import RESERVE
+from .opening import SQLITE_VERSION
 from .records import (
     Acknowledged,
     Arrival,
@@ -66,7 +68,6 @@ from .records import (
     UnseenSignals,
 )
 from .recovery import Recovered, Replaced
-from .schema import SQLITE_VERSION
 from .writer import Connection, Journal
 
 __all__ = [

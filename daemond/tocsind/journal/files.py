@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .backup import Copy
-from .schema import FILE_NAME
+from .opening import FILE_NAME
 
 WAL_NAME = f"{FILE_NAME}-wal"
 RESERVE_NAME = "journal.reserve"

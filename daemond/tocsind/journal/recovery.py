@@ -35,8 +35,9 @@ from tocsind.host.damaged_files import quarantine_files
 
 from . import commit_mark as marks
 from .commit_mark import Mark
+from .opening import FILE_NAME, create, open_journal, prepare, version
 from .row_recovery import Tally, count_unreadable, salvage, supplement
-from .schema import FILE_NAME, MIGRATIONS, create, open_journal, prepare, version
+from .schema import MIGRATIONS
 from .write_ahead_log import broken_frames, rebuild, transplant
 
 WAL_NAME = f"{FILE_NAME}-wal"

@@ -29,9 +29,9 @@ from tocsind.errors import CannotWrite, StorageFailed, StorageFull, StorageLost
 from .backup import Copy, CopyFailed, freeze, thaw
 from .commit_mark import CommitCounter
 from .files import Files, Reserve
+from .opening import CHECKPOINT
 from .recovery import Recovered, Replaced, is_damage, open_intact, rescue
 from .redo_log import import_rest
-from .schema import CHECKPOINT
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -14,7 +14,7 @@ from random import Random
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from tocsind.journal import Journal
-from tocsind.journal.schema import create
+from tocsind.journal.opening import create
 
 from .life import Life
 
