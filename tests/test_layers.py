@@ -203,6 +203,7 @@ ROOMS_OF_SQLITE = (
     "shared_view",
     "silences",
     "stories",
+    "withdrawals",
     "writer",
 )
 

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tocsind.policy.delivery import Priority
-from tocsind.policy.patience import NEVER, PROBE_INTERVAL, SHORT_BLOCK, SUSPECT_TIME, Fitness, Outage, Patience, ranked
+from tocsind.policy.patience import (
+    NEVER,
+    PROBE_INTERVAL,
+    SHORT_BLOCK,
+    SUSPECT_TIME,
+    Fitness,
+    Outage,
+    Patience,
+    ShutOut,
+    ranked,
+)
 
 URGENT, HIGH, NORMAL, LOW = Priority
 
@@ -184,3 +194,9 @@ def test_query_of_long_ago_or_that_was_answered_is_no_first_failure() -> None:
     outage.on_query(10.0, 0.0, failed=False)
     outage.on_failure(12.0, "503", began=11.0)
     assert outage.over_at(30.0) == 41.0
+
+
+def test_what_waits_for_others_in_vain_moves_when_its_patience_is_over_and_the_rest_does_not() -> None:
+    shut_out = ShutOut(100.0, "no host sends to it", (Priority.NORMAL,))
+    assert shut_out.over_at(Priority.NORMAL, 30.0) == 130.0
+    assert shut_out.over_at(Priority.URGENT, 30.0) == inf

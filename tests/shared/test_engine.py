@@ -393,3 +393,16 @@ async def test_notes_of_the_latest_hosts_are_kept(redis_server: RedisServer) -> 
 )
 def test_an_engine_that_is_too_old_is_known_by_its_version(info: dict[str, str], is_old: bool) -> None:
     assert redis_engine.is_too_old(info) is is_old
+
+
+async def test_what_waits_can_be_taken_back_unless_an_attempt_is_open(engine: Engine) -> None:
+    token = await holder(engine)
+    await engine.offer(T, A, [item(1), item(2), item(3, priority=Priority.URGENT)])
+    ids = [f"{A}/{n}" for n in (1, 2, 3)]
+    await engine.begin(T, token, ids[:1], [], f"{A}/1/0")
+    assert await engine.withdraw(T, [*ids, "unknown"]) == ids[1:]
+    assert [each.id for each in await read(engine)] == ids[:1]
+    assert await read(engine, Priority.URGENT) == []
+    assert await engine.begin(T, token, ids, ids, f"{A}/2/0") == ids[1:], "who wants to send it learns that it has gone"
+    await engine.offer(T, A, [item(2)])
+    assert [each.id for each in await read(engine)] == ids[:2], "it may be handed over again"

@@ -270,35 +270,43 @@ class JournalStore:
 
     # --- fallbacks ------------------------------------------------------------------------------------------------------
 
-    async def divert(self, destination: str, reason: str) -> bool:
-        """Move a chunk of a disabled destination's queue to its fallbacks. False when nothing could be moved."""
+    async def divert(self, destination: str, reason: str, among: Collection[int] | None = None) -> bool:
+        """Move a chunk of a disabled destination's queue to its fallbacks, `among` these numbers. False when nothing could be moved."""
         fallbacks = self._fallbacks(destination)
         disabled = [name for name in fallbacks if self._fitness(name) is Fitness.DISABLED]
-        if await self._return_to_origin(destination, reason):
+        if among is None and await self._return_to_origin(destination, reason):
             return True
         if not fallbacks:
             return False
         now = self._clock.steady()
         moved = await self._retry_while_full(
-            lambda: self._journal.run(rerouting.divert, destination, fallbacks, reason, now, disabled)
+            lambda: self._journal.run(rerouting.divert, destination, fallbacks, reason, now, disabled, among)
         )
         self._announce_moves(moved, reason)
         return bool(moved)
 
-    async def reroute(self, destination: str, over: Collection[Priority], reason: str, *, hurried: bool) -> list[int]:
+    async def reroute(
+        self,
+        destination: str,
+        over: Collection[Priority],
+        reason: str,
+        *,
+        hurried: bool,
+        among: Collection[int] | None = None,
+    ) -> list[int]:
         """Move a chunk of a failing destination's queue: priorities in `over` to fallbacks that work, and with `hurried` also
         deliveries that came from another destination, back to it if it works again. The numbers of what was moved.
         """
         working = [name for name in self._fallbacks(destination) if self._fitness(name) is Fitness.WORKING]
         now = self._clock.steady()
-        job = partial(rerouting.reroute, hurried=hurried)
+        job = partial(rerouting.reroute, hurried=hurried, among=among)
         found = (
             await self._retry_while_full(lambda: self._journal.run(job, destination, over, working, reason, now))
             if working
             else []
         )
         self._announce_moves([moved for _, moved in found], reason)
-        if hurried and not found:
+        if hurried and not found and among is None:
             return await self._return_to_origin(destination, reason)
         return [number for number, _ in found]
 

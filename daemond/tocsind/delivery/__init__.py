@@ -13,6 +13,7 @@ turns          lanes that share a channel send one request at a time: expedited 
 batcher        which deliveries share the next batch
 limiters       which destinations share a rate limit, and what of a limit is saved over a restart
 rerouting      moves deliveries to a fallback when patience is over, and finds out when the destination is back
+trouble        why a lane does not deliver, for hosts that share its destination
 housekeeping   deadlines, retention, disk space, digests
 store          what lanes and limiters need of the journal, as protocols
 """

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from tocsind.clock import Clock
 from tocsind.events import BreakerOpened, DestinationNote, Emit, ProbeFailed, RateLimited, Recovered
 from tocsind.journal import LaneState
@@ -61,6 +63,17 @@ class Feedback:
             since = now - max(0.0, steady - saved.failing_since)
             reason, fails = saved.failing_because or "as before the restart", saved.failures + saved.rests > 0
             self._lane.rerouting.outage.restore(since, reason, fails=fails)
+
+    def adopt(self, saved: LaneState) -> None:
+        """Continue with what another host learned: this one may get through where that one failed, so it tries at once."""
+        rest_until = None if saved.rest_until is None else self._lane.clock.steady()
+        self.restore(msgspec.structs.replace(saved, rest_until=rest_until))
+        self._lane.rerouting.outage.on_recovery(self._lane.clock.now())
+
+    def leave(self) -> None:
+        """Another host sends from now on: what failed here says nothing of it."""
+        self._lane.breaker.succeeded()
+        self._lane.rerouting.outage.on_answer()
 
     def state(self) -> LaneState:
         """What the next run must know; the lane adds what it knows itself."""

@@ -382,6 +382,6 @@ class Lane:
     def condition(self) -> Condition:
         """The lane's state in one word."""
         lead = self.senders.lead() or Priority.URGENT
-        outage = (self.rerouting.outage.reason or "") if self.rerouting.is_over() else None
+        outage = self.rerouting.reason if self.rerouting.is_over() else None
         now = self.clock.now()
         return condition_of(now, self.disabled, self.breaker, self.limiter, lead=lead, rerouted_for=outage)

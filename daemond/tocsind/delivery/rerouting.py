@@ -21,7 +21,7 @@ from tocsind.config import DestinationOptions
 from tocsind.policy.breaker import Breaker, Phase
 from tocsind.policy.delivery import Priority
 from tocsind.policy.limiter import Limiter
-from tocsind.policy.patience import Outage
+from tocsind.policy.patience import Outage, ShutOut
 
 from .lane_view import OutageView
 from .store import DeliveryStore
@@ -60,6 +60,8 @@ class Rerouting:
 
     def __init__(self, lane: Lane, store: DeliveryStore) -> None:
         self.outage = Outage()
+        self.shut_out: ShutOut | None = None  # as hosts tell each other
+        self.stands_by = False  # another host sends, and this lane's own outage says nothing
         self._lane = lane
         self._store = store
         self._recheck = trio.Event()  # replaced each time it is set
@@ -78,7 +80,7 @@ class Rerouting:
         while True:
             recheck = self._recheck  # taken before acting, so that no change is missed
             when = await act()
-            if self.outage.is_on:
+            if self._is_on:
                 await trio.sleep(ROUND_INTERVAL)
             with trio.move_on_at(when):
                 await recheck.wait()
@@ -91,8 +93,15 @@ class Rerouting:
 
     def arrived(self) -> None:
         """A delivery waits; during an outage or a block it may have to move."""
-        if self._runs and (self.outage.is_on or self._blocked_for() > 0):
+        if self._runs and (self._is_on or self._blocked_for() > 0):
             self.recheck()
+
+    def stand_by(self, shut_out: ShutOut | None, *, sends: bool) -> None:
+        """Whether this host sends, and what keeps the others from sending for it."""
+        if (self.shut_out, self.stands_by) != (shut_out, not sends):
+            self.shut_out, self.stands_by = shut_out, not sends
+            self.recheck()
+            self._store.notify_lanes()
 
     def answered(self) -> None:
         """The server answered a delivery: an outage is over."""
@@ -102,11 +111,13 @@ class Rerouting:
 
     def is_rerouting(self, now: float, priority: Priority) -> bool:
         """Whether a sender must wait because its deliveries may be about to move. What stays after the round may be tried here."""
-        return self._in_round and self.outage.over_at(self._lane.options.patience.of(priority)) <= now
+        return self._in_round and self._over_at(priority) <= now
 
     def works(self) -> bool:
         """Whether the destination can take over for another one."""
-        return self._lane.disabled is None and self.outage.works(self._blocked_for())
+        if self.shut_out is not None and Priority.URGENT in self.shut_out.waits:
+            return False
+        return self.stands_by or (self._lane.disabled is None and self.outage.works(self._blocked_for()))
 
     def is_over(self) -> bool:
         """Whether the outage has lasted longer than the patience of a priority: what arrives with that priority moves at once."""
@@ -114,13 +125,20 @@ class Rerouting:
 
     def why(self) -> str:
         """What is wrong and since when, for people."""
+        if self.shut_out is not None:
+            return f"{self._lane.name} takes nothing from this host: {self.shut_out.reason}"
         since = datetime.fromtimestamp(self._lane.clock.wall() - self.outage.duration(self._lane.clock.now()), UTC)
         how = "failing" if self.outage.fails else "shut out"
         return f"{self._lane.name} has been {how} since {since:%Y-%m-%dT%H:%M:%SZ}: {self.outage.reason}"
 
     def moves_after(self, priority: Priority) -> float:
         """Seconds until waiting deliveries of this priority move, if a fallback works then; infinity without an outage."""
-        return self.outage.over_at(self._lane.options.patience.of(priority)) - self._lane.clock.now()
+        return self._over_at(priority) - self._lane.clock.now()
+
+    @property
+    def reason(self) -> str:
+        """What is wrong."""
+        return self.shut_out.reason if self.shut_out else self.outage.reason or ""
 
     def snapshot(self) -> OutageView:
         """The outage at this instant, for observers."""
@@ -132,6 +150,15 @@ class Rerouting:
             moves_after={each: self.moves_after(each) for each in Priority},
         )
 
+    @property
+    def _is_on(self) -> bool:
+        return self.shut_out is not None or (self.outage.is_on and not self.stands_by)
+
+    def _over_at(self, priority: Priority) -> float:
+        patience = self._lane.options.patience.of(priority)
+        own = inf if self.stands_by else self.outage.over_at(patience)
+        return own if self.shut_out is None else min(own, self.shut_out.over_at(priority, patience))
+
     def _blocked_for(self) -> float:
         return self._lane.limiter.blocked_for(self._lane.clock.now())
 
@@ -140,7 +167,7 @@ class Rerouting:
         recheck, self._in_round = self._recheck, True
         await self._notice_block()
         now = self._lane.clock.now()
-        while self.outage.is_on and self._lane.disabled is None and await self._move_chunk(now):
+        while self._is_on and self._lane.disabled is None and await self._move_chunk(now):
             await trio.lowlevel.checkpoint()
             now = self._lane.clock.now()
         self._in_round = recheck.is_set()
@@ -149,7 +176,7 @@ class Rerouting:
 
     async def _notice_block(self) -> None:
         """Begin an outage for a block that another lane met, in a limit that this lane shares."""
-        if self._blocked_for() > 0 and not self.outage.is_on:
+        if self._blocked_for() > 0 and not self.outage.is_on and not self.stands_by:
             self.outage.on_block(self._lane.clock.now(), self._lane.limiter.blocked_because(self._lane.clock.now()))
             await self._lane.save()
 
@@ -167,11 +194,11 @@ class Rerouting:
 
     def _ends(self) -> list[float]:
         """When each priority's patience is over."""
-        return [self.outage.over_at(self._lane.options.patience.of(priority)) for priority in Priority]
+        return [self._over_at(priority) for priority in Priority]
 
     async def _ask_if_due(self) -> float:
         """Probe by a query when that is due and no delivery will show whether the destination is back. Returns when to check next."""
-        if self._lane.disabled is not None or not self._lane.is_idle():
+        if self._lane.disabled is not None or self.stands_by or not self._lane.is_idle():
             return inf
         now = self._lane.clock.now()
         due = self.outage.probe_at(max(self._lane.breaker.ready_at(now), now + self._blocked_for()))

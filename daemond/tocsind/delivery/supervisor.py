@@ -21,10 +21,12 @@ from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
 from tocsind.events import Emit
 from tocsind.journal import LaneState, LimitState
+from tocsind.policy.patience import ShutOut, Trouble
 
 from .lane import Lane
 from .limiters import LimiterRegistry
 from .store import DeliveryStore
+from .trouble import trouble_of
 from .turns import TurnQueue
 
 
@@ -139,10 +141,25 @@ class Supervisor:
             lane.limiter.restore_requests(at, expedited=expedited, endpoint=True)
         if saved is not None:
             lane.adopt_channel(saved.channel)
-            lane.feedback.restore(saved)
-            if saved.disabled is not None and lane.disabled is None:
-                lane.disable(saved.disabled)
+            lane.feedback.adopt(saved)
         lane.refresh()
+
+    def trouble(self, name: str) -> Trouble | None:
+        """Why a lane does not deliver; None when nothing is known against it."""
+        lane = self._lanes.get(name)
+        return trouble_of(lane) if lane else None
+
+    def leave(self, name: str) -> None:
+        """Another host sends from now on."""
+        if lane := self._lanes.get(name):
+            lane.feedback.leave()
+
+    def stand_by(self, name: str, shut_out: ShutOut | None, *, sends: bool) -> None:
+        """Whether this host sends to a destination, and what keeps the others from sending for it."""
+        if lane := self._lanes.get(name):
+            lane.rerouting.stand_by(shut_out, sends=sends)
+            if lane.disabled is not None:
+                lane.recheck_fallbacks()
 
     def turn_queue(self, destination: str) -> TurnQueue | None:
         """The turn queue of a destination, with the limit of its channel; None without a lane."""

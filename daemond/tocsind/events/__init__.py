@@ -103,6 +103,7 @@ from .shared import (
     HostFound,
     HostMissing,
     ItemQuarantined,
+    LeaseLeft,
     LeaseLost,
     LeaseTaken,
 )
@@ -167,6 +168,7 @@ __all__ = [
     "ItemQuarantined",
     "JournalRecovered",
     "JournalReplaced",
+    "LeaseLeft",
     "LeaseLost",
     "LeaseTaken",
     "LogLinesDropped",

@@ -70,6 +70,14 @@ class LeaseLost(Event, frozen=True):
     returned: int
 
 
+class LeaseLeft(Event, frozen=True):
+    """This host does not get through to a destination, and lets another one send."""
+
+    level: ClassVar[str] = "warning"
+    destination: str
+    reason: str
+
+
 class ItemQuarantined(Event, frozen=True):
     """The engine holds something that is no delivery. It was put aside there."""
 

@@ -24,7 +24,9 @@ MAX_OPEN: Final = 1000
 def offer_again(connection: sqlite3.Connection, host: str, target: str) -> None:
     """The engine may have lost something: what this host accepted and has not ended is handed over again."""
     connection.execute(
-        "UPDATE shared SET stage = 'begun' WHERE target = ? AND origin = ? AND stage = 'waits'", (target, host)
+        "UPDATE shared SET stage = 'begun' WHERE target = ? AND origin = ? AND (stage = 'waits' OR (stage = 'withdrawn'"
+        " AND (SELECT state FROM deliveries WHERE number = delivery) = 'queued'))",
+        (target, host),
     )
 
 

@@ -24,7 +24,7 @@ RETURNED = 2  # in `hurried`: 0, came by its route; 1, came because patience was
 MAX_MOVED = 100  # deliveries per `reroute`: takes 6 ms, measured, and a hand-off waits for so long
 
 # Of a list of destinations as JSON: one that has not had the signal of the delivery d.
-_CAN_TAKE = (
+CAN_TAKE = (
     "EXISTS (SELECT 1 FROM json_each(?) c WHERE NOT EXISTS"
     " (SELECT 1 FROM deliveries o WHERE o.signal = d.signal AND o.destination = c.value))"
 )
@@ -38,9 +38,11 @@ _QUEUED = (
     " WHERE d.destination = ? AND d.state = 'queued'"
 )
 
+_CHOSEN = f"{_QUEUED} AND d.number IN (SELECT value FROM json_each(?))"  # noqa: S608 - constant text
+
 # Each in the order of an index: a backlog is read once, not sorted for each chunk.
-_OF_PRIORITY = f"{_QUEUED} AND d.priority = ? AND {_CAN_TAKE} ORDER BY d.number LIMIT ?"
-_SECOND_FALLBACK = f"{_QUEUED} AND d.hurried = 1 AND {_CAN_TAKE} ORDER BY d.priority, d.number LIMIT ?"
+_OF_PRIORITY = f"{_QUEUED} AND d.priority = ? AND {CAN_TAKE} ORDER BY d.number LIMIT ?"
+_SECOND_FALLBACK = f"{_QUEUED} AND d.hurried = 1 AND {CAN_TAKE} ORDER BY d.priority, d.number LIMIT ?"
 _RETURNING = f"{_QUEUED} AND d.hurried = 1 AND {_CAN_RETURN} ORDER BY d.priority, d.number LIMIT ?"
 _TAKE_BACK = (
     f"UPDATE deliveries SET state = 'queued', reason = ?, since = ?, first_try = NULL, unknowns = 0, hurried = {RETURNED},"  # noqa: S608 - constant text
@@ -56,16 +58,18 @@ def divert(  # noqa: PLR0917 - a queue, and what to do with it
     reason: str,
     now: float,
     disabled: Collection[str] = (),
+    among: Collection[int] | None = None,
 ) -> list[Reroute]:
     """Move a chunk of a disabled destination's queue to its fallbacks, in order of priority.
 
     `disabled` are the fallbacks that are disabled as well: a delivery stays queued if only these have not had it. If all of the chain have
-    had it, it is dead.
+    had it, it is dead. `among`: only these numbers.
     """
     enabled = [name for name in chain if name not in disabled]
+    chosen = () if among is None else (json.dumps(list(among)),)
     rows = connection.execute(
-        f"{_QUEUED} AND ({_CAN_TAKE} OR NOT {_CAN_TAKE}) ORDER BY d.priority, d.number LIMIT ?",
-        (destination, json.dumps(enabled), json.dumps(chain), CHUNK),
+        f"{_QUEUED if among is None else _CHOSEN} AND ({CAN_TAKE} OR NOT {CAN_TAKE}) ORDER BY d.priority, d.number LIMIT ?",
+        (destination, *chosen, json.dumps(enabled), json.dumps(chain), CHUNK),
     ).fetchall()
     return [_divert_one(connection, number, id_, destination, enabled, reason, now) for number, id_ in rows]
 
@@ -96,11 +100,16 @@ def reroute(  # noqa: PLR0917 - as above
     now: float,
     *,
     hurried: bool,
+    among: Collection[int] | None = None,
 ) -> list[tuple[int, Reroute]]:
     """Move a chunk of a failing destination's queue to working fallbacks: all with a priority in `over`, and with `hurried` also what came
-    here because its patience was over elsewhere. A delivery that no working fallback can take stays.
+    here because its patience was over elsewhere. A delivery that no working fallback can take stays. With `among` just these numbers.
     """
     fallbacks, rows = json.dumps(working), list[tuple[int, str]]()
+    if among is not None:
+        chosen = f"{_CHOSEN} AND {CAN_TAKE} ORDER BY d.priority, d.number"
+        rows += connection.execute(chosen, (destination, json.dumps(list(among)), fallbacks))
+        return [(number, _move(connection, number, id_, destination, working, reason, now)) for number, id_ in rows]
     for priority in sorted(over):
         rows += connection.execute(_OF_PRIORITY, (destination, priority, fallbacks, MAX_MOVED - len(rows)))
     if hurried:

@@ -4,7 +4,8 @@ The table `shared` has a row for each delivery that the engine may know. Its `st
 
     begun      this host began an attempt before it handed the delivery over
     waits      the engine has it
-    told       it ended, and the engine knows
+    withdrawn  this host has taken it back for its fallback, and the engine does not know
+    told       it ended, and the engine knows; or the engine does not have it any more
     returned   it came from another host, and this one no longer sends for that destination
 
 `origin` is the host that accepted it. Rows stay until retention has deleted their delivery: what ended here is never sent again, even when
@@ -282,11 +283,11 @@ def ended(connection: sqlite3.Connection, target: str, most: int = MAX_ROWS) -> 
     rows = connection.execute(
         "SELECT e.id, e.origin, coalesce(d.state, 'dropped'), d.reason, d.message, e.delivery, coalesce(d.doubt, 0), e.note"  # noqa: S608, RUF100 - constant text
         " FROM shared e LEFT JOIN deliveries d ON d.number = e.delivery"
-        " WHERE e.target = ? AND e.stage IN ('begun', 'waits') "
+        " WHERE e.target = ? AND e.stage IN ('begun', 'waits', 'withdrawn') "
         f" AND (d.state IS NULL OR d.state NOT IN {_OPEN})"
         " AND NOT (coalesce(d.state, '') = 'digested' AND EXISTS"
         f" (SELECT 1 FROM deliveries g WHERE g.signal = d.digest AND g.state IN {_OPEN}))"
-        " AND NOT (coalesce(d.state, '') IN ('rerouted', 'dead', 'unknown') AND EXISTS"
+        " AND NOT (e.stage <> 'withdrawn' AND coalesce(d.state, '') IN ('rerouted', 'dead', 'unknown') AND EXISTS"
         f" (SELECT 1 FROM deliveries o WHERE o.signal = d.signal AND o.number > d.number AND o.state IN {_OPEN}))"
         " LIMIT ?",
         (target, most),

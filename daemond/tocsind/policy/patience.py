@@ -60,6 +60,30 @@ class Patience(msgspec.Struct, frozen=True):
 NEVER = Patience(None, None, None, None)
 
 
+class Trouble(msgspec.Struct, frozen=True):
+    """Since when (monotonic) and why nothing is delivered. `is_local`: another host may get through. `is_final`: until an operator acts."""
+
+    since: float
+    reason: str
+    is_local: bool
+    is_final: bool = False
+
+
+class ShutOut(msgspec.Struct, frozen=True):
+    """Where hosts share a destination: what this host accepted waits for others that do not get through, or while no host sends.
+
+    `since` is monotonic. What does not wait is sent from here.
+    """
+
+    since: float
+    reason: str
+    waits: tuple[Priority, ...] = tuple(Priority)
+
+    def over_at(self, priority: Priority, patience: float) -> float:
+        """When deliveries of this priority move; infinity for those that do not wait."""
+        return self.since + patience if priority in self.waits else inf
+
+
 class Fitness(IntEnum):
     """How fit a destination is as a fallback; a smaller number is better."""
 

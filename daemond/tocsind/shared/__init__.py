@@ -6,6 +6,7 @@
     targets        what this host knows of each lease
     scopes         limits that several targets share: room for each request; scope_scripts: the engine's part
     store          the lanes' store: the journal, and the engine's steps around it
+    trouble        hosts that do not get through: who should hold a lease, and what is shut out; taking: back from others, for a fallback
     exchange       hand over, fetch, record news; leases: tend them, take over, give back
     hub            the tasks that do so again and again; outages, and the view
     assembly       makes them, and the host's name
@@ -30,7 +31,18 @@ How it holds together.
     engine before it sends, and is refused.
     Requests are noted in the engine with the engine's time; the next holder counts them in its own limiter. Blocks, learned windows,
     breaker, outage and live messages follow with each outcome. An engine without a past gives the lease at once only to the host that had
-    it before; others wait for 2 s, while all hosts report the requests that they made.
+    it before; others wait for 2 s, while all hosts report the requests that they made. A host that has never met another one, as its
+    journal says, takes it at once when the engine has seen no other either: then no host sent what the engine does not know. Should
+    another one come all the same, which lost its engine in just these seconds, the holder counts what that one reports. A host that was
+    killed takes its own lease again, under a new fence: only one process can be that host, as the state folder is locked.
+    Who counts patience: the host that accepted, by its own configuration. It knows since when the holder does not get through, from the
+    holder's own outage; since when no host holds the lease; since when the engine is away. Its lane then acts as in an outage of its own,
+    but for what it sends itself (`degrade`), and asks nothing of the destination. Before a delivery moves to the fallback the engine gives
+    it back, unless an attempt is open. Without the engine it is marked, and taken back when the engine is there again. The holder counts
+    for hosts only that were not seen of late. Not the holder for all: its fallback may be a file on a host that people do not look at.
+    A destination may fail for the holder alone. A holder that fails, is blocked by its address, or is disabled gives the lease back when it
+    knows of a host that is not (`trouble`). What the next one learns has the old beginning of the outage, so no delivery waits through
+    a second patience, but it tries at once; a block of an address stays at home.
     Room in a scope. Several hosts may hold leases of targets that share a limit, and a host may know only one of these targets. So before
     each request the holder asks the engine for room in the scope. The engine has the requests of all hosts there, counts those in flight as
     well, and refuses one that would be too many: no host has to know which others send, and a change of holders changes nothing. The answer
@@ -63,5 +75,5 @@ while the other host is idle, each change of their number needs an agreement, an
 
 Known limits. Limits of an address (requests of one machine to one server) are not shared: each host has its own address. A repetition
 (`repeat`) goes on at the host that sent the alert, and `ack` is asked there. A file that comes with a signal stays on its host. A
-destination that fails for the holder alone does not move the lease.
+destination without its secret is not known by its far end: that host's signals take its fallback, although other hosts could send them.
 """

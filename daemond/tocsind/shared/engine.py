@@ -221,6 +221,9 @@ class Engine(Protocol):
     async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
         """The host has recorded this news."""
 
+    async def withdraw(self, target: str, ids: Sequence[str]) -> list[str]:
+        """Take back those of these items that are stored, and for which no attempt is open; their ids."""
+
     async def learned(self, target: str) -> Learned:
         """What earlier holders learned."""
 

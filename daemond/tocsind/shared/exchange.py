@@ -103,8 +103,10 @@ class Exchange:
             self.handed.clear()
             self._scan_at = self._clock.now() + FULL_SCAN_SECONDS
         for name in self._targets.names(target):
-            while await self._hand_over_some(target, name, digests=digests):
-                pass
+            more = True
+            while more:
+                async with target.moving:
+                    more = await self._hand_over_some(target, name, digests=digests)
 
     async def _hand_over_some(self, target: Target, name: str, *, digests: bool) -> bool:
         """Whether there may be more."""

@@ -220,6 +220,8 @@ class Hub:
         if not self._targets.is_away(now):
             return
         self._raise_alarm(now)
+        for target in self._targets:
+            self._leases.troubles.stand_by(target)
         if not self._has_hinted:
             self._sends_alone_since, self._rejoins_at = now, inf
             self._share_limits(alone=True)

@@ -173,8 +173,10 @@ def ended_of(done: Done, offset: float) -> tuple[Ended, str]:
 
 
 def states_of(far: str, lane: LaneState | None, limits: Iterable[LimitState], offset: float) -> dict[str, bytes]:
-    """What a lane and limits learned."""
-    found = {f"{_LIMIT}{each.scope}": packed_limit(each, offset) for each in limits}
+    """What a lane and limits learned. That of this host's own address is not another host's."""
+    found = {
+        f"{_LIMIT}{each.scope}": packed_limit(each, offset) for each in limits if not each.scope.startswith("address:")
+    }
     if lane is not None:
         found[f"{_LANE}{far}"] = _encode(_moved(lane, offset))
     return found

@@ -8,14 +8,17 @@ from functools import partial
 from typing import Final, Protocol
 
 from tocsind.clock import Clock
-from tocsind.events import Emit, EngineForgot, EngineRestarted, LeaseLost, LeaseTaken
+from tocsind.events import Emit, EngineForgot, EngineRestarted, LeaseLeft, LeaseLost, LeaseTaken
 from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, epochs, shared, shared_view, stories
+from tocsind.policy.patience import ShutOut, Trouble
 
 from .engine import Account, Learned, Tended
 from .exchange import Exchange
 from .items import LAST_SENDER, lane_in, limits_in, stories_in
+from .outs import Outs, packed
 from .scopes import TurnQueues, name_of
 from .targets import Target
+from .trouble import Troubles
 
 LONGEST_WINDOW: Final = 86_400.0  # s; older requests use up nothing
 FOLLOWED_SECONDS: Final = 1800.0  # a host that has not heard of the engine for longer knows nothing of an epoch's end
@@ -34,6 +37,15 @@ class Lanes(TurnQueues, Protocol):
     ) -> None:
         """Let a lane continue from what another host learned."""
 
+    def trouble(self, name: str) -> Trouble | None:
+        """Why a lane does not deliver; None when nothing is known against it."""
+
+    def leave(self, name: str) -> None:
+        """Another host sends from now on."""
+
+    def stand_by(self, name: str, shut_out: ShutOut | None, *, sends: bool) -> None:
+        """Whether this host sends to a destination, and what keeps the others from sending for it."""
+
     def share_limits(self, name: str, hosts: int, in_channel: int) -> None:
         """Let a lane send at the share of one of so many hosts, and of so many in its channel."""
 
@@ -50,14 +62,17 @@ class Leases:
         self._lanes = lanes
         self._clock = clock
         self._emit = emit
+        self.troubles = Troubles(self._targets, lanes, clock, self._store.host)
         self.forgot_at: float | None = None  # monotonic: when the engine was last found without its memory
 
     async def tend(self, target: Target, *, wants: bool) -> None:
         """Renew the lease, or take it when it is free and this host `wants` it."""
         before, had = target.holder, target.ready
-        asked, tended = await self._ask(target, wants=wants)
+        own = self.troubles.own(target)
+        wants = wants and self.troubles.may_hold(target, own)
+        asked, tended = await self._ask(target, own, wants=wants)
         if await self._compare_epochs(target, tended):
-            asked, tended = await self._ask(target, wants=wants)  # no lease is given before that
+            asked, tended = await self._ask(target, own, wants=wants)  # no lease is given before that
         if target.on_tended(tended, self._store.host, asked, self._clock.now()):
             await self._take_over(target, before)
             target.is_behind = False
@@ -67,16 +82,33 @@ class Leases:
             await self._give_back(target)
         elif target.ready and tended.young:
             self._count(target, await self._learn_requests(target))
+        if target.holds(self._clock.now()) and self.troubles.should_leave(target, own):
+            await self._leave(target, next(iter(own.values())).reason)
+        self.troubles.stand_by(target)
+
+    async def _leave(self, target: Target, reason: str) -> None:
+        """Let another host send, which may get through."""
+        target.lose()
+        await self._engine.release(target.name, target.token)
+        target.holder = ""
+        await self._give_back(target)
+        for name in self._targets.names(target):
+            self._emit(LeaseLeft(name, reason))
 
     async def _meet(self, tended: Tended) -> None:
         if tended.hosts > 1 and self._targets.is_alone:
             await self._journal.run(shared.meet, next(each for each in tended.seen if each != self._store.host))
             self._targets.is_alone = False
 
-    async def _ask(self, target: Target, *, wants: bool) -> tuple[float, Tended]:
+    async def _ask(self, target: Target, own: Outs, *, wants: bool) -> tuple[float, Tended]:
         asked = self._clock.now()
         tended = await self._engine.tend(
-            target.name, self._store.host, token=target.claim, wants=wants, alone=self._targets.is_alone
+            target.name,
+            self._store.host,
+            token=target.claim,
+            wants=wants,
+            alone=self._targets.is_alone,
+            trouble=packed(own),
         )
         self._targets.offset = tended.now / 1000 - self._clock.steady()
         await self._meet(tended)
@@ -133,6 +165,7 @@ class Leases:
             returned = await self._journal.run(
                 shared.return_foreign, self._store.here(target, name), self._clock.steady()
             )
+            self._lanes.leave(name)
             self._store.wakeups.refresh(name)
             self._emit(LeaseLost(name, target.holder, returned))
 

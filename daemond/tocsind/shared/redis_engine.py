@@ -118,6 +118,10 @@ class RedisEngine:
         (key,) = _keys(target, f"news:{host}")
         await self._on([key], self._client.run(lambda client: client.hdel(key, *ids)))
 
+    async def withdraw(self, target: str, ids: Sequence[str]) -> list[str]:
+        found = await self._run(scripts.WITHDRAW, _keys(target, "at", "open", *_STREAMS), ids)
+        return list(map(_text, _list(found)))
+
     async def learned(self, target: str) -> Learned:
         state, asked = map(
             _list,

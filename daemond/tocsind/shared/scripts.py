@@ -299,3 +299,17 @@ end
 return all
 """
 )
+
+# KEYS at open s0 s1 s2 s3 | ARGV ids
+WITHDRAW: Final = """
+local found = {}
+for _, id in ipairs(ARGV) do
+    local place = redis.call('HGET', KEYS[1], id)
+    if place and redis.call('HEXISTS', KEYS[2], id) == 0 then
+        redis.call('XDEL', KEYS[3 + place:sub(1, 1)], place:sub(3))
+        redis.call('HDEL', KEYS[1], id)
+        found[#found + 1] = id
+    end
+end
+return found
+"""

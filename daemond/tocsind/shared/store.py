@@ -12,7 +12,7 @@ it may have been sent by another host: it waits for ALONE_AFTER and is marked.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -41,11 +41,13 @@ from tocsind.journal import (
 from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import OPEN, Delivery, Priority, Settlement
 from tocsind.policy.outcomes import Outcome, is_unsent
+from tocsind.policy.patience import Fitness
 from tocsind.policy.story import ends_story
 
 from .engine import Engine, EngineAway, Settled
 from .items import LAST_SENDER, done_of, id_of, states_of, story_state
 from .scopes import Scopes, name_of
+from .taking import Taking
 from .targets import DEGRADED, Target, Targets
 
 ALONE_AFTER: Final = 10.0  # s that a delivery which the engine has waits for another host, while the engine is away
@@ -84,6 +86,7 @@ class SharedStore(JournalStore):
         self.engine = engine
         self.targets = targets(config)
         self.host = host
+        self._taking = Taking(engine, journal, self.targets, clock)
         self.scopes = Scopes(engine, journal, self.targets, clock, host)
         self.wakeups = wakeups
         self.waiters = waiters
@@ -311,6 +314,41 @@ class SharedStore(JournalStore):
             await self._report(target, Settled(state=states_of(far, lane, scopes, self.targets.offset)))
 
     # --- what only the host that sends may do ---------------------------------------------------------------------------
+
+    async def reroute(
+        self,
+        destination: str,
+        over: Collection[Priority],
+        reason: str,
+        *,
+        hurried: bool,
+        among: Collection[int] | None = None,
+    ) -> list[int]:
+        """As in the base, of that for whose fallback this host answers, and which no other host sends any more."""
+        target = self.targets.of(destination)
+        if target is None:
+            return await super().reroute(destination, over, reason, hurried=hurried)
+        working = [name for name in self._fallbacks(destination) if self._fitness(name) is Fitness.WORKING]
+        async with target.moving:
+            among = await self._taking.back(target, self.here(target, destination), over, working, hurried=hurried)
+            return await super().reroute(destination, over, reason, hurried=hurried, among=among) if among else []
+
+    async def divert(self, destination: str, reason: str, among: Collection[int] | None = None) -> bool:
+        """As in the base, where no other host gets through for this one."""
+        target = self.targets.of(destination)
+        if target is None:
+            return await super().divert(destination, reason)
+        if not target.shut_out.get(destination) and (target.others(self.host) or not self.sends(target)):
+            return False
+        fallbacks, here = self._fallbacks(destination), self.here(target, destination)
+        async with target.moving:
+            among = await self._taking.back(target, here, tuple(Priority), fallbacks, hurried=True)
+            return bool(among) and await super().divert(destination, reason, among)
+
+    def sends(self, target: Target) -> bool:
+        """Whether this host sends, for all or on its own."""
+        now = self._clock.now()
+        return target.holds(now) or self.targets.is_degraded(now)
 
     async def make_digest(self, destination: str, priority: Priority, most: int) -> int:
         """As in the base, where this host sends."""

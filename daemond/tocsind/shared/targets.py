@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 from typing import Final
 
@@ -13,8 +13,10 @@ from tocsind.config import DestinationOptions
 from tocsind.core.active_config import ActiveConfig
 from tocsind.journal import RequestRecord
 from tocsind.policy.delivery import Priority
+from tocsind.policy.patience import ShutOut
 
 from .engine import LEASE_MS, Settled, Tended
+from .outs import Out, is_local, read
 
 MARGIN: Final = 0.2  # s before its end at which a lease is not trusted any more
 DEGRADED: Final = (Priority.URGENT, Priority.HIGH)
@@ -46,10 +48,24 @@ class Target:
         self.owed: list[Settled] = []  # not reported to the engine, which was away
         self.learned: list[RequestRecord] = []  # requests of other hosts, on this host's steady clock
         self.known: set[str] = set()  # names of those
+        self.moving = trio.Lock()  # deliveries are handed over, or taken back
+        # What keeps hosts from sending (trouble). Instants are monotonic.
+        self.seen: Sequence[str] = ()
+        self.outs: dict[str, dict[str, Out]] = {}  # by host
+        self.held_until: float | None = None  # when a host was last seen with the lease; None: not asked yet
+        self.held_since = -inf  # by this host
+        self.bad_since: float | None = None  # it holds the lease, and does not get through
+        self.times_left = 0  # how often it gave the lease back for that
+        self.passed_until = -inf  # until then it asks for the lease only if no host gets through
+        self.passed_over: dict[str, Out] = {}  # and why
+        self.shut_out: dict[str, ShutOut | None] = {}  # by destination
 
     def on_tended(self, tended: Tended, host: str, asked: float, now: float) -> bool:
         """The engine has answered a question of `asked` (monotonic). Whether this host has just got the lease."""
         self.holder, self.hosts, self.heard_at = tended.holder, max(1, tended.hosts), asked
+        self.seen, self.outs = tended.seen, {name: read(note) for name, note in tended.troubles.items()}
+        if tended.holder or self.held_until is None:
+            self.held_until = asked
         if tended.holder:
             self.senders[tended.holder] = asked
         if tended.holder != host:
@@ -60,6 +76,7 @@ class Target:
         if tended.token != self.token:  # a lease that was valid until now was no other host's meanwhile
             self.sends_alone = now < self.valid_until and not self.superseded
         self.superseded = False
+        self.held_since = asked if is_new else self.held_since
         self.token, self.valid_until = tended.token, asked + LEASE_MS / 1000 - MARGIN
         return is_new
 
@@ -75,6 +92,10 @@ class Target:
     def holds(self, now: float) -> bool:
         """Whether this host may send."""
         return self.ready and now < self.valid_until
+
+    def others(self, host: str) -> list[str]:
+        """Other hosts that get through, as far as is known."""
+        return [name for name in self.seen if name != host and not is_local(self.outs.get(name, {}))]
 
     def lose(self) -> None:
         """Another host may send now. The token stays: it proves who held the lease last."""
@@ -106,6 +127,10 @@ class Targets:
     def options(self, destination: str) -> DestinationOptions:
         """The options of a shared destination."""
         return self._config.current.destinations[destination]
+
+    def far_of(self, destination: str) -> str:
+        """The fingerprint of the far end of a shared destination."""
+        return self.options(destination).fingerprint
 
     def destinations(self, target: Target) -> Mapping[str, str]:
         """The destinations that lead to a target: name by the fingerprint of the far end."""

@@ -218,6 +218,14 @@ class MemoryEngine:
         for id_ in ids:
             found.pop(id_, None)
 
+    async def withdraw(self, target: str, ids: Sequence[str]) -> list[str]:
+        it = self._of(target)
+        found = [id_ for id_ in ids if id_ in it.at and id_ not in it.open]
+        for id_ in found:
+            priority, place = it.at.pop(id_)
+            it.streams[priority].pop(place, None)
+        return found
+
     async def learned(self, target: str) -> Learned:
         it = self._of(target)
         it.asked = {name: min(at, _now()) for name, at in it.asked.items()}

@@ -73,6 +73,9 @@ class Way:
     async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
         await self._ask(lambda: self._engine.forget(target, host, ids))
 
+    async def withdraw(self, target: str, ids: Sequence[str]) -> list[str]:
+        return await self._ask(lambda: self._engine.withdraw(target, ids))
+
     async def learned(self, target: str) -> Learned:
         return await self._ask(lambda: self._engine.learned(target))
 
