@@ -15,8 +15,10 @@ from tests.e2e.kills import assert_kills_lose_nothing
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route, until
 from tests.manager import Listening, Manager
 from tests.packaging.conftest import Binary, built
+from tests.shared.conftest import RedisServer, redis_server
 
 pytestmark = pytest.mark.binary
+__all__ = ["redis_server"]  # a fixture
 
 
 def run(binary: Binary, *words: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -219,3 +221,18 @@ def test_bundle_has_no_development_packages(binary: Binary) -> None:
         pytest.skip("it is packed from the same files")
     names = {path.name.partition(".")[0].partition("-")[0] for path in binary.path.parent.rglob("*")}
     assert not names & {"hypothesis", "pytest", "mypy", "ruff", "pip", "setuptools", "tkinter"}
+
+
+# --- several hosts ---------------------------------------------------------------------------------------------------------
+
+
+def test_binary_shares_a_channel_through_an_engine(
+    binary: Binary, tmp_path: Path, fake: FakeProcess, redis_server: RedisServer
+) -> None:
+    config = f'[shared]\nurl = "{redis_server.url}"\n' + discord("d", fake.webhooks[0]["url"]) + route("d")
+    with DaemonProcess(tmp_path, config, command=[binary.tocsind]) as daemon:
+        daemon.start()
+        sent = run(binary, binary.tocsin, "send", "through an engine", "--wait", "30s", **places(daemon))
+        assert (sent.returncode, fake.titles()) == (0, ["through an engine"]), sent.stderr
+        assert redis_server.command("KEYS", "tocsin:*:lease")
+        daemon.stop()
