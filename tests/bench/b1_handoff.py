@@ -1,7 +1,8 @@
 """B1: how long a caller waits until its signal is on disk, beside the floor and beside peers with the same guarantee.
 
 The headline is `tocsin stored`: a daemon that at the same time delivers each signal to a file. `lane off` is the same daemon with that
-destination switched off, so the difference is the cost of delivery; `stopped` and `hung` have no daemon that answers.
+destination switched off, so the difference is the cost of delivery; `stopped` and `hung` have no daemon that answers. `to Discord` and the
+two rows after it compare a daemon alone with one that shares its channel with other hosts, and with one whose engine hangs.
 B3 (`received`, `none`) and
 B2's `send_many` are measured in the same rounds, beside the floor with their guarantee, a trio echo without a disk.
 """
@@ -20,9 +21,11 @@ from .daemons import SWITCHED_OFF, Tocsin, TocsinHung, TocsinMany, TocsinSocket,
 from .floors import DurableFloor, TrioFloor
 from .handoff import BODY_BYTES, Handoff, interleaved
 from .peers import PEERS
+from .sharing import EngineDown, Shared, ToDiscord
 from .table import Row, Table, over_rounds, percentile
 
 HEADLINE = "tocsin stored"
+ALONE = "tocsin stored, to Discord"
 MANY = 100
 _MICRO = 1e6
 _COUNTS = {Size.TINY: (1, 3), Size.QUICK: (5, 100), Size.FULL: (15, 200)}  # rounds, puts in each
@@ -65,7 +68,7 @@ def measure(size: Size) -> Table:
         TocsinHung("tocsin, daemon hung"),
         TocsinSocket("tocsin stored, over the socket"),
     ]
-    durable_peers = [peer() for peer in PEERS]
+    durable_peers = [*shared(), *(peer() for peer in PEERS)]
     quick = [TrioFloor(), Tocsin("tocsin received", ack="received"), Tocsin("tocsin none", ack="none")]
     many = [TocsinMany(f"tocsin send_many({MANY}) stored", MANY)]
     present = [thing for thing in durable_peers if not thing.missing()]
@@ -82,9 +85,25 @@ def measure(size: Size) -> Table:
         left_out={peer.name: reason for peer in durable_peers if (reason := peer.missing())},
         notes=[
             f"medians over {rounds} interleaved rounds of {puts}; received and none: x the trio echo",
+            _beside(seconds),
             _steadiness(seconds[durable[0].name]),
         ],
     )
+
+
+def shared() -> list[Handoff]:
+    """A daemon alone, and with an engine."""
+    return [ToDiscord(ALONE), Shared(f"{ALONE}, [shared]"), EngineDown(f"{ALONE}, [shared], engine hung")]
+
+
+def _beside(seconds: dict[str, list[list[float]]]) -> str:
+    """How rows with an engine compare with the one without."""
+    found = []
+    for name in (name for name in seconds if name.startswith(f"{ALONE}, ")):
+        rounds = list(zip(seconds[name], seconds[ALONE], strict=True))
+        ratios = [median(percentile(own, rank) / percentile(alone, rank) for own, alone in rounds) for rank in (50, 99)]
+        found.append(f"{name.removeprefix(ALONE + ', ')} {ratios[0]:.2f} and {ratios[1]:.2f}")
+    return f"x {ALONE}, p50 and p99: {'; '.join(found) or 'nothing to compare'}"
 
 
 def _steadiness(floor: list[list[float]]) -> str:

@@ -13,7 +13,14 @@ from tests.bench.command import Bench, Size, main
 from tests.bench.table import Row, Table, over_rounds, percentile
 
 ROWS = {
-    "b1": {b1_handoff.HEADLINE, "floor: echo + fdatasync", "tocsin received", "tocsin none"},
+    "b1": {
+        b1_handoff.HEADLINE,
+        b1_handoff.ALONE,
+        f"{b1_handoff.ALONE}, [shared], engine hung",
+        "floor: echo + fdatasync",
+        "tocsin received",
+        "tocsin none",
+    },
     "b2": {"tocsin stored", "tocsin send_many(100) stored"},
     "b4": {"import tocsin", "tocsin send", "python -c pass"},
     "b5": {f"1/s: {sender}" for sender in ("tocsin", "headers only", "one each")},
