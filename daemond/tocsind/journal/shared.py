@@ -276,10 +276,11 @@ def _known(connection: sqlite3.Connection, each: Arriving) -> int | None:
     return row[0] if row else None
 
 
-def ended(connection: sqlite3.Connection, target: str, most: int = MAX_ROWS) -> list[Ended]:
-    """What has ended here and the engine does not know. What moved to a fallback has ended when it has ended there, a digested delivery
-    when its digest has.
+def ended(connection: sqlite3.Connection, target: str, among: Sequence[int] | None = None) -> list[Ended]:
+    """What has ended here and the engine does not know; `among`: only of the deliveries with these numbers. What moved to a fallback has
+    ended when it has ended there, a digested delivery when its digest has. At most MAX_ROWS.
     """
+    only = "" if among is None else " AND e.delivery IN (SELECT value FROM json_each(?))"
     rows = connection.execute(
         "SELECT e.id, e.origin, coalesce(d.state, 'dropped'), d.reason, d.message, e.delivery, coalesce(d.doubt, 0), e.note"  # noqa: S608, RUF100 - constant text
         " FROM shared e LEFT JOIN deliveries d ON d.number = e.delivery"
@@ -289,8 +290,8 @@ def ended(connection: sqlite3.Connection, target: str, most: int = MAX_ROWS) -> 
         f" (SELECT 1 FROM deliveries g WHERE g.signal = d.digest AND g.state IN {_OPEN}))"
         " AND NOT (e.stage <> 'withdrawn' AND coalesce(d.state, '') IN ('rerouted', 'dead', 'unknown') AND EXISTS"
         f" (SELECT 1 FROM deliveries o WHERE o.signal = d.signal AND o.number > d.number AND o.state IN {_OPEN}))"
-        " LIMIT ?",
-        (target, most),
+        f"{only} LIMIT {MAX_ROWS}",
+        (target,) if among is None else (target, json.dumps(list(among))),
     )
     return [
         Ended(id_, origin, state, reason, message, "", shared_view.tries(connection, number), bool(doubt), note)

@@ -18,6 +18,8 @@ from .targets import Target
 
 FULL_SCAN_SECONDS: Final = 10.0  # deliveries that were queued again lie before what was read
 CHUNK: Final = 100
+SCAN_SECONDS: Final = 0.5  # between two looks for what ended, and at least so many times as long as one takes
+SCAN_SHARE: Final = 20
 MAX_SHOWN: Final = 200  # code points of what a stranger wrote into the engine
 
 
@@ -42,10 +44,18 @@ class Exchange:
             return
         if target.is_due:
             target.is_due = False
-            await self.store.report_all(target)
+            await self._report(target)
             await self.hand_over(target, digests=not target.holds(self._clock.now()))
         if target.is_stale:
             await self.fetch(target, sends=target.holds(self._clock.now()))
+
+    async def _report(self, target: Target) -> None:
+        """Report what has ended otherwise than by an attempt. That looks at all that waits, so it takes a limited share of the time."""
+        began = self._clock.now()
+        if target.owed or began >= target.scan_at:
+            await self.store.report_all(target)
+            ended = self._clock.now()
+            target.scan_at = ended + max(SCAN_SECONDS, SCAN_SHARE * (ended - began))
 
     async def fetch(self, target: Target, *, sends: bool) -> None:
         """Record news; where this host `sends`, take in what other hosts handed over, URGENT first."""

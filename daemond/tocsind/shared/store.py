@@ -214,7 +214,7 @@ class SharedStore(JournalStore):
         finally:
             target.settling -= 1
         is_unused = all(map(is_unsent, outcomes))
-        await self._report(target, msgspec.structs.replace(settled, unsent=is_unused))
+        await self._report(target, msgspec.structs.replace(settled, unsent=is_unused), numbers)
         request = target.requests.pop(batch[0].destination, "")
         await self.scopes.settle(request, None if is_unused else answered)
         target.is_left |= not self._holds(target)
@@ -275,18 +275,21 @@ class SharedStore(JournalStore):
         settlements = await self.settle(batch, outcomes, retry, lane, scopes)
         return settlements, await self.begin(following, asking)
 
-    async def _report(self, target: Target, settled: Settled) -> None:
-        """Report to the engine what has ended. `report_all` repeats what cannot be reported now."""
+    async def _report(self, target: Target, settled: Settled, numbers: Sequence[int] = ()) -> None:
+        """Report to the engine what has ended of these deliveries. `report_all` repeats what cannot be reported now."""
         target.owed.append(settled)
+        has_digest = any(number < 0 for number in numbers)  # more has ended than the digest
         try:
-            await self.report_all(target)
+            await self.report_all(target, among=None if has_digest else numbers)
         except EngineAway:
             self.wake([target])
 
-    async def report_all(self, target: Target, *, at_once: bool = False) -> None:
-        """Tell the engine all that it does not know; what ends just now also, if `at_once`. Raises EngineAway."""
+    async def report_all(self, target: Target, *, at_once: bool = False, among: Sequence[int] | None = None) -> None:
+        """Tell the engine all that it does not know; what ends just now also, if `at_once`. `among`: only of these deliveries, which is
+        quick however many wait. Raises EngineAway.
+        """
         async with target.telling:
-            ended = await self._ended(target, at_once=at_once)
+            ended = await self._ended(target, among, at_once=at_once)
             while ended or target.owed:
                 first = target.owed[0] if target.owed else Settled()
                 done = [done_of(each, self.host, self.targets.offset) for each in ended]
@@ -294,10 +297,12 @@ class SharedStore(JournalStore):
                 del target.owed[:1]
                 await self._told([each.id for each in ended])
                 is_all = len(ended) < shared.MAX_ROWS
-                ended = [] if is_all else await self._ended(target, at_once=at_once)
+                ended = [] if is_all else await self._ended(target, among, at_once=at_once)
 
-    async def _ended(self, target: Target, *, at_once: bool) -> list[shared.Ended]:
-        """What has ended; nothing while an attempt is being settled, whose own step will report it."""
+    async def _ended(self, target: Target, among: Sequence[int] | None, *, at_once: bool) -> list[shared.Ended]:
+        """What has ended; not all of it while an attempt is being settled, whose own step will report it."""
+        if among is not None:
+            return await self._journal.run(shared.ended, target.name, among) if among else []
         return [] if target.settling and not at_once else await self._journal.run(shared.ended, target.name)
 
     async def _told(self, ids: Sequence[str]) -> None:

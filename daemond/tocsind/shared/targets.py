@@ -34,6 +34,7 @@ class Target:
         self.is_left = False  # an attempt ended after the lease had gone: deliveries of other hosts may be left here
         self.is_due = True  # the journal may have something to report or to hand over
         self.is_stale = True  # the engine may have something for this host
+        self.scan_at = 0.0  # monotonic: when to look for what has ended otherwise than by an attempt
         self.settling = 0  # attempts that are in the journal, and not yet in `owed`
         self.telling = trio.Lock()
         self.ready = False  # what earlier holders left is here
