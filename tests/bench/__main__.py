@@ -11,6 +11,7 @@ from . import (
     b9_restart,
     b10_idle,
     b11_trading,
+    b12_hosts,
     b13_http,
 )
 from .command import main
@@ -26,6 +27,7 @@ BENCHES = {
     "b9": b9_restart.measure,
     "b10": b10_idle.measure,
     "b11": b11_trading.measure,
+    "b12": b12_hosts.measure,
     "b13": b13_http.measure,
 }
 

@@ -34,6 +34,7 @@ ROWS = {
     "b8": {"daemon, idle", "daemon, 500 queued"},
     "b9": {"0 queued", "500 queued", "difference"},
     "b10": {"daemon, idle"},
+    "b12": {"burst of 500: one host", "burst of 500: 2 hosts", "1/s: 2 hosts"},
     "b13": {"tocsin, one", "floor: bare server, one", "tocsin, 16", "floor: bare server, 16"},
     "b11": {"30 days of hourly bars, alerts on", "one signal, until it is on disk"},
 }
