@@ -28,5 +28,5 @@ def raised_from(cause: Exception) -> Exception:
         (ValueError("secret"), "network"),
     ],
 )
-def test_the_cause_is_told_in_our_words(cause: Exception, told: str) -> None:
+def test_connect_error_is_said_in_plain_words(cause: Exception, told: str) -> None:
     assert root_of(raised_from(cause)) == told

@@ -43,7 +43,7 @@ def test_rejection_that_names_a_missing_embed_names_no_delivery() -> None:
     assert judged(fault, *batch(2)) == [Deferred("400", Cause.BATCH_REJECTED)] * 2
 
 
-def test_a_part_that_is_the_destinations_own_is_no_alerts_fault() -> None:
+def test_refused_part_of_the_destination_is_no_fault_of_an_alert() -> None:
     fault = Rejection("400: username", {}, frozenset({"username"}))
     assert judged(fault, *batch()) == [Deferred("400: username", Cause.BATCH_MATE)] * 3
 
@@ -84,7 +84,7 @@ faults = st.builds(
     named=st.booleans(),
     curable=st.booleans(),
 )
-def test_whatever_is_poisoned_in_a_batch_only_that_is_dead_and_soon(
+def test_poisoned_deliveries_of_a_batch_alone_are_dead_soon(
     count: int, poisoned: set[int], cured: set[int], named: bool, curable: bool
 ) -> None:
     waiting, ended, requests = {n: delivery(str(n)) for n in range(count)}, dict[int, State](), 0
@@ -114,7 +114,7 @@ def test_whatever_is_poisoned_in_a_batch_only_that_is_dead_and_soon(
 
 
 @given(fault=faults, plain=st.lists(st.booleans(), min_size=1, max_size=10))
-def test_each_of_a_batch_gets_an_outcome_and_none_that_changes_nothing(fault: Rejection, plain: list[bool]) -> None:
+def test_rejection_gives_each_delivery_an_outcome_that_changes_something(fault: Rejection, plain: list[bool]) -> None:
     sent = [delivery(plain=each) for each in plain]
     outcomes = verdicts(fault, sent, 400)
     assert len(outcomes) == len(sent)

@@ -41,7 +41,7 @@ def kind(reason: str, wait: float | None) -> Deferred:
     return Deferred(reason, Cause.LIMITED, Reach.KIND, wait)
 
 
-def test_a_message_id_proves_delivery() -> None:
+def test_message_id_proves_delivery() -> None:
     assert means(json(200, {"id": "123"})) == Delivered("123")
 
 
@@ -58,17 +58,17 @@ def test_any_answer_may_tell_of_the_webhooks_window() -> None:
 
 
 @pytest.mark.parametrize("after", ["", "nan", "-5", "soon", "inf", "60.1", "86400"])
-def test_a_window_whose_end_makes_no_sense_is_not_told(after: str) -> None:
+def test_rate_window_with_a_senseless_end_is_ignored(after: str) -> None:
     assert told(reset_after=after) is None
 
 
 @pytest.mark.parametrize("count", ["", "-1", "1.5", "many", "9" * 10_000])
 @pytest.mark.parametrize("name", ["limit", "remaining"])
-def test_a_window_whose_counts_are_none_is_not_told(name: str, count: str) -> None:
+def test_rate_window_without_counts_is_ignored(name: str, count: str) -> None:
     assert told(**{name: count}) is None
 
 
-def test_a_window_in_which_nothing_fits_or_more_remains_than_fits_is_not_told() -> None:
+def test_rate_window_with_impossible_counts_is_ignored() -> None:
     assert told(limit="0", remaining="0") is None
     assert told(limit="5", remaining="6") is None
 
@@ -104,7 +104,7 @@ def test_response_says_whether_cloudflare_counts_it_as_invalid(answer: Answer, i
         Answer(202),
     ],
 )
-def test_a_success_whose_body_is_empty_or_cut_is_unknown(answer: Answer) -> None:
+def test_success_with_an_empty_or_cut_body_is_unknown(answer: Answer) -> None:
     assert means(answer) == Unknown(f"{answer.status} from Discord without a message id: it may have arrived")
 
 
@@ -126,32 +126,32 @@ def test_a_success_whose_body_is_empty_or_cut_is_unknown(answer: Answer) -> None
         ),  # Discord has seen the request, and another wrote the body
     ],
 )
-def test_a_success_in_foreign_words_is_deferred(answer: Answer, ambiguous: bool) -> None:
+def test_success_in_the_words_of_another_service_is_deferred(answer: Answer, ambiguous: bool) -> None:
     outcome = means(answer)
     assert (outcome.cause, outcome.ambiguous) == (Cause.FAILED, ambiguous)
     assert outcome.reason.startswith(f"{answer.status} {BETWEEN}")
 
 
-def test_a_204_is_a_delivery_without_an_id() -> None:
+def test_status_204_is_a_delivery_without_an_id() -> None:
     assert means(Answer(204)) == Delivered()
 
 
-def test_a_429_of_the_user_closes_the_webhook() -> None:
+def test_user_429_blocks_the_webhook() -> None:
     answer = limited(0.3, retry_after="1", x_ratelimit_scope="user", x_ratelimit_remaining="4")
     assert means(answer) == limit("429 from Discord (user): 0.3 s", 0.3)
 
 
-def test_a_shared_429_closes_the_channel() -> None:
+def test_shared_429_blocks_the_channel() -> None:
     answer = limited(3.2, x_ratelimit_scope="shared", x_ratelimit_remaining="0")
     assert means(answer) == limit("429 from Discord (shared): 3.2 s", 3.2, Reach.CHANNEL)
 
 
-def test_a_429_without_a_scope_although_requests_remain_closes_the_channel() -> None:
+def test_unscoped_429_with_requests_left_blocks_the_channel() -> None:
     assert means(limited(2, x_ratelimit_remaining="4")) == limit("429 from Discord (shared): 2 s", 2.0, Reach.CHANNEL)
 
 
 @pytest.mark.parametrize("remaining", ["", "0", "-1", "many"])
-def test_a_429_without_a_scope_closes_the_webhook(remaining: str) -> None:
+def test_unscoped_429_blocks_the_webhook(remaining: str) -> None:
     assert means(limited(2, x_ratelimit_remaining=remaining)) == limit("429 from Discord: 2 s", 2.0)
 
 
@@ -163,7 +163,7 @@ def test_a_429_without_a_scope_closes_the_webhook(remaining: str) -> None:
         limited(5, x_ratelimit_global="true"),
     ],
 )
-def test_a_global_429_closes_every_webhook(answer: Answer) -> None:
+def test_global_429_blocks_every_webhook(answer: Answer) -> None:
     assert means(answer) == kind("429 from Discord (global): 5 s", 5.0)
 
 
@@ -194,7 +194,7 @@ def test_a_global_429_closes_every_webhook(answer: Answer) -> None:
         (300.5, "1", 300.5),
     ],
 )
-def test_the_larger_wait_counts_within_reason(body: Any, header: str, wait: float) -> None:
+def test_wait_is_the_larger_one_within_bounds(body: Any, header: str, wait: float) -> None:
     assert means(limited(body, retry_after=header)).wait == wait
 
 
@@ -203,7 +203,7 @@ def test_milliseconds_are_recognised_by_the_end_of_the_window_when_that_is_the_o
     assert means(answer) == limit("429 from Discord: 120 s", 120.0)
 
 
-def test_a_429_whose_body_was_lost_is_still_discords_by_its_headers() -> None:
+def test_status_429_without_its_body_is_known_by_its_headers() -> None:
     answer = Answer(429, {"x-ratelimit-scope": "shared", "retry-after": "4"}, b'{"mess', whole=False)
     assert means(answer) == limit("429 from Discord (shared): 4 s", 4.0, Reach.CHANNEL)
 
@@ -220,7 +220,7 @@ def test_a_429_whose_body_was_lost_is_still_discords_by_its_headers() -> None:
         (json(429, {"retry_after": "nan"}, retry_after="1e99"), LONGEST_WAIT),
     ],
 )
-def test_a_429_that_is_not_discords_means_that_cloudflare_blocks_us(answer: Answer, wait: float | None) -> None:
+def test_foreign_429_is_a_block_by_cloudflare(answer: Answer, wait: float | None) -> None:
     length = "" if wait is None else f" for {wait:g} s"
     assert means(answer) == kind(f"429 from Cloudflare: this address is blocked{length}", wait)
 
@@ -229,7 +229,7 @@ def test_a_429_that_is_not_discords_means_that_cloudflare_blocks_us(answer: Answ
     "body",
     [b"error code: 1010", b"error code: 1015\n", b"<html>Error 1020 Ray ID</html>", b"<p>Error code: 1006</p>"],
 )
-def test_a_403_in_cloudflares_words_blocks_every_webhook_and_disables_none(body: Any) -> None:
+def test_cloudflare_403_blocks_every_webhook_and_disables_none(body: Any) -> None:
     outcome = means(Answer(403, {}, body))
     assert (outcome.cause, outcome.reach, outcome.wait) == (Cause.LIMITED, Reach.KIND, None)
     assert "error code 10" in outcome.reason
@@ -245,17 +245,17 @@ def test_code_40333_is_cloudflares_block_whatever_the_status(status: int) -> Non
 @pytest.mark.parametrize(
     "body", [b"", HTML, b'{"message": "500: Internal Server Error", "code": 0}', b"error code: 1016"]
 )
-def test_a_failing_server_may_have_saved_it(status: int, body: Any) -> None:
+def test_server_error_may_have_saved_the_message(status: int, body: Any) -> None:
     assert means(Answer(status, {}, body)) == Deferred(f"{status} from Discord", Cause.FAILED, ambiguous=True)
 
 
 @pytest.mark.parametrize("status", [501, 505, 507, 511, 530, 599])
 @pytest.mark.parametrize("body", [b"", HTML, b"error code: 1016"])
-def test_a_failing_server_that_processes_nothing_leaves_no_doubt(status: int, body: Any) -> None:
+def test_server_error_before_processing_leaves_no_doubt(status: int, body: Any) -> None:
     assert means(Answer(status, {}, body)) == Deferred(f"{status} from Discord", Cause.FAILED)
 
 
-def test_a_failing_server_may_say_when_it_will_be_back() -> None:
+def test_server_error_may_say_when_to_try_again() -> None:
     assert means(Answer(503, {"retry-after": "30"})).wait == 30.0
     assert means(Answer(503, {"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"})).wait is None
 
@@ -270,7 +270,7 @@ def test_a_failing_server_may_say_when_it_will_be_back() -> None:
         (404, 0, "no such thing"),
     ],
 )
-def test_a_webhook_that_is_gone_disables_its_destination(status: int, code: int, words: str) -> None:
+def test_missing_webhook_disables_its_destination(status: int, code: int, words: str) -> None:
     answer = json(status, {"message": words, "code": code})
     assert means(answer) == Refused(f"{status} from Discord: {words}", disable=True)
 
@@ -300,12 +300,12 @@ def test_words_that_are_not_discords_defer_the_alert_and_disable_nothing(status:
     assert outcome.reason.startswith(f"{status} {BETWEEN}")
 
 
-def test_the_title_of_a_foreign_page_is_told_and_its_addresses_are_not() -> None:
+def test_foreign_page_is_named_by_its_title_without_addresses() -> None:
     page = b"<html><head><title> Just a\nmoment... https://x.y/z </title></head></html>"
     assert means(Answer(403, {}, page)) == Deferred(f"403 {BETWEEN} (Just a moment... \N{HORIZONTAL ELLIPSIS})")
 
 
-def test_a_proxy_that_answers_for_discord_may_say_when_to_come_back() -> None:
+def test_answer_of_a_proxy_may_say_when_to_try_again() -> None:
     assert means(Answer(407, {"retry-after": "30"})).wait == 30.0
 
 
@@ -319,7 +319,7 @@ def test_response_table_makes_a_doubtful_refusal_a_strike(status: int, code: int
     assert means(json(status, {"message": "No", "code": code})) == Refused(f"{status} from Discord: No", strike=True)
 
 
-def test_a_refused_form_names_who_is_at_fault() -> None:
+def test_invalid_form_names_the_faulty_parts() -> None:
     errors = {
         "embeds": {
             "3": {
@@ -335,7 +335,7 @@ def test_a_refused_form_names_who_is_at_fault() -> None:
     assert means(answer) == Rejection(f"400 from Discord: {told}", items, frozenset({"username"}))
 
 
-def test_a_refused_form_in_the_older_way_names_them_as_well() -> None:
+def test_invalid_form_in_the_older_format_names_the_faulty_parts() -> None:
     answer = json(400, {"embeds": ["0", "7"], "content": ["Must be 2000 or fewer in length."]})
     told = "embeds.0; embeds.7; content: Must be 2000 or fewer in length."
     items = {0: "", 7: ""}
@@ -343,17 +343,17 @@ def test_a_refused_form_in_the_older_way_names_them_as_well() -> None:
 
 
 @pytest.mark.parametrize("errors", [None, [], {"a": 1}, {"_errors": {}}, {"_errors": [1]}, {"_errors": [{}]}])
-def test_a_malformed_complaint_is_borne(errors: Any) -> None:
+def test_malformed_error_tree_is_tolerated(errors: Any) -> None:
     answer = json(400, {"message": "Invalid Form Body", "code": 50035, "errors": errors})
     assert means(answer).reason.startswith("400 from Discord: ")
 
 
-def test_a_complaint_of_any_depth_is_borne() -> None:
+def test_error_tree_of_any_depth_is_tolerated() -> None:
     body = b'{"code": 50035, "errors": ' + b'{"a":' * 500 + b"1" + b"}" * 501
     assert means(Answer(400, {}, body)) == Rejection("400 from Discord")
 
 
-def test_a_complaint_of_any_width_is_borne() -> None:
+def test_error_tree_of_any_width_is_tolerated() -> None:
     errors = {"embeds": {str(place): {"_errors": [{"message": "no"}] * 50} for place in range(5000)}}
     fault = means(json(400, {"code": 50035, "errors": errors}))
     assert len(fault.reason) < 400
@@ -375,13 +375,13 @@ def test_response_table_makes_a_blocked_text_an_incurable_rejection(status: int,
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
-def test_a_redirect_is_deferred_and_never_followed(status: int) -> None:
+def test_redirect_is_deferred_and_not_followed(status: int) -> None:
     assert means(Answer(status, {"location": "https://evil.example"}, HTML)) == Deferred(
         f"{status}: a redirect, which is never followed; is a proxy or a captive portal in between?"
     )
 
 
-def test_a_request_that_timed_out_before_it_was_read_is_only_deferred() -> None:
+def test_request_timeout_of_the_server_is_deferred() -> None:
     assert means(Answer(408)) == Deferred("408: the request did not get through")
 
 

@@ -52,14 +52,14 @@ def offline(client: HttpClient, **options: Any) -> DiscordWebhook:
     return DiscordWebhook(DiscordOptions(webhook=Secret("http://127.0.0.1:1/api/v10/webhooks/1/t"), **options), client)
 
 
-async def test_a_signal_arrives_and_its_message_id_is_the_proof(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_webhook_delivers_a_signal_and_returns_its_message_id(fake: FakeDiscord, client: HttpClient) -> None:
     report = await webhook(fake, client, username="tocsin").deliver([delivery(body="_fast_ MA")])
     assert report == Report((Delivered(fake.messages[0].message_id),))
     assert fake.seen()[0].text == "BUY BTCUSDT"
     assert fake.counts.unsaved == 0
 
 
-async def test_a_batch_is_one_message_and_shares_its_id(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_webhook_sends_a_batch_as_one_message_with_one_id(fake: FakeDiscord, client: HttpClient) -> None:
     report = await webhook(fake, client).deliver([delivery("one"), delivery("two")])
     assert report.outcomes == (Delivered(fake.messages[0].message_id),) * 2
     assert [seen.text for seen in fake.seen()] == ["one", "two"]
@@ -84,7 +84,7 @@ async def test_signal_text_mentions_no_reader(fake: FakeDiscord, client: HttpCli
     assert fake.messages[0].payload["allowed_mentions"] == {"parse": []}
 
 
-async def test_a_priority_wakes_exactly_those_who_are_named_for_it(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_webhook_mentions_those_configured_for_the_priority(fake: FakeDiscord, client: HttpClient) -> None:
     destination = webhook(fake, client, mention=WAKING)
     for priority in ("urgent", "high", "normal"):
         await destination.deliver([delivery("@everyone <@1> <@&2>", priority=priority)])
@@ -94,14 +94,14 @@ async def test_a_priority_wakes_exactly_those_who_are_named_for_it(fake: FakeDis
     assert not normal
 
 
-async def test_a_silent_priority_makes_no_sound_and_the_others_do(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_webhook_is_silent_for_silent_priorities_only(fake: FakeDiscord, client: HttpClient) -> None:
     destination = webhook(fake, client, silent=("low",))
     await destination.deliver([delivery(priority="low")])
     await destination.deliver([delivery()])
     assert [seen.silent for seen in fake.seen()] == [True, False]
 
 
-def test_only_those_who_wake_the_same_people_as_loudly_travel_together() -> None:
+def test_batch_has_one_set_of_mentions_and_one_silence() -> None:
     destination = offline(HttpClient(), mention=WAKING, silent=("low",))
     shares = {name: destination.footprint(delivery(priority=name)) for name in ("urgent", "high", "normal", "low")}
     assert shares["urgent"].key == Notify(("role:123", "user:456"), push=("urgent", "high"))
@@ -110,7 +110,7 @@ def test_only_those_who_wake_the_same_people_as_loudly_travel_together() -> None
     assert len({plain.footprint(delivery(priority=name)).key for name in shares}) == 1
 
 
-def test_a_share_is_what_it_takes_of_a_message_and_the_company_it_may_keep() -> None:
+def test_footprint_is_the_size_and_what_a_delivery_may_share() -> None:
     long = msgspec.structs.replace(delivery(body="x" * 9000), max_batch=5)
     share = offline(HttpClient()).footprint(long)
     assert (share.size, share.max_batch) == (size(long), 5)
@@ -125,7 +125,7 @@ async def sent(destination: DiscordWebhook, batch: Sequence[Delivery]) -> list[A
 
 
 @pytest.mark.parametrize("part", ["username", "content", "allowed_mentions", "flags"])
-async def test_a_part_of_ours_that_is_refused_is_left_out_from_then_on(
+async def test_webhook_leaves_out_a_refused_part_of_the_request(
     fake: FakeDiscord, client: HttpClient, part: str
 ) -> None:
     destination = webhook(fake, client, username="Bell", mention=WAKING, silent=("urgent",))
@@ -178,20 +178,20 @@ async def test_refused_line_of_text_returns_after_a_while(fake: FakeDiscord, cli
 # --- where it leads --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_webhook_tells_where_it_leads(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_webhook_query_finds_the_channel(fake: FakeDiscord, client: HttpClient) -> None:
     place = await webhook(fake, client, query="?thread_id=5").discover()
     assert place == ChannelInfo(fake.webhooks[0].channel_id, answered=True, shows="the webhook Webhook 0 answers")
     assert (fake.counts.requests, fake.counts.posts) == (1, 0)
 
 
-async def test_the_window_of_asking_is_not_told_as_that_of_posting(client: HttpClient) -> None:
+async def test_webhook_query_does_not_report_its_own_rate_window(client: HttpClient) -> None:
     async with serve_fake() as fake:
         assert await webhook(fake, client).check() == ChannelInfo(
             fake.webhooks[0].channel_id, answered=True, shows="the webhook Webhook 0 answers"
         )
 
 
-async def test_a_webhook_that_is_gone_says_so_when_it_is_asked(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_webhook_query_finds_that_the_webhook_is_gone(fake: FakeDiscord, client: HttpClient) -> None:
     destination = webhook(fake, client)
     fake.delete()
     assert await destination.discover() == ChannelInfo(
@@ -230,7 +230,7 @@ async def test_discover_reads_errors_by_the_response_table(fake: FakeDiscord, cl
     )
 
 
-async def test_a_webhook_that_tells_no_channel_stands_for_itself(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_webhook_without_a_channel_id_is_a_channel_of_its_own(fake: FakeDiscord, client: HttpClient) -> None:
     fake.script(NoId(method="GET"))
     assert await webhook(fake, client).discover() == ChannelInfo(
         answered=True, shows="the webhook without a name answers"
@@ -244,7 +244,7 @@ def used(preview: dict[str, Any]) -> dict[str, tuple[int, int]]:
     return {limit["name"]: (limit["used"], limit["most"]) for limit in preview["limits"]}
 
 
-async def test_a_preview_is_what_would_be_sent_and_sends_nothing(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_webhook_preview_is_what_would_be_sent_and_sends_nothing(fake: FakeDiscord, client: HttpClient) -> None:
     destination = webhook(fake, client, username="Bell", mention=WAKING)
     batch = [delivery(priority="urgent", body="fast MA", fields={"rsi": 33})]
     preview = destination.preview(batch)
@@ -261,7 +261,7 @@ async def test_a_preview_is_what_would_be_sent_and_sends_nothing(fake: FakeDisco
     assert fake.webhooks[0].token not in str(preview)
 
 
-def test_a_preview_tells_what_a_reader_will_miss() -> None:
+def test_webhook_preview_names_what_is_cut_or_left_out() -> None:
     destination = offline(HttpClient(), username="@here is Clyde")
     fields: dict[str, Any] = {"a*" * 200: 1, "note": "x" * 2000} | {f"f{n}": n for n in range(40)}
     preview = destination.preview([delivery("T" * 300, body="b" * 5000, fields=fields, link="ftp://x.y", symbol="B")])
@@ -277,7 +277,7 @@ def test_a_preview_tells_what_a_reader_will_miss() -> None:
     assert used(preview)["embeds together"][0] <= 6000
 
 
-def test_a_preview_of_a_plain_form_says_so() -> None:
+def test_webhook_preview_of_the_plain_format_says_so() -> None:
     (note,) = offline(HttpClient()).preview([delivery(plain=True, body="\u200b\u200b")])["notes"]
     assert note.startswith("in plain form")
 
@@ -285,7 +285,7 @@ def test_a_preview_of_a_plain_form_says_so() -> None:
 # --- the rest --------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_send_may_be_cancelled_and_the_next_one_goes_out(fake: FakeDiscord, client: HttpClient) -> None:
+async def test_webhook_sends_after_a_cancelled_request(fake: FakeDiscord, client: HttpClient) -> None:
     destination = webhook(fake, client)
     fake.hold()
     async with trio.open_nursery() as nursery:
@@ -296,13 +296,13 @@ async def test_a_send_may_be_cancelled_and_the_next_one_goes_out(fake: FakeDisco
     assert isinstance((await sent(destination, [delivery()]))[0], Delivered)
 
 
-def test_the_query_keeps_its_thread_and_gains_the_wait_and_asking_needs_neither() -> None:
+def test_webhook_url_keeps_thread_and_adds_wait_for_posts_only() -> None:
     url = Secret("https://discord.com/api/v10/webhooks/1/t?thread_id=5&wait=false")
     assert with_wait(url).reveal() == "https://discord.com/api/v10/webhooks/1/t?thread_id=5&wait=true"
     assert without_token(url).reveal() == "https://discord.com/api/v10/webhooks/1/t"
 
 
-async def test_the_registry_builds_a_webhook(fake: FakeDiscord, client: HttpClient, tmp_path: Path) -> None:
+async def test_registry_builds_a_webhook(fake: FakeDiscord, client: HttpClient, tmp_path: Path) -> None:
     options = DiscordOptions(webhook=Secret(fake.url().replace("/api/", "/api/v10/")))
     destination = build(DestinationOptions(name="d", kind="discord", options=options), client, tmp_path)
     assert (destination.max_items, destination.max_chars) == (10, 6000)
@@ -310,14 +310,14 @@ async def test_the_registry_builds_a_webhook(fake: FakeDiscord, client: HttpClie
     await destination.aclose()
 
 
-async def test_the_registry_builds_a_destination_whose_webhook_is_not_set(client: HttpClient, tmp_path: Path) -> None:
+async def test_registry_builds_a_destination_without_its_webhook(client: HttpClient, tmp_path: Path) -> None:
     destination = build(DestinationOptions(name="d", kind="discord", options=DiscordOptions()), client, tmp_path)
     assert destination.footprint(delivery()).size > 0
     assert destination.preview([delivery()])["payload"]["embeds"]
     await destination.aclose()
 
 
-def test_the_registry_knows_how_fast_discord_may_be_asked() -> None:
+def test_registry_knows_the_pace_of_discord() -> None:
     own = DiscordOptions(webhook_limit=Rate(3, 1.0), channel_limit=Rate(7, 60.0))
     slower = Pace(Rate(3, 1.0), Rate(7, 60.0), Rate(45, 1.1), GUARD)
     assert pace(DestinationOptions(name="d", kind="discord", options=own)) == slower

@@ -19,7 +19,7 @@ def versioned(fake: FakeDiscord, webhook: int = 0) -> str:
     return fake.url(webhook).replace("/api/", "/api/v10/")
 
 
-async def test_a_message_that_is_waited_for_comes_back_with_its_id() -> None:
+async def test_fake_returns_a_message_with_its_id_on_wait() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         answer = await http.post(versioned(fake), params={"wait": "true"}, json={"content": " hello "})
     assert answer.status_code == 200
@@ -39,7 +39,7 @@ async def test_without_wait_a_good_message_and_a_lost_one_look_alike() -> None:
     assert fake.counts.unsaved == 1
 
 
-async def test_a_faulty_message_is_refused_with_the_path_of_each_fault() -> None:
+async def test_fake_refuses_a_faulty_message_with_the_path_of_each_fault() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         body = {"embeds": [{"title": "fine"}, {"description": "x" * 4097}]}
         answer = await http.post(versioned(fake), params={"wait": "true"}, json=body)
@@ -50,7 +50,7 @@ async def test_a_faulty_message_is_refused_with_the_path_of_each_fault() -> None
     assert fake.messages == ()
 
 
-async def test_an_empty_message_and_a_broken_body_have_codes_of_their_own() -> None:
+async def test_fake_has_codes_for_an_empty_message_and_a_broken_body() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         json_type = {"Content-Type": "application/json"}
         empty = await http.post(versioned(fake), params={"wait": "true"}, json={"content": " "})
@@ -59,14 +59,14 @@ async def test_an_empty_message_and_a_broken_body_have_codes_of_their_own() -> N
     assert [answer.json()["code"] for answer in (empty, broken, deep)] == [50006, 50109, 50109]
 
 
-async def test_a_webhook_tells_its_channel() -> None:
+async def test_fake_webhook_has_a_channel() -> None:
     async with serve_fake(Settings(webhooks=3, channels=2)) as fake, httpx.AsyncClient() as http:
         channels = [(await http.get(versioned(fake, n))).json()["channel_id"] for n in range(3)]
     assert channels[0] == channels[2] != channels[1]
     assert channels == [webhook.channel_id for webhook in fake.webhooks]
 
 
-async def test_an_unknown_webhook_and_a_wrong_token_are_told_apart() -> None:
+async def test_fake_distinguishes_unknown_webhook_and_wrong_token() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         unknown = await http.get(versioned(fake).replace("/11", "/99"))
         wrong = await http.get(versioned(fake) + "x")
@@ -90,14 +90,14 @@ async def test_hits_after_a_deletion_are_refused_and_counted() -> None:
 
 
 @pytest.mark.parametrize("agent", ["Python-urllib/3.11", ""])
-async def test_an_unwelcome_user_agent_gets_plain_text(agent: str) -> None:
+async def test_fake_answers_a_foreign_user_agent_in_plain_text(agent: str) -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         answer = await http.post(versioned(fake), json={"content": "x"}, headers={"User-Agent": agent})
     assert (answer.status_code, answer.text) == (403, "error code: 1010")
     assert fake.messages == ()
 
 
-async def test_a_message_can_be_read_edited_and_removed_by_its_own_webhook_only() -> None:
+async def test_fake_message_is_changed_by_its_own_webhook_only() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         body = {"content": "one", "embeds": [{"title": "kept"}]}
         posted = await http.post(versioned(fake), params={"wait": "true"}, json=body)
@@ -115,7 +115,7 @@ async def test_a_message_can_be_read_edited_and_removed_by_its_own_webhook_only(
     assert fake.seen() == ()
 
 
-async def test_an_edit_is_checked_like_a_message() -> None:
+async def test_fake_checks_an_edit_like_a_message() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         posted = await http.post(versioned(fake), params={"wait": "true"}, json={"content": "one"})
         place = versioned(fake) + f"/messages/{posted.json()['id']}"
@@ -125,7 +125,7 @@ async def test_an_edit_is_checked_like_a_message() -> None:
     assert fake.messages[0].payload["content"] == "one"
 
 
-async def test_an_edit_without_allowed_mentions_pings_again() -> None:
+async def test_fake_edit_without_allowed_mentions_pings_again() -> None:
     quiet = {"content": "look @everyone", "allowed_mentions": {"parse": []}}
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         posted = await http.post(versioned(fake), params={"wait": "true"}, json=quiet)
@@ -146,7 +146,7 @@ async def test_fake_keeps_the_content_before_each_edit() -> None:
     assert message.payload["content"] == "three"
 
 
-async def test_a_message_that_a_person_deleted_is_unknown_and_its_webhook_is_not() -> None:
+async def test_fake_deleted_message_is_unknown_and_its_webhook_is_not() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         posted = await http.post(versioned(fake), params={"wait": "true"}, json={"content": "one"})
         fake.delete_message(posted.json()["id"])
@@ -158,7 +158,7 @@ async def test_a_message_that_a_person_deleted_is_unknown_and_its_webhook_is_not
     assert [seen.text for seen in fake.seen()] == ["two"]
 
 
-async def test_an_edit_finds_the_message_of_a_thread_only_when_it_names_the_thread() -> None:
+async def test_fake_edit_in_a_thread_must_name_the_thread() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         thread = {"thread_id": "77", "wait": "true"}
         posted = await http.post(versioned(fake), params=thread, json={"content": "one"})
@@ -168,7 +168,7 @@ async def test_an_edit_finds_the_message_of_a_thread_only_when_it_names_the_thre
     assert (outside.json()["code"], inside.json()["content"]) == (10008, "two")
 
 
-async def test_an_edit_has_a_bucket_of_its_own_and_counts_in_the_channel() -> None:
+async def test_fake_edit_has_its_own_bucket_and_counts_in_the_channel() -> None:
     settings = Settings(webhook_limit=Limit(Model.FIXED, 2, 60.0), channel_limit=Limit(Model.FIXED, 3, 60.0))
     async with serve_fake(settings) as fake, httpx.AsyncClient() as http:
         posted = await http.post(versioned(fake), params={"wait": "true"}, json={"content": "one"})
@@ -192,7 +192,7 @@ async def test_embeds_with_one_url_show_only_the_first_of_them() -> None:
     assert len(fake.messages[0].payload["embeds"]) == 4
 
 
-async def test_a_thread_is_seen_apart_from_its_channel() -> None:
+async def test_fake_shows_a_thread_apart_from_its_channel() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         await http.post(versioned(fake), params={"thread_id": "77"}, json={"content": "inside"})
         odd = await http.post(versioned(fake), params={"thread_id": "x", "wait": "true"}, json={"content": "y"})
@@ -201,7 +201,7 @@ async def test_a_thread_is_seen_apart_from_its_channel() -> None:
     assert "thread_id" in odd.json()["errors"]
 
 
-async def test_a_file_may_come_along_until_it_is_too_large() -> None:
+async def test_fake_takes_a_file_up_to_its_limit() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         form = {"payload_json": json.dumps({"content": "see"})}
         small = await http.post(
@@ -213,14 +213,14 @@ async def test_a_file_may_come_along_until_it_is_too_large() -> None:
     assert (large.status_code, large.json()["code"]) == (413, 40005)
 
 
-async def test_all_files_of_a_request_together_may_be_too_large() -> None:
+async def test_fake_limits_all_files_of_a_request_together() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         files = {f"files[{n}]": (f"{n}.bin", bytes(9 * 2**20)) for n in range(3)}
         answer = await http.post(versioned(fake), data={"payload_json": "{}"}, files=files)
     assert answer.status_code == 413
 
 
-async def test_an_edit_adds_files_replaces_them_or_leaves_those_that_are_there() -> None:
+async def test_fake_edit_adds_replaces_or_keeps_files() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         form = {"payload_json": json.dumps({"content": "see"})}
         sent = await http.post(
@@ -236,14 +236,14 @@ async def test_an_edit_adds_files_replaces_them_or_leaves_those_that_are_there()
     assert [each["filename"] for each in other.json()["attachments"]] == ["c.txt"]
 
 
-async def test_a_form_will_do_where_json_is_too_much_to_ask() -> None:
+async def test_fake_takes_a_form_in_place_of_json() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         await http.post(versioned(fake), data={"content": "from curl"})
     assert fake.messages[0].payload["content"] == "from curl"
 
 
 @pytest.mark.parametrize("kind", ["", "text/plain", "multipart/form-data", "multipart/form-data; boundary=b"])
-async def test_a_body_that_cannot_be_read_says_nothing(kind: str) -> None:
+async def test_fake_treats_an_unreadable_body_as_empty(kind: str) -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         answer = await http.post(
             versioned(fake), params={"wait": "true"}, content=b"--b\r\nodd", headers={"Content-Type": kind}
@@ -251,13 +251,13 @@ async def test_a_body_that_cannot_be_read_says_nothing(kind: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, 50006)
 
 
-async def test_a_thread_cannot_be_opened_outside_a_forum() -> None:
+async def test_fake_opens_threads_in_forums_only() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         answer = await http.post(versioned(fake), json={"content": "x", "thread_name": "news"})
     assert (answer.status_code, answer.json()["code"]) == (400, 220003)
 
 
-async def test_one_connection_serves_many_requests() -> None:
+async def test_fake_serves_many_requests_on_one_connection() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         for _ in range(5):
             await http.post(versioned(fake), json={"content": "x"})
@@ -273,7 +273,7 @@ async def test_ids_grow_and_numbers_have_no_gaps() -> None:
     assert [message.number for message in fake.messages] == [1, 2, 3, 4, 5]
 
 
-async def test_only_the_latest_messages_are_kept_and_all_are_counted(tmp_path: Path) -> None:
+async def test_fake_keeps_the_latest_messages_and_counts_all(tmp_path: Path) -> None:
     settings = Settings(keep=2, log=tmp_path / "log").without_limits()
     async with serve_fake(settings) as fake, httpx.AsyncClient() as http:
         for n in range(4):
@@ -298,7 +298,7 @@ async def test_requests_of_one_channel_at_the_same_time_are_noticed() -> None:
     assert len(fake.messages) == 2
 
 
-async def test_after_an_outage_the_port_the_webhooks_and_the_log_are_the_same() -> None:
+async def test_fake_keeps_port_webhooks_and_log_over_an_outage() -> None:
     fake = FakeDiscord(UNLIMITED)
     async with httpx.AsyncClient() as http:
         for _ in range(2):
@@ -312,7 +312,7 @@ async def test_after_an_outage_the_port_the_webhooks_and_the_log_are_the_same() 
     assert repr(fake) == f"<FakeDiscord on port {fake.port}: 2 webhooks, 2 accepted>"
 
 
-async def test_a_webhook_may_be_named_by_object_id_or_number() -> None:
+async def test_fake_webhook_is_named_by_object_id_or_number() -> None:
     fake = FakeDiscord(UNLIMITED)
     second = fake.webhooks[1]
     assert fake.url(second) == fake.url(second.id) == fake.url(1)

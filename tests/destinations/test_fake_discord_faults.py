@@ -40,7 +40,7 @@ async def statuses(fake: FakeDiscord, times: int) -> list[int]:
         return [(await post(http, fake)).status_code for _ in range(times)]
 
 
-async def test_a_scripted_status_comes_as_often_as_told_and_saves_nothing() -> None:
+async def test_fake_repeats_a_scripted_status_and_saves_nothing() -> None:
     async with serve_fake(UNLIMITED) as fake:
         fake.script(Status(status=503, count=2))
         assert await statuses(fake, 3) == [503, 503, 200]
@@ -48,7 +48,7 @@ async def test_a_scripted_status_comes_as_often_as_told_and_saves_nothing() -> N
     assert len(fake.messages) == 1
 
 
-async def test_a_script_is_worked_off_from_the_top() -> None:
+async def test_fake_runs_a_script_in_order() -> None:
     async with serve_fake(UNLIMITED) as fake:
         fake.script(Normal(count=2), Status(status=500), {"behaviour": "status", "status": 502, "count": None})
         assert await statuses(fake, 5) == [200, 200, 500, 502, 502]
@@ -57,7 +57,7 @@ async def test_a_script_is_worked_off_from_the_top() -> None:
         assert await statuses(fake, 1) == [200]
 
 
-async def test_a_line_may_be_meant_for_one_webhook_or_one_method() -> None:
+async def test_fake_script_line_may_apply_to_one_webhook_or_method() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         fake.script(Status(status=500, webhook=fake.webhooks[1].id), Status(status=501, method="GET"))
         assert (await post(http, fake, 0)).status_code == 200
@@ -65,7 +65,7 @@ async def test_a_line_may_be_meant_for_one_webhook_or_one_method() -> None:
         assert (await http.get(fake.url(1))).status_code == 501
 
 
-async def test_an_error_may_come_in_json_or_in_html() -> None:
+async def test_fake_error_is_json_or_html() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         fake.script(
             Status(status=404, code=10003, message="Unknown Channel"),
@@ -77,7 +77,7 @@ async def test_an_error_may_come_in_json_or_in_html() -> None:
     assert html.text.startswith("<html>")
 
 
-async def test_a_message_may_be_saved_and_answered_with_an_error() -> None:
+async def test_fake_may_save_a_message_and_answer_with_an_error() -> None:
     async with serve_fake(UNLIMITED) as fake:
         fake.script(Status(status=504, saved=True))
         assert await statuses(fake, 1) == [504]
@@ -85,7 +85,7 @@ async def test_a_message_may_be_saved_and_answered_with_an_error() -> None:
 
 
 @pytest.mark.parametrize(("line", "saved"), [(Drop(), 0), (Drop(saved=True), 1), (Cut(), 1)])
-async def test_a_connection_may_be_lost_before_or_after_the_message_is_saved(line: Behaviour, saved: int) -> None:
+async def test_fake_may_drop_a_connection_before_or_after_saving(line: Behaviour, saved: int) -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         fake.script(line)
         with pytest.raises(httpx.RemoteProtocolError):
@@ -95,7 +95,7 @@ async def test_a_connection_may_be_lost_before_or_after_the_message_is_saved(lin
     assert (fake.counts.dropped, fake.counts.answers) == (1, 1)
 
 
-async def test_a_slow_answer_outlasts_a_client_and_the_message_is_there_all_the_same() -> None:
+async def test_fake_saves_a_message_whose_slow_answer_comes_too_late() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient(timeout=0.05) as http:
         fake.script(Slow(delay=60))
         with pytest.raises(httpx.ReadTimeout):
@@ -103,7 +103,7 @@ async def test_a_slow_answer_outlasts_a_client_and_the_message_is_there_all_the_
         assert len(fake.messages) == 1
 
 
-async def test_a_redirect_points_elsewhere_and_saves_nothing() -> None:
+async def test_fake_redirect_saves_nothing() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         fake.script(Redirect(status=307, location="http://127.0.0.1:1/x"))
         answer = await post(http, fake)
@@ -111,7 +111,7 @@ async def test_a_redirect_points_elsewhere_and_saves_nothing() -> None:
     assert fake.messages == ()
 
 
-async def test_a_200_may_prove_nothing() -> None:
+async def test_fake_may_answer_200_without_proof() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         fake.script(NotJson(), NoId())
         html, anonymous = await post(http, fake), await post(http, fake)
@@ -121,7 +121,7 @@ async def test_a_200_may_prove_nothing() -> None:
     assert len(fake.messages) == 2
 
 
-async def test_a_line_that_needs_a_saved_message_waits_for_one() -> None:
+async def test_fake_script_line_about_a_saved_message_waits_for_one() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         fake.script(Status(status=500, saved=True))
         refused = await http.post(fake.url(), params={"wait": "true"}, json={"content": ""})
@@ -138,7 +138,7 @@ GOOD = {"title": "fine"}
 BAD = {"title": "t", "fields": [{"name": "n", "value": "this is bad"}]}
 
 
-async def test_a_poison_is_refused_by_its_path_and_for_good() -> None:
+async def test_fake_refuses_a_poisoned_part_by_its_path_each_time() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         fake.script(Poison(text="bad", within="fields"))
         for _ in range(2):
@@ -149,7 +149,7 @@ async def test_a_poison_is_refused_by_its_path_and_for_good() -> None:
     assert len(fake.messages) == 1
 
 
-async def test_a_poison_may_be_in_any_part_and_may_not_be_named() -> None:
+async def test_fake_refuses_poison_in_any_part_named_or_not() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         fake.script(Poison(text="bad", named=False, count=1))
         answer = await embedded(http, fake, BAD)
@@ -158,7 +158,7 @@ async def test_a_poison_may_be_in_any_part_and_may_not_be_named() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"embeds": 5}', b'{"embeds": [5, {"fields": [null, 1.5]}]}'])
-async def test_a_poison_finds_nothing_in_what_is_no_message(body: bytes) -> None:
+async def test_fake_finds_no_poison_in_what_is_no_message(body: bytes) -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         fake.script(Poison(text="5"))
         answer = await http.post(fake.url(), content=body, headers={"Content-Type": "application/json"})
@@ -166,7 +166,7 @@ async def test_a_poison_finds_nothing_in_what_is_no_message(body: bytes) -> None
         assert "POISONED" not in answer.text
 
 
-async def test_an_error_may_come_in_cloudflares_words_or_with_the_tree_of_a_form() -> None:
+async def test_fake_error_may_be_cloudflares_or_a_form_tree() -> None:
     tree = {"username": {"_errors": [{"code": "X", "message": "Bad"}]}}
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         fake.script(Status(status=403, text="error code: 1015", retry_after=5), Status(400, code=50035, errors=tree))
@@ -175,7 +175,7 @@ async def test_an_error_may_come_in_cloudflares_words_or_with_the_tree_of_a_form
     assert refused.json()["errors"] == tree
 
 
-async def test_a_rate_limit_may_leave_its_scope_unsaid() -> None:
+async def test_fake_rate_limit_may_have_no_scope() -> None:
     async with serve_fake(Settings(webhooks=1)) as fake, httpx.AsyncClient() as http:
         fake.script(RateLimited(scope=Scope.SHARED, bare=True, retry_after=3))
         answer = await post(http, fake)
@@ -208,12 +208,12 @@ async def test_posts_are_counted_apart_from_other_requests() -> None:
         Slow(delay=-1),
     ],
 )
-async def test_a_line_that_cannot_be_read_is_refused_at_once(line: Behaviour | dict[str, object]) -> None:
+async def test_fake_refuses_an_unreadable_script_line(line: Behaviour | dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):
         FakeDiscord(UNLIMITED).script(line)
 
 
-async def test_one_unreadable_line_refuses_all_of_them() -> None:
+async def test_fake_refuses_a_whole_script_for_one_unreadable_line() -> None:
     fake = FakeDiscord(UNLIMITED)
     with pytest.raises(msgspec.ValidationError):
         fake.script(RateLimited(), {"behaviour": "explode"})
@@ -237,7 +237,7 @@ async def raw(fake: FakeDiscord, wire: bytes) -> bytes:
         return b"".join([chunk async for chunk in stream])
 
 
-async def test_a_client_that_does_not_speak_http_is_told_so_and_left() -> None:
+async def test_fake_closes_a_connection_that_is_not_http() -> None:
     async with serve_fake(UNLIMITED) as fake:
         assert (await raw(fake, b"hello there\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
 
@@ -248,13 +248,13 @@ async def test_endless_headers_are_cut_short() -> None:
         assert (await raw(fake, wire)).startswith(b"HTTP/1.1 431 ")
 
 
-async def test_a_body_beyond_the_bound_is_refused() -> None:
+async def test_fake_refuses_a_body_beyond_its_bound() -> None:
     async with serve_fake(Settings(bounds=Bounds(body=10))) as fake:
         wire = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 11\r\n\r\n" + b"x" * 11
         assert (await raw(fake, wire)).startswith(b"HTTP/1.1 413 ")
 
 
-async def test_an_idle_connection_is_closed() -> None:
+async def test_fake_closes_an_idle_connection() -> None:
     async with serve_fake(Settings(bounds=Bounds(idle=0.01))) as fake:
         assert await raw(fake, b"GET / HTTP/1.1\r\n") == b""
 
@@ -270,7 +270,7 @@ async def test_connection_beyond_the_bound_ends_the_one_that_waits_for_a_head() 
         assert await stream.receive_some(1000) == b""
 
 
-async def test_a_client_that_asks_before_sending_its_body_is_told_to_go_on() -> None:
+async def test_fake_answers_expect_continue() -> None:
     async with serve_fake(UNLIMITED) as fake, await trio.open_tcp_stream("127.0.0.1", fake.port) as stream:
         await stream.send_all(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
         assert (await stream.receive_some(1000)).startswith(b"HTTP/1.1 100 ")
@@ -278,7 +278,7 @@ async def test_a_client_that_asks_before_sending_its_body_is_told_to_go_on() -> 
         assert (await stream.receive_some(1000)).startswith(b"HTTP/1.1 404 ")
 
 
-async def test_a_client_that_leaves_in_the_middle_harms_no_other_client() -> None:
+async def test_fake_survives_a_client_that_disconnects_in_a_request() -> None:
     async with serve_fake(UNLIMITED) as fake, httpx.AsyncClient() as http:
         async with await trio.open_tcp_stream("127.0.0.1", fake.port) as stream:
             await stream.send_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")

@@ -41,7 +41,7 @@ def test_looking_changes_nothing(limit: Limit, start: float, gaps: list[float]) 
 
 
 @given(limits, starts, steps)
-def test_nothing_remains_exactly_when_the_next_request_is_refused(
+def test_limit_has_nothing_left_exactly_when_the_next_request_is_refused(
     limit: Limit, start: float, gaps: list[float]
 ) -> None:
     limiter = limit.build()
@@ -67,7 +67,7 @@ def test_client_that_waits_as_told_finds_more_room(limit: Limit, start: float, g
 
 
 @given(limits, starts)
-def test_an_untouched_limiter_has_all_its_room_and_nothing_to_wait_for(limit: Limit, start: float) -> None:
+def test_limit_without_requests_is_whole(limit: Limit, start: float) -> None:
     said = limit.build().look(start)
     assert (said.passes, said.remaining, said.reset_after) == (True, limit.requests, 0.0)
 
@@ -90,22 +90,20 @@ def test_any_two_neighbouring_windows_hold_at_most_twice_the_limit(
 
 
 @given(st.integers(1, 12), st.sampled_from([0.02, 2.0, 60.0]), starts, steps)
-def test_a_sliding_log_holds_in_every_window_however_it_is_laid(
-    requests: int, window: float, start: float, gaps: list[float]
-) -> None:
+def test_sliding_log_holds_in_every_window(requests: int, window: float, start: float, gaps: list[float]) -> None:
     passed = passed_at(Limit(Model.SLIDING, requests, window).build(), start, gaps)
     assert most_within(passed, window) <= requests
 
 
 @given(st.integers(1, 12), st.sampled_from([0.02, 2.0, 60.0]), starts, steps, st.floats(0.1, 3.0))
-def test_a_leaky_bucket_passes_its_size_and_what_leaks_meanwhile(
+def test_leaky_bucket_passes_its_size_and_what_leaks(
     requests: int, window: float, start: float, gaps: list[float], spans: float
 ) -> None:
     passed = passed_at(Limit(Model.LEAKY, requests, window).build(), start, gaps)
     assert most_within(passed, spans * window) <= requests + requests * spans + 1e-3
 
 
-def test_a_fixed_window_opens_with_the_first_request_and_not_before() -> None:
+def test_fixed_window_opens_with_the_first_request() -> None:
     limiter = Limit(Model.FIXED, 2, 10.0).build()
     assert limiter.take(9.0).reset_after == 10.0
     assert limiter.take(18.0).reset_after == 1.0
@@ -113,25 +111,25 @@ def test_a_fixed_window_opens_with_the_first_request_and_not_before() -> None:
     assert limiter.take(19.0).passes
 
 
-def test_an_aligned_window_lets_twice_the_limit_pass_across_its_edge() -> None:
+def test_aligned_window_passes_twice_the_limit_across_its_edge() -> None:
     limiter = Limit(Model.ALIGNED, 5, 10.0).build()
     assert passed_at(limiter, 9.9, [0.0] * 6) == [9.9] * 5
     assert passed_at(limiter, 10.0, [0.0] * 6) == [10.0] * 5
 
 
-def test_a_leaky_bucket_makes_room_one_request_at_a_time() -> None:
+def test_leaky_bucket_frees_one_request_at_a_time() -> None:
     limiter = Limit(Model.LEAKY, 5, 10.0).build()
     assert passed_at(limiter, 0.0, [0.0] * 6) == [0.0] * 5
     assert limiter.look(0.0).reset_after == pytest.approx(2.0)
     assert passed_at(limiter, 2.0, [0.0] * 2) == [2.0]
 
 
-def test_a_limit_is_written_as_model_requests_and_seconds() -> None:
+def test_limit_is_written_as_model_requests_and_seconds() -> None:
     assert Limit.parse("sliding:30/60") == Limit(Model.SLIDING, 30, 60.0)
 
 
 @pytest.mark.parametrize("text", ["", "sliding", "round:30/60", "fixed:0/60", "fixed:5/0", "fixed:5/-1", "fixed:x/1"])
-def test_a_limit_that_makes_no_sense_is_refused(text: str) -> None:
+def test_limit_without_sense_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Limit.parse(text)
 

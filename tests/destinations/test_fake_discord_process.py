@@ -49,7 +49,7 @@ async def first_line(running: trio.Process) -> bytes:
     return line
 
 
-async def test_it_prints_its_webhooks_first_logs_what_it_accepts_and_leaves_when_told(tmp_path: Path) -> None:
+async def test_fake_process_prints_webhooks_logs_messages_and_stops(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     async with (
         process("--webhooks", "2", "--channels", "1", "--limits", "none", "--log", str(log)) as (running, said),
@@ -134,7 +134,7 @@ async def test_control_surface_refuses_unreadable_requests_with_a_reason(
     assert answer.json()["problem"]
 
 
-def test_the_command_line_says_what_the_settings_are() -> None:
+def test_fake_process_takes_settings_from_its_arguments() -> None:
     assert settings_from([]) == Settings()
     assert settings_from(["--limits", "real"]) == Settings()
     assert settings_from(["--limits", "0.01"]) == Settings(scale=0.01)
@@ -144,7 +144,7 @@ def test_the_command_line_says_what_the_settings_are() -> None:
 
 
 @pytest.mark.parametrize("options", [["--limits", "-1"], ["--limits", "some"], ["--webhooks", "0"], ["--web", "2"]])
-def test_a_command_line_that_makes_no_sense_is_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_fake_process_refuses_senseless_arguments(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:
         settings_from(options)
     assert leaving.value.code == 2

@@ -26,7 +26,7 @@ def v10(url: str) -> str:
     return url.replace("/api/", "/api/v10/")
 
 
-async def test_the_webhook_limit_shows_in_the_headers_of_every_answer() -> None:
+async def test_fake_shows_the_webhook_limit_in_every_answer() -> None:
     async with serve_fake(ONLY_WEBHOOK) as fake, httpx.AsyncClient() as http:
         first = await post(http, v10(fake.url(0)))
         last = await post(http, v10(fake.url(0)), 4)
@@ -39,7 +39,7 @@ async def test_the_webhook_limit_shows_in_the_headers_of_every_answer() -> None:
     assert "." in last.headers["X-RateLimit-Reset"]
 
 
-async def test_a_user_429_tells_how_long_to_wait_in_seconds() -> None:
+async def test_fake_user_429_states_the_wait_in_seconds() -> None:
     async with serve_fake(ONLY_WEBHOOK) as fake, httpx.AsyncClient() as http:
         answer = await post(http, v10(fake.url()), 6)
     assert answer.status_code == 429
@@ -51,7 +51,7 @@ async def test_a_user_429_tells_how_long_to_wait_in_seconds() -> None:
     assert (fake.counts.limited, fake.counts.accepted, fake.counts.invalid) == ({"user": 1}, 5, 1)
 
 
-async def test_an_unversioned_path_tells_milliseconds() -> None:
+async def test_fake_unversioned_path_states_the_wait_in_milliseconds() -> None:
     async with serve_fake(ONLY_WEBHOOK) as fake, httpx.AsyncClient() as http:
         answer = await post(http, fake.url(), 6)
     told = answer.json()["retry_after"]
@@ -59,7 +59,7 @@ async def test_an_unversioned_path_tells_milliseconds() -> None:
     assert told == pytest.approx(float(answer.headers["X-RateLimit-Reset-After"]) * 1000)
 
 
-async def test_the_channel_limit_is_shared_by_its_webhooks_and_hidden_until_it_bites() -> None:
+async def test_fake_channel_limit_is_shared_and_hidden() -> None:
     async with serve_fake(ONLY_CHANNEL) as fake, httpx.AsyncClient() as http:
         fine = await post(http, v10(fake.url(0)), 2)
         await post(http, v10(fake.url(1)))
@@ -91,13 +91,13 @@ async def test_scheduled_foreign_posts_fall_due_in_order_and_are_seen_by_readers
     assert (fake.counts.foreign, fake.counts.foreign_refused) == (3, 8)
 
 
-async def test_a_schedule_without_time_between_its_posts_is_refused() -> None:
+async def test_fake_schedule_needs_time_between_posts() -> None:
     async with serve_fake() as fake:
         with pytest.raises(ValueError, match="some time"):
             fake.foreign_posts(every=0)
 
 
-async def test_the_address_limit_is_global_and_shows_no_bucket() -> None:
+async def test_fake_address_limit_is_global_and_has_no_bucket() -> None:
     settings = Settings(webhooks=2, ip_limit=Limit(Model.FIXED, 2, 600.0))
     async with serve_fake(settings) as fake, httpx.AsyncClient() as http:
         await post(http, v10(fake.url(0)), 2)
@@ -122,7 +122,7 @@ async def test_too_many_invalid_requests_get_the_address_blocked_by_cloudflare()
 
 
 @pytest.mark.parametrize("scope", Scope)
-async def test_each_kind_of_429_can_be_scripted(scope: Scope) -> None:
+async def test_fake_scripts_each_kind_of_429(scope: Scope) -> None:
     async with serve_fake() as fake, httpx.AsyncClient() as http:
         fake.script(RateLimited(scope=scope, retry_after=2.5))
         limited = await post(http, v10(fake.url()))
@@ -138,7 +138,7 @@ async def test_each_kind_of_429_can_be_scripted(scope: Scope) -> None:
 
 
 @pytest.mark.parametrize("model", Model)
-async def test_with_scaled_time_waiting_as_told_is_enough(model: Model) -> None:
+async def test_fake_with_scaled_time_accepts_after_the_stated_wait(model: Model) -> None:
     settings = Settings(webhook_limit=Limit(model, 5, 5.0), channel_limit=None, ip_limit=None, scale=0.01)
     async with serve_fake(settings) as fake, httpx.AsyncClient() as http:
         while fake.counts.limited.get("user", 0) < 3:
@@ -157,7 +157,7 @@ async def test_rate_headers_can_be_left_out() -> None:
     assert "X-RateLimit-Remaining" not in answer.headers
 
 
-async def test_a_server_clock_an_hour_off_shows_in_date_and_reset_but_not_in_reset_after() -> None:
+async def test_fake_clock_offset_shows_in_date_and_reset_only() -> None:
     async with serve_fake(ONLY_WEBHOOK) as fake, httpx.AsyncClient() as http:
         true = await post(http, v10(fake.url()))
         fake.skew_clock(3600)

@@ -47,12 +47,12 @@ SIZES = [
 
 
 @pytest.mark.parametrize(("place", "most", "body"), SIZES, ids=[place for place, _, _ in SIZES])
-def test_a_length_is_counted_in_code_points_after_trimming(place: str, most: int, body: Any) -> None:
+def test_fake_counts_lengths_in_code_points_after_trimming(place: str, most: int, body: Any) -> None:
     assert faults_in(body(" \n" + ASTRAL * most + "\t ")) == {}
     assert faults_in(body(ASTRAL * (most + 1))) == {place: "BASE_TYPE_MAX_LENGTH"}
 
 
-def test_the_sum_over_all_embeds_is_limited_not_each() -> None:
+def test_fake_limits_the_sum_over_all_embeds() -> None:
     full = [{"description": "x" * 3000}, {"description": "y" * 2990, "footer": {"text": "z" * 10}}]
     assert faults_in({"embeds": full}) == {}
     assert faults_in({"embeds": [*full, {"title": "!"}]}) == {"embeds": "MAX_EMBED_SIZE_EXCEEDED"}
@@ -70,15 +70,15 @@ def test_twenty_five_fields_fit_and_twenty_six_do_not() -> None:
 
 
 @pytest.mark.parametrize("field", [{"name": " ", "value": "v"}, {"value": "v"}])
-def test_a_field_needs_a_name(field: dict[str, str]) -> None:
+def test_fake_requires_a_field_name(field: dict[str, str]) -> None:
     assert faults_in(embed(fields=[field])) == {"embeds.0.fields.0.name": "BASE_TYPE_REQUIRED"}
 
 
-def test_a_field_needs_a_value() -> None:
+def test_fake_requires_a_field_value() -> None:
     assert faults_in(embed(fields=[{"name": "n", "value": "\n"}])) == {"embeds.0.fields.0.value": "BASE_TYPE_REQUIRED"}
 
 
-def test_every_fault_is_named_with_the_embed_it_is_in() -> None:
+def test_fake_names_every_fault_with_its_embed() -> None:
     body = {
         "content": "x" * 2001,
         "embeds": [{"title": "fine"}, {"title": "x" * 257}, {"color": 2**24, "title": "t"}, {}],
@@ -99,7 +99,7 @@ def test_every_fault_is_named_with_the_embed_it_is_in() -> None:
         ("Everyone", "USERNAME_INVALID"),
     ],
 )
-def test_a_forbidden_username_is_refused_in_any_case(name: str, code: str) -> None:
+def test_fake_refuses_a_forbidden_username_in_any_case(name: str, code: str) -> None:
     assert faults_in({"content": "x", "username": name}) == {"username": code}
 
 
@@ -123,12 +123,12 @@ def test_a_forbidden_username_is_refused_in_any_case(name: str, code: str) -> No
         ({"content": "x", "allowed_mentions": {"parse": ["users"], "users": ["1"]}}, "allowed_mentions"),
     ],
 )
-def test_a_wrong_type_or_form_is_named_by_its_place(body: Any, place: str) -> None:
+def test_fake_names_the_place_of_a_wrong_type(body: Any, place: str) -> None:
     assert list(faults_in(body)) == [place]
 
 
 @pytest.mark.parametrize("body", [{}, {"content": " \n"}, {"embeds": []}, {"username": "someone"}])
-def test_a_message_without_anything_to_see_is_empty_rather_than_faulty(body: dict[str, Any]) -> None:
+def test_fake_treats_an_invisible_message_as_empty(body: dict[str, Any]) -> None:
     checked = check(body)
     assert checked.is_empty
     assert checked.errors == {}
@@ -150,11 +150,11 @@ def test_without_allowed_mentions_everything_in_the_content_pings() -> None:
     )
 
 
-def test_an_empty_parse_list_pings_no_reader() -> None:
+def test_fake_empty_parse_list_pings_no_reader() -> None:
     assert not mentions_of("@here <@1> <@&3>", {"parse": []})
 
 
-def test_a_named_role_pings_alone() -> None:
+def test_fake_named_role_pings_alone() -> None:
     allowed = {"parse": [], "roles": ["3"]}
     assert mentions_of("@here <@1> <@&3> <@&4>", allowed) == Mentions(roles=("3",))
 
@@ -191,7 +191,7 @@ ANYTHING = st.recursive(
 
 
 @given(st.dictionaries(KEYS, ANYTHING))
-def test_nothing_a_client_can_send_breaks_the_reading_of_it(body: dict[str, Any]) -> None:
+def test_fake_validation_survives_any_payload(body: dict[str, Any]) -> None:
     checked = check(body)
     json.dumps(checked.payload)
     json.dumps(checked.errors)

@@ -54,14 +54,14 @@ class Failing:
         raise OSError(self.number, os.strerror(self.number))
 
 
-async def test_a_batch_is_appended_in_order(path: Path) -> None:
+async def test_file_appends_a_batch_in_order(path: Path) -> None:
     destination = FileDestination(path)
     assert await destination.deliver([delivery("one"), delivery("two")]) == Report((Delivered(), Delivered()))
     assert await destination.deliver([delivery("three")]) == Report((Delivered(),))
     assert titles(path) == ["one", "two", "three"]
 
 
-async def test_the_file_and_its_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+async def test_file_and_its_folders_are_private(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "alerts.jsonl"
     assert await FileDestination(path).deliver([delivery()]) == Report((Delivered(),))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -69,7 +69,7 @@ async def test_the_file_and_its_folders_are_made_for_their_owner_alone(tmp_path:
     assert stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o700
 
 
-async def test_a_batch_is_synced_once_and_a_new_file_with_its_folder(
+async def test_file_syncs_a_batch_once_and_a_new_file_with_its_folder(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced = []
@@ -81,7 +81,7 @@ async def test_a_batch_is_synced_once_and_a_new_file_with_its_folder(
     assert synced == [stat.S_IFDIR, stat.S_IFREG, stat.S_IFREG]
 
 
-async def test_a_file_that_was_rotated_away_is_created_again(path: Path) -> None:
+async def test_file_that_was_rotated_is_created_again(path: Path) -> None:
     destination = FileDestination(path)
     await destination.deliver([delivery("old")])
     rotated = path.rename(path.with_suffix(".1"))
@@ -89,7 +89,7 @@ async def test_a_file_that_was_rotated_away_is_created_again(path: Path) -> None
     assert (titles(rotated), titles(path)) == (["old"], ["new"])
 
 
-async def test_a_line_that_a_crash_cut_short_is_ended_first(path: Path) -> None:
+async def test_file_ends_a_line_that_a_crash_cut(path: Path) -> None:
     path.write_bytes(b'{"title": "whole"}\n{"title": "cut sh')
     await FileDestination(path).deliver([delivery("next")])
     lines = path.read_bytes().splitlines()
@@ -98,9 +98,7 @@ async def test_a_line_that_a_crash_cut_short_is_ended_first(path: Path) -> None:
 
 
 @pytest.mark.parametrize("good", [0, 1, 100])
-async def test_a_disk_that_fills_up_within_a_batch_leaves_nothing_of_it(
-    path: Path, monkeypatch: pytest.MonkeyPatch, good: int
-) -> None:
+async def test_file_removes_a_batch_that_fills_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch, good: int) -> None:
     destination = FileDestination(path)
     await destination.deliver([delivery("before")])
     with monkeypatch.context() as patched:
@@ -112,9 +110,7 @@ async def test_a_disk_that_fills_up_within_a_batch_leaves_nothing_of_it(
     assert titles(path) == ["before", "one", "two"]
 
 
-async def test_a_cut_line_is_ended_once_even_when_the_disk_fills_up_meanwhile(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_file_ends_a_cut_line_once_also_on_a_full_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_bytes(b"cut")
     with monkeypatch.context() as patched:
         Failing(patched, "write", errno.ENOSPC, good=5)
@@ -122,7 +118,7 @@ async def test_a_cut_line_is_ended_once_even_when_the_disk_fills_up_meanwhile(
     assert path.read_bytes() == b"cut"
 
 
-async def test_a_failed_sync_takes_the_batch_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_file_removes_a_batch_whose_sync_failed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.touch()
     with monkeypatch.context() as patched:
         Failing(patched, "fsync", errno.EIO)
@@ -215,7 +211,7 @@ async def test_own_link_is_followed(tmp_path: Path, path: Path) -> None:
     assert titles(tmp_path / "elsewhere" / "real.jsonl") == ["one"]
 
 
-async def test_no_descriptor_is_left_open(path: Path) -> None:
+async def test_file_leaves_no_descriptor_open(path: Path) -> None:
     before = open_descriptors()
     destination = FileDestination(path)
     for _ in range(3):
@@ -224,7 +220,7 @@ async def test_no_descriptor_is_left_open(path: Path) -> None:
     assert open_descriptors() == before
 
 
-async def test_the_registry_builds_a_file_under_the_state_folder(tmp_path: Path) -> None:
+async def test_registry_builds_a_file_under_the_state_folder(tmp_path: Path) -> None:
     options = DestinationOptions(name="f", kind="file", options=FileOptions("alerts.jsonl"))
     async with HttpClient() as client:
         destination = build(options, client, tmp_path)
@@ -241,7 +237,7 @@ async def test_any_lines_may_stand_together_and_no_request_is_made(path: Path) -
     assert await destination.discover() == ChannelInfo()
 
 
-async def test_a_preview_shows_the_lines_and_writes_none(path: Path) -> None:
+async def test_file_preview_shows_the_lines_and_writes_none(path: Path) -> None:
     preview = FileDestination(path).preview([delivery("one"), delivery("two")])
     assert [line["title"] for line in preview["payload"]["lines"]] == ["one", "two"]
     assert preview["limits"] == preview["notes"] == []

@@ -61,7 +61,7 @@ async def asked(url: str, method: str = "POST", **options: Any) -> Any:
         return await client.request(method, Secret(url), **{"deadline": 5.0, **options})
 
 
-async def test_an_answer_carries_status_headers_and_body() -> None:
+async def test_http_answer_has_status_headers_and_body() -> None:
     seen: list[Request] = []
     async with answering(Reply(200, {"X-Thing": "Yes"}, b'{"id": "1"}'), seen=seen) as url:
         answer = await asked(f"{url}?wait=true", body=json_body({"a": "é"}))
@@ -92,7 +92,7 @@ async def test_header_that_no_request_can_carry_is_refused_without_naming_it() -
             assert "swordfish" not in outcome.reason
 
 
-async def test_a_get_has_no_body() -> None:
+async def test_http_get_has_no_body() -> None:
     seen: list[Request] = []
     async with answering(Reply(200), seen=seen) as url:
         await asked(url, "GET")
@@ -100,7 +100,7 @@ async def test_a_get_has_no_body() -> None:
     assert "content-type" not in seen[0].headers
 
 
-async def test_a_redirect_is_an_answer_like_any_other_and_never_followed() -> None:
+async def test_http_redirect_is_an_answer_and_not_followed() -> None:
     seen: list[Request] = []
     async with answering(Reply(302, {"Location": "/elsewhere"}), seen=seen) as url:
         answer = await asked(url)
@@ -116,7 +116,7 @@ async def test_cookies_are_not_kept() -> None:
     assert all("cookie" not in request.headers for request in seen)
 
 
-async def test_a_connection_is_used_again() -> None:
+async def test_http_connection_is_used_again() -> None:
     connections: list[trio.SocketStream] = []
 
     async def handle(_request: Request) -> Reply:
@@ -139,11 +139,11 @@ async def test_a_connection_is_used_again() -> None:
         (f"http://no-such-name.invalid/{PATH}", "cannot connect (DNS: the name does not resolve)"),
     ],
 )
-async def test_where_no_connection_came_about_nothing_was_sent(url: str, told: str) -> None:
+async def test_http_request_without_a_connection_is_unsent(url: str, told: str) -> None:
     assert await asked(url) == Deferred(f"{told}: nothing was sent", unsent=True)
 
 
-async def test_a_failed_tls_handshake_sent_nothing() -> None:
+async def test_http_request_is_unsent_after_a_failed_tls_handshake() -> None:
     async with answering(Reply(200)) as url:
         outcome = await asked(url.replace("http:", "https:"))
     assert outcome == Deferred("cannot connect (TLS handshake failed): nothing was sent", unsent=True)
@@ -154,7 +154,7 @@ async def mute(stream: trio.SocketStream) -> None:
     await trio.sleep_forever()
 
 
-async def test_a_deadline_within_the_tls_handshake_sent_nothing() -> None:
+async def test_http_request_is_unsent_when_the_deadline_ends_the_tls_handshake() -> None:
     async with listening(mute) as url:
         outcome = await asked(url.replace("http:", "https:"), deadline=1.0)
     assert isinstance(outcome, Deferred)
@@ -162,14 +162,14 @@ async def test_a_deadline_within_the_tls_handshake_sent_nothing() -> None:
     assert outcome.reason.endswith("nothing was sent")
 
 
-async def test_a_deadline_after_sending_is_unknown() -> None:
+async def test_http_request_is_unknown_when_the_deadline_comes_after_sending() -> None:
     async with listening(mute) as url:
         outcome = await asked(url, deadline=1.0)
     assert isinstance(outcome, Unknown)
     assert outcome.reason.endswith("it may have arrived")
 
 
-async def test_the_deadline_covers_an_answer_that_trickles() -> None:
+async def test_http_deadline_covers_a_trickling_answer() -> None:
     async def trickle(stream: trio.SocketStream) -> None:
         await stream.receive_some()
         await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
@@ -183,13 +183,13 @@ async def test_the_deadline_covers_an_answer_that_trickles() -> None:
     assert (answer.status, answer.whole) == (200, False)
 
 
-async def test_a_connection_that_ends_without_an_answer_is_unknown() -> None:
+async def test_http_connection_that_ends_without_an_answer_is_unknown() -> None:
     async with answering(Reply(200, ending=Ending.DROPPED)) as url:
         outcome = await asked(url)
     assert outcome == Unknown("the connection ended without a proper answer: it may have arrived")
 
 
-async def test_an_answer_that_is_no_http_is_unknown() -> None:
+async def test_http_answer_that_is_no_http_is_unknown() -> None:
     async def babble(stream: trio.SocketStream) -> None:
         await stream.receive_some()
         await stream.send_all(b"220 smtp.example.com ready\r\n\r\n")
@@ -198,13 +198,13 @@ async def test_an_answer_that_is_no_http_is_unknown() -> None:
         assert isinstance(await asked(url), Unknown)
 
 
-async def test_a_status_is_known_even_when_its_body_got_lost() -> None:
+async def test_http_status_is_known_without_its_body() -> None:
     async with answering(Reply(429, {"Retry-After": "2"}, b"x" * 100, ending=Ending.CUT)) as url:
         answer = await asked(url)
     assert (answer.status, answer.headers["retry-after"], answer.body, answer.whole) == (429, "2", b"x" * 50, False)
 
 
-async def test_a_body_without_end_is_read_to_the_bound_and_no_further() -> None:
+async def test_http_endless_body_is_read_to_the_bound() -> None:
     async def pour(stream: trio.SocketStream) -> None:
         await stream.receive_some()
         await stream.send_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -216,7 +216,7 @@ async def test_a_body_without_end_is_read_to_the_bound_and_no_further() -> None:
         assert (len(answer.body), answer.whole) == (LARGEST_ANSWER, False)
 
 
-async def test_a_body_of_just_the_bound_is_whole() -> None:
+async def test_http_body_of_just_the_bound_is_whole() -> None:
     async with answering(Reply(200, body=b"x" * LARGEST_ANSWER)) as url:
         answer = await asked(url)
     assert (len(answer.body), answer.whole) == (LARGEST_ANSWER, True)
@@ -240,7 +240,7 @@ def test_loopback_hosts_are_known(host: str, ours: bool) -> None:
     assert is_loopback(host) == ours
 
 
-async def test_a_proxy_carries_what_goes_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_http_proxy_carries_outside_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Request] = []
     async with answering(Reply(204), seen=seen) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.removesuffix(PATH))
@@ -249,7 +249,7 @@ async def test_a_proxy_carries_what_goes_outside(monkeypatch: pytest.MonkeyPatch
     assert seen[0].path == "http://far.invalid/x"
 
 
-async def test_a_proxy_is_never_asked_for_loopback_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_http_proxy_is_not_used_for_loopback_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     async with answering(Reply(204)) as url:
@@ -257,14 +257,14 @@ async def test_a_proxy_is_never_asked_for_loopback_hosts(monkeypatch: pytest.Mon
     assert answer.status == 204
 
 
-async def test_a_proxy_that_refuses_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_http_request_is_unsent_when_the_proxy_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     async with answering(Reply(403)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.removesuffix(PATH))
         outcome = await asked("https://far.invalid/x")
     assert outcome == Deferred("the proxy refused: nothing was sent", unsent=True)
 
 
-async def test_a_proxy_that_hangs_up_after_connect_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_http_request_is_unsent_when_the_proxy_closes_after_connect(monkeypatch: pytest.MonkeyPatch) -> None:
     async def hang_up(stream: trio.SocketStream) -> None:
         await stream.receive_some()
         await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -299,7 +299,7 @@ async def test_passwords_from_a_netrc_are_not_used(monkeypatch: pytest.MonkeyPat
         ("SSL_CERT_DIR", "/nowhere/at/all", "openssl rehash"),
     ],
 )
-async def test_an_environment_that_cannot_work_keeps_only_what_needs_it_from_being_asked(
+async def test_http_broken_environment_defers_only_requests_that_need_it(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "socksio", None)
@@ -327,21 +327,21 @@ async def test_certificates_that_a_person_mends_are_used_from_the_next_request_o
         assert "TLS handshake failed" in (await client.request("POST", secure)).reason  # type: ignore[union-attr]
 
 
-async def test_a_proxy_that_httpx_itself_does_not_take_defers(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_http_proxy_that_httpx_rejects_defers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://-a.-b:1")
     outcome = await asked("https://far.invalid/x")
     assert isinstance(outcome, Deferred)
     assert outcome.unsent
 
 
-async def test_no_proxy_is_asked_for_what_is_exempt(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_http_proxy_is_not_used_for_exempt_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "::1/128,far.invalid")
     assert "DNS" in (await asked("http://far.invalid/x")).reason
     assert "Connection refused" in (await asked("http://farther.invalid/x")).reason
 
 
-async def test_nothing_is_logged_whatever_the_logging_configuration_says(caplog: pytest.LogCaptureFixture) -> None:
+async def test_http_client_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with answering(Reply(200)) as url, HttpClient() as client:
         for name in ("httpx", "httpcore", "httpcore.http11", "httpcore.connection"):
@@ -353,7 +353,7 @@ async def test_nothing_is_logged_whatever_the_logging_configuration_says(caplog:
     assert not caplog.records
 
 
-async def test_no_outcome_carries_the_url() -> None:
+async def test_http_outcome_contains_no_url() -> None:
     async with answering(Reply(200, ending=Ending.DROPPED)) as url:
         for target in (url, url.replace("http:", "https:"), f"http://127.0.0.1:1/{PATH}", f"http://x.invalid/{PATH}"):
             outcome = await asked(target)
@@ -361,13 +361,13 @@ async def test_no_outcome_carries_the_url() -> None:
             assert "127.0.0.1" not in repr(outcome)
 
 
-def test_an_answer_shows_neither_body_nor_headers() -> None:
+def test_http_answer_repr_shows_neither_body_nor_headers() -> None:
     answer = Answer(200, {"set-cookie": "secret"}, b'{"token": "secret"}', whole=False)
     assert repr(answer) == "Answer(status=200, 19 bytes, cut short)"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff", b'{"a": NaN}', b"[" * 100_000])
-def test_a_body_that_is_no_json_reads_as_none(body: bytes) -> None:
+def test_http_body_that_is_no_json_reads_as_none(body: bytes) -> None:
     assert Answer(200, {}, body).json() is None
 
 

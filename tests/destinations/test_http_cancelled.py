@@ -25,7 +25,7 @@ async def cancelled_at_random(client: HttpClient, url: Secret, until: float) -> 
         await client.request("POST", url, body=json_body({"content": "storm"}))
 
 
-async def test_a_storm_of_cancellations_leaks_no_slot_of_the_pool() -> None:
+async def test_http_pool_leaks_no_slot_under_many_cancellations() -> None:
     async with serve_fake(Settings(latency=0.005).without_limits()) as fake, HttpClient() as client:
         url = Secret(fake.url().replace("/api/", "/api/v10/"))
         for wave in range(WAVES):
@@ -40,7 +40,7 @@ async def test_a_storm_of_cancellations_leaks_no_slot_of_the_pool() -> None:
         assert len(pool.connections) <= 33
 
 
-async def test_a_request_cancelled_while_its_answer_is_awaited_gives_its_connection_up() -> None:
+async def test_http_request_cancelled_in_flight_closes_its_connection() -> None:
     async with serve_fake() as fake, HttpClient() as client:
         url = Secret(fake.url())
         fake.hold(saved=True)

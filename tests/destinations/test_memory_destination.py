@@ -14,7 +14,7 @@ from tocsind.testing.memory import Answer, MemoryDestination
 BATCH = [Delivery(number, Signal(f"{number}"), "d", Priority.LOW, 0.0, max_batch=number) for number in (1, 2)]
 
 
-async def test_a_line_of_the_script_is_one_outcome_for_all_or_one_for_each_or_the_whole_report(
+async def test_memory_destination_script_line_is_an_outcome_or_a_report(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     whole = Report((Delivered(), Refused("400")), RateHeaders(5, 0, 2.0), invalid=True)
@@ -28,7 +28,7 @@ async def test_a_line_of_the_script_is_one_outcome_for_all_or_one_for_each_or_th
     ]
 
 
-async def test_it_leads_where_its_script_says_and_then_to_its_channel() -> None:
+async def test_memory_destination_finds_scripted_channels_first() -> None:
     gone = ChannelInfo(problem=Refused("404", disable=True))
     destination = MemoryDestination(places=[gone], channel="123")
     assert [await destination.discover() for _ in range(2)] == [gone, ChannelInfo("123")]
@@ -36,7 +36,7 @@ async def test_it_leads_where_its_script_says_and_then_to_its_channel() -> None:
     assert await MemoryDestination().discover() == ChannelInfo()
 
 
-def test_a_delivery_takes_what_it_is_said_to_take() -> None:
+def test_memory_destination_footprint_is_as_configured() -> None:
     plain, sized = (
         MemoryDestination(),
         MemoryDestination(room=10, size=lambda each: each.number, key=lambda each: each.id),
@@ -46,5 +46,5 @@ def test_a_delivery_takes_what_it_is_said_to_take() -> None:
     assert (sized.max_chars, sized.max_items) == (10, 1)
 
 
-def test_a_preview_shows_what_would_go() -> None:
+def test_memory_destination_preview_shows_what_would_be_sent() -> None:
     assert MemoryDestination().preview(BATCH)["payload"] == {"titles": ["1", "2"]}

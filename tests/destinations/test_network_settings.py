@@ -59,7 +59,7 @@ def test_host_that_is_not_exempt_is_requested_by_the_proxy(no_proxy: str) -> Non
 
 
 @pytest.mark.parametrize("no_proxy", ["discord.com", ".discord.com", "*.discord.com"])
-def test_a_name_exempts_what_lies_below_it(no_proxy: str) -> None:
+def test_no_proxy_name_exempts_its_subdomains(no_proxy: str) -> None:
     assert not proxied(no_proxy, "https://canary.discord.com/x")
 
 
@@ -85,7 +85,7 @@ def test_addresses_and_networks_are_exempt_with_brackets_and_without(no_proxy: s
 
 
 @pytest.mark.parametrize("entry", ["10.0.0.0/99", "[::1", "a/b", "ftp://x", "foo*bar", "http://", "x:y"])
-def test_an_entry_that_cannot_be_read_is_left_out_with_a_warning_and_the_others_hold(entry: str) -> None:
+def test_no_proxy_entry_that_is_unreadable_is_left_out_with_a_warning(entry: str) -> None:
     around = NetworkSettings({"ALL_PROXY": PROXY, "no_proxy": f"{entry},discord.com"})
     assert around.proxy_for(DISCORD) is None
     assert around.warnings == (f"no_proxy: {entry} cannot be read, and is left out",)
@@ -108,19 +108,19 @@ def test_entry_that_containers_set_is_understood(entry: str) -> None:
         ({}, None),
     ],
 )
-def test_the_proxy_is_that_of_the_scheme_else_that_for_all(variables: dict[str, str], used: str | None) -> None:
+def test_proxy_is_that_of_the_scheme_else_that_for_all(variables: dict[str, str], used: str | None) -> None:
     proxy = NetworkSettings(variables).proxy_for(DISCORD)
     assert (proxy and proxy.variable) == used
     assert proxy is None or (proxy.url.reveal(), proxy.problem) == (PROXY, None)
 
 
-def test_a_proxy_without_a_scheme_is_an_http_proxy() -> None:
+def test_proxy_without_a_scheme_is_an_http_proxy() -> None:
     proxy = NetworkSettings({"HTTPS_PROXY": "proxy.example:3128"}).proxy_for(DISCORD)
     assert proxy is not None
     assert proxy.url.reveal() == PROXY
 
 
-def test_a_cgi_script_takes_no_proxy_from_a_header() -> None:
+def test_proxy_is_not_taken_from_a_cgi_header() -> None:
     assert NetworkSettings({"HTTP_PROXY": PROXY, "REQUEST_METHOD": "GET"}).proxy_for("http://x.example/") is None
     assert NetworkSettings({"http_proxy": PROXY, "REQUEST_METHOD": "GET"}).proxy_for("http://x.example/")
 
@@ -149,7 +149,7 @@ def test_loopback_needs_no_proxy(url: str) -> None:
         ("http://p .example", "without a host that can be read"),
     ],
 )
-def test_a_proxy_that_cannot_be_used_is_told_by_its_variable_and_shows_no_password(
+def test_proxy_that_cannot_be_used_is_named_without_its_password(
     monkeypatch: pytest.MonkeyPatch, value: str, told: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "socksio", None)
@@ -163,7 +163,7 @@ def test_a_proxy_that_cannot_be_used_is_told_by_its_variable_and_shows_no_passwo
 @pytest.mark.parametrize(
     "value", ["http://u:p@p.example", "https://10.0.0.1:3128", "http://[fd00::1]:3128", "p_x.example:1"]
 )
-def test_a_usable_proxy_is_no_trouble(value: str) -> None:
+def test_proxy_that_can_be_used_is_no_problem(value: str) -> None:
     assert NetworkSettings({"ALL_PROXY": value}).problem_with(DISCORD) is None
 
 
@@ -202,7 +202,7 @@ def test_certificates_that_cannot_be_used_matter_over_tls_only(
     assert around.problem_with("http://127.0.0.1:1/x") is None
 
 
-def test_a_file_of_certificates_goes_before_a_folder_and_of_folders_one_is_enough(tmp_path: Path) -> None:
+def test_certificate_file_precedes_folders_and_one_folder_is_enough(tmp_path: Path) -> None:
     known = files(tmp_path)
     assert NetworkSettings({"SSL_CERT_FILE": known["missing"], "SSL_CERT_DIR": known["hashed"]}).certificate_problem()
     assert NetworkSettings({"SSL_CERT_DIR": f"{known['missing']}:{known['hashed']}"}).certificate_problem() is None
@@ -233,7 +233,7 @@ def reasons(config: Any) -> dict[str, str | None]:
     return {name: each.disabled for name, each in config.destinations.items() if name != "unset"}
 
 
-def test_only_destinations_that_need_what_is_broken_are_disabled_and_that_is_a_problem() -> None:
+def test_broken_network_settings_disable_only_destinations_that_need_them() -> None:
     config = parse(CONFIG, "alerts.toml")
     around = NetworkSettings({"HTTPS_PROXY": "nonsense://u:hunter2@x", "NO_PROXY": "[::1,::1/128"})
     found = within(config, around)
@@ -247,6 +247,6 @@ def test_only_destinations_that_need_what_is_broken_are_disabled_and_that_is_a_p
     assert within(found, around) == found, "once more changes nothing"
 
 
-def test_in_settings_that_work_a_configuration_stays_as_it_is() -> None:
+def test_working_network_settings_change_no_configuration() -> None:
     config = parse(CONFIG, "alerts.toml")
     assert within(config, NetworkSettings({"ALL_PROXY": PROXY, "NO_PROXY": "::1/128"})) == config

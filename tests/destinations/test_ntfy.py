@@ -60,7 +60,7 @@ async def payload_of(*batch: Delivery, **keys: Any) -> dict[str, Any]:
 
 
 @given(each=deliveries)
-def test_every_message_fits_in_bytes_and_is_never_empty(each: Delivery) -> None:
+def test_ntfy_message_fits_in_bytes_and_is_never_empty(each: Delivery) -> None:
     found = message(card_of(each), plain=each.plain_format)
     assert 0 < len(found["message"].encode()) <= MAX_TEXT
     rest = {"topic": "t" * 64, "priority": 5, "sequence_id": "s" * 26}
@@ -156,7 +156,7 @@ async def test_limit_of_the_server_closes_all_its_topics(kind: KindFixture) -> N
     assert kind.lane.limiter.address.blocked_because == "429 from ntfy: 5 s"
 
 
-async def test_each_further_refusal_of_requests_doubles_the_wait(kind: KindFixture) -> None:
+async def test_ntfy_doubles_the_wait_with_each_refusal_in_a_row(kind: KindFixture) -> None:
     fake = kind.subject.fake
     assert isinstance(fake, NtfyService)
     async with HttpClient() as client:

@@ -28,7 +28,7 @@ def test_without_files_a_message_says_nothing_of_them() -> None:
     assert "attachments" not in message([delivery(), delivery()])
 
 
-def test_of_one_name_there_is_one_file_and_each_alert_shows_its_own() -> None:
+def test_attachments_of_one_name_are_kept_apart() -> None:
     payload = message([delivery(attach="a.png"), delivery(), delivery(attach="a.png"), delivery(attach="b.png")])
     assert payload["attachments"] == [
         {"id": 0, "filename": "a.png"},
@@ -45,7 +45,7 @@ def missed(made: dict[str, object]) -> list[str]:
     return [field["value"] for field in fields if field["name"] == "Attachment"]
 
 
-def test_a_file_that_is_gone_is_missed_in_words() -> None:
+def test_missing_attachment_is_named_in_words() -> None:
     payload = message([delivery(attach="a.png"), delivery(attach="b.png")], gone=[1])
     assert [each["id"] for each in payload["attachments"]] == [0]
     assert [missed(made) for made in payload["embeds"]] == [[], ["b.png is not attached: it is not there any more"]]
@@ -57,20 +57,20 @@ def test_embed_says_why_a_file_was_not_attached() -> None:
     assert "Attachment: a.png is not attached" in plain(signal)["description"]
 
 
-def test_the_plain_form_brings_no_file_and_says_so() -> None:
+def test_plain_format_has_no_attachment_and_says_so() -> None:
     payload = message([delivery(attach="a.png", plain=True)])
     assert "attachments" not in payload
     assert "Attachment: a.png is not attached: this is" in payload["embeds"][0]["description"]
 
 
-def test_a_digest_counts_what_it_does_not_show() -> None:
+def test_digest_counts_attachments_that_it_does_not_show() -> None:
     body = digest([delivery(attach="a.png"), delivery(), delivery(attach="b.png")], "low")["body"]
     assert body.endswith(" Attachments that are not shown: 2.")
 
 
 @settings(max_examples=60, deadline=None)
 @given(delivery=deliveries, gone=st.booleans())
-def test_with_or_without_its_file_an_alert_takes_no_more_than_was_counted(delivery: Delivery, gone: bool) -> None:
+def test_alert_with_or_without_its_file_fits_its_size(delivery: Delivery, gone: bool) -> None:
     values = {**delivery.signal.as_dict(), "attach": "chart.png"}
     with_file = msgspec.structs.replace(delivery, signal=type(delivery.signal).trusted(values))
     (made,) = message([with_file], gone=[0] if gone else [])["embeds"]

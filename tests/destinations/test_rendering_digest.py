@@ -25,13 +25,13 @@ def fields_of(*deliveries: Delivery) -> dict[str, str]:
     return fields
 
 
-def test_it_says_how_many_of_which_priority_and_from_when_to_when() -> None:
+def test_digest_says_count_priority_and_span() -> None:
     made = digest([owed(at=NOON + 65), owed(at=NOON), owed(at=NOON + 360)], "normal")
     assert (made["title"], made["priority"], made["source"]) == ("3 signals in one digest (normal)", "normal", "tocsin")
     assert made["body"].startswith("2026-01-01 12:00 to 12:06 UTC: ")
 
 
-def test_a_line_tells_count_times_and_extremes_of_the_price() -> None:
+def test_digest_line_says_count_times_and_price_range() -> None:
     prices = (64_000.5, 63_900.0, 64_200.0)
     made = fields_of(*(owed(at=NOON + 60 * n, key="btc", price=price) for n, price in enumerate(prices)))
     assert made == {"btc": "3 x, 12:00 to 12:02 UTC, price 63,900 to 64,200"}
@@ -81,7 +81,7 @@ def test_digest_has_higher_priorities_first_and_ended_stories_last() -> None:
     assert list(fields_of(*ended, owed("low"), owed("low"), high)) == ["high", "low", "over"]
 
 
-def test_the_rest_is_counted_in_the_last_field() -> None:
+def test_digest_counts_the_rest_in_its_last_field() -> None:
     many = [owed(f"kind {number}") for number in range(MOST_KEYS + 3)]
     made = fields_of(*many, many[-1])
     assert len(made) == MOST_KEYS + 1
@@ -122,7 +122,7 @@ deliveries = st.builds(
 
 
 @given(st.lists(deliveries, min_size=1, max_size=60))
-def test_whatever_is_told_in_sum_it_is_a_signal_and_its_counts_add_up(some: list[Delivery]) -> None:
+def test_digest_of_any_deliveries_is_a_signal_whose_counts_add_up(some: list[Delivery]) -> None:
     made = Signal(**digest(some, "low"))
     assert made.fields is not None
     counts = [re.match(r"([0-9]+) x", str(value)) for value in made.fields.values()]

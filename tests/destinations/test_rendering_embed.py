@@ -45,7 +45,7 @@ def named(made: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.parametrize("part", [" ", "1", "#", "\n ", "_", "*a", "https://", "@everyone", "](", "\u200b", "\\"])
 @pytest.mark.timeout(10)
-def test_no_text_of_any_length_takes_long(part: str) -> None:
+def test_embed_of_a_long_text_is_made_quickly(part: str) -> None:
     text = f"a{part * (250_000 // len(part))}x"
     made = embed(delivery(text, body=text, fields={text: text}, source=text, tags=[text], link=text, action=text))
     assert weigh(made) <= 6000
@@ -68,7 +68,7 @@ def worst() -> Delivery:
     )
 
 
-def test_the_longest_of_everything_still_fits() -> None:
+def test_embed_of_the_longest_signal_fits() -> None:
     made = embed(worst())
     assert weigh(made) <= 6000
     assert made["title"].endswith("… · possible duplicate")
@@ -76,7 +76,7 @@ def test_the_longest_of_everything_still_fits() -> None:
     assert made["fields"][-1]["value"].endswith("more")
 
 
-def test_a_trading_signal_reads_well() -> None:
+def test_embed_of_a_trading_signal_has_the_expected_fields() -> None:
     signal = delivery(
         body="fast MA crossed slow MA",
         priority="urgent",
@@ -112,7 +112,7 @@ def test_a_trading_signal_reads_well() -> None:
 @pytest.mark.parametrize(
     ("action", "colour"), [("BUY", 0x2ECC71), ("sell ", 0xE74C3C), ("Hold", 0xF1C40F), ("DANCE", 0xC0392B)]
 )
-def test_the_action_gives_the_colour_and_else_the_priority_does(action: str, colour: int) -> None:
+def test_embed_colour_is_that_of_the_action_else_of_the_priority(action: str, colour: int) -> None:
     assert embed(delivery(action=action, priority="urgent"))["color"] == colour
 
 
@@ -121,13 +121,13 @@ def test_doubt_is_told_in_words() -> None:
     assert "duplicate" not in str(embed(delivery()))
 
 
-def test_a_time_that_cannot_be_read_is_told_beside_the_time_of_acceptance() -> None:
+def test_embed_shows_an_unreadable_time_beside_that_of_acceptance() -> None:
     made = embed(delivery(timestamp="at noon, *roughly*"))
     assert made["timestamp"] == iso(ACCEPTED) == "2026-01-01T00:00:00.000+00:00"
     assert "time given as: at noon, *roughly*" in made["footer"]["text"]
 
 
-def test_a_time_that_no_calendar_shows_is_told_as_a_number() -> None:
+def test_embed_shows_a_time_outside_calendars_as_a_number() -> None:
     made = embed(delivery(timestamp=-1e10))
     assert made["timestamp"] == iso(ACCEPTED)
     assert "time given as: -10,000,000,000" in made["footer"]["text"]
@@ -144,7 +144,7 @@ def test_empty_names_and_values_get_a_placeholder() -> None:
     assert named(embed(delivery(fields={"": "", "x": None, "y": "\u200b"}))) == {"—": "—", "x": "—", "y": "—"}
 
 
-def test_a_long_value_stands_alone() -> None:
+def test_embed_field_with_a_long_value_stands_alone() -> None:
     fields = embed(delivery(fields={"note": "x" * 41}))["fields"]
     assert not fields[0]["inline"]
 
@@ -153,17 +153,17 @@ def test_a_long_value_stands_alone() -> None:
     "link", ["javascript:alert(1)", "http://", "https://a b.example", "https://user@evil.example", "//x.y", "https://x.y:0/",
              "https://x.y:99999/", "ftp://x.y/", "https://localhost/", "https://[::1", "https://x.y/" + "a" * 3000]
 )  # fmt: skip
-def test_a_link_that_discord_would_not_take_is_shown_as_text(link: str) -> None:
+def test_embed_shows_an_invalid_link_as_text(link: str) -> None:
     made = embed(delivery(link=link))
     assert "url" not in made
     assert "Link" in named(made)
 
 
-def test_a_link_goes_out_as_ascii() -> None:
+def test_embed_link_is_sent_as_ascii() -> None:
     assert web_address(" https://example.com/ä?q=1&r=%20#x ") == "https://example.com/%C3%A4?q=1&r=%20#x"
 
 
-def test_a_link_stands_before_a_signals_own_fields_and_is_never_left_out_for_them() -> None:
+def test_embed_link_stands_before_the_signals_fields() -> None:
     made = embed(delivery(link="https://localhost/", fields={f"f{place}": place for place in range(40)}, symbol="ETH"))
     assert list(named(made))[:3] == ["Symbol", "Link", "f0"]
 
@@ -172,7 +172,7 @@ def test_a_link_stands_before_a_signals_own_fields_and_is_never_left_out_for_the
     ("name", "sent"),
     [("tocsin", "tocsin"), ("My Discord bot", None), ("Clyde", None), ("everyone", None), (" ", None), (None, None)],
 )
-def test_a_username_that_discord_refuses_is_left_out(name: str | None, sent: str | None) -> None:
+def test_message_leaves_out_a_username_that_discord_refuses(name: str | None, sent: str | None) -> None:
     assert message([delivery()], name).get("username") == sent
 
 
@@ -205,13 +205,13 @@ def test_numbers_are_written_as_people_write_them(value: float, shown: str) -> N
 
 @given(value=st.floats(allow_nan=False, allow_infinity=False))
 @example(999999999999999.9)
-def test_a_number_keeps_its_value_to_eight_digits_and_stays_short(value: float) -> None:
+def test_number_is_short_and_keeps_eight_digits(value: float) -> None:
     shown = number(value)
     assert float(shown.replace(",", "")) == pytest.approx(value, rel=1e-5, abs=0)
     assert len(shown) <= 32
 
 
-def test_a_fields_number_is_not_grouped_since_it_may_be_a_year() -> None:
+def test_number_of_a_field_is_not_grouped() -> None:
     assert named(embed(delivery(fields={"year": 2026, "order": 12345678.0, "big": 2**62})))["year"] == "2026"
     assert number(12345678.0, grouped=False) == "12345678"
 
@@ -221,7 +221,7 @@ def test_confidence_is_a_percentage(share: float, shown: str) -> None:
     assert percent(share) == shown
 
 
-def test_a_line_carries_everything_that_is_known() -> None:
+def test_json_line_has_everything_that_is_known() -> None:
     signal = delivery(body="a\nb", confidence=0.95, fields={"rsi": 33}, doubt=True)
     line = json_line(signal, ACCEPTED + 1)
     assert line.count(b"\n") == 1

@@ -40,7 +40,7 @@ OPENED = Line(1, ACCEPTED - 120, "BUY BTCUSDT opened", 64000.5)
 FILLED = Line(2, ACCEPTED - 60.5, "BUY BTCUSDT filled")
 
 
-def test_it_goes_back_in_time_with_the_price_of_each_state_and_the_date_where_it_is_another() -> None:
+def test_history_shows_times_prices_and_other_dates() -> None:
     assert history(telling(delivery("closed"), OPENED, FILLED)) == [
         "<t:1767225539:f> BUY BTCUSDT filled",
         "<t:1767225480:f> BUY BTCUSDT opened · 64,000.5",
@@ -53,7 +53,7 @@ def test_those_before_are_counted() -> None:
     assert history(telling(delivery("closed"), FILLED, earlier=1494))[1:] == ["… and 1,494 earlier"]
 
 
-def test_the_first_state_has_none() -> None:
+def test_history_is_absent_in_the_first_state() -> None:
     assert "fields" not in embed(telling(delivery("opened")))
 
 
@@ -62,19 +62,19 @@ def test_history_shows_titles_as_they_were_written() -> None:
     assert history(telling(delivery("closed"), line)) == ["<t:1767225600:T> @\u200beveryone \\*BUY\\* now"]
 
 
-def test_with_all_its_fields_taken_it_stands_at_the_end_of_the_text() -> None:
+def test_history_stands_in_the_text_where_all_fields_are_taken() -> None:
     full = delivery("closed", body="Sold.", fields={f"f{n}": n for n in range(25)})
     made = embed(telling(full, OPENED))
     assert len(made["fields"]) == 25
     assert made["description"] == "Sold.\n\nHistory\n<t:1767225480:f> BUY BTCUSDT opened · 64,000.5"
 
 
-def test_in_plain_form_it_is_counted() -> None:
+def test_history_is_counted_in_the_plain_format() -> None:
     made = embed(telling(delivery("closed", plain=True), OPENED, FILLED, earlier=1))
     assert made["description"].endswith("History\n… and 3 earlier")
 
 
-def test_an_edit_says_nothing_of_the_author_and_removes_the_content() -> None:
+def test_edit_has_no_username_and_removes_the_content() -> None:
     edit = living_message(telling(delivery("closed"), edits="m1"), "Bell")
     assert edit.keys() == {"embeds", "allowed_mentions", "content"}
     assert edit["content"] == ""
@@ -83,7 +83,7 @@ def test_an_edit_says_nothing_of_the_author_and_removes_the_content() -> None:
 
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("fields", [0, 24, 40])
-def test_the_longest_alert_with_the_longest_history_fits_and_keeps_a_mark_of_it(fields: int, *, plain: bool) -> None:
+def test_history_of_the_longest_alert_fits_and_is_marked(fields: int, *, plain: bool) -> None:
     long = {f"{n} {'k' * 250}": "v" * 1024 for n in range(fields)}
     shown = delivery("t" * 256, body="b" * 4096, fields=long, plain=plain, source="s" * 100)
     lines = [Line(n, ACCEPTED, "*" * 256, 1e9) for n in range(MAX_LINES - 1)]
@@ -96,7 +96,7 @@ _lines = st.builds(Line, st.integers(0, 98), st.floats(-1e12, 1e12), titles, st.
 
 @slowly
 @given(deliveries, st.lists(_lines, max_size=MAX_LINES - 1), st.integers(0, 10**6), st.booleans())
-def test_whatever_the_states_discord_takes_the_message(
+def test_live_message_of_any_states_is_accepted_by_discord(
     shown: Delivery,
     before: list[Line],
     earlier: int,

@@ -51,7 +51,7 @@ def test_any_alerts_go_out_in_messages_that_discord_takes_and_each_is_seen_once(
 
 @slowly
 @given(delivery=deliveries)
-def test_a_size_is_that_of_the_largest_form_it_may_take(delivery: Delivery) -> None:
+def test_size_is_that_of_the_largest_format(delivery: Delivery) -> None:
     forms = [made for gone in ([], [0, 1]) for made in message([delivery] * 2, gone=gone)["embeds"]]
     led = Notify(push=PRIORITIES)
     forms += [made for gone in ([], [0, 1]) for made in message([delivery] * 2, notify=led, gone=gone)["embeds"]]
@@ -64,7 +64,7 @@ def test_a_size_is_that_of_the_largest_form_it_may_take(delivery: Delivery) -> N
     assert size(delivery) <= max(largest, *led_sizes) + LATE_ROOM + len("① ") or size(delivery) == 6000
 
 
-def test_of_several_embeds_with_one_link_the_later_ones_show_it_as_a_field() -> None:
+def test_link_of_several_embeds_is_a_field_in_the_later_ones() -> None:
     same, other = delivery(link="https://example.com/1"), delivery(link="https://example.com/2")
     payload = message([same, other, same])
     urls = [made.get("url") for made in payload["embeds"]]
@@ -73,7 +73,7 @@ def test_of_several_embeds_with_one_link_the_later_ones_show_it_as_a_field() -> 
     assert len(read(payload)) == 3
 
 
-def test_nothing_is_cut_for_the_sake_of_company() -> None:
+def test_batch_cuts_no_delivery_to_make_room() -> None:
     large, small = delivery(body="x" * 4000), delivery(body="short")
     assert message([large, small])["embeds"] == [embed(large), embed(small)]
 
@@ -105,14 +105,14 @@ def test_those_who_are_named_are_woken_and_no_others(
     assert len(woken.users) + len(woken.roles) + woken.everyone == len(mentions)
 
 
-def test_a_silent_message_says_so_to_discord() -> None:
+def test_silent_message_has_the_silent_flag() -> None:
     assert message([delivery()], notify=Notify(silent=True))["flags"] == 4096
 
 
 # --- the plain form ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_plain_form_is_words_alone() -> None:
+def test_plain_format_is_text_only() -> None:
     signal = delivery(
         body="fast _MA_ crossed",
         action="BUY",
@@ -133,7 +133,7 @@ def test_a_plain_form_is_words_alone() -> None:
     }
 
 
-def test_in_a_plain_form_the_body_yields_as_long_as_it_keeps_half() -> None:
+def test_plain_format_cuts_the_body_to_half_at_most() -> None:
     made = plain(delivery(body="b" * 9000, fields={f"f{n}": "v" * 900 for n in range(30)}, plain=True))
     body, _, lines = made["description"].partition("\n\n")
     assert len(made["description"]) == 4096
@@ -142,7 +142,7 @@ def test_in_a_plain_form_the_body_yields_as_long_as_it_keeps_half() -> None:
     assert lines.endswith("…")
 
 
-def test_a_plain_form_needs_no_body() -> None:
+def test_plain_format_needs_no_body() -> None:
     assert plain(delivery(plain=True))["description"] == "Time: <t:1767225600:f>"
 
 

@@ -44,7 +44,7 @@ def both(**fields: Any) -> tuple[str, str]:
     return made["description"], made["fields"][0]["value"]
 
 
-def test_only_the_daemons_own_texts_have_timestamps() -> None:
+def test_timestamps_are_made_in_the_daemons_own_texts_only() -> None:
     assert both(source="tocsin") == (f"since <t:{ACCEPTED:.0f}:f>", f"2 x, <t:{ACCEPTED:.0f}:t>")
     assert both(source="my tocsin") == ("since 2026-01-01 00:00 UTC", "2 x, 00:00 UTC")
 

@@ -71,7 +71,7 @@ _TEXT = st.text(max_size=300) | st.text(alphabet="🙂@\n a*", max_size=5000)
 
 
 @given(title=_TEXT, body=_TEXT, fields=st.dictionaries(_TEXT, _TEXT, max_size=25), code=st.booleans())
-def test_every_signal_fits_and_its_size_is_what_it_takes(
+def test_telegram_message_of_any_signal_fits_its_size(
     title: str, body: str, fields: dict[str, str], code: bool
 ) -> None:
     one = card(f"t{title[:200]}", body[:4096], fields=fields, code=code)

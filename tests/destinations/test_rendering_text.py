@@ -41,7 +41,7 @@ def seen(text: str) -> str:
 @example(text="[https://a.example](https://b.example) <https://c.example/*_*>")
 @example(text="main.c:100:5 2a14:6f42:c::/48 aa:bb:cc:dd :smile: :+1: https://a.example:100:5")
 @example(text="`https://` <loc>https://a.example/x</loc> https://a.example/x.<@1>")
-def test_a_reader_sees_what_was_written_and_no_markup_is_done(text: str) -> None:
+def test_escaped_text_is_shown_as_written(text: str) -> None:
     cleaned = clean(text)
     escaped = escape(cleaned)
     assert seen(escaped) == _AUTOLINK.sub(r"\1", cleaned).replace(_THIN, "").replace("@\u200b", "@")
@@ -49,7 +49,7 @@ def test_a_reader_sees_what_was_written_and_no_markup_is_done(text: str) -> None
 
 
 @given(text=TEXTS)
-def test_no_backslash_is_added_to_an_address(text: str) -> None:
+def test_escaped_address_has_no_backslash(text: str) -> None:
     cleaned = clean(text)
     assert all(link in cleaned for link in read(escape(cleaned)).links)
 
@@ -58,7 +58,7 @@ def test_no_backslash_is_added_to_an_address(text: str) -> None:
     text=st.one_of(long, st.builds(lambda part, times: part * times, _PIECES, st.sampled_from([1, 5, 50]))),
     most=st.integers(1, 300),
 )
-def test_a_cut_text_fits_carries_the_mark_and_does_no_markup(text: str, most: int) -> None:
+def test_cut_text_fits_is_marked_and_has_no_markup(text: str, most: int) -> None:
     whole = escape(clean(text))
     short = cut(whole, most)
     assert len(short) <= most
@@ -127,7 +127,7 @@ def test_markup_is_shown_instead_of_done(written: str, sent: str) -> None:
     assert escape(written) == sent
 
 
-def test_an_address_stays_one_where_discord_makes_it_a_link() -> None:
+def test_escaped_address_stays_a_link() -> None:
     assert escape("see https://a.example/b_c_?d=_e_ *now*") == r"see https://a.example/b_c_?d=_e_ \*now\*"
 
 

@@ -53,7 +53,7 @@ def colour(action: str, **fields: Any) -> int:
         ("EXIT_LONG", "◆", PURPLE),
     ],
 )
-def test_an_action_has_a_mark_beside_its_word_and_a_colour(action: str, mark: str, shade: int) -> None:
+def test_trade_action_has_a_mark_and_a_colour(action: str, mark: str, shade: int) -> None:
     made = embed(delivery(title="MA cross", action=action))
     assert made["title"] == f"{mark} MA cross"
     assert made["fields"][0]["value"].replace("\\", "") == action
@@ -71,7 +71,7 @@ def test_action_outside_trading_stays_as_it_is(action: str | None) -> None:
 # --- where in, where out ------------------------------------------------------------------------------------------------------
 
 
-def test_a_long_trade_shows_entry_stop_target_and_what_it_may_gain_for_one_of_risk() -> None:
+def test_long_trade_shows_entry_stop_target_and_reward() -> None:
     assert told("BUY", 64000.5, stop=63360.5, target=65600.5) == {
         "Entry": "64,000.5",
         "Stop": "63,360.5 (-1 %)",
@@ -80,16 +80,16 @@ def test_a_long_trade_shows_entry_stop_target_and_what_it_may_gain_for_one_of_ri
     }
 
 
-def test_a_short_trade_is_the_other_way_round() -> None:
+def test_short_trade_has_inverted_levels() -> None:
     assert told("SHORT", 100.0, stop=102, target=94)["Risk / reward"] == "1 : 3"
 
 
 @pytest.mark.parametrize("name", ["stop", "STOP", "Stop-Loss", "stop_loss", "stop  loss", "SL"])
-def test_a_level_is_known_in_any_case_and_spelling_and_is_not_told_twice(name: str) -> None:
+def test_trade_level_is_read_in_any_spelling_and_shown_once(name: str) -> None:
     assert told("BUY", 100.0, **{name: "98.0"}) == {"Entry": "100", "Stop": "98 (-2 %)"}
 
 
-def test_an_entry_that_is_not_the_price_stands_beside_it() -> None:
+def test_trade_entry_other_than_the_price_is_shown_beside_it() -> None:
     assert told("BUY", 101.0, entry=100, take_profit=110) == {
         "Price": "101",
         "Entry": "100",
@@ -145,13 +145,13 @@ def test_level_that_is_no_number_stays_a_field(value: Any) -> None:
         ("CLOSE", {"entry": -37, "exit": -30, "side": "long", "pnl": 7}, "Profit +7", GREEN),  # oil, April 2020
     ],
 )
-def test_a_closed_trade_tells_what_it_made(action: str, fields: dict[str, Any], result: str, shade: int) -> None:
+def test_closed_trade_shows_its_result(action: str, fields: dict[str, Any], result: str, shade: int) -> None:
     name, _, figures = result.partition(" ")
     assert told(action, **fields)[name] == figures
     assert colour(action, **fields) == shade
 
 
-def test_a_trade_that_is_held_tells_how_it_stands_and_keeps_its_colour() -> None:
+def test_held_trade_shows_its_result_and_keeps_its_colour() -> None:
     assert told("HOLD", entry=100, pnl=-5) == {"Entry": "100", "Loss": "-5"}
     assert colour("HOLD", pnl=-5) == YELLOW
 
@@ -191,7 +191,7 @@ def late(seconds: float, **fields: Any) -> Delivery:
         (-5, "BUY BTCUSDT"),
     ],
 )
-def test_a_late_signal_says_how_old_it_is_where_a_notification_shows_it(seconds: float, title: str) -> None:
+def test_late_signal_shows_its_age_in_the_title(seconds: float, title: str) -> None:
     signal = late(seconds)
     assert embed(signal)["title"] == plain(signal)["title"] == title
 
@@ -210,7 +210,7 @@ def test_age_counts_from_when_it_was_raised_and_not_from_when_a_spool_was_taken_
 
 @slowly
 @given(waiting=st.lists(deliveries, min_size=1, max_size=12), seconds=st.floats(0, 1e9))
-def test_a_message_that_was_formed_in_time_still_fits_when_it_is_late(waiting: list[Delivery], seconds: float) -> None:
+def test_late_message_fits_the_size_measured_in_time(waiting: list[Delivery], seconds: float) -> None:
     shares = [size(each) for each in waiting]
     offered = [msgspec.structs.replace(each, tried=ACCEPTED + seconds) for each in waiting]
     room = 6000
@@ -239,7 +239,7 @@ _actions = st.sampled_from(["BUY", "sell", "LONG", "short", "HOLD", "CLOSE", "ex
     price=st.none() | st.floats(allow_nan=False, allow_infinity=False),
     fields=st.dictionaries(_names, _figures, max_size=9),
 )
-def test_no_figures_make_it_raise_or_say_nonsense(action: str, price: float | None, fields: dict[str, Any]) -> None:
+def test_trade_of_any_numbers_is_rendered(action: str, price: float | None, fields: dict[str, Any]) -> None:
     signal = delivery(action=action, price=price, fields=fields)
     trade = trade_of(signal.signal)
     assert trade is not None

@@ -64,7 +64,7 @@ async def test_message_that_cannot_be_edited_is_posted_again(word: str) -> None:
     assert outcome.cause is Cause.TARGET_GONE
 
 
-async def test_only_configured_mentions_of_a_post_wake_readers() -> None:
+async def test_slack_post_mentions_only_whom_the_configuration_names() -> None:
     async with serving(SlackBotService()) as fake, HttpClient() as client:
         destination = bot(fake, client, mention=URGENT)
         await destination.deliver([delivery("<!channel> <@U1> @here", priority="urgent", body="<!everyone>")])
@@ -151,7 +151,7 @@ _TEXT = st.text(max_size=300) | st.text(alphabet="🙂<>&\n a*`", max_size=5000)
 
 
 @given(title=_TEXT, body=_TEXT, fields=st.dictionaries(_TEXT, _TEXT, max_size=25), code=st.booleans())
-def test_every_signal_is_a_message_that_slack_takes(title: str, body: str, fields: dict[str, str], code: bool) -> None:
+def test_slack_message_of_any_signal_is_accepted(title: str, body: str, fields: dict[str, str], code: bool) -> None:
     card = card_of(delivery(f"t{title[:200]}", body=body[:4096], fields=fields, code=code))
     made = message([card])
     assert problem_of(made) is None

@@ -79,7 +79,7 @@ def test_rejected_message_may_be_sent_in_another_format(status: int) -> None:
     assert found.curable
 
 
-def test_every_answer_has_a_meaning() -> None:
+def test_table_has_a_meaning_for_every_answer() -> None:
     assert all(outcome(status) for status in range(1000))
 
 

@@ -175,7 +175,7 @@ def test_configuration_reads_ids_and_names() -> None:
     assert configured(**{"chat-id": "@alerts"}).destinations["d"].disabled is None
 
 
-def test_two_chats_of_one_bot_share_its_limit() -> None:
+def test_telegram_chats_of_one_bot_share_its_limit() -> None:
     first, second = TelegramOptions(Secret(BOT), "-1"), TelegramOptions(Secret(BOT), "-2")
     assert first.endpoint == second.endpoint
     assert first.identity != second.identity
