@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tocsind.config import Config, ConfigurationInvalid, parse
@@ -89,3 +91,29 @@ def test_network_kinds_are_shared_unless_the_destination_says_otherwise() -> Non
     found = config("").destinations
     assert (found["d"].is_shared, found["f"].is_shared) == (True, False)
     assert not config("", "shared = false").destinations["d"].is_shared
+
+
+def test_sentinels_are_asked_where_the_engine_is() -> None:
+    found = address_of("rediss+sentinel://u:p%40@a,b:5000/tocsin/3?sentinel-password=s")
+    assert found
+    assert (found.sentinels, found.service, found.database, found.tls) == (
+        (("a", 26379), ("b", 5000)),
+        "tocsin",
+        3,
+        True,
+    )
+    assert found.password
+    assert found.sentinel_password
+    assert (found.user, found.password.reveal(), found.sentinel_password.reveal()) == ("u", "p@", "s")
+    assert found.name == "rediss+sentinel://a:26379,b:5000/tocsin"
+    assert not found.is_near
+    for wrong in ("redis+sentinel://a", "redis+sentinel://a,/x", "redis+sentinel:///x", "redis+sentinel://a:0/x"):
+        assert address_of(wrong) is None
+
+
+def test_a_file_of_certificates_is_read_when_it_is_configured(tmp_path: Path) -> None:
+    certificates = tmp_path / "ca.pem"
+    assert "ca" in problem(f'[shared]\nurl = "rediss://h"\nca = "{certificates}"')
+    certificates.write_text("none")
+    assert "certificates" in problem(f'[shared]\nurl = "rediss://h"\nca = "{certificates}"')
+    assert "begins with /" in problem('[shared]\nurl = "rediss://h"\nca = "ca.pem"')

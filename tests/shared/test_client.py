@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -15,7 +17,8 @@ import redis
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.shared.conftest import RedisServer
+from tests.harness import until
+from tests.shared.conftest import PROGRAM, RedisServer
 
 from tocsind.config.shared import EngineAddress
 from tocsind.shared import client as clients
@@ -142,4 +145,65 @@ async def test_a_subscription_begins_again_after_the_end_of_the_engine(redis_ser
         await client.hear(["a", "b"])
         redis_server.command("PUBLISH", "b", "1")
         await client.hear(["a", "b"])
+    await client.aclose()
+
+
+def listening(server: RedisServer) -> int:
+    """The TCP port at which a server listens from now on, beside its Unix socket."""
+    while (port := free_port()) and server.command("CONFIG", "SET", "port", str(port)) != "OK":
+        pass
+    return port
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def sentinel(redis_server: RedisServer, second_server: RedisServer, tmp_path: Path) -> Iterator[EngineAddress]:
+    """A primary, a replica of it, and a sentinel that makes the replica the primary when it has gone."""
+    primary, port = listening(redis_server), free_port()
+    listening(second_server)
+    redis_server.command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+    second_server.command("REPLICAOF", "127.0.0.1", str(primary))
+    until(lambda: "master_link_status:up" in second_server.command("INFO", "replication"))
+    config = tmp_path / "sentinel.conf"
+    config.write_text(
+        f"port {port}\nbind 127.0.0.1\nsentinel monitor tocsin 127.0.0.1 {primary} 1\n"
+        "sentinel down-after-milliseconds tocsin 500\nsentinel failover-timeout tocsin 2000\n"
+    )
+    process = subprocess.Popen([PROGRAM, str(config), "--sentinel"], stdout=subprocess.DEVNULL)
+
+    def knows_the_replica() -> bool:
+        asked = ["redis-cli", "-p", str(port), "SENTINEL", "replicas", "tocsin"]
+        return "127.0.0.1" in subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+
+    try:
+        until(knows_the_replica)
+        yield EngineAddress(service="tocsin", sentinels=(("127.0.0.1", free_port()), ("127.0.0.1", port)))
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def test_sentinels_lead_to_the_next_primary(
+    sentinel: EngineAddress, redis_server: RedisServer, second_server: RedisServer
+) -> None:
+    client = Client(sentinel)
+    await client.run(set_key)
+    assert await client.hear(["a"]) is None
+    redis_server.kill()
+    with pytest.raises(EngineAway):
+        await client.run(set_key)
+    with trio.fail_after(60):
+        while True:
+            with suppress(EngineAway):
+                await client.run(set_key)
+                break
+            await trio.sleep(0.1)
+        assert second_server.command("ROLE").startswith("master")
+        with suppress(EngineAway):  # the connection to the one that was killed
+            await client.hear(["a"])
+        await client.hear(["a"])
     await client.aclose()

@@ -62,6 +62,7 @@ class SharedOptions(msgspec.Struct, frozen=True):
 
     url: Secret | None = None
     absent: str | None = None
+    ca: str | None = None  # file with certificates
     on_outage: str = "degrade"  # or "hold": what URGENT and HIGH do while the engine is away
 
 

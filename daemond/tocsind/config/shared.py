@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import msgspec
@@ -12,14 +14,18 @@ import msgspec
 from tocsind.secret import Secret
 
 from .model import SharedOptions
-from .reader import Field, Location, read_table
+from .reader import Field, Location, Mistake, read_table
 from .secret_sources import SecretSource, secret_url
-from .values import one_of
+from .values import one_of, text
 from .web_address import is_this_host
 
 ON_OUTAGE = ("degrade", "hold")
-_EXAMPLE = "redis://HOST:6379/0, rediss://USER:PASSWORD@HOST:6380/0 or unix:///run/redis/redis.sock"
+_EXAMPLE = (
+    "redis://HOST:6379/0, rediss://USER:PASSWORD@HOST:6380/0, unix:///run/redis/redis.sock or "
+    "redis+sentinel://HOST:26379,HOST:26379/SERVICE"
+)
 _PORT = 6379
+_SENTINEL_PORT = 26379
 NOT_INSTALLED = "redis is not installed: pip install 'tocsin[shared]'"
 
 
@@ -33,16 +39,26 @@ class EngineAddress(msgspec.Struct, frozen=True):
     user: str | None = None
     password: Secret | None = None
     database: int = 0
+    ca: str | None = None  # file with the certificates of who may have signed the engine's
+    service: str | None = None  # as Sentinel calls it; then these are asked where it is
+    sentinels: tuple[tuple[str, int], ...] = ()
+    sentinel_password: Secret | None = None
 
     @property
     def is_near(self) -> bool:
         """Whether nothing of it crosses a network."""
-        return self.path is not None or is_this_host(self.host)
+        hosts = [host for host, _ in self.sentinels] or [self.host]
+        return self.path is not None or all(map(is_this_host, hosts))
 
     @property
     def name(self) -> str:
         """The address as people may see it: without user and password."""
-        return f"unix://{self.path}" if self.path else f"redis{'s' if self.tls else ''}://{self.host}:{self.port}"
+        if self.path:
+            return f"unix://{self.path}"
+        scheme = "rediss" if self.tls else "redis"
+        if self.service:
+            return f"{scheme}+sentinel://{','.join(f'{host}:{port}' for host, port in self.sentinels)}/{self.service}"
+        return f"{scheme}://{self.host}:{self.port}"
 
 
 def shared(location: Location) -> SharedOptions:
@@ -62,6 +78,8 @@ def shared(location: Location) -> SharedOptions:
         return SharedOptions(**found)
     for each in _risks(address):
         below.warn(each)
+    if "ca" in found and not address.tls:
+        location.at("ca").warn("without TLS it has no effect; the URL begins with rediss://")
     return SharedOptions(url=source.secret, **found)
 
 
@@ -83,7 +101,33 @@ def _address(parts: SplitResult) -> EngineAddress | None:
     if parts.scheme in {"redis", "rediss"} and parts.hostname and parts.port != 0:
         number, tls = parts.path.strip("/") or "0", parts.scheme == "rediss"
         return EngineAddress(parts.hostname, parts.port or _PORT, None, tls, user, password, int(number))
+    if parts.scheme in {"redis+sentinel", "rediss+sentinel"}:
+        service, _, number = parts.path.strip("/").partition("/")
+        if not service:
+            return None
+        return EngineAddress(
+            tls=parts.scheme.startswith("rediss"),
+            user=user,
+            password=password,
+            database=int(number or 0),
+            service=unquote(service),
+            sentinels=_sentinels(parts.netloc.rpartition("@")[2]),
+            sentinel_password=_sentinel_password(parts.query),
+        )
     return None
+
+
+def _sentinels(text: str) -> tuple[tuple[str, int], ...]:
+    """The addresses HOST:PORT,HOST:PORT. Raises ValueError."""
+    found = [urlsplit(f"//{each}") for each in text.split(",")]
+    if not all(each.hostname and each.port != 0 for each in found):
+        raise ValueError("an address of a sentinel is missing")
+    return tuple((each.hostname or "", each.port or _SENTINEL_PORT) for each in found)
+
+
+def _sentinel_password(query: str) -> Secret | None:
+    found = parse_qs(query).get("sentinel-password")
+    return Secret(found[0]) if found else None
 
 
 def _risks(address: EngineAddress) -> Sequence[str]:
@@ -95,10 +139,23 @@ def _risks(address: EngineAddress) -> Sequence[str]:
     return risks
 
 
+def _certificates(location: Location) -> str:
+    """A file with certificates."""
+    path = text(location)
+    if not Path(path).is_absolute():
+        raise Mistake("begins with /, because the daemon has a working folder of its own")
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:  # SSLError is one
+        raise Mistake(f"{path} holds no certificates: {error.strerror or error}") from None
+    return path
+
+
 _SHARED: dict[str, Field] = {
     "url": Field(
         lambda location: secret_url(location, "an engine's URL"),
         missing='missing; write it like { env = "TOCSIN_REDIS" }',
     ),
+    "ca": Field(_certificates),
     "on-outage": Field(one_of(ON_OUTAGE, "way through an outage")),
 }

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from tocsind.clock import Clock
 from tocsind.config import SharedOptions
 from tocsind.config.shared import EngineAddress, address_of
@@ -34,7 +36,7 @@ def address(options: SharedOptions) -> EngineAddress:
     """Where the engine of a configuration with one is."""
     found = address_of(options.url.reveal()) if options.url else None
     assert found is not None, "the configuration was checked"
-    return found
+    return msgspec.structs.replace(found, ca=options.ca)
 
 
 def store_maker(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import redis
 import trio
@@ -19,8 +19,10 @@ from redis.backoff import NoBackoff
 from redis.client import PubSub
 from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from tocsind.config.shared import EngineAddress
+from tocsind.secret import Secret
 
 from .engine import EngineAway, EngineRefuses
 
@@ -29,6 +31,7 @@ T = TypeVar("T")
 CONNECT_SECONDS: Final = 1.0
 COMMAND_SECONDS: Final = 3.0
 STEP_SECONDS: Final = CONNECT_SECONDS + COMMAND_SECONDS
+SENTINEL_SECONDS: Final = 0.7  # of three, two may be dead
 CLOSE_SECONDS: Final = 0.2
 _LOST: Final = {  # an engine that vanished: seconds of silence, between probes, probes; milliseconds without an acknowledgement
     socket.TCP_KEEPIDLE: 10,
@@ -118,28 +121,40 @@ class Client:
 
 
 def _redis(address: EngineAddress) -> redis.Redis:
-    where = (
-        {"unix_socket_path": address.path}
-        if address.path
-        else {
-            "host": address.host,
-            "port": address.port,
-            "ssl": address.tls,
-            "socket_keepalive": True,
-            "socket_keepalive_options": _LOST,
-        }
-    )
-    return redis.Redis(
-        **where,
-        db=address.database,
-        username=address.user,
-        password=address.password.reveal() if address.password else None,
-        protocol=2,
-        driver_info=None,  # CLIENT SETINFO, which a user of Redis 7.0 cannot be allowed
-        retry=Retry(NoBackoff(), 0),
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=COMMAND_SECONDS,
-    )
+    usual: dict[str, Any] = _limits(CONNECT_SECONDS, COMMAND_SECONDS) | {
+        "db": address.database,
+        "username": address.user,
+        "password": _revealed(address.password),
+    }
+    if address.path:
+        return redis.Redis(unix_socket_path=address.path, **usual)
+    tcp: dict[str, Any] = {"socket_keepalive": True, "socket_keepalive_options": _LOST} | _tls(address)
+    if not address.service:
+        return redis.Redis(host=address.host, port=address.port, **usual, **tcp)
+    asking = _limits(SENTINEL_SECONDS, SENTINEL_SECONDS) | _tls(address)
+    asking["password"] = _revealed(address.sentinel_password)
+    sentinel = Sentinel(address.sentinels, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    found: redis.Redis = sentinel.master_for(address.service, **usual, **tcp)  # type: ignore[no-untyped-call]
+    return found
+
+
+def _limits(connect: float, answer: float) -> dict[str, Any]:
+    """No step takes longer than this (seconds), and none is repeated."""
+    return {
+        "socket_connect_timeout": connect,
+        "socket_timeout": answer,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "driver_info": None,  # CLIENT SETINFO, which a user of Redis 7.0 cannot be allowed
+    }
+
+
+def _tls(address: EngineAddress) -> dict[str, Any]:
+    return {"ssl": True, "ssl_ca_certs": address.ca} if address.tls else {}
+
+
+def _revealed(password: Secret | None) -> str | None:
+    return password.reveal() if password else None
 
 
 def _subscribed(channels: Sequence[str], client: redis.Redis) -> PubSub:
