@@ -146,3 +146,13 @@ def test_a_death_at_another_host_is_reported_there_alone(database: sqlite3.Conne
     (settled,) = shared.settle(database, [end], {end.id: "dead by vm-2: 400"}, NOW)
     assert (settled.state, settled.sender, settled.reason) == ("dead", "vm-2", "dead by vm-2: 400")
     assert loss_reports.unseen(database) == []
+
+
+def test_why_says_that_the_engine_did_not_answer_to_a_hand_over(database: sqlite3.Connection) -> None:
+    id_ = put(database, "a")
+    (number,) = database.execute("SELECT max(number) FROM deliveries").fetchone()
+    found = {number: f"vm-1/{id_}/a"}
+    shared.handed_over(database, HERE, found, NOW, epoch="e", surely=False)
+    assert told(database, id_)["reason"] == shared.PERHAPS_HANDED_OVER
+    shared.handed_over(database, HERE, found, NOW, epoch="e", surely=True)
+    assert told(database, id_)["reason"] == shared.HANDED_OVER

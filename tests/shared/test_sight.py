@@ -116,6 +116,18 @@ def test_why_says_that_the_engine_was_away(tmp_path: Path, fake: FakeProcess, re
         told = story(host, host.client.send("normal").id)
         assert "the engine is away: " in told
         assert "the rest waits" in told
-        assert "handed over" not in told
+        assert "handed over to the hosts" not in told
         urgent = host.client.send("urgent", priority="urgent").id
         assert host.settled(urgent) == ["delivered"]
+
+
+def test_settings_of_the_engine_that_may_lose_what_waits_are_told_by_one_host(
+    tmp_path: Path, fake: FakeProcess, redis_server: RedisServer
+) -> None:
+    redis_server.command("CONFIG", "SET", "appendonly", "no")
+    with hosts(tmp_path, fake, redis_server, 2) as found:
+        told = [host.wait_for("engine-unsafe") for host in found]
+        assert all("append-only" in each["reason"] for each in told)
+        assert sorted(each["reports"] for each in told) == [False, True]
+        until(lambda: any("may lose what waits" in title for title in fake.titles()))
+        assert all("append-only" in " ".join(host.status()["problems"]) for host in found)

@@ -28,6 +28,7 @@ from . import limiter_state, shared_view
 from .queue import COLUMNS, delivery_of
 
 HANDED_OVER = "handed over to the hosts that share this destination"
+PERHAPS_HANDED_OVER = "perhaps handed over: the engine did not answer"
 RETURNED = "returned to the engine: another host sends for this destination"
 WITHDRAWN = "its host has withdrawn it"
 MAX_ROWS = 200
@@ -140,8 +141,8 @@ def handed_over(
         [(number, id_, here.target, here.host, stage, now, epoch) for number, id_ in handed.items()],
     )
     connection.executemany(
-        "UPDATE deliveries SET reason = ? WHERE number = ? AND state = 'queued' AND reason IS NULL",
-        [(HANDED_OVER, number) for number in handed],
+        "UPDATE deliveries SET reason = ? WHERE number = ? AND state = 'queued' AND (reason IS NULL OR reason = ?)",
+        [(HANDED_OVER if surely else PERHAPS_HANDED_OVER, number, PERHAPS_HANDED_OVER) for number in handed],
     )
 
 

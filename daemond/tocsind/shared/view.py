@@ -17,6 +17,7 @@ from .presence import Part, Presence
 from .targets import Target, Targets
 
 _SHARE: Final = 20  # counting takes at most one part in so many of the time
+_OLDEST: Final = 5.0  # s, whatever it takes
 
 
 class EngineState(msgspec.Struct, frozen=True):
@@ -117,7 +118,7 @@ class View:
 
     async def _count(self) -> Sequence[shared_view.Waiting]:
         now = self._clock.now()
-        if now - self._counted >= self._took * _SHARE:
+        if now - self._counted >= min(self._took * _SHARE, _OLDEST):
             names = [name for target in self._targets for name in self._targets.names(target)]
             self._counts = await self._journal.run(partial(shared_view.waiting, host=self._host, destinations=names))
             self._counted = self._clock.now()
