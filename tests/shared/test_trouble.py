@@ -21,9 +21,16 @@ HASTY = '{ urgent = "1s", high = "1m", normal = "1m" }'
 
 @contextmanager
 def cuttable(
-    folder: Path, fake: FakeProcess, engine: RedisServer, n: int = 2, *, patience: str = PATIENT, extra: str = ""
+    folder: Path,
+    fake: FakeProcess,
+    engine: RedisServer,
+    n: int = 2,
+    *,
+    patience: str = PATIENT,
+    extra: str = "",
+    **more: str,
 ) -> Iterator[list[DaemonProcess]]:
-    """Hosts whose way to Discord can be cut; each has a file as the fallback."""
+    """Hosts whose way to Discord can be cut; each has a file as the fallback. `more` keys of the destination are TOML."""
     destination = discord(
         "d",
         fake.webhooks[0]["url"],
@@ -31,6 +38,7 @@ def cuttable(
         patience=patience,
         retry='{ first = "100ms", most = "200ms" }',
         breaker='{ failures = 3, rest = "200ms", most = "500ms" }',
+        **more,
     )
     config = f'[shared]\nurl = "{engine.url}"\n{extra}\n{destination}{file()}{route("d")}'
     command = (sys.executable, "-m", "tests.shared.cut_off")

@@ -72,6 +72,7 @@ class Arriving(msgspec.Struct, frozen=True):
     raw: bool
     attempted: bool
     lapsed: bool = False
+    repeats: int = 0
     attempted_by: str = ""  # the host that noted the attempt, where it is known
 
 
@@ -87,6 +88,7 @@ class Ended(msgspec.Struct, frozen=True):
     tries: Sequence[shared_view.Try] = ()
     doubt: bool = False
     note: str | None = None
+    covered: bool = False  # a fallback of the host where it ended has told it
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -121,7 +123,7 @@ def _leaving(
         f"SELECT d.key, d.ends, s.raw, e.epoch, {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
         " LEFT JOIN shared e ON e.delivery = d.number"
         " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ? AND (s.stands_for IS NULL OR ?)"
-        " AND d.repeats <= 0 AND (e.delivery IS NULL OR (e.stage IN ('begun', 'told') AND e.origin = ?)) ORDER BY d.number LIMIT ?",
+        " AND (e.delivery IS NULL OR (e.stage IN ('begun', 'told') AND e.origin = ?)) ORDER BY d.number LIMIT ?",
         (here.destination, priority, after, digests, here.host, most),
     ).fetchall()
     return [
@@ -137,7 +139,7 @@ def handed_over(
     stage = "waits" if surely else "begun"
     connection.executemany(
         "INSERT INTO shared (delivery, id, target, origin, stage, since, epoch) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (delivery) DO UPDATE SET stage = excluded.stage, epoch = coalesce(epoch, excluded.epoch)",
+        " ON CONFLICT (delivery) DO UPDATE SET id = excluded.id, stage = excluded.stage, epoch = coalesce(epoch, excluded.epoch)",
         [(number, id_, here.target, here.host, stage, now, epoch) for number, id_ in handed.items()],
     )
     connection.executemany(
@@ -149,7 +151,8 @@ def handed_over(
 def begun(connection: sqlite3.Connection, here: Here, mine: Mapping[int, str], now: float) -> list[tuple[str, bool]]:
     """Deliveries of this host or others, by number, for which an attempt begins: the id of each, and whether another host accepted it."""
     connection.executemany(
-        "INSERT OR IGNORE INTO shared (delivery, id, target, origin, stage, since) VALUES (?, ?, ?, ?, 'begun', ?)",
+        "INSERT INTO shared (delivery, id, target, origin, stage, since) VALUES (?, ?, ?, ?, 'begun', ?) ON CONFLICT (delivery)"
+        " DO UPDATE SET id = excluded.id, stage = 'begun' WHERE origin = excluded.origin AND id <> excluded.id",  # a repetition
         [(number, id_, here.target, here.host, now) for number, id_ in mine.items()],
     )
     rows = connection.execute(
@@ -192,7 +195,7 @@ def _again(connection: sqlite3.Connection, here: Here, each: Arriving, now: floa
     if row is None and each.origin == here.host:
         row = _own(connection, here, each, now)
     if row is None:
-        return None
+        return _queue_again(connection, each, now) if each.repeats else None
     number, stage = row
     if each.attempted or (each.lapsed and not (is_known and stage == "waits")):
         connection.execute(
@@ -205,6 +208,27 @@ def _again(connection: sqlite3.Connection, here: Here, each: Arriving, now: floa
         )
     connection.execute("UPDATE shared SET stage = 'waits' WHERE id = ?", (each.id,))
     return bool(stage == "returned")
+
+
+def _queue_again(connection: sqlite3.Connection, each: Arriving, now: float) -> bool | None:
+    """A repetition of what was sent from here before goes on with that delivery; None: it was not."""
+    base = each.id.rpartition("/")[0]
+    row = connection.execute(
+        f"SELECT e.delivery FROM shared e JOIN deliveries d ON d.number = e.delivery WHERE d.state NOT IN {_OPEN}"  # noqa: S608 - constant text
+        " AND (e.id = ?1 OR (e.id > ?1 || '/' AND e.id < ?1 || '0'))",
+        (base,),
+    ).fetchone()
+    if row is None:
+        return None
+    connection.execute(
+        "UPDATE deliveries SET state = 'queued', reason = ?1, since = ?2, released = ?2, first_try = NULL, unknowns = 0, repeats = ?3,"
+        " doubt = ?4 WHERE number = ?5",
+        (_accepted_by(each), now, each.repeats, each.attempted or each.lapsed, row[0]),
+    )
+    connection.execute(
+        "UPDATE shared SET id = ?, stage = 'waits', since = ? WHERE delivery = ?", (each.id, now, row[0])
+    )
+    return True
 
 
 def _accepted_by(each: Arriving) -> str:
@@ -241,8 +265,8 @@ def _insert(connection: sqlite3.Connection, here: Here, each: Arriving, now: flo
 
 def _queue(connection: sqlite3.Connection, here: Here, each: Arriving, signal: int, now: float) -> int | None:
     cursor = connection.execute(
-        "INSERT OR IGNORE INTO deliveries (signal, destination, priority, state, since, reason, deadline, key, ends, doubt)"
-        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO deliveries (signal, destination, priority, state, since, reason, deadline, key, ends, doubt, repeats)"
+        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)",
         (
             signal,
             here.destination,
@@ -253,6 +277,7 @@ def _queue(connection: sqlite3.Connection, here: Here, each: Arriving, signal: i
             each.key,
             each.ends,
             each.attempted or each.lapsed,
+            each.repeats,
         ),
     )
     return cursor.lastrowid if cursor.rowcount == 1 else None
@@ -283,7 +308,8 @@ def ended(connection: sqlite3.Connection, target: str, among: Sequence[int] | No
     """
     only = "" if among is None else " AND e.delivery IN (SELECT value FROM json_each(?))"
     rows = connection.execute(
-        "SELECT e.id, e.origin, coalesce(d.state, 'dropped'), d.reason, d.message, e.delivery, coalesce(d.doubt, 0), e.note"  # noqa: S608, RUF100 - constant text
+        "SELECT e.id, e.origin, coalesce(d.state, 'dropped'), d.reason, d.message, e.delivery, coalesce(d.doubt, 0), e.note,"  # noqa: S608, RUF100 - constant text
+        " EXISTS (SELECT 1 FROM deliveries o WHERE o.signal = d.signal AND o.number > d.number AND o.state = 'sent')"
         " FROM shared e LEFT JOIN deliveries d ON d.number = e.delivery"
         " WHERE e.target = ? AND e.stage IN ('begun', 'waits', 'withdrawn') "
         f" AND (d.state IS NULL OR d.state NOT IN {_OPEN})"
@@ -295,8 +321,18 @@ def ended(connection: sqlite3.Connection, target: str, among: Sequence[int] | No
         (target,) if among is None else (target, json.dumps(list(among))),
     )
     return [
-        Ended(id_, origin, state, reason, message, "", shared_view.tries(connection, number), bool(doubt), note)
-        for id_, origin, state, reason, message, number, doubt, note in rows.fetchall()
+        Ended(
+            id_,
+            origin,
+            state,
+            reason,
+            message,
+            tries=shared_view.tries(connection, number),
+            doubt=bool(doubt),
+            note=note,
+            covered=bool(covered),
+        )
+        for id_, origin, state, reason, message, number, doubt, note, covered in rows.fetchall()
     ]
 
 

@@ -1,12 +1,55 @@
-"""A job for news: what became of this host's deliveries at other hosts (`shared`)."""
+"""Jobs for news: what became of this host's deliveries at other hosts (`shared`)."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import msgspec
+
+from tocsind.policy.delivery import Priority
+
+from . import acknowledgements, shared
+from .attempts import to_next_fallback
+from .records import Reroute
 from .shared import Ended
+
+
+class After(msgspec.Struct, frozen=True):
+    """What follows here for a destination when another host has sent: seconds until a repetition, by priority; fallbacks in order."""
+
+    every: Mapping[Priority, float]
+    fallbacks: Sequence[str]
+
+
+def record(
+    connection: sqlite3.Connection,
+    news: Sequence[Ended],
+    reasons: Mapping[str, str],
+    after: Mapping[str, After],
+    now: float,
+) -> tuple[list[shared.Settled], list[Reroute]]:
+    """Record what became of this host's deliveries at another one (`shared.settle`), and what follows: a repetition, or its own fallback.
+    Returns what has ended, and what goes to a fallback.
+    """
+    settled, moved = shared.settle(connection, news, reasons, now), list[Reroute]()
+    covered = {each.id for each in news if each.covered}
+    for each in settled:
+        number, order, priority, key, is_over, id_ = connection.execute(
+            "SELECT d.number, d.signal, d.priority, d.key, d.ends OR s.stands_for IS NOT NULL, e.id FROM deliveries d"
+            " JOIN signals s ON s.number = d.signal JOIN shared e ON e.delivery = d.number"
+            " WHERE s.id = ? AND d.destination = ?",
+            (each.signal, each.destination),
+        ).fetchone()
+        follows = after.get(each.destination, After({}, ()))
+        every = follows.every.get(Priority(priority))
+        if each.state == "sent" and every is not None and not is_over:
+            acknowledgements.schedule(connection, number, order, key, now + every)
+        elif each.state in {"dead", "unknown"} and id_ not in covered:
+            fallback = to_next_fallback(connection, number, follows.fallbacks, now)
+            moved += [Reroute(each.signal, each.destination, fallback)] if fallback else []
+    return settled, moved
 
 
 def under_way(connection: sqlite3.Connection, news: Sequence[Ended], now: float) -> list[str]:

@@ -81,11 +81,15 @@ class Exchange:
             end.id: f"{end.state} by {host}" + (f": {end.reason}" if end.reason else "") for end, host in readable
         }
         closed = [end for end in ended if end.id not in open_]
-        settled = await self._journal.run(shared.settle, closed, reasons, self._clock.steady())
+        after = {name: self.store.after(name) for name in self._targets.names(target)}
+        settled, moved = await self._journal.run(shared_news.record, closed, reasons, after, self._clock.steady())
         await self._engine.forget(target.name, self.store.host, [each.id for each in news if each.id not in open_])
         for one in settled:
             self._announce(one)
             self.store.waiters.release(one.signal)
+        self.store.announce_moves(moved)
+        if settled:
+            self.store.wakeups.notify_schedule()
 
     def _read(self, target: Target, news: Done) -> tuple[shared.Ended, str] | None:
         try:
@@ -170,5 +174,5 @@ class Exchange:
 
     def _named(self, item: shared.Arriving, name: str | None, target: Target) -> str | None:
         """The destination here. One of this host's own items keeps its own: two destinations may have one far end."""
-        own = item.id.rpartition("/")[2]
+        own = item.id.split("/")[2]
         return own if item.origin == self.store.host and own in self._targets.names(target) else name

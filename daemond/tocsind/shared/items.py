@@ -21,7 +21,7 @@ from tocsind.journal import LaneState, LimitState
 from tocsind.journal.shared import Arriving, Ended, Leaving
 from tocsind.journal.shared_view import Try
 from tocsind.journal.stories import Story
-from tocsind.policy.delivery import SETTLED
+from tocsind.policy.delivery import SETTLED, Delivery
 
 from .engine import Done, Item, Stored
 
@@ -30,6 +30,7 @@ AnyState = TypeVar("AnyState", LaneState, LimitState)
 VERSION: Final = 1
 HOST_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,96}")
 _LARGEST: Final = 1e15
+_SLASHES: Final = 2  # in an id; one more in that of a repetition
 _STATES: Final = frozenset(state.value for state in SETTLED)
 LAST_SENDER: Final = "last sender"  # the host whose journal knows at least as much as the engine
 _LIMIT, _LANE, _STORY = "limit ", "lane ", "story "
@@ -49,6 +50,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True):
     ends: bool
     raw: bool
     doubt: bool
+    repeats: int = 0
 
 
 class _Result(msgspec.Struct, frozen=True, array_like=True):
@@ -59,6 +61,7 @@ class _Result(msgspec.Struct, frozen=True, array_like=True):
     tries: tuple[Try, ...] = ()
     doubt: bool = False
     note: str | None = None
+    covered: bool = False
 
 
 class Unreadable(Exception):  # noqa: N818 - names the condition
@@ -75,9 +78,10 @@ class OtherVersion(Exception):  # noqa: N818 - names the condition
     """A host with another version of tocsin handed it over."""
 
 
-def id_of(host: str, signal: str, destination: str) -> str:
-    """The id of a delivery over all hosts."""
-    return f"{host}/{signal}/{destination}"
+def id_of(host: str, delivery: Delivery) -> str:
+    """The id over all hosts of a delivery, or of its present repetition."""
+    id_ = f"{host}/{delivery.id}/{delivery.destination}"
+    return f"{id_}/{delivery.repeats}" if delivery.repeats > 0 else id_
 
 
 def item_of(leaving: Leaving, host: str, far: str, offset: float, epoch: str) -> Item:
@@ -103,10 +107,10 @@ def item_of(leaving: Leaving, host: str, far: str, offset: float, epoch: str) ->
             leaving.ends,
             leaving.raw,
             delivery.maybe_duplicate,
+            max(0, delivery.repeats),
         )
     )
-    id_ = id_of(host, delivery.id, delivery.destination)
-    return Item(id_, delivery.priority, packed, leaving.epoch or epoch)
+    return Item(id_of(host, delivery), delivery.priority, packed, leaving.epoch or epoch)
 
 
 def arriving(stored: Stored, priority: int, offset: float) -> tuple[str, Arriving]:
@@ -119,6 +123,8 @@ def arriving(stored: Stored, priority: int, offset: float) -> tuple[str, Arrivin
             raise Unreadable("it says that another host accepted it")
         if not _is_sound(body):
             raise Unreadable("it has a number that is none")
+        if body.repeats < 0 or (body.repeats > 0) != (stored.id.count("/") == _SLASHES + 1):
+            raise Unreadable("its id is not that of its repetition")
         signal = Signal.from_dict(_signal_of(body.signal))
     except (msgspec.MsgspecError, InvalidSignal, ValueError, TypeError) as error:
         raise Unreadable(str(error)) from None
@@ -137,6 +143,7 @@ def arriving(stored: Stored, priority: int, offset: float) -> tuple[str, Arrivin
         raw=body.raw,
         attempted=stored.attempted or body.doubt,
         lapsed=stored.lapsed,
+        repeats=body.repeats,
         attempted_by=stored.attempted_by if HOST_NAME.fullmatch(stored.attempted_by) else "",
     )
 
@@ -144,7 +151,7 @@ def arriving(stored: Stored, priority: int, offset: float) -> tuple[str, Arrivin
 def done_of(ended: Ended, host: str, offset: float) -> Done:
     """How a delivery ended here, for the host that accepted it. `offset` as in `item_of`."""
     tries = tuple(_at(each, offset) for each in ended.tries)
-    result = _Result(ended.state, ended.reason, ended.message, host, tries, ended.doubt, ended.note)
+    result = _Result(ended.state, ended.reason, ended.message, host, tries, ended.doubt, ended.note, ended.covered)
     return Done(ended.id, ended.origin, _encode(result))
 
 
@@ -164,7 +171,16 @@ def ended_of(done: Done, offset: float) -> tuple[Ended, str]:
     state = "sent" if result.state == "digested" else result.state
     tries = [_at(each, -offset) for each in result.tries if _is_sound(each)]
     ended = Ended(
-        done.id, done.origin, state, result.reason, result.message, result.host, tries, result.doubt, result.note
+        done.id,
+        done.origin,
+        state,
+        result.reason,
+        result.message,
+        result.host,
+        tries,
+        result.doubt,
+        result.note,
+        result.covered,
     )
     return ended, result.host
 

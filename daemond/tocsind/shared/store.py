@@ -32,9 +32,12 @@ from tocsind.journal import (
     LimitState,
     RequestRecord,
     RequestStart,
+    Reroute,
+    SettledAttempt,
     epochs,
     limiter_state,
     shared,
+    shared_news,
     shared_view,
     stories,
 )
@@ -177,7 +180,7 @@ class SharedStore(JournalStore):
 
     async def _ids(self, target: Target, claimed: Sequence[Delivery]) -> list[tuple[str, bool]]:
         """The ids over all hosts of claimed deliveries, and whether another host accepted them."""
-        mine = {delivery.number: self._id(delivery) for delivery in claimed}
+        mine = {delivery.number: id_of(self.host, delivery) for delivery in claimed}
         now = self._clock.steady()
         return await self._retry_while_full(lambda: self._journal.run(shared.begun, self.here(target, ""), mine, now))
 
@@ -185,9 +188,28 @@ class SharedStore(JournalStore):
         """This host, a target and a destination that leads there, for the journal's jobs."""
         return shared.Here(self.host, target.name, destination)
 
-    def _id(self, delivery: Delivery) -> str:
-        id_ = id_of(self.host, delivery.id, delivery.destination)
-        return f"{id_}/{delivery.repeats}" if delivery.repeats > 0 else id_
+    def after(self, destination: str) -> shared_news.After:
+        """What follows here when another host has sent to a destination."""
+        options = self._config.current.destinations.get(destination)
+        repeat = options.repeat if options else None
+        every = {
+            priority: seconds for priority in Priority if repeat and (seconds := repeat.every(priority)) is not None
+        }
+        return shared_news.After(every, self._fallbacks(destination))
+
+    def announce_moves(self, moved: Sequence[Reroute]) -> None:
+        """What ended at another host without having arrived goes to fallbacks of this one."""
+        self._announce_moves(moved, "it could not be delivered there")
+
+    def _repeat_at(self, delivery: Delivery, now: float) -> float | None:
+        """As in the base. What another host accepted is repeated there."""
+        return None if self._origin(delivery) else super()._repeat_at(delivery, now)
+
+    def _settled_attempt(self, delivery: Delivery, outcome: Outcome, retry: Retry, now: float) -> SettledAttempt:
+        """As in the base. What a host accepted that is there takes the fallback of that one."""
+        attempt, target = super()._settled_attempt(delivery, outcome, retry, now), self.targets.of(delivery.destination)
+        is_there = target is not None and self._origin(delivery) in target.seen
+        return msgspec.structs.replace(attempt, chain=()) if is_there else attempt
 
     async def settle(
         self,
