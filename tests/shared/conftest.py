@@ -24,6 +24,12 @@ from tocsind.testing.engine import MemoryEngine
 PROGRAM = os.environ.get("TOCSIN_TEST_ENGINE", "redis-server")  # or valkey-server
 
 
+def free_port() -> int:
+    """A TCP port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
 class RedisServer:
     """redis-server in a folder of its own, with an append-only file; it can be killed and started again."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -18,7 +17,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.harness import until
-from tests.shared.conftest import PROGRAM, RedisServer
+from tests.shared.conftest import PROGRAM, RedisServer, free_port
 
 from tocsind.config.shared import EngineAddress
 from tocsind.shared import client as clients
@@ -153,11 +152,6 @@ def listening(server: RedisServer) -> int:
     while (port := free_port()) and server.command("CONFIG", "SET", "port", str(port)) != "OK":
         pass
     return port
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture
