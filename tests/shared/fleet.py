@@ -41,7 +41,7 @@ class Fleet:
             self.engine.start()
         self.engine.command("REPLICAOF", "NO", "ONE")
         for way in self.ways:
-            way.drops, way.delay = False, lambda: 0.0
+            way.mend()
         for host in self.hosts:
             host.process.send_signal(signal.SIGCONT)
             if host.process.poll() is not None:

@@ -14,13 +14,15 @@ from typing import Self
 class Way:
     """Relays to the socket `upstream`. `drops`: swallow all bytes and end no connection, as a network does that is cut.
 
-    `delay` gives the seconds by which each piece is late.
+    `deaf_at`: swallow answers from when these bytes have passed to the engine. `delay` gives the seconds by which each piece is late.
     """
 
     def __init__(self, path: Path, upstream: Path) -> None:
         self.path = path
         self.upstream = upstream
         self.drops = False
+        self.deaf_at: bytes | None = None
+        self._is_deaf = False
         self.delay: Callable[[], float] = lambda: 0.0
         self._listener = socket.socket(socket.AF_UNIX)
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
@@ -28,6 +30,13 @@ class Way:
     @property
     def url(self) -> str:
         return f"unix://{self.path}"
+
+    def mend(self) -> None:
+        """Work as a way does; connections that lost something end."""
+        is_spoilt = self.drops or self._is_deaf
+        self.drops, self._is_deaf, self.deaf_at, self.delay = False, False, None, lambda: 0.0
+        if is_spoilt:
+            self.cut()
 
     def lead_to(self, upstream: Path) -> None:
         """Lead to another engine from now on; connections to the one before end."""
@@ -62,13 +71,14 @@ class Way:
                     _end(near, far)
                     continue
                 self._pairs.add((near, far))
-                for way in ((near, far), (far, near)):
-                    Thread(target=self._relay, args=way, daemon=True).start()
+                Thread(target=self._relay, args=(near, far), daemon=True).start()
+                Thread(target=self._relay, args=(far, near), kwargs={"answers": True}, daemon=True).start()
 
-    def _relay(self, source: socket.socket, to: socket.socket) -> None:
+    def _relay(self, source: socket.socket, to: socket.socket, *, answers: bool = False) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                if not self.drops:
+                self._is_deaf |= not answers and self.deaf_at is not None and self.deaf_at in data
+                if not (self.drops or (answers and self._is_deaf)):
                     time.sleep(self.delay())
                     to.sendall(data)
         while self.drops:

@@ -46,6 +46,8 @@ _NO_ENGINE: Final = (
     LookupError,
     AttributeError,
     RecursionError,
+    OverflowError,
+    MemoryError,
 )  # of the parser
 
 Argument = str | bytes | int
@@ -105,6 +107,8 @@ class Client:
             self._redis.connection_pool.disconnect(inuse_connections=False)
             raise EngineRefuses(f"{self._name} refuses this host: {error}") from None
         except ResponseError as error:
+            if "unauthenticated" in str(error):  # what Redis says to a long command before it says NOAUTH
+                raise EngineRefuses(f"{self._name} refuses this host: it asks for a password") from None
             reason = f"the engine refuses a command: {error}"
         except _NO_ENGINE:
             reason = "what answers is no engine"

@@ -31,7 +31,7 @@ from .engine import RENEW_SECONDS, EngineAway
 from .exchange import Exchange
 from .leases import Lanes, Leases
 from .presence import CLAIM_SECONDS, NOTE_SECONDS, Presence
-from .store import ALONE_AFTER, SharedStore
+from .store import SharedStore
 from .view import EngineState, View
 
 POLL_SECONDS: Final = 1.0
@@ -40,6 +40,7 @@ RETRY_SECONDS: Final = 0.5
 REJOIN_SECONDS: Final = 1.5  # after an outage: first every host reports what it sent alone, then leases are taken
 RELEASE_SECONDS: Final = 10.0  # at the end, for requests in flight
 GOODBYE_SECONDS: Final = 3.0
+LOOK_SECONDS: Final = 2.0  # without the engine: for what has waited for long enough
 ALARM_SECONDS: Final = 60.0
 
 
@@ -70,7 +71,7 @@ class Hub:
         self._poll_at = 0.0  # monotonic
         self._has_alarmed = False
         self._has_hinted = False  # lanes know that they send alone
-        self._sends_alone_since = 0.0
+        self._looked_at = -inf  # monotonic
         presence = Presence(self._engine, self._host, clock, emit)
         self.view = View(self._state, presence, self._targets, journal, clock, host=self._host)
 
@@ -215,7 +216,7 @@ class Hub:
         self._store.wake()
 
     def _check_outage(self) -> None:
-        """Let the lanes know when they send alone, and again when what the engine has may be sent."""
+        """Let the lanes know when they send alone, and from time to time look again for what may be sent now."""
         now = self._clock.now()
         if not self._targets.is_away(now):
             return
@@ -223,11 +224,10 @@ class Hub:
         for target in self._targets:
             self._leases.troubles.stand_by(target)
         if not self._has_hinted:
-            self._sends_alone_since, self._rejoins_at = now, inf
+            self._looked_at, self._rejoins_at = -inf, inf
             self._share_limits(alone=True)
-            self._refresh()  # what was read while this host held leases is not only its own
-        elif now - self._sends_alone_since > ALONE_AFTER:
-            self._sends_alone_since = now
+        if now - self._looked_at > LOOK_SECONDS:
+            self._looked_at = now
             self._refresh()
 
     def _refresh(self) -> None:

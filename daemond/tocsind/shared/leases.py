@@ -186,7 +186,7 @@ class Leases:
             tended.epoch,
             known if followed else "",
             target.sent_since(now - SENDERS_SECONDS),
-            target.token,
+            target.token or f"{self._store.host}:0",
             attempts,
         )
         await self.report(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
+from functools import partial
 from math import isfinite
 from typing import Any, Final, TypeVar
 
@@ -46,6 +47,7 @@ from .engine import (
 T = TypeVar("T")
 
 NEWS_KEPT_MS: Final = 30 * 86_400_000  # for a host that is away
+STRANGE: Final = "the engine answers with something else than was asked for"
 TOO_OLD: Final = "the engine is too old: "
 
 
@@ -65,9 +67,8 @@ class RedisEngine:
         keys = _keys(target, "lease", "fence", "epoch", "hosts", "trouble", "witnesses", "past")
         times = (LEASE_MS, SETTLING_MS, SEEN_MS)
         arguments = (host, token, int(wants), *times, new_id(), int(alone), trouble)
-        held, now, epoch, seen, young, notes, missing = _list(await self._run(scripts.TEND, keys, arguments))
-        flat = _list(notes)
-        troubles = {_text(name): _bytes(note) for name, note in zip(flat[::2], flat[1::2], strict=True)}
+        held, now, epoch, seen, young, notes, missing = _row(7, await self._run(scripts.TEND, keys, arguments))
+        troubles = {_text(name): _bytes(note) for name, note in _pairs(notes)}
         names = list(map(_text, _list(seen)))
         return Tended(_text(held), _int(now), _text(epoch), names, bool(young), troubles, _int(missing))
 
@@ -84,16 +85,15 @@ class RedisEngine:
     async def look(self, target: str, host: str, after: Mapping[int, str] | None, most: int) -> Seen:
         keys = _keys(target, f"news:{host}", "open", "epoch", "witnesses", "past", *_STREAMS)
         begins = [""] * 4 if after is None else [f"({after[n]}" if after.get(n) else "-" for n in range(4)]
-        news, items, is_all = _list(await self._run(scripts.LOOK, keys, (most, LONGEST_ID, LARGEST_BODY, *begins)))
-        told = _list(news)
+        news, items, is_all = _row(3, await self._run(scripts.LOOK, keys, (most, LONGEST_ID, LARGEST_BODY, *begins)))
         return Seen(
-            [Done(_text(id_), host, _bytes(end)) for id_, end in zip(told[::2], told[1::2], strict=True)],
+            [Done(_text(id_), host, _bytes(end)) for id_, end in _pairs(news)],
             [
                 (
                     _int(priority),
                     Stored(_text(place), _text(id_), _bytes(body), bool(tried), bool(lapsed), _host(tried)),
                 )
-                for priority, place, id_, body, tried, lapsed in map(_list, _list(items))
+                for priority, place, id_, body, tried, lapsed in map(partial(_row, 6), _list(items))
             ],
             bool(is_all),
         )
@@ -123,12 +123,9 @@ class RedisEngine:
         return list(map(_text, _list(found)))
 
     async def learned(self, target: str) -> Learned:
-        state, asked = map(
-            _list,
-            _list(await self._run(scripts.LEARNED, _keys(target, "state", "asked"), (LARGEST_STATE, MAX_REQUESTS))),
-        )
-        known = {_text(name): _bytes(value) for name, value in zip(state[::2], state[1::2], strict=True)}
-        return Learned(known, _requests(asked))
+        keys, limits = _keys(target, "state", "asked"), (LARGEST_STATE, MAX_REQUESTS)
+        state, asked = _row(2, await self._run(scripts.LEARNED, keys, limits))
+        return Learned({_text(name): _bytes(value) for name, value in _pairs(state)}, _requests(asked))
 
     async def account(self, target: str, host: str, account: Account) -> None:
         keys = _keys(target, "epoch", "witnesses", "past", "open")
@@ -146,8 +143,8 @@ class RedisEngine:
         windows = [number for window in question.windows for number in window]
         keys = _keys(scope, "log", "since", "hosts", "urgent", "limit")
         answer = await self._run(scope_scripts.ASK, keys, (*head, *times, new_id(), int(question.alone), *windows))
-        wait, now, epoch, hosts, state, log = _list(answer)
-        return Room(_int(wait), _int(now), _text(epoch), _int(hosts), _requests(_list(log)), _bytes(state))
+        wait, now, epoch, hosts, state, log = _row(6, answer)
+        return Room(_int(wait), _int(now), _text(epoch), _int(hosts), _requests(log), _bytes(state))
 
     async def answered(self, scope: str, request: str, ago: int | None) -> None:
         await self._run(scope_scripts.ANSWERED, _keys(scope, "log"), (request, _or_none(ago), MAX_REQUESTS))
@@ -257,7 +254,7 @@ def _host(token: object) -> str:
 
 
 def _noted(answer: object) -> list[Noted]:
-    rows = map(_list, _list(answer))
+    rows = map(partial(_row, 4), _list(answer))
     return [Noted(_text(host), _int(at), _int(ago), _bytes(note)) for host, at, ago, note in rows]
 
 
@@ -271,10 +268,9 @@ def _info(client: redis.Redis) -> dict[str, Any]:
     return {**client.info("server"), **client.info("persistence"), **client.info("memory")}
 
 
-def _requests(flat: Sequence[object]) -> list[tuple[str, int]]:
+def _requests(answer: object) -> list[tuple[str, int]]:
     """Requests with the times of their answers; without what has no time."""
-    scores = [(_text(name), float(_text(at))) for name, at in zip(flat[::2], flat[1::2], strict=True)]
-    return [(name, int(at)) for name, at in scores if isfinite(at)]
+    return [(_text(name), int(at)) for name, score in _pairs(answer) if isfinite(at := _float(score))]
 
 
 def _or_none(ago: int | None) -> Argument:
@@ -299,6 +295,25 @@ def _list(answer: object) -> list[object]:
     return _typed(answer, list)
 
 
+def _row(length: int, answer: object) -> list[object]:
+    row = _list(answer)
+    if len(row) != length:
+        raise EngineAway(STRANGE)
+    return row
+
+
+def _pairs(answer: object) -> list[tuple[object, object]]:
+    flat = _list(answer)
+    return list(zip(flat[::2], flat[1::2], strict=False))
+
+
+def _float(answer: object) -> float:
+    try:
+        return float(_text(answer))
+    except ValueError:
+        raise EngineAway(STRANGE) from None
+
+
 def _bytes(answer: object) -> bytes:
     return _typed(answer, bytes)
 
@@ -313,5 +328,5 @@ def _text(answer: object) -> str:
 
 def _typed(answer: object, kind: type[T]) -> T:
     if not isinstance(answer, kind):
-        raise EngineAway("the engine answers with something else than was asked for")
+        raise EngineAway(STRANGE)
     return answer

@@ -138,9 +138,10 @@ class SharedStore(JournalStore):
         permitted = [delivery for delivery in batch if delivery.priority in DEGRADED]
         if len(permitted) < len(batch):
             self.wakeups.rewind([asking.destination])
-        await self._journal.run(epochs.doubt, [delivery.number for delivery in permitted])
-        claimed = await super().begin(permitted, asking)
-        await self._ids(target, claimed)
+        async with target.moving:  # the answer of a hand-over may be on its way
+            await self._journal.run(epochs.doubt, [delivery.number for delivery in permitted])
+            claimed = await super().begin(permitted, asking)
+            await self._ids(target, claimed)
         return claimed
 
     async def _begin(self, target: Target, claimed: list[Delivery], asking: RequestStart) -> list[Delivery]:

@@ -1,0 +1,103 @@
+"""Servers that answer with an error, or with what is no answer: the engine is away, and may be asked again."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+
+import pytest
+import trio
+from tests.shared.conftest import RedisServer
+
+from tocsind.config.shared import EngineAddress
+from tocsind.secret import Secret
+from tocsind.shared.engine import EngineAway
+from tocsind.shared.redis_engine import RedisEngine
+
+REFUSALS = {
+    "LOADING Redis is loading the dataset in memory": "loading",
+    "NOAUTH Authentication required.": "uthentication",
+    "NOPERM this user has no permissions to run the 'evalsha' command": "permission",
+    "READONLY You can't write against a read only replica.": "read only",
+    "OOM command not allowed when used memory > 'maxmemory'.": "maxmemory",
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.": "persist",
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.": "MASTER",
+    "BUSY Redis is busy running a script.": "busy",
+    "CLUSTERDOWN The cluster is down": "cluster",
+    "MOVED 3999 127.0.0.1:6381": "6381",
+    "ERR max number of clients reached": "clients",
+}
+GARBAGE = (
+    b"",
+    b"\r\n",
+    b"$-5\r\n",
+    b"$99999999999999999999\r\n",
+    b"$5\r\nabc",
+    b":x\r\n",
+    b"*1000000000\r\n:1\r\n",
+    b"*1\r\n" * 5000,
+    b"*2\r\n$1\r\na\r\n*-1\r\n",
+    b"+OK\r\n",
+    b"%1\r\n+a\r\n+b\r\n",
+    b"\x00\xff" * 100,
+    b"HTTP/1.1 200 OK\r\n\r\n",
+    *(random.Random(seed).randbytes(64) + b"\r\n" for seed in range(20)),
+)
+
+
+async def steps(answers: list[bytes]) -> list[str]:
+    """What a step raises against a server that gives each connection the next of these answers, to all that it is asked."""
+    found, left = [], iter(answers)
+
+    async def serve(stream: trio.SocketStream) -> None:
+        answer = next(left, b"")
+        async for _ in stream:
+            await stream.send_all(answer)
+            if not answer.startswith(b"-"):
+                return
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        engine = RedisEngine(EngineAddress("127.0.0.1", listeners[0].socket.getsockname()[1]))
+        for _ in answers:
+            with pytest.raises(EngineAway) as away:
+                await engine.tend("t", "h", token="", wants=True)
+            found.append(str(away.value))
+        await engine.aclose()
+        nursery.cancel_scope.cancel()
+    return found
+
+
+async def test_each_refusal_is_named_and_leaves_a_client_that_works() -> None:
+    found = await steps([f"-{text}\r\n".encode() for text in REFUSALS])
+    assert [text for text, word in zip(found, REFUSALS.values(), strict=True) if word not in text] == []
+
+
+async def test_what_is_no_answer_is_an_engine_that_is_away() -> None:
+    assert len(await steps(list(GARBAGE))) == len(GARBAGE)
+
+
+async def test_a_password_that_the_engine_asks_for_later_is_named_and_works_when_it_is_lifted(
+    redis_server: RedisServer,
+) -> None:
+    engine = RedisEngine(EngineAddress(path=str(redis_server.socket)))
+    await engine.tend("t", "h", token="", wants=True)
+    redis_server.command("CONFIG", "SET", "requirepass", "hidden-word")
+    redis_server.command("-a", "hidden-word", "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    with pytest.raises(EngineAway):  # the connection has gone
+        await engine.tend("t", "h", token="", wants=True)
+    with pytest.raises(EngineAway, match="password"):
+        await engine.tend("t", "h", token="", wants=True)
+    redis_server.command("-a", "hidden-word", "CONFIG", "SET", "requirepass", "")
+    await engine.tend("t", "h", token="", wants=True)
+    await engine.aclose()
+
+
+async def test_a_wrong_password_of_a_user_is_not_shown(redis_server: RedisServer) -> None:
+    redis_server.command("ACL", "SETUSER", "one", "on", ">right-word", "~tocsin:*", "+@all")
+    address = EngineAddress(path=str(redis_server.socket), user="one", password=Secret("wrong-word"))
+    engine = RedisEngine(address)
+    with pytest.raises(EngineAway) as refused:
+        await engine.tend("t", "h", token="", wants=True)
+    assert "wrong-word" not in str(refused.value)
+    await engine.aclose()
