@@ -222,6 +222,13 @@ async def test_command_without_an_interpreter_is_deferred(tmp_path: Path) -> Non
     )
 
 
+def test_command_that_is_no_program_is_warned_about(tmp_path: Path) -> None:
+    path = Path(script(tmp_path, "true"))
+    assert configured(command=[str(path)]).warnings == configured(command=["/bin/true"]).warnings
+    path.write_text("echo a script without its first line\n")
+    assert "does not begin with #!" in " ".join(configured(command=[str(path)]).warnings)
+
+
 async def test_command_that_is_no_program_disables_the_destination(tmp_path: Path) -> None:
     path = tmp_path / "command"
     path.write_text("echo a script without its first line\n")

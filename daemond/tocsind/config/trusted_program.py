@@ -25,6 +25,20 @@ def missing(path: str) -> str | None:
     return None if Path(path).exists() else f"{path} does not exist"
 
 
+def is_program(path: str) -> bool:
+    """Whether a file begins as programs do: a script with #!, or machine code. One that cannot be read counts as a program."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not block
+    except OSError:
+        return True
+    try:
+        return os.read(file, 4).startswith((b"#!", b"\x7fELF"))
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+
+
 def problem_with(path: str) -> str | None:
     """Why a program must not or cannot be started; None when it can. Blocks for a few system calls."""
     try:

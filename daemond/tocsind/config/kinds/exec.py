@@ -62,6 +62,8 @@ def _command(location: Location) -> tuple[str, ...]:
     if not isinstance(location.value, list) or not location.value:
         raise Mistake(f"must be a list like {_EXAMPLE}, not {kind_of(location.value)}; no shell reads it")
     program = trusted_program.program(location.at(0))
+    if not trusted_program.is_program(program):
+        location.at(0).warn("does not begin with #!, as #!/bin/sh: it cannot be started")
     return (program, *(_argument(location.at(place)) for place in range(1, len(location.value))))
 
 
