@@ -2,6 +2,7 @@
 
     accept           stores signals in the journal and makes receipts
     settle           the lanes' store: claims deliveries, records outcomes, moves deliveries to fallbacks
+    saved_state      the part of it that saves and loads what outlives a restart
     quiet            what quiet hours and the delays of routes hold back, now
     timekeeper       does what is due at an instant: quiet hours begin and end, delays end, alerts are repeated
     wakeups          the running lanes, and the ways to wake them

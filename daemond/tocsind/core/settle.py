@@ -8,15 +8,12 @@ does both in one commit.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
-
-import trio
 
 from tocsin.signals import Signal
 from tocsind.clock import Clock
-from tocsind.errors import StorageFailed, StorageFull
+from tocsind.errors import StorageFailed
 from tocsind.events import (
     Ambiguous,
     Dead,
@@ -28,21 +25,18 @@ from tocsind.events import (
     Held,
     Rerouted,
     Sent,
-    StorageProblem,
 )
 from tocsind.journal import (
     Connection,
     Journal,
     LaneState,
     LimitState,
-    RequestRecord,
     RequestStart,
     Reroute,
     SettledAttempt,
     attempts,
     digests,
     held,
-    limiter_state,
     maintenance,
     queue,
     repeats,
@@ -62,15 +56,12 @@ from tocsind.rendering.digest import digest
 from .active_config import ActiveConfig
 from .disk_guard import DiskGuard
 from .quiet import Quiet
+from .saved_state import SavedState
 from .waiters import Waiters
 from .wakeups import Wakeups
 
-T = TypeVar("T")
 
-RETRY_INTERVAL = 1.0  # seconds between two tries to commit while the disk is full
-
-
-class JournalStore:
+class JournalStore(SavedState):
     """The lanes' store (`delivery.store.DeliveryStore`) in the journal. `jitter` draws from [0, 1) for the backoff."""
 
     def __init__(
@@ -86,14 +77,12 @@ class JournalStore:
         emit: Emit,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._journal = journal
+        super().__init__(journal, disk_guard, emit)
         self._config = config
-        self._disk_guard = disk_guard
         self._waiters = waiters
         self._wakeups = wakeups
         self._quiet = quiet
         self._clock = clock
-        self._emit = emit
         self._jitter = jitter
 
     # --- attempts -----------------------------------------------------------------------------------------------------
@@ -376,39 +365,6 @@ class JournalStore:
         if lane:
             lane.refresh()
         return len(made.originals)
-
-    # --- state of lanes and limits that outlives a restart ----------------------------------------------------------------
-
-    async def load_lane(self, destination: str) -> LaneState:
-        """The saved state of a lane."""
-        return await self._journal.run(limiter_state.load_lane, destination)
-
-    async def load_limit(self, scope: str) -> LimitState:
-        """The saved state of a rate limit."""
-        return await self._journal.run(limiter_state.load_limit, scope)
-
-    async def requests(self, channel: str, destination: str) -> list[RequestRecord]:
-        """The last requests to a channel, and those of a destination to any channel; oldest first."""
-        return await self._journal.run(limiter_state.requests, channel, destination)
-
-    async def save(self, lane: LaneState | None, scopes: Sequence[LimitState]) -> None:
-        """Save the state of a lane and of rate limits."""
-        await self._retry_while_full(lambda: self._journal.run(limiter_state.save, lane, scopes))
-
-    async def _retry_while_full(self, commit: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a commit that must precede every other change of its deliveries until the disk has room for it."""
-        reported = False
-        while True:
-            try:
-                return await commit()
-            except StorageFull as full:
-                if await self._journal.use_reserve():
-                    self._disk_guard.check()
-                    continue
-                if not reported:
-                    self._emit(StorageProblem(f"{full}; outcomes are kept in memory until they can be written"))
-                reported = True
-            await trio.sleep(RETRY_INTERVAL)
 
 
 def _hold(connection: Connection, holds: Mapping[int, Hold], later: Mapping[int, float], now: float) -> None:

@@ -35,7 +35,8 @@ from tocsind.rendering.quiet_digest import quiet_digest
 from .active_config import ActiveConfig
 from .operator import Operator
 from .quiet import Quiet
-from .settle import RETRY_INTERVAL, JournalStore
+from .saved_state import RETRY_INTERVAL
+from .settle import JournalStore
 from .waiters import Waiters
 from .wakeups import Wakeups
 
