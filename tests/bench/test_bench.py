@@ -40,6 +40,7 @@ ROWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bench", BENCHES.values(), ids=BENCHES)
 def test_bench_counts_every_signal_and_measures_every_row(bench: Bench) -> None:
     table = bench(Size.TINY)
