@@ -35,7 +35,7 @@ class Edited(Event, frozen=True):
     deliveries: int
 
 
-class Ambiguous(Event, frozen=True):
+class Ambiguous(Event, frozen=True, omit_defaults=True):
     """A request ended without an answer, so the delivery may have arrived. It is not sent to this destination again."""
 
     level: ClassVar[str] = "warning"
@@ -55,7 +55,7 @@ class Deferred(Event, frozen=True):
     reason: str
 
 
-class Dead(Event, frozen=True):
+class Dead(Event, frozen=True, omit_defaults=True):
     """A delivery is dead: no further attempt follows, and the journal keeps it for the operator."""
 
     level: ClassVar[str] = "error"
@@ -65,7 +65,7 @@ class Dead(Event, frozen=True):
     origin: str | None = None
 
 
-class Expired(Event, frozen=True):
+class Expired(Event, frozen=True, omit_defaults=True):
     """A delivery's deadline passed before it was sent."""
 
     level: ClassVar[str] = "warning"
