@@ -80,7 +80,7 @@ def test_every_kind_beside_a_file_takes_little_memory_at_rest(tmp_path: Path) ->
     with ExitStack() as stack:
         daemons = {
             (name, number): stack.enter_context(
-                DaemonProcess(tmp_path / f"{name}{number}", config, ENVIRONMENT).start()
+                DaemonProcess(tmp_path / f"{name}{number}", config, ENVIRONMENT, executed=True).start()
             )
             for number in range(DAEMONS)
             for name, config in configs.items()
