@@ -421,6 +421,16 @@ def test_command_tail_prints_one_line_an_event(serve: Serve, capsys: Capture) ->
         ),
         (
             {
+                "event": "destination-note",
+                "level": "warning",
+                "destination": "d",
+                "note": "no ids",
+                "is_problem": False,
+            },
+            "00:01:40 !  destination-note d: note no ids",
+        ),
+        (
+            {
                 "event": "accepted",
                 "id": ID,
                 "title": "x" * 99,

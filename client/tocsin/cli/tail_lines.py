@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 _COLOUR = {"warning": "yellow", "error": "red", "debug": "dim"}
 _MARK = {"warning": "!", "error": "!!"}
-_SHOWN_BEFORE = frozenset({"event", "at", "level", "id", "title", "destination", "destinations", "reason", "message"})
+_SHOWN_BEFORE = frozenset(
+    {"event", "at", "level", "id", "title", "destination", "destinations", "reason", "message", "is_problem"}
+)
 _LONGEST_TITLE = 60
 _CONTINUED = " " * 12  # before a second line
 _DURATIONS = {  # fields in seconds, and how they are said
