@@ -12,6 +12,7 @@ from . import (
     b10_idle,
     b11_trading,
     b12_hosts,
+    b12r_real_hosts,
     b13_http,
 )
 from .command import main
@@ -28,6 +29,7 @@ BENCHES = {
     "b10": b10_idle.measure,
     "b11": b11_trading.measure,
     "b12": b12_hosts.measure,
+    "b12r": b12r_real_hosts.measure,
     "b13": b13_http.measure,
 }
 
