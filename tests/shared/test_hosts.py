@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,17 @@ def limited() -> Iterator[FakeProcess]:
 
 @contextmanager
 def hosts(
-    folder: Path, fake: FakeProcess, engine: RedisServer, n: int = 3, *, extra: str = "", first: str | None = None
+    folder: Path,
+    fake: FakeProcess,
+    engine: RedisServer,
+    n: int = 3,
+    *,
+    extra: str = "",
+    first: str | None = None,
+    limits: Mapping[str, str] = LIMITS,
 ) -> Iterator[list[DaemonProcess]]:
     """Daemons that share one webhook, with a lane that has a holder. `first`: the first one's way to the engine."""
-    rest = f"{extra}\n" + discord("d", fake.webhooks[0]["url"], **LIMITS) + route("d")
+    rest = f"{extra}\n" + discord("d", fake.webhooks[0]["url"], **limits) + route("d")
     urls = [first or engine.url, *[engine.url] * (n - 1)]
     with ExitStack() as stack:
         found = [
