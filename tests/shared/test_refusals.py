@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import random
+import ssl
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import pytest
 import trio
+from tests.harness import need
 from tests.shared.conftest import RedisServer
 
 from tocsind.config.shared import EngineAddress
@@ -101,3 +105,28 @@ async def test_a_wrong_password_of_a_user_is_not_shown(redis_server: RedisServer
         await engine.tend("t", "h", token="", wants=True)
     assert "wrong-word" not in str(refused.value)
     await engine.aclose()
+
+
+async def test_a_certificate_of_another_name_is_refused_and_said(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    kind = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    names = ("-subj", "/CN=redis.example.com", "-addext", "subjectAltName=DNS:redis.example.com")
+    making = [need("openssl"), "req", *kind, *names, "-keyout", str(key), "-out", str(certificate)]
+    await trio.run_process(making, capture_stderr=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+
+    async def serve(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        with suppress(trio.BrokenResourceError):
+            await stream.receive_some()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_ssl_over_tcp, serve, 0, context, host="127.0.0.1"))
+        port = listeners[0].transport_listener.socket.getsockname()[1]
+        address = EngineAddress("127.0.0.1", port, tls=True, password=Secret("hidden-word"), ca=str(certificate))
+        engine = RedisEngine(address)
+        with pytest.raises(EngineAway, match=r"not valid for '127\.0\.0\.1'") as refused:
+            await engine.tend("t", "h", token="", wants=True)
+        assert "hidden-word" not in str(refused.value)
+        await engine.aclose()
+        nursery.cancel_scope.cancel()
