@@ -5,6 +5,7 @@
     items          what is handed over, as bytes; what comes back is checked
     targets        what this host knows of each lease
     scopes         limits that several targets share: room for each request; scope_scripts: the engine's part
+    companions     which host is to hold targets that share a limit
     store          the lanes' store: the journal, and the engine's steps around it
     trouble        hosts that do not get through: who should hold a lease, and what is shut out; taking: back from others, for a fallback
     exchange       hand over, fetch, record news; leases: tend them, take over, give back
@@ -70,10 +71,12 @@ such streams 8,000 to 14,000 (0.05 ms), coredis on trio 2,600 to 5,600 (0.16 ms)
 server, and 200 cancelled steps, with one connection each. redis-py costs 8 MB and 50 ms at the start of a daemon with [shared]; it knows
 Redis' errors, TLS and Sentinel, and other people maintain it.
 
-One lease for all targets of a scope, and shares of its limit for hosts that do not know all targets, would need more: a share is wasted
-while the other host is idle, each change of their number needs an agreement, and a channel that becomes known late moves leases.
+To hold all targets of a scope by one host is only a preference (`companions`): as a rule it would need shares of the limit for hosts that
+do not know all targets, and a share is wasted while the other host is idle, each change of their number needs an agreement, and a channel
+that becomes known late moves leases while requests leave.
 
-Known limits. Limits of an address (requests of one machine to one server) are not shared: each host has its own address. A repetition
+Known limits. Hosts that hold different targets of a scope pace less evenly than one host: each knows of the others' requests within a
+second. Limits of an address (requests of one machine to one server) are not shared: each host has its own address. A repetition
 (`repeat`) goes on at the host that sent the alert, and `ack` is asked there. A file that comes with a signal stays on its host. A
 destination without its secret is not known by its far end: that host's signals take its fallback, although other hosts could send them.
 """

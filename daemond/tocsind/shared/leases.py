@@ -12,6 +12,7 @@ from tocsind.events import Emit, EngineForgot, EngineRestarted, LeaseLeft, Lease
 from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, epochs, shared, shared_view, stories
 from tocsind.policy.patience import ShutOut, Trouble
 
+from .companions import Companions
 from .engine import Account, Learned, Tended
 from .exchange import Exchange
 from .items import LAST_SENDER, lane_in, limits_in, stories_in
@@ -63,13 +64,17 @@ class Leases:
         self._clock = clock
         self._emit = emit
         self.troubles = Troubles(self._targets, lanes, clock, self._store.host)
+        self._companions = Companions(self._targets, self._store.scopes, clock, self._store.host)
         self.forgot_at: float | None = None  # monotonic: when the engine was last found without its memory
 
     async def tend(self, target: Target, *, wants: bool) -> None:
-        """Renew the lease, or take it when it is free and this host `wants` it."""
+        """Renew the lease, or take it when it is free and this host `wants` it; or hand it on to where it belongs."""
         before, had = target.holder, target.ready
-        own = self.troubles.own(target)
-        wants = wants and self.troubles.may_hold(target, own)
+        own, is_elsewhere = self.troubles.own(target), self._companions.belongs_elsewhere(target)
+        if target.is_leaving or (is_elsewhere and target.holds(self._clock.now())):
+            await self._hand_on(target, own)
+            return
+        wants = wants and not is_elsewhere and self.troubles.may_hold(target, own)
         asked, tended = await self._ask(target, own, wants=wants)
         if await self._compare_epochs(target, tended):
             asked, tended = await self._ask(target, own, wants=wants)  # no lease is given before that
@@ -94,6 +99,17 @@ class Leases:
         await self._give_back(target)
         for name in self._targets.names(target):
             self._emit(LeaseLeft(name, reason))
+
+    async def _hand_on(self, target: Target, own: Outs) -> None:
+        """Begin nothing more, and give the lease back when nothing is in flight."""
+        target.is_leaving, target.ready = True, False
+        if target.requests or target.starting or target.settling:
+            await self._ask(target, own, wants=False)  # it is kept until then
+            return
+        await self._store.report_all(target)
+        await self._engine.release(target.name, target.token)
+        target.is_leaving, target.holder, target.changed_at = False, "", self._clock.now()
+        await self._give_back(target)
 
     async def _meet(self, tended: Tended) -> None:
         if tended.hosts > 1 and self._targets.is_alone:

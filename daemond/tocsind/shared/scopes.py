@@ -102,6 +102,10 @@ class Scopes:
         scope = self._of(destination)
         return scope.hosts if scope else 1
 
+    def names(self, destinations: Iterable[str]) -> set[str]:
+        """The scopes of these destinations."""
+        return {scope.queue.name for each in destinations if (scope := self._of(each))}
+
     # --- requests -----------------------------------------------------------------------------------------------------
 
     async def take(self, asking: RequestStart, request: str) -> bool:

@@ -128,7 +128,11 @@ class SharedStore(JournalStore):
         if target is None:
             return await super().begin(batch, asking)
         if target.holds(now):
-            return await self._begin(target, await super().begin(batch, asking), asking)
+            target.starting += 1
+            try:
+                return await self._begin(target, await super().begin(batch, asking), asking)
+            finally:
+                target.starting -= 1
         if self.targets.is_degraded(now) and batch[0].priority in DEGRADED:
             return await self._begin_alone(target, batch, asking)
         return []

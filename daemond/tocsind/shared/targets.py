@@ -35,6 +35,10 @@ class Target:
         self.is_due = True  # the journal may have something to report or to hand over
         self.is_stale = True  # the engine may have something for this host
         self.scan_at = 0.0  # monotonic: when to look for what has ended otherwise than by an attempt
+        self.is_leaving = False  # the lease is given back when nothing is in flight
+        self.changed_at = -inf  # monotonic: it has had this holder, or none, since then
+        self.stays_until = -inf  # monotonic: it is not handed on
+        self.starting = 0  # attempts that are about to be noted in the engine
         self.settling = 0  # attempts that are in the journal, and not yet in `owed`
         self.telling = trio.Lock()
         self.ready = False  # what earlier holders left is here
@@ -63,6 +67,8 @@ class Target:
 
     def on_tended(self, tended: Tended, host: str, asked: float, now: float) -> bool:
         """The engine has answered a question of `asked` (monotonic). Whether this host has just got the lease."""
+        if tended.holder != self.holder:
+            self.changed_at = asked
         self.holder, self.hosts, self.heard_at = tended.holder, max(1, tended.hosts), asked
         self.seen, self.outs = tended.seen, {name: read(note) for name, note in tended.troubles.items()}
         if tended.holder or self.held_until is None:

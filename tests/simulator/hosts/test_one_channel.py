@@ -27,6 +27,15 @@ def test_burst_over_webhooks_takes_as_long_as_at_one_host(model: Model, webhooks
         assert waits[1] <= 1.1 * waits[0], percent
 
 
+def test_steady_signals_to_webhooks_that_every_host_has_wait_as_long_as_at_one_host() -> None:
+    every = (0, 1, 2)
+    cases = [Case(ONE, "1/s", 0, hosts, length=150.0, webhooks=(every,)) for hosts in (0, 4)]
+    alone, together = (clean(case).record.waits[Priority.NORMAL] for case in cases)
+    for percent in (50, 99):
+        waits = [percentile([wait for _, wait in each], percent) for each in (alone, together)]
+        assert waits[1] <= 1.1 * waits[0], percent
+
+
 @pytest.mark.parametrize("webhooks", [ONE_EACH, SOME], ids=str)
 def test_urgent_of_any_host_goes_before_low_at_other_webhooks(webhooks: Webhooks) -> None:
     case = Case(ONE, "backlog, 4 urgent", 0, len(webhooks), length=150.0, webhooks=webhooks)
@@ -34,7 +43,8 @@ def test_urgent_of_any_host_goes_before_low_at_other_webhooks(webhooks: Webhooks
     assert max(waits) <= 2.5
 
 
+@pytest.mark.parametrize("webhooks", [ALL, SOME], ids=str)
 @pytest.mark.parametrize("fault", [What.KILL, What.STOP, What.AWAY, What.FORGET], ids=str)
-def test_fault_with_several_webhooks_refuses_and_loses_nothing(fault: What) -> None:
-    faults = (Fault(9.5, fault, None, 0.5), Fault(21.0, fault, 2, 4.0), Fault(35.0, fault, None, 12.0))
-    clean(Case(ONE, "mixed", 3, 4, faults, length=60.0, webhooks=SOME))
+def test_fault_with_several_webhooks_refuses_and_loses_nothing(fault: What, webhooks: Webhooks) -> None:
+    faults = (Fault(9.5, fault, None, 0.5), Fault(21.0, fault, 1, 4.0), Fault(35.0, fault, None, 12.0))
+    clean(Case(ONE, "mixed", 3, len(webhooks), faults, length=60.0, webhooks=webhooks))
