@@ -119,6 +119,7 @@ def test_why_says_that_the_engine_was_away(tmp_path: Path, fake: FakeProcess, re
         assert "handed over to the hosts" not in told
         urgent = host.client.send("urgent", priority="urgent").id
         assert host.settled(urgent) == ["delivered"]
+        assert "may have arrived twice" not in story(host, urgent), "the engine never had it"
 
 
 def test_settings_of_the_engine_that_may_lose_what_waits_are_told_by_one_host(

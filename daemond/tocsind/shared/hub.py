@@ -113,7 +113,8 @@ class Hub:
             self._follow_configuration()
             self._poll()
             try:
-                for target in self._targets:
+                # while the engine is away `tend` alone asks it: what is handed over in vain counts as perhaps sent by another host
+                for target in self._targets if self._targets.away_since is None else ():
                     await self._exchange.step(target)
             except EngineAway as away:
                 self._lost(str(away))
