@@ -237,6 +237,21 @@ async def test_lane_uses_known_channel_when_query_fails(autojump_clock: MockCloc
         assert lanes["a"].turns.name == "channel:memory:c"
 
 
+async def test_lane_uses_the_channel_that_another_host_knows_while_it_cannot_ask(autojump_clock: MockClock) -> None:
+    fixture = LanesFixture(a=target(places=[ChannelInfo(problem=DOWN), ChannelInfo(problem=DOWN)]))
+    async with fixture.open() as lanes:
+        await elapse(1)
+        lanes["a"].adopt_channel(None)
+        await elapse(1)
+        assert len(fixture.destinations["a"].located) == 1
+        lanes["a"].adopt_channel("elsewhere")
+        await elapse(1)
+        assert lanes["a"].turns.name == "channel:memory:elsewhere"
+        lanes["a"].adopt_channel("another")
+        await elapse(1)
+        assert lanes["a"].turns.name == "channel:memory:c", "the server says where it leads"
+
+
 async def test_lane_sends_no_query_while_host_is_blocked(autojump_clock: MockClock) -> None:
     banned = Deferred("429 from Cloudflare", Cause.LIMITED, Reach.KIND, wait=100.0)
     fixture = LanesFixture(a=target(banned), b=target())
