@@ -95,7 +95,7 @@ class Client:
             raise
 
     async def aclose(self) -> None:
-        """Close the connections. A thread that was left behind and still runs closes its own when it ends."""
+        """Close the connections; not that of a thread that was left behind and still runs."""
         with trio.move_on_after(CLOSE_SECONDS):
             await trio.to_thread.run_sync(self._close, limiter=self._turn)
 
