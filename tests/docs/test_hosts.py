@@ -63,8 +63,11 @@ def test_hosts_page_sets_up_an_engine_and_a_user_that_are_enough(
         assert engine.command("--user", "tocsin", "--pass", "PASSWORD", "FLUSHALL").startswith("NOPERM")
 
 
-def test_hosts_page_makes_certificates_by_which_the_engine_is_known(tmp_path: Path, fake: FakeProcess) -> None:
+def test_hosts_page_makes_certificates_by_which_the_engine_is_known(
+    tmp_path: Path, fake: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     need("openssl")
+    monkeypatch.setenv("REDISCLI_AUTH", "ADMINPASSWORD")
     (making,) = [command for command, _ in steps(PAGE) if "openssl" in command]
     (settings,) = [block.text for block in blocks(PAGE) if block.language == "conf"]
     with Shell(tmp_path, {"PATH": os.environ["PATH"]}) as shell:
