@@ -48,7 +48,7 @@ class TurnQueues(Protocol):
 
 
 class Scope:
-    """One scope. `answered`: requests within the longest window, as the engine knows them, on this host's steady clock."""
+    """One scope. `answered`: requests within the longest window that the engine knows or knew, on this host's steady clock."""
 
     def __init__(self, queue: TurnQueue) -> None:
         self.queue = queue
@@ -211,7 +211,8 @@ class Scopes:
         for name, age in ages.items():
             if name not in known and not name.startswith(f"{self._host}/"):
                 scope.queue.limit.count_foreign(now - age, expedited=name.endswith("/1"))
-        scope.answered = {name: steady - age for name, age in ages.items()}
+        kept = {name: at for name, at in known.items() if steady - at < scope.longest}  # an engine may forget
+        scope.answered = kept | {name: steady - age for name, age in ages.items()}
 
     def _learn(self, scope: Scope, packed: bytes) -> None:
         if packed == scope.packed:
