@@ -11,7 +11,17 @@ from tests.shared.looks import news, read
 
 from tocsind.config.shared import EngineAddress
 from tocsind.policy.delivery import Priority
-from tocsind.shared.engine import LARGEST_BODY, LARGEST_STATE, MAX_BAD, Account, Done, EngineAway, Item, Settled
+from tocsind.shared.engine import (
+    LARGEST_BODY,
+    LARGEST_NOTE,
+    LARGEST_STATE,
+    MAX_BAD,
+    Account,
+    Done,
+    EngineAway,
+    Item,
+    Settled,
+)
 from tocsind.shared.redis_engine import RedisEngine
 
 T, A = "target", "host-a"
@@ -112,4 +122,32 @@ async def test_the_engine_keeps_a_limited_number_of_bad_items_and_the_true_item_
     assert redis_server.command("HLEN", key("bad")) == str(MAX_BAD)
     await engine.settle(T, "", Settled(done=[Done(true.id, A, b"sent")]))
     assert await read(engine) == []
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("name", ["seen", "notes", "told:it"])
+@pytest.mark.parametrize("wrong", [("SET", "wrong"), ("LPUSH", "wrong"), ("HSET", "field", "wrong"), ("SADD", "wrong")])
+async def test_what_stands_in_the_place_of_notes_of_hosts_is_put_aside(
+    engine: RedisEngine, redis_server: RedisServer, name: str, wrong: tuple[str, ...]
+) -> None:
+    redis_server.command(wrong[0], f"tocsin:{{hosts}}:{name}", *wrong[1:])
+    for _ in range(2):  # the first step on the key fails
+        with suppress(EngineAway):
+            await engine.note(A, b"here")
+            await engine.claim("it", A, 60)
+    assert await engine.note(A, b"here") == []
+    assert {each.host: each.note for each in await engine.hosts()}[A] == b"here"
+    assert await engine.claim("it", A, 60) or (name, wrong[0]) == ("told:it", "SET")
+    await engine.aclose()
+
+
+async def test_notes_of_strangers_are_cut_and_those_of_the_future_forgotten(
+    engine: RedisEngine, redis_server: RedisServer
+) -> None:
+    await engine.note(A, b"here")
+    redis_server.command("ZADD", "tocsin:{hosts}:seen", "inf", "forever", "1e18", "later")
+    redis_server.command("HSET", "tocsin:{hosts}:notes", A, "x" * (LARGEST_NOTE + 1))
+    assert [len(each.note) for each in await engine.hosts() if each.host == A] == [LARGEST_NOTE]
+    await engine.note("host-b", b"")
+    assert {each.host for each in await engine.hosts()} == {A, "host-b"}
     await engine.aclose()

@@ -21,6 +21,7 @@ MAX_STORIES: Final = 2000  # live messages per target; of older ones the next ho
 MISSING_MS: Final = 60_000  # a host that has said nothing for so long is missing
 NOTE_KEPT_MS: Final = 86_400_000  # and after so long it is forgotten
 MAX_HOSTS: Final = 500  # whose notes are kept: the latest
+LARGEST_NOTE: Final = 20_000  # bytes; of a larger one, as of the name of its host, only so much is read
 MAX_MISSING: Final = 50  # that one answer names
 LONGEST_ID: Final = 1024  # bytes; of an item that a host handed over, far less
 LARGEST_BODY: Final = 2**20  # bytes, as above

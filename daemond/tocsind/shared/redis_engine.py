@@ -18,6 +18,7 @@ from .engine import (
     FULL_MS,
     GONE_MS,
     LARGEST_BODY,
+    LARGEST_NOTE,
     LARGEST_STATE,
     LEASE_MS,
     LONGEST_ID,
@@ -162,16 +163,17 @@ class RedisEngine:
         await self._run(scripts.QUARANTINE, keys, (stored.place, stored.id, stored.body, int(priority), MAX_BAD))
 
     async def note(self, host: str, note: bytes) -> list[Noted]:
-        arguments = (host, note, NOTE_KEPT_MS, MISSING_MS, MAX_HOSTS, MAX_MISSING)
+        arguments = (host, note, NOTE_KEPT_MS, MISSING_MS, MAX_HOSTS, MAX_MISSING, LARGEST_NOTE)
         return _noted(await self._run(scripts.NOTE, _keys("hosts", "seen", "notes"), arguments))
 
     async def hosts(self) -> list[Noted]:
-        return _noted(await self._run(scripts.HOSTS, _keys("hosts", "seen", "notes"), ()))
+        return _noted(await self._run(scripts.HOSTS, _keys("hosts", "seen", "notes"), (LARGEST_NOTE,)))
 
     async def claim(self, about: str, host: str, seconds: float) -> bool:
         (key,) = _keys("hosts", f"told:{about}")
         milliseconds = int(seconds * 1000)
-        before = await self._client.run(lambda client: client.set(key, host, nx=True, get=True, px=milliseconds))
+        claim = self._client.run(lambda client: client.set(key, host, nx=True, get=True, px=milliseconds))
+        before = await self._on([key], claim)
         return before is None or _text(before) == host
 
     async def wait(self, targets: Sequence[str], host: str) -> Collection[str]:
@@ -217,6 +219,7 @@ class RedisEngine:
         kinds = _KINDS if is_target else _OTHER_KINDS
         named = {**{f"{start}{name}": kind for name, kind in kinds.items()}, **dict.fromkeys(keys, "hash")}
         named |= {key: kind for key in keys if (kind := kinds.get(key.removeprefix(start)))}
+        named |= {key: "string" for key in keys if key.startswith(f"{start}told:")}
         arguments: list[Argument] = [*named.values(), int(is_target)]
         aside = _list(await self._client.run_script(scripts.PUT_ASIDE, list(named), arguments))
         if aside:

@@ -266,10 +266,11 @@ end
 return aside
 """
 
-# KEYS seen notes | ARGV host note keep_ms missing_ms most most_missing
+# KEYS seen notes | ARGV host note keep_ms missing_ms most most_missing largest
 NOTE: Final = (
     NOW
     + """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + 60000, '+inf')
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[3]))
@@ -282,19 +283,21 @@ end
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[3]) end
 local missing, all = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[4]), 'WITHSCORES'), {}
 for i = #missing - 1, math.max(1, #missing - 2 * tonumber(ARGV[6]) + 1), -2 do
-    all[#all + 1] = {missing[i], tonumber(missing[i + 1]), now - tonumber(missing[i + 1]), redis.call('HGET', KEYS[2], missing[i]) or ''}
+    local note = (redis.call('HGET', KEYS[2], missing[i]) or ''):sub(1, ARGV[7])
+    all[#all + 1] = {missing[i]:sub(1, ARGV[7]), tonumber(missing[i + 1]), now - tonumber(missing[i + 1]), note}
 end
 return all
 """
 )
 
-# KEYS seen notes
+# KEYS seen notes | ARGV largest
 HOSTS: Final = (
     NOW
     + """
 local seen, all = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), {}
 for i = 1, #seen, 2 do
-    all[#all + 1] = {seen[i], tonumber(seen[i + 1]), now - tonumber(seen[i + 1]), redis.call('HGET', KEYS[2], seen[i]) or ''}
+    local note = (redis.call('HGET', KEYS[2], seen[i]) or ''):sub(1, ARGV[1])
+    all[#all + 1] = {seen[i]:sub(1, ARGV[1]), tonumber(seen[i + 1]), now - tonumber(seen[i + 1]), note}
 end
 return all
 """
