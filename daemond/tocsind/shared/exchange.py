@@ -20,6 +20,7 @@ FULL_SCAN_SECONDS: Final = 10.0  # deliveries that were queued again lie before 
 CHUNK: Final = 100
 SCAN_SECONDS: Final = 0.5  # between two looks for what ended, and at least so many times as long as one takes
 SCAN_SHARE: Final = 20
+MAX_STRANGE: Final = 10_000  # items that are counted, not more
 MAX_SHOWN: Final = 200  # code points of what a stranger wrote into the engine
 
 
@@ -148,7 +149,7 @@ class Exchange:
             try:
                 far, item = arriving(each, priority, self._targets.offset)
             except OtherVersion:
-                self.strange.add(each.id)
+                self._set_apart(each.id)
                 continue
             except Unreadable as unreadable:
                 await self._engine.quarantine(target.name, priority, each)
@@ -156,7 +157,7 @@ class Exchange:
                 continue
             name = self._named(item, destinations.get(far), target)
             if name is None:
-                self.strange.add(each.id)
+                self._set_apart(each.id)
             else:
                 found.setdefault(name, []).append(item)
         for name, items in found.items():
@@ -166,6 +167,11 @@ class Exchange:
             if again or any(each.attempted or each.lapsed for each in items):
                 self.store.wakeups.refresh(name)
             self.store.wakeups.notify_deadline()
+
+    def _set_apart(self, item: str) -> None:
+        """Another host may be able to send it."""
+        if len(self.strange) < MAX_STRANGE:
+            self.strange.add(item)
 
     def _put_aside(self, target: Target, item: str, reason: Unreadable) -> None:
         self.quarantined += 1
