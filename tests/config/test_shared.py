@@ -60,6 +60,7 @@ def test_what_is_no_engine_is_named_without_the_url(url: str) -> None:
     found = problem(f'[shared]\nurl = "{url}"')
     assert "alerts.toml:2: shared.url" in found
     assert "no address of an engine" in found
+    assert "redis://HOST:6379/0 or rediss://USER:PASSWORD@HOST:6380/0 or " in found
 
 
 def test_a_wrong_way_through_an_outage_is_named() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from tests.harness import until
 from tests.shared.conftest import PROGRAM, RedisServer, free_port
 
 from tocsind.config.shared import EngineAddress
+from tocsind.secret import Secret
 from tocsind.shared import client as clients
 from tocsind.shared.client import Client
 from tocsind.shared.engine import EngineAway
@@ -179,6 +181,14 @@ def sentinel(redis_server: RedisServer, second_server: RedisServer, tmp_path: Pa
     finally:
         process.kill()
         process.wait()
+
+
+async def test_sentinels_that_do_not_answer_are_named_without_settings() -> None:
+    client = Client(EngineAddress(service="tocsin", sentinels=(("127.0.0.1", free_port()),), password=Secret("p")))
+    with pytest.raises(EngineAway) as away:
+        await client.run(set_key)
+    assert re.fullmatch(r"redis\+sentinel://127.0.0.1:\d+/tocsin: no sentinel that answers .*", str(away.value))
+    await client.aclose()
 
 
 async def test_sentinels_lead_to_the_next_primary(

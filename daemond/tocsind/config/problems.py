@@ -13,7 +13,13 @@ from tocsind.errors import EXIT_CONFIGURATION, DaemonError
 WEBHOOK = "https://discord.com/api/webhooks/ID/TOKEN"  # what a webhook's URL looks like
 SLACK = "https://hooks.slack.com/services/T.../B.../..."  # what an incoming webhook of Slack looks like
 PING = "https://hc-ping.com/UUID"  # what the URL of a dead man's switch looks like
-_EXAMPLES = re.compile(rf"(?<!\S)({re.escape(WEBHOOK)}|{re.escape(SLACK)}|{re.escape(PING)}|https://)(?!\S)")
+ENGINES = (  # what the address of an engine looks like
+    "redis://HOST:6379/0",
+    "rediss://USER:PASSWORD@HOST:6380/0",
+    "unix:///run/redis/redis.sock",
+    "redis+sentinel://HOST:26379/SERVICE",
+)
+_EXAMPLES = re.compile(rf"(?<!\S)({'|'.join(map(re.escape, (WEBHOOK, SLACK, PING, *ENGINES)))}|https://)(?!\S)")
 _LONGEST = 400  # characters of a message, whatever was pasted into the file
 
 

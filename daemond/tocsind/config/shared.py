@@ -14,16 +14,13 @@ import msgspec
 from tocsind.secret import Secret
 
 from .model import SharedOptions
+from .problems import ENGINES
 from .reader import Field, Location, Mistake, read_table
 from .secret_sources import SecretSource, secret_url
 from .values import one_of, text
 from .web_address import is_this_host
 
 ON_OUTAGE = ("degrade", "hold")
-_EXAMPLE = (
-    "redis://HOST:6379/0, rediss://USER:PASSWORD@HOST:6380/0, unix:///run/redis/redis.sock or "
-    "redis+sentinel://HOST:26379,HOST:26379/SERVICE"
-)
 _PORT = 6379
 _SENTINEL_PORT = 26379
 NOT_INSTALLED = "redis is not installed: pip install 'tocsin[shared]'"
@@ -74,7 +71,7 @@ def shared(location: Location) -> SharedOptions:
         return SharedOptions(**found)
     address = address_of(source.secret.reveal())
     if address is None:
-        below.wrong(f"{source.called} is no address of an engine; it looks like {_EXAMPLE}")
+        below.wrong(f"{source.called} is no address of an engine; it looks like {' or '.join(ENGINES)}")
         return SharedOptions(**found)
     for each in _risks(address):
         below.warn(each)

@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.client import PubSub
 from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from tocsind.config.shared import EngineAddress
 from tocsind.secret import Secret
@@ -110,6 +110,8 @@ class Client:
             if "unauthenticated" in str(error):  # what Redis says to a long command before it says NOAUTH
                 raise EngineRefuses(f"{self._name} refuses this host: it asks for a password") from None
             reason = f"the engine refuses a command: {error}"
+        except MasterNotFoundError:  # its text is the settings of each connection
+            reason = f"{self._name}: no sentinel that answers knows a primary of this name"
         except _NO_ENGINE:
             reason = "what answers is no engine"
         except (RedisError, OSError) as error:
