@@ -184,6 +184,7 @@ ROOMS_OF_SQLITE = (
     "epochs",
     "expectations",
     "held",
+    "leftovers",
     "limiter_state",
     "live_messages",
     "loss_reports",

@@ -57,7 +57,9 @@ def _hub(config: Config, journal: Journal, core: Core, lanes: Supervisor, *, clo
         return None
     from .shared import assembly as sharing  # noqa: PLC0415 - as above
 
-    return sharing.make_hub(config.shared, journal, core.store, lanes, hosts=core.hosts, clock=clock, emit=emit)
+    return sharing.make_hub(
+        config.shared, journal, core.store, lanes, hosts=core.hosts, operator=core.operator, clock=clock, emit=emit
+    )
 
 
 class Components:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.assertions import split_alarms, written
-from tests.harness import DaemonProcess, FakeProcess, discord, file, route
+from tests.harness import DaemonProcess, FakeProcess, discord, file, route, until
 
 from tocsin.signals import Signal
 
@@ -31,9 +31,11 @@ def test_failing_destination_does_not_delay_others(tmp_path: Path, fake: FakePro
         receipts = daemon.client.send_many([Signal(f"signal {n}") for n in range(500)])
         for receipt in receipts[:: len(receipts) - 1]:
             daemon.wait_for("sent", id=receipt.id, destination="local-file")
+        expected = ALARMS.get(fault, [])
+        until(lambda: daemon.destination("local-file")["sent"] == 500 + len(expected))
         troubled, other = (daemon.destination(name) for name in ("d", "local-file"))
         alarms, lines = split_alarms(written(daemon.state / "alerts.jsonl"))
     assert [line.title for line in lines] == [f"signal {n}" for n in range(500)]
-    assert [alarm.title for alarm in alarms] == ALARMS.get(fault, [])
+    assert [alarm.title for alarm in alarms] == expected
     assert (troubled["sent"], sum(troubled["queued"].values())) == (0, 500)
     assert (other["sent"], sum(other["queued"].values())) == (500 + len(alarms), 0)

@@ -151,7 +151,7 @@ def test_young_signal_without_deliveries_is_delivered_again(tmp_path: Path) -> N
         assert opened.finding.kept.owed_again == 1
         assert states_of(connection, young) == {RECOVERED: "queued"}
         assert states_of(connection, old) == {}
-        assert maintenance.orphans(connection, RECOVERED) != []
+        assert maintenance.orphans(connection, RECOVERED, shares=True) != []
 
 
 def test_killed_recovery_continues(folder: Path) -> None:

@@ -6,6 +6,7 @@ Each decision is a job of the journal, followed by a wake-up: the lanes read the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from tocsind.clock import Clock
 from tocsind.events import AcknowledgedBy, DroppedByOperator, Emit, OrphansRequeued, Requeued
@@ -28,6 +29,7 @@ class Operator:
         self._wakeups = wakeups
         self._clock = clock
         self._emit = emit
+        self.shares = False  # hosts share an engine
 
     async def retry(self, id_: str) -> int:
         """Requeue the dead and the ambiguous deliveries of one signal; how many."""
@@ -74,7 +76,8 @@ class Operator:
         waiting = {count.destination for count in await self._journal.run(queries.counts) if count.state == "queued"}
         for name in waiting - self._admission.destinations():
             requeued = 0
-            while more := await self._requeue(await self._journal.run(maintenance.orphans, name)):
+            read = partial(maintenance.orphans, shares=self.shares)
+            while more := await self._requeue(await self._journal.run(read, name)):
                 requeued += more
             if requeued:
                 self._emit(OrphansRequeued(name, requeued))

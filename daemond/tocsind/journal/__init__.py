@@ -26,6 +26,7 @@ pays for one. It answers a job only after the commit.
     epochs           jobs: account, offer_again, feed_own, doubt: what the hosts' engine may have forgotten
     shared           jobs: leaving, handed_over, begun, take_in, ended, told, settle, ...: what several hosts send together
     shared_news      jobs: under_way, record: news that has to wait, and what follows it
+    leftovers        jobs: targets, give_back, feed, ...: what is left at the engine of destinations that are not shared any more
     withdrawals      jobs: waiting, taken_back, take_back_later: what goes to a fallback instead of to other hosts
     stories          jobs: story, adopt: live messages that go on at another host
     shared_view      jobs: waiting, note_loss; what `why` tells of that, within the jobs above

@@ -92,12 +92,15 @@ def orphaned(connection: sqlite3.Connection, id_: str | None) -> list[tuple[int,
     ).fetchall()
 
 
-def orphans(connection: sqlite3.Connection, destination: str) -> list[tuple[int, bytes]]:
-    """A chunk of the waiting deliveries of a destination that no longer exists: number and the signal's body."""
+def orphans(connection: sqlite3.Connection, destination: str, *, shares: bool) -> list[tuple[int, bytes]]:
+    """A chunk of the waiting deliveries of a destination that no longer exists: number and the signal's body. Where hosts share an engine
+    without those that it has: another host may send them.
+    """
     return connection.execute(
         "SELECT d.number, s.body FROM deliveries d JOIN signals s ON s.number = d.signal"
-        " WHERE d.destination = ? AND d.state = 'queued' LIMIT ?",
-        (destination, CHUNK),
+        " WHERE d.destination = ? AND d.state = 'queued' AND NOT (? AND EXISTS"
+        " (SELECT 1 FROM shared e WHERE e.delivery = d.number AND e.stage IN ('begun', 'waits'))) LIMIT ?",
+        (destination, shares, CHUNK),
     ).fetchall()
 
 

@@ -363,7 +363,8 @@ def settle(
             ).fetchone()
             found.append(Settled(id_, destination, each.state, attempts, age, each.sender, reasons[each.id]))
     connection.executemany(  # the host where they ended reports them to people
-        "DELETE FROM unseen WHERE delivery = (SELECT delivery FROM shared WHERE id = ?)", [(each.id,) for each in news]
+        "DELETE FROM unseen WHERE delivery = (SELECT delivery FROM shared WHERE id = ?)",
+        [(each.id,) for each in news if each.sender != each.origin],
     )
     told(connection, [each.id for each in news])
     return found

@@ -7,6 +7,7 @@
     scopes         limits that several targets share: room for each request; scope_scripts: the engine's part
     companions     which host is to hold targets that share a limit
     store          the lanes' store: the journal, and the engine's steps around it
+    leftovers      what is left at the engine of destinations that are not shared here any more
     trouble        hosts that do not get through: who should hold a lease, and what is shut out; taking: back from others, for a fallback
     exchange       hand over, fetch, record news; leases: tend them, take over, give back
     hub            the tasks that do so again and again; outages, and the view
@@ -76,7 +77,7 @@ do not know all targets, and a share is wasted while the other host is idle, eac
 that becomes known late moves leases while requests leave.
 
 Known limits. Hosts that hold different targets of a scope pace less evenly than one host: each knows of the others' requests within a
-second. Limits of an address (requests of one machine to one server) are not shared: each host has its own address. A repetition
-(`repeat`) goes on at the host that sent the alert, and `ack` is asked there. A file that comes with a signal stays on its host. A
-destination without its secret is not known by its far end: that host's signals take its fallback, although other hosts could send them.
+second. Limits of an address (requests of one machine to one server) are not shared: each host has its own address. `ack` is asked at the
+host that accepted the alert, which repeats it. A file that comes with a signal stays on its host. A destination without its secret is not
+known by its far end: that host's signals take its fallback, although other hosts could send them.
 """

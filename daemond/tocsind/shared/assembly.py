@@ -17,6 +17,7 @@ from tocsind.config import SharedOptions
 from tocsind.config.shared import EngineAddress, address_of
 from tocsind.core.active_config import ActiveConfig
 from tocsind.core.hosts import Hosts
+from tocsind.core.operator import Operator
 from tocsind.core.settle import JournalStore
 from tocsind.events import Emit
 from tocsind.journal import Journal
@@ -57,12 +58,13 @@ def make_hub(
     lanes: Lanes,
     *,
     hosts: Hosts,
+    operator: Operator,
     clock: Clock,
     emit: Emit,
 ) -> Hub:
     """The tasks of this host. `store` is the one that `store_maker` made."""
     assert isinstance(store, SharedStore), "store_maker made it"
-    return Hub(journal, store, lanes, clock, emit, name=address(options).name, hosts=hosts)
+    return Hub(journal, store, lanes, clock, emit, name=address(options).name, hosts=hosts, operator=operator)
 
 
 def host_name(folder: Path) -> str:

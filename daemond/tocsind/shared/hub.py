@@ -17,6 +17,7 @@ import trio
 
 from tocsind.clock import Clock
 from tocsind.core.hosts import Hosts
+from tocsind.core.operator import Operator
 from tocsind.errors import StorageFull
 from tocsind.events import (
     Emit,
@@ -30,6 +31,7 @@ from tocsind.journal import Journal, epochs, shared
 from .engine import RENEW_SECONDS, EngineAway
 from .exchange import Exchange
 from .leases import Lanes, Leases
+from .leftovers import Leftovers
 from .presence import CLAIM_SECONDS, NOTE_SECONDS, Presence
 from .store import SharedStore
 from .view import EngineState, View
@@ -48,7 +50,16 @@ class Hub:
     """Runs until cancelled; then gives the leases back."""
 
     def __init__(
-        self, journal: Journal, store: SharedStore, lanes: Lanes, clock: Clock, emit: Emit, *, name: str, hosts: Hosts
+        self,
+        journal: Journal,
+        store: SharedStore,
+        lanes: Lanes,
+        clock: Clock,
+        emit: Emit,
+        *,
+        name: str,
+        hosts: Hosts,
+        operator: Operator,
     ) -> None:
         self._journal = journal
         self._store = store
@@ -63,9 +74,12 @@ class Hub:
         self._hosts = hosts
         self._host = store.host
         store.scopes.attach(lanes)
+        operator.shares = True
         self._problem: str | None = "it has not answered yet"
         self._complaints: list[str] = []
         self._rejoins_at = 0.0  # monotonic
+        self._leftovers = Leftovers(journal, self._exchange, clock, operator.requeue_orphans)
+        self._clears_at = -inf  # monotonic
         self._listens_to: list[str] = []
         self._listening = trio.CancelScope()
         self._poll_at = 0.0  # monotonic
@@ -116,6 +130,9 @@ class Hub:
                 # while the engine is away `tend` alone asks it: what is handed over in vain counts as perhaps sent by another host
                 for target in self._targets if self._targets.away_since is None else ():
                     await self._exchange.step(target)
+                if self._clock.now() >= self._clears_at:
+                    self._clears_at = self._clock.now() + POLL_SECONDS
+                    await self._leftovers.step()
             except EngineAway as away:
                 self._lost(str(away))
                 await trio.sleep(RETRY_SECONDS)

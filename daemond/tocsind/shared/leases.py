@@ -9,7 +9,17 @@ from typing import Final, Protocol
 
 from tocsind.clock import Clock
 from tocsind.events import Emit, EngineForgot, EngineRestarted, LeaseLeft, LeaseLost, LeaseTaken
-from tocsind.journal import Journal, LaneState, LimitState, RequestRecord, epochs, shared, shared_view, stories
+from tocsind.journal import (
+    Journal,
+    LaneState,
+    LimitState,
+    RequestRecord,
+    epochs,
+    leftovers,
+    shared,
+    shared_view,
+    stories,
+)
 from tocsind.policy.patience import ShutOut, Trouble
 
 from .companions import Companions
@@ -181,6 +191,7 @@ class Leases:
             returned = await self._journal.run(
                 shared.return_foreign, self._store.here(target, name), self._clock.steady()
             )
+            await self._journal.run(leftovers.release_held, self._store.here(target, name), self._clock.steady())
             self._lanes.leave(name)
             self._store.wakeups.refresh(name)
             self._emit(LeaseLost(name, target.holder, returned))

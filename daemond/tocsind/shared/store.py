@@ -35,6 +35,7 @@ from tocsind.journal import (
     Reroute,
     SettledAttempt,
     epochs,
+    leftovers,
     limiter_state,
     shared,
     shared_news,
@@ -111,7 +112,7 @@ class SharedStore(JournalStore):
         """As in the base, of what this host may send."""
         target, now = self.targets.of(destination), self._clock.now()
         if target is None:
-            return await super().feed(destination, priority, after, most)
+            return await self._journal.run(leftovers.feed, destination, priority, after, most)
         self.wake([target])
         if target.holds(now):
             return await super().feed(destination, priority, after, most)
@@ -173,7 +174,9 @@ class SharedStore(JournalStore):
         if gone is None and has_room:
             target.lose()
         target.is_left |= not self._holds(target)
-        self.wakeups.rewind([asking.destination])
+        self.wakeups.refresh(
+            asking.destination
+        )  # in the order of the journal: what follows these must not overtake them
         self.wake([target])
         return []
 
@@ -381,6 +384,16 @@ class SharedStore(JournalStore):
         """Whether this host sends, for all or on its own."""
         now = self._clock.now()
         return target.holds(now) or self.targets.is_degraded(now)
+
+    async def hold_back(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """As in the base. What the engine has, the host holds that sends it: so it stands in one digest."""
+        target = self.targets.of(deliveries[0].destination) if deliveries else None
+        if target is None or self.sends(target):
+            return await super().hold_back(deliveries)
+        numbers = [each.number for each in deliveries]
+        elsewhere = await self._journal.run(leftovers.with_the_engine, numbers)
+        kept = await super().hold_back([each for each in deliveries if each.number not in elsewhere])
+        return [*kept, *(each for each in deliveries if each.number in elsewhere)]
 
     async def make_digest(self, destination: str, priority: Priority, most: int) -> int:
         """As in the base, where this host sends."""

@@ -118,6 +118,7 @@ class Targets:
         self._clock = clock
         self.degrades = degrades
         self._targets: dict[str, Target] = {}
+        self._options: dict[str, DestinationOptions] = {}  # of all that were shared in this run
         self.is_alone = False  # this host has never met another one
         self.offset = 0.0  # engine's clock minus this host's steady clock
         self.away_since: float | None = clock.now()  # monotonic; None: the engine answers
@@ -126,14 +127,18 @@ class Targets:
         names = {options.endpoint for options in self._shared().values()}
         return iter([self._target(name) for name in sorted(names)])
 
+    def known(self, name: str) -> Target:
+        """The target of this name, also when no destination leads to it any more."""
+        return self._target(name)
+
     def of(self, destination: str) -> Target | None:
         """The target of a destination; None when only this host sends to it."""
         options = self._config.current.destinations.get(destination)
         return self._target(options.endpoint) if options and options.is_shared else None
 
     def options(self, destination: str) -> DestinationOptions:
-        """The options of a shared destination."""
-        return self._config.current.destinations[destination]
+        """The options of a shared destination. A reload may have removed it just now: then what it had."""
+        return self._config.current.destinations.get(destination) or self._options[destination]
 
     def far_of(self, destination: str) -> str:
         """The fingerprint of the far end of a shared destination."""
@@ -162,7 +167,9 @@ class Targets:
         return self.away_since is not None and now - self.away_since > LEASE_MS / 1000
 
     def _shared(self) -> dict[str, DestinationOptions]:
-        return {name: options for name, options in self._config.current.destinations.items() if options.is_shared}
+        found = {name: options for name, options in self._config.current.destinations.items() if options.is_shared}
+        self._options |= found
+        return found
 
     def _target(self, name: str) -> Target:
         if name not in self._targets:

@@ -165,6 +165,7 @@ class Host:
                     core.store,
                     lanes,
                     hosts=core.hosts,
+                    operator=core.operator,
                     clock=self._clock,
                     emit=self._emit,
                 )
