@@ -182,7 +182,8 @@ FAULTS: dict[str, tuple[str, dict[str, Any] | None]] = {
     "500": ("deferred", {"behaviour": "status", "status": 500, "text": "{secrets}", "count": None}),
     "redirect": ("deferred", {"behaviour": "redirect", "location": "http://127.0.0.1:9/elsewhere", "count": None}),
     "dropped": ("deferred", {"behaviour": "drop", "saved": True, "count": None}),
-    "401": ("disabled", {"behaviour": "status", "status": 401, "text": "{secrets}", "count": None}),
+    # Once: an alarm about it must not disable the next destination, too, before the script changes.
+    "401": ("disabled", {"behaviour": "status", "status": 401, "text": "{secrets}"}),
     "429": ("rate-limited", {"behaviour": "rate_limited", "retry_after": 30, "count": None}),
 }
 
