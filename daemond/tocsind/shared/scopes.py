@@ -17,14 +17,14 @@ import msgspec
 
 from tocsind.clock import Clock
 from tocsind.journal import Journal, LimitState, RequestStart, shared
-from tocsind.policy.bucket import BORROW_TIME
-from tocsind.policy.rate_limits import MARGIN, ChannelLimit
+from tocsind.policy.rate_limits import MARGIN, SLOWEST_WEBHOOK, ChannelLimit
 
 from .engine import Engine, EngineAway, Question, Room, Window
 from .items import limit_in, packed_limit
 from .targets import Targets
 
 PAUSE_SECONDS: Final = 1.5  # after an outage: first every host reports what it sent, then requests leave
+LONGEST_BORROW: Final = SLOWEST_WEBHOOK.per  # s: each host borrows for as long as its own webhook permits, at most this
 ECHO_SECONDS: Final = (
     0.2  # limits whose instants differ by less are the same one: hosts convert times a little differently
 )
@@ -68,7 +68,7 @@ class Scope:
                 each.count,
                 round((each.rate.per - MARGIN / 2) * 1000),
                 each.count - each.reserved(now),
-                round(BORROW_TIME * 1000),
+                round(LONGEST_BORROW * 1000),
             )
             for each in self.queue.limit.buckets
         ]
