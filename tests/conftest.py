@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--shared",
         choices=("none", "tenth", "all"),
         default="tenth",
-        help="how many of the end-to-end tests give their daemons an engine ([shared]); default: a tenth, other ones in each run",
+        help="how many of the end-to-end tests give their daemons an engine ([shared]); default: a tenth, drawn by the commit",
     )
 
 

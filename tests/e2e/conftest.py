@@ -1,10 +1,14 @@
-"""A tenth of these tests, other ones in each run, has `[shared]` set: what one host promises must hold for a host that shares, too."""
+"""A tenth of these tests has `[shared]` set: what one host promises must hold for a host that shares, too.
+
+The commit draws them: other ones for other code, the same whenever that code is tested.
+"""
 
 from __future__ import annotations
 
-import random
 import shutil
+import subprocess
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +16,7 @@ import pytest
 from tests import harness
 from tests.shared.conftest import RedisServer
 
-TENTH = 0.1
+ONE_IN = 10
 # Modules that measure seconds and memory with a backlog, which is handed over meanwhile; and that count marks, which an engine that is
 # away for some seconds on a busy machine rightly causes. `--shared=all` runs them as well.
 MEASURED = {"test_backlog", "test_order"}
@@ -31,12 +35,21 @@ def e2e_engine() -> Iterator[RedisServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def tree() -> str:
+    """The hash of the committed files; "" outside of a repository."""
+    command = ["git", "rev-parse", "HEAD^{tree}"]
+    return subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    ).stdout.strip()
+
+
 @pytest.fixture(autouse=True)
-def sharing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def sharing(request: pytest.FixtureRequest, tree: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the daemons of this test an engine, if it is its turn or `--shared` says so."""
     chosen: str = request.config.getoption("--shared")
-    is_measured = request.path.stem in MEASURED
-    if chosen == "none" or (chosen == "tenth" and (is_measured or random.random() >= TENTH)):
+    is_drawn = zlib.crc32(f"{tree} {request.node.nodeid}".encode()) % ONE_IN == 0
+    if chosen == "none" or (chosen == "tenth" and (not is_drawn or request.path.stem in MEASURED)):
         return
     engine: RedisServer = request.getfixturevalue("e2e_engine")
     print("this test had [shared] set; repeat it with --shared=all")
