@@ -200,6 +200,7 @@ ROOMS_OF_SQLITE = (
     "rerouting",
     "row_recovery",
     "shared",
+    "shared_arrivals",
     "shared_news",
     "shared_view",
     "silences",

@@ -8,8 +8,9 @@ import msgspec
 from tests.journal.factories import NOW, put
 
 from tocsin.signals import Signal
-from tocsind.journal import epochs, loss_reports, queries, shared, shared_view
-from tocsind.journal.shared import Arriving, Ended, Here
+from tocsind.journal import epochs, loss_reports, queries, shared, shared_arrivals, shared_view
+from tocsind.journal.shared import Ended, Here
+from tocsind.journal.shared_arrivals import Arriving
 from tocsind.journal.shared_view import MAX_REASON, MAX_TRIES, Try, Waiting
 
 HERE = Here("vm-1", "target", "a")
@@ -52,7 +53,7 @@ def arriving(signal: Signal, by: str = "") -> Arriving:
 
 
 def take_in(database: sqlite3.Connection, *found: Arriving) -> None:
-    shared.take_in(database, HERE, found, NOW, epoch="e", sent_alone=False)
+    shared_arrivals.take_in(database, HERE, found, NOW, epoch="e", sent_alone=False)
 
 
 def test_what_waits_is_counted_by_owner_and_by_whether_the_engine_has_it(database: sqlite3.Connection) -> None:

@@ -24,7 +24,8 @@ pays for one. It answers a job only after the commit.
     acknowledgements a job: acknowledge; what ends repetitions, within the jobs above
     maintenance      jobs: expire, retry, drop, delete_old
     epochs           jobs: account, offer_again, feed_own, doubt: what the hosts' engine may have forgotten
-    shared           jobs: leaving, handed_over, begun, take_in, ended, told, settle, ...: what several hosts send together
+    shared           jobs: leaving, handed_over, begun, ended, told, settle, ...: what several hosts send together
+    shared_arrivals  job take_in: what other hosts handed over
     shared_news      jobs: under_way, record: news that has to wait, and what follows it
     leftovers        jobs: targets, give_back, feed, ...: what is left at the engine of destinations that are not shared any more
     withdrawals      jobs: waiting, taken_back, take_back_later: what goes to a fallback instead of to other hosts

@@ -8,9 +8,10 @@
     companions     which host is to hold targets that share a limit
     store          the lanes' store: the journal, and the engine's steps around it
     leftovers      what is left at the engine of destinations that are not shared here any more
-    trouble        hosts that do not get through: who should hold a lease, and what is shut out; taking: back from others, for a fallback
+    trouble        hosts that do not get through: who should hold a lease, what is shut out (`outs`); taking: back, for a fallback
     exchange       hand over, fetch, record news; leases: tend them, take over, give back
-    hub            the tasks that do so again and again; outages, and the view
+    hub            the tasks that do so again and again, and outages
+    presence       notes of all hosts in the engine, and alarms about them; view: what this host says of itself and the engine
     assembly       makes them, and the host's name
 
 Words. A *host* is a state folder. A *target* is a far end (hash of its endpoint): what shares the server's limits. The *holder* of a

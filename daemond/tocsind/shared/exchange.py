@@ -8,7 +8,7 @@ from typing import Final
 
 from tocsind.clock import Clock
 from tocsind.events import Ambiguous, Dead, Emit, Expired, ItemQuarantined, Sent
-from tocsind.journal import FIRST, Journal, shared, shared_news
+from tocsind.journal import FIRST, Journal, shared, shared_arrivals, shared_news
 from tocsind.policy.delivery import Priority
 
 from .engine import Done, EngineAway, Stored
@@ -143,7 +143,7 @@ class Exchange:
         return len(leaving) == CHUNK
 
     async def _take_in(self, target: Target, seen: Sequence[tuple[int, Stored]]) -> None:
-        found: dict[str, list[shared.Arriving]] = {}
+        found: dict[str, list[shared_arrivals.Arriving]] = {}
         destinations = self._targets.destinations(target)
         for priority, each in seen:
             try:
@@ -161,7 +161,7 @@ class Exchange:
             else:
                 found.setdefault(name, []).append(item)
         for name, items in found.items():
-            take_in = partial(shared.take_in, epoch=target.epoch, sent_alone=target.sends_alone)
+            take_in = partial(shared_arrivals.take_in, epoch=target.epoch, sent_alone=target.sends_alone)
             new, again = await self._journal.run(take_in, self.store.here(target, name), items, self._clock.steady())
             self.store.wakeups.wake(name, new)
             if again or any(each.attempted or each.lapsed for each in items):
@@ -178,7 +178,7 @@ class Exchange:
         name = next(iter(self._targets.names(target)), target.name)
         self._emit(ItemQuarantined(name, item[:MAX_SHOWN], str(reason)[:MAX_SHOWN]))
 
-    def _named(self, item: shared.Arriving, name: str | None, target: Target) -> str | None:
+    def _named(self, item: shared_arrivals.Arriving, name: str | None, target: Target) -> str | None:
         """The destination here. One of this host's own items keeps its own: two destinations may have one far end."""
         own = item.id.split("/")[2]
         return own if item.origin == self.store.host and own in self._targets.names(target) else name

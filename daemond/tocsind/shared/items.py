@@ -18,7 +18,8 @@ import msgspec
 from tocsin.errors import InvalidSignal
 from tocsin.signals import Signal
 from tocsind.journal import LaneState, LimitState
-from tocsind.journal.shared import Arriving, Ended, Leaving
+from tocsind.journal.shared import Ended, Leaving
+from tocsind.journal.shared_arrivals import Arriving
 from tocsind.journal.shared_view import Try
 from tocsind.journal.stories import Story
 from tocsind.policy.delivery import SETTLED, Delivery
