@@ -181,6 +181,7 @@ ROOMS_OF_SQLITE = (
     "backup",
     "commit_mark",
     "digests",
+    "elsewhere",
     "epochs",
     "expectations",
     "held",

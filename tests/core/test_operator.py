@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from tests.core.fixture import config, opened
+from msgspec.msgpack import encode
+from tests.core.fixture import PEER, CoreFixture, config, opened
 
-from tocsind.events import DroppedByOperator, Requeued
+from tocsin.signals import Signal
+from tocsind.events import AcknowledgedBy, DroppedByOperator, Requeued
+from tocsind.journal import Acknowledged, shared_arrivals
+from tocsind.journal.shared import Here
+from tocsind.journal.shared_arrivals import Arriving
 from tocsind.policy.outcomes import Refused
 
 
@@ -44,3 +50,42 @@ async def test_drop_settles_queued_deliveries(tmp_path: Path) -> None:
         assert fixture.events_of(DroppedByOperator) == [DroppedByOperator(id_, 2)]
         assert await fixture.core.operator.drop(id_) == 0
         assert await fixture.core.waiters.wait_settled(id_, 0) == "dropped"
+
+
+async def arrived(fixture: CoreFixture, title: str, key: str | None = None) -> str:
+    """The id of a signal that the host `vm-2` accepted, and this one sends to `c`."""
+    signal = Signal(title)
+    body = encode({"title": title})
+    far = Arriving(
+        f"vm-2/{signal.id}/c", "vm-2", signal.id, body, 2, 0.0, 0.0, None, key, ends=False, raw=False, attempted=False
+    )
+    here = Here("vm-1", "target", "c")
+    await fixture.journal.run(partial(shared_arrivals.take_in, epoch="e", sent_alone=True), here, [far], 0.0)
+    return signal.id
+
+
+async def test_what_another_host_accepted_is_left_to_it(tmp_path: Path) -> None:
+    async with opened(tmp_path, config()) as fixture:
+        operator = fixture.core.operator
+        operator.host = "vm-1"
+        dead = await arrived(fixture, "dead")
+        await fixture.attempt(Refused("400"), "c")
+        waiting = await arrived(fixture, "waiting", "trade")
+        assert [await operator.retry(dead), await operator.retry_all(None), await operator.drop(waiting)] == [0, 0, 0]
+        assert [await operator.acknowledge(name, PEER) for name in (waiting, "trade")] == [None, None]
+        assert [await operator.accepted_by(name) for name in (dead, waiting.lower(), "trade")] == [["vm-2"]] * 3
+        assert await operator.accepted_by("none") == []
+        assert [await fixture.states(id_) for id_ in (dead, waiting)] == [{"c": "dead"}, {"c": "queued"}]
+        assert fixture.events_of(AcknowledgedBy) == fixture.events_of(DroppedByOperator) == []
+        own = await fixture.accept(to="c", key="trade")
+        assert await operator.accepted_by(own) == []
+        assert await operator.acknowledge("trade", PEER) == Acknowledged(None, "trade", 0, ["vm-2"])
+        assert await operator.acknowledge(own, PEER) == Acknowledged(own, None, 0, [])
+        assert await operator.drop(own) == 1
+
+
+async def test_a_host_that_shares_nothing_decides_about_all_that_it_has(tmp_path: Path) -> None:
+    async with opened(tmp_path, config()) as fixture:
+        id_ = await arrived(fixture, "left")
+        assert await fixture.core.operator.acknowledge(id_, PEER) == Acknowledged(id_, None, 0, [])
+        assert await fixture.core.operator.drop(id_) == 1

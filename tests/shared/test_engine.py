@@ -406,3 +406,57 @@ async def test_what_waits_can_be_taken_back_unless_an_attempt_is_open(engine: En
     assert await engine.begin(T, token, ids, ids, f"{A}/2/0") == ids[1:], "who wants to send it learns that it has gone"
     await engine.offer(T, A, [item(2)])
     assert [each.id for each in await read(engine)] == ids[:2], "it may be handed over again"
+
+
+@pytest.mark.parametrize("host", ["its own", "another"])
+async def test_nothing_is_left_at_the_engine_of_what_went_through(redis_server: RedisServer, host: str) -> None:
+    engine = RedisEngine(EngineAddress(path=str(redis_server.socket)))
+    token = await holder(engine)
+    origin = A if host == "its own" else B
+
+    async def sizes_after(first: int, n: int) -> dict[str, str]:
+        """The number of members of each key when n more requests have gone through, of ten deliveries and ten live messages each."""
+        for request in range(first, first + n):
+            ids = [f"{origin}/{request}.{each}" for each in range(10)]
+            await engine.offer(T, origin, [Item(id_, each % 4, b"body", "") for each, id_ in enumerate(ids)])
+            found = await engine.look(T, A, {}, 10)
+            await engine.quarantine(T, found.items[0][0], found.items[0][1])
+            foreign = ids[1:] if origin != A else []
+            await engine.begin(T, token, ids, foreign, f"r{request}")
+            done = [Done(id_, origin, b"sent") for id_ in ids]
+            state = {f"story {id_}": b"1" for id_ in ids}
+            await engine.settle(T, token, Settled(done, request=f"r{request}", state=state))
+            await engine.forget(T, origin, ids)
+            await engine.tend(T, A, token=token, wants=True)
+        return sizes(redis_server)
+
+    full = await sizes_after(0, max(engines.MAX_REQUESTS, engines.MAX_STORIES // 10, engines.MAX_BAD))
+    assert await sizes_after(10**6, 50) == full
+    assert {name: full[name] for name in ("asked", "stories", "state", "bad")} == {
+        "asked": str(engines.MAX_REQUESTS),
+        "stories": str(engines.MAX_STORIES),
+        "state": str(engines.MAX_STORIES),
+        "bad": str(engines.MAX_BAD),
+    }
+    assert int(redis_server.command("PTTL", f"tocsin:{{{T}}}:bad")) > 0
+    await engine.aclose()
+
+
+async def test_hosts_that_are_gone_leave_the_accounts_unless_theirs_is_missing(redis_server: RedisServer) -> None:
+    engine = RedisEngine(EngineAddress(path=str(redis_server.socket)))
+    epoch = await epoch_of(engine)
+    redis_server.command("ZADD", f"tocsin:{{{T}}}:hosts", "1", "gone", "1", "owes")
+    redis_server.command("HSET", f"tocsin:{{{T}}}:witnesses", "gone", epoch, "owes", "")
+    assert (await engine.tend(T, A, token="", wants=False)).missing == 1
+    assert redis_server.command("HKEYS", f"tocsin:{{{T}}}:witnesses") == "owes"
+    await engine.aclose()
+
+
+def sizes(server: RedisServer) -> dict[str, str]:
+    """The number of members of each key of the target; of a string "1"."""
+    counts = {"hash": "HLEN", "zset": "ZCARD", "stream": "XLEN"}
+    found = {}
+    for key in server.command("KEYS", "*").split():
+        kind = server.command("TYPE", key)
+        found[key.rpartition(":")[2]] = server.command(counts[kind], key) if kind in counts else "1"
+    return found

@@ -29,7 +29,15 @@ def test_a_repetition_goes_on_when_the_host_that_sent_it_dies_and_ends_where_it_
         id_ = other.client.send("again", priority="urgent").id
         own = holder.client.send("own", priority="urgent").id
         until(lambda: posted(fake, "again") >= 3 and posted(fake, "own") >= 3)
+        name = other.status()["shared"]["host"]
+        for verb in ("ack", "retry", "drop"):
+            refused = holder.tocsin(verb, id_)
+            assert (refused.returncode, f"{id_} was accepted by {name}: " in refused.stderr) == (65, True)
         assert holder.tocsin("ack", own).returncode == 0
+        there, _ = [host.client.send("pair", key="pair", priority="low").id for host in (other, holder)]
+        until(lambda: f"accepted by {name}: " in holder.tocsin("ack", there).stderr)
+        both = holder.tocsin("ack", "pair")
+        assert (both.returncode, f"accepted by {name}: acknowledge there" in both.stderr) == (0, True)
         holder.kill()
         before = posted(fake, "again")
         until(lambda: posted(fake, "again") >= before + 2)

@@ -136,6 +136,8 @@ async def test_what_stands_in_the_place_of_notes_of_hosts_is_put_aside(
             await engine.note(A, b"here")
             await engine.claim("it", A, 60)
     assert await engine.note(A, b"here") == []
+    aside = redis_server.command("KEYS", "*:wrong").split()
+    assert all(int(redis_server.command("PTTL", each)) > 0 for each in aside)
     assert {each.host: each.note for each in await engine.hosts()}[A] == b"here"
     assert await engine.claim("it", A, 60) or (name, wrong[0]) == ("told:it", "SET")
     await engine.aclose()

@@ -8,7 +8,7 @@ from tocsin.client import Client
 from tocsin.errors import RequestFailed
 
 from .exit_codes import Failure
-from .output import counted, plain, print_json, print_line
+from .output import counted, plain, print_json, print_line, print_note
 from .parsing import Found, Parser, Verb, client, common
 from .why import whole_id
 
@@ -30,6 +30,8 @@ def _run(found: Found) -> int:
     stopped = reply.get("stopped") or 0
     ended = f": ended {counted(stopped, 'repetition')}" if stopped else "; nothing was being repeated"
     print_line(f"acknowledged {what}{ended}")
+    if reply.get("note"):
+        print_note(reply["note"])
     return 0
 
 
@@ -57,7 +59,7 @@ VERBS = {
 tocsin ack 01J9Z3NDEKTSV4RRFFQ69G5FAV
 tocsin ack trade-123
 """,
-        "0 success; 64 usage error; 65 unknown id or key; 69 daemon unreachable; 75 temporary failure, try again later; "
-        "76 protocol mismatch; 77 permission denied.",
+        "0 success; 64 usage error; 65 unknown id or key, or another host accepted it; 69 daemon unreachable; "
+        "75 temporary failure, try again later; 76 protocol mismatch; 77 permission denied.",
     ),
 }

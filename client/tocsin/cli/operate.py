@@ -10,8 +10,8 @@ from .parsing import Found, Parser, Verb, client, common
 from .why import ID_HELP, whole_id
 
 _EXITS = (
-    "0 success; 64 usage error; 65 unknown signal or destination; 69 daemon unreachable; 75 temporary failure, try again later; "
-    "76 protocol mismatch; 77 permission denied."
+    "0 success; 64 usage error; 65 unknown signal or destination, or another host accepted it; 69 daemon unreachable; "
+    "75 temporary failure, try again later; 76 protocol mismatch; 77 permission denied."
 )
 
 

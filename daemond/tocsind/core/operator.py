@@ -10,7 +10,7 @@ from functools import partial
 
 from tocsind.clock import Clock
 from tocsind.events import AcknowledgedBy, DroppedByOperator, Emit, OrphansRequeued, Requeued
-from tocsind.journal import Acknowledged, Journal, acknowledgements, digests, maintenance, queries, queue
+from tocsind.journal import Acknowledged, Journal, acknowledgements, digests, elsewhere, maintenance, queries, queue
 
 from .admission import Admission, Peer
 from .waiters import Waiters
@@ -29,18 +29,18 @@ class Operator:
         self._wakeups = wakeups
         self._clock = clock
         self._emit = emit
-        self.shares = False  # hosts share an engine
+        self.host: str | None = None  # the name of this one, where hosts share an engine
 
     async def retry(self, id_: str) -> int:
         """Requeue the dead and the ambiguous deliveries of one signal; how many."""
-        requeued = await self._journal.run(maintenance.retry_one, id_, self._clock.steady())
+        requeued = await self._journal.run(maintenance.retry_one, id_, self._clock.steady(), self.host)
         requeued += await self._requeue(await self._journal.run(maintenance.orphaned, id_))
         return await self._on_requeued(requeued)
 
     async def retry_all(self, destination: str | None) -> int:
         """Requeue all dead deliveries of one destination, or of all destinations; how many."""
         requeued = 0
-        while more := await self._journal.run(maintenance.retry_all, destination, self._clock.steady()):
+        while more := await self._journal.run(maintenance.retry_all, destination, self._clock.steady(), self.host):
             requeued += more
         while destination is None and (
             more := await self._requeue(await self._journal.run(maintenance.orphaned, None))
@@ -50,18 +50,24 @@ class Operator:
 
     async def drop(self, id_: str) -> int:
         """Settle the queued deliveries of one signal as dropped; how many."""
-        dropped = await self._journal.run(maintenance.drop, id_, self._clock.steady())
+        dropped = await self._journal.run(maintenance.drop, id_, self._clock.steady(), self.host)
         if dropped:
             self._emit(DroppedByOperator(id_, dropped))
             self._waiters.release_all()
         return dropped
 
     async def acknowledge(self, name: str, peer: Peer) -> Acknowledged | None:
-        """Record who acknowledges a signal (by its id) or a story (by its key), and end the repetitions; None when neither is known."""
-        done = await self._journal.run(acknowledgements.acknowledge, name, peer.uid, self._clock.wall())
+        """Record who acknowledges a signal (by its id) or a story (by its key), and end the repetitions. None when neither is known, or
+        only other hosts accepted it (`accepted_by`).
+        """
+        done = await self._journal.run(acknowledgements.acknowledge, name, peer.uid, self._clock.wall(), self.host)
         if done is not None:
             self._emit(AcknowledgedBy(done.id, done.key, done.stopped, peer.uid, peer.pid))
         return done
+
+    async def accepted_by(self, name: str) -> list[str]:
+        """The other hosts that accepted a signal (by its id) or signals of a key: what is decided about it is decided there."""
+        return await self._journal.run(elsewhere.accepted_by, name, self.host)
 
     async def replaced_by(self, id_: str) -> str:
         """Why `retry` or `drop` found no delivery of a signal: the digest that replaced it, or its state."""
@@ -76,7 +82,7 @@ class Operator:
         waiting = {count.destination for count in await self._journal.run(queries.counts) if count.state == "queued"}
         for name in waiting - self._admission.destinations():
             requeued = 0
-            read = partial(maintenance.orphans, shares=self.shares)
+            read = partial(maintenance.orphans, shares=self.host is not None)
             while more := await self._requeue(await self._journal.run(read, name)):
                 requeued += more
             if requeued:

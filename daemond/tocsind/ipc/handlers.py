@@ -212,14 +212,18 @@ class Handlers:
     async def _acknowledge(self, name: str, peer: Peer) -> dict[str, Any]:
         done = await self._operator.acknowledge(name, peer)
         if done is None:
-            done = await self._operator.acknowledge(await whole_id(self._journal, name.upper()), peer)
-        if done is None:
-            raise Refusal("not-found", f"no signal and no key {_cut(name)!r} is known here")
-        return {"id": done.id, "key": done.key, "stopped": done.stopped}
+            await self._must_be_own(name, "acknowledge")
+            id_ = await whole_id(self._journal, name.upper())
+            done = await self._operator.acknowledge(id_, peer)
+            if done is None:
+                await self._must_be_own(id_, "acknowledge")
+                raise Refusal("not-found", f"no signal and no key {_cut(name)!r} is known here")
+        more = {"note": _accepted_by(done.elsewhere, "acknowledge")} if done.elsewhere else {}
+        return {"id": done.id, "key": done.key, "stopped": done.stopped, **more}
 
     async def _on_drop(self, request: Drop) -> dict[str, Any]:
         await self._must_exist(request.id)
-        return await self._done(request.id, await self._operator.drop(request.id))
+        return await self._done(request.id, await self._operator.drop(request.id), "drop")
 
     async def _on_wait(self, request: Wait) -> dict[str, Any]:
         if isnan(request.seconds):  # MessagePack can encode NaN, and no timer takes it
@@ -280,11 +284,17 @@ class Handlers:
             await self._must_be_known(request.destination)
             return {"deliveries": await self._operator.retry_all(request.destination)}
         await self._must_exist(request.id)
-        return await self._done(request.id, await self._operator.retry(request.id))
+        return await self._done(request.id, await self._operator.retry(request.id), "retry")
 
-    async def _done(self, id_: str, deliveries: int) -> dict[str, Any]:
-        """The reply to a change of a signal's deliveries; with a note when there were none."""
+    async def _done(self, id_: str, deliveries: int, verb: str) -> dict[str, Any]:
+        """The reply to a change of a signal's deliveries; with a note when there were none. Raises Refusal for those of another host."""
+        if not deliveries:
+            await self._must_be_own(id_, verb)
         return {"deliveries": deliveries} | ({} if deliveries else {"note": await self._operator.replaced_by(id_)})
+
+    async def _must_be_own(self, name: str, verb: str) -> None:
+        if hosts := await self._operator.accepted_by(name):
+            raise Refusal("bad-request", f"{_cut(name)} was {_accepted_by(hosts, verb)}")
 
     async def _must_exist(self, id_: str) -> None:
         _found(await self._journal.run(queries.states, id_), id_)
@@ -348,6 +358,10 @@ def _enable_notes(before: LaneView, after: LaneView) -> dict[str, str]:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_WORDS else f"{text[:_LONGEST_WORDS]}..."
+
+
+def _accepted_by(hosts: Sequence[str], verb: str) -> str:
+    return f"accepted by {' and '.join(hosts)}: {verb} there"
 
 
 def _found(thing: T | None, id_: str) -> T:

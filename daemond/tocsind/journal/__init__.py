@@ -19,6 +19,7 @@ pays for one. It answers a job only after the commit.
     live_messages    live messages within the jobs above, and a job: preview
     messages         jobs: load, save
     digests          jobs: make_digest, replaced_by
+    elsewhere        a job: accepted_by; which deliveries other hosts accepted
     held             jobs: hold, gather, finish, release_delayed: what quiet hours and delays hold back
     repeats          jobs: due, again, tell_fallback: alerts that are posted again
     acknowledgements a job: acknowledge; what ends repetitions, within the jobs above

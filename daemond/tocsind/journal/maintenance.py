@@ -9,6 +9,7 @@ from tocsind.policy.delivery import State
 
 from . import silences
 from .attempts import to_next_fallback
+from .elsewhere import IS_FOREIGN
 from .queue import UNROUTED
 from .records import Reroute
 
@@ -52,34 +53,37 @@ def close(connection: sqlite3.Connection, number: int, state: State, reason: str
     )
 
 
-def drop(connection: sqlite3.Connection, id_: str, now: float) -> int:
-    """Settle the waiting and dead deliveries of one signal as dropped."""
+def drop(connection: sqlite3.Connection, id_: str, now: float, host: str | None = None) -> int:
+    """Settle the waiting and dead deliveries of one signal as dropped, but for those that another host than `host` accepted."""
     return connection.execute(
-        "UPDATE deliveries SET state = 'dropped', reason = ?, since = ?"
-        " WHERE signal = (SELECT number FROM signals WHERE id = ?) AND state IN ('queued', 'held', 'dead')",
-        (DROPPED_REASON, now, id_),
+        "UPDATE deliveries SET state = 'dropped', reason = ?, since = ?"  # noqa: S608 - constant text
+        " WHERE signal = (SELECT number FROM signals WHERE id = ?) AND state IN ('queued', 'held', 'dead')"
+        f" AND NOT {IS_FOREIGN}",
+        (DROPPED_REASON, now, id_, host),
     ).rowcount
 
 
 _REQUEUED = "state = 'queued', reason = 'put back by hand', since = ?, first_try = NULL, unknowns = 0"
 
 
-def retry_one(connection: sqlite3.Connection, id_: str, now: float) -> int:
-    """Requeue the dead and unknown deliveries of one signal: the operator who names it accepts a duplicate."""
+def retry_one(connection: sqlite3.Connection, id_: str, now: float, host: str | None = None) -> int:
+    """Requeue the dead and unknown deliveries of one signal: the operator who names it accepts a duplicate. Not those that another host
+    than `host` accepted.
+    """
     return connection.execute(
         f"UPDATE deliveries SET {_REQUEUED} WHERE signal = (SELECT number FROM signals WHERE id = ?)"  # noqa: S608 - constant text
-        " AND state IN ('dead', 'unknown') AND destination <> ?",
-        (now, id_, UNROUTED),
+        f" AND state IN ('dead', 'unknown') AND destination <> ? AND NOT {IS_FOREIGN}",
+        (now, id_, UNROUTED, host),
     ).rowcount
 
 
-def retry_all(connection: sqlite3.Connection, destination: str | None, now: float) -> int:
-    """Requeue a chunk of the dead deliveries, of one destination or of all."""
+def retry_all(connection: sqlite3.Connection, destination: str | None, now: float, host: str | None = None) -> int:
+    """Requeue a chunk of the dead deliveries, of one destination or of all, but for those that another host than `host` accepted."""
     return connection.execute(
         f"UPDATE deliveries SET {_REQUEUED} WHERE number IN"  # noqa: S608 - constant text
         " (SELECT number FROM deliveries WHERE state = 'dead' AND destination <> ?"
-        " AND destination = coalesce(?, destination) LIMIT ?)",
-        (now, UNROUTED, destination, CHUNK),
+        f" AND destination = coalesce(?, destination) AND NOT {IS_FOREIGN} LIMIT ?)",
+        (now, UNROUTED, destination, host, CHUNK),
     ).rowcount
 
 

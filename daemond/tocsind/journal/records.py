@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -126,11 +126,14 @@ class HeldGroup(msgspec.Struct, frozen=True):
 
 
 class Acknowledged(msgspec.Struct, frozen=True):
-    """The result of an acknowledgement: the id or the key that it covers, and how many repetitions it ended."""
+    """The result of an acknowledgement: the id or the key that it covers, and how many repetitions it ended. `elsewhere`: other hosts that
+    accepted some of that, and repeat it.
+    """
 
     id: str | None
     key: str | None
     stopped: int
+    elsewhere: Sequence[str]
 
 
 class DigestResult(msgspec.Struct, frozen=True):

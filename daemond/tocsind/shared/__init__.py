@@ -78,7 +78,7 @@ do not know all targets, and a share is wasted while the other host is idle, eac
 that becomes known late moves leases while requests leave.
 
 Known limits. Hosts that hold different targets of a scope pace less evenly than one host: each knows of the others' requests within a
-second. Limits of an address (requests of one machine to one server) are not shared: each host has its own address. `ack` is asked at the
-host that accepted the alert, which repeats it. A file that comes with a signal stays on its host. A destination without its secret is not
-known by its far end: that host's signals take its fallback, although other hosts could send them.
+second. Limits of an address (requests of one machine to one server) are not shared: each host has its own address. `ack`, `retry` and
+`drop` are asked at the host that accepted the alert; others refuse, and name it. A file that comes with a signal stays on its host. A
+destination without its secret is not known by its far end: that host's signals take its fallback, although other hosts could send them.
 """

@@ -74,7 +74,7 @@ class Hub:
         self._hosts = hosts
         self._host = store.host
         store.scopes.attach(lanes)
-        operator.shares = True
+        operator.host = store.host
         self._problem: str | None = "it has not answered yet"
         self._complaints: list[str] = []
         self._rejoins_at = 0.0  # monotonic

@@ -17,6 +17,7 @@ from .client import Argument, Client
 from .engine import (
     FULL_MS,
     GONE_MS,
+    KEPT_ASIDE_MS,
     LARGEST_BODY,
     LARGEST_NOTE,
     LARGEST_STATE,
@@ -160,7 +161,8 @@ class RedisEngine:
 
     async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
         keys = _keys(target, _STREAMS[priority], "at", "bad")
-        await self._run(scripts.QUARANTINE, keys, (stored.place, stored.id, stored.body, int(priority), MAX_BAD))
+        item = (stored.place, stored.id, stored.body, int(priority))
+        await self._run(scripts.QUARANTINE, keys, (*item, MAX_BAD, KEPT_ASIDE_MS))
 
     async def note(self, host: str, note: bytes) -> list[Noted]:
         arguments = (host, note, NOTE_KEPT_MS, MISSING_MS, MAX_HOSTS, MAX_MISSING, LARGEST_NOTE)
@@ -220,7 +222,7 @@ class RedisEngine:
         named = {**{f"{start}{name}": kind for name, kind in kinds.items()}, **dict.fromkeys(keys, "hash")}
         named |= {key: kind for key in keys if (kind := kinds.get(key.removeprefix(start)))}
         named |= {key: "string" for key in keys if key.startswith(f"{start}told:")}
-        arguments: list[Argument] = [*named.values(), int(is_target)]
+        arguments: list[Argument] = [*named.values(), int(is_target), KEPT_ASIDE_MS]
         aside = _list(await self._client.run_script(scripts.PUT_ASIDE, list(named), arguments))
         if aside:
             names = ", ".join(map(_text, aside))

@@ -2,9 +2,10 @@
 
 Keys of a scope, all in one hash slot, below `tocsin:{scope-HASH}:`. They expire when no host has asked for KEPT_MS.
 
-    log     sorted set request (HOST/NUMBER/EXPEDITED) -> when it was answered; infinite: it is in flight
+    log     sorted set request (HOST/NUMBER/EXPEDITED) -> when it was answered; infinite: it is in flight. After each answer the newest
+            MAX_REQUESTS are left
     since   hash id, at: made when the engine knew nothing of the scope
-    hosts   sorted set HOST -> when it was last seen
+    hosts   sorted set HOST -> when it was last seen, within the last hour
     urgent  an expedited request found no room: others wait; it expires
     limit   what hosts learned of the limit
 """

@@ -17,10 +17,26 @@ Keys of a target, all in one hash slot, below `tocsin:{TARGET}:`
     state     hash name -> what the next holder must know
     stories   sorted set name of a live message in `state` -> when it changed; the oldest are forgotten
     bad       hash item's id -> a body that no host could read; no more than MAX_BAD
-    KEY:wrong what was found under a key, and was of another type
+    KEY:wrong what was found under a key, and was of another type: the last one
     news:HOST hash item's id -> how it ended, until its host has recorded it
 
-Keys of all hosts, below `tocsin:{hosts}:`, which expire:
+What bounds them, and when they expire. Of deliveries that have ended, and whose hosts know it, nothing is left.
+
+    s0 to s3, at    what waits: gone with the end of each item, or when its host takes it back. They never expire
+    open            attempts under way: gone with the end of each. Of a host that never comes back, its last requests' items at most
+    news:HOST       what ended of that host's items, while it is away; NEWS_KEPT_MS after the last of it
+    bad, KEY:wrong  MAX_BAD items; one for each key. KEPT_ASIDE_MS after the last was put there
+    asked           MAX_REQUESTS, and those in flight
+    state           one value for each thing that a holder learns of its destinations, and MAX_STORIES live messages
+    hosts, trouble  hosts of the last hour; they are taken out when another one is seen
+    witnesses       the same, and until the next epoch those that have not said what they know
+    past            100 epochs, as long as all accounts are there; else only the last
+    lease           expires after LEASE_MS
+    fence, epoch    one value, three
+
+A target that no host has any more keeps these last lines: a few kB, and what waits. Nothing deletes them.
+
+Keys of all hosts, below `tocsin:{hosts}:`, which expire; they have the MAX_HOSTS that were seen last:
 
     seen      sorted set HOST -> when it last said something of itself
     notes     hash HOST -> what it said
@@ -70,7 +86,10 @@ if is_new then
     redis.call('HSET', KEYS[3], 'id', id, 'run', run, 'at', at)
 end
 redis.call('ZADD', KEYS[4], now, ARGV[1])
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now - 3600000)) do redis.call('HDEL', KEYS[5], gone) end
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now - 3600000)) do
+    redis.call('HDEL', KEYS[5], gone)
+    if redis.call('HGET', KEYS[6], gone) == id then redis.call('HDEL', KEYS[6], gone) end
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now - 3600000)
 if ARGV[9] == '' then redis.call('HDEL', KEYS[5], ARGV[1]) else redis.call('HSET', KEYS[5], ARGV[1], ARGV[9]) end
 local held, is_first, owed = redis.call('GET', KEYS[1]), ARGV[2] == '', missing(KEYS[6], id)
@@ -240,21 +259,25 @@ return {some, redis.call('ZRANGE', KEYS[2], -ARGV[2], -1, 'WITHSCORES')}
 """
 )
 
-# KEYS stream at bad | ARGV place id body priority most
+# KEYS stream at bad | ARGV place id body priority most kept_ms
 QUARANTINE: Final = """
 redis.call('XDEL', KEYS[1], ARGV[1])
 if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[4] .. '/' .. ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[2]) end
-if redis.call('HLEN', KEYS[3]) < tonumber(ARGV[5]) then redis.call('HSET', KEYS[3], ARGV[2], ARGV[3]) end
+if redis.call('HLEN', KEYS[3]) < tonumber(ARGV[5]) then
+    redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+    redis.call('PEXPIRE', KEYS[3], ARGV[6])
+end
 return 1
 """
 
-# KEYS of a target or scope | ARGV the type that each has to have, all of them or those that make up a target's memory
+# KEYS of a target or scope | ARGV the type that each has to have, whether they are a target's (its memory is deleted then), kept_ms
 PUT_ASIDE: Final = """
 local aside = {}
 for n, key in ipairs(KEYS) do
     local kind = redis.call('TYPE', key).ok
     if kind ~= 'none' and kind ~= ARGV[n] then
         redis.call('RENAME', key, key .. ':wrong')
+        redis.call('PEXPIRE', key .. ':wrong', ARGV[#KEYS + 2])
         aside[#aside + 1] = key
     end
 end

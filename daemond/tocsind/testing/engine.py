@@ -12,6 +12,7 @@ import trio
 from tocsin.ids import new_id
 from tocsind.shared.engine import (
     LEASE_MS,
+    MAX_BAD,
     MAX_HOSTS,
     MAX_MISSING,
     MAX_REQUESTS,
@@ -261,7 +262,8 @@ class MemoryEngine:
         it = self._of(target)
         it.streams[priority].pop(stored.place, None)
         it.at.pop(stored.id, None)
-        it.bad[stored.id] = stored.body
+        if len(it.bad) < MAX_BAD:
+            it.bad[stored.id] = stored.body
 
     async def note(self, host: str, note: bytes) -> list[Noted]:
         self._check()
