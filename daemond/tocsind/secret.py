@@ -153,7 +153,8 @@ def _secret_parts(value: str) -> Iterator[str]:
         parts = urlsplit(value)
         query = [(name, found) for name, found in parse_qsl(parts.query) if len(found) > MIN_LENGTH]
         words = [parts.password or ""] + [found for name, found in query if _NAMES_A_SECRET.search(name)]
-        words += [found for found in parts.path.split("/") if _REVEALING_SEGMENT.fullmatch(found)]
+        if parts.scheme != "unix":  # where a socket is, is no secret: /run/redis/redis-server.sock
+            words += [found for found in parts.path.split("/") if _REVEALING_SEGMENT.fullmatch(found)]
         others = ["" if parts.password else parts.username or "", *(found for _, found in query), parts.fragment]
         words += [found for found in others if not _PLAIN_WORD.fullmatch(found)]
     except ValueError:  # no URL after all

@@ -73,6 +73,14 @@ def test_redacted_leaves_plain_words_of_a_secret_url_readable() -> None:
     assert redacted("no aB3defghijk, no hunter22") == "no ****, no ****"
 
 
+def test_redacted_leaves_the_path_of_a_socket_readable() -> None:
+    Secret("unix://tocsin:hunter33@/run/redis/redis-server.sock")
+    assert (
+        redacted("unix:///run/redis/redis-server.sock refuses hunter33")
+        == "unix:///run/redis/redis-server.sock refuses ****"
+    )
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -130,7 +130,11 @@ def _sentinel_password(query: str) -> Secret | None:
 def _risks(address: EngineAddress) -> Sequence[str]:
     if address.is_near:
         return ()
-    risks = [] if address.tls else ["without TLS others can read every alert on the way; better: rediss://"]
+    risks = (
+        []
+        if address.tls
+        else ["without TLS others can read every alert on the way; better: an address that begins with rediss:"]
+    )
     if address.password is None:
         risks.append("without a password every program that reaches the engine can read and change what waits")
     return risks

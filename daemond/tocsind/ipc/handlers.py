@@ -202,7 +202,9 @@ class Handlers:
 
     async def _on_hosts(self, _: Hosts) -> dict[str, Any]:
         if self._hosts is None:
-            raise Refusal("not-configured", "this host shares nothing: alerts.toml has no [shared] with a url")
+            raise Refusal(
+                "not-configured", "this host shares nothing: there is no [shared], or its url was not set at the start"
+            )
         return {"hosts": await self._hosts()}
 
     async def _on_why(self, request: Why) -> dict[str, Any]:
