@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 from tests import fork_server, memory
 from tests.harness import FakeProcess
-from tests.outboxes import close_outboxes
+from tests.outboxes import end_clients
 from tests.slow_first import slow_first
 
 # No example is timed, because the machine may be busy. All else is hypothesis' default: in CI the same examples in each run.
@@ -76,7 +76,7 @@ def spool(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     folder = tmp_path_factory.getbasetemp() / f"spool-{uuid.uuid4().hex}"
     monkeypatch.setenv("TOCSIN_SPOOL", str(folder))
     yield folder
-    close_outboxes()
+    end_clients()
     shutil.rmtree(folder, ignore_errors=True)
 
 

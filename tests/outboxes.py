@@ -12,16 +12,26 @@ from typing import Any
 import pytest
 from tests.harness import GROUP
 
-from tocsin import outbox
+from tocsin import at_exit, outbox
 from tocsind.spool import outboxes
 from tocsind.spool.folder import Folder
 
 
 def close_outboxes() -> None:
-    """Close the outboxes of this process, as its end would."""
+    """Close the outboxes of this process."""
     for box in outbox._outboxes.values():
         box.close()
     outbox._outboxes.clear()
+
+
+def end_clients() -> None:
+    """Flush the queues of this process and close its outboxes, as its end would.
+
+    A background thread that waited for a server would otherwise write to the spool of the next test.
+    """
+    for queue in list(at_exit._queues):
+        queue.flush()
+    close_outboxes()
 
 
 def share_spool(spool: Path, mode: int = 0o3770) -> None:
